@@ -1,0 +1,1 @@
+"""The people who run it: command line, web page, metrics."""

@@ -1,0 +1,1 @@
+"""Bytes kept: written aside, flushed to disk, renamed."""

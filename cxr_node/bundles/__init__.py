@@ -1,0 +1,1 @@
+"""The models that come with the node, one folder each. Holds no code."""

@@ -1,0 +1,1 @@
+"""DICOM goes out."""

@@ -1,0 +1,1 @@
+"""The values that flow through the node, the names of things, and the errors. Imports no other room."""

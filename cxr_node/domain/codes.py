@@ -1,0 +1,12 @@
+"""Coded concepts: the triplet that names a thing in every language and system."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """A coded entry: Code Value, Coding Scheme Designator and Code Meaning (PS3.3 section 8)."""
+
+    value: str
+    scheme_designator: str
+    meaning: str

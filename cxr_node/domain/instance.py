@@ -1,0 +1,43 @@
+"""A DICOM object as it travels: who it is, and its bytes."""
+
+from dataclasses import dataclass
+
+from cxr_node.domain.identifiers import AeTitle, Digest, Uid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """The identifiers of one SOP Instance and of the series, study and patient it belongs to.
+
+    `patient_key` is a digest of the patient's identifiers, never the identifiers: enough to notice
+    that two objects of one study speak of two patients, useless for learning who they are.
+    """
+
+    sop_class_uid: Uid
+    sop_instance_uid: Uid
+    series_instance_uid: Uid
+    study_instance_uid: Uid
+    patient_key: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One SOP Instance: its identity and its bytes as a DICOM file (PS3.10 section 7).
+
+    `digest` is over the data set bytes alone, as they were sent: the File Meta Information is written
+    by the receiver and may differ between two receptions of the same object.
+    """
+
+    identity: Identity
+    transfer_syntax_uid: Uid
+    digest: Digest
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """The peer of an association: how it called itself, whom it called, and from where."""
+
+    calling_ae_title: AeTitle
+    called_ae_title: AeTitle
+    address: str

@@ -1,0 +1,91 @@
+"""A film as the node sees it: brightness and geometry."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from cxr_node.domain.reasons import Note
+
+UInt16 = npt.NDArray[np.uint16]
+Float32 = npt.NDArray[np.float32]
+
+WHITE = 65535
+"""The largest P-value: white."""
+
+
+class View(StrEnum):
+    """The projection, as taught: from which side the beam enters."""
+
+    PA = "PA"
+    AP = "AP"
+    LATERAL = "LATERAL"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def is_frontal(self) -> bool:
+        """Whether heart and lungs lie side by side, which is what the node reads."""
+        return self in (View.PA, View.AP)
+
+
+class ViewSource(StrEnum):
+    """Where the view was read."""
+
+    VIEW_POSITION = "View Position (0018,5101)"
+    VIEW_CODE = "View Code Sequence (0054,0220)"
+    TEXT = "descriptive text"
+    NETWORK = "network"
+    NONE = "nowhere"
+
+
+class SpacingSource(StrEnum):
+    """What a pixel's size in mm refers to, best first (PS3.3 section 10.7.1.3)."""
+
+    CALIBRATED = "calibrated at the patient"
+    MAGNIFICATION = "detector spacing over radiographic magnification"
+    DETECTOR = "at the detector, not corrected for magnification"
+    UNSPECIFIED = "Pixel Spacing of unstated calibration"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelSpacing:
+    """The distance between pixel centers in mm: `row_mm` down the film, `column_mm` across it."""
+
+    row_mm: float
+    column_mm: float
+    source: SpacingSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Geometry:
+    """Where a film's pixels lie.
+
+    Coordinates everywhere are (column, row) in pixels of the film as sent, (0, 0) the upper left
+    corner of the upper left pixel, as in SCOORD (PS3.3 section C.18.6.1.1). `patient_orientation` is
+    the direction of rows and of columns, such as ("L", "F"), or None where the film does not say.
+    """
+
+    rows: int
+    columns: int
+    spacing: PixelSpacing | None = None
+    aspect_ratio: float = 1.0
+    """Vertical over horizontal pixel size; 1.0 for square pixels (0028,0034)."""
+    view: View = View.UNKNOWN
+    view_source: ViewSource = ViewSource.NONE
+    patient_orientation: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Radiograph:
+    """A film ready to be looked at.
+
+    `p_values` has shape (rows, columns) and dtype uint16, 0 black (air) to 65535 white (metal),
+    after the modality, VOI and presentation steps (PS3.4 section N.2); it is not to be written to.
+    `grayscale` says in one line how the stored values became these, for the report's provenance.
+    """
+
+    p_values: UInt16
+    geometry: Geometry
+    grayscale: str
+    notes: tuple[Note, ...] = field(default=())

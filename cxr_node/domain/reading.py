@@ -1,0 +1,106 @@
+"""What the node says about a film."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from cxr_node.domain.codes import Code
+from cxr_node.domain.identifiers import Digest
+from cxr_node.domain.instance import Identity
+from cxr_node.domain.radiograph import Geometry
+from cxr_node.domain.reasons import Note, Reason
+
+Point = tuple[float, float]
+"""(column, row) in pixels of the film as sent."""
+
+
+class Presence(StrEnum):
+    """What the score of a finding says against its operating point."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    UNDETERMINED = "undetermined"
+
+
+class Laterality(StrEnum):
+    """The patient's side, not the picture's."""
+
+    RIGHT = "right"
+    LEFT = "left"
+    BILATERAL = "bilateral"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """Where on the film: a closed outline of at least three points, the first not repeated."""
+
+    outline: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One label the model looked for. Absent ones are kept: looked for and not seen is an answer.
+
+    `score` and `operating_point` are between 0 and 1; a score is not a probability unless the
+    model's card says that it was calibrated.
+    """
+
+    key: str
+    code: Code
+    site: Code | None
+    score: float
+    operating_point: float
+    presence: Presence
+    calibrated: bool = False
+    laterality: Laterality | None = None
+    regions: tuple[Region, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """A number with where on the film it was taken: `line` is an open polyline, such as a caliper."""
+
+    key: str
+    code: Code
+    value: float
+    unit: Code
+    line: tuple[Point, ...]
+    provenance: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """Which model spoke: enough to find it again, and to refuse another's operating points."""
+
+    name: str
+    version: str
+    manufacturer: str
+    weights_digest: Digest
+    preparation: str
+    operating_points: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What a model makes of one film. `analysed_area` outlines what of the film it saw."""
+
+    model: ModelIdentity
+    findings: tuple[Finding, ...]
+    analysed_area: Region
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Everything the node says about one film: a prediction, or the reason why there is none."""
+
+    film: Identity
+    geometry: Geometry | None
+    grayscale: str
+    prediction: Prediction | None
+    measurements: tuple[Measurement, ...] = field(default=())
+    notes: tuple[Note, ...] = field(default=())
+    not_analysed: Reason | None = None
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.prediction is None) == (self.not_analysed is None):
+            raise ValueError("a reading has either a prediction or a reason why there is none")

@@ -1,0 +1,75 @@
+"""Why a film was not analysed, and what was noted on one that was: coded values, kept for good."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a film has no findings. The value is the code in job rows, reports and metrics (at most 16 characters)."""
+
+    BODY_PART = "BODYPART"
+    NOT_HUMAN = "NOTHUMAN"
+    VIEW = "VIEW"
+    AGE = "AGE"
+    FOR_PROCESSING = "FORPROCESSING"
+    MULTI_FRAME = "MULTIFRAME"
+    NO_PIXELS = "NOPIXELS"
+    TOO_LARGE = "TOOLARGE"
+    DECODE = "DECODE"
+    COLOR = "COLOR"
+    QUALITY = "QUALITY"
+    DUPLICATE = "DUPLICATE"
+    IDENTITY = "IDENTITY"
+    MODEL_ERROR = "MODELERROR"
+    TIMEOUT = "TIMEOUT"
+
+    @property
+    def meaning(self) -> str:
+        """The code meaning, in English, as a report shows it."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Reason.BODY_PART: "Not a chest radiograph",
+    Reason.NOT_HUMAN: "Not a human patient",
+    Reason.VIEW: "Not a frontal view, or view unknown",
+    Reason.AGE: "Patient younger than the configured age",
+    Reason.FOR_PROCESSING: "Image is For Processing, not For Presentation",
+    Reason.MULTI_FRAME: "Image has more than one frame",
+    Reason.NO_PIXELS: "Object holds no pixel data",
+    Reason.TOO_LARGE: "Image larger than the configured size",
+    Reason.DECODE: "Pixel data cannot be decoded",
+    Reason.COLOR: "Image is not grayscale",
+    Reason.QUALITY: "Image quality insufficient",
+    Reason.DUPLICATE: "Same SOP Instance UID with other content",
+    Reason.IDENTITY: "Images of the study disagree about the patient",
+    Reason.MODEL_ERROR: "Model failed on this image",
+    Reason.TIMEOUT: "Analysis took too long",
+}
+
+
+class Note(StrEnum):
+    """What was noticed on a film that is analysed all the same. The value is the code (at most 16 characters)."""
+
+    POLARITY_CORRECTED = "POLARITY"
+    POLARITY_CONTRADICTORY = "PLUTSHAPE"
+    BURNED_IN_TEXT = "BURNEDIN"
+    NO_VOI = "NOVOI"
+    VIEW_GUESSED = "VIEWGUESS"
+    ROTATED = "ROTATED"
+    SHUTTER = "SHUTTER"
+
+    @property
+    def meaning(self) -> str:
+        """The code meaning, in English, as a report shows it."""
+        return _NOTE_MEANINGS[self]
+
+
+_NOTE_MEANINGS = {
+    Note.POLARITY_CORRECTED: "Photometric Interpretation contradicts the picture; picture followed",
+    Note.POLARITY_CONTRADICTORY: "Presentation LUT Shape contradicts Photometric Interpretation; latter followed",
+    Note.BURNED_IN_TEXT: "Text is burned into the image",
+    Note.NO_VOI: "No usable window or VOI LUT; gray scale set from the pixel values",
+    Note.VIEW_GUESSED: "View Position absent; view taken from descriptive text",
+    Note.ROTATED: "Image turned to standard orientation before analysis",
+    Note.SHUTTER: "Area outside the display shutter ignored",
+}

@@ -1,0 +1,1 @@
+"""The work remembered: tables, the state machine, claims with a lease."""

@@ -1,0 +1,1 @@
+"""Any accepted film to display brightness with geometry, and the gate that says why not."""

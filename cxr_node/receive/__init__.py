@@ -1,0 +1,1 @@
+"""An Application Entity that receives films: C-ECHO and C-STORE."""
