@@ -1,0 +1,249 @@
+"""The Application Entity: answers C-ECHO, takes C-STORE, and says Success only for what is kept."""
+
+import logging
+import threading
+import traceback
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self, cast
+
+from pydicom.dataset import Dataset
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
+
+from cxr_node.domain.errors import Refuse
+from cxr_node.domain.identifiers import AeTitle, digest_of, parse_ae_title, parse_uid
+from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from cxr_node.domain.instance import Instance, Sender
+from cxr_node.receive.identity import check_request, identify
+from cxr_node.receive.part10 import file_head
+from cxr_node.receive.sockets import PromptServer, PromptSocket
+from cxr_node.receive.status import SopClassNotSupported, StoreStatus, comment_of, status_of
+from cxr_node.receive.who import STORAGE_SOP_CLASSES, Admission
+
+_log = logging.getLogger(__name__)
+
+_SMALLEST_PDU_BYTES = 4096
+_STOP_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """Where and how the Application Entity listens.
+
+    `port` 0 takes any free one. No `calling_ae_titles` admits every sender. `maximum_pdu_bytes` is what
+    senders are offered (PS3.8 section D.1); without a bound a peer could claim any length, so 0 is refused.
+    """
+
+    ae_title: AeTitle
+    host: str
+    port: int
+    calling_ae_titles: AbstractSet[AeTitle] = field(default=frozenset())
+    require_called_ae_title: bool = True
+    maximum_associations: int = 100
+    maximum_pdu_bytes: int = 131072
+    acse_timeout_s: float = 30.0
+    dimse_timeout_s: float = 60.0
+    network_timeout_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.maximum_pdu_bytes < _SMALLEST_PDU_BYTES:
+            raise ValueError(f"maximum_pdu_bytes must be at least {_SMALLEST_PDU_BYTES}, not {self.maximum_pdu_bytes}")
+
+    @property
+    def admission(self) -> Admission:
+        """Who may open an association."""
+        return Admission(
+            ae_title=self.ae_title,
+            require_called_ae_title=self.require_called_ae_title,
+            calling_ae_titles=self.calling_ae_titles,
+        )
+
+
+class Receiver:
+    """A running Application Entity.
+
+    `accept` is called from the thread of each association, several at once. It returns only when bytes
+    and row are durable: its return is what Success means. What it raises becomes the status
+    (`cxr_node.receive.status`); nothing it raises becomes Success.
+    """
+
+    def __init__(self, listening: Listening, *, accept: Callable[[Instance, Sender], None]) -> None:
+        self._listening = listening
+        self._admission = listening.admission
+        self._accept = accept
+        self._server: PromptServer | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Bind the port and answer from now on.
+
+        Raises
+        ------
+        OSError
+            If the address cannot be bound.
+        """
+        hold_library_messages_back()
+        listening = self._listening
+        server = _application_entity(listening).make_server(
+            (listening.host, listening.port),
+            server_class=PromptServer,
+            evt_handlers=[
+                (evt.EVT_CONN_OPEN, self._on_connection),
+                (evt.EVT_REQUESTED, self._on_requested),
+                (evt.EVT_C_ECHO, self._on_c_echo),
+                (evt.EVT_C_STORE, self._on_c_store),
+            ],
+        )
+        self._server = cast("PromptServer", server)
+        self._thread = threading.Thread(target=server.serve_forever, name="receive", daemon=True)
+        self._thread.start()
+        _log.info("%s listens on %s port %d", listening.ae_title, *self.address)
+
+    def stop(self) -> None:
+        """Stop accepting, end open associations, and wait until no film is in `accept` any more."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        server.shutdown()
+        associations = server.active_associations
+        for association in associations:
+            association.abort()
+        for association in associations:
+            association.join(_STOP_TIMEOUT_S)
+        if self._thread is not None:
+            self._thread.join(_STOP_TIMEOUT_S)
+        _log.info("%s no longer listens", self._listening.ae_title)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and port it listens on; the port in use where 0 was asked for."""
+        if self._server is None:
+            raise RuntimeError("the receiver is not started")
+        host, port = self._server.server_address[:2]
+        return str(host), port
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self.address[1]
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _on_connection(self, event: evt.Event) -> None:
+        accepted = event.assoc.dul.socket
+        if accepted is not None:
+            event.assoc.dul.socket = PromptSocket(
+                accepted,
+                largest_pdu_bytes=self._listening.maximum_pdu_bytes,
+                timeout_s=self._listening.network_timeout_s,
+            )
+
+    def _on_requested(self, event: evt.Event) -> None:
+        request = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
+        rejection = self._admission.rejection(
+            calling_ae_title=request.calling_ae_title, called_ae_title=request.called_ae_title
+        )
+        if rejection is not None:
+            _log.warning("association from %s rejected: %s", event.assoc.requestor.address, rejection.name)
+            event.assoc.acse.send_reject(*rejection.value)
+            event.assoc.kill()  # waits until the rejection is on the wire
+
+    def _on_c_echo(self, event: evt.Event) -> int:
+        _log.info("C-ECHO from %s", _sender(event).calling_ae_title)
+        return StoreStatus.SUCCESS
+
+    def _on_c_store(self, event: evt.Event) -> Dataset:
+        sender = _sender(event)
+        answer = Dataset()
+        try:
+            instance = _instance(event, sender)
+            self._accept(instance, sender)
+        except Exception as error:  # noqa: BLE001  # the sender must get an answer, and never Success
+            answer.Status = status_of(error)
+            answer.ErrorComment = comment_of(error)
+            _log_refusal(error, sender, answer.Status)
+        else:
+            answer.Status = StoreStatus.SUCCESS
+            _log.info("stored %s from %s", instance.identity.sop_instance_uid, sender.calling_ae_title)
+        return answer
+
+
+def hold_library_messages_back() -> None:
+    """Silence pynetdicom's log, which reports every message and quotes what it cannot decode.
+
+    Set when a process begins to receive, not on import; the same is to be done for any process that sends.
+    """
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+
+
+def _application_entity(listening: Listening) -> AE:
+    entity = AE(ae_title=listening.ae_title)
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    entity.maximum_associations = listening.maximum_associations
+    entity.maximum_pdu_size = listening.maximum_pdu_bytes
+    entity.acse_timeout = listening.acse_timeout_s
+    entity.dimse_timeout = listening.dimse_timeout_s
+    entity.network_timeout = listening.network_timeout_s
+    entity.add_supported_context(Verification)
+    for sop_class_uid in STORAGE_SOP_CLASSES:
+        entity.add_supported_context(sop_class_uid, ALL_TRANSFER_SYNTAXES)
+    return entity
+
+
+def _sender(event: evt.Event) -> Sender:
+    request = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
+    return Sender(
+        calling_ae_title=parse_ae_title(request.calling_ae_title),
+        called_ae_title=parse_ae_title(request.called_ae_title),
+        address=event.assoc.requestor.address,
+    )
+
+
+def _instance(event: evt.Event, sender: Sender) -> Instance:
+    """Return the object of a C-STORE request with its data set as it was sent, or raise Refuse."""
+    request = cast("C_STORE", event.request)
+    if request.AffectedSOPClassUID != event.context.abstract_syntax:
+        raise SopClassNotSupported("SOP Class differs from the presentation context's")
+    if request.DataSet is None:
+        raise Refuse("the request has no data set")
+    transfer_syntax_uid = parse_uid(event.context.transfer_syntax)
+    with request.DataSet.getbuffer() as data_set:
+        identity = identify(data_set, transfer_syntax_uid=transfer_syntax_uid)
+        check_request(
+            identity,
+            affected_sop_class_uid=str(request.AffectedSOPClassUID),
+            affected_sop_instance_uid=str(request.AffectedSOPInstanceUID),
+        )
+        head = file_head(
+            sop_class_uid=identity.sop_class_uid,
+            sop_instance_uid=identity.sop_instance_uid,
+            transfer_syntax_uid=transfer_syntax_uid,
+            sender=sender,
+        )
+        return Instance(
+            identity=identity,
+            transfer_syntax_uid=transfer_syntax_uid,
+            digest=digest_of(data_set),
+            content=b"".join((head, data_set)),
+        )
+
+
+def _log_refusal(error: Exception, sender: Sender, status: int) -> None:
+    # The text of another library's error may quote a value: only its kind and place are logged.
+    said = str(error) if isinstance(error, Refuse) else type(error).__name__
+    _log.warning("refused an object from %s with status 0x%04X: %s", sender.calling_ae_title, status, said)
+    if status == StoreStatus.PROCESSING_FAILURE:
+        _log.error("%s raised at\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))

@@ -1,0 +1,42 @@
+"""The head of a DICOM file: preamble and File Meta Information (PS3.10 section 7.1).
+
+Written here byte by byte because a received UID goes in as it was sent: writers that check values
+would refuse, or warn about, the leading zeros of some modalities.
+"""
+
+import struct
+
+from cxr_node.domain.identifiers import Uid
+from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from cxr_node.domain.instance import Sender
+
+_PREAMBLE = bytes(128) + b"DICM"
+
+
+def file_head(*, sop_class_uid: Uid, sop_instance_uid: Uid, transfer_syntax_uid: Uid, sender: Sender) -> bytes:
+    """Return everything that stands before the data set in a file of this object.
+
+    Source, Sending and Receiving Application Entity Title (0002,0016), (0002,0017) and (0002,0018) say
+    how the object came; the text values are ASCII.
+    """
+    elements = b"".join(
+        (
+            struct.pack("<HH2s2xL", 0x0002, 0x0001, b"OB", 2) + b"\x00\x01",
+            _text(0x0002, b"UI", sop_class_uid),
+            _text(0x0003, b"UI", sop_instance_uid),
+            _text(0x0010, b"UI", transfer_syntax_uid),
+            _text(0x0012, b"UI", IMPLEMENTATION_CLASS_UID),
+            _text(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME),
+            _text(0x0016, b"AE", sender.calling_ae_title),
+            _text(0x0017, b"AE", sender.calling_ae_title),
+            _text(0x0018, b"AE", sender.called_ae_title),
+        )
+    )
+    return _PREAMBLE + struct.pack("<HH2sHL", 0x0002, 0x0000, b"UL", 4, len(elements)) + elements
+
+
+def _text(element: int, vr: bytes, text: str) -> bytes:
+    value = text.encode("ascii")
+    if len(value) % 2:
+        value += b"\0" if vr == b"UI" else b" "
+    return struct.pack("<HH2sH", 0x0002, element, vr, len(value)) + value

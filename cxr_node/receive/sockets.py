@@ -1,0 +1,74 @@
+"""The receiving end of a connection: reads whole PDUs, acknowledges at once, waits no longer than it was told.
+
+A sender with Nagle's algorithm on, as many modalities and DCMTK's `storescu` have it, holds the last
+small segment of each message back until the receiver's kernel acknowledges the one before, and the
+kernel likes to wait about 40 ms with that. TCP_QUICKACK asks it not to; Linux clears the option by
+itself, so it is set again at each read. TCP_NODELAY does the same for our answers.
+"""
+
+import errno
+import socket
+from socketserver import BaseServer
+from typing import cast
+
+from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
+
+_LARGEST_ASSOCIATE_PDU_BYTES = 1 << 20
+"""Room for an A-ASSOCIATE-RQ with 128 presentation contexts of every transfer syntax."""
+
+
+class PromptServer(ThreadedAssociationServer):
+    """Accepts connections, each served in threads of its own."""
+
+    request_queue_size = 128
+    """Connections the kernel keeps while the accept loop is busy; pynetdicom's 5 turns a burst away."""
+
+    def shutdown(self) -> None:
+        """Stop accepting and close the listening socket."""
+        # Not pynetdicom's own, which counts on a list that only AE.start_server fills.
+        BaseServer.shutdown(self)
+        self.server_close()
+
+
+class PromptSocket(AssociationSocket):
+    """Takes the place of an accepted association's socket.
+
+    Replaces pynetdicom's reads of 4,096 bytes without a time limit, in which a peer that stalls within a
+    PDU holds two threads for ever, and which believe any PDU length up to 4 GiB.
+    """
+
+    def __init__(self, accepted: AssociationSocket, *, largest_pdu_bytes: int, timeout_s: float) -> None:
+        # Not through the constructor, which would announce the connection to the state machine again.
+        vars(self).update(vars(accepted))
+        self._largest_pdu_bytes = max(largest_pdu_bytes, _LARGEST_ASSOCIATE_PDU_BYTES)
+        connection = self._connection()
+        connection.settimeout(timeout_s)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """Return the next `nr_bytes`, or fewer if the peer closed the connection.
+
+        Raises
+        ------
+        OSError
+            If nothing came for the network time-out, or `nr_bytes` exceeds what any PDU may have: the
+            association ends with both.
+        """
+        if nr_bytes > self._largest_pdu_bytes:
+            raise OSError(errno.EMSGSIZE, f"PDU of {nr_bytes} bytes, more than was agreed to")
+        connection = self._connection()
+        received = bytearray(nr_bytes)
+        count = 0
+        with memoryview(received) as view:
+            while count < nr_bytes:
+                arrived = connection.recv_into(view[count:])
+                if arrived == 0:
+                    break
+                count += arrived
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        del received[count:]
+        return received
+
+    def _connection(self) -> socket.socket:
+        return cast("socket.socket", self.socket)
