@@ -35,7 +35,8 @@ _STOP_TIMEOUT_S = 10.0
 class Listening:
     """Where and how the Application Entity listens.
 
-    `port` 0 takes any free one. No `calling_ae_titles` admits every sender. `maximum_pdu_bytes` is what
+    `port` 0 takes any free one. An association may be silent between messages for `network_timeout_s`,
+    within one for `dimse_timeout_s`. No `calling_ae_titles` admits every sender. `maximum_pdu_bytes` is what
     senders are offered (PS3.8 section D.1); without a bound a peer could claim any length, so 0 is refused.
     """
 
@@ -147,7 +148,7 @@ class Receiver:
             event.assoc.dul.socket = PromptSocket(
                 accepted,
                 largest_pdu_bytes=self._listening.maximum_pdu_bytes,
-                timeout_s=self._listening.network_timeout_s,
+                timeout_s=self._listening.dimse_timeout_s,
             )
 
     def _on_requested(self, event: evt.Event) -> None:

@@ -52,7 +52,7 @@ class PromptSocket(AssociationSocket):
         Raises
         ------
         OSError
-            If nothing came for the network time-out, or `nr_bytes` exceeds what any PDU may have: the
+            If nothing came for the time-out, or `nr_bytes` exceeds what any PDU may have: the
             association ends with both.
         """
         if nr_bytes > self._largest_pdu_bytes:

@@ -1,0 +1,75 @@
+"""A DICOM file on its way out: what has to be proposed to a peer so that its data set can go as it is."""
+
+from dataclasses import dataclass
+from io import BytesIO
+
+from pydicom import dcmread, dcmwrite
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID
+
+from cxr_node.deliver.destination import Refused
+from cxr_node.domain.identifiers import Uid, parse_uid
+
+_IMPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2")
+_EXPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2.1")
+_DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2.1.99")
+_CONVERTIBLE = (_EXPLICIT_VR_LITTLE_ENDIAN, _IMPLICIT_VR_LITTLE_ENDIAN, _DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN)
+"""Encodings of one and the same values. Big endian is none of them: pixel data would have to be swapped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """An object to send: its UIDs and the file it is in."""
+
+    sop_class_uid: Uid
+    sop_instance_uid: Uid
+    transfer_syntax_uid: Uid
+    content: bytes
+
+    @property
+    def alternatives(self) -> tuple[Uid, ...]:
+        """The other transfer syntaxes it can be turned into without a change of any value."""
+        if self.transfer_syntax_uid not in _CONVERTIBLE:
+            return ()
+        return tuple(uid for uid in _CONVERTIBLE if uid != self.transfer_syntax_uid)
+
+
+def read_outgoing(content: bytes) -> Outgoing:
+    """Return what the File Meta Information of the DICOM file `content` says (PS3.10 section 7.1).
+
+    Raises
+    ------
+    Refused
+        If it is no DICOM file: sending it again cannot help.
+    """
+    try:
+        # No element is asked for, so reading ends with the File Meta Information and the first tags.
+        meta = dcmread(BytesIO(content), specific_tags=[0x00080016], stop_before_pixels=True).file_meta
+        return Outgoing(
+            sop_class_uid=parse_uid(meta.MediaStorageSOPClassUID),
+            sop_instance_uid=parse_uid(meta.MediaStorageSOPInstanceUID),
+            transfer_syntax_uid=parse_uid(meta.TransferSyntaxUID),
+            content=content,
+        )
+    except (InvalidDicomError, AttributeError, ValueError, EOFError) as error:
+        raise Refused(f"not a DICOM file that says what it is ({type(error).__name__})") from None
+
+
+def converted(outgoing: Outgoing, *, transfer_syntax_uid: Uid) -> Outgoing:
+    """Return the same object written in one of its `alternatives`."""
+    file = dcmread(BytesIO(outgoing.content))
+    file.file_meta.TransferSyntaxUID = UID(transfer_syntax_uid)
+    written = BytesIO()
+    dcmwrite(
+        written,
+        file,
+        implicit_vr=transfer_syntax_uid == _IMPLICIT_VR_LITTLE_ENDIAN,
+        little_endian=True,
+        enforce_file_format=True,
+    )
+    return Outgoing(
+        sop_class_uid=outgoing.sop_class_uid,
+        sop_instance_uid=outgoing.sop_instance_uid,
+        transfer_syntax_uid=transfer_syntax_uid,
+        content=written.getvalue(),
+    )
