@@ -1,0 +1,270 @@
+"""Every setting, once: its key, type, default, unit and meaning. Order is the order of the flow."""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from cxr_node.domain.identifiers import AeTitle, parse_ae_title
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used; the sentences say which keys are wrong, and what was expected."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def _ae_title(text: str) -> AeTitle:
+    return parse_ae_title(text)
+
+
+Title = Annotated[str, AfterValidator(_ae_title)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A table of the file. Unknown keys are errors: a misspelt setting is not to be passed over in silence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True)
+
+
+class NodeSection(Section):
+    """Who the node is, and where it keeps things."""
+
+    name: str = Field("cxr-node", min_length=1, max_length=16, description="Names this node in results and leases.")
+    data_folder: Path = Field(
+        Path("cxr-node-data"), description="Folder of films, results and, by default, the database."
+    )
+
+
+class DatabaseSection(Section):
+    """Where the work is remembered."""
+
+    url: str = Field(
+        "", description="SQLAlchemy URL, such as postgresql://user@host/name. Empty: SQLite in the data folder."
+    )
+    busy_timeout_s: Seconds = Field(30.0, description="How long SQLite waits for another process's write, in seconds.")
+
+
+class ReceiveSection(Section):
+    """The Application Entity that modalities send to."""
+
+    ae_title: Title = Field("CXRNODE", description="AE title of the node, 1 to 16 characters.")
+    host: str = Field("127.0.0.1", description='Address to listen on; "0.0.0.0" for every interface.')
+    port: Port = Field(11112, description="TCP port to listen on; 0 takes a free one.")
+    require_called_ae_title: bool = Field(
+        False, description="Refuse associations that call another AE title than ours."
+    )
+    calling_ae_titles: tuple[Title, ...] = Field((), description="AE titles that may send; empty for any.")
+    maximum_associations: int = Field(64, ge=1, description="Associations open at the same time.")
+    maximum_pdu_bytes: int = Field(
+        131072, ge=4096, le=2**31, description="Largest PDU that peers may send us, in bytes."
+    )
+    acse_timeout_s: Seconds = Field(30.0, description="How long association set-up and release may take, in seconds.")
+    dimse_timeout_s: Seconds = Field(60.0, description="How long a message may take, in seconds.")
+    network_timeout_s: Seconds = Field(600.0, description="How long an association may be silent, in seconds.")
+
+
+class GateSection(Section):
+    """Which films are read. The others are kept and answered with the reason why they are not."""
+
+    minimum_age_years: int = Field(
+        16, ge=0, le=120, description="Younger patients' films are not read; 0 reads every age."
+    )
+    accept_unknown_view: bool = Field(True, description="Read chest films that state no view anywhere.")
+    accept_for_processing: bool = Field(False, description="Read DX images For Processing.")
+    maximum_pixels: int = Field(
+        100_000_000, ge=1, description="Largest Rows x Columns that is decoded; larger ones are refused unread."
+    )
+    decode_timeout_s: Seconds = Field(60.0, description="How long decoding one film may take, in seconds.")
+
+
+class ReadSection(Section):
+    """The model that reads."""
+
+    bundle: str = Field("", description="Folder of a bundle, or the name of a built-in one. Empty: the built-in one.")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description='"auto" (GPU if there is one), "cpu", "cuda", "cuda:1".',
+    )
+    threads: int = Field(0, ge=0, description="CPU threads of the network; 0 for one per core.")
+    lease_s: Seconds = Field(
+        300.0, description="How long a reader may hold a film before another takes it, in seconds."
+    )
+    crash_limit: int = Field(2, ge=1, description="A film during which the reader died this often is set aside.")
+
+
+class ComposeSection(Section):
+    """When a study's results are composed."""
+
+    calm_s: float = Field(2.0, ge=0, description="Compose when no film has come for this long, in seconds.")
+    ceiling_s: Seconds = Field(
+        300.0, description="Compose at the latest this long after the first film came, in seconds."
+    )
+
+
+class ReportSection(Section):
+    """How results introduce themselves."""
+
+    institution: str = Field("", max_length=64, description="Institution Name of the node as equipment; may be empty.")
+    serial_number: str = Field("1", min_length=1, max_length=64, description="Device Serial Number of this node.")
+    series_number: int = Field(9001, ge=1, description="Series Number of the Structured Reports.")
+
+
+class CStoreDestination(Section):
+    """A PACS that takes results by C-STORE."""
+
+    kind: Literal["cstore"] = Field("cstore", description="How results travel.")
+    name: str = Field(min_length=1, max_length=64, description="What the destination is called here.")
+    host: str = Field(description="Its address.")
+    port: Port = Field(description="Its TCP port.")
+    ae_title: Title = Field(description="Its AE title.")
+    calling_ae_title: Title | None = Field(None, description="How we call ourselves to it; absent: as in [receive].")
+    timeout_s: Seconds = Field(30.0, description="How long it may take to answer, in seconds.")
+    warning_is_success: bool = Field(False, description="Whether a warning status counts as delivered.")
+
+
+class FolderDestination(Section):
+    """A folder that results are written to."""
+
+    kind: Literal["folder"] = Field("folder", description="How results travel.")
+    name: str = Field(min_length=1, max_length=64, description="What the destination is called here.")
+    folder: Path = Field(description="Where the files go.")
+
+
+DestinationSection = Annotated[CStoreDestination | FolderDestination, Field(discriminator="kind")]
+
+
+class DeliverSection(Section):
+    """Where results go."""
+
+    lease_s: Seconds = Field(
+        300.0, description="How long a sender may hold a result before another takes it, in seconds."
+    )
+    destinations: tuple[DestinationSection, ...] = Field((), description="Every result goes to each of these.")
+
+
+class ScheduleSection(Section):
+    """The safety net: work is woken when it is committed, and looked for at each tick as well."""
+
+    tick_s: Seconds = Field(5.0, description="How often each role looks for work it was not woken for, in seconds.")
+
+
+class LogSection(Section):
+    """What the node tells while it runs. Logs name jobs, UIDs and AE titles, never patients."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level that is shown.")
+
+
+class Settings(Section):
+    """All settings of a node."""
+
+    node: NodeSection = NodeSection()
+    database: DatabaseSection = DatabaseSection()
+    receive: ReceiveSection = ReceiveSection()
+    gate: GateSection = GateSection()
+    read: ReadSection = ReadSection()
+    compose: ComposeSection = ComposeSection()
+    report: ReportSection = ReportSection()
+    deliver: DeliverSection = DeliverSection()
+    schedule: ScheduleSection = ScheduleSection()
+    log: LogSection = LogSection()
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL, SQLite in the data folder unless another is set."""
+        return self.database.url or f"sqlite:///{self.node.data_folder / 'node.db'}"
+
+
+def load(path: Path) -> Settings:
+    """Read the settings of a TOML file.
+
+    Relative folders in it are taken from the file's own folder.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file cannot be read or a setting is wrong.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError([f"{path}: cannot be read ({error.strerror}); name the file with --config"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError([f"{path}: not TOML: {error}"]) from error
+    settings = parse(tables)
+    return settings.model_copy(update={"node": _anchored(settings.node, path.resolve().parent)})
+
+
+def parse(tables: dict[str, Any]) -> Settings:
+    """Return the settings that `tables` hold; what is absent has its default.
+
+    Raises
+    ------
+    ConfigurationError
+        If a setting is wrong, with one sentence for each.
+    """
+    try:
+        settings = Settings.model_validate(tables)
+    except ValidationError as error:
+        raise ConfigurationError([_sentence(dict(each)) for each in error.errors()]) from None
+    names = [destination.name for destination in settings.deliver.destinations]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigurationError([f"deliver.destinations: the name {name!r} is there twice" for name in twice])
+    return settings
+
+
+def _anchored(node: NodeSection, folder: Path) -> NodeSection:
+    return node.model_copy(update={"data_folder": folder / node.data_folder})
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    """Return one sentence: the key, its value, what was expected, and the nearest right key."""
+    location = tuple(part for part in error["loc"] if part not in ("cstore", "folder") or part == error["loc"][-1])
+    key = ".".join(str(part) for part in location)
+    match error["type"]:
+        case "extra_forbidden":
+            near = difflib.get_close_matches(str(location[-1]), _keys_beside(location), n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else "; config.example.toml has every setting"
+            return f"{key}: there is no such setting{hint}"
+        case "missing":
+            return f"{key}: must be set ({_description(location)})"
+        case "union_tag_invalid" | "union_tag_not_found":
+            return f'{key}.kind: must be set to "cstore" or "folder" (how results travel)'
+        case "value_error":
+            return f"{key}: {str(error['msg']).removeprefix('Value error, ')} ({_description(location)})"
+        case _:
+            expected = str(error["msg"]).removeprefix("Input should be ")
+            return f"{key}: {error['input']!r} is not right; expected {expected} ({_description(location)})"
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    section = _section(location[:-1])
+    return sorted({name for model in section for name in model.model_fields})
+
+
+def _description(location: tuple[int | str, ...]) -> str:
+    for model in _section(location[:-1]):
+        field: FieldInfo | None = model.model_fields.get(str(location[-1]))
+        if field is not None and field.description:
+            return field.description
+    return "see config.example.toml"
+
+
+def _section(location: tuple[int | str, ...]) -> list[type[Section]]:
+    """Return the tables that `location` may name: several where a table is of one of several kinds."""
+    if not location:
+        return [Settings]
+    if location[:2] == ("deliver", "destinations"):
+        return [CStoreDestination, FolderDestination]
+    field = Settings.model_fields.get(str(location[0]))
+    table = field.annotation if field else None
+    return [table] if isinstance(table, type) and issubclass(table, Section) else []

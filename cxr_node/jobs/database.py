@@ -1,0 +1,99 @@
+"""One database, SQLite or PostgreSQL: its engine and its transactions."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from cxr_node.domain.errors import RetryLater
+from cxr_node.jobs.states import Leg
+
+
+class DatabaseAway(RetryLater):
+    """The database is locked, restarting or out of reach; what was being written is rolled back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """An open transaction, and the legs whose workers are to be woken once it is committed."""
+
+    connection: Connection
+    woken: set[Leg] = field(default_factory=set)
+
+
+class Database:
+    """Transactions on one database. `ring` is called with each leg that a commit gave work to."""
+
+    def __init__(self, url: str, *, busy_timeout_s: float = 30.0, ring: Callable[[Leg], None] = lambda _: None) -> None:
+        self.engine = _engine(url, busy_timeout_s)
+        self._ring = ring
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """Open a transaction that may write; it is committed at the end of the block.
+
+        Raises
+        ------
+        DatabaseAway
+            If the database is locked beyond the busy timeout, restarts or cannot be reached.
+        """
+        try:
+            with self.engine.begin() as connection:
+                transaction = Transaction(connection)
+                yield transaction
+        except DBAPIError as error:
+            raise _sorted(error) from error
+        for leg in transaction.woken:
+            self._ring(leg)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that only reads, and sees one state of the database."""
+        try:
+            with self.engine.connect().execution_options(reads_only=True) as connection:
+                yield connection
+        except DBAPIError as error:
+            raise _sorted(error) from error
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def _sorted(error: DBAPIError) -> Exception:
+    """Tell a passing trouble from a fault of ours. Statement parameters are left out of the sentence."""
+    transient = isinstance(error, OperationalError) or error.connection_invalidated
+    return DatabaseAway(f"database away: {type(error.orig).__name__}") if transient else error
+
+
+def _engine(url: str, busy_timeout_s: float) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed, connect_args={"timeout": busy_timeout_s}, hide_parameters=True)
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    # Asking a connection that has been idle whether it is alive costs one round trip and saves a failed job.
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=5, hide_parameters=True
+    )
+
+
+def _configure_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    # The driver would otherwise begin transactions by itself, too late and without IMMEDIATE.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later fails at once when another wrote in between,
+    # whatever the busy timeout says; one that takes the write lock at its start waits instead.
+    options: dict[str, Any] = dict(connection.get_execution_options())
+    connection.exec_driver_sql("BEGIN" if options.get("reads_only") else "BEGIN IMMEDIATE")

@@ -1,0 +1,258 @@
+"""The queue: claims with a lease, and the one place that moves a job from state to state."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, insert, literal, select, update
+
+from cxr_node.jobs.database import Transaction
+from cxr_node.jobs.states import ENDED, Event, ForbiddenTransition, Leg, State, after
+from cxr_node.jobs.tables import job, job_event
+
+NORMAL_PRIORITY = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A job in a worker's hands until `lease_until`. `subject_id` is a film, study or delivery, as the leg says.
+
+    `attempts` counts this one; `crashes` counts those that ended with a worker's death.
+    """
+
+    job_id: int
+    leg: Leg
+    subject_id: int
+    attempts: int
+    crashes: int
+    queued_at: datetime
+    lease_owner: str
+    lease_until: datetime
+
+
+def add(transaction: Transaction, leg: Leg, subject_id: int, *, due_at: datetime, now: datetime) -> int:
+    """Queue `leg` for a film, study or delivery, to be claimed from `due_at` on; return the job's id."""
+    subject = {_SUBJECTS[leg]: subject_id}
+    job_id: int = transaction.connection.execute(
+        insert(job)
+        .values(
+            leg=leg,
+            state=State.WAITING,
+            priority=NORMAL_PRIORITY,
+            attempts=0,
+            crashes=0,
+            due_at=due_at,
+            detail="",
+            created_at=now,
+            queued_at=now,
+            **subject,
+        )
+        .returning(job.c.id)
+    ).scalar_one()
+    _record(transaction, [job_id], Event.CREATED, State.WAITING, now=now, actor="", detail="")
+    transaction.woken.add(leg)
+    return job_id
+
+
+def add_compose(transaction: Transaction, study_id: int, *, due_at: datetime, now: datetime) -> None:
+    """Queue the composition of a study, or put off the one that is waiting: the study is not quiet yet.
+
+    Two waiting ones, which concurrent readers on PostgreSQL can make, are harmless: the second finds
+    its result already there.
+    """
+    waiting = (job.c.leg == Leg.COMPOSE, job.c.study_id == study_id, _IS_WAITING)
+    put_off = transaction.connection.execute(update(job).where(*waiting).values(due_at=due_at).returning(job.c.id))
+    if put_off.first() is None:
+        add(transaction, Leg.COMPOSE, study_id, due_at=due_at, now=now)
+    transaction.woken.add(Leg.COMPOSE)
+
+
+def claim(
+    transaction: Transaction, leg: Leg, *, owner: str, lease: timedelta, now: datetime, limit: int = 1
+) -> list[Claim]:
+    """Take up to `limit` due jobs of `leg`, most urgent first, each for as long as `lease` lasts."""
+    subject = job.c[_SUBJECTS[leg]]
+    rows = transaction.connection.execute(
+        update(job)
+        .where(job.c.id.in_(_due(leg, now).limit(limit).with_for_update(skip_locked=True).scalar_subquery()))
+        .values(
+            state=after(State.WAITING, Event.CLAIMED),
+            attempts=job.c.attempts + 1,
+            lease_owner=owner,
+            lease_until=now + lease,
+        )
+        .returning(job.c.id, subject, job.c.attempts, job.c.crashes, job.c.queued_at)
+    ).all()
+    _record(transaction, [row[0] for row in rows], Event.CLAIMED, State.RUNNING, now=now, actor=owner, detail="")
+    claims = [
+        Claim(
+            job_id=job_id,
+            leg=leg,
+            subject_id=subject_id,
+            attempts=attempts,
+            crashes=crashes,
+            queued_at=queued_at,
+            lease_owner=owner,
+            lease_until=now + lease,
+        )
+        for job_id, subject_id, attempts, crashes, queued_at in rows
+    ]
+    return sorted(claims, key=lambda claim: claim.job_id)
+
+
+def next_due(connection: Connection, leg: Leg) -> datetime | None:
+    """Return when the next waiting job of `leg` is due, or None when none waits."""
+    due: datetime | None = connection.execute(
+        select(func.min(job.c.due_at)).where(job.c.leg == leg, _IS_WAITING)
+    ).scalar_one()
+    return due
+
+
+def finish(transaction: Transaction, claim: Claim, *, now: datetime, detail: str = "") -> None:
+    """Record that the claimed job is done."""
+    _end(transaction, claim, Event.FINISHED, now=now, reason=None, detail=detail)
+
+
+def set_aside(transaction: Transaction, claim: Claim, *, reason: str, detail: str, now: datetime) -> None:
+    """Record that the film of the claimed job is not analysed, and why."""
+    _end(transaction, claim, Event.SET_ASIDE, now=now, reason=reason, detail=detail)
+
+
+def set_aside_unclaimed(transaction: Transaction, job_id: int, *, reason: str, detail: str, now: datetime) -> None:
+    """Record that the film of a job that no worker has claimed is not to be analysed, and why."""
+    state = after(State.WAITING, Event.SET_ASIDE)
+    moved = transaction.connection.execute(
+        update(job)
+        .where(job.c.id == job_id, _IS_WAITING)
+        .values(state=state, reason=reason, detail=detail, ended_at=now)
+        .returning(job.c.id)
+    )
+    if moved.first() is None:
+        raise ForbiddenTransition(f"job {job_id} is no longer waiting")
+    _record(transaction, [job_id], Event.SET_ASIDE, state, now=now, actor="", detail=detail)
+
+
+def give_up(transaction: Transaction, claim: Claim, *, reason: str | None, detail: str, now: datetime) -> None:
+    """Record that trying the claimed job again cannot help: a person must look."""
+    _end(transaction, claim, Event.GAVE_UP, now=now, reason=reason, detail=detail)
+
+
+def retry(transaction: Transaction, claim: Claim, *, due_at: datetime, detail: str, now: datetime) -> None:
+    """Put the claimed job back, to be claimed again from `due_at` on."""
+    state = after(State.RUNNING, Event.RETRY)
+    _move(transaction, claim, state, due_at=due_at, detail=detail, lease_owner=None, lease_until=None, ended_at=None)
+    _record(transaction, [claim.job_id], Event.RETRY, state, now=now, actor=claim.lease_owner, detail=detail)
+    transaction.woken.add(claim.leg)
+
+
+def lose_leases(transaction: Transaction, *, now: datetime, owner: str | None = None) -> int:
+    """Put back the jobs of dead workers: those of `owner`, or those whose lease has run out; return how many."""
+    dead = job.c.lease_until < now if owner is None else job.c.lease_owner == owner
+    return _put_back(transaction, dead, Event.LEASE_LOST, now=now, crashes=1)
+
+
+def release(transaction: Transaction, *, owner_prefix: str, now: datetime) -> int:
+    """Put back the jobs that workers named `owner_prefix`... held when their whole node stopped; return how many."""
+    theirs = job.c.lease_owner.startswith(owner_prefix, autoescape=True)
+    return _put_back(transaction, theirs, Event.RELEASED, now=now, crashes=0)
+
+
+def requeue(transaction: Transaction, job_ids: Iterable[int], *, actor: str, now: datetime) -> list[int]:
+    """Let ended jobs run again, their attempts forgotten; return the ids of those that had ended."""
+    rows = transaction.connection.execute(
+        update(job)
+        .where(job.c.id.in_(list(job_ids)), job.c.state.in_(ENDED))
+        .values(
+            state=State.WAITING,
+            attempts=0,
+            crashes=0,
+            due_at=now,
+            queued_at=now,
+            reason=None,
+            detail="",
+            ended_at=None,
+        )
+        .returning(job.c.id, job.c.leg)
+    ).all()
+    moved = [job_id for job_id, _ in rows]
+    _record(transaction, moved, Event.REQUEUED, State.WAITING, now=now, actor=actor, detail="")
+    transaction.woken.update(Leg(leg) for _, leg in rows)
+    return moved
+
+
+# Written as literals, not parameters: only then do the databases see that the partial indexes fit.
+_IS_WAITING = job.c.state == literal(State.WAITING.value, literal_execute=True)
+_IS_RUNNING = job.c.state == literal(State.RUNNING.value, literal_execute=True)
+_SUBJECTS = {Leg.READ: "film_id", Leg.COMPOSE: "study_id", Leg.DELIVER: "delivery_id"}
+
+
+def _due(leg: Leg, now: datetime) -> Select[tuple[int]]:
+    """Select the due jobs of `leg`, most urgent first."""
+    due = select(job.c.id).where(job.c.leg == leg, _IS_WAITING, job.c.due_at <= now)
+    if leg is Leg.COMPOSE:
+        # One composition of a study at a time, so that its versions are numbered in order.
+        other = job.alias("other")
+        due = due.where(
+            ~exists().where(
+                other.c.leg == Leg.COMPOSE, other.c.study_id == job.c.study_id, other.c.state == State.RUNNING
+            )
+        )
+    return due.order_by(job.c.priority.desc(), job.c.due_at, job.c.id)
+
+
+def _end(
+    transaction: Transaction, claim: Claim, event: Event, *, now: datetime, reason: str | None, detail: str
+) -> None:
+    state = after(State.RUNNING, event)
+    _move(transaction, claim, state, reason=reason, detail=detail, lease_owner=None, lease_until=None, ended_at=now)
+    _record(transaction, [claim.job_id], event, state, now=now, actor=claim.lease_owner, detail=detail)
+
+
+def _move(transaction: Transaction, claim: Claim, state: State, **columns: object) -> None:
+    """Move a claimed job on, unless its lease was lost and another worker holds it now."""
+    moved = transaction.connection.execute(
+        update(job)
+        .where(
+            job.c.id == claim.job_id,
+            _IS_RUNNING,
+            job.c.lease_owner == claim.lease_owner,
+            job.c.attempts == claim.attempts,
+        )
+        .values(state=state, **columns)
+        .returning(job.c.id)
+    )
+    if moved.first() is None:
+        raise ForbiddenTransition(f"job {claim.job_id} is no longer held by {claim.lease_owner}")
+
+
+def _put_back(
+    transaction: Transaction, whose: ColumnElement[bool], event: Event, *, now: datetime, crashes: int
+) -> int:
+    state = after(State.RUNNING, event)
+    rows = transaction.connection.execute(
+        update(job)
+        .where(_IS_RUNNING, whose)
+        .values(state=state, due_at=now, lease_owner=None, lease_until=None, crashes=job.c.crashes + crashes)
+        .returning(job.c.id, job.c.leg)
+    ).all()
+    _record(transaction, [job_id for job_id, _ in rows], event, state, now=now, actor="", detail="")
+    transaction.woken.update(Leg(leg) for _, leg in rows)
+    return len(rows)
+
+
+def _record(
+    transaction: Transaction,
+    job_ids: Iterable[int],
+    event: Event,
+    state: State,
+    *,
+    now: datetime,
+    actor: str,
+    detail: str,
+) -> None:
+    rows = [
+        {"job_id": job_id, "at": now, "event": event, "state": state, "actor": actor, "detail": detail}
+        for job_id in job_ids
+    ]
+    if rows:
+        transaction.connection.execute(insert(job_event), rows)

@@ -1,0 +1,118 @@
+"""Looking at the work, without touching it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, func, select
+
+from cxr_node.jobs.states import Leg, State
+from cxr_node.jobs.tables import delivery, film, job, job_event, result, study
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """A job as a person sees it: what is to be done, with which object, and how it stands."""
+
+    job_id: int
+    leg: Leg
+    state: State
+    reason: str | None
+    detail: str
+    attempts: int
+    due_at: datetime
+    created_at: datetime
+    ended_at: datetime | None
+    study_instance_uid: str
+    sop_instance_uid: str | None
+    calling_ae_title: str | None
+    destination: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRow:
+    """One thing that happened to a job."""
+
+    at: datetime
+    event: str
+    state: State
+    actor: str
+    detail: str
+
+
+def jobs(
+    connection: Connection, *, state: State | None = None, leg: Leg | None = None, limit: int = 50
+) -> list[JobRow]:
+    """Return jobs, newest first, of one state or leg if these are given."""
+    query = _jobs()
+    if state is not None:
+        query = query.where(job.c.state == state)
+    if leg is not None:
+        query = query.where(job.c.leg == leg)
+    rows = connection.execute(query.order_by(job.c.id.desc()).limit(limit))
+    return [_row(columns) for columns in rows.mappings()]
+
+
+def one(connection: Connection, job_id: int) -> JobRow | None:
+    """Return one job, or None where there is none with this id."""
+    columns = connection.execute(_jobs().where(job.c.id == job_id)).mappings().first()
+    return None if columns is None else _row(columns)
+
+
+def events(connection: Connection, job_id: int) -> list[EventRow]:
+    """Return what happened to a job, oldest first."""
+    rows = connection.execute(select(job_event).where(job_event.c.job_id == job_id).order_by(job_event.c.id))
+    return [
+        EventRow(
+            at=columns["at"],
+            event=columns["event"],
+            state=State(columns["state"]),
+            actor=columns["actor"],
+            detail=columns["detail"],
+        )
+        for columns in rows.mappings()
+    ]
+
+
+def counts(connection: Connection) -> dict[tuple[Leg, State], int]:
+    """Return how many jobs each leg has in each state."""
+    rows = connection.execute(select(job.c.leg, job.c.state, func.count()).group_by(job.c.leg, job.c.state))
+    return {(Leg(leg), State(state)): count for leg, state, count in rows}
+
+
+def _jobs() -> Select[Any]:
+    # A job is of a film, a study or a delivery; each leads to a study by its own way.
+    of_film = film.alias("of_film")
+    study_id = func.coalesce(job.c.study_id, of_film.c.study_id, result.c.study_id)
+    return (
+        select(
+            job,
+            study.c.study_instance_uid,
+            func.coalesce(of_film.c.sop_instance_uid, result.c.sop_instance_uid).label("sop_instance_uid"),
+            of_film.c.calling_ae_title,
+            delivery.c.destination,
+        )
+        .select_from(job)
+        .outerjoin(of_film, job.c.film_id == of_film.c.id)
+        .outerjoin(delivery, job.c.delivery_id == delivery.c.id)
+        .outerjoin(result, delivery.c.result_id == result.c.id)
+        .join(study, study.c.id == study_id)
+    )
+
+
+def _row(columns: RowMapping) -> JobRow:
+    return JobRow(
+        job_id=columns["id"],
+        leg=Leg(columns["leg"]),
+        state=State(columns["state"]),
+        reason=columns["reason"],
+        detail=columns["detail"],
+        attempts=columns["attempts"],
+        due_at=columns["due_at"],
+        created_at=columns["created_at"],
+        ended_at=columns["ended_at"],
+        study_instance_uid=columns["study_instance_uid"],
+        sop_instance_uid=columns["sop_instance_uid"],
+        calling_ae_title=columns["calling_ae_title"],
+        destination=columns["destination"],
+    )

@@ -1,0 +1,257 @@
+"""The tables. `migrations/` brings a database to them; a test holds the two against each other."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+from cxr_node.jobs.states import State
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time, stored in UTC. SQLite keeps no zone, so it is taken off and put back here."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone cannot be stored")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # its signature
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# SQLite only numbers rows by itself in a column typed INTEGER.
+_Id = BigInteger().with_variant(Integer(), "sqlite")
+_UID = String(64)
+_AE_TITLE = String(16)
+_DIGEST = String(64)
+_CODE = String(16)
+_JSON = JSON(none_as_null=True)
+
+
+def _id() -> Column[int]:
+    return Column("id", _Id, primary_key=True, autoincrement=True)
+
+
+def _reference(name: str, target: str, *, nullable: bool = False) -> Column[int]:
+    return Column(name, _Id, ForeignKey(f"{target}.id"), nullable=nullable)
+
+
+study = Table(
+    "study",
+    metadata,
+    _id(),
+    Column("study_instance_uid", _UID, nullable=False, unique=True),
+    Column("first_received_at", UtcDateTime, nullable=False),
+)
+
+film = Table(
+    "film",
+    metadata,
+    _id(),
+    _reference("study_id", "study"),
+    Column("sop_class_uid", _UID, nullable=False),
+    Column("sop_instance_uid", _UID, nullable=False),
+    Column("series_instance_uid", _UID, nullable=False),
+    Column("transfer_syntax_uid", _UID, nullable=False),
+    Column("patient_key", _DIGEST, nullable=False),
+    Column("digest", _DIGEST, nullable=False),
+    Column("archive_key", String(200), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("calling_ae_title", _AE_TITLE, nullable=False),
+    Column("called_ae_title", _AE_TITLE, nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    # True for the first content received under this SOP Instance UID; a second content is kept and flagged.
+    Column("is_original", Boolean, nullable=False),
+    UniqueConstraint("sop_instance_uid", "digest"),
+    Index("ix_film_study_id", "study_id"),
+)
+Index(
+    "uq_film_original",
+    film.c.sop_instance_uid,
+    unique=True,
+    sqlite_where=text("is_original"),
+    postgresql_where=text("is_original"),
+)
+
+reading = Table(
+    "reading",
+    metadata,
+    _id(),
+    _reference("film_id", "film"),
+    Column("read_at", UtcDateTime, nullable=False),
+    Column("not_analysed", _CODE),
+    Column("detail", Text, nullable=False),
+    Column("notes", _JSON, nullable=False),
+    Column("geometry", _JSON),
+    Column("grayscale", Text, nullable=False),
+    Column("analysed_area", _JSON),
+    Column("model_name", String(64)),
+    Column("model_version", String(64)),
+    Column("model_manufacturer", String(64)),
+    Column("weights_digest", _DIGEST),
+    Column("preparation", Text),
+    Column("operating_points", Text),
+    Index("ix_reading_film_id", "film_id"),
+)
+
+finding = Table(
+    "finding",
+    metadata,
+    _id(),
+    _reference("reading_id", "reading"),
+    Column("key", String(64), nullable=False),
+    Column("code_value", _CODE, nullable=False),
+    Column("code_scheme", _CODE, nullable=False),
+    Column("code_meaning", String(64), nullable=False),
+    Column("site", _JSON),
+    Column("score", Float, nullable=False),
+    Column("operating_point", Float, nullable=False),
+    Column("presence", String(16), nullable=False),
+    Column("calibrated", Boolean, nullable=False),
+    Column("laterality", String(16)),
+    Column("regions", _JSON, nullable=False),
+    UniqueConstraint("reading_id", "key"),
+)
+
+measurement = Table(
+    "measurement",
+    metadata,
+    _id(),
+    _reference("reading_id", "reading"),
+    Column("key", String(64), nullable=False),
+    Column("code_value", _CODE, nullable=False),
+    Column("code_scheme", _CODE, nullable=False),
+    Column("code_meaning", String(64), nullable=False),
+    Column("value", Float, nullable=False),
+    Column("unit", _JSON, nullable=False),
+    Column("line", _JSON, nullable=False),
+    Column("provenance", Text, nullable=False),
+    UniqueConstraint("reading_id", "key"),
+)
+
+result = Table(
+    "result",
+    metadata,
+    _id(),
+    _reference("study_id", "study"),
+    Column("kind", String(32), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("sop_class_uid", _UID, nullable=False),
+    Column("sop_instance_uid", _UID, nullable=False, unique=True),
+    Column("series_instance_uid", _UID, nullable=False),
+    Column("transfer_syntax_uid", _UID, nullable=False),
+    Column("patient_key", _DIGEST, nullable=False),
+    Column("digest", _DIGEST, nullable=False),
+    Column("archive_key", String(200), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("composed_at", UtcDateTime, nullable=False),
+    UniqueConstraint("study_id", "kind", "version"),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    _id(),
+    _reference("result_id", "result"),
+    Column("destination", String(64), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("delivered_at", UtcDateTime),
+    Column("status", Integer),
+    UniqueConstraint("result_id", "destination"),
+)
+
+job = Table(
+    "job",
+    metadata,
+    _id(),
+    Column("leg", String(16), nullable=False),
+    _reference("film_id", "film", nullable=True),
+    _reference("study_id", "study", nullable=True),
+    _reference("delivery_id", "delivery", nullable=True),
+    Column("state", String(16), nullable=False),
+    Column("priority", Integer, nullable=False),
+    # Claims since it was last queued, and how many of them ended with the worker's death.
+    Column("attempts", Integer, nullable=False),
+    Column("crashes", Integer, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("lease_owner", String(128)),
+    Column("lease_until", UtcDateTime),
+    Column("reason", _CODE),
+    Column("detail", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("queued_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    UniqueConstraint("film_id"),
+    UniqueConstraint("delivery_id"),
+    CheckConstraint(
+        "(leg = 'read' AND film_id IS NOT NULL AND study_id IS NULL AND delivery_id IS NULL)"
+        " OR (leg = 'compose' AND film_id IS NULL AND study_id IS NOT NULL AND delivery_id IS NULL)"
+        " OR (leg = 'deliver' AND film_id IS NULL AND study_id IS NULL AND delivery_id IS NOT NULL)",
+        name="one_subject",
+    ),
+    Index("ix_job_study_id", "study_id"),
+)
+# What is done outgrows what is pending by far: the queue's cost follows these two, not the table.
+_waiting = text(f"state = '{State.WAITING}'")
+_running = text(f"state = '{State.RUNNING}'")
+Index(
+    "ix_job_waiting",
+    job.c.leg,
+    job.c.priority.desc(),
+    job.c.due_at,
+    job.c.id,
+    sqlite_where=_waiting,
+    postgresql_where=_waiting,
+)
+Index("ix_job_running", job.c.lease_until, sqlite_where=_running, postgresql_where=_running)
+
+job_event = Table(
+    "job_event",
+    metadata,
+    _id(),
+    _reference("job_id", "job"),
+    Column("at", UtcDateTime, nullable=False),
+    Column("event", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("ix_job_event_job_id", "job_id"),
+)
