@@ -1,0 +1,79 @@
+"""Text of a film in Unicode, whatever it declares and whatever it really sent (PS3.5 section 6.1)."""
+
+from collections.abc import Sequence
+
+from pydicom.charset import CODES_TO_ENCODINGS, STAND_ALONE_ENCODINGS, decode_bytes, python_encoding
+
+UNICODE = "ISO_IR 192"
+
+_DEFAULT = "iso8859"
+_ESCAPE = 0x1B
+_GB2312_TO_G1 = "\x1b$)A"
+_PN_DELIMITERS = {ord("^"), ord("=")}
+_TEXT_DELIMITERS = {0x09, 0x0A, 0x0C, 0x0D, ord("\\")}
+_PADDING = "\0 "
+
+
+def encodings_of(character_sets: Sequence[str]) -> tuple[str, ...]:
+    """Return the Python encodings of Specific Character Set (0008,0005), at least one.
+
+    Spellings that modalities use for the defined terms are understood (ISO-IR 100, ISO_IR_100); a term
+    that is none of PS3.3 section C.12.1.1.2 counts as the default repertoire. An empty first value, as
+    Japanese and Korean films have it, is the default repertoire too.
+    """
+    terms = [_term(text) for text in character_sets]
+    encodings = [python_encoding.get(term, _DEFAULT) for term in terms] or [_DEFAULT]
+    if terms and terms[0] in STAND_ALONE_ENCODINGS:
+        return (encodings[0],)
+    return tuple(encodings)
+
+
+def decode(value: bytes, encodings: Sequence[str], *, is_person_name: bool = False, is_declared: bool = True) -> str:
+    """Return an element's value as Unicode, without its padding. Never fails.
+
+    Bytes that their declared character set does not know, or that come without a declaration and are
+    not ASCII, are read as UTF-8 where they are that, else byte by byte as ISO 8859-1, from which the
+    bytes can be had back.
+    """
+    if not is_declared and _is_utf_8(value):
+        return value.decode("utf-8").rstrip(_PADDING)
+    if _ESCAPE in value:
+        text = _decode_escaped(value, encodings, is_person_name=is_person_name)
+    else:
+        text = _decode_plain(value, encodings[0])
+    return text.rstrip(_PADDING)
+
+
+def without_left_over_escapes(text: str) -> str:
+    """Return `text` without the escapes to GB 2312, which pydicom 3.0.2 decodes but leaves in place."""
+    return text.replace(_GB2312_TO_G1, "")
+
+
+def _term(text: str) -> str:
+    term = text.strip().upper().replace("-", " ").replace("_", " ")
+    return term.replace("ISO IR ", "ISO_IR ", 1) if term.startswith("ISO IR ") else term
+
+
+def _is_utf_8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _decode_plain(value: bytes, encoding: str) -> str:
+    try:
+        return value.decode(encoding)
+    except UnicodeDecodeError:
+        return value.decode("utf-8" if _is_utf_8(value) else "latin-1")
+
+
+def _decode_escaped(value: bytes, encodings: Sequence[str], *, is_person_name: bool) -> str:
+    """Decode each part up to a delimiter by itself: a delimiter resets the code elements (PS3.5 6.1.2.5.3).
+
+    An escape sequence says which set follows, so it is obeyed even where the film forgot to declare the set.
+    """
+    delimiters = _TEXT_DELIMITERS | _PN_DELIMITERS if is_person_name else _TEXT_DELIMITERS
+    known = [*encodings, *CODES_TO_ENCODINGS.values()]
+    return without_left_over_escapes(decode_bytes(value, known, delimiters))

@@ -1,0 +1,239 @@
+"""Every code that the node writes, and how sure it is that the code means what it says.
+
+A SNOMED CT code is a number: one digit off is another disease. So each code is listed once, under the
+proof that was found for it, and a test holds the table against the proof.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from cxr_node.domain.codes import Code
+from cxr_node.domain.radiograph import View
+from cxr_node.domain.reading import Laterality, Presence
+from cxr_node.domain.reasons import Note, Reason
+
+PRIVATE_SCHEME = "99CXRNODE"
+"""Coding Scheme Designator of concepts for which no standard code was found (PS3.3 section 8.2)."""
+
+DENIED: Mapping[str, str] = {
+    "287272002": "means Enlarged septal foramen of heart, although PS3.16 CID 12248 calls it Cardiomegaly",
+    "59076-0": "means a fetal ultrasound area ratio, not the cardiothoracic ratio",
+    "59074-5": "means a fetal ultrasound circumference ratio, not the cardiothoracic ratio",
+    "95436003": "fails its check digit; public tables give it for Consolidation",
+    "60567007": "fails its check digit; public tables give it for Consolidation",
+    "78381009": "fails its check digit; public tables give it for Pleural thickening",
+}
+"""Code values that are in circulation for chest findings and are wrong, and why."""
+
+
+def _dcm(value: str, meaning: str) -> Code:
+    return Code(value=value, scheme_designator="DCM", meaning=meaning)
+
+
+def _sct(value: str, meaning: str) -> Code:
+    return Code(value=value, scheme_designator="SCT", meaning=meaning)
+
+
+def _ucum(value: str, meaning: str) -> Code:
+    return Code(value=value, scheme_designator="UCUM", meaning=meaning)
+
+
+def private(value: str, meaning: str) -> Code:
+    """Return a code of the node's own scheme; `value` has at most 16 characters (VR SH)."""
+    return Code(value=value, scheme_designator=PRIVATE_SCHEME, meaning=meaning)
+
+
+# Document and its context: TID 1500, 1204, 1002, 1600
+IMAGING_MEASUREMENT_REPORT = _dcm("126000", "Imaging Measurement Report")
+LANGUAGE = _dcm("121049", "Language of Content Item and Descendants")
+ENGLISH = Code(value="en-US", scheme_designator="RFC5646", meaning="English (United States)")
+OBSERVER_TYPE = _dcm("121005", "Observer Type")
+DEVICE = _dcm("121007", "Device")
+DEVICE_OBSERVER_UID = _dcm("121012", "Device Observer UID")
+DEVICE_OBSERVER_NAME = _dcm("121013", "Device Observer Name")
+DEVICE_OBSERVER_MANUFACTURER = _dcm("121014", "Device Observer Manufacturer")
+DEVICE_OBSERVER_MODEL_NAME = _dcm("121015", "Device Observer Model Name")
+DEVICE_OBSERVER_SERIAL_NUMBER = _dcm("121016", "Device Observer Serial Number")
+PROCEDURE_REPORTED = _dcm("121058", "Procedure reported")
+IMAGING_PROCEDURE = _sct("363679005", "Imaging procedure")
+IMAGE_LIBRARY = _dcm("111028", "Image Library")
+IMAGE_LIBRARY_GROUP = _dcm("126200", "Image Library Group")
+MODALITY = _dcm("121139", "Modality")
+TARGET_REGION = _dcm("123014", "Target Region")
+CHEST = _sct("816094009", "Chest")
+PIXEL_DATA_ROWS = _dcm("110910", "Pixel Data Rows")
+PIXEL_DATA_COLUMNS = _dcm("110911", "Pixel Data Columns")
+HORIZONTAL_PIXEL_SPACING = _dcm("111026", "Horizontal Pixel Spacing")
+VERTICAL_PIXEL_SPACING = _dcm("111066", "Vertical Pixel Spacing")
+PATIENT_ORIENTATION_ROW = _dcm("111044", "Patient Orientation Row")
+PATIENT_ORIENTATION_COLUMN = _dcm("111043", "Patient Orientation Column")
+IMAGE_VIEW = _dcm("111031", "Image View")
+SOURCE = _sct("260753009", "Source")
+
+# Measurement groups: TID 1501, 1410, 300, 4019
+IMAGING_MEASUREMENTS = _dcm("126010", "Imaging Measurements")
+MEASUREMENT_GROUP = _dcm("125007", "Measurement Group")
+TRACKING_IDENTIFIER = _dcm("112039", "Tracking Identifier")
+TRACKING_UNIQUE_IDENTIFIER = _dcm("112040", "Tracking Unique Identifier")
+FINDING = _dcm("121071", "Finding")
+FINDING_SITE = _sct("363698007", "Finding Site")
+LATERALITY = _sct("272741003", "Laterality")
+ALGORITHM_NAME = _dcm("111001", "Algorithm Name")
+ALGORITHM_VERSION = _dcm("111003", "Algorithm Version")
+ALGORITHM_MANUFACTURER = _dcm("122405", "Algorithm Manufacturer")
+ALGORITHM_PARAMETERS = _dcm("111002", "Algorithm Parameters")
+ALGORITHM_FAMILY = _dcm("111000", "Algorithm Family")
+ARTIFICIAL_INTELLIGENCE = _dcm("123110", "Artificial Intelligence")
+CERTAINTY_OF_FINDING = _dcm("111012", "Certainty of Finding")
+PRESENCE_OF_PROPERTY = _dcm("121052", "Presence of property")
+SOURCE_OF_MEASUREMENT = _dcm("121112", "Source of Measurement")
+GEOMETRIC_PURPOSE = _dcm("130400", "Geometric purpose of region")
+BOUNDED_BY = _sct("75958009", "Bounded by")
+IMAGE_REGION = _dcm("111030", "Image Region")
+HEART = _sct("80891009", "Heart")
+IMAGE_QUALITY = _dcm("111101", "Image Quality")
+QUALITY_ASSESSMENT = _dcm("111050", "Quality Assessment")
+UNUSABLE = _dcm("111235", "Unusable - Quality renders image unusable")
+COMMENT = _dcm("121106", "Comment")
+NOT_PROCESSED = private("NOTPROC", "Reason not processed")
+PROCESSING_NOTE = private("NOTE", "Processing note")
+
+# Summary: TID 1500 rows 12-14, CID 6047
+QUALITATIVE_EVALUATIONS = Code(value="C0034375", scheme_designator="UMLS", meaning="Qualitative Evaluations")
+FINDINGS_SUMMARY = _dcm("111017", "CAD Processing and Findings Summary")
+SUMMARY = _dcm("121111", "Summary")
+ALL_WITHOUT_FINDINGS = _dcm("111241", "All algorithms succeeded; without findings")
+ALL_WITH_FINDINGS = _dcm("111242", "All algorithms succeeded; with findings")
+PART_WITHOUT_FINDINGS = _dcm("111243", "Not all algorithms succeeded; without findings")
+PART_WITH_FINDINGS = _dcm("111244", "Not all algorithms succeeded; with findings")
+NONE_SUCCEEDED = _dcm("111245", "No algorithms succeeded; without findings")
+
+# Equipment that contributed (CID 7005)
+ACQUISITION_EQUIPMENT = _dcm("109101", "Acquisition Equipment")
+PROCESSING_EQUIPMENT = _dcm("109102", "Processing Equipment")
+
+# Units
+PERCENT = _ucum("%", "Percent")
+MILLIMETER = _ucum("mm", "mm")
+RATIO = _ucum("{ratio}", "ratio")
+PIXELS = _ucum("{pixels}", "pixels")
+
+# Structures
+LUNG = _sct("39607008", "Lung")
+PLEURA = _sct("3120008", "Pleura")
+MEDIASTINUM = _sct("72410000", "Mediastinum")
+DIAPHRAGM = _sct("5798000", "Diaphragm")
+
+PRESENCES: Mapping[Presence, Code] = {
+    Presence.PRESENT: _sct("52101004", "Present"),
+    Presence.ABSENT: _sct("272519000", "Absent"),
+    Presence.UNDETERMINED: _sct("373068000", "Undetermined"),
+}
+"""CID 240."""
+
+LATERALITIES: Mapping[Laterality, Code] = {
+    Laterality.RIGHT: _sct("24028007", "Right"),
+    Laterality.LEFT: _sct("7771000", "Left"),
+    Laterality.BILATERAL: _sct("51440002", "Right and left"),
+}
+"""CID 244."""
+
+VIEWS: Mapping[View, Code] = {
+    View.PA: _sct("272479007", "postero-anterior"),
+    View.AP: _sct("399348003", "antero-posterior"),
+    View.LATERAL: _sct("399067008", "lateral"),
+}
+"""CID 4010."""
+
+MODALITIES: Mapping[str, Code] = {
+    "CR": _dcm("CR", "Computed Radiography"),
+    "DX": _dcm("DX", "Digital Radiography"),
+    "RG": _dcm("RG", "Radiographic imaging"),
+    "OT": _dcm("OT", "Other Modality"),
+}
+"""CID 29, as far as chest films come under it; any other is written as OT."""
+
+
+class Proof(StrEnum):
+    """How a code was verified."""
+
+    PYDICOM = "in the dictionary of PS3.16 context groups that pydicom carries, with this meaning"
+    CURATED = "check digit right, and seen with its fully specified name in an independent curated source"
+    STANDARD = "used by PS3.16 templates; its scheme has no dictionary in pydicom"
+    PRIVATE = "of the node's own scheme: no standard code could be verified"
+
+
+FINDINGS: Mapping[str, tuple[Code, Code, Proof]] = {
+    "Atelectasis": (_sct("46621007", "Atelectasis"), LUNG, Proof.CURATED),
+    "Consolidation": (_sct("95436008", "Lung consolidation"), LUNG, Proof.CURATED),
+    "Infiltration": (_dcm("112121", "Infiltrate"), LUNG, Proof.PYDICOM),
+    "Pneumothorax": (_sct("36118008", "Pneumothorax"), PLEURA, Proof.PYDICOM),
+    "Edema": (_sct("19242006", "Pulmonary edema"), LUNG, Proof.PYDICOM),
+    "Emphysema": (_sct("87433001", "Pulmonary emphysema"), LUNG, Proof.CURATED),
+    "Fibrosis": (_sct("51615001", "Fibrosis of lung"), LUNG, Proof.CURATED),
+    "Effusion": (_sct("60046008", "Pleural effusion"), PLEURA, Proof.PYDICOM),
+    "Pneumonia": (_sct("233604007", "Pneumonia"), LUNG, Proof.CURATED),
+    "Pleural_Thickening": (private("PLTHICK", "Pleural thickening"), PLEURA, Proof.PRIVATE),
+    "Cardiomegaly": (_sct("8186001", "Cardiomegaly"), HEART, Proof.CURATED),
+    "Nodule": (_sct("27925004", "Nodule"), LUNG, Proof.PYDICOM),
+    "Mass": (_sct("4147007", "Mass"), LUNG, Proof.PYDICOM),
+    "Hernia": (_sct("39839004", "Diaphragmatic hernia"), DIAPHRAGM, Proof.CURATED),
+    "Lung Lesion": (_sct("52988006", "Lesion"), LUNG, Proof.PYDICOM),
+    "Lung Opacity": (_dcm("112001", "Opacity"), LUNG, Proof.PYDICOM),
+    "Enlarged Cardiomediastinum": (private("ENLCM", "Enlarged cardiomediastinum"), MEDIASTINUM, Proof.PRIVATE),
+    "Tuberculosis": (_sct("154283005", "Pulmonary tuberculosis"), LUNG, Proof.CURATED),
+}
+"""Label of a training set to its code, its site, and the proof of the code."""
+
+MEASUREMENTS: Mapping[str, Code] = {
+    "CTR": private("CTR", "Cardiothoracic ratio"),
+    "MTCD": private("MTCD", "Maximal transverse cardiac diameter"),
+    "MITD": private("MITD", "Maximal internal thoracic diameter"),
+}
+"""No standard code of an adult chest radiograph could be verified for these."""
+
+
+def not_processed(reason: Reason) -> Code:
+    """Return the code of a reason why a film was not analysed."""
+    return private(reason.value, reason.meaning)
+
+
+def processing_note(note: Note) -> Code:
+    """Return the code of something noticed on a film that was analysed."""
+    return private(note.value, note.meaning)
+
+
+# The dihedral group D5 and its permutation, of which Verhoeff's check digit is made.
+_MULTIPLY = [
+    "0123456789",
+    "1234067895",
+    "2340178956",
+    "3401289567",
+    "4012395678",
+    "5987604321",
+    "6598710432",
+    "7659821043",
+    "8765932104",
+    "9876543210",
+]
+_PERMUTE = [
+    "0123456789",
+    "1576283094",
+    "5803796142",
+    "8916043527",
+    "9453126870",
+    "4286573901",
+    "2793806415",
+    "7046913258",
+]
+
+
+def has_right_check_digit(sctid: str) -> bool:
+    """Whether a SNOMED CT identifier ends in the Verhoeff digit of the digits before it.
+
+    It proves that the number was not mistyped, not that it means what is claimed.
+    """
+    check = 0
+    for position, digit in enumerate(reversed(sctid)):
+        check = int(_MULTIPLY[check][int(_PERMUTE[position % 8][int(digit)])])
+    return check == 0

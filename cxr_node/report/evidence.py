@@ -1,0 +1,145 @@
+"""A film's header made safe to copy from: Unicode, complete, valid, and without pixels."""
+
+import struct
+from collections.abc import Sequence
+
+from pydicom.config import IGNORE
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
+from pydicom.uid import UID
+from pydicom.valuerep import PersonName
+
+from cxr_node.report.character_sets import UNICODE, decode, encodings_of, without_left_over_escapes
+from cxr_node.report.values import CLEANERS, identifier, utc_offset
+
+_TYPE_2 = (
+    "AccessionNumber",
+    "PatientBirthDate",
+    "PatientID",
+    "PatientName",
+    "PatientSex",
+    "ReferringPhysicianName",
+    "StudyDate",
+    "StudyID",
+    "StudyTime",
+)
+"""Attributes of the Patient and General Study modules that shall be present, empty where unknown (PS3.3 C.7)."""
+
+_IDENTIFIERS = frozenset({"AccessionNumber", "PatientID", "IssuerOfPatientID", "OtherPatientIDs", "StudyID"})
+_BULK_GROUPS = frozenset({0x5000, 0x5400, 0x6000, 0x7FE0, 0xFFFA, 0xFFFC})
+_NUMBERS = frozenset({"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
+_SEXES = frozenset({"M", "F", "O"})
+_TEXT_IN_ANY_SCRIPT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+_SINGLE_VALUED = frozenset({"LT", "ST", "UT"})
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, OverflowError, struct.error)
+"""What pydicom 3.0.2 raises when it converts an element that is not what its VR says."""
+
+_MODALITY = {"1.2.840.10008.5.1.4.1.1.1": "CR"}
+_MODALITY |= {f"1.2.840.10008.5.1.4.1.1.1.1{suffix}": "DX" for suffix in ("", ".1")}
+
+
+def safe_header(dataset: Dataset, *, character_sets: Sequence[str] | None = None) -> Dataset:
+    """Return a copy of `dataset` that every result object can copy from without a failure.
+
+    Private and bulk elements are gone, text is Unicode under ISO_IR 192, type 2 attributes of patient
+    and study are present, and values that are not valid for their VR are written in the standard's form
+    or emptied. Patient ID and its like keep every character. `dataset` is not changed.
+
+    Parameters
+    ----------
+    character_sets
+        Specific Character Set to believe instead of the film's own, for a site whose films declare a
+        wrong one.
+    """
+    declared = _declared(dataset) if character_sets is None else tuple(character_sets)
+    header = _copy(dataset, declared)
+    for keyword in _TYPE_2:
+        if keyword not in header:
+            setattr(header, keyword, "")
+    if header.PatientSex not in _SEXES:
+        header.PatientSex = ""
+    if not header.get("Modality"):
+        header.Modality = _MODALITY.get(header.get("SOPClassUID", ""), "OT")
+    header.SpecificCharacterSet = UNICODE
+    return header
+
+
+def _declared(dataset: Dataset) -> tuple[str, ...]:
+    if "SpecificCharacterSet" not in dataset:
+        return ()
+    return tuple(_texts(dataset.get_item("SpecificCharacterSet"), "CS", ()))
+
+
+def _copy(source: Dataset, declared: Sequence[str]) -> Dataset:
+    copy = Dataset()
+    for tag in source.keys():  # noqa: SIM118 -- iterating a Dataset converts its elements, warning of each bad one
+        if _is_wanted(tag):
+            element = _safe_element(source, tag, declared)
+            if element is not None:
+                copy.add(element)
+    return copy
+
+
+def _is_wanted(tag: BaseTag) -> bool:
+    group = tag.group & 0xFF00 if 0x5000 <= tag.group < 0x6100 else tag.group
+    return not tag.is_private and tag.element != 0 and group not in _BULK_GROUPS and dictionary_has_tag(tag)
+
+
+def _safe_element(source: Dataset, tag: BaseTag, declared: Sequence[str]) -> DataElement | None:
+    element = source.get_item(tag)
+    vr = _vr(element, tag)
+    if vr == "SQ":
+        items = [item for item in (_copy(item, declared) for item in _items(source, tag)) if len(item)]
+        return DataElement(tag, "SQ", items) if items else None
+    if vr in CLEANERS:
+        return _safe_text(element, tag, vr, declared)
+    return _number(source, tag) if vr in _NUMBERS else None
+
+
+def _vr(element: DataElement | RawDataElement, tag: BaseTag) -> str:
+    known = dictionary_VR(tag)
+    return str(element.VR) if element.VR is not None and " or " in known else known
+
+
+def _items(source: Dataset, tag: BaseTag) -> Sequence[Dataset]:
+    try:
+        return list(source[tag].value or ())
+    except _UNREADABLE:
+        return ()
+
+
+def _number(source: Dataset, tag: BaseTag) -> DataElement | None:
+    try:
+        element = source[tag]
+    except _UNREADABLE:
+        return None
+    return DataElement(tag, element.VR, element.value, validation_mode=IGNORE)
+
+
+def _safe_text(element: DataElement | RawDataElement, tag: BaseTag, vr: str, declared: Sequence[str]) -> DataElement:
+    values = [_clean(text, tag, vr) for text in _texts(element, vr, declared)]
+    if not any(values):
+        values = []
+    value = "" if not values else values[0] if len(values) == 1 else values
+    return DataElement(tag, vr, value, validation_mode=IGNORE)
+
+
+def _clean(text: str, tag: BaseTag, vr: str) -> str:
+    if tag == 0x00080201:
+        return utc_offset(text)
+    return identifier(text) if keyword_for_tag(tag) in _IDENTIFIERS else CLEANERS[vr](text)
+
+
+def _texts(element: DataElement | RawDataElement, vr: str, declared: Sequence[str]) -> list[str]:
+    value = element.value
+    if isinstance(value, bytes):
+        encodings = encodings_of(declared if vr in _TEXT_IN_ANY_SCRIPT else ())
+        text = decode(value, encodings, is_person_name=vr == "PN", is_declared=bool(declared))
+        return [text] if vr in _SINGLE_VALUED else text.split("\\")
+    if value is None:
+        return []
+    if isinstance(value, str | PersonName | UID | int | float):
+        return [without_left_over_escapes(str(value))]
+    return [without_left_over_escapes(str(one)) for one in value]

@@ -1,0 +1,177 @@
+"""Measurement Groups: what is said about one film, one group per finding (TID 1501, 1410).
+
+Every NUM outside a region group has exactly one child, an SCOORD: with none, with an IMAGE or with two,
+OHIF's report loader fails on a film, which has no Frame of Reference, and the whole report does not open.
+"""
+
+from collections.abc import Sequence
+
+from cxr_node.domain.codes import Code
+from cxr_node.domain.reading import Finding, Measurement, ModelIdentity, Point, Prediction
+from cxr_node.domain.reasons import Reason
+from cxr_node.report import codes
+from cxr_node.report.content import (
+    ContentItem,
+    Relationship,
+    code,
+    container,
+    image,
+    number,
+    polyline,
+    text,
+    uid_reference,
+)
+from cxr_node.report.identity import tracking_uid
+from cxr_node.report.outlines import analysed, bounds, closed, fitted
+from cxr_node.report.source import Film, Node
+
+_CONTEXT = Relationship.HAS_OBS_CONTEXT
+_MODIFIER = Relationship.HAS_CONCEPT_MOD
+_UNUSABLE = frozenset({Reason.QUALITY, Reason.DECODE, Reason.NO_PIXELS})
+_WHOLE_IMAGE = "1501"
+_PLANAR_REGION = "1410"
+
+
+def groups_of(film: Film, node: Node) -> list[ContentItem]:
+    """Return all groups of one film; there is always the one on image quality and view."""
+    groups: list[ContentItem] = []
+    prediction = film.reading.prediction
+    if prediction is not None:
+        for finding in prediction.findings:
+            groups.extend(_finding_groups(film, prediction, finding, node))
+    if film.reading.measurements:
+        groups.append(_measurements(film, node))
+    groups.append(_quality(film, node))
+    return groups
+
+
+def parameters(model: ModelIdentity, grayscale: str, *, calibrated: bool) -> list[str]:
+    """Return the Algorithm Parameters: what is needed to get the same score again and to read it rightly."""
+    meaning = (
+        "calibrated on the data that the model's card names" if calibrated else "not calibrated, not a probability"
+    )
+    return [
+        f"weights_sha256={model.weights_digest}",
+        f"preparation={model.preparation}",
+        f"grayscale={grayscale}",
+        f"operating_points={model.operating_points}",
+        f"score={meaning}",
+    ]
+
+
+def _finding_groups(film: Film, prediction: Prediction, finding: Finding, node: Node) -> list[ContentItem]:
+    outlines = [outline for region in finding.regions if (outline := closed(region.outline, bounds(film)))]
+    head = [*_what(finding), *_algorithm(film, prediction, finding)]
+    certainty = round(finding.score * 100, 1)
+    presence = code(codes.PRESENCE_OF_PROPERTY, codes.PRESENCES[finding.presence])
+    if len(outlines) == 1:
+        score = number(codes.CERTAINTY_OF_FINDING, certainty, codes.PERCENT)
+        tracked = _tracking(film, node, finding.code.meaning, finding.key)
+        return [_group(_PLANAR_REGION, [*tracked, *head, score, presence, *_region(film, outlines[0])])]
+    area = polyline(codes.SOURCE, analysed(film, film.reading), film.reading.film, Relationship.INFERRED_FROM)
+    score = number(codes.CERTAINTY_OF_FINDING, certainty, codes.PERCENT, Relationship.CONTAINS, area)
+    tracked = _tracking(film, node, finding.code.meaning, finding.key)
+    whole = _group(_WHOLE_IMAGE, [*tracked, *head, score, presence, _source(film)])
+    return [whole, *_region_groups(film, prediction, finding, outlines, node)]
+
+
+def _region_groups(
+    film: Film, prediction: Prediction, finding: Finding, outlines: Sequence[Sequence[Point]], node: Node
+) -> list[ContentItem]:
+    """Return a group for each of several regions. The score is the film's, so it stands in none of them."""
+    groups = []
+    for ordinal, outline in enumerate(outlines, start=1):
+        tracked = _tracking(film, node, f"{finding.code.meaning}, region {ordinal}", f"{finding.key}/{ordinal}")
+        presence = code(codes.PRESENCE_OF_PROPERTY, codes.PRESENCES[finding.presence])
+        head = [*_what(finding), *_algorithm(film, prediction, finding)]
+        groups.append(_group(_PLANAR_REGION, [*tracked, *head, presence, *_region(film, outline)]))
+    return groups
+
+
+def _measurements(film: Film, node: Node) -> ContentItem:
+    """Return the group of calipers; how each was taken stands in a comment, for a NUM may have but one child."""
+    measurements = film.reading.measurements
+    heart = all(measurement.key in codes.MEASUREMENTS for measurement in measurements)
+    head = [code(codes.FINDING, codes.HEART), code(codes.FINDING_SITE, codes.HEART, _MODIFIER)] if heart else []
+    numbers = [item for measurement in measurements if (item := _measurement(film, measurement)) is not None]
+    comment = "; ".join(f"{one.code.meaning}: {one.provenance}" for one in measurements if one.provenance)
+    comments = [text(codes.COMMENT, comment)] if comment else []
+    tracked = _tracking(film, node, "Measurements", "measurements")
+    return _group(_WHOLE_IMAGE, [*tracked, *head, *numbers, *comments, _source(film)])
+
+
+def _measurement(film: Film, measurement: Measurement) -> ContentItem | None:
+    line = fitted(measurement.line, bounds(film))
+    if len(line) < 2:
+        return None
+    caliper = polyline(codes.SOURCE, line, film.reading.film, Relationship.INFERRED_FROM)
+    return number(measurement.code, measurement.value, measurement.unit, Relationship.CONTAINS, caliper)
+
+
+def _quality(film: Film, node: Node) -> ContentItem:
+    """Return what is known of the film itself. Quality is asserted only where it prevented the analysis."""
+    reading = film.reading
+    items = [*_tracking(film, node, "Image quality", "quality"), code(codes.FINDING, codes.IMAGE_QUALITY)]
+    geometry = reading.geometry
+    comments: list[str] = []
+    if geometry is not None and geometry.view in codes.VIEWS:
+        items.append(code(codes.IMAGE_VIEW, codes.VIEWS[geometry.view]))
+        comments.append(f"View from {geometry.view_source.value}")
+    if reading.not_analysed is not None:
+        items.append(code(codes.NOT_PROCESSED, codes.not_processed(reading.not_analysed)))
+        comments.append(reading.detail)
+    if reading.not_analysed in _UNUSABLE:
+        items.append(code(codes.QUALITY_ASSESSMENT, codes.UNUSABLE))
+    items.extend(code(codes.PROCESSING_NOTE, codes.processing_note(note)) for note in reading.notes)
+    comment = ". ".join(part for part in comments if part)
+    if comment:
+        items.append(text(codes.COMMENT, comment))
+    return _group(_WHOLE_IMAGE, [*items, _source(film)])
+
+
+def _group(template: str, items: Sequence[ContentItem]) -> ContentItem:
+    return container(codes.MEASUREMENT_GROUP, *items, template=template)
+
+
+def _tracking(film: Film, node: Node, label: str, key: str) -> list[ContentItem]:
+    uid = tracking_uid(film.reading.film.sop_instance_uid, key)
+    return [
+        text(codes.TRACKING_IDENTIFIER, f"{node.model_name} {label}", _CONTEXT),
+        uid_reference(codes.TRACKING_UNIQUE_IDENTIFIER, uid, _CONTEXT),
+    ]
+
+
+def _what(finding: Finding) -> list[ContentItem]:
+    items = [code(codes.FINDING, finding.code)]
+    if finding.site is not None:
+        sides = [] if finding.laterality is None else [_side(codes.LATERALITIES[finding.laterality])]
+        items.append(code(codes.FINDING_SITE, finding.site, _MODIFIER, *sides))
+    return items
+
+
+def _side(laterality: Code) -> ContentItem:
+    return code(codes.LATERALITY, laterality, _MODIFIER)
+
+
+def _algorithm(film: Film, prediction: Prediction, finding: Finding) -> list[ContentItem]:
+    """Return TID 4019."""
+    model = prediction.model
+    lines = parameters(model, film.reading.grayscale, calibrated=finding.calibrated)
+    return [
+        text(codes.ALGORITHM_NAME, model.name, _MODIFIER),
+        text(codes.ALGORITHM_VERSION, model.version, _MODIFIER),
+        text(codes.ALGORITHM_MANUFACTURER, model.manufacturer, _MODIFIER),
+        *(text(codes.ALGORITHM_PARAMETERS, line, _MODIFIER) for line in lines),
+        code(codes.ALGORITHM_FAMILY, codes.ARTIFICIAL_INTELLIGENCE, _MODIFIER),
+    ]
+
+
+def _region(film: Film, outline: Sequence[Point]) -> list[ContentItem]:
+    return [
+        code(codes.GEOMETRIC_PURPOSE, codes.BOUNDED_BY),
+        polyline(codes.IMAGE_REGION, outline, film.reading.film, Relationship.CONTAINS),
+    ]
+
+
+def _source(film: Film) -> ContentItem:
+    return image(codes.SOURCE_OF_MEASUREMENT, film.reading.film)

@@ -1,0 +1,53 @@
+"""Outlines and lines fitted to a film, as spatial coordinates have to be (PS3.3 section C.18.6.1)."""
+
+from collections.abc import Sequence
+
+from cxr_node.domain.reading import Point, Reading
+from cxr_node.report.source import Film
+
+_DECIMALS = 1
+"""A tenth of a pixel: finer than any map, and the same digits on every machine."""
+
+
+def bounds(film: Film) -> tuple[float, float]:
+    """Return the film's (columns, rows), which is also the largest coordinate of a point on it."""
+    geometry = film.reading.geometry
+    if geometry is not None:
+        return float(geometry.columns), float(geometry.rows)
+    return float(film.header.get("Columns") or 0), float(film.header.get("Rows") or 0)
+
+
+def fitted(points: Sequence[Point], within: tuple[float, float]) -> tuple[Point, ...]:
+    """Return `points` moved onto the film, rounded, without immediate repetitions."""
+    columns, rows = within
+    kept: list[Point] = []
+    for column, row in points:
+        point = (
+            round(min(max(float(column), 0.0), columns), _DECIMALS),
+            round(min(max(float(row), 0.0), rows), _DECIMALS),
+        )
+        if not kept or kept[-1] != point:
+            kept.append(point)
+    return tuple(kept)
+
+
+def closed(outline: Sequence[Point], within: tuple[float, float]) -> tuple[Point, ...]:
+    """Return an outline fitted to the film whose last point repeats the first; empty if it encloses nothing."""
+    points = fitted(outline, within)
+    if points and points[0] == points[-1]:
+        points = points[:-1]
+    return (*points, points[0]) if len(points) > 2 and _area(points) > 0 else ()
+
+
+def analysed(film: Film, reading: Reading) -> tuple[Point, ...]:
+    """Return the closed outline of what the model saw; the whole film where it saw nothing that encloses an area."""
+    columns, rows = bounds(film)
+    whole = ((0.0, 0.0), (columns, 0.0), (columns, rows), (0.0, rows), (0.0, 0.0))
+    if reading.prediction is None:
+        return whole
+    return closed(reading.prediction.analysed_area.outline, (columns, rows)) or whole
+
+
+def _area(points: Sequence[Point]) -> float:
+    pairs = zip(points, [*points[1:], points[0]], strict=True)
+    return abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in pairs)) / 2

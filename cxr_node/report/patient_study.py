@@ -1,0 +1,126 @@
+"""What a result says about patient, study and order: what the film said (PS3.3 sections C.7.1, C.7.2)."""
+
+from pydicom.dataset import Dataset
+
+from cxr_node.report.elements import verbatim
+
+_PATIENT = [
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "TypeOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "PatientBirthDate",
+    "PatientBirthTime",
+    "PatientSex",
+    "OtherPatientIDs",
+    "OtherPatientIDsSequence",
+    "OtherPatientNames",
+    "EthnicGroup",
+    "PatientComments",
+    "ReferencedPatientSequence",
+    "PatientSpeciesDescription",
+    "PatientSpeciesCodeSequence",
+    "PatientBreedDescription",
+    "PatientBreedCodeSequence",
+    "BreedRegistrationSequence",
+    "ResponsiblePerson",
+    "ResponsiblePersonRole",
+    "ResponsibleOrganization",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+    "QualityControlSubject",
+    "ClinicalTrialSponsorName",
+    "ClinicalTrialProtocolID",
+    "ClinicalTrialProtocolName",
+    "ClinicalTrialSiteID",
+    "ClinicalTrialSiteName",
+    "ClinicalTrialSubjectID",
+    "ClinicalTrialSubjectReadingID",
+]
+
+_STUDY = [
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+    "StudyID",
+    "AccessionNumber",
+    "IssuerOfAccessionNumberSequence",
+    "StudyDescription",
+    "PhysiciansOfRecord",
+    "NameOfPhysiciansReadingStudy",
+    "ConsultingPhysicianName",
+    "RequestingServiceCodeSequence",
+    "ReferencedStudySequence",
+    "ProcedureCodeSequence",
+    "ReasonForPerformedProcedureCodeSequence",
+    "ClinicalTrialTimePointID",
+    "ClinicalTrialTimePointDescription",
+]
+
+_PATIENT_STUDY = [
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "AdmittingDiagnosesDescription",
+    "AdmittingDiagnosesCodeSequence",
+    "AdmissionID",
+    "IssuerOfAdmissionIDSequence",
+    "ServiceEpisodeID",
+    "ServiceEpisodeDescription",
+    "PatientState",
+    "Occupation",
+    "AdditionalPatientHistory",
+    "PregnancyStatus",
+    "SmokingStatus",
+    "MedicalAlerts",
+    "Allergies",
+    "PatientSexNeutered",
+]
+
+_REQUEST = [
+    "AccessionNumber",
+    "IssuerOfAccessionNumberSequence",
+    "RequestedProcedureID",
+    "RequestedProcedureDescription",
+    "RequestedProcedureCodeSequence",
+    "ReasonForTheRequestedProcedure",
+    "ReferencedStudySequence",
+    "PlacerOrderNumberImagingServiceRequest",
+    "FillerOrderNumberImagingServiceRequest",
+]
+
+_REQUEST_TYPE_2 = [
+    "AccessionNumber",
+    "RequestedProcedureID",
+    "RequestedProcedureDescription",
+    "PlacerOrderNumberImagingServiceRequest",
+    "FillerOrderNumberImagingServiceRequest",
+]
+"""PS3.3 table C.17-2, Referenced Request Sequence; the two sequences of type 2 are added beside them."""
+
+
+def copy_patient_and_study(header: Dataset, result: Dataset) -> None:
+    """Copy the Patient, General Study and Patient Study modules of a safe header, element by element."""
+    for keyword in (*_PATIENT, *_STUDY, *_PATIENT_STUDY, "TimezoneOffsetFromUTC"):
+        if keyword in header:
+            result.add(header[keyword])
+
+
+def requests(header: Dataset, study_instance_uid: str) -> list[Dataset]:
+    """Return the items of Referenced Request Sequence (0040,A370): the orders that the film was taken for."""
+    return [_request(item, study_instance_uid) for item in header.get("RequestAttributesSequence", ())]
+
+
+def _request(attributes: Dataset, study_instance_uid: str) -> Dataset:
+    request = Dataset()
+    for keyword in _REQUEST_TYPE_2:
+        setattr(request, keyword, "")
+    request.ReferencedStudySequence = []
+    request.RequestedProcedureCodeSequence = []
+    for keyword in _REQUEST:
+        if keyword in attributes:
+            request.add(attributes[keyword])
+    request.add(verbatim("StudyInstanceUID", attributes.get("StudyInstanceUID") or study_instance_uid))
+    return request

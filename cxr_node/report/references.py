@@ -1,0 +1,39 @@
+"""Lists of referred instances, sorted into studies and series (PS3.3 table C.17-3)."""
+
+from collections.abc import Iterable
+
+from pydicom.dataset import Dataset
+
+from cxr_node.report.elements import verbatim
+
+Reference = tuple[str, str, str, str]
+"""Study Instance UID, Series Instance UID, SOP Class UID, SOP Instance UID."""
+
+
+def hierarchy(references: Iterable[Reference]) -> list[Dataset]:
+    """Return an item per study, with an item per series, with an item per instance, each once and sorted."""
+    studies: dict[str, dict[str, list[Dataset]]] = {}
+    for study, series, sop_class, sop_instance in sorted(set(references)):
+        studies.setdefault(study, {}).setdefault(series, []).append(_instance(sop_class, sop_instance))
+    return [_study(study, series) for study, series in studies.items()]
+
+
+def _study(study_instance_uid: str, series: dict[str, list[Dataset]]) -> Dataset:
+    item = Dataset()
+    item.add(verbatim("StudyInstanceUID", study_instance_uid))
+    item.ReferencedSeriesSequence = [_series(uid, instances) for uid, instances in series.items()]
+    return item
+
+
+def _series(series_instance_uid: str, instances: list[Dataset]) -> Dataset:
+    item = Dataset()
+    item.add(verbatim("SeriesInstanceUID", series_instance_uid))
+    item.ReferencedSOPSequence = instances
+    return item
+
+
+def _instance(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = sop_class_uid
+    item.add(verbatim("ReferencedSOPInstanceUID", sop_instance_uid))
+    return item

@@ -1,0 +1,48 @@
+"""The films of one study brought together, or refused where they may be of two patients."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.reasons import Reason
+from cxr_node.report.evidence import safe_header
+from cxr_node.report.source import Film
+
+
+def brought_together(films: Sequence[Film]) -> tuple[Film, ...]:
+    """Return the films with safe headers, read ones first, in an order that does not depend on arrival.
+
+    Raises
+    ------
+    GiveUp
+        IDENTITY: they are of two studies, two patients or two orders, or a header is not that of its
+        reading. Nothing is written then, for it might be filed under the wrong patient.
+    ValueError
+        If there is no film.
+    """
+    if not films:
+        raise ValueError("a report needs at least one film")
+    safe = tuple(replace(film, header=safe_header(film.header)) for film in films)
+    for film in safe:
+        _require_own_header(film)
+    _require_one("study", {film.reading.film.study_instance_uid for film in safe})
+    _require_one("patient", {film.reading.film.patient_key for film in safe})
+    _require_one("Patient ID", {(film.header.PatientID, film.header.get("IssuerOfPatientID", "")) for film in safe})
+    _require_one("Accession Number", {film.header.AccessionNumber for film in safe} - {""})
+    return tuple(sorted(safe, key=_order))
+
+
+def _order(film: Film) -> tuple[bool, str]:
+    return film.reading.prediction is None, film.reading.film.sop_instance_uid
+
+
+def _require_own_header(film: Film) -> None:
+    header, identity = film.header, film.reading.film
+    if header.get("SOPInstanceUID") not in ("", None, identity.sop_instance_uid):
+        raise GiveUp(Reason.IDENTITY, f"header of another instance than {identity.sop_instance_uid}")
+
+
+def _require_one(what: str, values: set[object]) -> None:
+    """`values` stay unnamed: the sentence is logged, and they name a patient."""
+    if len(values) > 1:
+        raise GiveUp(Reason.IDENTITY, f"{len(values)} values of {what} in one study")
