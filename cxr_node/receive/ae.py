@@ -182,11 +182,12 @@ class Receiver:
 
 
 def hold_library_messages_back() -> None:
-    """Silence pynetdicom's log, which reports every message and quotes what it cannot decode.
+    """Silence pynetdicom, which reports every message, and pydicom, which quotes values that break a rule.
 
-    Set when a process begins to receive, not on import; the same is to be done for any process that sends.
+    Set when a process begins to receive, not on import.
     """
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    for library in ("pynetdicom", "pydicom"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
 def _application_entity(listening: Listening) -> AE:
