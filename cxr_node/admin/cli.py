@@ -1,0 +1,90 @@
+"""The command line: `run`, the settings, the database, and where the other commands hang."""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from cxr_node import config, node
+from cxr_node.admin import demo, jobs, logs, sending, supervisor
+from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained
+from cxr_node.config import ConfigurationError
+from cxr_node.jobs import migrate
+from cxr_node.node import Role
+
+app = typer.Typer(
+    name="cxr-node",
+    help="A DICOM node that reads chest radiographs and answers with Structured Reports. Research use only.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+config_app = typer.Typer(help="The settings.", no_args_is_help=True)
+database_app = typer.Typer(help="The job database.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+app.add_typer(database_app, name="db")
+app.add_typer(jobs.app, name="jobs")
+app.command("send")(sending.send)
+app.command("echo")(sending.echo)
+app.command("demo")(demo.demo)
+
+
+@app.command()
+def run(
+    path: ConfigOption = DEFAULT_CONFIG,
+    roles: Annotated[str, typer.Option(help="Roles to run here, separated by commas.")] = ",".join(Role),
+    as_json: JsonOption = False,
+) -> None:
+    """Run the node until SIGTERM or Ctrl-C. The database is brought up to date first."""
+    with explained():
+        settings = config.load(path)
+        logs.configure(settings.log.level)
+        try:
+            supervisor.run(settings, path, _roles(roles), on_ready=_say_json if as_json else _say)
+        except supervisor.AlreadyRunning as error:
+            raise CommandError(str(error)) from None
+
+
+@config_app.command("check")
+def config_check(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Say whether the settings can be used; with --json, what they all are."""
+    with explained():
+        settings = config.load(path)
+    if as_json:
+        typer.echo(settings.model_dump_json(indent=2))
+        return
+    names = ", ".join(each.name for each in settings.deliver.destinations)
+    typer.echo(f"{path}: every setting is right")
+    typer.echo(f"results go to {names}" if names else "results go nowhere: [[deliver.destinations]] is empty")
+
+
+@database_app.command("upgrade")
+def database_upgrade(path: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Bring the database to the schema of this version. `run` does this by itself."""
+    with explained():
+        database = node.database(config.load(path))
+        try:
+            migrate.upgrade(database)
+        finally:
+            database.close()
+    typer.echo("the database is up to date")
+
+
+def _roles(text: str) -> list[Role]:
+    try:
+        return [Role(name.strip()) for name in text.split(",")]
+    except ValueError:
+        raise ConfigurationError([f"--roles: {text!r} is not right; expected some of {', '.join(Role)}"]) from None
+
+
+def _say(role: Role, address: str) -> None:
+    _write_line(f"{role} is ready{f' at {address}' if address else ''}")
+
+
+def _say_json(role: Role, address: str) -> None:
+    _write_line(json.dumps({"role": role, "address": address}))
+
+
+def _write_line(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

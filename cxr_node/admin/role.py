@@ -1,0 +1,52 @@
+"""One role in a process of its own, for as long as its supervisor lives."""
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cxr_node import config, node
+from cxr_node.admin import logs
+from cxr_node.node import Role
+
+# A role that cannot stop in this time is stuck; the supervisor's patience is a little longer.
+_LAST_RESORT_S = 8.0
+
+
+def run(role: Role, settings: config.Settings) -> int:
+    """Run `role` until told to stop or the supervisor is gone; return the exit status."""
+    logs.configure(settings.log.level)
+    stopping, asked = threading.Event(), threading.Event()
+
+    def stop(*_: object) -> None:
+        asked.set()
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    # Ctrl-C reaches the whole process group; the supervisor decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_watch_lifeline, args=(stop,), name="lifeline", daemon=True).start()
+    with node.serve(settings, role, stopping=stopping) as address:
+        sys.stdout.write(json.dumps({"role": role, "address": address}) + "\n")
+        sys.stdout.flush()
+        stopping.wait()
+        threading.Timer(_LAST_RESORT_S, os._exit, args=(1,)).start()
+    # Threads that are stuck in a library must not hold the process.
+    sys.stdout.flush()
+    os._exit(0 if asked.is_set() else 1)
+
+
+def _watch_lifeline(stop: Callable[[], None]) -> None:
+    """Wait for the end of standard input: the supervisor holds its other end, and never writes."""
+    while os.read(0, 1):
+        pass
+    stop()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the role that the supervisor's command names: ROLE --config FILE."""
+    role, _, path = arguments
+    return run(Role(role), config.load(Path(path)))

@@ -1,0 +1,254 @@
+"""The composition root: settings in, wired parts out. The only module that knows every kind of every seam."""
+
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import assert_never
+
+from cxr_node import config, pipeline
+from cxr_node.archive.folder import FolderArchive
+from cxr_node.config import Settings
+from cxr_node.deliver.cstore import CStoreDestination
+from cxr_node.deliver.destination import Destination
+from cxr_node.deliver.folder import FolderDestination
+from cxr_node.domain.identifiers import AeTitle, parse_ae_title
+from cxr_node.domain.instance import Instance, Sender
+from cxr_node.jobs import queue
+from cxr_node.jobs.bell import Bells
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.states import Leg
+from cxr_node.pixels import suitability
+from cxr_node.pixels.limits import Limits
+from cxr_node.receive.ae import Listening, Receiver
+from cxr_node.report.source import Node
+from cxr_node.schedule import Schedule
+from cxr_node.worker import ComposeLeg, DeliverLeg, Quiet, ReadLeg, Worker
+
+BUILT_IN_BUNDLE = "opacity"
+
+
+class Role(StrEnum):
+    """What a process of the node does."""
+
+    RECEIVE = "receive"
+    READ = "read"
+    DELIVER = "deliver"
+
+
+LEGS = {Role.RECEIVE: (), Role.READ: (Leg.READ,), Role.DELIVER: (Leg.COMPOSE, Leg.DELIVER)}
+
+
+def now() -> datetime:
+    """Return the present time: the one clock of the node, handed to whoever needs it."""
+    return datetime.now(UTC)
+
+
+def bells(settings: Settings) -> Bells:
+    """Return the bells that wake this machine's workers."""
+    return Bells(settings.node.data_folder / "bells")
+
+
+def database(settings: Settings) -> Database:
+    """Open the database. It is not migrated here."""
+    settings.node.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s, ring=bells(settings).ring)
+
+
+def archive(settings: Settings) -> FolderArchive:
+    """Open the archive."""
+    return FolderArchive(settings.node.data_folder / "archive")
+
+
+def lease_owner(settings: Settings, role: Role, process_id: int) -> str:
+    """Return the name under which a process holds jobs; it begins with `lease_owner_prefix`."""
+    return f"{lease_owner_prefix(settings)}{role}/{process_id}"
+
+
+def lease_owner_prefix(settings: Settings) -> str:
+    """Return what the names of all this node's workers begin with."""
+    return f"{settings.node.name}/"
+
+
+@contextmanager
+def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Iterator[str]:
+    """Run one role in this process while the block lasts; the value says where it can be reached, if anywhere."""
+    with ExitStack() as stack:
+        opened = database(settings)
+        stack.callback(opened.close)
+        match role:
+            case Role.RECEIVE:
+                receiver = stack.enter_context(_receiver(settings, opened))
+                host, port = receiver.address
+                yield f"{host}:{port}"
+            case Role.READ:
+                _start(stack, settings, role, opened, [_read_leg(settings, opened)], stopping)
+                yield ""
+            case Role.DELIVER:
+                to = destinations(settings)
+                deliver = [
+                    DeliverLeg(database=opened, archive=archive(settings), destinations=to)
+                    # One more than there are destinations, so that a dead one does not hold up the others.
+                    for _ in range(len(to) + 1)
+                ]
+                _start(stack, settings, role, opened, [_compose_leg(settings, opened), *deliver], stopping)
+                yield ""
+            case _:
+                assert_never(role)
+
+
+def destinations(settings: Settings) -> dict[str, Destination]:
+    """Return the configured destinations by name."""
+    return {each.name: _destination(settings, each) for each in settings.deliver.destinations}
+
+
+def _receiver(settings: Settings, opened: Database) -> Receiver:
+    section = settings.receive
+    keep = partial(pipeline.accept, archive=archive(settings), database=opened, clock=now)
+
+    def accept(instance: Instance, sender: Sender) -> None:
+        keep(instance, sender)
+
+    listening = Listening(
+        ae_title=_title(section.ae_title),
+        host=section.host,
+        port=section.port,
+        calling_ae_titles=frozenset(_title(title) for title in section.calling_ae_titles),
+        require_called_ae_title=section.require_called_ae_title,
+        maximum_associations=section.maximum_associations,
+        maximum_pdu_bytes=section.maximum_pdu_bytes,
+        acse_timeout_s=section.acse_timeout_s,
+        dimse_timeout_s=section.dimse_timeout_s,
+        network_timeout_s=section.network_timeout_s,
+    )
+    return Receiver(listening, accept=accept)
+
+
+def _read_leg(settings: Settings, opened: Database) -> ReadLeg:
+    # Only the process that reads imports torch.
+    from cxr_node.infer import bundle, catalogue
+    from cxr_node.infer.reader import Reader
+
+    section = settings.read
+    reader = Reader(
+        bundle.load(catalogue.find(section.bundle or BUILT_IN_BUNDLE)), device=section.device, threads=section.threads
+    )
+    reader.warm_up()
+    rules = pipeline.ReadRules(
+        gate=suitability.Rules(
+            minimum_age_years=settings.gate.minimum_age_years,
+            accept_unknown_view=settings.gate.accept_unknown_view,
+            accept_for_processing=settings.gate.accept_for_processing,
+        ),
+        limits=Limits(maximum_samples=settings.gate.maximum_pixels, decode_timeout_s=settings.gate.decode_timeout_s),
+    )
+    return ReadLeg(
+        database=opened,
+        archive=archive(settings),
+        reader=reader,
+        rules=rules,
+        quiet=_quiet(settings),
+        crash_limit=section.crash_limit,
+    )
+
+
+def _compose_leg(settings: Settings, opened: Database) -> ComposeLeg:
+    return ComposeLeg(
+        database=opened,
+        archive=archive(settings),
+        node=Node(
+            name=settings.node.name,
+            serial_number=settings.report.serial_number,
+            software_version=version("cxr-node"),
+            first_series_number=settings.report.series_number,
+        ),
+        quiet=_quiet(settings),
+        destinations=[each.name for each in settings.deliver.destinations],
+        clock=now,
+    )
+
+
+def _quiet(settings: Settings) -> Quiet:
+    return Quiet(calm_s=settings.compose.calm_s, ceiling_s=settings.compose.ceiling_s)
+
+
+def _destination(settings: Settings, section: config.CStoreDestination | config.FolderDestination) -> Destination:
+    match section:
+        case config.CStoreDestination():
+            return CStoreDestination(
+                name=section.name,
+                host=section.host,
+                port=section.port,
+                called_ae_title=_title(section.ae_title),
+                calling_ae_title=_title(section.calling_ae_title or settings.receive.ae_title),
+                timeout_s=section.timeout_s,
+                warning_is_success=section.warning_is_success,
+            )
+        case config.FolderDestination():
+            return FolderDestination(name=section.name, folder=Path(section.folder))
+        case _:
+            assert_never(section)
+
+
+def _title(text: str) -> AeTitle:
+    return parse_ae_title(text)
+
+
+def _start(
+    stack: ExitStack,
+    settings: Settings,
+    role: Role,
+    opened: Database,
+    legs: list[ReadLeg] | list[ComposeLeg | DeliverLeg],
+    stopping: threading.Event,
+) -> None:
+    """Start a thread for each leg, and the tick; the stack ends them when their turn is over."""
+    ringing = bells(settings)
+    lease_s = settings.read.lease_s if role is Role.READ else settings.deliver.lease_s
+    threads = []
+    for leg in legs:
+        worker = Worker(
+            leg,
+            database=opened,
+            owner=lease_owner(settings, role, os.getpid()),
+            lease=timedelta(seconds=lease_s),
+            clock=now,
+            jitter=random.random,
+        )
+        run = partial(worker.run, tick_s=settings.schedule.tick_s, stopping=stopping.is_set)
+        arguments = (ringing, worker.leg, run, stopping)
+        threads.append(threading.Thread(target=_listen_and_run, args=arguments, name=worker.leg, daemon=True))
+    stack.callback(_join, threads, ringing, stopping, LEGS[role])
+    for thread in threads:
+        thread.start()
+    stack.enter_context(Schedule(partial(_tick, opened), tick_s=settings.schedule.tick_s))
+
+
+def _listen_and_run(ringing: Bells, leg: Leg, run: Callable[..., None], stopping: threading.Event) -> None:
+    try:
+        with ringing.listen(leg) as bell:
+            run(bell)
+    finally:
+        # A role with a dead thread is half dead: better the whole process ends and is started anew.
+        stopping.set()
+
+
+def _join(threads: list[threading.Thread], ringing: Bells, stopping: threading.Event, legs: tuple[Leg, ...]) -> None:
+    stopping.set()
+    for thread in threads:
+        while thread.is_alive():
+            for leg in legs:
+                ringing.ring(leg)
+            thread.join(0.1)
+
+
+def _tick(opened: Database) -> None:
+    """Return the jobs of workers that died with their host; those of this host the supervisor returns at once."""
+    with opened.write() as transaction:
+        queue.lose_leases(transaction, now=now())

@@ -1,0 +1,163 @@
+"""THE MAIN PATH: accept, read, compose, deliver.
+
+Each leg may run twice, at any point, after any crash, and leaves the same result. Nothing here knows
+a queue, a thread or a setting: `worker` decides when a leg runs and records how it ended.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from cxr_node.archive.store import Archive, film_key, result_key
+from cxr_node.deliver.destination import Destination, Receipt
+from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.instance import Instance, Sender
+from cxr_node.domain.radiograph import Geometry, Radiograph
+from cxr_node.domain.reading import Prediction, Reading
+from cxr_node.domain.reasons import Note, Reason
+from cxr_node.jobs import films
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.films import Film
+from cxr_node.jobs.results import Delivery, Result
+from cxr_node.pixels import film as pixels
+from cxr_node.pixels import geometry as film_geometry
+from cxr_node.pixels import suitability
+from cxr_node.report import tid1500
+from cxr_node.report.source import Film as ReportedFilm
+from cxr_node.report.source import Node, PreviousReport
+
+
+class Reads(Protocol):
+    """What reads radiographs: `infer.reader.Reader`, or another of its kind."""
+
+    def read(self, films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
+        """Return one prediction for each film, in order; raise GiveUp when a film cannot be read."""
+
+
+def accept(
+    instance: Instance, sender: Sender, *, archive: Archive, database: Database, clock: Callable[[], datetime]
+) -> bool:
+    """Keep a received film; when this returns, its bytes and its row are on disk and Success may be said.
+
+    Bytes first, row second: a crash in between leaves a file that nobody was promised, never a row
+    without its film. Returns False if the film was known already.
+    """
+    key = film_key(instance.digest)
+    # Put even where the key is there: another receiver may have renamed it and not yet flushed the folder.
+    archive.put(key, instance.content)
+    return films.remember(database, instance, sender, archive_key=key, now=clock())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRules:
+    """What a film must be to be read, and how much of it may be decoded."""
+
+    gate: suitability.Rules
+    limits: pixels.Limits
+
+
+def read(film: Film, *, archive: Archive, reader: Reads, rules: ReadRules) -> Reading:
+    """Read one film: a prediction, or the reason why there is none.
+
+    Raises
+    ------
+    RetryLater
+        If something else than the film is at fault.
+    """
+    geometry: Geometry | None = None
+    notes: tuple[Note, ...] = ()
+    grayscale = ""
+    try:
+        dataset = pixels.parse(archive.get(film.archive_key))
+        geometry = film_geometry.geometry(dataset)
+        notes = _pass_gate(suitability.judge_header(dataset, rules.gate))
+        radiograph = pixels.radiograph(dataset, limits=rules.limits)
+        grayscale, geometry = radiograph.grayscale, radiograph.geometry
+        notes = (*notes, *radiograph.notes)
+        notes = (*notes, *_pass_gate(suitability.judge_picture(radiograph, rules.gate)))
+        (prediction,) = reader.read([radiograph])
+    except GiveUp as gave_up:
+        return Reading(
+            film=film.identity,
+            geometry=geometry,
+            grayscale=grayscale,
+            prediction=None,
+            notes=tuple(dict.fromkeys(notes)),
+            not_analysed=gave_up.reason,
+            detail=gave_up.detail,
+        )
+    return Reading(
+        film=film.identity,
+        geometry=geometry,
+        grayscale=grayscale,
+        prediction=prediction,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def not_analysed(film: Film, reason: Reason, detail: str) -> Reading:
+    """Return the reading of a film that could not even be tried."""
+    return Reading(film=film.identity, geometry=None, grayscale="", prediction=None, not_analysed=reason, detail=detail)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composed:
+    """A result object, and which kind and version of the study's results it is."""
+
+    kind: str
+    version: int
+    archive_key: str
+    instance: Instance
+
+
+def compose(
+    readings: Sequence[tuple[Film, Reading]],
+    results: Sequence[Result],
+    *,
+    archive: Archive,
+    node: Node,
+    now: datetime,
+) -> list[Composed]:
+    """Compose what is to be said of a study, and keep it; return only what has not been said before.
+
+    `readings` are the study's films, each with its reading; `results` what was composed earlier.
+    A result's UID follows from its content: one that is already among `results` says nothing new.
+    """
+    reported = [
+        ReportedFilm(header=pixels.parse(archive.get(film.archive_key)), reading=reading) for film, reading in readings
+    ]
+    earlier = [result for result in results if result.kind == tid1500.KIND]
+    report = tid1500.compose(
+        reported,
+        node=node,
+        now=now,
+        previous=[PreviousReport(identity=result.identity) for result in earlier[-1:]],
+        instance_number=len(earlier) + 1,
+    )
+    if report.identity.sop_instance_uid in {result.identity.sop_instance_uid for result in earlier}:
+        return []
+    key = result_key(report.identity.sop_instance_uid)
+    archive.put(key, report.content)
+    return [Composed(kind=tid1500.KIND, version=len(earlier) + 1, archive_key=key, instance=report)]
+
+
+def deliver(delivery: Delivery, *, archive: Archive, destinations: Mapping[str, Destination]) -> Receipt:
+    """Send a result's stored bytes to its destination.
+
+    Raises
+    ------
+    RetryLater
+        If the destination is away or asks for patience.
+    Refused
+        If the destination will never take it.
+    KeyError
+        If no destination of that name is configured.
+    """
+    return destinations[delivery.destination].send(archive.get(delivery.result.archive_key))
+
+
+def _pass_gate(verdict: suitability.Verdict) -> tuple[Note, ...]:
+    if verdict.refused is not None:
+        raise GiveUp(verdict.refused, verdict.detail)
+    return verdict.notes
