@@ -1,0 +1,88 @@
+"""Which grayscale chain a film gets: what its header asks for, or what its pixels need where it asks for nothing."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from cxr_node.domain.radiograph import WHITE
+from cxr_node.domain.reasons import Note
+from cxr_node.pixels import elements
+from cxr_node.pixels.decoding import Cells
+from cxr_node.pixels.description import Description
+from cxr_node.pixels.grayscale import Chain, Rescale, Window, between, modality_range, p_values, stored_values
+from cxr_node.pixels.lut import Lut
+from cxr_node.pixels.voi import read_modality, read_voi
+
+_PERCENTILES = (0.5, 99.5)
+_DISPLAY_BITS = 8
+_MOST_CLIPPED = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenChain:
+    """A chain with what was noticed while choosing it; `sentence` is its provenance in one line."""
+
+    chain: Chain
+    notes: tuple[Note, ...]
+    sentence: str
+
+
+def choose_chain(dataset: Dataset, description: Description, sample: Cells) -> ChosenChain:
+    """Return the film's chain; `sample` holds some of its cells, neither padding nor shuttered.
+
+    Without a usable VOI transform, films of 8 bits stored are shown as they are (they were made for display: PS3.4
+    section N.2.1.2, identity); deeper ones from the 0.5th to the 99.5th percentile of their pixels, with a note,
+    for their bits are usually far wider than the values in them. A window that clips 95 % of the pixels counts as
+    unusable. Polarity follows Photometric Interpretation (0028,0004) and nothing else; a Presentation LUT Shape
+    (2050,0020) that contradicts it is noted.
+
+    Raises
+    ------
+    GiveUp
+        DECODE, as `read_modality`.
+    """
+    modality = read_modality(dataset, description)
+    voi = read_voi(dataset, description, modality)
+    stored = stored_values(sample, description)
+    inverted = description.photometric_interpretation == "MONOCHROME1"
+    notes = [Note.POLARITY_CONTRADICTORY] if _shape_contradicts(dataset, inverted=inverted) else []
+    if voi is not None and _clips(stored, Chain(modality=modality, voi=voi, is_inverted=False)):
+        voi = None
+    words = _named(voi)
+    if voi is None and description.bits_stored <= _DISPLAY_BITS and not isinstance(modality, Lut):
+        voi = between(*modality_range(description, modality))
+        words = "no VOI, shown as stored"
+    elif voi is None:
+        low, high = np.percentile(modality(stored.astype(np.float64)), _PERCENTILES)
+        voi = between(float(low), float(high))
+        words = f"no VOI, shown from {low:g} to {high:g}"
+        notes.append(Note.NO_VOI)
+    chain = Chain(modality=modality, voi=voi, is_inverted=inverted)
+    sentence = "; ".join((_named(modality), words, description.photometric_interpretation))
+    return ChosenChain(chain=chain, notes=tuple(notes), sentence=sentence)
+
+
+def _shape_contradicts(dataset: Dataset, *, inverted: bool) -> bool:
+    """Whether IDENTITY stands with MONOCHROME1 or INVERSE with MONOCHROME2: PS3.3 section C.8.11.3.1.2 pairs them."""
+    shape = elements.text(dataset, "PresentationLUTShape").upper()
+    return shape in ("IDENTITY", "INVERSE") and (shape == "INVERSE") != inverted
+
+
+def _clips(stored: np.ndarray[tuple[int, ...], np.dtype[np.int64]], chain: Chain) -> bool:
+    """Whether the transform leaves nearly all pixels at one end although they differ."""
+    shown = p_values(stored, chain)
+    clipped = max(float(np.mean(shown == 0)), float(np.mean(shown == WHITE)))
+    return clipped > _MOST_CLIPPED and int(np.ptp(stored)) > 1
+
+
+def _named(step: Rescale | Lut | Window | None) -> str:
+    match step:
+        case Rescale(slope=1.0, intercept=0.0) | None:
+            return "no rescale"
+        case Rescale():
+            return f"rescale {step.slope:g}, {step.intercept:g}"
+        case Lut():
+            return f"LUT of {len(step.entries)} entries of {step.bits} bits"
+        case Window():
+            return f"window {step.center:g}, {step.width:g} {step.function}"

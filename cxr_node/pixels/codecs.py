@@ -1,0 +1,98 @@
+"""The decoders of compressed frames, one function per family. Runs in a process of its own: see `sandbox`.
+
+Every one delivers little-endian cells, color by pixel, just as the frame stores them: no color conversion but
+the one that is part of the codestream, no rescaling, no sign correction.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Codec(StrEnum):
+    """A family of codestreams."""
+
+    JPEG = "jpeg"
+    JPEG_COLOR = "jpeg color"
+    JPEG_LS = "jpeg-ls"
+    JPEG_2000 = "jpeg 2000"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One encoded frame, with what its own header says of it."""
+
+    codec: Codec
+    transfer_syntax_uid: str
+    rows: int
+    columns: int
+    components: int
+    precision: int
+    photometric_interpretation: str
+
+
+def decode(task: Task, frame: bytes) -> bytes:
+    """Return the samples of `frame`: 8-bit cells up to 8 bits of precision, else 16-bit.
+
+    Raises whatever the decoder raises.
+    """
+    return _DECODERS[task.codec](task, frame)
+
+
+def _jpeg(task: Task, frame: bytes) -> bytes:
+    """Decode JPEG with GDCM, which has the 8, 12 and 16-bit builds of the reference library inside."""
+    import gdcm
+
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(frame)
+    fragments = gdcm.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    image = gdcm.Image()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((task.columns, task.rows, 1))
+    image.SetDataElement(element)
+    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2))
+    syntax = gdcm.TransferSyntax.GetTSType(task.transfer_syntax_uid)
+    image.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+    cell = 8 if task.precision <= 8 else 16
+    image.SetPixelFormat(gdcm.PixelFormat(task.components, cell, task.precision, task.precision - 1, 0))
+    decoded: bytes = image.GetBuffer().encode("utf-8", "surrogateescape")
+    return decoded
+
+
+def _jpeg_color(task: Task, frame: bytes) -> bytes:
+    """Decode 8-bit color JPEG with Pillow to RGB: it follows the color markers of the codestream."""
+    import io
+
+    from PIL import Image
+
+    with Image.open(io.BytesIO(frame), formats=["JPEG"]) as picture:
+        if picture.size != (task.columns, task.rows):
+            raise ValueError("the codestream's size changed its mind")
+        if task.photometric_interpretation == "RGB" and "adobe_transform" not in picture.info:
+            picture.draft("YCbCr", picture.size)  # as stored: without a marker libjpeg takes any color for YCbCr
+            return picture.tobytes()
+        return picture.convert("RGB").tobytes()
+
+
+def _jpeg_ls(_task: Task, frame: bytes) -> bytes:
+    import jpeg_ls  # type: ignore[import-untyped] # pyjpegls ships no types
+
+    decoded, _ = jpeg_ls.decode_pixel_data(frame)
+    return bytes(decoded)
+
+
+def _jpeg_2000(_task: Task, frame: bytes) -> bytes:
+    from openjpeg.utils import decode_pixel_data
+
+    return bytes(decode_pixel_data(frame, version=2))
+
+
+_DECODERS: dict[Codec, Callable[[Task, bytes], bytes]] = {
+    Codec.JPEG: _jpeg,
+    Codec.JPEG_COLOR: _jpeg_color,
+    Codec.JPEG_LS: _jpeg_ls,
+    Codec.JPEG_2000: _jpeg_2000,
+}

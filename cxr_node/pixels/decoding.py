@@ -1,0 +1,181 @@
+"""From Pixel Data as it was sent to cells in memory, for every transfer syntax (PS3.5 section A)."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import uid
+from pydicom.dataset import Dataset
+
+from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.reasons import Reason
+from cxr_node.pixels import elements, encapsulation
+from cxr_node.pixels.codecs import Codec, Task
+from cxr_node.pixels.codestream import read_codestream
+from cxr_node.pixels.description import Description
+from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.sandbox import Sandbox
+
+Cells = npt.NDArray[np.unsignedinteger]
+
+NATIVE = {
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRLittleEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+}
+CODECS = {
+    uid.JPEGBaseline8Bit: Codec.JPEG,
+    uid.JPEGExtended12Bit: Codec.JPEG,
+    uid.JPEGLossless: Codec.JPEG,
+    uid.JPEGLosslessSV1: Codec.JPEG,
+    uid.JPEGLSLossless: Codec.JPEG_LS,
+    uid.JPEGLSNearLossless: Codec.JPEG_LS,
+    uid.JPEG2000Lossless: Codec.JPEG_2000,
+    uid.JPEG2000: Codec.JPEG_2000,
+    uid.HTJ2KLossless: Codec.JPEG_2000,
+    uid.HTJ2KLosslessRPCL: Codec.JPEG_2000,
+    uid.HTJ2K: Codec.JPEG_2000,
+}
+LOSSY = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frame:
+    """Cells of one frame, shape (rows, columns) or (rows, columns, 3), as unsigned patterns.
+
+    `description` is the header's, corrected where the codestream must know better.
+    """
+
+    cells: Cells
+    description: Description
+    is_lossy: bool
+
+
+def decode_first_frame(
+    dataset: Dataset, description: Description, *, limits: Limits, sandbox: Sandbox | None = None
+) -> Frame:
+    """Return the first frame's cells.
+
+    Without a `sandbox`, one is made for this film alone, which costs a process start.
+
+    Raises
+    ------
+    GiveUp
+        DECODE or TIMEOUT, as `Sandbox.decode`.
+    """
+    syntax = transfer_syntax(dataset)
+    encoded = elements.payload(dataset, "PixelData") if syntax not in NATIVE else b""
+    lossy = syntax in LOSSY
+    if syntax in NATIVE:
+        return Frame(cells=_native(dataset, description, syntax), description=description, is_lossy=lossy)
+    frame = encapsulation.first_frame(encoded, number_of_frames=description.number_of_frames)
+    if syntax == uid.RLELossless:
+        return Frame(cells=_rle(frame, description), description=description, is_lossy=lossy)
+    if syntax not in CODECS:
+        raise GiveUp(Reason.DECODE, f"no decoder for transfer syntax {syntax}")
+    if sandbox is not None:
+        cells, description = _compressed(frame, description, syntax, sandbox)
+    else:
+        with Sandbox(limits) as own:
+            cells, description = _compressed(frame, description, syntax, own)
+    return Frame(cells=cells, description=description, is_lossy=lossy)
+
+
+def transfer_syntax(dataset: Dataset) -> uid.UID:
+    """Return the Transfer Syntax UID (0002,0010), or give the film up without one."""
+    stated = elements.text(dataset.file_meta, "TransferSyntaxUID") if hasattr(dataset, "file_meta") else ""
+    if not stated:
+        raise GiveUp(Reason.DECODE, "Transfer Syntax UID (0002,0010) is absent")
+    return uid.UID(stated)
+
+
+def _native(dataset: Dataset, description: Description, syntax: uid.UID) -> Cells:
+    pixel_data = dataset.get_item("PixelData")
+    content = pixel_data.value if isinstance(pixel_data.value, bytes) else b""
+    if len(content) < description.frame_bytes:
+        raise GiveUp(
+            Reason.DECODE, f"Pixel Data holds {len(content)} bytes where the frame needs {description.frame_bytes}"
+        )
+    order = ">" if syntax == uid.ExplicitVRBigEndian else "<"
+    if order == ">" and description.bits_allocated == 8 and pixel_data.VR == "OW":
+        content = _swapped_pairs(content, description.frame_bytes)
+    kind = np.dtype(f"{order}u{description.bits_allocated // 8}")
+    return _shaped(np.frombuffer(content, kind, count=description.samples), description)
+
+
+def _swapped_pairs(content: bytes, size: int) -> bytes:
+    """Undo the byte order of 8-bit cells in words (PS3.5 section D.2): pairs were swapped."""
+    words = np.frombuffer(content[: len(content) // 2 * 2], ">u2").astype("<u2").tobytes()
+    if len(words) < size:
+        raise GiveUp(Reason.DECODE, "Pixel Data of VR OW has an odd length")
+    return words
+
+
+def _rle(frame: bytes, description: Description) -> Cells:
+    from rle.utils import decode_pixel_data
+
+    rows, columns, bits_allocated = description.rows, description.columns, description.bits_allocated
+    try:
+        decoded = decode_pixel_data(frame, version=2, rows=rows, columns=columns, bits_allocated=bits_allocated)
+    except Exception as error:
+        raise GiveUp(Reason.DECODE, "RLE segments cannot be decoded") from error
+    if len(decoded) < description.frame_bytes:
+        raise GiveUp(Reason.DECODE, f"RLE segments decode to {len(decoded)} bytes, not {description.frame_bytes}")
+    by_plane = replace(description, planar_configuration=1)  # PS3.5 section G.2: always color by plane
+    kind = np.dtype(f"<u{description.bits_allocated // 8}")
+    return _shaped(np.frombuffer(decoded, kind, count=description.samples), by_plane)
+
+
+def _compressed(frame: bytes, description: Description, syntax: uid.UID, sandbox: Sandbox) -> tuple[Cells, Description]:
+    codestream = read_codestream(frame)
+    if (codestream.rows, codestream.columns) != (description.rows, description.columns):
+        raise GiveUp(
+            Reason.DECODE,
+            f"the encoded frame has {codestream.rows} rows of {codestream.columns} columns, "
+            f"the header {description.rows} of {description.columns}",
+        )
+    if codestream.components != description.samples_per_pixel or not 1 <= codestream.precision <= 16:
+        raise GiveUp(
+            Reason.DECODE, f"the encoded frame has {codestream.components} components of {codestream.precision} bits"
+        )
+    codec = CODECS[syntax]
+    if codec is Codec.JPEG and codestream.components > 1:
+        codec = Codec.JPEG_COLOR
+    task = Task(
+        codec=codec,
+        transfer_syntax_uid=str(syntax),
+        rows=description.rows,
+        columns=description.columns,
+        components=codestream.components,
+        precision=codestream.precision,
+        photometric_interpretation=description.photometric_interpretation,
+    )
+    cell_bytes = 1 if codestream.precision <= 8 else 2
+    decoded = sandbox.decode(task, frame, expected_bytes=description.samples * cell_bytes)
+    # The sample's bits lie where the codestream puts them, whatever High Bit says (PS3.5 section 8.2).
+    precision = codestream.precision
+    stored = min(description.bits_stored, precision)
+    described = replace(
+        description,
+        bits_allocated=8 * cell_bytes,
+        bits_stored=stored,
+        high_bit=precision - 1 if description.high_bit == precision - 1 else stored - 1,
+        planar_configuration=0,
+        photometric_interpretation=_delivered(codec, description.photometric_interpretation),
+    )
+    return _shaped(np.frombuffer(decoded, f"<u{cell_bytes}"), described), described
+
+
+def _delivered(codec: Codec, photometric_interpretation: str) -> str:
+    converts = codec is Codec.JPEG_COLOR or photometric_interpretation in ("YBR_ICT", "YBR_RCT")
+    return "RGB" if converts else photometric_interpretation
+
+
+def _shaped(cells: Cells, description: Description) -> Cells:
+    rows, columns = description.rows, description.columns
+    if description.samples_per_pixel == 1:
+        return cells.reshape(rows, columns)
+    if description.planar_configuration == 1:
+        return cells.reshape(3, rows, columns).transpose(1, 2, 0)
+    return cells.reshape(rows, columns, 3)

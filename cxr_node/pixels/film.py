@@ -1,0 +1,113 @@
+"""From the bytes of a film to its display brightness: the whole of PS3.4 section N.2, in order.
+
+`parse` the bytes, judge the header (`suitability`), then `radiograph`. The arithmetic is in `grayscale`.
+"""
+
+import io
+import zlib
+from dataclasses import replace
+
+from pydicom import uid
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag
+
+from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.radiograph import Radiograph
+from cxr_node.domain.reasons import Note, Reason
+from cxr_node.pixels import background, elements, lookup
+from cxr_node.pixels.chain import choose_chain
+from cxr_node.pixels.color import gray_cells
+from cxr_node.pixels.decoding import decode_first_frame
+from cxr_node.pixels.description import Description, describe
+from cxr_node.pixels.geometry import geometry
+from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.sandbox import Sandbox
+
+_PREAMBLE_BYTES = 128
+_PREFIX = b"DICM"
+_FILE_META_GROUP = 2
+
+
+def parse(content: bytes, *, limits: Limits | None = None) -> Dataset:
+    """Return the data set of a DICOM file, with `file_meta`; values are converted only when looked at.
+
+    Raises
+    ------
+    GiveUp
+        DECODE where it cannot be parsed; TOO_LARGE where a deflated data set inflates beyond `limits`.
+    """
+    try:
+        return _parse(content, limits or Limits())
+    except GiveUp:
+        raise
+    except Exception as error:
+        raise GiveUp(Reason.DECODE, f"the data set cannot be parsed ({type(error).__name__})") from error
+
+
+def _parse(content: bytes, limits: Limits) -> Dataset:
+    if content[_PREAMBLE_BYTES : _PREAMBLE_BYTES + len(_PREFIX)] != _PREFIX:
+        raise GiveUp(Reason.DECODE, "not a DICOM file: the prefix DICM is missing")
+    stream = io.BytesIO(content)
+    stream.seek(_PREAMBLE_BYTES + len(_PREFIX))
+    meta = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=_after_file_meta)
+    syntax = uid.UID(elements.text(meta, "TransferSyntaxUID"))
+    if syntax == uid.DeflatedExplicitVRLittleEndian:
+        stream = io.BytesIO(_inflate(memoryview(content)[stream.tell() :], limits.maximum_inflated_bytes))
+    implicit = syntax == uid.ImplicitVRLittleEndian
+    little = syntax != uid.ExplicitVRBigEndian
+    dataset = read_dataset(stream, is_implicit_VR=implicit, is_little_endian=little)
+    dataset.set_original_encoding(implicit, little)
+    dataset.file_meta = FileMetaDataset(meta)
+    return dataset
+
+
+def _after_file_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return tag.group != _FILE_META_GROUP
+
+
+def _inflate(content: memoryview, maximum_bytes: int) -> bytes:
+    """Return the deflated data set (PS3.5 section A.5), which may be a bomb."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = inflater.decompress(content, maximum_bytes)
+    if inflater.unconsumed_tail:
+        raise GiveUp(Reason.TOO_LARGE, f"the deflated data set inflates beyond {maximum_bytes} bytes")
+    return inflated
+
+
+def radiograph(dataset: Dataset, *, limits: Limits, sandbox: Sandbox | None = None) -> Radiograph:
+    """Return the first frame of a film as P-values, with its geometry.
+
+    Compressed films are decoded in the `sandbox`; without one, one is started for this film alone (about 0.1 s).
+
+    Raises
+    ------
+    GiveUp
+        NO_PIXELS, TOO_LARGE, COLOR, DECODE or TIMEOUT, with a sentence that quotes nothing a person typed.
+    """
+    described = describe(dataset, limits=limits)
+    frame = decode_first_frame(dataset, described, limits=limits, sandbox=sandbox)
+    cells = gray_cells(dataset, frame)
+    description = as_gray(frame.description)
+    padded = background.padding(dataset, cells, description)
+    shuttered = background.shutter(dataset, description)
+    chosen = choose_chain(dataset, description, lookup.sample(cells, hidden=(padded, shuttered)))
+    p_values = lookup.look_up(cells, description, chosen.chain)
+    for mask in (padded, shuttered):
+        if mask is not None:
+            p_values[mask] = 0
+    p_values.setflags(write=False)
+    notes = chosen.notes if shuttered is None else (*chosen.notes, Note.SHUTTER)
+    return Radiograph(p_values=p_values, geometry=geometry(dataset), grayscale=chosen.sentence, notes=notes)
+
+
+def as_gray(description: Description) -> Description:
+    """Return the description of the gray channel that `gray_cells` made of a color or palette frame."""
+    match description.photometric_interpretation:
+        case "MONOCHROME1" | "MONOCHROME2":
+            return description
+        case "PALETTE COLOR":
+            sixteen = replace(description, bits_allocated=16, bits_stored=16, high_bit=15, is_signed=False)
+            return replace(sixteen, photometric_interpretation="MONOCHROME2")
+        case _:
+            return replace(description, photometric_interpretation="MONOCHROME2", samples_per_pixel=1)

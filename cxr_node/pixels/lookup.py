@@ -1,0 +1,44 @@
+"""Full-size passes over a film's cells, in strips of rows so that no full-size temporary is ever made."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from cxr_node.domain.radiograph import UInt16
+from cxr_node.pixels.decoding import Cells
+from cxr_node.pixels.description import Description
+from cxr_node.pixels.grayscale import Chain, p_values, pattern_table, stored_values
+
+_STRIP_CELLS = 1 << 18
+_TABLE_BITS = 16
+_SAMPLE_SIDE = 512
+
+
+def look_up(cells: Cells, description: Description, chain: Chain) -> UInt16:
+    """Return the P-values of cells, shape (rows, columns)."""
+    shown = np.empty(cells.shape, np.uint16)
+    table = pattern_table(description, chain) if description.bits_allocated <= _TABLE_BITS else None
+    for strip in strips(cells):
+        if table is not None:
+            # "clip" lets numpy write into `out` without a buffer; a pattern is never out of range.
+            np.take(table, cells[strip], out=shown[strip], mode="clip")
+        else:
+            shown[strip] = p_values(stored_values(cells[strip], description), chain)
+    return shown
+
+
+def strips(cells: Cells) -> Iterator[slice]:
+    """Yield slices of rows that together cover the film, each small enough for the processor's cache."""
+    rows = max(1, _STRIP_CELLS // max(1, cells.shape[1]))
+    for start in range(0, cells.shape[0], rows):
+        yield slice(start, start + rows)
+
+
+def sample(cells: Cells, *, hidden: Sequence[npt.NDArray[np.bool_] | None] = ()) -> Cells:
+    """Return a thinned-out copy of the cells that are not hidden, one-dimensional; all of them if all are hidden."""
+    step = max(1, min(cells.shape) // _SAMPLE_SIDE)
+    thin = cells[::step, ::step]
+    masks = [mask[::step, ::step] for mask in hidden if mask is not None]
+    shown = thin[~np.logical_or.reduce(masks)] if masks else thin.ravel()
+    return shown if shown.size else thin.ravel()

@@ -1,0 +1,70 @@
+"""Look-up tables of the data set (PS3.3 sections C.11.1.1.1 and C.11.2.1.1)."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+
+from cxr_node.domain.radiograph import UInt16
+from cxr_node.pixels import elements
+
+_WHOLE = 1 << 16
+_DESCRIPTOR_VALUES = 3
+_BYTE = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lut:
+    """A table: input `first` gives the first entry, what lies outside gives the nearest.
+
+    `entries` has dtype uint16, shape (n,); its values run from 0 to `greatest`.
+    """
+
+    first: int
+    bits: int
+    entries: UInt16
+
+    @property
+    def greatest(self) -> int:
+        """The greatest value that the table's depth allows."""
+        return (1 << self.bits) - 1
+
+    def __call__(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the entries for `values`, same shape."""
+        index = np.clip(np.rint(values) - self.first, 0, len(self.entries) - 1).astype(np.intp)
+        entries: npt.NDArray[np.float64] = self.entries.astype(np.float64)[index]
+        return entries
+
+
+def read_lut(item: Dataset, *, signed_input: bool, palette: str = "") -> Lut | None:
+    """Return the table in an item of Modality LUT or VOI LUT Sequence; None where it cannot be used.
+
+    `signed_input` says whether the values that go in can be negative: then the first value mapped is signed
+    whatever its VR says. `palette` is "Red", "Green" or "Blue" for the tables of PALETTE COLOR.
+
+    The depth in the descriptor is followed unless an entry exceeds it; then the entries decide, up to 16 bits.
+    """
+    prefix = f"{palette}PaletteColorLookupTable" if palette else "LUT"
+    descriptor = elements.numbers(item, f"{prefix}Descriptor")
+    if len(descriptor) != _DESCRIPTOR_VALUES or any(math.isnan(value) for value in descriptor):
+        return None
+    count = int(descriptor[0]) & 0xFFFF or _WHOLE
+    first = elements.signed(descriptor[1]) if signed_input else int(descriptor[1]) & 0xFFFF
+    stated = int(descriptor[2]) & 0xFFFF
+    entries = _entries(elements.payload(item, f"{prefix}Data"), count, stated)
+    if entries is None or not entries.any():
+        return None
+    needed = int(entries.max()).bit_length()
+    bits = stated if _BYTE <= stated <= 2 * _BYTE and needed <= stated else max(needed, _BYTE)
+    return Lut(first=first, bits=bits, entries=entries)
+
+
+def _entries(content: bytes, count: int, bits: int) -> UInt16 | None:
+    """Unpack entries of words, or of bytes where 8-bit entries are packed two to a word."""
+    if len(content) >= 2 * count:
+        return np.frombuffer(content, "<u2", count=count)
+    if bits <= _BYTE and len(content) >= count:
+        return np.frombuffer(content, "u1", count=count).astype(np.uint16)
+    return None

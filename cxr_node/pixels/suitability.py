@@ -1,0 +1,204 @@
+"""The gate: whether a film is one the node reads, and if not, why. Header first, then the picture.
+
+Nothing here quotes a value that a person typed: such text can name the patient.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from pydicom import uid
+from pydicom.dataset import Dataset
+
+from cxr_node.domain.radiograph import WHITE, Radiograph, View, ViewSource
+from cxr_node.domain.reasons import Note, Reason
+from cxr_node.pixels import elements
+from cxr_node.pixels.age import age_in_years
+from cxr_node.pixels.geometry import patient_orientation
+from cxr_node.pixels.species import is_animal
+from cxr_node.pixels.view import TEXTS, find_view, words
+
+SOP_CLASSES = (
+    uid.ComputedRadiographyImageStorage,
+    uid.DigitalXRayImageStorageForPresentation,
+    uid.DigitalXRayImageStorageForProcessing,
+    uid.SecondaryCaptureImageStorage,
+    uid.MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    uid.MultiFrameTrueColorSecondaryCaptureImageStorage,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the gate lets through. The defaults read adult frontal chest films and doubt nothing that is unstated.
+
+    Attributes
+    ----------
+    sop_class_uids, modalities
+        What the film may call itself; an absent Modality passes.
+    body_parts
+        First words of Body Part Examined that mean a chest.
+    accept_unknown_body_part, accept_unknown_view, accept_unknown_age
+        Whether a film passes that states it nowhere: neither tag, nor code, nor words. A learned view and an
+        out-of-distribution score may still refuse it once the picture has been read.
+    minimum_age_years
+        Younger patients are refused; 0 reads all.
+    accept_for_processing, accept_multi_frame
+        Whether raw detector pictures, and the first of several frames, are read.
+    minimum_side_pixels, maximum_elongation
+        The shorter side, and how many times longer the longer one may be.
+    """
+
+    sop_class_uids: tuple[str, ...] = SOP_CLASSES
+    modalities: tuple[str, ...] = ("CR", "DX", "RG", "DR", "XR", "OT", "SC")
+    body_parts: tuple[str, ...] = ("CHEST", "THORAX", "TORAX", "LUNG", "LUNGS")
+    accept_unknown_body_part: bool = True
+    accept_unknown_view: bool = True
+    accept_unknown_age: bool = True
+    minimum_age_years: float = 18.0
+    accept_for_processing: bool = False
+    accept_multi_frame: bool = False
+    minimum_side_pixels: int = 256
+    maximum_elongation: float = 2.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether the film may pass: `refused` is None, or the reason with a sentence of `detail`."""
+
+    refused: Reason | None = None
+    detail: str = ""
+    notes: tuple[Note, ...] = field(default=())
+
+
+def judge_header(dataset: Dataset, rules: Rules) -> Verdict:
+    """Return what the header alone says; the first reason that applies, in the order of `_CHECKS`."""
+    for check in _CHECKS:
+        refused = check(dataset, rules)
+        if refused is not None:
+            return Verdict(refused=refused[0], detail=refused[1])
+    notes = []
+    if find_view(dataset)[1] is ViewSource.TEXT:
+        notes.append(Note.VIEW_GUESSED)
+    if elements.text(dataset, "BurnedInAnnotation").upper() == "YES":
+        notes.append(Note.BURNED_IN_TEXT)
+    return Verdict(notes=tuple(notes))
+
+
+_Refusal = tuple[Reason, str] | None
+
+
+def _kind(dataset: Dataset, rules: Rules) -> _Refusal:
+    if elements.text(dataset, "SOPClassUID") not in rules.sop_class_uids:
+        return Reason.BODY_PART, "SOP Class UID (0008,0016) is not of a projection radiograph"
+    modality = elements.text(dataset, "Modality").upper()
+    if modality and modality not in rules.modalities:
+        return Reason.BODY_PART, "Modality (0008,0060) is not of a projection radiograph"
+    return None
+
+
+def _pixels(dataset: Dataset, _rules: Rules) -> _Refusal:
+    if not elements.present(dataset, "PixelData") or not elements.integer(dataset, "Rows"):
+        return Reason.NO_PIXELS, "Pixel Data (7FE0,0010) is absent"
+    return None
+
+
+def _species(dataset: Dataset, _rules: Rules) -> _Refusal:
+    where = is_animal(dataset)
+    return (Reason.NOT_HUMAN, f"{where} names an animal") if where else None
+
+
+def _body_part(dataset: Dataset, rules: Rules) -> _Refusal:
+    stated = words(elements.text(dataset, "BodyPartExamined"))
+    if stated:
+        return (
+            None if stated[0] in rules.body_parts else (Reason.BODY_PART, "Body Part Examined (0018,0015) is another")
+        )
+    codes = [elements.text(item, "CodeValue") for item in elements.items(dataset, "AnatomicRegionSequence")]
+    if any(codes):
+        known = _CHEST_CODES.intersection(codes)
+        return None if known else (Reason.BODY_PART, "Anatomic Region Sequence (0008,2218) is another")
+    for keyword in TEXTS:
+        found = words(elements.text(dataset, keyword))
+        if not _CHEST_WORDS.isdisjoint(found):
+            return None
+        if not _OTHER_WORDS.isdisjoint(found):
+            return Reason.BODY_PART, f"{keyword} names another body part"
+    return None if rules.accept_unknown_body_part else (Reason.BODY_PART, "the body part is stated nowhere")
+
+
+def _view(dataset: Dataset, rules: Rules) -> _Refusal:
+    view, source = find_view(dataset)
+    if source is ViewSource.NONE:
+        orientation = patient_orientation(dataset)
+        if orientation is not None and orientation[0][0] in "AP":
+            return Reason.VIEW, "Patient Orientation (0020,0020) is of a lateral view"
+        return None if rules.accept_unknown_view else (Reason.VIEW, "the view is stated nowhere")
+    if view.is_frontal:
+        return None
+    kind = "lateral" if view is View.LATERAL else "none of PA, AP and lateral"
+    return Reason.VIEW, f"{source} says {kind}"
+
+
+def _age(dataset: Dataset, rules: Rules) -> _Refusal:
+    age = age_in_years(dataset)
+    if age is None:
+        refused = not rules.accept_unknown_age and rules.minimum_age_years > 0
+        return (Reason.AGE, "the patient's age is stated nowhere") if refused else None
+    return (Reason.AGE, f"younger than {rules.minimum_age_years:g} years") if age < rules.minimum_age_years else None
+
+
+def _for_processing(dataset: Dataset, rules: Rules) -> _Refusal:
+    raw = elements.text(dataset, "SOPClassUID") == uid.DigitalXRayImageStorageForProcessing
+    raw = raw or elements.text(dataset, "PresentationIntentType").upper() == "FOR PROCESSING"
+    if raw and not rules.accept_for_processing:
+        return Reason.FOR_PROCESSING, "the detector's raw picture is not meant to be looked at"
+    return None
+
+
+def _frames(dataset: Dataset, rules: Rules) -> _Refusal:
+    frames = elements.integer(dataset, "NumberOfFrames") or 1
+    return (Reason.MULTI_FRAME, f"{frames} frames") if frames > 1 and not rules.accept_multi_frame else None
+
+
+_CHECKS = (_kind, _species, _body_part, _view, _age, _for_processing, _frames, _pixels)
+
+_CHEST_CODES = frozenset({"816094009", "51185008", "39607008", "T-D3000", "T-28000"})
+_CHEST_WORDS = frozenset({"CHEST", "THORAX", "TORAX", "LUNG", "LUNGS", "CXR", "THORACIC", "POUMONS", "LUNGE"})
+_OTHER_WORDS = frozenset(
+    words(
+        "TEETH TOOTH DENTAL PANORAMIC MANDIBLE SKULL SINUS SINUSES NECK SPINE LUMBAR CERVICAL SACRUM PELVIS HIP HIPS "
+        "FEMUR KNEE KNEES PATELLA TIBIA FIBULA LEG ANKLE FOOT FEET TOE TOES SHOULDER CLAVICLE SCAPULA HUMERUS ELBOW "
+        "FOREARM WRIST HAND HANDS FINGER THUMB ABDOMEN KUB BREAST MAMMO MAMMOGRAM EXTREMITY"
+    )
+)
+
+
+def judge_picture(film: Radiograph, rules: Rules) -> Verdict:
+    """Return whether the picture itself can be read: large enough, exposed, not saturated."""
+    rows, columns = film.p_values.shape
+    short, long_ = sorted((rows, columns * film.geometry.aspect_ratio**-1))
+    if min(rows, columns) < rules.minimum_side_pixels:
+        return Verdict(refused=Reason.QUALITY, detail=f"{rows} rows of {columns} columns are too few to read")
+    if long_ > rules.maximum_elongation * short:
+        return Verdict(refused=Reason.QUALITY, detail=f"{rows} rows of {columns} columns are a strip, not a chest")
+    return _judge_brightness(film)
+
+
+_LEAST_SPREAD = 0.08
+_MOST_AT_ONE_END = 0.75
+
+
+def _judge_brightness(film: Radiograph) -> Verdict:
+    step = max(1, min(film.p_values.shape) // 256)
+    sample = film.p_values[::step, ::step]
+    low, high = np.percentile(sample, (5, 95)) / WHITE
+    if high - low < _LEAST_SPREAD:
+        return Verdict(
+            refused=Reason.QUALITY, detail=f"nearly blank: 90 % of it within {high - low:.3f} of the gray scale"
+        )
+    for end, name in ((0, "black"), (WHITE, "white")):
+        fraction = float(np.mean(sample == end))
+        if fraction > _MOST_AT_ONE_END:
+            return Verdict(refused=Reason.QUALITY, detail=f"{fraction:.0%} of the picture is {name}")
+    return Verdict()

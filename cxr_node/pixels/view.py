@@ -1,0 +1,62 @@
+"""From which side the beam entered: tag, then code, then words (PS3.3 sections C.8.1.1, C.8.11.5 and CID 4010)."""
+
+import re
+from collections.abc import Mapping
+
+from pydicom.dataset import Dataset
+
+from cxr_node.domain.radiograph import View, ViewSource
+from cxr_node.pixels import elements
+
+_POSITIONS: Mapping[str, View] = {
+    "PA": View.PA,
+    "AP": View.AP,
+    **dict.fromkeys(("LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT", "LLATERAL", "RLATERAL"), View.LATERAL),
+}
+_CODES: Mapping[str, View] = {
+    # SNOMED CT, and the SNOMED-RT codes that older objects carry: CID 4010 "DX View"
+    **dict.fromkeys(("272479007", "R-40888", "R-10214"), View.PA),
+    **dict.fromkeys(("399348003", "R-10206"), View.AP),
+    **dict.fromkeys(("399067008", "399173006", "399198007", "R-102CD", "R-10236", "R-10232"), View.LATERAL),
+}
+_WORDS: Mapping[str, View] = {
+    **dict.fromkeys(("PA", "POSTEROANTERIOR"), View.PA),
+    **dict.fromkeys(("AP", "ANTEROPOSTERIOR"), View.AP),
+    **dict.fromkeys(("LAT", "LATERAL", "LL", "LATERALE", "LATERALIS", "SEITLICH", "PROFIL"), View.LATERAL),
+    **dict.fromkeys(("OBLIQUE", "RAO", "LAO", "RPO", "LPO", "DECUBITUS", "LORDOTIC"), View.UNKNOWN),
+}
+TEXTS = (
+    "AcquisitionDeviceProcessingDescription",
+    "SeriesDescription",
+    "ProtocolName",
+    "PerformedProcedureStepDescription",
+    "StudyDescription",
+)
+"""Descriptive elements, those that speak of the one picture before those that speak of the study."""
+
+_FIRST_LETTERS = re.compile(r"\b([PA])[.\-/ ]?([AP])\b\.?")
+_WORD = re.compile(r"[A-Z]+")
+
+
+def find_view(dataset: Dataset) -> tuple[View, ViewSource]:
+    """Return the view and where it was read.
+
+    A view that is stated but is none the node knows (oblique, decubitus, apical) is UNKNOWN with its source; one
+    stated nowhere is UNKNOWN with ViewSource.NONE. Never raises.
+    """
+    position = re.sub(r"[^A-Z]", "", elements.text(dataset, "ViewPosition").upper())
+    if position:
+        return _POSITIONS.get(position, View.UNKNOWN), ViewSource.VIEW_POSITION
+    codes = [elements.text(item, "CodeValue") for item in elements.items(dataset, "ViewCodeSequence")]
+    if any(codes):
+        return _CODES.get(codes[0], View.UNKNOWN), ViewSource.VIEW_CODE
+    for keyword in TEXTS:
+        views = {_WORDS[word] for word in words(elements.text(dataset, keyword)) if word in _WORDS}
+        if len(views) == 1:  # "CHEST PA AND LATERAL" describes a study, not this film
+            return views.pop(), ViewSource.TEXT
+    return View.UNKNOWN, ViewSource.NONE
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a description in capitals, "p.a." and "P-A" joined to "PA"."""
+    return _WORD.findall(_FIRST_LETTERS.sub(r"\1\2 ", text.upper()))
