@@ -1,0 +1,101 @@
+"""A running receiver for tests, and a peer that sends it whatever it likes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+
+from pydicom.uid import UID
+from pynetdicom import AE, build_context
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+
+from cxr_node.domain.identifiers import AeTitle
+from cxr_node.domain.instance import Instance, Sender
+from cxr_node.receive.ae import Listening, Receiver
+from tests.peers import LOOPBACK
+
+LISTENING = Listening(ae_title=AeTitle("CXRNODE"), host=LOOPBACK, port=0)
+DX = "1.2.840.10008.5.1.4.1.1.1.1"
+EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A receiver that answers on `port` and whatever it accepted so far."""
+
+    receiver: Receiver
+    instances: list[Instance] = field(default_factory=list)
+    senders: list[Sender] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self.receiver.port
+
+    @property
+    def sop_instance_uids(self) -> list[str]:
+        """The SOP Instance UIDs of what was accepted, in order."""
+        return [instance.identity.sop_instance_uid for instance in self.instances]
+
+
+@contextmanager
+def receiving(
+    *, accept: Callable[[Instance, Sender], None] = lambda _instance, _sender: None, **changes: object
+) -> Iterator[Running]:
+    """Run a receiver; `accept` is called before an instance is listed, `changes` are fields of Listening."""
+    instances: list[Instance] = []
+    senders: list[Sender] = []
+
+    def keep(instance: Instance, sender: Sender) -> None:
+        accept(instance, sender)
+        instances.append(instance)
+        senders.append(sender)
+
+    with Receiver(replace(LISTENING, **changes), accept=keep) as receiver:  # type: ignore[arg-type]  # fields by name
+        yield Running(receiver=receiver, instances=instances, senders=senders)
+
+
+@contextmanager
+def association(
+    port: int,
+    *,
+    sop_class_uid: str = DX,
+    transfer_syntax_uid: str = EXPLICIT_VR_LITTLE_ENDIAN,
+    called: str = "CXRNODE",
+    calling: str = "MODALITY",
+) -> Iterator[Association]:
+    """Open an association with one presentation context; whether it was established is for the test to see."""
+    entity = AE(ae_title=calling)
+    context = build_context(sop_class_uid, transfer_syntax_uid)
+    opened = entity.associate(LOOPBACK, port, contexts=[context], ae_title=called)
+    try:
+        yield opened
+    finally:
+        if opened.is_established:
+            opened.release()
+        connection = opened.dul.socket
+        if connection is not None and connection.socket is not None:
+            connection.close()
+
+
+def store(opened: Association, data_set: bytes, *, sop_class_uid: str = DX, sop_instance_uid: str) -> tuple[int, str]:
+    """Send a C-STORE request made of these parts, true to each other or not; return status and Error Comment."""
+    request = C_STORE()
+    request.MessageID = 1
+    request.Priority = 2
+    request.AffectedSOPClassUID = UID(sop_class_uid)
+    request.AffectedSOPInstanceUID = UID(sop_instance_uid)
+    request.DataSet = BytesIO(data_set)
+    # As Association.send_c_store does, which would refuse to send most of what is sent here.
+    opened._reactor_checkpoint.clear()
+    try:
+        while not opened._is_paused:
+            pass
+        opened.dimse.send_msg(request, 1)
+        _, answer = opened.dimse.get_msg(block=True)
+    finally:
+        opened._reactor_checkpoint.set()
+    assert isinstance(answer, C_STORE), "no answer to C-STORE"
+    assert answer.Status is not None
+    return answer.Status, str(answer.ErrorComment)
