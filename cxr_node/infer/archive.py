@@ -1,0 +1,117 @@
+"""What an archive of torch.export may hold, so that opening it runs nothing.
+
+`torch.export.load` of torch 2.13 unpickles sample inputs, tensors marked `use_pickle`, custom and opaque objects and
+the whole of an older format; loads shared libraries under `data/aotinductor`; evaluates size expressions (sympy's
+`sympify`) and guards (`guards_code`) as Python; and writes names of nodes into Python source. So an archive is taken
+apart here, each part is compared with what is allowed, and a new archive is written from the parts: what was checked
+is what is opened, whatever two readers of zip files may disagree on.
+"""
+
+import io
+import json
+import re
+import zipfile
+from typing import Any
+
+from cxr_node.infer import graph
+
+MAX_BYTES = 256 * 1024 * 1024
+MAX_JSON_BYTES = 32 * 1024 * 1024
+MAX_MEMBERS = 20_000
+ROOT = "network"
+
+_SAMPLE_INPUTS = "data/sample_inputs/model.pt"
+_JSON = {
+    "models/model.json": graph.check_program,
+    "data/weights/model_weights_config.json": graph.check_weights,
+    "data/constants/model_constants_config.json": graph.check_constants,
+}
+_TEXT = {
+    "archive_format": re.compile(rb"pt2"),
+    "archive_version": re.compile(rb"0"),
+    "byteorder": re.compile(rb"little"),
+    ".data/version": re.compile(rb"[0-9]{1,4}\n?"),
+    ".data/serialization_id": re.compile(rb"[0-9]{1,64}"),
+}
+_TENSOR = re.compile(r"data/weights/weight_[0-9]+|data/constants/tensor_[0-9]+")
+
+
+class UnsafeArchive(ValueError):
+    """The archive holds something else than a plain network. Nothing of it was opened."""
+
+
+def checked(content: bytes) -> bytes:
+    """Return an archive of the same network that holds nothing but what was checked.
+
+    Raises
+    ------
+    UnsafeArchive
+        If anything in `content` is not on the list of what is allowed.
+    """
+    if len(content) > MAX_BYTES:
+        raise UnsafeArchive(f"{len(content)} bytes; at most {MAX_BYTES} are taken")
+    parts = _members(content)
+    missing = sorted({*_JSON, "archive_format", "archive_version", "byteorder"} - parts.keys())
+    if missing:
+        raise UnsafeArchive(f"not an archive of torch.export: {', '.join(missing)} missing")
+    allowed = {name: _checked_member(name, part) for name, part in parts.items()}
+    return _written({**allowed, _SAMPLE_INPUTS: b""})
+
+
+def _members(content: bytes) -> dict[str, bytes]:
+    """Return the members by their name below the one root folder."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            entries = archive.infolist()
+            if len(entries) > MAX_MEMBERS:
+                raise UnsafeArchive(f"{len(entries)} members; at most {MAX_MEMBERS} are taken")
+            if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
+                raise UnsafeArchive("members are compressed or encrypted; torch.export writes them as they are")
+            if sum(entry.file_size for entry in entries) > MAX_BYTES:
+                raise UnsafeArchive("members overlap")
+            members = [(entry.filename, archive.read(entry)) for entry in entries]
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
+        if isinstance(error, UnsafeArchive):
+            raise
+        raise UnsafeArchive(f"not a zip file: {error}") from error
+    split = [(*name.partition("/"), part) for name, part in members]
+    if len({root for root, _, _, _ in split}) != 1 or len({name for _, _, name, _ in split}) != len(split):
+        raise UnsafeArchive("expected one root folder and no member twice")
+    return {name: part for _, _, name, part in split}
+
+
+def _checked_member(name: str, part: bytes) -> bytes:
+    """Return a member as it may be opened: texts and tensors as they are, JSON written anew."""
+    if check := _JSON.get(name):
+        return _checked_json(name, part, check)
+    if pattern := _TEXT.get(name):
+        if pattern.fullmatch(part) is None:
+            raise UnsafeArchive(f"{name} holds {part[:40]!r}")
+        return part
+    if name == _SAMPLE_INPUTS:
+        if part:
+            raise UnsafeArchive(f"{name} is a pickle: export without sample inputs")
+        return part
+    if _TENSOR.fullmatch(name) is None:
+        raise UnsafeArchive(f"{name[:80]!r} does not belong into an archive of a network")
+    return part
+
+
+def _checked_json(name: str, part: bytes, check: "graph.Check") -> bytes:
+    if len(part) > MAX_JSON_BYTES:
+        raise UnsafeArchive(f"{name} is {len(part)} bytes; at most {MAX_JSON_BYTES} are taken")
+    try:
+        content: Any = json.loads(part)
+        check(content)
+        return json.dumps(content).encode()
+    except (graph.NotAllowed, ValueError, RecursionError) as error:
+        raise UnsafeArchive(f"{name}: {error}") from error
+
+
+def _written(parts: dict[str, bytes]) -> bytes:
+    """Return a zip file of the parts, stored as torch reads them."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, part in parts.items():
+            archive.writestr(zipfile.ZipInfo(f"{ROOT}/{name}"), part)
+    return buffer.getvalue()

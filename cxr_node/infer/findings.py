@@ -1,0 +1,94 @@
+"""From a network's outputs for one film to findings. Pure."""
+
+import math
+
+import numpy as np
+
+from cxr_node.domain.radiograph import Float32, Geometry
+from cxr_node.domain.reading import Finding, Laterality, Presence, Region
+from cxr_node.infer import outline
+from cxr_node.infer.card import Card, Label, OperatingPoint
+
+MIDDLE = (0.45, 0.55)
+"""A region whose middle lies within this part of the film's width is on neither side."""
+
+
+def findings(card: Card, logits: Float32, maps: Float32 | None, geometry: Geometry) -> tuple[Finding, ...]:
+    """Return one finding per label of the card, in its order.
+
+    Parameters
+    ----------
+    logits
+        Shape (labels,).
+    maps
+        Shape (labels, map rows, map columns), or None where the network explains nothing.
+
+    Raises
+    ------
+    ValueError
+        If an output is not finite.
+    """
+    if not np.isfinite(logits).all() or (maps is not None and not np.isfinite(maps).all()):
+        raise ValueError("the network gave values that are not finite")
+    return tuple(
+        _finding(card, label, float(logits[number]), None if maps is None else maps[number], geometry)
+        for number, label in enumerate(card.labels)
+    )
+
+
+def _finding(card: Card, label: Label, logit: float, activation: Float32 | None, geometry: Geometry) -> Finding:
+    point = card.point_of(label)
+    score = sigmoid(logit)
+    found = presence(score, point)
+    regions: tuple[Region, ...] = ()
+    if found is Presence.PRESENT and activation is not None:
+        regions = outline.regions(activation, rows=geometry.rows, columns=geometry.columns)
+    return Finding(
+        key=label.key,
+        code=label.code.code,
+        site=label.site.code if label.site else None,
+        score=score,
+        operating_point=point.score,
+        presence=found,
+        calibrated=label.calibrated,
+        laterality=laterality(regions, geometry),
+        regions=regions,
+    )
+
+
+def sigmoid(logit: float) -> float:
+    """Return 1 / (1 + exp(-logit)) for any finite logit."""
+    if logit >= 0:
+        return 1 / (1 + math.exp(-logit))
+    return math.exp(logit) / (1 + math.exp(logit))
+
+
+def presence(score: float, point: OperatingPoint) -> Presence:
+    """Return what a score says: scores in the band around the operating point say nothing."""
+    if score >= point.undetermined_to:
+        return Presence.PRESENT
+    if score < point.undetermined_from:
+        return Presence.ABSENT
+    return Presence.UNDETERMINED
+
+
+def laterality(regions: tuple[Region, ...], geometry: Geometry) -> Laterality | None:
+    """Return the patient's side on which the regions lie.
+
+    Told only where the film says that its rows run to the patient's left and its columns to the feet (Patient
+    Orientation (0020,0020) L and F), which puts the patient's right on the left of the picture; the middle of the
+    film stands for the middle of the patient.
+    """
+    if not regions or geometry.patient_orientation != ("L", "F"):
+        return None
+    sides = {_side(outline.center(region)[0] / geometry.columns) for region in regions}
+    if None in sides:
+        return None
+    return Laterality.BILATERAL if len(sides) == 2 else sides.pop()
+
+
+def _side(share: float) -> Laterality | None:
+    """Return the side of a place at this share of the film's width."""
+    if MIDDLE[0] <= share <= MIDDLE[1]:
+        return None
+    return Laterality.RIGHT if share < MIDDLE[0] else Laterality.LEFT

@@ -1,0 +1,132 @@
+"""Films through one network."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.radiograph import Radiograph
+from cxr_node.domain.reading import ModelIdentity, Prediction
+from cxr_node.domain.reasons import Reason
+from cxr_node.infer import prepare
+from cxr_node.infer.bundle import Bundle, BundleError, Program
+from cxr_node.infer.findings import findings
+
+_log = logging.getLogger(__name__)
+
+CPU = torch.device("cpu")
+Outputs = Mapping[str, torch.Tensor]
+
+
+class Reader:
+    """Runs one bundle.
+
+    On the CPU films go through one at a time: batches gain little there, and so a film's scores are the same to the
+    last bit whatever films came with it. On a GPU up to `batch_size` films go together; when its memory does not
+    suffice the batch is halved, and a film that does not fit alone is read on the CPU.
+
+    Parameters
+    ----------
+    device
+        "cpu", "cuda", "cuda:1", or "auto": the first GPU if there is one.
+    batch_size
+        The most films that go to the GPU together.
+    program
+        The network on its device, if it is not to be made from the bundle.
+
+    Raises
+    ------
+    BundleError
+        If the device does not exist.
+    """
+
+    def __init__(self, bundle: Bundle, *, device: str, batch_size: int = 8, program: Program | None = None) -> None:
+        self._card = bundle.card
+        self._bundle = bundle
+        self._device = choose_device(device)
+        self._batch_size = 1 if self._device.type == "cpu" else batch_size
+        self._program = program or bundle.program(self._device)
+        self._on_cpu: Program | None = None
+        self.identity: ModelIdentity = bundle.identity
+
+    def warm_up(self) -> None:
+        """Run one black film, so that the first real one does not pay for what is made on first use."""
+        side = self._card.input.side
+        self._outputs(torch.zeros(1, 1, side, side))
+
+    def read(self, films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
+        """Return what the network makes of each film, in order.
+
+        Raises
+        ------
+        GiveUp
+            With MODEL_ERROR if the network fails on any of them, alone or together.
+        """
+        predictions: list[Prediction] = []
+        for first in range(0, len(films), self._batch_size):
+            predictions += self._read_batch(films[first : first + self._batch_size])
+        return tuple(predictions)
+
+    def _read_batch(self, films: Sequence[Radiograph]) -> list[Prediction]:
+        """Read films that go together."""
+        batch = prepare.batch([prepare.prepare(film, side=self._card.input.side) for film in films])
+        try:
+            outputs = self._outputs(batch)
+            return [self._prediction(film, outputs, number) for number, film in enumerate(films)]
+        except (RuntimeError, ValueError) as error:
+            raise GiveUp(Reason.MODEL_ERROR, f"{self._card.name} {self._card.version}: {error}") from error
+
+    def _outputs(self, batch: torch.Tensor) -> Outputs:
+        """Run the network; halve what does not fit the GPU's memory."""
+        try:
+            return self._run(self._program, batch, self._device)
+        except torch.OutOfMemoryError:
+            if len(batch) > 1:
+                _log.warning("no memory on %s for %d films: half as many", self._device, len(batch))
+                return _joined([self._outputs(half) for half in batch.tensor_split(2)])
+        _log.warning("no memory on %s for one film: read on the CPU", self._device)
+        if self._on_cpu is None:
+            self._on_cpu = self._bundle.program(CPU)
+        return self._run(self._on_cpu, batch, CPU)
+
+    @staticmethod
+    def _run(program: Program, batch: torch.Tensor, device: torch.device) -> Outputs:
+        with torch.inference_mode():
+            return {name: tensor.cpu() for name, tensor in program(batch.to(device)).items()}
+
+    def _prediction(self, film: Radiograph, outputs: Outputs, number: int) -> Prediction:
+        """Return the prediction for one film of a batch."""
+        logits = outputs["finding_logits"][number].numpy().astype(np.float32)
+        maps = outputs["finding_maps"][number].numpy().astype(np.float32) if "finding_maps" in outputs else None
+        return Prediction(
+            model=self.identity,
+            findings=findings(self._card, logits, maps, film.geometry),
+            analysed_area=prepare.analysed_area(film),
+        )
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Return the device that a setting names.
+
+    Raises
+    ------
+    BundleError
+        If it is no device, or this machine has none of that kind or number.
+    """
+    present = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "auto":
+        return torch.device("cuda", 0) if present else CPU
+    if wanted == "cpu":
+        return CPU
+    kind, _, number = wanted.partition(":")
+    if kind != "cuda" or not (number or "0").isdecimal():
+        raise BundleError(f"device {wanted!r}: expected auto, cpu, cuda or cuda:0, cuda:1 and so on")
+    if int(number or "0") >= present:
+        raise BundleError(f"device {wanted!r}: this machine has {present} GPU(s) that torch can use; set auto or cpu")
+    return torch.device("cuda", int(number or "0"))
+
+
+def _joined(parts: list[Outputs]) -> Outputs:
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,153 @@
+"""NIH ChestX-ray14 films and their labels, split by patient."""
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
+from cxr_node.infer.prepare import prepare
+
+OPACITY_LABELS = frozenset({"Pneumonia", "Infiltration", "Consolidation", "Edema"})
+"""A film with any of these shows a lung opacity."""
+
+NO_FINDING = frozenset({"No Finding"})
+"""A film with this label alone shows none. Films with other labels only are left out: they may or may not."""
+
+BINS = 10
+"""Patients are dealt into this many bins; a member's test bins, validation bin and training bins are made of them."""
+
+MEMBERS = 5
+
+_COLUMNS = {
+    "file": ("file", "Image Index"),
+    "labels": ("labels", "Finding Labels"),
+    "view": ("view_position", "View Position"),
+    "patient": ("patient", "Patient ID"),
+    "age": ("age", "Patient Age"),
+    "sex": ("sex", "Patient Gender", "Patient Sex"),
+}
+"""What a column may be called: in a reduced table, and in NIH's Data_Entry_2017 table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledFilm:
+    """One film of the table. `opacity` is the finding to be learned; age in years."""
+
+    path: Path
+    patient: str
+    view: View
+    age: float
+    sex: str
+    labels: frozenset[str]
+    opacity: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Films by what they are for; no patient is in two of the three."""
+
+    train: tuple[LabelledFilm, ...]
+    validation: tuple[LabelledFilm, ...]
+    test: tuple[LabelledFilm, ...]
+
+
+def read_table(table: Path, films: Path) -> tuple[LabelledFilm, ...]:
+    """Return the films of `table` that lie in `films` and either show an opacity or nothing, by file name.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or no film of the table is in the folder.
+    """
+    with table.open(newline="", encoding="utf-8") as lines:
+        reader = csv.DictReader(lines)
+        names = {key: _column(key, reader.fieldnames or (), table) for key in _COLUMNS}
+        rows = [{key: row[name].strip() for key, name in names.items()} for row in reader]
+    found = [_labelled(row, films) for row in rows if (films / row["file"]).is_file()]
+    kept = tuple(sorted((film for film in found if film is not None), key=lambda film: film.path.name))
+    if not kept:
+        raise ValueError(f"no film of {table} with a usable label lies in {films}")
+    return kept
+
+
+def split(films: tuple[LabelledFilm, ...], *, member: int, seed: int) -> Split:
+    """Return the films of one member of the ensemble: 2 bins test, 1 validation, 7 train.
+
+    The bin of a patient follows from the patient's number and the seed alone, so adding or losing films moves nobody.
+    Over the members every bin is test exactly once.
+    """
+    test = {2 * member, 2 * member + 1}
+    validation = {(2 * member + 2) % BINS}
+    bins = [(film, bin_of(film.patient, seed=seed)) for film in films]
+    return Split(
+        train=tuple(film for film, number in bins if number not in test | validation),
+        validation=tuple(film for film, number in bins if number in validation),
+        test=tuple(film for film, number in bins if number in test),
+    )
+
+
+def bin_of(patient: str, *, seed: int) -> int:
+    """Return the bin, 0 to 9, that a patient is dealt into."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{patient}".encode()).digest()[:8]) % BINS
+
+
+def load(films: tuple[LabelledFilm, ...], *, side: int) -> Float32:
+    """Return the films prepared as a node prepares them, shape (films, side, side), 0.0 black to 1.0 white."""
+    return np.stack([prepare(radiograph(film.path), side=side) for film in tqdm(films, desc="films", unit="film")])
+
+
+def radiograph(path: Path) -> Radiograph:
+    """Return a display-ready 8-bit grayscale picture as a film: value v becomes P-value 257 v."""
+    with Image.open(path) as picture:
+        values = np.asarray(picture.convert("L"), dtype=np.uint16) * np.uint16(257)
+    rows, columns = values.shape
+    return Radiograph(
+        p_values=values, geometry=Geometry(rows=rows, columns=columns), grayscale="8-bit picture, display-ready"
+    )
+
+
+def opacity(films: tuple[LabelledFilm, ...]) -> Float32:
+    """Return 1.0 for each film with an opacity, 0.0 for each without."""
+    return np.array([film.opacity for film in films], dtype=np.float32)
+
+
+def balance(films: tuple[LabelledFilm, ...]) -> Float32:
+    """Return a weight per film so that, in each view, films with and without opacity weigh the same; mean 1.
+
+    Bedridden patients are filmed AP and are iller: without this a network learns the view for the disease.
+    """
+    groups = [(film.view, film.opacity) for film in films]
+    sizes = {group: groups.count(group) for group in set(groups)}
+    views = {view: sum(size for (v, _), size in sizes.items() if v == view) for view, _ in sizes}
+    return np.array([views[view] / (2 * sizes[view, shown]) for view, shown in groups], dtype=np.float32)
+
+
+def _column(key: str, present: Sequence[str], table: Path) -> str:
+    """Return what column `key` is called in the table."""
+    for name in _COLUMNS[key]:
+        if name in present:
+            return name
+    raise ValueError(f"{table} has no column {' or '.join(map(repr, _COLUMNS[key]))}")
+
+
+def _labelled(row: dict[str, str], films: Path) -> LabelledFilm | None:
+    """Return a row of the table as a film, or None where its labels say neither yes nor no."""
+    labels = frozenset(row["labels"].split("|"))
+    shown = bool(labels & OPACITY_LABELS)
+    if not shown and labels != NO_FINDING:
+        return None
+    return LabelledFilm(
+        path=films / row["file"],
+        patient=row["patient"],
+        view=View(row["view"]),
+        age=float(row["age"].rstrip("Y")),
+        sex=row["sex"],
+        labels=labels,
+        opacity=shown,
+    )

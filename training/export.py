@@ -1,0 +1,158 @@
+"""Merge the trained members into one graph and write it, with its card, as a bundle.
+
+    python -m training.export --work FOLDER --bundle FOLDER
+
+Reads what train and evaluate left in the work folder.
+"""
+
+import argparse
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from cxr_node.domain.identifiers import digest_of
+from cxr_node.infer import archive, bundle, prepare
+from cxr_node.infer.findings import sigmoid
+from training.evaluate import load_member
+from training.lungnet import LungNet, Sizes
+
+NAME = "lung-opacity"
+VERSION = "0.1.0"
+NETWORK = "network.pt2"
+
+BAND = 0.25
+"""Logits this near to the operating point say nothing; the card states the scores that come of it."""
+
+
+class Merged(nn.Module):
+    """All members at once: mean of their logits and maps, each brought to one scale on its validation patients.
+
+    What served training only is taken off the members.
+    """
+
+    def __init__(self, members: list[LungNet], fits: list[dict[str, float]]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        for member, fit in zip(members, fits, strict=True):
+            bias = cast("Tensor", member.finding.bias)
+            with torch.no_grad():
+                member.finding.weight.mul_(fit["scale"])
+                bias.mul_(fit["scale"]).add_(fit["offset"])
+            member.dropout, member.auxiliary = nn.Identity(), nn.Identity()
+
+    def forward(self, film: Tensor) -> dict[str, Tensor]:
+        """(B, 1, side, side) -> finding_logits (B, 1) and finding_maps (B, 1, 16, 16), whose mean is the logit."""
+        maps = torch.stack([member(film).maps for member in self.members]).mean(0)
+        return {"finding_logits": maps.mean((2, 3)), "finding_maps": maps}
+
+
+def main() -> None:
+    """Write the bundle and open it as a node does."""
+    arguments = _arguments()
+    table = json.loads((arguments.work / "figures.json").read_text())
+    members = [load_member(arguments.work / f"member-{number}.pt") for number in table["members"]]
+    side = Sizes().side
+    content = exported(Merged(members, table["fits"]).eval(), side=side)
+    arguments.bundle.mkdir(parents=True, exist_ok=True)
+    (arguments.bundle / NETWORK).write_bytes(content)
+    (arguments.bundle / bundle.CARD).write_text(card(table, digest=digest_of(content), side=side), encoding="utf-8")
+    opened = bundle.load(arguments.bundle)
+    print(f"{arguments.bundle}: {len(content):,} bytes, network {opened.identity.weights_digest}")
+
+
+def exported(network: nn.Module, *, side: int) -> bytes:
+    """Return `network` as an archive that holds no pickle and no traces of the machine it was made on."""
+    batch = {"film": {0: torch.export.Dim("batch")}}
+    program = torch.export.export(network, (torch.zeros(2, 1, side, side),), dynamic_shapes=batch)
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    return plain(buffer.getvalue())
+
+
+def plain(content: bytes) -> bytes:
+    """Return an archive of torch.export without sample inputs, which are a pickle, and without debugging traces.
+
+    Members keep their order and get a fixed date, so that the same network gives the same bytes.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(buffer, "w") as new:
+        for entry in old.infolist():
+            name = entry.filename.partition("/")[2]
+            part = old.read(entry)
+            if name == "data/sample_inputs/model.pt":
+                part = b""
+            elif name == "models/model.json":
+                part = json.dumps(_without_traces(json.loads(part))).encode()
+            elif name == ".data/serialization_id":
+                continue
+            new.writestr(zipfile.ZipInfo(f"{archive.ROOT}/{name}"), part)
+    return buffer.getvalue()
+
+
+def card(table: dict[str, Any], *, digest: str, side: int) -> str:
+    """Return the text of the card: fixed statements, and the figures that evaluate wrote."""
+    logit = sum(fit["threshold"] for fit in table["fits"]) / len(table["fits"])
+    values = {
+        "digest": digest,
+        "side": side,
+        "description": prepare.DESCRIPTION,
+        "recipe": prepare.RECIPE,
+        "members": len(table["members"]),
+        "films": table["films"],
+        "patients": table["patients"],
+        "score": round(sigmoid(logit), 4),
+        "low": round(sigmoid(logit - BAND), 4),
+        "high": round(sigmoid(logit + BAND), 4),
+        "name": NAME,
+        "version": VERSION,
+    }
+    template = Path(__file__).with_name("lung-opacity.card.toml").read_text(encoding="utf-8")
+    for key, value in values.items():
+        template = template.replace(f"<{key}>", str(value))
+    return template + "".join(_metrics(row) for row in table["rows"])
+
+
+def _metrics(row: dict[str, Any]) -> str:
+    """Return one row of figures as entries of the card."""
+    kinds = {"AUC": "network", "sensitivity": "sensitivity", "specificity": "specificity"}
+    return "".join(_metric(row, metric, key) for metric, key in kinds.items())
+
+
+def _metric(row: dict[str, Any], metric: str, key: str) -> str:
+    figure = {name: round(value, 3) for name, value in row[key].items()}
+    lines = [
+        "\n[[evidence.metrics]]",
+        'label = "lung_opacity"',
+        f'metric = "{metric}"',
+        f'view = "{row["view"]}"',
+        *(f"{name} = {value}" for name, value in figure.items()),
+        f"films = {row['films']}",
+        f"with_finding = {row['with_finding']}",
+    ]
+    if metric == "AUC":
+        lines.append(f"baseline = {round(row['thumbnails']['value'], 3)}")
+    return "\n".join(lines) + "\n"
+
+
+def _without_traces(value: Any) -> Any:
+    """Empty every table of node metadata."""
+    if isinstance(value, dict):
+        return {key: {} if key == "metadata" else _without_traces(item) for key, item in value.items()}
+    return [_without_traces(item) for item in value] if isinstance(value, list) else value
+
+
+def _arguments() -> argparse.Namespace:
+    """Return the parsed command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="folder that train and evaluate wrote into")
+    parser.add_argument("--bundle", type=Path, required=True, help="folder to write the bundle to")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
