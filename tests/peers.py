@@ -94,17 +94,18 @@ def until(condition: Callable[[], bool], *, what: str, timeout_s: float = 30.0) 
 
 def echoscu(port: int, *, called: str = "CXRNODE", calling: str = "ECHOSCU") -> CompletedProcess[str]:
     """Run DCMTK's echoscu, verbose, and return how it ended."""
-    return _run("echoscu", "-v", "-aet", calling, "-aec", called, LOOPBACK, str(port))
+    return run("echoscu", "-v", "-aet", calling, "-aec", called, LOOPBACK, str(port))
 
 
 def storescu(
     port: int, *films: Path, called: str = "CXRNODE", calling: str = "STORESCU", options: Sequence[str] = ()
 ) -> CompletedProcess[str]:
     """Run DCMTK's storescu, verbose and as shipped (Nagle's algorithm on), and return how it ended."""
-    return _run("storescu", "-v", "-aet", calling, "-aec", called, *options, LOOPBACK, str(port), *map(str, films))
+    return run("storescu", "-v", "-aet", calling, "-aec", called, *options, LOOPBACK, str(port), *map(str, films))
 
 
-def _run(name: str, *arguments: str) -> CompletedProcess[str]:
+def run(name: str, *arguments: str) -> CompletedProcess[str]:
+    """Run the peer `name` to its end."""
     return subprocess.run([program(name), *arguments], capture_output=True, text=True, timeout=120)
 
 

@@ -1,0 +1,194 @@
+"""The receiver with real peers: DCMTK's programs and the project's own modality."""
+
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset
+
+from cxr_node.domain.identifiers import AeTitle, digest_of
+from cxr_node.domain.instance import Instance, Sender
+from cxr_node.phantom import modality
+from cxr_node.receive.ae import Receiver
+from tests import films, peers
+from tests.peers import LOOPBACK
+from tests.receiving import LISTENING, association, receiving
+
+REAL = ("RG1_J2KI", "RG1_JLSN", "siim_SC_JPEG", "pseudo_phi_RLE", "nih_DX_in_SC", "dog_DX_lateral", "RG2_JPLL")
+
+
+def data_set_of(content: bytes) -> bytes:
+    return content[films.data_set_offset(content) :]
+
+
+def send(port: int, film: Path | Dataset) -> modality.SendResult:
+    (result,) = modality.send(
+        [film], host=LOOPBACK, port=port, called_ae_title=AeTitle("CXRNODE"), calling_ae_title=AeTitle("MODALITY")
+    )
+    return result
+
+
+def test_dcmtk_echo_is_answered() -> None:
+    with receiving() as node:
+        assert peers.echoscu(node.port).returncode == 0
+
+
+def test_a_film_that_dcmtk_sends_is_kept_with_who_sent_it(tmp_path: Path) -> None:
+    film = films.written(films.dx(), tmp_path)
+    with receiving() as node:
+        sent = peers.storescu(node.port, film, calling="DX1")
+
+        assert sent.returncode == 0, sent.stderr
+        (instance,), (sender,) = node.instances, node.senders
+    assert instance.digest == digest_of(data_set_of(instance.content))
+    assert instance.identity.sop_instance_uid == film.stem
+    assert (sender.calling_ae_title, sender.called_ae_title, sender.address) == ("DX1", "CXRNODE", LOOPBACK)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_real_film_arrives_bit_by_bit(name: str) -> None:
+    film = films.real(name)
+    with receiving() as node:
+        result = send(node.port, film)
+
+        assert result.stored, result
+        (instance,) = node.instances
+    assert data_set_of(instance.content) == films.data_set_bytes(film)
+    assert instance.digest == digest_of(films.data_set_bytes(film))
+
+
+def test_a_film_without_preamble_and_meta_arrives_as_implicit_vr() -> None:
+    film = films.real("CR-MONO1-10-chest")
+    with receiving() as node:
+        result = send(node.port, film)
+
+        assert result.stored, result
+        (instance,) = node.instances
+    assert instance.transfer_syntax_uid == "1.2.840.10008.1.2"
+    assert data_set_of(instance.content) == film.read_bytes()
+
+
+def test_the_kept_file_is_one_that_dcmtk_reads(tmp_path: Path) -> None:
+    with receiving() as node:
+        sent = peers.storescu(node.port, films.written(films.cr(), tmp_path), calling="CR1")
+        assert sent.returncode == 0, sent.stderr
+        (instance,) = node.instances
+    kept = tmp_path / "kept.dcm"
+    kept.write_bytes(instance.content)
+
+    meta = peers.run("dcmdump", "-q", "+P", "0002,0016", "+P", "0002,0003", str(kept)).stdout
+
+    assert "[CR1]" in meta
+    assert f"[{instance.identity.sop_instance_uid}]" in meta
+
+
+def test_dcmtk_sends_compressed_films_by_their_own_transfer_syntax(tmp_path: Path) -> None:
+    film = films.written(films.dx(), tmp_path)
+    compressed = tmp_path / "jpeg_lossless.dcm"
+    assert peers.run("dcmcjpeg", "+e1", str(film), str(compressed)).returncode == 0
+    with receiving() as node:
+        sent = peers.storescu(node.port, compressed, options=["--propose-lossless"])
+        assert sent.returncode == 0, sent.stderr
+        (instance,) = node.instances
+    assert instance.transfer_syntax_uid == "1.2.840.10008.1.2.4.70"
+
+
+def test_many_films_on_one_association_and_many_associations_at_once_all_arrive(tmp_path: Path) -> None:
+    sent = {seed: films.written(films.dx(seed=seed), tmp_path) for seed in range(16)}
+    ended: list[int] = []
+
+    def send_some(some: list[Path]) -> None:
+        ended.append(peers.storescu(node.port, *some).returncode)
+
+    with receiving() as node:
+        shares = [list(sent.values())[start::4] for start in range(4)]
+        senders = [threading.Thread(target=send_some, args=(share,)) for share in shares]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+
+        assert ended == [0, 0, 0, 0]
+        assert sorted(node.sop_instance_uids) == sorted(path.stem for path in sent.values())
+
+
+def test_a_sender_with_nagle_on_does_not_wait_for_delayed_acknowledgements(tmp_path: Path) -> None:
+    paths = [films.written(films.dx(seed=seed), tmp_path) for seed in range(30)]
+
+    def seconds_to(port: int, called: str) -> float:
+        started = time.perf_counter()
+        sent = peers.storescu(port, *paths, called=called)
+        assert sent.returncode == 0, sent.stderr
+        return time.perf_counter() - started
+
+    with receiving() as node, peers.pacs() as stock:
+        # Where acknowledgements are delayed each film waits about 40 ms, whatever else the machine does.
+        assert seconds_to(node.port, "CXRNODE") < seconds_to(stock.port, stock.ae_title) / 2
+
+
+def test_a_peer_that_calls_another_title_is_told_so() -> None:
+    with receiving() as node:
+        refused = peers.echoscu(node.port, called="PACS")
+        assert refused.returncode != 0
+        assert "Called AE Title Not Recognized" in refused.stderr
+
+
+def test_a_peer_that_is_not_listed_is_told_so(tmp_path: Path) -> None:
+    film = films.written(films.dx(), tmp_path)
+    with receiving(calling_ae_titles=frozenset({AeTitle("DX1")})) as node:
+        refused = peers.storescu(node.port, film, calling="DX2")
+        assert refused.returncode != 0
+        assert "Calling AE Title Not Recognized" in refused.stderr
+        assert peers.storescu(node.port, film, calling="DX1").returncode == 0
+        assert node.sop_instance_uids == [film.stem]
+
+
+def test_one_association_too_many_is_turned_away_for_now() -> None:
+    with receiving(maximum_associations=1) as node, association(node.port) as first:
+        assert first.is_established
+        with association(node.port) as second:
+            answer = second.acceptor.primitive
+            assert second.is_rejected
+            assert answer is not None
+            # PS3.8 table 9-21: transient, service provider (presentation), local limit exceeded
+            assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 2)
+
+
+def test_only_what_a_chest_film_can_be_is_taken() -> None:
+    ct = "1.2.840.10008.5.1.4.1.1.2"
+    with receiving() as node, association(node.port, sop_class_uid=ct) as opened:
+        assert not opened.is_established
+        assert [context.result for context in opened.rejected_contexts] == [3]  # abstract syntax not supported
+
+
+def test_a_stopped_receiver_lets_its_port_go_and_can_be_started_anew() -> None:
+    with receiving() as node:
+        port = node.port
+    with receiving(port=port) as again:
+        assert again.port == port
+        assert peers.echoscu(port).returncode == 0
+
+
+def test_stopping_waits_for_the_film_that_is_being_kept() -> None:
+    film = films.dx()
+    reached, go_on = threading.Event(), threading.Event()
+
+    def accept(_instance: Instance, _sender: Sender) -> None:
+        reached.set()
+        assert go_on.wait(30)
+
+    with receiving(accept=accept) as node:
+        sender = threading.Thread(target=send, args=(node.port, film))
+        sender.start()
+        assert reached.wait(30)
+        threading.Timer(0.2, go_on.set).start()
+
+    assert node.sop_instance_uids == [film.SOPInstanceUID]
+    sender.join(30)
+
+
+def test_a_port_in_use_is_an_error_at_the_start() -> None:
+    with receiving() as node, pytest.raises(OSError, match="in use"):
+        Receiver(replace(LISTENING, port=node.port), accept=lambda _instance, _sender: None).start()
