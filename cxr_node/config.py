@@ -88,7 +88,7 @@ class GateSection(Section):
 class ReadSection(Section):
     """The model that reads."""
 
-    bundle: str = Field("", description="Folder of a bundle, or the name of a built-in one. Empty: the built-in one.")
+    bundle: str = Field("lung-opacity", description="Folder of a bundle (with a slash), or the name of a built-in one.")
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
@@ -113,7 +113,6 @@ class ComposeSection(Section):
 class ReportSection(Section):
     """How results introduce themselves."""
 
-    institution: str = Field("", max_length=64, description="Institution Name of the node as equipment; may be empty.")
     serial_number: str = Field("1", min_length=1, max_length=64, description="Device Serial Number of this node.")
     series_number: int = Field(9001, ge=1, description="Series Number of the Structured Reports.")
 
@@ -126,7 +125,9 @@ class CStoreDestination(Section):
     host: str = Field(description="Its address.")
     port: Port = Field(description="Its TCP port.")
     ae_title: Title = Field(description="Its AE title.")
-    calling_ae_title: Title | None = Field(None, description="How we call ourselves to it; absent: as in [receive].")
+    calling_ae_title: Title | Literal[""] = Field(
+        "", description="How we call ourselves to it; empty: as in [receive]."
+    )
     timeout_s: Seconds = Field(30.0, description="How long it may take to answer, in seconds.")
     warning_is_success: bool = Field(False, description="Whether a warning status counts as delivered.")
 
@@ -199,8 +200,7 @@ def load(path: Path) -> Settings:
         raise ConfigurationError([f"{path}: cannot be read ({error.strerror}); name the file with --config"]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError([f"{path}: not TOML: {error}"]) from error
-    settings = parse(tables)
-    return settings.model_copy(update={"node": _anchored(settings.node, path.resolve().parent)})
+    return _anchored(parse(tables), path.resolve().parent)
 
 
 def parse(tables: dict[str, Any]) -> Settings:
@@ -222,8 +222,21 @@ def parse(tables: dict[str, Any]) -> Settings:
     return settings
 
 
-def _anchored(node: NodeSection, folder: Path) -> NodeSection:
-    return node.model_copy(update={"data_folder": folder / node.data_folder})
+def _anchored(settings: Settings, folder: Path) -> Settings:
+    """Return `settings` with every relative folder taken from `folder`. A bundle without a slash is a built-in name."""
+    node, read, deliver = settings.node, settings.read, settings.deliver
+    bundle = str(folder / read.bundle) if "/" in read.bundle else read.bundle
+    destinations = tuple(
+        each.model_copy(update={"folder": folder / each.folder}) if isinstance(each, FolderDestination) else each
+        for each in deliver.destinations
+    )
+    return settings.model_copy(
+        update={
+            "node": node.model_copy(update={"data_folder": folder / node.data_folder}),
+            "read": read.model_copy(update={"bundle": bundle}),
+            "deliver": deliver.model_copy(update={"destinations": destinations}),
+        }
+    )
 
 
 def _sentence(error: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -29,9 +29,7 @@ from cxr_node.pixels.limits import Limits
 from cxr_node.receive.ae import Listening, Receiver
 from cxr_node.report.source import Node
 from cxr_node.schedule import Schedule
-from cxr_node.worker import ComposeLeg, DeliverLeg, Quiet, ReadLeg, Worker
-
-BUILT_IN_BUNDLE = "opacity"
+from cxr_node.worker import AnyLeg, ComposeLeg, DeliverLeg, Quiet, ReadLeg, Worker
 
 
 class Role(StrEnum):
@@ -92,12 +90,10 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                 yield ""
             case Role.DELIVER:
                 to = destinations(settings)
-                deliver = [
-                    DeliverLeg(database=opened, archive=archive(settings), destinations=to)
-                    # One more than there are destinations, so that a dead one does not hold up the others.
-                    for _ in range(len(to) + 1)
-                ]
-                _start(stack, settings, role, opened, [_compose_leg(settings, opened), *deliver], stopping)
+                deliver = DeliverLeg(database=opened, archive=archive(settings), destinations=to)
+                # One sender more than there are destinations, so that a dead one does not hold up the others.
+                senders: list[AnyLeg] = [deliver] * (len(to) + 1)
+                _start(stack, settings, role, opened, [_compose_leg(settings, opened), *senders], stopping)
                 yield ""
             case _:
                 assert_never(role)
@@ -132,13 +128,15 @@ def _receiver(settings: Settings, opened: Database) -> Receiver:
 
 def _read_leg(settings: Settings, opened: Database) -> ReadLeg:
     # Only the process that reads imports torch.
+    import torch
+
     from cxr_node.infer import bundle, catalogue
     from cxr_node.infer.reader import Reader
 
     section = settings.read
-    reader = Reader(
-        bundle.load(catalogue.find(section.bundle or BUILT_IN_BUNDLE)), device=section.device, threads=section.threads
-    )
+    if section.threads:
+        torch.set_num_threads(section.threads)
+    reader = Reader(bundle.load(catalogue.find(section.bundle)), device=section.device)
     reader.warm_up()
     rules = pipeline.ReadRules(
         gate=suitability.Rules(
@@ -187,7 +185,10 @@ def _destination(settings: Settings, section: config.CStoreDestination | config.
                 port=section.port,
                 called_ae_title=_title(section.ae_title),
                 calling_ae_title=_title(section.calling_ae_title or settings.receive.ae_title),
-                timeout_s=section.timeout_s,
+                connection_timeout_s=section.timeout_s,
+                acse_timeout_s=section.timeout_s,
+                dimse_timeout_s=section.timeout_s,
+                network_timeout_s=section.timeout_s,
                 warning_is_success=section.warning_is_success,
             )
         case config.FolderDestination():
@@ -205,7 +206,7 @@ def _start(
     settings: Settings,
     role: Role,
     opened: Database,
-    legs: list[ReadLeg] | list[ComposeLeg | DeliverLeg],
+    legs: Sequence[AnyLeg],
     stopping: threading.Event,
 ) -> None:
     """Start a thread for each leg, and the tick; the stack ends them when their turn is over."""

@@ -21,8 +21,9 @@ from cxr_node.jobs.database import Database
 from cxr_node.jobs.films import Film
 from cxr_node.jobs.results import Delivery, Result
 from cxr_node.pixels import film as pixels
-from cxr_node.pixels import geometry as film_geometry
 from cxr_node.pixels import suitability
+from cxr_node.pixels.geometry import geometry as read_geometry
+from cxr_node.pixels.limits import Limits
 from cxr_node.report import tid1500
 from cxr_node.report.source import Film as ReportedFilm
 from cxr_node.report.source import Node, PreviousReport
@@ -54,7 +55,7 @@ class ReadRules:
     """What a film must be to be read, and how much of it may be decoded."""
 
     gate: suitability.Rules
-    limits: pixels.Limits
+    limits: Limits
 
 
 def read(film: Film, *, archive: Archive, reader: Reads, rules: ReadRules) -> Reading:
@@ -70,7 +71,7 @@ def read(film: Film, *, archive: Archive, reader: Reads, rules: ReadRules) -> Re
     grayscale = ""
     try:
         dataset = pixels.parse(archive.get(film.archive_key))
-        geometry = film_geometry.geometry(dataset)
+        geometry = read_geometry(dataset)
         notes = _pass_gate(suitability.judge_header(dataset, rules.gate))
         radiograph = pixels.radiograph(dataset, limits=rules.limits)
         grayscale, geometry = radiograph.grayscale, radiograph.geometry
@@ -127,19 +128,28 @@ def compose(
     reported = [
         ReportedFilm(header=pixels.parse(archive.get(film.archive_key)), reading=reading) for film, reading in readings
     ]
-    earlier = [result for result in results if result.kind == tid1500.KIND]
+    earlier = [result for result in results if result.kind == tid1500.COMPREHENSIVE_3D.name]
     report = tid1500.compose(
         reported,
         node=node,
         now=now,
-        previous=[PreviousReport(identity=result.identity) for result in earlier[-1:]],
+        previous=[_previous(result) for result in earlier[-1:]],
         instance_number=len(earlier) + 1,
     )
     if report.identity.sop_instance_uid in {result.identity.sop_instance_uid for result in earlier}:
         return []
     key = result_key(report.identity.sop_instance_uid)
     archive.put(key, report.content)
-    return [Composed(kind=tid1500.KIND, version=len(earlier) + 1, archive_key=key, instance=report)]
+    return [Composed(kind=tid1500.COMPREHENSIVE_3D.name, version=len(earlier) + 1, archive_key=key, instance=report)]
+
+
+def _previous(result: Result) -> PreviousReport:
+    return PreviousReport(
+        sop_class_uid=result.identity.sop_class_uid,
+        sop_instance_uid=result.identity.sop_instance_uid,
+        series_instance_uid=result.identity.series_instance_uid,
+        study_instance_uid=result.identity.study_instance_uid,
+    )
 
 
 def deliver(delivery: Delivery, *, archive: Archive, destinations: Mapping[str, Destination]) -> Receipt:

@@ -181,12 +181,15 @@ class DeliverLeg:
         return _give_up(claim, None, detail)
 
 
+AnyLeg = ReadLeg | ComposeLeg | DeliverLeg
+
+
 class Worker:
     """Runs the turns of one leg. `jitter` returns a number between 0 and 1."""
 
     def __init__(
         self,
-        leg: ReadLeg | ComposeLeg | DeliverLeg,
+        leg: AnyLeg,
         *,
         database: Database,
         owner: str,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cxr_node import config, node
-from cxr_node.admin import demo, jobs, logs, sending, supervisor
+from cxr_node.admin import demo, example, jobs, logs, sending, supervisor
 from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained
 from cxr_node.config import ConfigurationError
 from cxr_node.jobs import migrate
@@ -56,6 +56,12 @@ def config_check(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = Fals
     names = ", ".join(each.name for each in settings.deliver.destinations)
     typer.echo(f"{path}: every setting is right")
     typer.echo(f"results go to {names}" if names else "results go nowhere: [[deliver.destinations]] is empty")
+
+
+@config_app.command("example")
+def config_example() -> None:
+    """Print every setting with its default and what it means."""
+    typer.echo(example.text(), nl=False)
 
 
 @database_app.command("upgrade")

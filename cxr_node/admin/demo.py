@@ -18,11 +18,12 @@ from pydicom import dcmread
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from cxr_node.admin.terminal import CommandError, explained, out
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.phantom import modality
-from cxr_node.phantom.modality import Peer, SendResult
+from cxr_node.phantom.modality import SendResult
 from cxr_node.phantom.pacs import StandInPacs
 from cxr_node.report import tree
 
@@ -144,7 +145,6 @@ _ROLES = ("receive", "read", "deliver")
 def _send_and_wait(films: list[Path], address: str, inbox: _Inbox) -> tuple[list[SendResult], dict[str, float]]:
     """Send films, wait for the report of each study, and return when each film was stored."""
     host, _, port = address.rpartition(":")
-    peer = Peer(host=host, port=int(port), called_ae_title=_NODE_TITLE, calling_ae_title=_MODALITY_TITLE)
     stored_at: dict[str, float] = {}
     columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=out) as progress:
@@ -155,7 +155,14 @@ def _send_and_wait(films: list[Path], address: str, inbox: _Inbox) -> tuple[list
             stored_at[result.film] = time.monotonic()
             progress.advance(sending)
 
-        sent = modality.send(films, peer, on_sent=on_sent)
+        sent = modality.send(
+            films,
+            host=host,
+            port=int(port),
+            called_ae_title=_NODE_TITLE,
+            calling_ae_title=_MODALITY_TITLE,
+            on_sent=on_sent,
+        )
         studies = {_study(result.film) for result in sent if result.stored}
         progress.update(reporting, total=len(studies))
         patience_ends = time.monotonic() + _REPORTS_S
@@ -179,8 +186,8 @@ def _show(sent: list[SendResult], stored_at: dict[str, float], inbox: _Inbox, wh
             f"{max(0.0, arrival.at - stored_at[result.film]):.2f} s",
         )
     for arrival in inbox.arrivals.values():
-        lines = tree.lines(dcmread(arrival.path))
-        out.print(Panel("\n".join(lines), title=arrival.path.name, title_align="left"), markup=False, soft_wrap=False)
+        lines = ("  " * depth + text for depth, text in tree.lines(dcmread(arrival.path), brief=True))
+        out.print(Panel(Text("\n".join(lines)), title=f"Structured Report {arrival.path.name}", title_align="left"))
     out.print(table)
     out.print(f"Films, the node's data and the PACS's objects are in {where}", soft_wrap=True)
     out.print("Research use only: nothing here is verified, and the built-in model is for trying the node.")

@@ -1,7 +1,7 @@
 """`cxr-node send` and `cxr-node echo`: the node's own modality."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,13 +9,23 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cxr_node.admin.terminal import CommandError, JsonOption, explained, out, problems
-from cxr_node.domain.identifiers import parse_ae_title
+from cxr_node.domain.identifiers import AeTitle, parse_ae_title
 from cxr_node.phantom import modality
-from cxr_node.phantom.modality import Peer, SendResult
+from cxr_node.phantom.modality import SendResult
 
 PeerArgument = Annotated[str, typer.Argument(help="The node to send to: AETITLE@HOST:PORT.")]
 CallingOption = Annotated[str, typer.Option("--calling", help="How we call ourselves.")]
 _A_PEER = "CXRNODE@127.0.0.1:11112"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """An Application Entity to send to, and how we call ourselves to it."""
+
+    host: str
+    port: int
+    called_ae_title: AeTitle
+    calling_ae_title: AeTitle
 
 
 def send(
@@ -30,7 +40,7 @@ def send(
         columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=problems, transient=True, disable=as_json) as progress:
             task = progress.add_task("", total=len(paths))
-            results = modality.send(paths, to, on_sent=lambda _: progress.advance(task))
+            results = modality.send(paths, **asdict(to), on_sent=lambda _: progress.advance(task))
         if as_json:
             typer.echo(json.dumps([asdict(result) for result in results], indent=2))
         else:
@@ -44,7 +54,7 @@ def echo(peer: PeerArgument, calling: CallingOption = "CXRMODALITY", as_json: Js
     """Ask a node by C-ECHO whether it is there."""
     with explained():
         try:
-            seconds = modality.echo(_peer(peer, calling))
+            seconds = modality.echo(**asdict(_peer(peer, calling)))
         except ConnectionError as error:
             raise CommandError(f"{peer}: {error}") from None
     typer.echo(json.dumps({"peer": peer, "seconds": seconds}) if as_json else f"{peer} answered in {seconds:.3f} s")
@@ -54,9 +64,8 @@ def _print(results: list[SendResult]) -> None:
     for result in results:
         status = "no answer" if result.status is None else f"0x{result.status:04X}"
         word = "stored" if result.stored else "NOT STORED"
-        why = result.comment or result.trouble
         line = f"{word}  {status}  {result.size_bytes:>10,} B  {result.seconds:7.3f} s  {result.film}"
-        out.print(f"{line}  {why}".rstrip(), markup=False, soft_wrap=True)
+        out.print(f"{line}  {result.comment}".rstrip(), markup=False, soft_wrap=True)
 
 
 def _peer(text: str, calling: str) -> Peer:

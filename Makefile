@@ -1,0 +1,48 @@
+# make demo   sets everything up, then: a film goes in, a Structured Report comes back
+# make test   sets everything up, then runs the tests
+# make check  sets everything up, then runs every gate: format, lint, types, layers, tests
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+TEST_PROCESSES ?= 2
+
+.PHONY: demo test test-long check gates clean
+
+demo: $(VENV)/installed
+	$(BIN)/cxr-node demo
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal -m "not long"
+
+# The suites that take longer than a developer waits; each has a short form in `make test`.
+test-long: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m long
+
+check: gates test
+
+gates: $(VENV)/installed-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "cxr-node needs Python 3.11 or newer; name one with: make PYTHON=python3.11 demo"; exit 1; }
+	$(PYTHON) -m venv $(VENV) \
+	  || { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; rm -rf $(VENV); exit 1; }
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "Installing the node and what it needs (PyTorch is large: this takes minutes the first time) ..."
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	@echo "Installing what the tests need ..."
+	$(PIP) --editable '.[test]'
+	@touch $@

@@ -1,0 +1,57 @@
+"""The example configuration, written from the settings themselves, so that none is missing and no default is wrong."""
+
+import json
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+
+from cxr_node.config import CStoreDestination, DestinationSection, FolderDestination, Section, Settings
+
+_HEAD = """\
+# Settings of a cxr-node, in the order of the flow, each with its default. Copy this file to cxr-node.toml and
+# keep what you change: what is left out has its default. `cxr-node config check` says whether it can be used.
+# Relative folders are taken from the folder of this file.
+"""
+
+_PACS = CStoreDestination(name="pacs", host="127.0.0.1", port=4242, ae_title="PACS")
+_FOLDER = FolderDestination(name="folder", folder=Path("results"))
+
+
+def text() -> str:
+    """Return the example configuration."""
+    parts = [_HEAD]
+    settings = Settings()
+    for name in type(settings).model_fields:
+        section: Section = getattr(settings, name)
+        parts.append(f"# {type(section).__doc__}\n[{name}]\n{_lines(section)}")
+    parts.append("# Destinations. Take the marks away from one of these, or repeat them.\n")
+    parts.extend(_destination(example) for example in (_PACS, _FOLDER))
+    return "\n".join(parts)
+
+
+def _lines(section: Section, prefix: str = "") -> str:
+    fields = type(section).model_fields
+    return "".join(
+        f"# {field.description}\n{prefix}{name} = {_toml(getattr(section, name))}\n"
+        for name, field in fields.items()
+        if not _is_destinations(field)
+    )
+
+
+def _destination(example: DestinationSection) -> str:
+    lines = [f"# {type(example).__doc__}", "# [[deliver.destinations]]"]
+    for name, field in type(example).model_fields.items():
+        value = getattr(example, name)
+        lines.append(f"# {name} = {_toml('' if value is None else value)}  # {field.description}")
+    return "\n".join(lines) + "\n"
+
+
+def _is_destinations(field: FieldInfo) -> bool:
+    return "Destination" in str(field.annotation)
+
+
+def _toml(value: object) -> str:
+    """Return a setting's value as TOML; strings, numbers, booleans and lists look as in JSON."""
+    if isinstance(value, tuple):
+        return json.dumps(list(value))
+    return json.dumps(str(value) if isinstance(value, Path) else value)

@@ -1,0 +1,104 @@
+"""What every kind of archive promises."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cxr_node.archive.folder import FolderArchive
+from cxr_node.archive.store import Archive, OutOfSpace, film_key
+from cxr_node.domain.identifiers import digest_of
+
+CONTENT = b"a film" * 1000
+KEY = film_key(digest_of(CONTENT))
+
+KINDS: dict[str, Callable[[Path], Archive]] = {"folder": FolderArchive}
+
+
+@pytest.fixture(params=KINDS)
+def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Archive:
+    return KINDS[request.param](tmp_path / "archive")
+
+
+def test_what_is_put_can_be_got(archive: Archive) -> None:
+    assert KEY not in archive
+    archive.put(KEY, CONTENT)
+    assert KEY in archive
+    assert archive.get(KEY) == CONTENT
+
+
+def test_what_is_put_twice_is_there_once(archive: Archive) -> None:
+    archive.put(KEY, CONTENT)
+    archive.put(KEY, CONTENT)
+    assert archive.get(KEY) == CONTENT
+    archive.discard(KEY)
+    assert KEY not in archive
+
+
+def test_what_is_not_there_cannot_be_got_and_can_be_discarded(archive: Archive) -> None:
+    archive.discard(KEY)
+    with pytest.raises(KeyError):
+        archive.get(KEY)
+
+
+def test_a_key_that_leads_elsewhere_is_refused(archive: Archive) -> None:
+    with pytest.raises(ValueError, match="not an archive key"):
+        archive.put("films/00/../../../x.dcm", CONTENT)
+
+
+def test_a_folder_without_room_says_so_and_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = FolderArchive(tmp_path)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OutOfSpace):
+        archive.put(KEY, CONTENT)
+
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_folder_flushes_the_file_before_its_name_and_then_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = FolderArchive(tmp_path)
+    steps: list[str] = []
+    flush, rename = os.fsync, Path.rename
+
+    def record_flush(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        steps.append(f"flush {'folder' if path.is_dir() else 'file'} {path.relative_to(tmp_path).parts[:1]}")
+        flush(descriptor)
+
+    def record_rename(path: Path, target: Path) -> Path:
+        steps.append("rename")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", record_flush)
+    monkeypatch.setattr(Path, "rename", record_rename)
+    archive.put(KEY, CONTENT)
+
+    assert steps[0] == "flush file ('aside',)"
+    assert steps[-2:] == ["rename", "flush folder ('films',)"]
+
+
+def test_a_folder_forgets_what_was_half_written(tmp_path: Path) -> None:
+    archive = FolderArchive(tmp_path)
+    (tmp_path / "aside" / "half").write_bytes(b"ha")
+    archive.put(KEY, CONTENT)
+
+    assert archive.clear_aside() == 1
+    assert archive.get(KEY) == CONTENT
+    assert list((tmp_path / "aside").iterdir()) == []
+
+
+def test_a_folder_lets_only_its_owner_in(tmp_path: Path) -> None:
+    archive = FolderArchive(tmp_path)
+    archive.put(KEY, CONTENT)
+
+    kept = tmp_path / KEY
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert kept.parent.stat().st_mode & 0o777 == 0o700

@@ -1,0 +1,89 @@
+"""Settings: defaults, and errors that name the key, the value, what was expected and the nearest right key."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cxr_node import config
+from cxr_node.config import ConfigurationError
+
+PACS = {"kind": "cstore", "name": "pacs", "host": "127.0.0.1", "port": 104, "ae_title": "PACS"}
+
+
+def problems(tables: dict[str, Any]) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        config.parse(tables)
+    return caught.value.problems
+
+
+def test_an_empty_file_gives_every_default(tmp_path: Path) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text("", encoding="utf-8")
+
+    settings = config.load(path)
+
+    assert settings.receive.ae_title == "CXRNODE"
+    assert settings.node.data_folder == tmp_path / "cxr-node-data"
+    assert settings.database_url == f"sqlite:///{tmp_path / 'cxr-node-data' / 'node.db'}"
+
+
+def test_a_misspelt_setting_is_told_the_nearest_right_one() -> None:
+    assert problems({"receive": {"prot": 104}}) == ["receive.prot: there is no such setting; did you mean 'port'?"]
+    assert problems({"recieve": {}}) == ["recieve: there is no such setting; did you mean 'receive'?"]
+
+
+def test_a_misspelt_setting_of_a_destination_is_told_the_nearest_right_one() -> None:
+    (problem,) = problems({"deliver": {"destinations": [{**PACS, "timout_s": 3}]}})
+
+    assert problem == "deliver.destinations.0.timout_s: there is no such setting; did you mean 'timeout_s'?"
+
+
+def test_a_wrong_value_is_shown_with_what_was_expected() -> None:
+    (problem,) = problems({"receive": {"port": 70000}})
+
+    assert problem.startswith("receive.port: 70000 is not right; expected less than or equal to 65535")
+    assert "TCP port" in problem
+
+
+def test_a_missing_setting_is_named() -> None:
+    (problem,) = problems({"deliver": {"destinations": [{k: v for k, v in PACS.items() if k != "ae_title"}]}})
+
+    assert problem == "deliver.destinations.0.ae_title: must be set (Its AE title.)"
+
+
+@pytest.mark.parametrize("kind", [{}, {"kind": "ftp"}])
+def test_a_destination_of_no_known_kind_is_told_the_kinds(kind: dict[str, str]) -> None:
+    (problem,) = problems({"deliver": {"destinations": [{"name": "x", **kind}]}})
+
+    assert problem == 'deliver.destinations.0.kind: must be set to "cstore" or "folder" (how results travel)'
+
+
+def test_an_ae_title_that_is_none_is_refused() -> None:
+    (problem,) = problems({"receive": {"ae_title": "much too long for one"}})
+
+    assert problem.startswith("receive.ae_title: not an AE title (1 to 16 printable characters)")
+
+
+def test_two_destinations_of_one_name_are_refused() -> None:
+    assert problems({"deliver": {"destinations": [PACS, PACS]}}) == [
+        "deliver.destinations: the name 'pacs' is there twice"
+    ]
+
+
+def test_every_wrong_setting_is_named_at_once() -> None:
+    assert len(problems({"receive": {"prot": 1, "port": -1}, "node": {"name": ""}})) == 3
+
+
+@pytest.mark.parametrize(("content", "sentence"), [(b"[node", "not TOML"), (b"\xff\xfe", "not TOML")])
+def test_a_file_that_is_not_toml_is_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
+    path = tmp_path / "node.toml"
+    path.write_bytes(content)
+
+    with pytest.raises(ConfigurationError, match=sentence):
+        config.load(path)
+
+
+def test_a_missing_file_is_named_with_the_option_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="--config"):
+        config.load(tmp_path / "absent.toml")
