@@ -1,0 +1,117 @@
+"""Trachea, main bronchi, hila and the branching vessels of the lungs."""
+
+import numpy as np
+
+from cxr_node.phantom.solids import Branches, Float64, Part, Tube, profile, spline
+from cxr_node.phantom.thorax import Anatomy
+from cxr_node.phantom.torso import SIDES, Torso
+
+GENERATIONS = 10
+"""Divisions of a vascular tree: 1024 tips a tree, two trees (arteries, veins) a lung."""
+
+
+def airway(anatomy: Anatomy) -> list[Tube]:
+    """Return the trachea and the main bronchi as tubes of air."""
+    shape, r = anatomy.shape, anatomy.trachea_width_mm / 2
+    top = anatomy.apex_mm + 95.0
+    swerve = 1.5 + 1.5 * shape[39]
+    y_axis = np.array([0.0, 1.0, 0.0])
+    trachea = spline((0.3 * swerve, -8, top), (0.5 * swerve, -2, anatomy.apex_mm), (-swerve, 10, 40), (-swerve, 14, 2))
+    right = spline((-swerve, 14, 4), (-14 - swerve, 16, -12), (-30, 18, -26), (-38, 22, -50))
+    left = spline((-swerve, 14, 4), (16, 18, -12), (36, 22, -24), (46, 28, -44))
+    return [
+        Tube(
+            part=Part.TRACHEA,
+            line=trachea,
+            radii=profile((1.02 * r, r), (0.98 * r, r), (0.98 * r, r), (1.1 * r, r)),
+            up=y_axis,
+        ),
+        Tube(
+            part=Part.BRONCHI,
+            line=right,
+            radii=profile((0.8 * r, 0.8 * r), (0.7 * r, 0.7 * r), (0.5 * r, 0.5 * r)),
+            up=y_axis,
+        ),
+        Tube(
+            part=Part.BRONCHI,
+            line=left,
+            radii=profile((0.75 * r, 0.75 * r), (0.62 * r, 0.62 * r), (0.42 * r, 0.42 * r)),
+            up=y_axis,
+        ),
+    ]
+
+
+def lung_points(torso: Torso, side: int, count: int, generator: np.random.Generator) -> Float64:
+    """Return `count` points (count, 3) spread over one lung, a little inside its surface."""
+    bottom = torso.sulcus_mm + 15.0
+    dome, top = torso.organs["left_dome" if side > 0 else "right_dome"], torso.cage.top_mm - 16.0
+    found = np.empty((0, 3))
+    while len(found) < count:
+        z = generator.uniform(bottom, top, 4 * count)
+        level = torso.cage.at(z)
+        medial = torso.mediastinum.at(z)[:, 0]
+        x = side * generator.uniform(medial, level[:, 0])
+        y = level[:, 3] + generator.uniform(-1, 1, 4 * count) * level[:, 1]
+        points = np.stack([x, y, z], axis=1)
+        found = np.concatenate([found, points[inside_lung(torso, points, dome.center, dome.matrix, shrink=0.93)]])
+    return found[:count]
+
+
+def inside_lung(
+    torso: Torso, points: Float64, dome: Float64, dome_matrix: Float64, *, shrink: float = 1.0
+) -> np.ndarray:
+    """Return which points (n, 3) lie in the cage (scaled by `shrink`), above the dome and outside the heart."""
+    level = torso.cage.at(points[:, 2])
+    radius = ((points[:, 0] - level[:, 2]) / level[:, 0]) ** 2 + ((points[:, 1] - level[:, 3]) / level[:, 1]) ** 2
+    free = (radius < shrink**2) & (points[:, 2] > torso.sulcus_mm)
+    free &= np.linalg.norm((points - dome) @ dome_matrix.T, axis=1) > 1.0
+    for name in ("left_ventricle", "right_atrium", "outflow"):
+        organ = torso.organs[name]
+        free &= np.linalg.norm((points - organ.center) @ organ.matrix.T, axis=1) > 1.0
+    return free
+
+
+def _tree(points: Float64, root: Float64, radius_mm: float, generator: np.random.Generator) -> list[Branches]:
+    """Grow a tree from `root` into `points`: halve the points again and again, and grow towards each half's middle."""
+    cells, nodes, radius = points[None], root[None], np.array([radius_mm])
+    heading = np.zeros_like(nodes)
+    grown = []
+    for generation in range(GENERATIONS):
+        spread = cells.max(1) - cells.min(1)
+        axis = (spread * generator.uniform(0.6, 1.4, spread.shape)).argmax(1)
+        order = np.take_along_axis(cells, axis[:, None, None], 2)[..., 0].argsort(1)
+        cells = np.take_along_axis(cells, order[..., None], 1).reshape(2 * len(cells), -1, 3)
+        start, before = nodes.repeat(2, 0), heading.repeat(2, 0)
+        end = start + (cells.mean(1) - start) * min(0.34 + 0.05 * generation, 0.75)
+        run = end - start
+        length = np.linalg.norm(run, axis=1, keepdims=True).clip(1e-6)
+        thin = radius.repeat(2) * _THINNING * generator.uniform(0.9, 1.1, 2 * len(radius))
+        grown.append(
+            Branches(
+                part=Part.LUNG_VESSELS,
+                start=start,
+                middle=start + 0.5 * run + 0.18 * length * before,
+                end=end,
+                radius_mm=np.stack([0.92 * radius.repeat(2), thin], axis=1),
+            )
+        )
+        nodes, radius, heading = end, thin, run / length
+    return grown
+
+
+def vessels(anatomy: Anatomy, torso: Torso, generator: np.random.Generator) -> list[Branches]:
+    """Return the arteries and veins of both lungs, thinning by Murray's law from the hila outwards."""
+    grown = []
+    size = (anatomy.lung_height_mm / 224.0) * (1 + 0.08 * anatomy.shape[40])
+    for side in SIDES.values():
+        for artery in (True, False):
+            points = lung_points(torso, side, 2**GENERATIONS, generator)
+            height = (-16.0 if side < 0 else -8.0) if artery else -34.0
+            root = np.array([side * (27.0 if artery else 18.0), 12.0 if artery else 20.0, height]) + generator.normal(
+                0, 3, 3
+            )
+            grown += _tree(points, root, (8.0 if artery else 6.5) * size, generator)
+    return grown
+
+
+_THINNING = 2 ** (-1 / 2.9)

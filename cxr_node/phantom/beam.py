@@ -1,0 +1,90 @@
+"""Where the tube and the detector stand: the acquisition of a view, sampled from what departments do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from cxr_node.domain.radiograph import View
+from cxr_node.phantom.projection import Beam
+from cxr_node.phantom.thorax import Anatomy, rotation
+from cxr_node.phantom.torso import Float64, Torso
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Exposure:
+    """One film's geometry. Vectors (3,) are in patient coordinates, mm; `pitch_mm` is the detector's pixel spacing."""
+
+    view: View
+    distance_mm: float
+    """Distance Source to Detector (0018,1110)."""
+    pitch_mm: float
+    rows: int
+    columns: int
+    source: Float64
+    corner: Float64
+    across: Float64
+    down: Float64
+
+
+def expose(
+    anatomy: Anatomy, torso: Torso, view: View, rows: int, columns: int, generator: np.random.Generator
+) -> Exposure:
+    """Return the geometry of a film: distances, field and centering, and how the patient is turned.
+
+    PA and lateral at 1.8 m with the chest against the detector; AP at 1.0 to 1.3 m from the front,
+    which magnifies the heart. The patient may be turned by a few degrees, and tilted on AP films.
+    """
+    lateral, frontal_ap = view is View.LATERAL, view is View.AP
+    distance = float(generator.uniform(1000, 1300) if frontal_ap else generator.uniform(1780, 1850))
+    level = torso.cage.at(np.array(anatomy.apex_mm - 0.6 * anatomy.lung_height_mm))
+    wall = anatomy.muscle_mm + anatomy.fat_mm
+    gap = float(generator.uniform(20, 45)) + wall
+    chest = {View.AP: level[3] + level[1], View.LATERAL: level[0]}.get(view, level[1] - level[3])
+    to_detector = float(chest) + gap
+    magnification = distance / (distance - to_detector)
+    spread = generator.uniform(0.66, 0.84)
+    extent = anatomy.thoracic_width_mm * (0.86 if lateral else 1.0) * magnification / spread
+    pitch = float(max(extent, 0.98 * anatomy.lung_height_mm * 1.45 * magnification * (1 if lateral else 0.9)) / columns)
+    middle = anatomy.apex_mm - anatomy.inspired_height_mm * generator.normal(0.56, 0.05)
+    aim = np.array([generator.normal(0, 5), generator.normal(0, 5), middle])
+    turn = generator.normal(0, [0.030, 0.035, 0.018])
+    if frontal_ap:
+        turn = generator.normal([0, 0.10, 0], [0.055, 0.09, 0.035])
+    toward, across = {
+        View.AP: (np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0])),
+        View.LATERAL: (np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])),
+    }.get(view, (np.array([0.0, -1.0, 0.0]), np.array([1.0, 0.0, 0.0])))
+    matrix = rotation(*turn)
+    down = np.array([0.0, 0.0, -1.0])
+    back = distance - to_detector
+    center = aim + toward * to_detector
+    corner = center - across * pitch * (columns - 1) / 2 - down * pitch * (rows - 1) / 2
+    return Exposure(
+        view=view,
+        distance_mm=distance,
+        pitch_mm=pitch,
+        rows=rows,
+        columns=columns,
+        source=matrix @ (aim - toward * back),
+        corner=matrix @ corner,
+        across=matrix @ across * pitch,
+        down=matrix @ down * pitch,
+    )
+
+
+def beam_of(exposures: Sequence[Exposure], device: str) -> Beam:
+    """Return the rays' geometry of `exposures`, which must agree in rows and columns."""
+
+    def stack(name: str) -> torch.Tensor:
+        return torch.tensor(np.stack([getattr(one, name) for one in exposures]), dtype=torch.float32, device=device)
+
+    return Beam(
+        source=stack("source"),
+        corner=stack("corner"),
+        across=stack("across"),
+        down=stack("down"),
+        rows=exposures[0].rows,
+        columns=exposures[0].columns,
+    )

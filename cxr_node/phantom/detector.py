@@ -1,0 +1,136 @@
+"""From path lengths to P-values: spectrum, scatter, noise, blur, and a system's gray scale. All in torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional
+from torch import Tensor
+
+SPECTRUM = ((40.0, 0.24), (60.0, 0.46), (80.0, 0.30))
+"""keV and share of the detected signal: about 110 kVp behind 3 mm of aluminium and a grid."""
+ATTENUATION_PER_MM = {
+    "soft": (0.02849, 0.02171, 0.01932),
+    "fat": (0.02276, 0.01875, 0.01710),
+    "bone": (0.12778, 0.06044, 0.04280),
+    "metal": (0.9, 0.34, 0.18),
+}
+"""Linear attenuation at those energies: ICRU-44 soft tissue (1.06 g/cm3), adipose tissue (0.95) and cortical bone
+(1.92), NIST XCOM mass coefficients; metal stands for titanium. Air is taken as nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processing:
+    """How one film was exposed and processed."""
+
+    scatter: float
+    """Scattered over unscattered signal behind the middle of the patient, after the grid."""
+    noise: float
+    """Relative deviation of the signal in the open field."""
+    blur_px: float
+    latitude: float
+    """How much of the coarse contrast is kept, 1 all."""
+    detail: float
+    """By how much the fine contrast is raised, 1 not at all."""
+    dark: float
+    bright: float
+    """P-values, 0 to 1, of the darkest lung and the brightest mediastinum."""
+    gamma: float
+    seed: int
+
+
+def develop(generator: np.random.Generator, *, portable: bool) -> Processing:
+    """Return the exposure and processing of one film; portable AP films scatter more and are noisier."""
+    return Processing(
+        scatter=float(generator.uniform(0.9, 1.8) if portable else generator.uniform(0.35, 1.0)),
+        noise=float(10 ** generator.uniform(-2.6, -2.1) * (1.5 if portable else 1.0)),
+        blur_px=float(generator.uniform(0.45, 0.85)),
+        latitude=float(generator.uniform(0.50, 0.85)),
+        detail=float(generator.uniform(1.0, 1.7)),
+        dark=float(generator.uniform(0.10, 0.34)),
+        bright=float(generator.uniform(0.80, 0.97)),
+        gamma=float(generator.uniform(0.85, 1.2)),
+        seed=int(generator.integers(2**31)),
+    )
+
+
+def blur(image: Tensor, sigma_px: float) -> Tensor:
+    """Return `image` (films, rows, columns) under a Gaussian; wide ones are taken on a coarser grid."""
+    if sigma_px > 4.0:
+        factor = int(2 ** np.floor(np.log2(sigma_px / 2.0)))
+        rows, columns = image.shape[-2:]
+        coarse = torch.nn.functional.avg_pool2d(image[:, None], factor, ceil_mode=True, count_include_pad=False)
+        coarse = blur(coarse[:, 0], sigma_px / factor)
+        size = (coarse.shape[-2] * factor, coarse.shape[-1] * factor)
+        fine = torch.nn.functional.interpolate(coarse[:, None], size=size, mode="bilinear", align_corners=False)
+        return fine[:, 0, :rows, :columns]
+    reach = max(1, int(np.ceil(2.6 * sigma_px)))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma_px) ** 2)
+    kernel /= kernel.sum()
+    for axis in (-1, -2):
+        pixels = image.shape[axis]
+        index = torch.arange(-reach, pixels + reach, device=image.device).clamp(0, pixels - 1)
+        padded = image.index_select(axis, index)
+        total = padded.narrow(axis, reach, pixels) * float(kernel[reach])
+        for k in range(1, reach + 1):
+            pair = padded.narrow(axis, reach - k, pixels) + padded.narrow(axis, reach + k, pixels)
+            total = total + pair * float(kernel[reach + k])
+        image = total
+    return image
+
+
+def signal(tissues: dict[str, Tensor], processing: Sequence[Processing]) -> Tensor:
+    """Return the logarithm of the detected signal, negated: 0 in the open field, higher behind more tissue.
+
+    Beer-Lambert over the spectrum, plus scatter that follows what the surroundings let through, plus
+    quantum noise.
+    """
+    first = next(iter(tissues.values()))
+    primary = torch.zeros_like(first)
+    for k, (_, share) in enumerate(SPECTRUM):
+        thickness = torch.zeros_like(first)
+        for tissue, length_mm in tissues.items():
+            thickness = thickness + length_mm * ATTENUATION_PER_MM[tissue][k]
+        primary = primary + share * torch.exp(-thickness)
+    wide = max(first.shape[-1] / 14.0, 4.1)
+    behind = blur(primary.clamp(max=0.25), wide)
+    signals = []
+    for film, setting in enumerate(processing):
+        veil = 0.55 * behind[film] + 0.45 * behind[film].mean()
+        total = primary[film] + setting.scatter * 0.5 * veil
+        source = torch.Generator(device=first.device).manual_seed(setting.seed)
+        grain = torch.randn(total.shape, generator=source, device=first.device)
+        total = total + grain * setting.noise * 0.18 * (total + 0.002).sqrt()
+        signals.append(-torch.log(total.clamp(min=1e-4)))
+    return torch.stack(signals)
+
+
+def present(signals: Tensor, lungs: Tensor, processing: Sequence[Processing]) -> Tensor:
+    """Return P-values, float 0 (black) to 1 (white), of `signals`; `lungs` (bool) set the window."""
+    columns = signals.shape[-1]
+    films = []
+    for film, setting in enumerate(processing):
+        image = blur(signals[film : film + 1], setting.blur_px)
+        coarse = blur(image, columns / 12.0)
+        fine = image - coarse
+        image = (coarse * setting.latitude + fine * (setting.latitude + setting.detail - 0.7))[0]
+        inside = image[lungs[film]]
+        low = torch.quantile(inside[:: max(1, len(inside) // 20000)], 0.03)
+        around = image[image.shape[0] // 4 : image.shape[0] * 5 // 6 : 7, columns // 4 : columns * 3 // 4 : 7].reshape(
+            -1
+        )
+        high = torch.quantile(around, 0.97)
+        scaled = (image - low) / (high - low).clamp(min=0.05)
+        films.append(_tone(scaled, setting))
+    return torch.stack(films)
+
+
+def _tone(scaled: Tensor, setting: Processing) -> Tensor:
+    """Return `scaled` (0 darkest lung, 1 mediastinum) under a curve with a toe and a shoulder."""
+    straight = setting.dark + (setting.bright - setting.dark) * scaled.clamp(min=0.0) ** setting.gamma
+    toe = setting.dark * torch.exp(scaled.clamp(max=0.0) * 3.2)
+    value = torch.where(scaled > 0, straight, toe)
+    knee = setting.bright
+    over = (value - knee).clamp(min=0.0)
+    return torch.where(value > knee, knee + (1 - knee) * (1 - torch.exp(-over / (1 - knee))), value).clamp(0, 1)

@@ -1,0 +1,108 @@
+"""One call from a seed to a film with its truth.
+
+Nothing here imports torch until a film is made, so that what only stores or sends films stays light.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from cxr_node.domain.radiograph import UInt16, View
+from cxr_node.phantom.pathology import Pathology
+from cxr_node.phantom.thorax import Anatomy
+
+Mask = npt.NDArray[np.bool_]
+Box = tuple[float, float, float, float]
+Line = tuple[tuple[float, float], tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesion:
+    """A pathology as it lies on the film: `mask` names its mask, `box` is left, top, right, bottom in pixels."""
+
+    pathology: Pathology
+    mask: str
+    box: Box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """What is known of a film because it was made. Coordinates are (column, row) as in `Geometry`."""
+
+    seed: int
+    view: View
+    anatomy: Anatomy
+    imager_pixel_spacing_mm: float
+    """At the detector, both ways (0018,1164)."""
+    distance_source_to_detector_mm: float
+    magnification: float
+    """Of the middle of the chest (0018,1114)."""
+    cardiothoracic_ratio: float | None
+    """Greatest heart width over greatest inner width of the rib cage on the film; None on a lateral."""
+    heart_line: Line | None
+    thorax_line: Line | None
+    lesions: tuple[Lesion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PhantomFilm:
+    """A film and its truth: `p_values` (rows, columns), 0 black to 65535 white; a mask for every structure seen."""
+
+    p_values: UInt16
+    masks: Mapping[str, Mask]
+    truth: Truth
+
+
+def film(
+    *,
+    seed: int,
+    view: View = View.PA,
+    rows: int = 512,
+    columns: int = 512,
+    pathology: Sequence[Pathology] = (),
+    erect: bool | None = None,
+) -> PhantomFilm:
+    """Return the film of `seed`: the same arguments give the same bytes.
+
+    Parameters
+    ----------
+    view
+        PA, AP or LATERAL (left side at the detector).
+    erect
+        Whether the patient stands; by default PA and lateral do, and AP films as the seed decides.
+    """
+    return next(films([seed], views=[view], rows=rows, columns=columns, pathologies=[pathology], erect=erect))
+
+
+def films(
+    seeds: Sequence[int],
+    *,
+    views: Sequence[View] | None = None,
+    rows: int = 512,
+    columns: int = 512,
+    pathologies: Sequence[Sequence[Pathology]] | None = None,
+    erect: bool | None = None,
+    device: str = "cpu",
+    batch: int = 1,
+) -> Iterator[PhantomFilm]:
+    """Yield the film of each seed, `batch` at a time on `device`; a GPU wants 8 or more.
+
+    On a CPU the bytes do not depend on `batch` or the number of threads.
+    """
+    from cxr_node.phantom.render import render
+
+    chosen = list(views) if views is not None else [View.PA] * len(seeds)
+    wrong = list(pathologies) if pathologies is not None else [()] * len(seeds)
+    for start in range(0, len(seeds), batch):
+        part = slice(start, start + batch)
+        yield from render(
+            seeds[part], chosen[part], wrong[part], rows=rows, columns=columns, erect=erect, device=device
+        )
+
+
+def freeze(masks: dict[str, Mask]) -> Mapping[str, Mask]:
+    """Return `masks` as a mapping that cannot be changed."""
+    return MappingProxyType(masks)

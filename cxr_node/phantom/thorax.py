@@ -1,0 +1,193 @@
+"""The patient: anatomy sampled from adult ranges.
+
+Patient coordinates are millimetres along the axes of PS3.3 section C.7.6.2.1.1: x to the patient's
+left, y to the back, z to the head. The origin lies in the midline, at mid-depth of the rib cage, at
+the level of the carina.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Sex(StrEnum):
+    """Patient's Sex (0010,0040), as far as it shapes a thorax."""
+
+    MALE = "M"
+    FEMALE = "F"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """A normal distribution cut at `low` and `high`, and where its numbers were published."""
+
+    mean: float
+    deviation: float
+    low: float
+    high: float
+    source: str
+
+    def draw(self, generator: np.random.Generator) -> float:
+        """Return one value; what falls outside is drawn again, so the ends do not pile up."""
+        value = generator.normal(self.mean, self.deviation)
+        while not self.low <= value <= self.high:
+            value = generator.normal(self.mean, self.deviation)
+        return float(value)
+
+
+_NIGERIA = "transverse thoracic diameter on frontal films, West Afr J Med 2006;25:186-189 (29 cm men, 26 cm women)"
+_BELLEMARE = "Bellemare et al., Am J Respir Crit Care Med 2003;168:305-312"
+_NICKOL = "Nickol and Wade, Br J Radiol 1982;55:399-403"
+_BREATNACH = "Breatnach et al., AJR 1984;142:903-906"
+_HAGER = "Hager et al., J Thorac Cardiovasc Surg 2002;123:1060-1066"
+_PANJABI = "Panjabi et al., Spine 1991;16:888-901"
+_ANDERMAHR = "Andermahr et al., Clin Anat 2007;20:48-56"
+_MOHR = "Mohr et al., J Biomech 2007;40:1310-1317"
+_SIMON = "height of the diaphragm on films of 500 normal adults, Br J Radiol 1965;38:937-943"
+_FILMS = "seen on public films (Wang et al., CVPR 2017)"
+
+RANGES: Final[Mapping[str, tuple[Range, Range]]] = {
+    "thoracic_width_mm": (
+        Range(mean=292, deviation=17, low=250, high=335, source=_NIGERIA),
+        Range(mean=264, deviation=15, low=228, high=305, source=_NIGERIA),
+    ),
+    "thoracic_index": (
+        Range(mean=0.60, deviation=0.05, low=0.49, high=0.76, source=_BELLEMARE),
+        Range(mean=0.58, deviation=0.05, low=0.48, high=0.74, source=_BELLEMARE),
+    ),
+    "lung_height_mm": (
+        Range(mean=236, deviation=18, low=190, high=280, source=_SIMON),
+        Range(mean=212, deviation=17, low=172, high=255, source=_SIMON),
+    ),
+    "cardiothoracic_ratio": (
+        Range(mean=0.445, deviation=0.036, low=0.35, high=0.52, source=_NICKOL),
+        Range(mean=0.460, deviation=0.036, low=0.36, high=0.53, source=_NICKOL),
+    ),
+    "trachea_width_mm": (
+        Range(mean=19.5, deviation=2.3, low=13, high=25, source=_BREATNACH),
+        Range(mean=16.5, deviation=2.2, low=10, high=21, source=_BREATNACH),
+    ),
+    "aorta_width_mm": (
+        Range(mean=27.5, deviation=3.2, low=20, high=37, source=_HAGER),
+        Range(mean=25.5, deviation=3.0, low=19, high=35, source=_HAGER),
+    ),
+    "vertebra_scale": (
+        Range(mean=1.04, deviation=0.05, low=0.92, high=1.16, source=_PANJABI),
+        Range(mean=0.96, deviation=0.05, low=0.85, high=1.08, source=_PANJABI),
+    ),
+    "clavicle_length_mm": (
+        Range(mean=154, deviation=8, low=134, high=176, source=_ANDERMAHR),
+        Range(mean=138, deviation=7, low=121, high=156, source=_ANDERMAHR),
+    ),
+    "rib_height_mm": (
+        Range(mean=13.2, deviation=1.0, low=10.5, high=16, source=_MOHR),
+        Range(mean=11.9, deviation=0.9, low=9.5, high=14.5, source=_MOHR),
+    ),
+    "rib_cortex_mm": (
+        Range(mean=0.80, deviation=0.13, low=0.5, high=1.2, source=_MOHR),
+        Range(mean=0.74, deviation=0.13, low=0.45, high=1.1, source=_MOHR),
+    ),
+    "fat_mm": (
+        Range(mean=15, deviation=9, low=4, high=45, source=_FILMS),
+        Range(mean=18, deviation=9, low=5, high=48, source=_FILMS),
+    ),
+    "muscle_mm": (
+        Range(mean=20, deviation=4, low=11, high=32, source=_FILMS),
+        Range(mean=15, deviation=3, low=9, high=25, source=_FILMS),
+    ),
+    "breast_mm": (
+        Range(mean=8, deviation=5, low=2, high=22, source=_FILMS),
+        Range(mean=36, deviation=14, low=10, high=72, source=_FILMS),
+    ),
+}
+"""What men and women measure, and who says so; lengths in mm on the patient, not on the film."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anatomy:
+    """One adult. Lengths are mm; ratios have no unit; angles are radians.
+
+    `shape` holds small deviations, each about a standard normal number, by which the drawing of
+    single structures (dome curvature, rib slope, knob size) differs from its mean.
+    """
+
+    seed: int
+    sex: Sex
+    age: float
+    thoracic_width_mm: float
+    thoracic_index: float
+    """Inner depth over inner width of the rib cage."""
+    lung_height_mm: float
+    """From the apex to the top of the right dome at full inspiration."""
+    cardiothoracic_ratio: float
+    """What the heart is built to; the true ratio on a film follows from its projection."""
+    trachea_width_mm: float
+    aorta_width_mm: float
+    vertebra_scale: float
+    clavicle_length_mm: float
+    rib_height_mm: float
+    rib_cortex_mm: float
+    fat_mm: float
+    muscle_mm: float
+    breast_mm: float
+    inspiration: float
+    """0 at rest after breathing out, 1 full."""
+    erect: bool
+    shape: tuple[float, ...]
+
+    @property
+    def depth_mm(self) -> float:
+        """Inner depth of the rib cage."""
+        return self.thoracic_width_mm * self.thoracic_index
+
+    @property
+    def inspired_height_mm(self) -> float:
+        """Apex to right dome at this breath: the dome rises about a quarter of the lung on expiration."""
+        return self.lung_height_mm * (0.76 + 0.24 * self.inspiration)
+
+    @property
+    def apex_mm(self) -> float:
+        """Height (z) of the lung apices; the carina lies at about the fifth thoracic vertebra."""
+        return 0.40 * self.lung_height_mm
+
+    def dome_mm(self, side: int) -> float:
+        """Height (z) of a diaphragm's top, `side` -1 right and +1 left, which lies lower by 1 to 2 cm."""
+        lower = (13.0 + 6.0 * self.shape[0]) if side > 0 else 0.0
+        return self.apex_mm - self.inspired_height_mm - lower
+
+
+SHAPES = 48
+"""How many shape deviations an anatomy has."""
+
+
+def sample(seed: int, *, erect: bool = True, enlarged_heart: bool = False) -> Anatomy:
+    """Return the adult of `seed`; the same seed gives the same person.
+
+    An enlarged heart has a ratio of 0.54 to 0.68, where 0.50 is the upper limit on an erect PA film.
+    """
+    generator = np.random.default_rng([seed, 1])
+    sex = Sex.MALE if generator.random() < 0.5 else Sex.FEMALE
+    column = 0 if sex is Sex.MALE else 1
+    values = {name: pair[column].draw(generator) for name, pair in RANGES.items()}
+    age = float(np.clip(generator.normal(52, 17), 18, 92))
+    inspiration = float(np.clip(generator.normal(0.82 if erect else 0.55, 0.18), 0.1, 1.0))
+    shape = tuple(float(value) for value in np.clip(generator.normal(size=SHAPES), -2.3, 2.3))
+    if enlarged_heart:
+        values["cardiothoracic_ratio"] = float(generator.uniform(0.54, 0.68))
+    values["aorta_width_mm"] *= 1.0 + 0.0022 * (age - 50.0)  # the aorta widens with age
+    return Anatomy(seed=seed, sex=sex, age=age, inspiration=inspiration, erect=erect, shape=shape, **values)
+
+
+def rotation(yaw: float, pitch: float, roll: float) -> npt.NDArray[np.float64]:
+    """Return the (3, 3) matrix that turns about z (yaw), then x (pitch), then y (roll); radians."""
+    cy, sy, cp, sp, cr, sr = (f(angle) for angle in (yaw, pitch, roll) for f in (math.cos, math.sin))
+    about_z = np.array([[cy, -sy, 0.0], [sy, cy, 0.0], [0.0, 0.0, 1.0]])
+    about_x = np.array([[1.0, 0.0, 0.0], [0.0, cp, -sp], [0.0, sp, cp]])
+    about_y = np.array([[cr, 0.0, sr], [0.0, 1.0, 0.0], [-sr, 0.0, cr]])
+    turn: npt.NDArray[np.float64] = about_y @ about_x @ about_z
+    return turn
