@@ -7,15 +7,18 @@ import io
 import zlib
 from dataclasses import replace
 
+import numpy as np
 from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 
 from cxr_node.domain.errors import GiveUp
-from cxr_node.domain.radiograph import Radiograph
+from cxr_node.domain.radiograph import WHITE, Geometry, Radiograph, UInt16, View
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.pixels import background, elements, lookup
+from cxr_node.pixels import background, elements, lookup, picture
+from cxr_node.pixels.background import Mask
+from cxr_node.pixels.body_part import BodyPart, find_body_part
 from cxr_node.pixels.chain import choose_chain
 from cxr_node.pixels.color import gray_cells
 from cxr_node.pixels.decoding import decode_first_frame
@@ -23,6 +26,7 @@ from cxr_node.pixels.description import Description, describe
 from cxr_node.pixels.geometry import geometry
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
+from cxr_node.pixels.species import is_animal
 
 _PREAMBLE_BYTES = 128
 _PREFIX = b"DICM"
@@ -93,12 +97,29 @@ def radiograph(dataset: Dataset, *, limits: Limits, sandbox: Sandbox | None = No
     shuttered = background.shutter(dataset, description)
     chosen = choose_chain(dataset, description, lookup.sample(cells, hidden=(padded, shuttered)))
     p_values = lookup.look_up(cells, description, chosen.chain)
-    for mask in (padded, shuttered):
+    _blank(p_values, padded, shuttered)
+    notes = chosen.notes if shuttered is None else (*chosen.notes, Note.SHUTTER)
+    place = geometry(dataset)
+    if may_check_polarity(dataset, place) and picture.polarity(p_values).is_reversed:
+        np.subtract(WHITE, p_values, out=p_values)
+        _blank(p_values, padded, shuttered)
+        notes = (*notes, Note.POLARITY_CORRECTED)
+    p_values.setflags(write=False)
+    return Radiograph(p_values=p_values, geometry=place, grayscale=chosen.sentence, notes=notes)
+
+
+def may_check_polarity(dataset: Dataset, place: Geometry) -> bool:
+    """Whether the film may be an upright frontal human chest: on no other does the picture tell its polarity."""
+    orientation = place.patient_orientation
+    upright = orientation is None or (orientation[0][0] in "LR" and orientation[1][0] == "F")
+    chest = find_body_part(dataset).part is not BodyPart.OTHER and not is_animal(dataset)
+    return upright and chest and place.view is not View.LATERAL
+
+
+def _blank(p_values: UInt16, *masks: Mask | None) -> None:
+    for mask in masks:
         if mask is not None:
             p_values[mask] = 0
-    p_values.setflags(write=False)
-    notes = chosen.notes if shuttered is None else (*chosen.notes, Note.SHUTTER)
-    return Radiograph(p_values=p_values, geometry=geometry(dataset), grayscale=chosen.sentence, notes=notes)
 
 
 def as_gray(description: Description) -> Description:

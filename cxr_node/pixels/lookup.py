@@ -1,6 +1,7 @@
 """Full-size passes over a film's cells, in strips of rows so that no full-size temporary is ever made."""
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,8 @@ from cxr_node.domain.radiograph import UInt16
 from cxr_node.pixels.decoding import Cells
 from cxr_node.pixels.description import Description
 from cxr_node.pixels.grayscale import Chain, p_values, pattern_table, stored_values
+
+Kind = TypeVar("Kind", bound=np.generic)
 
 _STRIP_CELLS = 1 << 18
 _TABLE_BITS = 16
@@ -37,8 +40,13 @@ def strips(cells: Cells) -> Iterator[slice]:
 
 def sample(cells: Cells, *, hidden: Sequence[npt.NDArray[np.bool_] | None] = ()) -> Cells:
     """Return a thinned-out copy of the cells that are not hidden, one-dimensional; all of them if all are hidden."""
-    step = max(1, min(cells.shape) // _SAMPLE_SIDE)
-    thin = cells[::step, ::step]
-    masks = [mask[::step, ::step] for mask in hidden if mask is not None]
-    shown = thin[~np.logical_or.reduce(masks)] if masks else thin.ravel()
-    return shown if shown.size else thin.ravel()
+    masks = [thin(mask) for mask in hidden if mask is not None]
+    thinned = thin(cells)
+    shown = thinned[~np.logical_or.reduce(masks)] if masks else thinned.ravel()
+    return shown if shown.size else thinned.ravel()
+
+
+def thin(pixels: npt.NDArray[Kind]) -> npt.NDArray[Kind]:
+    """Return every n-th row and column, so many that the shorter side keeps 512 to 1,023 pixels if it has them."""
+    step = max(1, min(pixels.shape) // _SAMPLE_SIDE)
+    return pixels[::step, ::step]

@@ -5,17 +5,17 @@ Nothing here quotes a value that a person typed: such text can name the patient.
 
 from dataclasses import dataclass, field
 
-import numpy as np
 from pydicom import uid
 from pydicom.dataset import Dataset
 
-from cxr_node.domain.radiograph import WHITE, Radiograph, View, ViewSource
+from cxr_node.domain.radiograph import Radiograph, View, ViewSource
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.pixels import elements
+from cxr_node.pixels import elements, picture
 from cxr_node.pixels.age import age_in_years
+from cxr_node.pixels.body_part import BodyPart, find_body_part
 from cxr_node.pixels.geometry import patient_orientation
 from cxr_node.pixels.species import is_animal
-from cxr_node.pixels.view import TEXTS, find_view, words
+from cxr_node.pixels.view import find_view
 
 SOP_CLASSES = (
     uid.ComputedRadiographyImageStorage,
@@ -58,7 +58,7 @@ class Rules:
     minimum_age_years: float = 18.0
     accept_for_processing: bool = False
     accept_multi_frame: bool = False
-    minimum_side_pixels: int = 256
+    minimum_side_pixels: int = 224
     maximum_elongation: float = 2.5
 
 
@@ -109,22 +109,10 @@ def _species(dataset: Dataset, _rules: Rules) -> _Refusal:
 
 
 def _body_part(dataset: Dataset, rules: Rules) -> _Refusal:
-    stated = words(elements.text(dataset, "BodyPartExamined"))
-    if stated:
-        return (
-            None if stated[0] in rules.body_parts else (Reason.BODY_PART, "Body Part Examined (0018,0015) is another")
-        )
-    codes = [elements.text(item, "CodeValue") for item in elements.items(dataset, "AnatomicRegionSequence")]
-    if any(codes):
-        known = _CHEST_CODES.intersection(codes)
-        return None if known else (Reason.BODY_PART, "Anatomic Region Sequence (0008,2218) is another")
-    for keyword in TEXTS:
-        found = words(elements.text(dataset, keyword))
-        if not _CHEST_WORDS.isdisjoint(found):
-            return None
-        if not _OTHER_WORDS.isdisjoint(found):
-            return Reason.BODY_PART, f"{keyword} names another body part"
-    return None if rules.accept_unknown_body_part else (Reason.BODY_PART, "the body part is stated nowhere")
+    stated = find_body_part(dataset, chest_words=rules.body_parts)
+    if stated.part is BodyPart.CHEST or (stated.part is BodyPart.UNSTATED and rules.accept_unknown_body_part):
+        return None
+    return Reason.BODY_PART, f"{stated.where} names another" if stated.where else "the body part is stated nowhere"
 
 
 def _view(dataset: Dataset, rules: Rules) -> _Refusal:
@@ -163,42 +151,32 @@ def _frames(dataset: Dataset, rules: Rules) -> _Refusal:
 
 _CHECKS = (_kind, _species, _body_part, _view, _age, _for_processing, _frames, _pixels)
 
-_CHEST_CODES = frozenset({"816094009", "51185008", "39607008", "T-D3000", "T-28000"})
-_CHEST_WORDS = frozenset({"CHEST", "THORAX", "TORAX", "LUNG", "LUNGS", "CXR", "THORACIC", "POUMONS", "LUNGE"})
-_OTHER_WORDS = frozenset(
-    words(
-        "TEETH TOOTH DENTAL PANORAMIC MANDIBLE SKULL SINUS SINUSES NECK SPINE LUMBAR CERVICAL SACRUM PELVIS HIP HIPS "
-        "FEMUR KNEE KNEES PATELLA TIBIA FIBULA LEG ANKLE FOOT FEET TOE TOES SHOULDER CLAVICLE SCAPULA HUMERUS ELBOW "
-        "FOREARM WRIST HAND HANDS FINGER THUMB ABDOMEN KUB BREAST MAMMO MAMMOGRAM EXTREMITY"
-    )
-)
-
 
 def judge_picture(film: Radiograph, rules: Rules) -> Verdict:
-    """Return whether the picture itself can be read: large enough, exposed, not saturated."""
+    """Return whether the picture itself can be read: large enough, exposed, not saturated.
+
+    Text drawn into it is noted, whatever Burned In Annotation (0028,0301) says; nothing is masked.
+    """
     rows, columns = film.p_values.shape
     short, long_ = sorted((rows, columns * film.geometry.aspect_ratio**-1))
     if min(rows, columns) < rules.minimum_side_pixels:
         return Verdict(refused=Reason.QUALITY, detail=f"{rows} rows of {columns} columns are too few to read")
     if long_ > rules.maximum_elongation * short:
         return Verdict(refused=Reason.QUALITY, detail=f"{rows} rows of {columns} columns are a strip, not a chest")
-    return _judge_brightness(film)
+    refused = _exposure(picture.brightness(film.p_values))
+    if refused is not None:
+        return Verdict(refused=refused[0], detail=refused[1])
+    return Verdict(notes=(Note.BURNED_IN_TEXT,) if picture.has_text(film.p_values) else ())
 
 
 _LEAST_SPREAD = 0.08
 _MOST_AT_ONE_END = 0.75
 
 
-def _judge_brightness(film: Radiograph) -> Verdict:
-    step = max(1, min(film.p_values.shape) // 256)
-    sample = film.p_values[::step, ::step]
-    low, high = np.percentile(sample, (5, 95)) / WHITE
-    if high - low < _LEAST_SPREAD:
-        return Verdict(
-            refused=Reason.QUALITY, detail=f"nearly blank: 90 % of it within {high - low:.3f} of the gray scale"
-        )
-    for end, name in ((0, "black"), (WHITE, "white")):
-        fraction = float(np.mean(sample == end))
-        if fraction > _MOST_AT_ONE_END:
-            return Verdict(refused=Reason.QUALITY, detail=f"{fraction:.0%} of the picture is {name}")
-    return Verdict()
+def _exposure(found: picture.Brightness) -> _Refusal:
+    if found.spread < _LEAST_SPREAD:
+        return Reason.QUALITY, f"nearly blank: 90 % of it lies within {found.spread:.3f} of the gray scale"
+    for name, part in (("black", found.black), ("white", found.white)):
+        if part > _MOST_AT_ONE_END:
+            return Reason.QUALITY, f"{part:.0%} of the picture is {name}"
+    return None

@@ -1,0 +1,34 @@
+"""The film as a person would see it: 8-bit gray, as PNG."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from cxr_node.domain.radiograph import WHITE, Radiograph
+
+_WHITE_8 = 255
+
+
+def png(film: Radiograph, *, longest_side: int | None = None) -> bytes:
+    """Return the film as an 8-bit PNG, 0 black to 255 white, which names nobody.
+
+    As sent: neither turned nor mirrored. Pixels that are not square are made so, and a film larger than
+    `longest_side` pixels is reduced to it, by area; otherwise every pixel is one of the film's.
+    """
+    gray = np.empty(film.p_values.shape, np.uint8)
+    np.floor_divide(film.p_values, WHITE // _WHITE_8, out=gray, casting="unsafe")
+    picture = Image.fromarray(gray)
+    size = _size(film, longest_side)
+    if size != picture.size:
+        picture = picture.resize(size, Image.Resampling.BOX)
+    written = io.BytesIO()
+    picture.save(written, "PNG")
+    return written.getvalue()
+
+
+def _size(film: Radiograph, longest_side: int | None) -> tuple[int, int]:
+    rows, columns = film.p_values.shape
+    height, width = rows * max(film.geometry.aspect_ratio, 1.0), columns * max(1 / film.geometry.aspect_ratio, 1.0)
+    scale = min(1.0, longest_side / max(height, width)) if longest_side is not None else 1.0
+    return max(1, round(width * scale)), max(1, round(height * scale))
