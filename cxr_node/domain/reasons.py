@@ -21,6 +21,7 @@ class Reason(StrEnum):
     IDENTITY = "IDENTITY"
     MODEL_ERROR = "MODELERROR"
     TIMEOUT = "TIMEOUT"
+    RESULT = "RESULT"
 
     @property
     def meaning(self) -> str:
@@ -44,6 +45,7 @@ _MEANINGS = {
     Reason.IDENTITY: "Images of the study disagree about the patient",
     Reason.MODEL_ERROR: "Model failed on this image",
     Reason.TIMEOUT: "Analysis took too long",
+    Reason.RESULT: "Result failed the check before sending",
 }
 
 
@@ -65,10 +67,10 @@ class Note(StrEnum):
 
 
 _NOTE_MEANINGS = {
-    Note.POLARITY_CORRECTED: "Photometric Interpretation contradicts the picture; picture followed",
-    Note.POLARITY_CONTRADICTORY: "Presentation LUT Shape contradicts Photometric Interpretation; latter followed",
+    Note.POLARITY_CORRECTED: "Photometric Interpretation contradicts the picture; corrected",
+    Note.POLARITY_CONTRADICTORY: "Presentation LUT Shape contradictory; not followed",
     Note.BURNED_IN_TEXT: "Text is burned into the image",
-    Note.NO_VOI: "No usable window or VOI LUT; gray scale set from the pixel values",
+    Note.NO_VOI: "No usable window or VOI LUT; gray scale from the pixel values",
     Note.VIEW_GUESSED: "View Position absent; view taken from descriptive text",
     Note.ROTATED: "Image turned to standard orientation before analysis",
     Note.SHUTTER: "Area outside the display shutter ignored",

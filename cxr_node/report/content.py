@@ -55,6 +55,8 @@ def number(
 ) -> ContentItem:
     """Return a NUM item."""
     item = NumContentItem(name=_concept(name), value=value, unit=_concept(unit), relationship_type=relationship)
+    if isinstance(value, int):
+        item.MeasuredValueSequence[0].NumericValue = str(value)  # highdicom 0.28.2 writes 1024 as 1024.0
     return _with(item, children)
 
 

@@ -15,6 +15,7 @@ from cxr_node.domain.instance import Identity, Instance
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes
 from cxr_node.report.character_sets import UNICODE
+from cxr_node.report.check import require_sound
 from cxr_node.report.content import ContentItem
 from cxr_node.report.elements import verbatim
 from cxr_node.report.equipment import contributing_equipment
@@ -55,6 +56,11 @@ def document(
     now
         Aware. It becomes Instance Creation and Content Date and Time, in the source's Timezone Offset
         From UTC, which governs every time of the object, or in the node's zone where the source has none.
+
+    Raises
+    ------
+    GiveUp
+        RESULT: the document breaks a promise of `check`.
     """
     readings = [film.reading for film in films]
     study_instance_uid = readings[0].film.study_instance_uid
@@ -75,6 +81,7 @@ def document(
     if equipment:
         dataset.ContributingEquipmentSequence = equipment
     dataset.update(root)
+    require_sound(dataset, films)
     return instance_of(dataset, identity)
 
 

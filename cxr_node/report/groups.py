@@ -64,13 +64,12 @@ def _finding_groups(film: Film, prediction: Prediction, finding: Finding, node: 
     head = [*_what(finding), *_algorithm(film, prediction, finding)]
     certainty = round(finding.score * 100, 1)
     presence = code(codes.PRESENCE_OF_PROPERTY, codes.PRESENCES[finding.presence])
+    tracked = _tracking(film, node, finding.code.meaning, finding.key)
     if len(outlines) == 1:
         score = number(codes.CERTAINTY_OF_FINDING, certainty, codes.PERCENT)
-        tracked = _tracking(film, node, finding.code.meaning, finding.key)
         return [_group(_PLANAR_REGION, [*tracked, *head, score, presence, *_region(film, outlines[0])])]
-    area = polyline(codes.SOURCE, analysed(film, film.reading), film.reading.film, Relationship.INFERRED_FROM)
+    area = polyline(codes.SOURCE, analysed(film), film.reading.film, Relationship.INFERRED_FROM)
     score = number(codes.CERTAINTY_OF_FINDING, certainty, codes.PERCENT, Relationship.CONTAINS, area)
-    tracked = _tracking(film, node, finding.code.meaning, finding.key)
     whole = _group(_WHOLE_IMAGE, [*tracked, *head, score, presence, _source(film)])
     return [whole, *_region_groups(film, prediction, finding, outlines, node)]
 
@@ -93,17 +92,17 @@ def _measurements(film: Film, node: Node) -> ContentItem:
     measurements = film.reading.measurements
     heart = all(measurement.key in codes.MEASUREMENTS for measurement in measurements)
     head = [code(codes.FINDING, codes.HEART), code(codes.FINDING_SITE, codes.HEART, _MODIFIER)] if heart else []
-    numbers = [item for measurement in measurements if (item := _measurement(film, measurement)) is not None]
+    numbers = [_measurement(film, measurement) for measurement in measurements]
     comment = "; ".join(f"{one.code.meaning}: {one.provenance}" for one in measurements if one.provenance)
     comments = [text(codes.COMMENT, comment)] if comment else []
     tracked = _tracking(film, node, "Measurements", "measurements")
     return _group(_WHOLE_IMAGE, [*tracked, *head, *numbers, *comments, _source(film)])
 
 
-def _measurement(film: Film, measurement: Measurement) -> ContentItem | None:
+def _measurement(film: Film, measurement: Measurement) -> ContentItem:
     line = fitted(measurement.line, bounds(film))
     if len(line) < 2:
-        return None
+        line = analysed(film)
     caliper = polyline(codes.SOURCE, line, film.reading.film, Relationship.INFERRED_FROM)
     return number(measurement.code, measurement.value, measurement.unit, Relationship.CONTAINS, caliper)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cxr_node.domain.reading import Point, Reading
+from cxr_node.domain.reading import Point
 from cxr_node.report.source import Film
 
 _DECIMALS = 1
@@ -39,13 +39,14 @@ def closed(outline: Sequence[Point], within: tuple[float, float]) -> tuple[Point
     return (*points, points[0]) if len(points) > 2 and _area(points) > 0 else ()
 
 
-def analysed(film: Film, reading: Reading) -> tuple[Point, ...]:
+def analysed(film: Film) -> tuple[Point, ...]:
     """Return the closed outline of what the model saw; the whole film where it saw nothing that encloses an area."""
     columns, rows = bounds(film)
     whole = ((0.0, 0.0), (columns, 0.0), (columns, rows), (0.0, rows), (0.0, 0.0))
-    if reading.prediction is None:
+    prediction = film.reading.prediction
+    if prediction is None:
         return whole
-    return closed(reading.prediction.analysed_area.outline, (columns, rows)) or whole
+    return closed(prediction.analysed_area.outline, (columns, rows)) or whole
 
 
 def _area(points: Sequence[Point]) -> float:

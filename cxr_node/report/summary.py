@@ -55,15 +55,19 @@ def _film(reading: Reading) -> str:
     named = [_sentence(finding) for finding in findings if finding.presence is not Presence.ABSENT] or [NO_FINDING]
     absent = [finding.code.meaning for finding in findings if finding.presence is Presence.ABSENT]
     looked = [f"Looked for and not seen: {', '.join(absent)}."] if absent else []
-    measured = [f"{one.code.meaning} {one.value:.4g} {one.unit.meaning}." for one in reading.measurements]
+    measured = [f"{one.code.meaning} {one.value:.4g}{_unit(one.unit)}." for one in reading.measurements]
     caution = [] if all(finding.calibrated for finding in findings) else [SCORE_MEANING]
     return " ".join([*named, *looked, *measured, *caution]) + notes
 
 
 def _sentence(finding: Finding) -> str:
-    side = "" if finding.laterality is None else f", {finding.laterality.value}"
+    where = ", ".join(part for part in (_site(finding), finding.laterality or "") if part)
     score = f"score {finding.score * 100:.1f} of 100, operating point {finding.operating_point * 100:.1f}"
-    return f"{finding.code.meaning}{side}: {finding.presence.value} ({score})."
+    return f"{finding.code.meaning}{f' ({where})' if where else ''}: {finding.presence.value}, {score}."
+
+
+def _site(finding: Finding) -> str:
+    return "" if finding.site is None else finding.site.meaning.lower()
 
 
 def _found(reading: Reading) -> bool:
@@ -74,3 +78,7 @@ def _found(reading: Reading) -> bool:
 def _view(reading: Reading) -> str:
     geometry = reading.geometry
     return "" if geometry is None or geometry.view not in codes.VIEWS else f" ({geometry.view.value})"
+
+
+def _unit(unit: Code) -> str:
+    return "" if unit == codes.RATIO else f" {unit.meaning}"

@@ -1,0 +1,118 @@
+"""The content tree of a Structured Report as lines of text. The header, and so the patient, is not shown."""
+
+from collections.abc import Iterator
+
+from pydicom.dataset import Dataset
+
+from cxr_node.report import codes
+
+_BRIEF_LEAVES_OUT = frozenset(
+    concept.value
+    for concept in (
+        codes.LANGUAGE,
+        codes.OBSERVER_TYPE,
+        codes.DEVICE_OBSERVER_UID,
+        codes.DEVICE_OBSERVER_MANUFACTURER,
+        codes.DEVICE_OBSERVER_MODEL_NAME,
+        codes.DEVICE_OBSERVER_SERIAL_NUMBER,
+        codes.PROCEDURE_REPORTED,
+        codes.TRACKING_IDENTIFIER,
+        codes.TRACKING_UNIQUE_IDENTIFIER,
+        codes.ALGORITHM_MANUFACTURER,
+        codes.ALGORITHM_PARAMETERS,
+        codes.ALGORITHM_FAMILY,
+        codes.SOURCE,
+        codes.SOURCE_OF_MEASUREMENT,
+        codes.GEOMETRIC_PURPOSE,
+        codes.IMAGE_LIBRARY,
+    )
+)
+
+
+def items(dataset: Dataset) -> Iterator[tuple[int, Dataset]]:
+    """Yield every content item with its depth, the root at 0, parents before children."""
+    yield from _below(dataset, 0, frozenset())
+
+
+def lines(dataset: Dataset, *, brief: bool = False) -> list[tuple[int, str]]:
+    """Return (depth, text) for each content item of a document, in order.
+
+    Parameters
+    ----------
+    dataset
+        A Structured Report of any kind, as read or as composed.
+    brief
+        Leave out who observed, identifiers, algorithm parameters, references and all that hangs below
+        them: what remains is what a reader looks for.
+    """
+    leave_out = _BRIEF_LEAVES_OUT if brief else frozenset()
+    return [(depth, _line(item)) for depth, item in _below(dataset, 0, leave_out)]
+
+
+def name_of(item: Dataset) -> str:
+    """Return the code value of an item's concept name, or "" where it has none."""
+    return _value(item.get("ConceptNameCodeSequence"))
+
+
+def meaning_of(item: Dataset) -> str:
+    """Return the code meaning of an item's concept name, or its value type where it has none."""
+    names = item.get("ConceptNameCodeSequence")
+    return str(names[0].CodeMeaning) if names else str(item.ValueType)
+
+
+def children_of(item: Dataset) -> list[Dataset]:
+    """Return the items one level below."""
+    return list(item.get("ContentSequence", ()))
+
+
+def _below(item: Dataset, depth: int, leave_out: frozenset[str]) -> Iterator[tuple[int, Dataset]]:
+    if name_of(item) in leave_out:
+        return
+    yield depth, item
+    for child in children_of(item):
+        yield from _below(child, depth + 1, leave_out)
+
+
+def _value(code_sequence: list[Dataset] | None) -> str:
+    if not code_sequence:
+        return ""
+    entry = code_sequence[0]
+    return str(entry.get("CodeValue") or entry.get("LongCodeValue", ""))
+
+
+def _line(item: Dataset) -> str:
+    value = _text_of(item)
+    return f"{meaning_of(item)}: {value}" if value else meaning_of(item)
+
+
+def _text_of(item: Dataset) -> str:
+    match item.ValueType:
+        case "CODE":
+            return str(item.ConceptCodeSequence[0].CodeMeaning)
+        case "TEXT":
+            return str(item.TextValue)
+        case "UIDREF":
+            return str(item.UID)
+        case "NUM":
+            return _number(item)
+        case "SCOORD":
+            return _coordinates(item)
+        case "IMAGE" | "COMPOSITE":
+            return str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+        case _:
+            return ""
+
+
+def _number(item: Dataset) -> str:
+    if not item.get("MeasuredValueSequence"):
+        return "no value"
+    measured = item.MeasuredValueSequence[0]
+    unit = measured.MeasurementUnitsCodeSequence[0]
+    return f"{float(measured.NumericValue):g} {unit.CodeMeaning if unit.CodeValue != '%' else '%'}"
+
+
+def _coordinates(item: Dataset) -> str:
+    data = [float(value) for value in item.GraphicData]
+    columns, rows = data[0::2], data[1::2]
+    box = f"columns {min(columns):g} to {max(columns):g}, rows {min(rows):g} to {max(rows):g}"
+    return f"{item.GraphicType} of {len(columns)} points, {box}"

@@ -1,0 +1,192 @@
+"""Reports before the outside validators: dciodvfy, dsrdump, dcentvfy and PixelMed's DicomSRValidator."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from cxr_node.domain.instance import Instance
+from cxr_node.domain.reading import Presence
+from cxr_node.domain.reasons import Reason
+from cxr_node.report.source import Film, PreviousReport
+from cxr_node.report.tid1500 import compose
+from tests import films, peers
+from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read, square, with_bytes
+
+_PRESENT = finding("Lung Opacity", 0.9, Presence.PRESENT)
+_ONE_REGION = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(2, 2, 9),))
+_NO_TYPE_2 = [
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "Modality",
+]
+_KOREAN = {
+    "SpecificCharacterSet": b"\\ISO 2022 IR 149",
+    "PatientName": b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7=\x1b$)C\xc8\xab^\x1b$)C\xb1\xe6\xb5\xbf",
+}
+_BAD_VALUES = {
+    "PatientSex": b"U",
+    "PatientBirthDate": b"19600000",
+    "StudyTime": b"10:11:12",
+    "PatientAge": b"45",
+    "PatientWeight": b"seventy",
+}
+
+
+def _order() -> Dataset:
+    order = Dataset()
+    order.RequestedProcedureID = "RP-1"
+    return order
+
+
+_STUDIES: dict[str, list[Film]] = {
+    "everything": [everything(films.dx())],
+    "no finding": [read(films.cr(), finding("Lung Opacity", 0.1, Presence.ABSENT))],
+    "one region": [read(films.cr(), _ONE_REGION)],
+    "secondary capture": [read(films.sc(), _PRESENT)],
+    "two views": [everything(films.dx()), not_read(films.cr(), Reason.VIEW, "LATERAL")],
+    "three read": [everything(films.dx()), everything(films.cr()), everything(films.sc())],
+    "for processing": [not_read(films.dx(for_processing=True), Reason.FOR_PROCESSING)],
+    "no type 2 attributes": [read(films.cr(changes=dict.fromkeys(_NO_TYPE_2)), _PRESENT)],
+    "no manufacturer": [not_read(films.sc(changes={"Manufacturer": None}), Reason.VIEW)],
+    "Korean": [read(with_bytes(films.cr(), _KOREAN), _PRESENT)],
+    "bad values": [read(with_bytes(films.cr(), _BAD_VALUES), _PRESENT)],
+    "orders and time zone": [
+        read(films.dx(changes={"RequestAttributesSequence": [_order()], "TimezoneOffsetFromUTC": "-0330"}), _PRESENT)
+    ],
+    **{f"not analysed: {reason.value}": [not_read(films.cr(), reason, "detail")] for reason in Reason},
+}
+
+_REAL = {
+    "RG1_J2KI": True,
+    "RG1_JLSN": True,
+    "CR-MONO1-10-chest": True,
+    "pseudo_phi_RLE": True,
+    "siim_SC_JPEG": True,
+    "siim_SC_wrong_MONOCHROME1": True,
+    "nih_DX_in_SC": True,
+    "pseudo_phi_no_pixels": False,
+    "dog_DX_lateral": False,
+    "RG2_J2KR": False,
+    "RG2_JPLL": False,
+    "RG2_JPLY": False,
+    "RG3_JPLL": False,
+    "RG3_RLE": False,
+    "chrJapMulti": False,
+    "chrKoreanMulti": False,
+}
+"""Real film to whether the node reads it; CR-ModalitySequenceLUT is left out, its UIDs are not valid ones."""
+
+
+@pytest.mark.parametrize("together", _STUDIES.values(), ids=_STUDIES)
+def test_dciodvfy_and_dsrdump_find_no_error(together: list[Film], tmp_path: Path) -> None:
+    report = _written(compose(together, node=NODE, now=NOW), tmp_path)
+    assert _iod_errors(report) == []
+    assert _sr_errors(report) == []
+
+
+@films.needs_real_films
+@pytest.mark.parametrize(("name", "is_read"), _REAL.items(), ids=_REAL)
+def test_the_report_of_a_real_film_is_valid_and_of_the_same_patient(name: str, is_read: bool, tmp_path: Path) -> None:
+    header = dcmread(films.real(name), force=True, stop_before_pixels=True)
+    film = everything(header) if is_read else not_read(header, Reason.BODY_PART)
+    instance = compose([film], node=NODE, now=NOW)
+    report = _written(instance, tmp_path)
+    assert _iod_errors(report) == []
+    assert _sr_errors(report) == []
+    for keyword in ("PatientID", "PatientName", "StudyInstanceUID", "AccessionNumber", "StudyDate"):
+        assert str(parsed(instance).get(keyword) or "") == str(header.get(keyword) or "")
+
+
+def test_a_new_version_is_valid_too(tmp_path: Path) -> None:
+    old = compose([not_read(films.dx(), Reason.TIMEOUT)], node=NODE, now=NOW).identity
+    previous = PreviousReport(
+        sop_class_uid=old.sop_class_uid,
+        sop_instance_uid=old.sop_instance_uid,
+        series_instance_uid=old.series_instance_uid,
+        study_instance_uid=old.study_instance_uid,
+    )
+    new = compose([everything(films.dx())], node=NODE, now=NOW, previous=[previous], instance_number=2)
+    report = _written(new, tmp_path)
+    assert _iod_errors(report) == []
+    assert _sr_errors(report) == []
+    assert "Predecessor Docs" in _run(peers.program("dsrdump"), report).stdout
+
+
+def test_film_and_report_agree_about_patient_and_study(tmp_path: Path) -> None:
+    film = films.dx(changes={"PatientComments": "none", "IssuerOfPatientID": "HOSPITAL", "StudyDescription": "Thorax"})
+    path = films.written(film, tmp_path)
+    report = _written(compose([everything(film)], node=NODE, now=NOW), tmp_path)
+    checked = _run(peers.program("dcentvfy"), path, report)
+    assert checked.returncode == 0
+    assert "Error" not in checked.stdout + checked.stderr
+
+
+_NEWER_THAN_PIXELMED = (
+    'Code (816094009,SCT,"Chest") not found in context group 4031',
+    'TEXT (122405,DCM,"Algorithm Manufacturer"): Content Item not in template',
+    'CODE (121052,DCM,"Presence of property"): Content Item not in template',
+    'CODE (130400,DCM,"Geometric purpose of region"): Content Item not in template',
+    'CODE (111031,DCM,"Image View"): Content Item not in template',
+    'CODE (111050,DCM,"Quality Assessment"): Content Item not in template',
+    'CODE (NOTE,99CXRNODE,"Processing note"): Content Item not in template',
+    'CODE (NOTPROC,99CXRNODE,"Reason not processed"): Content Item not in template',
+    'TEXT (121106,DCM,"Comment"): Content Item not in template',
+)
+"""What PixelMed's rules of 2022 say against every report: codes and rows of later editions of PS3.16, and the
+qualitative evaluations that TID 1501 admits by any concept. With exactly one Image Region it takes every group
+for TID 1410; so both studies here have none or several."""
+
+
+@pytest.mark.parametrize("name", ["three read", "two views"])
+def test_pixelmed_finds_no_error_in_the_template_rows(name: str, tmp_path: Path) -> None:
+    jar = peers.pixelmed_jar()
+    report = _written(compose(_STUDIES[name], node=NODE, now=NOW), tmp_path)
+    unlimited = [f"-Djdk.xml.{limit}=0" for limit in ("xpathExprGrpLimit", "xpathExprOpLimit", "xpathTotalOpLimit")]
+    checked = _run(peers.program("java"), *unlimited, "-cp", jar, "com.pixelmed.validate.DicomSRValidator", report)
+    said = checked.stdout + checked.stderr
+    assert "Found Root Template TID_1500" in said
+    assert "IOD validation complete" in said
+    complaints = [line for line in said.splitlines() if line.startswith(("Error", "Warning"))]
+    assert [line for line in complaints if not line.endswith(_NEWER_THAN_PIXELMED)] == []
+
+
+def test_the_validators_do_find_errors(tmp_path: Path) -> None:
+    broken = parsed(compose([everything(films.dx())], node=NODE, now=NOW))
+    del broken.CompletionFlag
+    broken.ContentSequence[3].RelationshipType = "INFERRED FROM"
+    path = tmp_path / "broken.dcm"
+    broken.save_as(path)
+    assert _iod_errors(path)
+    assert _sr_errors(path)
+
+
+def _written(instance: Instance, folder: Path) -> Path:
+    path = folder / f"{instance.identity.sop_instance_uid}.dcm"
+    path.write_bytes(instance.content)
+    return path
+
+
+def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def _iod_errors(path: Path) -> list[str]:
+    checked = _run(peers.program("dciodvfy"), path)
+    said = checked.stdout + checked.stderr
+    return [line for line in said.splitlines() if line.startswith("Error")]
+
+
+def _sr_errors(path: Path) -> list[str]:
+    checked = _run(peers.program("dsrdump"), path)
+    errors = [line for line in checked.stderr.splitlines() if line.startswith(("E:", "F:"))]
+    return errors if errors or checked.returncode == 0 else [f"exit status {checked.returncode}"]

@@ -1,0 +1,167 @@
+"""Studies for the tests of reports: films with readings that say what a test needs them to say."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from io import BytesIO
+
+from pydicom import dcmread
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+
+from cxr_node.domain.identifiers import Digest, Uid, digest_of
+from cxr_node.domain.instance import Identity, Instance
+from cxr_node.domain.radiograph import Geometry, PixelSpacing, SpacingSource, View, ViewSource
+from cxr_node.domain.reading import (
+    Finding,
+    Laterality,
+    Measurement,
+    ModelIdentity,
+    Point,
+    Prediction,
+    Presence,
+    Reading,
+    Region,
+)
+from cxr_node.domain.reasons import Note, Reason
+from cxr_node.report import codes
+from cxr_node.report.source import Film, Node
+
+NOW = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC)
+NODE = Node(name="TESTNODE", serial_number="7", software_version="9.9")
+WEIGHTS = digest_of(b"weights")
+PATIENT_KEY = digest_of(b"patient")
+MODEL = ModelIdentity(
+    name="chest-opacity",
+    version="1.0",
+    manufacturer="cxr-node developers",
+    weights_digest=WEIGHTS,
+    preparation="whole film, 320 x 320",
+    operating_points="Lung Opacity=0.5, undetermined 0.45 to 0.55",
+)
+
+
+def identity_of(header: Dataset, patient_key: Digest = PATIENT_KEY) -> Identity:
+    """Return the identity of a film; its UIDs are taken as the bytes say."""
+    return Identity(
+        sop_class_uid=_uid(header, "SOPClassUID"),
+        sop_instance_uid=_uid(header, "SOPInstanceUID"),
+        series_instance_uid=_uid(header, "SeriesInstanceUID"),
+        study_instance_uid=_uid(header, "StudyInstanceUID"),
+        patient_key=patient_key,
+    )
+
+
+def square(left: float, top: float, side: float) -> Region:
+    """Return a square with its upper left corner at (left, top)."""
+    corners: tuple[Point, ...] = ((left, top), (left + side, top), (left + side, top + side), (left, top + side))
+    return Region(outline=corners)
+
+
+def finding(
+    key: str,
+    score: float,
+    presence: Presence,
+    *,
+    laterality: Laterality | None = None,
+    regions: tuple[Region, ...] = (),
+    calibrated: bool = False,
+) -> Finding:
+    """Return a finding with the code and site that the table gives its label."""
+    code, site, _ = codes.FINDINGS[key]
+    return Finding(
+        key=key,
+        code=code,
+        site=site,
+        score=score,
+        operating_point=0.5,
+        presence=presence,
+        laterality=laterality,
+        regions=regions,
+        calibrated=calibrated,
+    )
+
+
+def read(
+    header: Dataset,
+    *findings: Finding,
+    measurements: tuple[Measurement, ...] = (),
+    notes: tuple[Note, ...] = (),
+    patient_key: Digest = PATIENT_KEY,
+    view: View = View.PA,
+) -> Film:
+    """Return a film that was read."""
+    rows, columns = _size(header)
+    geometry = Geometry(
+        rows=rows,
+        columns=columns,
+        spacing=PixelSpacing(row_mm=0.2, column_mm=0.2, source=SpacingSource.DETECTOR),
+        view=view,
+        view_source=ViewSource.VIEW_POSITION,
+        patient_orientation=("L", "F"),
+    )
+    reading = Reading(
+        film=identity_of(header, patient_key),
+        geometry=geometry,
+        grayscale="window 2048/4096",
+        prediction=Prediction(model=MODEL, findings=findings, analysed_area=square(0, 0, max(rows, columns) * 2)),
+        measurements=measurements,
+        notes=notes,
+    )
+    return Film(header=header, reading=reading)
+
+
+def not_read(header: Dataset, reason: Reason, detail: str = "") -> Film:
+    """Return a film that was not analysed."""
+    reading = Reading(
+        film=identity_of(header), geometry=None, grayscale="", prediction=None, not_analysed=reason, detail=detail
+    )
+    return Film(header=header, reading=reading)
+
+
+def everything(header: Dataset) -> Film:
+    """Return a film with every kind of finding: one region, several, none; present, undetermined, absent; a caliper."""
+    rows, columns = _size(header)
+    side = min(rows, columns) / 8
+    ratio = Measurement(
+        key="CTR",
+        code=codes.MEASUREMENTS["CTR"],
+        value=0.53,
+        unit=codes.RATIO,
+        line=((side, rows / 2), (side * 5, rows / 2)),
+        provenance="widest heart over widest thorax",
+    )
+    two = (square(side, side, side), square(4 * side, side, side))
+    return read(
+        header,
+        finding(
+            "Lung Opacity", 0.873, Presence.PRESENT, laterality=Laterality.LEFT, regions=(square(0, 3 * side, side),)
+        ),
+        finding("Pneumothorax", 0.5, Presence.UNDETERMINED, regions=two),
+        finding("Cardiomegaly", 0.03, Presence.ABSENT),
+        measurements=(ratio,),
+        notes=(Note.BURNED_IN_TEXT, Note.NO_VOI),
+    )
+
+
+def parsed(instance: Instance) -> Dataset:
+    """Return the data set of an instance as a peer reads it."""
+    return dcmread(BytesIO(instance.content))
+
+
+def with_bytes(header: Dataset, values: Mapping[str, bytes]) -> Dataset:
+    """Return `header` with the given element values as they come from a wire, undecoded."""
+    for keyword, value in values.items():
+        tag = Tag(keyword)
+        header[tag] = RawDataElement(tag, dictionary_VR(tag), len(value), value, 0, False, True)
+    return header
+
+
+def _size(header: Dataset) -> tuple[int, int]:
+    return int(header.get("Rows", 1000)), int(header.get("Columns", 800))
+
+
+def _uid(header: Dataset, keyword: str) -> Uid:
+    value = header.get_item(keyword).value
+    return Uid(value.decode().rstrip("\0") if isinstance(value, bytes) else str(value))

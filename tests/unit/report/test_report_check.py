@@ -1,0 +1,152 @@
+"""Every promise broken once: what must not leave the node is held back, with the reason."""
+
+from collections.abc import Callable
+
+import pytest
+from pydicom.dataset import Dataset
+
+from cxr_node.domain.codes import Code
+from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.reading import Finding, Presence
+from cxr_node.domain.reasons import Reason
+from cxr_node.report.check import document_faults, require_sound
+from cxr_node.report.content_rules import code_faults
+from cxr_node.report.source import Film
+from cxr_node.report.study import brought_together
+from cxr_node.report.tid1500 import compose
+from cxr_node.report.tree import children_of, items, name_of
+from tests import films
+from tests.unit.report.studies import NODE, NOW, everything, parsed, read
+
+
+def _row(report: Dataset, name: str) -> Dataset:
+    return next(item for _, item in items(report) if name_of(item) == name)
+
+
+def _without(report: Dataset, parent: str, name: str) -> None:
+    container = report if not parent else _row(report, parent)
+    container.ContentSequence = [row for row in children_of(container) if name_of(row) != name]
+
+
+def _refer_elsewhere(report: Dataset) -> None:
+    _row(report, "121112").ReferencedSOPSequence[0].ReferencedSOPInstanceUID = "1.2.3"
+
+
+def _move_region(report: Dataset) -> None:
+    _row(report, "111030").GraphicData = [0, 0, 5000, 0, 5000, 9, 0, 0]
+
+
+def _open_region(report: Dataset) -> None:
+    _row(report, "111030").GraphicData = [0, 0, 5, 0, 5, 9]
+
+
+def _repeat_a_tracker(report: Dataset) -> None:
+    trackers = [item for _, item in items(report) if name_of(item) == "112040"]
+    trackers[1].UID = trackers[0].UID
+
+
+def _unhook_a_number(report: Dataset) -> None:
+    number = next(item for _, item in items(report) if name_of(item) == "111012" and "ContentSequence" in item)
+    del number.ContentSequence
+
+
+def _wrong_code(report: Dataset) -> None:
+    _row(report, "121071").ConceptCodeSequence[0].CodeValue = "287272002"
+    _row(report, "121071").ConceptCodeSequence[0].CodingSchemeDesignator = "SCT"
+
+
+def _set(keyword: str, value: object) -> Callable[[Dataset], None]:
+    return lambda report: setattr(report, keyword, value)
+
+
+def _delete(keyword: str) -> Callable[[Dataset], None]:
+    return lambda report: delattr(report, keyword)
+
+
+_FAULTS: dict[str, tuple[Callable[[Dataset], None], str]] = {
+    "no time": (_set("ContentTime", ""), "ContentTime has no value"),
+    "no study id": (_delete("StudyID"), "StudyID is absent"),
+    "verified": (_set("VerificationFlag", "VERIFIED"), "VerificationFlag is not UNVERIFIED"),
+    "product": (_set("ContentQualification", "PRODUCT"), "ContentQualification is not RESEARCH"),
+    "other patient": (_set("PatientID", "OTHER"), "PatientID is not that of the source"),
+    "other name": (_set("PatientName", "Other^Name"), "PatientName is not that of the source"),
+    "other study": (_set("StudyInstanceUID", "1.2.3"), "StudyInstanceUID is not that of the source"),
+    "no evidence": (
+        _set("CurrentRequestedProcedureEvidenceSequence", []),
+        "CurrentRequestedProcedureEvidenceSequence has no value",
+    ),
+    "reference elsewhere": (_refer_elsewhere, "Source of Measurement refers to an image that is not in the evidence"),
+    "region outside": (_move_region, "Image Region lies outside its film"),
+    "region open": (_open_region, "Image Region is not closed"),
+    "two groups of one tracker": (_repeat_a_tracker, "tracking unique identifiers are not one per group"),
+    "number without place": (
+        _unhook_a_number,
+        "Certainty of Finding has not exactly one SCOORD, so OHIF cannot open the report",
+    ),
+    "code on the deny list": (_wrong_code, "code 287272002 means Enlarged septal foramen of heart"),
+    "no summary": (lambda report: _without(report, "C0034375", "121111"), "Summary is absent"),
+    "no caution": (lambda report: _without(report, "C0034375", "121106"), "Comment is absent"),
+    "no library": (lambda report: _without(report, "", "111028"), "Image Library is absent"),
+    "no observer": (lambda report: _without(report, "", "121005"), "Observer Type is absent"),
+    "no presence": (lambda report: _without(report, "125007", "121052"), "Presence of property is absent"),
+    "no group": (lambda report: _without(report, "126010", "125007"), "a film has no measurement group"),
+    "film not in library": (
+        lambda report: _without(report, "126200", "260753009"),
+        "the image library does not list every film once",
+    ),
+}
+
+
+@pytest.mark.parametrize(("break_it", "sentence"), _FAULTS.values(), ids=_FAULTS)
+def test_a_broken_promise_is_named(break_it: Callable[[Dataset], None], sentence: str) -> None:
+    together = brought_together([everything(films.dx())])
+    report = parsed(compose(together, node=NODE, now=NOW))
+    assert document_faults(report, together) == ()
+    break_it(report)
+    assert [fault for fault in document_faults(report, together) if fault.startswith(sentence)]
+
+
+def test_a_faulty_report_is_given_up_and_its_sentence_names_no_patient() -> None:
+    together = brought_together([everything(films.dx())])
+    report = parsed(compose(together, node=NODE, now=NOW))
+    report.PatientName = "Other^Name"
+    with pytest.raises(GiveUp) as refused:
+        require_sound(report, together)
+    assert refused.value.reason is Reason.RESULT
+    assert "Other" not in str(refused.value)
+    assert films.PATIENT_NAME not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["36118009", "95436003", "287272002", ""])
+def test_a_card_cannot_bring_a_wrong_code_into_a_report(value: str) -> None:
+    wrong = Finding(
+        key="wrong",
+        code=Code(value=value, scheme_designator="SCT", meaning="Pneumothorax"),
+        site=None,
+        score=0.5,
+        operating_point=0.5,
+        presence=Presence.PRESENT,
+    )
+    with pytest.raises(GiveUp) as refused:
+        compose([read(films.dx(), wrong)], node=NODE, now=NOW)
+    assert refused.value.reason is Reason.RESULT
+
+
+@pytest.mark.parametrize(
+    ("value", "scheme", "meaning"),
+    [
+        ("X" * 17, "99CXRNODE", "too long"),
+        ("X", "S" * 17, "too long"),
+        ("X", "99CXRNODE", "m" * 65),
+        ("X", "", "no scheme"),
+    ],
+)
+def test_a_code_that_does_not_fit_its_attributes_is_a_fault(value: str, scheme: str, meaning: str) -> None:
+    assert list(code_faults(value, scheme, meaning))
+
+
+def test_films_given_to_the_check_are_the_films_of_the_report() -> None:
+    one: Film = everything(films.dx())
+    both = brought_together([one, everything(films.cr())])
+    report = parsed(compose([one], node=NODE, now=NOW))
+    assert "CurrentRequestedProcedureEvidenceSequence does not list the sources" in document_faults(report, both)

@@ -1,0 +1,97 @@
+"""A header made safe: complete, valid, without junk, and the film itself untouched."""
+
+from copy import deepcopy
+
+import pytest
+from pydicom.dataset import Dataset
+
+from cxr_node.report.evidence import safe_header
+from tests import films
+from tests.unit.report.studies import with_bytes
+
+_TYPE_2 = [
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+]
+
+
+def test_missing_type_2_attributes_become_present_and_empty() -> None:
+    header = safe_header(films.cr(changes=dict.fromkeys([*_TYPE_2, "Modality"])))
+    for keyword in _TYPE_2:
+        assert header[keyword].is_empty
+    assert header.Modality == "CR"
+
+
+def test_the_film_is_not_changed() -> None:
+    film = films.dx(changes={"PatientSex": "U"})
+    before = deepcopy(film)
+    safe_header(film)
+    assert film == before
+
+
+def test_pixels_and_private_elements_stay_behind() -> None:
+    film = films.dx()
+    film.private_block(0x0009, "SOMEONE", create=True).add_new(0x01, "LO", "junk")
+    film.add_new(0x60003000, "OW", b"\0\0")
+    header = safe_header(film)
+    assert "PixelData" not in header
+    assert all(not element.tag.is_private and element.tag.group < 0x5000 for element in header)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "sent", "expected"),
+    [
+        ("PatientSex", "U", ""),
+        ("PatientSex", "m", "M"),
+        ("PatientBirthDate", "19600000", ""),
+        ("PatientBirthDate", "1960.05.17", "19600517"),
+        ("StudyTime", "10:11:12", "101112"),
+        ("StudyTime", "25", ""),
+        ("StudyDate", "20240230", ""),
+        ("PatientAge", "45Y", "045Y"),
+        ("PatientAge", "old", ""),
+        ("BodyPartExamined", "chest", "CHEST"),
+        ("BodyPartExamined", "Thorax^PA", ""),
+        ("PatientWeight", "70.5", 70.5),
+        ("TimezoneOffsetFromUTC", "+0530", "+0530"),
+        ("TimezoneOffsetFromUTC", "UTC+5", ""),
+        ("PatientID", "  0012 34", "  0012 34"),
+        ("AccessionNumber", "ACCESSION-NUMBER-LONGER-THAN-16", "ACCESSION-NUMBER-LONGER-THAN-16"),
+    ],
+)
+def test_a_value_is_kept_put_into_form_or_emptied(keyword: str, sent: str, expected: object) -> None:
+    film = with_bytes(films.cr(), {keyword: sent.encode()})
+    assert safe_header(film)[keyword].value == expected
+
+
+def test_a_value_that_pydicom_cannot_convert_does_not_stop_the_report() -> None:
+    film = with_bytes(films.cr(), {"PatientWeight": b"seventy"})
+    assert safe_header(film)["PatientWeight"].is_empty
+
+
+def test_sequences_are_made_safe_to_their_depths() -> None:
+    inner = Dataset()
+    inner.PatientID = "OTHER-1"
+    inner.add_new(0x00091001, "UN", b"x")
+    film = films.cr(changes={"OtherPatientIDsSequence": [inner, Dataset()]})
+    header = safe_header(film)
+    assert [item.PatientID for item in header.OtherPatientIDsSequence] == ["OTHER-1"]
+    assert len(header.OtherPatientIDsSequence[0]) == 1
+
+
+def test_a_site_may_overrule_a_wrong_character_set() -> None:
+    film = with_bytes(films.cr(), {"SpecificCharacterSet": b"ISO_IR 100", "PatientName": "王^小东".encode("gbk")})
+    assert str(safe_header(film, character_sets=["GBK"]).PatientName) == "王^小东"
+
+
+def test_nothing_of_a_bad_header_reaches_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    film = with_bytes(films.cr(), {"PatientWeight": b"Filmer", "PatientName": b"Filmer" * 20, "StudyID": b"F" * 40})
+    safe_header(film)
+    assert caplog.records == []

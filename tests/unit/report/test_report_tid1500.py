@@ -1,0 +1,318 @@
+"""What the report of a study says, and what it never says."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
+
+from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.identifiers import digest_of
+from cxr_node.domain.reading import Presence
+from cxr_node.domain.reasons import Reason
+from cxr_node.report.source import Film, Node, PreviousReport
+from cxr_node.report.tid1500 import compose
+from cxr_node.report.tree import children_of, items, name_of
+from tests import films
+from tests.unit.report.ohif import DoesNotOpen, shown
+from tests.unit.report.studies import (
+    NODE,
+    NOW,
+    PATIENT_KEY,
+    WEIGHTS,
+    everything,
+    finding,
+    not_read,
+    parsed,
+    read,
+    square,
+)
+
+PRESENT = finding("Lung Opacity", 0.9, Presence.PRESENT)
+ABSENT = finding("Lung Opacity", 0.1, Presence.ABSENT)
+
+
+def _report(*together: Film) -> Dataset:
+    return parsed(compose(together, node=NODE, now=NOW))
+
+
+def _rows(report: Dataset, name: str) -> list[Dataset]:
+    return [item for _, item in items(report) if name_of(item) == name]
+
+
+def _codes(report: Dataset, name: str) -> list[str]:
+    return [str(row.ConceptCodeSequence[0].CodeValue) for row in _rows(report, name)]
+
+
+def _texts(report: Dataset, name: str) -> list[str]:
+    return [str(row.TextValue) for row in _rows(report, name)]
+
+
+def _groups(report: Dataset) -> list[Dataset]:
+    return _rows(report, "125007")
+
+
+def test_a_report_is_filed_with_its_film_and_says_so() -> None:
+    film = films.dx()
+    instance = compose([read(film, PRESENT)], node=NODE, now=NOW)
+    report = parsed(instance)
+    assert instance.identity.study_instance_uid == report.StudyInstanceUID == film.StudyInstanceUID
+    assert instance.identity.series_instance_uid == report.SeriesInstanceUID != film.SeriesInstanceUID
+    assert instance.identity.sop_instance_uid == report.SOPInstanceUID == report.file_meta.MediaStorageSOPInstanceUID
+    assert str(instance.identity.sop_class_uid) == report.SOPClassUID == Comprehensive3DSRStorage
+    assert str(instance.transfer_syntax_uid) == report.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert instance.identity.patient_key == PATIENT_KEY
+    assert instance.digest == digest_of(instance.content[films.data_set_offset(instance.content) :])
+    assert report.PatientID == film.PatientID
+    assert report.PatientName == film.PatientName
+
+
+def test_a_report_calls_itself_research_unverified_and_preliminary() -> None:
+    report = _report(read(films.dx(), PRESENT))
+    assert report.ContentQualification == "RESEARCH"
+    assert report.VerificationFlag == "UNVERIFIED"
+    assert report.PreliminaryFlag == "PRELIMINARY"
+    assert report.CompletionFlag == "COMPLETE"
+    assert any(comment.startswith("RESEARCH USE ONLY.") for comment in _texts(report, "121106"))
+
+
+def test_a_score_is_a_certainty_in_percent_and_never_called_a_probability() -> None:
+    report = _report(read(films.dx(), PRESENT))
+    certainty = _rows(report, "111012")[0].MeasuredValueSequence[0]
+    assert float(certainty.NumericValue) == 90.0
+    assert certainty.MeasurementUnitsCodeSequence[0].CodeValue == "%"
+    assert "score=not calibrated, not a probability" in _texts(report, "111002")
+    assert _rows(report, "122157") == []
+
+
+def test_a_calibrated_score_says_so() -> None:
+    calibrated = finding("Lung Opacity", 0.9, Presence.PRESENT, calibrated=True)
+    report = _report(read(films.dx(), calibrated))
+    assert any(line.startswith("score=calibrated") for line in _texts(report, "111002"))
+    assert "not a probability" not in _texts(report, "121111")[0]
+
+
+def test_every_score_names_the_weights_and_what_was_done_to_the_picture() -> None:
+    report = _report(everything(films.dx()))
+    for group in (group for group in _groups(report) if "111012" in {name_of(row) for row in children_of(group)}):
+        lines = [str(row.TextValue) for row in children_of(group) if name_of(row) == "111002"]
+        assert f"weights_sha256={WEIGHTS}" in lines
+        assert "preparation=whole film, 320 x 320" in lines
+        assert "grayscale=window 2048/4096" in lines
+        assert any(line.startswith("operating_points=Lung Opacity=0.5") for line in lines)
+    assert _rows(report, "111012")
+
+
+def test_an_absent_finding_is_written_and_not_left_out() -> None:
+    report = _report(read(films.dx(), ABSENT))
+    assert _codes(report, "121052") == ["272519000"]
+    assert _codes(report, "111017") == ["111241"]
+    assert "This does not exclude disease." in _texts(report, "121111")[0]
+
+
+@pytest.mark.parametrize(
+    ("together", "summary"),
+    [
+        ([read(films.dx(), PRESENT)], "111242"),
+        ([read(films.dx(), ABSENT)], "111241"),
+        ([read(films.dx(), finding("Lung Opacity", 0.5, Presence.UNDETERMINED))], "111242"),
+        ([read(films.dx(), PRESENT), not_read(films.cr(), Reason.VIEW)], "111244"),
+        ([read(films.dx(), ABSENT), not_read(films.cr(), Reason.VIEW)], "111243"),
+        ([not_read(films.dx(), Reason.VIEW), not_read(films.cr(), Reason.AGE)], "111245"),
+    ],
+)
+def test_the_summary_says_what_was_done_and_whether_something_was_found(together: list[Film], summary: str) -> None:
+    assert _codes(_report(*together), "111017") == [summary]
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_a_film_that_was_not_analysed_says_why_in_a_code_and_in_words(reason: Reason) -> None:
+    report = _report(not_read(films.dx(), reason, "what was seen"))
+    assert _codes(report, "NOTPROC") == [reason.value]
+    assert reason.meaning in _texts(report, "121111")[0]
+    assert "what was seen" in _texts(report, "121111")[0]
+    assert _rows(report, "111012") == []
+    assert len(_groups(report)) == 1
+    shown(report)
+
+
+def test_quality_is_asserted_only_where_it_prevented_the_analysis() -> None:
+    assert _codes(_report(not_read(films.dx(), Reason.QUALITY)), "111050") == ["111235"]
+    assert _codes(_report(not_read(films.dx(), Reason.VIEW)), "111050") == []
+    assert _codes(_report(read(films.dx(), PRESENT)), "111050") == []
+
+
+def test_a_document_is_partial_where_a_model_failed_on_a_film() -> None:
+    together = [read(films.dx(), PRESENT), not_read(films.cr(), Reason.MODEL_ERROR)]
+    assert _report(*together).CompletionFlag == "PARTIAL"
+    assert _report(read(films.dx(), PRESENT), not_read(films.cr(), Reason.VIEW)).CompletionFlag == "COMPLETE"
+
+
+def test_one_region_makes_one_closed_polygon_on_the_film() -> None:
+    film = films.dx(rows=64, columns=48)
+    opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(30, 40, 100),))
+    region = _rows(_report(read(film, opacity)), "111030")
+    assert len(region) == 1
+    assert list(region[0].GraphicData) == [30, 40, 48, 40, 48, 64, 30, 64, 30, 40]
+    assert region[0].ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == film.SOPInstanceUID
+
+
+def test_several_regions_share_one_score() -> None:
+    opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(1, 1, 9), square(20, 1, 9)))
+    report = _report(read(films.dx(), opacity))
+    assert len(_rows(report, "111030")) == 2
+    assert len(_rows(report, "111012")) == 1
+
+
+def test_a_region_that_encloses_nothing_on_the_film_is_not_drawn() -> None:
+    opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(500, 500, 9),))
+    report = _report(read(films.dx(), opacity))
+    assert _rows(report, "111030") == []
+    assert len(_rows(report, "111012")) == 1
+
+
+def test_ohif_opens_every_form_of_the_report() -> None:
+    for together in ([everything(films.dx())], [everything(films.dx()), not_read(films.cr(), Reason.VIEW)]):
+        report = _report(*together)
+        lines = shown(report)
+        assert len(lines) == len(_groups(report))
+        assert sum(line.graphics for line in lines) == 6
+
+
+@pytest.mark.parametrize("children", [0, 2])
+def test_the_stand_in_for_ohif_does_not_open_what_ohif_does_not(children: int) -> None:
+    report = _report(read(films.dx(), PRESENT))
+    score = _rows(report, "111012")[0]
+    score.ContentSequence = [score.ContentSequence[0]] * children
+    with pytest.raises(DoesNotOpen):
+        shown(report)
+
+
+def test_the_same_content_is_the_same_instance_at_any_time_and_in_any_order() -> None:
+    together = [read(films.dx(), PRESENT), read(films.cr(), ABSENT), not_read(films.sc(), Reason.VIEW)]
+    later = NOW + timedelta(days=3)
+    identities = {
+        compose(order, node=NODE, now=when).identity for order in permutations(together) for when in (NOW, later)
+    }
+    assert len(identities) == 1
+
+
+def test_other_content_is_another_instance_in_the_same_series() -> None:
+    first = compose([read(films.dx(), PRESENT)], node=NODE, now=NOW).identity
+    second = compose([read(films.dx(), ABSENT)], node=NODE, now=NOW).identity
+    assert first.sop_instance_uid != second.sop_instance_uid
+    assert first.series_instance_uid == second.series_instance_uid
+
+
+def test_another_software_or_node_makes_another_instance() -> None:
+    film = read(films.dx(), PRESENT)
+    nodes = [NODE, Node(name="TESTNODE", serial_number="7", software_version="10"), Node(name="OTHER")]
+    assert len({compose([film], node=node, now=NOW).identity.sop_instance_uid for node in nodes}) == 3
+    assert len({compose([film], node=node, now=NOW).identity.series_instance_uid for node in nodes}) == 2
+
+
+def test_a_finding_keeps_its_tracking_uid_when_it_is_read_again() -> None:
+    def trackers(film: Film) -> list[str]:
+        return [str(row.UID) for row in _rows(_report(film), "112040")]
+
+    assert trackers(read(films.dx(), PRESENT)) == trackers(read(films.dx(), ABSENT))
+
+
+def test_a_new_version_names_the_one_it_replaces() -> None:
+    old = compose([not_read(films.dx(), Reason.TIMEOUT)], node=NODE, now=NOW).identity
+    previous = PreviousReport(
+        sop_class_uid=old.sop_class_uid,
+        sop_instance_uid=old.sop_instance_uid,
+        series_instance_uid=old.series_instance_uid,
+        study_instance_uid=old.study_instance_uid,
+    )
+    new = compose([read(films.dx(), PRESENT)], node=NODE, now=NOW, previous=[previous], instance_number=2)
+    predecessors = parsed(new).PredecessorDocumentsSequence
+    series = predecessors[0].ReferencedSeriesSequence[0]
+    assert series.SeriesInstanceUID == new.identity.series_instance_uid
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == old.sop_instance_uid
+    assert parsed(new).InstanceNumber == 2
+
+
+def test_times_are_in_the_offset_of_the_source() -> None:
+    report = _report(read(films.dx(changes={"TimezoneOffsetFromUTC": "+0900"}), PRESENT))
+    assert (report.ContentDate, report.ContentTime) == ("20260301", "213015.000000")
+    assert report.TimezoneOffsetFromUTC == "+0900"
+
+
+def test_no_offset_is_invented_where_the_source_has_none() -> None:
+    report = _report(read(films.dx(), PRESENT))
+    assert "TimezoneOffsetFromUTC" not in report
+    assert report.ContentTime == "123015.000000"
+
+
+def test_the_orders_of_the_film_are_the_orders_of_the_report() -> None:
+    order = Dataset()
+    order.RequestedProcedureID = "RP-1"
+    order.AccessionNumber = "ACC-1"
+    report = _report(read(films.dx(changes={"RequestAttributesSequence": [order]}), PRESENT))
+    request = report.ReferencedRequestSequence[0]
+    assert (request.RequestedProcedureID, request.AccessionNumber) == ("RP-1", "ACC-1")
+    assert request.StudyInstanceUID == report.StudyInstanceUID
+    assert request["PlacerOrderNumberImagingServiceRequest"].is_empty
+
+
+def test_the_modality_contributed_and_is_not_the_maker_of_the_report() -> None:
+    report = _report(read(films.dx(changes={"Manufacturer": "Maker of detectors"}), PRESENT))
+    assert report.Manufacturer == NODE.manufacturer
+    names = [str(item.Manufacturer) for item in report.ContributingEquipmentSequence]
+    assert names == ["Maker of detectors", "cxr-node developers"]
+
+
+_OTHER_PATIENT: Sequence[dict[str, object]] = (
+    {"PatientID": "SOMEONE-ELSE"},
+    {"IssuerOfPatientID": "OTHER HOSPITAL"},
+    {"AccessionNumber": "ANOTHER-ORDER"},
+)
+
+
+@pytest.mark.parametrize("changes", _OTHER_PATIENT)
+def test_films_that_disagree_about_the_patient_make_no_report(changes: dict[str, object]) -> None:
+    together = [
+        read(films.dx(changes={"AccessionNumber": "ORDER"}), PRESENT),
+        read(films.cr(changes={"AccessionNumber": "ORDER", **changes}), PRESENT),
+    ]
+    with pytest.raises(GiveUp) as refused:
+        compose(together, node=NODE, now=NOW)
+    assert refused.value.reason is Reason.IDENTITY
+    assert not any(str(value) in str(refused.value) for value in changes.values())
+
+
+def test_films_of_two_patient_keys_or_studies_make_no_report() -> None:
+    one = read(films.dx(), PRESENT)
+    for other in (read(films.cr(), PRESENT, patient_key=digest_of(b"other")), read(films.cr(seed=1), PRESENT)):
+        with pytest.raises(GiveUp) as refused:
+            compose([one, other], node=NODE, now=NOW)
+        assert refused.value.reason is Reason.IDENTITY
+
+
+def test_a_reading_is_never_reported_under_another_films_header() -> None:
+    film = read(films.dx(), PRESENT)
+    with pytest.raises(GiveUp) as refused:
+        compose([Film(header=films.cr(), reading=film.reading)], node=NODE, now=NOW)
+    assert refused.value.reason is Reason.IDENTITY
+
+
+def test_a_study_without_films_makes_no_report() -> None:
+    with pytest.raises(ValueError, match="at least one film"):
+        compose([], node=NODE, now=NOW)
+
+
+def test_a_source_without_patient_attributes_makes_a_report_with_empty_ones() -> None:
+    absent = dict.fromkeys(["PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyTime"])
+    report = _report(read(films.cr(changes=absent), PRESENT))
+    for keyword in absent:
+        assert report[keyword].is_empty
+
+
+def test_a_moment_is_taken_as_given_and_the_clock_is_not_read() -> None:
+    moment = datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    report = parsed(compose([read(films.dx(), PRESENT)], node=NODE, now=moment))
+    assert report.InstanceCreationDate == report.ContentDate == "19991231"

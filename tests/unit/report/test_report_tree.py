@@ -1,0 +1,35 @@
+"""A report as text: all of its content, nothing of its header."""
+
+from cxr_node.domain.reasons import Reason
+from cxr_node.report.tid1500 import compose
+from cxr_node.report.tree import lines
+from tests import films
+from tests.unit.report.studies import NODE, NOW, everything, not_read, parsed
+
+
+def test_the_tree_shows_every_value_with_its_name_and_depth() -> None:
+    tree = lines(parsed(compose([everything(films.dx())], node=NODE, now=NOW)))
+    assert tree[0] == (0, "Imaging Measurement Report")
+    assert (2, "Measurement Group") in tree
+    assert (3, "Finding: Opacity") in tree
+    assert (3, "Certainty of Finding: 87.3 %") in tree
+    assert (3, "Presence of property: Present") in tree
+    assert (4, "Laterality: Left") in tree
+    assert (3, "Cardiothoracic ratio: 0.53 ratio") in tree
+    assert (3, "Image Region: POLYLINE of 5 points, columns 0 to 6, rows 18 to 24") in tree
+
+
+def test_the_brief_tree_keeps_what_a_reader_looks_for() -> None:
+    report = parsed(compose([everything(films.dx())], node=NODE, now=NOW))
+    brief = lines(report, brief=True)
+    assert set(brief) < set(lines(report))
+    names = {text.split(":")[0] for _, text in brief}
+    assert names >= {"Finding", "Certainty of Finding", "Presence of property", "Summary", "Comment", "Image Region"}
+    assert not names & {"Tracking Unique Identifier", "Algorithm Parameters", "Source", "Image Library"}
+
+
+def test_no_tree_shows_the_patient() -> None:
+    for film in (everything(films.dx()), not_read(films.dx(), Reason.VIEW)):
+        text = "\n".join(line for _, line in lines(parsed(compose([film], node=NODE, now=NOW))))
+        assert films.PATIENT_ID not in text
+        assert films.PATIENT_NAME.split("^", maxsplit=1)[0] not in text
