@@ -3,16 +3,18 @@
 import logging
 import os
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, _config, build_context, evt
+from pynetdicom import AE, _config, build_context
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
+from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
 from cxr_node.deliver.destination import Receipt, Refused
 from cxr_node.deliver.outcome import Outcome, of_context, of_rejection, of_status
@@ -79,7 +81,7 @@ class CStoreDestination:
                 association.release()
 
     def _requested(self, contexts: list[PresentationContext]) -> Association:
-        entity = AE(ae_title=self.calling_ae_title)
+        entity = _Requestor(ae_title=self.calling_ae_title)
         entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         entity.connection_timeout = self.connection_timeout_s
@@ -94,7 +96,6 @@ class CStoreDestination:
                 self.port,
                 contexts=contexts,
                 ae_title=self.called_ae_title,
-                evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)],
             )
         except OSError as error:  # the host's name is not known: pynetdicom reports all else in the association
             raise RetryLater(f"no connection to {self._peer}: {error.strerror}") from error
@@ -144,11 +145,29 @@ def _c_store(association: Association, outgoing: Outgoing) -> Dataset:
         os.close(file)
 
 
-def _send_at_once(event: evt.Event) -> None:
-    """Set TCP_NODELAY: with Nagle's algorithm the end of each message would wait for an acknowledgement."""
-    connection = event.assoc.dul.socket
-    if connection is not None and connection.socket is not None:
-        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+class _Requestor(AE):
+    """An Application Entity whose connections close even if they never opened, and send at once.
+
+    pynetdicom leaves the socket of a refused connection open. With Nagle's algorithm on, the end of each
+    message would wait for the peer's acknowledgement of the one before.
+    """
+
+    def _create_socket(
+        self, assoc: Association, address: AddressInformation, tls_args: tuple[ssl.SSLContext, str] | None
+    ) -> AssociationSocket:
+        connection = _Connection(assoc, address=address)
+        connection.tls_args = tls_args
+        return connection
+
+
+class _Connection(AssociationSocket):
+    def connect(self, primitive: T_CONNECT) -> None:
+        connection = self.socket
+        super().connect(primitive)
+        if connection is not None and self.socket is None:
+            connection.close()
+        elif self.socket is not None:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _raise(outcome: Outcome, sentence: str, *, status: int | None = None) -> NoReturn:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,8 @@ class FolderDestination:
             aside.replace(final)
             _flush_folder(self.folder)
         except OSError as error:
-            aside.unlink(missing_ok=True)
+            with suppress(OSError):
+                aside.unlink()
             raise RetryLater(f"cannot write to the folder of {self.name}: {error.strerror}") from error
         _log.info("%s took %s", self.name, outgoing.sop_instance_uid)
         return Receipt(status=_SUCCESS)

@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,11 +15,12 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ImplicitVRLittleEndian
-from pynetdicom import AE, _config, build_context, evt
+from pynetdicom import AE, _config, build_context
 from pynetdicom.association import Association
 from pynetdicom.dsutils import create_file_meta, encode, encode_file_meta, split_dataset
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
+from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -135,7 +137,7 @@ class _Peer:
     def association(self, contexts: list[PresentationContext]) -> Iterator[Association]:
         # pynetdicom's log reports every message and quotes what it cannot decode.
         logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
-        entity = AE(ae_title=self.calling_ae_title)
+        entity = _Requestor(ae_title=self.calling_ae_title)
         entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         entity.connection_timeout = self.timeout_s
@@ -148,7 +150,6 @@ class _Peer:
                 self.port,
                 contexts=contexts,
                 ae_title=self.called_ae_title,
-                evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once)],
             )
         except OSError as error:  # the host's name is not known
             raise ConnectionError(f"no connection to {self}: {error.strerror}") from error
@@ -269,8 +270,26 @@ def _unsent(label: str, sop_instance_uid: str, why: str) -> SendResult:
     return SendResult(film=label, sop_instance_uid=sop_instance_uid, status=None, comment=why, size_bytes=0, seconds=0)
 
 
-def _send_at_once(event: evt.Event) -> None:
-    """Set TCP_NODELAY: with Nagle's algorithm the end of each film would wait for an acknowledgement."""
-    connection = event.assoc.dul.socket
-    if connection is not None and connection.socket is not None:
-        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+class _Requestor(AE):
+    """An Application Entity whose connections close even if they never opened, and send at once.
+
+    pynetdicom leaves the socket of a refused connection open. With Nagle's algorithm on, the end of each
+    message would wait for the peer's acknowledgement of the one before.
+    """
+
+    def _create_socket(
+        self, assoc: Association, address: AddressInformation, tls_args: tuple[ssl.SSLContext, str] | None
+    ) -> AssociationSocket:
+        connection = _Connection(assoc, address=address)
+        connection.tls_args = tls_args
+        return connection
+
+
+class _Connection(AssociationSocket):
+    def connect(self, primitive: T_CONNECT) -> None:
+        connection = self.socket
+        super().connect(primitive)
+        if connection is not None and self.socket is None:
+            connection.close()
+        elif self.socket is not None:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
