@@ -77,8 +77,7 @@ class CStoreDestination:
                 self._raise_why_not(association)
             yield association
         finally:
-            if association.is_established:
-                association.release()
+            _end(association)
 
     def _requested(self, contexts: list[PresentationContext]) -> Association:
         entity = _Requestor(ae_title=self.calling_ae_title)
@@ -146,11 +145,7 @@ def _c_store(association: Association, outgoing: Outgoing) -> Dataset:
 
 
 class _Requestor(AE):
-    """An Application Entity whose connections close even if they never opened, and send at once.
-
-    pynetdicom leaves the socket of a refused connection open. With Nagle's algorithm on, the end of each
-    message would wait for the peer's acknowledgement of the one before.
-    """
+    """An Application Entity whose connections send at once and always close."""
 
     def _create_socket(
         self, assoc: Association, address: AddressInformation, tls_args: tuple[ssl.SSLContext, str] | None
@@ -162,12 +157,25 @@ class _Requestor(AE):
 
 class _Connection(AssociationSocket):
     def connect(self, primitive: T_CONNECT) -> None:
-        connection = self.socket
         super().connect(primitive)
-        if connection is not None and self.socket is None:
-            connection.close()
-        elif self.socket is not None:
+        if self.socket is not None:
+            # Or the end of each message waits for the peer's acknowledgement of the one before.
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _shutdown_socket(self) -> None:
+        # pynetdicom forgets to close a socket that cannot be shut down, as after a refused connection.
+        connection = self.socket
+        super()._shutdown_socket()
+        if connection is not None:
+            connection.close()
+
+
+def _end(association: Association) -> None:
+    if association.is_established:
+        association.release()
+    connection = association.dul.socket
+    if connection is not None and connection.socket is not None:
+        connection.close()
 
 
 def _raise(outcome: Outcome, sentence: str, *, status: int | None = None) -> NoReturn:

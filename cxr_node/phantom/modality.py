@@ -153,13 +153,12 @@ class _Peer:
             )
         except OSError as error:  # the host's name is not known
             raise ConnectionError(f"no connection to {self}: {error.strerror}") from error
-        if not association.is_established:
-            raise ConnectionError(self._why_not(association))
         try:
+            if not association.is_established:
+                raise ConnectionError(self._why_not(association))
             yield association
         finally:
-            if association.is_established:
-                association.release()
+            _end(association)
 
     def _why_not(self, association: Association) -> str:
         answer = association.acceptor.primitive
@@ -270,12 +269,16 @@ def _unsent(label: str, sop_instance_uid: str, why: str) -> SendResult:
     return SendResult(film=label, sop_instance_uid=sop_instance_uid, status=None, comment=why, size_bytes=0, seconds=0)
 
 
-class _Requestor(AE):
-    """An Application Entity whose connections close even if they never opened, and send at once.
+def _end(association: Association) -> None:
+    if association.is_established:
+        association.release()
+    connection = association.dul.socket
+    if connection is not None and connection.socket is not None:
+        connection.close()
 
-    pynetdicom leaves the socket of a refused connection open. With Nagle's algorithm on, the end of each
-    message would wait for the peer's acknowledgement of the one before.
-    """
+
+class _Requestor(AE):
+    """An Application Entity whose connections send at once and always close."""
 
     def _create_socket(
         self, assoc: Association, address: AddressInformation, tls_args: tuple[ssl.SSLContext, str] | None
@@ -287,9 +290,14 @@ class _Requestor(AE):
 
 class _Connection(AssociationSocket):
     def connect(self, primitive: T_CONNECT) -> None:
-        connection = self.socket
         super().connect(primitive)
-        if connection is not None and self.socket is None:
-            connection.close()
-        elif self.socket is not None:
+        if self.socket is not None:
+            # Or the end of each message waits for the peer's acknowledgement of the one before.
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _shutdown_socket(self) -> None:
+        # pynetdicom forgets to close a socket that cannot be shut down, as after a refused connection.
+        connection = self.socket
+        super()._shutdown_socket()
+        if connection is not None:
+            connection.close()

@@ -70,5 +70,12 @@ class PromptSocket(AssociationSocket):
         del received[count:]
         return received
 
+    def _shutdown_socket(self) -> None:
+        # pynetdicom forgets to close a socket that cannot be shut down, as after the peer's reset.
+        connection = self.socket
+        super()._shutdown_socket()
+        if connection is not None:
+            connection.close()
+
     def _connection(self) -> socket.socket:
         return cast("socket.socket", self.socket)

@@ -1,0 +1,204 @@
+"""C-STORE to peers that behave, and to peers that do not."""
+
+import socket
+import threading
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pynetdicom import evt
+
+from cxr_node.deliver.cstore import CStoreDestination
+from cxr_node.deliver.destination import Refused
+from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.identifiers import AeTitle
+from tests import films, peers
+from tests.receiving import association
+
+IMPLICIT = "1.2.840.10008.1.2"
+EXPLICIT = "1.2.840.10008.1.2.1"
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+CR = "1.2.840.10008.5.1.4.1.1.1"
+
+
+def destination(
+    port: int, *, called: str = "PACS", timeout_s: float = 30.0, warning: bool = False
+) -> CStoreDestination:
+    return CStoreDestination(
+        name="pacs",
+        host=peers.LOOPBACK,
+        port=port,
+        called_ae_title=AeTitle(called),
+        calling_ae_title=AeTitle("CXRNODE"),
+        connection_timeout_s=timeout_s,
+        acse_timeout_s=timeout_s,
+        dimse_timeout_s=timeout_s,
+        network_timeout_s=timeout_s,
+        warning_is_success=warning,
+    )
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> bytes:
+    return films.written(films.dx(), tmp_path).read_bytes()
+
+
+def data_set_of(content: bytes) -> bytes:
+    return content[films.data_set_offset(content) :]
+
+
+def test_dcmtk_gets_the_data_set_bit_by_bit(film: bytes, tmp_path: Path) -> None:
+    with peers.storescp(tmp_path / "arrived") as scp:
+        destination(scp.port, called=scp.ae_title).echo()
+        destination(scp.port, called=scp.ae_title).send(film)
+
+        (arrived,) = scp.files()
+    assert films.data_set_bytes(arrived) == data_set_of(film)
+
+
+def test_orthanc_gets_the_data_set_bit_by_bit_and_twice_is_once(film: bytes, tmp_path: Path) -> None:
+    uid = films.dx().SOPInstanceUID
+    with peers.orthanc(tmp_path / "orthanc") as archive:
+        to_orthanc = destination(archive.port, called=archive.ae_title)
+        to_orthanc.echo()
+        assert to_orthanc.send(film).status == 0
+        assert to_orthanc.send(film).status == 0
+
+        assert data_set_of(archive.file(uid)) == data_set_of(film)
+        assert len(archive.find(uid)) == 1
+
+
+@pytest.mark.parametrize("name", ["RG1_J2KI", "siim_SC_JPEG", "pseudo_phi_RLE"])
+def test_a_compressed_object_goes_as_it_is(name: str) -> None:
+    content = films.real(name).read_bytes()
+    with peers.pacs() as pacs:
+        assert destination(pacs.port).send(content).comment == ""
+        assert list(pacs.data_sets.values()) == [data_set_of(content)]
+
+
+def test_a_peer_that_takes_only_implicit_vr_gets_the_same_values_and_the_receipt_says_so(film: bytes) -> None:
+    with peers.pacs(transfer_syntaxes=[IMPLICIT]) as pacs:
+        receipt = destination(pacs.port).send(film)
+
+        (arrived,) = pacs.data_sets.values()
+    assert IMPLICIT in receipt.comment
+    again = dcmread(BytesIO(arrived), force=True)
+    assert again == dcmread(BytesIO(film))
+
+
+def test_a_peer_that_prefers_implicit_vr_but_takes_both_gets_the_object_as_it_is(film: bytes) -> None:
+    with peers.pacs(transfer_syntaxes=[IMPLICIT, EXPLICIT]) as pacs:
+        destination(pacs.port).send(film)
+        assert list(pacs.transfer_syntaxes.values()) == [EXPLICIT]
+        assert list(pacs.data_sets.values()) == [data_set_of(film)]
+
+
+def test_a_peer_that_takes_only_big_endian_is_not_sent_swapped_pixels(film: bytes) -> None:
+    with peers.pacs(transfer_syntaxes=[BIG_ENDIAN]) as pacs:
+        with pytest.raises(Refused, match="does not take this kind"):
+            destination(pacs.port).send(film)
+        assert pacs.data_sets == {}
+
+
+def test_a_peer_that_does_not_take_the_class_has_refused(film: bytes) -> None:
+    with peers.pacs(sop_classes=[CR]) as pacs, pytest.raises(Refused, match="does not take this kind"):
+        destination(pacs.port).send(film)
+
+
+@pytest.mark.parametrize("status", [0xA700, 0x0110, 0x0213])
+def test_a_passing_failure_is_tried_again(status: int, film: bytes) -> None:
+    with peers.pacs(answer=status) as pacs, pytest.raises(RetryLater, match=f"0x{status:04X}"):
+        destination(pacs.port).send(film)
+
+
+@pytest.mark.parametrize("status", [0xA900, 0xC123, 0x0124, 0xB000, 0xB006])
+def test_a_lasting_failure_or_a_warning_is_not_tried_again(status: int, film: bytes) -> None:
+    with peers.pacs(answer=status) as pacs, pytest.raises(Refused) as refused:
+        destination(pacs.port).send(film)
+    assert refused.value.status == status
+
+
+def test_a_warning_is_a_success_where_it_is_configured(film: bytes) -> None:
+    with peers.pacs(answer=0xB000) as pacs:
+        assert destination(pacs.port, warning=True).send(film).status == 0xB000
+
+
+def test_a_peer_that_does_not_know_us_has_refused(film: bytes) -> None:
+    with peers.pacs(calling_ae_titles=["OTHER"]) as pacs, pytest.raises(Refused, match="Calling AE title"):
+        destination(pacs.port).send(film)
+
+
+def test_a_peer_of_another_name_has_refused(film: bytes) -> None:
+    with peers.pacs() as pacs, pytest.raises(Refused, match="Called AE title"):
+        destination(pacs.port, called="ELSE").send(film)
+
+
+def test_a_peer_with_too_many_associations_is_tried_again(film: bytes) -> None:
+    with (
+        peers.pacs(maximum_associations=1) as pacs,
+        association(pacs.port, called=pacs.ae_title),
+        pytest.raises(RetryLater, match="rejected"),
+    ):
+        destination(pacs.port).send(film)
+
+
+def test_a_peer_that_aborts_instead_of_answering_is_tried_again(film: bytes) -> None:
+    def abort(event: evt.Event) -> int:
+        event.assoc.abort()
+        return 0
+
+    with peers.pacs(answer=abort) as pacs, pytest.raises(RetryLater, match="no answer"):
+        destination(pacs.port).send(film)
+
+
+def test_a_peer_that_does_not_answer_in_time_is_tried_again(film: bytes) -> None:
+    answer = threading.Event()
+
+    def wait(_event: evt.Event) -> int:
+        answer.wait(30)
+        return 0
+
+    with peers.pacs(answer=wait) as pacs:
+        with pytest.raises(RetryLater, match="no answer"):
+            destination(pacs.port, timeout_s=0.5).send(film)
+        answer.set()
+
+
+@pytest.mark.parametrize(
+    "words", [b"", b"\0", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x02\x00\x00\x00\x00\x04\0\0\0\0"]
+)
+def test_a_peer_that_speaks_no_dicom_is_tried_again(words: bytes, film: bytes) -> None:
+    def speak(connection: socket.socket) -> None:
+        connection.sendall(words)
+
+    with peers.line(speak) as port, pytest.raises(RetryLater):
+        destination(port, timeout_s=1).send(film)
+
+
+def test_a_peer_that_says_nothing_is_tried_again_after_the_time_out(film: bytes) -> None:
+    done = threading.Event()
+
+    def wait(_connection: socket.socket) -> None:
+        done.wait(30)
+
+    with peers.line(wait) as port:
+        with pytest.raises(RetryLater, match="no association"):
+            destination(port, timeout_s=0.3).send(film)
+        done.set()
+
+
+def test_a_host_that_is_not_known_is_tried_again(film: bytes) -> None:
+    nowhere = replace(destination(104), host="pacs.invalid")
+    with pytest.raises(RetryLater, match=r"pacs\.invalid"):
+        nowhere.send(film)
+
+
+def test_echo_tells_a_refusal_from_an_absence() -> None:
+    with peers.pacs() as pacs:
+        destination(pacs.port).echo()
+        with pytest.raises(Refused):
+            destination(pacs.port, called="ELSE").echo()
+    with pytest.raises(RetryLater):
+        destination(peers.free_port()).echo()
