@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from cxr_node.domain.radiograph import WHITE, Radiograph
+from cxr_node.pixels import lookup
 
 _WHITE_8 = 255
 
@@ -16,8 +17,10 @@ def png(film: Radiograph, *, longest_side: int | None = None) -> bytes:
     As sent: neither turned nor mirrored. Pixels that are not square are made so, and a film larger than
     `longest_side` pixels is reduced to it, by area; otherwise every pixel is one of the film's.
     """
+    to_8_bits = np.rint(np.arange(WHITE + 1) * (_WHITE_8 / WHITE)).astype(np.uint8)
     gray = np.empty(film.p_values.shape, np.uint8)
-    np.floor_divide(film.p_values, WHITE // _WHITE_8, out=gray, casting="unsafe")
+    for rows in lookup.strips(film.p_values):
+        np.take(to_8_bits, film.p_values[rows], out=gray[rows], mode="clip")
     picture = Image.fromarray(gray)
     size = _size(film, longest_side)
     if size != picture.size:
