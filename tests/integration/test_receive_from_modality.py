@@ -1,0 +1,166 @@
+"""The modality that the demo and `send` use: what it sends, and what it says of it."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pynetdicom import ALL_TRANSFER_SYNTAXES, evt
+
+from cxr_node.domain.identifiers import AeTitle
+from cxr_node.phantom import modality
+from cxr_node.phantom.modality import SendResult
+from tests import films, peers
+from tests.receiving import receiving
+
+PACS = AeTitle("PACS")
+MODALITY = AeTitle("MODALITY")
+
+
+def send(*sent: Path | Dataset, port: int, on_sent: list[SendResult] | None = None) -> list[SendResult]:
+    heard = on_sent if on_sent is not None else []
+    return modality.send(
+        sent,
+        host=peers.LOOPBACK,
+        port=port,
+        called_ae_title=PACS,
+        calling_ae_title=MODALITY,
+        timeout_s=30,
+        on_sent=heard.append,
+    )
+
+
+def echo(port: int, *, timeout_s: float = 30.0) -> float:
+    return modality.echo(
+        host=peers.LOOPBACK, port=port, called_ae_title=PACS, calling_ae_title=MODALITY, timeout_s=timeout_s
+    )
+
+
+def test_films_of_several_kinds_go_on_one_association_in_their_order(tmp_path: Path) -> None:
+    film = films.written(films.cr(), tmp_path)
+    heard: list[SendResult] = []
+    with receiving(require_called_ae_title=False, maximum_associations=1) as node:
+        results = send(films.dx(), film, films.sc(), port=node.port, on_sent=heard)
+
+        assert node.sop_instance_uids == [films.dx().SOPInstanceUID, film.stem, films.sc().SOPInstanceUID]
+    assert results == heard
+    assert [result.stored for result in results] == [True, True, True]
+    assert results[1].film == str(film)
+    assert results[1].size_bytes == len(films.data_set_bytes(film))
+    assert results[1].seconds > 0
+
+
+def test_a_film_in_a_file_goes_bit_by_bit_whatever_its_meta_says(tmp_path: Path) -> None:
+    film = films.written(films.dx(), tmp_path)
+    bare = tmp_path / "bare.dcm"
+    bare.write_bytes(film.read_bytes().replace(b"\x02\x00\x03\x00UI", b"\x02\x00\x99\x00UI"))  # no instance UID in it
+    with peers.pacs() as pacs:
+        (result,) = send(bare, port=pacs.port)
+
+        assert result.stored
+        assert pacs.data_sets == {film.stem: films.data_set_bytes(film)}
+
+
+def test_more_kinds_than_one_association_has_room_for_go_on_two(tmp_path: Path) -> None:
+    encapsulated = [uid for uid in ALL_TRANSFER_SYNTAXES if UID(uid).is_encapsulated]
+    kinds = [(sop_class, syntax) for sop_class in peers.STORAGE for syntax in encapsulated]
+    assert len(kinds) > 128
+    paths = []
+    for number, (sop_class, syntax) in enumerate(kinds):
+        film = films.dx(rows=2, columns=2, changes={"SOPClassUID": sop_class, "SOPInstanceUID": f"1.2.{number}"})
+        path = films.written(film, tmp_path)
+        content = path.read_bytes()
+        # The head says what the pixels are not: whoever sends them does not look.
+        paths.append(path)
+        path.write_bytes(retold(content, transfer_syntax_uid=syntax))
+    with peers.pacs() as pacs:
+        results = send(*paths, port=pacs.port)
+
+        assert [result.stored for result in results] == [True] * len(kinds)
+        assert [pacs.transfer_syntaxes[f"1.2.{number}"] for number in range(len(kinds))] == [
+            syntax for _, syntax in kinds
+        ]
+
+
+def retold(content: bytes, *, transfer_syntax_uid: str) -> bytes:
+    """Return the DICOM file `content` with another Transfer Syntax UID (0002,0010) in its head."""
+    value = transfer_syntax_uid.encode() + b"\0" * (len(transfer_syntax_uid) % 2)
+    start = content.index(b"\x02\x00\x10\x00UI")
+    end = start + 8 + int.from_bytes(content[start + 6 : start + 8], "little")
+    element = b"\x02\x00\x10\x00UI" + len(value).to_bytes(2, "little") + value
+    length = int.from_bytes(content[140:144], "little") + len(element) - (end - start)
+    return content[:140] + length.to_bytes(4, "little") + content[144:start] + element + content[end:]
+
+
+def test_what_is_no_film_is_named_and_the_others_go(tmp_path: Path) -> None:
+    note = tmp_path / "README.txt"
+    note.write_text("These are films.")
+    with peers.pacs() as pacs:
+        results = send(note, tmp_path / "missing.dcm", films.dx(), port=pacs.port)
+
+        assert len(pacs.data_sets) == 1
+    by_film = {result.film: result for result in results}
+    assert "not a film" in by_film[str(note)].comment
+    assert by_film[str(tmp_path / "missing.dcm")].status is None
+    assert by_film[films.dx().SOPInstanceUID].stored
+
+
+def test_a_peer_that_aborts_on_one_film_gets_the_next_on_a_new_association() -> None:
+    unwanted = films.dx(seed=2).SOPInstanceUID
+
+    def answer(event: evt.Event) -> int:
+        if event.request.AffectedSOPInstanceUID == unwanted:  # type: ignore[union-attr]  # a C-STORE request
+            event.assoc.abort()
+        return 0
+
+    with peers.pacs(answer=answer) as pacs:
+        results = send(films.dx(seed=1), films.dx(seed=2), films.dx(seed=3), port=pacs.port)
+
+    assert [result.status for result in results] == [0, None, 0]
+    assert results[1].comment == "no answer"
+
+
+def test_a_film_that_the_peer_does_not_take_does_not_stop_the_others() -> None:
+    with peers.pacs(sop_classes=[films.dx().SOPClassUID]) as pacs:
+        results = send(films.cr(), films.dx(), port=pacs.port)
+
+    assert [result.stored for result in results] == [False, True]
+    assert "not accepted" in results[0].comment
+
+
+def test_a_refusal_is_reported_with_its_status() -> None:
+    with peers.pacs(answer=0xA700) as pacs:
+        (result,) = send(films.dx(), port=pacs.port)
+    assert (result.status, result.stored) == (0xA700, False)
+
+
+def test_a_peer_that_is_away_is_a_result_for_every_film_not_an_error() -> None:
+    results = send(films.dx(), films.cr(), port=peers.free_port())
+    assert [result.status for result in results] == [None, None]
+    assert all("no association with PACS" in result.comment for result in results)
+
+
+def test_a_rejection_says_why() -> None:
+    with peers.pacs(calling_ae_titles=["OTHER"]) as pacs:
+        (result,) = send(films.dx(), port=pacs.port)
+    assert "Calling AE title not recognised" in result.comment
+
+
+def test_echo_answers_with_how_long_it_took() -> None:
+    with peers.pacs() as pacs:
+        assert 0 < echo(pacs.port) < 30
+
+
+def test_echo_of_a_peer_that_is_away_or_silent_is_an_error() -> None:
+    with pytest.raises(ConnectionError, match="no association"):
+        echo(peers.free_port())
+    done = threading.Event()
+    with peers.line(lambda _connection: wait(done)) as port:
+        with pytest.raises(ConnectionError, match="no association"):
+            echo(port, timeout_s=0.3)
+        done.set()
+
+
+def wait(done: threading.Event) -> None:
+    done.wait(30)
