@@ -46,7 +46,7 @@ class Reader:
         self._card = bundle.card
         self._bundle = bundle
         self._device = choose_device(device)
-        self._batch_size = 1 if self._device.type == "cpu" else batch_size
+        self._batch_size = 1 if self._device == CPU and program is None else batch_size
         self._program = program or bundle.program(self._device)
         self._on_cpu: Program | None = None
         self.identity: ModelIdentity = bundle.identity

@@ -1,0 +1,99 @@
+"""Bundles on disk."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cxr_node.domain.identifiers import digest_of
+from cxr_node.infer import bundle, catalogue
+from cxr_node.infer.bundle import BundleError
+from tests import tiny
+
+
+def test_a_bundle_that_is_what_it_says_is_opened(tmp_path: Path) -> None:
+    opened = bundle.load(tiny.bundle(tmp_path))
+
+    assert opened.identity.name == "tiny"
+    assert opened.identity.version == "1.2.3"
+    assert opened.identity.weights_digest == digest_of(tiny.network())
+    assert opened.identity.preparation == "squash-area 32x32"
+    assert opened.identity.operating_points == "tests 1"
+
+
+def test_the_same_network_exported_twice_is_the_same_file() -> None:
+    tiny.network.cache_clear()
+    first = tiny.network()
+    tiny.network.cache_clear()
+
+    assert tiny.network() == first
+
+
+def test_a_network_of_another_card_is_refused(tmp_path: Path) -> None:
+    folder = tiny.bundle(tmp_path)
+    path = folder / "network.pt2"
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+
+    with pytest.raises(BundleError, match="the card was written for"):
+        bundle.load(folder)
+
+
+@pytest.mark.parametrize("missing", ["card.toml", "network.pt2"])
+def test_a_bundle_with_a_file_missing_is_refused_naming_it(tmp_path: Path, missing: str) -> None:
+    folder = tiny.bundle(tmp_path)
+    (folder / missing).unlink()
+
+    with pytest.raises(BundleError, match=missing):
+        bundle.load(folder)
+
+
+def test_a_wrong_card_is_refused_naming_folder_and_key(tmp_path: Path) -> None:
+    folder = tiny.bundle(tmp_path, changes=((r"side = 32", "side = 0"),))
+
+    with pytest.raises(BundleError, match=r"input\.side") as caught:
+        bundle.load(folder)
+
+    assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (functools.partial(tiny.network, labels=3), r"finding_logits has shape \(2, 3\)"),
+        (functools.partial(tiny.network, logits="other"), "the network gives"),
+    ],
+)
+def test_a_network_that_gives_something_else_is_refused(
+    tmp_path: Path, content: Callable[[], bytes], sentence: str
+) -> None:
+    folder = tiny.bundle(tmp_path, content=content())
+
+    with pytest.raises(BundleError, match=sentence):
+        bundle.load(folder)
+
+
+def test_a_network_for_films_of_another_size_is_refused(tmp_path: Path) -> None:
+    folder = tiny.bundle(tmp_path, changes=((r"side = 32", "side = 48"),))
+
+    with pytest.raises(BundleError, match="48 x 48"):
+        bundle.load(folder)
+
+
+def test_every_built_in_bundle_opens_and_is_small_enough_to_ship() -> None:
+    assert "lung-opacity" in catalogue.built_in()
+    for name in catalogue.built_in():
+        folder = catalogue.find(name)
+        assert bundle.load(folder).identity.name == name
+        assert sum(path.stat().st_size for path in folder.iterdir()) < 12_000_000
+
+
+def test_a_folder_is_found_by_its_path(tmp_path: Path) -> None:
+    folder = tiny.bundle(tmp_path / "mine")
+
+    assert catalogue.find(str(folder)) == folder
+
+
+def test_an_unknown_bundle_is_refused_naming_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="lung-opacity"):
+        catalogue.find(str(tmp_path / "none"))

@@ -1,0 +1,137 @@
+"""Films through networks."""
+
+import numpy as np
+import pytest
+import torch
+
+from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.radiograph import Geometry, Radiograph
+from cxr_node.domain.reading import Presence
+from cxr_node.domain.reasons import Reason
+from cxr_node.infer import bundle, catalogue
+from cxr_node.infer.bundle import Bundle, BundleError
+from cxr_node.infer.reader import Reader, choose_device
+from tests import tiny
+from tests.films import FILMS, needs_real_films
+from training.datasets import radiograph
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return bundle.load(tiny.bundle(tmp_path_factory.mktemp("tiny")))
+
+
+@pytest.fixture(scope="module")
+def built_in() -> Reader:
+    return Reader(bundle.load(catalogue.find("lung-opacity")), device="cpu")
+
+
+def test_each_film_gets_its_prediction_in_order(opened: Bundle) -> None:
+    reader = Reader(opened, device="cpu")
+    reader.warm_up()
+    films = [tiny.film(seed, rows=60 + seed) for seed in range(3)]
+
+    predictions = reader.read(films)
+
+    assert [prediction.analysed_area.outline[2] for prediction in predictions] == [
+        (50.0, 60.0),
+        (50.0, 61.0),
+        (50.0, 62.0),
+    ]
+    assert all(prediction.model == reader.identity for prediction in predictions)
+    assert [finding.key for finding in predictions[0].findings] == ["lung_opacity"]
+
+
+def test_a_film_reads_the_same_to_the_last_bit_whatever_came_with_it(opened: Bundle) -> None:
+    films = [tiny.film(seed) for seed in range(5)]
+
+    together = Reader(opened, device="cpu").read(films)
+    alone = [Reader(opened, device="cpu").read([film])[0] for film in films]
+
+    assert list(together) == alone
+
+
+def test_no_films_give_no_predictions(opened: Bundle) -> None:
+    assert Reader(opened, device="cpu").read([]) == ()
+
+
+def test_a_batch_too_large_for_the_memory_is_halved_until_it_fits(opened: Bundle) -> None:
+    program = opened.program(torch.device("cpu"))
+    seen: list[int] = []
+
+    def small(batch: torch.Tensor) -> "dict[str, torch.Tensor]":
+        seen.append(len(batch))
+        if len(batch) > 2:
+            raise torch.OutOfMemoryError("no memory")
+        return dict(program(batch))
+
+    films = [tiny.film(seed) for seed in range(8)]
+    predictions = Reader(opened, device="cpu", program=small).read(films)
+
+    assert seen == [8, 4, 2, 2, 4, 2, 2]
+    expected = [prediction.findings[0].score for prediction in Reader(opened, device="cpu").read(films)]
+    assert [prediction.findings[0].score for prediction in predictions] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_film_that_does_not_fit_the_gpu_alone_is_read_on_the_cpu(opened: Bundle) -> None:
+    def none(batch: torch.Tensor) -> "dict[str, torch.Tensor]":
+        raise torch.OutOfMemoryError("no memory")
+
+    film = tiny.film()
+
+    assert Reader(opened, device="cpu", program=none).read([film]) == Reader(opened, device="cpu").read([film])
+
+
+def test_a_network_that_fails_on_a_film_gives_up_on_it(opened: Bundle) -> None:
+    def broken(batch: torch.Tensor) -> "dict[str, torch.Tensor]":
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(GiveUp, match="shapes do not match") as caught:
+        Reader(opened, device="cpu", program=broken).read([tiny.film()])
+
+    assert caught.value.reason is Reason.MODEL_ERROR
+
+
+def test_scores_that_are_not_numbers_are_given_up_on(opened: Bundle) -> None:
+    def sick(batch: torch.Tensor) -> "dict[str, torch.Tensor]":
+        return {"finding_logits": torch.full((len(batch), 1), torch.nan)}
+
+    with pytest.raises(GiveUp, match="not finite"):
+        Reader(opened, device="cpu", program=sick).read([tiny.film()])
+
+
+@pytest.mark.parametrize("wanted", ["gpu", "cuda:x", "cuda:99", ""])
+def test_a_device_that_does_not_exist_is_refused_naming_the_setting(wanted: str) -> None:
+    with pytest.raises(BundleError, match=f"device {wanted!r}"):
+        choose_device(wanted)
+
+
+def test_without_a_gpu_auto_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    assert choose_device("auto") == torch.device("cpu")
+
+
+def test_the_built_in_bundle_reads_a_film_that_is_none(built_in: Reader) -> None:
+    rows, columns = np.mgrid[0:300, 0:250]
+    p_values = ((np.sin(rows / 40) + np.cos(columns / 30) + 2) * 16000).astype(np.uint16)
+    film = Radiograph(p_values=p_values, geometry=Geometry(rows=300, columns=250), grayscale="drawn")
+
+    (prediction,) = built_in.read([film])
+
+    assert [finding.key for finding in prediction.findings] == ["lung_opacity"]
+    assert 0.0 <= prediction.findings[0].score <= 1.0
+    assert "Research use only" in bundle.load(catalogue.find("lung-opacity")).card.intended_use
+
+
+@needs_real_films
+def test_the_built_in_bundle_tells_a_film_with_opacity_from_one_without(built_in: Reader) -> None:
+    shown = radiograph(FILMS / "nih" / "00000061_012.png")
+    clear = radiograph(FILMS / "nih" / "00001303_001.png")
+
+    with_opacity, without = (prediction.findings[0] for prediction in built_in.read([shown, clear]))
+
+    assert with_opacity.presence is Presence.PRESENT
+    assert with_opacity.regions
+    assert without.presence is Presence.ABSENT
+    assert without.regions == ()

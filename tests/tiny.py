@@ -1,0 +1,104 @@
+"""Bundles of tiny networks with random weights, in the format of the real ones."""
+
+import functools
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cxr_node.domain.identifiers import digest_of
+from cxr_node.domain.radiograph import Geometry, Radiograph
+from training.export import exported
+
+SIDE = 32
+
+CARD = """
+schema_version = 1
+name = "tiny"
+version = "1.2.3"
+manufacturer = "The tests"
+licence = "Apache-2.0"
+intended_use = "Research use only."
+
+[network]
+file = "network.pt2"
+sha256 = "<digest>"
+outputs = ["finding_logits", "finding_maps"]
+
+[input]
+side = 32
+value_range = [0.0, 1.0]
+preparation = "squash-area"
+description = "The whole film, squashed."
+
+[[labels]]
+key = "lung_opacity"
+code = { value = "112001", scheme_designator = "DCM", meaning = "Opacity" }
+site = { value = "39607008", scheme_designator = "SCT", meaning = "Lung" }
+
+[operating_points]
+name = "tests 1"
+network_sha256 = "<digest>"
+
+[[operating_points.points]]
+label = "lung_opacity"
+score = 0.5
+undetermined_from = 0.4
+undetermined_to = 0.6
+
+[evidence]
+training = "Nothing."
+test = "Nothing."
+limits = "Knows nothing."
+"""
+
+
+class Tiny(nn.Module):
+    """One convolution; its map's mean is the logit."""
+
+    def __init__(self, *, labels: int = 1, logits: str = "finding_logits") -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.convolution = nn.Conv2d(1, labels, 4, 4)
+        self.logits = logits
+
+    def forward(self, film: Tensor) -> dict[str, Tensor]:
+        """(B, 1, 32, 32) -> logits (B, labels), maps (B, labels, 8, 8)."""
+        maps = self.convolution(film)
+        return {self.logits: maps.mean((2, 3)), "finding_maps": maps}
+
+
+@functools.cache
+def network(*, labels: int = 1, logits: str = "finding_logits") -> bytes:
+    """Return the archive of a tiny network."""
+    return exported(Tiny(labels=labels, logits=logits).eval(), side=SIDE)
+
+
+def card(content: bytes, *, changes: tuple[tuple[str, str], ...] = ()) -> str:
+    """Return the card that belongs to a network, each change a pattern and what replaces it; none may miss."""
+    text = CARD.replace("<digest>", digest_of(content))
+    for pattern, replacement in changes:
+        text, count = re.subn(pattern, replacement, text)
+        assert count, f"{pattern} is not in the card"
+    return text
+
+
+def bundle(folder: Path, *, content: bytes | None = None, changes: tuple[tuple[str, str], ...] = ()) -> Path:
+    """Write a bundle into `folder` and return it."""
+    content = network() if content is None else content
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "network.pt2").write_bytes(content)
+    (folder / "card.toml").write_text(card(content, changes=changes), encoding="utf-8")
+    return folder
+
+
+def film(seed: int = 0, *, rows: int = 60, columns: int = 50, orientation: tuple[str, str] | None = None) -> Radiograph:
+    """Return a film of noise."""
+    generator = np.random.default_rng(seed)
+    return Radiograph(
+        p_values=generator.integers(0, 65536, (rows, columns), dtype=np.uint16),
+        geometry=Geometry(rows=rows, columns=columns, patient_orientation=orientation),
+        grayscale="noise",
+    )

@@ -1,0 +1,47 @@
+"""Cards."""
+
+import pytest
+
+from cxr_node.infer import card
+from tests import tiny
+
+
+def test_a_card_says_what_the_network_is() -> None:
+    read = card.parse(tiny.card(b"weights").encode())
+
+    assert (read.name, read.version) == ("tiny", "1.2.3")
+    assert read.labels[0].code.code.meaning == "Opacity"
+    assert read.point_of(read.labels[0]).undetermined_to == 0.6
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "named"),
+    [
+        (r'manufacturer = "The tests"', "", "manufacturer"),
+        (r"side = 32", 'side = "32"', "input.side"),
+        (r"side = 32", "side = 32\nsize = 32", "input.size"),
+        (r'version = "1.2.3"', 'version = "new"', "version"),
+        (r'"112001"', '"a value longer than sixteen"', "labels.0.code.value"),
+        (r"undetermined_to = 0.6", "undetermined_to = 0.45", "operating_points.points.0"),
+        (r'label = "lung_opacity"', 'label = "effusion"', "lung_opacity"),
+        (r'network_sha256 = "\w+"', f'network_sha256 = "{"0" * 64}"', "operating_points.network_sha256"),
+        (r'\["finding_logits", "finding_maps"\]', '["finding_maps"]', "network.outputs"),
+        (r"value_range = \[0.0, 1.0\]", "value_range = [-1.0, 1.0]", "value_range"),
+        (r"schema_version = 1", "schema_version = 2", "schema_version"),
+        (r'file = "network.pt2"', 'file = "../network.pt2"', "network.file"),
+        (r"score = 0.5", "score = nan", "operating_points.points.0.score"),
+    ],
+)
+def test_a_wrong_card_is_refused_naming_the_key(pattern: str, replacement: str, named: str) -> None:
+    text = tiny.card(b"weights", changes=((pattern, replacement),))
+
+    with pytest.raises(card.CardError) as caught:
+        card.parse(text.encode())
+
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"name = ", b""])
+def test_what_is_not_a_card_is_refused(content: bytes) -> None:
+    with pytest.raises(card.CardError):
+        card.parse(content)

@@ -1,0 +1,93 @@
+"""From outputs to findings."""
+
+import numpy as np
+import pytest
+
+from cxr_node.domain.radiograph import Geometry
+from cxr_node.domain.reading import Laterality, Presence, Region
+from cxr_node.infer import card
+from cxr_node.infer.findings import findings, laterality, sigmoid
+from tests import tiny
+
+CARD = card.parse(tiny.card(b"weights").encode())
+STANDING = Geometry(rows=800, columns=600, patient_orientation=("L", "F"))
+
+LEFT_OF_PICTURE = Region(outline=((100.0, 100.0), (200.0, 100.0), (200.0, 200.0)))
+RIGHT_OF_PICTURE = Region(outline=((400.0, 100.0), (500.0, 100.0), (500.0, 200.0)))
+MIDDLE = Region(outline=((250.0, 100.0), (350.0, 100.0), (350.0, 200.0)))
+
+
+def _map() -> "np.typing.NDArray[np.float32]":
+    activation = np.zeros((1, 8, 8), np.float32)
+    activation[0, 2:4, 1:3] = 5.0
+    return activation
+
+
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [
+        (0.1, Presence.ABSENT),
+        (0.39, Presence.ABSENT),
+        (0.41, Presence.UNDETERMINED),
+        (0.59, Presence.UNDETERMINED),
+        (0.61, Presence.PRESENT),
+        (0.99, Presence.PRESENT),
+    ],
+)
+def test_presence_follows_the_operating_point_and_its_band(score: float, expected: Presence) -> None:
+    logit = np.array([np.log(score / (1 - score))], np.float32)
+
+    (finding,) = findings(CARD, logit, _map(), STANDING)
+
+    assert finding.presence is expected
+    assert finding.score == pytest.approx(score, abs=1e-6)
+    assert finding.operating_point == 0.5
+    assert not finding.calibrated
+
+
+def test_only_what_is_present_is_outlined_and_has_a_side() -> None:
+    (present,) = findings(CARD, np.array([4.0], np.float32), _map(), STANDING)
+    (absent,) = findings(CARD, np.array([-4.0], np.float32), _map(), STANDING)
+
+    assert len(present.regions) == 1
+    assert present.laterality is Laterality.RIGHT
+    assert absent.regions == ()
+    assert absent.laterality is None
+
+
+def test_a_network_without_maps_gives_findings_without_regions() -> None:
+    (finding,) = findings(CARD, np.array([4.0], np.float32), None, STANDING)
+
+    assert finding.presence is Presence.PRESENT
+    assert finding.regions == ()
+
+
+@pytest.mark.parametrize(
+    ("regions", "expected"),
+    [
+        ((LEFT_OF_PICTURE,), Laterality.RIGHT),
+        ((RIGHT_OF_PICTURE,), Laterality.LEFT),
+        ((LEFT_OF_PICTURE, RIGHT_OF_PICTURE), Laterality.BILATERAL),
+        ((LEFT_OF_PICTURE, MIDDLE), None),
+        ((), None),
+    ],
+)
+def test_the_side_is_the_patients(regions: tuple[Region, ...], expected: Laterality | None) -> None:
+    assert laterality(regions, STANDING) is expected
+
+
+@pytest.mark.parametrize("orientation", [None, ("R", "F"), ("L", "H")])
+def test_no_side_is_told_of_a_film_that_does_not_say_how_it_lies(orientation: tuple[str, str] | None) -> None:
+    geometry = Geometry(rows=800, columns=600, patient_orientation=orientation)
+
+    assert laterality((LEFT_OF_PICTURE,), geometry) is None
+
+
+def test_values_that_are_not_finite_are_an_error() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        findings(CARD, np.array([np.nan], np.float32), _map(), STANDING)
+
+
+@pytest.mark.parametrize("logit", [-1000.0, 0.0, 1000.0])
+def test_scores_stay_between_0_and_1(logit: float) -> None:
+    assert 0.0 <= sigmoid(logit) <= 1.0

@@ -1,0 +1,65 @@
+"""Figures and their uncertainty."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from training import figures
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(-5, 5)), min_size=2, max_size=60))
+def test_auc_is_what_scikit_learn_says_ties_included(pairs: list[tuple[bool, int]]) -> None:
+    shown = np.array([kind for kind, _ in pairs])
+    scores = np.array([float(score) for _, score in pairs])
+
+    value = figures.auc(shown, scores)
+
+    if shown.all() or not shown.any():
+        assert np.isnan(value)
+    else:
+        assert value == pytest.approx(roc_auc_score(shown, scores))
+
+
+def test_films_of_one_patient_widen_the_interval() -> None:
+    generator = np.random.default_rng(0)
+    one_each = generator.normal(size=50)
+    repeated = np.repeat(one_each, 8)
+
+    def mean(values: "np.typing.NDArray[np.float64]") -> figures.Statistic:
+        return lambda drawn: float(values[drawn].mean())
+
+    alone = figures.with_interval(mean(repeated), [str(number) for number in range(400)], resamples=300)
+    grouped = figures.with_interval(mean(repeated), [str(number // 8) for number in range(400)], resamples=300)
+
+    assert alone.value == grouped.value
+    assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
+    assert grouped.low < grouped.value < grouped.high
+
+
+def test_the_interval_is_the_same_each_time() -> None:
+    def first(drawn: "np.typing.NDArray[np.intp]") -> float:
+        return float(drawn.mean())
+
+    patients = [str(number) for number in range(30)]
+
+    assert figures.with_interval(first, patients, resamples=50) == figures.with_interval(first, patients, resamples=50)
+
+
+def test_platt_finds_the_scale_and_offset_that_made_the_labels() -> None:
+    generator = np.random.default_rng(0)
+    logits = generator.normal(size=20_000)
+    shown = generator.random(20_000) < 1 / (1 + np.exp(-(2 * logits - 1)))
+
+    scale, offset = figures.platt(logits, shown, np.ones(20_000))
+
+    assert scale == pytest.approx(2, abs=0.1)
+    assert offset == pytest.approx(-1, abs=0.1)
+
+
+def test_the_operating_point_lies_between_the_two_kinds() -> None:
+    scores = np.array([-3.0, -2.0, -1.0, 1.0, 2.0])
+    shown = np.array([False, False, False, True, True])
+
+    assert figures.threshold(scores, shown, np.ones(5)) == 0.0

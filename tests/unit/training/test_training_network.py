@@ -1,0 +1,132 @@
+"""The network, its augmentation and its training loop."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training import train
+from training.augment import augment
+from training.export import Merged
+from training.lungnet import LungNet, Sizes, standardise
+from training.train import Lesson, Recipe
+
+SIZES = Sizes(side=64, channels=(4, 4, 8, 8))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _lesson(films: int = 8) -> Lesson:
+    generator = torch.Generator().manual_seed(0)
+    shown = torch.arange(films).remainder(2).float()[:, None]
+    return Lesson(
+        films=torch.rand((films, 1, 64, 64), generator=generator),
+        opacity=shown,
+        weight=torch.ones_like(shown),
+        auxiliary=torch.zeros(films, 12),
+    )
+
+
+def test_the_logit_is_the_mean_of_the_map() -> None:
+    outputs = LungNet(Sizes()).eval()(torch.rand(2, 1, 256, 256))
+
+    assert outputs.maps.shape == (2, 1, 16, 16)
+    assert outputs.auxiliary.shape == (2, 12)
+    assert torch.allclose(outputs.logits, outputs.maps.mean((2, 3)))
+
+
+def test_brightness_and_contrast_of_a_film_do_not_matter() -> None:
+    film = torch.rand(1, 1, 32, 32)
+
+    assert torch.allclose(standardise(film), standardise(film * 0.5 + 0.3), atol=0.02)
+    assert torch.all(standardise(torch.full((1, 1, 32, 32), 0.7)).abs() < 1e-3)
+
+
+def test_merged_members_give_the_mean_of_their_fitted_logits() -> None:
+    torch.manual_seed(0)
+    members = [LungNet(SIZES).eval() for _ in range(3)]
+    fits = [{"scale": 1.0, "offset": 0.0}, {"scale": 2.0, "offset": 1.0}, {"scale": 0.5, "offset": -1.0}]
+    film = torch.rand(2, 1, 64, 64)
+    expected = sum(fit["scale"] * m(film).logits + fit["offset"] for m, fit in zip(members, fits, strict=True)) / 3
+
+    merged = Merged(members, fits).eval()(film)
+
+    assert torch.allclose(merged["finding_logits"], torch.as_tensor(expected), atol=1e-5)
+    assert torch.allclose(merged["finding_maps"].mean((2, 3)), merged["finding_logits"], atol=1e-6)
+
+
+def test_augmentation_varies_films_follows_its_seed_and_keeps_the_range() -> None:
+    films = torch.rand(4, 1, 32, 32)
+
+    once = augment(films, generator=torch.Generator().manual_seed(1))
+    again = augment(films, generator=torch.Generator().manual_seed(1))
+    other = augment(films, generator=torch.Generator().manual_seed(2))
+
+    assert torch.equal(once, again)
+    assert not torch.equal(once, other)
+    assert once.shape == films.shape
+    assert once.min() >= 0
+    assert once.max() <= 1
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    rates = [train.rate(done, 0.1) for done in (0.0, 0.05, 0.1, 0.5, 0.999)]
+
+    assert rates[0] < rates[1] < rates[2]
+    assert rates[2] > rates[3] > rates[4] >= 0
+    assert rates[2] == pytest.approx(1.0)
+
+
+def test_an_interrupted_training_ends_where_an_unbroken_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe(epochs=3, batch=4)
+    unbroken = torch.load(_train(recipe, tmp_path / "unbroken"), weights_only=True)
+    real = train._epoch
+
+    def stopped(*arguments: object, epoch: int, member: int) -> float:
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return real(*arguments, epoch=epoch, member=member)  # type: ignore[arg-type] # passed on as they came
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train, "_epoch", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            _train(recipe, tmp_path / "broken")
+    resumed = torch.load(_train(recipe, tmp_path / "broken"), weights_only=True)
+
+    assert unbroken.keys() == resumed.keys()
+    assert all(torch.equal(unbroken[name], resumed[name]) for name in unbroken)
+    assert not list((tmp_path / "broken").glob("*.checkpoint"))
+
+
+def test_a_member_already_trained_is_left_as_it_is(tmp_path: Path) -> None:
+    finished = tmp_path / "member-0.pt"
+    finished.write_bytes(b"trained")
+
+    assert train.train(_lesson(), Recipe(), member=0, work=tmp_path) == finished
+    assert finished.read_bytes() == b"trained"
+
+
+def test_training_learns_what_is_plain_to_see(tmp_path: Path) -> None:
+    lesson = _lesson(16)
+    lesson.films[lesson.opacity[:, 0] > 0, :, :, :32] += 1.0
+    torch.manual_seed(0)
+
+    path = train.train(lesson, Recipe(epochs=12, batch=4, averaging=0.8), member=0, work=tmp_path)
+
+    network = LungNet(Sizes())
+    network.load_state_dict(torch.load(path, weights_only=True))
+    with torch.inference_mode():
+        logits = network.eval()(lesson.films).logits[:, 0].numpy()
+    shown = lesson.opacity[:, 0].numpy() > 0
+    assert np.median(logits[shown]) > np.median(logits[~shown])
+
+
+def _train(recipe: Recipe, work: Path) -> Path:
+    work.mkdir(exist_ok=True)
+    return train.train(_lesson(), recipe, member=0, work=work)
