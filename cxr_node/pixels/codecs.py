@@ -1,7 +1,7 @@
 """The decoders of compressed frames, one function per family. Runs in a process of its own: see `sandbox`.
 
-Every one delivers little-endian cells, color by pixel, just as the frame stores them: no color conversion but
-the one that is part of the codestream, no rescaling, no sign correction.
+Every one delivers little-endian cells, color by pixel (RLE: by plane), just as the frame stores them: no color
+conversion but the one that is part of the codestream, no rescaling, no sign correction.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,12 @@ class Codec(StrEnum):
     JPEG_COLOR = "jpeg color"
     JPEG_LS = "jpeg-ls"
     JPEG_2000 = "jpeg 2000"
+    RLE = "rle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One encoded frame, with what its own header says of it."""
+    """One encoded frame, with what its own header says of it; `precision` of RLE, which has none, is Bits Allocated."""
 
     codec: Codec
     transfer_syntax_uid: str
@@ -90,9 +91,19 @@ def _jpeg_2000(_task: Task, frame: bytes) -> bytes:
     return bytes(decode_pixel_data(frame, version=2))
 
 
+def _rle(task: Task, frame: bytes) -> bytes:
+    """Decode RLE, color by plane (PS3.5 section G.2)."""
+    from rle.utils import decode_pixel_data
+
+    return bytes(
+        decode_pixel_data(frame, version=2, rows=task.rows, columns=task.columns, bits_allocated=task.precision)
+    )
+
+
 _DECODERS: dict[Codec, Callable[[Task, bytes], bytes]] = {
     Codec.JPEG: _jpeg,
     Codec.JPEG_COLOR: _jpeg_color,
     Codec.JPEG_LS: _jpeg_ls,
     Codec.JPEG_2000: _jpeg_2000,
+    Codec.RLE: _rle,
 }

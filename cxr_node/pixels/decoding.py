@@ -8,6 +8,7 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.identifiers import Uid, parse_uid
 from cxr_node.domain.reasons import Reason
 from cxr_node.pixels import elements, encapsulation
 from cxr_node.pixels.codecs import Codec, Task
@@ -18,13 +19,15 @@ from cxr_node.pixels.sandbox import Sandbox
 
 Cells = npt.NDArray[np.unsignedinteger]
 
-NATIVE = {
-    uid.ImplicitVRLittleEndian,
-    uid.ExplicitVRLittleEndian,
-    uid.DeflatedExplicitVRLittleEndian,
-    uid.ExplicitVRBigEndian,
-}
-CODECS = {
+NATIVE: frozenset[str] = frozenset(
+    {
+        uid.ImplicitVRLittleEndian,
+        uid.ExplicitVRLittleEndian,
+        uid.DeflatedExplicitVRLittleEndian,
+        uid.ExplicitVRBigEndian,
+    }
+)
+CODECS: dict[str, Codec] = {
     uid.JPEGBaseline8Bit: Codec.JPEG,
     uid.JPEGExtended12Bit: Codec.JPEG,
     uid.JPEGLossless: Codec.JPEG,
@@ -36,8 +39,11 @@ CODECS = {
     uid.HTJ2KLossless: Codec.JPEG_2000,
     uid.HTJ2KLosslessRPCL: Codec.JPEG_2000,
     uid.HTJ2K: Codec.JPEG_2000,
+    uid.RLELossless: Codec.RLE,
 }
-LOSSY = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K}
+LOSSY: frozenset[str] = frozenset(
+    {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,33 +71,32 @@ def decode_first_frame(
         DECODE or TIMEOUT, as `Sandbox.decode`.
     """
     syntax = transfer_syntax(dataset)
-    encoded = elements.payload(dataset, "PixelData") if syntax not in NATIVE else b""
     lossy = syntax in LOSSY
     if syntax in NATIVE:
         return Frame(cells=_native(dataset, description, syntax), description=description, is_lossy=lossy)
-    frame = encapsulation.first_frame(encoded, number_of_frames=description.number_of_frames)
-    if syntax == uid.RLELossless:
-        return Frame(cells=_rle(frame, description), description=description, is_lossy=lossy)
     if syntax not in CODECS:
         raise GiveUp(Reason.DECODE, f"no decoder for transfer syntax {syntax}")
+    encoded = elements.payload(dataset, "PixelData")
+    frame = encapsulation.first_frame(encoded, number_of_frames=description.number_of_frames)
     if sandbox is not None:
-        cells, description = _compressed(frame, description, syntax, sandbox)
+        cells, description = _encoded(frame, description, syntax, sandbox)
     else:
         with Sandbox(limits) as own:
-            cells, description = _compressed(frame, description, syntax, own)
+            cells, description = _encoded(frame, description, syntax, own)
     return Frame(cells=cells, description=description, is_lossy=lossy)
 
 
-def transfer_syntax(dataset: Dataset) -> uid.UID:
+def transfer_syntax(dataset: Dataset) -> Uid:
     """Return the Transfer Syntax UID (0002,0010), or give the film up without one."""
     stated = elements.text(dataset.file_meta, "TransferSyntaxUID") if hasattr(dataset, "file_meta") else ""
-    if not stated:
-        raise GiveUp(Reason.DECODE, "Transfer Syntax UID (0002,0010) is absent")
-    return uid.UID(stated)
+    try:
+        return parse_uid(stated)
+    except ValueError as error:
+        raise GiveUp(Reason.DECODE, "Transfer Syntax UID (0002,0010) is absent or malformed") from error
 
 
-def _native(dataset: Dataset, description: Description, syntax: uid.UID) -> Cells:
-    pixel_data = dataset.get_item("PixelData")
+def _native(dataset: Dataset, description: Description, syntax: str) -> Cells:
+    pixel_data = dataset.get_item("PixelData", keep_deferred=True)
     content = pixel_data.value if isinstance(pixel_data.value, bytes) else b""
     if len(content) < description.frame_bytes:
         raise GiveUp(
@@ -112,22 +117,28 @@ def _swapped_pairs(content: bytes, size: int) -> bytes:
     return words
 
 
-def _rle(frame: bytes, description: Description) -> Cells:
-    from rle.utils import decode_pixel_data
-
-    rows, columns, bits_allocated = description.rows, description.columns, description.bits_allocated
-    try:
-        decoded = decode_pixel_data(frame, version=2, rows=rows, columns=columns, bits_allocated=bits_allocated)
-    except Exception as error:
-        raise GiveUp(Reason.DECODE, "RLE segments cannot be decoded") from error
-    if len(decoded) < description.frame_bytes:
-        raise GiveUp(Reason.DECODE, f"RLE segments decode to {len(decoded)} bytes, not {description.frame_bytes}")
-    by_plane = replace(description, planar_configuration=1)  # PS3.5 section G.2: always color by plane
-    kind = np.dtype(f"<u{description.bits_allocated // 8}")
-    return _shaped(np.frombuffer(decoded, kind, count=description.samples), by_plane)
+def _encoded(frame: bytes, description: Description, syntax: str, sandbox: Sandbox) -> tuple[Cells, Description]:
+    if syntax == uid.RLELossless:
+        return _rle(frame, description, syntax, sandbox)
+    return _compressed(frame, description, syntax, sandbox)
 
 
-def _compressed(frame: bytes, description: Description, syntax: uid.UID, sandbox: Sandbox) -> tuple[Cells, Description]:
+def _rle(frame: bytes, description: Description, syntax: str, sandbox: Sandbox) -> tuple[Cells, Description]:
+    task = Task(
+        codec=Codec.RLE,
+        transfer_syntax_uid=syntax,
+        rows=description.rows,
+        columns=description.columns,
+        components=description.samples_per_pixel,
+        precision=description.bits_allocated,
+        photometric_interpretation=description.photometric_interpretation,
+    )
+    decoded = sandbox.decode(task, frame, expected_bytes=description.frame_bytes)
+    by_plane = replace(description, planar_configuration=1)  # PS3.5 section G.2
+    return _shaped(np.frombuffer(decoded, f"<u{description.bits_allocated // 8}"), by_plane), description
+
+
+def _compressed(frame: bytes, description: Description, syntax: str, sandbox: Sandbox) -> tuple[Cells, Description]:
     codestream = read_codestream(frame)
     if (codestream.rows, codestream.columns) != (description.rows, description.columns):
         raise GiveUp(
@@ -144,7 +155,7 @@ def _compressed(frame: bytes, description: Description, syntax: uid.UID, sandbox
         codec = Codec.JPEG_COLOR
     task = Task(
         codec=codec,
-        transfer_syntax_uid=str(syntax),
+        transfer_syntax_uid=syntax,
         rows=description.rows,
         columns=description.columns,
         components=codestream.components,

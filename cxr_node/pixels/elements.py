@@ -101,7 +101,7 @@ def _element(dataset: Dataset, keyword: str) -> DataElement | RawDataElement | N
     tag = tag_for_keyword(keyword)
     if tag is None:
         raise ValueError(f"not a keyword of the standard: {keyword}")
-    return dataset.get_item(tag) if tag in dataset else None
+    return dataset.get_item(tag, keep_deferred=True) if tag in dataset else None
 
 
 def _raw(element: RawDataElement) -> bytes:

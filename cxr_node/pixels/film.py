@@ -55,7 +55,7 @@ def _parse(content: bytes, limits: Limits) -> Dataset:
     stream = io.BytesIO(content)
     stream.seek(_PREAMBLE_BYTES + len(_PREFIX))
     meta = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=_after_file_meta)
-    syntax = uid.UID(elements.text(meta, "TransferSyntaxUID"))
+    syntax = elements.text(meta, "TransferSyntaxUID")
     if syntax == uid.DeflatedExplicitVRLittleEndian:
         stream = io.BytesIO(_inflate(memoryview(content)[stream.tell() :], limits.maximum_inflated_bytes))
     implicit = syntax == uid.ImplicitVRLittleEndian
