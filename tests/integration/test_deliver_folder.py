@@ -1,0 +1,43 @@
+"""A folder as destination: a file is whole or not there."""
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cxr_node.deliver.folder import FolderDestination
+from cxr_node.domain.errors import RetryLater
+from tests import films
+
+
+@contextmanager
+def files_of_at_most(size_bytes: int) -> Iterator[None]:
+    """Let every write beyond `size_bytes` of a file fail, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_write_that_fails_leaves_what_was_there_and_nothing_half_written(tmp_path: Path) -> None:
+    first = films.written(films.dx(changes={"StudyID": "first"}), tmp_path).read_bytes()
+    second = films.written(films.dx(changes={"StudyID": "second"}), tmp_path).read_bytes()
+    destination = FolderDestination(name="share", folder=tmp_path / "share")
+    destination.send(first)
+
+    with files_of_at_most(4096), pytest.raises(RetryLater, match="share"):
+        destination.send(second)
+
+    (kept,) = destination.folder.iterdir()
+    assert kept.read_bytes() == first
+
+
+def test_the_file_is_the_one_that_was_handed_over(tmp_path: Path) -> None:
+    film = films.written(films.dx(), tmp_path)
+    destination = FolderDestination(name="share", folder=tmp_path / "not" / "yet" / "there")
+    destination.send(film.read_bytes())
+    assert (destination.folder / film.name).read_bytes() == film.read_bytes()
