@@ -1,5 +1,6 @@
 """NIH ChestX-ray14 films and their labels, split by patient."""
 
+import argparse
 import csv
 import hashlib
 from collections.abc import Sequence
@@ -57,8 +58,10 @@ class Split:
     test: tuple[LabelledFilm, ...]
 
 
-def read_table(table: Path, films: Path) -> tuple[LabelledFilm, ...]:
+def read_table(table: Path, films: Path, *, only: Path | None = None) -> tuple[LabelledFilm, ...]:
     """Return the films of `table` that lie in `films` and either show an opacity or nothing, by file name.
+
+    `only` is a file with one file name a line: others are left out.
 
     Raises
     ------
@@ -69,11 +72,23 @@ def read_table(table: Path, films: Path) -> tuple[LabelledFilm, ...]:
         reader = csv.DictReader(lines)
         names = {key: _column(key, reader.fieldnames or (), table) for key in _COLUMNS}
         rows = [{key: row[name].strip() for key, name in names.items()} for row in reader]
-    found = [_labelled(row, films) for row in rows if (films / row["file"]).is_file()]
+    listed = None if only is None else frozenset(only.read_text(encoding="utf-8").split())
+    wanted = [row for row in rows if listed is None or row["file"] in listed]
+    found = [_labelled(row, films) for row in wanted if (films / row["file"]).is_file()]
     kept = tuple(sorted((film for film in found if film is not None), key=lambda film: film.path.name))
     if not kept:
         raise ValueError(f"no film of {table} with a usable label lies in {films}")
     return kept
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which films, and how many threads, to a command line."""
+    parser.add_argument("--films", type=Path, required=True, help="folder of NIH films")
+    parser.add_argument("--table", type=Path, required=True, help="NIH's Data_Entry_2017 table, or one reduced")
+    parser.add_argument("--only", type=Path, help="file with one film's name a line: leave out all others")
+    parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints, weights and figures")
+    parser.add_argument("--seed", type=int, default=1, help="decides the split and all chance")
+    parser.add_argument("--threads", type=int, default=1)
 
 
 def split(films: tuple[LabelledFilm, ...], *, member: int, seed: int) -> Split:

@@ -1,9 +1,4 @@
-"""Judge the trained members on patients none of them saw, beside a reader of thumbnails.
-
-    python -m training.evaluate --films FOLDER --table CSV --work FOLDER
-
-Writes `figures.json` into the work folder and prints it as a table.
-"""
+"""Judge the trained members on patients none of them saw, beside a reader of thumbnails."""
 
 import argparse
 import json
@@ -49,11 +44,10 @@ class Judged:
     present: Bools
 
 
-def main() -> None:
-    """Judge what was trained."""
-    arguments = _arguments()
+def run(arguments: argparse.Namespace) -> None:
+    """Judge what was trained: write `figures.json` into the work folder and print it as a table."""
     torch.set_num_threads(arguments.threads)
-    films = datasets.read_table(arguments.table, arguments.films)
+    films = datasets.read_table(arguments.table, arguments.films, only=arguments.only)
     members = [number for number in range(datasets.MEMBERS) if (arguments.work / f"member-{number}.pt").exists()]
     judged, fits = judge(films, members, work=arguments.work, seed=arguments.seed)
     table = {
@@ -180,18 +174,3 @@ def _parts(part: datasets.Split) -> tuple[tuple[str, tuple[datasets.LabelledFilm
 
 def _stack(prepared: dict[datasets.LabelledFilm, Float32], films: tuple[datasets.LabelledFilm, ...]) -> Float32:
     return np.stack([prepared[film] for film in films])
-
-
-def _arguments() -> argparse.Namespace:
-    """Return the parsed command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--films", type=Path, required=True, help="folder of NIH films")
-    parser.add_argument("--table", type=Path, required=True, help="NIH's Data_Entry_2017 table, or one reduced")
-    parser.add_argument("--work", type=Path, required=True, help="folder that train wrote into")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    main()

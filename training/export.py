@@ -1,9 +1,4 @@
-"""Merge the trained members into one graph and write it, with its card, as a bundle.
-
-    python -m training.export --work FOLDER --bundle FOLDER
-
-Reads what train and evaluate left in the work folder.
-"""
+"""Merge the trained members into one graph and write it, with its card, as a bundle."""
 
 import argparse
 import io
@@ -51,9 +46,8 @@ class Merged(nn.Module):
         return {"finding_logits": maps.mean((2, 3)), "finding_maps": maps}
 
 
-def main() -> None:
-    """Write the bundle and open it as a node does."""
-    arguments = _arguments()
+def run(arguments: argparse.Namespace) -> None:
+    """Write the bundle from what train and evaluate left in the work folder, and open it as a node does."""
     table = json.loads((arguments.work / "figures.json").read_text())
     members = [load_member(arguments.work / f"member-{number}.pt") for number in table["members"]]
     side = Sizes().side
@@ -144,15 +138,3 @@ def _without_traces(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: {} if key == "metadata" else _without_traces(item) for key, item in value.items()}
     return [_without_traces(item) for item in value] if isinstance(value, list) else value
-
-
-def _arguments() -> argparse.Namespace:
-    """Return the parsed command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True, help="folder that train and evaluate wrote into")
-    parser.add_argument("--bundle", type=Path, required=True, help="folder to write the bundle to")
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    main()

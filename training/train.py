@@ -1,9 +1,4 @@
-"""Train the members of an ensemble, one after another; an interrupted run goes on where it stopped.
-
-    python -m training.train --films FOLDER --table CSV --work FOLDER
-
-`docs/models/lung-opacity.md` says where NIH publishes films and table.
-"""
+"""Train the members of an ensemble, one after another; an interrupted run goes on where it stopped."""
 
 import argparse
 import json
@@ -41,8 +36,8 @@ AUXILIARY_LABELS = (
 class Recipe:
     """Everything that decides what is learned, beside the films."""
 
-    seed: int = 1
-    epochs: int = 24
+    seed: int
+    epochs: int
     batch: int = 16
     learning_rate: float = 2e-3
     warm_up: float = 0.1
@@ -65,12 +60,11 @@ class Lesson:
     auxiliary: Tensor
 
 
-def main() -> None:
+def run(arguments: argparse.Namespace) -> None:
     """Train what the command line asks for."""
-    arguments = _arguments()
     torch.set_num_threads(arguments.threads)
     recipe = Recipe(seed=arguments.seed, epochs=arguments.epochs)
-    films = datasets.read_table(arguments.table, arguments.films)
+    films = datasets.read_table(arguments.table, arguments.films, only=arguments.only)
     prepared = dict(zip(films, datasets.load(films, side=Sizes().side), strict=True))
     arguments.work.mkdir(parents=True, exist_ok=True)
     for member in arguments.members:
@@ -188,18 +182,7 @@ def _write(path: Path, content: object) -> None:
     aside.replace(path)
 
 
-def _arguments() -> argparse.Namespace:
-    """Return the parsed command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--films", type=Path, required=True, help="folder of NIH films")
-    parser.add_argument("--table", type=Path, required=True, help="NIH's Data_Entry_2017 table, or one reduced")
-    parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints and weights")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of training to a command line."""
     parser.add_argument("--members", type=int, nargs="+", default=list(range(datasets.MEMBERS)), help="which to train")
-    parser.add_argument("--epochs", type=int, default=Recipe().epochs)
-    parser.add_argument("--seed", type=int, default=Recipe().seed)
-    parser.add_argument("--threads", type=int, default=1)
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    main()
+    parser.add_argument("--epochs", type=int, default=24)

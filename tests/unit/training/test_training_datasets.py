@@ -63,6 +63,15 @@ def test_films_that_say_neither_yes_nor_no_are_left_out(tmp_path: Path) -> None:
     assert [film.path.name for film in films] == ["b.png"]
 
 
+def test_films_not_on_the_list_are_left_out(tmp_path: Path) -> None:
+    table = _table(tmp_path, REDUCED, "a.png,Edema,AP,7,61,M", "b.png,No Finding,AP,8,61,M")
+    (tmp_path / "only.txt").write_text("b.png\n")
+
+    films = datasets.read_table(table, _folder(tmp_path, "a.png", "b.png"), only=tmp_path / "only.txt")
+
+    assert [film.path.name for film in films] == ["b.png"]
+
+
 def test_a_table_without_a_column_is_refused_naming_it(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Finding Labels"):
         datasets.read_table(_table(tmp_path, "file,patient", "a.png,7"), tmp_path)
