@@ -34,6 +34,10 @@ def _sct(value: str, meaning: str) -> Code:
     return Code(value=value, scheme_designator="SCT", meaning=meaning)
 
 
+def _ln(value: str, meaning: str) -> Code:
+    return Code(value=value, scheme_designator="LN", meaning=meaning)
+
+
 def _ucum(value: str, meaning: str) -> Code:
     return Code(value=value, scheme_designator="UCUM", meaning=meaning)
 
@@ -107,6 +111,11 @@ ALL_WITH_FINDINGS = _dcm("111242", "All algorithms succeeded; with findings")
 PART_WITHOUT_FINDINGS = _dcm("111243", "Not all algorithms succeeded; without findings")
 PART_WITH_FINDINGS = _dcm("111244", "Not all algorithms succeeded; with findings")
 NONE_SUCCEEDED = _dcm("111245", "No algorithms succeeded; without findings")
+
+# Plain text: TID 2000, CID 7000, 7001
+X_RAY_REPORT = _ln("43468-8", "X-Ray Report")
+FINDINGS_SECTION = _ln("59776-5", "Findings")
+SUMMARY_SECTION = _ln("55112-7", "Summary")
 
 # Equipment that contributed (CID 7005)
 ACQUISITION_EQUIPMENT = _dcm("109101", "Acquisition Equipment")

@@ -40,9 +40,10 @@ def code(name: Code, value: Code, relationship: Relationship = _CONTAINS, *child
     return _with(item, children)
 
 
-def text(name: Code, value: str, relationship: Relationship = _CONTAINS) -> ContentItem:
+def text(name: Code, value: str, relationship: Relationship = _CONTAINS, *children: ContentItem) -> ContentItem:
     """Return a TEXT item; `value` is not empty."""
-    return TextContentItem(name=_concept(name), value=value[:_TEXT_CHARACTERS], relationship_type=relationship)
+    item = TextContentItem(name=_concept(name), value=value[:_TEXT_CHARACTERS], relationship_type=relationship)
+    return _with(item, children)
 
 
 def uid_reference(name: Code, value: str, relationship: Relationship = _CONTAINS) -> ContentItem:

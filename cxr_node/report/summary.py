@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cxr_node.domain.codes import Code
-from cxr_node.domain.reading import Finding, Presence, Reading
+from cxr_node.domain.reading import Finding, Measurement, Presence, Reading
 from cxr_node.report import codes
 from cxr_node.report.content import ContentItem, code, container, text
 
@@ -45,6 +45,15 @@ def paragraph(readings: Sequence[Reading]) -> str:
     return "\n".join(lines)
 
 
+def sentences(reading: Reading) -> list[str]:
+    """Return a sentence for each finding, absent ones too, each measurement, and what else there is to say."""
+    if reading.prediction is None:
+        return [_film(reading)]
+    found = [_sentence(finding) for finding in reading.prediction.findings]
+    measured = [_measured(measurement) for measurement in reading.measurements]
+    return [*found, *measured, *(f"Note: {note.meaning}." for note in reading.notes)]
+
+
 def _film(reading: Reading) -> str:
     notes = "".join(f" Note: {note.meaning}." for note in reading.notes)
     if reading.prediction is None:
@@ -55,7 +64,7 @@ def _film(reading: Reading) -> str:
     named = [_sentence(finding) for finding in findings if finding.presence is not Presence.ABSENT] or [NO_FINDING]
     absent = [finding.code.meaning for finding in findings if finding.presence is Presence.ABSENT]
     looked = [f"Looked for and not seen: {', '.join(absent)}."] if absent else []
-    measured = [f"{one.code.meaning} {one.value:.4g}{_unit(one.unit)}." for one in reading.measurements]
+    measured = [_measured(measurement) for measurement in reading.measurements]
     caution = [] if all(finding.calibrated for finding in findings) else [SCORE_MEANING]
     return " ".join([*named, *looked, *measured, *caution]) + notes
 
@@ -80,5 +89,6 @@ def _view(reading: Reading) -> str:
     return "" if geometry is None or geometry.view not in codes.VIEWS else f" ({geometry.view.value})"
 
 
-def _unit(unit: Code) -> str:
-    return "" if unit == codes.RATIO else f" {unit.meaning}"
+def _measured(measurement: Measurement) -> str:
+    unit = "" if measurement.unit == codes.RATIO else f" {measurement.unit.meaning}"
+    return f"{measurement.code.meaning} {measurement.value:.4g}{unit}."

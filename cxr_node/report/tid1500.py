@@ -1,14 +1,19 @@
-"""The default result: an Imaging Measurement Report (TID 1500) as Comprehensive 3D SR, one per study."""
+"""The default result: an Imaging Measurement Report (TID 1500), one per study.
+
+Comprehensive 3D SR is what IHE AI Results asks for. Nothing in the tree needs its third dimension, so the
+same tree goes out as Comprehensive or Enhanced SR to archives that know only those.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from pydicom.uid import Comprehensive3DSRStorage
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Instance
 from cxr_node.report import codes
-from cxr_node.report.content import ContentItem, Relationship, code, container, text, uid_reference
+from cxr_node.report.content import ContentItem, container
+from cxr_node.report.context import observation_context
 from cxr_node.report.document import Kind, document
 from cxr_node.report.groups import groups_of
 from cxr_node.report.library import image_library
@@ -16,14 +21,25 @@ from cxr_node.report.source import Film, Node, PreviousReport
 from cxr_node.report.study import brought_together
 from cxr_node.report.summary import evaluations
 
+_DESCRIPTION = "AI CXR findings - RESEARCH"
 COMPREHENSIVE_3D = Kind(
     name="TID1500",
     sop_class_uid=Uid(Comprehensive3DSRStorage),
     series_offset=0,
-    series_description="AI CXR findings - RESEARCH",
+    series_description=_DESCRIPTION,
 )
-
-_CONTEXT = Relationship.HAS_OBS_CONTEXT
+COMPREHENSIVE = Kind(
+    name="TID1500/COMPREHENSIVE",
+    sop_class_uid=Uid(ComprehensiveSRStorage),
+    series_offset=0,
+    series_description=_DESCRIPTION,
+)
+ENHANCED = Kind(
+    name="TID1500/ENHANCED",
+    sop_class_uid=Uid(EnhancedSRStorage),
+    series_offset=0,
+    series_description=_DESCRIPTION,
+)
 
 
 def compose(
@@ -33,6 +49,7 @@ def compose(
     now: datetime,
     previous: Sequence[PreviousReport] = (),
     instance_number: int = 1,
+    kind: Kind = COMPREHENSIVE_3D,
 ) -> Instance:
     """Return the report on all films of a study, analysed or not.
 
@@ -44,17 +61,19 @@ def compose(
         Aware; see `document`.
     previous
         Reports of the study that this one replaces.
+    kind
+        COMPREHENSIVE_3D, or one of its fallbacks COMPREHENSIVE and ENHANCED. Each has a series of its own.
 
     Raises
     ------
     GiveUp
-        IDENTITY: the films are not all of one patient and study.
+        IDENTITY: the films are not all of one patient and study. RESULT: see `document`.
     """
     together = brought_together(films)
     return document(
         content(together, node),
         together,
-        kind=COMPREHENSIVE_3D,
+        kind=kind,
         node=node,
         now=now,
         previous=previous,
@@ -67,24 +86,10 @@ def content(films: Sequence[Film], node: Node) -> ContentItem:
     groups = [group for film in films for group in groups_of(film, node)]
     return container(
         codes.IMAGING_MEASUREMENT_REPORT,
-        code(codes.LANGUAGE, codes.ENGLISH, Relationship.HAS_CONCEPT_MOD),
-        *observer(node),
-        code(codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE, Relationship.HAS_CONCEPT_MOD),
+        *observation_context(node),
         image_library(films),
         container(codes.IMAGING_MEASUREMENTS, *groups),
         evaluations([film.reading for film in films]),
         relationship=None,
         template="1500",
     )
-
-
-def observer(node: Node) -> list[ContentItem]:
-    """Return who observed: a device (TID 1002, 1004)."""
-    return [
-        code(codes.OBSERVER_TYPE, codes.DEVICE, _CONTEXT),
-        uid_reference(codes.DEVICE_OBSERVER_UID, node.uid, _CONTEXT),
-        text(codes.DEVICE_OBSERVER_NAME, node.name, _CONTEXT),
-        text(codes.DEVICE_OBSERVER_MANUFACTURER, node.manufacturer, _CONTEXT),
-        text(codes.DEVICE_OBSERVER_MODEL_NAME, node.model_name, _CONTEXT),
-        text(codes.DEVICE_OBSERVER_SERIAL_NUMBER, node.serial_number, _CONTEXT),
-    ]

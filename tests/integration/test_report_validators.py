@@ -10,8 +10,11 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
+from cxr_node.report import text2000, tid1500
+from cxr_node.report.document import Kind
 from cxr_node.report.source import Film, PreviousReport
 from cxr_node.report.tid1500 import compose
+from cxr_node.report.tree import items
 from tests import films, peers
 from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read, square, with_bytes
 
@@ -149,15 +152,46 @@ for TID 1410; so both studies here have none or several."""
 
 @pytest.mark.parametrize("name", ["three read", "two views"])
 def test_pixelmed_finds_no_error_in_the_template_rows(name: str, tmp_path: Path) -> None:
-    jar = peers.pixelmed_jar()
-    report = _written(compose(_STUDIES[name], node=NODE, now=NOW), tmp_path)
-    unlimited = [f"-Djdk.xml.{limit}=0" for limit in ("xpathExprGrpLimit", "xpathExprOpLimit", "xpathTotalOpLimit")]
-    checked = _run(peers.program("java"), *unlimited, "-cp", jar, "com.pixelmed.validate.DicomSRValidator", report)
-    said = checked.stdout + checked.stderr
+    said = _pixelmed(_written(compose(_STUDIES[name], node=NODE, now=NOW), tmp_path))
     assert "Found Root Template TID_1500" in said
-    assert "IOD validation complete" in said
     complaints = [line for line in said.splitlines() if line.startswith(("Error", "Warning"))]
     assert [line for line in complaints if not line.endswith(_NEWER_THAN_PIXELMED)] == []
+
+
+@pytest.mark.parametrize("name", ["three read", "two views", "no type 2 attributes", "Korean"])
+@pytest.mark.parametrize("kind", [tid1500.COMPREHENSIVE, tid1500.ENHANCED], ids=lambda kind: str(kind.name))
+def test_the_same_tree_is_valid_as_comprehensive_and_enhanced_sr(kind: Kind, name: str, tmp_path: Path) -> None:
+    report = _written(compose(_STUDIES[name], node=NODE, now=NOW, kind=kind), tmp_path)
+    assert _iod_errors(report) == []
+    assert _sr_errors(report) == []
+
+
+@pytest.mark.parametrize("name", ["three read", "two views", "no type 2 attributes", "Korean", "not analysed: AGE"])
+def test_the_text_form_is_valid_as_basic_text_sr(name: str, tmp_path: Path) -> None:
+    report = _written(text2000.compose(_STUDIES[name], node=NODE, now=NOW), tmp_path)
+    assert _iod_errors(report) == []
+    assert _sr_errors(report) == []
+
+
+_CODES_OF_2022 = {
+    "43468-8": ("18748-4", "LN", "Diagnostic Imaging Report"),
+    "55112-7": ("121111", "DCM", "Summary"),
+    "59776-5": ("121070", "DCM", "Findings"),
+}
+"""Titles of CID 7000 and 7001 as they are now, to what PixelMed's lists of 2022 hold in their place."""
+
+
+def test_pixelmed_finds_the_text_form_to_be_tid_2000(tmp_path: Path) -> None:
+    report = parsed(text2000.compose(_STUDIES["two views"], node=NODE, now=NOW))
+    for _, item in items(report):
+        name = item.ConceptNameCodeSequence[0]
+        if name.CodeValue in _CODES_OF_2022:
+            name.CodeValue, name.CodingSchemeDesignator, name.CodeMeaning = _CODES_OF_2022[name.CodeValue]
+    path = tmp_path / "text.dcm"
+    report.save_as(path)
+    said = _pixelmed(path)
+    assert "Found Root Template TID_2000" in said
+    assert [line for line in said.splitlines() if line.startswith(("Error", "Warning"))] == []
 
 
 def test_the_validators_do_find_errors(tmp_path: Path) -> None:
@@ -178,6 +212,14 @@ def _written(instance: Instance, folder: Path) -> Path:
 
 def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def _pixelmed(path: Path) -> str:
+    jar = peers.pixelmed_jar()
+    unlimited = [f"-Djdk.xml.{limit}=0" for limit in ("xpathExprGrpLimit", "xpathExprOpLimit", "xpathTotalOpLimit")]
+    checked = _run(peers.program("java"), *unlimited, "-cp", jar, "com.pixelmed.validate.DicomSRValidator", path)
+    assert "IOD validation complete" in checked.stdout + checked.stderr
+    return checked.stdout + checked.stderr
 
 
 def _iod_errors(path: Path) -> list[str]:

@@ -1,0 +1,68 @@
+"""The plainest result: findings as sentences (TID 2000) in Basic Text SR, which nearly every viewer shows."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydicom.uid import BasicTextSRStorage
+
+from cxr_node.domain.identifiers import Uid
+from cxr_node.domain.instance import Instance
+from cxr_node.report import codes
+from cxr_node.report.content import ContentItem, Relationship, container, image, text
+from cxr_node.report.context import observation_context
+from cxr_node.report.document import Kind, document
+from cxr_node.report.source import Film, Node, PreviousReport
+from cxr_node.report.study import brought_together
+from cxr_node.report.summary import RESEARCH_USE, paragraph, sentences
+
+BASIC_TEXT = Kind(
+    name="TID2000",
+    sop_class_uid=Uid(BasicTextSRStorage),
+    series_offset=2,
+    series_description="AI CXR text - RESEARCH",
+)
+
+
+def compose(
+    films: Sequence[Film],
+    *,
+    node: Node,
+    now: datetime,
+    previous: Sequence[PreviousReport] = (),
+    instance_number: int = 1,
+) -> Instance:
+    """Return the report on all films of a study as text; parameters and errors as of `tid1500.compose`."""
+    together = brought_together(films)
+    return document(
+        content(together, node),
+        together,
+        kind=BASIC_TEXT,
+        node=node,
+        now=now,
+        previous=previous,
+        instance_number=instance_number,
+    )
+
+
+def content(films: Sequence[Film], node: Node) -> ContentItem:
+    """Return the content tree on films with safe headers."""
+    findings = [
+        text(codes.FINDING, sentence, Relationship.CONTAINS, _from(film)) for film in films for sentence in _said(film)
+    ]
+    summary = text(codes.SUMMARY_SECTION, paragraph([film.reading for film in films]))
+    return container(
+        codes.X_RAY_REPORT,
+        *observation_context(node),
+        container(codes.SUMMARY_SECTION, text(codes.SUMMARY_SECTION, RESEARCH_USE), summary),
+        container(codes.FINDINGS_SECTION, *findings),
+        relationship=None,
+        template="2000",
+    )
+
+
+def _said(film: Film) -> list[str]:
+    return sentences(film.reading) or ["The model looked for no finding."]
+
+
+def _from(film: Film) -> ContentItem:
+    return image(codes.SOURCE_OF_MEASUREMENT, film.reading.film, Relationship.INFERRED_FROM)

@@ -1,0 +1,59 @@
+"""The same content for archives that do not take Comprehensive 3D SR."""
+
+from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
+
+from cxr_node.domain.reading import Presence
+from cxr_node.domain.reasons import Reason
+from cxr_node.report import summary, text2000, tid1500
+from cxr_node.report.identity import content_digest
+from cxr_node.report.tree import items, lines
+from tests import films
+from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read
+
+
+def test_a_fallback_says_the_same_under_another_sop_class_in_another_series() -> None:
+    film = everything(films.dx())
+    first = tid1500.compose([film], node=NODE, now=NOW)
+    series = {first.identity.series_instance_uid}
+    for kind, sop_class in ((tid1500.COMPREHENSIVE, ComprehensiveSRStorage), (tid1500.ENHANCED, EnhancedSRStorage)):
+        other = tid1500.compose([film], node=NODE, now=NOW, kind=kind)
+        assert str(other.identity.sop_class_uid) == parsed(other).SOPClassUID == sop_class
+        assert lines(parsed(other)) == lines(parsed(first))
+        assert other.identity.sop_instance_uid != first.identity.sop_instance_uid
+        series.add(other.identity.series_instance_uid)
+    assert len(series) == 3
+
+
+def test_the_text_form_holds_only_what_every_viewer_shows() -> None:
+    report = parsed(text2000.compose([everything(films.dx())], node=NODE, now=NOW))
+    assert report.SOPClassUID == BasicTextSRStorage
+    assert {str(item.ValueType) for _, item in items(report)} <= {"CONTAINER", "TEXT", "CODE", "IMAGE", "UIDREF"}
+
+
+def test_the_text_form_names_present_undetermined_and_absent_findings_and_its_limits() -> None:
+    report = parsed(text2000.compose([everything(films.dx())], node=NODE, now=NOW))
+    text = "\n".join(line for _, line in lines(report))
+    assert "Opacity (lung, left): present, score 87.3 of 100, operating point 50.0." in text
+    assert "Pneumothorax (pleura): undetermined" in text
+    assert "Cardiomegaly (heart): absent" in text
+    assert "Cardiothoracic ratio 0.53." in text
+    assert summary.RESEARCH_USE in text
+    assert summary.SCORE_MEANING in text
+
+
+def test_the_text_form_says_why_a_film_was_not_analysed() -> None:
+    together = [read(films.dx(), finding("Nodule", 0.1, Presence.ABSENT)), not_read(films.cr(), Reason.AGE)]
+    text = "\n".join(line for _, line in lines(parsed(text2000.compose(together, node=NODE, now=NOW))))
+    assert f"Not analysed: {Reason.AGE.meaning}." in text
+    assert summary.NO_FINDING in text
+
+
+def test_a_model_that_looked_for_nothing_does_not_leave_a_section_empty() -> None:
+    text = [line for _, line in lines(parsed(text2000.compose([read(films.dx())], node=NODE, now=NOW)))]
+    assert "Finding: The model looked for no finding." in text
+
+
+def test_content_is_the_same_tree_whoever_asks_and_whenever() -> None:
+    film = everything(films.dx())
+    trees = {content_digest(tid1500.content([film], NODE)) for _ in range(2)}
+    assert len(trees) == 1
