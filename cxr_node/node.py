@@ -24,12 +24,13 @@ from cxr_node.jobs import queue
 from cxr_node.jobs.bell import Bells
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.states import Leg
+from cxr_node.legs import AnyLeg, ComposeLeg, DeliverLeg, Quiet, ReadLeg
 from cxr_node.pixels import suitability
 from cxr_node.pixels.limits import Limits
 from cxr_node.receive.ae import Listening, Receiver
 from cxr_node.report.source import Node
 from cxr_node.schedule import Schedule
-from cxr_node.worker import AnyLeg, ComposeLeg, DeliverLeg, Quiet, ReadLeg, Worker
+from cxr_node.worker import Worker
 
 
 class Role(StrEnum):

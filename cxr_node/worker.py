@@ -1,187 +1,22 @@
-"""One turn of work: claim a job, run its leg of the main path, record how it ended."""
+"""One turn of work: claim a job, run its leg, record how it ended."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from cxr_node import pipeline
-from cxr_node.archive.store import Archive
-from cxr_node.deliver.destination import Destination, Refused
 from cxr_node.domain.errors import GiveUp, RetryLater
-from cxr_node.domain.reading import Reading
-from cxr_node.domain.reasons import Reason
-from cxr_node.jobs import films, queue, readings, results
+from cxr_node.jobs import queue
 from cxr_node.jobs.bell import Listener
 from cxr_node.jobs.database import Database, Transaction
 from cxr_node.jobs.queue import Claim
 from cxr_node.jobs.retry import RULES, due_again
-from cxr_node.jobs.states import ForbiddenTransition, Leg
-from cxr_node.report.source import Node
+from cxr_node.jobs.states import ForbiddenTransition
+from cxr_node.legs import AnyLeg, Clock, Ending, left_for_a_person
 
 _log = logging.getLogger(__name__)
 
-Ending = Callable[[Transaction, datetime], None]
-"""Records how a job ended, in the transaction it is given."""
-
-Clock = Callable[[], datetime]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quiet:
-    """When a study is composed: `calm_s` after its last film came, if all its films are read by then;
-    at the latest `ceiling_s` after its first.
-    """
-
-    calm_s: float
-    ceiling_s: float
-
-
-class ReadLeg:
-    """Reads films. One that killed its reader `crash_limit` times is set aside, and the others go on."""
-
-    leg = Leg.READ
-
-    def __init__(
-        self,
-        *,
-        database: Database,
-        archive: Archive,
-        reader: pipeline.Reads,
-        rules: pipeline.ReadRules,
-        quiet: Quiet,
-        crash_limit: int,
-    ) -> None:
-        self._database = database
-        self._archive = archive
-        self._reader = reader
-        self._rules = rules
-        self._quiet = quiet
-        self._crash_limit = crash_limit
-
-    def run(self, claim: Claim) -> Ending:
-        """Read the claimed film."""
-        with self._database.read() as connection:
-            film = films.get(connection, claim.subject_id)
-        if claim.crashes >= self._crash_limit:
-            detail = f"the reader stopped {claim.crashes} times while it read this film"
-            return self._ending(claim, film, pipeline.not_analysed(film, Reason.MODEL_ERROR, detail))
-        return self._ending(
-            claim, film, pipeline.read(film, archive=self._archive, reader=self._reader, rules=self._rules)
-        )
-
-    def give_up(self, claim: Claim, detail: str) -> Ending:
-        """Set the claimed film aside: a study is not to wait for ever for a film that cannot be read."""
-        with self._database.read() as connection:
-            film = films.get(connection, claim.subject_id)
-        return self._ending(claim, film, pipeline.not_analysed(film, Reason.MODEL_ERROR, detail))
-
-    def _ending(self, claim: Claim, film: films.Film, reading: Reading) -> Ending:
-        def record(transaction: Transaction, now: datetime) -> None:
-            readings.write(transaction, film.film_id, reading, now=now)
-            if reading.not_analysed is None:
-                queue.finish(transaction, claim, now=now)
-            else:
-                queue.set_aside(transaction, claim, reason=reading.not_analysed, detail=reading.detail, now=now)
-            last = films.last_received_at(transaction.connection, film.study_id)
-            due_at = max(now, last + timedelta(seconds=self._quiet.calm_s))
-            queue.add_compose(transaction, film.study_id, due_at=due_at, now=now)
-
-        return record
-
-
-class ComposeLeg:
-    """Composes the results of studies that are quiet."""
-
-    leg = Leg.COMPOSE
-
-    def __init__(
-        self,
-        *,
-        database: Database,
-        archive: Archive,
-        node: Node,
-        quiet: Quiet,
-        destinations: Sequence[str],
-        clock: Clock,
-    ) -> None:
-        self._database = database
-        self._archive = archive
-        self._node = node
-        self._quiet = quiet
-        self._destinations = destinations
-        self._clock = clock
-
-    def run(self, claim: Claim) -> Ending:
-        """Compose the claimed study, or wait for its films that are still to be read."""
-        study_id = claim.subject_id
-        with self._database.read() as connection:
-            received = films.of_study(connection, study_id)
-            read = [(film, readings.latest(connection, film.film_id, film.identity)) for film in received]
-            earlier = results.of_study(connection, study_id)
-        ready = [(film, reading) for film, reading in read if reading is not None]
-        ceiling = min(film.received_at for film in received) + timedelta(seconds=self._quiet.ceiling_s)
-        now = self._clock()
-        if len(ready) < len(received) and now < ceiling:
-            return _wait(claim, ceiling)
-        composed = pipeline.compose(ready, earlier, archive=self._archive, node=self._node, now=now)
-        return self._ending(claim, composed)
-
-    def give_up(self, claim: Claim, detail: str) -> Ending:
-        """Leave the claimed study for a person."""
-        return _give_up(claim, None, detail)
-
-    def _ending(self, claim: Claim, composed: Sequence[pipeline.Composed]) -> Ending:
-        def record(transaction: Transaction, now: datetime) -> None:
-            for each in composed:
-                results.add(
-                    transaction,
-                    claim.subject_id,
-                    each.instance,
-                    kind=each.kind,
-                    version=each.version,
-                    archive_key=each.archive_key,
-                    destinations=self._destinations,
-                    now=now,
-                )
-            queue.finish(transaction, claim, now=now, detail="" if composed else "nothing new to say")
-
-        return record
-
-
-class DeliverLeg:
-    """Delivers results."""
-
-    leg = Leg.DELIVER
-
-    def __init__(self, *, database: Database, archive: Archive, destinations: Mapping[str, Destination]) -> None:
-        self._database = database
-        self._archive = archive
-        self._destinations = destinations
-
-    def run(self, claim: Claim) -> Ending:
-        """Send the claimed delivery's result."""
-        with self._database.read() as connection:
-            delivery = results.get_delivery(connection, claim.subject_id)
-        if delivery.destination not in self._destinations:
-            return self.give_up(claim, f"destination {delivery.destination!r} is not configured: add it, then retry")
-        try:
-            receipt = pipeline.deliver(delivery, archive=self._archive, destinations=self._destinations)
-        except Refused as error:
-            return self.give_up(claim, str(error))
-
-        def record(transaction: Transaction, now: datetime) -> None:
-            results.delivered(transaction, delivery.delivery_id, status=receipt.status, now=now)
-            queue.finish(transaction, claim, now=now, detail=receipt.comment)
-
-        return record
-
-    def give_up(self, claim: Claim, detail: str) -> Ending:
-        """Leave the claimed delivery for a person."""
-        return _give_up(claim, None, detail)
-
-
-AnyLeg = ReadLeg | ComposeLeg | DeliverLeg
+_HELD_BACK_S = 0.05
+"""How soon to look again for a due job that another holds back."""
 
 
 class Worker:
@@ -245,7 +80,7 @@ class Worker:
         except RetryLater as error:
             return self._again(claim, str(error))
         except GiveUp as error:
-            return _give_up(claim, error.reason, error.detail)
+            return left_for_a_person(claim, error.reason, error.detail)
         except Exception as error:  # noqa: BLE001  # the edge: a fault of ours must not stop the other jobs
             # The message may quote the film; its type and place do not.
             _log.error("%s job %d: %s", self.leg, claim.job_id, _place(error))
@@ -266,26 +101,6 @@ class Worker:
             queue.retry(transaction, claim, due_at=due_at, detail=detail, now=now)
 
         return record
-
-
-_HELD_BACK_S = 0.05
-
-
-def _wait(claim: Claim, until: datetime) -> Ending:
-    def record(transaction: Transaction, now: datetime) -> None:
-        detail = "other films of the study are still to be read"
-        queue.retry(transaction, claim, due_at=until, detail=detail, now=now)
-
-    return record
-
-
-def _give_up(claim: Claim, reason: Reason | None, detail: str) -> Ending:
-    _log.error("%s job %d is left for a person: %s", claim.leg, claim.job_id, detail)
-
-    def record(transaction: Transaction, now: datetime) -> None:
-        queue.give_up(transaction, claim, reason=reason, detail=detail, now=now)
-
-    return record
 
 
 def _place(error: BaseException) -> str:

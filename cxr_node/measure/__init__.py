@@ -1,1 +1,0 @@
-"""Pure measurements on films and masks."""

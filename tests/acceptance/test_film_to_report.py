@@ -1,0 +1,104 @@
+"""A modality (DCMTK) sends films; their reports arrive in a PACS (Orthanc)."""
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+
+from cxr_node.jobs.states import Leg, State
+from tests import films
+from tests.films import real
+from tests.peers import Orthanc, orthanc, program, storescu
+from tests.running import RunningNode, running, settings_file, to_pacs
+
+REAL_FILMS = {
+    # Film, and what storescu is told so that it proposes the film's own transfer syntax.
+    "RG1_J2KI": ["-xw"],
+    "RG1_JLSN": ["-xu"],
+    "siim_SC_JPEG": ["-xy"],
+    "pseudo_phi_RLE": ["-xr"],
+    "nih_DX_in_SC": ["-xi"],
+    "CR-MONO1-10-chest": ["-xi"],
+}
+SR_STORAGE = "1.2.840.10008.5.1.4.1.1.88.34"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A node and the PACS that it delivers to."""
+
+    node: RunningNode
+    pacs: Orthanc
+
+    def reports(self, study_instance_uid: str) -> list[Dataset]:
+        """Return the reports of a study that the PACS has."""
+        series = self.pacs.get(f"/studies/{self._study(study_instance_uid)}/instances")
+        assert isinstance(series, list)
+        found = (self.pacs.file(each["MainDicomTags"]["SOPInstanceUID"]) for each in series)
+        return [each for each in (dcmread(BytesIO(file)) for file in found) if each.SOPClassUID == SR_STORAGE]
+
+    def _study(self, study_instance_uid: str) -> str:
+        studies = self.pacs.get("/studies?expand")
+        assert isinstance(studies, list)
+        (found,) = [each["ID"] for each in studies if each["MainDicomTags"]["StudyInstanceUID"] == study_instance_uid]
+        return str(found)
+
+
+@pytest.fixture
+def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
+    with orthanc(tmp_path / "orthanc") as pacs:
+        to = to_pacs(pacs.port, pacs.ae_title)
+        config = settings_file(tmp_path / "node", database_url=database_url, destinations=(to,))
+        with running(config) as node:
+            yield Site(node, pacs)
+
+
+def test_each_film_is_answered_in_its_own_study_by_a_valid_report(site: Site, tmp_path: Path) -> None:
+    paths = {name: real(name) for name in REAL_FILMS}
+    for name, path in paths.items():
+        for port, called in ((site.node.port, "CXRNODE"), (site.pacs.port, site.pacs.ae_title)):
+            sent = storescu(port, path, called=called, options=REAL_FILMS[name])
+            assert sent.returncode == 0, sent.stderr
+
+    jobs = site.node.until_idle()
+
+    assert {job.state for job in jobs} == {State.DONE}
+    assert len([job for job in jobs if job.leg is Leg.READ]) == len(paths)
+    headers = {name: dcmread(path, force=True, stop_before_pixels=True) for name, path in paths.items()}
+    for name, header in headers.items():
+        *_, latest = sorted(site.reports(header.StudyInstanceUID), key=lambda report: int(report.InstanceNumber))
+        assert latest.PatientID == header.get("PatientID", "")
+        referenced = {
+            image.ReferencedSOPInstanceUID
+            for study in latest.CurrentRequestedProcedureEvidenceSequence
+            for series in study.ReferencedSeriesSequence
+            for image in series.ReferencedSOPSequence
+        }
+        assert header.SOPInstanceUID in referenced
+        check(latest, tmp_path / f"{name}.dcm")
+
+
+def test_a_film_sent_twice_makes_one_job_and_one_report(site: Site, tmp_path: Path) -> None:
+    film = films.dx(rows=300, columns=280)
+    path = films.written(film, tmp_path)
+
+    for _ in range(2):
+        assert storescu(site.node.port, path).returncode == 0
+        jobs = site.node.until_idle()
+
+    assert sorted(job.leg for job in jobs) == sorted(Leg)
+    assert len(site.reports(film.StudyInstanceUID)) == 1
+
+
+def check(report: Dataset, path: Path) -> None:
+    """Hold a report against dciodvfy and dsrdump."""
+    report.save_as(path)
+    verified = subprocess.run([program("dciodvfy"), path], capture_output=True, text=True)
+    assert "Error" not in verified.stderr, verified.stderr
+    dumped = subprocess.run([program("dsrdump"), path], capture_output=True, text=True)
+    assert dumped.returncode == 0
+    assert "E: " not in dumped.stderr, dumped.stderr

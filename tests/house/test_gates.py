@@ -1,0 +1,86 @@
+"""Every gate passes on the tree, and bites on a planted fault."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.films import ROOT
+
+BIN = Path(sys.executable).parent
+PYPROJECT = ROOT / "pyproject.toml"
+
+
+def gate(*command: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([BIN / command[0], *command[1:]], cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    "command", [("ruff", "format", "--check", "."), ("ruff", "check", "."), ("mypy",), ("lint-imports",)], ids=" ".join
+)
+@pytest.mark.timeout(600)
+def test_the_tree_passes(command: tuple[str, ...]) -> None:
+    ended = gate(*command)
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "fault"),
+    [
+        (("ruff", "format", "--check"), "x = {'a':1}\n"),
+        (("ruff", "check"), "import os\n"),
+        (("ruff", "check"), "def read(text: str) -> object:\n    return eval(text)\n"),
+        (("ruff", "check"), 'try:\n    print("x")\nexcept Exception:\n    pass\n'),
+        (("mypy",), 'rows: int = "512"\n'),
+        (("mypy",), "def window(center):\n    return center\n"),
+    ],
+)
+def test_format_lint_and_types_bite(command: tuple[str, ...], fault: str, tmp_path: Path) -> None:
+    planted = tmp_path / "planted.py"
+    planted.write_text(fault, encoding="utf-8")
+    option = "--config-file" if command[0] == "mypy" else "--config"
+
+    ended = gate(*command, option, str(PYPROJECT), str(planted))
+
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "planted.py" in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "fault"),
+    [
+        ("domain/codes.py", "from cxr_node.jobs import states"),
+        ("pixels/limits.py", "from cxr_node.jobs import states"),
+        ("receive/who.py", "from cxr_node import config"),
+        ("jobs/states.py", "import torch"),
+        ("worker.py", "import apscheduler"),
+        ("unheard_of.py", "from cxr_node.domain import codes"),
+    ],
+)
+def test_the_layers_bite(module: str, fault: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "cxr_node", tmp_path / "cxr_node", ignore=shutil.ignore_patterns("bundles", "__pycache__"))
+    (tmp_path / "cxr_node" / "bundles").mkdir()
+    (tmp_path / "cxr_node" / "bundles" / "__init__.py").touch()
+    shutil.copy(PYPROJECT, tmp_path)
+    planted = tmp_path / "cxr_node" / module
+    existing = planted.read_text(encoding="utf-8") if planted.exists() else ""
+    planted.write_text(f"{existing}\n{fault}\n", encoding="utf-8")
+
+    ended = gate("lint-imports", "--no-cache", folder=tmp_path)
+
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert module.removesuffix(".py").replace("/", ".") in ended.stdout
+
+
+@pytest.mark.parametrize("fault", ['warnings.warn("old")', "(lambda: open(__file__))()"])
+def test_a_warning_in_a_test_fails_it(fault: str, tmp_path: Path) -> None:
+    planted = tmp_path / "test_planted.py"
+    planted.write_text(f"import warnings\n\ndef test_planted():\n    {fault}\n", encoding="utf-8")
+
+    ended = gate("pytest", "-c", str(PYPROJECT), "--rootdir", str(tmp_path), "-p", "no:cacheprovider", str(planted))
+
+    assert ended.returncode == 1, ended.stdout
+    assert "1 failed" in ended.stdout

@@ -1,0 +1,105 @@
+"""What the documents say is so."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from cxr_node import config
+from cxr_node.admin import example
+from cxr_node.admin.cli import app
+from tests.films import ROOT
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def test_the_example_configuration_is_complete_and_holds_the_defaults() -> None:
+    text = (ROOT / "config.example.toml").read_text(encoding="utf-8")
+
+    assert text == example.text(), "write it anew with: cxr-node config example > config.example.toml"
+    assert config.parse(tomllib.loads(text)) == config.Settings()
+
+
+def test_the_example_destinations_can_be_used_once_their_marks_are_taken_away() -> None:
+    head, _, destinations = example.text().partition("# Destinations.")
+    lines = destinations.splitlines()[1:]
+    text = head + "\n".join(re.sub(r"^# (?=\[\[|\w+ = )", "", line) for line in lines)
+
+    settings = config.parse(tomllib.loads(text))
+
+    assert [each.kind for each in settings.deliver.destinations] == ["cstore", "folder"]
+
+
+def test_the_readme_begins_with_the_two_commands_and_make_knows_them() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    commands = [line.split("#")[0].strip() for line in lines if line.startswith("    make ")][:2]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+    assert commands == ["make demo", "make test"]
+    for command in commands:
+        assert f"\n{command.removeprefix('make ')}:" in makefile
+
+
+def test_every_command_in_the_documents_exists() -> None:
+    root = get_command(app)
+    names = set(root.commands)  # type: ignore[attr-defined]  # a group of commands
+    for document in DOCUMENTS:
+        for line in document.read_text(encoding="utf-8").splitlines():
+            for command in re.findall(r"cxr-node ([a-z]+)(?: ([a-z]+))?(?=[ `\n.]|$)", line):
+                if not line.lstrip().startswith(("cxr-node", "$ cxr-node")) and "`cxr-node" not in line:
+                    continue
+                assert command[0] in names, f"{document.name}: {line}"
+
+
+@pytest.mark.parametrize("command", [[], ["config"], ["db"], ["jobs"], ["run"], ["send"], ["echo"], ["demo"]])
+def test_every_command_explains_itself(command: list[str]) -> None:
+    answer = CliRunner().invoke(app, [*command, "--help"])
+
+    assert answer.exit_code == 0
+    assert "Usage" in answer.output
+
+
+def test_every_link_in_the_documents_leads_somewhere() -> None:
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_packages_re_export_nothing() -> None:
+    for path in (ROOT / "cxr_node").rglob("__init__.py"):
+        lines = path.read_text(encoding="utf-8").strip().splitlines()
+        assert not [line for line in lines if line.startswith(("import ", "from "))], path
+
+
+def test_no_room_is_called_common() -> None:
+    forbidden = {"common", "utils", "util", "helpers", "helper", "misc"}
+
+    assert not [path for path in (ROOT / "cxr_node").rglob("*") if path.stem in forbidden]
+
+
+def test_every_setting_says_what_it_is_and_times_say_their_unit() -> None:
+    for name, section in config.Settings.model_fields.items():
+        assert isinstance(section.annotation, type), name
+        for key, field in section.annotation.model_fields.items():
+            assert field.description or key == "destinations", f"{name}.{key}"
+            if key.endswith("_s"):
+                assert "seconds" in (field.description or ""), f"{name}.{key}"
+
+
+def test_documents_name_no_machine() -> None:
+    for document in DOCUMENTS:
+        assert not re.search(r"(^|[ `(])/(root|home|tmp)/", document.read_text(encoding="utf-8")), document
+
+
+def test_every_dependency_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    names = {re.split(r"[\[<>=]", each)[0].lower() for each in wanted} - {"cxr-node"}
+    pinned = {line.split("==")[0].lower() for line in Path(ROOT / "constraints.txt").read_text().splitlines()}
+
+    assert names <= pinned
+    assert "torch" in pinned

@@ -1,0 +1,135 @@
+"""The installed program, running: started, killed and started again as an admin or a power cut would."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from cxr_node.config import Settings, load
+from cxr_node.jobs import search
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.search import JobRow
+from cxr_node.jobs.states import ENDED, Leg
+from tests.peers import LOOPBACK, until
+
+ROLES = ("receive", "read", "deliver")
+COMMAND = (sys.executable, "-m", "cxr_node")
+START_S = 120.0
+
+
+@dataclass(slots=True)
+class RunningNode:
+    """A node in processes of its own. `addresses` has the roles that are ready, with where they listen."""
+
+    config: Path
+    process: subprocess.Popen[str]
+    log: Path
+    addresses: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def port(self) -> int:
+        """The port on which it receives."""
+        return int(self.addresses["receive"].rpartition(":")[2])
+
+    def jobs(self, leg: Leg | None = None) -> list[JobRow]:
+        """Return its jobs, newest first."""
+        with opened(load(self.config)) as database, database.read() as connection:
+            return search.jobs(connection, leg=leg, limit=100_000)
+
+    def until_idle(self, timeout_s: float = 60.0) -> list[JobRow]:
+        """Wait until every job has ended, and return them."""
+        until(lambda: all(job.state in ENDED for job in self.jobs()), what="the end of every job", timeout_s=timeout_s)
+        return self.jobs()
+
+    def kill(self) -> None:
+        """End every process of the node at once, as a power cut would."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        """Ask it to stop, and return its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+def settings_file(
+    folder: Path, *, database_url: str = "", destinations: tuple[Mapping[str, object], ...] = (), more: str = ""
+) -> Path:
+    """Write the settings of a node that receives on any free port and composes at once; return their path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "cxr-node.toml"
+    lines = [
+        f"[database]\nurl = {json.dumps(database_url)}",
+        f"[receive]\nhost = {json.dumps(LOOPBACK)}\nport = 0",
+        "[read]\nthreads = 1",
+        "[compose]\ncalm_s = 0",
+        "[schedule]\ntick_s = 1",
+        more,
+    ]
+    for destination in destinations:
+        entries = (f"{name} = {json.dumps(value)}" for name, value in destination.items())
+        lines.append("\n".join(("[[deliver.destinations]]", *entries)))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def to_pacs(port: int, ae_title: str) -> dict[str, object]:
+    """Return the settings of a PACS as destination."""
+    return {"kind": "cstore", "name": "pacs", "host": LOOPBACK, "port": port, "ae_title": ae_title}
+
+
+@contextmanager
+def running(config: Path, *, wait_for: tuple[str, ...] = ROLES) -> Iterator[RunningNode]:
+    """Run a node until the end of the block; it is entered when the roles `wait_for` are ready."""
+    log = config.parent / "node.log"
+    with log.open("a", encoding="utf-8") as messages:
+        process = subprocess.Popen(
+            [*COMMAND, "run", "--json", "--config", config],
+            stdout=subprocess.PIPE,
+            stderr=messages,
+            text=True,
+            # A process group of its own, which can be killed as one.
+            start_new_session=True,
+        )
+    node = RunningNode(config=config, process=process, log=log)
+    reader = threading.Thread(target=_read_addresses, args=(node,), daemon=True)
+    reader.start()
+    try:
+        until(
+            lambda: process.poll() is not None or set(wait_for) <= node.addresses.keys(),
+            what="the start of the node",
+            timeout_s=START_S,
+        )
+        if process.poll() is not None:
+            pytest.fail(f"the node ended at its start:\n{log.read_text(encoding='utf-8')[-2000:]}")
+        yield node
+    finally:
+        if process.poll() is None:
+            node.stop()
+        reader.join(10)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Database]:
+    """Open a node's database beside the node."""
+    database = Database(settings.database_url)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _read_addresses(node: RunningNode) -> None:
+    for line in node.process.stdout or ():
+        said = json.loads(line)
+        node.addresses[said["role"]] = said["address"]
