@@ -1,0 +1,121 @@
+"""Accepting: bytes first, row second, and Success only after both."""
+
+import errno
+import os
+import sqlite3
+from io import BytesIO
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from pydicom import dcmread
+
+from cxr_node.archive.folder import FolderArchive
+from cxr_node.archive.store import OutOfSpace
+from cxr_node.jobs import migrate
+from cxr_node.jobs.database import Database, DatabaseAway
+from cxr_node.jobs.states import State
+from tests import films
+from tests.shop import Shop, received
+
+
+@pytest.fixture
+def shop(database: Database, tmp_path: Path) -> Shop:
+    return Shop(database, tmp_path)
+
+
+def kept(shop: Shop) -> list[Path]:
+    return [path for path in shop.archive._root.rglob("*") if path.is_file()]
+
+
+def test_the_bytes_are_kept_before_the_row_is_written(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(*_: object) -> NoReturn:
+        raise DatabaseAway("power cut")
+
+    with monkeypatch.context() as context:
+        context.setattr(shop.database, "write", cut)
+        with pytest.raises(DatabaseAway):
+            shop.accept(films.dx())
+    assert len(kept(shop)) == 1
+    assert shop.jobs() == []
+
+    assert shop.accept(films.dx())
+    assert len(kept(shop)) == 1
+    assert [job.state for job in shop.jobs()] == [State.WAITING]
+
+
+def test_no_room_leaves_neither_bytes_nor_row(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "fsync", full)
+        with pytest.raises(OutOfSpace):
+            shop.accept(films.dx())
+
+    assert kept(shop) == []
+    assert shop.jobs() == []
+
+
+def test_the_same_film_is_known_and_other_bytes_are_kept_beside_it(shop: Shop) -> None:
+    film, other = films.dx(), films.dx(changes={"PatientComments": "another"})
+
+    assert [shop.accept(each) for each in (film, film, other, other)] == [True, False, True, False]
+
+    assert len(kept(shop)) == 2
+    assert [job.state for job in shop.jobs()] == [State.WAITING, State.NOT_ANALYSED]
+    shop.work()
+    (report,) = shop.pacs.reports()
+    assert report.StudyInstanceUID == film.StudyInstanceUID
+
+
+def test_what_is_kept_is_what_was_received(shop: Shop) -> None:
+    film = films.dx()
+    shop.accept(film)
+
+    (path,) = kept(shop)
+
+    assert path.read_bytes() == received(film).content
+    assert dcmread(BytesIO(path.read_bytes())).SOPInstanceUID == film.SOPInstanceUID
+
+
+def test_a_database_locked_by_another_program_is_away_and_nothing_is_promised(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'node.db'}", busy_timeout_s=0.05)
+    migrate.upgrade(database)
+    other = sqlite3.connect(tmp_path / "node.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    shop = Shop(database, tmp_path)
+    try:
+        with pytest.raises(DatabaseAway):
+            shop.accept(films.dx())
+        other.execute("ROLLBACK")
+        assert shop.accept(films.dx())
+    finally:
+        other.close()
+        database.close()
+
+
+def test_sqlite_flushes_each_commit_and_lets_others_read(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'node.db'}")
+    try:
+        with database.read() as connection:
+            pragmas = [
+                connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                for name in ("journal_mode", "synchronous", "foreign_keys")
+            ]
+        assert pragmas == ["wal", 2, 1]
+    finally:
+        database.close()
+
+
+def test_a_folder_archive_of_another_owner_is_told_apart_from_a_full_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = FolderArchive(tmp_path)
+
+    def denied(*_: object, **__: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "rename", denied)
+    with pytest.raises(PermissionError):
+        archive.put("films/00/0.dcm", b"film")

@@ -1,0 +1,315 @@
+"""The legs and their worker: what becomes of a film when all goes well, and when it does not."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from sqlalchemy import select
+
+from cxr_node.deliver.destination import Refused
+from cxr_node.domain.errors import GiveUp, RetryLater
+from cxr_node.domain.radiograph import Radiograph
+from cxr_node.domain.reading import Prediction
+from cxr_node.domain.reasons import Reason
+from cxr_node.jobs import queue, readings
+from cxr_node.jobs.database import Database, DatabaseAway
+from cxr_node.jobs.states import Leg, State
+from cxr_node.jobs.tables import delivery, finding, reading
+from tests import films
+from tests.shop import CALM_S, CEILING_S, CRASH_LIMIT, Says, Shop, prediction, received
+from tests.work import LEASE, claim_one
+
+
+@pytest.fixture
+def shop(database: Database, tmp_path: Path) -> Shop:
+    return Shop(database, tmp_path)
+
+
+def raising(error: Exception) -> Callable[..., NoReturn]:
+    def fail(*_: object) -> NoReturn:
+        raise error
+
+    return fail
+
+
+def test_a_film_is_read_composed_and_delivered(shop: Shop) -> None:
+    film = films.dx()
+    shop.accept(film)
+
+    shop.work()
+
+    assert [(job.leg, job.state) for job in shop.jobs()] == [(leg, State.DONE) for leg in Leg]
+    (report,) = shop.pacs.reports()
+    assert report.StudyInstanceUID == film.StudyInstanceUID
+    assert report.PatientName == film.PatientName
+    with shop.database.read() as connection:
+        assert connection.execute(select(finding.c.key, finding.c.score)).all() == [("lung_opacity", 0.75)]
+        assert connection.execute(select(delivery.c.status, delivery.c.delivered_at)).all() == [
+            (0, shop.clock.now - timedelta(seconds=CALM_S))
+        ]
+
+
+def test_a_reading_comes_back_from_its_rows_as_it_went_in(shop: Shop) -> None:
+    shop.accept(films.dx())
+    shop.turn(Leg.READ)
+
+    identity = received(films.dx()).identity
+    with shop.database.read() as connection:
+        kept = readings.latest(connection, 1, identity)
+    assert kept is not None
+    with shop.database.write() as transaction:
+        readings.write(transaction, 1, kept, now=shop.clock.now)
+    with shop.database.read() as connection:
+        assert readings.latest(connection, 1, identity) == kept
+        assert len(connection.execute(select(reading.c.id)).all()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"PixelData": None}, Reason.NO_PIXELS),
+        ({"PixelData": b"\0\0"}, Reason.DECODE),
+        ({"ViewPosition": "LL", "ViewCodeSequence": None}, Reason.VIEW),
+        ({"BodyPartExamined": "HIP", "AnatomicRegionSequence": None}, Reason.BODY_PART),
+        ({"PatientAge": "003Y", "PatientBirthDate": ""}, Reason.AGE),
+    ],
+)
+def test_a_film_that_cannot_be_read_is_answered_with_the_reason(
+    shop: Shop, changes: dict[str, object], reason: Reason
+) -> None:
+    shop.accept(films.dx(changes=changes))
+
+    shop.work()
+
+    read, compose, deliver = shop.jobs()
+    assert (read.state, read.reason) == (State.NOT_ANALYSED, reason)
+    assert read.detail
+    assert (compose.state, deliver.state) == (State.DONE, State.DONE)
+    assert reason.meaning in str(shop.pacs.reports()[0])
+    assert shop.reader.times == 0
+
+
+def test_a_reader_that_gives_a_film_up_does_not_stop_the_next(database: Database, tmp_path: Path) -> None:
+    shop = Shop(database, tmp_path, reader=Says(raising(GiveUp(Reason.MODEL_ERROR, "odd output"))))
+    shop.accept(films.dx(seed=1))
+    shop.turn(Leg.READ)
+    shop.reader.answer = prediction
+    shop.accept(films.dx(seed=2))
+
+    shop.work()
+
+    assert [job.state for job in shop.jobs(Leg.READ)] == [State.NOT_ANALYSED, State.DONE]
+    assert len(shop.pacs.arrived) == 2
+
+
+def test_a_fault_of_ours_is_tried_again_and_then_reported_without_quoting_the_film(
+    database: Database, tmp_path: Path
+) -> None:
+    shop = Shop(database, tmp_path, reader=Says(raising(KeyError(films.PATIENT_NAME))))
+    shop.accept(films.dx())
+    shop.turn(Leg.READ)
+    (job,) = shop.jobs()
+    assert (job.state, job.due_at) == (State.WAITING, shop.clock.now + timedelta(seconds=1))
+
+    shop.clock.go(hours=1)
+    shop.work()
+
+    job = shop.jobs(Leg.READ)[0]
+    assert (job.state, job.reason) == (State.NOT_ANALYSED, Reason.MODEL_ERROR)
+    assert "fault in the node: KeyError" in job.detail
+    assert films.PATIENT_NAME not in job.detail
+    assert len(shop.pacs.arrived) == 1
+
+
+def test_a_film_that_kills_its_reader_again_and_again_is_set_aside(shop: Shop) -> None:
+    shop.accept(films.dx())
+    for _ in range(CRASH_LIMIT):
+        claim_one(shop.database, owner="node/read/7", now=shop.clock.now)
+        with shop.database.write() as transaction:
+            assert queue.lose_leases(transaction, owner="node/read/7", now=shop.clock.now) == 1
+
+    shop.work()
+
+    job = shop.jobs(Leg.READ)[0]
+    assert (job.state, job.reason) == (State.NOT_ANALYSED, Reason.MODEL_ERROR)
+    assert "stopped 2 times" in job.detail
+    assert shop.reader.times == 0
+    assert len(shop.pacs.arrived) == 1
+
+
+def test_a_worker_that_lost_its_lease_changes_nothing(shop: Shop) -> None:
+    shop.accept(films.dx())
+
+    def slow(given: object) -> NoReturn:
+        shop.clock.go(seconds=LEASE.total_seconds() + 1)
+        with shop.database.write() as transaction:
+            queue.lose_leases(transaction, now=shop.clock.now)
+        claim_one(shop.database, owner="node/read/9", now=shop.clock.now)
+        raise GiveUp(Reason.MODEL_ERROR, "too late")
+
+    shop.reader.answer = slow
+    shop.turn(Leg.READ)
+
+    (job,) = shop.jobs()
+    assert (job.state, job.reason) == (State.RUNNING, None)
+    with shop.database.read() as connection:
+        assert connection.execute(select(reading.c.id)).all() == []
+
+
+def test_a_pacs_that_is_away_is_tried_for_three_days_and_the_model_runs_once(shop: Shop) -> None:
+    shop.pacs.before = raising(RetryLater("PACS at 127.0.0.1 refused the connection"))
+    shop.accept(films.dx())
+    shop.work()
+    tries = 0
+    while (job := shop.jobs(Leg.DELIVER)[0]).state is State.WAITING:
+        shop.clock.now = job.due_at
+        tries += shop.turn(Leg.DELIVER)
+
+    assert job.state is State.FAILED
+    assert job.detail == "PACS at 127.0.0.1 refused the connection"
+    assert job.ended_at is not None
+    assert timedelta(hours=72) <= job.ended_at - job.created_at <= timedelta(hours=73)
+    assert 72 < tries < 100
+    assert shop.reader.times == 1
+
+
+def test_a_pacs_that_comes_back_gets_the_stored_bytes_once(shop: Shop) -> None:
+    shop.pacs.before = raising(RetryLater("away"))
+    shop.accept(films.dx())
+    shop.work()
+    shop.pacs.before = lambda: None
+    shop.clock.go(hours=1)
+
+    shop.work()
+
+    (sent,) = shop.pacs.arrived
+    assert shop.jobs(Leg.DELIVER)[0].state is State.DONE
+    (kept,) = tuple(Path(shop.archive._root).glob("results/*/*.dcm"))
+    assert kept.read_bytes() == sent
+
+
+def test_a_refusal_waits_for_a_person_who_may_try_again(shop: Shop) -> None:
+    shop.pacs.before = raising(Refused("PACS answered 0x0122 (SOP class not supported)", status=0x0122))
+    shop.accept(films.dx())
+    shop.work()
+    job = shop.jobs(Leg.DELIVER)[0]
+    assert (job.state, job.detail) == (State.FAILED, "PACS answered 0x0122 (SOP class not supported)")
+
+    shop.pacs.before = lambda: None
+    with shop.database.write() as transaction:
+        queue.requeue(transaction, [job.job_id], actor="person/ann", now=shop.clock.now)
+    shop.work()
+
+    assert shop.jobs(Leg.DELIVER)[0].state is State.DONE
+    assert len(shop.pacs.arrived) == 1
+
+
+def test_a_destination_taken_out_of_the_settings_is_named(shop: Shop) -> None:
+    shop.accept(films.dx())
+    while shop.turn(Leg.READ) or shop.turn(Leg.COMPOSE):
+        shop.clock.go(seconds=CALM_S)
+    with shop.database.write() as transaction:
+        transaction.connection.execute(delivery.update().values(destination="old"))
+
+    shop.work()
+
+    job = shop.jobs(Leg.DELIVER)[0]
+    assert (job.state, job.detail) == (
+        State.FAILED,
+        "destination 'old' is not configured: add it, then retry",
+    )
+
+
+def test_a_study_of_two_films_sent_together_has_one_report(shop: Shop) -> None:
+    shop.accept(films.dx())
+    shop.turn(Leg.READ)
+    shop.clock.go(seconds=1)
+    shop.accept(films.cr())
+
+    shop.work()
+
+    assert len(shop.pacs.arrived) == 1
+    assert [job.leg for job in shop.jobs()] == [Leg.READ, Leg.COMPOSE, Leg.READ, Leg.DELIVER]
+
+
+def test_a_late_film_yields_a_new_version_that_names_the_one_before(shop: Shop) -> None:
+    shop.accept(films.dx())
+    shop.work()
+    shop.clock.go(minutes=5)
+    shop.accept(films.cr())
+
+    shop.work()
+
+    first, second = shop.pacs.reports()
+    assert first.StudyInstanceUID == second.StudyInstanceUID
+    assert first.SeriesInstanceUID == second.SeriesInstanceUID
+    assert first.SOPInstanceUID != second.SOPInstanceUID
+    assert (first.InstanceNumber, second.InstanceNumber) == (1, 2)
+    predecessor = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert predecessor.ReferencedSOPInstanceUID == first.SOPInstanceUID
+
+
+def test_a_film_read_again_to_the_same_effect_sends_nothing(shop: Shop) -> None:
+    shop.accept(films.dx())
+    shop.work()
+    with shop.database.write() as transaction:
+        queue.requeue(transaction, [1], actor="person/ann", now=shop.clock.now)
+
+    shop.work()
+
+    assert shop.reader.times == 2
+    assert len(shop.pacs.arrived) == 1
+    assert shop.jobs(Leg.COMPOSE)[-1].detail == "nothing new to say"
+
+
+def test_a_study_waits_for_its_unread_films_and_no_longer_than_the_ceiling(shop: Shop) -> None:
+    shop.accept(films.dx())
+    shop.accept(films.cr())
+    shop.turn(Leg.READ)
+    claim_one(shop.database, now=shop.clock.now)  # a reader that never comes back
+    shop.work()
+    assert shop.pacs.arrived == []
+
+    shop.clock.go(seconds=CEILING_S)
+    shop.turn(Leg.COMPOSE)
+    shop.turn(Leg.DELIVER)
+
+    assert len(shop.pacs.arrived) == 1
+
+
+def test_films_of_two_patients_in_one_study_are_left_for_a_person(shop: Shop) -> None:
+    shop.accept(films.dx())
+    shop.accept(films.cr(changes={"PatientID": "SOMEONE-ELSE"}))
+
+    shop.work()
+
+    (compose,) = shop.jobs(Leg.COMPOSE)
+    assert (compose.state, compose.reason) == (State.FAILED, Reason.IDENTITY)
+    assert shop.pacs.arrived == []
+
+
+def test_a_database_that_is_away_while_a_job_ends_costs_a_lease_and_nothing_else(shop: Shop) -> None:
+    shop.accept(films.dx())
+    write = shop.database.write
+
+    def away() -> NoReturn:
+        shop.database.write = write  # type: ignore[method-assign]  # back again after one failure
+        raise DatabaseAway("database away: OperationalError")
+
+    def answer(given: Sequence[Radiograph]) -> tuple[Prediction, ...]:
+        shop.database.write = away  # type: ignore[method-assign]  # away when the ending is to be recorded
+        return prediction(given)
+
+    shop.reader.answer = answer
+
+    with pytest.raises(DatabaseAway):
+        shop.turn(Leg.READ)
+    shop.clock.go(seconds=LEASE.total_seconds() + 1)
+    with shop.database.write() as transaction:
+        queue.lose_leases(transaction, now=shop.clock.now)
+    shop.reader.answer = prediction
+    shop.work()
+
+    assert len(shop.pacs.arrived) == 1

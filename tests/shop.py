@@ -1,0 +1,183 @@
+"""A whole node in one thread: real database, archive, pixels and reports; a reader and destinations that do as told."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+
+from cxr_node import pipeline
+from cxr_node.archive.folder import FolderArchive
+from cxr_node.deliver.destination import Receipt
+from cxr_node.domain.codes import Code
+from cxr_node.domain.identifiers import Digest, digest_of, parse_uid
+from cxr_node.domain.instance import Identity, Instance
+from cxr_node.domain.radiograph import Radiograph
+from cxr_node.domain.reading import Finding, ModelIdentity, Prediction, Presence, Region
+from cxr_node.jobs import search
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.search import JobRow
+from cxr_node.jobs.states import Leg
+from cxr_node.legs import AnyLeg, ComposeLeg, DeliverLeg, Quiet, ReadLeg
+from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.suitability import Rules
+from cxr_node.report.source import Node
+from cxr_node.worker import Worker
+from tests.work import LEASE, NOON, SENDER
+
+CALM_S = 2.0
+CEILING_S = 300.0
+CRASH_LIMIT = 2
+
+
+class StoppedClock:
+    """A clock that goes when it is told to."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def go(self, **delta: float) -> None:
+        """Let time pass; the arguments are those of `timedelta`."""
+        self.now += timedelta(**delta)
+
+
+def prediction(films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
+    """Say of each film that there is an opacity."""
+    return tuple(_prediction(film) for film in films)
+
+
+@dataclass(slots=True)
+class Says:
+    """A reader that answers each film with what `answer` makes of it."""
+
+    answer: Callable[[Sequence[Radiograph]], tuple[Prediction, ...]] = prediction
+    times: int = 0
+
+    def read(self, films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
+        """Answer as told."""
+        self.times += 1
+        return self.answer(films)
+
+
+@dataclass(slots=True)
+class Mailbox:
+    """A destination that keeps what it is sent, after `before` has had its say."""
+
+    name: str = "pacs"
+    before: Callable[[], None] = lambda: None
+    arrived: list[bytes] = field(default_factory=list)
+
+    def send(self, content: bytes) -> Receipt:
+        """Keep `content`, unless `before` raises."""
+        self.before()
+        self.arrived.append(content)
+        return Receipt(status=0)
+
+    def reports(self) -> list[Dataset]:
+        """Return what has arrived."""
+        return [dcmread(BytesIO(content)) for content in self.arrived]
+
+
+class Shop:
+    """The node. Nothing moves but by `turn` and `work`, and no time passes but by `clock`."""
+
+    def __init__(self, database: Database, folder: Path, *, reader: Says | None = None) -> None:
+        self.clock = StoppedClock()
+        self.database = database
+        self.archive = FolderArchive(folder / "archive")
+        self.reader = reader or Says()
+        self.pacs = Mailbox()
+        quiet = Quiet(calm_s=CALM_S, ceiling_s=CEILING_S)
+        legs: list[AnyLeg] = [
+            ReadLeg(
+                database=database,
+                archive=self.archive,
+                reader=self.reader,
+                rules=pipeline.ReadRules(gate=Rules(minimum_side_pixels=16), limits=Limits()),
+                quiet=quiet,
+                crash_limit=CRASH_LIMIT,
+            ),
+            ComposeLeg(
+                database=database,
+                archive=self.archive,
+                node=Node(),
+                quiet=quiet,
+                destinations=[self.pacs.name],
+                clock=self.clock,
+            ),
+            DeliverLeg(database=database, archive=self.archive, destinations={self.pacs.name: self.pacs}),
+        ]
+        self._workers = {leg.leg: self._worker(leg) for leg in legs}
+
+    def accept(self, film: Dataset) -> bool:
+        """Take a film as if a modality had sent it."""
+        return pipeline.accept(received(film), SENDER, archive=self.archive, database=self.database, clock=self.clock)
+
+    def turn(self, leg: Leg) -> bool:
+        """Run one due job of a leg, if there is one."""
+        return self._workers[leg].turn()
+
+    def work(self) -> None:
+        """Run everything that is due, and then once more after the calm."""
+        for _ in range(2):
+            while any(self.turn(leg) for leg in Leg):
+                pass
+            self.clock.go(seconds=CALM_S)
+
+    def jobs(self, leg: Leg | None = None) -> list[JobRow]:
+        """Return the jobs, oldest first."""
+        with self.database.read() as connection:
+            return search.jobs(connection, leg=leg)[::-1]
+
+    def _worker(self, leg: AnyLeg) -> Worker:
+        return Worker(
+            leg, database=self.database, owner="node/test/1", lease=LEASE, clock=self.clock, jitter=lambda: 1.0
+        )
+
+
+def received(film: Dataset) -> Instance:
+    """Return a film as the receiver hands it on."""
+    out = BytesIO()
+    film.save_as(out, enforce_file_format=True)
+    return Instance(
+        identity=Identity(
+            sop_class_uid=parse_uid(film.SOPClassUID),
+            sop_instance_uid=parse_uid(film.SOPInstanceUID),
+            series_instance_uid=parse_uid(film.SeriesInstanceUID),
+            study_instance_uid=parse_uid(film.StudyInstanceUID),
+            patient_key=digest_of(str(film.PatientID).encode()),
+        ),
+        transfer_syntax_uid=parse_uid(film.file_meta.TransferSyntaxUID),
+        digest=digest_of(out.getvalue()),
+        content=out.getvalue(),
+    )
+
+
+def _prediction(film: Radiograph) -> Prediction:
+    right, bottom = float(film.geometry.columns), float(film.geometry.rows)
+    return Prediction(
+        model=ModelIdentity(
+            name="test",
+            version="1",
+            manufacturer="the tests",
+            weights_digest=Digest("0" * 64),
+            preparation="none",
+            operating_points="0.5",
+        ),
+        findings=(
+            Finding(
+                key="lung_opacity",
+                code=Code(value="112001", scheme_designator="DCM", meaning="Opacity"),
+                site=Code(value="39607008", scheme_designator="SCT", meaning="Lung"),
+                score=0.75,
+                operating_point=0.5,
+                presence=Presence.PRESENT,
+            ),
+        ),
+        analysed_area=Region(outline=((0.0, 0.0), (right, 0.0), (right, bottom), (0.0, bottom))),
+    )
