@@ -1,13 +1,9 @@
 """A modality: sends films over real associations, each as it stands in its file."""
 
-import logging
 import os
-import socket
-import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +11,13 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ImplicitVRLittleEndian
-from pynetdicom import AE, _config, build_context
+from pynetdicom import _config, build_context
 from pynetdicom.association import Association
 from pynetdicom.dsutils import create_file_meta, encode, encode_file_meta, split_dataset
-from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
-from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from cxr_node.phantom.peer import Peer
 
 _SUCCESS = 0x0000
 _CONTEXTS_PER_ASSOCIATION = 128
@@ -87,7 +81,7 @@ def send(
     the association, does not stop the others. `on_sent` hears of each as soon as its fate is known;
     `timeout_s` bounds each wait for the peer.
     """
-    peer = _Peer(host, port, called_ae_title, calling_ae_title, timeout_s)
+    peer = Peer(host, port, called_ae_title, calling_ae_title, timeout_s)
     results: list[SendResult] = []
 
     def tell(result: SendResult) -> None:
@@ -117,7 +111,7 @@ def echo(
         If there is no association or no answer, or the answer is not Success.
     """
     started = time.perf_counter()
-    peer = _Peer(host, port, called_ae_title, calling_ae_title, timeout_s)
+    peer = Peer(host, port, called_ae_title, calling_ae_title, timeout_s)
     with peer.association([build_context(Verification)]) as association:
         status = association.send_c_echo().get("Status")
     if status != _SUCCESS:
@@ -125,54 +119,7 @@ def echo(
     return time.perf_counter() - started
 
 
-@dataclass(frozen=True, slots=True)
-class _Peer:
-    host: str
-    port: int
-    called_ae_title: AeTitle
-    calling_ae_title: AeTitle
-    timeout_s: float
-
-    @contextmanager
-    def association(self, contexts: list[PresentationContext]) -> Iterator[Association]:
-        # pynetdicom's log reports every message and quotes what it cannot decode.
-        logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
-        entity = _Requestor(ae_title=self.calling_ae_title)
-        entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-        entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        entity.connection_timeout = self.timeout_s
-        entity.acse_timeout = self.timeout_s
-        entity.dimse_timeout = self.timeout_s
-        entity.network_timeout = self.timeout_s
-        try:
-            association = entity.associate(
-                self.host,
-                self.port,
-                contexts=contexts,
-                ae_title=self.called_ae_title,
-            )
-        except OSError as error:  # the host's name is not known
-            raise ConnectionError(f"no connection to {self}: {error.strerror}") from error
-        try:
-            if not association.is_established:
-                raise ConnectionError(self._why_not(association))
-            yield association
-        finally:
-            _end(association)
-
-    def _why_not(self, association: Association) -> str:
-        answer = association.acceptor.primitive
-        if association.is_rejected and answer is not None:
-            return f"{self} rejected the association: {answer.reason_str}"
-        if association.rejected_contexts:
-            return f"{self} takes none of these kinds of film"
-        return f"no association with {self}"
-
-    def __str__(self) -> str:
-        return f"{self.called_ae_title} at {self.host} port {self.port}"
-
-
-def _send_batch(batch: Sequence[_Film], peer: _Peer, tell: Callable[[SendResult], None]) -> None:
+def _send_batch(batch: Sequence[_Film], peer: Peer, tell: Callable[[SendResult], None]) -> None:
     contexts = [build_context(*kind) for kind in dict.fromkeys(map(_kind, batch))]
     waiting = deque(batch)
     while waiting:
@@ -267,37 +214,3 @@ def _head(film: _Film) -> bytes:
 
 def _unsent(label: str, sop_instance_uid: str, why: str) -> SendResult:
     return SendResult(film=label, sop_instance_uid=sop_instance_uid, status=None, comment=why, size_bytes=0, seconds=0)
-
-
-def _end(association: Association) -> None:
-    if association.is_established:
-        association.release()
-    connection = association.dul.socket
-    if connection is not None and connection.socket is not None:
-        connection.close()
-
-
-class _Requestor(AE):
-    """An Application Entity whose connections send at once and always close."""
-
-    def _create_socket(
-        self, assoc: Association, address: AddressInformation, tls_args: tuple[ssl.SSLContext, str] | None
-    ) -> AssociationSocket:
-        connection = _Connection(assoc, address=address)
-        connection.tls_args = tls_args
-        return connection
-
-
-class _Connection(AssociationSocket):
-    def connect(self, primitive: T_CONNECT) -> None:
-        super().connect(primitive)
-        if self.socket is not None:
-            # Or the end of each message waits for the peer's acknowledgement of the one before.
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def _shutdown_socket(self) -> None:
-        # pynetdicom forgets to close a socket that cannot be shut down, as after a refused connection.
-        connection = self.socket
-        super()._shutdown_socket()
-        if connection is not None:
-            connection.close()

@@ -21,7 +21,7 @@ from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTAT
 from cxr_node.domain.instance import Instance, Sender
 from cxr_node.receive.identity import check_request, identify
 from cxr_node.receive.part10 import file_head
-from cxr_node.receive.sockets import PromptServer, PromptSocket
+from cxr_node.receive.sockets import PromptServer, PromptSocket, end
 from cxr_node.receive.status import SopClassNotSupported, StoreStatus, comment_of, status_of
 from cxr_node.receive.who import STORAGE_SOP_CLASSES, Admission
 
@@ -95,6 +95,7 @@ class Receiver:
             server_class=PromptServer,
             evt_handlers=[
                 (evt.EVT_CONN_OPEN, self._on_connection),
+                (evt.EVT_CONN_CLOSE, _on_connection_closed),
                 (evt.EVT_REQUESTED, self._on_requested),
                 (evt.EVT_C_ECHO, self._on_c_echo),
                 (evt.EVT_C_STORE, self._on_c_store),
@@ -111,11 +112,7 @@ class Receiver:
             return
         server, self._server = self._server, None
         server.shutdown()
-        associations = server.active_associations
-        for association in associations:
-            association.abort()
-        for association in associations:
-            association.join(_STOP_TIMEOUT_S)
+        end(server.active_associations)
         if self._thread is not None:
             self._thread.join(_STOP_TIMEOUT_S)
         _log.info("%s no longer listens", self._listening.ae_title)
@@ -179,6 +176,12 @@ class Receiver:
             answer.Status = StoreStatus.SUCCESS
             _log.info("stored %s from %s", instance.identity.sop_instance_uid, sender.calling_ae_title)
         return answer
+
+
+def _on_connection_closed(event: evt.Event) -> None:
+    """Wake the thread that waits for an association request: none will come, and it would wait for the time-out."""
+    if event.assoc.requestor.primitive is None:
+        event.assoc.dul.to_user_queue.put(cast("A_ASSOCIATE", None))
 
 
 def hold_library_messages_back() -> None:

@@ -8,13 +8,21 @@ itself, so it is set again at each read. TCP_NODELAY does the same for our answe
 
 import errno
 import socket
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from socketserver import BaseServer
 from typing import cast
 
+from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
 _LARGEST_ASSOCIATE_PDU_BYTES = 1 << 20
 """Room for an A-ASSOCIATE-RQ with 128 presentation contexts of every transfer syntax."""
+
+_ABORTED_BY_SERVICE_USER = 0x00
+_ABORT_TIMEOUT_S = 0.5
+_END_TIMEOUT_S = 10.0
 
 
 class PromptServer(ThreadedAssociationServer):
@@ -79,3 +87,29 @@ class PromptSocket(AssociationSocket):
 
     def _connection(self) -> socket.socket:
         return cast("socket.socket", self.socket)
+
+
+def end(associations: Sequence[Association]) -> None:
+    """Abort associations, hang up on those that do not follow at once, and wait for what they are in.
+
+    pynetdicom's own abort waits for as long as a peer stalls, one association after the other.
+    """
+    for association in associations:
+        if association.is_established:
+            association.acse.send_abort(_ABORTED_BY_SERVICE_USER)
+        else:
+            _hang_up(association)
+    deadline = time.monotonic() + _ABORT_TIMEOUT_S
+    for association in associations:
+        association.dul.join(max(0.0, deadline - time.monotonic()))
+        _hang_up(association)
+    for association in associations:
+        association.kill()
+        association.join(_END_TIMEOUT_S)
+
+
+def _hang_up(association: Association) -> None:
+    connection = association.dul.socket
+    if connection is not None and connection.socket is not None:
+        with suppress(OSError):
+            connection.socket.shutdown(socket.SHUT_RDWR)

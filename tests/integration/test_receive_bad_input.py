@@ -5,6 +5,7 @@ import logging
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -151,6 +152,7 @@ def test_no_log_line_quotes_the_film(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     "words",
     [
+        b"",  # as a load balancer asks whether the port is open
         b"GET / HTTP/1.1\r\nHost: node\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500),  # a TLS handshake
         b"\x00" * 64,
@@ -162,14 +164,15 @@ def test_no_log_line_quotes_the_film(caplog: pytest.LogCaptureFixture) -> None:
     ],
 )
 def test_what_is_not_dicom_is_hung_up_on_and_others_are_served(words: bytes) -> None:
-    with receiving(acse_timeout_s=0.5, dimse_timeout_s=0.5) as node:
+    with receiving() as node:
         with socket.create_connection((LOOPBACK, node.port), timeout=30) as stranger:
             stranger.sendall(words)
             assert peers.echoscu(node.port).returncode == 0
             stranger.shutdown(socket.SHUT_WR)
             while stranger.recv(4096):  # at most an A-ABORT, then the end
                 pass
-        peers.until(lambda: receiver_threads() == [], what="the end of the stranger's threads")
+        # Long before the time-out for an association request, which is 30 s.
+        peers.until(lambda: receiver_threads() == [], what="the end of the stranger's threads", timeout_s=10)
         assert node.instances == []
 
 
@@ -208,6 +211,25 @@ def test_an_abort_in_mid_transfer_leaves_nothing_behind() -> None:
         with association(node.port) as opened:
             assert store(opened, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0
         assert node.sop_instance_uids == [film.SOPInstanceUID]
+
+
+def test_stopping_does_not_wait_for_peers_that_are_silent_or_stall_or_idle() -> None:
+    film = films.dx()
+    with ExitStack() as stack:
+        node = stack.enter_context(receiving())
+        stack.enter_context(socket.create_connection((LOOPBACK, node.port), timeout=30))
+        stalled = stack.enter_context(association(node.port))
+        send_half(stalled, encoded(film))
+        idle = stack.enter_context(association(node.port))
+        peers.until(lambda: len(receiver_threads()) == 3, what="three connections")
+
+        started = time.perf_counter()
+        node.receiver.stop()
+        seconds = time.perf_counter() - started
+
+        assert receiver_threads() == []
+        assert seconds < 5  # the time-outs are 30 s and more
+        peers.until(lambda: idle.is_aborted, what="the abort at the idle peer")
 
 
 def test_idle_associations_do_not_keep_others_out() -> None:

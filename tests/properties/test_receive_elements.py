@@ -63,6 +63,7 @@ def encoded(data_set: Dataset, transfer_syntax_uid: str) -> bytes:
     return content
 
 
+@settings(max_examples=50)
 @given(data_set=data_sets(), syntax=SYNTAXES)
 def test_values_are_those_of_the_top_level_in_every_encoding(data_set: Dataset, syntax: str) -> None:
     found = values_of(memoryview(encoded(data_set, syntax)), WANTED, transfer_syntax_uid=Uid(syntax))
