@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.radiograph import Geometry, Radiograph
+from cxr_node.infer.prepare import Frame
 from training.export import exported
 
 SIDE = 32
+FRAME = Frame(rows=SIDE, columns=SIDE)
 
 CARD = """
 schema_version = 1
@@ -28,7 +30,9 @@ sha256 = "<digest>"
 outputs = ["finding_logits", "finding_maps"]
 
 [input]
-side = 32
+rows = 32
+columns = 32
+window = [0.0, 0.0, 1.0, 1.0]
 value_range = [0.0, 1.0]
 preparation = "squash-area"
 description = "The whole film, squashed."
@@ -73,7 +77,7 @@ class Tiny(nn.Module):
 @functools.cache
 def network(*, labels: int = 1, logits: str = "finding_logits") -> bytes:
     """Return the archive of a tiny network."""
-    return exported(Tiny(labels=labels, logits=logits).eval(), side=SIDE)
+    return exported(Tiny(labels=labels, logits=logits).eval(), FRAME)
 
 
 def card(content: bytes, *, changes: tuple[tuple[str, str], ...] = ()) -> str:

@@ -13,6 +13,8 @@ SHIFT = 0.08
 GAMMA = 0.35
 NOISE = 0.02
 HOLE = 0.25
+HORIZON = (0.6, 0.9)
+"""Between these shares of the height a film may be cut off: what lies below the lungs must not decide."""
 
 
 def augment(films: Tensor, *, generator: torch.Generator) -> Tensor:
@@ -41,15 +43,18 @@ def _move(films: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _cover(films: Tensor, generator: torch.Generator) -> Tensor:
-    """Cover a random rectangle of every other film with its mean gray, so that no single place decides."""
+    """Cover a rectangle of every other film, and what is below a line, with its mean gray: no single place decides."""
     side = films.shape[-1]
     covered = films.clone()
+    lowest, highest = HORIZON
     for film in covered:
-        height, width, top, left, chance = torch.rand(5, generator=generator).tolist()
+        height, width, top, left, chance, horizon, cut = torch.rand(7, generator=generator).tolist()
         if chance < 0.5:
             rows, columns = int(height * HOLE * side), int(width * HOLE * side)
             first_row, first_column = int(top * (side - rows)), int(left * (side - columns))
             film[:, first_row : first_row + rows, first_column : first_column + columns] = film.mean()
+        if cut < 0.5:
+            film[:, int((lowest + horizon * (highest - lowest)) * side) :] = film.mean()
     return covered
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
-from cxr_node.infer.prepare import prepare
+from cxr_node.infer.prepare import Frame, prepare
 
 OPACITY_LABELS = frozenset({"Pneumonia", "Infiltration", "Consolidation", "Edema"})
 """A film with any of these shows a lung opacity."""
@@ -112,9 +112,9 @@ def bin_of(patient: str, *, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{patient}".encode()).digest()[:8]) % BINS
 
 
-def load(films: tuple[LabelledFilm, ...], *, side: int) -> Float32:
-    """Return the films prepared as a node prepares them, shape (films, side, side), 0.0 black to 1.0 white."""
-    return np.stack([prepare(radiograph(film.path), side=side) for film in tqdm(films, desc="films", unit="film")])
+def load(films: tuple[LabelledFilm, ...], frame: Frame) -> Float32:
+    """Return the films prepared as a node prepares them, shape (films, rows, columns), 0.0 black to 1.0 white."""
+    return np.stack([prepare(radiograph(film.path), frame) for film in tqdm(films, desc="films", unit="film")])
 
 
 def radiograph(path: Path) -> Radiograph:

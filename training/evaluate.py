@@ -13,11 +13,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cxr_node.domain.radiograph import Float32, View
+from cxr_node.infer.prepare import Frame
 from training import datasets, figures
 from training.figures import Bools, Floats
-from training.lungnet import LungNet, Sizes
+from training.lungnet import FRAME, LungNet, Sizes
 
-THUMBNAIL = 24
+THUMBNAIL = Frame(rows=24, columns=24)
+"""The whole film, as small as the baseline sees it."""
+
 STRENGTHS = (1e-3, 1e-2, 1e-1)
 """Regularisation of the baseline, chosen on the validation patients of each member."""
 
@@ -65,8 +68,8 @@ def judge(
     films: tuple[datasets.LabelledFilm, ...], members: Iterable[int], *, work: Path, seed: int
 ) -> tuple[Judged, list[Fit]]:
     """Score every member's test films with the member and with a baseline trained on the same patients."""
-    large = dict(zip(films, datasets.load(films, side=Sizes().side), strict=True))
-    small = dict(zip(films, datasets.load(films, side=THUMBNAIL), strict=True))
+    large = dict(zip(films, datasets.load(films, FRAME), strict=True))
+    small = dict(zip(films, datasets.load(films, THUMBNAIL), strict=True))
     tested: list[datasets.LabelledFilm] = []
     network, thumbnails, present, fits = [], [], [], []
     for member in members:

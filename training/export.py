@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.infer import archive, bundle, prepare
 from cxr_node.infer.findings import sigmoid
+from cxr_node.infer.prepare import Frame
 from training.evaluate import load_member
-from training.lungnet import LungNet, Sizes
+from training.lungnet import FRAME, LungNet
 
 NAME = "lung-opacity"
 VERSION = "0.1.0"
@@ -41,7 +42,7 @@ class Merged(nn.Module):
             member.dropout, member.auxiliary = nn.Identity(), nn.Identity()
 
     def forward(self, film: Tensor) -> dict[str, Tensor]:
-        """(B, 1, side, side) -> finding_logits (B, 1) and finding_maps (B, 1, 16, 16), whose mean is the logit."""
+        """(B, 1, 192, 240) -> finding_logits (B, 1) and finding_maps (B, 1, 12, 15), whose mean is the logit."""
         maps = torch.stack([member(film).maps for member in self.members]).mean(0)
         return {"finding_logits": maps.mean((2, 3)), "finding_maps": maps}
 
@@ -50,19 +51,18 @@ def run(arguments: argparse.Namespace) -> None:
     """Write the bundle from what train and evaluate left in the work folder, and open it as a node does."""
     table = json.loads((arguments.work / "figures.json").read_text())
     members = [load_member(arguments.work / f"member-{number}.pt") for number in table["members"]]
-    side = Sizes().side
-    content = exported(Merged(members, table["fits"]).eval(), side=side)
+    content = exported(Merged(members, table["fits"]).eval(), FRAME)
     arguments.bundle.mkdir(parents=True, exist_ok=True)
     (arguments.bundle / NETWORK).write_bytes(content)
-    (arguments.bundle / bundle.CARD).write_text(card(table, digest=digest_of(content), side=side), encoding="utf-8")
+    (arguments.bundle / bundle.CARD).write_text(card(table, digest=digest_of(content)), encoding="utf-8")
     opened = bundle.load(arguments.bundle)
     print(f"{arguments.bundle}: {len(content):,} bytes, network {opened.identity.weights_digest}")
 
 
-def exported(network: nn.Module, *, side: int) -> bytes:
+def exported(network: nn.Module, frame: Frame) -> bytes:
     """Return `network` as an archive that holds no pickle and no traces of the machine it was made on."""
     batch = {"film": {0: torch.export.Dim("batch")}}
-    program = torch.export.export(network, (torch.zeros(2, 1, side, side),), dynamic_shapes=batch)
+    program = torch.export.export(network, (torch.zeros(2, 1, frame.rows, frame.columns),), dynamic_shapes=batch)
     buffer = io.BytesIO()
     torch.export.save(program, buffer)
     return plain(buffer.getvalue())
@@ -88,12 +88,14 @@ def plain(content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def card(table: dict[str, Any], *, digest: str, side: int) -> str:
+def card(table: dict[str, Any], *, digest: str) -> str:
     """Return the text of the card: fixed statements, and the figures that evaluate wrote."""
     logit = sum(fit["threshold"] for fit in table["fits"]) / len(table["fits"])
     values = {
         "digest": digest,
-        "side": side,
+        "rows": FRAME.rows,
+        "columns": FRAME.columns,
+        "window": [FRAME.left, FRAME.top, FRAME.right, FRAME.bottom],
         "description": prepare.DESCRIPTION,
         "recipe": prepare.RECIPE,
         "members": len(table["members"]),

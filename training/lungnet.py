@@ -1,26 +1,33 @@
-"""The network: a small residual network whose last map is the explanation."""
+"""The network: a small residual network that looks at local contrast and whose last map is the explanation."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from cxr_node.infer.prepare import Frame
+
+FRAME = Frame(rows=192, columns=240, left=0.03125, top=0.0625, right=0.96875, bottom=0.8125)
+"""The lungs and what is beside them, most of the belly left out: of a 256 x 256 film rows 16 to 208, columns 8 to 248."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """What can be varied. The film's side is a multiple of `patch` x 4."""
+    """What can be varied. Rows and columns of what comes in are multiples of `patch` x 4."""
 
-    side: int = 256
     patch: int = 4
-    channels: tuple[int, int, int, int] = (24, 48, 96, 192)
+    neighbourhood: int = 25
+    """Pixels on a side of the square that a pixel is compared with."""
+    channels: tuple[int, int, int, int] = (24, 48, 96, 128)
     dropout: float = 0.3
     auxiliary: int = 12
     """Further things to predict while training, dropped at export: they teach what a chest looks like."""
 
 
 class Outputs(NamedTuple):
-    """`logits` (B, 1) is the mean of `maps` (B, 1, 16, 16) over the film; `auxiliary` (B, auxiliary)."""
+    """`logits` (B, 1) is the mean of `maps` (B, 1, rows / 16, columns / 16); `auxiliary` (B, auxiliary)."""
 
     logits: Tensor
     maps: Tensor
@@ -51,6 +58,7 @@ class LungNet(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         a, b, c, d = sizes.channels
+        self.neighbourhood = sizes.neighbourhood
         self.unshuffle = nn.PixelUnshuffle(sizes.patch)
         self.stem = nn.Conv2d(sizes.patch**2, a, 3, 1, 1, bias=False)
         self.stem_norm = nn.BatchNorm2d(a)
@@ -63,19 +71,29 @@ class LungNet(nn.Module):
         self.auxiliary: nn.Module = nn.Linear(d, sizes.auxiliary)
 
     def forward(self, film: Tensor) -> Outputs:
-        """Shapes for a side of 256 and a patch of 4."""
-        x = standardise(film)  # (B, 1, 256, 256)
-        x = self.unshuffle(x)  # (B, 16, 64, 64)
-        x = torch.relu(self.stem_norm(self.stem(x)))  # (B, 24, 64, 64)
-        x = self.fine(x)  # (B, 24, 64, 64)
-        x = self.middle(x)  # (B, 48, 32, 32)
-        x = self.coarse(x)  # (B, 96, 16, 16)
-        x = self.dropout(self.wide(x))  # (B, 192, 16, 16)
-        maps = self.finding(x)  # (B, 1, 16, 16)
+        """Shapes for the FRAME and the default sizes."""
+        x = local_contrast(film, self.neighbourhood)  # (B, 1, 192, 240)
+        x = self.unshuffle(x)  # (B, 16, 48, 60)
+        x = torch.relu(self.stem_norm(self.stem(x)))  # (B, 24, 48, 60)
+        x = self.fine(x)  # (B, 24, 48, 60)
+        x = self.middle(x)  # (B, 48, 24, 30)
+        x = self.coarse(x)  # (B, 96, 12, 15)
+        x = self.dropout(self.wide(x))  # (B, 128, 12, 15)
+        maps = self.finding(x)  # (B, 1, 12, 15)
         return Outputs(maps.mean((2, 3)), maps, self.auxiliary(x.mean((2, 3))))
 
 
-def standardise(film: Tensor) -> Tensor:
-    """Take each film's own brightness and contrast away; a film of one gray becomes 0."""
-    centred = film - film.mean((1, 2, 3), keepdim=True)
-    return centred / (centred.square().mean((1, 2, 3), keepdim=True).sqrt() + 1e-3)
+def local_contrast(film: Tensor, neighbourhood: int) -> Tensor:
+    """Return by how many standard deviations of its neighbourhood each pixel differs from the neighbourhood's mean.
+
+    How bright and how steep the film is, and how it was windowed, is taken away: these tell one machine or ward from
+    another, not an opacity from a clear lung.
+    """
+    centred = film - _mean_around(film, neighbourhood)
+    return centred / (_mean_around(centred.square(), neighbourhood).sqrt() + 0.02)
+
+
+def _mean_around(x: Tensor, size: int) -> Tensor:
+    """Return the mean over a square around each pixel; beyond the border there is nothing."""
+    across = functional.avg_pool2d(x, (1, size), 1, (0, size // 2), count_include_pad=False)
+    return functional.avg_pool2d(across, (size, 1), 1, (size // 2, 0), count_include_pad=False)

@@ -14,9 +14,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from cxr_node.domain.radiograph import Float32, View
+from cxr_node.infer.prepare import Frame
 from training import datasets
 from training.augment import augment
-from training.lungnet import LungNet, Sizes
+from training.lungnet import FRAME, LungNet, Sizes
 
 AUXILIARY_LABELS = (
     frozenset({"Pneumonia"}),
@@ -30,6 +31,9 @@ AUXILIARY_LABELS = (
     frozenset({"Cardiomegaly"}),
 )
 """Predicted beside the finding while training; then view, sex and age, which make twelve."""
+
+WHOLE = Frame(rows=256, columns=256)
+"""Films are varied whole, so that what moves into the network's window is film, and then cut to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """Training films ready to be learned from: shapes (films, 1, side, side), (films, 1), (films, 1), (films, 12)."""
+    """Training films ready to be learned from: shapes (films, 1, 256, 256), (films, 1), (films, 1), (films, 12)."""
 
     films: Tensor
     opacity: Tensor
@@ -65,7 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     recipe = Recipe(seed=arguments.seed, epochs=arguments.epochs)
     films = datasets.read_table(arguments.table, arguments.films, only=arguments.only)
-    prepared = dict(zip(films, datasets.load(films, side=Sizes().side), strict=True))
+    prepared = dict(zip(films, datasets.load(films, WHOLE), strict=True))
     arguments.work.mkdir(parents=True, exist_ok=True)
     for member in arguments.members:
         part = datasets.split(films, member=member, seed=recipe.seed)
@@ -131,7 +135,7 @@ def _epoch(
         done = (epoch + step / len(order)) / recipe.epochs
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * rate(done, recipe.warm_up)
-        films = augment(lesson.films[chosen], generator=generator)
+        films = cut(augment(lesson.films[chosen], generator=generator))
         loss = _loss(network, films, lesson, chosen, recipe)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch stubs
@@ -139,6 +143,12 @@ def _epoch(
         average.update_parameters(network)
         total += loss.item() * len(chosen)
     return total / len(lesson.films)
+
+
+def cut(films: Tensor) -> Tensor:
+    """Return the network's window of whole films, shape (B, 1, rows, columns)."""
+    top, left = round(FRAME.top * WHOLE.rows), round(FRAME.left * WHOLE.columns)
+    return films[:, :, top : top + FRAME.rows, left : left + FRAME.columns]
 
 
 def _loss(network: LungNet, films: Tensor, lesson: Lesson, chosen: Tensor, recipe: Recipe) -> Tensor:

@@ -16,7 +16,7 @@ from cxr_node.infer.card import Card
 CARD = "card.toml"
 
 Program = Callable[[torch.Tensor], Mapping[str, torch.Tensor]]
-"""From prepared films, shape (B, 1, side, side), to named outputs."""
+"""From prepared films, shape (B, 1, rows, columns), to named outputs."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,13 +35,13 @@ class Bundle:
     @property
     def identity(self) -> ModelIdentity:
         """Which model this is, as it stands in reports and job rows."""
-        side = self.card.input.side
+        taken = self.card.input
         return ModelIdentity(
             name=self.card.name,
             version=self.card.version,
             manufacturer=self.card.manufacturer,
             weights_digest=self.card.network.digest,
-            preparation=f"{self.card.input.preparation} {side}x{side}",
+            preparation=f"{taken.preparation} {taken.rows}x{taken.columns} of {taken.window}",
             operating_points=self.card.operating_points.name,
         )
 
@@ -117,12 +117,14 @@ def _open(safe: bytes, folder: Path) -> torch.export.ExportedProgram:
 
 def _try(bundle: Bundle, folder: Path) -> None:
     """Run the network once on two black films: it must take them and give what the card says."""
-    side, labels = bundle.card.input.side, len(bundle.card.labels)
+    rows, columns, labels = bundle.card.input.rows, bundle.card.input.columns, len(bundle.card.labels)
     try:
         with torch.inference_mode():
-            outputs = bundle.program(torch.device("cpu"))(torch.zeros(2, 1, side, side))
+            outputs = bundle.program(torch.device("cpu"))(torch.zeros(2, 1, rows, columns))
     except Exception as error:
-        raise BundleError(f"bundle {folder}: the network does not take films of {side} x {side} ({error})") from error
+        raise BundleError(
+            f"bundle {folder}: the network does not take films of {rows} x {columns} ({error})"
+        ) from error
     found = {name: tuple(tensor.shape) for name, tensor in outputs.items()}
     if found.keys() != set(bundle.card.network.outputs):
         raise BundleError(

@@ -58,9 +58,14 @@ class Network(_Part):
 
 
 class Input(_Part):
-    """What the network takes: shape (B, 1, side, side), 32-bit floats in `value_range`."""
+    """What the network takes: shape (B, 1, rows, columns), 32-bit floats in `value_range`.
 
-    side: Annotated[int, Field(ge=32, le=2048)]
+    `window` is the part of the film that is taken: left, top, right and bottom as shares of its width and height.
+    """
+
+    rows: Annotated[int, Field(ge=32, le=2048)]
+    columns: Annotated[int, Field(ge=32, le=2048)]
+    window: Annotated[list[Score], Field(min_length=4, max_length=4)]
     value_range: Annotated[list[float], Field(min_length=2, max_length=2)]
     preparation: Literal["squash-area"]
     description: Text
@@ -69,7 +74,16 @@ class Input(_Part):
     def _is_what_the_recipe_gives(self) -> Self:
         if self.value_range != [0.0, 1.0]:
             raise ValueError(f"value_range of {prepare.RECIPE} is [0.0, 1.0]")
+        left, top, right, bottom = self.window
+        if not (left < right and top < bottom):
+            raise ValueError("expected window as [left, top, right, bottom], left before right and top above bottom")
         return self
+
+    @property
+    def frame(self) -> prepare.Frame:
+        """The same as the recipe takes it."""
+        left, top, right, bottom = self.window
+        return prepare.Frame(rows=self.rows, columns=self.columns, left=left, top=top, right=right, bottom=bottom)
 
 
 class Label(_Part):

@@ -13,7 +13,9 @@ MIDDLE = (0.45, 0.55)
 """A region whose middle lies within this part of the film's width is on neither side."""
 
 
-def findings(card: Card, logits: Float32, maps: Float32 | None, geometry: Geometry) -> tuple[Finding, ...]:
+def findings(
+    card: Card, logits: Float32, maps: Float32 | None, geometry: Geometry, area: Region
+) -> tuple[Finding, ...]:
     """Return one finding per label of the card, in its order.
 
     Parameters
@@ -22,6 +24,8 @@ def findings(card: Card, logits: Float32, maps: Float32 | None, geometry: Geomet
         Shape (labels,).
     maps
         Shape (labels, map rows, map columns), or None where the network explains nothing.
+    area
+        What of the film the network saw, which the maps cover.
 
     Raises
     ------
@@ -31,18 +35,20 @@ def findings(card: Card, logits: Float32, maps: Float32 | None, geometry: Geomet
     if not np.isfinite(logits).all() or (maps is not None and not np.isfinite(maps).all()):
         raise ValueError("the network gave values that are not finite")
     return tuple(
-        _finding(card, label, float(logits[number]), None if maps is None else maps[number], geometry)
+        _finding(card, label, float(logits[number]), None if maps is None else maps[number], geometry, area)
         for number, label in enumerate(card.labels)
     )
 
 
-def _finding(card: Card, label: Label, logit: float, activation: Float32 | None, geometry: Geometry) -> Finding:
+def _finding(
+    card: Card, label: Label, logit: float, activation: Float32 | None, geometry: Geometry, area: Region
+) -> Finding:
     point = card.point_of(label)
     score = sigmoid(logit)
     found = presence(score, point)
     regions: tuple[Region, ...] = ()
     if found is Presence.PRESENT and activation is not None:
-        regions = outline.regions(activation, rows=geometry.rows, columns=geometry.columns)
+        regions = outline.regions(activation, area)
     return Finding(
         key=label.key,
         code=label.code.code,

@@ -30,8 +30,8 @@ class _Corner(NamedTuple):
     column: int
 
 
-def regions(activation: Float32, *, rows: int, columns: int) -> tuple[Region, ...]:
-    """Return outlines of where `activation` is high, on a film of the given size.
+def regions(activation: Float32, area: Region) -> tuple[Region, ...]:
+    """Return outlines of where `activation` is high, in film coordinates.
 
     The level lies at FRACTION of the way from the median to the maximum, so it does not depend on the scale of the
     map; outlines follow the map's cells (each refined to 4 x 4 by linear interpolation) and are simplified to one and
@@ -40,7 +40,9 @@ def regions(activation: Float32, *, rows: int, columns: int) -> tuple[Region, ..
     Parameters
     ----------
     activation
-        Shape (map rows, map columns); covers the whole film.
+        Shape (map rows, map columns).
+    area
+        The rectangle of the film that the map covers.
     """
     fine = _refined(activation)
     level = np.median(fine) + FRACTION * (fine.max() - np.median(fine))
@@ -50,8 +52,7 @@ def regions(activation: Float32, *, rows: int, columns: int) -> tuple[Region, ..
     strengths = [float((fine[part] - np.median(fine)).sum()) for part in parts]
     ranked = sorted(zip(strengths, range(len(parts)), strict=True), key=lambda pair: (-pair[0], pair[1]))
     kept = [parts[number] for strength, number in ranked[:REGIONS] if strength >= SMALLEST * ranked[0][0]]
-    scale = (columns / fine.shape[1], rows / fine.shape[0])
-    return tuple(Region(outline=_outline(part, scale)) for part in kept)
+    return tuple(Region(outline=_outline(part, area)) for part in kept)
 
 
 def center(region: Region) -> Point:
@@ -100,10 +101,11 @@ def _grown(left: Mask, seed: _Corner) -> Mask:
     return part
 
 
-def _outline(part: Mask, scale: Point) -> tuple[Point, ...]:
+def _outline(part: Mask, area: Region) -> tuple[Point, ...]:
     """Return the outer border of a part that hangs together, in film coordinates, clockwise."""
-    corners = _simplified(_border(part))
-    return tuple((column * scale[0], row * scale[1]) for row, column in corners)
+    (left, top), _, (right, bottom), _ = area.outline
+    across, down = (right - left) / part.shape[1], (bottom - top) / part.shape[0]
+    return tuple((left + column * across, top + row * down) for row, column in _simplified(_border(part)))
 
 
 def _border(part: Mask) -> list[_Corner]:

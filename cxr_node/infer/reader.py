@@ -45,6 +45,7 @@ class Reader:
     def __init__(self, bundle: Bundle, *, device: str, batch_size: int = 8, program: Program | None = None) -> None:
         self._card = bundle.card
         self._bundle = bundle
+        self._frame = bundle.card.input.frame
         self._device = choose_device(device)
         self._batch_size = 1 if self._device == CPU and program is None else batch_size
         self._program = program or bundle.program(self._device)
@@ -53,8 +54,7 @@ class Reader:
 
     def warm_up(self) -> None:
         """Run one black film, so that the first real one does not pay for what is made on first use."""
-        side = self._card.input.side
-        self._outputs(torch.zeros(1, 1, side, side))
+        self._outputs(torch.zeros(1, 1, self._frame.rows, self._frame.columns))
 
     def read(self, films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
         """Return what the network makes of each film, in order.
@@ -71,7 +71,7 @@ class Reader:
 
     def _read_batch(self, films: Sequence[Radiograph]) -> list[Prediction]:
         """Read films that go together."""
-        batch = prepare.batch([prepare.prepare(film, side=self._card.input.side) for film in films])
+        batch = prepare.batch([prepare.prepare(film, self._frame) for film in films])
         try:
             outputs = self._outputs(batch)
             return [self._prediction(film, outputs, number) for number, film in enumerate(films)]
@@ -100,10 +100,11 @@ class Reader:
         """Return the prediction for one film of a batch."""
         logits = outputs["finding_logits"][number].numpy().astype(np.float32)
         maps = outputs["finding_maps"][number].numpy().astype(np.float32) if "finding_maps" in outputs else None
+        area = prepare.analysed_area(film, self._frame)
         return Prediction(
             model=self.identity,
-            findings=findings(self._card, logits, maps, film.geometry),
-            analysed_area=prepare.analysed_area(film),
+            findings=findings(self._card, logits, maps, film.geometry, area),
+            analysed_area=area,
         )
 
 

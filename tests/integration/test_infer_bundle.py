@@ -18,7 +18,7 @@ def test_a_bundle_that_is_what_it_says_is_opened(tmp_path: Path) -> None:
     assert opened.identity.name == "tiny"
     assert opened.identity.version == "1.2.3"
     assert opened.identity.weights_digest == digest_of(tiny.network())
-    assert opened.identity.preparation == "squash-area 32x32"
+    assert opened.identity.preparation == "squash-area 32x32 of [0.0, 0.0, 1.0, 1.0]"
     assert opened.identity.operating_points == "tests 1"
 
 
@@ -49,9 +49,9 @@ def test_a_bundle_with_a_file_missing_is_refused_naming_it(tmp_path: Path, missi
 
 
 def test_a_wrong_card_is_refused_naming_folder_and_key(tmp_path: Path) -> None:
-    folder = tiny.bundle(tmp_path, changes=((r"side = 32", "side = 0"),))
+    folder = tiny.bundle(tmp_path, changes=((r"rows = 32", "rows = 0"),))
 
-    with pytest.raises(BundleError, match=r"input\.side") as caught:
+    with pytest.raises(BundleError, match=r"input\.rows") as caught:
         bundle.load(folder)
 
     assert str(folder) in str(caught.value)
@@ -74,9 +74,9 @@ def test_a_network_that_gives_something_else_is_refused(
 
 
 def test_a_network_for_films_of_another_size_is_refused(tmp_path: Path) -> None:
-    folder = tiny.bundle(tmp_path, changes=((r"side = 32", "side = 48"),))
+    folder = tiny.bundle(tmp_path, changes=((r"rows = 32", "rows = 48"),))
 
-    with pytest.raises(BundleError, match="48 x 48"):
+    with pytest.raises(BundleError, match="48 x 32"):
         bundle.load(folder)
 
 

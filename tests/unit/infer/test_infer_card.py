@@ -18,8 +18,9 @@ def test_a_card_says_what_the_network_is() -> None:
     ("pattern", "replacement", "named"),
     [
         (r'manufacturer = "The tests"', "", "manufacturer"),
-        (r"side = 32", 'side = "32"', "input.side"),
-        (r"side = 32", "side = 32\nsize = 32", "input.size"),
+        (r"rows = 32", 'rows = "32"', "input.rows"),
+        (r"rows = 32", "rows = 32\nsize = 32", "input.size"),
+        (r"window = .*", "window = [0.0, 0.8, 1.0, 0.2]", "input"),
         (r'version = "1.2.3"', 'version = "new"', "version"),
         (r'"112001"', '"a value longer than sixteen"', "labels.0.code.value"),
         (r"undetermined_to = 0.6", "undetermined_to = 0.45", "operating_points.points.0"),

@@ -12,6 +12,7 @@ from tests import tiny
 CARD = card.parse(tiny.card(b"weights").encode())
 STANDING = Geometry(rows=800, columns=600, patient_orientation=("L", "F"))
 
+WHOLE = Region(outline=((0.0, 0.0), (600.0, 0.0), (600.0, 800.0), (0.0, 800.0)))
 LEFT_OF_PICTURE = Region(outline=((100.0, 100.0), (200.0, 100.0), (200.0, 200.0)))
 RIGHT_OF_PICTURE = Region(outline=((400.0, 100.0), (500.0, 100.0), (500.0, 200.0)))
 MIDDLE = Region(outline=((250.0, 100.0), (350.0, 100.0), (350.0, 200.0)))
@@ -37,7 +38,7 @@ def _map() -> "np.typing.NDArray[np.float32]":
 def test_presence_follows_the_operating_point_and_its_band(score: float, expected: Presence) -> None:
     logit = np.array([np.log(score / (1 - score))], np.float32)
 
-    (finding,) = findings(CARD, logit, _map(), STANDING)
+    (finding,) = findings(CARD, logit, _map(), STANDING, WHOLE)
 
     assert finding.presence is expected
     assert finding.score == pytest.approx(score, abs=1e-6)
@@ -46,8 +47,8 @@ def test_presence_follows_the_operating_point_and_its_band(score: float, expecte
 
 
 def test_only_what_is_present_is_outlined_and_has_a_side() -> None:
-    (present,) = findings(CARD, np.array([4.0], np.float32), _map(), STANDING)
-    (absent,) = findings(CARD, np.array([-4.0], np.float32), _map(), STANDING)
+    (present,) = findings(CARD, np.array([4.0], np.float32), _map(), STANDING, WHOLE)
+    (absent,) = findings(CARD, np.array([-4.0], np.float32), _map(), STANDING, WHOLE)
 
     assert len(present.regions) == 1
     assert present.laterality is Laterality.RIGHT
@@ -56,7 +57,7 @@ def test_only_what_is_present_is_outlined_and_has_a_side() -> None:
 
 
 def test_a_network_without_maps_gives_findings_without_regions() -> None:
-    (finding,) = findings(CARD, np.array([4.0], np.float32), None, STANDING)
+    (finding,) = findings(CARD, np.array([4.0], np.float32), None, STANDING, WHOLE)
 
     assert finding.presence is Presence.PRESENT
     assert finding.regions == ()
@@ -85,7 +86,7 @@ def test_no_side_is_told_of_a_film_that_does_not_say_how_it_lies(orientation: tu
 
 def test_values_that_are_not_finite_are_an_error() -> None:
     with pytest.raises(ValueError, match="finite"):
-        findings(CARD, np.array([np.nan], np.float32), _map(), STANDING)
+        findings(CARD, np.array([np.nan], np.float32), _map(), STANDING, WHOLE)
 
 
 @pytest.mark.parametrize("logit", [-1000.0, 0.0, 1000.0])

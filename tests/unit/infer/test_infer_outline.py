@@ -10,6 +10,11 @@ from cxr_node.domain.reading import Region
 from cxr_node.infer.outline import REGIONS, center, regions
 
 
+def _film(*, rows: int, columns: int, left: int = 0, top: int = 0) -> Region:
+    right, bottom = left + columns, top + rows
+    return Region(outline=((left, top), (right, top), (right, bottom), (left, bottom)))
+
+
 def _area(region: Region) -> float:
     """The shoelace formula."""
     points = region.outline
@@ -21,7 +26,7 @@ def test_a_bright_square_is_outlined_where_it_lies() -> None:
     activation = np.zeros((16, 16), np.float32)
     activation[4:8, 10:14] = 1.0
 
-    (region,) = regions(activation, rows=1600, columns=3200)
+    (region,) = regions(activation, _film(rows=1600, columns=3200))
 
     columns, rows = zip(*region.outline, strict=True)
     assert 1900 <= min(columns) <= 2100
@@ -31,12 +36,22 @@ def test_a_bright_square_is_outlined_where_it_lies() -> None:
     assert 0.7 * 800 * 400 < _area(region) < 1.3 * 800 * 400
 
 
+def test_a_map_of_a_window_is_outlined_within_it() -> None:
+    activation = np.zeros((16, 16), np.float32)
+    activation[4:8, 10:14] = 1.0
+
+    (whole,) = regions(activation, _film(rows=160, columns=320))
+    (shifted,) = regions(activation, _film(rows=160, columns=320, left=40, top=30))
+
+    assert shifted.outline == tuple((column + 40, row + 30) for column, row in whole.outline)
+
+
 def test_two_places_are_two_regions_the_stronger_first() -> None:
     activation = np.zeros((16, 16), np.float32)
     activation[2:5, 2:5] = 0.9
     activation[10:14, 10:14] = 1.0
 
-    found = regions(activation, rows=16, columns=16)
+    found = regions(activation, _film(rows=16, columns=16))
 
     assert [center(region)[0] > 8 for region in found] == [True, False]
 
@@ -46,22 +61,22 @@ def test_a_speck_beside_a_strong_place_is_left_out() -> None:
     activation[1, 1] = 1.0
     activation[6:14, 6:14] = 1.0
 
-    assert len(regions(activation, rows=16, columns=16)) == 1
+    assert len(regions(activation, _film(rows=16, columns=16))) == 1
 
 
 def test_a_map_without_contrast_has_no_regions() -> None:
-    assert regions(np.full((16, 16), 3.0, np.float32), rows=16, columns=16) == ()
+    assert regions(np.full((16, 16), 3.0, np.float32), _film(rows=16, columns=16)) == ()
 
 
 def test_the_level_does_not_depend_on_the_scale_of_the_map() -> None:
     activation = np.random.default_rng(3).normal(size=(16, 16)).astype(np.float32)
 
-    assert regions(activation, rows=99, columns=77) == regions(activation * 8 - 32, rows=99, columns=77)
+    assert regions(activation, _film(rows=99, columns=77)) == regions(activation * 8 - 32, _film(rows=99, columns=77))
 
 
 @given(of.arrays(np.float32, (9, 7), elements=st.floats(-8, 8, width=16)))
 def test_outlines_are_closed_figures_on_the_film(activation: npt.NDArray[np.float32]) -> None:
-    found = regions(activation, rows=90, columns=70)
+    found = regions(activation, _film(rows=90, columns=70))
 
     assert len(found) <= REGIONS
     for region in found:

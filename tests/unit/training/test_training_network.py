@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from cxr_node.domain.radiograph import Geometry, Radiograph
+from cxr_node.infer.prepare import prepare
 from training import train
 from training.augment import augment
 from training.export import Merged
-from training.lungnet import LungNet, Sizes, standardise
+from training.lungnet import FRAME, LungNet, Sizes, local_contrast
 from training.train import Lesson, Recipe
 
-SIZES = Sizes(side=64, channels=(4, 4, 8, 8))
+SIZES = Sizes(channels=(4, 4, 8, 8))
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +26,7 @@ def _lesson(films: int = 8) -> Lesson:
     generator = torch.Generator().manual_seed(0)
     shown = torch.arange(films).remainder(2).float()[:, None]
     return Lesson(
-        films=torch.rand((films, 1, 64, 64), generator=generator),
+        films=torch.rand((films, 1, 256, 256), generator=generator),
         opacity=shown,
         weight=torch.ones_like(shown),
         auxiliary=torch.zeros(films, 12),
@@ -32,18 +34,27 @@ def _lesson(films: int = 8) -> Lesson:
 
 
 def test_the_logit_is_the_mean_of_the_map() -> None:
-    outputs = LungNet(Sizes()).eval()(torch.rand(2, 1, 256, 256))
+    outputs = LungNet(Sizes()).eval()(torch.rand(2, 1, FRAME.rows, FRAME.columns))
 
-    assert outputs.maps.shape == (2, 1, 16, 16)
+    assert outputs.maps.shape == (2, 1, 12, 15)
     assert outputs.auxiliary.shape == (2, 12)
     assert torch.allclose(outputs.logits, outputs.maps.mean((2, 3)))
 
 
-def test_brightness_and_contrast_of_a_film_do_not_matter() -> None:
-    film = torch.rand(1, 1, 32, 32)
+def test_brightness_and_contrast_of_a_film_hardly_matter() -> None:
+    film = torch.rand(1, 1, 64, 64)
 
-    assert torch.allclose(standardise(film), standardise(film * 0.5 + 0.3), atol=0.02)
-    assert torch.all(standardise(torch.full((1, 1, 32, 32), 0.7)).abs() < 1e-3)
+    assert torch.allclose(local_contrast(film, 9), local_contrast(film * 0.5 + 0.3, 9), atol=0.3)
+    assert torch.all(local_contrast(torch.full((1, 1, 64, 64), 0.7), 9).abs() < 1e-3)
+
+
+def test_films_are_cut_to_the_window_that_a_node_prepares() -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (512, 512), dtype=np.uint16)
+    film = Radiograph(p_values=values, geometry=Geometry(rows=512, columns=512), grayscale="noise")
+
+    whole = torch.from_numpy(prepare(film, train.WHOLE))[None, None]
+
+    assert torch.equal(train.cut(whole)[0, 0], torch.from_numpy(prepare(film, FRAME)))
 
 
 def test_merged_members_give_the_mean_of_their_fitted_logits() -> None:
@@ -114,7 +125,7 @@ def test_a_member_already_trained_is_left_as_it_is(tmp_path: Path) -> None:
 
 def test_training_learns_what_is_plain_to_see(tmp_path: Path) -> None:
     lesson = _lesson(16)
-    lesson.films[lesson.opacity[:, 0] > 0, :, :, :32] += 1.0
+    lesson.films[lesson.opacity[:, 0] > 0, :, ::8, ::8] = 5.0
     torch.manual_seed(0)
 
     path = train.train(lesson, Recipe(seed=1, epochs=12, batch=4, averaging=0.8), member=0, work=tmp_path)
@@ -122,7 +133,7 @@ def test_training_learns_what_is_plain_to_see(tmp_path: Path) -> None:
     network = LungNet(Sizes())
     network.load_state_dict(torch.load(path, weights_only=True))
     with torch.inference_mode():
-        logits = network.eval()(lesson.films).logits[:, 0].numpy()
+        logits = network.eval()(train.cut(lesson.films)).logits[:, 0].numpy()
     shown = lesson.opacity[:, 0].numpy() > 0
     assert np.median(logits[shown]) > np.median(logits[~shown])
 
