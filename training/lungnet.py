@@ -10,7 +10,7 @@ from torch.nn import functional
 from cxr_node.infer.prepare import Frame
 
 FRAME = Frame(rows=192, columns=240, left=0.03125, top=0.0625, right=0.96875, bottom=0.8125)
-"""The lungs and what is beside them, most of the belly left out: of a 256 x 256 film rows 16 to 208, columns 8 to 248."""
+"""The lungs and what is beside them, little of the belly: of a 256 x 256 film rows 16 to 208, columns 8 to 248."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

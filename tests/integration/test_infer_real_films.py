@@ -1,0 +1,40 @@
+"""The built-in bundle on real films, by way of the pixel chain."""
+
+import pytest
+
+from cxr_node.domain.radiograph import Radiograph
+from cxr_node.infer import bundle, catalogue
+from cxr_node.infer.reader import Reader
+from cxr_node.pixels.film import parse, radiograph
+from cxr_node.pixels.limits import Limits
+from tests import films
+
+pytestmark = films.needs_real_films
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader(bundle.load(catalogue.find("lung-opacity")), device="cpu")
+
+
+def _film(name: str) -> Radiograph:
+    return radiograph(parse(films.real(name).read_bytes()), limits=Limits())
+
+
+def test_a_film_and_its_near_lossless_copy_read_alike(reader: Reader) -> None:
+    lossless, near = (prediction.findings[0] for prediction in reader.read([_film("RG1_J2KI"), _film("RG1_JLSN")]))
+
+    assert near.score == pytest.approx(lossless.score, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["RG1_JLSN", "pseudo_phi_RLE", "siim_SC_JPEG", "nih_DX_in_SC"])
+def test_films_from_modalities_are_read_and_what_is_outlined_lies_in_what_was_analysed(
+    reader: Reader, name: str
+) -> None:
+    (prediction,) = reader.read([_film(name)])
+
+    (finding,) = prediction.findings
+    assert 0.0 < finding.score < 1.0
+    (left, top), _, (right, bottom), _ = prediction.analysed_area.outline
+    for region in finding.regions:
+        assert all(left <= column <= right and top <= row <= bottom for column, row in region.outline)
