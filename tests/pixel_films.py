@@ -166,3 +166,12 @@ def with_text_elements(content: bytes, values: Mapping[tuple[int, int], str]) ->
         raw += group.to_bytes(2, "little") + element.to_bytes(2, "little") + b"DS" + len(padded).to_bytes(2, "little")
         raw += padded
     return content[:at] + raw + content[at:]
+
+
+def part10(path: Path) -> bytes:
+    """Return the film at `path` as the receiver keeps it: one of the real ones has no preamble and no file meta."""
+    content = path.read_bytes()
+    if content[128:132] == b"DICM":
+        return content
+    syntax = uid.ImplicitVRLittleEndian.encode() + b"\0"
+    return bytes(128) + b"DICM" + b"\x02\x00\x10\x00UI" + len(syntax).to_bytes(2, "little") + syntax + content

@@ -16,6 +16,8 @@ from cxr_node.pixels.lut import Lut
 
 Values = npt.NDArray[np.float64]
 
+_LEAST_WIDTH = 1e-9
+
 
 class WindowFunction(StrEnum):
     """VOI LUT Function (0028,1056)."""
@@ -77,10 +79,8 @@ class Chain:
 
 
 def between(low: float, high: float) -> Window:
-    """Return the window that shows `low` black and `high` white."""
-    return Window(
-        center=(low + high) / 2, width=max(high - low, np.finfo(float).tiny), function=WindowFunction.LINEAR_EXACT
-    )
+    """Return the window that shows `low` black and `high` white; both mid-gray where they are one."""
+    return Window(center=(low + high) / 2, width=max(high - low, _LEAST_WIDTH), function=WindowFunction.LINEAR_EXACT)
 
 
 def modality_range(description: Description, modality: Rescale | Lut) -> tuple[float, float]:

@@ -14,5 +14,5 @@ class Limits:
 
     maximum_samples: int = 100_000_000
     decode_timeout_s: float = 30.0
-    decode_memory_bytes: int = 3 << 30
+    decode_memory_bytes: int = 2 << 30
     maximum_inflated_bytes: int = 512 << 20

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from types import TracebackType
 from typing import IO, Self
@@ -40,11 +41,13 @@ TASK = struct.Struct("<IQ")
 class Sandbox:
     """A child process that decodes, started when first needed and again after each of its deaths.
 
-    One frame at a time: callers in several threads wait for each other. Close it, or use it in `with`.
+    One frame at a time: callers in several threads wait for each other. Close it, or use it in `with`. `start` makes
+    the child.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, start: Callable[[Limits], "subprocess.Popen[bytes]"] | None = None) -> None:
         self._limits = limits
+        self._start = start or start_child
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -93,7 +96,8 @@ class Sandbox:
         if self._child is not None and self._child.poll() is not None:
             self._end()
         if self._child is None:
-            self._child = start_child(self._limits)
+            self._child = self._start(self._limits)
+            os.set_blocking(_stream(self._child.stdin).fileno(), False)
         return self._child
 
     def _end(self) -> None:
@@ -168,7 +172,7 @@ def _stream(stream: IO[bytes] | None) -> IO[bytes]:
 
 def start_child(limits: Limits) -> subprocess.Popen[bytes]:
     """Start the process that `cxr_node.pixels.sandboxed` describes."""
-    child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-m", "cxr_node.pixels.sandboxed", str(limits.decode_memory_bytes)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -181,8 +185,6 @@ def start_child(limits: Limits) -> subprocess.Popen[bytes]:
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         },
     )
-    os.set_blocking(_stream(child.stdin).fileno(), False)
-    return child
 
 
 def read_task(header: bytes) -> Task:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
@@ -12,6 +11,7 @@ from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.pixels.suitability import Rules, judge_header, judge_picture
 from tests import films
+from tests.pixel_films import part10
 
 READABLE = ["RG1_J2KI", "RG1_JLSN", "CR-MONO1-10-chest", "pseudo_phi_RLE", "siim_SC_JPEG", "nih_DX_in_SC"]
 NOT_READ = {
@@ -30,13 +30,8 @@ NOT_READ = {
 
 
 def data_set(name: str) -> Dataset:
-    """Return the film as the receiver keeps it: `CR-MONO1-10-chest` comes without preamble and file meta."""
-    content = films.real(name).read_bytes()
-    if content[128:132] != b"DICM":
-        syntax = pydicom.uid.ImplicitVRLittleEndian.encode() + b"\0"
-        meta = b"\x02\x00\x10\x00UI" + len(syntax).to_bytes(2, "little") + syntax
-        content = bytes(128) + b"DICM" + meta + content
-    return parse(content)
+    """Return the film as the node parses it."""
+    return parse(part10(films.real(name)))
 
 
 @pytest.fixture(scope="module")
