@@ -164,14 +164,14 @@ def _compressed(frame: bytes, description: Description, syntax: str, sandbox: Sa
     )
     cell_bytes = 1 if codestream.precision <= 8 else 2
     decoded = sandbox.decode(task, frame, expected_bytes=description.samples * cell_bytes)
-    # The sample's bits lie where the codestream puts them, whatever High Bit says (PS3.5 section 8.2).
+    # Encoders code the whole cell, where High Bit holds, or the sample alone, where it cannot (PS3.5 section 8.2).
     precision = codestream.precision
     stored = min(description.bits_stored, precision)
     described = replace(
         description,
         bits_allocated=8 * cell_bytes,
         bits_stored=stored,
-        high_bit=precision - 1 if description.high_bit == precision - 1 else stored - 1,
+        high_bit=description.high_bit if description.high_bit < precision else stored - 1,
         planar_configuration=0,
         photometric_interpretation=_delivered(codec, description.photometric_interpretation),
     )

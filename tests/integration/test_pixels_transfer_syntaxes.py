@@ -57,6 +57,19 @@ def test_so_do_signed_values(syntax: uid.UID, sandbox: Sandbox) -> None:
     assert np.array_equal(shown(encoded(film, syntax), sandbox), shown(written(film), sandbox))
 
 
+@pytest.mark.parametrize(
+    "syntax",
+    [s for s in LOSSLESS if s not in (uid.HTJ2KLossless, uid.JPEG2000Lossless)],
+    ids=lambda syntax: syntax.name,
+)
+@pytest.mark.parametrize("high_bit", [13, 15])
+def test_so_does_a_high_bit_above_the_stored_ones(syntax: uid.UID, high_bit: int, sandbox: Sandbox) -> None:
+    """But for JPEG 2000: gdcmconv writes another High Bit over the same cells, which is another film."""
+    film = data_set(chest(), changes=WINDOW | {"HighBit": high_bit})
+    expected = shown(written(data_set(chest(), changes=WINDOW)), sandbox)
+    assert np.array_equal(shown(encoded(film, syntax), sandbox), expected)
+
+
 @pytest.mark.parametrize("syntax", LOSSY, ids=lambda syntax: syntax.name)
 def test_a_lossy_transfer_syntax_stays_near(syntax: uid.UID, sandbox: Sandbox) -> None:
     bits = 8 if syntax == uid.JPEGBaseline8Bit else 12
