@@ -82,14 +82,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(condition: Callable[[], bool], *, what: str, timeout_s: float = 30.0) -> None:
-    """Return as soon as `condition` holds for another process; fail the test if it does not within `timeout_s`."""
+def until(condition: Callable[[], bool], *, what: str, timeout_s: float = 30.0, pause_s: float = 0.02) -> None:
+    """Return as soon as `condition` holds for another process; fail the test if it does not within `timeout_s`.
+
+    It is looked at every `pause_s`: longer where looking costs what the other process needs.
+    """
     deadline = time.monotonic() + timeout_s
     pause = threading.Event()
     while not condition():
         if time.monotonic() > deadline:
             pytest.fail(f"{what} did not happen within {timeout_s:.0f} s")
-        pause.wait(0.02)
+        pause.wait(pause_s)
 
 
 def echoscu(port: int, *, called: str = "CXRNODE", calling: str = "ECHOSCU") -> CompletedProcess[str]:

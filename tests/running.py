@@ -46,7 +46,8 @@ class RunningNode:
 
     def until_idle(self, timeout_s: float = 60.0) -> list[JobRow]:
         """Wait until every job has ended, and return them."""
-        until(lambda: all(job.state in ENDED for job in self.jobs()), what="the end of every job", timeout_s=timeout_s)
+        with opened(load(self.config)) as database:
+            until(lambda: _is_idle(database), what="the end of every job", timeout_s=timeout_s, pause_s=0.1)
         return self.jobs()
 
     def kill(self) -> None:
@@ -127,6 +128,11 @@ def opened(settings: Settings) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def _is_idle(database: Database) -> bool:
+    with database.read() as connection:
+        return all(state in ENDED for _, state in search.counts(connection))
 
 
 def _read_addresses(node: RunningNode) -> None:

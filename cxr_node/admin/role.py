@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cxr_node import config, node
@@ -19,17 +19,20 @@ _LAST_RESORT_S = 8.0
 def run(role: Role, settings: config.Settings) -> int:
     """Run `role` until told to stop or the supervisor is gone; return the exit status."""
     logs.configure(settings.log.level)
-    stopping, asked = threading.Event(), threading.Event()
+    stopping, asked, serving = threading.Event(), threading.Event(), threading.Event()
 
     def stop(*_: object) -> None:
         asked.set()
         stopping.set()
+        if not serving.is_set():  # it holds nothing yet
+            os._exit(0)
 
     signal.signal(signal.SIGTERM, stop)
     # Ctrl-C reaches the whole process group; the supervisor decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch_lifeline, args=(stop,), name="lifeline", daemon=True).start()
+    threading.Thread(target=_watch_lifeline, name="lifeline", daemon=True).start()
     with node.serve(settings, role, stopping=stopping) as address:
+        serving.set()
         sys.stdout.write(json.dumps({"role": role, "address": address}) + "\n")
         sys.stdout.flush()
         stopping.wait()
@@ -39,11 +42,14 @@ def run(role: Role, settings: config.Settings) -> int:
     os._exit(0 if asked.is_set() else 1)
 
 
-def _watch_lifeline(stop: Callable[[], None]) -> None:
-    """Wait for the end of standard input: the supervisor holds its other end, and never writes."""
+def _watch_lifeline() -> None:
+    """End with standard input: the supervisor holds its other end, never writes, and outlives us unless it was killed.
+
+    At once, as in a power cut: what the next start puts right is the same, and it waits for our lock.
+    """
     while os.read(0, 1):
         pass
-    stop()
+    os._exit(1)
 
 
 def main(arguments: Sequence[str]) -> int:
