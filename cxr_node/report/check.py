@@ -4,7 +4,7 @@ Outside validators (dciodvfy, dsrdump, PixelMed) run in the tests; these rules r
 result filed under the wrong patient, or one that a viewer cannot open, must never be sent.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pydicom.dataset import Dataset
 
@@ -14,106 +14,107 @@ from cxr_node.report.content_rules import content_faults
 from cxr_node.report.source import Film
 from cxr_node.report.tree import items, meaning_of
 
-_TYPE_1 = [
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "SpecificCharacterSet",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "SeriesNumber",
-    "Modality",
-    "Manufacturer",
-    "ManufacturerModelName",
-    "DeviceSerialNumber",
-    "SoftwareVersions",
-    "InstanceNumber",
-    "CompletionFlag",
-    "VerificationFlag",
-    "ContentDate",
-    "ContentTime",
-    "CurrentRequestedProcedureEvidenceSequence",
-    "ValueType",
-    "ConceptNameCodeSequence",
-    "ContinuityOfContent",
-    "ContentSequence",
-]
-"""Attributes that shall have a value: PS3.3 C.7.3.1, C.7.5.2, C.12.1, C.17.1, C.17.2, C.17.3."""
+_TYPE_1 = """
+    SOPClassUID SOPInstanceUID SpecificCharacterSet StudyInstanceUID SeriesInstanceUID SeriesNumber Modality
+    Manufacturer ManufacturerModelName DeviceSerialNumber SoftwareVersions InstanceNumber
+"""
+"""Attributes of every result that shall have a value: PS3.3 C.7.2.1, C.7.3.1, C.7.5.2, C.12.1."""
 
-_TYPE_2 = [
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "ReferringPhysicianName",
-    "StudyID",
-    "AccessionNumber",
-    "ReferencedPerformedProcedureStepSequence",
-    "PerformedProcedureCodeSequence",
-]
-"""Attributes that shall be present and may be empty: PS3.3 C.7.1.1, C.7.2.1, C.17.1, C.17.2."""
+_TYPE_2 = """
+    PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime ReferringPhysicianName StudyID AccessionNumber
+"""
+"""Attributes of every result that shall be present and may be empty: PS3.3 C.7.1.1, C.7.2.1."""
 
-_SAME_AS_SOURCE = ["PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"]
-_FLAGS = {"VerificationFlag": "UNVERIFIED", "ContentQualification": "RESEARCH", "SpecificCharacterSet": "ISO_IR 192"}
+_DOCUMENT = "ContentDate ContentTime CurrentRequestedProcedureEvidenceSequence ValueType ConceptNameCodeSequence"
+_PICTURE = (
+    "Rows Columns BitsAllocated PixelData PhotometricInterpretation SamplesPerPixel ImageType SourceImageSequence"
+)
+_STATE = """
+    ContentLabel PresentationCreationDate PresentationCreationTime ReferencedSeriesSequence
+    DisplayedAreaSelectionSequence PresentationLUTShape GraphicAnnotationSequence GraphicLayerSequence
+"""
+_TYPE_1_OF: Mapping[str, str] = {
+    "SR": f"{_DOCUMENT} ContinuityOfContent ContentSequence CompletionFlag VerificationFlag",
+    "KO": f"{_DOCUMENT} ContinuityOfContent ContentSequence",
+    "OT": f"{_PICTURE} ConversionType BurnedInAnnotation DerivationDescription",
+    "PR": _STATE,
+}
+"""Modality of the result to what else shall have a value: PS3.3 C.17.2, C.17.6.2, C.8.6.1, C.11.9 to C.11.11."""
+
+_TYPE_2_OF: Mapping[str, str] = {
+    "SR": "ReferencedPerformedProcedureStepSequence PerformedProcedureCodeSequence",
+    "KO": "ReferencedPerformedProcedureStepSequence",
+    "OT": "PatientOrientation",
+    "PR": "ContentDescription ContentCreatorName",
+}
+
+_SAME_AS_SOURCE = "PatientID IssuerOfPatientID PatientName PatientBirthDate PatientSex AccessionNumber"
+_FLAGS = {"ContentQualification": "RESEARCH", "SpecificCharacterSet": "ISO_IR 192"}
+_FLAGS_OF: Mapping[str, Mapping[str, str]] = {
+    "SR": {"VerificationFlag": "UNVERIFIED"},
+    "OT": {"BurnedInAnnotation": "YES"},
+}
 
 
-def require_sound(document: Dataset, films: Sequence[Film]) -> None:
-    """Raise GiveUp (RESULT) with every fault of `document`, a report on `films`, if it has any."""
-    faults = document_faults(document, films)
+def require_sound(result: Dataset, films: Sequence[Film]) -> None:
+    """Raise GiveUp (RESULT) with every fault of `result`, made from `films`, if it has any."""
+    faults = faults_of(result, films)
     if faults:
         raise GiveUp(Reason.RESULT, "; ".join(faults))
 
 
-def document_faults(document: Dataset, films: Sequence[Film]) -> tuple[str, ...]:
+def faults_of(result: Dataset, films: Sequence[Film]) -> tuple[str, ...]:
     """Return a sentence for each broken promise, none of which quotes a value of the patient's.
 
     Parameters
     ----------
-    document
-        A Structured Report.
+    result
+        A result object of any kind, as composed or as read back.
     films
         Its sources, with safe headers.
     """
-    faults = (*_missing(document), *_other_identity(document, films), *_unresolved(document, films))
-    return faults or tuple(content_faults(document, films))
+    faults = (*_missing(result), *_other_identity(result, films), *_unresolved(result, films))
+    return faults or tuple(content_faults(result, films) if "ContentSequence" in result else ())
 
 
-def _missing(document: Dataset) -> Iterator[str]:
-    for keyword in _TYPE_1:
-        if keyword not in document or document[keyword].is_empty:
+def _missing(result: Dataset) -> Iterator[str]:
+    modality = str(result.get("Modality"))
+    for keyword in (_TYPE_1 + _TYPE_1_OF.get(modality, "")).split():
+        if keyword not in result or result[keyword].is_empty:
             yield f"{keyword} has no value"
-    for keyword in _TYPE_2:
-        if keyword not in document:
+    for keyword in (_TYPE_2 + _TYPE_2_OF.get(modality, "")).split():
+        if keyword not in result:
             yield f"{keyword} is absent"
-    for keyword, value in _FLAGS.items():
-        if document.get(keyword) != value:
+    for keyword, value in (_FLAGS | dict(_FLAGS_OF.get(modality, {}))).items():
+        if result.get(keyword) != value:
             yield f"{keyword} is not {value}"
 
 
-def _other_identity(document: Dataset, films: Sequence[Film]) -> Iterator[str]:
-    header = films[0].header
-    for keyword in _SAME_AS_SOURCE:
-        if str(document.get(keyword) or "") != str(header.get(keyword) or ""):
+def _other_identity(result: Dataset, films: Sequence[Film]) -> Iterator[str]:
+    source = films[0].header
+    for keyword in _SAME_AS_SOURCE.split():
+        if str(result.get(keyword) or "") != str(source.get(keyword) or ""):
             yield f"{keyword} is not that of the source"
-    if document.get("StudyInstanceUID") != films[0].reading.film.study_instance_uid:
+    if result.get("StudyInstanceUID") != films[0].reading.film.study_instance_uid:
         yield "StudyInstanceUID is not that of the source"
 
 
-def _unresolved(document: Dataset, films: Sequence[Film]) -> Iterator[str]:
-    sources = {film.reading.film.sop_instance_uid for film in films}
-    evidence = set(_evidence(document))
-    if evidence != sources:
-        yield "CurrentRequestedProcedureEvidenceSequence does not list the sources"
-    for _, item in items(document):
-        if item.get("ValueType") == "IMAGE" and _referenced(item) not in evidence:
+def _unresolved(result: Dataset, films: Sequence[Film]) -> Iterator[str]:
+    named = set(_sources_named(result))
+    if named != {film.reading.film.sop_instance_uid for film in films}:
+        yield "the references do not name the sources"
+    for _, item in items(result):
+        if item.get("ValueType") == "IMAGE" and _referenced(item) not in named:
             yield f"{meaning_of(item)} refers to an image that is not in the evidence"
 
 
-def _evidence(document: Dataset) -> Iterator[str]:
-    for study in document.get("CurrentRequestedProcedureEvidenceSequence", ()):
+def _sources_named(result: Dataset) -> Iterator[str]:
+    for study in result.get("CurrentRequestedProcedureEvidenceSequence", ()):
         for series in study.ReferencedSeriesSequence:
             yield from (str(instance.ReferencedSOPInstanceUID) for instance in series.ReferencedSOPSequence)
+    for series in result.get("ReferencedSeriesSequence", ()):
+        yield from (str(instance.ReferencedSOPInstanceUID) for instance in series.ReferencedImageSequence)
+    yield from (str(instance.ReferencedSOPInstanceUID) for instance in result.get("SourceImageSequence", ()))
 
 
 def _referenced(item: Dataset) -> str:

@@ -121,6 +121,11 @@ SUMMARY_SECTION = _ln("55112-7", "Summary")
 ACQUISITION_EQUIPMENT = _dcm("109101", "Acquisition Equipment")
 PROCESSING_EQUIPMENT = _dcm("109102", "Processing Equipment")
 
+# Pictures and key objects (CID 7202, 7010; TID 2010)
+SOURCE_IMAGE = _dcm("121322", "Source image for image processing operation")
+OF_INTEREST = _dcm("113000", "Of Interest")
+KEY_OBJECT_DESCRIPTION = _dcm("113012", "Key Object Description")
+
 # Units
 PERCENT = _ucum("%", "Percent")
 MILLIMETER = _ucum("mm", "mm")

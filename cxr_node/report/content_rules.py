@@ -32,7 +32,7 @@ def content_faults(document: Dataset, films: Sequence[Film]) -> Iterator[str]:
     for _, item in items(document):
         yield from _code_faults(item)
         yield from _coordinate_faults(item, films)
-    if RESEARCH_USE not in {str(item.get("TextValue")) for _, item in items(document)}:
+    if not any(RESEARCH_USE in str(item.get("TextValue")) for _, item in items(document)):
         yield "the research-use caution is absent"
     if name_of(document) == codes.IMAGING_MEASUREMENT_REPORT.value:
         yield from _report_faults(document, films)

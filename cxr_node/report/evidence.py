@@ -30,6 +30,10 @@ _TYPE_2 = (
 _IDENTIFIERS = frozenset({"AccessionNumber", "PatientID", "IssuerOfPatientID", "OtherPatientIDs", "StudyID"})
 _BULK_GROUPS = frozenset({0x5000, 0x5400, 0x6000, 0x7FE0, 0xFFFA, 0xFFFC})
 _NUMBERS = frozenset({"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
+_LUT_DESCRIPTOR = 0x00283002
+_LUT_DATA = 0x00283006
+"""The one bulk element that a result repeats: a presentation state its film's tables."""
+_LUT_DESCRIPTOR_FORMAT = struct.Struct("<3H")
 _SEXES = frozenset({"M", "F", "O"})
 _TEXT_IN_ANY_SCRIPT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _SINGLE_VALUED = frozenset({"LT", "ST", "UT"})
@@ -95,6 +99,8 @@ def _safe_element(source: Dataset, tag: BaseTag, declared: Sequence[str]) -> Dat
         return DataElement(tag, "SQ", items) if items else None
     if vr in CLEANERS:
         return _safe_text(element, tag, vr, declared)
+    if tag in (_LUT_DESCRIPTOR, _LUT_DATA):
+        return _lut(source, tag)
     return _number(source, tag) if vr in _NUMBERS else None
 
 
@@ -116,6 +122,18 @@ def _number(source: Dataset, tag: BaseTag) -> DataElement | None:
     except _UNREADABLE:
         return None
     return DataElement(tag, element.VR, element.value, validation_mode=IGNORE)
+
+
+def _lut(source: Dataset, tag: BaseTag) -> DataElement | None:
+    """Return part of a table, whose VR is ambiguous in Implicit VR: numbers as US, bytes as OW."""
+    element = _number(source, tag)
+    if element is None or not isinstance(element.value, bytes):
+        return element if element is None else DataElement(tag, "US", element.value, validation_mode=IGNORE)
+    if tag == _LUT_DATA:
+        return DataElement(tag, "OW", element.value)
+    if len(element.value) != _LUT_DESCRIPTOR_FORMAT.size:
+        return None
+    return DataElement(tag, "US", list(_LUT_DESCRIPTOR_FORMAT.unpack(element.value)))
 
 
 def _safe_text(element: DataElement | RawDataElement, tag: BaseTag, vr: str, declared: Sequence[str]) -> DataElement:

@@ -2,11 +2,8 @@
 
 from collections.abc import Sequence
 
-from pydicom.dataset import Dataset
-
-from cxr_node.domain.identifiers import Digest, Uid, derive_uid, digest_of
+from cxr_node.domain.identifiers import Digest, Uid, derive_uid
 from cxr_node.domain.reading import Reading
-from cxr_node.report.part10 import encoded
 from cxr_node.report.source import Node
 
 
@@ -25,8 +22,3 @@ def sop_instance_uid(readings: Sequence[Reading], kind: str, node: Node, content
 def tracking_uid(film_sop_instance_uid: Uid, key: str) -> Uid:
     """Return the Tracking Unique Identifier of one finding on one film, the same whenever it is read again."""
     return derive_uid("tracking", film_sop_instance_uid, key)
-
-
-def content_digest(root: Dataset) -> Digest:
-    """Return the digest of a content tree as it is encoded in Explicit VR Little Endian and UTF-8."""
-    return digest_of(encoded(root))

@@ -8,6 +8,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from cxr_node.domain.identifiers import Uid, derive_uid, digest_of
 from cxr_node.domain.instance import Identity, Instance
 
+_CONTENT_SEQUENCE = 0x0040A730
 _PREAMBLE = b"\0" * 128 + b"DICM"
 
 
@@ -20,9 +21,28 @@ def encoded(dataset: Dataset) -> bytes:
     return target.getvalue()
 
 
-def instance_of(dataset: Dataset, identity: Identity) -> Instance:
-    """Return a data set as an instance."""
-    body = encoded(dataset)
+def spliced(header: Dataset, root: Dataset, root_encoded: bytes) -> bytes:
+    """Return header and content tree encoded as one data set, the tree's items not encoded a second time.
+
+    Parameters
+    ----------
+    header
+        The document without its content tree.
+    root
+        The root content item.
+    root_encoded
+        `encoded(root)`, which ends with the Content Sequence, the last element of a root.
+    """
+    outer = Dataset()
+    outer.update(root)
+    del outer.ContentSequence
+    children = root_encoded[len(encoded(outer)) :]
+    outer.update(header)
+    return encoded(outer[:_CONTENT_SEQUENCE]) + children + encoded(outer[_CONTENT_SEQUENCE:])
+
+
+def instance_of(body: bytes, identity: Identity) -> Instance:
+    """Return an encoded data set as an instance."""
     return Instance(
         identity=identity,
         transfer_syntax_uid=Uid(ExplicitVRLittleEndian),

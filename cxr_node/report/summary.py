@@ -49,9 +49,9 @@ def sentences(reading: Reading) -> list[str]:
     """Return a sentence for each finding, absent ones too, each measurement, and what else there is to say."""
     if reading.prediction is None:
         return [_film(reading)]
-    found = [_sentence(finding) for finding in reading.prediction.findings]
-    measured = [_measured(measurement) for measurement in reading.measurements]
-    return [*found, *measured, *(f"Note: {note.meaning}." for note in reading.notes)]
+    found = [sentence(finding) for finding in reading.prediction.findings]
+    numbers = [measured(measurement) for measurement in reading.measurements]
+    return [*found, *numbers, *(f"Note: {note.meaning}." for note in reading.notes)]
 
 
 def _film(reading: Reading) -> str:
@@ -61,15 +61,16 @@ def _film(reading: Reading) -> str:
         detail = f" ({reading.detail})" if reading.detail else ""
         return f"Not analysed: {reason}{detail}." + notes
     findings = reading.prediction.findings
-    named = [_sentence(finding) for finding in findings if finding.presence is not Presence.ABSENT] or [NO_FINDING]
+    named = [sentence(finding) for finding in findings if finding.presence is not Presence.ABSENT] or [NO_FINDING]
     absent = [finding.code.meaning for finding in findings if finding.presence is Presence.ABSENT]
     looked = [f"Looked for and not seen: {', '.join(absent)}."] if absent else []
-    measured = [_measured(measurement) for measurement in reading.measurements]
+    numbers = [measured(measurement) for measurement in reading.measurements]
     caution = [] if all(finding.calibrated for finding in findings) else [SCORE_MEANING]
-    return " ".join([*named, *looked, *measured, *caution]) + notes
+    return " ".join([*named, *looked, *numbers, *caution]) + notes
 
 
-def _sentence(finding: Finding) -> str:
+def sentence(finding: Finding) -> str:
+    """Return a finding with where, whether, and how sure, the score beside its operating point."""
     where = ", ".join(part for part in (_site(finding), finding.laterality or "") if part)
     score = f"score {finding.score * 100:.1f} of 100, operating point {finding.operating_point * 100:.1f}"
     return f"{finding.code.meaning}{f' ({where})' if where else ''}: {finding.presence.value}, {score}."
@@ -89,6 +90,7 @@ def _view(reading: Reading) -> str:
     return "" if geometry is None or geometry.view not in codes.VIEWS else f" ({geometry.view.value})"
 
 
-def _measured(measurement: Measurement) -> str:
+def measured(measurement: Measurement) -> str:
+    """Return a measurement with its unit."""
     unit = "" if measurement.unit == codes.RATIO else f" {measurement.unit.meaning}"
     return f"{measurement.code.meaning} {measurement.value:.4g}{unit}."

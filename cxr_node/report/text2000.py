@@ -10,7 +10,8 @@ from cxr_node.domain.instance import Instance
 from cxr_node.report import codes
 from cxr_node.report.content import ContentItem, Relationship, container, image, text
 from cxr_node.report.context import observation_context
-from cxr_node.report.document import Kind, document
+from cxr_node.report.document import document
+from cxr_node.report.header import Kind
 from cxr_node.report.source import Film, Node, PreviousReport
 from cxr_node.report.study import brought_together
 from cxr_node.report.summary import RESEARCH_USE, paragraph, sentences
@@ -18,6 +19,7 @@ from cxr_node.report.summary import RESEARCH_USE, paragraph, sentences
 BASIC_TEXT = Kind(
     name="TID2000",
     sop_class_uid=Uid(BasicTextSRStorage),
+    modality="SR",
     series_offset=2,
     series_description="AI CXR text - RESEARCH",
 )

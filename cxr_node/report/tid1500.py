@@ -14,8 +14,9 @@ from cxr_node.domain.instance import Instance
 from cxr_node.report import codes
 from cxr_node.report.content import ContentItem, container
 from cxr_node.report.context import observation_context
-from cxr_node.report.document import Kind, document
+from cxr_node.report.document import document
 from cxr_node.report.groups import groups_of
+from cxr_node.report.header import Kind
 from cxr_node.report.library import image_library
 from cxr_node.report.source import Film, Node, PreviousReport
 from cxr_node.report.study import brought_together
@@ -25,18 +26,21 @@ _DESCRIPTION = "AI CXR findings - RESEARCH"
 COMPREHENSIVE_3D = Kind(
     name="TID1500",
     sop_class_uid=Uid(Comprehensive3DSRStorage),
+    modality="SR",
     series_offset=0,
     series_description=_DESCRIPTION,
 )
 COMPREHENSIVE = Kind(
     name="TID1500/COMPREHENSIVE",
     sop_class_uid=Uid(ComprehensiveSRStorage),
+    modality="SR",
     series_offset=0,
     series_description=_DESCRIPTION,
 )
 ENHANCED = Kind(
     name="TID1500/ENHANCED",
     sop_class_uid=Uid(EnhancedSRStorage),
+    modality="SR",
     series_offset=0,
     series_description=_DESCRIPTION,
 )

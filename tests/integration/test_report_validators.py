@@ -3,15 +3,17 @@
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.instance import Instance
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
-from cxr_node.report import text2000, tid1500
-from cxr_node.report.document import Kind
+from cxr_node.report import gsps, key_objects, secondary_capture, text2000, tid1500
+from cxr_node.report.header import Kind
 from cxr_node.report.source import Film, PreviousReport
 from cxr_node.report.tid1500 import compose
 from cxr_node.report.tree import items
@@ -171,6 +173,45 @@ def test_the_text_form_is_valid_as_basic_text_sr(name: str, tmp_path: Path) -> N
     report = _written(text2000.compose(_STUDIES[name], node=NODE, now=NOW), tmp_path)
     assert _iod_errors(report) == []
     assert _sr_errors(report) == []
+
+
+@films.needs_real_films
+@pytest.mark.parametrize("name", [name for name, is_read in _REAL.items() if is_read])
+def test_picture_marks_and_key_objects_of_a_real_film_are_valid(name: str, tmp_path: Path) -> None:
+    header = dcmread(films.real(name), force=True, stop_before_pixels=True)
+    results = [_written(result, tmp_path) for result in _pictures(everything(header))]
+    assert [error for result in results for error in _iod_errors(result)] == []
+
+
+@pytest.mark.parametrize("name", ["everything", "one region", "secondary capture", "no type 2 attributes", "Korean"])
+def test_all_results_of_a_study_are_valid_and_agree_about_it(name: str, tmp_path: Path) -> None:
+    film = _STUDIES[name][0]
+    results = [compose([film], node=NODE, now=NOW), *_pictures(film)]
+    written = [_written(result, tmp_path) for result in results]
+    assert [error for result in written for error in _iod_errors(result)] == []
+    checked = _run(peers.program("dcentvfy"), *written)
+    assert "Error" not in checked.stdout + checked.stderr
+    assert checked.returncode == 0
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_dcmpschk_passes_the_marks(photometric: str, tmp_path: Path) -> None:
+    film = everything(films.cr(changes={"PhotometricInterpretation": photometric}))
+    marks = gsps.compose(film, node=NODE, now=NOW)
+    assert marks is not None
+    checked = _run(peers.program("dcmpschk"), _written(marks, tmp_path))
+    assert checked.returncode == 0
+    assert "Test passed" in checked.stdout + checked.stderr
+
+
+def _pictures(film: Film) -> list[Instance]:
+    assert film.reading.geometry is not None
+    geometry = film.reading.geometry
+    gray = np.full((geometry.rows, geometry.columns), 0x8000, np.uint16)
+    radiograph = Radiograph(p_values=gray, geometry=geometry, grayscale="made")
+    picture = secondary_capture.compose(film, radiograph, node=NODE, now=NOW)
+    others = [gsps.compose(film, node=NODE, now=NOW), key_objects.compose([film], node=NODE, now=NOW)]
+    return [picture, *(other for other in others if other is not None)]
 
 
 _CODES_OF_2022 = {

@@ -9,7 +9,7 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.reading import Finding, Presence
 from cxr_node.domain.reasons import Reason
-from cxr_node.report.check import document_faults, require_sound
+from cxr_node.report.check import faults_of, require_sound
 from cxr_node.report.content_rules import code_faults
 from cxr_node.report.source import Film
 from cxr_node.report.study import brought_together
@@ -101,9 +101,9 @@ _FAULTS: dict[str, tuple[Callable[[Dataset], None], str]] = {
 def test_a_broken_promise_is_named(break_it: Callable[[Dataset], None], sentence: str) -> None:
     together = brought_together([everything(films.dx())])
     report = parsed(compose(together, node=NODE, now=NOW))
-    assert document_faults(report, together) == ()
+    assert faults_of(report, together) == ()
     break_it(report)
-    assert [fault for fault in document_faults(report, together) if fault.startswith(sentence)]
+    assert [fault for fault in faults_of(report, together) if fault.startswith(sentence)]
 
 
 def test_a_faulty_report_is_given_up_and_its_sentence_names_no_patient() -> None:
@@ -149,4 +149,4 @@ def test_films_given_to_the_check_are_the_films_of_the_report() -> None:
     one: Film = everything(films.dx())
     both = brought_together([one, everything(films.cr())])
     report = parsed(compose([one], node=NODE, now=NOW))
-    assert "CurrentRequestedProcedureEvidenceSequence does not list the sources" in document_faults(report, both)
+    assert "the references do not name the sources" in faults_of(report, both)

@@ -10,6 +10,7 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes
 from cxr_node.report.codes import Proof, has_right_check_digit
+from tests import films
 
 _NOT_IN_PYDICOM = {
     ("RFC5646", "en-US"): Proof.STANDARD,
@@ -100,3 +101,9 @@ def test_a_private_code_is_of_the_declared_scheme_and_used_once() -> None:
     private = [code for code in _ALL if code.scheme_designator == codes.PRIVATE_SCHEME]
     private += [codes.not_processed(reason) for reason in Reason] + [codes.processing_note(note) for note in Note]
     assert len({code.value for code in private}) == len(private)
+
+
+def test_the_page_on_results_lists_every_reason_with_its_meaning() -> None:
+    page = (films.ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    for reason in Reason:
+        assert f"| {reason.value} | {reason.meaning} |" in page

@@ -1,9 +1,12 @@
 """A header made safe: complete, valid, without junk, and the film itself untouched."""
 
 from copy import deepcopy
+from io import BytesIO
 
 import pytest
+from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
+from pydicom.uid import ImplicitVRLittleEndian
 
 from cxr_node.report.evidence import safe_header
 from tests import films
@@ -95,3 +98,16 @@ def test_nothing_of_a_bad_header_reaches_a_log(caplog: pytest.LogCaptureFixture)
     film = with_bytes(films.cr(), {"PatientWeight": b"Filmer", "PatientName": b"Filmer" * 20, "StudyID": b"F" * 40})
     safe_header(film)
     assert caplog.records == []
+
+
+def test_a_table_keeps_its_descriptor_and_data_in_implicit_vr() -> None:
+    table = Dataset()
+    table.LUTDescriptor = [4, 65535, 16]
+    table.add_new("LUTData", "OW", b"\x00\x00\x01\x00\x02\x00\x03\x00")
+    film = films.cr(changes={"PixelData": None, "VOILUTSequence": [table]})
+    film.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    written = BytesIO()
+    dcmwrite(written, film, enforce_file_format=True)
+    kept = safe_header(dcmread(BytesIO(written.getvalue()))).VOILUTSequence[0]
+    assert list(kept.LUTDescriptor) == [4, 65535, 16]
+    assert kept.LUTData == table.LUTData

@@ -5,7 +5,7 @@ from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRSt
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import summary, text2000, tid1500
-from cxr_node.report.identity import content_digest
+from cxr_node.report.part10 import encoded
 from cxr_node.report.tree import items, lines
 from tests import films
 from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read
@@ -55,5 +55,5 @@ def test_a_model_that_looked_for_nothing_does_not_leave_a_section_empty() -> Non
 
 def test_content_is_the_same_tree_whoever_asks_and_whenever() -> None:
     film = everything(films.dx())
-    trees = {content_digest(tid1500.content([film], NODE)) for _ in range(2)}
+    trees = {encoded(tid1500.content([film], NODE)) for _ in range(2)}
     assert len(trees) == 1

@@ -1,0 +1,144 @@
+"""The marks as vectors over the untouched film: a Grayscale Softcopy Presentation State (PS3.3 section A.33.1)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydicom.dataset import Dataset
+from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
+
+from cxr_node.domain.identifiers import Uid, digest_of
+from cxr_node.domain.instance import Instance
+from cxr_node.domain.reading import Point
+from cxr_node.report.check import require_sound
+from cxr_node.report.elements import verbatim
+from cxr_node.report.grayscale import modality_lut, pixel_aspect_ratio, presentation_lut_shape, softcopy_voi_lut
+from cxr_node.report.header import Kind, header, identity_of
+from cxr_node.report.outlines import bounds, closed, fitted
+from cxr_node.report.part10 import encoded, instance_of
+from cxr_node.report.source import Film, Node
+from cxr_node.report.study import brought_together
+from cxr_node.report.summary import RESEARCH_USE
+
+MARKS = Kind(
+    name="PR",
+    sop_class_uid=Uid(GrayscaleSoftcopyPresentationStateStorage),
+    modality="PR",
+    series_offset=19,
+    series_description="AI CXR marks - RESEARCH",
+)
+
+_LAYER = "AI MARKS"
+_COLOR_CIELAB = [46137, 45000, 49000]
+"""Orange, as PCS-values (PS3.3 section C.10.7.1.1)."""
+
+
+def compose(film: Film, *, node: Node, now: datetime, instance_number: int = 1) -> Instance | None:
+    """Return the marks of one film, or None where there is nothing to mark; errors as of `tid1500.compose`."""
+    together = brought_together([film])
+    marks = _marks(together[0])
+    if not marks:
+        return None
+    state = _state(together[0], marks)
+    identity = identity_of(together, kind=MARKS, content=digest_of(encoded(state)), node=node)
+    dataset = header(together, identity, kind=MARKS, node=node, now=now, instance_number=instance_number)
+    dataset.PresentationCreationDate, dataset.PresentationCreationTime = dataset.ContentDate, dataset.ContentTime
+    dataset.BodyPartExamined = "CHEST"  # of a paired part Laterality would be asked for (PS3.3 C.7.3.1)
+    del dataset.ContentDate, dataset.ContentTime  # no attributes of this IOD
+    dataset.update(state)
+    require_sound(dataset, together)
+    return instance_of(encoded(dataset), identity)
+
+
+def _state(film: Film, marks: Sequence[Dataset]) -> Dataset:
+    state = Dataset()
+    state.ContentLabel = "AI_MARKS"
+    state.ContentDescription = "Computer analysis, research use only"
+    state.ContentCreatorName = "cxr-node^"
+    state.ReferencedSeriesSequence = [_reference(film)]
+    state.DisplayedAreaSelectionSequence = [_displayed_area(film)]
+    state.GraphicAnnotationSequence = [_annotation(marks)]
+    state.GraphicLayerSequence = [_layer()]
+    state.update(modality_lut(film.header))
+    state.update(softcopy_voi_lut(film.header))
+    state.PresentationLUTShape = presentation_lut_shape(film.header)
+    return state
+
+
+def _reference(film: Film) -> Dataset:
+    source = film.reading.film
+    image = Dataset()
+    image.ReferencedSOPClassUID = source.sop_class_uid
+    image.add(verbatim("ReferencedSOPInstanceUID", source.sop_instance_uid))
+    series = Dataset()
+    series.add(verbatim("SeriesInstanceUID", source.series_instance_uid))
+    series.ReferencedImageSequence = [image]
+    return series
+
+
+def _displayed_area(film: Film) -> Dataset:
+    columns, rows = bounds(film)
+    area = Dataset()
+    area.DisplayedAreaTopLeftHandCorner = [1, 1]
+    area.DisplayedAreaBottomRightHandCorner = [int(columns), int(rows)]
+    area.PresentationSizeMode = "SCALE TO FIT"
+    area.PresentationPixelAspectRatio = pixel_aspect_ratio(film.header)
+    return area
+
+
+def _layer() -> Dataset:
+    layer = Dataset()
+    layer.GraphicLayer = _LAYER
+    layer.GraphicLayerOrder = 1
+    layer.GraphicLayerRecommendedDisplayCIELabValue = _COLOR_CIELAB
+    layer.GraphicLayerDescription = "Computer analysis"
+    return layer
+
+
+def _annotation(marks: Sequence[Dataset]) -> Dataset:
+    annotation = Dataset()
+    annotation.GraphicLayer = _LAYER
+    annotation.GraphicObjectSequence = [mark for mark in marks if "GraphicType" in mark]
+    annotation.TextObjectSequence = [*(mark for mark in marks if "GraphicType" not in mark), _caution()]
+    return annotation
+
+
+def _marks(film: Film) -> list[Dataset]:
+    """Return a polyline and a label for each region and caliper on the film."""
+    reading = film.reading
+    marks: list[Dataset] = []
+    for finding in () if reading.prediction is None else reading.prediction.findings:
+        label = f"{finding.code.meaning} {finding.presence.value} {finding.score * 100:.1f}/100"
+        for region in finding.regions:
+            marks.extend(_drawn(closed(region.outline, bounds(film)), label))
+    for measurement in reading.measurements:
+        label = f"{measurement.key} {measurement.value:.4g}"
+        marks.extend(_drawn(fitted(measurement.line, bounds(film)), label))
+    return marks
+
+
+def _drawn(points: Sequence[Point], label: str) -> list[Dataset]:
+    if len(points) < 2:
+        return []
+    line = Dataset()
+    line.GraphicAnnotationUnits = "PIXEL"
+    line.GraphicDimensions = 2
+    line.NumberOfGraphicPoints = len(points)
+    line.GraphicData = [coordinate for point in points for coordinate in point]
+    line.GraphicType = "POLYLINE"
+    line.GraphicFilled = "N"
+    text = Dataset()
+    text.UnformattedTextValue = label
+    text.AnchorPointAnnotationUnits = "PIXEL"
+    text.AnchorPoint = list(points[0])
+    text.AnchorPointVisibility = "N"
+    return [line, text]
+
+
+def _caution() -> Dataset:
+    text = Dataset()
+    text.UnformattedTextValue = RESEARCH_USE
+    text.BoundingBoxAnnotationUnits = "DISPLAY"
+    text.BoundingBoxTopLeftHandCorner = [0.02, 0.94]
+    text.BoundingBoxBottomRightHandCorner = [0.98, 0.99]
+    text.BoundingBoxTextHorizontalJustification = "LEFT"
+    return text

@@ -1,0 +1,147 @@
+"""A film painted for people: its outlines and calipers, and beside it what they mean. Pure; no patient data."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from cxr_node.domain.radiograph import Radiograph, UInt16
+from cxr_node.domain.reading import Finding, Measurement, Point, Presence, Reading
+from cxr_node.report import summary
+
+UInt8 = npt.NDArray[np.uint8]
+
+_LONGEST = 1280
+"""Longest side of the painted film in pixels: what a screen shows of it, in 4 MB instead of 40."""
+_PANEL = 420
+_MARGIN = 14
+_TEXT = 17
+_BACKGROUND = (16, 16, 16)
+_INK = (235, 235, 235)
+_CAUTION = (255, 196, 0)
+_COLORS = {
+    Presence.PRESENT: (255, 140, 0),
+    Presence.UNDETERMINED: (86, 180, 233),
+    Presence.ABSENT: (150, 150, 150),
+}
+"""Orange and sky blue stay apart for every kind of color vision; each outline bears a number as well."""
+_CALIPER = (0, 220, 160)
+_FILL = 40
+_LEADING = _TEXT + 4
+_Line = tuple[str, tuple[int, int, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scale:
+    """Factors from the film's columns and rows to the painted film's, which has square pixels."""
+
+    x: float
+    y: float
+
+    def of(self, point: Point) -> Point:
+        return point[0] * self.x, point[1] * self.y
+
+
+def painted(radiograph: Radiograph, reading: Reading) -> UInt8:
+    """Return the film with its marks on the left and the findings in words on the right.
+
+    Returns
+    -------
+    Shape (rows, columns, 3), red, green and blue. The film's longer side has at most 1280 pixels; its
+    pixels are square even where those of the film are not.
+    """
+    film, scale = _film(radiograph)
+    draw = ImageDraw.Draw(film, "RGBA")
+    findings = () if reading.prediction is None else reading.prediction.findings
+    for number, finding in enumerate(findings, start=1):
+        _outline(draw, number, finding, scale)
+    for measurement in reading.measurements:
+        _caliper(draw, measurement, scale)
+    _label(draw, "RESEARCH USE ONLY", (_MARGIN, film.height - 2 * _TEXT), _CAUTION)
+    lines = list(_lines(reading))
+    canvas = Image.new("RGB", (film.width + _PANEL, max(film.height, _height(lines))), _BACKGROUND)
+    canvas.paste(film, (0, 0))
+    _panel(ImageDraw.Draw(canvas), lines, left=film.width + _MARGIN)
+    return np.asarray(canvas, dtype=np.uint8)
+
+
+def _film(radiograph: Radiograph) -> tuple[Image.Image, _Scale]:
+    gray = _eight_bits(radiograph.p_values)
+    rows, columns = gray.shape
+    height = rows * radiograph.geometry.aspect_ratio
+    factor = min(1.0, _LONGEST / max(height, columns))
+    size = max(1, round(columns * factor)), max(1, round(height * factor))
+    film = Image.fromarray(gray).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return film.convert("RGB"), _Scale(x=size[0] / columns, y=size[1] / rows)
+
+
+def _eight_bits(p_values: UInt16) -> UInt8:
+    return (p_values >> 8).astype(np.uint8)
+
+
+def _outline(draw: ImageDraw.ImageDraw, number: int, finding: Finding, scale: _Scale) -> None:
+    color = _COLORS[finding.presence]
+    for region in finding.regions:
+        points = [scale.of(point) for point in region.outline]
+        draw.polygon(points, fill=(*color, _FILL))
+        draw.line([*points, points[0]], fill=color, width=3, joint="curve")
+        _label(draw, str(number), min(points), color)
+
+
+def _caliper(draw: ImageDraw.ImageDraw, measurement: Measurement, scale: _Scale) -> None:
+    points = [scale.of(point) for point in measurement.line]
+    if len(points) < 2:
+        return
+    draw.line(points, fill=_CALIPER, width=2)
+    for column, row in (points[0], points[-1]):
+        draw.line([(column, row - 9), (column, row + 9)], fill=_CALIPER, width=2)
+    _label(draw, measurement.key, points[0], _CALIPER)
+
+
+def _label(draw: ImageDraw.ImageDraw, text: str, at: Point, color: tuple[int, int, int]) -> None:
+    font = ImageFont.load_default(_TEXT)
+    corner = at[0] + 6, at[1] + 4
+    left, top, right, bottom = draw.textbbox(corner, text, font=font)
+    draw.rectangle((left - 3, top - 3, right + 3, bottom + 3), fill=(0, 0, 0))
+    draw.text(corner, text, fill=color, font=font)
+
+
+def _panel(draw: ImageDraw.ImageDraw, lines: Sequence[_Line], *, left: int) -> None:
+    font = ImageFont.load_default(_TEXT)
+    for number, (text, color) in enumerate(lines):
+        draw.text((left, _MARGIN + number * _LEADING), text, fill=color, font=font)
+
+
+def _height(lines: Sequence[_Line]) -> int:
+    return 2 * _MARGIN + len(lines) * _LEADING
+
+
+def _lines(reading: Reading) -> Iterator[_Line]:
+    characters = int((_PANEL - 2 * _MARGIN) / ImageFont.load_default(_TEXT).getlength("n"))
+    for text, color in _paragraphs(reading):
+        yield from ((line, color) for line in textwrap.wrap(text, characters))
+        yield "", color
+
+
+def _paragraphs(reading: Reading) -> Iterator[_Line]:
+    yield summary.RESEARCH_USE, _CAUTION
+    if reading.prediction is None:
+        yield summary.paragraph([reading]), _INK
+        return
+    findings = reading.prediction.findings
+    for number, finding in enumerate(findings, start=1):
+        yield f"{number}  {summary.sentence(finding)}", _COLORS[finding.presence]
+    for measurement in reading.measurements:
+        yield f"{measurement.key}  {summary.measured(measurement)}", _CALIPER
+    yield from ((line, _INK) for line in _foot(findings, reading))
+
+
+def _foot(findings: Sequence[Finding], reading: Reading) -> list[str]:
+    lines = [f"Note: {note.meaning}." for note in reading.notes]
+    if not all(finding.calibrated for finding in findings):
+        lines.append(summary.SCORE_MEANING)
+    model = reading.prediction.model if reading.prediction is not None else None
+    return lines if model is None else [*lines, f"Model {model.name} {model.version}"]

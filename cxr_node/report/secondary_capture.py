@@ -1,0 +1,82 @@
+"""The picture every archive shows: the painted film as Secondary Capture, one per film."""
+
+from datetime import datetime
+
+from pydicom.dataset import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from cxr_node.domain.identifiers import Uid, digest_of
+from cxr_node.domain.instance import Identity, Instance
+from cxr_node.domain.radiograph import Radiograph
+from cxr_node.report import codes
+from cxr_node.report.check import require_sound
+from cxr_node.report.elements import verbatim
+from cxr_node.report.equipment import coded
+from cxr_node.report.header import Kind, header, identity_of
+from cxr_node.report.part10 import encoded, instance_of
+from cxr_node.report.picture import UInt8, painted
+from cxr_node.report.source import Film, Node
+from cxr_node.report.study import brought_together
+
+PICTURE = Kind(
+    name="SC",
+    sop_class_uid=Uid(SecondaryCaptureImageStorage),
+    modality="OT",
+    series_offset=29,
+    series_description="AI CXR picture - RESEARCH",
+)
+
+_DERIVATION = "Reduced to 8 bits and screen size; outlines, calipers and text of a computer analysis drawn in"
+_LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+
+
+def compose(film: Film, radiograph: Radiograph, *, node: Node, now: datetime, instance_number: int = 1) -> Instance:
+    """Return the picture of one film; `radiograph` is that film's pixels.
+
+    Raises
+    ------
+    GiveUp
+        IDENTITY: the header is not that of the reading. RESULT: the picture breaks a promise of `check`.
+    """
+    together = brought_together([film])
+    pixels = painted(radiograph, film.reading)
+    identity = identity_of(together, kind=PICTURE, content=digest_of(pixels.tobytes()), node=node)
+    dataset = header(together, identity, kind=PICTURE, node=node, now=now, instance_number=instance_number)
+    _add_general_image(dataset, together[0], radiograph)
+    _add_pixels(dataset, pixels)
+    require_sound(dataset, together)
+    return instance_of(encoded(dataset), identity)
+
+
+def _add_general_image(dataset: Dataset, film: Film, radiograph: Radiograph) -> None:
+    dataset.ConversionType = "WSD"
+    dataset.ImageType = ["DERIVED", "SECONDARY"]
+    dataset.PatientOrientation = list(radiograph.geometry.patient_orientation or ())
+    dataset.BodyPartExamined = "CHEST"  # of a paired part Laterality would be asked for (PS3.3 C.7.3.1)
+    dataset.BurnedInAnnotation = "YES"
+    dataset.DerivationDescription = _DERIVATION
+    dataset.SourceImageSequence = [_source(film.reading.film)]
+    for keyword in _LOSSY:
+        if keyword in film.header:
+            dataset.add(film.header[keyword])
+
+
+def _source(film: Identity) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = film.sop_class_uid
+    item.add(verbatim("ReferencedSOPInstanceUID", film.sop_instance_uid))
+    item.PurposeOfReferenceCodeSequence = [coded(codes.SOURCE_IMAGE)]
+    return item
+
+
+def _add_pixels(dataset: Dataset, pixels: UInt8) -> None:
+    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = pixels.shape
+    dataset.PhotometricInterpretation = "RGB"
+    dataset.PlanarConfiguration = 0
+    dataset.BitsAllocated = 8
+    dataset.BitsStored = 8
+    dataset.HighBit = 7
+    dataset.PixelRepresentation = 0
+    content = pixels.tobytes()
+    dataset.PixelData = content + b"\0" * (len(content) % 2)
+    dataset["PixelData"].VR = "OB"

@@ -1,0 +1,18 @@
+"""The bytes of a result are those of its data set, however they were put together."""
+
+from cxr_node.domain.identifiers import digest_of
+from cxr_node.domain.reasons import Reason
+from cxr_node.report.part10 import encoded
+from cxr_node.report.tid1500 import compose
+from tests import films
+from tests.unit.report.studies import NODE, NOW, everything, not_read, parsed
+
+
+def test_a_spliced_document_is_what_encoding_it_whole_gives() -> None:
+    for film in (everything(films.dx()), not_read(films.cr(changes={"TimezoneOffsetFromUTC": "+0100"}), Reason.VIEW)):
+        instance = compose([film], node=NODE, now=NOW)
+        body = instance.content[films.data_set_offset(instance.content) :]
+        assert body == encoded(parsed(instance))
+        assert digest_of(body) == instance.digest
+        tags = [element.tag for element in parsed(instance)]
+        assert tags == sorted(tags)

@@ -1,0 +1,202 @@
+"""Pictures, marks and key objects: right film, right grays, right words, and nobody's name."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+
+from cxr_node.domain.instance import Instance
+from cxr_node.domain.radiograph import Geometry, Radiograph
+from cxr_node.domain.reading import Presence
+from cxr_node.domain.reasons import Reason
+from cxr_node.report import gsps, key_objects, secondary_capture
+from cxr_node.report.check import faults_of
+from cxr_node.report.picture import painted
+from cxr_node.report.source import Film
+from cxr_node.report.study import brought_together
+from cxr_node.report.summary import RESEARCH_USE
+from cxr_node.report.tree import items
+from tests import films
+from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read, square
+
+_GRAY = 0x8080
+
+
+def _radiograph(film: Film, aspect_ratio: float = 1.0) -> Radiograph:
+    rows, columns = int(film.header.Rows), int(film.header.Columns)
+    geometry = Geometry(rows=rows, columns=columns, aspect_ratio=aspect_ratio, patient_orientation=("L", "F"))
+    return Radiograph(p_values=np.full((rows, columns), _GRAY, np.uint16), geometry=geometry, grayscale="made")
+
+
+def _capture(film: Film) -> Instance:
+    return secondary_capture.compose(film, _radiograph(film), node=NODE, now=NOW)
+
+
+def _marks(film: Film) -> Dataset:
+    composed = gsps.compose(film, node=NODE, now=NOW)
+    assert composed is not None
+    return parsed(composed)
+
+
+def test_a_region_is_tinted_and_the_rest_of_the_film_stays_gray() -> None:
+    opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(200, 100, 100),))
+    film = read(films.cr(rows=640, columns=512), opacity)
+    picture = painted(_radiograph(film), film.reading)
+    red, green, blue = (int(value) for value in picture[170, 270])
+    assert red > green > blue
+    assert set(picture[500, 100].tolist()) == {_GRAY >> 8}
+
+
+def test_a_large_film_is_reduced_and_keeps_its_shape() -> None:
+    film = read(films.cr(rows=2560, columns=1280))
+    rows, columns, _ = painted(_radiograph(film), film.reading).shape
+    assert (rows, columns - 420) == (1280, 640)
+
+
+def test_pixels_that_are_not_square_become_square() -> None:
+    film = read(films.cr(rows=300, columns=300))
+    rows, columns, _ = painted(_radiograph(film, aspect_ratio=2.0), film.reading).shape
+    assert rows == 2 * (columns - 420)
+
+
+def test_the_panel_grows_with_what_there_is_to_say() -> None:
+    one = read(films.cr(), finding("Nodule", 0.2, Presence.ABSENT))
+    many = read(films.cr(), *(finding("Nodule", 0.2, Presence.ABSENT) for _ in range(18)))
+    assert painted(_radiograph(many), many.reading).shape[0] > painted(_radiograph(one), one.reading).shape[0]
+
+
+def test_a_picture_says_what_it_is_and_where_it_comes_from() -> None:
+    header = films.cr(changes={"LossyImageCompression": "01", "LossyImageCompressionRatio": "10"})
+    picture = parsed(_capture(everything(header)))
+    assert list(picture.ImageType) == ["DERIVED", "SECONDARY"]
+    assert picture.BurnedInAnnotation == "YES"
+    assert picture.SourceImageSequence[0].ReferencedSOPInstanceUID == header.SOPInstanceUID
+    assert picture.LossyImageCompression == "01"
+    assert picture.Modality == "OT"
+    assert (picture.PatientID, picture.StudyInstanceUID) == (header.PatientID, header.StudyInstanceUID)
+    assert picture.pixel_array.shape == (picture.Rows, picture.Columns, 3)
+
+
+def test_the_same_picture_is_the_same_instance_at_any_time() -> None:
+    film = everything(films.cr())
+    later = secondary_capture.compose(film, _radiograph(film), node=NODE, now=NOW + timedelta(days=1))
+    assert _capture(film).identity == later.identity
+    assert _capture(film).identity != _capture(read(films.cr())).identity
+
+
+def test_a_film_that_was_not_analysed_can_be_painted_too() -> None:
+    film = not_read(films.cr(), Reason.AGE)
+    assert parsed(_capture(film)).Rows > 0
+
+
+def test_marks_lie_on_the_film_in_its_own_pixels() -> None:
+    header = films.cr(rows=100, columns=80)
+    opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(50, 60, 100),))
+    marks = _marks(read(header, opacity))
+    graphic = marks.GraphicAnnotationSequence[0].GraphicObjectSequence[0]
+    assert graphic.GraphicAnnotationUnits == "PIXEL"
+    assert list(graphic.GraphicData) == [50, 60, 80, 60, 80, 100, 50, 100, 50, 60]
+    image = marks.ReferencedSeriesSequence[0].ReferencedImageSequence[0]
+    assert image.ReferencedSOPInstanceUID == header.SOPInstanceUID
+    texts = [text.UnformattedTextValue for text in marks.GraphicAnnotationSequence[0].TextObjectSequence]
+    assert texts == ["Opacity present 90.0/100", RESEARCH_USE]
+
+
+@pytest.mark.parametrize(("photometric", "shape"), [("MONOCHROME1", "INVERSE"), ("MONOCHROME2", "IDENTITY")])
+def test_marks_do_not_turn_the_film_over(photometric: str, shape: str) -> None:
+    header = films.cr(changes={"PhotometricInterpretation": photometric})
+    assert _marks(everything(header)).PresentationLUTShape == shape
+
+
+def test_marks_repeat_the_grayscale_steps_of_the_film() -> None:
+    changes = {"RescaleSlope": "2", "RescaleIntercept": "-5", "WindowCenter": ["300", "9"], "WindowWidth": ["800", "9"]}
+    marks = _marks(everything(films.cr(changes=changes)))
+    assert (marks.RescaleSlope, marks.RescaleIntercept) == (2, -5)
+    window = marks.SoftcopyVOILUTSequence[0]
+    assert (window.WindowCenter, window.WindowWidth) == (300, 800)
+
+
+def test_a_table_takes_the_place_of_slope_and_window() -> None:
+    table = Dataset()
+    table.LUTDescriptor = [4, 0, 16]
+    table.add_new("LUTData", "OW", b"\x00\x00\x01\x00\x02\x00\x03\x00")
+    changes = {"VOILUTSequence": [table], "ModalityLUTSequence": [table], "RescaleSlope": "2", "RescaleIntercept": "0"}
+    marks = _marks(everything(films.cr(changes=changes)))
+    assert "RescaleSlope" not in marks
+    assert bytes(marks.ModalityLUTSequence[0].LUTData) == bytes(table.LUTData)
+    assert "VOILUTSequence" in marks.SoftcopyVOILUTSequence[0]
+
+
+@pytest.mark.parametrize("changes", [{"WindowWidth": "0"}, {"WindowWidth": None}, {"WindowCenter": None}])
+def test_a_window_that_cannot_be_used_is_left_out(changes: dict[str, object]) -> None:
+    assert "SoftcopyVOILUTSequence" not in _marks(everything(films.cr(changes=changes)))
+
+
+@pytest.mark.parametrize(("sent", "shown"), [(["2", "1"], [2, 1]), ("01", [1, 1]), ("", [1, 1]), (["0", "0"], [1, 1])])
+def test_marks_keep_the_shape_of_the_pixels(sent: object, shown: list[int]) -> None:
+    area = _marks(everything(films.cr(changes={"PixelAspectRatio": sent}))).DisplayedAreaSelectionSequence[0]
+    assert list(area.PresentationPixelAspectRatio) == shown
+
+
+def test_without_anything_to_mark_there_are_no_marks() -> None:
+    assert gsps.compose(read(films.cr(), finding("Nodule", 0.9, Presence.PRESENT)), node=NODE, now=NOW) is None
+    assert gsps.compose(not_read(films.cr(), Reason.VIEW), node=NODE, now=NOW) is None
+
+
+def test_key_objects_are_the_films_with_findings_and_no_others() -> None:
+    together = [
+        read(films.dx(), finding("Nodule", 0.9, Presence.PRESENT)),
+        read(films.cr(), finding("Nodule", 0.1, Presence.ABSENT)),
+        not_read(films.sc(), Reason.VIEW),
+    ]
+    composed = key_objects.compose(together, node=NODE, now=NOW)
+    assert composed is not None
+    chosen = [item for _, item in items(parsed(composed)) if item.ValueType == "IMAGE"]
+    assert [item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in chosen] == [films.dx().SOPInstanceUID]
+
+
+def test_a_study_without_findings_has_no_key_objects() -> None:
+    absent = read(films.dx(), finding("Nodule", 0.1, Presence.ABSENT))
+    assert key_objects.compose([absent, not_read(films.cr(), Reason.VIEW)], node=NODE, now=NOW) is None
+
+
+def _key_objects(film: Film) -> Dataset:
+    composed = key_objects.compose([film], node=NODE, now=NOW)
+    assert composed is not None
+    return parsed(composed)
+
+
+_KINDS: dict[str, Callable[[Film], Dataset]] = {
+    "picture": lambda film: parsed(_capture(film)),
+    "marks": _marks,
+    "key objects": _key_objects,
+}
+
+
+@pytest.mark.parametrize("make", _KINDS.values(), ids=_KINDS)
+@pytest.mark.parametrize(
+    ("keyword", "value", "sentence"),
+    [
+        ("PatientID", "OTHER", "PatientID is not that of the source"),
+        ("StudyInstanceUID", "1.2.3", "StudyInstanceUID is not that of the source"),
+        ("ContentQualification", "PRODUCT", "ContentQualification is not RESEARCH"),
+        ("InstanceNumber", None, "InstanceNumber has no value"),
+    ],
+)
+def test_a_broken_promise_of_any_kind_is_named(
+    make: Callable[[Film], Dataset], keyword: str, value: str | None, sentence: str
+) -> None:
+    together = brought_together([everything(films.cr())])
+    result = make(together[0])
+    assert faults_of(result, together) == ()
+    setattr(result, keyword, value)
+    assert faults_of(result, together) == (sentence,)
+
+
+@pytest.mark.parametrize("make", _KINDS.values(), ids=_KINDS)
+def test_a_result_that_names_another_film_is_held_back(make: Callable[[Film], Dataset]) -> None:
+    result = make(everything(films.cr()))
+    together = brought_together([everything(films.dx())])
+    assert "the references do not name the sources" in faults_of(result, together)
