@@ -1,10 +1,14 @@
 """Trachea, main bronchi, hila and the branching vessels of the lungs."""
 
-import numpy as np
+from dataclasses import replace
 
+import numpy as np
+import numpy.typing as npt
+
+from cxr_node.phantom.shapes import SIDES
 from cxr_node.phantom.solids import Branches, Float64, Part, Tube, profile, spline
 from cxr_node.phantom.thorax import Anatomy
-from cxr_node.phantom.torso import SIDES, Torso
+from cxr_node.phantom.torso import Torso
 
 GENERATIONS = 10
 """Divisions of a vascular tree: 1024 tips a tree, two trees (arteries, veins) a lung."""
@@ -44,31 +48,36 @@ def airway(anatomy: Anatomy) -> list[Tube]:
 def lung_points(torso: Torso, side: int, count: int, generator: np.random.Generator) -> Float64:
     """Return `count` points (count, 3) spread over one lung, a little inside its surface."""
     bottom = torso.sulcus_mm + 15.0
-    dome, top = torso.organs["left_dome" if side > 0 else "right_dome"], torso.cage.top_mm - 16.0
+    top = torso.cage.top_mm - 14.0
     found = np.empty((0, 3))
     while len(found) < count:
-        z = generator.uniform(bottom, top, 4 * count)
-        level = torso.cage.at(z)
-        medial = torso.mediastinum.at(z)[:, 0]
+        z = generator.uniform(bottom, top, 3 * count)
+        level, medial = torso.cage.at(z), torso.mediastinum.at(z)[:, 0]
         x = side * generator.uniform(medial, level[:, 0])
-        y = level[:, 3] + generator.uniform(-1, 1, 4 * count) * level[:, 1]
+        y = level[:, 3] + generator.uniform(-1, 1, 3 * count) * level[:, 1]
         points = np.stack([x, y, z], axis=1)
-        found = np.concatenate([found, points[inside_lung(torso, points, dome.center, dome.matrix, shrink=0.93)]])
+        found = np.concatenate([found, points[inside_lung(torso, points, side, shrink=0.93)]])
     return found[:count]
 
 
-def inside_lung(
-    torso: Torso, points: Float64, dome: Float64, dome_matrix: Float64, *, shrink: float = 1.0
-) -> np.ndarray:
-    """Return which points (n, 3) lie in the cage (scaled by `shrink`), above the dome and outside the heart."""
-    level = torso.cage.at(points[:, 2])
-    radius = ((points[:, 0] - level[:, 2]) / level[:, 0]) ** 2 + ((points[:, 1] - level[:, 3]) / level[:, 1]) ** 2
-    free = (radius < shrink**2) & (points[:, 2] > torso.sulcus_mm)
-    free &= np.linalg.norm((points - dome) @ dome_matrix.T, axis=1) > 1.0
-    for name in ("left_ventricle", "right_atrium", "outflow"):
-        organ = torso.organs[name]
-        free &= np.linalg.norm((points - organ.center) @ organ.matrix.T, axis=1) > 1.0
-    return free
+def inside_lung(torso: Torso, points: Float64, side: int, *, shrink: float = 1.0) -> npt.NDArray[np.bool_]:
+    """Return which points (n, 3) lie in a lung: in the cage (scaled by `shrink`), above the dome, outside the heart."""
+    level, heart, middle = (barrel.at(points[:, 2]) for barrel in (torso.cage, torso.heart, torso.mediastinum))
+    free = (_radius(points, level) < shrink**2) & (_radius(points, middle) > 1.0) & (points[:, 2] > torso.sulcus_mm)
+    within = (points[:, 2] > torso.heart.bottom_mm) & (points[:, 2] < torso.heart.top_mm)
+    free &= ~within | (_radius(points, heart) > 1.0)
+    dome, top = (torso.organs[f"{'left' if side > 0 else 'right'}_{name}"] for name in ("dome", "top"))
+    free &= np.linalg.norm((points - dome.center) @ dome.matrix.T, axis=1) > 1.0
+    inside: npt.NDArray[np.bool_] = free & (np.linalg.norm((points - top.center) @ top.matrix.T, axis=1) < 1.0)
+    return inside
+
+
+def _radius(points: Float64, level: Float64) -> Float64:
+    """Return the square of each point's distance from the middle of a barrel, in parts of the barrel's radius there."""
+    radius: Float64 = ((points[:, 0] - level[:, 2]) / level[:, 0]) ** 2 + (
+        (points[:, 1] - level[:, 3]) / level[:, 1]
+    ) ** 2
+    return radius
 
 
 def _tree(points: Float64, root: Float64, radius_mm: float, generator: np.random.Generator) -> list[Branches]:
@@ -110,7 +119,9 @@ def vessels(anatomy: Anatomy, torso: Torso, generator: np.random.Generator) -> l
             root = np.array([side * (27.0 if artery else 18.0), 12.0 if artery else 20.0, height]) + generator.normal(
                 0, 3, 3
             )
-            grown += _tree(points, root, (8.0 if artery else 6.5) * size, generator)
+            for branch in _tree(points, root, (5.8 if artery else 4.8) * size, generator):
+                bare = ~inside_lung(torso, branch.middle, side) & (len(branch.start) > 4)
+                grown.append(replace(branch, radius_mm=branch.radius_mm * np.where(bare, 0.02, 1.0)[:, None]))
     return grown
 
 

@@ -8,8 +8,9 @@ import torch
 
 from cxr_node.domain.radiograph import View
 from cxr_node.phantom.projection import Beam
+from cxr_node.phantom.shapes import Float64
 from cxr_node.phantom.thorax import Anatomy, rotation
-from cxr_node.phantom.torso import Float64, Torso
+from cxr_node.phantom.torso import Torso
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,9 +24,13 @@ class Exposure:
     rows: int
     columns: int
     source: Float64
-    corner: Float64
+    center: Float64
+    """Of the detector."""
     across: Float64
     down: Float64
+    """From the center to the middle of the pixels at the right and at the lower edge."""
+    midway: float
+    """Part of the way to the detector at which the middle of the patient lies."""
 
 
 def expose(
@@ -60,7 +65,6 @@ def expose(
     down = np.array([0.0, 0.0, -1.0])
     back = distance - to_detector
     center = aim + toward * to_detector
-    corner = center - across * pitch * (columns - 1) / 2 - down * pitch * (rows - 1) / 2
     return Exposure(
         view=view,
         distance_mm=distance,
@@ -68,9 +72,10 @@ def expose(
         rows=rows,
         columns=columns,
         source=matrix @ (aim - toward * back),
-        corner=matrix @ corner,
-        across=matrix @ across * pitch,
-        down=matrix @ down * pitch,
+        center=matrix @ center,
+        across=matrix @ across * (pitch * (columns - 1) / 2),
+        down=matrix @ down * (pitch * (rows - 1) / 2),
+        midway=back / distance,
     )
 
 
@@ -78,13 +83,15 @@ def beam_of(exposures: Sequence[Exposure], device: str) -> Beam:
     """Return the rays' geometry of `exposures`, which must agree in rows and columns."""
 
     def stack(name: str) -> torch.Tensor:
-        return torch.tensor(np.stack([getattr(one, name) for one in exposures]), dtype=torch.float32, device=device)
+        values = np.array([getattr(one, name) for one in exposures])
+        return torch.tensor(values, dtype=torch.float64, device=device)
 
     return Beam(
         source=stack("source"),
-        corner=stack("corner"),
+        center=stack("center"),
         across=stack("across"),
         down=stack("down"),
+        midway=stack("midway"),
         rows=exposures[0].rows,
         columns=exposures[0].columns,
     )

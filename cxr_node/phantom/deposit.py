@@ -1,180 +1,169 @@
-"""Tubes and clouds laid on the film: quadrature points, each spread over the four nearest pixels. All in torch."""
+"""Tubes, branches and clouds laid on the film: quadrature points, each spread over four pixels. All in torch.
+
+Sections are projected before they are filled with points: the camera is linear in homogeneous
+coordinates, so a frame of three projected vectors gives every point of a section.
+"""
 
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cxr_node.phantom.projection import Beam
 from cxr_node.phantom.solids import KNOTS, Branches, Cloud, Tube
 
 _UNITS_PER_MM = 2.0**21
 """Paths are added up as integers, so that the order of the points cannot change the sum; 1 m fits."""
 _GOLDEN = 2.399963229728653
-_RINGS = ((0.30, 0.20), (0.62, 0.37), (0.88, 0.43))
-"""Radius of each ring inside a section, and the part of the section's area it stands for."""
 
 
 class Points(NamedTuple):
-    """Quadrature points (n, 3) in mm, the volume of each in mm3, the plane it is added to, and its film."""
+    """Projected points: `homogeneous` (3, n), the volume of each in mm3 (n,), and the plane it is added to (n,)."""
 
-    points: Tensor
+    homogeneous: Tensor
     volume_mm3: Tensor
     slot: Tensor
-    film: Tensor
 
 
-def place(points: Tensor, volume_mm3: Tensor, slot: Tensor, film: Tensor, beam: Beam, slots: int) -> Tensor:
-    """Return path lengths in mm, shape (slots, rows, columns), of `points` (n, 3) seen from the focal spot.
+def place(points: Points, *, pixel_mm2: float, slots: int, rows: int, columns: int) -> Tensor:
+    """Return path lengths in mm, shape (slots, rows, columns).
 
     A volume V at a point whose pixel has the area A on the plane through it and parallel to the
-    detector adds V / A. `slot` (n,) says into which plane of the result, `film` (n,) by which beam.
+    detector adds V / A.
     """
-    across, down = beam.across, beam.down
-    pitch_x, pitch_y = across.norm(dim=1), down.norm(dim=1)
-    normal = torch.linalg.cross(across, down)
-    normal = normal / normal.norm(dim=1, keepdim=True)
-    corner = beam.corner - beam.source
-    away = (corner * normal).sum(1)
-    ray = points - beam.source[film]
-    stretch = away[film] / (ray * normal[film]).sum(1)
-    column = (ray * (across / pitch_x[:, None] ** 2)[film]).sum(1) * stretch
-    row = (ray * (down / pitch_y[:, None] ** 2)[film]).sum(1) * stretch
-    column = column - ((corner * across).sum(1) / pitch_x**2)[film]
-    row = row - ((corner * down).sum(1) / pitch_y**2)[film]
-    weight = volume_mm3 * stretch.square() / (pitch_x * pitch_y)[film]
-    inside = (column >= 0) & (column < beam.columns - 1) & (row >= 0) & (row < beam.rows - 1)
-    weight = weight * inside
-    column, row = column.clamp(0, beam.columns - 1.001), row.clamp(0, beam.rows - 1.001)
+    stretch = points.homogeneous[2].reciprocal()
+    column, row = points.homogeneous[0] * stretch, points.homogeneous[1] * stretch
+    weight = points.volume_mm3 * stretch.square_().mul_(_UNITS_PER_MM / pixel_mm2)
     left, top = column.floor(), row.floor()
+    inside = (left >= 0) & (left < columns - 1) & (top >= 0) & (top < rows - 1)
+    weight = weight * inside
     right_part, low_part = column - left, row - top
-    index = (slot * beam.rows + top.long()) * beam.columns + left.long()
-    canvas = torch.zeros(slots * beam.rows * beam.columns, device=points.device, dtype=torch.int32)
-    weight = weight * _UNITS_PER_MM
-    low, high = weight * low_part, weight * (1 - low_part)
-    for step, part in (
-        (0, high * (1 - right_part)),
-        (1, high * right_part),
-        (beam.columns, low * (1 - right_part)),
-        (beam.columns + 1, low * right_part),
-    ):
-        canvas.scatter_add_(0, index + step, part.round().to(torch.int32))
-    return canvas.reshape(slots, beam.rows, beam.columns).to(points.dtype) / _UNITS_PER_MM
+    corner = top.clamp_(0, rows - 2) * columns + left.clamp_(0, columns - 2)
+    index = corner.long() + points.slot * (rows * columns)
+    canvas = torch.zeros(slots * rows * columns, device=weight.device, dtype=torch.int32)
+    low = weight * low_part
+    high = weight - low
+    for step, share in ((0, high), (columns, low)):
+        right = share * right_part
+        canvas.scatter_add_(0, index + step, (share - right).round_().to(torch.int32))
+        canvas.scatter_add_(0, index + (step + 1), right.round_().to(torch.int32))
+    return canvas.reshape(slots, rows, columns).float().mul_(1.0 / _UNITS_PER_MM)
 
 
-def cloud_points(clouds: Sequence[tuple[int, Cloud]], slots: int, device: str) -> Points:
-    """Return points, volumes, slots and films of `clouds`, each given with the number of its film."""
-    points = np.concatenate([cloud.points for _, cloud in clouds]).astype(np.float32)
-    volume = np.concatenate([cloud.volume_mm3 for _, cloud in clouds]).astype(np.float32)
-    counts = [len(cloud.volume_mm3) for _, cloud in clouds]
-    slot = np.repeat([film * slots + int(cloud.part) for film, cloud in clouds], counts)
-    film = np.repeat([film for film, _ in clouds], counts)
+def join(groups: Sequence[Points]) -> Points:
+    """Return all points of `groups`."""
     return Points(
-        *(torch.from_numpy(array).to(device) for array in (points, volume, slot, film)),
+        torch.cat([g[0] for g in groups], 1), torch.cat([g[1] for g in groups]), torch.cat([g[2] for g in groups])
     )
 
 
-def tube_points(tubes: Sequence[tuple[int, Tube]], slots: int, step_mm: float, device: str) -> list[Points]:
-    """Return quadrature points of `tubes`, in groups of the same number of steps and points per step."""
-    groups: dict[tuple[int, int], list[tuple[int, Tube]]] = {}
-    for film, tube in tubes:
-        length = float(np.linalg.norm(np.diff(tube.line, axis=0), axis=1).sum())
+def cloud_points(clouds: Sequence[Cloud], camera: Tensor) -> Points:
+    """Return the points of `clouds` as `camera` (3, 4) sees them."""
+    device = camera.device
+    points = torch.from_numpy(np.concatenate([cloud.points for cloud in clouds]).astype(np.float32)).to(device)
+    volume = torch.from_numpy(np.concatenate([cloud.volume_mm3 for cloud in clouds]).astype(np.float32)).to(device)
+    slot = np.repeat([int(cloud.part) for cloud in clouds], [len(cloud.points) for cloud in clouds])
+    return Points(camera[:, :3] @ points.T + camera[:, 3:], volume, torch.from_numpy(slot).to(device))
+
+
+def tube_points(tubes: Sequence[Tube], camera: Tensor, step_mm: float) -> list[Points]:
+    """Return quadrature points of `tubes` about `step_mm` apart, those of the same count together."""
+    groups: dict[tuple[int, int], list[Tube]] = {}
+    for tube in tubes:
+        length = float(np.linalg.norm(np.diff(tube.line[::4], axis=0), axis=1).sum())
         girth = float(np.pi * tube.radii.mean(0).sum())
-        steps = 8 * max(1, int(np.ceil(length / step_mm / 8)))
-        around = 4 * max(1, min(12, int(np.ceil(girth / step_mm / 4))))
-        groups.setdefault((steps, around), []).append((film, tube))
-    return [_expand(group, steps, around, slots, device) for (steps, around), group in groups.items()]
+        flat = 1.6 if girth > 4 * length else 1.0
+        steps = 8 * max(1, math.ceil(flat * length / step_mm / 8))
+        around = 4 * max(1, min(32, math.ceil(girth / step_mm / 4)))
+        groups.setdefault((steps, around), []).append(tube)
+    return [_fill_tubes(group, steps, around, camera, step_mm) for (steps, around), group in groups.items()]
 
 
-def _expand(group: Sequence[tuple[int, Tube]], steps: int, around: int, slots: int, device: str) -> Points:
-    def stack(arrays: Sequence[np.ndarray]) -> Tensor:
-        return torch.from_numpy(np.stack(arrays).astype(np.float32)).to(device)
-
-    line, radii = stack([tube.line for _, tube in group]), stack([tube.radii for _, tube in group])
-    up = stack([tube.up for _, tube in group])[:, None]
-    core = torch.tensor([tube.core for _, tube in group], device=device)[:, None, None]
-    shell = torch.tensor([tube.shell_mm for _, tube in group], device=device)[:, None, None]
+def _fill_tubes(group: Sequence[Tube], steps: int, around: int, camera: Tensor, step_mm: float) -> Points:
+    device = camera.device
+    line, radii = _stack([tube.line for tube in group], device), _stack([tube.radii for tube in group], device)
+    up = _stack([tube.up for tube in group], device)[:, None]
     at = (torch.arange(steps, device=device) + 0.5) * ((KNOTS - 1) / steps)
-    below = at.floor().long()
+    below = at.long()
     part = (at - below)[:, None]
     run = (line[:, below + 1] - line[:, below]) * ((KNOTS - 1) / steps)
     center = line[:, below] + part * (line[:, below + 1] - line[:, below])
     size = radii[:, below] + part * (radii[:, below + 1] - radii[:, below])
-    length = run.norm(dim=2, keepdim=True)
-    along = run / length.clamp(min=1e-6)
-    second = torch.linalg.cross(along, up.expand_as(along))
-    second = second / second.norm(dim=2, keepdim=True).clamp(min=1e-6)
-    first = torch.linalg.cross(second, along)
-    angles, scales, areas, shells = _section(around, steps, device)
-    one = (size[..., :1] * first)[:, :, None, :] * (angles.cos() * scales)[..., None]
-    two = (size[..., 1:] * second)[:, :, None, :] * (angles.sin() * scales)[..., None]
-    points = center[:, :, None, :] + one + two
-    area = torch.pi * size[..., :1] * size[..., 1:]
-    wall = torch.pi * (size[..., :1] + size[..., 1:]) * shell
-    volume = length * (area * core * areas + wall * shells)
-    film = torch.tensor([film for film, _ in group], device=device)
-    slot = torch.tensor([film * slots + int(tube.part) for film, tube in group], device=device)
-    each = steps * scales.shape[-1]
-    return Points(points.reshape(-1, 3), volume.reshape(-1), slot.repeat_interleave(each), film.repeat_interleave(each))
+    second = torch.linalg.cross(run, up.expand_as(run))
+    first = torch.linalg.cross(second, run)
+    length = run.norm(dim=2)
+    angles, scales, areas, shells = _section(around, float(size.amax()) > step_mm, device)
+    core, shell = (_stack([np.array(getattr(tube, name)) for tube in group], device) for name in ("core", "shell_mm"))
+    area = torch.pi * size[..., 0] * size[..., 1] * core[:, None]
+    wall = torch.pi * (size[..., 0] + size[..., 1]) * shell[:, None]
+    volume = (length * area)[..., None] * areas + (length * wall)[..., None] * shells
+    first = first * (size[..., :1] / first.norm(dim=2, keepdim=True).clamp(min=1e-6))
+    second = second * (size[..., 1:] / second.norm(dim=2, keepdim=True).clamp(min=1e-6))
+    slot = torch.tensor([int(tube.part) for tube in group], device=device)
+    homogeneous = _spread(center, first, second, torch.stack([angles.cos() * scales, angles.sin() * scales]), camera)
+    return Points(homogeneous, volume.reshape(-1), slot.repeat_interleave(steps * len(scales)))
 
 
-def _section(around: int, steps: int, device: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return angle (steps, n), and scale, share of area and share of wall (n,) of the points in a section."""
-    angles, scales, areas, shells = [], [], [], []
-    for k, (radius, share) in enumerate(_RINGS):
-        count = max(2, round(around * radius * 0.6))
-        angles += [2 * np.pi * i / count + k for i in range(count)]
-        scales += [radius] * count
-        areas += [share / count] * count
-        shells += [0.0] * count
-    angles += [2 * np.pi * i / around for i in range(around)]
-    scales += [1.0] * around
-    areas += [0.0] * around
-    shells += [1.0 / around] * around
-    turned = torch.tensor(angles, device=device) + torch.arange(steps, device=device)[:, None] * _GOLDEN
-    scale, area, shell = (torch.tensor(values, device=device) for values in (scales, areas, shells))
-    return turned, scale, area, shell
+def _spread(center: Tensor, first: Tensor, second: Tensor, section: Tensor, camera: Tensor) -> Tensor:
+    """Return points (3, n) seen by `camera`: centers (tubes, steps, 3) plus `section` (2, points) in two directions.
+
+    Each step's section is turned against the one before by the golden angle, so that no rows form.
+    """
+    turn = torch.arange(center.shape[1], device=center.device) * _GOLDEN
+    cos, sin = turn.cos()[:, None], turn.sin()[:, None]
+    matrix = camera[:, :3].T
+    frames = torch.stack(
+        [center @ matrix + camera[:, 3], (cos * first + sin * second) @ matrix, (cos * second - sin * first) @ matrix],
+        -1,
+    )
+    weights = torch.cat([torch.ones_like(section[:1]), section])
+    return (frames.permute(2, 0, 1, 3).reshape(-1, 3) @ weights).reshape(3, -1)
 
 
-def branch_points(branches: Sequence[tuple[int, Branches]], slots: int, step_mm: float, device: str) -> list[Points]:
+def _section(around: int, broad: bool, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return angle, scale, share of area and share of wall (n,) of the points in a section."""
+    inner = max(4, min(500, round((0.028 if around < 44 else 0.09) * around**2))) if broad else 2
+    angles = [k * _GOLDEN * 1.618 for k in range(inner)] + [2 * math.pi * k / around for k in range(around)]
+    scales = [math.sqrt((k + 0.5) / inner) for k in range(inner)] + [0.97] * around
+    areas, shells = [1.0 / inner] * inner + [0.0] * around, [0.0] * inner + [1.0 / around] * around
+    angle, scale, area, shell = (torch.tensor(values, device=device) for values in (angles, scales, areas, shells))
+    return angle, scale, area, shell
+
+
+def branch_points(branches: Sequence[Branches], camera: Tensor, step_mm: float) -> list[Points]:
     """Return quadrature points of `branches`, those of the same generation together."""
-    groups: dict[int, list[tuple[int, Branches]]] = {}
-    for film, branch in branches:
-        groups.setdefault(len(branch.start), []).append((film, branch))
-    return [_bend(group, slots, step_mm, device) for group in groups.values()]
+    groups: dict[int, list[Branches]] = {}
+    for branch in branches:
+        groups.setdefault(len(branch.start), []).append(branch)
+    return [_fill_branches(group, camera, step_mm) for group in groups.values()]
 
 
-def _bend(group: Sequence[tuple[int, Branches]], slots: int, step_mm: float, device: str) -> Points:
-    def join(name: str) -> Tensor:
-        return torch.from_numpy(np.concatenate([getattr(branch, name) for _, branch in group]).astype(np.float32)).to(
-            device
-        )
-
-    start, middle, end, radius = (join(name) for name in ("start", "middle", "end", "radius_mm"))
+def _fill_branches(group: Sequence[Branches], camera: Tensor, step_mm: float) -> Points:
+    device = camera.device
+    names = ("start", "middle", "end", "radius_mm")
+    start, middle, end, radius = (_stack([getattr(one, name) for one in group], device).flatten(0, 1) for name in names)
+    generation = len(group[0].start).bit_length() - 2
+    steps = max(2, math.ceil((30.0 * 0.80**generation + 2.0) / step_mm))
+    count = max(2, min(160, round(3.0 * (6.0 * 0.79**generation / step_mm) ** 2) + 1))
     run = end - start
     length = run.norm(dim=1, keepdim=True)
-    generation = len(group[0][1].start).bit_length() - 2
-    steps = max(2, math.ceil(55.0 * 0.80**generation / step_mm))
     at = ((torch.arange(steps, device=device) + 0.5) / steps)[:, None]
     line = (1 - at) ** 2 * start[:, None] + 2 * at * (1 - at) * middle[:, None] + at**2 * end[:, None]
     size = radius[:, :1] + at[:, 0] * (radius[:, 1:] - radius[:, :1])
-    along = run / length.clamp(min=1e-6)
-    first = torch.linalg.cross(along, torch.tensor([0.31, 0.59, 0.74], device=device).expand_as(along))
+    first = torch.linalg.cross(run, torch.tensor([0.31, 0.59, 0.74], device=device).expand_as(run))
     first = first / first.norm(dim=1, keepdim=True).clamp(min=1e-6)
-    second = torch.linalg.cross(along, first)
-    count = max(2, min(36, round(6.4 * (7.0 * 0.79**generation / step_mm) ** 2) + 2))
+    second = torch.linalg.cross(run / length.clamp(min=1e-6), first)
     k = torch.arange(count, device=device)
-    angle = k * _GOLDEN + torch.arange(steps, device=device)[:, None] * 1.7
     ring = ((k + 0.5) / count).sqrt()
-    one, two = angle.cos() * ring, angle.sin() * ring
-    spread = one[..., None] * first[:, None, None] + two[..., None] * second[:, None, None]
-    points = line[:, :, None, :] + size[:, :, None, None] * spread
+    section = torch.stack([(k * _GOLDEN).cos() * ring, (k * _GOLDEN).sin() * ring])
+    homogeneous = _spread(line, size[..., None] * first[:, None], size[..., None] * second[:, None], section, camera)
     volume = (torch.pi * size.square() * length * (1.0 / (steps * count)))[:, :, None].expand(-1, -1, count)
-    sizes = torch.tensor([len(branch.start) for _, branch in group], device=device)
-    film = torch.tensor([film for film, _ in group], device=device)
-    slot = torch.tensor([film * slots + int(branch.part) for film, branch in group], device=device)
-    each = sizes * (steps * count)
-    return Points(points.reshape(-1, 3), volume.reshape(-1), slot.repeat_interleave(each), film.repeat_interleave(each))
+    slot = torch.tensor([int(one.part) for one in group], device=device)
+    return Points(homogeneous, volume.reshape(-1), slot.repeat_interleave(len(group[0].start) * steps * count))
+
+
+def _stack(arrays: Sequence[npt.NDArray[np.generic]], device: torch.device) -> Tensor:
+    return torch.from_numpy(np.stack(arrays).astype(np.float32)).to(device)

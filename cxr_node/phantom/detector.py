@@ -32,25 +32,28 @@ class Processing:
     latitude: float
     """How much of the coarse contrast is kept, 1 all."""
     detail: float
-    """By how much the fine contrast is raised, 1 not at all."""
+    """By what the fine contrast is multiplied."""
     dark: float
     bright: float
-    """P-values, 0 to 1, of the darkest lung and the brightest mediastinum."""
+    """P-values, 0 to 1, of the dark parts of the lungs, and of the heart and what lies below the diaphragm."""
     gamma: float
+    headroom: float
+    """How much of what is left above `bright` the densest parts may use."""
     seed: int
 
 
 def develop(generator: np.random.Generator, *, portable: bool) -> Processing:
     """Return the exposure and processing of one film; portable AP films scatter more and are noisier."""
     return Processing(
-        scatter=float(generator.uniform(0.9, 1.8) if portable else generator.uniform(0.35, 1.0)),
+        scatter=float(generator.uniform(1.2, 2.6) if portable else generator.uniform(0.6, 1.6)),
         noise=float(10 ** generator.uniform(-2.6, -2.1) * (1.5 if portable else 1.0)),
-        blur_px=float(generator.uniform(0.45, 0.85)),
+        blur_px=float(generator.uniform(0.6, 1.05)),
         latitude=float(generator.uniform(0.50, 0.85)),
-        detail=float(generator.uniform(1.0, 1.7)),
+        detail=float(generator.uniform(0.75, 1.35)),
         dark=float(generator.uniform(0.10, 0.34)),
-        bright=float(generator.uniform(0.80, 0.97)),
+        bright=float(generator.uniform(0.74, 0.95)),
         gamma=float(generator.uniform(0.85, 1.2)),
+        headroom=float(generator.uniform(0.15, 0.6)),
         seed=int(generator.integers(2**31)),
     )
 
@@ -80,7 +83,7 @@ def blur(image: Tensor, sigma_px: float) -> Tensor:
     return image
 
 
-def signal(tissues: dict[str, Tensor], processing: Sequence[Processing]) -> Tensor:
+def signal(tissues: dict[str, Tensor], aperture: Tensor, processing: Sequence[Processing]) -> Tensor:
     """Return the logarithm of the detected signal, negated: 0 in the open field, higher behind more tissue.
 
     Beer-Lambert over the spectrum, plus scatter that follows what the surroundings let through, plus
@@ -93,6 +96,7 @@ def signal(tissues: dict[str, Tensor], processing: Sequence[Processing]) -> Tens
         for tissue, length_mm in tissues.items():
             thickness = thickness + length_mm * ATTENUATION_PER_MM[tissue][k]
         primary = primary + share * torch.exp(-thickness)
+    primary = primary * aperture
     wide = max(first.shape[-1] / 14.0, 4.1)
     behind = blur(primary.clamp(max=0.25), wide)
     signals = []
@@ -106,31 +110,34 @@ def signal(tissues: dict[str, Tensor], processing: Sequence[Processing]) -> Tens
     return torch.stack(signals)
 
 
-def present(signals: Tensor, lungs: Tensor, processing: Sequence[Processing]) -> Tensor:
-    """Return P-values, float 0 (black) to 1 (white), of `signals`; `lungs` (bool) set the window."""
+def present(signals: Tensor, lungs: Tensor, belly: Tensor, processing: Sequence[Processing]) -> Tensor:
+    """Return P-values, float 0 (black) to 1 (white), of `signals`.
+
+    `lungs` and `belly` (what lies below the diaphragm, and the heart), bool, set the window, as a
+    modality's segmentation does.
+    """
     columns = signals.shape[-1]
     films = []
     for film, setting in enumerate(processing):
         image = blur(signals[film : film + 1], setting.blur_px)
-        coarse = blur(image, columns / 12.0)
-        fine = image - coarse
-        image = (coarse * setting.latitude + fine * (setting.latitude + setting.detail - 0.7))[0]
-        inside = image[lungs[film]]
-        low = torch.quantile(inside[:: max(1, len(inside) // 20000)], 0.03)
-        around = image[image.shape[0] // 4 : image.shape[0] * 5 // 6 : 7, columns // 4 : columns * 3 // 4 : 7].reshape(
-            -1
-        )
-        high = torch.quantile(around, 0.97)
-        scaled = (image - low) / (high - low).clamp(min=0.05)
-        films.append(_tone(scaled, setting))
+        coarse = blur(image, columns / 30.0)
+        image = (coarse * setting.latitude + (image - coarse) * setting.detail)[0]
+        low = _quantile(image, lungs[film], 0.05)
+        high = _quantile(image, belly[film], 0.50)
+        films.append(_tone((image - low) / max(high - low, 0.05), setting))
     return torch.stack(films)
 
 
+def _quantile(image: Tensor, mask: Tensor, share: float) -> float:
+    values = image[::3, ::3][mask[::3, ::3]]
+    return float(torch.quantile(values, share)) if len(values) else float(image.mean())
+
+
 def _tone(scaled: Tensor, setting: Processing) -> Tensor:
-    """Return `scaled` (0 darkest lung, 1 mediastinum) under a curve with a toe and a shoulder."""
-    straight = setting.dark + (setting.bright - setting.dark) * scaled.clamp(min=0.0) ** setting.gamma
-    toe = setting.dark * torch.exp(scaled.clamp(max=0.0) * 3.2)
-    value = torch.where(scaled > 0, straight, toe)
-    knee = setting.bright
-    over = (value - knee).clamp(min=0.0)
-    return torch.where(value > knee, knee + (1 - knee) * (1 - torch.exp(-over / (1 - knee))), value).clamp(0, 1)
+    """Return `scaled` (0 dark lung, 1 heart and abdomen) under a curve with a toe and a shoulder."""
+    slope = setting.bright - setting.dark
+    toe = setting.dark * torch.exp(scaled.clamp(max=0.0) * (slope / setting.dark))
+    straight = setting.dark + slope * scaled.clamp(0.0, 1.0) ** setting.gamma
+    room = setting.headroom * (1.0 - setting.bright)
+    shoulder = room * (1 - torch.exp(-(scaled - 1.0).clamp(min=0.0) * (slope * setting.gamma / room)))
+    return torch.where(scaled > 0, straight + shoulder, toe).clamp(0, 1)

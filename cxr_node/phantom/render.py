@@ -3,70 +3,39 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from cxr_node.domain.radiograph import WHITE, View
 from cxr_node.phantom import deposit, detector
-from cxr_node.phantom.airways import airway, vessels
-from cxr_node.phantom.beam import Exposure, beam_of, expose
-from cxr_node.phantom.film import Line, PhantomFilm, Truth, freeze
+from cxr_node.phantom.beam import beam_of
+from cxr_node.phantom.film import PhantomFilm, freeze
+from cxr_node.phantom.layers import Effect
 from cxr_node.phantom.pathology import Kind, Pathology
-from cxr_node.phantom.paths import HEART, Paths, paths
-from cxr_node.phantom.projection import Beam, rays_of
-from cxr_node.phantom.skeleton import skeleton
-from cxr_node.phantom.solids import Branches, Cloud, Part, Tube
-from cxr_node.phantom.thorax import Anatomy, sample
-from cxr_node.phantom.torso import SIDES, Torso, torso
+from cxr_node.phantom.paths import Paths, paths
+from cxr_node.phantom.projection import Beam
+from cxr_node.phantom.scene import Scene, scene
+from cxr_node.phantom.solids import Part
+from cxr_node.phantom.texture import field
+from cxr_node.phantom.truth import lesions_of, outline, structures, truth
 
-LUNG_DENSITY = 0.26
-"""Of soft tissue, at full inspiration (ICRU-44 inflated lung, 0.26 g/cm3)."""
+LUNG_DENSITY = 0.20
+"""Of soft tissue, at full inspiration, between the vessels that are drawn (CT about -850 HU with the small ones)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Scene:
-    """One patient before one tube: everything a film is made from."""
+class _Solids:
+    """Path lengths in mm, (films, rows, columns) unless said otherwise."""
 
-    seed: int
-    anatomy: Anatomy
-    torso: Torso
-    exposure: Exposure
-    processing: detector.Processing
-    tubes: list[Tube]
-    clouds: list[Cloud]
-    branches: list[Branches]
-    pathology: tuple[Pathology, ...]
-
-
-def scene(
-    seed: int, view: View, pathology: Sequence[Pathology], *, rows: int, columns: int, erect: bool | None
-) -> Scene:
-    """Return what the film of `seed` shows."""
-    generator = np.random.default_rng([seed, 2])
-    portable = view is View.AP and generator.random() < 0.8
-    standing = (not portable) if erect is None else erect
-    kinds = {one.kind for one in pathology}
-    anatomy = sample(seed, erect=standing, enlarged_heart=Kind.CARDIOMEGALY in kinds)
-    organs = torso(anatomy)
-    arms = {name: _hang(organs, name) for name in SIDES}
-    tubes, clouds = skeleton(anatomy, organs.cage, arms)
-    return Scene(
-        seed=seed,
-        anatomy=anatomy,
-        torso=organs,
-        exposure=expose(anatomy, organs, view, rows, columns, generator),
-        processing=detector.develop(generator, portable=portable),
-        tubes=tubes + airway(anatomy),
-        clouds=clouds,
-        branches=vessels(anatomy, organs, generator),
-        pathology=tuple(pathology),
-    )
-
-
-def _hang(organs: Torso, name: str) -> np.ndarray:
-    axis = np.linalg.inv(organs.organs[f"{name}_arm"].matrix)[:, 2]
-    return -axis / np.linalg.norm(axis)
+    planes: Tensor
+    """(films, parts, rows, columns)."""
+    filled: Tensor
+    emptied: Tensor
+    metal: Tensor
+    fluid: Tensor
+    """Of what is filled, pleural effusion."""
+    masks: list[dict[int, Tensor]]
+    """For each film, the mask of each masked layer."""
 
 
 def render(
@@ -84,107 +53,112 @@ def render(
         scene(seed, view, wrong, rows=rows, columns=columns, erect=erect)
         for seed, view, wrong in zip(seeds, views, pathologies, strict=True)
     ]
+    processing = [one.processing for one in scenes]
     with torch.no_grad():
         beam = beam_of([one.exposure for one in scenes], device)
-        solids = _solids(scenes, beam, device)
-        organs = paths(rays_of(beam), [one.torso for one in scenes])
-        signals = detector.signal(_tissues(organs, solids), [one.processing for one in scenes])
+        organs = paths(beam.rays(), [one.torso for one in scenes])
+        solids = _solids(scenes, beam, organs)
         frontal = torch.tensor([view.is_frontal for view in views], device=device)[:, None, None]
-        masks = _masks(organs, solids, frontal)
+        masks = structures(organs, solids.planes, solids.fluid, frontal)
+        aperture = _aperture(scenes, beam, device)
+        signals = detector.signal(_tissues(scenes, organs, solids), aperture, processing)
         lungs = masks["right_lung"] | masks["left_lung"]
-        values = detector.present(signals, lungs, [one.processing for one in scenes])
+        belly = masks["right_hemidiaphragm"] | masks["left_hemidiaphragm"] | masks["heart"]
+        values = _marked(detector.present(signals, lungs, belly, processing), aperture, scenes)
+        cage = organs.seen["cage"] > 0
     return [
-        _film(one, values[k], {name: mask[k] for name, mask in masks.items()}, organs.silhouettes["cage"][k])
+        _film(one, values[k], {name: mask[k] for name, mask in masks.items()}, solids.masks[k], cage[k])
         for k, one in enumerate(scenes)
     ]
 
 
-def _solids(scenes: Sequence[Scene], beam: Beam, device: str) -> Tensor:
-    slots = int(Part.FINDINGS)
-    step = scenes[0].exposure.pitch_mm
-    clouds = [(k, cloud) for k, one in enumerate(scenes) for cloud in one.clouds]
-    tubes = [(k, tube) for k, one in enumerate(scenes) for tube in one.tubes]
-    branches = [(k, branch) for k, one in enumerate(scenes) for branch in one.branches]
+def _solids(scenes: Sequence[Scene], beam: Beam, organs: Paths) -> _Solids:
+    planes, masks = [], []
+    totals = {effect: torch.zeros_like(organs.lungs) for effect in Effect}
+    fluid = torch.zeros_like(organs.lungs)
+    for film, one in enumerate(scenes):
+        deposited = _deposit(one, beam, film)
+        planes.append(deposited[: Part.FINDINGS])
+        seen = {}
+        kinds = [finding.pathology.kind for finding in one.findings for _ in finding.layers] + [None] * len(one.scenery)
+        for k, (layer, kind) in enumerate(zip(one.layers, kinds, strict=True)):
+            path = deposited[Part.FINDINGS + k].clamp(min=0.0)
+            if layer.blur_mm:
+                path = detector.blur(path[None], layer.blur_mm / one.exposure.pitch_mm)[0]
+            if layer.effect is not Effect.METAL:
+                path = torch.minimum(path, organs.lungs[film])
+            totals[layer.effect][film] += path
+            if kind is Kind.EFFUSION:
+                fluid[film] += path
+            if layer.masked and kind is not None:
+                whole = 0.7 * organs.lungs[film] if layer.effect is Effect.EMPTIES_LUNG else 0.0
+                seen[k] = (path > layer.visible_mm) & (path > whole)
+        masks.append(seen)
+    return _Solids(
+        planes=torch.stack(planes),
+        filled=torch.minimum(totals[Effect.FILLS_LUNG], organs.lungs),
+        emptied=torch.minimum(totals[Effect.EMPTIES_LUNG], organs.lungs),
+        metal=totals[Effect.METAL],
+        fluid=fluid,
+        masks=masks,
+    )
+
+
+def _deposit(one: Scene, beam: Beam, film: int) -> Tensor:
+    """Return path lengths (parts and layers, rows, columns) in everything that is not an ellipsoid or a barrel."""
+    camera, pitch = beam.camera(film), one.exposure.pitch_mm
+    step = 1.3 * max(pitch, 0.4)
+    tubes, clouds = one.layered_solids()
     groups = [
-        deposit.cloud_points(clouds, slots, device),
-        *deposit.tube_points(tubes, slots, step, device),
-        *deposit.branch_points(branches, slots, step, device),
+        deposit.cloud_points(one.clouds + clouds, camera),
+        *deposit.tube_points(one.tubes + tubes, camera, step),
+        *deposit.branch_points(one.branches, camera, step),
     ]
-    points, volume, slot, film = (torch.cat(parts) for parts in zip(*groups, strict=True))
-    planes = deposit.place(points, volume, slot, film, beam, slots * len(scenes))
-    return planes.reshape(len(scenes), slots, beam.rows, beam.columns)
+    slots = int(Part.FINDINGS) + len(one.layers)
+    return deposit.place(deposit.join(groups), pixel_mm2=pitch**2, slots=slots, rows=beam.rows, columns=beam.columns)
 
 
-def _tissues(organs: Paths, solids: Tensor) -> dict[str, Tensor]:
-    air = 1.0 - LUNG_DENSITY
-    aerated = (organs.lungs - solids[:, Part.LUNG_VESSELS]).clamp(min=0.0)
-    windpipe = solids[:, Part.TRACHEA] + solids[:, Part.BRONCHI]
-    bone = solids[:, : Part.OTHER_BONE + 1].sum(1)
-    soft = organs.lean - air * aerated - windpipe - organs.gas - bone + 0.5 * organs.breast
-    fat = (organs.body - organs.lean).clamp(min=0.0) + 0.5 * organs.breast
-    return {"soft": soft.clamp(min=0.0), "fat": fat, "bone": bone, "metal": solids[:, Part.METAL]}
+def _tissues(scenes: Sequence[Scene], organs: Paths, solids: _Solids) -> dict[str, Tensor]:
+    """Return path lengths in the five densities but air, which counts as nothing."""
+    planes = solids.planes
+    density = [LUNG_DENSITY + 0.12 * (1 - one.anatomy.inspiration) for one in scenes]
+    lung = torch.tensor(density, device=planes.device)[:, None, None]
+    aerated = (organs.lungs - planes[:, Part.LUNG_VESSELS] - solids.filled).clamp(min=0.0)
+    grain = torch.stack([_grain(one, planes.device, 5, 0.014, (0.3, 0.35, 0.4, 0.5, 0.65, 0.8, 0.8)) for one in scenes])
+    missing = (1.0 - lung) * aerated * (1.0 + grain) + lung * torch.minimum(solids.emptied, aerated)
+    hollow = outline(planes[:, Part.TRACHEA : Part.GAS + 1]).sum(1)
+    bone = planes[:, : Part.OTHER_BONE + 1].sum(1) + organs.spine
+    flesh = torch.stack([_grain(one, planes.device, 6, 0.010, (0.8, 0.7, 0.6, 0.55, 0.5, 0.4)) for one in scenes])
+    fat = (organs.body - organs.lean).clamp(min=0.0) + 0.5 * organs.breasts
+    soft = (organs.lean - missing - hollow - bone).clamp(min=0.0) + 0.5 * organs.breasts
+    return {"soft": soft * (1.0 + flesh), "fat": fat, "bone": bone, "metal": solids.metal}
 
 
-def _masks(organs: Paths, solids: Tensor, frontal: Tensor) -> dict[str, Tensor]:
-    """Return a bool mask (films, rows, columns) for each structure.
-
-    A lung is the visible field outside heart, mediastinum and great vessels and above the diaphragm;
-    on a lateral film, where these lie one behind the other, all of it above its diaphragm.
-    """
-    seen = organs.silhouettes
-    heart = torch.stack([seen[name] for name in HEART]).amax(0) > 0
-    masks = {"heart": heart}
-    center = (
-        heart | (seen["mediastinum"] > 0) | (seen["knob"] > 0) | (seen["vena_cava"] > 0) | (seen["ascending_aorta"] > 0)
-    )
-    for name in SIDES:
-        masks[f"{name}_lung"] = (seen[f"{name}_lung"] > 0) & ~(center & frontal) & ~(seen[f"{name}_dome"] > 0)
-        masks[f"{name}_clavicle"] = solids[:, Part.RIGHT_CLAVICLE if name == "right" else Part.LEFT_CLAVICLE] > 0.1
-        masks[f"{name}_scapula"] = solids[:, Part.RIGHT_SCAPULA if name == "right" else Part.LEFT_SCAPULA] > 0.1
-        masks[f"{name}_hemidiaphragm"] = seen[f"{name}_dome"] > 0
-    for name in ("right_atrium", "left_atrium", "right_ventricle", "left_ventricle"):
-        masks[name] = seen[name] > 0
-    masks["aorta"] = (seen["knob"] > 0) | (seen["descending_aorta"] > 0) | (seen["ascending_aorta"] > 0)
-    masks["trachea"] = solids[:, Part.TRACHEA] > 1.0
-    masks["bronchi"] = solids[:, Part.BRONCHI] > 1.0
-    masks["spine"] = solids[:, Part.SPINE] > 0.5
-    masks["posterior_ribs"] = solids[:, Part.POSTERIOR_RIBS] > 0.1
-    masks["anterior_ribs"] = solids[:, Part.ANTERIOR_RIBS] > 0.1
-    return masks
+def _grain(one: Scene, device: torch.device, seed: int, size: float, weights: Sequence[float]) -> Tensor:
+    return size * field(one.processing.seed + seed, one.exposure.rows, one.exposure.columns, weights, device)
 
 
-def _film(one: Scene, values: Tensor, masks: dict[str, Tensor], cage: Tensor) -> PhantomFilm:
+def _aperture(scenes: Sequence[Scene], beam: Beam, device: str) -> Tensor:
+    """Return 1 inside each collimated field and 0 outside."""
+    whole = torch.ones(beam.rows, beam.columns)
+    fields = [whole if one.marks.field is None else torch.from_numpy(one.marks.field) for one in scenes]
+    return torch.stack(fields).to(device)
+
+
+def _marked(values: Tensor, aperture: Tensor, scenes: Sequence[Scene]) -> Tensor:
+    """Return `values` with lead letters, and black where a shutter covers what was not exposed."""
+    films = []
+    for film, one in enumerate(scenes):
+        image = values[film] * aperture[film] if one.marks.shutter else values[film]
+        lead = torch.from_numpy(one.marks.lead).to(values.device)
+        films.append(torch.maximum(image, lead * one.marks.white))
+    return torch.stack(films)
+
+
+def _film(one: Scene, values: Tensor, masks: dict[str, Tensor], layers: dict[int, Tensor], cage: Tensor) -> PhantomFilm:
     found = {name: mask.cpu().numpy() for name, mask in masks.items()}
-    exposure = one.exposure
-    heart_line, thorax_line, ratio = None, None, None
-    if exposure.view.is_frontal:
-        domes = found["right_hemidiaphragm"] | found["left_hemidiaphragm"]
-        top = int(np.flatnonzero(domes.any(1))[0]) if domes.any() else exposure.rows - 1
-        heart_line = _widest(found["heart"])
-        lungs = (cage > 0).cpu().numpy()
-        lungs[min(exposure.rows, top + exposure.rows // 16) :] = False
-        thorax_line = _widest(lungs)
-        ratio = (heart_line[1][0] - heart_line[0][0]) / (thorax_line[1][0] - thorax_line[0][0])
-    middle = float(np.linalg.norm(exposure.source)) / exposure.distance_mm
-    truth = Truth(
-        seed=one.seed,
-        view=exposure.view,
-        anatomy=one.anatomy,
-        imager_pixel_spacing_mm=exposure.pitch_mm,
-        distance_source_to_detector_mm=exposure.distance_mm,
-        magnification=1.0 / middle,
-        cardiothoracic_ratio=ratio,
-        heart_line=heart_line,
-        thorax_line=thorax_line,
-    )
-    p_values = (values * WHITE).round().to(torch.int32).cpu().numpy().astype(np.uint16)
-    return PhantomFilm(p_values=p_values, masks=freeze(found), truth=truth)
-
-
-def _widest(mask: np.ndarray) -> Line:
-    """Return the horizontal line over the full width of `mask`, in the row of its leftmost extent's widest chord."""
-    columns = np.flatnonzero(mask.any(0))
-    if len(columns) == 0:
-        return (0.0, 0.0), (1.0, 0.0)
-    row = float(np.flatnonzero(mask[:, columns[0]]).mean())
-    return (float(columns[0]), row), (float(columns[-1] + 1), row)
+    lesions = lesions_of(one, {k: mask.cpu().numpy() for k, mask in layers.items()}, found)
+    known = truth(one, found, cage.cpu().numpy(), lesions)
+    p_values = (values * WHITE).round().to(torch.int32).cpu().numpy().astype("uint16")
+    p_values.flags.writeable = False
+    return PhantomFilm(p_values=p_values, masks=freeze(found), truth=known)

@@ -1,35 +1,17 @@
 """Ribs, clavicles, scapulae, spine, sternum and upper arms as tubes and clouds."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from cxr_node.phantom.shapes import SIDES, Barrel
 from cxr_node.phantom.solids import KNOTS, Cloud, Float64, Part, Tube, profile, spline
+from cxr_node.phantom.spine import BODY_DEPTH_MM, BODY_WIDTH_MM, FIRST_THORACIC, vertebrae
 from cxr_node.phantom.thorax import Anatomy
-from cxr_node.phantom.torso import SIDES, Barrel
 
-SPACINGS_MM = np.array(
-    [17.0, 17.5, 18.0, 18.5, 18.5, 19.0, 19.8, 20.6, 21.4, 22.0, 22.6, 23.2, 24.0, 25.0, 26.0, 29.0, 31.0]
-)
-"""Center to center, C4 to C5 down to L1 to L2 (Panjabi et al. 1991 for T1 to T12, with discs)."""
-FIRST_THORACIC = 4
-"""Index of T1 where C4 is 0."""
-
-_BODY_WIDTH_MM = np.array([22, 23, 24, 26, 28, 27, 26, 26, 27, 28, 29, 30, 31, 33, 36, 39, 42, 44], dtype=float)
-_BODY_DEPTH_MM = np.array([16, 16, 16, 16, 17, 19, 21, 23, 25, 27, 28, 29, 30, 31, 31, 31, 32, 33], dtype=float)
 _RIB_DROP_MM = np.array([33, 56, 76, 90, 99, 106, 111, 112, 106, 92, 62, 34], dtype=float)
 _RIB_ARC = np.array([0.86, 0.83, 0.82, 0.81, 0.80, 0.79, 0.77, 0.73, 0.67, 0.60, 0.42, 0.27])
 """Where the bony rib ends, as part of the way from the back to the front of the cage."""
-
-
-def vertebrae(anatomy: Anatomy, ribs: Barrel) -> Float64:
-    """Return the centers of the bodies of C4 to L2, shape (18, 3)."""
-    stature = anatomy.lung_height_mm / 224.0
-    down = np.concatenate([[0.0], np.cumsum(SPACINGS_MM)]) * stature
-    z = anatomy.apex_mm + 13.0 + down[FIRST_THORACIC] - down
-    inner = ribs.at(z)
-    back = inner[:, 3] + inner[:, 1] - 0.5 * _BODY_DEPTH_MM * anatomy.vertebra_scale + 3.0
-    neck = np.clip((z - anatomy.apex_mm) / 60.0, 0, 2)
-    bend = 4.0 * anatomy.shape[20] * np.sin((z - z[-1]) / (z[0] - z[-1]) * 2 * np.pi + anatomy.shape[21])
-    return np.stack([bend, back - 7.0 * neck, z], axis=1)
 
 
 def _rib(anatomy: Anatomy, ribs: Barrel, head: Float64, number: int, side: int) -> list[Tube]:
@@ -45,8 +27,8 @@ def _rib(anatomy: Anatomy, ribs: Barrel, head: Float64, number: int, side: int) 
         / 224.0
         * (1.12 - 0.16 * anatomy.inspiration + 0.05 * anatomy.shape[22])
     )
-    slope = 0.5 * (1 - np.cos(np.pi * np.clip(fan * 0.96, 0, 1))) * 0.75 + 0.25 * fan
-    z = head[2] + 4.0 * np.exp(-(((fan - 0.05) / 0.07) ** 2)) - drop * slope + 1.5 * anatomy.shape[24 + number % 8]
+    slope = fan ** (1.85 + 0.15 * anatomy.shape[23])
+    z = head[2] + 7.0 * np.exp(-(((fan - 0.14) / 0.13) ** 2)) - drop * slope + 1.5 * anatomy.shape[24 + number % 8]
     inner = ribs.at(np.maximum(z, ribs.bottom_mm))
     x = side * (inner[:, 0] + 4.0) * np.sin(angle) + head[0] * (1 - fan)
     y = inner[:, 3] + (inner[:, 1] + 4.0) * np.cos(angle) + 5.0 * np.exp(-(((angle - 0.55) / 0.3) ** 2))
@@ -74,29 +56,37 @@ def _rib(anatomy: Anatomy, ribs: Barrel, head: Float64, number: int, side: int) 
         at = np.linspace(chosen[0], min(chosen[-1] + 1, 2 * KNOTS - 1), KNOTS)
         cut = np.stack([np.interp(at, np.arange(2 * KNOTS), line[:, k]) for k in range(3)], axis=1)
         cut_radii = np.stack([np.interp(at / 2, np.arange(KNOTS), radii[:, k]) for k in range(2)], axis=1)
-        tubes.append(Tube(part=part, line=cut, radii=cut_radii, up=up, core=0.13, shell_mm=anatomy.rib_cortex_mm))
+        thin = 1.0 if part is Part.POSTERIOR_RIBS else 0.62
+        tubes.append(
+            Tube(part=part, line=cut, radii=cut_radii, up=up, core=0.20 * thin, shell_mm=anatomy.rib_cortex_mm * thin)
+        )
     return tubes
 
 
 def _clavicle(anatomy: Anatomy, ribs: Barrel, side: int) -> Tube:
     shape, length = anatomy.shape, anatomy.clavicle_length_mm
-    tilt = 16.0 + 9.0 * shape[32] + 3.0 * side * shape[33]
-    low = anatomy.apex_mm - 27.0 + 7.0 * shape[34]
+    tilt = 42.0 + 11.0 * shape[32] + 3.0 * side * shape[33]
+    low = anatomy.apex_mm - 40.0 + 8.0 * shape[34]
     front = ribs.at(np.array(low))
     y = front[3] - front[1] - 6.0
     reach = np.sqrt(length**2 - tilt**2 - 45.0**2)
     curve = 1.0 + 0.2 * shape[35]
     line = spline(
         (side * 17.0, y, low),
-        (side * (17 + 0.22 * reach), y - 5 * curve, low + 0.10 * tilt + 4 * curve),
-        (side * (17 + 0.5 * reach), y + 9, low + 0.55 * tilt + 3 * curve),
-        (side * (17 + 0.76 * reach), y + 33, low + 0.98 * tilt),
+        (side * (17 + 0.22 * reach), y - 5 * curve, low + 0.16 * tilt + 4 * curve),
+        (side * (17 + 0.5 * reach), y + 9, low + 0.58 * tilt + 4 * curve),
+        (side * (17 + 0.76 * reach), y + 33, low + 0.97 * tilt),
         (side * (17 + reach), y + 46, low + tilt),
     )
     radii = profile((11.5, 10), (8.5, 8), (6.3, 6.5), (5.7, 6.2), (5.6, 6.6), (5.4, 8), (5.6, 10), (5.0, 10))
     part = Part.LEFT_CLAVICLE if side > 0 else Part.RIGHT_CLAVICLE
     scale = length / 150.0 * (1 + 0.05 * shape[36])
     return Tube(part=part, line=line, radii=radii * scale, up=np.array([0.0, 0.0, 1.0]), core=0.16, shell_mm=1.25)
+
+
+_HUMERAL_HEAD = tuple(
+    (r, r) for r in (3.0, 14.0, 19.0, 22.0, 23.5, 23.5, 23.0, 21.0, 18.5, 16.5, 15.0, 14.0, 13.0, 12.5, 12.0)
+)
 
 
 def _plate(part: Part, corners: Float64, thickness_mm: float) -> Cloud:
@@ -133,7 +123,6 @@ def _shoulder(anatomy: Anatomy, side: int, arm: Float64) -> tuple[list[Tube], li
         return Tube(part=kind, line=line, radii=profile(*radii), up=up, core=core, shell_mm=cortex)
 
     head = np.array(point(174, 12, -34))
-    shaft = head + arm * np.linspace(0, 235, KNOTS)[:, None]
     tubes = [
         bone(spline(glenoid, point(138, 48, -72), below), (8, 7), (4, 4), (3, 3.5), (3.5, 3.5)),
         bone(spline(above, point(94, 74, -50), below), (2.0, 2.0), (1.6, 1.8), (2.5, 2.5)),
@@ -143,54 +132,26 @@ def _shoulder(anatomy: Anatomy, side: int, arm: Float64) -> tuple[list[Tube], li
         bone(spline(point(140, 10, -26), point(136, -10, -16), point(146, -28, -26)), (7, 7), (5.5, 6), (4, 4)),
         bone(spline(point(155, 18, -20), point(154, 18, -52)), (11, 3), (13, 4), (11, 3)),
         bone(
-            head + np.linspace(-23, 23, KNOTS)[:, None] * np.array([0.0, 0.0, 1.0]),
-            (4, 4),
-            (19, 19),
-            (24, 24),
-            (24, 24),
-            (21, 21),
-            (14, 14),
-            core=0.16,
-            cortex=0.8,
+            head + arm * np.linspace(-23, 80, KNOTS)[:, None],
+            *_HUMERAL_HEAD,
+            core=0.15,
+            cortex=0.7,
             kind=Part.OTHER_BONE,
         ),
-        bone(
-            shaft,
-            (16, 16),
-            (17, 17),
-            (12.5, 12.5),
-            (11.5, 11.5),
-            (11, 11),
-            (11, 11),
-            core=0.05,
-            cortex=3.6,
-            kind=Part.OTHER_BONE,
+        *(
+            bone(
+                head + arm * np.linspace(start, 330, KNOTS)[:, None],
+                (12, 12),
+                (11, 11),
+                (11, 11),
+                core=0.03,
+                cortex=0.75,
+                kind=Part.OTHER_BONE,
+            )
+            for start in (48, 80, 115)
         ),
     ]
     return tubes, [_plate(part, np.array([glenoid, above, below]), 1.5)]
-
-
-def _bodies(anatomy: Anatomy, centers: Float64) -> Cloud:
-    """Vertebral bodies: spongy inside, dense end plates and walls."""
-    radial, around, levels = 9, 26, 18
-    r = (np.arange(radial) + 0.5) / radial
-    angle = (np.arange(around) + 0.5) * 2 * np.pi / around
-    h = (np.arange(levels) + 0.5) / levels * 2 - 1
-    height, ring, turn = (grid.ravel() for grid in np.meshgrid(h, r, angle, indexing="ij"))
-    heights = np.gradient(-centers[:, 2]) * 0.80
-    waist = 1.0 - 0.10 * (1 - height**2)
-    points, volumes = [], []
-    for center, tall, wide, deep in zip(
-        centers, heights, _BODY_WIDTH_MM * anatomy.vertebra_scale, _BODY_DEPTH_MM * anatomy.vertebra_scale, strict=True
-    ):
-        local = np.stack(
-            [np.cos(turn) * ring * waist * wide / 2, np.sin(turn) * ring * waist * deep / 2, height * tall / 2], 1
-        )
-        cell = np.pi * wide * deep / 4 * tall * 2 * ring / radial / around / levels
-        dense = 0.15 + 0.65 * (np.abs(height) > 1 - 2 / levels) + 0.30 * (ring > 1 - 1 / radial)
-        points.append(center + local)
-        volumes.append(cell * dense)
-    return Cloud(part=Part.SPINE, points=np.concatenate(points), volume_mm3=np.concatenate(volumes))
 
 
 def _arches(anatomy: Anatomy, centers: Float64) -> list[Tube]:
@@ -198,7 +159,7 @@ def _arches(anatomy: Anatomy, centers: Float64) -> list[Tube]:
     tubes = []
     scale = anatomy.vertebra_scale
     x_axis, z_axis = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])
-    for (x, y, z), wide, deep in zip(centers, _BODY_WIDTH_MM * scale, _BODY_DEPTH_MM * scale, strict=True):
+    for (x, y, z), wide, deep in zip(centers, BODY_WIDTH_MM * scale, BODY_DEPTH_MM * scale, strict=True):
         rear = y + deep / 2
         for side in SIDES.values():
             root = x + side * 0.36 * wide
@@ -209,7 +170,7 @@ def _arches(anatomy: Anatomy, centers: Float64) -> list[Tube]:
                     radii=profile((5.0 * scale, 3.3 * scale), (5.0 * scale, 3.3 * scale)),
                     up=z_axis,
                     core=0.1,
-                    shell_mm=0.9,
+                    shell_mm=0.35,
                 )
             )
             tubes.append(
@@ -229,7 +190,7 @@ def _arches(anatomy: Anatomy, centers: Float64) -> list[Tube]:
                     radii=profile((7, 2.5), (6, 2.5)),
                     up=z_axis,
                     core=0.15,
-                    shell_mm=0.5,
+                    shell_mm=0.35,
                 )
             )
         tubes.append(
@@ -261,16 +222,16 @@ def _sternum(anatomy: Anatomy, ribs: Barrel) -> list[Tube]:
     ]
 
 
-def skeleton(anatomy: Anatomy, ribs: Barrel, arms: dict[str, Float64]) -> tuple[list[Tube], list[Cloud]]:
+def skeleton(anatomy: Anatomy, ribs: Barrel, arms: Mapping[str, Float64]) -> tuple[list[Tube], list[Cloud]]:
     """Return the bones of `anatomy`; `arms` are the directions (3,) in which the upper arms hang."""
-    centers = vertebrae(anatomy, ribs)
+    centers = vertebrae(anatomy, ribs.back)
     tubes = [
         tube
         for number in range(12)
         for side in SIDES.values()
         for tube in _rib(anatomy, ribs, centers[FIRST_THORACIC + number], number, side)
     ]
-    clouds = [_bodies(anatomy, centers)]
+    clouds = []
     for name, side in SIDES.items():
         tubes.append(_clavicle(anatomy, ribs, side))
         more, plates = _shoulder(anatomy, side, arms[name])

@@ -25,8 +25,10 @@ class Part(IntEnum):
     LUNG_VESSELS = 8
     TRACHEA = 9
     BRONCHI = 10
-    METAL = 11
-    FINDINGS = 12
+    GAS = 11
+    """In stomach and bowel."""
+    METAL = 12
+    FINDINGS = 13
     """This and what follows: one channel for each finding of a film."""
 
 

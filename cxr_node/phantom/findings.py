@@ -1,0 +1,107 @@
+"""Pathologies given a place in one patient: layers of solids, each with what it does to the rays."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cxr_node.domain.reading import Laterality
+from cxr_node.phantom import devices, opacities
+from cxr_node.phantom.layers import Layer
+from cxr_node.phantom.pathology import Kind, Pathology, Zone
+from cxr_node.phantom.solids import Branches, Float64
+from cxr_node.phantom.thorax import Anatomy
+from cxr_node.phantom.torso import Torso
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Finding:
+    """A pathology with nothing left open, and its layers; cardiomegaly has none, it is the heart itself."""
+
+    pathology: Pathology
+    layers: tuple[Layer, ...]
+
+
+def settle(pathology: Pathology, generator: np.random.Generator) -> Pathology:
+    """Return `pathology` with side, zone and severity drawn where they were left open."""
+    both = (Kind.CARDIOMEGALY, Kind.EDEMA, Kind.TUBE)
+    side = pathology.side or (
+        Laterality.BILATERAL if pathology.kind in both else generator.choice([Laterality.RIGHT, Laterality.LEFT])
+    )
+    zone = pathology.zone or generator.choice(list(Zone))
+    severity = generator.uniform(0.15, 0.95) if pathology.severity is None else pathology.severity
+    return replace(pathology, side=Laterality(side), zone=Zone(zone), severity=float(severity))
+
+
+class _Ward:
+    """One patient's lungs, filled with points only when something is put into them."""
+
+    def __init__(self, anatomy: Anatomy, torso: Torso, generator: np.random.Generator) -> None:
+        self.anatomy, self.torso, self.generator = anatomy, torso, generator
+        self._lungs: dict[int, opacities.Lung] = {}
+
+    def lung(self, side: int) -> opacities.Lung:
+        if side not in self._lungs:
+            self._lungs[side] = opacities.Lung(self.anatomy, self.torso, side, self.generator)
+        return self._lungs[side]
+
+
+def place(
+    wanted: Sequence[Pathology],
+    anatomy: Anatomy,
+    torso: Torso,
+    branches: list[Branches],
+    generator: np.random.Generator,
+) -> tuple[list[Finding], list[Branches]]:
+    """Return the findings, one for each that was wanted, and the vessels that are left."""
+    ward = _Ward(anatomy, torso, generator)
+    findings = []
+    for one in wanted:
+        settled = settle(one, generator)
+        layers = []
+        for side in _sides(settled):
+            more, branches = _layers(settled, side, ward, branches)
+            layers += more
+        findings.append(Finding(pathology=settled, layers=tuple(layers)))
+    return findings, branches
+
+
+def _sides(pathology: Pathology) -> list[int]:
+    if pathology.kind in (Kind.EDEMA, Kind.CARDIOMEGALY, Kind.TUBE):
+        return [1]
+    return {Laterality.RIGHT: [-1], Laterality.LEFT: [1]}.get(pathology.side or Laterality.BILATERAL, [-1, 1])
+
+
+def _layers(
+    pathology: Pathology, side: int, ward: _Ward, branches: list[Branches]
+) -> tuple[list[Layer], list[Branches]]:
+    severity, zone, kind = pathology.severity or 0.0, pathology.zone or Zone.LOWER, pathology.kind
+    if kind in _IN_ONE_LUNG:
+        return _IN_ONE_LUNG[kind](ward.lung(side), zone, severity), branches
+    if kind in _DEVICES:
+        return _DEVICES[kind](ward.anatomy, ward.torso, side, ward.generator), branches
+    if kind is Kind.PNEUMOTHORAX:
+        layers, bare = opacities.pneumothorax(ward.lung(side), severity)
+        return layers, [_scaled(branch, np.where(bare(branch.middle), 0.02, 1.0)) for branch in branches]
+    if kind is Kind.EDEMA:
+        engorged = np.array(1 + 0.25 * severity)
+        return opacities.edema([ward.lung(-1), ward.lung(1)], severity), [_scaled(one, engorged) for one in branches]
+    return [], branches
+
+
+_IN_ONE_LUNG: Mapping[Kind, Callable[[opacities.Lung, Zone, float], list[Layer]]] = {
+    Kind.CONSOLIDATION: opacities.consolidation,
+    Kind.EFFUSION: lambda lung, _zone, severity: opacities.effusion(lung, severity),
+    Kind.NODULE: lambda lung, zone, severity: opacities.lump(lung, severity, mass=False, zone=zone),
+    Kind.MASS: lambda lung, zone, severity: opacities.lump(lung, severity, mass=True, zone=zone),
+    Kind.ATELECTASIS: lambda lung, _zone, severity: opacities.atelectasis(lung, severity),
+}
+_DEVICES: Mapping[Kind, Callable[[Anatomy, Torso, int, np.random.Generator], list[Layer]]] = {
+    Kind.PACEMAKER: devices.pacemaker,
+    Kind.LINE: devices.line,
+    Kind.TUBE: devices.tube,
+}
+
+
+def _scaled(branch: Branches, by: Float64) -> Branches:
+    return replace(branch, radius_mm=branch.radius_mm * by.reshape(-1, 1))

@@ -1,0 +1,134 @@
+"""What a film shows, read from its rays: masks, calipers and boxes."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional
+from torch import Tensor
+
+from cxr_node.phantom.film import Box, Lesion, Line, Mask, Truth
+from cxr_node.phantom.pathology import Kind
+from cxr_node.phantom.paths import CHAMBERS, Paths
+from cxr_node.phantom.scene import Scene
+from cxr_node.phantom.shapes import SIDES
+from cxr_node.phantom.solids import Part
+
+_BONES = {
+    "right_clavicle": Part.RIGHT_CLAVICLE,
+    "left_clavicle": Part.LEFT_CLAVICLE,
+    "right_scapula": Part.RIGHT_SCAPULA,
+    "left_scapula": Part.LEFT_SCAPULA,
+    "spine": Part.SPINE,
+    "posterior_ribs": Part.POSTERIOR_RIBS,
+    "anterior_ribs": Part.ANTERIOR_RIBS,
+}
+_BONE_MM = 0.12
+"""Least path in bone, as compact bone, that counts as the bone's outline."""
+_AIR_MM = 2.0
+_MIDDLE_OF_HEART = 0.22
+"""On lateral films both lungs overlap, so each ends only at its own dome."""
+
+
+def structures(organs: Paths, solids: Tensor, effusion: Tensor, frontal: Tensor) -> dict[str, Tensor]:
+    """Return a bool mask (films, rows, columns) for each structure.
+
+    On a frontal film a lung is the visible field: outside heart, mediastinum and great vessels, above
+    the diaphragm and any fluid. On a lateral one it is all of it above its diaphragm.
+
+    Parameters
+    ----------
+    effusion
+        Path in pleural fluid, mm.
+    frontal
+        Whether each film is frontal, (films, 1, 1).
+    """
+    seen = organs.seen
+    masks = {"heart": seen["heart"] > 0}
+    masks["aorta"] = (seen["knob"] > 0) | (seen["descending_aorta"] > 0) | (seen["ascending_aorta"] > 0)
+    center = (
+        masks["heart"]
+        | (seen["mediastinum"] > 0)
+        | (seen["vena_cava"] > 0)
+        | (seen["knob"] > 0)
+        | (seen["ascending_aorta"] > 0)
+    )
+    for name in SIDES:
+        below = seen[f"{name}_dome"] > 0
+        lung = seen[f"{name}_lung"]
+        masks[f"{name}_lung"] = (lung > 0) & ~(center & frontal) & ~below & (effusion < 0.55 * lung + 12.0)
+        masks[f"{name}_hemidiaphragm"] = below
+    masks |= {name: seen[name] > 0 for name in CHAMBERS}
+    outlines = outline(solids[:, [int(part) for part in _BONES.values()]])
+    masks |= {name: outlines[:, k] > _BONE_MM for k, name in enumerate(_BONES)}
+    masks["spine"] |= organs.spine > _BONE_MM
+    masks["trachea"] = solids[:, Part.TRACHEA] > _AIR_MM
+    masks["bronchi"] = solids[:, Part.BRONCHI] > _AIR_MM
+    return masks
+
+
+def outline(planes: Tensor) -> Tensor:
+    """Return `planes` (films, n, rows, columns) without the grain of their points: means over 3 by 3 pixels."""
+    return torch.nn.functional.avg_pool2d(planes, 3, stride=1, padding=1)
+
+
+def truth(one: Scene, masks: Mapping[str, Mask], cage: Mask, lesions: tuple[Lesion, ...]) -> Truth:
+    """Return the truth of one film; `cage` is the outline of the inner rib cage."""
+    exposure = one.exposure
+    heart_line, thorax_line, ratio = None, None, None
+    if exposure.view.is_frontal and masks["heart"].any():
+        heart_line, thorax_line = _across(masks["heart"]), _across(_above_domes(masks, cage))
+        ratio = (heart_line[1][0] - heart_line[0][0]) / (thorax_line[1][0] - thorax_line[0][0])
+    return Truth(
+        seed=one.seed,
+        view=exposure.view,
+        anatomy=one.anatomy,
+        imager_pixel_spacing_mm=exposure.pitch_mm,
+        distance_source_to_detector_mm=exposure.distance_mm,
+        magnification=1.0 / exposure.midway,
+        cardiothoracic_ratio=ratio,
+        heart_line=heart_line,
+        thorax_line=thorax_line,
+        lesions=lesions,
+    )
+
+
+def _above_domes(masks: Mapping[str, Mask], cage: Mask) -> Mask:
+    """Return `cage` down to where the higher lung's outer corner lies: below it, the widest ribs bound no lung."""
+    lungs = masks["right_lung"] | masks["left_lung"]
+    rows = np.flatnonzero(lungs.any(1))
+    part = cage.copy()
+    if len(rows):
+        part[rows[-1] + 1 :] = False
+    return part
+
+
+def _across(mask: Mask) -> Line:
+    """Return the horizontal line over the full width of `mask`, at the middle of its rows at the left end."""
+    columns = np.flatnonzero(mask.any(0))
+    row = float(np.flatnonzero(mask[:, columns[0]]).mean()) + 0.5
+    return (float(columns[0]), row), (float(columns[-1] + 1), row)
+
+
+def box_of(mask: npt.NDArray[np.bool_]) -> Box | None:
+    """Return left, top, right and bottom of `mask` in pixels, or None where it is empty."""
+    if not mask.any():
+        return None
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+
+
+def lesions_of(one: Scene, layers: Mapping[int, Mask], masks: dict[str, Mask]) -> tuple[Lesion, ...]:
+    """Return the findings that reach the film, and add their masks to `masks`; `layers` are those of masked layers."""
+    found, at = [], 0
+    for number, finding in enumerate(one.findings):
+        own = [layers[k] for k in range(at, at + len(finding.layers)) if k in layers]
+        at += len(finding.layers)
+        mask = masks["heart"] if finding.pathology.kind is Kind.CARDIOMEGALY else np.logical_or.reduce(own)
+        box = box_of(mask)
+        if box is not None:
+            name = f"{finding.pathology.kind}_{number}"
+            masks[name] = mask
+            found.append(Lesion(pathology=finding.pathology, mask=name, box=box))
+    return tuple(found)
