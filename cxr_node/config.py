@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
+from sqlalchemy.engine import make_url
 
 from cxr_node.domain.identifiers import AeTitle, parse_ae_title
 
@@ -182,6 +183,11 @@ class Settings(Section):
     def database_url(self) -> str:
         """The database's URL, SQLite in the data folder unless another is set."""
         return self.database.url or f"sqlite:///{self.node.data_folder / 'node.db'}"
+
+    def without_secrets(self) -> "Settings":
+        """Return the settings as they may be shown: without the database's password."""
+        shown = make_url(self.database.url).render_as_string() if self.database.url else ""
+        return self.model_copy(update={"database": self.database.model_copy(update={"url": shown})})
 
 
 def load(path: Path) -> Settings:

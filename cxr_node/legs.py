@@ -14,6 +14,7 @@ from cxr_node.jobs import films, queue, readings, results
 from cxr_node.jobs.database import Database, Transaction
 from cxr_node.jobs.queue import Claim
 from cxr_node.jobs.states import Leg
+from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.report.source import Node
 
 _log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class ReadLeg:
         rules: pipeline.ReadRules,
         quiet: Quiet,
         crash_limit: int,
+        sandbox: Sandbox | None = None,
     ) -> None:
         self._database = database
         self._archive = archive
@@ -55,6 +57,7 @@ class ReadLeg:
         self._rules = rules
         self._quiet = quiet
         self._crash_limit = crash_limit
+        self._sandbox = sandbox
 
     def run(self, claim: Claim) -> Ending:
         """Read the claimed film."""
@@ -63,9 +66,10 @@ class ReadLeg:
         if claim.crashes >= self._crash_limit:
             detail = f"the reader stopped {claim.crashes} times while it read this film"
             return self._ending(claim, film, pipeline.not_analysed(film, Reason.MODEL_ERROR, detail))
-        return self._ending(
-            claim, film, pipeline.read(film, archive=self._archive, reader=self._reader, rules=self._rules)
+        reading = pipeline.read(
+            film, archive=self._archive, reader=self._reader, rules=self._rules, sandbox=self._sandbox
         )
+        return self._ending(claim, film, reading)
 
     def give_up(self, claim: Claim, detail: str) -> Ending:
         """Set the claimed film aside: a study is not to wait for ever for a film that cannot be read."""

@@ -27,6 +27,7 @@ from cxr_node.jobs.states import Leg
 from cxr_node.legs import AnyLeg, ComposeLeg, DeliverLeg, Quiet, ReadLeg
 from cxr_node.pixels import suitability
 from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.receive.ae import Listening, Receiver
 from cxr_node.report.source import Node
 from cxr_node.schedule import Schedule
@@ -87,7 +88,8 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                 host, port = receiver.address
                 yield f"{host}:{port}"
             case Role.READ:
-                _start(stack, settings, role, opened, [_read_leg(settings, opened)], stopping)
+                sandbox = stack.enter_context(Sandbox(film_limits(settings)))
+                _start(stack, settings, role, opened, [_read_leg(settings, opened, sandbox)], stopping)
                 yield ""
             case Role.DELIVER:
                 to = destinations(settings)
@@ -98,6 +100,22 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                 yield ""
             case _:
                 assert_never(role)
+
+
+def gate_rules(settings: Settings) -> suitability.Rules:
+    """Return what a film must be to be read."""
+    section = settings.gate
+    return suitability.Rules(
+        minimum_age_years=section.minimum_age_years,
+        accept_unknown_view=section.accept_unknown_view,
+        accept_for_processing=section.accept_for_processing,
+    )
+
+
+def film_limits(settings: Settings) -> Limits:
+    """Return what one film may cost."""
+    section = settings.gate
+    return Limits(maximum_samples=section.maximum_pixels, decode_timeout_s=section.decode_timeout_s)
 
 
 def destinations(settings: Settings) -> dict[str, Destination]:
@@ -127,7 +145,7 @@ def _receiver(settings: Settings, opened: Database) -> Receiver:
     return Receiver(listening, accept=accept)
 
 
-def _read_leg(settings: Settings, opened: Database) -> ReadLeg:
+def _read_leg(settings: Settings, opened: Database, sandbox: Sandbox) -> ReadLeg:
     # Only the process that reads imports torch.
     import torch
 
@@ -139,14 +157,7 @@ def _read_leg(settings: Settings, opened: Database) -> ReadLeg:
         torch.set_num_threads(section.threads)
     reader = Reader(bundle.load(catalogue.find(section.bundle)), device=section.device)
     reader.warm_up()
-    rules = pipeline.ReadRules(
-        gate=suitability.Rules(
-            minimum_age_years=settings.gate.minimum_age_years,
-            accept_unknown_view=settings.gate.accept_unknown_view,
-            accept_for_processing=settings.gate.accept_for_processing,
-        ),
-        limits=Limits(maximum_samples=settings.gate.maximum_pixels, decode_timeout_s=settings.gate.decode_timeout_s),
-    )
+    rules = pipeline.ReadRules(gate=gate_rules(settings), limits=film_limits(settings))
     return ReadLeg(
         database=opened,
         archive=archive(settings),
@@ -154,6 +165,7 @@ def _read_leg(settings: Settings, opened: Database) -> ReadLeg:
         rules=rules,
         quiet=_quiet(settings),
         crash_limit=section.crash_limit,
+        sandbox=sandbox,
     )
 
 

@@ -24,6 +24,7 @@ from cxr_node.pixels import film as pixels
 from cxr_node.pixels import suitability
 from cxr_node.pixels.geometry import geometry as read_geometry
 from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.report import tid1500
 from cxr_node.report.source import Film as ReportedFilm
 from cxr_node.report.source import Node, PreviousReport
@@ -58,8 +59,10 @@ class ReadRules:
     limits: Limits
 
 
-def read(film: Film, *, archive: Archive, reader: Reads, rules: ReadRules) -> Reading:
+def read(film: Film, *, archive: Archive, reader: Reads, rules: ReadRules, sandbox: Sandbox | None = None) -> Reading:
     """Read one film: a prediction, or the reason why there is none.
+
+    Compressed films are decoded in `sandbox`, or in one of their own.
 
     Raises
     ------
@@ -70,10 +73,10 @@ def read(film: Film, *, archive: Archive, reader: Reads, rules: ReadRules) -> Re
     notes: tuple[Note, ...] = ()
     grayscale = ""
     try:
-        dataset = pixels.parse(archive.get(film.archive_key))
+        dataset = pixels.parse(archive.get(film.archive_key), limits=rules.limits)
         geometry = read_geometry(dataset)
         notes = _pass_gate(suitability.judge_header(dataset, rules.gate))
-        radiograph = pixels.radiograph(dataset, limits=rules.limits)
+        radiograph = pixels.radiograph(dataset, limits=rules.limits, sandbox=sandbox)
         grayscale, geometry = radiograph.grayscale, radiograph.geometry
         notes = (*notes, *radiograph.notes)
         notes = (*notes, *_pass_gate(suitability.judge_picture(radiograph, rules.gate)))

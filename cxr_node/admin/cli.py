@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cxr_node import config, node
-from cxr_node.admin import demo, example, jobs, logs, sending, supervisor
+from cxr_node.admin import demo, example, films, jobs, logs, sending, supervisor
 from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained
 from cxr_node.config import ConfigurationError
 from cxr_node.jobs import migrate
@@ -24,6 +24,7 @@ database_app = typer.Typer(help="The job database.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(database_app, name="db")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(films.app, name="film")
 app.command("send")(sending.send)
 app.command("echo")(sending.echo)
 app.command("demo")(demo.demo)
@@ -51,7 +52,7 @@ def config_check(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = Fals
     with explained():
         settings = config.load(path)
     if as_json:
-        typer.echo(settings.model_dump_json(indent=2))
+        typer.echo(settings.without_secrets().model_dump_json(indent=2))
         return
     names = ", ".join(each.name for each in settings.deliver.destinations)
     typer.echo(f"{path}: every setting is right")
