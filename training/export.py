@@ -18,7 +18,7 @@ from training.evaluate import load_member
 from training.lungnet import FRAME, LungNet
 
 NAME = "lung-opacity"
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 NETWORK = "network.pt2"
 
 BAND = 0.25
