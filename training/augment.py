@@ -11,6 +11,7 @@ SCALE = 0.12
 STRETCH = 0.08
 SHIFT = 0.08
 GAMMA = 0.35
+SHARPNESS = 0.8
 NOISE = 0.02
 HOLE = 0.25
 HORIZON = (0.6, 0.9)
@@ -24,7 +25,8 @@ def augment(films: Tensor, *, generator: torch.Generator) -> Tensor:
     """
     moved = _move(films, generator)
     exposed = moved.clamp(0, 1) ** torch.exp(_uniform(len(films), generator, GAMMA))[:, None, None, None]
-    noisy = exposed + torch.randn(films.shape, generator=generator) * NOISE * _unit(len(films), generator)
+    sharper = _sharpen(exposed, generator)
+    noisy = sharper + torch.randn(films.shape, generator=generator) * NOISE * _unit(len(films), generator)
     return _cover(noisy, generator).clamp(0, 1)
 
 
@@ -40,6 +42,12 @@ def _move(films: Tensor, generator: torch.Generator) -> Tensor:
     down = torch.stack((mirror * sine * scale, scale / stretch * cosine, _uniform(count, generator, SHIFT)), 1)
     grid = functional.affine_grid(torch.stack((across, down), 1), list(films.shape), align_corners=False)
     return functional.grid_sample(films, grid, padding_mode="border", align_corners=False)
+
+
+def _sharpen(films: Tensor, generator: torch.Generator) -> Tensor:
+    """Sharpen or blur: machines do one or the other, and must not be told apart by it."""
+    blurred = functional.avg_pool2d(films, 3, 1, 1, count_include_pad=False)
+    return films + _uniform(len(films), generator, SHARPNESS)[:, None, None, None] * (films - blurred)
 
 
 def _cover(films: Tensor, generator: torch.Generator) -> Tensor:

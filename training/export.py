@@ -42,9 +42,10 @@ class Merged(nn.Module):
             member.dropout, member.auxiliary = nn.Identity(), nn.Identity()
 
     def forward(self, film: Tensor) -> dict[str, Tensor]:
-        """(B, 1, 192, 240) -> finding_logits (B, 1) and finding_maps (B, 1, 12, 15), whose mean is the logit."""
-        maps = torch.stack([member(film).maps for member in self.members]).mean(0)
-        return {"finding_logits": maps.mean((2, 3)), "finding_maps": maps}
+        """(B, 1, 192, 240) -> finding_logits (B, 1) and finding_maps (B, 1, 12, 15)."""
+        outputs = [member(film) for member in self.members]
+        logits = torch.stack([output.logits for output in outputs]).mean(0)
+        return {"finding_logits": logits, "finding_maps": torch.stack([output.maps for output in outputs]).mean(0)}
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -12,6 +12,9 @@ from cxr_node.infer.prepare import Frame
 FRAME = Frame(rows=192, columns=240, left=0.03125, top=0.0625, right=0.96875, bottom=0.8125)
 """The lungs and what is beside them, little of the belly: of a 256 x 256 film rows 16 to 208, columns 8 to 248."""
 
+DOME = (0.5, 0.8125, 0.42, 0.74)
+"""The rib cage, as half an ellipse on the film: the middle of its foot (across, down), its radii (across, up)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
@@ -27,7 +30,10 @@ class Sizes:
 
 
 class Outputs(NamedTuple):
-    """`logits` (B, 1) is the mean of `maps` (B, 1, rows / 16, columns / 16); `auxiliary` (B, auxiliary)."""
+    """`logits` (B, 1) is the mean of `maps` (B, 1, 12, 15) within the dome; `auxiliary` (B, auxiliary).
+
+    Outside the dome maps hold their own lowest value.
+    """
 
     logits: Tensor
     maps: Tensor
@@ -59,6 +65,11 @@ class LungNet(nn.Module):
         super().__init__()
         a, b, c, d = sizes.channels
         self.neighbourhood = sizes.neighbourhood
+        self.chest: Tensor
+        self.register_buffer("chest", dome(FRAME.rows, FRAME.columns), persistent=False)
+        inside = dome(FRAME.rows // (4 * sizes.patch), FRAME.columns // (4 * sizes.patch))
+        self.share: Tensor
+        self.register_buffer("share", inside / inside.sum(), persistent=False)
         self.unshuffle = nn.PixelUnshuffle(sizes.patch)
         self.stem = nn.Conv2d(sizes.patch**2, a, 3, 1, 1, bias=False)
         self.stem_norm = nn.BatchNorm2d(a)
@@ -73,6 +84,7 @@ class LungNet(nn.Module):
     def forward(self, film: Tensor) -> Outputs:
         """Shapes for the FRAME and the default sizes."""
         x = local_contrast(film, self.neighbourhood)  # (B, 1, 192, 240)
+        x = x * self.chest  # (B, 1, 192, 240)
         x = self.unshuffle(x)  # (B, 16, 48, 60)
         x = torch.relu(self.stem_norm(self.stem(x)))  # (B, 24, 48, 60)
         x = self.fine(x)  # (B, 24, 48, 60)
@@ -80,7 +92,22 @@ class LungNet(nn.Module):
         x = self.coarse(x)  # (B, 96, 12, 15)
         x = self.dropout(self.wide(x))  # (B, 128, 12, 15)
         maps = self.finding(x)  # (B, 1, 12, 15)
-        return Outputs(maps.mean((2, 3)), maps, self.auxiliary(x.mean((2, 3))))
+        logits = (maps * self.share).sum((2, 3))  # (B, 1)
+        lowest = maps.amin((2, 3), keepdim=True)  # (B, 1, 1, 1)
+        shown = torch.where(self.share > 0, maps, lowest)  # (B, 1, 12, 15)
+        return Outputs(logits, shown, self.auxiliary((x * self.share).sum((2, 3))))
+
+
+def dome(rows: int, columns: int) -> Tensor:
+    """Return 1.0 where a cell of the FRAME has its middle in the rib cage, else 0.0, shape (rows, columns).
+
+    Shoulders, arms, neck and labels are bright, sharp and different from ward to ward: out of sight, out of mind.
+    """
+    middle, foot, half, height = DOME
+    down = torch.linspace(FRAME.top, FRAME.bottom, 2 * rows + 1)[1::2]
+    across = torch.linspace(FRAME.left, FRAME.right, 2 * columns + 1)[1::2]
+    distance = ((across - middle) / half).square()[None, :] + ((down - foot) / height).square()[:, None]
+    return (distance <= 1).float()
 
 
 def local_contrast(film: Tensor, neighbourhood: int) -> Tensor:
