@@ -2,6 +2,7 @@
 
 import difflib
 import tomllib
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -118,6 +119,21 @@ class ReportSection(Section):
     series_number: int = Field(9001, ge=1, description="Series Number of the Structured Reports.")
 
 
+class ResultName(StrEnum):
+    """What a destination can be sent; see docs/results.md."""
+
+    REPORT = "report"
+    REPORT_COMPREHENSIVE = "report-comprehensive"
+    REPORT_ENHANCED = "report-enhanced"
+    TEXT = "text"
+    PICTURE = "picture"
+    MARKS = "marks"
+    KEY_IMAGES = "key-images"
+
+
+_RESULTS = Field((ResultName.REPORT,), min_length=1, description=f"What it is sent, some of: {', '.join(ResultName)}.")
+
+
 class CStoreDestination(Section):
     """A PACS that takes results by C-STORE."""
 
@@ -131,6 +147,7 @@ class CStoreDestination(Section):
     )
     timeout_s: Seconds = Field(30.0, description="How long it may take to answer, in seconds.")
     warning_is_success: bool = Field(False, description="Whether a warning status counts as delivered.")
+    results: tuple[ResultName, ...] = _RESULTS
 
 
 class FolderDestination(Section):
@@ -139,6 +156,7 @@ class FolderDestination(Section):
     kind: Literal["folder"] = Field("folder", description="How results travel.")
     name: str = Field(min_length=1, max_length=64, description="What the destination is called here.")
     folder: Path = Field(description="Where the files go.")
+    results: tuple[ResultName, ...] = _RESULTS
 
 
 DestinationSection = Annotated[CStoreDestination | FolderDestination, Field(discriminator="kind")]
@@ -150,7 +168,7 @@ class DeliverSection(Section):
     lease_s: Seconds = Field(
         300.0, description="How long a sender may hold a result before another takes it, in seconds."
     )
-    destinations: tuple[DestinationSection, ...] = Field((), description="Every result goes to each of these.")
+    destinations: tuple[DestinationSection, ...] = Field((), description="Where results go, and which go there.")
 
 
 class ScheduleSection(Section):

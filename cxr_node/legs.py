@@ -1,7 +1,7 @@
 """What each leg does with a claimed job: the main path on one side, the record of how it ended on the other."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,7 +14,9 @@ from cxr_node.jobs import films, queue, readings, results
 from cxr_node.jobs.database import Database, Transaction
 from cxr_node.jobs.queue import Claim
 from cxr_node.jobs.states import Leg
+from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
+from cxr_node.report.kinds import ResultKind
 from cxr_node.report.source import Node
 
 _log = logging.getLogger(__name__)
@@ -92,7 +94,7 @@ class ReadLeg:
 
 
 class ComposeLeg:
-    """Composes the results of studies that are quiet."""
+    """Composes the results of studies that are quiet. `destinations` has the names of the kinds that go to each."""
 
     leg = Leg.COMPOSE
 
@@ -102,13 +104,19 @@ class ComposeLeg:
         database: Database,
         archive: Archive,
         node: Node,
+        kinds: Sequence[ResultKind],
+        destinations: Mapping[str, Collection[str]],
+        limits: Limits,
+        sandbox: Sandbox | None = None,
         quiet: Quiet,
-        destinations: Sequence[str],
         clock: Clock,
     ) -> None:
         self._database = database
         self._archive = archive
         self._node = node
+        self._kinds = kinds
+        self._limits = limits
+        self._sandbox = sandbox
         self._quiet = quiet
         self._destinations = destinations
         self._clock = clock
@@ -125,7 +133,16 @@ class ComposeLeg:
         now = self._clock()
         if len(ready) < len(received) and now < ceiling:
             return _wait(claim, ceiling)
-        composed = pipeline.compose(ready, earlier, archive=self._archive, node=self._node, now=now)
+        composed = pipeline.compose(
+            ready,
+            earlier,
+            kinds=self._kinds,
+            archive=self._archive,
+            node=self._node,
+            limits=self._limits,
+            sandbox=self._sandbox,
+            now=now,
+        )
         return self._ending(claim, composed)
 
     def give_up(self, claim: Claim, detail: str) -> Ending:
@@ -142,7 +159,7 @@ class ComposeLeg:
                     kind=each.kind,
                     version=each.version,
                     archive_key=each.archive_key,
-                    destinations=self._destinations,
+                    destinations=[name for name, kinds in self._destinations.items() if each.kind in kinds],
                     now=now,
                 )
             queue.finish(transaction, claim, now=now, detail="" if composed else "nothing new to say")

@@ -3,7 +3,7 @@
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -14,7 +14,7 @@ from typing import assert_never
 
 from cxr_node import config, pipeline
 from cxr_node.archive.folder import FolderArchive
-from cxr_node.config import Settings
+from cxr_node.config import ResultName, Settings
 from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.destination import Destination
 from cxr_node.deliver.folder import FolderDestination
@@ -23,15 +23,16 @@ from cxr_node.domain.instance import Instance, Sender
 from cxr_node.jobs import queue
 from cxr_node.jobs.bell import Bells
 from cxr_node.jobs.database import Database
-from cxr_node.jobs.states import Leg
 from cxr_node.legs import AnyLeg, ComposeLeg, DeliverLeg, Quiet, ReadLeg
 from cxr_node.pixels import suitability
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.receive.ae import Listening, Receiver
+from cxr_node.report import tid1500
+from cxr_node.report.kinds import KeyImages, Marks, Picture, Report, ResultKind, Text
 from cxr_node.report.source import Node
 from cxr_node.schedule import Schedule
-from cxr_node.worker import Worker
+from cxr_node.worker import Worker, at_work
 
 
 class Role(StrEnum):
@@ -40,9 +41,6 @@ class Role(StrEnum):
     RECEIVE = "receive"
     READ = "read"
     DELIVER = "deliver"
-
-
-LEGS = {Role.RECEIVE: (), Role.READ: (Leg.READ,), Role.DELIVER: (Leg.COMPOSE, Leg.DELIVER)}
 
 
 def now() -> datetime:
@@ -89,15 +87,18 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                 yield f"{host}:{port}"
             case Role.READ:
                 sandbox = stack.enter_context(Sandbox(film_limits(settings)))
-                _start(stack, settings, role, opened, [_read_leg(settings, opened, sandbox)], stopping)
-                yield ""
+                legs: list[AnyLeg] = [_read_leg(settings, opened, sandbox)]
+                with _working(settings, role, opened, legs, stopping):
+                    yield ""
             case Role.DELIVER:
                 to = destinations(settings)
                 deliver = DeliverLeg(database=opened, archive=archive(settings), destinations=to)
                 # One sender more than there are destinations, so that a dead one does not hold up the others.
                 senders: list[AnyLeg] = [deliver] * (len(to) + 1)
-                _start(stack, settings, role, opened, [_compose_leg(settings, opened), *senders], stopping)
-                yield ""
+                sandbox = stack.enter_context(Sandbox(film_limits(settings)))
+                legs = [_compose_leg(settings, opened, sandbox), *senders]
+                with _working(settings, role, opened, legs, stopping):
+                    yield ""
             case _:
                 assert_never(role)
 
@@ -169,7 +170,10 @@ def _read_leg(settings: Settings, opened: Database, sandbox: Sandbox) -> ReadLeg
     )
 
 
-def _compose_leg(settings: Settings, opened: Database) -> ComposeLeg:
+def _compose_leg(settings: Settings, opened: Database, sandbox: Sandbox) -> ComposeLeg:
+    # A study without a destination is composed all the same: the report is kept, and can be looked at.
+    wanted = dict.fromkeys(name for each in settings.deliver.destinations for name in each.results)
+    wanted = wanted or {ResultName.REPORT: None}
     return ComposeLeg(
         database=opened,
         archive=archive(settings),
@@ -179,10 +183,35 @@ def _compose_leg(settings: Settings, opened: Database) -> ComposeLeg:
             software_version=version("cxr-node"),
             first_series_number=settings.report.series_number,
         ),
+        kinds=[_result_kind(name) for name in wanted],
+        destinations={
+            each.name: {_result_kind(name).name for name in each.results} for each in settings.deliver.destinations
+        },
+        limits=film_limits(settings),
+        sandbox=sandbox,
         quiet=_quiet(settings),
-        destinations=[each.name for each in settings.deliver.destinations],
         clock=now,
     )
+
+
+def _result_kind(name: ResultName) -> ResultKind:
+    match name:
+        case ResultName.REPORT:
+            return Report()
+        case ResultName.REPORT_COMPREHENSIVE:
+            return Report(tid1500.COMPREHENSIVE)
+        case ResultName.REPORT_ENHANCED:
+            return Report(tid1500.ENHANCED)
+        case ResultName.TEXT:
+            return Text()
+        case ResultName.PICTURE:
+            return Picture()
+        case ResultName.MARKS:
+            return Marks()
+        case ResultName.KEY_IMAGES:
+            return KeyImages()
+        case _:
+            assert_never(name)
 
 
 def _quiet(settings: Settings) -> Quiet:
@@ -214,20 +243,14 @@ def _title(text: str) -> AeTitle:
     return parse_ae_title(text)
 
 
-def _start(
-    stack: ExitStack,
-    settings: Settings,
-    role: Role,
-    opened: Database,
-    legs: Sequence[AnyLeg],
-    stopping: threading.Event,
-) -> None:
-    """Start a thread for each leg, and the tick; the stack ends them when their turn is over."""
-    ringing = bells(settings)
+@contextmanager
+def _working(
+    settings: Settings, role: Role, opened: Database, legs: Sequence[AnyLeg], stopping: threading.Event
+) -> Iterator[None]:
+    """Take turns at `legs` while the block lasts, with the tick as safety net."""
     lease_s = settings.read.lease_s if role is Role.READ else settings.deliver.lease_s
-    threads = []
-    for leg in legs:
-        worker = Worker(
+    workers = [
+        Worker(
             leg,
             database=opened,
             owner=lease_owner(settings, role, os.getpid()),
@@ -235,31 +258,14 @@ def _start(
             clock=now,
             jitter=random.random,
         )
-        run = partial(worker.run, tick_s=settings.schedule.tick_s, stopping=stopping.is_set)
-        arguments = (ringing, worker.leg, run, stopping)
-        threads.append(threading.Thread(target=_listen_and_run, args=arguments, name=worker.leg, daemon=True))
-    stack.callback(_join, threads, ringing, stopping, LEGS[role])
-    for thread in threads:
-        thread.start()
-    stack.enter_context(Schedule(partial(_tick, opened), tick_s=settings.schedule.tick_s))
-
-
-def _listen_and_run(ringing: Bells, leg: Leg, run: Callable[..., None], stopping: threading.Event) -> None:
-    try:
-        with ringing.listen(leg) as bell:
-            run(bell)
-    finally:
-        # A role with a dead thread is half dead: better the whole process ends and is started anew.
-        stopping.set()
-
-
-def _join(threads: list[threading.Thread], ringing: Bells, stopping: threading.Event, legs: tuple[Leg, ...]) -> None:
-    stopping.set()
-    for thread in threads:
-        while thread.is_alive():
-            for leg in legs:
-                ringing.ring(leg)
-            thread.join(0.1)
+        for leg in legs
+    ]
+    tick_s = settings.schedule.tick_s
+    with (
+        at_work(workers, bells(settings), tick_s=tick_s, stopping=stopping),
+        Schedule(partial(_tick, opened), tick_s=tick_s),
+    ):
+        yield
 
 
 def _tick(opened: Database) -> None:

@@ -25,7 +25,7 @@ from cxr_node.pixels import suitability
 from cxr_node.pixels.geometry import geometry as read_geometry
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.report import tid1500
+from cxr_node.report.kinds import Order, ResultKind
 from cxr_node.report.source import Film as ReportedFilm
 from cxr_node.report.source import Node, PreviousReport
 
@@ -119,31 +119,40 @@ def compose(
     readings: Sequence[tuple[Film, Reading]],
     results: Sequence[Result],
     *,
+    kinds: Sequence[ResultKind],
     archive: Archive,
     node: Node,
+    limits: Limits,
+    sandbox: Sandbox | None = None,
     now: datetime,
 ) -> list[Composed]:
     """Compose what is to be said of a study, and keep it; return only what has not been said before.
 
     `readings` are the study's films, each with its reading; `results` what was composed earlier.
     A result's UID follows from its content: one that is already among `results` says nothing new.
+
+    Raises
+    ------
+    GiveUp
+        If the films are not of one patient, or a result breaks a promise that is checked before it leaves.
     """
     reported = [
-        ReportedFilm(header=pixels.parse(archive.get(film.archive_key)), reading=reading) for film, reading in readings
+        ReportedFilm(header=pixels.parse(archive.get(film.archive_key), limits=limits), reading=reading)
+        for film, reading in readings
     ]
-    earlier = [result for result in results if result.kind == tid1500.COMPREHENSIVE_3D.name]
-    report = tid1500.compose(
-        reported,
-        node=node,
-        now=now,
-        previous=[_previous(result) for result in earlier[-1:]],
-        instance_number=len(earlier) + 1,
-    )
-    if report.identity.sop_instance_uid in {result.identity.sop_instance_uid for result in earlier}:
-        return []
-    key = result_key(report.identity.sop_instance_uid)
-    archive.put(key, report.content)
-    return [Composed(kind=tid1500.COMPREHENSIVE_3D.name, version=len(earlier) + 1, archive_key=key, instance=report)]
+
+    def see(film: ReportedFilm) -> Radiograph:
+        return pixels.radiograph(film.header, limits=limits, sandbox=sandbox)
+
+    composed: list[Composed] = []
+    for kind in kinds:
+        earlier = [_previous(result) for result in results if result.kind == kind.name]
+        made = kind.compose(Order(films=reported, see=see, node=node, now=now, earlier=earlier))
+        for version, instance in enumerate(made, start=len(earlier) + 1):
+            key = result_key(instance.identity.sop_instance_uid)
+            archive.put(key, instance.content)
+            composed.append(Composed(kind=kind.name, version=version, archive_key=key, instance=instance))
+    return composed
 
 
 def _previous(result: Result) -> PreviousReport:

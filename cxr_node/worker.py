@@ -1,12 +1,14 @@
 """One turn of work: claim a job, run its leg, record how it ended."""
 
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from cxr_node.domain.errors import GiveUp, RetryLater
 from cxr_node.jobs import queue
-from cxr_node.jobs.bell import Listener
+from cxr_node.jobs.bell import Bells, Listener
 from cxr_node.jobs.database import Database, Transaction
 from cxr_node.jobs.queue import Claim
 from cxr_node.jobs.retry import RULES, due_again
@@ -17,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 _HELD_BACK_S = 0.05
 """How soon to look again for a due job that another holds back."""
+_PATIENCE_S = 0.1
+"""How often to ring for a worker that is to stop: a bell wakes one of those that listen."""
 
 
 class Worker:
@@ -101,6 +105,33 @@ class Worker:
             queue.retry(transaction, claim, due_at=due_at, detail=detail, now=now)
 
         return record
+
+
+@contextmanager
+def at_work(workers: Sequence[Worker], bells: Bells, *, tick_s: float, stopping: threading.Event) -> Iterator[None]:
+    """Run each worker in a thread while the block lasts; at its end each finishes the job in its hands.
+
+    A thread that dies sets `stopping`: a process with a dead thread is half dead and better started anew.
+    """
+
+    def work(worker: Worker) -> None:
+        try:
+            with bells.listen(worker.leg) as bell:
+                worker.run(bell, tick_s=tick_s, stopping=stopping.is_set)
+        finally:
+            stopping.set()
+
+    threads = [threading.Thread(target=work, args=(worker,), name=worker.leg, daemon=True) for worker in workers]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        for worker, thread in zip(workers, threads, strict=True):
+            while thread.is_alive():
+                bells.ring(worker.leg)
+                thread.join(_PATIENCE_S)
 
 
 def _place(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """A whole node in one thread: real database, archive, pixels and reports; a reader and destinations that do as told."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +15,7 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Digest, digest_of, parse_uid
 from cxr_node.domain.instance import Identity, Instance
 from cxr_node.domain.radiograph import Radiograph
-from cxr_node.domain.reading import Finding, ModelIdentity, Prediction, Presence, Region
+from cxr_node.domain.reading import Finding, ModelIdentity, Point, Prediction, Presence, Region
 from cxr_node.jobs import search
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.search import JobRow
@@ -23,6 +23,7 @@ from cxr_node.jobs.states import Leg
 from cxr_node.legs import AnyLeg, ComposeLeg, DeliverLeg, Quiet, ReadLeg
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
+from cxr_node.report.kinds import Report, ResultKind
 from cxr_node.report.source import Node
 from cxr_node.worker import Worker
 from tests.work import LEASE, NOON, SENDER
@@ -83,10 +84,23 @@ class Mailbox:
         return [dcmread(BytesIO(content)) for content in self.arrived]
 
 
+def with_region(said: Prediction, outline: tuple[Point, ...]) -> Prediction:
+    """Return a prediction whose findings are at one place of the film."""
+    regions = (Region(outline=outline),)
+    return replace(said, findings=tuple(replace(finding, regions=regions) for finding in said.findings))
+
+
 class Shop:
     """The node. Nothing moves but by `turn` and `work`, and no time passes but by `clock`."""
 
-    def __init__(self, database: Database, folder: Path, *, reader: Says | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        *,
+        reader: Says | None = None,
+        kinds: Sequence[ResultKind] = (Report(),),
+    ) -> None:
         self.clock = StoppedClock()
         self.database = database
         self.archive = FolderArchive(folder / "archive")
@@ -106,8 +120,10 @@ class Shop:
                 database=database,
                 archive=self.archive,
                 node=Node(),
+                kinds=kinds,
+                destinations={self.pacs.name: {kind.name for kind in kinds}},
+                limits=Limits(),
                 quiet=quiet,
-                destinations=[self.pacs.name],
                 clock=self.clock,
             ),
             DeliverLeg(database=database, archive=self.archive, destinations={self.pacs.name: self.pacs}),

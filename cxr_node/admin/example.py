@@ -53,5 +53,5 @@ def _is_destinations(field: FieldInfo) -> bool:
 def _toml(value: object) -> str:
     """Return a setting's value as TOML; strings, numbers, booleans and lists look as in JSON."""
     if isinstance(value, tuple):
-        return json.dumps(list(value))
+        return json.dumps([str(each) for each in value])
     return json.dumps(str(value) if isinstance(value, Path) else value)

@@ -1,0 +1,141 @@
+"""The kinds of result a study can have. The seam: a new kind is a class with `name` and `compose`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from cxr_node.domain.instance import Instance
+from cxr_node.domain.radiograph import Radiograph
+from cxr_node.report import gsps, key_objects, secondary_capture, text2000, tid1500
+from cxr_node.report.header import Kind
+from cxr_node.report.source import Film, Node, PreviousReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Order:
+    """What a result is made from.
+
+    `films` are the study's, each with its reading; `see` decodes one that is to be painted; `earlier` are
+    the study's results of this kind, oldest first.
+    """
+
+    films: Sequence[Film]
+    see: Callable[[Film], Radiograph]
+    node: Node
+    now: datetime
+    earlier: Sequence[PreviousReport] = ()
+
+
+class ResultKind(Protocol):
+    """Makes the results of one kind."""
+
+    @property
+    def name(self) -> str:
+        """The name in result rows; another kind has another."""
+        ...
+
+    def compose(self, order: Order) -> list[Instance]:
+        """Return what is to be said of a study and was not among `earlier`; possibly nothing.
+
+        Raises
+        ------
+        GiveUp
+            IDENTITY: the films are not of one patient and study. RESULT: a result breaks a promise of `check`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One TID 1500 report per study, in the SOP class of `kind`; a new version names the one before."""
+
+    kind: Kind = tid1500.COMPREHENSIVE_3D
+
+    @property
+    def name(self) -> str:
+        """The kind's name."""
+        return self.kind.name
+
+    def compose(self, order: Order) -> list[Instance]:
+        """Return the study's report, unless it says what the last one said."""
+        report = tid1500.compose(
+            order.films,
+            node=order.node,
+            now=order.now,
+            previous=order.earlier[-1:],
+            instance_number=len(order.earlier) + 1,
+            kind=self.kind,
+        )
+        return _new([lambda _: report], order)
+
+
+class Text:
+    """One Basic Text SR per study."""
+
+    name = text2000.BASIC_TEXT.name
+
+    def compose(self, order: Order) -> list[Instance]:
+        """Return the study's report in words, unless it says what an earlier one said."""
+        text = text2000.compose(
+            order.films,
+            node=order.node,
+            now=order.now,
+            previous=order.earlier[-1:],
+            instance_number=len(order.earlier) + 1,
+        )
+        return _new([lambda _: text], order)
+
+
+class Picture:
+    """One Secondary Capture for each film that was analysed."""
+
+    name = secondary_capture.PICTURE.name
+
+    def compose(self, order: Order) -> list[Instance]:
+        """Return the pictures that are new."""
+
+        def painter(film: Film) -> Callable[[int], Instance]:
+            return lambda number: secondary_capture.compose(
+                film, order.see(film), node=order.node, now=order.now, instance_number=number
+            )
+
+        return _new([painter(film) for film in order.films if film.reading.prediction is not None], order)
+
+
+class Marks:
+    """One Grayscale Softcopy Presentation State for each film that has something to mark."""
+
+    name = gsps.MARKS.name
+
+    def compose(self, order: Order) -> list[Instance]:
+        """Return the presentation states that are new."""
+
+        def marker(film: Film) -> Callable[[int], Instance | None]:
+            return lambda number: gsps.compose(film, node=order.node, now=order.now, instance_number=number)
+
+        return _new([marker(film) for film in order.films], order)
+
+
+class KeyImages:
+    """One Key Object Selection per study with a finding."""
+
+    name = key_objects.KEY_OBJECTS.name
+
+    def compose(self, order: Order) -> list[Instance]:
+        """Return the selection, unless it is an earlier one or there is nothing to select."""
+        return _new(
+            [lambda number: key_objects.compose(order.films, node=order.node, now=order.now, instance_number=number)],
+            order,
+        )
+
+
+def _new(makers: Sequence[Callable[[int], Instance | None]], order: Order) -> list[Instance]:
+    """Make results one after another, each told its Instance Number, and return those that say something new."""
+    known = {result.sop_instance_uid for result in order.earlier}
+    made: list[Instance] = []
+    for make in makers:
+        result = make(len(order.earlier) + len(made) + 1)
+        if result is not None and result.identity.sop_instance_uid not in known:
+            made.append(result)
+    return made
