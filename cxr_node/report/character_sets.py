@@ -1,16 +1,20 @@
 """Text of a film in Unicode, whatever it declares and whatever it really sent (PS3.5 section 6.1)."""
 
+import re
 from collections.abc import Sequence
 
-from pydicom.charset import CODES_TO_ENCODINGS, STAND_ALONE_ENCODINGS, decode_bytes, python_encoding
+from pydicom.charset import CODES_TO_ENCODINGS, STAND_ALONE_ENCODINGS, python_encoding
 
 UNICODE = "ISO_IR 192"
 
 _DEFAULT = "iso8859"
-_ESCAPE = 0x1B
+_ESCAPE = b"\x1b"
+_OF_FOUR_BYTES = (b"$(", b"$)")
+_STATEFUL = frozenset({"iso2022_jp", "iso2022_jp_2"})
+"""Encodings whose Python codec reads the escape sequence itself."""
 _GB2312_TO_G1 = "\x1b$)A"
-_PN_DELIMITERS = {ord("^"), ord("=")}
-_TEXT_DELIMITERS = {0x09, 0x0A, 0x0C, 0x0D, ord("\\")}
+_TEXT_DELIMITERS = re.compile(rb"[\t\n\f\r\\]")
+_PERSON_NAME_DELIMITERS = re.compile(rb"[\t\n\f\r\\^=]")
 _PADDING = "\0 "
 
 
@@ -70,10 +74,25 @@ def _decode_plain(value: bytes, encoding: str) -> str:
 
 
 def _decode_escaped(value: bytes, encodings: Sequence[str], *, is_person_name: bool) -> str:
-    """Decode each part up to a delimiter by itself: a delimiter resets the code elements (PS3.5 6.1.2.5.3).
+    """Decode part by part, each from one escape sequence to the next (PS3.5 section 6.1.2.5.3).
 
     An escape sequence says which set follows, so it is obeyed even where the film forgot to declare the set.
     """
-    delimiters = _TEXT_DELIMITERS | _PN_DELIMITERS if is_person_name else _TEXT_DELIMITERS
-    known = [*encodings, *CODES_TO_ENCODINGS.values()]
-    return without_left_over_escapes(decode_bytes(value, known, delimiters))
+    delimiters = _PERSON_NAME_DELIMITERS if is_person_name else _TEXT_DELIMITERS
+    first, *escaped = value.split(_ESCAPE)
+    parts = [_decode_plain(first, encodings[0])]
+    parts.extend(_decode_part(_ESCAPE + part, encodings[0], delimiters) for part in escaped)
+    return "".join(parts)
+
+
+def _decode_part(part: bytes, initial: str, delimiters: re.Pattern[bytes]) -> str:
+    """Decode what follows an escape sequence; a delimiter brings the initial set back."""
+    length = 4 if part[1:3] in _OF_FOUR_BYTES else 3
+    encoding = CODES_TO_ENCODINGS.get(part[:length])
+    if encoding is None:
+        return _decode_plain(part[1:], initial)
+    if encoding in _STATEFUL:
+        return part.decode(encoding, errors="replace")
+    head, *tail = delimiters.split(part[length:], maxsplit=1)
+    rest = part[length + len(head) :] if tail else b""
+    return head.decode(encoding, errors="replace") + _decode_plain(rest, initial)

@@ -1,15 +1,20 @@
 """A film's header made safe to copy from: Unicode, complete, valid, and without pixels."""
 
 import struct
+import sys
+from array import array
 from collections.abc import Sequence
+from typing import Any
 
 from pydicom.config import IGNORE
-from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
+from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 from pydicom.valuerep import PersonName
+from pydicom.values import convert_value
 
 from cxr_node.report.character_sets import UNICODE, decode, encodings_of, without_left_over_escapes
 from cxr_node.report.values import CLEANERS, identifier, utc_offset
@@ -33,11 +38,24 @@ _NUMBERS = frozenset({"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
 _LUT_DESCRIPTOR = 0x00283002
 _LUT_DATA = 0x00283006
 """The one bulk element that a result repeats: a presentation state its film's tables."""
-_LUT_DESCRIPTOR_FORMAT = struct.Struct("<3H")
 _SEXES = frozenset({"M", "F", "O"})
 _TEXT_IN_ANY_SCRIPT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+_MAY_NAME = frozenset({"LO", "PN", "SH", "UC"})
+"""VRs of identifiers and names, kept with a back slash that should not be there."""
 _SINGLE_VALUED = frozenset({"LT", "ST", "UT"})
-_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, OverflowError, struct.error)
+_UNREADABLE = (
+    AttributeError,
+    BytesLengthException,
+    EOFError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 """What pydicom 3.0.2 raises when it converts an element that is not what its VR says."""
 
 _MODALITY = {"1.2.840.10008.5.1.4.1.1.1": "CR"}
@@ -95,13 +113,13 @@ def _safe_element(source: Dataset, tag: BaseTag, declared: Sequence[str]) -> Dat
     element = source.get_item(tag)
     vr = _vr(element, tag)
     if vr == "SQ":
-        items = [item for item in (_copy(item, declared) for item in _items(source, tag)) if len(item)]
+        items = [item for item in (_copy(item, declared) for item in _items(element)) if len(item)]
         return DataElement(tag, "SQ", items) if items else None
     if vr in CLEANERS:
         return _safe_text(element, tag, vr, declared)
     if tag in (_LUT_DESCRIPTOR, _LUT_DATA):
-        return _lut(source, tag)
-    return _number(source, tag) if vr in _NUMBERS else None
+        return _lut(element, tag)
+    return _number(element, tag, vr) if vr in _NUMBERS else None
 
 
 def _vr(element: DataElement | RawDataElement, tag: BaseTag) -> str:
@@ -109,37 +127,48 @@ def _vr(element: DataElement | RawDataElement, tag: BaseTag) -> str:
     return str(element.VR) if element.VR is not None and " or " in known else known
 
 
-def _items(source: Dataset, tag: BaseTag) -> Sequence[Dataset]:
-    try:
-        return list(source[tag].value or ())
-    except _UNREADABLE:
-        return ()
+def _items(element: DataElement | RawDataElement) -> list[Dataset]:
+    return list(_converted(element, "SQ") or ())
 
 
-def _number(source: Dataset, tag: BaseTag) -> DataElement | None:
+def _number(element: DataElement | RawDataElement, tag: BaseTag, vr: str) -> DataElement | None:
+    value = _converted(element, vr)
+    return None if value is None else DataElement(tag, vr, value, validation_mode=IGNORE)
+
+
+def _converted(element: DataElement | RawDataElement, vr: str) -> Any:
+    """Return an element's value, None if it is not what its VR says.
+
+    Not by asking the data set for it: pydicom then looks at the character set too, and warns of it.
+    """
+    if not isinstance(element, RawDataElement):
+        return element.value
     try:
-        element = source[tag]
+        return convert_value(vr, element) if element.value else None
     except _UNREADABLE:
         return None
-    return DataElement(tag, element.VR, element.value, validation_mode=IGNORE)
 
 
-def _lut(source: Dataset, tag: BaseTag) -> DataElement | None:
-    """Return part of a table, whose VR is ambiguous in Implicit VR: numbers as US, bytes as OW."""
-    element = _number(source, tag)
-    if element is None or not isinstance(element.value, bytes):
-        return element if element is None else DataElement(tag, "US", element.value, validation_mode=IGNORE)
-    if tag == _LUT_DATA:
-        return DataElement(tag, "OW", element.value)
-    if len(element.value) != _LUT_DESCRIPTOR_FORMAT.size:
+def _lut(element: DataElement | RawDataElement, tag: BaseTag) -> DataElement | None:
+    """Return part of a table: LUT Data as OW; LUT Descriptor, whose VR is ambiguous in Implicit VR, as US."""
+    value = element.value
+    if not value:
         return None
-    return DataElement(tag, "US", list(_LUT_DESCRIPTOR_FORMAT.unpack(element.value)))
+    if not isinstance(value, bytes):
+        return DataElement(tag, "US", value, validation_mode=IGNORE)
+    little_endian = not isinstance(element, RawDataElement) or element.is_little_endian
+    words = array("H", value[: len(value) // 2 * 2])
+    if little_endian != (sys.byteorder == "little"):
+        words.byteswap()
+    return DataElement(tag, "OW", words.tobytes()) if tag == _LUT_DATA else DataElement(tag, "US", words.tolist())
 
 
 def _safe_text(element: DataElement | RawDataElement, tag: BaseTag, vr: str, declared: Sequence[str]) -> DataElement:
     values = [_clean(text, tag, vr) for text in _texts(element, vr, declared)]
     if not any(values):
         values = []
+    if vr not in _MAY_NAME and dictionary_VM(tag) == "1":
+        values = values[:1]
     value = "" if not values else values[0] if len(values) == 1 else values
     return DataElement(tag, vr, value, validation_mode=IGNORE)
 

@@ -1,6 +1,6 @@
 """The films of one study brought together, or refused where they may be of two patients."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from cxr_node.domain.errors import GiveUp
@@ -27,13 +27,17 @@ def brought_together(films: Sequence[Film]) -> tuple[Film, ...]:
         _require_own_header(film)
     _require_one("study", {film.reading.film.study_instance_uid for film in safe})
     _require_one("patient", {film.reading.film.patient_key for film in safe})
-    _require_one("Patient ID", {(film.header.PatientID, film.header.get("IssuerOfPatientID", "")) for film in safe})
-    _require_one("Accession Number", {film.header.AccessionNumber for film in safe} - {""})
+    _require_one("Patient ID", {_patient(film) for film in safe})
+    _require_one("Accession Number", {str(film.header.AccessionNumber or "") for film in safe} - {""})
     return tuple(sorted(safe, key=_order))
 
 
 def _order(film: Film) -> tuple[bool, str]:
     return film.reading.prediction is None, film.reading.film.sop_instance_uid
+
+
+def _patient(film: Film) -> tuple[str, str]:
+    return str(film.header.PatientID or ""), str(film.header.get("IssuerOfPatientID") or "")
 
 
 def _require_own_header(film: Film) -> None:
@@ -42,7 +46,7 @@ def _require_own_header(film: Film) -> None:
         raise GiveUp(Reason.IDENTITY, f"header of another instance than {identity.sop_instance_uid}")
 
 
-def _require_one(what: str, values: set[object]) -> None:
+def _require_one(what: str, values: Set[object]) -> None:
     """`values` stay unnamed: the sentence is logged, and they name a patient."""
     if len(values) > 1:
         raise GiveUp(Reason.IDENTITY, f"{len(values)} values of {what} in one study")

@@ -78,7 +78,7 @@ def identifier(text: str) -> str:
 
     Over-long values stay whole: a shortened Patient ID is another patient's.
     """
-    return _LINE_CONTROLS.sub("", text)
+    return _LINE_CONTROLS.sub("", text).rstrip(" ")
 
 
 CLEANERS: Mapping[str, Callable[[str], str]] = {

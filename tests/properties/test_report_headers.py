@@ -1,0 +1,63 @@
+"""Whatever bytes a modality puts into its header, the film is answered, under its own identity."""
+
+from io import BytesIO
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom import dcmread
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
+
+from cxr_node.domain.reasons import Reason
+from cxr_node.report.evidence import safe_header
+from cxr_node.report.tid1500 import compose
+from cxr_node.report.tree import lines
+from tests import films
+from tests.unit.report.studies import NODE, NOW, not_read
+
+_SENT = [
+    "SpecificCharacterSet",
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientAge",
+    "PatientWeight",
+    "PatientComments",
+    "OtherPatientNames",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "StudyDescription",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "Manufacturer",
+    "SoftwareVersions",
+    "TimezoneOffsetFromUTC",
+    "Modality",
+    "PregnancyStatus",
+    "OtherPatientIDsSequence",
+    "RequestAttributesSequence",
+]
+_BYTES = st.binary(max_size=40) | st.sampled_from(
+    [b"\x1b$B;3ED", b"a\\b\\c", b"^=^=", b"\x1b", b"\xff\xfe", b"20240101"]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sent=st.dictionaries(st.sampled_from(_SENT), _BYTES, max_size=8), implicit=st.booleans())
+def test_any_header_makes_a_report_that_a_peer_can_read(sent: dict[str, bytes], implicit: bool) -> None:
+    film = films.cr(rows=4, columns=4)
+    for keyword, value in sent.items():
+        tag = Tag(keyword)
+        film[tag] = RawDataElement(tag, dictionary_VR(tag), len(value), value, 0, implicit, True)
+    instance = compose([not_read(film, Reason.VIEW)], node=NODE, now=NOW)
+    report = dcmread(BytesIO(instance.content))
+    safe = safe_header(film)
+    assert report.StudyInstanceUID == film.StudyInstanceUID
+    assert report["PatientID"].value == safe["PatientID"].value
+    assert str(report["PatientName"].value) == str(safe["PatientName"].value)
+    assert report.SpecificCharacterSet == "ISO_IR 192"
+    assert lines(report)
