@@ -98,15 +98,26 @@ def transfer_syntax(dataset: Dataset) -> Uid:
 def _native(dataset: Dataset, description: Description, syntax: str) -> Cells:
     pixel_data = dataset.get_item("PixelData", keep_deferred=True)
     content = pixel_data.value if isinstance(pixel_data.value, bytes) else b""
-    if len(content) < description.frame_bytes:
-        raise GiveUp(
-            Reason.DECODE, f"Pixel Data holds {len(content)} bytes where the frame needs {description.frame_bytes}"
-        )
+    thinned = description.photometric_interpretation == "YBR_FULL_422"
+    needed = description.frame_bytes // 3 * 2 if thinned else description.frame_bytes
+    if len(content) < needed:
+        raise GiveUp(Reason.DECODE, f"Pixel Data holds {len(content)} bytes where the frame needs {needed}")
     order = ">" if syntax == uid.ExplicitVRBigEndian else "<"
     if order == ">" and description.bits_allocated == 8 and pixel_data.VR == "OW":
-        content = _swapped_pairs(content, description.frame_bytes)
+        content = _swapped_pairs(content, needed)
+    if thinned:
+        return _filled(np.frombuffer(content, "u1", count=needed), description)
     kind = np.dtype(f"{order}u{description.bits_allocated // 8}")
     return _shaped(np.frombuffer(content, kind, count=description.samples), description)
+
+
+def _filled(thinned: Cells, description: Description) -> Cells:
+    """Give each pixel of YBR_FULL_422 the color it shares with its neighbor (PS3.3 section C.7.6.3.1.2)."""
+    if description.columns % 2:
+        raise GiveUp(Reason.DECODE, "YBR_FULL_422 with an odd number of columns")
+    first, second, blue, red = thinned.reshape(-1, 4).T
+    pixels = np.stack([first, blue, red, second, blue, red], axis=1)
+    return pixels.reshape(description.rows, description.columns, 3)
 
 
 def _swapped_pairs(content: bytes, size: int) -> bytes:

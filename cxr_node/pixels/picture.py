@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_node.domain.radiograph import WHITE, UInt16
-from cxr_node.pixels.lookup import thin
+from cxr_node.pixels.lookup import strips, thin
 
 Thumbnail = npt.NDArray[np.float64]
 
@@ -86,6 +86,24 @@ def brightness(p_values: UInt16) -> Brightness:
     )
 
 
+_LEAST_DETAIL = 0.01
+
+
+def shown_part(p_values: UInt16) -> tuple[float, float]:
+    """Return how much of the film's height and width shows anything, 0 to 1 each.
+
+    A row or column shows nothing where its brightness hardly differs along it: a collimator's shadow, a border.
+    """
+    sampled = thin(p_values).astype(np.float32) / WHITE
+    parts = []
+    for axis in (1, 0):
+        (at,) = np.nonzero(sampled.std(axis=axis) > _LEAST_DETAIL)
+        parts.append(float(at[-1] + 1 - at[0]) / sampled.shape[1 - axis] if len(at) else 0.0)
+    return parts[0], parts[1]
+
+
+Edges = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.bool_]]
+
 _EDGE = round(0.35 * WHITE)
 _EVERY_ROW = 4
 _LONGEST_STROKE = 24
@@ -101,12 +119,21 @@ def has_text(p_values: UInt16) -> bool:
     does not draw so sharply, nor does a side marker of lead. Text is several neighbourhoods full of such strokes. On
     every fourth row, squares of 48 pixels, at least 5 strokes in each of at least 4 squares.
     """
-    steps = np.diff(p_values[::_EVERY_ROW].astype(np.int32), axis=1)
-    edges = np.flatnonzero(np.abs(steps) > _EDGE)
-    row, column = np.divmod(edges, max(steps.shape[1], 1))
-    rising = steps.ravel()[edges] > 0
+    row, column, rising = _edges(p_values[::_EVERY_ROW])
     narrow = np.diff(column) <= _LONGEST_STROKE
     stroke = (row[1:] == row[:-1]) & (rising[1:] != rising[:-1]) & narrow
     squares = (row[:-1][stroke] * _EVERY_ROW // _TILE) * (p_values.shape[1] // _TILE + 1) + column[:-1][stroke] // _TILE
     _, strokes = np.unique(squares, return_counts=True)
     return int(np.count_nonzero(strokes >= _STROKES)) >= _TILES
+
+
+def _edges(p_values: UInt16) -> Edges:
+    """Return where brightness jumps from a pixel to the next: rows, columns, and whether it rises; row by row."""
+    found: list[Edges] = []
+    for rows in strips(p_values):
+        steps = np.diff(p_values[rows].astype(np.int32), axis=1)
+        at = np.flatnonzero((steps > _EDGE) | (steps < -_EDGE))
+        row, column = np.divmod(at, max(steps.shape[1], 1))
+        found.append((row + rows.start, column, steps.ravel()[at] > 0))
+    row, column, rising = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return row, column, rising

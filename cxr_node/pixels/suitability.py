@@ -153,17 +153,11 @@ _CHECKS = (_kind, _species, _body_part, _view, _age, _for_processing, _frames, _
 
 
 def judge_picture(film: Radiograph, rules: Rules) -> Verdict:
-    """Return whether the picture itself can be read: large enough, exposed, not saturated.
+    """Return whether the picture itself can be read: large enough, exposed, not saturated, not cut down to a part.
 
     Text drawn into it is noted, whatever Burned In Annotation (0028,0301) says; nothing is masked.
     """
-    rows, columns = film.p_values.shape
-    short, long_ = sorted((rows, columns * film.geometry.aspect_ratio**-1))
-    if min(rows, columns) < rules.minimum_side_pixels:
-        return Verdict(refused=Reason.QUALITY, detail=f"{rows} rows of {columns} columns are too few to read")
-    if long_ > rules.maximum_elongation * short:
-        return Verdict(refused=Reason.QUALITY, detail=f"{rows} rows of {columns} columns are a strip, not a chest")
-    refused = _exposure(picture.brightness(film.p_values))
+    refused = _size(film, rules) or _exposure(picture.brightness(film.p_values)) or _crop(film, rules)
     if refused is not None:
         return Verdict(refused=refused[0], detail=refused[1])
     return Verdict(notes=(Note.BURNED_IN_TEXT,) if picture.has_text(film.p_values) else ())
@@ -171,6 +165,25 @@ def judge_picture(film: Radiograph, rules: Rules) -> Verdict:
 
 _LEAST_SPREAD = 0.08
 _MOST_AT_ONE_END = 0.75
+_LEAST_SHOWN = 0.25
+
+
+def _size(film: Radiograph, rules: Rules) -> _Refusal:
+    rows, columns = film.p_values.shape
+    if min(rows, columns) >= rules.minimum_side_pixels:
+        return None
+    return Reason.QUALITY, f"{rows} rows of {columns} columns are too few to read"
+
+
+def _crop(film: Radiograph, rules: Rules) -> _Refusal:
+    rows, columns = film.p_values.shape
+    height, width = picture.shown_part(film.p_values)
+    if height * width < _LEAST_SHOWN:
+        return Reason.QUALITY, f"only {height * width:.0%} of the picture shows anything"
+    short, long = sorted((height * rows * film.geometry.aspect_ratio, width * columns))
+    if long > rules.maximum_elongation * short:
+        return Reason.QUALITY, f"a strip {long / short:.1f} times as long as wide, not a whole chest"
+    return None
 
 
 def _exposure(found: picture.Brightness) -> _Refusal:

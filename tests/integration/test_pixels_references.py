@@ -17,6 +17,7 @@ import pydicom
 import pytest
 from PIL import Image
 from pydicom import uid
+from pydicom.data import get_testdata_file
 
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.pixels.film import parse, radiograph
@@ -127,6 +128,18 @@ def voi_options(changes: Changes) -> list[str]:
     return ["+Wi", "1"] if "WindowCenter" in changes else ["-W"]
 
 
+def through_our_window(ours: Radiograph) -> list[str]:
+    """Return the options that give dcm2pnm the window we chose where the header has none.
+
+    A LINEAR window of width w spans w - 1 (PS3.3 section C.11.2.1.2.1); ours is exact.
+    """
+    limits = re.search(r"shown from (\S+) to (\S+);", ours.grayscale)
+    if limits is None:
+        return ["+Wi", "1"]
+    low, high = float(limits[1]), float(limits[2])
+    return ["+Ww", str((low + high) / 2 + 0.5), str(high - low + 1)]
+
+
 def distance(ours: Radiograph, theirs: Gray) -> float:
     """Return the greatest difference, in gray levels of 8 bits."""
     return float(np.abs(eight_bits(ours) - theirs).max())
@@ -159,14 +172,7 @@ def test_highdicom_shows_the_same(name: str) -> None:
 def test_a_modality_lut_without_voi_is_what_dcmtk_shows_through_our_window(tmp_path: Path, sandbox: Sandbox) -> None:
     content = part10(films.real("CR-ModalitySequenceLUT"))
     ours = radiograph(parse(content), limits=Limits(), sandbox=sandbox)
-    limits = re.search(r"shown from (\S+) to (\S+);", ours.grayscale)
-    assert limits is not None
-    low, high = float(limits[1]), float(limits[2])
-
-    # A LINEAR window of width w spans w - 1 (PS3.3 C.11.2.1.2.1), ours is exact.
-    theirs = dcmtk(content, tmp_path, "+Ww", str((low + high) / 2 + 0.5), str(high - low + 1))
-
-    assert distance(ours, theirs) <= ONE_LEVEL
+    assert distance(ours, dcmtk(content, tmp_path, *through_our_window(ours))) <= ONE_LEVEL
 
 
 REAL = {
@@ -190,6 +196,18 @@ def test_dcmtk_shows_each_real_film_the_same(name: str, voi: str, tmp_path: Path
     content = part10(films.real(name))
     ours = radiograph(parse(content), limits=Limits(), sandbox=sandbox)
     assert distance(ours, dcmtk(content, tmp_path, *([voi, "1"] if voi == "+Wi" else [voi]))) <= ONE_LEVEL
+
+
+PYDICOMS = {"JPGExtended.dcm": "12-bit JPEG", "JPEG-lossy.dcm": "12-bit JPEG", "examples_overlay.dcm": "an overlay"}
+
+
+@pytest.mark.parametrize("name", PYDICOMS)
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_dcmtk_shows_films_of_pydicoms_the_same(name: str, tmp_path: Path, sandbox: Sandbox) -> None:
+    """Overlays are no part of the picture (PS3.3 section C.9.2), so dcm2pnm is told to leave them out."""
+    content = Path(str(get_testdata_file(name))).read_bytes()
+    ours = radiograph(parse(content), limits=Limits(), sandbox=sandbox)
+    assert distance(ours, dcmtk(content, tmp_path, "-O", *through_our_window(ours))) <= ONE_LEVEL
 
 
 def test_where_the_header_has_the_polarity_wrong_dcmtk_shows_the_negative(tmp_path: Path, sandbox: Sandbox) -> None:

@@ -67,6 +67,13 @@ def test_ybr_without_color_is_its_luminance() -> None:
     assert np.array_equal(shown(written(color_film(ybr, {"PhotometricInterpretation": "YBR_FULL"}))), EXPECTED)
 
 
+def test_ybr_that_shares_its_color_between_neighbors_is_its_luminance() -> None:
+    film = color_film(equal(GRAY), {"PhotometricInterpretation": "YBR_FULL_422"})
+    neutral = np.full(GRAY.size // 2, 128, np.uint8)
+    film.PixelData = np.stack([GRAY.ravel()[::2], GRAY.ravel()[1::2], neutral, neutral], axis=1).tobytes()
+    assert np.array_equal(shown(written(film)), EXPECTED)
+
+
 def test_one_colored_pixel_makes_a_lossless_film_colored() -> None:
     channels = equal(GRAY)
     channels[40, 20, 2] ^= 1

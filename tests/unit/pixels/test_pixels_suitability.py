@@ -164,8 +164,10 @@ def test_a_well_exposed_picture_passes() -> None:
         np.where(CHEST > 9000, WHITE, CHEST).astype(np.uint16),
         CHEST[:120, :120],
         CHEST[200:300].repeat(3, axis=1).repeat(3, axis=0),
+        np.where(np.indices(CHEST.shape)[1] < 80, CHEST, 20000).astype(np.uint16),
+        np.pad(CHEST[150:300, 100:250], ((200, 160), (140, 90)), constant_values=65000),
     ],
-    ids=["blank", "unexposed", "mostly black", "saturated", "too small", "a strip"],
+    ids=["blank", "unexposed", "mostly black", "saturated", "too small", "a strip", "a strip in a frame", "a cut-out"],
 )
 def test_a_picture_that_shows_no_chest_is_refused(p_values: UInt16) -> None:
     verdict = judge_picture(picture(p_values), Rules())

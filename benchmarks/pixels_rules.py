@@ -1,0 +1,53 @@
+"""How often the rules on the picture are right and wrong on a folder of upright frontal chest films, 8-bit gray.
+
+    python -m benchmarks.pixels_rules FOLDER
+
+The films must be the right way round, as in a curated collection; each is tried as it is and as its negative.
+"""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cxr_node.domain.radiograph import WHITE, Geometry, Radiograph, UInt16
+from cxr_node.pixels import picture
+from cxr_node.pixels.suitability import Rules, judge_picture
+
+RULES = Rules(minimum_side_pixels=1)
+
+
+def tried(p_values: UInt16) -> list[str]:
+    """Return what the rules say of a film and of its negative."""
+    negative = (WHITE - p_values.astype(np.int32)).astype(np.uint16)
+    place = Geometry(rows=p_values.shape[0], columns=p_values.shape[1])
+    verdict = judge_picture(Radiograph(p_values=p_values, geometry=place, grayscale=""), RULES)
+    said = {
+        "taken for a negative (wrong)": picture.polarity(p_values).is_reversed,
+        "its negative noticed (right)": picture.polarity(negative).is_reversed,
+        "lying on its side, taken for a negative (wrong)": picture.polarity(np.rot90(p_values)).is_reversed,
+        "refused for quality": verdict.refused is not None,
+        "text noted": bool(verdict.notes),
+    }
+    return [sentence for sentence, holds in said.items() if holds]
+
+
+def main() -> None:
+    """Count and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    counts: Counter[str] = Counter()
+    paths = sorted(path for path in parser.parse_args().folder.iterdir() if path.suffix in (".png", ".jpeg", ".jpg"))
+    for path in paths:
+        with Image.open(path) as film:
+            p_values = np.asarray(film.convert("L")).astype(np.uint16) * 257
+        counts.update(tried(p_values))
+    print(f"{len(paths)} films")
+    for sentence, count in sorted(counts.items()):
+        print(f"{count:5} {sentence}")
+
+
+if __name__ == "__main__":
+    main()
