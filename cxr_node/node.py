@@ -182,6 +182,8 @@ def _compose_leg(settings: Settings, opened: Database, sandbox: Sandbox) -> Comp
             serial_number=settings.report.serial_number,
             software_version=version("cxr-node"),
             first_series_number=settings.report.series_number,
+            # Where a film names no time zone, its times are the site's, and so are ours.
+            time_zone=now().astimezone().tzinfo or UTC,
         ),
         kinds=[_result_kind(name) for name in wanted],
         destinations={

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
@@ -15,6 +16,7 @@ from pydicom.uid import (
     DigitalXRayImageStorageForPresentation,
     DigitalXRayImageStorageForProcessing,
     ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
 )
 
@@ -106,6 +108,16 @@ def written(film: Dataset, folder: Path) -> Path:
     path = folder / f"{film.SOPInstanceUID}.dcm"
     film.save_as(path, enforce_file_format=True)
     return path
+
+
+def with_file_meta(path: Path) -> Dataset:
+    """Read a film, and give one without preamble and File Meta Information what a receiver would give it."""
+    film = dcmread(path, force=True)
+    if not film.file_meta.get("TransferSyntaxUID"):
+        film.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+        film.file_meta.MediaStorageSOPClassUID = film.SOPClassUID
+        film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
+    return film
 
 
 def data_set_bytes(path: Path) -> bytes:

@@ -132,7 +132,7 @@ def opened(settings: Settings) -> Iterator[Database]:
 
 def _is_idle(database: Database) -> bool:
     with database.read() as connection:
-        return all(state in ENDED for _, state in search.counts(connection))
+        return all(count.state in ENDED for count in search.counts(connection))
 
 
 def _read_addresses(node: RunningNode) -> None:

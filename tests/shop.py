@@ -31,6 +31,7 @@ from tests.work import LEASE, NOON, SENDER
 CALM_S = 2.0
 CEILING_S = 300.0
 CRASH_LIMIT = 2
+RULES = pipeline.ReadRules(gate=Rules(minimum_side_pixels=16), limits=Limits())
 
 
 class StoppedClock:
@@ -100,6 +101,7 @@ class Shop:
         *,
         reader: Says | None = None,
         kinds: Sequence[ResultKind] = (Report(),),
+        rules: pipeline.ReadRules = RULES,
     ) -> None:
         self.clock = StoppedClock()
         self.database = database
@@ -112,7 +114,7 @@ class Shop:
                 database=database,
                 archive=self.archive,
                 reader=self.reader,
-                rules=pipeline.ReadRules(gate=Rules(minimum_side_pixels=16), limits=Limits()),
+                rules=rules,
                 quiet=quiet,
                 crash_limit=CRASH_LIMIT,
             ),
@@ -166,7 +168,7 @@ def received(film: Dataset) -> Instance:
             sop_instance_uid=parse_uid(film.SOPInstanceUID),
             series_instance_uid=parse_uid(film.SeriesInstanceUID),
             study_instance_uid=parse_uid(film.StudyInstanceUID),
-            patient_key=digest_of(str(film.PatientID).encode()),
+            patient_key=digest_of(str(film.get("PatientID", "")).encode()),
         ),
         transfer_syntax_uid=parse_uid(film.file_meta.TransferSyntaxUID),
         digest=digest_of(out.getvalue()),

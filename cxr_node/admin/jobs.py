@@ -51,6 +51,20 @@ def list_jobs(
     out.print(table if rows else "no jobs")
 
 
+@app.command("count")
+def count_jobs(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Count jobs by leg, state and coded reason."""
+    with explained(), _database(path) as database, database.read() as connection:
+        counts = search.counts(connection)
+    if as_json:
+        typer.echo(json.dumps([asdict(count) for count in counts], indent=2))
+        return
+    table = Table("leg", "state", "reason", "jobs")
+    for count in counts:
+        table.add_row(count.leg, count.state, count.reason, str(count.jobs))
+    out.print(table if counts else "no jobs")
+
+
 @app.command("show")
 def show_job(
     job_id: Annotated[int, typer.Argument(help="The job's number.")],

@@ -74,10 +74,22 @@ def events(connection: Connection, job_id: int) -> list[EventRow]:
     ]
 
 
-def counts(connection: Connection) -> dict[tuple[Leg, State], int]:
-    """Return how many jobs each leg has in each state."""
-    rows = connection.execute(select(job.c.leg, job.c.state, func.count()).group_by(job.c.leg, job.c.state))
-    return {(Leg(leg), State(state)): count for leg, state, count in rows}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How many jobs of a leg are in a state for a reason; `reason` is empty where there is none."""
+
+    leg: Leg
+    state: State
+    reason: str
+    jobs: int
+
+
+def counts(connection: Connection) -> list[Count]:
+    """Return how many jobs each leg has in each state, and for which coded reason."""
+    reason = func.coalesce(job.c.reason, "")
+    groups = (job.c.leg, job.c.state, reason)
+    rows = connection.execute(select(*groups, func.count()).group_by(*groups).order_by(*groups))
+    return [Count(leg=Leg(leg), state=State(state), reason=str(why), jobs=number) for leg, state, why, number in rows]
 
 
 def _jobs() -> Select[Any]:

@@ -33,7 +33,7 @@ _TYPE_2 = (
 """Attributes of the Patient and General Study modules that shall be present, empty where unknown (PS3.3 C.7)."""
 
 _IDENTIFIERS = frozenset({"AccessionNumber", "PatientID", "IssuerOfPatientID", "OtherPatientIDs", "StudyID"})
-_BULK_GROUPS = frozenset({0x5000, 0x5400, 0x6000, 0x7FE0, 0xFFFA, 0xFFFC})
+_BULK_GROUPS = frozenset({0x5000, 0x5400, 0x6000, 0x7FE0, 0xFFFA, 0xFFFC, 0xFFFE})
 _NUMBERS = frozenset({"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
 _LUT_DESCRIPTOR = 0x00283002
 _LUT_DATA = 0x00283006

@@ -40,6 +40,16 @@ _PATIENT = [
     "ClinicalTrialSubjectReadingID",
 ]
 
+_OF_AN_ANIMAL = [
+    "PatientBreedDescription",
+    "PatientBreedCodeSequence",
+    "BreedRegistrationSequence",
+    "ResponsiblePerson",
+    "ResponsibleOrganization",
+    "PatientSexNeutered",
+]
+"""Type 2C, present where a species is (PS3.3 sections C.7.1.1 and C.7.2.2)."""
+
 _STUDY = [
     "StudyDate",
     "StudyTime",
@@ -106,6 +116,10 @@ def copy_patient_and_study(header: Dataset, result: Dataset) -> None:
     for keyword in (*_PATIENT, *_STUDY, *_PATIENT_STUDY, "TimezoneOffsetFromUTC"):
         if keyword in header:
             result.add(header[keyword])
+    if "PatientSpeciesDescription" in header or "PatientSpeciesCodeSequence" in header:
+        for keyword in _OF_AN_ANIMAL:
+            if keyword not in result:
+                setattr(result, keyword, [] if keyword.endswith("Sequence") else "")
 
 
 def requests(header: Dataset, study_instance_uid: str) -> list[Dataset]:

@@ -64,6 +64,9 @@ def test_jobs_are_listed_shown_and_tried_again(cxr_node: Command, failed_job: in
     assert (row["job_id"], row["leg"], row["detail"]) == (failed_job, "read", "the PACS said no")
     assert row["sop_instance_uid"] == films.dx().SOPInstanceUID
 
+    assert json.loads(cxr_node("jobs", "count", "--json").output) == [
+        {"leg": "read", "state": "failed", "reason": "", "jobs": 1}
+    ]
     shown = json.loads(cxr_node("jobs", "show", str(failed_job), "--json").output)
     assert [event["event"] for event in shown["events"]] == ["created", "claimed", "gave_up"]
     assert "the PACS said no" in cxr_node("jobs", "show", str(failed_job)).output

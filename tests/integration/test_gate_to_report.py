@@ -1,0 +1,157 @@
+"""Each reason why a film is not read reaches its job, the counts and a valid report that shows it."""
+
+import subprocess
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import JPEG2000Lossless
+
+from cxr_node import pipeline
+from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.reasons import Reason
+from cxr_node.jobs import migrate, search
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.search import Count
+from cxr_node.jobs.states import Leg, State
+from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.suitability import Rules
+from cxr_node.report import tree
+from tests import films
+from tests.films import real
+from tests.peers import program
+from tests.shop import Says, Shop
+
+pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")  # two real films have such UIDs
+
+SMALL = pipeline.ReadRules(gate=Rules(minimum_side_pixels=16), limits=Limits(maximum_samples=10_000))
+
+
+def _unread_color(film: Dataset) -> Dataset:
+    film.PhotometricInterpretation, film.SamplesPerPixel, film.PlanarConfiguration = "RGB", 3, 0
+    film.BitsAllocated = film.BitsStored = 8
+    film.HighBit = 7
+    pixels = np.zeros((film.Rows, film.Columns, 3), np.uint8)
+    pixels[..., 0] = 200
+    film.PixelData = pixels.tobytes()
+    return film
+
+
+def _lying_fragments(film: Dataset) -> Dataset:
+    film.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    film.PixelData = (
+        b"\xfe\xff\x00\xe0\0\0\0\0\xfe\xff\x00\xe0\x08\0\0\0\xff\x4f\xff\x51\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0"
+    )
+    film["PixelData"].is_undefined_length = True
+    return film
+
+
+def _gives_up(reason: Reason) -> Callable[..., tuple[()]]:
+    def fail(*_: object) -> tuple[()]:
+        raise GiveUp(reason, "on purpose")
+
+    return fail
+
+
+FILMS: dict[Reason, Callable[[], Dataset]] = {
+    Reason.BODY_PART: lambda: films.dx(changes={"BodyPartExamined": "HIP", "AnatomicRegionSequence": None}),
+    Reason.NOT_HUMAN: lambda: films.dx(changes={"PatientSpeciesDescription": "Canis lupus familiaris"}),
+    Reason.VIEW: lambda: films.dx(changes={"ViewPosition": "LL", "ViewCodeSequence": None}),
+    Reason.AGE: lambda: films.dx(changes={"PatientAge": "003Y"}),
+    Reason.FOR_PROCESSING: lambda: films.dx(for_processing=True),
+    Reason.MULTI_FRAME: lambda: films.sc(changes={"NumberOfFrames": 2}),
+    Reason.NO_PIXELS: lambda: films.dx(changes={"PixelData": None}),
+    Reason.TOO_LARGE: lambda: films.dx(rows=200, columns=100),
+    Reason.DECODE: lambda: _lying_fragments(films.dx()),
+    Reason.COLOR: lambda: _unread_color(films.sc()),
+    Reason.QUALITY: lambda: films.dx(changes={"PixelData": bytes(64 * 48 * 2)}),
+    Reason.MODEL_ERROR: films.dx,
+    Reason.TIMEOUT: films.dx,
+}
+OF_WHAT_IS_NO_FILM = {Reason.DUPLICATE, Reason.IDENTITY, Reason.RESULT}
+"""Reasons that a study or an object has, tested with the worker and with reports."""
+
+
+def test_every_reason_of_a_film_is_tried() -> None:
+    assert FILMS.keys() == set(Reason) - OF_WHAT_IS_NO_FILM
+
+
+@pytest.mark.parametrize("reason", FILMS)
+def test_the_reason_reaches_job_counts_and_a_valid_report(reason: Reason, tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'node.db'}")
+    migrate.upgrade(database)
+    shop = Shop(database, tmp_path, reader=Says(_gives_up(reason)), rules=SMALL)
+
+    shop.accept(FILMS[reason]())
+    shop.work()
+
+    job = shop.jobs(Leg.READ)[0]
+    assert (job.state, job.reason) == (State.NOT_ANALYSED, reason)
+    assert job.detail
+    with database.read() as connection:
+        assert Count(leg=Leg.READ, state=State.NOT_ANALYSED, reason=reason, jobs=1) in search.counts(connection)
+    (sent,) = shop.pacs.arrived
+    assert any(reason.meaning in text for _, text in tree.lines(dcmread(BytesIO(sent)), brief=True))
+    _hold_against_dciodvfy(sent, tmp_path)
+    database.close()
+
+
+READABLE = ["RG1_J2KI", "RG1_JLSN", "CR-MONO1-10-chest", "pseudo_phi_RLE", "siim_SC_JPEG", "nih_DX_in_SC"]
+REFUSED = {
+    "pseudo_phi_no_pixels": Reason.NO_PIXELS,
+    "dog_DX_lateral": Reason.NOT_HUMAN,
+    "RG2_J2KR": Reason.BODY_PART,
+    "RG2_JPLL": Reason.BODY_PART,
+    "RG2_JPLY": Reason.BODY_PART,
+    "RG3_JPLL": Reason.BODY_PART,
+    "RG3_RLE": Reason.BODY_PART,
+    "CR-ModalitySequenceLUT": Reason.BODY_PART,
+}
+
+
+@pytest.mark.parametrize("name", [*READABLE, "siim_SC_wrong_MONOCHROME1"])
+def test_a_readable_chest_film_is_read(name: str, tmp_path: Path) -> None:
+    job, report = _read_real(name, tmp_path)
+
+    assert job.state is State.DONE
+    assert "Opacity" in str(report)
+
+
+@pytest.mark.parametrize(("name", "reason"), REFUSED.items())
+def test_a_film_that_is_no_adult_s_frontal_chest_is_answered_with_the_reason(
+    name: str, reason: Reason, tmp_path: Path
+) -> None:
+    job, report = _read_real(name, tmp_path)
+
+    assert (job.state, job.reason) == (State.NOT_ANALYSED, reason)
+    assert reason.meaning in str(report)
+
+
+def test_a_contradicted_polarity_is_told_in_the_report(tmp_path: Path) -> None:
+    _, report = _read_real("siim_SC_wrong_MONOCHROME1", tmp_path)
+
+    assert "Photometric Interpretation contradicts the picture" in str(report)
+
+
+def _read_real(name: str, tmp_path: Path) -> tuple[search.JobRow, Dataset]:
+    database = Database(f"sqlite:///{tmp_path / 'node.db'}")
+    migrate.upgrade(database)
+    shop = Shop(database, tmp_path, rules=pipeline.ReadRules(gate=Rules(), limits=Limits()))
+    try:
+        shop.accept(films.with_file_meta(real(name)))
+        shop.work()
+        (report,) = shop.pacs.reports()
+        return shop.jobs(Leg.READ)[0], report
+    finally:
+        database.close()
+
+
+def _hold_against_dciodvfy(content: bytes, folder: Path) -> None:
+    path = folder / "report.dcm"
+    path.write_bytes(content)
+    verified = subprocess.run([program("dciodvfy"), path], capture_output=True, text=True)
+    assert "Error" not in verified.stderr, verified.stderr
+    assert verified.returncode == 0
