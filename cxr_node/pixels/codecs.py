@@ -7,6 +7,7 @@ conversion but the one that is part of the codestream, no rescaling, no sign cor
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import cast
 
 
 class Codec(StrEnum):
@@ -32,7 +33,7 @@ class Task:
     photometric_interpretation: str
 
 
-def decode(task: Task, frame: bytes) -> bytes:
+def decode(task: Task, frame: bytes) -> bytes | bytearray:
     """Return the samples of `frame`: 8-bit cells up to 8 bits of precision, else 16-bit.
 
     Raises whatever the decoder raises.
@@ -40,7 +41,7 @@ def decode(task: Task, frame: bytes) -> bytes:
     return _DECODERS[task.codec](task, frame)
 
 
-def _jpeg(task: Task, frame: bytes) -> bytes:
+def _jpeg(task: Task, frame: bytes) -> bytes | bytearray:
     """Decode JPEG with GDCM, which has the 8, 12 and 16-bit builds of the reference library inside."""
     import gdcm
 
@@ -63,7 +64,7 @@ def _jpeg(task: Task, frame: bytes) -> bytes:
     return decoded
 
 
-def _jpeg_color(task: Task, frame: bytes) -> bytes:
+def _jpeg_color(task: Task, frame: bytes) -> bytes | bytearray:
     """Decode 8-bit color JPEG with Pillow to RGB: it follows the color markers of the codestream."""
     import io
 
@@ -78,29 +79,29 @@ def _jpeg_color(task: Task, frame: bytes) -> bytes:
         return picture.convert("RGB").tobytes()
 
 
-def _jpeg_ls(_task: Task, frame: bytes) -> bytes:
+def _jpeg_ls(_task: Task, frame: bytes) -> bytes | bytearray:
     import jpeg_ls  # type: ignore[import-untyped] # pyjpegls ships no types
 
+    decoded: bytearray
     decoded, _ = jpeg_ls.decode_pixel_data(frame)
-    return bytes(decoded)
+    return decoded
 
 
-def _jpeg_2000(_task: Task, frame: bytes) -> bytes:
+def _jpeg_2000(_task: Task, frame: bytes) -> bytes | bytearray:
     from openjpeg.utils import decode_pixel_data
 
-    return bytes(decode_pixel_data(frame, version=2))
+    return cast("bytearray", decode_pixel_data(frame, version=2))
 
 
-def _rle(task: Task, frame: bytes) -> bytes:
+def _rle(task: Task, frame: bytes) -> bytes | bytearray:
     """Decode RLE, color by plane (PS3.5 section G.2)."""
     from rle.utils import decode_pixel_data
 
-    return bytes(
-        decode_pixel_data(frame, version=2, rows=task.rows, columns=task.columns, bits_allocated=task.precision)
-    )
+    size = {"rows": task.rows, "columns": task.columns}
+    return cast("bytearray", decode_pixel_data(frame, None, 2, bits_allocated=task.precision, **size))
 
 
-_DECODERS: dict[Codec, Callable[[Task, bytes], bytes]] = {
+_DECODERS: dict[Codec, Callable[[Task, bytes], bytes | bytearray]] = {
     Codec.JPEG: _jpeg,
     Codec.JPEG_COLOR: _jpeg_color,
     Codec.JPEG_LS: _jpeg_ls,

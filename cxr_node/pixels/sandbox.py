@@ -1,11 +1,12 @@
 """Compressed frames are decoded in a process of their own, which may hang, crash or swell without harm.
 
-The decoders are C and C++ fed with bytes from the network. The child holds no secrets and no open files of the
+The decoders are C, C++ and Rust fed with bytes from the network. The child holds no secrets and no files of the
 parent's; a deadline and a bound on its memory end it, and the next frame starts another.
 
-The conversation, over the child's standard input and output: a length of four bytes (little endian) and as much
-JSON, the task; then the frame. Back: one byte, "=" or "!", and a length of eight bytes with that many samples, or
-with the sentence of what went wrong.
+Frames and samples lie in two files in memory that both sides hold, for pipes are slow with megabytes. The conversation
+goes over the child's standard input and output: the size of the frame and of the JSON that follows, the task. Back:
+one byte, "=" or "!", and the number of bytes that lie in the samples' file, or of those that follow and say what went
+wrong.
 """
 
 import contextlib
@@ -30,26 +31,29 @@ from cxr_node.pixels.limits import Limits
 
 _log = logging.getLogger(__name__)
 
-_CHUNK = 1 << 20
+_LONGEST_SENTENCE = 1000
+_KEPT_BYTES = 64 << 20
 _ENVIRONMENT = ("PATH", "LANG", "LD_LIBRARY_PATH")
 """What the child inherits: passwords live in the environment too."""
 GOOD, BAD = b"=", b"!"
 ANSWER = struct.Struct("<cQ")
 TASK = struct.Struct("<IQ")
 
+Start = Callable[[Limits, int, int], "subprocess.Popen[bytes]"]
+"""Makes a child, given the descriptors of the frame's and the samples' file."""
+
 
 class Sandbox:
     """A child process that decodes, started when first needed and again after each of its deaths.
 
-    One frame at a time: callers in several threads wait for each other. Close it, or use it in `with`. `start` makes
-    the child.
+    One frame at a time: callers in several threads wait for each other. Close it, or use it in `with`.
     """
 
-    def __init__(self, limits: Limits, *, start: Callable[[Limits], "subprocess.Popen[bytes]"] | None = None) -> None:
+    def __init__(self, limits: Limits, *, start: Start | None = None) -> None:
         self._limits = limits
         self._start = start or start_child
         self._lock = threading.Lock()
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: _Child | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -71,45 +75,19 @@ class Sandbox:
             TIMEOUT when the deadline passes; DECODE when the decoder refuses, crashes, or delivers another size.
         """
         with self._lock:
+            if self._child is None or self._child.has_ended:
+                self._end()
+                self._child = _Child(self._limits, self._start)
             try:
-                return self._decode(task, frame, expected_bytes)
+                return self._child.decode(task, frame, expected_bytes)
             except _Broken as broken:
                 self._end()
                 raise GiveUp(broken.reason, broken.detail) from broken
 
-    def _decode(self, task: Task, frame: bytes, expected_bytes: int) -> bytearray:
-        child = self._alive()
-        deadline = time.monotonic() + self._limits.decode_timeout_s
-        header = json.dumps(asdict(task)).encode()
-        conversation = _Conversation(child, deadline)
-        conversation.write(TASK.pack(len(header), len(frame)) + header)
-        conversation.write(frame)
-        kind, size = ANSWER.unpack(conversation.read(ANSWER.size))
-        if kind != GOOD:
-            sentence = conversation.read(min(size, _CHUNK)).decode("utf-8", "replace")
-            raise GiveUp(Reason.DECODE, f"the {task.codec} decoder refuses: {sentence}")
-        if size != expected_bytes:
-            raise _Broken(Reason.DECODE, f"the {task.codec} decoder delivered {size} bytes, not {expected_bytes}")
-        return conversation.read(size)
-
-    def _alive(self) -> subprocess.Popen[bytes]:
-        if self._child is not None and self._child.poll() is not None:
-            self._end()
-        if self._child is None:
-            self._child = self._start(self._limits)
-            os.set_blocking(_stream(self._child.stdin).fileno(), False)
-        return self._child
-
     def _end(self) -> None:
         child, self._child = self._child, None
-        if child is None:
-            return
-        child.kill()
-        for stream in (child.stdin, child.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        child.wait()
+        if child is not None:
+            child.end()
 
 
 class _Broken(Exception):
@@ -121,35 +99,74 @@ class _Broken(Exception):
         self.detail = detail
 
 
-class _Conversation:
-    """Reading from and writing to the child without ever waiting beyond the deadline."""
+class _Child:
+    """One child from its start to its end, never waited for beyond the deadline of a frame."""
 
-    def __init__(self, child: subprocess.Popen[bytes], deadline: float) -> None:
-        self._child = child
-        self._deadline = deadline
+    def __init__(self, limits: Limits, start: Start) -> None:
+        self._timeout_s = limits.decode_timeout_s
+        self._deadline = 0.0
+        self._frame_file = os.memfd_create("frame")
+        self._samples_file = os.memfd_create("samples")
+        self._process = start(limits, self._frame_file, self._samples_file)
+        os.set_blocking(_stream(self._process.stdin).fileno(), False)
 
-    def write(self, content: bytes) -> None:
-        stream = _stream(self._child.stdin)
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def decode(self, task: Task, frame: bytes, expected_bytes: int) -> bytearray:
+        self._deadline = time.monotonic() + self._timeout_s
+        write_file(self._frame_file, frame)
+        header = json.dumps(asdict(task)).encode()
+        self._write(TASK.pack(len(header), len(frame)) + header)
+        kind, size = ANSWER.unpack(self._read(ANSWER.size))
+        if kind != GOOD:
+            sentence = self._read(min(size, _LONGEST_SENTENCE)).decode("ascii", "replace")
+            raise GiveUp(Reason.DECODE, f"the {task.codec} decoder refuses: {sentence}")
+        if size != expected_bytes:
+            raise _Broken(Reason.DECODE, f"the {task.codec} decoder delivered {size} bytes, not {expected_bytes}")
+        samples = bytearray(expected_bytes)
+        if os.preadv(self._samples_file, [samples], 0) != expected_bytes:
+            raise _Broken(Reason.DECODE, f"the {task.codec} decoder delivered less than it said")
+        self._shrink()
+        return samples
+
+    def _shrink(self) -> None:
+        """Give back the memory of an uncommonly large film: of the others it is kept, for making pages anew is slow."""
+        for file in (self._frame_file, self._samples_file):
+            if os.fstat(file).st_size > _KEPT_BYTES:
+                os.ftruncate(file, 0)
+
+    def end(self) -> None:
+        self._process.kill()
+        for stream in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                _stream(stream).close()
+        os.close(self._frame_file)
+        os.close(self._samples_file)
+        self._process.wait()
+
+    def _write(self, content: bytes) -> None:
+        stream = _stream(self._process.stdin)
         rest = memoryview(content)
         while rest:
             self._wait(stream, selectors.EVENT_WRITE)
             try:
-                rest = rest[os.write(stream.fileno(), rest[:_CHUNK]) :]
+                rest = rest[os.write(stream.fileno(), rest) :]
             except BlockingIOError:
                 continue
             except BrokenPipeError as error:
                 raise self._died() from error
 
-    def read(self, size: int) -> bytearray:
-        stream = _stream(self._child.stdout)
-        content = bytearray(size)
-        rest = memoryview(content)
-        while rest:
+    def _read(self, size: int) -> bytes:
+        stream = _stream(self._process.stdout)
+        content = b""
+        while len(content) < size:
             self._wait(stream, selectors.EVENT_READ)
-            count = os.readv(stream.fileno(), [rest[:_CHUNK]])
-            if count == 0:
+            part = os.read(stream.fileno(), size - len(content))
+            if not part:
                 raise self._died()
-            rest = rest[count:]
+            content += part
         return content
 
     def _wait(self, stream: IO[bytes], event: int) -> None:
@@ -159,9 +176,17 @@ class _Conversation:
                 raise _Broken(Reason.TIMEOUT, "the decoder did not finish in time and was ended")
 
     def _died(self) -> _Broken:
-        status = self._child.wait()
+        status = self._process.wait()
         _log.warning("the decoding process ended with status %d", status)
         return _Broken(Reason.DECODE, f"the decoder ended the process that ran it (status {status})")
+
+
+def write_file(file: int, content: bytes | bytearray) -> None:
+    """Make `content` the beginning of a file in memory."""
+    rest, at = memoryview(content), 0
+    while rest:
+        count = os.pwrite(file, rest, at)
+        rest, at = rest[count:], at + count
 
 
 def _stream(stream: IO[bytes] | None) -> IO[bytes]:
@@ -170,15 +195,16 @@ def _stream(stream: IO[bytes] | None) -> IO[bytes]:
     return stream
 
 
-def start_child(limits: Limits) -> subprocess.Popen[bytes]:
+def start_child(limits: Limits, frame_file: int, samples_file: int) -> subprocess.Popen[bytes]:
     """Start the process that `cxr_node.pixels.sandboxed` describes."""
+    numbers = (str(limits.decode_memory_bytes), str(frame_file), str(samples_file))
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-m", "cxr_node.pixels.sandboxed", str(limits.decode_memory_bytes)],
+        [sys.executable, "-m", "cxr_node.pixels.sandboxed", *numbers],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         bufsize=0,
-        close_fds=True,
+        pass_fds=(frame_file, samples_file),
         env={
             **{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             "OPENBLAS_NUM_THREADS": "1",
