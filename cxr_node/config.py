@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from sqlalchemy.engine import make_url
 
 from cxr_node.domain.identifiers import AeTitle, parse_ae_title
+from cxr_node.domain.radiograph import View
 
 
 class ConfigurationError(Exception):
@@ -131,6 +132,16 @@ class ResultName(StrEnum):
     KEY_IMAGES = "key-images"
 
 
+class WhenSection(Section):
+    """What a film must be for its study's results to go to a destination. An empty list asks for nothing."""
+
+    calling_ae_titles: tuple[Title, ...] = Field((), description="AE titles of which one must have sent it.")
+    station_names: tuple[str, ...] = Field((), description="Station Names (0008,1010) of which one must be its.")
+    views: tuple[View, ...] = Field((), description="Views of which one must be its.")
+    findings: tuple[str, ...] = Field((), description="Keys of findings of which one must be present or undetermined.")
+
+
+_WHEN = Field(WhenSection(), description="Which films' results go there; all, if nothing is asked for.")
 _RESULTS = Field((ResultName.REPORT,), min_length=1, description=f"What it is sent, some of: {', '.join(ResultName)}.")
 
 
@@ -148,6 +159,7 @@ class CStoreDestination(Section):
     timeout_s: Seconds = Field(30.0, description="How long it may take to answer, in seconds.")
     warning_is_success: bool = Field(False, description="Whether a warning status counts as delivered.")
     results: tuple[ResultName, ...] = _RESULTS
+    when: WhenSection = _WHEN
 
 
 class FolderDestination(Section):
@@ -157,6 +169,7 @@ class FolderDestination(Section):
     name: str = Field(min_length=1, max_length=64, description="What the destination is called here.")
     folder: Path = Field(description="Where the files go.")
     results: tuple[ResultName, ...] = _RESULTS
+    when: WhenSection = _WHEN
 
 
 DestinationSection = Annotated[CStoreDestination | FolderDestination, Field(discriminator="kind")]

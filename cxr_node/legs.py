@@ -1,7 +1,7 @@
 """What each leg does with a claimed job: the main path on one side, the record of how it ended on the other."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -94,7 +94,7 @@ class ReadLeg:
 
 
 class ComposeLeg:
-    """Composes the results of studies that are quiet. `destinations` has the names of the kinds that go to each."""
+    """Composes the results of studies that are quiet. `routes` has what goes to each destination."""
 
     leg = Leg.COMPOSE
 
@@ -105,7 +105,7 @@ class ComposeLeg:
         archive: Archive,
         node: Node,
         kinds: Sequence[ResultKind],
-        destinations: Mapping[str, Collection[str]],
+        routes: Mapping[str, pipeline.Route],
         limits: Limits,
         sandbox: Sandbox | None = None,
         quiet: Quiet,
@@ -118,7 +118,7 @@ class ComposeLeg:
         self._limits = limits
         self._sandbox = sandbox
         self._quiet = quiet
-        self._destinations = destinations
+        self._routes = routes
         self._clock = clock
 
     def run(self, claim: Claim) -> Ending:
@@ -137,6 +137,7 @@ class ComposeLeg:
             ready,
             earlier,
             kinds=self._kinds,
+            routes=self._routes,
             archive=self._archive,
             node=self._node,
             limits=self._limits,
@@ -159,7 +160,7 @@ class ComposeLeg:
                     kind=each.kind,
                     version=each.version,
                     archive_key=each.archive_key,
-                    destinations=[name for name, kinds in self._destinations.items() if each.kind in kinds],
+                    destinations=each.destinations,
                     now=now,
                 )
             queue.finish(transaction, claim, now=now, detail="" if composed else "nothing new to say")

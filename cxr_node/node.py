@@ -18,6 +18,7 @@ from cxr_node.config import ResultName, Settings
 from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.destination import Destination
 from cxr_node.deliver.folder import FolderDestination
+from cxr_node.deliver.routing import Condition
 from cxr_node.domain.identifiers import AeTitle, parse_ae_title
 from cxr_node.domain.instance import Instance, Sender
 from cxr_node.jobs import queue
@@ -27,7 +28,8 @@ from cxr_node.legs import AnyLeg, ComposeLeg, DeliverLeg, Quiet, ReadLeg
 from cxr_node.pixels import suitability
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.receive.ae import Listening, Receiver
+from cxr_node.receive.ae import Receiver
+from cxr_node.receive.listening import Listening
 from cxr_node.report import tid1500
 from cxr_node.report.kinds import KeyImages, Marks, Picture, Report, ResultKind, Text
 from cxr_node.report.source import Node
@@ -124,6 +126,22 @@ def destinations(settings: Settings) -> dict[str, Destination]:
     return {each.name: _destination(settings, each) for each in settings.deliver.destinations}
 
 
+def routes(settings: Settings) -> dict[str, pipeline.Route]:
+    """Return what goes to each destination, and when."""
+    return {
+        each.name: pipeline.Route(
+            kinds=frozenset(_result_kind(name).name for name in each.results),
+            condition=Condition(
+                calling_ae_titles=each.when.calling_ae_titles,
+                station_names=each.when.station_names,
+                views=each.when.views,
+                findings=each.when.findings,
+            ),
+        )
+        for each in settings.deliver.destinations
+    }
+
+
 def _receiver(settings: Settings, opened: Database) -> Receiver:
     section = settings.receive
     keep = partial(pipeline.accept, archive=archive(settings), database=opened, clock=now)
@@ -186,9 +204,7 @@ def _compose_leg(settings: Settings, opened: Database, sandbox: Sandbox) -> Comp
             time_zone=now().astimezone().tzinfo or UTC,
         ),
         kinds=[_result_kind(name) for name in wanted],
-        destinations={
-            each.name: {_result_kind(name).name for name in each.results} for each in settings.deliver.destinations
-        },
+        routes=routes(settings),
         limits=film_limits(settings),
         sandbox=sandbox,
         quiet=_quiet(settings),

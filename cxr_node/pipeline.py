@@ -5,23 +5,26 @@ a queue, a thread or a setting: `worker` decides when a leg runs and records how
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from pydicom import Dataset
+
 from cxr_node.archive.store import Archive, film_key, result_key
 from cxr_node.deliver.destination import Destination, Receipt
+from cxr_node.deliver.routing import Condition, Facts, study_answer
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.instance import Instance, Sender
 from cxr_node.domain.radiograph import Geometry, Radiograph
-from cxr_node.domain.reading import Prediction, Reading
+from cxr_node.domain.reading import Prediction, Presence, Reading
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.jobs import films
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.films import Film
 from cxr_node.jobs.results import Delivery, Result
+from cxr_node.pixels import elements, suitability
 from cxr_node.pixels import film as pixels
-from cxr_node.pixels import suitability
 from cxr_node.pixels.geometry import geometry as read_geometry
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
@@ -113,6 +116,15 @@ class Composed:
     version: int
     archive_key: str
     instance: Instance
+    destinations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """What goes to a destination, by the names of `kinds`, and when."""
+
+    kinds: frozenset[str]
+    condition: Condition = field(default_factory=Condition)
 
 
 def compose(
@@ -120,6 +132,7 @@ def compose(
     results: Sequence[Result],
     *,
     kinds: Sequence[ResultKind],
+    routes: Mapping[str, Route],
     archive: Archive,
     node: Node,
     limits: Limits,
@@ -130,6 +143,8 @@ def compose(
 
     `readings` are the study's films, each with its reading; `results` what was composed earlier.
     A result's UID follows from its content: one that is already among `results` says nothing new.
+    Of `kinds` only those are composed that a route wants; the first if none does, so that every
+    study's report is kept and can be looked at.
 
     Raises
     ------
@@ -144,15 +159,33 @@ def compose(
     def see(film: ReportedFilm) -> Radiograph:
         return pixels.radiograph(film.header, limits=limits, sandbox=sandbox)
 
+    facts = [facts_of(film, each.reading, each.header) for (film, _), each in zip(readings, reported, strict=True)]
+    open_to = {name: route for name, route in routes.items() if study_answer(route.condition, facts).met}
+    wanted = [kind for kind in kinds if any(kind.name in route.kinds for route in open_to.values())]
     composed: list[Composed] = []
-    for kind in kinds:
+    for kind in wanted or kinds[:1]:
+        destinations = tuple(name for name, route in open_to.items() if kind.name in route.kinds)
         earlier = [_previous(result) for result in results if result.kind == kind.name]
         made = kind.compose(Order(films=reported, see=see, node=node, now=now, earlier=earlier))
         for version, instance in enumerate(made, start=len(earlier) + 1):
             key = result_key(instance.identity.sop_instance_uid)
             archive.put(key, instance.content)
-            composed.append(Composed(kind=kind.name, version=version, archive_key=key, instance=instance))
+            composed.append(
+                Composed(kind=kind.name, version=version, archive_key=key, instance=instance, destinations=destinations)
+            )
     return composed
+
+
+def facts_of(film: Film, reading: Reading | None, header: Dataset) -> Facts:
+    """Return what routes are decided by; `reading` is None for a film that has not been read."""
+    geometry = reading.geometry if reading and reading.geometry else read_geometry(header)
+    said = reading.prediction.findings if reading and reading.prediction else ()
+    return Facts(
+        calling_ae_title=film.sender.calling_ae_title,
+        station_name=elements.text(header, "StationName"),
+        view=geometry.view,
+        findings=None if reading is None else frozenset(each.key for each in said if each.presence != Presence.ABSENT),
+    )
 
 
 def _previous(result: Result) -> PreviousReport:

@@ -11,6 +11,7 @@ from pydicom import Dataset, dcmread
 from cxr_node import pipeline
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.deliver.destination import Receipt
+from cxr_node.deliver.routing import Condition
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Digest, digest_of, parse_uid
 from cxr_node.domain.instance import Identity, Instance
@@ -31,6 +32,7 @@ from tests.work import LEASE, NOON, SENDER
 CALM_S = 2.0
 CEILING_S = 300.0
 CRASH_LIMIT = 2
+ANY = Condition()
 RULES = pipeline.ReadRules(gate=Rules(minimum_side_pixels=16), limits=Limits())
 
 
@@ -102,6 +104,7 @@ class Shop:
         reader: Says | None = None,
         kinds: Sequence[ResultKind] = (Report(),),
         rules: pipeline.ReadRules = RULES,
+        condition: Condition = ANY,
     ) -> None:
         self.clock = StoppedClock()
         self.database = database
@@ -123,7 +126,9 @@ class Shop:
                 archive=self.archive,
                 node=Node(),
                 kinds=kinds,
-                destinations={self.pacs.name: {kind.name for kind in kinds}},
+                routes={
+                    self.pacs.name: pipeline.Route(kinds=frozenset(kind.name for kind in kinds), condition=condition)
+                },
                 limits=Limits(),
                 quiet=quiet,
                 clock=self.clock,

@@ -52,6 +52,9 @@ def _is_destinations(field: FieldInfo) -> bool:
 
 def _toml(value: object) -> str:
     """Return a setting's value as TOML; strings, numbers, booleans and lists look as in JSON."""
+    if isinstance(value, Section):
+        entries = (f"{name} = {_toml(getattr(value, name))}" for name in type(value).model_fields)
+        return f"{{ {', '.join(entries)} }}"
     if isinstance(value, tuple):
         return json.dumps([str(each) for each in value])
     return json.dumps(str(value) if isinstance(value, Path) else value)

@@ -182,3 +182,31 @@ def test_no_patient_is_named_in_any_log_or_job(tmp_path: Path, database_url: str
     for secret in (films.PATIENT_NAME, films.PATIENT_NAME.partition("^")[0], films.PATIENT_ID):
         assert secret not in log
         assert secret not in str(jobs)
+
+
+def test_a_route_says_what_a_film_would_do_and_why(tmp_path: Path) -> None:
+    to = {"kind": "folder", "folder": "out", "results": ["report", "picture"]}
+    config = settings_file(
+        tmp_path,
+        destinations=(
+            {**to, "name": "all"},
+            {**to, "name": "found", "when.findings": ["lung_opacity"]},
+            {**to, "name": "room1", "when.calling_ae_titles": ["DX1"]},
+        ),
+    )
+    frontal, lateral = (
+        films.written(films.dx(rows=300, columns=280, seed=seed, changes=changes), tmp_path)
+        for seed, changes in ((1, {}), (2, {"ViewPosition": "LL", "ViewCodeSequence": None}))
+    )
+
+    def tested(film: Path) -> tuple[bool, dict[str, bool | None]]:
+        answer = CliRunner().invoke(
+            app, ["route", "test", str(film), "--calling", "DX2", "--config", str(config), "--json"]
+        )
+        said = json.loads(answer.output)
+        return said["read"], {each["name"]: each["goes"] for each in said["destinations"]}
+
+    assert tested(frontal) == (True, {"all": True, "found": None, "room1": False})
+    assert tested(lateral) == (False, {"all": True, "found": False, "room1": False})
+    shown = CliRunner().invoke(app, ["route", "test", str(lateral), "--config", str(config)])
+    assert "would be read: no" in shown.output

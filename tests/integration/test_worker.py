@@ -9,14 +9,16 @@ import pytest
 from sqlalchemy import select
 
 from cxr_node.deliver.destination import Refused
+from cxr_node.deliver.routing import Condition
 from cxr_node.domain.errors import GiveUp, RetryLater
-from cxr_node.domain.radiograph import Radiograph
+from cxr_node.domain.radiograph import Radiograph, View
 from cxr_node.domain.reading import Prediction
 from cxr_node.domain.reasons import Reason
 from cxr_node.jobs import queue, readings
 from cxr_node.jobs.database import Database, DatabaseAway
 from cxr_node.jobs.states import Leg, State
-from cxr_node.jobs.tables import delivery, finding, reading
+from cxr_node.jobs.tables import delivery, finding, reading, result
+from cxr_node.report.kinds import KeyImages, Report
 from tests import films
 from tests.shop import CALM_S, CEILING_S, CRASH_LIMIT, Says, Shop, prediction, received
 from tests.work import LEASE, claim_one
@@ -313,3 +315,26 @@ def test_a_database_that_is_away_while_a_job_ends_costs_a_lease_and_nothing_else
     shop.work()
 
     assert len(shop.pacs.arrived) == 1
+
+
+@pytest.mark.parametrize(
+    ("condition", "kinds"),
+    [
+        (Condition(), ["KO", "TID1500"]),
+        (Condition(findings=("lung_opacity",)), ["KO", "TID1500"]),
+        (Condition(findings=("effusion",)), []),
+        (Condition(views=(View.PA,)), []),
+    ],
+)
+def test_results_go_where_the_conditions_are_met_and_are_kept_in_any_case(
+    database: Database, tmp_path: Path, condition: Condition, kinds: list[str]
+) -> None:
+    shop = Shop(database, tmp_path, kinds=(Report(), KeyImages()), condition=condition)
+    shop.accept(films.dx())
+
+    shop.work()
+
+    sent = sorted("KO" if report.Modality == "KO" else "TID1500" for report in shop.pacs.reports())
+    assert sent == kinds
+    with database.read() as connection:
+        assert "TID1500" in connection.execute(select(result.c.kind)).scalars().all()

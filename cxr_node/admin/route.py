@@ -1,0 +1,68 @@
+"""`cxr-node route`: what would become of a film, and why."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cxr_node import config, node, pipeline
+from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
+from cxr_node.config import Settings
+from cxr_node.deliver.routing import Answer, Facts, film_answer
+from cxr_node.domain.errors import GiveUp
+from cxr_node.pixels import elements, film, suitability
+from cxr_node.pixels.geometry import geometry
+
+app = typer.Typer(help="Where results go.", no_args_is_help=True)
+_GOES = {True: "yes", False: "no", None: "depends"}
+
+
+@app.command("test")
+def explain(
+    file: Annotated[Path, typer.Argument(help="A DICOM file.")],
+    path: ConfigOption = DEFAULT_CONFIG,
+    calling: Annotated[str, typer.Option("--calling", help="The AE title that would send it.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether a film would be read, and where its study's results would go, with the reasons."""
+    with explained():
+        settings = config.load(path)
+        gate, facts = _looked_at(file, calling, settings)
+        routes = node.routes(settings)
+        answers = {name: film_answer(route.condition, facts) for name, route in routes.items()}
+    if as_json:
+        typer.echo(json.dumps({"read": gate.met, "why": gate.why, "destinations": _plain(routes, answers)}, indent=2))
+        return
+    out.print(f"would be read: {_GOES[gate.met]} ({gate.why})", markup=False)
+    table = Table("destination", "goes there", "what", "why")
+    for name, answer in answers.items():
+        table.add_row(name, _GOES[answer.met], ", ".join(sorted(routes[name].kinds)), answer.why)
+    out.print(table if answers else "no destination is configured: results are kept and go nowhere")
+
+
+def _looked_at(file: Path, calling: str, settings: Settings) -> tuple[Answer, Facts]:
+    try:
+        dataset = film.parse(file.read_bytes())
+    except OSError as error:
+        raise CommandError(f"{file}: cannot be read ({error.strerror})") from None
+    except GiveUp as error:
+        raise CommandError(f"{file}: {error}") from None
+    verdict = suitability.judge_header(dataset, node.gate_rules(settings))
+    refused = verdict.refused
+    return Answer(
+        met=refused is None, why=f"{refused.meaning}: {verdict.detail}" if refused else "its header passes the gate"
+    ), Facts(
+        calling_ae_title=calling,
+        station_name=elements.text(dataset, "StationName"),
+        view=geometry(dataset).view,
+        findings=frozenset() if refused else None,
+    )
+
+
+def _plain(routes: dict[str, pipeline.Route], answers: dict[str, Answer]) -> list[dict[str, object]]:
+    return [
+        {"name": name, "goes": answer.met, "kinds": sorted(routes[name].kinds), "why": answer.why}
+        for name, answer in answers.items()
+    ]
