@@ -48,6 +48,7 @@ PACKAGES = {
     "gdcmconv": "libgdcm-tools",
     "Orthanc": "orthanc",
     "java": "default-jre-headless",
+    "openssl": "openssl",
 }
 """Program to the Debian package that holds it."""
 

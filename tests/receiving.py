@@ -12,7 +12,8 @@ from pynetdicom.dimse_primitives import C_STORE
 
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.instance import Instance, Sender
-from cxr_node.receive.ae import Listening, Receiver
+from cxr_node.receive.ae import Receiver
+from cxr_node.receive.listening import Listening
 from tests.peers import LOOPBACK
 
 LISTENING = Listening(ae_title=AeTitle("CXRNODE"), host=LOOPBACK, port=0)

@@ -4,65 +4,27 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, cast
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
+from pynetdicom import evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
 
 from cxr_node.domain.errors import Refuse
-from cxr_node.domain.identifiers import AeTitle, digest_of, parse_ae_title, parse_uid
-from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from cxr_node.domain.identifiers import digest_of, parse_ae_title, parse_uid
 from cxr_node.domain.instance import Instance, Sender
 from cxr_node.receive.identity import check_request, identify
+from cxr_node.receive.listening import Listening, application_entity
 from cxr_node.receive.part10 import file_head
 from cxr_node.receive.sockets import PromptServer, PromptSocket, end
 from cxr_node.receive.status import SopClassNotSupported, StoreStatus, comment_of, status_of
-from cxr_node.receive.who import STORAGE_SOP_CLASSES, Admission
+from cxr_node.receive.tls import Certificates, Handshakes
 
 _log = logging.getLogger(__name__)
 
-_SMALLEST_PDU_BYTES = 4096
 _STOP_TIMEOUT_S = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listening:
-    """Where and how the Application Entity listens.
-
-    `port` 0 takes any free one. An association may be silent between messages for `network_timeout_s`,
-    within one for `dimse_timeout_s`. No `calling_ae_titles` admits every sender. `maximum_pdu_bytes` is what
-    senders are offered (PS3.8 section D.1); without a bound a peer could claim any length, so 0 is refused.
-    """
-
-    ae_title: AeTitle
-    host: str
-    port: int
-    calling_ae_titles: AbstractSet[AeTitle] = field(default=frozenset())
-    require_called_ae_title: bool = True
-    maximum_associations: int = 100
-    maximum_pdu_bytes: int = 131072
-    acse_timeout_s: float = 30.0
-    dimse_timeout_s: float = 60.0
-    network_timeout_s: float = 60.0
-
-    def __post_init__(self) -> None:
-        if self.maximum_pdu_bytes < _SMALLEST_PDU_BYTES:
-            raise ValueError(f"maximum_pdu_bytes must be at least {_SMALLEST_PDU_BYTES}, not {self.maximum_pdu_bytes}")
-
-    @property
-    def admission(self) -> Admission:
-        """Who may open an association."""
-        return Admission(
-            ae_title=self.ae_title,
-            require_called_ae_title=self.require_called_ae_title,
-            calling_ae_titles=self.calling_ae_titles,
-        )
 
 
 class Receiver:
@@ -86,11 +48,14 @@ class Receiver:
         Raises
         ------
         OSError
-            If the address cannot be bound.
+            If the address cannot be bound, or the files for TLS cannot be used.
         """
         hold_library_messages_back()
         listening = self._listening
-        server = _application_entity(listening).make_server(
+        handshakes = None
+        if listening.tls is not None:
+            handshakes = Handshakes(Certificates(listening.tls), timeout_s=listening.tls_handshake_timeout_s)
+        server = application_entity(listening).make_server(
             (listening.host, listening.port),
             server_class=PromptServer,
             evt_handlers=[
@@ -102,6 +67,7 @@ class Receiver:
             ],
         )
         self._server = cast("PromptServer", server)
+        self._server.handshakes = handshakes
         self._thread = threading.Thread(target=server.serve_forever, name="receive", daemon=True)
         self._thread.start()
         _log.info("%s listens on %s port %d", listening.ae_title, *self.address)
@@ -191,21 +157,6 @@ def hold_library_messages_back() -> None:
     """
     for library in ("pynetdicom", "pydicom"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
-
-
-def _application_entity(listening: Listening) -> AE:
-    entity = AE(ae_title=listening.ae_title)
-    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    entity.maximum_associations = listening.maximum_associations
-    entity.maximum_pdu_size = listening.maximum_pdu_bytes
-    entity.acse_timeout = listening.acse_timeout_s
-    entity.dimse_timeout = listening.dimse_timeout_s
-    entity.network_timeout = listening.network_timeout_s
-    entity.add_supported_context(Verification)
-    for sop_class_uid in STORAGE_SOP_CLASSES:
-        entity.add_supported_context(sop_class_uid, ALL_TRANSFER_SYNTAXES)
-    return entity
 
 
 def _sender(event: evt.Event) -> Sender:

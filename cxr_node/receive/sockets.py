@@ -7,15 +7,21 @@ itself, so it is set again at each read. TCP_NODELAY does the same for our answe
 """
 
 import errno
+import logging
 import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from socketserver import BaseServer
-from typing import cast
+from typing import Any, cast
 
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
+
+from cxr_node.domain.tls import spoken
+from cxr_node.receive.tls import Handshakes
+
+_log = logging.getLogger(__name__)
 
 _LARGEST_ASSOCIATE_PDU_BYTES = 1 << 20
 """Room for an A-ASSOCIATE-RQ with 128 presentation contexts of every transfer syntax."""
@@ -31,10 +37,25 @@ class PromptServer(ThreadedAssociationServer):
     request_queue_size = 128
     """Connections the kernel keeps while the accept loop is busy; pynetdicom's 5 turns a burst away."""
 
+    handshakes: Handshakes | None = None
+    """What secures connections. Not pynetdicom's `ssl_context`, which does so in the loop that accepts."""
+
+    def finish_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:
+        """Serve a connection, in the thread that is its own; called for each by the accept loop."""
+        if self.handshakes is not None:
+            try:
+                request = self.handshakes.shake(cast("socket.socket", request))
+            except OSError as error:
+                _log.warning("no TLS with %s: %s", client_address[0], spoken(error))
+                return
+        super().finish_request(request, client_address)
+
     def shutdown(self) -> None:
         """Stop accepting and close the listening socket."""
         # Not pynetdicom's own, which counts on a list that only AE.start_server fills.
         BaseServer.shutdown(self)
+        if self.handshakes is not None:
+            self.handshakes.close()
         self.server_close()
 
 
