@@ -9,8 +9,8 @@ from cxr_node.domain.radiograph import View, ViewSource
 from cxr_node.pixels import elements
 
 _POSITIONS: Mapping[str, View] = {
-    "PA": View.PA,
-    "AP": View.AP,
+    **dict.fromkeys(("PA", "POSTEROANTERIOR"), View.PA),
+    **dict.fromkeys(("AP", "ANTEROPOSTERIOR"), View.AP),
     **dict.fromkeys(("LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT", "LLATERAL", "RLATERAL"), View.LATERAL),
 }
 _CODES: Mapping[str, View] = {
@@ -25,6 +25,8 @@ _WORDS: Mapping[str, View] = {
     **dict.fromkeys(("LAT", "LATERAL", "LL", "LATERALE", "LATERALIS", "SEITLICH", "PROFIL"), View.LATERAL),
     **dict.fromkeys(("OBLIQUE", "RAO", "LAO", "RPO", "LPO", "DECUBITUS", "LORDOTIC"), View.UNKNOWN),
 }
+_FRONTAL = frozenset({"FRONTAL", "399033003", "R-10202"})
+"""Says neither PA nor AP, so that what is said elsewhere decides, and nothing said elsewhere is an unknown view."""
 TEXTS = (
     "AcquisitionDeviceProcessingDescription",
     "SeriesDescription",
@@ -44,17 +46,26 @@ def find_view(dataset: Dataset) -> tuple[View, ViewSource]:
     A view that is stated but is none the node knows (oblique, decubitus, apical) is UNKNOWN with its source; one
     stated nowhere is UNKNOWN with ViewSource.NONE. Never raises.
     """
-    position = re.sub(r"[^A-Z]", "", elements.text(dataset, "ViewPosition").upper())
-    if position:
-        return _POSITIONS.get(position, View.UNKNOWN), ViewSource.VIEW_POSITION
+    position = elements.text(dataset, "ViewPosition").upper()
+    if position and position not in _FRONTAL:
+        return _position(position), ViewSource.VIEW_POSITION
     codes = [elements.text(item, "CodeValue") for item in elements.items(dataset, "ViewCodeSequence")]
-    if any(codes):
+    if any(codes) and _FRONTAL.isdisjoint(codes):
         return _CODES.get(codes[0], View.UNKNOWN), ViewSource.VIEW_CODE
     for keyword in TEXTS:
         views = {_WORDS[word] for word in words(elements.text(dataset, keyword)) if word in _WORDS}
         if len(views) == 1:  # "CHEST PA AND LATERAL" describes a study, not this film
             return views.pop(), ViewSource.TEXT
     return View.UNKNOWN, ViewSource.NONE
+
+
+def _position(position: str) -> View:
+    """Return the view of a View Position, also where it holds more than its one term: "AP SUPINE", "CHEST_PA"."""
+    whole = re.sub(r"[^A-Z]", "", position)
+    if whole in _POSITIONS:
+        return _POSITIONS[whole]
+    views = {_POSITIONS[word] for word in words(position) if word in _POSITIONS}
+    return views.pop() if len(views) == 1 else View.UNKNOWN
 
 
 def words(text: str) -> list[str]:
