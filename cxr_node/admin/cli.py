@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cxr_node import config, node
-from cxr_node.admin import demo, example, films, jobs, logs, route, sending, supervisor
+from cxr_node.admin import demo, example, films, jobs, logs, reconcile, route, sending, supervisor
 from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained
 from cxr_node.config import ConfigurationError
 from cxr_node.jobs import migrate
@@ -29,6 +29,7 @@ app.add_typer(route.app, name="route")
 app.command("send")(sending.send)
 app.command("echo")(sending.echo)
 app.command("demo")(demo.demo)
+app.command("reconcile")(reconcile.reconcile)
 
 
 @app.command()

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from cxr_node.archive.store import OutOfSpace, check_key
@@ -49,6 +50,11 @@ class FolderArchive:
     def __contains__(self, key: str) -> bool:
         """Whether something is kept under `key`."""
         return self._path(key).is_file()
+
+    def kept_keys(self) -> Iterator[str]:
+        """Yield every key that something is kept under."""
+        for path in self._root.glob("*/*/*.dcm"):
+            yield path.relative_to(self._root).as_posix()
 
     def clear_aside(self) -> int:
         """Remove what was half written when the node last stopped, and return how many files that was.

@@ -1,6 +1,7 @@
 """What every archive promises: the contract of the storage seam."""
 
 import re
+from collections.abc import Iterator
 from typing import Protocol
 
 from cxr_node.domain.errors import RetryLater
@@ -32,6 +33,10 @@ class Archive(Protocol):
 
     def discard(self, key: str) -> None:
         """Forget `key`, if it is there."""
+
+    def kept_keys(self) -> Iterator[str]:
+        """Yield every key that something is kept under, in no order."""
+        ...
 
     def __contains__(self, key: str) -> bool:
         """Whether something is kept under `key`."""

@@ -26,6 +26,7 @@ def test_what_is_put_can_be_got(archive: Archive) -> None:
     assert KEY not in archive
     archive.put(KEY, CONTENT)
     assert KEY in archive
+    assert list(archive.kept_keys()) == [KEY]
     assert archive.get(KEY) == CONTENT
 
 

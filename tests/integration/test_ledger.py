@@ -1,0 +1,129 @@
+"""The ledger: received = delivered + on the way + set aside, at every step."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cxr_node.admin.cli import app
+from cxr_node.config import load
+from cxr_node.deliver.destination import Refused
+from cxr_node.domain.errors import RetryLater
+from cxr_node.jobs import ledger, migrate
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.ledger import Fate
+from cxr_node.jobs.states import Leg
+from tests import films
+from tests.running import opened, settings_file
+from tests.shop import CALM_S, Shop
+from tests.work import NOON
+
+
+@pytest.fixture
+def shop(database: Database, tmp_path: Path) -> Shop:
+    return Shop(database, tmp_path)
+
+
+def fates(shop: Shop) -> list[Fate]:
+    with shop.database.read() as connection:
+        return [entry.fate for entry in ledger.entries(connection)]
+
+
+def test_a_film_is_on_the_way_until_its_report_is_delivered(shop: Shop) -> None:
+    shop.accept(films.dx())
+    for leg in Leg:
+        assert fates(shop) == [Fate.ON_THE_WAY]
+        assert shop.turn(leg)
+        shop.clock.go(seconds=CALM_S)
+
+    assert fates(shop) == [Fate.DELIVERED]
+
+
+def test_a_film_that_could_not_be_read_is_delivered_when_its_reason_is(shop: Shop) -> None:
+    shop.accept(films.dx(changes={"PixelData": None}))
+    shop.work()
+
+    assert fates(shop) == [Fate.DELIVERED]
+
+
+def test_a_late_film_is_on_the_way_beside_one_that_is_delivered(shop: Shop) -> None:
+    shop.accept(films.dx())
+    shop.work()
+    shop.accept(films.cr())
+
+    assert fates(shop) == [Fate.DELIVERED, Fate.ON_THE_WAY]
+
+    shop.work()
+    assert fates(shop) == [Fate.DELIVERED, Fate.DELIVERED]
+
+
+def test_a_delivery_that_waits_is_on_the_way_and_one_that_failed_is_set_aside(shop: Shop) -> None:
+    def away() -> None:
+        raise RetryLater("away")
+
+    def refused() -> None:
+        raise Refused("no")
+
+    shop.pacs.before = away
+    shop.accept(films.dx())
+    shop.work()
+    assert fates(shop) == [Fate.ON_THE_WAY]
+
+    shop.pacs.before = refused
+    shop.clock.go(hours=1)
+    shop.work()
+    assert fates(shop) == [Fate.SET_ASIDE]
+
+
+def test_other_bytes_under_a_known_uid_and_a_study_of_two_patients_are_set_aside(shop: Shop) -> None:
+    shop.accept(films.dx())
+    shop.accept(films.dx(changes={"PatientComments": "another"}))
+    shop.accept(films.dx(seed=1))
+    shop.accept(films.cr(seed=1, changes={"PatientID": "SOMEONE-ELSE"}))
+    shop.work()
+
+    assert fates(shop) == [Fate.DELIVERED, Fate.SET_ASIDE, Fate.SET_ASIDE, Fate.SET_ASIDE]
+
+
+def test_the_ledger_can_be_asked_for_a_time_and_a_sender(shop: Shop) -> None:
+    shop.accept(films.dx())
+
+    with shop.database.read() as connection:
+        assert len(ledger.entries(connection, since=NOON, until=NOON + timedelta(days=1))) == 1
+        assert ledger.entries(connection, since=NOON + timedelta(seconds=1)) == []
+        assert ledger.entries(connection, until=NOON) == []
+        assert len(ledger.entries(connection, calling_ae_title="DX1")) == 1
+        assert ledger.entries(connection, calling_ae_title="DX2") == []
+
+
+def test_reconcile_adds_up_and_names_what_needs_a_person(tmp_path: Path, database_url: str) -> None:
+    config = settings_file(tmp_path / "node", database_url=database_url)
+    settings = load(config)
+    with opened(settings) as database:
+        migrate.upgrade(database)
+        shop = Shop(database, settings.node.data_folder)
+        shop.accept(films.dx())
+        shop.work()
+        asked = CliRunner().invoke(app, ["reconcile", "--config", str(config)])
+        assert asked.exit_code == 0
+        assert asked.output == "1 received = 1 delivered + 0 on the way + 0 set aside\n"
+
+        (kept,) = [key for key in shop.archive.kept_keys() if key.startswith("films/")]
+        shop.archive.discard(kept)
+        shop.archive.put(f"films/ff/{'f' * 64}.dcm", b"nobody's")
+        shop.accept(films.dx(seed=1))
+        shop.accept(films.dx(seed=1, changes={"PatientComments": "another"}))
+
+    asked = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--json"])
+
+    assert asked.exit_code == 1
+    said = json.loads(asked.output)
+    assert said["counts"] == {"received": 3, "delivered": 1, "on_the_way": 1, "set_aside": 1}
+    assert [entry["reason"] for entry in said["set_aside"]] == ["DUPLICATE"]
+    assert said["missing_files"] == [kept]
+    assert said["unnamed_files"] == [f"films/ff/{'f' * 64}.dcm"]
+    shown = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--day", "2026-01-02", "--from", "DX1"])
+    assert "3 received = 1 delivered + 1 on the way + 1 set aside" in shown.output
+    assert "MISSING FILE" in shown.output
