@@ -37,7 +37,7 @@ def reconcile(
     missing = sorted(key for key in named if key not in archive)
     unnamed = _unnamed(archive, named)
     if as_json:
-        counts: dict[str, int] = {"received": len(films), **ledger.tally(films)}
+        counts = {"received": len(films)} | {fate.value: count for fate, count in ledger.tally(films).items()}
         details = {"set_aside": [_plain(film) for film in aside], "missing_files": missing, "unnamed_files": unnamed}
         typer.echo(json.dumps({"counts": counts, **details}, indent=2))
     else:
