@@ -138,6 +138,18 @@ PLEURA = _sct("3120008", "Pleura")
 MEDIASTINUM = _sct("72410000", "Mediastinum")
 DIAPHRAGM = _sct("5798000", "Diaphragm")
 
+STRUCTURES = (LUNG, PLEURA, MEDIASTINUM, DIAPHRAGM, HEART, CHEST)
+STATEMENTS = (
+    IMAGE_QUALITY,
+    UNUSABLE,
+    ALL_WITHOUT_FINDINGS,
+    ALL_WITH_FINDINGS,
+    PART_WITHOUT_FINDINGS,
+    PART_WITH_FINDINGS,
+    NONE_SUCCEEDED,
+)
+"""What is said of a film or a study as a whole, beside its findings."""
+
 PRESENCES: Mapping[Presence, Code] = {
     Presence.PRESENT: _sct("52101004", "Present"),
     Presence.ABSENT: _sct("272519000", "Absent"),

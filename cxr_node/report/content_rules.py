@@ -6,9 +6,9 @@ from pydicom.dataset import Dataset
 
 from cxr_node.domain.codes import Code
 from cxr_node.report import codes
+from cxr_node.report.languages.spoken import LANGUAGES
 from cxr_node.report.outlines import bounds
 from cxr_node.report.source import Film
-from cxr_node.report.summary import RESEARCH_USE
 from cxr_node.report.tree import children_of, items, meaning_of, name_of
 
 _SH_CHARACTERS = 16
@@ -32,10 +32,14 @@ def content_faults(document: Dataset, films: Sequence[Film]) -> Iterator[str]:
     for _, item in items(document):
         yield from _code_faults(item)
         yield from _coordinate_faults(item, films)
-    if not any(RESEARCH_USE in str(item.get("TextValue")) for _, item in items(document)):
+    if not any(_is_caution(str(item.get("TextValue"))) for _, item in items(document)):
         yield "the research-use caution is absent"
     if name_of(document) == codes.IMAGING_MEASUREMENT_REPORT.value:
         yield from _report_faults(document, films)
+
+
+def _is_caution(said: str) -> bool:
+    return any(language.sentences.caution in said for language in LANGUAGES.values())
 
 
 def _code_faults(item: Dataset) -> Iterator[str]:

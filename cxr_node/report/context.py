@@ -11,7 +11,7 @@ _MODIFIER = Relationship.HAS_CONCEPT_MOD
 def observation_context(node: Node) -> list[ContentItem]:
     """Return language (TID 1204), a device as observer (TID 1002, 1004) and the procedure reported."""
     return [
-        code(codes.LANGUAGE, codes.ENGLISH, _MODIFIER),
+        code(codes.LANGUAGE, node.speaks.code, _MODIFIER),
         code(codes.OBSERVER_TYPE, codes.DEVICE, _CONTEXT),
         uid_reference(codes.DEVICE_OBSERVER_UID, node.uid, _CONTEXT),
         text(codes.DEVICE_OBSERVER_NAME, node.name, _CONTEXT),

@@ -16,6 +16,7 @@ from cxr_node.report import codes
 from cxr_node.report.check import require_sound
 from cxr_node.report.content import ContentItem
 from cxr_node.report.header import Kind, header, identity_of
+from cxr_node.report.languages.spoken import put_into
 from cxr_node.report.part10 import encoded, instance_of, spliced
 from cxr_node.report.patient_study import requests
 from cxr_node.report.references import Reference, hierarchy
@@ -37,6 +38,8 @@ def document(
 ) -> Instance:
     """Return `root` as a report or selection on `films`, which have safe headers and are of one study.
 
+    `root` is put into the node's language.
+
     Parameters
     ----------
     now
@@ -47,6 +50,7 @@ def document(
     GiveUp
         RESULT: the document breaks a promise of `check`.
     """
+    put_into(node.speaks, root)
     tree = encoded(root)
     identity = identity_of(films, kind=kind, content=digest_of(tree), node=node)
     dataset = header(films, identity, kind=kind, node=node, now=now, instance_number=instance_number)

@@ -13,11 +13,11 @@ from cxr_node.report.check import require_sound
 from cxr_node.report.elements import verbatim
 from cxr_node.report.grayscale import modality_lut, pixel_aspect_ratio, presentation_lut_shape, softcopy_voi_lut
 from cxr_node.report.header import Kind, header, identity_of
+from cxr_node.report.languages.language import Language
 from cxr_node.report.outlines import bounds, closed, fitted
 from cxr_node.report.part10 import encoded, instance_of
 from cxr_node.report.source import Film, Node
 from cxr_node.report.study import brought_together
-from cxr_node.report.summary import RESEARCH_USE
 
 MARKS = Kind(
     name="PR",
@@ -35,10 +35,11 @@ _COLOR_CIELAB = [46137, 45000, 49000]
 def compose(film: Film, *, node: Node, now: datetime, instance_number: int = 1) -> Instance | None:
     """Return the marks of one film, or None where there is nothing to mark; errors as of `tid1500.compose`."""
     together = brought_together([film])
-    marks = _marks(together[0])
+    language = node.speaks
+    marks = _marks(together[0], language)
     if not marks:
         return None
-    state = _state(together[0], marks)
+    state = _state(together[0], marks, language)
     identity = identity_of(together, kind=MARKS, content=digest_of(encoded(state)), node=node)
     dataset = header(together, identity, kind=MARKS, node=node, now=now, instance_number=instance_number)
     dataset.PresentationCreationDate, dataset.PresentationCreationTime = dataset.ContentDate, dataset.ContentTime
@@ -49,14 +50,14 @@ def compose(film: Film, *, node: Node, now: datetime, instance_number: int = 1) 
     return instance_of(encoded(dataset), identity)
 
 
-def _state(film: Film, marks: Sequence[Dataset]) -> Dataset:
+def _state(film: Film, marks: Sequence[Dataset], language: Language) -> Dataset:
     state = Dataset()
     state.ContentLabel = "AI_MARKS"
     state.ContentDescription = "Computer analysis, research use only"
     state.ContentCreatorName = "cxr-node^"
     state.ReferencedSeriesSequence = [_reference(film)]
     state.DisplayedAreaSelectionSequence = [_displayed_area(film)]
-    state.GraphicAnnotationSequence = [_annotation(marks)]
+    state.GraphicAnnotationSequence = [_annotation(marks, language)]
     state.GraphicLayerSequence = [_layer()]
     state.update(modality_lut(film.header))
     state.update(softcopy_voi_lut(film.header))
@@ -94,24 +95,25 @@ def _layer() -> Dataset:
     return layer
 
 
-def _annotation(marks: Sequence[Dataset]) -> Dataset:
+def _annotation(marks: Sequence[Dataset], language: Language) -> Dataset:
     annotation = Dataset()
     annotation.GraphicLayer = _LAYER
     annotation.GraphicObjectSequence = [mark for mark in marks if "GraphicType" in mark]
-    annotation.TextObjectSequence = [*(mark for mark in marks if "GraphicType" not in mark), _caution()]
+    annotation.TextObjectSequence = [*(mark for mark in marks if "GraphicType" not in mark), _caution(language)]
     return annotation
 
 
-def _marks(film: Film) -> list[Dataset]:
+def _marks(film: Film, language: Language) -> list[Dataset]:
     """Return a polyline and a label for each region and caliper on the film."""
     reading = film.reading
     marks: list[Dataset] = []
     for finding in () if reading.prediction is None else reading.prediction.findings:
-        label = f"{finding.code.meaning} {finding.presence.value} {finding.score * 100:.1f}/100"
+        score = language.number(finding.score * 100, ".1f")
+        label = f"{language.meaning(finding.code)} {language.words.presences[finding.presence]} {score}/100"
         for region in finding.regions:
             marks.extend(_drawn(closed(region.outline, bounds(film)), label))
     for measurement in reading.measurements:
-        label = f"{measurement.key} {measurement.value:.4g}"
+        label = f"{measurement.key} {language.number(measurement.value, '.4g')}"
         marks.extend(_drawn(fitted(measurement.line, bounds(film)), label))
     return marks
 
@@ -134,9 +136,9 @@ def _drawn(points: Sequence[Point], label: str) -> list[Dataset]:
     return [line, text]
 
 
-def _caution() -> Dataset:
+def _caution(language: Language) -> Dataset:
     text = Dataset()
-    text.UnformattedTextValue = RESEARCH_USE
+    text.UnformattedTextValue = language.sentences.caution
     text.BoundingBoxAnnotationUnits = "DISPLAY"
     text.BoundingBoxTopLeftHandCorner = [0.02, 0.94]
     text.BoundingBoxBottomRightHandCorner = [0.98, 0.99]

@@ -15,7 +15,7 @@ from cxr_node.report.document import document
 from cxr_node.report.header import Kind
 from cxr_node.report.source import Film, Node
 from cxr_node.report.study import brought_together
-from cxr_node.report.summary import RESEARCH_USE, paragraph
+from cxr_node.report.summary import paragraph
 
 KEY_OBJECTS = Kind(
     name="KO",
@@ -37,7 +37,8 @@ def compose(films: Sequence[Film], *, node: Node, now: datetime, instance_number
 
 def content(films: Sequence[Film], node: Node) -> ContentItem:
     """Return the content tree (TID 2010)."""
-    description = f"{RESEARCH_USE}\n{paragraph([film.reading for film in films])}"
+    said = paragraph([film.reading for film in films], node.speaks)
+    description = f"{node.speaks.sentences.caution}\n{said}"
     return container(
         codes.OF_INTEREST,
         *observation_context(node)[:-1],  # TID 2010 knows no procedure

@@ -1,4 +1,7 @@
-"""A film painted for people: its outlines and calipers, and beside it what they mean. Pure; no patient data."""
+"""A film painted for people: its outlines and calipers, and beside it what they mean. Pure; no patient data.
+
+In English whatever the node's language: Pillow's built-in font has the letters of ASCII alone.
+"""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -11,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from cxr_node.domain.radiograph import Radiograph, UInt16
 from cxr_node.domain.reading import Finding, Measurement, Point, Presence, Reading
 from cxr_node.report import summary
+from cxr_node.report.languages.english import ENGLISH
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -127,7 +131,7 @@ def _lines(reading: Reading) -> Iterator[_Line]:
 
 
 def _paragraphs(reading: Reading) -> Iterator[_Line]:
-    yield summary.RESEARCH_USE, _CAUTION
+    yield ENGLISH.sentences.caution, _CAUTION
     if reading.prediction is None:
         yield summary.paragraph([reading]), _INK
         return
@@ -140,8 +144,8 @@ def _paragraphs(reading: Reading) -> Iterator[_Line]:
 
 
 def _foot(findings: Sequence[Finding], reading: Reading) -> list[str]:
-    lines = [f"Note: {note.meaning}." for note in reading.notes]
+    lines = summary.notes(reading)
     if not all(finding.calibrated for finding in findings):
-        lines.append(summary.SCORE_MEANING)
+        lines.append(ENGLISH.sentences.score_meaning)
     model = reading.prediction.model if reading.prediction is not None else None
     return lines if model is None else [*lines, f"Model {model.name} {model.version}"]

@@ -7,6 +7,8 @@ from pydicom.dataset import Dataset
 
 from cxr_node.domain.identifiers import Uid, derive_uid
 from cxr_node.domain.reading import Reading
+from cxr_node.report.languages.language import Language
+from cxr_node.report.languages.spoken import LANGUAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,6 +25,7 @@ class Node:
 
     Name and serial number together make the device's UID, so two nodes of one site need two names.
     `time_zone` is what Content Time is written in where the source says nothing; see `document.py`.
+    `language` is a name of `languages.spoken.LANGUAGES`; any other is a ValueError.
     """
 
     name: str = "CXRNODE"
@@ -32,6 +35,16 @@ class Node:
     software_version: str = "0.1.0"
     first_series_number: int = 9001
     time_zone: tzinfo = UTC
+    language: str = "en"
+
+    def __post_init__(self) -> None:
+        if self.language not in LANGUAGES:
+            raise ValueError(f"no language {self.language!r}; there are {', '.join(LANGUAGES)}")
+
+    @property
+    def speaks(self) -> Language:
+        """The language of the results."""
+        return LANGUAGES[self.language]
 
     @property
     def uid(self) -> Uid:

@@ -6,21 +6,17 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.reading import Finding, Measurement, Presence, Reading
 from cxr_node.report import codes
 from cxr_node.report.content import ContentItem, code, container, text
-
-RESEARCH_USE = (
-    "RESEARCH USE ONLY. Computer-generated result, not reviewed or verified by a physician; not for diagnosis."
-)
-NO_FINDING = "No finding above the operating point. This does not exclude disease."
-SCORE_MEANING = "A score is not a probability."
+from cxr_node.report.languages.english import ENGLISH
+from cxr_node.report.languages.language import Language
 
 
-def evaluations(readings: Sequence[Reading]) -> ContentItem:
+def evaluations(readings: Sequence[Reading], language: Language = ENGLISH) -> ContentItem:
     """Return the Qualitative Evaluations container (TID 1500 rows 12-14), which highdicom 0.28.2 cannot make."""
     return container(
         codes.QUALITATIVE_EVALUATIONS,
         code(codes.FINDINGS_SUMMARY, outcome(readings)),
-        text(codes.SUMMARY, paragraph(readings)),
-        text(codes.COMMENT, RESEARCH_USE),
+        text(codes.SUMMARY, paragraph(readings, language)),
+        text(codes.COMMENT, language.sentences.caution),
     )
 
 
@@ -35,49 +31,83 @@ def outcome(readings: Sequence[Reading]) -> Code:
     return codes.PART_WITH_FINDINGS if found else codes.PART_WITHOUT_FINDINGS
 
 
-def paragraph(readings: Sequence[Reading]) -> str:
+def paragraph(readings: Sequence[Reading], language: Language = ENGLISH) -> str:
     """Return the summary for the reader, a line per film."""
     several = len(readings) > 1
     lines = []
     for ordinal, reading in enumerate(readings, start=1):
-        title = f"Film {ordinal}{_view(reading)}: " if several else ""
-        lines.append(title + _film(reading))
+        film = language.sentences.film.format(ordinal=ordinal, view=_view(reading, language))
+        lines.append((film if several else "") + _film(reading, language))
     return "\n".join(lines)
 
 
-def sentences(reading: Reading) -> list[str]:
+def sentences(reading: Reading, language: Language = ENGLISH) -> list[str]:
     """Return a sentence for each finding, absent ones too, each measurement, and what else there is to say."""
     if reading.prediction is None:
-        return [_film(reading)]
-    found = [sentence(finding) for finding in reading.prediction.findings]
-    numbers = [measured(measurement) for measurement in reading.measurements]
-    return [*found, *numbers, *(f"Note: {note.meaning}." for note in reading.notes)]
+        return [_film(reading, language)]
+    found = [sentence(finding, language) for finding in reading.prediction.findings]
+    return [*found, *_numbers(reading, language), *notes(reading, language)]
 
 
-def _film(reading: Reading) -> str:
-    notes = "".join(f" Note: {note.meaning}." for note in reading.notes)
-    if reading.prediction is None:
-        reason = reading.not_analysed.meaning if reading.not_analysed is not None else ""
-        detail = f" ({reading.detail})" if reading.detail else ""
-        return f"Not analysed: {reason}{detail}." + notes
-    findings = reading.prediction.findings
-    named = [sentence(finding) for finding in findings if finding.presence is not Presence.ABSENT] or [NO_FINDING]
-    absent = [finding.code.meaning for finding in findings if finding.presence is Presence.ABSENT]
-    looked = [f"Looked for and not seen: {', '.join(absent)}."] if absent else []
-    numbers = [measured(measurement) for measurement in reading.measurements]
-    caution = [] if all(finding.calibrated for finding in findings) else [SCORE_MEANING]
-    return " ".join([*named, *looked, *numbers, *caution]) + notes
+def notes(reading: Reading, language: Language = ENGLISH) -> list[str]:
+    """Return a sentence for each note."""
+    said = [language.meaning(codes.processing_note(note)) for note in reading.notes]
+    return [language.sentences.note.format(note=note) for note in said]
 
 
-def sentence(finding: Finding) -> str:
+def sentence(finding: Finding, language: Language = ENGLISH) -> str:
     """Return a finding with where, whether, and how sure, the score beside its operating point."""
-    where = ", ".join(part for part in (_site(finding), finding.laterality or "") if part)
-    score = f"score {finding.score * 100:.1f} of 100, operating point {finding.operating_point * 100:.1f}"
-    return f"{finding.code.meaning}{f' ({where})' if where else ''}: {finding.presence.value}, {score}."
+    said = language.sentences
+    side = "" if finding.laterality is None else language.words.sides[finding.laterality]
+    places = said.comma.join(part for part in (_site(finding, language), side) if part)
+    return said.finding.format(
+        finding=language.meaning(finding.code),
+        places=said.places.format(places=places) if places else "",
+        presence=language.words.presences[finding.presence],
+        score=language.number(finding.score * 100, ".1f"),
+        operating_point=language.number(finding.operating_point * 100, ".1f"),
+    )
 
 
-def _site(finding: Finding) -> str:
-    return "" if finding.site is None else finding.site.meaning.lower()
+def measured(measurement: Measurement, language: Language = ENGLISH) -> str:
+    """Return a measurement with its unit."""
+    return language.sentences.measurement.format(
+        measurement=language.meaning(measurement.code),
+        value=language.number(measurement.value, ".4g"),
+        unit="" if measurement.unit == codes.RATIO else f" {measurement.unit.meaning}",
+    )
+
+
+def _film(reading: Reading, language: Language) -> str:
+    said = language.sentences
+    if reading.prediction is None:
+        return said.between.join([_not_analysed(reading, language), *notes(reading, language)])
+    findings = reading.prediction.findings
+    named = [sentence(finding, language) for finding in findings if finding.presence is not Presence.ABSENT]
+    absent = [language.meaning(finding.code) for finding in findings if finding.presence is Presence.ABSENT]
+    looked = [said.looked_for.format(findings=said.comma.join(absent))] if absent else []
+    caution = [] if all(finding.calibrated for finding in findings) else [said.score_meaning]
+    parts = [*(named or [said.no_finding]), *looked, *_numbers(reading, language), *caution, *notes(reading, language)]
+    return said.between.join(parts)
+
+
+def _not_analysed(reading: Reading, language: Language) -> str:
+    reason = reading.not_analysed
+    return language.sentences.not_analysed.format(
+        reason="" if reason is None else language.meaning(codes.not_processed(reason)),
+        detail=language.sentences.detail.format(detail=reading.detail) if reading.detail else "",
+    )
+
+
+def _numbers(reading: Reading, language: Language) -> list[str]:
+    return [measured(measurement, language) for measurement in reading.measurements]
+
+
+def _site(finding: Finding, language: Language) -> str:
+    """Return the site as it stands within a sentence."""
+    if finding.site is None:
+        return ""
+    return finding.site.meaning.lower() if language is ENGLISH else language.meaning(finding.site)
 
 
 def _found(reading: Reading) -> bool:
@@ -85,12 +115,8 @@ def _found(reading: Reading) -> bool:
     return any(finding.presence is not Presence.ABSENT for finding in findings)
 
 
-def _view(reading: Reading) -> str:
+def _view(reading: Reading, language: Language) -> str:
     geometry = reading.geometry
-    return "" if geometry is None or geometry.view not in codes.VIEWS else f" ({geometry.view.value})"
-
-
-def measured(measurement: Measurement) -> str:
-    """Return a measurement with its unit."""
-    unit = "" if measurement.unit == codes.RATIO else f" {measurement.unit.meaning}"
-    return f"{measurement.code.meaning} {measurement.value:.4g}{unit}."
+    if geometry is None or geometry.view not in codes.VIEWS:
+        return ""
+    return language.sentences.places.format(places=geometry.view.value)

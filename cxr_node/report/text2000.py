@@ -14,7 +14,7 @@ from cxr_node.report.document import document
 from cxr_node.report.header import Kind
 from cxr_node.report.source import Film, Node, PreviousReport
 from cxr_node.report.study import brought_together
-from cxr_node.report.summary import RESEARCH_USE, paragraph, sentences
+from cxr_node.report.summary import paragraph, sentences
 
 BASIC_TEXT = Kind(
     name="TID2000",
@@ -49,21 +49,23 @@ def compose(
 def content(films: Sequence[Film], node: Node) -> ContentItem:
     """Return the content tree on films with safe headers."""
     findings = [
-        text(codes.FINDING, sentence, Relationship.CONTAINS, _from(film)) for film in films for sentence in _said(film)
+        text(codes.FINDING, sentence, Relationship.CONTAINS, _from(film))
+        for film in films
+        for sentence in _said(film, node)
     ]
-    summary = text(codes.SUMMARY_SECTION, paragraph([film.reading for film in films]))
+    summary = text(codes.SUMMARY_SECTION, paragraph([film.reading for film in films], node.speaks))
     return container(
         codes.X_RAY_REPORT,
         *observation_context(node),
-        container(codes.SUMMARY_SECTION, text(codes.SUMMARY_SECTION, RESEARCH_USE), summary),
+        container(codes.SUMMARY_SECTION, text(codes.SUMMARY_SECTION, node.speaks.sentences.caution), summary),
         container(codes.FINDINGS_SECTION, *findings),
         relationship=None,
         template="2000",
     )
 
 
-def _said(film: Film) -> list[str]:
-    return sentences(film.reading) or ["The model looked for no finding."]
+def _said(film: Film, node: Node) -> list[str]:
+    return sentences(film.reading, node.speaks) or [node.speaks.sentences.nothing_looked_for]
 
 
 def _from(film: Film) -> ContentItem:

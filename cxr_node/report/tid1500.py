@@ -93,7 +93,7 @@ def content(films: Sequence[Film], node: Node) -> ContentItem:
         *observation_context(node),
         image_library(films),
         container(codes.IMAGING_MEASUREMENTS, *groups),
-        evaluations([film.reading for film in films]),
+        evaluations([film.reading for film in films], node.speaks),
         relationship=None,
         template="1500",
     )

@@ -4,7 +4,8 @@ from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRSt
 
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
-from cxr_node.report import summary, text2000, tid1500
+from cxr_node.report import text2000, tid1500
+from cxr_node.report.languages.english import ENGLISH
 from cxr_node.report.part10 import encoded
 from cxr_node.report.tree import items, lines
 from tests import films
@@ -37,15 +38,15 @@ def test_the_text_form_names_present_undetermined_and_absent_findings_and_its_li
     assert "Pneumothorax (pleura): undetermined" in text
     assert "Cardiomegaly (heart): absent" in text
     assert "Cardiothoracic ratio 0.53." in text
-    assert summary.RESEARCH_USE in text
-    assert summary.SCORE_MEANING in text
+    assert ENGLISH.sentences.caution in text
+    assert ENGLISH.sentences.score_meaning in text
 
 
 def test_the_text_form_says_why_a_film_was_not_analysed() -> None:
     together = [read(films.dx(), finding("Nodule", 0.1, Presence.ABSENT)), not_read(films.cr(), Reason.AGE)]
     text = "\n".join(line for _, line in lines(parsed(text2000.compose(together, node=NODE, now=NOW))))
     assert f"Not analysed: {Reason.AGE.meaning}." in text
-    assert summary.NO_FINDING in text
+    assert ENGLISH.sentences.no_finding in text
 
 
 def test_a_model_that_looked_for_nothing_does_not_leave_a_section_empty() -> None:

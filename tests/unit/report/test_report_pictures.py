@@ -13,10 +13,10 @@ from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import gsps, key_objects, secondary_capture
 from cxr_node.report.check import faults_of
+from cxr_node.report.languages.english import ENGLISH
 from cxr_node.report.picture import painted
 from cxr_node.report.source import Film
 from cxr_node.report.study import brought_together
-from cxr_node.report.summary import RESEARCH_USE
 from cxr_node.report.tree import items
 from tests import films
 from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read, square
@@ -101,7 +101,7 @@ def test_marks_lie_on_the_film_in_its_own_pixels() -> None:
     image = marks.ReferencedSeriesSequence[0].ReferencedImageSequence[0]
     assert image.ReferencedSOPInstanceUID == header.SOPInstanceUID
     texts = [text.UnformattedTextValue for text in marks.GraphicAnnotationSequence[0].TextObjectSequence]
-    assert texts == ["Opacity present 90.0/100", RESEARCH_USE]
+    assert texts == ["Opacity present 90.0/100", ENGLISH.sentences.caution]
 
 
 @pytest.mark.parametrize(("photometric", "shape"), [("MONOCHROME1", "INVERSE"), ("MONOCHROME2", "IDENTITY")])

@@ -1,0 +1,98 @@
+"""Chinese in simplified characters."""
+
+from cxr_node.domain.codes import Code
+from cxr_node.domain.radiograph import View
+from cxr_node.domain.reading import Laterality, Presence
+from cxr_node.domain.reasons import Note, Reason
+from cxr_node.report import codes
+from cxr_node.report.languages.language import Sentences, Words, translation
+
+CHINESE = translation(
+    Code(value="zh-Hans", scheme_designator="RFC5646", meaning="简体中文"),
+    Words(
+        findings={
+            "Atelectasis": "肺不张",
+            "Consolidation": "肺实变",
+            "Infiltration": "浸润影",
+            "Pneumothorax": "气胸",
+            "Edema": "肺水肿",
+            "Emphysema": "肺气肿",
+            "Fibrosis": "肺纤维化",
+            "Effusion": "胸腔积液",
+            "Pneumonia": "肺炎",
+            "Pleural_Thickening": "胸膜增厚",
+            "Cardiomegaly": "心脏增大",
+            "Nodule": "结节",
+            "Mass": "肿块",
+            "Hernia": "膈疝",
+            "Lung Lesion": "病变",
+            "Lung Opacity": "密度增高影",
+            "Enlarged Cardiomediastinum": "心纵隔影增宽",
+            "Tuberculosis": "肺结核",
+        },
+        structures={
+            codes.LUNG: "肺",
+            codes.PLEURA: "胸膜",
+            codes.MEDIASTINUM: "纵隔",
+            codes.DIAPHRAGM: "膈",
+            codes.HEART: "心脏",
+            codes.CHEST: "胸部",
+        },
+        statements={
+            codes.IMAGE_QUALITY: "图像质量",
+            codes.UNUSABLE: "不可用 - 图像因质量而无法使用",
+            codes.ALL_WITHOUT_FINDINGS: "全部算法成功；无所见",
+            codes.ALL_WITH_FINDINGS: "全部算法成功；有所见",
+            codes.PART_WITHOUT_FINDINGS: "部分算法未成功；无所见",
+            codes.PART_WITH_FINDINGS: "部分算法未成功；有所见",
+            codes.NONE_SUCCEEDED: "算法均未成功；无所见",
+        },
+        presences={Presence.PRESENT: "存在", Presence.ABSENT: "不存在", Presence.UNDETERMINED: "不确定"},
+        sides={Laterality.RIGHT: "右侧", Laterality.LEFT: "左侧", Laterality.BILATERAL: "双侧"},
+        views={View.PA: "后前位", View.AP: "前后位", View.LATERAL: "侧位"},
+        measurements={"CTR": "心胸比", "MTCD": "心脏最大横径", "MITD": "胸廓最大内横径"},
+        reasons={
+            Reason.BODY_PART: "不是胸部X线片",
+            Reason.NOT_HUMAN: "患者不是人",
+            Reason.VIEW: "不是正位片，或投照体位未知",
+            Reason.AGE: "患者小于设定的年龄",
+            Reason.FOR_PROCESSING: "图像为For Processing，而非For Presentation",
+            Reason.MULTI_FRAME: "图像多于一帧",
+            Reason.NO_PIXELS: "对象不含像素数据",
+            Reason.TOO_LARGE: "图像超过设定的大小",
+            Reason.DECODE: "像素数据无法解码",
+            Reason.COLOR: "图像不是灰度图像",
+            Reason.QUALITY: "图像质量不足",
+            Reason.DUPLICATE: "SOP Instance UID相同而内容不同",
+            Reason.IDENTITY: "该检查的各图像患者信息不一致",
+            Reason.MODEL_ERROR: "模型处理该图像失败",
+            Reason.TIMEOUT: "分析超时",
+            Reason.RESULT: "结果未通过发送前的检查",
+        },
+        notes={
+            Note.POLARITY_CORRECTED: "Photometric Interpretation与图像不符；已更正",
+            Note.POLARITY_CONTRADICTORY: "Presentation LUT Shape自相矛盾；未采用",
+            Note.BURNED_IN_TEXT: "图像中嵌有文字",
+            Note.NO_VOI: "无可用的窗宽窗位或VOI LUT；灰度取自像素值",
+            Note.VIEW_GUESSED: "无View Position；投照体位取自描述文字",
+            Note.ROTATED: "分析前已将图像转至标准方向",
+            Note.SHUTTER: "未分析显示遮挡以外的区域",
+        },
+    ),
+    Sentences(
+        caution="仅供研究使用。结果由计算机生成，未经医师审阅或确认；不得用于诊断。",
+        no_finding="没有超过判定阈值的所见。这并不排除疾病。",
+        nothing_looked_for="模型未检测任何所见。",
+        score_meaning="评分不是概率。",
+        finding="{finding}{places}：{presence}，评分{score}（满分100），判定阈值{operating_point}。",
+        places="（{places}）",
+        looked_for="已检测而未见：{findings}。",
+        not_analysed="未分析：{reason}{detail}。",
+        detail="（{detail}）",
+        note="注意：{note}。",
+        measurement="{measurement} {value}{unit}。",
+        film="胶片{ordinal}{view}：",
+        between="",
+        comma="、",
+    ),
+)

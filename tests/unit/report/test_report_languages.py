@@ -1,0 +1,194 @@
+"""Results in every language: other words, the same codes."""
+
+from collections.abc import Callable
+from string import Formatter
+
+import pytest
+from PIL import ImageFont
+from pydicom.dataset import Dataset
+
+from cxr_node.domain.instance import Instance
+from cxr_node.domain.radiograph import View
+from cxr_node.domain.reading import Laterality, Presence
+from cxr_node.domain.reasons import Note, Reason
+from cxr_node.report import codes, gsps, key_objects, text2000, tid1500
+from cxr_node.report.check import faults_of
+from cxr_node.report.languages.english import ENGLISH
+from cxr_node.report.languages.language import Language
+from cxr_node.report.languages.spoken import LANGUAGES
+from cxr_node.report.source import Film, Node
+from cxr_node.report.study import brought_together
+from cxr_node.report.summary import paragraph
+from cxr_node.report.tree import items, name_of
+from tests import films
+from tests.unit.report.ohif import shown
+from tests.unit.report.studies import NOW, everything, finding, not_read, parsed, read
+
+_OTHERS = [name for name in LANGUAGES if name != "en"]
+_CODED = ("ConceptNameCodeSequence", "ConceptCodeSequence")
+
+
+def _node(language: str) -> Node:
+    return Node(name="TESTNODE", serial_number="7", language=language)
+
+
+def _study() -> list[Film]:
+    return [everything(films.dx()), not_read(films.cr(), Reason.VIEW, "LATERAL")]
+
+
+def _report(language: str, together: list[Film] | None = None) -> Dataset:
+    return parsed(tid1500.compose(together or _study(), node=_node(language), now=NOW))
+
+
+def _codes(document: Dataset) -> list[tuple[str, str]]:
+    """Return every code of a document but its language, in order."""
+    return [
+        (str(entry.CodingSchemeDesignator), str(entry.CodeValue))
+        for _, item in items(document)
+        for keyword in _CODED
+        for entry in item.get(keyword, ())
+        if name_of(item) != codes.LANGUAGE.value
+    ]
+
+
+def _texts(document: Dataset, name: str) -> list[str]:
+    return [str(item.TextValue) for _, item in items(document) if name_of(item) == name]
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_a_language_has_a_word_for_everything_the_node_says(name: str) -> None:
+    words = LANGUAGES[name].words
+    assert set(words.findings) == set(codes.FINDINGS)
+    assert set(words.structures) == set(codes.STRUCTURES)
+    assert set(words.structures) >= {site for _, site, _ in codes.FINDINGS.values()}
+    assert set(words.statements) == set(codes.STATEMENTS)
+    assert set(words.presences) == set(Presence)
+    assert set(words.sides) == set(Laterality)
+    assert set(words.views) == set(View) - {View.UNKNOWN}
+    assert set(words.measurements) == set(codes.MEASUREMENTS)
+    assert set(words.reasons) == set(Reason)
+    assert set(words.notes) == set(Note)
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_every_word_fits_a_code_meaning(name: str) -> None:
+    for word in LANGUAGES[name].words.by_code().values():
+        assert 0 < len(word) <= 64, word
+        assert word == word.strip()
+        assert "\\" not in word
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_no_language_calls_two_things_by_one_name(name: str) -> None:
+    words = LANGUAGES[name].words
+    for table in (words.findings, words.presences, words.sides, words.reasons, words.notes, words.statements):
+        assert len(set(table.values())) == len(table)
+
+
+@pytest.mark.parametrize("name", _OTHERS)
+def test_a_sentence_has_the_same_places_in_every_language(name: str) -> None:
+    def places(language: Language, sentence: str) -> set[str]:
+        return {field for _, field, _, _ in Formatter().parse(getattr(language.sentences, sentence)) if field}
+
+    for sentence in ENGLISH.sentences.__slots__:
+        assert places(LANGUAGES[name], sentence) == places(ENGLISH, sentence), sentence
+
+
+@pytest.mark.parametrize("name", _OTHERS)
+def test_codes_numbers_and_coordinates_are_the_same_in_every_language(name: str) -> None:
+    english, other = _report("en"), _report(name)
+    assert _codes(other) == _codes(english)
+    for value_type, keyword in (("NUM", "MeasuredValueSequence"), ("SCOORD", "GraphicData"), ("UIDREF", "UID")):
+        values = [
+            [item[keyword].value for _, item in items(report) if item.ValueType == value_type]
+            for report in (english, other)
+        ]
+        assert values[0] == values[1]
+    assert [each.tracking_uid for each in shown(other)] == [each.tracking_uid for each in shown(english)]
+    for identifier in (codes.TRACKING_IDENTIFIER, codes.ALGORITHM_PARAMETERS):
+        assert _texts(other, identifier.value) == _texts(english, identifier.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "tag"), {"en": "en-US", "zh": "zh-Hans", "de": "de", "es": "es", "fr": "fr", "ja": "ja"}.items()
+)
+def test_a_report_says_which_language_it_is_in(name: str, tag: str) -> None:
+    (language,) = [item for _, item in items(_report(name)) if name_of(item) == codes.LANGUAGE.value]
+    assert language.ConceptCodeSequence[0].CodeValue == tag
+    assert language.ConceptCodeSequence[0].CodingSchemeDesignator == "RFC5646"
+
+
+@pytest.mark.parametrize("name", _OTHERS)
+def test_findings_reasons_and_caution_are_said_in_the_language(name: str) -> None:
+    language, report = LANGUAGES[name], _report(name)
+    meanings = {str(item.ConceptCodeSequence[0].CodeMeaning) for _, item in items(report) if item.ValueType == "CODE"}
+    words = language.words
+    assert {words.findings["Lung Opacity"], words.reasons[Reason.VIEW], words.notes[Note.NO_VOI]} <= meanings
+    assert {words.presences[Presence.ABSENT], words.sides[Laterality.LEFT], words.views[View.PA]} <= meanings
+    assert words.statements[codes.PART_WITH_FINDINGS] in meanings
+    (summary,) = _texts(report, codes.SUMMARY.value)
+    assert words.findings["Pneumothorax"] in summary
+    assert words.reasons[Reason.VIEW] in summary
+    assert language.sentences.score_meaning in summary
+    for english in ("Film 1", "operating point", "Looked for", "Note:", "Not analysed"):
+        assert english not in summary
+    assert _texts(report, codes.COMMENT.value)[-1] == language.sentences.caution
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+@pytest.mark.parametrize(
+    "compose",
+    [
+        lambda films, node: tid1500.compose(films, node=node, now=NOW),
+        lambda films, node: text2000.compose(films, node=node, now=NOW),
+        lambda films, node: key_objects.compose(films, node=node, now=NOW),
+    ],
+    ids=["TID1500", "TID2000", "KO"],
+)
+def test_a_document_in_any_language_keeps_its_promises(
+    compose: Callable[[list[Film], Node], Instance], name: str
+) -> None:
+    together = [everything(films.dx())]
+    document = parsed(compose(together, _node(name)))
+    assert faults_of(document, brought_together(together)) == ()
+    said = " ".join(str(item.TextValue) for _, item in items(document) if item.ValueType == "TEXT")
+    assert LANGUAGES[name].sentences.caution in said
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_marks_are_labelled_in_the_language(name: str) -> None:
+    marks = gsps.compose(everything(films.dx()), node=_node(name), now=NOW)
+    assert marks is not None
+    labels = [str(text.UnformattedTextValue) for text in parsed(marks).GraphicAnnotationSequence[0].TextObjectSequence]
+    assert labels[0].startswith(LANGUAGES[name].words.findings["Lung Opacity"])
+    assert labels[-1] == LANGUAGES[name].sentences.caution
+
+
+def test_another_language_is_another_result_of_the_same_series() -> None:
+    english, german = (tid1500.compose(_study(), node=_node(name), now=NOW).identity for name in ("en", "de"))
+    assert english.sop_instance_uid != german.sop_instance_uid
+    assert english.series_instance_uid == german.series_instance_uid
+
+
+def test_numbers_have_the_sign_that_the_language_has() -> None:
+    film = read(films.dx(), finding("Effusion", 0.873, Presence.PRESENT, laterality=Laterality.LEFT))
+    assert paragraph([film.reading], LANGUAGES["de"]).startswith(
+        "Pleuraerguss (Pleura, links): vorhanden, Score 87,3 von 100, Entscheidungsschwelle 50,0. Ein Score"
+    )
+    assert paragraph([film.reading], LANGUAGES["ja"]).startswith(
+        "胸水（胸膜、左）：あり、スコア87.3（100点中）、判定閾値50.0。スコアは"
+    )
+
+
+def test_a_language_that_there_is_not_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"'kl'.*en, zh, de, es, fr, ja"):
+        _node("kl")
+
+
+@pytest.mark.parametrize("letter", ["é", "ü", "ñ", "肺", "心", "あ"])
+def test_the_font_of_pictures_has_no_letters_but_those_of_english(letter: str) -> None:
+    """If this fails, pictures can be in other languages too."""
+    font = ImageFont.load_default(17)
+    absent = bytes(font.getmask("\U0010ffff"))
+    assert bytes(font.getmask(letter)) == absent
+    assert bytes(font.getmask("e")) != absent
