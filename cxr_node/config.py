@@ -4,7 +4,7 @@ import difflib
 import tomllib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -72,6 +72,14 @@ class ReceiveSection(Section):
     acse_timeout_s: Seconds = Field(30.0, description="How long association set-up and release may take, in seconds.")
     dimse_timeout_s: Seconds = Field(60.0, description="How long a message may take, in seconds.")
     network_timeout_s: Seconds = Field(600.0, description="How long an association may be silent, in seconds.")
+    tls_certificate: str = Field(
+        "", description="PEM file of our certificate and its chain; with it, only TLS 1.2 and 1.3 are spoken."
+    )
+    tls_key: str = Field("", description="PEM file of its key, without a password.")
+    tls_peers_ca: str = Field(
+        "", description="PEM file of the authorities that must vouch for senders; empty: senders show no certificate."
+    )
+    tls_handshake_timeout_s: Seconds = Field(10.0, description="How long a TLS handshake may take, in seconds.")
 
 
 class GateSection(Section):
@@ -158,6 +166,10 @@ class CStoreDestination(Section):
     )
     timeout_s: Seconds = Field(30.0, description="How long it may take to answer, in seconds.")
     warning_is_success: bool = Field(False, description="Whether a warning status counts as delivered.")
+    tls_ca: str = Field("", description="PEM file of the authorities that must vouch for it; with it, by TLS only.")
+    tls_certificate: str = Field("", description="PEM file of the certificate we show it, if it asks for one.")
+    tls_key: str = Field("", description="PEM file of that certificate's key, without a password.")
+    tls_check_host: bool = Field(True, description="Whether its certificate must name the host.")
     results: tuple[ResultName, ...] = _RESULTS
     when: WhenSection = _WHEN
 
@@ -252,11 +264,34 @@ def parse(tables: dict[str, Any]) -> Settings:
         settings = Settings.model_validate(tables)
     except ValidationError as error:
         raise ConfigurationError([_sentence(dict(each)) for each in error.errors()]) from None
+    contradictions = [*_twice(settings), *_half_tls(settings)]
+    if contradictions:
+        raise ConfigurationError(contradictions)
+    return settings
+
+
+def _twice(settings: Settings) -> list[str]:
     names = [destination.name for destination in settings.deliver.destinations]
     twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ConfigurationError([f"deliver.destinations: the name {name!r} is there twice" for name in twice])
-    return settings
+    return [f"deliver.destinations: the name {name!r} is there twice" for name in twice]
+
+
+def _half_tls(settings: Settings) -> list[str]:
+    """Return where a setting of TLS stands without another that it needs: such a node would speak in the open."""
+    receive = settings.receive
+    problems: list[str] = []
+    if bool(receive.tls_certificate) != bool(receive.tls_key):
+        problems.append("receive.tls_certificate and receive.tls_key: one is of no use without the other")
+    if receive.tls_peers_ca and not receive.tls_certificate:
+        problems.append("receive.tls_peers_ca: needs receive.tls_certificate")
+    for number, each in enumerate(settings.deliver.destinations):
+        if isinstance(each, CStoreDestination):
+            key = f"deliver.destinations.{number}"
+            if bool(each.tls_certificate) != bool(each.tls_key):
+                problems.append(f"{key}.tls_certificate and {key}.tls_key: one is of no use without the other")
+            if each.tls_certificate and not each.tls_ca:
+                problems.append(f"{key}.tls_certificate: needs {key}.tls_ca")
+    return problems
 
 
 def _anchored(settings: Settings, folder: Path) -> Settings:
@@ -264,16 +299,29 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     node, read, deliver = settings.node, settings.read, settings.deliver
     bundle = str(folder / read.bundle) if "/" in read.bundle else read.bundle
     destinations = tuple(
-        each.model_copy(update={"folder": folder / each.folder}) if isinstance(each, FolderDestination) else each
+        each.model_copy(update={"folder": folder / each.folder})
+        if isinstance(each, FolderDestination)
+        else _with_tls_files(each, folder)
         for each in deliver.destinations
     )
     return settings.model_copy(
         update={
             "node": node.model_copy(update={"data_folder": folder / node.data_folder}),
+            "receive": _with_tls_files(settings.receive, folder),
             "read": read.model_copy(update={"bundle": bundle}),
             "deliver": deliver.model_copy(update={"destinations": destinations}),
         }
     )
+
+
+_Secured = TypeVar("_Secured", ReceiveSection, CStoreDestination)
+
+
+def _with_tls_files(section: _Secured, folder: Path) -> _Secured:
+    """Return `section` with the files that it names for TLS taken from `folder`."""
+    keys = {"tls_certificate", "tls_key", "tls_ca", "tls_peers_ca"} & type(section).model_fields.keys()
+    named = {key: getattr(section, key) for key in keys}
+    return section.model_copy(update={key: str(folder / name) for key, name in named.items() if name})
 
 
 def _sentence(error: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.destination import Destination
 from cxr_node.deliver.folder import FolderDestination
 from cxr_node.deliver.routing import Condition
+from cxr_node.deliver.tls import TlsPeer
 from cxr_node.domain.identifiers import AeTitle, parse_ae_title
 from cxr_node.domain.instance import Instance, Sender
 from cxr_node.jobs import queue
@@ -30,6 +31,7 @@ from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.receive.ae import Receiver
 from cxr_node.receive.listening import Listening
+from cxr_node.receive.tls import TlsFiles
 from cxr_node.report import tid1500
 from cxr_node.report.kinds import KeyImages, Marks, Picture, Report, ResultKind, Text
 from cxr_node.report.source import Node
@@ -160,8 +162,20 @@ def _receiver(settings: Settings, opened: Database) -> Receiver:
         acse_timeout_s=section.acse_timeout_s,
         dimse_timeout_s=section.dimse_timeout_s,
         network_timeout_s=section.network_timeout_s,
+        tls=_tls_files(section),
+        tls_handshake_timeout_s=section.tls_handshake_timeout_s,
     )
     return Receiver(listening, accept=accept)
+
+
+def _tls_files(section: config.ReceiveSection) -> TlsFiles | None:
+    if not section.tls_certificate:
+        return None
+    return TlsFiles(
+        certificate=Path(section.tls_certificate),
+        key=Path(section.tls_key),
+        peers_ca=Path(section.tls_peers_ca) if section.tls_peers_ca else None,
+    )
 
 
 def _read_leg(settings: Settings, opened: Database, sandbox: Sandbox) -> ReadLeg:
@@ -250,11 +264,23 @@ def _destination(settings: Settings, section: config.CStoreDestination | config.
                 dimse_timeout_s=section.timeout_s,
                 network_timeout_s=section.timeout_s,
                 warning_is_success=section.warning_is_success,
+                tls=_tls_peer(section),
             )
         case config.FolderDestination():
             return FolderDestination(name=section.name, folder=Path(section.folder))
         case _:
             assert_never(section)
+
+
+def _tls_peer(section: config.CStoreDestination) -> TlsPeer | None:
+    if not section.tls_ca:
+        return None
+    return TlsPeer(
+        ca=Path(section.tls_ca),
+        certificate=Path(section.tls_certificate) if section.tls_certificate else None,
+        key=Path(section.tls_key) if section.tls_key else None,
+        check_host=section.tls_check_host,
+    )
 
 
 def _title(text: str) -> AeTitle:

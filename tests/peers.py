@@ -127,8 +127,8 @@ class StoreScp:
 
 
 @contextmanager
-def storescp(folder: Path, *options: str) -> Iterator[StoreScp]:
-    """Run DCMTK's storescp on a free port, ready when the block is entered."""
+def storescp(folder: Path, *options: str, secure: bool = False) -> Iterator[StoreScp]:
+    """Run DCMTK's storescp on a free port, ready when the block is entered; `secure` if its options are for TLS."""
     peer = StoreScp(port=free_port(), folder=folder)
     folder.mkdir(parents=True, exist_ok=True)
     command: list[str | Path] = [
@@ -141,9 +141,21 @@ def storescp(folder: Path, *options: str) -> Iterator[StoreScp]:
         *options,
         str(peer.port),
     ]
+
+    def answers() -> bool:
+        return _connects(peer.port) if secure else echoscu(peer.port, called=peer.ae_title).returncode == 0
+
     with _running(command):
-        until(lambda: echoscu(peer.port, called=peer.ae_title).returncode == 0, what="an answer of storescp")
+        until(answers, what="an answer of storescp")
         yield peer
+
+
+def _connects(port: int) -> bool:
+    try:
+        socket.create_connection((LOOPBACK, port), 10).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

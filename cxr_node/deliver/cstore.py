@@ -19,16 +19,22 @@ from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocke
 from cxr_node.deliver.destination import Receipt, Refused
 from cxr_node.deliver.outcome import Outcome, of_context, of_rejection, of_status
 from cxr_node.deliver.outgoing import Outgoing, converted, read_outgoing
+from cxr_node.deliver.tls import TlsPeer
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from cxr_node.domain.tls import spoken
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CStoreDestination:
-    """A PACS. Each object goes on an association of its own; a warning counts as success only if so configured."""
+    """A PACS. Each object goes on an association of its own; a warning counts as success only if so configured.
+
+    With `tls` the peer must be who it should be. What stands in the way there is passing: a person
+    renews a certificate, and the next attempt goes through.
+    """
 
     name: str
     host: str
@@ -40,6 +46,7 @@ class CStoreDestination:
     dimse_timeout_s: float = 60.0
     network_timeout_s: float = 60.0
     warning_is_success: bool = False
+    tls: TlsPeer | None = None
 
     def send(self, content: bytes) -> Receipt:
         """Send the data set of the DICOM file `content`; see `Destination.send`.
@@ -71,15 +78,18 @@ class CStoreDestination:
 
     @contextmanager
     def _association(self, contexts: list[PresentationContext]) -> Iterator[Association]:
-        association = self._requested(contexts)
+        tls_failures: list[str] = []
+        association = self._requested(contexts, tls_failures)
         try:
+            if tls_failures:
+                raise RetryLater(f"no TLS with {self._peer}: {tls_failures[0]}")
             if not association.is_established:
                 self._raise_why_not(association)
             yield association
         finally:
             _end(association)
 
-    def _requested(self, contexts: list[PresentationContext]) -> Association:
+    def _requested(self, contexts: list[PresentationContext], tls_failures: list[str]) -> Association:
         entity = _Requestor(ae_title=self.calling_ae_title)
         entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
@@ -89,15 +99,23 @@ class CStoreDestination:
         entity.network_timeout = self.network_timeout_s
         # It reports every message and quotes what it cannot decode.
         logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+        tls_args = (self._tls_context(self.tls, tls_failures), self.host) if self.tls is not None else None
         try:
             return entity.associate(
                 self.host,
                 self.port,
                 contexts=contexts,
                 ae_title=self.called_ae_title,
+                tls_args=tls_args,
             )
         except OSError as error:  # the host's name is not known: pynetdicom reports all else in the association
             raise RetryLater(f"no connection to {self._peer}: {error.strerror}") from error
+
+    def _tls_context(self, tls: TlsPeer, failures: list[str]) -> ssl.SSLContext:
+        try:
+            return tls.context(failures)
+        except OSError as error:
+            raise RetryLater(f"files for TLS with {self._peer} cannot be used: {spoken(error)}") from error
 
     def _raise_why_not(self, association: Association) -> NoReturn:
         answer = association.acceptor.primitive

@@ -87,3 +87,28 @@ def test_a_file_that_is_not_toml_is_refused(tmp_path: Path, content: bytes, sent
 def test_a_missing_file_is_named_with_the_option_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="--config"):
         config.load(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    ("tables", "problem"),
+    [
+        ({"receive": {"tls_certificate": "a.pem"}}, "receive.tls_certificate and receive.tls_key: one is of no use"),
+        ({"receive": {"tls_peers_ca": "ca.pem"}}, "receive.tls_peers_ca: needs receive.tls_certificate"),
+        (
+            {"deliver": {"destinations": [{**PACS, "tls_certificate": "a.pem", "tls_key": "k.pem"}]}},
+            "deliver.destinations.0.tls_certificate: needs deliver.destinations.0.tls_ca",
+        ),
+    ],
+)
+def test_a_node_that_would_speak_in_the_open_by_half_a_setting_is_refused(tables: dict[str, Any], problem: str) -> None:
+    assert [each[: len(problem)] for each in problems(tables)] == [problem]
+
+
+def test_files_for_tls_are_taken_from_the_folder_of_the_settings(tmp_path: Path) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text('[receive]\ntls_certificate = "node.pem"\ntls_key = "/keys/node.pem"\n', encoding="utf-8")
+
+    receive = config.load(path).receive
+
+    assert (receive.tls_certificate, receive.tls_key) == (str(tmp_path / "node.pem"), "/keys/node.pem")
+    assert receive.tls_peers_ca == ""
