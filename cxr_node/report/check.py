@@ -14,13 +14,13 @@ from cxr_node.report.content_rules import content_faults
 from cxr_node.report.source import Film
 from cxr_node.report.tree import items, meaning_of
 
-_TYPE_1 = """
+TYPE_1 = """
     SOPClassUID SOPInstanceUID SpecificCharacterSet StudyInstanceUID SeriesInstanceUID SeriesNumber Modality
     Manufacturer ManufacturerModelName DeviceSerialNumber SoftwareVersions InstanceNumber
 """
 """Attributes of every result that shall have a value: PS3.3 C.7.2.1, C.7.3.1, C.7.5.2, C.12.1."""
 
-_TYPE_2 = """
+TYPE_2 = """
     PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime ReferringPhysicianName StudyID AccessionNumber
 """
 """Attributes of every result that shall be present and may be empty: PS3.3 C.7.1.1, C.7.2.1."""
@@ -33,7 +33,7 @@ _STATE = """
     ContentLabel PresentationCreationDate PresentationCreationTime ReferencedSeriesSequence
     DisplayedAreaSelectionSequence PresentationLUTShape GraphicAnnotationSequence GraphicLayerSequence
 """
-_TYPE_1_OF: Mapping[str, str] = {
+TYPE_1_OF: Mapping[str, str] = {
     "SR": f"{_DOCUMENT} ContinuityOfContent ContentSequence CompletionFlag VerificationFlag",
     "KO": f"{_DOCUMENT} ContinuityOfContent ContentSequence",
     "OT": f"{_PICTURE} ConversionType BurnedInAnnotation DerivationDescription",
@@ -41,7 +41,7 @@ _TYPE_1_OF: Mapping[str, str] = {
 }
 """Modality of the result to what else shall have a value: PS3.3 C.17.2, C.17.6.2, C.8.6.1, C.11.9 to C.11.11."""
 
-_TYPE_2_OF: Mapping[str, str] = {
+TYPE_2_OF: Mapping[str, str] = {
     "SR": "ReferencedPerformedProcedureStepSequence PerformedProcedureCodeSequence",
     "KO": "ReferencedPerformedProcedureStepSequence",
     "OT": "PatientOrientation",
@@ -49,8 +49,8 @@ _TYPE_2_OF: Mapping[str, str] = {
 }
 
 _SAME_AS_SOURCE = "PatientID IssuerOfPatientID PatientName PatientBirthDate PatientSex AccessionNumber"
-_FLAGS = {"ContentQualification": "RESEARCH", "SpecificCharacterSet": "ISO_IR 192"}
-_FLAGS_OF: Mapping[str, Mapping[str, str]] = {
+FLAGS: Mapping[str, str] = {"ContentQualification": "RESEARCH", "SpecificCharacterSet": "ISO_IR 192"}
+FLAGS_OF: Mapping[str, Mapping[str, str]] = {
     "SR": {"VerificationFlag": "UNVERIFIED"},
     "OT": {"BurnedInAnnotation": "YES"},
 }
@@ -79,13 +79,13 @@ def faults_of(result: Dataset, films: Sequence[Film]) -> tuple[str, ...]:
 
 def _missing(result: Dataset) -> Iterator[str]:
     modality = str(result.get("Modality"))
-    for keyword in (_TYPE_1 + _TYPE_1_OF.get(modality, "")).split():
+    for keyword in (TYPE_1 + TYPE_1_OF.get(modality, "")).split():
         if keyword not in result or result[keyword].is_empty:
             yield f"{keyword} has no value"
-    for keyword in (_TYPE_2 + _TYPE_2_OF.get(modality, "")).split():
+    for keyword in (TYPE_2 + TYPE_2_OF.get(modality, "")).split():
         if keyword not in result:
             yield f"{keyword} is absent"
-    for keyword, value in (_FLAGS | dict(_FLAGS_OF.get(modality, {}))).items():
+    for keyword, value in ({**FLAGS, **FLAGS_OF.get(modality, {})}).items():
         if result.get(keyword) != value:
             yield f"{keyword} is not {value}"
 

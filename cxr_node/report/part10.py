@@ -5,7 +5,8 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from cxr_node.domain.identifiers import Uid, derive_uid, digest_of
+from cxr_node.domain.identifiers import Uid, digest_of
+from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cxr_node.domain.instance import Identity, Instance
 
 _CONTENT_SEQUENCE = 0x0040A730
@@ -56,8 +57,8 @@ def _file_meta_information(identity: Identity) -> bytes:
     meta.MediaStorageSOPClassUID = UID(identity.sop_class_uid)
     meta.MediaStorageSOPInstanceUID = UID(identity.sop_instance_uid)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = UID(derive_uid("implementation"))
-    meta.ImplementationVersionName = "CXR-NODE"
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     target = DicomBytesIO()
     write_file_meta_info(target, meta)
     return target.getvalue()

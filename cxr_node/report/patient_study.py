@@ -4,7 +4,7 @@ from pydicom.dataset import Dataset
 
 from cxr_node.report.elements import verbatim
 
-_PATIENT = [
+PATIENT = [
     "PatientName",
     "PatientID",
     "IssuerOfPatientID",
@@ -50,7 +50,7 @@ _OF_AN_ANIMAL = [
 ]
 """Type 2C, present where a species is (PS3.3 sections C.7.1.1 and C.7.2.2)."""
 
-_STUDY = [
+STUDY = [
     "StudyDate",
     "StudyTime",
     "ReferringPhysicianName",
@@ -69,7 +69,7 @@ _STUDY = [
     "ClinicalTrialTimePointDescription",
 ]
 
-_PATIENT_STUDY = [
+PATIENT_STUDY = [
     "PatientAge",
     "PatientSize",
     "PatientWeight",
@@ -113,7 +113,7 @@ _REQUEST_TYPE_2 = [
 
 def copy_patient_and_study(header: Dataset, result: Dataset) -> None:
     """Copy the Patient, General Study and Patient Study modules of a safe header, element by element."""
-    for keyword in (*_PATIENT, *_STUDY, *_PATIENT_STUDY, "TimezoneOffsetFromUTC"):
+    for keyword in (*PATIENT, *STUDY, *PATIENT_STUDY, "TimezoneOffsetFromUTC"):
         if keyword in header:
             result.add(header[keyword])
     if "PatientSpeciesDescription" in header or "PatientSpeciesCodeSequence" in header:

@@ -1,0 +1,50 @@
+"""The Conformance Statement says what the code does."""
+
+import re
+
+import pytest
+
+from cxr_node.admin.conformance import KINDS, TABLES, filled
+from cxr_node.config import ResultName
+from cxr_node.domain.reasons import Note, Reason
+from cxr_node.receive.who import STORAGE_SOP_CLASSES
+from cxr_node.report import codes
+from tests.films import ROOT
+
+PAGE = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+
+
+def test_the_tables_of_the_statement_are_those_of_the_code() -> None:
+    assert filled(PAGE) == PAGE, "write them anew: python -m cxr_node.admin.conformance docs/conformance.md"
+
+
+def test_the_statement_has_every_table_once() -> None:
+    assert sorted(re.findall(r"<!-- table: ([a-z-]+) -->", PAGE)) == sorted(TABLES)
+    assert PAGE.count("<!-- end -->") == len(TABLES)
+
+
+def test_a_table_that_was_changed_by_hand_is_noticed() -> None:
+    uid = STORAGE_SOP_CLASSES[0]
+    assert filled(PAGE.replace(f"`{uid}` | no | yes", f"`{uid}` | yes | yes")) == PAGE
+    with pytest.raises(KeyError, match="unheard-of"):
+        filled("<!-- table: unheard-of -->\n<!-- end -->")
+
+
+def test_every_kind_of_result_is_stated() -> None:
+    assert set(KINDS) == set(ResultName)
+
+
+def test_every_private_code_is_stated() -> None:
+    private = [code.value for code, _, _ in codes.FINDINGS.values() if code.scheme_designator == codes.PRIVATE_SCHEME]
+    private += [code.value for code in (codes.NOT_PROCESSED, codes.PROCESSING_NOTE, *codes.MEASUREMENTS.values())]
+    private += [reason.value for reason in Reason] + [note.value for note in Note]
+    for value in private:
+        assert f"\n| {value} | " in PAGE
+
+
+def test_a_status_that_is_not_delivered_is_never_stated_as_delivered() -> None:
+    answers = TABLES["answers"]()
+    delivered = re.findall(r"\| ([0-9A-F]{4}) \| Delivered \|", answers)
+    assert delivered == ["0000", "0111"]
+    assert "| A900 to A9FF | Not sent again" in answers
+    assert answers.rstrip().splitlines()[-1].startswith("| any other, and none | Sent again later")
