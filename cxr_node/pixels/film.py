@@ -14,14 +14,14 @@ from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 
 from cxr_node.domain.errors import GiveUp
-from cxr_node.domain.radiograph import WHITE, Geometry, Radiograph, UInt16, View
+from cxr_node.domain.radiograph import WHITE, Geometry, Radiograph, UInt16, ViewSource
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.pixels import background, elements, lookup, picture
 from cxr_node.pixels.background import Mask
 from cxr_node.pixels.body_part import BodyPart, find_body_part
 from cxr_node.pixels.chain import choose_chain
 from cxr_node.pixels.color import gray_cells
-from cxr_node.pixels.decoding import decode_first_frame
+from cxr_node.pixels.decoding import Frame, decode_first_frame
 from cxr_node.pixels.description import Description, describe
 from cxr_node.pixels.geometry import geometry
 from cxr_node.pixels.limits import Limits
@@ -90,7 +90,11 @@ def radiograph(dataset: Dataset, *, limits: Limits, sandbox: Sandbox | None = No
         NO_PIXELS, TOO_LARGE, COLOR, DECODE or TIMEOUT, with a sentence that quotes nothing a person typed.
     """
     described = describe(dataset, limits=limits)
-    frame = decode_first_frame(dataset, described, limits=limits, sandbox=sandbox)
+    return shade(dataset, decode_first_frame(dataset, described, limits=limits, sandbox=sandbox))
+
+
+def shade(dataset: Dataset, frame: Frame) -> Radiograph:
+    """Return decoded cells as P-values, with the film's geometry: all of `radiograph` but the decoding."""
     cells = gray_cells(dataset, frame)
     description = as_gray(frame.description)
     padded = background.padding(dataset, cells, description)
@@ -113,7 +117,8 @@ def may_check_polarity(dataset: Dataset, place: Geometry) -> bool:
     orientation = place.patient_orientation
     upright = orientation is None or (orientation[0][0] in "LR" and orientation[1][0] == "F")
     chest = find_body_part(dataset).part is not BodyPart.OTHER and not is_animal(dataset)
-    return upright and chest and place.view is not View.LATERAL
+    frontal = place.view.is_frontal or place.view_source is ViewSource.NONE
+    return upright and chest and frontal
 
 
 def _blank(p_values: UInt16, *masks: Mask | None) -> None:
