@@ -42,7 +42,10 @@ class Running:
 
 @contextmanager
 def receiving(
-    *, accept: Callable[[Instance, Sender], None] = lambda _instance, _sender: None, **changes: object
+    *,
+    accept: Callable[[Instance, Sender], None] = lambda _instance, _sender: None,
+    has_room: Callable[[int], bool] = lambda _size_bytes: True,
+    **changes: object,
 ) -> Iterator[Running]:
     """Run a receiver; `accept` is called before an instance is listed, `changes` are fields of Listening."""
     instances: list[Instance] = []
@@ -53,7 +56,8 @@ def receiving(
         instances.append(instance)
         senders.append(sender)
 
-    with Receiver(replace(LISTENING, **changes), accept=keep) as receiver:  # type: ignore[arg-type]  # fields by name
+    listening = replace(LISTENING, **changes)  # type: ignore[arg-type]  # fields by name
+    with Receiver(listening, accept=keep, has_room=has_room) as receiver:
         yield Running(receiver=receiver, instances=instances, senders=senders)
 
 

@@ -12,15 +12,19 @@ from pynetdicom import evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-from cxr_node.domain.errors import Refuse
+from cxr_node.domain.errors import Refuse, RetryLater
 from cxr_node.domain.identifiers import digest_of, parse_ae_title, parse_uid
 from cxr_node.domain.instance import Instance, Sender
+from cxr_node.receive.door import Door
 from cxr_node.receive.identity import check_request, identify
 from cxr_node.receive.listening import Listening, application_entity
+from cxr_node.receive.messages import BoundedDataSet, BoundedMessages
 from cxr_node.receive.part10 import file_head
 from cxr_node.receive.sockets import PromptServer, PromptSocket, end
 from cxr_node.receive.status import SopClassNotSupported, StoreStatus, comment_of, status_of
 from cxr_node.receive.tls import Certificates, Handshakes
+from cxr_node.receive.users import Users
+from cxr_node.receive.who import Rejection
 
 _log = logging.getLogger(__name__)
 
@@ -32,13 +36,22 @@ class Receiver:
 
     `accept` is called from the thread of each association, several at once. It returns only when bytes
     and row are durable: its return is what Success means. What it raises becomes the status
-    (`cxr_node.receive.status`); nothing it raises becomes Success.
+    (`cxr_node.receive.status`); nothing it raises becomes Success. `has_room` says whether a film of so
+    many bytes may be kept; with 0 whether any may.
     """
 
-    def __init__(self, listening: Listening, *, accept: Callable[[Instance, Sender], None]) -> None:
+    def __init__(
+        self,
+        listening: Listening,
+        *,
+        accept: Callable[[Instance, Sender], None],
+        has_room: Callable[[int], bool] = lambda _size_bytes: True,
+    ) -> None:
         self._listening = listening
-        self._admission = listening.admission
+        users = Users(listening.users) if listening.users else None
+        self._door = Door(listening.admission, users=users, has_room=has_room)
         self._accept = accept
+        self._has_room = has_room
         self._server: PromptServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -106,23 +119,31 @@ class Receiver:
         self.stop()
 
     def _on_connection(self, event: evt.Event) -> None:
-        accepted = event.assoc.dul.socket
+        association, listening = event.assoc, self._listening
+        accepted = association.dul.socket
         if accepted is not None:
-            event.assoc.dul.socket = PromptSocket(
+            association.dul.socket = PromptSocket(
                 accepted,
-                largest_pdu_bytes=self._listening.maximum_pdu_bytes,
-                timeout_s=self._listening.dimse_timeout_s,
+                largest_pdu_bytes=listening.maximum_pdu_bytes,
+                timeout_s=listening.dimse_timeout_s,
             )
+        association.dimse = BoundedMessages(
+            association,
+            maximum_object_bytes=listening.maximum_object_bytes,
+            timeout_s=listening.message_timeout_s,
+        )
 
     def _on_requested(self, event: evt.Event) -> None:
-        request = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
-        rejection = self._admission.rejection(
-            calling_ae_title=request.calling_ae_title, called_ae_title=request.called_ae_title
-        )
+        association = event.assoc
+        try:
+            rejection = self._door.rejection(association)
+        except Exception as error:  # noqa: BLE001  # pynetdicom would log it and let the peer in
+            _log.error("an association request could not be judged: %s", type(error).__name__)
+            rejection = Rejection.TEMPORARY_CONGESTION
         if rejection is not None:
-            _log.warning("association from %s rejected: %s", event.assoc.requestor.address, rejection.name)
-            event.assoc.acse.send_reject(*rejection.value)
-            event.assoc.kill()  # waits until the rejection is on the wire
+            _log.warning("association from %s rejected: %s", association.requestor.address, rejection.name)
+            association.acse.send_reject(*rejection.value)
+            association.kill()  # waits until the rejection is on the wire
 
     def _on_c_echo(self, event: evt.Event) -> int:
         _log.info("C-ECHO from %s", _sender(event).calling_ae_title)
@@ -133,6 +154,8 @@ class Receiver:
         answer = Dataset()
         try:
             instance = _instance(event, sender)
+            if not self._has_room(len(instance.content)):
+                raise RetryLater("no room for a film beside what the database and results need")  # noqa: TRY301
             self._accept(instance, sender)
         except Exception as error:  # noqa: BLE001  # the sender must get an answer, and never Success
             answer.Status = status_of(error)
@@ -175,6 +198,8 @@ def _instance(event: evt.Event, sender: Sender) -> Instance:
         raise SopClassNotSupported("SOP Class differs from the presentation context's")
     if request.DataSet is None:
         raise Refuse("the request has no data set")
+    if isinstance(request.DataSet, BoundedDataSet) and request.DataSet.is_too_large:
+        raise Refuse(f"object of {request.DataSet.size_bytes} bytes is larger than is taken here")
     transfer_syntax_uid = parse_uid(event.context.transfer_syntax)
     with request.DataSet.getbuffer() as data_set:
         identity = identify(data_set, transfer_syntax_uid=transfer_syntax_uid)

@@ -1,5 +1,6 @@
 """Where and how the Application Entity listens, and what it offers."""
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -9,7 +10,8 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # m
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cxr_node.receive.tls import TlsFiles
-from cxr_node.receive.who import STORAGE_SOP_CLASSES, Admission
+from cxr_node.receive.users import PasswordHash
+from cxr_node.receive.who import STORAGE_SOP_CLASSES, Admission, Peer
 
 _SMALLEST_PDU_BYTES = 4096
 
@@ -21,6 +23,8 @@ class Listening:
     `port` 0 takes any free one. An association may be silent between messages for `network_timeout_s`,
     within one for `dimse_timeout_s`. No `calling_ae_titles` admits every sender. `maximum_pdu_bytes` is what
     senders are offered (PS3.8 section D.1); without a bound a peer could claim any length, so 0 is refused.
+    A whole message may take `message_timeout_s`, a data set have `maximum_object_bytes`. No `peers` makes no rule
+    about addresses; no `users` asks nobody for a password.
     With `tls` no other connections than such are taken, and a peer has `tls_handshake_timeout_s` to set one up.
     """
 
@@ -34,6 +38,10 @@ class Listening:
     acse_timeout_s: float = 30.0
     dimse_timeout_s: float = 60.0
     network_timeout_s: float = 60.0
+    message_timeout_s: float = 300.0
+    maximum_object_bytes: int = 1 << 28
+    peers: tuple[Peer, ...] = ()
+    users: Mapping[str, PasswordHash] = field(default_factory=dict)
     tls: TlsFiles | None = None
     tls_handshake_timeout_s: float = 10.0
 
@@ -48,6 +56,7 @@ class Listening:
             ae_title=self.ae_title,
             require_called_ae_title=self.require_called_ae_title,
             calling_ae_titles=self.calling_ae_titles,
+            peers=self.peers,
         )
 
 

@@ -10,7 +10,7 @@ import errno
 import logging
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from socketserver import BaseServer
 from typing import Any, cast
@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 
 _LARGEST_ASSOCIATE_PDU_BYTES = 1 << 20
 """Room for an A-ASSOCIATE-RQ with 128 presentation contexts of every transfer syntax."""
+
+_INVALID_PDU = "Evt19"
+"""The event for which the state machine aborts the association, whatever it waits for (PS3.8 table 9-10)."""
 
 _ABORTED_BY_SERVICE_USER = 0x00
 _ABORT_TIMEOUT_S = 0.5
@@ -66,14 +69,38 @@ class PromptSocket(AssociationSocket):
     PDU holds two threads for ever, and which believe any PDU length up to 4 GiB.
     """
 
-    def __init__(self, accepted: AssociationSocket, *, largest_pdu_bytes: int, timeout_s: float) -> None:
+    def __init__(
+        self,
+        accepted: AssociationSocket,
+        *,
+        largest_pdu_bytes: int,
+        timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         # Not through the constructor, which would announce the connection to the state machine again.
         vars(self).update(vars(accepted))
         self._largest_pdu_bytes = max(largest_pdu_bytes, _LARGEST_ASSOCIATE_PDU_BYTES)
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._deadline: float | None = None
         connection = self._connection()
         connection.settimeout(timeout_s)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+    def expect_within(self, seconds: float | None) -> None:
+        """Abort the association unless this is called again within `seconds`; None takes the deadline away."""
+        self._deadline = None if seconds is None else self._clock() + seconds
+
+    @property
+    def ready(self) -> bool:
+        """Whether something can be read; asked by the thread of the connection all the time."""
+        if self.socket is not None and self._deadline is not None and self._clock() > self._deadline:
+            self._deadline = None
+            _log.warning("association with %s aborted: it takes too long", self.assoc.requestor.address)
+            self.event_queue.put(_INVALID_PDU)
+            return False
+        return super().ready
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Return the next `nr_bytes`, or fewer if the peer closed the connection.
@@ -81,16 +108,21 @@ class PromptSocket(AssociationSocket):
         Raises
         ------
         OSError
-            If nothing came for the time-out, or `nr_bytes` exceeds what any PDU may have: the
+            If they did not all come within the time-out, or `nr_bytes` exceeds what any PDU may have: the
             association ends with both.
         """
         if nr_bytes > self._largest_pdu_bytes:
             raise OSError(errno.EMSGSIZE, f"PDU of {nr_bytes} bytes, more than was agreed to")
         connection = self._connection()
+        deadline = self._clock() + self._timeout_s
+        if self._deadline is not None:
+            deadline = min(deadline, self._deadline)
         received = bytearray(nr_bytes)
         count = 0
         with memoryview(received) as view:
             while count < nr_bytes:
+                if self._clock() > deadline:
+                    raise TimeoutError(errno.ETIMEDOUT, "the bytes trickle")
                 arrived = connection.recv_into(view[count:])
                 if arrived == 0:
                     break

@@ -1,8 +1,9 @@
-"""Who may send what: pure decisions on AE titles and SOP classes."""
+"""Who may send what: pure decisions on AE titles, addresses and SOP classes."""
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import Enum
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from cxr_node.domain.identifiers import AeTitle, Uid, parse_ae_title
 
@@ -22,25 +23,53 @@ class Rejection(Enum):
 
     CALLING_AE_TITLE_NOT_RECOGNIZED = (1, 1, 3)
     CALLED_AE_TITLE_NOT_RECOGNIZED = (1, 1, 7)
+    USER_NOT_AUTHENTICATED = (1, 2, 1)  # permanent, ACSE, no reason given (PS3.7 section D.3.3.7)
+    TEMPORARY_CONGESTION = (2, 3, 1)
+    LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """A sender that may come: from these networks (none: from anywhere), so often at once (0: no bound of its own)."""
+
+    ae_title: AeTitle
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    maximum_associations: int = 0
+
+    def is_at(self, address: str) -> bool:
+        """Whether this peer may come from the IP address `address`."""
+        at = ip_address(address)
+        if isinstance(at, IPv6Address) and at.ipv4_mapped is not None:
+            at = at.ipv4_mapped
+        return not self.networks or any(at in network for network in self.networks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """Who may open an association. No `calling_ae_titles` admits every sender that gives a valid one."""
+    """Who may open an association. Without `calling_ae_titles` and `peers` every sender with a valid title."""
 
     ae_title: AeTitle
     require_called_ae_title: bool = True
     calling_ae_titles: AbstractSet[AeTitle] = field(default=frozenset())
+    peers: tuple[Peer, ...] = ()
 
-    def rejection(self, *, calling_ae_title: str, called_ae_title: str) -> Rejection | None:
+    def rejection(self, *, calling_ae_title: str, called_ae_title: str, address: str) -> Rejection | None:
         """Return why a peer with these titles, as it sent them, is turned away; None if it is not."""
         calling = _parsed(calling_ae_title)
         if calling is None or (self.calling_ae_titles and calling not in self.calling_ae_titles):
+            return Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED
+        # A known title from elsewhere is told no more than an unknown one.
+        if self.peers and self.peer(calling_ae_title=calling_ae_title, address=address) is None:
             return Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED
         called = _parsed(called_ae_title)
         if called is None or (self.require_called_ae_title and called != self.ae_title):
             return Rejection.CALLED_AE_TITLE_NOT_RECOGNIZED
         return None
+
+    def peer(self, *, calling_ae_title: str, address: str) -> Peer | None:
+        """Return the first of `peers` that this is, if any."""
+        calling = _parsed(calling_ae_title)
+        return next((peer for peer in self.peers if peer.ae_title == calling and peer.is_at(address)), None)
 
 
 def _parsed(title: str) -> AeTitle | None:

@@ -1,41 +1,93 @@
 """Who may open an association."""
 
+from ipaddress import ip_network
+
 import pytest
 
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.receive.who import Admission, Rejection
+from cxr_node.receive.who import Admission, Peer, Rejection
+
+ADDRESS = "10.0.7.20"
 
 ANYONE = Admission(ae_title=AeTitle("CXRNODE"))
 KNOWN = Admission(ae_title=AeTitle("CXRNODE"), calling_ae_titles=frozenset({AeTitle("DX1"), AeTitle("DX2")}))
 
 
 def test_any_sender_that_calls_our_title_is_let_in() -> None:
-    assert ANYONE.rejection(calling_ae_title="SOMEONE", called_ae_title="CXRNODE") is None
+    assert ANYONE.rejection(calling_ae_title="SOMEONE", called_ae_title="CXRNODE", address=ADDRESS) is None
 
 
 def test_padding_around_titles_does_not_count() -> None:
-    assert KNOWN.rejection(calling_ae_title="DX1             ", called_ae_title="  CXRNODE") is None
+    assert KNOWN.rejection(calling_ae_title="DX1             ", called_ae_title="  CXRNODE", address=ADDRESS) is None
 
 
 def test_a_sender_that_calls_someone_else_is_turned_away() -> None:
-    rejection = ANYONE.rejection(calling_ae_title="DX1", called_ae_title="PACS")
+    rejection = ANYONE.rejection(calling_ae_title="DX1", called_ae_title="PACS", address=ADDRESS)
     assert rejection is Rejection.CALLED_AE_TITLE_NOT_RECOGNIZED
 
 
 def test_any_called_title_will_do_where_none_is_required() -> None:
     lenient = Admission(ae_title=AeTitle("CXRNODE"), require_called_ae_title=False)
-    assert lenient.rejection(calling_ae_title="DX1", called_ae_title="ANY-SCP") is None
+    assert lenient.rejection(calling_ae_title="DX1", called_ae_title="ANY-SCP", address=ADDRESS) is None
 
 
 def test_a_stranger_is_turned_away_where_senders_are_listed() -> None:
-    rejection = KNOWN.rejection(calling_ae_title="DX3", called_ae_title="CXRNODE")
+    rejection = KNOWN.rejection(calling_ae_title="DX3", called_ae_title="CXRNODE", address=ADDRESS)
     assert rejection is Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED
 
 
 def test_titles_differ_by_case() -> None:
-    assert KNOWN.rejection(calling_ae_title="dx1", called_ae_title="CXRNODE") is not None
+    assert KNOWN.rejection(calling_ae_title="dx1", called_ae_title="CXRNODE", address=ADDRESS) is not None
 
 
 @pytest.mark.parametrize("title", ["", "                ", "A\\B", "TAB\tTITLE"])
 def test_what_is_no_title_is_turned_away_even_if_anyone_may_send(title: str) -> None:
-    assert ANYONE.rejection(calling_ae_title=title, called_ae_title="CXRNODE") is not None
+    assert ANYONE.rejection(calling_ae_title=title, called_ae_title="CXRNODE", address=ADDRESS) is not None
+
+
+PEERS = Admission(
+    ae_title=AeTitle("CXRNODE"),
+    peers=(
+        Peer(ae_title=AeTitle("DX1"), networks=(ip_network("10.0.7.0/24"), ip_network("2001:db8::/32"))),
+        Peer(ae_title=AeTitle("DX2"), networks=(ip_network("10.0.8.5/32"),), maximum_associations=1),
+        Peer(ae_title=AeTitle("DX2"), networks=(ip_network("10.0.9.0/24"),), maximum_associations=9),
+        Peer(ae_title=AeTitle("GATEWAY")),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("title", "address"),
+    [
+        ("DX1", "10.0.7.20"),
+        ("DX1", "::ffff:10.0.7.20"),  # as a socket for both families names an IPv4 peer
+        ("DX1", "2001:db8::1"),
+        ("DX2", "10.0.9.1"),
+        ("GATEWAY", "192.0.2.1"),
+        ("GATEWAY", "fe80::1%eth0"),
+    ],
+)
+def test_a_peer_may_come_from_its_networks(title: str, address: str) -> None:
+    assert PEERS.rejection(calling_ae_title=title, called_ae_title="CXRNODE", address=address) is None
+
+
+@pytest.mark.parametrize(
+    ("title", "address"),
+    [("DX1", "10.0.8.5"), ("DX2", "10.0.7.20"), ("DX1", "::1"), ("DX3", "10.0.7.20"), ("", "10.0.7.20")],
+)
+def test_a_peer_from_elsewhere_is_told_what_a_stranger_is_told(title: str, address: str) -> None:
+    rejection = PEERS.rejection(calling_ae_title=title, called_ae_title="CXRNODE", address=address)
+    assert rejection is Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED
+
+
+def test_the_rule_of_a_peer_is_the_one_of_its_network() -> None:
+    from_ninth = PEERS.peer(calling_ae_title="DX2 ", address="10.0.9.1")
+    assert from_ninth is not None
+    assert from_ninth.maximum_associations == 9
+    assert PEERS.peer(calling_ae_title="DX3", address="10.0.9.1") is None
+
+
+def test_titles_that_are_listed_and_peers_must_both_agree() -> None:
+    both = Admission(ae_title=AeTitle("CXRNODE"), calling_ae_titles=frozenset({AeTitle("DX2")}), peers=PEERS.peers)
+    assert both.rejection(calling_ae_title="DX1", called_ae_title="CXRNODE", address="10.0.7.20") is not None
+    assert both.rejection(calling_ae_title="DX2", called_ae_title="CXRNODE", address="10.0.9.1") is None

@@ -1,0 +1,66 @@
+"""The door: every rule about who may open an association, asked in turn."""
+
+from collections.abc import Callable
+from typing import cast
+
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
+
+from cxr_node.receive.guests import Guests
+from cxr_node.receive.users import Users
+from cxr_node.receive.who import STORAGE_SOP_CLASSES, Admission, Rejection
+
+
+class Door:
+    """Lets association requests in, or says why not.
+
+    No `users` means that no one is asked for a password; `has_room` says whether a film of so many
+    bytes can be kept.
+    """
+
+    def __init__(self, admission: Admission, *, users: Users | None, has_room: Callable[[int], bool]) -> None:
+        self._admission = admission
+        self._users = users
+        self._has_room = has_room
+        self._guests = Guests()
+
+    def rejection(self, association: Association) -> Rejection | None:
+        """Return why the association that is requested is not accepted; None if it is, and then it counts."""
+        request = cast("A_ASSOCIATE", association.requestor.primitive)
+        address = association.requestor.address
+        rejection = self._admission.rejection(
+            calling_ae_title=request.calling_ae_title, called_ae_title=request.called_ae_title, address=address
+        )
+        if rejection is not None:
+            return rejection
+        if self._users is not None and not _is_admitted(association, self._users):
+            return Rejection.USER_NOT_AUTHENTICATED
+        if _proposes_storage(request) and not self._has_room(0):
+            return Rejection.TEMPORARY_CONGESTION
+        peer = self._admission.peer(calling_ae_title=request.calling_ae_title, address=address)
+        if peer is not None and not self._guests.enter(peer, association):
+            return Rejection.LOCAL_LIMIT_EXCEEDED
+        return None
+
+
+def _is_admitted(association: Association, users: Users) -> bool:
+    identity = association.requestor.user_identity
+    if identity is None:
+        return False
+    admitted = users.admit(
+        user_identity_type=identity.user_identity_type,
+        primary_field=identity.primary_field or b"",
+        secondary_field=identity.secondary_field or b"",
+    )
+    if admitted and identity.positive_response_requested:
+        # pynetdicom answers Kerberos, SAML and JWT only; a name's answer is empty (PS3.7 table D.3-15).
+        answer = UserIdentityNegotiation()
+        answer.server_response = b""
+        association.acceptor.add_negotiation_item(answer)
+    return admitted
+
+
+def _proposes_storage(request: A_ASSOCIATE) -> bool:
+    # Without room a C-ECHO is still answered: the node is there.
+    proposed = {str(context.abstract_syntax) for context in request.presentation_context_definition_list}
+    return not proposed.isdisjoint(STORAGE_SOP_CLASSES)

@@ -1,0 +1,239 @@
+"""Peers that want too much: of the node's doors, its memory, its time or its disk."""
+
+import socket
+import threading
+import time
+from contextlib import ExitStack
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset
+from pynetdicom.association import Association
+from pynetdicom.dsutils import encode
+
+from cxr_node.domain.identifiers import AeTitle
+from cxr_node.receive.tls import TlsFiles
+from cxr_node.receive.users import PasswordHash
+from cxr_node.receive.who import Peer
+from tests import certificates, films, peers
+from tests.peers import VERIFICATION
+from tests.receiving import DX, association, receiving, store
+
+HERE, ELSEWHERE = ip_network("127.0.0.0/8"), ip_network("192.0.2.0/24")
+USERS = {"dx1": PasswordHash.of("correct horse", salt=bytes(16), cost=16)}
+
+
+def encoded(film: Dataset, *, implicit: bool = False) -> bytes:
+    data_set = encode(film, implicit, True)
+    assert data_set is not None
+    return data_set
+
+
+def rejection(opened: Association) -> tuple[int | None, int | None, int | None]:
+    """Return result, source and reason of the rejection (PS3.8 table 9-21)."""
+    assert opened.is_rejected
+    answer = opened.acceptor.primitive
+    assert answer is not None
+    return answer.result, answer.result_source, answer.diagnostic
+
+
+def connection_of(opened: Association) -> socket.socket:
+    wrapped = opened.dul.socket
+    assert wrapped is not None
+    assert wrapped.socket is not None
+    return wrapped.socket
+
+
+def fragment(message_control_header: int, content: bytes) -> bytes:
+    """Return a P-DATA-TF PDU of one value on the context 1 (PS3.8 section 9.3.5)."""
+    item = (len(content) + 2).to_bytes(4, "big") + bytes([1, message_control_header]) + content
+    return b"\x04\x00" + len(item).to_bytes(4, "big") + item
+
+
+def c_store_request() -> bytes:
+    command = Dataset()
+    command.AffectedSOPClassUID = DX
+    command.CommandField = 0x0001
+    command.MessageID = 1
+    command.Priority = 2
+    command.CommandDataSetType = 1
+    command.AffectedSOPInstanceUID = "1.2.3"
+    return fragment(0x03, encoded(command, implicit=True))
+
+
+def gone(opened: Association, *, timeout_s: float = 20.0) -> bool:
+    """Whether the node ended the association."""
+    opened.join(timeout_s)
+    return opened.is_aborted
+
+
+def test_a_peer_is_served_at_its_address_and_not_elsewhere(tmp_path: Path) -> None:
+    film = films.written(films.dx(), tmp_path)
+    known = (Peer(ae_title=AeTitle("DX1"), networks=(HERE,)), Peer(ae_title=AeTitle("DX2"), networks=(ELSEWHERE,)))
+    with receiving(peers=known) as node:
+        assert peers.storescu(node.port, film, calling="DX1").returncode == 0
+        refused = peers.storescu(node.port, film, calling="DX2")
+        assert refused.returncode != 0
+        assert "Calling AE Title Not Recognized" in refused.stderr
+        assert [sender.calling_ae_title for sender in node.senders] == ["DX1"]
+
+
+def test_a_peer_has_no_more_associations_than_its_rule_says_and_others_still_come() -> None:
+    known = (Peer(ae_title=AeTitle("DX1"), maximum_associations=2), Peer(ae_title=AeTitle("DX2")))
+    with receiving(peers=known) as node, ExitStack() as stack:
+        first, second, third = (stack.enter_context(association(node.port, calling="DX1")) for _ in range(3))
+        assert (first.is_established, second.is_established) == (True, True)
+        assert rejection(third) == (2, 3, 2)
+        assert stack.enter_context(association(node.port, calling="DX2")).is_established
+        first.release()
+        peers.until(
+            lambda: stack.enter_context(association(node.port, calling="DX1")).is_established, what="a place for DX1"
+        )
+
+
+def test_an_object_that_is_too_large_is_not_understood_and_the_association_goes_on() -> None:
+    large, small = films.dx(rows=256, columns=256, seed=1), films.dx(rows=32, columns=32, seed=2)
+    with receiving(maximum_object_bytes=20_000) as node, association(node.port) as opened:
+        status, comment = store(opened, encoded(large), sop_instance_uid=large.SOPInstanceUID)
+        assert status == 0xC000
+        assert "larger than is taken" in comment
+        assert store(opened, encoded(small), sop_instance_uid=small.SOPInstanceUID)[0] == 0
+        assert node.sop_instance_uids == [small.SOPInstanceUID]
+
+
+def test_an_object_of_just_the_size_is_kept() -> None:
+    film = films.dx()
+    with receiving(maximum_object_bytes=len(encoded(film))) as node, association(node.port) as opened:
+        assert store(opened, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0
+    assert node.sop_instance_uids == [film.SOPInstanceUID]
+
+
+def test_a_message_that_trickles_ends_at_its_deadline() -> None:
+    stop = threading.Event()
+    with receiving(message_timeout_s=1.0) as node, association(node.port) as opened:
+        connection = connection_of(opened)
+        connection.sendall(c_store_request())
+
+        def trickle() -> None:
+            try:
+                while not stop.wait(0.05):
+                    connection.sendall(fragment(0x00, b"\0\0"))
+            except OSError:
+                return
+
+        trickling = threading.Thread(target=trickle)
+        trickling.start()
+        assert gone(opened)
+        stop.set()
+        trickling.join()
+    assert node.instances == []
+
+
+def test_a_message_that_stops_between_two_fragments_ends_at_its_deadline() -> None:
+    with receiving(message_timeout_s=0.5, network_timeout_s=600.0) as node, association(node.port) as opened:
+        connection_of(opened).sendall(c_store_request())
+        assert gone(opened)
+
+
+def test_a_pdu_that_trickles_ends_at_the_time_out() -> None:
+    stop = threading.Event()
+    with receiving(dimse_timeout_s=1.0) as node, association(node.port) as opened:
+        connection = connection_of(opened)
+
+        def trickle() -> None:
+            try:
+                for byte in fragment(0x03, bytes(10_000)):
+                    connection.sendall(bytes([byte]))
+                    if stop.wait(0.05):
+                        return
+            except OSError:
+                return
+
+        trickling = threading.Thread(target=trickle)
+        trickling.start()
+        assert gone(opened)
+        stop.set()
+        trickling.join()
+    assert node.instances == []
+
+
+def test_an_association_may_last_longer_than_any_of_its_messages() -> None:
+    film = films.dx()
+    with receiving(message_timeout_s=1.0) as node, association(node.port) as opened:
+        started = time.monotonic()
+        while time.monotonic() - started < 1.5:
+            assert store(opened, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "pdu",
+    [
+        pytest.param(fragment(0x03, b"\xff" * 64), id="no command set"),
+        pytest.param(fragment(0x03, b""), id="an empty command set"),
+        pytest.param(fragment(0x02, b"data before any command"), id="data without a command"),
+        pytest.param(b"\x04\x00\x00\x00\x00\x05\x00\x00\x00\x01\x01", id="a value without its header"),
+        pytest.param(fragment(0x01, bytes(30_000)) * 3, id="a command set without end"),
+    ],
+)
+def test_a_message_that_cannot_be_read_ends_its_association_and_no_other(pdu: bytes) -> None:
+    film = films.dx()
+    with receiving() as node, association(node.port) as other, association(node.port) as opened:
+        connection_of(opened).sendall(pdu)
+        assert gone(opened)
+        assert store(other, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0
+
+
+def test_without_room_associations_that_would_send_films_are_turned_away_for_now() -> None:
+    room = threading.Event()
+    with receiving(has_room=lambda _size_bytes: room.is_set()) as node:
+        with association(node.port) as opened:
+            assert rejection(opened) == (2, 3, 1)
+        with association(node.port, sop_class_uid=VERIFICATION) as opened:
+            assert opened.is_established
+        room.set()
+        with association(node.port) as opened:
+            assert opened.is_established
+
+
+def test_a_film_that_does_not_fit_any_more_is_refused_before_it_is_kept() -> None:
+    film = films.dx()
+    asked: list[int] = []
+    room = threading.Event()
+
+    def has_room(size_bytes: int) -> bool:
+        asked.append(size_bytes)
+        return size_bytes == 0 or room.is_set()
+
+    with receiving(has_room=has_room) as node, association(node.port) as opened:
+        assert store(opened, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0xA700
+        assert node.instances == []
+        assert asked[-1] > len(encoded(film))
+        room.set()
+        assert store(opened, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0
+        assert node.sop_instance_uids == [film.SOPInstanceUID]
+
+
+def test_dcmtk_is_served_with_the_right_password_over_tls_and_not_without(tmp_path: Path) -> None:
+    authority = certificates.authority(tmp_path)
+    shown = certificates.issued(tmp_path, authority, "node")
+    secured = ["+tla", "+cf", str(authority.certificate)]
+    film = films.written(films.dx(), tmp_path)
+    with receiving(users=USERS, tls=TlsFiles(certificate=shown.certificate, key=shown.key)) as node:
+
+        def send(*identity: str) -> int:
+            return peers.storescu(node.port, film, options=[*secured, *identity]).returncode
+
+        assert send() != 0
+        assert send("-usr", "dx1") != 0
+        assert send("-usr", "dx1", "-pwd", "wrong") != 0
+        assert send("-usr", "dx9", "-pwd", "correct horse") != 0
+        assert node.instances == []
+        assert send("-usr", "dx1", "-pwd", "correct horse") == 0
+        assert send("-usr", "dx1", "-pwd", "correct horse", "-rsp") == 0
+        assert node.sop_instance_uids == [film.stem] * 2
+
+
+def test_who_shows_no_password_is_rejected_for_good() -> None:
+    with receiving(users=USERS) as node, association(node.port) as opened:
+        assert rejection(opened) == (1, 2, 1)

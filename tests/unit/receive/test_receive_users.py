@@ -1,0 +1,47 @@
+"""What is kept of a password, and who is admitted by one."""
+
+import hashlib
+
+import pytest
+
+from cxr_node.receive.users import PasswordHash, Users
+
+KEPT = PasswordHash.of("correct horse", salt=bytes(16), cost=16)
+USERS = Users({"dx1": KEPT, "dx2": PasswordHash.of("other", salt=b"s" * 16, cost=16)})
+
+
+def admitted(name: bytes, password: bytes, *, kind: int | None = 2) -> bool:
+    return USERS.admit(user_identity_type=kind, primary_field=name, secondary_field=password)
+
+
+def test_a_user_with_the_right_password_is_admitted() -> None:
+    assert admitted(b"dx1", b"correct horse")
+    assert admitted(b"dx2", b"other")
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [(b"dx1", b"other"), (b"dx1", b""), (b"dx1", b"correct horse "), (b"", b""), (b"dx3", b"correct horse")],
+)
+def test_no_one_else_is(name: bytes, password: bytes) -> None:
+    assert not admitted(name, password)
+
+
+@pytest.mark.parametrize("kind", [None, 1, 3, 4, 5])
+def test_another_kind_of_identity_is_none(kind: int | None) -> None:
+    assert not admitted(b"dx1", b"correct horse", kind=kind)
+
+
+def test_a_hash_that_is_written_down_is_the_same_when_read() -> None:
+    assert PasswordHash.parse(str(KEPT)) == KEPT
+    assert "correct" not in str(KEPT)
+
+
+def test_the_key_is_that_of_scrypt() -> None:
+    assert KEPT.key == hashlib.scrypt(b"correct horse", salt=bytes(16), n=16, r=8, p=5, dklen=32)
+
+
+@pytest.mark.parametrize("text", ["", "correct horse", "scrypt:16:8:5:00:00", str(KEPT) + " ", "md5" + str(KEPT)[6:]])
+def test_what_is_no_hash_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a password hash"):
+        PasswordHash.parse(text)
