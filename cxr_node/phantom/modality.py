@@ -125,9 +125,12 @@ def _send_batch(batch: Sequence[_Film], peer: Peer, tell: Callable[[SendResult],
     while waiting:
         try:
             with peer.association(contexts) as association:
-                tell(_store(association, waiting.popleft()))
-                while waiting and association.is_established:
-                    tell(_store(association, waiting.popleft()))
+                answered = True
+                # A film without an answer ends the association, also where the peer's abort is still on its way.
+                while waiting and answered and association.is_established:
+                    result = _store(association, waiting.popleft())
+                    answered = result.status is not None
+                    tell(result)
         except ConnectionError as error:
             for film in waiting:
                 tell(_unsent(film.label, film.sop_instance_uid, str(error)))

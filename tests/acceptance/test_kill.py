@@ -20,7 +20,7 @@ from tests import films
 from tests.peers import LOOPBACK, until
 from tests.running import RunningNode, running, settings_file, to_pacs
 
-SHORT_KILLS = 5
+SHORT_KILLS = 4
 LONG_KILLS = 50
 LONGEST_LIFE_S = 12.0
 PAUSE_S = 0.4
@@ -81,6 +81,7 @@ def load() -> Iterator[Load]:
     thread.join(30)
 
 
+@pytest.mark.timeout(900)
 def test_no_film_is_lost_or_reported_twice_whenever_the_node_is_killed(
     database_url: str, tmp_path: Path, load: Load
 ) -> None:
