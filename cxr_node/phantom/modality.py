@@ -125,11 +125,11 @@ def _send_batch(batch: Sequence[_Film], peer: Peer, tell: Callable[[SendResult],
     while waiting:
         try:
             with peer.association(contexts) as association:
-                answered = True
+                result = _store(association, waiting.popleft())
+                tell(result)
                 # A film without an answer ends the association, also where the peer's abort is still on its way.
-                while waiting and answered and association.is_established:
+                while waiting and result.status is not None and association.is_established:
                     result = _store(association, waiting.popleft())
-                    answered = result.status is not None
                     tell(result)
         except ConnectionError as error:
             for film in waiting:
