@@ -3,6 +3,7 @@
 import difflib
 import tomllib
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -55,6 +56,29 @@ class DatabaseSection(Section):
     busy_timeout_s: Seconds = Field(30.0, description="How long SQLite waits for another process's write, in seconds.")
 
 
+Network = IPv4Network | IPv6Network
+
+
+class PeerSection(Section):
+    """A sender that is let in; with one of these, no other is."""
+
+    ae_title: Title = Field(description="Its AE title.")
+    addresses: tuple[Network, ...] = Field(
+        (), description="Networks it may come from, as 10.0.7.0/24 or one address; empty for any."
+    )
+    maximum_associations: int = Field(0, ge=0, description="Its associations at the same time; 0 for no own bound.")
+
+
+class UserSection(Section):
+    """A user name that senders show with its password; with one of these, no association is opened without."""
+
+    name: str = Field(min_length=1, max_length=64, description="User name.")
+    password_hash: str = Field(
+        pattern=r"^scrypt:\d{1,7}:\d{1,2}:\d{1,2}:[0-9a-f]{32}:[0-9a-f]{64}$",
+        description="What `cxr-node config password` prints.",
+    )
+
+
 class ReceiveSection(Section):
     """The Application Entity that modalities send to."""
 
@@ -70,7 +94,13 @@ class ReceiveSection(Section):
         131072, ge=4096, le=2**31, description="Largest PDU that peers may send us, in bytes."
     )
     acse_timeout_s: Seconds = Field(30.0, description="How long association set-up and release may take, in seconds.")
-    dimse_timeout_s: Seconds = Field(60.0, description="How long a message may take, in seconds.")
+    dimse_timeout_s: Seconds = Field(60.0, description="How long a PDU may take to come, in seconds.")
+    message_timeout_s: Seconds = Field(
+        300.0, description="How long a message may take from its first fragment to its last, in seconds."
+    )
+    maximum_object_bytes: int = Field(
+        2**28, ge=1, description="Largest data set that is taken, in bytes; a larger one is refused with 0xC000."
+    )
     network_timeout_s: Seconds = Field(600.0, description="How long an association may be silent, in seconds.")
     tls_certificate: str = Field(
         "", description="PEM file of our certificate and its chain; with it, only TLS 1.2 and 1.3 are spoken."
@@ -80,6 +110,18 @@ class ReceiveSection(Section):
         "", description="PEM file of the authorities that must vouch for senders; empty: senders show no certificate."
     )
     tls_handshake_timeout_s: Seconds = Field(10.0, description="How long a TLS handshake may take, in seconds.")
+    peers: tuple[PeerSection, ...] = Field((), description="Who may send, and from where; empty for anyone.")
+    users: tuple[UserSection, ...] = Field((), description="Who may send by password; empty: nobody is asked for one.")
+
+
+class ArchiveSection(Section):
+    """Where films and results are kept: in the data folder."""
+
+    reserve_bytes: int = Field(
+        2**30,
+        ge=0,
+        description="Free space kept for the database and results, in bytes; films that would use it are refused.",
+    )
 
 
 class GateSection(Section):
@@ -214,6 +256,7 @@ class Settings(Section):
     node: NodeSection = NodeSection()
     database: DatabaseSection = DatabaseSection()
     receive: ReceiveSection = ReceiveSection()
+    archive: ArchiveSection = ArchiveSection()
     gate: GateSection = GateSection()
     read: ReadSection = ReadSection()
     compose: ComposeSection = ComposeSection()
@@ -228,9 +271,15 @@ class Settings(Section):
         return self.database.url or f"sqlite:///{self.node.data_folder / 'node.db'}"
 
     def without_secrets(self) -> "Settings":
-        """Return the settings as they may be shown: without the database's password."""
+        """Return the settings as they may be shown: without the database's password and the hashes of others."""
         shown = make_url(self.database.url).render_as_string() if self.database.url else ""
-        return self.model_copy(update={"database": self.database.model_copy(update={"url": shown})})
+        users = tuple(user.model_copy(update={"password_hash": "***"}) for user in self.receive.users)
+        return self.model_copy(
+            update={
+                "database": self.database.model_copy(update={"url": shown}),
+                "receive": self.receive.model_copy(update={"users": users}),
+            }
+        )
 
 
 def load(path: Path) -> Settings:
@@ -271,9 +320,15 @@ def parse(tables: dict[str, Any]) -> Settings:
 
 
 def _twice(settings: Settings) -> list[str]:
-    names = [destination.name for destination in settings.deliver.destinations]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    return [f"deliver.destinations: the name {name!r} is there twice" for name in twice]
+    named = {
+        "deliver.destinations": [destination.name for destination in settings.deliver.destinations],
+        "receive.users": [user.name for user in settings.receive.users],
+    }
+    return [
+        f"{key}: the name {name!r} is there twice"
+        for key, names in named.items()
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
 
 
 def _half_tls(settings: Settings) -> list[str]:
@@ -284,6 +339,10 @@ def _half_tls(settings: Settings) -> list[str]:
         problems.append("receive.tls_certificate and receive.tls_key: one is of no use without the other")
     if receive.tls_peers_ca and not receive.tls_certificate:
         problems.append("receive.tls_peers_ca: needs receive.tls_certificate")
+    if receive.users and not receive.tls_certificate:
+        problems.append(
+            "receive.users: needs receive.tls_certificate, or passwords would cross the network in the open"
+        )
     for number, each in enumerate(settings.deliver.destinations):
         if isinstance(each, CStoreDestination):
             key = f"deliver.destinations.{number}"
@@ -339,6 +398,8 @@ def _sentence(error: dict[str, Any]) -> str:
             return f'{key}.kind: must be set to "cstore" or "folder" (how results travel)'
         case "value_error":
             return f"{key}: {str(error['msg']).removeprefix('Value error, ')} ({_description(location)})"
+        case _ if location[-1] == "password_hash":  # what stands there may be a password
+            return f"{key}: not a password hash ({_description(location)})"
         case _:
             expected = str(error["msg"]).removeprefix("Input should be ")
             return f"{key}: {error['input']!r} is not right; expected {expected} ({_description(location)})"
@@ -363,6 +424,10 @@ def _section(location: tuple[int | str, ...]) -> list[type[Section]]:
         return [Settings]
     if location[:2] == ("deliver", "destinations"):
         return [CStoreDestination, FolderDestination]
+    if location[:2] == ("receive", "peers"):
+        return [PeerSection]
+    if location[:2] == ("receive", "users"):
+        return [UserSection]
     field = Settings.model_fields.get(str(location[0]))
     table = field.annotation if field else None
     return [table] if isinstance(table, type) and issubclass(table, Section) else []

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import assert_never
 
 from cxr_node import config, pipeline
+from cxr_node.archive import space
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.config import ResultName, Settings
 from cxr_node.deliver.cstore import CStoreDestination
@@ -32,6 +33,8 @@ from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.receive.ae import Receiver
 from cxr_node.receive.listening import Listening
 from cxr_node.receive.tls import TlsFiles
+from cxr_node.receive.users import PasswordHash
+from cxr_node.receive.who import Peer
 from cxr_node.report import tid1500
 from cxr_node.report.kinds import KeyImages, Marks, Picture, Report, ResultKind, Text
 from cxr_node.report.source import Node
@@ -162,10 +165,26 @@ def _receiver(settings: Settings, opened: Database) -> Receiver:
         acse_timeout_s=section.acse_timeout_s,
         dimse_timeout_s=section.dimse_timeout_s,
         network_timeout_s=section.network_timeout_s,
+        message_timeout_s=section.message_timeout_s,
+        maximum_object_bytes=section.maximum_object_bytes,
+        peers=tuple(
+            Peer(
+                ae_title=_title(peer.ae_title),
+                networks=peer.addresses,
+                maximum_associations=peer.maximum_associations,
+            )
+            for peer in section.peers
+        ),
+        users={user.name: PasswordHash.parse(user.password_hash) for user in section.users},
         tls=_tls_files(section),
         tls_handshake_timeout_s=section.tls_handshake_timeout_s,
     )
-    return Receiver(listening, accept=accept)
+    return Receiver(listening, accept=accept, has_room=partial(_has_room, settings))
+
+
+def _has_room(settings: Settings, size_bytes: int) -> bool:
+    free = space.free_bytes(settings.node.data_folder)
+    return space.has_room(free_bytes=free, reserve_bytes=settings.archive.reserve_bytes, size_bytes=size_bytes)
 
 
 def _tls_files(section: config.ReceiveSection) -> TlsFiles | None:

@@ -1,6 +1,7 @@
 """The command line: `run`, the settings, the database, and where the other commands hang."""
 
 import json
+import secrets
 import sys
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, 
 from cxr_node.config import ConfigurationError
 from cxr_node.jobs import migrate
 from cxr_node.node import Role
+from cxr_node.receive.users import PasswordHash
 
 app = typer.Typer(
     name="cxr-node",
@@ -65,6 +67,13 @@ def config_check(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = Fals
 def config_example() -> None:
     """Print every setting with its default and what it means."""
     typer.echo(example.text(), nl=False)
+
+
+@config_app.command("password")
+def config_password() -> None:
+    """Ask for a password and print the hash of it that stands in [[receive.users]]."""
+    password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    typer.echo(str(PasswordHash.of(password, salt=secrets.token_bytes(16))))
 
 
 @database_app.command("upgrade")

@@ -1,11 +1,12 @@
 """The example configuration, written from the settings themselves, so that none is missing and no default is wrong."""
 
 import json
+from ipaddress import ip_network
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from cxr_node.config import CStoreDestination, DestinationSection, FolderDestination, Section, Settings
+from cxr_node.config import CStoreDestination, FolderDestination, PeerSection, Section, Settings, UserSection
 
 _HEAD = """\
 # Settings of a cxr-node, in the order of the flow, each with its default. Copy this file to cxr-node.toml and
@@ -14,6 +15,8 @@ _HEAD = """\
 """
 
 _PACS = CStoreDestination(name="pacs", host="127.0.0.1", port=4242, ae_title="PACS")
+_PEER = PeerSection(ae_title="DX1", addresses=(ip_network("10.0.7.0/24"),), maximum_associations=4)
+_USER = UserSection(name="dx1", password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}")
 _FOLDER = FolderDestination(name="folder", folder=Path("results"))
 
 
@@ -24,8 +27,10 @@ def text() -> str:
     for name in type(settings).model_fields:
         section: Section = getattr(settings, name)
         parts.append(f"# {type(section).__doc__}\n[{name}]\n{_lines(section)}")
+    parts.append("# Senders. Take the marks away from one of these, or repeat them.\n")
+    parts.extend(_table(key, example) for key, example in (("receive.peers", _PEER), ("receive.users", _USER)))
     parts.append("# Destinations. Take the marks away from one of these, or repeat them.\n")
-    parts.extend(_destination(example) for example in (_PACS, _FOLDER))
+    parts.extend(_table("deliver.destinations", example) for example in (_PACS, _FOLDER))
     return "\n".join(parts)
 
 
@@ -34,20 +39,21 @@ def _lines(section: Section, prefix: str = "") -> str:
     return "".join(
         f"# {field.description}\n{prefix}{name} = {_toml(getattr(section, name))}\n"
         for name, field in fields.items()
-        if not _is_destinations(field)
+        if not _is_tables(field)
     )
 
 
-def _destination(example: DestinationSection) -> str:
-    lines = [f"# {type(example).__doc__}", "# [[deliver.destinations]]"]
+def _table(key: str, example: Section) -> str:
+    lines = [f"# {type(example).__doc__}", f"# [[{key}]]"]
     for name, field in type(example).model_fields.items():
         value = getattr(example, name)
         lines.append(f"# {name} = {_toml('' if value is None else value)}  # {field.description}")
     return "\n".join(lines) + "\n"
 
 
-def _is_destinations(field: FieldInfo) -> bool:
-    return "Destination" in str(field.annotation)
+def _is_tables(field: FieldInfo) -> bool:
+    annotation = str(field.annotation)
+    return annotation.startswith("tuple[") and ("Destination" in annotation or "Section" in annotation)
 
 
 def _toml(value: object) -> str:

@@ -112,3 +112,46 @@ def test_files_for_tls_are_taken_from_the_folder_of_the_settings(tmp_path: Path)
 
     assert (receive.tls_certificate, receive.tls_key) == (str(tmp_path / "node.pem"), "/keys/node.pem")
     assert receive.tls_peers_ca == ""
+
+
+USER = {"name": "dx1", "password_hash": f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}"}
+
+
+def test_passwords_in_the_open_are_refused() -> None:
+    (problem,) = problems({"receive": {"users": [USER]}})
+
+    assert problem.startswith("receive.users: needs receive.tls_certificate")
+
+
+def test_hashes_of_passwords_are_not_shown() -> None:
+    settings = config.parse({"receive": {"users": [USER], "tls_certificate": "a.pem", "tls_key": "k.pem"}})
+
+    assert "scrypt" not in settings.without_secrets().model_dump_json()
+    assert settings.receive.users[0].password_hash.startswith("scrypt")
+
+
+def test_a_password_where_its_hash_belongs_is_refused_with_what_is_wanted() -> None:
+    (problem,) = problems({"receive": {"users": [{**USER, "password_hash": "correct horse"}]}})
+
+    assert problem.startswith("receive.users.0.password_hash")
+    assert "correct horse" not in problem
+    assert "cxr-node config password" in problem
+
+
+@pytest.mark.parametrize("address", ["10.0.7.0/33", "dx1.example.org", "10.0.7.20/24"])
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    found = problems({"receive": {"peers": [{"ae_title": "DX1", "addresses": [address]}]}})
+
+    assert all(each.startswith("receive.peers.0.addresses.0") for each in found)
+
+
+def test_a_single_address_is_a_network_of_one() -> None:
+    settings = config.parse({"receive": {"peers": [{"ae_title": "DX1", "addresses": ["10.0.7.20", "2001:db8::/32"]}]}})
+
+    assert [str(each) for each in settings.receive.peers[0].addresses] == ["10.0.7.20/32", "2001:db8::/32"]
+
+
+def test_two_users_of_one_name_are_refused() -> None:
+    tables = {"receive": {"users": [USER, USER], "tls_certificate": "a.pem", "tls_key": "k.pem"}}
+
+    assert problems(tables) == ["receive.users: the name 'dx1' is there twice"]

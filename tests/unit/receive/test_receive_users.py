@@ -3,7 +3,9 @@
 import hashlib
 
 import pytest
+from typer.testing import CliRunner
 
+from cxr_node.admin.cli import app
 from cxr_node.receive.users import PasswordHash, Users
 
 KEPT = PasswordHash.of("correct horse", salt=bytes(16), cost=16)
@@ -45,3 +47,11 @@ def test_the_key_is_that_of_scrypt() -> None:
 def test_what_is_no_hash_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a password hash"):
         PasswordHash.parse(text)
+
+
+def test_the_command_line_prints_a_hash_that_fits_and_never_the_password() -> None:
+    answer = CliRunner().invoke(app, ["config", "password"], input="correct horse\ncorrect horse\n")
+
+    assert answer.exit_code == 0
+    assert "correct" not in answer.output
+    assert PasswordHash.parse(answer.stdout.splitlines()[-1]).fits(b"correct horse")

@@ -1,0 +1,70 @@
+"""What the settings say about senders is what the running node does."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cxr_node import config, node
+from cxr_node.jobs import migrate
+from cxr_node.node import Role
+from cxr_node.receive.users import PasswordHash
+from tests import certificates, films, peers
+
+
+@contextmanager
+def serving(folder: Path, receive: dict[str, Any], **tables: dict[str, Any]) -> Iterator[int]:
+    """Run the role that receives with these settings; the value is its port."""
+    settings = config.parse(
+        {"node": {"data_folder": str(folder / "data")}, "receive": {"port": 0, **receive}, **tables}
+    )
+    opened = node.database(settings)
+    migrate.upgrade(opened)
+    opened.close()
+    with node.serve(settings, Role.RECEIVE, stopping=threading.Event()) as address:
+        yield int(address.rpartition(":")[2])
+
+
+def test_films_that_would_use_the_reserve_are_turned_away_and_an_echo_is_answered(tmp_path: Path) -> None:
+    film = films.written(films.dx(), tmp_path)
+    with serving(tmp_path, {}, archive={"reserve_bytes": 2**62}) as port:
+        refused = peers.storescu(port, film)
+        assert refused.returncode != 0
+        assert "Temporary Congestion" in refused.stderr
+        assert peers.echoscu(port).returncode == 0
+    with serving(tmp_path, {}) as port:
+        assert peers.storescu(port, film).returncode == 0
+
+
+def test_peers_users_and_tls_are_as_the_settings_say(tmp_path: Path) -> None:
+    film = films.written(films.dx(), tmp_path)
+    authority = certificates.authority(tmp_path)
+    shown = certificates.issued(tmp_path, authority, "node")
+    modality = certificates.issued(tmp_path, authority, "modality")
+    receive = {
+        "tls_certificate": str(shown.certificate),
+        "tls_key": str(shown.key),
+        "tls_peers_ca": str(authority.certificate),
+        "peers": [
+            {"ae_title": "DX1", "addresses": ["127.0.0.1"]},
+            {"ae_title": "DX2", "addresses": ["192.0.2.7"]},
+        ],
+        "users": [{"name": "dx1", "password_hash": str(PasswordHash.of("secret", salt=bytes(16), cost=16))}],
+    }
+    secured = [*modality.dcmtk, "+cf", str(authority.certificate)]
+    password = ["-usr", "dx1", "-pwd", "secret"]
+    with serving(tmp_path, receive) as port:
+        assert peers.storescu(port, film, calling="DX1", options=[*secured, *password]).returncode == 0
+        assert peers.storescu(port, film, calling="DX1", options=secured).returncode != 0
+        assert peers.storescu(port, film, calling="DX2", options=[*secured, *password]).returncode != 0
+        anonymous = ["+tla", "+cf", str(authority.certificate)]
+        assert peers.storescu(port, film, calling="DX1", options=[*anonymous, *password]).returncode != 0
+
+
+def test_a_film_larger_than_the_settings_allow_is_refused(tmp_path: Path) -> None:
+    film = films.written(films.dx(), tmp_path)
+    with serving(tmp_path, {"maximum_object_bytes": 1000}) as port:
+        refused = peers.storescu(port, film)
+        assert refused.returncode != 0
+        assert "CannotUnderstand" in refused.stderr
