@@ -15,7 +15,7 @@ from cxr_node.report import gsps, key_objects, secondary_capture
 from cxr_node.report.check import faults_of
 from cxr_node.report.languages.english import ENGLISH
 from cxr_node.report.picture import painted
-from cxr_node.report.source import Film
+from cxr_node.report.source import Film, Node
 from cxr_node.report.study import brought_together
 from cxr_node.report.tree import items
 from tests import films
@@ -200,3 +200,13 @@ def test_a_result_that_names_another_film_is_held_back(make: Callable[[Film], Da
     result = make(everything(films.cr()))
     together = brought_together([everything(films.dx())])
     assert "the references do not name the sources" in faults_of(result, together)
+
+
+def test_a_picture_that_comes_back_can_be_told_from_a_film() -> None:
+    film = everything(films.dx(changes={"Manufacturer": "Detectors", "ManufacturerModelName": "Panel 1"}))
+    picture = parsed(secondary_capture.compose(film, _radiograph(film), node=NODE, now=NOW))
+    node = Node()
+    assert picture.Manufacturer == node.manufacturer
+    assert picture.ManufacturerModelName == node.model_name
+    assert picture.ImageType == ["DERIVED", "SECONDARY"]
+    assert picture.SourceImageSequence[0].ReferencedSOPInstanceUID == film.reading.film.sop_instance_uid

@@ -1,0 +1,249 @@
+"""Every kind of result of many kinds of study, before every outside validator; the short form takes a few."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+
+from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.instance import Instance
+from cxr_node.domain.radiograph import Radiograph
+from cxr_node.domain.reading import Presence
+from cxr_node.domain.reasons import Note, Reason
+from cxr_node.pixels.film import parse, radiograph
+from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.suitability import Rules, judge_header
+from cxr_node.report import tid1500
+from cxr_node.report.kinds import KeyImages, Marks, Order, Picture, Report, ResultKind, Text
+from cxr_node.report.languages.spoken import LANGUAGES
+from cxr_node.report.source import Film, Node, PreviousReport
+from tests import films
+from tests.unit.report.names import NAMES
+from tests.unit.report.ohif import shown
+from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read, square, with_bytes
+from tests.validators import entity_errors, iod_errors, sr_errors, state_errors, template_errors
+
+_KINDS: tuple[ResultKind, ...] = (
+    Report(),
+    Report(tid1500.COMPREHENSIVE),
+    Report(tid1500.ENHANCED),
+    Text(),
+    Picture(),
+    Marks(),
+    KeyImages(),
+)
+_TYPE_2 = "PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime StudyID AccessionNumber"
+_BAD = {"PatientSex": b"U", "PatientBirthDate": b"19600000", "StudyTime": b"10:11:12", "PatientAge": b"45"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Study:
+    """A study as it comes: its films after each composing, oldest first.
+
+    `is_clean` says that its films can be held against the results by dcentvfy, which compares bytes: not
+    those in another character set than UTF-8, nor those whose values are missing or mended.
+    """
+
+    rounds: Sequence[Sequence[Film]]
+    is_clean: bool = True
+    node: Node = NODE
+    see: Callable[[Film], Radiograph] | None = None
+
+    @property
+    def regions(self) -> int:
+        """How many Image Regions the last report has. PixelMed errs where it is one."""
+        predictions = [film.reading.prediction for film in self.rounds[-1] if film.reading.prediction]
+        return sum(len(each.regions) for prediction in predictions for each in prediction.findings)
+
+
+def _gray(film: Film) -> Radiograph:
+    geometry = film.reading.geometry
+    assert geometry is not None
+    pixels = np.full((geometry.rows, geometry.columns), 0x8000, np.uint16)
+    return Radiograph(p_values=pixels, geometry=geometry, grayscale="made")
+
+
+def _named(name: str) -> Study:
+    declared, sent, _ = NAMES[name]
+    header = with_bytes(films.cr(), {"SpecificCharacterSet": declared, "PatientName": sent})
+    return Study(rounds=[[everything(header)]], is_clean=False)
+
+
+def _order() -> Dataset:
+    order = Dataset()
+    order.RequestedProcedureID = "RP-1"
+    return order
+
+
+_LATERAL = films.cr(changes={"ViewPosition": "LL"})
+_MADE: dict[str, Callable[[], Study]] = {
+    "DX": lambda: Study(rounds=[[everything(films.dx())]]),
+    "CR": lambda: Study(rounds=[[everything(films.cr())]]),
+    "SC": lambda: Study(rounds=[[everything(films.sc())]]),
+    "MONOCHROME1": lambda: Study(rounds=[[everything(films.cr(changes={"PhotometricInterpretation": "MONOCHROME1"}))]]),
+    "no finding": lambda: Study(rounds=[[read(films.dx(), finding("Lung Opacity", 0.1, Presence.ABSENT))]]),
+    "undetermined": lambda: Study(rounds=[[read(films.dx(), finding("Lung Opacity", 0.5, Presence.UNDETERMINED))]]),
+    "one region": lambda: Study(
+        rounds=[[read(films.dx(), finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(2, 2, 9),)))]]
+    ),
+    "every note": lambda: Study(
+        rounds=[[read(films.dx(), finding("Effusion", 0.1, Presence.ABSENT), notes=tuple(Note))]]
+    ),
+    "two views": lambda: Study(rounds=[[everything(films.dx()), not_read(_LATERAL, Reason.VIEW, "LATERAL")]]),
+    "three films": lambda: Study(rounds=[[everything(films.dx()), everything(films.cr()), everything(films.sc())]]),
+    "late film": lambda: Study(
+        rounds=[[everything(films.dx())], [everything(films.dx()), not_read(_LATERAL, Reason.VIEW, "LATERAL")]]
+    ),
+    "reprocessed": lambda: Study(rounds=[[not_read(films.dx(), Reason.TIMEOUT)], [everything(films.dx())]]),
+    "no type 2 attributes": lambda: Study(
+        rounds=[[everything(films.cr(changes=dict.fromkeys(_TYPE_2.split())))]], is_clean=False
+    ),
+    "bad values": lambda: Study(rounds=[[everything(with_bytes(films.cr(), _BAD))]], is_clean=False),
+    "order and time zone": lambda: Study(
+        rounds=[
+            [everything(films.dx(changes={"RequestAttributesSequence": [_order()], "TimezoneOffsetFromUTC": "-0330"}))]
+        ]
+    ),
+    **{
+        f"not analysed {reason.value}": lambda reason=reason: Study(  # type: ignore[misc]  # a default binds it
+            rounds=[[not_read(films.dx(), reason, "detail")]]
+        )
+        for reason in Reason
+    },
+    **{f"name in {name}": lambda name=name: _named(name) for name in NAMES},  # type: ignore[misc]  # a default binds it
+    **{
+        f"in {name}": lambda name=name: Study(  # type: ignore[misc]  # a default binds it
+            rounds=[[everything(films.dx()), not_read(_LATERAL, Reason.VIEW)]],
+            node=Node(name="TESTNODE", serial_number="7", software_version="9.9", language=name),
+        )
+        for name in LANGUAGES
+        if name != "en"
+    },
+}
+_SHORT = ["DX", "late film", "no type 2 attributes", "not analysed AGE", "name in Japanese, ISO 2022 IR 87", "in zh"]
+
+_REAL = [
+    "CR-MONO1-10-chest",
+    "RG1_J2KI",
+    "RG1_JLSN",
+    "RG2_J2KR",
+    "RG2_JPLL",
+    "RG2_JPLY",
+    "RG3_JPLL",
+    "RG3_RLE",
+    "chrJapMulti",
+    "chrKoreanMulti",
+    "dog_DX_lateral",
+    "nih_DX_in_SC",
+    "pseudo_phi_RLE",
+    "pseudo_phi_no_pixels",
+    "siim_SC_JPEG",
+    "siim_SC_wrong_MONOCHROME1",
+]
+"""All that are readable but CR-ModalitySequenceLUT, whose own UIDs are not valid ones: validators name that."""
+
+
+def test_the_matrix_has_at_least_forty_studies() -> None:
+    assert len(_MADE) >= 40
+    assert set(_SHORT) < set(_MADE)
+
+
+@pytest.mark.parametrize("name", _SHORT)
+def test_results_of_a_study_are_valid(name: str, tmp_path: Path) -> None:
+    _validate(_MADE[name](), tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [name for name in _MADE if name not in _SHORT])
+def test_results_of_every_study_are_valid(name: str, tmp_path: Path) -> None:
+    _validate(_MADE[name](), tmp_path)
+
+
+@pytest.mark.long
+@films.needs_real_films
+@pytest.mark.parametrize("name", _REAL)
+def test_results_of_a_real_film_are_valid(name: str, tmp_path: Path) -> None:
+    _validate(_real(name), tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [name for name in _MADE if not name.startswith("in ")])
+def test_pixelmed_has_nothing_against_the_report_of_a_study(name: str, tmp_path: Path) -> None:
+    study = _MADE[name]()
+    if study.regions == 1:
+        pytest.skip("PixelMed takes every group of a report with one region for TID 1410")
+    (*_, report) = [instance for kind, instance in _composed(study) if kind is _KINDS[0]]
+    assert template_errors(_written(report, tmp_path)) == []
+
+
+def _real(name: str) -> Study:
+    header = parse(films.real(name).read_bytes(), limits=Limits())
+    refused = judge_header(header, Rules()).refused
+    film = everything(header) if refused is None else not_read(header, refused)
+    if refused is None:
+        try:
+            seen = radiograph(header, limits=Limits())
+        except GiveUp as gave_up:
+            film = not_read(header, gave_up.reason, gave_up.detail)
+    return Study(rounds=[[film]], is_clean=False, see=lambda _: seen)
+
+
+def _composed(study: Study) -> Iterator[tuple[ResultKind, Instance]]:
+    """Yield each result of each kind, as composing again and again would make them."""
+    for kind in _KINDS:
+        earlier: list[PreviousReport] = []
+        for together in study.rounds:
+            for instance in kind.compose(_ordered(study, together, earlier)):
+                earlier.append(_previous(instance))
+                yield kind, instance
+        assert kind.compose(_ordered(study, study.rounds[-1], earlier)) == []
+
+
+def _ordered(study: Study, together: Sequence[Film], earlier: Sequence[PreviousReport]) -> Order:
+    return Order(films=together, see=study.see or _gray, node=study.node, now=NOW, earlier=tuple(earlier))
+
+
+def _previous(instance: Instance) -> PreviousReport:
+    identity = instance.identity
+    return PreviousReport(
+        sop_class_uid=identity.sop_class_uid,
+        sop_instance_uid=identity.sop_instance_uid,
+        series_instance_uid=identity.series_instance_uid,
+        study_instance_uid=identity.study_instance_uid,
+    )
+
+
+def _validate(study: Study, folder: Path) -> None:
+    written: list[Path] = []
+    for kind, instance in _composed(study):
+        path = _written(instance, folder)
+        written.append(path)
+        said = parsed(instance)
+        errors = iod_errors(path)
+        if said.Modality in ("SR", "KO"):
+            errors += sr_errors(path)
+        if said.Modality == "PR" and _may_be_checked(said):
+            errors += state_errors(path)
+        assert errors == [], f"{kind.name}: {errors}"
+        if isinstance(kind, Report):
+            assert shown(said)
+    sources = {film.reading.film.sop_instance_uid: film.header for film in study.rounds[-1]}
+    if study.is_clean:
+        written += [films.written(source, folder) for source in sources.values()]
+    assert len(written) > len(sources)
+    assert entity_errors(*written) == []
+
+
+def _may_be_checked(state: Dataset) -> bool:
+    """Whether dcmpschk can check a presentation state: it knows no ISO_IR 192, and wants a name, which is of type 2."""
+    texts = [str(text.UnformattedTextValue) for text in state.GraphicAnnotationSequence[0].TextObjectSequence]
+    return bool(state.PatientName) and all(text.isascii() for text in [str(state.PatientName), *texts])
+
+
+def _written(instance: Instance, folder: Path) -> Path:
+    path = folder / f"{instance.identity.sop_instance_uid}.dcm"
+    path.write_bytes(instance.content)
+    return path
