@@ -5,7 +5,8 @@
 The film is made up: 3056 rows of 2500 columns, 14 bits stored in 16, a window, structure and noise. The obvious way is
 pydicom's `pixel_array`, `apply_modality_lut` and `apply_voi_lut` and scikit-image's `resize`. Both begin with the
 bytes of the file and end at 256 by 256 values. The rounds are interleaved, the medians are of one run: on a busy
-machine the milliseconds move, the ratios hardly.
+machine the milliseconds move, the ratios hardly. "peak" is the most memory held at once by this process beyond the
+file's bytes, in decoded frames of 15 MB; "stage" is that of the pixel stage alone, without the reduction.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from skimage.transform import resize
 
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.infer.prepare import Frame, prepare
 from cxr_node.pixels.decoding import decode_first_frame
 from cxr_node.pixels.description import describe
@@ -40,7 +42,7 @@ SIDE = 256
 FRAME = Frame(rows=SIDE, columns=SIDE)
 LIMITS = Limits()
 HEADING = (
-    f"{'transfer syntax':20}{'obvious ms':>11}{'ours ms':>9}{'ratio':>7}{'peak':>6}{'obvious peak':>14}"
+    f"{'transfer syntax':20}{'obvious ms':>11}{'ours ms':>9}{'ratio':>7}{'stage':>7}{'peak':>6}{'obvious peak':>14}"
     "   where ours goes, ms"
 )
 DCMCJPEG = Path("/usr/bin/dcmcjpeg")
@@ -109,13 +111,18 @@ def obvious(content: bytes) -> np.ndarray:
     return np.asarray(resize(shown, (SIDE, SIDE), anti_aliasing=True))  # type: ignore[no-untyped-call] # scikit-image
 
 
-def ours(content: bytes, sandbox: Sandbox) -> np.ndarray:
-    """Return the network's input our way, the gate included."""
+def stage(content: bytes, sandbox: Sandbox) -> Radiograph:
+    """Return the film as the pixel stage hands it on, the gate included."""
     dataset = parse(content)
     judge_header(dataset, Rules())
     shown = radiograph(dataset, limits=LIMITS, sandbox=sandbox)
     judge_picture(shown, Rules())
-    return prepare(shown, FRAME)
+    return shown
+
+
+def ours(content: bytes, sandbox: Sandbox) -> np.ndarray:
+    """Return the network's input our way."""
+    return prepare(stage(content, sandbox), FRAME)
 
 
 def steps(content: bytes, sandbox: Sandbox) -> dict[str, Callable[[], object]]:
@@ -171,7 +178,8 @@ def main() -> None:
             where = ", ".join(f"{part} {ms:.0f}" for part, ms in parts.items())
             print(
                 f"{name:20}{medians['obvious']:11.0f}{medians['ours']:9.0f}{medians['obvious'] / medians['ours']:7.1f}"
-                f"{peak(both['ours']):6.1f}{peak(both['obvious']):14.1f}   {where}"
+                f"{peak(partial(stage, content, sandbox)):7.1f}{peak(both['ours']):6.1f}{peak(both['obvious']):14.1f}"
+                f"   {where}"
             )
 
 
