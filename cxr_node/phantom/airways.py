@@ -53,7 +53,7 @@ def lung_points(torso: Torso, side: int, count: int, generator: np.random.Genera
     while len(found) < count:
         z = generator.uniform(bottom, top, 3 * count)
         level, medial = torso.cage.at(z), torso.mediastinum.at(z)[:, 0]
-        x = side * generator.uniform(medial, level[:, 0])
+        x = side * (medial + generator.uniform(0, 1, 3 * count) * (level[:, 0] - medial))
         y = level[:, 3] + generator.uniform(-1, 1, 3 * count) * level[:, 1]
         points = np.stack([x, y, z], axis=1)
         found = np.concatenate([found, points[inside_lung(torso, points, side, shrink=0.93)]])
@@ -66,9 +66,8 @@ def inside_lung(torso: Torso, points: Float64, side: int, *, shrink: float = 1.0
     free = (_radius(points, level) < shrink**2) & (_radius(points, middle) > 1.0) & (points[:, 2] > torso.sulcus_mm)
     within = (points[:, 2] > torso.heart.bottom_mm) & (points[:, 2] < torso.heart.top_mm)
     free &= ~within | (_radius(points, heart) > 1.0)
-    dome, top = (torso.organs[f"{'left' if side > 0 else 'right'}_{name}"] for name in ("dome", "top"))
-    free &= np.linalg.norm((points - dome.center) @ dome.matrix.T, axis=1) > 1.0
-    inside: npt.NDArray[np.bool_] = free & (np.linalg.norm((points - top.center) @ top.matrix.T, axis=1) < 1.0)
+    dome = torso.organs["left_dome" if side > 0 else "right_dome"]
+    inside: npt.NDArray[np.bool_] = free & (np.linalg.norm((points - dome.center) @ dome.matrix.T, axis=1) > 1.0)
     return inside
 
 

@@ -49,10 +49,10 @@ def expose(
     chest = {View.AP: level[3] + level[1], View.LATERAL: level[0]}.get(view, level[1] - level[3])
     to_detector = float(chest) + gap
     magnification = distance / (distance - to_detector)
-    spread = generator.uniform(0.66, 0.84)
+    spread = generator.uniform(0.63, 0.84)
     extent = anatomy.thoracic_width_mm * (0.86 if lateral else 1.0) * magnification / spread
-    pitch = float(max(extent, 0.98 * anatomy.lung_height_mm * 1.45 * magnification * (1 if lateral else 0.9)) / columns)
-    middle = anatomy.apex_mm - anatomy.inspired_height_mm * generator.normal(0.56, 0.05)
+    pitch = float(max(extent, 0.98 * anatomy.lung_height_mm * 1.66 * magnification * (1 if lateral else 0.9)) / columns)
+    middle = anatomy.apex_mm - anatomy.inspired_height_mm * generator.normal(0.61, 0.05)
     aim = np.array([generator.normal(0, 5), generator.normal(0, 5), middle])
     turn = generator.normal(0, [0.030, 0.035, 0.018])
     if frontal_ap:

@@ -17,6 +17,8 @@ from cxr_node.phantom.solids import KNOTS, Branches, Cloud, Tube
 
 _UNITS_PER_MM = 2.0**21
 """Paths are added up as integers, so that the order of the points cannot change the sum; 1 m fits."""
+_CHUNK = 32768
+"""Points added at once: 128 KiB of float32, which a processor's cache holds."""
 _GOLDEN = 2.399963229728653
 
 
@@ -28,36 +30,44 @@ class Points(NamedTuple):
     slot: Tensor
 
 
-def place(points: Points, *, pixel_mm2: float, slots: int, rows: int, columns: int) -> Tensor:
-    """Return path lengths in mm, shape (slots, rows, columns).
+class Canvas:
+    """Path lengths in mm, `slots` planes of (rows, columns), added up point by point."""
 
-    A volume V at a point whose pixel has the area A on the plane through it and parallel to the
-    detector adds V / A.
-    """
-    stretch = points.homogeneous[2].reciprocal()
-    column, row = points.homogeneous[0] * stretch, points.homogeneous[1] * stretch
-    weight = points.volume_mm3 * stretch.square_().mul_(_UNITS_PER_MM / pixel_mm2)
-    left, top = column.floor(), row.floor()
-    inside = (left >= 0) & (left < columns - 1) & (top >= 0) & (top < rows - 1)
-    weight = weight * inside
-    right_part, low_part = column - left, row - top
-    corner = top.clamp_(0, rows - 2) * columns + left.clamp_(0, columns - 2)
-    index = corner.long() + points.slot * (rows * columns)
-    canvas = torch.zeros(slots * rows * columns, device=weight.device, dtype=torch.int32)
-    low = weight * low_part
-    high = weight - low
-    for step, share in ((0, high), (columns, low)):
-        right = share * right_part
-        canvas.scatter_add_(0, index + step, (share - right).round_().to(torch.int32))
-        canvas.scatter_add_(0, index + (step + 1), right.round_().to(torch.int32))
-    return canvas.reshape(slots, rows, columns).float().mul_(1.0 / _UNITS_PER_MM)
+    def __init__(self, *, pixel_mm2: float, slots: int, rows: int, columns: int, device: torch.device) -> None:
+        self._pixel_mm2, self._shape = pixel_mm2, (slots, rows, columns)
+        self._units = torch.zeros(slots * rows * columns, device=device, dtype=torch.int32)
 
+    def add(self, points: Points) -> None:
+        """Add `points`.
 
-def join(groups: Sequence[Points]) -> Points:
-    """Return all points of `groups`."""
-    return Points(
-        torch.cat([g[0] for g in groups], 1), torch.cat([g[1] for g in groups]), torch.cat([g[2] for g in groups])
-    )
+        A volume V at a point whose pixel has the area A on the plane through it and parallel to the
+        detector adds V / A.
+        """
+        chunk = _CHUNK if points.slot.device.type == "cpu" else len(points.slot)
+        for at in range(0, len(points.slot), max(1, chunk)):
+            part = slice(at, at + chunk)
+            self._add(points.homogeneous[:, part], points.volume_mm3[part], points.slot[part])
+
+    def _add(self, homogeneous: Tensor, volume_mm3: Tensor, slot: Tensor) -> None:
+        _, rows, columns = self._shape
+        stretch = homogeneous[2].reciprocal()
+        column, row = homogeneous[0] * stretch, homogeneous[1] * stretch
+        weight = volume_mm3 * stretch.square_().mul_(_UNITS_PER_MM / self._pixel_mm2)
+        left, top = column.floor(), row.floor()
+        weight *= (left >= 0) & (left < columns - 1) & (top >= 0) & (top < rows - 1)
+        right_part, low_part = column - left, row - top
+        corner = top.clamp_(0, rows - 2).mul_(columns).add_(left.clamp_(0, columns - 2))
+        index = corner.long().add_(slot * (rows * columns))
+        low = weight * low_part
+        high = weight - low
+        for step, share in ((0, high), (columns, low)):
+            right = share * right_part
+            self._units.scatter_add_(0, index + step, (share - right).round_().to(torch.int32))
+            self._units.scatter_add_(0, index + (step + 1), right.round_().to(torch.int32))
+
+    def lengths_mm(self) -> Tensor:
+        """Return what was added, float32 (slots, rows, columns)."""
+        return self._units.reshape(self._shape).float().mul_(1.0 / _UNITS_PER_MM)
 
 
 def cloud_points(clouds: Sequence[Cloud], camera: Tensor) -> Points:
@@ -71,18 +81,27 @@ def cloud_points(clouds: Sequence[Cloud], camera: Tensor) -> Points:
 
 def tube_points(tubes: Sequence[Tube], camera: Tensor, step_mm: float) -> list[Points]:
     """Return quadrature points of `tubes` about `step_mm` apart, those of the same count together."""
-    groups: dict[tuple[int, int], list[Tube]] = {}
+    groups: dict[tuple[int, int, int], list[Tube]] = {}
     for tube in tubes:
         length = float(np.linalg.norm(np.diff(tube.line[::4], axis=0), axis=1).sum())
         girth = float(np.pi * tube.radii.mean(0).sum())
         flat = 1.6 if girth > 4 * length else 1.0
-        steps = 8 * max(1, math.ceil(flat * length / step_mm / 8))
-        around = 4 * max(1, min(32, math.ceil(girth / step_mm / 4)))
-        groups.setdefault((steps, around), []).append(tube)
-    return [_fill_tubes(group, steps, around, camera, step_mm) for (steps, around), group in groups.items()]
+        steps, around = _rounded(flat * length / step_mm, 8, 1024), _rounded(girth / step_mm, 4, 96)
+        most = 28.0 if tube.core < 0.1 else 160.0
+        inner = 2 if around < 8 else round(0.05 * around**2 if tube.shell_mm == 0 else min(most, 6 + 0.02 * around**2))
+        groups.setdefault((steps, around, inner), []).append(tube)
+    return [_fill_tubes(group, *counts, camera) for counts, group in groups.items()]
 
 
-def _fill_tubes(group: Sequence[Tube], steps: int, around: int, camera: Tensor, step_mm: float) -> Points:
+def _rounded(count: float, least: int, most: int) -> int:
+    """Return the next of `least` times 1, 1.5, 2, 3, 4, 6, 8 ... up to `most`: few sizes make few groups."""
+    size = least
+    while size < most and 3 * size < 2 * count:
+        size *= 2
+    return size if size >= min(count, most) else 3 * size // 2
+
+
+def _fill_tubes(group: Sequence[Tube], steps: int, around: int, inner: int, camera: Tensor) -> Points:
     device = camera.device
     line, radii = _stack([tube.line for tube in group], device), _stack([tube.radii for tube in group], device)
     up = _stack([tube.up for tube in group], device)[:, None]
@@ -95,7 +114,7 @@ def _fill_tubes(group: Sequence[Tube], steps: int, around: int, camera: Tensor, 
     second = torch.linalg.cross(run, up.expand_as(run))
     first = torch.linalg.cross(second, run)
     length = run.norm(dim=2)
-    angles, scales, areas, shells = _section(around, float(size.amax()) > step_mm, device)
+    angles, scales, areas, shells = _section(around, inner, device)
     core, shell = (_stack([np.array(getattr(tube, name)) for tube in group], device) for name in ("core", "shell_mm"))
     area = torch.pi * size[..., 0] * size[..., 1] * core[:, None]
     wall = torch.pi * (size[..., 0] + size[..., 1]) * shell[:, None]
@@ -123,9 +142,8 @@ def _spread(center: Tensor, first: Tensor, second: Tensor, section: Tensor, came
     return (frames.permute(2, 0, 1, 3).reshape(-1, 3) @ weights).reshape(3, -1)
 
 
-def _section(around: int, broad: bool, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _section(around: int, inner: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return angle, scale, share of area and share of wall (n,) of the points in a section."""
-    inner = max(4, min(500, round((0.028 if around < 44 else 0.09) * around**2))) if broad else 2
     angles = [k * _GOLDEN * 1.618 for k in range(inner)] + [2 * math.pi * k / around for k in range(around)]
     scales = [math.sqrt((k + 0.5) / inner) for k in range(inner)] + [0.97] * around
     areas, shells = [1.0 / inner] * inner + [0.0] * around, [0.0] * inner + [1.0 / around] * around
@@ -147,7 +165,7 @@ def _fill_branches(group: Sequence[Branches], camera: Tensor, step_mm: float) ->
     start, middle, end, radius = (_stack([getattr(one, name) for one in group], device).flatten(0, 1) for name in names)
     generation = len(group[0].start).bit_length() - 2
     steps = max(2, math.ceil((30.0 * 0.80**generation + 2.0) / step_mm))
-    count = max(2, min(160, round(3.0 * (6.0 * 0.79**generation / step_mm) ** 2) + 1))
+    count = max(2, min(160, round(1.7 * (6.0 * 0.79**generation / step_mm) ** 2) + 1))
     run = end - start
     length = run.norm(dim=1, keepdim=True)
     at = ((torch.arange(steps, device=device) + 0.5) / steps)[:, None]

@@ -39,6 +39,8 @@ class Processing:
     gamma: float
     headroom: float
     """How much of what is left above `bright` the densest parts may use."""
+    toe: float
+    """How steeply what is thinner than lung darkens at first, 0 not at all to 1 evenly down to the open field."""
     seed: int
 
 
@@ -49,11 +51,12 @@ def develop(generator: np.random.Generator, *, portable: bool) -> Processing:
         noise=float(10 ** generator.uniform(-2.6, -2.1) * (1.5 if portable else 1.0)),
         blur_px=float(generator.uniform(0.6, 1.05)),
         latitude=float(generator.uniform(0.50, 0.85)),
-        detail=float(generator.uniform(0.75, 1.35)),
-        dark=float(generator.uniform(0.10, 0.34)),
-        bright=float(generator.uniform(0.74, 0.95)),
-        gamma=float(generator.uniform(0.85, 1.2)),
-        headroom=float(generator.uniform(0.15, 0.6)),
+        detail=float(generator.uniform(0.8, 1.6)),
+        dark=float(np.clip(generator.normal(0.355, 0.085), 0.10, 0.58)),
+        bright=float(np.clip(generator.normal(0.71 if portable else 0.80, 0.06), 0.58, 0.94)),
+        gamma=float(generator.uniform(0.68, 1.02)),
+        headroom=float(generator.uniform(0.15, 0.5)),
+        toe=float(generator.uniform(0.15, 0.6)),
         seed=int(generator.integers(2**31)),
     )
 
@@ -124,7 +127,7 @@ def present(signals: Tensor, lungs: Tensor, belly: Tensor, processing: Sequence[
         image = (coarse * setting.latitude + (image - coarse) * setting.detail)[0]
         low = _quantile(image, lungs[film], 0.05)
         high = _quantile(image, belly[film], 0.50)
-        films.append(_tone((image - low) / max(high - low, 0.05), setting))
+        films.append(_tone((image - low) / max(high - low, 0.05), -low / max(high - low, 0.05), setting))
     return torch.stack(films)
 
 
@@ -133,10 +136,11 @@ def _quantile(image: Tensor, mask: Tensor, share: float) -> float:
     return float(torch.quantile(values, share)) if len(values) else float(image.mean())
 
 
-def _tone(scaled: Tensor, setting: Processing) -> Tensor:
-    """Return `scaled` (0 dark lung, 1 heart and abdomen) under a curve with a toe and a shoulder."""
+def _tone(scaled: Tensor, air: float, setting: Processing) -> Tensor:
+    """Return `scaled` under a curve with toe and shoulder: 0 dark lung, 1 heart and abdomen, `air` the open field."""
     slope = setting.bright - setting.dark
-    toe = setting.dark * torch.exp(scaled.clamp(max=0.0) * (slope / setting.dark))
+    thin = (scaled.clamp(max=0.0) / min(air, -0.2)).clamp_(max=1.0)
+    toe = setting.dark * (1.0 - setting.toe * thin - (1.0 - setting.toe) * thin**4)
     straight = setting.dark + slope * scaled.clamp(0.0, 1.0) ** setting.gamma
     room = setting.headroom * (1.0 - setting.bright)
     shoulder = room * (1 - torch.exp(-(scaled - 1.0).clamp(min=0.0) * (slope * setting.gamma / room)))

@@ -73,7 +73,7 @@ def dataset(
     return out
 
 
-def write_examples(folder: Path) -> list[Path]:
+def write_examples(folder: Path, *, size: int = 1024) -> list[Path]:
     """Write a normal chest, one with consolidation, and a lateral view into `folder`, and return their paths."""
     from cxr_node.phantom.film import film
     from cxr_node.phantom.pathology import Kind, Pathology
@@ -81,9 +81,9 @@ def write_examples(folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     pneumonia = Pathology(kind=Kind.CONSOLIDATION, severity=0.8)
     examples = {
-        "normal": film(seed=11, rows=1024, columns=1024),
-        "consolidation": film(seed=12, rows=1024, columns=1024, pathology=[pneumonia]),
-        "lateral": film(seed=13, rows=1024, columns=1024, view=View.LATERAL),
+        "normal": film(seed=11, rows=size, columns=size),
+        "consolidation": film(seed=12, rows=size, columns=size, pathology=[pneumonia]),
+        "lateral": film(seed=13, rows=size, columns=size, view=View.LATERAL),
     }
     paths = []
     for name, example in examples.items():

@@ -90,14 +90,15 @@ def films(
 ) -> Iterator[PhantomFilm]:
     """Yield the film of each seed, `batch` at a time on `device`; a GPU wants 8 or more.
 
-    On a CPU the bytes do not depend on `batch` or the number of threads.
+    On a CPU films are made one by one, so the bytes depend on nothing but the arguments.
     """
     from cxr_node.phantom.render import render
 
     chosen = list(views) if views is not None else [View.PA] * len(seeds)
     wrong = list(pathologies) if pathologies is not None else [()] * len(seeds)
-    for start in range(0, len(seeds), batch):
-        part = slice(start, start + batch)
+    together = 1 if device == "cpu" else batch
+    for start in range(0, len(seeds), together):
+        part = slice(start, start + together)
         yield from render(
             seeds[part], chosen[part], wrong[part], rows=rows, columns=columns, erect=erect, device=device
         )

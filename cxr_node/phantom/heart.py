@@ -28,11 +28,11 @@ def chambers(anatomy: Anatomy) -> dict[str, Ellipsoid]:
         )
 
     return {
-        "right_atrium": at(36 * size - right, 36, 8, (36, 33, 45), roll=0.12),
+        "right_atrium": at(36 * size - right, 24, 8, (36, 33, 45), roll=0.12),
         "right_ventricle": at(6 * size, 2, -16, (52, 32, 33), roll=-0.2),
         "left_ventricle": at(left - 61 * size, 16, -12, (66, 38, 43), roll=apex, yaw=-0.3),
         "left_atrium": at(2 * size, 54, 30, (36, 24, 28)),
-        "outflow": at(21 * size, 22, 48, (27, 25, 48), roll=-0.36),
+        "outflow": at(21 * size, 22, 42, (30, 26, 38), roll=-0.36),
     }
 
 

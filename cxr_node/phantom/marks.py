@@ -84,4 +84,4 @@ def _collimated(rows: int, columns: int, generator: np.random.Generator) -> tupl
     u, v = x + tilt * (y - 0.5), y - tilt * (x - 0.5)
     near = np.minimum(np.minimum(u - edges[0], 1 - edges[1] - u), np.minimum(v - edges[2], 1 - edges[3] - v))
     field: Float32 = np.clip(near * columns / 2.0 + 0.5, 0, 1).astype(np.float32)
-    return field, bool(generator.random() < 0.7)
+    return field, bool(generator.random() < 0.82)

@@ -45,26 +45,18 @@ class Lung:
     def depth(self) -> Float64:
         """Return how far out each point lies, 0 in the middle of the lung and 1 at the ribs."""
         level = self.torso.cage.at(self.points[:, 2])
-        top = self.torso.organs["left_top" if self.side > 0 else "right_top"]
-        wall = np.sqrt(
-            ((self.points[:, 0] - level[:, 2]) / level[:, 0]) ** 2
-            + ((self.points[:, 1] - level[:, 3]) / level[:, 1]) ** 2
-        )
-        near_top = np.linalg.norm((self.points - top.center) @ top.matrix.T, axis=1)
-        deep: Float64 = np.maximum(wall, near_top)
+        across = (self.points[:, 0] - level[:, 2]) / level[:, 0]
+        deep: Float64 = np.hypot(across, (self.points[:, 1] - level[:, 3]) / level[:, 1])
         return deep
 
     def zone(self, zone: Zone) -> npt.NDArray[np.bool_]:
         """Return which points lie in a lobe; the left lung's middle is the lingula."""
         y, z = self.points[:, 1], self.points[:, 2]
-        deep = self.anatomy.depth_mm
-        below = (
-            z
-            < self.anatomy.apex_mm
-            - 0.30 * self.anatomy.lung_height_mm
-            - (0.45 * deep - y) / (0.92 * deep) * 0.62 * self.anatomy.lung_height_mm
-        )
-        low = z < self.anatomy.apex_mm - 0.52 * self.anatomy.lung_height_mm
+        deep, tall = self.anatomy.depth_mm, self.anatomy.lung_height_mm
+        # The oblique fissure runs from the fourth rib at the back to the dome, a third of the way from the front.
+        oblique = 0.28 + 0.72 * (0.45 * deep - y) / (0.67 * deep)
+        below = z < self.anatomy.apex_mm - oblique * tall
+        low = z < self.anatomy.apex_mm - 0.52 * tall
         parts: dict[Zone, npt.NDArray[np.bool_]] = {
             Zone.LOWER: below,
             Zone.MIDDLE: ~below & low,
@@ -90,7 +82,8 @@ def consolidation(lung: Lung, zone: Zone, severity: float) -> list[Layer]:
     inside = np.flatnonzero(lung.zone(zone))
     if len(inside) == 0:
         inside = np.arange(len(lung.points))
-    center = lung.points[lung.generator.choice(inside)]
+    middle = lung.points[inside].mean(0)
+    center = middle + (1 - severity) * (lung.points[lung.generator.choice(inside)] - middle)
     size = (22.0 + 48.0 * severity) * lung.generator.uniform(0.8, 1.25, 3)
     away = np.linalg.norm((lung.points - center) / size, axis=1)
     patches = 0.35 * lung.noise(26.0 + 30 * severity)
@@ -120,8 +113,8 @@ def effusion(lung: Lung, severity: float) -> list[Layer]:
         lowest = torso.sulcus_mm
         level = (
             lowest
-            + (0.35 + 0.45 * severity) * (dome - lowest)
-            + max(0.0, severity - 0.25) * 0.55 * lung.anatomy.lung_height_mm
+            + (0.45 + 0.55 * severity) * (dome - lowest)
+            + max(0.0, severity - 0.2) * 0.75 * lung.anatomy.lung_height_mm
         )
         climb = (18.0 + 34.0 * severity) * deep**9
         weights = _step(level + climb - points[:, 2], 2.0)

@@ -1,18 +1,20 @@
 """How much of each tissue every ray crosses, and what of it is which structure. All in torch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from cxr_node.phantom import projection
-from cxr_node.phantom.projection import Interval, Rays
+from cxr_node.phantom.projection import Barrels, Beam, Ellipsoids, Grid, Interval, Spaces
 from cxr_node.phantom.shapes import SIDES
 from cxr_node.phantom.torso import Torso
 
 CHAMBERS = ("right_atrium", "left_atrium", "right_ventricle", "left_ventricle")
+_VESSELS = ("knob", "descending_aorta", "ascending_aorta", "vena_cava")
+_DOMES = ("right_dome", "left_dome")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,103 +34,125 @@ class Paths:
 
 
 class _Shapes:
-    """The same shapes of several torsos, met by the rays of one film each."""
+    """The shapes of several torsos, each met by the rays of its own film."""
 
-    def __init__(self, rays: Rays, torsos: Sequence[Torso]) -> None:
-        self.rays, self.torsos = rays, torsos
+    def __init__(self, beam: Beam, torsos: Sequence[Torso]) -> None:
+        self.beam, self.torsos = beam, torsos
 
     def tensor(self, values: Sequence[object], kind: torch.dtype = torch.float32) -> Tensor:
-        return torch.tensor(np.array(values), dtype=kind, device=self.rays.origin.device)
+        return torch.tensor(np.array(values), dtype=kind, device=self.beam.source.device)
 
-    def organ(self, name: str) -> Interval:
+    def organ(self, name: str) -> Ellipsoids:
         organs = [torso.organs[name] for torso in self.torsos]
         center = self.tensor([one.center for one in organs], torch.float64)
-        return projection.ellipsoid(self.rays, center, self.tensor([one.matrix for one in organs], torch.float64))
+        return Ellipsoids(self.beam, center, self.tensor([one.matrix for one in organs], torch.float64))
 
-    def barrel(self, name: str, *, follow: bool = False) -> Interval:
+    def barrel(self, name: str, *, follow: bool = False) -> Barrels:
         barrels = [getattr(torso, name) for torso in self.torsos]
         bounds = self.tensor([[one.bottom_mm, one.top_mm] for one in barrels])
-        return projection.barrel(self.rays, self.tensor([one.table for one in barrels]), bounds, follow=follow)
+        return Barrels(self.beam, self.tensor([one.table for one in barrels]), bounds, follow=follow)
 
-    def space(self, normal: tuple[float, float, float], offsets: Sequence[float]) -> Interval:
-        return projection.half_space(
-            self.rays, self.tensor([normal] * len(offsets)), self.tensor(offsets, torch.float64)
-        )
+    def space(self, normal: tuple[float, float, float], offsets: Sequence[float]) -> Spaces:
+        return Spaces(self.beam, self.tensor(normal, torch.float64), self.tensor(offsets, torch.float64))
 
 
-def paths(rays: Rays, torsos: Sequence[Torso]) -> Paths:
-    """Return the path lengths of `rays` through `torsos`, one torso a film."""
-    shapes = _Shapes(rays, torsos)
-    length = rays.length_mm()
-    names = (
-        "knob",
-        "descending_aorta",
-        "ascending_aorta",
-        "vena_cava",
-        *(f"{s}_{part}" for s in SIDES for part in ("dome", "top")),
-    )
-    organs = {name: shapes.organ(name) for name in names}
-    cage, heart, mediastinum = shapes.barrel("cage", follow=True), shapes.barrel("heart"), shapes.barrel("mediastinum")
-    column = projection.hull(shapes.barrel("column"), organs["descending_aorta"])
-    center = projection.hull(heart, organs["ascending_aorta"])
-    above = shapes.space((0, 0, 1), [torso.sulcus_mm for torso in torsos])
-    seen = {name: projection.extent(organs[name]) for name in names}
-    seen |= {
-        "heart": projection.extent(heart),
-        "mediastinum": projection.extent(mediastinum),
-        "cage": projection.extent(cage),
-    }
-    free = torch.zeros_like(length)
-    for name, side in SIDES.items():
-        half = shapes.space((side, 0, 0), [0.0] * len(torsos))
-        lung = projection.both(cage, organs[f"{name}_top"], above, half)
-        middle = projection.hull(mediastinum, organs["vena_cava" if side < 0 else "knob"])
-        solid = projection.covered(lung, [center, middle, organs[f"{name}_dome"], column])
-        seen[f"{name}_lung"] = projection.extent(lung)
-        free += (seen[f"{name}_lung"] - solid).clamp_(min=0.0)
-    body, lean, breasts, chambers = _coarse(rays, torsos)
-    spine = _spine(shapes) * length
-    return Paths(
-        body=body,
-        lean=lean,
-        breasts=breasts,
-        lungs=free * length,
-        spine=spine,
-        seen={name: part * length for name, part in seen.items()} | chambers,
-    )
+class _Smooth:
+    """What may be found on every second pixel: the outer body, and what lies between the lungs beside the heart."""
 
+    names = ("body", "lean", "breasts", *CHAMBERS, *_VESSELS, "mediastinum")
 
-def _coarse(rays: Rays, torsos: Sequence[Torso]) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
-    """Return what needs no sharp edge, found on every second pixel: body, its lean part, breasts, heart chambers."""
-    thin = rays.thinned((rays.rows + 1) // 2, (rays.columns + 1) // 2)
-    shapes = _Shapes(thin, torsos)
-    limbs = [shapes.organ(f"{name}_{part}") for name in SIDES for part in ("arm", "deltoid")]
-    body = projection.hull(shapes.barrel("body"), *limbs)
-    lean = projection.hull(shapes.barrel("lean"), *(_shrunk(limb) for limb in limbs))
-    breasts = torch.zeros_like(body[0])
-    for name in SIDES:
-        breast = shapes.organ(f"{name}_breast")
-        breasts += projection.extent(breast) - projection.extent(projection.both(breast, body))
-    chambers = [projection.extent(shapes.organ(name)) for name in CHAMBERS]
-    fields = torch.stack([projection.extent(body), projection.extent(lean), breasts, *chambers], 1)
-    fine = rays.refine(fields * thin.length_mm()[:, None]).unbind(1)
-    return fine[0], fine[1], fine[2], dict(zip(CHAMBERS, fine[3:], strict=True))
+    def __init__(self, beam: Beam, torsos: Sequence[Torso]) -> None:
+        shapes = _Shapes(beam, torsos)
+        self._length = beam.length_terms()
+        self._limbs = [shapes.organ(f"{name}_{part}") for name in SIDES for part in ("arm", "deltoid")]
+        self._breasts = [shapes.organ(f"{name}_breast") for name in SIDES]
+        self._body, self._lean = shapes.barrel("body"), shapes.barrel("lean")
+        self._organs = {name: shapes.organ(name) for name in (*CHAMBERS, *_VESSELS)}
+        self._mediastinum, self._column = shapes.barrel("mediastinum"), shapes.barrel("column")
 
-
-def _spine(shapes: _Shapes) -> Tensor:
-    """Return the way through the vertebral bodies, weighted by their density at the height of its middle."""
-    rays, bodies = shapes.rays, shapes.barrel("bodies")
-    z = rays.coordinate(rays.origin, 2) + 0.5 * (bodies[0] + bodies[1]) * rays.coordinate(rays.direction, 2)
-    table = shapes.tensor([torso.spongy for torso in shapes.torsos])
-    levels = table.shape[1]
-    bottom = shapes.tensor([torso.bodies.bottom_mm for torso in shapes.torsos])[:, None, None]
-    top = shapes.tensor([torso.bodies.top_mm for torso in shapes.torsos])[:, None, None]
-    place = ((z - bottom) * ((levels - 1) / (top - bottom))).clamp_(0, levels - 1.001)
-    film = torch.arange(len(table), device=z.device)[:, None, None] * levels
-    return projection.extent(bodies) * torch.take(table, place.round().long() + film)
+    def fields(self, grid: Grid) -> Tensor:
+        """Return lengths in mm of `names`, then the ends of middle, column and ascending aorta, stacked second."""
+        limbs = [one.crossed(grid) for one in self._limbs]
+        body = projection.hull(self._body.crossed(grid), *limbs)
+        lean = projection.hull(self._lean.crossed(grid), *(_shrunk(limb) for limb in limbs))
+        breasts = torch.zeros_like(body[0])
+        for one in self._breasts:
+            breast = one.crossed(grid)
+            breasts += projection.extent(breast) - projection.extent(projection.both(breast, body))
+        organs = {name: one.crossed(grid) for name, one in self._organs.items()}
+        mediastinum = self._mediastinum.crossed(grid)
+        lengths = [projection.extent(body), projection.extent(lean), breasts]
+        lengths += [projection.extent(one) for one in (*organs.values(), mediastinum)]
+        way = grid.quadratic(self._length).sqrt_()
+        middle = projection.hull(mediastinum, organs["vena_cava"], organs["knob"])
+        column = projection.hull(self._column.crossed(grid), organs["descending_aorta"])
+        return torch.stack([*(part * way for part in lengths), *middle, *column, *organs["ascending_aorta"]], 1)
 
 
 def _shrunk(interval: Interval) -> Interval:
     """Return a limb without its fat: a tenth off both ends."""
     rim = 0.1 * (interval[1] - interval[0])
     return interval[0] + rim, interval[1] - rim
+
+
+class _Sharp:
+    """What borders the lungs with an edge: ribs, heart and domes; and the bodies of the spine."""
+
+    def __init__(self, beam: Beam, torsos: Sequence[Torso]) -> None:
+        shapes = _Shapes(beam, torsos)
+        self._length = beam.length_terms()
+        self._domes = [shapes.organ(name) for name in _DOMES]
+        self._heart, self._cage = shapes.barrel("heart"), shapes.barrel("cage", follow=True)
+        self._above = shapes.space((0, 0, 1), [torso.sulcus_mm for torso in torsos])
+        self._halves = {name: shapes.space((side, 0, 0), [0.0] * len(torsos)) for name, side in SIDES.items()}
+        self._bodies = shapes.barrel("bodies")
+        self._spongy = shapes.tensor([torso.spongy for torso in torsos])
+        self._bounds = shapes.tensor([[torso.bodies.bottom_mm, torso.bodies.top_mm] for torso in torsos])
+        self._height = beam.origin[:, :, 2].float(), beam.direction[:, :, 2].float()
+
+    def lengths(self, grid: Grid, ends: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Return path lengths in mm; "lungs" is what holds air, "spine" counts as compact bone.
+
+        `ends` are those of middle, column and ascending aorta on `grid`.
+        """
+        middle, column, aorta = (ends[0], ends[1]), (ends[2], ends[3]), (ends[4], ends[5])
+        cage, heart, domes = (
+            self._cage.crossed(grid),
+            self._heart.crossed(grid),
+            [one.crossed(grid) for one in self._domes],
+        )
+        inside = projection.both(cage, self._above.crossed(grid))
+        solid = projection.covered(inside, [projection.hull(heart, aorta), middle, *domes, column])
+        lengths = {name: projection.extent(dome) for name, dome in zip(_DOMES, domes, strict=True)}
+        for name, space in self._halves.items():
+            lengths[f"{name}_lung"] = projection.extent(projection.both(inside, space.crossed(grid)))
+        lengths |= {"heart": projection.extent(heart), "cage": projection.extent(cage), "spine": self._bone(grid)}
+        lengths["lungs"] = (projection.extent(inside) - solid).clamp_(min=0.0)
+        way = grid.quadratic(self._length).sqrt_()
+        return {name: part.mul_(way) for name, part in lengths.items()}
+
+    def _bone(self, grid: Grid) -> Tensor:
+        """Return the way through the vertebral bodies, weighted by their density at the height of its middle."""
+        bodies, levels = self._bodies.crossed(grid), self._spongy.shape[1]
+        z = grid.linear(self._height[0]) + 0.5 * (bodies[0] + bodies[1]) * grid.linear(self._height[1])
+        bottom, top = self._bounds[:, :1, None], self._bounds[:, 1:, None]
+        place = ((z - bottom) * ((levels - 1) / (top - bottom))).clamp_(0, levels - 1.001)
+        film = torch.arange(len(self._spongy), device=z.device)[:, None, None] * levels
+        return projection.extent(bodies) * torch.take(self._spongy, place.round_().long() + film)
+
+
+def paths(beam: Beam, torsos: Sequence[Torso]) -> Paths:
+    """Return the path lengths of the rays of `beam` through `torsos`, one torso a film."""
+    whole = beam.grid()
+    half = Grid((beam.rows + 1) // 2, (beam.columns + 1) // 2, beam.source.device)
+    smooth = _Smooth(replace(beam, rows=half.rows, columns=half.columns), torsos)
+    sharp = _Sharp(beam, torsos)
+    coarse = whole.finer(smooth.fields(half))
+    parts = []
+    for grid in whole.strips():
+        fields = grid.fine(coarse).unbind(1)
+        lengths = sharp.lengths(grid, fields[len(_Smooth.names) :])
+        parts.append(lengths | dict(zip(_Smooth.names, fields, strict=False)))
+    seen = {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
+    body, lean, breasts, lungs, spine = (seen.pop(name) for name in ("body", "lean", "breasts", "lungs", "spine"))
+    return Paths(body=body, lean=lean, breasts=breasts, lungs=lungs, spine=spine, seen=seen)

@@ -2,23 +2,74 @@
 
 A ray is O + t D, where D runs from source to pixel and O is where the ray crosses the plane through
 the middle of the patient: t stays small, which keeps float32 exact enough at the edges of shapes.
-O and D are affine in column and row, so the terms of the quadratic equations of an ellipsoid are
+O and D are affine in column and row, so the terms of the quadratic equation of an ellipsoid are
 polynomials of the second degree, evaluated from vectors; those of a barrel are smooth, and are
-found on a coarse grid.
+found on a coarse grid. Films are worked on in strips of rows, which stay in a processor's cache.
 """
 
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional
 from torch import Tensor
 
 Interval = tuple[Tensor, Tensor]
 """Where rays enter and leave, as t; leave <= enter: missed. Each (films, rows, columns)."""
 
 _FAR = 2.0
-_COARSE = 65
+_COARSE = 129
 """Grid points across and down on which barrels are solved."""
+_STRIP_PIXELS = 65536
+
+
+class Grid:
+    """The pixels in some rows of a film, in coordinates of -1 to 1 from the first to the last column and row."""
+
+    def __init__(
+        self, rows: int, columns: int, device: torch.device, *, start: int = 0, stop: int | None = None
+    ) -> None:
+        self.rows, self.columns, self.device, self.start, self.stop = rows, columns, device, start, stop or rows
+        self.column = torch.linspace(-1, 1, columns, device=device)
+        self.row = torch.linspace(-1, 1, rows, device=device)[self.start : self.stop, None]
+
+    def strips(self) -> "list[Grid]":
+        """Return the film in strips that a processor's cache holds; on a GPU, in one."""
+        size = self.rows if self.device.type != "cpu" else max(8, _STRIP_PIXELS // self.columns)
+        return [
+            Grid(self.rows, self.columns, self.device, start=at, stop=min(at + size, self.rows))
+            for at in range(0, self.rows, size)
+        ]
+
+    def quadratic(self, k: Tensor) -> Tensor:
+        """Return (1, c, r) k (1, c, r)^T over the pixels, for `k` (films, 3, 3)."""
+        k = k[..., None, None]
+        along = (k[:, 1, 1] * self.column + (k[:, 0, 1] + k[:, 1, 0])) * self.column + k[:, 0, 0]
+        down = (k[:, 2, 2] * self.row + (k[:, 0, 2] + k[:, 2, 0])) * self.row
+        slope = (k[:, 1, 2] + k[:, 2, 1]) * self.row
+        return torch.addcmul(along + down, slope, self.column)
+
+    def linear(self, k: Tensor) -> Tensor:
+        """Return (1, c, r) . k over the pixels, for `k` (films, 3)."""
+        k = k[..., None, None]
+        over_all: Tensor = (k[:, 0] + k[:, 1] * self.column) + k[:, 2] * self.row
+        return over_all
+
+    def finer(self, fields: Tensor) -> Tensor:
+        """Return `fields` (films, n, coarse, coarse) over the film's columns only: (films, n, coarse, columns)."""
+        return _between(fields, self.column, -1)
+
+    def fine(self, fields: Tensor) -> Tensor:
+        """Return `fields` (films, n, coarse, columns) over the pixels."""
+        return _between(fields, self.row[:, 0], -2)
+
+
+def _between(fields: Tensor, places: Tensor, axis: int) -> Tensor:
+    """Return `fields`, evenly spaced from -1 to 1 along `axis`, at `places`, by linear interpolation."""
+    steps = (places + 1) * ((fields.shape[axis] - 1) / 2)
+    below = steps.floor().clamp_(max=fields.shape[axis] - 2)
+    part, at = steps - below, below.long()
+    if axis == -2:
+        part = part[:, None]
+    return torch.lerp(fields.index_select(axis, at), fields.index_select(axis, at + 1), part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,12 +89,25 @@ class Beam:
     rows: int
     columns: int
 
-    def rays(self) -> "Rays":
-        """Return the rays to all pixel centers."""
-        direction = torch.stack([self.center - self.source, self.across, self.down], 1)
-        origin = direction * self.midway[:, None, None]
+    @property
+    def direction(self) -> Tensor:
+        """D, as constant, per column and per row: (films, 3 terms, 3 coordinates)."""
+        return torch.stack([self.center - self.source, self.across, self.down], 1)
+
+    @property
+    def origin(self) -> Tensor:
+        """O, likewise."""
+        origin = self.direction * self.midway[:, None, None]
         origin[:, 0] += self.source
-        return Rays(origin=origin, direction=direction, rows=self.rows, columns=self.columns)
+        return origin
+
+    def grid(self) -> Grid:
+        """Return all pixels."""
+        return Grid(self.rows, self.columns, self.source.device)
+
+    def length_terms(self) -> Tensor:
+        """Return the terms (films, 3, 3) of the squared distance from source to pixel."""
+        return (self.direction @ self.direction.transpose(1, 2)).float()
 
     def camera(self, film: int) -> Tensor:
         """Return the matrix (3, 4) that takes a point in mm to column, row and 1, times its distance from the source.
@@ -57,77 +121,70 @@ class Beam:
         return torch.cat([pixels, -pixels @ self.source[film][:, None]], 1).float()
 
 
-class Rays:
-    """Every ray of a beam. `origin` and `direction` (films, 3 terms, 3): constant, per column, per row in -1 .. 1."""
+class Ellipsoids:
+    """The ellipsoids |matrix (p - center)| <= 1, one per film: `center` (films, 3), `matrix` (films, 3, 3), float64."""
 
-    def __init__(self, *, origin: Tensor, direction: Tensor, rows: int, columns: int) -> None:
-        self.origin, self.direction, self.rows, self.columns = origin, direction, rows, columns
-        self._column = torch.linspace(-1, 1, columns, device=origin.device)
-        self._row = torch.linspace(-1, 1, rows, device=origin.device)[:, None]
+    def __init__(self, beam: Beam, center: Tensor, matrix: Tensor) -> None:
+        gram = matrix.transpose(1, 2) @ matrix
+        direction, offset = beam.direction, beam.origin
+        offset[:, 0] -= center
+        self._a = (direction @ gram @ direction.transpose(1, 2)).float()
+        self._b = (offset @ gram @ direction.transpose(1, 2)).float()
+        self._c = offset @ gram @ offset.transpose(1, 2)
+        self._c[:, 0, 0] -= 1.0
+        self._c = self._c.float()
 
-    def length_mm(self) -> Tensor:
-        """Return the distance from source to pixel, (films, rows, columns)."""
-        return self.product(self.direction, self.direction, torch.eye(3).to(self.direction)).sqrt()
+    def crossed(self, grid: Grid) -> Interval:
+        """Return where the rays of `grid` cross."""
+        return _crossing(grid.quadratic(self._a), grid.quadratic(self._b), grid.quadratic(self._c))
 
-    def product(self, first: Tensor, second: Tensor, gram: Tensor) -> Tensor:
-        """Return first . gram . second over all pixels, of vectors that are affine in column and row."""
-        k = torch.einsum("fai,fij,fbj->fab", first, gram.expand(len(first), 3, 3), second).float()[..., None, None]
-        c, r = self._column, self._row
-        along = k[:, 0, 0] + (k[:, 0, 1] + k[:, 1, 0]) * c + k[:, 1, 1] * c * c
-        down = (k[:, 0, 2] + k[:, 2, 0]) * r + k[:, 2, 2] * r * r
-        over_all: Tensor = (along + down) + ((k[:, 1, 2] + k[:, 2, 1]) * r) * c
-        return over_all
 
-    def coordinate(self, vectors: Tensor, axis: int) -> Tensor:
-        """Return one coordinate of affine `vectors` over all pixels."""
-        k = vectors[:, :, axis].float()[..., None, None]
-        over_all: Tensor = (k[:, 0] + k[:, 1] * self._column) + k[:, 2] * self._row
-        return over_all
+class Barrels:
+    """Barrels, one per film: `table` (films, levels, 4), `bounds` (films, 2) bottom and top in mm.
 
-    def thinned(self, rows: int, columns: int) -> "Rays":
-        """Return rays over the same field, corner to corner, on another grid."""
-        return Rays(origin=self.origin, direction=self.direction, rows=rows, columns=columns)
+    The ellipse that a ray meets is the one at the height of the ray at mid-depth, or, with `follow`,
+    at the heights where it enters and leaves.
+    """
 
-    def refine(self, fields: Tensor) -> Tensor:
-        """Return `fields` (films, n, coarse, coarse) over all pixels."""
-        size = (self.rows, self.columns)
-        return torch.nn.functional.interpolate(fields, size=size, mode="bilinear", align_corners=True)
+    def __init__(self, beam: Beam, table: Tensor, bounds: Tensor, *, follow: bool = False) -> None:
+        coarse = Grid(_COARSE, _COARSE, table.device)
+        o = [coarse.linear(beam.origin[:, :, axis].float()) for axis in range(3)]
+        d = [coarse.linear(beam.direction[:, :, axis].float()) for axis in range(3)]
+        middle = -(o[0] * d[0] + o[1] * d[1]) / (d[0] * d[0] + d[1] * d[1])
+        terms = list(_slice(o, d, table, bounds, o[2] + middle * d[2]))
+        if follow:
+            ends = [_slice(o, d, table, bounds, o[2] + t * d[2]) for t in _crossing(*terms)]
+            terms = [*ends[0], *ends[1]]
+        self._fields = beam.grid().finer(torch.stack(terms, 1))
+
+    def crossed(self, grid: Grid) -> Interval:
+        """Return where the rays of `grid` cross."""
+        terms = grid.fine(self._fields).unbind(1)
+        return _crossing(*terms[:3])[0], _crossing(*terms[-3:])[1]
+
+
+class Spaces:
+    """Half-spaces normal . p >= offset, one per film: `offset` (films,), the same `normal` (3,) for all."""
+
+    def __init__(self, beam: Beam, normal: Tensor, offset: Tensor) -> None:
+        self._place = beam.origin @ normal
+        self._place[:, 0] -= offset
+        self._place, self._speed = self._place.float(), (beam.direction @ normal).float()
+
+    def crossed(self, grid: Grid) -> Interval:
+        """Return where the rays of `grid` run inside."""
+        speed = grid.linear(self._speed)
+        speed = speed + ((speed >= 0).float() * 2 - 1) * 1e-4
+        crossing = (-grid.linear(self._place) / speed).clamp_(-_FAR, _FAR)
+        rising = (speed > 0).float()
+        return rising * (crossing + _FAR) - _FAR, rising * (_FAR - crossing) + crossing
 
 
 def _crossing(a: Tensor, b: Tensor, c: Tensor) -> Interval:
     """Solve a t^2 + 2 b t + c = 0; where there is no solution, both ends are the nearest approach."""
     nearest = b / a
-    half = (nearest * nearest - c / a).clamp_(min=0.0).sqrt_()
+    half = (nearest * nearest).sub_(c / a).clamp_(min=0.0).sqrt_()
     return -nearest - half, half - nearest
-
-
-def ellipsoid(rays: Rays, center: Tensor, matrix: Tensor) -> Interval:
-    """Return where rays cross the ellipsoids |matrix (p - center)| <= 1, one per film: (films, 3), (films, 3, 3)."""
-    gram = matrix.transpose(1, 2) @ matrix
-    offset = rays.origin.clone()
-    offset[:, 0] -= center
-    a, b = rays.product(rays.direction, rays.direction, gram), rays.product(offset, rays.direction, gram)
-    return _crossing(a, b, rays.product(offset, offset, gram) - 1.0)
-
-
-def barrel(rays: Rays, table: Tensor, bounds: Tensor, *, follow: bool = True) -> Interval:
-    """Return where rays cross barrels, one per film: `table` (films, levels, 4), `bounds` (films, 2) bottom and top.
-
-    The ellipse that a ray meets is the one at the height of the ray at mid-depth, or, with `follow`,
-    at the heights where it enters and leaves.
-    """
-    coarse = rays.thinned(_COARSE, _COARSE)
-    o = [coarse.coordinate(rays.origin, axis) for axis in range(3)]
-    d = [coarse.coordinate(rays.direction, axis) for axis in range(3)]
-    middle = -(o[0] * d[0] + o[1] * d[1]) / (d[0] * d[0] + d[1] * d[1])
-    first = _slice(o, d, table, bounds, o[2] + middle * d[2])
-    if not follow:
-        fields = rays.refine(torch.stack(first, 1))
-        return _crossing(fields[:, 0], fields[:, 1], fields[:, 2])
-    ends = [_slice(o, d, table, bounds, o[2] + t * d[2]) for t in _crossing(*first)]
-    fields = rays.refine(torch.stack([*ends[0], *ends[1]], 1))
-    enter = _crossing(fields[:, 0], fields[:, 1], fields[:, 2])[0]
-    return enter, _crossing(fields[:, 3], fields[:, 4], fields[:, 5])[1]
 
 
 def _slice(o: list[Tensor], d: list[Tensor], table: Tensor, bounds: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -143,18 +200,6 @@ def _slice(o: list[Tensor], d: list[Tensor], table: Tensor, bounds: Tensor, z: T
     width, depth, x, y = rows.unbind(-1)
     u, v, s, t = d[0] / width, d[1] / depth, (o[0] - x) / width, (o[1] - y) / depth
     return u * u + v * v, s * u + t * v, s * s + t * t - 1.0
-
-
-def half_space(rays: Rays, normal: Tensor, offset: Tensor) -> Interval:
-    """Return where normal . p >= offset; (films, 3) and (films,)."""
-    place = torch.einsum("fai,fi->fa", rays.origin, normal.double())
-    place[:, 0] -= offset
-    speed = torch.einsum("fai,fi->fa", rays.direction, normal.double())
-    p, s = (rays.coordinate(terms[:, :, None], 0) for terms in (place, speed))
-    s = s + ((s >= 0).float() * 2 - 1) * 1e-4
-    crossing = (-p / s).clamp(-_FAR, _FAR)
-    rising = (s > 0).float()
-    return rising * (crossing + _FAR) - _FAR, rising * (_FAR - crossing) + crossing
 
 
 def both(*intervals: Interval) -> Interval:

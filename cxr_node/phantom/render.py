@@ -56,12 +56,12 @@ def render(
     processing = [one.processing for one in scenes]
     with torch.no_grad():
         beam = beam_of([one.exposure for one in scenes], device)
-        organs = paths(beam.rays(), [one.torso for one in scenes])
+        organs = paths(beam, [one.torso for one in scenes])
         solids = _solids(scenes, beam, organs)
         frontal = torch.tensor([view.is_frontal for view in views], device=device)[:, None, None]
         masks = structures(organs, solids.planes, solids.fluid, frontal)
         aperture = _aperture(scenes, beam, device)
-        signals = detector.signal(_tissues(scenes, organs, solids), aperture, processing)
+        signals = detector.signal(_tissues(scenes, beam, organs, solids), aperture, processing)
         lungs = masks["right_lung"] | masks["left_lung"]
         belly = masks["right_hemidiaphragm"] | masks["left_hemidiaphragm"] | masks["heart"]
         values = _marked(detector.present(signals, lungs, belly, processing), aperture, scenes)
@@ -109,20 +109,25 @@ def _deposit(one: Scene, beam: Beam, film: int) -> Tensor:
     camera, pitch = beam.camera(film), one.exposure.pitch_mm
     step = 1.3 * max(pitch, 0.4)
     tubes, clouds = one.layered_solids()
-    groups = [
-        deposit.cloud_points(one.clouds + clouds, camera),
-        *deposit.tube_points(one.tubes + tubes, camera, step),
-        *deposit.branch_points(one.branches, camera, step),
-    ]
-    slots = int(Part.FINDINGS) + len(one.layers)
-    return deposit.place(deposit.join(groups), pixel_mm2=pitch**2, slots=slots, rows=beam.rows, columns=beam.columns)
+    canvas = deposit.Canvas(
+        pixel_mm2=pitch**2,
+        slots=int(Part.FINDINGS) + len(one.layers),
+        rows=beam.rows,
+        columns=beam.columns,
+        device=camera.device,
+    )
+    canvas.add(deposit.cloud_points(one.clouds + clouds, camera))
+    for points in deposit.tube_points(one.tubes + tubes, camera, step):
+        canvas.add(points)
+    for points in deposit.branch_points(one.branches, camera, step):
+        canvas.add(points)
+    return canvas.lengths_mm()
 
 
-def _tissues(scenes: Sequence[Scene], organs: Paths, solids: _Solids) -> dict[str, Tensor]:
+def _tissues(scenes: Sequence[Scene], beam: Beam, organs: Paths, solids: _Solids) -> dict[str, Tensor]:
     """Return path lengths in the five densities but air, which counts as nothing."""
     planes = solids.planes
-    density = [LUNG_DENSITY + 0.12 * (1 - one.anatomy.inspiration) for one in scenes]
-    lung = torch.tensor(density, device=planes.device)[:, None, None]
+    lung = torch.stack([_density(one, beam, film) for film, one in enumerate(scenes)])
     aerated = (organs.lungs - planes[:, Part.LUNG_VESSELS] - solids.filled).clamp(min=0.0)
     grain = torch.stack([_grain(one, planes.device, 5, 0.014, (0.3, 0.35, 0.4, 0.5, 0.65, 0.8, 0.8)) for one in scenes])
     missing = (1.0 - lung) * aerated * (1.0 + grain) + lung * torch.minimum(solids.emptied, aerated)
@@ -132,6 +137,20 @@ def _tissues(scenes: Sequence[Scene], organs: Paths, solids: _Solids) -> dict[st
     fat = (organs.body - organs.lean).clamp(min=0.0) + 0.5 * organs.breasts
     soft = (organs.lean - missing - hollow - bone).clamp(min=0.0) + 0.5 * organs.breasts
     return {"soft": soft * (1.0 + flesh), "fat": fat, "bone": bone, "metal": solids.metal}
+
+
+def _density(one: Scene, beam: Beam, film: int) -> Tensor:
+    """Return the density of the lung between its vessels (rows, columns), 1 for soft tissue.
+
+    Blood makes lungs denser towards the bases, more so when erect, and around the hila; breath thins them.
+    """
+    anatomy, grid = one.anatomy, beam.grid()
+    x, y, z = (grid.linear(beam.origin[film : film + 1, :, axis].float())[0] for axis in range(3))
+    low = ((anatomy.apex_mm - z) / anatomy.lung_height_mm).clamp(0, 1.3)
+    across = x.abs() - 36.0 if one.exposure.view.is_frontal else y - 15.0
+    near = torch.exp(-((across / 34.0) ** 2) - ((z + 34.0) / 52.0) ** 2)
+    slope = (0.13 if anatomy.erect else 0.07) * (1 + 0.3 * anatomy.shape[41])
+    return LUNG_DENSITY + 0.11 * (1 - anatomy.inspiration) + slope * (low - 0.35) + 0.07 * near
 
 
 def _grain(one: Scene, device: torch.device, seed: int, size: float, weights: Sequence[float]) -> Tensor:

@@ -58,7 +58,14 @@ def _rib(anatomy: Anatomy, ribs: Barrel, head: Float64, number: int, side: int) 
         cut_radii = np.stack([np.interp(at / 2, np.arange(KNOTS), radii[:, k]) for k in range(2)], axis=1)
         thin = 1.0 if part is Part.POSTERIOR_RIBS else 0.62
         tubes.append(
-            Tube(part=part, line=cut, radii=cut_radii, up=up, core=0.20 * thin, shell_mm=anatomy.rib_cortex_mm * thin)
+            Tube(
+                part=part,
+                line=cut,
+                radii=cut_radii,
+                up=up,
+                core=0.16 * thin,
+                shell_mm=0.9 * anatomy.rib_cortex_mm * thin,
+            )
         )
     return tubes
 
@@ -130,7 +137,7 @@ def _shoulder(anatomy: Anatomy, side: int, arm: Float64) -> tuple[list[Tube], li
         bone(spline(point(96, 78, -26), point(130, 62, -12), acromion), (2, 4), (3.5, 6), (6, 4.5), up=z_axis),
         bone(spline(acromion, point(176, -8, 0)), (4.5, 11), (3.5, 7), up=z_axis),
         bone(spline(point(140, 10, -26), point(136, -10, -16), point(146, -28, -26)), (7, 7), (5.5, 6), (4, 4)),
-        bone(spline(point(155, 18, -20), point(154, 18, -52)), (11, 3), (13, 4), (11, 3)),
+        bone(spline(point(155, 18, -20), point(154, 18, -52)), (9, 2.5), (11, 3), (9, 2.5), core=0.1, cortex=0.6),
         bone(
             head + arm * np.linspace(-23, 80, KNOTS)[:, None],
             *_HUMERAL_HEAD,
@@ -140,15 +147,15 @@ def _shoulder(anatomy: Anatomy, side: int, arm: Float64) -> tuple[list[Tube], li
         ),
         *(
             bone(
-                head + arm * np.linspace(start, 330, KNOTS)[:, None],
+                head + arm * np.linspace(start, 270, KNOTS)[:, None],
                 (12, 12),
                 (11, 11),
                 (11, 11),
                 core=0.03,
-                cortex=0.75,
+                cortex=1.5,
                 kind=Part.OTHER_BONE,
             )
-            for start in (48, 80, 115)
+            for start in (62,)
         ),
     ]
     return tubes, [_plate(part, np.array([glenoid, above, below]), 1.5)]

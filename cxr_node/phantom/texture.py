@@ -17,4 +17,4 @@ def field(seed: int, rows: int, columns: int, weights: Sequence[float], device: 
         total = total + weight * torch.randn(1, 1, cells, cells, generator=source, device=device)
         cells *= 2
     size = (rows, columns)
-    return torch.nn.functional.interpolate(total, size=size, mode="bicubic", align_corners=True)[0, 0]
+    return torch.nn.functional.interpolate(total, size=size, mode="bilinear", align_corners=True)[0, 0]

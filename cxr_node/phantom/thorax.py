@@ -175,7 +175,7 @@ def sample(seed: int, *, erect: bool = True, enlarged_heart: bool = False) -> An
     column = 0 if sex is Sex.MALE else 1
     values = {name: pair[column].draw(generator) for name, pair in RANGES.items()}
     age = float(np.clip(generator.normal(52, 17), 18, 92))
-    inspiration = float(np.clip(generator.normal(0.82 if erect else 0.55, 0.18), 0.1, 1.0))
+    inspiration = float(np.clip(generator.normal(0.80 if erect else 0.45, 0.18), 0.1, 1.0))
     shape = tuple(float(value) for value in np.clip(generator.normal(size=SHAPES), -2.3, 2.3))
     if enlarged_heart:
         values["cardiothoracic_ratio"] = float(generator.uniform(0.54, 0.68))

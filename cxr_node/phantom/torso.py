@@ -47,11 +47,11 @@ def _smooth(knots: Knots, at: Float64) -> Float64:
 
 _CAGE_WIDTH: Knots = (
     (-0.10, 0.2),
-    (0.0, 0.31),
-    (0.05, 0.46),
-    (0.1, 0.57),
-    (0.2, 0.715),
-    (0.3, 0.80),
+    (0.0, 0.39),
+    (0.05, 0.545),
+    (0.1, 0.63),
+    (0.2, 0.75),
+    (0.3, 0.82),
     (0.45, 0.88),
     (0.6, 0.935),
     (0.8, 0.98),
@@ -131,7 +131,7 @@ def _mediastinum(anatomy: Anatomy, ribs: Barrel) -> Barrel:
         np.interp(
             z,
             [-160, -60, -20, 0.3 * apex, apex - 40, apex - 20, apex - 8, apex + 2, apex + 16],
-            [20, 21, 22, 25, 26, 30, 36, 46, 66],
+            [20, 21, 22, 25, 26, 27, 30, 35, 52],
         )
         * broad
     )
@@ -167,9 +167,9 @@ def _limbs(anatomy: Anatomy, *, arms_raised: bool) -> tuple[dict[str, Ellipsoid]
         if arms_raised:
             joint, hang = (
                 np.array([side * 0.62 * reach, -15.0, anatomy.apex_mm + 25.0]),
-                np.array([side * 0.15, -0.62, 0.77]),
+                np.array([side * 0.12, -0.40, 0.91]),
             )
-            pitch, roll = 0.68, side * 0.15
+            pitch, roll = 0.41, side * 0.12
         else:
             hang, pitch, roll = np.array([side * np.sin(spread), -0.05, -np.cos(spread)]), 0.0, -side * spread
         center = joint + 165.0 * hang
@@ -183,16 +183,11 @@ def _limbs(anatomy: Anatomy, *, arms_raised: bool) -> tuple[dict[str, Ellipsoid]
     return limbs, arms
 
 
-def _front(anatomy: Anatomy, ribs: Barrel, body: Barrel) -> dict[str, Ellipsoid]:
-    """Lung tops and breasts."""
+def _breasts(anatomy: Anatomy, body: Barrel) -> dict[str, Ellipsoid]:
+    """The breasts."""
     shape, parts = anatomy.shape, {}
     half, b = anatomy.thoracic_width_mm / 2, anatomy.breast_mm
     for name, side in SIDES.items():
-        high = 3.0 * shape[16 + (side > 0)]
-        middle = float(ribs.at(np.array(anatomy.apex_mm))[3])
-        parts[f"{name}_top"] = Ellipsoid.of(
-            (side * 0.345 * half, middle, anatomy.apex_mm - 170.0 + high), (0.75 * half, 2.0 * half, 170.0)
-        )
         z = (
             anatomy.apex_mm
             - 0.84 * anatomy.lung_height_mm
@@ -206,7 +201,7 @@ def _front(anatomy: Anatomy, ribs: Barrel, body: Barrel) -> dict[str, Ellipsoid]
             (side * (0.52 * half + 0.25 * b), float(level[3] - 0.90 * level[1]), z),
             (50.0 + 0.5 * b, 3.0 + flat * b, 50.0 + 0.8 * b),
             yaw=side * 0.45,
-            pitch=0.30,
+            pitch=-0.34,
         )
     return parts
 
@@ -232,7 +227,7 @@ def torso(anatomy: Anatomy, *, arms_raised: bool = False) -> Torso:
         bodies=Barrel(bottom_mm=z[0], top_mm=z[-1], table=np.stack([wide, deep, x, y], axis=1)),
         spongy=spongy(spine, np.linspace(z[0], z[-1], 512)),
         column=Barrel(bottom_mm=z[0], top_mm=z[-1], table=np.stack([wide + 2.0, wide + 6.0, x, y + 6.0], axis=1)),
-        organs=parts | great_vessels(anatomy) | _diaphragm(anatomy, ribs, sulcus) | limbs | _front(anatomy, ribs, body),
+        organs=parts | great_vessels(anatomy) | _diaphragm(anatomy, ribs, sulcus) | limbs | _breasts(anatomy, body),
         arms=arms,
         sulcus_mm=sulcus,
     )

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-import torch
-import torch.nn.functional
 from torch import Tensor
 
 from cxr_node.phantom.film import Box, Lesion, Line, Mask, Truth
@@ -46,20 +44,16 @@ def structures(organs: Paths, solids: Tensor, effusion: Tensor, frontal: Tensor)
     """
     seen = organs.seen
     masks = {"heart": seen["heart"] > 0}
-    masks["aorta"] = (seen["knob"] > 0) | (seen["descending_aorta"] > 0) | (seen["ascending_aorta"] > 0)
-    center = (
-        masks["heart"]
-        | (seen["mediastinum"] > 0)
-        | (seen["vena_cava"] > 0)
-        | (seen["knob"] > 0)
-        | (seen["ascending_aorta"] > 0)
-    )
+    masks["aorta"] = (seen["knob"] > 1) | (seen["descending_aorta"] > 1) | (seen["ascending_aorta"] > 1)
+    center = masks["heart"] | masks["aorta"]
+    for name in ("mediastinum", "vena_cava"):
+        center |= seen[name] > 1
     for name in SIDES:
         below = seen[f"{name}_dome"] > 0
         lung = seen[f"{name}_lung"]
         masks[f"{name}_lung"] = (lung > 0) & ~(center & frontal) & ~below & (effusion < 0.55 * lung + 12.0)
         masks[f"{name}_hemidiaphragm"] = below
-    masks |= {name: seen[name] > 0 for name in CHAMBERS}
+    masks |= {name: seen[name] > 1 for name in CHAMBERS}
     outlines = outline(solids[:, [int(part) for part in _BONES.values()]])
     masks |= {name: outlines[:, k] > _BONE_MM for k, name in enumerate(_BONES)}
     masks["spine"] |= organs.spine > _BONE_MM
@@ -70,7 +64,13 @@ def structures(organs: Paths, solids: Tensor, effusion: Tensor, frontal: Tensor)
 
 def outline(planes: Tensor) -> Tensor:
     """Return `planes` (films, n, rows, columns) without the grain of their points: means over 3 by 3 pixels."""
-    return torch.nn.functional.avg_pool2d(planes, 3, stride=1, padding=1)
+    for axis in (-1, -2):
+        size = planes.shape[axis]
+        total = planes.clone()
+        total.narrow(axis, 1, size - 1).add_(planes.narrow(axis, 0, size - 1))
+        total.narrow(axis, 0, size - 1).add_(planes.narrow(axis, 1, size - 1))
+        planes = total
+    return planes.mul_(1 / 9)
 
 
 def truth(one: Scene, masks: Mapping[str, Mask], cage: Mask, lesions: tuple[Lesion, ...]) -> Truth:
