@@ -13,6 +13,8 @@ from sqlalchemy.engine import make_url
 
 from cxr_node.domain.identifiers import AeTitle, parse_ae_title
 from cxr_node.domain.radiograph import View
+from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.suitability import Rules
 
 
 class ConfigurationError(Exception):
@@ -124,18 +126,28 @@ class ArchiveSection(Section):
     )
 
 
+# The stages' own defaults, said once.
+_RULES, _LIMITS = Rules(), Limits()
+
+
 class GateSection(Section):
     """Which films are read. The others are kept and answered with the reason why they are not."""
 
-    minimum_age_years: int = Field(
-        16, ge=0, le=120, description="Younger patients' films are not read; 0 reads every age."
+    minimum_age_years: float = Field(
+        _RULES.minimum_age_years, ge=0, le=120, description="Younger patients' films are not read; 0 reads every age."
     )
-    accept_unknown_view: bool = Field(True, description="Read chest films that state no view anywhere.")
-    accept_for_processing: bool = Field(False, description="Read DX images For Processing.")
+    accept_unknown_view: bool = Field(
+        _RULES.accept_unknown_view, description="Read chest films that state no view anywhere."
+    )
+    accept_for_processing: bool = Field(_RULES.accept_for_processing, description="Read DX images For Processing.")
     maximum_pixels: int = Field(
-        100_000_000, ge=1, description="Largest Rows x Columns that is decoded; larger ones are refused unread."
+        _LIMITS.maximum_samples,
+        ge=1,
+        description="Largest Rows x Columns that is decoded; larger ones are refused unread.",
     )
-    decode_timeout_s: Seconds = Field(60.0, description="How long decoding one film may take, in seconds.")
+    decode_timeout_s: Seconds = Field(
+        _LIMITS.decode_timeout_s, description="How long decoding one film may take, in seconds."
+    )
 
 
 class ReadSection(Section):

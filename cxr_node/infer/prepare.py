@@ -51,8 +51,11 @@ def prepare(film: Radiograph, frame: Frame) -> Float32:
     window = film.p_values[top:bottom, left:right]
     row_edges, heights = _bins(bottom - top, frame.rows)
     column_edges, widths = _bins(right - left, frame.columns)
-    sums = np.add.reduceat(window, row_edges, axis=0, dtype=np.uint32)
-    sums = np.add.reduceat(sums, column_edges, axis=1, dtype=np.uint64)
+    # A bin of rows at a time: `reduceat` along rows takes several times as long. 32 bits hold 65,536 rows.
+    bands = np.empty((frame.rows, right - left), np.uint32)
+    for band, (first, height) in enumerate(zip(row_edges, heights, strict=True)):
+        np.add.reduce(window[first : first + height], axis=0, dtype=np.uint32, out=bands[band])
+    sums = np.add.reduceat(bands, column_edges, axis=1, dtype=np.uint64)
     areas = heights[:, None] * widths[None, :]
     shares: Float32 = (sums / (areas * float(WHITE))).astype(np.float32)
     return shares
