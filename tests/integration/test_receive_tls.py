@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr_node.receive.tls import TlsFiles
+from cxr_node.receive.tls import Certificates, Handshakes, TlsFiles
 from tests import certificates, films, peers
 from tests.certificates import Certificate
 from tests.peers import LOOPBACK
@@ -161,6 +161,32 @@ def test_a_handshake_that_trickles_ends_at_its_deadline(site: Site) -> None:
 
         assert with_what_came == b""
         assert 0.5 < elapsed_s < 15.0
+
+
+def test_of_too_many_handshakes_the_oldest_is_hung_up_on(site: Site) -> None:
+    handshakes = Handshakes(Certificates(site.files), timeout_s=60.0, most=1)
+    context = ssl.create_default_context(cafile=str(site.authority.certificate))
+    stalling, stalled = socket.socketpair()
+    coming, came = socket.socketpair()
+    ended: list[OSError] = []
+
+    def shake_with_the_one_that_stalls() -> None:
+        try:
+            handshakes.shake(stalled)
+        except OSError as error:
+            ended.append(error)
+
+    old = threading.Thread(target=shake_with_the_one_that_stalls)
+    new = threading.Thread(target=lambda: handshakes.shake(came).close())
+    with stalling, coming:
+        old.start()
+        peers.until(lambda: len(handshakes._under_way) == 1, what="the first handshake")
+        new.start()
+        with context.wrap_socket(coming, server_hostname=LOOPBACK) as connection:
+            assert connection.version() is not None
+        old.join(30)
+        new.join(30)
+    assert len(ended) == 1
 
 
 def test_stopping_waits_for_no_handshake(site: Site) -> None:
