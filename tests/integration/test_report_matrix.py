@@ -13,7 +13,7 @@ from cxr_node.domain.instance import Instance
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.pixels.film import parse, radiograph
+from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules, judge_header
 from cxr_node.report import tid1500
@@ -180,7 +180,7 @@ def test_pixelmed_has_nothing_against_the_report_of_a_study(name: str, tmp_path:
 
 
 def _real(name: str) -> Study:
-    header = parse(films.real(name).read_bytes(), limits=Limits())
+    header = films.with_file_meta(films.real(name))
     refused = judge_header(header, Rules()).refused
     film = everything(header) if refused is None else not_read(header, refused)
     if refused is None:

@@ -73,7 +73,7 @@ JAPANESE = translation(
             Note.POLARITY_CORRECTED: "Photometric Interpretationが画像と矛盾、補正済み",
             Note.POLARITY_CONTRADICTORY: "Presentation LUT Shapeに矛盾があり、従わなかった",
             Note.BURNED_IN_TEXT: "画像に文字が焼き込まれている",
-            Note.NO_VOI: "使用できるウィンドウもVOI LUTもなく、階調は画素値による",
+            Note.NO_VOI: "ウィンドウもVOI LUTも使用不可、画素値で表示",
             Note.VIEW_GUESSED: "View Positionがなく、撮影方向は説明文による",
             Note.ROTATED: "解析前に画像を標準方向に回転した",
             Note.SHUTTER: "表示シャッター外の領域は無視した",

@@ -73,7 +73,7 @@ def test_a_language_has_a_word_for_everything_the_node_says(name: str) -> None:
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_every_word_fits_a_code_meaning(name: str) -> None:
     for word in LANGUAGES[name].words.by_code().values():
-        assert 0 < len(word) <= 64, word
+        assert 0 < len(word.encode()) <= 64, word  # PS3.5 means characters; dciodvfy and some archives count bytes
         assert word == word.strip()
         assert "\\" not in word
 
