@@ -69,6 +69,8 @@ def settings_file(
     path = folder / "cxr-node.toml"
     lines = [
         f"[database]\nurl = {json.dumps(database_url)}",
+        # Whatever room this machine has: tests of the reserve set their own.
+        "[archive]\nreserve_bytes = 0",
         f"[receive]\nhost = {json.dumps(LOOPBACK)}\nport = 0",
         "[read]\nthreads = 1",
         "[compose]\ncalm_s = 0",
