@@ -179,6 +179,9 @@ class ReportSection(Section):
     """How results introduce themselves."""
 
     serial_number: str = Field("1", min_length=1, max_length=64, description="Device Serial Number of this node.")
+    language: Literal["en", "zh", "de", "es", "fr", "ja"] = Field(
+        "en", description="Language of results. Codes are the same in each; the picture stays English."
+    )
     series_number: int = Field(9001, ge=1, description="Series Number of the Structured Reports.")
 
 

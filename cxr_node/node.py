@@ -233,6 +233,7 @@ def _compose_leg(settings: Settings, opened: Database, sandbox: Sandbox) -> Comp
             serial_number=settings.report.serial_number,
             software_version=version("cxr-node"),
             first_series_number=settings.report.series_number,
+            language=settings.report.language,
             # Where a film names no time zone, its times are the site's, and so are ours.
             time_zone=now().astimezone().tzinfo or UTC,
         ),

@@ -19,7 +19,7 @@ from cxr_node.domain.instance import Instance, Sender
 from cxr_node.domain.radiograph import Geometry, Radiograph
 from cxr_node.domain.reading import Prediction, Presence, Reading
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.jobs import films
+from cxr_node.jobs import films, results
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.films import Film
 from cxr_node.jobs.results import Delivery, Result
@@ -46,8 +46,11 @@ def accept(
     """Keep a received film; when this returns, its bytes and its row are on disk and Success may be said.
 
     Bytes first, row second: a crash in between leaves a file that nobody was promised, never a row
-    without its film. Returns False if the film was known already.
+    without its film. Returns False if the film was known already, or is a result of our own that a PACS sends back.
     """
+    with database.read() as connection:
+        if results.is_ours(connection, instance.identity.sop_instance_uid):
+            return False
     key = film_key(instance.digest)
     # Put even where the key is there: another receiver may have renamed it and not yet flushed the folder.
     archive.put(key, instance.content)
@@ -129,7 +132,7 @@ class Route:
 
 def compose(
     readings: Sequence[tuple[Film, Reading]],
-    results: Sequence[Result],
+    composed_earlier: Sequence[Result],
     *,
     kinds: Sequence[ResultKind],
     routes: Mapping[str, Route],
@@ -141,8 +144,8 @@ def compose(
 ) -> list[Composed]:
     """Compose what is to be said of a study, and keep it; return only what has not been said before.
 
-    `readings` are the study's films, each with its reading; `results` what was composed earlier.
-    A result's UID follows from its content: one that is already among `results` says nothing new.
+    `readings` are the study's films, each with its reading; `composed_earlier` what was said of it before.
+    A result's UID follows from its content: one that is already there says nothing new.
     Of `kinds` only those are composed that a route wants; the first if none does, so that every
     study's report is kept and can be looked at.
 
@@ -165,7 +168,7 @@ def compose(
     composed: list[Composed] = []
     for kind in wanted or kinds[:1]:
         destinations = tuple(name for name, route in open_to.items() if kind.name in route.kinds)
-        earlier = [_previous(result) for result in results if result.kind == kind.name]
+        earlier = [_previous(result) for result in composed_earlier if result.kind == kind.name]
         made = kind.compose(Order(films=reported, see=see, node=node, now=now, earlier=earlier))
         for version, instance in enumerate(made, start=len(earlier) + 1):
             key = result_key(instance.identity.sop_instance_uid)

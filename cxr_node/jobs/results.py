@@ -37,6 +37,12 @@ class Delivery:
     result: Result
 
 
+def is_ours(connection: Connection, sop_instance_uid: Uid) -> bool:
+    """Whether a result with this SOP Instance UID was composed here."""
+    found = connection.execute(select(result.c.id).where(result.c.sop_instance_uid == sop_instance_uid))
+    return found.first() is not None
+
+
 def of_study(connection: Connection, study_id: int) -> list[Result]:
     """Return the results of a study, oldest first."""
     rows = connection.execute(

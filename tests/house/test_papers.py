@@ -69,6 +69,12 @@ def test_every_link_in_the_documents_leads_somewhere() -> None:
                 assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
+def test_every_test_that_the_documents_name_is_there() -> None:
+    for document in DOCUMENTS:
+        for path in re.findall(r"`(tests/[\w/]+\.py)`", document.read_text(encoding="utf-8")):
+            assert (ROOT / path).is_file(), f"{document.name}: {path}"
+
+
 def test_packages_re_export_nothing() -> None:
     for path in (ROOT / "cxr_node").rglob("__init__.py"):
         lines = path.read_text(encoding="utf-8").strip().splitlines()

@@ -9,12 +9,14 @@ from typing import NoReturn
 
 import pytest
 from pydicom import dcmread
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.archive.store import OutOfSpace
 from cxr_node.jobs import migrate
 from cxr_node.jobs.database import Database, DatabaseAway
 from cxr_node.jobs.states import State
+from cxr_node.report.kinds import Picture, Report
 from tests import films
 from tests.shop import Shop, received
 
@@ -119,3 +121,16 @@ def test_a_folder_archive_of_another_owner_is_told_apart_from_a_full_one(
     monkeypatch.setattr(Path, "rename", denied)
     with pytest.raises(PermissionError):
         archive.put("films/00/0.dcm", b"film")
+
+
+def test_a_picture_of_our_own_that_a_pacs_sends_back_is_no_new_film(database: Database, tmp_path: Path) -> None:
+    shop = Shop(database, tmp_path, kinds=(Report(), Picture()))
+    shop.accept(films.dx(rows=300, columns=280))
+    shop.work()
+    (picture,) = [each for each in shop.pacs.reports() if each.SOPClassUID == SecondaryCaptureImageStorage]
+    jobs, files = len(shop.jobs()), len(kept(shop))
+
+    assert not shop.accept(picture)
+
+    shop.work()
+    assert (len(shop.jobs()), len(kept(shop))) == (jobs, files)
