@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from cxr_node.domain.radiograph import View
 from cxr_node.phantom.dicom import EXAMPLE_TIME
-from cxr_node.phantom.film import PhantomFilm, film, films
+from cxr_node.phantom.film import PhantomFilm, film, films, time_films
 from cxr_node.phantom.folder import picture, write
 from cxr_node.phantom.pathology import Kind, Pathology
 
@@ -83,25 +83,14 @@ def rate(
     """Say how many films a second are made."""
     shares = [range(first, count, processes) for first in range(processes)]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        list(pool.map(_make, [range(1)] * processes, *([one] * processes for one in (size, device, batch))))
+        list(pool.map(time_films, [range(1)] * processes, *([one] * processes for one in (size, device, batch))))
         start = time.perf_counter()
-        used = sum(pool.map(_make, shares, *([one] * processes for one in (size, device, batch))))
+        used = sum(pool.map(time_films, shares, *([one] * processes for one in (size, device, batch))))
         wall = time.perf_counter() - start
     typer.echo(
         f"{count / wall:.2f} films/s of {size} x {size} on {device} "
         f"({processes} processes, {used / count:.3f} CPU seconds a film)"
     )
-
-
-def _make(seeds: range, size: int, device: str, batch: int) -> float:
-    """Make the films of `seeds` on one thread and return the CPU seconds they took."""
-    import torch
-
-    torch.set_num_threads(1)
-    used = time.process_time()
-    for _ in films(seeds, rows=size, columns=size, device=device, batch=batch):
-        pass
-    return time.process_time() - used
 
 
 def _view(k: int) -> View:

@@ -112,15 +112,16 @@ def vessels(anatomy: Anatomy, torso: Torso, generator: np.random.Generator) -> l
     grown = []
     size = (anatomy.lung_height_mm / 224.0) * (1 + 0.08 * anatomy.shape[40])
     for side in SIDES.values():
-        for artery in (True, False):
-            points = lung_points(torso, side, 2**GENERATIONS, generator)
+        spread = lung_points(torso, side, 2 * 2**GENERATIONS, generator)
+        for artery, points in ((True, spread[::2]), (False, spread[1::2])):
             height = (-16.0 if side < 0 else -8.0) if artery else -34.0
-            root = np.array([side * (27.0 if artery else 18.0), 12.0 if artery else 20.0, height]) + generator.normal(
-                0, 3, 3
-            )
-            for branch in _tree(points, root, (5.8 if artery else 4.8) * size, generator):
-                bare = ~inside_lung(torso, branch.middle, side) & (len(branch.start) > 4)
-                grown.append(replace(branch, radius_mm=branch.radius_mm * np.where(bare, 0.02, 1.0)[:, None]))
+            root = np.array([side * (27.0 if artery else 18.0), 12.0 if artery else 20.0, height])
+            tree = _tree(points, root + generator.normal(0, 3, 3), (5.8 if artery else 4.8) * size, generator)
+            outside = ~inside_lung(torso, np.concatenate([branch.middle for branch in tree]), side)
+            ends = np.cumsum([len(branch.start) for branch in tree])
+            for branch, bare in zip(tree, np.split(outside, ends[:-1]), strict=True):
+                hidden = bare & (len(bare) > 4)
+                grown.append(replace(branch, radius_mm=branch.radius_mm * np.where(hidden, 0.02, 1.0)[:, None]))
     return grown
 
 

@@ -87,8 +87,8 @@ def tube_points(tubes: Sequence[Tube], camera: Tensor, step_mm: float) -> list[P
         girth = float(np.pi * tube.radii.mean(0).sum())
         flat = 1.6 if girth > 4 * length else 1.0
         steps, around = _rounded(flat * length / step_mm, 8, 1024), _rounded(girth / step_mm, 4, 96)
-        most = 28.0 if tube.core < 0.1 else 160.0
-        inner = 2 if around < 8 else round(0.05 * around**2 if tube.shell_mm == 0 else min(most, 6 + 0.02 * around**2))
+        most = 20.0 if tube.core < 0.1 else 120.0
+        inner = 2 if around < 8 else round(0.03 * around**2 if tube.shell_mm == 0 else min(most, 6 + 0.012 * around**2))
         groups.setdefault((steps, around, inner), []).append(tube)
     return [_fill_tubes(group, *counts, camera) for counts, group in groups.items()]
 
@@ -122,16 +122,28 @@ def _fill_tubes(group: Sequence[Tube], steps: int, around: int, inner: int, came
     first = first * (size[..., :1] / first.norm(dim=2, keepdim=True).clamp(min=1e-6))
     second = second * (size[..., 1:] / second.norm(dim=2, keepdim=True).clamp(min=1e-6))
     slot = torch.tensor([int(tube.part) for tube in group], device=device)
-    homogeneous = _spread(center, first, second, torch.stack([angles.cos() * scales, angles.sin() * scales]), camera)
+    section = torch.stack([angles.cos() * scales, angles.sin() * scales])
+    homogeneous = _spread(center, first, second, section, camera, _turn(around))
     return Points(homogeneous, volume.reshape(-1), slot.repeat_interleave(steps * len(scales)))
 
 
-def _spread(center: Tensor, first: Tensor, second: Tensor, section: Tensor, camera: Tensor) -> Tensor:
+def _turn(around: int) -> float:
+    """Return by how much a section is turned against the last: the golden angle, and the golden part of a step.
+
+    So neither the points inside nor the `around` points of the wall fall into rows.
+    """
+    step = 2 * math.pi / around
+    return step * (round(_GOLDEN / step) + 0.618034)
+
+
+def _spread(
+    center: Tensor, first: Tensor, second: Tensor, section: Tensor, camera: Tensor, turn_by: float = _GOLDEN
+) -> Tensor:
     """Return points (3, n) seen by `camera`: centers (tubes, steps, 3) plus `section` (2, points) in two directions.
 
-    Each step's section is turned against the one before by the golden angle, so that no rows form.
+    Each step's section is turned by `turn_by` (radians) against the one before.
     """
-    turn = torch.arange(center.shape[1], device=center.device) * _GOLDEN
+    turn = torch.arange(center.shape[1], device=center.device) * turn_by
     cos, sin = turn.cos()[:, None], turn.sin()[:, None]
     matrix = camera[:, :3].T
     frames = torch.stack(
@@ -165,7 +177,7 @@ def _fill_branches(group: Sequence[Branches], camera: Tensor, step_mm: float) ->
     start, middle, end, radius = (_stack([getattr(one, name) for one in group], device).flatten(0, 1) for name in names)
     generation = len(group[0].start).bit_length() - 2
     steps = max(2, math.ceil((30.0 * 0.80**generation + 2.0) / step_mm))
-    count = max(2, min(160, round(1.7 * (6.0 * 0.79**generation / step_mm) ** 2) + 1))
+    count = max(2, min(160, round(1.3 * (6.0 * 0.79**generation / step_mm) ** 2) + 1))
     run = end - start
     length = run.norm(dim=1, keepdim=True)
     at = ((torch.arange(steps, device=device) + 0.5) / steps)[:, None]

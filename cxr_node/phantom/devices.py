@@ -55,7 +55,7 @@ def pacemaker(anatomy: Anatomy, torso: Torso, side: int, generator: np.random.Ge
     ventricular = _wire(*start, _moved(atrium, -6, 2, -36), _moved(ventricle, 34, -6, -18), radius_mm=0.9, density=0.45)
     atrial = _wire(*start, _moved(atrium, -18, 4, -12), _moved(atrium, 4, -14, 2), radius_mm=0.9, density=0.45)
     leads = [ventricular, atrial][: int(generator.integers(1, 3))]
-    return [Layer(effect=Effect.METAL, solids=(can, *leads), visible_mm=0.25)]
+    return [Layer(effect=Effect.METAL, solids=(can, *leads), blur_mm=0.6, visible_mm=0.2)]
 
 
 def line(anatomy: Anatomy, torso: Torso, side: int, generator: np.random.Generator) -> list[Layer]:

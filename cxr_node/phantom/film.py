@@ -3,6 +3,7 @@
 Nothing here imports torch until a film is made, so that what only stores or sends films stays light.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -102,6 +103,17 @@ def films(
         yield from render(
             seeds[part], chosen[part], wrong[part], rows=rows, columns=columns, erect=erect, device=device
         )
+
+
+def time_films(seeds: Sequence[int], size: int, device: str, batch: int) -> float:
+    """Make the films of `seeds`, `size` pixels wide and high, on one thread, and return the CPU seconds they took."""
+    import torch
+
+    torch.set_num_threads(1)
+    before = time.process_time()
+    for _ in films(seeds, rows=size, columns=size, device=device, batch=batch):
+        pass
+    return time.process_time() - before
 
 
 def freeze(masks: dict[str, Mask]) -> Mapping[str, Mask]:

@@ -21,7 +21,8 @@ _DOMES = ("right_dome", "left_dome")
 class Paths:
     """Lengths in mm along the rays, each (films, rows, columns): the body, its lean part, breasts, and lung with air.
 
-    `seen` holds lengths inside single structures, whatever else lies before or behind them.
+    `seen` holds lengths inside single structures, whatever else lies before or behind them; "beside" is
+    what lies between the lungs beside heart and aorta.
     """
 
     body: Tensor
@@ -59,7 +60,7 @@ class _Shapes:
 class _Smooth:
     """What may be found on every second pixel: the outer body, and what lies between the lungs beside the heart."""
 
-    names = ("body", "lean", "breasts", *CHAMBERS, *_VESSELS, "mediastinum")
+    names = ("body", "lean", "breasts", *CHAMBERS, "aorta", "beside")
 
     def __init__(self, beam: Beam, torsos: Sequence[Torso]) -> None:
         shapes = _Shapes(beam, torsos)
@@ -82,7 +83,9 @@ class _Smooth:
         organs = {name: one.crossed(grid) for name, one in self._organs.items()}
         mediastinum = self._mediastinum.crossed(grid)
         lengths = [projection.extent(body), projection.extent(lean), breasts]
-        lengths += [projection.extent(one) for one in (*organs.values(), mediastinum)]
+        lengths += [projection.extent(organs[name]) for name in CHAMBERS]
+        aorta = torch.stack([projection.extent(organs[name]) for name in _VESSELS[:3]]).amax(0)
+        lengths += [aorta, torch.maximum(projection.extent(mediastinum), projection.extent(organs["vena_cava"]))]
         way = grid.quadratic(self._length).sqrt_()
         middle = projection.hull(mediastinum, organs["vena_cava"], organs["knob"])
         column = projection.hull(self._column.crossed(grid), organs["descending_aorta"])
@@ -147,7 +150,7 @@ def paths(beam: Beam, torsos: Sequence[Torso]) -> Paths:
     half = Grid((beam.rows + 1) // 2, (beam.columns + 1) // 2, beam.source.device)
     smooth = _Smooth(replace(beam, rows=half.rows, columns=half.columns), torsos)
     sharp = _Sharp(beam, torsos)
-    coarse = whole.finer(smooth.fields(half))
+    coarse = projection.finer(smooth.fields(half), beam.columns)
     parts = []
     for grid in whole.strips():
         fields = grid.fine(coarse).unbind(1)

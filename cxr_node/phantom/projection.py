@@ -10,6 +10,7 @@ found on a coarse grid. Films are worked on in strips of rows, which stay in a p
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional
 from torch import Tensor
 
 Interval = tuple[Tensor, Tensor]
@@ -53,23 +54,23 @@ class Grid:
         over_all: Tensor = (k[:, 0] + k[:, 1] * self.column) + k[:, 2] * self.row
         return over_all
 
-    def finer(self, fields: Tensor) -> Tensor:
-        """Return `fields` (films, n, coarse, coarse) over the film's columns only: (films, n, coarse, columns)."""
-        return _between(fields, self.column, -1)
-
     def fine(self, fields: Tensor) -> Tensor:
         """Return `fields` (films, n, coarse, columns) over the pixels."""
-        return _between(fields, self.row[:, 0], -2)
+        return _between(fields, self.row[:, 0])
 
 
-def _between(fields: Tensor, places: Tensor, axis: int) -> Tensor:
-    """Return `fields`, evenly spaced from -1 to 1 along `axis`, at `places`, by linear interpolation."""
-    steps = (places + 1) * ((fields.shape[axis] - 1) / 2)
-    below = steps.floor().clamp_(max=fields.shape[axis] - 2)
-    part, at = steps - below, below.long()
-    if axis == -2:
-        part = part[:, None]
-    return torch.lerp(fields.index_select(axis, at), fields.index_select(axis, at + 1), part)
+def finer(fields: Tensor, columns: int) -> Tensor:
+    """Return `fields` (films, n, coarse, coarse) over more columns: (films, n, coarse, columns)."""
+    size = (fields.shape[-2], columns)
+    return torch.nn.functional.interpolate(fields, size=size, mode="bilinear", align_corners=True)
+
+
+def _between(fields: Tensor, places: Tensor) -> Tensor:
+    """Return `fields`, evenly spaced from -1 to 1 along their rows, at `places`, by linear interpolation."""
+    steps = (places + 1) * ((fields.shape[-2] - 1) / 2)
+    below = steps.floor().clamp_(max=fields.shape[-2] - 2)
+    part, at = (steps - below)[:, None], below.long()
+    return torch.lerp(fields.index_select(-2, at), fields.index_select(-2, at + 1), part)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -147,7 +148,8 @@ class Barrels:
     """
 
     def __init__(self, beam: Beam, table: Tensor, bounds: Tensor, *, follow: bool = False) -> None:
-        coarse = Grid(_COARSE, _COARSE, table.device)
+        points = _COARSE if follow else _COARSE // 2 + 1
+        coarse = Grid(points, points, table.device)
         o = [coarse.linear(beam.origin[:, :, axis].float()) for axis in range(3)]
         d = [coarse.linear(beam.direction[:, :, axis].float()) for axis in range(3)]
         middle = -(o[0] * d[0] + o[1] * d[1]) / (d[0] * d[0] + d[1] * d[1])
@@ -155,7 +157,7 @@ class Barrels:
         if follow:
             ends = [_slice(o, d, table, bounds, o[2] + t * d[2]) for t in _crossing(*terms)]
             terms = [*ends[0], *ends[1]]
-        self._fields = beam.grid().finer(torch.stack(terms, 1))
+        self._fields = finer(torch.stack(terms, 1), beam.columns)
 
     def crossed(self, grid: Grid) -> Interval:
         """Return where the rays of `grid` cross."""

@@ -132,10 +132,11 @@ def _tissues(scenes: Sequence[Scene], beam: Beam, organs: Paths, solids: _Solids
     grain = torch.stack([_grain(one, planes.device, 5, 0.014, (0.3, 0.35, 0.4, 0.5, 0.65, 0.8, 0.8)) for one in scenes])
     missing = (1.0 - lung) * aerated * (1.0 + grain) + lung * torch.minimum(solids.emptied, aerated)
     hollow = outline(planes[:, Part.TRACHEA : Part.GAS + 1]).sum(1)
-    bone = planes[:, : Part.OTHER_BONE + 1].sum(1) + organs.spine
+    coarse = outline(outline(planes[:, Part.OTHER_BONE : Part.OTHER_BONE + 1]))[:, 0]
+    bone = planes[:, : Part.OTHER_BONE].sum(1) + coarse + organs.spine
     flesh = torch.stack([_grain(one, planes.device, 6, 0.010, (0.8, 0.7, 0.6, 0.55, 0.5, 0.4)) for one in scenes])
-    fat = (organs.body - organs.lean).clamp(min=0.0) + 0.5 * organs.breasts
-    soft = (organs.lean - missing - hollow - bone).clamp(min=0.0) + 0.5 * organs.breasts
+    fat = (organs.body - organs.lean).clamp(min=0.0) + 0.65 * organs.breasts
+    soft = (organs.lean - missing - hollow - bone).clamp(min=0.0) + 0.35 * organs.breasts
     return {"soft": soft * (1.0 + flesh), "fat": fat, "bone": bone, "metal": solids.metal}
 
 

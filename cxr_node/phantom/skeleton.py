@@ -92,8 +92,9 @@ def _clavicle(anatomy: Anatomy, ribs: Barrel, side: int) -> Tube:
 
 
 _HUMERAL_HEAD = tuple(
-    (r, r) for r in (3.0, 14.0, 19.0, 22.0, 23.5, 23.5, 23.0, 21.0, 18.5, 16.5, 15.0, 14.0, 13.0, 12.5, 12.0)
+    (r, r) for r in (3.0, 14.0, 19.0, 22.0, 23.5, 23.5, 23.0, 21.0, 18.5, 16.5, 15.0, 13.0, 10.0, 6.0, 2.0)
 )
+"""Radii from the top of the head down its neck."""
 
 
 def _plate(part: Part, corners: Float64, thickness_mm: float) -> Cloud:
@@ -145,17 +146,12 @@ def _shoulder(anatomy: Anatomy, side: int, arm: Float64) -> tuple[list[Tube], li
             cortex=0.7,
             kind=Part.OTHER_BONE,
         ),
-        *(
-            bone(
-                head + arm * np.linspace(start, 270, KNOTS)[:, None],
-                (12, 12),
-                (11, 11),
-                (11, 11),
-                core=0.03,
-                cortex=1.5,
-                kind=Part.OTHER_BONE,
-            )
-            for start in (62,)
+        bone(
+            head + arm * np.linspace(34, 270, KNOTS)[:, None],
+            *((2, 2), (9, 9), (11, 11), *[(11, 11)] * 9),
+            core=0.03,
+            cortex=1.3,
+            kind=Part.OTHER_BONE,
         ),
     ]
     return tubes, [_plate(part, np.array([glenoid, above, below]), 1.5)]

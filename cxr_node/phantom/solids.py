@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -84,8 +85,11 @@ def spline(*points: tuple[float, float, float]) -> Float64:
     return line
 
 
+@lru_cache(maxsize=512)
 def profile(*values: tuple[float, float]) -> Float64:
     """Return (KNOTS, 2) radii interpolated between evenly spaced pairs."""
     pairs = np.array(values, dtype=np.float64)
     places = np.linspace(0, len(pairs) - 1, KNOTS)
-    return np.stack([np.interp(places, np.arange(len(pairs)), pairs[:, k]) for k in range(2)], axis=1)
+    radii = np.stack([np.interp(places, np.arange(len(pairs)), pairs[:, k]) for k in range(2)], axis=1)
+    radii.flags.writeable = False
+    return radii

@@ -44,10 +44,8 @@ def structures(organs: Paths, solids: Tensor, effusion: Tensor, frontal: Tensor)
     """
     seen = organs.seen
     masks = {"heart": seen["heart"] > 0}
-    masks["aorta"] = (seen["knob"] > 1) | (seen["descending_aorta"] > 1) | (seen["ascending_aorta"] > 1)
-    center = masks["heart"] | masks["aorta"]
-    for name in ("mediastinum", "vena_cava"):
-        center |= seen[name] > 1
+    masks["aorta"] = seen["aorta"] > 1
+    center = masks["heart"] | masks["aorta"] | (seen["beside"] > 1)
     for name in SIDES:
         below = seen[f"{name}_dome"] > 0
         lung = seen[f"{name}_lung"]
