@@ -1,20 +1,22 @@
-"""Every setting, once: its key, type, default, unit and meaning. Order is the order of the flow."""
+"""From a file to settings, or to sentences that say which keys are wrong and what was expected."""
 
 import difflib
 import tomllib
-from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
-from sqlalchemy.engine import make_url
 
-from cxr_node.domain.identifiers import AeTitle, parse_ae_title
-from cxr_node.domain.radiograph import View
-from cxr_node.pixels.limits import Limits
-from cxr_node.pixels.suitability import Rules
+from cxr_node.settings import (
+    CStoreSection,
+    FolderSection,
+    PeerSection,
+    ReceiveSection,
+    Section,
+    Settings,
+    UserSection,
+)
 
 
 class ConfigurationError(Exception):
@@ -23,278 +25,6 @@ class ConfigurationError(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
-
-
-def _ae_title(text: str) -> AeTitle:
-    return parse_ae_title(text)
-
-
-Title = Annotated[str, AfterValidator(_ae_title)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
-
-
-class Section(BaseModel):
-    """A table of the file. Unknown keys are errors: a misspelt setting is not to be passed over in silence."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True)
-
-
-class NodeSection(Section):
-    """Who the node is, and where it keeps things."""
-
-    name: str = Field("cxr-node", min_length=1, max_length=16, description="Names this node in results and leases.")
-    data_folder: Path = Field(
-        Path("cxr-node-data"), description="Folder of films, results and, by default, the database."
-    )
-
-
-class DatabaseSection(Section):
-    """Where the work is remembered."""
-
-    url: str = Field(
-        "", description="SQLAlchemy URL, such as postgresql://user@host/name. Empty: SQLite in the data folder."
-    )
-    busy_timeout_s: Seconds = Field(30.0, description="How long SQLite waits for another process's write, in seconds.")
-
-
-Network = IPv4Network | IPv6Network
-
-
-class PeerSection(Section):
-    """A sender that is let in; with one of these, no other is."""
-
-    ae_title: Title = Field(description="Its AE title.")
-    addresses: tuple[Network, ...] = Field(
-        (), description="Networks it may come from, as 10.0.7.0/24 or one address; empty for any."
-    )
-    maximum_associations: int = Field(0, ge=0, description="Its associations at the same time; 0 for no own bound.")
-
-
-class UserSection(Section):
-    """A user name that senders show with its password; with one of these, no association is opened without."""
-
-    name: str = Field(min_length=1, max_length=64, description="User name.")
-    password_hash: str = Field(
-        pattern=r"^scrypt:\d{1,7}:\d{1,2}:\d{1,2}:[0-9a-f]{32}:[0-9a-f]{64}$",
-        description="What `cxr-node config password` prints.",
-    )
-
-
-class ReceiveSection(Section):
-    """The Application Entity that modalities send to."""
-
-    ae_title: Title = Field("CXRNODE", description="AE title of the node, 1 to 16 characters.")
-    host: str = Field("127.0.0.1", description='Address to listen on; "0.0.0.0" for every interface.')
-    port: Port = Field(11112, description="TCP port to listen on; 0 takes a free one.")
-    require_called_ae_title: bool = Field(
-        False, description="Refuse associations that call another AE title than ours."
-    )
-    calling_ae_titles: tuple[Title, ...] = Field((), description="AE titles that may send; empty for any.")
-    maximum_associations: int = Field(64, ge=1, description="Associations open at the same time.")
-    maximum_pdu_bytes: int = Field(
-        131072, ge=4096, le=2**31, description="Largest PDU that peers may send us, in bytes."
-    )
-    acse_timeout_s: Seconds = Field(30.0, description="How long association set-up and release may take, in seconds.")
-    dimse_timeout_s: Seconds = Field(60.0, description="How long a PDU may take to come, in seconds.")
-    message_timeout_s: Seconds = Field(
-        300.0, description="How long a message may take from its first fragment to its last, in seconds."
-    )
-    maximum_object_bytes: int = Field(
-        2**28, ge=1, description="Largest data set that is taken, in bytes; a larger one is refused with 0xC000."
-    )
-    network_timeout_s: Seconds = Field(600.0, description="How long an association may be silent, in seconds.")
-    tls_certificate: str = Field(
-        "", description="PEM file of our certificate and its chain; with it, only TLS 1.2 and 1.3 are spoken."
-    )
-    tls_key: str = Field("", description="PEM file of its key, without a password.")
-    tls_peers_ca: str = Field(
-        "", description="PEM file of the authorities that must vouch for senders; empty: senders show no certificate."
-    )
-    tls_handshake_timeout_s: Seconds = Field(10.0, description="How long a TLS handshake may take, in seconds.")
-    peers: tuple[PeerSection, ...] = Field((), description="Who may send, and from where; empty for anyone.")
-    users: tuple[UserSection, ...] = Field((), description="Who may send by password; empty: nobody is asked for one.")
-
-
-class ArchiveSection(Section):
-    """Where films and results are kept: in the data folder."""
-
-    reserve_bytes: int = Field(
-        2**30,
-        ge=0,
-        description="Free space kept for the database and results, in bytes; films that would use it are refused.",
-    )
-
-
-# The stages' own defaults, said once.
-_RULES, _LIMITS = Rules(), Limits()
-
-
-class GateSection(Section):
-    """Which films are read. The others are kept and answered with the reason why they are not."""
-
-    minimum_age_years: float = Field(
-        _RULES.minimum_age_years, ge=0, le=120, description="Younger patients' films are not read; 0 reads every age."
-    )
-    accept_unknown_view: bool = Field(
-        _RULES.accept_unknown_view, description="Read chest films that state no view anywhere."
-    )
-    accept_for_processing: bool = Field(_RULES.accept_for_processing, description="Read DX images For Processing.")
-    maximum_pixels: int = Field(
-        _LIMITS.maximum_samples,
-        ge=1,
-        description="Largest Rows x Columns that is decoded; larger ones are refused unread.",
-    )
-    decode_timeout_s: Seconds = Field(
-        _LIMITS.decode_timeout_s, description="How long decoding one film may take, in seconds."
-    )
-
-
-class ReadSection(Section):
-    """The model that reads."""
-
-    bundle: str = Field("lung-opacity", description="Folder of a bundle (with a slash), or the name of a built-in one.")
-    device: str = Field(
-        "auto",
-        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
-        description='"auto" (GPU if there is one), "cpu", "cuda", "cuda:1".',
-    )
-    threads: int = Field(0, ge=0, description="CPU threads of the network; 0 for one per core.")
-    lease_s: Seconds = Field(
-        300.0, description="How long a reader may hold a film before another takes it, in seconds."
-    )
-    crash_limit: int = Field(2, ge=1, description="A film during which the reader died this often is set aside.")
-
-
-class ComposeSection(Section):
-    """When a study's results are composed."""
-
-    calm_s: float = Field(2.0, ge=0, description="Compose when no film has come for this long, in seconds.")
-    ceiling_s: Seconds = Field(
-        300.0, description="Compose at the latest this long after the first film came, in seconds."
-    )
-
-
-class ReportSection(Section):
-    """How results introduce themselves."""
-
-    serial_number: str = Field("1", min_length=1, max_length=64, description="Device Serial Number of this node.")
-    language: Literal["en", "zh", "de", "es", "fr", "ja"] = Field(
-        "en", description="Language of results. Codes are the same in each; the picture stays English."
-    )
-    series_number: int = Field(9001, ge=1, description="Series Number of the Structured Reports.")
-
-
-class ResultName(StrEnum):
-    """What a destination can be sent; see docs/results.md."""
-
-    REPORT = "report"
-    REPORT_COMPREHENSIVE = "report-comprehensive"
-    REPORT_ENHANCED = "report-enhanced"
-    TEXT = "text"
-    PICTURE = "picture"
-    MARKS = "marks"
-    KEY_IMAGES = "key-images"
-
-
-class WhenSection(Section):
-    """What a film must be for its study's results to go to a destination. An empty list asks for nothing."""
-
-    calling_ae_titles: tuple[Title, ...] = Field((), description="AE titles of which one must have sent it.")
-    station_names: tuple[str, ...] = Field((), description="Station Names (0008,1010) of which one must be its.")
-    views: tuple[View, ...] = Field((), description="Views of which one must be its.")
-    findings: tuple[str, ...] = Field((), description="Keys of findings of which one must be present or undetermined.")
-
-
-_WHEN = Field(WhenSection(), description="Which films' results go there; all, if nothing is asked for.")
-_RESULTS = Field((ResultName.REPORT,), min_length=1, description=f"What it is sent, some of: {', '.join(ResultName)}.")
-
-
-class CStoreDestination(Section):
-    """A PACS that takes results by C-STORE."""
-
-    kind: Literal["cstore"] = Field("cstore", description="How results travel.")
-    name: str = Field(min_length=1, max_length=64, description="What the destination is called here.")
-    host: str = Field(description="Its address.")
-    port: Port = Field(description="Its TCP port.")
-    ae_title: Title = Field(description="Its AE title.")
-    calling_ae_title: Title | Literal[""] = Field(
-        "", description="How we call ourselves to it; empty: as in [receive]."
-    )
-    timeout_s: Seconds = Field(30.0, description="How long it may take to answer, in seconds.")
-    warning_is_success: bool = Field(False, description="Whether a warning status counts as delivered.")
-    tls_ca: str = Field("", description="PEM file of the authorities that must vouch for it; with it, by TLS only.")
-    tls_certificate: str = Field("", description="PEM file of the certificate we show it, if it asks for one.")
-    tls_key: str = Field("", description="PEM file of that certificate's key, without a password.")
-    tls_check_host: bool = Field(True, description="Whether its certificate must name the host.")
-    results: tuple[ResultName, ...] = _RESULTS
-    when: WhenSection = _WHEN
-
-
-class FolderDestination(Section):
-    """A folder that results are written to."""
-
-    kind: Literal["folder"] = Field("folder", description="How results travel.")
-    name: str = Field(min_length=1, max_length=64, description="What the destination is called here.")
-    folder: Path = Field(description="Where the files go.")
-    results: tuple[ResultName, ...] = _RESULTS
-    when: WhenSection = _WHEN
-
-
-DestinationSection = Annotated[CStoreDestination | FolderDestination, Field(discriminator="kind")]
-
-
-class DeliverSection(Section):
-    """Where results go."""
-
-    lease_s: Seconds = Field(
-        300.0, description="How long a sender may hold a result before another takes it, in seconds."
-    )
-    destinations: tuple[DestinationSection, ...] = Field((), description="Where results go, and which go there.")
-
-
-class ScheduleSection(Section):
-    """The safety net: work is woken when it is committed, and looked for at each tick as well."""
-
-    tick_s: Seconds = Field(5.0, description="How often each role looks for work it was not woken for, in seconds.")
-
-
-class LogSection(Section):
-    """What the node tells while it runs. Logs name jobs, UIDs and AE titles, never patients."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level that is shown.")
-
-
-class Settings(Section):
-    """All settings of a node."""
-
-    node: NodeSection = NodeSection()
-    database: DatabaseSection = DatabaseSection()
-    receive: ReceiveSection = ReceiveSection()
-    archive: ArchiveSection = ArchiveSection()
-    gate: GateSection = GateSection()
-    read: ReadSection = ReadSection()
-    compose: ComposeSection = ComposeSection()
-    report: ReportSection = ReportSection()
-    deliver: DeliverSection = DeliverSection()
-    schedule: ScheduleSection = ScheduleSection()
-    log: LogSection = LogSection()
-
-    @property
-    def database_url(self) -> str:
-        """The database's URL, SQLite in the data folder unless another is set."""
-        return self.database.url or f"sqlite:///{self.node.data_folder / 'node.db'}"
-
-    def without_secrets(self) -> "Settings":
-        """Return the settings as they may be shown: without the database's password and the hashes of others."""
-        shown = make_url(self.database.url).render_as_string() if self.database.url else ""
-        users = tuple(user.model_copy(update={"password_hash": "***"}) for user in self.receive.users)
-        return self.model_copy(
-            update={
-                "database": self.database.model_copy(update={"url": shown}),
-                "receive": self.receive.model_copy(update={"users": users}),
-            }
-        )
 
 
 def load(path: Path) -> Settings:
@@ -359,7 +89,7 @@ def _half_tls(settings: Settings) -> list[str]:
             "receive.users: needs receive.tls_certificate, or passwords would cross the network in the open"
         )
     for number, each in enumerate(settings.deliver.destinations):
-        if isinstance(each, CStoreDestination):
+        if isinstance(each, CStoreSection):
             key = f"deliver.destinations.{number}"
             if bool(each.tls_certificate) != bool(each.tls_key):
                 problems.append(f"{key}.tls_certificate and {key}.tls_key: one is of no use without the other")
@@ -374,7 +104,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     bundle = str(folder / read.bundle) if "/" in read.bundle else read.bundle
     destinations = tuple(
         each.model_copy(update={"folder": folder / each.folder})
-        if isinstance(each, FolderDestination)
+        if isinstance(each, FolderSection)
         else _with_tls_files(each, folder)
         for each in deliver.destinations
     )
@@ -388,7 +118,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     )
 
 
-_Secured = TypeVar("_Secured", ReceiveSection, CStoreDestination)
+_Secured = TypeVar("_Secured", ReceiveSection, CStoreSection)
 
 
 def _with_tls_files(section: _Secured, folder: Path) -> _Secured:
@@ -438,7 +168,7 @@ def _section(location: tuple[int | str, ...]) -> list[type[Section]]:
     if not location:
         return [Settings]
     if location[:2] == ("deliver", "destinations"):
-        return [CStoreDestination, FolderDestination]
+        return [CStoreSection, FolderSection]
     if location[:2] == ("receive", "peers"):
         return [PeerSection]
     if location[:2] == ("receive", "users"):

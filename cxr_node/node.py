@@ -12,10 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import assert_never
 
-from cxr_node import config, pipeline
+from cxr_node import pipeline
 from cxr_node.archive import space
 from cxr_node.archive.folder import FolderArchive
-from cxr_node.config import ResultName, Settings
 from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.destination import Destination
 from cxr_node.deliver.folder import FolderDestination
@@ -39,6 +38,7 @@ from cxr_node.report import tid1500
 from cxr_node.report.kinds import KeyImages, Marks, Picture, Report, ResultKind, Text
 from cxr_node.report.source import Node
 from cxr_node.schedule import Schedule
+from cxr_node.settings import CStoreSection, FolderSection, ReceiveSection, ResultName, Settings
 from cxr_node.worker import Worker, at_work
 
 
@@ -187,7 +187,7 @@ def _has_room(settings: Settings, size_bytes: int) -> bool:
     return space.has_room(free_bytes=free, reserve_bytes=settings.archive.reserve_bytes, size_bytes=size_bytes)
 
 
-def _tls_files(section: config.ReceiveSection) -> TlsFiles | None:
+def _tls_files(section: ReceiveSection) -> TlsFiles | None:
     if not section.tls_certificate:
         return None
     return TlsFiles(
@@ -270,9 +270,9 @@ def _quiet(settings: Settings) -> Quiet:
     return Quiet(calm_s=settings.compose.calm_s, ceiling_s=settings.compose.ceiling_s)
 
 
-def _destination(settings: Settings, section: config.CStoreDestination | config.FolderDestination) -> Destination:
+def _destination(settings: Settings, section: CStoreSection | FolderSection) -> Destination:
     match section:
-        case config.CStoreDestination():
+        case CStoreSection():
             return CStoreDestination(
                 name=section.name,
                 host=section.host,
@@ -286,13 +286,13 @@ def _destination(settings: Settings, section: config.CStoreDestination | config.
                 warning_is_success=section.warning_is_success,
                 tls=_tls_peer(section),
             )
-        case config.FolderDestination():
+        case FolderSection():
             return FolderDestination(name=section.name, folder=Path(section.folder))
         case _:
             assert_never(section)
 
 
-def _tls_peer(section: config.CStoreDestination) -> TlsPeer | None:
+def _tls_peer(section: CStoreSection) -> TlsPeer | None:
     if not section.tls_ca:
         return None
     return TlsPeer(

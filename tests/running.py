@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from cxr_node.config import Settings, load
+from cxr_node.config import load
 from cxr_node.jobs import search
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.search import JobRow
 from cxr_node.jobs.states import ENDED, Leg
+from cxr_node.settings import Settings
 from tests.peers import LOOPBACK, until
 
 ROLES = ("receive", "read", "deliver")

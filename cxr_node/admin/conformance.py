@@ -14,7 +14,6 @@ from pydicom.tag import Tag
 from pydicom.uid import UID
 from pynetdicom import ALL_TRANSFER_SYNTAXES
 
-from cxr_node.config import ResultName
 from cxr_node.deliver import outcome
 from cxr_node.domain.codes import Code
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -26,6 +25,7 @@ from cxr_node.report import check, codes, gsps, key_objects, patient_study, seco
 from cxr_node.report.header import Kind
 from cxr_node.report.languages.spoken import LANGUAGES
 from cxr_node.report.source import Node
+from cxr_node.settings import ResultName
 
 KINDS: Mapping[ResultName, Kind] = {
     ResultName.REPORT: tid1500.COMPREHENSIVE_3D,

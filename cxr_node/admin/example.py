@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from cxr_node.config import CStoreDestination, FolderDestination, PeerSection, Section, Settings, UserSection
+from cxr_node.settings import CStoreSection, FolderSection, PeerSection, Section, Settings, UserSection
 
 _HEAD = """\
 # Settings of a cxr-node, in the order of the flow, each with its default. Copy this file to cxr-node.toml and
@@ -14,10 +14,10 @@ _HEAD = """\
 # Relative folders are taken from the folder of this file.
 """
 
-_PACS = CStoreDestination(name="pacs", host="127.0.0.1", port=4242, ae_title="PACS")
+_PACS = CStoreSection(name="pacs", host="127.0.0.1", port=4242, ae_title="PACS")
 _PEER = PeerSection(ae_title="DX1", addresses=(ip_network("10.0.7.0/24"),), maximum_associations=4)
 _USER = UserSection(name="dx1", password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}")
-_FOLDER = FolderDestination(name="folder", folder=Path("results"))
+_FOLDER = FolderSection(name="folder", folder=Path("results"))
 
 
 def text() -> str:

@@ -15,6 +15,7 @@ from cxr_node.domain.identifiers import parse_uid
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.jobs.tables import film as film_table
 from cxr_node.pixels import display, film, suitability
+from cxr_node.settings import Settings
 
 app = typer.Typer(help="Single films.", no_args_is_help=True)
 
@@ -29,7 +30,7 @@ def show(
     """Write a film as a picture, 0 black to 255 white, and say how it came about and whether it would be read."""
     with explained():
         content = _content(which, path)
-        settings = config.load(path) if path.exists() else config.Settings()
+        settings = config.load(path) if path.exists() else Settings()
         rules, limits = node.gate_rules(settings), node.film_limits(settings)
         try:
             dataset = film.parse(content)

@@ -11,12 +11,13 @@ from pathlib import Path
 from cxr_node import config, node
 from cxr_node.admin import logs
 from cxr_node.node import Role
+from cxr_node.settings import Settings
 
 # A role that cannot stop in this time is stuck; the supervisor's patience is a little longer.
 _LAST_RESORT_S = 8.0
 
 
-def run(role: Role, settings: config.Settings) -> int:
+def run(role: Role, settings: Settings) -> int:
     """Run `role` until told to stop or the supervisor is gone; return the exit status."""
     logs.configure(settings.log.level)
     stopping, asked, serving = threading.Event(), threading.Event(), threading.Event()

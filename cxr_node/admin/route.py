@@ -9,11 +9,11 @@ from rich.table import Table
 
 from cxr_node import config, node, pipeline
 from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
-from cxr_node.config import Settings
 from cxr_node.deliver.routing import Answer, Facts, film_answer
 from cxr_node.domain.errors import GiveUp
 from cxr_node.pixels import elements, film, suitability
 from cxr_node.pixels.geometry import geometry
+from cxr_node.settings import Settings
 
 app = typer.Typer(help="Where results go.", no_args_is_help=True)
 _GOES = {True: "yes", False: "no", None: "depends"}

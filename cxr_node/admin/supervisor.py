@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cxr_node import node
-from cxr_node.config import Settings
 from cxr_node.domain.errors import RetryLater
 from cxr_node.jobs import migrate, queue
 from cxr_node.jobs.database import Database
 from cxr_node.node import Role
+from cxr_node.settings import Settings
 
 _log = logging.getLogger(__name__)
 

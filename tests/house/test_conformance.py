@@ -5,10 +5,10 @@ import re
 import pytest
 
 from cxr_node.admin.conformance import KINDS, TABLES, filled
-from cxr_node.config import ResultName
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.receive.who import STORAGE_SOP_CLASSES
 from cxr_node.report import codes
+from cxr_node.settings import ResultName
 from tests.films import ROOT
 
 PAGE = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from cxr_node import config
 from cxr_node.admin import example
 from cxr_node.admin.cli import app
+from cxr_node.settings import Settings
 from tests.films import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -20,7 +21,7 @@ def test_the_example_configuration_is_complete_and_holds_the_defaults() -> None:
     text = (ROOT / "config.example.toml").read_text(encoding="utf-8")
 
     assert text == example.text(), "write it anew with: cxr-node config example > config.example.toml"
-    assert config.parse(tomllib.loads(text)) == config.Settings()
+    assert config.parse(tomllib.loads(text)) == Settings()
 
 
 def test_the_example_destinations_can_be_used_once_their_marks_are_taken_away() -> None:
@@ -88,7 +89,7 @@ def test_no_room_is_called_common() -> None:
 
 
 def test_every_setting_says_what_it_is_and_times_say_their_unit() -> None:
-    for name, section in config.Settings.model_fields.items():
+    for name, section in Settings.model_fields.items():
         assert isinstance(section.annotation, type), name
         for key, field in section.annotation.model_fields.items():
             assert field.description or key == "destinations", f"{name}.{key}"
