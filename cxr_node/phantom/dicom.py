@@ -73,7 +73,7 @@ def dataset(
     return out
 
 
-def write_examples(folder: Path, *, size: int = 1024) -> list[Path]:
+def write_examples(folder: Path, *, size: int = 640) -> list[Path]:
     """Write a normal chest, one with consolidation, and a lateral view into `folder`, and return their paths."""
     from cxr_node.phantom.film import film
     from cxr_node.phantom.pathology import Kind, Pathology
