@@ -7,10 +7,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from cxr_node.domain.radiograph import View
+from cxr_node.phantom import compare as comparing
 from cxr_node.phantom.dicom import EXAMPLE_TIME
 from cxr_node.phantom.film import PhantomFilm, film, films, time_films
 from cxr_node.phantom.folder import picture, write
@@ -18,6 +20,7 @@ from cxr_node.phantom.pathology import Kind, Pathology
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 _THUMBNAIL = 160
+_DRAWING = 256
 _PER_ROW = 6
 
 
@@ -68,8 +71,37 @@ def masks(
     tiles = [
         _outlined(film(seed=seed + k, pathology=[Pathology(kind=kind, severity=0.7)])) for k, kind in enumerate(Kind)
     ]
-    _compose([*tiles, _outlined(film(seed=seed + 20))]).save(picture_path, optimize=True)
+    sheet = _compose([*tiles, _outlined(film(seed=seed + 20))])
+    sheet.quantize(64).save(picture_path, optimize=True)
     typer.echo(picture_path)
+
+
+@app.command()
+def compare(
+    folder: Annotated[Path, typer.Argument(help="A folder of real films.")],
+    table: Annotated[Path, typer.Argument(help="Their table, with columns file, labels and view_position.")],
+    count: Annotated[int, typer.Option(min=2, help="How many films of each kind.")] = 60,
+) -> None:
+    """Compare the brightness of real films without findings with that of normal phantoms."""
+    groups = []
+    for view in (View.PA, View.AP):
+        listed = [one for one in _listed(table, view.value) if one["labels"] == "No Finding"]
+        names = [one["file"] for one in listed[:: max(1, len(listed) // count)]][:count]
+        made = films(range(700, 700 + len(names)), views=[view] * len(names))
+        groups.append(
+            (
+                f"real {view}",
+                [np.asarray(_opened(folder / name)).astype(np.float32) / np.float32(255) for name in names],
+            )
+        )
+        groups.append((f"phantoms {view}", [comparing.shown(one) for one in made]))
+    typer.echo(comparing.table(groups))
+
+
+@app.command()
+def ranges() -> None:
+    """Print what phantoms measure, and where the numbers come from."""
+    typer.echo(comparing.ranges())
 
 
 @app.command()
@@ -105,19 +137,23 @@ def _some(row: int, k: int) -> list[Pathology]:
 
 def _real(folder: Path, table: Path, count: int) -> list[Image.Image]:
     """Return thumbnails of the first `count` films of the table, two PA to one AP."""
-    with table.open(encoding="utf-8", newline="") as lines:
-        listed = list(csv.DictReader(lines))
-    chosen = {view: [one["file"] for one in listed if one["view_position"] == view][5::7] for view in ("PA", "AP")}
+    chosen = {view: [one["file"] for one in _listed(table, view)][5::7] for view in ("PA", "AP")}
     names = [chosen[_view(k)].pop(0) for k in range(count)]
-    tiles = []
-    for name in names:
-        with Image.open(folder / name) as image:
-            tiles.append(image.convert("L").resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS))
-    return tiles
+    return [_opened(folder / name).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS) for name in names]
+
+
+def _listed(table: Path, view: str) -> list[dict[str, str]]:
+    with table.open(encoding="utf-8", newline="") as lines:
+        return [one for one in csv.DictReader(lines) if one["view_position"] == view]
+
+
+def _opened(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("L")
 
 
 def _outlined(one: PhantomFilm) -> Image.Image:
-    image = picture(one, 2 * _THUMBNAIL).convert("RGB")
+    image = picture(one, _DRAWING).convert("RGB")
     draw = ImageDraw.Draw(image)
     scale = image.width / one.p_values.shape[1]
     for name, color in (
@@ -140,8 +176,6 @@ def _outlined(one: PhantomFilm) -> Image.Image:
 
 
 def _eroded(mask: Image.Image) -> Image.Image:
-    from PIL import ImageFilter
-
     return mask.convert("L").filter(ImageFilter.MinFilter(3)).convert("1")
 
 

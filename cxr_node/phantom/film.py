@@ -107,9 +107,6 @@ def films(
 
 def time_films(seeds: Sequence[int], size: int, device: str, batch: int) -> float:
     """Make the films of `seeds`, `size` pixels wide and high, on one thread, and return the CPU seconds they took."""
-    import torch
-
-    torch.set_num_threads(1)
     before = time.process_time()
     for _ in films(seeds, rows=size, columns=size, device=device, batch=batch):
         pass

@@ -1,6 +1,7 @@
 """A batch of films: scenes drawn in numpy, projected in torch, and read back with their masks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -53,23 +54,38 @@ def render(
         scene(seed, view, wrong, rows=rows, columns=columns, erect=erect)
         for seed, view, wrong in zip(seeds, views, pathologies, strict=True)
     ]
+    with torch.no_grad(), _one_thread():
+        return _taken(scenes, device)
+
+
+def _taken(scenes: Sequence[Scene], device: str) -> list[PhantomFilm]:
     processing = [one.processing for one in scenes]
-    with torch.no_grad():
-        beam = beam_of([one.exposure for one in scenes], device)
-        organs = paths(beam, [one.torso for one in scenes])
-        solids = _solids(scenes, beam, organs)
-        frontal = torch.tensor([view.is_frontal for view in views], device=device)[:, None, None]
-        masks = structures(organs, solids.planes, solids.fluid, frontal)
-        aperture = _aperture(scenes, beam, device)
-        signals = detector.signal(_tissues(scenes, beam, organs, solids), aperture, processing)
-        lungs = masks["right_lung"] | masks["left_lung"]
-        belly = masks["right_hemidiaphragm"] | masks["left_hemidiaphragm"] | masks["heart"]
-        values = _marked(detector.present(signals, lungs, belly, processing), aperture, scenes)
-        cage = organs.seen["cage"] > 0
+    beam = beam_of([one.exposure for one in scenes], device)
+    organs = paths(beam, [one.torso for one in scenes])
+    solids = _solids(scenes, beam, organs)
+    frontal = torch.tensor([one.exposure.view.is_frontal for one in scenes], device=device)[:, None, None]
+    masks = structures(organs, solids.planes, solids.fluid, frontal)
+    aperture = _aperture(scenes, beam, device)
+    signals = detector.signal(_tissues(scenes, beam, organs, solids), aperture, processing)
+    lungs = masks["right_lung"] | masks["left_lung"]
+    belly = masks["right_hemidiaphragm"] | masks["left_hemidiaphragm"] | masks["heart"]
+    values = _marked(detector.present(signals, lungs, belly, processing), aperture, scenes)
+    cage = organs.seen["cage"] > 0
     return [
         _film(one, values[k], {name: mask[k] for name, mask in masks.items()}, solids.masks[k], cage[k])
         for k, one in enumerate(scenes)
     ]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Work on one CPU thread: a film's tensors are too small to share, and waiting threads take the others' time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _solids(scenes: Sequence[Scene], beam: Beam, organs: Paths) -> _Solids:
