@@ -20,6 +20,10 @@ ATTENUATION_PER_MM = {
 (1.92), NIST XCOM mass coefficients; metal stands for titanium. Air is taken as nothing."""
 
 
+_KNEE, _FADE = 0.22, 0.16
+"""How soon the curve straightens above dark lung, and how soon it fades below, in parts of lung to heart."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processing:
     """How one film was exposed and processed."""
@@ -52,7 +56,7 @@ def develop(generator: np.random.Generator, *, portable: bool) -> Processing:
         blur_px=float(generator.uniform(0.6, 1.05)),
         latitude=float(generator.uniform(0.50, 0.85)),
         detail=float(generator.uniform(0.65, 1.35) * (0.75 if portable else 1.0)),
-        dark=float(np.clip(generator.normal(0.325, 0.085), 0.10, 0.56)),
+        dark=float(np.clip(generator.normal(0.365, 0.085), 0.10, 0.56)),
         bright=float(np.clip(generator.normal(0.71 if portable else 0.80, 0.06), 0.58, 0.94)),
         gamma=float(generator.uniform(0.55, 0.85)),
         headroom=float(generator.uniform(0.15, 0.5)),
@@ -138,10 +142,16 @@ def _quantile(image: Tensor, mask: Tensor, share: float) -> float:
 
 def _tone(scaled: Tensor, air: float, setting: Processing) -> Tensor:
     """Return `scaled` under a curve with toe and shoulder: 0 dark lung, 1 heart and abdomen, `air` the open field."""
-    slope = setting.bright - setting.dark
-    thin = (scaled.clamp(max=0.0) / min(air, -0.2)).clamp_(max=1.0)
-    toe = setting.dark * (1.0 - setting.toe * thin - (1.0 - setting.toe) * thin**4)
-    straight = setting.dark + slope * scaled.clamp(0.0, 1.0) ** setting.gamma
+    slope, power = setting.bright - setting.dark, setting.gamma
+    start = _KNEE**power
+    span = (1 + _KNEE) ** power - start
+    steep = slope * power * start / (_KNEE * span)  # at 0, from either side
+    straight = slope / span * ((scaled.clamp(0.0, 1.0) + _KNEE) ** power - start)
+    thin = scaled.clamp(max=0.0)
+    part = (thin / min(air, -0.2)).clamp_(max=1.0)
+    toe = setting.dark - steep * _FADE * (1 - torch.exp(thin / _FADE))
+    toe = toe.clamp_(min=0.0) * (1.0 - setting.toe * part - (1.0 - setting.toe) * part**4)
     room = setting.headroom * (1.0 - setting.bright)
-    shoulder = room * (1 - torch.exp(-(scaled - 1.0).clamp(min=0.0) * (slope * setting.gamma / room)))
-    return torch.where(scaled > 0, straight + shoulder, toe).clamp(0, 1)
+    shoulder = room * (1 - torch.exp(-(scaled - 1.0).clamp(min=0.0) * (slope * power / room)))
+    values: Tensor = (toe + straight + shoulder).clamp_(0, 1)
+    return values

@@ -123,7 +123,7 @@ def _solids(scenes: Sequence[Scene], beam: Beam, organs: Paths) -> _Solids:
 def _deposit(one: Scene, beam: Beam, film: int) -> Tensor:
     """Return path lengths (parts and layers, rows, columns) in everything that is not an ellipsoid or a barrel."""
     camera, pitch = beam.camera(film), one.exposure.pitch_mm
-    step = 1.3 * max(pitch, 0.4)
+    step = 1.7 * max(pitch, 0.4)
     tubes, clouds = one.layered_solids()
     canvas = deposit.Canvas(
         pixel_mm2=pitch**2,
@@ -148,8 +148,7 @@ def _tissues(scenes: Sequence[Scene], beam: Beam, organs: Paths, solids: _Solids
     grain = torch.stack([_grain(one, planes.device, 5, 0.014, (0.3, 0.35, 0.4, 0.5, 0.65, 0.8, 0.8)) for one in scenes])
     missing = (1.0 - lung) * aerated * (1.0 + grain) + lung * torch.minimum(solids.emptied, aerated)
     hollow = outline(planes[:, Part.TRACHEA : Part.GAS + 1]).sum(1)
-    coarse = outline(outline(planes[:, Part.OTHER_BONE : Part.OTHER_BONE + 1]))[:, 0]
-    bone = planes[:, : Part.OTHER_BONE].sum(1) + coarse + organs.spine
+    bone = outline(planes[:, : Part.OTHER_BONE + 1].sum(1, keepdim=True))[:, 0] + organs.spine
     flesh = torch.stack([_grain(one, planes.device, 6, 0.010, (0.8, 0.7, 0.6, 0.55, 0.5, 0.4)) for one in scenes])
     fat = (organs.body - organs.lean).clamp(min=0.0) + 0.65 * organs.breasts
     soft = (organs.lean - missing - hollow - bone).clamp(min=0.0) + 0.35 * organs.breasts

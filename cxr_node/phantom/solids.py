@@ -28,8 +28,7 @@ class Part(IntEnum):
     BRONCHI = 10
     GAS = 11
     """In stomach and bowel."""
-    METAL = 12
-    FINDINGS = 13
+    FINDINGS = 12
     """This and what follows: one channel for each finding of a film."""
 
 

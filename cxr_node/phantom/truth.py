@@ -25,8 +25,6 @@ _BONES = {
 _BONE_MM = 0.12
 """Least path in bone, as compact bone, that counts as the bone's outline."""
 _AIR_MM = 2.0
-_MIDDLE_OF_HEART = 0.22
-"""On lateral films both lungs overlap, so each ends only at its own dome."""
 
 
 def structures(organs: Paths, solids: Tensor, effusion: Tensor, frontal: Tensor) -> dict[str, Tensor]:

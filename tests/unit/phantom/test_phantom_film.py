@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from cxr_node.domain.radiograph import View
+from cxr_node.phantom.compare import ranges
 from cxr_node.phantom.film import PhantomFilm, film, films
 from cxr_node.phantom.pathology import Kind, Pathology
 from cxr_node.phantom.thorax import RANGES, Sex, sample
+from tests.films import ROOT
 
 SIZE = 160
 
@@ -154,3 +156,11 @@ def test_what_stores_and_sends_films_imports_no_torch() -> None:
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_page_on_phantoms_holds_the_ranges_and_every_mask() -> None:
+    page = (ROOT / "docs" / "phantom.md").read_text(encoding="utf-8")
+
+    assert ranges() in page, "write it anew: python -m cxr_node.phantom ranges"
+    for name in small(14).masks:
+        assert f"`{name}`" in page
