@@ -6,7 +6,7 @@ from enum import StrEnum
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Digest
 from cxr_node.domain.instance import Identity
-from cxr_node.domain.radiograph import Geometry
+from cxr_node.domain.radiograph import Geometry, View
 from cxr_node.domain.reasons import Note, Reason
 
 Point = tuple[float, float]
@@ -80,12 +80,42 @@ class ModelIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Structure:
+    """A part of the anatomy as a model outlines it; without regions where it sees none.
+
+    `regions` are filled by the even-odd rule: an outline within another is a hole. `confidence` is the
+    mean score inside, 0.5 to 1.0, or 0.0 where nothing is seen. `key` is a name of `domain.anatomy`.
+    """
+
+    key: str
+    confidence: float
+    regions: tuple[Region, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appearance:
+    """What kind of picture a model takes a film for.
+
+    `view` is None for what it does not take for a chest film; `score`, 0 to 1, is its share of belief in
+    that. `distance` says how far the film lies from those the model learned from, without unit; beyond
+    `limit`, which the model's card states, its findings are worth nothing.
+    """
+
+    view: View | None
+    score: float
+    distance: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """What a model makes of one film. `analysed_area` outlines what of the film it saw."""
 
     model: ModelIdentity
     findings: tuple[Finding, ...]
     analysed_area: Region
+    structures: tuple[Structure, ...] = field(default=())
+    appearance: Appearance | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
