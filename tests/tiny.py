@@ -1,6 +1,7 @@
 """Bundles of tiny networks with random weights, in the format of the real ones."""
 
 import functools
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.radiograph import Geometry, Radiograph
 from cxr_node.infer.prepare import Frame
@@ -82,7 +84,11 @@ def network(*, labels: int = 1, logits: str = "finding_logits") -> bytes:
 
 def card(content: bytes, *, changes: tuple[tuple[str, str], ...] = ()) -> str:
     """Return the card that belongs to a network, each change a pattern and what replaces it; none may miss."""
-    text = CARD.replace("<digest>", digest_of(content))
+    return changed(CARD.replace("<digest>", digest_of(content)), changes)
+
+
+def changed(text: str, changes: tuple[tuple[str, str], ...]) -> str:
+    """Return `text` with each pattern replaced; none may miss."""
     for pattern, replacement in changes:
         text, count = re.subn(pattern, replacement, text)
         assert count, f"{pattern} is not in the card"
@@ -95,6 +101,82 @@ def bundle(folder: Path, *, content: bytes | None = None, changes: tuple[tuple[s
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "network.pt2").write_bytes(content)
     (folder / "card.toml").write_text(card(content, changes=changes), encoding="utf-8")
+    return folder
+
+
+STRUCTURES = (Anatomy.RIGHT_LUNG, Anatomy.LEFT_LUNG, Anatomy.HEART)
+EVERY_OUTPUT = ("finding_logits", "finding_maps", "structure_logits", "view_logits", "distance")
+
+WHOLE = """
+[[structures]]
+key = "right_lung"
+
+[[structures]]
+key = "left_lung"
+
+[[structures]]
+key = "heart"
+
+[appearance]
+views = ["PA", "AP", "LATERAL", "OTHER"]
+distance_limit = 4.0
+network_sha256 = "<digest>"
+
+[calibration]
+method = "isotonic"
+ece = 0.03
+ece_low = 0.02
+ece_high = 0.05
+films = 200
+prevalence = 0.4
+network_sha256 = "<digest>"
+"""
+
+
+class Whole(nn.Module):
+    """A network of every output: a convolution each for maps and structures, means for the rest."""
+
+    def __init__(self, *, structures: int = len(STRUCTURES), views: int = 4, distances: int = 1) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.finding = nn.Conv2d(1, 1, 4, 4)
+        self.structures = nn.Conv2d(1, structures, 5, padding=2)
+        self.views = nn.Linear(SIDE, views)
+        self.distance = nn.Linear(SIDE, distances)
+
+    def forward(self, film: Tensor) -> dict[str, Tensor]:
+        """(B, 1, 32, 32) -> logits (B, 1), maps (B, 1, 8, 8), structures (B, 3, 32, 32), views (B, 4), (B, 1)."""
+        maps = self.finding(film)
+        rows = film.mean(3).flatten(1)
+        return {
+            "finding_logits": maps.mean((2, 3)),
+            "finding_maps": maps,
+            "structure_logits": self.structures(film),
+            "view_logits": self.views(rows),
+            "distance": self.distance(rows).relu(),
+        }
+
+
+@functools.cache
+def whole_network(*, structures: int = len(STRUCTURES), views: int = 4, distances: int = 1) -> bytes:
+    """Return the archive of a network of every output."""
+    return exported(Whole(structures=structures, views=views, distances=distances).eval(), FRAME)
+
+
+def whole_card(content: bytes, *, changes: tuple[tuple[str, str], ...] = ()) -> str:
+    """Return the card that belongs to a network of every output."""
+    outputs = (r"outputs = .*", f"outputs = {json.dumps(EVERY_OUTPUT)}")
+    calibrated = (r"(site = .*)", r"\1\ncalibrated = true")
+    text = card(content, changes=(outputs, calibrated)) + WHOLE.replace("<digest>", digest_of(content))
+    return changed(text, changes)
+
+
+def whole_bundle(folder: Path, *, content: bytes | None = None, changes: tuple[tuple[str, str], ...] = ()) -> Path:
+    """Write a bundle of every output into `folder` and return it."""
+    content = whole_network() if content is None else content
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "network.pt2").write_bytes(content)
+    (folder / "card.toml").write_text(whole_card(content, changes=changes), encoding="utf-8")
     return folder
 
 

@@ -11,9 +11,11 @@ import torch
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.reading import ModelIdentity
 from cxr_node.infer import archive, card
-from cxr_node.infer.card import Card
+from cxr_node.infer.card import VIEWS, Card
 
 CARD = "card.toml"
+_TRIED = 2
+"""Films that a network is tried on: a program for one film alone does not take them."""
 
 Program = Callable[[torch.Tensor], Mapping[str, torch.Tensor]]
 """From prepared films, shape (B, 1, rows, columns), to named outputs."""
@@ -117,25 +119,42 @@ def _open(safe: bytes, folder: Path) -> torch.export.ExportedProgram:
 
 def _try(bundle: Bundle, folder: Path) -> None:
     """Run the network once on two black films: it must take them and give what the card says."""
-    rows, columns, labels = bundle.card.input.rows, bundle.card.input.columns, len(bundle.card.labels)
+    rows, columns = bundle.card.input.rows, bundle.card.input.columns
     try:
         with torch.inference_mode():
-            outputs = bundle.program(torch.device("cpu"))(torch.zeros(2, 1, rows, columns))
+            outputs = bundle.program(torch.device("cpu"))(torch.zeros(_TRIED, 1, rows, columns))
     except Exception as error:
         raise BundleError(
             f"bundle {folder}: the network does not take films of {rows} x {columns} ({error})"
         ) from error
-    found = {name: tuple(tensor.shape) for name, tensor in outputs.items()}
-    if found.keys() != set(bundle.card.network.outputs):
+    if outputs.keys() != set(bundle.card.network.outputs):
         raise BundleError(
-            f"bundle {folder}: the network gives {sorted(found)}, the card says {bundle.card.network.outputs}"
+            f"bundle {folder}: the network gives {sorted(outputs)}, the card says {bundle.card.network.outputs}"
         )
-    if found["finding_logits"] != (2, labels):
+    for name, expected in _shapes(bundle.card).items():
+        if name in outputs:
+            _check_output(name, outputs[name], expected, folder)
+
+
+def _shapes(card: Card) -> dict[str, tuple[int | str, ...]]:
+    """Return the shape of each output, a word where any size of at least one will do."""
+    labels, structures = len(card.labels), len(card.structures)
+    return {
+        "finding_logits": (_TRIED, labels),
+        "finding_maps": (_TRIED, labels, "rows", "columns"),
+        "structure_logits": (_TRIED, structures, "rows", "columns"),
+        "view_logits": (_TRIED, VIEWS),
+        "distance": (_TRIED, 1),
+    }
+
+
+def _check_output(name: str, found: torch.Tensor, expected: tuple[int | str, ...], folder: Path) -> None:
+    shape = tuple(found.shape)
+    fits = len(shape) == len(expected) and all(
+        size == wanted or (isinstance(wanted, str) and size > 0) for size, wanted in zip(shape, expected, strict=True)
+    )
+    if not fits or not found.is_floating_point():
+        wanted = ", ".join(map(str, expected))
         raise BundleError(
-            f"bundle {folder}: finding_logits has shape {found['finding_logits']}, the card's labels need (2, {labels})"
-        )
-    maps = found.get("finding_maps", (2, labels, 1, 1))
-    if len(maps) != 4 or maps[:2] != (2, labels):
-        raise BundleError(
-            f"bundle {folder}: finding_maps has shape {maps}, the card's labels need (2, {labels}, rows, columns)"
+            f"bundle {folder}: {name} has shape {shape} of {found.dtype}, the card needs floats of ({wanted})"
         )

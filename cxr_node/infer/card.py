@@ -4,31 +4,39 @@ import tomllib
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Digest, parse_digest
-from cxr_node.infer import prepare
+from cxr_node.infer import center_crop, prepare
+from cxr_node.infer.card_parts import (
+    AppearanceTable,
+    Calibration,
+    Key,
+    Outlined,
+    Part,
+    Score,
+    Sha256,
+    Text,
+    Window,
+    check_window,
+)
 
 SCHEMA_VERSION = 1
 MAX_LABELS = 64
+VIEWS = 4
+"""Channels of `view_logits`: PA, AP, lateral, none of a chest."""
 
-Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Score = Annotated[float, Field(ge=0, le=1)]
+Output = Literal["finding_logits", "finding_maps", "structure_logits", "view_logits", "distance"]
 
 
 class CardError(ValueError):
     """The card is not one: each line of the message names a key, what was found and what was expected."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class CodeEntry(_Part):
+class CodeEntry(Part):
     """A coded concept (PS3.3 section 8); value and designator are SH, at most 16 characters."""
 
     value: Annotated[str, Field(min_length=1, max_length=16)]
@@ -41,15 +49,23 @@ class CodeEntry(_Part):
         return Code(value=self.value, scheme_designator=self.scheme_designator, meaning=self.meaning)
 
 
-class Network(_Part):
+class Network(Part):
     """The exported program: its file beside the card, the file's SHA-256, and the names of its outputs.
 
-    `finding_logits` has shape (B, labels); `finding_maps`, if given, (B, labels, rows, columns).
+    `finding_logits` has shape (B, labels). The others are optional: `finding_maps` (B, labels, rows, columns),
+    covering `maps_window` of the input, all of it unless said; `structure_logits` (B, structures, rows, columns),
+    covering the input; `view_logits` (B, 4) and `distance` (B, 1), not negative.
     """
 
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+\.pt2$")]
     sha256: Sha256
-    outputs: Annotated[list[Literal["finding_logits", "finding_maps"]], Field(min_length=1, max_length=2)]
+    outputs: Annotated[list[Output], Field(min_length=1, max_length=5)]
+    maps_window: Window = Field(default=[0.0, 0.0, 1.0, 1.0])
+
+    @model_validator(mode="after")
+    def _maps_cover_something(self) -> Self:
+        check_window("maps_window", self.maps_window)
+        return self
 
     @property
     def digest(self) -> Digest:
@@ -57,7 +73,7 @@ class Network(_Part):
         return parse_digest(self.sha256)
 
 
-class Input(_Part):
+class Input(Part):
     """What the network takes: shape (B, 1, rows, columns), 32-bit floats in `value_range`.
 
     `window` is the part of the film that is taken: left, top, right and bottom as shares of its width and height.
@@ -65,7 +81,7 @@ class Input(_Part):
 
     rows: Annotated[int, Field(ge=32, le=2048)]
     columns: Annotated[int, Field(ge=32, le=2048)]
-    window: Annotated[list[Score], Field(min_length=4, max_length=4)]
+    window: Window
     value_range: Annotated[list[float], Field(min_length=2, max_length=2)]
     preparation: Literal["squash-area"]
     description: Text
@@ -74,19 +90,25 @@ class Input(_Part):
     def _is_what_the_recipe_gives(self) -> Self:
         if self.value_range != [0.0, 1.0]:
             raise ValueError(f"value_range of {prepare.RECIPE} is [0.0, 1.0]")
-        left, top, right, bottom = self.window
-        if not (left < right and top < bottom):
-            raise ValueError("expected window as [left, top, right, bottom], left before right and top above bottom")
+        check_window("window", self.window)
         return self
 
     @property
     def frame(self) -> prepare.Frame:
         """The same as the recipe takes it."""
         left, top, right, bottom = self.window
-        return prepare.Frame(rows=self.rows, columns=self.columns, left=left, top=top, right=right, bottom=bottom)
+        return prepare.Frame(
+            rows=self.rows,
+            columns=self.columns,
+            left=left,
+            top=top,
+            right=right,
+            bottom=bottom,
+            recipe=self.preparation,
+        )
 
 
-class Label(_Part):
+class Label(Part):
     """What an output stands for; the order is that of the network's labels."""
 
     key: Key
@@ -95,7 +117,7 @@ class Label(_Part):
     calibrated: bool = False
 
 
-class OperatingPoint(_Part):
+class OperatingPoint(Part):
     """A label's score is read as present from `undetermined_to`, as absent below `undetermined_from`."""
 
     label: Key
@@ -110,7 +132,7 @@ class OperatingPoint(_Part):
         return self
 
 
-class OperatingPoints(_Part):
+class OperatingPoints(Part):
     """Operating points, bound to the weights that they were chosen with."""
 
     name: Text
@@ -118,7 +140,7 @@ class OperatingPoints(_Part):
     points: Annotated[list[OperatingPoint], Field(min_length=1, max_length=MAX_LABELS)]
 
 
-class Metric(_Part):
+class Metric(Part):
     """A measured figure of one label: value with its 95 % interval, on which films."""
 
     label: Key
@@ -133,7 +155,7 @@ class Metric(_Part):
     """The same figure of a logistic regression on 24 x 24 thumbnails of the same films."""
 
 
-class Evidence(_Part):
+class Evidence(Part):
     """What the network was made from and judged on."""
 
     training: Text
@@ -142,7 +164,7 @@ class Evidence(_Part):
     metrics: list[Metric] = Field(default_factory=list)
 
 
-class Card(_Part):
+class Card(Part):
     """Everything a bundle says about itself."""
 
     schema_version: Literal[1]
@@ -156,6 +178,9 @@ class Card(_Part):
     labels: Annotated[list[Label], Field(min_length=1, max_length=MAX_LABELS)]
     operating_points: OperatingPoints
     evidence: Evidence
+    structures: list[Outlined] = Field(default=[])
+    appearance: AppearanceTable | None = None
+    calibration: Calibration | None = None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -165,11 +190,39 @@ class Card(_Part):
         points = [point.label for point in self.operating_points.points]
         if sorted(points) != sorted(keys):
             raise ValueError(f"operating_points.points: expected one for each of {keys}, found {points}")
-        if self.operating_points.network_sha256 != self.network.sha256:
-            raise ValueError("operating_points.network_sha256: chosen with another network than network.sha256")
-        if "finding_logits" not in self.network.outputs:
-            raise ValueError("network.outputs: expected finding_logits among them")
+        if self.calibration is None and any(label.calibrated for label in self.labels):
+            raise ValueError(
+                "labels: calibrated = true needs a [calibration] that says how, and how far off scores are"
+            )
         return self
+
+    @model_validator(mode="after")
+    def _is_of_one_network(self) -> Self:
+        for name in ("operating_points", "appearance", "calibration"):
+            table = getattr(self, name)
+            if table is not None and table.network_sha256 != self.network.sha256:
+                raise ValueError(f"{name}.network_sha256: made with another network than network.sha256")
+        return self
+
+    @model_validator(mode="after")
+    def _reads_what_the_network_gives(self) -> Self:
+        outputs = set(self.network.outputs)
+        if len(outputs) != len(self.network.outputs):
+            raise ValueError("network.outputs: a name is there twice")
+        if "finding_logits" not in outputs:
+            raise ValueError("network.outputs: expected finding_logits among them")
+        if len(set(self.anatomy)) != len(self.structures):
+            raise ValueError("structures: a key is there twice")
+        if bool(self.structures) != ("structure_logits" in outputs):
+            raise ValueError("structures: expected one for each channel of structure_logits, none without that output")
+        if {name in outputs for name in ("view_logits", "distance")} != {self.appearance is not None}:
+            raise ValueError("appearance: expected with the outputs view_logits and distance, and not without both")
+        return self
+
+    @property
+    def anatomy(self) -> tuple[Anatomy, ...]:
+        """What the channels of `structure_logits` outline."""
+        return tuple(each.key for each in self.structures)
 
     def point_of(self, label: Label) -> OperatingPoint:
         """Return the operating point of one of this card's labels."""

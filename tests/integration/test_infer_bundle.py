@@ -73,6 +73,29 @@ def test_a_network_that_gives_something_else_is_refused(
         bundle.load(folder)
 
 
+def test_a_bundle_of_every_output_is_opened(tmp_path: Path) -> None:
+    opened = bundle.load(tiny.whole_bundle(tmp_path))
+
+    assert opened.card.anatomy == tiny.STRUCTURES
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (functools.partial(tiny.whole_network, structures=2), r"structure_logits has shape \(2, 2, 32, 32\)"),
+        (functools.partial(tiny.whole_network, views=3), r"view_logits has shape \(2, 3\)"),
+        (functools.partial(tiny.whole_network, distances=2), r"distance has shape \(2, 2\)"),
+    ],
+)
+def test_an_output_of_the_wrong_shape_is_refused_at_start_up(
+    tmp_path: Path, content: Callable[[], bytes], sentence: str
+) -> None:
+    folder = tiny.whole_bundle(tmp_path, content=content())
+
+    with pytest.raises(BundleError, match=sentence):
+        bundle.load(folder)
+
+
 def test_a_network_for_films_of_another_size_is_refused(tmp_path: Path) -> None:
     folder = tiny.bundle(tmp_path, changes=((r"rows = 32", "rows = 48"),))
 

@@ -46,3 +46,58 @@ def test_a_wrong_card_is_refused_naming_the_key(pattern: str, replacement: str, 
 def test_what_is_not_a_card_is_refused(content: bytes) -> None:
     with pytest.raises(card.CardError):
         card.parse(content)
+
+
+def test_a_card_of_before_reads_as_one_without_structures_appearance_and_calibration() -> None:
+    read = card.parse(tiny.card(b"weights").encode())
+
+    assert (read.anatomy, read.appearance, read.calibration) == ((), None, None)
+    assert read.network.maps_window == [0.0, 0.0, 1.0, 1.0]
+
+
+def test_a_card_says_what_every_output_means() -> None:
+    changes = ((r"(outputs = .*)", r"\1\nmaps_window = [0.1, 0.2, 0.9, 0.8]"),)
+
+    read = card.parse(tiny.whole_card(b"weights", changes=changes).encode())
+
+    assert read.anatomy == tiny.STRUCTURES
+    assert read.network.maps_window == [0.1, 0.2, 0.9, 0.8]
+    assert read.appearance is not None
+    assert read.appearance.distance_limit == 4.0
+    assert read.calibration is not None
+    assert read.calibration.method == "isotonic"
+
+
+OTHER_NETWORK = f'network_sha256 = "{"0" * 64}"'
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "named"),
+    [
+        (r'key = "heart"', 'key = "liver"', "structures.2.key"),
+        (r'key = "heart"', 'key = "left_lung"', "structures: a key is there twice"),
+        (r'\[\[structures\]\]\nkey = "\w+"\n', "", "structures: expected one"),
+        (r'"structure_logits", ', "", "structures: expected one"),
+        (r'"distance"', '"view_logits"', "network.outputs: a name is there twice"),
+        (r', "distance"', "", "appearance: expected with the outputs"),
+        (r"\[appearance\]\n.*\n.*\n.*\n", "", "appearance: expected with the outputs"),
+        (r'\["PA", "AP"', '["AP", "PA"', "order of view_logits"),
+        (r"distance_limit = 4.0", "distance_limit = 0.0", "appearance.distance_limit"),
+        (r"distance_limit = 4.0", "distance_limit = inf", "appearance.distance_limit"),
+        (r'(distance_limit = 4.0)\nnetwork_sha256 = "\w+"', rf"\1\n{OTHER_NETWORK}", "appearance.network_sha256"),
+        (r'(prevalence = 0.4)\nnetwork_sha256 = "\w+"', rf"\1\n{OTHER_NETWORK}", "calibration.network_sha256"),
+        (r"\[calibration\]\n(.*\n)+", "", r"needs a [calibration]"),
+        (r"ece_low = 0.02", "ece_low = 0.04", "calibration"),
+        (r"isotonic", "guessing", "calibration.method"),
+        (r"(outputs = .*)", r"\1\nmaps_window = [0.9, 0.2, 0.1, 0.8]", "maps_window"),
+    ],
+)
+def test_a_card_that_contradicts_its_network_is_refused_naming_the_key(
+    pattern: str, replacement: str, named: str
+) -> None:
+    text = tiny.whole_card(b"weights", changes=((pattern, replacement),))
+
+    with pytest.raises(card.CardError) as caught:
+        card.parse(text.encode())
+
+    assert named in str(caught.value)
