@@ -83,13 +83,17 @@ class Input(Part):
     columns: Annotated[int, Field(ge=32, le=2048)]
     window: Window
     value_range: Annotated[list[float], Field(min_length=2, max_length=2)]
-    preparation: Literal["squash-area"]
+    preparation: Literal["squash-area", "center-crop-gaussian"]
     description: Text
 
     @model_validator(mode="after")
     def _is_what_the_recipe_gives(self) -> Self:
-        if self.value_range != [0.0, 1.0]:
-            raise ValueError(f"value_range of {prepare.RECIPE} is [0.0, 1.0]")
+        expected = list(prepare.VALUE_RANGES[self.preparation])
+        if self.value_range != expected:
+            raise ValueError(f"value_range of {self.preparation} is {expected}")
+        whole = self.window == [0.0, 0.0, 1.0, 1.0]
+        if self.preparation == center_crop.RECIPE and not (whole and self.rows == self.columns):
+            raise ValueError(f"{self.preparation} takes the window [0.0, 0.0, 1.0, 1.0] and as many rows as columns")
         check_window("window", self.window)
         return self
 
@@ -155,6 +159,13 @@ class Metric(Part):
     """The same figure of a logistic regression on 24 x 24 thumbnails of the same films."""
 
 
+class Source(Part):
+    """Where a network was imported from: the file's address, and its SHA-256 as it was read."""
+
+    url: Text
+    file_sha256: Sha256
+
+
 class Evidence(Part):
     """What the network was made from and judged on."""
 
@@ -178,6 +189,7 @@ class Card(Part):
     labels: Annotated[list[Label], Field(min_length=1, max_length=MAX_LABELS)]
     operating_points: OperatingPoints
     evidence: Evidence
+    source: Source | None = None
     structures: list[Outlined] = Field(default=[])
     appearance: AppearanceTable | None = None
     calibration: Calibration | None = None

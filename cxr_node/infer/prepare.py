@@ -1,4 +1,4 @@
-"""From a film to what a network sees: one recipe, for training and for reading."""
+"""From a film to what a network sees: the recipe that its card names, the same for training and for reading."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,13 @@ import torch
 
 from cxr_node.domain.radiograph import WHITE, Float32, Radiograph
 from cxr_node.domain.reading import Region
+from cxr_node.infer import center_crop
 
 RECIPE = "squash-area"
-"""The name of this recipe in a card. Another recipe is another name: a network is bound to what it was trained with."""
+"""The node's own recipe, by its name in a card. A network is bound to the one that it was trained with."""
+
+VALUE_RANGES = {RECIPE: (0.0, 1.0), center_crop.RECIPE: center_crop.VALUE_RANGE}
+"""What each recipe makes of black and of white."""
 
 DESCRIPTION = (
     "The window of the film, given in shares of its width and height, is reduced to a fixed size by averaging whole "
@@ -23,7 +27,8 @@ DESCRIPTION = (
 class Frame:
     """What of a film is taken, and how large it becomes.
 
-    `left`, `top`, `right` and `bottom` are shares of the film's width and height, 0 to 1.
+    `left`, `top`, `right` and `bottom` are shares of the film's width and height, 0 to 1. The recipe
+    "center-crop-gaussian" takes the square in the middle whatever they say; rows and columns are its one size.
     """
 
     rows: int
@@ -32,18 +37,27 @@ class Frame:
     top: float = 0.0
     right: float = 1.0
     bottom: float = 1.0
+    recipe: str = RECIPE
 
 
 def prepare(film: Radiograph, frame: Frame) -> Float32:
     """Return `film` as a network sees it.
 
-    The sums are exact in integers, so the result does not depend on the machine. Bins are whole pixels: of a
-    3056 x 2544 film at 256 x 256 they are 11 or 12 pixels high, 9 or 10 wide. A smaller film repeats pixels.
-
     Returns
     -------
     Float32
-        Shape (frame.rows, frame.columns), 0.0 black to 1.0 white.
+        Shape (frame.rows, frame.columns), in the recipe's value range.
+    """
+    if frame.recipe == center_crop.RECIPE:
+        return center_crop.prepare(film.p_values, frame.rows)
+    return _squashed(film, frame)
+
+
+def _squashed(film: Radiograph, frame: Frame) -> Float32:
+    """Return means over bins.
+
+    The sums are exact in integers, so the result does not depend on the machine. Bins are whole pixels: of a
+    3056 x 2544 film at 256 x 256 they are 11 or 12 pixels high, 9 or 10 wide. A smaller film repeats pixels.
     """
     rows, columns = film.p_values.shape
     top, bottom = _edges(frame.top, frame.bottom, rows)
@@ -68,8 +82,13 @@ def batch(films: list[Float32]) -> torch.Tensor:
 
 def analysed_area(film: Radiograph, frame: Frame) -> Region:
     """Return the outline of what the recipe takes in, corners clockwise from the upper left."""
-    top, bottom = _edges(frame.top, frame.bottom, film.geometry.rows)
-    left, right = _edges(frame.left, frame.right, film.geometry.columns)
+    if frame.recipe == center_crop.RECIPE:
+        taken = center_crop.square(film.geometry.rows, film.geometry.columns)
+        top, bottom = taken.row, taken.row + taken.side
+        left, right = taken.column, taken.column + taken.side
+    else:
+        top, bottom = _edges(frame.top, frame.bottom, film.geometry.rows)
+        left, right = _edges(frame.left, frame.right, film.geometry.columns)
     return Region(
         outline=(
             (float(left), float(top)),
