@@ -1,6 +1,5 @@
 """From an activation map to the outlines of where it is high. Pure."""
 
-import math
 from collections import deque
 from typing import NamedTuple
 
@@ -9,6 +8,7 @@ import numpy.typing as npt
 
 from cxr_node.domain.radiograph import Float32
 from cxr_node.domain.reading import Point, Region
+from cxr_node.infer import polyline
 
 FRACTION = 0.6
 """How far from the map's median to its highest value the outline is drawn."""
@@ -141,30 +141,7 @@ def _cell(padded: Mask, here: _Corner, ahead: tuple[int, int], side: tuple[int, 
     return bool(padded[row, column])
 
 
-def _simplified(corners: list[_Corner]) -> list[_Corner]:
-    """Leave out corners of a closed line that lie within the tolerance of it (Douglas and Peucker, 1973)."""
-    first = corners[0]
-    far = max(range(len(corners)), key=lambda number: math.dist(first, corners[number]))
-    there, back = _thinned(corners[: far + 1]), _thinned([*corners[far:], first])
-    kept = [*there[:-1], *back[:-1]]
-    return kept if len(kept) >= 3 else corners
-
-
-def _thinned(line: list[_Corner]) -> list[_Corner]:
-    """Leave out corners of an open line; its ends stay."""
-    if len(line) < 3:
-        return line
-    distances = [_distance(corner, line[0], line[-1]) for corner in line[1:-1]]
-    furthest = max(range(len(distances)), key=distances.__getitem__)
-    if distances[furthest] <= _TOLERANCE:
-        return [line[0], line[-1]]
-    return [*_thinned(line[: furthest + 2])[:-1], *_thinned(line[furthest + 1 :])]
-
-
-def _distance(corner: _Corner, start: _Corner, end: _Corner) -> float:
-    """Return how far a corner lies from the line through two others."""
-    length = math.dist(start, end)
-    if length == 0:
-        return math.dist(start, corner)
-    down, across = end.row - start.row, end.column - start.column
-    return abs(down * (corner.column - start.column) - across * (corner.row - start.row)) / length
+def _simplified(corners: list[_Corner]) -> list[tuple[float, float]]:
+    """Leave out corners of a closed line that lie within the tolerance of it."""
+    kept = polyline.thinned_loop(np.array(corners, np.float64), _TOLERANCE)
+    return [(float(row), float(column)) for row, column in kept]

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 
 from cxr_node.domain.errors import GiveUp
-from cxr_node.domain.radiograph import Radiograph
-from cxr_node.domain.reading import ModelIdentity, Prediction
+from cxr_node.domain.radiograph import Float32, Radiograph
+from cxr_node.domain.reading import Appearance, ModelIdentity, Prediction, Region, Structure
 from cxr_node.domain.reasons import Reason
-from cxr_node.infer import prepare
+from cxr_node.infer import prepare, structures
+from cxr_node.infer.appearance import appearance
 from cxr_node.infer.bundle import Bundle, BundleError, Program
 from cxr_node.infer.findings import findings
 
@@ -98,14 +99,27 @@ class Reader:
 
     def _prediction(self, film: Radiograph, outputs: Outputs, number: int) -> Prediction:
         """Return the prediction for one film of a batch."""
-        logits = outputs["finding_logits"][number].numpy().astype(np.float32)
-        maps = outputs["finding_maps"][number].numpy().astype(np.float32) if "finding_maps" in outputs else None
+        given = {name: tensor[number].numpy().astype(np.float32) for name, tensor in outputs.items()}
         area = prepare.analysed_area(film, self._frame)
+        maps = given.get("finding_maps")
+        maps_area = structures.part_of(area, self._card.network.maps_window)
         return Prediction(
             model=self.identity,
-            findings=findings(self._card, logits, maps, film.geometry, area),
+            findings=findings(self._card, given["finding_logits"], maps, film.geometry, maps_area),
             analysed_area=area,
+            structures=self._structures(given, area),
+            appearance=self._appearance(given),
         )
+
+    def _structures(self, given: Mapping[str, Float32], area: Region) -> tuple[Structure, ...]:
+        logits = given.get("structure_logits")
+        return () if logits is None else structures.structures(self._card.anatomy, logits, area)
+
+    def _appearance(self, given: Mapping[str, Float32]) -> Appearance | None:
+        table = self._card.appearance
+        if table is None:
+            return None
+        return appearance(given["view_logits"], float(given["distance"][0]), limit=table.distance_limit)
 
 
 def choose_device(wanted: str) -> torch.device:

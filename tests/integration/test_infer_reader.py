@@ -1,6 +1,7 @@
 """Films through networks."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,6 +52,28 @@ def test_a_film_reads_the_same_to_the_last_bit_whatever_came_with_it(opened: Bun
     alone = [Reader(opened, device="cpu").read([film])[0] for film in films]
 
     assert list(together) == alone
+
+
+def test_a_network_of_every_output_says_all_of_it(tmp_path: Path) -> None:
+    changes = (
+        (r"(outputs = .*)", r"\1\nmaps_window = [0.0, 0.0, 0.5, 1.0]"),
+        (r"undetermined_from = 0.4", "undetermined_from = 0.0"),
+        (r"score = 0.5", "score = 0.0"),
+        (r"undetermined_to = 0.6", "undetermined_to = 0.0"),
+    )
+    reader = Reader(bundle.load(tiny.whole_bundle(tmp_path, changes=changes)), device="cpu")
+
+    (said,) = reader.read([tiny.film()])
+
+    assert [each.key for each in said.structures] == list(tiny.STRUCTURES)
+    assert all(bool(each.regions) == (each.confidence >= 0.5) for each in said.structures)
+    assert any(each.regions for each in said.structures)
+    assert said.appearance is not None
+    assert said.appearance.limit == 4.0
+    assert 0.25 <= said.appearance.score <= 1.0
+    (finding,) = said.findings
+    assert finding.calibrated
+    assert max(column for region in finding.regions for column, _ in region.outline) <= 25.0  # half the film's width
 
 
 def test_no_films_give_no_predictions(opened: Bundle) -> None:

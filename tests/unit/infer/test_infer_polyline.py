@@ -1,0 +1,45 @@
+"""Lines with fewer corners."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from cxr_node.infer.polyline import Line, area, thinned, thinned_loop
+
+CORNERS = arrays(np.float64, st.tuples(st.integers(3, 40), st.just(2)), elements=st.floats(-50, 50))
+
+
+def distance(corner: Line, start: Line, end: Line) -> float:
+    length = math.dist(start, end)
+    if length == 0:
+        return math.dist(corner, start)
+    share = min(1.0, max(0.0, float((corner - start) @ (end - start)) / length**2))
+    return math.dist(corner, start + share * (end - start))
+
+
+@given(line=CORNERS, tolerance=st.floats(0.01, 20))
+def test_every_corner_left_out_lies_near_the_piece_that_replaces_it(line: Line, tolerance: float) -> None:
+    kept = thinned(line, tolerance)
+
+    assert (kept[0] == line[0]).all()
+    assert (kept[-1] == line[-1]).all()
+    assert len(kept) <= len(line)
+    for corner in line:
+        nearest = min(distance(corner, *piece) for piece in pairwise(kept))
+        assert nearest <= tolerance + 1e-9
+
+
+@given(line=CORNERS)
+def test_a_loop_keeps_at_least_three_corners(line: Line) -> None:
+    assert len(thinned_loop(line, 1000.0)) >= 3
+
+
+def test_a_square_with_corners_along_its_sides_is_a_square() -> None:
+    sides = np.array([(0, 0), (1, 0), (2, 0), (2, 1), (2, 2), (1, 2), (0, 2), (0, 1)], np.float64)
+
+    assert thinned_loop(sides, 0.1).tolist() == [[0, 0], [2, 0], [2, 2], [0, 2]]
+    assert area(sides + 1e6) == 4.0
