@@ -117,6 +117,13 @@ def signal(tissues: dict[str, Tensor], aperture: Tensor, processing: Sequence[Pr
     return torch.stack(signals)
 
 
+def attenuation(tissues: dict[str, Tensor]) -> Tensor:
+    """Return the line integrals of the attenuation at the middle energy (60 keV) of path lengths in mm."""
+    parts = [length_mm * ATTENUATION_PER_MM[tissue][1] for tissue, length_mm in tissues.items()]
+    total: Tensor = torch.stack(parts).sum(0)
+    return total
+
+
 def present(signals: Tensor, lungs: Tensor, belly: Tensor, processing: Sequence[Processing]) -> Tensor:
     """Return P-values, float 0 (black) to 1 (white), of `signals`.
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from cxr_node.domain.radiograph import UInt16, View
+from cxr_node.domain.radiograph import Float32, UInt16, View
 from cxr_node.phantom.pathology import Pathology
 from cxr_node.phantom.thorax import Anatomy
 
@@ -50,9 +50,14 @@ class Truth:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PhantomFilm:
-    """A film and its truth: `p_values` (rows, columns), 0 black to 65535 white; a mask for every structure seen."""
+    """A film and its truth: `p_values` (rows, columns), 0 black to 65535 white; a mask for every structure seen.
+
+    `attenuation` (rows, columns) is what the rays met on their way at 60 keV, 0 in the open field: the natural
+    logarithm, negated, of the share that arrives, before scatter, noise and any processing.
+    """
 
     p_values: UInt16
+    attenuation: Float32
     masks: Mapping[str, Mask]
     truth: Truth
 

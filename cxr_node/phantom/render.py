@@ -66,13 +66,15 @@ def _taken(scenes: Sequence[Scene], device: str) -> list[PhantomFilm]:
     frontal = torch.tensor([one.exposure.view.is_frontal for one in scenes], device=device)[:, None, None]
     masks = structures(organs, solids.planes, solids.fluid, frontal)
     aperture = _aperture(scenes, beam, device)
-    signals = detector.signal(_tissues(scenes, beam, organs, solids), aperture, processing)
+    tissues = _tissues(scenes, beam, organs, solids)
+    signals = detector.signal(tissues, aperture, processing)
+    met = detector.attenuation(tissues)
     lungs = masks["right_lung"] | masks["left_lung"]
     belly = masks["right_hemidiaphragm"] | masks["left_hemidiaphragm"] | masks["heart"]
     values = _marked(detector.present(signals, lungs, belly, processing), aperture, scenes)
     cage = organs.seen["cage"] > 0
     return [
-        _film(one, values[k], {name: mask[k] for name, mask in masks.items()}, solids.masks[k], cage[k])
+        _film(one, (values[k], met[k]), {name: mask[k] for name, mask in masks.items()}, solids.masks[k], cage[k])
         for k, one in enumerate(scenes)
     ]
 
@@ -190,10 +192,15 @@ def _marked(values: Tensor, aperture: Tensor, scenes: Sequence[Scene]) -> Tensor
     return torch.stack(films)
 
 
-def _film(one: Scene, values: Tensor, masks: dict[str, Tensor], layers: dict[int, Tensor], cage: Tensor) -> PhantomFilm:
+def _film(
+    one: Scene, image: tuple[Tensor, Tensor], masks: dict[str, Tensor], layers: dict[int, Tensor], cage: Tensor
+) -> PhantomFilm:
+    values, met = image
     found = {name: mask.cpu().numpy() for name, mask in masks.items()}
     lesions = lesions_of(one, {k: mask.cpu().numpy() for k, mask in layers.items()}, found)
     known = truth(one, found, cage.cpu().numpy(), lesions)
     p_values = (values * WHITE).round().to(torch.int32).cpu().numpy().astype("uint16")
     p_values.flags.writeable = False
-    return PhantomFilm(p_values=p_values, masks=freeze(found), truth=known)
+    attenuation = met.cpu().numpy()
+    attenuation.flags.writeable = False
+    return PhantomFilm(p_values=p_values, attenuation=attenuation, masks=freeze(found), truth=known)

@@ -164,3 +164,16 @@ def test_the_page_on_phantoms_holds_the_ranges_and_every_mask() -> None:
     assert ranges() in page, "write it anew: python -m cxr_node.phantom ranges"
     for name in small(14).masks:
         assert f"`{name}`" in page
+
+
+def test_attenuation_is_what_the_rays_met_before_noise_and_processing() -> None:
+    made, ill = small(9), small(9, View.PA, Pathology(kind=Kind.CONSOLIDATION, severity=0.9))
+    lungs = made.masks["right_lung"] | made.masks["left_lung"]
+    filled = ill.masks[ill.truth.lesions[0].mask]
+
+    assert made.attenuation.shape == made.p_values.shape
+    assert not made.attenuation.flags.writeable
+    assert made.attenuation.min() == 0.0
+    assert made.attenuation[made.masks["heart"]].mean() > made.attenuation[lungs].mean() + 0.5
+    assert (ill.attenuation - made.attenuation)[filled].mean() > 0.15
+    assert np.abs(ill.attenuation - made.attenuation)[~lungs & ~ill.masks["heart"]].mean() < 0.02
