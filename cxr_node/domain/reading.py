@@ -55,9 +55,22 @@ class Finding:
     regions: tuple[Region, ...] = field(default=())
 
 
+class Topic(StrEnum):
+    """What a measurement or observation is about."""
+
+    STRUCTURES = "structures"
+    DENSITIES = "densities"
+    BORDERS = "borders"
+    PROPORTIONS = "proportions"
+    QUALITY = "quality"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """A number with where on the film it was taken: `line` is an open polyline, such as a caliper."""
+    """A number with where on the film it was taken: `line` is an open polyline, such as a caliper.
+
+    `site` is the part that was measured, on the patient's side `laterality`.
+    """
 
     key: str
     code: Code
@@ -65,6 +78,31 @@ class Measurement:
     unit: Code
     line: tuple[Point, ...]
     provenance: str
+    topic: Topic = Topic.PROPORTIONS
+    site: Code | None = None
+    laterality: Laterality | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What is said of a film in codes, such as "border obscured: left heart border".
+
+    `code` is what is said and `value` of what; or, for quality, what is judged and how. `site` is what it points
+    to, such as a lobe. Where a number could not be taken, `code` says "not measurable", `value` is what was to be
+    measured and `detail` the reason. `confidence` is the mean score of a structure's outline; None where it has none.
+    """
+
+    key: str
+    topic: Topic
+    code: Code
+    value: Code
+    detail: str = ""
+    site: Code | None = None
+    laterality: Laterality | None = None
+    line: tuple[Point, ...] = field(default=())
+    regions: tuple[Region, ...] = field(default=())
+    confidence: float | None = None
+    provenance: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +165,7 @@ class Reading:
     grayscale: str
     prediction: Prediction | None
     measurements: tuple[Measurement, ...] = field(default=())
+    observations: tuple[Observation, ...] = field(default=())
     notes: tuple[Note, ...] = field(default=())
     not_analysed: Reason | None = None
     detail: str = ""

@@ -1,0 +1,203 @@
+"""Codes of what is measured and observed on a film. How sure each is: `report.codes` and its test."""
+
+from collections.abc import Mapping
+
+from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.codes import Code
+from cxr_node.domain.taught import Density, Taught, Zone
+
+PRIVATE_SCHEME = "99CXRNODE"
+"""Coding Scheme Designator of concepts for which no standard code was found (PS3.3 section 8.2)."""
+
+
+def private(value: str, meaning: str) -> Code:
+    """Return a code of the node's own scheme; `value` has at most 16 characters (VR SH)."""
+    return Code(value=value, scheme_designator=PRIVATE_SCHEME, meaning=meaning)
+
+
+def _sct(value: str, meaning: str) -> Code:
+    return Code(value=value, scheme_designator="SCT", meaning=meaning)
+
+
+def _ucum(value: str, meaning: str) -> Code:
+    return Code(value=value, scheme_designator="UCUM", meaning=meaning)
+
+
+def _dcm(value: str, meaning: str) -> Code:
+    return Code(value=value, scheme_designator="DCM", meaning=meaning)
+
+
+PERCENT = _ucum("%", "Percent")
+MILLIMETER = _ucum("mm", "mm")
+SQUARE_CENTIMETER = _ucum("cm2", "Centimeter**2")
+DEGREE = _ucum("deg", "Degree")
+RATIO = _ucum("{ratio}", "ratio")
+NO_UNITS = _ucum("1", "no units")
+
+CARDIOTHORACIC_RATIO = private("CTR", "Cardiothoracic ratio")
+CARDIAC_DIAMETER = private("MTCD", "Maximal transverse cardiac diameter")
+THORACIC_DIAMETER = private("MITD", "Maximal internal thoracic diameter")
+AREA_OF_HEART = private("HEARTAREA", "Projected area of the heart")
+AREA_OF_LUNG = private("LUNGAREA", "Projected area of the lung field")
+TRACHEAL_DEVIATION = private("TRACHDEV", "Deviation of the trachea from the spine, left positive")
+MEDIASTINAL_WIDTH = private("MEDWIDTH", "Width of the mediastinum at the aortic knob")
+COSTOPHRENIC_ANGLE = private("CPANGLE", "Costophrenic angle")
+BORDER_CLARITY = private("CLARITY", "Clarity of the border")
+ZONE_DENSITY = private("ZONEDENS", "Density of the zone, 0 clear lung to 1 heart")
+ASYMMETRY = private("ASYMMETRY", "Density of the zone, left less right")
+ROTATION = private("ROTATION", "Rotation: clavicle heads about the spine, 0 to 1")
+RIBS_ABOVE_DIAPHRAGM = private("RIBCOUNT", "Posterior ribs above the diaphragm")
+CONTRAST = private("CONTRAST", "Brightness of heart over lung, 0 to 1")
+SHARPNESS = private("SHARPNESS", "Steepest share of a hemidiaphragm's edge")
+
+SHARES: Mapping[Density, Code] = {
+    Density.AIR: private("SHAREAIR", "Share of the zone as dark as air"),
+    Density.LUNG: private("SHARELUNG", "Share of the zone as bright as lung"),
+    Density.SOFT: private("SHARESOFT", "Share of the zone as bright as soft tissue"),
+    Density.BONE: private("SHAREBONE", "Share of the zone as bright as bone"),
+    Density.METAL: private("SHAREMETAL", "Share of the zone as bright as metal"),
+}
+
+MEASURED = (
+    AREA_OF_HEART,
+    AREA_OF_LUNG,
+    TRACHEAL_DEVIATION,
+    MEDIASTINAL_WIDTH,
+    COSTOPHRENIC_ANGLE,
+    BORDER_CLARITY,
+    ZONE_DENSITY,
+    ASYMMETRY,
+    ROTATION,
+    RIBS_ABOVE_DIAPHRAGM,
+    CONTRAST,
+    SHARPNESS,
+    *SHARES.values(),
+)
+"""What is measured beside the cardiothoracic ratio and its two diameters."""
+
+SEEN = private("SEEN", "Structure seen")
+NOT_SEEN = private("NOTSEEN", "Structure not seen")
+CLEAR = private("BORDERCLEAR", "Border clear")
+OBSCURED = private("BORDEROBSCURED", "Border obscured")
+NOT_MEASURABLE = private("NOTMEASURABLE", "Not measurable")
+METAL = private("METAL", "Metal on the film")
+PROJECTION = private("QPROJECTION", "Quality: projection")
+QUALITY_ROTATION = private("QROTATION", "Quality: rotation of the patient")
+INSPIRATION = private("QINSPIRATION", "Quality: inspiration")
+EXPOSURE = private("QEXPOSURE", "Quality: exposure")
+FIELD = private("QFIELD", "Quality: whole thorax on the film")
+MOTION = private("QMOTION", "Quality: sharpness of what moves")
+QUALITY_ASSESSMENT = _dcm("111050", "Quality Assessment")
+
+UNUSABLE = _dcm("111235", "Unusable - Quality renders image unusable")
+LIMITED = _dcm("111236", "Usable - Does not meet the quality control standard")
+USABLE = _dcm("111237", "Usable - Meets the quality control standard")
+"""CID 6044."""
+
+DEVICE = private("DEVICE", "Device or other metal on the patient")
+MARKER = private("MARKER", "Lead marker or letters")
+
+LUNG = _sct("39607008", "Lung")
+HEART = _sct("80891009", "Heart")
+TRACHEA = _sct("44567001", "Trachea")
+CARINA = _sct("28700002", "Carina")
+RIGHT_MAIN_BRONCHUS = _sct("70074004", "Right main bronchus")
+LEFT_MAIN_BRONCHUS = _sct("75245000", "Left main bronchus")
+CLAVICLE = _sct("51299004", "Clavicle")
+SCAPULA = _sct("79601000", "Scapula")
+THORACIC_SPINE = _sct("122495006", "Thoracic spine")
+AORTA = _sct("15825003", "Aorta")
+AORTIC_ARCH = _sct("57034009", "Aortic arch")
+PLEURA = _sct("3120008", "Pleura")
+DIAPHRAGM = _sct("5798000", "Diaphragm")
+MEDIASTINUM = _sct("72410000", "Mediastinum")
+POSTERIOR_RIBS = private("POSTRIBS", "Posterior ribs")
+ANTERIOR_RIBS = private("ANTRIBS", "Anterior ribs")
+BRONCHI = private("BRONCHI", "Main bronchi")
+RIGHT_HEART_BORDER = private("RHEARTBORDER", "Right heart border")
+LEFT_HEART_BORDER = private("LHEARTBORDER", "Left heart border")
+UPPER_LOBE = _sct("45653009", "Upper lobe of lung")
+MIDDLE_LOBE = _sct("72481006", "Middle lobe of right lung")
+LOWER_LOBE = _sct("90572001", "Lower lobe of lung")
+LINGULA = private("LINGULA", "Lingula of left lung")
+
+PARTS: Mapping[Anatomy, Code] = {
+    Anatomy.RIGHT_LUNG: LUNG,
+    Anatomy.LEFT_LUNG: LUNG,
+    Anatomy.HEART: HEART,
+    Anatomy.RIGHT_CLAVICLE: CLAVICLE,
+    Anatomy.LEFT_CLAVICLE: CLAVICLE,
+    Anatomy.TRACHEA: TRACHEA,
+    Anatomy.BRONCHI: BRONCHI,
+    Anatomy.AORTA: AORTA,
+    Anatomy.SPINE: THORACIC_SPINE,
+    Anatomy.POSTERIOR_RIBS: POSTERIOR_RIBS,
+    Anatomy.ANTERIOR_RIBS: ANTERIOR_RIBS,
+    Anatomy.RIGHT_SCAPULA: SCAPULA,
+    Anatomy.LEFT_SCAPULA: SCAPULA,
+    Anatomy.RIGHT_HEMIDIAPHRAGM: DIAPHRAGM,
+    Anatomy.LEFT_HEMIDIAPHRAGM: DIAPHRAGM,
+}
+
+BORDERS: Mapping[Taught, tuple[Code, Code | None]] = {
+    Taught.RIGHT_HEART_BORDER: (RIGHT_HEART_BORDER, MIDDLE_LOBE),
+    Taught.LEFT_HEART_BORDER: (LEFT_HEART_BORDER, LINGULA),
+    Taught.RIGHT_HEMIDIAPHRAGM: (DIAPHRAGM, LOWER_LOBE),
+    Taught.LEFT_HEMIDIAPHRAGM: (DIAPHRAGM, LOWER_LOBE),
+    Taught.AORTIC_KNOB: (AORTIC_ARCH, UPPER_LOBE),
+    Taught.RIGHT_COSTOPHRENIC_ANGLE: (COSTOPHRENIC_ANGLE, None),
+    Taught.LEFT_COSTOPHRENIC_ANGLE: (COSTOPHRENIC_ANGLE, None),
+}
+"""Each border, and the lobe that its loss points to."""
+
+ZONES: Mapping[Zone, Code] = {
+    Zone.UPPER: private("UPPERZONE", "Upper zone of lung"),
+    Zone.MIDDLE: private("MIDDLEZONE", "Middle zone of lung"),
+    Zone.LOWER: private("LOWERZONE", "Lower zone of lung"),
+}
+
+STATED = (
+    SEEN,
+    NOT_SEEN,
+    CLEAR,
+    OBSCURED,
+    NOT_MEASURABLE,
+    METAL,
+    PROJECTION,
+    QUALITY_ROTATION,
+    INSPIRATION,
+    EXPOSURE,
+    FIELD,
+    MOTION,
+    DEVICE,
+    MARKER,
+)
+"""What is said in codes."""
+
+PLACES = (
+    LUNG,
+    HEART,
+    TRACHEA,
+    CARINA,
+    RIGHT_MAIN_BRONCHUS,
+    LEFT_MAIN_BRONCHUS,
+    CLAVICLE,
+    SCAPULA,
+    THORACIC_SPINE,
+    AORTA,
+    AORTIC_ARCH,
+    PLEURA,
+    DIAPHRAGM,
+    MEDIASTINUM,
+    POSTERIOR_RIBS,
+    ANTERIOR_RIBS,
+    BRONCHI,
+    RIGHT_HEART_BORDER,
+    LEFT_HEART_BORDER,
+    UPPER_LOBE,
+    MIDDLE_LOBE,
+    LOWER_LOBE,
+    LINGULA,
+    *ZONES.values(),
+)
+"""Of what, or where."""
