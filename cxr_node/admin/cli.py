@@ -13,6 +13,7 @@ from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, 
 from cxr_node.config import ConfigurationError
 from cxr_node.jobs import migrate
 from cxr_node.node import Role
+from cxr_node.phantom import commands as phantom
 from cxr_node.receive.users import PasswordHash
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app.add_typer(database_app, name="db")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(films.app, name="film")
 app.add_typer(route.app, name="route")
+app.add_typer(phantom.app, name="phantom")
 app.command("send")(sending.send)
 app.command("echo")(sending.echo)
 app.command("demo")(demo.demo)

@@ -161,7 +161,7 @@ def test_what_stores_and_sends_films_imports_no_torch() -> None:
 def test_the_page_on_phantoms_holds_the_ranges_and_every_mask() -> None:
     page = (ROOT / "docs" / "phantom.md").read_text(encoding="utf-8")
 
-    assert ranges() in page, "write it anew: python -m cxr_node.phantom ranges"
+    assert ranges() in page, "write it anew: cxr-node phantom ranges"
     for name in small(14).masks:
         assert f"`{name}`" in page
 

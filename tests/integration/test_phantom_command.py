@@ -1,0 +1,25 @@
+"""`cxr-node phantom` as a person types it."""
+
+import json
+from pathlib import Path
+
+import pydicom
+from typer.testing import CliRunner
+
+from cxr_node.admin.cli import app
+
+
+def test_films_come_with_masks_and_truth_and_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+    made = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        command = ["phantom", "films", str(folder), "--count", "1", "--first", "5", "--size", "128"]
+        answer = CliRunner().invoke(app, [*command, "--pathology", "effusion"])
+        assert answer.exit_code == 0, answer.output
+        made.append({path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()})
+    assert made[0] == made[1]
+    (film,) = (tmp_path / "one").rglob("*.dcm")
+    (truth,) = (tmp_path / "one").rglob("*.json")
+    assert pydicom.dcmread(film).Modality == "DX"
+    told = json.loads(truth.read_text())
+    assert [lesion["kind"] for lesion in told["lesions"]] == ["effusion"]
+    assert len(made[0]) > 2, "no masks beside the film"
