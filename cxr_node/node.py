@@ -116,6 +116,7 @@ def gate_rules(settings: Settings) -> suitability.Rules:
     return suitability.Rules(
         minimum_age_years=section.minimum_age_years,
         accept_unknown_view=section.accept_unknown_view,
+        view_from_model=section.view_from_model,
         accept_for_processing=section.accept_for_processing,
     )
 

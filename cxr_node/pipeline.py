@@ -25,6 +25,7 @@ from cxr_node.jobs.films import Film
 from cxr_node.jobs.results import Delivery, Result
 from cxr_node.pixels import elements, suitability
 from cxr_node.pixels import film as pixels
+from cxr_node.pixels.appearance import judge_appearance, with_view
 from cxr_node.pixels.geometry import geometry as read_geometry
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
@@ -65,6 +66,15 @@ class ReadRules:
     limits: Limits
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """A film that passed the gate, ready for the reader."""
+
+    film: Film
+    radiograph: Radiograph
+    notes: tuple[Note, ...]
+
+
 def read(film: Film, *, archive: Archive, reader: Reads, rules: ReadRules, sandbox: Sandbox | None = None) -> Reading:
     """Read one film: a prediction, or the reason why there is none.
 
@@ -75,6 +85,36 @@ def read(film: Film, *, archive: Archive, reader: Reads, rules: ReadRules, sandb
     RetryLater
         If something else than the film is at fault.
     """
+    seen = _look(film, archive=archive, rules=rules, sandbox=sandbox)
+    if isinstance(seen, Reading):
+        return seen
+    try:
+        (prediction,) = reader.read([seen.radiograph])
+    except GiveUp as gave_up:
+        return _unread(film, gave_up, seen.radiograph.geometry, seen.radiograph.grayscale, seen.notes)
+    return _said(seen, prediction, rules)
+
+
+def read_together(
+    films: Sequence[Film], *, archive: Archive, reader: Reads, rules: ReadRules, sandbox: Sandbox | None = None
+) -> list[Reading]:
+    """Read films in one go of the reader: one reading for each, in order, the same as `read` gives.
+
+    Raises
+    ------
+    GiveUp
+        If the reader cannot take all of them together. Each may still be read alone.
+    RetryLater
+        If something else than the films is at fault.
+    """
+    looked = [_look(film, archive=archive, rules=rules, sandbox=sandbox) for film in films]
+    seen = [each for each in looked if isinstance(each, _Seen)]
+    predictions = iter(reader.read([each.radiograph for each in seen]) if seen else ())
+    return [_said(each, next(predictions), rules) if isinstance(each, _Seen) else each for each in looked]
+
+
+def _look(film: Film, *, archive: Archive, rules: ReadRules, sandbox: Sandbox | None) -> _Seen | Reading:
+    """Decode a film and ask the gate; return the reading of one that is not to be read."""
     geometry: Geometry | None = None
     notes: tuple[Note, ...] = ()
     grayscale = ""
@@ -86,23 +126,38 @@ def read(film: Film, *, archive: Archive, reader: Reads, rules: ReadRules, sandb
         grayscale, geometry = radiograph.grayscale, radiograph.geometry
         notes = (*notes, *radiograph.notes)
         notes = (*notes, *_pass_gate(suitability.judge_picture(radiograph, rules.gate)))
-        (prediction,) = reader.read([radiograph])
     except GiveUp as gave_up:
-        return Reading(
-            film=film.identity,
-            geometry=geometry,
-            grayscale=grayscale,
-            prediction=None,
-            notes=tuple(dict.fromkeys(notes)),
-            not_analysed=gave_up.reason,
-            detail=gave_up.detail,
-        )
+        return _unread(film, gave_up, geometry, grayscale, notes)
+    return _Seen(film=film, radiograph=radiograph, notes=notes)
+
+
+def _said(seen: _Seen, prediction: Prediction, rules: ReadRules) -> Reading:
+    """Return the reading of a film from what the model says, unless it says that it cannot read such a film."""
+    geometry, grayscale, notes = seen.radiograph.geometry, seen.radiograph.grayscale, seen.notes
+    if prediction.appearance is not None:
+        try:
+            notes = (*notes, *_pass_gate(judge_appearance(prediction.appearance, geometry)))
+        except GiveUp as gave_up:
+            return _unread(seen.film, gave_up, geometry, grayscale, notes)
+        geometry = with_view(geometry, prediction.appearance, rules.gate)
     return Reading(
-        film=film.identity,
+        film=seen.film.identity,
         geometry=geometry,
         grayscale=grayscale,
         prediction=prediction,
         notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _unread(film: Film, gave_up: GiveUp, geometry: Geometry | None, grayscale: str, notes: tuple[Note, ...]) -> Reading:
+    return Reading(
+        film=film.identity,
+        geometry=geometry,
+        grayscale=grayscale,
+        prediction=None,
+        notes=tuple(dict.fromkeys(notes)),
+        not_analysed=gave_up.reason,
+        detail=gave_up.detail,
     )
 
 

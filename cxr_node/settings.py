@@ -128,6 +128,9 @@ class GateSection(Section):
     accept_unknown_view: bool = Field(
         _RULES.accept_unknown_view, description="Read chest films that state no view anywhere."
     )
+    view_from_model: bool = Field(
+        _RULES.view_from_model, description="Take the model's view, where it is certain, for films that state none."
+    )
     accept_for_processing: bool = Field(_RULES.accept_for_processing, description="Read DX images For Processing.")
     maximum_pixels: int = Field(
         _LIMITS.maximum_samples,

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     DECODE = "DECODE"
     COLOR = "COLOR"
     QUALITY = "QUALITY"
+    UNUSUAL = "UNUSUAL"
     DUPLICATE = "DUPLICATE"
     IDENTITY = "IDENTITY"
     MODEL_ERROR = "MODELERROR"
@@ -41,6 +42,7 @@ _MEANINGS = {
     Reason.DECODE: "Pixel data cannot be decoded",
     Reason.COLOR: "Image is not grayscale",
     Reason.QUALITY: "Image quality insufficient",
+    Reason.UNUSUAL: "Image unlike those the model was made for",
     Reason.DUPLICATE: "Same SOP Instance UID with other content",
     Reason.IDENTITY: "Images of the study disagree about the patient",
     Reason.MODEL_ERROR: "Model failed on this image",
@@ -57,6 +59,7 @@ class Note(StrEnum):
     BURNED_IN_TEXT = "BURNEDIN"
     NO_VOI = "NOVOI"
     VIEW_GUESSED = "VIEWGUESS"
+    VIEW_DOUBTED = "VIEWDOUBT"
     ROTATED = "ROTATED"
     SHUTTER = "SHUTTER"
 
@@ -72,6 +75,7 @@ _NOTE_MEANINGS = {
     Note.BURNED_IN_TEXT: "Text is burned into the image",
     Note.NO_VOI: "No usable window or VOI LUT; gray scale from the pixel values",
     Note.VIEW_GUESSED: "View Position absent; view taken from descriptive text",
+    Note.VIEW_DOUBTED: "Stated view doubted: the picture looks like another",
     Note.ROTATED: "Image turned to standard orientation before analysis",
     Note.SHUTTER: "Area outside the display shutter ignored",
 }

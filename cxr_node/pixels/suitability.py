@@ -39,8 +39,10 @@ class Rules:
     body_parts
         First words of Body Part Examined that mean a chest.
     accept_unknown_body_part, accept_unknown_view, accept_unknown_age
-        Whether a film passes that states it nowhere: neither tag, nor code, nor words. A learned view and an
-        out-of-distribution score may still refuse it once the picture has been read.
+        Whether a film passes that states it nowhere: neither tag, nor code, nor words. What a model sees in the
+        picture may still refuse it (`appearance.judge_appearance`).
+    view_from_model
+        Whether a view that is stated nowhere is the model's, where that is certain of it.
     minimum_age_years
         Younger patients are refused; 0 reads all.
     accept_for_processing, accept_multi_frame
@@ -55,6 +57,7 @@ class Rules:
     accept_unknown_body_part: bool = True
     accept_unknown_view: bool = True
     accept_unknown_age: bool = True
+    view_from_model: bool = True
     minimum_age_years: float = 18.0
     accept_for_processing: bool = False
     accept_multi_frame: bool = False

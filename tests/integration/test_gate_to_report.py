@@ -68,6 +68,7 @@ FILMS: dict[Reason, Callable[[], Dataset]] = {
     Reason.DECODE: lambda: _lying_fragments(films.dx()),
     Reason.COLOR: lambda: _unread_color(films.sc()),
     Reason.QUALITY: lambda: films.dx(changes={"PixelData": bytes(64 * 48 * 2)}),
+    Reason.UNUSUAL: films.dx,
     Reason.MODEL_ERROR: films.dx,
     Reason.TIMEOUT: films.dx,
 }

@@ -1,6 +1,7 @@
 """The legs and their worker: what becomes of a film when all goes well, and when it does not."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
@@ -12,8 +13,8 @@ from cxr_node.deliver.destination import Refused
 from cxr_node.deliver.routing import Condition
 from cxr_node.domain.errors import GiveUp, RetryLater
 from cxr_node.domain.radiograph import Radiograph, View
-from cxr_node.domain.reading import Prediction
-from cxr_node.domain.reasons import Reason
+from cxr_node.domain.reading import Appearance, Prediction
+from cxr_node.domain.reasons import Note, Reason
 from cxr_node.jobs import queue, readings
 from cxr_node.jobs.database import Database, DatabaseAway
 from cxr_node.jobs.states import Leg, State
@@ -22,6 +23,8 @@ from cxr_node.report.kinds import KeyImages, Report
 from tests import films
 from tests.shop import CALM_S, CEILING_S, CRASH_LIMIT, Says, Shop, prediction, received
 from tests.work import LEASE, claim_one
+
+WITHOUT_VIEW = {"ViewPosition": None, "ViewCodeSequence": None}
 
 
 @pytest.fixture
@@ -91,6 +94,51 @@ def test_a_film_that_cannot_be_read_is_answered_with_the_reason(
     assert (compose.state, deliver.state) == (State.DONE, State.DONE)
     assert reason.meaning in str(shop.pacs.reports()[0])
     assert shop.reader.times == 0
+
+
+def looking_like(view: View | None, *, distance: float = 1.0) -> Callable[..., tuple[Prediction, ...]]:
+    """Return what a reader says that takes every film for this."""
+    appearance = Appearance(view=view, score=0.99, distance=distance, limit=4.0)
+    return lambda given: tuple(replace(said, appearance=appearance) for said in prediction(given))
+
+
+@pytest.mark.parametrize(
+    ("view", "distance", "reason"),
+    [(None, 1.0, Reason.BODY_PART), (View.LATERAL, 1.0, Reason.VIEW), (View.PA, 4.5, Reason.UNUSUAL)],
+)
+def test_a_film_that_looks_like_none_the_model_reads_is_answered_with_the_reason(
+    database: Database, tmp_path: Path, view: View | None, distance: float, reason: Reason
+) -> None:
+    shop = Shop(database, tmp_path, reader=Says(looking_like(view, distance=distance)))
+    shop.accept(films.dx(changes=WITHOUT_VIEW))
+
+    shop.work()
+
+    job = shop.jobs(Leg.READ)[0]
+    assert (job.state, job.reason) == (State.NOT_ANALYSED, reason)
+    assert reason.meaning in str(shop.pacs.reports()[0])
+
+
+def test_a_view_stated_nowhere_is_told_from_the_network(database: Database, tmp_path: Path) -> None:
+    shop = Shop(database, tmp_path, reader=Says(looking_like(View.AP)))
+    shop.accept(films.dx(changes=WITHOUT_VIEW))
+
+    shop.work()
+
+    (report,) = shop.pacs.reports()
+    assert "View from network" in report.to_json()
+    assert Note.VIEW_DOUBTED.meaning not in str(report)
+
+
+def test_a_stated_view_that_the_model_doubts_stays_and_is_noted(database: Database, tmp_path: Path) -> None:
+    shop = Shop(database, tmp_path, reader=Says(looking_like(View.PA)))
+    shop.accept(films.dx())  # states AP
+
+    shop.work()
+
+    (report,) = shop.pacs.reports()
+    assert Note.VIEW_DOUBTED.meaning in str(report)
+    assert shop.jobs(Leg.READ)[0].state is State.DONE
 
 
 def test_a_reader_that_gives_a_film_up_does_not_stop_the_next(database: Database, tmp_path: Path) -> None:
