@@ -1,0 +1,156 @@
+"""The child of `weights`: takes a pickled weight file apart without importing or running anything that it names.
+
+Started as `python -m cxr_node.infer.unpickle BYTES SECONDS`, with the bounds on its memory and its time. The file
+comes by standard input. Its tensors leave by standard output: the size of a JSON table (64 bits, little-endian), the
+table, from name to type, shape, and where in the bytes after it the tensor lies; then these. A refusal is one line on
+standard error and the exit status REFUSED.
+
+Nothing here needs PyTorch: what the pickles say is read by `torch_pickle`.
+"""
+
+import io
+import json
+import re
+import resource
+import struct
+import sys
+import zipfile
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from cxr_node.infer.torch_pickle import TYPES, Refused, Shell, Storage, Tensor, Unpickler
+
+REFUSED = 3
+SIZE = struct.Struct("<Q")
+
+MAX_MEMBERS = 20_000
+_MAX_DEPTH = 32
+_NAME = re.compile(r"[A-Za-z0-9_]{1,80}(\.[A-Za-z0-9_]{1,80}){0,31}")
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_LEGACY_VERSION = 1001
+
+
+def read(content: bytes) -> dict[str, Tensor]:
+    """Return the tensors of a weight file by name: of a state dictionary, or of a whole pickled network.
+
+    Raises
+    ------
+    Refused
+        If it is something else.
+    """
+    loaded = _read_zip(content) if content.startswith(b"PK\x03\x04") else _read_legacy(content)
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in _named(loaded, depth=0):
+        if name in tensors or _NAME.fullmatch(name) is None:
+            raise Refused(f"a tensor named {name[:80]!r}")
+        tensors[name] = tensor
+    if not tensors:
+        raise Refused("it holds no tensors")
+    return tensors
+
+
+def _read_zip(content: bytes) -> Any:
+    """Read what `torch.save` of version 1.6 or later writes."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = archive.infolist()
+        if len(entries) > MAX_MEMBERS or any(e.compress_type != zipfile.ZIP_STORED or e.flag_bits & 1 for e in entries):
+            raise Refused("too many members, or compressed or encrypted ones; PyTorch writes them as they are")
+        if sum(entry.file_size for entry in entries) > len(content):
+            raise Refused("members overlap")
+        parts = {entry.filename.partition("/")[2]: archive.read(entry) for entry in entries}
+    if "data.pkl" not in parts or "constants.pkl" in parts:
+        raise Refused("a zip file, but not one of torch.save")
+    if parts.get("byteorder", b"little") != b"little":
+        raise Refused("numbers are big-endian")
+
+    def filled(storage: Storage) -> Storage:
+        storage.content = parts.get(f"data/{storage.key}", b"")
+        return _complete(storage)
+
+    return Unpickler(io.BytesIO(parts["data.pkl"]), filled).load()
+
+
+def _read_legacy(content: bytes) -> Any:
+    """Read what `torch.save` before version 1.6 wrote: five pickles, then the storages that the last one lists."""
+    file = io.BytesIO(content)
+    storages: dict[str, Storage] = {}
+
+    def noted(storage: Storage) -> Storage:
+        return storages.setdefault(storage.key, storage)
+
+    magic, version, system = (Unpickler(file, noted).load() for _ in range(3))
+    if magic != _LEGACY_MAGIC or version != _LEGACY_VERSION:
+        raise Refused("not a file of torch.save")
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise Refused("numbers are big-endian")
+    loaded = Unpickler(file, noted).load()
+    for key in Unpickler(file, noted).load():
+        storage = storages.get(key)
+        if storage is None or file.read(SIZE.size) != SIZE.pack(storage.count):
+            raise Refused("storages are not those that the tensors need")
+        storage.content = file.read(storage.count * storage.size)
+    for storage in storages.values():
+        _complete(storage)
+    return loaded
+
+
+def _complete(storage: Storage) -> Storage:
+    if len(storage.content) != storage.count * storage.size:
+        raise Refused("numbers are missing; the file is cut off or damaged")
+    return storage
+
+
+def _named(value: Any, *, depth: int, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Yield every tensor with its name as a state dictionary has it."""
+    if depth > _MAX_DEPTH:
+        raise Refused("modules within modules without end")
+    match value:
+        case Shell():
+            for group in ("_parameters", "_buffers", "_modules"):
+                yield from _named(value.state.get(group, {}), depth=depth + 1, prefix=prefix)
+        case Tensor():
+            yield prefix.removesuffix("."), value
+        case dict():
+            for key, item in value.items():
+                yield from _named(item, depth=depth + 1, prefix=f"{prefix}{key}.")
+        case None:
+            return
+        case _:
+            raise Refused(f"{prefix.removesuffix('.') or 'the file'} is neither a tensor nor a module")
+
+
+def _write(tensors: dict[str, Tensor]) -> None:
+    table, at = {}, 0
+    for name, tensor in tensors.items():
+        size = len(tensor.content)
+        table[name] = {"type": TYPES[tensor.storage.kind][0], "shape": tensor.shape, "first": at, "size": size}
+        at += size
+    header = json.dumps(table).encode()
+    sys.stdout.buffer.write(SIZE.pack(len(header)) + header)
+    for tensor in tensors.values():
+        sys.stdout.buffer.write(tensor.content)
+    sys.stdout.buffer.flush()
+
+
+def main(memory_bytes: int, seconds: int) -> None:
+    """Read standard input, write standard output, within bounds."""
+    for bound in (resource.RLIMIT_AS, resource.RLIMIT_FSIZE):
+        resource.setrlimit(bound, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    for bound in (resource.RLIMIT_CORE, resource.RLIMIT_NPROC):
+        resource.setrlimit(bound, (0, 0))
+    try:
+        _write(read(sys.stdin.buffer.read()))
+    except Refused as error:
+        _refuse(str(error))
+    except Exception as error:  # noqa: BLE001 - pickle raises whatever a damaged file leads to; the parent is told of all
+        _refuse(f"it cannot be read as a file of torch.save ({type(error).__name__})")
+
+
+def _refuse(sentence: str) -> NoReturn:
+    sys.stderr.write(sentence.replace("\n", " "))
+    sys.exit(REFUSED)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
