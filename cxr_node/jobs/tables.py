@@ -123,6 +123,10 @@ reading = Table(
     Column("geometry", _JSON),
     Column("grayscale", Text, nullable=False),
     Column("analysed_area", _JSON),
+    # Readings from before there were any have none of these.
+    Column("structures", _JSON),
+    Column("appearance", _JSON),
+    Column("observations", _JSON),
     Column("model_name", String(64)),
     Column("model_version", String(64)),
     Column("model_manufacturer", String(64)),
@@ -164,6 +168,9 @@ measurement = Table(
     Column("unit", _JSON, nullable=False),
     Column("line", _JSON, nullable=False),
     Column("provenance", Text, nullable=False),
+    Column("topic", String(16), nullable=False, server_default="proportions"),
+    Column("site", _JSON),
+    Column("laterality", String(16)),
     UniqueConstraint("reading_id", "key"),
 )
 

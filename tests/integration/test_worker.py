@@ -11,9 +11,19 @@ from sqlalchemy import select
 
 from cxr_node.deliver.destination import Refused
 from cxr_node.deliver.routing import Condition
+from cxr_node.domain.codes import Code
 from cxr_node.domain.errors import GiveUp, RetryLater
 from cxr_node.domain.radiograph import Radiograph, View
-from cxr_node.domain.reading import Appearance, Prediction
+from cxr_node.domain.reading import (
+    Appearance,
+    Laterality,
+    Measurement,
+    Observation,
+    Prediction,
+    Region,
+    Structure,
+    Topic,
+)
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.jobs import queue, readings
 from cxr_node.jobs.database import Database, DatabaseAway
@@ -56,7 +66,67 @@ def test_a_film_is_read_composed_and_delivered(shop: Shop) -> None:
         ]
 
 
-def test_a_reading_comes_back_from_its_rows_as_it_went_in(shop: Shop) -> None:
+EVERYTHING_SEEN = (
+    Structure(
+        key="posterior_ribs",
+        confidence=0.1 + 0.2,  # no short decimal: bits must come back
+        regions=(
+            Region(outline=((1.0, 2.0), (3.25, 2.0), (3.0, 1 / 3))),
+            Region(outline=((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 9.0))),
+        ),
+    ),
+    Structure(key="heart", confidence=0.0, regions=()),
+)
+
+A_CODE = Code(value="80891009", scheme_designator="SCT", meaning="Heart")
+EVERYTHING_MEASURED = (
+    Measurement(
+        key="ratio",
+        code=A_CODE,
+        value=1 / 3,
+        unit=Code(value="{ratio}", scheme_designator="UCUM", meaning="ratio"),
+        line=((1.0, 2.0), (3.5, 2.0)),
+        provenance="drawn",
+    ),
+    Measurement(
+        key="height",
+        code=A_CODE,
+        value=12.0,
+        unit=Code(value="mm", scheme_designator="UCUM", meaning="mm"),
+        line=(),
+        provenance="",
+        topic=Topic.STRUCTURES,
+        site=A_CODE,
+        laterality=Laterality.LEFT,
+    ),
+)
+EVERYTHING_OBSERVED = (
+    Observation(key="plain", topic=Topic.QUALITY, code=A_CODE, value=A_CODE),
+    Observation(
+        key="full",
+        topic=Topic.BORDERS,
+        code=A_CODE,
+        value=A_CODE,
+        detail="near the edge",
+        site=A_CODE,
+        laterality=Laterality.RIGHT,
+        line=((0.5, 1.5), (2.5, 1 / 3)),
+        regions=(Region(outline=((0.0, 0.0), (9.0, 0.0), (9.0, 9.0))),),
+        confidence=0.1 + 0.2,
+        provenance="drawn",
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "appearance",
+    [
+        None,
+        Appearance(view=View.AP, score=2 / 3, distance=1e-17, limit=4.0),
+        Appearance(view=None, score=0.5, distance=0.0, limit=0.1),
+    ],
+)
+def test_a_reading_comes_back_from_its_rows_as_it_went_in(shop: Shop, appearance: Appearance | None) -> None:
     shop.accept(films.dx())
     shop.turn(Leg.READ)
 
@@ -64,11 +134,17 @@ def test_a_reading_comes_back_from_its_rows_as_it_went_in(shop: Shop) -> None:
     with shop.database.read() as connection:
         kept = readings.latest(connection, 1, identity)
     assert kept is not None
-    with shop.database.write() as transaction:
-        readings.write(transaction, 1, kept, now=shop.clock.now)
-    with shop.database.read() as connection:
-        assert readings.latest(connection, 1, identity) == kept
-        assert len(connection.execute(select(reading.c.id)).all()) == 1
+    assert kept.prediction is not None
+    seen = replace(kept.prediction, structures=EVERYTHING_SEEN, appearance=appearance)
+    for again in (
+        kept,
+        replace(kept, prediction=seen, measurements=EVERYTHING_MEASURED, observations=EVERYTHING_OBSERVED),
+    ):
+        with shop.database.write() as transaction:
+            readings.write(transaction, 1, again, now=shop.clock.now)
+        with shop.database.read() as connection:
+            assert readings.latest(connection, 1, identity) == again
+            assert len(connection.execute(select(reading.c.id)).all()) == 1
 
 
 @pytest.mark.parametrize(

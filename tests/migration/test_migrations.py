@@ -4,12 +4,13 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
-from cxr_node.jobs import migrate
+from cxr_node.domain.reading import Topic
+from cxr_node.jobs import migrate, readings
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.tables import metadata
-from tests.work import remember
+from tests.work import instance, remember
 
 REVISIONS = [script.revision for script in ScriptDirectory.from_config(migrate._config()).walk_revisions()]
 
@@ -54,3 +55,47 @@ def test_an_empty_database_is_not_current(database_url: str) -> None:
             assert not migrate.is_current(connection)
     finally:
         database.close()
+
+
+def test_a_reading_of_the_first_tables_reads_as_one_that_says_no_more(database_url: str) -> None:
+    database = Database(database_url)
+    try:
+        _bring_to(database, "0001")
+        remember(database, "a")
+        with database.write() as transaction:
+            transaction.connection.execute(text(_OLD_READING), {"at": "2026-01-02 12:00:00+00:00"})
+            transaction.connection.execute(text(_OLD_MEASUREMENT))
+        migrate.upgrade(database)
+
+        with database.read() as connection:
+            kept = readings.latest(connection, 1, instance("a").identity)
+        assert kept is not None
+        assert kept.prediction is not None
+        assert (kept.prediction.structures, kept.prediction.appearance, kept.observations) == ((), None, ())
+        assert [each.topic for each in kept.measurements] == [Topic.PROPORTIONS]
+        _bring_to(database, "0001")
+        with database.read() as connection:
+            names = {column["name"] for column in inspect(connection).get_columns("reading")}
+        assert not names & {"structures", "appearance", "observations"}
+    finally:
+        database.close()
+
+
+_OLD_READING = """
+INSERT INTO reading (film_id, read_at, detail, notes, grayscale, analysed_area, model_name, model_version,
+    model_manufacturer, weights_digest, preparation, operating_points)
+VALUES (1, :at, '', '[]', 'linear', '[[0, 0], [9, 0], [9, 9], [0, 9]]', 'm', '1.0.0', 'x', '00', 'p', 'o')
+"""
+
+_OLD_MEASUREMENT = """
+INSERT INTO measurement (reading_id, key, code_value, code_scheme, code_meaning, value, unit, line, provenance)
+VALUES (1, 'r', 'v', 's', 'm', 0.5, '{"value": "1", "scheme_designator": "UCUM", "meaning": "no units"}', '[]', '')
+"""
+
+
+def _bring_to(database: Database, revision: str) -> None:
+    with database.write() as transaction:
+        config = migrate._config()
+        config.attributes["connection"] = transaction.connection
+        present = MigrationContext.configure(transaction.connection).get_current_revision() or ""
+        (command.downgrade if present > revision else command.upgrade)(config, revision)

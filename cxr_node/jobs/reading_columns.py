@@ -1,0 +1,220 @@
+"""What a reading says, as columns and JSON, and back: nothing is lost on the way."""
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from cxr_node.domain.codes import Code
+from cxr_node.domain.identifiers import Digest
+from cxr_node.domain.radiograph import Geometry, PixelSpacing, SpacingSource, View, ViewSource
+from cxr_node.domain.reading import (
+    Appearance,
+    Finding,
+    Laterality,
+    Measurement,
+    ModelIdentity,
+    Observation,
+    Point,
+    Prediction,
+    Presence,
+    Reading,
+    Region,
+    Structure,
+    Topic,
+)
+
+Json = dict[str, Any]
+
+
+def of_reading(value: Reading) -> Json:
+    """Return a reading's own columns; findings and measurements have tables of their own."""
+    return {
+        "not_analysed": value.not_analysed,
+        "detail": value.detail,
+        "notes": list(value.notes),
+        "geometry": asdict(value.geometry) if value.geometry else None,
+        "grayscale": value.grayscale,
+        "observations": [_of_observation(each) for each in value.observations],
+        **(_of_prediction(value.prediction) if value.prediction else {}),
+    }
+
+
+def of_finding(value: Finding) -> Json:
+    """Return the columns of a finding."""
+    return {
+        "key": value.key,
+        **_of_code(value.code),
+        "site": _of_optional_code(value.site),
+        "score": value.score,
+        "operating_point": value.operating_point,
+        "presence": value.presence,
+        "calibrated": value.calibrated,
+        "laterality": value.laterality,
+        "regions": _of_regions(value.regions),
+    }
+
+
+def of_measurement(value: Measurement) -> Json:
+    """Return the columns of a measurement."""
+    return {
+        "key": value.key,
+        **_of_code(value.code),
+        "value": value.value,
+        "unit": asdict(value.unit),
+        "line": value.line,
+        "provenance": value.provenance,
+        "topic": value.topic,
+        "site": _of_optional_code(value.site),
+        "laterality": value.laterality,
+    }
+
+
+def geometry(stored: Json | None) -> Geometry | None:
+    """Return a geometry from its column."""
+    if stored is None:
+        return None
+    spacing, orientation = stored["spacing"], stored["patient_orientation"]
+    return Geometry(
+        **{
+            **stored,
+            "spacing": PixelSpacing(**{**spacing, "source": SpacingSource(spacing["source"])}) if spacing else None,
+            "view": View(stored["view"]),
+            "view_source": ViewSource(stored["view_source"]),
+            "patient_orientation": (orientation[0], orientation[1]) if orientation else None,
+        }
+    )
+
+
+def prediction(columns: RowMapping, findings: tuple[Finding, ...]) -> Prediction:
+    """Return a prediction from the columns of its reading."""
+    return Prediction(
+        model=ModelIdentity(
+            name=columns["model_name"],
+            version=columns["model_version"],
+            manufacturer=columns["model_manufacturer"],
+            weights_digest=Digest(columns["weights_digest"]),
+            preparation=columns["preparation"],
+            operating_points=columns["operating_points"],
+        ),
+        findings=findings,
+        analysed_area=_region(columns["analysed_area"]),
+        structures=tuple(_structure(each) for each in columns["structures"] or ()),
+        appearance=_appearance(columns["appearance"]),
+    )
+
+
+def finding(columns: RowMapping) -> Finding:
+    """Return a finding from its columns."""
+    return Finding(
+        key=columns["key"],
+        code=_code(columns),
+        site=_optional_code(columns["site"]),
+        score=columns["score"],
+        operating_point=columns["operating_point"],
+        presence=Presence(columns["presence"]),
+        calibrated=columns["calibrated"],
+        laterality=_laterality(columns["laterality"]),
+        regions=_regions(columns["regions"]),
+    )
+
+
+def measurement(columns: RowMapping) -> Measurement:
+    """Return a measurement from its columns."""
+    return Measurement(
+        key=columns["key"],
+        code=_code(columns),
+        value=columns["value"],
+        unit=Code(**columns["unit"]),
+        line=_line(columns["line"]),
+        provenance=columns["provenance"],
+        topic=Topic(columns["topic"]),
+        site=_optional_code(columns["site"]),
+        laterality=_laterality(columns["laterality"]),
+    )
+
+
+def observations(stored: list[Json] | None) -> tuple[Observation, ...]:
+    """Return observations from their column; readings from before there were any have none."""
+    return tuple(_observation(each) for each in stored or ())
+
+
+def _of_prediction(value: Prediction) -> Json:
+    model = value.model
+    return {
+        "analysed_area": value.analysed_area.outline,
+        "structures": [{**asdict(each), "regions": _of_regions(each.regions)} for each in value.structures],
+        "appearance": asdict(value.appearance) if value.appearance else None,
+        "model_name": model.name,
+        "model_version": model.version,
+        "model_manufacturer": model.manufacturer,
+        "weights_digest": model.weights_digest,
+        "preparation": model.preparation,
+        "operating_points": model.operating_points,
+    }
+
+
+def _of_observation(value: Observation) -> Json:
+    return {**asdict(value), "regions": _of_regions(value.regions)}
+
+
+def _of_code(code: Code) -> Json:
+    return {"code_value": code.value, "code_scheme": code.scheme_designator, "code_meaning": code.meaning}
+
+
+def _of_optional_code(code: Code | None) -> Json | None:
+    return asdict(code) if code else None
+
+
+def _of_regions(regions: tuple[Region, ...]) -> list[tuple[Point, ...]]:
+    return [region.outline for region in regions]
+
+
+def _structure(stored: Json) -> Structure:
+    return Structure(**{**stored, "regions": _regions(stored["regions"])})
+
+
+def _appearance(stored: Json | None) -> Appearance | None:
+    if stored is None:
+        return None
+    view = stored["view"]
+    return Appearance(**{**stored, "view": View(view) if view else None})
+
+
+def _observation(stored: Json) -> Observation:
+    return Observation(
+        **{
+            **stored,
+            "topic": Topic(stored["topic"]),
+            "code": Code(**stored["code"]),
+            "value": Code(**stored["value"]),
+            "site": _optional_code(stored["site"]),
+            "laterality": _laterality(stored["laterality"]),
+            "line": _line(stored["line"]),
+            "regions": _regions(stored["regions"]),
+        }
+    )
+
+
+def _code(columns: RowMapping) -> Code:
+    return Code(value=columns["code_value"], scheme_designator=columns["code_scheme"], meaning=columns["code_meaning"])
+
+
+def _optional_code(stored: Json | None) -> Code | None:
+    return Code(**stored) if stored else None
+
+
+def _laterality(stored: str | None) -> Laterality | None:
+    return Laterality(stored) if stored else None
+
+
+def _line(stored: list[list[float]]) -> tuple[Point, ...]:
+    return tuple((column, row) for column, row in stored)
+
+
+def _region(outline: list[list[float]]) -> Region:
+    return Region(outline=_line(outline))
+
+
+def _regions(stored: list[list[list[float]]]) -> tuple[Region, ...]:
+    return tuple(_region(outline) for outline in stored)
