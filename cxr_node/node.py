@@ -66,6 +66,11 @@ def database(settings: Settings) -> Database:
     return Database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s, ring=bells(settings).ring)
 
 
+def bundles_folder(settings: Settings) -> Path:
+    """Return where bundles are installed."""
+    return settings.node.data_folder / "bundles"
+
+
 def archive(settings: Settings) -> FolderArchive:
     """Open the archive."""
     return FolderArchive(settings.node.data_folder / "archive")
@@ -208,7 +213,7 @@ def _read_leg(settings: Settings, opened: Database, sandbox: Sandbox) -> ReadLeg
     section = settings.read
     if section.threads:
         torch.set_num_threads(section.threads)
-    reader = Reader(bundle.load(catalogue.find(section.bundle)), device=section.device)
+    reader = Reader(bundle.load(catalogue.find(section.bundle, bundles_folder(settings))), device=section.device)
     reader.warm_up()
     rules = pipeline.ReadRules(gate=gate_rules(settings), limits=film_limits(settings))
     return ReadLeg(

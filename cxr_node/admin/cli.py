@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from cxr_node import config, node
-from cxr_node.admin import demo, example, films, jobs, logs, reconcile, route, sending, supervisor
+from cxr_node.admin import (
+    bundle_import,
+    bundles,
+    demo,
+    example,
+    films,
+    jobs,
+    logs,
+    reconcile,
+    route,
+    sending,
+    supervisor,
+)
 from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained
 from cxr_node.config import ConfigurationError
 from cxr_node.jobs import migrate
@@ -29,7 +41,10 @@ app.add_typer(database_app, name="db")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(films.app, name="film")
 app.add_typer(route.app, name="route")
+app.add_typer(bundles.app, name="bundle")
 app.add_typer(phantom.app, name="phantom")
+bundles.app.command("import-xrv")(bundle_import.import_xrv)
+bundles.app.command("pull")(bundle_import.pull)
 app.command("send")(sending.send)
 app.command("echo")(sending.echo)
 app.command("demo")(demo.demo)

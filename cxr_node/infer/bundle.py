@@ -68,35 +68,43 @@ def load(folder: Path) -> Bundle:
         If a file is missing, the card is not one, the network is another than the card's, or it does not do what the
         card says.
     """
-    read = _read_card(folder)
-    content = _read(folder / read.network.file)
+    stated = read_card(folder)
+    content = read(folder / stated.network.file)
     digest = digest_of(content)
-    if digest != read.network.digest:
+    if digest != stated.network.digest:
         raise BundleError(
-            f"bundle {folder}: {read.network.file} has SHA-256 {digest}, the card was written for "
-            f"{read.network.digest}; install the bundle again, or restore the file that belongs to the card"
+            f"bundle {folder}: {stated.network.file} has SHA-256 {digest}, the card was written for "
+            f"{stated.network.digest}; install the bundle again, or restore the file that belongs to the card"
         )
     try:
         safe = archive.checked(content)
     except archive.UnsafeArchive as error:
         raise BundleError(
-            f"bundle {folder}: {read.network.file} was not opened: {error}; "
+            f"bundle {folder}: {stated.network.file} was not opened: {error}; "
             "export it again as docs/models/README.md says"
         ) from error
-    bundle = Bundle(card=read, exported=_open(safe, folder))
+    bundle = Bundle(card=stated, exported=_open(safe, folder))
     _try(bundle, folder)
-    _log.info("bundle %s %s opened, network %s", read.name, read.version, digest)
+    _log.info("bundle %s %s opened, network %s", stated.name, stated.version, digest)
     return bundle
 
 
-def _read_card(folder: Path) -> Card:
+def read_card(folder: Path) -> Card:
+    """Return the card of the bundle in `folder`, its network unread.
+
+    Raises
+    ------
+    BundleError
+        If there is none, or it is not a card.
+    """
     try:
-        return card.parse(_read(folder / CARD))
+        return card.parse(read(folder / CARD))
     except card.CardError as error:
         raise BundleError(f"bundle {folder}: {CARD} must be mended:\n{error}") from error
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """Return a file of a bundle, or raise BundleError."""
     try:
         return path.read_bytes()
     except OSError as error:

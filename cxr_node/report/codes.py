@@ -205,6 +205,7 @@ FINDINGS: Mapping[str, tuple[Code, Code, Proof]] = {
     "Mass": (_sct("4147007", "Mass"), LUNG, Proof.PYDICOM),
     "Hernia": (_sct("39839004", "Diaphragmatic hernia"), DIAPHRAGM, Proof.CURATED),
     "Lung Lesion": (_sct("52988006", "Lesion"), LUNG, Proof.PYDICOM),
+    "Fracture": (_sct("125605004", "Fracture of bone"), CHEST, Proof.CURATED),
     "Lung Opacity": (_dcm("112001", "Opacity"), LUNG, Proof.PYDICOM),
     "Enlarged Cardiomediastinum": (private("ENLCM", "Enlarged cardiomediastinum"), MEDIASTINUM, Proof.PRIVATE),
     "Tuberculosis": (_sct("154283005", "Pulmonary tuberculosis"), LUNG, Proof.CURATED),

@@ -26,6 +26,7 @@ CHINESE = translation(
             "Mass": "肿块",
             "Hernia": "膈疝",
             "Lung Lesion": "病变",
+            "Fracture": "骨折",
             "Lung Opacity": "密度增高影",
             "Enlarged Cardiomediastinum": "心纵隔影增宽",
             "Tuberculosis": "肺结核",

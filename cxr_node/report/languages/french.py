@@ -26,6 +26,7 @@ FRENCH = translation(
             "Mass": "Masse",
             "Hernia": "Hernie diaphragmatique",
             "Lung Lesion": "Lésion",
+            "Fracture": "Fracture osseuse",
             "Lung Opacity": "Opacité",
             "Enlarged Cardiomediastinum": "Élargissement cardiomédiastinal",
             "Tuberculosis": "Tuberculose pulmonaire",

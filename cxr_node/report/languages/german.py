@@ -26,6 +26,7 @@ GERMAN = translation(
             "Mass": "Raumforderung",
             "Hernia": "Zwerchfellhernie",
             "Lung Lesion": "Läsion",
+            "Fracture": "Fraktur",
             "Lung Opacity": "Verschattung",
             "Enlarged Cardiomediastinum": "Verbreitertes Kardiomediastinum",
             "Tuberculosis": "Lungentuberkulose",

@@ -26,6 +26,7 @@ JAPANESE = translation(
             "Mass": "腫瘤",
             "Hernia": "横隔膜ヘルニア",
             "Lung Lesion": "病変",
+            "Fracture": "骨折",
             "Lung Opacity": "陰影",
             "Enlarged Cardiomediastinum": "心縦隔陰影の拡大",
             "Tuberculosis": "肺結核",

@@ -26,6 +26,7 @@ SPANISH = translation(
             "Mass": "Masa",
             "Hernia": "Hernia diafragmática",
             "Lung Lesion": "Lesión",
+            "Fracture": "Fractura ósea",
             "Lung Opacity": "Opacidad",
             "Enlarged Cardiomediastinum": "Ensanchamiento cardiomediastínico",
             "Tuberculosis": "Tuberculosis pulmonar",

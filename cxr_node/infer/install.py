@@ -1,0 +1,141 @@
+"""Bundles put into a node's folder and taken out of it as one file."""
+
+import contextlib
+import os
+import shutil
+import stat
+import uuid
+import zipfile
+from pathlib import Path
+
+from cxr_node.infer import archive, bundle, catalogue
+from cxr_node.infer.bundle import CARD, BundleError
+
+MAX_CARD_BYTES = 1 << 20
+_PART = 1 << 20
+
+
+def install(source: Path, folder: Path) -> Path:
+    """Check a bundle as a node does that starts with it, and keep it as `folder`/NAME/VERSION.
+
+    It is copied aside first; what is checked is the copy. The copy is flushed and renamed: another process sees all of
+    it or nothing.
+
+    Parameters
+    ----------
+    source
+        A bundle's folder, or a zip file of it.
+
+    Returns
+    -------
+    Path
+        The folder that it is in now. The same bundle again changes nothing.
+
+    Raises
+    ------
+    BundleError
+        If it cannot be used, or its name and version are those of another.
+    """
+    aside = folder / f".aside-{uuid.uuid4().hex}"
+    aside.mkdir(parents=True)
+    try:
+        _copy(source, aside)
+        card = bundle.load(aside).card
+        if card.name in catalogue.built_in():
+            raise BundleError(f"{card.name} is the name of a built-in bundle; give yours another name on its card")
+        target = folder / card.name / card.version
+        if target.exists():
+            _require_same(aside, target)
+            return target
+        target.parent.mkdir(exist_ok=True)
+        aside.rename(target)
+        for changed in (target.parent, folder):
+            _flush(changed)
+        return target
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def export(source: Path, file: Path) -> None:
+    """Write a bundle as one zip file, after checking it. The same bundle gives the same bytes.
+
+    Raises
+    ------
+    BundleError
+        If it cannot be used, or the file exists.
+    """
+    card = bundle.load(source).card
+    aside = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
+    try:
+        with zipfile.ZipFile(aside, "x") as target:
+            for name in (CARD, card.network.file):
+                target.writestr(zipfile.ZipInfo(f"{card.name}-{card.version}/{name}"), (source / name).read_bytes())
+        _flush(aside)
+        os.link(aside, file)
+    except FileExistsError:
+        raise BundleError(f"{file} exists already; name a file that does not") from None
+    except OSError as error:
+        raise BundleError(f"{file}: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def _copy(source: Path, aside: Path) -> None:
+    """Copy the card and the network of `source`, and nothing else that lies with them."""
+    if source.is_dir():
+        for name in (CARD, bundle.read_card(source).network.file):
+            (aside / name).write_bytes(bundle.read(source / name))
+    else:
+        _unpack(source, aside)
+    for path in (*aside.iterdir(), aside):
+        _flush(path)
+
+
+def _unpack(source: Path, aside: Path) -> None:
+    """Take the card and the network out of a zip file, whatever its directory says of their sizes."""
+    try:
+        with zipfile.ZipFile(source) as packed:
+            for entry, name in _members(packed, source).items():
+                limit = MAX_CARD_BYTES if name == CARD else archive.MAX_BYTES
+                with packed.open(entry) as member, (aside / name).open("wb") as target:
+                    while part := member.read(_PART):
+                        if target.tell() + len(part) > limit:
+                            raise BundleError(f"{source}: {name} is larger than {limit} bytes")
+                        target.write(part)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise BundleError(
+            f"{source} is no bundle: expected a folder with a {CARD}, or a zip file of it ({error})"
+        ) from error
+
+
+def _members(packed: zipfile.ZipFile, source: Path) -> dict[zipfile.ZipInfo, str]:
+    """Return the two files of a bundle, which lie in one folder or in none, and the names they get."""
+    files = [entry for entry in packed.infolist() if not entry.is_dir()]
+    parted = {entry: entry.filename.rpartition("/") for entry in files}
+    names = sorted(name for _, _, name in parted.values())
+    folders = {before for before, _, _ in parted.values()}
+    plain = len(folders) == 1 and not folders & {".", ".."} and not any("/" in before for before in folders)
+    linked = any(stat.S_ISLNK(entry.external_attr >> 16) for entry in files)
+    networks = [name for name in names if name.endswith(".pt2") and "\\" not in name]
+    if linked or not plain or len(files) != 2 or len(networks) != 1 or names.count(CARD) != 1:
+        raise BundleError(f"{source} is no bundle: expected {CARD} and one .pt2 file in one folder, and nothing else")
+    return {entry: name for entry, (_, _, name) in parted.items()}
+
+
+def _require_same(aside: Path, target: Path) -> None:
+    new, old = bundle.read_card(aside), bundle.read_card(target)
+    if (aside / CARD).read_bytes() != (target / CARD).read_bytes():
+        raise BundleError(
+            f"{new.name} {new.version} is installed already, as another bundle (network {old.network.digest}, this one "
+            f"{new.network.digest}): give this one another version on its card, or remove {target}"
+        )
+
+
+def _flush(path: Path) -> None:
+    """Bring a file, or a folder's names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
