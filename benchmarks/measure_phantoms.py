@@ -1,0 +1,204 @@
+"""What is measured against what is true, on phantoms that no threshold was set on.
+
+    python -m benchmarks.measure_phantoms --films 300
+
+Structures are the true masks at 256 pixels, outlined; so this judges the measurements, not a network's outlines.
+Each figure has a 95 % interval by resampling films.
+"""
+
+import argparse
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+
+import numpy as np
+import numpy.typing as npt
+
+from cxr_node.domain.concepts import OBSCURED
+from cxr_node.domain.radiograph import View
+from cxr_node.domain.reading import Laterality
+from cxr_node.domain.taught import Density, Taught
+from cxr_node.measure import borders, densities, proportions
+from cxr_node.measure.canvas import canvas
+from cxr_node.measure.film import Measured, measured
+from cxr_node.measure.interfaces import Interface, interfaces
+from cxr_node.measure.soundness import lungs
+from cxr_node.phantom.film import PhantomFilm, film
+from cxr_node.phantom.pathology import Kind, Pathology
+from tests.traced import radiograph, structures
+
+Float64 = npt.NDArray[np.float64]
+
+FIRST = 5_000_000
+"""First seed: no threshold was set on a film from here on."""
+TOUCHES, FREE = 0.5, 0.1
+"""A consolidation touches a border if it takes at least half of the step in attenuation over it; a border is clear if
+a tenth of it or less is taken. What lies between is counted by itself."""
+
+
+@dataclass(slots=True)
+class Film:
+    """The errors on one film, by name, and how its borders fared."""
+
+    errors: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    borders: list[tuple[str, float, bool]] = field(default_factory=list)
+    """Border, share of its step that a consolidation takes, called obscured."""
+
+
+def order(seed: int) -> tuple[View, tuple[Pathology, ...]]:
+    """Return what the phantom of a seed shows: a third normal, a third consolidation, a third anything."""
+    view = View.AP if seed % 2 else View.PA
+    kind = (seed // 2) % 3
+    if kind == 0:
+        return view, ()
+    if kind == 1:
+        return view, (Pathology(kind=Kind.CONSOLIDATION),)
+    return view, (Pathology(kind=list(Kind)[int(np.random.default_rng(seed).integers(len(Kind)))]),)
+
+
+def judge(seed: int) -> Film:
+    """Measure the phantom of a seed and compare."""
+    import torch
+
+    torch.set_num_threads(1)
+    view, pathologies = order(seed)
+    made = film(seed=seed, view=view, pathology=pathologies)
+    found = measured(radiograph(made), structures(made))
+    said = Film()
+    _proportions(made, found, said)
+    _shares(made, found, said)
+    _borders(made, found, said, pathologies)
+    return said
+
+
+def _proportions(made: PhantomFilm, found: Measured, said: Film) -> None:
+    values = {each.key: each for each in found.measurements}
+    if "CTR" in values and made.truth.cardiothoracic_ratio is not None:
+        said.errors["cardiothoracic ratio"].append(values["CTR"].value - made.truth.cardiothoracic_ratio)
+    if "tracheal_deviation" in values:
+        trachea, spine = made.masks["trachea"], made.masks["spine"]
+        true = proportions.tracheal_deviation(trachea, spine)
+        pitch = made.truth.imager_pixel_spacing_mm
+        said.errors["tracheal deviation, mm"].append(values["tracheal_deviation"].value - true[0] * pitch)
+        position = values["tracheal_deviation"].line[-1][0] - true[1][-1][0]
+        said.errors["tracheal position, mm"].append(position * pitch)
+
+
+def _shares(made: PhantomFilm, found: Measured, said: Film) -> None:
+    """Compare shares with those of true attenuation: classes cut half way between the true anchors."""
+    values = {each.key: each.value for each in found.measurements}
+    sides = {Laterality.RIGHT: "right_lung", Laterality.LEFT: "left_lung"}
+    both = made.masks["right_lung"] | made.masks["left_lung"]
+    heart, spine = made.masks["heart"], made.masks["spine"]
+    met = made.attenuation
+    lung, soft = float(np.quantile(met[both], 0.25)), float(np.median(met[heart & ~spine]))
+    bone = float(np.median(met[heart & spine])) if (heart & spine).any() else 1.2 * soft
+    true = np.digitize(met, [lung / 2, (lung + soft) / 2, (soft + bone) / 2]).astype(np.uint8)
+    for lesion in made.truth.lesions:
+        if lesion.pathology.kind is Kind.PACEMAKER:
+            true[made.masks[lesion.mask]] = densities.ORDER.index(Density.METAL)
+    for side, name in sides.items():
+        if not made.masks[name].any():
+            continue
+        for zone, mask in densities.zones(made.masks[name]).items():
+            shares = densities.shares(true, mask)
+            for density in Density:
+                key = f"share_{density}/{side}_{zone}"
+                if key in values:
+                    said.errors[f"share {density}, points"].append(values[key] - shares[density])
+                    said.errors["all shares, points"].append(values[key] - shares[density])
+
+
+def _borders(made: PhantomFilm, found: Measured, said: Film, pathologies: tuple[Pathology, ...]) -> None:
+    """Compare with how much of each border's step in attenuation is left: the twin without pathology has all of it."""
+    if any(one.kind is not Kind.CONSOLIDATION for one in pathologies):
+        return
+    said_of = {each.key: each for each in found.observations}
+    grid = canvas(radiograph(made), structures(made))
+    width = proportions.across(lungs(grid))[0]
+    twin = film(seed=made.truth.seed, view=made.truth.view) if pathologies else made
+    for name, line in interfaces(grid.masks, width).items():
+        observation = said_of.get(f"border/{name}")
+        if observation is None:
+            continue
+        left, whole = (_step(each, line) for each in (made.attenuation, twin.attenuation))
+        said.borders.append((str(name), 1 - left / max(whole, 1e-3), observation.code == OBSCURED))
+
+
+def _step(met: npt.NDArray[np.float32], line: Interface) -> float:
+    dense, lung = borders.sides(met, line)
+    return float((dense - lung).sum())
+
+
+def interval(values: list[list[float]], figure: Callable[[Float64], float]) -> tuple[float, float, float]:
+    """Return a figure of the values of all films, and its 95 % interval by resampling films a thousand times."""
+    generator = np.random.default_rng(1)
+    groups = [np.asarray(each) for each in values if each]
+    if not groups:
+        return float("nan"), float("nan"), float("nan")
+    drawn = [
+        figure(np.concatenate([groups[k] for k in generator.integers(len(groups), size=len(groups))]))
+        for _ in range(1000)
+    ]
+    low, high = np.percentile(drawn, (2.5, 97.5))
+    return figure(np.concatenate(groups)), float(low), float(high)
+
+
+def lines(films: list[Film]) -> Iterator[str]:
+    """Yield the table's lines."""
+    yield "| figure | value | 95 % interval | n |"
+    yield "|---|---|---|---|"
+    names = sorted({name for each in films for name in each.errors})
+    for name in names:
+        errors = [each.errors.get(name, []) for each in films]
+        count = sum(map(len, errors))
+        for figure, way in (("mean absolute error", _mean_absolute), ("95th percentile of errors", _large)):
+            value, low, high = interval(errors, way)
+            yield f"| {name}: {figure} | {value:.4g} | {low:.4g} to {high:.4g} | {count} |"
+    for name in [*[each for each in Taught if each in borders.LOWEST], "every border"]:
+        yield from _border_lines(str(name), films)
+
+
+def _mean_absolute(errors: Float64) -> float:
+    return float(np.abs(errors).mean())
+
+
+def _large(errors: Float64) -> float:
+    return float(np.percentile(np.abs(errors), 95))
+
+
+def _border_lines(name: str, films: list[Film]) -> Iterator[str]:
+    wanted: tuple[tuple[str, Callable[[float], bool]], ...] = (
+        ("touched (half of its step or more), called obscured", lambda lost: lost >= TOUCHES),
+        ("touched (a third of its step or more), called obscured", lambda lost: lost >= 1 / 3),
+        ("partly touched (a tenth to half), called obscured", lambda lost: FREE < lost < TOUCHES),
+        ("clear, called obscured", lambda lost: lost <= FREE),
+    )
+    for what, holds in wanted:
+        calls = [
+            [float(called) for border, lost, called in each.borders if name in (border, "every border") and holds(lost)]
+            for each in films
+        ]
+        value, low, high = interval(calls, lambda found: float(found.mean()))
+        yield f"| {name} {what} | {value:.3f} | {low:.3f} to {high:.3f} | {sum(map(len, calls))} |"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--films", type=int, default=300)
+    parser.add_argument("--first", type=int, default=FIRST, help="first seed")
+    parser.add_argument("--processes", type=int, default=1)
+    arguments = parser.parse_args()
+    seeds = range(arguments.first, arguments.first + arguments.films)
+    with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:
+        films = list(pool.map(judge, seeds))
+    print(f"{len(films)} films, seeds from {arguments.first}")
+    for line in lines(films):
+        print(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The film and its structures on one small grid of square pixels, on which everything is measured. Pure.
+
+The grid's longer side has 512 pixels whatever the film's, and the patient's right side lies on its left, so every
+distance below is a number of pixels of one and the same size. Points go back to the film through `Canvas.on_film`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.radiograph import WHITE, Float32, Geometry, PixelSpacing, Radiograph
+from cxr_node.domain.reading import Point, Structure
+from cxr_node.measure import parts
+
+SIDE = 512
+"""Pixels on the grid's longer side: about 0.8 mm each on an adult's film."""
+
+_KEYS = frozenset(each.value for each in Anatomy)
+
+Mask = npt.NDArray[np.bool_]
+Points = npt.NDArray[np.float64]
+"""Shape (n, 2): column and row on the grid, (0, 0) the upper left corner of the upper left pixel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """How the grid lies on the film: film pixels per grid pixel across and down, and whether it was turned over."""
+
+    across: float
+    down: float
+    width: int
+    mirrored: bool = False
+
+    def on_film(self, points: Points) -> tuple[Point, ...]:
+        """Return points of the grid in pixels of the film as sent."""
+        columns = self.width - points[:, 0] if self.mirrored else points[:, 0]
+        pairs = zip(columns * self.across, points[:, 1] * self.down, strict=True)
+        return tuple((float(column), float(row)) for column, row in pairs)
+
+    def mm(self, spacing: PixelSpacing | None) -> float | None:
+        """Return the size of a grid pixel in mm, or None where the film does not say."""
+        return None if spacing is None else (self.across * spacing.column_mm + self.down * spacing.row_mm) / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Canvas:
+    """`brightness` (rows, columns), 0 black to 1 white; a mask of that shape for each structure that has an outline."""
+
+    brightness: Float32
+    masks: Mapping[Anatomy, Mask]
+    place: Place
+    spacing: PixelSpacing | None
+
+    @property
+    def mm(self) -> float | None:
+        """The size of a pixel in mm, or None where the film does not say."""
+        return self.place.mm(self.spacing)
+
+    def mask(self, structure: Anatomy) -> Mask:
+        """Return a structure's mask; empty where it has no outline."""
+        return self.masks.get(structure, np.zeros(self.brightness.shape, np.bool_))
+
+
+def canvas(film: Radiograph, structures: Iterable[Structure]) -> Canvas:
+    """Return film and structures on the grid, turned over where the right lung lies right of the left one."""
+    geometry = film.geometry
+    rows, columns = film.p_values.shape
+    width, height = _size(geometry, rows, columns)
+    place = Place(across=columns / width, down=rows / height, width=width)
+    brightness = _reduced(film, width, height)
+    masks = {}
+    for structure in structures:
+        if structure.regions and structure.key in _KEYS:
+            masks[Anatomy(structure.key)] = filled(parts.kept(structure), place, (height, width))
+    if _is_mirrored(masks):
+        place = Place(across=place.across, down=place.down, width=width, mirrored=True)
+        brightness = np.ascontiguousarray(brightness[:, ::-1])
+        masks = {key: np.ascontiguousarray(mask[:, ::-1]) for key, mask in masks.items()}
+    return Canvas(brightness=brightness, masks=masks, place=place, spacing=geometry.spacing)
+
+
+def filled(outlines: Sequence[Sequence[Point]], place: Place, shape: tuple[int, int]) -> Mask:
+    """Return what outlines on the film enclose by the even-odd rule, on a grid of `shape` (rows, columns)."""
+    total = np.zeros(shape, np.bool_)
+    for outline in outlines:
+        if len(outline) < 3:
+            continue
+        image = Image.new("1", (shape[1], shape[0]))
+        # A pixel's center lies at a half; Pillow's at a whole number.
+        corners = [(column / place.across - 0.5, row / place.down - 0.5) for column, row in outline]
+        ImageDraw.Draw(image).polygon(corners, fill=1)
+        total ^= np.asarray(image, dtype=np.bool_)
+    return total
+
+
+def _size(geometry: Geometry, rows: int, columns: int) -> tuple[int, int]:
+    height = rows * geometry.aspect_ratio
+    factor = SIDE / max(height, columns)
+    return max(1, round(columns * factor)), max(1, round(height * factor))
+
+
+def _reduced(film: Radiograph, width: int, height: int) -> Float32:
+    rows, columns = film.p_values.shape
+    # Every other pixel of a large film is enough for a mean over many of them.
+    step = max(1, min(rows // height, columns // width) // 3)
+    thinned = film.p_values[::step, ::step]
+    image = Image.fromarray(thinned.astype(np.float32) / np.float32(WHITE))
+    box = (0.0, 0.0, columns / step, rows / step)
+    box = (0.0, 0.0, min(box[2], float(image.width)), min(box[3], float(image.height)))
+    filter_ = Image.Resampling.BOX if image.width >= width else Image.Resampling.BILINEAR
+    return np.asarray(image.resize((width, height), filter_, box=box), dtype=np.float32)
+
+
+def _is_mirrored(masks: Mapping[Anatomy, Mask]) -> bool:
+    right, left = masks.get(Anatomy.RIGHT_LUNG), masks.get(Anatomy.LEFT_LUNG)
+    if right is None or left is None or not right.any() or not left.any():
+        return False
+    return bool(np.nonzero(right)[1].mean() > np.nonzero(left)[1].mean())

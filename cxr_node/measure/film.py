@@ -1,0 +1,65 @@
+"""Everything that is measured on one film: pure, the same film and structures give the same numbers.
+
+`measured` is all that the main path calls. Each part writes into a notebook what it found with where, or why it could
+not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.radiograph import Radiograph
+from cxr_node.domain.reading import Appearance, Measurement, Observation, Structure
+from cxr_node.measure import densities, judgement, proportions, ruler, shares, silhouette, soundness
+from cxr_node.measure.canvas import canvas
+from cxr_node.measure.interfaces import corner, interfaces
+from cxr_node.measure.notebook import Notebook
+from cxr_node.measure.sheet import BOTH, LUNGS, Sheet
+from cxr_node.measure.structures import Derived, outlined
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What was measured on a film, and what was said of it."""
+
+    measurements: tuple[Measurement, ...]
+    observations: tuple[Observation, ...]
+
+
+def measured(film: Radiograph, structures: Sequence[Structure], appearance: Appearance | None = None) -> Measured:
+    """Measure a frontal film whose `structures` a model outlined, in coordinates of the film.
+
+    Returns nothing but "not seen" and "not measurable" where the outlines are of no use; never raises for what a model
+    may outline.
+    """
+    grid = canvas(film, structures)
+    sound = soundness.judge(grid, structures)
+    usable = not sound.against(Anatomy.HEART, *BOTH)
+    scale = densities.anchors(grid) if usable else None
+    if scale is not None and not scale.is_usable:
+        scale = None
+    width = proportions.across(soundness.lungs(grid))[0] if usable else 0.0
+    found = interfaces(grid.masks, width) if usable else {}
+    sheet = Sheet(
+        canvas=grid,
+        view=film.geometry.view,
+        sound=sound,
+        scale=scale,
+        found=found,
+        corners={side: corner(grid.mask(lung), side, width) if width else None for side, lung in LUNGS.items()},
+        book=Notebook(place=grid.place),
+    )
+    _structures(sheet, structures)
+    shares.write(sheet)
+    silhouette.write(sheet)
+    ruler.write(sheet)
+    judgement.write(sheet, appearance)
+    return Measured(measurements=tuple(sheet.book.measurements), observations=tuple(sheet.book.observations))
+
+
+def _structures(sheet: Sheet, structures: Sequence[Structure]) -> None:
+    derived = Derived(sheet.canvas, structures)
+    sheet.book.observations.extend(outlined(structures))
+    sheet.book.observations.extend(derived.borders(sheet.found))
+    sheet.book.observations.extend(derived.corners(sheet.corners))
+    sheet.book.observations.extend(derived.airways())

@@ -1,0 +1,188 @@
+"""The interfaces a reader looks along, found on masks: points on each, with the way to the lung. Pure.
+
+A border is kept where a lung lies beside it. Lines are derived: no model draws them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.reading import Laterality
+from cxr_node.domain.taught import Taught
+from cxr_node.measure.canvas import Mask, Points
+
+_BESIDE = 7
+"""How far a lung may lie from a structure, in grid pixels, and still border on it."""
+_SMOOTH = 9
+_KNOB = 0.11
+"""Height of the aortic knob as a share of the thorax's width: about 30 mm."""
+_CORNER = 0.09
+"""How far a costophrenic angle reaches from its corner, as a share of the thorax's width."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Interface:
+    """A line on the grid, `points` (n, 2) in order, and `toward` (n, 2), the unit vector from each into the lung."""
+
+    points: Points
+    toward: Points
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+_NONE = Interface(points=np.zeros((0, 2)), toward=np.zeros((0, 2)))
+
+
+def smoothed(values: Points, window: int = _SMOOTH) -> Points:
+    """Return running means of (n, 2) points; the ends lean on the last ones."""
+    if len(values) < 3:
+        return values
+    reach = min(window, len(values)) // 2
+    padded = np.concatenate([np.repeat(values[:1], reach, 0), values, np.repeat(values[-1:], reach, 0)])
+    sums = np.cumsum(np.concatenate([np.zeros((1, 2)), padded]), axis=0)
+    means: Points = (sums[2 * reach + 1 :] - sums[: -2 * reach - 1]) / (2 * reach + 1)
+    return means
+
+
+def _along(points: Points, toward: tuple[float, float]) -> Interface:
+    """Return the smoothed line with its normals, on the side of `toward`."""
+    if len(points) < _SMOOTH:
+        return _NONE
+    line = smoothed(points)
+    tangent = np.gradient(smoothed(line), axis=0)
+    normal = np.stack([tangent[:, 1], -tangent[:, 0]], 1)
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
+    normal *= np.where(normal @ np.asarray(toward) < 0, -1.0, 1.0)[:, None]
+    return Interface(points=line, toward=normal)
+
+
+def _longest(present: Mask, gap: int = 8) -> slice:
+    """Return the longest run of True, gaps of up to `gap` bridged; empty where there is none."""
+    at = np.flatnonzero(present)
+    if len(at) == 0:
+        return slice(0, 0)
+    breaks = np.flatnonzero(np.diff(at) > gap)
+    starts, ends = np.concatenate([[0], breaks + 1]), np.concatenate([breaks, [len(at) - 1]])
+    best = int(np.argmax(at[ends] - at[starts]))
+    return slice(int(at[starts[best]]), int(at[ends[best]]) + 1)
+
+
+def _beside(structure: Mask, lung: Mask, side: Laterality, rows: slice) -> Points:
+    """Return the outermost points of `structure` on a side, in `rows`, where `lung` lies beside them."""
+    flip = side is Laterality.LEFT
+    if flip:
+        structure, lung = structure[:, ::-1], lung[:, ::-1]
+    found, edges = np.zeros(len(structure), np.bool_), np.argmax(structure, axis=1)
+    for row in np.flatnonzero(structure.any(1)):
+        edge = int(edges[row])
+        found[row] = bool(lung[row, max(0, edge - _BESIDE) : edge + 2].any())
+    found[: rows.start] = False
+    found[rows.stop :] = False
+    run = _longest(found)
+    at = np.arange(run.start, run.stop)
+    at = at[structure[at].any(1)] if len(at) else at
+    columns = edges[at].astype(np.float64)
+    return np.stack([structure.shape[1] - columns if flip else columns, at + 0.5], 1)
+
+
+def heart_border(masks: Mapping[Anatomy, Mask], side: Laterality) -> Interface:
+    """Return where heart and lung meet on a side."""
+    heart, lung = masks[Anatomy.HEART], masks[_LUNGS[side]]
+    points = _beside(heart, lung, side, slice(0, len(heart)))
+    return _along(points, (_OUT[side], 0.0))
+
+
+def hemidiaphragm(masks: Mapping[Anatomy, Mask], side: Laterality) -> Interface:
+    """Return the upper edge of what lies below a dome, as far as a lung lies above it and no heart before it."""
+    dome, lung = masks[_DOMES[side]], masks[_LUNGS[side]]
+    heart = masks.get(Anatomy.HEART)
+    columns = np.flatnonzero(lung.any(0))
+    if not len(columns) or not dome.any():
+        return _NONE
+    top = np.argmax(dome, axis=0)
+    shown = dome.any(0) & (top > 0)
+    shown[: columns[0] + 3] = False
+    shown[columns[-1] - 2 :] = False
+    if heart is not None:
+        # The heart stands on the dome: a little above the dome it covers it.
+        above = np.clip(top - 4, 0, len(dome) - 1)
+        shown &= ~heart[above, np.arange(dome.shape[1])]
+    lowest = len(lung) - 1 - np.argmax(lung[::-1], axis=0)
+    shown &= lung.any(0) & (np.abs(lowest + 1 - top) < 0.12 * len(columns))
+    run = _longest(shown)
+    at = np.arange(run.start, run.stop)
+    at = at[shown[at]] if len(at) else at
+    return _along(np.stack([at + 0.5, top[at].astype(np.float64)], 1), (0.0, -1.0))
+
+
+def aortic_knob(masks: Mapping[Anatomy, Mask], width: float) -> Interface:
+    """Return the left edge of the arch where the left lung lies beside it; `width` is the thorax's."""
+    aorta, lung = masks[Anatomy.AORTA], masks[Anatomy.LEFT_LUNG]
+    rows = np.flatnonzero(aorta.any(1))
+    if not len(rows):
+        return _NONE
+    points = _beside(aorta, lung, Laterality.LEFT, slice(int(rows[0]) + 3, int(rows[0] + _KNOB * width) + 1))
+    return _along(points, (1.0, 0.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Corner:
+    """The lower outer corner of a lung: `point` (2,), and the lines that meet there, `wall` and `dome` (n, 2)."""
+
+    point: Points
+    wall: Points
+    dome: Points
+
+
+def corner(lung: Mask, side: Laterality, width: float) -> Corner | None:
+    """Return the costophrenic angle of a lung, or None where its lines are too short; `width` is the thorax's."""
+    flipped = lung[:, ::-1] if side is Laterality.LEFT else lung
+    rows, columns = np.nonzero(flipped)
+    if not len(rows):
+        return None
+    lowest = int(np.argmax(rows - 0.8 * columns))
+    column, row = int(columns[lowest]), int(rows[lowest])
+    reach = int(_CORNER * width)
+    wall = [(float(np.argmax(flipped[at])), at + 0.5) for at in range(max(0, row - reach), row) if flipped[at].any()]
+    dome = [
+        (at + 0.5, float(len(lung) - np.argmax(flipped[::-1, at])))
+        for at in range(column, min(column + reach, lung.shape[1]))
+        if flipped[:, at].any()
+    ]
+    if len(wall) < _SMOOTH or len(dome) < _SMOOTH:
+        return None
+    lines = [np.asarray(points, np.float64) for points in ([(column, row + 1)], wall, dome)]
+    if side is Laterality.LEFT:
+        lines = [np.stack([lung.shape[1] - points[:, 0], points[:, 1]], 1) for points in lines]
+    return Corner(point=lines[0][0], wall=lines[1], dome=lines[2])
+
+
+_LUNGS = {Laterality.RIGHT: Anatomy.RIGHT_LUNG, Laterality.LEFT: Anatomy.LEFT_LUNG}
+_DOMES = {Laterality.RIGHT: Anatomy.RIGHT_HEMIDIAPHRAGM, Laterality.LEFT: Anatomy.LEFT_HEMIDIAPHRAGM}
+_OUT = {Laterality.RIGHT: -1.0, Laterality.LEFT: 1.0}
+"""Across the grid, the way out of the patient on each side."""
+
+
+def interfaces(masks: Mapping[Anatomy, Mask], width: float) -> dict[Taught, Interface]:
+    """Return every border of heart, domes and knob of which there is enough; `width` of the thorax in grid pixels."""
+    ways: dict[Taught, tuple[tuple[Anatomy, ...], Callable[[], Interface]]] = {
+        Taught.RIGHT_HEART_BORDER: (
+            (Anatomy.HEART, Anatomy.RIGHT_LUNG),
+            lambda: heart_border(masks, Laterality.RIGHT),
+        ),
+        Taught.LEFT_HEART_BORDER: ((Anatomy.HEART, Anatomy.LEFT_LUNG), lambda: heart_border(masks, Laterality.LEFT)),
+        Taught.RIGHT_HEMIDIAPHRAGM: (
+            (Anatomy.RIGHT_HEMIDIAPHRAGM, Anatomy.RIGHT_LUNG),
+            lambda: hemidiaphragm(masks, Laterality.RIGHT),
+        ),
+        Taught.LEFT_HEMIDIAPHRAGM: (
+            (Anatomy.LEFT_HEMIDIAPHRAGM, Anatomy.LEFT_LUNG),
+            lambda: hemidiaphragm(masks, Laterality.LEFT),
+        ),
+        Taught.AORTIC_KNOB: ((Anatomy.AORTA, Anatomy.LEFT_LUNG), lambda: aortic_knob(masks, width)),
+    }
+    found = {name: way() for name, (needed, way) in ways.items() if all(part in masks for part in needed)}
+    return {name: interface for name, interface in found.items() if len(interface)}

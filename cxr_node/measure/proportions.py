@@ -1,0 +1,75 @@
+"""Diameters, areas, the trachea's place, the mediastinum and the costophrenic angles. Pure.
+
+Every function takes masks that `soundness` has passed, and returns a number in grid pixels, degrees or without unit,
+with the line that a person would lay a ruler on.
+"""
+
+import numpy as np
+
+from cxr_node.measure.canvas import Mask, Points
+from cxr_node.measure.interfaces import Corner
+
+Taken = tuple[float, Points]
+
+_TOP, _BOTTOM = 0.15, 0.85
+"""Which part of the trachea's height its place is taken on."""
+_NEAR_CORNER = 3
+
+
+def across(mask: Mask) -> Taken:
+    """Return the full width of `mask` and a level line over it, at the height of its left end."""
+    columns = np.flatnonzero(mask.any(0))
+    row = float(np.flatnonzero(mask[:, columns[0]]).mean()) + 0.5
+    line = np.array([(columns[0], row), (columns[-1] + 1, row)], np.float64)
+    return float(columns[-1] + 1 - columns[0]), line
+
+
+def area(mask: Mask) -> Taken:
+    """Return the number of pixels of `mask` and a line over its greatest width."""
+    return float(np.count_nonzero(mask)), across(mask)[1]
+
+
+def tracheal_deviation(trachea: Mask, spine: Mask) -> Taken:
+    """Return how far the trachea's middle lies from the spine's, the patient's left positive, and the line between."""
+    rows = np.flatnonzero(trachea.any(1))
+    first, last = (int(rows[0] + share * np.ptp(rows)) for share in (_TOP, _BOTTOM))
+    level = [row for row in range(first, last + 1) if trachea[row].any() and spine[row].any()]
+    if not level:
+        return float("nan"), np.zeros((0, 2))
+    air = np.median([_middle(trachea[row]) for row in level])
+    bone = np.median([_middle(spine[row]) for row in level])
+    row = (level[0] + level[-1]) / 2 + 0.5
+    return float(air - bone), np.array([(bone, row), (air, row)], np.float64)
+
+
+def _middle(row: Mask) -> float:
+    at = np.flatnonzero(row)
+    return float(at[0] + at[-1] + 1) / 2
+
+
+def mediastinal_width(right: Mask, left: Mask, knob: Points) -> Taken:
+    """Return the distance between the lungs at the height where the aortic knob reaches furthest out."""
+    row = int(knob[np.argmax(knob[:, 0]), 1])
+    inner_right, inner_left = np.flatnonzero(right[row]), np.flatnonzero(left[row])
+    if not len(inner_right) or not len(inner_left):
+        return float("nan"), np.zeros((0, 2))
+    ends = float(inner_right[-1] + 1), float(inner_left[0])
+    return ends[1] - ends[0], np.array([(ends[0], row + 0.5), (ends[1], row + 0.5)], np.float64)
+
+
+def costophrenic_angle(corner: Corner) -> Taken:
+    """Return the angle between chest wall and dome in degrees, and the line from wall over corner to dome."""
+    ways = [_way(line, corner.point) for line in (corner.wall, corner.dome)]
+    cosine = float(np.clip(ways[0] @ ways[1], -1.0, 1.0))
+    reach = max(float(np.linalg.norm(corner.wall - corner.point, axis=1).max()), 1.0)
+    line = np.stack([corner.point + reach * ways[0], corner.point, corner.point + reach * ways[1]])
+    return float(np.degrees(np.arccos(cosine))), line
+
+
+def _way(line: Points, corner: Points) -> Points:
+    """Return the direction of a line away from the corner: the mean of its points, those at the corner left out."""
+    away = line - corner
+    far = away[np.linalg.norm(away, axis=1) > _NEAR_CORNER]
+    mean = (far if len(far) else away).mean(0)
+    direction: Points = mean / max(float(np.linalg.norm(mean)), 1e-6)
+    return direction

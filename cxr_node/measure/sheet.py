@@ -1,0 +1,47 @@
+"""A film on the table, as every part of measuring finds it. Pure but for the notebook."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.radiograph import View
+from cxr_node.domain.reading import Laterality
+from cxr_node.domain.taught import Taught
+from cxr_node.measure import densities
+from cxr_node.measure.canvas import Canvas, Mask, Points
+from cxr_node.measure.interfaces import Corner, Interface
+from cxr_node.measure.notebook import Notebook
+from cxr_node.measure.soundness import Soundness
+
+LUNGS = {Laterality.RIGHT: Anatomy.RIGHT_LUNG, Laterality.LEFT: Anatomy.LEFT_LUNG}
+BOTH = (Anatomy.RIGHT_LUNG, Anatomy.LEFT_LUNG)
+NO_CONTRAST = "lung and heart are equally bright"
+HIDDEN = "no lung lies along it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sheet:
+    """A film on the table: its grid, what stands against measuring, its own scale, and the notebook."""
+
+    canvas: Canvas
+    view: View
+    sound: Soundness
+    scale: densities.Anchors | None
+    found: dict[Taught, Interface]
+    corners: dict[Laterality, Corner | None]
+    book: Notebook
+
+    def lung(self, side: Laterality) -> Mask:
+        """Return a lung's mask."""
+        return self.canvas.mask(LUNGS[side])
+
+    def against_brightness(self, *needed: Anatomy) -> str:
+        """Return why no brightness can be judged."""
+        return self.sound.against(Anatomy.HEART, *BOTH, *needed) or ("" if self.scale is not None else NO_CONTRAST)
+
+
+def middle(mask: Mask) -> Points:
+    """Return the middle of a mask, (2,)."""
+    rows, columns = np.nonzero(mask)
+    return np.array([columns.mean() + 0.5, rows.mean() + 0.5], np.float64)

@@ -1,0 +1,54 @@
+"""The borders of a film written down: how clear each is, and what a lost one points to."""
+
+from cxr_node.domain import concepts
+from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.reading import Observation, Topic
+from cxr_node.domain.taught import Taught
+from cxr_node.measure import borders
+from cxr_node.measure.notebook import What
+from cxr_node.measure.sheet import BOTH, HIDDEN, Sheet
+
+_NEEDED = {
+    Taught.RIGHT_HEART_BORDER: (Anatomy.HEART, *BOTH),
+    Taught.LEFT_HEART_BORDER: (Anatomy.HEART, *BOTH),
+    Taught.RIGHT_HEMIDIAPHRAGM: (Anatomy.RIGHT_HEMIDIAPHRAGM, *BOTH, Anatomy.HEART),
+    Taught.LEFT_HEMIDIAPHRAGM: (Anatomy.LEFT_HEMIDIAPHRAGM, *BOTH, Anatomy.HEART),
+    Taught.AORTIC_KNOB: (Anatomy.AORTA, *BOTH, Anatomy.HEART),
+}
+
+
+def write(sheet: Sheet) -> None:
+    """Write down the clarity of each border, and whether it is obscured."""
+    for name, lowest in borders.LOWEST.items():
+        site, lobe = concepts.BORDERS[name]
+        side = name.side
+        what = What(
+            key=f"clarity/{name}",
+            topic=Topic.BORDERS,
+            code=concepts.BORDER_CLARITY,
+            unit=concepts.NO_UNITS,
+            site=site,
+            laterality=side,
+        )
+        against = sheet.against_brightness(*_NEEDED[name])
+        interface = sheet.found.get(name)
+        if against or interface is None or sheet.scale is None:
+            sheet.book.cannot(what, against or HIDDEN)
+            continue
+        scale = borders.Scale(lung=sheet.scale.lung, heart=sheet.scale.heart)
+        value = borders.clarity(sheet.canvas.brightness, interface, scale)
+        sheet.book.write(what, value, interface.points, f"step over noise; normal from {lowest:g} up (phantoms)")
+        obscured = value < lowest
+        sheet.book.observations.append(
+            Observation(
+                key=f"border/{name}",
+                topic=Topic.BORDERS,
+                code=concepts.OBSCURED if obscured else concepts.CLEAR,
+                value=site,
+                site=lobe if obscured else None,
+                laterality=side,
+                line=sheet.canvas.place.on_film(interface.points),
+                detail=f"clarity {value:.2f}, normal from {lowest:g} up",
+                provenance="an obscured border points to the lobe beside it (silhouette sign)",
+            )
+        )

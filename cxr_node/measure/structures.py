@@ -1,0 +1,154 @@
+"""Which parts of the taught anatomy are seen: what a model outlines, and the lines that follow from it. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.codes import Code
+from cxr_node.domain.concepts import (
+    BORDERS,
+    CARINA,
+    COSTOPHRENIC_ANGLE,
+    LEFT_MAIN_BRONCHUS,
+    NOT_SEEN,
+    PARTS,
+    PLEURA,
+    RIGHT_MAIN_BRONCHUS,
+    SEEN,
+)
+from cxr_node.domain.reading import Laterality, Observation, Structure, Topic
+from cxr_node.domain.taught import Taught
+from cxr_node.measure.canvas import Canvas, Mask, Points
+from cxr_node.measure.interfaces import Corner, Interface
+
+OUTLINED = "outlined by the model"
+_DERIVED = "derived: {what}"
+_BORDERS_FROM: Mapping[Taught, tuple[tuple[Anatomy, ...], str]] = {
+    Taught.RIGHT_HEART_BORDER: ((Anatomy.HEART, Anatomy.RIGHT_LUNG), "the heart's outline beside the right lung"),
+    Taught.LEFT_HEART_BORDER: ((Anatomy.HEART, Anatomy.LEFT_LUNG), "the heart's outline beside the left lung"),
+    Taught.RIGHT_HEMIDIAPHRAGM: (
+        (Anatomy.RIGHT_HEMIDIAPHRAGM, Anatomy.RIGHT_LUNG),
+        "the upper edge of what lies below the right dome",
+    ),
+    Taught.LEFT_HEMIDIAPHRAGM: (
+        (Anatomy.LEFT_HEMIDIAPHRAGM, Anatomy.LEFT_LUNG),
+        "the upper edge of what lies below the left dome",
+    ),
+    Taught.AORTIC_KNOB: ((Anatomy.AORTA, Anatomy.LEFT_LUNG), "the aorta's outline beside the left lung, at the arch"),
+}
+_LUNGS = {Laterality.RIGHT: Anatomy.RIGHT_LUNG, Laterality.LEFT: Anatomy.LEFT_LUNG}
+_BRONCHI = {Laterality.RIGHT: RIGHT_MAIN_BRONCHUS, Laterality.LEFT: LEFT_MAIN_BRONCHUS}
+
+
+def side_of(structure: Anatomy) -> Laterality | None:
+    """Return the patient's side that a structure's name bears."""
+    for side in (Laterality.RIGHT, Laterality.LEFT):
+        if structure.value.startswith(side.value):
+            return side
+    return None
+
+
+def outlined(structures: Sequence[Structure]) -> Iterator[Observation]:
+    """Yield for each structure of the anatomy whether the model saw it; what it was not asked for is not seen."""
+    given = {structure.key: structure for structure in structures}
+    for part in Anatomy:
+        structure = given.get(part.value)
+        seen = structure is not None and bool(structure.regions)
+        yield Observation(
+            key=f"seen/{part.value}",
+            topic=Topic.STRUCTURES,
+            code=SEEN if seen else NOT_SEEN,
+            value=PARTS[part],
+            laterality=side_of(part),
+            regions=structure.regions if structure is not None else (),
+            confidence=structure.confidence if structure is not None else None,
+            provenance=OUTLINED if structure is not None else "the model does not look for it",
+        )
+
+
+class Derived:
+    """Observations of lines that no model draws, each with the confidence of the least sure outline it rests on."""
+
+    def __init__(self, canvas: Canvas, structures: Sequence[Structure]) -> None:
+        self._canvas = canvas
+        self._confidence = {structure.key: structure.confidence for structure in structures if structure.regions}
+
+    def borders(self, found: Mapping[Taught, Interface]) -> Iterator[Observation]:
+        """Yield each border of heart, domes and knob."""
+        for name, (sources, what) in _BORDERS_FROM.items():
+            line = found[name].points if name in found else None
+            yield self._line(f"seen/{name.value}_line", BORDERS[name][0], name.side, line, sources, what)
+
+    def corners(self, found: Mapping[Laterality, Corner | None]) -> Iterator[Observation]:
+        """Yield both costophrenic angles and the pleura along each lung's wall."""
+        for side, lung in _LUNGS.items():
+            corner = found.get(side)
+            line = None if corner is None else np.concatenate([corner.wall, corner.dome])
+            what = "the lower outer corner of the lung's outline"
+            yield self._line(f"seen/{side}_costophrenic_angle", COSTOPHRENIC_ANGLE, side, line, (lung,), what)
+            wall = self._wall(lung, side)
+            what = "the outer edge of the lung's outline, where its pleura lies; the pleura itself is not told apart"
+            yield self._line(f"seen/{side}_pleura", PLEURA, side, wall, (lung,), what)
+
+    def airways(self) -> Iterator[Observation]:
+        """Yield the carina and the main bronchi."""
+        trachea, bronchi = self._canvas.mask(Anatomy.TRACHEA), self._canvas.mask(Anatomy.BRONCHI)
+        carina = _lowest(trachea)
+        sources = (Anatomy.TRACHEA,)
+        yield self._line("seen/carina", CARINA, None, carina, sources, "the lower end of the trachea's outline")
+        middle = None if carina is None else float(carina[:, 0].mean())
+        for side, code in _BRONCHI.items():
+            line = None if middle is None else _beyond(bronchi, middle, side)
+            what = "the bronchi's outline on one side of the trachea's lower end"
+            key = f"seen/{side}_main_bronchus"
+            yield self._line(key, code, side, line, (Anatomy.BRONCHI, Anatomy.TRACHEA), what)
+
+    def _wall(self, lung: Anatomy, side: Laterality) -> Points | None:
+        mask = self._canvas.mask(lung)
+        rows = np.flatnonzero(mask.any(1))[::4]
+        if len(rows) < 2:
+            return None
+        width = mask.shape[1]
+        edges = np.argmax(mask[rows], 1) if side is Laterality.RIGHT else width - np.argmax(mask[rows, ::-1], 1)
+        return np.stack([edges.astype(np.float64), rows + 0.5], 1)
+
+    def _line(
+        self,
+        key: str,
+        code: Code,
+        side: Laterality | None,
+        line: Points | None,
+        sources: tuple[Anatomy, ...],
+        what: str,
+    ) -> Observation:
+        return Observation(
+            key=key,
+            topic=Topic.STRUCTURES,
+            code=NOT_SEEN if line is None else SEEN,
+            value=code,
+            laterality=side,
+            line=() if line is None else self._canvas.place.on_film(line),
+            confidence=min((self._confidence.get(source.value, 0.0) for source in sources), default=0.0),
+            provenance=_DERIVED.format(what=what),
+        )
+
+
+def _lowest(trachea: Mask) -> Points | None:
+    """Return the lower end of the trachea as a short level line."""
+    rows = np.flatnonzero(trachea.any(1))
+    if not len(rows):
+        return None
+    row = int(rows[max(0, len(rows) - 3)])
+    columns = np.flatnonzero(trachea[row])
+    return np.array([(columns[0], row + 0.5), (columns[-1] + 1, row + 0.5)], np.float64)
+
+
+def _beyond(bronchi: Mask, middle: float, side: Laterality) -> Points | None:
+    """Return the middle line of the bronchi's outline on a side, from the trachea outwards."""
+    columns = np.flatnonzero(bronchi.any(0))
+    columns = columns[columns < middle - 2][::-1] if side is Laterality.RIGHT else columns[columns > middle + 2]
+    if len(columns) < 4:
+        return None
+    centers = [float(np.flatnonzero(bronchi[:, column]).mean()) + 0.5 for column in columns]
+    return np.stack([columns + 0.5, np.asarray(centers)], 1)
