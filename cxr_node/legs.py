@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -37,8 +38,23 @@ class Quiet:
     ceiling_s: float
 
 
+Watch = Callable[[float], AbstractContextManager[None]]
+"""Ends the process if the block takes longer than so many seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadline:
+    """How long reading may take, of one film or of several in one go."""
+
+    timeout_s: float
+    watch: Watch
+
+
 class ReadLeg:
-    """Reads films. One that killed its reader `crash_limit` times is set aside, and the others go on."""
+    """Reads films. One that killed its reader `crash_limit` times is set aside, and the others go on.
+
+    A reader that takes longer than `deadline` ends its process, which counts as a death.
+    """
 
     leg = Leg.READ
 
@@ -52,10 +68,12 @@ class ReadLeg:
         quiet: Quiet,
         crash_limit: int,
         sandbox: Sandbox | None = None,
+        deadline: Deadline | None = None,
     ) -> None:
         self._database = database
         self._archive = archive
         self._reader = reader
+        self._deadline = deadline
         self._rules = rules
         self._quiet = quiet
         self._crash_limit = crash_limit
@@ -63,21 +81,36 @@ class ReadLeg:
 
     def run(self, claim: Claim) -> Ending:
         """Read the claimed film."""
-        with self._database.read() as connection:
-            film = films.get(connection, claim.subject_id)
+        film = self._film(claim)
         if claim.crashes >= self._crash_limit:
-            detail = f"the reader stopped {claim.crashes} times while it read this film"
+            detail = f"the reader stopped {claim.crashes} times while it read this film: it died, or took too long"
             return self._ending(claim, film, pipeline.not_analysed(film, Reason.MODEL_ERROR, detail))
-        reading = pipeline.read(
-            film, archive=self._archive, reader=self._reader, rules=self._rules, sandbox=self._sandbox
-        )
+        with self._watched():
+            reading = pipeline.read(
+                film, archive=self._archive, reader=self._reader, rules=self._rules, sandbox=self._sandbox
+            )
         return self._ending(claim, film, reading)
+
+    def run_together(self, claims: Sequence[Claim]) -> list[Ending]:
+        """Read the claimed films in one go, none of which has killed its reader; may raise what `run` would not."""
+        films = [self._film(claim) for claim in claims]
+        with self._watched():
+            read = pipeline.read_together(
+                films, archive=self._archive, reader=self._reader, rules=self._rules, sandbox=self._sandbox
+            )
+        return [self._ending(*each) for each in zip(claims, films, read, strict=True)]
 
     def give_up(self, claim: Claim, detail: str) -> Ending:
         """Set the claimed film aside: a study is not to wait for ever for a film that cannot be read."""
-        with self._database.read() as connection:
-            film = films.get(connection, claim.subject_id)
+        film = self._film(claim)
         return self._ending(claim, film, pipeline.not_analysed(film, Reason.MODEL_ERROR, detail))
+
+    def _film(self, claim: Claim) -> films.Film:
+        with self._database.read() as connection:
+            return films.get(connection, claim.subject_id)
+
+    def _watched(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._deadline is None else self._deadline.watch(self._deadline.timeout_s)
 
     def _ending(self, claim: Claim, film: films.Film, reading: Reading) -> Ending:
         def record(transaction: Transaction, now: datetime) -> None:

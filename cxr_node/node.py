@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from cxr_node import pipeline
 from cxr_node.archive import space
@@ -25,7 +25,7 @@ from cxr_node.domain.instance import Instance, Sender
 from cxr_node.jobs import queue
 from cxr_node.jobs.bell import Bells
 from cxr_node.jobs.database import Database
-from cxr_node.legs import AnyLeg, ComposeLeg, DeliverLeg, Quiet, ReadLeg
+from cxr_node.legs import AnyLeg, ComposeLeg, Deadline, DeliverLeg, Quiet, ReadLeg
 from cxr_node.pixels import suitability
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
@@ -39,7 +39,10 @@ from cxr_node.report.kinds import KeyImages, Marks, Picture, Report, ResultKind,
 from cxr_node.report.source import Node
 from cxr_node.schedule import Schedule
 from cxr_node.settings import CStoreSection, FolderSection, ReceiveSection, ResultName, Settings
-from cxr_node.worker import Worker, at_work
+from cxr_node.worker import Together, Worker, at_work
+
+if TYPE_CHECKING:
+    from cxr_node.infer.reader import Reader
 
 
 class Role(StrEnum):
@@ -99,8 +102,10 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                 yield f"{host}:{port}"
             case Role.READ:
                 sandbox = stack.enter_context(Sandbox(film_limits(settings)))
-                legs: list[AnyLeg] = [_read_leg(settings, opened, sandbox)]
-                with _working(settings, role, opened, legs, stopping):
+                reads = reader(settings)
+                legs: list[AnyLeg] = [_read_leg(settings, opened, sandbox, reads)]
+                together = Together(size=reads.batch_size, wait_s=settings.read.batch_wait_s)
+                with _working(settings, role, opened, legs, stopping, together):
                     yield ""
             case Role.DELIVER:
                 to = destinations(settings)
@@ -109,7 +114,7 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                 senders: list[AnyLeg] = [deliver] * (len(to) + 1)
                 sandbox = stack.enter_context(Sandbox(film_limits(settings)))
                 legs = [_compose_leg(settings, opened, sandbox), *senders]
-                with _working(settings, role, opened, legs, stopping):
+                with _working(settings, role, opened, legs, stopping, Together()):
                     yield ""
             case _:
                 assert_never(role)
@@ -203,27 +208,45 @@ def _tls_files(section: ReceiveSection) -> TlsFiles | None:
     )
 
 
-def _read_leg(settings: Settings, opened: Database, sandbox: Sandbox) -> ReadLeg:
-    # Only the process that reads imports torch.
+def reader(settings: Settings) -> "Reader":
+    """Return what reads films, ready to."""
+    # Only a process that reads imports torch.
     import torch
 
     from cxr_node.infer import bundle, catalogue
-    from cxr_node.infer.reader import Reader
+    from cxr_node.infer.reader import Precision, Reader
 
     section = settings.read
     if section.threads:
         torch.set_num_threads(section.threads)
-    reader = Reader(bundle.load(catalogue.find(section.bundle, bundles_folder(settings))), device=section.device)
-    reader.warm_up()
-    rules = pipeline.ReadRules(gate=gate_rules(settings), limits=film_limits(settings))
+    opened = Reader(
+        bundle.load(catalogue.find(section.bundle, bundles_folder(settings))),
+        device=section.device,
+        batch_size=section.batch_size,
+        precision=Precision(section.precision),
+    )
+    opened.warm_up()
+    return opened
+
+
+def read_rules(settings: Settings) -> pipeline.ReadRules:
+    """Return what a film must be to be read, and how much of it may be decoded."""
+    return pipeline.ReadRules(gate=gate_rules(settings), limits=film_limits(settings))
+
+
+def _read_leg(settings: Settings, opened: Database, sandbox: Sandbox, reads: "Reader") -> ReadLeg:
+    from cxr_node.infer.watchdog import at_most
+
     return ReadLeg(
         database=opened,
         archive=archive(settings),
-        reader=reader,
-        rules=rules,
+        reader=reads,
+        rules=read_rules(settings),
         quiet=_quiet(settings),
-        crash_limit=section.crash_limit,
+        crash_limit=settings.read.crash_limit,
         sandbox=sandbox,
+        # After its lease a film is another reader's, and this one had better be gone.
+        deadline=Deadline(timeout_s=min(settings.read.timeout_s, settings.read.lease_s), watch=at_most),
     )
 
 
@@ -315,7 +338,12 @@ def _title(text: str) -> AeTitle:
 
 @contextmanager
 def _working(
-    settings: Settings, role: Role, opened: Database, legs: Sequence[AnyLeg], stopping: threading.Event
+    settings: Settings,
+    role: Role,
+    opened: Database,
+    legs: Sequence[AnyLeg],
+    stopping: threading.Event,
+    together: Together,
 ) -> Iterator[None]:
     """Take turns at `legs` while the block lasts, with the tick as safety net."""
     lease_s = settings.read.lease_s if role is Role.READ else settings.deliver.lease_s
@@ -327,6 +355,7 @@ def _working(
             lease=timedelta(seconds=lease_s),
             clock=now,
             jitter=random.random,
+            together=together,
         )
         for leg in legs
     ]

@@ -155,6 +155,19 @@ class ReadSection(Section):
     lease_s: Seconds = Field(
         300.0, description="How long a reader may hold a film before another takes it, in seconds."
     )
+    batch_size: int = Field(
+        8, ge=1, le=256, description="The most films that go to a GPU together; on the CPU they go one at a time."
+    )
+    batch_wait_s: float = Field(
+        0.0, ge=0, description="How long a film may wait for others to go to the GPU with, in seconds; 0 not at all."
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="What a GPU computes in; the CPU always in float32."
+    )
+    timeout_s: Seconds = Field(
+        120.0,
+        description="Reading that takes longer, or as long as lease_s, ends the reader, which starts anew, in seconds.",
+    )
     crash_limit: int = Field(2, ge=1, description="A film during which the reader died this often is set aside.")
 
 

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cxr_node.domain.errors import GiveUp, RetryLater
@@ -13,7 +14,7 @@ from cxr_node.jobs.database import Database, Transaction
 from cxr_node.jobs.queue import Claim
 from cxr_node.jobs.retry import RULES, due_again
 from cxr_node.jobs.states import ForbiddenTransition
-from cxr_node.legs import AnyLeg, Clock, Ending, left_for_a_person
+from cxr_node.legs import AnyLeg, Clock, Ending, ReadLeg, left_for_a_person
 
 _log = logging.getLogger(__name__)
 
@@ -23,8 +24,22 @@ _PATIENCE_S = 0.1
 """How often to ring for a worker that is to stop: a bell wakes one of those that listen."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Together:
+    """How many jobs of a leg are run in one go, and how long the first may wait for the others."""
+
+    size: int = 1
+    wait_s: float = 0.0
+
+
+_ALONE = Together()
+
+
 class Worker:
-    """Runs the turns of one leg. `jitter` returns a number between 0 and 1."""
+    """Runs the turns of one leg. `jitter` returns a number between 0 and 1.
+
+    Only films are read `together`. What cannot be read so is read again one at a time, and the others go on.
+    """
 
     def __init__(
         self,
@@ -35,6 +50,7 @@ class Worker:
         lease: timedelta,
         clock: Clock,
         jitter: Callable[[], float],
+        together: Together = _ALONE,
     ) -> None:
         self.leg = leg.leg
         self._leg = leg
@@ -43,26 +59,38 @@ class Worker:
         self._lease = lease
         self._clock = clock
         self._jitter = jitter
+        self._together = together
 
     def turn(self) -> bool:
-        """Run one due job of the leg, if there is one, and return whether there was."""
+        """Run a due job of the leg, or several in one go, if there is one, and return whether there was."""
         with self._database.write() as transaction:
-            claims = queue.claim(transaction, self.leg, owner=self._owner, lease=self._lease, now=self._clock())
-        for claim in claims:
-            ending = self._run(claim)
-            try:
-                with self._database.write() as transaction:
-                    ending(transaction, self._clock())
-            except ForbiddenTransition as error:
-                # The lease ran out and another worker has the job; what it records is the same.
-                _log.warning("job %d: %s", claim.job_id, error)
+            claims = queue.claim(
+                transaction,
+                self.leg,
+                owner=self._owner,
+                lease=self._lease,
+                now=self._clock(),
+                limit=self._together.size,
+            )
+        endings = self._run_together(claims) if len(claims) > 1 else None
+        for number, claim in enumerate(claims):
+            self._record(claim, endings[number] if endings else self._run(claim))
         return bool(claims)
 
     def seconds_to_next(self) -> float | None:
-        """Return how long until a job of the leg is due: 0 or less for now, None when none waits."""
+        """Return how long until there is work: 0 or less for now, None when none waits.
+
+        That is when a job of the leg is due, or when it has waited long enough for others to run with.
+        """
+        now = self._clock()
         with self._database.read() as connection:
             due_at = queue.next_due(connection, self.leg)
-        return None if due_at is None else (due_at - self._clock()).total_seconds()
+            if due_at is None:
+                return None
+            seconds = (due_at - now).total_seconds()
+            if self._together.wait_s and queue.waiting(connection, self.leg, now=now) < self._together.size:
+                seconds += self._together.wait_s
+        return seconds
 
     def run(self, bell: Listener, *, tick_s: float, stopping: Callable[[], bool]) -> None:
         """Take turns until `stopping`; between them wait for the bell, the next due job, or `tick_s`."""
@@ -74,8 +102,30 @@ class Worker:
             except RetryLater as error:
                 _log.warning("%s waits: %s", self.leg, error)
                 wait_s = None
-            # A due job that could not be claimed is held back by another: look again soon.
-            bell.wait(tick_s if wait_s is None else min(tick_s, max(wait_s, _HELD_BACK_S)))
+            if wait_s is not None and wait_s <= 0:
+                wait_s = _HELD_BACK_S  # a due job that could not be claimed is held back by another: look again soon
+            bell.wait(tick_s if wait_s is None else min(tick_s, wait_s))
+
+    def _record(self, claim: Claim, ending: Ending) -> None:
+        try:
+            with self._database.write() as transaction:
+                ending(transaction, self._clock())
+        except ForbiddenTransition as error:
+            # The lease ran out and another worker has the job; what it records is the same.
+            _log.warning("job %d: %s", claim.job_id, error)
+
+    def _run_together(self, claims: Sequence[Claim]) -> list[Ending] | None:
+        """Return how each of several jobs ended, or None where they must be run one at a time."""
+        if not isinstance(self._leg, ReadLeg):
+            return None
+        started = self._clock()
+        try:
+            endings = self._leg.run_together(claims)
+        except Exception as error:  # noqa: BLE001  # whatever it is, each alone shows whose it is
+            _log.warning("%d jobs of %s are run one at a time: %s", len(claims), self.leg, _place(error))
+            return None
+        _log.info("%d jobs of %s took %.3f s", len(claims), self.leg, (self._clock() - started).total_seconds())
+        return endings
 
     def _run(self, claim: Claim) -> Ending:
         started = self._clock()

@@ -21,18 +21,20 @@ from cxr_node.jobs import search
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.search import JobRow
 from cxr_node.jobs.states import Leg
-from cxr_node.legs import AnyLeg, ComposeLeg, DeliverLeg, Quiet, ReadLeg
+from cxr_node.legs import AnyLeg, ComposeLeg, Deadline, DeliverLeg, Quiet, ReadLeg
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
 from cxr_node.report.kinds import Report, ResultKind
 from cxr_node.report.source import Node
-from cxr_node.worker import Worker
+from cxr_node.worker import Together, Worker
 from tests.work import LEASE, NOON, SENDER
 
 CALM_S = 2.0
 CEILING_S = 300.0
 CRASH_LIMIT = 2
 ANY = Condition()
+ALONE = Together()
+OWNER = "node/test/1"
 RULES = pipeline.ReadRules(gate=Rules(minimum_side_pixels=16), limits=Limits())
 
 
@@ -105,7 +107,10 @@ class Shop:
         kinds: Sequence[ResultKind] = (Report(),),
         rules: pipeline.ReadRules = RULES,
         condition: Condition = ANY,
+        together: Together = ALONE,
+        deadline: Deadline | None = None,
     ) -> None:
+        self._together = together
         self.clock = StoppedClock()
         self.database = database
         self.archive = FolderArchive(folder / "archive")
@@ -120,6 +125,7 @@ class Shop:
                 rules=rules,
                 quiet=quiet,
                 crash_limit=CRASH_LIMIT,
+                deadline=deadline,
             ),
             ComposeLeg(
                 database=database,
@@ -141,6 +147,10 @@ class Shop:
         """Take a film as if a modality had sent it."""
         return pipeline.accept(received(film), SENDER, archive=self.archive, database=self.database, clock=self.clock)
 
+    def seconds_to_next(self, leg: Leg) -> float | None:
+        """Return how long until there is work on a leg, if there will be."""
+        return self._workers[leg].seconds_to_next()
+
     def turn(self, leg: Leg) -> bool:
         """Run one due job of a leg, if there is one."""
         return self._workers[leg].turn()
@@ -159,7 +169,13 @@ class Shop:
 
     def _worker(self, leg: AnyLeg) -> Worker:
         return Worker(
-            leg, database=self.database, owner="node/test/1", lease=LEASE, clock=self.clock, jitter=lambda: 1.0
+            leg,
+            database=self.database,
+            owner=OWNER,
+            lease=LEASE,
+            clock=self.clock,
+            jitter=lambda: 1.0,
+            together=self._together if leg.leg is Leg.READ else ALONE,
         )
 
 

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from enum import StrEnum
 
 import numpy as np
 import torch
@@ -21,12 +23,19 @@ CPU = torch.device("cpu")
 Outputs = Mapping[str, torch.Tensor]
 
 
+class Precision(StrEnum):
+    """What a GPU computes in."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
 class Reader:
     """Runs one bundle.
 
-    On the CPU films go through one at a time: batches gain little there, and so a film's scores are the same to the
-    last bit whatever films came with it. On a GPU up to `batch_size` films go together; when its memory does not
-    suffice the batch is halved, and a film that does not fit alone is read on the CPU.
+    On the CPU films go through one at a time, in float32: batches gain little there, and so a film's scores are the
+    same to the last bit whatever films came with it. On a GPU up to `batch_size` films go together; when its memory
+    does not suffice the batch is halved, and a film that does not fit alone is read on the CPU.
 
     Parameters
     ----------
@@ -34,6 +43,8 @@ class Reader:
         "cpu", "cuda", "cuda:1", or "auto": the first GPU if there is one.
     batch_size
         The most films that go to the GPU together.
+    precision
+        What a GPU computes in; the model's identity says so where it is not float32.
     program
         The network on its device, if it is not to be made from the bundle.
 
@@ -43,15 +54,28 @@ class Reader:
         If the device does not exist.
     """
 
-    def __init__(self, bundle: Bundle, *, device: str, batch_size: int = 8, program: Program | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        device: str,
+        batch_size: int = 8,
+        precision: Precision = Precision.FLOAT32,
+        program: Program | None = None,
+    ) -> None:
         self._card = bundle.card
         self._bundle = bundle
         self._frame = bundle.card.input.frame
         self._device = choose_device(device)
-        self._batch_size = 1 if self._device == CPU and program is None else batch_size
+        self.batch_size = 1 if self._device == CPU and program is None else batch_size
+        self.identity: ModelIdentity = bundle.identity
         self._program = program or bundle.program(self._device)
         self._on_cpu: Program | None = None
-        self.identity: ModelIdentity = bundle.identity
+        if self._device != CPU:
+            repeatable()
+            if precision is Precision.BFLOAT16:
+                self._program = in_bfloat16(self._program, self._device)
+                self.identity = replace(self.identity, preparation=f"{self.identity.preparation}, in {precision}")
 
     def warm_up(self) -> None:
         """Run one black film, so that the first real one does not pay for what is made on first use."""
@@ -66,8 +90,8 @@ class Reader:
             With MODEL_ERROR if the network fails on any of them, alone or together.
         """
         predictions: list[Prediction] = []
-        for first in range(0, len(films), self._batch_size):
-            predictions += self._read_batch(films[first : first + self._batch_size])
+        for first in range(0, len(films), self.batch_size):
+            predictions += self._read_batch(films[first : first + self.batch_size])
         return tuple(predictions)
 
     def _read_batch(self, films: Sequence[Radiograph]) -> list[Prediction]:
@@ -95,7 +119,7 @@ class Reader:
     @staticmethod
     def _run(program: Program, batch: torch.Tensor, device: torch.device) -> Outputs:
         with torch.inference_mode():
-            return {name: tensor.cpu() for name, tensor in program(batch.to(device)).items()}
+            return {name: tensor.float().cpu() for name, tensor in program(batch.to(device)).items()}
 
     def _prediction(self, film: Radiograph, outputs: Outputs, number: int) -> Prediction:
         """Return the prediction for one film of a batch."""
@@ -120,6 +144,24 @@ class Reader:
         if table is None:
             return None
         return appearance(given["view_logits"], float(given["distance"][0]), limit=table.distance_limit)
+
+
+def in_bfloat16(program: Program, device: torch.device) -> Program:
+    """Return a program that computes in bfloat16 where torch holds that to be safe: convolutions and products."""
+
+    def run(batch: torch.Tensor) -> Outputs:
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            return program(batch)
+
+    return run
+
+
+def repeatable() -> None:
+    """Let a GPU compute float32 as such, and choose its kernels by the shape of the batch alone."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
 
 
 def choose_device(wanted: str) -> torch.device:

@@ -70,11 +70,18 @@ def add_compose(transaction: Transaction, study_id: int, *, due_at: datetime, no
 def claim(
     transaction: Transaction, leg: Leg, *, owner: str, lease: timedelta, now: datetime, limit: int = 1
 ) -> list[Claim]:
-    """Take up to `limit` due jobs of `leg`, most urgent first, each for as long as `lease` lasts."""
+    """Take up to `limit` due jobs of `leg`, most urgent first, each for as long as `lease` lasts.
+
+    One during which a worker died is taken alone: what dies with it next time is not to be blamed on others.
+    """
     subject = job.c[_SUBJECTS[leg]]
+    due = _due(leg, now)
+    if limit > 1:
+        first = transaction.connection.execute(due.with_only_columns(job.c.crashes).limit(1)).scalar()
+        due, limit = (due, 1) if first else (due.where(job.c.crashes == 0), limit)
     rows = transaction.connection.execute(
         update(job)
-        .where(job.c.id.in_(_due(leg, now).limit(limit).with_for_update(skip_locked=True).scalar_subquery()))
+        .where(job.c.id.in_(due.limit(limit).with_for_update(skip_locked=True).scalar_subquery()))
         .values(
             state=after(State.WAITING, Event.CLAIMED),
             attempts=job.c.attempts + 1,
@@ -106,6 +113,13 @@ def next_due(connection: Connection, leg: Leg) -> datetime | None:
         select(func.min(job.c.due_at)).where(job.c.leg == leg, _IS_WAITING)
     ).scalar_one()
     return due
+
+
+def waiting(connection: Connection, leg: Leg, *, now: datetime) -> int:
+    """Return how many jobs of `leg` are due."""
+    return connection.execute(
+        select(func.count()).where(job.c.leg == leg, _IS_WAITING, job.c.due_at <= now)
+    ).scalar_one()
 
 
 def finish(transaction: Transaction, claim: Claim, *, now: datetime, detail: str = "") -> None:

@@ -9,11 +9,11 @@ import torch
 
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import Geometry, Radiograph
-from cxr_node.domain.reading import Presence
+from cxr_node.domain.reading import Prediction, Presence
 from cxr_node.domain.reasons import Reason
 from cxr_node.infer import bundle, catalogue
 from cxr_node.infer.bundle import Bundle, BundleError
-from cxr_node.infer.reader import Reader, choose_device
+from cxr_node.infer.reader import Precision, Reader, choose_device, in_bfloat16
 from tests import tiny
 from tests.films import FILMS, needs_real_films
 from training.datasets import radiograph
@@ -52,6 +52,47 @@ def test_a_film_reads_the_same_to_the_last_bit_whatever_came_with_it(opened: Bun
     alone = [Reader(opened, device="cpu").read([film])[0] for film in films]
 
     assert list(together) == alone
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_the_same_batch_gives_the_same_bits_and_any_batch_the_same_scores(built_in: Reader, size: int) -> None:
+    """Determinism on the CPU, of the network itself: what the reader adds does not depend on the batch."""
+    network = bundle.load(catalogue.find("lung-opacity"))
+    program = network.program(torch.device("cpu"))
+    films = [tiny.film(seed, rows=300, columns=280) for seed in range(8)]
+
+    def together() -> tuple[Prediction, ...]:
+        return Reader(network, device="cpu", program=program, batch_size=size).read(films)
+
+    first, second, alone = together(), together(), built_in.read(films)
+
+    assert first == second
+    scores = [[said.findings[0].score for said in predictions] for predictions in (first, alone)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+    if size == 1:
+        assert first == alone
+
+
+def test_bfloat16_is_within_its_tolerance_and_float32_again_in_the_end(built_in: Reader) -> None:
+    """The arithmetic of a GPU's mixed precision, by the CPU."""
+    network = bundle.load(catalogue.find("lung-opacity"))
+    rounded = in_bfloat16(network.program(torch.device("cpu")), torch.device("cpu"))
+    films = [tiny.film(seed, rows=300, columns=280) for seed in range(4)]
+    rough = Reader(network, device="cpu", program=rounded).read(films)
+
+    scores = [[said.findings[0].score for said in predictions] for predictions in (rough, built_in.read(films))]
+
+    assert scores[0] == pytest.approx(scores[1], abs=0.02)
+    assert scores[0] != scores[1]
+
+
+def test_on_the_cpu_precision_and_batch_size_change_nothing(opened: Bundle) -> None:
+    reader = Reader(opened, device="cpu", precision=Precision.BFLOAT16, batch_size=4)
+    film = tiny.film()
+
+    assert reader.batch_size == 1
+    assert reader.identity == opened.identity
+    assert reader.read([film]) == Reader(opened, device="cpu").read([film])
 
 
 def test_a_network_of_every_output_says_all_of_it(tmp_path: Path) -> None:
