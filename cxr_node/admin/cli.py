@@ -17,6 +17,7 @@ from cxr_node.admin import (
     jobs,
     logs,
     reconcile,
+    replay,
     route,
     sending,
     supervisor,
@@ -49,6 +50,7 @@ app.command("send")(sending.send)
 app.command("echo")(sending.echo)
 app.command("demo")(demo.demo)
 app.command("reconcile")(reconcile.reconcile)
+app.command("replay")(replay.replay)
 
 
 @app.command()

@@ -31,7 +31,7 @@ def list_jobs(
     as_json: JsonOption = False,
 ) -> None:
     """List jobs, newest first."""
-    with explained(), _database(path) as database, database.read() as connection:
+    with explained(), opened_database(path) as database, database.read() as connection:
         rows = search.jobs(connection, state=state, leg=leg, limit=limit)
     if as_json:
         typer.echo(json.dumps([_plain(row) for row in rows], indent=2))
@@ -54,7 +54,7 @@ def list_jobs(
 @app.command("count")
 def count_jobs(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Count jobs by leg, state and coded reason."""
-    with explained(), _database(path) as database, database.read() as connection:
+    with explained(), opened_database(path) as database, database.read() as connection:
         counts = search.counts(connection)
     if as_json:
         typer.echo(json.dumps([asdict(count) for count in counts], indent=2))
@@ -72,7 +72,7 @@ def show_job(
     as_json: JsonOption = False,
 ) -> None:
     """Show one job and everything that happened to it."""
-    with explained(), _database(path) as database, database.read() as connection:
+    with explained(), opened_database(path) as database, database.read() as connection:
         row = search.one(connection, job_id)
         if row is None:
             raise CommandError(f"there is no job {job_id}; `cxr-node jobs list` shows those there are")
@@ -96,7 +96,7 @@ def retry_jobs(
     as_json: JsonOption = False,
 ) -> None:
     """Let jobs that have ended run again."""
-    with explained(), _database(path) as database:
+    with explained(), opened_database(path) as database:
         with database.write() as transaction:
             moved = queue.requeue(transaction, job_ids, actor=f"person/{getpass.getuser()}", now=node.now())
         if as_json:
@@ -110,7 +110,7 @@ def retry_jobs(
 
 
 @contextmanager
-def _database(path: Path) -> Iterator[Database]:
+def opened_database(path: Path) -> Iterator[Database]:
     """Open the job database, which must have this version's schema."""
     database = node.database(config.load(path))
     try:

@@ -7,15 +7,19 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, func, select
 
 from cxr_node.jobs.states import Leg, State
-from cxr_node.jobs.tables import delivery, film, job, job_event, result, study
+from cxr_node.jobs.tables import delivery, film, job, job_event, reading, result, study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRow:
-    """A job as a person sees it: what is to be done, with which object, and how it stands."""
+    """A job as a person sees it: what is to be done, with which object, and how it stands.
+
+    A job that has read a film says with which model: its name and version, and what the scores hang on.
+    """
 
     job_id: int
     leg: Leg
+    film_id: int | None
     state: State
     reason: str | None
     detail: str
@@ -27,6 +31,11 @@ class JobRow:
     sop_instance_uid: str | None
     calling_ae_title: str | None
     destination: str | None
+    model_name: str | None
+    model_version: str | None
+    weights_digest: str | None
+    preparation: str | None
+    operating_points: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +101,23 @@ def counts(connection: Connection) -> list[Count]:
     return [Count(leg=Leg(leg), state=State(state), reason=str(why), jobs=number) for leg, state, why, number in rows]
 
 
+_MODEL = (
+    reading.c.model_name,
+    reading.c.model_version,
+    reading.c.weights_digest,
+    reading.c.preparation,
+    reading.c.operating_points,
+)
+
+
 def _jobs() -> Select[Any]:
     # A job is of a film, a study or a delivery; each leads to a study by its own way.
     of_film = film.alias("of_film")
     study_id = func.coalesce(job.c.study_id, of_film.c.study_id, result.c.study_id)
+    of_same_film = reading.alias("of_same_film")
+    newest = (
+        select(func.max(of_same_film.c.id)).where(of_same_film.c.film_id == job.c.film_id).correlate(job)
+    ).scalar_subquery()
     return (
         select(
             job,
@@ -103,9 +125,11 @@ def _jobs() -> Select[Any]:
             func.coalesce(of_film.c.sop_instance_uid, result.c.sop_instance_uid).label("sop_instance_uid"),
             of_film.c.calling_ae_title,
             delivery.c.destination,
+            *_MODEL,
         )
         .select_from(job)
         .outerjoin(of_film, job.c.film_id == of_film.c.id)
+        .outerjoin(reading, reading.c.id == newest)
         .outerjoin(delivery, job.c.delivery_id == delivery.c.id)
         .outerjoin(result, delivery.c.result_id == result.c.id)
         .join(study, study.c.id == study_id)
@@ -116,6 +140,7 @@ def _row(columns: RowMapping) -> JobRow:
     return JobRow(
         job_id=columns["id"],
         leg=Leg(columns["leg"]),
+        film_id=columns["film_id"],
         state=State(columns["state"]),
         reason=columns["reason"],
         detail=columns["detail"],
@@ -127,4 +152,5 @@ def _row(columns: RowMapping) -> JobRow:
         sop_instance_uid=columns["sop_instance_uid"],
         calling_ae_title=columns["calling_ae_title"],
         destination=columns["destination"],
+        **{column.name: columns[column.name] for column in _MODEL},
     )

@@ -1,0 +1,169 @@
+"""A reading can be made again, and says with what it was made: in the report, in the job, by `cxr-node replay`."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cxr_node import node
+from cxr_node.admin.cli import app
+from cxr_node.config import load
+from cxr_node.domain.identifiers import digest_of
+from cxr_node.jobs import migrate
+from cxr_node.jobs.states import Leg, State
+from cxr_node.jobs.tables import finding
+from cxr_node.report import codes
+from cxr_node.report.tree import items, name_of
+from tests import films, tiny
+from tests.running import opened, settings_file
+from tests.shop import Says, Shop
+
+Command = Callable[..., Result]
+DIGEST = digest_of(tiny.whole_network())
+READ, COMPOSED, LATERAL = 1, 3, 2
+"""Jobs, in the order in which they came to be."""
+
+
+def with_bundle(config: Path, folder: Path) -> None:
+    """Let the settings name a bundle."""
+    lines = [line for line in config.read_text(encoding="utf-8").splitlines() if not line.startswith("bundle")]
+    at = lines.index("[read]") + 1
+    config.write_text("\n".join([*lines[:at], f"bundle = {json.dumps(str(folder))}", *lines[at:]]), encoding="utf-8")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = settings_file(tmp_path / "node")
+    with_bundle(
+        path, tiny.whole_bundle(tmp_path / "bundle", changes=((r"distance_limit = .*", "distance_limit = 1e6"),))
+    )
+    return path
+
+
+@pytest.fixture
+def shop(config: Path) -> Shop:
+    """A node that has read a film with its real reader and set another aside."""
+    settings = load(config)
+    with opened(settings) as database:
+        settings.node.data_folder.mkdir(parents=True)
+        migrate.upgrade(database)
+        shop = Shop(
+            database,
+            settings.node.data_folder,
+            reader=Says(node.reader(settings).read),
+            rules=node.read_rules(settings),
+        )
+        shop.accept(films.dx(rows=300, columns=280))
+        shop.accept(films.dx(seed=1, changes={"ViewPosition": "LL", "ViewCodeSequence": None}))
+        shop.work()
+        assert [job.state for job in shop.jobs(Leg.READ)] == [State.DONE, State.NOT_ANALYSED]
+    return shop
+
+
+@pytest.fixture
+def cxr_node(config: Path, shop: Shop) -> Command:
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(app, [*arguments, "--config", str(config)])
+
+    return run
+
+
+def test_the_report_names_card_weights_preparation_and_operating_points(shop: Shop) -> None:
+    report = next(each for each in shop.pacs.reports() if each.StudyInstanceUID == films.dx().StudyInstanceUID)
+    said: dict[str, list[str]] = defaultdict(list)
+    for _, item in items(report):
+        said[name_of(item)].append(str(item.get("TextValue", "")))
+
+    assert "tiny" in said[codes.ALGORITHM_NAME.value]
+    assert "1.2.3" in said[codes.ALGORITHM_VERSION.value]
+    parameters = said[codes.ALGORITHM_PARAMETERS.value]
+    assert f"weights_sha256={DIGEST}" in parameters
+    assert "preparation=squash-area 32x32 of [0.0, 0.0, 1.0, 1.0]" in parameters
+    assert "operating_points=tests 1" in parameters
+
+
+def test_the_job_names_card_weights_preparation_and_operating_points(cxr_node: Command) -> None:
+    expected = {
+        "model_name": "tiny",
+        "model_version": "1.2.3",
+        "weights_digest": DIGEST,
+        "preparation": "squash-area 32x32 of [0.0, 0.0, 1.0, 1.0]",
+        "operating_points": "tests 1",
+    }
+
+    shown = json.loads(cxr_node("jobs", "show", str(READ), "--json").output)
+    listed = json.loads(cxr_node("jobs", "list", "--leg", "read", "--json").output)
+
+    assert shown.items() >= expected.items()
+    assert listed[-1].items() >= expected.items()
+    text = cxr_node("jobs", "show", str(READ)).output
+    assert all(value in text for value in expected.values())
+    for other in (LATERAL, COMPOSED):
+        shown = json.loads(cxr_node("jobs", "show", str(other), "--json").output)
+        assert [shown[key] for key in expected] == [None] * len(expected)
+
+
+def test_a_reading_made_again_is_the_same_to_the_last_bit(cxr_node: Command) -> None:
+    again = cxr_node("replay", str(READ), "--json")
+
+    assert again.exit_code == 0, again.output
+    said = json.loads(again.output)
+    assert (said["model"], said["weights_digest"]) == ("tiny 1.2.3", DIGEST)
+    assert (said["equal"], said["difference"]) == (True, 0.0)
+    assert [each["finding"] for each in said["scores"]] == ["lung_opacity"]
+    assert said["scores"][0]["stored"] == said["scores"][0]["now"]
+    assert "the same to the last bit" in cxr_node("replay", str(READ)).output
+
+
+def test_another_score_is_noticed_in_its_last_bits(shop: Shop, config: Path, cxr_node: Command) -> None:
+    with opened(load(config)) as database, database.write() as transaction:
+        transaction.connection.execute(finding.update().values(score=finding.c.score + 1e-15))
+
+    again = cxr_node("replay", str(READ), "--json")
+
+    assert again.exit_code == 1
+    assert 0 < json.loads(again.output)["difference"] < 1e-14
+    assert "NOT the same: the largest difference is" in cxr_node("replay", str(READ)).output
+
+
+def test_a_finding_that_is_no_longer_there_is_noticed(config: Path, cxr_node: Command) -> None:
+    with opened(load(config)) as database, database.write() as transaction:
+        transaction.connection.execute(finding.update().values(key="effusion"))
+
+    assert json.loads(cxr_node("replay", str(READ), "--json").output)["difference"] is None
+    assert "NOT the same findings" in cxr_node("replay", str(READ)).output
+
+
+def test_another_network_is_refused_naming_both(config: Path, cxr_node: Command, tmp_path: Path) -> None:
+    with_bundle(config, tiny.bundle(tmp_path / "other"))
+
+    again = cxr_node("replay", str(READ))
+
+    assert again.exit_code == 1
+    assert DIGEST in again.output
+    assert digest_of(tiny.network()) in again.output
+
+
+def test_another_preparation_is_refused_naming_both(config: Path, cxr_node: Command, tmp_path: Path) -> None:
+    smaller = ((r"(?m)^window = .*", "window = [0.1, 0.1, 0.9, 0.9]"),)
+    with_bundle(config, tiny.whole_bundle(tmp_path / "other", changes=smaller))
+
+    again = cxr_node("replay", str(READ))
+
+    assert again.exit_code == 1
+    assert "[0.0, 0.0, 1.0, 1.0]" in again.output
+    assert "[0.1, 0.1, 0.9, 0.9]" in again.output
+
+
+@pytest.mark.parametrize(
+    ("job", "sentence"),
+    [(LATERAL, "has no scores: not analysed"), (COMPOSED, "reads no film"), (99, "there is no job 99")],
+)
+def test_what_has_no_scores_is_not_read_again(cxr_node: Command, job: int, sentence: str) -> None:
+    again = cxr_node("replay", str(job))
+
+    assert again.exit_code == 1
+    assert sentence in again.output
