@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.radiograph import Geometry, Radiograph
+from cxr_node.infer.export import exported
 from cxr_node.infer.prepare import Frame
-from training.export import exported
 
 SIDE = 32
 FRAME = Frame(rows=SIDE, columns=SIDE)

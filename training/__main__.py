@@ -1,33 +1,37 @@
-"""Train, judge and export the bundle lung-opacity.
+"""Train, judge and export the bundle `chest`.
 
     python -m training --films FOLDER --table CSV --work FOLDER --bundle FOLDER
 
-Run again after an interruption, it goes on where it stopped. `docs/models/lung-opacity.md` says where NIH publishes
-films and table.
+Run again after an interruption, it goes on where it stopped. `docs/models/chest.md` says where NIH publishes films and
+table.
 """
 
 import argparse
 from pathlib import Path
 
-from training import datasets, evaluate, export, train
+from training import anatomy, chest, datasets, findings, judge, phantoms, report, train
 
-STEPS = ("train", "evaluate", "export")
+STEPS = {
+    "phantoms": phantoms.run,
+    "anatomy": anatomy.run,
+    "judge": judge.run,
+    "train": train.run,
+    "findings": findings.run,
+    "export": chest.run,
+    "report": report.run,
+}
 
 
 def main() -> None:
     """Do the steps that the command line asks for, all of them unless it says otherwise."""
     parser = argparse.ArgumentParser(prog="python -m training", description=(__doc__ or "").splitlines()[0])
-    datasets.add_options(parser)
-    train.add_options(parser)
+    for part in (datasets, phantoms, anatomy, judge, train, report):
+        part.add_options(parser)
     parser.add_argument("--bundle", type=Path, required=True, help="folder to write the bundle to")
-    parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
+    parser.add_argument("--steps", nargs="+", choices=list(STEPS), default=list(STEPS), help="in the order given")
     arguments = parser.parse_args()
-    if "train" in arguments.steps:
-        train.run(arguments)
-    if "evaluate" in arguments.steps:
-        evaluate.run(arguments)
-    if "export" in arguments.steps:
-        export.run(arguments)
+    for step in arguments.steps:
+        STEPS[step](arguments)
 
 
 if __name__ == "__main__":

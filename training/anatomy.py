@@ -3,6 +3,7 @@
 import argparse
 import copy
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -21,7 +22,6 @@ from training import datasets, phantoms
 from training.anatomynet import AnatomyNet, Outputs, Sizes
 from training.phantoms import LESIONS, STRUCTURES, Phantoms
 from training.strangers import strangers
-from training.train import rate
 from training.vary import expose, vary
 
 WHOLE = Frame(rows=phantoms.SIDE, columns=phantoms.SIDE)
@@ -144,6 +144,13 @@ def train(lesson: Lesson, recipe: Recipe, *, work: Path) -> Path:
             write(checkpoint, {"step": step + 1, "states": states})
     write(finished, average.module.state_dict())
     return finished
+
+
+def rate(done: float, warm_up: float) -> float:
+    """Return the share of the full learning rate when a share `done` of all steps is done."""
+    if done < warm_up:
+        return done / warm_up + 1e-3
+    return 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
 
 
 def _teacher(average: AnatomyNet, work: Path, *, first: bool) -> AnatomyNet:

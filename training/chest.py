@@ -4,12 +4,13 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
+from torch.nn import functional
 from tqdm import tqdm
 
 from cxr_node.domain.identifiers import digest_of
@@ -20,8 +21,10 @@ from cxr_node.infer.findings import sigmoid
 from training import datasets, judge, phantoms
 from training.anatomy import WHOLE
 from training.anatomynet import AnatomyNet
+from training.datasets import FINDINGS
 from training.figures import Floats
-from training.findings import LEAST, PARTS, Heads
+from training.findings import LEAST, PARTS, Heads, load_member
+from training.lungnet import LEFT, TOP, LungNet, lung_fields
 from training.phantoms import STRUCTURES
 from training.strangers import strangers
 
@@ -60,17 +63,26 @@ class Distance(nn.Module):
 class Chest(nn.Module):
     """One pass: findings with their maps, structures, view, and how far the film lies from those learned from."""
 
-    def __init__(self, anatomy: AnatomyNet, heads: Heads, distance: Distance) -> None:
+    def __init__(self, anatomy: AnatomyNet, heads: Heads, members: list[LungNet], bias: Tensor) -> None:
         super().__init__()
-        self.anatomy, self.heads, self.distance = anatomy, heads, distance
+        self.anatomy, self.heads, self.members = anatomy, heads, nn.ModuleList(members)
+        self.bias = nn.Parameter(bias)
+        self.distance: nn.Module = nn.Identity()
+        for member in members:
+            member.dropout, member.auxiliary = nn.Identity(), nn.Identity()
 
     def forward(self, film: Tensor) -> dict[str, Tensor]:
         """(B, 1, 256, 256) -> what the card names."""
         outputs = self.anatomy(film)
-        logits, maps = self.heads(outputs)
+        lungs = lung_fields(outputs.planes)  # (B, 1, 256, 256)
+        cells = torch.stack([member(film, lungs).maps for member in self.members]).sum(0)  # (B, findings, 14, 15)
+        # Each cell of 16 pixels becomes four of 8, in its place on the film.
+        wide = functional.interpolate(cells / 4, scale_factor=2.0, mode="nearest")  # (B, findings, 28, 30)
+        wide = functional.pad(wide, (LEFT // 8, LEFT // 8, TOP // 8, TOP // 8))  # (B, findings, 32, 32)
+        added = self.heads(outputs) + wide
         return {
-            "finding_logits": logits,
-            "finding_maps": maps,
+            "finding_logits": added.sum((2, 3)) + self.bias,
+            "finding_maps": added * (added.shape[2] * added.shape[3]),
             "structure_logits": outputs.planes[:, : len(STRUCTURES)],
             "view_logits": outputs.views,
             "distance": self.distance(outputs.features),
@@ -83,13 +95,15 @@ def run(arguments: argparse.Namespace) -> None:
     network = judge.load(arguments.work / "anatomy.pt")
     table = json.loads((arguments.work / "findings.json").read_text())
     offered = [one for one in table["findings"] if _good(one["name"], table["rows"])]
-    weights = torch.load(arguments.work / "findings.pt", weights_only=True)
-    heads = heads_of([weights[one["name"]] for one in offered])
+    fits = torch.load(arguments.work / "findings.pt", weights_only=True)
+    members = [load_member(arguments.work / f"member-{number}.pt") for number in range(datasets.MEMBERS)]
+    names = [one["name"] for one in offered]
+    chest = joined(network, members, [fits[name] for name in names], [list(FINDINGS).index(name) for name in names])
     distance, limit, told = distance_of(network, arguments)
     (arguments.work / "distance.json").write_text(json.dumps(told, indent=1))
     print(json.dumps(told, indent=1))
-    chest = Chest(network, heads, distance).eval()
-    content = exported(chest, WHOLE)
+    chest.distance = distance
+    content = exported(chest.eval(), WHOLE)
     anatomy = json.loads((arguments.work / "anatomy.json").read_text())
     arguments.bundle.mkdir(parents=True, exist_ok=True)
     (arguments.bundle / NETWORK).write_bytes(content)
@@ -99,17 +113,31 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{arguments.bundle}: {len(content):,} bytes, network {opened.identity.weights_digest}")
 
 
-def heads_of(weights: list[Tensor]) -> Heads:
-    """Return heads with fitted weights: of each finding those of the first part, of the second, and the bias."""
-    channels = (len(weights[0]) - 1) // PARTS
-    heads = Heads(len(weights), channels)
+def joined(anatomy: AnatomyNet, members: list[LungNet], fits: list[dict[str, Tensor]], chosen: list[int]) -> Chest:
+    """Return one graph whose findings are the means of what all members say, on the scale that was fitted.
+
+    Parameters
+    ----------
+    fits
+        Of each finding that is offered, what `findings.Fit` holds.
+    chosen
+        The place of each among the findings that the members know.
+    """
+    channels = fits[0]["heads"].shape[1] // PARTS
+    heads, bias = Heads(len(fits), channels), torch.zeros(len(fits))
     with torch.no_grad():
-        for number, fitted in enumerate(weights):
+        for number, fit in enumerate(fits):
+            weights = (fit["heads"].mean(0) * fit["scale"]).float()
             for part in range(PARTS):
-                cells = fitted[part * channels : (part + 1) * channels].float()
-                heads.sums.weight[number * PARTS + part, :, 0, 0] = cells
-            heads.bias[number] = fitted[-1].float()
-    return heads
+                heads.sums.weight[number * PARTS + part, :, 0, 0] = weights[part * channels : (part + 1) * channels]
+            bias[number] = fit["bias"].mean() * fit["scale"] + fit["offset"]
+        for at, member in enumerate(members):
+            shares = torch.stack([fit["lungs"][at] * fit["scale"] / len(members) for fit in fits]).float()
+            finding = nn.Conv2d(member.finding.in_channels, len(fits), 1)
+            finding.weight.copy_(member.finding.weight[chosen] * shares[:, None, None, None])
+            cast("Tensor", finding.bias).copy_(cast("Tensor", member.finding.bias)[chosen] * shares)
+            member.finding = finding
+    return Chest(anatomy, heads, members, bias)
 
 
 def distance_of(

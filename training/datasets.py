@@ -13,12 +13,16 @@ from tqdm import tqdm
 
 from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
 from cxr_node.infer.prepare import Frame, prepare
+from training.figures import Bools, Floats
 
 OPACITY_LABELS = frozenset({"Pneumonia", "Infiltration", "Consolidation", "Edema"})
 """A film with any of these shows a lung opacity."""
 
 NO_FINDING = frozenset({"No Finding"})
 """A film with this label alone shows none. Films with other labels only are left out: they may or may not."""
+
+FINDINGS = {"lung_opacity": OPACITY_LABELS, "pleural_effusion": frozenset({"Effusion"})}
+"""What is learned, and the mined labels that say so. A film without any of them counts as without the finding."""
 
 BINS = 10
 """Patients are dealt into this many bins; a member's test bins, validation bin and training bins are made of them."""
@@ -127,20 +131,17 @@ def radiograph(path: Path) -> Radiograph:
     )
 
 
-def opacity(films: tuple[LabelledFilm, ...]) -> Float32:
-    """Return 1.0 for each film with an opacity, 0.0 for each without."""
-    return np.array([film.opacity for film in films], dtype=np.float32)
-
-
-def balance(films: tuple[LabelledFilm, ...]) -> Float32:
-    """Return a weight per film so that, in each view, films with and without opacity weigh the same; mean 1.
+def balance(films: tuple[LabelledFilm, ...], shown: Bools) -> Floats:
+    """Return a weight per film so that, in each view, films with and without the finding weigh the same; mean 1.
 
     Bedridden patients are filmed AP and are iller: without this a network learns the view for the disease.
     """
-    groups = [(film.view, film.opacity) for film in films]
-    sizes = {group: groups.count(group) for group in set(groups)}
-    views = {view: sum(size for (v, _), size in sizes.items() if v == view) for view, _ in sizes}
-    return np.array([views[view] / (2 * sizes[view, shown]) for view, shown in groups], dtype=np.float32)
+    weights = np.ones(len(films))
+    for view in {film.view for film in films}:
+        of_view = np.array([film.view is view for film in films])
+        for group in (of_view & shown, of_view & ~shown):
+            weights[group] = of_view.sum() / (2 * max(int(group.sum()), 1))
+    return weights
 
 
 def _column(key: str, present: Sequence[str], table: Path) -> str:

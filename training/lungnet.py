@@ -1,4 +1,4 @@
-"""The network: a small residual network that looks at local contrast and whose last map is the explanation."""
+"""The network for findings: a small residual network that sees the lungs alone; its last map is the explanation."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,33 +7,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cxr_node.infer.prepare import Frame
+from training.phantoms import STRUCTURES
 
-FRAME = Frame(rows=192, columns=240, left=0.03125, top=0.0625, right=0.96875, bottom=0.8125)
-"""The lungs and what is beside them, little of the belly: of a 256 x 256 film rows 16 to 208, columns 8 to 248."""
+TOP, LEFT, ROWS, COLUMNS = 16, 8, 224, 240
+"""What of a film of 256 x 256 is seen: the lungs lie within it, and it is 14 x 15 cells of 16 pixels."""
 
-DOME = (0.5, 0.8125, 0.42, 0.74)
-"""The rib cage, as half an ellipse on the film: the middle of its foot (across, down), its radii (across, up)."""
+LUNGS = slice(STRUCTURES.index("right_lung"), STRUCTURES.index("left_lung") + 1)
+DOMES = slice(STRUCTURES.index("right_hemidiaphragm"), STRUCTURES.index("left_hemidiaphragm") + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """What can be varied. Rows and columns of what comes in are multiples of `patch` x 4."""
+    """What can be varied."""
 
+    findings: int = 2
     patch: int = 4
     neighbourhood: int = 25
     """Pixels on a side of the square that a pixel is compared with."""
-    channels: tuple[int, int, int, int] = (24, 48, 96, 128)
+    channels: tuple[int, int, int, int] = (20, 40, 80, 112)
     dropout: float = 0.3
     auxiliary: int = 12
     """Further things to predict while training, dropped at export: they teach what a chest looks like."""
 
 
 class Outputs(NamedTuple):
-    """`logits` (B, 1) is the mean of `maps` (B, 1, 12, 15) within the dome; `auxiliary` (B, auxiliary).
-
-    Outside the dome maps hold their own lowest value.
-    """
+    """`logits` (B, findings) are the sums of `maps` (B, findings, 14, 15); `auxiliary` (B, auxiliary)."""
 
     logits: Tensor
     maps: Tensor
@@ -59,17 +57,12 @@ class Block(nn.Module):
 
 
 class LungNet(nn.Module):
-    """A film in, an opacity's logit and where on the film it comes from out."""
+    """A film and where its lungs are in; the findings' logits and where on the film they come from out."""
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         a, b, c, d = sizes.channels
         self.neighbourhood = sizes.neighbourhood
-        self.chest: Tensor
-        self.register_buffer("chest", dome(FRAME.rows, FRAME.columns), persistent=False)
-        inside = dome(FRAME.rows // (4 * sizes.patch), FRAME.columns // (4 * sizes.patch))
-        self.share: Tensor
-        self.register_buffer("share", inside / inside.sum(), persistent=False)
         self.unshuffle = nn.PixelUnshuffle(sizes.patch)
         self.stem = nn.Conv2d(sizes.patch**2, a, 3, 1, 1, bias=False)
         self.stem_norm = nn.BatchNorm2d(a)
@@ -78,36 +71,44 @@ class LungNet(nn.Module):
         self.coarse = Block(b, c, stride=2)
         self.wide = Block(c, d, stride=1)
         self.dropout: nn.Module = nn.Dropout2d(sizes.dropout)
-        self.finding = nn.Conv2d(d, 1, 1)
+        self.finding = nn.Conv2d(d, sizes.findings, 1)
         self.auxiliary: nn.Module = nn.Linear(d, sizes.auxiliary)
 
-    def forward(self, film: Tensor) -> Outputs:
-        """Shapes for the FRAME and the default sizes."""
-        x = local_contrast(film, self.neighbourhood)  # (B, 1, 192, 240)
-        x = x * self.chest  # (B, 1, 192, 240)
-        x = self.unshuffle(x)  # (B, 16, 48, 60)
-        x = torch.relu(self.stem_norm(self.stem(x)))  # (B, 24, 48, 60)
-        x = self.fine(x)  # (B, 24, 48, 60)
-        x = self.middle(x)  # (B, 48, 24, 30)
-        x = self.coarse(x)  # (B, 96, 12, 15)
-        x = self.dropout(self.wide(x))  # (B, 128, 12, 15)
-        maps = self.finding(x)  # (B, 1, 12, 15)
-        logits = (maps * self.share).sum((2, 3))  # (B, 1)
-        lowest = maps.amin((2, 3), keepdim=True)  # (B, 1, 1, 1)
-        shown = torch.where(self.share > 0, maps, lowest)  # (B, 1, 12, 15)
-        return Outputs(logits, shown, self.auxiliary((x * self.share).sum((2, 3))))
+    def forward(self, film: Tensor, lungs: Tensor) -> Outputs:
+        """Shapes for the default sizes; film and lungs are (B, 1, 256, 256), lungs 0.0 to 1.0."""
+        x = window(local_contrast(film, self.neighbourhood) * lungs)  # (B, 1, 224, 240)
+        share = functional.avg_pool2d(window(lungs), 16) + 1e-4  # (B, 1, 14, 15)
+        share = share / share.sum((2, 3), keepdim=True)
+        x = self.unshuffle(x)  # (B, 16, 56, 60)
+        x = torch.relu(self.stem_norm(self.stem(x)))  # (B, 20, 56, 60)
+        x = self.middle(self.fine(x))  # (B, 40, 28, 30)
+        x = self.dropout(self.wide(self.coarse(x)))  # (B, 112, 14, 15)
+        maps = self.finding(x) * share  # (B, 2, 14, 15)
+        return Outputs(maps.sum((2, 3)), maps, self.auxiliary((x * share).sum((2, 3))))
 
 
-def dome(rows: int, columns: int) -> Tensor:
-    """Return 1.0 where a cell of the FRAME has its middle in the rib cage, else 0.0, shape (rows, columns).
+def lung_fields(planes: Tensor) -> Tensor:
+    """Return the lungs with their rims and with what lies at their bases, (B, 1, 256, 256), 0.0 to 1.0.
 
-    Shoulders, arms, neck and labels are bright, sharp and different from ward to ward: out of sight, out of mind.
+    Fluid takes the base of a lung away from its field, and must not take it out of sight. What is farther from the
+    lungs is not seen: shoulders, belly and labels differ from ward to ward.
+
+    Parameters
+    ----------
+    planes
+        Logits of the structures, (B, planes, 128, 128).
     """
-    middle, foot, half, height = DOME
-    down = torch.linspace(FRAME.top, FRAME.bottom, 2 * rows + 1)[1::2]
-    across = torch.linspace(FRAME.left, FRAME.right, 2 * columns + 1)[1::2]
-    distance = ((across - middle) / half).square()[None, :] + ((down - foot) / height).square()[:, None]
-    return (distance <= 1).float()
+    scores = functional.avg_pool2d(torch.sigmoid(planes), 4)  # (B, planes, 32, 32)
+    lungs = scores[:, LUNGS].amax(1, keepdim=True)
+    domes = scores[:, DOMES].amax(1, keepdim=True)
+    rims = functional.max_pool2d(lungs, 3, 1, 1)
+    bases = functional.max_pool2d(lungs, 7, 1, 3) * functional.max_pool2d(domes, 5, 1, 2)
+    return functional.interpolate(torch.maximum(rims, bases), scale_factor=8.0, mode="bilinear", align_corners=False)
+
+
+def window(films: Tensor) -> Tensor:
+    """Return what is seen of films of 256 x 256."""
+    return films[:, :, TOP : TOP + ROWS, LEFT : LEFT + COLUMNS]
 
 
 def local_contrast(film: Tensor, neighbourhood: int) -> Tensor:

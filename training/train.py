@@ -1,8 +1,7 @@
-"""Train the members of an ensemble, one after another; an interrupted run goes on where it stopped."""
+"""Train the networks for findings, each without a fifth of the patients; an interrupted run goes on."""
 
 import argparse
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +13,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from cxr_node.domain.radiograph import Float32, View
-from cxr_node.infer.prepare import Frame
-from training import datasets
-from training.augment import augment
-from training.lungnet import FRAME, LungNet, Sizes
+from training import datasets, judge
+from training.anatomy import WHOLE, rate, write
+from training.anatomynet import AnatomyNet
+from training.datasets import FINDINGS, LabelledFilm, balance
+from training.lungnet import LungNet, Sizes, lung_fields
+from training.vary import vary
 
 AUXILIARY_LABELS = (
     frozenset({"Pneumonia"}),
@@ -30,10 +31,7 @@ AUXILIARY_LABELS = (
     frozenset({"Nodule", "Mass"}),
     frozenset({"Cardiomegaly"}),
 )
-"""Predicted beside the finding while training; then view, sex and age, which make twelve."""
-
-WHOLE = Frame(rows=256, columns=256)
-"""Films are varied whole, so that what moves into the network's window is film, and then cut to it."""
+"""Predicted beside the findings while training; then view, sex and age, which make twelve."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,22 +43,28 @@ class Recipe:
     batch: int = 16
     learning_rate: float = 2e-3
     warm_up: float = 0.1
-    """Share of all steps over which the learning rate rises; then it falls as a cosine to 0."""
     weight_decay: float = 0.05
     averaging: float = 0.99
     """Decay per step of the running average of the weights, which is what is kept."""
     smoothing: float = 0.05
     """Mined labels are wrong in one film of ten: 0 and 1 are taught as 0.05 and 0.95."""
+    rare: float = 0.5
+    """What every finding after the first counts."""
     auxiliary: float = 0.3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Lesson:
-    """Training films ready to be learned from: shapes (films, 1, 256, 256), (films, 1), (films, 1), (films, 12)."""
+    """Training films ready to be learned from.
+
+    Shapes: films (films, 1, 256, 256); lungs (films, 256, 256), whole numbers 0 to 255; findings and weights
+    (films, 2); auxiliary (films, 12).
+    """
 
     films: Tensor
-    opacity: Tensor
-    weight: Tensor
+    lungs: Tensor
+    findings: Tensor
+    weights: Tensor
     auxiliary: Tensor
 
 
@@ -69,20 +73,30 @@ def run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     recipe = Recipe(seed=arguments.seed, epochs=arguments.epochs)
     films = datasets.read_table(arguments.table, arguments.films, only=arguments.only)
-    prepared = dict(zip(films, datasets.load(films, WHOLE), strict=True))
-    arguments.work.mkdir(parents=True, exist_ok=True)
+    prepared = datasets.load(films, WHOLE)
+    lungs = lungs_of(judge.load(arguments.work / "anatomy.pt"), prepared)
+    place = {film: number for number, film in enumerate(films)}
     for member in arguments.members:
-        part = datasets.split(films, member=member, seed=recipe.seed)
-        lesson = lesson_of(part.train, np.stack([prepared[film] for film in part.train]))
-        train(lesson, recipe, member=member, work=arguments.work)
+        part = datasets.split(films, member=member, seed=recipe.seed).train
+        chosen = [place[film] for film in part]
+        train(lesson_of(part, prepared[chosen], lungs[chosen]), recipe, member=member, work=arguments.work)
 
 
-def lesson_of(films: tuple[datasets.LabelledFilm, ...], prepared: Float32) -> Lesson:
+def lungs_of(network: AnatomyNet, films: Float32) -> Tensor:
+    """Return where the lungs of films (films, 256, 256) are, (films, 256, 256), 0 to 255."""
+    with torch.inference_mode():
+        fields = [lung_fields(network(torch.from_numpy(film)[None, None]).planes)[0, 0] for film in tqdm(films)]
+        return (torch.stack(fields) * 255).round().to(torch.uint8)
+
+
+def lesson_of(films: tuple[LabelledFilm, ...], prepared: Float32, lungs: Tensor) -> Lesson:
     """Return films and what is known of them as tensors."""
+    shown = [np.array([bool(film.labels & wanted) for film in films]) for wanted in FINDINGS.values()]
     return Lesson(
         films=torch.from_numpy(prepared)[:, None],
-        opacity=torch.from_numpy(datasets.opacity(films))[:, None],
-        weight=torch.from_numpy(datasets.balance(films))[:, None],
+        lungs=lungs.long(),
+        findings=torch.from_numpy(np.stack(shown, 1)).float(),
+        weights=torch.from_numpy(np.stack([balance(films, each) for each in shown], 1)).float(),
         auxiliary=torch.tensor([_auxiliary(film) for film in films]),
     )
 
@@ -106,8 +120,8 @@ def train(lesson: Lesson, recipe: Recipe, *, member: int, work: Path) -> Path:
         with (work / f"member-{member}.jsonl").open("a") as log:
             log.write(json.dumps({"epoch": epoch, "loss": loss}) + "\n")
         states = (network.state_dict(), average.state_dict(), optimizer.state_dict())
-        _write(checkpoint, {"epoch": epoch + 1, "states": states})
-    _write(finished, average.module.state_dict())
+        write(checkpoint, {"epoch": epoch + 1, "states": states})
+    write(finished, average.module.state_dict())
     checkpoint.unlink(missing_ok=True)
     return finished
 
@@ -135,8 +149,7 @@ def _epoch(
         done = (epoch + step / len(order)) / recipe.epochs
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * rate(done, recipe.warm_up)
-        films = cut(augment(lesson.films[chosen], generator=generator))
-        loss = _loss(network, films, lesson, chosen, recipe)
+        loss = _loss(network, lesson, chosen, recipe, generator)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call] # torch stubs
         optimizer.step()
@@ -145,29 +158,24 @@ def _epoch(
     return total / len(lesson.films)
 
 
-def cut(films: Tensor) -> Tensor:
-    """Return the network's window of whole films, shape (B, 1, rows, columns)."""
-    top, left = round(FRAME.top * WHOLE.rows), round(FRAME.left * WHOLE.columns)
-    return films[:, :, top : top + FRAME.rows, left : left + FRAME.columns]
+def _loss(network: LungNet, lesson: Lesson, chosen: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+    """Return the weighted cross entropy of the findings plus a share of that of the auxiliary labels, on varied films.
 
-
-def _loss(network: LungNet, films: Tensor, lesson: Lesson, chosen: Tensor, recipe: Recipe) -> Tensor:
-    """Return the weighted cross entropy of the finding plus a share of that of the auxiliary labels."""
-    outputs = network(films)
-    soft = lesson.opacity[chosen] * (1 - 2 * recipe.smoothing) + recipe.smoothing
-    finding = functional.binary_cross_entropy_with_logits(outputs.logits, soft, weight=lesson.weight[chosen])
+    Half of the films are mirrored: the heart's side is no clue, and 700 films cannot afford to teach it twice.
+    """
+    films, lungs = vary(lesson.films[chosen], lesson.lungs[chosen], generator=generator)
+    mirrored = torch.rand(len(films), generator=generator) < 0.5
+    films[mirrored], lungs[mirrored] = films[mirrored].flip(3), lungs[mirrored].flip(2)
+    outputs = network(films, lungs[:, None].float() / 255)
+    soft = lesson.findings[chosen] * (1 - 2 * recipe.smoothing) + recipe.smoothing
+    entropy = functional.binary_cross_entropy_with_logits(
+        outputs.logits, soft, weight=lesson.weights[chosen], reduction="none"
+    ).mean(0)
     auxiliary = functional.binary_cross_entropy_with_logits(outputs.auxiliary, lesson.auxiliary[chosen])
-    return finding + recipe.auxiliary * auxiliary
+    return entropy[0] + recipe.rare * entropy[1:].sum() + recipe.auxiliary * auxiliary
 
 
-def rate(done: float, warm_up: float) -> float:
-    """Return the share of the full learning rate when a share `done` of all steps is done."""
-    if done < warm_up:
-        return done / warm_up + 1e-3
-    return 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
-
-
-def _auxiliary(film: datasets.LabelledFilm) -> list[float]:
+def _auxiliary(film: LabelledFilm) -> list[float]:
     """Return the twelve auxiliary targets of a film, each between 0 and 1."""
     labels = [float(bool(film.labels & wanted)) for wanted in AUXILIARY_LABELS]
     return [*labels, float(film.view is View.PA), float(film.sex == "F"), min(film.age, 100.0) / 100]
@@ -185,14 +193,7 @@ def _resume(checkpoint: Path, network: LungNet, average: AveragedModel, optimize
     return int(kept["epoch"])
 
 
-def _write(path: Path, content: object) -> None:
-    """Write a file whole or not at all."""
-    aside = path.with_suffix(".part")
-    torch.save(content, aside)
-    aside.replace(path)
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of training to a command line."""
     parser.add_argument("--members", type=int, nargs="+", default=list(range(datasets.MEMBERS)), help="which to train")
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=12)

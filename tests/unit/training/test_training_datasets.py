@@ -114,7 +114,7 @@ def test_in_each_view_films_with_and_without_opacity_weigh_the_same() -> None:
         *(_film(str(number), view=View.AP, opacity=False) for number in range(3)),
     )
 
-    weights = datasets.balance(films)
+    weights = datasets.balance(films, np.array([film.opacity for film in films]))
 
     assert weights[:6].sum() == pytest.approx(weights[6:8].sum())
     assert weights[8:9].sum() == pytest.approx(weights[9:].sum())
