@@ -5,7 +5,7 @@ a queue, a thread or a setting: `worker` decides when a leg runs and records how
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from cxr_node.jobs import films, results
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.films import Film
 from cxr_node.jobs.results import Delivery, Result
+from cxr_node.measure.film import Measured, measured
 from cxr_node.pixels import elements, suitability
 from cxr_node.pixels import film as pixels
 from cxr_node.pixels.appearance import judge_appearance, with_view
@@ -131,6 +132,13 @@ def _look(film: Film, *, archive: Archive, rules: ReadRules, sandbox: Sandbox | 
     return _Seen(film=film, radiograph=radiograph, notes=notes)
 
 
+def _measured(radiograph: Radiograph, prediction: Prediction) -> Measured:
+    """Measure what the model outlined; a model that outlines no anatomy leaves nothing to measure."""
+    if not prediction.structures:
+        return Measured(measurements=(), observations=())
+    return measured(radiograph, prediction.structures, prediction.appearance)
+
+
 def _said(seen: _Seen, prediction: Prediction, rules: ReadRules) -> Reading:
     """Return the reading of a film from what the model says, unless it says that it cannot read such a film."""
     geometry, grayscale, notes = seen.radiograph.geometry, seen.radiograph.grayscale, seen.notes
@@ -140,11 +148,14 @@ def _said(seen: _Seen, prediction: Prediction, rules: ReadRules) -> Reading:
         except GiveUp as gave_up:
             return _unread(seen.film, gave_up, geometry, grayscale, notes)
         geometry = with_view(geometry, prediction.appearance, rules.gate)
+    taken = _measured(replace(seen.radiograph, geometry=geometry), prediction)
     return Reading(
         film=seen.film.identity,
         geometry=geometry,
         grayscale=grayscale,
         prediction=prediction,
+        measurements=taken.measurements,
+        observations=taken.observations,
         notes=tuple(dict.fromkeys(notes)),
     )
 

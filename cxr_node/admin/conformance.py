@@ -183,6 +183,11 @@ def _private_codes() -> str:
         *((code, "name of a row") for code in names),
         *((code, "finding") for code in findings),
         *((code, "measurement") for code in codes.MEASUREMENTS.values()),
+        *(
+            (code, "measurement or observation")
+            for code in codes.TAUGHT
+            if code.scheme_designator == codes.PRIVATE_SCHEME
+        ),
         *((codes.not_processed(reason), "reason not processed") for reason in Reason),
         *((codes.processing_note(note), "processing note") for note in Note),
     ]

@@ -32,7 +32,7 @@ def write(sheet: Sheet) -> None:
     book.measure(_heart("CTR", concepts.CARDIOTHORACIC_RATIO, concepts.RATIO), against, ratio, how)
     lengths = [
         (_heart("MTCD", concepts.CARDIAC_DIAMETER), against, lambda: proportions.across(heart)),
-        (_heart("MITD", concepts.THORACIC_DIAMETER, site=None), against, lambda: proportions.across(both)),
+        (_heart("MITD", concepts.THORACIC_DIAMETER), against, lambda: proportions.across(both)),
         (
             _heart("tracheal_deviation", concepts.TRACHEAL_DEVIATION, site=concepts.TRACHEA),
             sheet.sound.against(Anatomy.TRACHEA, Anatomy.SPINE),

@@ -7,13 +7,14 @@ proof that was found for it, and a test holds the table against the proof.
 from collections.abc import Mapping
 from enum import StrEnum
 
+from cxr_node.domain import concepts
 from cxr_node.domain.codes import Code
+from cxr_node.domain.concepts import private
 from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Note, Reason
 
-PRIVATE_SCHEME = "99CXRNODE"
-"""Coding Scheme Designator of concepts for which no standard code was found (PS3.3 section 8.2)."""
+PRIVATE_SCHEME = concepts.PRIVATE_SCHEME
 
 DENIED: Mapping[str, str] = {
     "287272002": "means Enlarged septal foramen of heart, although PS3.16 CID 12248 calls it Cardiomegaly",
@@ -40,11 +41,6 @@ def _ln(value: str, meaning: str) -> Code:
 
 def _ucum(value: str, meaning: str) -> Code:
     return Code(value=value, scheme_designator="UCUM", meaning=meaning)
-
-
-def private(value: str, meaning: str) -> Code:
-    """Return a code of the node's own scheme; `value` has at most 16 characters (VR SH)."""
-    return Code(value=value, scheme_designator=PRIVATE_SCHEME, meaning=meaning)
 
 
 # Document and its context: TID 1500, 1204, 1002, 1600
@@ -212,10 +208,13 @@ FINDINGS: Mapping[str, tuple[Code, Code, Proof]] = {
 }
 """Label of a training set to its code, its site, and the proof of the code."""
 
+TAUGHT = (*concepts.MEASURED, *concepts.STATED, *concepts.PLACES, concepts.LIMITED, concepts.USABLE)
+"""What is measured and observed besides; its words are English in every language."""
+
 MEASUREMENTS: Mapping[str, Code] = {
-    "CTR": private("CTR", "Cardiothoracic ratio"),
-    "MTCD": private("MTCD", "Maximal transverse cardiac diameter"),
-    "MITD": private("MITD", "Maximal internal thoracic diameter"),
+    "CTR": concepts.CARDIOTHORACIC_RATIO,
+    "MTCD": concepts.CARDIAC_DIAMETER,
+    "MITD": concepts.THORACIC_DIAMETER,
 }
 """No standard code of an adult chest radiograph could be verified for these."""
 

@@ -7,9 +7,9 @@ OHIF's report loader fails on a film, which has no Frame of Reference, and the w
 from collections.abc import Sequence
 
 from cxr_node.domain.codes import Code
-from cxr_node.domain.reading import Finding, Measurement, ModelIdentity, Point, Prediction
+from cxr_node.domain.reading import Finding, ModelIdentity, Point, Prediction
 from cxr_node.domain.reasons import Reason
-from cxr_node.report import codes
+from cxr_node.report import codes, measured
 from cxr_node.report.content import (
     ContentItem,
     Relationship,
@@ -22,7 +22,7 @@ from cxr_node.report.content import (
     uid_reference,
 )
 from cxr_node.report.identity import tracking_uid
-from cxr_node.report.outlines import analysed, bounds, closed, fitted
+from cxr_node.report.outlines import analysed, bounds, closed
 from cxr_node.report.source import Film, Node
 
 _CONTEXT = Relationship.HAS_OBS_CONTEXT
@@ -39,8 +39,12 @@ def groups_of(film: Film, node: Node) -> list[ContentItem]:
     if prediction is not None:
         for finding in prediction.findings:
             groups.extend(_finding_groups(film, prediction, finding, node))
-    if film.reading.measurements:
-        groups.append(_measurements(film, node))
+    groups.extend(
+        measured.groups_of(
+            film,
+            lambda label, key, rows: _group(_WHOLE_IMAGE, [*_tracking(film, node, label, key), *rows, _source(film)]),
+        )
+    )
     groups.append(_quality(film, node))
     return groups
 
@@ -85,26 +89,6 @@ def _region_groups(
         head = [*_what(finding), *_algorithm(film, prediction, finding)]
         groups.append(_group(_PLANAR_REGION, [*tracked, *head, presence, *_region(film, outline)]))
     return groups
-
-
-def _measurements(film: Film, node: Node) -> ContentItem:
-    """Return the group of calipers; how each was taken stands in a comment, for a NUM may have but one child."""
-    measurements = film.reading.measurements
-    heart = all(measurement.key in codes.MEASUREMENTS for measurement in measurements)
-    head = [code(codes.FINDING, codes.HEART), code(codes.FINDING_SITE, codes.HEART, _MODIFIER)] if heart else []
-    numbers = [_measurement(film, measurement) for measurement in measurements]
-    comment = "; ".join(f"{one.code.meaning}: {one.provenance}" for one in measurements if one.provenance)
-    comments = [text(codes.COMMENT, comment)] if comment else []
-    tracked = _tracking(film, node, "Measurements", "measurements")
-    return _group(_WHOLE_IMAGE, [*tracked, *head, *numbers, *comments, _source(film)])
-
-
-def _measurement(film: Film, measurement: Measurement) -> ContentItem:
-    line = fitted(measurement.line, bounds(film))
-    if len(line) < 2:
-        line = analysed(film)
-    caliper = polyline(codes.SOURCE, line, film.reading.film, Relationship.INFERRED_FROM)
-    return number(measurement.code, measurement.value, measurement.unit, Relationship.CONTAINS, caliper)
 
 
 def _quality(film: Film, node: Node) -> ContentItem:

@@ -6,9 +6,11 @@ from datetime import datetime
 from pydicom.dataset import Dataset
 from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 
+from cxr_node.domain.concepts import OBSCURED
 from cxr_node.domain.identifiers import Uid, digest_of
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.reading import Point
+from cxr_node.report import codes, overlay
 from cxr_node.report.check import require_sound
 from cxr_node.report.elements import verbatim
 from cxr_node.report.grayscale import modality_lut, pixel_aspect_ratio, presentation_lut_shape, softcopy_voi_lut
@@ -18,6 +20,7 @@ from cxr_node.report.outlines import bounds, closed, fitted
 from cxr_node.report.part10 import encoded, instance_of
 from cxr_node.report.source import Film, Node
 from cxr_node.report.study import brought_together
+from cxr_node.report.summary import observed
 
 MARKS = Kind(
     name="PR",
@@ -113,8 +116,12 @@ def _marks(film: Film, language: Language) -> list[Dataset]:
         for region in finding.regions:
             marks.extend(_drawn(closed(region.outline, bounds(film)), label))
     for measurement in reading.measurements:
-        label = f"{measurement.key} {language.number(measurement.value, '.4g')}"
-        marks.extend(_drawn(fitted(measurement.line, bounds(film)), label))
+        if measurement.key in codes.MEASUREMENTS or measurement.key in overlay.CALIPERS:
+            label = f"{measurement.key} {language.number(measurement.value, '.4g')}"
+            marks.extend(_drawn(fitted(measurement.line, bounds(film)), label))
+    for observation in reading.observations:
+        if observation.code == OBSCURED:
+            marks.extend(_drawn(fitted(observation.line, bounds(film)), observed(observation, language)))
     return marks
 
 

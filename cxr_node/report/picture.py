@@ -12,8 +12,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from cxr_node.domain.radiograph import Radiograph, UInt16
-from cxr_node.domain.reading import Finding, Measurement, Point, Presence, Reading
-from cxr_node.report import summary
+from cxr_node.domain.reading import Finding, Point, Presence, Reading
+from cxr_node.report import overlay, summary
 from cxr_node.report.languages.english import ENGLISH
 
 UInt8 = npt.NDArray[np.uint8]
@@ -32,7 +32,7 @@ _COLORS = {
     Presence.ABSENT: (150, 150, 150),
 }
 """Orange and sky blue stay apart for every kind of color vision; each outline bears a number as well."""
-_CALIPER = (0, 220, 160)
+_CALIPER = overlay.ORANGE
 _FILL = 40
 _LEADING = _TEXT + 4
 _Line = tuple[str, tuple[int, int, int]]
@@ -62,8 +62,7 @@ def painted(radiograph: Radiograph, reading: Reading) -> UInt8:
     findings = () if reading.prediction is None else reading.prediction.findings
     for number, finding in enumerate(findings, start=1):
         _outline(draw, number, finding, scale)
-    for measurement in reading.measurements:
-        _caliper(draw, measurement, scale)
+    overlay.draw(overlay.Sheet(draw=draw, at=scale.of, width=film.width, height=film.height), reading)
     _label(draw, "RESEARCH USE ONLY", (_MARGIN, film.height - 2 * _TEXT), _CAUTION)
     lines = list(_lines(reading))
     canvas = Image.new("RGB", (film.width + _PANEL, max(film.height, _height(lines))), _BACKGROUND)
@@ -93,16 +92,6 @@ def _outline(draw: ImageDraw.ImageDraw, number: int, finding: Finding, scale: _S
         draw.polygon(points, fill=(*color, _FILL))
         draw.line([*points, points[0]], fill=color, width=3, joint="curve")
         _label(draw, str(number), min(points), color)
-
-
-def _caliper(draw: ImageDraw.ImageDraw, measurement: Measurement, scale: _Scale) -> None:
-    points = [scale.of(point) for point in measurement.line]
-    if len(points) < 2:
-        return
-    draw.line(points, fill=_CALIPER, width=2)
-    for column, row in (points[0], points[-1]):
-        draw.line([(column, row - 9), (column, row + 9)], fill=_CALIPER, width=2)
-    _label(draw, measurement.key, points[0], _CALIPER)
 
 
 def _label(draw: ImageDraw.ImageDraw, text: str, at: Point, color: tuple[int, int, int]) -> None:
@@ -138,8 +127,7 @@ def _paragraphs(reading: Reading) -> Iterator[_Line]:
     findings = reading.prediction.findings
     for number, finding in enumerate(findings, start=1):
         yield f"{number}  {summary.sentence(finding)}", _COLORS[finding.presence]
-    for measurement in reading.measurements:
-        yield f"{measurement.key}  {summary.measured(measurement)}", _CALIPER
+    yield from ((line, _CALIPER) for line in summary.headlines(reading))
     yield from ((line, _INK) for line in _foot(findings, reading))
 
 

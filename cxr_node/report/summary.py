@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from cxr_node.domain.codes import Code
-from cxr_node.domain.reading import Finding, Measurement, Presence, Reading
+from cxr_node.domain.concepts import OBSCURED, UNUSABLE
+from cxr_node.domain.reading import Finding, Measurement, Observation, Presence, Reading
 from cxr_node.report import codes
 from cxr_node.report.content import ContentItem, code, container, text
 from cxr_node.report.languages.english import ENGLISH
@@ -42,11 +43,11 @@ def paragraph(readings: Sequence[Reading], language: Language = ENGLISH) -> str:
 
 
 def sentences(reading: Reading, language: Language = ENGLISH) -> list[str]:
-    """Return a sentence for each finding, absent ones too, each measurement, and what else there is to say."""
+    """Return a sentence for each finding, absent ones too, what was measured, and what else there is to say."""
     if reading.prediction is None:
         return [_film(reading, language)]
     found = [sentence(finding, language) for finding in reading.prediction.findings]
-    return [*found, *_numbers(reading, language), *notes(reading, language)]
+    return [*found, *headlines(reading, language), *notes(reading, language)]
 
 
 def notes(reading: Reading, language: Language = ENGLISH) -> list[str]:
@@ -87,7 +88,7 @@ def _film(reading: Reading, language: Language) -> str:
     absent = [language.meaning(finding.code) for finding in findings if finding.presence is Presence.ABSENT]
     looked = [said.looked_for.format(findings=said.comma.join(absent))] if absent else []
     caution = [] if all(finding.calibrated for finding in findings) else [said.score_meaning]
-    parts = [*(named or [said.no_finding]), *looked, *_numbers(reading, language), *caution, *notes(reading, language)]
+    parts = [*(named or [said.no_finding]), *looked, *headlines(reading, language), *caution, *notes(reading, language)]
     return said.between.join(parts)
 
 
@@ -99,8 +100,24 @@ def _not_analysed(reading: Reading, language: Language) -> str:
     )
 
 
-def _numbers(reading: Reading, language: Language) -> list[str]:
-    return [measured(measurement, language) for measurement in reading.measurements]
+def headlines(reading: Reading, language: Language = ENGLISH) -> list[str]:
+    """Return a sentence for the ratio and the diameters, for each lost border, and for an unusable film.
+
+    Everything else that was measured stands in the report's groups alone: it would bury what matters.
+    """
+    numbers = [measured(each, language) for each in reading.measurements if each.key in codes.MEASUREMENTS]
+    stated = [each for each in reading.observations if each.code == OBSCURED or each.value == UNUSABLE]
+    return [*numbers, *(observed(each, language) for each in stated)]
+
+
+def observed(observation: Observation, language: Language = ENGLISH) -> str:
+    """Return an observation with its side and what it points to."""
+    said = language.sentences
+    side = "" if observation.laterality is None else language.words.sides[observation.laterality]
+    lobe = "" if observation.site is None else language.meaning(observation.site)
+    places = said.comma.join(part for part in (side, lobe) if part)
+    what = f"{language.meaning(observation.code)}: {language.meaning(observation.value)}"
+    return f"{what}{said.places.format(places=places) if places else ''}."
 
 
 def _site(finding: Finding, language: Language) -> str:

@@ -37,6 +37,7 @@ def _constants() -> Iterator[Code]:
             yield value
     for table in (codes.PRESENCES, codes.LATERALITIES, codes.VIEWS, codes.MODALITIES):
         yield from table.values()
+    yield from codes.TAUGHT
 
 
 _FINDINGS_IN_PYDICOM = [code for code, _, proof in codes.FINDINGS.values() if proof is Proof.PYDICOM]
@@ -46,7 +47,7 @@ _TO_FIND = [
     for code in [*_constants(), *_FINDINGS_IN_PYDICOM]
     if code.scheme_designator != codes.PRIVATE_SCHEME and (code.scheme_designator, code.value) not in _NOT_IN_PYDICOM
 ]
-_ALL = [*_constants(), *(code for code, _, _ in codes.FINDINGS.values()), *codes.MEASUREMENTS.values()]
+_ALL = [*dict.fromkeys(_constants()), *(code for code, _, _ in codes.FINDINGS.values()), *codes.MEASUREMENTS.values()]
 
 
 def _meanings(code: Code) -> set[str]:

@@ -1,0 +1,138 @@
+"""What was measured goes into report and picture with its places, which outside validators and a viewer accept."""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cxr_node.domain import concepts
+from cxr_node.domain.radiograph import View
+from cxr_node.domain.reading import Laterality
+from cxr_node.measure.film import measured
+from cxr_node.phantom.dicom import dataset
+from cxr_node.phantom.film import PhantomFilm, film
+from cxr_node.phantom.pathology import Kind, Pathology, Zone
+from cxr_node.report import codes, gsps, tid1500
+from cxr_node.report.picture import painted
+from cxr_node.report.source import Film
+from cxr_node.report.tree import children_of, items, lines, name_of
+from tests.traced import radiograph, structures
+from tests.unit.report.ohif import shown
+from tests.unit.report.studies import NODE, NOW, parsed, read
+from tests.validators import iod_errors, sr_errors, state_errors
+
+
+@cache
+def made(view: View = View.PA) -> PhantomFilm:
+    torch.set_num_threads(1)
+    filled = Pathology(kind=Kind.CONSOLIDATION, side=Laterality.RIGHT, zone=Zone.MIDDLE, severity=0.95)
+    return film(seed=21, view=view, rows=256, columns=256, pathology=[filled])
+
+
+def reported(view: View = View.PA, *, outlined: bool = True) -> Film:
+    """Return a phantom that was read and measured, with its header."""
+    one = made(view)
+    given = structures(one) if outlined else ()
+    taken = measured(radiograph(one), given)
+    source = read(dataset(one, now=NOW), view=view)
+    assert source.reading.prediction is not None
+    prediction = replace(source.reading.prediction, structures=given)
+    reading = replace(
+        source.reading,
+        geometry=radiograph(one).geometry,
+        prediction=prediction,
+        measurements=taken.measurements,
+        observations=taken.observations,
+    )
+    return Film(header=source.header, reading=reading)
+
+
+def test_validators_find_nothing_against_a_report_of_measurements(tmp_path: Path) -> None:
+    for number, source in enumerate((reported(), reported(View.AP), reported(outlined=False))):
+        path = tmp_path / f"{number}.dcm"
+        path.write_bytes(tid1500.compose([source], node=NODE, now=NOW).content)
+
+        assert not iod_errors(path)
+        assert not sr_errors(path)
+
+
+def test_a_viewer_opens_it_and_draws_each_number_where_it_was_taken() -> None:
+    source = reported()
+
+    listed = shown(parsed(tid1500.compose([source], node=NODE, now=NOW)))
+
+    assert sum(each.graphics for each in listed) == len(source.reading.measurements)
+
+
+def test_a_lost_border_is_coded_with_its_side_its_lobe_and_its_line() -> None:
+    report = parsed(tid1500.compose([reported()], node=NODE, now=NOW))
+
+    obscured = [item for _, item in items(report) if name_of(item) == concepts.OBSCURED.value]
+    (lost,) = [each for each in obscured if each.ConceptCodeSequence[0].CodeValue == concepts.RIGHT_HEART_BORDER.value]
+    below = {name_of(child): child for child in children_of(lost)}
+
+    assert below[codes.LATERALITY.value].ConceptCodeSequence[0].CodeMeaning == "Right"
+    assert below[codes.FINDING_SITE.value].ConceptCodeSequence[0].CodeValue == concepts.MIDDLE_LOBE.value
+    assert below[codes.SOURCE.value].GraphicType == "POLYLINE"
+
+
+def test_quality_is_asserted_in_dicoms_own_codes() -> None:
+    report = parsed(tid1500.compose([reported(View.AP)], node=NODE, now=NOW))
+
+    said = [item for _, item in items(report) if name_of(item) == codes.QUALITY_ASSESSMENT.value]
+
+    assert [item.ConceptCodeSequence[0].CodeValue for item in said] == ["111236"]
+
+
+def test_what_could_not_be_measured_is_said_with_its_reason() -> None:
+    report = parsed(tid1500.compose([reported(outlined=False)], node=NODE, now=NOW))
+
+    text = [line for _, line in lines(report)]
+
+    assert "Not measurable: Cardiothoracic ratio" in text
+    assert "Comment: no heart outlined" in text
+    assert not [item for _, item in items(report) if item.ValueType == "NUM" and name_of(item) == "CTR"]
+
+
+def test_the_summary_says_the_ratio_and_the_lost_border_and_no_more_numbers() -> None:
+    report = parsed(tid1500.compose([reported()], node=NODE, now=NOW))
+
+    (summary,) = [str(item.TextValue) for _, item in items(report) if name_of(item) == codes.SUMMARY.value]
+
+    assert "Cardiothoracic ratio 0." in summary
+    assert "Border obscured: Right heart border (right, Middle lobe of right lung)." in summary
+    assert "Share of the zone" not in summary
+
+
+def test_the_picture_shows_calipers_and_the_lost_border() -> None:
+    source = reported()
+    bare = replace(source.reading, measurements=(), observations=())
+
+    drawn, plain = painted(radiograph(made()), source.reading), painted(radiograph(made()), bare)
+
+    changed = (drawn[:256, :256] != plain[:256, :256]).any(2)
+    caliper = next(each for each in source.reading.measurements if each.key == "MITD").line
+    lost = next(each for each in source.reading.observations if each.code == concepts.OBSCURED).line
+    for points in (caliper, lost):
+        assert np.mean([changed[min(int(row), 255), min(int(column), 255)] for column, row in points]) > 0.7
+
+
+def test_the_marks_of_a_presentation_state_are_calipers_and_lost_borders(tmp_path: Path) -> None:
+    marks = gsps.compose(reported(), node=NODE, now=NOW)
+    assert marks is not None
+    path = tmp_path / "marks.dcm"
+    path.write_bytes(marks.content)
+
+    texts = [str(each.UnformattedTextValue) for each in parsed(marks).GraphicAnnotationSequence[0].TextObjectSequence]
+
+    assert not state_errors(path)
+    assert [text.split()[0] for text in texts[:5]] == [
+        "CTR",
+        "MTCD",
+        "MITD",
+        "tracheal_deviation",
+        "mediastinal_width",
+    ]
+    assert "Border obscured: Right heart border (right, Middle lobe of right lung)." in texts[5:-1]
