@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from cxr_node.infer.polyline import Line, area, thinned, thinned_loop
 
-CORNERS = arrays(np.float64, st.tuples(st.integers(3, 40), st.just(2)), elements=st.floats(-50, 50))
+CORNERS = arrays(np.float64, st.tuples(st.integers(3, 40), st.just(2)), elements=st.floats(-50, 50, width=16))
 
 
 def distance(corner: Line, start: Line, end: Line) -> float:
