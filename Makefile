@@ -45,4 +45,6 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/installed-test: $(VENV)/installed
 	@echo "Installing what the tests need ..."
 	$(PIP) --editable '.[test]'
+	@# What imported models are held against, out of the way; what it asks for besides is not needed for that.
+	$(PIP) --no-deps --target $(VENV)/reference --upgrade torchxrayvision torchvision
 	@touch $@

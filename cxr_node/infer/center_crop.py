@@ -2,11 +2,10 @@
 
 The published models were trained behind `XRayCenterCrop` and `XRayResizer` of torchxrayvision, which hand the film to
 scikit-image 0.19 or later: a Gaussian of standard deviation (reduction - 1) / 2 against aliasing, cut off at four of
-them, then linear interpolation, both as if the film were surrounded by mid-grey (the value 0). Both steps are sums
-along rows and along columns, so here they are one table of weights for each. Unlike there the sums are in 64 bits.
+them, then linear interpolation, both as if the film were surrounded by mid-grey (the value 0). What lies between the
+steps is rounded to 32 bits there, and so it is here: a network of fifty layers makes much of the last bit.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,14 +36,6 @@ class Square:
     side: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Tap:
-    """One sample as a weighted sum: of which pixel on, and the weights."""
-
-    first: int
-    weights: Float64
-
-
 def square(rows: int, columns: int) -> Square:
     """Return the square in the middle of a film; of an odd remainder more lies before it if the side is odd."""
     side = min(rows, columns)
@@ -66,43 +57,37 @@ def prepare(p_values: UInt16, size: int) -> Float32:
     """
     taken = square(*p_values.shape)
     film = p_values[taken.row : taken.row + taken.side, taken.column : taken.column + taken.side]
-    taps = _taps(taken.side, size)
-    values: Float64 = film.astype(np.float64) * (2 * VALUE_RANGE[1] / WHITE) + VALUE_RANGE[0]
-    # Along columns of pixels first: whole rows are contiguous. Then the same on what is left, turned over.
-    bands = _sampled(values, taps)
-    samples = _sampled(np.ascontiguousarray(bands.T), taps).T
-    # What is beside the film must not make it brighter or darker than it is anywhere.
-    return np.clip(samples, values.min(), values.max()).astype(np.float32)
-
-
-def _sampled(values: Float64, taps: list[_Tap]) -> Float64:
-    """Return weighted sums of rows, shape (taps, columns)."""
-    return np.stack([tap.weights @ values[tap.first : tap.first + len(tap.weights)] for tap in taps])
-
-
-def _taps(pixels: int, size: int) -> list[_Tap]:
-    """Return for each of `size` samples over `pixels` which pixels it is made of."""
-    reduction = pixels / size
+    values: Float32 = (2 * (film.astype(np.float32) / np.float32(WHITE)) - 1) * np.float32(VALUE_RANGE[1])
+    reduction = taken.side / size
+    centers = (np.arange(size) + 0.5) * reduction - 0.5
     kernel = _gaussian((reduction - 1) / 2) if reduction > 1 else np.ones(1)
-    radius = len(kernel) // 2
-    taps = []
-    for sample in range(size):
-        center = (sample + 0.5) * reduction - 0.5
-        left = math.floor(center)
-        share = center - left
-        # Two neighbouring pixels of the smoothed film, each the sum of a kernel's width of pixels of the film.
-        weights = np.zeros(len(kernel) + 1)
-        weights[:-1] += (1 - share) * kernel
-        weights[1:] += share * kernel
-        first = left - radius
-        before, beyond = max(0, -first), max(0, first + len(weights) - pixels)
-        taps.append(_Tap(first=first + before, weights=weights[before : len(weights) - beyond]))
-    return taps
+    # Only the two pixels beside each sample are smoothed, along columns and then along rows.
+    neighbours = (np.floor(centers)[:, None] + (0, 1)).astype(np.intp).ravel()
+    bands = _smoothed(values, neighbours, kernel)  # (2 * size, side)
+    cells = _smoothed(np.ascontiguousarray(bands.T), neighbours, kernel).T  # (2 * size, 2 * size)
+    shares = centers - np.floor(centers)
+    weights = np.stack([1 - shares, shares], axis=1)  # (size, 2)
+    samples = np.einsum("iajb,ia,jb->ij", cells.reshape(size, 2, size, 2), weights, weights, dtype=np.float64)
+    # What is beside the film must not make it brighter or darker than it is anywhere.
+    prepared: Float32 = np.clip(samples.astype(np.float32), values.min(), values.max())
+    return prepared
+
+
+def _smoothed(values: Float32, rows: npt.NDArray[np.intp], kernel: Float64) -> Float32:
+    """Return rows of the film smoothed along its columns, shape (rows, columns); 0 for a row outside the film."""
+    radius, height = len(kernel) // 2, len(values)
+    smoothed = np.zeros((len(rows), values.shape[1]), np.float32)
+    for place, row in enumerate(rows):
+        if 0 <= row < height:
+            first, last = max(0, row - radius), min(height, row + radius + 1)
+            start = first - (row - radius)
+            smoothed[place] = kernel[start : start + last - first] @ values[first:last].astype(np.float64)
+    return smoothed
 
 
 def _gaussian(deviation: float) -> Float64:
     """Return the weights of a Gaussian over whole pixels, their sum 1."""
     radius = int(_TRUNCATE * deviation + 0.5)
-    weights: Float64 = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
+    weights: Float64 = np.exp(-0.5 / deviation**2 * np.arange(-radius, radius + 1) ** 2)
     weights /= weights.sum()
     return weights
