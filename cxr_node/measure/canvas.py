@@ -19,7 +19,8 @@ from cxr_node.measure import parts
 SIDE = 512
 """Pixels on the grid's longer side: about 0.8 mm each on an adult's film."""
 
-_KEYS = frozenset(each.value for each in Anatomy)
+_NOT_MEASURED_ON = (Anatomy.RIGHT_SCAPULA, Anatomy.LEFT_SCAPULA, Anatomy.ANTERIOR_RIBS)
+_KEYS = frozenset(each.value for each in Anatomy if each not in _NOT_MEASURED_ON)
 
 Mask = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.float64]
@@ -48,7 +49,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Canvas:
-    """`brightness` (rows, columns), 0 black to 1 white; a mask of that shape for each structure that has an outline."""
+    """`brightness` (rows, columns), 0 black to 1 white; a mask of that shape for each outlined structure."""
 
     brightness: Float32
     masks: Mapping[Anatomy, Mask]
@@ -89,11 +90,11 @@ def filled(outlines: Sequence[Sequence[Point]], place: Place, shape: tuple[int, 
     for outline in outlines:
         if len(outline) < 3:
             continue
-        image = Image.new("1", (shape[1], shape[0]))
+        image = Image.new("L", (shape[1], shape[0]))
         # A pixel's center lies at a half; Pillow's at a whole number.
-        corners = [(column / place.across - 0.5, row / place.down - 0.5) for column, row in outline]
-        ImageDraw.Draw(image).polygon(corners, fill=1)
-        total ^= np.asarray(image, dtype=np.bool_)
+        corners = np.asarray(outline, np.float64) / (place.across, place.down) - 0.5
+        ImageDraw.Draw(image).polygon(corners.ravel().tolist(), fill=1)
+        total ^= np.asarray(image).view(np.bool_)
     return total
 
 

@@ -75,10 +75,9 @@ def _beside(structure: Mask, lung: Mask, side: Laterality, rows: slice) -> Point
     flip = side is Laterality.LEFT
     if flip:
         structure, lung = structure[:, ::-1], lung[:, ::-1]
-    found, edges = np.zeros(len(structure), np.bool_), np.argmax(structure, axis=1)
-    for row in np.flatnonzero(structure.any(1)):
-        edge = int(edges[row])
-        found[row] = bool(lung[row, max(0, edge - _BESIDE) : edge + 2].any())
+    edges, at = np.argmax(structure, axis=1), np.arange(len(structure))
+    near = np.clip(edges[:, None] + np.arange(-_BESIDE, 2), 0, structure.shape[1] - 1)
+    found = structure.any(1) & lung[at[:, None], near].any(1)
     found[: rows.start] = False
     found[rows.stop :] = False
     run = _longest(found)

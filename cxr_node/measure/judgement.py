@@ -60,7 +60,7 @@ def _picture(sheet: Sheet, verdicts: dict[Code, quality.Verdict]) -> None:
     if against:
         sheet.book.cannot(contrast, against)
         return
-    scale = densities.anchors(grid)
+    scale = sheet.scale or densities.anchors(grid)
     line = np.stack([middle(soundness.lungs(grid)), middle(grid.mask(Anatomy.HEART))])
     sheet.book.write(contrast, scale.heart - scale.lung, line, "median of the heart less lower quartile of the lungs")
     verdicts[concepts.EXPOSURE] = quality.judge_exposure(scale)

@@ -75,17 +75,14 @@ def ribs_above(lung: Mask, ribs: Mask) -> tuple[float, Points]:
     """
     columns = np.flatnonzero(lung.any(0))
     inner = columns[len(columns) // 3 :]
-    counts = [_runs((ribs & lung)[:, column]) for column in inner]
-    if not counts:
+    if not len(inner):
         return float("nan"), np.zeros((0, 2))
+    crossed = np.pad((ribs & lung)[:, inner], ((1, 0), (0, 0)))
+    counts = np.count_nonzero(crossed[1:] & ~crossed[:-1], axis=0)
     count = float(np.percentile(counts, 80, method="lower"))
-    column = int(inner[int(np.argmin(np.abs(np.asarray(counts) - count)))])
+    column = int(inner[int(np.argmin(np.abs(counts - count)))])
     rows = np.flatnonzero(lung[:, column])
     return count, np.array([(column + 0.5, rows[0]), (column + 0.5, rows[-1] + 1)], np.float64)
-
-
-def _runs(values: Mask) -> int:
-    return int(np.count_nonzero(np.diff(np.concatenate([[False], values]).astype(np.int8)) == 1))
 
 
 def judge_inspiration(count: float) -> Verdict:

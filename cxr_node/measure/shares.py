@@ -23,8 +23,9 @@ def write(sheet: Sheet) -> None:
     bright, objects = metal.find(sheet.canvas, sheet.scale)
     found = densities.classes(sheet.canvas, sheet.scale, bright)
     of = {}
-    for side in LUNGS:
-        for zone, mask in densities.zones(sheet.lung(side)).items():
+    thirds = {side: densities.zones(sheet.lung(side)) for side in LUNGS}
+    for side, parts in thirds.items():
+        for zone, mask in parts.items():
             of[side, zone] = densities.density(sheet.canvas, sheet.scale, mask)
             _zone(sheet, side, zone, mask, densities.shares(found, mask), of[side, zone])
     for zone in Zone:
@@ -35,7 +36,7 @@ def write(sheet: Sheet) -> None:
             unit=concepts.NO_UNITS,
             site=concepts.ZONES[zone],
         )
-        line = np.stack([middle(densities.zones(sheet.lung(side))[zone]) for side in LUNGS])
+        line = np.stack([middle(thirds[side][zone]) for side in LUNGS])
         difference = of[Laterality.LEFT, zone] - of[Laterality.RIGHT, zone]
         sheet.book.write(what, difference, line, "median brightness, left zone less right, by the film's own scale")
     _metal(sheet, objects)

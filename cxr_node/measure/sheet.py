@@ -43,5 +43,6 @@ class Sheet:
 
 def middle(mask: Mask) -> Points:
     """Return the middle of a mask, (2,)."""
-    rows, columns = np.nonzero(mask)
-    return np.array([columns.mean() + 0.5, rows.mean() + 0.5], np.float64)
+    down, over = mask.sum(1), mask.sum(0)
+    row, column = (float(np.arange(len(each)) @ each / each.sum()) + 0.5 for each in (down, over))
+    return np.array([column, row], np.float64)

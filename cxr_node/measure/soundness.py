@@ -67,8 +67,8 @@ def lungs(canvas: Canvas) -> Mask:
 
 
 def _center(mask: Mask) -> tuple[float, float]:
-    rows, columns = np.nonzero(mask)
-    return float(columns.mean()), float(rows.mean())
+    column, row = (float(np.arange(len(each)) @ each / each.sum()) for each in (mask.sum(0), mask.sum(1)))
+    return column, row
 
 
 def _askew(canvas: Canvas) -> str:
@@ -78,7 +78,7 @@ def _askew(canvas: Canvas) -> str:
         return ""
     (right_x, right_y), (left_x, left_y) = _center(right), _center(left)
     angle = math.degrees(math.atan2(abs(left_y - right_y), abs(left_x - right_x)))
-    rows, columns = np.nonzero(right | left)
+    rows, columns = (np.flatnonzero((right | left).any(axis)) for axis in (1, 0))
     if angle > _ASKEW_DEGREES or np.ptp(rows) < _TALLEST * np.ptp(columns):
         return "the film or the patient lies askew"
     below = [each for each in (Anatomy.RIGHT_HEMIDIAPHRAGM, Anatomy.LEFT_HEMIDIAPHRAGM) if canvas.mask(each).any()]

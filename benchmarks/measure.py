@@ -1,0 +1,75 @@
+"""What one core spends on measuring a film, beside what the network that outlines it costs.
+
+    python -m benchmarks.measure [--rounds 9] [--bundle NAME]
+
+Phantoms of 512 rows and columns with their true outlines, and one of them enlarged to 3072. The network is a bundle's,
+its forward pass on one prepared film, one thread. Processor time, the median of the rounds. Without --bundle the
+first that comes with the node.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from cxr_node.domain.radiograph import Radiograph, View
+from cxr_node.domain.reading import Region, Structure
+from cxr_node.infer import bundle, catalogue
+from cxr_node.infer.reader import Reader
+from cxr_node.measure.film import measured
+from cxr_node.phantom.film import film
+from tests.traced import radiograph, structures
+
+_LARGE = 6
+
+
+def spent_ms(work: Callable[[], object], rounds: int) -> float:
+    """Return the median processor time of `work` in milliseconds; the first time does not count."""
+    times = []
+    for _ in range(rounds + 1):
+        start = time.process_time()
+        work()
+        times.append(time.process_time() - start)
+    return statistics.median(times[1:]) * 1000
+
+
+def enlarged(picture: Radiograph, given: tuple[Structure, ...]) -> tuple[Radiograph, tuple[Structure, ...]]:
+    """Return a film and its outlines six times as large."""
+    pixels = np.repeat(np.repeat(picture.p_values, _LARGE, 0), _LARGE, 1)
+    geometry = replace(picture.geometry, rows=pixels.shape[0], columns=pixels.shape[1])
+    more = tuple(
+        replace(
+            each,
+            regions=tuple(
+                Region(outline=tuple((x * _LARGE, y * _LARGE) for x, y in region.outline)) for region in each.regions
+            ),
+        )
+        for each in given
+    )
+    return replace(picture, p_values=pixels, geometry=geometry), more
+
+
+def main() -> None:
+    """Measure and print a line each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--bundle", default=catalogue.built_in()[0])
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    made = film(seed=4_990_000, view=View.PA)
+    small = radiograph(made), structures(made)
+    large = enlarged(*small)
+    for name, (picture, given) in (("512 x 512", small), ("3072 x 3072", large)):
+        spent = spent_ms(lambda picture=picture, given=given: measured(picture, given), arguments.rounds)  # type: ignore[misc]  # bound for this turn
+        print(f"measurements of a film of {name:12} {spent:6.0f} ms")
+    reader = Reader(bundle.load(catalogue.find(arguments.bundle)), device="cpu")
+    spent = spent_ms(lambda: reader.read([small[0]]), arguments.rounds)
+    print(f"one reading of a 512 film by {arguments.bundle} {spent:6.0f} ms")
+
+
+if __name__ == "__main__":
+    main()
