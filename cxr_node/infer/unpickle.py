@@ -26,6 +26,8 @@ SIZE = struct.Struct("<Q")
 MAX_MEMBERS = 20_000
 _MAX_DEPTH = 32
 _NAME = re.compile(r"[A-Za-z0-9_]{1,80}(\.[A-Za-z0-9_]{1,80}){0,31}")
+_PROTOCOL = b"\x80"
+"""What every pickle since protocol 2 begins with."""
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001
 
@@ -72,6 +74,8 @@ def _read_zip(content: bytes) -> Any:
 
 def _read_legacy(content: bytes) -> Any:
     """Read what `torch.save` before version 1.6 wrote: five pickles, then the storages that the last one lists."""
+    if not content.startswith(_PROTOCOL):
+        raise Refused("not a file of torch.save")
     file = io.BytesIO(content)
     storages: dict[str, Storage] = {}
 

@@ -1,0 +1,141 @@
+"""Pickled weight files: what is weights comes through, of anything else nothing is run."""
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from cxr_node.infer import weights
+from cxr_node.infer.weights import Limits, UnsafeWeights
+from tests import hostile_pickles as hostile
+
+
+def refusal(content: bytes, folder: Path, limits: Limits | None = None) -> str:
+    file = folder / "weights.pt"
+    file.write_bytes(content)
+    with pytest.raises(UnsafeWeights) as caught:
+        weights.read(file, limits)
+    return str(caught.value)
+
+
+def network() -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Sequential(nn.ReLU(), nn.Linear(2, 3).half()))
+
+
+@pytest.mark.parametrize("written", [hostile.zipped, hostile.legacy], ids=["today", "2020"])
+@pytest.mark.parametrize("whole", [True, False], ids=["a whole network", "a state dictionary"])
+def test_tensors_come_through_as_they_are(written: Callable[[object], bytes], whole: bool, tmp_path: Path) -> None:
+    expected = network().state_dict()
+    file = tmp_path / "weights.pt"
+    file.write_bytes(written(network() if whole else expected))
+
+    found = weights.read(file)
+
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert found[name].dtype == tensor.dtype
+        assert torch.equal(found[name], tensor)
+
+
+def test_a_part_of_a_larger_storage_comes_through(tmp_path: Path) -> None:
+    numbers = torch.arange(12.0)
+    file = tmp_path / "weights.pt"
+    file.write_bytes(hostile.zipped({"a": numbers[2:8].reshape(2, 3), "b": numbers}))
+
+    found = weights.read(file)
+
+    assert torch.equal(found["a"], numbers[2:8].reshape(2, 3))
+    assert torch.equal(found["b"], numbers)
+
+
+@pytest.mark.parametrize("written", [hostile.zipped, hostile.legacy], ids=["today", "2020"])
+@pytest.mark.parametrize("kind", ["posix.system", "__builtin__.exec", "__builtin__.eval", "__builtin__.getattr"])
+def test_a_file_that_runs_something_is_refused_by_the_name_and_runs_nothing(
+    kind: str, written: Callable[[object], bytes], tmp_path: Path
+) -> None:
+    marker = tmp_path / "run"
+
+    said = refusal(written(hostile.calls(marker)[kind]), tmp_path)
+
+    assert f"it names {kind}, which no weights need" in said
+    assert not marker.exists()
+
+
+def test_the_files_run_something_where_pickle_alone_reads_them(tmp_path: Path) -> None:
+    marker = tmp_path / "run"
+    content = pickle.dumps(hostile.calls(marker)["__builtin__.exec"])
+
+    subprocess.run(
+        [sys.executable, "-c", "import pickle, sys; pickle.load(sys.stdin.buffer)"], input=content, check=True
+    )
+
+    assert marker.exists()
+
+
+@pytest.mark.parametrize("kind", ["torch.hub.load", "a pickle within"])
+def test_functions_of_libraries_are_not_called_either(kind: str, tmp_path: Path) -> None:
+    marker = tmp_path / "run"
+
+    assert "which no weights need" in refusal(hostile.zipped(hostile.calls(marker)[kind]), tmp_path)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("made", [hostile.swelling, hostile.memo], ids=["an object", "the memo"])
+def test_a_file_that_asks_for_more_memory_than_there_is_is_refused(made: Callable[[], bytes], tmp_path: Path) -> None:
+    assert "cannot be read as a file of torch.save" in refusal(made(), tmp_path)
+
+
+def test_a_file_that_unpacks_to_more_than_it_is_is_refused(tmp_path: Path) -> None:
+    assert "compressed" in refusal(hostile.bomb(), tmp_path)
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    content = hostile.zipped(network())
+
+    assert refusal(content, tmp_path, Limits(file_bytes=1000)) == f"{len(content)} bytes; at most 1000 are taken"
+
+
+@pytest.mark.parametrize("written", [hostile.zipped, hostile.legacy], ids=["today", "2020"])
+@pytest.mark.parametrize("kept", [0.0, 0.2, 0.6, 0.99])
+def test_a_file_that_is_cut_off_is_refused(kept: float, written: Callable[[object], bytes], tmp_path: Path) -> None:
+    content = written(network())
+
+    assert refusal(content[: int(len(content) * kept)], tmp_path)
+
+
+def test_a_module_that_holds_itself_is_refused(tmp_path: Path) -> None:
+    assert "without end" in refusal(hostile.ring(), tmp_path)
+
+
+def test_a_tensor_larger_than_its_numbers_is_refused(tmp_path: Path) -> None:
+    assert "outside its storage" in refusal(hostile.claims_more(), tmp_path)
+
+
+def test_numbers_that_are_not_in_a_row_are_refused(tmp_path: Path) -> None:
+    assert "not in a row" in refusal(hostile.zipped({"weight": torch.rand(3, 4).T}), tmp_path)
+
+
+@pytest.mark.parametrize("value", [{"weight": [1.0, 2.0]}, {"weight": {}}, [], "weights"], ids=repr)
+def test_what_holds_no_tensors_is_refused(value: object, tmp_path: Path) -> None:
+    assert refusal(hostile.zipped(value), tmp_path)
+
+
+def test_a_picture_is_no_weight_file(tmp_path: Path) -> None:
+    assert "not a file of torch.save" in refusal(b"\x89PNG\r\n\x1a\n" + bytes(100), tmp_path)
+
+
+def test_the_child_imports_no_torch() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", "import sys, cxr_node.infer.unpickle; print('torch' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert said == "False\n"
