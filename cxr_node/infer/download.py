@@ -45,6 +45,8 @@ def fetch(
             raise BundleError(f"{url} has SHA-256 {found}, expected {sha256}; it was not opened, and not kept")
         aside.rename(target)
     except (urllib.error.URLError, HTTPException, OSError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         raise BundleError(f"{url} cannot be fetched ({error})") from error
     finally:
         aside.unlink(missing_ok=True)

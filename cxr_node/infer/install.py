@@ -115,7 +115,8 @@ def _members(packed: zipfile.ZipFile, source: Path) -> dict[zipfile.ZipInfo, str
     parted = {entry: entry.filename.rpartition("/") for entry in files}
     names = sorted(name for _, _, name in parted.values())
     folders = {before for before, _, _ in parted.values()}
-    plain = len(folders) == 1 and not folders & {".", ".."} and not any("/" in before for before in folders)
+    rooted = any(entry.filename.startswith("/") for entry in files)
+    plain = len(folders) == 1 and not rooted and not folders & {".", ".."} and not any("/" in f for f in folders)
     linked = any(stat.S_ISLNK(entry.external_attr >> 16) for entry in files)
     networks = [name for name in names if name.endswith(".pt2") and "\\" not in name]
     if linked or not plain or len(files) != 2 or len(networks) != 1 or names.count(CARD) != 1:

@@ -1,0 +1,283 @@
+"""`cxr-node bundle`: bundles listed, shown, verified, installed, passed on and fetched."""
+
+import hashlib
+import json
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from cxr_node import config, node
+from cxr_node.admin import cli
+from cxr_node.infer import catalogue
+from cxr_node.infer.bundle import BundleError
+from tests import hostile_pickles, tiny
+
+MODEL = "densenet121-res224-all"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    path = tmp_path / "node.toml"
+    path.write_text("", encoding="utf-8")
+    return path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli.app, ["bundle", *map(str, arguments)])
+
+
+def good(*arguments: object) -> str:
+    ended = run(*arguments)
+    assert ended.exit_code == 0, ended.output
+    return ended.stdout
+
+
+def refused(*arguments: object) -> str:
+    ended = run(*arguments)
+    assert ended.exit_code == 1, ended.output
+    assert "Traceback" not in ended.output
+    return " ".join(ended.stderr.split())
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def bundles(settings: Path) -> Path:
+    return node.bundles_folder(config.load(settings))
+
+
+def test_an_installed_bundle_is_listed_and_found_by_its_name(settings: Path, tmp_path: Path) -> None:
+    said = good("install", tiny.bundle(tmp_path / "mine"), "--config", settings)
+
+    assert 'bundle = "tiny"' in said
+    rows = json.loads(good("list", "--json", "--config", settings))
+    assert [(row["name"], row["version"], row["from"]) for row in rows if row["name"] == "tiny"] == [
+        ("tiny", "1.2.3", "installed")
+    ]
+    assert {row["name"] for row in rows} == {"tiny", *catalogue.built_in()}
+    assert "can be used" in good("verify", "tiny", "--config", settings)
+    assert "tiny" in good("list", "--config", settings)
+
+
+def test_the_newest_version_goes_by_the_name_and_others_by_theirs(settings: Path, tmp_path: Path) -> None:
+    for version in ("1.9.0", "1.10.0", "1.2.3"):
+        made = tiny.bundle(tmp_path / version, changes=(('version = "1.2.3"', f'version = "{version}"'),))
+        good("install", made, "--config", settings)
+
+    folder = bundles(settings)
+
+    assert catalogue.find("tiny", folder) == folder / "tiny" / "1.10.0"
+    assert catalogue.find("tiny@1.9.0", folder) == folder / "tiny" / "1.9.0"
+    with pytest.raises(BundleError, match=r"no bundle 'tiny@2\.0\.0'.*tiny@1\.10\.0"):
+        catalogue.find("tiny@2.0.0", folder)
+
+
+def test_the_same_bundle_again_is_no_fault_and_another_of_its_version_is(settings: Path, tmp_path: Path) -> None:
+    mine = tiny.bundle(tmp_path / "mine")
+    good("install", mine, "--config", settings)
+    good("install", mine, "--config", settings)
+    torch.manual_seed(99)
+    other = tiny.bundle(tmp_path / "other", changes=(('manufacturer = "The tests"', 'manufacturer = "Others"'),))
+
+    said = refused("install", other, "--config", settings)
+
+    assert "tiny 1.2.3 is installed already, as another bundle" in said
+    assert "another version" in said
+    assert names(bundles(settings)) == ["tiny"]
+
+
+def test_a_bundle_that_cannot_be_used_is_not_installed(settings: Path, tmp_path: Path) -> None:
+    mine = tiny.bundle(tmp_path / "mine")
+    network = mine / "network.pt2"
+    network.write_bytes(network.read_bytes()[:-1] + b"x")
+
+    assert "has SHA-256" in refused("verify", mine, "--config", settings)
+    assert "has SHA-256" in refused("install", mine, "--config", settings)
+    assert names(bundles(settings)) == []
+
+
+def test_a_bundle_with_the_name_of_a_built_in_one_is_not_installed(settings: Path, tmp_path: Path) -> None:
+    mine = tiny.bundle(tmp_path / "mine", changes=(('name = "tiny"', 'name = "lung-opacity"'),))
+
+    assert "another name" in refused("install", mine, "--config", settings)
+
+
+def test_what_was_exported_is_the_same_each_time_and_installs_as_the_same(settings: Path, tmp_path: Path) -> None:
+    mine = tiny.bundle(tmp_path / "mine")
+    first, second = tmp_path / "first.zip", tmp_path / "second.zip"
+    good("export", mine, first, "--config", settings)
+    good("install", first, "--config", settings)
+    good("export", "tiny", second, "--config", settings)
+
+    assert first.read_bytes() == second.read_bytes()
+    installed = bundles(settings) / "tiny" / "1.2.3"
+    assert names(installed) == ["card.toml", "network.pt2"]
+    assert all((installed / name).read_bytes() == (mine / name).read_bytes() for name in names(installed))
+    assert "exists already" in refused("export", "tiny", second, "--config", settings)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        ("../card.toml", "../network.pt2"),
+        ("/card.toml", "/network.pt2"),
+        ("a/b/card.toml", "a/b/network.pt2"),
+        ("card.toml", "network.pt2", "more.py"),
+        ("card.toml",),
+        ("card.toml", "card.toml", "network.pt2"),
+        ("one/card.toml", "two/network.pt2"),
+    ],
+    ids="+".join,
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
+def test_a_zip_file_of_anything_else_is_refused(members: tuple[str, ...], settings: Path, tmp_path: Path) -> None:
+    mine, packed = tiny.bundle(tmp_path / "mine"), tmp_path / "packed.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in members:
+            archive.writestr(name, (mine / "card.toml").read_bytes())
+
+    assert "is no bundle" in refused("install", packed, "--config", settings)
+    assert names(tmp_path) == ["cxr-node-data", "mine", "node.toml", "packed.zip"]
+    assert names(bundles(settings)) == []
+
+
+def test_a_zip_file_whose_card_unpacks_without_end_is_refused(settings: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "packed.zip"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("card.toml", bytes(8 << 20))
+        archive.writestr("network.pt2", b"")
+
+    assert "card.toml is larger than" in refused("install", packed, "--config", settings)
+
+
+def test_what_is_no_bundle_is_told_what_was_expected(settings: Path, tmp_path: Path) -> None:
+    assert "expected a folder with a card.toml" in refused("install", tmp_path / "none", "--config", settings)
+    assert "expected a folder with a card.toml" in refused("show", "none", "--config", settings)
+
+
+def test_a_card_is_shown_to_people_and_to_programs(settings: Path, tmp_path: Path) -> None:
+    mine = tiny.bundle(tmp_path / "mine")
+
+    shown = " ".join(good("show", mine, "--config", settings).split())
+
+    for said in ("tiny 1.2.3", "Research use only.", "Knows nothing.", "lung_opacity", "112001", "0.5"):
+        assert said in shown
+    card = json.loads(good("show", mine, "--json", "--config", settings))
+    assert card["labels"][0]["code"]["value"] == "112001"
+
+
+def test_figures_of_a_card_are_shown_with_their_intervals(settings: Path) -> None:
+    (name, *_) = catalogue.built_in()
+    figures = json.loads(good("show", name, "--json", "--config", settings))["evidence"]["metrics"]
+
+    shown = good("show", name, "--config", settings)
+
+    assert figures
+    assert all(f"{each['value']:g}" in shown and f"({each['low']:g}" in shown for each in figures)
+
+
+def test_a_node_reads_with_an_installed_bundle_by_its_name(settings: Path, tmp_path: Path) -> None:
+    good("install", tiny.bundle(tmp_path / "mine"), "--config", settings)
+    settings.write_text('[read]\nbundle = "tiny"\n', encoding="utf-8")
+
+    folder = catalogue.find(config.load(settings).read.bundle, bundles(settings))
+
+    assert folder.is_relative_to(tmp_path / "cxr-node-data")
+
+
+def test_a_model_that_is_not_known_is_told_those_that_are(tmp_path: Path) -> None:
+    said = refused("import-xrv", "densenet121", "--weights", tmp_path / "w.pt", "--to", tmp_path / "to")
+
+    assert MODEL in said
+
+
+def test_a_file_that_is_not_the_published_one_is_not_opened(tmp_path: Path) -> None:
+    weights, marker = tmp_path / "weights.pt", tmp_path / "run"
+    weights.write_bytes(hostile_pickles.legacy(hostile_pickles.calls(marker)["posix.system"]))
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    arguments = ("import-xrv", MODEL, "--weights", weights, "--to", tmp_path / "to")
+
+    assert f"--sha256 {digest}" in refused(*arguments)
+    assert "it names posix.system, which no weights need" in refused(*arguments, "--sha256", digest)
+    assert not marker.exists()
+    assert not (tmp_path / "to").exists()
+
+
+def test_weights_of_another_network_are_refused_by_what_is_wrong(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.pt"
+    torch.save(torch.nn.Linear(2, 2).state_dict(), weights)
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+
+    said = refused("import-xrv", MODEL, "--weights", weights, "--to", tmp_path / "to", "--sha256", digest)
+
+    assert f"the file is not one of {MODEL} (DenseNet-121): features.conv0.weight is missing" in said
+
+
+class Files(BaseHTTPRequestHandler):
+    """Serves one file, and half of it as if it were all."""
+
+    content = hostile_pickles.zipped({"weight": torch.zeros(2)})
+
+    def do_GET(self) -> None:
+        """Answer a request."""
+        self.send_response(404 if self.path == "/none" else 200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        self.wfile.write(self.content[: len(self.content) // 2] if self.path == "/half" else self.content)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Files) as listening:
+        thread = threading.Thread(target=listening.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.server_address[1]}"
+        listening.shutdown()
+        thread.join()
+
+
+def test_a_file_that_was_fetched_is_opened_only_with_its_digest(server: str, tmp_path: Path) -> None:
+    right = hashlib.sha256(Files.content).hexdigest()
+    arguments = ("pull", MODEL, "--to", tmp_path / "to", "--url", f"{server}/weights.pt")
+
+    assert f"has SHA-256 {right}" in refused(*arguments)
+    assert "it was not opened" in refused(*arguments, "--sha256", "0" * 64)
+    # With the right digest the import goes on, and finds that these are no weights of a DenseNet.
+    assert "is not one of" in refused(*arguments, "--sha256", right)
+    assert not (tmp_path / "to").exists()
+
+
+@pytest.mark.parametrize("path", ["none", "half"])
+def test_what_cannot_be_fetched_says_how_to_go_on_by_hand(path: str, server: str, tmp_path: Path) -> None:
+    said = refused("pull", MODEL, "--to", tmp_path / "to", "--url", f"{server}/{path}")
+
+    assert f"import-xrv {MODEL} --weights FILE" in said
+
+
+def test_without_the_internet_it_says_how_to_go_on_by_hand(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Files) as closed:
+        port = closed.server_address[1]
+
+    said = refused("pull", MODEL, "--to", tmp_path / "to", "--url", f"https://127.0.0.1:{port}/weights.pt")
+
+    assert "cannot be fetched" in said
+    assert f"import-xrv {MODEL} --weights FILE" in said
+
+
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/weights.pt"])
+def test_only_the_web_is_fetched_from(url: str, tmp_path: Path) -> None:
+    assert "expected an address that begins with https" in refused("pull", MODEL, "--to", tmp_path / "to", "--url", url)
+
+
+def test_a_file_without_a_known_digest_is_not_fetched_unchecked(tmp_path: Path) -> None:
+    assert "--sha256" in refused("pull", "densenet121-res224-nih", "--to", tmp_path / "to")
