@@ -12,13 +12,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
+from benchmarks.measure_films import drawn
 from cxr_node.domain.concepts import OBSCURED
 from cxr_node.domain.radiograph import View
-from cxr_node.domain.reading import Laterality
+from cxr_node.domain.reading import Laterality, Prediction
 from cxr_node.domain.taught import Density, Taught
 from cxr_node.measure import borders, densities, proportions
 from cxr_node.measure.canvas import canvas
@@ -27,7 +30,9 @@ from cxr_node.measure.interfaces import Interface, interfaces
 from cxr_node.measure.soundness import lungs
 from cxr_node.phantom.film import PhantomFilm, film
 from cxr_node.phantom.pathology import Kind, Pathology
+from cxr_node.phantom.pathology import Zone as Place
 from tests.traced import radiograph, structures
+from tests.unit.report.studies import MODEL, square
 
 Float64 = npt.NDArray[np.float64]
 
@@ -185,13 +190,33 @@ def _border_lines(name: str, films: list[Film]) -> Iterator[str]:
         yield f"| {name} {what} | {value:.3f} | {low:.3f} to {high:.3f} | {sum(map(len, calls))} |"
 
 
+def sheet(path: Path) -> None:
+    """Paint three phantoms with all that was measured on them: a filled middle lobe, a pacemaker, an effusion."""
+    orders = (
+        (21, View.PA, Pathology(kind=Kind.CONSOLIDATION, side=Laterality.RIGHT, zone=Place.MIDDLE, severity=0.95)),
+        (4_200_018, View.PA, Pathology(kind=Kind.PACEMAKER, side=Laterality.LEFT)),
+        (33, View.AP, Pathology(kind=Kind.EFFUSION, severity=0.5)),
+    )
+    page = Image.new("RGB", (3 * 512, 512))
+    for number, (seed, view, pathology) in enumerate(orders):
+        made = film(seed=seed, view=view, pathology=[pathology])
+        given, picture = structures(made), radiograph(made)
+        said = Prediction(model=MODEL, findings=(), analysed_area=square(0, 0, 512), structures=given)
+        page.paste(drawn(picture, said, measured(picture, given)), (number * 512, 0))
+    page.save(path)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--films", type=int, default=300)
     parser.add_argument("--first", type=int, default=FIRST, help="first seed")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--sheet", type=Path, help="paint three phantoms instead")
     arguments = parser.parse_args()
+    if arguments.sheet is not None:
+        sheet(arguments.sheet)
+        return
     seeds = range(arguments.first, arguments.first + arguments.films)
     with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:
         films = list(pool.map(judge, seeds))

@@ -14,12 +14,12 @@ import time
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
-from cxr_node.report.kinds import KeyImages, Marks, Order, Picture, Report, ResultKind, Text
+from cxr_node.report.kinds import KeyImages, Marks, Order, Picture, Report, ResultKind, Segmentation, Text
 from cxr_node.report.source import Film
 from tests import films
 from tests.unit.report.studies import NODE, NOW, everything
 
-KINDS: tuple[ResultKind, ...] = (Report(), Text(), Picture(), Marks(), KeyImages())
+KINDS: tuple[ResultKind, ...] = (Report(), Text(), Picture(), Marks(), KeyImages(), Segmentation())
 
 
 def see(film: Film) -> Radiograph:

@@ -96,7 +96,7 @@ def _observation(sheet: Sheet, one: Observation) -> None:
     if one.code == concepts.OBSCURED and one.line:
         _polyline(sheet, one.line, VERMILION, 3)
         lobe = "" if one.site is None else f": {_short(one.site.meaning)}"
-        _label(sheet, f"obscured{lobe}", one.line[len(one.line) // 2], VERMILION)
+        _label(sheet, f"obscured{lobe}", one.line[len(one.line) // 4], VERMILION)
     elif one.code == concepts.CLEAR and one.line and not one.key.endswith("angle"):
         _polyline(sheet, one.line, SKY, 2)
     elif one.code == concepts.METAL:
