@@ -145,7 +145,9 @@ class GateSection(Section):
 class ReadSection(Section):
     """The model that reads."""
 
-    bundle: str = Field("lung-opacity", description="Folder of a bundle (with a slash), or the name of a built-in one.")
+    bundle: str = Field(
+        "lung-opacity", description="Folder of a bundle (with a slash), or the name of one built in or installed."
+    )
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",

@@ -16,9 +16,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
-from typer.testing import CliRunner
 
-from cxr_node.admin import cli
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.radiograph import Geometry, Radiograph
 from cxr_node.infer import bundle, center_crop, weights, xrv
@@ -135,10 +133,13 @@ def test_an_imported_bundle_reads_films_as_they_do(
     folder = tmp_path / "imported"
     digest = digest_of(theirs.file.read_bytes())
 
-    arguments = ["bundle", "import-xrv", name, "--weights", str(theirs.file), "--to", str(folder), "--sha256", digest]
-    ended = CliRunner().invoke(cli.app, arguments)
+    options = ["--weights", str(theirs.file), "--to", str(folder), "--sha256", digest]
+    arguments = ["bundle", "import-xrv", name, *options]
+    ended = subprocess.run(
+        [sys.executable, "-m", "cxr_node", *arguments], cwd=films.ROOT, capture_output=True, text=True
+    )
 
-    assert ended.exit_code == 0, ended.output
+    assert ended.returncode == 0, ended.stderr
     opened = bundle.load(folder)
     assert opened.card.source is not None
     assert opened.card.source.file_sha256 == digest
