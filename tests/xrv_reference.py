@@ -27,11 +27,21 @@ def imported(packages: Path) -> Any:
         stand_in.__spec__ = ModuleSpec(name, None)
         vars(stand_in).update(DataFrame=object, Series=object)
         sys.modules[name] = stand_in
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError:  # its compiled part does not load beside a PyTorch without CUDA
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        _declare_operators()
+    return importlib.import_module("torchxrayvision")
+
+
+def _declare_operators() -> None:
+    """Declare what torchvision's compiled part would have; the models use none of it."""
     parts = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]  # torch has no types for it
     for name in ("nms", "qnms"):
         parts.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]  # the same
     sys.modules["torchvision parts"] = parts  # type: ignore[assignment]  # must live as long as the process
-    return importlib.import_module("torchxrayvision")
 
 
 def randomised(network: nn.Module, films: Tensor, thresholds: Tensor) -> nn.Module:
