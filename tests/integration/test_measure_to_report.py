@@ -1,5 +1,6 @@
 """What was measured goes into report and picture with its places, which outside validators and a viewer accept."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -8,8 +9,11 @@ import numpy as np
 import torch
 
 from cxr_node.domain import concepts
-from cxr_node.domain.radiograph import View
-from cxr_node.domain.reading import Laterality
+from cxr_node.domain.radiograph import Radiograph, View
+from cxr_node.domain.reading import Laterality, Prediction
+from cxr_node.jobs import readings
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.states import Leg
 from cxr_node.measure.film import measured
 from cxr_node.phantom.dicom import dataset
 from cxr_node.phantom.film import PhantomFilm, film
@@ -18,6 +22,7 @@ from cxr_node.report import codes, gsps, tid1500
 from cxr_node.report.picture import painted
 from cxr_node.report.source import Film
 from cxr_node.report.tree import children_of, items, lines, name_of
+from tests.shop import CEILING_S, Says, Shop, prediction, received
 from tests.traced import radiograph, structures
 from tests.unit.report.ohif import shown
 from tests.unit.report.studies import NODE, NOW, parsed, read
@@ -136,3 +141,30 @@ def test_the_marks_of_a_presentation_state_are_calipers_and_lost_borders(tmp_pat
         "mediastinal_width",
     ]
     assert "Border obscured: Right heart border (right, Middle lobe of right lung)." in texts[5:-1]
+
+
+def test_a_film_whose_anatomy_is_outlined_is_measured_kept_and_reported(database: Database, tmp_path: Path) -> None:
+    one = made()
+
+    def outlining(films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
+        return tuple(replace(said, structures=structures(one)) for said in prediction(films))
+
+    shop = Shop(database, tmp_path, reader=Says(outlining))
+    source = dataset(one, now=NOW)
+    shop.accept(source)
+    shop.turn(Leg.READ)
+    shop.clock.go(seconds=CEILING_S)
+    shop.turn(Leg.COMPOSE)
+    shop.turn(Leg.DELIVER)
+
+    (report,) = shop.pacs.reports()
+    with database.read() as connection:
+        kept = readings.latest(connection, 1, received(source).identity)
+    assert kept is not None
+    taken = {each.key: each for each in kept.measurements}
+    (ratio,) = [item for _, item in items(report) if name_of(item) == "CTR"]
+    assert one.truth.cardiothoracic_ratio is not None
+    assert abs(taken["CTR"].value - one.truth.cardiothoracic_ratio) <= 0.02
+    assert float(ratio.MeasuredValueSequence[0].NumericValue) == taken["CTR"].value
+    (border,) = [each for each in kept.observations if each.key == "border/right_heart_border"]
+    assert (border.code, border.site) == (concepts.OBSCURED, concepts.MIDDLE_LOBE)
