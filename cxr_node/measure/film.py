@@ -47,6 +47,7 @@ def measured(film: Radiograph, structures: Sequence[Structure], appearance: Appe
         scale=scale,
         found=found,
         corners={side: corner(grid.mask(lung), side, width) if width else None for side, lung in LUNGS.items()},
+        cut=soundness.cut_sides(grid),
         book=Notebook(place=grid.place),
     )
     _structures(sheet, structures)

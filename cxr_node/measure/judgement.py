@@ -64,7 +64,7 @@ def _picture(sheet: Sheet, verdicts: dict[Code, quality.Verdict]) -> None:
     line = np.stack([middle(soundness.lungs(grid)), middle(grid.mask(Anatomy.HEART))])
     sheet.book.write(contrast, scale.heart - scale.lung, line, "median of the heart less lower quartile of the lungs")
     verdicts[concepts.EXPOSURE] = quality.judge_exposure(scale)
-    verdicts[concepts.FIELD] = quality.judge_field(soundness.cut_sides(grid))
+    verdicts[concepts.FIELD] = quality.judge_field(sheet.cut)
     domes = [
         sheet.found[name] for name in (Taught.RIGHT_HEMIDIAPHRAGM, Taught.LEFT_HEMIDIAPHRAGM) if name in sheet.found
     ]

@@ -91,7 +91,11 @@ def _angle(sheet: Sheet, side: Laterality, found: Corner | None) -> None:
         site=concepts.COSTOPHRENIC_ANGLE,
         laterality=side,
     )
-    against = sheet.sound.against(*BOTH) or ("" if found is not None else "no corner in the lung's outline")
+    against = (
+        sheet.sound.against(*BOTH)
+        or sheet.against_base
+        or ("" if found is not None else "no corner in the lung's outline")
+    )
     if against or found is None:
         sheet.book.cannot(what, against)
         return

@@ -18,6 +18,7 @@ LUNGS = {Laterality.RIGHT: Anatomy.RIGHT_LUNG, Laterality.LEFT: Anatomy.LEFT_LUN
 BOTH = (Anatomy.RIGHT_LUNG, Anatomy.LEFT_LUNG)
 NO_CONTRAST = "lung and heart are equally bright"
 HIDDEN = "no lung lies along it"
+CUT = "the lung is cut off at the bottom of the film"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,11 +31,17 @@ class Sheet:
     scale: densities.Anchors | None
     found: dict[Taught, Interface]
     corners: dict[Laterality, Corner | None]
+    cut: tuple[str, ...]
     book: Notebook
 
     def lung(self, side: Laterality) -> Mask:
         """Return a lung's mask."""
         return self.canvas.mask(LUNGS[side])
+
+    @property
+    def against_base(self) -> str:
+        """Return why nothing at the base of the lungs can be judged."""
+        return CUT if "bottom" in self.cut else ""
 
     def against_brightness(self, *needed: Anatomy) -> str:
         """Return why no brightness can be judged."""

@@ -8,6 +8,7 @@ from cxr_node.measure import borders
 from cxr_node.measure.notebook import What
 from cxr_node.measure.sheet import BOTH, HIDDEN, Sheet
 
+_AT_THE_BASE = (Taught.RIGHT_HEMIDIAPHRAGM, Taught.LEFT_HEMIDIAPHRAGM)
 _NEEDED = {
     Taught.RIGHT_HEART_BORDER: (Anatomy.HEART, *BOTH),
     Taught.LEFT_HEART_BORDER: (Anatomy.HEART, *BOTH),
@@ -30,7 +31,8 @@ def write(sheet: Sheet) -> None:
             site=site,
             laterality=side,
         )
-        against = sheet.against_brightness(*_NEEDED[name])
+        base = sheet.against_base if name in _AT_THE_BASE else ""
+        against = sheet.against_brightness(*_NEEDED[name]) or base
         interface = sheet.found.get(name)
         if against or interface is None or sheet.scale is None:
             sheet.book.cannot(what, against or HIDDEN)

@@ -25,7 +25,8 @@ _TALLEST = 0.6
 SMALLEST_ADULT_MM = 190.0
 """Inner width of the thorax. 5 SD below the mean of women (27.1 cm less 5 times 1.5); a child of ten has about 200."""
 _CUT_PIXELS = 10
-_NEAR_EDGE = 2
+_NEAR_EDGE = 5
+"""Grid pixels: outlines of a network end about so far from the edge of a film that cuts a lung off."""
 _DETAIL = 0.01
 
 

@@ -317,3 +317,22 @@ def test_a_film_without_contrast_has_proportions_but_no_densities() -> None:
 def _middle(region: Region) -> tuple[float, float]:
     columns, rows = zip(*region.outline, strict=True)
     return sum(columns) / len(columns), sum(rows) / len(rows)
+
+
+def test_at_a_base_that_the_film_cuts_off_nothing_is_measured() -> None:
+    one = made(11)
+    lungs = one.masks["right_lung"] | one.masks["left_lung"]
+    size = len(lungs)
+    bottom = int(np.flatnonzero(lungs.any(1))[-1]) - 24
+    cut = replace(
+        one,
+        p_values=np.pad(one.p_values[:bottom], ((size - bottom, 0), (0, 0))),
+        masks={name: np.pad(mask[:bottom], ((size - bottom, 0), (0, 0))) for name, mask in one.masks.items()},
+    )
+
+    found = read(cut)
+
+    reason = "the lung is cut off at the bottom of the film"
+    assert said(found, "clarity/right_hemidiaphragm/not_measurable").detail == reason
+    assert said(found, "costophrenic_angle/right/not_measurable").detail == reason
+    assert said(found, "quality/qfield").detail == "lung cut off at the bottom"
