@@ -3,7 +3,7 @@
 import os
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -35,7 +35,7 @@ from cxr_node.receive.tls import TlsFiles
 from cxr_node.receive.users import PasswordHash
 from cxr_node.receive.who import Peer
 from cxr_node.report import tid1500
-from cxr_node.report.kinds import KeyImages, Marks, Picture, Report, ResultKind, Text
+from cxr_node.report.kinds import KeyImages, Marks, Picture, Report, ResultKind, Segmentation, Text
 from cxr_node.report.source import Node
 from cxr_node.schedule import Schedule
 from cxr_node.settings import CStoreSection, FolderSection, ReceiveSection, ResultName, Settings
@@ -51,6 +51,19 @@ class Role(StrEnum):
     RECEIVE = "receive"
     READ = "read"
     DELIVER = "deliver"
+
+
+RESULT_KINDS: Mapping[ResultName, ResultKind] = {
+    ResultName.REPORT: Report(),
+    ResultName.REPORT_COMPREHENSIVE: Report(tid1500.COMPREHENSIVE),
+    ResultName.REPORT_ENHANCED: Report(tid1500.ENHANCED),
+    ResultName.TEXT: Text(),
+    ResultName.PICTURE: Picture(),
+    ResultName.MARKS: Marks(),
+    ResultName.KEY_IMAGES: KeyImages(),
+    ResultName.SEGMENTATION: Segmentation(),
+}
+"""What a destination can be sent to what composes it."""
 
 
 def now() -> datetime:
@@ -146,7 +159,7 @@ def routes(settings: Settings) -> dict[str, pipeline.Route]:
     """Return what goes to each destination, and when."""
     return {
         each.name: pipeline.Route(
-            kinds=frozenset(_result_kind(name).name for name in each.results),
+            kinds=frozenset(RESULT_KINDS[name].name for name in each.results),
             condition=Condition(
                 calling_ae_titles=each.when.calling_ae_titles,
                 station_names=each.when.station_names,
@@ -266,33 +279,13 @@ def _compose_leg(settings: Settings, opened: Database, sandbox: Sandbox) -> Comp
             # Where a film names no time zone, its times are the site's, and so are ours.
             time_zone=now().astimezone().tzinfo or UTC,
         ),
-        kinds=[_result_kind(name) for name in wanted],
+        kinds=[RESULT_KINDS[name] for name in wanted],
         routes=routes(settings),
         limits=film_limits(settings),
         sandbox=sandbox,
         quiet=_quiet(settings),
         clock=now,
     )
-
-
-def _result_kind(name: ResultName) -> ResultKind:
-    match name:
-        case ResultName.REPORT:
-            return Report()
-        case ResultName.REPORT_COMPREHENSIVE:
-            return Report(tid1500.COMPREHENSIVE)
-        case ResultName.REPORT_ENHANCED:
-            return Report(tid1500.ENHANCED)
-        case ResultName.TEXT:
-            return Text()
-        case ResultName.PICTURE:
-            return Picture()
-        case ResultName.MARKS:
-            return Marks()
-        case ResultName.KEY_IMAGES:
-            return KeyImages()
-        case _:
-            assert_never(name)
 
 
 def _quiet(settings: Settings) -> Quiet:

@@ -202,6 +202,7 @@ class ResultName(StrEnum):
     PICTURE = "picture"
     MARKS = "marks"
     KEY_IMAGES = "key-images"
+    SEGMENTATION = "segmentation"
 
 
 class WhenSection(Section):

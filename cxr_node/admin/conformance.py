@@ -21,7 +21,17 @@ from cxr_node.domain.reasons import Note, Reason
 from cxr_node.pixels.decoding import CODECS, NATIVE
 from cxr_node.receive.status import StoreStatus
 from cxr_node.receive.who import STORAGE_SOP_CLASSES, Rejection
-from cxr_node.report import check, codes, gsps, key_objects, patient_study, secondary_capture, text2000, tid1500
+from cxr_node.report import (
+    check,
+    codes,
+    gsps,
+    key_objects,
+    patient_study,
+    secondary_capture,
+    segmentation,
+    text2000,
+    tid1500,
+)
 from cxr_node.report.header import Kind
 from cxr_node.report.languages.spoken import LANGUAGES
 from cxr_node.report.source import Node
@@ -35,6 +45,7 @@ KINDS: Mapping[ResultName, Kind] = {
     ResultName.PICTURE: secondary_capture.PICTURE,
     ResultName.MARKS: gsps.MARKS,
     ResultName.KEY_IMAGES: key_objects.KEY_OBJECTS,
+    ResultName.SEGMENTATION: segmentation.ANATOMY,
 }
 """What a destination can be sent to the kind of object it is."""
 

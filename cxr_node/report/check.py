@@ -33,19 +33,27 @@ _STATE = """
     ContentLabel PresentationCreationDate PresentationCreationTime ReferencedSeriesSequence
     DisplayedAreaSelectionSequence PresentationLUTShape GraphicAnnotationSequence GraphicLayerSequence
 """
+_SEGMENTATION = """
+    ContentDate ContentTime ContentLabel Rows Columns BitsAllocated PixelData PhotometricInterpretation SamplesPerPixel
+    ImageType SegmentationType SegmentSequence NumberOfFrames SharedFunctionalGroupsSequence
+    PerFrameFunctionalGroupsSequence DimensionOrganizationSequence DimensionIndexSequence ReferencedSeriesSequence
+    LossyImageCompression
+"""
 TYPE_1_OF: Mapping[str, str] = {
     "SR": f"{_DOCUMENT} ContinuityOfContent ContentSequence CompletionFlag VerificationFlag",
     "KO": f"{_DOCUMENT} ContinuityOfContent ContentSequence",
     "OT": f"{_PICTURE} ConversionType BurnedInAnnotation DerivationDescription",
     "PR": _STATE,
+    "SEG": _SEGMENTATION,
 }
-"""Modality of the result to what else shall have a value: PS3.3 C.17.2, C.17.6.2, C.8.6.1, C.11.9 to C.11.11."""
+"""Modality of the result to what else shall have a value: PS3.3 C.17.2, C.17.6.2, C.8.6.1, C.11.9-11, C.8.20.2."""
 
 TYPE_2_OF: Mapping[str, str] = {
     "SR": "ReferencedPerformedProcedureStepSequence PerformedProcedureCodeSequence",
     "KO": "ReferencedPerformedProcedureStepSequence",
     "OT": "PatientOrientation",
     "PR": "ContentDescription ContentCreatorName",
+    "SEG": "ContentDescription ContentCreatorName PatientOrientation",
 }
 
 _SAME_AS_SOURCE = "PatientID IssuerOfPatientID PatientName PatientBirthDate PatientSex AccessionNumber"
@@ -53,6 +61,7 @@ FLAGS: Mapping[str, str] = {"ContentQualification": "RESEARCH", "SpecificCharact
 FLAGS_OF: Mapping[str, Mapping[str, str]] = {
     "SR": {"VerificationFlag": "UNVERIFIED"},
     "OT": {"BurnedInAnnotation": "YES"},
+    "SEG": {"SegmentationType": "BINARY"},
 }
 
 
@@ -113,7 +122,8 @@ def _sources_named(result: Dataset) -> Iterator[str]:
         for series in study.ReferencedSeriesSequence:
             yield from (str(instance.ReferencedSOPInstanceUID) for instance in series.ReferencedSOPSequence)
     for series in result.get("ReferencedSeriesSequence", ()):
-        yield from (str(instance.ReferencedSOPInstanceUID) for instance in series.ReferencedImageSequence)
+        images = series.get("ReferencedImageSequence") or series.get("ReferencedInstanceSequence", ())
+        yield from (str(instance.ReferencedSOPInstanceUID) for instance in images)
     yield from (str(instance.ReferencedSOPInstanceUID) for instance in result.get("SourceImageSequence", ()))
 
 

@@ -117,8 +117,10 @@ SUMMARY_SECTION = _ln("55112-7", "Summary")
 ACQUISITION_EQUIPMENT = _dcm("109101", "Acquisition Equipment")
 PROCESSING_EQUIPMENT = _dcm("109102", "Processing Equipment")
 
-# Pictures and key objects (CID 7202, 7010; TID 2010)
+# Pictures, segmentations and key objects (CID 7202, 7203, 7150, 7010; TID 2010)
 SOURCE_IMAGE = _dcm("121322", "Source image for image processing operation")
+SEGMENTATION = _dcm("113076", "Segmentation")
+ANATOMICAL_STRUCTURE = _sct("91723000", "Anatomical Structure")
 OF_INTEREST = _dcm("113000", "Of Interest")
 KEY_OBJECT_DESCRIPTION = _dcm("113012", "Key Object Description")
 

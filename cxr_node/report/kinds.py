@@ -7,7 +7,7 @@ from typing import Protocol
 
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.radiograph import Radiograph
-from cxr_node.report import gsps, key_objects, secondary_capture, text2000, tid1500
+from cxr_node.report import gsps, key_objects, secondary_capture, segmentation, text2000, tid1500
 from cxr_node.report.header import Kind
 from cxr_node.report.source import Film, Node, PreviousReport
 
@@ -115,6 +115,20 @@ class Marks:
             return lambda number: gsps.compose(film, node=order.node, now=order.now, instance_number=number)
 
         return _new([marker(film) for film in order.films], order)
+
+
+class Segmentation:
+    """One Segmentation for each film whose anatomy was outlined."""
+
+    name = segmentation.ANATOMY.name
+
+    def compose(self, order: Order) -> list[Instance]:
+        """Return the segmentations that are new."""
+
+        def segmenter(film: Film) -> Callable[[int], Instance | None]:
+            return lambda number: segmentation.compose(film, node=order.node, now=order.now, instance_number=number)
+
+        return _new([segmenter(film) for film in order.films], order)
 
 
 class KeyImages:

@@ -1,20 +1,22 @@
 """What every kind of result promises."""
 
+from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 
 import pytest
 from pydicom import Dataset, dcmread
 
+from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.radiograph import Radiograph
-from cxr_node.domain.reading import Reading
+from cxr_node.domain.reading import Reading, Region, Structure
 from cxr_node.domain.reasons import Reason
 from cxr_node.pixels import film as pixels
 from cxr_node.pixels.limits import Limits
 from cxr_node.report import tid1500
-from cxr_node.report.kinds import KeyImages, Marks, Order, Picture, Report, ResultKind, Text
+from cxr_node.report.kinds import KeyImages, Marks, Order, Picture, Report, ResultKind, Segmentation, Text
 from cxr_node.report.source import Film, Node, PreviousReport
 from tests import films
 from tests.shop import prediction, received, with_region
@@ -30,6 +32,7 @@ KINDS: dict[str, ResultKind] = {
         Picture(),
         Marks(),
         KeyImages(),
+        Segmentation(),
     )
 }
 
@@ -47,11 +50,13 @@ def analysed(film: Dataset) -> Film:
     reported = Film(header=film, reading=_not_analysed(film))
     radiograph = see(reported)
     (said,) = prediction([radiograph])
+    place = ((4.0, 4.0), (20.0, 4.0), (20.0, 30.0))
+    heart = Structure(key=Anatomy.HEART, confidence=0.9, regions=(Region(outline=place),))
     reading = Reading(
         film=received(film).identity,
         geometry=radiograph.geometry,
         grayscale=radiograph.grayscale,
-        prediction=with_region(said, ((4.0, 4.0), (20.0, 4.0), (20.0, 30.0))),
+        prediction=replace(with_region(said, place), structures=(heart,)),
     )
     return Film(header=film, reading=reading)
 

@@ -6,6 +6,7 @@ import pytest
 
 from cxr_node.admin.conformance import KINDS, TABLES, filled
 from cxr_node.domain.reasons import Note, Reason
+from cxr_node.node import RESULT_KINDS
 from cxr_node.receive.who import STORAGE_SOP_CLASSES
 from cxr_node.report import codes
 from cxr_node.settings import ResultName
@@ -31,7 +32,8 @@ def test_a_table_that_was_changed_by_hand_is_noticed() -> None:
 
 
 def test_every_kind_of_result_is_stated() -> None:
-    assert set(KINDS) == set(ResultName)
+    assert set(KINDS) == set(RESULT_KINDS) == set(ResultName)
+    assert [kind.name for kind in KINDS.values()] == [RESULT_KINDS[name].name for name in KINDS]
 
 
 def test_every_private_code_is_stated() -> None:

@@ -17,7 +17,7 @@ from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules, judge_header
 from cxr_node.report import tid1500
-from cxr_node.report.kinds import KeyImages, Marks, Order, Picture, Report, ResultKind, Text
+from cxr_node.report.kinds import KeyImages, Marks, Order, Picture, Report, ResultKind, Segmentation, Text
 from cxr_node.report.languages.spoken import LANGUAGES
 from cxr_node.report.source import Film, Node, PreviousReport
 from tests import films
@@ -34,6 +34,7 @@ _KINDS: tuple[ResultKind, ...] = (
     Picture(),
     Marks(),
     KeyImages(),
+    Segmentation(),
 )
 _TYPE_2 = "PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime StudyID AccessionNumber"
 _BAD = {"PatientSex": b"U", "PatientBirthDate": b"19600000", "StudyTime": b"10:11:12", "PatientAge": b"45"}

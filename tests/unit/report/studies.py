@@ -10,6 +10,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.identifiers import Digest, Uid, digest_of
 from cxr_node.domain.instance import Identity, Instance
 from cxr_node.domain.radiograph import Geometry, PixelSpacing, SpacingSource, View, ViewSource
@@ -23,6 +24,7 @@ from cxr_node.domain.reading import (
     Presence,
     Reading,
     Region,
+    Structure,
 )
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes
@@ -90,6 +92,7 @@ def read(
     notes: tuple[Note, ...] = (),
     patient_key: Digest = PATIENT_KEY,
     view: View = View.PA,
+    structures: tuple[Structure, ...] = (),
 ) -> Film:
     """Return a film that was read."""
     rows, columns = _size(header)
@@ -105,7 +108,12 @@ def read(
         film=identity_of(header, patient_key),
         geometry=geometry,
         grayscale="window 2048/4096",
-        prediction=Prediction(model=MODEL, findings=findings, analysed_area=square(0, 0, max(rows, columns) * 2)),
+        prediction=Prediction(
+            model=MODEL,
+            findings=findings,
+            analysed_area=square(0, 0, max(rows, columns) * 2),
+            structures=structures,
+        ),
         measurements=measurements,
         notes=notes,
     )
@@ -121,7 +129,10 @@ def not_read(header: Dataset, reason: Reason, detail: str = "") -> Film:
 
 
 def everything(header: Dataset) -> Film:
-    """Return a film with every kind of finding: one region, several, none; present, undetermined, absent; a caliper."""
+    """Return a film with every kind of finding: one region, several, none; present, undetermined, absent; a caliper.
+
+    A lung is outlined with a hole in it, the heart as a square, ribs that have no standard code, and no other lung.
+    """
     rows, columns = _size(header)
     side = min(rows, columns) / 8
     ratio = Measurement(
@@ -142,6 +153,16 @@ def everything(header: Dataset) -> Film:
         finding("Cardiomegaly", 0.03, Presence.ABSENT),
         measurements=(ratio,),
         notes=(Note.BURNED_IN_TEXT, Note.NO_VOI),
+        structures=(
+            Structure(
+                key=Anatomy.RIGHT_LUNG,
+                confidence=0.91,
+                regions=(square(side, side, 2 * side), square(side * 1.5, side * 1.5, side / 2)),
+            ),
+            Structure(key=Anatomy.LEFT_LUNG, confidence=0.0, regions=()),
+            Structure(key=Anatomy.HEART, confidence=0.88, regions=(square(3 * side, 4 * side, 2 * side),)),
+            Structure(key=Anatomy.POSTERIOR_RIBS, confidence=0.7, regions=(square(side, side, side),)),
+        ),
     )
 
 

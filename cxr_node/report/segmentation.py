@@ -1,0 +1,211 @@
+"""The anatomy as outlined, one segment for each structure: a binary Segmentation (PS3.3 section A.51)."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from pydicom.dataset import Dataset
+from pydicom.uid import SegmentationStorage
+
+from cxr_node.domain import concepts
+from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.codes import Code
+from cxr_node.domain.identifiers import Uid, derive_uid, digest_of
+from cxr_node.domain.instance import Identity, Instance
+from cxr_node.domain.reading import Laterality, ModelIdentity, Structure
+from cxr_node.report import codes
+from cxr_node.report.check import require_sound
+from cxr_node.report.elements import verbatim
+from cxr_node.report.equipment import coded
+from cxr_node.report.header import Kind, header, identity_of
+from cxr_node.report.identity import tracking_uid
+from cxr_node.report.masks import filled, joined, packed
+from cxr_node.report.outlines import bounds
+from cxr_node.report.part10 import encoded, instance_of
+from cxr_node.report.source import Film, Node
+from cxr_node.report.study import brought_together
+
+ANATOMY = Kind(
+    name="SEG",
+    sop_class_uid=Uid(SegmentationStorage),
+    modality="SEG",
+    series_offset=9,
+    series_description="AI CXR anatomy - RESEARCH",
+)
+
+SEGMENTS: Mapping[Anatomy, tuple[Code, Laterality | None, tuple[int, int, int]]] = {
+    Anatomy.RIGHT_LUNG: (concepts.LUNG, Laterality.RIGHT, (46532, 29177, 23878)),
+    Anatomy.LEFT_LUNG: (concepts.LUNG, Laterality.LEFT, (46532, 29177, 23878)),
+    Anatomy.HEART: (concepts.HEART, None, (39895, 41393, 28012)),
+    Anatomy.AORTA: (concepts.AORTA, None, (37041, 46851, 45714)),
+    Anatomy.TRACHEA: (concepts.TRACHEA, None, (37862, 21919, 37057)),
+    Anatomy.RIGHT_CLAVICLE: (concepts.CLAVICLE, Laterality.RIGHT, (58993, 31607, 51046)),
+    Anatomy.LEFT_CLAVICLE: (concepts.CLAVICLE, Laterality.LEFT, (58993, 31607, 51046)),
+    Anatomy.RIGHT_SCAPULA: (concepts.SCAPULA, Laterality.RIGHT, (46532, 39000, 52000)),
+    Anatomy.LEFT_SCAPULA: (concepts.SCAPULA, Laterality.LEFT, (46532, 39000, 52000)),
+    Anatomy.SPINE: (concepts.THORACIC_SPINE, None, (52428, 33000, 40000)),
+}
+"""Structure to its code, its side and a color as PCS-values (PS3.3 section C.10.7.1.1).
+
+Left out are those without a standard code (ribs, main bronchi), and the hemidiaphragms: what is outlined is all that
+lies below the dome, which a segment by the name of diaphragm would not say.
+"""
+
+_LABEL_CHARACTERS = 64
+_LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+_REFERENCED_SEGMENT_NUMBER = 0x0062000B
+_SEGMENT_IDENTIFICATION_SEQUENCE = 0x0062000A
+
+_Drawn = tuple[Structure, bytes]
+
+
+def compose(film: Film, *, node: Node, now: datetime, instance_number: int = 1) -> Instance | None:
+    """Return the anatomy of one film, or None where none is outlined; errors as of `tid1500.compose`.
+
+    Memory: a byte for each pixel of the film and a bit for each pixel of each segment.
+    """
+    together = brought_together([film])
+    drawn = _drawn(together[0])
+    prediction = together[0].reading.prediction
+    if not drawn or prediction is None:
+        return None
+    content = _content(together[0], prediction.model, drawn)
+    identity = identity_of(together, kind=ANATOMY, content=digest_of(encoded(content)), node=node)
+    dataset = header(together, identity, kind=ANATOMY, node=node, now=now, instance_number=instance_number)
+    dataset.update(content)
+    require_sound(dataset, together)
+    return instance_of(encoded(dataset), identity)
+
+
+def _drawn(film: Film) -> list[_Drawn]:
+    """Return the structures that are sent and cover a pixel, each with its packed mask."""
+    columns, rows = (int(side) for side in bounds(film))
+    prediction = film.reading.prediction
+    drawn: list[_Drawn] = []
+    for structure in () if prediction is None else prediction.structures:
+        if structure.key in SEGMENTS and structure.regions:
+            mask = filled((region.outline for region in structure.regions), rows, columns)
+            if mask.any():
+                drawn.append((structure, packed(mask)))
+    return drawn
+
+
+def _content(film: Film, model: ModelIdentity, drawn: Sequence[_Drawn]) -> Dataset:
+    """Return all that the header does not say: segments, dimensions, frames and pixels."""
+    content = Dataset()
+    content.ContentLabel = "AI_ANATOMY"
+    content.ContentDescription = "Computer analysis, research use only"
+    content.ContentCreatorName = "cxr-node^"
+    content.BodyPartExamined = "CHEST"  # of a paired part Laterality would be asked for (PS3.3 C.7.3.1)
+    content.SegmentSequence = [
+        _segment(number, structure, film.reading.film, model) for number, (structure, _) in enumerate(drawn, start=1)
+    ]
+    content.ReferencedSeriesSequence = [_referenced_series(film.reading.film)]
+    _add_frames(content, film.reading.film, len(drawn))
+    _add_image(content, film)
+    columns, rows = (int(side) for side in bounds(film))
+    content.Rows, content.Columns = rows, columns
+    content.PixelData = joined([mask for _, mask in drawn], rows * columns)
+    content["PixelData"].VR = "OB"
+    return content
+
+
+def _segment(number: int, structure: Structure, film: Identity, model: ModelIdentity) -> Dataset:
+    code, side, color = SEGMENTS[Anatomy(structure.key)]
+    segment = Dataset()
+    segment.SegmentNumber = number
+    segment.SegmentLabel = code.meaning if side is None else f"{codes.LATERALITIES[side].meaning} {code.meaning}"
+    segment.SegmentDescription = f"Mean score inside {structure.confidence:.2f}; a score is no probability"
+    segment.SegmentAlgorithmType = "AUTOMATIC"
+    segment.SegmentAlgorithmName = f"{model.name} {model.version}"[:_LABEL_CHARACTERS]
+    segment.SegmentationAlgorithmIdentificationSequence = [_algorithm(model)]
+    segment.SegmentedPropertyCategoryCodeSequence = [coded(codes.ANATOMICAL_STRUCTURE)]
+    segment.SegmentedPropertyTypeCodeSequence = [coded(code)]
+    if side is not None:
+        modifier = [coded(codes.LATERALITIES[side])]
+        segment.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = modifier
+    segment.TrackingID = f"cxr-node {structure.key}"
+    segment.TrackingUID = tracking_uid(film.sop_instance_uid, structure.key)
+    segment.RecommendedDisplayCIELabValue = list(color)
+    return segment
+
+
+def _algorithm(model: ModelIdentity) -> Dataset:
+    item = Dataset()
+    item.AlgorithmFamilyCodeSequence = [coded(codes.ARTIFICIAL_INTELLIGENCE)]
+    item.AlgorithmName = model.name[:_LABEL_CHARACTERS]
+    item.AlgorithmVersion = model.version[:_LABEL_CHARACTERS]
+    item.AlgorithmParameters = f"weights_sha256={model.weights_digest}; preparation={model.preparation}"
+    item.AlgorithmSource = model.manufacturer[:_LABEL_CHARACTERS]
+    return item
+
+
+def _referenced_series(film: Identity) -> Dataset:
+    series = Dataset()
+    series.add(verbatim("SeriesInstanceUID", film.series_instance_uid))
+    series.ReferencedInstanceSequence = [_referenced(film)]
+    return series
+
+
+def _referenced(film: Identity) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = film.sop_class_uid
+    item.add(verbatim("ReferencedSOPInstanceUID", film.sop_instance_uid))
+    return item
+
+
+def _add_frames(content: Dataset, film: Identity, number: int) -> None:
+    """Add a frame for each segment. A projection has no Frame of Reference: each frame lies on its source's pixels."""
+    organization = derive_uid("dimensions", film.sop_instance_uid)
+    index = Dataset()
+    index.DimensionOrganizationUID = organization
+    index.DimensionIndexPointer = _REFERENCED_SEGMENT_NUMBER
+    index.FunctionalGroupPointer = _SEGMENT_IDENTIFICATION_SEQUENCE
+    index.DimensionDescriptionLabel = "Segment Number"
+    dimensions = Dataset()
+    dimensions.DimensionOrganizationUID = organization
+    content.DimensionOrganizationSequence = [dimensions]
+    content.DimensionIndexSequence = [index]
+    content.SharedFunctionalGroupsSequence = [Dataset()]
+    # The source in each frame and not once for all: readers that look up frames by source look there alone.
+    content.PerFrameFunctionalGroupsSequence = [_frame(each, film) for each in range(1, number + 1)]
+    content.NumberOfFrames = number
+
+
+def _derivation(film: Identity) -> Dataset:
+    source = _referenced(film)
+    source.SpatialLocationsPreserved = "YES"
+    source.PurposeOfReferenceCodeSequence = [coded(codes.SOURCE_IMAGE)]
+    derivation = Dataset()
+    derivation.SourceImageSequence = [source]
+    derivation.DerivationCodeSequence = [coded(codes.SEGMENTATION)]
+    return derivation
+
+
+def _frame(segment_number: int, film: Identity) -> Dataset:
+    position = Dataset()
+    position.DimensionIndexValues = [segment_number]
+    segment = Dataset()
+    segment.ReferencedSegmentNumber = segment_number
+    frame = Dataset()
+    frame.DerivationImageSequence = [_derivation(film)]
+    frame.FrameContentSequence = [position]
+    frame.SegmentIdentificationSequence = [segment]
+    return frame
+
+
+def _add_image(content: Dataset, film: Film) -> None:
+    geometry = film.reading.geometry
+    content.ImageType = ["DERIVED", "PRIMARY"]
+    content.PatientOrientation = list((geometry and geometry.patient_orientation) or ())
+    content.BurnedInAnnotation = "NO"
+    content.SegmentationType = "BINARY"
+    content.LossyImageCompression = "00"
+    for keyword in _LOSSY:
+        if film.header.get(keyword):
+            content.add(film.header[keyword])
+    content.SamplesPerPixel = 1
+    content.PhotometricInterpretation = "MONOCHROME2"
+    content.BitsAllocated = 1
+    content.BitsStored = 1
+    content.HighBit = 0
+    content.PixelRepresentation = 0

@@ -1,0 +1,87 @@
+"""Every kind of result, sent to Orthanc and taken back: what comes back is what was sent."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import highdicom
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from cxr_node.deliver.cstore import CStoreDestination
+from cxr_node.domain.identifiers import AeTitle
+from cxr_node.domain.radiograph import Radiograph
+from cxr_node.node import RESULT_KINDS
+from cxr_node.pixels.film import radiograph
+from cxr_node.pixels.limits import Limits
+from cxr_node.report.kinds import Order, Segmentation
+from cxr_node.report.source import Film
+from cxr_node.settings import ResultName
+from tests import films, peers
+from tests.unit.report.studies import NODE, NOW, everything
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[peers.Orthanc]:
+    with peers.orthanc(tmp_path_factory.mktemp("orthanc")) as running:
+        yield running
+
+
+def see(film: Film) -> Radiograph:
+    return radiograph(film.header, limits=Limits())
+
+
+def _destination(orthanc: peers.Orthanc) -> CStoreDestination:
+    return CStoreDestination(
+        name="orthanc",
+        host=peers.LOOPBACK,
+        port=orthanc.port,
+        called_ae_title=AeTitle(orthanc.ae_title),
+        calling_ae_title=AeTitle("CXRNODE"),
+    )
+
+
+@pytest.mark.parametrize("name", RESULT_KINDS)
+def test_orthanc_gives_back_every_kind_as_it_was_sent(name: ResultName, orthanc: peers.Orthanc, tmp_path: Path) -> None:
+    film = everything(films.dx())
+    (made,) = RESULT_KINDS[name].compose(Order(films=[film], see=see, node=NODE, now=NOW))
+
+    assert _destination(orthanc).send(made.content).status == 0
+    returned = orthanc.file(made.identity.sop_instance_uid)
+
+    assert returned[films.data_set_offset(returned) :] == made.content[films.data_set_offset(made.content) :]
+    assert str(dcmread(BytesIO(returned)).file_meta.TransferSyntaxUID) == str(made.transfer_syntax_uid)
+
+
+def test_results_stand_in_the_study_of_their_film(orthanc: peers.Orthanc, tmp_path: Path) -> None:
+    header = films.cr()
+    order = Order(films=[everything(header)], see=see, node=NODE, now=NOW)
+    destination = _destination(orthanc)
+    destination.send(films.written(header, tmp_path).read_bytes())
+    made = [result for kind in RESULT_KINDS.values() for result in kind.compose(order)]
+    for result in made:
+        destination.send(result.content)
+
+    studies = {
+        str(orthanc.get(f"/instances/{found}/study"))
+        for uid in [str(header.SOPInstanceUID), *(result.identity.sop_instance_uid for result in made)]
+        for found in orthanc.find(uid)
+    }
+    assert len(made) == len(RESULT_KINDS)
+    assert len(studies) == 1
+
+
+def test_highdicom_reads_the_segmentation_that_orthanc_gives_back(orthanc: peers.Orthanc) -> None:
+    film = everything(films.dx(rows=63, columns=47))
+    (made,) = Segmentation().compose(Order(films=[film], see=see, node=NODE, now=NOW))
+    _destination(orthanc).send(made.content)
+
+    read = highdicom.seg.segread(BytesIO(orthanc.file(made.identity.sop_instance_uid)))
+
+    assert read.segmentation_type is highdicom.seg.SegmentationTypeValues.BINARY
+    assert read.segmented_property_types[1].meaning == "Heart"
+    source = film.reading.film.sop_instance_uid
+    pixels = read.get_pixels_by_source_instance([source])
+    assert pixels.shape == (1, 63, 47, 2)
+    assert np.array_equal(pixels[0, :, :, 1], dcmread(BytesIO(made.content)).pixel_array[1])

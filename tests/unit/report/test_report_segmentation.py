@@ -1,0 +1,165 @@
+"""The anatomy as a Segmentation: the pixels that were outlined, what they are called, and nothing else."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+
+from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.reading import Point, Region, Structure
+from cxr_node.report import segmentation
+from cxr_node.report.check import faults_of
+from cxr_node.report.masks import filled, joined, packed
+from cxr_node.report.source import Film
+from cxr_node.report.study import brought_together
+from tests import films
+from tests.unit.report.studies import NODE, NOW, everything, parsed, read, square
+
+_COORDINATES = st.floats(-9, 40, allow_nan=False, width=32)
+_OUTLINES = st.lists(st.lists(st.tuples(_COORDINATES, _COORDINATES), min_size=3, max_size=9), min_size=1, max_size=3)
+
+
+def _segmentation(film: Film) -> Dataset:
+    composed = segmentation.compose(film, node=NODE, now=NOW)
+    assert composed is not None
+    return parsed(composed)
+
+
+def _outlined(header: Dataset, key: Anatomy, *regions: Region) -> Film:
+    return read(header, structures=(Structure(key=key, confidence=0.9, regions=regions),))
+
+
+def _is_inside(at: Point, outlines: Sequence[Sequence[Point]]) -> bool:
+    """Whether a ray from `at` to the left crosses an odd number of edges: the even-odd rule, edge by edge."""
+    crossings = 0
+    for outline in outlines:
+        for (x0, y0), (x1, y1) in zip(outline, [*outline[1:], outline[0]], strict=True):
+            if (y0 <= at[1]) != (y1 <= at[1]):
+                crossings += x0 + (at[1] - y0) * ((x1 - x0) / (y1 - y0)) <= at[0]
+    return crossings % 2 == 1
+
+
+@given(_OUTLINES)
+def test_a_pixel_is_inside_if_its_center_is_by_the_even_odd_rule(outlines: list[list[Point]]) -> None:
+    mask = filled(outlines, 24, 30)
+    expected = [[_is_inside((column + 0.5, row + 0.5), outlines) for column in range(30)] for row in range(24)]
+    assert np.array_equal(mask, expected)
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=15, max_size=15), min_size=1, max_size=4))
+def test_masks_that_end_within_a_byte_are_joined_bit_by_bit(frames: list[list[bool]]) -> None:
+    content = joined([packed(np.array(frame, np.uint8)) for frame in frames], 15)
+    bits = np.unpackbits(np.frombuffer(content, np.uint8), bitorder="little")
+    assert bits[: 15 * len(frames)].tolist() == [bit for frame in frames for bit in frame]
+    assert len(content) % 2 == 0
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(64, 48), (63, 47)])
+def test_each_frame_holds_one_structure_with_its_holes(rows: int, columns: int) -> None:
+    said = _segmentation(everything(films.cr(rows=rows, columns=columns)))
+    lung, heart = said.pixel_array
+    assert [segment.SegmentLabel for segment in said.SegmentSequence] == ["Right Lung", "Heart"]
+    assert lung.shape == (rows, columns)
+    side = columns / 8
+    assert abs(int(lung.sum()) - (4 - 0.25) * side**2) < 5 * side
+    assert lung[round(side * 1.2), round(side * 1.2)] == 1
+    assert lung[round(side * 1.7), round(side * 1.7)] == 0
+    assert heart[round(side * 5), round(side * 4)] == 1
+    assert not (lung & heart).any()
+
+
+def test_a_segment_says_what_it_is_on_which_side_and_who_drew_it() -> None:
+    film = everything(films.dx())
+    lung, heart = _segmentation(film).SegmentSequence
+    (kind,) = lung.SegmentedPropertyTypeCodeSequence
+    assert (kind.CodeValue, kind.CodingSchemeDesignator) == ("39607008", "SCT")
+    assert kind.SegmentedPropertyTypeModifierCodeSequence[0].CodeMeaning == "Right"
+    assert "SegmentedPropertyTypeModifierCodeSequence" not in heart.SegmentedPropertyTypeCodeSequence[0]
+    (algorithm,) = heart.SegmentationAlgorithmIdentificationSequence
+    assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("chest-opacity", "1.0")
+    assert lung.TrackingUID != heart.TrackingUID
+    assert lung.TrackingUID == _segmentation(film).SegmentSequence[0].TrackingUID
+
+
+def test_a_segmentation_lies_on_its_source_without_a_frame_of_reference() -> None:
+    header = films.dx(changes={"FrameOfReferenceUID": "1.2.3", "LossyImageCompression": "01"})
+    said = _segmentation(everything(header))
+    for frame in said.PerFrameFunctionalGroupsSequence:
+        (derivation,) = frame.DerivationImageSequence
+        assert derivation.SourceImageSequence[0].ReferencedSOPInstanceUID == header.SOPInstanceUID
+    (series,) = said.ReferencedSeriesSequence
+    assert series.SeriesInstanceUID == header.SeriesInstanceUID
+    assert (said.Rows, said.Columns) == (header.Rows, header.Columns)
+    assert "FrameOfReferenceUID" not in said
+    assert said.LossyImageCompression == "01"
+    numbers = [
+        frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        for frame in said.PerFrameFunctionalGroupsSequence
+    ]
+    assert numbers == [1, 2]
+
+
+def test_what_is_not_on_the_film_has_no_segment() -> None:
+    beyond = _outlined(films.cr(rows=64, columns=48), Anatomy.HEART, square(100, 100, 20))
+    assert segmentation.compose(beyond, node=NODE, now=NOW) is None
+    nothing = _outlined(films.cr(), Anatomy.HEART)
+    assert segmentation.compose(nothing, node=NODE, now=NOW) is None
+
+
+def test_what_has_no_standard_code_or_another_name_than_what_is_outlined_is_not_sent() -> None:
+    not_sent = {
+        Anatomy.BRONCHI,
+        Anatomy.POSTERIOR_RIBS,
+        Anatomy.ANTERIOR_RIBS,
+        Anatomy.RIGHT_HEMIDIAPHRAGM,
+        Anatomy.LEFT_HEMIDIAPHRAGM,
+    }
+    assert set(Anatomy) - set(segmentation.SEGMENTS) == not_sent
+    assert all(code.scheme_designator == "SCT" for code, _, _ in segmentation.SEGMENTS.values())
+    for key in not_sent:
+        assert segmentation.compose(_outlined(films.cr(), key, square(2, 2, 20)), node=NODE, now=NOW) is None
+
+
+def test_other_outlines_are_another_instance_and_another_time_is_not() -> None:
+    film = _outlined(films.cr(), Anatomy.HEART, square(2, 2, 20))
+    first = segmentation.compose(film, node=NODE, now=NOW)
+    later = segmentation.compose(film, node=NODE, now=NOW + timedelta(days=1))
+    moved = segmentation.compose(_outlined(films.cr(), Anatomy.HEART, square(3, 2, 20)), node=NODE, now=NOW)
+    assert first is not None
+    assert later is not None
+    assert moved is not None
+    assert first.identity == later.identity
+    assert first.identity != moved.identity
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "sentence"),
+    [
+        ("PatientID", "OTHER", "PatientID is not that of the source"),
+        ("SegmentationType", "FRACTIONAL", "SegmentationType is not BINARY"),
+        ("SegmentSequence", None, "SegmentSequence has no value"),
+    ],
+)
+def test_a_broken_promise_of_a_segmentation_is_named(keyword: str, value: str | None, sentence: str) -> None:
+    together = brought_together([everything(films.cr())])
+    said = _segmentation(together[0])
+    assert faults_of(said, together) == ()
+    setattr(said, keyword, value)
+    assert faults_of(said, together) == (sentence,)
+
+
+def test_a_segmentation_of_another_film_is_held_back() -> None:
+    said = _segmentation(everything(films.cr()))
+    other = brought_together([everything(films.dx())])
+    assert "the references do not name the sources" in faults_of(said, other)
+
+
+def test_large_films_cost_a_bit_for_each_pixel_of_a_segment() -> None:
+    film = everything(films.cr(rows=3000, columns=2500))
+    said = segmentation.compose(film, node=NODE, now=NOW)
+    assert said is not None
+    assert len(said.content) < 2 * 3000 * 2500 / 8 + 10_000
