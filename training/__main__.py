@@ -9,11 +9,12 @@ table.
 import argparse
 from pathlib import Path
 
-from training import anatomy, chest, datasets, findings, judge, phantoms, report, train
+from training import anatomy, chest, datasets, findings, judge, phantoms, report, train, views
 
 STEPS = {
     "phantoms": phantoms.run,
     "anatomy": anatomy.run,
+    "views": views.run,
     "judge": judge.run,
     "train": train.run,
     "findings": findings.run,

@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
         bits=nothing,
         sure=nothing,
     )
-    train(lesson, Recipe(seed=arguments.seed, steps=arguments.steps), work=arguments.work)
+    train(lesson, Recipe(seed=arguments.seed, steps=arguments.anatomy_steps), work=arguments.work)
 
 
 def learned_from(films: tuple[datasets.LabelledFilm, ...], seed: int) -> tuple[datasets.LabelledFilm, ...]:
@@ -294,4 +294,4 @@ def write(path: Path, content: object) -> None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of anatomy to a command line."""
-    parser.add_argument("--steps", type=int, default=3000, help="steps of learning anatomy")
+    parser.add_argument("--anatomy-steps", type=int, default=2400, help="steps of learning anatomy")

@@ -11,7 +11,6 @@ import torch
 from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
 from torch.nn import functional
-from tqdm import tqdm
 
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.radiograph import Float32
@@ -27,6 +26,7 @@ from training.findings import LEAST, PARTS, Heads, load_member
 from training.lungnet import LEFT, TOP, LungNet, lung_fields
 from training.phantoms import STRUCTURES
 from training.strangers import strangers
+from training.views import features, gray
 
 NAME = "chest"
 VERSION = "1.0.0"
@@ -92,7 +92,7 @@ class Chest(nn.Module):
 def run(arguments: argparse.Namespace) -> None:
     """Write the bundle from what the other steps left in the work folder, and open it as a node does."""
     torch.set_num_threads(arguments.threads)
-    network = judge.load(arguments.work / "anatomy.pt")
+    network = judge.load(arguments.work)
     table = json.loads((arguments.work / "findings.json").read_text())
     offered = [one for one in table["findings"] if _good(one["name"], table["rows"])]
     fits = torch.load(arguments.work / "findings.pt", weights_only=True)
@@ -149,24 +149,17 @@ def distance_of(
     made = phantoms.load(arguments.work / "phantoms", "training", count=arguments.phantoms).films
     tested = phantoms.load(arguments.work / "phantoms", "test", count=arguments.test_phantoms).films
     known = datasets.load(part.train, WHOLE)
-    distance = Distance([features(network, _gray(made[:CROWD])), features(network, known[:CROWD])])
-    spare = np.concatenate([_gray(made[CROWD : CROWD + 200]), datasets.load(part.validation, WHOLE)])
+    distance = Distance([features(network, gray(made[:CROWD])), features(network, known[:CROWD])])
+    spare = np.concatenate([gray(made[CROWD : CROWD + 200]), datasets.load(part.validation, WHOLE)])
     limit = round(float(np.quantile(distances(distance, network, spare), FAR)) * ROOM, 2)
     test = datasets.load(part.test, WHOLE)
     generator = torch.Generator().manual_seed(arguments.seed)
     strange = strangers(torch.from_numpy(test)[:, None], generator=generator)[:, 0].numpy()
     told = {}
-    for name, some in (("films", test), ("phantoms", _gray(tested)), ("strangers", strange)):
+    for name, some in (("films", test), ("phantoms", gray(tested)), ("strangers", strange)):
         far = distances(distance, network, some)
         told[name] = {"films": len(far), "beyond": float((far > limit).mean()), "median": float(np.median(far))}
     return distance, limit, told
-
-
-def features(network: AnatomyNet, films: Float32) -> Floats:
-    """Return the features of films (films, 256, 256), as (films, 256)."""
-    with torch.inference_mode():
-        rows = [network(torch.from_numpy(film)[None, None]).features[0].numpy() for film in tqdm(films, unit="film")]
-    return np.stack(rows).astype(np.float64)
 
 
 def distances(distance: Distance, network: AnatomyNet, films: Float32) -> Floats:
@@ -262,8 +255,3 @@ def _metric(line: dict[str, Any], metric: str) -> str:
     if metric == "AUC":
         lines.append(f"baseline = {round(line['thumbnails']['value'], 3)}")
     return "\n".join(lines) + "\n"
-
-
-def _gray(films: "np.typing.NDArray[np.uint8]") -> Float32:
-    gray: Float32 = films.astype(np.float32) / np.float32(255)
-    return gray

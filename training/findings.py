@@ -137,7 +137,7 @@ def run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     films = datasets.read_table(arguments.table, arguments.films, only=arguments.only)
     prepared = datasets.load(films, WHOLE)
-    network = load(arguments.work / "anatomy.pt")
+    network = load(arguments.work)
     seen = Seen(
         known=pooled(network, prepared),
         thumbnails=datasets.load(films, THUMBNAIL).reshape(len(films), -1).astype(np.float64),

@@ -40,7 +40,7 @@ COLORS = {
 def run(arguments: argparse.Namespace) -> None:
     """Write `anatomy.json` into the work folder, and sheets of films with what was outlined on them."""
     torch.set_num_threads(arguments.threads)
-    network = load(arguments.work / "anatomy.pt")
+    network = load(arguments.work)
     made = with_heart_cut(phantoms.load(arguments.work / "phantoms", "test", count=arguments.test_phantoms))
     figures = on_phantoms(network, made)
     films = datasets.read_table(arguments.table, arguments.films, only=arguments.only)
@@ -53,10 +53,12 @@ def run(arguments: argparse.Namespace) -> None:
         sheet.save(arguments.work / f"anatomy-{number}.png")
 
 
-def load(path: Path) -> AnatomyNet:
-    """Return a trained network, ready to judge."""
+def load(work: Path) -> AnatomyNet:
+    """Return the trained network, ready to judge, with the views' own weights if they were fitted."""
     network = AnatomyNet(Sizes(planes=len(PLANES)))
-    network.load_state_dict(torch.load(path, weights_only=True))
+    network.load_state_dict(torch.load(work / "anatomy.pt", weights_only=True))
+    if (work / "views.pt").exists():
+        network.views.load_state_dict(torch.load(work / "views.pt", weights_only=True))
     return network.eval()
 
 

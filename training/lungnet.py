@@ -103,7 +103,9 @@ def lung_fields(planes: Tensor) -> Tensor:
     domes = scores[:, DOMES].amax(1, keepdim=True)
     rims = functional.max_pool2d(lungs, 3, 1, 1)
     bases = functional.max_pool2d(lungs, 7, 1, 3) * functional.max_pool2d(domes, 5, 1, 2)
-    return functional.interpolate(torch.maximum(rims, bases), scale_factor=8.0, mode="bilinear", align_corners=False)
+    return functional.interpolate(
+        rims + torch.relu(bases - rims), scale_factor=8.0, mode="bilinear", align_corners=False
+    )
 
 
 def window(films: Tensor) -> Tensor:

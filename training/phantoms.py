@@ -163,5 +163,5 @@ def _part(folder: Path, name: str, start: int) -> Path:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of phantoms to a command line."""
-    parser.add_argument("--phantoms", type=int, default=12_000, help="phantoms to learn anatomy from")
+    parser.add_argument("--phantoms", type=int, default=2400, help="phantoms to learn anatomy from")
     parser.add_argument("--test-phantoms", type=int, default=400, help="phantoms to judge anatomy on")

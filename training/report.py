@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     examples(arguments, table["findings"]).quantize(96).save(pictures / "chest-examples.png", optimize=True)
     films = datasets.read_table(arguments.table, arguments.films, only=arguments.only)
     drawn = judge.some(datasets.split(films, member=0, seed=arguments.seed).test, arguments.drawn, seed=arguments.seed)
-    network = judge.load(arguments.work / "anatomy.pt")
+    network = judge.load(arguments.work)
     (sheet,) = judge.sheets(network, drawn[:24], per_sheet=24, side=240)
     sheet.quantize(96).save(pictures / "chest-anatomy.png", optimize=True)
     values = {

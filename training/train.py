@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
     recipe = Recipe(seed=arguments.seed, epochs=arguments.epochs)
     films = datasets.read_table(arguments.table, arguments.films, only=arguments.only)
     prepared = datasets.load(films, WHOLE)
-    lungs = lungs_of(judge.load(arguments.work / "anatomy.pt"), prepared)
+    lungs = lungs_of(judge.load(arguments.work), prepared)
     place = {film: number for number, film in enumerate(films)}
     for member in arguments.members:
         part = datasets.split(films, member=member, seed=recipe.seed).train
