@@ -1,8 +1,9 @@
 """What is measured against what is true, on phantoms that no threshold was set on.
 
-    python -m benchmarks.measure_phantoms --films 300
+    python -m benchmarks.measure_phantoms --films 300 [--bundle NAME_OR_FOLDER]
 
-Structures are the true masks at 256 pixels, outlined; so this judges the measurements, not a network's outlines.
+Without --bundle structures are the true masks at 256 pixels, outlined: this judges the measurements, not a network's
+outlines. With it the bundle outlines what it sees on the film; truth is taken on the true masks all the same.
 Each figure has a 95 % interval by resampling films.
 """
 
@@ -11,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -21,8 +23,10 @@ from PIL import Image
 from benchmarks.measure_films import drawn
 from cxr_node.domain.concepts import OBSCURED
 from cxr_node.domain.radiograph import View
-from cxr_node.domain.reading import Laterality, Prediction
+from cxr_node.domain.reading import Laterality, Prediction, Structure
 from cxr_node.domain.taught import Density, Taught
+from cxr_node.infer import bundle, catalogue
+from cxr_node.infer.reader import Reader
 from cxr_node.measure import borders, densities, proportions
 from cxr_node.measure.canvas import canvas
 from cxr_node.measure.film import Measured, measured
@@ -63,14 +67,27 @@ def order(seed: int) -> tuple[View, tuple[Pathology, ...]]:
     return view, (Pathology(kind=list(Kind)[int(np.random.default_rng(seed).integers(len(Kind)))]),)
 
 
-def judge(seed: int) -> Film:
-    """Measure the phantom of a seed and compare."""
+@cache
+def _reader(name: str) -> Reader:
+    return Reader(bundle.load(catalogue.find(name)), device="cpu")
+
+
+def _outlined(made: PhantomFilm, name: str | None) -> tuple[Structure, ...]:
+    """Return what a bundle outlines on a phantom, or its true structures."""
+    if name is None:
+        return structures(made)
+    (prediction,) = _reader(name).read([radiograph(made)])
+    return prediction.structures
+
+
+def judge(seed: int, name: str | None = None) -> Film:
+    """Measure the phantom of a seed, on the outlines of the bundle `name` or the true ones, and compare."""
     import torch
 
     torch.set_num_threads(1)
     view, pathologies = order(seed)
     made = film(seed=seed, view=view, pathology=pathologies)
-    found = measured(radiograph(made), structures(made))
+    found = measured(radiograph(made), _outlined(made, name))
     said = Film()
     _proportions(made, found, said)
     _shares(made, found, said)
@@ -213,14 +230,16 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=FIRST, help="first seed")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--sheet", type=Path, help="paint three phantoms instead")
+    parser.add_argument("--bundle", help="whose outlines to measure on, instead of the true ones")
     arguments = parser.parse_args()
     if arguments.sheet is not None:
         sheet(arguments.sheet)
         return
     seeds = range(arguments.first, arguments.first + arguments.films)
     with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:
-        films = list(pool.map(judge, seeds))
-    print(f"{len(films)} films, seeds from {arguments.first}")
+        films = list(pool.map(partial(judge, name=arguments.bundle), seeds))
+    outlines = "the true ones" if arguments.bundle is None else f"those of {arguments.bundle}"
+    print(f"{len(films)} films, seeds from {arguments.first}; outlines: {outlines}")
     for line in lines(films):
         print(line)
 

@@ -17,12 +17,13 @@ from cxr_node.domain.concepts import (
     RIGHT_MAIN_BRONCHUS,
     SEEN,
 )
-from cxr_node.domain.reading import Laterality, Observation, Structure, Topic
+from cxr_node.domain.reading import Laterality, Observation, Point, Structure, Topic
 from cxr_node.domain.taught import Taught
 from cxr_node.measure.canvas import Canvas, Mask, Points
 from cxr_node.measure.interfaces import Corner, Interface
 
 OUTLINED = "outlined by the model"
+_POINTS = 40
 _DERIVED = "derived: {what}"
 _BORDERS_FROM: Mapping[Taught, tuple[tuple[Anatomy, ...], str]] = {
     Taught.RIGHT_HEART_BORDER: ((Anatomy.HEART, Anatomy.RIGHT_LUNG), "the heart's outline beside the right lung"),
@@ -61,10 +62,18 @@ def outlined(structures: Sequence[Structure]) -> Iterator[Observation]:
             code=SEEN if seen else NOT_SEEN,
             value=PARTS[part],
             laterality=side_of(part),
-            regions=structure.regions if structure is not None else (),
+            line=_round(structure) if structure is not None else (),
             confidence=structure.confidence if structure is not None else None,
             provenance=OUTLINED if structure is not None else "the model does not look for it",
         )
+
+
+def _round(structure: Structure) -> tuple[Point, ...]:
+    """Return a closed line of few points round the main part: whole outlines stand with the structures, once."""
+    outline = max((region.outline for region in structure.regions), key=len, default=())
+    if len(outline) < _POINTS:
+        return (*outline, *outline[:1])
+    return tuple(outline[round(k * len(outline) / (_POINTS - 1)) % len(outline)] for k in range(_POINTS))
 
 
 class Derived:

@@ -138,6 +138,18 @@ def test_what_a_model_outlines_and_what_is_derived_say_which_they_are() -> None:
     assert len([each for each in found.observations if each.key.startswith("seen/")]) == 27
 
 
+def test_a_whole_outline_stands_with_the_structure_and_only_a_thin_line_round_it_with_what_is_seen() -> None:
+    one = made(11)
+
+    heart = said(read(one), "seen/heart")
+
+    assert not heart.regions
+    assert heart.line[0] == heart.line[-1]
+    (outline,) = [each.regions[0].outline for each in structures(one) if each.key == Anatomy.HEART]
+    assert set(heart.line) <= set(outline)
+    assert len(heart.line) == 40 < len(outline)
+
+
 def test_a_structure_that_is_not_outlined_is_not_seen_nor_what_follows_from_it() -> None:
     one = made(11)
 
