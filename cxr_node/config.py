@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from cxr_node.settings import (
+    AskerSection,
     CStoreSection,
     FolderSection,
     PeerSection,
@@ -68,6 +69,7 @@ def _twice(settings: Settings) -> list[str]:
     named = {
         "deliver.destinations": [destination.name for destination in settings.deliver.destinations],
         "receive.users": [user.name for user in settings.receive.users],
+        "receive.askers": [asker.ae_title for asker in settings.receive.askers],
     }
     return [
         f"{key}: the name {name!r} is there twice"
@@ -88,9 +90,11 @@ def _half_tls(settings: Settings) -> list[str]:
         problems.append(
             "receive.users: needs receive.tls_certificate, or passwords would cross the network in the open"
         )
-    for number, each in enumerate(settings.deliver.destinations):
-        if isinstance(each, CStoreSection):
-            key = f"deliver.destinations.{number}"
+    called = {f"deliver.destinations.{number}": each for number, each in enumerate(settings.deliver.destinations)}
+    for key, each in (
+        called | {f"receive.askers.{number}": each for number, each in enumerate(receive.askers)}
+    ).items():
+        if isinstance(each, CStoreSection | AskerSection):
             if bool(each.tls_certificate) != bool(each.tls_key):
                 problems.append(f"{key}.tls_certificate and {key}.tls_key: one is of no use without the other")
             if each.tls_certificate and not each.tls_ca:
@@ -111,14 +115,16 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     return settings.model_copy(
         update={
             "node": node.model_copy(update={"data_folder": folder / node.data_folder}),
-            "receive": _with_tls_files(settings.receive, folder),
+            "receive": _with_tls_files(settings.receive, folder).model_copy(
+                update={"askers": tuple(_with_tls_files(each, folder) for each in settings.receive.askers)}
+            ),
             "read": read.model_copy(update={"bundle": bundle}),
             "deliver": deliver.model_copy(update={"destinations": destinations}),
         }
     )
 
 
-_Secured = TypeVar("_Secured", ReceiveSection, CStoreSection)
+_Secured = TypeVar("_Secured", ReceiveSection, CStoreSection, AskerSection)
 
 
 def _with_tls_files(section: _Secured, folder: Path) -> _Secured:
@@ -171,6 +177,8 @@ def _section(location: tuple[int | str, ...]) -> list[type[Section]]:
         return [CStoreSection, FolderSection]
     if location[:2] == ("receive", "peers"):
         return [PeerSection]
+    if location[:2] == ("receive", "askers"):
+        return [AskerSection]
     if location[:2] == ("receive", "users"):
         return [UserSection]
     field = Settings.model_fields.get(str(location[0]))

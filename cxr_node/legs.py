@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from cxr_node import pipeline
 from cxr_node.archive.store import Archive
-from cxr_node.deliver.destination import Destination, Refused
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.jobs import films, queue, readings, results
@@ -199,41 +198,6 @@ class ComposeLeg:
             queue.finish(transaction, claim, now=now, detail="" if composed else "nothing new to say")
 
         return record
-
-
-class DeliverLeg:
-    """Delivers results."""
-
-    leg = Leg.DELIVER
-
-    def __init__(self, *, database: Database, archive: Archive, destinations: Mapping[str, Destination]) -> None:
-        self._database = database
-        self._archive = archive
-        self._destinations = destinations
-
-    def run(self, claim: Claim) -> Ending:
-        """Send the claimed delivery's result."""
-        with self._database.read() as connection:
-            delivery = results.get_delivery(connection, claim.subject_id)
-        if delivery.destination not in self._destinations:
-            return self.give_up(claim, f"destination {delivery.destination!r} is not configured: add it, then retry")
-        try:
-            receipt = pipeline.deliver(delivery, archive=self._archive, destinations=self._destinations)
-        except Refused as error:
-            return self.give_up(claim, str(error))
-
-        def record(transaction: Transaction, now: datetime) -> None:
-            results.delivered(transaction, delivery.delivery_id, status=receipt.status, now=now)
-            queue.finish(transaction, claim, now=now, detail=receipt.comment)
-
-        return record
-
-    def give_up(self, claim: Claim, detail: str) -> Ending:
-        """Leave the claimed delivery for a person."""
-        return left_for_a_person(claim, None, detail)
-
-
-AnyLeg = ReadLeg | ComposeLeg | DeliverLeg
 
 
 def _wait(claim: Claim, until: datetime) -> Ending:

@@ -15,21 +15,28 @@ from typing import TYPE_CHECKING, assert_never
 from cxr_node import pipeline
 from cxr_node.archive import space
 from cxr_node.archive.folder import FolderArchive
+from cxr_node.deliver.commitment import Asker, Confirms, Finder
 from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.destination import Destination
 from cxr_node.deliver.folder import FolderDestination
+from cxr_node.deliver.remote import Remote
 from cxr_node.deliver.routing import Condition
 from cxr_node.deliver.tls import TlsPeer
-from cxr_node.domain.identifiers import AeTitle, parse_ae_title
+from cxr_node.domain.commitment import Reference, Vouched
+from cxr_node.domain.errors import Refuse
+from cxr_node.domain.identifiers import AeTitle, Uid, parse_ae_title
 from cxr_node.domain.instance import Instance, Sender
-from cxr_node.jobs import queue
+from cxr_node.jobs import commitments, inquiries, queue
 from cxr_node.jobs.bell import Bells
 from cxr_node.jobs.database import Database
-from cxr_node.legs import AnyLeg, ComposeLeg, Deadline, DeliverLeg, Quiet, ReadLeg
+from cxr_node.jobs.states import Leg
+from cxr_node.legs import ComposeLeg, Deadline, Quiet, ReadLeg
+from cxr_node.outbound import AnswerLeg, AnyLeg, Confirmation, DeliverLeg
 from cxr_node.pixels import suitability
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.receive.ae import Receiver
+from cxr_node.receive.commitment import Vouching
 from cxr_node.receive.listening import Listening
 from cxr_node.receive.tls import TlsFiles
 from cxr_node.receive.users import PasswordHash
@@ -38,11 +45,15 @@ from cxr_node.report import tid1500
 from cxr_node.report.kinds import KeyImages, Marks, Picture, Report, ResultKind, Segmentation, Text
 from cxr_node.report.source import Node
 from cxr_node.schedule import Schedule
-from cxr_node.settings import CStoreSection, FolderSection, ReceiveSection, ResultName, Settings
+from cxr_node.settings import AskerSection, CStoreSection, FolderSection, ReceiveSection, ResultName, Settings
 from cxr_node.worker import Together, Worker, at_work
 
 if TYPE_CHECKING:
     from cxr_node.infer.reader import Reader
+
+
+_ANSWERED_WITHIN = timedelta(seconds=30)
+"""How long a request for storage commitment may be answered on its own association."""
 
 
 class Role(StrEnum):
@@ -122,11 +133,18 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                     yield ""
             case Role.DELIVER:
                 to = destinations(settings)
-                deliver = DeliverLeg(database=opened, archive=archive(settings), destinations=to)
+                deliver = DeliverLeg(
+                    database=opened,
+                    archive=archive(settings),
+                    destinations=to,
+                    confirmations=confirmations(settings, to),
+                    clock=now,
+                )
+                answer = AnswerLeg(database=opened, archive=archive(settings), peers=_askers(settings))
                 # One sender more than there are destinations, so that a dead one does not hold up the others.
                 senders: list[AnyLeg] = [deliver] * (len(to) + 1)
                 sandbox = stack.enter_context(Sandbox(film_limits(settings)))
-                legs = [_compose_leg(settings, opened, sandbox), *senders]
+                legs = [_compose_leg(settings, opened, sandbox), answer, *senders]
                 with _working(settings, role, opened, legs, stopping, Together()):
                     yield ""
             case _:
@@ -153,6 +171,36 @@ def film_limits(settings: Settings) -> Limits:
 def destinations(settings: Settings) -> dict[str, Destination]:
     """Return the configured destinations by name."""
     return {each.name: _destination(settings, each) for each in settings.deliver.destinations}
+
+
+def confirmations(settings: Settings, to: Mapping[str, Destination]) -> dict[str, Confirmation]:
+    """Return how those destinations are asked that are to vouch for what they took."""
+    found: dict[str, Confirmation] = {}
+    for each in settings.deliver.destinations:
+        destination = to[each.name]
+        if isinstance(each, CStoreSection) and isinstance(destination, CStoreDestination) and each.confirm != "none":
+            asker = Asker(remote=destination.remote, wait_s=each.confirm_wait_s)
+            confirms: Confirms = asker if each.confirm == "commitment" else Finder(remote=destination.remote)
+            found[each.name] = Confirmation(confirms=confirms, again_s=each.confirm_again_s)
+    return found
+
+
+def _askers(settings: Settings) -> dict[str, Remote]:
+    """Return where peers are told what is kept, by AE title."""
+    return {
+        each.ae_title: Remote(
+            host=each.host,
+            port=each.port,
+            called_ae_title=_title(each.ae_title),
+            calling_ae_title=_title(settings.receive.ae_title),
+            connection_timeout_s=each.timeout_s,
+            acse_timeout_s=each.timeout_s,
+            dimse_timeout_s=each.timeout_s,
+            network_timeout_s=each.timeout_s,
+            tls=_tls_peer(each),
+        )
+        for each in settings.receive.askers
+    }
 
 
 def routes(settings: Settings) -> dict[str, pipeline.Route]:
@@ -203,7 +251,40 @@ def _receiver(settings: Settings, opened: Database) -> Receiver:
         tls=_tls_files(section),
         tls_handshake_timeout_s=section.tls_handshake_timeout_s,
     )
-    return Receiver(listening, accept=accept, has_room=partial(_has_room, settings))
+    return Receiver(
+        listening, accept=accept, has_room=partial(_has_room, settings), vouching=_vouching(settings, opened)
+    )
+
+
+def _vouching(settings: Settings, opened: Database) -> Vouching:
+    called = {each.ae_title for each in settings.receive.askers}
+
+    def remember(transaction_uid: Uid, instances: tuple[Reference, ...], sender: Sender) -> int:
+        # Who cannot be called is told on its own association; the job waits for that.
+        wait = timedelta() if sender.calling_ae_title in called else _ANSWERED_WITHIN
+        at = now()
+        try:
+            return commitments.remember(opened, transaction_uid, instances, sender, due_at=at + wait, now=at)
+        except commitments.OtherRequest as error:
+            raise Refuse("the Transaction UID is in use") from error
+
+    def reported(report: Vouched) -> bool:
+        with opened.write() as transaction:
+            return inquiries.settle(transaction, report, now=now())
+
+    def answer(number: int) -> Vouched | None:
+        with opened.read() as connection:
+            request = commitments.get(connection, number)
+        if request.calling_ae_title in called:
+            return None
+        return pipeline.vouch(request.transaction_uid, request.instances, archive=archive(settings), database=opened)
+
+    def answered(number: int) -> None:
+        with opened.write() as transaction:
+            commitments.answered(transaction, number, now=now())
+            queue.hasten(transaction, Leg.ANSWER, number, now=now())
+
+    return Vouching(remember=remember, reported=reported, answer=answer, answered=answered)
 
 
 def _has_room(settings: Settings, size_bytes: int) -> bool:
@@ -314,7 +395,7 @@ def _destination(settings: Settings, section: CStoreSection | FolderSection) -> 
             assert_never(section)
 
 
-def _tls_peer(section: CStoreSection) -> TlsPeer | None:
+def _tls_peer(section: CStoreSection | AskerSection) -> TlsPeer | None:
     if not section.tls_ca:
         return None
     return TlsPeer(

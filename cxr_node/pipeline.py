@@ -11,15 +11,18 @@ from typing import Protocol
 
 from pydicom import Dataset
 
+from cxr_node.archive.integrity import is_intact
 from cxr_node.archive.store import Archive, film_key, result_key
 from cxr_node.deliver.destination import Destination, Receipt
 from cxr_node.deliver.routing import Condition, Facts, study_answer
+from cxr_node.domain.commitment import FailureReason, Reference, Vouched
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Instance, Sender
 from cxr_node.domain.radiograph import Geometry, Radiograph
 from cxr_node.domain.reading import Prediction, Presence, Reading
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.jobs import films, results
+from cxr_node.jobs import commitments, films, results
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.films import Film
 from cxr_node.jobs.results import Delivery, Result
@@ -279,6 +282,36 @@ def deliver(delivery: Delivery, *, archive: Archive, destinations: Mapping[str, 
         If no destination of that name is configured.
     """
     return destinations[delivery.destination].send(archive.get(delivery.result.archive_key))
+
+
+def vouch(transaction_uid: Uid, instances: Sequence[Reference], *, archive: Archive, database: Database) -> Vouched:
+    """Say which instances are kept: those whose rows are there and whose bytes, read now, are what was received."""
+    kept: list[Reference] = []
+    failed: list[tuple[Reference, int]] = []
+    for each in instances:
+        with database.read() as connection:
+            held = commitments.held(connection, each.sop_instance_uid)
+        reason = _why_not_kept(each, held, archive)
+        if reason is None:
+            kept.append(each)
+        else:
+            failed.append((each, reason))
+    return Vouched(transaction_uid=transaction_uid, kept=tuple(kept), failed=tuple(failed))
+
+
+def _why_not_kept(reference: Reference, held: Sequence[commitments.Held], archive: Archive) -> FailureReason | None:
+    """Return why an instance is not vouched for. Of several contents under one UID all must be there."""
+    if not held:
+        return FailureReason.NO_SUCH_OBJECT_INSTANCE
+    if any(each.sop_class_uid != reference.sop_class_uid for each in held):
+        return FailureReason.CLASS_INSTANCE_CONFLICT
+    for each in held:
+        try:
+            if not is_intact(archive.get(each.archive_key), each.digest):
+                return FailureReason.PROCESSING_FAILURE
+        except KeyError:
+            return FailureReason.NO_SUCH_OBJECT_INSTANCE
+    return None
 
 
 def _pass_gate(verdict: suitability.Verdict) -> tuple[Note, ...]:

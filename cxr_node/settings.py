@@ -70,6 +70,19 @@ class UserSection(Section):
     )
 
 
+class AskerSection(Section):
+    """A peer that asks whether its films are kept (storage commitment), and where it is told."""
+
+    ae_title: Title = Field(description="Its AE title.")
+    host: str = Field(description="Its address.")
+    port: Port = Field(description="The TCP port on which it listens for the answer.")
+    timeout_s: Seconds = Field(30.0, description="How long it may take to answer, in seconds.")
+    tls_ca: str = Field("", description="PEM file of the authorities that must vouch for it; with it, by TLS only.")
+    tls_certificate: str = Field("", description="PEM file of the certificate we show it, if it asks for one.")
+    tls_key: str = Field("", description="PEM file of that certificate's key, without a password.")
+    tls_check_host: bool = Field(True, description="Whether its certificate must name the host.")
+
+
 class ReceiveSection(Section):
     """The Application Entity that modalities send to."""
 
@@ -103,6 +116,9 @@ class ReceiveSection(Section):
     tls_handshake_timeout_s: Seconds = Field(10.0, description="How long a TLS handshake may take, in seconds.")
     peers: tuple[PeerSection, ...] = Field((), description="Who may send, and from where; empty for anyone.")
     users: tuple[UserSection, ...] = Field((), description="Who may send by password; empty: nobody is asked for one.")
+    askers: tuple[AskerSection, ...] = Field(
+        (), description="Where those are told who ask what is kept; others only on the association on which they ask."
+    )
 
 
 class ArchiveSection(Section):
@@ -231,6 +247,13 @@ class CStoreSection(Section):
     )
     timeout_s: Seconds = Field(30.0, description="How long it may take to answer, in seconds.")
     warning_is_success: bool = Field(False, description="Whether a warning status counts as delivered.")
+    confirm: Literal["none", "commitment", "find"] = Field(
+        "none", description="How it is asked whether it has what it took: storage commitment, C-FIND, or not at all."
+    )
+    confirm_wait_s: float = Field(
+        5.0, ge=0, description="How long the answer is waited for on the same association, in seconds."
+    )
+    confirm_again_s: Seconds = Field(60.0, description="When it is asked again if it does not answer, in seconds.")
     tls_ca: str = Field("", description="PEM file of the authorities that must vouch for it; with it, by TLS only.")
     tls_certificate: str = Field("", description="PEM file of the certificate we show it, if it asks for one.")
     tls_key: str = Field("", description="PEM file of that certificate's key, without a password.")

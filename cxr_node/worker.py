@@ -14,7 +14,8 @@ from cxr_node.jobs.database import Database, Transaction
 from cxr_node.jobs.queue import Claim
 from cxr_node.jobs.retry import RULES, due_again
 from cxr_node.jobs.states import ForbiddenTransition
-from cxr_node.legs import AnyLeg, Clock, Ending, ReadLeg, left_for_a_person
+from cxr_node.legs import Clock, Ending, ReadLeg, left_for_a_person
+from cxr_node.outbound import AnyLeg
 
 _log = logging.getLogger(__name__)
 

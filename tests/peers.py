@@ -171,6 +171,14 @@ class Orthanc:
         with urllib.request.urlopen(self._url(path), timeout=30) as answer:  # noqa: S310  # a loopback URL made here
             return json.load(answer)
 
+    def send(self, method: str, path: str, body: object) -> dict[str, str]:
+        """Send JSON to the REST resource `path`, and return what it answers, empty if nothing."""
+        content = json.dumps(body).encode()
+        request = urllib.request.Request(self._url(path), data=content, method=method)  # noqa: S310  # as above
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # a loopback URL made here
+            said: dict[str, str] = json.loads(answer.read() or b"{}")
+        return said
+
     def find(self, sop_instance_uid: str) -> list[str]:
         """Return Orthanc's own identifiers of the instances with this SOP Instance UID."""
         request = urllib.request.Request(self._url("/tools/lookup"), data=sop_instance_uid.encode())  # noqa: S310

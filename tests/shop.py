@@ -1,6 +1,6 @@
 """A whole node in one thread: real database, archive, pixels and reports; a reader and destinations that do as told."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from io import BytesIO
@@ -10,7 +10,8 @@ from pydicom import Dataset, dcmread
 
 from cxr_node import pipeline
 from cxr_node.archive.folder import FolderArchive
-from cxr_node.deliver.destination import Receipt
+from cxr_node.deliver.destination import Destination, Receipt
+from cxr_node.deliver.remote import Remote
 from cxr_node.deliver.routing import Condition
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Digest, digest_of, parse_uid
@@ -21,12 +22,14 @@ from cxr_node.jobs import search
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.search import JobRow
 from cxr_node.jobs.states import Leg
-from cxr_node.legs import AnyLeg, ComposeLeg, Deadline, DeliverLeg, Quiet, ReadLeg
+from cxr_node.legs import ComposeLeg, Deadline, Quiet, ReadLeg
+from cxr_node.outbound import AnswerLeg, AnyLeg, Confirmation, DeliverLeg
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
 from cxr_node.report.kinds import Report, ResultKind
 from cxr_node.report.source import Node
 from cxr_node.worker import Together, Worker
+from tests.films import data_set_offset
 from tests.work import LEASE, NOON, SENDER
 
 CALM_S = 2.0
@@ -109,6 +112,9 @@ class Shop:
         condition: Condition = ANY,
         together: Together = ALONE,
         deadline: Deadline | None = None,
+        confirmation: Confirmation | None = None,
+        peers: Mapping[str, Remote] | None = None,
+        pacs: Destination | None = None,
     ) -> None:
         self._together = together
         self.clock = StoppedClock()
@@ -139,7 +145,14 @@ class Shop:
                 quiet=quiet,
                 clock=self.clock,
             ),
-            DeliverLeg(database=database, archive=self.archive, destinations={self.pacs.name: self.pacs}),
+            DeliverLeg(
+                database=database,
+                archive=self.archive,
+                destinations={self.pacs.name: pacs or self.pacs},
+                confirmations={} if confirmation is None else {self.pacs.name: confirmation},
+                clock=self.clock,
+            ),
+            AnswerLeg(database=database, archive=self.archive, peers=peers or {}),
         ]
         self._workers = {leg.leg: self._worker(leg) for leg in legs}
 
@@ -192,7 +205,7 @@ def received(film: Dataset) -> Instance:
             patient_key=digest_of(str(film.get("PatientID", "")).encode()),
         ),
         transfer_syntax_uid=parse_uid(film.file_meta.TransferSyntaxUID),
-        digest=digest_of(out.getvalue()),
+        digest=digest_of(out.getvalue()[data_set_offset(out.getvalue()) :]),
         content=out.getvalue(),
     )
 

@@ -16,6 +16,7 @@ from pynetdicom import ALL_TRANSFER_SYNTAXES
 
 from cxr_node.deliver import outcome
 from cxr_node.domain.codes import Code
+from cxr_node.domain.commitment import PUSH_MODEL, FailureReason
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.pixels.decoding import CODECS, NATIVE
@@ -63,6 +64,11 @@ _OUTCOME_MEANS: Mapping[outcome.Outcome, str] = {
     outcome.Outcome.RETRY: "Sent again later",
     outcome.Outcome.REFUSED: "Not sent again; the delivery is set aside with the answer",
 }
+_REASON_MEANS: Mapping[FailureReason, str] = {
+    FailureReason.PROCESSING_FAILURE: "Its bytes are no longer those that were received",
+    FailureReason.NO_SUCH_OBJECT_INSTANCE: "It was not received, or its bytes are not there",
+    FailureReason.CLASS_INSTANCE_CONFLICT: "It is of another SOP Class",
+}
 _LAST_STATUS = 0xFFFF
 _TABLE = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -96,7 +102,7 @@ def _implementation() -> str:
 
 
 def _services() -> str:
-    rows = [("Verification", f"`{_VERIFICATION}`", "yes", "yes")]
+    rows = [(UID(uid).name, f"`{uid}`", "yes", "yes") for uid in (_VERIFICATION, PUSH_MODEL)]
     rows += [(UID(uid).name, f"`{uid}`", "no", "yes") for uid in STORAGE_SOP_CLASSES]
     sent = {str(kind.sop_class_uid) for kind in KINDS.values()}
     taken = {str(uid) for uid in STORAGE_SOP_CLASSES}
@@ -114,6 +120,11 @@ def _syntaxes() -> str:
 def _statuses() -> str:
     rows = ((f"{status:04X}", status.name.replace("_", " ").lower(), _STATUS_MEANS[status]) for status in StoreStatus)
     return _table("status, name, when", rows)
+
+
+def _failure_reasons() -> str:
+    rows = ((f"{reason:04X}", reason.name.replace("_", " ").lower(), _REASON_MEANS[reason]) for reason in FailureReason)
+    return _table("reason, name, when", rows)
 
 
 def _rejections() -> str:
@@ -237,6 +248,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "services": _services,
     "syntaxes": _syntaxes,
     "statuses": _statuses,
+    "failure-reasons": _failure_reasons,
     "rejections": _rejections,
     "answers": _answers,
     "kinds": _kinds,

@@ -69,3 +69,8 @@ def derive_uid(*parts: str) -> Uid:
     joined by a character that no UID, digest or keyword holds, so ("ab", "c") and ("a", "bc") differ.
     """
     return Uid(f"2.25.{uuid.uuid5(_NAMESPACE, chr(0x1F).join(parts)).int}")
+
+
+def new_uid() -> Uid:
+    """Return a UID that nobody can foretell (PS3.5 section B.2, from a random UUID)."""
+    return Uid(f"2.25.{uuid.uuid4().int}")

@@ -8,14 +8,15 @@ from sqlalchemy import ColumnElement, Connection, Select, exists, func, insert, 
 
 from cxr_node.jobs.database import Transaction
 from cxr_node.jobs.states import ENDED, Event, ForbiddenTransition, Leg, State, after
-from cxr_node.jobs.tables import job, job_event
+from cxr_node.jobs.tables import SUBJECTS, job, job_event
 
 NORMAL_PRIORITY = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A job in a worker's hands until `lease_until`. `subject_id` is a film, study or delivery, as the leg says.
+    """A job in a worker's hands until `lease_until`. `subject_id` is a film, study, delivery or
+    commitment, as the leg says.
 
     `attempts` counts this one; `crashes` counts those that ended with a worker's death.
     """
@@ -31,8 +32,8 @@ class Claim:
 
 
 def add(transaction: Transaction, leg: Leg, subject_id: int, *, due_at: datetime, now: datetime) -> int:
-    """Queue `leg` for a film, study or delivery, to be claimed from `due_at` on; return the job's id."""
-    subject = {_SUBJECTS[leg]: subject_id}
+    """Queue `leg` for its film, study, delivery or commitment, to be claimed from `due_at` on; return the job's id."""
+    subject = {SUBJECTS[leg]: subject_id}
     job_id: int = transaction.connection.execute(
         insert(job)
         .values(
@@ -74,7 +75,7 @@ def claim(
 
     One during which a worker died is taken alone: what dies with it next time is not to be blamed on others.
     """
-    subject = job.c[_SUBJECTS[leg]]
+    subject = job.c[SUBJECTS[leg]]
     due = _due(leg, now)
     if limit > 1:
         first = transaction.connection.execute(due.with_only_columns(job.c.crashes).limit(1)).scalar()
@@ -159,6 +160,13 @@ def retry(transaction: Transaction, claim: Claim, *, due_at: datetime, detail: s
     transaction.woken.add(claim.leg)
 
 
+def hasten(transaction: Transaction, leg: Leg, subject_id: int, *, now: datetime) -> None:
+    """Let a waiting job of a subject be claimed at once: what it waited for is there."""
+    of_subject = (job.c.leg == leg, job.c[SUBJECTS[leg]] == subject_id, _IS_WAITING)
+    transaction.connection.execute(update(job).where(*of_subject).values(due_at=now))
+    transaction.woken.add(leg)
+
+
 def lose_leases(transaction: Transaction, *, now: datetime, owner: str | None = None) -> int:
     """Put back the jobs of dead workers: those of `owner`, or those whose lease has run out; return how many."""
     dead = job.c.lease_until < now if owner is None else job.c.lease_owner == owner
@@ -197,7 +205,6 @@ def requeue(transaction: Transaction, job_ids: Iterable[int], *, actor: str, now
 # Written as literals, not parameters: only then do the databases see that the partial indexes fit.
 _IS_WAITING = job.c.state == literal(State.WAITING.value, literal_execute=True)
 _IS_RUNNING = job.c.state == literal(State.RUNNING.value, literal_execute=True)
-_SUBJECTS = {Leg.READ: "film_id", Leg.COMPOSE: "study_id", Leg.DELIVER: "delivery_id"}
 
 
 def _due(leg: Leg, now: datetime) -> Select[tuple[int]]:

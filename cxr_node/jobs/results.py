@@ -30,11 +30,17 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A result on its way to a destination."""
+    """A result on its way to a destination.
+
+    Where the destination is asked to vouch for it, `is_confirmed` if it does, `denied` has the Failure Reason if not.
+    """
 
     delivery_id: int
     destination: str
     result: Result
+    is_delivered: bool
+    is_confirmed: bool
+    denied: int | None
 
 
 def is_ours(connection: Connection, sop_instance_uid: Uid) -> bool:
@@ -96,20 +102,48 @@ def add(
 def get_delivery(connection: Connection, delivery_id: int) -> Delivery:
     """Return the delivery with this id."""
     rows = connection.execute(
-        select(result, study.c.study_instance_uid, delivery.c.destination)
+        select(
+            result,
+            study.c.study_instance_uid,
+            delivery.c.destination,
+            delivery.c.delivered_at,
+            delivery.c.confirmed_at,
+            delivery.c.denied,
+        )
         .join(study, result.c.study_id == study.c.id)
         .join(delivery, delivery.c.result_id == result.c.id)
         .where(delivery.c.id == delivery_id)
     )
     columns = rows.mappings().one()
-    return Delivery(delivery_id=delivery_id, destination=columns["destination"], result=_result(columns))
+    return Delivery(
+        delivery_id=delivery_id,
+        destination=columns["destination"],
+        result=_result(columns),
+        is_delivered=columns["delivered_at"] is not None,
+        is_confirmed=columns["confirmed_at"] is not None,
+        denied=columns["denied"],
+    )
 
 
 def delivered(transaction: Transaction, delivery_id: int, *, status: int, now: datetime) -> None:
     """Record that a destination has taken a result, and with which DIMSE status."""
     transaction.connection.execute(
-        update(delivery).where(delivery.c.id == delivery_id).values(delivered_at=now, status=status)
+        update(delivery)
+        .where(delivery.c.id == delivery_id)
+        .values(delivered_at=now, status=status, confirmed_at=None, denied=None)
     )
+
+
+def not_delivered(transaction: Transaction, delivery_id: int) -> None:
+    """Record that a destination that had taken a result does not have it: it is to be sent again."""
+    transaction.connection.execute(
+        update(delivery).where(delivery.c.id == delivery_id).values(delivered_at=None, denied=None)
+    )
+
+
+def ask_again(transaction: Transaction, delivery_id: int) -> None:
+    """Forget that a destination would not vouch for a result, for a reason that passes."""
+    transaction.connection.execute(update(delivery).where(delivery.c.id == delivery_id).values(denied=None))
 
 
 def _result(columns: RowMapping) -> Result:

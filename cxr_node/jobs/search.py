@@ -7,12 +7,14 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, func, select
 
 from cxr_node.jobs.states import Leg, State
-from cxr_node.jobs.tables import delivery, film, job, job_event, reading, result, study
+from cxr_node.jobs.tables import commitment, delivery, film, job, job_event, reading, result, study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRow:
     """A job as a person sees it: what is to be done, with which object, and how it stands.
+
+    An answer to a request for storage commitment is of no study; its object is the Transaction UID.
 
     A job that has read a film says with which model: its name and version, and what the scores hang on.
     """
@@ -111,7 +113,7 @@ _MODEL = (
 
 
 def _jobs() -> Select[Any]:
-    # A job is of a film, a study or a delivery; each leads to a study by its own way.
+    # A job is of a film, a study or a delivery, each of which leads to a study by its own way, or of a commitment.
     of_film = film.alias("of_film")
     study_id = func.coalesce(job.c.study_id, of_film.c.study_id, result.c.study_id)
     of_same_film = reading.alias("of_same_film")
@@ -121,9 +123,11 @@ def _jobs() -> Select[Any]:
     return (
         select(
             job,
-            study.c.study_instance_uid,
-            func.coalesce(of_film.c.sop_instance_uid, result.c.sop_instance_uid).label("sop_instance_uid"),
-            of_film.c.calling_ae_title,
+            func.coalesce(study.c.study_instance_uid, "").label("study_instance_uid"),
+            func.coalesce(of_film.c.sop_instance_uid, result.c.sop_instance_uid, commitment.c.transaction_uid).label(
+                "sop_instance_uid"
+            ),
+            func.coalesce(of_film.c.calling_ae_title, commitment.c.calling_ae_title).label("calling_ae_title"),
             delivery.c.destination,
             *_MODEL,
         )
@@ -132,7 +136,8 @@ def _jobs() -> Select[Any]:
         .outerjoin(reading, reading.c.id == newest)
         .outerjoin(delivery, job.c.delivery_id == delivery.c.id)
         .outerjoin(result, delivery.c.result_id == result.c.id)
-        .join(study, study.c.id == study_id)
+        .outerjoin(commitment, job.c.commitment_id == commitment.c.id)
+        .outerjoin(study, study.c.id == study_id)
     )
 
 

@@ -9,6 +9,7 @@ class Leg(StrEnum):
     READ = "read"
     COMPOSE = "compose"
     DELIVER = "deliver"
+    ANSWER = "answer"
 
 
 class State(StrEnum):

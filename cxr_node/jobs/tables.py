@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-from cxr_node.jobs.states import State
+from cxr_node.jobs.states import Leg, State
 
 metadata = MetaData(
     naming_convention={
@@ -202,8 +202,48 @@ delivery = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("delivered_at", UtcDateTime),
     Column("status", Integer),
+    # Where the destination is asked to vouch for it: since when it does, or with which Failure Reason it does not.
+    Column("confirmed_at", UtcDateTime),
+    Column("denied", Integer),
     UniqueConstraint("result_id", "destination"),
 )
+
+# Each time a destination was asked by N-ACTION; its answer may come late, and names the transaction alone.
+inquiry = Table(
+    "inquiry",
+    metadata,
+    _id(),
+    _reference("delivery_id", "delivery"),
+    Column("transaction_uid", _UID, nullable=False, unique=True),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Index("ix_inquiry_delivery_id", "delivery_id"),
+)
+
+# A peer's request to vouch for instances: SOP Class and SOP Instance UIDs.
+commitment = Table(
+    "commitment",
+    metadata,
+    _id(),
+    Column("transaction_uid", _UID, nullable=False),
+    Column("calling_ae_title", _AE_TITLE, nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("instances", _JSON, nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("answered_at", UtcDateTime),
+    UniqueConstraint("calling_ae_title", "transaction_uid"),
+)
+
+SUBJECTS = {Leg.READ: "film_id", Leg.COMPOSE: "study_id", Leg.DELIVER: "delivery_id", Leg.ANSWER: "commitment_id"}
+
+
+def _one_subject() -> str:
+    return " OR ".join(
+        f"(leg = '{leg}' AND "
+        + " AND ".join(f"{each} IS {'NOT ' if each == subject else ''}NULL" for each in SUBJECTS.values())
+        + ")"
+        for leg, subject in SUBJECTS.items()
+    )
+
 
 job = Table(
     "job",
@@ -213,6 +253,7 @@ job = Table(
     _reference("film_id", "film", nullable=True),
     _reference("study_id", "study", nullable=True),
     _reference("delivery_id", "delivery", nullable=True),
+    _reference("commitment_id", "commitment", nullable=True),
     Column("state", String(16), nullable=False),
     Column("priority", Integer, nullable=False),
     # Claims since it was last queued, and how many of them ended with the worker's death.
@@ -228,12 +269,8 @@ job = Table(
     Column("ended_at", UtcDateTime),
     UniqueConstraint("film_id"),
     UniqueConstraint("delivery_id"),
-    CheckConstraint(
-        "(leg = 'read' AND film_id IS NOT NULL AND study_id IS NULL AND delivery_id IS NULL)"
-        " OR (leg = 'compose' AND film_id IS NULL AND study_id IS NOT NULL AND delivery_id IS NULL)"
-        " OR (leg = 'deliver' AND film_id IS NULL AND study_id IS NULL AND delivery_id IS NOT NULL)",
-        name="one_subject",
-    ),
+    UniqueConstraint("commitment_id"),
+    CheckConstraint(_one_subject(), name="one_subject"),
     Index("ix_job_study_id", "study_id"),
 )
 # What is done outgrows what is pending by far: the queue's cost follows these two, not the table.

@@ -13,13 +13,15 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from cxr_node.domain.errors import Refuse, RetryLater
-from cxr_node.domain.identifiers import digest_of, parse_ae_title, parse_uid
+from cxr_node.domain.identifiers import digest_of, parse_uid
 from cxr_node.domain.instance import Instance, Sender
+from cxr_node.receive.commitment import Commitments, Vouching
 from cxr_node.receive.door import Door
 from cxr_node.receive.identity import check_request, identify
 from cxr_node.receive.listening import Listening, application_entity
 from cxr_node.receive.messages import BoundedDataSet, BoundedMessages
 from cxr_node.receive.part10 import file_head
+from cxr_node.receive.sender import sender_of
 from cxr_node.receive.sockets import PromptServer, PromptSocket, end
 from cxr_node.receive.status import SopClassNotSupported, StoreStatus, comment_of, status_of
 from cxr_node.receive.tls import Certificates, Handshakes
@@ -37,7 +39,7 @@ class Receiver:
     `accept` is called from the thread of each association, several at once. It returns only when bytes
     and row are durable: its return is what Success means. What it raises becomes the status
     (`cxr_node.receive.status`); nothing it raises becomes Success. `has_room` says whether a film of so
-    many bytes may be kept; with 0 whether any may.
+    many bytes may be kept; with 0 whether any may. With `vouching` storage commitment is spoken.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class Receiver:
         *,
         accept: Callable[[Instance, Sender], None],
         has_room: Callable[[int], bool] = lambda _size_bytes: True,
+        vouching: Vouching | None = None,
     ) -> None:
         self._listening = listening
+        self._commitments = None if vouching is None else Commitments(vouching)
         users = Users(listening.users) if listening.users else None
         self._door = Door(listening.admission, users=users, has_room=has_room)
         self._accept = accept
@@ -68,10 +72,12 @@ class Receiver:
         handshakes = None
         if listening.tls is not None:
             handshakes = Handshakes(Certificates(listening.tls), timeout_s=listening.tls_handshake_timeout_s)
-        server = application_entity(listening).make_server(
+        entity = application_entity(listening, speaks_commitment=self._commitments is not None)
+        server = entity.make_server(
             (listening.host, listening.port),
             server_class=PromptServer,
             evt_handlers=[
+                *(self._commitments.handlers if self._commitments is not None else ()),
                 (evt.EVT_CONN_OPEN, self._on_connection),
                 (evt.EVT_CONN_CLOSE, _on_connection_closed),
                 (evt.EVT_REQUESTED, self._on_requested),
@@ -146,11 +152,11 @@ class Receiver:
             association.kill()  # waits until the rejection is on the wire
 
     def _on_c_echo(self, event: evt.Event) -> int:
-        _log.info("C-ECHO from %s", _sender(event).calling_ae_title)
+        _log.info("C-ECHO from %s", sender_of(event.assoc).calling_ae_title)
         return StoreStatus.SUCCESS
 
     def _on_c_store(self, event: evt.Event) -> Dataset:
-        sender = _sender(event)
+        sender = sender_of(event.assoc)
         answer = Dataset()
         try:
             instance = _instance(event, sender)
@@ -180,15 +186,6 @@ def hold_library_messages_back() -> None:
     """
     for library in ("pynetdicom", "pydicom"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
-
-
-def _sender(event: evt.Event) -> Sender:
-    request = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
-    return Sender(
-        calling_ae_title=parse_ae_title(request.calling_ae_title),
-        called_ae_title=parse_ae_title(request.called_ae_title),
-        address=event.assoc.requestor.address,
-    )
 
 
 def _instance(event: evt.Event, sender: Sender) -> Instance:

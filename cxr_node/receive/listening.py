@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
 
+from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cxr_node.receive.tls import TlsFiles
@@ -60,7 +61,7 @@ class Listening:
         )
 
 
-def application_entity(listening: Listening) -> AE:
+def application_entity(listening: Listening, *, speaks_commitment: bool = False) -> AE:
     """Return the Application Entity that offers what is listened for."""
     entity = AE(ae_title=listening.ae_title)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
@@ -73,4 +74,7 @@ def application_entity(listening: Listening) -> AE:
     entity.add_supported_context(Verification)
     for sop_class_uid in STORAGE_SOP_CLASSES:
         entity.add_supported_context(sop_class_uid, ALL_TRANSFER_SYNTAXES)
+    if speaks_commitment:
+        # In both roles: a modality asks us, an archive reports to us.
+        entity.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=True)
     return entity

@@ -1,0 +1,318 @@
+"""Storage commitment as SCP: modalities ask whether their films are kept, and get the truth."""
+
+import queue as queues
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pytest
+from pydicom import Dataset
+from pynetdicom import AE, build_context, build_role, evt
+from pynetdicom.association import Association
+
+from cxr_node.deliver.commitment import tell
+from cxr_node.deliver.destination import Refused
+from cxr_node.deliver.remote import Remote
+from cxr_node.domain.commitment import (
+    PUSH_MODEL,
+    PUSH_MODEL_INSTANCE,
+    REQUEST,
+    FailureReason,
+    Reference,
+    Vouched,
+    action_information,
+    parse_event,
+)
+from cxr_node.domain.identifiers import AeTitle, Uid, new_uid
+from cxr_node.jobs import commitments, migrate
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.states import Leg, State
+from cxr_node.node import _receiver
+from cxr_node.settings import Settings
+from tests import films, peers
+from tests.shop import Shop, received
+from tests.work import NOON, SENDER
+
+TRANSACTION = Uid("1.2.826.0.1.3680043.8.1055.77.1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modality:
+    """A modality that listens for what it is told."""
+
+    port: int
+    told: "queues.Queue[tuple[int, Vouched]]" = field(default_factory=queues.Queue)
+
+    @property
+    def remote(self) -> Remote:
+        return Remote(
+            host=peers.LOOPBACK, port=self.port, called_ae_title=AeTitle("DX1"), calling_ae_title=AeTitle("CXRNODE")
+        )
+
+
+@contextmanager
+def modality(*, status: int = 0x0000) -> Iterator[Modality]:
+    """Run a modality that answers a report with `status`, and insists on the roles of the standard."""
+    told: queues.Queue[tuple[int, Vouched]] = queues.Queue()
+
+    def on_report(event: evt.Event) -> tuple[int, None]:
+        (context,) = event.assoc.accepted_contexts
+        assert context.as_scu
+        assert not context.as_scp
+        told.put((event.event_type or 0, parse_event(event.event_information)))
+        return status, None
+
+    entity = AE(ae_title="DX1")
+    entity.add_supported_context(PUSH_MODEL, scu_role=False, scp_role=True)
+    server = entity.start_server((peers.LOOPBACK, 0), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, on_report)])
+    assert server is not None
+    try:
+        yield Modality(port=int(server.server_address[1]), told=told)
+    finally:
+        entity.shutdown()
+
+
+def reference(film: Dataset, **changes: str) -> Reference:
+    uids = {"sop_class_uid": str(film.SOPClassUID), "sop_instance_uid": str(film.SOPInstanceUID)} | changes
+    return Reference(**{name: Uid(uid) for name, uid in uids.items()})
+
+
+def asked(shop: Shop, *instances: Reference, transaction_uid: Uid = TRANSACTION) -> int:
+    return commitments.remember(shop.database, transaction_uid, instances, SENDER, due_at=NOON, now=NOON)
+
+
+def answers(shop: Shop) -> list[tuple[State, str]]:
+    return [(job.state, job.detail) for job in shop.jobs(Leg.ANSWER)]
+
+
+def test_a_modality_is_told_which_films_are_kept_and_why_others_are_not(database: Database, tmp_path: Path) -> None:
+    kept, lost, damaged, never_sent = films.dx(), films.dx(seed=1), films.dx(seed=2), films.dx(seed=3)
+    with modality() as peer:
+        shop = Shop(database, tmp_path, peers={"DX1": peer.remote})
+        for film in (kept, lost, damaged):
+            shop.accept(film)
+        keys = {str(film.SOPInstanceUID): key_of(shop, film) for film in (lost, damaged)}
+        shop.archive.discard(keys[lost.SOPInstanceUID])
+        whole = shop.archive.get(keys[damaged.SOPInstanceUID])
+        shop.archive.put(keys[damaged.SOPInstanceUID], whole[:-1] + bytes([whole[-1] ^ 1]))
+        other_class = reference(kept, sop_class_uid="1.2.840.10008.5.1.4.1.1.1")
+        asked(shop, reference(kept), *(reference(each) for each in (lost, damaged, never_sent)), other_class)
+
+        assert shop.turn(Leg.ANSWER)
+
+        event_type, report = peer.told.get(timeout=10)
+    assert event_type == 2
+    assert report.transaction_uid == TRANSACTION
+    assert report.kept == (reference(kept),)
+    assert report.failed == (
+        (reference(lost), FailureReason.NO_SUCH_OBJECT_INSTANCE),
+        (reference(damaged), FailureReason.PROCESSING_FAILURE),
+        (reference(never_sent), FailureReason.NO_SUCH_OBJECT_INSTANCE),
+        (other_class, FailureReason.CLASS_INSTANCE_CONFLICT),
+    )
+    assert answers(shop) == [(State.DONE, "1 vouched for, 4 not")]
+
+
+def test_a_modality_that_is_away_is_told_later(database: Database, tmp_path: Path) -> None:
+    film = films.dx()
+    with modality() as away:
+        gone = away.remote
+    shop = Shop(database, tmp_path, peers={"DX1": gone})
+    shop.accept(film)
+    asked(shop, reference(film))
+    assert shop.turn(Leg.ANSWER)
+    assert answers(shop)[0][0] is State.WAITING
+
+    with modality() as peer:
+        later = Shop(database, tmp_path, peers={"DX1": peer.remote})
+        later.clock.go(minutes=1)
+        assert later.turn(Leg.ANSWER)
+        assert peer.told.get(timeout=10) == (1, Vouched(transaction_uid=TRANSACTION, kept=(reference(film),)))
+    assert answers(shop)[0][0] is State.DONE
+
+
+def test_who_asks_the_same_again_is_told_again_and_other_films_under_its_transaction_are_refused(
+    database: Database, tmp_path: Path
+) -> None:
+    film = films.dx()
+    with modality() as peer:
+        shop = Shop(database, tmp_path, peers={"DX1": peer.remote})
+        shop.accept(film)
+        for _ in range(2):
+            asked(shop, reference(film))
+            assert shop.turn(Leg.ANSWER)
+            assert peer.told.get(timeout=10)[1].kept == (reference(film),)
+        with pytest.raises(commitments.OtherRequest):
+            asked(shop, reference(films.dx(seed=1)))
+    assert len(answers(shop)) == 1
+
+
+def test_a_modality_that_will_not_hear_it_is_left_for_a_person(database: Database, tmp_path: Path) -> None:
+    with modality(status=0x0115) as peer:
+        shop = Shop(database, tmp_path, peers={"DX1": peer.remote})
+        asked(shop, reference(films.dx()))
+        assert shop.turn(Leg.ANSWER)
+    ((state, detail),) = answers(shop)
+    assert state is State.FAILED
+    assert "0x0115" in detail
+
+
+def test_where_to_tell_a_modality_is_asked_of_a_person(database: Database, tmp_path: Path) -> None:
+    shop = Shop(database, tmp_path)
+    asked(shop, reference(films.dx()))
+    assert shop.turn(Leg.ANSWER)
+    assert answers(shop) == [(State.FAILED, "where DX1 is told is not known: add it to [[receive.askers]], then retry")]
+
+
+@contextmanager
+def node(folder: Path, **receive: object) -> Iterator[tuple[int, Shop]]:
+    """Run the receiving part of a node; yield its port, and the rest of it."""
+    given = {"port": 0, **receive}
+    settings = Settings.model_validate(
+        {"node": {"data_folder": folder}, "receive": given, "archive": {"reserve_bytes": 0}}
+    )
+    database = Database(settings.database_url)
+    migrate.upgrade(database)
+    try:
+        with _receiver(settings, database) as receiver:
+            yield receiver.port, Shop(database, folder)
+    finally:
+        database.close()
+
+
+@contextmanager
+def asking(
+    port: int, on_report: Callable[[evt.Event], tuple[int, None]] = lambda _: (0x0000, None)
+) -> Iterator[Association]:
+    entity = AE(ae_title="DX1")
+    opened = entity.associate(
+        peers.LOOPBACK,
+        port,
+        contexts=[build_context(PUSH_MODEL)],
+        ae_title="CXRNODE",
+        ext_neg=[build_role(PUSH_MODEL, scu_role=True)],
+        evt_handlers=[(evt.EVT_N_EVENT_REPORT, on_report)],
+    )
+    assert opened.is_established
+    try:
+        yield opened
+    finally:
+        opened.release()
+        connection = opened.dul.socket
+        if connection is not None and connection.socket is not None:
+            connection.socket.close()
+
+
+def ask(
+    opened: Association, information: Dataset, *, action: int = REQUEST, instance: str = PUSH_MODEL_INSTANCE
+) -> int:
+    status, _ = opened.send_n_action(information, action, PUSH_MODEL, instance)
+    return cast("int", status.Status)
+
+
+def test_who_cannot_be_called_is_told_on_its_own_association(tmp_path: Path) -> None:
+    told: queues.Queue[Vouched] = queues.Queue()
+    film = films.dx()
+
+    def on_report(event: evt.Event) -> tuple[int, None]:
+        told.put(parse_event(event.event_information))
+        return 0x0000, None
+
+    with node(tmp_path) as (port, shop):
+        shop.accept(film)
+        with asking(port, on_report) as opened:
+            assert ask(opened, action_information(TRANSACTION, [reference(film)])) == 0x0000
+            assert told.get(timeout=10) == Vouched(transaction_uid=TRANSACTION, kept=(reference(film),))
+        peers.until(lambda: _is_answered(shop), what="the answer's row")
+        shop.clock.now = shop.jobs(Leg.ANSWER)[0].due_at
+        assert shop.turn(Leg.ANSWER)
+        assert answers(shop) == [(State.DONE, "answered on the association of the request")]
+
+
+def test_a_request_survives_the_end_of_its_association_and_of_the_process(tmp_path: Path) -> None:
+    film = films.dx()
+    with modality() as peer:
+        askers = [{"ae_title": "DX1", "host": peers.LOOPBACK, "port": peer.port}]
+        with node(tmp_path, askers=askers) as (port, shop):
+            shop.accept(film)
+            with asking(port) as opened:
+                assert ask(opened, action_information(TRANSACTION, [reference(film)])) == 0x0000
+            (job,) = shop.jobs(Leg.ANSWER)
+        assert peer.told.empty()
+        with node(tmp_path) as (_, started_again):
+            later = Shop(started_again.database, tmp_path, peers={"DX1": peer.remote})
+            later.clock.now = job.due_at
+            assert later.turn(Leg.ANSWER)
+            assert peer.told.get(timeout=10)[1].kept == (reference(film),)
+
+
+def test_orthanc_asks_whether_its_film_is_kept_and_is_told(tmp_path: Path) -> None:
+    film, never_sent = films.dx(), films.dx(seed=1)
+    with peers.orthanc(tmp_path / "orthanc") as orthanc:
+        askers = [{"ae_title": orthanc.ae_title, "host": peers.LOOPBACK, "port": orthanc.port}]
+        with node(tmp_path, askers=askers) as (port, shop):
+            shop.accept(film)
+            orthanc.send("PUT", "/modalities/us", ["CXRNODE", peers.LOOPBACK, port])
+            wanted = [[str(each.SOPClassUID), str(each.SOPInstanceUID)] for each in (film, never_sent)]
+            asked = orthanc.send("POST", "/modalities/us/storage-commitment", {"DicomInstances": wanted})
+            remote = Remote(
+                host=peers.LOOPBACK,
+                port=orthanc.port,
+                called_ae_title=AeTitle(orthanc.ae_title),
+                calling_ae_title=AeTitle("CXRNODE"),
+            )
+            answering = Shop(shop.database, tmp_path, peers={orthanc.ae_title: remote})
+            answering.clock.now = shop.jobs(Leg.ANSWER)[0].due_at
+            assert answering.turn(Leg.ANSWER)
+            told = orthanc.get(f"/storage-commitment/{asked['ID']}")
+    assert isinstance(told, dict)
+    assert told["Status"] == "Failure"
+    assert [each["SOPInstanceUID"] for each in told["Success"]] == [film.SOPInstanceUID]
+    assert [each["SOPInstanceUID"] for each in told["Failures"]] == [never_sent.SOPInstanceUID]
+
+
+def test_what_is_no_request_is_refused_and_the_next_one_is_answered(tmp_path: Path) -> None:
+    film = films.dx()
+    good = action_information(TRANSACTION, [reference(film)])
+    without_transaction = action_information(TRANSACTION, [reference(film)])
+    del without_transaction.TransactionUID
+    with node(tmp_path) as (port, shop):
+        told = threading.Event()
+
+        def on_report(_: evt.Event) -> tuple[int, None]:
+            told.set()
+            return 0x0000, None
+
+        with asking(port, on_report) as opened:
+            assert ask(opened, action_information(TRANSACTION, [])) == 0x0115
+            assert ask(opened, without_transaction) == 0x0115
+            assert ask(opened, good, action=2) == 0x0123
+            assert ask(opened, good, instance="1.2.3") == 0x0112
+            assert ask(opened, good) == 0x0000
+            assert told.wait(10)
+            assert ask(opened, action_information(TRANSACTION, [reference(films.dx(seed=1))])) == 0x0115
+        assert len(shop.jobs(Leg.ANSWER)) == 1
+
+
+def test_a_report_that_nobody_asked_for_is_refused(tmp_path: Path) -> None:
+    with node(tmp_path) as (port, _):
+        remote = Remote(
+            host=peers.LOOPBACK, port=port, called_ae_title=AeTitle("CXRNODE"), calling_ae_title=AeTitle("PACS")
+        )
+        report = Vouched(transaction_uid=new_uid(), kept=(reference(films.dx()),))
+        with pytest.raises(Refused, match="0x0115"):
+            tell(remote, report)
+
+
+def key_of(shop: Shop, film: Dataset) -> str:
+    with shop.database.read() as connection:
+        (held,) = commitments.held(connection, received(film).identity.sop_instance_uid)
+    return held.archive_key
+
+
+def _is_answered(shop: Shop) -> bool:
+    with shop.database.read() as connection:
+        return commitments.get(connection, 1).is_answered

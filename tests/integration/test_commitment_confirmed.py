@@ -1,0 +1,361 @@
+"""Storage commitment as SCU: a result is delivered when the archive vouches for it, and not before."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import cast
+
+import pytest
+from pydicom import Dataset
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, build_context, build_role, evt
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+
+from cxr_node.deliver.commitment import Asker, Confirms, Finder
+from cxr_node.deliver.cstore import CStoreDestination
+from cxr_node.domain.commitment import (
+    PUSH_MODEL,
+    PUSH_MODEL_INSTANCE,
+    FailureReason,
+    Reference,
+    Vouched,
+    event_information,
+    parse_action,
+)
+from cxr_node.domain.identifiers import AeTitle, Uid
+from cxr_node.jobs import inquiries, ledger, migrate, queue, results
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.ledger import Fate
+from cxr_node.jobs.search import JobRow
+from cxr_node.jobs.states import Leg, State
+from cxr_node.node import _receiver
+from cxr_node.outbound import Confirmation
+from cxr_node.settings import Settings
+from tests import films, peers
+from tests.shop import Shop
+
+SR = "1.2.840.10008.5.1.4.1.1.88.34"
+FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+AGAIN_S = 60.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Archive:
+    """An archive that stores, finds and vouches, or says that it does."""
+
+    port: int = 0
+    kept: list[str] = field(default_factory=list)
+    asked: list[tuple[Uid, tuple[Reference, ...]]] = field(default_factory=list)
+    forgets: int = 0
+
+    @property
+    def destination(self) -> CStoreDestination:
+        return CStoreDestination(
+            name="pacs",
+            host=peers.LOOPBACK,
+            port=self.port,
+            called_ae_title=AeTitle("PACS"),
+            calling_ae_title=AeTitle("CXRNODE"),
+        )
+
+    def report(self, number: int = -1) -> Vouched:
+        """Return the truth about the instances it was asked for."""
+        transaction_uid, instances = self.asked[number]
+        kept = tuple(each for each in instances if each.sop_instance_uid in self.kept)
+        missing = tuple((each, FailureReason.NO_SUCH_OBJECT_INSTANCE) for each in instances if each not in kept)
+        return Vouched(transaction_uid=transaction_uid, kept=kept, failed=missing)
+
+
+Answer = Callable[[Archive, Association], None]
+"""What the archive does once its response to N-ACTION is on the wire, in a thread of its own."""
+
+
+def on_the_same_association(archive: Archive, association: Association) -> None:
+    event_type, information = event_information(archive.report())
+    association.send_n_event_report(information, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+
+
+def not_at_all(archive: Archive, association: Association) -> None:
+    pass
+
+
+@dataclass(slots=True)
+class Handlers:
+    """How the archive answers messages. Of the first `forgets` instances it says Success and keeps nothing."""
+
+    archive: Archive
+    answer: Answer
+    status: int
+    pending: threading.Event = field(default_factory=threading.Event)
+
+    def on_store(self, event: evt.Event) -> int:
+        if self.archive.forgets:
+            self.archive.forgets -= 1
+        else:
+            self.archive.kept.append(str(cast("C_STORE", event.request).AffectedSOPInstanceUID))
+        return 0x0000
+
+    def on_action(self, event: evt.Event) -> tuple[int, None]:
+        if self.status == 0:
+            self.archive.asked.append(parse_action(event.action_information))
+            self.pending.set()
+        return self.status, None
+
+    def on_sent(self, event: evt.Event) -> None:
+        if self.pending.is_set():
+            self.pending.clear()
+            threading.Thread(target=self.answer, args=(self.archive, event.assoc), daemon=True).start()
+
+    def on_find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        match = Dataset()
+        match.QueryRetrieveLevel = "IMAGE"
+        match.SOPInstanceUID = event.identifier.SOPInstanceUID
+        if match.SOPInstanceUID in self.archive.kept:
+            yield 0xFF00, match
+
+
+@contextmanager
+def archiving(answer: Answer = on_the_same_association, *, commits: bool = True, status: int = 0) -> Iterator[Archive]:
+    """Run an archive."""
+    archive = Archive()
+    does = Handlers(archive, answer, status)
+    entity = AE(ae_title="PACS")
+    entity.add_supported_context(SR, ALL_TRANSFER_SYNTAXES)
+    entity.add_supported_context(FIND)
+    if commits:
+        entity.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=False)
+    handlers: list[evt.EventHandlerType] = [
+        (evt.EVT_C_STORE, does.on_store),
+        (evt.EVT_N_ACTION, does.on_action),
+        (evt.EVT_C_FIND, does.on_find),
+        (evt.EVT_DIMSE_SENT, does.on_sent),
+    ]
+    server = entity.start_server((peers.LOOPBACK, 0), block=False, evt_handlers=handlers)
+    assert server is not None
+    archive.port = int(server.server_address[1])
+    try:
+        yield archive
+    finally:
+        entity.shutdown()
+
+
+def shop_with(archive: Archive, database: Database, folder: Path, confirms: Confirms | None = None) -> Shop:
+    """Return a node that has a report to deliver to the archive."""
+    asker = confirms or Asker(remote=archive.destination.remote, wait_s=1.0)
+    shop = Shop(database, folder, confirmation=Confirmation(confirms=asker, again_s=AGAIN_S), pacs=archive.destination)
+    shop.accept(films.dx())
+    assert shop.turn(Leg.READ)
+    shop.clock.go(seconds=2)
+    assert shop.turn(Leg.COMPOSE)
+    return shop
+
+
+def delivery(shop: Shop) -> JobRow:
+    (job,) = shop.jobs(Leg.DELIVER)
+    return job
+
+
+def fate(shop: Shop) -> Fate:
+    with shop.database.read() as connection:
+        (entry,) = ledger.entries(connection)
+    return entry.fate
+
+
+def test_a_result_is_delivered_when_the_archive_vouches_for_it_on_the_same_association(
+    database: Database, tmp_path: Path
+) -> None:
+    with archiving() as archive:
+        shop = shop_with(archive, database, tmp_path)
+
+        assert shop.turn(Leg.DELIVER)
+        assert len(archive.kept) == 1
+        assert (delivery(shop).state, fate(shop)) == (State.WAITING, Fate.ON_THE_WAY)
+
+        assert shop.turn(Leg.DELIVER)
+    assert (delivery(shop).state, fate(shop)) == (State.DONE, Fate.DELIVERED)
+    assert delivery(shop).detail == "pacs vouches for it"
+
+
+def test_the_answer_is_taken_on_an_association_that_the_archive_opens(tmp_path: Path) -> None:
+    settings = Settings.model_validate(
+        {"node": {"data_folder": tmp_path}, "receive": {"port": 0}, "archive": {"reserve_bytes": 0}}
+    )
+    database = Database(settings.database_url)
+    migrate.upgrade(database)
+    try:
+        with archiving(not_at_all) as archive, _receiver(settings, database) as receiver:
+            asker = Asker(remote=archive.destination.remote, wait_s=0.0)
+            shop = shop_with(archive, database, tmp_path, asker)
+            assert shop.turn(Leg.DELIVER)
+            assert shop.turn(Leg.DELIVER)
+            assert not shop.turn(Leg.DELIVER)
+            assert delivery(shop).detail == "pacs was asked to vouch for it and has not answered yet"
+
+            entity = AE(ae_title="PACS")
+            opened = entity.associate(
+                peers.LOOPBACK,
+                receiver.port,
+                contexts=[build_context(PUSH_MODEL)],
+                ae_title="CXRNODE",
+                ext_neg=[build_role(PUSH_MODEL, scp_role=True)],
+            )
+            assert [context.as_scp for context in opened.accepted_contexts] == [True]
+            event_type, information = event_information(archive.report())
+            said, _ = opened.send_n_event_report(information, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+            opened.release()
+            assert said.Status == 0x0000
+
+            shop.clock.now = max(shop.clock.now, delivery(shop).due_at)
+            assert shop.turn(Leg.DELIVER)
+            assert delivery(shop).state is State.DONE
+            assert len(archive.asked) == 1
+    finally:
+        database.close()
+
+
+def test_an_archive_that_lied_is_sent_the_result_again(database: Database, tmp_path: Path) -> None:
+    with archiving() as archive:
+        archive.forgets = 1
+        shop = shop_with(archive, database, tmp_path)
+        assert shop.turn(Leg.DELIVER)
+        assert shop.turn(Leg.DELIVER)
+        assert delivery(shop).detail == "pacs took it and does not have it: to be sent again"
+        assert archive.kept == []
+
+        for _ in range(2):
+            shop.clock.go(seconds=AGAIN_S)
+            assert shop.turn(Leg.DELIVER)
+        assert len(archive.kept) == 1
+    assert (delivery(shop).state, fate(shop)) == (State.DONE, Fate.DELIVERED)
+
+
+def test_an_archive_that_does_not_answer_is_asked_again_for_three_days(database: Database, tmp_path: Path) -> None:
+    with archiving(not_at_all) as archive:
+        shop = shop_with(archive, database, tmp_path, Asker(remote=archive.destination.remote, wait_s=0.0))
+        assert shop.turn(Leg.DELIVER)
+        started = shop.clock.now
+        while delivery(shop).state is State.WAITING:
+            shop.clock.now = delivery(shop).due_at
+            assert shop.turn(Leg.DELIVER)
+        assert timedelta(hours=71) < shop.clock.now - started < timedelta(hours=74)
+        assert len(archive.asked) > 72
+        assert len(archive.kept) == 1
+    assert (delivery(shop).state, fate(shop)) == (State.FAILED, Fate.SET_ASIDE)
+
+
+def test_a_late_answer_to_an_earlier_question_counts(database: Database, tmp_path: Path) -> None:
+    with archiving(not_at_all) as archive:
+        shop = shop_with(archive, database, tmp_path, Asker(remote=archive.destination.remote, wait_s=0.0))
+        for _ in range(3):
+            assert shop.turn(Leg.DELIVER)
+            shop.clock.now = max(shop.clock.now, delivery(shop).due_at)
+        assert len(archive.asked) == 2
+        with database.write() as transaction:
+            assert inquiries.settle(transaction, archive.report(0), now=shop.clock.now)
+
+        assert shop.turn(Leg.DELIVER)
+    assert delivery(shop).state is State.DONE
+    assert len(archive.asked) == 2
+
+
+def test_an_archive_without_storage_commitment_is_left_for_a_person(database: Database, tmp_path: Path) -> None:
+    with archiving(commits=False) as archive:
+        shop = shop_with(archive, database, tmp_path)
+        assert shop.turn(Leg.DELIVER)
+        assert shop.turn(Leg.DELIVER)
+    assert delivery(shop).state is State.FAILED
+    assert "does not take this kind of object" in delivery(shop).detail
+
+
+def test_an_archive_that_is_out_of_resources_is_asked_again(database: Database, tmp_path: Path) -> None:
+    with archiving(status=0x0213) as archive:
+        shop = shop_with(archive, database, tmp_path)
+        assert shop.turn(Leg.DELIVER)
+        assert shop.turn(Leg.DELIVER)
+    assert delivery(shop).state is State.WAITING
+    assert "0x0213" in delivery(shop).detail
+
+
+@pytest.mark.parametrize(("forgets", "state"), [(0, State.DONE), (1, State.WAITING)])
+def test_a_result_is_looked_for_where_there_is_no_storage_commitment(
+    forgets: int, state: State, database: Database, tmp_path: Path
+) -> None:
+    with archiving(commits=False) as archive:
+        archive.forgets = forgets
+        shop = shop_with(archive, database, tmp_path, Finder(remote=archive.destination.remote))
+        assert shop.turn(Leg.DELIVER)
+        assert shop.turn(Leg.DELIVER)
+        assert delivery(shop).state is state
+
+        shop.clock.go(seconds=AGAIN_S)
+        shop.work()
+        assert delivery(shop).state is State.WAITING or len(archive.kept) == 1
+
+
+def test_a_delivery_that_a_person_lets_run_again_is_sent_again(database: Database, tmp_path: Path) -> None:
+    with archiving() as archive:
+        shop = shop_with(archive, database, tmp_path)
+        shop.work()
+        with database.write() as transaction:
+            queue.requeue(transaction, [delivery(shop).job_id], actor="person/x", now=shop.clock.now)
+        shop.work()
+        assert len(archive.kept) == 2
+    assert delivery(shop).state is State.DONE
+
+
+def test_orthanc_finds_what_it_was_sent(database: Database, tmp_path: Path) -> None:
+    with peers.orthanc(tmp_path / "orthanc", settings={"DicomAlwaysAllowFind": True}) as archive:
+        destination = CStoreDestination(
+            name="pacs",
+            host=peers.LOOPBACK,
+            port=archive.port,
+            called_ae_title=AeTitle(archive.ae_title),
+            calling_ae_title=AeTitle("CXRNODE"),
+        )
+        confirmation = Confirmation(confirms=Finder(remote=destination.remote), again_s=AGAIN_S)
+        shop = Shop(database, tmp_path, confirmation=confirmation, pacs=destination)
+        shop.accept(films.dx())
+        shop.work()
+    assert (delivery(shop).state, fate(shop)) == (State.DONE, Fate.DELIVERED)
+
+
+def test_orthanc_vouches_for_what_it_was_sent_on_an_association_of_its_own(tmp_path: Path) -> None:
+    settings = Settings.model_validate(
+        {"node": {"data_folder": tmp_path}, "receive": {"port": 0}, "archive": {"reserve_bytes": 0}}
+    )
+    database = Database(settings.database_url)
+    migrate.upgrade(database)
+    try:
+        with _receiver(settings, database) as receiver:
+            us = {"node": ["CXRNODE", peers.LOOPBACK, receiver.port]}
+            with peers.orthanc(tmp_path / "orthanc", settings={"DicomModalities": us}) as archive:
+                destination = CStoreDestination(
+                    name="pacs",
+                    host=peers.LOOPBACK,
+                    port=archive.port,
+                    called_ae_title=AeTitle(archive.ae_title),
+                    calling_ae_title=AeTitle("CXRNODE"),
+                )
+                asker = Asker(remote=destination.remote, wait_s=0.0)
+                shop = Shop(
+                    database,
+                    tmp_path,
+                    confirmation=Confirmation(confirms=asker, again_s=AGAIN_S),
+                    pacs=destination,
+                )
+                shop.accept(films.dx())
+                shop.work()
+                peers.until(lambda: _is_confirmed(database), what="Orthanc's report")
+                shop.clock.now = max(shop.clock.now, delivery(shop).due_at)
+                shop.work()
+        assert (delivery(shop).state, delivery(shop).detail) == (State.DONE, "pacs vouches for it")
+    finally:
+        database.close()
+
+
+def _is_confirmed(database: Database) -> bool:
+    with database.read() as connection:
+        return results.get_delivery(connection, 1).is_confirmed
