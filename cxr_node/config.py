@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from cxr_node.settings import (
     AskerSection,
+    CharacterSetSection,
     CStoreSection,
     FolderSection,
     PeerSection,
@@ -68,6 +69,7 @@ def parse(tables: dict[str, Any]) -> Settings:
 def _twice(settings: Settings) -> list[str]:
     named = {
         "deliver.destinations": [destination.name for destination in settings.deliver.destinations],
+        "report.character_sets": [each.ae_title for each in settings.report.character_sets],
         "receive.users": [user.name for user in settings.receive.users],
         "receive.askers": [asker.ae_title for asker in settings.receive.askers],
     }
@@ -181,6 +183,8 @@ def _section(location: tuple[int | str, ...]) -> list[type[Section]]:
         return [AskerSection]
     if location[:2] == ("receive", "users"):
         return [UserSection]
+    if location[:2] == ("report", "character_sets"):
+        return [CharacterSetSection]
     field = Settings.model_fields.get(str(location[0]))
     table = field.annotation if field else None
     return [table] if isinstance(table, type) and issubclass(table, Section) else []

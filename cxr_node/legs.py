@@ -10,7 +10,7 @@ from cxr_node import pipeline
 from cxr_node.archive.store import Archive
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
-from cxr_node.jobs import films, queue, readings, results
+from cxr_node.jobs import films, negotiations, queue, readings, results
 from cxr_node.jobs.database import Database, Transaction
 from cxr_node.jobs.queue import Claim
 from cxr_node.jobs.states import Leg
@@ -140,12 +140,14 @@ class ComposeLeg:
         routes: Mapping[str, pipeline.Route],
         limits: Limits,
         sandbox: Sandbox | None = None,
+        character_sets: pipeline.CharacterSets | None = None,
         quiet: Quiet,
         clock: Clock,
     ) -> None:
         self._database = database
         self._archive = archive
         self._node = node
+        self._character_sets = character_sets or {}
         self._kinds = kinds
         self._limits = limits
         self._sandbox = sandbox
@@ -160,6 +162,7 @@ class ComposeLeg:
             received = films.of_study(connection, study_id)
             read = [(film, readings.latest(connection, film.film_id, film.identity)) for film in received]
             earlier = results.of_study(connection, study_id)
+            taken = negotiations.latest(connection)
         ready = [(film, reading) for film, reading in read if reading is not None]
         ceiling = min(film.received_at for film in received) + timedelta(seconds=self._quiet.ceiling_s)
         now = self._clock()
@@ -169,11 +172,12 @@ class ComposeLeg:
             ready,
             earlier,
             kinds=self._kinds,
-            routes=self._routes,
+            routes={name: route.decided(taken.get(name)) for name, route in self._routes.items()},
             archive=self._archive,
             node=self._node,
             limits=self._limits,
             sandbox=self._sandbox,
+            character_sets=self._character_sets,
             now=now,
         )
         return self._ending(claim, composed)

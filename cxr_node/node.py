@@ -41,7 +41,8 @@ from cxr_node.receive.listening import Listening
 from cxr_node.receive.tls import TlsFiles
 from cxr_node.receive.users import PasswordHash
 from cxr_node.receive.who import Peer
-from cxr_node.report import tid1500
+from cxr_node.report import text2000, tid1500
+from cxr_node.report.header import Kind
 from cxr_node.report.kinds import KeyImages, Marks, Picture, Report, ResultKind, Segmentation, Text
 from cxr_node.report.source import Node
 from cxr_node.schedule import Schedule
@@ -74,7 +75,15 @@ RESULT_KINDS: Mapping[ResultName, ResultKind] = {
     ResultName.KEY_IMAGES: KeyImages(),
     ResultName.SEGMENTATION: Segmentation(),
 }
-"""What a destination can be sent to what composes it."""
+"""What a destination can be sent to what composes it; report-best is one of REPORT_FORMS."""
+
+REPORT_FORMS: Mapping[ResultName, Kind] = {
+    ResultName.REPORT: tid1500.COMPREHENSIVE_3D,
+    ResultName.REPORT_COMPREHENSIVE: tid1500.COMPREHENSIVE,
+    ResultName.REPORT_ENHANCED: tid1500.ENHANCED,
+    ResultName.TEXT: text2000.BASIC_TEXT,
+}
+"""The forms of the report, best first: each leaves out more than the one before."""
 
 
 def now() -> datetime:
@@ -207,7 +216,9 @@ def routes(settings: Settings) -> dict[str, pipeline.Route]:
     """Return what goes to each destination, and when."""
     return {
         each.name: pipeline.Route(
-            kinds=frozenset(RESULT_KINDS[name].name for name in each.results),
+            kinds=frozenset(RESULT_KINDS[name].name for name in each.results if name in RESULT_KINDS),
+            forms=tuple(REPORT_FORMS.values()) if ResultName.REPORT_BEST in each.results else (),
+            peer=peer_of(each),
             condition=Condition(
                 calling_ae_titles=each.when.calling_ae_titles,
                 station_names=each.when.station_names,
@@ -217,6 +228,31 @@ def routes(settings: Settings) -> dict[str, pipeline.Route]:
         )
         for each in settings.deliver.destinations
     }
+
+
+def peer_of(section: CStoreSection | FolderSection) -> str:
+    """Return who stands behind a destination; what one takes says nothing of another."""
+    if isinstance(section, FolderSection):
+        return str(section.folder)
+    return f"{section.ae_title}@{section.host}:{section.port}"
+
+
+def expanded(name: ResultName) -> tuple[ResultName, ...]:
+    """Return the kinds of result that a name may come to."""
+    return tuple(REPORT_FORMS) if name is ResultName.REPORT_BEST else (name,)
+
+
+def observer(settings: Settings) -> Node:
+    """Return this node as results name it."""
+    return Node(
+        name=settings.node.name,
+        serial_number=settings.report.serial_number,
+        software_version=version("cxr-node"),
+        first_series_number=settings.report.series_number,
+        language=settings.report.language,
+        # Where a film names no time zone, its times are the site's, and so are ours.
+        time_zone=now().astimezone().tzinfo or UTC,
+    )
 
 
 def _receiver(settings: Settings, opened: Database) -> Receiver:
@@ -346,24 +382,17 @@ def _read_leg(settings: Settings, opened: Database, sandbox: Sandbox, reads: "Re
 
 def _compose_leg(settings: Settings, opened: Database, sandbox: Sandbox) -> ComposeLeg:
     # A study without a destination is composed all the same: the report is kept, and can be looked at.
-    wanted = dict.fromkeys(name for each in settings.deliver.destinations for name in each.results)
-    wanted = wanted or {ResultName.REPORT: None}
+    asked = [name for each in settings.deliver.destinations for name in each.results]
+    wanted = dict.fromkeys(one for name in asked for one in expanded(name)) or {ResultName.REPORT: None}
     return ComposeLeg(
         database=opened,
         archive=archive(settings),
-        node=Node(
-            name=settings.node.name,
-            serial_number=settings.report.serial_number,
-            software_version=version("cxr-node"),
-            first_series_number=settings.report.series_number,
-            language=settings.report.language,
-            # Where a film names no time zone, its times are the site's, and so are ours.
-            time_zone=now().astimezone().tzinfo or UTC,
-        ),
+        node=observer(settings),
         kinds=[RESULT_KINDS[name] for name in wanted],
         routes=routes(settings),
         limits=film_limits(settings),
         sandbox=sandbox,
+        character_sets={each.ae_title: each.character_sets for each in settings.report.character_sets},
         quiet=_quiet(settings),
         clock=now,
     )

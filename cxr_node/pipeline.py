@@ -25,6 +25,7 @@ from cxr_node.domain.reasons import Note, Reason
 from cxr_node.jobs import commitments, films, results
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.films import Film
+from cxr_node.jobs.negotiations import Negotiation
 from cxr_node.jobs.results import Delivery, Result
 from cxr_node.measure.film import Measured, measured
 from cxr_node.pixels import elements, suitability
@@ -33,6 +34,7 @@ from cxr_node.pixels.appearance import judge_appearance, with_view
 from cxr_node.pixels.geometry import geometry as read_geometry
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
+from cxr_node.report.header import Kind
 from cxr_node.report.kinds import Order, ResultKind
 from cxr_node.report.source import Film as ReportedFilm
 from cxr_node.report.source import Node, PreviousReport
@@ -193,10 +195,31 @@ class Composed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """What goes to a destination, by the names of `kinds`, and when."""
+    """What goes to a destination, by the names of `kinds`, and when.
+
+    Of `forms` of the report, best first, it gets the first that `peer`, which stands behind it, is known to take.
+    """
 
     kinds: frozenset[str]
     condition: Condition = field(default_factory=Condition)
+    forms: tuple[Kind, ...] = ()
+    peer: str = ""
+
+    def decided(self, said: Negotiation | None) -> "Route":
+        """Return the route with one form, by what the destination said that it takes.
+
+        One that was not asked since another peer stands behind it, or takes none, gets the best: its refusal is seen.
+        """
+        if not self.forms:
+            return self
+        taken = said.taken if said is not None and said.peer == self.peer else frozenset()
+        form = next((form for form in self.forms if form.sop_class_uid in taken), self.forms[0])
+        return replace(self, kinds=self.kinds | {form.name}, forms=())
+
+
+CharacterSets = Mapping[str, tuple[str, ...]]
+"""Calling AE title, or nothing for all others, to the Specific Character Set that its films are really in."""
+_AS_DECLARED: CharacterSets = {}
 
 
 def compose(
@@ -209,6 +232,7 @@ def compose(
     node: Node,
     limits: Limits,
     sandbox: Sandbox | None = None,
+    character_sets: CharacterSets = _AS_DECLARED,
     now: datetime,
 ) -> list[Composed]:
     """Compose what is to be said of a study, and keep it; return only what has not been said before.
@@ -224,7 +248,11 @@ def compose(
         If the films are not of one patient, or a result breaks a promise that is checked before it leaves.
     """
     reported = [
-        ReportedFilm(header=pixels.parse(archive.get(film.archive_key), limits=limits), reading=reading)
+        ReportedFilm(
+            header=pixels.parse(archive.get(film.archive_key), limits=limits),
+            reading=reading,
+            character_sets=character_sets.get(film.sender.calling_ae_title, character_sets.get("")),
+        )
         for film, reading in readings
     ]
 

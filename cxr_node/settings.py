@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydicom.charset import python_encoding
 from sqlalchemy.engine import make_url
 
 from cxr_node.domain.identifiers import AeTitle, parse_ae_title
@@ -198,6 +199,21 @@ class ComposeSection(Section):
     )
 
 
+def _character_set(text: str) -> str:
+    if text and text not in python_encoding:
+        raise ValueError(f"{text!r} is no defined term of Specific Character Set, such as GB18030 or ISO 2022 IR 87")
+    return text
+
+
+class CharacterSetSection(Section):
+    """A sender whose films declare no character set, or a wrong one."""
+
+    ae_title: Title | Literal[""] = Field("", description="Its AE title; empty for every sender without one of these.")
+    character_sets: tuple[Annotated[str, AfterValidator(_character_set)], ...] = Field(
+        min_length=1, description="Specific Character Set (0008,0005) that its films are really in, whatever they say."
+    )
+
+
 class ReportSection(Section):
     """How results introduce themselves."""
 
@@ -206,12 +222,17 @@ class ReportSection(Section):
         "en", description="Language of results. Codes are the same in each; the picture stays English."
     )
     series_number: int = Field(9001, ge=1, description="Series Number of the Structured Reports.")
+    character_sets: tuple[CharacterSetSection, ...] = Field(
+        (), description="Senders whose films are in another character set than they declare."
+    )
 
 
 class ResultName(StrEnum):
     """What a destination can be sent; see docs/results.md."""
 
     REPORT = "report"
+    REPORT_BEST = "report-best"
+    """Not a kind: of report, report-comprehensive, report-enhanced and text the first that the destination takes."""
     REPORT_COMPREHENSIVE = "report-comprehensive"
     REPORT_ENHANCED = "report-enhanced"
     TEXT = "text"

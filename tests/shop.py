@@ -26,6 +26,7 @@ from cxr_node.legs import ComposeLeg, Deadline, Quiet, ReadLeg
 from cxr_node.outbound import AnswerLeg, AnyLeg, Confirmation, DeliverLeg
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
+from cxr_node.report.header import Kind
 from cxr_node.report.kinds import Report, ResultKind
 from cxr_node.report.source import Node
 from cxr_node.worker import Together, Worker
@@ -38,6 +39,7 @@ CRASH_LIMIT = 2
 ANY = Condition()
 ALONE = Together()
 OWNER = "node/test/1"
+PEER = "PACS@pacs:104"
 RULES = pipeline.ReadRules(gate=Rules(minimum_side_pixels=16), limits=Limits())
 
 
@@ -110,6 +112,8 @@ class Shop:
         kinds: Sequence[ResultKind] = (Report(),),
         rules: pipeline.ReadRules = RULES,
         condition: Condition = ANY,
+        forms: tuple[Kind, ...] = (),
+        character_sets: pipeline.CharacterSets | None = None,
         together: Together = ALONE,
         deadline: Deadline | None = None,
         confirmation: Confirmation | None = None,
@@ -139,9 +143,15 @@ class Shop:
                 node=Node(),
                 kinds=kinds,
                 routes={
-                    self.pacs.name: pipeline.Route(kinds=frozenset(kind.name for kind in kinds), condition=condition)
+                    self.pacs.name: pipeline.Route(
+                        kinds=frozenset() if forms else frozenset(kind.name for kind in kinds),
+                        condition=condition,
+                        forms=forms,
+                        peer=PEER,
+                    )
                 },
                 limits=Limits(),
+                character_sets=character_sets,
                 quiet=quiet,
                 clock=self.clock,
             ),

@@ -12,6 +12,7 @@ from cxr_node.admin import (
     bundle_import,
     bundles,
     demo,
+    doctor,
     example,
     films,
     jobs,
@@ -49,6 +50,7 @@ bundles.app.command("pull")(bundle_import.pull)
 app.command("send")(sending.send)
 app.command("echo")(sending.echo)
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
 app.command("reconcile")(reconcile.reconcile)
 app.command("replay")(replay.replay)
 

@@ -6,7 +6,16 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from cxr_node.settings import AskerSection, CStoreSection, FolderSection, PeerSection, Section, Settings, UserSection
+from cxr_node.settings import (
+    AskerSection,
+    CharacterSetSection,
+    CStoreSection,
+    FolderSection,
+    PeerSection,
+    Section,
+    Settings,
+    UserSection,
+)
 
 _HEAD = """\
 # Settings of a cxr-node, in the order of the flow, each with its default. Copy this file to cxr-node.toml and
@@ -18,6 +27,7 @@ _PACS = CStoreSection(name="pacs", host="127.0.0.1", port=4242, ae_title="PACS")
 _PEER = PeerSection(ae_title="DX1", addresses=(ip_network("10.0.7.0/24"),), maximum_associations=4)
 _USER = UserSection(name="dx1", password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}")
 _ASKER = AskerSection(ae_title="DX1", host="10.0.7.11", port=104)
+_GB18030 = CharacterSetSection(ae_title="DX1", character_sets=("GB18030",))
 _FOLDER = FolderSection(name="folder", folder=Path("results"))
 
 
@@ -31,6 +41,7 @@ def text() -> str:
     parts.append("# Senders. Take the marks away from one of these, or repeat them.\n")
     senders = (("receive.peers", _PEER), ("receive.users", _USER), ("receive.askers", _ASKER))
     parts.extend(_table(key, example) for key, example in senders)
+    parts.append(_table("report.character_sets", _GB18030))
     parts.append("# Destinations. Take the marks away from one of these, or repeat them.\n")
     parts.extend(_table("deliver.destinations", example) for example in (_PACS, _FOLDER))
     return "\n".join(parts)

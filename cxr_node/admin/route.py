@@ -38,7 +38,7 @@ def explain(
     out.print(f"would be read: {_GOES[gate.met]} ({gate.why})", markup=False)
     table = Table("destination", "goes there", "what", "why")
     for name, answer in answers.items():
-        table.add_row(name, _GOES[answer.met], ", ".join(sorted(routes[name].kinds)), answer.why)
+        table.add_row(name, _GOES[answer.met], ", ".join(_kinds(routes[name])), answer.why)
     out.print(table if answers else "no destination is configured: results are kept and go nowhere")
 
 
@@ -63,6 +63,10 @@ def _looked_at(file: Path, calling: str, settings: Settings) -> tuple[Answer, Fa
 
 def _plain(routes: dict[str, pipeline.Route], answers: dict[str, Answer]) -> list[dict[str, object]]:
     return [
-        {"name": name, "goes": answer.met, "kinds": sorted(routes[name].kinds), "why": answer.why}
+        {"name": name, "goes": answer.met, "kinds": _kinds(routes[name]), "why": answer.why}
         for name, answer in answers.items()
     ]
+
+
+def _kinds(route: pipeline.Route) -> list[str]:
+    return sorted(route.kinds) + (["report-best"] if route.forms else [])

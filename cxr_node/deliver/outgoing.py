@@ -13,7 +13,7 @@ from cxr_node.domain.identifiers import Uid, parse_uid
 _IMPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2")
 _EXPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2.1")
 _DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2.1.99")
-_CONVERTIBLE = (_EXPLICIT_VR_LITTLE_ENDIAN, _IMPLICIT_VR_LITTLE_ENDIAN, _DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN)
+UNCOMPRESSED = (_EXPLICIT_VR_LITTLE_ENDIAN, _IMPLICIT_VR_LITTLE_ENDIAN, _DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN)
 """Encodings of one and the same values. Big endian is none of them: pixel data would have to be swapped."""
 
 
@@ -29,9 +29,9 @@ class Outgoing:
     @property
     def alternatives(self) -> tuple[Uid, ...]:
         """The other transfer syntaxes it can be turned into without a change of any value."""
-        if self.transfer_syntax_uid not in _CONVERTIBLE:
+        if self.transfer_syntax_uid not in UNCOMPRESSED:
             return ()
-        return tuple(uid for uid in _CONVERTIBLE if uid != self.transfer_syntax_uid)
+        return tuple(uid for uid in UNCOMPRESSED if uid != self.transfer_syntax_uid)
 
 
 def read_outgoing(content: bytes) -> Outgoing:

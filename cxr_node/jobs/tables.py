@@ -299,3 +299,14 @@ job_event = Table(
     Column("detail", Text, nullable=False),
     Index("ix_job_event_job_id", "job_id"),
 )
+
+# What the peer behind a destination takes, as it said when it was last asked: SOP Class to transfer syntaxes.
+negotiation = Table(
+    "negotiation",
+    metadata,
+    _id(),
+    Column("destination", String(64), nullable=False, unique=True),
+    Column("peer", Text, nullable=False),
+    Column("accepted", _JSON, nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False),
+)

@@ -13,10 +13,14 @@ from cxr_node.report.languages.spoken import LANGUAGES
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Film:
-    """One film of the study: its header as received (pixels may be missing), and what the node says about it."""
+    """One film of the study: its header as received (pixels may be missing), and what the node says about it.
+
+    `character_sets` is Specific Character Set as the site knows it to be, for films that declare none or a wrong one.
+    """
 
     header: Dataset
     reading: Reading
+    character_sets: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

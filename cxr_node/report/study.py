@@ -22,7 +22,7 @@ def brought_together(films: Sequence[Film]) -> tuple[Film, ...]:
     """
     if not films:
         raise ValueError("a report needs at least one film")
-    safe = tuple(replace(film, header=safe_header(film.header)) for film in films)
+    safe = tuple(replace(film, header=safe_header(film.header, character_sets=film.character_sets)) for film in films)
     for film in safe:
         _require_own_header(film)
     _require_one("study", {film.reading.film.study_instance_uid for film in safe})

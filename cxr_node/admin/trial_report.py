@@ -1,0 +1,52 @@
+"""A report that says that it is a test, to see one arrive: of no patient and no film."""
+
+from datetime import datetime
+
+from pydicom.dataset import Dataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation
+
+from cxr_node.domain.identifiers import Uid, derive_uid, digest_of
+from cxr_node.domain.instance import Identity, Instance
+from cxr_node.domain.radiograph import Radiograph
+from cxr_node.domain.reading import Reading
+from cxr_node.domain.reasons import Reason
+from cxr_node.report.kinds import Order, ResultKind
+from cxr_node.report.source import Film, Node
+
+PATIENT_NAME = "TEST^CXR-NODE"
+PATIENT_ID = "CXRNODE-TEST"
+STUDY_DESCRIPTION = "TEST OF CXR-NODE - NO PATIENT"
+DETAIL = "a test of delivery: there is no such patient and no such film"
+
+
+def composed(kind: ResultKind, *, node: Node, now: datetime) -> Instance:
+    """Return a test report of a node: always the same one of a kind, so that testing again leaves no second one."""
+    (report,) = kind.compose(Order(films=[_film(node)], see=_see_nothing, node=node, now=now))
+    return report
+
+
+def _film(node: Node) -> Film:
+    film = Identity(
+        sop_class_uid=Uid(DigitalXRayImageStorageForPresentation),
+        sop_instance_uid=derive_uid("test film", node.uid),
+        series_instance_uid=derive_uid("test series", node.uid),
+        study_instance_uid=derive_uid("test study", node.uid),
+        patient_key=digest_of(PATIENT_ID.encode()),
+    )
+    header = Dataset()
+    header.SOPClassUID = film.sop_class_uid
+    header.SOPInstanceUID = film.sop_instance_uid
+    header.SeriesInstanceUID = film.series_instance_uid
+    header.StudyInstanceUID = film.study_instance_uid
+    header.Modality = "DX"
+    header.PatientName = PATIENT_NAME
+    header.PatientID = PATIENT_ID
+    header.StudyDescription = STUDY_DESCRIPTION
+    reading = Reading(
+        film=film, geometry=None, grayscale="", prediction=None, not_analysed=Reason.NO_PIXELS, detail=DETAIL
+    )
+    return Film(header=header, reading=reading)
+
+
+def _see_nothing(film: Film) -> Radiograph:
+    raise ValueError(f"no kind of report is painted: {film.reading.film.sop_instance_uid}")

@@ -1,0 +1,300 @@
+"""`cxr-node doctor` on nodes that can work and on nodes that cannot, with real peers; and what its answers are for."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from typer.testing import CliRunner
+
+from cxr_node import node
+from cxr_node.admin.cli import app
+from cxr_node.config import load
+from cxr_node.domain.identifiers import Uid
+from cxr_node.jobs import negotiations
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.negotiations import Negotiation
+from cxr_node.node import REPORT_FORMS, RESULT_KINDS
+from cxr_node.phantom.pacs import StandInPacs
+from cxr_node.pipeline import Route
+from cxr_node.report.tree import lines
+from cxr_node.settings import ResultName
+from tests import certificates, films, peers
+from tests.running import opened, settings_file, to_pacs
+from tests.shop import PEER, Shop
+from tests.validators import iod_errors, sr_errors
+from tests.work import NOON
+
+ENHANCED = "1.2.840.10008.5.1.4.1.1.88.22"
+COMPREHENSIVE = "1.2.840.10008.5.1.4.1.1.88.33"
+COMPREHENSIVE_3D = "1.2.840.10008.5.1.4.1.1.88.34"
+BASIC_TEXT = "1.2.840.10008.5.1.4.1.1.88.11"
+IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
+EVERYTHING = [str(name) for name in RESULT_KINDS]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What doctor said: its exit status, and the status, the sentence and the next step by what was looked at."""
+
+    exit_code: int
+    checks: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    destinations: dict[str, dict[str, object]] = field(default_factory=dict)
+
+    def problems(self) -> list[str]:
+        return [name for name, (status, _, _) in self.checks.items() if status == "problem"]
+
+
+def doctor(config: Path, *options: str) -> Said:
+    ended = CliRunner().invoke(app, ["doctor", "--json", "--config", str(config), *options])
+    said = json.loads(ended.output)
+    assert said["ok"] == (ended.exit_code == 0)
+    return Said(
+        exit_code=ended.exit_code,
+        checks={each["name"]: (each["status"], each["said"], each["next"]) for each in said["checks"]},
+        destinations={each["name"]: each for each in said["destinations"]},
+    )
+
+
+def configured(folder: Path, *destinations: Mapping[str, object], more: str = "") -> Path:
+    """Return the settings of a node whose database is there."""
+    config = settings_file(folder, destinations=destinations, more=more)
+    assert CliRunner().invoke(app, ["db", "upgrade", "--config", str(config)]).exit_code == 0
+    return config
+
+
+def kept(config: Path) -> dict[str, Negotiation]:
+    with opened(load(config)) as database, database.read() as connection:
+        return negotiations.latest(connection)
+
+
+def limited_storescp(folder: Path, *sop_classes: str) -> list[str]:
+    """Return options that let DCMTK's storescp take these SOP Classes alone, in Implicit VR Little Endian."""
+    contexts = "\n".join(f"PresentationContext{n} = {uid}\\LE" for n, uid in enumerate(sop_classes, start=1))
+    path = folder / "storescp.cfg"
+    path.write_text(
+        "[[TransferSyntaxes]]\n[LE]\nTransferSyntax1 = LittleEndianImplicit\n"
+        f"[[PresentationContexts]]\n[These]\n{contexts}\n"
+        "[[Profiles]]\n[Default]\nPresentationContexts = These\n",
+        encoding="utf-8",
+    )
+    return ["-xf", str(path), "Default"]
+
+
+def test_a_node_that_can_work_is_told_so_and_what_its_pacs_takes_is_kept(tmp_path: Path) -> None:
+    with StandInPacs(tmp_path / "pacs") as pacs:
+        to = {**to_pacs(pacs.port, pacs.ae_title), "results": [*EVERYTHING, "report-best"]}
+        config = configured(tmp_path / "node", to, {"kind": "folder", "name": "share", "folder": "out"})
+        said = doctor(config)
+        spoken = CliRunner().invoke(app, ["doctor", "--config", str(config)])
+
+    assert (said.exit_code, said.problems()) == (0, [])
+    assert said.checks["destination pacs"][1].endswith("answers C-ECHO")
+    assert said.checks["report-best to pacs"][1] == "it is sent report, Comprehensive 3D SR Storage"
+    assert said.checks["database"][0] == said.checks["bundle"][0] == said.checks["destination share"][0] == "ok"
+    assert set(kept(config)) == {"pacs"}
+    assert len(kept(config)["pacs"].taken) == len(RESULT_KINDS)
+    assert not list((tmp_path / "pacs").glob("*"))
+    assert "ok       destination pacs: " in spoken.output
+    assert spoken.exit_code == 0
+
+
+def test_orthanc_takes_every_kind_and_says_in_which_encodings(tmp_path: Path) -> None:
+    with peers.orthanc(tmp_path / "orthanc") as orthanc:
+        to = {**to_pacs(orthanc.port, orthanc.ae_title), "results": EVERYTHING}
+        said = doctor(configured(tmp_path / "node", to))
+
+    assert (said.exit_code, said.problems()) == (0, [])
+    takes = said.destinations["pacs"]["takes"]
+    assert isinstance(takes, dict)
+    assert set(takes) == set(EVERYTHING)
+    assert takes["segmentation"][:2] == [EXPLICIT, IMPLICIT]
+
+
+def test_an_archive_that_knows_only_enhanced_sr_is_noticed_and_the_best_form_named(tmp_path: Path) -> None:
+    options = limited_storescp(tmp_path, ENHANCED, BASIC_TEXT, peers.VERIFICATION)
+    with peers.storescp(tmp_path / "arrived", *options) as peer:
+        to = {**to_pacs(peer.port, peer.ae_title), "results": ["report", "report-best", "segmentation"]}
+        config = configured(tmp_path / "node", to)
+        said = doctor(config)
+
+    assert said.exit_code == 1
+    assert said.problems() == ["report to pacs", "segmentation to pacs"]
+    assert 'put "report-best" in its place: that comes to report-enhanced' in said.checks["report to pacs"][2]
+    assert 'take "segmentation" out of its results' in said.checks["segmentation to pacs"][2]
+    assert said.destinations["pacs"]["takes"] == {"report-enhanced": [IMPLICIT], "text": [IMPLICIT]}
+    assert kept(config)["pacs"].taken == {ENHANCED, BASIC_TEXT}
+    (route,) = node.routes(load(config)).values()
+    assert REPORT_FORMS[ResultName.REPORT_ENHANCED].name in route.decided(kept(config)["pacs"]).kinds
+
+
+def test_an_archive_that_takes_no_report_at_all_is_a_problem(tmp_path: Path) -> None:
+    with peers.pacs(sop_classes=("1.2.840.10008.5.1.4.1.1.7",)) as pacs:
+        to = {**to_pacs(pacs.port, pacs.ae_title), "results": ["report-best", "picture"]}
+        said = doctor(configured(tmp_path, to))
+
+    assert said.problems() == ["report-best to pacs"]
+    assert said.checks["destination pacs"][0] == "note"
+    assert "offers no Verification" in said.checks["destination pacs"][1]
+
+
+def test_a_dead_destination_does_not_hide_the_others(tmp_path: Path) -> None:
+    with StandInPacs(tmp_path / "pacs") as pacs:
+        alive = to_pacs(pacs.port, pacs.ae_title)
+        dead = {**to_pacs(peers.free_port(), "GONE"), "name": "gone"}
+        config = configured(tmp_path / "node", dead, alive)
+        said = doctor(config)
+
+    assert said.problems() == ["destination gone"]
+    assert said.checks["destination gone"][2].startswith("see that it runs and that host, port, ae_title are right")
+    assert said.checks["report to pacs"][0] == "ok"
+    assert set(kept(config)) == {"pacs"}
+
+
+def test_an_archive_that_does_not_know_us_is_a_problem_for_its_administrator(tmp_path: Path) -> None:
+    with peers.pacs(calling_ae_titles=["SOMEONE"]) as pacs:
+        said = doctor(configured(tmp_path, to_pacs(pacs.port, pacs.ae_title)))
+
+    assert said.problems() == ["destination pacs"]
+    assert "rejected the association" in said.checks["destination pacs"][1]
+    assert "have its administrator admit our AE title" in said.checks["destination pacs"][2]
+
+
+def test_tls_is_spoken_and_an_archive_that_another_authority_vouches_for_is_a_problem(tmp_path: Path) -> None:
+    authority, elsewhere = certificates.authority(tmp_path), certificates.authority(tmp_path, "elsewhere")
+    archive = certificates.issued(tmp_path, authority, "archive")
+    options = ["+tls", str(archive.key), str(archive.certificate), "+cf", str(authority.certificate), "-ic"]
+    with peers.storescp(tmp_path / "arrived", *options, secure=True) as peer:
+        to = {**to_pacs(peer.port, peer.ae_title), "results": ["picture"], "tls_ca": str(authority.certificate)}
+        trusted = doctor(configured(tmp_path / "one", to))
+        doubted = doctor(configured(tmp_path / "two", {**to, "tls_ca": str(elsewhere.certificate)}))
+
+    assert (trusted.exit_code, trusted.problems()) == (0, [])
+    assert trusted.checks["destination pacs"][1].endswith("answers C-ECHO, by TLS")
+    assert doubted.problems() == ["destination pacs"]
+    assert "no TLS" in doubted.checks["destination pacs"][1]
+
+
+def test_a_folder_that_cannot_be_written_to_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    share = {"kind": "folder", "name": "share", "folder": str(tmp_path / "file" / "out")}
+    said = doctor(configured(tmp_path / "node", share))
+    assert said.problems() == ["destination share"]
+
+    config = settings_file(tmp_path / "other", more=f"[node]\ndata_folder = {json.dumps(str(tmp_path / 'file'))}")
+    said = doctor(config)
+    assert said.problems() == ["data folder"]
+    assert "give it to the user of the node" in said.checks["data folder"][2]
+
+
+def test_a_full_disk_is_a_problem_and_no_destination_is_not(tmp_path: Path) -> None:
+    config = configured(tmp_path)
+    config.write_text("[archive]\nreserve_bytes = 1000000000000000000\n", encoding="utf-8")
+
+    said = doctor(config)
+
+    assert said.problems() == ["room"]
+    assert said.checks["destinations"][0] == "note"
+
+
+def test_a_database_without_tables_is_noted_and_one_that_is_away_is_a_problem(tmp_path: Path) -> None:
+    new = doctor(settings_file(tmp_path / "new"))
+    url = f"postgresql://node:secret@{peers.LOOPBACK}:{peers.free_port()}/cxr"
+    away = doctor(settings_file(tmp_path / "away", database_url=url))
+
+    assert (new.exit_code, new.checks["database"][0]) == (0, "note")
+    assert "`cxr-node db upgrade` does it now" in new.checks["database"][2]
+    assert away.problems() == ["database"]
+    assert "secret" not in str(away)
+
+
+def test_a_bundle_that_is_not_there_is_a_problem_and_a_wrong_setting_is_wrong_use(tmp_path: Path) -> None:
+    config = configured(tmp_path)
+    config.write_text('[read]\nbundle = "unheard-of"\n[archive]\nreserve_bytes = 0\n', encoding="utf-8")
+    said = doctor(config)
+    assert said.problems() == ["bundle"]
+    assert "cxr-node bundle list" in said.checks["bundle"][2]
+
+    config.write_text("[read]\nbundel = 1\n", encoding="utf-8")
+    assert CliRunner().invoke(app, ["doctor", "--config", str(config)]).exit_code == 2
+
+
+def test_a_test_report_arrives_in_the_best_form_and_says_that_it_is_one(tmp_path: Path) -> None:
+    options = limited_storescp(tmp_path, ENHANCED, peers.VERIFICATION)
+    with peers.storescp(tmp_path / "arrived", *options) as peer:
+        to = {**to_pacs(peer.port, peer.ae_title), "results": ["report-best"]}
+        config = configured(tmp_path / "node", to)
+        said = doctor(config, "--test-report", "pacs")
+        again = doctor(config, "--test-report", "pacs", "--test-report", "elsewhere")
+        (arrived,) = peer.files()
+
+    report = dcmread(arrived)
+    assert (said.exit_code, said.problems()) == (0, [])
+    assert "report-enhanced was taken with status 0x0000" in said.checks["test report to pacs"][1]
+    assert again.problems() == ["test report to elsewhere"]
+    assert (report.SOPClassUID, report.PatientID) == (ENHANCED, "CXRNODE-TEST")
+    assert report.StudyDescription == "TEST OF CXR-NODE - NO PATIENT"
+    assert "a test of delivery: there is no such patient" in " ".join(line for _, line in lines(report))
+    assert iod_errors(arrived) == sr_errors(arrived) == []
+
+
+@pytest.mark.parametrize("answer", [0xA900, 0xA700])
+def test_a_test_report_that_is_not_taken_is_a_problem(answer: int, tmp_path: Path) -> None:
+    with peers.pacs(answer=answer) as pacs:
+        said = doctor(configured(tmp_path, to_pacs(pacs.port, pacs.ae_title)), "--test-report", "pacs")
+
+    assert said.problems() == ["test report to pacs"]
+    assert f"status 0x{answer:04X}" in said.checks["test report to pacs"][1]
+
+
+def taken(*sop_classes: str, peer: str = PEER, destination: str = "pacs") -> Negotiation:
+    accepted = {form.sop_class_uid: () for form in REPORT_FORMS.values()} | {
+        Uid(uid): (Uid(EXPLICIT),) for uid in sop_classes
+    }
+    return Negotiation(destination=destination, peer=peer, accepted=accepted, asked_at=NOON)
+
+
+@pytest.mark.parametrize(
+    ("said", "form"),
+    [
+        (taken(COMPREHENSIVE_3D, COMPREHENSIVE, ENHANCED, BASIC_TEXT), ResultName.REPORT),
+        (taken(BASIC_TEXT, ENHANCED, COMPREHENSIVE), ResultName.REPORT_COMPREHENSIVE),
+        (taken(BASIC_TEXT, ENHANCED), ResultName.REPORT_ENHANCED),
+        (taken(BASIC_TEXT), ResultName.TEXT),
+        (taken(), ResultName.REPORT),
+        (taken(BASIC_TEXT, peer="PACS@other:104"), ResultName.REPORT),
+        (None, ResultName.REPORT),
+    ],
+)
+def test_the_best_form_is_the_first_that_this_very_peer_takes(said: Negotiation | None, form: ResultName) -> None:
+    route = Route(kinds=frozenset({"SC"}), forms=tuple(REPORT_FORMS.values()), peer=PEER)
+    assert route.decided(said).kinds == {"SC", REPORT_FORMS[form].name}
+
+
+def test_a_route_without_a_choice_stays_as_it_is() -> None:
+    route = Route(kinds=frozenset({"SC"}), peer=PEER)
+    assert route.decided(taken(BASIC_TEXT)) is route
+
+
+def test_the_report_goes_out_in_the_best_form_that_was_negotiated(database: Database, tmp_path: Path) -> None:
+    kinds = [RESULT_KINDS[name] for name in REPORT_FORMS]
+    shop = Shop(database, tmp_path, kinds=kinds, forms=tuple(REPORT_FORMS.values()))
+    with database.write() as transaction:
+        negotiations.keep(transaction, taken(COMPREHENSIVE_3D))
+        negotiations.keep(transaction, taken(ENHANCED, BASIC_TEXT))
+    shop.accept(films.dx())
+    shop.work()
+
+    assert [str(report.SOPClassUID) for report in shop.pacs.reports()] == [ENHANCED]
+
+
+def test_what_was_kept_is_what_was_said(database: Database) -> None:
+    first = taken(ENHANCED)
+    second = taken(COMPREHENSIVE, destination="other")
+    with database.write() as transaction:
+        negotiations.keep(transaction, first)
+        negotiations.keep(transaction, second)
+    with database.read() as connection:
+        assert negotiations.latest(connection) == {"pacs": first, "other": second}
