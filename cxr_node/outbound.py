@@ -2,15 +2,18 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cxr_node import pipeline
 from cxr_node.archive.store import Archive
+from cxr_node.deliver.breaker import Breakers
 from cxr_node.deliver.commitment import Confirms, tell
-from cxr_node.deliver.destination import Destination, Refused
+from cxr_node.deliver.destination import Away, Destination, Refused
 from cxr_node.deliver.remote import Remote
 from cxr_node.domain.commitment import FailureReason, Vouched
+from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid, new_uid
 from cxr_node.jobs import commitments, inquiries, queue, results
 from cxr_node.jobs.database import Database, Transaction
@@ -55,6 +58,11 @@ class DeliverLeg:
         self._confirmations = confirmations or {}
         self._clock = clock
         self._new_uid = new_uid
+        self._breakers = Breakers(clock)
+
+    def held(self) -> tuple[frozenset[str], datetime | None]:
+        """Return the destinations that are away, and when the first of them is tried again."""
+        return self._breakers.held()
 
     def run(self, claim: Claim) -> Ending:
         """Send the claimed delivery's result, or see to it that the destination has it."""
@@ -62,6 +70,23 @@ class DeliverLeg:
             delivery = results.get_delivery(connection, claim.subject_id)
         if delivery.destination not in self._destinations:
             return self.give_up(claim, f"destination {delivery.destination!r} is not configured: add it, then retry")
+        if not self._breakers.enter(delivery.destination):
+            return _put_back(claim, delivery.destination, self._clock() + _PROBED_WITHIN)
+        try:
+            ending = self._turn(claim, delivery)
+        except Away:
+            self._breakers.away(delivery.destination)
+            raise
+        except RetryLater:
+            self._note_back(delivery.destination)
+            raise
+        except Exception:  # a fault of ours says nothing about the destination
+            self._breakers.unsure(delivery.destination)
+            raise
+        self._note_back(delivery.destination)
+        return ending
+
+    def _turn(self, claim: Claim, delivery: Delivery) -> Ending:
         confirmation = self._confirmations.get(delivery.destination)
         try:
             # A person who lets it run again wants it sent again.
@@ -70,6 +95,12 @@ class DeliverLeg:
             return self._confirm(claim, delivery, confirmation)
         except Refused as error:
             return self.give_up(claim, str(error))
+
+    def _note_back(self, destination: str) -> None:
+        if self._breakers.back(destination):
+            _log.info("%s is back", destination)
+            with suppress(RetryLater), self._database.write() as transaction:
+                queue.hasten_deliveries(transaction, destination, now=self._clock())
 
     def give_up(self, claim: Claim, detail: str) -> Ending:
         """Leave the claimed delivery for a person."""
@@ -105,6 +136,16 @@ class DeliverLeg:
 
         return record
 
+
+def _put_back(claim: Claim, destination: str, due_at: datetime) -> Ending:
+    def record(transaction: Transaction, now: datetime) -> None:
+        queue.put_back(transaction, claim, due_at=due_at, detail=f"{destination} is away", now=now)
+
+    return record
+
+
+_PROBED_WITHIN = timedelta(seconds=1)
+"""When a delivery is looked at again that was claimed in the moment in which its destination was found away."""
 
 _PASSING = frozenset({0x0110, 0x0213})
 """Failure Reasons for which it is worth asking again: processing failure, resource limitation."""

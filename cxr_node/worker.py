@@ -15,7 +15,7 @@ from cxr_node.jobs.queue import Claim
 from cxr_node.jobs.retry import RULES, due_again
 from cxr_node.jobs.states import ForbiddenTransition
 from cxr_node.legs import Clock, Ending, ReadLeg, left_for_a_person
-from cxr_node.outbound import AnyLeg
+from cxr_node.outbound import AnyLeg, DeliverLeg
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ class Worker:
 
     def turn(self) -> bool:
         """Run a due job of the leg, or several in one go, if there is one, and return whether there was."""
+        held, _ = self._held()
         with self._database.write() as transaction:
             claims = queue.claim(
                 transaction,
@@ -72,6 +73,7 @@ class Worker:
                 lease=self._lease,
                 now=self._clock(),
                 limit=self._together.size,
+                held=held,
             )
         endings = self._run_together(claims) if len(claims) > 1 else None
         for number, claim in enumerate(claims):
@@ -84,8 +86,9 @@ class Worker:
         That is when a job of the leg is due, or when it has waited long enough for others to run with.
         """
         now = self._clock()
+        held, probed_at = self._held()
         with self._database.read() as connection:
-            due_at = queue.next_due(connection, self.leg)
+            due_at = _earlier(queue.next_due(connection, self.leg, held=held), probed_at)
             if due_at is None:
                 return None
             seconds = (due_at - now).total_seconds()
@@ -106,6 +109,9 @@ class Worker:
             if wait_s is not None and wait_s <= 0:
                 wait_s = _HELD_BACK_S  # a due job that could not be claimed is held back by another: look again soon
             bell.wait(tick_s if wait_s is None else min(tick_s, wait_s))
+
+    def _held(self) -> tuple[frozenset[str], datetime | None]:
+        return self._leg.held() if isinstance(self._leg, DeliverLeg) else (frozenset(), None)
 
     def _record(self, claim: Claim, ending: Ending) -> None:
         try:
@@ -183,6 +189,10 @@ def at_work(workers: Sequence[Worker], bells: Bells, *, tick_s: float, stopping:
             while thread.is_alive():
                 bells.ring(worker.leg)
                 thread.join(_PATIENCE_S)
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((at for at in (one, other) if at is not None), default=None)
 
 
 def _place(error: BaseException) -> str:

@@ -3,6 +3,12 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from cxr_node.domain.errors import RetryLater
+
+
+class Away(RetryLater):
+    """No association came about: nothing was said about the object, and others would fare no better."""
+
 
 class Refused(Exception):
     """The destination will not take this object, however often it is sent: a person must look.

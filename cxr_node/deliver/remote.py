@@ -15,7 +15,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
-from cxr_node.deliver.destination import Refused
+from cxr_node.deliver.destination import Away, Refused
 from cxr_node.deliver.outcome import Outcome, of_context, of_rejection
 from cxr_node.deliver.tls import TlsPeer
 from cxr_node.domain.errors import RetryLater
@@ -58,14 +58,14 @@ class Remote:
 
         Raises
         ------
-        RetryLater, Refused
+        Away, RetryLater, Refused
             If there is none, sorted by why.
         """
         tls_failures: list[str] = []
         association = self._requested(contexts, roles, handlers, tls_failures)
         try:
             if tls_failures:
-                raise RetryLater(f"no TLS with {self}: {tls_failures[0]}")
+                raise Away(f"no TLS with {self}: {tls_failures[0]}")
             if not association.is_established:
                 self._raise_why_not(association)
             yield association
@@ -100,25 +100,26 @@ class Remote:
                 evt_handlers=list(handlers),
             )
         except OSError as error:  # the host's name is not known: pynetdicom reports all else in the association
-            raise RetryLater(f"no connection to {self}: {error.strerror}") from error
+            raise Away(f"no connection to {self}: {error.strerror}") from error
 
     def _tls_context(self, tls: TlsPeer, failures: list[str]) -> ssl.SSLContext:
         try:
             return tls.context(failures)
         except OSError as error:
-            raise RetryLater(f"files for TLS with {self} cannot be used: {spoken(error)}") from error
+            raise Away(f"files for TLS with {self} cannot be used: {spoken(error)}") from error
 
     def _raise_why_not(self, association: Association) -> NoReturn:
         answer = association.acceptor.primitive
         if association.is_rejected and answer is not None:
             result, source, reason = answer.result or 0, answer.result_source or 0, answer.diagnostic or 0
             sentence = f"{self} rejected the association: {answer.result_str}, {answer.reason_str}"
-            raise_sorted(of_rejection(result=result, source=source, reason=reason), sentence)
+            outcome = of_rejection(result=result, source=source, reason=reason)
+            raise Refused(sentence) if outcome is Outcome.REFUSED else Away(sentence)
         if association.rejected_contexts:
             # The first is the one for the object as it is.
             answered = association.rejected_contexts[0].result
             raise_sorted(of_context(answered), f"{self} does not take this kind of object (result {answered})")
-        raise RetryLater(f"no association with {self}")
+        raise Away(f"no association with {self}")
 
 
 def raise_sorted(outcome: Outcome, sentence: str, *, status: int | None = None) -> NoReturn:

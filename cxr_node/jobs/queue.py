@@ -1,6 +1,7 @@
 """The queue: claims with a lease, and the one place that moves a job from state to state."""
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, exists, func, insert, 
 
 from cxr_node.jobs.database import Transaction
 from cxr_node.jobs.states import ENDED, Event, ForbiddenTransition, Leg, State, after
-from cxr_node.jobs.tables import SUBJECTS, job, job_event
+from cxr_node.jobs.tables import SUBJECTS, delivery, job, job_event, result
 
 NORMAL_PRIORITY = 0
 
@@ -69,14 +70,23 @@ def add_compose(transaction: Transaction, study_id: int, *, due_at: datetime, no
 
 
 def claim(
-    transaction: Transaction, leg: Leg, *, owner: str, lease: timedelta, now: datetime, limit: int = 1
+    transaction: Transaction,
+    leg: Leg,
+    *,
+    owner: str,
+    lease: timedelta,
+    now: datetime,
+    limit: int = 1,
+    held: AbstractSet[str] = frozenset(),
 ) -> list[Claim]:
     """Take up to `limit` due jobs of `leg`, most urgent first, each for as long as `lease` lasts.
 
+    Deliveries to the destinations `held` are not taken, nor one of a study before those composed earlier for the same
+    destination have arrived or been given up.
     One during which a worker died is taken alone: what dies with it next time is not to be blamed on others.
     """
     subject = job.c[SUBJECTS[leg]]
-    due = _due(leg, now)
+    due = _due(leg, now, held)
     if limit > 1:
         first = transaction.connection.execute(due.with_only_columns(job.c.crashes).limit(1)).scalar()
         due, limit = (due, 1) if first else (due.where(job.c.crashes == 0), limit)
@@ -108,10 +118,10 @@ def claim(
     return sorted(claims, key=lambda claim: claim.job_id)
 
 
-def next_due(connection: Connection, leg: Leg) -> datetime | None:
-    """Return when the next waiting job of `leg` is due, or None when none waits."""
+def next_due(connection: Connection, leg: Leg, *, held: AbstractSet[str] = frozenset()) -> datetime | None:
+    """Return when the next waiting job of `leg` that nothing holds back is due, or None when none waits."""
     due: datetime | None = connection.execute(
-        select(func.min(job.c.due_at)).where(job.c.leg == leg, _IS_WAITING)
+        select(func.min(job.c.due_at)).where(job.c.leg == leg, _IS_WAITING, *_free_deliveries(leg, held))
     ).scalar_one()
     return due
 
@@ -160,11 +170,37 @@ def retry(transaction: Transaction, claim: Claim, *, due_at: datetime, detail: s
     transaction.woken.add(claim.leg)
 
 
+def put_back(transaction: Transaction, claim: Claim, *, due_at: datetime, detail: str, now: datetime) -> None:
+    """Put the claimed job back untried: it does not count as an attempt."""
+    state = after(State.RUNNING, Event.RETRY)
+    _move(
+        transaction,
+        claim,
+        state,
+        due_at=due_at,
+        detail=detail,
+        attempts=claim.attempts - 1,
+        lease_owner=None,
+        lease_until=None,
+        ended_at=None,
+    )
+    _record(transaction, [claim.job_id], Event.RETRY, state, now=now, actor=claim.lease_owner, detail=detail)
+
+
 def hasten(transaction: Transaction, leg: Leg, subject_id: int, *, now: datetime) -> None:
     """Let a waiting job of a subject be claimed at once: what it waited for is there."""
     of_subject = (job.c.leg == leg, job.c[SUBJECTS[leg]] == subject_id, _IS_WAITING)
     transaction.connection.execute(update(job).where(*of_subject).values(due_at=now))
     transaction.woken.add(leg)
+
+
+def hasten_deliveries(transaction: Transaction, destination: str, *, now: datetime) -> None:
+    """Let what waits for a destination that was away be sent at once."""
+    undelivered = select(delivery.c.id).where(delivery.c.destination == destination, delivery.c.delivered_at.is_(None))
+    transaction.connection.execute(
+        update(job).where(job.c.leg == Leg.DELIVER, _IS_WAITING, job.c.delivery_id.in_(undelivered)).values(due_at=now)
+    )
+    transaction.woken.add(Leg.DELIVER)
 
 
 def lose_leases(transaction: Transaction, *, now: datetime, owner: str | None = None) -> int:
@@ -207,9 +243,33 @@ _IS_WAITING = job.c.state == literal(State.WAITING.value, literal_execute=True)
 _IS_RUNNING = job.c.state == literal(State.RUNNING.value, literal_execute=True)
 
 
-def _due(leg: Leg, now: datetime) -> Select[tuple[int]]:
-    """Select the due jobs of `leg`, most urgent first."""
-    due = select(job.c.id).where(job.c.leg == leg, _IS_WAITING, job.c.due_at <= now)
+def _free_deliveries(leg: Leg, held: AbstractSet[str]) -> list[ColumnElement[bool]]:
+    """Return what a delivery must meet so that nothing holds it back; other legs have nothing to meet."""
+    if leg is not Leg.DELIVER:
+        return []
+    mine, composed = delivery.alias("mine"), result.alias("composed")
+    earlier, older, before = delivery.alias("earlier"), result.alias("older"), job.alias("before")
+    is_after_another = exists().where(
+        mine.c.id == job.c.delivery_id,
+        composed.c.id == mine.c.result_id,
+        older.c.study_id == composed.c.study_id,
+        older.c.id < composed.c.id,
+        earlier.c.result_id == older.c.id,
+        earlier.c.destination == mine.c.destination,
+        earlier.c.delivered_at.is_(None),
+        before.c.delivery_id == earlier.c.id,
+        before.c.state.in_([State.WAITING, State.RUNNING]),
+    )
+    free = [~is_after_another.correlate(job)]
+    if held:
+        is_held = exists().where(delivery.c.id == job.c.delivery_id, delivery.c.destination.in_(sorted(held)))
+        free.append(~is_held.correlate(job))
+    return free
+
+
+def _due(leg: Leg, now: datetime, held: AbstractSet[str]) -> Select[tuple[int]]:
+    """Select the due jobs of `leg` that nothing holds back, most urgent first."""
+    due = select(job.c.id).where(job.c.leg == leg, _IS_WAITING, job.c.due_at <= now, *_free_deliveries(leg, held))
     if leg is Leg.COMPOSE:
         # One composition of a study at a time, so that its versions are numbered in order.
         other = job.alias("other")
@@ -227,6 +287,8 @@ def _end(
     state = after(State.RUNNING, event)
     _move(transaction, claim, state, reason=reason, detail=detail, lease_owner=None, lease_until=None, ended_at=now)
     _record(transaction, [claim.job_id], event, state, now=now, actor=claim.lease_owner, detail=detail)
+    if claim.leg is Leg.DELIVER:  # another may have waited for it
+        transaction.woken.add(Leg.DELIVER)
 
 
 def _move(transaction: Transaction, claim: Claim, state: State, **columns: object) -> None:

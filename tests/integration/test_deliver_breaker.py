@@ -1,0 +1,174 @@
+"""Destinations that are away are tried by one delivery at a time, and results of a study arrive in order."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from cxr_node.deliver.breaker import Breakers
+from cxr_node.deliver.cstore import CStoreDestination
+from cxr_node.deliver.destination import Away, Refused
+from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.identifiers import AeTitle
+from cxr_node.jobs import queue
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.states import Leg, State
+from tests import films, peers
+from tests.shop import CALM_S, Shop, StoppedClock
+from tests.work import LEASE
+
+STUDIES = 5
+
+
+def raising(error: Exception) -> Callable[[], None]:
+    def before() -> None:
+        raise error
+
+    return before
+
+
+def with_reports(database: Database, folder: Path, films_: int = STUDIES) -> Shop:
+    """Return a node with a report of each of several studies to deliver."""
+    shop = Shop(database, folder)
+    for seed in range(films_):
+        shop.accept(films.dx(seed=seed))
+    while shop.turn(Leg.READ):
+        pass
+    shop.clock.go(seconds=CALM_S)
+    while shop.turn(Leg.COMPOSE):
+        pass
+    return shop
+
+
+def tries(shop: Shop) -> int:
+    return sum(job.attempts for job in shop.jobs(Leg.DELIVER))
+
+
+def test_a_destination_that_is_away_is_tried_by_one_delivery_at_a_time(database: Database, tmp_path: Path) -> None:
+    shop = with_reports(database, tmp_path)
+    shop.pacs.before = raising(Away("away"))
+    started = shop.clock.now
+    while (shop.clock.now - started).total_seconds() < 600:
+        while shop.turn(Leg.DELIVER):
+            pass
+        seconds = shop.seconds_to_next(Leg.DELIVER)
+        assert seconds is not None
+        assert 0 < seconds <= 60
+        shop.clock.go(seconds=seconds)
+    assert 8 <= tries(shop) <= 16
+
+    shop.pacs.before = lambda: None
+    shop.clock.go(seconds=60)
+    while shop.turn(Leg.DELIVER):
+        pass
+    assert len(shop.pacs.arrived) == STUDIES
+    assert {job.state for job in shop.jobs(Leg.DELIVER)} == {State.DONE}
+
+
+def test_an_object_that_is_turned_away_for_now_holds_up_no_other(database: Database, tmp_path: Path) -> None:
+    shop = with_reports(database, tmp_path)
+    answers = iter([RetryLater("out of resources")])
+
+    def first_fails() -> None:
+        for error in answers:
+            raise error
+
+    shop.pacs.before = first_fails
+    while shop.turn(Leg.DELIVER):
+        pass
+    assert len(shop.pacs.arrived) == STUDIES - 1
+
+
+def test_a_peer_that_is_not_there_is_away_and_one_that_answers_is_not() -> None:
+    def destination(port: int) -> CStoreDestination:
+        return CStoreDestination(
+            name="pacs",
+            host=peers.LOOPBACK,
+            port=port,
+            called_ae_title=AeTitle("PACS"),
+            calling_ae_title=AeTitle("CXRNODE"),
+        )
+
+    with pytest.raises(Away):
+        destination(peers.free_port()).echo()
+    with peers.pacs(calling_ae_titles=["ANOTHER"]) as pacs, pytest.raises(Refused):
+        destination(pacs.port).echo()
+    with peers.line(lambda _: None) as port, pytest.raises(Away):
+        destination(port).echo()
+
+
+def test_one_probe_at_a_time_and_later_each_time() -> None:
+    clock = StoppedClock()
+    breakers = Breakers(clock)
+    assert breakers.enter("pacs")
+    assert breakers.enter("pacs")
+    waits: list[float] = []
+    for _ in range(6):
+        breakers.away("pacs")
+        held, until = breakers.held()
+        assert held == {"pacs"}
+        assert isinstance(until, datetime)
+        assert not breakers.enter("pacs")
+        assert breakers.enter("folder")
+        waits.append((until - clock.now).total_seconds())
+        clock.now = until
+        assert breakers.enter("pacs")
+        assert not breakers.enter("pacs")
+        assert breakers.held()[0] == {"pacs"}
+    assert waits == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
+    breakers.unsure("pacs")
+    assert breakers.enter("pacs")
+    assert breakers.back("pacs")
+    assert not breakers.back("pacs")
+    assert breakers.held() == (frozenset(), None)
+
+
+def two_versions(database: Database, folder: Path) -> Shop:
+    """Return a node with two versions of one study's report, neither delivered."""
+    shop = with_reports(database, folder, 1)
+    shop.accept(films.cr())
+    while shop.turn(Leg.READ):
+        pass
+    shop.clock.go(seconds=CALM_S)
+    assert shop.turn(Leg.COMPOSE)
+    assert len(shop.jobs(Leg.DELIVER)) == 2
+    return shop
+
+
+def versions(shop: Shop) -> list[int]:
+    return [len(report.get("PredecessorDocumentsSequence", ())) for report in shop.pacs.reports()]
+
+
+def test_a_newer_version_never_arrives_before_the_older(database: Database, tmp_path: Path) -> None:
+    shop = two_versions(database, tmp_path)
+    shop.pacs.before = raising(RetryLater("out of resources"))
+    assert shop.turn(Leg.DELIVER)
+    assert not shop.turn(Leg.DELIVER)
+    assert [job.attempts for job in shop.jobs(Leg.DELIVER)] == [1, 0]
+    assert (shop.seconds_to_next(Leg.DELIVER) or 0) > 0
+
+    shop.pacs.before = lambda: None
+    shop.clock.go(seconds=60)
+    while shop.turn(Leg.DELIVER):
+        pass
+    assert versions(shop) == [0, 1]
+
+
+def test_while_the_older_version_is_under_way_the_newer_is_not_taken(database: Database, tmp_path: Path) -> None:
+    shop = two_versions(database, tmp_path)
+    with database.write() as transaction:
+        taken = queue.claim(transaction, Leg.DELIVER, owner="a", lease=LEASE, now=shop.clock.now, limit=5)
+    with database.write() as transaction:
+        more = queue.claim(transaction, Leg.DELIVER, owner="b", lease=LEASE, now=shop.clock.now, limit=5)
+    assert (len(taken), len(more)) == (1, 0)
+
+
+def test_an_older_version_that_was_given_up_does_not_hold_up_the_newer(database: Database, tmp_path: Path) -> None:
+    shop = two_versions(database, tmp_path)
+    shop.pacs.before = raising(Refused("no"))
+    assert shop.turn(Leg.DELIVER)
+    shop.pacs.before = lambda: None
+    assert shop.turn(Leg.DELIVER)
+    assert [job.state for job in shop.jobs(Leg.DELIVER)] == [State.FAILED, State.DONE]
+    assert versions(shop) == [1]
