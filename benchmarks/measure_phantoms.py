@@ -179,7 +179,7 @@ def lines(films: list[Film]) -> Iterator[str]:
         for figure, way in (("mean absolute error", _mean_absolute), ("95th percentile of errors", _large)):
             value, low, high = interval(errors, way)
             yield f"| {name}: {figure} | {value:.4g} | {low:.4g} to {high:.4g} | {count} |"
-    for name in [*[each for each in Taught if each in borders.LOWEST], "every border"]:
+    for name in [*[each for each in Taught if each in borders.LOWEST[View.PA]], "every border"]:
         yield from _border_lines(str(name), films)
 
 

@@ -43,6 +43,7 @@ TRACHEAL_DEVIATION = private("TRACHDEV", "Deviation of the trachea from the spin
 MEDIASTINAL_WIDTH = private("MEDWIDTH", "Width of the mediastinum at the aortic knob")
 COSTOPHRENIC_ANGLE = private("CPANGLE", "Costophrenic angle")
 BORDER_CLARITY = private("CLARITY", "Clarity of the border")
+BORDER_EDGE = private("EDGE", "Share of the contrast around a border that lies at it")
 ZONE_DENSITY = private("ZONEDENS", "Density of the zone, 0 clear lung to 1 heart")
 ASYMMETRY = private("ASYMMETRY", "Density of the zone, left less right")
 ROTATION = private("ROTATION", "Rotation: clavicle heads about the spine, 0 to 1")
@@ -65,6 +66,7 @@ MEASURED = (
     MEDIASTINAL_WIDTH,
     COSTOPHRENIC_ANGLE,
     BORDER_CLARITY,
+    BORDER_EDGE,
     ZONE_DENSITY,
     ASYMMETRY,
     ROTATION,

@@ -1,5 +1,7 @@
 """The borders of a film written down: how clear each is, and what a lost one points to."""
 
+from dataclasses import replace
+
 from cxr_node.domain import concepts
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.reading import Observation, Topic
@@ -20,7 +22,7 @@ _NEEDED = {
 
 def write(sheet: Sheet) -> None:
     """Write down the clarity of each border, and whether it is obscured."""
-    for name, lowest in borders.LOWEST.items():
+    for name, lowest in borders.lowest(sheet.view).items():
         site, lobe = concepts.BORDERS[name]
         side = name.side
         what = What(
@@ -38,8 +40,12 @@ def write(sheet: Sheet) -> None:
             sheet.book.cannot(what, against or HIDDEN)
             continue
         scale = borders.Scale(lung=sheet.scale.lung, heart=sheet.scale.heart)
-        value = borders.clarity(sheet.canvas.brightness, interface, scale)
-        sheet.book.write(what, value, interface.points, f"step over noise; normal from {lowest:g} up (phantoms)")
+        across = borders.profiles(sheet.canvas.brightness, interface)
+        value = borders.clarity(across, scale)
+        how = "step that three quarters of the border reach, over the film's step from lung to heart"
+        sheet.book.write(what, value, interface.points, f"{how}; normal from {lowest:g} up")
+        what = replace(what, key=f"edge/{name}", code=concepts.BORDER_EDGE)
+        sheet.book.write(what, borders.edge(across), interface.points, "contrast at the border over that around it")
         obscured = value < lowest
         sheet.book.observations.append(
             Observation(
