@@ -163,6 +163,8 @@ class ComposeLeg:
             read = [(film, readings.latest(connection, film.film_id, film.identity)) for film in received]
             earlier = results.of_study(connection, study_id)
             taken = negotiations.latest(connection)
+        if not received:
+            return _nothing_left(claim)
         ready = [(film, reading) for film, reading in read if reading is not None]
         ceiling = min(film.received_at for film in received) + timedelta(seconds=self._quiet.ceiling_s)
         now = self._clock()
@@ -202,6 +204,13 @@ class ComposeLeg:
             queue.finish(transaction, claim, now=now, detail="" if composed else "nothing new to say")
 
         return record
+
+
+def _nothing_left(claim: Claim) -> Ending:
+    def record(transaction: Transaction, now: datetime) -> None:
+        queue.finish(transaction, claim, now=now, detail="its films were removed")
+
+    return record
 
 
 def _wait(claim: Claim, until: datetime) -> Ending:

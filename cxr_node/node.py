@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from cxr_node import pipeline
+from cxr_node import pipeline, upkeep
 from cxr_node.archive import space
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.deliver.commitment import Asker, Confirms, Finder
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from cxr_node.infer.reader import Reader
 
 
+_REMOVAL_S = 600.0
+_SCRUB_S = 10.0
 _ANSWERED_WITHIN = timedelta(seconds=30)
 """How long a request for storage commitment may be answered on its own association."""
 
@@ -154,6 +156,7 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                 senders: list[AnyLeg] = [deliver] * (len(to) + 1)
                 sandbox = stack.enter_context(Sandbox(film_limits(settings)))
                 legs = [_compose_leg(settings, opened, sandbox), answer, *senders]
+                _keep_up(settings, opened, stack)
                 with _working(settings, role, opened, legs, stopping, Together()):
                     yield ""
             case _:
@@ -468,6 +471,18 @@ def _working(
         Schedule(partial(_tick, opened), tick_s=tick_s),
     ):
         yield
+
+
+def _keep_up(settings: Settings, opened: Database, stack: ExitStack) -> None:
+    """Remove what is old and read again what is kept, as far as the settings say, until `stack` is left."""
+    section, kept = settings.archive, archive(settings)
+    if section.keep_days:
+        keep = timedelta(days=section.keep_days)
+        remove = partial(upkeep.remove_old, opened, kept, keep=keep, clock=now)
+        stack.enter_context(Schedule(remove, tick_s=_REMOVAL_S))
+    if section.scrub_bytes_per_s:
+        scrub = upkeep.Scrub(opened, kept)
+        stack.enter_context(Schedule(partial(scrub.turn, int(section.scrub_bytes_per_s * _SCRUB_S)), tick_s=_SCRUB_S))
 
 
 def _tick(opened: Database) -> None:

@@ -61,7 +61,11 @@ def accept(
     key = film_key(instance.digest)
     # Put even where the key is there: another receiver may have renamed it and not yet flushed the folder.
     archive.put(key, instance.content)
-    return films.remember(database, instance, sender, archive_key=key, now=clock())
+    is_new = films.remember(database, instance, sender, archive_key=key, now=clock())
+    if not is_new and key not in archive:
+        # It was just being removed as old; now that its row says that it is kept, nobody else will.
+        archive.put(key, instance.content)
+    return is_new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ class Schedule:
     A tick that is still running when the next is due is not doubled; missed ones are not made up for.
     """
 
-    def __init__(self, tick: Callable[[], None], *, tick_s: float) -> None:
+    def __init__(self, tick: Callable[[], object], *, tick_s: float) -> None:
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._scheduler.add_job(
             tick, "interval", seconds=tick_s, max_instances=1, coalesce=True, misfire_grace_time=None

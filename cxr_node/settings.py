@@ -130,6 +130,12 @@ class ArchiveSection(Section):
         ge=0,
         description="Free space kept for the database and results, in bytes; films that would use it are refused.",
     )
+    keep_days: float = Field(
+        0.0, ge=0, description="Days after which the films and results of delivered studies are removed; 0 for never."
+    )
+    scrub_bytes_per_s: int = Field(
+        2**20, ge=0, description="How much is read again and held against its digest each second, in bytes; 0 for none."
+    )
 
 
 # The stages' own defaults, said once.

@@ -20,6 +20,7 @@ from cxr_node.admin import (
     reconcile,
     replay,
     route,
+    scrub,
     sending,
     supervisor,
 )
@@ -53,6 +54,7 @@ app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("reconcile")(reconcile.reconcile)
 app.command("replay")(replay.replay)
+app.command("scrub")(scrub.scrub)
 
 
 @app.command()

@@ -84,13 +84,13 @@ def answered(transaction: Transaction, commitment_id: int, *, now: datetime) -> 
 
 
 def held(connection: Connection, sop_instance_uid: Uid) -> list[Held]:
-    """Return every content that was received or composed under a SOP Instance UID."""
+    """Return every content under a SOP Instance UID that was received or composed and not removed."""
     return [
         Held(sop_class_uid=Uid(sop_class), archive_key=key, digest=Digest(digest))
         for table in (film, result)
         for sop_class, key, digest in connection.execute(
             select(table.c.sop_class_uid, table.c.archive_key, table.c.digest).where(
-                table.c.sop_instance_uid == sop_instance_uid
+                table.c.sop_instance_uid == sop_instance_uid, table.c.removed_at.is_(None)
             )
         )
     ]

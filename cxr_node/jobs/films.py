@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, Select, func, insert, select
+from sqlalchemy import Connection, RowMapping, Select, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
@@ -51,10 +51,9 @@ def get(connection: Connection, film_id: int) -> Film:
 
 
 def of_study(connection: Connection, study_id: int) -> list[Film]:
-    """Return the films of a study that are its own (not flagged duplicates), in order of reception."""
-    rows = connection.execute(
-        _FILMS.where(film.c.study_id == study_id, film.c.is_original.is_(True)).order_by(film.c.id)
-    )
+    """Return the films of a study that are its own (not flagged duplicates) and kept, in order of reception."""
+    own = (film.c.study_id == study_id, film.c.is_original.is_(True), film.c.removed_at.is_(None))
+    rows = connection.execute(_FILMS.where(*own).order_by(film.c.id))
     return [_film(row) for row in rows.mappings()]
 
 
@@ -71,6 +70,7 @@ def _remember(transaction: Transaction, instance: Instance, sender: Sender, *, a
         .all()
     )
     if instance.digest in known:
+        _keep_anew(connection, instance, now)
         return False
     film_id = connection.execute(
         insert(film)
@@ -97,6 +97,11 @@ def _remember(transaction: Transaction, instance: Instance, sender: Sender, *, a
         detail = "another film with this SOP Instance UID came first; compare the two and send the right one anew"
         queue.set_aside_unclaimed(transaction, job_id, reason=Reason.DUPLICATE, detail=detail, now=now)
     return True
+
+
+def _keep_anew(connection: Connection, instance: Instance, now: datetime) -> None:
+    same = (film.c.sop_instance_uid == instance.identity.sop_instance_uid, film.c.digest == instance.digest)
+    connection.execute(update(film).where(*same).values(kept_from=now, removed_at=None))
 
 
 def _study_id(connection: Connection, study_instance_uid: Uid, now: datetime) -> int:

@@ -61,8 +61,12 @@ def tally(films: Iterable[Entry]) -> dict[Fate, int]:
 
 
 def archive_keys(connection: Connection) -> set[str]:
-    """Return every key that a film's or a result's row names."""
-    return {key for table in (film, result) for key in connection.execute(select(table.c.archive_key)).scalars()}
+    """Return every key that a film's or a result's row names, but for those whose bytes were removed."""
+    return {
+        key
+        for table in (film, result)
+        for key in connection.execute(select(table.c.archive_key).where(table.c.removed_at.is_(None))).scalars()
+    }
 
 
 def _films() -> Select[tuple[object, ...]]:

@@ -100,6 +100,9 @@ film = Table(
     Column("received_at", UtcDateTime, nullable=False),
     # True for the first content received under this SOP Instance UID; a second content is kept and flagged.
     Column("is_original", Boolean, nullable=False),
+    # Since when it is kept anew, if it came again; when its bytes were removed.
+    Column("kept_from", UtcDateTime),
+    Column("removed_at", UtcDateTime),
     UniqueConstraint("sop_instance_uid", "digest"),
     Index("ix_film_study_id", "study_id"),
 )
@@ -190,6 +193,7 @@ result = Table(
     Column("archive_key", String(200), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("composed_at", UtcDateTime, nullable=False),
+    Column("removed_at", UtcDateTime),
     UniqueConstraint("study_id", "kind", "version"),
 )
 
