@@ -480,9 +480,11 @@ def _keep_up(settings: Settings, opened: Database, stack: ExitStack) -> None:
         keep = timedelta(days=section.keep_days)
         remove = partial(upkeep.remove_old, opened, kept, keep=keep, clock=now)
         stack.enter_context(Schedule(remove, tick_s=_REMOVAL_S))
-    if section.scrub_bytes_per_s:
+    if section.scrub_bytes_per_second:
         scrub = upkeep.Scrub(opened, kept)
-        stack.enter_context(Schedule(partial(scrub.turn, int(section.scrub_bytes_per_s * _SCRUB_S)), tick_s=_SCRUB_S))
+        stack.enter_context(
+            Schedule(partial(scrub.turn, int(section.scrub_bytes_per_second * _SCRUB_S)), tick_s=_SCRUB_S)
+        )
 
 
 def _tick(opened: Database) -> None:

@@ -133,8 +133,10 @@ class ArchiveSection(Section):
     keep_days: float = Field(
         0.0, ge=0, description="Days after which the films and results of delivered studies are removed; 0 for never."
     )
-    scrub_bytes_per_s: int = Field(
-        2**20, ge=0, description="How much is read again and held against its digest each second, in bytes; 0 for none."
+    scrub_bytes_per_second: int = Field(
+        2**20,
+        ge=0,
+        description="Bytes a second of kept files that are read again and held against their digests; 0 for none.",
     )
 
 
