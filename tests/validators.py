@@ -15,6 +15,7 @@ NEWER_THAN_PIXELMED = (
     'CODE (NOTE,99CXRNODE,"Processing note"): Content Item not in template',
     'CODE (NOTPROC,99CXRNODE,"Reason not processed"): Content Item not in template',
     'TEXT (121106,DCM,"Comment"): Content Item not in template',
+    'SCOORD (260753009,SCT,"Source"): Content Item not in template',
 )
 """What PixelMed's rules of 2022 say against every report: codes and rows of later editions of PS3.16, and the
 qualitative evaluations that TID 1501 admits by any concept. With exactly one Image Region it takes every group

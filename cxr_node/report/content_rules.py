@@ -111,6 +111,8 @@ def _unopenable(rows: Sequence[Dataset]) -> Iterator[str]:
     for row in rows:
         if row.ValueType == "NUM" and [child.ValueType for child in children_of(row)] != ["SCOORD"]:
             yield f"{meaning_of(row)} has not exactly one SCOORD, so OHIF cannot open the report"
+    if not any(row.ValueType in ("NUM", "SCOORD") for row in rows):
+        yield "a group has no coordinates, so OHIF cannot open the report"
 
 
 def _absent(promised: Sequence[Code], names: Container[str]) -> Iterator[str]:

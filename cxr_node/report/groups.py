@@ -1,7 +1,8 @@
 """Measurement Groups: what is said about one film, one group per finding (TID 1501, 1410).
 
 Every NUM outside a region group has exactly one child, an SCOORD: with none, with an IMAGE or with two,
-OHIF's report loader fails on a film, which has no Frame of Reference, and the whole report does not open.
+OHIF's report loader fails on a film, which has no Frame of Reference, and the whole report does not open. So it does
+on a group without any coordinates: one without a NUM says what of the film it is about.
 """
 
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ def groups_of(film: Film, node: Node) -> list[ContentItem]:
     groups.extend(
         measured.groups_of(
             film,
-            lambda label, key, rows: _group(_WHOLE_IMAGE, [*_tracking(film, node, label, key), *rows, _source(film)]),
+            lambda label, key, rows: _whole(film, [*_tracking(film, node, label, key), *rows]),
         )
     )
     groups.append(_quality(film, node))
@@ -109,7 +110,15 @@ def _quality(film: Film, node: Node) -> ContentItem:
     comment = ". ".join(part for part in comments if part)
     if comment:
         items.append(text(codes.COMMENT, comment))
-    return _group(_WHOLE_IMAGE, [*items, _source(film)])
+    return _whole(film, items)
+
+
+def _whole(film: Film, items: Sequence[ContentItem]) -> ContentItem:
+    """Return a group on the film as far as it was looked at."""
+    if any(item.ValueType == "NUM" for item in items):
+        return _group(_WHOLE_IMAGE, [*items, _source(film)])
+    area = polyline(codes.SOURCE, analysed(film), film.reading.film, Relationship.CONTAINS)
+    return _group(_WHOLE_IMAGE, [*items, area, _source(film)])
 
 
 def _group(template: str, items: Sequence[ContentItem]) -> ContentItem:

@@ -5,12 +5,14 @@ from datetime import datetime
 
 from pydicom.dataset import Dataset
 from pydicom.uid import SegmentationStorage
+from pydicom.valuerep import DSfloat
 
 from cxr_node.domain import concepts
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Uid, derive_uid, digest_of
 from cxr_node.domain.instance import Identity, Instance
+from cxr_node.domain.radiograph import SpacingSource
 from cxr_node.domain.reading import Laterality, ModelIdentity, Structure
 from cxr_node.report import codes
 from cxr_node.report.check import require_sound
@@ -100,7 +102,7 @@ def _content(film: Film, model: ModelIdentity, drawn: Sequence[_Drawn]) -> Datas
         _segment(number, structure, film.reading.film, model) for number, (structure, _) in enumerate(drawn, start=1)
     ]
     content.ReferencedSeriesSequence = [_referenced_series(film.reading.film)]
-    _add_frames(content, film.reading.film, len(drawn))
+    _add_frames(content, film, len(drawn))
     _add_image(content, film)
     columns, rows = (int(side) for side in bounds(film))
     content.Rows, content.Columns = rows, columns
@@ -153,9 +155,9 @@ def _referenced(film: Identity) -> Dataset:
     return item
 
 
-def _add_frames(content: Dataset, film: Identity, number: int) -> None:
+def _add_frames(content: Dataset, film: Film, number: int) -> None:
     """Add a frame for each segment. A projection has no Frame of Reference: each frame lies on its source's pixels."""
-    organization = derive_uid("dimensions", film.sop_instance_uid)
+    organization = derive_uid("dimensions", film.reading.film.sop_instance_uid)
     index = Dataset()
     index.DimensionOrganizationUID = organization
     index.DimensionIndexPointer = _REFERENCED_SEGMENT_NUMBER
@@ -165,10 +167,21 @@ def _add_frames(content: Dataset, film: Identity, number: int) -> None:
     dimensions.DimensionOrganizationUID = organization
     content.DimensionOrganizationSequence = [dimensions]
     content.DimensionIndexSequence = [index]
-    content.SharedFunctionalGroupsSequence = [Dataset()]
+    content.SharedFunctionalGroupsSequence = [_shared(film)]
     # The source in each frame and not once for all: readers that look up frames by source look there alone.
-    content.PerFrameFunctionalGroupsSequence = [_frame(each, film) for each in range(1, number + 1)]
+    content.PerFrameFunctionalGroupsSequence = [_frame(each, film.reading.film) for each in range(1, number + 1)]
     content.NumberOfFrames = number
+
+
+def _shared(film: Film) -> Dataset:
+    """Return the film's pixel size for all frames, unless it is the detector's, which Pixel Spacing is not."""
+    shared = Dataset()
+    spacing = film.reading.geometry and film.reading.geometry.spacing
+    if spacing and spacing.source is not SpacingSource.DETECTOR:
+        measures = Dataset()
+        measures.PixelSpacing = [DSfloat(mm, auto_format=True) for mm in (spacing.row_mm, spacing.column_mm)]
+        shared.PixelMeasuresSequence = [measures]
+    return shared
 
 
 def _derivation(film: Identity) -> Dataset:

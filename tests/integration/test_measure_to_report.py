@@ -68,7 +68,9 @@ def test_a_viewer_opens_it_and_draws_each_number_where_it_was_taken() -> None:
 
     listed = shown(parsed(tid1500.compose([source], node=NODE, now=NOW)))
 
-    assert sum(each.graphics for each in listed) == len(source.reading.measurements)
+    topics = {each.topic for each in source.reading.observations}
+    # With what is observed, and with what is said of the film itself, stands what of the film was looked at.
+    assert sum(each.graphics for each in listed) == len(source.reading.measurements) + len(topics) + 1
 
 
 def test_a_lost_border_is_coded_with_its_side_its_lobe_and_its_line() -> None:

@@ -2,7 +2,8 @@
 
 Written from what the loader does with a film, which has no Frame of Reference: it looks for Imaging
 Measurements, merges groups of one Tracking Unique Identifier, takes a group with an SCOORD of its own as a
-region, and in any other group takes the one child of every NUM as coordinates on an image.
+region, and in any other group takes the one child of every NUM as coordinates on an image. A group that comes to no
+coordinates fails, as seen in OHIF 3.13.2.
 """
 
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ def _graphics(rows: list[Dataset]) -> int:
             _image_of(region)
         return len(regions)
     numbers = [row for row in rows if row.ValueType == "NUM"]
+    if not numbers:
+        raise DoesNotOpen("a group without coordinates")
     for number in numbers:
         children = children_of(number)
         if len(children) != 1 or children[0].ValueType != "SCOORD":

@@ -50,6 +50,12 @@ def _unhook_a_number(report: Dataset) -> None:
     del number.ContentSequence
 
 
+def _take_every_place(report: Dataset) -> None:
+    for _, group in items(report):
+        if name_of(group) == "125007":
+            group.ContentSequence = [row for row in group.ContentSequence if row.ValueType not in ("NUM", "SCOORD")]
+
+
 def _wrong_code(report: Dataset) -> None:
     _row(report, "121071").ConceptCodeSequence[0].CodeValue = "287272002"
     _row(report, "121071").ConceptCodeSequence[0].CodingSchemeDesignator = "SCT"
@@ -83,6 +89,7 @@ _FAULTS: dict[str, tuple[Callable[[Dataset], None], str]] = {
         _unhook_a_number,
         "Certainty of Finding has not exactly one SCOORD, so OHIF cannot open the report",
     ),
+    "group without place": (_take_every_place, "a group has no coordinates, so OHIF cannot open the report"),
     "code on the deny list": (_wrong_code, "code 287272002 means Enlarged septal foramen of heart"),
     "no summary": (lambda report: _without(report, "C0034375", "121111"), "Summary is absent"),
     "no caution": (lambda report: _without(report, "C0034375", "121106"), "Comment is absent"),

@@ -1,15 +1,17 @@
 """The anatomy as a Segmentation: the pixels that were outlined, what they are called, and nothing else."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.radiograph import PixelSpacing, SpacingSource
 from cxr_node.domain.reading import Point, Region, Structure
 from cxr_node.report import segmentation
 from cxr_node.report.check import faults_of
@@ -43,6 +45,7 @@ def _is_inside(at: Point, outlines: Sequence[Sequence[Point]]) -> bool:
     return crossings % 2 == 1
 
 
+@settings(deadline=None)
 @given(_OUTLINES)
 def test_a_pixel_is_inside_if_its_center_is_by_the_even_odd_rule(outlines: list[list[Point]]) -> None:
     mask = filled(outlines, 24, 30)
@@ -50,6 +53,7 @@ def test_a_pixel_is_inside_if_its_center_is_by_the_even_odd_rule(outlines: list[
     assert np.array_equal(mask, expected)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.booleans(), min_size=15, max_size=15), min_size=1, max_size=4))
 def test_masks_that_end_within_a_byte_are_joined_bit_by_bit(frames: list[list[bool]]) -> None:
     content = joined([packed(np.array(frame, np.uint8)) for frame in frames], 15)
@@ -101,6 +105,30 @@ def test_a_segmentation_lies_on_its_source_without_a_frame_of_reference() -> Non
         for frame in said.PerFrameFunctionalGroupsSequence
     ]
     assert numbers == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("source", "is_said"),
+    [
+        (SpacingSource.CALIBRATED, True),
+        (SpacingSource.UNSPECIFIED, True),
+        (SpacingSource.DETECTOR, False),
+        (None, False),
+    ],
+)
+def test_a_pixel_size_at_the_detector_is_not_said_to_be_the_patient_s(
+    source: SpacingSource | None, is_said: bool
+) -> None:
+    film = everything(films.cr())
+    spacing = None if source is None else PixelSpacing(row_mm=1 / 7, column_mm=0.2, source=source)
+    assert film.reading.geometry is not None
+    geometry = replace(film.reading.geometry, spacing=spacing)
+    (shared,) = _segmentation(replace(film, reading=replace(film.reading, geometry=geometry))).get(
+        "SharedFunctionalGroupsSequence"
+    )
+    assert ("PixelMeasuresSequence" in shared) is is_said
+    if is_said:
+        assert shared.PixelMeasuresSequence[0].PixelSpacing == pytest.approx([1 / 7, 0.2])
 
 
 def test_what_is_not_on_the_film_has_no_segment() -> None:
