@@ -4,6 +4,7 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Self, cast
 
@@ -137,6 +138,7 @@ class Receiver:
             association,
             maximum_object_bytes=listening.maximum_object_bytes,
             timeout_s=listening.message_timeout_s,
+            has_room=partial(self._has_room, 0),
         )
 
     def _on_requested(self, event: evt.Event) -> None:
@@ -196,6 +198,8 @@ def _instance(event: evt.Event, sender: Sender) -> Instance:
     if request.DataSet is None:
         raise Refuse("the request has no data set")
     if isinstance(request.DataSet, BoundedDataSet) and request.DataSet.is_too_large:
+        if not request.DataSet.had_room:
+            raise RetryLater("no room for a film beside what the database and results need")
         raise Refuse(f"object of {request.DataSet.size_bytes} bytes is larger than is taken here")
     transfer_syntax_uid = parse_uid(event.context.transfer_syntax)
     with request.DataSet.getbuffer() as data_set:

@@ -1,6 +1,7 @@
 """DIMSE messages of peers that say too much, too slowly, or nothing that can be read."""
 
 import logging
+from collections.abc import Callable
 from io import BytesIO
 from typing import cast
 
@@ -16,16 +17,23 @@ _log = logging.getLogger(__name__)
 _LARGEST_COMMAND_BYTES = 1 << 16
 """A command set is a few hundred bytes (PS3.7 annex E); nothing else bounds one that comes in fragments."""
 
+_WITHOUT_ROOM_BYTES = 4 << 20
+"""What is held of a data set where no film may be kept; other messages, as of storage commitment, are smaller."""
+
 _INVALID_PDU = "Evt19"
 """The event for which the state machine aborts the association (PS3.8 table 9-10)."""
 
 
 class BoundedDataSet(BytesIO):
-    """What came of a data set, up to `maximum_bytes`; of a longer one nothing is held, only its length counted."""
+    """What came of a data set, up to `maximum_bytes`; of a longer one nothing is held, only its length counted.
 
-    def __init__(self, maximum_bytes: int) -> None:
+    Where there was no room when it began, so little is held that a film is not taken into memory only to be refused.
+    """
+
+    def __init__(self, maximum_bytes: int, *, had_room: bool = True) -> None:
         super().__init__()
-        self._maximum_bytes = maximum_bytes
+        self._maximum_bytes = maximum_bytes if had_room else min(maximum_bytes, _WITHOUT_ROOM_BYTES)
+        self.had_room = had_room
         self.size_bytes = 0
 
     @property
@@ -51,18 +59,26 @@ class BoundedMessages(DIMSEServiceProvider):
     association: in pynetdicom it ends the thread that would notice that the peer has gone.
     """
 
-    def __init__(self, association: Association, *, maximum_object_bytes: int, timeout_s: float) -> None:
+    def __init__(
+        self,
+        association: Association,
+        *,
+        maximum_object_bytes: int,
+        timeout_s: float,
+        has_room: Callable[[], bool] = lambda: True,
+    ) -> None:
         super().__init__(association)
+        self._has_room = has_room
         self._maximum_object_bytes = maximum_object_bytes
         self._timeout_s = timeout_s
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take the next fragments of a message."""
-        if self.message is None:
-            self.message = DIMSEMessage()
-            self.message.data_set = BoundedDataSet(self._maximum_object_bytes)
-            self._expect_end_within(self._timeout_s)
         try:
+            if self.message is None:
+                self.message = DIMSEMessage()
+                self.message.data_set = BoundedDataSet(self._maximum_object_bytes, had_room=self._has_room())
+                self._expect_end_within(self._timeout_s)
             super().receive_primitive(primitive)
         except Exception as error:  # noqa: BLE001  # whatever a peer's bytes made of the decoder
             self._abort(type(error).__name__)

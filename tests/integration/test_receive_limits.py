@@ -13,6 +13,7 @@ from pynetdicom.association import Association
 from pynetdicom.dsutils import encode
 
 from cxr_node.domain.identifiers import AeTitle
+from cxr_node.receive.messages import BoundedDataSet
 from cxr_node.receive.tls import TlsFiles
 from cxr_node.receive.users import PasswordHash
 from cxr_node.receive.who import Peer
@@ -212,6 +213,28 @@ def test_a_film_that_does_not_fit_any_more_is_refused_before_it_is_kept() -> Non
         room.set()
         assert store(opened, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0
         assert node.sop_instance_uids == [film.SOPInstanceUID]
+
+
+def test_without_room_a_film_on_an_open_association_is_refused_as_out_of_resources() -> None:
+    film, room = films.dx(), threading.Event()
+    room.set()
+    large = encoded(film) + bytes(8 << 20)
+    with receiving(has_room=lambda _size_bytes: room.is_set()) as node, association(node.port) as opened:
+        room.clear()
+        assert store(opened, large, sop_instance_uid=film.SOPInstanceUID)[0] == 0xA700
+        assert node.instances == []
+        room.set()
+        assert store(opened, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0
+
+
+@pytest.mark.parametrize(("had_room", "held"), [(True, 6 << 20), (False, 0)])
+def test_where_there_is_no_room_no_more_is_held_than_another_message_needs(had_room: bool, held: int) -> None:
+    data_set = BoundedDataSet(1 << 28, had_room=had_room)
+    for _ in range(6):
+        data_set.write(bytes(1 << 20))
+    assert data_set.is_too_large is not had_room
+    assert len(data_set.getvalue()) == held
+    assert data_set.size_bytes == 6 << 20
 
 
 def test_dcmtk_is_served_with_the_right_password_over_tls_and_not_without(tmp_path: Path) -> None:
