@@ -171,7 +171,7 @@ class ReadSection(Section):
     """The model that reads."""
 
     bundle: str = Field(
-        "lung-opacity", description="Folder of a bundle (with a slash), or the name of one built in or installed."
+        "chest", description="Folder of a bundle (with a slash), or the name of one built in or installed."
     )
     device: str = Field(
         "auto",

@@ -78,7 +78,7 @@ def curves(findings: list[dict[str, Any]]) -> "mpl.figure.Figure":
         ]
         reliability.errorbar(said, seen, yerr=error, fmt="o", color="#009e73")
         reliability.plot([0, 1], [0, 1], color="0.7", linewidth=0.8)
-        title = f"{one['name']}: calibration, films of patients not fitted on"
+        title = f"{one['name']}: calibration"
         reliability.set(title=title, xlabel="mean score of a tenth of the films", ylabel="share with the finding")
     figure.tight_layout()
     return figure

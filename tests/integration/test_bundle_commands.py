@@ -104,7 +104,7 @@ def test_a_bundle_that_cannot_be_used_is_not_installed(settings: Path, tmp_path:
 
 
 def test_a_bundle_with_the_name_of_a_built_in_one_is_not_installed(settings: Path, tmp_path: Path) -> None:
-    mine = tiny.bundle(tmp_path / "mine", changes=(('name = "tiny"', 'name = "lung-opacity"'),))
+    mine = tiny.bundle(tmp_path / "mine", changes=(('name = "tiny"', 'name = "chest"'),))
 
     assert "another name" in refused("install", mine, "--config", settings)
 

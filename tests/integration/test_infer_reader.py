@@ -26,7 +26,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def built_in() -> Reader:
-    return Reader(bundle.load(catalogue.find("lung-opacity")), device="cpu")
+    return Reader(bundle.load(catalogue.find("chest")), device="cpu")
 
 
 def test_each_film_gets_its_prediction_in_order(opened: Bundle) -> None:
@@ -57,7 +57,7 @@ def test_a_film_reads_the_same_to_the_last_bit_whatever_came_with_it(opened: Bun
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
 def test_the_same_batch_gives_the_same_bits_and_any_batch_the_same_scores(built_in: Reader, size: int) -> None:
     """Determinism on the CPU, of the network itself: what the reader adds does not depend on the batch."""
-    network = bundle.load(catalogue.find("lung-opacity"))
+    network = bundle.load(catalogue.find("chest"))
     program = network.program(torch.device("cpu"))
     films = [tiny.film(seed, rows=300, columns=280) for seed in range(8)]
 
@@ -75,7 +75,7 @@ def test_the_same_batch_gives_the_same_bits_and_any_batch_the_same_scores(built_
 
 def test_bfloat16_is_within_its_tolerance_and_float32_again_in_the_end(built_in: Reader) -> None:
     """The arithmetic of a GPU's mixed precision, by the CPU."""
-    network = bundle.load(catalogue.find("lung-opacity"))
+    network = bundle.load(catalogue.find("chest"))
     rounded = in_bfloat16(network.program(torch.device("cpu")), torch.device("cpu"))
     films = [tiny.film(seed, rows=300, columns=280) for seed in range(4)]
     rough = Reader(network, device="cpu", program=rounded).read(films)
@@ -185,9 +185,9 @@ def test_the_built_in_bundle_reads_a_film_that_is_none(built_in: Reader) -> None
 
     (prediction,) = built_in.read([film])
 
-    assert [finding.key for finding in prediction.findings] == ["lung_opacity"]
+    assert [finding.key for finding in prediction.findings] == ["lung_opacity", "pleural_effusion"]
     assert 0.0 <= prediction.findings[0].score <= 1.0
-    assert "Research use only" in bundle.load(catalogue.find("lung-opacity")).card.intended_use
+    assert "Research use only" in bundle.load(catalogue.find("chest")).card.intended_use
 
 
 @needs_real_films

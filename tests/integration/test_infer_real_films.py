@@ -2,7 +2,7 @@
 
 import pytest
 
-from cxr_node.domain.radiograph import Radiograph
+from cxr_node.domain.radiograph import Radiograph, View
 from cxr_node.infer import bundle, catalogue
 from cxr_node.infer.reader import Reader
 from cxr_node.pixels.film import parse, radiograph
@@ -14,7 +14,7 @@ pytestmark = films.needs_real_films
 
 @pytest.fixture(scope="module")
 def reader() -> Reader:
-    return Reader(bundle.load(catalogue.find("lung-opacity")), device="cpu")
+    return Reader(bundle.load(catalogue.find("chest")), device="cpu")
 
 
 def _film(name: str) -> Radiograph:
@@ -33,8 +33,30 @@ def test_films_from_modalities_are_read_and_what_is_outlined_lies_in_what_was_an
 ) -> None:
     (prediction,) = reader.read([_film(name)])
 
-    (finding,) = prediction.findings
-    assert 0.0 < finding.score < 1.0
+    assert all(0.0 < finding.score < 1.0 for finding in prediction.findings)
     (left, top), _, (right, bottom), _ = prediction.analysed_area.outline
-    for region in finding.regions:
-        assert all(left <= column <= right and top <= row <= bottom for column, row in region.outline)
+    for finding in prediction.findings:
+        for region in finding.regions:
+            assert all(left <= column <= right and top <= row <= bottom for column, row in region.outline)
+
+
+@pytest.mark.parametrize("name", ["RG1_JLSN", "RG1_J2KI", "pseudo_phi_RLE", "siim_SC_JPEG", "nih_DX_in_SC"])
+def test_chest_films_from_modalities_look_like_chest_films_with_two_lungs_and_a_heart(
+    reader: Reader, name: str
+) -> None:
+    (prediction,) = reader.read([_film(name)])
+
+    assert prediction.appearance is not None
+    assert prediction.appearance.view in (View.PA, View.AP)
+    assert prediction.appearance.distance < prediction.appearance.limit
+    seen = {structure.key: structure for structure in prediction.structures}
+    assert all(seen[key].regions for key in ("right_lung", "left_lung", "heart", "right_clavicle", "left_clavicle"))
+
+
+@pytest.mark.parametrize("name", ["dog_DX_lateral", "RG2_JPLY", "RG3_RLE", "CR-ModalitySequenceLUT"])
+def test_other_pictures_do_not(reader: Reader, name: str) -> None:
+    (prediction,) = reader.read([_film(name)])
+
+    appearance = prediction.appearance
+    assert appearance is not None
+    assert appearance.view not in (View.PA, View.AP) or appearance.distance > appearance.limit
