@@ -90,11 +90,16 @@ def filled(outlines: Sequence[Sequence[Point]], place: Place, shape: tuple[int, 
     for outline in outlines:
         if len(outline) < 3:
             continue
-        image = Image.new("L", (shape[1], shape[0]))
         # A pixel's center lies at a half; Pillow's at a whole number.
         corners = np.asarray(outline, np.float64) / (place.across, place.down) - 0.5
-        ImageDraw.Draw(image).polygon(corners.ravel().tolist(), fill=1)
-        total ^= np.asarray(image).view(np.bool_)
+        # Only the box around it: ribs come in dozens of small parts.
+        left, top = np.clip(np.floor(corners.min(0)).astype(int), 0, (shape[1], shape[0]))
+        right, bottom = np.clip(np.ceil(corners.max(0)).astype(int) + 2, 0, (shape[1], shape[0]))
+        if right <= left or bottom <= top:
+            continue
+        image = Image.new("L", (int(right - left), int(bottom - top)))
+        ImageDraw.Draw(image).polygon((corners - (left, top)).ravel().tolist(), fill=1)
+        total[top:bottom, left:right] ^= np.asarray(image).view(np.bool_)
     return total
 
 

@@ -95,3 +95,12 @@ def shares(found: Classes, zone: Mask) -> Mapping[Density, float]:
 def density(canvas: Canvas, scale: Anchors, zone: Mask) -> float:
     """Return how bright a zone is in the middle: 0 as the film's clear lung, 1 as its heart."""
     return (float(np.median(canvas.brightness[zone])) - scale.lung) / (scale.heart - scale.lung)
+
+
+def asymmetry(canvas: Canvas, scale: Anchors, left: Mask, right: Mask) -> float:
+    """Return how much brighter the left zone is in the middle, as a share of the way from open air to heart.
+
+    Not from clear lung to heart: that way is short on a film whose lungs are filled.
+    """
+    difference = float(np.median(canvas.brightness[left])) - float(np.median(canvas.brightness[right]))
+    return difference / (scale.heart - scale.air)

@@ -11,6 +11,8 @@ from cxr_node.measure import densities, quality, soundness
 from cxr_node.measure.notebook import What
 from cxr_node.measure.sheet import BOTH, Sheet, middle
 
+UNSURE = "ribs outlined too few to count on: the upper ones are missed too often"
+
 
 def write(sheet: Sheet, appearance: Appearance | None) -> None:
     """Write down what limits the film."""
@@ -48,9 +50,12 @@ def _breath(sheet: Sheet, verdicts: dict[Code, quality.Verdict]) -> None:
         return
     grid = sheet.canvas
     count, line = quality.ribs_above(grid.mask(Anatomy.RIGHT_LUNG), grid.mask(Anatomy.POSTERIOR_RIBS))
+    verdict = quality.judge_inspiration(count) if np.isfinite(count) else None
+    if verdict is None:
+        sheet.book.cannot(what, UNSURE)
+        return
     sheet.book.write(what, count, line, "crossed in the right lung on one level column; the first may lie above it")
-    if np.isfinite(count):
-        verdicts[concepts.INSPIRATION] = quality.judge_inspiration(count)
+    verdicts[concepts.INSPIRATION] = verdict
 
 
 def _picture(sheet: Sheet, verdicts: dict[Code, quality.Verdict]) -> None:

@@ -14,7 +14,8 @@ from cxr_node.measure.densities import Anchors
 from cxr_node.measure.interfaces import Interface
 
 MOST_ROTATED, ROTATED = 1.0, 0.5
-FEWEST_RIBS = 8
+FEWEST_RIBS, SHALLOW_RIBS = 8, 4
+"""So many are enough, and so few are too few. Between them nothing is said: outlines miss up to three upper ribs."""
 LEAST_CONTRAST, FAINT = 0.06, 0.12
 BLACK, WHITE_LUNG = 0.02, 0.75
 LEAST_SHARP = 0.28
@@ -85,8 +86,10 @@ def ribs_above(lung: Mask, ribs: Mask) -> tuple[float, Points]:
     return count, np.array([(column + 0.5, rows[0]), (column + 0.5, rows[-1] + 1)], np.float64)
 
 
-def judge_inspiration(count: float) -> Verdict:
-    """Judge the depth of breath."""
+def judge_inspiration(count: float) -> Verdict | None:
+    """Judge the depth of breath; None where the count does not tell."""
+    if SHALLOW_RIBS < count < FEWEST_RIBS:
+        return None
     return Verdict(
         code=USABLE if count >= FEWEST_RIBS else LIMITED, detail=f"{count:.0f} posterior ribs above the diaphragm"
     )

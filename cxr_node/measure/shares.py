@@ -22,12 +22,11 @@ def write(sheet: Sheet) -> None:
         return
     bright, objects = metal.find(sheet.canvas, sheet.scale)
     found = densities.classes(sheet.canvas, sheet.scale, bright)
-    of = {}
     thirds = {side: densities.zones(sheet.lung(side)) for side in LUNGS}
     for side, parts in thirds.items():
         for zone, mask in parts.items():
-            of[side, zone] = densities.density(sheet.canvas, sheet.scale, mask)
-            _zone(sheet, side, zone, mask, densities.shares(found, mask), of[side, zone])
+            dense = densities.density(sheet.canvas, sheet.scale, mask)
+            _zone(sheet, side, zone, mask, densities.shares(found, mask), dense)
     for zone in Zone:
         what = What(
             key=f"asymmetry/{zone}",
@@ -37,8 +36,9 @@ def write(sheet: Sheet) -> None:
             site=concepts.ZONES[zone],
         )
         line = np.stack([middle(thirds[side][zone]) for side in LUNGS])
-        difference = of[Laterality.LEFT, zone] - of[Laterality.RIGHT, zone]
-        sheet.book.write(what, difference, line, "median brightness, left zone less right, by the film's own scale")
+        right, left = (thirds[side][zone] for side in (Laterality.RIGHT, Laterality.LEFT))
+        difference = densities.asymmetry(sheet.canvas, sheet.scale, left, right)
+        sheet.book.write(what, difference, line, "median brightness, left zone less right, over open air to heart")
     _metal(sheet, objects)
 
 

@@ -20,8 +20,8 @@ _LEAST: Mapping[Anatomy, float] = {
 """Smallest believable area, as a share of the film."""
 _ASKEW_DEGREES = 25.0
 """Of the line between the middles of the lungs; an effusion that hides half of one lung tilts it by 15."""
-_TALLEST = 0.6
-"""Least height of both lungs together over their width; less on a film that lies on its side."""
+_TALLEST = 0.5
+"""Least height of both lungs together over their width; 0.58 was seen on a film of a straight, shallow chest."""
 SMALLEST_ADULT_MM = 190.0
 """Inner width of the thorax. 5 SD below the mean of women (27.1 cm less 5 times 1.5); a child of ten has about 200."""
 _CUT_PIXELS = 10

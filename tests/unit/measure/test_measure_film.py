@@ -12,6 +12,8 @@ from cxr_node.domain import concepts
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.radiograph import Radiograph, View
 from cxr_node.domain.reading import Appearance, Laterality, Measurement, Observation, Region, Structure
+from cxr_node.domain.taught import Taught
+from cxr_node.measure import borders, quality
 from cxr_node.measure.film import Measured, measured
 from cxr_node.phantom.film import PhantomFilm, film
 from cxr_node.phantom.pathology import Kind, Pathology, Zone
@@ -348,3 +350,31 @@ def test_at_a_base_that_the_film_cuts_off_nothing_is_measured() -> None:
     assert said(found, "clarity/right_hemidiaphragm/not_measurable").detail == reason
     assert said(found, "costophrenic_angle/right/not_measurable").detail == reason
     assert said(found, "quality/qfield").detail == "lung cut off at the bottom"
+
+
+def test_the_breath_is_judged_only_where_the_count_of_ribs_tells() -> None:
+    enough, unsure, few = (quality.judge_inspiration(count) for count in (8.0, 6.0, 4.0))
+
+    assert enough is not None
+    assert few is not None
+    assert (enough.code, few.code) == (concepts.USABLE, concepts.LIMITED)
+    assert unsure is None
+
+
+def test_a_border_is_found_beside_its_outline() -> None:
+    one = made(12)
+    moved = tuple(
+        replace(
+            each,
+            regions=tuple(Region(outline=tuple((x - 1.0, y) for x, y in region.outline)) for region in each.regions),
+        )
+        for each in structures(one)
+    )
+
+    exact, beside = (
+        number(measured(radiograph(one), given), "clarity/right_heart_border").value
+        for given in (structures(one), moved)
+    )
+
+    assert beside == pytest.approx(exact, rel=0.25)
+    assert exact > borders.lowest(View.PA)[Taught.RIGHT_HEART_BORDER]
