@@ -18,7 +18,7 @@ import torch
 
 from cxr_node.domain.radiograph import Radiograph, View
 from cxr_node.domain.reading import Region, Structure
-from cxr_node.infer import bundle, catalogue
+from cxr_node.infer import bundle, catalogue, prepare
 from cxr_node.infer.reader import Reader
 from cxr_node.measure.film import measured
 from cxr_node.phantom.film import film
@@ -66,7 +66,17 @@ def main() -> None:
     for name, (picture, given) in (("512 x 512", small), ("3072 x 3072", large)):
         spent = spent_ms(lambda picture=picture, given=given: measured(picture, given), arguments.rounds)  # type: ignore[misc]  # bound for this turn
         print(f"measurements of a film of {name:12} {spent:6.0f} ms")
-    reader = Reader(bundle.load(catalogue.find(arguments.bundle)), device="cpu")
+    loaded = bundle.load(catalogue.find(arguments.bundle))
+    reader = Reader(loaded, device="cpu")
+    outlined = reader.read([small[0]])[0].structures
+    if outlined:
+        spent = spent_ms(lambda: measured(small[0], outlined), arguments.rounds)
+        print(f"measurements of a film of 512 x 512, on the bundle's own outlines {spent:6.0f} ms")
+    prepared = torch.from_numpy(prepare.prepare(small[0], loaded.card.input.frame))[None, None]
+    program = loaded.program(torch.device("cpu"))
+    with torch.inference_mode():
+        spent = spent_ms(lambda: program(prepared), arguments.rounds)
+    print(f"forward pass of {arguments.bundle} {spent:6.0f} ms")
     spent = spent_ms(lambda: reader.read([small[0]]), arguments.rounds)
     print(f"one reading of a 512 film by {arguments.bundle} {spent:6.0f} ms")
 

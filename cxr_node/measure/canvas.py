@@ -39,8 +39,7 @@ class Place:
     def on_film(self, points: Points) -> tuple[Point, ...]:
         """Return points of the grid in pixels of the film as sent."""
         columns = self.width - points[:, 0] if self.mirrored else points[:, 0]
-        pairs = zip(columns * self.across, points[:, 1] * self.down, strict=True)
-        return tuple((float(column), float(row)) for column, row in pairs)
+        return tuple(zip((columns * self.across).tolist(), (points[:, 1] * self.down).tolist(), strict=True))
 
     def mm(self, spacing: PixelSpacing | None) -> float | None:
         """Return the size of a grid pixel in mm, or None where the film does not say."""

@@ -40,6 +40,7 @@ class Object:
 def find(canvas: Canvas, scale: Anchors) -> tuple[Mask, tuple[Object, ...]]:
     """Return where there is metal, and its objects, largest first; at most 24."""
     step = scale.heart - scale.lung
+    lungs = canvas.mask(Anatomy.RIGHT_LUNG) | canvas.mask(Anatomy.LEFT_LUNG)
     bright = canvas.brightness > scale.lung + _BRIGHT * step
     small = bright & (canvas.brightness - opened(canvas.brightness, _SMALL) > _OVER_SMALL * step)
     large = bright & (canvas.brightness - _coarsely_opened(canvas.brightness) > _OVER_LARGE * step) & _in_lungs(canvas)
@@ -48,11 +49,13 @@ def find(canvas: Canvas, scale: Anchors) -> tuple[Mask, tuple[Object, ...]]:
         slope = np.hypot(*np.gradient(canvas.brightness)) / step
         outlines = [each for each in outlines if _steep(slope, each)]
     outlines += [
-        each for each in traced(small) if _area(each) >= (_LEAST_MARK if _is_beside(canvas, each) else _LEAST_SMALL)
+        each
+        for each in traced(small)
+        if (size := _area(each)) >= _LEAST_SMALL or (size >= _LEAST_MARK and _is_beside(lungs, each))
     ]
     kept = sorted(outlines, key=_area, reverse=True)[:_MOST]
     mask = _filled(kept, canvas.brightness.shape) & bright
-    return mask, tuple(Object(outline=each, is_marker=_is_beside(canvas, each)) for each in kept)
+    return mask, tuple(Object(outline=each, is_marker=_is_beside(lungs, each)) for each in kept)
 
 
 def _steep(slope: Float32, outline: Points) -> bool:
@@ -121,9 +124,8 @@ def _in_lungs(canvas: Canvas) -> Mask:
     return inside
 
 
-def _is_beside(canvas: Canvas, outline: Points) -> bool:
+def _is_beside(lungs: Mask, outline: Points) -> bool:
     """Whether an object's middle lies neither over a lung nor between the two."""
     column, row = outline.mean(0)
-    lungs = canvas.mask(Anatomy.RIGHT_LUNG) | canvas.mask(Anatomy.LEFT_LUNG)
     at = np.flatnonzero(lungs[min(int(row), len(lungs) - 1)])
     return not len(at) or bool(column < at[0] or column > at[-1])
