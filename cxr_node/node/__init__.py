@@ -1,0 +1,1 @@
+"""The composition root: settings in, wired parts out. The only room that knows every kind of every seam."""

@@ -1,0 +1,35 @@
+"""Where the node keeps things, and its one clock."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cxr_node.archive.folder import FolderArchive
+from cxr_node.jobs.bell import Bells
+from cxr_node.jobs.database import Database
+from cxr_node.settings import Settings
+
+
+def now() -> datetime:
+    """Return the present time: the one clock of the node, handed to whoever needs it."""
+    return datetime.now(UTC)
+
+
+def bells(settings: Settings) -> Bells:
+    """Return the bells that wake this machine's workers."""
+    return Bells(settings.node.data_folder / "bells")
+
+
+def database(settings: Settings) -> Database:
+    """Open the database. It is not migrated here."""
+    settings.node.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s, ring=bells(settings).ring)
+
+
+def bundles_folder(settings: Settings) -> Path:
+    """Return where bundles are installed."""
+    return settings.node.data_folder / "bundles"
+
+
+def archive(settings: Settings) -> FolderArchive:
+    """Open the archive."""
+    return FolderArchive(settings.node.data_folder / "archive")

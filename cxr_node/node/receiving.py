@@ -1,0 +1,112 @@
+"""The Application Entity, wired from settings."""
+
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from cxr_node import pipeline
+from cxr_node.archive import space
+from cxr_node.domain.commitment import Reference, Vouched
+from cxr_node.domain.errors import Refuse
+from cxr_node.domain.identifiers import Uid, parse_ae_title
+from cxr_node.domain.instance import Instance, Sender
+from cxr_node.jobs import commitments, inquiries, queue
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.states import Leg
+from cxr_node.node import places
+from cxr_node.receive.ae import Receiver
+from cxr_node.receive.commitment import Vouching
+from cxr_node.receive.listening import Listening
+from cxr_node.receive.tls import TlsFiles
+from cxr_node.receive.users import PasswordHash
+from cxr_node.receive.who import Peer
+from cxr_node.settings import ReceiveSection, Settings
+
+_ANSWERED_WITHIN = timedelta(seconds=30)
+"""How long a request for storage commitment may be answered on its own association."""
+
+
+def receiver(settings: Settings, opened: Database) -> Receiver:
+    """Return what takes films in, not yet listening."""
+    section = settings.receive
+    keep = partial(pipeline.accept, archive=places.archive(settings), database=opened, clock=places.now)
+
+    def accept(instance: Instance, sender: Sender) -> None:
+        keep(instance, sender)
+
+    listening = Listening(
+        ae_title=parse_ae_title(section.ae_title),
+        host=section.host,
+        port=section.port,
+        calling_ae_titles=frozenset(parse_ae_title(title) for title in section.calling_ae_titles),
+        require_called_ae_title=section.require_called_ae_title,
+        maximum_associations=section.maximum_associations,
+        maximum_pdu_bytes=section.maximum_pdu_bytes,
+        acse_timeout_s=section.acse_timeout_s,
+        dimse_timeout_s=section.dimse_timeout_s,
+        network_timeout_s=section.network_timeout_s,
+        message_timeout_s=section.message_timeout_s,
+        maximum_object_bytes=section.maximum_object_bytes,
+        peers=tuple(
+            Peer(
+                ae_title=parse_ae_title(peer.ae_title),
+                networks=peer.addresses,
+                maximum_associations=peer.maximum_associations,
+            )
+            for peer in section.peers
+        ),
+        users={user.name: PasswordHash.parse(user.password_hash) for user in section.users},
+        tls=_tls_files(section),
+        tls_handshake_timeout_s=section.tls_handshake_timeout_s,
+    )
+    return Receiver(
+        listening, accept=accept, has_room=partial(_has_room, settings), vouching=_vouching(settings, opened)
+    )
+
+
+def _vouching(settings: Settings, opened: Database) -> Vouching:
+    called = {each.ae_title for each in settings.receive.askers}
+
+    def remember(transaction_uid: Uid, instances: tuple[Reference, ...], sender: Sender) -> int:
+        # Who cannot be called is told on its own association; the job waits for that.
+        wait = timedelta() if sender.calling_ae_title in called else _ANSWERED_WITHIN
+        at = places.now()
+        try:
+            return commitments.remember(opened, transaction_uid, instances, sender, due_at=at + wait, now=at)
+        except commitments.OtherRequest as error:
+            raise Refuse("the Transaction UID is in use") from error
+
+    def reported(report: Vouched) -> bool:
+        with opened.write() as transaction:
+            return inquiries.settle(transaction, report, now=places.now())
+
+    def answer(number: int) -> Vouched | None:
+        with opened.read() as connection:
+            request = commitments.get(connection, number)
+        if request.calling_ae_title in called:
+            return None
+        return pipeline.vouch(
+            request.transaction_uid, request.instances, archive=places.archive(settings), database=opened
+        )
+
+    def answered(number: int) -> None:
+        with opened.write() as transaction:
+            commitments.answered(transaction, number, now=places.now())
+            queue.hasten(transaction, Leg.ANSWER, number, now=places.now())
+
+    return Vouching(remember=remember, reported=reported, answer=answer, answered=answered)
+
+
+def _has_room(settings: Settings, size_bytes: int) -> bool:
+    free = space.free_bytes(settings.node.data_folder)
+    return space.has_room(free_bytes=free, reserve_bytes=settings.archive.reserve_bytes, size_bytes=size_bytes)
+
+
+def _tls_files(section: ReceiveSection) -> TlsFiles | None:
+    if not section.tls_certificate:
+        return None
+    return TlsFiles(
+        certificate=Path(section.tls_certificate),
+        key=Path(section.tls_key),
+        peers_ca=Path(section.tls_peers_ca) if section.tls_peers_ca else None,
+    )

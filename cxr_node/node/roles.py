@@ -1,0 +1,132 @@
+"""What each process of the node runs."""
+
+import os
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from enum import StrEnum
+from functools import partial
+from typing import assert_never
+
+from cxr_node import upkeep
+from cxr_node.jobs import queue
+from cxr_node.jobs.database import Database
+from cxr_node.node import delivering, places, reading, receiving, results
+from cxr_node.outbound import AnswerLeg, AnyLeg, DeliverLeg
+from cxr_node.pixels.sandbox import Sandbox
+from cxr_node.schedule import Schedule
+from cxr_node.settings import Settings
+from cxr_node.worker import Together, Worker, at_work
+
+_REMOVAL_S = 600.0
+_SCRUB_S = 10.0
+
+
+class Role(StrEnum):
+    """What a process of the node does."""
+
+    RECEIVE = "receive"
+    READ = "read"
+    DELIVER = "deliver"
+
+
+def lease_owner(settings: Settings, role: Role, process_id: int) -> str:
+    """Return the name under which a process holds jobs; it begins with `lease_owner_prefix`."""
+    return f"{lease_owner_prefix(settings)}{role}/{process_id}"
+
+
+def lease_owner_prefix(settings: Settings) -> str:
+    """Return what the names of all this node's workers begin with."""
+    return f"{settings.node.name}/"
+
+
+@contextmanager
+def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Iterator[str]:
+    """Run one role in this process while the block lasts; the value says where it can be reached, if anywhere."""
+    with ExitStack() as stack:
+        opened = places.database(settings)
+        stack.callback(opened.close)
+        match role:
+            case Role.RECEIVE:
+                receiver = stack.enter_context(receiving.receiver(settings, opened))
+                host, port = receiver.address
+                yield f"{host}:{port}"
+            case Role.READ:
+                sandbox = stack.enter_context(Sandbox(reading.film_limits(settings)))
+                reads = reading.reader(settings)
+                legs: list[AnyLeg] = [reading.read_leg(settings, opened, sandbox, reads)]
+                together = Together(size=reads.batch_size, wait_s=settings.read.batch_wait_s)
+                with _working(settings, role, opened, legs, stopping, together):
+                    yield ""
+            case Role.DELIVER:
+                to = delivering.destinations(settings)
+                deliver = DeliverLeg(
+                    database=opened,
+                    archive=places.archive(settings),
+                    destinations=to,
+                    confirmations=delivering.confirmations(settings, to),
+                    clock=places.now,
+                )
+                answer = AnswerLeg(database=opened, archive=places.archive(settings), peers=delivering.askers(settings))
+                # One sender more than there are destinations, so that a dead one does not hold up the others.
+                senders: list[AnyLeg] = [deliver] * (len(to) + 1)
+                sandbox = stack.enter_context(Sandbox(reading.film_limits(settings)))
+                legs = [results.compose_leg(settings, opened, sandbox), answer, *senders]
+                _keep_up(settings, opened, stack)
+                with _working(settings, role, opened, legs, stopping, Together()):
+                    yield ""
+            case _:
+                assert_never(role)
+
+
+@contextmanager
+def _working(
+    settings: Settings,
+    role: Role,
+    opened: Database,
+    legs: Sequence[AnyLeg],
+    stopping: threading.Event,
+    together: Together,
+) -> Iterator[None]:
+    """Take turns at `legs` while the block lasts, with the tick as safety net."""
+    lease_s = settings.read.lease_s if role is Role.READ else settings.deliver.lease_s
+    workers = [
+        Worker(
+            leg,
+            database=opened,
+            owner=lease_owner(settings, role, os.getpid()),
+            lease=timedelta(seconds=lease_s),
+            clock=places.now,
+            jitter=random.random,
+            together=together,
+        )
+        for leg in legs
+    ]
+    tick_s = settings.schedule.tick_s
+    with (
+        at_work(workers, places.bells(settings), tick_s=tick_s, stopping=stopping),
+        Schedule(partial(_tick, opened), tick_s=tick_s),
+    ):
+        yield
+
+
+def _keep_up(settings: Settings, opened: Database, stack: ExitStack) -> None:
+    """Remove what is old and read again what is kept, as far as the settings say, until `stack` is left."""
+    section, kept = settings.archive, places.archive(settings)
+    if section.keep_days:
+        keep = timedelta(days=section.keep_days)
+        remove = partial(upkeep.remove_old, opened, kept, keep=keep, clock=places.now)
+        stack.enter_context(Schedule(remove, tick_s=_REMOVAL_S))
+    if section.scrub_bytes_per_second:
+        scrub = upkeep.Scrub(opened, kept)
+        stack.enter_context(
+            Schedule(partial(scrub.turn, int(section.scrub_bytes_per_second * _SCRUB_S)), tick_s=_SCRUB_S)
+        )
+
+
+def _tick(opened: Database) -> None:
+    """Return the jobs of workers that died with their host; those of this host the supervisor returns at once."""
+    with opened.write() as transaction:
+        queue.lose_leases(transaction, now=places.now())
