@@ -30,6 +30,7 @@ from cxr_node.jobs.results import Delivery, Result
 from cxr_node.measure.film import Measured, measured
 from cxr_node.pixels import elements, suitability
 from cxr_node.pixels import film as pixels
+from cxr_node.pixels.age import is_adult
 from cxr_node.pixels.appearance import judge_appearance, with_view
 from cxr_node.pixels.geometry import geometry as read_geometry
 from cxr_node.pixels.limits import Limits
@@ -83,6 +84,7 @@ class _Seen:
     film: Film
     radiograph: Radiograph
     notes: tuple[Note, ...]
+    is_adult: bool
 
 
 def read(film: Film, *, archive: Archive, reader: Reads, rules: ReadRules, sandbox: Sandbox | None = None) -> Reading:
@@ -138,14 +140,14 @@ def _look(film: Film, *, archive: Archive, rules: ReadRules, sandbox: Sandbox | 
         notes = (*notes, *_pass_gate(suitability.judge_picture(radiograph, rules.gate)))
     except GiveUp as gave_up:
         return _unread(film, gave_up, geometry, grayscale, notes)
-    return _Seen(film=film, radiograph=radiograph, notes=notes)
+    return _Seen(film=film, radiograph=radiograph, notes=notes, is_adult=is_adult(dataset))
 
 
-def _measured(radiograph: Radiograph, prediction: Prediction) -> Measured:
+def _measured(radiograph: Radiograph, prediction: Prediction, *, is_adult: bool) -> Measured:
     """Measure what the model outlined; a model that outlines no anatomy leaves nothing to measure."""
     if not prediction.structures:
         return Measured(measurements=(), observations=())
-    return measured(radiograph, prediction.structures, prediction.appearance)
+    return measured(radiograph, prediction.structures, prediction.appearance, is_adult=is_adult)
 
 
 def _said(seen: _Seen, prediction: Prediction, rules: ReadRules) -> Reading:
@@ -157,7 +159,7 @@ def _said(seen: _Seen, prediction: Prediction, rules: ReadRules) -> Reading:
         except GiveUp as gave_up:
             return _unread(seen.film, gave_up, geometry, grayscale, notes)
         geometry = with_view(geometry, prediction.appearance, rules.gate)
-    taken = _measured(replace(seen.radiograph, geometry=geometry), prediction)
+    taken = _measured(replace(seen.radiograph, geometry=geometry), prediction, is_adult=seen.is_adult)
     return Reading(
         film=seen.film.identity,
         geometry=geometry,

@@ -26,14 +26,21 @@ class Measured:
     observations: tuple[Observation, ...]
 
 
-def measured(film: Radiograph, structures: Sequence[Structure], appearance: Appearance | None = None) -> Measured:
+def measured(
+    film: Radiograph,
+    structures: Sequence[Structure],
+    appearance: Appearance | None = None,
+    *,
+    is_adult: bool = False,
+) -> Measured:
     """Measure a frontal film whose `structures` a model outlined, in coordinates of the film.
 
-    Returns nothing but "not seen" and "not measurable" where the outlines are of no use; never raises for what a model
-    may outline.
+    `is_adult` says that the header gives the patient an adult's age: then a thorax of a child's width tells of a wrong
+    pixel spacing, and only lengths and areas are lost by it. Returns nothing but "not seen" and "not measurable" where
+    the outlines are of no use; never raises for what a model may outline.
     """
     grid = canvas(film, structures)
-    sound = soundness.judge(grid, structures)
+    sound = soundness.judge(grid, structures, is_adult=is_adult)
     usable = not sound.against(Anatomy.HEART, *BOTH)
     scale = densities.anchors(grid) if usable else None
     if scale is not None and not scale.is_usable:

@@ -14,7 +14,6 @@ from cxr_node.measure.sheet import BOTH, HIDDEN, LUNGS, Sheet
 
 WIDEST_ANGLE = 90.0
 """Above it a costophrenic angle is blunted: below it lie 95 % of films without finding (AP, left; elsewhere more)."""
-_NO_SPACING = "the film states no pixel spacing"
 
 
 def write(sheet: Sheet) -> None:
@@ -50,7 +49,7 @@ def write(sheet: Sheet) -> None:
         mm = grid.mm
         book.measure(
             what,
-            reason or ("" if mm else _NO_SPACING),
+            reason or sheet.sound.spacing,
             lambda taken=taken, mm=mm or 0.0: _times(taken(), mm),  # type: ignore[misc]  # bound for this turn
             _spacing(grid) + magnified,
         )
@@ -75,7 +74,7 @@ def _areas(sheet: Sheet, against: str) -> None:
         )
         parts.append((what, grid.mask(lung), sheet.sound.against(lung)))
     for what, mask, reason in parts:
-        against = reason or ("" if grid.mm else _NO_SPACING)
+        against = reason or sheet.sound.spacing
         if against:
             sheet.book.cannot(what, against)
         else:

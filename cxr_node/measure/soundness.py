@@ -22,8 +22,9 @@ _ASKEW_DEGREES = 25.0
 """Of the line between the middles of the lungs; an effusion that hides half of one lung tilts it by 15."""
 _TALLEST = 0.5
 """Least height of both lungs together over their width; 0.58 was seen on a film of a straight, shallow chest."""
-SMALLEST_ADULT_MM = 190.0
-"""Inner width of the thorax. 5 SD below the mean of women (27.1 cm less 5 times 1.5); a child of ten has about 200."""
+SMALLEST_ADULT_MM, LARGEST_MM = 190.0, 450.0
+"""Inner width of the thorax. 5 SD below the mean of women (27.1 cm less 5 times 1.5); a child of ten has about 200.
+5 SD above the mean of men (31.0 cm plus 5 times 1.7), magnified by a fifth, is 474; a film is 430 wide."""
 _CUT_PIXELS = 10
 _NEAR_EDGE = 5
 """Grid pixels: outlines of a network end about so far from the edge of a film that cuts a lung off."""
@@ -32,9 +33,13 @@ _DETAIL = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Soundness:
-    """What stands in the way of measuring: `film` for everything, `of` for a structure; sentences, or nothing."""
+    """What stands in the way of measuring: sentences, or nothing.
+
+    `film` for everything, `spacing` for lengths and areas, `of` for a structure.
+    """
 
     film: str
+    spacing: str
     of: Mapping[Anatomy, str]
 
     def against(self, *needed: Anatomy) -> str:
@@ -42,11 +47,16 @@ class Soundness:
         return self.film or next((self.of[each] for each in needed if each in self.of), "")
 
 
-def judge(canvas: Canvas, structures: Sequence[Structure]) -> Soundness:
-    """Return what stands in the way of measuring."""
+def judge(canvas: Canvas, structures: Sequence[Structure], *, is_adult: bool = False) -> Soundness:
+    """Return what stands in the way of measuring.
+
+    Of a patient who `is_adult` by the header a thorax too narrow for one tells of a wrong spacing; of another
+    it may be a child's, and nothing is measured.
+    """
     split = {structure.key for structure in structures if parts.is_split(structure)}
     of = {each: reason for each in Anatomy if (reason := _fault(canvas, each, is_split=each in split))}
-    return Soundness(film=_askew(canvas) or _too_small(canvas), of=of)
+    child, spacing = _against_width(canvas, is_adult=is_adult)
+    return Soundness(film=_askew(canvas) or child, spacing=spacing, of=of)
 
 
 def _fault(canvas: Canvas, structure: Anatomy, *, is_split: bool) -> str:
@@ -88,13 +98,19 @@ def _askew(canvas: Canvas) -> str:
     return ""
 
 
-def _too_small(canvas: Canvas) -> str:
-    both = lungs(canvas)
-    if canvas.mm is None or not canvas.mask(Anatomy.RIGHT_LUNG).any() or not canvas.mask(Anatomy.LEFT_LUNG).any():
-        return ""
-    columns = np.flatnonzero(both.any(0))
+def _against_width(canvas: Canvas, *, is_adult: bool) -> tuple[str, str]:
+    """Return what the width of the thorax says against the film, and against its pixel spacing."""
+    if canvas.mm is None:
+        return "", "the film states no pixel spacing"
+    if not canvas.mask(Anatomy.RIGHT_LUNG).any() or not canvas.mask(Anatomy.LEFT_LUNG).any():
+        return "", ""
+    columns = np.flatnonzero(lungs(canvas).any(0))
     width_mm = (columns[-1] + 1 - columns[0]) * canvas.mm
-    return "" if width_mm >= SMALLEST_ADULT_MM else "the thorax is smaller than an adult's"
+    if width_mm < SMALLEST_ADULT_MM and not is_adult:
+        return "the thorax is smaller than an adult's", ""
+    if SMALLEST_ADULT_MM <= width_mm <= LARGEST_MM:
+        return "", ""
+    return "", f"by the film's pixel spacing the thorax would be {width_mm:.0f} mm wide"
 
 
 def cut_sides(canvas: Canvas) -> tuple[str, ...]:

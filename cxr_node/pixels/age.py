@@ -11,6 +11,7 @@ _AGE = re.compile(r"0*(\d{1,3})([DWMY]?)")
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0, "": 1.0}
 _GREATEST = 120.0
 _DAYS = 365.25
+_ADULT_YEARS = 18.0
 _DATES = ("AcquisitionDate", "ContentDate", "StudyDate", "SeriesDate")
 
 
@@ -31,6 +32,12 @@ def age_in_years(dataset: Dataset) -> float | None:
         return None
     years = (made - born).days / _DAYS
     return years if 0 <= years <= _GREATEST else None
+
+
+def is_adult(dataset: Dataset) -> bool:
+    """Whether the header gives the patient an adult's age; not where it gives none."""
+    years = age_in_years(dataset)
+    return years is not None and years >= _ADULT_YEARS
 
 
 def _date(text: str) -> dt.date | None:

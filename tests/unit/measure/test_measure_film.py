@@ -79,6 +79,34 @@ def test_without_spacing_there_are_ratios_and_angles_but_no_mm() -> None:
     assert said(found, "MTCD/not_measurable").detail == "the film states no pixel spacing"
 
 
+def spaced(mm: float) -> tuple[Radiograph, tuple[Structure, ...]]:
+    """Return a film of pixels of a size, on which the thorax is about 150 of them wide."""
+    picture = radiograph(made(11))
+    assert picture.geometry.spacing is not None
+    spacing = replace(picture.geometry.spacing, row_mm=mm, column_mm=mm)
+    return replace(picture, geometry=replace(picture.geometry, spacing=spacing)), structures(made(11))
+
+
+@pytest.mark.parametrize("mm", [0.3, 0.8, 5.0])
+def test_an_adults_film_of_a_spacing_that_cannot_be_has_ratios_and_borders_but_no_lengths(mm: float) -> None:
+    sound, found = read(made(11)), measured(*spaced(mm), is_adult=True)
+
+    assert number(found, "CTR").value == number(sound, "CTR").value
+    assert number(found, "clarity/right_heart_border").value == number(sound, "clarity/right_heart_border").value
+    assert not [each for each in found.measurements if each.unit in (concepts.MILLIMETER, concepts.SQUARE_CENTIMETER)]
+    for key in ("MTCD", "MITD", "heart_area", "lung_area/right", "tracheal_deviation", "mediastinal_width"):
+        detail = said(found, f"{key}/not_measurable").detail
+        assert detail.startswith("by the film's pixel spacing the thorax would be ")
+        assert detail.endswith(" mm wide")
+
+
+def test_a_spacing_too_large_for_anyone_is_not_believed_of_unknown_age_either() -> None:
+    found = measured(*spaced(5.0))
+
+    assert number(found, "CTR").value > 0
+    assert "would be" in said(found, "MITD/not_measurable").detail
+
+
 def test_the_trachea_is_where_it_is() -> None:
     one = made(12)
     rows, columns = np.nonzero(one.masks["trachea"])
@@ -276,9 +304,7 @@ def spoilt(kind: str) -> tuple[Radiograph, tuple[Structure, ...]]:
         case "turned":
             return replace(picture, p_values=np.rot90(picture.p_values).copy()), turned(given, 256)
         case "child":
-            assert picture.geometry.spacing is not None
-            small = replace(picture.geometry.spacing, row_mm=0.8, column_mm=0.8)
-            return replace(picture, geometry=replace(picture.geometry, spacing=small)), given
+            return spaced(0.8)
         case _:
             outlines = tuple(
                 replace(
