@@ -49,6 +49,7 @@ PACKAGES = {
     "Orthanc": "orthanc",
     "java": "default-jre-headless",
     "openssl": "openssl",
+    "rsyslogd": "rsyslog-gnutls",
 }
 """Program to the Debian package that holds it."""
 
@@ -145,7 +146,7 @@ def storescp(folder: Path, *options: str, secure: bool = False) -> Iterator[Stor
     def answers() -> bool:
         return _connects(peer.port) if secure else echoscu(peer.port, called=peer.ae_title).returncode == 0
 
-    with _running(command):
+    with running(command):
         until(answers, what="an answer of storescp")
         yield peer
 
@@ -217,13 +218,14 @@ def orthanc(folder: Path, *, settings: Mapping[str, object] | None = None) -> It
     }
     file = folder / "orthanc.json"
     file.write_text(json.dumps(configuration))
-    with _running([program("Orthanc"), file]):
+    with running([program("Orthanc"), file]):
         until(lambda: echoscu(peer.port, called=peer.ae_title).returncode == 0, what="an answer of Orthanc")
         yield peer
 
 
 @contextmanager
-def _running(command: Sequence[str | Path]) -> Iterator[None]:
+def running(command: Sequence[str | Path]) -> Iterator[None]:
+    """Run a program until the end of the block."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield

@@ -1,0 +1,283 @@
+"""The events of a node as audit messages: one function for each (PS3.15 section A.5.3)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from cxr_node.audit.message import Action, Message, Object, ObjectKind, ObjectRole, Outcome, Participant
+from cxr_node.audit.subject import Subject
+from cxr_node.domain.codes import Code
+from cxr_node.domain.identifiers import Uid
+
+
+def _dcm(value: str, meaning: str) -> Code:
+    return Code(value=value, scheme_designator="DCM", meaning=meaning)
+
+
+def _rfc_3881(value: str, meaning: str) -> Code:
+    return Code(value=value, scheme_designator="RFC-3881", meaning=meaning)
+
+
+APPLICATION_ACTIVITY = _dcm("110100", "Application Activity")
+BEGIN_TRANSFERRING = _dcm("110102", "Begin Transferring DICOM Instances")
+INSTANCES_TRANSFERRED = _dcm("110104", "DICOM Instances Transferred")
+STUDY_DELETED = _dcm("110105", "DICOM Study Deleted")
+EXPORT = _dcm("110106", "Export")
+QUERY = _dcm("110112", "Query")
+SECURITY_ALERT = _dcm("110113", "Security Alert")
+USER_AUTHENTICATION = _dcm("110114", "User Authentication")
+
+APPLICATION_START = _dcm("110120", "Application Start")
+APPLICATION_STOP = _dcm("110121", "Application Stop")
+LOGIN = _dcm("110122", "Login")
+NODE_AUTHENTICATION = _dcm("110126", "Node Authentication")
+SECURITY_CONFIGURATION = _dcm("110129", "Security Configuration")
+SOFTWARE_CONFIGURATION = _dcm("110131", "Software Configuration")
+USE_OF_RESTRICTED_FUNCTION = _dcm("110132", "Use of Restricted Function")
+
+_APPLICATION = _dcm("110150", "Application")
+_APPLICATION_LAUNCHER = _dcm("110151", "Application Launcher")
+_DESTINATION_ROLE = _dcm("110152", "Destination Role ID")
+_SOURCE_ROLE = _dcm("110153", "Source Role ID")
+_DESTINATION_MEDIA = _dcm("110154", "Destination Media")
+_URI_MEDIA = _dcm("110037", "URI")
+
+_STUDY_INSTANCE_UID = _dcm("110180", "Study Instance UID")
+_SOP_CLASS_UID = _dcm("110181", "SOP Class UID")
+_NODE_ID = _dcm("110182", "Node ID")
+_PATIENT_NUMBER = _rfc_3881("2", "Patient Number")
+_URI = _rfc_3881("12", "URI")
+
+_NONE = "<none>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """A process of this node."""
+
+    ae_title: str
+    process_id: int
+    host: str
+
+    def participant(self, *, is_requestor: bool, role: Code | None = None) -> Participant:
+        """Return it as one that took part."""
+        return Participant(
+            user_id=str(self.process_id),
+            is_requestor=is_requestor,
+            ae_title=self.ae_title,
+            host=self.host,
+            role=role,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Another Application Entity: how it calls itself, and where it is (an IP address, or a name where we call it)."""
+
+    ae_title: str
+    address: str = ""
+    host: str = ""
+
+    def participant(self, *, is_requestor: bool, role: Code | None = None) -> Participant:
+        """Return it as one that took part; its process has no other name here than its AE title."""
+        return Participant(
+            user_id=self.ae_title or self.address or self.host,
+            is_requestor=is_requestor,
+            ae_title=self.ae_title,
+            address=self.address,
+            host="" if self.address else self.host,
+            role=role,
+        )
+
+
+def application_activity(application: Application, *, by: str, is_start: bool, at: datetime) -> Message:
+    """Return that a process started or stopped, and who had it do so (section A.5.3.1)."""
+    launcher = Participant(user_id=by, is_requestor=True, host=application.host, role=_APPLICATION_LAUNCHER)
+    return Message(
+        event=APPLICATION_ACTIVITY,
+        event_type=APPLICATION_START if is_start else APPLICATION_STOP,
+        action=Action.EXECUTE,
+        at=at,
+        outcome=Outcome.SUCCESS,
+        participants=(application.participant(is_requestor=False, role=_APPLICATION), launcher),
+    )
+
+
+def received(
+    subject: Subject, *, by: Application, sent_by: Peer, is_new: bool, failure: str = "", at: datetime
+) -> Message:
+    """Return that an instance came from a peer and was kept, or was not (section A.5.3.7)."""
+    return Message(
+        event=INSTANCES_TRANSFERRED,
+        action=Action.CREATE if is_new else Action.UPDATE,
+        at=at,
+        outcome=Outcome.MINOR_FAILURE if failure else Outcome.SUCCESS,
+        description=failure,
+        participants=(
+            sent_by.participant(is_requestor=True, role=_SOURCE_ROLE),
+            by.participant(is_requestor=False, role=_DESTINATION_ROLE),
+        ),
+        objects=_study_and_patient(subject),
+    )
+
+
+def sending(subject: Subject, *, by: Application, to: Peer, at: datetime) -> Message:
+    """Return that an instance is about to be sent (section A.5.3.3)."""
+    return Message(
+        event=BEGIN_TRANSFERRING,
+        action=Action.EXECUTE,
+        at=at,
+        outcome=Outcome.SUCCESS,
+        participants=_from_us(by, to),
+        objects=_study_and_patient(subject),
+    )
+
+
+def sent(subject: Subject, *, by: Application, to: Peer, failure: str = "", at: datetime) -> Message:
+    """Return that an instance was sent, or why not (section A.5.3.7). Whether the peer had it is not known: Read."""
+    return Message(
+        event=INSTANCES_TRANSFERRED,
+        action=Action.READ,
+        at=at,
+        outcome=Outcome.MINOR_FAILURE if failure else Outcome.SUCCESS,
+        description=failure,
+        participants=_from_us(by, to),
+        objects=_study_and_patient(subject),
+    )
+
+
+def exported(subject: Subject, *, by: Application, uri: str, failure: str = "", at: datetime) -> Message:
+    """Return that an instance was written to a folder that others read, or why not (section A.5.3.4)."""
+    media = Participant(user_id=uri, is_requestor=False, role=_DESTINATION_MEDIA, media_type=_URI_MEDIA)
+    return Message(
+        event=EXPORT,
+        action=Action.READ,
+        at=at,
+        outcome=Outcome.MINOR_FAILURE if failure else Outcome.SUCCESS,
+        description=failure,
+        participants=(by.participant(is_requestor=True, role=_SOURCE_ROLE), media),
+        objects=_study_and_patient(subject),
+    )
+
+
+def study_deleted(subject: Subject, *, by: Application, at: datetime) -> Message:
+    """Return that the bytes of a study's instances were removed (section A.5.3.8)."""
+    return Message(
+        event=STUDY_DELETED,
+        action=Action.DELETE,
+        at=at,
+        outcome=Outcome.SUCCESS,
+        participants=(by.participant(is_requestor=True),),
+        objects=_study_and_patient(subject),
+    )
+
+
+def queried(
+    sop_class_uid: Uid,
+    identifier: bytes,
+    transfer_syntax_uid: Uid,
+    *,
+    by: Application,
+    of: Peer,
+    failure: str = "",
+    at: datetime,
+) -> Message:
+    """Return that a peer was asked by C-FIND; `identifier` is the encoded data set (section A.5.3.10)."""
+    asked = Object(
+        object_id=sop_class_uid,
+        id_type=_SOP_CLASS_UID,
+        kind=ObjectKind.SYSTEM_OBJECT,
+        role=ObjectRole.REPORT,
+        query=identifier,
+        details=(("TransferSyntax", transfer_syntax_uid.encode("ascii")),),
+    )
+    return Message(
+        event=QUERY,
+        action=Action.EXECUTE,
+        at=at,
+        outcome=Outcome.MINOR_FAILURE if failure else Outcome.SUCCESS,
+        description=failure,
+        participants=_from_us(by, of),
+        objects=(asked,),
+    )
+
+
+def association(peer: Peer, *, by: Application, failure: str = "", at: datetime) -> Message:
+    """Return that a peer was let in, or why not (section A.5.3.11, Node Authentication).
+
+    A failure is minor: what guards the node has worked.
+    """
+    node = peer.address or peer.host
+    return Message(
+        event=SECURITY_ALERT,
+        event_type=NODE_AUTHENTICATION,
+        action=Action.EXECUTE,
+        at=at,
+        outcome=Outcome.MINOR_FAILURE if failure else Outcome.SUCCESS,
+        description=failure,
+        participants=(by.participant(is_requestor=False), peer.participant(is_requestor=False)),
+        objects=(_alert(node, _NODE_ID, failure or "association accepted"),),
+    )
+
+
+def user_authentication(user: str, peer: Peer, *, by: Application, failure: str = "", at: datetime) -> Message:
+    """Return that a user has shown a password, or a wrong one (section A.5.3.12)."""
+    person = replace(peer.participant(is_requestor=True), user_id=user or _NONE)
+    return Message(
+        event=USER_AUTHENTICATION,
+        event_type=LOGIN,
+        action=Action.EXECUTE,
+        at=at,
+        outcome=Outcome.MINOR_FAILURE if failure else Outcome.SUCCESS,
+        description=failure,
+        participants=(person, by.participant(is_requestor=False)),
+    )
+
+
+def administration(kind: Code, what: str, *, by: str, on: Application, subject: str, at: datetime) -> Message:
+    """Return that a person changed the node or its work (section A.5.3.11); `subject` is a URI of what was changed."""
+    person = Participant(user_id=by, is_requestor=True, host=on.host)
+    return Message(
+        event=SECURITY_ALERT,
+        event_type=kind,
+        action=Action.EXECUTE,
+        at=at,
+        outcome=Outcome.SUCCESS,
+        participants=(person, on.participant(is_requestor=False)),
+        objects=(_alert(subject, _URI, what),),
+    )
+
+
+def _from_us(by: Application, to: Peer) -> tuple[Participant, Participant]:
+    return (
+        by.participant(is_requestor=True, role=_SOURCE_ROLE),
+        to.participant(is_requestor=False, role=_DESTINATION_ROLE),
+    )
+
+
+def _study_and_patient(subject: Subject) -> Sequence[Object]:
+    study = Object(
+        object_id=subject.study_instance_uid,
+        id_type=_STUDY_INSTANCE_UID,
+        kind=ObjectKind.SYSTEM_OBJECT,
+        role=ObjectRole.REPORT,
+        accession_number=subject.accession_number,
+        instances=subject.instances,
+    )
+    patient = Object(
+        object_id=subject.patient_id or _NONE,
+        id_type=_PATIENT_NUMBER,
+        kind=ObjectKind.PERSON,
+        role=ObjectRole.PATIENT,
+    )
+    return study, patient
+
+
+def _alert(subject: str, id_type: Code, description: str) -> Object:
+    return Object(
+        object_id=subject,
+        id_type=id_type,
+        kind=ObjectKind.SYSTEM_OBJECT,
+        role=ObjectRole.SECURITY_RESOURCE,
+        details=(("Alert Description", description.encode()),),
+    )

@@ -1,0 +1,190 @@
+"""An audit message, and how it is written (PS3.15 section A.5.1)."""
+
+import base64
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, IntEnum
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from cxr_node.domain.codes import Code
+from cxr_node.domain.identifiers import Uid
+
+
+class Action(Enum):
+    """What was done (EventActionCode)."""
+
+    CREATE = "C"
+    READ = "R"
+    UPDATE = "U"
+    DELETE = "D"
+    EXECUTE = "E"
+
+
+class Outcome(IntEnum):
+    """How it ended (EventOutcomeIndicator)."""
+
+    SUCCESS = 0
+    MINOR_FAILURE = 4
+    SERIOUS_FAILURE = 8
+    MAJOR_FAILURE = 12
+
+
+class ObjectKind(IntEnum):
+    """What a participating object is (ParticipantObjectTypeCode)."""
+
+    PERSON = 1
+    SYSTEM_OBJECT = 2
+
+
+class ObjectRole(IntEnum):
+    """As what it takes part (ParticipantObjectTypeCodeRole)."""
+
+    PATIENT = 1
+    REPORT = 3
+    SECURITY_RESOURCE = 13
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Participant:
+    """A person or process that took part; `address` is an IP address, `host` a machine's name, one of them at most."""
+
+    user_id: str
+    is_requestor: bool
+    ae_title: str = ""
+    address: str = ""
+    host: str = ""
+    role: Code | None = None
+    media_type: Code | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Object:
+    """What it was done to: a study, a patient, a node.
+
+    `query` stands in place of a name. `instances` are SOP Instance UIDs by SOP Class.
+    """
+
+    object_id: str
+    id_type: Code
+    kind: ObjectKind
+    role: ObjectRole | None = None
+    query: bytes | None = None
+    details: Sequence[tuple[str, bytes]] = ()
+    accession_number: str = ""
+    instances: Sequence[tuple[Uid, Sequence[Uid]]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Who keeps the trail: this node, and the site that it belongs to."""
+
+    source_id: str
+    enterprise_site_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One event, whoever took part in it, and what it was done to."""
+
+    event: Code
+    action: Action
+    at: datetime
+    outcome: Outcome
+    participants: Sequence[Participant]
+    event_type: Code | None = None
+    description: str = ""
+    objects: Sequence[Object] = ()
+
+
+_UNWRITABLE = re.compile("[^\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 may not hold, and line ends: a message is one line."""
+
+_APPLICATION_SERVER = "4"
+
+
+def xml(message: Message, source: Source) -> str:
+    """Return the message as XML in one line, without a declaration."""
+    root = Element("AuditMessage")
+    event = SubElement(root, "EventIdentification")
+    event.set("EventActionCode", message.action.value)
+    event.set("EventDateTime", message.at.isoformat())
+    event.set("EventOutcomeIndicator", str(int(message.outcome)))
+    _code(event, "EventID", message.event)
+    if message.event_type is not None:
+        _code(event, "EventTypeCode", message.event_type)
+    if message.description:
+        SubElement(event, "EventOutcomeDescription").text = _clean(message.description)
+    for participant in message.participants:
+        _participant(root, participant)
+    identification = SubElement(root, "AuditSourceIdentification")
+    if source.enterprise_site_id:
+        identification.set("AuditEnterpriseSiteID", _clean(source.enterprise_site_id))
+    identification.set("AuditSourceID", _clean(source.source_id))
+    SubElement(identification, "AuditSourceTypeCode").set("csd-code", _APPLICATION_SERVER)
+    for each in message.objects:
+        _object(root, each)
+    return tostring(root, encoding="unicode")
+
+
+def _participant(root: Element, participant: Participant) -> None:
+    element = SubElement(root, "ActiveParticipant")
+    element.set("UserID", _clean(participant.user_id))
+    if participant.ae_title:
+        element.set("AlternativeUserID", _clean(f"AETITLES={participant.ae_title}"))
+    element.set("UserIsRequestor", "true" if participant.is_requestor else "false")
+    if participant.address or participant.host:
+        element.set("NetworkAccessPointID", _clean(participant.address or participant.host))
+        element.set("NetworkAccessPointTypeCode", "2" if participant.address else "1")
+    if participant.role is not None:
+        _code(element, "RoleIDCode", participant.role)
+    if participant.media_type is not None:
+        _code(SubElement(element, "MediaIdentifier"), "MediaType", participant.media_type)
+
+
+def _object(root: Element, each: Object) -> None:
+    element = SubElement(root, "ParticipantObjectIdentification")
+    element.set("ParticipantObjectID", _clean(each.object_id))
+    element.set("ParticipantObjectTypeCode", str(int(each.kind)))
+    if each.role is not None:
+        element.set("ParticipantObjectTypeCodeRole", str(int(each.role)))
+    _code(element, "ParticipantObjectIDTypeCode", each.id_type)
+    if each.query is None:
+        # A name or a query there must be; patients are named by their number alone.
+        SubElement(element, "ParticipantObjectName").text = _clean(each.object_id)
+    else:
+        SubElement(element, "ParticipantObjectQuery").text = _base64(each.query)
+    for kind, value in each.details:
+        detail = SubElement(element, "ParticipantObjectDetail")
+        detail.set("type", kind)
+        detail.set("value", _base64(value))
+    if each.accession_number or each.instances:
+        _description(SubElement(element, "ParticipantObjectDescription"), each)
+
+
+def _description(element: Element, each: Object) -> None:
+    if each.accession_number:
+        SubElement(element, "Accession").set("Number", _clean(each.accession_number))
+    for sop_class_uid, sop_instance_uids in each.instances:
+        sop_class = SubElement(element, "SOPClass")
+        sop_class.set("UID", sop_class_uid)
+        sop_class.set("NumberOfInstances", str(len(sop_instance_uids)))
+        for uid in sop_instance_uids:
+            SubElement(sop_class, "Instance").set("UID", uid)
+
+
+def _code(parent: Element, name: str, code: Code) -> None:
+    element = SubElement(parent, name)
+    element.set("csd-code", code.value)
+    element.set("codeSystemName", code.scheme_designator)
+    element.set("displayName", code.meaning)
+    element.set("originalText", code.meaning)
+
+
+def _clean(text: str) -> str:
+    return _UNWRITABLE.sub("\ufffd", text)
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")

@@ -1,0 +1,140 @@
+"""The trail to a syslog receiver: RFC 5424 messages, framed by octet counts over TLS (RFC 5425) or TCP (RFC 6587)."""
+
+import fcntl
+import re
+import select
+import socket
+import ssl
+import struct
+import termios
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxr_node.domain.tls import restrict
+
+_SECURITY = 10
+_WARNING, _NOTICE = 4, 5
+_APP_NAME = "cxr-node"
+_MSG_ID = "DICOM+RFC3881"
+"""PS3.15 section A.6."""
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""With which a message in UTF-8 begins (RFC 5424 section 6.4)."""
+
+_AT = re.compile(r'EventDateTime="([^"\s]+)"')
+_SUCCESS = 'EventOutcomeIndicator="0"'
+_LOOK_S = 0.01
+
+
+def is_message(line: str) -> bool:
+    """Whether a line of the trail is a whole message, and not what a full disk left of one."""
+    return line.startswith("<AuditMessage>") and line.endswith("</AuditMessage>")
+
+
+def framed(line: str, *, host: str) -> bytes:
+    """Return a message of the trail as a syslog message of this `host`, led by its length."""
+    severity = _NOTICE if _SUCCESS in line else _WARNING
+    found = _AT.search(line)
+    at = found.group(1) if found else "-"
+    head = f"<{_SECURITY * 8 + severity}>1 {at} {_printable(host)} {_APP_NAME} - {_MSG_ID} - "
+    message = head.encode("ascii") + _BYTE_ORDER_MARK + line.encode()
+    return b"%d %b" % (len(message), message)
+
+
+def _printable(host: str) -> str:
+    return re.sub(r"[^\x21-\x7e]", "-", host)[:255] or "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """PEM files: who may vouch for the receiver, and what we show it if it asks."""
+
+    ca: Path
+    certificate: Path | None = None
+    key: Path | None = None
+    check_host: bool = True
+
+    def context(self) -> ssl.SSLContext:
+        """Return a context of the files as they are now; raise OSError if they cannot be used."""
+        context = restrict(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        context.check_hostname = self.check_host
+        context.load_verify_locations(self.ca)
+        if self.certificate is not None:
+            context.load_cert_chain(self.certificate, self.key, password="")
+        return context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """Where messages are told; by TLS, or in the open if `tls` is None."""
+
+    host: str
+    port: int
+    tls: Tls | None = None
+    timeout_s: float = 10.0
+
+    def __str__(self) -> str:
+        """Return how it is named in sentences."""
+        return f"{self.host} port {self.port}"
+
+    def connect(self) -> "Line":
+        """Return a line to it.
+
+        Raises
+        ------
+        OSError
+            If there is none, or it is not who it should be.
+        """
+        plain = socket.create_connection((self.host, self.port), timeout=self.timeout_s)
+        if self.tls is None:
+            return Line(plain, timeout_s=self.timeout_s)
+        try:
+            return Line(
+                self.tls.context().wrap_socket(plain, server_hostname=self.host),
+                timeout_s=self.timeout_s,
+            )
+        except OSError:
+            plain.close()
+            raise
+
+
+class Line:
+    """An open connection to a receiver. Syslog has no answers: what counts is what its machine has acknowledged."""
+
+    def __init__(self, connection: socket.socket, *, timeout_s: float) -> None:
+        self._connection = connection
+        self._timeout_s = timeout_s
+
+    def send(self, frames: bytes) -> None:
+        """Send `frames` and wait until the receiver's machine has all of them.
+
+        Raises
+        ------
+        OSError
+            If it does not, or the receiver has hung up.
+        """
+        self._connection.settimeout(self._timeout_s)
+        self._connection.sendall(frames)
+        deadline = time.monotonic() + self._timeout_s
+        while self._unacknowledged():
+            if time.monotonic() > deadline:
+                raise TimeoutError("messages are not acknowledged")
+            select.select([], [], [], _LOOK_S)
+        self._check_open()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
+    def _unacknowledged(self) -> int:
+        (count,) = struct.unpack("i", fcntl.ioctl(self._connection, termios.TIOCOUTQ, b"\0" * 4))
+        return int(count)
+
+    def _check_open(self) -> None:
+        self._connection.settimeout(0.0)
+        try:
+            if not self._connection.recv(1):
+                raise ConnectionResetError("the receiver has hung up")
+        except (BlockingIOError, ssl.SSLWantReadError):
+            pass

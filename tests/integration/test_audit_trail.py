@@ -1,0 +1,313 @@
+"""The trail on disk and on its way: nothing of it is lost, whoever dies, is away or floods it."""
+
+import multiprocessing
+import os
+import re
+import signal
+import stat
+import threading
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from cxr_node.audit import events
+from cxr_node.audit.events import Application, Peer
+from cxr_node.audit.forward import Forwarder, alone, keep
+from cxr_node.audit.journal import Journal
+from cxr_node.audit.message import Message, Source
+from cxr_node.audit.subject import Subject
+from cxr_node.audit.syslog import Receiver, Tls, framed
+from cxr_node.audit.trail import Trail
+from cxr_node.domain.identifiers import Uid
+from tests import certificates, peers, syslogs
+from tests.audit_rules import read
+from tests.peers import LOOPBACK
+from tests.shop import StoppedClock
+
+SOURCE = Source(source_id="cxr-node")
+NODE = Application(ae_title="CXRNODE", process_id=1, host="node-1")
+TODAY = date(2026, 1, 31)
+AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def film(number: int, *, at: datetime = AT) -> Message:
+    subject = Subject(study_instance_uid=Uid(f"1.2.{number}"), patient_id="患者-17")
+    return events.received(subject, by=NODE, sent_by=Peer(ae_title="DX1", address=LOOPBACK), is_new=True, at=at)
+
+
+def stranger(address: str = "192.0.2.9", *, at: datetime = AT) -> Message:
+    return events.association(Peer(ae_title="X", address=address), by=NODE, failure="not known here", at=at)
+
+
+def trail(folder: Path, clock: StoppedClock | None = None) -> Trail:
+    return Trail(Journal(folder), SOURCE, clock=clock or StoppedClock(AT))
+
+
+def lines(folder: Path) -> list[str]:
+    return [
+        line for path in sorted(folder.glob("audit-*.xml")) for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+
+
+def studies(messages: list[str]) -> list[str]:
+    found = [re.search(r'ParticipantObjectID="1\.2\.(\d+)"', message) for message in messages]
+    return [match.group(1) for match in found if match is not None]
+
+
+def test_what_is_recorded_is_in_a_file_of_its_day_for_its_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "audit"
+    recorded = trail(folder)
+    recorded.record(film(1))
+    recorded.record(film(2, at=AT + timedelta(days=1)))
+
+    assert sorted(path.name for path in folder.iterdir()) == ["audit-2026-01-31.xml", "audit-2026-02-01.xml"]
+    assert [read(line).tag for line in lines(folder)] == ["AuditMessage", "AuditMessage"]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+
+
+def _record_many(folder: Path, first: int) -> None:
+    recorded = trail(folder)
+    for number in range(first, first + 200):
+        recorded.record(film(number))
+
+
+def test_processes_that_record_at_once_do_not_mix_their_messages(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_record_many, args=(tmp_path, first)) for first in (1000, 2000, 3000)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+
+    written = lines(tmp_path)
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert len(written) == len(set(studies(written))) == 600
+    for line in written:
+        read(line)
+
+
+def _record_and_die(folder: Path) -> None:
+    trail(folder).record(film(1))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_is_recorded_outlives_the_process_that_is_killed_in_the_next_moment(tmp_path: Path) -> None:
+    doomed = multiprocessing.get_context("fork").Process(target=_record_and_die, args=(tmp_path,))
+    doomed.start()
+    doomed.join(60)
+
+    assert doomed.exitcode == -signal.SIGKILL
+    assert studies(lines(tmp_path)) == ["1"]
+
+
+def test_while_the_disk_takes_nothing_messages_wait_and_no_one_is_stopped(tmp_path: Path) -> None:
+    folder = tmp_path / "audit"
+    folder.write_text("where the folder should be")
+    recorded = trail(folder)
+    recorded.record(film(1))
+    recorded.record(film(2))
+    folder.unlink()
+    recorded.record(film(3))
+
+    assert studies(lines(folder)) == ["1", "2", "3"]
+
+
+def test_half_a_message_that_a_full_disk_left_is_not_told_and_spoils_no_other(tmp_path: Path) -> None:
+    recorded = trail(tmp_path)
+    recorded.record(film(1))
+    (file,) = tmp_path.glob("audit-*.xml")
+    with file.open("a") as torn:
+        torn.write("<AuditMessage><EventIdent")
+    recorded.record(film(2))
+
+    with syslogs.collector() as collecting:
+        assert told(tmp_path, collecting.port) == 2
+        peers.until(lambda: len(collecting.messages) == 2, what="both messages")
+
+
+def test_who_knocks_all_day_is_counted_and_does_not_fill_the_disk(tmp_path: Path) -> None:
+    clock = StoppedClock(AT)
+    recorded = trail(tmp_path, clock)
+    for _ in range(500):
+        recorded.record(stranger())
+    recorded.record(stranger("192.0.2.10"))
+    assert len(lines(tmp_path)) == 11
+
+    clock.go(seconds=61)
+    recorded.tick()
+    recorded.tick()
+    (summary,) = lines(tmp_path)[11:]
+    assert "not known here, and 490 more like it" in summary
+    read(summary)
+
+
+def test_films_are_never_only_counted(tmp_path: Path) -> None:
+    recorded = trail(tmp_path)
+    for number in range(50):
+        recorded.record(film(number))
+
+    assert len(lines(tmp_path)) == 50
+
+
+def forwarder(folder: Path, port: int, *, tls: Tls | None = None) -> Forwarder:
+    receiver = Receiver(host=LOOPBACK, port=port, tls=tls, timeout_s=5.0)
+    return Forwarder(Journal(folder), receiver, host="node-1")
+
+
+def told(folder: Path, port: int, *, tls: Tls | None = None) -> int:
+    """Tell a receiver once, and hang up."""
+    with closing(forwarder(folder, port, tls=tls)) as forwards:
+        return forwards.turn()
+
+
+def test_a_message_is_framed_as_the_standards_say() -> None:
+    at = "2026-01-31T12:00:00+00:00"
+    head = f'<EventIdentification EventDateTime="{at}" EventOutcomeIndicator="0"/>'
+    journaled = f"<AuditMessage>{head}</AuditMessage>"
+    length, _, message = framed(journaled, host="node 1").partition(b" ")
+
+    assert int(length) == len(message)
+    assert message.startswith(
+        b"<85>1 2026-01-31T12:00:00+00:00 node-1 cxr-node - DICOM+RFC3881 - \xef\xbb\xbf<AuditMessage>"
+    )
+    assert b"<84>1 " in framed(journaled.replace('="0"', '="4"'), host="node-1")
+
+
+def test_a_receiver_that_was_away_is_told_everything_in_order_when_it_is_back(tmp_path: Path) -> None:
+    recorded, port = trail(tmp_path), peers.free_port()
+    forwards = forwarder(tmp_path, port)
+    recorded.record(film(1))
+    with pytest.raises(OSError, match="refused"):
+        forwards.turn()
+    for number in range(2, 500):
+        recorded.record(film(number))
+
+    with syslogs.collector(port=port) as collecting:
+        assert forwards.turn() == 499
+        assert forwards.turn() == 0
+        peers.until(lambda: len(collecting.messages) == 499, what="every message")
+        forwards.close()
+    assert [message.partition(b"\xef\xbb\xbf")[2].decode() for message in collecting.messages] == lines(tmp_path)
+    assert Journal(tmp_path).waiting_bytes(Journal(tmp_path).told()) == 0
+
+
+def test_a_receiver_that_hangs_up_gets_what_comes_after_on_a_new_line(tmp_path: Path) -> None:
+    recorded = trail(tmp_path)
+    with syslogs.collector() as collecting:
+        forwards = forwarder(tmp_path, collecting.port)
+        recorded.record(film(1))
+        forwards.turn()
+        peers.until(lambda: len(collecting.messages) == 1, what="the first message")
+        collecting.hang_up()
+        recorded.record(film(2))
+        peers.until(lambda: _turned(forwards) and b"1.2.2" in b"".join(collecting.messages), what="the second message")
+        forwards.close()
+
+
+def _turned(forwards: Forwarder) -> bool:
+    try:
+        forwards.turn()
+    except OSError:
+        return False
+    return True
+
+
+def test_another_process_goes_on_where_the_one_before_ended(tmp_path: Path) -> None:
+    recorded = trail(tmp_path)
+    with syslogs.collector() as collecting:
+        for number in (1, 2):
+            recorded.record(film(number))
+            recorded.record(film(number + 10, at=AT + timedelta(days=1)))
+            assert told(tmp_path, collecting.port) == 2
+        peers.until(lambda: len(collecting.messages) == 4, what="four messages")
+
+
+def test_one_process_of_a_folder_tells_the_receiver(tmp_path: Path) -> None:
+    with alone(tmp_path) as first, alone(tmp_path) as second:
+        assert (first, second) == (True, False)
+    with alone(tmp_path) as third:
+        assert third
+
+
+def test_the_forwarder_tries_until_the_receiver_is_there_and_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    port, stopping = peers.free_port(), threading.Event()
+    trail(tmp_path).record(film(1))
+    thread = threading.Thread(target=forwarder(tmp_path, port).run, args=(stopping,))
+    thread.start()
+    try:
+        with syslogs.collector(port=port) as collecting:
+            peers.until(lambda: len(collecting.messages) == 1, what="the message")
+    finally:
+        stopping.set()
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("mutual", [False, True])
+def test_rsyslog_takes_the_trail_by_tls(mutual: bool, tmp_path: Path) -> None:
+    authority = certificates.authority(tmp_path)
+    shows = certificates.issued(tmp_path, authority, "receiver")
+    ours = certificates.issued(tmp_path, authority, "node")
+    tls = Tls(
+        ca=authority.certificate,
+        certificate=ours.certificate if mutual else None,
+        key=ours.key if mutual else None,
+    )
+    port = peers.free_port()
+    with syslogs.rsyslog(tmp_path / "rsyslog", port=port, shows=shows, asks=authority if mutual else None) as received:
+        _records_arrive(tmp_path / "audit", port, received, tls=tls)
+
+
+def test_rsyslog_takes_the_trail_by_plain_tcp_if_that_is_asked_for(tmp_path: Path) -> None:
+    port = peers.free_port()
+    with syslogs.rsyslog(tmp_path / "rsyslog", port=port) as received:
+        _records_arrive(tmp_path / "audit", port, received, tls=None)
+
+
+def _records_arrive(folder: Path, port: int, received: Path, *, tls: Tls | None) -> None:
+    recorded = trail(folder)
+    for number in range(20):
+        recorded.record(film(number))
+    recorded.record(stranger())
+    assert told(folder, port, tls=tls) == 21
+    peers.until(
+        lambda: received.exists() and received.read_text("utf-8").count("\n") == 21, what="21 messages in rsyslog"
+    )
+    arrived = received.read_text("utf-8").splitlines()
+    heads = [line.partition("\ufeff")[0] for line in arrived]
+    assert heads == ["85 2026-01-31T12:00:00+00:00 node-1 cxr-node DICOM+RFC3881 "] * 20 + [
+        "84 2026-01-31T12:00:00+00:00 node-1 cxr-node DICOM+RFC3881 "
+    ]
+    assert [line.partition("\ufeff")[2] for line in arrived] == lines(folder)
+
+
+@pytest.mark.parametrize("fault", ["authority", "host"])
+def test_the_trail_is_not_told_to_a_receiver_that_is_not_who_it_should_be(fault: str, tmp_path: Path) -> None:
+    authority, other = certificates.authority(tmp_path), certificates.authority(tmp_path, "other")
+    host = "DNS:elsewhere.example.org" if fault == "host" else "IP:127.0.0.1"
+    shows = certificates.issued(tmp_path, other if fault == "authority" else authority, "receiver", host=host)
+    folder = tmp_path / "audit"
+    trail(folder).record(film(1))
+    with syslogs.collector(shows=shows) as collecting:
+        with pytest.raises(OSError, match="certificate verify failed"):
+            told(folder, collecting.port, tls=Tls(ca=authority.certificate))
+        assert collecting.messages == []
+    assert Journal(folder).told() == {}
+
+
+def test_old_files_are_removed_when_they_are_told_and_not_before(tmp_path: Path) -> None:
+    recorded = trail(tmp_path)
+    recorded.record(film(1, at=AT - timedelta(days=100)))
+    recorded.record(film(2, at=AT - timedelta(days=50)))
+    recorded.record(film(3))
+    journal = Journal(tmp_path)
+    assert keep(journal, today=TODAY, keep_days=90, is_told=True) == 0
+    with syslogs.collector() as collecting:
+        told(tmp_path, collecting.port)
+
+    assert keep(journal, today=TODAY, keep_days=90, is_told=True) == 1
+    assert studies(lines(tmp_path)) == ["2", "3"]
+    assert keep(journal, today=TODAY, keep_days=30, is_told=False) == 1
