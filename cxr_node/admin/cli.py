@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cxr_node import config, node
+from cxr_node import config
 from cxr_node.admin import (
     bundle_import,
     bundles,
@@ -15,8 +15,10 @@ from cxr_node.admin import (
     doctor,
     example,
     films,
+    grants,
     jobs,
     logs,
+    query,
     reconcile,
     replay,
     route,
@@ -27,7 +29,8 @@ from cxr_node.admin import (
 from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained
 from cxr_node.config import ConfigurationError
 from cxr_node.jobs import migrate
-from cxr_node.node import Role
+from cxr_node.node import places
+from cxr_node.node.roles import Role
 from cxr_node.phantom import commands as phantom
 from cxr_node.receive.users import PasswordHash
 
@@ -46,12 +49,14 @@ app.add_typer(films.app, name="film")
 app.add_typer(route.app, name="route")
 app.add_typer(bundles.app, name="bundle")
 app.add_typer(phantom.app, name="phantom")
+database_app.command("grant-reader")(grants.grant_reader)
 bundles.app.command("import-xrv")(bundle_import.import_xrv)
 bundles.app.command("pull")(bundle_import.pull)
 app.command("send")(sending.send)
 app.command("echo")(sending.echo)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
+app.command("query")(query.query)
 app.command("reconcile")(reconcile.reconcile)
 app.command("replay")(replay.replay)
 app.command("scrub")(scrub.scrub)
@@ -103,7 +108,7 @@ def config_password() -> None:
 def database_upgrade(path: ConfigOption = DEFAULT_CONFIG) -> None:
     """Bring the database to the schema of this version. `run` does this by itself."""
     with explained():
-        database = node.database(config.load(path))
+        database = places.database(config.load(path))
         try:
             migrate.upgrade(database)
         finally:

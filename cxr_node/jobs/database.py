@@ -1,6 +1,7 @@
 """One database, SQLite or PostgreSQL: its engine and its transactions."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,10 +29,21 @@ class Transaction:
 
 
 class Database:
-    """Transactions on one database. `ring` is called with each leg that a commit gave work to."""
+    """Transactions on one database. `ring` is called with each leg that a commit gave work to.
 
-    def __init__(self, url: str, *, busy_timeout_s: float = 30.0, ring: Callable[[Leg], None] = lambda _: None) -> None:
-        self.engine = _engine(url, busy_timeout_s)
+    One that is opened read-only cannot write, whatever is asked of it, and gives up what takes longer than `at_most_s`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        busy_timeout_s: float = 30.0,
+        ring: Callable[[Leg], None] = lambda _: None,
+        read_only: bool = False,
+        at_most_s: float | None = None,
+    ) -> None:
+        self.engine = _read_only_engine(url, busy_timeout_s, at_most_s) if read_only else _engine(url, busy_timeout_s)
         self._ring = ring
 
     @contextmanager
@@ -83,6 +95,58 @@ def _engine(url: str, busy_timeout_s: float) -> Engine:
     return create_engine(
         parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=5, hide_parameters=True
     )
+
+
+def read_only_url(url: str) -> str:
+    """Return the URL of a database file that SQLite opens without being able to write; others are as they are."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return url
+    return parsed.set(database=f"file:{parsed.database}", query={"mode": "ro", "uri": "true"}).render_as_string(
+        hide_password=False
+    )
+
+
+def _read_only_engine(url: str, busy_timeout_s: float, at_most_s: float | None) -> Engine:
+    parsed = make_url(read_only_url(url))
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed, connect_args={"timeout": busy_timeout_s}, hide_parameters=True)
+        event.listen(engine, "connect", _forbid_writing)
+        event.listen(engine, "begin", _begin_reading(at_most_s))
+        return engine
+    options = "-c default_transaction_read_only=on -c timezone=UTC"
+    if at_most_s is not None:
+        options += f" -c statement_timeout={int(at_most_s * 1000)}"
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg"),
+        connect_args={"options": options},
+        pool_pre_ping=True,
+        pool_size=5,
+        hide_parameters=True,
+    )
+
+
+def _forbid_writing(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA query_only=ON")
+
+
+def _begin_reading(at_most_s: float | None) -> Callable[[Connection], None]:
+    """Return what begins a transaction that SQLite ends by itself when it has taken too long."""
+
+    def begin(connection: Connection) -> None:
+        if at_most_s is not None:
+            ends = time.monotonic() + at_most_s
+            driver = connection.connection.driver_connection
+            if isinstance(driver, sqlite3.Connection):
+                driver.set_progress_handler(lambda: time.monotonic() > ends, _STEPS)
+        connection.exec_driver_sql("BEGIN")
+
+    return begin
+
+
+_STEPS = 10_000
+"""Instructions of SQLite's machine, some 0.1 ms, between two looks at the clock."""
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:

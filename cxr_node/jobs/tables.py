@@ -105,6 +105,9 @@ film = Table(
     Column("removed_at", UtcDateTime),
     UniqueConstraint("sop_instance_uid", "digest"),
     Index("ix_film_study_id", "study_id"),
+    # These two, and the others named after a time or a state, are for people's questions: see migrations/.
+    Index("ix_film_received_at", "received_at"),
+    Index("ix_film_calling_ae_title_received_at", "calling_ae_title", "received_at"),
 )
 Index(
     "uq_film_original",
@@ -137,6 +140,14 @@ reading = Table(
     Column("preparation", Text),
     Column("operating_points", Text),
     Index("ix_reading_film_id", "film_id"),
+)
+_is_not_analysed = text("not_analysed IS NOT NULL")
+Index(
+    "ix_reading_not_analysed",
+    reading.c.not_analysed,
+    reading.c.film_id,
+    sqlite_where=_is_not_analysed,
+    postgresql_where=_is_not_analysed,
 )
 
 finding = Table(
@@ -210,6 +221,7 @@ delivery = Table(
     Column("confirmed_at", UtcDateTime),
     Column("denied", Integer),
     UniqueConstraint("result_id", "destination"),
+    Index("ix_delivery_created_at", "created_at"),
 )
 
 # Each time a destination was asked by N-ACTION; its answer may come late, and names the transaction alone.
@@ -276,6 +288,8 @@ job = Table(
     UniqueConstraint("commitment_id"),
     CheckConstraint(_one_subject(), name="one_subject"),
     Index("ix_job_study_id", "study_id"),
+    Index("ix_job_state", "state", "id"),
+    Index("ix_job_ended_at", "ended_at"),
 )
 # What is done outgrows what is pending by far: the queue's cost follows these two, not the table.
 _waiting = text(f"state = '{State.WAITING}'")

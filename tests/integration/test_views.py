@@ -1,0 +1,256 @@
+"""The views as people and programs ask them: what the documents say of them is so, on both databases."""
+
+import csv
+import io
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from typer.testing import CliRunner
+
+from cxr_node.admin.cli import app
+from cxr_node.config import load
+from cxr_node.deliver.destination import Refused
+from cxr_node.domain.codes import Code
+from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.reading import Measurement
+from cxr_node.jobs import films as film_rows
+from cxr_node.jobs import migrate, readings, views
+from cxr_node.jobs.database import Database, DatabaseAway
+from cxr_node.jobs.states import Leg
+from cxr_node.jobs.views import VIEWS, Comparison, Condition
+from tests import films
+from tests.films import ROOT
+from tests.running import opened, settings_file
+from tests.shop import Shop
+
+DOCUMENT = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
+QUESTIONS = dict(re.findall(r"\*\*(\d+)\. .*?\*\*.*?```sql\n(.*?)```", DOCUMENT, re.DOTALL))
+UNIT = Code(value="1", scheme_designator="UCUM", meaning="no units")
+
+
+def busy(database: Database, folder: Path) -> Shop:
+    """Return a node with one of everything: delivered, measured, not analysed, twice, failed, waiting."""
+    shop = Shop(database, folder)
+    first = films.dx()
+    shop.accept(first)
+    shop.turn(Leg.READ)
+    _measure(shop)
+    shop.work()
+    shop.accept(films.dx(changes={"PatientComments": "another"}))
+    shop.accept(films.dx(seed=2, changes={"ViewPosition": "LL"}))
+    shop.work()
+
+    def refuse() -> None:
+        raise Refused("no")
+
+    def away() -> None:
+        raise RetryLater("away")
+
+    shop.pacs.before = refuse
+    shop.accept(films.dx(seed=3))
+    shop.work()
+    shop.pacs.before = away
+    shop.accept(films.dx(seed=4))
+    shop.work()
+    shop.accept(films.dx(seed=5))
+    return shop
+
+
+def _measure(shop: Shop) -> None:
+    """Add a measurement to the only reading there is."""
+    with shop.database.read() as connection:
+        film = film_rows.get(connection, 1)
+        read = readings.latest(connection, 1, film.identity)
+    assert read is not None
+    ratio = Measurement(
+        key="cardiothoracic_ratio", code=Code(value="R-10260", scheme_designator="SRT", meaning="ratio"),
+        value=0.48, unit=UNIT, line=((0.0, 0.0), (1.0, 0.0)), provenance="by a test",
+    )  # fmt: skip
+    measured = type(read)(**{name: getattr(read, name) for name in read.__slots__} | {"measurements": (ratio,)})
+    with shop.database.write() as transaction:
+        readings.write(transaction, 1, measured, now=shop.clock.now)
+
+
+def test_each_view_has_the_columns_it_says_and_every_row_can_be_read(database: Database, tmp_path: Path) -> None:
+    busy(database, tmp_path)
+
+    with database.read() as connection:
+        for name, view in VIEWS.items():
+            assert [each["name"] for each in inspect(connection).get_columns(name)] == list(view.columns), name
+            assert views.rows(connection, view), name
+
+
+def test_the_document_says_of_each_column_what_the_views_say() -> None:
+    for name, view in VIEWS.items():
+        section = DOCUMENT.partition(f"### {name}\n")[2].partition("\n#")[0]
+        said = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", section, re.MULTILINE)
+        assert said == [(column, kind, meaning) for column, (kind, meaning) in view.columns.items()], name
+        assert f"A row is {view.row}. `--since` and `--until` ask for `{view.time}`." in section
+
+
+def test_every_question_of_the_document_is_answered(database: Database, tmp_path: Path) -> None:
+    shop = busy(database, tmp_path)
+    study = shop.jobs(Leg.READ)[0].study_instance_uid
+
+    assert list(QUESTIONS) == [str(number) for number in range(1, 21)]
+    answers = {}
+    with database.read() as connection:
+        for number, question in QUESTIONS.items():
+            rows = connection.execute(text(question.replace("2.25.1'", f"{study}'"))).all()
+            assert rows, f"question {number} has no answer"
+            answers[number] = [tuple(row) for row in rows]
+    assert [row[:2] for row in answers["1"]] == [
+        ("read", "done"), ("compose", "done"), ("deliver", "done"), ("read", "not_analysed"),
+    ]  # fmt: skip
+    assert [(*row[:3], float(row[3])) for row in answers["2"]] == [("DX1", 6, 2, 33.3)]
+    assert sorted(answers["4"]) == [("DUPLICATE", 1), ("VIEW", 1)]
+    assert [row[1] for row in answers["5"]] == ["deliver"]
+    assert {row[0] for row in answers["6"]} == {"read", "deliver"}
+    assert sorted(answers["8"]) == [("pacs", "away", 1), ("pacs", "no", 1)]
+    assert answers["9"] == [("2026-01-02", "DX1", 6)]
+    assert answers["10"] == [(12, 6)]
+    assert [row[:3] for row in answers["11"]] == [("lung_opacity", 3, 3)]
+    assert [(row[0], row[1], float(row[2])) for row in answers["15"]] == [("2026-01-02", 1, 0.48)]
+    assert answers["3"][0][3] == 2
+    assert answers["3"][0][0] == pytest.approx(2.0)
+
+
+def test_no_view_shows_a_patient(database: Database, tmp_path: Path) -> None:
+    shop = busy(database, tmp_path)
+    film = films.dx()
+    with shop.database.read() as connection:
+        key = film_rows.get(connection, 1).identity.patient_key
+        shown = " ".join(str(views.rows(connection, view)) for view in VIEWS.values())
+
+    for secret in (key, str(film.PatientName), str(film.PatientID), str(film.get("PatientBirthDate", "19000101"))):
+        assert secret
+        assert secret not in shown
+
+
+def test_turn_around_is_the_sum_of_its_parts(database: Database, tmp_path: Path) -> None:
+    busy(database, tmp_path)
+
+    with database.read() as connection:
+        arrived = Condition(column="total_s", comparison=Comparison.UNEQUAL, value=None)
+        rows = views.rows(connection, VIEWS["v1_turnaround"], conditions=[arrived])
+
+    assert rows
+    for row in rows:
+        parts = [row[part] for part in ("wait_s", "read_s", "compose_s", "deliver_s")]
+        assert sum(parts) == pytest.approx(row["total_s"])
+        assert row["received_at"] + timedelta(seconds=row["total_s"]) == row["delivered_at"]
+
+
+def test_a_database_opened_to_read_only_cannot_be_written_to(database: Database, database_url: str) -> None:
+    reader = Database(database_url, read_only=True)
+    try:
+        with reader.read() as connection:
+            assert migrate.is_current(connection)
+        with pytest.raises((DatabaseAway, DBAPIError)), reader.write() as transaction:
+            transaction.connection.execute(text("DELETE FROM job"))
+    finally:
+        reader.close()
+
+
+def test_a_question_that_takes_too_long_is_given_up(database: Database, database_url: str) -> None:
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    reader = Database(database_url, read_only=True, at_most_s=0.2)
+    try:
+        with pytest.raises(DatabaseAway), reader.read() as connection:
+            connection.execute(text(endless)).all()
+        with reader.read() as connection:
+            assert connection.execute(text("SELECT 1")).scalar() == 1
+    finally:
+        reader.close()
+
+
+def test_a_granted_role_reads_the_views_and_nothing_else(postgresql_server: str, tmp_path: Path) -> None:
+    server = make_url(postgresql_server).set(drivername="postgresql+psycopg")
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("CREATE DATABASE granted"))
+        connection.execute(text("CREATE ROLE looker LOGIN"))
+    engine.dispose()
+    url = server.set(database="granted").render_as_string(hide_password=False)
+    config = settings_file(tmp_path, database_url=url)
+    early = CliRunner().invoke(app, ["db", "grant-reader", "looker", "--config", str(config)])
+    assert "db upgrade" in early.output
+    CliRunner().invoke(app, ["db", "upgrade", "--config", str(config)])
+    unknown = CliRunner().invoke(app, ["db", "grant-reader", "nobody", "--config", str(config)])
+    printed = CliRunner().invoke(app, ["db", "grant-reader", "looker", "--print", "--config", str(config)])
+    assert (unknown.exit_code, printed.exit_code) == (1, 0)
+    assert "GRANT SELECT ON v1_films" in printed.output
+
+    granted = CliRunner().invoke(app, ["db", "grant-reader", "looker", "--config", str(config)])
+
+    assert granted.exit_code == 0, granted.output
+    reader = create_engine(server.set(database="granted", username="looker", password=None))
+    try:
+        for name in VIEWS:
+            with reader.connect() as connection:
+                connection.execute(text(f"SELECT * FROM {name}")).all()  # noqa: S608  # our own names
+        for forbidden in ("SELECT patient_key FROM film", "DELETE FROM job", "CREATE TABLE mine (a integer)"):
+            with reader.connect() as connection, pytest.raises(DBAPIError):
+                connection.execute(text(forbidden))
+        with reader.connect() as connection:
+            assert connection.execute(text("SHOW statement_timeout")).scalar() == "1min"
+    finally:
+        reader.dispose()
+
+
+@pytest.fixture
+def asked(tmp_path: Path, database_url: str) -> Path:
+    """The settings of a node with one of everything."""
+    config = settings_file(tmp_path / "node", database_url=database_url)
+    settings = load(config)
+    with opened(settings) as database:
+        migrate.upgrade(database)
+        busy(database, settings.node.data_folder)
+    return config
+
+
+def test_query_writes_tables_csv_and_json(asked: Path) -> None:
+    def query(*arguments: str) -> str:
+        ended = CliRunner().invoke(app, ["query", *arguments, "--config", str(asked)], env={"COLUMNS": "200"})
+        assert ended.exit_code == 0, ended.output
+        return ended.output
+
+    columns = ("--columns", "job_id,leg,state,ended_at")
+    rows = json.loads(query("v1_jobs", "--where", "state=failed", *columns, "--format", "json"))
+    assert [(row["leg"], row["state"]) for row in rows] == [("deliver", "failed")]
+    assert rows[0]["ended_at"].startswith("2026-01-02T12:")
+    (row,) = csv.DictReader(io.StringIO(query("v1_jobs", "--where", "state=failed", *columns, "--format", "csv")))
+    assert (row["leg"], row["state"]) == ("deliver", "failed")
+    assert "failed" in query("v1_jobs", "--where", "state~fail%", *columns)
+    assert query("v1_films", "--since", "1h") == "no rows\n"
+    assert query("v1_films", "--until", "2026-01-01") == "no rows\n"
+    count = json.loads(query("v1_films", "--since", "2026-01-01", "--where", "is_original=no", "--format", "json"))
+    assert len(count) == 1
+    oldest = json.loads(query("v1_films", "--order", "film_id", "--limit", "1", "--format", "json"))
+    assert oldest[0]["film_id"] == 1
+    assert len(json.loads(query("v1_films", "--where", "reading_id=none", "--format", "json"))) == 2
+    assert "Study Instance UID" in query("v1_films", "--columns-of")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["v9_films"], "there is no view"),
+        (["v1_films", "--where", "patient_key=1"], "has no column 'patient_key'"),
+        (["v1_films", "--where", "state"], "expected COLUMN=VALUE"),
+        (["v1_films", "--where", "film_id=x"], "expected a whole number"),
+        (["v1_films", "--since", "yesterday"], "is not a time"),
+        (["v1_films", "--order", "film"], "has no column"),
+    ],
+)
+def test_query_says_what_is_wrong_with_a_question(arguments: list[str], said: str, tmp_path: Path) -> None:
+    ended = CliRunner().invoke(app, ["query", *arguments, "--config", str(settings_file(tmp_path))])
+
+    assert ended.exit_code == 1
+    assert said in ended.output
