@@ -23,6 +23,7 @@ from cxr_node.admin import (
     replay,
     route,
     scrub,
+    selftest,
     sending,
     supervisor,
 )
@@ -48,6 +49,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(films.app, name="film")
 app.add_typer(route.app, name="route")
 app.add_typer(bundles.app, name="bundle")
+app.add_typer(selftest.app, name="selftest")
 app.add_typer(phantom.app, name="phantom")
 database_app.command("grant-reader")(grants.grant_reader)
 bundles.app.command("import-xrv")(bundle_import.import_xrv)

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from cxr_node import node
 from cxr_node.domain.errors import RetryLater
-from cxr_node.jobs import migrate, queue
+from cxr_node.jobs import queue
 from cxr_node.jobs.database import Database
-from cxr_node.node import Role
+from cxr_node.node import places, recovery, roles
+from cxr_node.node.roles import Role
 from cxr_node.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -50,8 +50,8 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     with _only_one(settings.node.data_folder) as lock:
-        database = node.database(settings)
-        prepare(settings, database)
+        database = places.database(settings)
+        recovery.prepare(settings, database)
         children = [_Child(role, settings_path, lock, on_ready) for role in roles]
         try:
             while not stopping.wait(_WATCH_S):
@@ -60,16 +60,6 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
         finally:
             _stop(children)
             database.close()
-
-
-def prepare(settings: Settings, database: Database) -> None:
-    """Bring the database up to date and put right what a crash left; nobody else may be working."""
-    migrate.upgrade(database)
-    leftovers = node.archive(settings).clear_aside()
-    with database.write() as transaction:
-        released = queue.release(transaction, owner_prefix=node.lease_owner_prefix(settings), now=node.now())
-    if leftovers or released:
-        _log.warning("after a crash: %d half-written files removed, %d jobs put back", leftovers, released)
 
 
 @contextmanager
@@ -160,10 +150,10 @@ def _watch(child: _Child, settings: Settings, database: Database) -> None:
         return
     wait_s = child.bury()
     _log.error("%s ended with status %s; again in %.1f s", child.role, child.process.returncode, wait_s)
-    owner = node.lease_owner(settings, child.role, child.process.pid)
+    owner = roles.lease_owner(settings, child.role, child.process.pid)
     try:
         with database.write() as transaction:
-            queue.lose_leases(transaction, owner=owner, now=node.now())
+            queue.lose_leases(transaction, owner=owner, now=places.now())
     except RetryLater as error:  # the leases run out by themselves, only later
         _log.warning("what %s held is not put back yet: %s", child.role, error)
 

@@ -1,0 +1,21 @@
+"""What is put right before the first role works: the schema, and what a crash left."""
+
+import logging
+
+from cxr_node.jobs import migrate, queue
+from cxr_node.jobs.database import Database
+from cxr_node.node import places
+from cxr_node.node.roles import lease_owner_prefix
+from cxr_node.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+def prepare(settings: Settings, database: Database) -> None:
+    """Bring the database up to date and put right what a crash left; nobody else may be working."""
+    migrate.upgrade(database)
+    leftovers = places.archive(settings).clear_aside()
+    with database.write() as transaction:
+        released = queue.release(transaction, owner_prefix=lease_owner_prefix(settings), now=places.now())
+    if leftovers or released:
+        _log.warning("after a crash: %d half-written files removed, %d jobs put back", leftovers, released)

@@ -1,0 +1,82 @@
+"""What a group of faults is given: an empty place, databases, a seed, how much it is to do, and someone to tell."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from cxr_node.selftest import scratch
+from cxr_node.selftest.films import Films
+from cxr_node.selftest.server import Server
+
+Kind = Literal["sqlite", "postgresql"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amounts:
+    """How much of each fault. The defaults are the whole suite; a short form shows that each group can be run."""
+
+    kills: int = 500
+    supervised_kills: int = 20
+    messages: int = 10_000
+    crowd: int = 200
+    rounds: int = 5
+    films_per_round: int = 60
+    soak_hours: float = 24.0
+    restarts: int = 10
+    writes: int = 1_000
+    """The most writes of one leg that each fail once."""
+
+
+SHORT = Amounts(
+    kills=12,
+    supervised_kills=0,
+    messages=300,
+    crowd=30,
+    rounds=1,
+    films_per_round=15,
+    soak_hours=1.0,
+    restarts=2,
+    writes=6,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """One database's bench.
+
+    `url` is PostgreSQL's, empty for SQLite; `server` is there where the server is ours and may be restarted.
+    `tell` hears how far a group is: what is counted, how many of how many.
+    """
+
+    folder: Path
+    kind: Kind
+    films: Films
+    url: str = ""
+    server: Server | None = None
+    seed: int = 20260102
+    amounts: Amounts = field(default_factory=Amounts)
+    tell: Callable[[str, int, int], None] = lambda _what, _done, _of: None
+
+    @contextmanager
+    def database_url(self) -> Iterator[str]:
+        """Yield the URL of an empty database for one node: a schema of its own, or SQLite's in the data folder."""
+        if not self.url:
+            yield ""
+            return
+        with scratch.schema(self.url) as url:
+            yield url
+
+    def chance(self, of: str) -> random.Random:
+        """Return a source of chance that is the same for the same seed."""
+        return random.Random(f"{self.seed} {of} {self.kind}")  # noqa: S311  # moments, not secrets
+
+
+@contextmanager
+def stopwatch() -> Iterator[Callable[[], float]]:
+    """Yield what says how many seconds have passed."""
+    began = time.monotonic()
+    yield lambda: round(time.monotonic() - began, 1)

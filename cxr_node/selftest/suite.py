@@ -1,0 +1,106 @@
+"""The groups of the fault suite by name, and the databases they are run on."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cxr_node.selftest import births, kills, scratch, server, supervised
+from cxr_node.selftest.bench import Amounts, Bench, Kind
+from cxr_node.selftest.films import Films
+from cxr_node.selftest.outcome import Outcome
+
+Group = Callable[[Bench], Outcome]
+
+GROUPS: Mapping[str, tuple[Group, ...]] = {
+    "kills": (births.run, kills.run, supervised.run),
+}
+"""What can be asked for, in the order in which it is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked for. `url` is a scratch PostgreSQL's; empty: one of the suite's own. `folder` None: a new one."""
+
+    groups: tuple[str, ...] = tuple(GROUPS)
+    databases: tuple[Kind, ...] = ("sqlite", "postgresql")
+    url: str = ""
+    folder: Path | None = None
+    seed: int = 20260102
+    amounts: Amounts = field(default_factory=Amounts)
+    binaries: tuple[Path, ...] = ()
+
+
+Tell = Callable[[str, int, int], None]
+
+
+def run(request: Request, *, tell: Tell, on_outcome: Callable[[Outcome], None]) -> list[Outcome]:
+    """Run what is asked for, one group after the other; `on_outcome` hears of each at its end.
+
+    Raises
+    ------
+    NotScratch
+        If the folder or the database holds something.
+    """
+    if request.folder is not None:
+        scratch.check_folder(request.folder)
+    if request.url:
+        scratch.check_database(request.url)
+    outcomes: list[Outcome] = []
+
+    def note(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        on_outcome(outcome)
+
+    with _folder(request) as folder:
+        films = Films(request.seed)
+        for kind in request.databases:
+            _run_on(request, kind, folder, films, tell=tell, note=note)
+    return outcomes
+
+
+def _run_on(
+    request: Request, kind: Kind, folder: Path, films: Films, *, tell: Tell, note: Callable[[Outcome], None]
+) -> None:
+    with ExitStack() as stack:
+        try:
+            own = _server(request, kind, stack)
+        except server.NoServer as error:
+            for name in request.groups:
+                note(Outcome(group=name, database=kind, skipped=str(error)))
+            return
+        bench = Bench(
+            folder=folder / kind,
+            kind=kind,
+            films=films,
+            url=own.url if own else (request.url if kind == "postgresql" else ""),
+            server=own,
+            seed=request.seed,
+            amounts=request.amounts,
+            tell=tell,
+        )
+        for name in request.groups:
+            for group in GROUPS[name]:
+                note(group(bench))
+
+
+def _server(request: Request, kind: Kind, stack: ExitStack) -> "server.Server | None":
+    if kind == "sqlite" or request.url:
+        return None
+    return stack.enter_context(server.running(server.binaries(request.binaries)))
+
+
+@contextmanager
+def _folder(request: Request) -> Iterator[Path]:
+    if request.folder is not None:
+        request.folder.mkdir(parents=True, exist_ok=True)
+        yield request.folder
+        return
+    with tempfile.TemporaryDirectory(prefix="cxr-faults-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def is_good(outcomes: Sequence[Outcome]) -> bool:
+    """Whether something was run, and every promise held in all of it."""
+    return any(not each.skipped for each in outcomes) and all(each.is_good for each in outcomes)
