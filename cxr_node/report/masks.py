@@ -18,19 +18,36 @@ def filled(outlines: Iterable[Sequence[Point]], rows: int, columns: int) -> Mask
     What lies beyond the film is cut off.
     """
     mask = np.zeros((rows, columns), np.uint8)
-    polygons = [np.asarray(outline, np.float64) for outline in outlines]
+    top, part = _filled_rows([np.asarray(outline, np.float64) for outline in outlines], rows, columns)
+    mask[top : top + len(part)] = part
+    return mask
+
+
+def drawn(outlines: Iterable[Sequence[Point]], rows: int, columns: int) -> bytes:
+    """Return `filled` packed, or nothing where no pixel is inside; the empty rows of a film are never made."""
+    top, part = _filled_rows([np.asarray(outline, np.float64) for outline in outlines], rows, columns)
+    if not part.any():
+        return b""
+    before = top * columns // 8
+    return (b"\0" * before + packed(part)).ljust((rows * columns + 7) // 8, b"\0")
+
+
+def _filled_rows(polygons: Sequence[_Float64], rows: int, columns: int) -> tuple[int, Mask]:
+    """Return the first of the rows that the outlines lie in, a multiple of eight, and these rows' mask."""
     if not polygons:
-        return mask
+        return 0, np.zeros((0, columns), np.uint8)
     # Only the box around them is filled, which is a small part of a film for most of the anatomy.
     points = np.concatenate(polygons)
     left, top = np.clip(np.floor(points.min(axis=0)), 0, (columns, rows)).astype(int)
     right, bottom = np.clip(np.ceil(points.max(axis=0)), 0, (columns, rows)).astype(int)
+    top -= top % 8
     # A border turns what follows it in its row inside out: after all borders the running parity is the mask.
     borders = np.zeros((bottom - top, right - left + 1), np.uint8)
     for polygon in polygons:
         _turn(borders, polygon, np.roll(polygon, -1, axis=0), (int(left), int(top)))
-    mask[top:bottom, left:right] = np.bitwise_xor.accumulate(borders, axis=1, out=borders)[:, :-1]
-    return mask
+    part = np.zeros((bottom - top, columns), np.uint8)
+    part[:, left:right] = np.bitwise_xor.accumulate(borders, axis=1, out=borders)[:, :-1]
+    return int(top), part
 
 
 def _turn(borders: Mask, starts: _Float64, ends: _Float64, corner: tuple[int, int]) -> None:

@@ -2,24 +2,16 @@
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset, write_file_meta_info
+from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from cxr_node.domain.identifiers import Uid, digest_of
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cxr_node.domain.instance import Identity, Instance
+from cxr_node.report.encoding import encoded
 
 _CONTENT_SEQUENCE = 0x0040A730
 _PREAMBLE = b"\0" * 128 + b"DICM"
-
-
-def encoded(dataset: Dataset) -> bytes:
-    """Return a data set in Explicit VR Little Endian and UTF-8, without File Meta Information."""
-    target = DicomBytesIO()
-    target.is_little_endian = True
-    target.is_implicit_VR = False
-    write_dataset(target, dataset, parent_encoding="utf8")
-    return target.getvalue()
 
 
 def spliced(header: Dataset, root: Dataset, root_encoded: bytes) -> bytes:

@@ -11,9 +11,10 @@ from cxr_node.domain.radiograph import Radiograph
 from cxr_node.report import codes
 from cxr_node.report.check import require_sound
 from cxr_node.report.elements import verbatim
+from cxr_node.report.encoding import encoded
 from cxr_node.report.equipment import coded
 from cxr_node.report.header import Kind, header, identity_of
-from cxr_node.report.part10 import encoded, instance_of
+from cxr_node.report.part10 import instance_of
 from cxr_node.report.picture import UInt8, painted
 from cxr_node.report.source import Film, Node
 from cxr_node.report.study import brought_together

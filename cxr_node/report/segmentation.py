@@ -17,12 +17,13 @@ from cxr_node.domain.reading import Laterality, ModelIdentity, Structure
 from cxr_node.report import codes
 from cxr_node.report.check import require_sound
 from cxr_node.report.elements import verbatim
+from cxr_node.report.encoding import encoded
 from cxr_node.report.equipment import coded
 from cxr_node.report.header import Kind, header, identity_of
 from cxr_node.report.identity import tracking_uid
-from cxr_node.report.masks import filled, joined, packed
+from cxr_node.report.masks import drawn, joined
 from cxr_node.report.outlines import bounds
-from cxr_node.report.part10 import encoded, instance_of
+from cxr_node.report.part10 import instance_of
 from cxr_node.report.source import Film, Node
 from cxr_node.report.study import brought_together
 
@@ -66,11 +67,11 @@ def compose(film: Film, *, node: Node, now: datetime, instance_number: int = 1) 
     Memory: a byte for each pixel of the film and a bit for each pixel of each segment.
     """
     together = brought_together([film])
-    drawn = _drawn(together[0])
+    segments = _drawn(together[0])
     prediction = together[0].reading.prediction
-    if not drawn or prediction is None:
+    if not segments or prediction is None:
         return None
-    content = _content(together[0], prediction.model, drawn)
+    content = _content(together[0], prediction.model, segments)
     identity = identity_of(together, kind=ANATOMY, content=digest_of(encoded(content)), node=node)
     dataset = header(together, identity, kind=ANATOMY, node=node, now=now, instance_number=instance_number)
     dataset.update(content)
@@ -82,16 +83,16 @@ def _drawn(film: Film) -> list[_Drawn]:
     """Return the structures that are sent and cover a pixel, each with its packed mask."""
     columns, rows = (int(side) for side in bounds(film))
     prediction = film.reading.prediction
-    drawn: list[_Drawn] = []
+    found: list[_Drawn] = []
     for structure in () if prediction is None else prediction.structures:
         if structure.key in SEGMENTS and structure.regions:
-            mask = filled((region.outline for region in structure.regions), rows, columns)
-            if mask.any():
-                drawn.append((structure, packed(mask)))
-    return drawn
+            mask = drawn((region.outline for region in structure.regions), rows, columns)
+            if mask:
+                found.append((structure, mask))
+    return found
 
 
-def _content(film: Film, model: ModelIdentity, drawn: Sequence[_Drawn]) -> Dataset:
+def _content(film: Film, model: ModelIdentity, segments: Sequence[_Drawn]) -> Dataset:
     """Return all that the header does not say: segments, dimensions, frames and pixels."""
     content = Dataset()
     content.ContentLabel = "AI_ANATOMY"
@@ -99,14 +100,14 @@ def _content(film: Film, model: ModelIdentity, drawn: Sequence[_Drawn]) -> Datas
     content.ContentCreatorName = "cxr-node^"
     content.BodyPartExamined = "CHEST"  # of a paired part Laterality would be asked for (PS3.3 C.7.3.1)
     content.SegmentSequence = [
-        _segment(number, structure, film.reading.film, model) for number, (structure, _) in enumerate(drawn, start=1)
+        _segment(number, structure, film.reading.film, model) for number, (structure, _) in enumerate(segments, start=1)
     ]
     content.ReferencedSeriesSequence = [_referenced_series(film.reading.film)]
-    _add_frames(content, film, len(drawn))
+    _add_frames(content, film, len(segments))
     _add_image(content, film)
     columns, rows = (int(side) for side in bounds(film))
     content.Rows, content.Columns = rows, columns
-    content.PixelData = joined([mask for _, mask in drawn], rows * columns)
+    content.PixelData = joined([mask for _, mask in segments], rows * columns)
     content["PixelData"].VR = "OB"
     return content
 

@@ -66,11 +66,13 @@ def children_of(item: Dataset) -> list[Dataset]:
 
 
 def _below(item: Dataset, depth: int, leave_out: frozenset[str]) -> Iterator[tuple[int, Dataset]]:
-    if name_of(item) in leave_out:
-        return
-    yield depth, item
-    for child in children_of(item):
-        yield from _below(child, depth + 1, leave_out)
+    waiting = [(depth, item)]
+    while waiting:
+        depth, item = waiting.pop()
+        if leave_out and name_of(item) in leave_out:
+            continue
+        yield depth, item
+        waiting.extend((depth + 1, child) for child in reversed(children_of(item)))
 
 
 def _value(code_sequence: list[Dataset] | None) -> str:

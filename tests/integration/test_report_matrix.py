@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
@@ -23,7 +22,7 @@ from cxr_node.report.source import Film, Node, PreviousReport
 from tests import films
 from tests.unit.report.names import NAMES
 from tests.unit.report.ohif import shown
-from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read, square, with_bytes
+from tests.unit.report.studies import NODE, NOW, everything, finding, gray, not_read, parsed, read, square, with_bytes
 from tests.validators import entity_errors, iod_errors, sr_errors, state_errors, template_errors
 
 _KINDS: tuple[ResultKind, ...] = (
@@ -58,13 +57,6 @@ class Study:
         """How many Image Regions the last report has. PixelMed errs where it is one."""
         predictions = [film.reading.prediction for film in self.rounds[-1] if film.reading.prediction]
         return sum(len(each.regions) for prediction in predictions for each in prediction.findings)
-
-
-def _gray(film: Film) -> Radiograph:
-    geometry = film.reading.geometry
-    assert geometry is not None
-    pixels = np.full((geometry.rows, geometry.columns), 0x8000, np.uint16)
-    return Radiograph(p_values=pixels, geometry=geometry, grayscale="made")
 
 
 def _named(name: str) -> Study:
@@ -204,7 +196,7 @@ def _composed(study: Study) -> Iterator[tuple[ResultKind, Instance]]:
 
 
 def _ordered(study: Study, together: Sequence[Film], earlier: Sequence[PreviousReport]) -> Order:
-    return Order(films=together, see=study.see or _gray, node=study.node, now=NOW, earlier=tuple(earlier))
+    return Order(films=together, see=study.see or gray, node=study.node, now=NOW, earlier=tuple(earlier))
 
 
 def _previous(instance: Instance) -> PreviousReport:

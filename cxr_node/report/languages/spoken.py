@@ -32,6 +32,8 @@ def put_into(language: Language, root: Dataset) -> None:
     A Code Meaning may be a translation and is never a key (PS3.3 section 8.3). What the language has no
     word for, such as the names of rows, keeps the wording of PS3.16.
     """
+    if not language.meanings:
+        return
     for _, item in items(root):
         for keyword in _CODED:
             for entry in item.get(keyword, ()):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from io import BytesIO
 
+import numpy as np
 from pydicom import dcmread
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
@@ -13,7 +14,7 @@ from pydicom.tag import Tag
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.identifiers import Digest, Uid, digest_of
 from cxr_node.domain.instance import Identity, Instance
-from cxr_node.domain.radiograph import Geometry, PixelSpacing, SpacingSource, View, ViewSource
+from cxr_node.domain.radiograph import Geometry, PixelSpacing, Radiograph, SpacingSource, View, ViewSource
 from cxr_node.domain.reading import (
     Finding,
     Laterality,
@@ -164,6 +165,15 @@ def everything(header: Dataset) -> Film:
             Structure(key=Anatomy.POSTERIOR_RIBS, confidence=0.7, regions=(square(side, side, side),)),
         ),
     )
+
+
+def gray(film: Film) -> Radiograph:
+    """Return a film that is gray all over, of the size that its reading says."""
+    geometry = film.reading.geometry
+    if geometry is None:
+        raise ValueError("a film that was not read")
+    pixels = np.full((geometry.rows, geometry.columns), 0x8000, np.uint16)
+    return Radiograph(p_values=pixels, geometry=geometry, grayscale="made")
 
 
 def parsed(instance: Instance) -> Dataset:

@@ -5,8 +5,8 @@ from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRSt
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import text2000, tid1500
+from cxr_node.report.encoding import encoded
 from cxr_node.report.languages.english import ENGLISH
-from cxr_node.report.part10 import encoded
 from cxr_node.report.tree import items, lines
 from tests import films
 from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read
