@@ -11,6 +11,7 @@ from cxr_node import config
 from cxr_node.admin import (
     bundle_import,
     bundles,
+    deliveries,
     demo,
     doctor,
     example,
@@ -18,6 +19,7 @@ from cxr_node.admin import (
     grants,
     jobs,
     logs,
+    purge,
     query,
     reconcile,
     replay,
@@ -25,6 +27,8 @@ from cxr_node.admin import (
     scrub,
     selftest,
     sending,
+    status,
+    studies,
     supervisor,
 )
 from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained
@@ -59,6 +63,13 @@ app.command("echo")(sending.echo)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("query")(query.query)
+app.command("status")(status.status)
+app.command("study")(studies.study)
+app.command("deliveries")(deliveries.deliveries)
+app.command("retry")(deliveries.retry)
+app.command("requeue")(deliveries.requeue)
+app.command("purge")(purge.purge)
+app.add_typer(studies.report_app, name="report")
 app.command("reconcile")(reconcile.reconcile)
 app.command("replay")(replay.replay)
 app.command("scrub")(scrub.scrub)

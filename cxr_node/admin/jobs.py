@@ -1,6 +1,5 @@
 """`cxr-node jobs`: what waits, runs, is done, was set aside or failed; and another try for it."""
 
-import getpass
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +11,15 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cxr_node import config, node
+from cxr_node import config
+from cxr_node.admin import changes
+from cxr_node.admin.changes import Change
 from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
 from cxr_node.jobs import migrate, queue, search
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.search import EventRow, JobRow
 from cxr_node.jobs.states import Leg, State
+from cxr_node.node import places
 
 app = typer.Typer(help="The work: what waits, runs, is done, was set aside or failed.", no_args_is_help=True)
 
@@ -98,7 +100,9 @@ def retry_jobs(
     """Let jobs that have ended run again."""
     with explained(), opened_database(path) as database:
         with database.write() as transaction:
-            moved = queue.requeue(transaction, job_ids, actor=f"person/{getpass.getuser()}", now=node.now())
+            moved = queue.requeue(transaction, job_ids, actor=changes.person(), now=places.now())
+        for job_id in moved:
+            changes.record(Change(by=changes.person(), what="job queued again", subject=f"jobs/{job_id}"))
         if as_json:
             typer.echo(json.dumps({"requeued": moved}))
         elif moved:
@@ -112,7 +116,7 @@ def retry_jobs(
 @contextmanager
 def opened_database(path: Path) -> Iterator[Database]:
     """Open the job database, which must have this version's schema."""
-    database = node.database(config.load(path))
+    database = places.database(config.load(path))
     try:
         with database.read() as connection:
             if not migrate.is_current(connection):

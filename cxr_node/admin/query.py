@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cxr_node import config
+from cxr_node.admin.opened import AT_MOST_S, reading
 from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, explained, out
-from cxr_node.jobs import migrate, views
-from cxr_node.jobs.database import Database, DatabaseAway
+from cxr_node.jobs import views
+from cxr_node.jobs.database import DatabaseAway
 from cxr_node.jobs.views import VIEWS, Comparison, Condition, Kind, View
 from cxr_node.node import places
 
@@ -49,7 +49,9 @@ def query(
     order: Annotated[str, typer.Option(help="Column to sort by; a minus before it turns it round.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most this many rows, the newest first.")] = 100,
     form: Annotated[Form, typer.Option("--format", help="How rows are written.")] = Form.TABLE,
-    at_most_s: Annotated[float, typer.Option("--at-most", min=0.1, help="Give up after this many seconds.")] = 30.0,
+    at_most_s: Annotated[
+        float, typer.Option("--at-most", min=0.1, help="Give up after this many seconds.")
+    ] = AT_MOST_S,
     show_columns: Annotated[bool, typer.Option("--columns-of", help="Say what the view's columns hold.")] = False,
 ) -> None:
     """Ask a view of the database, which is opened so that it cannot be written to."""
@@ -78,12 +80,8 @@ def _rows(
     order: str,
     limit: int,
 ) -> list[dict[str, Any]]:
-    settings = config.load(path)
-    database = Database(settings.database_url, read_only=True, at_most_s=at_most_s)
     try:
-        with database.read() as connection:
-            if not migrate.is_current(connection):
-                raise CommandError("the database is not at this version's schema: run `cxr-node db upgrade` first")
+        with reading(path, at_most_s=at_most_s) as connection:
             return views.rows(
                 connection,
                 view,
@@ -97,8 +95,6 @@ def _rows(
     except DatabaseAway as error:
         narrower = "narrow it with --since and --where, or give it longer with --at-most"
         raise CommandError(f"no answer within {at_most_s:g} s ({error}): {narrower}") from None
-    finally:
-        database.close()
 
 
 def _view(name: str) -> View:

@@ -1,5 +1,6 @@
 """What every command shares: the settings option, exit statuses, and errors as sentences."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,9 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
-out = Console(highlight=False)
+# What is piped on has no edge to fold at.
+_PIPED_COLUMNS = 220
+out = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_COLUMNS)
 problems = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

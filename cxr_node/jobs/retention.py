@@ -26,6 +26,7 @@ class Kept:
 
     of: Of
     row_id: int
+    study_id: int
     archive_key: str
     digest: Digest
     size_bytes: int
@@ -48,6 +49,11 @@ def mark(transaction: Transaction, *, before: datetime, now: datetime, limit: in
             update(table).where(table.c.study_id.in_(ids), table.c.removed_at.is_(None)).values(removed_at=now)
         )
     return len(ids)
+
+
+def removable(connection: Connection, *, before: datetime) -> int:
+    """Return how many studies may go, as `mark` would find them."""
+    return connection.execute(select(func.count()).select_from(study).where(*_may_go(before))).scalar_one()
 
 
 def marked(connection: Connection, *, since: datetime) -> list[Kept]:
@@ -79,11 +85,11 @@ def after(connection: Connection, of: Of, row_id: int, *, limit: int) -> list[Ke
 
 def _kept(connection: Connection, of: Of, which: ColumnElement[bool], *, limit: int | None = None) -> list[Kept]:
     table = _TABLES[of]
-    columns = (table.c.id, table.c.archive_key, table.c.digest, table.c.size_bytes)
+    columns = (table.c.id, table.c.study_id, table.c.archive_key, table.c.digest, table.c.size_bytes)
     rows = connection.execute(select(*columns).where(which).order_by(table.c.id).limit(limit))
     return [
-        Kept(of=of, row_id=row_id, archive_key=key, digest=Digest(digest), size_bytes=size)
-        for row_id, key, digest, size in rows
+        Kept(of=of, row_id=row_id, study_id=study_id, archive_key=key, digest=Digest(digest), size_bytes=size)
+        for row_id, study_id, key, digest, size in rows
     ]
 
 

@@ -222,6 +222,7 @@ delivery = Table(
     Column("denied", Integer),
     UniqueConstraint("result_id", "destination"),
     Index("ix_delivery_created_at", "created_at"),
+    Index("ix_delivery_destination_delivered_at", "destination", "delivered_at"),
 )
 
 # Each time a destination was asked by N-ACTION; its answer may come late, and names the transaction alone.

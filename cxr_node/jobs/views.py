@@ -204,7 +204,7 @@ _DELIVERIES = View(
         "result_id": (_WHOLE, "Number of the result."),
         "study_id": _STUDY_ID,
         "study_instance_uid": _STUDY_UID,
-        "kind": (_TEXT, "Kind of result, such as report."),
+        "kind": (_TEXT, "Kind of result, such as TID1500, the report."),
         "version": (_WHOLE, "Which of the study's results of that kind, from 1."),
         "sop_class_uid": (_TEXT, "SOP Class UID of the result."),
         "sop_instance_uid": (_TEXT, "SOP Instance UID of the result."),

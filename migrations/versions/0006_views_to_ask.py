@@ -17,6 +17,7 @@ _INDEXES = (
     ("ix_job_ended_at", "job", ["ended_at"], ""),
     ("ix_reading_not_analysed", "reading", ["not_analysed", "film_id"], "not_analysed IS NOT NULL"),
     ("ix_delivery_created_at", "delivery", ["created_at"], ""),
+    ("ix_delivery_destination_delivered_at", "delivery", ["destination", "delivered_at"], ""),
 )
 
 # What both databases understand, but for the words in double square brackets: see _SQLITE and _POSTGRESQL.

@@ -1,0 +1,26 @@
+"""What a person changes in a running node passes here, from the command line and from the page alike."""
+
+import getpass
+import logging
+from dataclasses import dataclass
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Who changed what: `subject` names it as a path, such as jobs/17; `what` is a sentence without patient data."""
+
+    by: str
+    what: str
+    subject: str
+
+
+def record(change: Change) -> None:
+    """Record a change, once it is committed."""
+    _log.warning("%s: %s (%s)", change.by, change.what, change.subject)
+
+
+def person() -> str:
+    """Return how the person at the command line is named as an actor."""
+    return f"person/{getpass.getuser()}"
