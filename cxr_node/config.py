@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from cxr_node.settings import (
     AskerSection,
+    AuditSection,
     CharacterSetSection,
     CStoreSection,
     FolderSection,
@@ -82,7 +83,7 @@ def _twice(settings: Settings) -> list[str]:
 
 def _half_tls(settings: Settings) -> list[str]:
     """Return where a setting of TLS stands without another that it needs: such a node would speak in the open."""
-    receive = settings.receive
+    receive, audit = settings.receive, settings.audit
     problems: list[str] = []
     if bool(receive.tls_certificate) != bool(receive.tls_key):
         problems.append("receive.tls_certificate and receive.tls_key: one is of no use without the other")
@@ -92,15 +93,25 @@ def _half_tls(settings: Settings) -> list[str]:
         problems.append(
             "receive.users: needs receive.tls_certificate, or passwords would cross the network in the open"
         )
-    called = {f"deliver.destinations.{number}": each for number, each in enumerate(settings.deliver.destinations)}
-    for key, each in (
-        called | {f"receive.askers.{number}": each for number, each in enumerate(receive.askers)}
-    ).items():
-        if isinstance(each, CStoreSection | AskerSection):
-            if bool(each.tls_certificate) != bool(each.tls_key):
-                problems.append(f"{key}.tls_certificate and {key}.tls_key: one is of no use without the other")
-            if each.tls_certificate and not each.tls_ca:
-                problems.append(f"{key}.tls_certificate: needs {key}.tls_ca")
+    if audit.syslog_host and audit.syslog_transport == "tls" and not audit.tls_ca:
+        problems.append('audit.syslog_host: needs audit.tls_ca, or syslog_transport = "tcp", which hides nothing')
+    called: dict[str, CStoreSection | AskerSection | AuditSection] = {
+        f"deliver.destinations.{number}": destination
+        for number, destination in enumerate(settings.deliver.destinations)
+        if isinstance(destination, CStoreSection)
+    }
+    called |= {f"receive.askers.{number}": asker for number, asker in enumerate(receive.askers)}
+    for key, section in (called | {"audit": audit}).items():
+        problems += _half_peer(key, section)
+    return problems
+
+
+def _half_peer(key: str, section: CStoreSection | AskerSection | AuditSection) -> list[str]:
+    problems: list[str] = []
+    if bool(section.tls_certificate) != bool(section.tls_key):
+        problems.append(f"{key}.tls_certificate and {key}.tls_key: one is of no use without the other")
+    if section.tls_certificate and not section.tls_ca:
+        problems.append(f"{key}.tls_certificate: needs {key}.tls_ca")
     return problems
 
 
@@ -121,12 +132,13 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
                 update={"askers": tuple(_with_tls_files(each, folder) for each in settings.receive.askers)}
             ),
             "read": read.model_copy(update={"bundle": bundle}),
+            "audit": _with_tls_files(settings.audit, folder),
             "deliver": deliver.model_copy(update={"destinations": destinations}),
         }
     )
 
 
-_Secured = TypeVar("_Secured", ReceiveSection, CStoreSection, AskerSection)
+_Secured = TypeVar("_Secured", ReceiveSection, CStoreSection, AskerSection, AuditSection)
 
 
 def _with_tls_files(section: _Secured, folder: Path) -> _Secured:

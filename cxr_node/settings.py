@@ -313,6 +313,29 @@ class DeliverSection(Section):
     destinations: tuple[DestinationSection, ...] = Field((), description="Where results go, and which go there.")
 
 
+class AuditSection(Section):
+    """The trail of who did what with whose films: DICOM audit messages in files, and to a syslog receiver."""
+
+    enabled: bool = Field(True, description="Whether the trail is kept, in the data folder's audit.")
+    associations: bool = Field(
+        True, description="Whether accepted associations are recorded; those that are refused always are."
+    )
+    keep_days: int = Field(
+        0, ge=0, description="Days after which a file is removed, once the receiver has it; 0 for never."
+    )
+    source_id: str = Field("", max_length=64, description="What the trail calls this node; empty: its name.")
+    enterprise_site_id: str = Field("", max_length=64, description="What it calls the site, if anything.")
+    syslog_host: str = Field("", description="Address of the syslog receiver; empty for none.")
+    syslog_port: Port = Field(6514, description="Its TCP port.")
+    syslog_transport: Literal["tls", "tcp"] = Field(
+        "tls", description='"tls", or "tcp", with which numbers of patients cross the network in the open.'
+    )
+    tls_ca: str = Field("", description="PEM file of the authorities that must vouch for it.")
+    tls_certificate: str = Field("", description="PEM file of the certificate we show it, if it asks for one.")
+    tls_key: str = Field("", description="PEM file of that certificate's key, without a password.")
+    tls_check_host: bool = Field(True, description="Whether its certificate must name the host.")
+
+
 class ScheduleSection(Section):
     """The safety net: work is woken when it is committed, and looked for at each tick as well."""
 
@@ -338,6 +361,7 @@ class Settings(Section):
     report: ReportSection = ReportSection()
     deliver: DeliverSection = DeliverSection()
     schedule: ScheduleSection = ScheduleSection()
+    audit: AuditSection = AuditSection()
     log: LogSection = LogSection()
 
     @property

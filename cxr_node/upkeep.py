@@ -1,7 +1,7 @@
 """Upkeep of the archive: what is old and delivered goes, what stays is read again and held against its digest."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -27,7 +27,18 @@ class Damage:
     what: str
 
 
-def remove_old(database: Database, archive: Archive, *, keep: timedelta, clock: Clock) -> int:
+Removing = Callable[[Iterable[bytes]], None]
+"""Told of the DICOM files of one study before they go; again, if a crash came between."""
+
+
+def remove_old(
+    database: Database,
+    archive: Archive,
+    *,
+    keep: timedelta,
+    clock: Clock,
+    removing: Removing = lambda _files: None,
+) -> int:
     """Remove the bytes of studies that are delivered and older than `keep`; return how many studies were found.
 
     Rows stay, and say when. They are marked first: a crash leaves a file too many, which the next call
@@ -43,8 +54,13 @@ def remove_old(database: Database, archive: Archive, *, keep: timedelta, clock: 
             break
     with database.read() as connection:
         marked = retention.marked(connection, since=now - _SWEPT)
+    of_study: dict[int, list[Kept]] = {}
     for each in marked:
         if each.archive_key in archive:
+            of_study.setdefault(each.study_id, []).append(each)
+    for files in of_study.values():
+        removing(archive.get(each.archive_key) for each in files)
+        for each in files:
             with database.write() as transaction:
                 retention.remove(transaction, each, archive.discard)
     if studies:

@@ -35,7 +35,9 @@ _log = logging.getLogger(__name__)
 
 _SUCCESS = 0x0000
 _CANNOT_READ = 0x0115
-_STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+FIND_SOP_CLASS = Uid("1.2.840.10008.5.1.4.1.2.2.1")
+"""Study Root Query/Retrieve Information Model - FIND."""
+
 _LOOK_S = 0.05
 
 
@@ -146,16 +148,12 @@ class Finder:
 
     def ask(self, transaction_uid: Uid, identity: Identity) -> Vouched | None:
         """Ask by C-FIND, Study Root, level IMAGE; see `Confirms.ask`. The answer is there at once."""
-        identifier = Dataset()
-        identifier.QueryRetrieveLevel = "IMAGE"
-        identifier.StudyInstanceUID = identity.study_instance_uid
-        identifier.SeriesInstanceUID = identity.series_instance_uid
-        identifier.SOPInstanceUID = identity.sop_instance_uid
+        identifier = identifier_of(identity)
         found = False
         status: int | None = None
-        with self.remote.association([build_context(_STUDY_ROOT_FIND)]) as association:
+        with self.remote.association([build_context(FIND_SOP_CLASS)]) as association:
             try:
-                for answer, match in association.send_c_find(identifier, UID(_STUDY_ROOT_FIND)):
+                for answer, match in association.send_c_find(identifier, UID(FIND_SOP_CLASS)):
                     status = answer.get("Status")
                     # Some archives answer a key that they do not know with everything they have.
                     found = found or (match is not None and match.get("SOPInstanceUID") == identity.sop_instance_uid)
@@ -167,6 +165,16 @@ class Finder:
             return Vouched(transaction_uid=transaction_uid, kept=(reference,))
         missing = (reference, FailureReason.NO_SUCH_OBJECT_INSTANCE)
         return Vouched(transaction_uid=transaction_uid, kept=(), failed=(missing,))
+
+
+def identifier_of(identity: Identity) -> Dataset:
+    """Return what is asked by C-FIND for one instance."""
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "IMAGE"
+    identifier.StudyInstanceUID = identity.study_instance_uid
+    identifier.SeriesInstanceUID = identity.series_instance_uid
+    identifier.SOPInstanceUID = identity.sop_instance_uid
+    return identifier
 
 
 def _reference(identity: Identity) -> Reference:

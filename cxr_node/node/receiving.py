@@ -9,11 +9,12 @@ from cxr_node.archive import space
 from cxr_node.domain.commitment import Reference, Vouched
 from cxr_node.domain.errors import Refuse
 from cxr_node.domain.identifiers import Uid, parse_ae_title
-from cxr_node.domain.instance import Instance, Sender
+from cxr_node.domain.instance import Sender
 from cxr_node.jobs import commitments, inquiries, queue
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.states import Leg
-from cxr_node.node import places
+from cxr_node.node import audited, places
+from cxr_node.node.auditing import Audit
 from cxr_node.receive.ae import Receiver
 from cxr_node.receive.commitment import Vouching
 from cxr_node.receive.listening import Listening
@@ -26,14 +27,10 @@ _ANSWERED_WITHIN = timedelta(seconds=30)
 """How long a request for storage commitment may be answered on its own association."""
 
 
-def receiver(settings: Settings, opened: Database) -> Receiver:
+def receiver(settings: Settings, opened: Database, audit: Audit) -> Receiver:
     """Return what takes films in, not yet listening."""
     section = settings.receive
     keep = partial(pipeline.accept, archive=places.archive(settings), database=opened, clock=places.now)
-
-    def accept(instance: Instance, sender: Sender) -> None:
-        keep(instance, sender)
-
     listening = Listening(
         ae_title=parse_ae_title(section.ae_title),
         host=section.host,
@@ -60,7 +57,11 @@ def receiver(settings: Settings, opened: Database) -> Receiver:
         tls_handshake_timeout_s=section.tls_handshake_timeout_s,
     )
     return Receiver(
-        listening, accept=accept, has_room=partial(_has_room, settings), vouching=_vouching(settings, opened)
+        listening,
+        accept=audited.keeping(audit, keep),
+        has_room=partial(_has_room, settings),
+        vouching=_vouching(settings, opened),
+        tell=audited.door(audit),
     )
 
 

@@ -13,7 +13,8 @@ from typing import assert_never
 from cxr_node import upkeep
 from cxr_node.jobs import queue
 from cxr_node.jobs.database import Database
-from cxr_node.node import delivering, places, reading, receiving, results
+from cxr_node.node import audited, auditing, delivering, places, reading, receiving, results
+from cxr_node.node.auditing import Audit
 from cxr_node.outbound import AnswerLeg, AnyLeg, DeliverLeg
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.schedule import Schedule
@@ -48,9 +49,10 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
     with ExitStack() as stack:
         opened = places.database(settings)
         stack.callback(opened.close)
+        audit = stack.enter_context(auditing.audit(settings))
         match role:
             case Role.RECEIVE:
-                receiver = stack.enter_context(receiving.receiver(settings, opened))
+                receiver = stack.enter_context(receiving.receiver(settings, opened, audit))
                 host, port = receiver.address
                 yield f"{host}:{port}"
             case Role.READ:
@@ -65,8 +67,8 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                 deliver = DeliverLeg(
                     database=opened,
                     archive=places.archive(settings),
-                    destinations=to,
-                    confirmations=delivering.confirmations(settings, to),
+                    destinations=audited.destinations(settings, audit, to),
+                    confirmations=audited.confirmations(settings, audit, delivering.confirmations(settings, to)),
                     clock=places.now,
                 )
                 answer = AnswerLeg(database=opened, archive=places.archive(settings), peers=delivering.askers(settings))
@@ -74,7 +76,7 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                 senders: list[AnyLeg] = [deliver] * (len(to) + 1)
                 sandbox = stack.enter_context(Sandbox(reading.film_limits(settings)))
                 legs = [results.compose_leg(settings, opened, sandbox), answer, *senders]
-                _keep_up(settings, opened, stack)
+                _keep_up(settings, opened, stack, audit)
                 with _working(settings, role, opened, legs, stopping, Together()):
                     yield ""
             case _:
@@ -107,17 +109,17 @@ def _working(
     tick_s = settings.schedule.tick_s
     with (
         at_work(workers, places.bells(settings), tick_s=tick_s, stopping=stopping),
-        Schedule(partial(_tick, opened), tick_s=tick_s),
+        Schedule(partial(tick, settings, opened), tick_s=tick_s),
     ):
         yield
 
 
-def _keep_up(settings: Settings, opened: Database, stack: ExitStack) -> None:
+def _keep_up(settings: Settings, opened: Database, stack: ExitStack, audit: Audit) -> None:
     """Remove what is old and read again what is kept, as far as the settings say, until `stack` is left."""
     section, kept = settings.archive, places.archive(settings)
     if section.keep_days:
         keep = timedelta(days=section.keep_days)
-        remove = partial(upkeep.remove_old, opened, kept, keep=keep, clock=places.now)
+        remove = partial(upkeep.remove_old, opened, kept, keep=keep, clock=places.now, removing=audited.removing(audit))
         stack.enter_context(Schedule(remove, tick_s=_REMOVAL_S))
     if section.scrub_bytes_per_second:
         scrub = upkeep.Scrub(opened, kept)
@@ -126,7 +128,7 @@ def _keep_up(settings: Settings, opened: Database, stack: ExitStack) -> None:
         )
 
 
-def _tick(opened: Database) -> None:
+def tick(_settings: Settings, opened: Database) -> None:
     """Return the jobs of workers that died with their host; those of this host the supervisor returns at once."""
     with opened.write() as transaction:
         queue.lose_leases(transaction, now=places.now())

@@ -10,6 +10,7 @@ from typing import Self, cast
 
 from pydicom.dataset import Dataset
 from pynetdicom import evt
+from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
@@ -17,8 +18,9 @@ from cxr_node.domain.errors import Refuse, RetryLater
 from cxr_node.domain.identifiers import digest_of, parse_uid
 from cxr_node.domain.instance import Instance, Sender
 from cxr_node.receive.commitment import Commitments, Vouching
-from cxr_node.receive.door import Door
+from cxr_node.receive.door import Door, shown_user
 from cxr_node.receive.identity import check_request, identify
+from cxr_node.receive.incidents import Incident, LetIn, TurnedAway
 from cxr_node.receive.listening import Listening, application_entity
 from cxr_node.receive.messages import BoundedDataSet, BoundedMessages
 from cxr_node.receive.part10 import file_head
@@ -40,7 +42,8 @@ class Receiver:
     `accept` is called from the thread of each association, several at once. It returns only when bytes
     and row are durable: its return is what Success means. What it raises becomes the status
     (`cxr_node.receive.status`); nothing it raises becomes Success. `has_room` says whether a film of so
-    many bytes may be kept; with 0 whether any may. With `vouching` storage commitment is spoken.
+    many bytes may be kept; with 0 whether any may. With `vouching` storage commitment is spoken. `tell` is
+    called with each association that is accepted or not, in its thread.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Receiver:
         accept: Callable[[Instance, Sender], None],
         has_room: Callable[[int], bool] = lambda _size_bytes: True,
         vouching: Vouching | None = None,
+        tell: Callable[[Incident], None] = lambda _incident: None,
     ) -> None:
         self._listening = listening
         self._commitments = None if vouching is None else Commitments(vouching)
@@ -57,6 +61,7 @@ class Receiver:
         self._door = Door(listening.admission, users=users, has_room=has_room)
         self._accept = accept
         self._has_room = has_room
+        self._tell = tell
         self._server: PromptServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -82,12 +87,15 @@ class Receiver:
                 (evt.EVT_CONN_OPEN, self._on_connection),
                 (evt.EVT_CONN_CLOSE, _on_connection_closed),
                 (evt.EVT_REQUESTED, self._on_requested),
+                (evt.EVT_ACCEPTED, self._on_accepted),
+                (evt.EVT_REJECTED, self._on_too_many),
                 (evt.EVT_C_ECHO, self._on_c_echo),
                 (evt.EVT_C_STORE, self._on_c_store),
             ],
         )
         self._server = cast("PromptServer", server)
         self._server.handshakes = handshakes
+        self._server.tell = self._tell
         self._thread = threading.Thread(target=server.serve_forever, name="receive", daemon=True)
         self._thread.start()
         _log.info("%s listens on %s port %d", listening.ae_title, *self.address)
@@ -150,8 +158,19 @@ class Receiver:
             rejection = Rejection.TEMPORARY_CONGESTION
         if rejection is not None:
             _log.warning("association from %s rejected: %s", association.requestor.address, rejection.name)
+            self._tell(_turned_away(association, rejection))
             association.acse.send_reject(*rejection.value)
             association.kill()  # waits until the rejection is on the wire
+
+    def _on_accepted(self, event: evt.Event) -> None:
+        request = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
+        user = shown_user(event.assoc) if self._listening.users else ""
+        self._tell(LetIn(calling_ae_title=request.calling_ae_title, address=event.assoc.requestor.address, user=user))
+
+    def _on_too_many(self, event: evt.Event) -> None:
+        # The one rejection that is pynetdicom's own: more associations than there may be altogether.
+        _log.warning("association from %s rejected: too many are open", event.assoc.requestor.address)
+        self._tell(_turned_away(event.assoc, Rejection.LOCAL_LIMIT_EXCEEDED))
 
     def _on_c_echo(self, event: evt.Event) -> int:
         _log.info("C-ECHO from %s", sender_of(event.assoc).calling_ae_title)
@@ -173,6 +192,16 @@ class Receiver:
             answer.Status = StoreStatus.SUCCESS
             _log.info("stored %s from %s", instance.identity.sop_instance_uid, sender.calling_ae_title)
         return answer
+
+
+def _turned_away(association: Association, rejection: Rejection) -> TurnedAway:
+    request = cast("A_ASSOCIATE", association.requestor.primitive)
+    return TurnedAway(
+        calling_ae_title=request.calling_ae_title,
+        address=association.requestor.address,
+        user=shown_user(association),
+        rejection=rejection,
+    )
 
 
 def _on_connection_closed(event: evt.Event) -> None:

@@ -43,6 +43,12 @@ class Door:
         return None
 
 
+def shown_user(association: Association) -> str:
+    """Return the user name of an association request as it was sent; empty where there is none."""
+    identity = association.requestor.user_identity
+    return "" if identity is None else (identity.primary_field or b"").decode("utf-8", "replace")[:64]
+
+
 def _is_admitted(association: Association, users: Users) -> bool:
     identity = association.requestor.user_identity
     if identity is None:

@@ -19,6 +19,7 @@ from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
 from cxr_node.domain.tls import spoken
+from cxr_node.receive.incidents import NoTls
 from cxr_node.receive.tls import Handshakes
 
 _log = logging.getLogger(__name__)
@@ -43,6 +44,9 @@ class PromptServer(ThreadedAssociationServer):
     handshakes: Handshakes | None = None
     """What secures connections. Not pynetdicom's `ssl_context`, which does so in the loop that accepts."""
 
+    tell: Callable[[NoTls], None] = staticmethod(lambda _incident: None)
+    """What is told of connections that did not become secure."""
+
     def finish_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:
         """Serve a connection, in the thread that is its own; called for each by the accept loop."""
         if self.handshakes is not None:
@@ -50,6 +54,7 @@ class PromptServer(ThreadedAssociationServer):
                 request = self.handshakes.shake(cast("socket.socket", request))
             except OSError as error:
                 _log.warning("no TLS with %s: %s", client_address[0], spoken(error))
+                self.tell(NoTls(address=client_address[0], why=spoken(error)))
                 return
         super().finish_request(request, client_address)
 

@@ -30,7 +30,7 @@ from cxr_node.domain.identifiers import AeTitle, Uid, new_uid
 from cxr_node.jobs import commitments, migrate
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.states import Leg, State
-from cxr_node.node import _receiver
+from cxr_node.node import auditing, receiving
 from cxr_node.settings import Settings
 from tests import films, peers
 from tests.shop import Shop, received
@@ -177,7 +177,7 @@ def node(folder: Path, **receive: object) -> Iterator[tuple[int, Shop]]:
     database = Database(settings.database_url)
     migrate.upgrade(database)
     try:
-        with _receiver(settings, database) as receiver:
+        with receiving.receiver(settings, database, auditing.unrecorded(settings)) as receiver:
             yield receiver.port, Shop(database, folder)
     finally:
         database.close()

@@ -31,7 +31,7 @@ from cxr_node.jobs.database import Database
 from cxr_node.jobs.ledger import Fate
 from cxr_node.jobs.search import JobRow
 from cxr_node.jobs.states import Leg, State
-from cxr_node.node import _receiver
+from cxr_node.node import auditing, receiving
 from cxr_node.outbound import Confirmation
 from cxr_node.settings import Settings
 from tests import films, peers
@@ -186,7 +186,10 @@ def test_the_answer_is_taken_on_an_association_that_the_archive_opens(tmp_path: 
     database = Database(settings.database_url)
     migrate.upgrade(database)
     try:
-        with archiving(not_at_all) as archive, _receiver(settings, database) as receiver:
+        with (
+            archiving(not_at_all) as archive,
+            receiving.receiver(settings, database, auditing.unrecorded(settings)) as receiver,
+        ):
             asker = Asker(remote=archive.destination.remote, wait_s=0.0)
             shop = shop_with(archive, database, tmp_path, asker)
             assert shop.turn(Leg.DELIVER)
@@ -329,7 +332,7 @@ def test_orthanc_vouches_for_what_it_was_sent_on_an_association_of_its_own(tmp_p
     database = Database(settings.database_url)
     migrate.upgrade(database)
     try:
-        with _receiver(settings, database) as receiver:
+        with receiving.receiver(settings, database, auditing.unrecorded(settings)) as receiver:
             us = {"node": ["CXRNODE", peers.LOOPBACK, receiver.port]}
             with peers.orthanc(tmp_path / "orthanc", settings={"DicomModalities": us}) as archive:
                 destination = CStoreDestination(

@@ -59,6 +59,25 @@ def test_a_delivered_study_is_removed_when_it_is_old_and_not_before(shop: Shop) 
         assert ledger.archive_keys(connection) == set()
 
 
+def test_what_is_removed_is_told_of_as_one_study_and_once(shop: Shop) -> None:
+    told: list[list[bytes]] = []
+    shop.accept(films.dx())
+    shop.accept(films.cr())
+    shop.work()
+    everything = {shop.archive.get(key) for key in shop.archive.kept_keys()}
+    shop.clock.go(days=31)
+    for _ in range(2):
+        upkeep.remove_old(
+            shop.database,
+            shop.archive,
+            keep=KEEP,
+            clock=shop.clock,
+            removing=lambda files: told.append(list(files)),
+        )
+
+    assert [set(files) for files in told] == [everything]
+
+
 @pytest.mark.parametrize("leg", [Leg.READ, Leg.COMPOSE, Leg.DELIVER])
 def test_what_is_not_delivered_is_never_removed(leg: Leg, shop: Shop) -> None:
     shop.accept(films.dx())

@@ -1,0 +1,83 @@
+"""A whole node keeps its audit trail, tells it to a receiver, and says a patient's number nowhere else."""
+
+import json
+import stat
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from tests import certificates, films, peers, syslogs
+from tests.audit_rules import read
+from tests.running import running, settings_file, to_pacs
+
+START, STOP = ("110100", "110120"), ("110100", "110121")
+BEGIN, TRANSFERRED, EXPORT = ("110102", None), ("110104", None), ("110106", None)
+NODE_AUTHENTICATION = ("110113", "110126")
+
+
+def event_of(message: Element) -> tuple[str | None, str | None]:
+    """Return the codes of what happened."""
+    event, kind = (message.find(f"EventIdentification/{name}") for name in ("EventID", "EventTypeCode"))
+    return (None if event is None else event.get("csd-code")), (None if kind is None else kind.get("csd-code"))
+
+
+def those(messages: list[Element], event: tuple[str | None, str | None]) -> list[Element]:
+    """Return the messages of an event."""
+    return [message for message in messages if event_of(message) == event]
+
+
+def outcomes(messages: list[Element]) -> list[str]:
+    """Return how each ended."""
+    return [message.find("EventIdentification").get("EventOutcomeIndicator", "") for message in messages]  # type: ignore[union-attr]  # read() has seen it
+
+
+def objects(message: Element) -> list[str]:
+    """Return what it was done to."""
+    return [each.get("ParticipantObjectID", "") for each in message.findall("ParticipantObjectIdentification")]
+
+
+def test_from_film_to_report_everything_is_recorded_and_told(tmp_path: Path) -> None:
+    authority = certificates.authority(tmp_path)
+    receiver = certificates.issued(tmp_path, authority, "receiver")
+    port = peers.free_port()
+    more = f"""[audit]
+enterprise_site_id = "Hospital"
+syslog_host = "127.0.0.1"
+syslog_port = {port}
+tls_ca = {json.dumps(str(authority.certificate))}
+
+[[receive.peers]]
+ae_title = "DX1"
+"""
+    film = films.written(films.dx(rows=300, columns=280), tmp_path)
+    with peers.pacs() as pacs, syslogs.rsyslog(tmp_path / "rsyslog", port=port, shows=receiver) as received:
+        config = settings_file(
+            tmp_path / "node",
+            destinations=(
+                to_pacs(pacs.port, pacs.ae_title),
+                {"kind": "folder", "name": "folder", "folder": str(tmp_path / "results")},
+            ),
+            more=more,
+        )
+        with running(config) as node:
+            assert peers.storescu(node.port, film, calling="DX1").returncode == 0
+            assert peers.storescu(node.port, film, calling="STRANGER").returncode != 0
+            node.until_idle()
+            peers.until(lambda: received.read_text("utf-8").count("STRANGER") > 0, what="the trail in rsyslog")
+            log = node.log.read_text(encoding="utf-8")
+    folder = config.parent / "cxr-node-data" / "audit"
+    lines = [line for path in folder.glob("audit-*.xml") for line in path.read_text(encoding="utf-8").splitlines()]
+    messages = [read(line) for line in lines]
+
+    assert len(those(messages, START)) == len(those(messages, STOP)) == 3
+    came, *sent = those(messages, TRANSFERRED)
+    assert objects(came) == [films.dx().StudyInstanceUID, films.PATIENT_ID]
+    assert outcomes([came, *sent]) == ["0"] * len([came, *sent])
+    assert len(those(messages, BEGIN)) == len(sent) >= 1
+    assert len(those(messages, EXPORT)) >= 1
+    assert outcomes(those(messages, NODE_AUTHENTICATION)) == ["0", "4"]
+    told = [line.partition("\ufeff")[2] for line in received.read_text("utf-8").splitlines()]
+    assert told == lines[: len(told)]
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+    assert films.PATIENT_ID not in log
+    assert films.PATIENT_NAME not in log + "".join(lines)

@@ -1,0 +1,203 @@
+"""What the node does is recorded as it ended, whatever came in between."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cxr_node.audit.events import Application
+from cxr_node.audit.message import Message, Outcome
+from cxr_node.deliver.destination import Receipt, Refused
+from cxr_node.domain.commitment import Reference, Vouched
+from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.identifiers import AeTitle, Digest, Uid
+from cxr_node.domain.instance import Identity, Instance, Sender
+from cxr_node.node import audited
+from cxr_node.node.auditing import Audit
+from cxr_node.outbound import Confirmation
+from cxr_node.receive.incidents import LetIn, NoTls, TurnedAway
+from cxr_node.receive.who import Rejection
+from cxr_node.settings import Settings
+from tests import films
+
+FILM = films.dx()
+IDENTITY = Identity(
+    sop_class_uid=Uid(FILM.SOPClassUID),
+    sop_instance_uid=Uid(FILM.SOPInstanceUID),
+    series_instance_uid=Uid(FILM.SeriesInstanceUID),
+    study_instance_uid=Uid(FILM.StudyInstanceUID),
+    patient_key=Digest("0" * 64),
+)
+SENDER = Sender(calling_ae_title=AeTitle("DX1"), called_ae_title=AeTitle("CXRNODE"), address="10.0.7.4")
+SETTINGS = Settings.model_validate(
+    {
+        "deliver": {
+            "destinations": [
+                {"kind": "cstore", "name": "pacs", "host": "pacs", "port": 104, "ae_title": "PACS", "confirm": "find"},
+                {"kind": "folder", "name": "folder", "folder": "/results"},
+            ]
+        }
+    }
+)
+
+
+@pytest.fixture
+def content(tmp_path: Path) -> bytes:
+    return films.written(FILM, tmp_path).read_bytes()
+
+
+@pytest.fixture
+def recorded() -> list[Message]:
+    return []
+
+
+@pytest.fixture
+def audit(recorded: list[Message]) -> Audit:
+    node = Application(ae_title="CXRNODE", process_id=1, host="node-1")
+    return Audit(application=node, record=recorded.append, clock=lambda: datetime(2026, 1, 31, tzinfo=UTC))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Says:
+    """A destination that does as told."""
+
+    name: str
+    answer: Callable[[], Receipt]
+
+    def send(self, content: bytes) -> Receipt:  # noqa: ARG002  # its signature
+        """Answer."""
+        return self.answer()
+
+
+@dataclass(frozen=True, slots=True)
+class Vouches:
+    """An archive that has everything, unless it is away."""
+
+    is_away: bool
+
+    def ask(self, transaction_uid: Uid, identity: Identity) -> Vouched | None:
+        """Answer."""
+        if self.is_away:
+            raise RetryLater("away")
+        reference = Reference(sop_class_uid=identity.sop_class_uid, sop_instance_uid=identity.sop_instance_uid)
+        return Vouched(transaction_uid=transaction_uid, kept=(reference,))
+
+
+def raises(error: Exception) -> Callable[[], Receipt]:
+    def answer() -> Receipt:
+        raise error
+
+    return answer
+
+
+def said(recorded: list[Message]) -> list[tuple[str, Outcome, str]]:
+    """Return what was recorded: event, outcome and why."""
+    return [(message.event.meaning, message.outcome, message.description) for message in recorded]
+
+
+def instance(content: bytes) -> Instance:
+    return Instance(
+        identity=IDENTITY,
+        transfer_syntax_uid=Uid("1.2.840.10008.1.2.1"),
+        digest=Digest("0" * 64),
+        content=content,
+    )
+
+
+@pytest.mark.parametrize(("is_new", "action"), [(True, "C"), (False, "U")])
+def test_a_film_that_came_is_recorded_before_its_sender_is_told(
+    is_new: bool, action: str, audit: Audit, recorded: list[Message], content: bytes
+) -> None:
+    audited.keeping(audit, lambda _instance, _sender: is_new)(instance(content), SENDER)
+
+    assert said(recorded) == [("DICOM Instances Transferred", Outcome.SUCCESS, "")]
+    assert recorded[0].action.value == action
+    assert [each.object_id for each in recorded[0].objects] == [FILM.StudyInstanceUID, films.PATIENT_ID]
+
+
+def test_a_film_that_could_not_be_kept_is_recorded_as_such(
+    audit: Audit, recorded: list[Message], content: bytes
+) -> None:
+    def keep(_instance: Instance, _sender: Sender) -> bool:
+        raise RetryLater("no room")
+
+    with pytest.raises(RetryLater):
+        audited.keeping(audit, keep)(instance(content), SENDER)
+
+    assert said(recorded) == [("DICOM Instances Transferred", Outcome.MINOR_FAILURE, "no room")]
+
+
+def test_a_film_whose_head_cannot_be_read_is_recorded_without_a_patient(audit: Audit, recorded: list[Message]) -> None:
+    audited.keeping(audit, lambda _instance, _sender: True)(instance(b"\0" * 200), SENDER)
+
+    assert [each.object_id for each in recorded[0].objects] == [FILM.StudyInstanceUID, "<none>"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "why"),
+    [
+        (lambda: Receipt(status=0), Outcome.SUCCESS, ""),
+        (raises(RetryLater("away")), Outcome.MINOR_FAILURE, "away"),
+        (raises(Refused("status 0xC000")), Outcome.MINOR_FAILURE, "status 0xC000"),
+        (raises(KeyError("Doe^John")), Outcome.MINOR_FAILURE, "KeyError"),
+    ],
+)
+def test_each_attempt_to_send_is_recorded_as_it_ended(
+    answer: Callable[[], Receipt], outcome: Outcome, why: str, audit: Audit, recorded: list[Message], content: bytes
+) -> None:
+    to = {name: Says(name=name, answer=answer) for name in ("pacs", "folder")}
+    for destination in audited.destinations(SETTINGS, audit, to).values():
+        try:
+            destination.send(content)
+        except (RetryLater, Refused, KeyError):
+            assert outcome is Outcome.MINOR_FAILURE
+
+    assert said(recorded) == [
+        ("Begin Transferring DICOM Instances", Outcome.SUCCESS, ""),
+        ("DICOM Instances Transferred", outcome, why),
+        ("Export", outcome, why),
+    ]
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_a_query_is_recorded_with_what_was_asked(is_away: bool, audit: Audit, recorded: list[Message]) -> None:
+    asked = {"pacs": Confirmation(confirms=Vouches(is_away), again_s=60.0)}
+    confirms = audited.confirmations(SETTINGS, audit, asked)["pacs"].confirms
+    try:
+        confirms.ask(Uid("1.2"), IDENTITY)
+    except RetryLater:
+        assert is_away
+
+    assert said(recorded) == [("Query", Outcome(4 if is_away else 0), "away" if is_away else "")]
+    assert FILM.SOPInstanceUID.encode() in (recorded[0].objects[0].query or b"")
+
+
+def test_who_knocks_is_recorded(audit: Audit, recorded: list[Message]) -> None:
+    tell = audited.door(audit)
+    tell(LetIn(calling_ae_title="DX1", address="10.0.7.4", user=""))
+    tell(LetIn(calling_ae_title="DX1", address="10.0.7.4", user="dx1"))
+    tell(TurnedAway(calling_ae_title="X", address="10.9.9.9", user="", rejection=Rejection.LOCAL_LIMIT_EXCEEDED))
+    tell(TurnedAway(calling_ae_title="X", address="10.9.9.9", user="a", rejection=Rejection.USER_NOT_AUTHENTICATED))
+    tell(NoTls(address="10.9.9.9", why="timed out"))
+
+    assert said(recorded) == [
+        ("Security Alert", Outcome.SUCCESS, ""),
+        ("User Authentication", Outcome.SUCCESS, ""),
+        ("Security Alert", Outcome.SUCCESS, ""),
+        ("Security Alert", Outcome.MINOR_FAILURE, "association rejected: local limit exceeded"),
+        ("User Authentication", Outcome.MINOR_FAILURE, "association rejected: user not authenticated"),
+        ("Security Alert", Outcome.MINOR_FAILURE, "no TLS: timed out"),
+    ]
+
+
+def test_the_removal_of_a_study_names_each_of_its_instances(
+    audit: Audit, recorded: list[Message], content: bytes, tmp_path: Path
+) -> None:
+    other = films.written(films.dx(seed=7), tmp_path).read_bytes()
+    audited.removing(audit)(iter([content, other]))
+
+    assert said(recorded) == [("DICOM Study Deleted", Outcome.SUCCESS, "")]
+    instances = [uid for _, uids in recorded[0].objects[0].instances for uid in uids]
+    assert instances == [FILM.SOPInstanceUID, films.dx(seed=7).SOPInstanceUID]
