@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from cxr_node import config, node
+from cxr_node import config
+from cxr_node.admin import changes
+from cxr_node.admin.changes import Change
 from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
+from cxr_node.audit.events import SOFTWARE_CONFIGURATION
+from cxr_node.node import places
 from cxr_node.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,7 +50,7 @@ def list_bundles(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = Fals
     from cxr_node.infer import bundle, catalogue
 
     with bundle_errors():
-        installed = catalogue.installed(node.bundles_folder(_settings(path)))
+        installed = catalogue.installed(places.bundles_folder(_settings(path)))
         folders = [*map(catalogue.find, catalogue.built_in()), *installed]
         cards = [bundle.read_card(folder) for folder in folders]
     origins = ["built-in"] * (len(folders) - len(installed)) + ["installed"] * len(installed)
@@ -101,8 +105,11 @@ def install_bundle(
     from cxr_node.infer import bundle, install
 
     with bundle_errors():
-        folder = install.install(source, node.bundles_folder(_settings(path)))
+        settings = _settings(path)
+        folder = install.install(source, places.bundles_folder(settings))
         card = bundle.read_card(folder)
+    change = Change(by=changes.person(), what=f"bundle {card.name} {card.version} installed", subject="bundles")
+    changes.record(settings, change, kind=SOFTWARE_CONFIGURATION)
     typer.echo(
         f"{card.name} {card.version} is installed; to read with it, set under [read]: bundle = {json.dumps(card.name)}"
     )
@@ -130,7 +137,7 @@ def _settings(path: Path) -> Settings:
 def _found(which: str, path: Path) -> Path:
     from cxr_node.infer import catalogue
 
-    return catalogue.find(which, node.bundles_folder(_settings(path)))
+    return catalogue.find(which, places.bundles_folder(_settings(path)))
 
 
 def _shortened(sentence: str) -> str:

@@ -4,6 +4,11 @@ import getpass
 import logging
 from dataclasses import dataclass
 
+from cxr_node.audit.events import USE_OF_RESTRICTED_FUNCTION
+from cxr_node.domain.codes import Code
+from cxr_node.node import auditing
+from cxr_node.settings import Settings
+
 _log = logging.getLogger(__name__)
 
 
@@ -16,9 +21,10 @@ class Change:
     subject: str
 
 
-def record(change: Change) -> None:
-    """Record a change, once it is committed."""
+def record(settings: Settings, change: Change, *, kind: Code = USE_OF_RESTRICTED_FUNCTION) -> None:
+    """Record a change in the log and in the audit trail, once it is committed."""
     _log.warning("%s: %s (%s)", change.by, change.what, change.subject)
+    auditing.administration(settings, kind, change.what, by=change.by, subject=change.subject)
 
 
 def person() -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from cxr_node import config
 from cxr_node.admin import changes
 from cxr_node.admin.changes import Change
 from cxr_node.admin.jobs import opened_database
@@ -78,7 +79,7 @@ def requeue(
             with database.write() as transaction:
                 moved = queue.requeue(transaction, job_ids, actor=changes.person(), now=places.now())
             said = f"{len(moved)} jobs queued again"
-            changes.record(Change(by=changes.person(), what=said, subject="jobs"))
+            changes.record(config.load(path), Change(by=changes.person(), what=said, subject="jobs"))
         if as_json:
             typer.echo(json.dumps({"found": job_ids, "requeued": moved}))
             return

@@ -6,7 +6,10 @@ import typer
 from sqlalchemy import text
 
 from cxr_node import config
+from cxr_node.admin import changes
+from cxr_node.admin.changes import Change
 from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, explained
+from cxr_node.audit.events import SECURITY_CONFIGURATION
 from cxr_node.jobs import grants, migrate
 from cxr_node.jobs.database import read_only_url
 from cxr_node.node import places
@@ -42,4 +45,6 @@ def grant_reader(
                     connection.execute(text(statement))
         finally:
             database.close()
+    change = Change(by=changes.person(), what=f"role {role} may read the views", subject="database")
+    changes.record(settings, change, kind=SECURITY_CONFIGURATION)
     typer.echo(f"{role} may read the views, and nothing else")

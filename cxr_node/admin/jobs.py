@@ -102,7 +102,8 @@ def retry_jobs(
         with database.write() as transaction:
             moved = queue.requeue(transaction, job_ids, actor=changes.person(), now=places.now())
         for job_id in moved:
-            changes.record(Change(by=changes.person(), what="job queued again", subject=f"jobs/{job_id}"))
+            change = Change(by=changes.person(), what="job queued again", subject=f"jobs/{job_id}")
+            changes.record(config.load(path), change)
         if as_json:
             typer.echo(json.dumps({"requeued": moved}))
         elif moved:

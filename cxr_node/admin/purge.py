@@ -12,7 +12,7 @@ from cxr_node.admin.changes import Change
 from cxr_node.admin.jobs import opened_database
 from cxr_node.admin.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, explained
 from cxr_node.jobs import retention
-from cxr_node.node import places
+from cxr_node.node import audited, auditing, places
 
 
 def purge(
@@ -28,10 +28,17 @@ def purge(
     keep = timedelta(days=days)
     with explained(), opened_database(path) as database:
         if yes:
-            archive = places.archive(config.load(path))
-            studies = upkeep.remove_old(database, archive, keep=keep, clock=places.now)
+            settings = config.load(path)
+            with auditing.of_command(settings) as audit:
+                studies = upkeep.remove_old(
+                    database,
+                    places.archive(settings),
+                    keep=keep,
+                    clock=places.now,
+                    removing=audited.removing(audit),
+                )
             what = f"the films and results of {studies} studies older than {days:g} days removed"
-            changes.record(Change(by=changes.person(), what=what, subject="studies"))
+            changes.record(settings, Change(by=changes.person(), what=what, subject="studies"))
         else:
             with database.read() as connection:
                 studies = retention.removable(connection, before=places.now() - keep)

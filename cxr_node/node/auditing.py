@@ -19,6 +19,7 @@ from cxr_node.audit.message import Message, Source
 from cxr_node.audit.syslog import Receiver, Tls
 from cxr_node.audit.trail import Trail
 from cxr_node.domain.codes import Code
+from cxr_node.domain.identifiers import digest_of
 from cxr_node.node import places
 from cxr_node.schedule import Schedule
 from cxr_node.settings import AuditSection, Settings
@@ -66,14 +67,38 @@ def unrecorded(settings: Settings) -> Audit:
     return Audit(application=_application(settings), record=_nothing)
 
 
-def administration(settings: Settings, kind: Code, what: str, *, subject: str) -> None:
-    """Record that the person at this terminal changed something; `subject` is a URI of what was changed."""
+@contextmanager
+def of_command(settings: Settings) -> Iterator[Audit]:
+    """Record what a command does; it is on the disk when the block is left."""
     if not settings.audit.enabled:
+        yield unrecorded(settings)
         return
     trail = _trail(settings)
-    on, by = _application(settings), getpass.getuser()
-    trail.record(events.administration(kind, what, by=by, on=on, subject=subject, at=places.now()))
+    yield Audit(application=_application(settings), record=trail.record)
     trail.tick()
+
+
+def administration(settings: Settings, kind: Code, what: str, *, by: str, subject: str) -> None:
+    """Record that a person changed something; `subject` is a path that names what was changed."""
+    with of_command(settings) as audit:
+        message = events.administration(kind, what, by=by, on=audit.application, subject=subject, at=audit.clock())
+        audit.record(message)
+
+
+def note_settings(settings: Settings) -> None:
+    """Record that the settings are not those of the last start, if they are not; what differs is not written down."""
+    if not settings.audit.enabled:
+        return
+    known = _folder(settings) / "settings.sha256"
+    digest = digest_of(settings.model_dump_json().encode())
+    before = known.read_text(encoding="ascii") if known.exists() else digest
+    if before != digest:
+        what = "the settings are not those of the last start"
+        administration(settings, events.SECURITY_CONFIGURATION, what, by=getpass.getuser(), subject="settings")
+    known.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(known, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(digest)
 
 
 def _trail(settings: Settings) -> Trail:

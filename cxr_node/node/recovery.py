@@ -4,7 +4,7 @@ import logging
 
 from cxr_node.jobs import migrate, queue
 from cxr_node.jobs.database import Database
-from cxr_node.node import places
+from cxr_node.node import auditing, places
 from cxr_node.node.roles import lease_owner_prefix
 from cxr_node.settings import Settings
 
@@ -17,5 +17,6 @@ def prepare(settings: Settings, database: Database) -> None:
     leftovers = places.archive(settings).clear_aside()
     with database.write() as transaction:
         released = queue.release(transaction, owner_prefix=lease_owner_prefix(settings), now=places.now())
+    auditing.note_settings(settings)
     if leftovers or released:
         _log.warning("after a crash: %d half-written files removed, %d jobs put back", leftovers, released)

@@ -2,16 +2,17 @@
 
 import json
 import stat
+import subprocess
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from tests import certificates, films, peers, syslogs
 from tests.audit_rules import read
-from tests.running import running, settings_file, to_pacs
+from tests.running import COMMAND, running, settings_file, to_pacs
 
 START, STOP = ("110100", "110120"), ("110100", "110121")
 BEGIN, TRANSFERRED, EXPORT = ("110102", None), ("110104", None), ("110106", None)
-NODE_AUTHENTICATION = ("110113", "110126")
+NODE_AUTHENTICATION, RESTRICTED = ("110113", "110126"), ("110113", "110132")
 
 
 def event_of(message: Element) -> tuple[str | None, str | None]:
@@ -61,6 +62,9 @@ ae_title = "DX1"
         with running(config) as node:
             assert peers.storescu(node.port, film, calling="DX1").returncode == 0
             assert peers.storescu(node.port, film, calling="STRANGER").returncode != 0
+            job = node.until_idle()[0]
+            retry = [*COMMAND, "jobs", "retry", "--config", str(config), str(job.job_id)]
+            subprocess.run(retry, check=True, capture_output=True)
             node.until_idle()
             peers.until(lambda: received.read_text("utf-8").count("STRANGER") > 0, what="the trail in rsyslog")
             log = node.log.read_text(encoding="utf-8")
@@ -75,6 +79,8 @@ ae_title = "DX1"
     assert len(those(messages, BEGIN)) == len(sent) >= 1
     assert len(those(messages, EXPORT)) >= 1
     assert outcomes(those(messages, NODE_AUTHENTICATION)) == ["0", "4"]
+    (by_person,) = those(messages, RESTRICTED)
+    assert objects(by_person) == [f"jobs/{job.job_id}"]
     told = [line.partition("\ufeff")[2] for line in received.read_text("utf-8").splitlines()]
     assert told == lines[: len(told)]
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from cxr_node.audit.events import Application
+from cxr_node.audit.events import USE_OF_RESTRICTED_FUNCTION, Application
 from cxr_node.audit.message import Message, Outcome
 from cxr_node.deliver.destination import Receipt, Refused
 from cxr_node.domain.commitment import Reference, Vouched
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
 from cxr_node.domain.instance import Identity, Instance, Sender
-from cxr_node.node import audited
+from cxr_node.node import audited, auditing
 from cxr_node.node.auditing import Audit
 from cxr_node.outbound import Confirmation
 from cxr_node.receive.incidents import LetIn, NoTls, TurnedAway
@@ -201,3 +201,25 @@ def test_the_removal_of_a_study_names_each_of_its_instances(
     assert said(recorded) == [("DICOM Study Deleted", Outcome.SUCCESS, "")]
     instances = [uid for _, uids in recorded[0].objects[0].instances for uid in uids]
     assert instances == [FILM.SOPInstanceUID, films.dx(seed=7).SOPInstanceUID]
+
+
+def test_settings_that_changed_since_the_last_start_are_recorded_and_not_quoted(tmp_path: Path) -> None:
+    def started(name: str) -> str:
+        settings = Settings.model_validate({"node": {"data_folder": tmp_path, "name": name}})
+        auditing.note_settings(settings)
+        return "".join(path.read_text("utf-8") for path in (tmp_path / "audit").glob("audit-*.xml"))
+
+    assert started("one") == started("one") == ""
+    trail = started("two")
+    assert trail.count('csd-code="110129"') == 1
+    assert started("two") == trail
+
+
+def test_no_trail_is_kept_where_none_is_wanted(tmp_path: Path) -> None:
+    settings = Settings.model_validate({"node": {"data_folder": tmp_path}, "audit": {"enabled": False}})
+    auditing.note_settings(settings)
+    auditing.administration(settings, USE_OF_RESTRICTED_FUNCTION, "retry", by="anna", subject="jobs/1")
+    with auditing.audit(settings) as audit:
+        audited.door(audit)(NoTls(address="10.9.9.9", why="timed out"))
+
+    assert list(tmp_path.iterdir()) == []
