@@ -9,6 +9,7 @@ import typer
 
 from cxr_node import config
 from cxr_node.admin import (
+    backup,
     bundle_import,
     bundles,
     deliveries,
@@ -69,6 +70,8 @@ app.command("deliveries")(deliveries.deliveries)
 app.command("retry")(deliveries.retry)
 app.command("requeue")(deliveries.requeue)
 app.command("purge")(purge.purge)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.add_typer(studies.report_app, name="report")
 app.command("reconcile")(reconcile.reconcile)
 app.command("replay")(replay.replay)

@@ -49,7 +49,7 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with _only_one(settings.node.data_folder) as lock:
+    with only_one(settings.node.data_folder) as lock:
         database = places.database(settings)
         recovery.prepare(settings, database)
         children = [_Child(role, settings_path, lock, on_ready) for role in roles]
@@ -63,12 +63,18 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
 
 
 @contextmanager
-def _only_one(folder: Path) -> Iterator[int]:
-    """Hold the data folder's lock. Roles inherit it, so it is free only when the last of them has ended."""
+def only_one(folder: Path, *, patience_s: float = _LOCK_PATIENCE_S) -> Iterator[int]:
+    """Hold the data folder's lock. Roles inherit it, so it is free only when the last of them has ended.
+
+    Raises
+    ------
+    AlreadyRunning
+        If another holds it, and does so for `patience_s` seconds.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(folder / "node.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        patience_ends = time.monotonic() + _LOCK_PATIENCE_S
+        patience_ends = time.monotonic() + patience_s
         while not _locked(lock):
             if time.monotonic() > patience_ends:
                 sentence = f"another node works in {folder}: stop it, or set node.data_folder to another folder"

@@ -1,0 +1,182 @@
+"""Backups: taken while the node works, brought back into either kind of database, and refused where damaged."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from typer.testing import CliRunner
+
+from cxr_node.admin import supervisor
+from cxr_node.admin.cli import app
+from cxr_node.config import load
+from cxr_node.jobs import dump, ledger, migrate
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.ledger import Fate
+from cxr_node.jobs.tables import metadata
+from tests import films
+from tests.running import opened, settings_file
+from tests.shop import Shop
+from tests.work import NOON
+
+
+def run(*command: str, exit_code: int = 0) -> str:
+    ended = CliRunner().invoke(app, list(command))
+    assert ended.exit_code == exit_code, ended.output
+    return ended.output
+
+
+def contents(database: Database) -> dict[str, list[dict[str, object]]]:
+    """Return every row of every table."""
+    with database.read() as connection:
+        return {
+            table.name: [dict(row) for row in connection.execute(select(table).order_by(*table.primary_key)).mappings()]
+            for table in metadata.sorted_tables
+        }
+
+
+@pytest.fixture
+def source(tmp_path: Path, database_url: str) -> Iterator[tuple[Path, Shop]]:
+    """A node with a delivered study, a film that waits and one that was set aside."""
+    config = settings_file(tmp_path / "source", database_url=database_url)
+    settings = load(config)
+    with opened(settings) as database:
+        migrate.upgrade(database)
+        shop = Shop(database, settings.node.data_folder)
+        shop.accept(films.dx())
+        shop.work()
+        shop.accept(films.dx(changes={"PatientComments": "another"}))
+        shop.accept(films.dx(seed=1))
+        yield config, shop
+
+
+@pytest.mark.parametrize("into", ["sqlite", "the same kind"])
+def test_what_is_restored_is_what_was_backed_up_and_the_node_goes_on(
+    into: str, source: tuple[Path, Shop], tmp_path: Path, request: pytest.FixtureRequest, database_kind: str
+) -> None:
+    config, shop = source
+    said = json.loads(run("backup", str(tmp_path / "kept"), "--config", str(config), "--json"))
+    assert said["files"] == 4
+    before = contents(shop.database)
+    url = "" if into == "sqlite" or database_kind == "sqlite" else _another(request)
+    new = settings_file(tmp_path / "new", database_url=url)
+
+    run("restore", str(tmp_path / "kept"), "--config", str(new))
+
+    settings = load(new)
+    with opened(settings) as database:
+        assert contents(database) == before
+        restored = Shop(database, settings.node.data_folder)
+        assert set(restored.archive.kept_keys()) == set(shop.archive.kept_keys())
+        restored.clock.now = shop.clock.now
+        restored.accept(films.dx(seed=2))
+        restored.work()
+        with database.read() as connection:
+            fates = [entry.fate for entry in ledger.entries(connection)]
+        assert fates == [Fate.DELIVERED, Fate.SET_ASIDE, Fate.DELIVERED, Fate.DELIVERED]
+
+
+def _another(request: pytest.FixtureRequest) -> str:
+    """Return the URL of a second empty PostgreSQL database."""
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.engine import make_url
+
+    server = make_url(request.getfixturevalue("postgresql_server")).set(drivername="postgresql+psycopg")
+    name = f"restored_{abs(hash(request.node.nodeid))}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return server.set(database=name).render_as_string(hide_password=False)
+
+
+def test_a_result_that_was_delivered_after_the_backup_is_sent_again_as_the_same_instance(
+    source: tuple[Path, Shop], tmp_path: Path
+) -> None:
+    config, shop = source
+    run("backup", str(tmp_path / "kept"), "--config", str(config))
+    shop.work()
+    sent = {report.SOPInstanceUID for report in shop.pacs.reports()}
+    new = settings_file(tmp_path / "new")
+    run("restore", str(tmp_path / "kept"), "--config", str(new))
+
+    settings = load(new)
+    with opened(settings) as database:
+        restored = Shop(database, settings.node.data_folder)
+        restored.clock.now = shop.clock.now
+        restored.work()
+
+    again = [report.SOPInstanceUID for report in restored.pacs.reports()]
+    assert len(again) == 1
+    assert set(again) <= sent
+
+
+def test_the_same_folder_again_is_brought_up_to_date_and_keeps_nothing_else(
+    source: tuple[Path, Shop], tmp_path: Path
+) -> None:
+    config, shop = source
+    kept = tmp_path / "kept"
+    run("backup", str(kept), "--config", str(config))
+    shop.work()
+    run("purge", "--older-than", "0", "--yes", "--config", str(config))
+
+    said = json.loads(run("backup", str(kept), "--config", str(config), "--json"))
+
+    assert said["files"] == len(list(shop.archive.kept_keys())) == len(list(kept.glob("archive/*/*/*.dcm")))
+    assert len(list(kept.glob("database-*.db"))) == 1
+
+
+def test_a_film_removed_while_the_backup_is_taken_is_marked_in_it(source: tuple[Path, Shop], tmp_path: Path) -> None:
+    _, shop = source
+    written = tmp_path / "copy.db"
+    dump.write(shop.database, written)
+    (key, *others) = [key for key, _, _ in dump.kept_files(written)]
+
+    dump.mark_removed(written, [key], at=NOON)
+
+    assert [kept for kept, _, _ in dump.kept_files(written)] == others
+
+
+def test_a_missing_film_is_no_reason_for_a_backup_that_pretends(source: tuple[Path, Shop], tmp_path: Path) -> None:
+    config, shop = source
+    shop.archive.discard(next(iter(shop.archive.kept_keys())))
+
+    said = run("backup", str(tmp_path / "kept"), "--config", str(config), exit_code=1)
+
+    assert "missing from the archive" in said
+    assert not (tmp_path / "kept" / "backup.json").exists()
+
+
+def test_a_damaged_or_incomplete_backup_is_refused(source: tuple[Path, Shop], tmp_path: Path) -> None:
+    config, _ = source
+    kept, new = tmp_path / "kept", settings_file(tmp_path / "new")
+    run("backup", str(kept), "--config", str(config))
+    shutil.copytree(kept, tmp_path / "sound")
+    film = next(kept.glob("archive/*/*/*.dcm"))
+    film.write_bytes(film.read_bytes()[:-1] + b"?")
+    assert "is damaged in the backup" in run("restore", str(kept), "--config", str(new), exit_code=1)
+    film.unlink()
+    assert "is missing from the backup" in run("restore", str(kept), "--config", str(new), exit_code=1)
+    (database,) = kept.glob("database-*.db")
+    database.write_bytes(database.read_bytes() + b"?")
+    assert "is not what was backed up" in run("restore", str(kept), "--config", str(new), exit_code=1)
+    (kept / "backup.json").unlink()
+    assert "is no complete backup" in run("restore", str(kept), "--config", str(new), exit_code=1)
+
+    run("restore", str(tmp_path / "sound"), "--config", str(new))
+    again = run("restore", str(tmp_path / "sound"), "--config", str(new), exit_code=1)
+
+    assert "has films already" in again
+
+
+def test_nothing_is_restored_into_a_node_that_runs(source: tuple[Path, Shop], tmp_path: Path) -> None:
+    config, _ = source
+    new = settings_file(tmp_path / "new")
+    run("backup", str(tmp_path / "kept"), "--config", str(config))
+
+    with supervisor.only_one(load(new).node.data_folder):
+        said = run("restore", str(tmp_path / "kept"), "--config", str(new), exit_code=1)
+
+    assert "stop it first" in said
