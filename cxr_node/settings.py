@@ -7,12 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydicom.charset import python_encoding
+from pydicom.uid import UID
 from sqlalchemy.engine import make_url
 
+from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.identifiers import AeTitle, parse_ae_title
 from cxr_node.domain.radiograph import View
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
+from cxr_node.receive.who import STORAGE_SOP_CLASSES
 
 
 def _ae_title(text: str) -> AeTitle:
@@ -51,6 +54,13 @@ class DatabaseSection(Section):
 Network = IPv4Network | IPv6Network
 
 
+def _sop_class(text: str) -> str:
+    taken = [UID(uid) for uid in (*STORAGE_SOP_CLASSES, PUSH_MODEL)]
+    if text not in taken and text not in [uid.keyword for uid in taken]:
+        raise ValueError(f"{text!r} is none of {', '.join(uid.keyword for uid in taken)}")
+    return text
+
+
 class PeerSection(Section):
     """A sender that is let in; with one of these, no other is."""
 
@@ -59,6 +69,12 @@ class PeerSection(Section):
         (), description="Networks it may come from, as 10.0.7.0/24 or one address; empty for any."
     )
     maximum_associations: int = Field(0, ge=0, description="Its associations at the same time; 0 for no own bound.")
+    sop_classes: tuple[Annotated[str, AfterValidator(_sop_class)], ...] = Field(
+        (), description="SOP Classes it may use, by keyword or UID; empty for all. C-ECHO is always answered."
+    )
+    films_per_minute: int = Field(
+        0, ge=0, description="Films it may send in a minute, the rest is refused with 0xA700; 0 for no own bound."
+    )
 
 
 class UserSection(Section):
@@ -107,6 +123,9 @@ class ReceiveSection(Section):
         2**28, ge=1, description="Largest data set that is taken, in bytes; a larger one is refused with 0xC000."
     )
     network_timeout_s: Seconds = Field(600.0, description="How long an association may be silent, in seconds.")
+    association_timeout_s: float = Field(
+        86400.0, ge=0, description="How long an association may last altogether, in seconds; 0 for as long as it likes."
+    )
     tls_certificate: str = Field(
         "", description="PEM file of our certificate and its chain; with it, only TLS 1.2 and 1.3 are spoken."
     )
@@ -336,6 +355,32 @@ class AuditSection(Section):
     tls_check_host: bool = Field(True, description="Whether its certificate must name the host.")
 
 
+class PageUserSection(Section):
+    """A person who may log in to the page."""
+
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[\w.@-]+$", description="User name.")
+    password_hash: str = Field(
+        pattern=r"^scrypt:\d{1,7}:\d{1,2}:\d{1,2}:[0-9a-f]{32}:[0-9a-f]{64}$",
+        description="What `cxr-node config password` prints.",
+    )
+    role: Literal["viewer", "operator"] = Field(
+        "viewer", description='"viewer" looks; "operator" may also let jobs run again.'
+    )
+    sees_films: bool = Field(False, description="Whether films, and what was said of them, are shown to this person.")
+
+
+class WebSection(Section):
+    """The page for people, its JSON, the metrics and the health checks: one address, in a process of its own."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; beyond this machine only behind a proxy with TLS.")
+    port: Port = Field(8011, description="TCP port to listen on; 0 takes a free one.")
+    secure_cookie: bool = Field(
+        False, description="Whether browsers show the session over HTTPS only: set it behind a proxy with TLS."
+    )
+    session_s: Seconds = Field(28800.0, description="How long a login lasts, in seconds.")
+    users: tuple[PageUserSection, ...] = Field((), description="Who may log in; empty: nobody.")
+
+
 class ScheduleSection(Section):
     """The safety net: work is woken when it is committed, and looked for at each tick as well."""
 
@@ -362,6 +407,7 @@ class Settings(Section):
     deliver: DeliverSection = DeliverSection()
     schedule: ScheduleSection = ScheduleSection()
     audit: AuditSection = AuditSection()
+    web: WebSection = WebSection()
     log: LogSection = LogSection()
 
     @property
@@ -373,9 +419,11 @@ class Settings(Section):
         """Return the settings as they may be shown: without the database's password and the hashes of others."""
         shown = make_url(self.database.url).render_as_string() if self.database.url else ""
         users = tuple(user.model_copy(update={"password_hash": "***"}) for user in self.receive.users)
+        people = tuple(user.model_copy(update={"password_hash": "***"}) for user in self.web.users)
         return self.model_copy(
             update={
                 "database": self.database.model_copy(update={"url": shown}),
                 "receive": self.receive.model_copy(update={"users": users}),
+                "web": self.web.model_copy(update={"users": people}),
             }
         )

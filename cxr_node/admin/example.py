@@ -11,6 +11,7 @@ from cxr_node.settings import (
     CharacterSetSection,
     CStoreSection,
     FolderSection,
+    PageUserSection,
     PeerSection,
     Section,
     Settings,
@@ -24,8 +25,15 @@ _HEAD = """\
 """
 
 _PACS = CStoreSection(name="pacs", host="127.0.0.1", port=4242, ae_title="PACS")
-_PEER = PeerSection(ae_title="DX1", addresses=(ip_network("10.0.7.0/24"),), maximum_associations=4)
+_PEER = PeerSection(
+    ae_title="DX1",
+    addresses=(ip_network("10.0.7.0/24"),),
+    maximum_associations=4,
+    sop_classes=("DigitalXRayImageStorageForPresentation",),
+    films_per_minute=60,
+)
 _USER = UserSection(name="dx1", password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}")
+_PERSON = PageUserSection(name="kim", password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}", sees_films=True)
 _ASKER = AskerSection(ae_title="DX1", host="10.0.7.11", port=104)
 _GB18030 = CharacterSetSection(ae_title="DX1", character_sets=("GB18030",))
 _FOLDER = FolderSection(name="folder", folder=Path("results"))
@@ -42,6 +50,8 @@ def text() -> str:
     senders = (("receive.peers", _PEER), ("receive.users", _USER), ("receive.askers", _ASKER))
     parts.extend(_table(key, example) for key, example in senders)
     parts.append(_table("report.character_sets", _GB18030))
+    parts.append("# People. Take the marks away from this, or repeat it.\n")
+    parts.append(_table("web.users", _PERSON))
     parts.append("# Destinations. Take the marks away from one of these, or repeat them.\n")
     parts.extend(_table("deliver.destinations", example) for example in (_PACS, _FOLDER))
     return "\n".join(parts)

@@ -4,9 +4,11 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+from pydicom.uid import UID
+
 from cxr_node import pipeline
 from cxr_node.archive import space
-from cxr_node.domain.commitment import Reference, Vouched
+from cxr_node.domain.commitment import PUSH_MODEL, Reference, Vouched
 from cxr_node.domain.errors import Refuse
 from cxr_node.domain.identifiers import Uid, parse_ae_title
 from cxr_node.domain.instance import Sender
@@ -20,7 +22,7 @@ from cxr_node.receive.commitment import Vouching
 from cxr_node.receive.listening import Listening
 from cxr_node.receive.tls import TlsFiles
 from cxr_node.receive.users import PasswordHash
-from cxr_node.receive.who import Peer
+from cxr_node.receive.who import STORAGE_SOP_CLASSES, Peer
 from cxr_node.settings import ReceiveSection, Settings
 
 _ANSWERED_WITHIN = timedelta(seconds=30)
@@ -43,12 +45,15 @@ def receiver(settings: Settings, opened: Database, audit: Audit) -> Receiver:
         dimse_timeout_s=section.dimse_timeout_s,
         network_timeout_s=section.network_timeout_s,
         message_timeout_s=section.message_timeout_s,
+        association_timeout_s=section.association_timeout_s,
         maximum_object_bytes=section.maximum_object_bytes,
         peers=tuple(
             Peer(
                 ae_title=parse_ae_title(peer.ae_title),
                 networks=peer.addresses,
                 maximum_associations=peer.maximum_associations,
+                sop_classes=frozenset(_sop_class_uid(text) for text in peer.sop_classes),
+                films_per_minute=peer.films_per_minute,
             )
             for peer in section.peers
         ),
@@ -63,6 +68,11 @@ def receiver(settings: Settings, opened: Database, audit: Audit) -> Receiver:
         vouching=_vouching(settings, opened),
         tell=audited.door(audit),
     )
+
+
+def _sop_class_uid(text: str) -> Uid:
+    """Return the UID of a SOP Class that settings name by keyword or UID."""
+    return next((uid for uid in (*STORAGE_SOP_CLASSES, PUSH_MODEL) if UID(uid).keyword == text), Uid(text))
 
 
 def _vouching(settings: Settings, opened: Database) -> Vouching:

@@ -141,6 +141,7 @@ class Receiver:
                 accepted,
                 largest_pdu_bytes=listening.maximum_pdu_bytes,
                 timeout_s=listening.dimse_timeout_s,
+                association_timeout_s=listening.association_timeout_s,
             )
         association.dimse = BoundedMessages(
             association,
@@ -181,6 +182,8 @@ class Receiver:
         answer = Dataset()
         try:
             instance = _instance(event, sender)
+            if not self._door.may_send(event.assoc):
+                raise RetryLater("more films in a minute than this peer may send")  # noqa: TRY301
             if not self._has_room(len(instance.content)):
                 raise RetryLater("no room for a film beside what the database and results need")  # noqa: TRY301
             self._accept(instance, sender)
@@ -254,7 +257,7 @@ def _instance(event: evt.Event, sender: Sender) -> Instance:
 
 def _log_refusal(error: Exception, sender: Sender, status: int) -> None:
     # The text of another library's error may quote a value: only its kind and place are logged.
-    said = str(error) if isinstance(error, Refuse) else type(error).__name__
+    said = str(error) if isinstance(error, Refuse | RetryLater) else type(error).__name__
     _log.warning("refused an object from %s with status 0x%04X: %s", sender.calling_ae_title, status, said)
     if status == StoreStatus.PROCESSING_FAILURE:
         _log.error("%s raised at\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))

@@ -7,8 +7,9 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
 
 from cxr_node.receive.guests import Guests
+from cxr_node.receive.pace import Paces
 from cxr_node.receive.users import Users
-from cxr_node.receive.who import STORAGE_SOP_CLASSES, Admission, Rejection
+from cxr_node.receive.who import STORAGE_SOP_CLASSES, Admission, Peer, Rejection
 
 
 class Door:
@@ -23,6 +24,7 @@ class Door:
         self._users = users
         self._has_room = has_room
         self._guests = Guests()
+        self._paces = Paces()
 
     def rejection(self, association: Association) -> Rejection | None:
         """Return why the association that is requested is not accepted; None if it is, and then it counts."""
@@ -37,10 +39,31 @@ class Door:
             return Rejection.USER_NOT_AUTHENTICATED
         if _proposes_storage(request) and not self._has_room(0):
             return Rejection.TEMPORARY_CONGESTION
-        peer = self._admission.peer(calling_ae_title=request.calling_ae_title, address=address)
-        if peer is not None and not self._guests.enter(peer, association):
+        peer = self._peer(association)
+        if peer is None:
+            return None
+        if not self._guests.enter(peer, association):
             return Rejection.LOCAL_LIMIT_EXCEEDED
+        _offer_only_what_it_may_use(association, peer)
         return None
+
+    def may_send(self, association: Association) -> bool:
+        """Whether another film may come from the peer of an association now; if so it counts."""
+        peer = self._peer(association)
+        return peer is None or self._paces.admits(peer)
+
+    def _peer(self, association: Association) -> Peer | None:
+        request = cast("A_ASSOCIATE", association.requestor.primitive)
+        address = association.requestor.address
+        return self._admission.peer(calling_ae_title=request.calling_ae_title, address=address)
+
+
+def _offer_only_what_it_may_use(association: Association, peer: Peer) -> None:
+    """Leave out what the peer may not use: negotiation answers abstract syntax not supported (PS3.8 table 9-18)."""
+    offered = association.acceptor.supported_contexts
+    association.acceptor.supported_contexts = [
+        context for context in offered if peer.may_use(str(context.abstract_syntax))
+    ]
 
 
 def shown_user(association: Association) -> str:

@@ -24,8 +24,9 @@ class Listening:
     `port` 0 takes any free one. An association may be silent between messages for `network_timeout_s`,
     within one for `dimse_timeout_s`. No `calling_ae_titles` admits every sender. `maximum_pdu_bytes` is what
     senders are offered (PS3.8 section D.1); without a bound a peer could claim any length, so 0 is refused.
-    A whole message may take `message_timeout_s`, a data set have `maximum_object_bytes`. No `peers` makes no rule
-    about addresses; no `users` asks nobody for a password.
+    A whole message may take `message_timeout_s`, an association `association_timeout_s` (0: as long as it likes), a
+    data set have `maximum_object_bytes`. No `peers` makes no rule about addresses; no `users` asks nobody for a
+    password.
     With `tls` no other connections than such are taken, and a peer has `tls_handshake_timeout_s` to set one up.
     """
 
@@ -40,6 +41,7 @@ class Listening:
     dimse_timeout_s: float = 60.0
     network_timeout_s: float = 60.0
     message_timeout_s: float = 300.0
+    association_timeout_s: float = 0.0
     maximum_object_bytes: int = 1 << 28
     peers: tuple[Peer, ...] = ()
     users: Mapping[str, PasswordHash] = field(default_factory=dict)

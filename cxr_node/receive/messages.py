@@ -74,6 +74,10 @@ class BoundedMessages(DIMSEServiceProvider):
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take the next fragments of a message."""
+        connection = self.dul.socket
+        if self.message is None and isinstance(connection, PromptSocket) and connection.has_lasted:
+            self._abort("the association has had all its time")
+            return
         try:
             if self.message is None:
                 self.message = DIMSEMessage()
@@ -90,7 +94,7 @@ class BoundedMessages(DIMSEServiceProvider):
             self._abort("a command set without end")
 
     def _abort(self, why: str) -> None:
-        _log.warning("message from %s cannot be read: %s", self.assoc.requestor.address, why)
+        _log.warning("message from %s is not read: %s", self.assoc.requestor.address, why)
         self.dul.event_queue.put(_INVALID_PDU)
 
     def _expect_end_within(self, seconds: float | None) -> None:

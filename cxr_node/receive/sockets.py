@@ -32,6 +32,7 @@ _INVALID_PDU = "Evt19"
 
 _ABORTED_BY_SERVICE_USER = 0x00
 _ABORT_TIMEOUT_S = 0.5
+_ANSWERED_WITHIN_S = 5.0
 _END_TIMEOUT_S = 10.0
 
 
@@ -80,6 +81,7 @@ class PromptSocket(AssociationSocket):
         *,
         largest_pdu_bytes: int,
         timeout_s: float,
+        association_timeout_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         # Not through the constructor, which would announce the connection to the state machine again.
@@ -88,6 +90,8 @@ class PromptSocket(AssociationSocket):
         self._timeout_s = timeout_s
         self._clock = clock
         self._deadline: float | None = None
+        self._arrived_at = clock()
+        self._ends_at = self._arrived_at + association_timeout_s if association_timeout_s else None
         connection = self._connection()
         connection.settimeout(timeout_s)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -98,14 +102,25 @@ class PromptSocket(AssociationSocket):
         self._deadline = None if seconds is None else self._clock() + seconds
 
     @property
+    def has_lasted(self) -> bool:
+        """Whether the association has had all its time: no further message is taken."""
+        return self._ends_at is not None and self._clock() > self._ends_at
+
+    @property
     def ready(self) -> bool:
         """Whether something can be read; asked by the thread of the connection all the time."""
-        if self.socket is not None and self._deadline is not None and self._clock() > self._deadline:
-            self._deadline = None
+        if self.socket is not None and self._is_late():
+            self._deadline = self._ends_at = None
             _log.warning("association with %s aborted: it takes too long", self.assoc.requestor.address)
             self.event_queue.put(_INVALID_PDU)
             return False
         return super().ready
+
+    def _is_late(self) -> bool:
+        if self._deadline is not None:
+            return self._clock() > self._deadline
+        # Between two messages a while longer, so that the answer to the last is on its way.
+        return self.has_lasted and self._clock() > self._arrived_at + _ANSWERED_WITHIN_S
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Return the next `nr_bytes`, or fewer if the peer closed the connection.
@@ -132,6 +147,7 @@ class PromptSocket(AssociationSocket):
                 if arrived == 0:
                     break
                 count += arrived
+                self._arrived_at = self._clock()
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         del received[count:]
         return received

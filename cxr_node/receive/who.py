@@ -17,6 +17,8 @@ STORAGE_SOP_CLASSES = (
 )
 """What a chest film can come as. Every class offered is copied once per association: only these are."""
 
+VERIFICATION = Uid("1.2.840.10008.1.1")
+
 
 class Rejection(Enum):
     """An A-ASSOCIATE-RJ: result, source and reason (PS3.8 table 9-21)."""
@@ -30,11 +32,21 @@ class Rejection(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """A sender that may come: from these networks (none: from anywhere), so often at once (0: no bound of its own)."""
+    """A sender that may come: from these networks (none: from anywhere), so often at once (0: no bound of its own).
+
+    It may use `sop_classes` alone, and Verification; none named: all that there are. It may send so many films in a
+    minute (0: no bound of its own).
+    """
 
     ae_title: AeTitle
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     maximum_associations: int = 0
+    sop_classes: frozenset[Uid] = frozenset()
+    films_per_minute: int = 0
+
+    def may_use(self, sop_class_uid: str) -> bool:
+        """Whether presentation contexts of this SOP Class are accepted."""
+        return not self.sop_classes or sop_class_uid == VERIFICATION or sop_class_uid in self.sop_classes
 
     def is_at(self, address: str) -> bool:
         """Whether this peer may come from the IP address `address`."""

@@ -1,0 +1,130 @@
+"""What a known peer may do: which SOP Classes, how many films in a minute, for how long."""
+
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset
+from pynetdicom import AE
+from pynetdicom.dsutils import encode
+
+from cxr_node.domain.commitment import PUSH_MODEL
+from cxr_node.domain.identifiers import AeTitle, Uid
+from cxr_node.receive.pace import Pace
+from cxr_node.receive.who import Peer
+from cxr_node.settings import Settings
+from tests import films, peers
+from tests.peers import LOOPBACK, VERIFICATION
+from tests.receiving import DX, association, receiving, store
+from tests.running import running, settings_file
+
+CR = "1.2.840.10008.5.1.4.1.1.1"
+ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
+
+
+def encoded(film: Dataset) -> bytes:
+    data_set = encode(film, False, True)
+    assert data_set is not None
+    return data_set
+
+
+def test_dcmtk_may_send_the_sop_classes_of_its_rule_and_no_other(tmp_path: Path) -> None:
+    dx, cr = films.written(films.dx(), tmp_path), films.written(films.cr(), tmp_path)
+    known = (Peer(ae_title=AeTitle("DX1"), sop_classes=frozenset({Uid(DX)})), Peer(ae_title=AeTitle("ANY")))
+    with receiving(peers=known) as node:
+        assert peers.storescu(node.port, dx, calling="DX1").returncode == 0
+        refused = peers.storescu(node.port, cr, calling="DX1")
+        assert refused.returncode != 0
+        assert "No valid Presentation Context" in refused.stderr
+        assert peers.echoscu(node.port, calling="DX1").returncode == 0
+        assert peers.storescu(node.port, cr, calling="ANY").returncode == 0
+    assert node.sop_instance_uids == [dx.stem, cr.stem]
+
+
+def test_a_class_that_a_peer_may_not_use_is_an_abstract_syntax_that_is_not_supported() -> None:
+    known = (Peer(ae_title=AeTitle("DX1"), sop_classes=frozenset({Uid(DX)})),)
+    entity = AE(ae_title="DX1")
+    for sop_class_uid in (VERIFICATION, DX, CR, PUSH_MODEL):
+        entity.add_requested_context(sop_class_uid)
+    with receiving(peers=known) as node:
+        opened = entity.associate(LOOPBACK, node.port, ae_title="CXRNODE")
+        accepted = {str(context.abstract_syntax) for context in opened.accepted_contexts}
+        rejected = {str(context.abstract_syntax): context.result for context in opened.rejected_contexts}
+        opened.release()
+
+    assert accepted == {VERIFICATION, DX}
+    assert rejected == dict.fromkeys((CR, PUSH_MODEL), ABSTRACT_SYNTAX_NOT_SUPPORTED)
+
+
+def test_a_peer_that_may_ask_for_commitment_alone_sends_no_film(tmp_path: Path) -> None:
+    config = settings_file(
+        tmp_path / "node",
+        more='[[receive.peers]]\nae_title = "ASKER"\nsop_classes = ["StorageCommitmentPushModel"]',
+    )
+    film = films.written(films.dx(), tmp_path)
+    with running(config, wait_for=("receive",)) as node:
+        assert peers.storescu(node.port, film, calling="ASKER").returncode != 0
+        with association(node.port, sop_class_uid=PUSH_MODEL, calling="ASKER") as opened:
+            assert [str(context.abstract_syntax) for context in opened.accepted_contexts] == [PUSH_MODEL]
+
+
+def test_a_sop_class_that_the_node_does_not_take_is_no_setting() -> None:
+    with pytest.raises(ValueError, match="is none of ComputedRadiographyImageStorage"):
+        Settings.model_validate({"receive": {"peers": [{"ae_title": "DX1", "sop_classes": ["CTImageStorage"]}]}})
+
+
+def test_dcmtk_is_told_to_come_again_later_when_it_sends_too_many_films(tmp_path: Path) -> None:
+    sent = [films.written(films.dx(seed=seed), tmp_path) for seed in range(4)]
+    known = (Peer(ae_title=AeTitle("DX1"), films_per_minute=2), Peer(ae_title=AeTitle("DX2")))
+    with receiving(peers=known) as node:
+        ended = peers.storescu(node.port, *sent, calling="DX1", options=["-nh"])
+        assert ended.stderr.count("Refused: OutOfResources") == 2
+        assert node.sop_instance_uids == [film.stem for film in sent[:2]]
+        assert peers.storescu(node.port, *sent, calling="DX2").returncode == 0
+        assert len(node.instances) == 6
+
+
+def test_a_pace_lets_a_burst_through_and_then_the_rate() -> None:
+    pace = Pace(6, now=0.0)
+    assert [pace.admits(now=0.0) for _ in range(7)] == [True] * 6 + [False]
+    assert [pace.admits(now=now) for now in (9.0, 10.0, 11.0, 20.0)] == [False, True, False, True]
+    assert [pace.admits(now=1000.0) for _ in range(7)] == [True] * 6 + [False]
+
+
+def test_an_association_that_sends_all_the_time_ends_when_it_has_had_its_time() -> None:
+    film = films.dx()
+    data_set = encoded(film)
+    answers: list[int] = []
+    with receiving(association_timeout_s=1.0) as node, association(node.port) as opened:
+        started = time.monotonic()
+        while opened.is_established and time.monotonic() - started < 20.0:
+            try:
+                answers.append(store(opened, data_set, sop_instance_uid=film.SOPInstanceUID)[0])
+            except AssertionError:
+                break
+        opened.join(20.0)
+        assert opened.is_aborted
+        assert 0.9 < time.monotonic() - started < 20.0
+    # Whatever was answered was kept, and what was kept was answered.
+    assert answers == [0] * len(node.instances)
+    assert answers
+
+
+def test_an_idle_association_ends_when_it_has_had_its_time() -> None:
+    with receiving(association_timeout_s=0.5, network_timeout_s=600.0) as node, association(node.port) as opened:
+        opened.join(20.0)
+        assert opened.is_aborted
+
+
+def test_a_pdu_longer_than_any_may_be_ends_its_association_and_is_not_read() -> None:
+    film = films.dx()
+    with receiving() as node, association(node.port) as other, association(node.port) as opened:
+        connection = opened.dul.socket
+        assert connection is not None
+        assert connection.socket is not None
+        with closing(connection.socket) as raw:  # which pynetdicom forgets after a reset
+            raw.sendall(b"\x04\x00" + (1 << 31).to_bytes(4, "big") + bytes(1000))
+            opened.join(20.0)
+        assert opened.is_aborted
+        assert store(other, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0
