@@ -13,32 +13,19 @@ from cxr_node.deliver.destination import Receipt
 from cxr_node.deliver.outcome import Outcome, of_status
 from cxr_node.deliver.outgoing import Outgoing, converted, read_outgoing
 from cxr_node.deliver.remote import Remote, raise_sorted, spoken_status
-from cxr_node.deliver.tls import TlsPeer
 from cxr_node.domain.errors import RetryLater
-from cxr_node.domain.identifiers import AeTitle, Uid
+from cxr_node.domain.identifiers import Uid
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CStoreDestination:
-    """A PACS. Each object goes on an association of its own; a warning counts as success only if so configured.
-
-    With `tls` the peer must be who it should be. What stands in the way there is passing: a person
-    renews a certificate, and the next attempt goes through.
-    """
+    """A PACS. Each object goes on an association of its own; a warning counts as success only if so configured."""
 
     name: str
-    host: str
-    port: int
-    called_ae_title: AeTitle
-    calling_ae_title: AeTitle
-    connection_timeout_s: float = 10.0
-    acse_timeout_s: float = 30.0
-    dimse_timeout_s: float = 60.0
-    network_timeout_s: float = 60.0
+    remote: Remote
     warning_is_success: bool = False
-    tls: TlsPeer | None = None
 
     def send(self, content: bytes) -> Receipt:
         """Send the data set of the DICOM file `content`; see `Destination.send`.
@@ -63,21 +50,6 @@ class CStoreDestination:
             status = association.send_c_echo().get("Status")
         if status != 0:
             raise RetryLater(f"{self.remote} answered C-ECHO with {spoken_status(status)}")
-
-    @property
-    def remote(self) -> Remote:
-        """The Application Entity that this is."""
-        return Remote(
-            host=self.host,
-            port=self.port,
-            called_ae_title=self.called_ae_title,
-            calling_ae_title=self.calling_ae_title,
-            connection_timeout_s=self.connection_timeout_s,
-            acse_timeout_s=self.acse_timeout_s,
-            dimse_timeout_s=self.dimse_timeout_s,
-            network_timeout_s=self.network_timeout_s,
-            tls=self.tls,
-        )
 
     def _receipt(self, status: int | None, comment: str, outgoing: Outgoing, sent: Outgoing) -> Receipt:
         if status is None:

@@ -34,20 +34,7 @@ def confirmations(settings: Settings, to: Mapping[str, Destination]) -> dict[str
 
 def askers(settings: Settings) -> dict[str, Remote]:
     """Return where peers are told what is kept, by AE title."""
-    return {
-        each.ae_title: Remote(
-            host=each.host,
-            port=each.port,
-            called_ae_title=parse_ae_title(each.ae_title),
-            calling_ae_title=parse_ae_title(settings.receive.ae_title),
-            connection_timeout_s=each.timeout_s,
-            acse_timeout_s=each.timeout_s,
-            dimse_timeout_s=each.timeout_s,
-            network_timeout_s=each.timeout_s,
-            tls=_tls_peer(each),
-        )
-        for each in settings.receive.askers
-    }
+    return {each.ae_title: _remote(each, calling=settings.receive.ae_title) for each in settings.receive.askers}
 
 
 def _destination(settings: Settings, section: CStoreSection | FolderSection) -> Destination:
@@ -55,21 +42,27 @@ def _destination(settings: Settings, section: CStoreSection | FolderSection) -> 
         case CStoreSection():
             return CStoreDestination(
                 name=section.name,
-                host=section.host,
-                port=section.port,
-                called_ae_title=parse_ae_title(section.ae_title),
-                calling_ae_title=parse_ae_title(section.calling_ae_title or settings.receive.ae_title),
-                connection_timeout_s=section.timeout_s,
-                acse_timeout_s=section.timeout_s,
-                dimse_timeout_s=section.timeout_s,
-                network_timeout_s=section.timeout_s,
+                remote=_remote(section, calling=section.calling_ae_title or settings.receive.ae_title),
                 warning_is_success=section.warning_is_success,
-                tls=_tls_peer(section),
             )
         case FolderSection():
             return FolderDestination(name=section.name, folder=Path(section.folder))
         case _:
             assert_never(section)
+
+
+def _remote(section: CStoreSection | AskerSection, *, calling: str) -> Remote:
+    return Remote(
+        host=section.host,
+        port=section.port,
+        called_ae_title=parse_ae_title(section.ae_title),
+        calling_ae_title=parse_ae_title(calling),
+        connection_timeout_s=section.timeout_s,
+        acse_timeout_s=section.timeout_s,
+        dimse_timeout_s=section.timeout_s,
+        network_timeout_s=section.timeout_s,
+        tls=_tls_peer(section),
+    )
 
 
 def _tls_peer(section: CStoreSection | AskerSection) -> TlsPeer | None:

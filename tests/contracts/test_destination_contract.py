@@ -10,6 +10,7 @@ import pytest
 from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.destination import Destination, Refused
 from cxr_node.deliver.folder import FolderDestination
+from cxr_node.deliver.remote import Remote
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
 from tests import films, peers
@@ -40,10 +41,12 @@ def pacs_away(_: Path) -> Iterator[Place]:
 def pacs_at(port: int) -> Destination:
     return CStoreDestination(
         name="pacs",
-        host=peers.LOOPBACK,
-        port=port,
-        called_ae_title=AeTitle("PACS"),
-        calling_ae_title=AeTitle("CXRNODE"),
+        remote=Remote(
+            host=peers.LOOPBACK,
+            port=port,
+            called_ae_title=AeTitle("PACS"),
+            calling_ae_title=AeTitle("CXRNODE"),
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from pynetdicom.dimse_primitives import C_STORE
 
 from cxr_node.deliver.commitment import Asker, Confirms, Finder
 from cxr_node.deliver.cstore import CStoreDestination
+from cxr_node.deliver.remote import Remote
 from cxr_node.domain.commitment import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
@@ -55,10 +56,12 @@ class Archive:
     def destination(self) -> CStoreDestination:
         return CStoreDestination(
             name="pacs",
-            host=peers.LOOPBACK,
-            port=self.port,
-            called_ae_title=AeTitle("PACS"),
-            calling_ae_title=AeTitle("CXRNODE"),
+            remote=Remote(
+                host=peers.LOOPBACK,
+                port=self.port,
+                called_ae_title=AeTitle("PACS"),
+                calling_ae_title=AeTitle("CXRNODE"),
+            ),
         )
 
     def report(self, number: int = -1) -> Vouched:
@@ -313,10 +316,12 @@ def test_orthanc_finds_what_it_was_sent(database: Database, tmp_path: Path) -> N
     with peers.orthanc(tmp_path / "orthanc", settings={"DicomAlwaysAllowFind": True}) as archive:
         destination = CStoreDestination(
             name="pacs",
-            host=peers.LOOPBACK,
-            port=archive.port,
-            called_ae_title=AeTitle(archive.ae_title),
-            calling_ae_title=AeTitle("CXRNODE"),
+            remote=Remote(
+                host=peers.LOOPBACK,
+                port=archive.port,
+                called_ae_title=AeTitle(archive.ae_title),
+                calling_ae_title=AeTitle("CXRNODE"),
+            ),
         )
         confirmation = Confirmation(confirms=Finder(remote=destination.remote), again_s=AGAIN_S)
         shop = Shop(database, tmp_path, confirmation=confirmation, pacs=destination)
@@ -337,10 +342,12 @@ def test_orthanc_vouches_for_what_it_was_sent_on_an_association_of_its_own(tmp_p
             with peers.orthanc(tmp_path / "orthanc", settings={"DicomModalities": us}) as archive:
                 destination = CStoreDestination(
                     name="pacs",
-                    host=peers.LOOPBACK,
-                    port=archive.port,
-                    called_ae_title=AeTitle(archive.ae_title),
-                    calling_ae_title=AeTitle("CXRNODE"),
+                    remote=Remote(
+                        host=peers.LOOPBACK,
+                        port=archive.port,
+                        called_ae_title=AeTitle(archive.ae_title),
+                        calling_ae_title=AeTitle("CXRNODE"),
+                    ),
                 )
                 asker = Asker(remote=destination.remote, wait_s=0.0)
                 shop = Shop(

@@ -9,6 +9,7 @@ import pytest
 from cxr_node.deliver.breaker import Breakers
 from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.destination import Away, Refused
+from cxr_node.deliver.remote import Remote
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.jobs import queue
@@ -84,10 +85,12 @@ def test_a_peer_that_is_not_there_is_away_and_one_that_answers_is_not() -> None:
     def destination(port: int) -> CStoreDestination:
         return CStoreDestination(
             name="pacs",
-            host=peers.LOOPBACK,
-            port=port,
-            called_ae_title=AeTitle("PACS"),
-            calling_ae_title=AeTitle("CXRNODE"),
+            remote=Remote(
+                host=peers.LOOPBACK,
+                port=port,
+                called_ae_title=AeTitle("PACS"),
+                calling_ae_title=AeTitle("CXRNODE"),
+            ),
         )
 
     with pytest.raises(Away):

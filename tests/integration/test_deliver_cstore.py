@@ -12,6 +12,7 @@ from pynetdicom import evt
 
 from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.destination import Refused
+from cxr_node.deliver.remote import Remote
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
 from tests import films, peers
@@ -28,14 +29,16 @@ def destination(
 ) -> CStoreDestination:
     return CStoreDestination(
         name="pacs",
-        host=peers.LOOPBACK,
-        port=port,
-        called_ae_title=AeTitle(called),
-        calling_ae_title=AeTitle("CXRNODE"),
-        connection_timeout_s=timeout_s,
-        acse_timeout_s=timeout_s,
-        dimse_timeout_s=timeout_s,
-        network_timeout_s=timeout_s,
+        remote=Remote(
+            host=peers.LOOPBACK,
+            port=port,
+            called_ae_title=AeTitle(called),
+            calling_ae_title=AeTitle("CXRNODE"),
+            connection_timeout_s=timeout_s,
+            acse_timeout_s=timeout_s,
+            dimse_timeout_s=timeout_s,
+            network_timeout_s=timeout_s,
+        ),
         warning_is_success=warning,
     )
 
@@ -190,7 +193,7 @@ def test_a_peer_that_says_nothing_is_tried_again_after_the_time_out(film: bytes)
 
 
 def test_a_host_that_is_not_known_is_tried_again(film: bytes) -> None:
-    nowhere = replace(destination(104), host="pacs.invalid")
+    nowhere = replace(destination(104), remote=replace(destination(104).remote, host="pacs.invalid"))
     with pytest.raises(RetryLater, match=r"pacs\.invalid"):
         nowhere.send(film)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cxr_node.deliver.cstore import CStoreDestination
+from cxr_node.deliver.remote import Remote
 from cxr_node.deliver.tls import TlsPeer
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
@@ -47,12 +48,14 @@ def film(tmp_path: Path) -> bytes:
 def destination(port: int, tls: TlsPeer | None, *, timeout_s: float = 30.0) -> CStoreDestination:
     return CStoreDestination(
         name="pacs",
-        host=peers.LOOPBACK,
-        port=port,
-        called_ae_title=AeTitle("STORESCP"),
-        calling_ae_title=AeTitle("CXRNODE"),
-        connection_timeout_s=timeout_s,
-        tls=tls,
+        remote=Remote(
+            host=peers.LOOPBACK,
+            port=port,
+            called_ae_title=AeTitle("STORESCP"),
+            calling_ae_title=AeTitle("CXRNODE"),
+            connection_timeout_s=timeout_s,
+            tls=tls,
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from pydicom import dcmread
 from pynetdicom.dsutils import encode
 
 from cxr_node.deliver.cstore import CStoreDestination
+from cxr_node.deliver.remote import Remote
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.phantom.pacs import StandInPacs
 from tests import films, peers
@@ -16,10 +17,12 @@ from tests.receiving import association, store
 def destination(pacs: StandInPacs) -> CStoreDestination:
     return CStoreDestination(
         name="pacs",
-        host=peers.LOOPBACK,
-        port=pacs.port,
-        called_ae_title=pacs.ae_title,
-        calling_ae_title=AeTitle("CXRNODE"),
+        remote=Remote(
+            host=peers.LOOPBACK,
+            port=pacs.port,
+            called_ae_title=pacs.ae_title,
+            calling_ae_title=AeTitle("CXRNODE"),
+        ),
     )
 
 

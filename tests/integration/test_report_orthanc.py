@@ -10,9 +10,10 @@ import pytest
 from pydicom import dcmread
 
 from cxr_node.deliver.cstore import CStoreDestination
+from cxr_node.deliver.remote import Remote
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.radiograph import Radiograph
-from cxr_node.node import RESULT_KINDS
+from cxr_node.node.results import RESULT_KINDS
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.report.kinds import Order, Segmentation
@@ -35,10 +36,12 @@ def see(film: Film) -> Radiograph:
 def _destination(orthanc: peers.Orthanc) -> CStoreDestination:
     return CStoreDestination(
         name="orthanc",
-        host=peers.LOOPBACK,
-        port=orthanc.port,
-        called_ae_title=AeTitle(orthanc.ae_title),
-        calling_ae_title=AeTitle("CXRNODE"),
+        remote=Remote(
+            host=peers.LOOPBACK,
+            port=orthanc.port,
+            called_ae_title=AeTitle(orthanc.ae_title),
+            calling_ae_title=AeTitle("CXRNODE"),
+        ),
     )
 
 
