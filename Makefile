@@ -8,7 +8,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 TEST_PROCESSES ?= 2
 
-.PHONY: demo test test-long check gates clean
+TOOLS := .venv-tools
+LOCK := $(TOOLS)/bin/uv pip compile pyproject.toml --quiet --upgrade --python-version 3.11 \
+  --python-platform x86_64-manylinux_2_28 --constraint constraints.txt --generate-hashes --no-header --no-annotate
+
+.PHONY: demo test test-long check gates clean lock audit
 
 demo: $(VENV)/installed
 	$(BIN)/cxr-node demo
@@ -27,6 +31,22 @@ gates: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Pins by hash for deployment, out of pyproject.toml and constraints.txt. PyTorch's CPU build is not on the default
+# index: UV_FIND_LINKS or UV_EXTRA_INDEX_URL says where it is.
+lock: $(TOOLS)/installed
+	UV_FIND_LINKS= UV_EXTRA_INDEX_URL= $(LOCK) --output-file deploy/requirements-gpu.txt
+	echo 'torch==$(shell sed -n 's/^torch==//p' constraints.txt)+cpu' > $(TOOLS)/cpu.txt
+	$(LOCK) --override $(TOOLS)/cpu.txt --output-file deploy/requirements-cpu.txt
+
+# Known vulnerabilities in what is pinned. Asks the index's service for each package, so it needs the internet.
+audit: $(TOOLS)/installed
+	$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes --requirement deploy/requirements-gpu.txt
+
+$(TOOLS)/installed:
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip --disable-pip-version-check install --quiet 'uv>=0.10' 'pip-audit>=2.9'
+	@touch $@
 
 clean:
 	rm -rf $(VENV)

@@ -18,7 +18,8 @@ class FolderArchive:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        (root / _ASIDE).mkdir(mode=0o700, parents=True, exist_ok=True)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (root / _ASIDE).mkdir(mode=0o700, exist_ok=True)
 
     def put(self, key: str, content: bytes) -> None:
         """Keep `content` under `key` durably; see `Archive.put`."""

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sqlalchemy.engine import make_url
+
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.jobs.bell import Bells
 from cxr_node.jobs.database import Database
@@ -22,7 +24,15 @@ def bells(settings: Settings) -> Bells:
 def database(settings: Settings) -> Database:
     """Open the database. It is not migrated here."""
     settings.node.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _keep_to_owner(settings.database_url)
     return Database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s, ring=bells(settings).ring)
+
+
+def _keep_to_owner(url: str) -> None:
+    """Make the file of SQLite for its owner alone, as its log and index then are too; by itself it asks the umask."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        Path(parsed.database).touch(mode=0o600)
 
 
 def bundles_folder(settings: Settings) -> Path:

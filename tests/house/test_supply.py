@@ -1,0 +1,156 @@
+"""What the node is made of: pinned by hash, and nothing in it that runs what it is given."""
+
+import ast
+import re
+from importlib.metadata import requires, version
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.films import ROOT
+
+CPU, GPU = (ROOT / "deploy" / f"requirements-{build}.txt" for build in ("cpu", "gpu"))
+
+_MODULES = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "pty", "commands"}
+_BUILTINS = {"eval", "exec", "compile", "__import__"}
+_CALLS = {
+    ("os", "system"),
+    ("os", "popen"),
+    ("subprocess", "getoutput"),
+    ("subprocess", "getstatusoutput"),
+    ("torch", "load"),
+    ("torch", "save"),
+    ("np", "load"),
+    ("yaml", "load"),
+    ("importlib", "import_module"),
+}
+_ALLOWED = {("infer/torch_pickle.py", "imports pickle")}
+"""The reader of published weights: an unpickler that knows no class but its own, in a process that can run nothing."""
+
+
+def dangers(source: str) -> list[str]:
+    """Return what in a module could run what it is given."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                found += [f"imports {alias.name}" for alias in names if alias.name.partition(".")[0] in _MODULES]
+            case ast.ImportFrom(module=str(module)) if module.partition(".")[0] in _MODULES:
+                found.append(f"imports {module}")
+            case ast.Call(func=ast.Name(id=name)) if name in _BUILTINS:
+                found.append(f"calls {name}")
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=module), attr=name)) if (module, name) in _CALLS:
+                found.append(f"calls {module}.{name}")
+            case ast.keyword(arg="shell" | "allow_pickle", value=value) if not _is_false(value):
+                found.append("asks for a shell or a pickle")
+            case _:
+                pass
+    return found
+
+
+def _is_false(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value is False
+
+
+def test_nothing_in_the_node_runs_what_it_is_given() -> None:
+    package = ROOT / "cxr_node"
+    found = {
+        (path.relative_to(package).as_posix(), danger)
+        for path in package.rglob("*.py")
+        for danger in dangers(path.read_text(encoding="utf-8"))
+    }
+
+    assert found == _ALLOWED
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "import pickle",
+        "from pickle import loads",
+        "import torch\ntorch.load(path)",
+        "eval(text)",
+        "exec(text)",
+        "import os\nos.system(command)",
+        "import subprocess\nsubprocess.run(command, shell=True)",
+        "import subprocess\nsubprocess.run(command, shell=asked)",
+        "import numpy as np\nnp.load(path)",
+        "numpy.load(path, allow_pickle=True)",
+        "def f():\n    import marshal",
+        "__import__(name)",
+    ],
+)
+def test_the_gate_bites(planted: str) -> None:
+    assert dangers(planted)
+
+
+@pytest.mark.parametrize("harmless", ["network.eval()", "re.compile(text)", "subprocess.run([a], shell=False)"])
+def test_the_gate_bites_nothing_else(harmless: str) -> None:
+    assert dangers(harmless) == []
+
+
+def locked(path: Path) -> dict[str, str]:
+    """Return name to version of a file of requirements, each of which must have its hashes."""
+    found: dict[str, str] = {}
+    for entry in re.split(r"(?<!\\)\n", path.read_text(encoding="ascii")):
+        if not entry.strip() or entry.startswith("#"):
+            continue
+        match = re.fullmatch(r"([\w.\-]+)==([\w.+]+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)", entry)
+        assert match is not None, f"{path.name}: {entry}"
+        found[canonicalize_name(match.group(1))] = match.group(2)
+    return found
+
+
+def needed(name: str, *, seen: set[str] | None = None) -> set[str]:
+    """Return what a distribution needs here, itself left out, however far down."""
+    seen = set() if seen is None else seen
+    for text in requires(name) or ():
+        requirement = Requirement(text)
+        extras = requirement.extras or {""}
+        other = canonicalize_name(requirement.name)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        if other not in seen:
+            seen.add(other)
+            needed(other, seen=seen)
+        for extra in extras - {""}:
+            seen |= _of_extra(other, extra)
+    return seen
+
+
+def _of_extra(name: str, extra: str) -> set[str]:
+    found = [Requirement(text) for text in requires(name) or ()]
+    return {
+        canonicalize_name(each.name)
+        for each in found
+        if each.marker is not None
+        and each.marker.evaluate({"extra": extra})
+        and not each.marker.evaluate({"extra": ""})
+    }
+
+
+def test_everything_the_node_needs_is_pinned_by_hash_at_the_version_it_was_tested_with() -> None:
+    pinned = locked(CPU)
+    wanted = needed("cxr-node")
+
+    assert wanted - pinned.keys() == set()
+    assert {name: pinned[name].partition("+")[0] for name in wanted} == {
+        name: version(name).partition("+")[0] for name in wanted
+    }
+
+
+def test_the_gpu_build_is_the_same_but_for_pytorch_and_what_it_brings() -> None:
+    cpu, gpu = locked(CPU), locked(GPU)
+
+    assert cpu.pop("torch").partition("+")[0] == gpu.pop("torch")
+    assert cpu.items() <= gpu.items()
+    assert {name for name in gpu.keys() - cpu.keys() if not name.startswith(("nvidia-", "cuda-"))} == {"triton"}
+
+
+@pytest.mark.parametrize("path", [CPU, GPU], ids=lambda path: path.stem)
+def test_the_pins_name_no_place_to_fetch_from(path: Path) -> None:
+    text = path.read_text(encoding="ascii")
+
+    assert not re.search(r"https?:|file:|--(index|extra-index|find-links|trusted)", text)
