@@ -9,14 +9,13 @@ table.
 import argparse
 from pathlib import Path
 
-from training import anatomy, chest, datasets, findings, judge, phantoms, report, train, views
+from training import anatomy, chest, datasets, findings, judge, phantoms, report, views
 
 STEPS = {
     "phantoms": phantoms.run,
     "anatomy": anatomy.run,
     "views": views.run,
     "judge": judge.run,
-    "train": train.run,
     "findings": findings.run,
     "export": chest.run,
     "report": report.run,
@@ -26,7 +25,7 @@ STEPS = {
 def main() -> None:
     """Do the steps that the command line asks for, all of them unless it says otherwise."""
     parser = argparse.ArgumentParser(prog="python -m training", description=(__doc__ or "").splitlines()[0])
-    for part in (datasets, phantoms, anatomy, judge, train, report):
+    for part in (datasets, phantoms, anatomy, judge, report):
         part.add_options(parser)
     parser.add_argument("--bundle", type=Path, required=True, help="folder to write the bundle to")
     parser.add_argument("--steps", nargs="+", choices=list(STEPS), default=list(STEPS), help="in the order given")

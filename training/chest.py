@@ -4,13 +4,12 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
-from torch.nn import functional
 
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.radiograph import Float32
@@ -20,16 +19,16 @@ from cxr_node.infer.findings import sigmoid
 from training import datasets, judge, phantoms
 from training.anatomy import WHOLE
 from training.anatomynet import AnatomyNet
-from training.datasets import FINDINGS
 from training.figures import Floats
-from training.findings import LEAST, PARTS, Heads, load_member
-from training.lungnet import LEFT, TOP, LungNet, lung_fields
+from training.findings import LEAST
+from training.looking import Heads, looks
 from training.phantoms import STRUCTURES
 from training.strangers import strangers
+from training.thorax import PARTS, SURROUNDINGS
 from training.views import features, gray
 
 NAME = "chest"
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 NETWORK = "network.pt2"
 BAND = 0.25
 """Logits this near to the operating point say nothing; the card states the scores that come of it."""
@@ -63,29 +62,22 @@ class Distance(nn.Module):
 class Chest(nn.Module):
     """One pass: findings with their maps, structures, view, and how far the film lies from those learned from."""
 
-    def __init__(self, anatomy: AnatomyNet, heads: Heads, members: list[LungNet], bias: Tensor) -> None:
+    def __init__(self, anatomy: AnatomyNet, heads: Heads, bias: Tensor) -> None:
         super().__init__()
-        self.anatomy, self.heads, self.members = anatomy, heads, nn.ModuleList(members)
+        self.anatomy, self.heads = anatomy, heads
         self.bias = nn.Parameter(bias)
         self.distance: nn.Module = nn.Identity()
-        for member in members:
-            member.dropout, member.auxiliary = nn.Identity(), nn.Identity()
 
     def forward(self, film: Tensor) -> dict[str, Tensor]:
         """(B, 1, 256, 256) -> what the card names."""
-        outputs = self.anatomy(film)
-        lungs = lung_fields(outputs.planes)  # (B, 1, 256, 256)
-        cells = torch.stack([member(film, lungs).maps for member in self.members]).sum(0)  # (B, findings, 14, 15)
-        # Each cell of 16 pixels becomes four of 8, in its place on the film.
-        wide = functional.interpolate(cells / 4, scale_factor=2.0, mode="nearest")  # (B, findings, 28, 30)
-        wide = functional.pad(wide, (LEFT // 8, LEFT // 8, TOP // 8, TOP // 8))  # (B, findings, 32, 32)
-        added = self.heads(outputs) + wide
+        whole, thorax = looks(self.anatomy, film)
+        added = self.heads(whole.planes, thorax)  # (B, findings, 32, 32)
         return {
             "finding_logits": added.sum((2, 3)) + self.bias,
             "finding_maps": added * (added.shape[2] * added.shape[3]),
-            "structure_logits": outputs.planes[:, : len(STRUCTURES)],
-            "view_logits": outputs.views,
-            "distance": self.distance(outputs.features),
+            "structure_logits": whole.planes[:, : len(STRUCTURES)],
+            "view_logits": whole.views,
+            "distance": self.distance(whole.features),
         }
 
 
@@ -96,9 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
     table = json.loads((arguments.work / "findings.json").read_text())
     offered = [one for one in table["findings"] if _good(one["name"], table["rows"])]
     fits = torch.load(arguments.work / "findings.pt", weights_only=True)
-    members = [load_member(arguments.work / f"member-{number}.pt") for number in range(datasets.MEMBERS)]
-    names = [one["name"] for one in offered]
-    chest = joined(network, members, [fits[name] for name in names], [list(FINDINGS).index(name) for name in names])
+    chest = joined(network, [fits[one["name"]] for one in offered])
     distance, limit, told = distance_of(network, arguments)
     (arguments.work / "distance.json").write_text(json.dumps(told, indent=1))
     print(json.dumps(told, indent=1))
@@ -113,31 +103,21 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{arguments.bundle}: {len(content):,} bytes, network {opened.identity.weights_digest}")
 
 
-def joined(anatomy: AnatomyNet, members: list[LungNet], fits: list[dict[str, Tensor]], chosen: list[int]) -> Chest:
-    """Return one graph whose findings are the means of what all members say, on the scale that was fitted.
+def joined(anatomy: AnatomyNet, fits: list[dict[str, Tensor]]) -> Chest:
+    """Return one graph whose findings are the means of what all fits say, on the scale that was fitted.
 
     Parameters
     ----------
     fits
         Of each finding that is offered, what `findings.Fit` holds.
-    chosen
-        The place of each among the findings that the members know.
     """
-    channels = fits[0]["heads"].shape[1] // PARTS
-    heads, bias = Heads(len(fits), channels), torch.zeros(len(fits))
+    heads, bias = Heads(len(fits), fits[0]["heads"].shape[2] - SURROUNDINGS), torch.zeros(len(fits))
     with torch.no_grad():
         for number, fit in enumerate(fits):
-            weights = (fit["heads"].mean(0) * fit["scale"]).float()
-            for part in range(PARTS):
-                heads.sums.weight[number * PARTS + part, :, 0, 0] = weights[part * channels : (part + 1) * channels]
+            weights = (fit["heads"].mean(0) * fit["scale"]).float()  # (8, 184)
+            heads.sums.weight[number * PARTS : (number + 1) * PARTS, :, 0, 0] = weights
             bias[number] = fit["bias"].mean() * fit["scale"] + fit["offset"]
-        for at, member in enumerate(members):
-            shares = torch.stack([fit["lungs"][at] * fit["scale"] / len(members) for fit in fits]).float()
-            finding = nn.Conv2d(member.finding.in_channels, len(fits), 1)
-            finding.weight.copy_(member.finding.weight[chosen] * shares[:, None, None, None])
-            cast("Tensor", finding.bias).copy_(cast("Tensor", member.finding.bias)[chosen] * shares)
-            member.finding = finding
-    return Chest(anatomy, heads, members, bias)
+    return Chest(anatomy, heads, bias)
 
 
 def distance_of(

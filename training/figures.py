@@ -14,6 +14,9 @@ Statistic = Callable[[npt.NDArray[np.intp]], float]
 
 RESAMPLES = 2000
 
+SPECIFICITY = 0.8
+"""A finding that is called on more than one in five films without it is a nuisance."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
@@ -81,11 +84,15 @@ def platt(logits: Floats, shown: Bools, weights: Floats) -> tuple[float, float]:
     return max(float(solution[0]), 0.05), float(solution[1])
 
 
-def threshold(scores: Floats, shown: Bools, weights: Floats) -> float:
-    """Return the score at which weighted sensitivity plus specificity is largest, halfway between two films."""
+def threshold(scores: Floats, shown: Bools, weights: Floats, *, specificity: float = SPECIFICITY) -> float:
+    """Return the score at which weighted sensitivity plus specificity is largest, halfway between two films.
+
+    Scores at which the weighted specificity is less than `specificity` are no choice.
+    """
     order = np.argsort(scores)
     ordered, weight, kind = scores[order], weights[order], shown[order]
     absent_below = np.cumsum(np.where(kind, 0.0, weight)) / weight[~kind].sum()
     present_below = np.cumsum(np.where(kind, weight, 0.0)) / weight[kind].sum()
-    best = int(np.argmax((absent_below - present_below)[:-1]))
+    gained = np.where(absent_below >= specificity, absent_below - present_below, -1.0)
+    best = int(np.argmax(gained[:-1]))
     return float((ordered[best] + ordered[best + 1]) / 2)

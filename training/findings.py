@@ -1,42 +1,30 @@
-"""Findings: of two opinions, each a sum over cells, so that the map is the explanation, cell by cell.
+"""Findings: weighted sums over cells, so that the map is the explanation, cell by cell.
 
-One is a weighted sum of what the anatomy's network knows of each cell, meant over the lungs and over their bases: a few
-hundred weights are fitted. The other is that of a network that sees the lungs alone.
+The network for anatomy looks a second time, at the thorax alone, all else being gray. What it then knows of each cell,
+less what the anatomy around the cell explains on films without finding, is averaged over zones of the lungs, their
+bases and the thorax, and weighed.
 """
 
 import argparse
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor, nn
-from torch.nn import functional
-from tqdm import tqdm
 
-from cxr_node.domain.radiograph import Float32, View
-from cxr_node.infer.prepare import Frame
+from cxr_node.domain.radiograph import View
 from training import datasets, figures
 from training.anatomy import WHOLE
-from training.anatomynet import AnatomyNet, Outputs
 from training.datasets import FINDINGS, LabelledFilm
 from training.figures import Bools, Floats
 from training.judge import load
-from training.lungnet import DOMES, LUNGS, LungNet
-from training.lungnet import Sizes as LungSizes
-from training.phantoms import STRUCTURES
-from training.train import lungs_of
+from training.looking import Look, Places, Seen, seen_of
 
-THUMBNAIL = Frame(rows=24, columns=24)
-"""The whole film, as small as the baseline sees it."""
-
-STRENGTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
-THUMBNAIL_STRENGTHS = (1e-3, 1e-2, 1e-1)
-PARTS = 2
+STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+THUMBNAIL_STRENGTHS = (1e-4, 3e-4, 1e-3, 1e-2, 1e-1)
 
 LEAST = 0.65
 """A finding whose AUC has a lower bound under this is not offered."""
@@ -45,88 +33,42 @@ BINS = 10
 """Groups of films of like scores, for the calibration error."""
 
 
-class Parts(nn.Module):
-    """Where a finding is looked for: the lungs with their rims, and their bases down into what hides them."""
-
-    def forward(self, planes: Tensor) -> Tensor:
-        """Logits (B, planes, 128, 128) -> shares that sum to 1 over the film, (B, 2, 32, 32)."""
-        scores = functional.avg_pool2d(torch.sigmoid(planes), 4)  # (B, planes, 32, 32)
-        lungs = scores[:, LUNGS].amax(1, keepdim=True)  # (B, 1, 32, 32)
-        domes = scores[:, DOMES].amax(1, keepdim=True)
-        wide = functional.max_pool2d(lungs, 3, 1, 1)
-        base = functional.max_pool2d(lungs, 7, 1, 3) * functional.max_pool2d(domes, 7, 1, 3)
-        parts = torch.cat((wide, base), 1) + 1e-4
-        return parts / parts.sum((2, 3), keepdim=True)
-
-
-class Heads(nn.Module):
-    """One weighted sum for each finding and part, on what is known and on the lesions' logits."""
-
-    def __init__(self, findings: int, channels: int) -> None:
-        super().__init__()
-        self.parts = Parts()
-        self.sums = nn.Conv2d(channels, findings * PARTS, 1, bias=False)
-
-    def forward(self, outputs: Outputs) -> Tensor:
-        """Return what each cell adds to the logits, (B, findings, 32, 32)."""
-        cells, parts = known(outputs), self.parts(outputs.planes)
-        sums = self.sums(cells).view(cells.shape[0], -1, PARTS, *cells.shape[2:])  # (B, findings, 2, 32, 32)
-        added: Tensor = (sums * parts[:, None]).sum(2)
-        return added
-
-
-def known(outputs: Outputs) -> Tensor:
-    """Return all that is known of each cell, (B, 164, 32, 32)."""
-    lesions = functional.avg_pool2d(outputs.planes[:, len(STRUCTURES) :], 4)
-    return torch.cat((outputs.seen, lesions), 1)
-
-
-def pooled(network: AnatomyNet, films: Float32) -> Floats:
-    """Return the means that the heads weigh, (films, 2 x 164)."""
-    parts, rows = Parts(), []
-    with torch.inference_mode():
-        for film in tqdm(films, desc="known", unit="film"):
-            outputs = network(torch.from_numpy(film)[None, None])
-            cells, where = known(outputs), parts(outputs.planes)
-            rows.append(torch.einsum("bchw,bphw->bpc", cells, where).flatten().numpy())
-    return np.stack(rows).astype(np.float64)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Seen:
-    """What findings are learned from: known (films, 2 x 164), thumbnails (films, 576), lungs (members, films, 2)."""
+class Known:
+    """What is known of every film, each (films,): whether it shows the finding, its weight, its patient's fifth."""
 
-    known: Floats
-    thumbnails: Floats
-    lungs: Floats
+    shown: Bools
+    weights: Floats
+    fifth: Places
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Opinions:
-    """What is said of every film, each (films,): by the member that never saw its patient.
+    """What is said of every film, each (films,): by the fit that never saw its patient.
 
-    `first` and `second` are a member's two opinions, `logits` their mean, calibrated on the films of the other members;
-    `present` is called at an operating point chosen on these.
+    `logits` are calibrated on the films of the other fits; `present` is called at an operating point chosen on these.
+    The others are what these are held against: `thumbnails` of film and thorax, the same sums on the whole film, and
+    what is told by the film without its thorax.
     """
 
-    first: Floats
-    second: Floats
     logits: Floats
-    thumbnails: Floats
     present: Bools
+    thumbnails: Floats
+    thorax_thumbnails: Floats
+    whole: Floats
+    rest: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fit:
-    """How members are joined: what one says is heads @ known + bias + lungs * its LungNet's logit.
+    """How fits are joined: what one says is the sum of heads * (parts, around), plus its bias.
 
-    Shapes: heads (members, 2 x 164), bias and lungs (members,). The mean over members, times `scale`, plus `offset`, is
-    the finding's logit, and `threshold` its operating point.
+    Shapes: heads (fits, 8, 184), bias (fits,). The mean over fits, times `scale`, plus `offset`, is the finding's
+    logit, and `threshold` its operating point.
     """
 
     heads: Floats
     bias: Floats
-    lungs: Floats
     scale: float
     offset: float
     threshold: float
@@ -136,18 +78,12 @@ def run(arguments: argparse.Namespace) -> None:
     """Fit the findings: write `findings.pt` and `findings.json` into the work folder and print the figures."""
     torch.set_num_threads(arguments.threads)
     films = datasets.read_table(arguments.table, arguments.films, only=arguments.only)
-    prepared = datasets.load(films, WHOLE)
-    network = load(arguments.work)
-    seen = Seen(
-        known=pooled(network, prepared),
-        thumbnails=datasets.load(films, THUMBNAIL).reshape(len(films), -1).astype(np.float64),
-        lungs=lung_logits(arguments.work, prepared, lungs_of(network, prepared)),
-    )
+    seen = seen_of(load(arguments.work), datasets.load(films, WHOLE))
     rows: list[dict[str, object]] = []
     told_of, fits = [], {}
-    for number, name in enumerate(FINDINGS):
-        shown = np.array([bool(film.labels & FINDINGS[name]) for film in films])
-        opinions, fit = learn(films, shown, seen, number, seed=arguments.seed)
+    for name, labels in FINDINGS.items():
+        shown = np.array([bool(film.labels & labels) for film in films])
+        opinions, fit = learn(films, shown, seen, seed=arguments.seed)
         rows += [row(name, films, shown, opinions, view) for view in (None, View.PA, View.AP)]
         told_of.append(told(name, films, shown, opinions, fit))
         fits[name] = {key: torch.as_tensor(value) for key, value in asdict(fit).items()}
@@ -162,93 +98,105 @@ def run(arguments: argparse.Namespace) -> None:
     print(as_text(rows))
 
 
-def lung_logits(work: Path, films: Float32, lungs: Tensor) -> Floats:
-    """Return what each member's LungNet says of each film, (members, films, findings)."""
-    said = []
-    with torch.inference_mode():
-        for member in range(datasets.MEMBERS):
-            network = load_member(work / f"member-{member}.pt")
-            logits = [
-                network(torch.from_numpy(film)[None, None], field[None, None].float() / 255).logits[0]
-                for film, field in zip(tqdm(films, desc=f"member {member}"), lungs, strict=True)
-            ]
-            said.append(torch.stack(logits).double().numpy())
-    return np.stack(said)
-
-
-def load_member(path: Path) -> LungNet:
-    """Return a trained member, ready to judge."""
-    network = LungNet(LungSizes())
-    network.load_state_dict(torch.load(path, weights_only=True))
-    return network.eval()
-
-
-def learn(films: tuple[LabelledFilm, ...], shown: Bools, seen: Seen, number: int, *, seed: int) -> tuple[Opinions, Fit]:
-    """Fit one finding five times, each time without the patients of a fifth, and judge each on its fifth.
-
-    A member's two opinions are each brought to one scale on its validation patients, and meant.
-    """
+def learn(films: tuple[LabelledFilm, ...], shown: Bools, seen: Seen, *, seed: int) -> tuple[Opinions, Fit]:
+    """Fit one finding five times, each time without the patients of a fifth, and judge each on its fifth."""
     weights = datasets.balance(films, shown)
-    member_of = np.zeros(len(films), np.int64)
-    first, second, small = np.zeros(len(films)), np.zeros(len(films)), np.zeros(len(films))
-    heads, bias, lungs = [], [], []
-    place = {film: at for at, film in enumerate(films)}
-    for member in range(datasets.MEMBERS):
-        part = datasets.split(films, member=member, seed=seed)
-        train, validation, test = ([place[film] for film in some] for some in (part.train, part.validation, part.test))
-        member_of[test] = member
-        linear = _fitted(seen.known, shown, weights, (train, validation), STRENGTHS)
-        said = seen.known @ linear[:-1] + linear[-1], seen.lungs[member, :, number]
-        one, two = (figures.platt(each[validation], shown[validation], weights[validation]) for each in said)
-        heads.append(one[0] * linear[:-1] / 2)
-        bias.append((one[0] * linear[-1] + one[1] + two[1]) / 2)
-        lungs.append(two[0] / 2)
-        first[test], second[test] = one[0] * said[0][test] + one[1], two[0] * said[1][test] + two[1]
-        baseline = _fitted(seen.thumbnails, shown, weights, (train, validation), THUMBNAIL_STRENGTHS)
-        tiny = seen.thumbnails @ baseline[:-1] + baseline[-1]
-        scale, offset = figures.platt(tiny[validation], shown[validation], weights[validation])
-        small[test] = scale * tiny[test] + offset
-    raw = (first + second) / 2
-    logits, present = _called(raw, shown, weights, member_of)
+    normal = np.array([film.labels == datasets.NO_FINDING for film in films])
+    fifth = np.array([datasets.bin_of(film.patient, seed=seed) * datasets.MEMBERS // datasets.BINS for film in films])
+    known = Known(shown=shown, weights=weights, fifth=fifth)
+    raw, whole = np.zeros(len(films)), np.zeros(len(films))
+    rest, small, thorax = np.zeros(len(films)), np.zeros(len(films)), np.zeros(len(films))
+    heads, bias = [], []
+    for number in range(datasets.MEMBERS):
+        test, learned = np.flatnonzero(fifth == number), np.flatnonzero(fifth != number)
+        for look, into in ((Look.WHOLE, whole), (Look.THORAX, raw)):
+            one, offset = opinion(seen, look, known, learned, normal=learned[normal[learned]])
+            into[test] = np.einsum("fpc,pc->f", np.concatenate((seen.parts[look], seen.around), 2)[test], one) + offset
+        heads.append(one)
+        bias.append(offset)
+        for inputs, into, strengths in (
+            (seen.rest, rest, STRENGTHS),
+            (seen.thumbnails[Look.WHOLE], small, THUMBNAIL_STRENGTHS),
+            (seen.thumbnails[Look.THORAX], thorax, THUMBNAIL_STRENGTHS),
+        ):
+            slope, offset = fitted(inputs, known, learned, strengths)
+            into[test] = inputs[test] @ slope + offset
+    logits, present = _called(raw, known)
     scale, offset = figures.platt(raw, shown, np.ones(len(films)))
     fit = Fit(
         heads=np.stack(heads),
         bias=np.array(bias),
-        lungs=np.array(lungs),
         scale=scale,
         offset=offset,
         threshold=figures.threshold(scale * raw + offset, shown, weights),
     )
-    return Opinions(first=first, second=second, logits=logits, thumbnails=small, present=present), fit
+    opinions = Opinions(
+        logits=logits, present=present, thumbnails=small, thorax_thumbnails=thorax, whole=whole, rest=rest
+    )
+    return opinions, fit
 
 
-def _called(
-    raw: Floats, shown: Bools, weights: Floats, member_of: "np.typing.NDArray[np.int64]"
-) -> tuple[Floats, Bools]:
-    """Return calibrated logits, and what is called present: by what the films of the other members say."""
+def opinion(seen: Seen, look: Look, known: Known, learned: Places, *, normal: Places) -> tuple[Floats, float]:
+    """Fit what one look tells of a finding to the films `learned`.
+
+    What surroundings explain on the films `normal` is taken away before, and so is what is left there on average: a
+    cell that looks as it should adds nothing.
+
+    Returns
+    -------
+    tuple[Floats, float]
+        Weights (8, 184) on what `Seen.parts` and `Seen.around` hold, and a bias.
+    """
+    explained = seen.explained(look, normal)  # (20, 164)
+    left = seen.parts[look] - seen.around @ explained  # (films, 8, 164)
+    usual = left[normal].mean(0)  # (8, 164)
+    slope, offset = fitted((left - usual).reshape(len(left), -1), known, learned, STRENGTHS)
+    weight = slope.reshape(usual.shape)
+    around = -weight @ explained.T
+    # The first of the surroundings is 1 everywhere.
+    around[:, 0] -= (weight * usual).sum(1)
+    return np.concatenate((weight, around), 1), offset
+
+
+def fitted(inputs: Floats, known: Known, learned: Places, strengths: tuple[float, ...]) -> tuple[Floats, float]:
+    """Return slope and offset of a logistic regression on the films `learned`, calibrated.
+
+    Strength and calibration are those that do best when each fifth of the patients among them is left out in turn.
+    """
+    shown, weights = known.shown, known.weights
+
+    def of(strength: float, films: Places) -> tuple[Floats, float]:
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=3000))
+        model.fit(inputs[films], shown[films], logisticregression__sample_weight=weights[films])
+        scaler, regression = (step for _, step in model.steps)
+        slope = regression.coef_[0] / scaler.scale_
+        return slope, float(regression.intercept_[0] - slope @ scaler.mean_)
+
+    def left_out(strength: float) -> Floats:
+        said = np.zeros(len(shown))
+        for number in np.unique(known.fifth[learned]):
+            out = known.fifth[learned] == number
+            slope, offset = of(strength, learned[~out])
+            said[learned[out]] = inputs[learned[out]] @ slope + offset
+        return said[learned]
+
+    tried = {strength: left_out(strength) for strength in strengths}
+    best = max(strengths, key=lambda strength: figures.auc(shown[learned], tried[strength]))
+    scale, moved = figures.platt(tried[best], shown[learned], weights[learned])
+    slope, offset = of(best, learned)
+    return slope * scale, offset * scale + moved
+
+
+def _called(raw: Floats, known: Known) -> tuple[Floats, Bools]:
+    """Return calibrated logits, and what is called present: by what the films of the other fits say."""
+    shown, weights = known.shown, known.weights
     logits, present = np.zeros(len(raw)), np.zeros(len(raw), np.bool_)
-    for member in range(datasets.MEMBERS):
-        others, own = member_of != member, member_of == member
+    for number in range(datasets.MEMBERS):
+        others, own = known.fifth != number, known.fifth == number
         scale, offset = figures.platt(raw[others], shown[others], np.ones(int(others.sum())))
         logits[own] = scale * raw[own] + offset
         present[own] = logits[own] >= figures.threshold(scale * raw[others] + offset, shown[others], weights[others])
     return logits, present
-
-
-def _fitted(
-    inputs: Floats, shown: Bools, weights: Floats, parts: tuple[list[int], list[int]], strengths: tuple[float, ...]
-) -> Floats:
-    """Return weights and bias of the logistic regression whose strength does best on the validation patients."""
-    train, validation = parts
-    fitted = []
-    for strength in strengths:
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000))
-        model.fit(inputs[train], shown[train], logisticregression__sample_weight=weights[train])
-        quality = figures.auc(shown[validation], model.decision_function(inputs[validation]))
-        fitted.append((quality, strength, model))
-    scaler, regression = (step for _, step in max(fitted, key=lambda one: one[:2])[2].steps)
-    slope = regression.coef_[0] / scaler.scale_
-    return np.append(slope, regression.intercept_[0] - slope @ scaler.mean_)
 
 
 def row(
@@ -258,8 +206,8 @@ def row(
     chosen = np.array([view is None or film.view is view for film in films])
     patients = [film.patient for film, taken in zip(films, chosen, strict=True) if taken]
     shown, present = shown[chosen], opinions.present[chosen]
-    logits, small = opinions.logits[chosen], opinions.thumbnails[chosen]
-    first, second = opinions.first[chosen], opinions.second[chosen]
+    logits, small, thorax = opinions.logits[chosen], opinions.thumbnails[chosen], opinions.thorax_thumbnails[chosen]
+    whole, rest = opinions.whole[chosen], opinions.rest[chosen]
     scores = 1 / (1 + np.exp(-logits))
 
     def interval(statistic: figures.Statistic) -> dict[str, float]:
@@ -274,8 +222,10 @@ def row(
         "AUC": interval(lambda n: figures.auc(shown[n], logits[n])),
         "thumbnails": interval(lambda n: figures.auc(shown[n], small[n])),
         "gain": interval(lambda n: figures.auc(shown[n], logits[n]) - figures.auc(shown[n], small[n])),
-        "anatomy alone": interval(lambda n: figures.auc(shown[n], first[n])),
-        "lungs alone": interval(lambda n: figures.auc(shown[n], second[n])),
+        "thumbnails of the thorax": interval(lambda n: figures.auc(shown[n], thorax[n])),
+        "gain on these": interval(lambda n: figures.auc(shown[n], logits[n]) - figures.auc(shown[n], thorax[n])),
+        "whole film": interval(lambda n: figures.auc(shown[n], whole[n])),
+        "without the thorax": interval(lambda n: figures.auc(shown[n], rest[n])),
         "sensitivity": interval(lambda n: _share(present[n], shown[n])),
         "specificity": interval(lambda n: _share(~present[n], ~shown[n])),
         "ECE": interval(lambda n: calibration_error(scores[n], shown[n])),
