@@ -263,6 +263,7 @@ class ResultName(StrEnum):
     REPORT_COMPREHENSIVE = "report-comprehensive"
     REPORT_ENHANCED = "report-enhanced"
     TEXT = "text"
+    CHEST_CAD = "chest-cad"
     PICTURE = "picture"
     MARKS = "marks"
     KEY_IMAGES = "key-images"
@@ -372,7 +373,7 @@ class PageUserSection(Section):
 class WebSection(Section):
     """The page for people, its JSON, the metrics and the health checks: one address, in a process of its own."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on; beyond this machine only behind a proxy with TLS.")
+    host: str = Field("127.0.0.1", description="Address to listen on; beyond this machine only behind TLS.")
     port: Port = Field(8011, description="TCP port to listen on; 0 takes a free one.")
     secure_cookie: bool = Field(
         False, description="Whether browsers show the session over HTTPS only: set it behind a proxy with TLS."

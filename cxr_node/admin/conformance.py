@@ -24,6 +24,7 @@ from cxr_node.receive.status import StoreStatus
 from cxr_node.receive.who import STORAGE_SOP_CLASSES, Rejection
 from cxr_node.report import (
     check,
+    chest_cad,
     codes,
     gsps,
     key_objects,
@@ -43,6 +44,7 @@ KINDS: Mapping[ResultName, Kind] = {
     ResultName.REPORT_COMPREHENSIVE: tid1500.COMPREHENSIVE,
     ResultName.REPORT_ENHANCED: tid1500.ENHANCED,
     ResultName.TEXT: text2000.BASIC_TEXT,
+    ResultName.CHEST_CAD: chest_cad.CHEST_CAD,
     ResultName.PICTURE: secondary_capture.PICTURE,
     ResultName.MARKS: gsps.MARKS,
     ResultName.KEY_IMAGES: key_objects.KEY_OBJECTS,

@@ -27,6 +27,7 @@ _AIR = 0.5
 _BONE = 0.5
 _DARKEST = 1.0
 _NO_SPINE = 0.35
+_BRIGHTER = 0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +99,10 @@ def density(canvas: Canvas, scale: Anchors, zone: Mask) -> float:
 
 
 def asymmetry(canvas: Canvas, scale: Anchors, left: Mask, right: Mask) -> float:
-    """Return how much brighter the left zone is in the middle, as a share of the way from open air to heart.
+    """Return how much brighter the left zone's brighter part is, as a share of the way from open air to heart.
 
-    Not from clear lung to heart: that way is short on a film whose lungs are filled.
+    The upper quartile: what fills a zone fills a part of it. Not from clear lung to heart: that way is short on a film
+    whose lungs are filled.
     """
-    difference = float(np.median(canvas.brightness[left])) - float(np.median(canvas.brightness[right]))
-    return difference / (scale.heart - scale.air)
+    brighter = [float(np.quantile(canvas.brightness[zone], _BRIGHTER)) for zone in (left, right)]
+    return (brighter[0] - brighter[1]) / (scale.heart - scale.air)

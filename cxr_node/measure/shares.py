@@ -38,7 +38,9 @@ def write(sheet: Sheet) -> None:
         line = np.stack([middle(thirds[side][zone]) for side in LUNGS])
         right, left = (thirds[side][zone] for side in (Laterality.RIGHT, Laterality.LEFT))
         difference = densities.asymmetry(sheet.canvas, sheet.scale, left, right)
-        sheet.book.write(what, difference, line, "median brightness, left zone less right, over open air to heart")
+        sheet.book.write(
+            what, difference, line, "upper quartile of brightness, left zone less right, over open air to heart"
+        )
     _metal(sheet, objects)
 
 

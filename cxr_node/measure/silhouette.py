@@ -42,7 +42,7 @@ def write(sheet: Sheet) -> None:
         scale = borders.Scale(lung=sheet.scale.lung, heart=sheet.scale.heart)
         across = borders.profiles(sheet.canvas.brightness, interface)
         value = borders.clarity(across, scale)
-        how = "step that three quarters of the border reach, over the film's step from lung to heart"
+        how = "share of the dense side's brightness over clear lung that is gone beyond the border, its middle along it"
         sheet.book.write(what, value, interface.points, f"{how}; normal from {lowest:g} up")
         what = replace(what, key=f"edge/{name}", code=concepts.BORDER_EDGE)
         sheet.book.write(what, borders.edge(across), interface.points, "contrast at the border over that around it")

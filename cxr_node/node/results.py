@@ -12,7 +12,7 @@ from cxr_node.node import places, reading
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.report import text2000, tid1500
 from cxr_node.report.header import Kind
-from cxr_node.report.kinds import KeyImages, Marks, Picture, Report, ResultKind, Segmentation, Text
+from cxr_node.report.kinds import ChestCad, KeyImages, Marks, Picture, Report, ResultKind, Segmentation, Text
 from cxr_node.report.source import Node
 from cxr_node.settings import CStoreSection, FolderSection, ResultName, Settings
 
@@ -21,6 +21,7 @@ RESULT_KINDS: Mapping[ResultName, ResultKind] = {
     ResultName.REPORT_COMPREHENSIVE: Report(tid1500.COMPREHENSIVE),
     ResultName.REPORT_ENHANCED: Report(tid1500.ENHANCED),
     ResultName.TEXT: Text(),
+    ResultName.CHEST_CAD: ChestCad(),
     ResultName.PICTURE: Picture(),
     ResultName.MARKS: Marks(),
     ResultName.KEY_IMAGES: KeyImages(),

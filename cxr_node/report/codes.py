@@ -113,6 +113,24 @@ X_RAY_REPORT = _ln("43468-8", "X-Ray Report")
 FINDINGS_SECTION = _ln("59776-5", "Findings")
 SUMMARY_SECTION = _ln("55112-7", "Summary")
 
+# Chest CAD: TID 4100, 4101, 4104, 4107, 4015, 4017; CID 6034, 6042, 6101
+CHEST_CAD_REPORT = _dcm("112000", "Chest CAD Report")
+SINGLE_IMAGE_FINDING = _dcm("111059", "Single Image Finding")
+SINGLE_IMAGE_FINDING_MODIFIER = _dcm("112024", "Single Image Finding Modifier")
+ABNORMAL_OPACITY = _dcm("112033", "Abnormal opacity")
+ABNORMAL_LUCENCY = _dcm("112062", "Abnormal lucency")
+RENDERING_INTENT = _dcm("111056", "Rendering Intent")
+PRESENTATION_REQUIRED = _dcm("111150", "Presentation Required: Rendering device is expected to present")
+PRESENTATION_OPTIONAL = _dcm("111151", "Presentation Optional: Rendering device may present")
+CENTER = _dcm("111010", "Center")
+OUTLINE = _dcm("111041", "Outline")
+SUMMARY_OF_DETECTIONS = _dcm("111064", "Summary of Detections")
+SUMMARY_OF_ANALYSES = _dcm("111065", "Summary of Analyses")
+SUCCEEDED = _dcm("111222", "Succeeded")
+NOT_ATTEMPTED = _dcm("111225", "Not Attempted")
+SUCCESSFUL_DETECTIONS = _dcm("111063", "Successful Detections")
+DETECTION_PERFORMED = _dcm("111022", "Detection Performed")
+
 # Equipment that contributed (CID 7005)
 ACQUISITION_EQUIPMENT = _dcm("109101", "Acquisition Equipment")
 PROCESSING_EQUIPMENT = _dcm("109102", "Processing Equipment")
@@ -209,6 +227,15 @@ FINDINGS: Mapping[str, tuple[Code, Code, Proof]] = {
     "Tuberculosis": (_sct("154283005", "Pulmonary tuberculosis"), LUNG, Proof.CURATED),
 }
 """Label of a training set to its code, its site, and the proof of the code."""
+
+MARKED_BY_CAD: Mapping[Code, Code] = {
+    FINDINGS["Lung Opacity"][0]: ABNORMAL_OPACITY,
+    FINDINGS["Infiltration"][0]: ABNORMAL_OPACITY,
+    FINDINGS["Nodule"][0]: ABNORMAL_OPACITY,
+    FINDINGS["Mass"][0]: ABNORMAL_OPACITY,
+    FINDINGS["Pneumothorax"][0]: ABNORMAL_LUCENCY,
+}
+"""What Chest CAD has a place for: the modifier (CID 6104, 6105) to the finding that it modifies (CID 6101)."""
 
 TAUGHT = (*concepts.MEASURED, *concepts.STATED, *concepts.PLACES, concepts.LIMITED, concepts.USABLE)
 """What is measured and observed besides; its words are English in every language."""

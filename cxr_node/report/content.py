@@ -86,38 +86,54 @@ def container(
     return _item("CONTAINER", name, relationship, children, **made, ContentTemplateSequence=from_dcmr)
 
 
-def image(name: Code, film: Identity, relationship: Relationship = _CONTAINS, *children: ContentItem) -> ContentItem:
-    """Return an IMAGE item that refers to a film."""
+def image(
+    name: Code | None, film: Identity, relationship: Relationship = _CONTAINS, *children: ContentItem
+) -> ContentItem:
+    """Return an IMAGE item that refers to a film; some templates give it no name."""
     reference = _dataset(ReferencedSOPClassUID=film.sop_class_uid, ReferencedSOPInstanceUID=film.sop_instance_uid)
     return _item("IMAGE", name, relationship, children, ReferencedSOPSequence=[reference])
 
 
-def polyline(name: Code, points: Sequence[Point], film: Identity, relationship: Relationship) -> ContentItem:
+def polyline(
+    name: Code,
+    points: Sequence[Point],
+    film: Identity,
+    relationship: Relationship,
+    *,
+    name_of_image: Code | None = codes.SOURCE,
+) -> ContentItem:
     """Return an SCOORD item of type POLYLINE on a film; `points` are (column, row), at least two."""
-    return _coordinates("POLYLINE", name, points, film, relationship)
+    return _coordinates("POLYLINE", name, points, relationship, image(name_of_image, film, Relationship.SELECTED_FROM))
 
 
-def point(name: Code, at: Point, film: Identity, relationship: Relationship) -> ContentItem:
+def point(
+    name: Code, at: Point, film: Identity, relationship: Relationship, *, name_of_image: Code | None = codes.SOURCE
+) -> ContentItem:
     """Return an SCOORD item of type POINT on a film."""
-    return _coordinates("POINT", name, [at], film, relationship)
+    return _coordinates("POINT", name, [at], relationship, image(name_of_image, film, Relationship.SELECTED_FROM))
 
 
 def _coordinates(
-    kind: str, name: Code, points: Sequence[Point], film: Identity, relationship: Relationship
+    kind: str, name: Code, points: Sequence[Point], relationship: Relationship, on: ContentItem
 ) -> ContentItem:
     flat = [float(each) for pair in points for each in pair]
-    children = [image(codes.SOURCE, film, Relationship.SELECTED_FROM)]
-    return _item("SCOORD", name, relationship, children, GraphicData=flat, GraphicType=kind)
+    return _item("SCOORD", name, relationship, [on], GraphicData=flat, GraphicType=kind)
 
 
 def _item(
-    value_type: str, name: Code, relationship: Relationship | None, children: Sequence[ContentItem], **values: object
+    value_type: str,
+    name: Code | None,
+    relationship: Relationship | None,
+    children: Sequence[ContentItem],
+    **values: object,
 ) -> ContentItem:
+    if name is not None:
+        values["ConceptNameCodeSequence"] = [_coded(name)]
     if relationship is not None:
         values["RelationshipType"] = relationship.value
     if children:
         values["ContentSequence"] = children
-    return _dataset(ValueType=value_type, ConceptNameCodeSequence=[_coded(name)], **values)
+    return _dataset(ValueType=value_type, **values)
 
 
 def _coded(entry: Code) -> Dataset:

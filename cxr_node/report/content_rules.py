@@ -24,6 +24,13 @@ _ROOT_PROMISES = (
     codes.IMAGING_MEASUREMENTS,
     codes.QUALITATIVE_EVALUATIONS,
 )
+_CAD_PROMISES = (
+    codes.LANGUAGE,
+    codes.FINDINGS_SUMMARY,
+    codes.SUMMARY_OF_DETECTIONS,
+    codes.SUMMARY_OF_ANALYSES,
+)
+_MARK_PROMISES = (codes.RENDERING_INTENT, codes.ALGORITHM_NAME, codes.CERTAINTY_OF_FINDING, codes.CENTER)
 _SUMMARY_PROMISES = (codes.FINDINGS_SUMMARY, codes.SUMMARY, codes.COMMENT)
 
 
@@ -32,10 +39,14 @@ def content_faults(document: Dataset, films: Sequence[Film]) -> Iterator[str]:
     for _, item in items(document):
         yield from _code_faults(item)
         yield from _coordinate_faults(item, films)
-    if not any(_is_caution(str(item.get("TextValue"))) for _, item in items(document)):
+    names = {name_of(item) for _, item in items(document)}
+    has_words = name_of(document) != codes.CHEST_CAD_REPORT.value or codes.ALGORITHM_NAME.value in names
+    if has_words and not any(_is_caution(str(item.get("TextValue"))) for _, item in items(document)):
         yield "the research-use caution is absent"
     if name_of(document) == codes.IMAGING_MEASUREMENT_REPORT.value:
         yield from _report_faults(document, films)
+    if name_of(document) == codes.CHEST_CAD_REPORT.value:
+        yield from _cad_faults(document)
 
 
 def _is_caution(said: str) -> bool:
@@ -70,7 +81,7 @@ def _coordinate_faults(item: Dataset, films: Sequence[Film]) -> Iterator[str]:
     data = [float(value) for value in item.GraphicData]
     if min(data) < 0 or max(data[0::2]) > columns or max(data[1::2]) > rows:
         yield f"{meaning_of(item)} lies outside its film"
-    is_region = name_of(item) == codes.IMAGE_REGION.value
+    is_region = name_of(item) in (codes.IMAGE_REGION.value, codes.OUTLINE.value)
     if is_region and data[:2] != data[-2:]:
         yield f"{meaning_of(item)} is not closed"
 
@@ -89,6 +100,13 @@ def _report_faults(document: Dataset, films: Sequence[Film]) -> Iterator[str]:
     yield from _absent(
         _SUMMARY_PROMISES, {name_of(row) for row in children_of(parts[codes.QUALITATIVE_EVALUATIONS.value])}
     )
+
+
+def _cad_faults(document: Dataset) -> Iterator[str]:
+    parts = {name_of(part): part for part in children_of(document)}
+    yield from _absent(_CAD_PROMISES, parts)
+    for item in children_of(parts[codes.FINDINGS_SUMMARY.value]) if codes.FINDINGS_SUMMARY.value in parts else ():
+        yield from _absent(_MARK_PROMISES, {name_of(row) for row in children_of(item)})
 
 
 def _group_faults(groups: Sequence[Dataset], films: Sequence[Film]) -> Iterator[str]:

@@ -8,9 +8,10 @@ on a group without any coordinates: one without a NUM says what of the film it i
 from collections.abc import Sequence
 
 from cxr_node.domain.codes import Code
-from cxr_node.domain.reading import Finding, ModelIdentity, Point, Prediction
+from cxr_node.domain.reading import Finding, Point, Prediction
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes, measured
+from cxr_node.report.algorithm import identification
 from cxr_node.report.content import (
     ContentItem,
     Relationship,
@@ -50,23 +51,9 @@ def groups_of(film: Film, node: Node) -> list[ContentItem]:
     return groups
 
 
-def parameters(model: ModelIdentity, grayscale: str, *, calibrated: bool) -> list[str]:
-    """Return the Algorithm Parameters: what is needed to get the same score again and to read it rightly."""
-    meaning = (
-        "calibrated on the data that the model's card names" if calibrated else "not calibrated, not a probability"
-    )
-    return [
-        f"weights_sha256={model.weights_digest}",
-        f"preparation={model.preparation}",
-        f"grayscale={grayscale}",
-        f"operating_points={model.operating_points}",
-        f"score={meaning}",
-    ]
-
-
 def _finding_groups(film: Film, prediction: Prediction, finding: Finding, node: Node) -> list[ContentItem]:
     outlines = [outline for region in finding.regions if (outline := closed(region.outline, bounds(film)))]
-    head = [*_what(finding), *_algorithm(film, prediction, finding)]
+    head = [*_what(finding), *identification(film, prediction, finding, _MODIFIER)]
     certainty = round(finding.score * 100, 1)
     presence = code(codes.PRESENCE_OF_PROPERTY, codes.PRESENCES[finding.presence])
     tracked = _tracking(film, node, finding.code.meaning, finding.key)
@@ -87,7 +74,7 @@ def _region_groups(
     for ordinal, outline in enumerate(outlines, start=1):
         tracked = _tracking(film, node, f"{finding.code.meaning}, region {ordinal}", f"{finding.key}/{ordinal}")
         presence = code(codes.PRESENCE_OF_PROPERTY, codes.PRESENCES[finding.presence])
-        head = [*_what(finding), *_algorithm(film, prediction, finding)]
+        head = [*_what(finding), *identification(film, prediction, finding, _MODIFIER)]
         groups.append(_group(_PLANAR_REGION, [*tracked, *head, presence, *_region(film, outline)]))
     return groups
 
@@ -143,19 +130,6 @@ def _what(finding: Finding) -> list[ContentItem]:
 
 def _side(laterality: Code) -> ContentItem:
     return code(codes.LATERALITY, laterality, _MODIFIER)
-
-
-def _algorithm(film: Film, prediction: Prediction, finding: Finding) -> list[ContentItem]:
-    """Return TID 4019."""
-    model = prediction.model
-    lines = parameters(model, film.reading.grayscale, calibrated=finding.calibrated)
-    return [
-        text(codes.ALGORITHM_NAME, model.name, _MODIFIER),
-        text(codes.ALGORITHM_VERSION, model.version, _MODIFIER),
-        text(codes.ALGORITHM_MANUFACTURER, model.manufacturer, _MODIFIER),
-        *(text(codes.ALGORITHM_PARAMETERS, line, _MODIFIER) for line in lines),
-        code(codes.ALGORITHM_FAMILY, codes.ARTIFICIAL_INTELLIGENCE, _MODIFIER),
-    ]
 
 
 def _region(film: Film, outline: Sequence[Point]) -> list[ContentItem]:

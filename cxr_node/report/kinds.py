@@ -7,7 +7,7 @@ from typing import Protocol
 
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.radiograph import Radiograph
-from cxr_node.report import gsps, key_objects, secondary_capture, segmentation, text2000, tid1500
+from cxr_node.report import chest_cad, gsps, key_objects, secondary_capture, segmentation, text2000, tid1500
 from cxr_node.report.header import Kind
 from cxr_node.report.source import Film, Node, PreviousReport
 
@@ -85,6 +85,23 @@ class Text:
             instance_number=len(order.earlier) + 1,
         )
         return _new([lambda _: text], order)
+
+
+class ChestCad:
+    """One Chest CAD SR per study."""
+
+    name = chest_cad.CHEST_CAD.name
+
+    def compose(self, order: Order) -> list[Instance]:
+        """Return the study's marks, unless they are those of an earlier one."""
+        marks = chest_cad.compose(
+            order.films,
+            node=order.node,
+            now=order.now,
+            previous=order.earlier[-1:],
+            instance_number=len(order.earlier) + 1,
+        )
+        return _new([lambda _: marks], order)
 
 
 class Picture:

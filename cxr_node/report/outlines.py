@@ -1,6 +1,7 @@
 """Outlines and lines fitted to a film, as spatial coordinates have to be (PS3.3 section C.18.6.1)."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from cxr_node.domain.reading import Point
 from cxr_node.report.source import Film
@@ -37,6 +38,17 @@ def closed(outline: Sequence[Point], within: tuple[float, float]) -> tuple[Point
     if points and points[0] == points[-1]:
         points = points[:-1]
     return (*points, points[0]) if len(points) > 2 and _area(points) > 0 else ()
+
+
+def middle(outline: Sequence[Point]) -> Point:
+    """Return the center of gravity of what a closed outline encloses, rounded; it may lie outside of a bent one."""
+    twice_area = column = row = 0.0
+    for (x, y), (next_x, next_y) in pairwise(outline):
+        part = x * next_y - next_x * y
+        twice_area += part
+        column += (x + next_x) * part
+        row += (y + next_y) * part
+    return round(column / (3 * twice_area), _DECIMALS), round(row / (3 * twice_area), _DECIMALS)
 
 
 def analysed(film: Film) -> tuple[Point, ...]:

@@ -16,7 +16,7 @@ from cxr_node.domain.reasons import Reason
 from cxr_node.pixels import film as pixels
 from cxr_node.pixels.limits import Limits
 from cxr_node.report import tid1500
-from cxr_node.report.kinds import KeyImages, Marks, Order, Picture, Report, ResultKind, Segmentation, Text
+from cxr_node.report.kinds import ChestCad, KeyImages, Marks, Order, Picture, Report, ResultKind, Segmentation, Text
 from cxr_node.report.source import Film, Node, PreviousReport
 from tests import films
 from tests.shop import prediction, received, with_region
@@ -29,6 +29,7 @@ KINDS: dict[str, ResultKind] = {
         Report(tid1500.COMPREHENSIVE),
         Report(tid1500.ENHANCED),
         Text(),
+        ChestCad(),
         Picture(),
         Marks(),
         KeyImages(),
@@ -131,7 +132,7 @@ def test_a_film_that_was_not_analysed_is_never_painted_or_marked(kind: ResultKin
 
     made = kind.compose(order(Film(header=film, reading=_not_analysed(film))))
 
-    is_report = isinstance(kind, Report | Text)
+    is_report = isinstance(kind, Report | Text | ChestCad)
     assert len(made) == (1 if is_report else 0)
 
 

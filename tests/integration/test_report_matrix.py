@@ -16,7 +16,7 @@ from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules, judge_header
 from cxr_node.report import tid1500
-from cxr_node.report.kinds import KeyImages, Marks, Order, Picture, Report, ResultKind, Segmentation, Text
+from cxr_node.report.kinds import ChestCad, KeyImages, Marks, Order, Picture, Report, ResultKind, Segmentation, Text
 from cxr_node.report.languages.spoken import LANGUAGES
 from cxr_node.report.source import Film, Node, PreviousReport
 from tests import films
@@ -30,6 +30,7 @@ _KINDS: tuple[ResultKind, ...] = (
     Report(tid1500.COMPREHENSIVE),
     Report(tid1500.ENHANCED),
     Text(),
+    ChestCad(),
     Picture(),
     Marks(),
     KeyImages(),

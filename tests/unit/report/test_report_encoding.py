@@ -8,7 +8,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
 from cxr_node.report.encoding import encoded
-from cxr_node.report.kinds import KeyImages, Marks, Order, Picture, Report, ResultKind, Segmentation, Text
+from cxr_node.report.kinds import ChestCad, KeyImages, Marks, Order, Picture, Report, ResultKind, Segmentation, Text
 from tests import films
 from tests.unit.report.studies import NODE, NOW, everything, gray, parsed, with_bytes
 
@@ -21,7 +21,7 @@ def by_pydicom(dataset: Dataset) -> bytes:
 
 
 _NAMED = {"SpecificCharacterSet": b"ISO_IR 192", "PatientName": "Müller^Łucja=山田^太郎".encode()}
-_KINDS: tuple[ResultKind, ...] = (Report(), Text(), Picture(), Marks(), KeyImages(), Segmentation())
+_KINDS: tuple[ResultKind, ...] = (Report(), Text(), ChestCad(), Picture(), Marks(), KeyImages(), Segmentation())
 
 
 @pytest.mark.parametrize("kind", _KINDS, ids=lambda kind: kind.name)

@@ -1,0 +1,35 @@
+"""Which algorithm said it, and how: Algorithm Identification (TID 4019)."""
+
+from cxr_node.domain.reading import Finding, ModelIdentity, Prediction
+from cxr_node.report import codes
+from cxr_node.report.content import ContentItem, Relationship, code, text
+from cxr_node.report.source import Film
+
+
+def identification(
+    film: Film, prediction: Prediction, finding: Finding, relationship: Relationship, *more: str
+) -> list[ContentItem]:
+    """Return TID 4019 in a relationship to what it found, with `more` parameters."""
+    model = prediction.model
+    lines = [*parameters(model, film.reading.grayscale, calibrated=finding.calibrated), *more]
+    return [
+        text(codes.ALGORITHM_NAME, model.name, relationship),
+        text(codes.ALGORITHM_VERSION, model.version, relationship),
+        text(codes.ALGORITHM_MANUFACTURER, model.manufacturer, relationship),
+        *(text(codes.ALGORITHM_PARAMETERS, line, relationship) for line in lines),
+        code(codes.ALGORITHM_FAMILY, codes.ARTIFICIAL_INTELLIGENCE, relationship),
+    ]
+
+
+def parameters(model: ModelIdentity, grayscale: str, *, calibrated: bool) -> list[str]:
+    """Return the Algorithm Parameters: what is needed to get the same score again and to read it rightly."""
+    meaning = (
+        "calibrated on the data that the model's card names" if calibrated else "not calibrated, not a probability"
+    )
+    return [
+        f"weights_sha256={model.weights_digest}",
+        f"preparation={model.preparation}",
+        f"grayscale={grayscale}",
+        f"operating_points={model.operating_points}",
+        f"score={meaning}",
+    ]
