@@ -15,7 +15,7 @@ from cxr_node.deliver.remote import Remote
 from cxr_node.deliver.routing import Condition
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Digest, digest_of, parse_uid
-from cxr_node.domain.instance import Identity, Instance
+from cxr_node.domain.instance import Identity, Instance, Sender
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Finding, ModelIdentity, Point, Prediction, Presence, Region
 from cxr_node.jobs import search
@@ -166,9 +166,9 @@ class Shop:
         ]
         self._workers = {leg.leg: self._worker(leg) for leg in legs}
 
-    def accept(self, film: Dataset) -> bool:
+    def accept(self, film: Dataset, *, sender: Sender = SENDER) -> bool:
         """Take a film as if a modality had sent it."""
-        return pipeline.accept(received(film), SENDER, archive=self.archive, database=self.database, clock=self.clock)
+        return pipeline.accept(received(film), sender, archive=self.archive, database=self.database, clock=self.clock)
 
     def seconds_to_next(self, leg: Leg) -> float | None:
         """Return how long until there is work on a leg, if there will be."""

@@ -36,8 +36,12 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
-    """The peer of an association: how it called itself, whom it called, and from where."""
+    """The peer of an association: how it called itself, whom it called, and from where.
+
+    `association` tells its associations apart; it is empty for films from before they were told apart.
+    """
 
     calling_ae_title: AeTitle
     called_ae_title: AeTitle
     address: str
+    association: str = ""

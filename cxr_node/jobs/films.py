@@ -87,6 +87,7 @@ def _remember(transaction: Transaction, instance: Instance, sender: Sender, *, a
             calling_ae_title=sender.calling_ae_title,
             called_ae_title=sender.called_ae_title,
             address=sender.address,
+            association=sender.association,
             received_at=now,
             is_original=not known,
         )
@@ -137,6 +138,7 @@ def _film(columns: RowMapping) -> Film:
             calling_ae_title=AeTitle(columns[film.c.calling_ae_title]),
             called_ae_title=AeTitle(columns[film.c.called_ae_title]),
             address=columns[film.c.address],
+            association=columns[film.c.association],
         ),
         received_at=columns[film.c.received_at],
         is_original=columns[film.c.is_original],

@@ -22,13 +22,16 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One received film, where it stands, and why if it was set aside."""
+    """One received film, where it stands, and why if it was set aside; `removed_at` if its bytes are no longer kept."""
 
     film_id: int
     sop_instance_uid: str
     study_instance_uid: str
     calling_ae_title: str
+    address: str
+    association: str
     received_at: datetime
+    removed_at: datetime | None
     archive_key: str
     fate: Fate
     reason: str
@@ -40,15 +43,22 @@ def entries(
     since: datetime | None = None,
     until: datetime | None = None,
     calling_ae_title: str | None = None,
+    address: str | None = None,
+    association: str | None = None,
 ) -> list[Entry]:
-    """Return the films received from `since` on and before `until`, of one sender if it is named, oldest first."""
+    """Return the films received from `since` on and before `until`, oldest first.
+
+    Of one sender, address or association, where it is named.
+    """
     query = _films()
     if since is not None:
         query = query.where(film.c.received_at >= since)
     if until is not None:
         query = query.where(film.c.received_at < until)
-    if calling_ae_title is not None:
-        query = query.where(film.c.calling_ae_title == calling_ae_title)
+    named = ((film.c.calling_ae_title, calling_ae_title), (film.c.address, address), (film.c.association, association))
+    for column, value in named:
+        if value is not None:
+            query = query.where(column == value)
     return [_entry(columns) for columns in connection.execute(query.order_by(film.c.id)).mappings()]
 
 
@@ -136,7 +146,10 @@ def _entry(columns: RowMapping) -> Entry:
         sop_instance_uid=columns["sop_instance_uid"],
         study_instance_uid=columns["study_instance_uid"],
         calling_ae_title=columns["calling_ae_title"],
+        address=columns["address"],
+        association=columns["association"],
         received_at=columns["received_at"],
+        removed_at=columns["removed_at"],
         archive_key=columns["archive_key"],
         fate=fate,
         reason=reason,

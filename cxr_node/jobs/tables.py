@@ -97,6 +97,8 @@ film = Table(
     Column("calling_ae_title", _AE_TITLE, nullable=False),
     Column("called_ae_title", _AE_TITLE, nullable=False),
     Column("address", String(64), nullable=False),
+    # Which of the sender's associations it came on; empty where that was not written down.
+    Column("association", String(32), nullable=False, server_default=""),
     Column("received_at", UtcDateTime, nullable=False),
     # True for the first content received under this SOP Instance UID; a second content is kept and flagged.
     Column("is_original", Boolean, nullable=False),

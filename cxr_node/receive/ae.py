@@ -4,6 +4,7 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
 from typing import Self, cast
@@ -24,7 +25,7 @@ from cxr_node.receive.incidents import Incident, LetIn, TurnedAway
 from cxr_node.receive.listening import Listening, application_entity
 from cxr_node.receive.messages import BoundedDataSet, BoundedMessages
 from cxr_node.receive.part10 import file_head
-from cxr_node.receive.sender import sender_of
+from cxr_node.receive.sender import association_name, sender_of
 from cxr_node.receive.sockets import PromptServer, PromptSocket, end
 from cxr_node.receive.status import SopClassNotSupported, StoreStatus, comment_of, status_of
 from cxr_node.receive.tls import Certificates, Handshakes
@@ -54,6 +55,7 @@ class Receiver:
         has_room: Callable[[int], bool] = lambda _size_bytes: True,
         vouching: Vouching | None = None,
         tell: Callable[[Incident], None] = lambda _incident: None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._listening = listening
         self._commitments = None if vouching is None else Commitments(vouching)
@@ -62,6 +64,7 @@ class Receiver:
         self._accept = accept
         self._has_room = has_room
         self._tell = tell
+        self._clock = clock
         self._server: PromptServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -148,6 +151,7 @@ class Receiver:
             maximum_object_bytes=listening.maximum_object_bytes,
             timeout_s=listening.message_timeout_s,
             has_room=partial(self._has_room, 0),
+            name=association_name(self._clock()),
         )
 
     def _on_requested(self, event: evt.Event) -> None:
@@ -193,7 +197,8 @@ class Receiver:
             _log_refusal(error, sender, answer.Status)
         else:
             answer.Status = StoreStatus.SUCCESS
-            _log.info("stored %s from %s", instance.identity.sop_instance_uid, sender.calling_ae_title)
+            uid = instance.identity.sop_instance_uid
+            _log.info("stored %s from %s on %s", uid, sender.calling_ae_title, sender.association)
         return answer
 
 

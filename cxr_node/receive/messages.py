@@ -56,7 +56,8 @@ class BoundedMessages(DIMSEServiceProvider):
 
     A data set that is too large is read to its end and not held, so that its sender gets an answer.
     A message has `timeout_s` from its first fragment to its last. What cannot be decoded ends the
-    association: in pynetdicom it ends the thread that would notice that the peer has gone.
+    association: in pynetdicom it ends the thread that would notice that the peer has gone. `name` is the
+    association's, for it has none of its own.
     """
 
     def __init__(
@@ -66,8 +67,10 @@ class BoundedMessages(DIMSEServiceProvider):
         maximum_object_bytes: int,
         timeout_s: float,
         has_room: Callable[[], bool] = lambda: True,
+        name: str = "",
     ) -> None:
         super().__init__(association)
+        self.name = name
         self._has_room = has_room
         self._maximum_object_bytes = maximum_object_bytes
         self._timeout_s = timeout_s

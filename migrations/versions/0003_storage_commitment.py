@@ -78,7 +78,7 @@ def _alter_jobs(legs: dict[str, str], *, instead_of: dict[str, str]) -> None:
         _create_indexes()
         _create_events()
         columns = "id, job_id, at, event, state, actor, detail"
-        op.execute(f"INSERT INTO job_event ({columns}) SELECT {columns} FROM job_event_kept")  # noqa: S608  # our names
+        op.execute(f"INSERT INTO job_event ({columns}) SELECT {columns} FROM job_event_kept")
         op.drop_table("job_event_kept")
 
 

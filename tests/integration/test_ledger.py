@@ -1,12 +1,15 @@
 """The ledger: received = delivered + on the way + set aside, at every step."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from cxr_node import upkeep
 from cxr_node.admin.cli import app
 from cxr_node.config import load
 from cxr_node.deliver.destination import Refused
@@ -18,7 +21,7 @@ from cxr_node.jobs.states import Leg
 from tests import films
 from tests.running import opened, settings_file
 from tests.shop import CALM_S, Shop
-from tests.work import NOON
+from tests.work import NOON, SENDER
 
 
 @pytest.fixture
@@ -120,10 +123,46 @@ def test_reconcile_adds_up_and_names_what_needs_a_person(tmp_path: Path, databas
 
     assert asked.exit_code == 1
     said = json.loads(asked.output)
-    assert said["counts"] == {"received": 3, "delivered": 1, "on_the_way": 1, "set_aside": 1}
+    assert said["counts"] == {"received": 3, "delivered": 1, "on_the_way": 1, "set_aside": 1, "removed": 0}
     assert [entry["reason"] for entry in said["set_aside"]] == ["DUPLICATE"]
     assert said["missing_files"] == [kept]
     assert said["unnamed_files"] == [f"films/ff/{'f' * 64}.dcm"]
     shown = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--day", "2026-01-02", "--from", "DX1"])
     assert "3 received = 1 delivered + 1 on the way + 1 set aside" in shown.output
     assert "MISSING FILE" in shown.output
+
+
+def test_reconcile_counts_for_each_day_device_and_association_and_says_what_was_removed(
+    tmp_path: Path, database_url: str
+) -> None:
+    config = settings_file(tmp_path / "node", database_url=database_url)
+    settings = load(config)
+    with opened(settings) as database:
+        migrate.upgrade(database)
+        shop = Shop(database, settings.node.data_folder)
+        shop.accept(films.dx(), sender=replace(SENDER, association="20260102T120000Z-0a"))
+        shop.work()
+        shop.clock.go(days=31)
+        upkeep.remove_old(database, shop.archive, keep=timedelta(days=30), clock=shop.clock)
+        shop.accept(films.dx(seed=1), sender=replace(SENDER, association="20260202T120000Z-0b", address="10.0.7.9"))
+
+    def asked(*options: str) -> dict[str, Any]:
+        ended = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--json", *options])
+        assert ended.exit_code == 0
+        said: dict[str, Any] = json.loads(ended.output)
+        return said
+
+    first = {"received": 1, "delivered": 1, "on_the_way": 0, "set_aside": 0, "removed": 1}
+    second = {"received": 1, "delivered": 0, "on_the_way": 1, "set_aside": 0, "removed": 0}
+    assert asked("--by", "association")["by_association"] == {
+        "20260102T120000Z-0a": first,
+        "20260202T120000Z-0b": second,
+    }
+    assert list(asked("--by", "day")["by_day"].values()) == [first, second]
+    assert asked("--by", "device")["by_device"] == {"DX1 at 127.0.0.1": first, "DX1 at 10.0.7.9": second}
+    assert asked("--address", "10.0.7.9")["counts"] == second
+    assert asked("--association", "20260102T120000Z-0a")["counts"] == first
+    shown = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--by", "sender"]).output
+    assert "2 received = 1 delivered + 1 on the way + 0 set aside" in shown
+    assert "1 of those delivered are no longer kept" in shown
+    assert "DX1" in shown

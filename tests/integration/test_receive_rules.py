@@ -1,5 +1,6 @@
 """What a known peer may do: which SOP Classes, how many films in a minute, for how long."""
 
+import re
 import time
 from contextlib import closing
 from pathlib import Path
@@ -128,3 +129,14 @@ def test_a_pdu_longer_than_any_may_be_ends_its_association_and_is_not_read() -> 
             opened.join(20.0)
         assert opened.is_aborted
         assert store(other, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0
+
+
+def test_films_of_one_association_are_known_by_its_name_and_no_other_has_it(tmp_path: Path) -> None:
+    sent = [films.written(films.dx(seed=seed), tmp_path) for seed in range(3)]
+    with receiving() as node:
+        assert peers.storescu(node.port, *sent[:2]).returncode == 0
+        assert peers.storescu(node.port, sent[2]).returncode == 0
+    first, second, third = (sender.association for sender in node.senders)
+
+    assert first == second != third
+    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{8}", third)

@@ -61,8 +61,14 @@ def test_a_reading_of_the_first_tables_reads_as_one_that_says_no_more(database_u
     database = Database(database_url)
     try:
         _bring_to(database, "0001")
-        remember(database, "a")
+        film = instance("a")
+        uids = {name: getattr(film.identity, name) for name in _UIDS}
         with database.write() as transaction:
+            times = {"at": "2026-01-02 12:00:00+00:00"}
+            transaction.connection.execute(text(_OLD_STUDY), {"study_instance_uid": uids["study_instance_uid"]} | times)
+            transaction.connection.execute(
+                text(_OLD_FILM), {name: uid for name, uid in uids.items() if name != "study_instance_uid"} | times
+            )
             transaction.connection.execute(text(_OLD_READING), {"at": "2026-01-02 12:00:00+00:00"})
             transaction.connection.execute(text(_OLD_MEASUREMENT))
         migrate.upgrade(database)
@@ -80,6 +86,17 @@ def test_a_reading_of_the_first_tables_reads_as_one_that_says_no_more(database_u
     finally:
         database.close()
 
+
+_UIDS = ("sop_class_uid", "sop_instance_uid", "series_instance_uid", "study_instance_uid")
+
+_OLD_STUDY = "INSERT INTO study (study_instance_uid, first_received_at) VALUES (:study_instance_uid, :at)"
+
+_OLD_FILM = """
+INSERT INTO film (study_id, sop_class_uid, sop_instance_uid, series_instance_uid, transfer_syntax_uid, patient_key,
+    digest, archive_key, size_bytes, calling_ae_title, called_ae_title, address, received_at, is_original)
+VALUES (1, :sop_class_uid, :sop_instance_uid, :series_instance_uid, '1.2.840.10008.1.2.1', '00', '00',
+    'films/00/00.dcm', 1, 'DX1', 'CXRNODE', '127.0.0.1', :at, true)
+"""
 
 _OLD_READING = """
 INSERT INTO reading (film_id, read_at, detail, notes, grayscale, analysed_area, model_name, model_version,
