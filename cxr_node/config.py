@@ -14,6 +14,7 @@ from cxr_node.settings import (
     CharacterSetSection,
     CStoreSection,
     FolderSection,
+    PageUserSection,
     PeerSection,
     ReceiveSection,
     Section,
@@ -72,6 +73,7 @@ def _twice(settings: Settings) -> list[str]:
         "deliver.destinations": [destination.name for destination in settings.deliver.destinations],
         "report.character_sets": [each.ae_title for each in settings.report.character_sets],
         "receive.users": [user.name for user in settings.receive.users],
+        "web.users": [user.name for user in settings.web.users],
         "receive.askers": [asker.ae_title for asker in settings.receive.askers],
     }
     return [
@@ -195,6 +197,8 @@ def _section(location: tuple[int | str, ...]) -> list[type[Section]]:
         return [AskerSection]
     if location[:2] == ("receive", "users"):
         return [UserSection]
+    if location[:2] == ("web", "users"):
+        return [PageUserSection]
     if location[:2] == ("report", "character_sets"):
         return [CharacterSetSection]
     field = Settings.model_fields.get(str(location[0]))

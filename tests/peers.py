@@ -47,6 +47,7 @@ PACKAGES = {
     "dcentvfy": "dicom3tools",
     "gdcmconv": "libgdcm-tools",
     "Orthanc": "orthanc",
+    "chromium": "chromium",
     "java": "default-jre-headless",
     "openssl": "openssl",
     "rsyslogd": "rsyslog-gnutls",

@@ -76,6 +76,7 @@ def settings_file(
         "[read]\nthreads = 1",
         "[compose]\ncalm_s = 0",
         "[schedule]\ntick_s = 1",
+        *([] if "[web]" in more else ["[web]\nport = 0"]),
         more,
     ]
     for destination in destinations:
@@ -91,12 +92,14 @@ def to_pacs(port: int, ae_title: str) -> dict[str, object]:
 
 
 @contextmanager
-def running(config: Path, *, wait_for: tuple[str, ...] = ROLES) -> Iterator[RunningNode]:
+def running(
+    config: Path, *, wait_for: tuple[str, ...] = ROLES, roles: tuple[str, ...] = ROLES
+) -> Iterator[RunningNode]:
     """Run a node until the end of the block; it is entered when the roles `wait_for` are ready."""
     log = config.parent / "node.log"
     with log.open("a", encoding="utf-8") as messages:
         process = subprocess.Popen(
-            [*COMMAND, "run", "--json", "--config", config],
+            [*COMMAND, "run", "--json", "--roles", ",".join(roles), "--config", config],
             stdout=subprocess.PIPE,
             stderr=messages,
             text=True,

@@ -108,7 +108,8 @@ ae_title = "{pacs.ae_title}"
 """,
         encoding="utf-8",
     )
-    command = [sys.executable, "-m", "cxr_node", "run", "--json", "--config", str(settings)]
+    roles = ("--roles", ",".join(_ROLES))
+    command = [sys.executable, "-m", "cxr_node", "run", "--json", *roles, "--config", str(settings)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own module
     try:
         yield _address_when_ready(process)

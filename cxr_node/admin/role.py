@@ -6,11 +6,13 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from cxr_node import config, node
+from cxr_node import config
 from cxr_node.admin import logs
-from cxr_node.node import Role
+from cxr_node.node import roles
+from cxr_node.node.roles import Role
 from cxr_node.settings import Settings
 
 # A role that cannot stop in this time is stuck; the supervisor's patience is a little longer.
@@ -32,7 +34,7 @@ def run(role: Role, settings: Settings) -> int:
     # Ctrl-C reaches the whole process group; the supervisor decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_watch_lifeline, name="lifeline", daemon=True).start()
-    with node.serve(settings, role, stopping=stopping) as address:
+    with _serving(settings, role, stopping) as address:
         serving.set()
         sys.stdout.write(json.dumps({"role": role, "address": address}) + "\n")
         sys.stdout.flush()
@@ -41,6 +43,15 @@ def run(role: Role, settings: Settings) -> int:
     # Threads that are stuck in a library must not hold the process.
     sys.stdout.flush()
     os._exit(0 if asked.is_set() else 1)
+
+
+def _serving(settings: Settings, role: Role, stopping: threading.Event) -> AbstractContextManager[str]:
+    if role is not Role.ADMIN:
+        return roles.serve(settings, role, stopping=stopping)
+    # Only the process that serves the page imports what it is made of.
+    from cxr_node.admin.web import serving
+
+    return serving.served(settings)
 
 
 def _watch_lifeline() -> None:

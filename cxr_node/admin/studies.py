@@ -125,7 +125,9 @@ def _of_deliveries(deliveries: list[dict[str, Any]], jobs: list[dict[str, Any]])
     arrived = [each for each in deliveries if each["delivered_at"] is not None]
     if arrived:
         last = arrived[-1]
-        return [f"its newest result ({last['kind']}) arrived at {last['destination']} on {_shown(last['delivered_at'])} UTC"]
+        return [
+            f"its newest result ({last['kind']}) arrived at {last['destination']} on {_shown(last['delivered_at'])} UTC"
+        ]
     composed = any(job["leg"] == "compose" and job["state"] == "done" for job in jobs)
     if composed and not deliveries:
         return ["a report was composed and goes nowhere: no destination takes it; see `cxr-node route test`"]

@@ -31,6 +31,7 @@ class Role(StrEnum):
     RECEIVE = "receive"
     READ = "read"
     DELIVER = "deliver"
+    ADMIN = "admin"
 
 
 def lease_owner(settings: Settings, role: Role, process_id: int) -> str:
@@ -79,6 +80,8 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                 _keep_up(settings, opened, stack, audit)
                 with _working(settings, role, opened, legs, stopping, Together()):
                     yield ""
+            case Role.ADMIN:
+                raise ValueError("the page is served by the room of people, which lies above this one")
             case _:
                 assert_never(role)
 

@@ -1,0 +1,114 @@
+"""What the JSON holds: the views' rows as they are documented, and what is made of them."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field, create_model
+
+from cxr_node.jobs.views import VIEWS, Kind
+
+_TYPES: dict[Kind, Any] = {
+    Kind.NUMBER: float | None,
+    Kind.WHOLE: int | None,
+    Kind.TEXT: str | None,
+    Kind.TIME: datetime | None,
+    Kind.YES_NO: bool | None,
+}
+
+
+def _row(name: str, view: str) -> Any:
+    """Return a model of a view's rows; a list may leave columns out."""
+    fields: dict[str, Any] = {
+        column: (_TYPES[kind], Field(None, description=meaning))
+        for column, (kind, meaning) in VIEWS[view].columns.items()
+    }
+    return create_model(name, **fields)
+
+
+Film: Any = _row("Film", "v1_films")
+Job: Any = _row("Job", "v1_jobs")
+Finding: Any = _row("Finding", "v1_findings")
+Measurement: Any = _row("Measurement", "v1_measurements")
+Delivery: Any = _row("Delivery", "v1_deliveries")
+Turnaround: Any = _row("Turnaround", "v1_turnaround")
+
+
+class Study(BaseModel):
+    """A study and its films."""
+
+    study_id: int
+    study_instance_uid: str
+    first_received_at: datetime
+    films: list[Film]
+
+
+class StudyTold(BaseModel):
+    """A study's way through the node. `answer` says in sentences why it has no report, or that it has."""
+
+    study_instance_uid: str
+    answer: list[str]
+    films: list[Film]
+    jobs: list[Job]
+    deliveries: list[Delivery]
+
+
+class FilmTold(BaseModel):
+    """A film: its row, what was found, measured and noted, and the times of its way."""
+
+    film: Film
+    findings: list[Finding]
+    measurements: list[Measurement]
+    notes: list[str]
+    turnaround: Turnaround
+
+
+class Hour(BaseModel):
+    """Films received in an hour."""
+
+    at: datetime
+    films: int
+
+
+class Day(BaseModel):
+    """One sender's films of one day."""
+
+    day: str
+    calling_ae_title: str
+    films: int
+    not_analysed: int
+    p50_s: float | None
+    p99_s: float | None
+
+
+class Trends(BaseModel):
+    """Films by hour; films, those not analysed and seconds from film to report by day and sender."""
+
+    since: datetime
+    per_hour: list[Hour]
+    per_day: list[Day]
+
+
+class Line(BaseModel):
+    """A content item of a report, and how deep it lies."""
+
+    depth: int
+    text: str
+
+
+class Retried(BaseModel):
+    """The jobs that were queued again."""
+
+    requeued: list[int]
+
+
+class Health(BaseModel):
+    """Whether the node is well, and what is not."""
+
+    ok: bool
+    problems: list[str]
+
+
+class Problem(BaseModel):
+    """Why a request was not answered."""
+
+    detail: str

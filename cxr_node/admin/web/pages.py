@@ -1,0 +1,237 @@
+"""The pages. Each shows what its JSON twin says; forms are the only thing that changes anything."""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, HTTPException, Path, Request, Response, status
+from fastapi.responses import HTMLResponse, RedirectResponse
+from sqlalchemy import Connection, select
+
+from cxr_node.admin.status import age
+from cxr_node.admin.studies import told
+from cxr_node.admin.web import facts, pictures, reports
+from cxr_node.admin.web.access import COOKIE, Anyone, Guard, Operates, Person, SeesFilms, TooManyTries
+from cxr_node.admin.web.api import Before, Days, Destination, Number, without_uids
+from cxr_node.admin.web.desk import AtDesk, Desk, there
+from cxr_node.admin.web.pictures import SIDES
+from cxr_node.domain.reasons import Note, Reason
+from cxr_node.jobs import overview
+from cxr_node.jobs.states import State
+from cxr_node.jobs.tables import film as film_table
+from cxr_node.node import places
+
+router = APIRouter(include_in_schema=False)
+_NEWEST = 8
+_STUDIES = 24
+_ROWS = 50
+
+
+@router.get("/login")
+def login_page(request: Request) -> Response:
+    """Ask who it is."""
+    guard: Guard = request.app.state.guard
+    return _page(request, None, "login.html", nobody=guard.is_open_to_nobody, wrong="")
+
+
+@router.post("/login")
+def login(
+    request: Request,
+    name: Annotated[str, Form(max_length=64)],
+    password: Annotated[str, Form(max_length=1024)],
+) -> Response:
+    """Let in who shows the right password."""
+    guard: Guard = request.app.state.guard
+    try:
+        session = guard.log_in(name, password)
+        wrong, code = "Name or password is wrong.", status.HTTP_401_UNAUTHORIZED
+    except TooManyTries:
+        session = None
+        wrong, code = "Too many wrong passwords: wait a minute.", status.HTTP_429_TOO_MANY_REQUESTS
+    if session is None:
+        shown = _page(request, None, "login.html", nobody=guard.is_open_to_nobody, wrong=wrong)
+        shown.status_code = code
+        return shown
+    section = request.app.state.desk.settings.web
+    answer = RedirectResponse("/", status.HTTP_303_SEE_OTHER)
+    answer.set_cookie(
+        COOKIE, session, max_age=int(section.session_s), httponly=True, samesite="strict", secure=section.secure_cookie
+    )
+    return answer
+
+
+@router.post("/logout")
+def logout(person: Anyone, token: Annotated[str, Form()]) -> Response:
+    """End the session in this browser."""
+    if token != person.token:
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "the request does not carry this session's token")
+    answer = RedirectResponse("/login", status.HTTP_303_SEE_OTHER)
+    answer.delete_cookie(COOKIE)
+    return answer
+
+
+@router.get("/")
+def queue_page(request: Request, desk: AtDesk, person: Anyone) -> Response:
+    """Show what the node is doing."""
+    return _page(request, person, "queue.html", here="queue", **_queue(desk))
+
+
+@router.get("/parts/queue")
+def queue_part(request: Request, desk: AtDesk, person: Anyone) -> Response:
+    """Return the part of it that is shown anew every two seconds."""
+    return _page(request, person, "parts/queue.html", **_queue(desk))
+
+
+@router.get("/studies")
+def studies_page(request: Request, desk: AtDesk, person: SeesFilms, before: Before = None) -> Response:
+    """Show studies with thumbnails."""
+    with desk.asked() as connection:
+        found = facts.studies(connection, before=before, limit=_STUDIES)
+    last = found[-1]["study_id"] if len(found) == _STUDIES else None
+    return _page(request, person, "studies.html", here="studies", studies=found, last=last)
+
+
+@router.get("/studies/{study_id}")
+def study_page(request: Request, desk: AtDesk, person: SeesFilms, study_id: Number) -> Response:
+    """Show a study's way through the node, and why it has no report."""
+    with desk.asked() as connection:
+        said = told(connection, there(facts.study_uid(connection, study_id), "study"))
+        results = facts.results_of(connection, study_id)
+    return _page(request, person, "study.html", here="studies", study_id=study_id, results=results, **said)
+
+
+@router.get("/films/{film_id}")
+def film_page(request: Request, desk: AtDesk, person: SeesFilms, film_id: Number) -> Response:
+    """Show a film with what is drawn over it, its findings, and its path."""
+    with desk.asked() as connection:
+        said = there(facts.film_told(connection, film_id), "film")
+        reading = facts.reading_of(connection, film_id)
+        results = facts.results_of(connection, said["film"]["study_id"])
+    drawn = pictures.drawing(reading) if reading is not None else None
+    return _page(request, person, "film.html", here="studies", drawing=drawn, results=results, **said)
+
+
+@router.get("/films/{film_id}/{kind}.png")
+def picture(desk: AtDesk, _: SeesFilms, film_id: Number, kind: Annotated[str, Path(pattern="^[a-z]+$")]) -> Response:
+    """Return a film as a picture."""
+    with desk.asked() as connection:
+        kept = select(film_table.c.archive_key, film_table.c.digest).where(film_table.c.id == film_id)
+        row = connection.execute(kept).first()
+    found = desk.pictures.get(row.archive_key, row.digest, kind) if row is not None and kind in SIDES else None
+    content = there(found, "picture")
+    return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+
+
+@router.get("/reports/{result_id}")
+def report_page(request: Request, desk: AtDesk, person: SeesFilms, result_id: Number) -> Response:
+    """Show a report's content."""
+    lines = there(reports.lines(desk, result_id), "report")
+    return _page(request, person, "report.html", here="studies", lines=lines, result_id=result_id)
+
+
+@router.get("/deliveries")
+def deliveries_page(
+    request: Request,
+    desk: AtDesk,
+    person: Anyone,
+    state: State | None = None,
+    destination: Destination = None,
+    before: Before = None,
+) -> Response:
+    """Show deliveries; with state=failed the dead letters."""
+    with desk.asked() as connection:
+        rows = facts.deliveries(connection, state=state, destination=destination, before=before, limit=_ROWS)
+        failed = facts.jobs(connection, state=State.FAILED, leg=None, before=None, limit=_ROWS)
+    if not person.sees_films:
+        rows, failed = [without_uids(row) for row in rows], [without_uids(row) for row in failed]
+    last = rows[-1]["delivery_id"] if len(rows) == _ROWS else None
+    shown = {"rows": rows, "failed": failed, "state": state, "last": last, "states": list(State)}
+    return _page(request, person, "deliveries.html", here="deliveries", **shown)
+
+
+@router.post("/jobs/{job_id}/retry")
+def retry(request: Request, desk: AtDesk, person: Operates, job_id: Number) -> Response:
+    """Let a job that has ended run again."""
+    moved = desk.retry(job_id, by=person.name)
+    if request.headers.get("HX-Request"):
+        return HTMLResponse('<span class="ok" role="status">queued again</span>' if moved else "has not ended")
+    return RedirectResponse("/deliveries", status.HTTP_303_SEE_OTHER)
+
+
+@router.get("/trends")
+def trends_page(request: Request, desk: AtDesk, person: Anyone, days: Days = 7) -> Response:
+    """Show films per hour and times per day."""
+    with desk.asked() as connection:
+        said = facts.trends(connection, days=days, now=places.now())
+    plots = {
+        "hours": [
+            [int(each["at"].timestamp()) for each in said["per_hour"]],
+            [each["films"] for each in said["per_hour"]],
+        ],
+        "days": _daily(said["per_day"]),
+    }
+    return _page(request, person, "trends.html", here="trends", days=days, plots=json.dumps(plots), **said)
+
+
+@router.get("/settings")
+def settings_page(request: Request, desk: AtDesk, person: Anyone) -> Response:
+    """Show every setting, and change none."""
+    settings = desk.settings.without_secrets()
+    return _page(request, person, "settings.html", here="settings", settings=settings)
+
+
+def _queue(desk: Desk) -> dict[str, Any]:
+    with desk.asked() as connection:
+        return {
+            "found": overview.overview(connection, now=places.now()),
+            "newest": facts.newest_films(connection, limit=_NEWEST),
+            "running": _running(connection),
+        }
+
+
+def _running(connection: Connection) -> list[facts.Row]:
+    return facts.jobs(connection, state=State.RUNNING, leg=None, before=None, limit=_NEWEST)
+
+
+def _daily(per_day: list[facts.Row]) -> list[list[float | None]]:
+    """Return days, and the median and slowest times of the busiest sender of each."""
+    busiest: dict[str, facts.Row] = {}
+    for row in per_day:
+        if row["films"] > busiest.get(row["day"], {"films": -1})["films"]:
+            busiest[row["day"]] = row
+    at = [datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp() for day in busiest]
+    return [list(at), [row["p50_s"] for row in busiest.values()], [row["p99_s"] for row in busiest.values()]]
+
+
+def _page(request: Request, person: Person | None, template: str, **shown: Any) -> Response:
+    desk: Desk = request.app.state.desk
+    shown = {"person": person, "node": desk.settings.node.name, "now": places.now(), "here": "", **shown}
+    rendered = request.app.state.templates.get_template(template).render(**shown)
+    return HTMLResponse(rendered)
+
+
+def _meaning(reason: str | None) -> str:
+    """Return what a coded reason means."""
+    try:
+        return Reason(reason or "").meaning
+    except ValueError:
+        return reason or ""
+
+
+def _note(note: str) -> str:
+    try:
+        return Note(note).meaning
+    except ValueError:
+        return note
+
+
+def _local(at: datetime | None) -> str:
+    return "" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f} s"
+
+
+FILTERS = {"meaning": _meaning, "note": _note, "local": _local, "seconds": _seconds, "age": age}
+"""What templates may say: words for codes, local times, seconds and ages."""

@@ -1,0 +1,176 @@
+"""Films as pictures, and what was said of them as drawings over them."""
+
+import os
+import threading
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxr_node.archive.store import Archive
+from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.reading import Measurement, Point, Reading, Topic
+from cxr_node.pixels import display, film
+from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.sandbox import Sandbox
+from cxr_node.report.overlay import CALIPERS
+
+_DRAWN = frozenset(
+    {
+        Anatomy.RIGHT_LUNG,
+        Anatomy.LEFT_LUNG,
+        Anatomy.HEART,
+        Anatomy.AORTA,
+        Anatomy.TRACHEA,
+        Anatomy.RIGHT_CLAVICLE,
+        Anatomy.LEFT_CLAVICLE,
+    }
+)
+"""Ribs, scapulae and the spine are measured on but not drawn: they would cover the lungs."""
+_LARGE = 1600
+_SMALL = 240
+SIDES = {"film": _LARGE, "thumbnail": _SMALL}
+"""The longest side of each kind of picture, in pixels."""
+
+
+class Pictures:
+    """Pictures of kept films, made when first asked for and then kept in a folder; one film is decoded at a time."""
+
+    def __init__(self, archive: Archive, folder: Path, *, limits: Limits, sandbox: Sandbox) -> None:
+        self._archive = archive
+        self._folder = folder
+        self._limits = limits
+        self._sandbox = sandbox
+        self._lock = threading.Lock()
+
+    def get(self, archive_key: str, digest: str, kind: str) -> bytes | None:
+        """Return a PNG of a film, which names nobody; None where it cannot be shown."""
+        path = self._folder / digest[:2] / f"{digest}-{kind}.png"
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            pass
+        with self._lock:
+            try:
+                content = self._archive.get(archive_key)
+                seen = film.radiograph(
+                    film.parse(content, limits=self._limits), limits=self._limits, sandbox=self._sandbox
+                )
+            except (GiveUp, KeyError):
+                return None
+            made = {name: display.png(seen, longest_side=side) for name, side in SIDES.items()}
+        for name, picture in made.items():
+            _keep(self._folder / digest[:2] / f"{digest}-{name}.png", picture)
+        return made[kind]
+
+
+def _keep(path: Path, content: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    aside = path.with_name(uuid.uuid4().hex)
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    aside.rename(path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A line or outline over the film: `path` for SVG in pixels of the film, and what it is called."""
+
+    path: str
+    name: str
+    style: str
+    label: str = ""
+    at: Point = (0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """Everything drawn over a film of `columns` by `rows` pixels, a list for each toggle."""
+
+    columns: int
+    rows: int
+    heat: tuple[Shape, ...]
+    anatomy: tuple[Shape, ...]
+    calipers: tuple[Shape, ...]
+    borders: tuple[Shape, ...]
+
+    @property
+    def layers(self) -> Iterator[tuple[str, str, tuple[Shape, ...]]]:
+        """Yield the name of each toggle, its words and what it shows."""
+        yield "heat", "Heat map", self.heat
+        yield "anatomy", "Anatomy", self.anatomy
+        yield "calipers", "Calipers", self.calipers
+        yield "borders", "Borders", self.borders
+
+
+def drawing(reading: Reading) -> Drawing | None:
+    """Return what a reading says as lines over its film; None where the film's size is not known."""
+    if reading.geometry is None:
+        return None
+    said = reading.prediction
+    return Drawing(
+        columns=reading.geometry.columns,
+        rows=reading.geometry.rows,
+        heat=tuple(
+            Shape(
+                path=_closed(region.outline),
+                name=f"{finding.code.meaning}: where its score comes from",
+                style=f"heat {finding.presence}",
+                label="" if number else finding.code.meaning,
+                at=_top(region.outline),
+            )
+            for finding in (said.findings if said else ())
+            for number, region in enumerate(finding.regions)
+        ),
+        anatomy=tuple(
+            Shape(
+                path=" ".join(_closed(region.outline) for region in structure.regions),
+                name=structure.key.replace("_", " "),
+                style=f"anatomy {structure.key}",
+            )
+            for structure in (said.structures if said else ())
+            if structure.regions and structure.key in _DRAWN
+        ),
+        calipers=tuple(
+            Shape(
+                path=_open(measurement.line),
+                name=f"{measurement.code.meaning} {measurement.value:.3g} {measurement.unit.value}",
+                style="caliper",
+                label=_label(measurement),
+                at=measurement.line[0],
+            )
+            for measurement in reading.measurements
+            if measurement.key in CALIPERS and len(measurement.line) > 1
+        ),
+        borders=tuple(
+            Shape(
+                path=_open(observation.line),
+                name=f"{observation.code.meaning}: {observation.value.meaning}",
+                style=f"border {observation.code.meaning.lower().replace(' ', '-')}",
+            )
+            for observation in reading.observations
+            if observation.topic is Topic.BORDERS and len(observation.line) > 1
+        ),
+    )
+
+
+def _label(measurement: Measurement) -> str:
+    return f"{CALIPERS[measurement.key]} {measurement.value:.3g} {measurement.unit.value}"
+
+
+def _points(points: Iterable[Point]) -> str:
+    return " L".join(f"{column:.1f} {row:.1f}" for column, row in points)
+
+
+def _open(points: Iterable[Point]) -> str:
+    return f"M{_points(points)}"
+
+
+def _closed(points: Iterable[Point]) -> str:
+    return f"M{_points(points)}Z"
+
+
+def _top(points: Iterable[Point]) -> Point:
+    return min(points, key=lambda point: point[1])

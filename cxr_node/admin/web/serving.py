@@ -1,0 +1,63 @@
+"""The process that serves the page."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import uvicorn
+
+from cxr_node.admin.web.access import Guard, key_of
+from cxr_node.admin.web.app import application
+from cxr_node.admin.web.desk import Desk
+from cxr_node.admin.web.pictures import Pictures
+from cxr_node.jobs.database import Database
+from cxr_node.node import places, reading
+from cxr_node.pixels.sandbox import Sandbox
+from cxr_node.settings import Settings
+
+_AT_MOST_S = 10.0
+_START_S = 30.0
+
+
+@contextmanager
+def desk(settings: Settings) -> Iterator[Desk]:
+    """Return what pages need, while the block lasts."""
+    with ExitStack() as stack:
+        reads = Database(settings.database_url, busy_timeout_s=5.0, read_only=True, at_most_s=_AT_MOST_S)
+        stack.callback(reads.close)
+        writes = places.database(settings)
+        stack.callback(writes.close)
+        limits = reading.film_limits(settings)
+        sandbox = stack.enter_context(Sandbox(limits))
+        shown = Pictures(
+            places.archive(settings), settings.node.data_folder / "pictures", limits=limits, sandbox=sandbox
+        )
+        yield Desk(settings=settings, reads=reads, writes=writes, pictures=shown)
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[str]:
+    """Serve the page while the block lasts; the value is its address."""
+    section = settings.web
+    with desk(settings) as at:
+        app = application(at, Guard(section, key_of(settings.node.data_folder)))
+        configured = uvicorn.Config(
+            app,
+            host=section.host,
+            port=section.port,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+        server = uvicorn.Server(configured)
+        listening = configured.bind_socket()
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="web", daemon=True)
+        thread.start()
+        try:
+            host, port = listening.getsockname()[:2]
+            yield f"{host}:{port}"
+        finally:
+            server.should_exit = True
+            thread.join(_START_S)
+            listening.close()

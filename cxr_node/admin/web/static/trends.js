@@ -1,0 +1,18 @@
+"use strict";
+const plots = JSON.parse(document.getElementById("plots").textContent);
+const ink = "#c9d3de", grid = "#2b333c", first = "#8fc4ff", second = "#e69f00", day = 86400;
+const lines = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
+const time = { ...lines, values: [[day, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1], [3600, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1]] };
+
+function draw(id, data, x, series) {
+  const place = document.getElementById(id);
+  if (!data[0].length) { place.textContent = "Nothing in this time."; return; }
+  const size = () => ({ width: place.clientWidth, height: 220 });
+  const scales = { x: { range: x }, y: { range: (u, low, high) => [0, Math.max(1, high * 1.1)] } };
+  const plot = new uPlot({ ...size(), axes: [time, lines], scales, series: [{ value: "{YYYY}-{MM}-{DD} {HH}:{mm}" }, ...series] }, data, place);
+  addEventListener("resize", () => plot.setSize(size()));
+}
+
+const span = (data, around) => () => [data[0][0] - around, data[0][data[0].length - 1] + around];
+draw("hours", plots.hours, span(plots.hours, 0), [{ label: "films", stroke: first, fill: "rgba(143,196,255,0.3)", paths: uPlot.paths.bars({ size: [0.9] }) }]);
+draw("days", plots.days, span(plots.days, day), [{ label: "p50, s", stroke: first, width: 2, points: { show: true } }, { label: "p99, s", stroke: second, width: 2, dash: [6, 4], points: { show: true } }]);

@@ -1,0 +1,181 @@
+"""A person in front of the page of a whole node: Debian's Chromium, a modality that sends, a PACS that refuses."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from cxr_node.domain.identifiers import AeTitle
+from cxr_node.phantom import dicom, modality
+from tests.films import ROOT
+from tests.pages import PASSWORD, users
+from tests.peers import LOOPBACK, pacs, program, until
+from tests.running import ROLES, RunningNode, running, settings_file, to_pacs
+
+PICTURES = ROOT / "docs" / "pictures" / "page"
+CANNOT_UNDERSTAND = 0xC000
+SIZES = {1280: 900, 390: 844}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = program("chromium")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@dataclass(slots=True)
+class Mood:
+    """With which status the PACS answers."""
+
+    status: int = 0x0000
+
+
+@pytest.fixture(scope="module")
+def mood() -> Mood:
+    return Mood()
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory, mood: Mood) -> Iterator[RunningNode]:
+    people = users(("op", "operator", True), ("reader", "viewer", True))
+    with pacs(answer=lambda _: mood.status) as there:
+        config = settings_file(
+            tmp_path_factory.mktemp("node"),
+            destinations=(to_pacs(there.port, there.ae_title),),
+            more=f"[web]\nport = 0\n{people}",
+        )
+        with running(config, wait_for=(*ROLES, "admin"), roles=(*ROLES, "admin")) as started:
+            yield started
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return dicom.write_examples(tmp_path_factory.mktemp("films"))
+
+
+@pytest.fixture
+def context(browser: Browser, node: RunningNode) -> Iterator[BrowserContext]:
+    with browser.new_context(base_url=f"http://{node.addresses['admin']}") as opened:
+        opened.set_default_timeout(30_000)
+        yield opened
+
+
+def send(node: RunningNode, film: Path) -> None:
+    (result,) = modality.send(
+        [film],
+        host=LOOPBACK,
+        port=node.port,
+        called_ae_title=AeTitle("CXRNODE"),
+        calling_ae_title=AeTitle("DX1"),
+        timeout_s=30,
+    )
+    assert result.stored
+
+
+def log_in(page: Page, name: str = "op") -> None:
+    page.goto("/")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Queue")).to_be_visible()
+
+
+def keep(page: Page, name: str) -> None:
+    """Keep a picture of a page at both widths for the documents, if that is asked for; it never scrolls sideways."""
+    for width, height in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} at {width}"
+        if os.environ.get("CXR_NODE_KEEP_PICTURES"):
+            PICTURES.mkdir(parents=True, exist_ok=True)
+            page.wait_for_timeout(300)
+            page.screenshot(path=PICTURES / f"{name}-{width}.png")
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_a_film_is_watched_as_it_arrives_and_opened(
+    context: BrowserContext, node: RunningNode, films: list[Path]
+) -> None:
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto("/")
+    keep(page, "login")
+    log_in(page)
+    expect(page.get_by_text("No film has come yet.")).to_be_visible()
+
+    send(node, films[1])
+
+    expect(page.get_by_role("link", name="1", exact=True)).to_be_visible()
+    expect(page.get_by_role("row", name="1 20").get_by_text("done")).to_be_visible(timeout=90_000)
+    keep(page, "queue")
+    page.get_by_role("link", name="1", exact=True).click()
+    expect(page.get_by_role("heading", name="Film 1")).to_be_visible()
+    until(lambda: page.locator(".stage img").evaluate("image => image.naturalWidth") > 0, what="the picture")
+    anatomy, calipers = page.locator(".layer.anatomy"), page.locator(".layer.calipers")
+    expect(page.get_by_label("Heat map")).to_be_attached()
+    expect(anatomy).to_be_hidden()
+    page.get_by_label("Anatomy").focus()
+    page.keyboard.press("Space")
+    expect(anatomy).to_be_visible()
+    expect(calipers).to_be_hidden()
+    page.get_by_label("Calipers").check()
+    expect(calipers).to_be_visible()
+    page.keyboard.press("Space")
+    expect(calipers).to_be_hidden()
+    page.get_by_label("Calipers").check()
+    expect(page.get_by_role("img", name="score 0.")).not_to_have_count(0)
+    keep(page, "film")
+    assert complaints == []
+
+
+def test_a_dead_letter_is_tried_again_and_arrives(
+    context: BrowserContext, node: RunningNode, films: list[Path], mood: Mood
+) -> None:
+    page = context.new_page()
+    log_in(page)
+    mood.status = CANNOT_UNDERSTAND
+    send(node, films[0])
+    node.until_idle()
+    page.get_by_role("link", name="Deliveries").click()
+    button = page.get_by_role("button", name="Retry job")
+    expect(button).to_have_count(1)
+    keep(page, "deliveries")
+    mood.status = 0x0000
+
+    button.click()
+
+    expect(page.get_by_text("queued again")).to_be_visible()
+    node.until_idle()
+    page.reload()
+    expect(page.get_by_text("Nothing.")).to_be_visible()
+    for name, path in (("studies", "/studies"), ("study", "/studies/1"), ("report", "/reports/1"),
+                       ("trends", "/trends"), ("settings", "/settings")):  # fmt: skip
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        if name == "settings":
+            page.get_by_role("heading", name="compose").click()
+        keep(page, name)
+
+
+def test_a_viewer_is_offered_no_button_and_everything_can_be_reached_by_keyboard(
+    context: BrowserContext, node: RunningNode
+) -> None:
+    page = context.new_page()
+    log_in(page, "reader")
+    page.get_by_role("link", name="Deliveries").click()
+    expect(page.get_by_role("button", name="Retry job")).to_have_count(0)
+
+    page.goto("/")
+    reached = set()
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.textContent.trim()"))
+
+    assert {"To the content", "Queue", "Studies", "Deliveries", "Trends", "Settings", "Log out reader"} <= reached

@@ -1,0 +1,293 @@
+"""The page over HTTP: who is let in, what each may see and do, and that pages and JSON say the same."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from cxr_node.jobs.states import State
+from cxr_node.node import places
+from tests import films
+from tests.films import ROOT
+from tests.pages import PASSWORD, Page, refuse, served_page, token_of
+
+PAGES = ("/", "/parts/queue", "/studies", "/studies/1", "/films/1", "/films/2", "/reports/1", "/deliveries",
+         "/deliveries?state=failed", "/trends", "/trends?days=1", "/settings")  # fmt: skip
+FILM_PAGES = ("/studies", "/studies/1", "/films/1", "/films/1/film.png", "/films/1/thumbnail.png", "/reports/1")
+TWINS = {
+    "/": "/api/v1/overview",
+    "/studies": "/api/v1/studies",
+    "/studies/{study_id}": "/api/v1/studies/{study_id}",
+    "/films/{film_id}": "/api/v1/films/{film_id}",
+    "/reports/{result_id}": "/api/v1/reports/{result_id}",
+    "/deliveries": "/api/v1/deliveries",
+    "/trends": "/api/v1/trends",
+    "/settings": "/api/v1/settings",
+}
+
+
+@pytest.fixture
+def page(tmp_path: Path, database_url: str) -> Iterator[Page]:
+    with served_page(tmp_path / "node", database_url=database_url) as served:
+        yield served
+
+
+@pytest.fixture
+def sqlite_page(tmp_path: Path) -> Iterator[Page]:
+    with served_page(tmp_path / "node") as served:
+        yield served
+
+
+def test_every_page_is_shown_to_who_may_see_it_and_names_no_patient(page: Page) -> None:
+    film = films.dx()
+    with page.visited_by("op") as client:
+        for path in PAGES:
+            answer = client.get(path)
+            assert answer.status_code == 200, path
+            assert answer.headers["content-type"].startswith("text/html")
+            for secret in (str(film.PatientName), str(film.PatientID), "scrypt:"):
+                assert secret not in answer.text, path
+        for kind in ("film", "thumbnail"):
+            picture = client.get(f"/films/1/{kind}.png")
+            assert picture.content.startswith(b"\x89PNG")
+
+
+def test_every_page_has_a_twin_in_json_that_the_description_names(sqlite_page: Page) -> None:
+    with sqlite_page.visited_by("op") as client:
+        described = client.get("/api/v1/openapi.json").json()["paths"]
+        for twin in TWINS.values():
+            assert twin in described
+            answer = client.get(re.sub(r"\{\w+\}", "1", twin))
+            assert answer.status_code == 200, twin
+            assert answer.json()
+        told = client.get("/api/v1/films/1").json()
+        assert [finding["key"] for finding in told["findings"]] == ["lung_opacity"]
+        assert told["turnaround"]["total_s"] == 2.0
+        assert client.get("/api/v1/jobs?state=failed").json()[0]["detail"] == "0xA700, out of resources"
+
+
+def test_nothing_is_shown_to_who_is_not_logged_in(sqlite_page: Page) -> None:
+    with sqlite_page.visited_by() as client:
+        for path in (*PAGES, *FILM_PAGES):
+            answer = client.get(path)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/login"), path
+        for twin in TWINS.values():
+            assert client.get(re.sub(r"\{\w+\}", "1", twin)).status_code == 401
+        assert client.post("/api/v1/jobs/1/retry").status_code == 401
+        part = client.get("/parts/queue", headers={"HX-Request": "true"})
+        assert part.headers["hx-redirect"] == "/login"
+
+
+def test_who_does_not_see_films_is_shown_none_and_no_uid_that_leads_to_one(page: Page) -> None:
+    with page.visited_by("admin") as client:
+        for path in FILM_PAGES:
+            assert client.get(path).status_code == 403, path
+        shown = "".join(
+            client.get(path).text
+            for path in ("/", "/deliveries", "/trends", "/settings", "/api/v1/jobs", "/api/v1/deliveries",
+                         "/api/v1/overview", "/api/v1/trends")
+        )  # fmt: skip
+        assert client.get("/api/v1/studies").status_code == 403
+    film = films.dx()
+    for uid in (film.StudyInstanceUID, film.SOPInstanceUID):
+        assert uid not in shown
+    assert "2.25." not in shown
+
+
+def test_metrics_and_health_are_for_machines_and_lead_to_no_patient(page: Page) -> None:
+    with page.visited_by() as client:
+        metrics = client.get("/metrics")
+        ready = client.get("/health/ready")
+        live = client.get("/health/live")
+
+    assert (metrics.status_code, ready.json(), live.json()["ok"]) == (200, {"ok": True, "problems": []}, True)
+    assert 'cxr_node_films_received_total{sender="DX1"} 4.0' in metrics.text
+    assert 'cxr_node_jobs{leg="deliver",state="failed"} 1.0' in metrics.text
+    assert 'cxr_node_films_not_analysed{reason="VIEW"} 1.0' in metrics.text
+    assert 'cxr_node_leg_seconds{leg="total",quantile="0.5"} 2.0' in metrics.text
+    assert "2.25." not in metrics.text
+
+
+def test_films_are_counted_on_from_one_scrape_to_the_next(sqlite_page: Page) -> None:
+    with sqlite_page.visited_by() as client:
+        client.get("/metrics")
+        sqlite_page.shop.accept(films.dx(seed=4))
+        assert 'cxr_node_films_received_total{sender="DX1"} 5.0' in client.get("/metrics").text
+
+
+def test_without_room_the_node_is_not_ready(tmp_path: Path) -> None:
+    with served_page(tmp_path / "node") as served:
+        text = served.config.read_text(encoding="utf-8")
+    served.config.write_text(text.replace("reserve_bytes = 0", f"reserve_bytes = {2**62}"), encoding="utf-8")
+    from cxr_node.admin.web import serving
+    from cxr_node.config import load
+
+    with serving.served(load(served.config)) as address:
+        answer = httpx.get(f"http://{address}/health/ready")
+
+    assert answer.status_code == 503
+    assert answer.json()["problems"] == ["no room: films are refused"]
+
+
+def test_a_wrong_password_is_refused_and_guessing_is_stopped(sqlite_page: Page) -> None:
+    with sqlite_page.visited_by() as client:
+        wrong = [client.post("/login", data={"name": "op", "password": "x"}).status_code for _ in range(6)]
+        right = client.post("/login", data={"name": "op", "password": PASSWORD})
+        other = client.post("/login", data={"name": "reader", "password": PASSWORD})
+        nobody = client.post("/login", data={"name": "nobody", "password": "x"})
+
+    assert wrong == [401] * 5 + [429]
+    assert (right.status_code, other.status_code, nobody.status_code) == (429, 303, 401)
+
+
+def test_a_session_is_kept_from_scripts_and_other_sites_and_ends(sqlite_page: Page) -> None:
+    with sqlite_page.visited_by() as client:
+        cookie = client.post("/login", data={"name": "op", "password": PASSWORD}).headers["set-cookie"]
+        assert {"httponly", "samesite=strict"} <= {part.strip().lower() for part in cookie.split(";")}
+        assert client.get("/").status_code == 200
+        assert client.post("/logout", data={"token": "x"}).status_code == 403
+        client.post("/logout", data={"token": token_of(client)})
+        assert client.get("/").status_code == 303
+        forged = cookie.split(";")[0].split("=", 1)[1].replace(".", "x.", 1)
+        client.cookies.set("cxr-node-session", forged)
+        assert client.get("/").status_code == 303
+
+
+def test_headers_forbid_scripts_of_others_frames_and_guesses(sqlite_page: Page) -> None:
+    with sqlite_page.visited_by("op") as client:
+        for path in (
+            "/",
+            "/login",
+            "/metrics",
+            "/api/v1/overview",
+            "/films/1/film.png",
+            "/static/style.css",
+            "/nowhere",
+        ):
+            headers = client.get(path).headers
+            policy = headers["content-security-policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe" not in policy
+            assert "frame-ancestors 'none'" in policy
+            assert headers["x-content-type-options"] == "nosniff"
+        assert client.get("/").headers["cache-control"] == "no-store"
+
+
+def test_pages_load_nothing_from_elsewhere(sqlite_page: Page) -> None:
+    with sqlite_page.visited_by("op") as client:
+        for path in PAGES:
+            for link in re.findall(r'(?:src|href|action)="([^"]+)"', client.get(path).text):
+                assert link.startswith(("/", "#")), (path, link)
+                if link.startswith("/static/"):
+                    assert client.get(link).status_code == 200, link
+
+
+def test_only_an_operator_with_the_sessions_token_lets_a_job_run_again(page: Page) -> None:
+    failed = next(job for job in page.shop.jobs() if job.state is State.FAILED)
+    path = f"/api/v1/jobs/{failed.job_id}/retry"
+    with page.visited_by("reader") as viewer:
+        assert viewer.post(path, headers={"X-Token": token_of(viewer)}).status_code == 403
+    with page.visited_by("op") as operator:
+        token = token_of(operator)
+        assert operator.post(path).status_code == 403
+        assert operator.post(path, headers={"X-Token": token[:-1] + "x"}).status_code == 403
+        assert operator.post(f"/jobs/{failed.job_id}/retry", data={"token": "x"}).status_code == 403
+        assert page.shop.jobs()[failed.job_id - 1].state is State.FAILED
+
+        answer = operator.post(path, headers={"X-Token": token})
+        again = operator.post(path, headers={"X-Token": token})
+
+    assert answer.json() == {"requeued": [failed.job_id]}
+    assert again.status_code == 409
+    from cxr_node.jobs import search
+
+    with page.shop.database.read() as connection:
+        assert search.events(connection, failed.job_id)[-1].actor == "person/op"
+    page.shop.pacs.before = lambda: None
+    page.shop.clock.now = places.now()
+    page.shop.work()
+    assert all(job.state is not State.FAILED for job in page.shop.jobs())
+
+
+def test_what_is_not_there_is_said_so(page: Page) -> None:
+    with page.visited_by("op") as client:
+        for path in ("/films/999", "/studies/999", "/reports/999", "/films/999/film.png", "/films/1/other.png"):
+            assert client.get(path).status_code == 404, path
+        assert client.get("/api/v1/films/999").json() == {"detail": "there is no such film"}
+        assert client.get(f"/api/v1/films/{2**63}").status_code == 422
+        assert client.get("/films/0").status_code in (404, 422)
+
+
+def test_a_user_whose_role_changes_is_logged_out(sqlite_page: Page) -> None:
+    from cxr_node.admin.web.access import Guard
+    from cxr_node.config import load
+
+    section = load(sqlite_page.config).web
+    cookie = Guard(section, b"key").log_in("op", PASSWORD)
+    person = Guard(section, b"key").person(cookie)
+    assert person is not None
+    assert person.is_operator
+    demoted = section.model_copy(
+        update={"users": tuple(user.model_copy(update={"role": "viewer"}) for user in section.users)}
+    )
+
+    assert Guard(demoted, b"key").person(cookie) is None
+    assert Guard(section, b"another key").person(cookie) is None
+
+
+def test_every_metric_that_dashboard_and_alerts_name_is_there(page: Page) -> None:
+    page.shop.pacs.before = refuse
+    with page.visited_by() as client:
+        there = set(re.findall(r"^# TYPE (\w+) ", client.get("/metrics").text, re.MULTILINE))
+    there.add("cxr_node_gpu_memory_bytes")  # where there is a GPU
+    dashboard = json.loads((ROOT / "deploy/grafana/cxr-node.json").read_text(encoding="utf-8"))
+    rules = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text(encoding="utf-8"))
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
+    alerts = [rule for group in rules["groups"] for rule in group["rules"]]
+
+    assert len(expressions) > 8
+    assert len(alerts) > 6
+    for expression in (*expressions, *(rule["expr"] for rule in alerts)):
+        named = set(re.findall(r"cxr_node_\w+", expression))
+        assert named, expression
+        assert named <= there, expression
+    for rule in alerts:
+        assert rule["annotations"]["summary"]
+        assert rule["annotations"]["to_do"]
+
+
+def test_colors_can_be_told_apart_by_who_sees_little_contrast() -> None:
+    style = (ROOT / "cxr_node/admin/web/static/style.css").read_text(encoding="utf-8")
+    colors = dict(re.findall(r"--(\w+): #([0-9a-f]{6})", style))
+
+    for ground in ("ground", "raised"):
+        for ink in ("text", "quiet", "link", "bad", "ok", "warn"):
+            assert _contrast(colors[ink], colors[ground]) >= 4.5, (ink, ground)
+
+
+def _contrast(one: str, other: str) -> float:
+    """Return the contrast ratio of two colors (WCAG 2.2, "contrast ratio")."""
+    lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(color: str) -> float:
+    shares = [int(color[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("room", ["cxr_node.admin.role", "cxr_node.node.roles", "cxr_node.receive.ae"])
+def test_a_process_that_receives_imports_nothing_of_the_page(room: str) -> None:
+    unwanted = {"fastapi", "starlette", "uvicorn", "jinja2", "prometheus_client", "torch"}
+    said = f"import sys, {room}; print(*({unwanted!r} & set(sys.modules)))"
+
+    ended = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+
+    assert ended.stdout.strip() == ""
