@@ -142,8 +142,23 @@ class ReceiveSection(Section):
 
 
 class ArchiveSection(Section):
-    """Where films and results are kept: in the data folder."""
+    """Where films and results are kept: in the data folder, or in a bucket that several hosts share."""
 
+    bucket: str = Field(
+        "",
+        pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
+        description="Bucket of an S3-compatible store to keep films and results in; empty for the data folder.",
+    )
+    bucket_prefix: str = Field("", pattern=r"^[A-Za-z0-9._/-]{0,200}$", description="What their names begin with.")
+    bucket_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://\S{1,200})?$",
+        description="Address of the store; empty for Amazon S3. http:// only on a network that nobody else is on.",
+    )
+    bucket_region: str = Field("us-east-1", min_length=1, max_length=60, description="Region of the bucket.")
+    bucket_timeout_s: Seconds = Field(
+        30.0, description="Longest wait for the store's answer to one request, which is tried three times more."
+    )
     reserve_bytes: int = Field(
         2**30,
         ge=0,

@@ -10,8 +10,10 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from cxr_node.archive.objects import Bucket
 from cxr_node.jobs import migrate
 from cxr_node.jobs.database import Database
+from tests import object_store
 
 KINDS = ("sqlite", "postgresql")
 
@@ -60,3 +62,18 @@ def database(database_url: str) -> Iterator[Database]:
     migrate.upgrade(opened)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def object_store_server() -> Iterator[str]:
+    """The address of an S3-speaking store that lives as long as the test session."""
+    with object_store.running() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def bucket(object_store_server: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """An empty bucket, and the environment to be let in."""
+    for name, value in object_store.CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    return object_store.new_bucket(object_store_server)

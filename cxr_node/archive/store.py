@@ -24,6 +24,8 @@ class Archive(Protocol):
         ------
         OutOfSpace
             If there is no room for it.
+        RetryLater
+            If whoever keeps it has not confirmed.
         OSError
             If it cannot be kept for another reason.
         """
@@ -40,6 +42,14 @@ class Archive(Protocol):
 
     def __contains__(self, key: str) -> bool:
         """Whether something is kept under `key`."""
+        ...
+
+    def clear_aside(self) -> int:
+        """Remove what was half written when the node last stopped, and return how much that was.
+
+        Only to be called while nobody writes: at the start, before the first role runs.
+        """
+        ...
 
 
 def film_key(digest: Digest) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from cxr_node.archive.folder import FolderArchive
+from cxr_node.archive.store import Archive
+from cxr_node.config import ConfigurationError
 from cxr_node.jobs.bell import Bells
 from cxr_node.jobs.database import Database
 from cxr_node.settings import Settings
@@ -40,6 +42,27 @@ def bundles_folder(settings: Settings) -> Path:
     return settings.node.data_folder / "bundles"
 
 
-def archive(settings: Settings) -> FolderArchive:
-    """Open the archive."""
-    return FolderArchive(settings.node.data_folder / "archive")
+def archive(settings: Settings) -> Archive:
+    """Open the archive.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is to be a bucket, and the library for it is not installed.
+    """
+    section = settings.archive
+    if not section.bucket:
+        return FolderArchive(settings.node.data_folder / "archive")
+    try:
+        from cxr_node.archive.objects import Bucket, ObjectArchive
+    except ImportError:
+        raise ConfigurationError(["archive.bucket: needs the extra s3: pip install 'cxr-node[s3]'"]) from None
+    return ObjectArchive(
+        Bucket(
+            name=section.bucket,
+            prefix=section.bucket_prefix,
+            endpoint=section.bucket_endpoint,
+            region=section.bucket_region,
+            timeout_s=section.bucket_timeout_s,
+        )
+    )

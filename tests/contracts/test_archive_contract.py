@@ -2,24 +2,26 @@
 
 import errno
 import os
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cxr_node.archive.folder import FolderArchive
+from cxr_node.archive.objects import Bucket, ObjectArchive
 from cxr_node.archive.store import Archive, OutOfSpace, film_key
 from cxr_node.domain.identifiers import digest_of
 
 CONTENT = b"a film" * 1000
 KEY = film_key(digest_of(CONTENT))
 
-KINDS: dict[str, Callable[[Path], Archive]] = {"folder": FolderArchive}
 
-
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=["folder", "objects", "objects under a prefix"])
 def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Archive:
-    return KINDS[request.param](tmp_path / "archive")
+    if request.param == "folder":
+        return FolderArchive(tmp_path / "archive")
+    bucket: Bucket = request.getfixturevalue("bucket")
+    return ObjectArchive(replace(bucket, prefix="hospital/north") if "prefix" in request.param else bucket)
 
 
 def test_what_is_put_can_be_got(archive: Archive) -> None:
@@ -47,6 +49,12 @@ def test_what_is_not_there_cannot_be_got_and_can_be_discarded(archive: Archive) 
 def test_a_key_that_leads_elsewhere_is_refused(archive: Archive) -> None:
     with pytest.raises(ValueError, match="not an archive key"):
         archive.put("films/00/../../../x.dcm", CONTENT)
+
+
+def test_nothing_is_half_written_when_nothing_has_gone_wrong(archive: Archive) -> None:
+    archive.put(KEY, CONTENT)
+    assert archive.clear_aside() == 0
+    assert KEY in archive
 
 
 def test_a_folder_without_room_says_so_and_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

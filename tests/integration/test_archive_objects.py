@@ -1,0 +1,119 @@
+"""Films and results in a real S3-speaking store, on lines that fail."""
+
+import base64
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from cxr_node import config
+from cxr_node.archive.integrity import is_intact
+from cxr_node.archive.objects import Bucket, ObjectArchive, StoreAway
+from cxr_node.archive.store import film_key
+from cxr_node.domain.identifiers import Digest, digest_of
+from cxr_node.jobs import migrate
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.tables import film as film_table
+from cxr_node.node import places, roles
+from cxr_node.node.roles import Role
+from tests import films, peers
+from tests.object_store import Mishap, faulty_line
+
+CONTENT = b"a film" * 40_000
+KEY = film_key(digest_of(CONTENT))
+
+
+@pytest.mark.parametrize("mishap", Mishap)
+def test_an_upload_that_fails_once_is_tried_again_and_kept_whole(bucket: Bucket, mishap: Mishap) -> None:
+    with faulty_line(bucket) as line:
+        archive = ObjectArchive(replace(bucket, endpoint=line.endpoint, timeout_s=1.0))
+        line.mishaps = [mishap]
+        archive.put(KEY, CONTENT)
+        assert line.uploads == 2
+
+    assert ObjectArchive(bucket).get(KEY) == CONTENT
+    assert list(ObjectArchive(bucket).kept_keys()) == [KEY]
+
+
+@pytest.mark.parametrize("mishap", [Mishap.ERROR, Mishap.CUT])
+def test_what_the_store_does_not_confirm_is_not_said_to_be_kept(bucket: Bucket, mishap: Mishap) -> None:
+    with faulty_line(bucket) as line:
+        archive = ObjectArchive(replace(bucket, endpoint=line.endpoint))
+        line.mishaps = [mishap] * 10
+        with pytest.raises(StoreAway, match="did not confirm"):
+            archive.put(KEY, CONTENT)
+
+    assert KEY not in ObjectArchive(bucket)
+
+
+def test_a_store_that_is_not_there_is_away_and_nothing_is_taken_for_missing(bucket: Bucket) -> None:
+    with faulty_line(bucket) as line:
+        gone = replace(bucket, endpoint=line.endpoint, timeout_s=0.5)
+    archive = ObjectArchive(gone)
+
+    for ask in (lambda: archive.put(KEY, CONTENT), lambda: archive.get(KEY), lambda: archive.discard(KEY)):
+        with pytest.raises(StoreAway):
+            ask()
+    with pytest.raises(StoreAway):
+        _ = KEY in archive
+    with pytest.raises(StoreAway):
+        list(archive.kept_keys())
+
+
+def test_the_digest_travels_with_an_upload_so_that_the_store_can_compare(bucket: Bucket) -> None:
+    with faulty_line(bucket) as line:
+        ObjectArchive(replace(bucket, endpoint=line.endpoint)).put(KEY, CONTENT)
+
+    assert line.checksums == [base64.b64encode(hashlib.sha256(CONTENT).digest()).decode()]
+
+
+@contextmanager
+def _receiving(folder: Path, bucket: Bucket, **archive: Any) -> Iterator[tuple[int, Database]]:
+    settings = config.parse(
+        {
+            "node": {"data_folder": str(folder / "data")},
+            "receive": {"port": 0},
+            "archive": {"bucket": bucket.name, "bucket_endpoint": bucket.endpoint, **archive},
+        }
+    )
+    opened = places.database(settings)
+    migrate.upgrade(opened)
+    try:
+        with roles.serve(settings, Role.RECEIVE, stopping=threading.Event()) as address:
+            yield int(address.rpartition(":")[2]), opened
+    finally:
+        opened.close()
+
+
+def test_a_film_gets_success_when_store_and_database_have_it_and_not_before(bucket: Bucket, tmp_path: Path) -> None:
+    film = films.written(films.dx(), tmp_path)
+    with faulty_line(bucket) as line, _receiving(tmp_path, replace(bucket, endpoint=line.endpoint)) as (port, database):
+        line.mishaps = [Mishap.ERROR] * 4
+        refused = peers.storescu(port, film)
+        assert refused.returncode != 0
+        assert "OutOfResources" in refused.stderr
+        assert _kept(database) == []
+
+        line.mishaps = [Mishap.LOST]
+        assert peers.storescu(port, film).returncode == 0
+        assert peers.storescu(port, film).returncode == 0
+        kept = _kept(database)
+
+    assert len(kept) == 1
+    ((key, digest),) = kept
+    archive = ObjectArchive(bucket)
+    assert list(archive.kept_keys()) == [key]
+    assert is_intact(archive.get(key), Digest(digest))
+    assert not list((tmp_path / "data").rglob("*.dcm"))
+
+
+def _kept(database: Database) -> list[tuple[str, str]]:
+    with database.read() as connection:
+        rows = connection.execute(select(film_table.c.archive_key, film_table.c.digest))
+        return [(str(row.archive_key), str(row.digest)) for row in rows]
