@@ -9,11 +9,11 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from cxr_node import node
 from cxr_node.archive import space
 from cxr_node.domain.errors import RetryLater
 from cxr_node.jobs import migrate
 from cxr_node.jobs.database import Database
+from cxr_node.node import places
 from cxr_node.settings import Settings
 
 
@@ -105,7 +105,7 @@ def bundle(settings: Settings) -> Check:
     from cxr_node.infer import catalogue
 
     try:
-        identity = bundles.load(catalogue.find(settings.read.bundle, node.bundles_folder(settings))).identity
+        identity = bundles.load(catalogue.find(settings.read.bundle, places.bundles_folder(settings))).identity
     except bundles.BundleError as error:
         return problem("bundle", str(error), "name another in read.bundle; `cxr-node bundle list` has those there are")
     return fine("bundle", f"{identity.name} {identity.version}, weights SHA-256 {identity.weights_digest[:12]}")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from pydicom.uid import UID
 
-from cxr_node import node
 from cxr_node.admin.checks import Check, fine, note, problem, why_not_written
 from cxr_node.admin.conformance import KINDS
 from cxr_node.deliver.cstore import CStoreDestination
@@ -14,6 +13,7 @@ from cxr_node.deliver.destination import Refused
 from cxr_node.deliver.negotiation import negotiated
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
+from cxr_node.node import delivering, results
 from cxr_node.settings import CStoreSection, FolderSection, ResultName, Settings
 
 SOP_CLASSES: tuple[Uid, ...] = tuple(dict.fromkeys(kind.sop_class_uid for kind in KINDS.values()))
@@ -42,15 +42,15 @@ class Examined:
     @property
     def best_report(self) -> ResultName | None:
         """The form in which it is sent the report, if it asks for the best."""
-        return next((name for name in node.REPORT_FORMS if name in self.takes), None)
+        return next((name for name in results.REPORT_FORMS if name in self.takes), None)
 
 
 def examined(settings: Settings, section: CStoreSection | FolderSection) -> Examined:
     """Look at a destination; nothing is sent to it but C-ECHO."""
-    peer = node.peer_of(section)
+    peer = results.peer_of(section)
     if isinstance(section, FolderSection):
         return Examined(name=section.name, peer=peer, checks=(_folder(section.name, Path(section.folder)),))
-    destination = node.destinations(settings)[section.name]
+    destination = delivering.destinations(settings)[section.name]
     if not isinstance(destination, CStoreDestination):
         raise TypeError(f"{section.name} is no destination by C-STORE")
     name = f"destination {section.name}"
@@ -110,6 +110,6 @@ def _best(name: str, found: Examined) -> Check:
 
 def _instead(result: ResultName, sop_class: UID, found: Examined) -> str:
     admit = f"have its administrator admit {sop_class}"
-    if result in node.REPORT_FORMS and found.best_report is not None:
+    if result in results.REPORT_FORMS and found.best_report is not None:
         return f'{admit}, or put "report-best" in its place: that comes to {found.best_report}'
     return f'{admit}, or take "{result}" out of its results'

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cxr_node import config, node
+from cxr_node import config
 from cxr_node.admin import checks, destination_checks, trial_report
 from cxr_node.admin.checks import Check, Status
 from cxr_node.admin.destination_checks import Examined
@@ -16,6 +16,7 @@ from cxr_node.domain.errors import RetryLater
 from cxr_node.jobs import negotiations
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.negotiations import Negotiation
+from cxr_node.node import delivering, places, results
 from cxr_node.settings import ResultName, Settings
 
 _WORDS = {Status.OK: "ok      ", Status.NOTE: "note    ", Status.PROBLEM: "PROBLEM "}
@@ -54,7 +55,7 @@ def _database(settings: Settings, found: list[Examined], *, folder_is_there: boo
     """Look at the database, and keep there what the destinations said."""
     if not folder_is_there:
         return []
-    opened = node.database(settings)
+    opened = places.database(settings)
     try:
         check = checks.database(settings, opened)
         if check.status is Status.OK:
@@ -68,17 +69,17 @@ def _keep(opened: Database, found: list[Examined]) -> None:
     with opened.write() as transaction:
         for each in found:
             if each.accepted is not None:
-                said = Negotiation(destination=each.name, peer=each.peer, accepted=each.accepted, asked_at=node.now())
+                said = Negotiation(destination=each.name, peer=each.peer, accepted=each.accepted, asked_at=places.now())
                 negotiations.keep(transaction, said)
 
 
 def _tested(settings: Settings, name: str, found: list[Examined]) -> Check:
     """Send a test report to a destination, in the best form that it takes."""
-    title, destinations = f"test report to {name}", node.destinations(settings)
+    title, destinations = f"test report to {name}", delivering.destinations(settings)
     if name not in destinations:
         return checks.problem(title, "there is no such destination", f"name one of {', '.join(destinations)}")
     best = next(each.best_report for each in found if each.name == name) or ResultName.REPORT
-    report = trial_report.composed(node.RESULT_KINDS[best], node=node.observer(settings), now=node.now())
+    report = trial_report.composed(results.RESULT_KINDS[best], node=results.observer(settings), now=places.now())
     try:
         receipt = destinations[name].send(report.content)
     except (RetryLater, Refused) as error:

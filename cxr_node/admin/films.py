@@ -8,12 +8,13 @@ import typer
 from pydicom import Dataset
 from sqlalchemy import select
 
-from cxr_node import config, node
+from cxr_node import config
 from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import parse_uid
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.jobs.tables import film as film_table
+from cxr_node.node import places, reading
 from cxr_node.pixels import display, film, suitability
 from cxr_node.settings import Settings
 
@@ -31,7 +32,7 @@ def show(
     with explained():
         content = _content(which, path)
         settings = config.load(path) if path.exists() else Settings()
-        rules, limits = node.gate_rules(settings), node.film_limits(settings)
+        rules, limits = reading.gate_rules(settings), reading.film_limits(settings)
         try:
             dataset = film.parse(content)
             radiograph = film.radiograph(dataset, limits=limits)
@@ -51,7 +52,7 @@ def _content(which: str, path: Path) -> bytes:
     except ValueError:
         raise CommandError(f"there is no file {which!r}, and it is not a SOP Instance UID either") from None
     settings = config.load(path)
-    database = node.database(settings)
+    database = places.database(settings)
     try:
         with database.read() as connection:
             kept = select(film_table.c.archive_key).where(film_table.c.sop_instance_uid == sop_instance_uid)
@@ -60,7 +61,7 @@ def _content(which: str, path: Path) -> bytes:
         database.close()
     if key is None:
         raise CommandError(f"the node has no film {which}; `cxr-node jobs list` names those it has")
-    return node.archive(settings).get(key)
+    return places.archive(settings).get(key)
 
 
 def _description(dataset: Dataset, radiograph: Radiograph, rules: suitability.Rules) -> dict[str, object]:

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from sqlalchemy import Connection
 
-from cxr_node import config, node, pipeline
+from cxr_node import config, pipeline
 from cxr_node.admin.jobs import opened_database
 from cxr_node.admin.terminal import (
     DEFAULT_CONFIG,
@@ -24,6 +24,7 @@ from cxr_node.domain.reading import ModelIdentity, Prediction
 from cxr_node.jobs import films, readings, search
 from cxr_node.jobs.films import Film
 from cxr_node.jobs.states import Leg
+from cxr_node.node import places, reading
 from cxr_node.settings import Settings
 
 
@@ -100,11 +101,11 @@ def _read_again(settings: Settings, film: Film, stored: ModelIdentity) -> Predic
     from cxr_node.infer.bundle import BundleError
 
     try:
-        reader = node.reader(settings)
+        reader = reading.reader(settings)
     except BundleError as error:
         raise CommandError(str(error)) from None
     _same(stored, reader.identity)
-    now = pipeline.read(film, archive=node.archive(settings), reader=reader, rules=node.read_rules(settings))
+    now = pipeline.read(film, archive=places.archive(settings), reader=reader, rules=reading.read_rules(settings))
     if now.prediction is None:
         why = now.not_analysed.meaning if now.not_analysed else ""
         raise CommandError(f"the film is not analysed now ({why}: {now.detail})")

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cxr_node import config, node, pipeline
+from cxr_node import config, pipeline
 from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
 from cxr_node.deliver.routing import Answer, Facts, film_answer
 from cxr_node.domain.errors import GiveUp
+from cxr_node.node import reading, results
 from cxr_node.pixels import elements, film, suitability
 from cxr_node.pixels.geometry import geometry
 from cxr_node.settings import Settings
@@ -30,7 +31,7 @@ def explain(
     with explained():
         settings = config.load(path)
         gate, facts = _looked_at(file, calling, settings)
-        routes = node.routes(settings)
+        routes = results.routes(settings)
         answers = {name: film_answer(route.condition, facts) for name, route in routes.items()}
     if as_json:
         typer.echo(json.dumps({"read": gate.met, "why": gate.why, "destinations": _plain(routes, answers)}, indent=2))
@@ -49,7 +50,7 @@ def _looked_at(file: Path, calling: str, settings: Settings) -> tuple[Answer, Fa
         raise CommandError(f"{file}: cannot be read ({error.strerror})") from None
     except GiveUp as error:
         raise CommandError(f"{file}: {error}") from None
-    verdict = suitability.judge_header(dataset, node.gate_rules(settings))
+    verdict = suitability.judge_header(dataset, reading.gate_rules(settings))
     refused = verdict.refused
     return Answer(
         met=refused is None, why=f"{refused.meaning}: {verdict.detail}" if refused else "its header passes the gate"

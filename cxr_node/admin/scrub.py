@@ -5,16 +5,17 @@ from dataclasses import asdict
 
 import typer
 
-from cxr_node import config, node
+from cxr_node import config
 from cxr_node.admin.jobs import opened_database
 from cxr_node.admin.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, explained, out
+from cxr_node.node import places
 from cxr_node.upkeep import Scrub
 
 
 def scrub(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Read every kept film and result and hold it against its digest. Exit status 1 if one is damaged or missing."""
     with explained(), opened_database(path) as database:
-        scrubbing = Scrub(database, node.archive(config.load(path)))
+        scrubbing = Scrub(database, places.archive(config.load(path)))
         damaged = scrubbing.whole()
     if as_json:
         found = [{**asdict(each.kept), "what": each.what} for each in damaged]

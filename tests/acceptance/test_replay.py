@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from cxr_node import node
 from cxr_node.admin.cli import app
 from cxr_node.config import load
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.jobs import migrate
 from cxr_node.jobs.states import Leg, State
 from cxr_node.jobs.tables import finding
+from cxr_node.node import reading
 from cxr_node.report import codes
 from cxr_node.report.tree import items, name_of
 from tests import films, tiny
@@ -53,8 +53,8 @@ def shop(config: Path) -> Shop:
         shop = Shop(
             database,
             settings.node.data_folder,
-            reader=Says(node.reader(settings).read),
-            rules=node.read_rules(settings),
+            reader=Says(reading.reader(settings).read),
+            rules=reading.read_rules(settings),
         )
         shop.accept(films.dx(rows=300, columns=280))
         shop.accept(films.dx(seed=1, changes={"ViewPosition": "LL", "ViewCodeSequence": None}))

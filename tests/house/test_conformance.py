@@ -6,7 +6,7 @@ import pytest
 
 from cxr_node.admin.conformance import KINDS, TABLES, filled
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.node import RESULT_KINDS
+from cxr_node.node.results import RESULT_KINDS
 from cxr_node.receive.who import STORAGE_SOP_CLASSES
 from cxr_node.report import codes
 from cxr_node.settings import ResultName

@@ -12,10 +12,11 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from cxr_node import config, node
+from cxr_node import config
 from cxr_node.admin import cli
 from cxr_node.infer import catalogue
 from cxr_node.infer.bundle import BundleError
+from cxr_node.node import places
 from tests import hostile_pickles, tiny
 
 MODEL = "densenet121-res224-all"
@@ -50,7 +51,7 @@ def names(folder: Path) -> list[str]:
 
 
 def bundles(settings: Path) -> Path:
-    return node.bundles_folder(config.load(settings))
+    return places.bundles_folder(config.load(settings))
 
 
 def test_an_installed_bundle_is_listed_and_found_by_its_name(settings: Path, tmp_path: Path) -> None:

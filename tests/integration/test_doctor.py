@@ -9,14 +9,14 @@ import pytest
 from pydicom import dcmread
 from typer.testing import CliRunner
 
-from cxr_node import node
 from cxr_node.admin.cli import app
 from cxr_node.config import load
 from cxr_node.domain.identifiers import Uid
 from cxr_node.jobs import negotiations
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.negotiations import Negotiation
-from cxr_node.node import REPORT_FORMS, RESULT_KINDS
+from cxr_node.node import results
+from cxr_node.node.results import REPORT_FORMS, RESULT_KINDS
 from cxr_node.phantom.pacs import StandInPacs
 from cxr_node.pipeline import Route
 from cxr_node.report.tree import lines
@@ -126,7 +126,7 @@ def test_an_archive_that_knows_only_enhanced_sr_is_noticed_and_the_best_form_nam
     assert 'take "segmentation" out of its results' in said.checks["segmentation to pacs"][2]
     assert said.destinations["pacs"]["takes"] == {"report-enhanced": [IMPLICIT], "text": [IMPLICIT]}
     assert kept(config)["pacs"].taken == {ENHANCED, BASIC_TEXT}
-    (route,) = node.routes(load(config)).values()
+    (route,) = results.routes(load(config)).values()
     assert REPORT_FORMS[ResultName.REPORT_ENHANCED].name in route.decided(kept(config)["pacs"]).kinds
 
 

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cxr_node import config, node
+from cxr_node import config
 from cxr_node.jobs import migrate
-from cxr_node.node import Role
+from cxr_node.node import places, roles
+from cxr_node.node.roles import Role
 from cxr_node.receive.users import PasswordHash
 from tests import certificates, films, peers
 
@@ -19,10 +20,10 @@ def serving(folder: Path, receive: dict[str, Any], **tables: dict[str, Any]) -> 
     settings = config.parse(
         {"node": {"data_folder": str(folder / "data")}, "receive": {"port": 0, **receive}, **tables}
     )
-    opened = node.database(settings)
+    opened = places.database(settings)
     migrate.upgrade(opened)
     opened.close()
-    with node.serve(settings, Role.RECEIVE, stopping=threading.Event()) as address:
+    with roles.serve(settings, Role.RECEIVE, stopping=threading.Event()) as address:
         yield int(address.rpartition(":")[2])
 
 
