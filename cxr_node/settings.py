@@ -157,7 +157,7 @@ class ArchiveSection(Section):
     )
     bucket_region: str = Field("us-east-1", min_length=1, max_length=60, description="Region of the bucket.")
     bucket_timeout_s: Seconds = Field(
-        30.0, description="Longest wait for the store's answer to one request, which is tried three times more."
+        30.0, description="Longest wait for an answer of the store, in seconds; a request is tried three times more."
     )
     reserve_bytes: int = Field(
         2**30,
