@@ -2,6 +2,8 @@
 
 import ast
 import re
+import tomllib
+from collections.abc import Iterable
 from importlib.metadata import requires, version
 from pathlib import Path
 
@@ -103,37 +105,37 @@ def locked(path: Path) -> dict[str, str]:
     return found
 
 
-def needed(name: str, *, seen: set[str] | None = None) -> set[str]:
-    """Return what a distribution needs here, itself left out, however far down."""
+def needed(texts: Iterable[str], *, seen: set[str] | None = None) -> set[str]:
+    """Return what these requirements come to here, however far down."""
     seen = set() if seen is None else seen
-    for text in requires(name) or ():
-        requirement = Requirement(text)
-        extras = requirement.extras or {""}
+    for requirement in map(Requirement, texts):
         other = canonicalize_name(requirement.name)
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
         if other not in seen:
             seen.add(other)
-            needed(other, seen=seen)
-        for extra in extras - {""}:
-            seen |= _of_extra(other, extra)
+            needed(requires(other) or (), seen=seen)
+        for extra in requirement.extras:
+            needed(_of_extra(other, extra), seen=seen)
     return seen
 
 
-def _of_extra(name: str, extra: str) -> set[str]:
+def _of_extra(name: str, extra: str) -> list[str]:
+    """Return what an extra of a distribution adds, without the marker that says so."""
     found = [Requirement(text) for text in requires(name) or ()]
-    return {
-        canonicalize_name(each.name)
+    return [
+        f"{each.name}{each.specifier}"
         for each in found
         if each.marker is not None
         and each.marker.evaluate({"extra": extra})
         and not each.marker.evaluate({"extra": ""})
-    }
+    ]
 
 
 def test_everything_the_node_needs_is_pinned_by_hash_at_the_version_it_was_tested_with() -> None:
     pinned = locked(CPU)
-    wanted = needed("cxr-node")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = needed(project["dependencies"])
 
     assert wanted - pinned.keys() == set()
     assert {name: pinned[name].partition("+")[0] for name in wanted} == {

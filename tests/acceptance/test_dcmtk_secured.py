@@ -1,0 +1,62 @@
+"""DCMTK's storescu brings a film to a whole node by mutual TLS, with a user's name and password."""
+
+import json
+from pathlib import Path
+
+from cxr_node.receive.users import PasswordHash
+from tests import certificates, films, peers
+from tests.certificates import Certificate
+from tests.running import running, settings_file
+
+
+def secured(folder: Path, ca: Certificate, shown: Certificate, password: str) -> Path:
+    """Return the settings of a node that lets in who shows a certificate of `ca` and a password."""
+    config = settings_file(
+        folder,
+        destinations=({"kind": "folder", "name": "folder", "folder": str(folder / "results")},),
+        more=f"""
+[[receive.users]]
+name = "dx1"
+password_hash = "{PasswordHash.of(password, salt=bytes(16))}"
+
+[[receive.peers]]
+ae_title = "DX1"
+sop_classes = ["DigitalXRayImageStorageForPresentation"]
+films_per_minute = 60
+""",
+    )
+    files = {"tls_certificate": shown.certificate, "tls_key": shown.key, "tls_peers_ca": ca.certificate}
+    tls = "".join(f"{name} = {json.dumps(str(path))}\n" for name, path in files.items())
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("[receive]\n", f"[receive]\n{tls}", 1), encoding="utf-8")
+    return config
+
+
+def test_a_film_comes_by_mutual_tls_with_a_password_and_its_report_goes(tmp_path: Path) -> None:
+    ca, strangers = certificates.authority(tmp_path), certificates.authority(tmp_path, "strangers")
+    shown, modality = certificates.issued(tmp_path, ca, "node"), certificates.issued(tmp_path, ca, "modality")
+    stranger = certificates.issued(tmp_path, strangers, "stranger")
+    film = films.written(films.dx(rows=300, columns=280), tmp_path)
+    config = secured(tmp_path / "node", ca, shown, "correct horse")
+
+    with running(config) as node:
+
+        def send(who: Certificate | None, *identity: str, calling: str = "DX1") -> int:
+            tls = ("+tla",) if who is None else who.dcmtk
+            options = [*tls, "+cf", str(ca.certificate), *identity]
+            return peers.storescu(node.port, film, calling=calling, options=options).returncode
+
+        assert peers.storescu(node.port, film, calling="DX1").returncode != 0
+        assert send(None, "-usr", "dx1", "-pwd", "correct horse") != 0
+        assert send(stranger, "-usr", "dx1", "-pwd", "correct horse") != 0
+        assert send(modality) != 0
+        assert send(modality, "-usr", "dx1", "-pwd", "wrong") != 0
+        assert send(modality, "-usr", "dx1", "-pwd", "correct horse", calling="DX2") != 0
+        assert node.jobs() == []
+        assert send(modality, "-usr", "dx1", "-pwd", "correct horse", "-rsp") == 0
+        node.until_idle()
+    audit = "".join(path.read_text("utf-8") for path in (tmp_path / "node/cxr-node-data/audit").glob("*.xml"))
+
+    assert len(list((tmp_path / "node" / "results").glob("*.dcm"))) == 1
+    assert audit.count('csd-code="110122"') == 3  # two that failed, one that did not
+    assert "EventOutcomeDescription>no TLS" in audit
