@@ -37,6 +37,11 @@ class NodeSection(Section):
     """Who the node is, and where it keeps things."""
 
     name: str = Field("cxr-node", min_length=1, max_length=16, description="Names this node in results and leases.")
+    host: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,64}$",
+        description="Names this machine among those that work on one database; empty for its own name.",
+    )
     data_folder: Path = Field(
         Path("cxr-node-data"), description="Folder of films, results and, by default, the database."
     )

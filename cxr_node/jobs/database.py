@@ -1,5 +1,6 @@
 """One database, SQLite or PostgreSQL: its engine and its transactions."""
 
+import hashlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -7,13 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from cxr_node.domain.errors import RetryLater
 from cxr_node.jobs.states import Leg
+
+CHANNEL = "cxr_node"
+"""Where PostgreSQL tells the legs that a commit gave work to."""
 
 
 class DatabaseAway(RetryLater):
@@ -59,6 +63,7 @@ class Database:
             with self.engine.begin() as connection:
                 transaction = Transaction(connection)
                 yield transaction
+                self._tell(transaction)
         except DBAPIError as error:
             raise _sorted(error) from error
         for leg in transaction.woken:
@@ -72,6 +77,34 @@ class Database:
                 yield connection
         except DBAPIError as error:
             raise _sorted(error) from error
+
+    @contextmanager
+    def alone(self, what: str) -> Iterator[bool]:
+        """Say whether no other host does `what` while the block lasts; SQLite has no other hosts."""
+        if not self._has_hosts:
+            yield True
+            return
+        key = int.from_bytes(hashlib.sha256(what.encode()).digest()[:8], signed=True)
+        try:
+            with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                got = bool(connection.scalar(select(func.pg_try_advisory_lock(key))))
+                try:
+                    yield got
+                finally:
+                    if got:
+                        connection.execute(select(func.pg_advisory_unlock(key)))
+        except DBAPIError as error:
+            raise _sorted(error) from error
+
+    def _tell(self, transaction: Transaction) -> None:
+        """Tell other hosts, when this transaction is committed, which legs have work."""
+        if self._has_hosts:
+            for leg in transaction.woken:
+                transaction.connection.execute(select(func.pg_notify(CHANNEL, str(leg))))
+
+    @property
+    def _has_hosts(self) -> bool:
+        return self.engine.dialect.name == "postgresql"
 
     def close(self) -> None:
         """Close every connection."""

@@ -7,14 +7,22 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from cxr_node.jobs.database import Database
 
+_MIGRATING = 0x63787231
+"""The advisory lock of who migrates."""
+
 
 def upgrade(database: Database) -> None:
-    """Apply every migration that the database has not seen, all in one transaction or none."""
+    """Apply every migration that the database has not seen, all in one transaction or none.
+
+    Hosts that start together wait for each other.
+    """
     with database.write() as transaction:
+        if transaction.connection.dialect.name == "postgresql":
+            transaction.connection.execute(select(func.pg_advisory_xact_lock(_MIGRATING)))
         config = _config()
         config.attributes["connection"] = transaction.connection
         command.upgrade(config, "head")

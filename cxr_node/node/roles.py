@@ -2,17 +2,21 @@
 
 import os
 import random
+import socket
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from typing import assert_never
 
+from sqlalchemy.engine import make_url
+
 from cxr_node import upkeep
 from cxr_node.jobs import queue
 from cxr_node.jobs.database import Database
+from cxr_node.jobs.relay import Relay
 from cxr_node.node import audited, auditing, delivering, places, reading, receiving, results
 from cxr_node.node.auditing import Audit
 from cxr_node.outbound import AnswerLeg, AnyLeg, DeliverLeg
@@ -23,6 +27,7 @@ from cxr_node.worker import Together, Worker, at_work
 
 _REMOVAL_S = 600.0
 _SCRUB_S = 10.0
+_LONGEST_HOST = 64
 
 
 class Role(StrEnum):
@@ -40,8 +45,8 @@ def lease_owner(settings: Settings, role: Role, process_id: int) -> str:
 
 
 def lease_owner_prefix(settings: Settings) -> str:
-    """Return what the names of all this node's workers begin with."""
-    return f"{settings.node.name}/"
+    """Return what the names of all workers of this node on this host begin with."""
+    return f"{settings.node.name}@{settings.node.host or socket.gethostname()[:_LONGEST_HOST]}/"
 
 
 @contextmanager
@@ -111,10 +116,18 @@ def _working(
     ]
     tick_s = settings.schedule.tick_s
     with (
+        _relay(settings),
         at_work(workers, places.bells(settings), tick_s=tick_s, stopping=stopping),
         Schedule(partial(tick, settings, opened), tick_s=tick_s),
     ):
         yield
+
+
+def _relay(settings: Settings) -> AbstractContextManager[object]:
+    """Return what wakes this host's workers for what other hosts commit; a database of one host needs none."""
+    if make_url(settings.database_url).get_backend_name() != "postgresql":
+        return nullcontext()
+    return Relay(settings.database_url, places.bells(settings).ring)
 
 
 def _keep_up(settings: Settings, opened: Database, stack: ExitStack, audit: Audit) -> None:
@@ -123,12 +136,19 @@ def _keep_up(settings: Settings, opened: Database, stack: ExitStack, audit: Audi
     if section.keep_days:
         keep = timedelta(days=section.keep_days)
         remove = partial(upkeep.remove_old, opened, kept, keep=keep, clock=places.now, removing=audited.removing(audit))
-        stack.enter_context(Schedule(remove, tick_s=_REMOVAL_S))
+        stack.enter_context(Schedule(partial(_alone, opened, "remove", remove), tick_s=_REMOVAL_S))
     if section.scrub_bytes_per_second:
         scrub = upkeep.Scrub(opened, kept)
         stack.enter_context(
             Schedule(partial(scrub.turn, int(section.scrub_bytes_per_second * _SCRUB_S)), tick_s=_SCRUB_S)
         )
+
+
+def _alone(opened: Database, what: str, do: Callable[[], object]) -> None:
+    """Do it unless another host is at it."""
+    with opened.alone(what) as is_ours:
+        if is_ours:
+            do()
 
 
 def tick(_settings: Settings, opened: Database) -> None:

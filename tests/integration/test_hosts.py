@@ -1,0 +1,144 @@
+"""Several hosts on one PostgreSQL: told of each other's work, never in each other's way."""
+
+import queue as waiting
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text as sql
+
+from cxr_node.archive.objects import Bucket
+from cxr_node.jobs import migrate
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.relay import Relay
+from cxr_node.jobs.states import Leg
+from cxr_node.phantom.pacs import StandInPacs
+from tests import films, peers, tiny
+from tests.running import running, settings_file, to_pacs
+
+SOON_S = 30.0
+
+
+@pytest.fixture
+def database_kind() -> str:
+    return "postgresql"
+
+
+@pytest.fixture
+def rung(database: Database) -> Iterator[waiting.Queue[Leg]]:
+    """What a host hears that is told nothing directly; what it rings at its start is taken out."""
+    legs: waiting.Queue[Leg] = waiting.Queue()
+    with Relay(database.engine.url.render_as_string(hide_password=False), legs.put):
+        for _ in Leg:
+            legs.get(timeout=SOON_S)
+        yield legs
+
+
+def test_another_host_hears_which_leg_a_commit_gave_work_to(database: Database, rung: waiting.Queue[Leg]) -> None:
+    with database.write() as transaction:
+        transaction.woken.add(Leg.COMPOSE)
+
+    assert rung.get(timeout=SOON_S) is Leg.COMPOSE
+
+
+def test_what_is_rolled_back_wakes_nobody(database: Database, rung: waiting.Queue[Leg]) -> None:
+    def fails() -> None:
+        with database.write() as transaction:
+            transaction.woken.add(Leg.READ)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fails()
+    with database.write() as transaction:
+        transaction.woken.add(Leg.DELIVER)
+
+    assert rung.get(timeout=SOON_S) is Leg.DELIVER
+
+
+def test_a_host_whose_connection_was_lost_looks_at_every_leg_and_hears_again(
+    database: Database, rung: waiting.Queue[Leg]
+) -> None:
+    with database.write() as transaction:
+        ended = transaction.connection.execute(
+            sql(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+            )
+        ).scalar()
+    assert ended == 1
+    assert {rung.get(timeout=SOON_S) for _ in Leg} == set(Leg)
+
+    with database.write() as transaction:
+        transaction.woken.add(Leg.READ)
+    assert rung.get(timeout=SOON_S) is Leg.READ
+
+
+def test_what_one_host_is_at_another_leaves(database: Database) -> None:
+    with database.alone("remove") as first, database.alone("remove") as second, database.alone("other") as third:
+        assert (first, second, third) == (True, False, True)
+    with database.alone("remove") as again:
+        assert again
+
+
+def test_hosts_that_start_together_migrate_once(database_url: str) -> None:
+    hosts = [Database(database_url) for _ in range(4)]
+    together = threading.Barrier(len(hosts))
+
+    def start(host: Database) -> bool:
+        together.wait(SOON_S)
+        migrate.upgrade(host)
+        with host.read() as connection:
+            return migrate.is_current(connection)
+
+    try:
+        with ThreadPoolExecutor(len(hosts)) as pool:
+            assert all(pool.map(start, hosts))
+    finally:
+        for host in hosts:
+            host.close()
+
+
+def test_one_host_receives_another_reads_and_a_third_delivers(
+    database_url: str, bucket: Bucket, tmp_path: Path
+) -> None:
+    """Nothing but the database and the bucket is shared: each has a folder of its own, and a long tick."""
+    model = tiny.bundle(tmp_path / "model")
+    received: waiting.Queue[object] = waiting.Queue()
+    with StandInPacs(tmp_path / "pacs", on_received=received.put) as pacs:
+        settings = {
+            name: _host(tmp_path / name, database_url, bucket, model, to_pacs(pacs.port, pacs.ae_title))
+            for name in ("a", "b", "c")
+        }
+        with (
+            running(settings["a"], wait_for=("receive",), roles=("receive",)) as receiving,
+            running(settings["b"], wait_for=("read",), roles=("read",)),
+            running(settings["c"], wait_for=("deliver",), roles=("deliver",)),
+        ):
+            sent = peers.storescu(receiving.port, films.written(films.dx(), tmp_path))
+            assert sent.returncode == 0, sent.stderr
+            received.get(timeout=SOON_S)
+            jobs = receiving.until_idle()
+
+    assert {job.leg for job in jobs} == {Leg.READ, Leg.COMPOSE, Leg.DELIVER}
+    assert received.empty()
+    assert not list(tmp_path.glob("*/cxr-node-data/archive"))
+
+
+def _host(folder: Path, database_url: str, bucket: Bucket, model: Path, pacs: Mapping[str, object]) -> Path:
+    """Write the settings of a host that only its own bell or the database can wake."""
+    path = settings_file(
+        folder, database_url=database_url, destinations=(pacs,), more=f'[node]\nhost = "{folder.name}"'
+    )
+    changes = {
+        "reserve_bytes = 0": f'reserve_bytes = 0\nbucket = "{bucket.name}"\nbucket_endpoint = "{bucket.endpoint}"',
+        "[read]": f'[read]\nbundle = "{model}"',
+        "tick_s = 1": "tick_s = 3600",
+    }
+    text = path.read_text(encoding="utf-8")
+    for old, new in changes.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+    return path
