@@ -20,6 +20,7 @@ def _rfc_3881(value: str, meaning: str) -> Code:
 
 APPLICATION_ACTIVITY = _dcm("110100", "Application Activity")
 BEGIN_TRANSFERRING = _dcm("110102", "Begin Transferring DICOM Instances")
+INSTANCES_ACCESSED = _dcm("110103", "DICOM Instances Accessed")
 INSTANCES_TRANSFERRED = _dcm("110104", "DICOM Instances Transferred")
 STUDY_DELETED = _dcm("110105", "DICOM Study Deleted")
 EXPORT = _dcm("110106", "Export")
@@ -156,6 +157,21 @@ def exported(subject: Subject, *, by: Application, uri: str, failure: str = "", 
         outcome=Outcome.MINOR_FAILURE if failure else Outcome.SUCCESS,
         description=failure,
         participants=(by.participant(is_requestor=True, role=_SOURCE_ROLE), media),
+        objects=_study_and_patient(subject),
+    )
+
+
+def accessed(subject: Subject, *, by: str, address: str, on: Application, at: datetime) -> Message:
+    """Return that a person was shown an instance (section A.5.3.6)."""
+    return Message(
+        event=INSTANCES_ACCESSED,
+        action=Action.READ,
+        at=at,
+        outcome=Outcome.SUCCESS,
+        participants=(
+            Participant(user_id=by, is_requestor=True, address=address),
+            on.participant(is_requestor=False),
+        ),
         objects=_study_and_patient(subject),
     )
 

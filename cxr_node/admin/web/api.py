@@ -8,6 +8,7 @@ from cxr_node.admin.studies import told
 from cxr_node.admin.web import facts, models, reports
 from cxr_node.admin.web.access import Anyone, Operates, SeesFilms
 from cxr_node.admin.web.desk import AtDesk, there
+from cxr_node.admin.web.witness import Viewing
 from cxr_node.jobs import overview
 from cxr_node.jobs.overview import Overview
 from cxr_node.jobs.states import Leg, State
@@ -58,9 +59,9 @@ def get_film(desk: AtDesk, _: SeesFilms, film_id: Number) -> Any:
 
 
 @router.get("/reports/{result_id}", response_model=list[models.Line], responses=_ABSENT)
-def get_report(desk: AtDesk, _: SeesFilms, result_id: Number) -> Any:
+def get_report(desk: AtDesk, viewer: Viewing, result_id: Number) -> Any:
     """Return a Structured Report's content items; its header, and so the patient, is left out."""
-    lines = there(reports.lines(desk, result_id), "report")
+    lines = there(reports.lines(desk, result_id, viewer=viewer), "report")
     return [{"depth": depth, "text": text} for depth, text in lines]
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from cxr_node.admin import changes
 from cxr_node.admin.changes import Change
 from cxr_node.admin.web.pictures import Pictures
+from cxr_node.admin.web.witness import Witness
 from cxr_node.jobs import queue
 from cxr_node.jobs.database import Database
 from cxr_node.node import places
@@ -25,6 +26,7 @@ class Desk:
     reads: Database
     writes: Database
     pictures: Pictures
+    witness: Witness
 
     @contextmanager
     def asked(self) -> Iterator[Connection]:

@@ -15,6 +15,7 @@ from cxr_node.admin.web.access import COOKIE, Anyone, Guard, Operates, Person, S
 from cxr_node.admin.web.api import Before, Days, Destination, Number, without_uids
 from cxr_node.admin.web.desk import AtDesk, Desk, there
 from cxr_node.admin.web.pictures import SIDES
+from cxr_node.admin.web.witness import Viewing, Witness, address_of
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.jobs import overview
 from cxr_node.jobs.states import State
@@ -48,10 +49,13 @@ def login(
     except TooManyTries:
         session = None
         wrong, code = "Too many wrong passwords: wait a minute.", status.HTTP_429_TOO_MANY_REQUESTS
+    witness: Witness = request.app.state.desk.witness
     if session is None:
+        witness.tried_to_log_in(name, address_of(request), failure=wrong)
         shown = _page(request, None, "login.html", nobody=guard.is_open_to_nobody, wrong=wrong)
         shown.status_code = code
         return shown
+    witness.tried_to_log_in(name, address_of(request), failure="")
     section = request.app.state.desk.settings.web
     answer = RedirectResponse("/", status.HTTP_303_SEE_OTHER)
     answer.set_cookie(
@@ -112,20 +116,22 @@ def film_page(request: Request, desk: AtDesk, person: SeesFilms, film_id: Number
 
 
 @router.get("/films/{film_id}/{kind}.png")
-def picture(desk: AtDesk, _: SeesFilms, film_id: Number, kind: Annotated[str, Path(pattern="^[a-z]+$")]) -> Response:
+def picture(desk: AtDesk, viewer: Viewing, film_id: Number, kind: Annotated[str, Path(pattern="^[a-z]+$")]) -> Response:
     """Return a film as a picture."""
     with desk.asked() as connection:
         kept = select(film_table.c.archive_key, film_table.c.digest).where(film_table.c.id == film_id)
         row = connection.execute(kept).first()
     found = desk.pictures.get(row.archive_key, row.digest, kind) if row is not None and kind in SIDES else None
     content = there(found, "picture")
+    if row is not None:
+        desk.witness.showed(viewer, row.archive_key)
     return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
 
 @router.get("/reports/{result_id}")
-def report_page(request: Request, desk: AtDesk, person: SeesFilms, result_id: Number) -> Response:
+def report_page(request: Request, desk: AtDesk, person: SeesFilms, viewer: Viewing, result_id: Number) -> Response:
     """Show a report's content."""
-    lines = there(reports.lines(desk, result_id), "report")
+    lines = there(reports.lines(desk, result_id, viewer=viewer), "report")
     return _page(request, person, "report.html", here="studies", lines=lines, result_id=result_id)
 
 

@@ -6,12 +6,13 @@ from pydicom import dcmread
 from sqlalchemy import select
 
 from cxr_node.admin.web.desk import Desk
+from cxr_node.admin.web.witness import Viewer
 from cxr_node.jobs.tables import result
 from cxr_node.node import places
 from cxr_node.report import tree
 
 
-def lines(desk: Desk, result_id: int) -> list[tuple[int, str]] | None:
+def lines(desk: Desk, result_id: int, *, viewer: Viewer) -> list[tuple[int, str]] | None:
     """Return (depth, text) of each content item; None where there is no such report, or it is no Structured Report."""
     with desk.asked() as connection:
         kept = select(result.c.archive_key).where(result.c.id == result_id, result.c.removed_at.is_(None))
@@ -22,4 +23,7 @@ def lines(desk: Desk, result_id: int) -> list[tuple[int, str]] | None:
         dataset = dcmread(BytesIO(places.archive(desk.settings).get(key)), stop_before_pixels=True)
     except KeyError:
         return None
-    return tree.lines(dataset) if "ContentSequence" in dataset else None
+    if "ContentSequence" not in dataset:
+        return None
+    desk.witness.showed(viewer, key)
+    return tree.lines(dataset)

@@ -10,8 +10,9 @@ from cxr_node.admin.web.access import Guard, key_of
 from cxr_node.admin.web.app import application
 from cxr_node.admin.web.desk import Desk
 from cxr_node.admin.web.pictures import Pictures
+from cxr_node.admin.web.witness import Witness
 from cxr_node.jobs.database import Database
-from cxr_node.node import places, reading
+from cxr_node.node import auditing, places, reading
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.settings import Settings
 
@@ -32,7 +33,8 @@ def desk(settings: Settings) -> Iterator[Desk]:
         shown = Pictures(
             places.archive(settings), settings.node.data_folder / "pictures", limits=limits, sandbox=sandbox
         )
-        yield Desk(settings=settings, reads=reads, writes=writes, pictures=shown)
+        witness = Witness(stack.enter_context(auditing.audit(settings)), places.archive(settings))
+        yield Desk(settings=settings, reads=reads, writes=writes, pictures=shown, witness=witness)
 
 
 @contextmanager

@@ -37,6 +37,7 @@ EVERY = {
     "sent": events.sent(SUBJECT, by=NODE, to=PACS, at=AT),
     "not sent": events.sent(SUBJECT, by=NODE, to=PACS, failure="away", at=AT),
     "exported": events.exported(SUBJECT, by=NODE, uri="file:///results/1.dcm", at=AT),
+    "accessed": events.accessed(SUBJECT, by="kim", address="10.0.7.20", on=NODE, at=AT),
     "deleted": events.study_deleted(SUBJECT, by=NODE, at=AT),
     "queried": events.queried(FIND, b"\x08\x00", Uid("1.2.840.10008.1.2"), by=NODE, of=PACS, at=AT),
     "let in": events.association(MODALITY, by=NODE, at=AT),
@@ -90,6 +91,7 @@ def test_the_rules_bite(fault: str) -> None:
         ("sent", "110104", None, "R", "0", ["110153", "110152"]),
         ("not sent", "110104", None, "R", "4", ["110153", "110152"]),
         ("exported", "110106", None, "R", "0", ["110153", "110154"]),
+        ("accessed", "110103", None, "R", "0", [None, None]),
         ("deleted", "110105", None, "D", "0", [None]),
         ("queried", "110112", None, "E", "0", ["110153", "110152"]),
         ("turned away", "110113", "110126", "E", "4", [None, None]),
@@ -111,7 +113,9 @@ def test_an_event_has_the_codes_of_its_table(
     assert [code(participant, "RoleIDCode") for participant in root.findall("ActiveParticipant")] == roles
 
 
-@pytest.mark.parametrize("name", ["received", "not received", "sending", "sent", "not sent", "exported", "deleted"])
+@pytest.mark.parametrize(
+    "name", ["received", "not received", "sending", "sent", "not sent", "exported", "accessed", "deleted"]
+)
 def test_what_is_about_films_names_one_study_its_instances_and_one_patient_by_number(name: str) -> None:
     study, patient = written(EVERY[name]).findall("ParticipantObjectIdentification")
 

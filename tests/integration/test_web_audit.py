@@ -1,0 +1,65 @@
+"""Who logs in at the page, and who is shown which film or report, is in the audit trail."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+import pytest
+
+from tests import films
+from tests.audit_rules import read
+from tests.pages import Page, served_page, token_of
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    with served_page(tmp_path / "node") as served:
+        yield served
+
+
+def recorded(page: Page, event: str) -> list[Element]:
+    """Return the messages of an event."""
+    folder = page.config.parent / "cxr-node-data" / "audit"
+    lines = [line for path in folder.glob("audit-*.xml") for line in path.read_text(encoding="utf-8").splitlines()]
+    messages = [read(line) for line in lines]
+    return [message for message in messages if message.find(f".//EventID[@csd-code='{event}']") is not None]
+
+
+def test_logins_are_recorded_right_and_wrong(page: Page) -> None:
+    with page.visited_by() as client:
+        client.post("/login", data={"name": "op", "password": "wrong"})
+    with page.visited_by("reader"):
+        pass
+    logins = recorded(page, "110114")
+
+    assert [login.findall("ActiveParticipant")[0].get("UserID") for login in logins] == ["op", "reader"]
+    assert [login[0].get("EventOutcomeIndicator") for login in logins] == ["4", "0"]
+    assert {login.findall("ActiveParticipant")[0].get("NetworkAccessPointID") for login in logins} == {"127.0.0.1"}
+
+
+def test_who_was_shown_which_film_or_report_is_recorded_once_in_a_while(page: Page) -> None:
+    with page.visited_by("reader") as client:
+        for path in ("/films/1/thumbnail.png", "/films/1/film.png", "/films/1/film.png", "/reports/1"):
+            assert client.get(path).status_code == 200, path
+        assert client.get("/api/v1/reports/1").status_code == 200
+    with page.visited_by("op") as client:
+        assert client.get("/films/1/film.png").status_code == 200
+    with page.visited_by("admin") as client:
+        assert client.get("/films/1/film.png").status_code == 403
+    looks = recorded(page, "110103")
+
+    assert [look.findall("ActiveParticipant")[0].get("UserID") for look in looks] == ["reader", "reader", "op"]
+    for look in looks:
+        study, patient = look.findall("ParticipantObjectIdentification")
+        assert study.get("ParticipantObjectID") == films.dx().StudyInstanceUID
+        assert patient.get("ParticipantObjectID") == films.PATIENT_ID
+
+
+def test_what_a_person_changes_at_the_page_is_recorded_with_the_name(page: Page) -> None:
+    with page.visited_by("op") as client:
+        answer = client.post("/api/v1/jobs/1/retry", headers={"X-Token": token_of(client)})
+        assert answer.status_code == 200, answer.text
+    (change,) = recorded(page, "110113")
+
+    assert change.findall("ActiveParticipant")[0].get("UserID") == "person/op"
+    assert [each.get("ParticipantObjectID") for each in change.findall("ParticipantObjectIdentification")] == ["jobs/1"]
