@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cxr_node import config
-from cxr_node.admin import checks, destination_checks, trial_report
+from cxr_node.admin import audit_checks, checks, destination_checks, trial_report
 from cxr_node.admin.checks import Check, Status
 from cxr_node.admin.destination_checks import Examined
 from cxr_node.admin.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, explained, out
@@ -41,6 +41,7 @@ def doctor(
     found = [destination_checks.examined(settings, each) for each in settings.deliver.destinations]
     said.extend(_database(settings, found, folder_is_there=not _has_problem(said)))
     said.append(checks.bundle(settings))
+    said.append(audit_checks.trail(settings))
     if not found:
         to_do = "add [[deliver.destinations]] for results to go somewhere"
         said.append(checks.note("destinations", "results are kept and go nowhere", to_do))

@@ -22,7 +22,7 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.node import places
 from cxr_node.schedule import Schedule
-from cxr_node.settings import AuditSection, Settings
+from cxr_node.settings import Settings
 
 _KEEP_S = 3600.0
 _TURN_AT_TELLING_S = 5.0
@@ -122,14 +122,14 @@ def _nothing(_: Message) -> None:
 @contextmanager
 def _forwarding(settings: Settings) -> Iterator[None]:
     """Tell the trail to the syslog receiver while the block lasts, in one process of a data folder at a time."""
-    receiver = _receiver(settings.audit)
-    if receiver is None:
+    told = receiver(settings)
+    if told is None:
         yield
         return
     stopping = threading.Event()
 
     def run() -> None:
-        forwarder = Forwarder(journal(settings), receiver, host=socket.gethostname())
+        forwarder = Forwarder(journal(settings), told, host=socket.gethostname())
         while not stopping.is_set():
             with forward.alone(_folder(settings)) as is_ours:
                 if is_ours:
@@ -145,7 +145,9 @@ def _forwarding(settings: Settings) -> Iterator[None]:
         thread.join(_TURN_AT_TELLING_S)
 
 
-def _receiver(section: AuditSection) -> Receiver | None:
+def receiver(settings: Settings) -> Receiver | None:
+    """Return the syslog receiver that the trail is told to, if any."""
+    section = settings.audit
     if not section.syslog_host:
         return None
     tls = None

@@ -1,0 +1,44 @@
+"""`cxr-node doctor` says whether the audit trail reaches its receiver."""
+
+from pathlib import Path
+
+from cxr_node.admin import audit_checks
+from cxr_node.admin.checks import Status
+from cxr_node.audit import events
+from cxr_node.node import auditing
+from cxr_node.settings import Settings
+from tests import certificates, peers, syslogs
+from tests.peers import LOOPBACK
+
+
+def settings(folder: Path, **audit: object) -> Settings:
+    return Settings.model_validate({"node": {"data_folder": folder}, "audit": audit})
+
+
+def test_a_trail_that_is_kept_here_alone_is_fine_and_none_at_all_is_noted(tmp_path: Path) -> None:
+    assert audit_checks.trail(settings(tmp_path)).status is Status.OK
+    assert audit_checks.trail(settings(tmp_path, enabled=False)).status is Status.NOTE
+
+
+def test_a_receiver_that_is_away_is_a_problem_that_says_how_much_waits(tmp_path: Path) -> None:
+    port = peers.free_port()
+    told = settings(tmp_path, syslog_host=LOOPBACK, syslog_port=port, syslog_transport="tcp")
+    auditing.administration(told, events.USE_OF_RESTRICTED_FUNCTION, "retry", by="anna", subject="jobs/1")
+
+    away = audit_checks.trail(told)
+    with syslogs.collector(port=port):
+        there = audit_checks.trail(told)
+
+    assert (away.status, there.status) == (Status.PROBLEM, Status.OK)
+    assert f"bytes wait for syslog receiver {LOOPBACK} port {port}, which cannot be reached: " in away.said
+    assert not away.said.startswith("0 bytes")
+
+
+def test_a_receiver_that_nobody_vouches_for_is_a_problem(tmp_path: Path) -> None:
+    authority, other = certificates.authority(tmp_path), certificates.authority(tmp_path, "other")
+    with syslogs.collector(shows=certificates.issued(tmp_path, other, "receiver")) as collecting:
+        told = settings(tmp_path, syslog_host=LOOPBACK, syslog_port=collecting.port, tls_ca=str(authority.certificate))
+        said = audit_checks.trail(told)
+
+    assert said.status is Status.PROBLEM
+    assert "the certificate is not trusted" in said.said
