@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cxr_node import config
-from cxr_node.admin import audit_checks, checks, destination_checks, trial_report
+from cxr_node.admin import audit_checks, checks, destination_checks, machine_checks, trial_report
 from cxr_node.admin.checks import Check, Status
 from cxr_node.admin.destination_checks import Examined
 from cxr_node.admin.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, explained, out
@@ -30,7 +30,9 @@ def doctor(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look at folders, database, model and destinations. Exit status 1 if a person must mend something.
+    """Look at folders, database, work, model, GPU, certificates, ports and destinations, and say what to do.
+
+    Exit status 1 if a person must mend something.
 
     What each destination says it takes is kept: one with "report-best" is sent the best form among it.
     """
@@ -41,6 +43,9 @@ def doctor(
     found = [destination_checks.examined(settings, each) for each in settings.deliver.destinations]
     said.extend(_database(settings, found, folder_is_there=not _has_problem(said)))
     said.append(checks.bundle(settings))
+    said.append(machine_checks.gpu(settings))
+    said.extend(machine_checks.of_certificates(settings, now=places.now()))
+    said.append(machine_checks.page(settings))
     said.append(audit_checks.trail(settings))
     if not found:
         to_do = "add [[deliver.destinations]] for results to go somewhere"
@@ -53,17 +58,20 @@ def doctor(
 
 
 def _database(settings: Settings, found: list[Examined], *, folder_is_there: bool) -> list[Check]:
-    """Look at the database, and keep there what the destinations said."""
+    """Look at the database and at what it says of the work, and keep there what the destinations said."""
     if not folder_is_there:
         return []
     opened = places.database(settings)
     try:
-        check = checks.database(settings, opened)
-        if check.status is Status.OK:
+        runs = machine_checks.is_running(settings)
+        said = [*machine_checks.ports(settings, runs=runs), checks.database(settings, opened)]
+        if said[-1].status is Status.OK:
             _keep(opened, found)
+            said.append(machine_checks.files(settings, opened))
+            said.extend(machine_checks.work(opened, runs=runs, now=places.now()))
     finally:
         opened.close()
-    return [check]
+    return said
 
 
 def _keep(opened: Database, found: list[Examined]) -> None:

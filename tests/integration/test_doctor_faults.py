@@ -1,0 +1,282 @@
+"""Fifteen faults and more, each planted in a node that was well: `cxr-node doctor` finds each and says what to do."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from typer.testing import CliRunner
+
+from cxr_node.admin import supervisor
+from cxr_node.admin.cli import app
+from cxr_node.config import load
+from cxr_node.deliver.destination import Refused
+from cxr_node.jobs import migrate
+from cxr_node.node import places
+from tests import films, peers
+from tests.running import opened, settings_file, to_pacs
+from tests.shop import Shop
+from tests.tiny import bundle
+
+Planted = tuple[str, str, str, str]
+"""The check that finds the fault, its status, and words of what is said and of what to do."""
+
+
+class Well:
+    """A node in which nothing is wrong, and a place to plant faults."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        self.stack = stack
+        self.bundle = bundle(folder / "tiny")
+        self.destinations: list[dict[str, object]] = []
+        self.more = ""
+        self.read = ""
+        self.url = ""
+        self.reserve = 0
+
+    def config(self) -> Path:
+        """Write the settings."""
+        path = settings_file(
+            self.folder / "node", database_url=self.url, destinations=tuple(self.destinations), more=self.more
+        )
+        text = path.read_text(encoding="utf-8")
+        text = text.replace("threads = 1", f"threads = 1\nbundle = {json.dumps(str(self.bundle))}\n{self.read}")
+        path.write_text(text.replace("reserve_bytes = 0", f"reserve_bytes = {self.reserve}"), encoding="utf-8")
+        return path
+
+    @contextmanager
+    def shop(self) -> Iterator[Shop]:
+        """Open the node's database and archive."""
+        settings = load(self.config())
+        settings.node.data_folder.mkdir(parents=True, exist_ok=True)
+        with opened(settings) as database:
+            migrate.upgrade(database)
+            shop = Shop(database, settings.node.data_folder)
+            shop.clock.now = places.now()
+            yield shop
+
+
+def certificate(folder: Path, *, days: float) -> tuple[Path, Path]:
+    """Write a certificate that ends in so many days, and its key."""
+    folder.mkdir(exist_ok=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node")])
+    end = datetime.now(UTC) + timedelta(days=days)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(end - timedelta(days=365))
+        .not_valid_after(end)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / f"{days}.pem", folder / f"{days}-key.pem"
+    files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return files
+
+
+def with_tls(well: Well, pem: Path, key: Path) -> None:
+    """Let the node receive by TLS with these files."""
+    path = well.config()
+    well.more = f"{well.more}\n"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("[receive]", f"[receive]\ntls_certificate = {json.dumps(str(pem))}\ntls_key = "
+                                 f"{json.dumps(str(key))}"), encoding="utf-8")  # fmt: skip
+
+
+def no_folder(well: Well) -> Planted:
+    (well.folder / "node").mkdir()
+    (well.folder / "node" / "cxr-node-data").write_text("a file where the folder should be")
+    return "data folder", "problem", "cannot be written to", "user of the node"
+
+
+def no_room(well: Well) -> Planted:
+    well.reserve = 2**62
+    return "room", "problem", "bytes are free", "films are refused"
+
+
+def database_away(well: Well) -> Planted:
+    well.url = f"postgresql://nobody@127.0.0.1:{peers.free_port()}/none"
+    return "database", "problem", "cannot be used", "see that it runs"
+
+
+def database_old(well: Well) -> Planted:
+    well.url = f"sqlite:///{well.folder / 'old.db'}"
+    return "database", "note", "without the schema", "db upgrade"
+
+
+def database_damaged(well: Well) -> Planted:
+    with well.shop():
+        pass
+    file = load(well.config()).node.data_folder / "node.db"
+    for part in file.parent.glob("node.db*"):
+        part.unlink()
+    file.write_bytes(b"this is no database" * 1000)
+    return "database", "problem", "cannot be used", "data folder"
+
+
+def file_missing(well: Well) -> Planted:
+    with well.shop() as shop:
+        shop.accept(films.dx())
+        shop.archive.discard(next(iter(shop.archive.kept_keys())))
+    return "files", "problem", "1 of the newest 1 are missing", "cxr-node reconcile"
+
+
+def dead_letter(well: Well) -> Planted:
+    def refuse() -> None:
+        raise Refused("no")
+
+    with well.shop() as shop:
+        shop.pacs.before = refuse
+        shop.accept(films.dx())
+        shop.work()
+    return "failed jobs", "note", "1 jobs failed", "cxr-node retry"
+
+
+def not_started(well: Well) -> Planted:
+    with well.shop() as shop:
+        shop.clock.now -= timedelta(hours=1)
+        shop.accept(films.dx())
+    return "queue", "note", "1 to read", "cxr-node run"
+
+
+def stuck(well: Well) -> Planted:
+    not_started(well)
+    well.stack.enter_context(supervisor.only_one(load(well.config()).node.data_folder))
+    return "queue", "problem", "more than 15 minutes: 1 to read", "starting the node anew"
+
+
+def port_taken(well: Well) -> Planted:
+    listener = well.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    path = well.config()
+    text = path.read_text(encoding="utf-8").replace("port = 0", f"port = {listener.getsockname()[1]}", 1)
+    path.write_text(text, encoding="utf-8")
+    return "receive.port", "problem", "another program listens there", "stop what listens"
+
+
+def certificate_past(well: Well) -> Planted:
+    with_tls(well, *certificate(well.folder / "tls", days=-1))
+    return "certificate of receive.tls_certificate", "problem", "which is past", "put a new one"
+
+
+def certificate_soon(well: Well) -> Planted:
+    with_tls(well, *certificate(well.folder / "tls", days=10))
+    return "certificate of receive.tls_certificate", "note", "in 9 days", "put a new one"
+
+
+def certificate_missing(well: Well) -> Planted:
+    _, key = certificate(well.folder / "tls", days=100)
+    with_tls(well, well.folder / "nowhere.pem", key)
+    return "certificate of receive.tls_certificate", "problem", "No such file", "put a PEM file there"
+
+
+def key_of_another(well: Well) -> Planted:
+    pem, _ = certificate(well.folder / "tls", days=100)
+    _, other = certificate(well.folder / "tls", days=101)
+    with_tls(well, pem, other)
+    return "key of receive", "problem", "key values mismatch", "put the key"
+
+
+def destination_away(well: Well) -> Planted:
+    well.destinations = [to_pacs(peers.free_port(), "PACS")]
+    return "destination pacs", "problem", "", "results wait until then"
+
+
+def destination_refuses_us(well: Well) -> Planted:
+    there = well.stack.enter_context(peers.pacs(calling_ae_titles=["SOMEONE"]))
+    well.destinations = [to_pacs(there.port, there.ae_title)]
+    return "destination pacs", "problem", "", "admit our AE title"
+
+
+def destination_takes_no_reports(well: Well) -> Planted:
+    there = well.stack.enter_context(peers.pacs(sop_classes=(peers.STORAGE[0], peers.VERIFICATION)))
+    well.destinations = [to_pacs(there.port, there.ae_title)]
+    return "report to pacs", "problem", "is not taken", "have its administrator admit"
+
+
+def destination_folder_is_a_file(well: Well) -> Planted:
+    (well.folder / "share").write_text("a file")
+    well.destinations = [{"kind": "folder", "name": "share", "folder": str(well.folder / "share")}]
+    return "destination share", "problem", "cannot be written to", "name another"
+
+
+def bundle_missing(well: Well) -> Planted:
+    well.bundle = well.folder / "nowhere"
+    return "bundle", "problem", "", "cxr-node bundle list"
+
+
+def bundle_damaged(well: Well) -> Planted:
+    network = well.bundle / "network.pt2"
+    network.write_bytes(network.read_bytes()[:-1] + b"?")
+    return "bundle", "problem", "SHA-256", "name another"
+
+
+def gpu_missing(well: Well) -> Planted:
+    well.read = 'device = "cuda:7"'
+    return "GPU", "problem", "cuda:7", "nvidia-smi"
+
+
+def page_in_the_open(well: Well) -> Planted:
+    well.more = '[web]\nport = 0\nhost = "0.0.0.0"'
+    return "page", "problem", "passwords would cross the network", "proxy with TLS"
+
+
+FAULTS: tuple[Callable[[Well], Planted], ...] = (
+    no_folder, no_room, database_away, database_old, database_damaged, file_missing, dead_letter, not_started, stuck,
+    port_taken, certificate_past, certificate_soon, certificate_missing, key_of_another, destination_away,
+    destination_refuses_us, destination_takes_no_reports, destination_folder_is_a_file, bundle_missing, bundle_damaged,
+    gpu_missing, page_in_the_open,
+)  # fmt: skip
+
+
+def doctor(config: Path) -> tuple[int, dict[str, dict[str, str]]]:
+    ended = CliRunner().invoke(app, ["doctor", "--json", "--config", str(config)])
+    assert ended.exit_code in (0, 1), ended.output
+    return ended.exit_code, {check["name"]: check for check in json.loads(ended.output)["checks"]}
+
+
+@pytest.fixture
+def well(tmp_path: Path) -> Iterator[Well]:
+    with ExitStack() as stack:
+        yield Well(tmp_path, stack)
+
+
+def test_a_node_that_is_well_is_told_so(well: Well) -> None:
+    with well.shop() as shop:
+        shop.accept(films.dx())
+        shop.work()
+    pem, key = certificate(well.folder / "tls", days=100)
+    path = well.config()
+    with_tls(well, pem, key)
+
+    exit_code, checks = doctor(path)
+
+    assert exit_code == 0
+    assert {name for name, check in checks.items() if check["status"] == "problem"} == set()
+    assert {name for name, check in checks.items() if check["status"] == "note"} == {"destinations", "page"}
+
+
+@pytest.mark.parametrize("plant", FAULTS, ids=lambda plant: plant.__name__)
+def test_a_planted_fault_is_found_and_what_to_do_is_said(plant: Callable[[Well], Planted], well: Well) -> None:
+    name, status, said, to_do = plant(well)
+    path = well.folder / "node" / "cxr-node.toml"
+    exit_code, checks = doctor(path if path.exists() else well.config())
+
+    assert checks[name]["status"] == status, checks[name]
+    assert said in checks[name]["said"]
+    assert to_do in checks[name]["next"]
+    assert exit_code == (1 if status == "problem" else 0)
+    assert [each for each, check in checks.items() if check["status"] == "problem" and each != name] == []
