@@ -32,7 +32,8 @@ from cxr_node.measure.canvas import canvas
 from cxr_node.measure.film import Measured, measured
 from cxr_node.measure.interfaces import Interface, interfaces
 from cxr_node.measure.soundness import lungs
-from cxr_node.phantom.film import PhantomFilm, film
+from cxr_node.phantom.film import film
+from cxr_node.phantom.known import PhantomFilm
 from cxr_node.phantom.pathology import Kind, Pathology
 from cxr_node.phantom.pathology import Zone as Place
 from tests.traced import radiograph, structures

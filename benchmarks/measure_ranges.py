@@ -14,7 +14,8 @@ import torch
 
 from cxr_node.domain.radiograph import View
 from cxr_node.measure.film import Measured, measured
-from cxr_node.phantom.film import PhantomFilm, film
+from cxr_node.phantom.film import film
+from cxr_node.phantom.known import PhantomFilm
 from tests.traced import radiograph, structures
 
 _PERCENTILES = (1, 2, 5, 50, 95, 98, 99)

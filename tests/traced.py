@@ -7,7 +7,7 @@ import numpy.typing as npt
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.radiograph import Geometry, PixelSpacing, Radiograph, SpacingSource, View, ViewSource
 from cxr_node.domain.reading import Region, Structure
-from cxr_node.phantom.film import PhantomFilm
+from cxr_node.phantom.known import PhantomFilm
 
 SIDE = 256
 _LEAST_CORNERS = 6

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from cxr_node.domain.radiograph import View
-from cxr_node.phantom.film import PhantomFilm, films
+from cxr_node.phantom.film import films
+from cxr_node.phantom.known import PhantomFilm
 from cxr_node.phantom.pathology import Kind, Pathology
 
 SIDE = 256

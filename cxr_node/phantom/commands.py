@@ -14,8 +14,9 @@ from PIL import Image, ImageDraw, ImageFilter
 from cxr_node.domain.radiograph import View
 from cxr_node.phantom import compare as comparing
 from cxr_node.phantom.dicom import EXAMPLE_TIME
-from cxr_node.phantom.film import PhantomFilm, film, films, time_films
+from cxr_node.phantom.film import film, films, time_films
 from cxr_node.phantom.folder import picture, write
+from cxr_node.phantom.known import PhantomFilm
 from cxr_node.phantom.pathology import Kind, Pathology
 
 app = typer.Typer(help="Films of a thorax of known anatomy.", no_args_is_help=True)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_node.domain.radiograph import WHITE, Float32
-from cxr_node.phantom.film import PhantomFilm
+from cxr_node.phantom.known import PhantomFilm
 from cxr_node.phantom.thorax import RANGES
 
 PERCENTILES = (2, 10, 25, 50, 75, 90, 98)

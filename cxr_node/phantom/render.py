@@ -10,7 +10,7 @@ from torch import Tensor
 from cxr_node.domain.radiograph import WHITE, View
 from cxr_node.phantom import deposit, detector
 from cxr_node.phantom.beam import beam_of
-from cxr_node.phantom.film import PhantomFilm, freeze
+from cxr_node.phantom.known import PhantomFilm, freeze
 from cxr_node.phantom.layers import Effect
 from cxr_node.phantom.pathology import Kind, Pathology
 from cxr_node.phantom.paths import Paths, paths

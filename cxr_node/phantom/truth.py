@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from cxr_node.phantom.film import Box, Lesion, Line, Mask, Truth
+from cxr_node.phantom.known import Box, Lesion, Line, Mask, Truth
 from cxr_node.phantom.pathology import Kind
 from cxr_node.phantom.paths import CHAMBERS, Paths
 from cxr_node.phantom.scene import Scene

@@ -8,7 +8,8 @@ from pydicom.dataset import FileDataset
 
 from cxr_node.domain.identifiers import derive_uid
 from cxr_node.phantom import dicom
-from cxr_node.phantom.film import PhantomFilm, film
+from cxr_node.phantom.film import film
+from cxr_node.phantom.known import PhantomFilm
 
 SIDE_PIXELS = 256
 """A little more than the gate asks for."""

@@ -16,7 +16,8 @@ from cxr_node.jobs.database import Database
 from cxr_node.jobs.states import Leg
 from cxr_node.measure.film import measured
 from cxr_node.phantom.dicom import dataset
-from cxr_node.phantom.film import PhantomFilm, film
+from cxr_node.phantom.film import film
+from cxr_node.phantom.known import PhantomFilm
 from cxr_node.phantom.pathology import Kind, Pathology, Zone
 from cxr_node.report import codes, gsps, tid1500
 from cxr_node.report.picture import painted

@@ -15,7 +15,8 @@ from cxr_node.domain.reading import Appearance, Laterality, Measurement, Observa
 from cxr_node.domain.taught import Taught
 from cxr_node.measure import borders, quality
 from cxr_node.measure.film import Measured, measured
-from cxr_node.phantom.film import PhantomFilm, film
+from cxr_node.phantom.film import film
+from cxr_node.phantom.known import PhantomFilm
 from cxr_node.phantom.pathology import Kind, Pathology, Zone
 from tests.traced import radiograph, structures
 

@@ -9,7 +9,8 @@ import torch
 
 from cxr_node.domain.radiograph import View
 from cxr_node.phantom.compare import ranges
-from cxr_node.phantom.film import PhantomFilm, film, films
+from cxr_node.phantom.film import film, films
+from cxr_node.phantom.known import PhantomFilm
 from cxr_node.phantom.pathology import Kind, Pathology
 from cxr_node.phantom.thorax import RANGES, Sex, sample
 from tests.films import ROOT

@@ -7,7 +7,8 @@ import torch
 
 from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality
-from cxr_node.phantom.film import PhantomFilm, film
+from cxr_node.phantom.film import film
+from cxr_node.phantom.known import PhantomFilm
 from cxr_node.phantom.pathology import Kind, Pathology, Zone
 
 SIZE = 192
