@@ -95,6 +95,8 @@ def _half_tls(settings: Settings) -> list[str]:
         problems.append(
             "receive.users: needs receive.tls_certificate, or passwords would cross the network in the open"
         )
+    if any(peer.certificates for peer in receive.peers) and not receive.tls_peers_ca:
+        problems.append("receive.peers.certificates: needs receive.tls_peers_ca, or nobody is asked for a certificate")
     if audit.syslog_host and audit.syslog_transport == "tls" and not audit.tls_ca:
         problems.append('audit.syslog_host: needs audit.tls_ca, or syslog_transport = "tcp", which hides nothing')
     called: dict[str, CStoreSection | AskerSection | AuditSection] = {

@@ -11,7 +11,7 @@ from pydicom.uid import UID
 from sqlalchemy.engine import make_url
 
 from cxr_node.domain.commitment import PUSH_MODEL
-from cxr_node.domain.identifiers import AeTitle, parse_ae_title
+from cxr_node.domain.identifiers import AeTitle, Digest, parse_ae_title, parse_digest
 from cxr_node.domain.radiograph import View
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
@@ -59,6 +59,10 @@ class DatabaseSection(Section):
 Network = IPv4Network | IPv6Network
 
 
+def _fingerprint(text: str) -> Digest:
+    return parse_digest(text.replace(":", "").lower())
+
+
 def _sop_class(text: str) -> str:
     taken = [UID(uid) for uid in (*STORAGE_SOP_CLASSES, PUSH_MODEL)]
     if text not in taken and text not in [uid.keyword for uid in taken]:
@@ -74,6 +78,9 @@ class PeerSection(Section):
         (), description="Networks it may come from, as 10.0.7.0/24 or one address; empty for any."
     )
     maximum_associations: int = Field(0, ge=0, description="Its associations at the same time; 0 for no own bound.")
+    certificates: tuple[Annotated[str, AfterValidator(_fingerprint)], ...] = Field(
+        (), description="SHA-256 fingerprints of the certificates it may show; empty for any that is vouched for."
+    )
     sop_classes: tuple[Annotated[str, AfterValidator(_sop_class)], ...] = Field(
         (), description="SOP Classes it may use, by keyword or UID; empty for all. C-ECHO is always answered."
     )

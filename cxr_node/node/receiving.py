@@ -10,7 +10,7 @@ from cxr_node import pipeline
 from cxr_node.archive import space
 from cxr_node.domain.commitment import PUSH_MODEL, Reference, Vouched
 from cxr_node.domain.errors import Refuse
-from cxr_node.domain.identifiers import Uid, parse_ae_title
+from cxr_node.domain.identifiers import Digest, Uid, parse_ae_title
 from cxr_node.domain.instance import Sender
 from cxr_node.jobs import commitments, inquiries, queue
 from cxr_node.jobs.database import Database
@@ -52,6 +52,7 @@ def receiver(settings: Settings, opened: Database, audit: Audit) -> Receiver:
                 ae_title=parse_ae_title(peer.ae_title),
                 networks=peer.addresses,
                 maximum_associations=peer.maximum_associations,
+                certificates=frozenset(Digest(digest) for digest in peer.certificates),
                 sop_classes=frozenset(_sop_class_uid(text) for text in peer.sop_classes),
                 films_per_minute=peer.films_per_minute,
             )

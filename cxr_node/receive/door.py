@@ -1,11 +1,13 @@
 """The door: every rule about who may open an association, asked in turn."""
 
+import ssl
 from collections.abc import Callable
 from typing import cast
 
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
 
+from cxr_node.domain.identifiers import Digest, digest_of
 from cxr_node.receive.guests import Guests
 from cxr_node.receive.pace import Paces
 from cxr_node.receive.users import Users
@@ -35,11 +37,17 @@ class Door:
         )
         if rejection is not None:
             return rejection
+        peer = self._peer(association)
+        # One that borrows a title is told what a stranger is told.
+        if peer is not None and not peer.may_show(_certificate(association)):
+            return Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED
         if self._users is not None and not _is_admitted(association, self._users):
             return Rejection.USER_NOT_AUTHENTICATED
         if _proposes_storage(request) and not self._has_room(0):
             return Rejection.TEMPORARY_CONGESTION
-        peer = self._peer(association)
+        return self._welcomed(association, peer)
+
+    def _welcomed(self, association: Association, peer: Peer | None) -> Rejection | None:
         if peer is None:
             return None
         if not self._guests.enter(peer, association):
@@ -56,6 +64,14 @@ class Door:
         request = cast("A_ASSOCIATE", association.requestor.primitive)
         address = association.requestor.address
         return self._admission.peer(calling_ae_title=request.calling_ae_title, address=address)
+
+
+def _certificate(association: Association) -> Digest | None:
+    """Return the digest of the certificate that a peer has shown, if any."""
+    wrapped = association.dul.socket
+    connection = wrapped.socket if wrapped is not None else None
+    shown = connection.getpeercert(binary_form=True) if isinstance(connection, ssl.SSLSocket) else None
+    return None if shown is None else digest_of(shown)
 
 
 def _offer_only_what_it_may_use(association: Association, peer: Peer) -> None:

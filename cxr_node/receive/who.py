@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
-from cxr_node.domain.identifiers import AeTitle, Uid, parse_ae_title
+from cxr_node.domain.identifiers import AeTitle, Digest, Uid, parse_ae_title
 
 STORAGE_SOP_CLASSES = (
     Uid("1.2.840.10008.5.1.4.1.1.1"),  # Computed Radiography Image
@@ -34,15 +34,20 @@ class Rejection(Enum):
 class Peer:
     """A sender that may come: from these networks (none: from anywhere), so often at once (0: no bound of its own).
 
-    It may use `sop_classes` alone, and Verification; none named: all that there are. It may send so many films in a
-    minute (0: no bound of its own).
+    It shows one of the certificates with these digests (none: any that is vouched for). It may use `sop_classes` alone,
+    and Verification; none named: all that there are. It may send so many films in a minute (0: no bound of its own).
     """
 
     ae_title: AeTitle
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     maximum_associations: int = 0
+    certificates: frozenset[Digest] = frozenset()
     sop_classes: frozenset[Uid] = frozenset()
     films_per_minute: int = 0
+
+    def may_show(self, certificate: Digest | None) -> bool:
+        """Whether a certificate with this digest is one of its own; None where it shows none."""
+        return not self.certificates or certificate in self.certificates
 
     def may_use(self, sop_class_uid: str) -> bool:
         """Whether presentation contexts of this SOP Class are accepted."""

@@ -1,21 +1,28 @@
 """What a known peer may do: which SOP Classes, how many films in a minute, for how long."""
 
 import re
+import socket
+import subprocess
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE
+from pynetdicom.association import Association
 from pynetdicom.dsutils import encode
 
+from cxr_node.config import ConfigurationError, parse
 from cxr_node.domain.commitment import PUSH_MODEL
-from cxr_node.domain.identifiers import AeTitle, Uid
+from cxr_node.domain.identifiers import AeTitle, Uid, digest_of
 from cxr_node.receive.pace import Pace
+from cxr_node.receive.tls import TlsFiles
 from cxr_node.receive.who import Peer
 from cxr_node.settings import Settings
-from tests import films, peers
+from tests import certificates, films, peers
+from tests.certificates import Certificate
 from tests.peers import LOOPBACK, VERIFICATION
 from tests.receiving import DX, association, receiving, store
 from tests.running import running, settings_file
@@ -28,6 +35,17 @@ def encoded(film: Dataset) -> bytes:
     data_set = encode(film, False, True)
     assert data_set is not None
     return data_set
+
+
+@contextmanager
+def watched(port: int) -> Iterator[tuple[Association, socket.socket]]:
+    """Open an association, and close its socket at the end, which pynetdicom forgets where the node hung up."""
+    with association(port) as opened:
+        wrapped = opened.dul.socket
+        assert wrapped is not None
+        assert wrapped.socket is not None
+        with closing(wrapped.socket) as raw:
+            yield opened, raw
 
 
 def test_dcmtk_may_send_the_sop_classes_of_its_rule_and_no_other(tmp_path: Path) -> None:
@@ -97,7 +115,7 @@ def test_an_association_that_sends_all_the_time_ends_when_it_has_had_its_time() 
     film = films.dx()
     data_set = encoded(film)
     answers: list[int] = []
-    with receiving(association_timeout_s=1.0) as node, association(node.port) as opened:
+    with receiving(association_timeout_s=1.0) as node, watched(node.port) as (opened, _):
         started = time.monotonic()
         while opened.is_established and time.monotonic() - started < 20.0:
             try:
@@ -113,20 +131,16 @@ def test_an_association_that_sends_all_the_time_ends_when_it_has_had_its_time() 
 
 
 def test_an_idle_association_ends_when_it_has_had_its_time() -> None:
-    with receiving(association_timeout_s=0.5, network_timeout_s=600.0) as node, association(node.port) as opened:
+    with receiving(association_timeout_s=0.5, network_timeout_s=600.0) as node, watched(node.port) as (opened, _):
         opened.join(20.0)
         assert opened.is_aborted
 
 
 def test_a_pdu_longer_than_any_may_be_ends_its_association_and_is_not_read() -> None:
     film = films.dx()
-    with receiving() as node, association(node.port) as other, association(node.port) as opened:
-        connection = opened.dul.socket
-        assert connection is not None
-        assert connection.socket is not None
-        with closing(connection.socket) as raw:  # which pynetdicom forgets after a reset
-            raw.sendall(b"\x04\x00" + (1 << 31).to_bytes(4, "big") + bytes(1000))
-            opened.join(20.0)
+    with receiving() as node, association(node.port) as other, watched(node.port) as (opened, raw):
+        raw.sendall(b"\x04\x00" + (1 << 31).to_bytes(4, "big") + bytes(1000))
+        opened.join(20.0)
         assert opened.is_aborted
         assert store(other, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0
 
@@ -140,3 +154,36 @@ def test_films_of_one_association_are_known_by_its_name_and_no_other_has_it(tmp_
 
     assert first == second != third
     assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{8}", third)
+
+
+def test_a_peer_cannot_borrow_the_title_of_another_whose_certificate_it_has_not(tmp_path: Path) -> None:
+    ca = certificates.authority(tmp_path)
+    shown, first, second = (certificates.issued(tmp_path, ca, name) for name in ("node", "first", "second"))
+    film = films.written(films.dx(), tmp_path)
+    known = tuple(
+        Peer(ae_title=AeTitle(title), certificates=frozenset({digest_of(own.der)}))
+        for title, own in (("DX1", first), ("DX2", second))
+    )
+    tls = TlsFiles(certificate=shown.certificate, key=shown.key, peers_ca=ca.certificate)
+    with receiving(peers=(*known, Peer(ae_title=AeTitle("ANY"))), tls=tls) as node:
+
+        def send(own: Certificate, calling: str) -> subprocess.CompletedProcess[str]:
+            return peers.storescu(node.port, film, calling=calling, options=[*own.dcmtk, "+cf", str(ca.certificate)])
+
+        assert send(first, "DX1").returncode == send(second, "DX2").returncode == send(second, "ANY").returncode == 0
+        borrowed = send(second, "DX1")
+        assert borrowed.returncode != 0
+        assert "Calling AE Title Not Recognized" in borrowed.stderr
+    assert [sender.calling_ae_title for sender in node.senders] == ["DX1", "DX2", "ANY"]
+
+
+def test_a_fingerprint_is_taken_as_openssl_writes_it_and_only_where_certificates_are_asked_for(tmp_path: Path) -> None:
+    own = certificates.authority(tmp_path)
+    written = peers.run("openssl", "x509", "-in", str(own.certificate), "-noout", "-fingerprint", "-sha256").stdout
+    rule = {"ae_title": "DX1", "certificates": [written.strip().partition("=")[2]]}
+    tls = {"tls_certificate": "a", "tls_key": "b", "tls_peers_ca": "c"}
+
+    (peer,) = parse({"receive": {"peers": [rule], **tls}}).receive.peers
+    assert peer.certificates == (digest_of(own.der),)
+    with pytest.raises(ConfigurationError, match=r"needs receive\.tls_peers_ca"):
+        parse({"receive": {"peers": [rule]}})
