@@ -19,7 +19,7 @@ from cxr_node.jobs import commitments, inquiries, queue, results
 from cxr_node.jobs.database import Database, Transaction
 from cxr_node.jobs.queue import Claim
 from cxr_node.jobs.results import Delivery
-from cxr_node.jobs.retry import RULES, due_again
+from cxr_node.jobs.retry import RULES, RetryRule, due_again
 from cxr_node.jobs.states import Leg
 from cxr_node.legs import Clock, ComposeLeg, Ending, ReadLeg, left_for_a_person
 
@@ -51,6 +51,7 @@ class DeliverLeg:
         confirmations: Mapping[str, Confirmation] | None = None,
         clock: Clock,
         new_uid: Callable[[], Uid] = new_uid,
+        rule: RetryRule = RULES[Leg.DELIVER],
     ) -> None:
         self._database = database
         self._archive = archive
@@ -58,6 +59,7 @@ class DeliverLeg:
         self._confirmations = confirmations or {}
         self._clock = clock
         self._new_uid = new_uid
+        self.rule = rule
         self._breakers = Breakers(clock)
 
     def held(self) -> tuple[frozenset[str], datetime | None]:
@@ -132,7 +134,7 @@ class DeliverLeg:
             if report is not None:
                 inquiries.settle(transaction, report, now=now)
             said = results.get_delivery(transaction.connection, delivery.delivery_id)
-            _record_said(transaction, claim, said, again_s=confirmation.again_s, now=now)
+            _record_said(transaction, claim, said, rule=self.rule, again_s=confirmation.again_s, now=now)
 
         return record
 
@@ -151,12 +153,14 @@ _PASSING = frozenset({0x0110, 0x0213})
 """Failure Reasons for which it is worth asking again: processing failure, resource limitation."""
 
 
-def _record_said(transaction: Transaction, claim: Claim, said: Delivery, *, again_s: float, now: datetime) -> None:
+def _record_said(
+    transaction: Transaction, claim: Claim, said: Delivery, *, rule: RetryRule, again_s: float, now: datetime
+) -> None:
     """Record what a destination says of a delivery that it took."""
     if said.is_confirmed:
         queue.finish(transaction, claim, now=now, detail=f"{said.destination} vouches for it")
         return
-    due_at = due_again(RULES[Leg.DELIVER], attempts=claim.attempts, queued_at=claim.queued_at, now=now, jitter=1.0)
+    due_at = due_again(rule, attempts=claim.attempts, queued_at=claim.queued_at, now=now, jitter=1.0)
     detail = f"{said.destination} was asked to vouch for it and has not answered yet"
     if said.denied is not None:
         detail = f"{said.destination} does not vouch for it (Failure Reason 0x{said.denied:04X})"

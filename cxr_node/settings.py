@@ -357,6 +357,9 @@ class DeliverSection(Section):
     lease_s: Seconds = Field(
         300.0, description="How long a sender may hold a result before another takes it, in seconds."
     )
+    give_up_hours: float = Field(
+        72.0, gt=0, description="How long a destination that is away is tried before a person must look, in hours."
+    )
     destinations: tuple[DestinationSection, ...] = Field((), description="Where results go, and which go there.")
 
 

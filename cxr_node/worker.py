@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -55,15 +55,22 @@ class Worker:
     ) -> None:
         self.leg = leg.leg
         self._leg = leg
+        self._rule = leg.rule if isinstance(leg, DeliverLeg) else RULES[leg.leg]
         self._database = database
         self._owner = owner
         self._lease = lease
         self._clock = clock
         self._jitter = jitter
         self._together = together
+        self._unrecorded: list[tuple[Claim, Ending]] = []
 
     def turn(self) -> bool:
-        """Run a due job of the leg, or several in one go, if there is one, and return whether there was."""
+        """Run a due job of the leg, or several in one go, if there is one, and return whether there was.
+
+        What could not be recorded while the database was away is recorded first: its work is done, and would otherwise
+        wait for the end of its lease and count as a death.
+        """
+        self._record()
         held, _ = self._held()
         with self._database.write() as transaction:
             claims = queue.claim(
@@ -77,7 +84,10 @@ class Worker:
             )
         endings = self._run_together(claims) if len(claims) > 1 else None
         for number, claim in enumerate(claims):
-            self._record(claim, endings[number] if endings else self._run(claim))
+            with suppress(RetryLater):  # the one before; the others are in our hands all the same
+                self._record()
+            self._unrecorded.append((claim, endings[number] if endings else self._run(claim)))
+        self._record()
         return bool(claims)
 
     def seconds_to_next(self) -> float | None:
@@ -85,6 +95,8 @@ class Worker:
 
         That is when a job of the leg is due, or when it has waited long enough for others to run with.
         """
+        if self._unrecorded:
+            return 0.0
         now = self._clock()
         held, probed_at = self._held()
         with self._database.read() as connection:
@@ -113,13 +125,17 @@ class Worker:
     def _held(self) -> tuple[frozenset[str], datetime | None]:
         return self._leg.held() if isinstance(self._leg, DeliverLeg) else (frozenset(), None)
 
-    def _record(self, claim: Claim, ending: Ending) -> None:
-        try:
-            with self._database.write() as transaction:
-                ending(transaction, self._clock())
-        except ForbiddenTransition as error:
-            # The lease ran out and another worker has the job; what it records is the same.
-            _log.warning("job %d: %s", claim.job_id, error)
+    def _record(self) -> None:
+        """Record how jobs ended; those that the database is away for stay to be recorded."""
+        while self._unrecorded:
+            claim, ending = self._unrecorded[0]
+            try:
+                with self._database.write() as transaction:
+                    ending(transaction, self._clock())
+            except ForbiddenTransition as error:
+                # The lease ran out and another worker has the job; what it records is the same.
+                _log.warning("job %d: %s", claim.job_id, error)
+            del self._unrecorded[0]
 
     def _run_together(self, claims: Sequence[Claim]) -> list[Ending] | None:
         """Return how each of several jobs ended, or None where they must be run one at a time."""
@@ -152,7 +168,7 @@ class Worker:
     def _again(self, claim: Claim, detail: str) -> Ending:
         now = self._clock()
         due_at = due_again(
-            RULES[self.leg], attempts=claim.attempts, queued_at=claim.queued_at, now=now, jitter=self._jitter()
+            self._rule, attempts=claim.attempts, queued_at=claim.queued_at, now=now, jitter=self._jitter()
         )
         if due_at is None:
             return self._leg.give_up(claim, detail)

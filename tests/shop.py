@@ -20,6 +20,8 @@ from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Finding, ModelIdentity, Point, Prediction, Presence, Region
 from cxr_node.jobs import search
 from cxr_node.jobs.database import Database
+from cxr_node.jobs.retry import RULES as RETRY_RULES
+from cxr_node.jobs.retry import RetryRule
 from cxr_node.jobs.search import JobRow
 from cxr_node.jobs.states import Leg
 from cxr_node.legs import ComposeLeg, Deadline, Quiet, ReadLeg
@@ -119,6 +121,7 @@ class Shop:
         confirmation: Confirmation | None = None,
         peers: Mapping[str, Remote] | None = None,
         pacs: Destination | None = None,
+        rule: RetryRule = RETRY_RULES[Leg.DELIVER],
     ) -> None:
         self._together = together
         self.clock = StoppedClock()
@@ -161,6 +164,7 @@ class Shop:
                 destinations={self.pacs.name: pacs or self.pacs},
                 confirmations={} if confirmation is None else {self.pacs.name: confirmation},
                 clock=self.clock,
+                rule=rule,
             ),
             AnswerLeg(database=database, archive=self.archive, peers=peers or {}),
         ]

@@ -1,6 +1,7 @@
 """The destinations, what vouches for them and who is told what is kept, wired from settings."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
@@ -11,6 +12,8 @@ from cxr_node.deliver.folder import FolderDestination
 from cxr_node.deliver.remote import Remote
 from cxr_node.deliver.tls import TlsPeer
 from cxr_node.domain.identifiers import parse_ae_title
+from cxr_node.jobs.retry import RULES, RetryRule
+from cxr_node.jobs.states import Leg
 from cxr_node.outbound import Confirmation
 from cxr_node.settings import AskerSection, CStoreSection, FolderSection, Settings
 
@@ -30,6 +33,11 @@ def confirmations(settings: Settings, to: Mapping[str, Destination]) -> dict[str
             confirms: Confirms = asker if each.confirm == "commitment" else Finder(remote=destination.remote)
             found[each.name] = Confirmation(confirms=confirms, again_s=each.confirm_again_s)
     return found
+
+
+def rule(settings: Settings) -> RetryRule:
+    """Return how a delivery is tried again, and for how long."""
+    return replace(RULES[Leg.DELIVER], give_up_s=settings.deliver.give_up_hours * 3600.0)
 
 
 def askers(settings: Settings) -> dict[str, Remote]:

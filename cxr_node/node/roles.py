@@ -76,6 +76,7 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                     destinations=audited.destinations(settings, audit, to),
                     confirmations=audited.confirmations(settings, audit, delivering.confirmations(settings, to)),
                     clock=places.now,
+                    rule=delivering.rule(settings),
                 )
                 answer = AnswerLeg(database=opened, archive=places.archive(settings), peers=delivering.askers(settings))
                 # One sender more than there are destinations, so that a dead one does not hold up the others.

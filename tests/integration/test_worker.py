@@ -29,7 +29,9 @@ from cxr_node.jobs import queue, readings
 from cxr_node.jobs.database import Database, DatabaseAway
 from cxr_node.jobs.states import Leg, State
 from cxr_node.jobs.tables import delivery, finding, reading, result
+from cxr_node.node import delivering
 from cxr_node.report.kinds import KeyImages, Report
+from cxr_node.settings import Settings
 from tests import films
 from tests.shop import CALM_S, CEILING_S, CRASH_LIMIT, Says, Shop, prediction, received
 from tests.work import LEASE, claim_one
@@ -284,6 +286,21 @@ def test_a_worker_that_lost_its_lease_changes_nothing(shop: Shop) -> None:
     assert (job.state, job.reason) == (State.RUNNING, None)
     with shop.database.read() as connection:
         assert connection.execute(select(reading.c.id)).all() == []
+
+
+def test_a_pacs_that_is_away_is_tried_for_as_long_as_the_settings_say(database: Database, tmp_path: Path) -> None:
+    settings = Settings.model_validate({"deliver": {"give_up_hours": 2}})
+    shop = Shop(database, tmp_path, rule=delivering.rule(settings))
+    shop.pacs.before = raising(RetryLater("PACS at 127.0.0.1 refused the connection"))
+    shop.accept(films.dx())
+    shop.work()
+    while (job := shop.jobs(Leg.DELIVER)[0]).state is State.WAITING:
+        shop.clock.now = job.due_at
+        shop.turn(Leg.DELIVER)
+
+    assert job.state is State.FAILED
+    assert job.ended_at is not None
+    assert timedelta(hours=2) <= job.ended_at - job.created_at <= timedelta(hours=3)
 
 
 def test_a_pacs_that_is_away_is_tried_for_three_days_and_the_model_runs_once(shop: Shop) -> None:
