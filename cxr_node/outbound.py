@@ -76,9 +76,8 @@ class DeliverLeg:
             return _put_back(claim, delivery.destination, self._clock() + _PROBED_WITHIN)
         try:
             ending = self._turn(claim, delivery)
-        except Away:
-            self._breakers.away(delivery.destination)
-            raise
+        except Away as error:
+            return self._probe_again(claim, self._breakers.away(delivery.destination), error)
         except RetryLater:
             self._note_back(delivery.destination)
             raise
@@ -87,6 +86,22 @@ class DeliverLeg:
             raise
         self._note_back(delivery.destination)
         return ending
+
+    def _probe_again(self, claim: Claim, probe_at: datetime, error: Away) -> Ending:
+        """Put a delivery back until its destination is probed next, which is sooner than it would be due by itself.
+
+        Or after days a destination that is back would be found out only when the hourly try of one of its deliveries
+        comes round.
+        """
+        now = self._clock()
+        if due_again(self.rule, attempts=1, queued_at=claim.queued_at, now=now, jitter=1.0) is None:
+            raise error
+        _log.warning("deliver job %d again at %s: %s", claim.job_id, probe_at.isoformat(), error)
+
+        def record(transaction: Transaction, now: datetime) -> None:
+            queue.retry(transaction, claim, due_at=probe_at, detail=str(error), now=now)
+
+        return record
 
     def _turn(self, claim: Claim, delivery: Delivery) -> Ending:
         confirmation = self._confirmations.get(delivery.destination)

@@ -36,12 +36,14 @@ class Breakers:
             breaker.is_probed = True
             return True
 
-    def away(self, destination: str) -> None:
-        """Note that no association came about."""
+    def away(self, destination: str) -> datetime:
+        """Note that no association came about; return when the next may be tried."""
         with self._lock:
             failures = self._open[destination].failures + 1 if destination in self._open else 1
             wait_s = min(_LONGEST_S, _FIRST_S * 2.0 ** min(failures - 1, 10))
-            self._open[destination] = _Open(failures, self._clock() + timedelta(seconds=wait_s))
+            until = self._clock() + timedelta(seconds=wait_s)
+            self._open[destination] = _Open(failures, until)
+            return until
 
     def back(self, destination: str) -> bool:
         """Note that an association came about; return whether the destination was away until now."""

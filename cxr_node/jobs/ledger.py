@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection, RowMapping, Select, case, exists, func, select
+from sqlalchemy import Connection, RowMapping, Select, exists, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from cxr_node.jobs.states import Leg, State
-from cxr_node.jobs.tables import delivery, film, job, reading, result, study
+from cxr_node.jobs.tables import delivery, film, job, result, study
 
 
 class Fate(StrEnum):
@@ -92,6 +92,7 @@ def _films() -> Select[tuple[object, ...]]:
             (
                 _study_job(Leg.COMPOSE, State.WAITING, State.RUNNING)
                 | _delivery_job(State.WAITING, State.RUNNING)
+                | read.c.state.in_((State.WAITING, State.RUNNING))
                 | ~_answered()
             ).label("pending"),
         )
@@ -126,17 +127,13 @@ def _delivery_job(*states: State) -> ColumnElement[bool]:
 
 
 def _answered() -> ColumnElement[bool]:
-    """Whether a composition of the study has ended since the film was read, and left a result."""
-    read_at = (
-        select(func.max(reading.c.read_at)).where(reading.c.film_id == film.c.id).correlate(film).scalar_subquery()
-    )
-    ended = exists().where(
-        job.c.leg == Leg.COMPOSE,
-        job.c.study_id == film.c.study_id,
-        job.c.state == State.DONE,
-        job.c.ended_at >= case((read_at.is_(None), film.c.received_at), else_=read_at),
-    )
-    return ended.correlate(film) & exists().where(result.c.study_id == film.c.study_id).correlate(film)
+    """Whether the study's newest composition has ended, and left a result.
+
+    A reading is written and its study's composition queued in one transaction: the newest is never older than the
+    newest reading, whatever the clock said at either.
+    """
+    composed = _study_job(Leg.COMPOSE, State.DONE)
+    return composed & exists().where(result.c.study_id == film.c.study_id).correlate(film)
 
 
 def _entry(columns: RowMapping) -> Entry:

@@ -209,6 +209,21 @@ def lose_leases(transaction: Transaction, *, now: datetime, owner: str | None = 
     return _put_back(transaction, dead, Event.LEASE_LOST, now=now, crashes=1)
 
 
+def mend_dates(transaction: Transaction, *, now: datetime, due_within: timedelta, leased_within: timedelta) -> int:
+    """Put right what a clock that has gone back left: jobs due later, and leases longer, than any can be.
+
+    Such jobs are due now, such leases lost; return how many. A lease may still be in a live worker's hands, so it does
+    not count as a death.
+    """
+    due = transaction.connection.execute(
+        update(job).where(_IS_WAITING, job.c.due_at > now + due_within).values(due_at=now).returning(job.c.leg)
+    ).all()
+    transaction.woken.update(Leg(leg) for (leg,) in due)
+    return len(due) + _put_back(
+        transaction, job.c.lease_until > now + leased_within, Event.RELEASED, now=now, crashes=0
+    )
+
+
 def release(transaction: Transaction, *, owner_prefix: str, now: datetime) -> int:
     """Put back the jobs that workers named `owner_prefix`... held when their whole node stopped; return how many."""
     theirs = job.c.lease_owner.startswith(owner_prefix, autoescape=True)

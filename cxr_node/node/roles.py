@@ -17,16 +17,19 @@ from cxr_node import upkeep
 from cxr_node.jobs import queue
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.relay import Relay
+from cxr_node.jobs.retry import RULES
 from cxr_node.node import audited, auditing, delivering, places, reading, receiving, results
 from cxr_node.node.auditing import Audit
 from cxr_node.outbound import AnswerLeg, AnyLeg, DeliverLeg
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.schedule import Schedule
-from cxr_node.settings import Settings
+from cxr_node.settings import CStoreSection, Settings
 from cxr_node.worker import Together, Worker, at_work
 
 _REMOVAL_S = 600.0
 _SCRUB_S = 10.0
+_SLACK_S = 60.0
+"""What clocks of several hosts may differ by."""
 _LONGEST_HOST = 64
 
 
@@ -152,7 +155,25 @@ def _alone(opened: Database, what: str, do: Callable[[], object]) -> None:
             do()
 
 
-def tick(_settings: Settings, opened: Database) -> None:
-    """Return the jobs of workers that died with their host; those of this host the supervisor returns at once."""
+def tick(settings: Settings, opened: Database) -> None:
+    """Return the jobs of workers that died with their host, and those that a clock gone back would keep waiting.
+
+    Those of this host that died the supervisor returns at once.
+    """
+    now = places.now()
     with opened.write() as transaction:
-        queue.lose_leases(transaction, now=places.now())
+        queue.lose_leases(transaction, now=now)
+        queue.mend_dates(
+            transaction, now=now, due_within=_longest_wait(settings), leased_within=2 * _longest_lease(settings)
+        )
+
+
+def _longest_wait(settings: Settings) -> timedelta:
+    """Return how far ahead a job can be due."""
+    again = [each.confirm_again_s for each in settings.deliver.destinations if isinstance(each, CStoreSection)]
+    longest = [rule.longest_s for rule in RULES.values()]
+    return timedelta(seconds=max(*longest, *again, settings.compose.calm_s, settings.compose.ceiling_s) + _SLACK_S)
+
+
+def _longest_lease(settings: Settings) -> timedelta:
+    return timedelta(seconds=max(settings.read.lease_s, settings.deliver.lease_s))

@@ -27,12 +27,13 @@ def image_library(films: Sequence[Film]) -> ContentItem:
 
 
 def _acquisition(film: Film) -> list[ContentItem]:
-    modality = codes.MODALITIES.get(film.header.Modality, codes.MODALITIES["OT"])
+    # A garbled film may hold anything here, several values among it.
+    modality = codes.MODALITIES.get(str(film.header.Modality), codes.MODALITIES["OT"])
     items = [code(codes.MODALITY, modality, _CONTEXT), code(codes.TARGET_REGION, codes.CHEST, _CONTEXT)]
     rows, columns = film.header.get("Rows"), film.header.get("Columns")
-    if rows and columns:
-        items.append(number(codes.PIXEL_DATA_ROWS, int(rows), codes.PIXELS, _CONTEXT))
-        items.append(number(codes.PIXEL_DATA_COLUMNS, int(columns), codes.PIXELS, _CONTEXT))
+    if isinstance(rows, int) and isinstance(columns, int) and rows and columns:
+        items.append(number(codes.PIXEL_DATA_ROWS, rows, codes.PIXELS, _CONTEXT))
+        items.append(number(codes.PIXEL_DATA_COLUMNS, columns, codes.PIXELS, _CONTEXT))
     return items
 
 

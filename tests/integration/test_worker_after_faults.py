@@ -1,0 +1,147 @@
+"""What the fault suite found, each by itself: a database away when a job has ended, a clock that goes back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cxr_node.deliver.destination import Away
+from cxr_node.domain.errors import RetryLater
+from cxr_node.jobs import ledger, queue
+from cxr_node.jobs.database import Database, DatabaseAway, Transaction
+from cxr_node.jobs.ledger import Fate
+from cxr_node.jobs.search import JobRow
+from cxr_node.jobs.states import Leg, State
+from cxr_node.node import roles
+from cxr_node.settings import Settings
+from tests import films
+from tests.shop import Shop
+from tests.work import LEASE
+
+DUE_WITHIN = timedelta(hours=2)
+
+
+@pytest.fixture
+def shop(database: Database, tmp_path: Path) -> Shop:
+    return Shop(database, tmp_path)
+
+
+def job(shop: Shop, leg: Leg) -> JobRow:
+    (found,) = shop.jobs(leg)
+    return found
+
+
+def test_what_ended_while_the_database_was_away_is_recorded_when_it_is_back(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.accept(films.dx())
+    real, calls = shop.database.write, iter((True, False))
+
+    @contextmanager
+    def write() -> Iterator[Transaction]:
+        with real() as transaction:
+            yield transaction
+            if not next(calls):
+                raise DatabaseAway("database away: by the test")
+
+    monkeypatch.setattr(shop.database, "write", write)
+    with pytest.raises(RetryLater):
+        shop.turn(Leg.READ)
+    monkeypatch.undo()
+    assert job(shop, Leg.READ).state is State.RUNNING
+    assert shop.seconds_to_next(Leg.READ) == 0.0
+
+    shop.turn(Leg.READ)
+
+    read = job(shop, Leg.READ)
+    assert (read.state, read.attempts, shop.reader.times) == (State.DONE, 1, 1)
+
+
+def test_a_job_due_later_than_any_can_be_is_due_now_and_others_stay(shop: Shop) -> None:
+    shop.accept(films.dx())
+    shop.turn(Leg.READ)
+    assert not shop.turn(Leg.COMPOSE)  # after the calm
+
+    assert mended(shop) == 0
+    shop.clock.go(days=-1)
+    assert mended(shop) == 1
+
+    assert shop.turn(Leg.COMPOSE)
+    assert job(shop, Leg.COMPOSE).state is State.DONE
+
+
+def test_a_lease_longer_than_any_can_be_is_lost_without_a_death(shop: Shop, database: Database) -> None:
+    shop.accept(films.dx())
+    with database.write() as transaction:
+        (claim,) = queue.claim(transaction, Leg.READ, owner="elsewhere/read/1", lease=LEASE, now=shop.clock())
+    shop.clock.go(hours=-1)
+
+    assert mended(shop) == 1
+
+    assert shop.turn(Leg.READ)
+    assert (claim.crashes, job(shop, Leg.READ).attempts) == (0, 2)
+
+
+def test_the_tick_of_a_role_puts_dates_right(shop: Shop, database: Database) -> None:
+    shop.clock.go(days=365 * 4000)
+    shop.accept(films.dx())
+    shop.turn(Leg.READ)
+
+    roles.tick(Settings(), database)
+
+    assert job(shop, Leg.COMPOSE).due_at < shop.clock()
+
+
+def test_a_film_delivered_after_the_clock_went_back_is_delivered_and_one_still_to_be_read_is_not(
+    shop: Shop, database: Database
+) -> None:
+    shop.accept(films.dx(seed=1))
+    shop.turn(Leg.READ)
+    shop.clock.go(days=-2)
+    mended(shop)
+    shop.work()
+    assert fates(database) == [Fate.DELIVERED]
+
+    second = films.dx(seed=2, changes={"StudyInstanceUID": films.dx(seed=1).StudyInstanceUID})
+    shop.clock.go(days=-2)
+    shop.accept(second)
+
+    assert fates(database)[-1] is Fate.ON_THE_WAY
+
+
+def fates(database: Database) -> list[Fate]:
+    with database.read() as connection:
+        return [entry.fate for entry in ledger.entries(connection)]
+
+
+def test_a_destination_that_was_away_for_days_is_found_to_be_back_within_a_minute(shop: Shop) -> None:
+    shop.accept(films.dx())
+    shop.turn(Leg.READ)
+    shop.clock.go(seconds=2)
+    shop.turn(Leg.COMPOSE)
+    shop.pacs.before = away
+    for _ in range(15):
+        shop.turn(Leg.DELIVER)
+        wait_s = shop.seconds_to_next(Leg.DELIVER)
+        assert wait_s is not None
+        assert wait_s <= 60.0
+        shop.clock.go(seconds=wait_s)
+
+    shop.pacs.before = present
+    assert shop.turn(Leg.DELIVER)
+    assert job(shop, Leg.DELIVER).state is State.DONE
+
+
+def away() -> None:
+    raise Away("no association with the PACS")
+
+
+def present() -> None:
+    return
+
+
+def mended(shop: Shop) -> int:
+    with shop.database.write() as transaction:
+        return queue.mend_dates(transaction, now=shop.clock(), due_within=DUE_WITHIN, leased_within=2 * LEASE)
