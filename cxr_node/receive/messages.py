@@ -1,15 +1,17 @@
 """DIMSE messages of peers that say too much, too slowly, or nothing that can be read."""
 
 import logging
+import threading
 from collections.abc import Callable
 from io import BytesIO
-from typing import cast
+from typing import Any, cast
 
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.pdu_primitives import P_DATA
 
+from cxr_node.receive import waiting
 from cxr_node.receive.sockets import PromptSocket
 
 _log = logging.getLogger(__name__)
@@ -74,6 +76,16 @@ class BoundedMessages(DIMSEServiceProvider):
         self._has_room = has_room
         self._maximum_object_bytes = maximum_object_bytes
         self._timeout_s = timeout_s
+        self._stirred = threading.Event()
+        for queue in (self.msg_queue, association.dul.to_user_queue):
+            waiting.on_put(queue, self._stirred.set)
+
+    def get_msg(self, block: bool = False) -> Any:
+        """Return the next message; the association's thread, which asks all the time, waits here."""
+        if not block and self.msg_queue.empty() and self.dul.to_user_queue.empty():
+            self._stirred.wait(waiting.LONGEST_S)
+            self._stirred.clear()
+        return super().get_msg(block)
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take the next fragments of a message."""

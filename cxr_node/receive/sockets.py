@@ -9,6 +9,7 @@ itself, so it is set again at each read. TCP_NODELAY does the same for our answe
 import errno
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,6 +20,7 @@ from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
 from cxr_node.domain.tls import spoken
+from cxr_node.receive import waiting
 from cxr_node.receive.incidents import NoTls
 from cxr_node.receive.tls import Handshakes
 
@@ -29,6 +31,9 @@ _LARGEST_ASSOCIATE_PDU_BYTES = 1 << 20
 
 _INVALID_PDU = "Evt19"
 """The event for which the state machine aborts the association, whatever it waits for (PS3.8 table 9-10)."""
+
+_CLOSING = "Sta13"
+"""The state in which the end of the connection is awaited (PS3.8 section 9.2.1)."""
 
 _ABORTED_BY_SERVICE_USER = 0x00
 _ABORT_TIMEOUT_S = 0.5
@@ -92,6 +97,9 @@ class PromptSocket(AssociationSocket):
         self._deadline: float | None = None
         self._arrived_at = clock()
         self._ends_at = self._arrived_at + association_timeout_s if association_timeout_s else None
+        self._wakeup = waiting.Wakeup()
+        for queue in (self.provider_queue, self.event_queue):
+            waiting.on_put(queue, self._wakeup.ring)
         connection = self._connection()
         connection.settimeout(timeout_s)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -100,6 +108,7 @@ class PromptSocket(AssociationSocket):
     def expect_within(self, seconds: float | None) -> None:
         """Abort the association unless this is called again within `seconds`; None takes the deadline away."""
         self._deadline = None if seconds is None else self._clock() + seconds
+        self._wakeup.ring()
 
     @property
     def has_lasted(self) -> bool:
@@ -108,7 +117,8 @@ class PromptSocket(AssociationSocket):
 
     @property
     def ready(self) -> bool:
-        """Whether something can be read; asked by the thread of the connection all the time."""
+        """Whether something can be read; asked by the thread of the connection all the time, which waits here."""
+        self._wait()
         if self.socket is not None and self._is_late():
             self._deadline = self._ends_at = None
             _log.warning("association with %s aborted: it takes too long", self.assoc.requestor.address)
@@ -121,6 +131,20 @@ class PromptSocket(AssociationSocket):
             return self._clock() > self._deadline
         # Between two messages a while longer, so that the answer to the last is on its way.
         return self.has_lasted and self._clock() > self._arrived_at + _ANSWERED_WITHIN_S
+
+    def _wait(self) -> None:
+        """Wait until something can be read, or is there to be sent; the end of a connection is not waited for."""
+        connection = self.socket
+        dul = self.assoc.dul
+        if connection is None or dul.state_machine.current_state == _CLOSING:
+            return
+        if not (self.event_queue.empty() and self.provider_queue.empty()):
+            return
+        if isinstance(connection, ssl.SSLSocket) and connection.pending():
+            return
+        left_s = waiting.LONGEST_S if self._deadline is None else self._deadline - self._clock()
+        with suppress(OSError, ValueError):  # closed meanwhile: what comes next finds out
+            self._wakeup.wait(connection.fileno(), max(0.0, min(waiting.LONGEST_S, left_s)))
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Return the next `nr_bytes`, or fewer if the peer closed the connection.
@@ -158,6 +182,7 @@ class PromptSocket(AssociationSocket):
         super()._shutdown_socket()
         if connection is not None:
             connection.close()
+        self._wakeup.close()
 
     def _connection(self) -> socket.socket:
         return cast("socket.socket", self.socket)
