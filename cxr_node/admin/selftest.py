@@ -84,7 +84,11 @@ def _run(request: Request, *, show: bool) -> list[Outcome]:
 
         def on_outcome(outcome: Outcome) -> None:
             word = "skipped" if outcome.skipped else ("good" if outcome.is_good else "NOT GOOD")
-            progress.console.print(f"{outcome.group} on {outcome.database}: {word} ({outcome.seconds:.0f} s)")
+            numbers = (
+                f"{outcome.faults:,} injected, {outcome.films:,} films in, {outcome.confirmed:,} confirmed, "
+                f"{outcome.lost:,} lost, {outcome.doubled:,} doubled, {outcome.seconds:.0f} s"
+            )
+            progress.console.print(f"{outcome.group} on {outcome.database}: {word}; {numbers}")
 
         outcomes = suite.run(request, tell=tell, on_outcome=on_outcome)
     if show:

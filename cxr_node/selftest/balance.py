@@ -32,6 +32,7 @@ def drawn(
     arrived: Mapping[str, Mapping[str, str]],
     *,
     failed_is_fine: bool = False,
+    extra_is_fine: bool = False,
 ) -> Balance:
     """Return the balance of a node that has come to rest.
 
@@ -42,7 +43,9 @@ def drawn(
     arrived
         Study Instance UID to the reports that the PACS has of it.
     failed_is_fine
-        Whether a delivery that a person must look at is what the faults should lead to.
+        Whether a job that a person must look at is what the faults should lead to.
+    extra_is_fine
+        Whether more films than those promised may be kept: of garbled ones, some are films all the same.
     """
     database = Database(settings.database_url)
     archive = FolderArchive(settings.node.data_folder / "archive")
@@ -60,9 +63,10 @@ def drawn(
     confirmed = [study for study, film in promised.items() if film in delivered and len(arrived.get(study, {})) == 1]
     problems = [f"{found.kept.archive_key} is {found.what}" for found in damage]
     problems += [f"{key} is missing" for key in sorted(named) if key not in archive]
-    problems += [f"{job.leg} job {job.job_id} failed: {job.detail}" for job in jobs if job.state is State.FAILED]
+    failed = [job for job in jobs if job.state is State.FAILED and not failed_is_fine]
+    problems += [f"{job.leg} job {job.job_id} failed: {job.detail}" for job in failed]
     problems += [f"{path.name} is left half written" for path in (archive_folder(settings) / "aside").iterdir()]
-    if len(entries) - len(promised) > 1:
+    if len(entries) - len(promised) > 1 and not extra_is_fine:
         # One film may be kept whose Success was on its way when the traffic ended.
         problems.append(f"{len(entries)} films are kept, and {len(promised)} got Success")
     return Balance(
@@ -70,7 +74,7 @@ def drawn(
         confirmed=len(confirmed),
         lost=tuple(lost),
         doubled=tuple(doubled),
-        problems=() if failed_is_fine else tuple(problems),
+        problems=tuple(problems),
     )
 
 

@@ -28,19 +28,28 @@ class Amounts:
     soak_hours: float = 24.0
     restarts: int = 10
     writes: int = 1_000
-    """The most writes of one leg that each fail once."""
+    """The most writes of one kind that each fail once."""
+    aborts: int = 1_000
+    """The most associations that are cut."""
+    hours_away: float = 71.8
+    """How long a PACS is away; beyond 72 a person must look."""
+    jumps: int = 100
+    """The most jumps of the clock."""
 
 
 SHORT = Amounts(
-    kills=12,
+    kills=4,
     supervised_kills=0,
-    messages=300,
-    crowd=30,
+    messages=60,
+    crowd=20,
     rounds=1,
-    films_per_round=15,
-    soak_hours=1.0,
-    restarts=2,
-    writes=6,
+    films_per_round=8,
+    soak_hours=0.5,
+    restarts=1,
+    writes=2,
+    aborts=4,
+    hours_away=1.0,
+    jumps=2,
 )
 
 

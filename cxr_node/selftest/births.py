@@ -49,7 +49,7 @@ def _one(bench: Bench, at: Pacs, number: int, fault: Fault | None) -> tuple[list
         )
         steps: set[str] = set()
         if fault is not None:
-            with life(Plan(place=place, fault=fault)) as dead:
+            with life(Plan(place=place, faults=(fault,))) as dead:
                 dead.wait(1.0)
             steps |= dead.steps
         with life(Plan(place=place)) as alive:

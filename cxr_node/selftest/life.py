@@ -41,7 +41,7 @@ class Plan:
     """What a life is to do. `keeps_up` if what is old is to be removed all the time."""
 
     place: Place
-    fault: Fault | None = None
+    faults: tuple[Fault, ...] = ()
     keeps_up: bool = False
     clock_ahead_s: float = 0.0
     limits: Callable[[], None] | None = None
@@ -136,7 +136,7 @@ def _live(plan: Plan, talk: Connection) -> None:
     _say_to(plan.place.log)
     if plan.limits is not None:
         plan.limits()
-    steps = Steps(plan.fault, announce=talk.send)
+    steps = Steps(plan.faults, announce=talk.send)
     ahead = timedelta(seconds=plan.clock_ahead_s)
     rewire(steps, clock=(lambda: datetime.now(UTC) + ahead) if ahead else None)
     settings, stopping = plan.place.settings, threading.Event()

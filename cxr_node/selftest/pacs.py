@@ -28,6 +28,7 @@ SR = "1.2.840.10008.5.1.4.1.1.88.34"
 """Comprehensive 3D SR, as which reports go."""
 _FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 _SUCCESS = 0x0000
+_DUPLICATE = 0x0111
 LOOPBACK = "127.0.0.1"
 
 Answer = Callable[[str, int], int]
@@ -61,7 +62,7 @@ class Pacs:
         with self.arrived:
             times = self.sent[uid] = self.sent.get(uid, 0) + 1
             status = self.answer(uid, times)
-            if status == _SUCCESS and not self.forgets(uid, times):
+            if status in (_SUCCESS, _DUPLICATE) and not self.forgets(uid, times):
                 content = request.DataSet.getvalue() if request.DataSet is not None else b""
                 self._keep(str(event.dataset.StudyInstanceUID), uid, digest_of(content))
             self.arrived.notify_all()

@@ -71,12 +71,12 @@ class Server:
 
 
 def binaries(also: Sequence[Path] = ()) -> Path:
-    """Return the folder of the newest PostgreSQL on this machine, those in `also` first, or raise NoServer."""
+    """Return the folder of the newest PostgreSQL on this machine, those in `also` last, or raise NoServer."""
     on_path = shutil.which("initdb")
-    found = [*also, *([Path(on_path).parent] if on_path else [])]
+    found = [Path(on_path).parent] if on_path else []
     for place in _PLACES:
         found += sorted(Path("/").glob(place.removeprefix("/")), key=_version, reverse=True)
-    for folder in found:
+    for folder in [*found, *also]:
         if (folder / "initdb").is_file() and (folder / "pg_ctl").is_file():
             return folder
     raise NoServer("there is no PostgreSQL on this machine (initdb and pg_ctl; on Debian: apt-get install postgresql)")

@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -42,23 +42,18 @@ _ERRNOS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """An action at the `number`-th time that a step, named as in "read: write", is reached; `times` in a row."""
+    """An action at the `number`-th time that a step, named as in "compose: before write", is reached."""
 
     step: str
     action: Action = Action.DIE
     number: int = 1
-    times: int = 1
-
-    def strikes(self, count: int) -> bool:
-        """Whether the step meets its fault at the `count`-th time."""
-        return self.number <= count < self.number + self.times
 
 
 class Steps:
     """Counts steps; `announce` hears each name once, and of each fault that struck, from the thread that took it."""
 
-    def __init__(self, fault: Fault | None = None, *, announce: Callable[[str], None] = lambda _: None) -> None:
-        self._fault = fault
+    def __init__(self, faults: Sequence[Fault] = (), *, announce: Callable[[str], None] = lambda _: None) -> None:
+        self._faults = faults
         self._announce = announce
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
@@ -71,9 +66,9 @@ class Steps:
             count = self._counts[name]
             if count == 1:
                 self._announce(name)
-        fault = self._fault
-        if fault is not None and fault.step == name and fault.strikes(count):
-            self._strike(fault.action)
+        for fault in self._faults:
+            if fault.step == name and fault.number == count:
+                self._strike(fault.action)
 
     def _strike(self, action: Action) -> None:
         if action is Action.DIE:

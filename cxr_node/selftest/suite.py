@@ -1,12 +1,29 @@
 """The groups of the fault suite by name, and the databases they are run on."""
 
+import logging
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cxr_node.selftest import births, kills, scratch, server, supervised
+from pynetdicom.fsm import InvalidEventError
+
+from cxr_node.selftest import (
+    archives,
+    births,
+    clocks,
+    crowd,
+    failures,
+    fuzz,
+    kills,
+    restarts,
+    scratch,
+    server,
+    soak,
+    supervised,
+)
 from cxr_node.selftest.bench import Amounts, Bench, Kind
 from cxr_node.selftest.films import Films
 from cxr_node.selftest.outcome import Outcome
@@ -15,6 +32,13 @@ Group = Callable[[Bench], Outcome]
 
 GROUPS: Mapping[str, tuple[Group, ...]] = {
     "kills": (births.run, kills.run, supervised.run),
+    "pacs": (archives.run,),
+    "disk": (failures.disk,),
+    "clock": (clocks.run,),
+    "database": (failures.database, restarts.run),
+    "crowd": (crowd.run,),
+    "fuzz": (fuzz.run,),
+    "soak": (soak.run,),
 }
 """What can be asked for, in the order in which it is done."""
 
@@ -53,7 +77,7 @@ def run(request: Request, *, tell: Tell, on_outcome: Callable[[Outcome], None]) 
         outcomes.append(outcome)
         on_outcome(outcome)
 
-    with _folder(request) as folder:
+    with _quiet(), _folder(request) as folder:
         films = Films(request.seed)
         for kind in request.databases:
             _run_on(request, kind, folder, films, tell=tell, note=note)
@@ -80,7 +104,7 @@ def _run_on(
             amounts=request.amounts,
             tell=tell,
         )
-        for name in request.groups:
+        for name in sorted(request.groups, key=tuple(GROUPS).index):
             for group in GROUPS[name]:
                 note(group(bench))
 
@@ -89,6 +113,25 @@ def _server(request: Request, kind: Kind, stack: ExitStack) -> "server.Server | 
     if kind == "sqlite" or request.url:
         return None
     return stack.enter_context(server.running(server.binaries(request.binaries)))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back what nodes say in this process, and pynetdicom's threads that die of an association's end."""
+    log = logging.getLogger("cxr_node")
+    level, hook = log.level, threading.excepthook
+
+    def excepthook(arguments: threading.ExceptHookArgs, /) -> None:
+        if not isinstance(arguments.exc_value, InvalidEventError):
+            hook(arguments)
+
+    log.setLevel(logging.CRITICAL + 1)
+    threading.excepthook = excepthook
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        threading.excepthook = hook
 
 
 @contextmanager

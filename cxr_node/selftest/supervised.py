@@ -20,7 +20,8 @@ from cxr_node.selftest.scratch import Place
 from cxr_node.selftest.traffic import Traffic, flowing, wait_for
 
 GROUP = "kill -9 of the program, its supervisor or a role"
-_ROLES = 3
+_ROLES = ("receive", "read", "deliver")
+"""All but the page, whose port another node may have."""
 _START_S = 120.0
 _LONGEST_S = 12.0
 _REST_S = 240.0
@@ -67,7 +68,17 @@ def program(place: Place) -> Iterator[Program]:
     """Run the program while the block lasts."""
     with place.log.open("a", encoding="utf-8") as log:
         process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-            [sys.executable, "-m", "cxr_node", "run", "--json", "--config", str(place.config)],
+            [
+                sys.executable,
+                "-m",
+                "cxr_node",
+                "run",
+                "--json",
+                "--roles",
+                ",".join(_ROLES),
+                "--config",
+                str(place.config),
+            ],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -141,16 +152,16 @@ def _kill(node: Program, traffic: Traffic, turn: int, chance: Random) -> tuple[i
         os.kill(node.process.pid, signal.SIGKILL)
         node.process.wait()
         return 1, ""
-    if not wait_for(lambda: len(node.addresses) == _ROLES, _START_S):
+    if not wait_for(lambda: len(node.addresses) == len(_ROLES), _START_S):
         return 1, f"the program did not start in turn {turn}"
-    for killed, role in enumerate(chance.sample(sorted(node.roles()), _ROLES), start=1):
+    for killed, role in enumerate(chance.sample(_ROLES, len(_ROLES)), start=1):
         before = node.roles()[role]
         node.addresses.pop(role)
         os.kill(before, signal.SIGKILL)
         if not wait_for(lambda: role in node.addresses, _START_S):  # noqa: B023  # called within this turn of the loop
             return killed, f"{role} was not started again"
         traffic.port = node.port
-    return _ROLES, ""
+    return len(_ROLES), ""
 
 
 def _rest(place: Place, traffic: Traffic, arrived: Mapping[str, object]) -> list[str]:
