@@ -1,0 +1,53 @@
+"""The page that holds our results against IHE AI Results says what is so."""
+
+import re
+
+from cxr_node.admin.conformance import KINDS
+from cxr_node.domain.commitment import PUSH_MODEL
+from cxr_node.report.kinds import KeyImages, Order, Report
+from cxr_node.report.tree import items, name_of
+from tests import films
+from tests.unit.report.studies import NODE, NOW, everything, gray, parsed
+
+PAGE = (films.ROOT / "docs" / "ihe-ai-results.md").read_text(encoding="utf-8")
+STATEMENT = (films.ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+
+
+def test_every_code_that_the_page_names_is_in_a_report_or_a_key_image() -> None:
+    order = Order(films=[everything(films.dx())], see=gray, node=NODE, now=NOW)
+    made = [parsed(instance) for kind in (Report(), KeyImages()) for instance in kind.compose(order)]
+    written = {name_of(item) for dataset in made for _, item in items(dataset)}
+
+    named = set(re.findall(r"\((\d{6})[,)]", PAGE))
+
+    assert len(named) >= 5
+    assert named <= written
+
+
+def test_the_report_refers_to_films_alone_as_the_page_says() -> None:
+    assert "the report does not refer to them" in PAGE
+    film = everything(films.dx())
+    (report,) = Report().compose(Order(films=[film], see=gray, node=NODE, now=NOW))
+    said = parsed(report)
+
+    evidence = [
+        instance.ReferencedSOPInstanceUID
+        for study in said.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    ]
+
+    assert evidence == [film.header.SOPInstanceUID]
+
+
+def test_storage_commitment_is_on_the_page_as_in_the_statement() -> None:
+    (row,) = (line for line in PAGE.splitlines() if line.startswith("| Storage Commitment"))
+
+    assert f"`{PUSH_MODEL}` | yes |" in STATEMENT
+    assert "As SCU" in row
+    assert "Not supported" not in row
+
+
+def test_every_kind_of_object_that_the_page_speaks_of_can_be_asked_for() -> None:
+    for name in ("report", "segmentation", "key-images"):
+        assert name in {kind.value for kind in KINDS}
