@@ -26,6 +26,8 @@ from cxr_node.settings import Settings
 
 _KEEP_S = 3600.0
 _TURN_AT_TELLING_S = 5.0
+_LAST_WORDS_S = 1.0
+"""How long the end of a process waits for a receiver: what it was not told, the next process tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +144,7 @@ def _forwarding(settings: Settings) -> Iterator[None]:
         yield
     finally:
         stopping.set()
-        thread.join(_TURN_AT_TELLING_S)
+        thread.join(_LAST_WORDS_S)
 
 
 def receiver(settings: Settings) -> Receiver | None:

@@ -36,6 +36,11 @@ def objects(message: Element) -> list[str]:
     return [each.get("ParticipantObjectID", "") for each in message.findall("ParticipantObjectIdentification")]
 
 
+def _names_the_patient(path: Path) -> bool:
+    content = path.read_bytes()
+    return films.PATIENT_ID.encode() in content or films.PATIENT_NAME.encode() in content
+
+
 def test_from_film_to_report_everything_is_recorded_and_told(tmp_path: Path) -> None:
     authority = certificates.authority(tmp_path)
     receiver = certificates.issued(tmp_path, authority, "receiver")
@@ -86,4 +91,7 @@ ae_title = "DX1"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
     assert films.PATIENT_ID not in log
+    kept = [path for path in folder.parent.rglob("*") if path.is_file()]
+    naming = {path.relative_to(folder.parent).parts[0] for path in kept if _names_the_patient(path)}
+    assert naming == {"archive", "audit"}
     assert films.PATIENT_NAME not in log + "".join(lines)
