@@ -28,9 +28,9 @@ from cxr_node.worker import Together, Worker, at_work
 
 _REMOVAL_S = 600.0
 _SCRUB_S = 10.0
+_LONGEST_HOST = 64
 _SLACK_S = 60.0
 """What clocks of several hosts may differ by."""
-_LONGEST_HOST = 64
 
 
 class Role(StrEnum):
