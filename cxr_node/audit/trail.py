@@ -37,11 +37,14 @@ class Trail:
         self._thread = threading.Thread(target=self._keep, name="audit", daemon=True)
 
     def record(self, message: Message) -> None:
-        """Write `message`; where the disk does not take it, keep it until it does."""
-        with self._lock:
-            if _is_alarm(message) and not self._repeats.admits(_kind(message), message):
-                return
-            self._write(message)
+        """Write `message`; where the disk does not take it, keep it until it does. Never raises."""
+        try:
+            with self._lock:
+                if _is_alarm(message) and not self._repeats.admits(_kind(message), message):
+                    return
+                self._write(message)
+        except Exception as error:  # noqa: BLE001  # a fault of the trail's is no reason to refuse a film
+            _log.error("a message of the audit trail is lost: %s", type(error).__name__)
 
     def tick(self) -> None:
         """Write what waits, count what came too often, and have all of it on the disk."""

@@ -115,6 +115,16 @@ def test_while_the_disk_takes_nothing_messages_wait_and_no_one_is_stopped(tmp_pa
     assert studies(lines(folder)) == ["1", "2", "3"]
 
 
+def test_a_fault_of_the_trail_stops_nobody_and_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Faulty(Journal):
+        def append(self, line: str, *, day: date) -> None:
+            raise RuntimeError(line[:20] + day.isoformat())
+
+    Trail(Faulty(tmp_path), SOURCE, clock=StoppedClock(AT)).record(film(1))
+
+    assert [record.message for record in caplog.records] == ["a message of the audit trail is lost: RuntimeError"]
+
+
 def test_half_a_message_that_a_full_disk_left_is_not_told_and_spoils_no_other(tmp_path: Path) -> None:
     recorded = trail(tmp_path)
     recorded.record(film(1))
