@@ -1,6 +1,7 @@
 """Upkeep of the archive: what is old and delivered goes, what stays is read again and held against its digest."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,30 @@ _log = logging.getLogger(__name__)
 _AT_ONCE = 100
 _SWEPT = timedelta(days=7)
 """How long a file is looked for whose removal a crash prevented."""
+
+
+_LEAP_S = 3600.0
+
+
+def _since_boot() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Steadiness:
+    """Whether the clock has gone on as it should since this was made, by `counter`, which nobody sets."""
+
+    def __init__(self, clock: Clock, *, counter: Callable[[], float] = _since_boot) -> None:
+        self._clock = clock
+        self._counter = counter
+        self._began, self._counted = clock(), counter()
+
+    def only_if_steady(self, do: Callable[[], object]) -> None:
+        """Call `do`, unless the clock has leapt: what it says of a film's age may then be wrong."""
+        ahead_s = (self._clock() - self._began).total_seconds() - (self._counter() - self._counted)
+        if abs(ahead_s) < _LEAP_S:
+            do()
+            return
+        _log.error("the clock has leapt by %.0f s: nothing is removed until the node is started again", ahead_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,7 +140,9 @@ def _keep_up(settings: Settings, opened: Database, stack: ExitStack, audit: Audi
     if section.keep_days:
         keep = timedelta(days=section.keep_days)
         remove = partial(upkeep.remove_old, opened, kept, keep=keep, clock=places.now, removing=audited.removing(audit))
-        stack.enter_context(Schedule(partial(_alone, opened, "remove", remove), tick_s=_REMOVAL_S))
+        steady = upkeep.Steadiness(places.now)
+        alone = partial(_alone, opened, "remove", remove)
+        stack.enter_context(Schedule(partial(steady.only_if_steady, alone), tick_s=_REMOVAL_S))
     if section.scrub_bytes_per_second:
         scrub = upkeep.Scrub(opened, kept)
         stack.enter_context(

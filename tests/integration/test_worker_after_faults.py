@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cxr_node import upkeep
 from cxr_node.deliver.destination import Away
 from cxr_node.domain.errors import RetryLater
 from cxr_node.jobs import ledger, queue
@@ -17,7 +18,7 @@ from cxr_node.jobs.states import Leg, State
 from cxr_node.node import roles
 from cxr_node.settings import Settings
 from tests import films
-from tests.shop import Shop
+from tests.shop import Shop, StoppedClock
 from tests.work import LEASE
 
 DUE_WITHIN = timedelta(hours=2)
@@ -140,6 +141,24 @@ def away() -> None:
 
 def present() -> None:
     return
+
+
+def test_nothing_is_removed_while_the_clock_has_leapt(caplog: pytest.LogCaptureFixture) -> None:
+    clock, counted, removed = StoppedClock(), [0.0], []
+    steady = upkeep.Steadiness(clock, counter=lambda: counted[0])
+
+    def pass_and_remove(*, by_the_clock_s: float, really_s: float) -> None:
+        clock.go(seconds=by_the_clock_s)
+        counted[0] += really_s
+        steady.only_if_steady(lambda: removed.append(clock()))
+
+    pass_and_remove(by_the_clock_s=86400, really_s=86390)
+    pass_and_remove(by_the_clock_s=400 * 86400, really_s=600)
+    pass_and_remove(by_the_clock_s=600, really_s=600)
+    assert len(removed) == 1
+    assert "the clock has leapt" in caplog.text
+    pass_and_remove(by_the_clock_s=-400 * 86400, really_s=600)
+    assert len(removed) == 2
 
 
 def mended(shop: Shop) -> int:
