@@ -1,5 +1,6 @@
 """The trail on disk: a file for each day, a line for each message, and how far it has been told to a receiver."""
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -35,10 +36,11 @@ class Journal:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self._file(day), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
+            # Or the end of what another process is just writing would be taken for the end of a torn message.
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
             size = os.fstat(descriptor).st_size
             is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
             written = b"\n" * is_torn + line.encode() + b"\n"
-            # In one call: what several processes append is then not mixed.
             if os.write(descriptor, written) != len(written):
                 raise OSError(f"{self._file(day).name} could not take a whole message")
         finally:
