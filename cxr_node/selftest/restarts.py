@@ -71,7 +71,7 @@ def _what(bench: Bench) -> str:
     if bench.kind == "sqlite":
         return f"the file was locked by another process for {_LOCKED_S:.0f} s each time"
     if bench.server is None:
-        return "the server is not the suite's: connections were ended and transactions made serializable, no restart"
+        return "the server is not the suite's: connections were ended, nothing else"
     return "in turn: restart, crash of the server, every connection ended, transactions made serializable and back"
 
 
@@ -86,7 +86,7 @@ def _injure(bench: Bench, place: Place, number: int) -> None:
             server.restart()
         case 1 if server is not None:
             server.restart(mode="immediate")
-        case 2:
+        case 2 if server is not None:  # of a role that is the suite's own: it stays so
             _serializable(bench.url, _LEVELS[(number // 4) % 2])
             _end_connections(bench.url)
         case _:
