@@ -77,7 +77,8 @@ ae_title = "DX1"
     lines = [line for path in folder.glob("audit-*.xml") for line in path.read_text(encoding="utf-8").splitlines()]
     messages = [read(line) for line in lines]
 
-    assert len(those(messages, START)) == len(those(messages, STOP)) == 3
+    # The page's process may have been ready in time or not.
+    assert 3 <= len(those(messages, STOP)) <= len(those(messages, START)) <= 4
     came, *sent = those(messages, TRANSFERRED)
     assert objects(came) == [films.dx().StudyInstanceUID, films.PATIENT_ID]
     assert outcomes([came, *sent]) == ["0"] * len([came, *sent])
