@@ -11,6 +11,7 @@ from cxr_node.jobs.tables import delivery, film, job
 from cxr_node.jobs.views import VIEWS
 
 _RECENT = timedelta(hours=24)
+_OPEN = (State.WAITING, State.RUNNING, State.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,7 @@ def queues(connection: Connection, *, now: datetime) -> tuple[Queue, ...]:
                 func.count().filter(job.c.due_at <= now),
                 func.min(job.c.due_at),
             )
-            .where(job.c.state.in_([_is(State.WAITING), _is(State.RUNNING), _is(State.FAILED)]))
+            .where(job.c.leg.in_(list(Leg)), job.c.state.in_(_OPEN))
             .group_by(job.c.leg, job.c.state)
         )
     }
@@ -126,7 +127,7 @@ def outlets(connection: Connection) -> tuple[Outlet, ...]:
         for name, state, jobs, oldest in connection.execute(
             select(delivery.c.destination, job.c.state, func.count(), func.min(delivery.c.created_at))
             .join(delivery, job.c.delivery_id == delivery.c.id)
-            .where(job.c.state.in_([_is(State.WAITING), _is(State.RUNNING), _is(State.FAILED)]))
+            .where(job.c.leg == Leg.DELIVER, job.c.state.in_(_OPEN))
             .group_by(delivery.c.destination, job.c.state)
         )
     }

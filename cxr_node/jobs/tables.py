@@ -292,7 +292,10 @@ job = Table(
     CheckConstraint(_one_subject(), name="one_subject"),
     Index("ix_job_study_id", "study_id"),
     Index("ix_job_state", "state", "id"),
+    Index("ix_job_leg", "leg", "id"),
+    Index("ix_job_leg_state", "leg", "state", "id"),
     Index("ix_job_ended_at", "ended_at"),
+    Index("ix_job_created_at", "created_at"),
 )
 # What is done outgrows what is pending by far: the queue's cost follows these two, not the table.
 _waiting = text(f"state = '{State.WAITING}'")

@@ -40,11 +40,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A view: what one of its rows is, the column that `since` and `until` ask for, and its columns' meanings."""
+    """A view: what one of its rows is, the column that `since` and `until` ask for, and its columns' meanings.
+
+    `newest` is the column by which the newest rows are found at once.
+    """
 
     name: str
     row: str
     time: str
+    newest: str
     columns: Mapping[str, tuple[Kind, str]]
 
     @property
@@ -103,6 +107,7 @@ _FILMS = View(
     name="v1_films",
     row="a film that was received, with its newest reading",
     time="received_at",
+    newest="film_id",
     columns={
         "film_id": _FILM_ID,
         "study_id": _STUDY_ID,
@@ -137,6 +142,7 @@ _JOBS = View(
     name="v1_jobs",
     row="a job: one leg of the way for one film, study, delivery or answer",
     time="created_at",
+    newest="job_id",
     columns={
         "job_id": (_WHOLE, "Number of the job."),
         "leg": (_TEXT, "read, compose, deliver or answer."),
@@ -166,6 +172,7 @@ _FINDINGS = View(
     name="v1_findings",
     row="a finding that a model looked for on a film, whether it saw it or not",
     time="received_at",
+    newest="received_at",
     columns={
         "finding_id": (_WHOLE, "Number of the finding."),
         **_OF_READING,
@@ -182,6 +189,7 @@ _MEASUREMENTS = View(
     name="v1_measurements",
     row="a number measured on a film",
     time="received_at",
+    newest="received_at",
     columns={
         "measurement_id": (_WHOLE, "Number of the measurement."),
         **_OF_READING,
@@ -198,6 +206,7 @@ _DELIVERIES = View(
     name="v1_deliveries",
     row="a result on its way to a destination",
     time="created_at",
+    newest="delivery_id",
     columns={
         "delivery_id": (_WHOLE, "Number of the delivery."),
         "destination": (_TEXT, "Name of the destination."),
@@ -229,6 +238,7 @@ _TURNAROUND = View(
     name="v1_turnaround",
     row="a film and the times of its way through the node",
     time="received_at",
+    newest="film_id",
     columns={
         "film_id": _FILM_ID,
         "study_id": _STUDY_ID,
@@ -290,6 +300,8 @@ def rows(
 ) -> list[dict[str, Any]]:
     """Return a view's rows, the newest first unless `order` names a column, with a minus before it to turn it round.
 
+    Where a time is asked for, the newest are the latest.
+
     Raises
     ------
     KeyError
@@ -302,7 +314,7 @@ def rows(
         query = query.where(of.c[view.time] >= since)
     if until is not None:
         query = query.where(of.c[view.time] < until)
-    by = order or f"-{view.time}"
+    by = order or f"-{view.time if since or until else view.newest}"
     direction = of.c[by.removeprefix("-")]
     query = query.order_by(direction.desc() if by.startswith("-") else direction.asc()).limit(limit)
     return [dict(row) for row in connection.execute(query).mappings()]

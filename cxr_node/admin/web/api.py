@@ -111,8 +111,7 @@ def post_retry(desk: AtDesk, person: Operates, job_id: Number) -> Any:
 @router.get("/trends", response_model=models.Trends)
 def get_trends(desk: AtDesk, _: Anyone, days: Days = 7) -> Any:
     """Return films by hour, and films, those not analysed and times by day and sender."""
-    with desk.asked() as connection:
-        return facts.trends(connection, days=days, now=places.now())
+    return desk.trends.of(days)
 
 
 @router.get("/settings")

@@ -1,6 +1,8 @@
 """What the page's process holds: the settings, the database to read from, and the one thing it may write."""
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
@@ -10,12 +12,15 @@ from sqlalchemy import Connection
 
 from cxr_node.admin import changes
 from cxr_node.admin.changes import Change
+from cxr_node.admin.web import facts
 from cxr_node.admin.web.pictures import Pictures
 from cxr_node.admin.web.witness import Witness
 from cxr_node.jobs import queue
 from cxr_node.jobs.database import Database
 from cxr_node.node import places
 from cxr_node.settings import Settings
+
+_KEPT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +32,7 @@ class Desk:
     writes: Database
     pictures: Pictures
     witness: Witness
+    trends: "Trends"
 
     @contextmanager
     def asked(self) -> Iterator[Connection]:
@@ -42,6 +48,26 @@ class Desk:
         if moved:
             changes.record(self.settings, Change(by=actor, what="job queued again", subject=f"jobs/{job_id}"))
         return moved
+
+
+class Trends:
+    """Trends as they were less than a minute ago: they cost a look at every film of their days."""
+
+    def __init__(self, reads: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._reads = reads
+        self._clock = clock
+        self._kept: dict[int, tuple[float, facts.Row]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, days: int) -> facts.Row:
+        """Return the trends of so many days."""
+        with self._lock:
+            at, said = self._kept.get(days, (self._clock() - _KEPT_S, {}))
+            if self._clock() - at >= _KEPT_S:
+                with self._reads.read() as connection:
+                    said = facts.trends(connection, days=days, now=places.now())
+                self._kept[days] = (self._clock(), said)
+            return said
 
 
 def _desk(request: Request) -> Desk:

@@ -64,7 +64,7 @@ def film_told(connection: Connection, film_id: int) -> Row | None:
     rows = views.rows(connection, VIEWS["v1_films"], conditions=[equal("film_id", film_id)], limit=1)
     if not rows:
         return None
-    newest = [equal("reading_id", rows[0]["reading_id"])]
+    newest = [equal("film_id", film_id), equal("reading_id", rows[0]["reading_id"])]
     turnaround = views.rows(connection, VIEWS["v1_turnaround"], conditions=[equal("film_id", film_id)], limit=1)
     return {
         "film": rows[0],

@@ -167,8 +167,7 @@ def retry(request: Request, desk: AtDesk, person: Operates, job_id: Number) -> R
 @router.get("/trends")
 def trends_page(request: Request, desk: AtDesk, person: Anyone, days: Days = 7) -> Response:
     """Show films per hour and times per day."""
-    with desk.asked() as connection:
-        said = facts.trends(connection, days=days, now=places.now())
+    said = desk.trends.of(days)
     plots = {
         "hours": [
             [int(each["at"].timestamp()) for each in said["per_hour"]],

@@ -8,7 +8,7 @@ import uvicorn
 
 from cxr_node.admin.web.access import Guard, key_of
 from cxr_node.admin.web.app import application
-from cxr_node.admin.web.desk import Desk
+from cxr_node.admin.web.desk import Desk, Trends
 from cxr_node.admin.web.pictures import Pictures
 from cxr_node.admin.web.witness import Witness
 from cxr_node.jobs.database import Database
@@ -34,7 +34,7 @@ def desk(settings: Settings) -> Iterator[Desk]:
             places.archive(settings), settings.node.data_folder / "pictures", limits=limits, sandbox=sandbox
         )
         witness = Witness(stack.enter_context(auditing.audit(settings)), places.archive(settings))
-        yield Desk(settings=settings, reads=reads, writes=writes, pictures=shown, witness=witness)
+        yield Desk(settings=settings, reads=reads, writes=writes, trends=Trends(reads), pictures=shown, witness=witness)
 
 
 @contextmanager
@@ -54,6 +54,7 @@ def served(settings: Settings) -> Iterator[str]:
         )
         server = uvicorn.Server(configured)
         listening = configured.bind_socket()
+        listening.listen()  # from now on who connects is answered, if a moment later
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="web", daemon=True)
         thread.start()
         try:

@@ -1,0 +1,256 @@
+"""How long pages, views and questions take with very many films, and what that costs the queue's claims.
+
+python benchmarks/database.py --films 1000000                                   # SQLite, in a temporary folder
+python benchmarks/database.py --films 1000000 --url postgresql://user@host/empty
+"""
+
+import argparse
+import multiprocessing
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+
+from cxr_node.admin.studies import told
+from cxr_node.admin.web import facts
+from cxr_node.jobs import migrate, overview, queue, views
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.states import Leg, State
+from cxr_node.jobs.views import VIEWS
+from cxr_node.node import places
+
+_EVERY_S = 60
+_WAITING = 5000
+_NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :films)"
+_NOW = {
+    "sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now', '-' || ((:films - i) * {every} - ({plus})) || ' seconds')",
+    "postgresql": "now() - (((:films - i) * {every} - ({plus})) || ' seconds')::interval",
+}
+_UID = "'2.25.' || (100000000000 + {which} * 10000000000 + i)"
+_HEX = {
+    "sqlite": "lower(hex(zeroblob(28))) || printf('%08x', i)",
+    "postgresql": "lpad(to_hex(i), 64, '0')",
+}
+_GEOMETRY = (
+    '\'{"rows": 3000, "columns": 2500, "spacing": null, "aspect_ratio": 1.0, "view": "PA", '
+    '"view_source": "nowhere", "patient_orientation": null}\''
+)
+
+
+def fill(database: Database, films: int) -> None:
+    """Write studies of one film each, a film a minute up to now: one in ten not analysed, the last ones waiting."""
+    kind = database.engine.dialect.name
+
+    def at(plus: float) -> str:
+        return _NOW[kind].format(every=_EVERY_S, plus=plus)
+
+    def uid(which: int) -> str:
+        return _UID.format(which=which)
+
+    true, false = ("1", "0") if kind == "sqlite" else ("true", "false")
+    read = f"i <= :films - {_WAITING}"
+    good = f"{read} AND i % 10 <> 0"
+    statements = (
+        f"INSERT INTO study (id, study_instance_uid, first_received_at) {_NUMBERS} SELECT i, {uid(1)}, {at(0)} FROM n",
+        f"""INSERT INTO film (id, study_id, sop_class_uid, sop_instance_uid, series_instance_uid, transfer_syntax_uid,
+            patient_key, digest, archive_key, size_bytes, calling_ae_title, called_ae_title, address, received_at,
+            is_original) {_NUMBERS} SELECT i, i, '1.2.840.10008.5.1.4.1.1.1.1', {uid(2)}, {uid(3)},
+            '1.2.840.10008.1.2.1', {_HEX[kind]}, {_HEX[kind]}, 'films/' || i, 15000000, 'DX' || (i % 7), 'CXRNODE',
+            '10.0.7.1', {at(0)}, {true} FROM n""",
+        f"""INSERT INTO reading (id, film_id, read_at, not_analysed, detail, notes, geometry, grayscale, model_name,
+            model_version, weights_digest) {_NUMBERS} SELECT i, i, {at(3)},
+            CASE WHEN i % 10 = 0 THEN CASE WHEN i % 20 = 0 THEN 'VIEW' ELSE 'AGE' END END, '', '[]',
+            {_GEOMETRY}, 'linear', 'chest', '1.0.0', {_HEX[kind].replace("i", "1") if kind == "postgresql" else "'0'"}
+            FROM n WHERE {read}""",
+        *(
+            f"""INSERT INTO finding (reading_id, key, code_value, code_scheme, code_meaning, score, operating_point,
+            presence, calibrated, regions) {_NUMBERS} SELECT i, '{key}', '{code}', 'DCM', '{key}',
+            (i * {prime} % 1000) / 1000.0, 0.5,
+            CASE WHEN i * {prime} % 1000 >= 500 THEN 'present' ELSE 'absent' END, {false}, '[]' FROM n WHERE {good}"""
+            for key, code, prime in (("lung_opacity", "112001", 7), ("pleural_effusion", "60046008", 11))
+        ),
+        f"""INSERT INTO measurement (reading_id, key, code_value, code_scheme, code_meaning, value, unit, line, provenance)
+            {_NUMBERS} SELECT i, 'cardiothoracic_ratio', 'x', 'SCT', 'ratio', 0.4 + (i % 20) / 100.0,
+            '{{"value": "1"}}', '[]', '' FROM n WHERE {good}""",
+        f"""INSERT INTO job (id, leg, film_id, state, priority, attempts, crashes, due_at, reason, detail, created_at,
+            queued_at, ended_at) {_NUMBERS} SELECT i, 'read', i,
+            CASE WHEN NOT ({read}) THEN 'waiting' WHEN i % 10 = 0 THEN 'not_analysed' ELSE 'done' END, 0, 1, 0, {at(0)},
+            CASE WHEN {read} AND i % 10 = 0 THEN CASE WHEN i % 20 = 0 THEN 'VIEW' ELSE 'AGE' END END, '',
+            {at(0)}, {at(0)}, CASE WHEN {read} THEN {at(3)} END FROM n""",
+        f"""INSERT INTO job (id, leg, study_id, state, priority, attempts, crashes, due_at, detail, created_at,
+            queued_at, ended_at) {_NUMBERS} SELECT :films + i, 'compose', i, 'done', 0, 1, 0, {at(3)}, '', {at(3)},
+            {at(3)}, {at(6)} FROM n WHERE {read}""",
+        f"""INSERT INTO result (id, study_id, kind, version, sop_class_uid, sop_instance_uid, series_instance_uid,
+            transfer_syntax_uid, patient_key, digest, archive_key, size_bytes, composed_at) {_NUMBERS}
+            SELECT i, i, 'TID1500', 1, '1.2.840.10008.5.1.4.1.1.88.34', {uid(4)}, {uid(5)}, '1.2.840.10008.1.2.1',
+            {_HEX[kind]}, {_HEX[kind]}, 'results/' || i, 20000, {at(6)} FROM n WHERE {read}""",
+        f"""INSERT INTO delivery (id, result_id, destination, created_at, delivered_at, status) {_NUMBERS}
+            SELECT i, i, 'pacs', {at(6)}, CASE WHEN i % 5000 <> 1 THEN {at(7)} END, 0 FROM n WHERE {read}""",
+        f"""INSERT INTO job (id, leg, delivery_id, state, priority, attempts, crashes, due_at, detail, created_at,
+            queued_at, ended_at) {_NUMBERS} SELECT 2 * :films + i, 'deliver', i,
+            CASE WHEN i % 5000 = 1 THEN 'failed' ELSE 'done' END, 0, 1, 0, {at(6)}, '', {at(6)}, {at(6)}, {at(7)}
+            FROM n WHERE {read}""",
+        f"""INSERT INTO job_event (job_id, at, event, state, actor, detail) {_NUMBERS}
+            SELECT i, {at(1)}, 'claimed', 'running', 'cxr-node/read/1', '' FROM n WHERE {read}""",
+        f"""INSERT INTO job_event (job_id, at, event, state, actor, detail) {_NUMBERS}
+            SELECT i, {at(3)}, 'finished', 'done', 'cxr-node/read/1', '' FROM n WHERE {read}""",
+    )
+    for statement in statements:
+        with database.write() as transaction:
+            transaction.connection.execute(text(statement), {"films": films})
+    if kind == "postgresql":
+        tables = ("study", "film", "reading", "job", "result", "delivery")
+        with database.write() as transaction:
+            for table in tables:
+                transaction.connection.execute(
+                    text(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")  # noqa: S608  # our own names
+                )
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("ANALYZE")  # as autovacuum does by itself, later
+
+
+def questions(films: int) -> dict[str, Callable[[Connection], object]]:
+    """Return what is timed: what each page asks, each view as it is looked at, and the twenty questions of the documents."""
+    now = places.now()
+    week, month = now - timedelta(days=7), now - timedelta(days=31)
+    middle = films // 2
+    asked: dict[str, Callable[[Connection], object]] = {
+        "page queue": lambda connection: (
+            overview.overview(connection, now=now),
+            facts.newest_films(connection, limit=8),
+            facts.jobs(connection, state=State.RUNNING, leg=None, before=None, limit=8),
+        ),
+        "page studies": lambda connection: facts.studies(connection, before=None, limit=24),
+        "page studies, far back": lambda connection: facts.studies(connection, before=middle, limit=24),
+        "page study": lambda connection: _study(connection, middle),
+        "page film": lambda connection: (
+            facts.film_told(connection, middle),
+            facts.results_of(connection, middle),
+        ),
+        "page deliveries": lambda connection: (
+            facts.deliveries(connection, state=None, destination=None, before=None, limit=50),
+            facts.jobs(connection, state=State.FAILED, leg=None, before=None, limit=50),
+        ),
+        "page deliveries, failed": lambda connection: facts.deliveries(
+            connection, state=State.FAILED, destination=None, before=None, limit=50
+        ),
+        "page trends, 7 days": lambda connection: facts.trends(connection, days=7, now=now),
+        "metrics, last hour": lambda connection: overview.turnaround(connection, since=now - timedelta(hours=1)),
+    }
+    for name, view in VIEWS.items():
+        asked[f"{name}, newest 100"] = partial(views.rows, view=view, limit=100)
+        asked[f"{name}, 100 of a week"] = partial(views.rows, view=view, since=week, limit=100)
+    document = (Path(__file__).parent.parent / "docs" / "database.md").read_text(encoding="utf-8")
+    for number, sql in re.findall(r"\*\*(\d+)\. .*?\*\*.*?```sql\n(.*?)```", document, re.DOTALL):
+        mine = sql.replace("2.25.1'", f"2.25.{110000000000 + middle}'")
+        for day, instead in (("2026-01-01", week), ("2026-01-08", now), ("2026-02-01", now)):
+            mine = mine.replace(f"'{day}'", f"'{instead:%Y-%m-%d %H:%M}'")
+        for day, instead in (("2025-12-30", month), ("2026-01-02", now - timedelta(days=1)), ("2026-01-03", now)):
+            mine = mine.replace(f"'{day}'", f"'{instead:%Y-%m-%d %H:%M}'")
+        asked[f"question {number}"] = partial(_answered, sql=mine)
+    return asked
+
+
+def _answered(connection: Connection, sql: str) -> object:
+    return connection.execute(text(sql)).all()
+
+
+def _study(connection: Connection, study_id: int) -> object:
+    uid = facts.study_uid(connection, study_id)
+    return told(connection, uid or "")
+
+
+def timed(database: Database, ask: Callable[[Connection], object], *, times: int) -> list[float]:
+    """Return how many seconds each of `times` askings took, shortest first."""
+    seconds = []
+    for _ in range(times):
+        started = time.perf_counter()
+        with database.read() as connection:
+            ask(connection)
+        seconds.append(time.perf_counter() - started)
+    return sorted(seconds)
+
+
+def claims_per_second(database: Database, *, seconds: float) -> float:
+    """Return how many films one worker can claim and finish in a second."""
+    ends = time.perf_counter() + seconds
+    count = 0
+    while time.perf_counter() < ends:
+        with database.write() as transaction:
+            (claim,) = queue.claim(
+                transaction, Leg.READ, owner="benchmark/1", lease=timedelta(seconds=60), now=places.now()
+            )
+        with database.write() as transaction:
+            queue.finish(transaction, claim, now=places.now())
+        count += 1
+    return count / seconds
+
+
+def ask_on(url: str, films: int) -> None:
+    """Ask one question after the other, with a breath between two, until this process is ended."""
+    reader = Database(url, read_only=True)
+    while True:
+        for each in questions(films).values():
+            with reader.read() as connection:
+                each(connection)
+            time.sleep(0.25)
+
+
+@contextmanager
+def asking(url: str, films: int) -> Iterator[None]:
+    """Let another process ask while the block lasts."""
+    process = multiprocessing.get_context("spawn").Process(target=ask_on, args=(url, films), daemon=True)
+    process.start()
+    time.sleep(3.0)  # it starts up
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
+def main() -> None:
+    """Fill, ask, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--films", type=int, default=1_000_000)
+    parser.add_argument("--url", default="")
+    parser.add_argument("--times", type=int, default=20)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        url = arguments.url or f"sqlite:///{folder}/node.db"
+        database = Database(url)
+        started = time.perf_counter()
+        migrate.upgrade(database)
+        fill(database, arguments.films)
+        print(
+            f"{database.engine.dialect.name}: {arguments.films} films written in {time.perf_counter() - started:.0f} s"
+        )
+        reader = Database(url, read_only=True)
+        asked = questions(arguments.films)
+        slow = 0
+        print(f"{'asked':28} {'p50 ms':>8} {'p95 ms':>8}")
+        for name, each in asked.items():
+            seconds = timed(reader, each, times=arguments.times)
+            p50, p95 = seconds[len(seconds) // 2], seconds[-1 - len(seconds) // 20]
+            slow += p95 > 0.3
+            print(f"{name:28} {p50 * 1000:8.1f} {p95 * 1000:8.1f}{'  > 300 ms' if p95 > 0.3 else ''}", flush=True)
+        print(f"{slow} of {len(asked)} over 300 ms at p95")
+        alone, beside = [], []
+        for _ in range(3):
+            alone.append(claims_per_second(database, seconds=5.0))
+            with asking(url, arguments.films):
+                beside.append(claims_per_second(database, seconds=5.0))
+        before, during = sorted(alone)[1], sorted(beside)[1]
+        print(f"claims: {before:.0f}/s alone, {during:.0f}/s while asked ({100 * (during / before - 1):+.1f} %)")
+        reader.close()
+        database.close()
+
+
+if __name__ == "__main__":
+    main()
