@@ -1,7 +1,7 @@
 """How long pages, views and questions take with very many films, and what that costs the queue's claims.
 
-python benchmarks/database.py --films 1000000                                   # SQLite, in a temporary folder
-python benchmarks/database.py --films 1000000 --url postgresql://user@host/empty
+python -m benchmarks.database --films 1000000                                   # SQLite, in a temporary folder
+python -m benchmarks.database --films 1000000 --url postgresql://user@host/empty
 """
 
 import argparse
@@ -75,8 +75,8 @@ def fill(database: Database, films: int) -> None:
             CASE WHEN i * {prime} % 1000 >= 500 THEN 'present' ELSE 'absent' END, {false}, '[]' FROM n WHERE {good}"""
             for key, code, prime in (("lung_opacity", "112001", 7), ("pleural_effusion", "60046008", 11))
         ),
-        f"""INSERT INTO measurement (reading_id, key, code_value, code_scheme, code_meaning, value, unit, line, provenance)
-            {_NUMBERS} SELECT i, 'cardiothoracic_ratio', 'x', 'SCT', 'ratio', 0.4 + (i % 20) / 100.0,
+        f"""INSERT INTO measurement
+            (reading_id, key, code_value, code_scheme, code_meaning, value, unit, line, provenance) {_NUMBERS} SELECT i, 'cardiothoracic_ratio', 'x', 'SCT', 'ratio', 0.4 + (i % 20) / 100.0,
             '{{"value": "1"}}', '[]', '' FROM n WHERE {good}""",
         f"""INSERT INTO job (id, leg, film_id, state, priority, attempts, crashes, due_at, reason, detail, created_at,
             queued_at, ended_at) {_NUMBERS} SELECT i, 'read', i,
@@ -116,7 +116,7 @@ def fill(database: Database, films: int) -> None:
 
 
 def questions(films: int) -> dict[str, Callable[[Connection], object]]:
-    """Return what is timed: what each page asks, each view as it is looked at, and the twenty questions of the documents."""
+    """Return what is timed: what each page asks, each view as it is looked at, and the documents' twenty questions."""
     now = places.now()
     week, month = now - timedelta(days=7), now - timedelta(days=31)
     middle = films // 2
