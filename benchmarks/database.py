@@ -76,7 +76,8 @@ def fill(database: Database, films: int) -> None:
             for key, code, prime in (("lung_opacity", "112001", 7), ("pleural_effusion", "60046008", 11))
         ),
         f"""INSERT INTO measurement
-            (reading_id, key, code_value, code_scheme, code_meaning, value, unit, line, provenance) {_NUMBERS} SELECT i, 'cardiothoracic_ratio', 'x', 'SCT', 'ratio', 0.4 + (i % 20) / 100.0,
+            (reading_id, key, code_value, code_scheme, code_meaning, value, unit, line, provenance)
+            {_NUMBERS} SELECT i, 'cardiothoracic_ratio', 'x', 'SCT', 'ratio', 0.4 + (i % 20) / 100.0,
             '{{"value": "1"}}', '[]', '' FROM n WHERE {good}""",
         f"""INSERT INTO job (id, leg, film_id, state, priority, attempts, crashes, due_at, reason, detail, created_at,
             queued_at, ended_at) {_NUMBERS} SELECT i, 'read', i,
@@ -109,7 +110,7 @@ def fill(database: Database, films: int) -> None:
         with database.write() as transaction:
             for table in tables:
                 transaction.connection.execute(
-                    text(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")  # noqa: S608  # our own names
+                    text(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")
                 )
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("ANALYZE")  # as autovacuum does by itself, later
