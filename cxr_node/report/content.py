@@ -6,6 +6,7 @@ film has six hundred items (decision record 0065). What is made here is held aga
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import cast
 
 from pydicom.datadict import dictionary_VR
@@ -136,7 +137,9 @@ def _item(
     return _dataset(ValueType=value_type, **values)
 
 
+@lru_cache(maxsize=1024)
 def _coded(entry: Code) -> Dataset:
+    """Return an item of a code sequence: one for all that say it, which nobody may change (see `put_into`)."""
     return _dataset(CodeValue=entry.value, CodingSchemeDesignator=entry.scheme_designator, CodeMeaning=entry.meaning)
 
 

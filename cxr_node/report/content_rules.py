@@ -36,8 +36,9 @@ _SUMMARY_PROMISES = (codes.FINDINGS_SUMMARY, codes.SUMMARY, codes.COMMENT)
 
 def content_faults(document: Dataset, films: Sequence[Film]) -> Iterator[str]:
     """Yield a sentence for each fault of the content tree of a report on `films`."""
+    seen: set[int] = set()
     for _, item in items(document):
-        yield from _code_faults(item)
+        yield from _code_faults(item, seen)
         yield from _coordinate_faults(item, films)
     names = {name_of(item) for _, item in items(document)}
     has_words = name_of(document) != codes.CHEST_CAD_REPORT.value or codes.ALGORITHM_NAME.value in names
@@ -53,9 +54,13 @@ def _is_caution(said: str) -> bool:
     return any(language.sentences.caution in said for language in LANGUAGES.values())
 
 
-def _code_faults(item: Dataset) -> Iterator[str]:
+def _code_faults(item: Dataset, seen: set[int]) -> Iterator[str]:
+    """Yield the faults of an item's codes; `seen` are those looked at, for in a composed tree equal ones are one."""
     for keyword in _CODE_SEQUENCES:
         for entry in item.get(keyword, ()):
+            if id(entry) in seen:
+                continue
+            seen.add(id(entry))
             yield from code_faults(
                 str(entry.get("CodeValue") or ""), str(entry.CodingSchemeDesignator), str(entry.CodeMeaning)
             )

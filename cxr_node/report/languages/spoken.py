@@ -1,6 +1,7 @@
 """The languages that results can be in, and a content tree put into one."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 
 from pydicom.dataset import Dataset
 
@@ -36,6 +37,15 @@ def put_into(language: Language, root: Dataset) -> None:
         return
     for _, item in items(root):
         for keyword in _CODED:
-            for entry in item.get(keyword, ()):
-                key = str(entry.CodingSchemeDesignator), str(entry.get("CodeValue", ""))
-                entry.CodeMeaning = language.meanings.get(key, entry.CodeMeaning)
+            if keyword in item:
+                item[keyword].value = [_said(language, entry) for entry in item[keyword].value]
+
+
+def _said(language: Language, entry: Dataset) -> Dataset:
+    """Return a code in the language's words: another item, for equal codes of a tree are one and the same."""
+    meaning = language.meanings.get((str(entry.CodingSchemeDesignator), str(entry.get("CodeValue", ""))))
+    if meaning is None or meaning == entry.CodeMeaning:
+        return entry
+    other = deepcopy(entry)
+    other.CodeMeaning = meaning
+    return other

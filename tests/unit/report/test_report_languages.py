@@ -192,3 +192,13 @@ def test_the_font_of_pictures_has_no_letters_but_those_of_english(letter: str) -
     absent = bytes(font.getmask("\U0010ffff"))
     assert bytes(font.getmask(letter)) == absent
     assert bytes(font.getmask("e")) != absent
+
+
+def test_a_report_in_one_language_leaves_those_in_others_as_they_were() -> None:
+    def digest(language: str) -> str:
+        return tid1500.compose(_study(), node=_node(language), now=NOW).digest
+
+    before = {name: digest(name) for name in LANGUAGES}
+
+    assert {name: digest(name) for name in reversed(list(LANGUAGES))} == before
+    assert len(set(before.values())) == len(LANGUAGES)
