@@ -164,15 +164,16 @@ def _lying(bench: Bench, url: str, *, confirm: str) -> tuple[int, Balance]:
 def _refusing(bench: Bench, url: str) -> tuple[int, Balance]:
     """Gives every status in turn, then takes it: tried again by itself, or after a person has looked."""
     refused: dict[str, int] = {}
+    statuses = _STATUSES if bench.amounts.aborts > len(_STATUSES) else _STATUSES[::5]
 
     def answer(uid: str, times: int) -> int:
-        status = refused.setdefault(uid, _STATUSES[len(refused) % len(_STATUSES)])
+        status = refused.setdefault(uid, statuses[len(refused) % len(statuses)])
         return status if times <= 2 or status == _DUPLICATE else 0
 
     with ExitStack() as stack:
         at = stack.enter_context(pacs(answer=answer))
         case = _Case(bench, url, "refusing", stack, at.port)
-        case.send(len(_STATUSES))
+        case.send(len(statuses))
         case.node.work()
         taken = {study for study in case.promised if study in at.of_study}
         early = balance.drawn(case.place.settings, case.promised, at.of_study, failed_is_fine=True)
@@ -181,7 +182,7 @@ def _refusing(bench: Bench, url: str) -> tuple[int, Balance]:
             case.node.pass_time(timedelta(minutes=10))
             case.node.retry_failed()
         case.node.pass_time(timedelta(minutes=10))
-        return 2 * len(_STATUSES), case.balance(at)
+        return 2 * len(statuses), case.balance(at)
 
 
 def _aborting(bench: Bench, url: str) -> tuple[int, Balance]:

@@ -48,7 +48,7 @@ SHORT = Amounts(
     restarts=1,
     writes=2,
     aborts=4,
-    hours_away=1.0,
+    hours_away=0.2,
     jumps=2,
 )
 

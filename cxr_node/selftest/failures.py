@@ -59,7 +59,7 @@ def _run(bench: Bench, group: str, name: str, actions: Sequence[Action], *, limi
             bench.tell(action, number, len(actions))
             faults = _faults(rehearsal.steps, action, bench.amounts.writes)
             with life(Plan(place=place, faults=tuple(faults), keeps_up=True)) as one:
-                sender.send(one, _FILMS)
+                sender.send(one, min(_FILMS, 3 * bench.amounts.writes))
                 _rest(place, promised, at, problems)
                 one.listen(0.0)
             struck, wanted = struck + one.struck, wanted + len(faults)
