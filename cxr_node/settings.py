@@ -412,6 +412,20 @@ class WebSection(Section):
     users: tuple[PageUserSection, ...] = Field((), description="Who may log in; empty: nobody.")
 
 
+class AlertSection(Section):
+    """Who is told, once, when something is wrong: jobs that fail or are stuck, disk, certificates, database."""
+
+    webhook: str = Field(
+        "", pattern=r"^(https?://\S{1,400})?$", description="Address that a JSON message is posted to; empty for none."
+    )
+    mail_to: tuple[str, ...] = Field((), description="Who is sent an e-mail; empty for nobody.")
+    mail_from: str = Field("cxr-node@localhost", description="Whom that e-mail is from.")
+    mail_host: str = Field("127.0.0.1", description="Mail server.")
+    mail_port: Port = Field(25, description="Its TCP port.")
+    mail_tls: bool = Field(False, description="Whether the mail server must speak STARTTLS.")
+    every_s: Seconds = Field(60.0, description="How often is looked, in seconds.")
+
+
 class ScheduleSection(Section):
     """The safety net: work is woken when it is committed, and looked for at each tick as well."""
 
@@ -439,6 +453,7 @@ class Settings(Section):
     schedule: ScheduleSection = ScheduleSection()
     audit: AuditSection = AuditSection()
     web: WebSection = WebSection()
+    alert: AlertSection = AlertSection()
     log: LogSection = LogSection()
 
     @property
@@ -456,5 +471,6 @@ class Settings(Section):
                 "database": self.database.model_copy(update={"url": shown}),
                 "receive": self.receive.model_copy(update={"users": users}),
                 "web": self.web.model_copy(update={"users": people}),
+                "alert": self.alert.model_copy(update={"webhook": "***" if self.alert.webhook else ""}),
             }
         )

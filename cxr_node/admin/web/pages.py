@@ -119,7 +119,9 @@ def film_page(request: Request, desk: AtDesk, person: SeesFilms, film_id: Number
 def picture(desk: AtDesk, viewer: Viewing, film_id: Number, kind: Annotated[str, Path(pattern="^[a-z]+$")]) -> Response:
     """Return a film as a picture."""
     with desk.asked() as connection:
-        kept = select(film_table.c.archive_key, film_table.c.digest).where(film_table.c.id == film_id)
+        kept = select(film_table.c.archive_key, film_table.c.digest).where(
+            film_table.c.id == film_id, film_table.c.removed_at.is_(None)
+        )
         row = connection.execute(kept).first()
     found = desk.pictures.get(row.archive_key, row.digest, kind) if row is not None and kind in SIDES else None
     content = there(found, "picture")

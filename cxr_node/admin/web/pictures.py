@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _DRAWN = frozenset(
 """Ribs, scapulae and the spine are measured on but not drawn: they would cover the lungs."""
 _LARGE = 1600
 _SMALL = 240
+_KEPT_S = 86400.0
 SIDES = {"film": _LARGE, "thumbnail": _SMALL}
 """The longest side of each kind of picture, in pixels."""
 
@@ -63,6 +65,13 @@ class Pictures:
         for name, picture in made.items():
             _keep(self._folder / digest[:2] / f"{digest}-{name}.png", picture)
         return made[kind]
+
+    def forget_old(self) -> int:
+        """Remove pictures made more than a day ago, so that none outlives its film by more; return how many."""
+        old = [path for path in self._folder.glob("*/*.png") if time.time() - path.stat().st_mtime > _KEPT_S]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return len(old)
 
 
 def _keep(path: Path, content: bytes) -> None:

@@ -3,9 +3,11 @@
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import uvicorn
 
+from cxr_node.admin.alarms import Alarms, sender, wrong
 from cxr_node.admin.web.access import Guard, key_of
 from cxr_node.admin.web.app import application
 from cxr_node.admin.web.desk import Desk, Trends
@@ -14,10 +16,12 @@ from cxr_node.admin.web.witness import Witness
 from cxr_node.jobs.database import Database
 from cxr_node.node import auditing, places, reading
 from cxr_node.pixels.sandbox import Sandbox
+from cxr_node.schedule import Schedule
 from cxr_node.settings import Settings
 
 _AT_MOST_S = 10.0
 _START_S = 30.0
+_FORGET_S = 600.0
 
 
 @contextmanager
@@ -38,10 +42,27 @@ def desk(settings: Settings) -> Iterator[Desk]:
 
 
 @contextmanager
+def _watching(settings: Settings, at: Desk) -> Iterator[None]:
+    """Tell people what is wrong, and forget old pictures, while the block lasts."""
+    section = settings.alert
+    look = partial(_wrong, settings, at.reads)
+    told = Alarms(look, sender(section), name=settings.node.name)
+    with ExitStack() as stack:
+        stack.enter_context(Schedule(at.pictures.forget_old, tick_s=_FORGET_S))
+        if section.webhook or section.mail_to:
+            stack.enter_context(Schedule(told.turn, tick_s=section.every_s))
+        yield
+
+
+def _wrong(settings: Settings, reads: Database) -> dict[str, str]:
+    return wrong(settings, reads, now=places.now())
+
+
+@contextmanager
 def served(settings: Settings) -> Iterator[str]:
     """Serve the page while the block lasts; the value is its address."""
     section = settings.web
-    with desk(settings) as at:
+    with desk(settings) as at, _watching(settings, at):
         app = application(at, Guard(section, key_of(settings.node.data_folder)))
         configured = uvicorn.Config(
             app,

@@ -1,0 +1,142 @@
+"""Alarms, told to a real web server and a real mail server: once when something begins, once when it is over."""
+
+import json
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from cxr_node.admin.alarms import Alarms, sender, wrong
+from cxr_node.config import load
+from cxr_node.jobs import migrate
+from cxr_node.node import places
+from cxr_node.settings import AlertSection
+from tests import films
+from tests.pages import refuse
+from tests.running import opened, settings_file
+from tests.shop import Shop
+
+LOOPBACK = "127.0.0.1"
+
+
+@contextmanager
+def web_server(statuses: list[int]) -> Iterator[tuple[str, list[dict[str, object]]]]:
+    """Take what is posted; answer with the next status, with the last one from then on."""
+    taken: list[dict[str, object]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
+            if status == 200:
+                taken.append(body)
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name there
+            pass
+
+    with HTTPServer((LOOPBACK, 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://{LOOPBACK}:{server.server_port}/hook", taken
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def mail_server() -> Iterator[tuple[int, list[str]]]:
+    """Speak as much SMTP (RFC 5321) as taking a message needs."""
+    taken: list[str] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(b"220 ready\r\n")
+            while line := self.rfile.readline():
+                command = line.upper().strip()
+                if command == b"DATA":
+                    self.wfile.write(b"354 go on\r\n")
+                    lines = iter(self.rfile.readline, b".\r\n")
+                    taken.append(b"".join(lines).decode())
+                self.wfile.write(b"221 bye\r\n" if command == b"QUIT" else b"250 ok\r\n")
+                if command == b"QUIT":
+                    return
+
+    with socketserver.TCPServer((LOOPBACK, 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield int(server.server_address[1]), taken
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_what_begins_is_told_once_and_what_is_over_too() -> None:
+    found: dict[str, str] = {}
+    with web_server([200]) as (url, taken):
+        alarms = Alarms(lambda: dict(found), sender(AlertSection(webhook=url)), name="node")
+        alarms.turn()
+        found["disk"] = "0.1 GB are free"
+        for _ in range(5):
+            alarms.turn()
+        found["database"] = "away"
+        alarms.turn()
+        del found["disk"]
+        alarms.turn()
+
+    assert taken == [
+        {"text": "node: disk", "alarms": {"disk": "0.1 GB are free"}},
+        {"text": "node: database", "alarms": {"database": "away"}},
+        {"text": "node: disk", "alarms": {"disk": "is over"}},
+    ]
+
+
+def test_what_could_not_be_told_is_told_at_the_next_look() -> None:
+    with web_server([503, 200]) as (url, taken):
+        alarms = Alarms(lambda: {"disk": "full"}, sender(AlertSection(webhook=url)), name="node")
+        for _ in range(4):
+            alarms.turn()
+
+    assert taken == [{"text": "node: disk", "alarms": {"disk": "full"}}]
+
+
+def test_an_alarm_goes_by_mail() -> None:
+    with mail_server() as (port, taken):
+        section = AlertSection(mail_to=("pacs@hospital.example",), mail_host=LOOPBACK, mail_port=port)
+        Alarms(lambda: {"failed deliver": "jobs failed"}, sender(section), name="node").turn()
+
+    (message,) = taken
+    assert "Subject: node: failed deliver" in message
+    assert "To: pacs@hospital.example" in message
+    assert "failed deliver: jobs failed" in message
+
+
+@pytest.mark.parametrize("reserve", [0, 2**62])
+def test_a_dead_letter_a_stuck_queue_and_a_full_disk_are_wrong(tmp_path: Path, reserve: int) -> None:
+    config = settings_file(tmp_path)
+    text = config.read_text(encoding="utf-8").replace("reserve_bytes = 0", f"reserve_bytes = {reserve}")
+    config.write_text(text, encoding="utf-8")
+    settings = load(config)
+    settings.node.data_folder.mkdir()
+    with opened(settings) as database:
+        migrate.upgrade(database)
+        shop = Shop(database, settings.node.data_folder)
+        shop.clock.now = places.now()
+        assert set(wrong(settings, database, now=shop.clock.now)) == ({"disk"} if reserve else set())
+        shop.pacs.before = refuse
+        shop.accept(films.dx())
+        shop.work()
+        shop.accept(films.dx(seed=1))
+
+        found = wrong(settings, database, now=shop.clock.now + timedelta(minutes=16))
+
+    assert set(found) == {"failed deliver", "stuck read"} | ({"disk"} if reserve else set())
+    assert "2.25." not in str(found)

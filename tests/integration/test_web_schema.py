@@ -1,0 +1,34 @@
+"""Schemathesis asks what the OpenAPI description allows and what it forbids: no answer is a fault of ours."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.pages import served_page, token_of
+
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+
+
+def test_no_request_that_is_described_makes_the_page_stumble(tmp_path: Path) -> None:
+    with served_page(tmp_path / "node") as served, served.visited_by("op") as client:
+        session = client.cookies["cxr-node-session"]
+        ended = subprocess.run(
+            [
+                *(Path(sys.executable).parent / "schemathesis", "run"),
+                f"http://{served.address}/api/v1/openapi.json",
+                *("--checks", CHECKS, "--max-examples", "20", "--phases", "examples,coverage,fuzzing"),
+                *("--header", f"Cookie: cxr-node-session={session}", "--header", f"X-Token: {token_of(client)}"),
+                *("--generation-deterministic", "--workers", "1", "--no-color"),
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+
+    assert ended.returncode == 0, ended.stdout[-6000:] + ended.stderr[-2000:]
+    assert re.search(r"Tested: 1[3-9]\b", ended.stdout)
+    cases = re.search(r"(\d+) generated, (\d+) passed", ended.stdout)
+    assert cases is not None
+    assert int(cases[1]) == int(cases[2]) > 100
