@@ -256,39 +256,3 @@ def not_processed(reason: Reason) -> Code:
 def processing_note(note: Note) -> Code:
     """Return the code of something noticed on a film that was analysed."""
     return private(note.value, note.meaning)
-
-
-# The dihedral group D5 and its permutation, of which Verhoeff's check digit is made.
-_MULTIPLY = [
-    "0123456789",
-    "1234067895",
-    "2340178956",
-    "3401289567",
-    "4012395678",
-    "5987604321",
-    "6598710432",
-    "7659821043",
-    "8765932104",
-    "9876543210",
-]
-_PERMUTE = [
-    "0123456789",
-    "1576283094",
-    "5803796142",
-    "8916043527",
-    "9453126870",
-    "4286573901",
-    "2793806415",
-    "7046913258",
-]
-
-
-def has_right_check_digit(sctid: str) -> bool:
-    """Whether a SNOMED CT identifier ends in the Verhoeff digit of the digits before it.
-
-    It proves that the number was not mistyped, not that it means what is claimed.
-    """
-    check = 0
-    for position, digit in enumerate(reversed(sctid)):
-        check = int(_MULTIPLY[check][int(_PERMUTE[position % 8][int(digit)])])
-    return check == 0

@@ -6,6 +6,7 @@ from pydicom.dataset import Dataset
 
 from cxr_node.domain.codes import Code
 from cxr_node.report import codes
+from cxr_node.report.check_digit import has_right_check_digit
 from cxr_node.report.languages.spoken import LANGUAGES
 from cxr_node.report.outlines import bounds
 from cxr_node.report.source import Film
@@ -74,7 +75,7 @@ def code_faults(value: str, scheme_designator: str, meaning: str) -> Iterator[st
         yield f"meaning of code {value} is empty or longer than {_LO_CHARACTERS}"
     if value in codes.DENIED:
         yield f"code {value} {codes.DENIED[value]}"
-    if scheme_designator == "SCT" and not (value.isdecimal() and codes.has_right_check_digit(value)):
+    if scheme_designator == "SCT" and not (value.isdecimal() and has_right_check_digit(value)):
         yield f"{value} is not a SNOMED CT identifier"
 
 
