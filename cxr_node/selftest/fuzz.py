@@ -30,7 +30,8 @@ _GROWTH = 1.25
 _GROWTH_BYTES = 48 << 20
 """What the process may grow by from the first fifth of the run to its end, either by share or by size."""
 _MORE_FILES = 20
-_REST_S = 120.0
+_REST_S = 1800.0
+"""Garbled films that are films all the same must be read and reported too before the good ones are at their end."""
 _PATIENCE_S = 0.2
 _UID_AT = b"\x08\x00\x18\x00UI"
 _STUDY_AT = b"\x20\x00\x0d\x00UI"
