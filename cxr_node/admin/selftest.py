@@ -75,12 +75,12 @@ def faults(
 
 
 def _run(request: Request, *, show: bool) -> list[Outcome]:
-    columns = (SpinnerColumn(), TextColumn("{task.description:34}"), BarColumn(), MofNCompleteColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description:46}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=problems, transient=True, disable=not show) as progress:
-        task = progress.add_task("starting")
+        tasks = {kind: progress.add_task(f"{kind}: starting") for kind in request.databases}
 
-        def tell(what: str, done: int, of: int) -> None:
-            progress.update(task, description=what, completed=done, total=of)
+        def tell(kind: Kind, what: str, done: int, of: int) -> None:
+            progress.update(tasks[kind], description=f"{kind}: {what}", completed=done, total=of)
 
         def on_outcome(outcome: Outcome) -> None:
             word = "skipped" if outcome.skipped else ("good" if outcome.is_good else "NOT GOOD")

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
 from cxr_node.jobs.database import CHANNEL
@@ -22,7 +23,8 @@ _log = logging.getLogger(__name__)
 
 _AGAIN_S = 2.0
 """Between two attempts to listen to a database that is away."""
-_CONNECT_S = 10
+_CONNECTING = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+"""A database host that vanishes says nothing: after a minute its connection is taken for lost. Seconds, and probes."""
 
 
 class Relay:
@@ -32,7 +34,8 @@ class Relay:
     """
 
     def __init__(self, url: str, ring: Callable[[Leg], None]) -> None:
-        self._conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._conninfo = make_conninfo(url, **_CONNECTING)
         self._ring = ring
         self._stop = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
@@ -41,7 +44,7 @@ class Relay:
     def _run(self) -> None:
         while not self._stopping:
             try:
-                with psycopg.connect(self._conninfo, autocommit=True, connect_timeout=_CONNECT_S) as connection:
+                with psycopg.connect(self._conninfo, autocommit=True) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
                     for leg in Leg:
                         self._ring(leg)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 from cxr_node.domain.instance import Instance
@@ -59,15 +60,7 @@ class Report:
 
     def compose(self, order: Order) -> list[Instance]:
         """Return the study's report, unless it says what the last one said."""
-        report = tid1500.compose(
-            order.films,
-            node=order.node,
-            now=order.now,
-            previous=order.earlier[-1:],
-            instance_number=len(order.earlier) + 1,
-            kind=self.kind,
-        )
-        return _new([lambda _: report], order)
+        return _next_version(partial(tid1500.compose, kind=self.kind), order)
 
 
 class Text:
@@ -77,14 +70,7 @@ class Text:
 
     def compose(self, order: Order) -> list[Instance]:
         """Return the study's report in words, unless it says what an earlier one said."""
-        text = text2000.compose(
-            order.films,
-            node=order.node,
-            now=order.now,
-            previous=order.earlier[-1:],
-            instance_number=len(order.earlier) + 1,
-        )
-        return _new([lambda _: text], order)
+        return _next_version(text2000.compose, order)
 
 
 class ChestCad:
@@ -94,14 +80,7 @@ class ChestCad:
 
     def compose(self, order: Order) -> list[Instance]:
         """Return the study's marks, unless they are those of an earlier one."""
-        marks = chest_cad.compose(
-            order.films,
-            node=order.node,
-            now=order.now,
-            previous=order.earlier[-1:],
-            instance_number=len(order.earlier) + 1,
-        )
-        return _new([lambda _: marks], order)
+        return _next_version(chest_cad.compose, order)
 
 
 class Picture:
@@ -159,6 +138,18 @@ class KeyImages:
             [lambda number: key_objects.compose(order.films, node=order.node, now=order.now, instance_number=number)],
             order,
         )
+
+
+def _next_version(compose: Callable[..., Instance], order: Order) -> list[Instance]:
+    """Return the study's document of a kind, which names the one before, unless it says what an earlier one said."""
+    document = compose(
+        order.films,
+        node=order.node,
+        now=order.now,
+        previous=order.earlier[-1:],
+        instance_number=len(order.earlier) + 1,
+    )
+    return _new([lambda _: document], order)
 
 
 def _new(makers: Sequence[Callable[[int], Instance | None]], order: Order) -> list[Instance]:

@@ -1,11 +1,15 @@
 """The groups of the fault suite by name, and the databases they are run on."""
 
 import logging
+import multiprocessing
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, zip_longest
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from pynetdicom.fsm import InvalidEventError
@@ -56,11 +60,14 @@ class Request:
     binaries: tuple[Path, ...] = ()
 
 
-Tell = Callable[[str, int, int], None]
+Tell = Callable[[Kind, str, int, int], None]
+"""Hears how far a database's bench is: what is counted, how many of how many."""
+OnOutcome = Callable[[Outcome], None]
+BROKEN_OFF = "broken off"
 
 
-def run(request: Request, *, tell: Tell, on_outcome: Callable[[Outcome], None]) -> list[Outcome]:
-    """Run what is asked for, one group after the other; `on_outcome` hears of each at its end.
+def run(request: Request, *, tell: Tell, on_outcome: OnOutcome) -> list[Outcome]:
+    """Run what is asked for, a database beside the other, one group after the other; `on_outcome` hears of each.
 
     Raises
     ------
@@ -77,17 +84,49 @@ def run(request: Request, *, tell: Tell, on_outcome: Callable[[Outcome], None]) 
         outcomes.append(outcome)
         on_outcome(outcome)
 
-    with _quiet(), _folder(request) as folder:
-        films = Films(request.seed)
-        for kind in request.databases:
-            _run_on(request, kind, folder, films, tell=tell, note=note)
-    return outcomes
+    with _folder(request) as folder:
+        if len(request.databases) > 1:
+            _run_side_by_side(request, folder, tell=tell, note=note)
+        else:
+            _run_on(request, request.databases[0], folder, tell=tell, note=note)
+    each = [[outcome for outcome in outcomes if outcome.database == kind] for kind in request.databases]
+    return [outcome for outcome in chain.from_iterable(zip_longest(*each)) if outcome is not None]
 
 
-def _run_on(
-    request: Request, kind: Kind, folder: Path, films: Films, *, tell: Tell, note: Callable[[Outcome], None]
-) -> None:
-    with ExitStack() as stack:
+def _run_side_by_side(request: Request, folder: Path, *, tell: Tell, note: OnOutcome) -> None:
+    """Run each database's bench in a process of its own: much of the time a bench waits."""
+    processes = multiprocessing.get_context("spawn")
+    benches: dict[Connection, multiprocessing.process.BaseProcess] = {}
+    unfinished: dict[Connection, Kind] = {}
+    for kind in request.databases:
+        heard, said = processes.Pipe(duplex=False)
+        benches[heard] = processes.Process(target=_bench, args=(request, kind, folder, said))
+        benches[heard].start()
+        said.close()
+        unfinished[heard] = kind
+    while unfinished:
+        for heard in [each for each in wait(unfinished) if isinstance(each, Connection)]:
+            try:
+                word: Outcome | tuple[Kind, str, int, int] = heard.recv()
+            except EOFError:
+                kind, process = unfinished.pop(heard), benches[heard]
+                process.join()
+                if process.exitcode:
+                    died = (f"the suite itself ended with status {process.exitcode}",)
+                    note(Outcome(group=BROKEN_OFF, database=kind, problems=died))
+                continue
+            if isinstance(word, Outcome):
+                note(word)
+            else:
+                tell(*word)
+
+
+def _bench(request: Request, kind: Kind, folder: Path, said: Connection) -> None:
+    _run_on(request, kind, folder, tell=lambda *progress: said.send(progress), note=said.send)
+
+
+def _run_on(request: Request, kind: Kind, folder: Path, *, tell: Tell, note: OnOutcome) -> None:
+    with _quiet(), ExitStack() as stack:
         try:
             own = _server(request, kind, stack)
         except server.NoServer as error:
@@ -97,12 +136,12 @@ def _run_on(
         bench = Bench(
             folder=folder / kind,
             kind=kind,
-            films=films,
+            films=Films(request.seed),
             url=own.url if own else (request.url if kind == "postgresql" else ""),
             server=own,
             seed=request.seed,
             amounts=request.amounts,
-            tell=tell,
+            tell=partial(tell, kind),
         )
         for name in sorted(request.groups, key=tuple(GROUPS).index):
             for group in GROUPS[name]:

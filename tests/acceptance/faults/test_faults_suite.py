@@ -37,7 +37,7 @@ def binaries() -> tuple[Path, ...]:
 def outcomes(group: str, kind: Kind, amounts: Amounts) -> list[Outcome]:
     """Run a group on a database; skip the test where all of it was skipped."""
     request = Request(groups=(group,), databases=(kind,), amounts=amounts, binaries=binaries())
-    found = suite.run(request, tell=lambda _what, _done, _of: None, on_outcome=lambda _: None)
+    found = suite.run(request, tell=lambda _kind, _what, _done, _of: None, on_outcome=lambda _: None)
     if all(outcome.skipped for outcome in found):
         pytest.skip(found[0].skipped)
     return [outcome for outcome in found if not outcome.skipped]
