@@ -255,7 +255,7 @@ def compose(
     """
     reported = [
         ReportedFilm(
-            header=pixels.parse(archive.get(film.archive_key), limits=limits),
+            header=pixels.parse_to_damage(archive.get(film.archive_key), limits=limits),
             reading=reading,
             character_sets=character_sets.get(film.sender.calling_ae_title, character_sets.get("")),
         )

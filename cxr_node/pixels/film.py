@@ -3,14 +3,17 @@
 `parse` the bytes, judge the header (`suitability`), then `radiograph`. The arithmetic is in `grayscale`.
 """
 
+import contextlib
 import io
 import zlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import BinaryIO
 
 import numpy as np
 from pydicom import uid
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filereader import read_dataset
+from pydicom.filereader import data_element_generator, read_dataset
 from pydicom.tag import BaseTag
 
 from cxr_node.domain.errors import GiveUp
@@ -49,7 +52,51 @@ def parse(content: bytes, *, limits: Limits | None = None) -> Dataset:
         raise GiveUp(Reason.DECODE, f"the data set cannot be parsed ({type(error).__name__})") from error
 
 
+def parse_to_damage(content: bytes, *, limits: Limits | None = None) -> Dataset:
+    """Return what can be parsed of a DICOM file: all of it, or the elements before the one that cannot be.
+
+    For a film that is to be named in its study's report though it cannot be read.
+
+    Raises
+    ------
+    GiveUp
+        As `parse`, where not even the File Meta Information can be parsed.
+    """
+    try:
+        return parse(content, limits=limits)
+    except GiveUp as gave_up:
+        try:
+            opened = _open(content, limits or Limits())
+        except Exception:  # noqa: BLE001 - pydicom raises whatever it meets
+            raise gave_up from None
+    found: dict[BaseTag, DataElement | RawDataElement] = {}
+    with contextlib.suppress(Exception):
+        for element in data_element_generator(opened.stream, opened.is_implicit, opened.is_little_endian):
+            found[BaseTag(element.tag)] = element
+    return opened.described(Dataset(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A file at the start of its data set, and how that is encoded."""
+
+    stream: BinaryIO
+    is_implicit: bool
+    is_little_endian: bool
+    meta: Dataset
+
+    def described(self, made: Dataset) -> Dataset:
+        made.set_original_encoding(self.is_implicit, self.is_little_endian)
+        made.file_meta = FileMetaDataset(self.meta)
+        return made
+
+
 def _parse(content: bytes, limits: Limits) -> Dataset:
+    opened = _open(content, limits)
+    return opened.described(read_dataset(opened.stream, opened.is_implicit, opened.is_little_endian))
+
+
+def _open(content: bytes, limits: Limits) -> _Opened:
     if content[_PREAMBLE_BYTES : _PREAMBLE_BYTES + len(_PREFIX)] != _PREFIX:
         raise GiveUp(Reason.DECODE, "not a DICOM file: the prefix DICM is missing")
     stream = io.BytesIO(content)
@@ -58,12 +105,7 @@ def _parse(content: bytes, limits: Limits) -> Dataset:
     syntax = elements.text(meta, "TransferSyntaxUID")
     if syntax == uid.DeflatedExplicitVRLittleEndian:
         stream = io.BytesIO(_inflate(memoryview(content)[stream.tell() :], limits.maximum_inflated_bytes))
-    implicit = syntax == uid.ImplicitVRLittleEndian
-    little = syntax != uid.ExplicitVRBigEndian
-    dataset = read_dataset(stream, is_implicit_VR=implicit, is_little_endian=little)
-    dataset.set_original_encoding(implicit, little)
-    dataset.file_meta = FileMetaDataset(meta)
-    return dataset
+    return _Opened(stream, syntax == uid.ImplicitVRLittleEndian, syntax != uid.ExplicitVRBigEndian, meta)
 
 
 def _after_file_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:

@@ -91,7 +91,7 @@ def safe_header(dataset: Dataset, *, character_sets: Sequence[str] | None = None
 def _declared(dataset: Dataset) -> tuple[str, ...]:
     if "SpecificCharacterSet" not in dataset:
         return ()
-    return tuple(_texts(dataset.get_item("SpecificCharacterSet"), "CS", ()))
+    return tuple(_texts(dataset.get_item("SpecificCharacterSet", keep_deferred=True), "CS", ()))
 
 
 def _copy(source: Dataset, declared: Sequence[str]) -> Dataset:
@@ -110,7 +110,7 @@ def _is_wanted(tag: BaseTag) -> bool:
 
 
 def _safe_element(source: Dataset, tag: BaseTag, declared: Sequence[str]) -> DataElement | None:
-    element = source.get_item(tag)
+    element = source.get_item(tag, keep_deferred=True)
     vr = _vr(element, tag)
     if vr == "SQ":
         items = [item for item in (_copy(item, declared) for item in _items(element)) if len(item)]

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pydicom.uid import JPEG2000Lossless
 
 from cxr_node import pipeline
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.reasons import Reason
 from cxr_node.jobs import migrate, search
 from cxr_node.jobs.database import Database
@@ -23,7 +25,8 @@ from cxr_node.report import tree
 from tests import films
 from tests.films import real
 from tests.peers import program
-from tests.shop import Says, Shop
+from tests.shop import Says, Shop, received
+from tests.work import SENDER
 
 pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")  # two real films have such UIDs
 
@@ -98,6 +101,44 @@ def test_the_reason_reaches_job_counts_and_a_valid_report(reason: Reason, tmp_pa
     assert any(reason.meaning in text for _, text in tree.lines(dcmread(BytesIO(sent)), brief=True))
     _hold_against_dciodvfy(sent, tmp_path)
     database.close()
+
+
+GARBLED: dict[str, Callable[[bytes], bytes]] = {
+    "a Value Representation that is none": lambda content: content.replace(b"T\0 \x02SQ", b"T\0 \x02J\0"),
+    "cut off within an element": lambda content: content[: content.index(b"\xe0\x7f\x10\x00") + 10],
+}
+
+
+@pytest.mark.parametrize("damage", GARBLED)
+def test_a_garbled_film_is_named_in_its_study_s_report_beside_those_that_were_read(damage: str, tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'node.db'}")
+    migrate.upgrade(database)
+    shop = Shop(database, tmp_path, rules=pipeline.ReadRules(gate=Rules(), limits=Limits()))
+    film = films.dx(seed=1)
+    film.StudyInstanceUID = films.dx(seed=2).StudyInstanceUID
+    good = received(film)
+    content = GARBLED[damage](good.content)
+    garbled = replace(good, content=content, digest=digest_of(content[films.data_set_offset(content) :]))
+
+    pipeline.accept(garbled, SENDER, archive=shop.archive, database=database, clock=shop.clock)
+    shop.accept(films.dx(seed=2))
+    shop.work()
+
+    assert garbled.content != good.content
+    assert [job.state for job in shop.jobs(Leg.COMPOSE)] == [State.DONE]
+    (sent,) = shop.pacs.arrived
+    assert {film.SOPInstanceUID, films.dx(seed=2).SOPInstanceUID} <= _named(dcmread(BytesIO(sent)))
+    _hold_against_dciodvfy(sent, tmp_path)
+    database.close()
+
+
+def _named(report: Dataset) -> set[str]:
+    (study,) = report.CurrentRequestedProcedureEvidenceSequence
+    return {
+        image.ReferencedSOPInstanceUID
+        for series in study.ReferencedSeriesSequence
+        for image in series.ReferencedSOPSequence
+    }
 
 
 READABLE = ["RG1_J2KI", "RG1_JLSN", "CR-MONO1-10-chest", "pseudo_phi_RLE", "siim_SC_JPEG", "nih_DX_in_SC"]
