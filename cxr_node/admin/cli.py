@@ -3,6 +3,7 @@
 import json
 import secrets
 import sys
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -76,6 +77,21 @@ app.add_typer(studies.report_app, name="report")
 app.command("reconcile")(reconcile.reconcile)
 app.command("replay")(replay.replay)
 app.command("scrub")(scrub.scrub)
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"cxr-node {version('cxr-node')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()

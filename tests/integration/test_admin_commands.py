@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,10 @@ def node(tmp_path: Path, database_url: str) -> Iterator[Node]:
     with opened(settings) as database:
         migrate.upgrade(database)
         yield Node(config, Shop(database, settings.node.data_folder))
+
+
+def test_the_program_says_its_version() -> None:
+    assert CliRunner().invoke(app, ["--version"]).output.strip() == f"cxr-node {version('cxr-node')}"
 
 
 def test_status_of_a_node_that_has_done_nothing_is_a_screen_of_zeros(node: Node) -> None:
