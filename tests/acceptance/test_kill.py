@@ -13,12 +13,14 @@ import psutil
 import pytest
 from pydicom import Dataset, dcmread
 
+from cxr_node import config
+from cxr_node.admin.supervisor import only_one
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.phantom import modality
 from cxr_node.phantom.pacs import StandInPacs
 from tests import films
 from tests.peers import LOOPBACK, until
-from tests.running import RunningNode, running, settings_file, to_pacs
+from tests.running import COMMAND, RunningNode, running, settings_file, to_pacs
 
 SHORT_KILLS = 4
 LONG_KILLS = 50
@@ -99,16 +101,16 @@ def kill_again_and_again(database_url: str, tmp_path: Path, load: Load, *, kills
     chance = random.Random(20260102)  # noqa: S311  # moments, not secrets
     reports = Reports()
     with StandInPacs(tmp_path / "pacs", on_received=reports.put) as pacs:
-        config = settings_file(
+        path = settings_file(
             tmp_path / "node", database_url=database_url, destinations=(to_pacs(pacs.port, pacs.ae_title),)
         )
         for number in range(kills):
-            with running(config, wait_for=("receive",)) as node:
+            with running(path, wait_for=("receive",)) as node:
                 load.node = node
                 # The wait is the moment that is being tested, not a wait for something.
                 threading.Event().wait(chance.uniform(0, LONGEST_LIFE_S))
                 _kill(node, number)
-        with running(config) as node:
+        with running(path) as node:
             load.node = node
             load.ended.set()
             promised = set(load.stored)
@@ -136,8 +138,8 @@ def test_a_role_that_dies_is_started_again_and_its_film_read(database_url: str, 
     reports = Reports()
     with StandInPacs(tmp_path / "pacs", on_received=reports.put) as pacs:
         to = to_pacs(pacs.port, pacs.ae_title)
-        config = settings_file(tmp_path / "node", database_url=database_url, destinations=(to,))
-        with running(config) as node:
+        path = settings_file(tmp_path / "node", database_url=database_url, destinations=(to,))
+        with running(path) as node:
             for role in psutil.Process(node.process.pid).children():
                 role.kill()
             until(lambda: "read ended with status -9" in node.log.read_text(encoding="utf-8"), what="a death noticed")
@@ -148,13 +150,10 @@ def test_a_role_that_dies_is_started_again_and_its_film_read(database_url: str, 
 
 
 def test_a_second_node_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    config = settings_file(tmp_path)
-    with running(config, wait_for=("receive",)) as node:
+    path = settings_file(tmp_path)
+    with only_one(config.load(path).node.data_folder):
         second = subprocess.run(
-            [*node.process.args[:3], "run", "--config", config],  # type: ignore[index]  # a list, as it was started
-            capture_output=True,
-            text=True,
-            timeout=60,
+            [*COMMAND, "run", "--config", path], capture_output=True, text=True, timeout=60, check=False
         )
-        assert second.returncode == 1
-        assert "another node works in" in second.stderr
+    assert second.returncode == 1
+    assert "another node works in" in second.stderr
