@@ -143,5 +143,5 @@ def _cell(padded: Mask, here: _Corner, ahead: tuple[int, int], side: tuple[int, 
 
 def _simplified(corners: list[_Corner]) -> list[tuple[float, float]]:
     """Leave out corners of a closed line that lie within the tolerance of it."""
-    kept = polyline.thinned_loop(np.array(corners, np.float64), _TOLERANCE)
+    (kept,) = polyline.thinned_loops([np.array(corners, np.float64)], _TOLERANCE)
     return [(float(row), float(column)) for row, column in kept]

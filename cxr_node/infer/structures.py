@@ -67,22 +67,32 @@ def structures(keys: Sequence[Anatomy], logits: Float32, area: Region) -> tuple[
     for one, other in _RIVALS:
         if one in grids and other in grids:
             fields[one] = np.minimum(grids[one], grids[one] - grids[other])
-    return tuple(_structure(key, fields[key], grids[key], area) for key in keys)
+    parts = {key: _kept(key, field) for key, field in fields.items()}
+    lines = [line for each in parts.values() for part in each for line in part]
+    thinned = iter(polyline.thinned_loops(lines, TOLERANCE))
+    return tuple(
+        Structure(
+            key=key,
+            confidence=_confidence(parts[key], fields[key], grids[key]),
+            regions=tuple(_region(next(thinned), fields[key].shape, area) for part in parts[key] for _ in part),
+        )
+        for key in keys
+    )
 
 
-def _structure(key: Anatomy, field: _Float64, logits: _Float64, area: Region) -> Structure:
+def _kept(key: Anatomy, field: _Float64) -> list[list[Line]]:
+    """Return the parts that are no specks; of what is whole the largest, without its holes."""
     parts = [part for part in _parts(field) if polyline.area(part[0]) >= SMALLEST * field.size]
     if key in WHOLE and parts:
-        parts = [max(parts, key=lambda part: polyline.area(part[0]))[:1]]
-    lines = [line for part in parts for line in part]
-    if not lines:
-        return Structure(key=key, confidence=0.0, regions=())
+        return [max(parts, key=lambda part: polyline.area(part[0]))[:1]]
+    return parts
+
+
+def _confidence(parts: list[list[Line]], field: _Float64, logits: _Float64) -> float:
+    if not parts:
+        return 0.0
     within = np.logical_or.reduce([inside(part[0], field.shape) for part in parts]) & (field > 0)
-    return Structure(
-        key=key,
-        confidence=_mean_score(logits[within]),
-        regions=tuple(_region(line, field.shape, area) for line in lines),
-    )
+    return _mean_score(logits[within])
 
 
 def _parts(field: _Float64) -> list[list[Line]]:
@@ -125,9 +135,9 @@ def _mean_score(logits: _Float64) -> float:
 
 
 def _region(line: Line, shape: tuple[int, ...], area: Region) -> Region:
-    """Return the outline in film coordinates."""
+    """Return an outline in film coordinates."""
     (left, top), _, (right, bottom), _ = area.outline
-    kept = polyline.thinned_loop(line, TOLERANCE) + 0.5
+    kept = line + 0.5
     across = np.round(left + kept[:, 0] * (right - left) / shape[1], _DIGITS)
     down = np.round(top + kept[:, 1] * (bottom - top) / shape[0], _DIGITS)
     return Region(outline=tuple(zip(across.tolist(), down.tolist(), strict=True)))

@@ -109,15 +109,31 @@ def _size(geometry: Geometry, rows: int, columns: int) -> tuple[int, int]:
 
 
 def _reduced(film: Radiograph, width: int, height: int) -> Float32:
+    """Return mean brightness: of whole pixels where the film is the larger, between pixels where it is not."""
     rows, columns = film.p_values.shape
     # Every other pixel of a large film is enough for a mean over many of them.
     step = max(1, min(rows // height, columns // width) // 3)
     thinned = film.p_values[::step, ::step]
-    image = Image.fromarray(thinned.astype(np.float32) / np.float32(WHITE))
-    box = (0.0, 0.0, columns / step, rows / step)
-    box = (0.0, 0.0, min(box[2], float(image.width)), min(box[3], float(image.height)))
-    filter_ = Image.Resampling.BOX if image.width >= width else Image.Resampling.BILINEAR
-    return np.asarray(image.resize((width, height), filter_, box=box), dtype=np.float32)
+    size = (min(rows / step, float(thinned.shape[0])), min(columns / step, float(thinned.shape[1])))
+    if thinned.shape[0] < height or thinned.shape[1] < width:
+        image = Image.fromarray(thinned.astype(np.float32) / np.float32(WHITE))
+        filter_ = Image.Resampling.BOX if image.width >= width else Image.Resampling.BILINEAR
+        box = (0.0, 0.0, size[1], size[0])
+        return np.asarray(image.resize((width, height), filter_, box=box), dtype=np.float32)
+    top, heights = _bins(size[0], thinned.shape[0], height)
+    left, widths = _bins(size[1], thinned.shape[1], width)
+    bands = np.empty((height, thinned.shape[1]), np.uint32)
+    for band, (first, count) in enumerate(zip(top, heights, strict=True)):
+        np.add.reduce(thinned[first : first + count], axis=0, dtype=np.uint32, out=bands[band])
+    sums = np.add.reduceat(bands[:, : left[-1] + widths[-1]], left, axis=1)
+    means: Float32 = (sums / (heights[:, None] * widths * float(WHITE))).astype(np.float32)
+    return means
+
+
+def _bins(size: float, pixels: int, count: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the first pixel of each of `count` equal parts of `size`, and how many pixels' centers lie in it."""
+    edges = np.clip(np.floor(np.arange(count + 1) * (size / count) - 0.5) + 1, 0, pixels).astype(np.intp)
+    return edges[:-1], np.diff(edges)
 
 
 def _is_mirrored(masks: Mapping[Anatomy, Mask]) -> bool:
