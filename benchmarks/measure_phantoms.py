@@ -28,7 +28,7 @@ from cxr_node.domain.taught import Density, Taught
 from cxr_node.infer import bundle, catalogue
 from cxr_node.infer.reader import Reader
 from cxr_node.measure import borders, densities, proportions
-from cxr_node.measure.canvas import canvas
+from cxr_node.measure.canvas import canvas, printed
 from cxr_node.measure.film import Measured, measured
 from cxr_node.measure.interfaces import Interface, interfaces
 from cxr_node.measure.soundness import lungs
@@ -160,7 +160,7 @@ def _borders(made: PhantomFilm, found: Measured, said: Film, pathologies: tuple[
         return
     said_of = {each.key: each for each in found.observations}
     values = {each.key: each.value for each in found.measurements}
-    grid = canvas(radiograph(made), structures(made))
+    grid = canvas(printed(radiograph(made)), structures(made))
     width = proportions.across(lungs(grid))[0]
     twin = film(seed=made.truth.seed, view=made.truth.view) if pathologies else made
     for name, line in interfaces(grid.masks, width).items():

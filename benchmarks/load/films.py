@@ -1,0 +1,208 @@
+"""The films that receivers are loaded with, and how one becomes bytes that only wait to be sent."""
+
+import io
+import os
+import struct
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    UID,
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    JPEGLosslessSV1,
+)
+from pynetdicom.dsutils import split_dataset
+
+from cxr_node.selftest import wire
+
+_DCMCJPEG = Path("/usr/bin/dcmcjpeg")
+_RUN_DIGITS, _NUMBER_DIGITS = 20, 12
+_RESTART = 1 << 20
+"""Bytes of a fragment of the stand-in for JPEG."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of film: how large, of which SOP Class, compressed or not."""
+
+    rows: int
+    columns: int
+    sop_class_uid: str = DigitalXRayImageStorageForPresentation
+    lossless: bool = False
+    noise: float = 400.0
+    """Standard deviation in stored values: what JPEG Lossless makes of the film depends on it."""
+
+
+KINDS: Mapping[str, Kind] = {
+    "15 MB DX": Kind(rows=3056, columns=2500),
+    "10 MB CR": Kind(rows=2500, columns=2048, sop_class_uid=ComputedRadiographyImageStorage),
+    "2 MB DX": Kind(rows=1024, columns=1024),
+    "10 kB DX": Kind(rows=64, columns=80),
+    "JPEG Lossless DX": Kind(rows=3056, columns=2500, lossless=True, noise=230.0),
+}
+
+
+def uid(which: str, *, run: int = 0, number: int = 0) -> str:
+    """Return a UID of always the same length: of the study "1", series "2" or instance "3" of a film of a run."""
+    return f"2.25.{which}{run:0{_RUN_DIGITS}d}{number:0{_NUMBER_DIGITS}d}"
+
+
+def patient_id(*, run: int = 0, number: int = 0) -> str:
+    """Return a Patient ID, always 16 characters: each film has a patient of its own."""
+    return f"P{run % 1000:03d}{number:0{_NUMBER_DIGITS}d}"
+
+
+def write(folder: Path, name: str) -> Path:
+    """Write the film of a kind as a file; its UIDs and Patient ID are those of run 0, number 0."""
+    path = folder / f"{name.replace(' ', '-')}.dcm"
+    _film(KINDS[name]).save_as(path, enforce_file_format=True)
+    return path
+
+
+def as_template(dataset: Dataset) -> None:
+    """Give a film the UIDs and the Patient ID that a sender looks for to put others in their place."""
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(uid("3"))
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = UID(uid("1")), UID(uid("2"))
+    dataset.PatientID = patient_id()
+
+
+def _film(kind: Kind) -> Dataset:
+    row, column = np.mgrid[0 : kind.rows, 0 : kind.columns]
+    shade = 2048 + 1500 * np.sin(row / kind.rows * 3) * np.cos(column / kind.columns * 3)
+    noise = np.random.default_rng(1).normal(0, kind.noise, shade.shape)
+    stored = np.clip(np.rint(shade + noise), 0, 4095).astype("<u2")
+    made = Dataset()
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID = UID(kind.sop_class_uid)
+    as_template(made)
+    made.PatientName, made.PatientBirthDate, made.PatientSex = "LOAD^FILM", "19700101", "O"
+    made.StudyDate, made.StudyTime, made.AccessionNumber = "20240501", "101500", ""
+    made.Modality = "CR" if kind.sop_class_uid == ComputedRadiographyImageStorage else "DX"
+    made.BodyPartExamined, made.ViewPosition, made.PatientAge = "CHEST", "PA", "054Y"
+    made.SeriesNumber, made.InstanceNumber = 1, 1
+    made.Rows, made.Columns, made.SamplesPerPixel = kind.rows, kind.columns, 1
+    made.PhotometricInterpretation = "MONOCHROME2"
+    made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 16, 12, 11, 0
+    made.WindowCenter, made.WindowWidth = 2048, 4096
+    made.PixelData = stored.tobytes()
+    made["PixelData"].VR = "OW"
+    return _compressed(made) if kind.lossless else made
+
+
+def _compressed(film: Dataset) -> Dataset:
+    """Return the film in JPEG Lossless by DCMTK; without DCMTK noise of that size, which no receiver decodes."""
+    if _DCMCJPEG.is_file():
+        with TemporaryDirectory() as folder:
+            plain, small = Path(folder, "plain.dcm"), Path(folder, "small.dcm")
+            film.save_as(plain, enforce_file_format=True)
+            subprocess.run([_DCMCJPEG, "+e1", plain, small], check=True)
+            compressed = pydicom.dcmread(io.BytesIO(small.read_bytes()))
+        as_template(compressed)
+        return compressed
+    size = round(film.Rows * film.Columns * 1.25) & ~1
+    frame = b"\xff\xd8" + bytes(np.random.default_rng(1).integers(0, 255, size, np.uint8)) + b"\xff\xd9"
+    film.PixelData = encapsulate([frame], fragments_per_frame=-(-size // _RESTART))
+    film["PixelData"].is_undefined_length = True
+    film.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    return film
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyFilm:
+    """A film as the bytes of its PDUs: what differs from film to film in memory, the rest in a file for sendfile."""
+
+    command: bytes
+    head: bytes
+    tail: int
+    """File descriptor."""
+    tail_bytes: int
+    command_places: tuple[tuple[int, str], ...]
+    head_places: tuple[tuple[int, str], ...]
+
+    def of(self, *, run: int, number: int) -> tuple[bytes, bytes]:
+        """Return command and head of a film of its own: with its UIDs and its patient in their places."""
+        return (
+            _patched(self.command, self.command_places, run, number),
+            _patched(self.head, self.head_places, run, number),
+        )
+
+
+_WHICH = ("1", "2", "3", "P")
+
+
+def _named(which: str, run: int, number: int) -> bytes:
+    made = patient_id(run=run, number=number) if which == "P" else uid(which, run=run, number=number)
+    return made.encode()
+
+
+def _places(content: bytes) -> tuple[tuple[int, str], ...]:
+    found: list[tuple[int, str]] = []
+    for which in _WHICH:
+        name = _named(which, 0, 0)
+        at = content.find(name)
+        while at >= 0:
+            found.append((at, which))
+            at = content.find(name, at + 1)
+    return tuple(sorted(found))
+
+
+def _patched(content: bytes, places: tuple[tuple[int, str], ...], run: int, number: int) -> bytes:
+    patched = bytearray(content)
+    for at, which in places:
+        name = _named(which, run, number)
+        patched[at : at + len(name)] = name
+    return bytes(patched)
+
+
+def identity(path: Path) -> tuple[str, str]:
+    """Return the SOP Class UID and the Transfer Syntax UID of a file."""
+    meta, _ = split_dataset(path)
+    return str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
+
+
+def ready(path: Path, *, pdu_bytes: int) -> ReadyFilm:
+    """Cut a file's data set into PDUs of at most `pdu_bytes` of variable field, once for all its copies."""
+    meta, offset = split_dataset(path)
+    data_set = path.read_bytes()[offset:]
+    fragment_bytes = pdu_bytes - struct.calcsize(">LBB")
+    message = wire.Message(
+        sop_class_uid=str(meta.MediaStorageSOPClassUID),
+        sop_instance_uid=uid("3"),
+        study_instance_uid=uid("1"),
+        data_set=b"",
+    )
+    command = wire.p_data(wire.store_rq(message), wire.COMMAND | wire.LAST)
+    pdus = [
+        wire.p_data(data_set[at : at + fragment_bytes], wire.LAST if at + fragment_bytes >= len(data_set) else 0)
+        for at in range(0, len(data_set), fragment_bytes)
+    ]
+    places = _places(pdus[0])
+    if {which for _, which in places} != set(_WHICH):
+        raise ValueError(f"{path.name}: the first PDU lacks a UID or the patient's ID to put others in place of")
+    rest = b"".join(pdus[1:])
+    return ReadyFilm(
+        command=command,
+        head=pdus[0],
+        tail=_kept(rest),
+        tail_bytes=len(rest),
+        command_places=_places(command),
+        head_places=places,
+    )
+
+
+def _kept(content: bytes) -> int:
+    """Return a descriptor of a file in memory that holds `content`; it lives as long as the process."""
+    file = os.memfd_create("film")
+    with os.fdopen(os.dup(file), "wb") as writer:
+        writer.write(content)
+    return file

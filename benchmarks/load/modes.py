@@ -1,0 +1,161 @@
+"""Other things to ask of receivers than films a second: idle associations, memory, a modality as it is shipped."""
+
+import argparse
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.load import films, processes
+from benchmarks.load.receivers import PEERS, Receiver
+from benchmarks.load.rounds import Lost, Runs, Spread
+from benchmarks.load.sender import Order
+from benchmarks.load.sending import Sending, sender
+from tests import peers
+
+Line = Sequence[str]
+Mode = Callable[[argparse.Namespace, Path, Sequence[Receiver]], tuple[Line, Iterable[Line]]]
+_SETTLE_S = 1.0
+_SAMPLES = 10
+_TRIAL = 5
+_ROOM_BYTES = 400e6
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the options of each."""
+    parser.add_argument("--idle", type=int, metavar="N", help="N associations that say nothing for --idle-seconds")
+    parser.add_argument("--idle-seconds", type=float, default=10.0)
+    parser.add_argument("--flat", type=int, metavar="N", help="N films to each, and the memory on the way")
+    parser.add_argument("--storescu", action="store_true", help="DCMTK's storescu as shipped, one association")
+    parser.add_argument("--storescu-seconds", type=float, default=2.0, help="about how long one of its turns is")
+
+
+def peers_of(arguments: argparse.Namespace) -> Sequence[str]:
+    """Return who is compared where nobody is named."""
+    if arguments.idle is not None:
+        return ("pynetdicom minimal",)
+    if arguments.flat is not None:
+        return ()
+    return ("storescp", "storescp nodelay", "orthanc", "pynetdicom") if arguments.storescu else PEERS
+
+
+def chosen(arguments: argparse.Namespace) -> Mode | None:
+    """Return what is asked for, None for films a second."""
+    if arguments.idle is not None:
+        return idle
+    if arguments.flat is not None:
+        return flat
+    return shipped if arguments.storescu else None
+
+
+def idle(arguments: argparse.Namespace, folder: Path, receivers: Sequence[Receiver]) -> tuple[Line, Iterable[Line]]:
+    """Return what associations that say nothing cost each receiver."""
+
+    def lines() -> Iterator[Line]:
+        path = films.write(folder, "10 kB DX")
+        with sender() as sending:
+            for receiver in receivers:
+                shares: list[float] = []
+                refused = 0
+                for _ in range(arguments.rounds):
+                    open_s = arguments.idle_seconds + 2 * _SETTLE_S
+                    sending.begin(
+                        Order(port=receiver.port, path=str(path), run=0, senders=arguments.idle, idle_s=open_s)
+                    )
+                    time.sleep(_SETTLE_S)  # they are being opened
+                    before, began = processes.cpu_s(receiver.pid), time.monotonic()
+                    time.sleep(arguments.idle_seconds)
+                    shares.append((processes.cpu_s(receiver.pid) - before) / (time.monotonic() - began))
+                    refused = max(refused, sending.end().refused)
+                yield (
+                    receiver.name,
+                    str(arguments.idle - refused),
+                    str(Spread.of(100 * share for share in shares)),
+                    f"{processes.rss_mb(receiver.pid):.0f}",
+                )
+
+    return ("receiver", "idle associations", "% of a core", "RSS MB"), lines()
+
+
+def flat(arguments: argparse.Namespace, folder: Path, receivers: Sequence[Receiver]) -> tuple[Line, Iterable[Line]]:
+    """Return the memory of each receiver after each tenth of very many films, kept films being removed on the way."""
+    names = [str(number * arguments.flat // _SAMPLES) for number in range(1, _SAMPLES + 1)]
+    senders = (arguments.senders or [16])[0]
+
+    def lines() -> Iterator[Line]:
+        runs = Runs()
+        with sender() as sending:
+            for kind in arguments.kinds or ["10 kB DX"]:
+                path = films.write(folder, kind)
+                for receiver in receivers:
+                    processes.forget_peaks(receiver.pid)
+                    tenths = _tenths(receiver, path, arguments.flat // _SAMPLES, senders, sending, runs)
+                    memory = [f"{each:.0f}" for each in tenths]
+                    yield (kind, str(senders), receiver.name, *memory, f"{processes.peak_rss_mb(receiver.pid):.0f}")
+
+    return ("film", "senders", "receiver", *(f"RSS MB after {name}" for name in names), "peak"), lines()
+
+
+def _tenths(receiver: Receiver, path: Path, count: int, senders: int, sending: Sending, runs: Runs) -> Iterator[float]:
+    """Yield the memory after each `count` films, of which none is lost and no more than so many bytes lie about."""
+    most = max(senders, int(_ROOM_BYTES / path.stat().st_size))
+    for _ in range(_SAMPLES):
+        left = count
+        while left > 0:
+            kept = receiver.kept()
+            order = Order(port=receiver.port, path=str(path), run=runs.number(), senders=senders, films=min(left, most))
+            stored = len(sending.send(order).stored)
+            if not 0 < stored == receiver.kept() - kept:
+                raise Lost(f"{receiver.name} said Success to {stored} films and holds {receiver.kept() - kept}")
+            receiver.clear()
+            left -= stored
+        yield processes.rss_mb(receiver.pid)
+
+
+def shipped(arguments: argparse.Namespace, folder: Path, receivers: Sequence[Receiver]) -> tuple[Line, Iterable[Line]]:
+    """Return how many films a second DCMTK's storescu, as shipped, gets rid of on one association."""
+
+    def lines() -> Iterator[Line]:
+        for kind in arguments.kinds or ["10 kB DX", "2 MB DX", "15 MB DX"]:
+            path = films.write(folder, kind)
+            counts = {each.name: _count(each, path, arguments) for each in receivers}
+            speeds: dict[str, list[float]] = {each.name: [] for each in receivers}
+            for _ in range(arguments.rounds):
+                for receiver in receivers:
+                    speeds[receiver.name].append(_speed(receiver, path, counts[receiver.name]))
+            ours = speeds[receivers[0].name]
+            for name, each in speeds.items():
+                ratio = Spread.of(our / other for our, other in zip(ours, each, strict=True))
+                yield kind, name, str(Spread.of(each)), "" if each is ours else str(ratio)
+
+    return ("film", "receiver", "films/s", "node / it"), lines()
+
+
+def _count(receiver: Receiver, path: Path, arguments: argparse.Namespace) -> int:
+    """Return how many films take about as long as is wanted, and no more room than there is."""
+    speed = _speed(receiver, path, _TRIAL)
+    most = arguments.megabytes * 1e6 / path.stat().st_size
+    return max(_TRIAL, int(min(arguments.storescu_seconds * speed, most)))
+
+
+def _speed(receiver: Receiver, path: Path, count: int) -> float:
+    """Return the films a second of `count` films after the first, with which storescu's own start goes."""
+    receiver.clear()
+    os.sync()
+    kept = receiver.kept()
+    one = _storescu_s(receiver, path, 1)
+    seconds = _storescu_s(receiver, path, count + 1) - one
+    if receiver.kept() - kept != count + 2:
+        raise Lost(f"{receiver.name} holds {receiver.kept() - kept} of {count + 2} films")
+    receiver.clear()
+    return count / max(seconds, 1e-6)
+
+
+def _storescu_s(receiver: Receiver, path: Path, count: int) -> float:
+    """Return how long storescu takes to send `count` instances of a film, each with UIDs and a patient of its own."""
+    own = ["--repeat", str(count), "+IR", "1", "+IS", "1", "+IP", "1"]
+    command: list[str | Path] = [peers.program("storescu"), "-R", *own, peers.LOOPBACK, str(receiver.port), str(path)]
+    began = time.monotonic()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - began

@@ -1,0 +1,63 @@
+"""Pictures of what was measured."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from benchmarks.load.rounds import Spread
+
+_COLORS = ("#14507d", "#8a97a3", "#c0792a", "#5c8a4a", "#a34a4a", "#7a5c9e")
+_WIDTH = 0.8
+
+
+def of_receiving(everything: Sequence[Mapping[str, Any]], folder: Path) -> Iterator[Path]:
+    """Draw films a second by receiver, a picture for each kind of film; bars from the least to the most round."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind in dict.fromkeys(each["cell"]["kind"] for each in everything):
+        cells = [each for each in everything if each["cell"]["kind"] == kind]
+        figure = drawn()
+        axes = figure.add_subplot()
+        names = list(cells[0]["rounds"])
+        for place, name in enumerate(names):
+            spreads = [Spread.of(_speed(each) for each in cell["rounds"][name]) for cell in cells]
+            x = [number + (place - (len(names) - 1) / 2) * _WIDTH / len(names) for number in range(len(cells))]
+            middle = [each.median for each in spreads]
+            error = [
+                [each.median - each.least for each in spreads],
+                [each.most - each.median for each in spreads],
+            ]
+            color = _COLORS[place % len(_COLORS)]
+            axes.bar(x, middle, _WIDTH / len(names), yerr=error, label=name, color=color, ecolor="#333333", capsize=2)
+        axes.set_xticks(range(len(cells)), [_label(cell["cell"]) for cell in cells])
+        axes.set_ylabel("films/s (median, least, most)")
+        axes.set_title(f"Receiving: {kind}")
+        axes.legend(frameon=False)
+        path = folder / f"receive-{kind.lower().replace(' ', '-')}.png"
+        saved(figure, path)
+        yield path
+
+
+def drawn(width: float = 8.0, height: float = 4.2) -> Figure:
+    """Return an empty figure, without a screen."""
+    mpl.use("Agg")
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def saved(figure: Figure, path: Path) -> None:
+    """Write a figure; equal figures give equal bytes."""
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110, metadata={"Software": ""})
+
+
+def _speed(turn: Mapping[str, Any]) -> float:
+    return turn["films"] / turn["seconds"] if turn["films"] else 0.0
+
+
+def _label(cell: Mapping[str, Any]) -> str:
+    each = " (one an association)" if cell["per_association"] == 1 else ""
+    nagle = ", Nagle" if cell["nagle"] else ""
+    return f"{cell['senders']} sender(s){each}{nagle}"

@@ -1,0 +1,55 @@
+"""What a program costs, seen from outside: processor time and memory of its processes."""
+
+from pathlib import Path
+
+import psutil
+
+_FORGET_PEAKS = "5"
+"""Written to clear_refs: the peak of resident memory begins anew (proc(5))."""
+
+
+def cpu_s(root: int) -> float:
+    """Return the processor time in seconds that a process, its children, and those that have ended have used."""
+    used = 0.0
+    for each in _family(root):
+        try:
+            times = each.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        used += times.user + times.system + times.children_user + times.children_system
+    return used
+
+
+def forget_peaks(root: int) -> None:
+    """Let the peaks of memory begin anew."""
+    for each in _family(root):
+        try:
+            Path(f"/proc/{each.pid}/clear_refs").write_text(_FORGET_PEAKS, encoding="ascii")
+        except OSError:  # it has ended, or is another user's: then its peak is that of its life
+            continue
+
+
+def peak_rss_mb(root: int) -> float:
+    """Return the most memory in 10^6 bytes that the largest of the processes has had resident."""
+    return max((_status_kib(each.pid, "VmHWM") for each in _family(root)), default=0) * 1024 / 1e6
+
+
+def rss_mb(root: int) -> float:
+    """Return the memory in 10^6 bytes that the largest of the processes has resident now."""
+    return max((_status_kib(each.pid, "VmRSS") for each in _family(root)), default=0) * 1024 / 1e6
+
+
+def _status_kib(pid: int, key: str) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{key}:")), 0)
+
+
+def _family(root: int) -> list[psutil.Process]:
+    try:
+        process = psutil.Process(root)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []

@@ -1,0 +1,196 @@
+"""The receivers that are compared: this node's receiving role and its peers, each in processes of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from cxr_node.selftest import scratch
+from cxr_node.settings import Settings
+from tests import peers, running
+
+PEERS = ("storescp", "storescp nodelay", "orthanc", "pynetdicom")
+"""Those that are compared by default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """A running receiver. `kept` counts what it holds by its own books, `clear` removes the bytes of what it holds."""
+
+    name: str
+    port: int
+    pid: int
+    kept: Callable[[], int]
+    clear: Callable[[], None]
+
+
+def installed(program: str) -> bool:
+    """Whether a peer's program is on this machine."""
+    return any((folder / program).is_file() for folder in (Path("/usr/bin"), Path("/usr/sbin")))
+
+
+def available(name: str) -> bool:
+    """Whether the peer `name` can be run here."""
+    if name.startswith("storescp"):
+        return installed("storescp") and installed("echoscu")
+    return installed("Orthanc") and installed("echoscu") if name == "orthanc" else True
+
+
+def peer(name: str, folder: Path) -> AbstractContextManager[Receiver]:
+    """Run the peer `name` in `folder`: storescp with any of the words nodelay, fork, 128k and exact, or another."""
+    if name.startswith("storescp"):
+        return _storescp(name, folder)
+    return {"orthanc": _orthanc, "pynetdicom": _pynetdicom, "pynetdicom minimal": _minimal}[name](name, folder)
+
+
+@contextmanager
+def node(
+    name: str, folder: Path, *, url: str = "", sets: Sequence[str] = (), roles: Sequence[str] = ("receive",)
+) -> Iterator[Receiver]:
+    """Run this node's receiving role alone; `sets` are settings as "receive.port=0", values as in TOML or bare text."""
+    place = scratch.place(folder, database_url=url, destinations={}, sections=_sections(sets))
+    with running.running(place.config, roles=tuple(roles), wait_for=tuple(roles)) as started:
+        yield Receiver(
+            name=name,
+            port=started.port,
+            pid=started.process.pid,
+            kept=lambda: _films(place.settings),
+            clear=lambda: _unlink(place.settings.node.data_folder / "archive"),
+        )
+
+
+def _sections(sets: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Return settings by section and name."""
+    given: dict[str, dict[str, object]] = {}
+    for each in sets:
+        key, _, value = each.partition("=")
+        section, _, name = key.partition(".")
+        given.setdefault(section, {})[name] = _value(value)
+    return given
+
+
+def _value(written: str) -> object:
+    try:
+        return tomllib.loads(f"value = {written}")["value"]
+    except tomllib.TOMLDecodeError:
+        return written
+
+
+def _films(settings: Settings) -> int:
+    with running.opened(settings) as database, database.read() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM film")).scalar_one())
+
+
+def _unlink(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.name.startswith("."):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _storescp(name: str, folder: Path) -> Iterator[Receiver]:
+    words = name.split()
+    folder.mkdir(parents=True)
+    port = peers.free_port()
+    options = [
+        *(["--fork"] if "fork" in words else []),
+        *(["--max-pdu", "131072"] if "128k" in words else []),
+        *(["+B"] if "exact" in words else []),
+    ]
+    command: list[str | Path] = [peers.program("storescp"), "-od", folder, *options, str(port)]
+    more = {"TCP_NODELAY": "1"} if "nodelay" in words else {}
+    with _process(command, more) as pid:
+        peers.until(lambda: peers.echoscu(port).returncode == 0, what="an answer of storescp")
+        yield _of_folder(name, folder, port, pid)
+
+
+@contextmanager
+def _pynetdicom(name: str, folder: Path) -> Iterator[Receiver]:
+    """Run its application as it comes: ten associations at most."""
+    folder.mkdir(parents=True)
+    port = peers.free_port()
+    command: list[str | Path] = [sys.executable, "-m", "pynetdicom", "storescp", "-q", "-od", folder, str(port)]
+    with _process(command) as pid:
+        peers.until(lambda: _echoes(port), what="an answer of pynetdicom's storescp")
+        yield _of_folder(name, folder, port, pid)
+
+
+@contextmanager
+def _minimal(name: str, folder: Path) -> Iterator[Receiver]:
+    """Run it with room for a hundred associations and a handler that only writes the file."""
+    folder.mkdir(parents=True)
+    port = peers.free_port()
+    with _process([sys.executable, "-m", "benchmarks.load.stock", str(port), str(folder)]) as pid:
+        peers.until(lambda: _echoes(port), what="an answer of pynetdicom")
+        yield _of_folder(name, folder, port, pid)
+
+
+def _echoes(port: int) -> bool:
+    command: list[str | Path] = [sys.executable, "-m", "pynetdicom", "echoscu", "-q", peers.LOOPBACK, str(port)]
+    return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+
+
+def _of_folder(name: str, folder: Path, port: int, pid: int) -> Receiver:
+    return Receiver(
+        name=name,
+        port=port,
+        pid=pid,
+        kept=lambda: sum(1 for _ in folder.iterdir()),
+        clear=lambda: _unlink(folder),
+    )
+
+
+@contextmanager
+def _orthanc(name: str, folder: Path) -> Iterator[Receiver]:
+    """Run it with its own defaults but for ports and folders."""
+    folder.mkdir(parents=True)
+    port, http_port = peers.free_port(), peers.free_port()
+    rest = peers.Orthanc(port=port, http_port=http_port)
+    configuration = {
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "storage"),
+        "DicomPort": port,
+        "HttpPort": http_port,
+        "RemoteAccessAllowed": False,
+        "Plugins": [],
+    }
+    file = folder / "orthanc.json"
+    file.write_text(json.dumps(configuration), encoding="utf-8")
+
+    def kept() -> int:
+        said: Any = rest.get("/statistics")
+        return int(said["CountInstances"])
+
+    def clear() -> None:
+        patients: Any = rest.get("/patients")
+        if patients:
+            rest.send("POST", "/tools/bulk-delete", {"Resources": patients})
+
+    with _process([peers.program("Orthanc"), str(file)]) as pid:
+        peers.until(lambda: peers.echoscu(port).returncode == 0, what="an answer of Orthanc")
+        yield Receiver(name=name, port=port, pid=pid, kept=kept, clear=clear)
+
+
+@contextmanager
+def _process(command: Sequence[str | Path], more: Mapping[str, str] | None = None) -> Iterator[int]:
+    """Run a program with more environment; the value is its process."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **(more or {})}
+    )
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,214 @@
+"""Interleaved rounds: each receiver in turn, again and again, and what the figures of all rounds come to."""
+
+import os
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.load import processes
+from benchmarks.load.receivers import Receiver
+from benchmarks.load.sender import Answer, Order
+from benchmarks.load.sending import Sending
+
+
+class Lost(Exception):
+    """A receiver has not kept what it answered with Success: its speed is not worth telling."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """What is sent in one comparison."""
+
+    kind: str
+    senders: int
+    per_association: int = 0
+    nagle: bool = False
+
+    def __str__(self) -> str:
+        each = {0: "many", 1: "one"}.get(self.per_association, str(self.per_association))
+        return f"{self.kind}, {self.senders} sender(s), {each} on an association{', Nagle' if self.nagle else ''}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One receiver's turn."""
+
+    films: int
+    seconds: float
+    answers_s: tuple[float, ...]
+    """From the first byte of a film to the answer."""
+    cpu_s: float
+    sender_cpu_s: float
+    peak_rss_mb: float
+    refused: int
+    failed: int
+
+    @property
+    def films_per_second(self) -> float:
+        """Films answered with Success in a second."""
+        return self.films / self.seconds if self.films else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How long and how much one turn is at most."""
+
+    seconds: float
+    megabytes: float
+
+
+class Runs:
+    """Numbers of runs: no two films that are sent have the same UID."""
+
+    def __init__(self) -> None:
+        self._next = int.from_bytes(os.urandom(7))
+
+    def number(self) -> int:
+        """Return the next one."""
+        self._next += 1
+        return self._next
+
+
+def turn(receiver: Receiver, cell: Cell, path: Path, *, sending: Sending, bounds: Bounds, run: int) -> Round:
+    """Let one receiver have its turn, and hold what it keeps against what it said.
+
+    Raises
+    ------
+    Lost
+        If it holds another number of films than it answered with Success.
+    """
+    receiver.clear()
+    os.sync()
+    before, kept = processes.cpu_s(receiver.pid), receiver.kept()
+    processes.forget_peaks(receiver.pid)
+    most = max(cell.senders, int(bounds.megabytes * 1e6 / path.stat().st_size))
+    answer = sending.send(
+        Order(
+            port=receiver.port,
+            path=str(path),
+            run=run,
+            senders=cell.senders,
+            seconds=bounds.seconds,
+            films=most,
+            per_association=cell.per_association,
+            nagle=cell.nagle,
+        )
+    )
+    cpu_s, peak_mb = processes.cpu_s(receiver.pid) - before, processes.peak_rss_mb(receiver.pid)
+    held = receiver.kept() - kept
+    if held != len(answer.stored):
+        raise Lost(f"{receiver.name} said Success to {len(answer.stored)} films and holds {held} ({cell})")
+    receiver.clear()
+    return _round(answer, cpu_s=cpu_s, peak_rss_mb=peak_mb)
+
+
+def _round(answer: Answer, *, cpu_s: float, peak_rss_mb: float) -> Round:
+    stored = answer.stored
+    return Round(
+        films=len(stored),
+        seconds=answer.seconds,
+        answers_s=tuple(answered - began for _, began, _, answered, _ in stored),
+        cpu_s=cpu_s,
+        sender_cpu_s=answer.cpu_s,
+        peak_rss_mb=peak_rss_mb,
+        refused=answer.refused,
+        failed=len(answer.films) - len(stored),
+    )
+
+
+def compared(
+    receivers: Sequence[Receiver],
+    cell: Cell,
+    path: Path,
+    *,
+    sending: Sending,
+    bounds: Bounds,
+    rounds: int,
+    runs: Runs,
+) -> dict[str, list[Round]]:
+    """Return each receiver's rounds after a film that does not count; who begins changes from round to round."""
+    found: dict[str, list[Round]] = {receiver.name: [] for receiver in receivers}
+    for receiver in receivers:
+        one = Bounds(seconds=bounds.seconds, megabytes=0.0)
+        turn(receiver, Cell(kind=cell.kind, senders=1), path, sending=sending, bounds=one, run=runs.number())
+    for number in range(rounds):
+        first = number % len(receivers)
+        for receiver in (*receivers[first:], *receivers[:first]):
+            done = turn(receiver, cell, path, sending=sending, bounds=bounds, run=runs.number())
+            found[receiver.name].append(done)
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """The median of several rounds, the least and the most."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> "Spread":
+        """Return the spread of values."""
+        all_values = list(values)
+        return cls(median=statistics.median(all_values), least=min(all_values), most=max(all_values))
+
+    def __str__(self) -> str:
+        return f"{_short(self.median)} ({_short(self.least)}-{_short(self.most)})"
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def ratios(ours: Sequence[Round], others: Sequence[Round]) -> Spread | None:
+    """Return how many times the other's films a second ours are, round by round; None where one took none."""
+    pairs = list(zip(ours, others, strict=True))
+    if not all(each.films for pair in pairs for each in pair):
+        return None
+    return Spread.of(our.films_per_second / other.films_per_second for our, other in pairs)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value that `share` of the values do not exceed, the nearest rank."""
+    ordered = sorted(values)
+    return ordered[max(0, min(len(ordered) - 1, -(-round(share * 1000) * len(ordered) // 1000) - 1))]
+
+
+HEADINGS = (
+    "film",
+    "senders",
+    "on an association",
+    "receiver",
+    "films/s",
+    "node / it",
+    "answer p50 ms",
+    "answer p99 ms",
+    "CPU ms/film",
+    "peak RSS MB",
+    "sender's CPU %",
+    "refused, failed",
+)
+
+
+def rows(cell: Cell, found: Mapping[str, Sequence[Round]], *, ours: str) -> Iterator[tuple[str, ...]]:
+    """Yield a line of the table for each receiver."""
+    for name, turns in found.items():
+        films = sum(each.films for each in turns)
+        answers = [answer for each in turns for answer in each.answers_s]
+        ratio = None if name == ours else ratios(found[ours], turns)
+        yield (
+            cell.kind + (", Nagle" if cell.nagle else ""),
+            str(cell.senders),
+            {0: "many", 1: "one"}.get(cell.per_association, str(cell.per_association)),
+            name,
+            str(Spread.of(each.films_per_second for each in turns)),
+            "" if ratio is None else str(ratio),
+            f"{percentile(answers, 0.5) * 1000:.1f}" if answers else "",
+            f"{percentile(answers, 0.99) * 1000:.1f}" if answers else "",
+            f"{sum(each.cpu_s for each in turns) / films * 1000:.2f}" if films else "",
+            f"{max(each.peak_rss_mb for each in turns):.0f}",
+            f"{100 * sum(each.sender_cpu_s for each in turns) / sum(max(each.seconds, 1e-9) for each in turns):.0f}",
+            f"{sum(each.refused for each in turns)}, {sum(each.failed for each in turns)}",
+        )

@@ -1,0 +1,294 @@
+"""A load sender in a process of its own, which waits for one thing only: the receiver.
+
+    python -m benchmarks.load.sender
+
+One order a line on standard input (`Order` as JSON), one answer a line on standard output (`Answer` as JSON). Films
+are made into PDUs once; all associations are served by one thread that waits in epoll, and pixels go from a file in
+memory to the socket by sendfile, so that a film costs the sender a few system calls and no copy of its own.
+"""
+
+import heapq
+import json
+import math
+import os
+import selectors
+import socket
+import struct
+import sys
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from itertools import count
+from pathlib import Path
+
+from benchmarks.load.films import ReadyFilm, identity, ready
+from cxr_node.selftest import wire
+
+LOOPBACK = "127.0.0.1"
+_LARGEST_PDU = 131_072
+_SMALLEST_PDU = 4_096
+_PATIENCE_S = 60.0
+"""How long nothing may happen at all before the receiver is given up."""
+
+Step = Generator[int | float, None, None]
+"""Yields what it waits for: an event of its socket (int), or until when by the monotonic clock (float)."""
+Sender = Generator[socket.socket | int | float, None, None]
+"""A step that also yields each socket before it waits for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What to send. Ends after `seconds` or `films`, whichever is first; films begun are finished."""
+
+    port: int
+    path: str
+    run: int
+    """Number of the run: no two films of different runs have the same UID."""
+    senders: int = 1
+    seconds: float = 3600.0
+    films: int = 1_000_000_000
+    per_association: int = 0
+    """Films on one association; 0 for as many as there are."""
+    every_s: float = 0.0
+    """A film of all senders together each so many seconds, as a modality's day; 0 as fast as they are answered."""
+    nagle: bool = False
+    """Leave Nagle's algorithm on and write the command by itself, as DCMTK's storescu and many modalities do."""
+    pdu_bytes: int = _LARGEST_PDU
+    """Largest PDU that is sent, where the receiver allows it."""
+    idle_s: float = 0.0
+    """Instead of films: keep the associations open for so long."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Answer:
+    """What became of an order: of each film number, begin, last byte sent, answer (monotonic seconds) and status."""
+
+    films: list[tuple[int, float, float, float, int]] = field(default_factory=list)
+    refused: int = 0
+    """Associations that were not accepted, or ended by the receiver."""
+    began_at: float = 0.0
+    """When the first association was open."""
+    cpu_s: float = 0.0
+    """Processor time of the sender."""
+
+    @property
+    def stored(self) -> list[tuple[int, float, float, float, int]]:
+        """The films that were answered with Success."""
+        return [film for film in self.films if film[4] == 0]
+
+    @property
+    def seconds(self) -> float:
+        """From the start to the last answer."""
+        return max((film[3] for film in self.films), default=self.began_at) - self.began_at
+
+
+class _Gone(Exception):
+    """The receiver has refused or closed the association."""
+
+
+class _Load:
+    """One order at work."""
+
+    def __init__(self, order: Order, library: "Library") -> None:
+        self._order, self._library = order, library
+        self._numbers: Iterator[int] = iter(range(1, order.films + 1))
+        self._sop_class_uid, self._transfer_syntax_uid = identity(Path(order.path))
+        self.answer = Answer()
+        self._deadline = math.inf
+
+    def run(self) -> Answer:
+        """Send until the end."""
+        before = time.process_time()
+        _drive([self._sender() for _ in range(self._order.senders)])
+        self.answer.cpu_s = time.process_time() - before
+        return self.answer
+
+    def _sender(self) -> Sender:
+        """Open one association after the other; yields each one's socket before waiting for it."""
+        more = True
+        while more and time.monotonic() < self._deadline:
+            with closing(socket.create_connection((LOOPBACK, self._order.port), _PATIENCE_S)) as connection:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not self._order.nagle)
+                connection.setblocking(False)
+                yield connection
+                try:
+                    more = yield from self._association(_Line(connection))
+                except (_Gone, OSError):
+                    self.answer.refused += 1
+                    more = False
+
+    def _association(self, line: "_Line") -> Generator[int | float, None, bool]:
+        """Send films on a new association; return whether there may be more to send."""
+        yield from line.send(wire.associate_rq(self._sop_class_uid, (self._transfer_syntax_uid,)))
+        kind, body = yield from line.pdu()
+        if kind != wire.ASSOCIATE_AC:
+            raise _Gone
+        if not self.answer.began_at:
+            self.answer.began_at = time.monotonic()
+            self._deadline = self.answer.began_at + self._order.seconds
+        if self._order.idle_s:
+            yield time.monotonic() + self._order.idle_s
+        else:
+            film = self._library.film(self._order.path, min(self._order.pdu_bytes, largest_pdu(body)))
+            yield from self._films(line, film)
+        yield from line.send(wire.pdu(wire.RELEASE_RQ, bytes(4)))
+        yield from line.pdu()
+        return not self._order.idle_s
+
+    def _films(self, line: "_Line", film: ReadyFilm) -> Step:
+        for sent in count(1):
+            number = None if time.monotonic() >= self._deadline else next(self._numbers, None)
+            if number is None:
+                self._deadline = 0.0
+                return
+            if self._order.every_s:
+                yield self.answer.began_at + (number - 1) * self._order.every_s
+            yield from self._film(line, film, number)
+            if sent == self._order.per_association:
+                return
+
+    def _film(self, line: "_Line", film: ReadyFilm, number: int) -> Step:
+        command, head = film.of(run=self._order.run, number=number)
+        began = time.monotonic()
+        for content in (command, head) if self._order.nagle else (command + head,):
+            yield from line.send(content)
+        yield from line.send_file(film.tail, film.tail_bytes)
+        sent = time.monotonic()
+        kind, body = yield from line.pdu()
+        status = wire.status_of(body) if kind == wire.P_DATA else None
+        if status is None:
+            raise _Gone
+        self.answer.films.append((number, began, sent, time.monotonic(), status))
+
+
+class _Line:
+    """One connection, which never blocks."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._received = bytearray()
+
+    def send(self, content: bytes) -> Step:
+        """Send all of `content`."""
+        left = memoryview(content)
+        while left:
+            try:
+                left = left[self._connection.send(left) :]
+            except BlockingIOError:
+                yield selectors.EVENT_WRITE
+
+    def send_file(self, file: int, size: int) -> Step:
+        """Send the first `size` bytes of a file."""
+        at = 0
+        while at < size:
+            try:
+                at += os.sendfile(self._connection.fileno(), file, at, size - at)
+            except BlockingIOError:
+                yield selectors.EVENT_WRITE
+
+    def pdu(self) -> Generator[int, None, tuple[int, bytes]]:
+        """Return the type and body of the next PDU."""
+        received = self._received
+        while (size := _whole(received)) == 0:
+            yield selectors.EVENT_READ
+            content = self._connection.recv(65_536)
+            if not content:
+                raise _Gone
+            received += content
+        kind, body = received[0], bytes(received[wire.HEADER.size : size])
+        del received[:size]
+        return kind, body
+
+
+def _whole(received: bytearray) -> int:
+    """Return how long the first PDU is, 0 if it is not all there."""
+    if len(received) < wire.HEADER.size:
+        return 0
+    size = wire.HEADER.size + int(wire.HEADER.unpack_from(received)[2])
+    return size if len(received) >= size else 0
+
+
+def _drive(senders: list[Sender]) -> None:
+    """Go on with each sender whenever what it waits for has come, until all have ended."""
+    number = count()
+    due = [(0.0, next(number), sender) for sender in senders]
+    sockets: dict[int, socket.socket] = {}
+    left = len(senders)
+    with selectors.EpollSelector() as selector:
+        while left:
+            while due and due[0][0] <= time.monotonic():
+                _, _, sender = heapq.heappop(due)
+                left -= _go_on(sender, selector, sockets, due, next(number))
+            timeout = max(0.0, due[0][0] - time.monotonic()) if due else _PATIENCE_S
+            for key, _ in selector.select(timeout) or _none(due, selector):
+                selector.unregister(key.fileobj)
+                left -= _go_on(key.data, selector, sockets, due, next(number))
+
+
+def _none(due: object, selector: selectors.EpollSelector) -> list[tuple[selectors.SelectorKey, int]]:
+    """Return nothing if there are clocks to wait for; otherwise the receiver has fallen silent."""
+    if not due and selector.get_map():
+        raise TimeoutError(f"the receiver said nothing for {_PATIENCE_S:.0f} s")
+    return []
+
+
+def _go_on(
+    sender: Sender,
+    selector: selectors.EpollSelector,
+    sockets: dict[int, socket.socket],
+    due: list[tuple[float, int, Sender]],
+    number: int,
+) -> bool:
+    """Go on with a sender until it waits; return whether it has ended."""
+    for wanted in sender:
+        if isinstance(wanted, socket.socket):
+            sockets[id(sender)] = wanted
+        elif isinstance(wanted, float):
+            heapq.heappush(due, (wanted, number, sender))
+            return False
+        else:
+            selector.register(sockets[id(sender)], wanted, sender)
+            return False
+    return True
+
+
+def largest_pdu(body: bytes) -> int:
+    """Return the largest variable field of a P-DATA-TF that an A-ASSOCIATE-AC allows (PS3.8 annex D.1)."""
+    at = 68
+    while at + 4 <= len(body):
+        kind, _, length = struct.unpack_from(">BBH", body, at)
+        if kind == 0x50:
+            at += 4
+            continue
+        if kind == 0x51:
+            allowed = int(struct.unpack_from(">L", body, at + 4)[0])
+            return max(_SMALLEST_PDU, allowed) if allowed else _LARGEST_PDU
+        at += 4 + length
+    return _SMALLEST_PDU
+
+
+class Library:
+    """Films that are ready to be sent."""
+
+    def __init__(self) -> None:
+        self._films: dict[tuple[str, int], ReadyFilm] = {}
+
+    def film(self, path: str, pdu_bytes: int) -> ReadyFilm:
+        """Return the film of a file in PDUs of this size, made at the first asking."""
+        key = (path, pdu_bytes)
+        if key not in self._films:
+            self._films[key] = ready(Path(path), pdu_bytes=pdu_bytes)
+        return self._films[key]
+
+
+def main() -> None:
+    """Take orders until standard input ends."""
+    library = Library()
+    for line in sys.stdin:
+        answer = _Load(Order(**json.loads(line)), library).run()
+        print(json.dumps(asdict(answer)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

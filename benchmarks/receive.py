@@ -1,0 +1,145 @@
+"""How fast films are received: this node against DCMTK's storescp, Orthanc and pynetdicom's storescp, in one run.
+
+    python -m benchmarks.receive                                      # the table, about five minutes
+    python -m benchmarks.receive --kinds "15 MB DX" --senders 16 --seconds 3 --rounds 7
+    python -m benchmarks.receive --node stock:receive.path=stock      # one more node, with a setting of its own
+    python -m benchmarks.receive --postgresql --plot pictures --json receive.json
+    python -m benchmarks.receive --idle 32                            # what idle associations cost
+    python -m benchmarks.receive --flat 10000 --kinds "10 kB DX"      # memory over very many films
+    python -m benchmarks.receive --storescu                           # DCMTK's storescu as shipped: Nagle on
+
+Films are sent by a process of ours that is not what is waited for (benchmarks/load/sender.py; its share of a core
+is in the table), each with a patient, a study and UIDs of its own, on this machine's loopback. Receivers take turns,
+each of at most --seconds and --megabytes; what they have kept is removed and the disk synchronised between turns.
+A receiver that does not hold what it answered with Success fails the run. "node / it" is the median of the ratios of
+each round, with the least and the most. Answers are counted from a film's first byte. Names of peers may have words:
+"storescp nodelay fork 128k exact" sets TCP_NODELAY=1, --fork, --max-pdu 131072 and +B; "pynetdicom minimal" has a
+handler that only writes the file, and room for more than ten associations.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.load import films, modes, pictures, receivers, rounds
+from benchmarks.load.receivers import Receiver
+from benchmarks.load.rounds import Bounds, Cell, Runs
+from benchmarks.load.sending import sender
+from cxr_node.selftest import scratch, server
+
+OURS = "node"
+_MANY = ("15 MB DX", "2 MB DX", "10 kB DX")
+DEFAULT = (
+    *(Cell(kind=kind, senders=senders) for kind in _MANY for senders in (1, 4, 16)),
+    Cell(kind="10 MB CR", senders=4),
+    Cell(kind="JPEG Lossless DX", senders=4),
+    Cell(kind="10 kB DX", senders=4, per_association=1),
+    Cell(kind="10 kB DX", senders=1, nagle=True),
+)
+
+
+def cells(arguments: argparse.Namespace) -> Sequence[Cell]:
+    """Return what is asked for, or what is compared where nothing is."""
+    if not (arguments.kinds or arguments.senders or arguments.per_association is not None or arguments.nagle):
+        return DEFAULT
+    return [
+        Cell(kind=kind, senders=senders, per_association=arguments.per_association or 0, nagle=arguments.nagle)
+        for kind in arguments.kinds or _MANY
+        for senders in arguments.senders or (1, 4, 16)
+    ]
+
+
+@contextmanager
+def running(arguments: argparse.Namespace, folder: Path) -> Iterator[list[Receiver]]:
+    """Run the nodes that are asked for, then the peers that are here."""
+    with ExitStack() as stack:
+        nodes = {OURS: list(arguments.set)}
+        for each in arguments.node:
+            name, _, sets = each.partition(":")
+            nodes[name] = [*arguments.set, *filter(None, sets.split(","))]
+        started: list[Receiver] = []
+        at = stack.enter_context(server.running(server.binaries())) if arguments.postgresql else None
+        for number, (name, sets) in enumerate(nodes.items()):
+            url = "" if at is None else stack.enter_context(scratch.schema(at.url))
+            started.append(stack.enter_context(receivers.node(name, folder / f"node-{number}", url=url, sets=sets)))
+        for number, name in enumerate(modes.peers_of(arguments) if arguments.peers is None else arguments.peers):
+            if receivers.available(name):
+                started.append(stack.enter_context(receivers.peer(name, folder / f"peer-{number}")))
+            else:
+                print(f"{name}: not on this machine, left out", flush=True)
+        yield started
+
+
+def markdown(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table, each as soon as it is known."""
+    yield f"| {' | '.join(headings)} |"
+    yield "|" + "---|" * len(headings)
+    for line in lines:
+        yield f"| {' | '.join(line)} |"
+
+
+def compare(arguments: argparse.Namespace, folder: Path) -> None:
+    """Compare, and print the table line by line."""
+    bounds = Bounds(seconds=arguments.seconds, megabytes=arguments.megabytes)
+    everything: list[dict[str, object]] = []
+    runs = Runs()
+
+    def lines(started: Sequence[Receiver]) -> Iterator[Sequence[str]]:
+        with sender() as sending:
+            for cell in cells(arguments):
+                path = films.write(folder, cell.kind)
+                found = rounds.compared(
+                    started, cell, path, sending=sending, bounds=bounds, rounds=arguments.rounds, runs=runs
+                )
+                everything.append(
+                    {"cell": asdict(cell), "rounds": {name: list(map(asdict, each)) for name, each in found.items()}}
+                )
+                yield from rounds.rows(cell, found, ours=OURS)
+
+    with running(arguments, folder) as started:
+        for line in markdown(rounds.HEADINGS, lines(started)):
+            print(line, flush=True)
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(everything), encoding="utf-8")
+    if arguments.plot is not None:
+        for picture in pictures.of_receiving(everything, arguments.plot):
+            print(f"picture: {picture.name}")
+
+
+def main() -> None:
+    """Do what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kinds", nargs="+", choices=list(films.KINDS), default=[])
+    parser.add_argument("--senders", nargs="+", type=int, default=[])
+    parser.add_argument("--per-association", type=int, help="films on one association; 0 for many")
+    parser.add_argument("--nagle", action="store_true", help="Nagle's algorithm stays on at the sender")
+    parser.add_argument("--peers", nargs="*", metavar="NAME")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="a setting of the node"
+    )
+    parser.add_argument("--node", action="append", default=[], metavar="NAME:SETTING,...", help="one more node")
+    parser.add_argument("--postgresql", action="store_true", help="nodes work on a PostgreSQL of this run's own")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.7, help="of one turn")
+    parser.add_argument("--megabytes", type=float, default=600.0, help="of one turn")
+    parser.add_argument("--json", type=Path, help="where every round goes")
+    parser.add_argument("--plot", type=Path, help="folder for pictures")
+    parser.add_argument("--folder", type=Path, help="where films are kept meanwhile; a temporary one by default")
+    modes.add(parser)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="cxr-receive-", dir=arguments.folder) as name:
+        chosen = modes.chosen(arguments)
+        if chosen is None:
+            compare(arguments, Path(name))
+            return
+        with running(arguments, Path(name)) as started:
+            for line in markdown(*chosen(arguments, Path(name), started)):
+                print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""The benchmark of receiving: its films, its sender and its books."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from benchmarks.load import films
+from benchmarks.load.receivers import Receiver, available
+from benchmarks.load.rounds import Bounds, Cell, Lost, turn
+from benchmarks.load.sender import Order
+from benchmarks.load.sending import Sending, sender
+from tests.films import ROOT
+from tests.receiving import receiving
+
+KIND = "10 kB DX"
+
+
+@pytest.fixture(scope="module")
+def sending() -> Iterator[Sending]:
+    with sender() as started:
+        yield started
+
+
+def order(port: int, path: Path) -> Order:
+    return Order(port=port, path=str(path), run=7, senders=2, films=5)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda order: order,
+        lambda order: replace(order, nagle=True),
+        lambda order: replace(order, per_association=1),
+        lambda order: replace(order, pdu_bytes=4096),
+    ],
+    ids=["plain", "nagle", "one film an association", "small PDUs"],
+)
+def test_every_film_that_is_sent_is_whole_and_of_its_own(
+    way: Callable[[Order], Order], sending: Sending, tmp_path: Path
+) -> None:
+    path = films.write(tmp_path, KIND)
+    pixels = pydicom.dcmread(path).PixelData
+    with receiving() as node:
+        answer = sending.send(way(order(node.port, path)))
+
+    got = [pydicom.dcmread(io.BytesIO(each.content)) for each in node.instances]
+    assert [status for *_, status in answer.films] == [0] * 5
+    assert all(began < sent < answered for _, began, sent, answered, _ in answer.films)
+    assert answer.refused == 0
+    for which, keyword in (("1", "StudyInstanceUID"), ("2", "SeriesInstanceUID"), ("3", "SOPInstanceUID")):
+        assert {film[keyword].value for film in got} == {films.uid(which, run=7, number=n) for n in range(1, 6)}
+    assert {film.PatientID for film in got} == {films.patient_id(run=7, number=n) for n in range(1, 6)}
+    assert all(film.PixelData == pixels for film in got)
+
+
+def test_films_are_sent_at_the_pace_that_is_asked_for(sending: Sending, tmp_path: Path) -> None:
+    path = films.write(tmp_path, KIND)
+    with receiving() as node:
+        answer = sending.send(replace(order(node.port, path), every_s=0.1))
+
+    began = sorted(film[1] for film in answer.films)
+    assert began[-1] - began[0] >= 0.4
+
+
+def test_a_receiver_that_holds_less_than_it_said_fails_the_run(sending: Sending, tmp_path: Path) -> None:
+    path = films.write(tmp_path, KIND)
+    with receiving() as node:
+        forgetful = Receiver(name="forgetful", port=node.port, pid=0, kept=lambda: 0, clear=lambda: None)
+        with pytest.raises(Lost, match="forgetful said Success to 3 films and holds 0"):
+            turn(
+                forgetful,
+                Cell(kind=KIND, senders=1),
+                path,
+                sending=sending,
+                bounds=Bounds(seconds=60, megabytes=3.9 * path.stat().st_size / 1e6),
+                run=1,
+            )
+
+
+def test_the_command_compares_this_node_with_a_peer_and_prints_a_table(tmp_path: Path) -> None:
+    if not available("storescp"):
+        pytest.skip("DCMTK is not installed")
+    told, few = tmp_path / "told.json", ("--rounds", "2", "--seconds", "0.1", "--megabytes", "0.2")
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks.receive", "--kinds", KIND, "--senders", "2", *few),
+            *("--peers", "storescp nodelay", "--json", told, "--plot", tmp_path / "pictures"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    (cell,) = json.loads(told.read_text(encoding="utf-8"))
+    assert all(each["films"] > 0 for rounds in cell["rounds"].values() for each in rounds)
+    node, peer = (line.split(" | ") for line in ended.stdout.splitlines()[2:4])
+    assert (node[3], peer[3]) == ("node", "storescp nodelay")
+    assert float(peer[5].partition(" ")[0]) > 0, "the ratio of the films a second"
+    assert (tmp_path / "pictures" / "receive-10-kb-dx.png").stat().st_size > 1000
