@@ -17,7 +17,7 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Digest, digest_of, parse_uid
 from cxr_node.domain.instance import Identity, Instance, Sender
 from cxr_node.domain.radiograph import Radiograph
-from cxr_node.domain.reading import Finding, ModelIdentity, Point, Prediction, Presence, Region
+from cxr_node.domain.reading import Finding, HeatMap, ModelIdentity, Point, Prediction, Presence, Region
 from cxr_node.jobs import search
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.retry import RULES as RETRY_RULES
@@ -226,6 +226,7 @@ def received(film: Dataset) -> Instance:
 
 def _prediction(film: Radiograph) -> Prediction:
     right, bottom = float(film.geometry.columns), float(film.geometry.rows)
+    area = Region(outline=((0.0, 0.0), (right, 0.0), (right, bottom), (0.0, bottom)))
     return Prediction(
         model=ModelIdentity(
             name="test",
@@ -243,7 +244,8 @@ def _prediction(film: Radiograph) -> Prediction:
                 score=0.75,
                 operating_point=0.5,
                 presence=Presence.PRESENT,
+                heat=HeatMap(rows=2, columns=3, levels=bytes((0, 51, 102, 153, 204, 255)), area=area),
             ),
         ),
-        analysed_area=Region(outline=((0.0, 0.0), (right, 0.0), (right, bottom), (0.0, bottom))),
+        analysed_area=area,
     )

@@ -37,11 +37,29 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeatMap:
+    """Where on the film a score comes from, in few cells: `levels` has a byte for each, row by row.
+
+    0 is the map's median and less, 255 its highest value: the scale is each map's own. `area` is the rectangle of
+    the film that the cells cover.
+    """
+
+    rows: int
+    columns: int
+    levels: bytes
+    area: Region
+
+    def __post_init__(self) -> None:
+        if len(self.levels) != self.rows * self.columns:
+            raise ValueError("a heat map has one level for each cell")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One label the model looked for. Absent ones are kept: looked for and not seen is an answer.
 
     `score` and `operating_point` are between 0 and 1; a score is not a probability unless the
-    model's card says that it was calibrated.
+    model's card says that it was calibrated. `heat` is there for what is not absent, where the model explains it.
     """
 
     key: str
@@ -53,6 +71,7 @@ class Finding:
     calibrated: bool = False
     laterality: Laterality | None = None
     regions: tuple[Region, ...] = field(default=())
+    heat: HeatMap | None = None
 
 
 class Topic(StrEnum):

@@ -8,6 +8,7 @@ from cxr_node.domain.radiograph import Float32, Geometry
 from cxr_node.domain.reading import Finding, Laterality, Presence, Region
 from cxr_node.infer import outline
 from cxr_node.infer.card import Card, Label, OperatingPoint
+from cxr_node.infer.heat import heat_map
 
 MIDDLE = (0.45, 0.55)
 """A region whose middle lies within this part of the film's width is on neither side."""
@@ -59,6 +60,7 @@ def _finding(
         calibrated=label.calibrated,
         laterality=laterality(regions, geometry),
         regions=regions,
+        heat=None if activation is None or found is Presence.ABSENT else heat_map(activation, area),
     )
 
 

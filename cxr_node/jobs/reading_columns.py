@@ -1,5 +1,6 @@
 """What a reading says, as columns and JSON, and back: nothing is lost on the way."""
 
+import zlib
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +12,7 @@ from cxr_node.domain.radiograph import Geometry, PixelSpacing, SpacingSource, Vi
 from cxr_node.domain.reading import (
     Appearance,
     Finding,
+    HeatMap,
     Laterality,
     Measurement,
     ModelIdentity,
@@ -104,7 +106,20 @@ def prediction(columns: RowMapping, findings: tuple[Finding, ...]) -> Prediction
     )
 
 
-def finding(columns: RowMapping) -> Finding:
+def of_heat_map(value: HeatMap) -> Json:
+    """Return the columns of a heat map; its levels are packed, for most of a film is cold."""
+    area = value.area.outline
+    return {"rows": value.rows, "columns": value.columns, "area": area, "levels": zlib.compress(value.levels, 9)}
+
+
+def heat_map(columns: RowMapping) -> HeatMap:
+    """Return a heat map from its columns."""
+    cells = columns["rows"] * columns["columns"]
+    levels = zlib.decompressobj().decompress(columns["levels"], cells)
+    return HeatMap(rows=columns["rows"], columns=columns["columns"], levels=levels, area=_region(columns["area"]))
+
+
+def finding(columns: RowMapping, heat: HeatMap | None = None) -> Finding:
     """Return a finding from its columns."""
     return Finding(
         key=columns["key"],
@@ -116,6 +131,7 @@ def finding(columns: RowMapping) -> Finding:
         calibrated=columns["calibrated"],
         laterality=_laterality(columns["laterality"]),
         regions=_regions(columns["regions"]),
+        heat=heat,
     )
 
 

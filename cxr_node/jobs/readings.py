@@ -10,7 +10,7 @@ from cxr_node.domain.reading import Finding, Measurement, Reading
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.jobs import reading_columns
 from cxr_node.jobs.database import Transaction
-from cxr_node.jobs.tables import finding, measurement, reading
+from cxr_node.jobs.tables import finding, heat_map, measurement, reading
 
 
 def write(transaction: Transaction, film_id: int, value: Reading, *, now: datetime) -> None:
@@ -21,11 +21,19 @@ def write(transaction: Transaction, film_id: int, value: Reading, *, now: dateti
     reading_id = connection.execute(insert(reading).values(columns).returning(reading.c.id)).scalar_one()
     findings = value.prediction.findings if value.prediction else ()
     if findings:
-        rows = [{"reading_id": reading_id, **reading_columns.of_finding(each)} for each in findings]
-        connection.execute(insert(finding), rows)
+        _write_findings(connection, reading_id, findings)
     if value.measurements:
         rows = [{"reading_id": reading_id, **reading_columns.of_measurement(each)} for each in value.measurements]
         connection.execute(insert(measurement), rows)
+
+
+def _write_findings(connection: Connection, reading_id: int, findings: tuple[Finding, ...]) -> None:
+    rows = [{"reading_id": reading_id, **reading_columns.of_finding(each)} for each in findings]
+    written = connection.execute(insert(finding).returning(finding.c.id, finding.c.key), rows)
+    ids: dict[str, int] = {key: finding_id for finding_id, key in written}
+    heat = [{"finding_id": ids[each.key], **reading_columns.of_heat_map(each.heat)} for each in findings if each.heat]
+    if heat:
+        connection.execute(insert(heat_map), heat)
 
 
 def latest(connection: Connection, film_id: int, identity: Identity) -> Reading | None:
@@ -56,14 +64,19 @@ def _forget(connection: Connection, film_id: int, weights_digest: Digest | None)
     )
     ids = connection.execute(same).scalars().all()
     if ids:
+        of_them = select(finding.c.id).where(finding.c.reading_id.in_(ids))
+        connection.execute(delete(heat_map).where(heat_map.c.finding_id.in_(of_them)))
         connection.execute(delete(finding).where(finding.c.reading_id.in_(ids)))
         connection.execute(delete(measurement).where(measurement.c.reading_id.in_(ids)))
         connection.execute(delete(reading).where(reading.c.id.in_(ids)))
 
 
 def _findings(connection: Connection, reading_id: int) -> tuple[Finding, ...]:
-    rows = connection.execute(select(finding).where(finding.c.reading_id == reading_id).order_by(finding.c.id))
-    return tuple(reading_columns.finding(columns) for columns in rows.mappings())
+    of_it = select(finding).where(finding.c.reading_id == reading_id).order_by(finding.c.id)
+    rows = connection.execute(of_it).mappings().all()
+    kept = select(heat_map).where(heat_map.c.finding_id.in_([columns["id"] for columns in rows]))
+    heat = {columns["finding_id"]: reading_columns.heat_map(columns) for columns in connection.execute(kept).mappings()}
+    return tuple(reading_columns.finding(columns, heat.get(columns["id"])) for columns in rows)
 
 
 def _measurements(connection: Connection, reading_id: int) -> tuple[Measurement, ...]:

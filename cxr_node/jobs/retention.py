@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, Exists, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Exists, delete, exists, func, or_, select, update
 
 from cxr_node.domain.identifiers import Digest
 from cxr_node.jobs.database import Transaction
 from cxr_node.jobs.states import State
-from cxr_node.jobs.tables import delivery, film, job, result, study
+from cxr_node.jobs.tables import delivery, film, finding, heat_map, job, reading, result, study
 
 
 class Of(StrEnum):
@@ -39,6 +39,8 @@ _ENDED_WELL = (State.DONE, State.NOT_ANALYSED)
 def mark(transaction: Transaction, *, before: datetime, now: datetime, limit: int = 100) -> int:
     """Mark films and results of up to `limit` studies as removed; return how many studies those are.
 
+    Their heat maps, which are pictures of them, go at once; what was found and measured stays.
+
     A study may go when all of it is older than `before`: every film, and the end of every job. Every job ended well,
     each result arrived at each of its destinations, and there is one at least. A study with
     a film that a person must look at stays.
@@ -48,6 +50,13 @@ def mark(transaction: Transaction, *, before: datetime, now: datetime, limit: in
         transaction.connection.execute(
             update(table).where(table.c.study_id.in_(ids), table.c.removed_at.is_(None)).values(removed_at=now)
         )
+    of_them = (
+        select(finding.c.id)
+        .join(reading, reading.c.id == finding.c.reading_id)
+        .join(film, film.c.id == reading.c.film_id)
+        .where(film.c.study_id.in_(ids))
+    )
+    transaction.connection.execute(delete(heat_map).where(heat_map.c.finding_id.in_(of_them)))
     return len(ids)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -169,6 +170,19 @@ finding = Table(
     Column("laterality", String(16)),
     Column("regions", _JSON, nullable=False),
     UniqueConstraint("reading_id", "key"),
+)
+
+# Where a score comes from, for people to look at: apart from the findings, which are counted, and gone with the film.
+heat_map = Table(
+    "heat_map",
+    metadata,
+    _id(),
+    _reference("finding_id", "finding"),
+    Column("rows", Integer, nullable=False),
+    Column("columns", Integer, nullable=False),
+    Column("area", _JSON, nullable=False),
+    Column("levels", LargeBinary, nullable=False),
+    UniqueConstraint("finding_id"),
 )
 
 measurement = Table(

@@ -18,6 +18,12 @@ from tests.running import ROLES, RunningNode, running, settings_file, to_pacs
 PICTURES = ROOT / "docs" / "pictures" / "page"
 CANNOT_UNDERSTAND = 0xC000
 SIZES = {1280: 900, 390: 844}
+_HEAT_IS_LOADED = """async () => {
+  const picture = new Image();
+  picture.src = document.querySelector(".layer.heat image").getAttribute("href");
+  await picture.decode();
+  return picture.naturalWidth > 0;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +125,12 @@ def test_a_film_is_watched_as_it_arrives_and_opened(
     expect(page.get_by_role("heading", name="Film 1")).to_be_visible()
     until(lambda: page.locator(".stage img").evaluate("image => image.naturalWidth") > 0, what="the picture")
     anatomy, calipers = page.locator(".layer.anatomy"), page.locator(".layer.calipers")
-    expect(page.get_by_label("Heat map")).to_be_attached()
+    heat = page.locator(".layer.heat")
+    expect(heat).to_be_hidden()
+    page.get_by_label("Heat map").check()
+    expect(heat).to_be_visible()
+    until(lambda: page.evaluate(_HEAT_IS_LOADED), what="the heat map")
+    expect(page.get_by_text("Each map has a scale of its own")).to_be_visible()
     expect(anatomy).to_be_hidden()
     page.get_by_label("Anatomy").focus()
     page.keyboard.press("Space")

@@ -1,6 +1,7 @@
 """Only what is delivered and old is removed; what stays is held against its digest."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,14 +14,14 @@ from cxr_node.config import load
 from cxr_node.domain.commitment import Reference
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
-from cxr_node.jobs import ledger, migrate, retention
+from cxr_node.jobs import ledger, migrate, readings, retention
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.ledger import Fate
 from cxr_node.jobs.states import Leg, State
 from cxr_node.pipeline import vouch
 from tests import films
 from tests.running import opened, settings_file
-from tests.shop import Shop
+from tests.shop import Shop, received
 
 KEEP = timedelta(days=30)
 
@@ -48,6 +49,8 @@ def test_a_delivered_study_is_removed_when_it_is_old_and_not_before(shop: Shop) 
     shop.accept(films.dx())
     shop.work()
     assert (removed(shop), kept(shop), vouched(shop)) == (0, 2, True)
+    with shop.database.read() as connection:
+        before = readings.latest(connection, 1, received(films.dx()).identity)
     shop.clock.go(days=29)
     assert (removed(shop), kept(shop)) == (0, 2)
 
@@ -57,6 +60,13 @@ def test_a_delivered_study_is_removed_when_it_is_old_and_not_before(shop: Shop) 
     with shop.database.read() as connection:
         assert [entry.fate for entry in ledger.entries(connection)] == [Fate.DELIVERED]
         assert ledger.archive_keys(connection) == set()
+        after = readings.latest(connection, 1, received(films.dx()).identity)
+    assert before is not None
+    assert before.prediction is not None
+    assert after is not None
+    assert after.prediction is not None
+    assert all(each.heat for each in before.prediction.findings)
+    assert after.prediction.findings == tuple(replace(each, heat=None) for each in before.prediction.findings)
 
 
 def test_what_is_removed_is_told_of_as_one_study_and_once(shop: Shop) -> None:

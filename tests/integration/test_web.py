@@ -5,11 +5,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from cxr_node.jobs.states import State
 from cxr_node.node import places
@@ -19,7 +22,8 @@ from tests.pages import PASSWORD, Page, refuse, served_page, token_of
 
 PAGES = ("/", "/parts/queue", "/studies", "/studies/1", "/films/1", "/films/2", "/reports/1", "/deliveries",
          "/deliveries?state=failed", "/trends", "/trends?days=1", "/settings")  # fmt: skip
-FILM_PAGES = ("/studies", "/studies/1", "/films/1", "/films/1/film.png", "/films/1/thumbnail.png", "/reports/1")
+FILM_PAGES = ("/studies", "/studies/1", "/films/1", "/films/1/film.png", "/films/1/thumbnail.png",
+              "/films/1/heat/1.png", "/reports/1")  # fmt: skip
 TWINS = {
     "/": "/api/v1/overview",
     "/studies": "/api/v1/studies",
@@ -70,6 +74,21 @@ def test_every_page_has_a_twin_in_json_that_the_description_names(sqlite_page: P
         assert [finding["key"] for finding in told["findings"]] == ["lung_opacity"]
         assert told["turnaround"]["total_s"] == 2.0
         assert client.get("/api/v1/jobs?state=failed").json()[0]["detail"] == "0xA700, out of resources"
+
+
+def test_a_heat_map_is_a_clear_picture_where_the_film_is_cold(sqlite_page: Page) -> None:
+    with sqlite_page.visited_by("op") as client:
+        (told,) = client.get("/api/v1/films/1").json()["heat_maps"]
+        answer = client.get(f"/films/1/heat/{told['finding_id']}.png")
+        of_another = client.get(f"/films/2/heat/{told['finding_id']}.png")
+        page = client.get("/films/1").text
+
+    assert (told["key"], told["presence"], len(told["area"])) == ("lung_opacity", "present", 4)
+    assert of_another.status_code == 404
+    assert f'href="/films/1/heat/{told["finding_id"]}.png"' in page
+    opacity = np.asarray(Image.open(BytesIO(answer.content)).convert("RGBA"))[:, :, 3]
+    assert opacity.shape == (16, 24)
+    assert opacity[0, 0] < 20 < 190 < opacity[15, 23]
 
 
 def test_nothing_is_shown_to_who_is_not_logged_in(sqlite_page: Page) -> None:

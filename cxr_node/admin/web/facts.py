@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from cxr_node.jobs import overview, readings, views
+from cxr_node.domain.reading import HeatMap
+from cxr_node.jobs import overview, reading_columns, readings, views
 from cxr_node.jobs.films import get as get_film
 from cxr_node.jobs.states import Leg, State
-from cxr_node.jobs.tables import film, reading, result, study
+from cxr_node.jobs.tables import film, finding, heat_map, reading, result, study
 from cxr_node.jobs.views import VIEWS, Comparison, Condition
 
 Row = dict[str, Any]
@@ -70,6 +71,7 @@ def film_told(connection: Connection, film_id: int) -> Row | None:
         "film": rows[0],
         "findings": views.rows(connection, VIEWS["v1_findings"], conditions=newest, order="finding_id"),
         "measurements": views.rows(connection, VIEWS["v1_measurements"], conditions=newest, order="measurement_id"),
+        "heat_maps": heat_maps(connection, rows[0]["reading_id"]),
         "notes": _notes(connection, rows[0]["reading_id"]),
         "turnaround": turnaround[0],
     }
@@ -80,6 +82,30 @@ def reading_of(connection: Connection, film_id: int) -> Any:
     if connection.execute(select(film.c.id).where(film.c.id == film_id)).first() is None:
         return None
     return readings.latest(connection, film_id, get_film(connection, film_id).identity)
+
+
+def heat_maps(connection: Connection, reading_id: int | None) -> list[Row]:
+    """Return of which findings of a reading there are heat maps, the highest score first, and where each lies."""
+    columns = (heat_map.c.finding_id, finding.c.key, finding.c.code_meaning, finding.c.presence)
+    rows = connection.execute(
+        select(*columns, heat_map.c.area)
+        .join(finding, finding.c.id == heat_map.c.finding_id)
+        .where(finding.c.reading_id == reading_id)
+        .order_by(finding.c.score.desc(), finding.c.id)
+    ).mappings()
+    return [{**row, "area": [tuple(point) for point in row["area"]]} for row in rows]
+
+
+def heat_map_of(connection: Connection, film_id: int, finding_id: int) -> HeatMap | None:
+    """Return the heat map of a finding of a film, if there is one."""
+    kept = (
+        select(heat_map)
+        .join(finding, finding.c.id == heat_map.c.finding_id)
+        .join(reading, reading.c.id == finding.c.reading_id)
+        .where(heat_map.c.finding_id == finding_id, reading.c.film_id == film_id)
+    )
+    columns = connection.execute(kept).mappings().first()
+    return None if columns is None else reading_columns.heat_map(columns)
 
 
 def jobs(connection: Connection, *, state: State | None, leg: Leg | None, before: int | None, limit: int) -> list[Row]:

@@ -52,12 +52,23 @@ class StudyTold(BaseModel):
     deliveries: list[Delivery]
 
 
+class HeatMap(BaseModel):
+    """A finding whose heat map can be had as a picture, and the corners of what of the film it covers."""
+
+    finding_id: int
+    key: str
+    code_meaning: str
+    presence: str
+    area: list[tuple[float, float]]
+
+
 class FilmTold(BaseModel):
     """A film: its row, what was found, measured and noted, and the times of its way."""
 
     film: Film
     findings: list[Finding]
     measurements: list[Measurement]
+    heat_maps: list[HeatMap]
     notes: list[str]
     turnaround: Turnaround
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from cxr_node.admin.status import age
 from cxr_node.admin.studies import told
-from cxr_node.admin.web import facts, pictures, reports
+from cxr_node.admin.web import facts, heat, pictures, reports
 from cxr_node.admin.web.access import COOKIE, Anyone, Guard, Operates, Person, SeesFilms, TooManyTries
 from cxr_node.admin.web.api import Before, Days, Destination, Number, without_uids
 from cxr_node.admin.web.desk import AtDesk, Desk, there
@@ -26,6 +26,8 @@ router = APIRouter(include_in_schema=False)
 _NEWEST = 8
 _STUDIES = 24
 _ROWS = 50
+_SR = "1.2.840.10008.5.1.4.1.1.88."
+"""What the SOP Class UIDs of Structured Reports begin with (PS3.6 table A-1)."""
 
 
 @router.get("/login")
@@ -111,8 +113,9 @@ def film_page(request: Request, desk: AtDesk, person: SeesFilms, film_id: Number
         said = there(facts.film_told(connection, film_id), "film")
         reading = facts.reading_of(connection, film_id)
         results = facts.results_of(connection, said["film"]["study_id"])
-    drawn = pictures.drawing(reading) if reading is not None else None
-    return _page(request, person, "film.html", here="studies", drawing=drawn, results=results, **said)
+    shown = {"drawing": pictures.drawing(reading) if reading is not None else None, "results": results}
+    report = next((each for each in reversed(results) if each["sop_class_uid"].startswith(_SR)), None)
+    return _page(request, person, "film.html", here="studies", report=report, **shown, **said)
 
 
 @router.get("/films/{film_id}/{kind}.png")
@@ -128,6 +131,16 @@ def picture(desk: AtDesk, viewer: Viewing, film_id: Number, kind: Annotated[str,
     if row is not None:
         desk.witness.showed(viewer, row.archive_key)
     return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+
+
+@router.get("/films/{film_id}/heat/{finding_id}.png")
+def heat_picture(desk: AtDesk, viewer: Viewing, film_id: Number, finding_id: Number) -> Response:
+    """Return where a finding's score comes from, as a picture to lay over the film."""
+    with desk.asked() as connection:
+        found = there(facts.heat_map_of(connection, film_id, finding_id), "heat map")
+        key = connection.execute(select(film_table.c.archive_key).where(film_table.c.id == film_id)).scalar_one()
+    desk.witness.showed(viewer, key)
+    return Response(heat.png(found), media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
 
 @router.get("/reports/{result_id}")

@@ -100,7 +100,7 @@ class Drawing:
 
     columns: int
     rows: int
-    heat: tuple[Shape, ...]
+    outlines: tuple[Shape, ...]
     anatomy: tuple[Shape, ...]
     calipers: tuple[Shape, ...]
     borders: tuple[Shape, ...]
@@ -108,7 +108,7 @@ class Drawing:
     @property
     def layers(self) -> Iterator[tuple[str, str, tuple[Shape, ...]]]:
         """Yield the name of each toggle, its words and what it shows."""
-        yield "heat", "Heat map", self.heat
+        yield "outlines", "Outlines", self.outlines
         yield "anatomy", "Anatomy", self.anatomy
         yield "calipers", "Calipers", self.calipers
         yield "borders", "Borders", self.borders
@@ -122,11 +122,11 @@ def drawing(reading: Reading) -> Drawing | None:
     return Drawing(
         columns=reading.geometry.columns,
         rows=reading.geometry.rows,
-        heat=tuple(
+        outlines=tuple(
             Shape(
                 path=_closed(region.outline),
                 name=f"{finding.code.meaning}: where its score comes from",
-                style=f"heat {finding.presence}",
+                style=f"outline {finding.presence}",
                 label="" if number else finding.code.meaning,
                 at=_top(region.outline),
             )

@@ -7,6 +7,7 @@ from cxr_node.domain.radiograph import Geometry
 from cxr_node.domain.reading import Laterality, Presence, Region
 from cxr_node.infer import card
 from cxr_node.infer.findings import findings, laterality, sigmoid
+from cxr_node.infer.heat import heat_map
 from tests import tiny
 
 CARD = card.parse(tiny.card(b"weights").encode())
@@ -54,6 +55,33 @@ def test_only_what_is_present_is_outlined_and_has_a_side() -> None:
     assert present.laterality is Laterality.RIGHT
     assert absent.regions == ()
     assert absent.laterality is None
+
+
+def test_what_is_not_absent_has_a_heat_map_on_its_own_scale() -> None:
+    logits = (np.array([4.0], np.float32), np.array([0.0], np.float32), np.array([-4.0], np.float32))
+    present, undetermined, absent = (findings(CARD, logit, _map(), STANDING, WHOLE)[0].heat for logit in logits)
+
+    assert present is not None
+    assert (present.rows, present.columns, present.area) == (8, 8, WHOLE)
+    levels = np.frombuffer(present.levels, np.uint8).reshape(8, 8)
+    assert set(levels[2:4, 1:3].flat) == {255}
+    assert levels.sum() == 4 * 255
+    assert undetermined == present
+    assert absent is None
+
+
+def test_a_large_map_is_kept_small_and_a_flat_one_not_at_all() -> None:
+    large = np.zeros((100, 130), np.float32)
+    large[:50] = np.linspace(0, 1, 50)[:, None]
+
+    kept = heat_map(large, WHOLE)
+
+    assert kept is not None
+    assert (kept.rows, kept.columns) == (64, 64)
+    levels = np.frombuffer(kept.levels, np.uint8).reshape(64, 64)
+    assert levels.max() == 255
+    assert (np.diff(levels[:32, 0].astype(int)) >= 0).all()
+    assert heat_map(np.ones((8, 8), np.float32), WHOLE) is None
 
 
 def test_a_network_without_maps_gives_findings_without_regions() -> None:
