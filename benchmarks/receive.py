@@ -12,15 +12,17 @@ Films are sent by a process of ours that is not what is waited for (benchmarks/l
 is in the table), each with a patient, a study and UIDs of its own, on this machine's loopback. Receivers take turns,
 each of at most --seconds and --megabytes; what they have kept is removed and the disk synchronised between turns.
 A receiver that does not hold what it answered with Success fails the run. "node / it" is the median of the ratios of
-each round, with the least and the most. Answers are counted from a film's first byte. Names of peers may have words:
-"storescp nodelay fork 128k exact" sets TCP_NODELAY=1, --fork, --max-pdu 131072 and +B; "pynetdicom minimal" has a
-handler that only writes the file, and room for more than ten associations.
+each round, with the least and the most. Answers are counted from a film's first byte, on an association that is open:
+storescp without --fork serves one association after the other, and who waits for the next stands in no column.
+
+Names of peers may have words: "storescp nodelay fork 128k exact" sets TCP_NODELAY=1, --fork, --max-pdu 131072 and +B;
+"pynetdicom minimal" has a handler that only writes the file, and room for more than ten associations.
 """
 
 import argparse
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -29,6 +31,7 @@ from benchmarks.load import films, modes, pictures, receivers, rounds
 from benchmarks.load.receivers import Receiver
 from benchmarks.load.rounds import Bounds, Cell, Runs
 from benchmarks.load.sending import sender
+from benchmarks.load.tables import markdown
 from cxr_node.selftest import scratch, server
 
 OURS = "node"
@@ -72,14 +75,6 @@ def running(arguments: argparse.Namespace, folder: Path) -> Iterator[list[Receiv
             else:
                 print(f"{name}: not on this machine, left out", flush=True)
         yield started
-
-
-def markdown(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a table, each as soon as it is known."""
-    yield f"| {' | '.join(headings)} |"
-    yield "|" + "---|" * len(headings)
-    for line in lines:
-        yield f"| {' | '.join(line)} |"
 
 
 def compare(arguments: argparse.Namespace, folder: Path) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.load import films, processes
-from benchmarks.load.receivers import PEERS, Receiver
-from benchmarks.load.rounds import Lost, Runs, Spread
+from benchmarks.load.receivers import PEERS, Receiver, Unfit
+from benchmarks.load.rounds import Runs, Spread
 from benchmarks.load.sender import Order
 from benchmarks.load.sending import Sending, sender
 from tests import peers
@@ -107,7 +107,7 @@ def _tenths(receiver: Receiver, path: Path, count: int, senders: int, sending: S
             order = Order(port=receiver.port, path=str(path), run=runs.number(), senders=senders, films=min(left, most))
             stored = len(sending.send(order).stored)
             if not 0 < stored == receiver.kept() - kept:
-                raise Lost(f"{receiver.name} said Success to {stored} films and holds {receiver.kept() - kept}")
+                raise Unfit(f"{receiver.name} said Success to {stored} films and holds {receiver.kept() - kept}")
             receiver.clear()
             left -= stored
         yield processes.rss_mb(receiver.pid)
@@ -147,7 +147,7 @@ def _speed(receiver: Receiver, path: Path, count: int) -> float:
     one = _storescu_s(receiver, path, 1)
     seconds = _storescu_s(receiver, path, count + 1) - one
     if receiver.kept() - kept != count + 2:
-        raise Lost(f"{receiver.name} holds {receiver.kept() - kept} of {count + 2} films")
+        raise Unfit(f"{receiver.name} holds {receiver.kept() - kept} of {count + 2} films")
     receiver.clear()
     return count / max(seconds, 1e-6)
 

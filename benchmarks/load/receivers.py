@@ -21,6 +21,10 @@ PEERS = ("storescp", "storescp nodelay", "orthanc", "pynetdicom")
 """Those that are compared by default."""
 
 
+class Unfit(Exception):
+    """What was measured is not what was meant: it is not told."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
     """A running receiver. `kept` counts what it holds by its own books, `clear` removes the bytes of what it holds."""
@@ -56,7 +60,7 @@ def node(
     name: str, folder: Path, *, url: str = "", sets: Sequence[str] = (), roles: Sequence[str] = ("receive",)
 ) -> Iterator[Receiver]:
     """Run this node's receiving role alone; `sets` are settings as "receive.port=0", values as in TOML or bare text."""
-    place = scratch.place(folder, database_url=url, destinations={}, sections=_sections(sets))
+    place = scratch.place(folder, database_url=url, destinations={}, sections=sections(sets))
     with running.running(place.config, roles=tuple(roles), wait_for=tuple(roles)) as started:
         yield Receiver(
             name=name,
@@ -67,7 +71,7 @@ def node(
         )
 
 
-def _sections(sets: Sequence[str]) -> dict[str, dict[str, object]]:
+def sections(sets: Sequence[str]) -> dict[str, dict[str, object]]:
     """Return settings by section and name."""
     given: dict[str, dict[str, object]] = {}
     for each in sets:
@@ -105,7 +109,7 @@ def _storescp(name: str, folder: Path) -> Iterator[Receiver]:
         *(["--max-pdu", "131072"] if "128k" in words else []),
         *(["+B"] if "exact" in words else []),
     ]
-    command: list[str | Path] = [peers.program("storescp"), "-od", folder, *options, str(port)]
+    command: list[str | Path] = [peers.program("storescp"), "+xa", "-od", folder, *options, str(port)]
     more = {"TCP_NODELAY": "1"} if "nodelay" in words else {}
     with _process(command, more) as pid:
         peers.until(lambda: peers.echoscu(port).returncode == 0, what="an answer of storescp")

@@ -7,13 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.load import processes
-from benchmarks.load.receivers import Receiver
+from benchmarks.load.receivers import Receiver, Unfit
 from benchmarks.load.sender import Answer, Order
 from benchmarks.load.sending import Sending
-
-
-class Lost(Exception):
-    """A receiver has not kept what it answered with Success: its speed is not worth telling."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +71,7 @@ def turn(receiver: Receiver, cell: Cell, path: Path, *, sending: Sending, bounds
 
     Raises
     ------
-    Lost
+    Unfit
         If it holds another number of films than it answered with Success.
     """
     receiver.clear()
@@ -98,7 +94,7 @@ def turn(receiver: Receiver, cell: Cell, path: Path, *, sending: Sending, bounds
     cpu_s, peak_mb = processes.cpu_s(receiver.pid) - before, processes.peak_rss_mb(receiver.pid)
     held = receiver.kept() - kept
     if held != len(answer.stored):
-        raise Lost(f"{receiver.name} said Success to {len(answer.stored)} films and holds {held} ({cell})")
+        raise Unfit(f"{receiver.name} said Success to {len(answer.stored)} films and holds {held} ({cell})")
     receiver.clear()
     return _round(answer, cpu_s=cpu_s, peak_rss_mb=peak_mb)
 
@@ -209,6 +205,11 @@ def rows(cell: Cell, found: Mapping[str, Sequence[Round]], *, ours: str) -> Iter
             f"{percentile(answers, 0.99) * 1000:.1f}" if answers else "",
             f"{sum(each.cpu_s for each in turns) / films * 1000:.2f}" if films else "",
             f"{max(each.peak_rss_mb for each in turns):.0f}",
-            f"{100 * sum(each.sender_cpu_s for each in turns) / sum(max(each.seconds, 1e-9) for each in turns):.0f}",
+            _share(turns),
             f"{sum(each.refused for each in turns)}, {sum(each.failed for each in turns)}",
         )
+
+
+def _share(turns: Sequence[Round]) -> str:
+    seconds = sum(each.seconds for each in turns)
+    return f"{100 * sum(each.sender_cpu_s for each in turns) / seconds:.0f}" if seconds > 0 else ""

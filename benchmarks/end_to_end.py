@@ -1,0 +1,253 @@
+"""From the last byte of a film to its report in the PACS: how long, and how many a second, on SQLite and PostgreSQL.
+
+    python -m benchmarks.end_to_end                       # the table, about five minutes
+    python -m benchmarks.end_to_end --films 200 --databases sqlite --set read.bundle=chest --json measured.json
+
+A whole node on its defaults but for the calm of a study (0 s), in processes of its own, and a stand-in PACS in
+another that stamps when each report is in place. Films are phantoms of 15 MB, DX, uncompressed, each with a patient,
+a study and UIDs of its own. "idle": one film at a time, on an association of its own, the next when the report of
+the one before has come. "2 a second": at that pace, on four associations. "all at once": on four associations as fast
+as they are answered; films a second from the first byte to the last report. Every film must be analysed and every
+report come, or the run fails. The file of --json has what benchmarks/simulate.py is fed with: how long each film
+was waited for, and how long each leg held its jobs, as the node's own books say.
+"""
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import select
+
+from benchmarks.load import films, processes, receivers
+from benchmarks.load.inbox import Inbox, inbox
+from benchmarks.load.rounds import Runs, percentile
+from benchmarks.load.sender import Answer, Order
+from benchmarks.load.sending import Sending, sender
+from benchmarks.load.tables import markdown
+from cxr_node.jobs.states import Event, Leg
+from cxr_node.jobs.tables import job, job_event
+from cxr_node.phantom import dicom
+from cxr_node.phantom.film import film
+from cxr_node.selftest import scratch, server
+from tests import running
+
+HEADINGS = ("database", "load", "films", "p50 s", "p99 s", "most s", "films/s", "CPU s/film")
+_ROWS, _COLUMNS, _ENLARGED = 512, 416, 6
+_ASSOCIATIONS = 4
+_PATIENCE_S = 120.0
+_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What a node went through."""
+
+    name: str
+    films: int
+    seconds_each: tuple[float, ...]
+    """From the last byte of each film to its report in the PACS."""
+    answers_each: tuple[float, ...]
+    """From the first byte of each film to Success."""
+    seconds: float
+    """From the first film's first byte to the last report."""
+    cpu_s: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Measured:
+    """What `--json` holds: where, when, and of each database the loads and how long each leg held its jobs."""
+
+    machine: str
+    cores: int
+    at: str
+    film_bytes: int
+    loads: dict[str, list[Load]] = field(default_factory=dict)
+    legs_s: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    """Of the idle load alone: nobody waits for anybody."""
+
+
+def write_film(folder: Path, *, enlarged: int) -> Path:
+    """Write a phantom as a modality would send it."""
+    made = film(seed=21, rows=_ROWS, columns=_COLUMNS)
+    large = np.repeat(np.repeat(made.p_values, enlarged, 0), enlarged, 1)
+    dataset = dicom.dataset(replace(made, p_values=large), now=dicom.EXAMPLE_TIME)
+    films.as_template(dataset)
+    path = folder / "phantom.dcm"
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+class Bench:
+    """A running node, its PACS and a sender."""
+
+    def __init__(self, port: int, pid: int, path: Path, sending: Sending, pacs: Inbox) -> None:
+        self._port, self._pid, self._path = port, pid, path
+        self._sending, self._pacs = sending, pacs
+        self._runs = Runs()
+
+    def idle(self, count: int) -> Load:
+        """Send one film after the other, each when the report of the one before has come."""
+        before = processes.cpu_s(self._pid)
+        parts = [self._sent(films=1) for _ in range(count)]
+        return Load(
+            name="idle",
+            films=count,
+            seconds_each=tuple(each for part in parts for each in part.seconds_each),
+            answers_each=tuple(each for part in parts for each in part.answers_each),
+            seconds=sum(part.seconds for part in parts),
+            cpu_s=processes.cpu_s(self._pid) - before,
+        )
+
+    def paced(self, count: int) -> Load:
+        """Send two films a second."""
+        return replace(self._sent(films=count, every_s=_EVERY_S, senders=_ASSOCIATIONS), name="2 a second")
+
+    def saturated(self, count: int) -> Load:
+        """Send as fast as films are answered."""
+        return replace(self._sent(films=count, senders=_ASSOCIATIONS), name="all at once")
+
+    def _sent(self, *, films: int, every_s: float = 0.0, senders: int = 1) -> Load:
+        before, run = processes.cpu_s(self._pid), self._runs.number()
+        order = Order(
+            port=self._port, path=str(self._path), run=run, films=films, every_s=every_s, senders=min(senders, films)
+        )
+        answer = self._sending.send(order)
+        if len(answer.stored) != films:
+            raise receivers.Unfit(f"{len(answer.stored)} of {films} films were answered with Success")
+        came = self._pacs.wait({_study(run, each[0]) for each in answer.stored}, timeout_s=_PATIENCE_S)
+        return Load(
+            name="",
+            films=films,
+            seconds_each=tuple(came[_study(run, each[0])] - each[2] for each in answer.stored),
+            answers_each=tuple(each[3] - each[1] for each in answer.stored),
+            seconds=max(came.values()) - _began(answer),
+            cpu_s=processes.cpu_s(self._pid) - before,
+        )
+
+
+def _study(run: int, number: int) -> str:
+    return films.uid("1", run=run, number=number)
+
+
+def _began(answer: Answer) -> float:
+    return min(each[1] for each in answer.stored)
+
+
+@contextmanager
+def benches(
+    folder: Path, database: str, sets: Sequence[str], *, enlarged: int
+) -> Iterator[tuple[Bench, scratch.Place]]:
+    """Run a node on a database of its own, with one film behind it."""
+    with ExitStack() as stack:
+        url = ""
+        if database == "postgresql":
+            at = stack.enter_context(server.running(server.binaries()))
+            url = stack.enter_context(scratch.schema(at.url))
+        pacs = stack.enter_context(inbox(folder / "pacs"))
+        sections: dict[str, dict[str, object]] = {"read": {"threads": 0}, "schedule": {"tick_s": 5.0}}
+        for name, changes in receivers.sections(sets).items():
+            sections.setdefault(name, {}).update(changes)
+        place = scratch.place(
+            folder / "node", database_url=url, destinations={"pacs": scratch.to_pacs(pacs.port)}, sections=sections
+        )
+        node = stack.enter_context(running.running(place.config))
+        sending = stack.enter_context(sender())
+        bench = Bench(node.port, node.process.pid, write_film(folder, enlarged=enlarged), sending, pacs)
+        bench.idle(1)
+        yield bench, place
+
+
+def legs_s(place: scratch.Place) -> dict[str, list[float]]:
+    """Return how long each leg's jobs were held, claim to end; the first of each, when caches are cold, left out.
+
+    Raises
+    ------
+    Unfit
+        If a film was not analysed.
+    """
+    held: dict[str, list[float]] = {leg: [] for leg in (Leg.READ, Leg.COMPOSE, Leg.DELIVER)}
+    claimed: dict[int, datetime] = {}
+    asked = (
+        select(job.c.id, job.c.leg, job_event.c.event, job_event.c.at)
+        .join_from(job_event, job, job_event.c.job_id == job.c.id)
+        .where(job_event.c.event.in_([Event.CLAIMED, Event.FINISHED, Event.SET_ASIDE]))
+        .order_by(job_event.c.id)
+    )
+    with running.opened(place.settings) as database, database.read() as connection:
+        for number, leg, event, at in connection.execute(asked):
+            if event == Event.CLAIMED:
+                claimed[number] = at
+            elif event == Event.SET_ASIDE:
+                raise receivers.Unfit("a film was not analysed: its report comes sooner than it should")
+            else:
+                held[leg].append((at - claimed[number]).total_seconds())
+    return {leg: each[1:] for leg, each in held.items()}
+
+
+def machine() -> str:
+    """Return what the processor calls itself."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def row(database: str, load: Load) -> tuple[str, ...]:
+    """Return a line of the table."""
+    return (
+        database,
+        load.name,
+        str(load.films),
+        f"{percentile(load.seconds_each, 0.5):.2f}",
+        f"{percentile(load.seconds_each, 0.99):.2f}",
+        f"{max(load.seconds_each):.2f}",
+        f"{load.films / load.seconds:.2f}" if load.name == "all at once" else "",
+        f"{load.cpu_s / load.films:.2f}",
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--films", type=int, default=60, help="of each load")
+    parser.add_argument("--enlarged", type=int, default=_ENLARGED, help="film's rows in 512, columns in 416")
+    parser.add_argument("--databases", nargs="+", choices=["sqlite", "postgresql"], default=["sqlite", "postgresql"])
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="a setting of the node"
+    )
+    parser.add_argument("--json", type=Path, help="where what was measured goes, for the simulation")
+    arguments = parser.parse_args()
+    at = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    measured = Measured(machine=machine(), cores=os.cpu_count() or 1, at=at, film_bytes=0)
+
+    def lines() -> Iterator[Sequence[str]]:
+        for database in arguments.databases:
+            with (
+                tempfile.TemporaryDirectory(prefix="cxr-end-") as folder,
+                benches(Path(folder), database, arguments.set, enlarged=arguments.enlarged) as (bench, place),
+            ):
+                measured.film_bytes = (Path(folder) / "phantom.dcm").stat().st_size
+                loads = measured.loads.setdefault(database, [])
+                loads.append(bench.idle(arguments.films))
+                yield row(database, loads[-1])
+                measured.legs_s[database] = legs_s(place)
+                for work in (bench.paced, bench.saturated):
+                    loads.append(work(arguments.films))
+                    yield row(database, loads[-1])
+                legs_s(place)
+
+    for line in markdown(HEADINGS, lines()):
+        print(line, flush=True)
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(asdict(measured)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

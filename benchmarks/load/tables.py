@@ -1,0 +1,11 @@
+"""Tables as Markdown has them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+
+def markdown(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table, each as soon as it is known."""
+    yield f"| {' | '.join(headings)} |"
+    yield "|" + "---|" * len(headings)
+    for line in lines:
+        yield f"| {' | '.join(line)} |"
