@@ -14,6 +14,7 @@ from cxr_node.settings import (
     CharacterSetSection,
     CStoreSection,
     FolderSection,
+    OidcSection,
     PageUserSection,
     PeerSection,
     ReceiveSection,
@@ -62,7 +63,7 @@ def parse(tables: dict[str, Any]) -> Settings:
         settings = Settings.model_validate(tables)
     except ValidationError as error:
         raise ConfigurationError([_sentence(dict(each)) for each in error.errors()]) from None
-    contradictions = [*_twice(settings), *_half_tls(settings)]
+    contradictions = [*_twice(settings), *_half_tls(settings), *_half_oidc(settings.oidc)]
     if contradictions:
         raise ConfigurationError(contradictions)
     return settings
@@ -110,6 +111,20 @@ def _half_tls(settings: Settings) -> list[str]:
     return problems
 
 
+def _half_oidc(section: OidcSection) -> list[str]:
+    """Return what is missing for logins by OpenID Connect, if they are wanted."""
+    if not section.issuer:
+        return []
+    problems: list[str] = []
+    if not section.client_id:
+        problems.append("oidc.client_id: must be set where oidc.issuer is")
+    if "openid" not in section.scopes:
+        problems.append('oidc.scopes: must hold "openid", or the provider names nobody')
+    if not section.viewers and not section.operators:
+        problems.append("oidc.viewers and oidc.operators: name a role in one of them, or nobody may log in")
+    return problems
+
+
 def _half_peer(key: str, section: CStoreSection | AskerSection | AuditSection) -> list[str]:
     problems: list[str] = []
     if bool(section.tls_certificate) != bool(section.tls_key):
@@ -137,12 +152,13 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
             ),
             "read": read.model_copy(update={"bundle": bundle}),
             "audit": _with_tls_files(settings.audit, folder),
+            "oidc": _with_tls_files(settings.oidc, folder),
             "deliver": deliver.model_copy(update={"destinations": destinations}),
         }
     )
 
 
-_Secured = TypeVar("_Secured", ReceiveSection, CStoreSection, AskerSection, AuditSection)
+_Secured = TypeVar("_Secured", ReceiveSection, CStoreSection, AskerSection, AuditSection, OidcSection)
 
 
 def _with_tls_files(section: _Secured, folder: Path) -> _Secured:

@@ -400,6 +400,31 @@ class PageUserSection(Section):
     sees_films: bool = Field(False, description="Whether films, and what was said of them, are shown to this person.")
 
 
+class OidcSection(Section):
+    """Logins to the page by OpenID Connect, beside web.users: what a person may follows from roles named there."""
+
+    issuer: str = Field(
+        "",
+        pattern=r"^(https://\S+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?\S*)?$",
+        description="The provider's issuer, as it writes it; empty for none. https, or http on this machine.",
+    )
+    client_id: str = Field("", description="As what this node is registered there.")
+    client_secret: str = Field("", description="Its secret; empty for a public client, which PKCE protects alone.")
+    redirect_url: str = Field(
+        "http://127.0.0.1:8011/login/oidc/back",
+        pattern=r"^https?://\S+/login/oidc/back$",
+        description="Where browsers come back to: the page's own address and /login/oidc/back, as registered there.",
+    )
+    label: str = Field("OpenID Connect", max_length=64, description="What the button on the login page names.")
+    scopes: tuple[str, ...] = Field(("openid", "profile"), description='What is asked for; "openid" must be there.')
+    name_claim: str = Field("preferred_username", description="The claim that is a person's name in the audit trail.")
+    roles_claim: str = Field("realm_access.roles", description="The claim with a person's roles; dots lead into it.")
+    viewers: tuple[str, ...] = Field((), description="Roles that may look.")
+    operators: tuple[str, ...] = Field((), description="Roles that may look, and let jobs run again.")
+    see_films: tuple[str, ...] = Field((), description="Roles that are shown films, and what was said of them.")
+    tls_ca: str = Field("", description="PEM file of the authorities that must vouch for it; empty: the system's.")
+
+
 class WebSection(Section):
     """The page for people, its JSON, the metrics and the health checks: one address, in a process of its own."""
 
@@ -453,6 +478,7 @@ class Settings(Section):
     schedule: ScheduleSection = ScheduleSection()
     audit: AuditSection = AuditSection()
     web: WebSection = WebSection()
+    oidc: OidcSection = OidcSection()
     alert: AlertSection = AlertSection()
     log: LogSection = LogSection()
 
@@ -471,6 +497,7 @@ class Settings(Section):
                 "database": self.database.model_copy(update={"url": shown}),
                 "receive": self.receive.model_copy(update={"users": users}),
                 "web": self.web.model_copy(update={"users": people}),
+                "oidc": self.oidc.model_copy(update={"client_secret": "***" if self.oidc.client_secret else ""}),
                 "alert": self.alert.model_copy(update={"webhook": "***" if self.alert.webhook else ""}),
             }
         )

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from xml.etree.ElementTree import Element, fromstring
 
 TOKEN = None
@@ -149,3 +150,10 @@ def _children_faults(element: Element, rule: Rule) -> list[str]:
         if not least <= names.count(name) <= most:
             found.append(f"{element.tag} has {names.count(name)} {name}")
     return found
+
+
+def recorded(folder: Path, event: str) -> list[Element]:
+    """Return the messages of an event out of a trail's folder."""
+    lines = [line for path in folder.glob("audit-*.xml") for line in path.read_text(encoding="utf-8").splitlines()]
+    messages = [read(line) for line in lines]
+    return [message for message in messages if message.find(f".//EventID[@csd-code='{event}']") is not None]

@@ -185,6 +185,8 @@ def page(settings: Settings) -> Check:
     if section.host not in ("127.0.0.1", "::1", "localhost") and not section.secure_cookie:
         to_do = "put a proxy with TLS before it, let it listen on 127.0.0.1, and set web.secure_cookie = true"
         return problem("page", f"{section.host} is not this machine alone: passwords would cross the network", to_do)
-    if not section.users:
+    elsewhere = f"who has a role at {settings.oidc.issuer}" if settings.oidc.issuer else ""
+    if not section.users and not elsewhere:
         return note("page", "nobody may log in", "add [[web.users]]; `cxr-node config password` prints the hash")
-    return fine("page", f"{len(section.users)} people may log in")
+    people = f"{len(section.users)} people may log in"
+    return fine("page", f"{people}, and {elsewhere}" if elsewhere else people)

@@ -12,7 +12,8 @@ from cxr_node.domain.identifiers import AeTitle
 from cxr_node.phantom import dicom, modality
 from tests.films import ROOT
 from tests.pages import PASSWORD, users
-from tests.peers import LOOPBACK, pacs, program, until
+from tests.peers import LOOPBACK, free_port, pacs, program, until
+from tests.providers import CLAIMS, provider, settings_of
 from tests.running import ROLES, RunningNode, running, settings_file, to_pacs
 
 PICTURES = ROOT / "docs" / "pictures" / "page"
@@ -50,11 +51,14 @@ def mood() -> Mood:
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory, mood: Mood) -> Iterator[RunningNode]:
     people = users(("op", "operator", True), ("reader", "viewer", True))
-    with pacs(answer=lambda _: mood.status) as there:
+    port = free_port()
+    with pacs(answer=lambda _: mood.status) as there, provider(CLAIMS) as op:
+        # By another name it is another site, as in a hospital.
+        elsewhere = settings_of(op.issuer.replace(LOOPBACK, "localhost"), f"http://{LOOPBACK}:{port}/login/oidc/back")
         config = settings_file(
             tmp_path_factory.mktemp("node"),
             destinations=(to_pacs(there.port, there.ae_title),),
-            more=f"[web]\nport = 0\n{people}",
+            more=f"[web]\nport = {port}\n{people}\n{elsewhere}",
         )
         with running(config, wait_for=(*ROLES, "admin"), roles=(*ROLES, "admin")) as started:
             yield started
@@ -173,6 +177,18 @@ def test_a_dead_letter_is_tried_again_and_arrives(
         if name == "settings":
             page.get_by_role("heading", name="compose").click()
         keep(page, name)
+
+
+def test_a_person_comes_by_way_of_the_hospitals_login_and_stays(context: BrowserContext, node: RunningNode) -> None:
+    page = context.new_page()
+    page.goto("/")
+    page.get_by_role("link", name="Log in with the hospital").click()
+    page.get_by_role("button", name="kim").click()
+
+    expect(page.get_by_role("heading", name="Queue")).to_be_visible()
+    expect(page.get_by_role("button", name="Log out oidc/kim")).to_be_visible()
+    page.get_by_role("link", name="Studies").click()
+    expect(page.get_by_role("heading", name="Studies")).to_be_visible()
 
 
 def test_a_viewer_is_offered_no_button_and_everything_can_be_reached_by_keyboard(

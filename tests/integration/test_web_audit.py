@@ -6,8 +6,7 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
-from tests import films
-from tests.audit_rules import read
+from tests import audit_rules, films
 from tests.pages import Page, served_page, token_of
 
 
@@ -18,11 +17,7 @@ def page(tmp_path: Path) -> Iterator[Page]:
 
 
 def recorded(page: Page, event: str) -> list[Element]:
-    """Return the messages of an event."""
-    folder = page.config.parent / "cxr-node-data" / "audit"
-    lines = [line for path in folder.glob("audit-*.xml") for line in path.read_text(encoding="utf-8").splitlines()]
-    messages = [read(line) for line in lines]
-    return [message for message in messages if message.find(f".//EventID[@csd-code='{event}']") is not None]
+    return audit_rules.recorded(page.config.parent / "cxr-node-data" / "audit", event)
 
 
 def test_logins_are_recorded_right_and_wrong(page: Page) -> None:

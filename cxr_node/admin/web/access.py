@@ -6,16 +6,16 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Request, status
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from cxr_node.receive.users import PasswordHash
-from cxr_node.settings import PageUserSection, WebSection
+from cxr_node.settings import OidcSection, PageUserSection, WebSection
 
 COOKIE = "cxr-node-session"
 TOKEN = "token"  # noqa: S105  # the name of a form's field
@@ -40,9 +40,20 @@ class TooManyTries(Exception):
 
 
 class Guard:
-    """Logs people in, and knows them again by a signed cookie. A changed password or role ends their sessions."""
+    """Logs people in, and knows them again by a signed cookie. A changed password or role ends their sessions.
 
-    def __init__(self, section: WebSection, key: bytes, *, clock: Callable[[], float] = time.monotonic) -> None:
+    So does a changed setting of `oidc` for those whom its provider named.
+    """
+
+    def __init__(
+        self,
+        section: WebSection,
+        key: bytes,
+        *,
+        oidc: OidcSection | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._elsewhere = _digest(oidc.model_dump_json()) if oidc is not None and oidc.issuer else ""
         self._users = {user.name: user for user in section.users}
         self._session_s = section.session_s
         self._signer = URLSafeTimedSerializer(key, salt="session", signer_kwargs={"digest_method": hashlib.sha256})
@@ -54,7 +65,7 @@ class Guard:
     @property
     def is_open_to_nobody(self) -> bool:
         """Whether no user is configured."""
-        return not self._users
+        return not self._users and not self._elsewhere
 
     def log_in(self, name: str, password: str) -> str | None:
         """Return a session for who shows the right password, else None; an unknown name takes as long as a known one.
@@ -80,6 +91,11 @@ class Guard:
             self._failures.pop(name, None)
         return self._signer.dumps({"name": name, "is": _standing(user), "token": secrets.token_urlsafe(16)})
 
+    def let_in(self, name: str, *, is_operator: bool, sees_films: bool) -> str:
+        """Return a session for whom a provider has named; the settings say what that person may."""
+        said = {"name": name, "is": self._elsewhere, "token": secrets.token_urlsafe(16)}
+        return self._signer.dumps(said | {"operator": is_operator, "films": sees_films})
+
     def person(self, cookie: str | None) -> Person | None:
         """Return whose session a cookie is, or None."""
         if not cookie:
@@ -88,6 +104,8 @@ class Guard:
             said = self._signer.loads(cookie, max_age=int(self._session_s))
         except BadSignature:
             return None
+        if "operator" in said:
+            return self._named_elsewhere(said)
         user = self._users.get(said["name"])
         if user is None or not hmac.compare_digest(said["is"], _standing(user)):
             return None
@@ -97,6 +115,11 @@ class Guard:
             sees_films=user.sees_films,
             token=said["token"],
         )
+
+    def _named_elsewhere(self, said: Mapping[str, Any]) -> Person | None:
+        if not self._elsewhere or not hmac.compare_digest(said["is"], self._elsewhere):
+            return None
+        return Person(name=said["name"], is_operator=said["operator"], sees_films=said["films"], token=said["token"])
 
 
 def key_of(folder: Path) -> bytes:
@@ -149,4 +172,8 @@ Operates = Annotated[Person, Depends(_operates)]
 
 def _standing(user: PageUserSection) -> str:
     """Return what a session hangs on besides the name: it ends when one of these changes."""
-    return hashlib.sha256(f"{user.password_hash} {user.role} {user.sees_films}".encode()).hexdigest()[:32]
+    return _digest(f"{user.password_hash} {user.role} {user.sees_films}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -21,6 +21,7 @@ from cxr_node.jobs import overview
 from cxr_node.jobs.states import State
 from cxr_node.jobs.tables import film as film_table
 from cxr_node.node import places
+from cxr_node.settings import WebSection
 
 router = APIRouter(include_in_schema=False)
 _NEWEST = 8
@@ -33,8 +34,7 @@ _SR = "1.2.840.10008.5.1.4.1.1.88."
 @router.get("/login")
 def login_page(request: Request) -> Response:
     """Ask who it is."""
-    guard: Guard = request.app.state.guard
-    return _page(request, None, "login.html", nobody=guard.is_open_to_nobody, wrong="")
+    return login_form(request, wrong="")
 
 
 @router.post("/login")
@@ -54,16 +54,28 @@ def login(
     witness: Witness = request.app.state.desk.witness
     if session is None:
         witness.tried_to_log_in(name, address_of(request), failure=wrong)
-        shown = _page(request, None, "login.html", nobody=guard.is_open_to_nobody, wrong=wrong)
-        shown.status_code = code
-        return shown
+        return login_form(request, wrong=wrong, code=code)
     witness.tried_to_log_in(name, address_of(request), failure="")
-    section = request.app.state.desk.settings.web
     answer = RedirectResponse("/", status.HTTP_303_SEE_OTHER)
+    keep_session(answer, session, request.app.state.desk.settings.web)
+    return answer
+
+
+def keep_session(answer: Response, session: str, section: WebSection) -> None:
+    """Give a session to the browser, which shows it to this page alone."""
     answer.set_cookie(
         COOKIE, session, max_age=int(section.session_s), httponly=True, samesite="strict", secure=section.secure_cookie
     )
-    return answer
+
+
+def login_form(request: Request, *, wrong: str, code: int = status.HTTP_200_OK) -> Response:
+    """Return the page that asks who it is, and says what went wrong."""
+    guard: Guard = request.app.state.guard
+    section = request.app.state.desk.settings.oidc
+    elsewhere = section.label if section.issuer else ""
+    shown = _page(request, None, "login.html", nobody=guard.is_open_to_nobody, wrong=wrong, elsewhere=elsewhere)
+    shown.status_code = code
+    return shown
 
 
 @router.post("/logout")

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import uvicorn
+from fastapi import APIRouter
 
 from cxr_node.admin.alarms import Alarms, sender, wrong
 from cxr_node.admin.web.access import Guard, key_of
@@ -13,6 +14,7 @@ from cxr_node.admin.web.app import application
 from cxr_node.admin.web.desk import Desk, Trends
 from cxr_node.admin.web.pictures import Pictures
 from cxr_node.admin.web.witness import Witness
+from cxr_node.config import ConfigurationError
 from cxr_node.jobs.database import Database
 from cxr_node.node import auditing, places, reading
 from cxr_node.pixels.sandbox import Sandbox
@@ -58,12 +60,23 @@ def _wrong(settings: Settings, reads: Database) -> dict[str, str]:
     return wrong(settings, reads, now=places.now())
 
 
+def _logins_elsewhere(settings: Settings, key: bytes) -> APIRouter:
+    try:
+        from cxr_node.admin.web import arrivals
+    except ImportError:
+        raise ConfigurationError(["oidc.issuer: needs the extra oidc: pip install 'cxr-node[oidc]'"]) from None
+    return arrivals.router(settings, key)
+
+
 @contextmanager
 def served(settings: Settings) -> Iterator[str]:
     """Serve the page while the block lasts; the value is its address."""
     section = settings.web
     with desk(settings) as at, _watching(settings, at):
-        app = application(at, Guard(section, key_of(settings.node.data_folder)))
+        key = key_of(settings.node.data_folder)
+        app = application(at, Guard(section, key, oidc=settings.oidc))
+        if settings.oidc.issuer:
+            app.include_router(_logins_elsewhere(settings, key))
         configured = uvicorn.Config(
             app,
             host=section.host,

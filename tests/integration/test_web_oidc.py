@@ -1,0 +1,163 @@
+"""Logins by OpenID Connect: a real provider on this machine, and one whose answers are changed on their way."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from tests.audit_rules import recorded
+from tests.pages import PEOPLE, Page, served_page, token_of
+from tests.providers import CLAIMS, Provider, provider, settings_of
+
+BACK = "http://127.0.0.1:1/login/oidc/back"
+"""Registered at the provider, which sends nobody there: the test follows its answer to where the page is."""
+
+
+@pytest.fixture(scope="module")
+def op() -> Iterator[Provider]:
+    with provider(CLAIMS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def page(op: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with served(tmp_path_factory.mktemp("page"), op.issuer) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def honest(op: Provider) -> Iterator[None]:
+    yield
+    op.say({})
+
+
+@contextmanager
+def served(folder: Path, issuer: str) -> Iterator[Page]:
+    with served_page(folder / "node", more=f"{PEOPLE}\n{settings_of(issuer, BACK)}") as running:
+        yield running
+
+
+def sent(client: httpx.Client) -> str:
+    """Begin a login, and return where the browser is sent to."""
+    answer = client.get("/login/oidc")
+    assert answer.status_code == 303, answer.text
+    return answer.headers["location"]
+
+
+def agreed(address: str, sub: str) -> str:
+    """Agree at the provider's page, and return what it sends the browser back with."""
+    answer = httpx.post(address, data={"sub": sub}, timeout=30)
+    assert answer.status_code == 302, answer.text
+    assert answer.headers["location"].startswith(BACK)
+    return urlsplit(answer.headers["location"]).query
+
+
+def came_back(client: httpx.Client, query: str) -> httpx.Response:
+    return client.get(f"/login/oidc/back?{query}")
+
+
+def log_in(client: httpx.Client, sub: str) -> httpx.Response:
+    return came_back(client, agreed(sent(client), sub))
+
+
+def test_whom_the_provider_names_is_let_in_with_the_roles_it_names(page: Page) -> None:
+    with page.visited_by() as client:
+        assert "Log in with the hospital" in client.get("/login").text
+        welcome = log_in(client, "kim")
+        assert welcome.status_code == 200
+        assert "oidc/kim" in client.get("/").text
+        assert client.get("/films/1").status_code == 200
+        assert client.post("/api/v1/jobs/1/retry", headers={"X-Token": token_of(client)}).status_code in (200, 409)
+    with page.visited_by() as client:
+        assert log_in(client, "sam").status_code == 200
+        assert client.get("/films/1").status_code == 403
+        assert client.post("/api/v1/jobs/1/retry", headers={"X-Token": token_of(client)}).status_code == 403
+
+    with page.visited_by("op") as client:
+        assert client.get("/films/1").status_code == 200, "local users may log in as before"
+
+
+def test_who_has_no_role_here_is_told_so_and_it_is_recorded(page: Page) -> None:
+    with page.visited_by() as client:
+        answer = log_in(client, "eve")
+        assert answer.status_code == 401
+        assert "no role that this page knows" in answer.text
+        assert client.get("/").status_code == 303
+
+    logins = recorded(page.config.parent / "cxr-node-data" / "audit", "110114")
+    outcomes = [
+        (each.findall("ActiveParticipant")[0].get("UserID"), each[0].get("EventOutcomeIndicator")) for each in logins
+    ]
+    assert outcomes[-1] == ("oidc/eve", "4")
+    assert ("oidc/kim", "0") in outcomes
+
+
+def test_an_answer_to_another_login_is_not_taken(page: Page) -> None:
+    with page.visited_by() as client, page.visited_by() as other:
+        stolen = agreed(sent(other), "kim")
+        sent(client)
+        wrong_state = came_back(client, stolen)
+        begun_nowhere = httpx.get(f"http://{page.address}/login/oidc/back?{stolen}")
+        denied = came_back(other, "error=access_denied&state=" + parse_qs(stolen)["state"][0])
+
+    assert (wrong_state.status_code, begun_nowhere.status_code, denied.status_code) == (401, 401, 401)
+    assert "not to the login that was begun here" in wrong_state.text
+    assert "no login was begun here" in begun_nowhere.text
+    assert "the provider says access_denied" in denied.text
+
+
+def test_a_code_is_of_no_use_to_another_browser_even_with_its_own_state(page: Page) -> None:
+    with page.visited_by() as client, page.visited_by() as thief:
+        code = parse_qs(agreed(sent(client), "kim"))["code"][0]
+        state = parse_qs(urlsplit(sent(thief)).query)["state"][0]
+        answer = came_back(thief, f"code={code}&state={state}")
+
+    assert answer.status_code == 401, "the proof of the other login does not fit"
+
+
+def test_a_token_of_another_login_or_one_that_was_changed_is_refused(page: Page, op: Provider) -> None:
+    with page.visited_by() as client:
+        assert log_in(client, "kim").status_code == 200
+    kept = op.last_token()
+    for token in (kept, f"{kept}x", ""):
+        op.say({"/oauth2/token": {"id_token": token}})
+        with page.visited_by() as client:
+            answer = log_in(client, "sam")
+            assert answer.status_code == 401
+            assert "not to be believed" in answer.text
+            assert client.get("/").status_code == 303
+
+
+def test_a_token_that_has_expired_is_refused(tmp_path: Path) -> None:
+    with (
+        provider(CLAIMS, tokens_live_s=-600) as late,
+        served(tmp_path, late.issuer) as page,
+        page.visited_by() as client,
+    ):
+        answer = log_in(client, "kim")
+
+    assert (answer.status_code, "ExpiredTokenError" in answer.text) == (401, True)
+
+
+def test_a_provider_that_calls_itself_otherwise_logs_nobody_in(tmp_path: Path, op: Provider) -> None:
+    op.say({"/.well-known/openid-configuration": {"issuer": "https://id.example"}})
+    with served(tmp_path, op.issuer) as page, page.visited_by() as client:
+        answer = client.get("/login/oidc")
+        assert (answer.status_code, "calls itself otherwise" in answer.text) == (401, True)
+        op.say({"/.well-known/openid-configuration": {"token_endpoint": "http://id.example/token"}})
+        answer = client.get("/login/oidc")
+        assert (answer.status_code, "no token_endpoint that can be used over TLS" in answer.text) == (401, True)
+        op.say({})
+        assert client.get("/login/oidc").status_code == 303, "it is asked again"
+
+
+def test_a_provider_that_is_away_keeps_no_local_user_out(tmp_path: Path) -> None:
+    with served(tmp_path, "http://127.0.0.1:1") as page:
+        with page.visited_by() as client:
+            answer = client.get("/login/oidc")
+            assert (answer.status_code, "does not answer" in answer.text) == (401, True)
+        with page.visited_by("op") as client:
+            assert client.get("/").status_code == 200
