@@ -437,6 +437,19 @@ class WebSection(Section):
     users: tuple[PageUserSection, ...] = Field((), description="Who may log in; empty: nobody.")
 
 
+class TraceSection(Section):
+    """Traces for an OpenTelemetry collector: the way of each study from C-STORE to delivery, by OTLP over HTTP."""
+
+    endpoint: str = Field(
+        "",
+        pattern=r"^(https?://\S{1,400})?$",
+        description="The collector's address for traces, such as http://127.0.0.1:4318/v1/traces; empty: no traces.",
+    )
+    headers: tuple[str, ...] = Field((), description='What each request carries, such as "Authorization=Bearer x".')
+    timeout_s: Seconds = Field(5.0, le=8.0, description="How long the collector may take to answer, in seconds.")
+    every_s: Seconds = Field(5.0, description="How often it is told, in seconds.")
+
+
 class AlertSection(Section):
     """Who is told, once, when something is wrong: jobs that fail or are stuck, disk, certificates, database."""
 
@@ -480,6 +493,7 @@ class Settings(Section):
     web: WebSection = WebSection()
     oidc: OidcSection = OidcSection()
     alert: AlertSection = AlertSection()
+    trace: TraceSection = TraceSection()
     log: LogSection = LogSection()
 
     @property
@@ -498,6 +512,7 @@ class Settings(Section):
                 "receive": self.receive.model_copy(update={"users": users}),
                 "web": self.web.model_copy(update={"users": people}),
                 "oidc": self.oidc.model_copy(update={"client_secret": "***" if self.oidc.client_secret else ""}),
+                "trace": self.trace.model_copy(update={"headers": ("***",) if self.trace.headers else ()}),
                 "alert": self.alert.model_copy(update={"webhook": "***" if self.alert.webhook else ""}),
             }
         )

@@ -14,7 +14,7 @@ from cxr_node.receive.messages import BoundedMessages
 
 def association_name(at: datetime) -> str:
     """Return what an association that opens at that time is called in rows and logs: no other is called so."""
-    return f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    return f"{at.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(4)}"
 
 
 def sender_of(association: Association) -> Sender:

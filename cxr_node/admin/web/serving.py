@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
 import uvicorn
@@ -53,7 +53,17 @@ def _watching(settings: Settings, at: Desk) -> Iterator[None]:
         stack.enter_context(Schedule(at.pictures.forget_old, tick_s=_FORGET_S))
         if section.webhook or section.mail_to:
             stack.enter_context(Schedule(told.turn, tick_s=section.every_s))
+        if settings.trace.endpoint:
+            stack.enter_context(_traced(settings, at))
         yield
+
+
+def _traced(settings: Settings, at: Desk) -> AbstractContextManager[None]:
+    try:
+        from cxr_node.admin import tracing
+    except ImportError:
+        raise ConfigurationError(["trace.endpoint: needs the extra otel: pip install 'cxr-node[otel]'"]) from None
+    return tracing.telling(settings, at.reads, clock=places.now)
 
 
 def _wrong(settings: Settings, reads: Database) -> dict[str, str]:

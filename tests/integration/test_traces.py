@@ -1,0 +1,217 @@
+"""Traces: a real collector's protocol over HTTP, a node whose clock stands still, and a collector that is away."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from cxr_node.admin import tracing
+from cxr_node.admin.tracing import Teller
+from cxr_node.domain.commitment import Reference, Vouched
+from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.identifiers import Uid
+from cxr_node.domain.instance import Identity
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.states import Leg
+from cxr_node.outbound import Confirmation
+from cxr_node.receive.sender import association_name
+from cxr_node.settings import Settings
+from tests import films
+from tests.pages import refuse
+from tests.shop import Shop
+from tests.spans import Collector, collector
+from tests.work import SENDER
+
+WAY = ("accept", "read", "compose", "deliver", "confirm")
+
+
+@dataclass(slots=True)
+class Vouches:
+    """An archive that vouches for what it is asked about, the second time."""
+
+    times: int = 0
+
+    def ask(self, transaction_uid: Uid, identity: Identity) -> Vouched | None:
+        self.times += 1
+        kept = Reference(sop_class_uid=identity.sop_class_uid, sop_instance_uid=identity.sop_instance_uid)
+        return Vouched(transaction_uid=transaction_uid, kept=(kept,), failed=())
+
+
+@pytest.fixture
+def told() -> Iterator[Collector]:
+    with collector() as running:
+        yield running
+
+
+@pytest.fixture
+def shop(database: Database, tmp_path: Path) -> Shop:
+    return Shop(database, tmp_path, confirmation=Confirmation(confirms=Vouches(), again_s=60))
+
+
+@pytest.fixture
+def teller(shop: Shop, told: Collector, tmp_path: Path) -> Iterator[Teller]:
+    settings = Settings.model_validate(
+        {
+            "node": {"data_folder": tmp_path, "name": "ward-3"},
+            "trace": {"endpoint": told.endpoint, "headers": ["Authorization=Bearer x"], "timeout_s": 1},
+        }
+    )
+    with tracing.teller(settings, shop.database, clock=shop.clock) as made:
+        made.turn()  # what there was before it began is not told
+        yield made
+
+
+def settle(shop: Shop) -> None:
+    shop.clock.go(seconds=10)
+
+
+def test_a_film_is_one_trace_from_its_coming_to_the_archives_word(shop: Shop, teller: Teller, told: Collector) -> None:
+    shop.accept(films.dx())
+    shop.work()
+    settle(shop)
+
+    assert teller.turn() == 5
+
+    spans = told.by_name()
+    assert set(spans) == set(WAY)
+    assert len({span.trace_id for span in spans.values()}) == 1
+    assert spans["accept"].parent_span_id == b""
+    for before, name in pairwise(WAY):
+        assert spans[name].parent_span_id == spans[before].span_id, name
+        assert spans[name].start_time_unix_nano >= spans[before].end_time_unix_nano, name
+    assert all(span.end_time_unix_nano >= span.start_time_unix_nano for span in spans.values())
+    assert [spans[name].kind for name in WAY] == [
+        Span.SPAN_KIND_SERVER, Span.SPAN_KIND_INTERNAL, Span.SPAN_KIND_INTERNAL, Span.SPAN_KIND_CLIENT,
+        Span.SPAN_KIND_CLIENT,
+    ]  # fmt: skip
+    assert "ward-3" in told.services
+    assert set(told.headers) == {"Bearer x"}
+    assert teller.turn() == 0
+
+
+def test_nothing_that_is_told_leads_to_a_patient(shop: Shop, teller: Teller, told: Collector) -> None:
+    film = films.dx()
+    shop.accept(film)
+    shop.work()
+    settle(shop)
+    teller.turn()
+
+    said = " ".join(str(span) for span in told.spans)
+
+    for secret in (film.PatientName, film.PatientID, film.StudyInstanceUID, film.SOPInstanceUID, film.AccessionNumber):
+        assert str(secret) not in said
+    assert "2.25." not in said
+    names = {each.key.removeprefix("cxr_node.") for span in told.spans for each in span.attributes}
+    assert names == {"job", "study", "film", "destination", "outcome", "dimse_status"}
+
+
+def test_each_attempt_is_a_span_and_those_that_need_a_person_are_errors(
+    shop: Shop, teller: Teller, told: Collector
+) -> None:
+    def away() -> None:
+        raise RetryLater("pacs is away")
+
+    shop.pacs.before = away
+    shop.accept(films.dx())
+    shop.work()
+    shop.pacs.before = lambda: None
+    shop.clock.go(hours=2)
+    shop.work()
+    settle(shop)
+    teller.turn()
+
+    sent = [span for span in told.spans if span.name == "deliver"]
+    outcomes = [each.value.string_value for span in sent for each in span.attributes if each.key.endswith("outcome")]
+    assert outcomes == ["retry", "retry"], "the first was not taken, the second is to be vouched for"
+    assert len({span.span_id for span in sent}) == 2
+    assert len({span.parent_span_id for span in sent}) == 1
+    assert all(span.status.code == Status.STATUS_CODE_OK for span in told.spans)
+
+
+def test_a_job_that_is_given_up_is_an_error(shop: Shop, teller: Teller, told: Collector) -> None:
+    shop.pacs.before = refuse
+    shop.accept(films.dx())
+    shop.work()
+    settle(shop)
+    teller.turn()
+
+    assert told.by_name()["deliver"].status.code == Status.STATUS_CODE_ERROR
+
+
+def test_films_of_a_study_are_one_trace(shop: Shop, teller: Teller, told: Collector) -> None:
+    for seed in (0, 1):
+        shop.accept(films.dx(seed=seed, changes={"StudyInstanceUID": films.dx().StudyInstanceUID}))
+    shop.work()
+    settle(shop)
+    teller.turn()
+
+    assert len({span.trace_id for span in told.spans}) == 1
+    accepted = [span for span in told.spans if span.name == "accept"]
+    assert [span.parent_span_id for span in accepted] == [b"", accepted[0].span_id]
+
+
+def test_a_collector_that_is_away_holds_nothing_and_is_told_later(
+    shop: Shop, teller: Teller, told: Collector, caplog: pytest.LogCaptureFixture
+) -> None:
+    told.status = 503
+    shop.accept(films.dx())
+    shop.work()
+    settle(shop)
+
+    assert (teller.turn(), teller.turn(), told.spans) == (0, 0, [])
+    assert len(shop.pacs.arrived) == 1
+    assert sum("collector of traces" in record.message for record in caplog.records) == 1
+    told.status = 200
+    assert (teller.turn(), len(told.spans)) == (5, 5)
+
+
+def test_a_collector_that_never_answers_holds_nothing(shop: Shop, teller: Teller, told: Collector) -> None:
+    told.speaks.clear()
+    shop.accept(films.dx())
+    shop.turn(Leg.READ)
+    settle(shop)
+    assert teller.turn() == 0
+
+    shop.work()
+
+    assert len(shop.pacs.arrived) == 1
+
+
+def test_what_is_still_under_way_is_told_when_it_is_over(shop: Shop, teller: Teller, told: Collector) -> None:
+    shop.accept(films.dx())
+    settle(shop)
+    teller.turn()
+    assert set(told.by_name()) == {"accept"}
+    shop.work()
+    settle(shop)
+    teller.turn()
+
+    assert set(told.by_name()) == set(WAY)
+
+
+def test_without_traces_nothing_of_them_is_loaded() -> None:
+    listed = "import sys, cxr_node.admin.web.serving, cxr_node.node.roles; print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True)
+
+    loaded = said.stdout.split()
+    assert "cxr_node.admin.web.serving" in loaded
+    # Its interface of a few names is another library's; what makes and tells traces is its SDK.
+    assert not [name for name in loaded if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter", "joserfc"))]
+
+
+def test_an_association_says_when_it_was_opened(shop: Shop, teller: Teller, told: Collector) -> None:
+    opened = shop.clock.now
+    sender = replace(SENDER, association=association_name(opened))
+    shop.clock.go(seconds=3)
+    shop.accept(films.dx(), sender=sender)
+    settle(shop)
+    teller.turn()
+
+    accept = told.by_name()["accept"]
+    assert accept.end_time_unix_nano - accept.start_time_unix_nano == 3_000_000_000
+    assert accept.start_time_unix_nano == round(opened.timestamp() * 1e6) * 1000
