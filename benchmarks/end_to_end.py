@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from benchmarks.load import films, processes, receivers
 from benchmarks.load.inbox import Inbox, inbox
@@ -72,6 +72,8 @@ class Measured:
     loads: dict[str, list[Load]] = field(default_factory=dict)
     legs_s: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     """Of the idle load alone: nobody waits for anybody."""
+    connections: int = 0
+    """To PostgreSQL, of the whole node after its loads."""
 
 
 def write_film(folder: Path, *, enlarged: int) -> Path:
@@ -192,6 +194,13 @@ def legs_s(place: scratch.Place) -> dict[str, list[float]]:
     return {leg: each[1:] for leg, each in held.items()}
 
 
+def connections(place: scratch.Place) -> int:
+    """Return how many connections to PostgreSQL the node holds, ours not counted."""
+    with running.opened(place.settings) as database, database.read() as connection:
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        return int(connection.execute(text(asked)).scalar_one()) - 1
+
+
 def machine() -> str:
     """Return what the processor calls itself."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -242,6 +251,8 @@ def main() -> None:
                     loads.append(work(arguments.films))
                     yield row(database, loads[-1])
                 legs_s(place)
+                if database == "postgresql":
+                    measured.connections = connections(place)
 
     for line in markdown(HEADINGS, lines()):
         print(line, flush=True)

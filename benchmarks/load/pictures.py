@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.load.rounds import Spread
 
-_COLORS = ("#14507d", "#8a97a3", "#c0792a", "#5c8a4a", "#a34a4a", "#7a5c9e")
+COLORS = ("#14507d", "#8a97a3", "#c0792a", "#5c8a4a", "#a34a4a", "#7a5c9e")
 _WIDTH = 0.8
 
 
@@ -29,7 +29,7 @@ def of_receiving(everything: Sequence[Mapping[str, Any]], folder: Path) -> Itera
                 [each.median - each.least for each in spreads],
                 [each.most - each.median for each in spreads],
             ]
-            color = _COLORS[place % len(_COLORS)]
+            color = COLORS[place % len(COLORS)]
             axes.bar(x, middle, _WIDTH / len(names), yerr=error, label=name, color=color, ecolor="#333333", capsize=2)
         axes.set_xticks(range(len(cells)), [_label(cell["cell"]) for cell in cells])
         axes.set_ylabel("films/s (median, least, most)")

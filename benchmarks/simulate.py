@@ -1,0 +1,185 @@
+"""How many hosts, disks and connections: measured times of each leg, and a day of films that is simulated with them.
+
+    python -m benchmarks.end_to_end --json measured.json          # measure, on the machine that is to be planned with
+    python -m benchmarks.simulate --measured measured.json --transactions --pictures docs/pictures
+    python -m benchmarks.simulate --films 5000 --peak 4           # another day
+
+Service times are drawn from what was measured (`benchmarks/measured.json` as it comes, which says where and when). What
+is chosen and not measured: the shape of a day (one bell around 11 o'clock, its top --peak times the mean), the share
+of the busiest moment that a host may be busy (--busy), one spare host of each role, and what goes wrong. A film is a
+study of its own; a leg does one film at a time on each host (delivering two). A day of more than 100,000 films is
+simulated in equal pieces, of which one is told: servers are rounded up and made slower by as much, which waits longer
+than the whole would; and what dies, dies in each piece.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.load import pictures
+from benchmarks.load.tables import markdown
+from benchmarks.simulation import sizing
+from benchmarks.simulation.day import DAY_S, Day
+from benchmarks.simulation.plant import Away, Loss, Outcome, Plan, of_samples, run
+from benchmarks.simulation.samples import LEGS, Samples, add_transactions
+
+_HOUR_S = 3600.0
+_MINUTE_S = 60.0
+_LARGEST = 100_000
+"""Films of a day that is simulated whole; a larger one is simulated in equal pieces."""
+_PROBE_S = 60.0
+"""A destination that is away is tried once a minute at the longest (cxr_node/deliver/breaker.py)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """A day on which something happens."""
+
+    name: str
+    away: Away | None = None
+    losses: tuple[Loss, ...] = ()
+    spare: int = 1
+
+
+def stories(busiest: Day) -> Sequence[Story]:
+    """Return what is told of each day: nothing, the PACS away, a reading host lost, with spares or without."""
+    noon = busiest.busiest_hour * _HOUR_S
+    # It is back at midnight: a node of one reading host reads nothing until then.
+    dead = (Loss(station="read", servers=1, at_s=noon, back_s=DAY_S),)
+    return (
+        Story(name="nothing happens"),
+        Story(
+            name="the PACS is away from 10 to 12",
+            away=Away(begin_s=noon - _HOUR_S, end_s=noon + _HOUR_S, found_s=_PROBE_S),
+        ),
+        Story(name="a reading host dies at 11, with a spare", losses=dead),
+        Story(name="no spares, a reading host dies at 11", losses=dead, spare=0),
+    )
+
+
+def simulate(samples: Samples, day: Day, story: Story, *, busy: float, seed: int) -> Outcome:
+    """Simulate a day, or an equal piece of it."""
+    into = max(1, round(day.films / _LARGEST))
+    piece = Day(films=day.films / into, peak=day.peak, busiest_hour=day.busiest_hour)
+    parts = sizing.pieces(sizing.hosts(samples, day, busy=busy, spare=story.spare), into)
+    # Of one seed the films of every story come at the same times.
+    coming, serving = (np.random.default_rng([seed, which]) for which in range(2))
+    plan = Plan(
+        arrivals=piece.arrivals(coming, begin_s=0.0, end_s=DAY_S),
+        servers={leg: part.servers for leg, part in parts.items()},
+        services={leg: of_samples([each * parts[leg].slower for each in samples.legs_s[leg]], serving) for leg in LEGS},
+        losses=story.losses,
+        away=story.away,
+    )
+    return run(plan)
+
+
+def legs(samples: Samples) -> Iterator[tuple[str, ...]]:
+    """Yield how long each leg took where it was measured."""
+    for leg in LEGS:
+        times = np.array(samples.legs_s[leg])
+        p50, p99 = np.quantile(times, (0.5, 0.99))
+        yield leg, str(times.size), f"{times.mean():.3f}", f"{p50:.3f}", f"{p99:.3f}"
+
+
+def told(day: Day, story: Story, outcome: Outcome) -> tuple[str, ...]:
+    """Return a line of the table of what happens."""
+    latencies = outcome.latencies_s
+    p50, p99, most = np.quantile(latencies, (0.5, 0.99, 1.0))
+    at = np.arange(0.0, DAY_S, _MINUTE_S)
+    backlog = outcome.backlog(at)
+    return (
+        f"{day.films:,.0f}",
+        story.name,
+        f"{len(latencies):,}",
+        *map(_lasting, (p50, p99, most)),
+        f"{backlog.max():,.0f}",
+    )
+
+
+def _lasting(seconds: float) -> str:
+    if seconds < 2 * _MINUTE_S:
+        return f"{seconds:.3g} s"
+    return f"{seconds / _MINUTE_S:.3g} min" if seconds < 2 * _HOUR_S else f"{seconds / _HOUR_S:.3g} h"
+
+
+def drawn(outcomes: Sequence[tuple[Story, Outcome]], day: Day, folder: Path) -> Path:
+    """Draw what waits in the node over the day, a line for each story."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figure = pictures.drawn()
+    axes = figure.add_subplot()
+    at = np.arange(6 * _HOUR_S, 20 * _HOUR_S, _MINUTE_S)
+    for (story, outcome), color in zip(outcomes, pictures.COLORS, strict=False):
+        axes.plot(at / _HOUR_S, outcome.backlog(at), color=color, label=story.name, linewidth=1.3)
+    axes.set_yscale("symlog", linthresh=10)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("hour of the day")
+    axes.set_ylabel("films in the node")
+    axes.set_title(f"{day.films:,.0f} films a day, simulated with measured times")
+    axes.legend(frameon=False, fontsize=8)
+    path = folder / f"scale-{day.films:.0f}.png"
+    pictures.saved(figure, path)
+    return path
+
+
+def main() -> None:
+    """Print the tables, and draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--measured", type=Path, default=Path(__file__).parent / "measured.json")
+    parser.add_argument("--transactions", action="store_true", help="measure them first, and add them to that file")
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="postgresql")
+    parser.add_argument("--films", nargs="+", type=int, default=[1_000, 100_000, 10_000_000], help="a day")
+    parser.add_argument("--peak", type=float, default=3.0, help="busiest moment over the mean of the day")
+    parser.add_argument("--busy", type=float, default=0.7, help="share of the busiest moment that a host may be busy")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pictures", type=Path, help="folder for pictures")
+    arguments = parser.parse_args()
+    if arguments.transactions:
+        add_transactions(arguments.measured)
+    samples = Samples.read(arguments.measured, arguments.database)
+    days = [Day(films=films, peak=arguments.peak) for films in arguments.films]
+    print(f"Measured on {samples.machine}, {samples.cores} cores, {samples.at}, {arguments.database}.\n")
+    _print(("leg", "films", "mean s", "p50 s", "p99 s"), legs(samples))
+    _print(("films a day", *(f"{day.films:,.0f}" for day in days)), _sizes(samples, days, arguments.busy))
+    limits = sizing.limits(samples, peak=arguments.peak, busy=arguments.busy)
+    _print(
+        ("what", "does at most, films a day", "then"),
+        ((each.what, f"{each.films_a_day:,.0f}", each.then) for each in limits),
+    )
+
+    def happenings() -> Iterator[tuple[str, ...]]:
+        for day in days:
+            outcomes = []
+            for story in stories(day):
+                outcome = simulate(samples, day, story, busy=arguments.busy, seed=arguments.seed)
+                outcomes.append((story, outcome))
+                yield told(day, story, outcome)
+            if arguments.pictures is not None:
+                drawn(outcomes, day, arguments.pictures)
+
+    _print(
+        ("films a day", "what happens", "simulated", "p50", "p99", "most", "films in the node at most"), happenings()
+    )
+
+
+def _sizes(samples: Samples, days: Sequence[Day], busy: float) -> Iterator[tuple[str, ...]]:
+    columns = []
+    for day in days:
+        found = sizing.hosts(samples, day, busy=busy, spare=1)
+        one = sizing.is_one_machine(samples, day, busy=busy)
+        columns.append(list(sizing.needs(samples, day, found, one_machine=one)))
+    for line in zip(*columns, strict=True):
+        yield line[0][0], *(cell[1] for cell in line)
+
+
+def _print(headings: Sequence[str], lines: Iterator[Sequence[str]]) -> None:
+    for line in markdown(headings, lines):
+        print(line, flush=True)
+    print()
+
+
+if __name__ == "__main__":
+    main()

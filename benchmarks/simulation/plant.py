@@ -1,0 +1,197 @@
+"""A node on any number of hosts as a plant: films queue at one station after the other."""
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import simpy
+
+Float64 = npt.NDArray[np.float64]
+Service = Callable[[], float]
+Steps = Generator[simpy.Event, object, None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Some servers of a station are gone from `at_s` to `back_s`, with what they held."""
+
+    station: str
+    servers: int
+    at_s: float
+    back_s: float = float("inf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Away:
+    """The PACS takes nothing from `begin_s` to `end_s`; `found_s` after that it is found to be back."""
+
+    begin_s: float
+    end_s: float
+    found_s: float = 0.0
+
+
+class Station:
+    """Servers that take films in the order of their coming.
+
+    A film whose server is lost is begun anew by another one `lease_s` later, when the lease has run out. A film whose
+    turn it is while the station is shut gives way, and comes again when it is open.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        *,
+        name: str,
+        servers: int,
+        service: Service,
+        lease_s: float = 300.0,
+        shut_s: Callable[[float], float] = lambda _now: 0.0,
+    ) -> None:
+        self.name = name
+        self.waits_s: list[float] = []
+        self.busy_s = 0.0
+        self._env, self._service, self._lease_s, self._shut_s = env, service, lease_s, shut_s
+        self._servers = simpy.PreemptiveResource(env, capacity=servers)
+
+    def serve(self) -> Steps:
+        """Wait for a server and be served."""
+        came = self._env.now
+        while True:
+            # Less urgent than a loss, and nobody is sent away for it.
+            with self._servers.request(priority=1, preempt=False) as turn:
+                yield turn
+                began = self._env.now
+                again_s = self._shut_s(began)
+                if not again_s:
+                    try:
+                        yield self._env.timeout(self._service())
+                    except simpy.Interrupt:
+                        again_s = self._lease_s
+                    else:
+                        self.busy_s += self._env.now - began
+                        self.waits_s.append(began - came)
+                        return
+            yield self._env.timeout(again_s)
+
+    def lose(self, loss: Loss) -> Steps:
+        """Take one server away at the time of its loss, and give it back when it is back."""
+        yield self._env.timeout(max(0.0, loss.at_s - self._env.now))
+        with self._servers.request(priority=0, preempt=True) as taken:
+            yield taken
+            yield self._env.timeout(loss.back_s - self._env.now) if np.isfinite(loss.back_s) else self._env.event()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is simulated: when films come, and the stations in their order with servers and service times."""
+
+    arrivals: Iterable[float]
+    servers: Mapping[str, int]
+    services: Mapping[str, Service]
+    losses: tuple[Loss, ...] = ()
+    away: Away | None = None
+    delivers: str = "deliver"
+    """The station that is shut while the PACS is away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of the films. `came_s` and `left_s` belong together, film by film, in the order of coming."""
+
+    came_s: Float64
+    left_s: Float64
+    waits_s: Mapping[str, Float64] = field(repr=False)
+    busy_s: Mapping[str, float]
+
+    @property
+    def latencies_s(self) -> Float64:
+        """From a film's coming to its leaving."""
+        return self.left_s - self.came_s
+
+    def backlog(self, at_s: Float64) -> Float64:
+        """Return how many films are in the plant at each of these times."""
+        left = np.sort(self.left_s)
+        inside: Float64 = np.searchsorted(self.came_s, at_s, "right") - np.searchsorted(left, at_s, "right") * 1.0
+        return inside
+
+
+class LostFilm(Exception):
+    """A film went in and did not come out: the model is wrong."""
+
+
+def run(plan: Plan) -> Outcome:
+    """Simulate until the last film has left.
+
+    Raises
+    ------
+    LostFilm
+        If one has not.
+    """
+    return _Plant(plan).run()
+
+
+class _Plant:
+    """A plan at work."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._env = simpy.Environment()
+        self._stations = {
+            name: Station(
+                self._env,
+                name=name,
+                servers=plan.servers[name],
+                service=service,
+                shut_s=self._away_s if name == plan.delivers else lambda _now: 0.0,
+            )
+            for name, service in plan.services.items()
+        }
+        self._came: list[float] = []
+        self._left: dict[int, float] = {}
+
+    def run(self) -> Outcome:
+        for loss in self._plan.losses:
+            for _ in range(loss.servers):
+                self._env.process(self._stations[loss.station].lose(loss))
+        self._env.process(self._source())
+        self._env.run()
+        if len(self._left) != len(self._came):
+            raise LostFilm(f"{len(self._came)} films came, {len(self._left)} left")
+        return Outcome(
+            came_s=np.array(self._came),
+            left_s=np.array([self._left[number] for number in range(len(self._came))]),
+            waits_s={name: np.array(station.waits_s) for name, station in self._stations.items()},
+            busy_s={name: station.busy_s for name, station in self._stations.items()},
+        )
+
+    def _source(self) -> Steps:
+        for number, at in enumerate(self._plan.arrivals):
+            yield self._env.timeout(at - self._env.now)
+            self._came.append(self._env.now)
+            self._env.process(self._film(number))
+
+    def _film(self, number: int) -> Steps:
+        for station in self._stations.values():
+            yield from station.serve()
+        self._left[number] = self._env.now
+
+    def _away_s(self, now: float) -> float:
+        away = self._plan.away
+        if away is None or not away.begin_s <= now < away.end_s + away.found_s:
+            return 0.0
+        return away.end_s + away.found_s - now
+
+
+def of_samples(samples: Iterable[float], generator: np.random.Generator) -> Service:
+    """Return service times drawn with replacement from what was measured."""
+    measured = np.array(list(samples))
+    if measured.size == 0 or not np.all(measured > 0):
+        raise ValueError("service times are measured, and more than nothing")
+
+    def draws() -> Generator[float, None, None]:
+        while True:
+            yield from generator.choice(measured, 4096).tolist()
+
+    endless = draws()
+    return lambda: next(endless)

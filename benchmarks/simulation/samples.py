@@ -1,0 +1,105 @@
+"""What was measured, and where: the only numbers that service times are drawn from."""
+
+import json
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from benchmarks.database import fill
+from cxr_node.jobs import migrate, queue
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.states import Leg
+from cxr_node.node import places
+from cxr_node.selftest import scratch, server
+
+LEGS = ("receive", "read", "compose", "deliver")
+TRANSACTIONS = 7
+"""Write transactions of a film on its way: accepted; claimed and finished by each of three legs."""
+_FILMS = 6_000
+_ALONE, _TOGETHER = 300, 200
+_LEASE = timedelta(seconds=600)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """The file of `python -m benchmarks.end_to_end --json`, of one database."""
+
+    machine: str
+    cores: int
+    at: str
+    film_bytes: int
+    legs_s: Mapping[str, tuple[float, ...]]
+    """By leg, how long each film took it on a node that had no other."""
+    saturated: float
+    """Films a second of one machine that does everything."""
+    connections: int
+    """To PostgreSQL, of a node with every role but the page's."""
+    transactions: Mapping[str, Mapping[str, float]]
+    """By database, write transactions a second of one worker alone, and of eight together."""
+
+    @classmethod
+    def read(cls, path: Path, database: str) -> "Samples":
+        """Return what the file says of one database."""
+        said = json.loads(path.read_text(encoding="utf-8"))
+        loads = {each["name"]: each for each in said["loads"][database]}
+        legs = {"receive": loads["idle"]["answers_each"]} | said["legs_s"][database]
+        everything = loads["all at once"]
+        return cls(
+            machine=said["machine"],
+            cores=said["cores"],
+            at=said["at"],
+            film_bytes=said["film_bytes"],
+            legs_s={leg: tuple(legs[leg]) for leg in LEGS},
+            saturated=everything["films"] / everything["seconds"],
+            connections=said["connections"],
+            transactions=said["transactions"],
+        )
+
+
+def add_transactions(path: Path) -> None:
+    """Measure claims and ends of jobs, and add to the file how many transactions a second one worker does, and eight."""
+    said = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(said | {"transactions": _transactions()}), encoding="utf-8")
+
+
+def _transactions() -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        found["sqlite"] = _of_database(f"sqlite:///{folder}/node.db")
+    with server.running(server.binaries()) as at, scratch.schema(at.url) as url:
+        found["postgresql"] = _of_database(url)
+    return found
+
+
+def _of_database(url: str) -> dict[str, float]:
+    database = Database(url)
+    migrate.upgrade(database)
+    fill(database, _FILMS)
+    database.close()
+    _turns((url, 20))
+    alone = 2 * _ALONE / _turns((url, _ALONE))
+    with multiprocessing.get_context("spawn").Pool(8) as pool:
+        pool.map(_turns, [(url, 2)] * 8, chunksize=1)  # each has started
+        began = time.monotonic()
+        pool.map(_turns, [(url, _TOGETHER)] * 8, chunksize=1)
+        together = 8 * 2 * _TOGETHER / (time.monotonic() - began)
+    return {"one worker": alone, "eight workers": together}
+
+
+def _turns(task: tuple[str, int]) -> float:
+    """Claim and finish as many films; return how long it took."""
+    url, count = task
+    database = Database(url)
+    began = time.monotonic()
+    for _ in range(count):
+        with database.write() as transaction:
+            (claim,) = queue.claim(transaction, Leg.READ, owner="benchmark/1", lease=_LEASE, now=places.now())
+        with database.write() as transaction:
+            queue.finish(transaction, claim, now=places.now())
+    took = time.monotonic() - began
+    database.close()
+    return took

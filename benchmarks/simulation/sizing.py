@@ -1,0 +1,136 @@
+"""How many hosts, disks and connections a day of films takes: arithmetic on measured times."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import ceil
+
+from benchmarks.simulation.day import DAY_S, Day
+from benchmarks.simulation.samples import TRANSACTIONS, Samples
+
+SERVERS = {"receive": 1, "read": 1, "compose": 1, "deliver": 2}
+"""What a host does at a time of each leg. Receiving does more at a time than one film, by a half or so: as measured."""
+HOST_OF = {"receive": "receive", "read": "read", "compose": "deliver", "deliver": "deliver"}
+"""The role that does a leg."""
+_LINE_BYTES = 1.25e9
+"""Of a line of 10 Gbit/s: chosen, not measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hosts:
+    """How many hosts of each role, spares included."""
+
+    receive: int
+    read: int
+    deliver: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.receive + self.read + self.deliver
+
+    def of(self, role: str) -> int:
+        """Return how many have a role."""
+        return {"receive": self.receive, "read": self.read, "deliver": self.deliver}[role]
+
+    def servers(self) -> dict[str, int]:
+        """Return how many films each leg does at a time."""
+        return {leg: SERVERS[leg] * self.of(HOST_OF[leg]) for leg in SERVERS}
+
+
+def mean_s(samples: Samples, leg: str) -> float:
+    """Return the mean time of a leg."""
+    times = samples.legs_s[leg]
+    return sum(times) / len(times)
+
+
+def hosts(samples: Samples, day: Day, *, busy: float, spare: int) -> Hosts:
+    """Return the fewest hosts that are busy for at most `busy` of the busiest moment, and `spare` more of each role."""
+    needed = dict.fromkeys(HOST_OF.values(), 1)
+    for leg, role in HOST_OF.items():
+        servers = ceil(day.mean_rate * day.peak * mean_s(samples, leg) / busy)
+        needed[role] = max(needed[role], ceil(servers / SERVERS[leg]))
+    return Hosts(**{role: count + spare for role, count in needed.items()})
+
+
+def is_one_machine(samples: Samples, day: Day, *, busy: float) -> bool:
+    """Whether the machine that was measured does it all by itself."""
+    return day.mean_rate * day.peak <= busy * samples.saturated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """What one of something does at most: films a day, at the peak and the share of time busy that are planned with."""
+
+    what: str
+    films_a_day: float
+    then: str
+
+
+def limits(samples: Samples, *, peak: float, busy: float) -> list[Limit]:
+    """Return what breaks, first things first, and what to do then."""
+    a_day = busy * DAY_S / peak
+    one = {leg: a_day * SERVERS[leg] / mean_s(samples, leg) for leg in SERVERS}
+    each = TRANSACTIONS / a_day
+    found = [
+        Limit(
+            what="one machine with every role",
+            films_a_day=a_day * samples.saturated,
+            then="readers on hosts of their own, PostgreSQL, a shared place for films",
+        ),
+        Limit(what="one reading host", films_a_day=one["read"], then="more reading hosts, or one with a GPU"),
+        Limit(what="one composing worker (a host of `deliver`)", films_a_day=one["compose"], then="more of them"),
+        Limit(what="two delivering workers (the same host)", films_a_day=one["deliver"], then="more of them"),
+        Limit(
+            what="one receiving host, one film at a time",
+            films_a_day=one["receive"],
+            then="more of them, each with the address of some modalities",
+        ),
+        Limit(
+            what="SQLite, transactions of eight processes",
+            films_a_day=samples.transactions["sqlite"]["eight workers"] / each,
+            then="PostgreSQL",
+        ),
+        Limit(
+            what="this machine's PostgreSQL, transactions of eight processes",
+            films_a_day=samples.transactions["postgresql"]["eight workers"] / each,
+            then="a host of its own with flash storage; then a database for each region of senders",
+        ),
+        Limit(
+            what="a line of 10 Gbit/s, films once in and once out",
+            films_a_day=a_day * _LINE_BYTES / (2 * samples.film_bytes),
+            then="more receiving hosts and a store of several hosts",
+        ),
+    ]
+    return sorted(found, key=lambda limit: limit.films_a_day)
+
+
+def needs(samples: Samples, day: Day, found: Hosts, *, one_machine: bool) -> Iterator[tuple[str, str]]:
+    """Yield what else a day takes, by name."""
+    rate = day.mean_rate * day.peak
+    share = rate * TRANSACTIONS / samples.transactions["postgresql"]["eight workers"]
+    yield "films/s, mean and busiest", f"{day.mean_rate:.3g}, {rate:.3g}"
+    every = "1 with every role" if one_machine else f"{found.receive}, {found.read}, {found.deliver}"
+    yield "hosts, one spare of each (receive, read, deliver)", every
+    connections = samples.connections * (1 if one_machine else found.total)
+    yield "connections to PostgreSQL, at most", f"{connections:,}"
+    yield "write transactions/s, busiest", f"{rate * TRANSACTIONS:,.3g}"
+    yield "of what the measured PostgreSQL does", f"{100 * share:.3g} %"
+    yield "network in, busiest", f"{rate * samples.film_bytes / 1e6:,.3g} MB/s"
+    yield "films kept a day", f"{day.films * samples.film_bytes / 1e9:,.3g} GB"
+    yield "films kept in 30 days", f"{30 * day.films * samples.film_bytes / 1e12:,.3g} TB"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The servers of one of several equal pieces of a plant: rounded up, and `slower` so as to be as busy."""
+
+    servers: int
+    slower: float
+
+
+def pieces(found: Hosts, into: int) -> Mapping[str, Part]:
+    """Return one of `into` equal pieces of a plant, by leg."""
+    return {
+        leg: Part(servers=ceil(count / into), slower=ceil(count / into) * into / count)
+        for leg, count in found.servers().items()
+    }

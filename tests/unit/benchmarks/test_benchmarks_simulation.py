@@ -1,0 +1,130 @@
+"""The simulation against what queueing theory knows, and against the law that no film is lost."""
+
+from collections.abc import Iterator
+from math import factorial
+
+import numpy as np
+import pytest
+
+from benchmarks.simulation.day import DAY_S, Day
+from benchmarks.simulation.plant import Away, Float64, Loss, Plan, Service, of_samples, run
+
+FILMS = 25_000
+RATE = 1.0
+
+
+def poisson(generator: np.random.Generator, films: int = FILMS) -> Iterator[float]:
+    return iter(np.cumsum(generator.exponential(1 / RATE, films)).tolist())
+
+
+def exponential(generator: np.random.Generator, mean_s: float) -> Service:
+    return lambda: float(generator.exponential(mean_s))
+
+
+def waits(service: Service, *, servers: int, generator: np.random.Generator) -> Float64:
+    plan = Plan(arrivals=poisson(generator), servers={"read": servers}, services={"read": service})
+    return run(plan).waits_s["read"]
+
+
+def interval(values: Float64) -> tuple[float, float]:
+    """The mean and four standard errors of it, by the means of fifty batches, for waits that follow are alike."""
+    batches = values[: len(values) // 50 * 50].reshape(50, -1).mean(axis=1)
+    return float(batches.mean()), 4 * float(batches.std(ddof=1)) / 50**0.5
+
+
+def erlang_c(servers: int, load: float) -> float:
+    """The share of films that wait at all (M/M/c)."""
+    last = load**servers / factorial(servers) * servers / (servers - load)
+    return last / (sum(load**k / factorial(k) for k in range(servers)) + last)
+
+
+@pytest.mark.parametrize("load", [0.5, 0.8])
+def test_one_server_with_exponential_times_waits_as_m_m_1_does(load: float) -> None:
+    generator = np.random.default_rng(1)
+    mean, error = interval(waits(exponential(generator, load / RATE), servers=1, generator=generator))
+
+    assert error < 0.25 * mean, "enough films to say so"
+    assert abs(mean - load / RATE * load / (1 - load)) < error
+
+
+@pytest.mark.parametrize("load", [0.5, 0.8])
+def test_one_server_with_one_time_for_all_waits_half_as_long(load: float) -> None:
+    generator = np.random.default_rng(2)
+    mean, error = interval(waits(lambda: load / RATE, servers=1, generator=generator))
+
+    assert error < 0.25 * mean
+    assert abs(mean - load / RATE * load / (2 * (1 - load))) < error
+
+
+def test_three_servers_wait_as_erlang_says() -> None:
+    generator = np.random.default_rng(3)
+    found = waits(exponential(generator, 2.4 / RATE), servers=3, generator=generator)
+    mean, error = interval(found)
+
+    assert abs(mean - erlang_c(3, 2.4) * 2.4 / (3 - 2.4)) < error
+    assert np.mean(found > 0) == pytest.approx(erlang_c(3, 2.4), abs=0.03)
+
+
+def test_what_is_inside_is_what_comes_in_a_second_times_how_long_it_stays() -> None:
+    generator = np.random.default_rng(4)
+    services = {"read": exponential(generator, 0.5), "deliver": exponential(generator, 0.3)}
+    outcome = run(Plan(arrivals=poisson(generator, 8_000), servers={"read": 1, "deliver": 1}, services=services))
+    at = np.linspace(0, outcome.came_s[-1], 50_000)
+
+    # Little's law; the first and the last few films make it true only nearly.
+    rate = len(outcome.came_s) / outcome.came_s[-1]
+    assert outcome.backlog(at).mean() == pytest.approx(rate * outcome.latencies_s.mean(), rel=0.02)
+
+
+def test_a_film_whose_server_is_lost_is_read_by_another_once_its_lease_has_run_out() -> None:
+    plan = Plan(
+        arrivals=iter([0.0, 1.0]),
+        servers={"read": 2},
+        services={"read": lambda: 10.0},
+        losses=(Loss(station="read", servers=1, at_s=5.0),),
+    )
+    outcome = run(plan)
+
+    assert sorted(outcome.left_s) in ([10.0, 315.0], [11.0, 315.0])
+
+
+def test_no_film_is_lost_whatever_is_lost_or_away() -> None:
+    generator = np.random.default_rng(5)
+    services = {name: exponential(generator, 0.4) for name in ("read", "deliver")}
+    outcome = run(
+        Plan(
+            arrivals=poisson(generator, 5_000),
+            servers={"read": 3, "deliver": 2},
+            services=services,
+            losses=(
+                Loss(station="read", servers=3, at_s=500.0, back_s=900.0),
+                Loss(station="deliver", servers=1, at_s=100.0),
+            ),
+            away=Away(begin_s=1_000.0, end_s=2_000.0, found_s=30.0),
+        )
+    )
+
+    assert len(outcome.left_s) == len(outcome.came_s) == 5_000
+    assert np.all(outcome.latencies_s > 0)
+    assert not np.any((outcome.left_s > 1_010.0) & (outcome.left_s < 2_030.0)), "nothing leaves while it is away"
+
+
+def test_a_day_has_its_films_and_its_busiest_moment_as_many_times_the_mean_as_is_said() -> None:
+    day = Day(films=20_000, peak=3.0)
+    came = np.array(list(day.arrivals(np.random.default_rng(6), begin_s=0.0, end_s=DAY_S)))
+
+    assert len(came) == pytest.approx(20_000, abs=4 * 20_000**0.5)
+    assert day.rate(11 * 3600) == pytest.approx(3 * day.mean_rate)
+    busiest = np.sum((came > 10.5 * 3600) & (came < 11.5 * 3600))
+    assert busiest == pytest.approx(3 * 20_000 / 24, rel=0.08)
+
+
+def test_times_that_were_not_measured_are_refused() -> None:
+    with pytest.raises(ValueError, match="measured"):
+        of_samples([], np.random.default_rng(1))
+
+
+def test_drawn_times_are_those_that_were_measured() -> None:
+    draw = of_samples([0.25, 0.5], np.random.default_rng(1))
+
+    assert {draw() for _ in range(100)} == {0.25, 0.5}

@@ -1,0 +1,80 @@
+"""Hosts for a day of films, and the command that prints them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.simulation import sizing
+from benchmarks.simulation.day import DAY_S, Day
+from benchmarks.simulation.samples import Samples
+from benchmarks.simulation.sizing import Hosts
+from tests.films import ROOT
+
+LEGS_S = {"receive": [0.1, 0.1], "read": [0.2, 0.6], "compose": [0.2], "deliver": [0.1]}
+SAMPLES = Samples(
+    machine="a machine",
+    cores=2,
+    at="a day",
+    film_bytes=15_000_000,
+    legs_s={leg: tuple(times) for leg, times in LEGS_S.items()},
+    saturated=2.0,
+    connections=10,
+    transactions={kind: {"one worker": 100.0, "eight workers": 400.0} for kind in ("sqlite", "postgresql")},
+)
+
+
+def test_there_are_as_many_hosts_as_the_busiest_moment_needs_and_the_spare() -> None:
+    # 10 films/s at the busiest moment; reading takes 0.4 s on average: 4 readers always busy, 8 busy for half.
+    day = Day(films=2 * DAY_S, peak=5.0)
+
+    assert sizing.hosts(SAMPLES, day, busy=0.5, spare=1) == Hosts(receive=3, read=9, deliver=5)
+
+
+@pytest.mark.parametrize(("films_a_second", "is_one"), [(0.4, True), (0.6, False)])
+def test_one_machine_is_enough_for_what_it_was_seen_to_do(films_a_second: float, is_one: bool) -> None:
+    assert sizing.is_one_machine(SAMPLES, Day(films=films_a_second * DAY_S, peak=2.0), busy=0.5) is is_one
+
+
+def test_what_breaks_first_comes_first() -> None:
+    limits = sizing.limits(SAMPLES, peak=2.0, busy=0.5)
+
+    assert [each.films_a_day for each in limits] == sorted(each.films_a_day for each in limits)
+    assert {each.what: each.films_a_day for each in limits}["one reading host"] == pytest.approx(DAY_S / 4 / 0.4)
+
+
+def test_a_piece_of_a_plant_is_as_busy_as_the_whole() -> None:
+    parts = sizing.pieces(Hosts(receive=10, read=15, deliver=20), 10)
+
+    assert {leg: part.servers for leg, part in parts.items()} == {"receive": 1, "read": 2, "compose": 2, "deliver": 4}
+    assert parts["read"].slower == pytest.approx(2 / 1.5)
+    assert all(parts[leg].slower == 1.0 for leg in ("receive", "compose", "deliver"))
+
+
+def test_the_command_prints_hosts_limits_and_what_happens_and_draws_it(tmp_path: Path) -> None:
+    measured = tmp_path / "measured.json"
+    load = {"films": 10, "seconds": 5.0, "answers_each": LEGS_S["receive"]}
+    said = {
+        "machine": "a machine",
+        "cores": 2,
+        "at": "a day",
+        "film_bytes": 15_000_000,
+        "loads": {"postgresql": [load | {"name": "idle"}, load | {"name": "all at once"}]},
+        "legs_s": {"postgresql": {leg: LEGS_S[leg] for leg in ("read", "compose", "deliver")}},
+        "connections": 10,
+        "transactions": SAMPLES.transactions,
+    }
+    measured.write_text(json.dumps(said), encoding="utf-8")
+    options = ("--measured", str(measured), "--films", "300", "--pictures", str(tmp_path))
+    command = [sys.executable, "-m", "benchmarks.simulate", *options]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+    assert ended.returncode == 0, ended.stderr
+    lines = [line.strip("| ").split(" | ") for line in ended.stdout.splitlines() if line.startswith("|")]
+    cells = {line[1]: line for line in lines if line[0] == "300"}
+    quiet, away = cells["nothing happens"], cells["the PACS is away from 10 to 12"]
+    assert quiet[2] == away[2], "the same films come in every story"
+    assert (quiet[5].split()[1], away[5].split()[1]) == ("s", "h"), "the longest way of a film"
+    assert (tmp_path / "scale-300.png").stat().st_size > 1000
