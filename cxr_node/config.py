@@ -20,6 +20,7 @@ from cxr_node.settings import (
     ReceiveSection,
     Section,
     Settings,
+    UrgentSection,
     UserSection,
 )
 
@@ -207,18 +208,20 @@ def _section(location: tuple[int | str, ...]) -> list[type[Section]]:
     """Return the tables that `location` may name: several where a table is of one of several kinds."""
     if not location:
         return [Settings]
-    if location[:2] == ("deliver", "destinations"):
-        return [CStoreSection, FolderSection]
-    if location[:2] == ("receive", "peers"):
-        return [PeerSection]
-    if location[:2] == ("receive", "askers"):
-        return [AskerSection]
-    if location[:2] == ("receive", "users"):
-        return [UserSection]
-    if location[:2] == ("web", "users"):
-        return [PageUserSection]
-    if location[:2] == ("report", "character_sets"):
-        return [CharacterSetSection]
+    if location[:2] in _REPEATED:
+        return _REPEATED[location[:2]]
     field = Settings.model_fields.get(str(location[0]))
     table = field.annotation if field else None
     return [table] if isinstance(table, type) and issubclass(table, Section) else []
+
+
+_REPEATED: dict[tuple[int | str, ...], list[type[Section]]] = {
+    ("deliver", "destinations"): [CStoreSection, FolderSection],
+    ("receive", "peers"): [PeerSection],
+    ("receive", "askers"): [AskerSection],
+    ("receive", "urgent"): [UrgentSection],
+    ("receive", "users"): [UserSection],
+    ("web", "users"): [PageUserSection],
+    ("report", "character_sets"): [CharacterSetSection],
+}
+"""Tables that may be there more than once."""

@@ -114,13 +114,14 @@ class ReadLeg:
     def _ending(self, claim: Claim, film: films.Film, reading: Reading) -> Ending:
         def record(transaction: Transaction, now: datetime) -> None:
             readings.write(transaction, film.film_id, reading, now=now)
+            last = films.last_received_at(transaction.connection, film.study_id)
+            due_at = max(now, last + timedelta(seconds=self._quiet.calm_s))
+            # The study before the job, as who makes a study urgent takes them.
+            queue.add_compose(transaction, film.study_id, due_at=due_at, now=now)
             if reading.not_analysed is None:
                 queue.finish(transaction, claim, now=now)
             else:
                 queue.set_aside(transaction, claim, reason=reading.not_analysed, detail=reading.detail, now=now)
-            last = films.last_received_at(transaction.connection, film.study_id)
-            due_at = max(now, last + timedelta(seconds=self._quiet.calm_s))
-            queue.add_compose(transaction, film.study_id, due_at=due_at, now=now)
 
         return record
 

@@ -49,12 +49,19 @@ class Reads(Protocol):
 
 
 def accept(
-    instance: Instance, sender: Sender, *, archive: Archive, database: Database, clock: Callable[[], datetime]
+    instance: Instance,
+    sender: Sender,
+    *,
+    archive: Archive,
+    database: Database,
+    urgency: Callable[[Instance, Sender], int] = lambda _instance, _sender: 0,
+    clock: Callable[[], datetime],
 ) -> bool:
     """Keep a received film; when this returns, its bytes and its row are on disk and Success may be said.
 
     Bytes first, row second: a crash in between leaves a file that nobody was promised, never a row
     without its film. Returns False if the film was known already, or is a result of our own that a PACS sends back.
+    `urgency` returns by how many seconds a film goes before others.
     """
     with database.read() as connection:
         if results.is_ours(connection, instance.identity.sop_instance_uid):
@@ -62,7 +69,8 @@ def accept(
     key = film_key(instance.digest)
     # Put even where the key is there: another receiver may have renamed it and not yet flushed the folder.
     archive.put(key, instance.content)
-    is_new = films.remember(database, instance, sender, archive_key=key, now=clock())
+    head_start_s = urgency(instance, sender)
+    is_new = films.remember(database, instance, sender, archive_key=key, head_start_s=head_start_s, now=clock())
     if not is_new and key not in archive:
         # It was just being removed as old; now that its row says that it is kept, nobody else will.
         archive.put(key, instance.content)

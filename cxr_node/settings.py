@@ -7,12 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydicom.charset import python_encoding
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import UID
 from sqlalchemy.engine import make_url
 
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.identifiers import AeTitle, Digest, parse_ae_title, parse_digest
 from cxr_node.domain.radiograph import View
+from cxr_node.jobs.turns import LONGEST_HEAD_START_S
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
 from cxr_node.receive.who import STORAGE_SOP_CLASSES
@@ -99,6 +101,33 @@ class UserSection(Section):
     )
 
 
+def _element(text: str) -> str:
+    keyword, equals, value = text.partition("=")
+    tag = tag_for_keyword(keyword)
+    if not equals or not value or tag is None or dictionary_VR(tag) not in _TEXT_VRS:
+        raise ValueError(f"{text!r} is no KEYWORD=VALUE of a text element, such as RequestedProcedurePriority=STAT")
+    return text
+
+
+_TEXT_VRS = frozenset({"AE", "CS", "LO", "SH", "UI"})
+
+
+class UrgentSection(Section):
+    """A kind of film that goes first, with its whole study. A film must meet every part that asks for something."""
+
+    head_start_s: int = Field(
+        ge=1,
+        le=LONGEST_HEAD_START_S,
+        description="It goes before what came up to so many seconds earlier, and after what has waited longer.",
+    )
+    calling_ae_titles: tuple[Title, ...] = Field((), description="AE titles of which one must have sent it.")
+    called_ae_titles: tuple[Title, ...] = Field((), description="AE titles of which one must have been called for it.")
+    station_names: tuple[str, ...] = Field((), description="Station Names (0008,1010) of which one must be its.")
+    header: tuple[Annotated[str, AfterValidator(_element)], ...] = Field(
+        (), description="Elements of which one must be in its header, as RequestedProcedurePriority=STAT."
+    )
+
+
 class AskerSection(Section):
     """A peer that asks whether its films are kept (storage commitment), and where it is told."""
 
@@ -150,6 +179,9 @@ class ReceiveSection(Section):
     users: tuple[UserSection, ...] = Field((), description="Who may send by password; empty: nobody is asked for one.")
     askers: tuple[AskerSection, ...] = Field(
         (), description="Where those are told who ask what is kept; others only on the association on which they ask."
+    )
+    urgent: tuple[UrgentSection, ...] = Field(
+        (), description="Films that go first, by who sends them or what their header says; empty for none."
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cxr_node.domain.errors import GiveUp, RetryLater
-from cxr_node.jobs import queue
+from cxr_node.jobs import due, queue
 from cxr_node.jobs.bell import Bells, Listener
 from cxr_node.jobs.database import Database, Transaction
 from cxr_node.jobs.queue import Claim
@@ -100,11 +100,11 @@ class Worker:
         now = self._clock()
         held, probed_at = self._held()
         with self._database.read() as connection:
-            due_at = _earlier(queue.next_due(connection, self.leg, held=held), probed_at)
+            due_at = _earlier(due.next_due(connection, self.leg, held=held), probed_at)
             if due_at is None:
                 return None
             seconds = (due_at - now).total_seconds()
-            if self._together.wait_s and queue.waiting(connection, self.leg, now=now) < self._together.size:
+            if self._together.wait_s and due.waiting(connection, self.leg, now=now) < self._together.size:
                 seconds += self._together.wait_s
         return seconds
 

@@ -13,6 +13,7 @@ from cxr_node.archive import space
 from cxr_node.domain.errors import RetryLater
 from cxr_node.jobs import migrate
 from cxr_node.jobs.database import Database
+from cxr_node.jobs.migrate import Standing
 from cxr_node.node import places
 from cxr_node.settings import Settings
 
@@ -88,12 +89,15 @@ def database(settings: Settings, opened: Database) -> Check:
     kind = opened.engine.url.get_backend_name()
     try:
         with opened.read() as connection:
-            is_current = migrate.is_current(connection)
+            standing, why_not = migrate.standing(connection), migrate.why_not(connection)
     except (RetryLater, SQLAlchemyError) as error:
         to_do = "see that it runs and that database.url is right" if settings.database.url else "see to the data folder"
         return problem("database", f"{kind} cannot be used: {error}", to_do)
-    if is_current:
-        return fine("database", f"{kind}, with the schema of this version")
+    if standing is Standing.TOO_NEW:
+        return problem("database", f"{kind}: {why_not}", "install that version, or restore a backup from before")
+    if not why_not:
+        whose = "this" if standing is Standing.SAME else "a newer"
+        return fine("database", f"{kind}, with the schema of {whose} version")
     to_do = "`cxr-node run` brings it up to date by itself, `cxr-node db upgrade` does it now"
     return note("database", f"{kind}, without the schema of this version", to_do)
 

@@ -35,7 +35,7 @@ from cxr_node.admin import (
 )
 from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained
 from cxr_node.config import ConfigurationError
-from cxr_node.jobs import migrate
+from cxr_node.jobs import fill, migrate
 from cxr_node.node import places
 from cxr_node.node.roles import Role
 from cxr_node.phantom import commands as phantom
@@ -143,6 +143,7 @@ def database_upgrade(path: ConfigOption = DEFAULT_CONFIG) -> None:
         database = places.database(config.load(path))
         try:
             migrate.upgrade(database)
+            fill.fill_all(database)
         finally:
             database.close()
     typer.echo("the database is up to date")

@@ -15,6 +15,7 @@ from cxr_node.settings import (
     PeerSection,
     Section,
     Settings,
+    UrgentSection,
     UserSection,
 )
 
@@ -35,6 +36,7 @@ _PEER = PeerSection(
 _USER = UserSection(name="dx1", password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}")
 _PERSON = PageUserSection(name="kim", password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}", sees_films=True)
 _ASKER = AskerSection(ae_title="DX1", host="10.0.7.11", port=104)
+_URGENT = UrgentSection(head_start_s=1800, calling_ae_titles=("ER1",), header=("RequestedProcedurePriority=STAT",))
 _GB18030 = CharacterSetSection(ae_title="DX1", character_sets=("GB18030",))
 _FOLDER = FolderSection(name="folder", folder=Path("results"))
 
@@ -49,6 +51,8 @@ def text() -> str:
     parts.append("# Senders. Take the marks away from one of these, or repeat them.\n")
     senders = (("receive.peers", _PEER), ("receive.users", _USER), ("receive.askers", _ASKER))
     parts.extend(_table(key, example) for key, example in senders)
+    parts.append("# What goes first. Take the marks away from this, or repeat it.\n")
+    parts.append(_table("receive.urgent", _URGENT))
     parts.append(_table("report.character_sets", _GB18030))
     parts.append("# People. Take the marks away from this, or repeat it.\n")
     parts.append(_table("web.users", _PERSON))

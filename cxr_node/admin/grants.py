@@ -33,8 +33,8 @@ def grant_reader(
                 )
             with database.write() as transaction:
                 connection = transaction.connection
-                if not migrate.is_current(connection):
-                    raise CommandError("the views are not there yet: run `cxr-node db upgrade` first")
+                if why_not := migrate.why_not(connection):
+                    raise CommandError(why_not)
                 said = grants.statements(connection, role, at_most_s=at_most_s)
                 if only_print:
                     typer.echo(";\n".join(said) + ";")

@@ -38,13 +38,14 @@ def list_jobs(
     if as_json:
         typer.echo(json.dumps([_plain(row) for row in rows], indent=2))
         return
-    table = Table("job", "leg", "state", "reason", "tries", "from / to", "created", "object")
+    table = Table("job", "leg", "state", "reason", "head start", "tries", "from / to", "created", "object")
     for row in rows:
         table.add_row(
             str(row.job_id),
             row.leg,
             row.state,
             row.reason or "",
+            f"{row.priority} s" if row.priority else "",
             str(row.attempts),
             row.calling_ae_title or row.destination or "",
             _local(row.created_at),
@@ -120,8 +121,8 @@ def opened_database(path: Path) -> Iterator[Database]:
     database = places.database(config.load(path))
     try:
         with database.read() as connection:
-            if not migrate.is_current(connection):
-                raise CommandError("the database is not at this version's schema: run `cxr-node db upgrade` first")
+            if why_not := migrate.why_not(connection):
+                raise CommandError(why_not)
         yield database
     finally:
         database.close()

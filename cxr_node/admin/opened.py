@@ -14,7 +14,6 @@ from cxr_node.jobs.database import Database
 from cxr_node.settings import Settings
 
 AT_MOST_S = 30.0
-_NOT_CURRENT = "the database is not at this version's schema: run `cxr-node db upgrade` first"
 
 
 @contextmanager
@@ -23,8 +22,8 @@ def reading(path: Path, *, at_most_s: float = AT_MOST_S) -> Iterator[Connection]
     database = read_only(config.load(path), at_most_s=at_most_s)
     try:
         with database.read() as connection:
-            if not migrate.is_current(connection):
-                raise CommandError(_NOT_CURRENT)
+            if why_not := migrate.why_not(connection):
+                raise CommandError(why_not)
             yield connection
     finally:
         database.close()

@@ -11,9 +11,12 @@ from cxr_node import config, pipeline
 from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
 from cxr_node.deliver.routing import Answer, Facts, film_answer
 from cxr_node.domain.errors import GiveUp
-from cxr_node.node import reading, results
+from cxr_node.domain.identifiers import AeTitle, Uid
+from cxr_node.domain.instance import Sender
+from cxr_node.node import reading, receiving, results
 from cxr_node.pixels import elements, film, suitability
 from cxr_node.pixels.geometry import geometry
+from cxr_node.receive.urgency import head_start_of_file_s
 from cxr_node.settings import Settings
 
 app = typer.Typer(help="Where results go.", no_args_is_help=True)
@@ -31,12 +34,16 @@ def explain(
     with explained():
         settings = config.load(path)
         gate, facts = _looked_at(file, calling, settings)
+        urgency = _urgency(file, calling, settings)
         routes = results.routes(settings)
         answers = {name: film_answer(route.condition, facts) for name, route in routes.items()}
     if as_json:
-        typer.echo(json.dumps({"read": gate.met, "why": gate.why, "destinations": _plain(routes, answers)}, indent=2))
+        said = {"read": gate.met, "why": gate.why, "head_start_s": urgency, "destinations": _plain(routes, answers)}
+        typer.echo(json.dumps(said, indent=2))
         return
     out.print(f"would be read: {_GOES[gate.met]} ({gate.why})", markup=False)
+    if urgency:
+        out.print(f"would go first, by {urgency} s: its kind is in [[receive.urgent]]")
     table = Table("destination", "goes there", "what", "why")
     for name, answer in answers.items():
         table.add_row(name, _GOES[answer.met], ", ".join(_kinds(routes[name])), answer.why)
@@ -60,6 +67,14 @@ def _looked_at(file: Path, calling: str, settings: Settings) -> tuple[Answer, Fa
         view=geometry(dataset).view,
         findings=frozenset() if refused else None,
     )
+
+
+def _urgency(file: Path, calling: str, settings: Settings) -> int:
+    content = file.read_bytes()
+    sender = Sender(calling_ae_title=AeTitle(calling), called_ae_title=AeTitle(settings.receive.ae_title), address="")
+    meta = film.parse(content).file_meta
+    rules = receiving.urgent(settings)
+    return head_start_of_file_s(content, sender, rules, transfer_syntax_uid=Uid(meta.TransferSyntaxUID))
 
 
 def _plain(routes: dict[str, pipeline.Route], answers: dict[str, Answer]) -> list[dict[str, object]]:

@@ -46,7 +46,7 @@ def study(
         out.print(f"  {sentence}", markup=False)
     for name, columns in (
         ("films", ("film_id", "view", "state", "reason", "received_at", "read_at", "calling_ae_title")),
-        ("jobs", ("job_id", "leg", "state", "reason", "detail", "attempts", "destination", "ended_at")),
+        ("jobs", ("job_id", "leg", "state", "reason", "detail", "priority", "attempts", "destination", "ended_at")),
         ("deliveries", ("destination", "kind", "version", "state", "delivered_at", "confirmed_at", "detail")),
     ):
         table = Table(*columns, title=name, title_justify="left")

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from cxr_node.config import ConfigurationError
 from cxr_node.domain.errors import RetryLater
+from cxr_node.jobs.migrate import TooNew
 
 EXIT_FAILED = 1
 """What was asked for did not succeed."""
@@ -43,6 +44,6 @@ def explained() -> Iterator[None]:
         for problem in error.problems:
             problems.print(f"configuration: {problem}", markup=False)
         raise typer.Exit(EXIT_WRONG_USE) from None
-    except (CommandError, RetryLater) as error:
+    except (CommandError, RetryLater, TooNew) as error:
         problems.print(str(error), markup=False)
         raise typer.Exit(EXIT_FAILED) from None

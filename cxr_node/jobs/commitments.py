@@ -144,5 +144,5 @@ def _add(
         )
         .returning(commitment.c.id)
     ).scalar_one()
-    queue.add(transaction, Leg.ANSWER, commitment_id, due_at=due_at, now=now)
+    queue.add(transaction, Leg.ANSWER, commitment_id, of_study=None, due_at=due_at, now=now)
     return commitment_id

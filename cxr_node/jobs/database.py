@@ -20,6 +20,11 @@ CHANNEL = "cxr_node"
 """Where PostgreSQL tells the legs that a commit gave work to."""
 
 
+ASKING = {"timezone": "UTC", "random_page_cost": "1.1", "jit": "off"}
+"""How PostgreSQL is to treat who asks: a look at an index costs little, as on any disk without an arm, or it would
+read whole tables to answer for a week; and no question is long enough to be compiled."""
+
+
 class DatabaseAway(RetryLater):
     """The database is locked, restarting or out of reach; what was being written is rolled back."""
 
@@ -147,7 +152,9 @@ def _read_only_engine(url: str, busy_timeout_s: float, at_most_s: float | None) 
         event.listen(engine, "connect", _forbid_writing)
         event.listen(engine, "begin", _begin_reading(at_most_s))
         return engine
-    options = "-c default_transaction_read_only=on -c timezone=UTC"
+    options = " ".join(
+        ["-c default_transaction_read_only=on", *(f"-c {name}={value}" for name, value in ASKING.items())]
+    )
     if at_most_s is not None:
         options += f" -c statement_timeout={int(at_most_s * 1000)}"
     return create_engine(

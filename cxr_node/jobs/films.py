@@ -13,6 +13,7 @@ from cxr_node.jobs import queue
 from cxr_node.jobs.database import Database, Transaction
 from cxr_node.jobs.states import Leg
 from cxr_node.jobs.tables import film, study
+from cxr_node.jobs.turns import NO_HEAD_START
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +31,18 @@ class Film:
     is_original: bool
 
 
-def remember(database: Database, instance: Instance, sender: Sender, *, archive_key: str, now: datetime) -> bool:
+def remember(
+    database: Database,
+    instance: Instance,
+    sender: Sender,
+    *,
+    archive_key: str,
+    head_start_s: int = NO_HEAD_START,
+    now: datetime,
+) -> bool:
     """Write the row of a film whose bytes are kept, and queue its reading; return False if it was known already.
+
+    With a head start its whole study goes first, also when the film was known without one.
 
     The same SOP Instance UID with the same bytes is the same film. With other bytes it is another film:
     kept, flagged and set aside for a person, and the first is not touched.
@@ -39,7 +50,9 @@ def remember(database: Database, instance: Instance, sender: Sender, *, archive_
     for _ in range(_RACES):
         try:
             with database.write() as transaction:
-                return _remember(transaction, instance, sender, archive_key=archive_key, now=now)
+                return _remember(
+                    transaction, instance, sender, archive_key=archive_key, head_start_s=head_start_s, now=now
+                )
         except IntegrityError:
             continue  # another process wrote the same study or film in between: look again
     raise RuntimeError("the film's row was contested without end")
@@ -61,9 +74,20 @@ def of_study(connection: Connection, study_id: int) -> list[Film]:
 _RACES = 5
 
 
-def _remember(transaction: Transaction, instance: Instance, sender: Sender, *, archive_key: str, now: datetime) -> bool:
+def _remember(
+    transaction: Transaction,
+    instance: Instance,
+    sender: Sender,
+    *,
+    archive_key: str,
+    head_start_s: int,
+    now: datetime,
+) -> bool:
     connection = transaction.connection
     identity = instance.identity
+    study_id = _study_id(connection, identity.study_instance_uid, now)
+    if head_start_s > NO_HEAD_START:
+        queue.urge(transaction, study_id, head_start_s)
     known = (
         connection.execute(select(film.c.digest).where(film.c.sop_instance_uid == identity.sop_instance_uid))
         .scalars()
@@ -75,7 +99,7 @@ def _remember(transaction: Transaction, instance: Instance, sender: Sender, *, a
     film_id = connection.execute(
         insert(film)
         .values(
-            study_id=_study_id(connection, identity.study_instance_uid, now),
+            study_id=study_id,
             sop_class_uid=identity.sop_class_uid,
             sop_instance_uid=identity.sop_instance_uid,
             series_instance_uid=identity.series_instance_uid,
@@ -93,7 +117,7 @@ def _remember(transaction: Transaction, instance: Instance, sender: Sender, *, a
         )
         .returning(film.c.id)
     ).scalar_one()
-    job_id = queue.add(transaction, Leg.READ, film_id, due_at=now, now=now)
+    job_id = queue.add(transaction, Leg.READ, film_id, of_study=study_id, due_at=now, now=now)
     if known:
         detail = "another film with this SOP Instance UID came first; compare the two and send the right one anew"
         queue.set_aside_unclaimed(transaction, job_id, reason=Reason.DUPLICATE, detail=detail, now=now)

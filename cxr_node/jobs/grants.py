@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, text
 
+from cxr_node.jobs.database import ASKING
 from cxr_node.jobs.views import VIEWS
 
 
@@ -16,7 +17,7 @@ def statements(connection: Connection, role: str, *, at_most_s: int) -> list[str
         f"ALTER ROLE {who} IN DATABASE {where} SET default_transaction_read_only = on",
         f"ALTER ROLE {who} IN DATABASE {where} SET statement_timeout = '{at_most_s}s'",
         f"ALTER ROLE {who} IN DATABASE {where} SET idle_in_transaction_session_timeout = '{at_most_s}s'",
-        f"ALTER ROLE {who} IN DATABASE {where} SET timezone = 'UTC'",
+        *(f"ALTER ROLE {who} IN DATABASE {where} SET {name} = '{value}'" for name, value in ASKING.items()),
     ]
 
 

@@ -5,13 +5,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Select, exists, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 
 from cxr_node.jobs.database import Transaction
+from cxr_node.jobs.due import IS_RUNNING, IS_WAITING, claimable
 from cxr_node.jobs.states import ENDED, Event, ForbiddenTransition, Leg, State, after
-from cxr_node.jobs.tables import SUBJECTS, delivery, job, job_event, result
-
-NORMAL_PRIORITY = 0
+from cxr_node.jobs.tables import SUBJECTS, delivery, job, job_event, study
+from cxr_node.jobs.turns import NO_HEAD_START, goes_first_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,21 +32,29 @@ class Claim:
     lease_until: datetime
 
 
-def add(transaction: Transaction, leg: Leg, subject_id: int, *, due_at: datetime, now: datetime) -> int:
-    """Queue `leg` for its film, study, delivery or commitment, to be claimed from `due_at` on; return the job's id."""
+def add(
+    transaction: Transaction, leg: Leg, subject_id: int, *, of_study: int | None, due_at: datetime, now: datetime
+) -> int:
+    """Queue `leg` for its film, study, delivery or commitment, to be claimed from `due_at` on; return the job's id.
+
+    A job has the head start of the study that it is of.
+    """
     subject = {SUBJECTS[leg]: subject_id}
+    # Held until the commit, so that who makes the study urgent meanwhile finds this job to raise.
+    priority = select(study.c.priority).where(study.c.id == of_study).with_for_update(read=True).scalar_subquery()
     job_id: int = transaction.connection.execute(
         insert(job)
         .values(
             leg=leg,
             state=State.WAITING,
-            priority=NORMAL_PRIORITY,
+            priority=NO_HEAD_START if of_study is None else priority,
             attempts=0,
             crashes=0,
             due_at=due_at,
             detail="",
             created_at=now,
             queued_at=now,
+            of_study_id=of_study,
             **subject,
         )
         .returning(job.c.id)
@@ -62,11 +70,29 @@ def add_compose(transaction: Transaction, study_id: int, *, due_at: datetime, no
     Two waiting ones, which concurrent readers on PostgreSQL can make, are harmless: the second finds
     its result already there.
     """
-    waiting = (job.c.leg == Leg.COMPOSE, job.c.study_id == study_id, _IS_WAITING)
+    waiting = (job.c.leg == Leg.COMPOSE, job.c.study_id == study_id, IS_WAITING)
     put_off = transaction.connection.execute(update(job).where(*waiting).values(due_at=due_at).returning(job.c.id))
     if put_off.first() is None:
-        add(transaction, Leg.COMPOSE, study_id, due_at=due_at, now=now)
+        add(transaction, Leg.COMPOSE, study_id, of_study=study_id, due_at=due_at, now=now)
     transaction.woken.add(Leg.COMPOSE)
+
+
+def urge(transaction: Transaction, study_id: int, head_start_s: int) -> None:
+    """Give all jobs of a study, and those to come, at least this head start. None that is larger is made smaller.
+
+    The study's row comes first here and wherever jobs are added: two who took both in turn would wait for each other.
+    """
+    raised = transaction.connection.execute(
+        update(study)
+        .where(study.c.id == study_id, study.c.priority < head_start_s)
+        .values(priority=head_start_s)
+        .returning(study.c.id)
+    )
+    if raised.first() is None:
+        return
+    transaction.connection.execute(
+        update(job).where(job.c.of_study_id == study_id, job.c.priority < head_start_s).values(priority=head_start_s)
+    )
 
 
 def claim(
@@ -79,14 +105,14 @@ def claim(
     limit: int = 1,
     held: AbstractSet[str] = frozenset(),
 ) -> list[Claim]:
-    """Take up to `limit` due jobs of `leg`, most urgent first, each for as long as `lease` lasts.
+    """Take up to `limit` due jobs of `leg`, in the order of their turns, each for as long as `lease` lasts.
 
     Deliveries to the destinations `held` are not taken, nor one of a study before those composed earlier for the same
     destination have arrived or been given up.
     One during which a worker died is taken alone: what dies with it next time is not to be blamed on others.
     """
     subject = job.c[SUBJECTS[leg]]
-    due = _due(leg, now, held)
+    due = claimable(leg, now=now, held=held)
     if limit > 1:
         first = transaction.connection.execute(due.with_only_columns(job.c.crashes).limit(1)).scalar()
         due, limit = (due, 1) if first else (due.where(job.c.crashes == 0), limit)
@@ -99,10 +125,11 @@ def claim(
             lease_owner=owner,
             lease_until=now + lease,
         )
-        .returning(job.c.id, subject, job.c.attempts, job.c.crashes, job.c.queued_at)
+        .returning(job.c.id, subject, job.c.attempts, job.c.crashes, job.c.queued_at, job.c.due_at, job.c.priority)
     ).all()
+    rows = sorted(rows, key=lambda row: (goes_first_at(row[5], row[6]), row[0]))
     _record(transaction, [row[0] for row in rows], Event.CLAIMED, State.RUNNING, now=now, actor=owner, detail="")
-    claims = [
+    return [
         Claim(
             job_id=job_id,
             leg=leg,
@@ -113,24 +140,8 @@ def claim(
             lease_owner=owner,
             lease_until=now + lease,
         )
-        for job_id, subject_id, attempts, crashes, queued_at in rows
+        for job_id, subject_id, attempts, crashes, queued_at, _, _ in rows
     ]
-    return sorted(claims, key=lambda claim: claim.job_id)
-
-
-def next_due(connection: Connection, leg: Leg, *, held: AbstractSet[str] = frozenset()) -> datetime | None:
-    """Return when the next waiting job of `leg` that nothing holds back is due, or None when none waits."""
-    due: datetime | None = connection.execute(
-        select(func.min(job.c.due_at)).where(job.c.leg == leg, _IS_WAITING, *_free_deliveries(leg, held))
-    ).scalar_one()
-    return due
-
-
-def waiting(connection: Connection, leg: Leg, *, now: datetime) -> int:
-    """Return how many jobs of `leg` are due."""
-    return connection.execute(
-        select(func.count()).where(job.c.leg == leg, _IS_WAITING, job.c.due_at <= now)
-    ).scalar_one()
 
 
 def finish(transaction: Transaction, claim: Claim, *, now: datetime, detail: str = "") -> None:
@@ -148,7 +159,7 @@ def set_aside_unclaimed(transaction: Transaction, job_id: int, *, reason: str, d
     state = after(State.WAITING, Event.SET_ASIDE)
     moved = transaction.connection.execute(
         update(job)
-        .where(job.c.id == job_id, _IS_WAITING)
+        .where(job.c.id == job_id, IS_WAITING)
         .values(state=state, reason=reason, detail=detail, ended_at=now)
         .returning(job.c.id)
     )
@@ -189,7 +200,7 @@ def put_back(transaction: Transaction, claim: Claim, *, due_at: datetime, detail
 
 def hasten(transaction: Transaction, leg: Leg, subject_id: int, *, now: datetime) -> None:
     """Let a waiting job of a subject be claimed at once: what it waited for is there."""
-    of_subject = (job.c.leg == leg, job.c[SUBJECTS[leg]] == subject_id, _IS_WAITING)
+    of_subject = (job.c.leg == leg, job.c[SUBJECTS[leg]] == subject_id, IS_WAITING)
     transaction.connection.execute(update(job).where(*of_subject).values(due_at=now))
     transaction.woken.add(leg)
 
@@ -198,7 +209,7 @@ def hasten_deliveries(transaction: Transaction, destination: str, *, now: dateti
     """Let what waits for a destination that was away be sent at once."""
     undelivered = select(delivery.c.id).where(delivery.c.destination == destination, delivery.c.delivered_at.is_(None))
     transaction.connection.execute(
-        update(job).where(job.c.leg == Leg.DELIVER, _IS_WAITING, job.c.delivery_id.in_(undelivered)).values(due_at=now)
+        update(job).where(job.c.leg == Leg.DELIVER, IS_WAITING, job.c.delivery_id.in_(undelivered)).values(due_at=now)
     )
     transaction.woken.add(Leg.DELIVER)
 
@@ -216,7 +227,7 @@ def mend_dates(transaction: Transaction, *, now: datetime, due_within: timedelta
     not count as a death.
     """
     due = transaction.connection.execute(
-        update(job).where(_IS_WAITING, job.c.due_at > now + due_within).values(due_at=now).returning(job.c.leg)
+        update(job).where(IS_WAITING, job.c.due_at > now + due_within).values(due_at=now).returning(job.c.leg)
     ).all()
     transaction.woken.update(Leg(leg) for (leg,) in due)
     return len(due) + _put_back(
@@ -253,49 +264,6 @@ def requeue(transaction: Transaction, job_ids: Iterable[int], *, actor: str, now
     return moved
 
 
-# Written as literals, not parameters: only then do the databases see that the partial indexes fit.
-_IS_WAITING = job.c.state == literal(State.WAITING.value, literal_execute=True)
-_IS_RUNNING = job.c.state == literal(State.RUNNING.value, literal_execute=True)
-
-
-def _free_deliveries(leg: Leg, held: AbstractSet[str]) -> list[ColumnElement[bool]]:
-    """Return what a delivery must meet so that nothing holds it back; other legs have nothing to meet."""
-    if leg is not Leg.DELIVER:
-        return []
-    mine, composed = delivery.alias("mine"), result.alias("composed")
-    earlier, older, before = delivery.alias("earlier"), result.alias("older"), job.alias("before")
-    is_after_another = exists().where(
-        mine.c.id == job.c.delivery_id,
-        composed.c.id == mine.c.result_id,
-        older.c.study_id == composed.c.study_id,
-        older.c.id < composed.c.id,
-        earlier.c.result_id == older.c.id,
-        earlier.c.destination == mine.c.destination,
-        earlier.c.delivered_at.is_(None),
-        before.c.delivery_id == earlier.c.id,
-        before.c.state.in_([State.WAITING, State.RUNNING]),
-    )
-    free = [~is_after_another.correlate(job)]
-    if held:
-        is_held = exists().where(delivery.c.id == job.c.delivery_id, delivery.c.destination.in_(sorted(held)))
-        free.append(~is_held.correlate(job))
-    return free
-
-
-def _due(leg: Leg, now: datetime, held: AbstractSet[str]) -> Select[tuple[int]]:
-    """Select the due jobs of `leg` that nothing holds back, most urgent first."""
-    due = select(job.c.id).where(job.c.leg == leg, _IS_WAITING, job.c.due_at <= now, *_free_deliveries(leg, held))
-    if leg is Leg.COMPOSE:
-        # One composition of a study at a time, so that its versions are numbered in order.
-        other = job.alias("other")
-        due = due.where(
-            ~exists().where(
-                other.c.leg == Leg.COMPOSE, other.c.study_id == job.c.study_id, other.c.state == State.RUNNING
-            )
-        )
-    return due.order_by(job.c.priority.desc(), job.c.due_at, job.c.id)
-
-
 def _end(
     transaction: Transaction, claim: Claim, event: Event, *, now: datetime, reason: str | None, detail: str
 ) -> None:
@@ -312,7 +280,7 @@ def _move(transaction: Transaction, claim: Claim, state: State, **columns: objec
         update(job)
         .where(
             job.c.id == claim.job_id,
-            _IS_RUNNING,
+            IS_RUNNING,
             job.c.lease_owner == claim.lease_owner,
             job.c.attempts == claim.attempts,
         )
@@ -329,7 +297,7 @@ def _put_back(
     state = after(State.RUNNING, event)
     rows = transaction.connection.execute(
         update(job)
-        .where(_IS_RUNNING, whose)
+        .where(IS_RUNNING, whose)
         .values(state=state, due_at=now, lease_owner=None, lease_until=None, crashes=job.c.crashes + crashes)
         .returning(job.c.id, job.c.leg)
     ).all()

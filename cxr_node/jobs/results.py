@@ -96,7 +96,7 @@ def add(
             .values(result_id=result_id, destination=destination, created_at=now)
             .returning(delivery.c.id)
         ).scalar_one()
-        queue.add(transaction, Leg.DELIVER, delivery_id, due_at=now, now=now)
+        queue.add(transaction, Leg.DELIVER, delivery_id, of_study=study_id, due_at=now, now=now)
 
 
 def get_delivery(connection: Connection, delivery_id: int) -> Delivery:

@@ -25,6 +25,7 @@ class JobRow:
     state: State
     reason: str | None
     detail: str
+    priority: int
     attempts: int
     due_at: datetime
     created_at: datetime
@@ -149,6 +150,7 @@ def _row(columns: RowMapping) -> JobRow:
         state=State(columns["state"]),
         reason=columns["reason"],
         detail=columns["detail"],
+        priority=columns["priority"],
         attempts=columns["attempts"],
         due_at=columns["due_at"],
         created_at=columns["created_at"],

@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from cxr_node.jobs.states import Leg, State
+from cxr_node.jobs.turns import Turn
 
 metadata = MetaData(
     naming_convention={
@@ -80,6 +81,8 @@ study = Table(
     _id(),
     Column("study_instance_uid", _UID, nullable=False, unique=True),
     Column("first_received_at", UtcDateTime, nullable=False),
+    # The largest head start of its films; jobs of the study have it, those to come as well.
+    Column("priority", Integer, nullable=False, server_default="0"),
 )
 
 film = Table(
@@ -288,6 +291,7 @@ job = Table(
     _reference("delivery_id", "delivery", nullable=True),
     _reference("commitment_id", "commitment", nullable=True),
     Column("state", String(16), nullable=False),
+    # Head start in seconds: it is claimed before what fell due up to so much earlier.
     Column("priority", Integer, nullable=False),
     # Claims since it was last queued, and how many of them ended with the worker's death.
     Column("attempts", Integer, nullable=False),
@@ -300,29 +304,34 @@ job = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("queued_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
+    # The study that it is of in any leg, so that one index finds a study's jobs; answers are of none.
+    Column("of_study_id", _Id),
     UniqueConstraint("film_id"),
     UniqueConstraint("delivery_id"),
     UniqueConstraint("commitment_id"),
     CheckConstraint(_one_subject(), name="one_subject"),
     Index("ix_job_study_id", "study_id"),
+    Index("ix_job_of_study_id", "of_study_id"),
     Index("ix_job_state", "state", "id"),
     Index("ix_job_leg", "leg", "id"),
-    Index("ix_job_leg_state", "leg", "state", "id"),
     Index("ix_job_ended_at", "ended_at"),
     Index("ix_job_created_at", "created_at"),
 )
-# What is done outgrows what is pending by far: the queue's cost follows these two, not the table.
+# What is done outgrows what is pending by far: the queue's cost follows these three, not the table.
 _waiting = text(f"state = '{State.WAITING}'")
 _running = text(f"state = '{State.RUNNING}'")
 Index(
-    "ix_job_waiting",
+    "ix_job_turn",
     job.c.leg,
-    job.c.priority.desc(),
-    job.c.due_at,
+    Turn(job.c.due_at, job.c.priority),
     job.c.id,
     sqlite_where=_waiting,
     postgresql_where=_waiting,
 )
+Index("ix_job_due", job.c.leg, job.c.due_at, sqlite_where=_waiting, postgresql_where=_waiting)
+# Jobs that a node of an earlier version has written: see fill.py.
+_unnamed = text(f"of_study_id IS NULL AND leg <> '{Leg.ANSWER}'")
+Index("ix_job_unnamed", job.c.id, sqlite_where=_unnamed, postgresql_where=_unnamed)
 Index("ix_job_running", job.c.lease_until, sqlite_where=_running, postgresql_where=_running)
 
 job_event = Table(

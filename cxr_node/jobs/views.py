@@ -149,7 +149,7 @@ _JOBS = View(
         "state": (_TEXT, f"How it stands: {_STATE}."),
         "reason": (_TEXT, f"Why it was set aside or failed: {_REASON}."),
         "detail": _DETAIL,
-        "priority": (_WHOLE, "The higher, the sooner."),
+        "priority": (_WHOLE, "The higher, the sooner: its head start in seconds."),
         "attempts": (_WHOLE, "How often it was claimed since it was last queued."),
         "crashes": (_WHOLE, "How often the worker died meanwhile."),
         "created_at": (_TIME, "When it was first queued."),
@@ -165,6 +165,7 @@ _JOBS = View(
         "sop_instance_uid": (_TEXT, "SOP Instance UID of the film or result; of an answer its Transaction UID."),
         "calling_ae_title": (_TEXT, "AE title of the film's sender, or of who is answered."),
         "destination": (_TEXT, "Name of the destination that is delivered to."),
+        "turn_at": (_TIME, "Those that wait are claimed in the order of this time: due_at less the head start."),
     },
 )
 

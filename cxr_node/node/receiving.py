@@ -4,6 +4,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+from pydicom.datadict import tag_for_keyword
 from pydicom.uid import UID
 
 from cxr_node import pipeline
@@ -21,6 +22,7 @@ from cxr_node.receive.ae import Receiver
 from cxr_node.receive.commitment import Vouching
 from cxr_node.receive.listening import Listening
 from cxr_node.receive.tls import TlsFiles
+from cxr_node.receive.urgency import Urgent, head_start_s
 from cxr_node.receive.users import PasswordHash
 from cxr_node.receive.who import STORAGE_SOP_CLASSES, Peer
 from cxr_node.settings import ReceiveSection, Settings
@@ -32,7 +34,13 @@ _ANSWERED_WITHIN = timedelta(seconds=30)
 def receiver(settings: Settings, opened: Database, audit: Audit) -> Receiver:
     """Return what takes films in, not yet listening."""
     section = settings.receive
-    keep = partial(pipeline.accept, archive=places.archive(settings), database=opened, clock=places.now)
+    keep = partial(
+        pipeline.accept,
+        archive=places.archive(settings),
+        database=opened,
+        urgency=partial(head_start_s, rules=urgent(settings)),
+        clock=places.now,
+    )
     listening = Listening(
         ae_title=parse_ae_title(section.ae_title),
         host=section.host,
@@ -69,6 +77,24 @@ def receiver(settings: Settings, opened: Database, audit: Audit) -> Receiver:
         vouching=_vouching(settings, opened),
         tell=audited.door(audit),
     )
+
+
+def urgent(settings: Settings) -> tuple[Urgent, ...]:
+    """Return which films go first."""
+    return tuple(
+        Urgent(
+            head_start_s=each.head_start_s,
+            calling_ae_titles=frozenset(each.calling_ae_titles),
+            called_ae_titles=frozenset(each.called_ae_titles),
+            station_names=frozenset(each.station_names),
+            header=tuple((tag_for_keyword(keyword) or 0, value) for keyword, _, value in map(_parted, each.header)),
+        )
+        for each in settings.receive.urgent
+    )
+
+
+def _parted(element: str) -> tuple[str, str, str]:
+    return element.partition("=")
 
 
 def _sop_class_uid(text: str) -> Uid:

@@ -2,7 +2,7 @@
 
 import logging
 
-from cxr_node.jobs import migrate, queue
+from cxr_node.jobs import fill, migrate, queue
 from cxr_node.jobs.database import Database
 from cxr_node.node import auditing, places
 from cxr_node.node.roles import lease_owner_prefix
@@ -12,8 +12,12 @@ _log = logging.getLogger(__name__)
 
 
 def prepare(settings: Settings, database: Database) -> None:
-    """Bring the database up to date and put right what a crash left; nobody else may be working."""
+    """Bring the database up to date and put right what a crash left; nobody else on this host may be working.
+
+    Nodes of the version before may be, on other hosts: the schema grows first, in one piece, then rows are filled in.
+    """
     migrate.upgrade(database)
+    fill.fill_all(database)
     leftovers = places.archive(settings).clear_aside()
     with database.write() as transaction:
         released = queue.release(transaction, owner_prefix=lease_owner_prefix(settings), now=places.now())

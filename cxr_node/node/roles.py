@@ -14,7 +14,7 @@ from typing import assert_never
 from sqlalchemy.engine import make_url
 
 from cxr_node import upkeep
-from cxr_node.jobs import queue
+from cxr_node.jobs import fill, queue
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.relay import Relay
 from cxr_node.jobs.retry import RULES
@@ -160,7 +160,7 @@ def _alone(opened: Database, what: str, do: Callable[[], object]) -> None:
 def tick(settings: Settings, opened: Database) -> None:
     """Return the jobs of workers that died with their host, and those that a clock gone back would keep waiting.
 
-    Those of this host that died the supervisor returns at once.
+    Those of this host that died the supervisor returns at once. And fill in what an earlier version leaves out.
     """
     now = places.now()
     with opened.write() as transaction:
@@ -168,6 +168,8 @@ def tick(settings: Settings, opened: Database) -> None:
         queue.mend_dates(
             transaction, now=now, due_within=_longest_wait(settings), leased_within=2 * _longest_lease(settings)
         )
+    with opened.write() as transaction:
+        fill.fill(transaction)
 
 
 def _longest_wait(settings: Settings) -> timedelta:

@@ -11,6 +11,7 @@ from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTAT
 from cxr_node.domain.instance import Sender
 
 _PREAMBLE = bytes(128) + b"DICM"
+_GROUP_LENGTH_FOLLOWS = b"DICM" + struct.pack("<HH2sH", 0x0002, 0x0000, b"UL", 4)
 
 
 def file_head(*, sop_class_uid: Uid, sop_instance_uid: Uid, transfer_syntax_uid: Uid, sender: Sender) -> bytes:
@@ -33,6 +34,20 @@ def file_head(*, sop_class_uid: Uid, sop_instance_uid: Uid, transfer_syntax_uid:
         )
     )
     return _PREAMBLE + struct.pack("<HH2sHL", 0x0002, 0x0000, b"UL", 4, len(elements)) + elements
+
+
+def data_set_of(content: bytes) -> memoryview:
+    """Return the data set of a DICOM file, found by File Meta Information Group Length (0002,0000).
+
+    Raises
+    ------
+    ValueError
+        If the file does not begin with one.
+    """
+    if content[128:140] != _GROUP_LENGTH_FOLLOWS:
+        raise ValueError("no File Meta Information Group Length")
+    (length,) = struct.unpack_from("<L", content, 140)
+    return memoryview(content)[144 + length :]
 
 
 def _text(element: int, vr: bytes, text: str) -> bytes:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from cxr_node.domain.reasons import Reason
-from cxr_node.jobs import films, migrate, queue, search
+from cxr_node.jobs import due, films, migrate, queue, search
 from cxr_node.jobs.database import Database, Transaction
 from cxr_node.jobs.states import Event, ForbiddenTransition, Leg, State
 from tests.work import LEASE, NOON, SENDER, claim_none, claim_one, instance, remember
@@ -142,7 +142,7 @@ def test_a_job_put_off_is_not_claimed_before_it_is_due(database: Database) -> No
 
     assert claim_none(database, now=NOON)
     with database.read() as connection:
-        assert queue.next_due(connection, Leg.READ) == due_at
+        assert due.next_due(connection, Leg.READ) == due_at
     assert claim_one(database, now=due_at).attempts == 2
 
 

@@ -1,0 +1,43 @@
+"""In which order waiting jobs are claimed: by the time at which each was due, less its head start."""
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Compiled, DateTime
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+NO_HEAD_START = 0
+LONGEST_HEAD_START_S = 86400
+
+
+def goes_first_at(due_at: datetime, head_start_s: int) -> float:
+    """Return what jobs are ordered by, as seconds: the lower, the sooner.
+
+    A job is passed only by those that fall due within the others' head start after it: so long, and no longer, can one
+    be kept waiting by more urgent ones.
+    """
+    return due_at.timestamp() - head_start_s
+
+
+class Turn(FunctionElement[datetime]):
+    """The same of a row's columns `due_at` and `priority`, as the index of waiting jobs has it in each database."""
+
+    type = DateTime()
+    inherit_cache = True
+    name = "turn"
+
+    def __init__(self, due_at: ColumnElement[datetime], priority: ColumnElement[int]) -> None:
+        super().__init__(due_at, priority)
+
+
+@compiles(Turn, "sqlite")
+def _in_sqlite(turn: Turn, compiler: Compiled, **options: object) -> str:
+    due_at, priority = (compiler.process(each, **options) for each in turn.clauses)
+    return f"(julianday({due_at}) - {priority} / 86400.0)"
+
+
+@compiles(Turn, "postgresql")
+def _in_postgresql(turn: Turn, compiler: Compiled, **options: object) -> str:
+    # An index takes only what is the same at all times and places, which a time with a zone less seconds is not.
+    due_at, priority = (compiler.process(each, **options) for each in turn.clauses)
+    return f"(({due_at} AT TIME ZONE 'UTC') - {priority} * '00:00:01'::interval)"
