@@ -89,7 +89,7 @@ def _film(kind: Kind) -> Dataset:
     made.StudyDate, made.StudyTime, made.AccessionNumber = "20240501", "101500", ""
     made.Modality = "CR" if kind.sop_class_uid == ComputedRadiographyImageStorage else "DX"
     made.BodyPartExamined, made.ViewPosition, made.PatientAge = "CHEST", "PA", "054Y"
-    made.SeriesNumber, made.InstanceNumber = 1, 1
+    made.StudyID, made.SeriesNumber, made.InstanceNumber = "1", 1, 1
     made.Rows, made.Columns, made.SamplesPerPixel = kind.rows, kind.columns, 1
     made.PhotometricInterpretation = "MONOCHROME2"
     made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 16, 12, 11, 0

@@ -61,7 +61,7 @@ class Samples:
 
 
 def add_transactions(path: Path) -> None:
-    """Measure claims and ends of jobs, and add to the file how many transactions a second one worker does, and eight."""
+    """Measure claims and ends of jobs, and add to the file how many a second one worker does, and eight together."""
     said = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(said | {"transactions": _transactions()}), encoding="utf-8")
 

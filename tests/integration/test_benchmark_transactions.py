@@ -1,0 +1,28 @@
+"""What the capacity model knows of databases."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.simulation.samples import add_transactions
+from cxr_node.selftest import server
+
+
+@pytest.mark.long
+def test_transactions_of_both_databases_are_added_to_what_was_measured(tmp_path: Path) -> None:
+    try:
+        server.binaries()
+    except server.NoServer as missing:
+        pytest.skip(str(missing))
+    measured = tmp_path / "measured.json"
+    measured.write_text('{"machine": "a machine"}', encoding="utf-8")
+
+    add_transactions(measured)
+
+    said = json.loads(measured.read_text(encoding="utf-8"))
+    assert said["machine"] == "a machine"
+    assert said["transactions"].keys() == {"sqlite", "postgresql"}
+    for found in said["transactions"].values():
+        assert found["one worker"] > 1
+        assert found["eight workers"] > 1
