@@ -12,8 +12,8 @@ import pydicom
 import pytest
 
 from benchmarks.load import films
-from benchmarks.load.receivers import Receiver, available
-from benchmarks.load.rounds import Bounds, Cell, Lost, turn
+from benchmarks.load.receivers import Receiver, Unfit, available
+from benchmarks.load.rounds import Bounds, Cell, turn
 from benchmarks.load.sender import Order
 from benchmarks.load.sending import Sending, sender
 from tests.films import ROOT
@@ -73,7 +73,7 @@ def test_a_receiver_that_holds_less_than_it_said_fails_the_run(sending: Sending,
     path = films.write(tmp_path, KIND)
     with receiving() as node:
         forgetful = Receiver(name="forgetful", port=node.port, pid=0, kept=lambda: 0, clear=lambda: None)
-        with pytest.raises(Lost, match="forgetful said Success to 3 films and holds 0"):
+        with pytest.raises(Unfit, match="forgetful said Success to 3 films and holds 0"):
             turn(
                 forgetful,
                 Cell(kind=KIND, senders=1),
