@@ -7,7 +7,7 @@ a queue, a thread or a setting: `worker` decides when a leg runs and records how
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from pydicom import Dataset
 
@@ -18,7 +18,7 @@ from cxr_node.deliver.routing import Condition, Facts, study_answer
 from cxr_node.domain.commitment import FailureReason, Reference, Vouched
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import Uid
-from cxr_node.domain.instance import Instance, Sender
+from cxr_node.domain.instance import Arrival, Instance, Received, Sender
 from cxr_node.domain.radiograph import Geometry, Radiograph
 from cxr_node.domain.reading import Prediction, Presence, Reading
 from cxr_node.domain.reasons import Note, Reason
@@ -49,12 +49,12 @@ class Reads(Protocol):
 
 
 def accept(
-    instance: Instance,
+    received: Received,
     sender: Sender,
     *,
     archive: Archive,
     database: Database,
-    urgency: Callable[[Instance, Sender], int] = lambda _instance, _sender: 0,
+    urgency: Callable[[Received, Sender], int] = lambda _received, _sender: 0,
     clock: Callable[[], datetime],
 ) -> bool:
     """Keep a received film; when this returns, its bytes and its row are on disk and Success may be said.
@@ -64,17 +64,27 @@ def accept(
     `urgency` returns by how many seconds a film goes before others.
     """
     with database.read() as connection:
-        if results.is_ours(connection, instance.identity.sop_instance_uid):
+        if results.is_ours(connection, received.identity.sop_instance_uid):
             return False
-    key = film_key(instance.digest)
-    # Put even where the key is there: another receiver may have renamed it and not yet flushed the folder.
-    archive.put(key, instance.content)
-    head_start_s = urgency(instance, sender)
-    is_new = films.remember(database, instance, sender, archive_key=key, head_start_s=head_start_s, now=clock())
+    key = film_key(received.digest)
+    # Kept even where the key is there: another receiver may have renamed it and not yet flushed the folder.
+    _keep(archive, key, received)
+    head_start_s = urgency(received, sender)
+    is_new = films.remember(database, received, sender, archive_key=key, head_start_s=head_start_s, now=clock())
     if not is_new and key not in archive:
         # It was just being removed as old; now that its row says that it is kept, nobody else will.
-        archive.put(key, instance.content)
+        _keep(archive, key, received)
     return is_new
+
+
+def _keep(archive: Archive, key: str, received: Received) -> None:
+    match received:
+        case Instance():
+            archive.put(key, received.content)
+        case Arrival():
+            received.aside.keep(key)
+        case _:
+            assert_never(received)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

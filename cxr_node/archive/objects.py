@@ -63,7 +63,7 @@ class ObjectArchive:
             **optional,
         )
 
-    def put(self, key: str, content: bytes) -> None:
+    def put(self, key: str, content: bytes | bytearray) -> None:
         """Keep `content` under `key`; when this returns the store has confirmed it. See `Archive.put`.
 
         Raises
@@ -76,6 +76,10 @@ class ObjectArchive:
             obstore.put(self._store, path, content, use_multipart=False)
         except (refused.BaseError, OSError) as error:
             raise self._away(f"did not confirm {key}", error) from error
+
+    def aside(self) -> "HeldAside":
+        """Return what holds bytes in memory until they are put; see `Archive.aside`."""
+        return HeldAside(self)
 
     def get(self, key: str) -> bytes:
         """Return what is kept under `key`, or raise KeyError; StoreAway if the store does not say."""
@@ -123,3 +127,27 @@ class ObjectArchive:
     def _away(self, what: str, error: Exception) -> StoreAway:
         # Its messages hold URLs and answers of the store: no more than their kind is said.
         return StoreAway(f"the object store of bucket {self._name} {what}: {type(error).__name__}; is it running?")
+
+
+class HeldAside:
+    """Bytes that are held until the store takes them: its digest of an object stands before the object."""
+
+    def __init__(self, archive: ObjectArchive) -> None:
+        self._archive = archive
+        self._held = bytearray()
+
+    def write(self, content: bytes | memoryview, /) -> None:
+        """Add `content`."""
+        self._held += content
+
+    def read(self) -> bytes:
+        """Return all that was written."""
+        return bytes(self._held)
+
+    def keep(self, key: str) -> None:
+        """Put what is held; see `ObjectArchive.put`."""
+        self._archive.put(key, self._held)
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._held = bytearray()

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Digest, Uid, digest_of
+from cxr_node.domain.instance import Aside
 
 _KEY = re.compile(r"(films|results)/[0-9a-f]{2}/[0-9a-z.]{1,120}\.dcm")
 
@@ -29,6 +30,10 @@ class Archive(Protocol):
         OSError
             If it cannot be kept for another reason.
         """
+
+    def aside(self) -> Aside:
+        """Return what takes bytes as they arrive, and keeps them whole under a key as `put` does."""
+        ...
 
     def get(self, key: str) -> bytes:
         """Return what is kept under `key`, or raise KeyError."""

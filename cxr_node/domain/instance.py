@@ -1,6 +1,7 @@
 """A DICOM object as it travels: who it is, and its bytes."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
 
@@ -32,6 +33,51 @@ class Instance:
     transfer_syntax_uid: Uid
     digest: Digest
     content: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes the file has."""
+        return len(self.content)
+
+    @property
+    def beginning(self) -> bytes:
+        """The file, at least as far as it says whose it is."""
+        return self.content
+
+
+class Aside(Protocol):
+    """Bytes that are written as they arrive, by one thread at a time, and then kept under a name or let go of."""
+
+    def write(self, content: bytes | memoryview, /) -> None:
+        """Add to what was written; raise OSError or RetryLater if it cannot be taken."""
+
+    def read(self) -> bytes:
+        """Return all that was written."""
+        ...
+
+    def keep(self, key: str) -> None:
+        """Keep what was written under `key`, as durably as the archive keeps anything; it may be kept again."""
+
+    def close(self) -> None:
+        """Let go of it: what is not kept is gone. It may be closed again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """One SOP Instance that has arrived: as `Instance`, but its bytes wait aside to be kept and are not in memory.
+
+    `beginning` is the file at least as far as it says whose it is.
+    """
+
+    identity: Identity
+    transfer_syntax_uid: Uid
+    digest: Digest
+    size_bytes: int
+    beginning: bytes
+    aside: Aside
+
+
+Received = Instance | Arrival
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, RowMapping, Select, func, insert, select, upd
 from sqlalchemy.exc import IntegrityError
 
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
-from cxr_node.domain.instance import Identity, Instance, Sender
+from cxr_node.domain.instance import Identity, Received, Sender
 from cxr_node.domain.reasons import Reason
 from cxr_node.jobs import queue
 from cxr_node.jobs.database import Database, Transaction
@@ -33,7 +33,7 @@ class Film:
 
 def remember(
     database: Database,
-    instance: Instance,
+    instance: Received,
     sender: Sender,
     *,
     archive_key: str,
@@ -76,7 +76,7 @@ _RACES = 5
 
 def _remember(
     transaction: Transaction,
-    instance: Instance,
+    instance: Received,
     sender: Sender,
     *,
     archive_key: str,
@@ -107,7 +107,7 @@ def _remember(
             patient_key=identity.patient_key,
             digest=instance.digest,
             archive_key=archive_key,
-            size_bytes=len(instance.content),
+            size_bytes=instance.size_bytes,
             calling_ae_title=sender.calling_ae_title,
             called_ae_title=sender.called_ae_title,
             address=sender.address,
@@ -124,7 +124,7 @@ def _remember(
     return True
 
 
-def _keep_anew(connection: Connection, instance: Instance, now: datetime) -> None:
+def _keep_anew(connection: Connection, instance: Received, now: datetime) -> None:
     same = (film.c.sop_instance_uid == instance.identity.sop_instance_uid, film.c.digest == instance.digest)
     connection.execute(update(film).where(*same).values(kept_from=now, removed_at=None))
 

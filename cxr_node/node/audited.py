@@ -19,7 +19,7 @@ from cxr_node.deliver.destination import Destination, Receipt, Refused
 from cxr_node.domain.commitment import Vouched
 from cxr_node.domain.errors import Refuse, RetryLater
 from cxr_node.domain.identifiers import Uid
-from cxr_node.domain.instance import Identity, Instance, Sender
+from cxr_node.domain.instance import Identity, Received, Sender
 from cxr_node.node.auditing import Audit
 from cxr_node.outbound import Confirmation
 from cxr_node.receive.incidents import Incident, LetIn, NoTls, TurnedAway
@@ -30,21 +30,21 @@ _log = logging.getLogger(__name__)
 
 _EXPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2.1")
 
-Keep = Callable[[Instance, Sender], bool]
+Keep = Callable[[Received, Sender], bool]
 
 
-def keeping(audit: Audit, keep: Keep) -> Callable[[Instance, Sender], None]:
+def keeping(audit: Audit, keep: Keep) -> Callable[[Received, Sender], None]:
     """Return what keeps a film by `keep` and records that it came, before its sender is told."""
 
-    def accept(instance: Instance, sender: Sender) -> None:
+    def accept(arrived: Received, sender: Sender) -> None:
         received = partial(
             events.received,
-            _subject(instance),
+            _subject(arrived),
             by=audit.application,
             sent_by=Peer(ae_title=sender.calling_ae_title, address=sender.address),
         )
         with _failure_recorded(audit, partial(received, is_new=True)):
-            is_new = keep(instance, sender)
+            is_new = keep(arrived, sender)
         audit.record(received(is_new=is_new, at=audit.clock()))
 
     return accept
@@ -126,9 +126,9 @@ def _peer(section: CStoreSection) -> Peer:
     return Peer(ae_title=section.ae_title, host=section.host)
 
 
-def _subject(instance: Instance) -> Subject:
-    identity = instance.identity
-    return _read(instance.content) or Subject(
+def _subject(arrived: Received) -> Subject:
+    identity = arrived.identity
+    return _read(arrived.beginning) or Subject(
         study_instance_uid=identity.study_instance_uid,
         patient_id="",
         instances=((identity.sop_class_uid, (identity.sop_instance_uid,)),),

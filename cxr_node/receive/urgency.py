@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cxr_node.domain.identifiers import Uid
-from cxr_node.domain.instance import Instance, Sender
+from cxr_node.domain.instance import Received, Sender
 from cxr_node.receive.elements import values_of
 from cxr_node.receive.part10 import data_set_of
 
@@ -27,9 +27,9 @@ class Urgent:
     header: tuple[tuple[int, str], ...] = field(default=())
 
 
-def head_start_s(instance: Instance, sender: Sender, rules: Sequence[Urgent]) -> int:
+def head_start_s(received: Received, sender: Sender, rules: Sequence[Urgent]) -> int:
     """Return the largest head start that a rule gives a film, in seconds; 0 where none does."""
-    return head_start_of_file_s(instance.content, sender, rules, transfer_syntax_uid=instance.transfer_syntax_uid)
+    return head_start_of_file_s(received.beginning, sender, rules, transfer_syntax_uid=received.transfer_syntax_uid)
 
 
 def head_start_of_file_s(content: bytes, sender: Sender, rules: Sequence[Urgent], *, transfer_syntax_uid: Uid) -> int:

@@ -51,6 +51,41 @@ def test_a_key_that_leads_elsewhere_is_refused(archive: Archive) -> None:
         archive.put("films/00/../../../x.dcm", CONTENT)
 
 
+def test_what_is_written_aside_is_kept_whole_under_its_key_and_again_where_that_went(archive: Archive) -> None:
+    aside = archive.aside()
+    for start in range(0, len(CONTENT), 1000):
+        aside.write(memoryview(CONTENT)[start : start + 1000])
+    assert KEY not in archive
+    assert aside.read() == CONTENT
+
+    aside.keep(KEY)
+    assert archive.get(KEY) == CONTENT
+    archive.discard(KEY)
+    aside.keep(KEY)
+    aside.close()
+    aside.close()
+
+    assert archive.get(KEY) == CONTENT
+    assert archive.clear_aside() == 0
+
+
+def test_what_is_let_go_of_leaves_nothing(archive: Archive) -> None:
+    for content in (CONTENT, b""):
+        aside = archive.aside()
+        aside.write(content)
+        aside.close()
+    assert list(archive.kept_keys()) == []
+    assert archive.clear_aside() == 0
+
+
+def test_a_key_that_leads_elsewhere_is_refused_to_what_is_aside(archive: Archive) -> None:
+    aside = archive.aside()
+    aside.write(CONTENT)
+    with pytest.raises(ValueError, match="not an archive key"):
+        aside.keep("films/00/../../../x.dcm")
+    aside.close()
+
+
 def test_nothing_is_half_written_when_nothing_has_gone_wrong(archive: Archive) -> None:
     archive.put(KEY, CONTENT)
     assert archive.clear_aside() == 0
@@ -68,6 +103,16 @@ def test_a_folder_without_room_says_so_and_keeps_nothing(tmp_path: Path, monkeyp
         archive.put(KEY, CONTENT)
 
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_what_is_large_and_written_aside_is_the_same_on_the_disk(tmp_path: Path) -> None:
+    archive, content = FolderArchive(tmp_path), os.urandom(5 << 20)
+    aside = archive.aside()
+    for start in range(0, len(content), 123_457):
+        aside.write(memoryview(content)[start : start + 123_457])
+    aside.keep(KEY)
+    aside.close()
+    assert archive.get(KEY) == content
 
 
 def test_a_folder_flushes_the_file_before_its_name_and_then_the_name(
