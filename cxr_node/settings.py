@@ -176,6 +176,11 @@ class ReceiveSection(Section):
     )
     tls_handshake_timeout_s: Seconds = Field(10.0, description="How long a TLS handshake may take, in seconds.")
     peers: tuple[PeerSection, ...] = Field((), description="Who may send, and from where; empty for anyone.")
+    path: str = Field(
+        "fast",
+        pattern=r"^(fast|stock)$",
+        description='How films come in: "fast" streams them to the archive, "stock" is the library\'s own way.',
+    )
     users: tuple[UserSection, ...] = Field((), description="Who may send by password; empty: nobody is asked for one.")
     askers: tuple[AskerSection, ...] = Field(
         (), description="Where those are told who ask what is kept; others only on the association on which they ask."

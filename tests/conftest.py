@@ -13,9 +13,27 @@ from sqlalchemy.engine import make_url
 from cxr_node.archive.objects import Bucket
 from cxr_node.jobs import migrate
 from cxr_node.jobs.database import Database
-from tests import object_store
+from tests import object_store, receiving
 
 KINDS = ("sqlite", "postgresql")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let every test that receives films do so on the other path."""
+    parser.addoption("--receive-path", choices=receiving.PATHS, default="fast", help="how films are received")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose that path."""
+    receiving.ReceivePath.chosen = config.getoption("--receive-path")
+
+
+@pytest.fixture(params=receiving.PATHS)
+def receive_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both paths, one after the other."""
+    path: str = request.param
+    monkeypatch.setattr(receiving.ReceivePath, "chosen", path)
+    return path
 
 
 @pytest.fixture(scope="session")

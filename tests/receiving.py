@@ -11,7 +11,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.domain.instance import Instance, Sender
+from cxr_node.domain.instance import Aside, Instance, Received, Sender
 from cxr_node.receive.ae import Receiver
 from cxr_node.receive.listening import Listening
 from tests.peers import LOOPBACK
@@ -19,6 +19,49 @@ from tests.peers import LOOPBACK
 LISTENING = Listening(ae_title=AeTitle("CXRNODE"), host=LOOPBACK, port=0)
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
+PATHS = ("fast", "stock")
+
+
+class Held:
+    """What is written aside, in memory."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self.is_closed = False
+
+    def write(self, content: bytes | memoryview, /) -> None:
+        """Add to it."""
+        self._held += content
+
+    def read(self) -> bytes:
+        """Return all of it."""
+        return bytes(self._held)
+
+    def keep(self, key: str) -> None:
+        """Nothing is kept here."""
+        raise NotImplementedError(key)
+
+    def close(self) -> None:
+        """Note that it was let go of."""
+        self.is_closed = True
+
+
+class ReceivePath:
+    """Which of `PATHS` receivers of tests take films by: `--receive-path`, or what a fixture says."""
+
+    chosen = "fast"
+
+
+def in_memory(received: Received) -> Instance:
+    """Return what arrived with its bytes."""
+    if isinstance(received, Instance):
+        return received
+    return Instance(
+        identity=received.identity,
+        transfer_syntax_uid=received.transfer_syntax_uid,
+        digest=received.digest,
+        content=received.aside.read(),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,19 +88,22 @@ def receiving(
     *,
     accept: Callable[[Instance, Sender], None] = lambda _instance, _sender: None,
     has_room: Callable[[int], bool] = lambda _size_bytes: True,
+    aside: Callable[[], Aside] = Held,
     **changes: object,
 ) -> Iterator[Running]:
     """Run a receiver; `accept` is called before an instance is listed, `changes` are fields of Listening."""
     instances: list[Instance] = []
     senders: list[Sender] = []
 
-    def keep(instance: Instance, sender: Sender) -> None:
+    def keep(received: Received, sender: Sender) -> None:
+        instance = in_memory(received)
         accept(instance, sender)
         instances.append(instance)
         senders.append(sender)
 
     listening = replace(LISTENING, **changes)  # type: ignore[arg-type]  # fields by name
-    with Receiver(listening, accept=keep, has_room=has_room) as receiver:
+    streams_to = aside if ReceivePath.chosen == "fast" else None
+    with Receiver(listening, accept=keep, aside=streams_to, has_room=has_room) as receiver:
         yield Running(receiver=receiver, instances=instances, senders=senders)
 
 

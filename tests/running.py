@@ -20,6 +20,7 @@ from cxr_node.jobs.search import JobRow
 from cxr_node.jobs.states import ENDED, Leg
 from cxr_node.settings import Settings
 from tests.peers import LOOPBACK, until
+from tests.receiving import ReceivePath
 
 ROLES = ("receive", "read", "deliver")
 COMMAND = (sys.executable, "-m", "cxr_node")
@@ -72,7 +73,7 @@ def settings_file(
         f"[database]\nurl = {json.dumps(database_url)}",
         # Whatever room this machine has: tests of the reserve set their own.
         "[archive]\nreserve_bytes = 0",
-        f"[receive]\nhost = {json.dumps(LOOPBACK)}\nport = 0",
+        f"[receive]\nhost = {json.dumps(LOOPBACK)}\nport = 0\npath = {json.dumps(ReceivePath.chosen)}",
         "[read]\nthreads = 1",
         "[compose]\ncalm_s = 0",
         "[schedule]\ntick_s = 1",

@@ -45,6 +45,7 @@ def faults(
     ] = _WHOLE.supervised_kills,
     messages: Annotated[int, typer.Option(min=1, help="Malformed PDUs and data sets.")] = _WHOLE.messages,
     seed: Annotated[int, typer.Option(help="Of everything that is left to chance.")] = Request().seed,
+    receive_path: Annotated[str, typer.Option(help='Its receive.path: "fast" or "stock".')] = Request().receive_path,
     short: Annotated[bool, typer.Option("--short", help="A little of each, within a minute or two.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -62,6 +63,7 @@ def faults(
             folder=folder,
             seed=seed,
             amounts=amounts,
+            receive_path=_some(receive_path, ("fast", "stock"), "--receive-path")[0],
         )
         try:
             outcomes = _run(request, show=not as_json)

@@ -33,10 +33,10 @@ _ANSWERED_WITHIN = timedelta(seconds=30)
 
 def receiver(settings: Settings, opened: Database, audit: Audit) -> Receiver:
     """Return what takes films in, not yet listening."""
-    section = settings.receive
+    section, archive = settings.receive, places.archive(settings)
     keep = partial(
         pipeline.accept,
-        archive=places.archive(settings),
+        archive=archive,
         database=opened,
         urgency=partial(head_start_s, rules=urgent(settings)),
         clock=places.now,
@@ -73,6 +73,7 @@ def receiver(settings: Settings, opened: Database, audit: Audit) -> Receiver:
     return Receiver(
         listening,
         accept=audited.keeping(audit, keep),
+        aside=archive.aside if section.path == "fast" else None,
         has_room=partial(_has_room, settings),
         vouching=_vouching(settings, opened),
         tell=audited.door(audit),

@@ -2,24 +2,27 @@
 
 import logging
 import threading
-import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.transport import RequestHandler
 
-from cxr_node.domain.errors import Refuse, RetryLater
+from cxr_node.domain.errors import Refuse
 from cxr_node.domain.identifiers import digest_of, parse_uid
-from cxr_node.domain.instance import Instance, Sender
+from cxr_node.domain.instance import Aside, Instance, Received, Sender
+from cxr_node.receive.buffered import BufferedSocket
 from cxr_node.receive.commitment import Commitments, Vouching
 from cxr_node.receive.door import Door, shown_user
+from cxr_node.receive.fast import FastRequests
+from cxr_node.receive.film_messages import FilmMessages
 from cxr_node.receive.identity import check_request, identify
 from cxr_node.receive.incidents import Incident, LetIn, TurnedAway
 from cxr_node.receive.listening import Listening, application_entity
@@ -27,7 +30,8 @@ from cxr_node.receive.messages import BoundedDataSet, BoundedMessages
 from cxr_node.receive.part10 import file_head
 from cxr_node.receive.sender import association_name, sender_of
 from cxr_node.receive.sockets import PromptServer, PromptSocket, end
-from cxr_node.receive.status import SopClassNotSupported, StoreStatus, comment_of, status_of
+from cxr_node.receive.status import SopClassNotSupported, StoreStatus
+from cxr_node.receive.storing import Storing, no_room, too_large
 from cxr_node.receive.tls import Certificates, Handshakes
 from cxr_node.receive.users import Users
 from cxr_node.receive.who import Rejection
@@ -42,7 +46,9 @@ class Receiver:
 
     `accept` is called from the thread of each association, several at once. It returns only when bytes
     and row are durable: its return is what Success means. What it raises becomes the status
-    (`cxr_node.receive.status`); nothing it raises becomes Success. `has_room` says whether a film of so
+    (`cxr_node.receive.status`); nothing it raises becomes Success. With `aside` films stream into what it makes
+    (`cxr_node.receive.fast`), and `accept` gets arrivals; without, and for the few that come in another form,
+    instances. `has_room` says whether a film of so
     many bytes may be kept; with 0 whether any may. With `vouching` storage commitment is spoken. `tell` is
     called with each association that is accepted or not, in its thread.
     """
@@ -51,7 +57,8 @@ class Receiver:
         self,
         listening: Listening,
         *,
-        accept: Callable[[Instance, Sender], None],
+        accept: Callable[[Received, Sender], None],
+        aside: Callable[[], Aside] | None = None,
         has_room: Callable[[int], bool] = lambda _size_bytes: True,
         vouching: Vouching | None = None,
         tell: Callable[[Incident], None] = lambda _incident: None,
@@ -61,7 +68,8 @@ class Receiver:
         self._commitments = None if vouching is None else Commitments(vouching)
         users = Users(listening.users) if listening.users else None
         self._door = Door(listening.admission, users=users, has_room=has_room)
-        self._accept = accept
+        self._storing = Storing(door=self._door, has_room=has_room, accept=accept)
+        self._aside = aside
         self._has_room = has_room
         self._tell = tell
         self._clock = clock
@@ -85,6 +93,7 @@ class Receiver:
         server = entity.make_server(
             (listening.host, listening.port),
             server_class=PromptServer,
+            request_handler=RequestHandler if self._aside is None else FastRequests,
             evt_handlers=[
                 *(self._commitments.handlers if self._commitments is not None else ()),
                 (evt.EVT_CONN_OPEN, self._on_connection),
@@ -140,19 +149,23 @@ class Receiver:
         association, listening = event.assoc, self._listening
         accepted = association.dul.socket
         if accepted is not None:
-            association.dul.socket = PromptSocket(
+            socket_class = PromptSocket if self._aside is None else BufferedSocket
+            association.dul.socket = socket_class(
                 accepted,
                 largest_pdu_bytes=listening.maximum_pdu_bytes,
                 timeout_s=listening.dimse_timeout_s,
                 association_timeout_s=listening.association_timeout_s,
             )
-        association.dimse = BoundedMessages(
-            association,
-            maximum_object_bytes=listening.maximum_object_bytes,
-            timeout_s=listening.message_timeout_s,
-            has_room=partial(self._has_room, 0),
-            name=association_name(self._clock()),
-        )
+        options: dict[str, Any] = {
+            "maximum_object_bytes": listening.maximum_object_bytes,
+            "timeout_s": listening.message_timeout_s,
+            "has_room": partial(self._has_room, 0),
+            "name": association_name(self._clock()),
+        }
+        if self._aside is None:
+            association.dimse = BoundedMessages(association, **options)
+        else:
+            association.dimse = FilmMessages(association, aside=self._aside, answer=self._storing.answer, **options)
 
     def _on_requested(self, event: evt.Event) -> None:
         association = event.assoc
@@ -182,23 +195,10 @@ class Receiver:
         return StoreStatus.SUCCESS
 
     def _on_c_store(self, event: evt.Event) -> Dataset:
-        sender = sender_of(event.assoc)
         answer = Dataset()
-        try:
-            instance = _instance(event, sender)
-            if not self._door.may_send(event.assoc):
-                raise RetryLater("more films in a minute than this peer may send")  # noqa: TRY301
-            if not self._has_room(len(instance.content)):
-                raise RetryLater("no room for a film beside what the database and results need")  # noqa: TRY301
-            self._accept(instance, sender)
-        except Exception as error:  # noqa: BLE001  # the sender must get an answer, and never Success
-            answer.Status = status_of(error)
-            answer.ErrorComment = comment_of(error)
-            _log_refusal(error, sender, answer.Status)
-        else:
-            answer.Status = StoreStatus.SUCCESS
-            uid = instance.identity.sop_instance_uid
-            _log.info("stored %s from %s on %s", uid, sender.calling_ae_title, sender.association)
+        answer.Status, comment = self._storing.answer(event.assoc, partial(_instance, event))
+        if comment:
+            answer.ErrorComment = comment
         return answer
 
 
@@ -236,8 +236,8 @@ def _instance(event: evt.Event, sender: Sender) -> Instance:
         raise Refuse("the request has no data set")
     if isinstance(request.DataSet, BoundedDataSet) and request.DataSet.is_too_large:
         if not request.DataSet.had_room:
-            raise RetryLater("no room for a film beside what the database and results need")
-        raise Refuse(f"object of {request.DataSet.size_bytes} bytes is larger than is taken here")
+            raise no_room()
+        raise too_large(request.DataSet.size_bytes)
     transfer_syntax_uid = parse_uid(event.context.transfer_syntax)
     with request.DataSet.getbuffer() as data_set:
         identity = identify(data_set, transfer_syntax_uid=transfer_syntax_uid)
@@ -258,11 +258,3 @@ def _instance(event: evt.Event, sender: Sender) -> Instance:
             digest=digest_of(data_set),
             content=b"".join((head, data_set)),
         )
-
-
-def _log_refusal(error: Exception, sender: Sender, status: int) -> None:
-    # The text of another library's error may quote a value: only its kind and place are logged.
-    said = str(error) if isinstance(error, Refuse | RetryLater) else type(error).__name__
-    _log.warning("refused an object from %s with status 0x%04X: %s", sender.calling_ae_title, status, said)
-    if status == StoreStatus.PROCESSING_FAILURE:
-        _log.error("%s raised at\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))

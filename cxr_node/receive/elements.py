@@ -15,7 +15,7 @@ from cxr_node.domain.identifiers import Uid
 
 _IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 _EXPLICIT_VR_BIG_ENDIAN = "1.2.840.10008.1.2.2"
-_DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
+DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 _INFLATED_BYTES = 8 << 20
 """How much of a deflated data set is inflated: headers are kilobytes, a bomb is gigabytes."""
 
@@ -52,7 +52,7 @@ def values_of(data_set: memoryview, wanted: AbstractSet[int], *, transfer_syntax
     ValueError
         If the bytes up to the last wanted tag are not a data set in this transfer syntax.
     """
-    if transfer_syntax_uid in _DEFLATED:
+    if transfer_syntax_uid in DEFLATED:
         data_set = _inflated(data_set)
     explicit = transfer_syntax_uid != _IMPLICIT_VR_LITTLE_ENDIAN
     order = ">" if transfer_syntax_uid == _EXPLICIT_VR_BIG_ENDIAN else "<"

@@ -26,6 +26,14 @@ _INVALID_PDU = "Evt19"
 """The event for which the state machine aborts the association (PS3.8 table 9-10)."""
 
 
+IS_COMMAND, IS_LAST = 1, 2
+"""Bits of the message control header (PS3.8 section E.2)."""
+
+
+class OutOfPlace(Exception):
+    """A fragment where none of its kind belongs; the sentence quotes nothing of it."""
+
+
 class BoundedDataSet(BytesIO):
     """What came of a data set, up to `maximum_bytes`; of a longer one nothing is held, only its length counted.
 
@@ -88,29 +96,47 @@ class BoundedMessages(DIMSEServiceProvider):
         return super().get_msg(block)
 
     def receive_primitive(self, primitive: P_DATA) -> None:
-        """Take the next fragments of a message."""
-        connection = self.dul.socket
-        if self.message is None and isinstance(connection, PromptSocket) and connection.has_lasted:
-            self._abort("the association has had all its time")
-            return
-        try:
-            if self.message is None:
-                self.message = DIMSEMessage()
-                self.message.data_set = BoundedDataSet(self._maximum_object_bytes, had_room=self._has_room())
-                self._expect_end_within(self._timeout_s)
-            super().receive_primitive(primitive)
-        except Exception as error:  # noqa: BLE001  # whatever a peer's bytes made of the decoder
-            self._abort(type(error).__name__)
-            return
-        under_way = cast("DIMSEMessage | None", self.message)
-        if under_way is None:
-            self._expect_end_within(None)
-        elif under_way.encoded_command_set.tell() > _LARGEST_COMMAND_BYTES:
-            self._abort("a command set without end")
+        """Take the next fragments of messages, of which pynetdicom would forget those behind the end of one."""
+        for context_id, value in primitive.presentation_data_value_list:
+            if not self.take(context_id, value):
+                return
 
-    def _abort(self, why: str) -> None:
+    def take(self, context_id: int, value: bytes | memoryview) -> bool:
+        """Take a fragment behind its message control header; return False if the association ends with it."""
+        if self._is_between_messages:
+            connection = self.dul.socket
+            if isinstance(connection, PromptSocket) and connection.has_lasted:
+                return self._abort("the association has had all its time")
+            self._expect_end_within(self._timeout_s)
+        try:
+            self._receive(context_id, value)
+        except Exception as error:  # noqa: BLE001  # whatever a peer's bytes made of the decoder
+            return self._abort(str(error) if isinstance(error, OutOfPlace) else type(error).__name__)
+        if self._is_between_messages:
+            self._expect_end_within(None)
+        return True
+
+    @property
+    def _is_between_messages(self) -> bool:
+        return self.message is None
+
+    def _receive(self, context_id: int, value: bytes | memoryview) -> None:
+        if self.message is None:
+            self.message = DIMSEMessage()
+            self.message.data_set = BoundedDataSet(self._maximum_object_bytes, had_room=self._has_room())
+        elif self.message.context_id is not None and value[0] & IS_COMMAND:
+            raise OutOfPlace("a command within a data set")
+        fragment = P_DATA()
+        fragment.presentation_data_value_list.append((context_id, bytes(value)))
+        super().receive_primitive(fragment)
+        under_way = cast("DIMSEMessage | None", self.message)
+        if under_way is not None and under_way.encoded_command_set.tell() > _LARGEST_COMMAND_BYTES:
+            raise OutOfPlace("a command set without end")
+
+    def _abort(self, why: str) -> bool:
         _log.warning("message from %s is not read: %s", self.assoc.requestor.address, why)
         self.dul.event_queue.put(_INVALID_PDU)
+        return False
 
     def _expect_end_within(self, seconds: float | None) -> None:
         connection = self.dul.socket

@@ -107,8 +107,8 @@ class PromptSocket(AssociationSocket):
 
     def expect_within(self, seconds: float | None) -> None:
         """Abort the association unless this is called again within `seconds`; None takes the deadline away."""
+        # Called by the thread that waits for the connection, so that nobody has to be woken.
         self._deadline = None if seconds is None else self._clock() + seconds
-        self._wakeup.ring()
 
     @property
     def has_lasted(self) -> bool:
@@ -119,14 +119,19 @@ class PromptSocket(AssociationSocket):
     def ready(self) -> bool:
         """Whether something can be read; asked by the thread of the connection all the time, which waits here."""
         self._wait()
-        if self.socket is not None and self._is_late():
-            self._deadline = self._ends_at = None
-            _log.warning("association with %s aborted: it takes too long", self.assoc.requestor.address)
-            self.event_queue.put(_INVALID_PDU)
-            return False
-        return super().ready
+        return not self._is_ended_for_lateness() and super().ready
 
-    def _is_late(self) -> bool:
+    def _is_ended_for_lateness(self) -> bool:
+        if self.socket is None or not self.is_late:
+            return False
+        self._deadline = self._ends_at = None
+        _log.warning("association with %s aborted: it takes too long", self.assoc.requestor.address)
+        self.event_queue.put(_INVALID_PDU)
+        return True
+
+    @property
+    def is_late(self) -> bool:
+        """Whether what was expected has not come in its time."""
         if self._deadline is not None:
             return self._clock() > self._deadline
         # Between two messages a while longer, so that the answer to the last is on its way.
@@ -157,24 +162,35 @@ class PromptSocket(AssociationSocket):
         """
         if nr_bytes > self._largest_pdu_bytes:
             raise OSError(errno.EMSGSIZE, f"PDU of {nr_bytes} bytes, more than was agreed to")
+        received = bytearray(nr_bytes)
+        with memoryview(received) as view:
+            count = self._read_into(view, nr_bytes)
+        del received[count:]
+        return received
+
+    def _read_into(self, view: memoryview, at_least: int) -> int:
+        """Read until `view` has so many bytes, or more if they are there; return how many it has at the end.
+
+        Raises
+        ------
+        OSError
+            If they did not all come within the time-out.
+        """
         connection = self._connection()
         deadline = self._clock() + self._timeout_s
         if self._deadline is not None:
             deadline = min(deadline, self._deadline)
-        received = bytearray(nr_bytes)
         count = 0
-        with memoryview(received) as view:
-            while count < nr_bytes:
-                if self._clock() > deadline:
-                    raise TimeoutError(errno.ETIMEDOUT, "the bytes trickle")
-                arrived = connection.recv_into(view[count:])
-                if arrived == 0:
-                    break
-                count += arrived
-                self._arrived_at = self._clock()
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        del received[count:]
-        return received
+        while count < at_least:
+            if self._clock() > deadline:
+                raise TimeoutError(errno.ETIMEDOUT, "the bytes trickle")
+            arrived = connection.recv_into(view[count:])
+            if arrived == 0:
+                break
+            count += arrived
+            self._arrived_at = self._clock()
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return count
 
     def _shutdown_socket(self) -> None:
         # pynetdicom forgets to close a socket that cannot be shut down, as after the peer's reset.

@@ -70,7 +70,9 @@ class _Case:
 
     def __init__(self, bench: Bench, url: str, name: str, stack: ExitStack, port: int, **section: object) -> None:
         to = scratch.to_pacs(port, **section)
-        self.place = scratch.place(bench.folder / name, database_url=url, destinations={"pacs": to})
+        self.place = scratch.place(
+            bench.folder / name, receives=bench.receives, database_url=url, destinations={"pacs": to}
+        )
         self.node: Workshop = stack.enter_context(workshop(self.place))
         self.promised: dict[str, str] = {}
         self.problems: list[str] = []

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +58,8 @@ class Bench:
     """One database's bench.
 
     `url` is PostgreSQL's, empty for SQLite; `server` is there where the server is ours and may be restarted.
-    `tell` hears how far a group is: what is counted, how many of how many.
+    `receives` are settings of how its nodes receive films. `tell` hears how far a group is: what is counted, how many
+    of how many.
     """
 
     folder: Path
@@ -68,6 +69,7 @@ class Bench:
     server: Server | None = None
     seed: int = 20260102
     amounts: Amounts = field(default_factory=Amounts)
+    receives: Mapping[str, object] = field(default_factory=dict)
     tell: Callable[[str, int, int], None] = lambda _what, _done, _of: None
 
     @contextmanager

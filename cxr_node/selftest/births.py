@@ -45,7 +45,10 @@ def _one(bench: Bench, at: Pacs, number: int, fault: Fault | None) -> tuple[list
     study = str(film.StudyInstanceUID)
     with bench.database_url() as url:
         place = scratch.place(
-            bench.folder / f"birth-{number}", database_url=url, destinations={"pacs": scratch.to_pacs(at.port)}
+            bench.folder / f"birth-{number}",
+            receives=bench.receives,
+            database_url=url,
+            destinations={"pacs": scratch.to_pacs(at.port)},
         )
         steps: set[str] = set()
         if fault is not None:

@@ -32,6 +32,7 @@ def run(bench: Bench) -> Outcome:
         at = stack.enter_context(pacs(answer=lambda _uid, _times: 0xA700 if refuses["now"] else 0))
         place = scratch.place(
             bench.folder / "clocks",
+            receives=bench.receives,
             database_url=stack.enter_context(bench.database_url()),
             destinations={"pacs": scratch.to_pacs(at.port)},
             sections={"compose": {"calm_s": 2.0}},

@@ -38,6 +38,7 @@ def run(bench: Bench) -> Outcome:
         crowd = bench.amounts.crowd
         place = scratch.place(
             folder,
+            receives=bench.receives,
             database_url=stack.enter_context(bench.database_url()),
             destinations={"pacs": scratch.to_pacs(at.port)},
             sections={

@@ -45,6 +45,7 @@ def _run(bench: Bench, group: str, name: str, actions: Sequence[Action], *, limi
         folder = bench.folder / name
         place = scratch.place(
             folder,
+            receives=bench.receives,
             database_url=stack.enter_context(bench.database_url()),
             destinations={
                 "pacs": scratch.to_pacs(at.port, confirm="find", confirm_again_s=1.0),

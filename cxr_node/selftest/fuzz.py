@@ -48,6 +48,7 @@ def run(bench: Bench) -> Outcome:
         seconds, at = stack.enter_context(stopwatch()), stack.enter_context(pacs())
         place = scratch.place(
             bench.folder / "fuzz",
+            receives=bench.receives,
             database_url=stack.enter_context(bench.database_url()),
             destinations={"pacs": scratch.to_pacs(at.port)},
             sections={"receive": {"acse_timeout_s": 2.0, "dimse_timeout_s": 2.0, "message_timeout_s": 4.0}},

@@ -107,7 +107,11 @@ def _place(bench: Bench, database_url: str, at: Pacs, told: Told) -> Place:
         "share": scratch.to_folder(folder / "share"),
     }
     return scratch.place(
-        folder, database_url=database_url, destinations=destinations, askers={MODALITY_TITLE: told.port}
+        folder,
+        receives=bench.receives,
+        database_url=database_url,
+        destinations=destinations,
+        askers={MODALITY_TITLE: told.port},
     )
 
 

@@ -31,6 +31,7 @@ def run(bench: Bench) -> Outcome:
         seconds, at = stack.enter_context(stopwatch()), stack.enter_context(pacs())
         place = scratch.place(
             bench.folder / "restarts",
+            receives=bench.receives,
             database_url=stack.enter_context(bench.database_url()),
             destinations={"pacs": scratch.to_pacs(at.port, confirm="find", confirm_again_s=1.0)},
         )

@@ -95,17 +95,18 @@ def place(
     destinations: Mapping[str, Mapping[str, object]],
     askers: Mapping[str, int] | None = None,
     sections: Mapping[str, Mapping[str, object]] | None = None,
+    receives: Mapping[str, object] | None = None,
 ) -> Place:
     """Write the settings of a scratch node into the new folder `folder`.
 
     `destinations` by name; `askers` are AE titles with the ports on which they hear what is kept; `sections` are
-    changes to single sections.
+    changes to single sections, `receives` to that of receiving.
     """
     folder.mkdir(parents=True)
     tables: dict[str, dict[str, object]] = {
         "node": {"name": "faults", "data_folder": "node"},
         "database": {"url": database_url, "busy_timeout_s": 5.0},
-        "receive": {"ae_title": NODE_TITLE, "host": "127.0.0.1", "port": 0},
+        "receive": {"ae_title": NODE_TITLE, "host": "127.0.0.1", "port": 0, **(receives or {})},
         "archive": {"reserve_bytes": 0},
         "read": {"threads": 1},
         "compose": {"calm_s": 0.0},

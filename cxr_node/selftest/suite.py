@@ -57,6 +57,7 @@ class Request:
     folder: Path | None = None
     seed: int = 20260102
     amounts: Amounts = field(default_factory=Amounts)
+    receive_path: str = "fast"
     binaries: tuple[Path, ...] = ()
 
 
@@ -141,6 +142,7 @@ def _run_on(request: Request, kind: Kind, folder: Path, *, tell: Tell, note: OnO
             server=own,
             seed=request.seed,
             amounts=request.amounts,
+            receives={"path": request.receive_path},
             tell=partial(tell, kind),
         )
         for name in sorted(request.groups, key=tuple(GROUPS).index):

@@ -21,6 +21,8 @@ from tests import films, peers
 from tests.peers import LOOPBACK
 from tests.receiving import DX, association, receiving, store
 
+pytestmark = pytest.mark.usefixtures("receive_path")
+
 # pynetdicom decodes and encodes the UIDs of messages by pydicom, which warns about those that are none.
 a_uid_that_is_none = pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")
 

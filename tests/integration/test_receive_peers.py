@@ -131,7 +131,7 @@ def test_every_read_is_acknowledged_at_once_and_answers_are_not_held_back(
         reads += arrived > 0
         return arrived
 
-    film = films.written(films.dx(rows=600, columns=500), tmp_path)
+    film = films.written(films.dx(rows=2000, columns=1500), tmp_path)
     with receiving() as node, monkeypatch.context() as context:
         context.setattr(socket.socket, "setsockopt", record)
         context.setattr(socket.socket, "recv_into", count)

@@ -18,6 +18,7 @@ from cxr_node.selftest.outcome import Outcome
 from cxr_node.selftest.steps import STRUCK, Action, Fault, Steps
 from cxr_node.selftest.suite import GROUPS, Request
 from tests.films import cr
+from tests.receiving import ReceivePath
 from tests.shop import received
 from tests.work import NOON, SENDER, remember
 
@@ -36,7 +37,13 @@ def binaries() -> tuple[Path, ...]:
 
 def outcomes(group: str, kind: Kind, amounts: Amounts) -> list[Outcome]:
     """Run a group on a database; skip the test where all of it was skipped."""
-    request = Request(groups=(group,), databases=(kind,), amounts=amounts, binaries=binaries())
+    request = Request(
+        groups=(group,),
+        databases=(kind,),
+        amounts=amounts,
+        receive_path=ReceivePath.chosen,
+        binaries=binaries(),
+    )
     found = suite.run(request, tell=lambda _kind, _what, _done, _of: None, on_outcome=lambda _: None)
     if all(outcome.skipped for outcome in found):
         pytest.skip(found[0].skipped)

@@ -1,0 +1,129 @@
+"""The command sets of C-STORE as bytes (PS3.7 section 9.3.1, annex E), for films that stream past objects.
+
+Only the plain form of a request is read here, the one that every film comes with. Whatever else a peer sends is left
+to pynetdicom, which decodes it as it does on its own path.
+"""
+
+import re
+import struct
+from dataclasses import dataclass
+
+from cxr_node.domain.identifiers import Uid
+
+_GROUP_LENGTH = 0x00000000
+_AFFECTED_SOP_CLASS_UID = 0x00000002
+_COMMAND_FIELD = 0x00000100
+_MESSAGE_ID = 0x00000110
+_MESSAGE_ID_BEING_RESPONDED_TO = 0x00000120
+_PRIORITY = 0x00000700
+_COMMAND_DATA_SET_TYPE = 0x00000800
+_STATUS = 0x00000900
+_ERROR_COMMENT = 0x00000902
+_AFFECTED_SOP_INSTANCE_UID = 0x00001000
+_MOVE_ORIGINATOR_AE_TITLE = 0x00001030
+_MOVE_ORIGINATOR_MESSAGE_ID = 0x00001031
+
+_C_STORE_RQ = 0x0001
+_C_STORE_RSP = 0x8001
+_NO_DATA_SET = 0x0101
+
+_NUMBERS = (_COMMAND_FIELD, _MESSAGE_ID, _PRIORITY, _COMMAND_DATA_SET_TYPE)
+_UIDS = (_AFFECTED_SOP_CLASS_UID, _AFFECTED_SOP_INSTANCE_UID)
+# Of what moved the film, if anything did, nothing is used.
+_MAY_BE = {_GROUP_LENGTH, _MOVE_ORIGINATOR_AE_TITLE, _MOVE_ORIGINATOR_MESSAGE_ID}
+_KNOWN = {*_NUMBERS, *_UIDS, *_MAY_BE}
+
+_ELEMENT = struct.Struct("<HHL")
+_NUMBER = struct.Struct("<H")
+_NUMBER_ELEMENT = struct.Struct("<HHLH")
+_FRAGMENT = struct.Struct(">BxLLBB")
+"""P-DATA-TF's head and that of its one presentation data value (PS3.8 tables 9-22 and 9-23)."""
+
+_LAST_OF_COMMAND = 0x03
+_PDU_HEAD_BYTES = 6
+PDU_TO_VALUE_BYTES = 11
+"""How far into the PDU of one value that value begins, behind its length and context."""
+
+_UID_PATTERN = re.compile(rb"[0-9]+(\.[0-9]+)*")
+_UID_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRequest:
+    """What a C-STORE request says of the data set that follows it."""
+
+    message_id: int
+    sop_class_uid: Uid
+    sop_instance_uid: Uid
+
+
+def store_request(command: bytes) -> StoreRequest | None:
+    """Return the C-STORE request that an encoded command set is, in its plain form; None if it is anything else."""
+    values = _values(command)
+    if values is None or not values.keys() >= {*_NUMBERS, *_UIDS}:
+        return None
+    numbers = {tag: _number(values[tag]) for tag in _NUMBERS}
+    uids = {tag: _uid(values[tag]) for tag in _UIDS}
+    sop_class_uid, sop_instance_uid = uids[_AFFECTED_SOP_CLASS_UID], uids[_AFFECTED_SOP_INSTANCE_UID]
+    message_id = numbers[_MESSAGE_ID]
+    if numbers[_COMMAND_FIELD] != _C_STORE_RQ or numbers[_COMMAND_DATA_SET_TYPE] in (None, _NO_DATA_SET):
+        return None
+    if numbers[_PRIORITY] not in (0, 1, 2) or None in (message_id, sop_class_uid, sop_instance_uid):
+        return None
+    return StoreRequest(message_id=message_id, sop_class_uid=sop_class_uid, sop_instance_uid=sop_instance_uid)  # type: ignore[arg-type]  # none is None
+
+
+def store_response(request: StoreRequest, *, context_id: int, status: int, error_comment: str = "") -> bytes:
+    """Return the P-DATA-TF PDU of the C-STORE response to `request`; the comment is ASCII, of at most 64 characters."""
+    elements = b"".join(
+        (
+            _element(_AFFECTED_SOP_CLASS_UID, request.sop_class_uid.encode(), b"\0"),
+            _number_element(_COMMAND_FIELD, _C_STORE_RSP),
+            _number_element(_MESSAGE_ID_BEING_RESPONDED_TO, request.message_id),
+            _number_element(_COMMAND_DATA_SET_TYPE, _NO_DATA_SET),
+            _number_element(_STATUS, status),
+            _element(_ERROR_COMMENT, error_comment.encode(), b" ") if error_comment else b"",
+            _element(_AFFECTED_SOP_INSTANCE_UID, request.sop_instance_uid.encode(), b"\0"),
+        )
+    )
+    command = _ELEMENT.pack(0, 0, 4) + struct.pack("<L", len(elements)) + elements
+    return _FRAGMENT.pack(0x04, len(command) + 6, len(command) + 2, context_id, _LAST_OF_COMMAND) + command
+
+
+def pdu_length(pdu: bytes) -> int:
+    """Return what stands in the PDU-length field, which is what a peer's Maximum Length bounds (PS3.8 section D.1)."""
+    return len(pdu) - _PDU_HEAD_BYTES
+
+
+def _values(command: bytes) -> dict[int, bytes] | None:
+    """Return the elements of a command set by tag; None unless all are of group 0000, known, whole and in order."""
+    values: dict[int, bytes] = {}
+    offset, last = 0, -1
+    while offset < len(command):
+        if offset + _ELEMENT.size > len(command):
+            return None
+        group, element, length = _ELEMENT.unpack_from(command, offset)
+        offset += _ELEMENT.size + length
+        if group or element <= last or element not in _KNOWN or offset > len(command):
+            return None
+        values[element] = command[offset - length : offset]
+        last = element
+    return values
+
+
+def _number(value: bytes) -> int | None:
+    return int(_NUMBER.unpack(value)[0]) if len(value) == _NUMBER.size else None
+
+
+def _uid(value: bytes) -> Uid | None:
+    uid = value.removesuffix(b"\0")
+    return Uid(uid.decode("ascii")) if len(uid) <= _UID_BYTES and _UID_PATTERN.fullmatch(uid) else None
+
+
+def _element(tag: int, value: bytes, padding: bytes) -> bytes:
+    value += padding * (len(value) % 2)
+    return _ELEMENT.pack(0, tag, len(value)) + value
+
+
+def _number_element(tag: int, number: int) -> bytes:
+    return _NUMBER_ELEMENT.pack(0, tag, _NUMBER.size, number)
