@@ -1,5 +1,6 @@
 """Every setting, once: its key, type, default, unit and meaning. Order is the order of the flow."""
 
+from datetime import date
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -400,6 +401,45 @@ class DeliverSection(Section):
     destinations: tuple[DestinationSection, ...] = Field((), description="Where results go, and which go there.")
 
 
+def _day(text: str) -> str:
+    if text:
+        date.fromisoformat(text)
+    return text
+
+
+Day = Annotated[str, AfterValidator(_day)]
+
+
+class DriftSection(Section):
+    """Whether films are read as they were in the reference, by device, each day. docs/behaviour.md has the tests."""
+
+    enabled: bool = Field(True, description="Whether days are counted and judged.")
+    reference_films: int = Field(
+        1000, ge=50, description="Films of a device that are its reference: its first whole days with a bundle version."
+    )
+    reference_days: int = Field(7, ge=1, le=365, description="The least days of a reference.")
+    reference_from: Day = Field(
+        "", description="First day of a declared reference, as 2026-01-31; empty for the first films instead."
+    )
+    reference_until: Day = Field("", description="Its last day. A bundle version that was not there then has its own.")
+    window_days: int = Field(7, ge=1, le=28, description="Newest days that are held against the reference.")
+    minimum_films: int = Field(
+        50, ge=20, description="Least films on either side; quiet devices are looked at over up to 28 days."
+    )
+    alpha: float = Field(
+        0.01, gt=0, le=0.2, description="Chance that a day on which nothing has changed raises an alarm."
+    )
+    least_score_effect: float = Field(
+        0.1, ge=0, le=1, description="Least distance of the scores' distributions that is drift."
+    )
+    least_rate_effect: float = Field(
+        0.05, ge=0, le=1, description="Least difference of rates, called present or not analysed, that is drift."
+    )
+    least_turnaround_effect: float = Field(
+        0.3, ge=0, le=1, description="Least distance of the distributions of times from film to report that is drift."
+    )
+
+
 class AuditSection(Section):
     """The trail of who did what with whose films: DICOM audit messages in files, and to a syslog receiver."""
 
@@ -526,6 +566,7 @@ class Settings(Section):
     report: ReportSection = ReportSection()
     deliver: DeliverSection = DeliverSection()
     schedule: ScheduleSection = ScheduleSection()
+    drift: DriftSection = DriftSection()
     audit: AuditSection = AuditSection()
     web: WebSection = WebSection()
     oidc: OidcSection = OidcSection()

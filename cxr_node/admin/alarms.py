@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from cxr_node.admin.certificates import certificates
 from cxr_node.archive import space
 from cxr_node.domain.errors import RetryLater
-from cxr_node.jobs import overview
+from cxr_node.jobs import drifts, overview
 from cxr_node.jobs.database import Database
 from cxr_node.settings import AlertSection, Settings
 
@@ -27,7 +27,7 @@ Send = Callable[[str, Mapping[str, str]], None]
 
 def wrong(settings: Settings, database: Database, *, now: datetime) -> dict[str, str]:
     """Return what is wrong now, each thing by a name that stays the same, with a sentence that leads to no patient."""
-    return dict([*_of_machine(settings, now), *_of_work(database, now)])
+    return dict([*_of_machine(settings, now), *_of_work(database, now), *_of_model(database)])
 
 
 def _of_machine(settings: Settings, now: datetime) -> Iterator[tuple[str, str]]:
@@ -53,6 +53,16 @@ def _of_work(database: Database, now: datetime) -> Iterator[tuple[str, str]]:
             yield f"failed {queue.leg}", "jobs failed and need a person: `cxr-node jobs list --state failed`"
         if queue.oldest_due_at is not None and now - queue.oldest_due_at > _STUCK:
             yield f"stuck {queue.leg}", "a job has been due for more than 15 minutes and nobody takes it"
+
+
+def _of_model(database: Database) -> Iterator[tuple[str, str]]:
+    try:
+        with database.read() as connection:
+            drifted = drifts.drifted(connection)
+    except RetryLater:
+        return  # the database is said to be wrong already
+    for device, figures in drifted.items():
+        yield f"drift {device}", f"not as in the reference: {', '.join(figures)}; `cxr-node drift` has the numbers"
 
 
 class Alarms:

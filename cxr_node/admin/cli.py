@@ -16,6 +16,7 @@ from cxr_node.admin import (
     deliveries,
     demo,
     doctor,
+    drift,
     example,
     films,
     grants,
@@ -65,6 +66,7 @@ app.command("echo")(sending.echo)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("query")(query.query)
+app.command("drift")(drift.drift)
 app.command("status")(status.status)
 app.command("study")(studies.study)
 app.command("deliveries")(deliveries.deliveries)

@@ -262,8 +262,54 @@ _TURNAROUND = View(
     },
 )
 
+_WATCHED = {
+    "day": (_TEXT, "The UTC day, as 2026-01-31."),
+    "calling_ae_title": _CALLING,
+    **_MODEL,
+    "kind": (_TEXT, "score, rejected (not analysed) or turnaround; of drift also positive (called present)."),
+    "key": (_TEXT, "The finding's name, of scores and of positive; else empty."),
+}
+
+_DAYS = View(
+    name="v1_days",
+    row="a figure of one device's films of one day, read by one model",
+    time="starts_at",
+    newest="starts_at",
+    columns={
+        "day": _WATCHED["day"],
+        "starts_at": (_TIME, "When that day begins."),
+        **{name: said for name, said in _WATCHED.items() if name != "day"},
+        "films": (_WHOLE, "How many films it is of."),
+        "hits": (_WHOLE, "Films on which the finding is called present, or that were not analysed."),
+        "mean": (_NUMBER, "Mean score, share not analysed, or mean seconds from film to report."),
+    },
+)
+
+_DRIFT = View(
+    name="v1_drift",
+    row="a figure of one device on one day, held against the reference of the model that read it",
+    time="judged_at",
+    newest="judged_at",
+    columns={
+        "day": _WATCHED["day"],
+        "judged_at": (_TIME, "When it was judged."),
+        **{name: said for name, said in _WATCHED.items() if name != "day"},
+        "reference_from": (_TEXT, "First day of the reference."),
+        "reference_until": (_TEXT, "Last day of the reference."),
+        "window_from": (_TEXT, "First day of those held against it; the last is day."),
+        "reference_films": (_WHOLE, "Films in the reference."),
+        "films": (_WHOLE, "Films held against it."),
+        "reference_value": (_NUMBER, "Mean score, rate or median seconds in the reference."),
+        "value": (_NUMBER, "The same now."),
+        "effect": (_NUMBER, "Kolmogorov-Smirnov distance of scores or times; of rates their difference. 0 to 1."),
+        "p_value": (_NUMBER, "Of the Kolmogorov-Smirnov test; of rates of Fisher's exact test."),
+        "adjusted_p": (_NUMBER, "The same, adjusted by Holm for the tests of the day and model."),
+        "is_drift": (_YES_NO, "Whether it is drift: adjusted_p below alpha, and effect large enough."),
+    },
+)
+
 VIEWS: Mapping[str, View] = {
-    each.name: each for each in (_FILMS, _JOBS, _FINDINGS, _MEASUREMENTS, _DELIVERIES, _TURNAROUND)
+    each.name: each for each in (_FILMS, _JOBS, _FINDINGS, _MEASUREMENTS, _DELIVERIES, _TURNAROUND, _DAYS, _DRIFT)
 }
 
 

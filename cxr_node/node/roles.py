@@ -18,7 +18,7 @@ from cxr_node.jobs import fill, queue
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.relay import Relay
 from cxr_node.jobs.retry import RULES
-from cxr_node.node import audited, auditing, delivering, places, reading, receiving, results
+from cxr_node.node import audited, auditing, delivering, places, reading, receiving, results, watching
 from cxr_node.node.auditing import Audit
 from cxr_node.outbound import AnswerLeg, AnyLeg, DeliverLeg
 from cxr_node.pixels.sandbox import Sandbox
@@ -87,6 +87,7 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                 sandbox = stack.enter_context(Sandbox(reading.film_limits(settings)))
                 legs = [results.compose_leg(settings, opened, sandbox), answer, *senders]
                 _keep_up(settings, opened, stack, audit)
+                watching.watch(settings, opened, stack)
                 with _working(settings, role, opened, legs, stopping, Together()):
                     yield ""
             case Role.ADMIN:

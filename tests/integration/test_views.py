@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,14 +13,16 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
+from cxr_node import behaving
 from cxr_node.admin.cli import app
 from cxr_node.config import load
 from cxr_node.deliver.destination import Refused
 from cxr_node.domain.codes import Code
+from cxr_node.domain.days import Kind, Span, Verdict
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.reading import Measurement
+from cxr_node.jobs import drifts, migrate, readings, views
 from cxr_node.jobs import films as film_rows
-from cxr_node.jobs import migrate, readings, views
 from cxr_node.jobs.database import Database, DatabaseAway
 from cxr_node.jobs.states import Leg
 from cxr_node.jobs.views import VIEWS, Comparison, Condition
@@ -32,6 +34,12 @@ from tests.shop import Shop
 DOCUMENT = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
 QUESTIONS = dict(re.findall(r"\*\*(\d+)\. .*?\*\*.*?```sql\n(.*?)```", DOCUMENT, re.DOTALL))
 UNIT = Code(value="1", scheme_designator="UCUM", meaning="no units")
+DRIFT = Verdict(
+    day=date(2026, 1, 2), device="DX1", kind=Kind.SCORE, key="lung_opacity",
+    reference=Span(first=date(2025, 12, 1), last=date(2025, 12, 7)),
+    window=Span(first=date(2025, 12, 27), last=date(2026, 1, 2)), reference_films=1000, films=80,
+    reference_value=0.2, value=0.3, effect=0.2, p_value=0.0001, adjusted_p=0.001, is_drift=True,
+)  # fmt: skip
 
 
 def busy(database: Database, folder: Path) -> Shop:
@@ -59,6 +67,9 @@ def busy(database: Database, folder: Path) -> Shop:
     shop.accept(films.dx(seed=4))
     shop.work()
     shop.accept(films.dx(seed=5))
+    behaving.counted_days(database, now=shop.clock.now)
+    with database.write() as transaction:
+        drifts.write(transaction, 1, [DRIFT], now=shop.clock.now)
     return shop
 
 

@@ -21,7 +21,7 @@ from tests.films import ROOT
 from tests.pages import PASSWORD, Page, refuse, served_page, token_of
 
 PAGES = ("/", "/parts/queue", "/studies", "/studies/1", "/films/1", "/films/2", "/reports/1", "/deliveries",
-         "/deliveries?state=failed", "/trends", "/trends?days=1", "/settings")  # fmt: skip
+         "/deliveries?state=failed", "/trends", "/trends?days=1", "/behaviour", "/settings")  # fmt: skip
 FILM_PAGES = ("/studies", "/studies/1", "/films/1", "/films/1/film.png", "/films/1/thumbnail.png",
               "/films/1/heat/1.png", "/reports/1")  # fmt: skip
 TWINS = {
@@ -32,6 +32,7 @@ TWINS = {
     "/reports/{result_id}": "/api/v1/reports/{result_id}",
     "/deliveries": "/api/v1/deliveries",
     "/trends": "/api/v1/trends",
+    "/behaviour": "/api/v1/behaviour",
     "/settings": "/api/v1/settings",
 }
 

@@ -49,7 +49,8 @@ def old(database_url: str) -> Database:
 def test_the_newest_migration_only_adds(old: Database) -> None:
     with old.read() as connection:
         before = columns(connection)
-        views = {name: [each["name"] for each in inspect(connection).get_columns(name)] for name in VIEWS}
+        there = set(inspect(connection).get_view_names()) & set(VIEWS)
+        views = {name: [each["name"] for each in inspect(connection).get_columns(name)] for name in there}
     migrate.upgrade(old)
     with old.read() as connection:
         after = columns(connection)

@@ -21,13 +21,13 @@ Limit = Annotated[int, Query(ge=1, le=200, description="At most this many, the n
 Days = Annotated[int, Query(ge=1, le=31, description="How many days back.")]
 Destination = Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00-\x1f]*$")]
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {
+REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"model": models.Problem, "description": "Not logged in."},
     403: {"model": models.Problem, "description": "Logged in, and not allowed to."},
     503: {"model": models.Problem, "description": "The database is away, or took too long."},
 }
 _ABSENT: dict[int | str, dict[str, Any]] = {404: {"model": models.Problem, "description": "There is none."}}
-router = APIRouter(prefix="/api/v1", responses=_REFUSALS)
+router = APIRouter(prefix="/api/v1", responses=REFUSALS)
 
 
 @router.get("/overview")

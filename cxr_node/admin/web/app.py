@@ -11,7 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from cxr_node.admin.web import api, metrics, models, pages
+from cxr_node.admin.web import api, behaviour, metrics, models, pages
 from cxr_node.admin.web.access import COOKIE, Guard
 from cxr_node.admin.web.desk import Desk
 from cxr_node.domain.errors import RetryLater
@@ -53,7 +53,9 @@ def application(desk: Desk, guard: Guard) -> FastAPI:
     app.exception_handler(HTTPException)(_explained)
     app.exception_handler(RetryLater)(_away)
     app.include_router(api.router)
+    app.include_router(behaviour.api)
     app.include_router(pages.router)
+    app.include_router(behaviour.pages)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     _add_machine_readable(app, desk)
     return app

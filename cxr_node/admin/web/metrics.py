@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, func, select
 
 from cxr_node.admin.certificates import certificates
+from cxr_node.admin.web import model_metrics
 from cxr_node.admin.web.desk import Desk
 from cxr_node.archive import space
 from cxr_node.domain.errors import RetryLater
@@ -54,6 +55,7 @@ class _Node(Collector):
         try:
             with self._desk.asked() as connection:
                 found = [*self._of_films(connection), *_of_queue(connection, now), *_of_times(connection, now)]
+                found.extend(model_metrics.of_model(connection))
         except RetryLater:
             found = []
         yield _gauge("cxr_node_database_up", "Whether the database answers.", {(): float(bool(found))})

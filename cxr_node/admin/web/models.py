@@ -16,7 +16,7 @@ _TYPES: dict[Kind, Any] = {
 }
 
 
-def _row(name: str, view: str) -> Any:
+def row_of(name: str, view: str) -> Any:
     """Return a model of a view's rows; a list may leave columns out."""
     fields: dict[str, Any] = {
         column: (_TYPES[kind], Field(None, description=meaning))
@@ -25,12 +25,12 @@ def _row(name: str, view: str) -> Any:
     return create_model(name, **fields)
 
 
-Film: Any = _row("Film", "v1_films")
-Job: Any = _row("Job", "v1_jobs")
-Finding: Any = _row("Finding", "v1_findings")
-Measurement: Any = _row("Measurement", "v1_measurements")
-Delivery: Any = _row("Delivery", "v1_deliveries")
-Turnaround: Any = _row("Turnaround", "v1_turnaround")
+Film: Any = row_of("Film", "v1_films")
+Job: Any = row_of("Job", "v1_jobs")
+Finding: Any = row_of("Finding", "v1_findings")
+Measurement: Any = row_of("Measurement", "v1_measurements")
+Delivery: Any = row_of("Delivery", "v1_deliveries")
+Turnaround: Any = row_of("Turnaround", "v1_turnaround")
 
 
 class Study(BaseModel):

@@ -73,7 +73,7 @@ def login_form(request: Request, *, wrong: str, code: int = status.HTTP_200_OK) 
     guard: Guard = request.app.state.guard
     section = request.app.state.desk.settings.oidc
     elsewhere = section.label if section.issuer else ""
-    shown = _page(request, None, "login.html", nobody=guard.is_open_to_nobody, wrong=wrong, elsewhere=elsewhere)
+    shown = shown_page(request, None, "login.html", nobody=guard.is_open_to_nobody, wrong=wrong, elsewhere=elsewhere)
     shown.status_code = code
     return shown
 
@@ -91,13 +91,13 @@ def logout(person: Anyone, token: Annotated[str, Form()]) -> Response:
 @router.get("/")
 def queue_page(request: Request, desk: AtDesk, person: Anyone) -> Response:
     """Show what the node is doing."""
-    return _page(request, person, "queue.html", here="queue", **_queue(desk))
+    return shown_page(request, person, "queue.html", here="queue", **_queue(desk))
 
 
 @router.get("/parts/queue")
 def queue_part(request: Request, desk: AtDesk, person: Anyone) -> Response:
     """Return the part of it that is shown anew every two seconds."""
-    return _page(request, person, "parts/queue.html", **_queue(desk))
+    return shown_page(request, person, "parts/queue.html", **_queue(desk))
 
 
 @router.get("/studies")
@@ -106,7 +106,7 @@ def studies_page(request: Request, desk: AtDesk, person: SeesFilms, before: Befo
     with desk.asked() as connection:
         found = facts.studies(connection, before=before, limit=_STUDIES)
     last = found[-1]["study_id"] if len(found) == _STUDIES else None
-    return _page(request, person, "studies.html", here="studies", studies=found, last=last)
+    return shown_page(request, person, "studies.html", here="studies", studies=found, last=last)
 
 
 @router.get("/studies/{study_id}")
@@ -115,7 +115,7 @@ def study_page(request: Request, desk: AtDesk, person: SeesFilms, study_id: Numb
     with desk.asked() as connection:
         said = told(connection, there(facts.study_uid(connection, study_id), "study"))
         results = facts.results_of(connection, study_id)
-    return _page(request, person, "study.html", here="studies", study_id=study_id, results=results, **said)
+    return shown_page(request, person, "study.html", here="studies", study_id=study_id, results=results, **said)
 
 
 @router.get("/films/{film_id}")
@@ -127,7 +127,7 @@ def film_page(request: Request, desk: AtDesk, person: SeesFilms, film_id: Number
         results = facts.results_of(connection, said["film"]["study_id"])
     shown = {"drawing": pictures.drawing(reading) if reading is not None else None, "results": results}
     report = next((each for each in reversed(results) if each["sop_class_uid"].startswith(_SR)), None)
-    return _page(request, person, "film.html", here="studies", report=report, **shown, **said)
+    return shown_page(request, person, "film.html", here="studies", report=report, **shown, **said)
 
 
 @router.get("/films/{film_id}/{kind}.png")
@@ -159,7 +159,7 @@ def heat_picture(desk: AtDesk, viewer: Viewing, film_id: Number, finding_id: Num
 def report_page(request: Request, desk: AtDesk, person: SeesFilms, viewer: Viewing, result_id: Number) -> Response:
     """Show a report's content."""
     lines = there(reports.lines(desk, result_id, viewer=viewer), "report")
-    return _page(request, person, "report.html", here="studies", lines=lines, result_id=result_id)
+    return shown_page(request, person, "report.html", here="studies", lines=lines, result_id=result_id)
 
 
 @router.get("/deliveries")
@@ -179,7 +179,7 @@ def deliveries_page(
         rows, failed = [without_uids(row) for row in rows], [without_uids(row) for row in failed]
     last = rows[-1]["delivery_id"] if len(rows) == _ROWS else None
     shown = {"rows": rows, "failed": failed, "state": state, "last": last, "states": list(State)}
-    return _page(request, person, "deliveries.html", here="deliveries", **shown)
+    return shown_page(request, person, "deliveries.html", here="deliveries", **shown)
 
 
 @router.post("/jobs/{job_id}/retry")
@@ -202,14 +202,14 @@ def trends_page(request: Request, desk: AtDesk, person: Anyone, days: Days = 7) 
         ],
         "days": _daily(said["per_day"]),
     }
-    return _page(request, person, "trends.html", here="trends", days=days, plots=json.dumps(plots), **said)
+    return shown_page(request, person, "trends.html", here="trends", days=days, plots=json.dumps(plots), **said)
 
 
 @router.get("/settings")
 def settings_page(request: Request, desk: AtDesk, person: Anyone) -> Response:
     """Show every setting, and change none."""
     settings = desk.settings.without_secrets()
-    return _page(request, person, "settings.html", here="settings", settings=settings)
+    return shown_page(request, person, "settings.html", here="settings", settings=settings)
 
 
 def _queue(desk: Desk) -> dict[str, Any]:
@@ -235,7 +235,8 @@ def _daily(per_day: list[facts.Row]) -> list[list[float | None]]:
     return [list(at), [row["p50_s"] for row in busiest.values()], [row["p99_s"] for row in busiest.values()]]
 
 
-def _page(request: Request, person: Person | None, template: str, **shown: Any) -> Response:
+def shown_page(request: Request, person: Person | None, template: str, **shown: Any) -> Response:
+    """Return a page made of a template."""
     desk: Desk = request.app.state.desk
     shown = {"person": person, "node": desk.settings.node.name, "now": places.now(), "here": "", **shown}
     rendered = request.app.state.templates.get_template(template).render(**shown)

@@ -1,0 +1,122 @@
+"""Whether the model still behaves, as a page and its JSON twin."""
+
+import json
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel
+from sqlalchemy import Connection
+
+from cxr_node.admin.web.access import Anyone
+from cxr_node.admin.web.api import REFUSALS
+from cxr_node.admin.web.desk import AtDesk
+from cxr_node.admin.web.models import row_of
+from cxr_node.admin.web.pages import shown_page
+from cxr_node.domain.days import Kind
+from cxr_node.jobs import drifts, views
+from cxr_node.jobs.views import VIEWS, Comparison, Condition
+from cxr_node.node import places
+
+pages = APIRouter(include_in_schema=False)
+api = APIRouter(prefix="/api/v1", responses=REFUSALS)
+_DAYS = 92
+_MOST_LINES = 8
+"""Devices that are drawn in one chart; the table has them all."""
+
+Row = dict[str, Any]
+Name = Annotated[str, Query(max_length=64, pattern=r"^[^\x00-\x1f]*$")]
+DriftRow: Any = row_of("DriftRow", "v1_drift")
+DayRow: Any = row_of("DayRow", "v1_days")
+
+
+class Behaviour(BaseModel):
+    """The newest day that was judged, what it came to, and one figure by day and device."""
+
+    judged_day: str | None
+    drifted: int
+    figures: list[DriftRow]
+    shown: str
+    days: list[DayRow]
+
+
+@api.get("/behaviour", response_model=Behaviour)
+def get_behaviour(desk: AtDesk, _: Anyone, figure: Name = "") -> Any:
+    """Return whether films are read as in the reference, and the days of a figure such as "score lung_opacity"."""
+    with desk.asked() as connection:
+        return _told(connection, figure)
+
+
+@pages.get("/behaviour")
+def behaviour_page(request: Request, desk: AtDesk, person: Anyone, figure: Name = "") -> Response:
+    """Show whether films are read as in the reference."""
+    with desk.asked() as connection:
+        said = _told(connection, figure)
+        choices = drifts.figures(connection, since=_first_day())
+    plot = json.dumps(_plot(said)).replace("<", "\\u003c")  # an AE title may hold one
+    return shown_page(request, person, "behaviour.html", here="behaviour", choices=choices, plot=plot, **said)
+
+
+def _first_day() -> date:
+    return (places.now() - timedelta(days=_DAYS)).date()
+
+
+def _told(connection: Connection, figure: str) -> Row:
+    day, _ = drifts.newest(connection)
+    figures: list[Row] = []
+    if day is not None:
+        conditions = [Condition(column="day", comparison=Comparison.EQUAL, value=day.isoformat())]
+        figures = views.rows(connection, VIEWS["v1_drift"], conditions=conditions, order="adjusted_p")
+    drifted = [row for row in figures if row["is_drift"]]
+    chosen = figure or _name(drifted[0] if drifted else figures[0] if figures else {"kind": Kind.REJECTED, "key": ""})
+    return {
+        "judged_day": day.isoformat() if day else None,
+        "drifted": len(drifted),
+        "figures": figures,
+        "shown": chosen,
+        "days": _days(connection, chosen),
+    }
+
+
+def _days(connection: Connection, figure: str) -> list[Row]:
+    kind, _, key = figure.partition(" ")
+    stored = Kind.SCORE if kind == Kind.POSITIVE else kind
+    conditions = [
+        Condition(column="kind", comparison=Comparison.EQUAL, value=str(stored)),
+        Condition(column="key", comparison=Comparison.EQUAL, value=key),
+        Condition(column="day", comparison=Comparison.LEAST, value=_first_day().isoformat()),
+    ]
+    rows = views.rows(connection, VIEWS["v1_days"], conditions=conditions, order="day")
+    if kind == Kind.POSITIVE:
+        return [{**row, "kind": kind, "mean": row["hits"] / row["films"]} for row in rows]
+    return rows
+
+
+def _name(row: Row) -> str:
+    return f"{row['kind']} {row['key']}".rstrip()
+
+
+def _plot(said: Row) -> Row:
+    """Return days, and for each of the busiest devices its line and its reference, for the chart."""
+    films: dict[str, int] = {}
+    for row in said["days"]:
+        films[row["calling_ae_title"]] = films.get(row["calling_ae_title"], 0) + row["films"]
+    devices = sorted(sorted(films, key=lambda device: -films[device])[:_MOST_LINES])
+    days = sorted({row["day"] for row in said["days"]})
+    value = {(row["day"], row["calling_ae_title"]): row["mean"] for row in said["days"]}
+    references = {
+        row["calling_ae_title"]: row["reference_value"] for row in said["figures"] if _name(row) == said["shown"]
+    }
+    at = [int(datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp()) for day in days]
+    return {
+        "days": at,
+        "lines": [
+            {
+                "device": device,
+                "values": [value.get((day, device)) for day in days],
+                # Times are compared by their median, and drawn by their mean: that line would mislead.
+                "reference": None if said["shown"] == Kind.TURNAROUND else references.get(device),
+            }
+            for device in devices
+        ],
+    }

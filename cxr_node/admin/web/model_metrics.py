@@ -1,0 +1,38 @@
+"""Whether the model still behaves, in numbers for Prometheus. Labels are devices and figures, so many at most."""
+
+from collections.abc import Iterator
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from sqlalchemy import Connection
+
+from cxr_node.jobs import drifts
+
+_MOST_DEVICES = 50
+"""Who may send under any AE title could fill a metrics store: the devices with most films are shown."""
+_LABELS = ("sender", "kind", "finding")
+
+
+def of_model(connection: Connection) -> Iterator[Metric]:
+    """Yield what the newest judged day came to."""
+    day, rows = drifts.newest(connection)
+    judged = GaugeMetricFamily("cxr_node_drift_judged_seconds", "The newest day that was judged, in Unix time.")
+    drift = GaugeMetricFamily("cxr_node_drift", "1 where a figure has drifted from its reference.", labels=_LABELS)
+    effect = GaugeMetricFamily(
+        "cxr_node_drift_effect", "How far a figure is from its reference, 0 to 1.", labels=_LABELS
+    )
+    value = GaugeMetricFamily(
+        "cxr_node_drift_value", "Mean score, rate or median seconds, over the window.", labels=_LABELS
+    )
+    films: dict[str, int] = {}
+    for row in rows:
+        films[row["calling_ae_title"]] = max(row["films"], films.get(row["calling_ae_title"], 0))
+    shown = set(sorted(films, key=lambda device: -films[device])[:_MOST_DEVICES])
+    for row in rows:
+        if row["calling_ae_title"] in shown:
+            labels = (row["calling_ae_title"], row["kind"], row["key"])
+            drift.add_metric(labels, float(row["is_drift"]))
+            effect.add_metric(labels, row["effect"])
+            value.add_metric(labels, row["value"])
+    if day is not None:
+        judged.add_metric([], drifts.unix_time(day))
+    yield from (judged, drift, effect, value)

@@ -1,0 +1,259 @@
+"""Days counted out of the database and judged, on both databases; what is said of it by command, alarm and metrics."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from typer.testing import CliRunner
+
+from benchmarks.drift import seeded
+from cxr_node import behaving
+from cxr_node.admin.alarms import wrong
+from cxr_node.admin.cli import app
+from cxr_node.behaviour.drift import Rules
+from cxr_node.config import load
+from cxr_node.jobs import days, drifts, migrate, views
+from cxr_node.jobs.behaviour_tables import day_figure
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.views import VIEWS
+from cxr_node.node import places
+from tests import films
+from tests.pages import Page, served_page
+from tests.running import opened, settings_file
+from tests.shop import Shop, StoppedClock
+from tests.watched import Seen, read_films
+
+START = datetime(2026, 3, 1, 9, 0, tzinfo=places.now().tzinfo)
+RULES = Rules(reference_films=50, minimum_films=30)
+A_DAY = 8
+
+
+def stream(*, days: int, first: int = 0, shift: float = 0.0, device: str = "DX1", version: str = "1") -> Iterator[Seen]:
+    chance = seeded(first * 100 + sum(device.encode()))
+    for day in range(first, first + days):
+        for number in range(A_DAY):
+            yield Seen(
+                name=f"{device}-{version}-{day}-{number}",
+                at=START + timedelta(days=day, minutes=number),
+                device=device,
+                score=min(1.0, chance.betavariate(2, 5) + shift),
+                version=version,
+            )
+
+
+def rows(database: Database, view: str) -> list[dict[str, object]]:
+    with database.read() as connection:
+        return views.rows(connection, VIEWS[view])
+
+
+def turn(database: Database, *, day: int) -> None:
+    behaving.turn(database, rules=RULES, clock=StoppedClock(START + timedelta(days=day)))
+
+
+def test_a_day_is_counted_by_device_and_model(database: Database) -> None:
+    read_films(database, [
+        Seen(name="a", at=START, score=0.2), Seen(name="b", at=START, score=0.7), Seen(name="c", at=START, score=None),
+        Seen(name="d", at=START, device="DX2", score=1.0), Seen(name="e", at=START, score=0.9, version="2"),
+    ])  # fmt: skip
+
+    turn(database, day=0)
+
+    found = {(row["calling_ae_title"], row["model_version"], row["kind"]): row for row in rows(database, "v1_days")}
+    assert {key: (row["films"], row["hits"]) for key, row in found.items()} == {
+        ("DX1", "1", "score"): (2, 1), ("DX2", "1", "score"): (1, 1), ("DX1", "2", "score"): (1, 1),
+        ("DX1", "1", "rejected"): (3, 1), ("DX2", "1", "rejected"): (1, 0), ("DX1", "2", "rejected"): (1, 0),
+    }  # fmt: skip
+    assert found["DX1", "1", "score"]["mean"] == pytest.approx(0.45)
+    assert found["DX1", "1", "score"]["day"] == "2026-03-01"
+    with database.read() as connection:
+        counts = connection.execute(select(day_figure.c.counts).where(day_figure.c.kind == "score")).scalars().all()
+    assert {"40": 1, "140": 1} in counts
+    assert {"199": 1} in counts
+
+
+def test_a_film_read_again_moves_its_day_and_is_counted_once(database: Database) -> None:
+    read_films(database, [Seen(name="a", at=START, score=0.2), Seen(name="b", at=START, score=0.2)])
+    turn(database, day=0)
+    read_films(database, [Seen(name="a", at=START, score=0.8)])
+
+    turn(database, day=20)
+
+    (score,) = (row for row in rows(database, "v1_days") if row["kind"] == "score")
+    assert (score["films"], score["hits"], score["mean"]) == (2, 1, pytest.approx(0.5))
+
+
+def test_films_that_came_before_a_model_are_not_its_own(database: Database) -> None:
+    read_films(database, [Seen(name="old", at=START)])
+    read_films(database, [Seen(name="new", at=START + timedelta(days=5), version="2")])
+    turn(database, day=5)
+    read_films(database, [Seen(name="old", at=START, score=0.9, version="2")])
+
+    turn(database, day=6)
+
+    assert {(row["day"], row["model_version"]) for row in rows(database, "v1_days")} == {
+        ("2026-03-01", "1"), ("2026-03-06", "2"),
+    }  # fmt: skip
+
+
+def test_turn_around_is_counted_once_results_are_delivered(database: Database, tmp_path: Path) -> None:
+    shop = Shop(database, tmp_path)
+    shop.accept(films.dx())
+    shop.work()
+
+    behaving.counted_days(database, now=shop.clock.now)
+
+    (row,) = (row for row in rows(database, "v1_days") if row["kind"] == "turnaround")
+    assert row["films"] == 1
+    assert row["mean"] == pytest.approx(2.0)
+
+
+def test_a_shift_of_one_device_is_drift_and_the_other_device_is_not(database: Database) -> None:
+    read_films(database, stream(days=14))
+    read_films(database, stream(days=14, device="DX2"))
+    read_films(database, stream(days=7, first=14, shift=0.3))
+    read_films(database, stream(days=7, first=14, device="DX2"))
+
+    turn(database, day=21)
+
+    with database.read() as connection:
+        day, _ = drifts.newest(connection)
+        drifted = drifts.drifted(connection)
+    assert day == date(2026, 3, 21)
+    assert set(drifted) == {"DX1"}
+    assert "score lung_opacity" in drifted["DX1"]
+    (row,) = (
+        row for row in rows(database, "v1_drift")
+        if (row["day"], row["calling_ae_title"], row["kind"]) == ("2026-03-21", "DX1", "score")
+    )  # fmt: skip
+    assert (row["reference_from"], row["reference_until"]) == ("2026-03-01", "2026-03-07")
+    assert (row["window_from"], row["films"], row["reference_films"]) == ("2026-03-15", 56, 56)
+    assert row["is_drift"] is True or row["is_drift"] == 1
+
+
+def test_a_day_is_judged_once_and_not_before_it_has_been_over_for_an_hour(database: Database) -> None:
+    read_films(database, stream(days=9))
+    midnight = datetime.combine((START + timedelta(days=9)).date(), datetime.min.time(), START.tzinfo)
+    clock = StoppedClock(midnight + timedelta(minutes=59))
+    behaving.turn(database, rules=RULES, clock=clock)
+    with database.read() as connection:
+        assert drifts.newest(connection)[0] == date(2026, 3, 8)
+
+    clock.go(minutes=2)
+    behaving.turn(database, rules=RULES, clock=clock)
+    before = rows(database, "v1_drift")
+    clock.go(minutes=10)
+    behaving.turn(database, rules=RULES, clock=clock)
+
+    with database.read() as connection:
+        assert drifts.newest(connection)[0] == date(2026, 3, 9)
+    assert rows(database, "v1_drift") == before
+
+
+def test_a_new_version_of_a_model_starts_a_reference_of_its_own(database: Database) -> None:
+    read_films(database, stream(days=14))
+    read_films(database, stream(days=8, first=14, shift=0.3, version="2"))
+
+    turn(database, day=22)
+
+    with database.read() as connection:
+        assert drifts.drifted(connection) == {}
+        assert drifts.newest(connection)[0] == date(2026, 3, 22)
+    assert {row["model_version"] for row in rows(database, "v1_drift")} == {"1"}
+
+
+def test_readings_are_looked_through_in_parts(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(days, "_AT_ONCE", 10)
+    read_films(database, stream(days=4))
+
+    turn(database, day=40)
+
+    assert len(rows(database, "v1_days")) == 8
+    with database.read() as connection:
+        assert days.touched(connection) == (set(), None)
+
+
+@pytest.fixture
+def drifting(tmp_path: Path) -> Iterator[tuple[Path, Database]]:
+    """The settings and the database of a node of which one device has drifted, as of yesterday."""
+    config = settings_file(tmp_path / "node", more="[drift]\nreference_films = 50\nminimum_films = 30")
+    settings = load(config)
+    settings.node.data_folder.mkdir(parents=True)
+    with opened(settings) as database:
+        migrate.upgrade(database)
+        ago = places.now() - timedelta(days=21) - START
+        seen = [*stream(days=14), *stream(days=7, first=14, shift=0.3)]
+        read_films(
+            database, [Seen(**{n: getattr(each, n) for n in each.__slots__} | {"at": each.at + ago}) for each in seen]
+        )
+        yield config, database
+
+
+def test_the_command_judges_and_writes_table_csv_and_json(drifting: tuple[Path, Database]) -> None:
+    config, _ = drifting
+
+    def said(*arguments: str) -> str:
+        ended = CliRunner().invoke(app, ["drift", *arguments, "--config", str(config)], env={"COLUMNS": "200"})
+        assert ended.exit_code == 0, ended.output
+        return ended.output
+
+    assert "no day has been judged" in said()
+    table = said("--now")
+    assert "DRIFT" in table
+    assert "score lung_opacity" in table
+    plain = json.loads(said("--format", "json", "--only-drift", "--days", "3"))
+    assert plain["figures"]
+    assert {row["calling_ae_title"] for row in plain["figures"] if row["is_drift"]} == {"DX1"}
+    assert next(csv.DictReader(io.StringIO(said("--format", "csv"))))["calling_ae_title"] == "DX1"
+    assert "nothing to compare" in said("--device", "DX9")
+
+
+def test_an_alarm_names_the_device_once_with_what_has_drifted(drifting: tuple[Path, Database]) -> None:
+    config, database = drifting
+    settings = load(config)
+    CliRunner().invoke(app, ["drift", "--now", "--config", str(config)])
+
+    found = wrong(settings, database, now=places.now())
+
+    (name,) = (name for name in found if name.startswith("drift"))
+    assert name == "drift DX1"
+    assert "score lung_opacity" in found[name]
+
+
+def test_the_page_its_twin_and_the_metrics_say_what_has_drifted(tmp_path: Path) -> None:
+    with served_page(tmp_path / "node") as page:
+        with page.visited_by("admin") as client:
+            untouched = client.get("/behaviour").text
+            _plant(page)
+            shown = client.get("/behaviour").text
+            chosen = client.get("/behaviour", params={"figure": "positive lung_opacity"})
+            twin = client.get("/api/v1/behaviour").json()
+            none = client.get("/api/v1/behaviour", params={"figure": "score </script>"}).json()
+        metrics = client_metrics(page)
+
+    assert "No day has been judged yet" in untouched
+    assert "figures have drifted" in shown
+    assert 'id="plot"' in shown
+    assert chosen.status_code == 200
+    assert twin["drifted"] >= 1
+    assert twin["shown"] == "score lung_opacity"
+    assert len([row for row in twin["days"] if row["calling_ae_title"] == "DX7"]) == 21
+    assert none["days"] == []
+    assert 'cxr_node_drift{finding="lung_opacity",kind="score",sender="DX7"} 1.0' in metrics
+
+
+def _plant(page: Page) -> None:
+    ago = places.now() - timedelta(days=21) - START
+    seen = [*stream(days=14, device="DX7"), *stream(days=7, first=14, shift=0.3, device="DX7")]
+    moved = [Seen(name=each.name, at=each.at + ago, device=each.device, score=each.score) for each in seen]
+    read_films(page.shop.database, moved)
+    behaving.turn(page.shop.database, rules=RULES, clock=places.now)
+
+
+def client_metrics(page: Page) -> str:
+    with page.visited_by() as client:
+        return client.get("/metrics").text
