@@ -10,6 +10,7 @@ import typer
 
 from cxr_node import config
 from cxr_node.admin import (
+    answers,
     backup,
     bundle_import,
     bundles,
@@ -69,6 +70,8 @@ app.command("query")(query.query)
 app.command("drift")(drift.drift)
 app.command("status")(status.status)
 app.command("study")(studies.study)
+app.command("senders")(answers.senders)
+app.command("times")(answers.times)
 app.command("deliveries")(deliveries.deliveries)
 app.command("retry")(deliveries.retry)
 app.command("requeue")(deliveries.requeue)

@@ -65,7 +65,7 @@ def query(
             _known(view, each)
         conditions = [_condition(view, each) for each in where or ()]
         # A time that a person writes is of the place where it is asked; the views' days are of UTC.
-        found = _rows(path, view, at_most_s, wanted, conditions, _time(since), _time(until), order, limit)
+        found = _rows(path, view, at_most_s, wanted, conditions, moment(since), moment(until), order, limit)
         typer.echo(_written(found, wanted, form), nl=False) if form is not Form.TABLE else _print(found, wanted)
 
 
@@ -134,14 +134,14 @@ def _value(kind: Kind, text: str) -> object:
             case Kind.YES_NO:
                 return {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}[text.lower()]
             case Kind.TIME:
-                return _time(text)
+                return moment(text)
             case Kind.TEXT:
                 return text
     except (ValueError, KeyError):
         raise CommandError(f"{text!r} is not right; expected a {kind}") from None
 
 
-def _time(text: str) -> datetime | None:
+def moment(text: str) -> datetime | None:
     """Return the time that `text` names, as it is or as how long ago."""
     if not text:
         return None

@@ -1,0 +1,125 @@
+"""The walk-throughs of docs/admin.md: its commands on a node with troubles, and what it says that they print."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cxr_node.admin.cli import app
+from cxr_node.config import load
+from cxr_node.domain.identifiers import AeTitle
+from cxr_node.jobs import migrate
+from cxr_node.node import places
+from tests import films
+from tests.films import ROOT
+from tests.pages import refuse
+from tests.running import opened, settings_file
+from tests.shop import Shop
+from tests.work import SENDER
+
+DAYS = 2
+REFUSED = 99
+"""The seed of the film whose report the PACS refuses; those of the others are counted on from one."""
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the settings of a node that got films for two days: DX2 sends lateral ones, at last the PACS refuses."""
+    path = settings_file(tmp_path_factory.mktemp("node"))
+    settings = load(path)
+    settings.node.data_folder.mkdir(parents=True, exist_ok=True)
+    with opened(settings) as database:
+        migrate.upgrade(database)
+        shop = Shop(database, settings.node.data_folder)
+        shop.clock.now = places.now().replace(hour=12, minute=0) - timedelta(days=DAYS)
+        for number in range(6 * DAYS):
+            is_second, is_lateral = number % 6 >= 3, number % 6 >= 4
+            sender = replace(SENDER, calling_ae_title=AeTitle("DX2" if is_second else "DX1"))
+            changes = {"ViewPosition": "LL"} if is_lateral else {}
+            shop.accept(films.dx(seed=number + 1, changes=changes), sender=sender)
+            shop.work()
+            if number % 6 == 5:
+                shop.clock.go(days=1)
+        shop.clock.now = places.now()
+        shop.pacs.before = refuse
+        shop.accept(films.dx(seed=REFUSED))
+        shop.work()
+    return path
+
+
+def study(seed: int) -> str:
+    return str(films.dx(seed=seed).StudyInstanceUID)
+
+
+def run(config: Path, *arguments: str) -> str:
+    result = CliRunner().invoke(app, [*arguments, "--config", str(config)])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def plain(text: str) -> list[str]:
+    """Return lines without what differs from run to run: dates, times, UIDs, the lines and widths of tables."""
+    text = re.sub(r"\d{4}-\d\d-\d\d", "DAY", re.sub(r"\d\d:\d\d:\d\d", "TIME", text))
+    text = re.sub(r"[┏━┳┓┡╇┩└─┴┘│┃]+", " ", re.sub(r"\b[0-9]+\.[0-9.]{5,}\b", "UID", text))
+    return [line for line in (" ".join(line.split()) for line in text.splitlines()) if line]
+
+
+def walks() -> Iterator[tuple[str, list[str]]]:
+    """Yield each command of the walk-throughs, and the lines that it is said to print."""
+    page = (ROOT / "docs" / "admin.md").read_text(encoding="utf-8")
+    section = page.partition("## Three questions")[2].partition("\n## ")[0]
+    blocks = re.findall(r"(?m)^    \$ (.+)\n((?:    .*\n)*)", section)
+    for command, printed in blocks:
+        yield command, plain(printed)
+
+
+def test_the_walk_throughs_are_there() -> None:
+    assert [command.split()[1] for command, _ in walks()] == ["study", "study", "senders", "times"]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_walk_through_prints_what_the_page_says(config: Path, number: int) -> None:
+    command, printed = list(walks())[number]
+    program, *arguments = shlex.split(command)
+    seeds = iter((5, REFUSED)[number:])
+    arguments = [study(next(seeds)) if each.startswith("2.25.") else each for each in arguments]
+
+    said = plain(run(config, *arguments))
+
+    assert program == "cxr-node"
+    missing = [line for line in printed if line != "..." and line not in said]
+    assert missing == [], said
+
+
+def test_who_sends_most_that_are_not_analysed_comes_first(config: Path) -> None:
+    found = json.loads(run(config, "senders", "--json"))
+
+    assert [(each["calling_ae_title"], each["films"], each["not_analysed"]) for each in found] == [
+        ("DX2", 3 * DAYS, 2 * DAYS),
+        ("DX1", 3 * DAYS + 1, 0),
+    ]
+    assert found[0]["reasons"] == {"VIEW": 2 * DAYS}
+    assert found[0]["share"] == pytest.approx(2 / 3)
+
+
+def test_times_are_told_by_day_or_sender_and_for_all(config: Path) -> None:
+    by_day = json.loads(run(config, "times", "--json"))
+    by_sender = json.loads(run(config, "times", "--by", "sender", "--json"))
+
+    assert [each["of"] for each in by_sender] == ["DX1", "DX2", "all"]
+    assert by_day[-1] == by_sender[-1]
+    assert (by_day[-1]["films"], by_day[-1]["reported"], by_day[-1]["p50_s"]) == (6 * DAYS + 1, 6 * DAYS, 2.0)
+    assert sum(each["films"] for each in by_day[:-1]) == by_day[-1]["films"]
+
+
+def test_a_time_without_films_is_said_to_be_one(config: Path) -> None:
+    for command in ("senders", "times"):
+        assert run(config, command, "--until", "2000-01-01", "--since", "1999-01-01").strip() == (
+            "no film was received in this time"
+        )
