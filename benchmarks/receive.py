@@ -27,7 +27,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.load import films, modes, pictures, receivers, rounds
+from benchmarks.load import films, modes, receivers, rounds
 from benchmarks.load.receivers import Receiver
 from benchmarks.load.rounds import Bounds, Cell, Runs
 from benchmarks.load.sending import sender
@@ -101,6 +101,8 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(everything), encoding="utf-8")
     if arguments.plot is not None:
+        from benchmarks.load import pictures
+
         for picture in pictures.of_receiving(everything, arguments.plot):
             print(f"picture: {picture.name}")
 

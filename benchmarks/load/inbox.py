@@ -17,6 +17,7 @@ from pathlib import Path
 from pydicom import dcmread
 
 from cxr_node.phantom.pacs import StandInPacs
+from tests.films import ROOT
 
 
 class Inbox:
@@ -60,7 +61,7 @@ class Inbox:
 def inbox(folder: Path) -> Iterator[Inbox]:
     """Run the PACS until the end of the block."""
     command = [sys.executable, "-m", "benchmarks.load.inbox", str(folder)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         yield Inbox(process)
     finally:

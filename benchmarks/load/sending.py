@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from benchmarks.load.sender import Answer, Order
+from tests.films import ROOT
 
 
 class Sending:
@@ -41,7 +42,7 @@ class Sending:
 def sender() -> Iterator[Sending]:
     """Run a load sender until the end of the block."""
     command = [sys.executable, "-m", "benchmarks.load.sender"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         yield Sending(process)
     finally:

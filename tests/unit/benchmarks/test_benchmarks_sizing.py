@@ -1,17 +1,16 @@
 """Hosts for a day of films, and the command that prints them."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks import simulate
+from benchmarks.load import pictures
 from benchmarks.simulation import sizing
 from benchmarks.simulation.day import DAY_S, Day
 from benchmarks.simulation.samples import Samples
 from benchmarks.simulation.sizing import Hosts
-from tests.films import ROOT
 
 LEGS_S = {"receive": [0.1, 0.1], "read": [0.2, 0.6], "compose": [0.2], "deliver": [0.1]}
 SAMPLES = Samples(
@@ -53,7 +52,9 @@ def test_a_piece_of_a_plant_is_as_busy_as_the_whole() -> None:
     assert all(parts[leg].slower == 1.0 for leg in ("receive", "compose", "deliver"))
 
 
-def test_the_command_prints_hosts_limits_and_what_happens_and_draws_it(tmp_path: Path) -> None:
+def test_the_command_prints_hosts_limits_and_what_happens_and_draws_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     measured = tmp_path / "measured.json"
     load = {"films": 10, "seconds": 5.0, "answers_each": LEGS_S["receive"]}
     said = {
@@ -68,13 +69,24 @@ def test_the_command_prints_hosts_limits_and_what_happens_and_draws_it(tmp_path:
     }
     measured.write_text(json.dumps(said), encoding="utf-8")
     options = ("--measured", str(measured), "--films", "300", "--pictures", str(tmp_path))
-    command = [sys.executable, "-m", "benchmarks.simulate", *options]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    monkeypatch.setattr("sys.argv", ["simulate", *options])
 
-    assert ended.returncode == 0, ended.stderr
-    lines = [line.strip("| ").split(" | ") for line in ended.stdout.splitlines() if line.startswith("|")]
+    simulate.main()
+
+    out = capsys.readouterr().out
+    lines = [line.strip("| ").split(" | ") for line in out.splitlines() if line.startswith("|")]
     cells = {line[1]: line for line in lines if line[0] == "300"}
     quiet, away = cells["nothing happens"], cells["the PACS is away from 10 to 12"]
     assert quiet[2] == away[2], "the same films come in every story"
     assert (quiet[5].split()[1], away[5].split()[1]) == ("s", "h"), "the longest way of a film"
     assert (tmp_path / "scale-300.png").stat().st_size > 1000
+
+
+def test_a_picture_of_receiving_is_drawn_for_each_kind_of_film(tmp_path: Path) -> None:
+    turns = [{"films": films, "seconds": 1.0} for films in (9, 10, 12)]
+    cell = {"kind": "10 kB DX", "senders": 4, "per_association": 1, "nagle": False}
+
+    (path,) = pictures.of_receiving([{"cell": cell, "rounds": {"node": turns, "orthanc": turns}}], tmp_path)
+
+    assert path.name == "receive-10-kb-dx.png"
+    assert path.read_bytes().startswith(b"\x89PNG")
