@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from cxr_node import pipeline
 from cxr_node.archive.store import Archive
@@ -18,6 +19,8 @@ from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.report.kinds import ResultKind
 from cxr_node.report.source import Node
+from cxr_node.sight.eyes import EyeDied
+from cxr_node.sight.film import Desk, not_analysed
 
 _log = logging.getLogger(__name__)
 
@@ -48,68 +51,73 @@ class Deadline:
     timeout_s: float
     watch: Watch
 
+    def watched(self) -> AbstractContextManager[None]:
+        """Return what ends the process if the block takes longer."""
+        return self.watch(self.timeout_s)
+
+
+class ReadsFilms(Protocol):
+    """What reads films that are kept, in turn or overlapped."""
+
+    def read(self, films: Sequence[films.Film]) -> Sequence[Reading]:
+        """Return a reading of each, in order; raise GiveUp if several cannot be read together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InTurn:
+    """Reads films in this process and thread: each is looked at, then the network has them, then each is measured."""
+
+    desk: Desk
+    reader: pipeline.Reads
+    deadline: Deadline | None = None
+
+    def read(self, films: Sequence[films.Film]) -> Sequence[Reading]:
+        """Read films as `pipeline.read` does."""
+        with nullcontext() if self.deadline is None else self.deadline.watched():
+            return pipeline.read(films, desk=self.desk, reader=self.reader)
+
 
 class ReadLeg:
     """Reads films. One that killed its reader `crash_limit` times is set aside, and the others go on.
 
-    A reader that takes longer than `deadline` ends its process, which counts as a death.
+    A reader that takes longer than its deadline ends its process, which counts as a death.
     """
 
     leg = Leg.READ
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        archive: Archive,
-        reader: pipeline.Reads,
-        rules: pipeline.ReadRules,
-        quiet: Quiet,
-        crash_limit: int,
-        sandbox: Sandbox | None = None,
-        deadline: Deadline | None = None,
-    ) -> None:
+    def __init__(self, *, database: Database, reads: ReadsFilms, quiet: Quiet, crash_limit: int) -> None:
         self._database = database
-        self._archive = archive
-        self._reader = reader
-        self._deadline = deadline
-        self._rules = rules
+        self._reads = reads
         self._quiet = quiet
         self._crash_limit = crash_limit
-        self._sandbox = sandbox
 
     def run(self, claim: Claim) -> Ending:
         """Read the claimed film."""
         film = self._film(claim)
         if claim.crashes >= self._crash_limit:
             detail = f"the reader stopped {claim.crashes} times while it read this film: it died, or took too long"
-            return self._ending(claim, film, pipeline.not_analysed(film, Reason.MODEL_ERROR, detail))
-        with self._watched():
-            reading = pipeline.read(
-                film, archive=self._archive, reader=self._reader, rules=self._rules, sandbox=self._sandbox
-            )
+            return self._ending(claim, film, not_analysed(film, Reason.MODEL_ERROR, detail))
+        try:
+            (reading,) = self._reads.read([film])
+        except EyeDied as error:
+            if claim.attempts < self._crash_limit:
+                raise
+            reading = not_analysed(film, Reason.MODEL_ERROR, f"{error}, and so before: {claim.attempts} attempts")
         return self._ending(claim, film, reading)
 
     def run_together(self, claims: Sequence[Claim]) -> list[Ending]:
         """Read the claimed films in one go, none of which has killed its reader; may raise what `run` would not."""
         films = [self._film(claim) for claim in claims]
-        with self._watched():
-            read = pipeline.read_together(
-                films, archive=self._archive, reader=self._reader, rules=self._rules, sandbox=self._sandbox
-            )
-        return [self._ending(*each) for each in zip(claims, films, read, strict=True)]
+        return [self._ending(*each) for each in zip(claims, films, self._reads.read(films), strict=True)]
 
     def give_up(self, claim: Claim, detail: str) -> Ending:
         """Set the claimed film aside: a study is not to wait for ever for a film that cannot be read."""
         film = self._film(claim)
-        return self._ending(claim, film, pipeline.not_analysed(film, Reason.MODEL_ERROR, detail))
+        return self._ending(claim, film, not_analysed(film, Reason.MODEL_ERROR, detail))
 
     def _film(self, claim: Claim) -> films.Film:
         with self._database.read() as connection:
             return films.get(connection, claim.subject_id)
-
-    def _watched(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._deadline is None else self._deadline.watch(self._deadline.timeout_s)
 
     def _ending(self, claim: Claim, film: films.Film, reading: Reading) -> Ending:
         def record(transaction: Transaction, now: datetime) -> None:

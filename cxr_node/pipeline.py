@@ -19,19 +19,15 @@ from cxr_node.domain.commitment import FailureReason, Reference, Vouched
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Arrival, Instance, Received, Sender
-from cxr_node.domain.radiograph import Geometry, Radiograph
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Prediction, Presence, Reading
-from cxr_node.domain.reasons import Note, Reason
 from cxr_node.jobs import commitments, films, results
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.films import Film
 from cxr_node.jobs.negotiations import Negotiation
 from cxr_node.jobs.results import Delivery, Result
-from cxr_node.measure.film import Measured, measured
-from cxr_node.pixels import elements, suitability
+from cxr_node.pixels import elements
 from cxr_node.pixels import film as pixels
-from cxr_node.pixels.age import is_adult
-from cxr_node.pixels.appearance import judge_appearance, with_view
 from cxr_node.pixels.geometry import geometry as read_geometry
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
@@ -39,6 +35,7 @@ from cxr_node.report.header import Kind
 from cxr_node.report.kinds import Order, ResultKind
 from cxr_node.report.source import Film as ReportedFilm
 from cxr_node.report.source import Node, PreviousReport
+from cxr_node.sight.film import Desk, look, said, unread
 
 
 class Reads(Protocol):
@@ -87,123 +84,27 @@ def _keep(archive: Archive, key: str, received: Received) -> None:
             assert_never(received)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadRules:
-    """What a film must be to be read, and how much of it may be decoded."""
+def read(films: Sequence[Film], *, desk: Desk, reader: Reads) -> list[Reading]:
+    """Read films in one go: of each, in order, a prediction, or the reason why there is none.
 
-    gate: suitability.Rules
-    limits: Limits
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """A film that passed the gate, ready for the reader."""
-
-    film: Film
-    radiograph: Radiograph
-    notes: tuple[Note, ...]
-    is_adult: bool
-
-
-def read(film: Film, *, archive: Archive, reader: Reads, rules: ReadRules, sandbox: Sandbox | None = None) -> Reading:
-    """Read one film: a prediction, or the reason why there is none.
-
-    Compressed films are decoded in `sandbox`, or in one of their own.
-
-    Raises
-    ------
-    RetryLater
-        If something else than the film is at fault.
-    """
-    seen = _look(film, archive=archive, rules=rules, sandbox=sandbox)
-    if isinstance(seen, Reading):
-        return seen
-    try:
-        (prediction,) = reader.read([seen.radiograph])
-    except GiveUp as gave_up:
-        return _unread(film, gave_up, seen.radiograph.geometry, seen.radiograph.grayscale, seen.notes)
-    return _said(seen, prediction, rules)
-
-
-def read_together(
-    films: Sequence[Film], *, archive: Archive, reader: Reads, rules: ReadRules, sandbox: Sandbox | None = None
-) -> list[Reading]:
-    """Read films in one go of the reader: one reading for each, in order, the same as `read` gives.
+    What is said of a film does not depend on those beside it.
 
     Raises
     ------
     GiveUp
-        If the reader cannot take all of them together. Each may still be read alone.
+        If the reader cannot take several together. Each may still be read alone.
     RetryLater
         If something else than the films is at fault.
     """
-    looked = [_look(film, archive=archive, rules=rules, sandbox=sandbox) for film in films]
-    seen = [each for each in looked if isinstance(each, _Seen)]
-    predictions = iter(reader.read([each.radiograph for each in seen]) if seen else ())
-    return [_said(each, next(predictions), rules) if isinstance(each, _Seen) else each for each in looked]
-
-
-def _look(film: Film, *, archive: Archive, rules: ReadRules, sandbox: Sandbox | None) -> _Seen | Reading:
-    """Decode a film and ask the gate; return the reading of one that is not to be read."""
-    geometry: Geometry | None = None
-    notes: tuple[Note, ...] = ()
-    grayscale = ""
+    looked = [look(film, desk, is_measured=True) for film in films]
+    seen = [each for each in looked if not isinstance(each, Reading)]
     try:
-        dataset = pixels.parse(archive.get(film.archive_key), limits=rules.limits)
-        geometry = read_geometry(dataset)
-        notes = _pass_gate(suitability.judge_header(dataset, rules.gate))
-        radiograph = pixels.radiograph(dataset, limits=rules.limits, sandbox=sandbox)
-        grayscale, geometry = radiograph.grayscale, radiograph.geometry
-        notes = (*notes, *radiograph.notes)
-        notes = (*notes, *_pass_gate(suitability.judge_picture(radiograph, rules.gate)))
+        predictions = iter(reader.read([radiograph for _, radiograph in seen]) if seen else ())
     except GiveUp as gave_up:
-        return _unread(film, gave_up, geometry, grayscale, notes)
-    return _Seen(film=film, radiograph=radiograph, notes=notes, is_adult=is_adult(dataset))
-
-
-def _measured(radiograph: Radiograph, prediction: Prediction, *, is_adult: bool) -> Measured:
-    """Measure what the model outlined; a model that outlines no anatomy leaves nothing to measure."""
-    if not prediction.structures:
-        return Measured(measurements=(), observations=())
-    return measured(radiograph, prediction.structures, prediction.appearance, is_adult=is_adult)
-
-
-def _said(seen: _Seen, prediction: Prediction, rules: ReadRules) -> Reading:
-    """Return the reading of a film from what the model says, unless it says that it cannot read such a film."""
-    geometry, grayscale, notes = seen.radiograph.geometry, seen.radiograph.grayscale, seen.notes
-    if prediction.appearance is not None:
-        try:
-            notes = (*notes, *_pass_gate(judge_appearance(prediction.appearance, geometry)))
-        except GiveUp as gave_up:
-            return _unread(seen.film, gave_up, geometry, grayscale, notes)
-        geometry = with_view(geometry, prediction.appearance, rules.gate)
-    taken = _measured(replace(seen.radiograph, geometry=geometry), prediction, is_adult=seen.is_adult)
-    return Reading(
-        film=seen.film.identity,
-        geometry=geometry,
-        grayscale=grayscale,
-        prediction=prediction,
-        measurements=taken.measurements,
-        observations=taken.observations,
-        notes=tuple(dict.fromkeys(notes)),
-    )
-
-
-def _unread(film: Film, gave_up: GiveUp, geometry: Geometry | None, grayscale: str, notes: tuple[Note, ...]) -> Reading:
-    return Reading(
-        film=film.identity,
-        geometry=geometry,
-        grayscale=grayscale,
-        prediction=None,
-        notes=tuple(dict.fromkeys(notes)),
-        not_analysed=gave_up.reason,
-        detail=gave_up.detail,
-    )
-
-
-def not_analysed(film: Film, reason: Reason, detail: str) -> Reading:
-    """Return the reading of a film that could not even be tried."""
-    return Reading(film=film.identity, geometry=None, grayscale="", prediction=None, not_analysed=reason, detail=detail)
+        if len(films) > 1:
+            raise
+        return [unread(seen[0][0], gave_up)]
+    return [each if isinstance(each, Reading) else said(each[0], next(predictions), desk.rules) for each in looked]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -364,9 +265,3 @@ def _why_not_kept(reference: Reference, held: Sequence[commitments.Held], archiv
         except KeyError:
             return FailureReason.NO_SUCH_OBJECT_INSTANCE
     return None
-
-
-def _pass_gate(verdict: suitability.Verdict) -> tuple[Note, ...]:
-    if verdict.refused is not None:
-        raise GiveUp(verdict.refused, verdict.detail)
-    return verdict.notes

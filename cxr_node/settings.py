@@ -262,7 +262,20 @@ class ReadSection(Section):
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description='"auto" (GPU if there is one), "cpu", "cuda", "cuda:1".',
     )
+    devices: tuple[Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")], ...] = Field(
+        (), description='A reader on each of these, such as ["cuda:0", "cuda:1"]; empty for one, on `device`.'
+    )
     threads: int = Field(0, ge=0, description="CPU threads of the network; 0 for one per core.")
+    engine: Literal["auto", "eager", "channels_last", "openvino"] = Field(
+        "auto",
+        description='What runs the network on the CPU: "eager" (PyTorch, the reference), "channels_last", "openvino" '
+        '(the extra of that name), or "auto": the fastest here whose scores are within 0.001 of the reference\'s.',
+    )
+    processes: Annotated[int, Field(ge=0, le=256)] | Literal["auto"] = Field(
+        "auto",
+        description='Processes that decode and measure films while others are in the network; "auto" for one per core, '
+        "8 at most; 0 for none: one film after the other.",
+    )
     lease_s: Seconds = Field(
         300.0, description="How long a reader may hold a film before another takes it, in seconds."
     )

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cxr_node.company import Company
 from cxr_node.domain.errors import GiveUp, RetryLater
 from cxr_node.jobs import due, queue
 from cxr_node.jobs.bell import Bells, Listener
@@ -39,7 +40,9 @@ _ALONE = Together()
 class Worker:
     """Runs the turns of one leg. `jitter` returns a number between 0 and 1.
 
-    Only films are read `together`. What cannot be read so is read again one at a time, and the others go on.
+    Only films are read `together`. What cannot be read so is read again one at a time, and the others go on. Workers of
+    one `company` run beside each other, but for jobs during which a worker died: those run alone. `between` is called
+    before each turn, and when a worker is woken.
     """
 
     def __init__(
@@ -52,6 +55,8 @@ class Worker:
         clock: Clock,
         jitter: Callable[[], float],
         together: Together = _ALONE,
+        company: Company | None = None,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         self.leg = leg.leg
         self._leg = leg
@@ -62,6 +67,8 @@ class Worker:
         self._clock = clock
         self._jitter = jitter
         self._together = together
+        self._company = company
+        self._between = between
         self._unrecorded: list[tuple[Claim, Ending]] = []
 
     def turn(self) -> bool:
@@ -71,9 +78,25 @@ class Worker:
         wait for the end of its lease and count as a death.
         """
         self._record()
+        if self._company is None:
+            claims = self._claim()
+            self._run_claimed(claims)
+            return bool(claims)
+        with self._company.among():
+            claims = self._claim()
+            if not any(claim.crashes for claim in claims):
+                self._run_claimed(claims)
+                return bool(claims)
+            self._put_back(claims)
+        # A worker died during it: what dies with it next time is not to be blamed on those beside it.
+        with self._company.alone():
+            self._run_claimed(self._claim())
+        return True
+
+    def _claim(self) -> list[Claim]:
         held, _ = self._held()
         with self._database.write() as transaction:
-            claims = queue.claim(
+            return queue.claim(
                 transaction,
                 self.leg,
                 owner=self._owner,
@@ -82,13 +105,21 @@ class Worker:
                 limit=self._together.size,
                 held=held,
             )
+
+    def _put_back(self, claims: Sequence[Claim]) -> None:
+        now = self._clock()
+        with self._database.write() as transaction:
+            for claim in claims:
+                # As old as it is, so that it is the next again.
+                queue.put_back(transaction, claim, due_at=claim.queued_at, detail="to be run alone", now=now)
+
+    def _run_claimed(self, claims: Sequence[Claim]) -> None:
         endings = self._run_together(claims) if len(claims) > 1 else None
         for number, claim in enumerate(claims):
             with suppress(RetryLater):  # the one before; the others are in our hands all the same
                 self._record()
             self._unrecorded.append((claim, endings[number] if endings else self._run(claim)))
         self._record()
-        return bool(claims)
 
     def seconds_to_next(self) -> float | None:
         """Return how long until there is work: 0 or less for now, None when none waits.
@@ -111,6 +142,7 @@ class Worker:
     def run(self, bell: Listener, *, tick_s: float, stopping: Callable[[], bool]) -> None:
         """Take turns until `stopping`; between them wait for the bell, the next due job, or `tick_s`."""
         while not stopping():
+            self._between()
             try:
                 wait_s = self.seconds_to_next()
                 if wait_s is not None and wait_s <= 0 and self.turn():

@@ -74,7 +74,7 @@ def settings_file(
         # Whatever room this machine has: tests of the reserve set their own.
         "[archive]\nreserve_bytes = 0",
         f"[receive]\nhost = {json.dumps(LOOPBACK)}\nport = 0\npath = {json.dumps(ReceivePath.chosen)}",
-        "[read]\nthreads = 1",
+        '[read]\nthreads = 1\nprocesses = 0\nengine = "eager"',
         "[compose]\ncalm_s = 0",
         "[schedule]\ntick_s = 1",
         *([] if "[web]" in more else ["[web]\nport = 0"]),

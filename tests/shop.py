@@ -10,6 +10,8 @@ from pydicom import Dataset, dcmread
 
 from cxr_node import pipeline
 from cxr_node.archive.folder import FolderArchive
+from cxr_node.archive.store import Archive
+from cxr_node.company import Company
 from cxr_node.deliver.destination import Destination, Receipt
 from cxr_node.deliver.remote import Remote
 from cxr_node.deliver.routing import Condition
@@ -24,13 +26,14 @@ from cxr_node.jobs.retry import RULES as RETRY_RULES
 from cxr_node.jobs.retry import RetryRule
 from cxr_node.jobs.search import JobRow
 from cxr_node.jobs.states import Leg
-from cxr_node.legs import ComposeLeg, Deadline, Quiet, ReadLeg
+from cxr_node.legs import ComposeLeg, Deadline, InTurn, Quiet, ReadLeg, ReadsFilms
 from cxr_node.outbound import AnswerLeg, AnyLeg, Confirmation, DeliverLeg
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
 from cxr_node.report.header import Kind
 from cxr_node.report.kinds import Report, ResultKind
 from cxr_node.report.source import Node
+from cxr_node.sight.film import Desk, ReadRules
 from cxr_node.worker import Together, Worker
 from tests.films import data_set_offset
 from tests.work import LEASE, NOON, SENDER
@@ -42,7 +45,7 @@ ANY = Condition()
 ALONE = Together()
 OWNER = "node/test/1"
 PEER = "PACS@pacs:104"
-RULES = pipeline.ReadRules(gate=Rules(minimum_side_pixels=16), limits=Limits())
+RULES = ReadRules(gate=Rules(minimum_side_pixels=16), limits=Limits())
 
 
 class StoppedClock:
@@ -111,12 +114,15 @@ class Shop:
         folder: Path,
         *,
         reader: Says | None = None,
+        reads: ReadsFilms | None = None,
         kinds: Sequence[ResultKind] = (Report(),),
-        rules: pipeline.ReadRules = RULES,
+        rules: ReadRules = RULES,
         condition: Condition = ANY,
         forms: tuple[Kind, ...] = (),
         character_sets: pipeline.CharacterSets | None = None,
         together: Together = ALONE,
+        company: Company | None = None,
+        archive: Archive | None = None,
         deadline: Deadline | None = None,
         confirmation: Confirmation | None = None,
         peers: Mapping[str, Remote] | None = None,
@@ -124,21 +130,20 @@ class Shop:
         rule: RetryRule = RETRY_RULES[Leg.DELIVER],
     ) -> None:
         self._together = together
+        self._company = company
         self.clock = StoppedClock()
         self.database = database
-        self.archive = FolderArchive(folder / "archive")
+        self.archive: Archive = archive or FolderArchive(folder / "archive")
         self.reader = reader or Says()
         self.pacs = Mailbox()
         quiet = Quiet(calm_s=CALM_S, ceiling_s=CEILING_S)
         legs: list[AnyLeg] = [
             ReadLeg(
                 database=database,
-                archive=self.archive,
-                reader=self.reader,
-                rules=rules,
+                reads=reads
+                or InTurn(desk=Desk(archive=self.archive, rules=rules), reader=self.reader, deadline=deadline),
                 quiet=quiet,
                 crash_limit=CRASH_LIMIT,
-                deadline=deadline,
             ),
             ComposeLeg(
                 database=database,
@@ -203,6 +208,7 @@ class Shop:
             clock=self.clock,
             jitter=lambda: 1.0,
             together=self._together if leg.leg is Leg.READ else ALONE,
+            company=self._company if leg.leg is Leg.READ else None,
         )
 
 

@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from cxr_node.admin.certificates import certificates
 from cxr_node.archive import space
 from cxr_node.domain.errors import RetryLater
-from cxr_node.jobs import drifts, overview
+from cxr_node.jobs import bundles, drifts, overview
 from cxr_node.jobs.database import Database
 from cxr_node.settings import AlertSection, Settings
 
@@ -44,10 +44,13 @@ def _of_machine(settings: Settings, now: datetime) -> Iterator[tuple[str, str]]:
 def _of_work(database: Database, now: datetime) -> Iterator[tuple[str, str]]:
     try:
         with database.read() as connection:
-            queues = overview.queues(connection, now=now)
+            queues, uses = overview.queues(connection, now=now), bundles.uses(connection)
     except RetryLater as error:
         yield "database", str(error)
         return
+    for use in uses:
+        if use.is_refused:
+            yield f"bundle on {use.host}", f"the activated bundle is refused, what was there reads on: {use.detail}"
     for queue in queues:
         if queue.failed:
             yield f"failed {queue.leg}", "jobs failed and need a person: `cxr-node jobs list --state failed`"

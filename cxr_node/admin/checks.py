@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cxr_node.archive import space
 from cxr_node.domain.errors import RetryLater
-from cxr_node.jobs import migrate
+from cxr_node.jobs import bundles, migrate
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.migrate import Standing
 from cxr_node.node import places
@@ -105,11 +105,26 @@ def database(settings: Settings, opened: Database) -> Check:
 def bundle(settings: Settings) -> Check:
     """Return whether the model can be opened."""
     # Only what looks at a model imports torch.
-    from cxr_node.infer import bundle as bundles
+    from cxr_node.infer import bundle as opens
     from cxr_node.infer import catalogue
 
     try:
-        identity = bundles.load(catalogue.find(settings.read.bundle, places.bundles_folder(settings))).identity
-    except bundles.BundleError as error:
+        identity = opens.load(catalogue.find(settings.read.bundle, places.bundles_folder(settings))).identity
+    except opens.BundleError as error:
         return problem("bundle", str(error), "name another in read.bundle; `cxr-node bundle list` has those there are")
     return fine("bundle", f"{identity.name} {identity.version}, weights SHA-256 {identity.weights_digest[:12]}")
+
+
+def bundle_for_all(opened: Database) -> list[Check]:
+    """Return whether the hosts that read do so with the bundle that was activated for all, if one was."""
+    with opened.read() as connection:
+        choice, uses = bundles.newest(connection), bundles.uses(connection)
+    if choice is None or choice.bundle is None:
+        return []
+    name = f"{choice.bundle.name} {choice.bundle.version}"
+    refused = [each for each in uses if each.is_refused]
+    if refused:
+        said = "; ".join(f"{each.host}: {each.detail}" for each in refused)
+        to_do = "mend it there, or activate another: these hosts read on with the bundle they had"
+        return [problem("activated bundle", f"{name} is refused by {said}", to_do)]
+    return [fine("activated bundle", f"{name}, read with on {len(uses)} host(s), whatever read.bundle says")]

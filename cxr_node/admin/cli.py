@@ -12,6 +12,7 @@ from cxr_node import config
 from cxr_node.admin import (
     answers,
     backup,
+    bundle_for_all,
     bundle_import,
     bundles,
     deliveries,
@@ -62,6 +63,9 @@ app.add_typer(phantom.app, name="phantom")
 database_app.command("grant-reader")(grants.grant_reader)
 bundles.app.command("import-xrv")(bundle_import.import_xrv)
 bundles.app.command("pull")(bundle_import.pull)
+bundles.app.command("activate")(bundle_for_all.activate)
+bundles.app.command("deactivate")(bundle_for_all.deactivate)
+bundles.app.command("uses")(bundle_for_all.uses)
 app.command("send")(sending.send)
 app.command("echo")(sending.echo)
 app.command("demo")(demo.demo)

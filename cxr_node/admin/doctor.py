@@ -67,6 +67,7 @@ def _database(settings: Settings, found: list[Examined], *, folder_is_there: boo
         said = [*machine_checks.ports(settings, runs=runs), checks.database(settings, opened)]
         if said[-1].status is Status.OK:
             _keep(opened, found)
+            said.extend(checks.bundle_for_all(opened))
             said.append(machine_checks.files(settings, opened))
             said.extend(machine_checks.work(opened, runs=runs, now=places.now()))
     finally:

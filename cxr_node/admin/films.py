@@ -14,7 +14,7 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import parse_uid
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.jobs.tables import film as film_table
-from cxr_node.node import places, reading
+from cxr_node.node import looking, places
 from cxr_node.pixels import display, film, suitability
 from cxr_node.settings import Settings
 
@@ -32,7 +32,7 @@ def show(
     with explained():
         content = _content(which, path)
         settings = config.load(path) if path.exists() else Settings()
-        rules, limits = reading.gate_rules(settings), reading.film_limits(settings)
+        rules, limits = looking.gate_rules(settings), looking.film_limits(settings)
         try:
             dataset = film.parse(content)
             radiograph = film.radiograph(dataset, limits=limits)

@@ -24,8 +24,9 @@ from cxr_node.domain.reading import ModelIdentity, Prediction
 from cxr_node.jobs import films, readings, search
 from cxr_node.jobs.films import Film
 from cxr_node.jobs.states import Leg
-from cxr_node.node import places, reading
+from cxr_node.node import looking, places, reading
 from cxr_node.settings import Settings
+from cxr_node.sight.film import Desk
 
 
 def replay(
@@ -105,7 +106,8 @@ def _read_again(settings: Settings, film: Film, stored: ModelIdentity) -> Predic
     except BundleError as error:
         raise CommandError(str(error)) from None
     _same(stored, reader.identity)
-    now = pipeline.read(film, archive=places.archive(settings), reader=reader, rules=reading.read_rules(settings))
+    desk = Desk(archive=places.archive(settings), rules=looking.read_rules(settings))
+    (now,) = pipeline.read([film], desk=desk, reader=reader)
     if now.prediction is None:
         why = now.not_analysed.meaning if now.not_analysed else ""
         raise CommandError(f"the film is not analysed now ({why}: {now.detail})")

@@ -65,6 +65,10 @@ def _watch_lifeline() -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the role that the supervisor's command names: ROLE --config FILE."""
-    role, _, path = arguments
-    return run(Role(role), config.load(Path(path)))
+    """Run the role that the supervisor's command names: ROLE --config FILE [--device DEVICE]."""
+    role, _, path, *more = arguments
+    settings = config.load(Path(path))
+    if more:
+        read = settings.read.model_copy(update={"device": more[1]})
+        settings = settings.model_copy(update={"read": read})
+    return run(Role(role), settings)

@@ -13,7 +13,7 @@ from cxr_node.deliver.routing import Answer, Facts, film_answer
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.domain.instance import Sender
-from cxr_node.node import reading, receiving, results
+from cxr_node.node import looking, receiving, results
 from cxr_node.pixels import elements, film, suitability
 from cxr_node.pixels.geometry import geometry
 from cxr_node.receive.urgency import head_start_of_file_s
@@ -57,7 +57,7 @@ def _looked_at(file: Path, calling: str, settings: Settings) -> tuple[Answer, Fa
         raise CommandError(f"{file}: cannot be read ({error.strerror})") from None
     except GiveUp as error:
         raise CommandError(f"{file}: {error}") from None
-    verdict = suitability.judge_header(dataset, reading.gate_rules(settings))
+    verdict = suitability.judge_header(dataset, looking.gate_rules(settings))
     refused = verdict.refused
     return Answer(
         met=refused is None, why=f"{refused.meaning}: {verdict.detail}" if refused else "its header passes the gate"

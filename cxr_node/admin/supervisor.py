@@ -52,7 +52,9 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
     with only_one(settings.node.data_folder) as lock:
         database = places.database(settings)
         recovery.prepare(settings, database)
-        children = [_Child(role, settings_path, lock, on_ready) for role in roles]
+        children = [
+            _Child(role, settings_path, lock, on_ready, more) for role in roles for more in _each(settings, role)
+        ]
         try:
             while not stopping.wait(_WATCH_S):
                 for child in children:
@@ -93,13 +95,20 @@ def _locked(lock: int) -> bool:
     return True
 
 
+def _each(settings: Settings, role: Role) -> list[list[str]]:
+    """Return what distinguishes the processes of a role: of readers their devices, where there are several."""
+    if role is not Role.READ or not settings.read.devices:
+        return [[]]
+    return [["--device", device] for device in settings.read.devices]
+
+
 class _Child:
     """A role's process, and when to start the next one once it has died."""
 
-    def __init__(self, role: Role, settings_path: Path, lock: int, on_ready: OnReady) -> None:
+    def __init__(self, role: Role, settings_path: Path, lock: int, on_ready: OnReady, more: Sequence[str] = ()) -> None:
         self.role = role
         self.restart_at: float | None = None
-        self._command = [sys.executable, "-m", "cxr_node", "role", role, "--config", str(settings_path)]
+        self._command = [sys.executable, "-m", "cxr_node", "role", role, "--config", str(settings_path), *more]
         self._lock = lock
         self._on_ready = on_ready
         self._failures = 0

@@ -52,7 +52,7 @@ class FolderArchive:
         return self._path(key).is_file()
 
     def kept_keys(self) -> Iterator[str]:
-        """Yield every key that something is kept under."""
+        """Yield every key that a film or a result is kept under."""
         for path in self._root.glob("*/*/*.dcm"):
             yield path.relative_to(self._root).as_posix()
 

@@ -113,10 +113,10 @@ class ObjectArchive:
         return True
 
     def kept_keys(self) -> Iterator[str]:
-        """Yield every key that something is kept under."""
+        """Yield every key that a film or a result is kept under."""
         try:
             for page in obstore.list(self._store):
-                yield from (str(each["path"]) for each in page)
+                yield from (path for each in page if (path := str(each["path"])).endswith(".dcm"))
         except (refused.BaseError, OSError) as error:
             raise self._away("did not list what it has", error) from error
 

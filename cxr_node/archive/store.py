@@ -8,7 +8,7 @@ from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Digest, Uid, digest_of
 from cxr_node.domain.instance import Aside
 
-_KEY = re.compile(r"(films|results)/[0-9a-f]{2}/[0-9a-z.]{1,120}\.dcm")
+_KEY = re.compile(r"(films|results)/[0-9a-f]{2}/[0-9a-z.]{1,120}\.dcm|bundles/[0-9a-f]{2}/[0-9a-f]{64}\.zip")
 
 
 class OutOfSpace(RetryLater):
@@ -16,7 +16,7 @@ class OutOfSpace(RetryLater):
 
 
 class Archive(Protocol):
-    """Bytes by key. A key comes from `film_key` or `result_key`, never from a peer's string."""
+    """Bytes by key. A key comes from `film_key`, `result_key` or `bundle_key`, never from a peer's string."""
 
     def put(self, key: str, content: bytes) -> None:
         """Keep `content` under `key`; when this returns it survives a power cut. A key is written whole or not at all.
@@ -42,7 +42,7 @@ class Archive(Protocol):
         """Forget `key`, if it is there."""
 
     def kept_keys(self) -> Iterator[str]:
-        """Yield every key that something is kept under, in no order."""
+        """Yield every key that a film or a result is kept under, in no order."""
         ...
 
     def __contains__(self, key: str) -> bool:
@@ -65,6 +65,11 @@ def film_key(digest: Digest) -> str:
 def result_key(sop_instance_uid: Uid) -> str:
     """Return the key of a result object, whose UID follows from its content."""
     return f"results/{digest_of(sop_instance_uid.encode())[:2]}/{sop_instance_uid}.dcm"
+
+
+def bundle_key(digest: Digest) -> str:
+    """Return the key of a bundle, named by its content: where every host can get what all are to read with."""
+    return f"bundles/{digest[:2]}/{digest}.zip"
 
 
 def check_key(key: str) -> str:

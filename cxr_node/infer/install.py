@@ -15,7 +15,7 @@ MAX_CARD_BYTES = 1 << 20
 _PART = 1 << 20
 
 
-def install(source: Path, folder: Path) -> Path:
+def install(source: Path, folder: Path, *, may_be_built_in: bool = False) -> Path:
     """Check a bundle as a node does that starts with it, and keep it as `folder`/NAME/VERSION.
 
     It is copied aside first; what is checked is the copy. The copy is flushed and renamed: another process sees all of
@@ -25,6 +25,8 @@ def install(source: Path, folder: Path) -> Path:
     ----------
     source
         A bundle's folder, or a zip file of it.
+    may_be_built_in
+        Whether it may have the name of a built-in bundle: only in a folder where nobody looks for bundles by name.
 
     Returns
     -------
@@ -41,7 +43,7 @@ def install(source: Path, folder: Path) -> Path:
     try:
         _copy(source, aside)
         card = bundle.load(aside).card
-        if card.name in catalogue.built_in():
+        if card.name in catalogue.built_in() and not may_be_built_in:
             raise BundleError(f"{card.name} is the name of a built-in bundle; give yours another name on its card")
         target = folder / card.name / card.version
         if target.exists():

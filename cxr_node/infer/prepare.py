@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from cxr_node.domain.radiograph import WHITE, Float32, Radiograph
+from cxr_node.domain.radiograph import WHITE, Float32, Geometry, Radiograph
 from cxr_node.domain.reading import Region
 from cxr_node.infer import center_crop
 
@@ -75,20 +74,15 @@ def _squashed(film: Radiograph, frame: Frame) -> Float32:
     return shares
 
 
-def batch(films: list[Float32]) -> torch.Tensor:
-    """Return prepared films as one tensor, shape (films, 1, rows, columns)."""
-    return torch.from_numpy(np.stack(films)[:, None])
-
-
-def analysed_area(film: Radiograph, frame: Frame) -> Region:
+def analysed_area(film: Geometry, frame: Frame) -> Region:
     """Return the outline of what the recipe takes in, corners clockwise from the upper left."""
     if frame.recipe == center_crop.RECIPE:
-        taken = center_crop.square(film.geometry.rows, film.geometry.columns)
+        taken = center_crop.square(film.rows, film.columns)
         top, bottom = taken.row, taken.row + taken.side
         left, right = taken.column, taken.column + taken.side
     else:
-        top, bottom = _edges(frame.top, frame.bottom, film.geometry.rows)
-        left, right = _edges(frame.left, frame.right, film.geometry.columns)
+        top, bottom = _edges(frame.top, frame.bottom, film.rows)
+        left, right = _edges(frame.left, frame.right, film.columns)
     return Region(
         outline=(
             (float(left), float(top)),

@@ -10,12 +10,11 @@ import torch
 
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import Float32, Radiograph
-from cxr_node.domain.reading import Appearance, ModelIdentity, Prediction, Region, Structure
+from cxr_node.domain.reading import ModelIdentity, Prediction
 from cxr_node.domain.reasons import Reason
-from cxr_node.infer import prepare, structures
-from cxr_node.infer.appearance import appearance
 from cxr_node.infer.bundle import Bundle, BundleError, Program
-from cxr_node.infer.findings import findings
+from cxr_node.infer.engines import EAGER, Chosen
+from cxr_node.infer.interpreter import Interpreter
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +46,8 @@ class Reader:
         What a GPU computes in; the model's identity says so where it is not float32.
     program
         The network on its device, if it is not to be made from the bundle.
+    engine
+        What runs it on the CPU; the model's identity names one that is not the reference.
 
     Raises
     ------
@@ -62,14 +63,15 @@ class Reader:
         batch_size: int = 8,
         precision: Precision = Precision.FLOAT32,
         program: Program | None = None,
+        engine: Chosen | None = None,
     ) -> None:
-        self._card = bundle.card
         self._bundle = bundle
-        self._frame = bundle.card.input.frame
         self._device = choose_device(device)
         self.batch_size = 1 if self._device == CPU and program is None else batch_size
         self.identity: ModelIdentity = bundle.identity
-        self._program = program or bundle.program(self._device)
+        if engine is not None and engine.engine != EAGER:
+            self.identity = replace(self.identity, preparation=f"{self.identity.preparation}, by {engine.engine}")
+        self._program = program or (engine.program if engine is not None else bundle.program(self._device))
         self._on_cpu: Program | None = None
         if self._device != CPU:
             repeatable()
@@ -79,7 +81,13 @@ class Reader:
 
     def warm_up(self) -> None:
         """Run one black film, so that the first real one does not pay for what is made on first use."""
-        self._outputs(torch.zeros(1, 1, self._frame.rows, self._frame.columns))
+        taken = self._bundle.card.input
+        self._outputs(torch.zeros(1, 1, taken.rows, taken.columns))
+
+    @property
+    def interpreter(self) -> Interpreter:
+        """What prepares films for this network and says what its outputs mean."""
+        return Interpreter(card=self._bundle.card, identity=self.identity)
 
     def read(self, films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
         """Return what the network makes of each film, in order.
@@ -89,19 +97,29 @@ class Reader:
         GiveUp
             With MODEL_ERROR if the network fails on any of them, alone or together.
         """
-        predictions: list[Prediction] = []
-        for first in range(0, len(films), self.batch_size):
-            predictions += self._read_batch(films[first : first + self.batch_size])
-        return tuple(predictions)
+        interpreter = self.interpreter
+        outputs = self.forward([interpreter.prepared(film) for film in films])
+        return tuple(interpreter.prediction(film.geometry, given) for film, given in zip(films, outputs, strict=True))
 
-    def _read_batch(self, films: Sequence[Radiograph]) -> list[Prediction]:
-        """Read films that go together."""
-        batch = prepare.batch([prepare.prepare(film, self._frame) for film in films])
-        try:
-            outputs = self._outputs(batch)
-            return [self._prediction(film, outputs, number) for number, film in enumerate(films)]
-        except (RuntimeError, ValueError) as error:
-            raise GiveUp(Reason.MODEL_ERROR, f"{self._card.name} {self._card.version}: {error}") from error
+    def forward(self, prepared: Sequence[Float32]) -> list[dict[str, Float32]]:
+        """Run the network on prepared films, at most `batch_size` at a time; return the outputs of each, in order.
+
+        Raises
+        ------
+        GiveUp
+            With MODEL_ERROR if the network fails on any of them, alone or together.
+        """
+        given: list[dict[str, Float32]] = []
+        for first in range(0, len(prepared), self.batch_size):
+            batch = torch.from_numpy(np.stack(prepared[first : first + self.batch_size])[:, None])
+            try:
+                outputs = self._outputs(batch)
+            except (RuntimeError, ValueError) as error:
+                card = self._bundle.card
+                raise GiveUp(Reason.MODEL_ERROR, f"{card.name} {card.version}: {error}") from error
+            arrays = {name: tensor.numpy().astype(np.float32, copy=False) for name, tensor in outputs.items()}
+            given += [{name: array[number] for name, array in arrays.items()} for number in range(len(batch))]
+        return given
 
     def _outputs(self, batch: torch.Tensor) -> Outputs:
         """Run the network; halve what does not fit the GPU's memory."""
@@ -120,30 +138,6 @@ class Reader:
     def _run(program: Program, batch: torch.Tensor, device: torch.device) -> Outputs:
         with torch.inference_mode():
             return {name: tensor.float().cpu() for name, tensor in program(batch.to(device)).items()}
-
-    def _prediction(self, film: Radiograph, outputs: Outputs, number: int) -> Prediction:
-        """Return the prediction for one film of a batch."""
-        given = {name: tensor[number].numpy().astype(np.float32) for name, tensor in outputs.items()}
-        area = prepare.analysed_area(film, self._frame)
-        maps = given.get("finding_maps")
-        maps_area = structures.part_of(area, self._card.network.maps_window)
-        return Prediction(
-            model=self.identity,
-            findings=findings(self._card, given["finding_logits"], maps, film.geometry, maps_area),
-            analysed_area=area,
-            structures=self._structures(given, area),
-            appearance=self._appearance(given),
-        )
-
-    def _structures(self, given: Mapping[str, Float32], area: Region) -> tuple[Structure, ...]:
-        logits = given.get("structure_logits")
-        return () if logits is None else structures.structures(self._card.anatomy, logits, area)
-
-    def _appearance(self, given: Mapping[str, Float32]) -> Appearance | None:
-        table = self._card.appearance
-        if table is None:
-            return None
-        return appearance(given["view_logits"], float(given["distance"][0]), limit=table.distance_limit)
 
 
 def in_bfloat16(program: Program, device: torch.device) -> Program:

@@ -357,3 +357,28 @@ negotiation = Table(
     Column("accepted", _JSON, nullable=False),
     Column("asked_at", UtcDateTime, nullable=False),
 )
+
+# The bundle that all readers are to read with: the newest row. Without a key every host goes by its own settings.
+bundle_choice = Table(
+    "bundle_choice",
+    metadata,
+    _id(),
+    Column("name", String(64), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("digest", _DIGEST),
+    Column("archive_key", String(200)),
+    Column("chosen_by", String(128), nullable=False),
+    Column("chosen_at", UtcDateTime, nullable=False),
+)
+
+# What each host made of it.
+bundle_use = Table(
+    "bundle_use",
+    metadata,
+    _id(),
+    Column("host", String(64), nullable=False, unique=True),
+    _reference("choice_id", "bundle_choice"),
+    Column("is_refused", Boolean, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)

@@ -65,13 +65,31 @@ class Canvas:
         return self.masks.get(structure, np.zeros(self.brightness.shape, np.bool_))
 
 
-def canvas(film: Radiograph, structures: Iterable[Structure]) -> Canvas:
-    """Return film and structures on the grid, turned over where the right lung lies right of the left one."""
-    geometry = film.geometry
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Print:
+    """All of a film that is measured: its brightness on the grid, 0 black to 1 white, and its geometry.
+
+    `rows` and `columns` are the film's own.
+    """
+
+    brightness: Float32
+    rows: int
+    columns: int
+    geometry: Geometry
+
+
+def printed(film: Radiograph) -> Print:
+    """Return a film on the grid."""
     rows, columns = film.p_values.shape
-    width, height = _size(geometry, rows, columns)
-    place = Place(across=columns / width, down=rows / height, width=width)
-    brightness = _reduced(film, width, height)
+    width, height = _size(film.geometry, rows, columns)
+    return Print(brightness=_reduced(film, width, height), rows=rows, columns=columns, geometry=film.geometry)
+
+
+def canvas(film: Print, structures: Iterable[Structure]) -> Canvas:
+    """Return film and structures on the grid, turned over where the right lung lies right of the left one."""
+    brightness = film.brightness
+    height, width = brightness.shape
+    place = Place(across=film.columns / width, down=film.rows / height, width=width)
     masks = {}
     for structure in structures:
         if structure.regions and structure.key in _KEYS:
@@ -80,7 +98,7 @@ def canvas(film: Radiograph, structures: Iterable[Structure]) -> Canvas:
         place = Place(across=place.across, down=place.down, width=width, mirrored=True)
         brightness = np.ascontiguousarray(brightness[:, ::-1])
         masks = {key: np.ascontiguousarray(mask[:, ::-1]) for key, mask in masks.items()}
-    return Canvas(brightness=brightness, masks=masks, place=place, spacing=geometry.spacing)
+    return Canvas(brightness=brightness, masks=masks, place=place, spacing=film.geometry.spacing)
 
 
 def filled(outlines: Sequence[Sequence[Point]], place: Place, shape: tuple[int, int]) -> Mask:

@@ -11,7 +11,7 @@ from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Appearance, Measurement, Observation, Structure
 from cxr_node.measure import densities, judgement, proportions, ruler, shares, silhouette, soundness
-from cxr_node.measure.canvas import canvas
+from cxr_node.measure.canvas import Print, canvas, printed
 from cxr_node.measure.interfaces import corner, interfaces
 from cxr_node.measure.notebook import Notebook
 from cxr_node.measure.sheet import BOTH, LUNGS, Sheet
@@ -27,7 +27,7 @@ class Measured:
 
 
 def measured(
-    film: Radiograph,
+    film: Radiograph | Print,
     structures: Sequence[Structure],
     appearance: Appearance | None = None,
     *,
@@ -39,7 +39,7 @@ def measured(
     pixel spacing, and only lengths and areas are lost by it. Returns nothing but "not seen" and "not measurable" where
     the outlines are of no use; never raises for what a model may outline.
     """
-    grid = canvas(film, structures)
+    grid = canvas(printed(film) if isinstance(film, Radiograph) else film, structures)
     sound = soundness.judge(grid, structures, is_adult=is_adult)
     usable = not sound.against(Anatomy.HEART, *BOTH)
     scale = densities.anchors(grid) if usable else None

@@ -1,5 +1,6 @@
 """Where the node keeps things, and its one clock."""
 
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from cxr_node.config import ConfigurationError
 from cxr_node.jobs.bell import Bells
 from cxr_node.jobs.database import Database
 from cxr_node.settings import Settings
+
+_LONGEST_HOST = 64
 
 
 def now() -> datetime:
@@ -40,6 +43,16 @@ def _keep_to_owner(url: str) -> None:
 def bundles_folder(settings: Settings) -> Path:
     """Return where bundles are installed."""
     return settings.node.data_folder / "bundles"
+
+
+def shared_bundles_folder(settings: Settings) -> Path:
+    """Return where bundles are kept that were chosen for all readers."""
+    return settings.node.data_folder / "bundles-for-all"
+
+
+def host(settings: Settings) -> str:
+    """Return the name of this machine among those that work on one database."""
+    return settings.node.host or socket.gethostname()[:_LONGEST_HOST]
 
 
 def archive(settings: Settings) -> Archive:

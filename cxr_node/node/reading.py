@@ -1,78 +1,120 @@
-"""The leg that reads, wired from settings: the gate, the reader, its deadline."""
+"""The leg that reads, wired from settings: the gate, the reader, what looks at films beside it, its deadline."""
 
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxr_node import pipeline
 from cxr_node.jobs.database import Database
-from cxr_node.legs import Deadline, Quiet, ReadLeg
-from cxr_node.node import places
-from cxr_node.pixels import suitability
-from cxr_node.pixels.limits import Limits
+from cxr_node.legs import Deadline, InTurn, Quiet, ReadLeg, ReadsFilms
+from cxr_node.node import engine, looking, places
+from cxr_node.node.looking import film_limits, read_rules
+from cxr_node.node.models import Models
+from cxr_node.pipeline import Reads
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.settings import Settings
+from cxr_node.sight.eyes import Eyes
+from cxr_node.sight.film import Desk
+from cxr_node.sight.overlap import Overlapped
+from cxr_node.worker import Together
 
 if TYPE_CHECKING:
     from cxr_node.infer.reader import Reader
 
-
-def gate_rules(settings: Settings) -> suitability.Rules:
-    """Return what a film must be to be read."""
-    section = settings.gate
-    return suitability.Rules(
-        minimum_age_years=section.minimum_age_years,
-        accept_unknown_view=section.accept_unknown_view,
-        view_from_model=section.view_from_model,
-        accept_for_processing=section.accept_for_processing,
-    )
+_MOST = 8
+"""Processes that look at films, where no number is stated: each holds some 150 MB."""
 
 
-def film_limits(settings: Settings) -> Limits:
-    """Return what one film may cost."""
-    section = settings.gate
-    return Limits(maximum_samples=section.maximum_pixels, decode_timeout_s=section.decode_timeout_s)
+def reader(settings: Settings, folder: Path | None = None) -> "Reader":
+    """Return what reads films with the bundle in `folder` or that of the settings, ready to.
 
-
-def reader(settings: Settings) -> "Reader":
-    """Return what reads films, ready to."""
+    Raises
+    ------
+    BundleError
+        If the bundle cannot be used.
+    """
     # Only a process that reads imports torch.
     import torch
 
     from cxr_node.infer import bundle, catalogue
-    from cxr_node.infer.reader import Precision, Reader
+    from cxr_node.infer.reader import CPU, Precision, Reader, choose_device
 
     section = settings.read
     if section.threads:
         torch.set_num_threads(section.threads)
-    opened = Reader(
-        bundle.load(catalogue.find(section.bundle, places.bundles_folder(settings))),
-        device=section.device,
-        batch_size=section.batch_size,
-        precision=Precision(section.precision),
-    )
+    model = bundle.load(folder or catalogue.find(section.bundle, places.bundles_folder(settings)))
+    if choose_device(section.device) == CPU:
+        opened = Reader(model, device="cpu", engine=engine.engine(settings, model))
+    else:
+        precision = Precision(section.precision)
+        opened = Reader(model, device=section.device, batch_size=section.batch_size, precision=precision)
     opened.warm_up()
     return opened
 
 
-def read_rules(settings: Settings) -> pipeline.ReadRules:
-    """Return what a film must be to be read, and how much of it may be decoded."""
-    return pipeline.ReadRules(gate=gate_rules(settings), limits=film_limits(settings))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A leg that reads, and how: how many workers take turns at it side by side, and how many films each takes.
+
+    `look` is to be called between films.
+    """
+
+    leg: ReadLeg
+    workers: int
+    together: Together
+    look: Callable[[], None]
 
 
-def read_leg(settings: Settings, opened: Database, sandbox: Sandbox, reads: "Reader") -> ReadLeg:
-    """Return the leg that reads films with `reads`."""
+@contextmanager
+def at_reading(settings: Settings, opened: Database) -> Iterator[Reading]:
+    """Make what reads films, ready to, while the block lasts.
+
+    With processes beside the network a film more is in hand than there are of these. Where a single death of the
+    reader sets a film aside, no film is to be in hand beside another.
+    """
+    models = Models(settings, opened, opens=partial(reader, settings))
+    processes, size = _processes(settings), models.current.batch_size
+    together = Together(size=size, wait_s=settings.read.batch_wait_s)
+    if not processes:
+        with Sandbox(film_limits(settings)) as sandbox:
+            leg = read_leg(settings, opened, sandbox, models)
+            yield Reading(leg=leg, workers=1, together=together, look=models.look)
+        return
+    deadline = _deadline(settings)
+    with Eyes(processes, partial(looking.desk, settings), timeout_s=deadline.timeout_s) as eyes:
+        leg = _leg(settings, opened, Overlapped(lambda: models.current, eyes, watch=deadline.watched))
+        yield Reading(leg=leg, workers=2 if size > 1 else processes + 1, together=together, look=models.look)
+
+
+def read_leg(settings: Settings, opened: Database, sandbox: Sandbox, reads: Reads) -> ReadLeg:
+    """Return the leg that reads films with `reads`, one after the other."""
+    desk = Desk(archive=places.archive(settings), rules=read_rules(settings), sandbox=sandbox)
+    return _leg(settings, opened, InTurn(desk=desk, reader=reads, deadline=_deadline(settings)))
+
+
+def _leg(settings: Settings, opened: Database, reads: ReadsFilms) -> ReadLeg:
+    return ReadLeg(database=opened, reads=reads, quiet=quiet(settings), crash_limit=settings.read.crash_limit)
+
+
+def _deadline(settings: Settings) -> Deadline:
     from cxr_node.infer.watchdog import at_most
 
-    return ReadLeg(
-        database=opened,
-        archive=places.archive(settings),
-        reader=reads,
-        rules=read_rules(settings),
-        quiet=quiet(settings),
-        crash_limit=settings.read.crash_limit,
-        sandbox=sandbox,
-        # After its lease a film is another reader's, and this one had better be gone.
-        deadline=Deadline(timeout_s=min(settings.read.timeout_s, settings.read.lease_s), watch=at_most),
-    )
+    # After its lease a film is another reader's, and this one had better be gone.
+    return Deadline(timeout_s=min(settings.read.timeout_s, settings.read.lease_s), watch=at_most)
+
+
+def _processes(settings: Settings) -> int:
+    """Return how many processes look at films; none where a single death of the reader sets a film aside."""
+    if settings.read.crash_limit == 1:
+        return 0
+    stated = settings.read.processes
+    if stated != "auto":
+        return stated
+    readers = max(1, len(settings.read.devices))
+    return min(max(1, len(os.sched_getaffinity(0)) // readers), _MOST)
 
 
 def quiet(settings: Settings) -> Quiet:

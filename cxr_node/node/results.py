@@ -8,7 +8,7 @@ from cxr_node import pipeline
 from cxr_node.deliver.routing import Condition
 from cxr_node.jobs.database import Database
 from cxr_node.legs import ComposeLeg
-from cxr_node.node import places, reading
+from cxr_node.node import looking, places, reading
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.report import text2000, tid1500
 from cxr_node.report.header import Kind
@@ -93,7 +93,7 @@ def compose_leg(settings: Settings, opened: Database, sandbox: Sandbox) -> Compo
         node=observer(settings),
         kinds=[RESULT_KINDS[name] for name in wanted],
         routes=routes(settings),
-        limits=reading.film_limits(settings),
+        limits=looking.film_limits(settings),
         sandbox=sandbox,
         character_sets={each.ae_title: each.character_sets for each in settings.report.character_sets},
         quiet=reading.quiet(settings),

@@ -2,7 +2,6 @@
 
 import os
 import random
-import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -14,11 +13,12 @@ from typing import assert_never
 from sqlalchemy.engine import make_url
 
 from cxr_node import upkeep
+from cxr_node.company import Company
 from cxr_node.jobs import fill, queue
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.relay import Relay
 from cxr_node.jobs.retry import RULES
-from cxr_node.node import audited, auditing, delivering, places, reading, receiving, results, watching
+from cxr_node.node import audited, auditing, delivering, looking, places, reading, receiving, results, watching
 from cxr_node.node.auditing import Audit
 from cxr_node.outbound import AnswerLeg, AnyLeg, DeliverLeg
 from cxr_node.pixels.sandbox import Sandbox
@@ -28,7 +28,6 @@ from cxr_node.worker import Together, Worker, at_work
 
 _REMOVAL_S = 600.0
 _SCRUB_S = 10.0
-_LONGEST_HOST = 64
 _SLACK_S = 60.0
 """What clocks of several hosts may differ by."""
 
@@ -49,7 +48,7 @@ def lease_owner(settings: Settings, role: Role, process_id: int) -> str:
 
 def lease_owner_prefix(settings: Settings) -> str:
     """Return what the names of all workers of this node on this host begin with."""
-    return f"{settings.node.name}@{settings.node.host or socket.gethostname()[:_LONGEST_HOST]}/"
+    return f"{settings.node.name}@{places.host(settings)}/"
 
 
 @contextmanager
@@ -65,11 +64,9 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                 host, port = receiver.address
                 yield f"{host}:{port}"
             case Role.READ:
-                sandbox = stack.enter_context(Sandbox(reading.film_limits(settings)))
-                reads = reading.reader(settings)
-                legs: list[AnyLeg] = [reading.read_leg(settings, opened, sandbox, reads)]
-                together = Together(size=reads.batch_size, wait_s=settings.read.batch_wait_s)
-                with _working(settings, role, opened, legs, stopping, together):
+                reads = stack.enter_context(reading.at_reading(settings, opened))
+                legs: list[AnyLeg] = [reads.leg] * reads.workers
+                with _working(settings, role, opened, legs, stopping, reads.together, between=reads.look):
                     yield ""
             case Role.DELIVER:
                 to = delivering.destinations(settings)
@@ -84,7 +81,7 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                 answer = AnswerLeg(database=opened, archive=places.archive(settings), peers=delivering.askers(settings))
                 # One sender more than there are destinations, so that a dead one does not hold up the others.
                 senders: list[AnyLeg] = [deliver] * (len(to) + 1)
-                sandbox = stack.enter_context(Sandbox(reading.film_limits(settings)))
+                sandbox = stack.enter_context(Sandbox(looking.film_limits(settings)))
                 legs = [results.compose_leg(settings, opened, sandbox), answer, *senders]
                 _keep_up(settings, opened, stack, audit)
                 watching.watch(settings, opened, stack)
@@ -104,9 +101,11 @@ def _working(
     legs: Sequence[AnyLeg],
     stopping: threading.Event,
     together: Together,
+    between: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
     """Take turns at `legs` while the block lasts, with the tick as safety net."""
     lease_s = settings.read.lease_s if role is Role.READ else settings.deliver.lease_s
+    company = Company() if role is Role.READ and len(legs) > 1 else None
     workers = [
         Worker(
             leg,
@@ -116,6 +115,8 @@ def _working(
             clock=places.now,
             jitter=random.random,
             together=together,
+            company=company,
+            between=between,
         )
         for leg in legs
     ]

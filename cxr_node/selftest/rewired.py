@@ -120,7 +120,7 @@ def rewire(steps: Steps, *, clock: Callable[[], datetime] | None = None) -> None
     _exchange(places, "database", database)
     _exchange(delivering, "destinations", destinations)
     _exchange(delivering, "confirmations", confirmations)
-    _exchange(reading, "reader", lambda _settings: SteppedReader(steps))
+    _exchange(reading, "reader", lambda _settings, _folder: SteppedReader(steps))
     if clock is not None:
         _exchange(places, "now", clock)
     for name in _DISK:

@@ -108,7 +108,8 @@ def place(
         "database": {"url": database_url, "busy_timeout_s": 5.0},
         "receive": {"ae_title": NODE_TITLE, "host": "127.0.0.1", "port": 0, **(receives or {})},
         "archive": {"reserve_bytes": 0},
-        "read": {"threads": 1},
+        # Its reader has no network to look beside.
+        "read": {"threads": 1, "processes": 0},
         "compose": {"calm_s": 0.0},
         "schedule": {"tick_s": 1.0},
         "log": {"level": "warning"},

@@ -8,7 +8,7 @@ from cxr_node import upkeep
 from cxr_node.jobs import queue, search
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.states import Leg, State
-from cxr_node.node import auditing, delivering, places, reading, receiving, recovery, results, roles
+from cxr_node.node import auditing, delivering, looking, places, reading, receiving, recovery, results, roles
 from cxr_node.node.roles import Role
 from cxr_node.outbound import AnswerLeg, AnyLeg, DeliverLeg
 from cxr_node.pixels.sandbox import Sandbox
@@ -52,7 +52,7 @@ class Workshop:
         self.turns = 0
         to = delivering.destinations(settings)
         legs: list[tuple[Role, AnyLeg]] = [
-            (Role.READ, reading.read_leg(settings, database, sandbox, ScratchReader())),  # type: ignore[arg-type]  # reads alike
+            (Role.READ, reading.read_leg(settings, database, sandbox, ScratchReader())),
             (Role.DELIVER, results.compose_leg(settings, database, sandbox)),
             (
                 Role.DELIVER,
@@ -151,7 +151,7 @@ def workshop(place: Place, *, clock: Clock | None = None, listens: bool = True) 
             if listens:
                 audit = stack.enter_context(auditing.audit(settings))
                 port = stack.enter_context(receiving.receiver(settings, database, audit)).port
-            sandbox = stack.enter_context(Sandbox(reading.film_limits(settings)))
+            sandbox = stack.enter_context(Sandbox(looking.film_limits(settings)))
             yield Workshop(settings, database, clock, port, sandbox)
     finally:
         places.now = real

@@ -14,7 +14,7 @@ from cxr_node.domain.identifiers import digest_of
 from cxr_node.jobs import migrate
 from cxr_node.jobs.states import Leg, State
 from cxr_node.jobs.tables import finding
-from cxr_node.node import reading
+from cxr_node.node import looking, reading
 from cxr_node.report import codes
 from cxr_node.report.tree import items, name_of
 from tests import films, tiny
@@ -54,7 +54,7 @@ def shop(config: Path) -> Shop:
             database,
             settings.node.data_folder,
             reader=Says(reading.reader(settings).read),
-            rules=reading.read_rules(settings),
+            rules=looking.read_rules(settings),
         )
         shop.accept(films.dx(rows=300, columns=280))
         shop.accept(films.dx(seed=1, changes={"ViewPosition": "LL", "ViewCodeSequence": None}))

@@ -22,6 +22,7 @@ from cxr_node.jobs.states import Leg, State
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
 from cxr_node.report import tree
+from cxr_node.sight.film import ReadRules
 from tests import films
 from tests.films import real
 from tests.peers import program
@@ -30,7 +31,7 @@ from tests.work import SENDER
 
 pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")  # two real films have such UIDs
 
-SMALL = pipeline.ReadRules(gate=Rules(minimum_side_pixels=16), limits=Limits(maximum_samples=10_000))
+SMALL = ReadRules(gate=Rules(minimum_side_pixels=16), limits=Limits(maximum_samples=10_000))
 
 
 def _unread_color(film: Dataset) -> Dataset:
@@ -113,7 +114,7 @@ GARBLED: dict[str, Callable[[bytes], bytes]] = {
 def test_a_garbled_film_is_named_in_its_study_s_report_beside_those_that_were_read(damage: str, tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'node.db'}")
     migrate.upgrade(database)
-    shop = Shop(database, tmp_path, rules=pipeline.ReadRules(gate=Rules(), limits=Limits()))
+    shop = Shop(database, tmp_path, rules=ReadRules(gate=Rules(), limits=Limits()))
     film = films.dx(seed=1)
     film.StudyInstanceUID = films.dx(seed=2).StudyInstanceUID
     good = received(film)
@@ -181,7 +182,7 @@ def test_a_contradicted_polarity_is_told_in_the_report(tmp_path: Path) -> None:
 def _read_real(name: str, tmp_path: Path) -> tuple[search.JobRow, Dataset]:
     database = Database(f"sqlite:///{tmp_path / 'node.db'}")
     migrate.upgrade(database)
-    shop = Shop(database, tmp_path, rules=pipeline.ReadRules(gate=Rules(), limits=Limits()))
+    shop = Shop(database, tmp_path, rules=ReadRules(gate=Rules(), limits=Limits()))
     try:
         shop.accept(films.with_file_meta(real(name)))
         shop.work()

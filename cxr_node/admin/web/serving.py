@@ -16,7 +16,7 @@ from cxr_node.admin.web.pictures import Pictures
 from cxr_node.admin.web.witness import Witness
 from cxr_node.config import ConfigurationError
 from cxr_node.jobs.database import Database
-from cxr_node.node import auditing, places, reading
+from cxr_node.node import auditing, looking, places
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.schedule import Schedule
 from cxr_node.settings import Settings
@@ -34,7 +34,7 @@ def desk(settings: Settings) -> Iterator[Desk]:
         stack.callback(reads.close)
         writes = places.database(settings)
         stack.callback(writes.close)
-        limits = reading.film_limits(settings)
+        limits = looking.film_limits(settings)
         sandbox = stack.enter_context(Sandbox(limits))
         shown = Pictures(
             places.archive(settings), settings.node.data_folder / "pictures", limits=limits, sandbox=sandbox

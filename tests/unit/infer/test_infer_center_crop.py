@@ -55,4 +55,9 @@ def test_the_recipe_of_a_frame_decides_what_is_taken_and_how() -> None:
     frame = Frame(rows=64, columns=64, recipe=center_crop.RECIPE)
 
     assert np.array_equal(prepare.prepare(film, frame), center_crop.prepare(p_values, 64))
-    assert prepare.analysed_area(film, frame).outline == ((0.0, 30.0), (240.0, 30.0), (240.0, 270.0), (0.0, 270.0))
+    assert prepare.analysed_area(film.geometry, frame).outline == (
+        (0.0, 30.0),
+        (240.0, 30.0),
+        (240.0, 270.0),
+        (0.0, 270.0),
+    )

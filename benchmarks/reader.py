@@ -1,0 +1,251 @@
+"""Films that the role `read` reads in a second, against nothing but its network on films already prepared.
+
+    python -m benchmarks.reader                              # the table, about five minutes
+    python -m benchmarks.reader --receiving 1 --set read.threads=1 --bundle densenet121
+
+A node with the role `read` alone in processes of its own, its films in the archive and in the queue. The bare loop is
+the same network, made in the same way and with as many threads, on films prepared beforehand, one after the other, in
+this process, while the node has nothing to do. Rounds are interleaved: bare, then the node on each kind of film. The
+ratio is that of films a second in the same round, its median and the least and the most of all rounds; "CPU ms" is
+processor time per film, of the role itself with its network and of the processes beside it. With --receiving the
+role `receive` runs too and takes as many films a second from a sender as are named, which are read as well and
+counted. Films are phantoms of 15 MB, enlarged. "densenet121" is that network with made-up weights.
+"""
+
+import argparse
+import io
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pydicom
+from pydicom import uid
+from sqlalchemy import func, select
+
+from benchmarks.end_to_end import write_film
+from benchmarks.load.sender import Order
+from benchmarks.load.sending import Sending, sender
+from benchmarks.load.tables import markdown
+from benchmarks.pixels import in_transfer_syntaxes
+from cxr_node import config, pipeline
+from cxr_node.jobs import migrate, queue
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.states import ENDED, Event, Leg, State
+from cxr_node.jobs.tables import job, job_event
+from cxr_node.node import places, reading
+from cxr_node.settings import Settings
+from tests import running
+from tests.shop import received
+from tests.work import SENDER
+
+KINDS = ("uncompressed", "RLE", "JPEG Lossless", "JPEG 2000 lossless")
+HEADINGS = ("films", "bare films/s", "node films/s", "ratio", "least to most", "CPU ms: role", "beside it")
+_ENLARGED = 6
+_PATIENCE_S = 600.0
+
+
+@dataclass(slots=True)
+class Rounds:
+    """What was measured of one kind of film, a number for each round."""
+
+    bare: list[float] = field(default_factory=list)
+    node: list[float] = field(default_factory=list)
+    role_ms: list[float] = field(default_factory=list)
+    beside_ms: list[float] = field(default_factory=list)
+
+    def row(self, kind: str) -> tuple[str, ...]:
+        """Return the row of the table."""
+        ratios = [node / bare for node, bare in zip(self.node, self.bare, strict=True)]
+        numbers = (statistics.median(each) for each in (self.bare, self.node))
+        costs = (f"{statistics.median(each):.0f}" for each in (self.role_ms, self.beside_ms))
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        return kind, *(f"{each:.1f}" for each in numbers), f"{statistics.median(ratios):.2f}", spread, *costs
+
+
+def densenet(folder: Path) -> Path:
+    """Write a bundle of DenseNet-121 with made-up weights, prepared for as published models are; return its folder."""
+    from cxr_node.infer import center_crop
+    from cxr_node.infer.export import exported
+    from cxr_node.infer.networks.densenet import DenseNet
+    from cxr_node.infer.prepare import Frame
+    from cxr_node.infer.published import Recentred
+    from tests import tiny
+
+    network = Recentred(DenseNet(18), kept=[0], thresholds=[0.5]).eval()
+    content = exported(network, Frame(rows=224, columns=224, recipe=center_crop.RECIPE))
+    changes = (
+        (r"rows = 32\ncolumns = 32", "rows = 224\ncolumns = 224"),
+        (r"value_range = .*", f"value_range = {list(center_crop.VALUE_RANGE)}"),
+        ("squash-area", center_crop.RECIPE),
+        ('name = "tiny"', 'name = "densenet121"'),
+    )
+    return tiny.bundle(folder, content=content, changes=changes)
+
+
+def kept(settings: Settings, opened: Database, film: bytes, count: int) -> list[int]:
+    """Put `count` copies of a film, each of its own study, into archive and queue; return their jobs."""
+    for _ in range(count):
+        dataset = pydicom.dcmread(io.BytesIO(film))
+        for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+            setattr(dataset, keyword, uid.generate_uid())
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        archive = places.archive(settings)
+        pipeline.accept(received(dataset), SENDER, archive=archive, database=opened, clock=places.now)
+    with opened.read() as connection:
+        newest = select(job.c.id).where(job.c.leg == Leg.READ).order_by(job.c.id.desc()).limit(count)
+        return list(connection.execute(newest).scalars())
+
+
+def bare(settings: Settings, count: int) -> Callable[[], float]:
+    """Return what runs the network alone on `count` prepared films and says how many that are in a second."""
+    reader = reading.reader(settings)
+    taken = reader.interpreter.card.input
+    low, high = taken.value_range
+    generator = np.random.default_rng(1)
+    prepared = [generator.uniform(low, high, (taken.rows, taken.columns)).astype(np.float32) for _ in range(8)]
+
+    def loop() -> float:
+        began = time.monotonic()
+        for number in range(count):
+            reader.forward([prepared[number % len(prepared)]])
+        return count / (time.monotonic() - began)
+
+    return loop
+
+
+def until_read(opened: Database, jobs: Sequence[int] = ()) -> None:
+    """Wait until the films of `jobs`, or all, have been read."""
+    which = (job.c.leg == Leg.READ, job.c.id.in_(jobs)) if jobs else (job.c.leg == Leg.READ,)
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        with opened.read() as connection:
+            states = set(connection.execute(select(job.c.state).where(*which)).scalars())
+        if states & (ENDED - {State.DONE}):
+            raise RuntimeError("a film was not analysed")
+        if states <= {State.DONE}:
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError("the films were not read in time")
+        time.sleep(0.05)
+
+
+class Reads:
+    """The node's readers at work, seen from its books and the system's."""
+
+    def __init__(self, opened: Database, process_id: int) -> None:
+        self._opened = opened
+        self._supervisor = psutil.Process(process_id)
+
+    def turn(self, jobs: list[int], rounds: Rounds) -> None:
+        """Let the films of `jobs` be read once more, and write down how it went."""
+        before, began = self._cpu_s(), datetime.now(UTC)
+        with self._opened.write() as transaction:
+            queue.requeue(transaction, jobs, actor="benchmark", now=began)
+        until_read(self._opened, jobs)
+        count, ended = self._read_since(began)
+        after = self._cpu_s()
+        rounds.node.append(count / (ended - began).total_seconds())
+        rounds.role_ms.append((after[0] - before[0]) * 1000 / count)
+        rounds.beside_ms.append((after[1] - before[1]) * 1000 / count)
+
+    def _read_since(self, began: datetime) -> tuple[int, datetime]:
+        """Return how many films have been read since, and when the last was."""
+        ended = (job.c.id == job_event.c.job_id, job.c.leg == Leg.READ, job_event.c.event == Event.FINISHED)
+        with self._opened.read() as connection:
+            query = select(func.count(), func.max(job_event.c.at)).where(*ended, job_event.c.at > began)
+            count, last = connection.execute(query).one()
+        return count, last
+
+    def _cpu_s(self) -> tuple[float, float]:
+        """Return the processor time of the role that reads, and of the processes that it has started."""
+        role = next(each for each in self._supervisor.children() if "read" in each.cmdline())
+        own, beside = sum(role.cpu_times()[:2]), 0.0
+        for each in role.children(recursive=True):
+            beside += sum(each.cpu_times()[:2])
+        return own, beside
+
+
+@contextmanager
+def sent(sending: Sending | None, port: int, path: Path, a_second: float) -> Iterator[None]:
+    """Send films to the node at a pace while the block lasts."""
+    stopping = threading.Event()
+
+    def send() -> None:
+        run = 1
+        while sending is not None and not stopping.is_set():
+            sending.send(Order(port=port, path=str(path), run=run, films=4, every_s=1 / a_second))
+            run += 1
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def settings_of(folder: Path, bundle: str, changes: Mapping[str, str]) -> Path:
+    """Write the settings of the node; `changes` are of the section read, as they stand in a file."""
+    path = running.settings_file(folder)
+    stated = {"threads": "1", "processes": '"auto"', "bundle": f'"{bundle}"', **changes}
+    lines = "\n".join(f"{key} = {value}" for key, value in stated.items())
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("threads = 1\nprocesses = 0", lines), encoding="utf-8")
+    return path
+
+
+def run(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict[str, Rounds]:
+    """Measure, and return what was measured of each kind."""
+    changes = dict(each.removeprefix("read.").split("=", 1) for each in options.set)
+    bundle = str(densenet(folder / "densenet121")) if options.bundle == "densenet121" else options.bundle
+    path = settings_of(folder, bundle, changes)
+    settings = config.load(path)
+    film = write_film(folder, enlarged=_ENLARGED)
+    opened = places.database(settings)
+    stack.callback(opened.close)
+    migrate.upgrade(opened)
+    contents = in_transfer_syntaxes(pydicom.dcmread(film))
+    jobs = {kind: kept(settings, opened, contents[kind], options.films) for kind in options.kinds}
+    roles = ("receive", "read") if options.receiving else ("read",)
+    loop = bare(settings, options.films)
+    node = stack.enter_context(running.running(path, wait_for=roles, roles=roles))
+    sending = stack.enter_context(sender()) if options.receiving else None
+    until_read(opened)
+    reads, measured = Reads(opened, node.process.pid), {kind: Rounds() for kind in options.kinds}
+    for _ in range(options.rounds):
+        for kind, rounds in measured.items():
+            rounds.bare.append(loop())
+            with sent(sending, node.port, film, options.receiving) if sending else nullcontext():
+                reads.turn(jobs[kind], rounds)
+            if sending:
+                until_read(opened)
+    return measured
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--films", type=int, default=12, help="of each kind in each round")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--bundle", default="chest", help='of the node, or "densenet121"')
+    parser.add_argument("--receiving", type=float, default=0.0, metavar="FILMS", help="received a second meanwhile")
+    parser.add_argument("--set", nargs="*", default=[], metavar="read.KEY=VALUE", help="settings, as in a file")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        measured = run(options, Path(folder), stack)
+    for line in markdown(HEADINGS, (rounds.row(kind) for kind, rounds in measured.items())):
+        print(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""One bundle for all readers, exchanged while films come in."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cxr_node.admin import alarms, checks
+from cxr_node.admin.cli import app
+from cxr_node.config import load
+from cxr_node.infer.reader import Reader
+from cxr_node.jobs import bundles, migrate, readings, search
+from cxr_node.jobs import films as kept
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.states import Event, Leg, State
+from cxr_node.node import places, reading
+from cxr_node.node.models import Models
+from cxr_node.settings import Settings
+from tests import films, tiny
+from tests.peers import until
+from tests.running import RunningNode, opened, running, settings_file
+from tests.shop import Shop
+from tests.work import NOON
+
+SOON_S = 240.0
+Command = Callable[..., Result]
+SECOND = ((r'version = "1.2.3"', 'version = "2.0.0"'),)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = settings_file(tmp_path)
+    folder = tiny.bundle(tmp_path / "first")
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("[read]", f'[read]\nbundle = "{folder}"'), encoding="utf-8"
+    )
+    settings = load(path)
+    settings.node.data_folder.mkdir(parents=True)
+    with opened(settings) as database:
+        migrate.upgrade(database)
+    return path
+
+
+@pytest.fixture
+def cxr_node(config: Path) -> Command:
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(app, [*arguments, "--config", str(config)])
+
+    return run
+
+
+def models(settings: Settings, database: Database) -> Models:
+    return Models(settings, database, opens=partial(reading.reader, settings))
+
+
+def _read(node: RunningNode) -> int:
+    return sum(job.state is State.DONE for job in node.jobs(Leg.READ))
+
+
+def _uses(settings: Settings) -> list[bundles.Use]:
+    with opened(settings) as database, database.read() as connection:
+        return bundles.uses(connection)
+
+
+def changed(of: Models) -> str:
+    """Look, wait for what is being opened, and return the version that reads now."""
+    of.look()
+    if of._loader is not None:
+        of._loader.join(60)
+    return of.current.identity.version
+
+
+def test_readers_change_to_an_activated_bundle_and_back(config: Path, cxr_node: Command, tmp_path: Path) -> None:
+    settings = load(config)
+    with opened(settings) as database:
+        reader = models(settings, database)
+        assert changed(reader) == "1.2.3"
+
+        activated = cxr_node("bundle", "activate", str(tiny.bundle(tmp_path / "second", changes=SECOND)))
+        assert activated.exit_code == 0, activated.output
+        assert changed(reader) == "2.0.0"
+        assert changed(models(settings, database)) == "2.0.0"
+        (use,) = _uses(settings)
+        assert (use.is_refused, use.detail) == (False, "")
+        assert "tiny 2.0.0" in cxr_node("bundle", "uses").output
+        assert "read with on 1 host" in checks.bundle_for_all(database)[0].said
+
+        assert cxr_node("bundle", "deactivate").exit_code == 0
+        assert changed(reader) == "1.2.3"
+        assert checks.bundle_for_all(database) == []
+
+
+def test_a_host_without_the_files_has_them_from_the_archive(config: Path, cxr_node: Command, tmp_path: Path) -> None:
+    second = tiny.bundle(tmp_path / "second", changes=SECOND)
+    assert cxr_node("bundle", "activate", str(second)).exit_code == 0
+    for each in second.iterdir():
+        each.unlink()
+
+    settings = load(config)
+    with opened(settings) as database:
+        assert models(settings, database).current.identity.version == "2.0.0"
+
+
+@pytest.mark.parametrize("fault", ["changed in the archive", "gone from the archive", "fails at warm-up"])
+def test_a_bundle_that_cannot_be_used_is_refused_for_all_to_see_and_the_old_one_reads_on(
+    config: Path, cxr_node: Command, tmp_path: Path, fault: str
+) -> None:
+    settings = load(config)
+    with opened(settings) as database:
+
+        def opens(folder: Path | None) -> Reader:
+            if folder is not None and fault == "fails at warm-up":
+                raise RuntimeError("no memory on this device")
+            return reading.reader(settings, folder)
+
+        reader = Models(settings, database, opens=opens)
+        cxr_node("bundle", "activate", str(tiny.bundle(tmp_path / "second", changes=SECOND)))
+        with database.read() as connection:
+            choice = bundles.newest(connection)
+        assert choice is not None
+        assert choice.bundle is not None
+        key = choice.bundle.archive_key
+        if fault == "changed in the archive":
+            places.archive(settings).put(key, b"another")
+        elif fault == "gone from the archive":
+            places.archive(settings).discard(key)
+
+        assert changed(reader) == "1.2.3"
+
+        (use,) = _uses(settings)
+        assert use.is_refused
+        assert "is refused by" in checks.bundle_for_all(database)[0].said
+        assert f"bundle on {use.host}" in alarms.wrong(settings, database, now=NOON)
+        assert "REFUSED" in cxr_node("bundle", "uses").output
+        assert not reader._loader or not reader._loader.is_alive()
+        reader.look()
+        assert not reader._loader or not reader._loader.is_alive()  # once is enough
+
+
+def test_a_hostile_bundle_is_not_activated(cxr_node: Command, tmp_path: Path) -> None:
+    folder = tiny.bundle(tmp_path / "hostile")
+    (folder / "network.pt2").write_bytes(b"another network")
+
+    said = cxr_node("bundle", "activate", str(folder))
+
+    assert said.exit_code != 0
+    assert "SHA-256" in said.output
+    assert "none, readers go by their settings" in cxr_node("bundle", "uses").output
+
+
+def test_under_load_no_film_is_left_unread_or_read_twice_and_each_names_its_bundle(
+    config: Path, cxr_node: Command, tmp_path: Path
+) -> None:
+    """A running reader with processes beside it; films come in before, while and after it changes."""
+    config.write_text(config.read_text(encoding="utf-8").replace("processes = 0", "processes = 2"))
+    settings = load(config)
+    with opened(settings) as database:
+        shop = Shop(database, settings.node.data_folder)
+        with running(config, wait_for=("read",), roles=("read",)) as node:
+            for seed in range(6):
+                shop.accept(films.dx(seed=seed, rows=300, columns=280))
+            until(lambda: _read(node) > 0, what="the first reading", timeout_s=SOON_S)
+            activated = cxr_node("bundle", "activate", str(tiny.bundle(tmp_path / "second", changes=SECOND)))
+            assert activated.exit_code == 0, activated.output
+            for seed in range(6, 12):
+                shop.accept(films.dx(seed=seed, rows=300, columns=280))
+            until(lambda: bool(_uses(settings)), what="the change", timeout_s=SOON_S)
+            for seed in range(12, 15):
+                shop.accept(films.dx(seed=seed, rows=300, columns=280))
+            until(lambda: _read(node) == 15, what="the end of reading", timeout_s=SOON_S)
+        jobs = sorted(shop.jobs(Leg.READ), key=lambda job: job.job_id)
+        versions, times = [], []
+        with database.read() as connection:
+            for job in jobs:
+                assert job.film_id is not None
+                film = kept.get(connection, job.film_id)
+                read = readings.latest(connection, film.film_id, film.identity)
+                assert read is not None
+                assert read.prediction is not None
+                versions.append(read.prediction.model.version)
+                events = [each.event for each in search.events(connection, job.job_id)]
+                times.append(events.count(Event.FINISHED))
+
+    assert times == [1] * 15
+    assert set(versions) == {"1.2.3", "2.0.0"}
+    assert versions[:1] + versions[-3:] == ["1.2.3", *["2.0.0"] * 3]

@@ -1,0 +1,130 @@
+"""Processes that look at films beside the network: what ends one touches the film in it and no other."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from cxr_node.company import Company
+from cxr_node.domain.errors import GiveUp, RetryLater
+from cxr_node.domain.reading import Reading
+from cxr_node.domain.reasons import Reason
+from cxr_node.jobs import films as kept
+from cxr_node.jobs import queue, readings
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.states import Leg, State
+from cxr_node.sight.eyes import EyeDied, EyeFault, Eyes
+from cxr_node.sight.overlap import Overlapped
+from tests import films, sights
+from tests.peers import until
+from tests.shop import OWNER, Shop
+from tests.sights import DEADLY_ROWS, Echo
+from tests.work import claim_one
+
+SOON_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def eyes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eyes]:
+    with Eyes(1, partial(sights.desk, tmp_path_factory.mktemp("archive")), timeout_s=SOON_S) as opened:
+        yield opened
+
+
+def test_one_that_dies_is_started_again_for_the_next_film(eyes: Eyes) -> None:
+    before = eyes.ask(sights.process_id)
+    with pytest.raises(EyeDied, match="ended with status -9"):
+        eyes.ask(sights.is_killed)
+
+    assert eyes.ask(sights.process_id) != before
+
+
+def test_what_went_wrong_there_is_told_here_without_quoting_a_film(
+    eyes: Eyes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(GiveUp) as gave_up:
+        eyes.ask(sights.gives_up)
+    with pytest.raises(RetryLater, match="the store is away"):
+        eyes.ask(sights.asks_for_patience)
+    with caplog.at_level(logging.DEBUG), pytest.raises(EyeFault) as fault:
+        eyes.ask(sights.fails)
+
+    assert (gave_up.value.reason, gave_up.value.detail) == (Reason.DECODE, "the detail")
+    assert str(fault.value).startswith("KeyError in tests.sights:")
+    assert "JANE" not in str(fault.value) + caplog.text
+
+
+def test_one_that_does_not_answer_is_ended(tmp_path: Path) -> None:
+    with Eyes(1, partial(sights.desk, tmp_path), timeout_s=0.2) as eyes, pytest.raises(EyeDied, match="longer than"):
+        eyes.ask(sights.sleeps)
+
+
+def test_films_are_read_beside_each_other_as_they_are_in_turn(database: Database, tmp_path: Path) -> None:
+    """Three films in one go of the network, one that is not to be read, and a film alone."""
+    in_turn = Shop(database, tmp_path)
+    for seed in range(3):
+        in_turn.accept(films.dx(seed=seed))
+    in_turn.accept(films.dx(seed=9, changes={"PixelData": None}))
+    with database.read() as connection:
+        received = [kept.get(connection, job.film_id) for job in in_turn.jobs(Leg.READ) if job.film_id is not None]
+    network = Echo()
+    with Eyes(2, partial(sights.desk, tmp_path / "archive"), timeout_s=SOON_S) as eyes:
+        overlapped = Overlapped(lambda: network, eyes, watch=nullcontext)
+        together, alone = overlapped.read(received), overlapped.read(received[:1])
+    in_turn.work()
+
+    assert network.sizes == [3, 1]
+    assert together[:1] == alone
+    assert [each.not_analysed for each in together] == [None, None, None, Reason.NO_PIXELS]
+    assert [_plain(each) for each in together] == [_plain(each) for each in _stored(in_turn, received)]
+
+
+def test_a_film_that_ends_its_process_is_set_aside_and_the_others_are_read(database: Database, tmp_path: Path) -> None:
+    with Eyes(2, partial(sights.desk, tmp_path / "archive"), timeout_s=SOON_S) as eyes:
+        shop = Shop(database, tmp_path, reads=Overlapped(Echo, eyes, watch=nullcontext))
+        for seed, rows in enumerate((64, DEADLY_ROWS, 64)):
+            shop.accept(films.dx(seed=seed, rows=rows))
+        for _ in range(2):
+            shop.work()
+            shop.clock.go(seconds=60)
+
+    first, deadly, last = shop.jobs(Leg.READ)
+    assert (first.state, last.state) == (State.DONE, State.DONE)
+    assert (first.attempts, last.attempts) == (1, 1)
+    assert (deadly.state, deadly.reason, deadly.attempts) == (State.NOT_ANALYSED, Reason.MODEL_ERROR, 2)
+    assert "ended with status -9" in deadly.detail
+
+
+def test_a_film_during_which_a_reader_died_is_not_read_beside_others(database: Database, tmp_path: Path) -> None:
+    company = Company()
+    shop = Shop(database, tmp_path, company=company)
+    shop.accept(films.dx())
+    claim_one(database, owner=OWNER, now=shop.clock.now)
+    with database.write() as transaction:
+        queue.lose_leases(transaction, owner=OWNER, now=shop.clock.now)
+    worker = threading.Thread(target=shop.turn, args=(Leg.READ,))
+
+    with company.among():
+        worker.start()
+        until(lambda: "to be run alone" in [each.detail for each in shop.jobs(Leg.READ)], what="the film put back")
+        assert shop.reader.times == 0
+    worker.join(SOON_S)
+
+    (job,) = shop.jobs(Leg.READ)
+    assert (job.state, job.attempts, shop.reader.times) == (State.DONE, 2, 1)
+
+
+def _plain(reading: Reading) -> tuple[object, ...]:
+    return reading.film, reading.geometry, reading.grayscale, reading.notes, reading.prediction, reading.detail
+
+
+def _stored(shop: Shop, received: list[kept.Film]) -> list[Reading]:
+    with shop.database.read() as connection:
+        return [
+            reading
+            for film in received
+            if (reading := readings.latest(connection, film.film_id, film.identity)) is not None
+        ]
