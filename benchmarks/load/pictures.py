@@ -32,9 +32,10 @@ def of_receiving(everything: Sequence[Mapping[str, Any]], folder: Path) -> Itera
             color = COLORS[place % len(COLORS)]
             axes.bar(x, middle, _WIDTH / len(names), yerr=error, label=name, color=color, ecolor="#333333", capsize=2)
         axes.set_xticks(range(len(cells)), [_label(cell["cell"]) for cell in cells])
+        axes.set_yscale("log")
         axes.set_ylabel("films/s (median, least, most)")
         axes.set_title(f"Receiving: {kind}")
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, fontsize=8, ncols=len(names), loc="upper center", bbox_to_anchor=(0.5, -0.12))
         path = folder / f"receive-{kind.lower().replace(' ', '-')}.png"
         saved(figure, path)
         yield path
@@ -58,6 +59,7 @@ def _speed(turn: Mapping[str, Any]) -> float:
 
 
 def _label(cell: Mapping[str, Any]) -> str:
-    each = " (one an association)" if cell["per_association"] == 1 else ""
-    nagle = ", Nagle" if cell["nagle"] else ""
-    return f"{cell['senders']} sender(s){each}{nagle}"
+    lines = [f"{cell['senders']} sender" + ("s" if cell["senders"] > 1 else "")]
+    if cell["per_association"] == 1:
+        lines.append("one an association")
+    return "\n".join([*lines, *(["Nagle"] if cell["nagle"] else [])])
