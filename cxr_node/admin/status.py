@@ -19,7 +19,7 @@ from cxr_node.admin.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, J
 from cxr_node.archive import space
 from cxr_node.jobs import overview
 from cxr_node.jobs.overview import Overview, Queue
-from cxr_node.node import places
+from cxr_node.node import places, refusals
 
 
 def status(
@@ -86,6 +86,10 @@ def _screen(found: Overview, path: Path) -> RenderableType:
         senders.add_row(sender.calling_ae_title, str(sender.films), str(sender.not_analysed), last)
     parts: list[RenderableType] = [Text(_head(found, path)), queues]
     parts += [table for table, rows in ((outlets, found.outlets), (senders, found.senders)) if rows]
+    refused = refusals.counts(config.load(path))
+    if refused:
+        said = (f"{sender or 'unnamed'} {reason} {times}" for (sender, reason), times in refused.items())
+        parts.append(Text("refused at the door, ever: " + ", ".join(said)))
     if found.reasons:
         parts.append(Text("not analysed: " + ", ".join(f"{why} {films}" for why, films in found.reasons.items())))
     return Group(*parts)

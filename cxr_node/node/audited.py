@@ -22,7 +22,7 @@ from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Identity, Received, Sender
 from cxr_node.node.auditing import Audit
 from cxr_node.outbound import Confirmation
-from cxr_node.receive.incidents import Incident, LetIn, NoTls, TurnedAway
+from cxr_node.receive.incidents import Incident, LetIn, NoTls, NotStored, TurnedAway
 from cxr_node.receive.who import Rejection
 from cxr_node.settings import CStoreSection, FolderSection, Settings
 
@@ -73,6 +73,8 @@ def _at_the_door(audit: Audit, incident: Incident) -> list[Message]:
             if incident.rejection is Rejection.USER_NOT_AUTHENTICATED:
                 return [events.user_authentication(incident.user, peer, by=by, failure=why, at=at)]
             return [events.association(peer, by=by, failure=why, at=at)]
+        case NotStored():  # what was refused before it was known whose it is; the others `keeping` records
+            return []
         case NoTls():
             peer = Peer(ae_title="", address=incident.address)
             return [events.association(peer, by=by, failure=f"no TLS: {incident.why}", at=at)]

@@ -1,5 +1,6 @@
 """The Application Entity, wired from settings."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -18,8 +19,10 @@ from cxr_node.jobs.database import Database
 from cxr_node.jobs.states import Leg
 from cxr_node.node import audited, places
 from cxr_node.node.auditing import Audit
+from cxr_node.node.refusals import told_to
 from cxr_node.receive.ae import Receiver
 from cxr_node.receive.commitment import Vouching
+from cxr_node.receive.incidents import Incident
 from cxr_node.receive.listening import Listening
 from cxr_node.receive.tls import TlsFiles
 from cxr_node.receive.urgency import Urgent, head_start_s
@@ -31,8 +34,10 @@ _ANSWERED_WITHIN = timedelta(seconds=30)
 """How long a request for storage commitment may be answered on its own association."""
 
 
-def receiver(settings: Settings, opened: Database, audit: Audit) -> Receiver:
-    """Return what takes films in, not yet listening."""
+def receiver(
+    settings: Settings, opened: Database, audit: Audit, *, refused: Callable[[Incident], None] | None = None
+) -> Receiver:
+    """Return what takes films in, not yet listening. `refused` is told of what happens at the door, as the trail is."""
     section, archive = settings.receive, places.archive(settings)
     keep = partial(
         pipeline.accept,
@@ -76,7 +81,7 @@ def receiver(settings: Settings, opened: Database, audit: Audit) -> Receiver:
         aside=archive.aside if section.path == "fast" else None,
         has_room=partial(_has_room, settings),
         vouching=_vouching(settings, opened),
-        tell=audited.door(audit),
+        tell=told_to(audited.door(audit), *([refused] if refused is not None else [])),
     )
 
 

@@ -18,7 +18,18 @@ from cxr_node.jobs import fill, queue
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.relay import Relay
 from cxr_node.jobs.retry import RULES
-from cxr_node.node import audited, auditing, delivering, looking, places, reading, receiving, results, watching
+from cxr_node.node import (
+    audited,
+    auditing,
+    delivering,
+    looking,
+    places,
+    reading,
+    receiving,
+    refusals,
+    results,
+    watching,
+)
 from cxr_node.node.auditing import Audit
 from cxr_node.outbound import AnswerLeg, AnyLeg, DeliverLeg
 from cxr_node.pixels.sandbox import Sandbox
@@ -60,7 +71,8 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
         audit = stack.enter_context(auditing.audit(settings))
         match role:
             case Role.RECEIVE:
-                receiver = stack.enter_context(receiving.receiver(settings, opened, audit))
+                counted = stack.enter_context(refusals.counting(settings))
+                receiver = stack.enter_context(receiving.receiver(settings, opened, audit, refused=counted.note))
                 host, port = receiver.address
                 yield f"{host}:{port}"
             case Role.READ:

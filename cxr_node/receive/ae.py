@@ -68,7 +68,7 @@ class Receiver:
         self._commitments = None if vouching is None else Commitments(vouching)
         users = Users(listening.users) if listening.users else None
         self._door = Door(listening.admission, users=users, has_room=has_room)
-        self._storing = Storing(door=self._door, has_room=has_room, accept=accept)
+        self._storing = Storing(door=self._door, has_room=has_room, accept=accept, tell=tell)
         self._aside = aside
         self._has_room = has_room
         self._tell = tell

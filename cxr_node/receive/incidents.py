@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cxr_node.receive.status import StoreStatus
 from cxr_node.receive.who import Rejection
 
 
@@ -32,4 +33,13 @@ class NoTls:
     why: str
 
 
-Incident = LetIn | TurnedAway | NoTls
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotStored:
+    """An object on an accepted association was refused with this status."""
+
+    calling_ae_title: str
+    address: str
+    status: StoreStatus
+
+
+Incident = LetIn | TurnedAway | NoTls | NotStored

@@ -9,6 +9,7 @@ from pynetdicom.association import Association
 from cxr_node.domain.errors import Refuse, RetryLater
 from cxr_node.domain.instance import Received, Sender
 from cxr_node.receive.door import Door
+from cxr_node.receive.incidents import Incident, NotStored
 from cxr_node.receive.sender import sender_of
 from cxr_node.receive.status import StoreStatus, comment_of, status_of
 
@@ -19,8 +20,14 @@ class Storing:
     """Answers C-STORE requests. `accept` returns when bytes and row are durable; what it raises becomes the status."""
 
     def __init__(
-        self, *, door: Door, has_room: Callable[[int], bool], accept: Callable[[Received, Sender], None]
+        self,
+        *,
+        door: Door,
+        has_room: Callable[[int], bool],
+        accept: Callable[[Received, Sender], None],
+        tell: Callable[[Incident], None],
     ) -> None:
+        self._tell = tell
         self._door = door
         self._has_room = has_room
         self._accept = accept
@@ -38,6 +45,7 @@ class Storing:
         except Exception as error:  # noqa: BLE001  # the sender must get an answer, and never Success
             status = status_of(error)
             _log_refusal(error, sender, status)
+            self._tell(NotStored(calling_ae_title=sender.calling_ae_title, address=sender.address, status=status))
             return status, comment_of(error)
         uid = received.identity.sop_instance_uid
         _log.info("stored %s from %s on %s", uid, sender.calling_ae_title, sender.association)

@@ -21,7 +21,7 @@ from cxr_node.domain.errors import RetryLater
 from cxr_node.jobs import overview
 from cxr_node.jobs.tables import delivery, film, job, job_event, reading
 from cxr_node.jobs.views import VIEWS
-from cxr_node.node import places
+from cxr_node.node import places, refusals
 
 _WINDOW = timedelta(hours=1)
 _LEGS = ("wait_s", "read_s", "compose_s", "deliver_s", "total_s")
@@ -83,6 +83,12 @@ class _Node(Collector):
         )
 
     def _of_machine(self) -> Iterator[Metric]:
+        refused = CounterMetricFamily(
+            "cxr_node_refused", "Associations and objects refused by this host.", labels=["sender", "reason"]
+        )
+        for (sender, reason), times in refusals.counts(self._desk.settings).items():
+            refused.add_metric([sender, reason], times)
+        yield refused
         folder = self._desk.settings.node.data_folder
         free, reserve = space.free_bytes(folder), self._desk.settings.archive.reserve_bytes
         yield _gauge("cxr_node_disk_free_bytes", "Free bytes where films are kept.", {(): float(free)})

@@ -1,0 +1,94 @@
+"""What is refused at the door is counted, over restarts, and shown to machines and people."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cxr_node.admin.cli import app
+from cxr_node.config import load
+from cxr_node.jobs import migrate
+from cxr_node.node import auditing, receiving, refusals
+from cxr_node.node.refusals import Refusals
+from cxr_node.receive.incidents import LetIn, NoTls, NotStored, TurnedAway
+from cxr_node.receive.status import StoreStatus
+from cxr_node.receive.who import Rejection
+from tests import films, peers
+from tests.pages import served_page
+from tests.running import opened, settings_file
+
+HERE = "127.0.0.1"
+
+
+def stranger(title: str) -> TurnedAway:
+    rejection = Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED
+    return TurnedAway(calling_ae_title=title, address=HERE, user="", rejection=rejection)
+
+
+def test_associations_and_objects_that_a_real_peer_is_refused_are_counted(tmp_path: Path) -> None:
+    path = settings_file(tmp_path / "node", more='[[receive.peers]]\nae_title = "DX1"')
+    settings = load(path)
+    settings.node.data_folder.mkdir()
+    with opened(settings) as database, refusals.counting(settings) as counted:
+        migrate.upgrade(database)
+        audit = auditing.unrecorded(settings)
+        with receiving.receiver(settings, database, audit, refused=counted.note) as receiver:
+            assert peers.echoscu(receiver.port, calling="DX1").returncode == 0
+            assert peers.echoscu(receiver.port, calling="DX9").returncode != 0
+            assert peers.echoscu(receiver.port, calling="DX9").returncode != 0
+
+    assert refusals.counts(settings) == {("DX9", "calling_ae_title_not_recognized"): 2}
+    said = CliRunner().invoke(app, ["status", "--config", str(path)]).output
+    assert "refused at the door, ever: DX9 calling_ae_title_not_recognized 2" in said
+
+
+def test_counts_go_on_after_a_restart_and_nothing_is_written_where_nothing_is_new(tmp_path: Path) -> None:
+    path = tmp_path / "refused.json"
+    for expected in (1, 2):
+        counting = Refusals(path)
+        counting.note(NoTls(address=HERE, why="no handshake"))
+        counting.note(LetIn(calling_ae_title="DX1", address=HERE, user=""))
+        counting.note(NotStored(calling_ae_title="DX1", address=HERE, status=StoreStatus.CANNOT_UNDERSTAND))
+        counting.write()
+        assert refusals._read(path) == {("", "no_tls"): expected, ("DX1", "cannot_understand"): expected}
+    written = path.stat().st_ino
+    counting.write()
+    assert path.stat().st_ino == written
+    path.write_text("[[", encoding="utf-8")
+    assert refusals._read(path) == {}
+
+
+def test_strangers_who_change_their_title_are_counted_as_one_in_the_end(tmp_path: Path) -> None:
+    counting = Refusals(tmp_path / "refused.json")
+    for number in range(1000):
+        counting.note(stranger(f"X{number}"))
+    counting.note(stranger("a\nb\u00e9"))
+    counting.write()
+
+    kept = refusals._read(tmp_path / "refused.json")
+    assert len(kept) <= 201
+    assert sum(kept.values()) == 1001
+    assert kept["", "calling_ae_title_not_recognized"] >= 800
+    assert all(title.isprintable() and title.isascii() for title, _ in kept)
+
+
+def test_a_disk_that_is_full_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counting = Refusals(tmp_path / "no" / "refused.json")
+    counting.note(stranger("X"))
+    counting.write()
+    (tmp_path / "no").mkdir()
+    counting.write()
+
+    assert len(refusals._read(tmp_path / "no" / "refused.json")) == 1
+
+
+def test_refusals_are_in_the_metrics(tmp_path: Path) -> None:
+    with served_page(tmp_path / "node") as page:
+        counting = Refusals(refusals._path(load(page.config)))
+        counting.note(stranger("DX9"))
+        counting.write()
+        with page.visited_by() as client:
+            said = client.get("/metrics").text
+
+    assert 'cxr_node_refused_total{reason="calling_ae_title_not_recognized",sender="DX9"} 1.0' in said
+    assert films.PATIENT_ID not in said
