@@ -64,7 +64,12 @@ def parse(tables: dict[str, Any]) -> Settings:
         settings = Settings.model_validate(tables)
     except ValidationError as error:
         raise ConfigurationError([_sentence(dict(each)) for each in error.errors()]) from None
-    contradictions = [*_twice(settings), *_half_tls(settings), *_half_oidc(settings.oidc)]
+    contradictions = [
+        *_twice(settings),
+        *_half_tls(settings),
+        *_half_oidc(settings.oidc),
+        *_half_port(settings.receive),
+    ]
     if contradictions:
         raise ConfigurationError(contradictions)
     return settings
@@ -124,6 +129,12 @@ def _half_oidc(section: OidcSection) -> list[str]:
     if not section.viewers and not section.operators:
         problems.append("oidc.viewers and oidc.operators: name a role in one of them, or nobody may log in")
     return problems
+
+
+def _half_port(section: ReceiveSection) -> list[str]:
+    if section.processes > 1 and not section.port:
+        return ["receive.port: must be named where receive.processes share it"]
+    return []
 
 
 def _half_peer(key: str, section: CStoreSection | AskerSection | AuditSection) -> list[str]:

@@ -177,6 +177,12 @@ class ReceiveSection(Section):
     )
     tls_handshake_timeout_s: Seconds = Field(10.0, description="How long a TLS handshake may take, in seconds.")
     peers: tuple[PeerSection, ...] = Field((), description="Who may send, and from where; empty for anyone.")
+    processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes that receive, on one port; associations, and films in a minute, are counted in each.",
+    )
     path: str = Field(
         "fast",
         pattern=r"^(fast|stock)$",

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -35,7 +36,7 @@ _STEADY_S = 30.0
 
 
 class AlreadyRunning(Exception):
-    """Another node works in the same data folder."""
+    """Another program has what this node needs: the data folder, or the port."""
 
 
 def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_ready: OnReady) -> None:
@@ -44,12 +45,14 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
     Raises
     ------
     AlreadyRunning
-        If another node works in the same data folder.
+        If another node works in the same data folder, or the port that several processes are to share is taken.
     """
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     with only_one(settings.node.data_folder) as lock:
+        if Role.RECEIVE in roles and settings.receive.processes > 1:
+            _check_port(settings)
         database = places.database(settings)
         recovery.prepare(settings, database)
         children = [
@@ -62,6 +65,15 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
         finally:
             _stop(children)
             database.close()
+
+
+def _check_port(settings: Settings) -> None:
+    """Raise AlreadyRunning if another program has the port: our processes would share it with that one."""
+    section = settings.receive
+    try:
+        socket.create_server((section.host, section.port)).close()
+    except OSError as error:
+        raise AlreadyRunning(f"port {section.port} of {section.host} cannot be had: {error.strerror}") from None
 
 
 @contextmanager
@@ -96,7 +108,9 @@ def _locked(lock: int) -> bool:
 
 
 def _each(settings: Settings, role: Role) -> list[list[str]]:
-    """Return what distinguishes the processes of a role: of readers their devices, where there are several."""
+    """Return what distinguishes the processes of a role: of readers their devices; several that receive are alike."""
+    if role is Role.RECEIVE:
+        return [[]] * settings.receive.processes
     if role is not Role.READ or not settings.read.devices:
         return [[]]
     return [["--device", device] for device in settings.read.devices]

@@ -50,6 +50,7 @@ def receiver(
         ae_title=parse_ae_title(section.ae_title),
         host=section.host,
         port=section.port,
+        shares_port=section.processes > 1,
         calling_ae_titles=frozenset(parse_ae_title(title) for title in section.calling_ae_titles),
         require_called_ae_title=section.require_called_ae_title,
         maximum_associations=section.maximum_associations,

@@ -29,7 +29,7 @@ from cxr_node.receive.listening import Listening, application_entity
 from cxr_node.receive.messages import BoundedDataSet, BoundedMessages
 from cxr_node.receive.part10 import file_head
 from cxr_node.receive.sender import association_name, sender_of
-from cxr_node.receive.sockets import PromptServer, PromptSocket, end
+from cxr_node.receive.sockets import PromptServer, PromptSocket, SharingServer, end
 from cxr_node.receive.status import SopClassNotSupported, StoreStatus
 from cxr_node.receive.storing import Storing, no_room, too_large
 from cxr_node.receive.tls import Certificates, Handshakes
@@ -92,7 +92,7 @@ class Receiver:
         entity = application_entity(listening, speaks_commitment=self._commitments is not None)
         server = entity.make_server(
             (listening.host, listening.port),
-            server_class=PromptServer,
+            server_class=SharingServer if listening.shares_port else PromptServer,
             request_handler=RequestHandler if self._aside is None else FastRequests,
             evt_handlers=[
                 *(self._commitments.handlers if self._commitments is not None else ()),

@@ -27,6 +27,7 @@ class Listening:
     A whole message may take `message_timeout_s`, an association `association_timeout_s` (0: as long as it likes), a
     data set have `maximum_object_bytes`. No `peers` makes no rule about addresses; no `users` asks nobody for a
     password.
+    With `shares_port` other processes that say so may listen there too, and the kernel spreads connections over them.
     With `tls` no other connections than such are taken, and a peer has `tls_handshake_timeout_s` to set one up.
     """
 
@@ -35,6 +36,7 @@ class Listening:
     port: int
     calling_ae_titles: AbstractSet[AeTitle] = field(default=frozenset())
     require_called_ae_title: bool = True
+    shares_port: bool = False
     maximum_associations: int = 100
     maximum_pdu_bytes: int = 131072
     acse_timeout_s: float = 30.0

@@ -47,6 +47,9 @@ class PromptServer(ThreadedAssociationServer):
     request_queue_size = 128
     """Connections the kernel keeps while the accept loop is busy; pynetdicom's 5 turns a burst away."""
 
+    shares_port = False
+    """Whether other processes may listen on the same port."""
+
     handshakes: Handshakes | None = None
     """What secures connections. Not pynetdicom's `ssl_context`, which does so in the loop that accepts."""
 
@@ -64,6 +67,12 @@ class PromptServer(ThreadedAssociationServer):
                 return
         super().finish_request(request, client_address)
 
+    def server_bind(self) -> None:
+        """Bind the port, next to other processes where that is wanted."""
+        if self.shares_port:
+            cast("socket.socket", self.socket).setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        super().server_bind()
+
     def shutdown(self) -> None:
         """Stop accepting and close the listening socket."""
         # Not pynetdicom's own, which counts on a list that only AE.start_server fills.
@@ -71,6 +80,12 @@ class PromptServer(ThreadedAssociationServer):
         if self.handshakes is not None:
             self.handshakes.close()
         self.server_close()
+
+
+class SharingServer(PromptServer):
+    """One of several that listen on a port."""
+
+    shares_port = True
 
 
 class PromptSocket(AssociationSocket):

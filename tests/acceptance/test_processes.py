@@ -1,0 +1,100 @@
+"""Several receiving processes on one port: a film is promised once, whichever takes it; one that dies is replaced."""
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+import psutil
+from pydicom import Dataset
+
+from cxr_node import config
+from cxr_node.admin.supervisor import only_one
+from cxr_node.domain.identifiers import AeTitle
+from cxr_node.jobs.states import Leg
+from cxr_node.phantom import modality
+from tests import films
+from tests.peers import LOOPBACK, free_port, until
+from tests.running import COMMAND, RunningNode, running, settings_file
+
+PROCESSES, SENDERS, FILMS_OF_EACH = 3, 4, 6
+
+
+def settings_with_processes(folder: Path, port: int) -> Path:
+    path = settings_file(folder)
+    text = path.read_text(encoding="utf-8")
+    shared = f"port = {port}\nprocesses = {PROCESSES}\n"
+    path.write_text(text.replace("port = 0\n", shared, 1), encoding="utf-8")
+    return path
+
+
+def listening(port: int) -> list[psutil.Process]:
+    """Return the processes that listen on a port of this machine, youngest last."""
+    found = (process for process in psutil.process_iter() if _listens(process, port))
+    return sorted(found, key=lambda process: process.create_time())
+
+
+def _listens(process: psutil.Process, port: int) -> bool:
+    try:
+        connections = process.net_connections(kind="tcp4")
+    except psutil.Error:
+        return False
+    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in connections)
+
+
+def sent(film: Dataset, port: int, title: str) -> bool:
+    (result,) = modality.send(
+        [film],
+        host=LOOPBACK,
+        port=port,
+        called_ae_title=AeTitle("CXRNODE"),
+        calling_ae_title=AeTitle(title),
+        timeout_s=30,
+        on_sent=lambda _result: None,
+    )
+    return result.stored
+
+
+def send_all(node: RunningNode, number: int, tried: list[str]) -> None:
+    """Send films until each is stored; an association may end under one, with the process that took it."""
+    for each in range(FILMS_OF_EACH):
+        film = films.cr(rows=200, columns=180, seed=1000 * number + each)
+        tried.append(str(film.SOPInstanceUID))
+        while not sent(film, node.port, f"CR{number}"):
+            assert node.process.poll() is None
+
+
+def test_films_that_several_processes_take_are_promised_once_also_when_one_is_killed(tmp_path: Path) -> None:
+    port = free_port()
+    path = settings_with_processes(tmp_path, port)
+    with running(path, roles=("receive",), wait_for=("receive",)) as node:
+        until(lambda: len(listening(port)) == PROCESSES, what="the start of every process")
+        tried: list[str] = []
+        senders = [threading.Thread(target=send_all, args=(node, number, tried)) for number in range(SENDERS)]
+        for sender in senders:
+            sender.start()
+        until(lambda: len(tried) > SENDERS, what="a few films")
+        killed = listening(port)[0].pid
+        os.kill(killed, signal.SIGKILL)
+        for sender in senders:
+            sender.join()
+
+        until(lambda: len(listening(port)) == PROCESSES, what="the start of another process")
+        assert killed not in [process.pid for process in listening(port)]
+        assert sorted(str(job.sop_instance_uid) for job in node.jobs(Leg.READ)) == sorted(tried)
+        assert node.stop() == 0
+        assert listening(port) == []
+
+
+def test_a_port_that_another_program_has_is_not_shared_with_it(tmp_path: Path) -> None:
+    with socket.create_server((LOOPBACK, 0)) as other:
+        path = settings_with_processes(tmp_path, other.getsockname()[1])
+        ended = subprocess.run(
+            [*COMMAND, "run", "--roles", "receive", "--config", path], capture_output=True, text=True, timeout=120
+        )
+    assert ended.returncode == 1
+    assert "cannot be had" in ended.stderr
+    with only_one(config.load(path).node.data_folder):
+        pass
