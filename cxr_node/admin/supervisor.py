@@ -71,7 +71,8 @@ def _check_port(settings: Settings) -> None:
     """Raise AlreadyRunning if another program has the port: our processes would share it with that one."""
     section = settings.receive
     try:
-        socket.create_server((section.host, section.port)).close()
+        family = socket.AF_INET6 if ":" in section.host else socket.AF_INET
+        socket.create_server((section.host, section.port), family=family).close()
     except OSError as error:
         raise AlreadyRunning(f"port {section.port} of {section.host} cannot be had: {error.strerror}") from None
 
