@@ -1,20 +1,24 @@
-"""A whole node and Orthanc vouch for each other's instances."""
+"""A whole node and Orthanc vouch for each other's instances, and a collector of traces sees how."""
 
+from itertools import pairwise
 from pathlib import Path
 
 from cxr_node.jobs.states import Leg, State
 from tests import films, peers
-from tests.running import running, settings_file
+from tests.peers import until
+from tests.running import ROLES, running, settings_file
+from tests.spans import collector
 
 
 def test_a_film_is_vouched_for_to_orthanc_and_its_report_by_orthanc(tmp_path: Path) -> None:
-    with peers.orthanc(tmp_path / "orthanc") as orthanc:
+    with peers.orthanc(tmp_path / "orthanc") as orthanc, collector() as told_of:
         title, port = orthanc.ae_title, orthanc.port
         pacs = {"kind": "cstore", "name": "pacs", "host": peers.LOOPBACK, "port": port, "ae_title": title}
         confirmed = {**pacs, "confirm": "commitment", "confirm_wait_s": 0}
         asker = f'[[receive.askers]]\nae_title = "{title}"\nhost = "{peers.LOOPBACK}"\nport = {port}'
-        config = settings_file(tmp_path / "node", destinations=(confirmed,), more=asker)
-        with running(config) as node:
+        traced = f'[trace]\nendpoint = "{told_of.endpoint}"\nevery_s = 0.2'
+        config = settings_file(tmp_path / "node", destinations=(confirmed,), more=f"{asker}\n{traced}")
+        with running(config, roles=(*ROLES, "admin"), wait_for=(*ROLES, "admin")) as node:
             orthanc.send("PUT", "/modalities/us", ["CXRNODE", peers.LOOPBACK, node.port])
             film = films.dx()
             path = films.written(film, tmp_path)
@@ -27,8 +31,15 @@ def test_a_film_is_vouched_for_to_orthanc_and_its_report_by_orthanc(tmp_path: Pa
             )
             node.until_idle()
             told = orthanc.get(f"/storage-commitment/{asked['ID']}")
+            until(lambda: "confirm" in {span.name for span in told_of.spans}, what="the end of the trace")
             (delivered,), (answered,) = node.jobs(Leg.DELIVER), node.jobs(Leg.ANSWER)
     assert (delivered.state, delivered.detail) == (State.DONE, "pacs vouches for it")
     assert (answered.state, answered.detail) == (State.DONE, "1 vouched for, 0 not")
     assert isinstance(told, dict)
     assert told["Status"] == "Success"
+    assert len({span.trace_id for span in told_of.spans}) == 1
+    last = {span.name: span for span in told_of.spans}
+    for before, name in pairwise(("accept", "read", "compose", "deliver", "confirm")):
+        assert last[name].parent_span_id == last[before].span_id, name
+        assert last[name].start_time_unix_nano >= last[before].end_time_unix_nano, name
+    assert last["accept"].end_time_unix_nano > last["accept"].start_time_unix_nano
