@@ -9,6 +9,7 @@ import simpy
 
 Float64 = npt.NDArray[np.float64]
 Service = Callable[[], float]
+Turn = simpy.resources.resource.Request
 Steps = Generator[simpy.Event, object, None]
 
 
@@ -52,34 +53,51 @@ class Station:
         self.waits_s: list[float] = []
         self.busy_s = 0.0
         self._env, self._service, self._lease_s, self._shut_s = env, service, lease_s, shut_s
-        self._servers = simpy.PreemptiveResource(env, capacity=servers)
+        self._servers = simpy.Resource(env, capacity=servers)
+        self._serving: dict[Turn, simpy.Process | None] = {}
 
     def serve(self) -> Steps:
         """Wait for a server and be served."""
         came = self._env.now
         while True:
-            # Less urgent than a loss, and nobody is sent away for it.
-            with self._servers.request(priority=1, preempt=False) as turn:
-                yield turn
-                began = self._env.now
-                again_s = self._shut_s(began)
-                if not again_s:
-                    try:
-                        yield self._env.timeout(self._service())
-                    except simpy.Interrupt:
-                        again_s = self._lease_s
-                    else:
-                        self.busy_s += self._env.now - began
-                        self.waits_s.append(began - came)
-                        return
+            turn = self._servers.request()
+            yield turn
+            began = self._env.now
+            again_s = self._shut_s(began)
+            if again_s:
+                self._servers.release(turn)
+            else:
+                if (yield from self._served(turn)):
+                    self.busy_s += self._env.now - began
+                    self.waits_s.append(began - came)
+                    return
+                again_s = self._lease_s
             yield self._env.timeout(again_s)
 
+    def _served(self, turn: Turn) -> Generator[simpy.Event, object, bool]:
+        """Take as long as it takes; return False if the server was lost meanwhile: then it is nobody's to give back."""
+        self._serving[turn] = self._env.active_process
+        try:
+            yield self._env.timeout(self._service())
+        except simpy.Interrupt:
+            return False
+        del self._serving[turn]
+        self._servers.release(turn)
+        return True
+
     def lose(self, loss: Loss) -> Steps:
-        """Take one server away at the time of its loss, and give it back when it is back."""
+        """Take a server away at the time of its loss, one that serves if any does; give it back when it is back."""
         yield self._env.timeout(max(0.0, loss.at_s - self._env.now))
-        with self._servers.request(priority=0, preempt=True) as taken:
+        if self._serving:
+            taken, film = self._serving.popitem()
+            if film is not None:
+                film.interrupt()
+        else:
+            taken = self._servers.request()
             yield taken
-            yield self._env.timeout(loss.back_s - self._env.now) if np.isfinite(loss.back_s) else self._env.event()
+        if np.isfinite(loss.back_s):
+            yield self._env.timeout(loss.back_s - self._env.now)
+            self._servers.release(taken)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
