@@ -199,7 +199,7 @@ def settings_of(folder: Path, bundle: str, changes: Mapping[str, str]) -> Path:
     stated = {"threads": "1", "processes": '"auto"', "bundle": f'"{bundle}"', **changes}
     lines = "\n".join(f"{key} = {value}" for key, value in stated.items())
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("threads = 1\nprocesses = 0", lines), encoding="utf-8")
+    path.write_text(text.replace('threads = 1\nprocesses = 0\nengine = "eager"', lines), encoding="utf-8")
     return path
 
 

@@ -10,7 +10,6 @@ from pydicom import Dataset, dcmread
 
 from cxr_node import pipeline
 from cxr_node.archive.folder import FolderArchive
-from cxr_node.archive.store import Archive
 from cxr_node.company import Company
 from cxr_node.deliver.destination import Destination, Receipt
 from cxr_node.deliver.remote import Remote
@@ -122,7 +121,6 @@ class Shop:
         character_sets: pipeline.CharacterSets | None = None,
         together: Together = ALONE,
         company: Company | None = None,
-        archive: Archive | None = None,
         deadline: Deadline | None = None,
         confirmation: Confirmation | None = None,
         peers: Mapping[str, Remote] | None = None,
@@ -133,7 +131,7 @@ class Shop:
         self._company = company
         self.clock = StoppedClock()
         self.database = database
-        self.archive: Archive = archive or FolderArchive(folder / "archive")
+        self.archive = FolderArchive(folder / "archive")
         self.reader = reader or Says()
         self.pacs = Mailbox()
         quiet = Quiet(calm_s=CALM_S, ceiling_s=CEILING_S)

@@ -17,6 +17,7 @@ from cxr_node.domain.errors import GiveUp, RetryLater
 from cxr_node.sight.film import Desk
 
 OpensDesk = Callable[[], AbstractContextManager[Desk]]
+_NICE = 5
 Note = tuple[str, int, str]
 """Something to be logged: the logger's name, the level, and the message."""
 
@@ -88,6 +89,8 @@ def main(descriptor: int) -> None:
     # What libraries print may quote the film.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The network and whoever answers modalities go first.
+    os.nice(_NICE)
     notes = _Notes()
     logging.basicConfig(level=logging.INFO, handlers=[notes])
     with Connection(descriptor) as line:

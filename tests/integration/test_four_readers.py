@@ -5,14 +5,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from cxr_node import pipeline
 from cxr_node.archive.objects import Bucket, ObjectArchive
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.states import Event, Leg, State
 from cxr_node.jobs.tables import job, job_event, reading
+from cxr_node.node import places
 from tests import films, tiny
 from tests.peers import until
 from tests.running import running, settings_file
-from tests.shop import Shop
+from tests.shop import received
+from tests.work import SENDER
 
 FILMS = 24
 LEASE_S = 10
@@ -32,13 +35,14 @@ def test_four_readers_share_the_work_and_two_of_them_can_be_lost(
     """Two hosts with two readers each; one host loses its power while it reads."""
     model = tiny.bundle(tmp_path / "model")
     hosts = [_host(tmp_path / name, database_url, bucket, model) for name in ("a", "b")]
-    shop = Shop(database, tmp_path, archive=ObjectArchive(bucket))
+    archive = ObjectArchive(bucket)
     with (
         running(hosts[0], wait_for=("read",), roles=("read",)),
         running(hosts[1], wait_for=("read",), roles=("read",)) as lost,
     ):
         for seed in range(FILMS):
-            shop.accept(films.dx(seed=seed, rows=300, columns=280))
+            film = received(films.dx(seed=seed, rows=300, columns=280))
+            pipeline.accept(film, SENDER, archive=archive, database=database, clock=places.now)
         until(lambda: _finished(database) >= FILMS // 4, what="the first films", timeout_s=SOON_S)
         lost.kill()
         until(lambda: _read(database) == FILMS, what="the end of reading", timeout_s=SOON_S)
