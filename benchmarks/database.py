@@ -43,18 +43,18 @@ _GEOMETRY = (
 )
 
 
-def fill(database: Database, films: int) -> None:
-    """Write studies of one film each, a film a minute up to now: one in ten not analysed, the last ones waiting."""
+def fill(database: Database, films: int, *, every_s: int = _EVERY_S, waiting: int = _WAITING) -> None:
+    """Write studies of one film each, a film in `every_s` up to now: one in ten not analysed, the last ones waiting."""
     kind = database.engine.dialect.name
 
     def at(plus: float) -> str:
-        return _NOW[kind].format(every=_EVERY_S, plus=plus)
+        return _NOW[kind].format(every=every_s, plus=plus)
 
     def uid(which: int) -> str:
         return _UID.format(which=which)
 
     true, false = ("1", "0") if kind == "sqlite" else ("true", "false")
-    read = f"i <= :films - {_WAITING}"
+    read = f"i <= :films - {waiting}"
     good = f"{read} AND i % 10 <> 0"
     statements = (
         f"INSERT INTO study (id, study_instance_uid, first_received_at) {_NUMBERS} SELECT i, {uid(1)}, {at(0)} FROM n",
@@ -79,13 +79,15 @@ def fill(database: Database, films: int) -> None:
             (reading_id, key, code_value, code_scheme, code_meaning, value, unit, line, provenance)
             {_NUMBERS} SELECT i, 'cardiothoracic_ratio', 'x', 'SCT', 'ratio', 0.4 + (i % 20) / 100.0,
             '{{"value": "1"}}', '[]', '' FROM n WHERE {good}""",
-        f"""INSERT INTO job (id, leg, film_id, state, priority, attempts, crashes, due_at, reason, detail, created_at,
-            queued_at, ended_at) {_NUMBERS} SELECT i, 'read', i,
+        f"""INSERT INTO job (id, leg, of_study_id, film_id, state, priority, attempts, crashes, due_at, reason, detail,
+            created_at,
+            queued_at, ended_at) {_NUMBERS} SELECT i, 'read', i, i,
             CASE WHEN NOT ({read}) THEN 'waiting' WHEN i % 10 = 0 THEN 'not_analysed' ELSE 'done' END, 0, 1, 0, {at(0)},
             CASE WHEN {read} AND i % 10 = 0 THEN CASE WHEN i % 20 = 0 THEN 'VIEW' ELSE 'AGE' END END, '',
             {at(0)}, {at(0)}, CASE WHEN {read} THEN {at(3)} END FROM n""",
-        f"""INSERT INTO job (id, leg, study_id, state, priority, attempts, crashes, due_at, detail, created_at,
-            queued_at, ended_at) {_NUMBERS} SELECT :films + i, 'compose', i, 'done', 0, 1, 0, {at(3)}, '', {at(3)},
+        f"""INSERT INTO job (id, leg, of_study_id, study_id, state, priority, attempts, crashes, due_at, detail,
+            created_at,
+            queued_at, ended_at) {_NUMBERS} SELECT :films + i, 'compose', i, i, 'done', 0, 1, 0, {at(3)}, '', {at(3)},
             {at(3)}, {at(6)} FROM n WHERE {read}""",
         f"""INSERT INTO result (id, study_id, kind, version, sop_class_uid, sop_instance_uid, series_instance_uid,
             transfer_syntax_uid, patient_key, digest, archive_key, size_bytes, composed_at) {_NUMBERS}
@@ -93,8 +95,9 @@ def fill(database: Database, films: int) -> None:
             {_HEX[kind]}, {_HEX[kind]}, 'results/' || i, 20000, {at(6)} FROM n WHERE {read}""",
         f"""INSERT INTO delivery (id, result_id, destination, created_at, delivered_at, status) {_NUMBERS}
             SELECT i, i, 'pacs', {at(6)}, CASE WHEN i % 5000 <> 1 THEN {at(7)} END, 0 FROM n WHERE {read}""",
-        f"""INSERT INTO job (id, leg, delivery_id, state, priority, attempts, crashes, due_at, detail, created_at,
-            queued_at, ended_at) {_NUMBERS} SELECT 2 * :films + i, 'deliver', i,
+        f"""INSERT INTO job (id, leg, of_study_id, delivery_id, state, priority, attempts, crashes, due_at, detail,
+            created_at,
+            queued_at, ended_at) {_NUMBERS} SELECT 2 * :films + i, 'deliver', i, i,
             CASE WHEN i % 5000 = 1 THEN 'failed' ELSE 'done' END, 0, 1, 0, {at(6)}, '', {at(6)}, {at(6)}, {at(7)}
             FROM n WHERE {read}""",
         f"""INSERT INTO job_event (job_id, at, event, state, actor, detail) {_NUMBERS}

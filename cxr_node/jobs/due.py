@@ -2,21 +2,33 @@
 
 from collections.abc import Set as AbstractSet
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, exists, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Select, String, bindparam, exists, func, literal_column, select
 
 from cxr_node.jobs.states import Leg, State
-from cxr_node.jobs.tables import delivery, job, result
-from cxr_node.jobs.turns import Turn
+from cxr_node.jobs.tables import UtcDateTime, delivery, job, result
+from cxr_node.jobs.turns import NotSought, Turn
 
 # Written as literals, not parameters: only then do the databases see that the partial indexes fit.
-IS_WAITING = job.c.state == literal(State.WAITING.value, literal_execute=True)
-IS_RUNNING = job.c.state == literal(State.RUNNING.value, literal_execute=True)
+IS_WAITING = job.c.state == literal_column(f"'{State.WAITING}'", String)
+IS_RUNNING = job.c.state == literal_column(f"'{State.RUNNING}'", String)
 
 
-def claimable(leg: Leg, *, now: datetime, held: AbstractSet[str]) -> Select[tuple[int]]:
-    """Select the due jobs of `leg` that nothing holds back, most urgent first."""
-    due = select(job.c.id).where(job.c.leg == leg, IS_WAITING, job.c.due_at <= now, *_free(leg, held))
+@cache
+def claimable(leg: Leg, *, some_held: bool) -> Select[tuple[int]]:
+    """Select the jobs of `leg` that are due by `now` and that nothing holds back, in the order of their turns.
+
+    Made once for all: making a statement costs more than running it. Parameters are `now` and, with `some_held`, the
+    destinations that are `held`.
+    """
+    due = select(job.c.id).where(
+        job.c.leg == leg,
+        IS_WAITING,
+        NotSought(job.c.due_at) <= bindparam("now", type_=UtcDateTime),
+        *_free(leg, some_held),
+    )
     if leg is Leg.COMPOSE:
         # One composition of a study at a time, so that its versions are numbered in order.
         other = job.alias("other")
@@ -30,9 +42,13 @@ def claimable(leg: Leg, *, now: datetime, held: AbstractSet[str]) -> Select[tupl
 
 def next_due(connection: Connection, leg: Leg, *, held: AbstractSet[str] = frozenset()) -> datetime | None:
     """Return when the next waiting job of `leg` that nothing holds back is due, or None when none waits."""
-    first = select(job.c.due_at).where(job.c.leg == leg, IS_WAITING, *_free(leg, held)).order_by(job.c.due_at).limit(1)
-    due: datetime | None = connection.execute(first).scalar()
+    due: datetime | None = connection.execute(_first_due(leg, some_held=bool(held)), parameters(held)).scalar()
     return due
+
+
+def parameters(held: AbstractSet[str]) -> dict[str, object]:
+    """Return what a statement takes that is told which destinations are held."""
+    return {"held": sorted(held)} if held else {}
 
 
 def waiting(connection: Connection, leg: Leg, *, now: datetime) -> int:
@@ -42,7 +58,13 @@ def waiting(connection: Connection, leg: Leg, *, now: datetime) -> int:
     ).scalar_one()
 
 
-def _free(leg: Leg, held: AbstractSet[str]) -> list[ColumnElement[bool]]:
+@cache
+def _first_due(leg: Leg, *, some_held: bool) -> Select[Any]:
+    free = select(job.c.due_at).where(job.c.leg == leg, IS_WAITING, *_free(leg, some_held))
+    return free.order_by(job.c.due_at).limit(1)
+
+
+def _free(leg: Leg, some_held: bool) -> list[ColumnElement[bool]]:
     """Return what a delivery must meet so that nothing holds it back; other legs have nothing to meet."""
     if leg is not Leg.DELIVER:
         return []
@@ -60,7 +82,9 @@ def _free(leg: Leg, held: AbstractSet[str]) -> list[ColumnElement[bool]]:
         before.c.state.in_([State.WAITING, State.RUNNING]),
     )
     free = [~is_after_another.correlate(job)]
-    if held:
-        is_held = exists().where(delivery.c.id == job.c.delivery_id, delivery.c.destination.in_(sorted(held)))
+    if some_held:
+        is_held = exists().where(
+            delivery.c.id == job.c.delivery_id, delivery.c.destination.in_(bindparam("held", expanding=True))
+        )
         free.append(~is_held.correlate(job))
     return free

@@ -4,11 +4,14 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, insert, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from cxr_node.jobs.database import Transaction
-from cxr_node.jobs.due import IS_RUNNING, IS_WAITING, claimable
+from cxr_node.jobs.due import IS_RUNNING, IS_WAITING, claimable, parameters
 from cxr_node.jobs.states import ENDED, Event, ForbiddenTransition, Leg, State, after
 from cxr_node.jobs.tables import SUBJECTS, delivery, job, job_event, study
 from cxr_node.jobs.turns import NO_HEAD_START, goes_first_at
@@ -111,21 +114,14 @@ def claim(
     destination have arrived or been given up.
     One during which a worker died is taken alone: what dies with it next time is not to be blamed on others.
     """
-    subject = job.c[SUBJECTS[leg]]
-    due = claimable(leg, now=now, held=held)
-    if limit > 1:
-        first = transaction.connection.execute(due.with_only_columns(job.c.crashes).limit(1)).scalar()
-        due, limit = (due, 1) if first else (due.where(job.c.crashes == 0), limit)
+    what = {"now": now, **parameters(held)}
+    several = limit > 1
+    if several:
+        first = transaction.connection.execute(_first(leg, some_held=bool(held)), what).scalar()
+        several = not first
     rows = transaction.connection.execute(
-        update(job)
-        .where(job.c.id.in_(due.limit(limit).with_for_update(skip_locked=True).scalar_subquery()))
-        .values(
-            state=after(State.WAITING, Event.CLAIMED),
-            attempts=job.c.attempts + 1,
-            lease_owner=owner,
-            lease_until=now + lease,
-        )
-        .returning(job.c.id, subject, job.c.attempts, job.c.crashes, job.c.queued_at, job.c.due_at, job.c.priority)
+        _claiming(leg, some_held=bool(held), several=several),
+        what | {"limit": limit if several else 1, "owner": owner, "until": now + lease},
     ).all()
     rows = sorted(rows, key=lambda row: (goes_first_at(row[5], row[6]), row[0]))
     _record(transaction, [row[0] for row in rows], Event.CLAIMED, State.RUNNING, now=now, actor=owner, detail="")
@@ -142,6 +138,38 @@ def claim(
         )
         for job_id, subject_id, attempts, crashes, queued_at, _, _ in rows
     ]
+
+
+@cache
+def _first(leg: Leg, *, some_held: bool) -> Select[tuple[int]]:
+    """Select of the job whose turn it is how many workers died during it."""
+    return claimable(leg, some_held=some_held).with_only_columns(job.c.crashes).limit(1)
+
+
+@cache
+def _claiming(leg: Leg, *, some_held: bool, several: bool) -> ReturningUpdate[Any]:
+    due = claimable(leg, some_held=some_held)
+    if several:
+        due = due.where(job.c.crashes == 0)
+    return (
+        update(job)
+        .where(job.c.id.in_(due.limit(bindparam("limit")).with_for_update(skip_locked=True).scalar_subquery()))
+        .values(
+            state=after(State.WAITING, Event.CLAIMED),
+            attempts=job.c.attempts + 1,
+            lease_owner=bindparam("owner"),
+            lease_until=bindparam("until"),
+        )
+        .returning(
+            job.c.id,
+            job.c[SUBJECTS[leg]],
+            job.c.attempts,
+            job.c.crashes,
+            job.c.queued_at,
+            job.c.due_at,
+            job.c.priority,
+        )
+    )
 
 
 def finish(transaction: Transaction, claim: Claim, *, now: datetime, detail: str = "") -> None:
@@ -277,18 +305,32 @@ def _end(
 def _move(transaction: Transaction, claim: Claim, state: State, **columns: object) -> None:
     """Move a claimed job on, unless its lease was lost and another worker holds it now."""
     moved = transaction.connection.execute(
-        update(job)
-        .where(
-            job.c.id == claim.job_id,
-            IS_RUNNING,
-            job.c.lease_owner == claim.lease_owner,
-            job.c.attempts == claim.attempts,
-        )
-        .values(state=state, **columns)
-        .returning(job.c.id)
+        _moving(tuple(columns)),
+        {
+            "of_job": claim.job_id,
+            "of_owner": claim.lease_owner,
+            "of_attempts": claim.attempts,
+            "to_state": state,
+            **{f"to_{name}": value for name, value in columns.items()},
+        },
     )
     if moved.first() is None:
         raise ForbiddenTransition(f"job {claim.job_id} is no longer held by {claim.lease_owner}")
+
+
+@cache
+def _moving(names: tuple[str, ...]) -> ReturningUpdate[Any]:
+    return (
+        update(job)
+        .where(
+            job.c.id == bindparam("of_job"),
+            IS_RUNNING,
+            job.c.lease_owner == bindparam("of_owner"),
+            job.c.attempts == bindparam("of_attempts"),
+        )
+        .values({name: bindparam(f"to_{name}") for name in ("state", *names)})
+        .returning(job.c.id)
+    )
 
 
 def _put_back(
@@ -306,6 +348,9 @@ def _put_back(
     return len(rows)
 
 
+_RECORDING = insert(job_event)
+
+
 def _record(
     transaction: Transaction,
     job_ids: Iterable[int],
@@ -321,4 +366,4 @@ def _record(
         for job_id in job_ids
     ]
     if rows:
-        transaction.connection.execute(insert(job_event), rows)
+        transaction.connection.execute(_RECORDING, rows)

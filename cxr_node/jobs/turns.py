@@ -41,3 +41,26 @@ def _in_postgresql(turn: Turn, compiler: Compiled, **options: object) -> str:
     # An index takes only what is the same at all times and places, which a time with a zone less seconds is not.
     due_at, priority = (compiler.process(each, **options) for each in turn.clauses)
     return f"(({due_at} AT TIME ZONE 'UTC') - {priority} * '00:00:01'::interval)"
+
+
+class NotSought(FunctionElement[datetime]):
+    """A column by which SQLite is not to look rows up: it would rather find all that is due, and sort it, each time."""
+
+    type = DateTime()
+    inherit_cache = True
+    name = "not_sought"
+
+    def __init__(self, column: ColumnElement[datetime]) -> None:
+        super().__init__(column)
+
+
+@compiles(NotSought, "sqlite")
+def _not_by_index(column: NotSought, compiler: Compiled, **options: object) -> str:
+    (only,) = column.clauses
+    return f"+{compiler.process(only, **options)}"
+
+
+@compiles(NotSought, "postgresql")
+def _as_it_is(column: NotSought, compiler: Compiled, **options: object) -> str:
+    (only,) = column.clauses
+    return compiler.process(only, **options)

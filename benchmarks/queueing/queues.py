@@ -1,0 +1,167 @@
+"""Our queue and others, each made to do the same: remember jobs, and claim and finish them one by one."""
+
+import asyncio
+import importlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy import insert, text
+from sqlalchemy.engine import make_url
+
+from cxr_node.jobs import migrate, queue
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.states import Leg, State
+from cxr_node.jobs.tables import job, study
+from cxr_node.node import places
+
+
+class Queue(Protocol):
+    """A queue with one worker."""
+
+    name: str
+
+    def put(self, jobs: int) -> None:
+        """Remember so many jobs."""
+
+    def work(self, jobs: int) -> float:
+        """Claim and finish so many jobs; return how many seconds that took."""
+
+
+class Ours:
+    """This node's queue; of `at_once` jobs claimed in one transaction, all are finished in one."""
+
+    def __init__(self, database: Database, *, at_once: int = 1) -> None:
+        self._database = database
+        self._at_once = at_once
+        self._studies = 0
+        self.name = "cxr-node" if at_once == 1 else f"cxr-node, {at_once} at once"
+
+    def put(self, jobs: int) -> None:
+        """Remember jobs that compose a study each."""
+        now = places.now()
+        mine = f"{self._at_once}{time.time_ns()}"
+        with self._database.write() as transaction:
+            studies = transaction.connection.execute(
+                insert(study).returning(study.c.id),
+                [{"study_instance_uid": f"2.25.{mine}{i}", "first_received_at": now} for i in range(jobs)],
+            ).scalars()
+            rows = [
+                {
+                    "leg": Leg.COMPOSE, "study_id": each, "of_study_id": each, "state": State.WAITING, "priority": 0,
+                    "attempts": 0, "crashes": 0, "due_at": now, "detail": "", "created_at": now, "queued_at": now,
+                }
+                for each in studies
+            ]  # fmt: skip
+            transaction.connection.execute(insert(job), rows)
+
+    def work(self, jobs: int) -> float:
+        """Claim with a lease, and finish, with a row of history for each."""
+        started = time.perf_counter()
+        done = 0
+        while done < jobs:
+            with self._database.write() as transaction:
+                claims = queue.claim(
+                    transaction, Leg.COMPOSE, owner="benchmark/1", lease=timedelta(seconds=60), now=places.now(),
+                    limit=min(self._at_once, jobs - done),
+                )  # fmt: skip
+            if not claims:
+                raise RuntimeError("the queue ran out of jobs")
+            with self._database.write() as transaction:
+                for claim in claims:
+                    queue.finish(transaction, claim, now=places.now())
+            done += len(claims)
+        return time.perf_counter() - started
+
+
+class Procrastinate:
+    """procrastinate: its own functions that fetch a job and finish it, as its worker calls them."""
+
+    name = "procrastinate"
+
+    def __init__(self, url: str) -> None:
+        procrastinate: Any = importlib.import_module("procrastinate")
+        parsed = make_url(url)
+        conninfo = f"dbname={parsed.database} user={parsed.username} host={parsed.query.get('host') or parsed.host}"
+        self._succeeded = procrastinate.jobs.Status.SUCCEEDED
+        self._app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=conninfo, min_size=1))
+        self._task = self._app.task(name="nothing")(_nothing)
+        self._loop = asyncio.Runner()
+        self._loop.run(self._open())
+
+    async def _open(self) -> None:
+        await self._app.open_async()
+        await self._app.schema_manager.apply_schema_async()
+        self._worker = await self._app.job_manager.register_worker()
+
+    def put(self, jobs: int) -> None:
+        """Remember jobs that do nothing."""
+        self._loop.run(self._task.batch_defer_async(*[{} for _ in range(jobs)]))
+
+    def work(self, jobs: int) -> float:
+        """Fetch and finish; triggers of its own write the history."""
+        return self._loop.run(self._work(jobs))
+
+    async def _work(self, jobs: int) -> float:
+        started = time.perf_counter()
+        for _ in range(jobs):
+            fetched = await self._app.job_manager.fetch_job(queues=None, worker_id=self._worker)
+            await self._app.job_manager.finish_job(fetched, status=self._succeeded, delete_job=False)
+        return time.perf_counter() - started
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._loop.run(self._app.close_async())
+        self._loop.close()
+
+
+class Huey:
+    """huey on SQLite with fsync; `remembers` that a job is done by storing what it returned, which is nothing."""
+
+    def __init__(self, path: Path, *, remembers: bool) -> None:
+        huey: Any = importlib.import_module("huey")
+        self._huey = huey.SqliteHuey(filename=str(path), fsync=True, store_none=remembers, results=remembers)
+        self._task = self._huey.task()(_nothing)
+        self.name = "huey, result stored" if remembers else "huey, nothing stored"
+
+    def put(self, jobs: int) -> None:
+        """Remember jobs that do nothing."""
+        for _ in range(jobs):
+            self._task()
+
+    def work(self, jobs: int) -> float:
+        """Take a job off the queue, and run it, which stores its result."""
+        started = time.perf_counter()
+        for _ in range(jobs):
+            self._huey.execute(self._huey.dequeue())
+        return time.perf_counter() - started
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+@contextmanager
+def ours(url: str) -> Iterator[Database]:
+    """Return a database of ours at the present schema."""
+    database = Database(url)
+    migrate.upgrade(database)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def durability(database: Database) -> str:
+    """Return how a commit is kept, as the database says."""
+    with database.read() as connection:
+        if database.engine.dialect.name == "sqlite":
+            said = {
+                name: connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")
+            }
+        else:
+            said = {name: connection.execute(text(f"SHOW {name}")).scalar() for name in ("fsync", "synchronous_commit")}
+    return ", ".join(f"{name}={value}" for name, value in said.items())

@@ -1,0 +1,128 @@
+"""Pages, views, questions and the queue's own statements go by indexes: no plan reads a large table whole."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+
+from benchmarks.database import fill, questions
+from cxr_node.jobs import due, migrate, queue
+from cxr_node.jobs import fill as filling
+from cxr_node.jobs.database import Database
+from cxr_node.jobs.states import Leg
+from cxr_node.node import places
+from tests.work import LEASE
+
+FILMS = 10_000
+# A film in six hours: a week is 28 of these films, as it is a small part of a large node's.
+EVERY_S = 6 * 3600
+LARGE = ("film", "job", "study", "reading", "finding", "measurement", "result", "delivery", "job_event")
+# These ask for a month, or for everything that is as old as the day they name: half of these films.
+OF_LONG = {"question 8", "question 9", "question 10", "question 11", "question 12", "question 13", "question 15"}
+
+
+@pytest.fixture(scope="module", params=("sqlite", "postgresql"))
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a database with many films, of which PostgreSQL has gathered statistics."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('plans') / 'node.db'}"
+    if request.param == "postgresql":
+        server = make_url(request.getfixturevalue("postgresql_server")).set(drivername="postgresql+psycopg")
+        engine = create_engine(server, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text("CREATE DATABASE plans"))
+        engine.dispose()
+        url = server.set(database="plans").render_as_string(hide_password=False)
+    database = Database(url)
+    migrate.upgrade(database)
+    fill(database, FILMS, every_s=EVERY_S, waiting=100)
+    database.close()
+    return url
+
+
+def statements(engine: Engine, ask: Callable[[], object]) -> list[tuple[str, object]]:
+    """Return what was asked of the database, with its parameters."""
+    seen: list[tuple[str, object]] = []
+
+    def note(_c: object, _u: object, statement: str, parameters: object, _x: object, is_many: bool) -> None:
+        seen.append((statement, parameters[0] if is_many and isinstance(parameters, list) else parameters))
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        ask()
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    return [each for each in seen if re.match(r"\s*(SELECT|UPDATE|WITH)", each[0])]
+
+
+def whole_tables(connection: Connection, statement: str, parameters: object) -> list[str]:
+    """Return the lines of a statement's plan that read a large table whole."""
+    names = "|".join(LARGE)
+    if connection.dialect.name == "sqlite":
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)  # type: ignore[arg-type]  # theirs
+        lines = [str(row[3]) for row in rows]
+        if "LIMIT" in statement and not any("TEMP B-TREE" in line for line in lines):
+            return []  # along the primary key, until there are enough
+        return [line for line in lines if re.match(r"SCAN \w+$", line) and _is_large(line[5:])]
+    rows = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)  # type: ignore[arg-type]  # theirs
+    return [str(row[0]) for row in rows if re.search(rf"Seq Scan on ({names})\b", str(row[0]))]
+
+
+def _is_large(name: str) -> bool:
+    """Whether SQLite's plan means a large table: it calls tables in views by an alias of one letter."""
+    return name in LARGE or len(name) == 1
+
+
+def test_no_page_view_or_question_reads_a_table_whole(filled: str) -> None:
+    database = Database(filled, read_only=True)
+    found: dict[str, list[str]] = {}
+    for name, ask in questions(FILMS).items():
+        if name in OF_LONG:
+            continue
+
+        def asked(ask: Callable[[Connection], object] = ask) -> None:
+            with database.read() as connection:
+                ask(connection)
+
+        for statement, parameters in statements(database.engine, asked):
+            with database.read() as connection:
+                if lines := whole_tables(connection, statement, parameters):
+                    found.setdefault(name, []).extend(lines)
+    database.close()
+
+    assert found == {}
+
+
+def test_no_statement_of_the_queue_reads_a_table_whole(filled: str) -> None:
+    database = Database(filled)
+    found: dict[str, list[str]] = {}
+
+    def work(leg: Leg, limit: int) -> None:
+        now = places.now()
+        with database.write() as transaction:
+            due.next_due(transaction.connection, leg)
+            due.waiting(transaction.connection, leg, now=now)
+            claims = queue.claim(transaction, leg, owner="o", lease=LEASE, now=now, limit=limit)
+            for claim in claims:
+                queue.finish(transaction, claim, now=now)
+            queue.urge(transaction, FILMS // 2, 60)
+            queue.lose_leases(transaction, now=now)
+            filling.fill(transaction)
+
+    for leg in Leg:
+        for limit in (1, 4):
+            for statement, parameters in statements(database.engine, lambda: work(leg, limit)):  # noqa: B023  # at once
+                with database.read() as connection:
+                    if lines := whole_tables(connection, statement, parameters):
+                        found.setdefault(f"{leg} {statement}", []).extend(lines)
+    database.close()
+
+    assert found == {}
+
+
+def test_a_table_that_is_read_whole_is_found(filled: str) -> None:
+    database = Database(filled, read_only=True)
+    with database.read() as connection:
+        assert whole_tables(connection, "SELECT detail FROM job WHERE detail = 'x'", ())
+    database.close()
