@@ -1,6 +1,6 @@
 """Every setting, once: its key, type, default, unit and meaning. Order is the order of the flow."""
 
-from datetime import date
+from datetime import date, time
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -459,6 +459,36 @@ class DriftSection(Section):
     )
 
 
+def _time_of_day(text: str) -> str:
+    if text:
+        time.fromisoformat(text)
+    return text
+
+
+class ConstancySection(Section):
+    """Phantoms that the node sends itself, to see that it reads them as before. Nothing of them leaves."""
+
+    at: Annotated[str, AfterValidator(_time_of_day)] = Field(
+        "", description="When each day, local time, as 05:30; empty for never, but by `cxr-node constancy run`."
+    )
+    calling_ae_title: Title = Field(
+        "CXRCONSTANCY", description="How the node calls itself then; it must be let in as any sender."
+    )
+    host: str = Field("", description="Address of the node that takes films; empty for this machine.")
+    score_tolerance: float = Field(0.01, gt=0, le=1, description="How far a score may be from the accepted one.")
+    measurement_tolerance: float = Field(
+        0.02, gt=0, le=1, description="How far a measurement may be from the accepted one, as a share of that."
+    )
+    ratio_tolerance: float = Field(
+        0.03, gt=0, le=1, description="How far the cardiothoracic ratio may be from the phantom's own."
+    )
+    timeout_s: Seconds = Field(300.0, description="How long reading the phantoms may take, in seconds.")
+    tls_ca: str = Field("", description="PEM file of the authorities of the node's own certificate, if it wants TLS.")
+    tls_certificate: str = Field("", description="PEM file of the certificate shown to it, if it asks for one.")
+    tls_key: str = Field("", description="PEM file of that certificate's key, without a password.")
+    tls_check_host: bool = Field(True, description="Whether the node's certificate must name the host.")
+
+
 class AuditSection(Section):
     """The trail of who did what with whose films: DICOM audit messages in files, and to a syslog receiver."""
 
@@ -586,6 +616,7 @@ class Settings(Section):
     deliver: DeliverSection = DeliverSection()
     schedule: ScheduleSection = ScheduleSection()
     drift: DriftSection = DriftSection()
+    constancy: ConstancySection = ConstancySection()
     audit: AuditSection = AuditSection()
     web: WebSection = WebSection()
     oidc: OidcSection = OidcSection()

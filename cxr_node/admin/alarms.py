@@ -10,8 +10,9 @@ from email.message import EmailMessage
 
 from cxr_node.admin.certificates import certificates
 from cxr_node.archive import space
+from cxr_node.behaviour.constancy import State
 from cxr_node.domain.errors import RetryLater
-from cxr_node.jobs import bundles, drifts, overview
+from cxr_node.jobs import bundles, constancy, drifts, overview
 from cxr_node.jobs.database import Database
 from cxr_node.settings import AlertSection, Settings
 
@@ -19,6 +20,7 @@ _log = logging.getLogger(__name__)
 
 _STUCK = timedelta(minutes=15)
 _CERTIFICATE = timedelta(days=14)
+_CHECKED_WITHIN = timedelta(hours=26)
 _TIMEOUT_S = 10.0
 
 Send = Callable[[str, Mapping[str, str]], None]
@@ -27,7 +29,7 @@ Send = Callable[[str, Mapping[str, str]], None]
 
 def wrong(settings: Settings, database: Database, *, now: datetime) -> dict[str, str]:
     """Return what is wrong now, each thing by a name that stays the same, with a sentence that leads to no patient."""
-    return dict([*_of_machine(settings, now), *_of_work(database, now), *_of_model(database)])
+    return dict([*_of_machine(settings, now), *_of_work(database, now), *_of_model(settings, database, now)])
 
 
 def _of_machine(settings: Settings, now: datetime) -> Iterator[tuple[str, str]]:
@@ -58,12 +60,17 @@ def _of_work(database: Database, now: datetime) -> Iterator[tuple[str, str]]:
             yield f"stuck {queue.leg}", "a job has been due for more than 15 minutes and nobody takes it"
 
 
-def _of_model(database: Database) -> Iterator[tuple[str, str]]:
+def _of_model(settings: Settings, database: Database, now: datetime) -> Iterator[tuple[str, str]]:
     try:
         with database.read() as connection:
             drifted = drifts.drifted(connection)
+            check, began = constancy.newest(connection), constancy.last_began(connection)
     except RetryLater:
         return  # the database is said to be wrong already
+    if check is not None and check[0]["state"] != State.PASSED:
+        yield "constancy", f"the constancy check {check[0]['state']}: {check[0]['detail']}; `cxr-node constancy show`"
+    if settings.constancy.at and (began is None or now - began > _CHECKED_WITHIN):
+        yield "constancy overdue", "there was no constancy check for more than a day"
     for device, figures in drifted.items():
         yield f"drift {device}", f"not as in the reference: {', '.join(figures)}; `cxr-node drift` has the numbers"
 

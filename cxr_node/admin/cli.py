@@ -15,6 +15,7 @@ from cxr_node.admin import (
     bundle_for_all,
     bundle_import,
     bundles,
+    constancy,
     deliveries,
     demo,
     doctor,
@@ -60,6 +61,7 @@ app.add_typer(route.app, name="route")
 app.add_typer(bundles.app, name="bundle")
 app.add_typer(selftest.app, name="selftest")
 app.add_typer(phantom.app, name="phantom")
+app.add_typer(constancy.app, name="constancy")
 database_app.command("grant-reader")(grants.grant_reader)
 bundles.app.command("import-xrv")(bundle_import.import_xrv)
 bundles.app.command("pull")(bundle_import.pull)

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Integer, case, cast, delete, f
 from cxr_node.domain.days import SCORE_BINS, Day, Kind, seconds_bin
 from cxr_node.domain.reading import Presence
 from cxr_node.jobs.behaviour_tables import day_figure, day_mark, model
+from cxr_node.jobs.constancy_tables import is_no_check
 from cxr_node.jobs.database import Transaction
 from cxr_node.jobs.tables import film, finding, reading
 from cxr_node.jobs.views import VIEWS
@@ -124,7 +125,12 @@ class _Film:
 
 def _of_day(day: date) -> tuple[ColumnElement[bool], ...]:
     start = datetime.combine(day, time(), UTC)
-    return film.c.received_at >= start, film.c.received_at < start + timedelta(days=1), film.c.is_original.is_(True)
+    return (
+        film.c.received_at >= start,
+        film.c.received_at < start + timedelta(days=1),
+        film.c.is_original.is_(True),
+        is_no_check(),
+    )
 
 
 def _films(connection: Connection, day: date) -> list[_Film]:

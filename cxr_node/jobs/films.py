@@ -9,7 +9,8 @@ from sqlalchemy.exc import IntegrityError
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
 from cxr_node.domain.instance import Identity, Received, Sender
 from cxr_node.domain.reasons import Reason
-from cxr_node.jobs import queue
+from cxr_node.jobs import constancy, queue
+from cxr_node.jobs.constancy_tables import is_no_check
 from cxr_node.jobs.database import Database, Transaction
 from cxr_node.jobs.states import Leg
 from cxr_node.jobs.tables import film, study
@@ -64,9 +65,12 @@ def get(connection: Connection, film_id: int) -> Film:
 
 
 def of_study(connection: Connection, study_id: int) -> list[Film]:
-    """Return the films of a study that are its own (not flagged duplicates) and kept, in order of reception."""
+    """Return the films of a study that are its own (not flagged duplicates) and kept, in order of reception.
+
+    Of those of a constancy check there are none: whoever would speak of a study finds nothing to speak of.
+    """
     own = (film.c.study_id == study_id, film.c.is_original.is_(True), film.c.removed_at.is_(None))
-    rows = connection.execute(_FILMS.where(*own).order_by(film.c.id))
+    rows = connection.execute(_FILMS.where(*own, is_no_check()).order_by(film.c.id))
     return [_film(row) for row in rows.mappings()]
 
 
@@ -118,6 +122,8 @@ def _remember(
         .returning(film.c.id)
     ).scalar_one()
     job_id = queue.add(transaction, Leg.READ, film_id, of_study=study_id, due_at=now, now=now)
+    if not known:
+        constancy.mark(connection, identity.sop_instance_uid, film_id, now=now)
     if known:
         detail = "another film with this SOP Instance UID came first; compare the two and send the right one anew"
         queue.set_aside_unclaimed(transaction, job_id, reason=Reason.DUPLICATE, detail=detail, now=now)

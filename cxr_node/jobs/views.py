@@ -308,8 +308,32 @@ _DRIFT = View(
     },
 )
 
+_CONSTANCY = View(
+    name="v1_constancy",
+    row="a value of a constancy check; one row without a value of a check that failed before there were any",
+    time="started_at",
+    newest="run_id",
+    columns={
+        "run_id": (_WHOLE, "Number of the check."),
+        "started_at": (_TIME, "When it began."),
+        "ended_at": (_TIME, "When it ended."),
+        "state": (_TEXT, "running, passed, failed, or unaccepted: nothing was accepted yet to hold it against."),
+        "detail": (_TEXT, "Why it failed."),
+        **_MODEL,
+        "engine": (_TEXT, "Which node on which host read it, and the device that its settings name."),
+        "seed": (_WHOLE, "Number of the phantom."),
+        "kind": (_TEXT, "score or measurement, held against what was accepted; truth, against what the phantom has."),
+        "key": (_TEXT, "The name of the finding or measurement."),
+        "value": (_NUMBER, "What was read."),
+        "expected": (_NUMBER, "What is expected."),
+        "tolerance": (_NUMBER, "How far it may be off."),
+        "is_held": (_YES_NO, "Whether it is as expected; empty where nothing is."),
+    },
+)
+
 VIEWS: Mapping[str, View] = {
-    each.name: each for each in (_FILMS, _JOBS, _FINDINGS, _MEASUREMENTS, _DELIVERIES, _TURNAROUND, _DAYS, _DRIFT)
+    each.name: each
+    for each in (_FILMS, _JOBS, _FINDINGS, _MEASUREMENTS, _DELIVERIES, _TURNAROUND, _DAYS, _DRIFT, _CONSTANCY)
 }
 
 

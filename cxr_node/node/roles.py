@@ -21,6 +21,7 @@ from cxr_node.jobs.retry import RULES
 from cxr_node.node import (
     audited,
     auditing,
+    checking,
     delivering,
     looking,
     places,
@@ -97,6 +98,7 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                 legs = [results.compose_leg(settings, opened, sandbox), answer, *senders]
                 _keep_up(settings, opened, stack, audit)
                 watching.watch(settings, opened, stack)
+                checking.watch(settings, opened, stack)
                 with _working(settings, role, opened, legs, stopping, Together()):
                     yield ""
             case Role.ADMIN:

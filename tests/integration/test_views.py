@@ -21,7 +21,7 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.days import Kind, Span, Verdict
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.reading import Measurement
-from cxr_node.jobs import drifts, migrate, readings, views
+from cxr_node.jobs import constancy, drifts, migrate, readings, views
 from cxr_node.jobs import films as film_rows
 from cxr_node.jobs.database import Database, DatabaseAway
 from cxr_node.jobs.states import Leg
@@ -70,6 +70,8 @@ def busy(database: Database, folder: Path) -> Shop:
     behaving.counted_days(database, now=shop.clock.now)
     with database.write() as transaction:
         drifts.write(transaction, 1, [DRIFT], now=shop.clock.now)
+        failed = constancy.begin(transaction, now=shop.clock.now)
+        constancy.end(transaction, failed, state="failed", detail="not taken", now=shop.clock.now)
     return shop
 
 

@@ -14,7 +14,7 @@ from cxr_node.admin.web.desk import AtDesk
 from cxr_node.admin.web.models import row_of
 from cxr_node.admin.web.pages import shown_page
 from cxr_node.domain.days import Kind
-from cxr_node.jobs import drifts, views
+from cxr_node.jobs import constancy, drifts, views
 from cxr_node.jobs.views import VIEWS, Comparison, Condition
 from cxr_node.node import places
 
@@ -28,16 +28,31 @@ Row = dict[str, Any]
 Name = Annotated[str, Query(max_length=64, pattern=r"^[^\x00-\x1f]*$")]
 DriftRow: Any = row_of("DriftRow", "v1_drift")
 DayRow: Any = row_of("DayRow", "v1_days")
+CheckRow: Any = row_of("CheckRow", "v1_constancy")
+
+
+class Checked(BaseModel):
+    """The newest constancy check."""
+
+    run_id: int
+    started_at: datetime
+    state: str
+    detail: str
+    model_name: str | None
+    model_version: str | None
+    engine: str
+    values: list[CheckRow]
 
 
 class Behaviour(BaseModel):
-    """The newest day that was judged, what it came to, and one figure by day and device."""
+    """The newest day that was judged, what it came to, one figure by day and device, and the newest constancy check."""
 
     judged_day: str | None
     drifted: int
     figures: list[DriftRow]
     shown: str
     days: list[DayRow]
+    check: Checked | None
 
 
 @api.get("/behaviour", response_model=Behaviour)
@@ -75,7 +90,20 @@ def _told(connection: Connection, figure: str) -> Row:
         "figures": figures,
         "shown": chosen,
         "days": _days(connection, chosen),
+        "check": _check(connection),
     }
+
+
+def _check(connection: Connection) -> Row | None:
+    newest = constancy.newest(connection)
+    if newest is None:
+        return None
+    run, _ = newest
+    of_run = Condition(column="run_id", comparison=Comparison.EQUAL, value=run["id"])
+    values = views.rows(connection, VIEWS["v1_constancy"], conditions=[of_run], order="seed")
+    named = ("started_at", "state", "detail", "model_name", "model_version", "engine")
+    shown = [row for row in values if row["seed"] is not None]
+    return {"run_id": run["id"], **{name: run[name] for name in named}, "values": shown}
 
 
 def _days(connection: Connection, figure: str) -> list[Row]:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, select
 
 from cxr_node.domain.reading import HeatMap
 from cxr_node.jobs import overview, reading_columns, readings, views
+from cxr_node.jobs.constancy_tables import sent
 from cxr_node.jobs.films import get as get_film
 from cxr_node.jobs.states import Leg, State
 from cxr_node.jobs.tables import film, finding, heat_map, reading, result, study
@@ -29,7 +30,9 @@ def newest_films(connection: Connection, *, limit: int) -> list[Row]:
 
 def studies(connection: Connection, *, before: int | None, limit: int) -> list[Row]:
     """Return studies with their films, the newest first, before one that is named."""
+    checks = select(film.c.study_id).join(sent, sent.c.film_id == film.c.id)
     newest = select(study.c.id, study.c.study_instance_uid, study.c.first_received_at).order_by(study.c.id.desc())
+    newest = newest.where(study.c.id.not_in(checks))
     if before is not None:
         newest = newest.where(study.c.id < before)
     found = [

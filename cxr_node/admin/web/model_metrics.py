@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import Connection
 
-from cxr_node.jobs import drifts
+from cxr_node.jobs import constancy, drifts
 
 _MOST_DEVICES = 50
 """Who may send under any AE title could fill a metrics store: the devices with most films are shown."""
@@ -36,3 +36,30 @@ def of_model(connection: Connection) -> Iterator[Metric]:
     if day is not None:
         judged.add_metric([], drifts.unix_time(day))
     yield from (judged, drift, effect, value)
+    yield from _of_check(connection)
+
+
+def _of_check(connection: Connection) -> Iterator[Metric]:
+    found = constancy.newest(connection)
+    if found is None:
+        return
+    row, values = found
+    yield _one("cxr_node_constancy_passed", "Whether the newest constancy check passed.", row["state"] == "passed")
+    at = row["started_at"].timestamp()
+    yield _one("cxr_node_constancy_seconds", "When the newest constancy check began, in Unix time.", at)
+    said = "How far the newest check's values are off, of their tolerance: above 1 is too far."
+    off = GaugeMetricFamily("cxr_node_constancy_deviation", said, labels=("kind", "name"))
+    worst: dict[tuple[str, str], float] = {}
+    for each in values:
+        if each["tolerance"]:
+            share = abs(each["value"] - each["expected"]) / each["tolerance"]
+            worst[each["kind"], each["key"]] = max(share, worst.get((each["kind"], each["key"]), 0.0))
+    for labels, share in worst.items():
+        off.add_metric(labels, share)
+    yield off
+
+
+def _one(name: str, said: str, number: float) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, said)
+    family.add_metric([], float(number))
+    return family
