@@ -9,6 +9,7 @@ Line = npt.NDArray[np.float64]
 """Shape (corners, 2)."""
 
 _Numbers = npt.NDArray[np.intp]
+_Floats = npt.NDArray[np.float64]
 
 
 def thinned(lines: Sequence[Line], tolerance: float) -> list[Line]:
@@ -19,6 +20,7 @@ def thinned(lines: Sequence[Line], tolerance: float) -> list[Line]:
     if not lines:
         return []
     corners = np.concatenate(lines)
+    across, down = np.ascontiguousarray(corners.T)
     ends = np.cumsum([len(line) for line in lines])
     starts = np.concatenate([[0], ends[:-1]])
     keep = np.zeros(len(corners), np.bool_)
@@ -29,7 +31,7 @@ def thinned(lines: Sequence[Line], tolerance: float) -> list[Line]:
         first, last = first[long], last[long]
         if not len(first):
             break
-        furthest, distances = _furthest(corners, first, last)
+        furthest, distances = _furthest(across, down, first, last)
         far = distances > tolerance
         first, last, furthest = first[far], last[far], furthest[far]
         keep[furthest] = True
@@ -50,22 +52,27 @@ def thinned_loops(lines: Sequence[Line], tolerance: float) -> list[Line]:
 
 def area(line: Line) -> float:
     """Return the area within a closed line, its first corner not repeated."""
-    # From the first corner, so that far from the origin no digits are lost.
+    # From the first corner: so far from the origin no digits are lost, and the piece that closes it adds nothing.
     across, down = (line - line[0]).T
-    return abs(float(np.sum(across * np.roll(down, -1) - np.roll(across, -1) * down))) / 2
+    return abs(float(across[:-1] @ down[1:] - across[1:] @ down[:-1])) / 2
 
 
-def _furthest(corners: Line, first: _Numbers, last: _Numbers) -> tuple[_Numbers, npt.NDArray[np.float64]]:
+def _furthest(across: _Floats, down: _Floats, first: _Numbers, last: _Numbers) -> tuple[_Numbers, _Floats]:
     """Return the corner furthest from each piece between two others, and how far; each has a corner in between."""
     counts = last - first - 1
     begins = np.cumsum(counts) - counts
     piece = np.repeat(np.arange(len(first)), counts)
     between = np.arange(len(piece)) + (first + 1 - begins)[piece]
-    along = corners[last] - corners[first]
-    squared = (along**2).sum(axis=1)
-    from_start = corners[between] - corners[first][piece]
-    shares = (from_start * along[piece]).sum(axis=1) / np.where(squared > 0, squared, 1.0)[piece]
-    distances = np.hypot(*(from_start - np.clip(shares, 0, 1)[:, None] * along[piece]).T)
+    # Coordinates apart: numpy is slow along an axis of two.
+    along, upward = across[last] - across[first], down[last] - down[first]
+    squared = along**2 + upward**2
+    along, upward = along[piece], upward[piece]
+    x, y = across[between] - across[first][piece], down[between] - down[first][piece]
+    shares = np.clip((x * along + y * upward) / np.where(squared > 0, squared, 1.0)[piece], 0, 1)
+    distances = np.sqrt((x - shares * along) ** 2 + (y - shares * upward) ** 2)
     largest = np.maximum.reduceat(distances, begins)
     at = np.flatnonzero(distances == largest[piece])
-    return between[at[np.unique(piece[at], return_index=True)[1]]], largest
+    of = piece[at]
+    is_first = np.ones(len(at), np.bool_)
+    is_first[1:] = of[1:] != of[:-1]
+    return between[at[is_first]], largest

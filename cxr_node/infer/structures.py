@@ -116,7 +116,7 @@ def inside(line: Line, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
 
     Each piece that crosses a row of centers toggles all centers right of it: the even-odd rule.
     """
-    start, end = line, np.roll(line, -1, axis=0)
+    start, end = line, np.concatenate([line[1:], line[:1]])
     lower, upper = np.floor(start[:, 1]), np.floor(end[:, 1])
     crossing = lower != upper
     rows = np.maximum(lower, upper)[crossing]
