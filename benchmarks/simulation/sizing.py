@@ -113,11 +113,15 @@ def needs(samples: Samples, day: Day, found: Hosts, *, one_machine: bool) -> Ite
     yield "hosts, one spare of each (receive, read, deliver)", every
     connections = samples.connections * (1 if one_machine else found.total)
     yield "connections to PostgreSQL, at most", f"{connections:,}"
-    yield "write transactions/s, busiest", f"{rate * TRANSACTIONS:,.3g}"
-    yield "of what the measured PostgreSQL does", f"{100 * share:.3g} %"
-    yield "network in, busiest", f"{rate * samples.film_bytes / 1e6:,.3g} MB/s"
-    yield "films kept a day", f"{day.films * samples.film_bytes / 1e9:,.3g} GB"
-    yield "films kept in 30 days", f"{30 * day.films * samples.film_bytes / 1e12:,.3g} TB"
+    yield "write transactions/s, busiest", _rounded(rate * TRANSACTIONS)
+    yield "of what the measured PostgreSQL does", f"{_rounded(100 * share)} %"
+    yield "network in, busiest", f"{_rounded(rate * samples.film_bytes / 1e6)} MB/s"
+    yield "films kept a day", f"{_rounded(day.films * samples.film_bytes / 1e9)} GB"
+    yield "films kept in 30 days", f"{_rounded(30 * day.films * samples.film_bytes / 1e12)} TB"
+
+
+def _rounded(value: float) -> str:
+    return f"{float(f'{value:.3g}'):,.12g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
