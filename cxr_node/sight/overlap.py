@@ -1,7 +1,6 @@
 """Films read with the network here and all else in processes beside it: one is in the network, others are seen."""
 
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
@@ -59,24 +58,29 @@ class Overlapped:
         self._network = network
         self._eyes = eyes
         self._watch = watch
-        self._one_at_a_time = threading.Lock()
+        # Always the same thread: each that runs a network has threads of its own made for it.
+        self._lane = ThreadPoolExecutor(1, thread_name_prefix="network")
         self._hands = ThreadPoolExecutor(eyes.count, thread_name_prefix="eye")
 
     def read(self, films: Sequence[Film]) -> list[Reading]:
         """Read films in one go, as `pipeline.read` does, which see."""
         network = self._network()
         interpreter = network.interpreter
-        looked = list(self._each(lambda film: self._eyes.ask(glance, film, interpreter), films))
+
+        def seen_by_one(film: Film) -> tuple[Seen, Float32] | Reading:
+            return self._eyes.ask(glance, film, interpreter)
+
+        def said_by_one(of: tuple[Seen, Mapping[str, Float32]]) -> Reading:
+            return self._eyes.ask(conclude, of[0], interpreter, of[1])
+
+        looked = self._each(seen_by_one, films)
         seen = [each for each in looked if not isinstance(each, Reading)]
+        if not seen:
+            return [each for each in looked if isinstance(each, Reading)]
         try:
-            outputs = self._forward(network, [prepared for _, prepared in seen]) if seen else []
+            given = self._lane.submit(self._forward, network, [prepared for _, prepared in seen]).result()
             spoken = iter(
-                list(
-                    self._each(
-                        lambda pair: self._eyes.ask(conclude, pair[0][0], interpreter, pair[1]),
-                        list(zip(seen, outputs, strict=True)),
-                    )
-                )
+                self._each(said_by_one, [(one, outputs) for (one, _), outputs in zip(seen, given, strict=True)])
             )
         except GiveUp as gave_up:
             if len(films) > 1:
@@ -85,11 +89,11 @@ class Overlapped:
         return [each if isinstance(each, Reading) else next(spoken) for each in looked]
 
     def _forward(self, network: Network, prepared: list[Float32]) -> Sequence[Mapping[str, Float32]]:
-        with self._one_at_a_time, self._watch():
+        with self._watch():
             return network.forward(prepared)
 
-    def _each(self, do: Callable[[Item], Made], items: Sequence[Item]) -> Iterable[Made]:
-        return map(do, items) if len(items) == 1 else self._hands.map(do, items)
+    def _each(self, do: Callable[[Item], Made], items: Sequence[Item]) -> list[Made]:
+        return [do(items[0])] if len(items) == 1 else list(self._hands.map(do, items))
 
 
 def glance(desk: Desk, film: Film, interpreter: Interprets) -> tuple[Seen, Float32] | Reading:
