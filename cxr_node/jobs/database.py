@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, select
 from sqlalchemy.engine import make_url
@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from cxr_node.domain.errors import RetryLater
+from cxr_node.jobs.shared_commits import SharedCommits
 from cxr_node.jobs.states import Leg
 
 CHANNEL = "cxr_node"
@@ -23,6 +24,9 @@ CHANNEL = "cxr_node"
 ASKING = {"timezone": "UTC", "random_page_cost": "1.1", "jit": "off"}
 """How PostgreSQL is to treat who asks: a look at an index costs little, as on any disk without an arm, or it would
 read whole tables to answer for a week; and no question is long enough to be compiled."""
+
+
+T = TypeVar("T")
 
 
 class DatabaseAway(RetryLater):
@@ -54,6 +58,17 @@ class Database:
     ) -> None:
         self.engine = _read_only_engine(url, busy_timeout_s, at_most_s) if read_only else _engine(url, busy_timeout_s)
         self._ring = ring
+        self._shared = SharedCommits(self.write)
+
+    def write_together(self, do: Callable[[Transaction], T]) -> T:
+        """Do what writes in a transaction that it shares with others who come at the same time; see `SharedCommits`.
+
+        Raises
+        ------
+        DatabaseAway
+            As `write` does.
+        """
+        return self._shared.do(do)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:

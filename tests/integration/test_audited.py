@@ -13,7 +13,7 @@ from cxr_node.deliver.destination import Receipt, Refused
 from cxr_node.domain.commitment import Reference, Vouched
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
-from cxr_node.domain.instance import Identity, Instance, Sender
+from cxr_node.domain.instance import Identity, Instance, Received, Sender
 from cxr_node.node import audited, auditing
 from cxr_node.node.auditing import Audit
 from cxr_node.outbound import Confirmation
@@ -120,7 +120,7 @@ def test_a_film_that_came_is_recorded_before_its_sender_is_told(
 def test_a_film_that_could_not_be_kept_is_recorded_as_such(
     audit: Audit, recorded: list[Message], content: bytes
 ) -> None:
-    def keep(_instance: Instance, _sender: Sender) -> bool:
+    def keep(_received: Received, _sender: Sender) -> bool:
         raise RetryLater("no room")
 
     with pytest.raises(RetryLater):

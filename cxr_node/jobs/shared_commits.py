@@ -1,0 +1,95 @@
+"""Writes of several threads in one transaction: one flush of the disk for all that wait for it.
+
+Who comes while nobody writes begins at once and alone. Who comes meanwhile waits, and is written with all others that
+did by the first of them when the one before has committed; nobody is told before the commit that holds their own.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from cxr_node.domain.errors import RetryLater
+
+_MOST = 64
+"""Of one transaction: who wrote is waited for no longer than that takes."""
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class _Wish:
+    """What a thread wants written, and what became of it."""
+
+    do: Callable[[Any], Any]
+    turn: threading.Event = field(default_factory=threading.Event)
+    is_done: bool = False
+    result: Any = None
+    error: BaseException | None = None
+
+    def end(self, *, result: Any = None, error: BaseException | None = None) -> None:
+        self.result, self.error, self.is_done = result, error, True
+
+
+class SharedCommits:
+    """Transactions that `write` opens, each for as many as wait. What is done in one may be done again in another."""
+
+    def __init__(self, write: Callable[[], AbstractContextManager[Any]]) -> None:
+        self._write = write
+        self._lock = threading.Lock()
+        self._waiting: list[_Wish] = []
+        self._is_busy = False
+
+    def do(self, do: Callable[[Any], T]) -> T:
+        """Return what `do` returns, once its transaction is committed; raise what it or the commit raises."""
+        wish = _Wish(do)
+        with self._lock:
+            self._waiting.append(wish)
+            leads, self._is_busy = not self._is_busy, True
+        if not leads:
+            wish.turn.wait()
+        if not wish.is_done:
+            self._lead()
+        if wish.error is not None:
+            raise wish.error
+        result: T = wish.result
+        return result
+
+    def _lead(self) -> None:
+        """Write what waits, and let the first of those that have come meanwhile go on."""
+        with self._lock:
+            batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+        try:
+            self._commit(batch)
+        finally:
+            for wish in batch:
+                wish.turn.set()
+            with self._lock:
+                following = self._waiting[0] if self._waiting else None
+                self._is_busy = following is not None
+            if following is not None:
+                following.turn.set()
+
+    def _commit(self, batch: list[_Wish]) -> None:
+        try:
+            with self._write() as transaction:
+                results = [wish.do(transaction) for wish in batch]
+        except BaseException as error:  # noqa: BLE001  # each of them raises it, or tries alone
+            self._commit_each(batch, error)
+        else:
+            for wish, result in zip(batch, results, strict=True):
+                wish.end(result=result)
+
+    def _commit_each(self, batch: list[_Wish], error: BaseException) -> None:
+        """Tell the error of one from what concerns all: a database that is away is not asked once for each."""
+        if len(batch) == 1 or isinstance(error, RetryLater) or not isinstance(error, Exception):
+            for wish in batch:
+                wish.end(error=error)
+            return
+        for number, wish in enumerate(batch):
+            self._commit([wish])
+            if isinstance(wish.error, RetryLater):
+                for other in batch[number + 1 :]:
+                    other.end(error=wish.error)
+                return
