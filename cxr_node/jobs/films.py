@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
 from sqlalchemy import Connection, RowMapping, Select, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -49,9 +48,10 @@ def remember(
     The same SOP Instance UID with the same bytes is the same film. With other bytes it is another film:
     kept, flagged and set aside for a person, and the first is not touched.
     """
-    write = partial(
-        _remember, instance=instance, sender=sender, archive_key=archive_key, head_start_s=head_start_s, now=now
-    )
+
+    def write(transaction: Transaction) -> bool:
+        return _remember(transaction, instance, sender, archive_key=archive_key, head_start_s=head_start_s, now=now)
+
     for _ in range(_RACES):
         try:
             return database.write_together(write)
@@ -81,9 +81,9 @@ _RACES = 5
 
 def _remember(
     transaction: Transaction,
-    *,
     instance: Received,
     sender: Sender,
+    *,
     archive_key: str,
     head_start_s: int,
     now: datetime,
