@@ -58,7 +58,7 @@ class Database:
     ) -> None:
         self.engine = _read_only_engine(url, busy_timeout_s, at_most_s) if read_only else _engine(url, busy_timeout_s)
         self._ring = ring
-        self._shared = SharedCommits(lambda: self.write())  # looked up each time: it may be exchanged
+        self._shared = SharedCommits(lambda: self.write())  # noqa: PLW0108  # looked up each time: it may be exchanged
 
     def write_together(self, do: Callable[[Transaction], T]) -> T:
         """Do what writes in a transaction that it shares with others who come at the same time; see `SharedCommits`.
