@@ -171,7 +171,7 @@ def test_a_dead_letter_is_tried_again_and_arrives(
     page.reload()
     expect(page.get_by_text("Nothing.")).to_be_visible()
     for name, path in (("studies", "/studies"), ("study", "/studies/1"), ("report", "/reports/1"),
-                       ("trends", "/trends"), ("behaviour", "/behaviour"), ("settings", "/settings")):  # fmt: skip
+                       ("trends", "/trends"), ("settings", "/settings")):  # fmt: skip
         page.goto(path)
         page.wait_for_load_state("networkidle")
         if name == "settings":

@@ -1,13 +1,19 @@
 """Every page in Debian's Chromium at two widths: WCAG 2.2 AA as far as axe-core can judge, and no sideways scroll."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Page as Tab
 
+from cxr_node.domain.codes import Code
+from cxr_node.jobs import readings
+from tests import films
 from tests.pages import PASSWORD, Page, served_page
 from tests.peers import program
+from tests.shop import received
 
 PATHS = (
     "/",
@@ -39,6 +45,14 @@ def chromium() -> Iterator[Browser]:
         opened.close()
 
 
+def log_in(page: Tab) -> None:
+    page.goto("/login")
+    page.get_by_label("Name").fill("op")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("/")
+
+
 def broken(results: dict[str, object]) -> list[str]:
     """Return the broken rules, each with where."""
     found = results["violations"]
@@ -53,10 +67,7 @@ def test_every_page_can_be_seen_and_used_by_all(served: Page, chromium: Browser,
         page = context.new_page()
         page.goto("/login")
         problems += broken(Axe().run(page, options=RULES).response)
-        page.get_by_label("Name").fill("op")
-        page.get_by_label("Password").fill(PASSWORD)
-        page.keyboard.press("Enter")
-        page.wait_for_url("/")
+        log_in(page)
         for path in PATHS:
             page.goto(path)
             for each in page.locator("details").all():
@@ -66,3 +77,27 @@ def test_every_page_can_be_seen_and_used_by_all(served: Page, chromium: Browser,
                 problems.append(f"{path} scrolls sideways at {width}")
 
     assert problems == []
+
+
+def test_of_several_heat_maps_the_chosen_one_is_shown(served: Page, chromium: Browser) -> None:
+    effusion = Code(value="60046008", scheme_designator="SCT", meaning="Pleural effusion")
+    with served.shop.database.read() as connection:
+        said = readings.latest(connection, 1, received(films.dx()).identity)
+    assert said is not None
+    assert said.prediction is not None
+    (opacity,) = said.prediction.findings
+    both = (opacity, replace(opacity, key="pleural_effusion", code=effusion, score=0.6))
+    with served.shop.database.write() as transaction:
+        again = replace(said, prediction=replace(said.prediction, findings=both))
+        readings.write(transaction, 1, again, now=served.shop.clock.now)
+    with chromium.new_context(base_url=f"http://{served.address}") as context:
+        page = context.new_page()
+        log_in(page)
+        page.goto("/films/1")
+        page.get_by_label("Heat map").check()
+        shown = page.locator(".layer.heat image:visible title")
+        expect(shown).to_have_text(["Opacity: where its score comes from"])
+
+        page.get_by_role("combobox").select_option("Pleural effusion")
+
+        expect(shown).to_have_text(["Pleural effusion: where its score comes from"])
