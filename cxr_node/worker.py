@@ -77,34 +77,58 @@ class Worker:
         What could not be recorded while the database was away is recorded first: its work is done, and would otherwise
         wait for the end of its lease and count as a death.
         """
-        self._record()
         if self._company is None:
-            claims = self._claim()
-            self._run_claimed(claims)
-            return bool(claims)
+            ran = self._turn()
+            self._record()
+            return ran
+        self._record()
         with self._company.among():
             claims = self._claim()
             if not any(claim.crashes for claim in claims):
                 self._run_claimed(claims)
+                self._record()
                 return bool(claims)
             self._put_back(claims)
         # A worker died during it: what dies with it next time is not to be blamed on those beside it.
         with self._company.alone():
             self._run_claimed(self._claim())
+            self._record()
         return True
 
+    def _turn(self) -> bool:
+        """Take a turn, and leave how it ended to be recorded in the transaction that claims the next job."""
+        claims = self._record_and_claim()
+        self._run_claimed(claims)
+        return bool(claims)
+
+    def _record_and_claim(self) -> list[Claim]:
+        """Record and claim in one transaction: a commit waits for the disk, and one is enough for both."""
+        try:
+            with self._database.write() as transaction:
+                for _, ending in self._unrecorded:
+                    ending(transaction, self._clock())
+                claims = self._claimed(transaction)
+        except ForbiddenTransition:
+            self._record()
+            return self._claim()
+        self._unrecorded.clear()
+        return claims
+
     def _claim(self) -> list[Claim]:
-        held, _ = self._held()
         with self._database.write() as transaction:
-            return queue.claim(
-                transaction,
-                self.leg,
-                owner=self._owner,
-                lease=self._lease,
-                now=self._clock(),
-                limit=self._together.size,
-                held=held,
-            )
+            return self._claimed(transaction)
+
+    def _claimed(self, transaction: Transaction) -> list[Claim]:
+        held, _ = self._held()
+        return queue.claim(
+            transaction,
+            self.leg,
+            owner=self._owner,
+            lease=self._lease,
+            now=self._clock(),
+            limit=self._together.size,
+            held=held,
+        )
 
     def _put_back(self, claims: Sequence[Claim]) -> None:
         now = self._clock()
@@ -114,12 +138,15 @@ class Worker:
                 queue.put_back(transaction, claim, due_at=claim.queued_at, detail="to be run alone", now=now)
 
     def _run_claimed(self, claims: Sequence[Claim]) -> None:
+        """Run jobs; how the last one ended, or all that were run in one go, is left to be recorded."""
         endings = self._run_together(claims) if len(claims) > 1 else None
-        for number, claim in enumerate(claims):
+        if endings:
+            self._unrecorded += zip(claims, endings, strict=True)
+            return
+        for claim in claims:
             with suppress(RetryLater):  # the one before; the others are in our hands all the same
                 self._record()
-            self._unrecorded.append((claim, endings[number] if endings else self._run(claim)))
-        self._record()
+            self._unrecorded.append((claim, self._run(claim)))
 
     def seconds_to_next(self) -> float | None:
         """Return how long until there is work: 0 or less for now, None when none waits.
@@ -145,7 +172,9 @@ class Worker:
             self._between()
             try:
                 wait_s = self.seconds_to_next()
-                if wait_s is not None and wait_s <= 0 and self.turn():
+                # A film that was read is recorded before anything else: what comes between may take long.
+                turn = self.turn if isinstance(self._leg, ReadLeg) else self._turn
+                if wait_s is not None and wait_s <= 0 and turn():
                     continue
             except RetryLater as error:
                 _log.warning("%s waits: %s", self.leg, error)
@@ -153,12 +182,16 @@ class Worker:
             if wait_s is not None and wait_s <= 0:
                 wait_s = _HELD_BACK_S  # a due job that could not be claimed is held back by another: look again soon
             bell.wait(tick_s if wait_s is None else min(tick_s, wait_s))
+        with suppress(RetryLater):  # the lease runs out, and another does it again
+            self._record()
 
     def _held(self) -> tuple[frozenset[str], datetime | None]:
         return self._leg.held() if isinstance(self._leg, DeliverLeg) else (frozenset(), None)
 
     def _record(self) -> None:
         """Record how jobs ended; those that the database is away for stay to be recorded."""
+        if len(self._unrecorded) > 1 and self._record_at_once():
+            return
         while self._unrecorded:
             claim, ending = self._unrecorded[0]
             try:
@@ -168,6 +201,17 @@ class Worker:
                 # The lease ran out and another worker has the job; what it records is the same.
                 _log.warning("job %d: %s", claim.job_id, error)
             del self._unrecorded[0]
+
+    def _record_at_once(self) -> bool:
+        """Record how several jobs ended in one transaction, unless one of them is no longer ours."""
+        try:
+            with self._database.write() as transaction:
+                for _, ending in self._unrecorded:
+                    ending(transaction, self._clock())
+        except ForbiddenTransition:
+            return False
+        self._unrecorded.clear()
+        return True
 
     def _run_together(self, claims: Sequence[Claim]) -> list[Ending] | None:
         """Return how each of several jobs ended, or None where they must be run one at a time."""

@@ -1,0 +1,103 @@
+"""How many commits work costs: each waits for the disk."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cxr_node.jobs import queue
+from cxr_node.jobs.database import Database, Transaction
+from cxr_node.jobs.states import Leg, State
+from cxr_node.worker import Together
+from tests import films
+from tests.shop import OWNER, Shop
+
+
+class Silence:
+    """A bell that nobody rings; waiting for it means that there is no work."""
+
+    def __init__(self) -> None:
+        self.heard = False
+
+    def wait(self, _timeout_s: float) -> None:
+        """Note that there was nothing to do."""
+        self.heard = True
+
+
+@contextmanager
+def counted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Count transactions that write."""
+    real, count = shop.database.write, [0]
+
+    @contextmanager
+    def write() -> Iterator[Transaction]:
+        count[0] += 1
+        with real() as transaction:
+            yield transaction
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.database, "write", write)
+        yield count
+
+
+def run_dry(shop: Shop, leg: Leg) -> None:
+    """Let a worker run until there is nothing for it to do."""
+    silence = Silence()
+    shop._workers[leg].run(silence, tick_s=1.0, stopping=lambda: silence.heard)  # type: ignore[arg-type]  # as a bell
+
+
+def studies(shop: Shop, count: int) -> None:
+    for seed in range(count):
+        shop.accept(films.dx(seed=seed))
+
+
+def test_a_job_is_recorded_in_the_transaction_that_claims_the_next(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(database, tmp_path)
+    studies(shop, 3)
+    run_dry(shop, Leg.READ)
+    shop.clock.go(seconds=10)
+    run_dry(shop, Leg.COMPOSE)
+
+    with counted(shop, monkeypatch) as count:
+        run_dry(shop, Leg.DELIVER)
+
+    assert count == [4]
+    assert [job.state for job in shop.jobs(Leg.DELIVER)] == [State.DONE] * 3
+    assert len(shop.pacs.arrived) == 3
+
+
+def test_films_read_in_one_go_are_recorded_in_one_transaction(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(database, tmp_path, together=Together(size=3))
+    studies(shop, 3)
+
+    with counted(shop, monkeypatch) as count:
+        assert shop.turn(Leg.READ)
+
+    assert count == [2]
+    assert [job.state for job in shop.jobs(Leg.READ)] == [State.DONE] * 3
+
+
+def test_one_whose_lease_was_lost_does_not_keep_the_others_from_being_recorded(
+    database: Database, tmp_path: Path
+) -> None:
+    def lose_one() -> None:
+        if len(shop.pacs.arrived) == 1:
+            with database.write() as transaction:
+                queue.lose_leases(transaction, owner=OWNER, now=shop.clock.now)
+
+    shop = Shop(database, tmp_path)
+    studies(shop, 3)
+    run_dry(shop, Leg.READ)
+    shop.clock.go(seconds=10)
+    run_dry(shop, Leg.COMPOSE)
+    shop.pacs.before = lose_one
+
+    run_dry(shop, Leg.DELIVER)
+
+    assert [job.state for job in shop.jobs(Leg.DELIVER)] == [State.DONE] * 3
+    assert len(shop.pacs.arrived) == 4
