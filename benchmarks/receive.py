@@ -107,27 +107,32 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
             print(f"picture: {picture.name}")
 
 
-def main() -> None:
-    """Do what is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kinds", nargs="+", choices=list(films.KINDS), default=[])
-    parser.add_argument("--senders", nargs="+", type=int, default=[])
-    parser.add_argument("--per-association", type=int, help="films on one association; 0 for many")
-    parser.add_argument("--nagle", action="store_true", help="Nagle's algorithm stays on at the sender")
-    parser.add_argument("--peers", nargs="*", metavar="NAME")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Return what can be asked for."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--kinds", nargs="+", choices=list(films.KINDS), default=[])
+    options.add_argument("--senders", nargs="+", type=int, default=[])
+    options.add_argument("--per-association", type=int, help="films on one association; 0 for many")
+    options.add_argument("--nagle", action="store_true", help="Nagle's algorithm stays on at the sender")
+    options.add_argument("--peers", nargs="*", metavar="NAME")
+    options.add_argument(
         "--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="a setting of the node"
     )
-    parser.add_argument("--node", action="append", default=[], metavar="NAME:SETTING,...", help="one more node")
-    parser.add_argument("--postgresql", action="store_true", help="nodes work on a PostgreSQL of this run's own")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.7, help="of one turn")
-    parser.add_argument("--megabytes", type=float, default=600.0, help="of one turn")
-    parser.add_argument("--json", type=Path, help="where every round goes")
-    parser.add_argument("--plot", type=Path, help="folder for pictures")
-    parser.add_argument("--folder", type=Path, help="where films are kept meanwhile; a temporary one by default")
-    modes.add(parser)
-    arguments = parser.parse_args()
+    options.add_argument("--node", action="append", default=[], metavar="NAME:SETTING,...", help="one more node")
+    options.add_argument("--postgresql", action="store_true", help="nodes work on a PostgreSQL of this run's own")
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--seconds", type=float, default=0.7, help="of one turn")
+    options.add_argument("--megabytes", type=float, default=600.0, help="of one turn")
+    options.add_argument("--json", type=Path, help="where every round goes")
+    options.add_argument("--plot", type=Path, help="folder for pictures")
+    options.add_argument("--folder", type=Path, help="where films are kept meanwhile; a temporary one by default")
+    modes.add(options)
+    return options
+
+
+def main() -> None:
+    """Do what is asked for."""
+    arguments = parser().parse_args()
     with tempfile.TemporaryDirectory(prefix="cxr-receive-", dir=arguments.folder) as name:
         chosen = modes.chosen(arguments)
         if chosen is None:

@@ -60,7 +60,10 @@ def node(
     name: str, folder: Path, *, url: str = "", sets: Sequence[str] = (), roles: Sequence[str] = ("receive",)
 ) -> Iterator[Receiver]:
     """Run this node's receiving role alone; `sets` are settings as "receive.port=0", values as in TOML or bare text."""
-    place = scratch.place(folder, database_url=url, destinations={}, sections=sections(sets))
+    given = sections(sets)
+    # Several receiving processes share a port only if it is named.
+    given.setdefault("receive", {}).setdefault("port", peers.free_port())
+    place = scratch.place(folder, database_url=url, destinations={}, sections=given)
     with running.running(place.config, roles=tuple(roles), wait_for=tuple(roles)) as started:
         yield Receiver(
             name=name,

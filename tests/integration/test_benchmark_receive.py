@@ -1,8 +1,11 @@
 """The benchmark of receiving: its films, its sender and its books."""
 
+import argparse
 import io
 import json
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pydicom
 import pytest
 
 from benchmarks import receive
-from benchmarks.load import films
+from benchmarks.load import films, modes
 from benchmarks.load.receivers import Receiver, Unfit, available
 from benchmarks.load.rounds import Bounds, Cell, turn
 from benchmarks.load.sender import Order
@@ -80,6 +83,48 @@ def test_a_receiver_that_holds_less_than_it_said_fails_the_run(sending: Sending,
                 bounds=Bounds(seconds=60, megabytes=3.9 * path.stat().st_size / 1e6),
                 run=1,
             )
+
+
+@contextmanager
+def receiver() -> Iterator[Receiver]:
+    with receiving(require_called_ae_title=False) as node:
+        kept = node.instances
+        yield Receiver(name="node", port=node.port, pid=os.getpid(), kept=lambda: len(kept), clear=lambda: None)
+
+
+def asked(*options: str) -> argparse.Namespace:
+    return receive.parser().parse_args([*options, "--rounds", "1", "--kinds", KIND])
+
+
+def test_what_idle_associations_cost_is_told_with_how_many_there_were(tmp_path: Path) -> None:
+    with receiver() as node:
+        _, lines = modes.idle(asked("--idle", "3", "--idle-seconds", "0.1"), tmp_path, [node])
+        ((name, associations, share, rss_mb),) = lines
+
+    assert (name, associations) == ("node", "3")
+    assert float(share.split()[0]) < 100
+    assert float(rss_mb) > 10
+
+
+def test_memory_is_told_after_each_tenth_of_the_films(tmp_path: Path) -> None:
+    with receiver() as node:
+        headings, lines = modes.flat(asked("--flat", "20", "--senders", "2"), tmp_path, [node])
+        (line,) = lines
+        kept = node.kept()
+
+    assert len(line) == len(headings) == 3 + 10 + 1
+    assert kept == 20
+
+
+def test_a_modality_as_shipped_is_timed_on_films_that_are_all_kept(tmp_path: Path) -> None:
+    if not available("storescp"):
+        pytest.skip("DCMTK is not installed")
+    with receiver() as node:
+        _, lines = modes.shipped(asked("--storescu", "--storescu-seconds", "0.1"), tmp_path, [node])
+        ((kind, name, speed, _),) = lines
+
+    assert (kind, name) == (KIND, "node")
+    assert float(speed.split()[0]) > 1
 
 
 def test_the_command_compares_this_node_with_a_peer_and_prints_a_table(
