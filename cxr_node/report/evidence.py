@@ -11,6 +11,7 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR, k
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
+from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 from pydicom.uid import UID
 from pydicom.valuerep import PersonName
@@ -128,11 +129,15 @@ def _vr(element: DataElement | RawDataElement, tag: BaseTag) -> str:
 
 
 def _items(element: DataElement | RawDataElement) -> list[Dataset]:
-    return list(_converted(element, "SQ") or ())
+    """Return the items; none of an element that stands where a sequence should and is none."""
+    value = _converted(element, "SQ")
+    return [item for item in value if isinstance(item, Dataset)] if isinstance(value, Sequence) else []
 
 
 def _number(element: DataElement | RawDataElement, tag: BaseTag, vr: str) -> DataElement | None:
     value = _converted(element, vr)
+    if dictionary_VM(tag) == "1" and isinstance(value, list | MultiValue):
+        value = value[0]
     return None if value is None else DataElement(tag, vr, value, validation_mode=IGNORE)
 
 

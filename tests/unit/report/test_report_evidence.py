@@ -5,7 +5,9 @@ from io import BytesIO
 
 import pytest
 from pydicom import dcmread, dcmwrite
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 from pydicom.uid import ImplicitVRLittleEndian
 
 from cxr_node.report.evidence import safe_header
@@ -87,6 +89,19 @@ def test_sequences_are_made_safe_to_their_depths() -> None:
     header = safe_header(film)
     assert [item.PatientID for item in header.OtherPatientIDsSequence] == ["OTHER-1"]
     assert len(header.OtherPatientIDsSequence[0]) == 1
+
+
+def test_what_stands_where_a_sequence_should_and_is_none_is_left_out() -> None:
+    film = films.cr(changes={"OtherPatientIDsSequence": None})
+    tag = Tag("OtherPatientIDsSequence")
+    film[tag] = DataElement(tag, "LO", ["one", "two"])
+    assert "OtherPatientIDsSequence" not in safe_header(film)
+
+
+def test_of_several_values_where_there_may_be_one_the_first_is_taken() -> None:
+    film = with_bytes(films.cr(), {"Rows": bytes((64, 0, 65, 0)), "ImagerPixelSpacing": b"0.2\\0.3"})
+    assert safe_header(film).Rows == 64
+    assert list(safe_header(film).ImagerPixelSpacing) == [0.2, 0.3]
 
 
 def test_a_site_may_overrule_a_wrong_character_set() -> None:
