@@ -92,7 +92,7 @@ def test_sequences_are_made_safe_to_their_depths() -> None:
 
 
 def test_what_stands_where_a_sequence_should_and_is_none_is_left_out() -> None:
-    film = films.cr(changes={"OtherPatientIDsSequence": None})
+    film = films.cr()
     tag = Tag("OtherPatientIDsSequence")
     film[tag] = DataElement(tag, "LO", ["one", "two"])
     assert "OtherPatientIDsSequence" not in safe_header(film)
