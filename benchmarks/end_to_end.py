@@ -154,7 +154,10 @@ def benches(
             at = stack.enter_context(server.running(server.binaries()))
             url = stack.enter_context(scratch.schema(at.url))
         pacs = stack.enter_context(inbox(folder / "pacs"))
-        sections: dict[str, dict[str, object]] = {"read": {"threads": 0}, "schedule": {"tick_s": 5.0}}
+        sections: dict[str, dict[str, object]] = {
+            "read": {"threads": 0, "processes": "auto"},
+            "schedule": {"tick_s": 5.0},
+        }
         for name, changes in receivers.sections(sets).items():
             sections.setdefault(name, {}).update(changes)
         place = scratch.place(

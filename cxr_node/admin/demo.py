@@ -95,6 +95,10 @@ data_folder = "node"
 [receive]
 ae_title = "{_NODE_TITLE}"
 port = 0
+# For a film or two nothing is measured beforehand, nor are processes started.
+[read]
+engine = "eager"
+processes = 0
 [compose]
 calm_s = 0.5
 [log]

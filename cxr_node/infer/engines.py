@@ -5,12 +5,11 @@ what the reference says within `TOLERANCE`, says it again to the last bit, and i
 """
 
 import contextlib
-import io
 import logging
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,8 +98,7 @@ def openvino(bundle: Bundle, threads: int) -> Program:
     reference = bundle.program(torch.device("cpu"))
     with torch.inference_mode():
         names = list(reference(torch.zeros(shape)))
-    # What it cannot decompose it says on standard error and does without.
-    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+    with _silent_root(), warnings.catch_warnings():
         # torch's copies of programs use what torch itself is about to give up.
         warnings.filterwarnings("ignore", "`isinstance", FutureWarning)
         frontend = FrontEndManager().load_by_framework("pytorch")
@@ -122,6 +120,21 @@ def openvino(bundle: Bundle, threads: int) -> Program:
         }
 
     return run
+
+
+@contextlib.contextmanager
+def _silent_root() -> Iterator[None]:
+    """Drop what the root logger itself is told: of what it cannot decompose OpenVINO complains, and does without."""
+    root = logging.getLogger()
+    root.addFilter(_nothing)
+    try:
+        yield
+    finally:
+        root.removeFilter(_nothing)
+
+
+def _nothing(_record: logging.LogRecord) -> bool:
+    return False
 
 
 ENGINES: Mapping[str, Makes] = {EAGER: eager, CHANNELS_LAST: channels_last, OPENVINO: openvino}
