@@ -92,7 +92,12 @@ def compare(arguments: argparse.Namespace) -> None:
             (here, [Huey(folder / "1.db", remembers=True), Huey(folder / "2.db", remembers=False)]),
             (there, [rival]),
         ):
-            queues: list[Queue] = [Ours(database), *others, Ours(database, at_once=8)]
+            queues: list[Queue] = [
+                Ours(database),
+                *others,
+                Ours(database, apart=True),
+                Ours(database, at_once=8),
+            ]
             speeds = rounds(queues, jobs=arguments.jobs, times=arguments.rounds)
             print(f"\n{database.engine.dialect.name}, {arguments.rounds} rounds of {arguments.jobs} jobs, one worker\n")
             kept = durability(database)

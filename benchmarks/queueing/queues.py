@@ -13,7 +13,8 @@ from sqlalchemy import insert, text
 from sqlalchemy.engine import make_url
 
 from cxr_node.jobs import migrate, queue
-from cxr_node.jobs.database import Database
+from cxr_node.jobs.database import Database, Transaction
+from cxr_node.jobs.queue import Claim
 from cxr_node.jobs.states import Leg, State
 from cxr_node.jobs.tables import job, study
 from cxr_node.node import places
@@ -32,18 +33,21 @@ class Queue(Protocol):
 
 
 class Ours:
-    """This node's queue; of `at_once` jobs claimed in one transaction, all are finished in one."""
+    """This node's queue, as its workers use it: how jobs ended is recorded in the transaction that claims the next.
 
-    def __init__(self, database: Database, *, at_once: int = 1) -> None:
+    `apart` has a transaction for each, as a worker that reads films; `at_once` is how many are claimed together.
+    """
+
+    def __init__(self, database: Database, *, at_once: int = 1, apart: bool = False) -> None:
         self._database = database
         self._at_once = at_once
-        self._studies = 0
-        self.name = "cxr-node" if at_once == 1 else f"cxr-node, {at_once} at once"
+        self._apart = apart
+        self.name = "cxr-node" + (", apart" if apart else "") + (f", {at_once} at once" if at_once > 1 else "")
 
     def put(self, jobs: int) -> None:
         """Remember jobs that compose a study each."""
         now = places.now()
-        mine = f"{self._at_once}{time.time_ns()}"
+        mine = time.time_ns()
         with self._database.write() as transaction:
             studies = transaction.connection.execute(
                 insert(study).returning(study.c.id),
@@ -61,20 +65,29 @@ class Ours:
     def work(self, jobs: int) -> float:
         """Claim with a lease, and finish, with a row of history for each."""
         started = time.perf_counter()
-        done = 0
-        while done < jobs:
+        held: list[Claim] = []
+        claimed = 0
+        while claimed < jobs or held:
             with self._database.write() as transaction:
-                claims = queue.claim(
-                    transaction, Leg.COMPOSE, owner="benchmark/1", lease=timedelta(seconds=60), now=places.now(),
-                    limit=min(self._at_once, jobs - done),
-                )  # fmt: skip
-            if not claims:
-                raise RuntimeError("the queue ran out of jobs")
-            with self._database.write() as transaction:
-                for claim in claims:
+                for claim in held:
                     queue.finish(transaction, claim, now=places.now())
-            done += len(claims)
+                took = bool(held)
+                held = [] if claimed == jobs or (self._apart and took) else self._claim(transaction, jobs - claimed)
+                claimed += len(held)
         return time.perf_counter() - started
+
+    def _claim(self, transaction: Transaction, most: int) -> list[Claim]:
+        claims = queue.claim(
+            transaction,
+            Leg.COMPOSE,
+            owner="benchmark/1",
+            lease=timedelta(seconds=60),
+            now=places.now(),
+            limit=min(self._at_once, most),
+        )
+        if not claims:
+            raise RuntimeError("the queue ran out of jobs")
+        return claims
 
 
 class Procrastinate:
