@@ -155,7 +155,7 @@ def _study_uid(connection: Connection, text: str) -> str:
         if rows:
             return str(rows[0]["study_instance_uid"])
     raise CommandError(
-        f"nothing of {uid} has come here: it was not sent, or was refused; the sender's log has the status"
+        f"nothing of {uid} has come here: it was not sent, or was refused, which `cxr-node status` counts"
     )
 
 
