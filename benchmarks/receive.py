@@ -1,6 +1,6 @@
 """How fast films are received: this node against DCMTK's storescp, Orthanc and pynetdicom's storescp, in one run.
 
-    python -m benchmarks.receive                                      # the table, about five minutes
+    python -m benchmarks.receive                                      # the table, about six minutes
     python -m benchmarks.receive --kinds "15 MB DX" --senders 16 --seconds 3 --rounds 7
     python -m benchmarks.receive --node stock:receive.path=stock      # one more node, with a setting of its own
     python -m benchmarks.receive --postgresql --plot pictures --json receive.json
@@ -121,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--node", action="append", default=[], metavar="NAME:SETTING,...", help="one more node")
     options.add_argument("--postgresql", action="store_true", help="nodes work on a PostgreSQL of this run's own")
     options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--seconds", type=float, default=0.7, help="of one turn")
+    options.add_argument("--seconds", type=float, default=0.5, help="of one turn")
     options.add_argument("--megabytes", type=float, default=600.0, help="of one turn")
     options.add_argument("--json", type=Path, help="where every round goes")
     options.add_argument("--plot", type=Path, help="folder for pictures")

@@ -18,7 +18,8 @@ from cxr_node.selftest import scratch, server
 
 LEGS = ("receive", "read", "compose", "deliver")
 TRANSACTIONS = 7
-"""Write transactions of a film on its way: accepted; claimed and finished by each of three legs."""
+"""Write transactions of a film on its way: accepted; claimed and finished by each of three legs. At most: a worker that
+goes on to its next job records the end of the last one with that claim."""
 _FILMS = 6_000
 _ALONE, _TOGETHER = 300, 200
 _LEASE = timedelta(seconds=600)
