@@ -149,7 +149,7 @@ def _half_peer(key: str, section: CStoreSection | AskerSection | AuditSection) -
 def _anchored(settings: Settings, folder: Path) -> Settings:
     """Return `settings` with every relative folder taken from `folder`. A bundle without a slash is a built-in name."""
     node, read, deliver = settings.node, settings.read, settings.deliver
-    bundle = str(folder / read.bundle) if "/" in read.bundle else read.bundle
+    bundle, shadow = (str(folder / name) if "/" in name else name for name in (read.bundle, read.shadow))
     destinations = tuple(
         each.model_copy(update={"folder": folder / each.folder})
         if isinstance(each, FolderSection)
@@ -162,7 +162,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
             "receive": _with_tls_files(settings.receive, folder).model_copy(
                 update={"askers": tuple(_with_tls_files(each, folder) for each in settings.receive.askers)}
             ),
-            "read": read.model_copy(update={"bundle": bundle}),
+            "read": read.model_copy(update={"bundle": bundle, "shadow": shadow}),
             "audit": _with_tls_files(settings.audit, folder),
             "oidc": _with_tls_files(settings.oidc, folder),
             "deliver": deliver.model_copy(update={"destinations": destinations}),

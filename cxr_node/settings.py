@@ -263,6 +263,11 @@ class ReadSection(Section):
     bundle: str = Field(
         "chest", description="Folder of a bundle (with a slash), or the name of one built in or installed."
     )
+    shadow: str = Field(
+        "",
+        description="A second bundle, named likewise, that reads the same films after the first; nothing of it leaves. "
+        "Empty for none.",
+    )
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",

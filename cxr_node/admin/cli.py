@@ -15,6 +15,7 @@ from cxr_node.admin import (
     bundle_for_all,
     bundle_import,
     bundles,
+    compare,
     constancy,
     deliveries,
     demo,
@@ -74,6 +75,7 @@ app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("query")(query.query)
 app.command("drift")(drift.drift)
+app.command("compare")(compare.compare)
 app.command("status")(status.status)
 app.command("study")(studies.study)
 app.command("senders")(answers.senders)

@@ -109,9 +109,14 @@ def _locked(lock: int) -> bool:
 
 
 def _each(settings: Settings, role: Role) -> list[list[str]]:
-    """Return what distinguishes the processes of a role: of readers their devices; several that receive are alike."""
+    """Return what distinguishes the processes of a role: of readers their devices; several that receive are alike.
+
+    Without a second bundle nothing reads in the shadow.
+    """
     if role is Role.RECEIVE:
         return [[]] * settings.receive.processes
+    if role is Role.SHADOW:
+        return [[]] if settings.read.shadow else []
     if role is not Role.READ or not settings.read.devices:
         return [[]]
     return [["--device", device] for device in settings.read.devices]

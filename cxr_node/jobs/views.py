@@ -331,9 +331,39 @@ _CONSTANCY = View(
     },
 )
 
+_SHADOW = View(
+    name="v1_shadow",
+    row="a finding that a second model looked for in the shadow, beside what the film's newest reading says of it",
+    time="received_at",
+    newest="shadow_id",
+    columns={
+        "shadow_id": (_WHOLE, "Number of the reading in the shadow."),
+        "film_id": _FILM_ID,
+        "study_id": _STUDY_ID,
+        "study_instance_uid": _STUDY_UID,
+        "sop_instance_uid": _SOP_UID,
+        "calling_ae_title": _CALLING,
+        "received_at": _RECEIVED,
+        "read_at": (_TIME, "When it was read in the shadow."),
+        **_MODEL,
+        "not_analysed": (_TEXT, "Why it was not analysed in the shadow, coded; then there is no finding."),
+        "key": (_TEXT, "The finding's name in the second model's card."),
+        "score": (_NUMBER, "The second model's score."),
+        "operating_point": (_NUMBER, "The score from which on it calls it present."),
+        "presence": (_TEXT, "present, absent or undetermined, as the second model says."),
+        "first_model_name": (_TEXT, "Name of the model that read the film for its report."),
+        "first_model_version": (_TEXT, "Its version."),
+        "first_not_analysed": (_TEXT, "Why that did not analyse it, coded."),
+        "first_score": (_NUMBER, "That model's score; empty where it does not look for the finding."),
+        "first_operating_point": (_NUMBER, "The score from which on that calls it present."),
+        "first_presence": (_TEXT, "present, absent or undetermined, as that says."),
+        "differs": (_YES_NO, "Whether one calls present what the other does not."),
+    },
+)
+
 VIEWS: Mapping[str, View] = {
     each.name: each
-    for each in (_FILMS, _JOBS, _FINDINGS, _MEASUREMENTS, _DELIVERIES, _TURNAROUND, _DAYS, _DRIFT, _CONSTANCY)
+    for each in (_FILMS, _JOBS, _FINDINGS, _MEASUREMENTS, _DELIVERIES, _TURNAROUND, _DAYS, _DRIFT, _CONSTANCY, _SHADOW)
 }
 
 

@@ -29,6 +29,7 @@ from cxr_node.node import (
     receiving,
     refusals,
     results,
+    shadow,
     watching,
 )
 from cxr_node.node.auditing import Audit
@@ -51,6 +52,7 @@ class Role(StrEnum):
     READ = "read"
     DELIVER = "deliver"
     ADMIN = "admin"
+    SHADOW = "shadow"
 
 
 def lease_owner(settings: Settings, role: Role, process_id: int) -> str:
@@ -100,6 +102,9 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                 watching.watch(settings, opened, stack)
                 checking.watch(settings, opened, stack)
                 with _working(settings, role, opened, legs, stopping, Together()):
+                    yield ""
+            case Role.SHADOW:
+                with shadow.at_work(settings, opened, stopping=stopping):
                     yield ""
             case Role.ADMIN:
                 raise ValueError("the page is served by the room of people, which lies above this one")

@@ -21,9 +21,10 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.days import Kind, Span, Verdict
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.reading import Measurement
-from cxr_node.jobs import constancy, drifts, migrate, readings, views
+from cxr_node.jobs import constancy, drifts, migrate, readings, shadows, views
 from cxr_node.jobs import films as film_rows
 from cxr_node.jobs.database import Database, DatabaseAway
+from cxr_node.jobs.shadows import Next
 from cxr_node.jobs.states import Leg
 from cxr_node.jobs.views import VIEWS, Comparison, Condition
 from tests import films
@@ -72,6 +73,12 @@ def busy(database: Database, folder: Path) -> Shop:
         drifts.write(transaction, 1, [DRIFT], now=shop.clock.now)
         failed = constancy.begin(transaction, now=shop.clock.now)
         constancy.end(transaction, failed, state="failed", detail="not taken", now=shop.clock.now)
+        film = film_rows.get(transaction.connection, 1)
+        read = readings.latest(transaction.connection, 1, film.identity)
+        assert read is not None
+        assert read.prediction is not None
+        model = shadows.model_id(transaction, read.prediction.model, now=shop.clock.now)
+        shadows.write(transaction, model, Next(film_id=1, reading_id=1, tries=1), read, now=shop.clock.now)
     return shop
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
+from cxr_node.admin.compare import compared, shadowed
 from cxr_node.admin.web.access import Anyone
 from cxr_node.admin.web.api import REFUSALS
 from cxr_node.admin.web.desk import AtDesk
@@ -21,6 +22,8 @@ from cxr_node.node import places
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api/v1", responses=REFUSALS)
 _DAYS = 92
+_MOST_SHADOWED = 5000
+"""Findings of the newest films that the page compares; `cxr-node compare` takes them all."""
 _MOST_LINES = 8
 """Devices that are drawn in one chart; the table has them all."""
 
@@ -44,6 +47,41 @@ class Checked(BaseModel):
     values: list[CheckRow]
 
 
+class Figure(BaseModel):
+    """A figure and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Agreed(BaseModel):
+    """What both models make of a finding; the shift is shadow less first."""
+
+    films: int
+    both: int
+    first_only: int
+    second_only: int
+    neither: int
+    kappa: Figure | None
+    positive: Figure | None
+    negative: Figure | None
+    shift: float
+    limits: tuple[float, float] | None
+    quantiles: tuple[float, float, float]
+
+
+class Shadowed(BaseModel):
+    """The newest shadow beside the model that reads, over the last month; which films differ is not for everybody."""
+
+    shadow: str
+    first: str
+    films: int
+    not_analysed_by_shadow_alone: int
+    not_analysed_by_first_alone: int
+    findings: dict[str, Agreed]
+
+
 class Behaviour(BaseModel):
     """The newest day that was judged, what it came to, one figure by day and device, and the newest constancy check."""
 
@@ -53,6 +91,7 @@ class Behaviour(BaseModel):
     shown: str
     days: list[DayRow]
     check: Checked | None
+    shadow: Shadowed | None
 
 
 @api.get("/behaviour", response_model=Behaviour)
@@ -91,7 +130,13 @@ def _told(connection: Connection, figure: str) -> Row:
         "shown": chosen,
         "days": _days(connection, chosen),
         "check": _check(connection),
+        "shadow": _shadow(connection),
     }
+
+
+def _shadow(connection: Connection) -> Row | None:
+    rows = shadowed(connection, bundle="", since="31d", until="", limit=_MOST_SHADOWED)
+    return {name: value for name, value in compared(rows).items() if name != "differing"} if rows else None
 
 
 def _check(connection: Connection) -> Row | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy import Connection
 
-from cxr_node.jobs import constancy, drifts
+from cxr_node.jobs import constancy, drifts, shadows
 
 _MOST_DEVICES = 50
 """Who may send under any AE title could fill a metrics store: the devices with most films are shown."""
@@ -37,6 +37,10 @@ def of_model(connection: Connection) -> Iterator[Metric]:
         judged.add_metric([], drifts.unix_time(day))
     yield from (judged, drift, effect, value)
     yield from _of_check(connection)
+    shadow = shadows.newest_model(connection)
+    if shadow is not None:
+        left = shadows.behind(connection, shadow)
+        yield _one("cxr_node_shadow_behind", "Readings that the shadow has not come to.", left)
 
 
 def _of_check(connection: Connection) -> Iterator[Metric]:
