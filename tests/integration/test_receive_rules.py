@@ -153,7 +153,7 @@ def test_films_of_one_association_are_known_by_its_name_and_no_other_has_it(tmp_
     first, second, third = (sender.association for sender in node.senders)
 
     assert first == second != third
-    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{8}", third)
+    assert re.fullmatch(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{8}", third)
 
 
 def test_a_peer_cannot_borrow_the_title_of_another_whose_certificate_it_has_not(tmp_path: Path) -> None:
