@@ -62,7 +62,8 @@ class FilmMessages(BoundedMessages):
     @property
     def is_full(self) -> bool:
         """Whether so many messages wait for their answers that no more is read."""
-        return self.msg_queue.qsize() + len(self._put_off) >= _MOST_WAITING
+        # Who waits for an answer of the peer's must be able to hear it.
+        return not self._streaming.is_to_pause and self.msg_queue.qsize() + len(self._put_off) >= _MOST_WAITING
 
     def get_msg(self, block: bool = False) -> Any:
         """Return the next message that is not a film; those are answered here, by the thread of the association.

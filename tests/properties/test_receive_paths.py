@@ -237,7 +237,9 @@ def test_both_paths_answer_alike_a_thousand_times(
     answer_alike(both, steps, change, cut)
 
 
-@pytest.mark.parametrize("step", WHOLE, ids=["at once", "in fragments", "an echo", "two in one PDU"])
+@pytest.mark.parametrize(
+    "step", [*WHOLE, WHOLE[0] * 12], ids=["at once", "in fragments", "an echo", "two in one PDU", "a dozen ahead"]
+)
 def test_what_is_whole_is_answered_on_both(both: Both, step: bytes) -> None:
     fast, stock = both.told([step, step], 0.5)
     assert fast == stock
