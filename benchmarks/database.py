@@ -7,9 +7,10 @@ python -m benchmarks.database --films 1000000 --url postgresql://user@host/empty
 import argparse
 import multiprocessing
 import re
+import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -17,16 +18,21 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
+from benchmarks.asking.pages import pages
+from benchmarks.load.tables import markdown
+from benchmarks.queueing.queues import Ours
 from cxr_node.admin.studies import told
 from cxr_node.admin.web import facts
-from cxr_node.jobs import migrate, overview, queue, views
+from cxr_node.jobs import migrate, overview, views
 from cxr_node.jobs.database import Database
-from cxr_node.jobs.states import Leg, State
+from cxr_node.jobs.states import State
 from cxr_node.jobs.views import VIEWS
 from cxr_node.node import places
 
 _EVERY_S = 60
 _WAITING = 5000
+_CLAIMS = 400
+_BOUND_S = 0.3
 _NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :films)"
 _NOW = {
     "sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now', '-' || ((:films - i) * {every} - ({plus})) || ' seconds')",
@@ -170,30 +176,21 @@ def _study(connection: Connection, study_id: int) -> object:
     return told(connection, uid or "")
 
 
-def timed(database: Database, ask: Callable[[Connection], object], *, times: int) -> list[float]:
-    """Return how many seconds each of `times` askings took, shortest first."""
+def timed(ask: Callable[[], object], *, times: int) -> list[float]:
+    """Return how many seconds each of `times` askings took, shortest first; the first of all is not counted."""
+    ask()
     seconds = []
     for _ in range(times):
         started = time.perf_counter()
-        with database.read() as connection:
-            ask(connection)
+        ask()
         seconds.append(time.perf_counter() - started)
     return sorted(seconds)
 
 
-def claims_per_second(database: Database, *, seconds: float) -> float:
-    """Return how many films one worker can claim and finish in a second."""
-    ends = time.perf_counter() + seconds
-    count = 0
-    while time.perf_counter() < ends:
-        with database.write() as transaction:
-            (claim,) = queue.claim(
-                transaction, Leg.READ, owner="benchmark/1", lease=timedelta(seconds=60), now=places.now()
-            )
-        with database.write() as transaction:
-            queue.finish(transaction, claim, now=places.now())
-        count += 1
-    return count / seconds
+def asked_of(reader: Database, ask: Callable[[Connection], object]) -> None:
+    """Ask within a transaction of its own."""
+    with reader.read() as connection:
+        ask(connection)
 
 
 def ask_on(url: str, films: int) -> None:
@@ -219,39 +216,58 @@ def asking(url: str, films: int) -> Iterator[None]:
         process.join()
 
 
+def table_of(asked: dict[str, Callable[[], object]], *, times: int) -> Iterator[Sequence[str]]:
+    """Yield a line for each thing that is asked."""
+    for name, each in asked.items():
+        seconds = timed(each, times=times)
+        p50, p95 = seconds[len(seconds) // 2], seconds[-1 - len(seconds) // 20]
+        yield name, f"{p50 * 1000:.1f}", f"{p95 * 1000:.1f}", "over 300 ms" if p95 > _BOUND_S else ""
+
+
+def claims(database: Database, url: str, *, films: int, rounds: int) -> Iterator[Sequence[str]]:
+    """Yield claims a second of each round, alone and while another process asks everything without end."""
+    worker = Ours(database)
+    worker.put(_CLAIMS * (2 * rounds + 1))
+    worker.work(_CLAIMS)
+    ratios = []
+    for number in range(rounds):
+        alone = _CLAIMS / worker.work(_CLAIMS)
+        with asking(url, films):
+            beside = _CLAIMS / worker.work(_CLAIMS)
+        ratios.append(beside / alone)
+        yield str(number + 1), f"{alone:.0f}", f"{beside:.0f}", f"{ratios[-1]:.2f}"
+    ratios.sort()
+    yield "median", "", "", f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+
+
 def main() -> None:
-    """Fill, ask, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Fill, ask, and print tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", type=int, default=1_000_000)
-    parser.add_argument("--url", default="")
-    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--url", default="", help="of an empty PostgreSQL database, or one that this has filled")
+    parser.add_argument("--times", type=int, default=20, help="each thing is asked")
+    parser.add_argument("--rounds", type=int, default=5, help="of claims, alone and beside who asks")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         url = arguments.url or f"sqlite:///{folder}/node.db"
         database = Database(url)
         started = time.perf_counter()
         migrate.upgrade(database)
-        fill(database, arguments.films)
-        print(
-            f"{database.engine.dialect.name}: {arguments.films} films written in {time.perf_counter() - started:.0f} s"
-        )
+        with database.read() as connection:
+            is_empty = connection.execute(text("SELECT id FROM film LIMIT 1")).first() is None
+        if is_empty:
+            fill(database, arguments.films)
+        kind, took_s = database.engine.dialect.name, time.perf_counter() - started
+        print(f"{kind}: {arguments.films} films, {took_s:.0f} s to write\n")
         reader = Database(url, read_only=True)
-        asked = questions(arguments.films)
-        slow = 0
-        print(f"{'asked':28} {'p50 ms':>8} {'p95 ms':>8}")
-        for name, each in asked.items():
-            seconds = timed(reader, each, times=arguments.times)
-            p50, p95 = seconds[len(seconds) // 2], seconds[-1 - len(seconds) // 20]
-            slow += p95 > 0.3
-            print(f"{name:28} {p50 * 1000:8.1f} {p95 * 1000:8.1f}{'  > 300 ms' if p95 > 0.3 else ''}", flush=True)
-        print(f"{slow} of {len(asked)} over 300 ms at p95")
-        alone, beside = [], []
-        for _ in range(3):
-            alone.append(claims_per_second(database, seconds=5.0))
-            with asking(url, arguments.films):
-                beside.append(claims_per_second(database, seconds=5.0))
-        before, during = sorted(alone)[1], sorted(beside)[1]
-        print(f"claims: {before:.0f}/s alone, {during:.0f}/s while asked ({100 * (during / before - 1):+.1f} %)")
+        with pages(url, Path(folder), films=arguments.films) as served:
+            asked = {name: partial(asked_of, reader, each) for name, each in questions(arguments.films).items()}
+            for line in markdown(("asked", "p50 ms", "p95 ms", ""), table_of(served | asked, times=arguments.times)):
+                print(line, flush=True)
+        print()
+        headings = ("round", "claims/s alone", "while asked", "ratio")
+        for line in markdown(headings, claims(database, url, films=arguments.films, rounds=arguments.rounds)):
+            print(line, flush=True)
         reader.close()
         database.close()
 

@@ -120,7 +120,7 @@ def beside(arguments: argparse.Namespace) -> None:
                     else stack.enter_context(new(at, f"rows_{count}"))
                 )
                 database = stack.enter_context(ours(url))
-                fill(database, count // _JOBS_OF_A_FILM, waiting=0)
+                fill(database, count // _JOBS_OF_A_FILM, waiting=1)
                 _settle(database)
                 filled = Ours(database)
                 filled.name = f"{count} jobs"
