@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cxr_node.company import Company
-from cxr_node.domain.errors import GiveUp, RetryLater
+from cxr_node.domain.errors import GiveUp, RetryLater, place_of
 from cxr_node.jobs import due, queue
 from cxr_node.jobs.bell import Bells, Listener
 from cxr_node.jobs.database import Database, Transaction
@@ -221,7 +221,7 @@ class Worker:
         try:
             endings = self._leg.run_together(claims)
         except Exception as error:  # noqa: BLE001  # whatever it is, each alone shows whose it is
-            _log.warning("%d jobs of %s are run one at a time: %s", len(claims), self.leg, _place(error))
+            _log.warning("%d jobs of %s are run one at a time: %s", len(claims), self.leg, place_of(error))
             return None
         _log.info("%d jobs of %s took %.3f s", len(claims), self.leg, (self._clock() - started).total_seconds())
         return endings
@@ -236,8 +236,8 @@ class Worker:
             return left_for_a_person(claim, error.reason, error.detail)
         except Exception as error:  # noqa: BLE001  # the edge: a fault of ours must not stop the other jobs
             # The message may quote the film; its type and place do not.
-            _log.error("%s job %d: %s", self.leg, claim.job_id, _place(error))
-            return self._again(claim, f"fault in the node: {_place(error)}")
+            _log.error("%s job %d: %s", self.leg, claim.job_id, place_of(error))
+            return self._again(claim, f"fault in the node: {place_of(error)}")
         _log.info("%s job %d took %.3f s", self.leg, claim.job_id, (self._clock() - started).total_seconds())
         return ending
 
@@ -285,13 +285,3 @@ def at_work(workers: Sequence[Worker], bells: Bells, *, tick_s: float, stopping:
 
 def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
     return min((at for at in (one, other) if at is not None), default=None)
-
-
-def _place(error: BaseException) -> str:
-    """Return an error's type and where it was raised, without its message."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return type(error).__name__
-    return f"{type(error).__name__} in {trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from enum import StrEnum
 from multiprocessing.connection import Connection
 
-from cxr_node.domain.errors import GiveUp, RetryLater
+from cxr_node.domain.errors import GiveUp, RetryLater, place_of
 from cxr_node.sight.film import Desk
 
 OpensDesk = Callable[[], AbstractContextManager[Desk]]
@@ -72,16 +72,7 @@ def _answer(call: Callable[..., object], desk: Desk, arguments: tuple[object, ..
     except RetryLater as error:
         return Answer.LATER, str(error)
     except Exception as error:  # noqa: BLE001  # the edge: the other side must be told, by type and place alone
-        return Answer.FAULT, _place(error)
-
-
-def _place(error: BaseException) -> str:
-    """Return an error's type and where it was raised; its message may quote the film."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = "?" if trace is None else f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
-    return f"{type(error).__name__} in {where}"
+        return Answer.FAULT, place_of(error)
 
 
 def main(descriptor: int) -> None:
