@@ -10,10 +10,8 @@ memory to the socket by sendfile, so that a film costs the sender a few system c
 import heapq
 import json
 import math
-import os
 import selectors
 import socket
-import struct
 import sys
 import time
 from collections.abc import Generator, Iterator
@@ -23,16 +21,13 @@ from itertools import count
 from pathlib import Path
 
 from benchmarks.load.films import ReadyFilm, identity, ready
+from benchmarks.load.line import LARGEST_PDU, Gone, Line, Step, largest_pdu
 from cxr_node.selftest import wire
 
 LOOPBACK = "127.0.0.1"
-_LARGEST_PDU = 131_072
-_SMALLEST_PDU = 4_096
 _PATIENCE_S = 60.0
 """How long nothing may happen at all before the receiver is given up."""
 
-Step = Generator[int | float, None, None]
-"""Yields what it waits for: an event of its socket (int), or until when by the monotonic clock (float)."""
 Sender = Generator[socket.socket | int | float, None, None]
 """A step that also yields each socket before it waits for it."""
 
@@ -54,7 +49,7 @@ class Order:
     """A film of all senders together each so many seconds, as a modality's day; 0 as fast as they are answered."""
     nagle: bool = False
     """Leave Nagle's algorithm on and write the command by itself, as DCMTK's storescu and many modalities do."""
-    pdu_bytes: int = _LARGEST_PDU
+    pdu_bytes: int = LARGEST_PDU
     """Largest PDU that is sent, where the receiver allows it."""
     idle_s: float = 0.0
     """Instead of films: keep the associations open for so long."""
@@ -83,10 +78,6 @@ class Answer:
         return max((film[3] for film in self.films), default=self.began_at) - self.began_at
 
 
-class _Gone(Exception):
-    """The receiver has refused or closed the association."""
-
-
 class _Load:
     """One order at work."""
 
@@ -113,17 +104,17 @@ class _Load:
                 connection.setblocking(False)
                 yield connection
                 try:
-                    more = yield from self._association(_Line(connection))
-                except (_Gone, OSError):
+                    more = yield from self._association(Line(connection))
+                except (Gone, OSError):
                     self.answer.refused += 1
                     more = False
 
-    def _association(self, line: "_Line") -> Generator[int | float, None, bool]:
+    def _association(self, line: Line) -> Generator[int | float, None, bool]:
         """Send films on a new association; return whether there may be more to send."""
         yield from line.send(wire.associate_rq(self._sop_class_uid, (self._transfer_syntax_uid,)))
         kind, body = yield from line.pdu()
         if kind != wire.ASSOCIATE_AC:
-            raise _Gone
+            raise Gone
         if not self.answer.began_at:
             self.answer.began_at = time.monotonic()
             self._deadline = self.answer.began_at + self._order.seconds
@@ -136,7 +127,7 @@ class _Load:
         yield from line.pdu()
         return not self._order.idle_s
 
-    def _films(self, line: "_Line", film: ReadyFilm) -> Step:
+    def _films(self, line: Line, film: ReadyFilm) -> Step:
         for sent in count(1):
             number = None if time.monotonic() >= self._deadline else next(self._numbers, None)
             if number is None:
@@ -148,7 +139,7 @@ class _Load:
             if sent == self._order.per_association:
                 return
 
-    def _film(self, line: "_Line", film: ReadyFilm, number: int) -> Step:
+    def _film(self, line: Line, film: ReadyFilm, number: int) -> Step:
         command, head = film.of(run=self._order.run, number=number)
         began = time.monotonic()
         for content in (command, head) if self._order.nagle else (command + head,):
@@ -158,55 +149,8 @@ class _Load:
         kind, body = yield from line.pdu()
         status = wire.status_of(body) if kind == wire.P_DATA else None
         if status is None:
-            raise _Gone
+            raise Gone
         self.answer.films.append((number, began, sent, time.monotonic(), status))
-
-
-class _Line:
-    """One connection, which never blocks."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._received = bytearray()
-
-    def send(self, content: bytes) -> Step:
-        """Send all of `content`."""
-        left = memoryview(content)
-        while left:
-            try:
-                left = left[self._connection.send(left) :]
-            except BlockingIOError:
-                yield selectors.EVENT_WRITE
-
-    def send_file(self, file: int, size: int) -> Step:
-        """Send the first `size` bytes of a file."""
-        at = 0
-        while at < size:
-            try:
-                at += os.sendfile(self._connection.fileno(), file, at, size - at)
-            except BlockingIOError:
-                yield selectors.EVENT_WRITE
-
-    def pdu(self) -> Generator[int, None, tuple[int, bytes]]:
-        """Return the type and body of the next PDU."""
-        received = self._received
-        while (size := _whole(received)) == 0:
-            yield selectors.EVENT_READ
-            content = self._connection.recv(65_536)
-            if not content:
-                raise _Gone
-            received += content
-        kind, body = received[0], bytes(received[wire.HEADER.size : size])
-        del received[:size]
-        return kind, body
-
-
-def _whole(received: bytearray) -> int:
-    """Return how long the first PDU is, 0 if it is not all there."""
-    if len(received) < wire.HEADER.size:
-        return 0
-    size = wire.HEADER.size + int(wire.HEADER.unpack_from(received)[2])
-    return size if len(received) >= size else 0
 
 
 def _drive(senders: list[Sender]) -> None:
@@ -251,21 +195,6 @@ def _go_on(
             selector.register(sockets[id(sender)], wanted, sender)
             return False
     return True
-
-
-def largest_pdu(body: bytes) -> int:
-    """Return the largest variable field of a P-DATA-TF that an A-ASSOCIATE-AC allows (PS3.8 annex D.1)."""
-    at = 68
-    while at + 4 <= len(body):
-        kind, _, length = struct.unpack_from(">BBH", body, at)
-        if kind == 0x50:
-            at += 4
-            continue
-        if kind == 0x51:
-            allowed = int(struct.unpack_from(">L", body, at + 4)[0])
-            return max(_SMALLEST_PDU, allowed) if allowed else _LARGEST_PDU
-        at += 4 + length
-    return _SMALLEST_PDU
 
 
 class Library:
