@@ -18,7 +18,9 @@ Line = Sequence[str]
 Mode = Callable[[argparse.Namespace, Path, Sequence[Receiver]], tuple[Line, Iterable[Line]]]
 _SETTLE_S = 1.0
 _SAMPLES = 10
-_TRIAL = 5
+_TRIAL = 10
+_START_SHARE = 10
+"""A start that seems to take more than nine tenths of the time was slow by chance."""
 _ROOM_BYTES = 400e6
 
 
@@ -134,7 +136,8 @@ def shipped(arguments: argparse.Namespace, folder: Path, receivers: Sequence[Rec
 
 def _count(receiver: Receiver, path: Path, arguments: argparse.Namespace) -> int:
     """Return how many films take about as long as is wanted, and no more room than there is."""
-    speed = _speed(receiver, path, _TRIAL)
+    # With storescu's own start: what is left without it may be nothing, by chance.
+    speed = _TRIAL / _storescu_s(receiver, path, _TRIAL)
     most = arguments.megabytes * 1e6 / path.stat().st_size
     return max(_TRIAL, int(min(arguments.storescu_seconds * speed, most)))
 
@@ -145,11 +148,11 @@ def _speed(receiver: Receiver, path: Path, count: int) -> float:
     os.sync()
     kept = receiver.kept()
     one = _storescu_s(receiver, path, 1)
-    seconds = _storescu_s(receiver, path, count + 1) - one
+    whole = _storescu_s(receiver, path, count + 1)
     if receiver.kept() - kept != count + 2:
         raise Unfit(f"{receiver.name} holds {receiver.kept() - kept} of {count + 2} films")
     receiver.clear()
-    return count / max(seconds, 1e-6)
+    return count / max(whole - one, whole / _START_SHARE)
 
 
 def _storescu_s(receiver: Receiver, path: Path, count: int) -> float:
