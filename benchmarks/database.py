@@ -83,7 +83,7 @@ def fill(database: Database, films: int, *, every_s: int = _EVERY_S, waiting: in
         ),
         f"""INSERT INTO measurement
             (reading_id, key, code_value, code_scheme, code_meaning, value, unit, line, provenance)
-            {_NUMBERS} SELECT i, 'cardiothoracic_ratio', 'x', 'SCT', 'ratio', 0.4 + (i % 20) / 100.0,
+            {_NUMBERS} SELECT i, 'CTR', 'x', 'SCT', 'ratio', 0.4 + (i % 20) / 100.0,
             '{{"value": "1"}}', '[]', '' FROM n WHERE {good}""",
         f"""INSERT INTO job (id, leg, of_study_id, film_id, state, priority, attempts, crashes, due_at, reason, detail,
             created_at,

@@ -194,7 +194,7 @@ _MEASUREMENTS = View(
     columns={
         "measurement_id": (_WHOLE, "Number of the measurement."),
         **_OF_READING,
-        "key": (_TEXT, "The measurement's name, such as cardiothoracic_ratio."),
+        "key": (_TEXT, "The measurement's name, such as CTR, the cardiothoracic ratio."),
         "topic": (_TEXT, "structures, densities, borders, proportions or quality."),
         **_CODED,
         "value": (_NUMBER, "The number."),

@@ -17,6 +17,7 @@ from cxr_node import behaving
 from cxr_node.admin.cli import app
 from cxr_node.config import load
 from cxr_node.deliver.destination import Refused
+from cxr_node.domain import concepts
 from cxr_node.domain.codes import Code
 from cxr_node.domain.days import Kind, Span, Verdict
 from cxr_node.domain.errors import RetryLater
@@ -89,7 +90,7 @@ def _measure(shop: Shop) -> None:
         read = readings.latest(connection, 1, film.identity)
     assert read is not None
     ratio = Measurement(
-        key="cardiothoracic_ratio", code=Code(value="R-10260", scheme_designator="SRT", meaning="ratio"),
+        key=concepts.CARDIOTHORACIC_RATIO.value, code=Code(value="R-10260", scheme_designator="SRT", meaning="ratio"),
         value=0.48, unit=UNIT, line=((0.0, 0.0), (1.0, 0.0)), provenance="by a test",
     )  # fmt: skip
     measured = type(read)(**{name: getattr(read, name) for name in read.__slots__} | {"measurements": (ratio,)})
