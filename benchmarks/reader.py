@@ -41,7 +41,7 @@ from cxr_node.jobs.database import Database
 from cxr_node.jobs.states import ENDED, Event, Leg, State
 from cxr_node.jobs.tables import job, job_event
 from cxr_node.node import places, reading
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from tests import running
 from tests.shop import received
 from tests.work import SENDER

@@ -18,7 +18,7 @@ from cxr_node.jobs import search
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.search import JobRow
 from cxr_node.jobs.states import ENDED, Leg
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from tests.peers import LOOPBACK, until
 from tests.receiving import ReceivePath
 

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import text
 
 from cxr_node.selftest import scratch
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from tests import peers, running
 
 PEERS = ("storescp", "storescp nodelay", "orthanc", "pynetdicom")

@@ -14,7 +14,8 @@ from cxr_node.behaviour.constancy import State
 from cxr_node.domain.errors import RetryLater
 from cxr_node.jobs import bundles, constancy, drifts, overview
 from cxr_node.jobs.database import Database
-from cxr_node.settings import AlertSection, Settings
+from cxr_node.settings.telling import AlertSection
+from cxr_node.settings.whole import Settings
 
 _log = logging.getLogger(__name__)
 

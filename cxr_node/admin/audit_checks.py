@@ -3,7 +3,7 @@
 from cxr_node.admin.checks import Check, fine, note, problem
 from cxr_node.domain.tls import spoken
 from cxr_node.node import auditing
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 _NAME = "audit trail"
 

@@ -21,7 +21,7 @@ from cxr_node.domain.identifiers import Digest
 from cxr_node.jobs import dump, ledger
 from cxr_node.jobs.database import Database
 from cxr_node.node import places
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 _MANIFEST = "backup.json"
 _FORM = 1

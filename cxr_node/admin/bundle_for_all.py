@@ -18,7 +18,7 @@ from cxr_node.domain.identifiers import digest_of
 from cxr_node.jobs import bundles
 from cxr_node.jobs.bundles import Chosen
 from cxr_node.node import places
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 
 def activate(which: Which, path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:

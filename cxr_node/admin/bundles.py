@@ -15,7 +15,7 @@ from cxr_node.admin.changes import Change
 from cxr_node.admin.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
 from cxr_node.audit.events import SOFTWARE_CONFIGURATION
 from cxr_node.node import places
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 if TYPE_CHECKING:
     from cxr_node.infer.card import Card, CodeEntry

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from cryptography import x509
 
-from cxr_node.settings import CStoreSection, Settings
+from cxr_node.settings.results import CStoreSection
+from cxr_node.settings.whole import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

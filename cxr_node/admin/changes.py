@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cxr_node.audit.events import USE_OF_RESTRICTED_FUNCTION
 from cxr_node.domain.codes import Code
 from cxr_node.node import auditing
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from cxr_node.jobs import bundles, migrate
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.migrate import Standing
 from cxr_node.node import places
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 
 class Status(StrEnum):

@@ -37,7 +37,7 @@ from cxr_node.report import (
 from cxr_node.report.header import Kind
 from cxr_node.report.languages.spoken import LANGUAGES
 from cxr_node.report.source import Node
-from cxr_node.settings import ResultName
+from cxr_node.settings.results import ResultName
 
 KINDS: Mapping[ResultName, Kind] = {
     ResultName.REPORT: tid1500.COMPREHENSIVE_3D,

@@ -14,7 +14,8 @@ from cxr_node.deliver.negotiation import negotiated
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
 from cxr_node.node import delivering, results
-from cxr_node.settings import CStoreSection, FolderSection, ResultName, Settings
+from cxr_node.settings.results import CStoreSection, FolderSection, ResultName
+from cxr_node.settings.whole import Settings
 
 SOP_CLASSES: tuple[Uid, ...] = tuple(dict.fromkeys(kind.sop_class_uid for kind in KINDS.values()))
 """All that the node can send."""

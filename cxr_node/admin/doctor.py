@@ -17,7 +17,8 @@ from cxr_node.jobs import negotiations
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.negotiations import Negotiation
 from cxr_node.node import delivering, places, results
-from cxr_node.settings import ResultName, Settings
+from cxr_node.settings.results import ResultName
+from cxr_node.settings.whole import Settings
 
 _WORDS = {Status.OK: "ok      ", Status.NOTE: "note    ", Status.PROBLEM: "PROBLEM "}
 

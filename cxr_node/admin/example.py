@@ -6,18 +6,11 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from cxr_node.settings import (
-    AskerSection,
-    CharacterSetSection,
-    CStoreSection,
-    FolderSection,
-    PageUserSection,
-    PeerSection,
-    Section,
-    Settings,
-    UrgentSection,
-    UserSection,
-)
+from cxr_node.settings.receiving import AskerSection, PeerSection, UrgentSection, UserSection
+from cxr_node.settings.results import CharacterSetSection, CStoreSection, FolderSection
+from cxr_node.settings.section import Section
+from cxr_node.settings.telling import PageUserSection
+from cxr_node.settings.whole import Settings
 
 _HEAD = """\
 # Settings of a cxr-node, in the order of the flow, each with its default. Copy this file to cxr-node.toml and

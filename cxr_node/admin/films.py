@@ -16,7 +16,7 @@ from cxr_node.domain.radiograph import Radiograph
 from cxr_node.jobs.tables import film as film_table
 from cxr_node.node import looking, places
 from cxr_node.pixels import display, film, suitability
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 app = typer.Typer(help="Single films.", no_args_is_help=True)
 

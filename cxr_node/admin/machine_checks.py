@@ -16,7 +16,8 @@ from cxr_node.jobs.database import Database
 from cxr_node.jobs.overview import Queue
 from cxr_node.jobs.tables import film, result
 from cxr_node.node import places
-from cxr_node.settings import CStoreSection, Settings
+from cxr_node.settings.results import CStoreSection
+from cxr_node.settings.whole import Settings
 
 _SOON = timedelta(days=30)
 _STUCK = timedelta(minutes=15)

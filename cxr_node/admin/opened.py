@@ -11,7 +11,7 @@ from cxr_node import config
 from cxr_node.admin.terminal import CommandError
 from cxr_node.jobs import migrate
 from cxr_node.jobs.database import Database
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 AT_MOST_S = 30.0
 

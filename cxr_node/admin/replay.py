@@ -25,7 +25,7 @@ from cxr_node.jobs import films, readings, search
 from cxr_node.jobs.films import Film
 from cxr_node.jobs.states import Leg
 from cxr_node.node import looking, places, reading
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from cxr_node.sight.film import Desk
 
 

@@ -13,7 +13,7 @@ from cxr_node import config
 from cxr_node.admin import logs
 from cxr_node.node import roles
 from cxr_node.node.roles import Role
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 # A role that cannot stop in this time is stuck; the supervisor's patience is a little longer.
 _LAST_RESORT_S = 8.0

@@ -17,7 +17,7 @@ from cxr_node.node import looking, receiving, results
 from cxr_node.pixels import elements, film, suitability
 from cxr_node.pixels.geometry import geometry
 from cxr_node.receive.urgency import head_start_of_file_s
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 app = typer.Typer(help="Where results go.", no_args_is_help=True)
 _GOES = {True: "yes", False: "no", None: "depends"}

@@ -19,7 +19,7 @@ from cxr_node.jobs import queue
 from cxr_node.jobs.database import Database
 from cxr_node.node import places, recovery, roles
 from cxr_node.node.roles import Role
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 _log = logging.getLogger(__name__)
 

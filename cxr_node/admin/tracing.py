@@ -23,7 +23,7 @@ from cxr_node.jobs.attempts import Attempt, Step
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.states import Event
 from cxr_node.schedule import Schedule
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 _log = logging.getLogger(__name__)
 

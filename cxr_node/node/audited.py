@@ -24,7 +24,8 @@ from cxr_node.node.auditing import Audit
 from cxr_node.outbound import Confirmation
 from cxr_node.receive.incidents import Incident, LetIn, NoTls, NotStored, TurnedAway
 from cxr_node.receive.who import Rejection
-from cxr_node.settings import CStoreSection, FolderSection, Settings
+from cxr_node.settings.results import CStoreSection, FolderSection
+from cxr_node.settings.whole import Settings
 
 _log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.node import places
 from cxr_node.schedule import Schedule
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 _KEEP_S = 3600.0
 _TURN_AT_TELLING_S = 5.0

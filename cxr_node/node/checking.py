@@ -22,7 +22,7 @@ from cxr_node.jobs import constancy as rows
 from cxr_node.jobs.database import Database
 from cxr_node.node import places
 from cxr_node.schedule import Schedule
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 FIRST_SEED, COUNT, SIZE = 401, 3, 640
 _LOOK_S = 60.0

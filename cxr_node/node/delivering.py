@@ -15,7 +15,9 @@ from cxr_node.domain.identifiers import parse_ae_title
 from cxr_node.jobs.retry import RULES, RetryRule
 from cxr_node.jobs.states import Leg
 from cxr_node.outbound import Confirmation
-from cxr_node.settings import AskerSection, CStoreSection, FolderSection, Settings
+from cxr_node.settings.receiving import AskerSection
+from cxr_node.settings.results import CStoreSection, FolderSection
+from cxr_node.settings.whole import Settings
 
 
 def destinations(settings: Settings) -> dict[str, Destination]:

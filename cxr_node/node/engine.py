@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxr_node.domain.radiograph import Geometry, Radiograph
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 if TYPE_CHECKING:
     import torch

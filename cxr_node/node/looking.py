@@ -7,7 +7,7 @@ from cxr_node.node import places
 from cxr_node.pixels import suitability
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from cxr_node.sight.film import Desk, ReadRules
 
 

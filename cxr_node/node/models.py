@@ -19,7 +19,7 @@ from cxr_node.jobs import bundles
 from cxr_node.jobs.bundles import Choice, Chosen, Use
 from cxr_node.jobs.database import Database
 from cxr_node.node import places
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 if TYPE_CHECKING:
     from cxr_node.infer.reader import Reader

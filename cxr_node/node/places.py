@@ -11,7 +11,7 @@ from cxr_node.archive.store import Archive
 from cxr_node.config import ConfigurationError
 from cxr_node.jobs.bell import Bells
 from cxr_node.jobs.database import Database
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 _LONGEST_HOST = 64
 

@@ -15,7 +15,7 @@ from cxr_node.node.looking import film_limits, read_rules
 from cxr_node.node.models import Models
 from cxr_node.pipeline import Reads
 from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from cxr_node.sight.eyes import Eyes
 from cxr_node.sight.film import Desk
 from cxr_node.sight.overlap import Overlapped

@@ -28,7 +28,8 @@ from cxr_node.receive.tls import TlsFiles
 from cxr_node.receive.urgency import Urgent, head_start_s
 from cxr_node.receive.users import PasswordHash
 from cxr_node.receive.who import STORAGE_SOP_CLASSES, Peer
-from cxr_node.settings import ReceiveSection, Settings
+from cxr_node.settings.receiving import ReceiveSection
+from cxr_node.settings.whole import Settings
 
 _ANSWERED_WITHIN = timedelta(seconds=30)
 """How long a request for storage commitment may be answered on its own association."""

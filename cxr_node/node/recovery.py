@@ -6,7 +6,7 @@ from cxr_node.jobs import fill, migrate, queue
 from cxr_node.jobs.database import Database
 from cxr_node.node import auditing, places
 from cxr_node.node.roles import lease_owner_prefix
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 _log = logging.getLogger(__name__)
 

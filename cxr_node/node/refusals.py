@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cxr_node.receive.incidents import Incident, LetIn, NoTls, NotStored, TurnedAway
 from cxr_node.schedule import Schedule
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 _EVERY_S = 5.0
 _SENDERS = 200

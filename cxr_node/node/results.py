@@ -14,7 +14,8 @@ from cxr_node.report import text2000, tid1500
 from cxr_node.report.header import Kind
 from cxr_node.report.kinds import ChestCad, KeyImages, Marks, Picture, Report, ResultKind, Segmentation, Text
 from cxr_node.report.source import Node
-from cxr_node.settings import CStoreSection, FolderSection, ResultName, Settings
+from cxr_node.settings.results import CStoreSection, FolderSection, ResultName
+from cxr_node.settings.whole import Settings
 
 RESULT_KINDS: Mapping[ResultName, ResultKind] = {
     ResultName.REPORT: Report(),

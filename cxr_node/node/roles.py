@@ -36,7 +36,8 @@ from cxr_node.node.auditing import Audit
 from cxr_node.outbound import AnswerLeg, AnyLeg, DeliverLeg
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.schedule import Schedule
-from cxr_node.settings import CStoreSection, Settings
+from cxr_node.settings.results import CStoreSection
+from cxr_node.settings.whole import Settings
 from cxr_node.worker import Together, Worker, at_work
 
 _REMOVAL_S = 600.0

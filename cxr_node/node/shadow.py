@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from cxr_node.jobs.database import Database
 from cxr_node.node import looking, places
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from cxr_node.shadowing import Shadow
 
 _NICER = 10

@@ -10,7 +10,8 @@ from cxr_node.domain.days import Kind
 from cxr_node.jobs.database import Database
 from cxr_node.node import places
 from cxr_node.schedule import Schedule
-from cxr_node.settings import DriftSection, Settings
+from cxr_node.settings.behaving import DriftSection
+from cxr_node.settings.whole import Settings
 
 _COUNT_S = 600.0
 

@@ -11,7 +11,7 @@ from cxr_node.jobs.database import Database
 from cxr_node.jobs.ledger import Fate
 from cxr_node.jobs.states import ENDED, State
 from cxr_node.selftest.outcome import Balance
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 
 def is_at_rest(settings: Settings) -> bool:

@@ -24,7 +24,7 @@ from cxr_node.node.roles import Role
 from cxr_node.selftest.rewired import rewire
 from cxr_node.selftest.scratch import Place
 from cxr_node.selftest.steps import STRUCK, UPKEEP, Fault, Steps
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 _PRELOADED = ["cxr_node.selftest.life", "cxr_node.phantom.pacs", "cxr_node.jobs.migrate", "sqlite3", "psycopg"]
 _START_S = 60.0

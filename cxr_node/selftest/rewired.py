@@ -19,7 +19,7 @@ from cxr_node.jobs.database import Database, Transaction
 from cxr_node.node import delivering, places, reading
 from cxr_node.selftest.reader import ScratchReader
 from cxr_node.selftest.steps import Steps
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 _DISK = ("open", "write", "fsync", "rename", "replace", "mkdir", "unlink")
 """What the archive and the folder destination do to the disk."""

@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from cxr_node import config
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 NODE_TITLE = "CXRNODE"
 MODALITY_TITLE = "FAULTS_DX"

@@ -14,7 +14,7 @@ from cxr_node.outbound import AnswerLeg, AnyLeg, DeliverLeg
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.selftest.reader import ScratchReader
 from cxr_node.selftest.scratch import Place
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from cxr_node.worker import Worker
 
 BEGIN = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)

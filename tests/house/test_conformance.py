@@ -9,7 +9,7 @@ from cxr_node.domain.reasons import Note, Reason
 from cxr_node.node.results import RESULT_KINDS
 from cxr_node.receive.who import STORAGE_SOP_CLASSES
 from cxr_node.report import codes
-from cxr_node.settings import ResultName
+from cxr_node.settings.results import ResultName
 from tests.films import ROOT
 
 PAGE = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")

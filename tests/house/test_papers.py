@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from cxr_node import config
 from cxr_node.admin import example
 from cxr_node.admin.cli import app
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from tests.films import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

@@ -15,7 +15,7 @@ from cxr_node.admin.alarms import Alarms, sender, wrong
 from cxr_node.config import load
 from cxr_node.jobs import migrate
 from cxr_node.node import places
-from cxr_node.settings import AlertSection
+from cxr_node.settings.telling import AlertSection
 from tests import films
 from tests.pages import refuse
 from tests.running import opened, settings_file

@@ -6,7 +6,7 @@ from cxr_node.admin import audit_checks
 from cxr_node.admin.checks import Status
 from cxr_node.audit import events
 from cxr_node.node import auditing
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from tests import certificates, peers, syslogs
 from tests.peers import LOOPBACK
 

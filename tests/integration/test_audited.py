@@ -19,7 +19,7 @@ from cxr_node.node.auditing import Audit
 from cxr_node.outbound import Confirmation
 from cxr_node.receive.incidents import LetIn, NoTls, TurnedAway
 from cxr_node.receive.who import Rejection
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from tests import films
 
 FILM = films.dx()

@@ -17,7 +17,7 @@ from cxr_node.jobs.database import Database
 from cxr_node.jobs.states import Event, Leg, State
 from cxr_node.node import places, reading
 from cxr_node.node.models import Models
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from tests import films, tiny
 from tests.peers import until
 from tests.running import RunningNode, opened, running, settings_file

@@ -31,7 +31,7 @@ from cxr_node.jobs import commitments, migrate
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.states import Leg, State
 from cxr_node.node import auditing, receiving
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from tests import films, peers
 from tests.shop import Shop, received
 from tests.work import NOON, SENDER

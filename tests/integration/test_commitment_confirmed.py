@@ -34,7 +34,7 @@ from cxr_node.jobs.search import JobRow
 from cxr_node.jobs.states import Leg, State
 from cxr_node.node import auditing, receiving
 from cxr_node.outbound import Confirmation
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from tests import films, peers
 from tests.shop import Shop
 

@@ -20,7 +20,7 @@ from cxr_node.node.results import REPORT_FORMS, RESULT_KINDS
 from cxr_node.phantom.pacs import StandInPacs
 from cxr_node.pipeline import Route
 from cxr_node.report.tree import lines
-from cxr_node.settings import ResultName
+from cxr_node.settings.results import ResultName
 from tests import certificates, films, peers
 from tests.running import opened, settings_file, to_pacs
 from tests.shop import PEER, Shop

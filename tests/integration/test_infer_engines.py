@@ -12,7 +12,7 @@ from cxr_node.infer.bundle import Bundle, BundleError, Program
 from cxr_node.infer.engines import CHANNELS_LAST, EAGER, OPENVINO, TOLERANCE, Outputs
 from cxr_node.infer.reader import Reader
 from cxr_node.node import engine
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from tests import tiny
 
 FILM = torch.linspace(0, 1, tiny.SIDE**2).reshape(1, 1, tiny.SIDE, tiny.SIDE)

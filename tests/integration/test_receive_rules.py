@@ -20,7 +20,7 @@ from cxr_node.domain.identifiers import AeTitle, Uid, digest_of
 from cxr_node.receive.pace import Pace
 from cxr_node.receive.tls import TlsFiles
 from cxr_node.receive.who import Peer
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from tests import certificates, films, peers
 from tests.certificates import Certificate
 from tests.peers import LOOPBACK, VERIFICATION

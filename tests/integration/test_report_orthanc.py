@@ -18,7 +18,7 @@ from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.report.kinds import Order, Segmentation
 from cxr_node.report.source import Film
-from cxr_node.settings import ResultName
+from cxr_node.settings.results import ResultName
 from tests import films, peers
 from tests.unit.report.studies import NODE, NOW, everything
 

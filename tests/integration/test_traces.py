@@ -20,7 +20,7 @@ from cxr_node.jobs.database import Database
 from cxr_node.jobs.states import Leg
 from cxr_node.outbound import Confirmation
 from cxr_node.receive.sender import association_name
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from tests import films
 from tests.pages import refuse
 from tests.shop import Shop

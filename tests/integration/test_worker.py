@@ -31,7 +31,7 @@ from cxr_node.jobs.states import Leg, State
 from cxr_node.jobs.tables import delivery, finding, reading, result
 from cxr_node.node import delivering
 from cxr_node.report.kinds import KeyImages, Report
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from tests import films
 from tests.shop import CALM_S, CEILING_S, CRASH_LIMIT, Says, Shop, prediction, received
 from tests.work import LEASE, claim_one

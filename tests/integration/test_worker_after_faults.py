@@ -16,7 +16,7 @@ from cxr_node.jobs.ledger import Fate
 from cxr_node.jobs.search import JobRow
 from cxr_node.jobs.states import Leg, State
 from cxr_node.node import roles
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 from tests import films
 from tests.shop import Shop, StoppedClock
 from tests.work import LEASE

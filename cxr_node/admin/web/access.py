@@ -15,7 +15,7 @@ from fastapi import Depends, HTTPException, Request, status
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from cxr_node.receive.users import PasswordHash
-from cxr_node.settings import OidcSection, PageUserSection, WebSection
+from cxr_node.settings.telling import OidcSection, PageUserSection, WebSection
 
 COOKIE = "cxr-node-session"
 TOKEN = "token"  # noqa: S105  # the name of a form's field

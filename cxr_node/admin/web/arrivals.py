@@ -14,7 +14,7 @@ from cxr_node.admin.web.desk import Desk
 from cxr_node.admin.web.oidc import Attempt, Known, NotLoggedIn, Provider
 from cxr_node.admin.web.pages import keep_session, login_form
 from cxr_node.admin.web.witness import address_of
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 COOKIE = "cxr-node-login"
 BACK = "/login/oidc/back"

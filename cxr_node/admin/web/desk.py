@@ -18,7 +18,7 @@ from cxr_node.admin.web.witness import Witness
 from cxr_node.jobs import queue
 from cxr_node.jobs.database import Database
 from cxr_node.node import places
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 _KEPT_S = 60.0
 

@@ -18,7 +18,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from cxr_node.settings import OidcSection
+from cxr_node.settings.telling import OidcSection
 
 _TIMEOUT_S = 10.0
 _LARGEST_ANSWER = 1 << 20

@@ -21,7 +21,7 @@ from cxr_node.jobs import overview
 from cxr_node.jobs.states import State
 from cxr_node.jobs.tables import film as film_table
 from cxr_node.node import places
-from cxr_node.settings import WebSection
+from cxr_node.settings.telling import WebSection
 
 router = APIRouter(include_in_schema=False)
 _NEWEST = 8

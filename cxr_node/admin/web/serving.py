@@ -19,7 +19,7 @@ from cxr_node.jobs.database import Database
 from cxr_node.node import auditing, looking, places
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.schedule import Schedule
-from cxr_node.settings import Settings
+from cxr_node.settings.whole import Settings
 
 _AT_MOST_S = 10.0
 _START_S = 30.0

@@ -1,0 +1,1 @@
+"""Every setting, once: its key, type, default, unit and meaning."""
