@@ -1,5 +1,6 @@
 """A film's header made safe to copy from: Unicode, complete, valid, and without pixels."""
 
+import contextlib
 import struct
 import sys
 from array import array
@@ -99,9 +100,11 @@ def _copy(source: Dataset, declared: Sequence[str]) -> Dataset:
     copy = Dataset()
     for tag in source.keys():  # noqa: SIM118 -- iterating a Dataset converts its elements, warning of each bad one
         if _is_wanted(tag):
-            element = _safe_element(source, tag, declared)
-            if element is not None:
-                copy.add(element)
+            # pydicom raises whatever it meets in bytes that nobody meant; what cannot be read is left out.
+            with contextlib.suppress(Exception):
+                element = _safe_element(source, tag, declared)
+                if element is not None:
+                    copy.add(element)
     return copy
 
 
@@ -137,7 +140,7 @@ def _items(element: DataElement | RawDataElement) -> list[Dataset]:
 def _number(element: DataElement | RawDataElement, tag: BaseTag, vr: str) -> DataElement | None:
     value = _converted(element, vr)
     if dictionary_VM(tag) == "1" and isinstance(value, list | MultiValue):
-        value = value[0]
+        value = value[0] if value else None
     return None if value is None else DataElement(tag, vr, value, validation_mode=IGNORE)
 
 

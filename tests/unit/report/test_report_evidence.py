@@ -101,6 +101,7 @@ def test_what_stands_where_a_sequence_should_and_is_none_is_left_out() -> None:
 def test_of_several_values_where_there_may_be_one_the_first_is_taken() -> None:
     film = with_bytes(films.cr(), {"Rows": bytes((64, 0, 65, 0)), "ImagerPixelSpacing": b"0.2\\0.3"})
     assert safe_header(film).Rows == 64
+    assert "Columns" not in safe_header(with_bytes(films.cr(), {"Columns": b"\0"}))
     assert list(safe_header(film).ImagerPixelSpacing) == [0.2, 0.3]
 
 
