@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-TEST_PROCESSES ?= 2
+TEST_PROCESSES ?= 3
 
 TOOLS := .venv-tools
 LOCK := $(TOOLS)/bin/uv pip compile pyproject.toml --quiet --upgrade --python-version 3.11 \

@@ -13,6 +13,7 @@ from pynetdicom import build_context, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.events import EventHandlerType
+from pynetdicom.pdu import P_DATA_TF
 
 from cxr_node.deliver.outcome import Outcome, of_status
 from cxr_node.deliver.remote import Remote, raise_sorted, spoken_status
@@ -74,7 +75,7 @@ class Asker:
         waiting = _Waiting(transaction_uid)
         handlers: list[EventHandlerType] = [
             (evt.EVT_N_EVENT_REPORT, waiting.on_event_report),
-            (evt.EVT_DIMSE_SENT, waiting.on_sent),
+            (evt.EVT_PDU_SENT, waiting.on_sent),
         ]
         roles = [build_role(PUSH_MODEL, scu_role=True)]
         with self.remote.association([build_context(PUSH_MODEL)], roles=roles, handlers=handlers) as association:
@@ -110,9 +111,9 @@ class _Waiting:
         self.report = report
         return _SUCCESS, None
 
-    def on_sent(self, _: evt.Event) -> None:
+    def on_sent(self, event: evt.Event) -> None:
         """Go on only when our response is on the wire, or the release would overtake it."""
-        if self.report is not None:
+        if self.report is not None and isinstance(event.pdu, P_DATA_TF):
             self.answered.set()
 
     def wait(self, association: Association, seconds: float) -> None:

@@ -37,7 +37,8 @@ _CLOSING = "Sta13"
 
 _ABORTED_BY_SERVICE_USER = 0x00
 _ABORT_TIMEOUT_S = 0.5
-_ANSWERED_WITHIN_S = 5.0
+_ANSWERED_WITHIN_S = 60.0
+"""How long the answer to the last message is waited for when an association has had its time."""
 _END_TIMEOUT_S = 10.0
 
 
@@ -110,7 +111,7 @@ class PromptSocket(AssociationSocket):
         self._timeout_s = timeout_s
         self._clock = clock
         self._deadline: float | None = None
-        self._arrived_at = clock()
+        self._arrived_at = self._sent_at = clock()
         self._ends_at = self._arrived_at + association_timeout_s if association_timeout_s else None
         self._wakeup = waiting.Wakeup()
         for queue in (self.provider_queue, self.event_queue):
@@ -149,8 +150,14 @@ class PromptSocket(AssociationSocket):
         """Whether what was expected has not come in its time."""
         if self._deadline is not None:
             return self._clock() > self._deadline
-        # Between two messages a while longer, so that the answer to the last is on its way.
-        return self.has_lasted and self._clock() > self._arrived_at + _ANSWERED_WITHIN_S
+        # What has arrived whole is answered first.
+        is_answered = self._sent_at >= self._arrived_at or self._clock() > self._arrived_at + _ANSWERED_WITHIN_S
+        return self.has_lasted and is_answered
+
+    def send(self, bytestream: bytes) -> None:
+        """Send encoded PDUs."""
+        super().send(bytestream)
+        self._sent_at = self._clock()
 
     def _wait(self) -> None:
         """Wait until something can be read, or is there to be sent; the end of a connection is not waited for."""

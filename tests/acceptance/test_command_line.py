@@ -100,11 +100,11 @@ def test_wrong_settings_are_named_and_right_ones_confirmed(config: Path, cxr_nod
 
 
 def test_passwords_are_not_shown(config: Path, cxr_node: Command) -> None:
-    config.write_text('[database]\nurl = "postgresql://node:secret@127.0.0.1/cxr"\n', encoding="utf-8")
+    config.write_text('[database]\nurl = "postgresql://node:sesame@127.0.0.1/cxr"\n', encoding="utf-8")
 
     shown = cxr_node("config", "check", "--json").output
 
-    assert "secret" not in shown
+    assert "sesame" not in shown
     assert json.loads(shown)["database"]["url"] == "postgresql://node:***@127.0.0.1/cxr"
 
 
