@@ -2,7 +2,7 @@
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
-from cxr_node.jobs.tables import _AE_TITLE, _DIGEST, _JSON, UtcDateTime, _Id, _id, metadata
+from cxr_node.jobs.tables import AE_TITLE, DIGEST, JSON_VALUE, RowId, UtcDateTime, metadata, row_id
 
 _DAY = String(10)
 
@@ -10,10 +10,10 @@ _DAY = String(10)
 model = Table(
     "model",
     metadata,
-    _id(),
+    row_id(),
     Column("name", String(64), nullable=False),
     Column("version", String(64), nullable=False),
-    Column("weights_digest", _DIGEST, nullable=False),
+    Column("weights_digest", DIGEST, nullable=False),
     Column("preparation", Text, nullable=False),
     Column("operating_points", Text, nullable=False),
     # When this was first seen; films received before are not counted as its own.
@@ -24,39 +24,43 @@ model = Table(
 
 def of_model() -> Column[int]:
     """Return a column that refers to a model."""
-    return Column("model_id", _Id, ForeignKey("model.id"), nullable=False)
+    return Column("model_id", RowId, ForeignKey("model.id"), nullable=False)
+
+
+def _of_figure() -> tuple[Column[str], ...]:
+    """Return the columns that name a figure of one device's films of one UTC day."""
+    return (
+        Column("day", _DAY, nullable=False),
+        Column("calling_ae_title", AE_TITLE, nullable=False),
+        Column("kind", String(16), nullable=False),
+        Column("key", String(64), nullable=False),
+    )
 
 
 # One figure of one device's films of one UTC day, read by one model; counted again when the day changes.
 day_figure = Table(
     "day_figure",
     metadata,
-    _id(),
+    row_id(),
     of_model(),
-    Column("day", _DAY, nullable=False),
-    Column("calling_ae_title", _AE_TITLE, nullable=False),
-    Column("kind", String(16), nullable=False),
-    Column("key", String(64), nullable=False),
+    *_of_figure(),
     Column("films", Integer, nullable=False),
     Column("hits", Integer, nullable=False),
     Column("total", Float, nullable=False),
-    Column("counts", _JSON, nullable=False),
+    Column("counts", JSON_VALUE, nullable=False),
     UniqueConstraint("model_id", "kind", "calling_ae_title", "day", "key"),
     Index("ix_day_figure_day", "day"),
 )
 
 # Up to which reading, by its number, days have been counted.
-day_mark = Table("day_mark", metadata, _id(), Column("reading_id", _Id, nullable=False))
+day_mark = Table("day_mark", metadata, row_id(), Column("reading_id", RowId, nullable=False))
 
 drift = Table(
     "drift",
     metadata,
-    _id(),
+    row_id(),
     of_model(),
-    Column("day", _DAY, nullable=False),
-    Column("calling_ae_title", _AE_TITLE, nullable=False),
-    Column("kind", String(16), nullable=False),
-    Column("key", String(64), nullable=False),
+    *_of_figure(),
     Column("reference_from", _DAY, nullable=False),
     Column("reference_until", _DAY, nullable=False),
     Column("window_from", _DAY, nullable=False),
@@ -76,7 +80,7 @@ drift = Table(
 day_judged = Table(
     "day_judged",
     metadata,
-    _id(),
+    row_id(),
     Column("day", _DAY, nullable=False, unique=True),
     Column("judged_at", UtcDateTime, nullable=False),
 )

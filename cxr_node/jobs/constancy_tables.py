@@ -15,17 +15,17 @@ from sqlalchemy import (
 )
 
 from cxr_node.jobs.behaviour_tables import of_model
-from cxr_node.jobs.tables import _UID, UtcDateTime, _Id, _id, film, metadata
+from cxr_node.jobs.tables import UID_TEXT, RowId, UtcDateTime, film, metadata, row_id
 
 run = Table(
     "constancy_run",
     metadata,
-    _id(),
+    row_id(),
     Column("started_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
     Column("state", String(16), nullable=False),
     Column("detail", Text, nullable=False),
-    Column("model_id", _Id, ForeignKey("model.id")),
+    Column("model_id", RowId, ForeignKey("model.id")),
     Column("engine", String(128), nullable=False, server_default=""),
 )
 
@@ -33,20 +33,20 @@ run = Table(
 sent = Table(
     "constancy_film",
     metadata,
-    _id(),
-    Column("run_id", _Id, ForeignKey("constancy_run.id"), nullable=False),
+    row_id(),
+    Column("run_id", RowId, ForeignKey("constancy_run.id"), nullable=False),
     Column("seed", Integer, nullable=False),
-    Column("sop_instance_uid", _UID, nullable=False, unique=True),
+    Column("sop_instance_uid", UID_TEXT, nullable=False, unique=True),
     Column("registered_at", UtcDateTime, nullable=False),
-    Column("film_id", _Id, ForeignKey("film.id"), unique=True),
+    Column("film_id", RowId, ForeignKey("film.id"), unique=True),
     Index("ix_constancy_film_run_id", "run_id"),
 )
 
 value = Table(
     "constancy_value",
     metadata,
-    _id(),
-    Column("run_id", _Id, ForeignKey("constancy_run.id"), nullable=False),
+    row_id(),
+    Column("run_id", RowId, ForeignKey("constancy_run.id"), nullable=False),
     Column("seed", Integer, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("key", String(64), nullable=False),
@@ -59,14 +59,14 @@ value = Table(
 accepted = Table(
     "constancy_accepted",
     metadata,
-    _id(),
+    row_id(),
     of_model(),
     Column("engine", String(128), nullable=False),
     Column("seed", Integer, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("key", String(64), nullable=False),
     Column("value", Float, nullable=False),
-    Column("run_id", _Id, ForeignKey("constancy_run.id"), nullable=False),
+    Column("run_id", RowId, ForeignKey("constancy_run.id"), nullable=False),
     Column("accepted_at", UtcDateTime, nullable=False),
     Column("accepted_by", String(64), nullable=False),
     UniqueConstraint("model_id", "engine", "seed", "kind", "key"),

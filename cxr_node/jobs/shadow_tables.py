@@ -3,15 +3,15 @@
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
 from cxr_node.jobs.behaviour_tables import of_model
-from cxr_node.jobs.tables import _CODE, UtcDateTime, _Id, _id, metadata
+from cxr_node.jobs.tables import CODE, RowId, UtcDateTime, metadata, row_id
 
 # How far a model has come among the readings, and how often it tried the next one.
 progress = Table(
     "shadow_progress",
     metadata,
-    _id(),
+    row_id(),
     of_model(),
-    Column("reading_id", _Id, nullable=False),
+    Column("reading_id", RowId, nullable=False),
     Column("tries", Integer, nullable=False),
     UniqueConstraint("model_id"),
 )
@@ -19,11 +19,11 @@ progress = Table(
 shadow = Table(
     "shadow",
     metadata,
-    _id(),
+    row_id(),
     of_model(),
-    Column("film_id", _Id, ForeignKey("film.id"), nullable=False),
+    Column("film_id", RowId, ForeignKey("film.id"), nullable=False),
     Column("read_at", UtcDateTime, nullable=False),
-    Column("not_analysed", _CODE),
+    Column("not_analysed", CODE),
     Column("detail", Text, nullable=False),
     UniqueConstraint("film_id", "model_id"),
     Index("ix_shadow_model_id_read_at", "model_id", "read_at"),
@@ -32,8 +32,8 @@ shadow = Table(
 shadow_finding = Table(
     "shadow_finding",
     metadata,
-    _id(),
-    Column("shadow_id", _Id, ForeignKey("shadow.id"), nullable=False),
+    row_id(),
+    Column("shadow_id", RowId, ForeignKey("shadow.id"), nullable=False),
     Column("key", String(64), nullable=False),
     Column("score", Float, nullable=False),
     Column("operating_point", Float, nullable=False),

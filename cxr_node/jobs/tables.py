@@ -59,27 +59,28 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 # SQLite only numbers rows by itself in a column typed INTEGER.
-_Id = BigInteger().with_variant(Integer(), "sqlite")
-_UID = String(64)
-_AE_TITLE = String(16)
-_DIGEST = String(64)
-_CODE = String(16)
-_JSON = JSON(none_as_null=True)
+RowId = BigInteger().with_variant(Integer(), "sqlite")
+UID_TEXT = String(64)
+AE_TITLE = String(16)
+DIGEST = String(64)
+CODE = String(16)
+JSON_VALUE = JSON(none_as_null=True)
 
 
-def _id() -> Column[int]:
-    return Column("id", _Id, primary_key=True, autoincrement=True)
+def row_id() -> Column[int]:
+    """Return the column that numbers a table's rows."""
+    return Column("id", RowId, primary_key=True, autoincrement=True)
 
 
 def _reference(name: str, target: str, *, nullable: bool = False) -> Column[int]:
-    return Column(name, _Id, ForeignKey(f"{target}.id"), nullable=nullable)
+    return Column(name, RowId, ForeignKey(f"{target}.id"), nullable=nullable)
 
 
 study = Table(
     "study",
     metadata,
-    _id(),
-    Column("study_instance_uid", _UID, nullable=False, unique=True),
+    row_id(),
+    Column("study_instance_uid", UID_TEXT, nullable=False, unique=True),
     Column("first_received_at", UtcDateTime, nullable=False),
     # The largest head start of its films; jobs of the study have it, those to come as well.
     Column("priority", Integer, nullable=False, server_default="0"),
@@ -88,18 +89,18 @@ study = Table(
 film = Table(
     "film",
     metadata,
-    _id(),
+    row_id(),
     _reference("study_id", "study"),
-    Column("sop_class_uid", _UID, nullable=False),
-    Column("sop_instance_uid", _UID, nullable=False),
-    Column("series_instance_uid", _UID, nullable=False),
-    Column("transfer_syntax_uid", _UID, nullable=False),
-    Column("patient_key", _DIGEST, nullable=False),
-    Column("digest", _DIGEST, nullable=False),
+    Column("sop_class_uid", UID_TEXT, nullable=False),
+    Column("sop_instance_uid", UID_TEXT, nullable=False),
+    Column("series_instance_uid", UID_TEXT, nullable=False),
+    Column("transfer_syntax_uid", UID_TEXT, nullable=False),
+    Column("patient_key", DIGEST, nullable=False),
+    Column("digest", DIGEST, nullable=False),
     Column("archive_key", String(200), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
-    Column("calling_ae_title", _AE_TITLE, nullable=False),
-    Column("called_ae_title", _AE_TITLE, nullable=False),
+    Column("calling_ae_title", AE_TITLE, nullable=False),
+    Column("called_ae_title", AE_TITLE, nullable=False),
     Column("address", String(64), nullable=False),
     # Which of the sender's associations it came on; empty where that was not written down.
     Column("association", String(32), nullable=False, server_default=""),
@@ -126,23 +127,23 @@ Index(
 reading = Table(
     "reading",
     metadata,
-    _id(),
+    row_id(),
     _reference("film_id", "film"),
     Column("read_at", UtcDateTime, nullable=False),
-    Column("not_analysed", _CODE),
+    Column("not_analysed", CODE),
     Column("detail", Text, nullable=False),
-    Column("notes", _JSON, nullable=False),
-    Column("geometry", _JSON),
+    Column("notes", JSON_VALUE, nullable=False),
+    Column("geometry", JSON_VALUE),
     Column("grayscale", Text, nullable=False),
-    Column("analysed_area", _JSON),
+    Column("analysed_area", JSON_VALUE),
     # Readings from before there were any have none of these.
-    Column("structures", _JSON),
-    Column("appearance", _JSON),
-    Column("observations", _JSON),
+    Column("structures", JSON_VALUE),
+    Column("appearance", JSON_VALUE),
+    Column("observations", JSON_VALUE),
     Column("model_name", String(64)),
     Column("model_version", String(64)),
     Column("model_manufacturer", String(64)),
-    Column("weights_digest", _DIGEST),
+    Column("weights_digest", DIGEST),
     Column("preparation", Text),
     Column("operating_points", Text),
     Index("ix_reading_film_id", "film_id"),
@@ -159,19 +160,19 @@ Index(
 finding = Table(
     "finding",
     metadata,
-    _id(),
+    row_id(),
     _reference("reading_id", "reading"),
     Column("key", String(64), nullable=False),
-    Column("code_value", _CODE, nullable=False),
-    Column("code_scheme", _CODE, nullable=False),
+    Column("code_value", CODE, nullable=False),
+    Column("code_scheme", CODE, nullable=False),
     Column("code_meaning", String(64), nullable=False),
-    Column("site", _JSON),
+    Column("site", JSON_VALUE),
     Column("score", Float, nullable=False),
     Column("operating_point", Float, nullable=False),
     Column("presence", String(16), nullable=False),
     Column("calibrated", Boolean, nullable=False),
     Column("laterality", String(16)),
-    Column("regions", _JSON, nullable=False),
+    Column("regions", JSON_VALUE, nullable=False),
     UniqueConstraint("reading_id", "key"),
 )
 
@@ -179,11 +180,11 @@ finding = Table(
 heat_map = Table(
     "heat_map",
     metadata,
-    _id(),
+    row_id(),
     _reference("finding_id", "finding"),
     Column("rows", Integer, nullable=False),
     Column("columns", Integer, nullable=False),
-    Column("area", _JSON, nullable=False),
+    Column("area", JSON_VALUE, nullable=False),
     Column("levels", LargeBinary, nullable=False),
     UniqueConstraint("finding_id"),
 )
@@ -191,18 +192,18 @@ heat_map = Table(
 measurement = Table(
     "measurement",
     metadata,
-    _id(),
+    row_id(),
     _reference("reading_id", "reading"),
     Column("key", String(64), nullable=False),
-    Column("code_value", _CODE, nullable=False),
-    Column("code_scheme", _CODE, nullable=False),
+    Column("code_value", CODE, nullable=False),
+    Column("code_scheme", CODE, nullable=False),
     Column("code_meaning", String(64), nullable=False),
     Column("value", Float, nullable=False),
-    Column("unit", _JSON, nullable=False),
-    Column("line", _JSON, nullable=False),
+    Column("unit", JSON_VALUE, nullable=False),
+    Column("line", JSON_VALUE, nullable=False),
     Column("provenance", Text, nullable=False),
     Column("topic", String(16), nullable=False, server_default="proportions"),
-    Column("site", _JSON),
+    Column("site", JSON_VALUE),
     Column("laterality", String(16)),
     UniqueConstraint("reading_id", "key"),
 )
@@ -210,16 +211,16 @@ measurement = Table(
 result = Table(
     "result",
     metadata,
-    _id(),
+    row_id(),
     _reference("study_id", "study"),
     Column("kind", String(32), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("sop_class_uid", _UID, nullable=False),
-    Column("sop_instance_uid", _UID, nullable=False, unique=True),
-    Column("series_instance_uid", _UID, nullable=False),
-    Column("transfer_syntax_uid", _UID, nullable=False),
-    Column("patient_key", _DIGEST, nullable=False),
-    Column("digest", _DIGEST, nullable=False),
+    Column("sop_class_uid", UID_TEXT, nullable=False),
+    Column("sop_instance_uid", UID_TEXT, nullable=False, unique=True),
+    Column("series_instance_uid", UID_TEXT, nullable=False),
+    Column("transfer_syntax_uid", UID_TEXT, nullable=False),
+    Column("patient_key", DIGEST, nullable=False),
+    Column("digest", DIGEST, nullable=False),
     Column("archive_key", String(200), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("composed_at", UtcDateTime, nullable=False),
@@ -230,7 +231,7 @@ result = Table(
 delivery = Table(
     "delivery",
     metadata,
-    _id(),
+    row_id(),
     _reference("result_id", "result"),
     Column("destination", String(64), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -248,9 +249,9 @@ delivery = Table(
 inquiry = Table(
     "inquiry",
     metadata,
-    _id(),
+    row_id(),
     _reference("delivery_id", "delivery"),
-    Column("transaction_uid", _UID, nullable=False, unique=True),
+    Column("transaction_uid", UID_TEXT, nullable=False, unique=True),
     Column("asked_at", UtcDateTime, nullable=False),
     Index("ix_inquiry_delivery_id", "delivery_id"),
 )
@@ -259,11 +260,11 @@ inquiry = Table(
 commitment = Table(
     "commitment",
     metadata,
-    _id(),
-    Column("transaction_uid", _UID, nullable=False),
-    Column("calling_ae_title", _AE_TITLE, nullable=False),
+    row_id(),
+    Column("transaction_uid", UID_TEXT, nullable=False),
+    Column("calling_ae_title", AE_TITLE, nullable=False),
     Column("address", String(64), nullable=False),
-    Column("instances", _JSON, nullable=False),
+    Column("instances", JSON_VALUE, nullable=False),
     Column("requested_at", UtcDateTime, nullable=False),
     Column("answered_at", UtcDateTime),
     UniqueConstraint("calling_ae_title", "transaction_uid"),
@@ -284,7 +285,7 @@ def _one_subject() -> str:
 job = Table(
     "job",
     metadata,
-    _id(),
+    row_id(),
     Column("leg", String(16), nullable=False),
     _reference("film_id", "film", nullable=True),
     _reference("study_id", "study", nullable=True),
@@ -299,13 +300,13 @@ job = Table(
     Column("due_at", UtcDateTime, nullable=False),
     Column("lease_owner", String(128)),
     Column("lease_until", UtcDateTime),
-    Column("reason", _CODE),
+    Column("reason", CODE),
     Column("detail", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("queued_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
     # The study that it is of in any leg, so that one index finds a study's jobs; answers are of none.
-    Column("of_study_id", _Id),
+    Column("of_study_id", RowId),
     UniqueConstraint("film_id"),
     UniqueConstraint("delivery_id"),
     UniqueConstraint("commitment_id"),
@@ -337,7 +338,7 @@ Index("ix_job_running", job.c.lease_until, sqlite_where=_running, postgresql_whe
 job_event = Table(
     "job_event",
     metadata,
-    _id(),
+    row_id(),
     _reference("job_id", "job"),
     Column("at", UtcDateTime, nullable=False),
     Column("event", String(16), nullable=False),
@@ -351,10 +352,10 @@ job_event = Table(
 negotiation = Table(
     "negotiation",
     metadata,
-    _id(),
+    row_id(),
     Column("destination", String(64), nullable=False, unique=True),
     Column("peer", Text, nullable=False),
-    Column("accepted", _JSON, nullable=False),
+    Column("accepted", JSON_VALUE, nullable=False),
     Column("asked_at", UtcDateTime, nullable=False),
 )
 
@@ -362,10 +363,10 @@ negotiation = Table(
 bundle_choice = Table(
     "bundle_choice",
     metadata,
-    _id(),
+    row_id(),
     Column("name", String(64), nullable=False),
     Column("version", String(64), nullable=False),
-    Column("digest", _DIGEST),
+    Column("digest", DIGEST),
     Column("archive_key", String(200)),
     Column("chosen_by", String(128), nullable=False),
     Column("chosen_at", UtcDateTime, nullable=False),
@@ -375,7 +376,7 @@ bundle_choice = Table(
 bundle_use = Table(
     "bundle_use",
     metadata,
-    _id(),
+    row_id(),
     Column("host", String(64), nullable=False, unique=True),
     _reference("choice_id", "bundle_choice"),
     Column("is_refused", Boolean, nullable=False),
