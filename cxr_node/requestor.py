@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from pynetdicom import AE
 from pynetdicom.association import Association
@@ -59,10 +60,26 @@ def requested(
         ext_neg=list(roles),
         evt_handlers=list(handlers),
     )
+    leave_answers_to_who_asked(association)
     try:
         yield association
     finally:
         _end(association)
+
+
+def leave_answers_to_who_asked(association: Association) -> None:
+    """Keep the thread of an association that only asks away from the messages that arrive: all are answers.
+
+    pynetdicom pauses that thread while somebody waits for an answer, but takes it for paused already when it has just
+    been told to go on. It then takes the answer and drops it, and who asked waits for the whole time-out. Requests of
+    the peer's for N-EVENT-REPORT go past it.
+    """
+    take = association.dimse.get_msg
+
+    def get_msg(block: bool = False) -> Any:
+        return take(block) if block else (None, None)
+
+    association.dimse.get_msg = get_msg  # type: ignore[method-assign]
 
 
 def _entity(call: Call) -> AE:

@@ -21,6 +21,8 @@ import pytest
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.dimse_primitives import C_STORE
 
+from cxr_node.phantom.pacs import shut_down
+
 LOOPBACK = "127.0.0.1"
 VERIFICATION = "1.2.840.10008.1.1"
 STORAGE = (
@@ -281,7 +283,7 @@ def pacs(
     try:
         yield Pacs(port=int(server.server_address[1]), data_sets=kept, transfer_syntaxes=syntaxes)
     finally:
-        entity.shutdown()
+        shut_down(entity)
 
 
 @contextmanager

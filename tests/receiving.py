@@ -14,6 +14,7 @@ from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.instance import Aside, Instance, Received, Sender
 from cxr_node.receive.ae import Receiver
 from cxr_node.receive.listening import Listening
+from cxr_node.requestor import leave_answers_to_who_asked
 from tests.peers import LOOPBACK
 
 LISTENING = Listening(ae_title=AeTitle("CXRNODE"), host=LOOPBACK, port=0)
@@ -120,6 +121,7 @@ def association(
     entity = AE(ae_title=calling)
     context = build_context(sop_class_uid, transfer_syntax_uid)
     opened = entity.associate(LOOPBACK, port, contexts=[context], ae_title=called)
+    leave_answers_to_who_asked(opened)
     try:
         yield opened
     finally:
@@ -138,15 +140,9 @@ def store(opened: Association, data_set: bytes, *, sop_class_uid: str = DX, sop_
     request.AffectedSOPClassUID = UID(sop_class_uid)
     request.AffectedSOPInstanceUID = UID(sop_instance_uid)
     request.DataSet = BytesIO(data_set)
-    # As Association.send_c_store does, which would refuse to send most of what is sent here.
-    opened._reactor_checkpoint.clear()
-    try:
-        while not opened._is_paused:
-            pass
-        opened.dimse.send_msg(request, 1)
-        _, answer = opened.dimse.get_msg(block=True)
-    finally:
-        opened._reactor_checkpoint.set()
+    # Past Association.send_c_store, which would refuse to send most of what is sent here.
+    opened.dimse.send_msg(request, 1)
+    _, answer = opened.dimse.get_msg(block=True)
     assert isinstance(answer, C_STORE), "no answer to C-STORE"
     assert answer.Status is not None
     return answer.Status, str(answer.ErrorComment)

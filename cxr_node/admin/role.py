@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from cxr_node import config
-from cxr_node.admin import logs
+from cxr_node.admin import logs, told
 from cxr_node.node import roles
 from cxr_node.node.roles import Role
 from cxr_node.settings.whole import Settings
@@ -24,13 +24,13 @@ def run(role: Role, settings: Settings) -> int:
     logs.configure(settings.log.level)
     stopping, asked, serving = threading.Event(), threading.Event(), threading.Event()
 
-    def stop(*_: object) -> None:
+    def stop() -> None:
         asked.set()
         stopping.set()
         if not serving.is_set():  # it holds nothing yet
             os._exit(0)
 
-    signal.signal(signal.SIGTERM, stop)
+    told.once([signal.SIGTERM], stop)
     # Ctrl-C reaches the whole process group; the supervisor decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_watch_lifeline, name="lifeline", daemon=True).start()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from cxr_node.admin import told
 from cxr_node.domain.errors import RetryLater
 from cxr_node.jobs import queue
 from cxr_node.jobs.database import Database
@@ -48,8 +49,7 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
         If another node works in the same data folder, or the port that several processes are to share is taken.
     """
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    told.once([signal.SIGTERM, signal.SIGINT], stopping.set)
     with only_one(settings.node.data_folder) as lock:
         if Role.RECEIVE in roles and settings.receive.processes > 1:
             _check_port(settings)

@@ -20,6 +20,7 @@ from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTAT
 _SUCCESS = 0x0000
 _OUT_OF_RESOURCES = 0xA700
 _CANNOT_UNDERSTAND = 0xC000
+_CLOSING_S = 5.0
 
 _SOP_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.1",  # Computed Radiography Image
@@ -103,7 +104,7 @@ class StandInPacs:
     def stop(self) -> None:
         """End open associations and stop listening."""
         if self._entity is not None:
-            self._entity.shutdown()
+            shut_down(self._entity)
         self._entity, self._server = None, None
 
     def __enter__(self) -> Self:
@@ -142,3 +143,14 @@ class StandInPacs:
             file.flush()
             os.fsync(file.fileno())
         return aside.replace(path)
+
+
+def shut_down(entity: AE) -> None:
+    """Stop listening and end every association; those that end already are waited for.
+
+    pynetdicom's own way aborts these too, which its state machine does not allow for: a thread dies with an error.
+    """
+    for association in entity.active_associations:
+        if not association.is_established:
+            association.join(_CLOSING_S)
+    entity.shutdown()

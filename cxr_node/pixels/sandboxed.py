@@ -19,7 +19,9 @@ def main(memory_bytes: int, frame_file: int, samples_file: int) -> None:
     for bound in (resource.RLIMIT_AS, resource.RLIMIT_FSIZE):
         resource.setrlimit(bound, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Whoever started it ends it, also where the whole process group is told to stop.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, sys.stdout.fileno())

@@ -23,6 +23,7 @@ from cxr_node.domain.commitment import (
     parse_event,
 )
 from cxr_node.domain.identifiers import Uid, digest_of
+from cxr_node.phantom.pacs import shut_down
 
 SR = "1.2.840.10008.5.1.4.1.1.88.34"
 """Comprehensive 3D SR, as which reports go."""
@@ -124,7 +125,7 @@ def pacs(**behaviour: object) -> Iterator[Pacs]:
     try:
         yield made
     finally:
-        entity.shutdown()
+        shut_down(entity)
 
 
 def _started(entity: AE, port: int, handlers: list[evt.EventHandlerType]) -> int:
@@ -159,4 +160,4 @@ def listening_modality(ae_title: str) -> Iterator[Told]:
     try:
         yield told
     finally:
-        entity.shutdown()
+        shut_down(entity)

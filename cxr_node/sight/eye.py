@@ -79,7 +79,9 @@ def main(descriptor: int) -> None:
     """Serve the process that started this one."""
     # What libraries print may quote the film.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Whoever started it ends it, also where the whole process group is told to stop.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     # The network and whoever answers modalities go first.
     os.nice(_NICE)
     notes = _Notes()

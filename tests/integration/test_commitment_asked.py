@@ -31,6 +31,8 @@ from cxr_node.jobs import commitments, migrate
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.states import Leg, State
 from cxr_node.node import auditing, receiving
+from cxr_node.phantom.pacs import shut_down
+from cxr_node.requestor import leave_answers_to_who_asked
 from cxr_node.settings.whole import Settings
 from tests import films, peers
 from tests.shop import Shop, received
@@ -72,7 +74,7 @@ def modality(*, status: int = 0x0000) -> Iterator[Modality]:
     try:
         yield Modality(port=int(server.server_address[1]), told=told)
     finally:
-        entity.shutdown()
+        shut_down(entity)
 
 
 def reference(film: Dataset, **changes: str) -> Reference:
@@ -196,6 +198,7 @@ def asking(
         ext_neg=[build_role(PUSH_MODEL, scu_role=True)],
         evt_handlers=[(evt.EVT_N_EVENT_REPORT, on_report)],
     )
+    leave_answers_to_who_asked(opened)
     assert opened.is_established
     try:
         yield opened

@@ -34,6 +34,8 @@ from cxr_node.jobs.search import JobRow
 from cxr_node.jobs.states import Leg, State
 from cxr_node.node import auditing, receiving
 from cxr_node.outbound import Confirmation
+from cxr_node.phantom.pacs import shut_down
+from cxr_node.requestor import leave_answers_to_who_asked
 from cxr_node.settings.whole import Settings
 from tests import films, peers
 from tests.shop import Shop
@@ -142,7 +144,7 @@ def archiving(answer: Answer = on_the_same_association, *, commits: bool = True,
     try:
         yield archive
     finally:
-        entity.shutdown()
+        shut_down(entity)
 
 
 def shop_with(archive: Archive, database: Database, folder: Path, confirms: Confirms | None = None) -> Shop:
@@ -208,6 +210,7 @@ def test_the_answer_is_taken_on_an_association_that_the_archive_opens(tmp_path: 
                 ae_title="CXRNODE",
                 ext_neg=[build_role(PUSH_MODEL, scp_role=True)],
             )
+            leave_answers_to_who_asked(opened)
             assert [context.as_scp for context in opened.accepted_contexts] == [True]
             event_type, information = event_information(archive.report())
             said, _ = opened.send_n_event_report(information, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE)

@@ -5,10 +5,11 @@ import threading
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
-from pynetdicom import evt
+from pynetdicom import build_context, evt
 
 from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.destination import Refused
@@ -16,7 +17,7 @@ from cxr_node.deliver.remote import Remote
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
 from tests import films, peers
-from tests.receiving import association
+from tests.receiving import DX, association
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -205,3 +206,29 @@ def test_echo_tells_a_refusal_from_an_absence() -> None:
             destination(pacs.port, called="ELSE").echo()
     with pytest.raises(RetryLater):
         destination(peers.free_port()).echo()
+
+
+class PausesShortly(threading.Event):
+    """Lets the thread of an association go on although it is paused, as one that has just been told to go on."""
+
+    def wait(self, timeout: float | None = 0.01) -> bool:
+        """Wait for a moment."""
+        return super().wait(timeout)
+
+
+def test_an_answer_is_heard_although_the_thread_of_the_association_goes_on(film: bytes) -> None:
+    with (
+        peers.pacs() as pacs,
+        destination(pacs.port, timeout_s=3.0).remote.association([build_context(DX)]) as opened,
+    ):
+        send = opened.dimse.send_msg
+
+        def send_and_dawdle(primitive: Any, context_id: int) -> None:
+            send(primitive, context_id)
+            # Long enough for the answer to be here, and for a thread that looks all the time to take it.
+            threading.Event().wait(0.5)
+
+        opened.dimse.send_msg = send_and_dawdle  # type: ignore[method-assign]
+        opened._reactor_checkpoint = PausesShortly()
+        status = opened.send_c_store(dcmread(BytesIO(film))).get("Status")
+    assert status == 0

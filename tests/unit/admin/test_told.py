@@ -1,0 +1,41 @@
+"""What a process does when signals tell it to stop."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from cxr_node.admin import told
+
+TOLD = signal.SIGUSR1
+
+
+@pytest.fixture(autouse=True)
+def handler_put_back() -> Iterator[None]:
+    before = signal.getsignal(TOLD)
+    yield
+    signal.signal(TOLD, before)
+
+
+def test_a_signal_that_comes_while_the_first_is_dealt_with_waits_for_nothing() -> None:
+    lock, begun, again, stopped = threading.Lock(), threading.Event(), threading.Event(), threading.Event()
+    calls = 0
+
+    def stop() -> None:
+        nonlocal calls
+        calls += 1
+        with lock:
+            begun.set()
+            again.wait(10)
+        stopped.set()
+
+    told.once([TOLD], stop)
+    os.kill(os.getpid(), TOLD)
+    assert begun.wait(10)
+    for _ in range(1000):
+        os.kill(os.getpid(), TOLD)
+    again.set()
+    assert stopped.wait(10)
+    assert calls == 1
