@@ -27,6 +27,7 @@ from cxr_node.domain.commitment import (
 from cxr_node.domain.errors import Refuse, RetryLater
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Sender
+from cxr_node.receive.messages import BoundedMessages
 from cxr_node.receive.sender import sender_of
 
 _log = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ class Commitments:
         return (_SUCCESS if is_ours else _INVALID_ARGUMENT), None
 
     def _on_sent(self, event: evt.Event) -> None:
-        """Answer on the association itself, now that the request's own response is on the wire."""
+        """Answer on the association itself, behind the response to the request, which is being sent."""
         with self._lock:
             numbers = self._to_answer.pop(event.assoc, [])
         for number in numbers:
@@ -133,7 +134,8 @@ class Commitments:
             if report is None:
                 return
             event_type, information = event_information(report)
-            answer, _ = association.send_n_event_report(information, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+            with cast("BoundedMessages", association.dimse).asking():
+                answer, _ = association.send_n_event_report(information, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE)
             if answer.get("Status") == _SUCCESS:
                 self._vouching.answered(number)
         except Exception as error:  # noqa: BLE001  # the peer has gone, or does not listen: the job remembers

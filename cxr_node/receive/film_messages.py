@@ -1,7 +1,6 @@
 """Films among the messages of an association: taken past pynetdicom, and answered by the association's own thread."""
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
@@ -55,7 +54,6 @@ class FilmMessages(BoundedMessages):
         self._aside = aside
         self._answer = answer
         self._under_way: StreamedFilm | None = None
-        self._put_off: deque[StreamedFilm] = deque()
         self._lock = threading.Lock()
         self._has_ended = False
 
@@ -63,22 +61,14 @@ class FilmMessages(BoundedMessages):
     def is_full(self) -> bool:
         """Whether so many messages wait for their answers that no more is read."""
         # Who waits for an answer of the peer's must be able to hear it.
-        return not self._streaming.is_to_pause and self.msg_queue.qsize() + len(self._put_off) >= _MOST_WAITING
+        return not self._streaming.is_to_pause and self.msg_queue.qsize() >= _MOST_WAITING
 
     def get_msg(self, block: bool = False) -> Any:
-        """Return the next message that is not a film; those are answered here, by the thread of the association.
-
-        Who waits for an answer of the peer's meanwhile, and therefore asks with `block`, passes them over.
-        """
-        if self._put_off and not block:
-            self._serve(self._put_off.popleft())
+        """Return the next message that is not a film; those are answered here, by the thread of the association."""
         while True:
             context_id, message = super().get_msg(block)
             if not isinstance(message, StreamedFilm):
                 return context_id, message
-            if block:
-                self._put_off.append(message)
-                continue
             self._serve(message)
             if self._streaming.is_to_pause or not self.dul.to_user_queue.empty():
                 return None, None
@@ -136,7 +126,7 @@ class FilmMessages(BoundedMessages):
         if 0 < self.maximum_pdu_size < pdu_length(pdu):
             self.send_msg(_response(film, status, comment), film.context_id)
         else:
-            self.dul.send_pdu(EncodedAnswer(pdu, context_id=film.context_id))
+            self.send_pdu(EncodedAnswer(pdu, context_id=film.context_id))
 
     def _put(self, film: StreamedFilm) -> None:
         with self._lock:
@@ -150,8 +140,7 @@ class FilmMessages(BoundedMessages):
         with self._lock:
             self._has_ended = True
         while not self.msg_queue.empty():
-            self._put_off.append(cast("Any", self.msg_queue.get()[1]))
-        for message in self._put_off:
+            message = cast("Any", self.msg_queue.get()[1])
             if isinstance(message, StreamedFilm):
                 message.close()
 

@@ -2,8 +2,11 @@
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
+from queue import Empty, Queue
 from typing import Any, cast
 
 from pynetdicom.association import Association
@@ -21,6 +24,8 @@ _LARGEST_COMMAND_BYTES = 1 << 16
 
 _WITHOUT_ROOM_BYTES = 4 << 20
 """What is held of a data set where no film may be kept; other messages, as of storage commitment, are smaller."""
+
+_PAUSE_S = 0.001
 
 _INVALID_PDU = "Evt19"
 """The event for which the state machine aborts the association (PS3.8 table 9-10)."""
@@ -61,10 +66,31 @@ class BoundedDataSet(BytesIO):
         return len(fragment)
 
 
+class _Arrived(Queue[Any]):
+    """Messages that have come. Answers are kept apart for who asked, and dropped where nobody did."""
+
+    def __init__(self, is_awaited: Callable[[], bool]) -> None:
+        super().__init__()
+        self.answers: Queue[Any] = Queue()
+        self._is_awaited = is_awaited
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Put a message where it belongs; the end of the association, which is none, is for everyone."""
+        _, message = item
+        is_answer = getattr(message, "MessageIDBeingRespondedTo", None) is not None
+        if is_answer and not self._is_awaited():
+            return
+        if is_answer or message is None:
+            self.answers.put(item)
+        if not is_answer:
+            super().put(item, block, timeout)
+
+
 class BoundedMessages(DIMSEServiceProvider):
     """Takes messages in place of pynetdicom's own provider, which takes any length in any time.
 
-    A data set that is too large is read to its end and not held, so that its sender gets an answer.
+    A data set that is too large is read to its end and not held, so that its sender gets an answer. Messages go out
+    one after the other, whichever threads send them.
     A message has `timeout_s` from its first fragment to its last. What cannot be decoded ends the
     association: in pynetdicom it ends the thread that would notice that the peer has gone. `name` is the
     association's, for it has none of its own.
@@ -85,15 +111,66 @@ class BoundedMessages(DIMSEServiceProvider):
         self._maximum_object_bytes = maximum_object_bytes
         self._timeout_s = timeout_s
         self._stirred = threading.Event()
+        self._asking = threading.Lock()
+        # Sending tells handlers, which may send in their turn.
+        self._sending = threading.RLock()
+        self._is_asking = False
+        self._arrived = _Arrived(lambda: self._is_asking)
+        self.msg_queue = self._arrived
         for queue in (self.msg_queue, association.dul.to_user_queue):
             waiting.on_put(queue, self._stirred.set)
 
     def get_msg(self, block: bool = False) -> Any:
-        """Return the next message; the association's thread, which asks all the time, waits here."""
-        if not block and self.msg_queue.empty() and self.dul.to_user_queue.empty():
+        """Return the next message; the association's thread, which looks all the time, waits here.
+
+        With `block`, the next answer to what was asked, or nothing after the time-out.
+        """
+        if block:
+            try:
+                return self._arrived.answers.get(timeout=self.dimse_timeout)
+            except Empty:
+                return None, None
+        if self.msg_queue.empty() and self.dul.to_user_queue.empty():
             self._stirred.wait(waiting.LONGEST_S)
             self._stirred.clear()
         return super().get_msg(block)
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Pause the association's thread while something is asked of the peer in the block; one after the other.
+
+        pynetdicom's own pause waits for that thread for ever where it has ended.
+
+        Raises
+        ------
+        RuntimeError
+            If the association has ended.
+        """
+        association = self.assoc
+        goes_on = association._reactor_checkpoint  # noqa: SLF001  # no other way to pause it than what send_* do
+        with self._asking:
+            self._is_asking = True
+            goes_on.clear()
+            self._stirred.set()
+            try:
+                while not association._is_paused:  # noqa: SLF001
+                    if not association.is_alive():
+                        raise RuntimeError("the association has ended")
+                    time.sleep(_PAUSE_S)
+                yield
+            finally:
+                goes_on.set()
+                self._is_asking = False
+
+    def send_msg(self, primitive: Any, context_id: int) -> None:
+        """Send a message whole, before or after any other."""
+        with self._sending:
+            super().send_msg(primitive, context_id)
+
+    def send_pdu(self, primitive: P_DATA) -> None:
+        """Send a message that is a single PDU."""
+        with self._sending:
+            self.dul.send_pdu(primitive)
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take the next fragments of messages, of which pynetdicom would forget those behind the end of one."""

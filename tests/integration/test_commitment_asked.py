@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from pydicom import Dataset
 from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.association import Association
+from pynetdicom.dul import DULServiceProvider
 
 from cxr_node.deliver.commitment import tell
 from cxr_node.deliver.destination import Refused
@@ -233,6 +234,33 @@ def test_who_cannot_be_called_is_told_on_its_own_association(tmp_path: Path) -> 
         shop.clock.now = shop.jobs(Leg.ANSWER)[0].due_at
         assert shop.turn(Leg.ANSWER)
         assert answers(shop) == [(State.DONE, "answered on the association of the request")]
+
+
+def test_what_several_threads_send_on_one_association_does_not_mix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: queues.Queue[Vouched] = queues.Queue()
+    film = films.dx()
+    transactions = [Uid(f"{TRANSACTION}.{number}") for number in range(4)]
+    send = DULServiceProvider.send_pdu
+
+    def send_and_dawdle(provider: DULServiceProvider, primitive: Any) -> None:
+        send(provider, primitive)
+        # Long enough for another thread to begin between the parts of a message.
+        threading.Event().wait(0.02)
+
+    def on_report(event: evt.Event) -> tuple[int, None]:
+        told.put(parse_event(event.event_information))
+        return 0x0000, None
+
+    monkeypatch.setattr(DULServiceProvider, "send_pdu", send_and_dawdle)
+    with node(tmp_path) as (port, shop):
+        shop.accept(film)
+        with asking(port, on_report) as opened:
+            for transaction_uid in transactions:
+                assert ask(opened, action_information(transaction_uid, [reference(film)])) == 0x0000
+            heard = [told.get(timeout=10).transaction_uid for _ in transactions]
+    assert sorted(heard) == transactions
 
 
 def test_a_request_survives_the_end_of_its_association_and_of_the_process(tmp_path: Path) -> None:
