@@ -60,9 +60,10 @@ def accept(
     without its film. Returns False if the film was known already, or is a result of our own that a PACS sends back.
     `urgency` returns by how many seconds a film goes before others.
     """
-    with database.read() as connection:
-        if results.is_ours(connection, received.identity.sop_instance_uid):
-            return False
+    if _may_be_ours(received):
+        with database.read() as connection:
+            if results.is_ours(connection, received.identity.sop_instance_uid):
+                return False
     key = film_key(received.digest)
     # Kept even where the key is there: another receiver may have renamed it and not yet flushed the folder.
     _keep(archive, key, received)
@@ -72,6 +73,14 @@ def accept(
         # It was just being removed as old; now that its row says that it is kept, nobody else will.
         _keep(archive, key, received)
     return is_new
+
+
+def _may_be_ours(received: Received) -> bool:
+    return received.identity.sop_class_uid not in _RADIOGRAPHS
+
+
+_RADIOGRAPHS = frozenset(f"1.2.840.10008.5.1.4.1.1.1{kind}" for kind in ("", ".1", ".1.1"))
+"""Computed Radiography and Digital X-Ray Images, as which no result is composed."""
 
 
 def _keep(archive: Archive, key: str, received: Received) -> None:

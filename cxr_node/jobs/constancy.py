@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from cxr_node.domain.identifiers import Uid
 from cxr_node.jobs import days
@@ -13,7 +13,7 @@ from cxr_node.jobs.behaviour_tables import model
 from cxr_node.jobs.constancy_tables import accepted, run, sent, value
 from cxr_node.jobs.database import Transaction
 from cxr_node.jobs.states import Event
-from cxr_node.jobs.tables import film, job, job_event, reading
+from cxr_node.jobs.tables import UtcDateTime, film, job, job_event, reading
 
 _FRESH = timedelta(minutes=15)
 """How long after it was announced a film may come."""
@@ -44,9 +44,19 @@ def announce(transaction: Transaction, run_id: int, seed: int, sop_instance_uid:
 
 def mark(connection: Connection, sop_instance_uid: Uid, film_id: int, *, now: datetime) -> None:
     """Mark a film that has just been received as a check's, if it was announced and none came under its UID before."""
-    announced = sent.c.sop_instance_uid == sop_instance_uid, sent.c.film_id.is_(None)
-    fresh = sent.c.registered_at >= now - _FRESH
-    connection.execute(update(sent).where(*announced, fresh).values(film_id=film_id))
+    connection.execute(_MARKING, {"uid": sop_instance_uid, "since": now - _FRESH, "came": film_id})
+
+
+_MARKING = (
+    update(sent)
+    .where(
+        sent.c.sop_instance_uid == bindparam("uid"),
+        sent.c.film_id.is_(None),
+        sent.c.registered_at >= bindparam("since", type_=UtcDateTime),
+    )
+    .values(film_id=bindparam("came"))
+)
+"""Made once for all: every film that is received asks."""
 
 
 def films_of(connection: Connection, run_id: int) -> list[Sent]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, Select, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
@@ -93,34 +93,29 @@ def _remember(
     study_id = _study_id(connection, identity.study_instance_uid, now)
     if head_start_s > NO_HEAD_START:
         queue.urge(transaction, study_id, head_start_s)
-    known = (
-        connection.execute(select(film.c.digest).where(film.c.sop_instance_uid == identity.sop_instance_uid))
-        .scalars()
-        .all()
-    )
+    known = connection.execute(_KNOWN, {"uid": identity.sop_instance_uid}).scalars().all()
     if instance.digest in known:
         _keep_anew(connection, instance, now)
         return False
     film_id = connection.execute(
-        insert(film)
-        .values(
-            study_id=study_id,
-            sop_class_uid=identity.sop_class_uid,
-            sop_instance_uid=identity.sop_instance_uid,
-            series_instance_uid=identity.series_instance_uid,
-            transfer_syntax_uid=instance.transfer_syntax_uid,
-            patient_key=identity.patient_key,
-            digest=instance.digest,
-            archive_key=archive_key,
-            size_bytes=instance.size_bytes,
-            calling_ae_title=sender.calling_ae_title,
-            called_ae_title=sender.called_ae_title,
-            address=sender.address,
-            association=sender.association,
-            received_at=now,
-            is_original=not known,
-        )
-        .returning(film.c.id)
+        _NEW_FILM,
+        {
+            "study_id": study_id,
+            "sop_class_uid": identity.sop_class_uid,
+            "sop_instance_uid": identity.sop_instance_uid,
+            "series_instance_uid": identity.series_instance_uid,
+            "transfer_syntax_uid": instance.transfer_syntax_uid,
+            "patient_key": identity.patient_key,
+            "digest": instance.digest,
+            "archive_key": archive_key,
+            "size_bytes": instance.size_bytes,
+            "calling_ae_title": sender.calling_ae_title,
+            "called_ae_title": sender.called_ae_title,
+            "address": sender.address,
+            "association": sender.association,
+            "received_at": now,
+            "is_original": not known,
+        },
     ).scalar_one()
     job_id = queue.add(transaction, Leg.READ, film_id, of_study=study_id, due_at=now, now=now)
     if not known:
@@ -137,15 +132,19 @@ def _keep_anew(connection: Connection, instance: Received, now: datetime) -> Non
 
 
 def _study_id(connection: Connection, study_instance_uid: Uid, now: datetime) -> int:
-    found: int | None = connection.execute(
-        select(study.c.id).where(study.c.study_instance_uid == study_instance_uid)
-    ).scalar_one_or_none()
+    found: int | None = connection.execute(_STUDY, {"uid": study_instance_uid}).scalar_one_or_none()
     if found is not None:
         return found
-    made: int = connection.execute(
-        insert(study).values(study_instance_uid=study_instance_uid, first_received_at=now).returning(study.c.id)
-    ).scalar_one()
+    row = {"study_instance_uid": study_instance_uid, "first_received_at": now}
+    made: int = connection.execute(_NEW_STUDY, row).scalar_one()
     return made
+
+
+# Made once for all: making a statement costs several times what running it does, and every film needs these.
+_KNOWN = select(film.c.digest).where(film.c.sop_instance_uid == bindparam("uid"))
+_NEW_FILM = insert(film).returning(film.c.id)
+_STUDY = select(study.c.id).where(study.c.study_instance_uid == bindparam("uid"))
+_NEW_STUDY = insert(study).returning(study.c.id)
 
 
 _FILMS: Select[tuple[object, ...]] = select(film, study.c.study_instance_uid).join(study, film.c.study_id == study.c.id)

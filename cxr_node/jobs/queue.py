@@ -42,26 +42,20 @@ def add(
 
     A job has the head start of the study that it is of.
     """
-    subject = {SUBJECTS[leg]: subject_id}
-    # Held until the commit, so that who makes the study urgent meanwhile finds this job to raise.
-    priority = select(study.c.priority).where(study.c.id == of_study).with_for_update(read=True).scalar_subquery()
-    job_id: int = transaction.connection.execute(
-        insert(job)
-        .values(
-            leg=leg,
-            state=State.WAITING,
-            priority=NO_HEAD_START if of_study is None else priority,
-            attempts=0,
-            crashes=0,
-            due_at=due_at,
-            detail="",
-            created_at=now,
-            queued_at=now,
-            of_study_id=of_study,
-            **subject,
-        )
-        .returning(job.c.id)
-    ).scalar_one()
+    row = {
+        "leg": leg,
+        "state": State.WAITING,
+        "attempts": 0,
+        "crashes": 0,
+        "due_at": due_at,
+        "detail": "",
+        "created_at": now,
+        "queued_at": now,
+        "of_study_id": of_study,
+        SUBJECTS[leg]: subject_id,
+    }
+    adding, more = (_ADDING, {"priority": NO_HEAD_START}) if of_study is None else (_ADDING_OF, {"of": of_study})
+    job_id: int = transaction.connection.execute(adding, row | more).scalar_one()
     _record(transaction, [job_id], Event.CREATED, State.WAITING, now=now, actor="", detail="")
     transaction.woken.add(leg)
     return job_id
@@ -348,7 +342,12 @@ def _put_back(
     return len(rows)
 
 
+# Made once for all, as in `due`.
 _RECORDING = insert(job_event)
+_ADDING = insert(job).returning(job.c.id)
+# Held until the commit, so that who makes the study urgent meanwhile finds this job to raise.
+_STUDYS_HEAD_START = select(study.c.priority).where(study.c.id == bindparam("of")).with_for_update(read=True)
+_ADDING_OF = insert(job).values(priority=_STUDYS_HEAD_START.scalar_subquery()).returning(job.c.id)
 
 
 def _record(

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Identity, Instance
@@ -45,8 +45,11 @@ class Delivery:
 
 def is_ours(connection: Connection, sop_instance_uid: Uid) -> bool:
     """Whether a result with this SOP Instance UID was composed here."""
-    found = connection.execute(select(result.c.id).where(result.c.sop_instance_uid == sop_instance_uid))
-    return found.first() is not None
+    return connection.execute(_OURS, {"uid": sop_instance_uid}).first() is not None
+
+
+_OURS = select(result.c.id).where(result.c.sop_instance_uid == bindparam("uid"))
+"""Made once for all: every film that is received asks."""
 
 
 def of_study(connection: Connection, study_id: int) -> list[Result]:

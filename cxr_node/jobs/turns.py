@@ -44,7 +44,10 @@ def _in_postgresql(turn: Turn, compiler: Compiled, **options: object) -> str:
 
 
 class NotSought(FunctionElement[datetime]):
-    """A column by which SQLite is not to look rows up: it would rather find all that is due, and sort it, each time."""
+    """A column by which SQLite is not to look rows up: it would rather find all that is due, and sort it, each time.
+
+    Nor is it to group by its index: it would go through the whole table for the sake of the order.
+    """
 
     type = DateTime()
     inherit_cache = True

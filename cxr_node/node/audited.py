@@ -22,7 +22,9 @@ from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Identity, Received, Sender
 from cxr_node.node.auditing import Audit
 from cxr_node.outbound import Confirmation
+from cxr_node.receive.elements import values_of
 from cxr_node.receive.incidents import Incident, LetIn, NoTls, NotStored, TurnedAway
+from cxr_node.receive.part10 import data_set_of
 from cxr_node.receive.who import Rejection
 from cxr_node.settings.results import CStoreSection, FolderSection
 from cxr_node.settings.whole import Settings
@@ -30,6 +32,9 @@ from cxr_node.settings.whole import Settings
 _log = logging.getLogger(__name__)
 
 _EXPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2.1")
+
+_NAMED = (0x00100020, 0x00080050)
+"""Patient ID and Accession Number."""
 
 Keep = Callable[[Received, Sender], bool]
 
@@ -40,7 +45,7 @@ def keeping(audit: Audit, keep: Keep) -> Callable[[Received, Sender], None]:
     def accept(arrived: Received, sender: Sender) -> None:
         received = partial(
             events.received,
-            _subject(arrived),
+            subject(arrived),
             by=audit.application,
             sent_by=Peer(ae_title=sender.calling_ae_title, address=sender.address),
         )
@@ -129,13 +134,33 @@ def _peer(section: CStoreSection) -> Peer:
     return Peer(ae_title=section.ae_title, host=section.host)
 
 
-def _subject(arrived: Received) -> Subject:
+def subject(arrived: Received) -> Subject:
+    """Return whose film arrived."""
     identity = arrived.identity
-    return _read(arrived.beginning) or Subject(
+    written = _written(arrived)
+    read = _read(arrived.beginning) if written is None else None
+    patient_id, accession_number = written or ("", "")
+    return read or Subject(
         study_instance_uid=identity.study_instance_uid,
-        patient_id="",
+        patient_id=patient_id,
+        accession_number=accession_number,
         instances=((identity.sop_class_uid, (identity.sop_instance_uid,)),),
     )
+
+
+def _written(arrived: Received) -> tuple[str, str] | None:
+    """Return Patient ID and Accession Number of what arrived; None where it takes more than ASCII to read them.
+
+    Nearly all are written so, and decoding the header for the two would take a sixth of the time that a film costs.
+    """
+    try:
+        data_set = data_set_of(arrived.beginning)
+        values = values_of(data_set, frozenset(_NAMED), transfer_syntax_uid=arrived.transfer_syntax_uid)
+        patient_id, accession_number = (values.get(tag, b"").decode("ascii").rstrip(" \0") for tag in _NAMED)
+    except ValueError:
+        return None
+    several_or_coded = any(sign in text for sign in "\\\x1b" for text in (patient_id, accession_number))
+    return None if several_or_coded else (patient_id, accession_number)
 
 
 def _read(content: bytes) -> Subject | None:

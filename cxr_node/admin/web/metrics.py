@@ -20,6 +20,7 @@ from cxr_node.archive import space
 from cxr_node.domain.errors import RetryLater
 from cxr_node.jobs import overview
 from cxr_node.jobs.tables import delivery, film, job, job_event, reading
+from cxr_node.jobs.turns import NotSought
 from cxr_node.jobs.views import VIEWS
 from cxr_node.node import places, refusals
 
@@ -122,9 +123,9 @@ def _of_queue(connection: Connection, now: datetime) -> Iterator[Metric]:
     )
     since = now - _WINDOW
     statuses = connection.execute(
-        select(delivery.c.destination, delivery.c.status, func.count())
+        select(func.max(delivery.c.destination), delivery.c.status, func.count())
         .where(delivery.c.created_at >= since, delivery.c.delivered_at.is_not(None))
-        .group_by(delivery.c.destination, delivery.c.status)
+        .group_by(NotSought(delivery.c.destination), delivery.c.status)
     )
     yield _gauge(
         "cxr_node_deliveries_last_hour",
@@ -157,10 +158,11 @@ def _of_times(connection: Connection, now: datetime) -> Iterator[Metric]:
 
 def _batches(connection: Connection, since: datetime) -> dict[tuple[str, ...], float]:
     """Return how many films were claimed together on average: claims of one moment by one reader are one batch."""
+    # Joined, SQLite would go through all that ever happened.
+    ended = select(job.c.id).where(job.c.ended_at >= since, job.c.film_id.is_not(None))
     claims = (
         select(job_event.c.actor, job_event.c.at, func.count().label("films"))
-        .join(job, job.c.id == job_event.c.job_id)
-        .where(job.c.ended_at >= since, job.c.film_id.is_not(None), job_event.c.event == "claimed")
+        .where(job_event.c.job_id.in_(ended), job_event.c.event == "claimed")
         .group_by(job_event.c.actor, job_event.c.at)
         .subquery()
     )
