@@ -46,6 +46,9 @@ def faults(
     messages: Annotated[int, typer.Option(min=1, help="Malformed PDUs and data sets.")] = _WHOLE.messages,
     seed: Annotated[int, typer.Option(help="Of everything that is left to chance.")] = Request().seed,
     receive_path: Annotated[str, typer.Option(help='Its receive.path: "fast" or "stock".')] = Request().receive_path,
+    receive_processes: Annotated[
+        int, typer.Option(min=1, help="Receiving processes of the installed program, on one port.")
+    ] = Request().receive_processes,
     short: Annotated[bool, typer.Option("--short", help="A little of each, within a minute or two.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,6 +67,7 @@ def faults(
             seed=seed,
             amounts=amounts,
             receive_path=_some(receive_path, ("fast", "stock"), "--receive-path")[0],
+            receive_processes=receive_processes,
         )
         try:
             outcomes = _run(request, show=not as_json)

@@ -34,6 +34,8 @@ _SHORTEST_BACK_OFF_S = 0.5
 _LONGEST_BACK_OFF_S = 30.0
 # A role that ran this long before it died is not failing at its start.
 _STEADY_S = 30.0
+_ENVIRONMENT = {Role.RECEIVE: {"MALLOC_ARENA_MAX": "2"}}
+"""Two threads for each association would otherwise each keep memory of their own that the others cannot have."""
 
 
 class AlreadyRunning(Exception):
@@ -137,7 +139,11 @@ class _Child:
     def start(self) -> None:
         """Start the process. Its standard input is its life line: it ends when ours does."""
         self.process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(self._lock,)
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=(self._lock,),
+            env={**os.environ, **_ENVIRONMENT.get(self.role, {})},
         )
         self._started = time.monotonic()
         self.restart_at = None

@@ -21,9 +21,10 @@ CHANNEL = "cxr_node"
 """Where PostgreSQL tells the legs that a commit gave work to."""
 
 
-ASKING = {"timezone": "UTC", "random_page_cost": "1.1", "jit": "off"}
+ASKING = {"timezone": "UTC", "random_page_cost": "1.1", "jit": "off", "max_parallel_workers_per_gather": "0"}
 """How PostgreSQL is to treat who asks: a look at an index costs little, as on any disk without an arm, or it would
-read whole tables to answer for a week; and no question is long enough to be compiled."""
+read whole tables to answer for a week; no question is long enough to be compiled; and none takes more than one core,
+or the queue beside it would be slower."""
 
 
 T = TypeVar("T")
@@ -142,7 +143,7 @@ def _engine(url: str, busy_timeout_s: float) -> Engine:
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed, connect_args={"timeout": busy_timeout_s}, hide_parameters=True)
         event.listen(engine, "connect", _configure_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "begin", _beginning(busy_timeout_s))
         return engine
     engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=5, hide_parameters=True)
     event.listen(engine, "checkin", _note_idle)
@@ -235,8 +236,38 @@ def _configure_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) ->
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _begin_sqlite(connection: Connection) -> None:
+_LOOK_S = 0.001
+
+
+def _beginning(busy_timeout_s: float) -> Callable[[Connection], None]:
+    """Return what begins a transaction; one that writes waits for its turn."""
+
+    def begin(connection: Connection) -> None:
+        options: dict[str, Any] = dict(connection.get_execution_options())
+        driver = connection.connection.driver_connection
+        if options.get("reads_only") or not isinstance(driver, sqlite3.Connection):
+            connection.exec_driver_sql("BEGIN")
+            return
+        # SQLite's own wait looks ever more seldom, down to ten times a second, and whoever comes last goes first.
+        driver.execute("PRAGMA busy_timeout=0")
+        try:
+            if not _got_write_lock(driver, until=time.monotonic() + busy_timeout_s):
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # which says what is in the way
+        finally:
+            driver.execute(f"PRAGMA busy_timeout={round(busy_timeout_s * 1000)}")
+
+    return begin
+
+
+def _got_write_lock(driver: sqlite3.Connection, *, until: float) -> bool:
     # A transaction that reads first and writes later fails at once when another wrote in between,
     # whatever the busy timeout says; one that takes the write lock at its start waits instead.
-    options: dict[str, Any] = dict(connection.get_execution_options())
-    connection.exec_driver_sql("BEGIN" if options.get("reads_only") else "BEGIN IMMEDIATE")
+    while True:
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                return False
+            time.sleep(_LOOK_S)
+        else:
+            return True

@@ -16,7 +16,6 @@ from cxr_node import upkeep
 from cxr_node.company import Company
 from cxr_node.jobs import fill, queue
 from cxr_node.jobs.database import Database
-from cxr_node.jobs.relay import Relay
 from cxr_node.jobs.retry import RULES
 from cxr_node.node import (
     audited,
@@ -153,6 +152,8 @@ def _relay(settings: Settings) -> AbstractContextManager[object]:
     """Return what wakes this host's workers for what other hosts commit; a database of one host needs none."""
     if make_url(settings.database_url).get_backend_name() != "postgresql":
         return nullcontext()
+    from cxr_node.jobs.relay import Relay  # whose driver takes memory in every process that has no use for it
+
     return Relay(settings.database_url, places.bells(settings).ring)
 
 

@@ -58,8 +58,8 @@ class Bench:
     """One database's bench.
 
     `url` is PostgreSQL's, empty for SQLite; `server` is there where the server is ours and may be restarted.
-    `receives` are settings of how its nodes receive films. `tell` hears how far a group is: what is counted, how many
-    of how many.
+    `receives` are settings of how its nodes receive films; the installed program does so in `processes`. `tell` hears
+    how far a group is: what is counted, how many of how many.
     """
 
     folder: Path
@@ -70,6 +70,7 @@ class Bench:
     seed: int = 20260102
     amounts: Amounts = field(default_factory=Amounts)
     receives: Mapping[str, object] = field(default_factory=dict)
+    processes: int = 1
     tell: Callable[[str, int, int], None] = lambda _what, _done, _of: None
 
     @contextmanager

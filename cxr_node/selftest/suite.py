@@ -58,6 +58,7 @@ class Request:
     seed: int = 20260102
     amounts: Amounts = field(default_factory=Amounts)
     receive_path: str = "fast"
+    receive_processes: int = 1
     binaries: tuple[Path, ...] = ()
 
 
@@ -143,6 +144,7 @@ def _run_on(request: Request, kind: Kind, folder: Path, *, tell: Tell, note: OnO
             seed=request.seed,
             amounts=request.amounts,
             receives={"path": request.receive_path},
+            processes=request.receive_processes,
             tell=partial(tell, kind),
         )
         for name in sorted(request.groups, key=tuple(GROUPS).index):

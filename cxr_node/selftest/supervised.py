@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -111,7 +112,7 @@ def run(bench: Bench) -> Outcome:
         seconds, at = stack.enter_context(stopwatch()), stack.enter_context(pacs())
         place = scratch.place(
             bench.folder / "supervised",
-            receives=bench.receives,
+            receives={**bench.receives, **_shared_port(bench.processes)},
             database_url=stack.enter_context(bench.database_url()),
             destinations={"pacs": scratch.to_pacs(at.port)},
         )
@@ -138,6 +139,14 @@ def run(bench: Bench) -> Outcome:
         problems=(*problems, *result.problems),
         seconds=seconds(),
     )
+
+
+def _shared_port(processes: int) -> dict[str, object]:
+    """Return the settings of so many processes on one port, which must be named: one that was free a moment ago."""
+    if processes == 1:
+        return {}
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return {"processes": processes, "port": probe.getsockname()[1]}
 
 
 def _kill(node: Program, traffic: Traffic, turn: int, chance: Random) -> tuple[int, str]:

@@ -35,13 +35,14 @@ def binaries() -> tuple[Path, ...]:
     return (Path(found.origin).parent / "pginstall18" / "bin",) if found and found.origin else ()
 
 
-def outcomes(group: str, kind: Kind, amounts: Amounts) -> list[Outcome]:
+def outcomes(group: str, kind: Kind, amounts: Amounts, *, processes: int = 1) -> list[Outcome]:
     """Run a group on a database; skip the test where all of it was skipped."""
     request = Request(
         groups=(group,),
         databases=(kind,),
         amounts=amounts,
         receive_path=ReceivePath.chosen,
+        receive_processes=processes,
         binaries=binaries(),
     )
     found = suite.run(request, tell=lambda _kind, _what, _done, _of: None, on_outcome=lambda _: None)
@@ -72,6 +73,15 @@ def test_a_little_on_postgresql_loses_and_doubles_nothing(group: str) -> None:
 @pytest.mark.timeout(7200)
 def test_the_whole_group_loses_and_doubles_nothing(group: str, kind: Kind) -> None:
     for outcome in outcomes(group, kind, Amounts()):
+        assert outcome.is_good, outcome
+        assert outcome.confirmed == outcome.films > 0, outcome
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.timeout(7200)
+def test_kills_of_a_program_with_several_receiving_processes_lose_and_double_nothing(kind: Kind) -> None:
+    for outcome in outcomes("kills", kind, replace(SHORT, supervised_kills=20), processes=3):
         assert outcome.is_good, outcome
         assert outcome.confirmed == outcome.films > 0, outcome
 
