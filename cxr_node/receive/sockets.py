@@ -8,6 +8,7 @@ itself, so it is set again at each read. TCP_NODELAY does the same for our answe
 
 import errno
 import logging
+import os
 import socket
 import ssl
 import time
@@ -206,7 +207,7 @@ class PromptSocket(AssociationSocket):
         while count < at_least:
             if self._clock() > deadline:
                 raise TimeoutError(errno.ETIMEDOUT, "the bytes trickle")
-            arrived = connection.recv_into(view[count:])
+            arrived = _received(connection, view[count:])
             if arrived == 0:
                 break
             count += arrived
@@ -224,6 +225,15 @@ class PromptSocket(AssociationSocket):
 
     def _connection(self) -> socket.socket:
         return cast("socket.socket", self.socket)
+
+
+def _received(connection: socket.socket, view: memoryview) -> int:
+    """Read what is there, at least a byte, and return how much it was."""
+    if not isinstance(connection, ssl.SSLSocket):
+        # The socket would ask first whether something is there, and let other threads go before each of the two calls.
+        with suppress(BlockingIOError):
+            return os.readv(connection.fileno(), [view])
+    return connection.recv_into(view)
 
 
 def end(associations: Sequence[Association]) -> None:

@@ -35,7 +35,8 @@ class Wakeup:
         poll.register(connection, select.POLLIN)
         if self._descriptor >= 0:
             poll.register(self._descriptor, select.POLLIN)
-        poll.poll(1000 * timeout_s)
+        if all(descriptor == connection for descriptor, _ in poll.poll(1000 * timeout_s)):
+            return
         with self._lock, contextlib.suppress(BlockingIOError):
             if self._descriptor >= 0:
                 os.eventfd_read(self._descriptor)

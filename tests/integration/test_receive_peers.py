@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.identifiers import AeTitle, digest_of
 from cxr_node.domain.instance import Instance, Sender
 from cxr_node.phantom import modality
+from cxr_node.receive import sockets
 from cxr_node.receive.ae import Receiver
 from tests import films, peers
 from tests.peers import LOOPBACK
@@ -118,7 +119,7 @@ def test_every_read_is_acknowledged_at_once_and_answers_are_not_held_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[int, int, int]] = []
-    set_option, receive_into = socket.socket.setsockopt, socket.socket.recv_into
+    set_option, receive = socket.socket.setsockopt, sockets._received
     reads = 0
 
     def record(connection: socket.socket, level: int, option: int, value: int) -> None:
@@ -127,14 +128,14 @@ def test_every_read_is_acknowledged_at_once_and_answers_are_not_held_back(
 
     def count(connection: socket.socket, buffer: memoryview) -> int:
         nonlocal reads
-        arrived = receive_into(connection, buffer)
+        arrived = receive(connection, buffer)
         reads += arrived > 0
         return arrived
 
     film = films.written(films.dx(rows=2000, columns=1500), tmp_path)
     with receiving() as node, monkeypatch.context() as context:
         context.setattr(socket.socket, "setsockopt", record)
-        context.setattr(socket.socket, "recv_into", count)
+        context.setattr(sockets, "_received", count)
         # From another process: what is recorded is the receiving end alone.
         assert peers.storescu(node.port, film).returncode == 0
 

@@ -35,11 +35,16 @@ DATA_SET = data_set()
 
 
 class Full(Held):
-    """A disk that is full after the first write."""
+    """A disk that is full after so many writes."""
+
+    def __init__(self, writes: int) -> None:
+        super().__init__()
+        self._left = writes
 
     def write(self, content: bytes | memoryview, /) -> None:
-        """Take one."""
-        if self.read():
+        """Take one, or refuse it."""
+        self._left -= 1
+        if self._left < 0:
             raise OSError(28, "No space left on device")
         super().write(content)
 
@@ -120,8 +125,16 @@ def test_what_runs_out_of_room_on_its_way_is_let_go_of() -> None:
 
 
 def test_what_the_disk_does_not_take_is_an_error_when_the_film_is_asked_for() -> None:
-    aside = Full()
+    aside = Full(0)
     film = streamed(DATA_SET, aside=aside)
+    with pytest.raises(OSError, match="No space left"):
+        film.arrival()
+    assert aside.is_closed
+
+
+def test_of_a_film_that_the_disk_does_not_take_to_its_end_the_rest_is_let_go_of() -> None:
+    aside = Full(1)
+    film = streamed(DATA_SET + bytes(2 << 20), aside=aside)
     assert aside.is_closed
     with pytest.raises(OSError, match="No space left"):
         film.arrival()
