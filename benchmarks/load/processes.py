@@ -30,13 +30,26 @@ def forget_peaks(root: int) -> None:
 
 
 def peak_rss_mb(root: int) -> float:
-    """Return the most memory in 10^6 bytes that the largest of the processes has had resident."""
-    return max((_status_kib(each.pid, "VmHWM") for each in _family(root)), default=0) * 1024 / 1e6
+    """Return the most memory in 10^6 bytes that the largest of the processes that receive has had resident."""
+    return max((_status_kib(each.pid, "VmHWM") for each in _receiving(root)), default=0) * 1024 / 1e6
 
 
 def rss_mb(root: int) -> float:
-    """Return the memory in 10^6 bytes that the largest of the processes has resident now."""
-    return max((_status_kib(each.pid, "VmRSS") for each in _family(root)), default=0) * 1024 / 1e6
+    """Return the memory in 10^6 bytes that the largest of the processes that receive has resident now."""
+    return max((_status_kib(each.pid, "VmRSS") for each in _receiving(root)), default=0) * 1024 / 1e6
+
+
+def _receiving(root: int) -> list[psutil.Process]:
+    """Return the processes that connections come to: of this node those of its role, of others all."""
+    family = _family(root)
+    return [each for each in family if {"role", "receive"} <= set(_words(each))] or family
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _status_kib(pid: int, key: str) -> int:

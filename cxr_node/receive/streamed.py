@@ -16,7 +16,7 @@ from cxr_node.receive.storing import no_room, too_large
 _BEGINNING_BYTES = 1 << 17
 """What is held of a data set: who it is stands in the first few kilobytes of nearly every one."""
 
-_GATHERED_BYTES = 1 << 19
+_GATHERED_BYTES = 1 << 18
 """What is written and digested at a time. Both let other threads go first: by single fragments, sixteen associations
 spend more time taking turns than working."""
 
