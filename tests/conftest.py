@@ -19,13 +19,15 @@ KINDS = ("sqlite", "postgresql")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let every test that receives films do so on the other path."""
+    """Let every test that receives films do so on the other path, and every program in several processes."""
     parser.addoption("--receive-path", choices=receiving.PATHS, default="fast", help="how films are received")
+    parser.addoption("--receive-processes", type=int, default=1, help="in how many processes programs receive")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose that path."""
+    """Choose that path and number."""
     receiving.ReceivePath.chosen = config.getoption("--receive-path")
+    receiving.ReceiveProcesses.chosen = config.getoption("--receive-processes")
 
 
 @pytest.fixture(params=receiving.PATHS)

@@ -53,6 +53,12 @@ class ReceivePath:
     chosen = "fast"
 
 
+class ReceiveProcesses:
+    """In how many processes programs under test receive: `--receive-processes`."""
+
+    chosen = 1
+
+
 def in_memory(received: Received) -> Instance:
     """Return what arrived with its bytes."""
     if isinstance(received, Instance):

@@ -19,8 +19,8 @@ from cxr_node.jobs.database import Database
 from cxr_node.jobs.search import JobRow
 from cxr_node.jobs.states import ENDED, Leg
 from cxr_node.settings.whole import Settings
-from tests.peers import LOOPBACK, until
-from tests.receiving import ReceivePath
+from tests.peers import LOOPBACK, free_port, until
+from tests.receiving import ReceivePath, ReceiveProcesses
 
 ROLES = ("receive", "read", "deliver")
 COMMAND = (sys.executable, "-m", "cxr_node")
@@ -64,16 +64,28 @@ class RunningNode:
 
 
 def settings_file(
-    folder: Path, *, database_url: str = "", destinations: tuple[Mapping[str, object], ...] = (), more: str = ""
+    folder: Path,
+    *,
+    database_url: str = "",
+    destinations: tuple[Mapping[str, object], ...] = (),
+    more: str = "",
+    port: int = 0,
+    processes: int = 0,
 ) -> Path:
-    """Write the settings of a node that receives on any free port and composes at once; return their path."""
+    """Write the settings of a node that composes at once; return their path.
+
+    It receives on `port`, 0 for any free one, in `processes`, 0 for as many as `--receive-processes` says.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "cxr-node.toml"
+    receivers = processes or ReceiveProcesses.chosen
     lines = [
         f"[database]\nurl = {json.dumps(database_url)}",
         # Whatever room this machine has: tests of the reserve set their own.
         "[archive]\nreserve_bytes = 0",
-        f"[receive]\nhost = {json.dumps(LOOPBACK)}\nport = 0\npath = {json.dumps(ReceivePath.chosen)}",
+        f"[receive]\nhost = {json.dumps(LOOPBACK)}\npath = {json.dumps(ReceivePath.chosen)}",
+        # Several processes share a port, which must be named then.
+        f"port = {port or (free_port() if receivers > 1 else 0)}\nprocesses = {receivers}",
         '[read]\nthreads = 1\nprocesses = 0\nengine = "eager"',
         "[compose]\ncalm_s = 0",
         "[schedule]\ntick_s = 1",

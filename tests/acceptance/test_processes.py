@@ -22,14 +22,6 @@ from tests.running import COMMAND, RunningNode, running, settings_file
 PROCESSES, SENDERS, FILMS_OF_EACH = 3, 4, 6
 
 
-def settings_with_processes(folder: Path, port: int) -> Path:
-    path = settings_file(folder)
-    text = path.read_text(encoding="utf-8")
-    shared = f"port = {port}\nprocesses = {PROCESSES}\n"
-    path.write_text(text.replace("port = 0\n", shared, 1), encoding="utf-8")
-    return path
-
-
 def listening(port: int) -> list[psutil.Process]:
     """Return the processes that listen on a port of this machine, youngest last."""
     found = (process for process in psutil.process_iter() if _listens(process, port))
@@ -68,7 +60,7 @@ def send_all(node: RunningNode, number: int, tried: list[str]) -> None:
 
 def test_films_that_several_processes_take_are_promised_once_also_when_one_is_killed(tmp_path: Path) -> None:
     port = free_port()
-    path = settings_with_processes(tmp_path, port)
+    path = settings_file(tmp_path, port=port, processes=PROCESSES)
     with running(path, roles=("receive",), wait_for=("receive",)) as node:
         until(lambda: len(listening(port)) == PROCESSES, what="the start of every process")
         tried: list[str] = []
@@ -90,7 +82,7 @@ def test_films_that_several_processes_take_are_promised_once_also_when_one_is_ki
 
 def test_a_port_that_another_program_has_is_not_shared_with_it(tmp_path: Path) -> None:
     with socket.create_server((LOOPBACK, 0)) as other:
-        path = settings_with_processes(tmp_path, other.getsockname()[1])
+        path = settings_file(tmp_path, port=other.getsockname()[1], processes=PROCESSES)
         ended = subprocess.run(
             [*COMMAND, "run", "--roles", "receive", "--config", path], capture_output=True, text=True, timeout=120
         )

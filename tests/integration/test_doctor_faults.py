@@ -1,6 +1,7 @@
 """Fifteen faults and more, each planted in a node that was well: `cxr-node doctor` finds each and says what to do."""
 
 import json
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -162,7 +163,7 @@ def stuck(well: Well) -> Planted:
 def port_taken(well: Well) -> Planted:
     listener = well.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
     path = well.config()
-    text = path.read_text(encoding="utf-8").replace("port = 0", f"port = {listener.getsockname()[1]}", 1)
+    text = re.sub(r"port = \d+", f"port = {listener.getsockname()[1]}", path.read_text(encoding="utf-8"), count=1)
     path.write_text(text, encoding="utf-8")
     return "receive.port", "problem", "another program listens there", "stop what listens"
 

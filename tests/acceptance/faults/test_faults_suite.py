@@ -18,7 +18,7 @@ from cxr_node.selftest.outcome import Outcome
 from cxr_node.selftest.steps import STRUCK, Action, Fault, Steps
 from cxr_node.selftest.suite import GROUPS, Request
 from tests.films import cr
-from tests.receiving import ReceivePath
+from tests.receiving import ReceivePath, ReceiveProcesses
 from tests.shop import received
 from tests.work import NOON, SENDER, remember
 
@@ -35,14 +35,14 @@ def binaries() -> tuple[Path, ...]:
     return (Path(found.origin).parent / "pginstall18" / "bin",) if found and found.origin else ()
 
 
-def outcomes(group: str, kind: Kind, amounts: Amounts, *, processes: int = 1) -> list[Outcome]:
+def outcomes(group: str, kind: Kind, amounts: Amounts, *, processes: int = 0) -> list[Outcome]:
     """Run a group on a database; skip the test where all of it was skipped."""
     request = Request(
         groups=(group,),
         databases=(kind,),
         amounts=amounts,
         receive_path=ReceivePath.chosen,
-        receive_processes=processes,
+        receive_processes=processes or ReceiveProcesses.chosen,
         binaries=binaries(),
     )
     found = suite.run(request, tell=lambda _kind, _what, _done, _of: None, on_outcome=lambda _: None)
