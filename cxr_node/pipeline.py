@@ -21,7 +21,7 @@ from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Arrival, Instance, Received, Sender
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Prediction, Presence, Reading
-from cxr_node.jobs import commitments, films, results
+from cxr_node.jobs import arrivals, commitments, results
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.films import Film
 from cxr_node.jobs.negotiations import Negotiation
@@ -68,7 +68,7 @@ def accept(
     # Kept even where the key is there: another receiver may have renamed it and not yet flushed the folder.
     _keep(archive, key, received)
     head_start_s = urgency(received, sender)
-    is_new = films.remember(database, received, sender, archive_key=key, head_start_s=head_start_s, now=clock())
+    is_new = arrivals.remember(database, received, sender, archive_key=key, head_start_s=head_start_s, now=clock())
     if not is_new and key not in archive:
         # It was just being removed as old; now that its row says that it is kept, nobody else will.
         _keep(archive, key, received)

@@ -10,7 +10,8 @@ from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.instance import Identity
 from cxr_node.domain.reading import Presence, Reading
 from cxr_node.domain.reasons import Reason
-from cxr_node.jobs import films, readings
+from cxr_node.jobs import arrivals, readings
+from cxr_node.jobs.arrivals import Arrived
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.tables import film
 from cxr_node.jobs.turns import NO_HEAD_START
@@ -38,14 +39,14 @@ def read_films(database: Database, several: Iterable[Seen]) -> None:
         for each in several:
             made = instance(each.name, study=each.name)
             sender = replace(SENDER, calling_ae_title=AeTitle(each.device))
-            films._remember(
-                transaction,
-                made,
-                sender,
+            arrived = Arrived(
+                instance=made,
+                sender=sender,
                 archive_key=f"films/{each.name}",
                 head_start_s=NO_HEAD_START,
-                now=each.at,
+                at=each.at,
             )
+            arrivals.write(transaction, [arrived])
             named = select(film.c.id).where(film.c.sop_instance_uid == made.identity.sop_instance_uid)
             number = transaction.connection.execute(named).scalar_one()
             said = reading_of(made.identity, score=each.score, version=each.version)

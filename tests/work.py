@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from cxr_node.domain.identifiers import AeTitle, Uid, derive_uid, digest_of
 from cxr_node.domain.instance import Identity, Instance, Sender
-from cxr_node.jobs import films, queue
+from cxr_node.jobs import arrivals, queue
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.queue import Claim
 from cxr_node.jobs.states import Leg
@@ -34,7 +34,7 @@ def instance(name: str, *, study: str = "study", content: bytes | None = None) -
 def remember(database: Database, name: str, *, study: str = "study", now: datetime = NOON) -> bool:
     """Write the row of a made-up film; return whether it was new."""
     made = instance(name, study=study)
-    return films.remember(database, made, SENDER, archive_key=f"films/{name}", now=now)
+    return arrivals.remember(database, made, SENDER, archive_key=f"films/{name}", now=now)
 
 
 def claim_one(database: Database, leg: Leg = Leg.READ, *, owner: str = "node/read/1", now: datetime = NOON) -> Claim:

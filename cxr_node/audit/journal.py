@@ -33,8 +33,7 @@ class Journal:
         OSError
             If it could not be written whole. What is left of it is no message, and the next one begins a new line.
         """
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self._file(day), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        descriptor = self._opened(day)
         try:
             # Or the end of what another process is just writing would be taken for the end of a torn message.
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -45,6 +44,14 @@ class Journal:
                 raise OSError(f"{self._file(day).name} could not take a whole message")
         finally:
             os.close(descriptor)
+
+    def _opened(self, day: date) -> int:
+        how = os.O_RDWR | os.O_APPEND | os.O_CREAT
+        try:
+            return os.open(self._file(day), how, 0o600)
+        except FileNotFoundError:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return os.open(self._file(day), how, 0o600)
 
     def flush(self, *, day: date) -> None:
         """Have the file of `day` on the disk."""

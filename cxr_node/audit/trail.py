@@ -39,10 +39,11 @@ class Trail:
     def record(self, message: Message) -> None:
         """Write `message`; where the disk does not take it, keep it until it does. Never raises."""
         try:
+            if self._came_too_often(message):
+                return
+            line = xml(message, self._source)
             with self._lock:
-                if _is_alarm(message) and not self._repeats.admits(_kind(message), message):
-                    return
-                self._write(message)
+                self._write(line, message.at)
         except Exception as error:  # noqa: BLE001  # a fault of the trail's is no reason to refuse a film
             _log.error("a message of the audit trail is lost: %s", type(error).__name__)
 
@@ -51,7 +52,8 @@ class Trail:
         now = self._clock()
         with self._lock:
             for last, count in self._repeats.over(now):
-                self._write(replace(last, at=now, description=f"{last.description}, and {count} more like it"))
+                more = replace(last, at=now, description=f"{last.description}, and {count} more like it")
+                self._write(xml(more, self._source), now)
             self._write_held(now)
             dirty, self._is_dirty = self._is_dirty, False
         if dirty:
@@ -79,12 +81,18 @@ class Trail:
         except OSError as error:
             _log.error("the audit trail cannot be flushed: %s", error.strerror)
 
-    def _write(self, message: Message) -> None:
+    def _came_too_often(self, message: Message) -> bool:
+        if not _is_alarm(message):
+            return False
+        with self._lock:
+            return not self._repeats.admits(_kind(message), message)
+
+    def _write(self, line: str, at: datetime) -> None:
         if len(self._held) >= _HELD:
             self._lost += 1
             return
-        self._held.append(xml(message, self._source))
-        self._write_held(message.at)
+        self._held.append(line)
+        self._write_held(at)
 
     def _write_held(self, now: datetime) -> None:
         waited = len(self._held)

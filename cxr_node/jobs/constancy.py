@@ -44,19 +44,19 @@ def announce(transaction: Transaction, run_id: int, seed: int, sop_instance_uid:
 
 def mark(connection: Connection, sop_instance_uid: Uid, film_id: int, *, now: datetime) -> None:
     """Mark a film that has just been received as a check's, if it was announced and none came under its UID before."""
-    connection.execute(_MARKING, {"uid": sop_instance_uid, "since": now - _FRESH, "came": film_id})
+    connection.execute(_MARKING, {"uid": sop_instance_uid, "since": fresh(now=now), "came": film_id})
 
 
+def fresh(*, now: datetime) -> datetime:
+    """Return since when what is announced may still come."""
+    return now - _FRESH
+
+
+IS_EXPECTED = (sent.c.film_id.is_(None), sent.c.registered_at >= bindparam("since", type_=UtcDateTime))
+"""Of what was announced `since` and has not come."""
 _MARKING = (
-    update(sent)
-    .where(
-        sent.c.sop_instance_uid == bindparam("uid"),
-        sent.c.film_id.is_(None),
-        sent.c.registered_at >= bindparam("since", type_=UtcDateTime),
-    )
-    .values(film_id=bindparam("came"))
+    update(sent).where(sent.c.sop_instance_uid == bindparam("uid"), *IS_EXPECTED).values(film_id=bindparam("came"))
 )
-"""Made once for all: every film that is received asks."""
 
 
 def films_of(connection: Connection, run_id: int) -> list[Sent]:

@@ -3,7 +3,7 @@
 import hashlib
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ or the queue beside it would be slower."""
 
 
 T = TypeVar("T")
+W = TypeVar("W")
 
 
 class DatabaseAway(RetryLater):
@@ -61,15 +62,15 @@ class Database:
         self._ring = ring
         self._shared = SharedCommits(lambda: self.write())  # noqa: PLW0108  # looked up each time: it may be exchanged
 
-    def write_together(self, do: Callable[[Transaction], T]) -> T:
-        """Do what writes in a transaction that it shares with others who come at the same time; see `SharedCommits`.
+    def write_together(self, do_all: Callable[[Transaction, list[W]], Sequence[T]], what: W) -> T:
+        """Have `do_all` write `what` in a transaction shared with what others bring meanwhile; see `SharedCommits`.
 
         Raises
         ------
         DatabaseAway
             As `write` does.
         """
-        return self._shared.do(do)
+        return self._shared.do(do_all, what)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:

@@ -1,6 +1,6 @@
 """The queue: claims with a lease, and the one place that moves a job from state to state."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,6 +35,16 @@ class Claim:
     lease_until: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class New:
+    """A job to be: of what, `of_study` if it is of one, and by how much it goes first; it is due `at` once."""
+
+    subject_id: int
+    of_study: int | None
+    head_start_s: int
+    at: datetime
+
+
 def add(
     transaction: Transaction, leg: Leg, subject_id: int, *, of_study: int | None, due_at: datetime, now: datetime
 ) -> int:
@@ -42,23 +52,47 @@ def add(
 
     A job has the head start of the study that it is of.
     """
-    row = {
+    head_start_s = NO_HEAD_START
+    if of_study is not None:
+        head_start_s = transaction.connection.execute(_STUDYS_HEAD_START, {"of": of_study}).scalar_one()
+    new = New(subject_id=subject_id, of_study=of_study, head_start_s=head_start_s, at=now)
+    (job_id,) = _add(transaction, leg, [_row(leg, new) | {"due_at": due_at}])
+    return job_id
+
+
+def add_all(transaction: Transaction, leg: Leg, new: Sequence[New]) -> list[int]:
+    """Queue `leg` for several at once; return the jobs' ids, in order.
+
+    Whoever calls it holds the rows of their studies, from which the head starts are, until the commit.
+    """
+    return _add(transaction, leg, [_row(leg, each) for each in new])
+
+
+def _row(leg: Leg, new: New) -> dict[str, object]:
+    return {
         "leg": leg,
         "state": State.WAITING,
+        "priority": new.head_start_s,
         "attempts": 0,
         "crashes": 0,
-        "due_at": due_at,
+        "due_at": new.at,
         "detail": "",
-        "created_at": now,
-        "queued_at": now,
-        "of_study_id": of_study,
-        SUBJECTS[leg]: subject_id,
+        "created_at": new.at,
+        "queued_at": new.at,
+        "of_study_id": new.of_study,
+        SUBJECTS[leg]: new.subject_id,
     }
-    adding, more = (_ADDING, {"priority": NO_HEAD_START}) if of_study is None else (_ADDING_OF, {"of": of_study})
-    job_id: int = transaction.connection.execute(adding, row | more).scalar_one()
-    _record(transaction, [job_id], Event.CREATED, State.WAITING, now=now, actor="", detail="")
+
+
+def _add(transaction: Transaction, leg: Leg, rows: Sequence[Mapping[str, object]]) -> list[int]:
+    job_ids = list(transaction.connection.execute(_ADDING, rows).scalars())
+    created = [
+        _event(job_id, Event.CREATED, State.WAITING, now=row["created_at"])
+        for job_id, row in zip(job_ids, rows, strict=True)
+    ]
+    transaction.connection.execute(_RECORDING, created)
     transaction.woken.add(leg)
-    return job_id
+    return job_ids
 
 
 def add_compose(transaction: Transaction, study_id: int, *, due_at: datetime, now: datetime) -> None:
@@ -344,10 +378,9 @@ def _put_back(
 
 # Made once for all, as in `due`.
 _RECORDING = insert(job_event)
-_ADDING = insert(job).returning(job.c.id)
+_ADDING = insert(job).returning(job.c.id, sort_by_parameter_order=True)
 # Held until the commit, so that who makes the study urgent meanwhile finds this job to raise.
 _STUDYS_HEAD_START = select(study.c.priority).where(study.c.id == bindparam("of")).with_for_update(read=True)
-_ADDING_OF = insert(job).values(priority=_STUDYS_HEAD_START.scalar_subquery()).returning(job.c.id)
 
 
 def _record(
@@ -360,9 +393,12 @@ def _record(
     actor: str,
     detail: str,
 ) -> None:
-    rows = [
-        {"job_id": job_id, "at": now, "event": event, "state": state, "actor": actor, "detail": detail}
-        for job_id in job_ids
-    ]
+    rows = [_event(job_id, event, state, now=now, actor=actor, detail=detail) for job_id in job_ids]
     if rows:
         transaction.connection.execute(_RECORDING, rows)
+
+
+def _event(
+    job_id: int, event: Event, state: State, *, now: object, actor: str = "", detail: str = ""
+) -> dict[str, object]:
+    return {"job_id": job_id, "at": now, "event": event, "state": state, "actor": actor, "detail": detail}

@@ -1,13 +1,14 @@
-"""Writes of several threads in one transaction: one flush of the disk for all that wait for it.
+"""Writes of several threads in one transaction: one flush of the disk for all that wait for it, and few statements.
 
 Who comes while nobody writes begins at once and alone. Who comes meanwhile waits, and is written with all others that
 did by the first of them when the one before has committed; nobody is told before the commit that holds their own.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, TypeVar
 
 from cxr_node.domain.errors import RetryLater
@@ -16,13 +17,15 @@ _MOST = 64
 """Of one transaction: who wrote is waited for no longer than that takes."""
 
 T = TypeVar("T")
+W = TypeVar("W")
 
 
 @dataclass(slots=True, eq=False)
 class _Wish:
-    """What a thread wants written, and what became of it."""
+    """What a thread wants written by what, and what became of it."""
 
-    do: Callable[[Any], Any]
+    do_all: Callable[[Any, list[Any]], Sequence[Any]]
+    what: Any
     turn: threading.Event = field(default_factory=threading.Event)
     is_done: bool = False
     result: Any = None
@@ -41,9 +44,12 @@ class SharedCommits:
         self._waiting: list[_Wish] = []
         self._is_busy = False
 
-    def do(self, do: Callable[[Any], T]) -> T:
-        """Return what `do` returns, once its transaction is committed; raise what it or the commit raises."""
-        wish = _Wish(do)
+    def do(self, do_all: Callable[[Any, list[W]], Sequence[T]], what: W) -> T:
+        """Have `do_all` do `what`, together with what else waits for it; return what it returns for that.
+
+        Returns once the transaction is committed; raises what `do_all` or the commit raises.
+        """
+        wish = _Wish(do_all, what)
         with self._lock:
             self._waiting.append(wish)
             leads, self._is_busy = not self._is_busy, True
@@ -74,7 +80,7 @@ class SharedCommits:
     def _commit(self, batch: list[_Wish]) -> None:
         try:
             with self._write() as transaction:
-                results = [wish.do(transaction) for wish in batch]
+                results = [result for do_all, whats in _alike(batch) for result in do_all(transaction, whats)]
         except BaseException as error:  # noqa: BLE001  # each of them raises it, or tries alone
             self._commit_each(batch, error)
         else:
@@ -93,3 +99,9 @@ class SharedCommits:
                 for other in batch[number + 1 :]:
                     other.end(error=wish.error)
                 return
+
+
+def _alike(batch: list[_Wish]) -> Iterator[tuple[Callable[[Any, list[Any]], Sequence[Any]], list[Any]]]:
+    """Yield what is done by the same, in order."""
+    for do_all, wishes in groupby(batch, key=lambda wish: wish.do_all):
+        yield do_all, [wish.what for wish in wishes]

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from cxr_node.domain.reasons import Reason
-from cxr_node.jobs import due, films, migrate, queue, search
+from cxr_node.jobs import arrivals, due, films, migrate, queue, search
 from cxr_node.jobs.database import Database, Transaction
 from cxr_node.jobs.states import Event, ForbiddenTransition, Leg, State
 from tests.work import LEASE, NOON, SENDER, claim_none, claim_one, instance, remember
@@ -39,9 +39,9 @@ def test_the_same_film_twice_is_one_job(database: Database) -> None:
 
 
 def test_the_same_uid_with_other_content_is_kept_and_set_aside(database: Database) -> None:
-    films.remember(database, instance("a", content=b"one"), SENDER, archive_key="1", now=NOON)
-    films.remember(database, instance("a", content=b"two"), SENDER, archive_key="2", now=NOON)
-    films.remember(database, instance("a", content=b"three"), SENDER, archive_key="3", now=NOON)
+    arrivals.remember(database, instance("a", content=b"one"), SENDER, archive_key="1", now=NOON)
+    arrivals.remember(database, instance("a", content=b"two"), SENDER, archive_key="2", now=NOON)
+    arrivals.remember(database, instance("a", content=b"three"), SENDER, archive_key="3", now=NOON)
 
     with database.read() as connection:
         rows = search.jobs(connection)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
-from cxr_node.jobs import fill, films, queue, search, views
+from cxr_node.jobs import arrivals, fill, queue, search, views
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.states import Leg
 from cxr_node.jobs.views import VIEWS
@@ -13,7 +13,7 @@ from tests.work import NOON, SENDER, claim_one, instance, remember
 
 
 def urgent(database: Database, name: str, *, study: str = "study", head_start_s: int = 600, after_s: float = 0) -> None:
-    films.remember(
+    arrivals.remember(
         database, instance(name, study=study), SENDER, archive_key=f"films/{name}", head_start_s=head_start_s,
         now=NOON + timedelta(seconds=after_s),
     )  # fmt: skip

@@ -9,8 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cxr_node.admin.cli import app
-from cxr_node.jobs import films as rows
-from cxr_node.jobs import migrate
+from cxr_node.jobs import arrivals, films, migrate
 from cxr_node.jobs.database import Database
 from cxr_node.selftest import balance, scratch, suite
 from cxr_node.selftest.bench import SHORT, Amounts, Kind
@@ -105,7 +104,7 @@ def test_a_database_that_holds_films_is_refused_and_left_as_it_is(database: Data
     assert refused.exit_code == 1
     assert "holds 1 films" in refused.output
     with database.read() as connection:
-        assert rows.get(connection, 1).sender == SENDER
+        assert films.get(connection, 1).sender == SENDER
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
@@ -137,7 +136,7 @@ def test_the_balance_sees_a_film_that_is_lost_doubled_or_damaged(tmp_path: Path)
     database = Database(settings.database_url)
     migrate.upgrade(database)
     film = received(cr())
-    rows.remember(database, film, SENDER, archive_key=f"films/ab/{film.digest}.dcm", now=NOON)
+    arrivals.remember(database, film, SENDER, archive_key=f"films/ab/{film.digest}.dcm", now=NOON)
     database.close()
     (balance.archive_folder(settings) / "aside").mkdir(parents=True)
     (balance.archive_folder(settings) / "aside" / "half").touch()
