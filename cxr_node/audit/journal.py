@@ -3,7 +3,7 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -25,13 +25,16 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def append(self, line: str, *, day: date) -> None:
-        """Add a line to the file of `day`: it outlives this process at once, the machine after `flush`.
+    def append(self, lines: Sequence[str], *, day: date) -> int:
+        """Add lines to the file of `day`, and return how many of them: they outlive this process at once.
+
+        The machine they outlive after `flush`. What a disk took of a line that it did not take whole is no message,
+        and the next one begins a new line.
 
         Raises
         ------
         OSError
-            If it could not be written whole. What is left of it is no message, and the next one begins a new line.
+            If nothing could be written.
         """
         descriptor = self._opened(day)
         try:
@@ -39,9 +42,9 @@ class Journal:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             size = os.fstat(descriptor).st_size
             is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            written = b"\n" * is_torn + line.encode() + b"\n"
-            if os.write(descriptor, written) != len(written):
-                raise OSError(f"{self._file(day).name} could not take a whole message")
+            content = b"\n" * is_torn + b"".join(line.encode() + b"\n" for line in lines)
+            written = os.write(descriptor, content)
+            return len(lines) if written == len(content) else content[is_torn:written].count(b"\n")
         finally:
             os.close(descriptor)
 

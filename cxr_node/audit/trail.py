@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 _FLUSH_S = 1.0
 _HELD = 10_000
 """Messages that wait in memory while the disk does not take them: some 20 MB."""
+_TOGETHER = 256
 
 
 class Trail:
@@ -32,6 +33,7 @@ class Trail:
         self._repeats = Repeats()
         self._held: deque[str] = deque()
         self._lost = 0
+        self._is_failing = False
         self._is_dirty = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="audit", daemon=True)
@@ -41,9 +43,9 @@ class Trail:
         try:
             if self._came_too_often(message):
                 return
-            line = xml(message, self._source)
+            self._hold(xml(message, self._source))
             with self._lock:
-                self._write(line, message.at)
+                self._write_held(message.at)
         except Exception as error:  # noqa: BLE001  # a fault of the trail's is no reason to refuse a film
             _log.error("a message of the audit trail is lost: %s", type(error).__name__)
 
@@ -53,7 +55,7 @@ class Trail:
         with self._lock:
             for last, count in self._repeats.over(now):
                 more = replace(last, at=now, description=f"{last.description}, and {count} more like it")
-                self._write(xml(more, self._source), now)
+                self._hold(xml(more, self._source))
             self._write_held(now)
             dirty, self._is_dirty = self._is_dirty, False
         if dirty:
@@ -87,28 +89,42 @@ class Trail:
         with self._lock:
             return not self._repeats.admits(_kind(message), message)
 
-    def _write(self, line: str, at: datetime) -> None:
-        if len(self._held) >= _HELD:
+    def _hold(self, line: str) -> None:
+        if len(self._held) < _HELD:
+            self._held.append(line)
+        else:
             self._lost += 1
-            return
-        self._held.append(line)
-        self._write_held(at)
 
     def _write_held(self, now: datetime) -> None:
-        waited = len(self._held)
-        day = now.astimezone(UTC).date()
-        try:
-            while self._held:
-                self._journal.append(self._held[0], day=day)
-                self._held.popleft()
-                self._is_dirty = True
-        except OSError as error:
-            if waited <= 1:  # said once, not for each that waits
-                _log.error("the audit trail cannot be written, what is recorded waits: %s", error.strerror or error)
-            return
-        if waited > 1:
-            _log.warning("the audit trail is written again: %d messages had waited, %d were lost", waited, self._lost)
-            self._lost = 0
+        """Write what is held, whoever held it: those that come together find theirs written by the first."""
+        while lines := self._taken():
+            try:
+                written = self._journal.append(lines, day=now.astimezone(UTC).date())
+                why = "" if written == len(lines) else "it took less than a message"
+            except OSError as error:
+                written, why = 0, error.strerror or str(error)
+            self._is_dirty = self._is_dirty or written > 0
+            if why:
+                self._held.extendleft(reversed(lines[written:]))
+                self._fails(why)
+                return
+        self._works()
+
+    def _taken(self) -> list[str]:
+        taken: list[str] = []
+        while self._held and len(taken) < _TOGETHER:
+            taken.append(self._held.popleft())
+        return taken
+
+    def _fails(self, why: str) -> None:
+        if not self._is_failing:  # said once, not for each that waits
+            _log.error("the audit trail cannot be written, what is recorded waits: %s", why)
+        self._is_failing = True
+
+    def _works(self) -> None:
+        if self._is_failing:
+            _log.warning("the audit trail is written again, all that had waited; %d messages were lost", self._lost)
+        self._is_failing, self._lost = False, 0
 
 
 def _is_alarm(message: Message) -> bool:

@@ -6,6 +6,8 @@ import re
 import signal
 import stat
 import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -115,10 +117,42 @@ def test_while_the_disk_takes_nothing_messages_wait_and_no_one_is_stopped(tmp_pa
     assert studies(lines(folder)) == ["1", "2", "3"]
 
 
+def test_what_a_full_disk_took_of_several_is_not_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorded = trail(tmp_path)
+    recorded.record(film(0))
+    write = os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda _descriptor, _content: 0)
+        recorded.record(film(1))
+        recorded.record(film(2))
+        whole = len(lines(tmp_path)[0].encode())
+        full.setattr(os, "write", lambda descriptor, content: write(descriptor, content[: whole + whole // 2]))
+        recorded.record(film(3))
+    recorded.record(film(4))
+
+    assert studies([line for line in lines(tmp_path) if line.endswith("</AuditMessage>")]) == ["0", "1", "2", "3", "4"]
+    said = [re.split("[:;,]", record.message)[0] for record in caplog.records]
+    assert said == ["the audit trail cannot be written", "the audit trail is written again"]
+
+
+def test_messages_of_many_threads_are_all_there_and_each_before_its_thread_goes_on(tmp_path: Path) -> None:
+    recorded = trail(tmp_path)
+
+    def record(number: int) -> bool:
+        recorded.record(film(number))
+        return str(number) in studies(lines(tmp_path))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(record, range(200)))
+    assert len(lines(tmp_path)) == 200
+
+
 def test_a_fault_of_the_trail_stops_nobody_and_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     class Faulty(Journal):
-        def append(self, line: str, *, day: date) -> None:
-            raise RuntimeError(line[:20] + day.isoformat())
+        def append(self, lines: Sequence[str], *, day: date) -> int:
+            raise RuntimeError(lines[0][:20] + day.isoformat())
 
     Trail(Faulty(tmp_path), SOURCE, clock=StoppedClock(AT)).record(film(1))
 
