@@ -1,6 +1,7 @@
 """`cxr-node replay`: a film that was read is read again, and what is said now is held against what was said."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -21,10 +22,11 @@ from cxr_node.admin.terminal import (
     out,
 )
 from cxr_node.domain.reading import ModelIdentity, Prediction
-from cxr_node.jobs import films, readings, search
+from cxr_node.jobs import bundles, films, readings, search
+from cxr_node.jobs.bundles import Chosen
 from cxr_node.jobs.films import Film
 from cxr_node.jobs.states import Leg
-from cxr_node.node import looking, places, reading
+from cxr_node.node import looking, models, places, reading
 from cxr_node.settings.whole import Settings
 from cxr_node.sight.film import Desk
 
@@ -37,8 +39,8 @@ def replay(
     """Read a film again as a job did: exit status 0 if every score is the same to the last bit, 1 if not."""
     with explained():
         settings = config.load(path)
-        film, stored = _stored(path, job_id)
-        scores = _compared(stored, _read_again(settings, film, stored.model))
+        film, stored, chosen = _stored(path, job_id)
+        scores = _compared(stored, _read_again(settings, film, stored.model, chosen))
     if as_json:
         said = {"job": job_id, "model": _name(stored.model), "weights_digest": stored.model.weights_digest}
         typer.echo(json.dumps({**said, "equal": scores.equal, "difference": scores.difference, "scores": scores.plain}))
@@ -75,17 +77,18 @@ class Scores:
         return [{"finding": key, "stored": stored, "now": now} for key, (stored, now) in self.pairs.items()]
 
 
-def _stored(path: Path, job_id: int) -> tuple[Film, Prediction]:
-    """Return the film of a job, and what was said of it."""
+def _stored(path: Path, job_id: int) -> tuple[Film, Prediction, list[Chosen]]:
+    """Return the film of a job, what was said of it, and which bundles of that name were chosen for all readers."""
     with opened_database(path) as database, database.read() as connection:
         film = _film(connection, job_id)
         kept = readings.latest(connection, film.film_id, film.identity)
-    if kept is None:
-        raise CommandError(f"job {job_id} has not been read yet")
-    if kept.prediction is None:
-        why = kept.not_analysed.meaning if kept.not_analysed else ""
-        raise CommandError(f"job {job_id} has no scores: not analysed ({why}: {kept.detail})")
-    return film, kept.prediction
+        if kept is None:
+            raise CommandError(f"job {job_id} has not been read yet")
+        if kept.prediction is None:
+            why = kept.not_analysed.meaning if kept.not_analysed else ""
+            raise CommandError(f"job {job_id} has no scores: not analysed ({why}: {kept.detail})")
+        model = kept.prediction.model
+        return film, kept.prediction, bundles.called(connection, model.name, model.version)
 
 
 def _film(connection: Connection, job_id: int) -> Film:
@@ -97,12 +100,15 @@ def _film(connection: Connection, job_id: int) -> Film:
     return films.get(connection, row.film_id)
 
 
-def _read_again(settings: Settings, film: Film, stored: ModelIdentity) -> Prediction:
-    """Read a film with the bundle of the settings, which must have the same network, prepared for in the same way."""
+def _read_again(settings: Settings, film: Film, stored: ModelIdentity, chosen: Sequence[Chosen]) -> Prediction:
+    """Read a film with the same network, prepared for in the same way: of the settings, or one chosen for all."""
     from cxr_node.infer.bundle import BundleError
 
     try:
         reader = reading.reader(settings)
+        for bundle in chosen:
+            if reader.identity.weights_digest != stored.weights_digest:
+                reader = reading.reader(settings, models.fetched(settings, bundle))
     except BundleError as error:
         raise CommandError(str(error)) from None
     _same(stored, reader.identity)
@@ -117,8 +123,9 @@ def _read_again(settings: Settings, film: Film, stored: ModelIdentity) -> Predic
 def _same(stored: ModelIdentity, present: ModelIdentity) -> None:
     if stored.weights_digest != present.weights_digest:
         raise CommandError(
-            f"the film was read by {_name(stored)}, weights SHA-256 {stored.weights_digest}; the settings name "
-            f"{_name(present)}, weights SHA-256 {present.weights_digest}: set read.bundle to the former"
+            f"the film was read by {_name(stored)}, weights SHA-256 {stored.weights_digest}, which was not chosen for "
+            f"all readers; here is {_name(present)}, weights SHA-256 {present.weights_digest}: set read.bundle to the "
+            "former"
         )
     if stored.preparation != present.preparation:
         raise CommandError(

@@ -58,6 +58,13 @@ def newest(connection: Connection) -> Choice | None:
     return Choice(choice_id=row["id"], bundle=_chosen(row), by=row["chosen_by"], at=row["chosen_at"])
 
 
+def called(connection: Connection, name: str, version: str) -> list[Chosen]:
+    """Return the bundles of this name and version that were ever chosen, the last one first."""
+    of_it = bundle_choice.c.name == name, bundle_choice.c.version == version, bundle_choice.c.archive_key.is_not(None)
+    rows = connection.execute(select(bundle_choice).where(*of_it).order_by(bundle_choice.c.id.desc())).mappings()
+    return list(dict.fromkeys(chosen for row in rows if (chosen := _chosen(row)) is not None))
+
+
 def _chosen(row: RowMapping) -> Chosen | None:
     if row["archive_key"] is None:
         return None

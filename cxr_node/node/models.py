@@ -87,7 +87,7 @@ class Models:
         name = "its settings" if choice.bundle is None else f"{choice.bundle.name} {choice.bundle.version}"
         reader, detail = None, ""
         try:
-            reader = self._opens(None if choice.bundle is None else self._folder(choice.bundle))
+            reader = self._opens(None if choice.bundle is None else fetched(self._settings, choice.bundle))
             _log.warning("reads by %s from now on, as %s has chosen", name, choice.by)
         except RetryLater as error:  # tried again at the next look
             _log.warning("%s cannot be fetched for now: %s", name, error)
@@ -113,18 +113,25 @@ class Models:
         except RetryLater as error:
             _log.warning("what became of the chosen bundle is not in the database: %s", error)
 
-    def _folder(self, chosen: Chosen) -> Path:
-        """Return where a bundle is on this machine; fetched from the archive where it is not yet."""
-        from cxr_node.infer import install
-        from cxr_node.infer.bundle import BundleError
 
-        try:
-            content = places.archive(self._settings).get(chosen.archive_key)
-        except KeyError:
-            raise BundleError("it is not in the archive; activate it again") from None
-        if digest_of(content) != chosen.digest:
-            raise BundleError("what the archive keeps is not what was activated; activate it again")
-        with tempfile.TemporaryDirectory() as aside:
-            packed = Path(aside) / "bundle.zip"
-            packed.write_bytes(content)
-            return install.install(packed, places.shared_bundles_folder(self._settings), may_be_built_in=True)
+def fetched(settings: Settings, chosen: Chosen) -> Path:
+    """Return where a bundle that was chosen for all is on this machine; got from the archive where it is not yet.
+
+    Raises
+    ------
+    BundleError
+        If the archive does not have it as it was.
+    """
+    from cxr_node.infer import install
+    from cxr_node.infer.bundle import BundleError
+
+    try:
+        content = places.archive(settings).get(chosen.archive_key)
+    except KeyError:
+        raise BundleError("it is not in the archive; activate it again") from None
+    if digest_of(content) != chosen.digest:
+        raise BundleError("what the archive keeps is not what was activated; activate it again")
+    with tempfile.TemporaryDirectory() as aside:
+        packed = Path(aside) / "bundle.zip"
+        packed.write_bytes(content)
+        return install.install(packed, places.shared_bundles_folder(settings), may_be_built_in=True)

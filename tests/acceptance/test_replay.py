@@ -23,6 +23,7 @@ from tests.shop import Says, Shop
 
 Command = Callable[..., Result]
 DIGEST = digest_of(tiny.whole_network())
+NEXT = ((r'version = "1.2.3"', 'version = "2.0.0"'),)
 READ, COMPOSED, LATERAL = 1, 3, 2
 """Jobs, in the order in which they came to be."""
 
@@ -145,6 +146,19 @@ def test_another_network_is_refused_naming_both(config: Path, cxr_node: Command,
     assert again.exit_code == 1
     assert DIGEST in again.output
     assert digest_of(tiny.network()) in again.output
+
+
+def test_a_film_that_was_read_with_a_bundle_chosen_for_all_is_read_with_that_one_again(
+    config: Path, cxr_node: Command, tmp_path: Path
+) -> None:
+    assert cxr_node("bundle", "activate", str(tmp_path / "bundle")).exit_code == 0
+    assert cxr_node("bundle", "activate", str(tiny.bundle(tmp_path / "next", changes=NEXT))).exit_code == 0
+    with_bundle(config, tiny.bundle(tmp_path / "other"))
+
+    again = cxr_node("replay", str(READ), "--json")
+
+    assert again.exit_code == 0, again.output
+    assert json.loads(again.output)["weights_digest"] == DIGEST
 
 
 def test_another_preparation_is_refused_naming_both(config: Path, cxr_node: Command, tmp_path: Path) -> None:
