@@ -10,9 +10,32 @@ from typer.testing import CliRunner
 from cxr_node.admin.cli import app
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.phantom.pacs import StandInPacs
-from tests import films
+from tests import certificates, films
 from tests.peers import storescu
 from tests.running import running, settings_file, to_pacs
+
+
+@pytest.mark.long
+def test_a_node_that_wants_certificates_shows_itself_one(tmp_path: Path) -> None:
+    ca = certificates.authority(tmp_path)
+    own, shown = (certificates.issued(tmp_path, ca, name) for name in ("node", "constancy"))
+    told = {"tls_ca": ca.certificate, "tls_certificate": shown.certificate, "tls_key": shown.key}
+    section = "[constancy]\n" + "".join(f"{name} = {json.dumps(str(path))}\n" for name, path in told.items())
+    config = settings_file(tmp_path / "node", more=section)
+    files = {"tls_certificate": own.certificate, "tls_key": own.key, "tls_peers_ca": ca.certificate}
+    tls = "".join(f"{name} = {json.dumps(str(path))}\n" for name, path in files.items())
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("[receive]\n", f"[receive]\n{tls}", 1), encoding="utf-8")
+
+    with running(config) as node:
+        run = ("constancy", "run", "--config", str(config), "--port", str(node.port), "--json")
+        checked = CliRunner().invoke(app, run)
+        config.write_text(config.read_text(encoding="utf-8").replace(section, "[constancy]\n"), encoding="utf-8")
+        unsecured = CliRunner().invoke(app, run)
+
+    assert checked.exit_code == 0, checked.output
+    assert json.loads(checked.output)["state"] == "unaccepted"
+    assert unsecured.exit_code == 1, unsecured.output
 
 
 @pytest.mark.long
