@@ -9,7 +9,8 @@ is chosen and not measured: the shape of a day (one bell around 11 o'clock, its 
 of the busiest moment that a host may be busy (--busy), one spare host of each role, and what goes wrong. A film is a
 study of its own; a leg does one film at a time on each host (delivering two). A day of more than 100,000 films is
 simulated in equal pieces, of which one is told: servers are rounded up and made slower by as much, which waits longer
-than the whole would; and what dies, dies in each piece.
+than the whole would; and what dies, dies in each piece. No piece has fewer than four reading hosts: the death of one
+would be that of all.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from benchmarks.simulation.samples import LEGS, Samples, add_transactions
 _HOUR_S = 3600.0
 _MINUTE_S = 60.0
 _LARGEST = 100_000
+_FEWEST_READERS = 4
 """Films of a day that is simulated whole; a larger one is simulated in equal pieces."""
 _PROBE_S = 60.0
 """A destination that is away is tried once a minute at the longest (cxr_node/deliver/breaker.py)."""
@@ -62,9 +64,10 @@ def stories(busiest: Day) -> Sequence[Story]:
 
 def simulate(samples: Samples, day: Day, story: Story, *, busy: float, seed: int) -> Outcome:
     """Simulate a day, or an equal piece of it."""
-    into = max(1, round(day.films / _LARGEST))
+    plant = sizing.hosts(samples, day, busy=busy, spare=story.spare)
+    into = max(1, min(round(day.films / _LARGEST), plant.servers()["read"] // _FEWEST_READERS))
     piece = Day(films=day.films / into, peak=day.peak, busiest_hour=day.busiest_hour)
-    parts = sizing.pieces(sizing.hosts(samples, day, busy=busy, spare=story.spare), into)
+    parts = sizing.pieces(plant, into)
     # Of one seed the films of every story come at the same times.
     coming, serving = (np.random.default_rng([seed, which]) for which in range(2))
     plan = Plan(

@@ -8,12 +8,13 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 
 from benchmarks.database import fill, questions
-from cxr_node.jobs import due, migrate, queue
+from cxr_node.jobs import arrivals, due, migrate, queue
 from cxr_node.jobs import fill as filling
+from cxr_node.jobs.arrivals import Arrived
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.states import Leg
 from cxr_node.node import places
-from tests.work import LEASE
+from tests.work import LEASE, NOON, SENDER, instance
 
 FILMS = 10_000
 # A film in six hours: a week is 28 of these films, as it is a small part of a large node's.
@@ -123,6 +124,38 @@ def test_no_statement_of_the_queue_reads_a_table_whole(filled: str) -> None:
     database.close()
 
     assert found == {}
+
+
+def test_whose_turn_is_next_is_read_in_order_before_statistics_know_of_a_backlog(database: Database) -> None:
+    fill(database, 2000, every_s=EVERY_S, waiting=1)
+    several = [
+        Arrived(
+            instance=instance(f"{number}", study=f"{number}"),
+            sender=SENDER,
+            archive_key=f"films/{number}",
+            head_start_s=0,
+            at=NOON,
+        )
+        for number in range(2000)
+    ]
+    with database.write() as transaction:
+        arrivals.write(transaction, several)
+
+    def claim() -> None:
+        with database.write() as transaction:
+            assert queue.claim(transaction, Leg.READ, owner="o", lease=LEASE, now=places.now())
+
+    how = "EXPLAIN QUERY PLAN" if database.engine.dialect.name == "sqlite" else "EXPLAIN"
+    asked = statements(database.engine, claim)
+    with database.write() as transaction:
+        lines = [
+            str(row)
+            for statement, parameters in asked
+            for row in transaction.connection.exec_driver_sql(f"{how} {statement}", parameters)  # type: ignore[arg-type]  # theirs
+        ]
+
+    assert lines
+    assert not [line for line in lines if "Sort" in line or "TEMP B-TREE" in line]
 
 
 def test_a_table_that_is_read_whole_is_found(filled: str) -> None:
