@@ -14,9 +14,8 @@ from pathlib import Path
 
 from benchmarks.load.tables import markdown
 from cxr_node.jobs import arrivals, migrate
-from cxr_node.jobs.arrivals import Arrived
 from cxr_node.jobs.database import Database
-from tests.work import NOON, SENDER, instance
+from tests.work import arrived
 
 _TOGETHER = (1, 4, 12, 64)
 
@@ -25,16 +24,7 @@ def spent_ms(folder: Path, together: int, count: int) -> float:
     """Return milliseconds of processor time for each of `count` films, `together` in a transaction."""
     database = Database(f"sqlite:///{folder / 'node.db'}")
     migrate.upgrade(database)
-    films = [
-        Arrived(
-            instance=instance(f"film {number}", study=f"study {number}"),
-            sender=SENDER,
-            archive_key=f"films/{number}",
-            head_start_s=0,
-            at=NOON,
-        )
-        for number in range(count + _TOGETHER[-1])
-    ]
+    films = [arrived(f"film {number}", of=f"study {number}") for number in range(count + _TOGETHER[-1])]
     with database.write() as transaction:
         arrivals.write(transaction, films[count:])
     start = time.process_time()

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from cxr_node.domain.identifiers import AeTitle, Uid, derive_uid, digest_of
 from cxr_node.domain.instance import Identity, Instance, Sender
 from cxr_node.jobs import arrivals, queue
+from cxr_node.jobs.arrivals import Arrived
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.queue import Claim
 from cxr_node.jobs.states import Leg
@@ -29,6 +30,15 @@ def instance(name: str, *, study: str = "study", content: bytes | None = None) -
         digest=digest_of(kept),
         content=kept,
     )
+
+
+def arrived(
+    name: str, *, of: str = "study", content: bytes | None = None, head_start_s: int = 0, after_s: float = 0
+) -> Arrived:
+    """Return a made-up film that has come, `after_s` past noon."""
+    made = instance(name, study=of, content=content)
+    at = NOON + timedelta(seconds=after_s)
+    return Arrived(instance=made, sender=SENDER, archive_key=f"films/{made.digest}", head_start_s=head_start_s, at=at)
 
 
 def remember(database: Database, name: str, *, study: str = "study", now: datetime = NOON) -> bool:

@@ -2,7 +2,6 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -12,16 +11,7 @@ from cxr_node.jobs import arrivals, constancy
 from cxr_node.jobs.arrivals import Arrived
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.tables import film, job, job_event, study
-from tests.work import NOON, SENDER, instance
-
-
-def arrived(
-    name: str, *, of: str = "study", content: bytes | None = None, head_start_s: int = 0, after_s: float = 0
-) -> Arrived:
-    made = instance(name, study=of, content=content)
-    key = f"films/{made.digest}"
-    at = NOON + timedelta(seconds=after_s)
-    return Arrived(instance=made, sender=SENDER, archive_key=key, head_start_s=head_start_s, at=at)
+from tests.work import NOON, arrived
 
 
 def any_arrivals(seed: int) -> list[Arrived]:

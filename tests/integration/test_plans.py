@@ -10,11 +10,10 @@ from sqlalchemy.engine import make_url
 from benchmarks.database import fill, questions
 from cxr_node.jobs import arrivals, due, migrate, queue
 from cxr_node.jobs import fill as filling
-from cxr_node.jobs.arrivals import Arrived
 from cxr_node.jobs.database import Database
 from cxr_node.jobs.states import Leg
 from cxr_node.node import places
-from tests.work import LEASE, NOON, SENDER, instance
+from tests.work import LEASE, arrived
 
 FILMS = 10_000
 # A film in six hours: a week is 28 of these films, as it is a small part of a large node's.
@@ -128,16 +127,7 @@ def test_no_statement_of_the_queue_reads_a_table_whole(filled: str) -> None:
 
 def test_whose_turn_is_next_is_read_in_order_before_statistics_know_of_a_backlog(database: Database) -> None:
     fill(database, 2000, every_s=EVERY_S, waiting=1)
-    several = [
-        Arrived(
-            instance=instance(f"{number}", study=f"{number}"),
-            sender=SENDER,
-            archive_key=f"films/{number}",
-            head_start_s=0,
-            at=NOON,
-        )
-        for number in range(2000)
-    ]
+    several = [arrived(f"film {number}", of=f"study {number}") for number in range(2000)]
     with database.write() as transaction:
         arrivals.write(transaction, several)
 
