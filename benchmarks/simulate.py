@@ -30,8 +30,9 @@ from benchmarks.simulation.samples import LEGS, Samples, add_transactions
 _HOUR_S = 3600.0
 _MINUTE_S = 60.0
 _LARGEST = 100_000
-_FEWEST_READERS = 4
 """Films of a day that is simulated whole; a larger one is simulated in equal pieces."""
+_FEWEST_READERS = 4
+"""Reading hosts of a piece."""
 _PROBE_S = 60.0
 """A destination that is away is tried once a minute at the longest (cxr_node/deliver/breaker.py)."""
 

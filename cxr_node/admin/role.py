@@ -36,8 +36,8 @@ def run(role: Role, settings: Settings) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_watch_lifeline, name="lifeline", daemon=True).start()
     with _serving(settings, role, stopping) as address:
-        _keep_what_is_loaded()
         serving.set()
+        _keep_what_is_loaded()
         sys.stdout.write(json.dumps({"role": role, "address": address}) + "\n")
         sys.stdout.flush()
         stopping.wait()

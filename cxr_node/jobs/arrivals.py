@@ -206,7 +206,6 @@ def _row(each: Arrived, study_id: int, *, is_original: bool) -> dict[str, object
     }
 
 
-# Made once for all: making a statement costs several times what running it does, and every film needs these.
 @dataclass(frozen=True, slots=True)
 class _Question:
     """The same asked of one UID, which is the quicker, and of several."""
@@ -229,6 +228,7 @@ def _asked(transaction: Transaction, question: _Question, uids: Sequence[Uid], *
     return transaction.connection.execute(question.of_several, {"uids": uids, **more})
 
 
+# Made once for all: making a statement costs several times what running it does, and every film needs these.
 _KNOWN = _Question.made(
     lambda among: union_all(
         select(film.c.sop_instance_uid, film.c.digest).where(among(film.c.sop_instance_uid)),
