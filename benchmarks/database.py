@@ -18,16 +18,17 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from benchmarks.asking.pages import pages
 from benchmarks.load.tables import markdown
+from benchmarks.queries.pages import pages
 from benchmarks.queueing.queues import Ours
-from cxr_node.admin.studies import told
-from cxr_node.admin.web import facts
-from cxr_node.jobs import migrate, overview, views
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.states import State
-from cxr_node.jobs.views import VIEWS
-from cxr_node.node import places
+from cxr_node.cli.studies import told
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.states import State
+from cxr_node.queries import overview, views
+from cxr_node.queries.views import VIEWS
+from cxr_node.web import queries
+from cxr_node.wiring import process as places
 
 _EVERY_S = 60
 _WAITING = 5000
@@ -133,24 +134,24 @@ def questions(films: int) -> dict[str, Callable[[Connection], object]]:
     asked: dict[str, Callable[[Connection], object]] = {
         "page queue": lambda connection: (
             overview.overview(connection, now=now),
-            facts.newest_films(connection, limit=8),
-            facts.jobs(connection, state=State.RUNNING, leg=None, before=None, limit=8),
+            queries.newest_films(connection, limit=8),
+            queries.jobs(connection, state=State.RUNNING, leg=None, before=None, limit=8),
         ),
-        "page studies": lambda connection: facts.studies(connection, before=None, limit=24),
-        "page studies, far back": lambda connection: facts.studies(connection, before=middle, limit=24),
+        "page studies": lambda connection: queries.studies(connection, before=None, limit=24),
+        "page studies, far back": lambda connection: queries.studies(connection, before=middle, limit=24),
         "page study": lambda connection: _study(connection, middle),
         "page film": lambda connection: (
-            facts.film_told(connection, middle),
-            facts.results_of(connection, middle),
+            queries.film_told(connection, middle),
+            queries.results_of(connection, middle),
         ),
         "page deliveries": lambda connection: (
-            facts.deliveries(connection, state=None, destination=None, before=None, limit=50),
-            facts.jobs(connection, state=State.FAILED, leg=None, before=None, limit=50),
+            queries.deliveries(connection, state=None, destination=None, before=None, limit=50),
+            queries.jobs(connection, state=State.FAILED, leg=None, before=None, limit=50),
         ),
-        "page deliveries, failed": lambda connection: facts.deliveries(
+        "page deliveries, failed": lambda connection: queries.deliveries(
             connection, state=State.FAILED, destination=None, before=None, limit=50
         ),
-        "page trends, 7 days": lambda connection: facts.trends(connection, days=7, now=now),
+        "page trends, 7 days": lambda connection: queries.trends(connection, days=7, now=now),
         "metrics, last hour": lambda connection: overview.turnaround(connection, since=now - timedelta(hours=1)),
     }
     for name, view in VIEWS.items():
@@ -172,7 +173,7 @@ def _answered(connection: Connection, sql: str) -> object:
 
 
 def _study(connection: Connection, study_id: int) -> object:
-    uid = facts.study_uid(connection, study_id)
+    uid = queries.study_uid(connection, study_id)
     return told(connection, uid or "")
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from cxr_node.behaviour.drift import Rules, spans_of, verdicts
-from cxr_node.domain.days import Day, Kind, Verdict, score_bin, seconds_bin
+from cxr_node.domain.daily_stats import Day, Kind, Verdict, score_bin, seconds_bin
+from cxr_node.monitoring.drift import Rules, spans_of, verdicts
 
 FIRST = date(2026, 1, 1)
 FINDINGS = ("lung_opacity", "pleural_effusion")

@@ -27,17 +27,17 @@ import numpy as np
 from sqlalchemy import select, text
 
 from benchmarks.load import films, processes, receivers
-from benchmarks.load.inbox import Inbox, inbox
+from benchmarks.load.pacs import Inbox, inbox
 from benchmarks.load.rounds import Runs, percentile
 from benchmarks.load.sender import Answer, Order
-from benchmarks.load.sending import Sending, sender
+from benchmarks.load.sender_process import Sending, sender
 from benchmarks.load.tables import markdown
-from cxr_node.jobs.states import Event, Leg
-from cxr_node.jobs.tables import job, job_event
+from cxr_node.db.states import Event, Leg
+from cxr_node.db.tables import job, job_event
+from cxr_node.faults import postgres_server, scratch
 from cxr_node.phantom import dicom
 from cxr_node.phantom.film import film
-from cxr_node.selftest import scratch, server
-from tests import running
+from tests.support import running_node
 
 HEADINGS = ("database", "load", "films", "p50 s", "p99 s", "most s", "films/s", "CPU s/film")
 _ROWS, _COLUMNS, _ENLARGED = 512, 416, 6
@@ -151,7 +151,7 @@ def benches(
     with ExitStack() as stack:
         url = ""
         if database == "postgresql":
-            at = stack.enter_context(server.running(server.binaries()))
+            at = stack.enter_context(postgres_server.running(postgres_server.binaries()))
             url = stack.enter_context(scratch.schema(at.url))
         pacs = stack.enter_context(inbox(folder / "pacs"))
         sections: dict[str, dict[str, object]] = {
@@ -163,7 +163,7 @@ def benches(
         place = scratch.place(
             folder / "node", database_url=url, destinations={"pacs": scratch.to_pacs(pacs.port)}, sections=sections
         )
-        node = stack.enter_context(running.running(place.config))
+        node = stack.enter_context(running_node.running(place.config))
         sending = stack.enter_context(sender())
         bench = Bench(node.port, node.process.pid, write_film(folder, enlarged=enlarged), sending, pacs)
         bench.idle(1)
@@ -186,7 +186,7 @@ def legs_s(place: scratch.Place) -> dict[str, list[float]]:
         .where(job_event.c.event.in_([Event.CLAIMED, Event.FINISHED, Event.SET_ASIDE]))
         .order_by(job_event.c.id)
     )
-    with running.opened(place.settings) as database, database.read() as connection:
+    with running_node.opened(place.settings) as database, database.read() as connection:
         for number, leg, event, at in connection.execute(asked):
             if event == Event.CLAIMED:
                 claimed[number] = at
@@ -199,7 +199,7 @@ def legs_s(place: scratch.Place) -> dict[str, list[float]]:
 
 def connections(place: scratch.Place) -> int:
     """Return how many connections to PostgreSQL the node holds, ours not counted."""
-    with running.opened(place.settings) as database, database.read() as connection:
+    with running_node.opened(place.settings) as database, database.read() as connection:
         asked = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
         return int(connection.execute(text(asked)).scalar_one()) - 1
 

@@ -18,11 +18,11 @@ import torch
 
 from cxr_node.domain.radiograph import Radiograph, View
 from cxr_node.domain.reading import Region, Structure
-from cxr_node.infer import bundle, catalogue, prepare
+from cxr_node.infer import bundle, bundle_registry, prepare
 from cxr_node.infer.reader import Reader
 from cxr_node.measure.film import measured
 from cxr_node.phantom.film import film
-from tests.traced import radiograph, structures
+from tests.support.phantom_outlines import radiograph, structures
 
 _LARGE = 6
 
@@ -57,7 +57,7 @@ def main() -> None:
     """Measure and print a line each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--bundle", default=catalogue.built_in()[0])
+    parser.add_argument("--bundle", default=bundle_registry.built_in()[0])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     made = film(seed=4_990_000, view=View.PA)
@@ -66,7 +66,7 @@ def main() -> None:
     for name, (picture, given) in (("512 x 512", small), ("3072 x 3072", large)):
         spent = spent_ms(lambda picture=picture, given=given: measured(picture, given), arguments.rounds)  # type: ignore[misc]  # bound for this turn
         print(f"measurements of a film of {name:12} {spent:6.0f} ms")
-    loaded = bundle.load(catalogue.find(arguments.bundle))
+    loaded = bundle.load(bundle_registry.find(arguments.bundle))
     reader = Reader(loaded, device="cpu")
     outlined = reader.read([small[0]])[0].structures
     if outlined:

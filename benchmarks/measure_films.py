@@ -30,11 +30,11 @@ from PIL import Image, ImageDraw
 from cxr_node.domain.concepts import CLEAR, NOT_MEASURABLE, OBSCURED
 from cxr_node.domain.radiograph import Geometry, PixelSpacing, Radiograph, SpacingSource, View, ViewSource
 from cxr_node.domain.reading import Prediction, Reading
-from cxr_node.infer import bundle, catalogue
+from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.reader import Reader
 from cxr_node.measure.film import Measured, measured
 from cxr_node.report import overlay
-from tests import films
+from tests.support import films
 from tests.unit.report.studies import identity_of
 from training import datasets
 
@@ -218,7 +218,7 @@ def main() -> None:
     parser.add_argument("--unseen", action="store_true", help="only patients whom training left out for tests")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    reader = Reader(bundle.load(catalogue.find(arguments.bundle)), device="cpu")
+    reader = Reader(bundle.load(bundle_registry.find(arguments.bundle)), device="cpu")
     rows: list[Row] = []
     tiles: list[Image.Image] = []
     with arguments.labels.open(newline="", encoding="utf-8") as file:

@@ -21,22 +21,22 @@ import numpy.typing as npt
 from PIL import Image
 
 from benchmarks.measure_films import drawn
+from cxr_node.domain.borders import Density, Taught
 from cxr_node.domain.concepts import OBSCURED
 from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality, Prediction, Structure
-from cxr_node.domain.taught import Density, Taught
-from cxr_node.infer import bundle, catalogue
+from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.reader import Reader
 from cxr_node.measure import borders, densities, proportions
-from cxr_node.measure.canvas import canvas, printed
 from cxr_node.measure.film import Measured, measured
+from cxr_node.measure.grid import canvas, printed
 from cxr_node.measure.interfaces import Interface, interfaces
-from cxr_node.measure.soundness import lungs
+from cxr_node.measure.preconditions import lungs
 from cxr_node.phantom.film import film
-from cxr_node.phantom.known import PhantomFilm
 from cxr_node.phantom.pathology import Kind, Pathology
 from cxr_node.phantom.pathology import Zone as Place
-from tests.traced import radiograph, structures
+from cxr_node.phantom.truth_types import PhantomFilm
+from tests.support.phantom_outlines import radiograph, structures
 from tests.unit.report.studies import MODEL, square
 
 Float64 = npt.NDArray[np.float64]
@@ -90,7 +90,7 @@ def order(seed: int) -> tuple[View, tuple[Pathology, ...]]:
 
 @cache
 def _reader(name: str) -> Reader:
-    return Reader(bundle.load(catalogue.find(name)), device="cpu")
+    return Reader(bundle.load(bundle_registry.find(name)), device="cpu")
 
 
 def _outlined(made: PhantomFilm, name: str | None) -> tuple[Structure, ...]:

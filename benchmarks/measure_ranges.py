@@ -2,7 +2,7 @@
 
     python -m benchmarks.measure_ranges [--films 240] [--first 4300000]
 
-Every number of every normal film, PA and AP in turn, structures as `tests.traced` outlines them.
+Every number of every normal film, PA and AP in turn, structures as `tests.support.phantom_outlines` outlines them.
 """
 
 import argparse
@@ -15,8 +15,8 @@ import torch
 from cxr_node.domain.radiograph import View
 from cxr_node.measure.film import Measured, measured
 from cxr_node.phantom.film import film
-from cxr_node.phantom.known import PhantomFilm
-from tests.traced import radiograph, structures
+from cxr_node.phantom.truth_types import PhantomFilm
+from tests.support.phantom_outlines import radiograph, structures
 
 _PERCENTILES = (1, 2, 5, 50, 95, 98, 99)
 

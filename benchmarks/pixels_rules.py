@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from cxr_node.domain.radiograph import WHITE, Geometry, Radiograph, UInt16
-from cxr_node.pixels import picture
+from cxr_node.pixels import image_statistics
 from cxr_node.pixels.suitability import Rules, judge_picture
 
 RULES = Rules(minimum_side_pixels=1)
@@ -25,9 +25,9 @@ def tried(p_values: UInt16) -> list[str]:
     place = Geometry(rows=p_values.shape[0], columns=p_values.shape[1])
     verdict = judge_picture(Radiograph(p_values=p_values, geometry=place, grayscale=""), RULES)
     said = {
-        "taken for a negative (wrong)": picture.polarity(p_values).is_reversed,
-        "its negative noticed (right)": picture.polarity(negative).is_reversed,
-        "lying on its side, taken for a negative (wrong)": picture.polarity(np.rot90(p_values)).is_reversed,
+        "taken for a negative (wrong)": image_statistics.polarity(p_values).is_reversed,
+        "its negative noticed (right)": image_statistics.polarity(negative).is_reversed,
+        "lying on its side, taken for a negative (wrong)": image_statistics.polarity(np.rot90(p_values)).is_reversed,
         "refused for quality": verdict.refused is not None,
         "text noted": bool(verdict.notes),
     }

@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL, make_url
 from benchmarks.database import fill
 from benchmarks.load.tables import markdown
 from benchmarks.queueing.queues import Huey, Ours, Procrastinate, Queue, durability, ours
-from cxr_node.jobs.database import Database
+from cxr_node.db.database import Database
 
 _JOBS_OF_A_FILM = 3
 

@@ -32,19 +32,20 @@ from sqlalchemy import func, select
 
 from benchmarks.end_to_end import write_film
 from benchmarks.load.sender import Order
-from benchmarks.load.sending import Sending, sender
+from benchmarks.load.sender_process import Sending, sender
 from benchmarks.load.tables import markdown
 from benchmarks.pixels import in_transfer_syntaxes
 from cxr_node import config, pipeline
-from cxr_node.jobs import migrate, queue
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.states import ENDED, Event, Leg, State
-from cxr_node.jobs.tables import job, job_event
-from cxr_node.node import places, reading
-from cxr_node.settings.whole import Settings
-from tests import running
-from tests.shop import received
-from tests.work import SENDER
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.states import ENDED, Event, Leg, State
+from cxr_node.db.tables import job, job_event
+from cxr_node.queue import queue
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import process, read
+from tests.support import running_node
+from tests.support.node import received
+from tests.support.queue import SENDER
 
 KINDS = ("uncompressed", "RLE", "JPEG Lossless", "JPEG 2000 lossless")
 HEADINGS = ("films", "bare films/s", "node films/s", "ratio", "least to most", "CPU ms: role", "beside it")
@@ -77,7 +78,7 @@ def densenet(folder: Path) -> Path:
     from cxr_node.infer.networks.densenet import DenseNet
     from cxr_node.infer.prepare import Frame
     from cxr_node.infer.published import Recentred
-    from tests import tiny
+    from tests.support import tiny_bundles
 
     network = Recentred(DenseNet(18), kept=[0], thresholds=[0.5]).eval()
     content = exported(network, Frame(rows=224, columns=224, recipe=center_crop.RECIPE))
@@ -87,7 +88,7 @@ def densenet(folder: Path) -> Path:
         ("squash-area", center_crop.RECIPE),
         ('name = "tiny"', 'name = "densenet121"'),
     )
-    return tiny.bundle(folder, content=content, changes=changes)
+    return tiny_bundles.bundle(folder, content=content, changes=changes)
 
 
 def kept(settings: Settings, opened: Database, film: bytes, count: int) -> list[int]:
@@ -97,8 +98,8 @@ def kept(settings: Settings, opened: Database, film: bytes, count: int) -> list[
         for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
             setattr(dataset, keyword, uid.generate_uid())
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-        archive = places.archive(settings)
-        pipeline.accept(received(dataset), SENDER, archive=archive, database=opened, clock=places.now)
+        archive = process.archive(settings)
+        pipeline.accept(received(dataset), SENDER, archive=archive, database=opened, clock=process.now)
     with opened.read() as connection:
         newest = select(job.c.id).where(job.c.leg == Leg.READ).order_by(job.c.id.desc()).limit(count)
         return list(connection.execute(newest).scalars())
@@ -106,7 +107,7 @@ def kept(settings: Settings, opened: Database, film: bytes, count: int) -> list[
 
 def bare(settings: Settings, count: int) -> Callable[[], float]:
     """Return what runs the network alone on `count` prepared films and says how many that are in a second."""
-    reader = reading.reader(settings)
+    reader = read.reader(settings)
     taken = reader.interpreter.card.input
     low, high = taken.value_range
     generator = np.random.default_rng(1)
@@ -195,7 +196,7 @@ def sent(sending: Sending | None, port: int, path: Path, a_second: float) -> Ite
 
 def settings_of(folder: Path, bundle: str, changes: Mapping[str, str]) -> Path:
     """Write the settings of the node; `changes` are of the section read, as they stand in a file."""
-    path = running.settings_file(folder)
+    path = running_node.settings_file(folder)
     stated = {"threads": "1", "processes": '"auto"', "bundle": f'"{bundle}"', **changes}
     lines = "\n".join(f"{key} = {value}" for key, value in stated.items())
     text = path.read_text(encoding="utf-8")
@@ -210,14 +211,14 @@ def run(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict[str
     path = settings_of(folder, bundle, changes)
     settings = config.load(path)
     film = write_film(folder, enlarged=_ENLARGED)
-    opened = places.database(settings)
+    opened = process.database(settings)
     stack.callback(opened.close)
     migrate.upgrade(opened)
     contents = in_transfer_syntaxes(pydicom.dcmread(film))
     jobs = {kind: kept(settings, opened, contents[kind], options.films) for kind in options.kinds}
     roles = ("receive", "read") if options.receiving else ("read",)
     loop = bare(settings, options.films)
-    node = stack.enter_context(running.running(path, wait_for=roles, roles=roles))
+    node = stack.enter_context(running_node.running(path, wait_for=roles, roles=roles))
     sending = stack.enter_context(sender()) if options.receiving else None
     until_read(opened)
     reads, measured = Reads(opened, node.process.pid), {kind: Rounds() for kind in options.kinds}

@@ -30,9 +30,9 @@ from pathlib import Path
 from benchmarks.load import films, modes, receivers, rounds
 from benchmarks.load.receivers import Receiver
 from benchmarks.load.rounds import Bounds, Cell, Runs
-from benchmarks.load.sending import sender
+from benchmarks.load.sender_process import sender
 from benchmarks.load.tables import markdown
-from cxr_node.selftest import scratch, server
+from cxr_node.faults import postgres_server, scratch
 
 OURS = "node"
 _MANY = ("15 MB DX", "2 MB DX", "10 kB DX")
@@ -65,7 +65,7 @@ def running(arguments: argparse.Namespace, folder: Path) -> Iterator[list[Receiv
             name, _, sets = each.partition(":")
             nodes[name] = [*arguments.set, *filter(None, sets.split(","))]
         started: list[Receiver] = []
-        at = stack.enter_context(server.running(server.binaries())) if arguments.postgresql else None
+        at = stack.enter_context(postgres_server.running(postgres_server.binaries())) if arguments.postgresql else None
         for number, (name, sets) in enumerate(nodes.items()):
             url = "" if at is None else stack.enter_context(scratch.schema(at.url))
             started.append(stack.enter_context(receivers.node(name, folder / f"node-{number}", url=url, sets=sets)))
@@ -101,9 +101,9 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(everything), encoding="utf-8")
     if arguments.plot is not None:
-        from benchmarks.load import pictures
+        from benchmarks.load import charts
 
-        for picture in pictures.of_receiving(everything, arguments.plot):
+        for picture in charts.of_receiving(everything, arguments.plot):
             print(f"picture: {picture.name}")
 
 

@@ -24,7 +24,7 @@ from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.report.kinds import KeyImages, Marks, Order, Picture, Report, ResultKind, Segmentation, Text
 from cxr_node.report.source import Film
-from tests import films, traced
+from tests.support import films, phantom_outlines
 from tests.unit.report.studies import NODE, NOW, everything
 
 FULL_SET: tuple[ResultKind, ...] = (Report(), Picture(), Marks(), Segmentation())
@@ -52,7 +52,7 @@ def full() -> Film:
     if film.reading.prediction is None:
         raise ValueError("a film that was not read")
     made = phantom(seed=_SEED, view=View.PA)
-    picture, structures = traced.radiograph(made), traced.structures(made)
+    picture, structures = phantom_outlines.radiograph(made), phantom_outlines.structures(made)
     found = measured(picture, structures)
     rows, columns = picture.p_values.shape
 

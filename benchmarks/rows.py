@@ -13,9 +13,10 @@ import time
 from pathlib import Path
 
 from benchmarks.load.tables import markdown
-from cxr_node.jobs import arrivals, migrate
-from cxr_node.jobs.database import Database
-from tests.work import arrived
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.records import ingest
+from tests.support.queue import arrived
 
 _TOGETHER = (1, 4, 12, 64)
 
@@ -26,11 +27,11 @@ def spent_ms(folder: Path, together: int, count: int) -> float:
     migrate.upgrade(database)
     films = [arrived(f"film {number}", of=f"study {number}") for number in range(count + _TOGETHER[-1])]
     with database.write() as transaction:
-        arrivals.write(transaction, films[count:])
+        ingest.write(transaction, films[count:])
     start = time.process_time()
     for first in range(0, count, together):
         with database.write() as transaction:
-            arrivals.write(transaction, films[first : min(first + together, count)])
+            ingest.write(transaction, films[first : min(first + together, count)])
     spent = time.process_time() - start
     database.close()
     return spent * 1000 / count

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.load import pictures
+from benchmarks.load import charts
 from benchmarks.load.tables import markdown
 from benchmarks.simulation import sizing
 from benchmarks.simulation.day import DAY_S, Day
@@ -34,7 +34,7 @@ _LARGEST = 100_000
 _FEWEST_READERS = 4
 """Reading hosts of a piece."""
 _PROBE_S = 60.0
-"""A destination that is away is tried once a minute at the longest (cxr_node/deliver/breaker.py)."""
+"""A destination that is away is tried once a minute at the longest (cxr_node/deliver/circuit_breaker.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +113,10 @@ def _lasting(seconds: float) -> str:
 def drawn(outcomes: Sequence[tuple[Story, Outcome]], day: Day, folder: Path) -> Path:
     """Draw what waits in the node over the day, a line for each story."""
     folder.mkdir(parents=True, exist_ok=True)
-    figure = pictures.drawn()
+    figure = charts.drawn()
     axes = figure.add_subplot()
     at = np.arange(6 * _HOUR_S, 20 * _HOUR_S, _MINUTE_S)
-    for (story, outcome), color in zip(outcomes, pictures.COLORS, strict=False):
+    for (story, outcome), color in zip(outcomes, charts.COLORS, strict=False):
         axes.plot(at / _HOUR_S, outcome.backlog(at), color=color, label=story.name, linewidth=1.3)
     axes.set_yscale("symlog", linthresh=10)
     axes.set_ylim(bottom=0)
@@ -125,7 +125,7 @@ def drawn(outcomes: Sequence[tuple[Story, Outcome]], day: Day, folder: Path) -> 
     axes.set_title(f"{day.films:,.0f} films a day, simulated with measured times")
     axes.legend(frameon=False, fontsize=8)
     path = folder / f"scale-{day.films:.0f}.png"
-    pictures.saved(figure, path)
+    charts.saved(figure, path)
     return path
 
 

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from cxr_node.settings.receiving import AskerSection, PeerSection, ReceiveSection, UrgentSection, UserSection
+from cxr_node.settings.operations import AuditSection, OidcSection, PageUserSection
+from cxr_node.settings.receive import AskerSection, PeerSection, ReceiveSection, UrgentSection, UserSection
 from cxr_node.settings.results import CharacterSetSection, CStoreSection, FolderSection
+from cxr_node.settings.root import Settings
 from cxr_node.settings.section import Section
-from cxr_node.settings.telling import AuditSection, OidcSection, PageUserSection
-from cxr_node.settings.whole import Settings
 
 
 class ConfigurationError(Exception):

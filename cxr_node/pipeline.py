@@ -13,6 +13,7 @@ from pydicom import Dataset
 
 from cxr_node.archive.integrity import is_intact
 from cxr_node.archive.store import Archive, film_key, result_key
+from cxr_node.db.database import Database
 from cxr_node.deliver.destination import Destination, Receipt
 from cxr_node.deliver.routing import Condition, Facts, study_answer
 from cxr_node.domain.commitment import FailureReason, Reference, Vouched
@@ -21,21 +22,20 @@ from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Arrival, Instance, Received, Sender
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Prediction, Presence, Reading
-from cxr_node.jobs import arrivals, commitments, results
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.films import Film
-from cxr_node.jobs.negotiations import Negotiation
-from cxr_node.jobs.results import Delivery, Result
 from cxr_node.pixels import elements
 from cxr_node.pixels import film as pixels
 from cxr_node.pixels.geometry import geometry as read_geometry
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
+from cxr_node.reading.preprocess import Desk, look, said, unread
+from cxr_node.records import commitments, ingest, results
+from cxr_node.records.destination_capabilities import Negotiation
+from cxr_node.records.films import Film
+from cxr_node.records.results import Delivery, Result
 from cxr_node.report.header import Kind
 from cxr_node.report.kinds import Order, ResultKind
 from cxr_node.report.source import Film as ReportedFilm
 from cxr_node.report.source import Node, PreviousReport
-from cxr_node.sight.film import Desk, look, said, unread
 
 
 class Reads(Protocol):
@@ -68,7 +68,7 @@ def accept(
     # Kept even where the key is there: another receiver may have renamed it and not yet flushed the folder.
     _keep(archive, key, received)
     head_start_s = urgency(received, sender)
-    is_new = arrivals.remember(database, received, sender, archive_key=key, head_start_s=head_start_s, now=clock())
+    is_new = ingest.remember(database, received, sender, archive_key=key, head_start_s=head_start_s, now=clock())
     if not is_new and key not in archive:
         # It was just being removed as old; now that its row says that it is kept, nobody else will.
         _keep(archive, key, received)

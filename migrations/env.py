@@ -5,8 +5,8 @@ import os
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
-from cxr_node.jobs import behaviour_tables, constancy_tables, shadow_tables  # noqa: F401  # they belong to the metadata
-from cxr_node.jobs.tables import metadata
+from cxr_node.db import constancy_tables, monitoring_tables, shadow_tables  # noqa: F401  # they belong to the metadata
+from cxr_node.db.tables import metadata
 
 
 def run(connection: Connection) -> None:

@@ -11,30 +11,30 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from cxr_node.archive.objects import Bucket
-from cxr_node.jobs import migrate
-from cxr_node.jobs.database import Database
-from tests import object_store, receiving
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from tests.support import object_store, receiver
 
 KINDS = ("sqlite", "postgresql")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let every test that receives films do so on the other path, and every program in several processes."""
-    parser.addoption("--receive-path", choices=receiving.PATHS, default="fast", help="how films are received")
+    parser.addoption("--receive-path", choices=receiver.PATHS, default="fast", help="how films are received")
     parser.addoption("--receive-processes", type=int, default=1, help="in how many processes programs receive")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose that path and number."""
-    receiving.ReceivePath.chosen = config.getoption("--receive-path")
-    receiving.ReceiveProcesses.chosen = config.getoption("--receive-processes")
+    receiver.ReceivePath.chosen = config.getoption("--receive-path")
+    receiver.ReceiveProcesses.chosen = config.getoption("--receive-processes")
 
 
-@pytest.fixture(params=receiving.PATHS)
+@pytest.fixture(params=receiver.PATHS)
 def receive_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both paths, one after the other."""
     path: str = request.param
-    monkeypatch.setattr(receiving.ReceivePath, "chosen", path)
+    monkeypatch.setattr(receiver.ReceivePath, "chosen", path)
     return path
 
 

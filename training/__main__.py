@@ -9,15 +9,15 @@ table.
 import argparse
 from pathlib import Path
 
-from training import anatomy, chest, datasets, findings, judge, phantoms, report, views
+from training import anatomy, datasets, evaluate, export, findings, phantoms, report, views
 
 STEPS = {
     "phantoms": phantoms.run,
     "anatomy": anatomy.run,
     "views": views.run,
-    "judge": judge.run,
+    "judge": evaluate.run,
     "findings": findings.run,
-    "export": chest.run,
+    "export": export.run,
     "report": report.run,
 }
 
@@ -25,7 +25,7 @@ STEPS = {
 def main() -> None:
     """Do the steps that the command line asks for, all of them unless it says otherwise."""
     parser = argparse.ArgumentParser(prog="python -m training", description=(__doc__ or "").splitlines()[0])
-    for part in (datasets, phantoms, anatomy, judge, report):
+    for part in (datasets, phantoms, anatomy, evaluate, report):
         part.add_options(parser)
     parser.add_argument("--bundle", type=Path, required=True, help="folder to write the bundle to")
     parser.add_argument("--steps", nargs="+", choices=list(STEPS), default=list(STEPS), help="in the order given")

@@ -20,9 +20,9 @@ from cxr_node.domain.radiograph import View
 from cxr_node.infer.prepare import Frame
 from training import datasets, phantoms
 from training.anatomynet import AnatomyNet, Outputs, Sizes
+from training.augment import expose, vary
+from training.out_of_distribution import strangers
 from training.phantoms import LESIONS, STRUCTURES, Phantoms
-from training.strangers import strangers
-from training.vary import expose, vary
 
 WHOLE = Frame(rows=phantoms.SIDE, columns=phantoms.SIDE)
 PLANES = (*STRUCTURES, *LESIONS)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
 from cxr_node.infer.prepare import Frame, prepare
-from training.figures import Bools, Floats
+from training.metrics import Bools, Floats
 
 OPACITY_LABELS = frozenset({"Pneumonia", "Infiltration", "Consolidation", "Edema"})
 """A film with any of these shows a lung opacity."""

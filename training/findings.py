@@ -16,12 +16,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cxr_node.domain.radiograph import View
-from training import datasets, figures
+from training import datasets, metrics
 from training.anatomy import WHOLE
 from training.datasets import FINDINGS, LabelledFilm
-from training.figures import Bools, Floats
-from training.judge import load
-from training.looking import Look, Places, Seen, seen_of
+from training.evaluate import load
+from training.features import Look, Places, Seen, seen_of
+from training.metrics import Bools, Floats
 
 STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 THUMBNAIL_STRENGTHS = (1e-4, 3e-4, 1e-3, 1e-2, 1e-1)
@@ -122,13 +122,13 @@ def learn(films: tuple[LabelledFilm, ...], shown: Bools, seen: Seen, *, seed: in
             slope, offset = fitted(inputs, known, learned, strengths)
             into[test] = inputs[test] @ slope + offset
     logits, present = _called(raw, known)
-    scale, offset = figures.platt(raw, shown, np.ones(len(films)))
+    scale, offset = metrics.platt(raw, shown, np.ones(len(films)))
     fit = Fit(
         heads=np.stack(heads),
         bias=np.array(bias),
         scale=scale,
         offset=offset,
-        threshold=figures.threshold(scale * raw + offset, shown, weights),
+        threshold=metrics.threshold(scale * raw + offset, shown, weights),
     )
     opinions = Opinions(
         logits=logits, present=present, thumbnails=small, thorax_thumbnails=thorax, whole=whole, rest=rest
@@ -181,8 +181,8 @@ def fitted(inputs: Floats, known: Known, learned: Places, strengths: tuple[float
         return said[learned]
 
     tried = {strength: left_out(strength) for strength in strengths}
-    best = max(strengths, key=lambda strength: figures.auc(shown[learned], tried[strength]))
-    scale, moved = figures.platt(tried[best], shown[learned], weights[learned])
+    best = max(strengths, key=lambda strength: metrics.auc(shown[learned], tried[strength]))
+    scale, moved = metrics.platt(tried[best], shown[learned], weights[learned])
     slope, offset = of(best, learned)
     return slope * scale, offset * scale + moved
 
@@ -193,9 +193,9 @@ def _called(raw: Floats, known: Known) -> tuple[Floats, Bools]:
     logits, present = np.zeros(len(raw)), np.zeros(len(raw), np.bool_)
     for number in range(datasets.MEMBERS):
         others, own = known.fifth != number, known.fifth == number
-        scale, offset = figures.platt(raw[others], shown[others], np.ones(int(others.sum())))
+        scale, offset = metrics.platt(raw[others], shown[others], np.ones(int(others.sum())))
         logits[own] = scale * raw[own] + offset
-        present[own] = logits[own] >= figures.threshold(scale * raw[others] + offset, shown[others], weights[others])
+        present[own] = logits[own] >= metrics.threshold(scale * raw[others] + offset, shown[others], weights[others])
     return logits, present
 
 
@@ -210,8 +210,8 @@ def row(
     whole, rest = opinions.whole[chosen], opinions.rest[chosen]
     scores = 1 / (1 + np.exp(-logits))
 
-    def interval(statistic: figures.Statistic) -> dict[str, float]:
-        return asdict(figures.with_interval(statistic, patients))
+    def interval(statistic: metrics.Statistic) -> dict[str, float]:
+        return asdict(metrics.with_interval(statistic, patients))
 
     return {
         "finding": name,
@@ -219,13 +219,13 @@ def row(
         "films": int(chosen.sum()),
         "patients": len(set(patients)),
         "with_finding": int(shown.sum()),
-        "AUC": interval(lambda n: figures.auc(shown[n], logits[n])),
-        "thumbnails": interval(lambda n: figures.auc(shown[n], small[n])),
-        "gain": interval(lambda n: figures.auc(shown[n], logits[n]) - figures.auc(shown[n], small[n])),
-        "thumbnails of the thorax": interval(lambda n: figures.auc(shown[n], thorax[n])),
-        "gain on these": interval(lambda n: figures.auc(shown[n], logits[n]) - figures.auc(shown[n], thorax[n])),
-        "whole film": interval(lambda n: figures.auc(shown[n], whole[n])),
-        "without the thorax": interval(lambda n: figures.auc(shown[n], rest[n])),
+        "AUC": interval(lambda n: metrics.auc(shown[n], logits[n])),
+        "thumbnails": interval(lambda n: metrics.auc(shown[n], small[n])),
+        "gain": interval(lambda n: metrics.auc(shown[n], logits[n]) - metrics.auc(shown[n], small[n])),
+        "thumbnails of the thorax": interval(lambda n: metrics.auc(shown[n], thorax[n])),
+        "gain on these": interval(lambda n: metrics.auc(shown[n], logits[n]) - metrics.auc(shown[n], thorax[n])),
+        "whole film": interval(lambda n: metrics.auc(shown[n], whole[n])),
+        "without the thorax": interval(lambda n: metrics.auc(shown[n], rest[n])),
         "sensitivity": interval(lambda n: _share(present[n], shown[n])),
         "specificity": interval(lambda n: _share(~present[n], ~shown[n])),
         "ECE": interval(lambda n: calibration_error(scores[n], shown[n])),

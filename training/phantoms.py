@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from cxr_node.domain.radiograph import View
 from cxr_node.phantom.film import films
-from cxr_node.phantom.known import PhantomFilm
 from cxr_node.phantom.pathology import Kind, Pathology
+from cxr_node.phantom.truth_types import PhantomFilm
 
 SIDE = 256
 """Rows and columns of a film."""

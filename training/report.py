@@ -16,10 +16,10 @@ from PIL import Image, ImageDraw
 from cxr_node.domain.radiograph import Float32
 from cxr_node.infer import bundle
 from cxr_node.infer.prepare import prepare
-from training import datasets, judge
+from training import datasets, evaluate
 from training.anatomy import WHOLE
-from training.figures import Bools, Floats
 from training.findings import BINS, as_text
+from training.metrics import Bools, Floats
 from training.phantoms import STRUCTURES
 
 TILE = 224
@@ -39,9 +39,11 @@ def run(arguments: argparse.Namespace) -> None:
     curves(table["findings"]).savefig(pictures / "chest-roc.png", dpi=80)
     examples(arguments, table["findings"]).quantize(96).save(pictures / "chest-examples.png", optimize=True)
     films = datasets.read_table(arguments.table, arguments.films, only=arguments.only)
-    drawn = judge.some(datasets.split(films, member=0, seed=arguments.seed).test, arguments.drawn, seed=arguments.seed)
-    network = judge.load(arguments.work)
-    (sheet,) = judge.sheets(network, drawn[:24], per_sheet=24, side=240)
+    drawn = evaluate.some(
+        datasets.split(films, member=0, seed=arguments.seed).test, arguments.drawn, seed=arguments.seed
+    )
+    network = evaluate.load(arguments.work)
+    (sheet,) = evaluate.sheets(network, drawn[:24], per_sheet=24, side=240)
     sheet.quantize(96).save(pictures / "chest-anatomy.png", optimize=True)
     values = {
         "findings": as_text(table["rows"]),

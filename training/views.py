@@ -19,9 +19,9 @@ from cxr_node.domain.radiograph import Float32
 from training import datasets, phantoms
 from training.anatomy import OTHER, WHOLE, learned_from
 from training.anatomynet import AnatomyNet
-from training.figures import Floats
-from training.judge import load
-from training.strangers import strangers
+from training.evaluate import load
+from training.metrics import Floats
+from training.out_of_distribution import strangers
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 FOLDS = 5

@@ -22,7 +22,7 @@ from pydicom.uid import (
 )
 from pynetdicom.dsutils import split_dataset
 
-from cxr_node.selftest import wire
+from cxr_node.faults import wire
 
 _DCMCJPEG = Path("/usr/bin/dcmcjpeg")
 _RUN_DIGITS, _NUMBER_DIGITS = 20, 12

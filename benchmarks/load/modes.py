@@ -11,8 +11,8 @@ from benchmarks.load import films, processes
 from benchmarks.load.receivers import PEERS, Receiver, Unfit
 from benchmarks.load.rounds import Runs, Spread
 from benchmarks.load.sender import Order
-from benchmarks.load.sending import Sending, sender
-from tests import peers
+from benchmarks.load.sender_process import Sending, sender
+from tests.support import peers
 
 Line = Sequence[str]
 Mode = Callable[[argparse.Namespace, Path, Sequence[Receiver]], tuple[Line, Iterable[Line]]]

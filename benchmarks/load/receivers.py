@@ -13,9 +13,9 @@ from typing import Any
 
 from sqlalchemy import text
 
-from cxr_node.selftest import scratch
-from cxr_node.settings.whole import Settings
-from tests import peers, running
+from cxr_node.faults import scratch
+from cxr_node.settings.root import Settings
+from tests.support import peers, running_node
 
 PEERS = ("storescp", "storescp nodelay", "orthanc", "pynetdicom")
 """Those that are compared by default."""
@@ -64,7 +64,7 @@ def node(
     # Several receiving processes share a port only if it is named.
     given.setdefault("receive", {}).setdefault("port", peers.free_port())
     place = scratch.place(folder, database_url=url, destinations={}, sections=given)
-    with running.running(place.config, roles=tuple(roles), wait_for=tuple(roles)) as started:
+    with running_node.running(place.config, roles=tuple(roles), wait_for=tuple(roles)) as started:
         yield Receiver(
             name=name,
             port=started.port,
@@ -92,7 +92,7 @@ def _value(written: str) -> object:
 
 
 def _films(settings: Settings) -> int:
-    with running.opened(settings) as database, database.read() as connection:
+    with running_node.opened(settings) as database, database.read() as connection:
         return int(connection.execute(text("SELECT count(*) FROM film")).scalar_one())
 
 

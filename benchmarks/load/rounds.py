@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.load import processes
 from benchmarks.load.receivers import Receiver, Unfit
 from benchmarks.load.sender import Answer, Order
-from benchmarks.load.sending import Sending
+from benchmarks.load.sender_process import Sending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,9 +20,9 @@ from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
 
+from benchmarks.load.connection import LARGEST_PDU, Gone, Line, Step, largest_pdu
 from benchmarks.load.films import ReadyFilm, identity, ready
-from benchmarks.load.line import LARGEST_PDU, Gone, Line, Step, largest_pdu
-from cxr_node.selftest import wire
+from cxr_node.faults import wire
 
 LOOPBACK = "127.0.0.1"
 _PATIENCE_S = 60.0

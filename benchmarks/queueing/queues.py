@@ -12,12 +12,13 @@ from typing import Any, Protocol
 from sqlalchemy import insert, text
 from sqlalchemy.engine import make_url
 
-from cxr_node.jobs import migrate, queue
-from cxr_node.jobs.database import Database, Transaction
-from cxr_node.jobs.queue import Claim
-from cxr_node.jobs.states import Leg, State
-from cxr_node.jobs.tables import job, study
-from cxr_node.node import places
+from cxr_node.db import migrate
+from cxr_node.db.database import Database, Transaction
+from cxr_node.db.states import Leg, State
+from cxr_node.db.tables import job, study
+from cxr_node.queue import queue
+from cxr_node.queue.queue import Claim
+from cxr_node.wiring import process
 
 
 class Queue(Protocol):
@@ -46,7 +47,7 @@ class Ours:
 
     def put(self, jobs: int) -> None:
         """Remember jobs that compose a study each."""
-        now = places.now()
+        now = process.now()
         mine = time.time_ns()
         with self._database.write() as transaction:
             studies = transaction.connection.execute(
@@ -70,7 +71,7 @@ class Ours:
         while claimed < jobs or held:
             with self._database.write() as transaction:
                 for claim in held:
-                    queue.finish(transaction, claim, now=places.now())
+                    queue.finish(transaction, claim, now=process.now())
                 took = bool(held)
                 held = [] if claimed == jobs or (self._apart and took) else self._claim(transaction, jobs - claimed)
                 claimed += len(held)
@@ -82,7 +83,7 @@ class Ours:
             Leg.COMPOSE,
             owner="benchmark/1",
             lease=timedelta(seconds=60),
-            now=places.now(),
+            now=process.now(),
             limit=min(self._at_once, most),
         )
         if not claims:

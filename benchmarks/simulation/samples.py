@@ -10,11 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from benchmarks.database import fill
-from cxr_node.jobs import migrate, queue
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.states import Leg
-from cxr_node.node import places
-from cxr_node.selftest import scratch, server
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg
+from cxr_node.faults import postgres_server, scratch
+from cxr_node.queue import queue
+from cxr_node.wiring import process
 
 LEGS = ("receive", "read", "compose", "deliver")
 TRANSACTIONS = 7
@@ -71,7 +72,7 @@ def _transactions() -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         found["sqlite"] = _of_database(f"sqlite:///{folder}/node.db")
-    with server.running(server.binaries()) as at, scratch.schema(at.url) as url:
+    with postgres_server.running(postgres_server.binaries()) as at, scratch.schema(at.url) as url:
         found["postgresql"] = _of_database(url)
     return found
 
@@ -98,9 +99,9 @@ def _turns(task: tuple[str, int]) -> float:
     began = time.monotonic()
     for _ in range(count):
         with database.write() as transaction:
-            (claim,) = queue.claim(transaction, Leg.READ, owner="benchmark/1", lease=_LEASE, now=places.now())
+            (claim,) = queue.claim(transaction, Leg.READ, owner="benchmark/1", lease=_LEASE, now=process.now())
         with database.write() as transaction:
-            queue.finish(transaction, claim, now=places.now())
+            queue.finish(transaction, claim, now=process.now())
     took = time.monotonic() - began
     database.close()
     return took

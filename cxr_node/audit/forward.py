@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cxr_node.audit.journal import Journal
 from cxr_node.audit.syslog import Line, Receiver, framed, is_message
-from cxr_node.domain.tls import spoken
+from cxr_node.net.tls import spoken
 
 _log = logging.getLogger(__name__)
 

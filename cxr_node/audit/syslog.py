@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxr_node.domain.tls import restrict
+from cxr_node.net.tls import restrict
 
 _SECURITY = 10
 _WARNING, _NOTICE = 4, 5

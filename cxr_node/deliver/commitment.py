@@ -16,7 +16,7 @@ from pynetdicom.events import EventHandlerType
 from pynetdicom.pdu import P_DATA_TF
 
 from cxr_node.deliver.outcome import Outcome, of_status
-from cxr_node.deliver.remote import Remote, raise_sorted, spoken_status
+from cxr_node.deliver.peer import Remote, raise_sorted, spoken_status
 from cxr_node.domain.commitment import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,

@@ -10,9 +10,9 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
 
 from cxr_node.deliver.destination import Receipt
+from cxr_node.deliver.dicom_file import Outgoing, converted, read_outgoing
 from cxr_node.deliver.outcome import Outcome, of_status
-from cxr_node.deliver.outgoing import Outgoing, converted, read_outgoing
-from cxr_node.deliver.remote import Remote, raise_sorted, spoken_status
+from cxr_node.deliver.peer import Remote, raise_sorted, spoken_status
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_node.deliver.destination import Receipt
-from cxr_node.deliver.outgoing import read_outgoing
+from cxr_node.deliver.dicom_file import read_outgoing
 from cxr_node.domain.errors import RetryLater
 
 _log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pynetdicom import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
 
-from cxr_node.deliver.outgoing import UNCOMPRESSED
-from cxr_node.deliver.remote import Remote, spoken_status
+from cxr_node.deliver.dicom_file import UNCOMPRESSED
+from cxr_node.deliver.peer import Remote, spoken_status
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
 

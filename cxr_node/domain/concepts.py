@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.borders import Density, Taught, Zone
 from cxr_node.domain.codes import Code
-from cxr_node.domain.taught import Density, Taught, Zone
 
 PRIVATE_SCHEME = "99CXRNODE"
 """Coding Scheme Designator of concepts for which no standard code was found (PS3.3 section 8.2)."""

@@ -8,7 +8,7 @@ import uuid
 import zipfile
 from pathlib import Path
 
-from cxr_node.infer import archive, bundle, catalogue
+from cxr_node.infer import archive, bundle, bundle_registry
 from cxr_node.infer.bundle import CARD, BundleError
 
 MAX_CARD_BYTES = 1 << 20
@@ -43,7 +43,7 @@ def install(source: Path, folder: Path, *, may_be_built_in: bool = False) -> Pat
     try:
         _copy(source, aside)
         card = bundle.load(aside).card
-        if card.name in catalogue.built_in() and not may_be_built_in:
+        if card.name in bundle_registry.built_in() and not may_be_built_in:
             raise BundleError(f"{card.name} is the name of a built-in bundle; give yours another name on its card")
         target = folder / card.name / card.version
         if target.exists():

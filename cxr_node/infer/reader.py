@@ -14,7 +14,7 @@ from cxr_node.domain.reading import ModelIdentity, Prediction
 from cxr_node.domain.reasons import Reason
 from cxr_node.infer.bundle import Bundle, BundleError, Program
 from cxr_node.infer.engines import EAGER, Chosen
-from cxr_node.infer.interpreter import Interpreter
+from cxr_node.infer.model_adapter import Interpreter
 
 _log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cxr_node.domain.borders import Taught
 from cxr_node.domain.radiograph import Float32, View
-from cxr_node.domain.taught import Taught
-from cxr_node.measure.canvas import Points
+from cxr_node.measure.grid import Points
 from cxr_node.measure.interfaces import Interface
 
 Float64 = npt.NDArray[np.float64]

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_node.domain.anatomy import Anatomy
-from cxr_node.domain.taught import Density, Zone
-from cxr_node.measure.canvas import Canvas, Mask
+from cxr_node.domain.borders import Density, Zone
+from cxr_node.measure.grid import Canvas, Mask
 
 Classes = npt.NDArray[np.uint8]
 

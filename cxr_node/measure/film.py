@@ -10,11 +10,19 @@ from dataclasses import dataclass
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Appearance, Measurement, Observation, Structure
-from cxr_node.measure import densities, judgement, proportions, ruler, shares, silhouette, soundness
-from cxr_node.measure.canvas import Print, canvas, printed
+from cxr_node.measure import (
+    densities,
+    preconditions,
+    proportions,
+    record_borders,
+    record_densities,
+    record_proportions,
+    record_quality,
+)
+from cxr_node.measure.context import BOTH, LUNGS, Sheet
+from cxr_node.measure.grid import Print, canvas, printed
 from cxr_node.measure.interfaces import corner, interfaces
-from cxr_node.measure.notebook import Notebook
-from cxr_node.measure.sheet import BOTH, LUNGS, Sheet
+from cxr_node.measure.recorder import Notebook
 from cxr_node.measure.structures import Derived, outlined
 
 
@@ -40,12 +48,12 @@ def measured(
     the outlines are of no use; never raises for what a model may outline.
     """
     grid = canvas(printed(film) if isinstance(film, Radiograph) else film, structures)
-    sound = soundness.judge(grid, structures, is_adult=is_adult)
+    sound = preconditions.judge(grid, structures, is_adult=is_adult)
     usable = not sound.against(Anatomy.HEART, *BOTH)
     scale = densities.anchors(grid) if usable else None
     if scale is not None and not scale.is_usable:
         scale = None
-    width = proportions.across(soundness.lungs(grid))[0] if usable else 0.0
+    width = proportions.across(preconditions.lungs(grid))[0] if usable else 0.0
     found = interfaces(grid.masks, width) if usable else {}
     sheet = Sheet(
         canvas=grid,
@@ -54,14 +62,14 @@ def measured(
         scale=scale,
         found=found,
         corners={side: corner(grid.mask(lung), side, width) if width else None for side, lung in LUNGS.items()},
-        cut=soundness.cut_sides(grid),
+        cut=preconditions.cut_sides(grid),
         book=Notebook(place=grid.place),
     )
     _structures(sheet, structures)
-    shares.write(sheet)
-    silhouette.write(sheet)
-    ruler.write(sheet)
-    judgement.write(sheet, appearance)
+    record_densities.write(sheet)
+    record_borders.write(sheet)
+    record_proportions.write(sheet)
+    record_quality.write(sheet, appearance)
     return Measured(measurements=tuple(sheet.book.measurements), observations=tuple(sheet.book.observations))
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.borders import Taught
 from cxr_node.domain.reading import Laterality
-from cxr_node.domain.taught import Taught
-from cxr_node.measure.canvas import Mask, Points
+from cxr_node.measure.grid import Mask, Points
 
 _BESIDE = 7
 """How far a lung may lie from a structure, in grid pixels, and still border on it."""

@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.radiograph import Float32
 from cxr_node.measure.borders import sampled
-from cxr_node.measure.canvas import Canvas, Mask, Points
 from cxr_node.measure.densities import Anchors
+from cxr_node.measure.grid import Canvas, Mask, Points
 
 _SMALL, _LARGE = 9, 61
 """Widths in grid pixels, of 7 and 50 mm, below which something bright is taken for an object and not for the body."""

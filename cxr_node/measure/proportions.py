@@ -6,7 +6,7 @@ with the line that a person would lay a ruler on.
 
 import numpy as np
 
-from cxr_node.measure.canvas import Mask, Points
+from cxr_node.measure.grid import Mask, Points
 from cxr_node.measure.interfaces import Corner
 
 Taken = tuple[float, Points]

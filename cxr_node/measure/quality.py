@@ -9,8 +9,8 @@ from cxr_node.domain.concepts import LIMITED, UNUSABLE, USABLE
 from cxr_node.domain.radiograph import Float32, View
 from cxr_node.domain.reading import Appearance
 from cxr_node.measure.borders import sides
-from cxr_node.measure.canvas import Mask, Points
 from cxr_node.measure.densities import Anchors
+from cxr_node.measure.grid import Mask, Points
 from cxr_node.measure.interfaces import Interface
 
 MOST_ROTATED, ROTATED = 1.0, 0.5

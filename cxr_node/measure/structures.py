@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.borders import Taught
 from cxr_node.domain.codes import Code
 from cxr_node.domain.concepts import (
     BORDERS,
@@ -18,8 +19,7 @@ from cxr_node.domain.concepts import (
     SEEN,
 )
 from cxr_node.domain.reading import Laterality, Observation, Point, Structure, Topic
-from cxr_node.domain.taught import Taught
-from cxr_node.measure.canvas import Canvas, Mask, Points
+from cxr_node.measure.grid import Canvas, Mask, Points
 from cxr_node.measure.interfaces import Corner, Interface
 
 OUTLINED = "outlined by the model"

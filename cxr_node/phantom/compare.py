@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_node.domain.radiograph import WHITE, Float32
-from cxr_node.phantom.known import PhantomFilm
 from cxr_node.phantom.thorax import RANGES
+from cxr_node.phantom.truth_types import PhantomFilm
 
 PERCENTILES = (2, 10, 25, 50, 75, 90, 98)
 _COARSE_PIXELS = 16

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator, Sequence
 
 from cxr_node.domain.radiograph import View
-from cxr_node.phantom.known import PhantomFilm
 from cxr_node.phantom.pathology import Pathology
+from cxr_node.phantom.truth_types import PhantomFilm
 
 
 def film(

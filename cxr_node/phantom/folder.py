@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from cxr_node.phantom.dicom import dataset
-from cxr_node.phantom.known import PhantomFilm
+from cxr_node.phantom.truth_types import PhantomFilm
 
 
 def write(films: Iterable[PhantomFilm], folder: Path, *, now: datetime) -> list[Path]:

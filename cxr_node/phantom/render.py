@@ -10,7 +10,6 @@ from torch import Tensor
 from cxr_node.domain.radiograph import WHITE, View
 from cxr_node.phantom import deposit, detector
 from cxr_node.phantom.beam import beam_of
-from cxr_node.phantom.known import PhantomFilm, freeze
 from cxr_node.phantom.layers import Effect
 from cxr_node.phantom.pathology import Kind, Pathology
 from cxr_node.phantom.paths import Paths, paths
@@ -19,6 +18,7 @@ from cxr_node.phantom.scene import Scene, scene
 from cxr_node.phantom.solids import Part
 from cxr_node.phantom.texture import field
 from cxr_node.phantom.truth import lesions_of, outline, structures, truth
+from cxr_node.phantom.truth_types import PhantomFilm, freeze
 
 LUNG_DENSITY = 0.20
 """Of soft tissue, at full inspiration, between the vessels that are drawn (CT about -850 HU with the small ones)."""

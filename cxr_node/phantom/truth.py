@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from cxr_node.phantom.known import Box, Lesion, Line, Mask, Truth
 from cxr_node.phantom.pathology import Kind
 from cxr_node.phantom.paths import CHAMBERS, Paths
 from cxr_node.phantom.scene import Scene
 from cxr_node.phantom.shapes import SIDES
 from cxr_node.phantom.solids import Part
+from cxr_node.phantom.truth_types import Box, Lesion, Line, Mask, Truth
 
 _BONES = {
     "right_clavicle": Part.RIGHT_CLAVICLE,

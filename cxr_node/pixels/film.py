@@ -19,7 +19,7 @@ from pydicom.tag import BaseTag
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import WHITE, Geometry, Radiograph, UInt16, ViewSource
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.pixels import background, elements, lookup, picture
+from cxr_node.pixels import background, elements, image_statistics, lookup
 from cxr_node.pixels.background import Mask
 from cxr_node.pixels.body_part import BodyPart, find_body_part
 from cxr_node.pixels.chain import choose_chain
@@ -29,7 +29,7 @@ from cxr_node.pixels.description import Description, describe
 from cxr_node.pixels.geometry import geometry
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.pixels.species import is_animal
+from cxr_node.pixels.veterinary import is_animal
 
 _PREAMBLE_BYTES = 128
 _PREFIX = b"DICM"
@@ -146,7 +146,7 @@ def shade(dataset: Dataset, frame: Frame) -> Radiograph:
     _blank(p_values, padded, shuttered)
     notes = chosen.notes if shuttered is None else (*chosen.notes, Note.SHUTTER)
     place = geometry(dataset)
-    if may_check_polarity(dataset, place) and picture.polarity(p_values).is_reversed:
+    if may_check_polarity(dataset, place) and image_statistics.polarity(p_values).is_reversed:
         np.subtract(WHITE, p_values, out=p_values)
         _blank(p_values, padded, shuttered)
         notes = (*notes, Note.POLARITY_CORRECTED)

@@ -10,11 +10,11 @@ from pydicom.dataset import Dataset
 
 from cxr_node.domain.radiograph import Radiograph, View, ViewSource
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.pixels import elements, picture
+from cxr_node.pixels import elements, image_statistics
 from cxr_node.pixels.age import age_in_years
 from cxr_node.pixels.body_part import BodyPart, find_body_part
 from cxr_node.pixels.geometry import patient_orientation
-from cxr_node.pixels.species import is_animal
+from cxr_node.pixels.veterinary import is_animal
 from cxr_node.pixels.view import find_view
 
 SOP_CLASSES = (
@@ -160,10 +160,10 @@ def judge_picture(film: Radiograph, rules: Rules) -> Verdict:
 
     Text drawn into it is noted, whatever Burned In Annotation (0028,0301) says; nothing is masked.
     """
-    refused = _size(film, rules) or _exposure(picture.brightness(film.p_values)) or _crop(film, rules)
+    refused = _size(film, rules) or _exposure(image_statistics.brightness(film.p_values)) or _crop(film, rules)
     if refused is not None:
         return Verdict(refused=refused[0], detail=refused[1])
-    return Verdict(notes=(Note.BURNED_IN_TEXT,) if picture.has_text(film.p_values) else ())
+    return Verdict(notes=(Note.BURNED_IN_TEXT,) if image_statistics.has_text(film.p_values) else ())
 
 
 _LEAST_SPREAD = 0.08
@@ -180,7 +180,7 @@ def _size(film: Radiograph, rules: Rules) -> _Refusal:
 
 def _crop(film: Radiograph, rules: Rules) -> _Refusal:
     rows, columns = film.p_values.shape
-    height, width = picture.shown_part(film.p_values)
+    height, width = image_statistics.shown_part(film.p_values)
     if height * width < _LEAST_SHOWN:
         return Reason.QUALITY, f"only {height * width:.0%} of the picture shows anything"
     short, long = sorted((height * rows * film.geometry.aspect_ratio, width * columns))
@@ -189,7 +189,7 @@ def _crop(film: Radiograph, rules: Rules) -> _Refusal:
     return None
 
 
-def _exposure(found: picture.Brightness) -> _Refusal:
+def _exposure(found: image_statistics.Brightness) -> _Refusal:
     if found.spread < _LEAST_SPREAD:
         return Reason.QUALITY, f"nearly blank: 90 % of it lies within {found.spread:.3f} of the gray scale"
     for name, part in (("black", found.black), ("white", found.white)):

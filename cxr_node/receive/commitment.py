@@ -27,8 +27,8 @@ from cxr_node.domain.commitment import (
 from cxr_node.domain.errors import Refuse, RetryLater
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Sender
-from cxr_node.receive.messages import BoundedMessages
 from cxr_node.receive.sender import sender_of
+from cxr_node.receive.upper_layer.messages import BoundedMessages
 
 _log = logging.getLogger(__name__)
 

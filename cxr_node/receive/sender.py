@@ -9,7 +9,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from cxr_node.domain.identifiers import parse_ae_title
 from cxr_node.domain.instance import Sender
-from cxr_node.receive.messages import BoundedMessages
+from cxr_node.receive.upper_layer.messages import BoundedMessages
 
 
 def association_name(at: datetime) -> str:

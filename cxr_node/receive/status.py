@@ -4,7 +4,7 @@ import errno
 from enum import IntEnum
 
 from cxr_node.domain.errors import Refuse, RetryLater
-from cxr_node.receive.identity import DataSetMismatch
+from cxr_node.receive.identify import DataSetMismatch
 
 
 class StoreStatus(IntEnum):

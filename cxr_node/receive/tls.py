@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxr_node.domain.tls import restrict, spoken
+from cxr_node.net.tls import restrict, spoken
 
 _log = logging.getLogger(__name__)
 

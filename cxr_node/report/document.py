@@ -17,7 +17,7 @@ from cxr_node.report.check import require_sound
 from cxr_node.report.content import ContentItem
 from cxr_node.report.encoding import encoded
 from cxr_node.report.header import Kind, header, identity_of
-from cxr_node.report.languages.spoken import put_into
+from cxr_node.report.languages.translate import put_into
 from cxr_node.report.part10 import instance_of, spliced
 from cxr_node.report.patient_study import requests
 from cxr_node.report.references import Reference, hierarchy

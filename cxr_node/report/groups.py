@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cxr_node.domain.codes import Code
 from cxr_node.domain.reading import Finding, Point, Prediction
 from cxr_node.domain.reasons import Reason
-from cxr_node.report import codes, measured
+from cxr_node.report import codes, measurement_groups
 from cxr_node.report.algorithm import identification
 from cxr_node.report.content import (
     ContentItem,
@@ -42,7 +42,7 @@ def groups_of(film: Film, node: Node) -> list[ContentItem]:
         for finding in prediction.findings:
             groups.extend(_finding_groups(film, prediction, finding, node))
     groups.extend(
-        measured.groups_of(
+        measurement_groups.groups_of(
             film,
             lambda label, key, rows: _whole(film, [*_tracking(film, node, label, key), *rows]),
         )

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.identifiers import Uid, derive_uid
 from cxr_node.domain.reading import Reading
 from cxr_node.report.languages.language import Language
-from cxr_node.report.languages.spoken import LANGUAGES
+from cxr_node.report.languages.translate import LANGUAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from tests import certificates, films, peers, syslogs
-from tests.audit_rules import read
-from tests.receiving import ReceiveProcesses
-from tests.running import COMMAND, running, settings_file, to_pacs
+from tests.support import certificates, films, peers, syslog
+from tests.support.audit_rules import read
+from tests.support.receiver import ReceiveProcesses
+from tests.support.running_node import COMMAND, running, settings_file, to_pacs
 
 START, STOP = ("110100", "110120"), ("110100", "110121")
 BEGIN, TRANSFERRED, EXPORT = ("110102", None), ("110104", None), ("110106", None)
@@ -56,7 +56,7 @@ tls_ca = {json.dumps(str(authority.certificate))}
 ae_title = "DX1"
 """
     film = films.written(films.dx(rows=300, columns=280), tmp_path)
-    with peers.pacs() as pacs, syslogs.rsyslog(tmp_path / "rsyslog", port=port, shows=receiver) as received:
+    with peers.pacs() as pacs, syslog.rsyslog(tmp_path / "rsyslog", port=port, shows=receiver) as received:
         config = settings_file(
             tmp_path / "node",
             destinations=(

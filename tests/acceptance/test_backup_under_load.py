@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.phantom import modality
-from tests import films
-from tests.peers import LOOPBACK, until
-from tests.running import COMMAND, RunningNode, running, settings_file
-from tests.tiny import bundle
+from cxr_node.simulators import modality
+from tests.support import films
+from tests.support.peers import LOOPBACK, until
+from tests.support.running_node import COMMAND, RunningNode, running, settings_file
+from tests.support.tiny_bundles import bundle
 
 
 @dataclass(slots=True)

@@ -9,12 +9,13 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.phantom import dicom, modality
-from tests.films import ROOT
-from tests.pages import PASSWORD, users
-from tests.peers import LOOPBACK, free_port, pacs, program, until
-from tests.providers import CLAIMS, provider, settings_of
-from tests.running import ROLES, RunningNode, running, settings_file, to_pacs
+from cxr_node.phantom import dicom
+from cxr_node.simulators import modality
+from tests.support.films import ROOT
+from tests.support.oidc_provider import CLAIMS, provider, settings_of
+from tests.support.peers import LOOPBACK, free_port, pacs, program, until
+from tests.support.running_node import ROLES, RunningNode, running, settings_file, to_pacs
+from tests.support.web import PASSWORD, users
 
 PICTURES = ROOT / "docs" / "pictures" / "page"
 CANNOT_UNDERSTAND = 0xC000

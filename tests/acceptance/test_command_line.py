@@ -8,16 +8,16 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from cxr_node.admin.cli import app
+from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.jobs import queue
-from cxr_node.phantom import modality
-from tests import films
-from tests.peers import LOOPBACK, storescp
-from tests.running import opened, running, settings_file
-from tests.shop import Shop
-from tests.work import NOON, claim_one
+from cxr_node.queue import queue
+from cxr_node.simulators import modality
+from tests.support import films
+from tests.support.node import Shop
+from tests.support.peers import LOOPBACK, storescp
+from tests.support.queue import NOON, claim_one
+from tests.support.running_node import opened, running, settings_file
 
 Command = Callable[..., Result]
 

@@ -3,11 +3,11 @@
 from itertools import pairwise
 from pathlib import Path
 
-from cxr_node.jobs.states import Leg, State
-from tests import films, peers
-from tests.peers import until
-from tests.running import ROLES, running, settings_file
-from tests.spans import collector
+from cxr_node.db.states import Leg, State
+from tests.support import films, peers
+from tests.support.otlp_collector import collector
+from tests.support.peers import until
+from tests.support.running_node import ROLES, running, settings_file
 
 
 def test_a_film_is_vouched_for_to_orthanc_and_its_report_by_orthanc(tmp_path: Path) -> None:

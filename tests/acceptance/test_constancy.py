@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cxr_node.admin.cli import app
+from cxr_node.cli.app import app
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.phantom.pacs import StandInPacs
-from tests import certificates, films
-from tests.peers import storescu
-from tests.running import running, settings_file, to_pacs
+from cxr_node.simulators.pacs import StandInPacs
+from tests.support import certificates, films
+from tests.support.peers import storescu
+from tests.support.running_node import running, settings_file, to_pacs
 
 
 @pytest.mark.long

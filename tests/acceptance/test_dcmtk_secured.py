@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from cxr_node.receive.users import PasswordHash
-from tests import certificates, films, peers
-from tests.certificates import Certificate
-from tests.running import running, settings_file
+from tests.support import certificates, films, peers
+from tests.support.certificates import Certificate
+from tests.support.running_node import running, settings_file
 
 
 def secured(folder: Path, ca: Certificate, shown: Certificate, password: str) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from tests.running import COMMAND
+from tests.support.running_node import COMMAND
 
 
 def test_the_demo_shows_the_main_job_and_leaves_its_objects(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
-from cxr_node.jobs.states import Leg, State
-from tests import films
-from tests.films import real
-from tests.peers import Orthanc, orthanc, program, storescu
-from tests.running import RunningNode, running, settings_file, to_pacs
+from cxr_node.db.states import Leg, State
+from tests.support import films
+from tests.support.films import real
+from tests.support.peers import Orthanc, orthanc, program, storescu
+from tests.support.running_node import RunningNode, running, settings_file, to_pacs
 
 REAL_FILMS = {
     # Film, and what storescu is told so that it proposes the film's own transfer syntax.

@@ -14,13 +14,13 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from cxr_node import config
-from cxr_node.admin.supervisor import only_one
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.phantom import modality
-from cxr_node.phantom.pacs import StandInPacs
-from tests import films
-from tests.peers import LOOPBACK, until
-from tests.running import COMMAND, RunningNode, running, settings_file, to_pacs
+from cxr_node.service.supervisor import only_one
+from cxr_node.simulators import modality
+from cxr_node.simulators.pacs import StandInPacs
+from tests.support import films
+from tests.support.peers import LOOPBACK, until
+from tests.support.running_node import COMMAND, RunningNode, running, settings_file, to_pacs
 
 SHORT_KILLS = 4
 LONG_KILLS = 50

@@ -3,8 +3,8 @@
 import stat
 from pathlib import Path
 
-from tests import films, peers
-from tests.running import running, settings_file
+from tests.support import films, peers
+from tests.support.running_node import running, settings_file
 
 
 def test_everything_a_node_keeps_is_for_its_owner_alone(tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ import psutil
 from pydicom import Dataset
 
 from cxr_node import config
-from cxr_node.admin.supervisor import only_one
+from cxr_node.db.states import Leg
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.jobs.states import Leg
-from cxr_node.phantom import modality
-from tests import films
-from tests.peers import LOOPBACK, free_port, until
-from tests.running import COMMAND, RunningNode, running, settings_file
+from cxr_node.service.supervisor import only_one
+from cxr_node.simulators import modality
+from tests.support import films
+from tests.support.peers import LOOPBACK, free_port, until
+from tests.support.running_node import COMMAND, RunningNode, running, settings_file
 
 PROCESSES, SENDERS, FILMS_OF_EACH = 3, 4, 6
 

@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from cxr_node.admin.cli import app
+from cxr_node.cli.app import app
 from cxr_node.config import load
+from cxr_node.db import migrate
+from cxr_node.db.states import Leg, State
+from cxr_node.db.tables import finding
 from cxr_node.domain.identifiers import digest_of
-from cxr_node.jobs import migrate
-from cxr_node.jobs.states import Leg, State
-from cxr_node.jobs.tables import finding
-from cxr_node.node import looking, reading
 from cxr_node.report import codes
 from cxr_node.report.tree import items, name_of
-from tests import films, tiny
-from tests.running import opened, settings_file
-from tests.shop import Says, Shop
+from cxr_node.wiring import preprocessing, read
+from tests.support import films, tiny_bundles
+from tests.support.node import Says, Shop
+from tests.support.running_node import opened, settings_file
 
 Command = Callable[..., Result]
-DIGEST = digest_of(tiny.whole_network())
+DIGEST = digest_of(tiny_bundles.whole_network())
 NEXT = ((r'version = "1.2.3"', 'version = "2.0.0"'),)
 READ, COMPOSED, LATERAL = 1, 3, 2
 """Jobs, in the order in which they came to be."""
@@ -39,7 +39,8 @@ def with_bundle(config: Path, folder: Path) -> None:
 def config(tmp_path: Path) -> Path:
     path = settings_file(tmp_path / "node")
     with_bundle(
-        path, tiny.whole_bundle(tmp_path / "bundle", changes=((r"distance_limit = .*", "distance_limit = 1e6"),))
+        path,
+        tiny_bundles.whole_bundle(tmp_path / "bundle", changes=((r"distance_limit = .*", "distance_limit = 1e6"),)),
     )
     return path
 
@@ -54,8 +55,8 @@ def shop(config: Path) -> Shop:
         shop = Shop(
             database,
             settings.node.data_folder,
-            reader=Says(reading.reader(settings).read),
-            rules=looking.read_rules(settings),
+            reader=Says(read.reader(settings).read),
+            rules=preprocessing.read_rules(settings),
         )
         shop.accept(films.dx(rows=300, columns=280))
         shop.accept(films.dx(seed=1, changes={"ViewPosition": "LL", "ViewCodeSequence": None}))
@@ -139,21 +140,21 @@ def test_a_finding_that_is_no_longer_there_is_noticed(config: Path, cxr_node: Co
 
 
 def test_another_network_is_refused_naming_both(config: Path, cxr_node: Command, tmp_path: Path) -> None:
-    with_bundle(config, tiny.bundle(tmp_path / "other"))
+    with_bundle(config, tiny_bundles.bundle(tmp_path / "other"))
 
     again = cxr_node("replay", str(READ))
 
     assert again.exit_code == 1
     assert DIGEST in again.output
-    assert digest_of(tiny.network()) in again.output
+    assert digest_of(tiny_bundles.network()) in again.output
 
 
 def test_a_film_that_was_read_with_a_bundle_chosen_for_all_is_read_with_that_one_again(
     config: Path, cxr_node: Command, tmp_path: Path
 ) -> None:
     assert cxr_node("bundle", "activate", str(tmp_path / "bundle")).exit_code == 0
-    assert cxr_node("bundle", "activate", str(tiny.bundle(tmp_path / "next", changes=NEXT))).exit_code == 0
-    with_bundle(config, tiny.bundle(tmp_path / "other"))
+    assert cxr_node("bundle", "activate", str(tiny_bundles.bundle(tmp_path / "next", changes=NEXT))).exit_code == 0
+    with_bundle(config, tiny_bundles.bundle(tmp_path / "other"))
 
     again = cxr_node("replay", str(READ), "--json")
 
@@ -163,7 +164,7 @@ def test_a_film_that_was_read_with_a_bundle_chosen_for_all_is_read_with_that_one
 
 def test_another_preparation_is_refused_naming_both(config: Path, cxr_node: Command, tmp_path: Path) -> None:
     smaller = ((r"(?m)^window = .*", "window = [0.1, 0.1, 0.9, 0.9]"),)
-    with_bundle(config, tiny.whole_bundle(tmp_path / "other", changes=smaller))
+    with_bundle(config, tiny_bundles.whole_bundle(tmp_path / "other", changes=smaller))
 
     again = cxr_node("replay", str(READ))
 

@@ -4,7 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-from tests.running import running, settings_file
+from tests.support.running_node import running, settings_file
 
 _SIGNALS = 200
 

@@ -10,10 +10,10 @@ import pytest
 from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.destination import Destination, Refused
 from cxr_node.deliver.folder import FolderDestination
-from cxr_node.deliver.remote import Remote
+from cxr_node.deliver.peer import Remote
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
-from tests import films, peers
+from tests.support import films, peers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,9 +18,9 @@ from cxr_node.pixels.limits import Limits
 from cxr_node.report import tid1500
 from cxr_node.report.kinds import ChestCad, KeyImages, Marks, Order, Picture, Report, ResultKind, Segmentation, Text
 from cxr_node.report.source import Film, Node, PreviousReport
-from tests import films
-from tests.shop import prediction, received, with_region
-from tests.work import NOON
+from tests.support import films
+from tests.support.node import prediction, received, with_region
+from tests.support.queue import NOON
 
 KINDS: dict[str, ResultKind] = {
     kind.name: kind

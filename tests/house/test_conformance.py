@@ -4,19 +4,19 @@ import re
 
 import pytest
 
-from cxr_node.admin.conformance import KINDS, TABLES, filled
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.node.results import RESULT_KINDS
-from cxr_node.receive.who import STORAGE_SOP_CLASSES
+from cxr_node.ops.conformance import KINDS, TABLES, filled
+from cxr_node.receive.admission import STORAGE_SOP_CLASSES
 from cxr_node.report import codes
 from cxr_node.settings.results import ResultName
-from tests.films import ROOT
+from cxr_node.wiring.compose import RESULT_KINDS
+from tests.support.films import ROOT
 
 PAGE = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
 
 
 def test_the_tables_of_the_statement_are_those_of_the_code() -> None:
-    assert filled(PAGE) == PAGE, "write them anew: python -m cxr_node.admin.conformance docs/conformance.md"
+    assert filled(PAGE) == PAGE, "write them anew: python -m cxr_node.ops.conformance docs/conformance.md"
 
 
 def test_the_statement_has_every_table_once() -> None:

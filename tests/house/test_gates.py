@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.films import ROOT
+from tests.support.films import ROOT
 
 BIN = Path(sys.executable).parent
 PYPROJECT = ROOT / "pyproject.toml"

@@ -2,11 +2,11 @@
 
 import re
 
-from cxr_node.admin.conformance import KINDS
 from cxr_node.domain.commitment import PUSH_MODEL
+from cxr_node.ops.conformance import KINDS
 from cxr_node.report.kinds import KeyImages, Order, Report
 from cxr_node.report.tree import items, name_of
-from tests import films
+from tests.support import films
 from tests.unit.report.studies import NODE, NOW, everything, gray, parsed
 
 PAGE = (films.ROOT / "docs" / "ihe-ai-results.md").read_text(encoding="utf-8")

@@ -9,10 +9,10 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from cxr_node import config
-from cxr_node.admin import example
-from cxr_node.admin.cli import app
-from cxr_node.settings.whole import Settings
-from tests.films import ROOT
+from cxr_node.cli.app import app
+from cxr_node.ops import example_config
+from cxr_node.settings.root import Settings
+from tests.support.films import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
@@ -20,12 +20,12 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 def test_the_example_configuration_is_complete_and_holds_the_defaults() -> None:
     text = (ROOT / "config.example.toml").read_text(encoding="utf-8")
 
-    assert text == example.text(), "write it anew with: cxr-node config example > config.example.toml"
+    assert text == example_config.text(), "write it anew with: cxr-node config example > config.example.toml"
     assert config.parse(tomllib.loads(text)) == Settings()
 
 
 def test_the_example_destinations_can_be_used_once_their_marks_are_taken_away() -> None:
-    head, _, destinations = example.text().partition("# Destinations.")
+    head, _, destinations = example_config.text().partition("# Destinations.")
     lines = destinations.splitlines()[1:]
     text = head + "\n".join(re.sub(r"^# (?=\[\[|\w+ = )", "", line) for line in lines)
 

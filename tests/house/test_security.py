@@ -2,7 +2,7 @@
 
 import re
 
-from tests.films import ROOT
+from tests.support.films import ROOT
 
 PAPER = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 

@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.films import ROOT
+from tests.support.films import ROOT
 
 CPU, GPU = (ROOT / "deploy" / f"requirements-{build}.txt" for build in ("cpu", "gpu"))
 

@@ -13,12 +13,12 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.archive.store import OutOfSpace
-from cxr_node.jobs import migrate
-from cxr_node.jobs.database import Database, DatabaseAway
-from cxr_node.jobs.states import State
+from cxr_node.db import migrate
+from cxr_node.db.database import Database, DatabaseAway
+from cxr_node.db.states import State
 from cxr_node.report.kinds import Picture, Report
-from tests import films
-from tests.shop import Shop, received
+from tests.support import films
+from tests.support.node import Shop, received
 
 
 @pytest.fixture

@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cxr_node.admin.cli import app
+from cxr_node.cli.app import app
 from cxr_node.config import load
+from cxr_node.db import migrate
+from cxr_node.db.states import Leg
 from cxr_node.deliver.destination import Refused
-from cxr_node.jobs import migrate, overview
-from cxr_node.jobs.overview import quantile
-from cxr_node.jobs.states import Leg
-from cxr_node.node import places
-from tests import films
-from tests.running import opened, settings_file
-from tests.shop import Shop
-from tests.work import NOON
+from cxr_node.queries import overview
+from cxr_node.queries.overview import quantile
+from cxr_node.wiring import process
+from tests.support import films
+from tests.support.node import Shop
+from tests.support.queue import NOON
+from tests.support.running_node import opened, settings_file
 
 
 def refuse() -> None:
@@ -127,7 +128,7 @@ def test_a_study_says_why_it_has_no_report(node: Node) -> None:
 
     shop.pacs.before = lambda: None
     assert "queued again" in node.says("retry", job[1])
-    shop.clock.now = places.now()
+    shop.clock.now = process.now()
     shop.work()
     assert "its newest result (TID1500) arrived at pacs" in node.says("study", str(film.SOPInstanceUID))
     assert json.loads(node.says("study", study, "--json"))["films"][0]["reason"] == "VIEW"
@@ -169,7 +170,7 @@ def test_dead_letters_are_listed_and_all_queued_again_at_once(node: Node) -> Non
     assert len(shop.pacs.arrived) == 0
     assert "3 jobs queued again" in node.says("requeue", "--destination", "pacs", "--yes")
     shop.pacs.before = lambda: None
-    shop.clock.now = places.now()
+    shop.clock.now = process.now()
     shop.work()
 
     assert len(shop.pacs.arrived) == 3

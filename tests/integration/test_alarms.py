@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from cxr_node.admin.alarms import Alarms, sender, wrong
 from cxr_node.config import load
-from cxr_node.jobs import migrate
-from cxr_node.node import places
-from cxr_node.settings.telling import AlertSection
-from tests import films
-from tests.pages import refuse
-from tests.running import opened, settings_file
-from tests.shop import Shop
+from cxr_node.db import migrate
+from cxr_node.ops.alarms import Alarms, sender, wrong
+from cxr_node.settings.operations import AlertSection
+from cxr_node.wiring import process
+from tests.support import films
+from tests.support.node import Shop
+from tests.support.running_node import opened, settings_file
+from tests.support.web import refuse
 
 LOOPBACK = "127.0.0.1"
 
@@ -129,7 +129,7 @@ def test_a_dead_letter_a_stuck_queue_and_a_full_disk_are_wrong(tmp_path: Path, r
     with opened(settings) as database:
         migrate.upgrade(database)
         shop = Shop(database, settings.node.data_folder)
-        shop.clock.now = places.now()
+        shop.clock.now = process.now()
         assert set(wrong(settings, database, now=shop.clock.now)) == ({"disk"} if reserve else set())
         shop.pacs.before = refuse
         shop.accept(films.dx())

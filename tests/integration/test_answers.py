@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cxr_node.admin.cli import app
+from cxr_node.cli.app import app
 from cxr_node.config import load
+from cxr_node.db import migrate
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.jobs import migrate
-from cxr_node.node import places
-from tests import films
-from tests.films import ROOT
-from tests.pages import refuse
-from tests.running import opened, settings_file
-from tests.shop import Shop
-from tests.work import SENDER
+from cxr_node.wiring import process
+from tests.support import films
+from tests.support.films import ROOT
+from tests.support.node import Shop
+from tests.support.queue import SENDER
+from tests.support.running_node import opened, settings_file
+from tests.support.web import refuse
 
 DAYS = 2
 REFUSED = 99
@@ -37,7 +37,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with opened(settings) as database:
         migrate.upgrade(database)
         shop = Shop(database, settings.node.data_folder)
-        shop.clock.now = places.now().replace(hour=12, minute=0) - timedelta(days=DAYS)
+        shop.clock.now = process.now().replace(hour=12, minute=0) - timedelta(days=DAYS)
         for number in range(6 * DAYS):
             is_second, is_lateral = number % 6 >= 3, number % 6 >= 4
             sender = replace(SENDER, calling_ae_title=AeTitle("DX2" if is_second else "DX1"))
@@ -46,7 +46,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shop.work()
             if number % 6 == 5:
                 shop.clock.go(days=1)
-        shop.clock.now = places.now()
+        shop.clock.now = process.now()
         shop.pacs.before = refuse
         shop.accept(films.dx(seed=REFUSED))
         shop.work()

@@ -16,14 +16,14 @@ from cxr_node import config
 from cxr_node.archive.integrity import is_intact
 from cxr_node.archive.objects import Bucket, ObjectArchive, StoreAway
 from cxr_node.archive.store import film_key
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.tables import film as film_table
 from cxr_node.domain.identifiers import Digest, digest_of
-from cxr_node.jobs import migrate
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.tables import film as film_table
-from cxr_node.node import places, roles
-from cxr_node.node.roles import Role
-from tests import films, peers
-from tests.object_store import Mishap, faulty_line
+from cxr_node.wiring import process, roles
+from cxr_node.wiring.roles import Role
+from tests.support import films, peers
+from tests.support.object_store import Mishap, faulty_line
 
 CONTENT = b"a film" * 40_000
 KEY = film_key(digest_of(CONTENT))
@@ -82,7 +82,7 @@ def _receiving(folder: Path, bucket: Bucket, **archive: Any) -> Iterator[tuple[i
             "archive": {"bucket": bucket.name, "bucket_endpoint": bucket.endpoint, **archive},
         }
     )
-    opened = places.database(settings)
+    opened = process.database(settings)
     migrate.upgrade(opened)
     try:
         with roles.serve(settings, Role.RECEIVE, stopping=threading.Event()) as address:

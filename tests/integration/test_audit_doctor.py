@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from cxr_node.admin import audit_checks
-from cxr_node.admin.checks import Status
 from cxr_node.audit import events
-from cxr_node.node import auditing
-from cxr_node.settings.whole import Settings
-from tests import certificates, peers, syslogs
-from tests.peers import LOOPBACK
+from cxr_node.ops.checks import audit as audit_checks
+from cxr_node.ops.checks.node import Status
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import audit as auditing
+from tests.support import certificates, peers, syslog
+from tests.support.peers import LOOPBACK
 
 
 def settings(folder: Path, **audit: object) -> Settings:
@@ -26,7 +26,7 @@ def test_a_receiver_that_is_away_is_a_problem_that_says_how_much_waits(tmp_path:
     auditing.administration(told, events.USE_OF_RESTRICTED_FUNCTION, "retry", by="anna", subject="jobs/1")
 
     away = audit_checks.trail(told)
-    with syslogs.collector(port=port):
+    with syslog.collector(port=port):
         there = audit_checks.trail(told)
 
     assert (away.status, there.status) == (Status.PROBLEM, Status.OK)
@@ -36,7 +36,7 @@ def test_a_receiver_that_is_away_is_a_problem_that_says_how_much_waits(tmp_path:
 
 def test_a_receiver_that_nobody_vouches_for_is_a_problem(tmp_path: Path) -> None:
     authority, other = certificates.authority(tmp_path), certificates.authority(tmp_path, "other")
-    with syslogs.collector(shows=certificates.issued(tmp_path, other, "receiver")) as collecting:
+    with syslog.collector(shows=certificates.issued(tmp_path, other, "receiver")) as collecting:
         told = settings(tmp_path, syslog_host=LOOPBACK, syslog_port=collecting.port, tls_ca=str(authority.certificate))
         said = audit_checks.trail(told)
 

@@ -9,9 +9,9 @@ from pydicom.dataset import Dataset
 from cxr_node.audit.subject import subject_of
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Instance
-from cxr_node.node import audited
-from tests import films
-from tests.shop import received
+from cxr_node.wiring import audit_decorators
+from tests.support import films
+from tests.support.node import received
 
 SYNTAXES = (
     uid.ExplicitVRLittleEndian,
@@ -58,4 +58,4 @@ def test_whose_film_it_is_does_not_depend_on_how_it_is_read(
     film = films.dx(changes=changes)
     film_that_arrived = arrived(film, syntax, tmp_path)
 
-    assert audited.subject(film_that_arrived) == subject_of(film_that_arrived.content)
+    assert audit_decorators.subject(film_that_arrived) == subject_of(film_that_arrived.content)

@@ -23,10 +23,10 @@ from cxr_node.audit.subject import Subject
 from cxr_node.audit.syslog import Receiver, Tls, framed
 from cxr_node.audit.trail import Trail
 from cxr_node.domain.identifiers import Uid
-from tests import certificates, peers, syslogs
-from tests.audit_rules import read
-from tests.peers import LOOPBACK
-from tests.shop import StoppedClock
+from tests.support import certificates, peers, syslog
+from tests.support.audit_rules import read
+from tests.support.node import StoppedClock
+from tests.support.peers import LOOPBACK
 
 SOURCE = Source(source_id="cxr-node")
 NODE = Application(ae_title="CXRNODE", process_id=1, host="node-1")
@@ -167,7 +167,7 @@ def test_half_a_message_that_a_full_disk_left_is_not_told_and_spoils_no_other(tm
         torn.write("<AuditMessage><EventIdent")
     recorded.record(film(2))
 
-    with syslogs.collector() as collecting:
+    with syslog.collector() as collecting:
         assert told(tmp_path, collecting.port) == 2
         peers.until(lambda: len(collecting.messages) == 2, what="both messages")
 
@@ -229,7 +229,7 @@ def test_a_receiver_that_was_away_is_told_everything_in_order_when_it_is_back(tm
     for number in range(2, 500):
         recorded.record(film(number))
 
-    with syslogs.collector(port=port) as collecting:
+    with syslog.collector(port=port) as collecting:
         assert forwards.turn() == 499
         assert forwards.turn() == 0
         peers.until(lambda: len(collecting.messages) == 499, what="every message")
@@ -240,7 +240,7 @@ def test_a_receiver_that_was_away_is_told_everything_in_order_when_it_is_back(tm
 
 def test_a_receiver_that_hangs_up_gets_what_comes_after_on_a_new_line(tmp_path: Path) -> None:
     recorded = trail(tmp_path)
-    with syslogs.collector() as collecting:
+    with syslog.collector() as collecting:
         forwards = forwarder(tmp_path, collecting.port)
         recorded.record(film(1))
         forwards.turn()
@@ -261,7 +261,7 @@ def _turned(forwards: Forwarder) -> bool:
 
 def test_another_process_goes_on_where_the_one_before_ended(tmp_path: Path) -> None:
     recorded = trail(tmp_path)
-    with syslogs.collector() as collecting:
+    with syslog.collector() as collecting:
         for number in (1, 2):
             recorded.record(film(number))
             recorded.record(film(number + 10, at=AT + timedelta(days=1)))
@@ -282,7 +282,7 @@ def test_the_forwarder_tries_until_the_receiver_is_there_and_ends_when_it_is_tol
     thread = threading.Thread(target=forwarder(tmp_path, port).run, args=(stopping,))
     thread.start()
     try:
-        with syslogs.collector(port=port) as collecting:
+        with syslog.collector(port=port) as collecting:
             peers.until(lambda: len(collecting.messages) == 1, what="the message")
     finally:
         stopping.set()
@@ -301,13 +301,13 @@ def test_rsyslog_takes_the_trail_by_tls(mutual: bool, tmp_path: Path) -> None:
         key=ours.key if mutual else None,
     )
     port = peers.free_port()
-    with syslogs.rsyslog(tmp_path / "rsyslog", port=port, shows=shows, asks=authority if mutual else None) as received:
+    with syslog.rsyslog(tmp_path / "rsyslog", port=port, shows=shows, asks=authority if mutual else None) as received:
         _records_arrive(tmp_path / "audit", port, received, tls=tls)
 
 
 def test_rsyslog_takes_the_trail_by_plain_tcp_if_that_is_asked_for(tmp_path: Path) -> None:
     port = peers.free_port()
-    with syslogs.rsyslog(tmp_path / "rsyslog", port=port) as received:
+    with syslog.rsyslog(tmp_path / "rsyslog", port=port) as received:
         _records_arrive(tmp_path / "audit", port, received, tls=None)
 
 
@@ -335,7 +335,7 @@ def test_the_trail_is_not_told_to_a_receiver_that_is_not_who_it_should_be(fault:
     shows = certificates.issued(tmp_path, other if fault == "authority" else authority, "receiver", host=host)
     folder = tmp_path / "audit"
     trail(folder).record(film(1))
-    with syslogs.collector(shows=shows) as collecting:
+    with syslog.collector(shows=shows) as collecting:
         with pytest.raises(OSError, match="certificate verify failed"):
             told(folder, collecting.port, tls=Tls(ca=authority.certificate))
         assert collecting.messages == []
@@ -349,7 +349,7 @@ def test_old_files_are_removed_when_they_are_told_and_not_before(tmp_path: Path)
     recorded.record(film(3))
     journal = Journal(tmp_path)
     assert keep(journal, today=TODAY, keep_days=90, is_told=True) == 0
-    with syslogs.collector() as collecting:
+    with syslog.collector() as collecting:
         told(tmp_path, collecting.port)
 
     assert keep(journal, today=TODAY, keep_days=90, is_told=True) == 1

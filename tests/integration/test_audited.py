@@ -14,13 +14,14 @@ from cxr_node.domain.commitment import Reference, Vouched
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
 from cxr_node.domain.instance import Identity, Instance, Received, Sender
-from cxr_node.node import audited, auditing
-from cxr_node.node.auditing import Audit
-from cxr_node.outbound import Confirmation
-from cxr_node.receive.incidents import LetIn, NoTls, TurnedAway
-from cxr_node.receive.who import Rejection
-from cxr_node.settings.whole import Settings
-from tests import films
+from cxr_node.receive.admission import Rejection
+from cxr_node.receive.events import LetIn, NoTls, TurnedAway
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import audit as auditing
+from cxr_node.wiring import audit_decorators
+from cxr_node.wiring.audit import Audit
+from cxr_node.work.handlers.deliver import Confirmation
+from tests.support import films
 
 FILM = films.dx()
 IDENTITY = Identity(
@@ -110,7 +111,7 @@ def instance(content: bytes) -> Instance:
 def test_a_film_that_came_is_recorded_before_its_sender_is_told(
     is_new: bool, action: str, audit: Audit, recorded: list[Message], content: bytes
 ) -> None:
-    audited.keeping(audit, lambda _instance, _sender: is_new)(instance(content), SENDER)
+    audit_decorators.keeping(audit, lambda _instance, _sender: is_new)(instance(content), SENDER)
 
     assert said(recorded) == [("DICOM Instances Transferred", Outcome.SUCCESS, "")]
     assert recorded[0].action.value == action
@@ -124,13 +125,13 @@ def test_a_film_that_could_not_be_kept_is_recorded_as_such(
         raise RetryLater("no room")
 
     with pytest.raises(RetryLater):
-        audited.keeping(audit, keep)(instance(content), SENDER)
+        audit_decorators.keeping(audit, keep)(instance(content), SENDER)
 
     assert said(recorded) == [("DICOM Instances Transferred", Outcome.MINOR_FAILURE, "no room")]
 
 
 def test_a_film_whose_head_cannot_be_read_is_recorded_without_a_patient(audit: Audit, recorded: list[Message]) -> None:
-    audited.keeping(audit, lambda _instance, _sender: True)(instance(b"\0" * 200), SENDER)
+    audit_decorators.keeping(audit, lambda _instance, _sender: True)(instance(b"\0" * 200), SENDER)
 
     assert [each.object_id for each in recorded[0].objects] == [FILM.StudyInstanceUID, "<none>"]
 
@@ -148,7 +149,7 @@ def test_each_attempt_to_send_is_recorded_as_it_ended(
     answer: Callable[[], Receipt], outcome: Outcome, why: str, audit: Audit, recorded: list[Message], content: bytes
 ) -> None:
     to = {name: Says(name=name, answer=answer) for name in ("pacs", "folder")}
-    for destination in audited.destinations(SETTINGS, audit, to).values():
+    for destination in audit_decorators.destinations(SETTINGS, audit, to).values():
         try:
             destination.send(content)
         except (RetryLater, Refused, KeyError):
@@ -164,7 +165,7 @@ def test_each_attempt_to_send_is_recorded_as_it_ended(
 @pytest.mark.parametrize("is_away", [False, True])
 def test_a_query_is_recorded_with_what_was_asked(is_away: bool, audit: Audit, recorded: list[Message]) -> None:
     asked = {"pacs": Confirmation(confirms=Vouches(is_away), again_s=60.0)}
-    confirms = audited.confirmations(SETTINGS, audit, asked)["pacs"].confirms
+    confirms = audit_decorators.confirmations(SETTINGS, audit, asked)["pacs"].confirms
     try:
         confirms.ask(Uid("1.2"), IDENTITY)
     except RetryLater:
@@ -175,7 +176,7 @@ def test_a_query_is_recorded_with_what_was_asked(is_away: bool, audit: Audit, re
 
 
 def test_who_knocks_is_recorded(audit: Audit, recorded: list[Message]) -> None:
-    tell = audited.door(audit)
+    tell = audit_decorators.door(audit)
     tell(LetIn(calling_ae_title="DX1", address="10.0.7.4", user=""))
     tell(LetIn(calling_ae_title="DX1", address="10.0.7.4", user="dx1"))
     tell(TurnedAway(calling_ae_title="X", address="10.9.9.9", user="", rejection=Rejection.LOCAL_LIMIT_EXCEEDED))
@@ -196,7 +197,7 @@ def test_the_removal_of_a_study_names_each_of_its_instances(
     audit: Audit, recorded: list[Message], content: bytes, tmp_path: Path
 ) -> None:
     other = films.written(films.dx(seed=7), tmp_path).read_bytes()
-    audited.removing(audit)(iter([content, other]))
+    audit_decorators.removing(audit)(iter([content, other]))
 
     assert said(recorded) == [("DICOM Study Deleted", Outcome.SUCCESS, "")]
     instances = [uid for _, uids in recorded[0].objects[0].instances for uid in uids]
@@ -220,6 +221,6 @@ def test_no_trail_is_kept_where_none_is_wanted(tmp_path: Path) -> None:
     auditing.note_settings(settings)
     auditing.administration(settings, USE_OF_RESTRICTED_FUNCTION, "retry", by="anna", subject="jobs/1")
     with auditing.audit(settings) as audit:
-        audited.door(audit)(NoTls(address="10.9.9.9", why="timed out"))
+        audit_decorators.door(audit)(NoTls(address="10.9.9.9", why="timed out"))
 
     assert list(tmp_path.iterdir()) == []

@@ -9,17 +9,19 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner
 
-from cxr_node.admin import supervisor
-from cxr_node.admin.cli import app
+from cxr_node.cli.app import app
 from cxr_node.config import load
-from cxr_node.jobs import dump, ledger, migrate
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.ledger import Fate
-from cxr_node.jobs.tables import metadata
-from tests import films
-from tests.running import opened, settings_file
-from tests.shop import Shop
-from tests.work import NOON
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.tables import metadata
+from cxr_node.queries import ledger
+from cxr_node.queries.ledger import Fate
+from cxr_node.records import dump
+from cxr_node.service import supervisor
+from tests.support import films
+from tests.support.node import Shop
+from tests.support.queue import NOON
+from tests.support.running_node import opened, settings_file
 
 
 def run(*command: str, exit_code: int = 0) -> str:

@@ -9,20 +9,20 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.uid import UID
 
-from cxr_node import behaving, constancy
-from cxr_node.admin.web import facts
-from cxr_node.behaviour.constancy import State, Tolerances
-from cxr_node.constancy import Outcome, Phantom, new_uid
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg
 from cxr_node.deliver.destination import Refused
 from cxr_node.domain.identifiers import AeTitle, Uid
-from cxr_node.jobs import constancy as rows
-from cxr_node.jobs import views
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.states import Leg
-from cxr_node.jobs.views import VIEWS
-from tests import films
-from tests.shop import Says, Shop, prediction
-from tests.work import SENDER
+from cxr_node.monitoring.constancy import State, Tolerances
+from cxr_node.queries import views
+from cxr_node.queries.views import VIEWS
+from cxr_node.records import constancy as rows
+from cxr_node.web import queries
+from cxr_node.work.periodic import constancy, drift
+from cxr_node.work.periodic.constancy import Outcome, Phantom, new_uid
+from tests.support import films
+from tests.support.node import Says, Shop, prediction
+from tests.support.queue import SENDER
 
 MODALITY = replace(SENDER, calling_ae_title=AeTitle("CXRCONSTANCY"))
 WITHOUT_CHECKS = ("v1_films", "v1_findings", "v1_measurements", "v1_turnaround")
@@ -87,14 +87,14 @@ def test_nothing_of_a_check_leaves_or_is_counted(database: Database, tmp_path: P
     check(shop)
 
     shop.work()
-    behaving.counted_days(database, now=shop.clock.now)
+    drift.counted_days(database, now=shop.clock.now)
 
     assert shop.pacs.arrived == []
     assert {job.state for job in shop.jobs()} == {"done"}
     with database.read() as connection:
         for name in (*WITHOUT_CHECKS, "v1_days", "v1_deliveries"):
             assert views.rows(connection, VIEWS[name]) == [], name
-        assert facts.studies(connection, before=None, limit=10) == []
+        assert queries.studies(connection, before=None, limit=10) == []
 
 
 def test_a_modality_can_neither_pass_for_a_check_nor_make_one_of_a_patients_film(

@@ -12,23 +12,25 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from benchmarks.drift import seeded
-from cxr_node import behaving
-from cxr_node.admin.alarms import wrong
-from cxr_node.admin.cli import app
-from cxr_node.behaviour.drift import Rules
+from cxr_node.cli.app import app
 from cxr_node.config import load
-from cxr_node.jobs import days, drifts, migrate, views
-from cxr_node.jobs.behaviour_tables import day_figure
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.views import VIEWS
-from cxr_node.node import places
-from tests import films
-from tests.pages import Page, served_page
-from tests.running import opened, settings_file
-from tests.shop import Shop, StoppedClock
-from tests.watched import Seen, read_films
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.monitoring_tables import day_figure
+from cxr_node.monitoring.drift import Rules
+from cxr_node.ops.alarms import wrong
+from cxr_node.queries import daily_stats as days
+from cxr_node.queries import drift, views
+from cxr_node.queries.views import VIEWS
+from cxr_node.wiring import process
+from cxr_node.work.periodic import drift as drift_job
+from tests.support import films
+from tests.support.monitored_films import Seen, read_films
+from tests.support.node import Shop, StoppedClock
+from tests.support.running_node import opened, settings_file
+from tests.support.web import Page, served_page
 
-START = datetime(2026, 3, 1, 9, 0, tzinfo=places.now().tzinfo)
+START = datetime(2026, 3, 1, 9, 0, tzinfo=process.now().tzinfo)
 RULES = Rules(reference_films=50, minimum_films=30)
 A_DAY = 8
 
@@ -52,7 +54,7 @@ def rows(database: Database, view: str) -> list[dict[str, object]]:
 
 
 def turn(database: Database, *, day: int) -> None:
-    behaving.turn(database, rules=RULES, clock=StoppedClock(START + timedelta(days=day)))
+    drift_job.turn(database, rules=RULES, clock=StoppedClock(START + timedelta(days=day)))
 
 
 def test_a_day_is_counted_by_device_and_model(database: Database) -> None:
@@ -105,7 +107,7 @@ def test_turn_around_is_counted_once_results_are_delivered(database: Database, t
     shop.accept(films.dx())
     shop.work()
 
-    behaving.counted_days(database, now=shop.clock.now)
+    drift_job.counted_days(database, now=shop.clock.now)
 
     (row,) = (row for row in rows(database, "v1_days") if row["kind"] == "turnaround")
     assert row["films"] == 1
@@ -121,8 +123,8 @@ def test_a_shift_of_one_device_is_drift_and_the_other_device_is_not(database: Da
     turn(database, day=21)
 
     with database.read() as connection:
-        day, _ = drifts.newest(connection)
-        drifted = drifts.drifted(connection)
+        day, _ = drift.newest(connection)
+        drifted = drift.drifted(connection)
     assert day == date(2026, 3, 21)
     assert set(drifted) == {"DX1"}
     assert "score lung_opacity" in drifted["DX1"]
@@ -139,18 +141,18 @@ def test_a_day_is_judged_once_and_not_before_it_has_been_over_for_an_hour(databa
     read_films(database, stream(days=9))
     midnight = datetime.combine((START + timedelta(days=9)).date(), datetime.min.time(), START.tzinfo)
     clock = StoppedClock(midnight + timedelta(minutes=59))
-    behaving.turn(database, rules=RULES, clock=clock)
+    drift_job.turn(database, rules=RULES, clock=clock)
     with database.read() as connection:
-        assert drifts.newest(connection)[0] == date(2026, 3, 8)
+        assert drift.newest(connection)[0] == date(2026, 3, 8)
 
     clock.go(minutes=2)
-    behaving.turn(database, rules=RULES, clock=clock)
+    drift_job.turn(database, rules=RULES, clock=clock)
     before = rows(database, "v1_drift")
     clock.go(minutes=10)
-    behaving.turn(database, rules=RULES, clock=clock)
+    drift_job.turn(database, rules=RULES, clock=clock)
 
     with database.read() as connection:
-        assert drifts.newest(connection)[0] == date(2026, 3, 9)
+        assert drift.newest(connection)[0] == date(2026, 3, 9)
     assert rows(database, "v1_drift") == before
 
 
@@ -161,8 +163,8 @@ def test_a_new_version_of_a_model_starts_a_reference_of_its_own(database: Databa
     turn(database, day=22)
 
     with database.read() as connection:
-        assert drifts.drifted(connection) == {}
-        assert drifts.newest(connection)[0] == date(2026, 3, 22)
+        assert drift.drifted(connection) == {}
+        assert drift.newest(connection)[0] == date(2026, 3, 22)
     assert {row["model_version"] for row in rows(database, "v1_drift")} == {"1"}
 
 
@@ -185,7 +187,7 @@ def drifting(tmp_path: Path) -> Iterator[tuple[Path, Database]]:
     settings.node.data_folder.mkdir(parents=True)
     with opened(settings) as database:
         migrate.upgrade(database)
-        ago = places.now() - timedelta(days=21) - START
+        ago = process.now() - timedelta(days=21) - START
         seen = [*stream(days=14), *stream(days=7, first=14, shift=0.3)]
         read_films(
             database, [Seen(**{n: getattr(each, n) for n in each.__slots__} | {"at": each.at + ago}) for each in seen]
@@ -217,7 +219,7 @@ def test_an_alarm_names_the_device_once_with_what_has_drifted(drifting: tuple[Pa
     settings = load(config)
     CliRunner().invoke(app, ["drift", "--now", "--config", str(config)])
 
-    found = wrong(settings, database, now=places.now())
+    found = wrong(settings, database, now=process.now())
 
     (name,) = (name for name in found if name.startswith("drift"))
     assert name == "drift DX1"
@@ -247,11 +249,11 @@ def test_the_page_its_twin_and_the_metrics_say_what_has_drifted(tmp_path: Path) 
 
 
 def _plant(page: Page) -> None:
-    ago = places.now() - timedelta(days=21) - START
+    ago = process.now() - timedelta(days=21) - START
     seen = [*stream(days=14, device="DX7"), *stream(days=7, first=14, shift=0.3, device="DX7")]
     moved = [Seen(name=each.name, at=each.at + ago, device=each.device, score=each.score) for each in seen]
     read_films(page.shop.database, moved)
-    behaving.turn(page.shop.database, rules=RULES, clock=places.now)
+    drift_job.turn(page.shop.database, rules=RULES, clock=process.now)
 
 
 def client_metrics(page: Page) -> str:

@@ -9,23 +9,26 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cxr_node.admin.cli import app
+from cxr_node.cli.app import app
 from cxr_node.config import load
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import ModelIdentity, Prediction, Presence
 from cxr_node.domain.reasons import Reason
-from cxr_node.jobs import migrate, queue, shadows, views
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.states import Leg
-from cxr_node.jobs.views import VIEWS
-from cxr_node.node import places
-from cxr_node.shadowing import Shadow
-from cxr_node.sight.film import Desk
-from tests import films
-from tests.running import opened, settings_file
-from tests.shop import RULES, Says, Shop, prediction
-from tests.tiny import film as noise
+from cxr_node.queries import views
+from cxr_node.queries.views import VIEWS
+from cxr_node.queue import queue
+from cxr_node.reading.preprocess import Desk
+from cxr_node.records import shadow as shadows
+from cxr_node.wiring import process
+from cxr_node.work.periodic.shadow import Shadow
+from tests.support import films
+from tests.support.node import RULES, Says, Shop, prediction
+from tests.support.running_node import opened, settings_file
+from tests.support.tiny_bundles import film as noise
 
 FIRST = prediction([noise(rows=8, columns=8)])[0].model
 SECOND = ModelIdentity(**{**{n: getattr(FIRST, n) for n in FIRST.__slots__}, "name": "second", "version": "2"})
@@ -139,7 +142,7 @@ def compared(folder: Path, *scores: float) -> Iterator[Path]:
     with opened(settings) as database:
         migrate.upgrade(database)
         shop = Shop(database, settings.node.data_folder)
-        shop.clock.now = places.now()
+        shop.clock.now = process.now()
         shadow = shadow_of(shop, *scores)
         for seed, _ in enumerate(scores):
             shop.accept(films.dx(seed=seed))

@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks import end_to_end
 from benchmarks.load import films
-from benchmarks.load.inbox import inbox
+from benchmarks.load.pacs import inbox
 from benchmarks.load.sender import Order
-from benchmarks.load.sending import sender
+from benchmarks.load.sender_process import sender
 
 
 def test_the_pacs_stamps_a_study_when_its_object_is_in_place(tmp_path: Path) -> None:

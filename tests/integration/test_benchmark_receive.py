@@ -17,8 +17,8 @@ from benchmarks.load import films, modes
 from benchmarks.load.receivers import Receiver, Unfit, available
 from benchmarks.load.rounds import Bounds, Cell, turn
 from benchmarks.load.sender import Order
-from benchmarks.load.sending import Sending, sender
-from tests.receiving import receiving
+from benchmarks.load.sender_process import Sending, sender
+from tests.support.receiver import receiving
 
 KIND = "10 kB DX"
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.simulation.samples import add_transactions
-from cxr_node.selftest import server
+from cxr_node.faults import postgres_server
 
 
 @pytest.mark.long
 def test_transactions_of_both_databases_are_added_to_what_was_measured(tmp_path: Path) -> None:
     try:
-        server.binaries()
-    except server.NoServer as missing:
+        postgres_server.binaries()
+    except postgres_server.NoServer as missing:
         pytest.skip(str(missing))
     measured = tmp_path / "measured.json"
     measured.write_text('{"machine": "a machine"}', encoding="utf-8")

@@ -13,11 +13,11 @@ import torch
 from typer.testing import CliRunner, Result
 
 from cxr_node import config
-from cxr_node.admin import cli
-from cxr_node.infer import catalogue
+from cxr_node.cli import app
+from cxr_node.infer import bundle_registry
 from cxr_node.infer.bundle import BundleError
-from cxr_node.node import places
-from tests import hostile_pickles, tiny
+from cxr_node.wiring import process
+from tests.support import hostile_pickles, tiny_bundles
 
 MODEL = "densenet121-res224-all"
 
@@ -30,7 +30,7 @@ def settings(tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli.app, ["bundle", *map(str, arguments)])
+    return CliRunner().invoke(app.app, ["bundle", *map(str, arguments)])
 
 
 def good(*arguments: object) -> str:
@@ -51,41 +51,43 @@ def names(folder: Path) -> list[str]:
 
 
 def bundles(settings: Path) -> Path:
-    return places.bundles_folder(config.load(settings))
+    return process.bundles_folder(config.load(settings))
 
 
 def test_an_installed_bundle_is_listed_and_found_by_its_name(settings: Path, tmp_path: Path) -> None:
-    said = good("install", tiny.bundle(tmp_path / "mine"), "--config", settings)
+    said = good("install", tiny_bundles.bundle(tmp_path / "mine"), "--config", settings)
 
     assert 'bundle = "tiny"' in said
     rows = json.loads(good("list", "--json", "--config", settings))
     assert [(row["name"], row["version"], row["from"]) for row in rows if row["name"] == "tiny"] == [
         ("tiny", "1.2.3", "installed")
     ]
-    assert {row["name"] for row in rows} == {"tiny", *catalogue.built_in()}
+    assert {row["name"] for row in rows} == {"tiny", *bundle_registry.built_in()}
     assert "can be used" in good("verify", "tiny", "--config", settings)
     assert "tiny" in good("list", "--config", settings)
 
 
 def test_the_newest_version_goes_by_the_name_and_others_by_theirs(settings: Path, tmp_path: Path) -> None:
     for version in ("1.9.0", "1.10.0", "1.2.3"):
-        made = tiny.bundle(tmp_path / version, changes=(('version = "1.2.3"', f'version = "{version}"'),))
+        made = tiny_bundles.bundle(tmp_path / version, changes=(('version = "1.2.3"', f'version = "{version}"'),))
         good("install", made, "--config", settings)
 
     folder = bundles(settings)
 
-    assert catalogue.find("tiny", folder) == folder / "tiny" / "1.10.0"
-    assert catalogue.find("tiny@1.9.0", folder) == folder / "tiny" / "1.9.0"
+    assert bundle_registry.find("tiny", folder) == folder / "tiny" / "1.10.0"
+    assert bundle_registry.find("tiny@1.9.0", folder) == folder / "tiny" / "1.9.0"
     with pytest.raises(BundleError, match=r"no bundle 'tiny@2\.0\.0'.*tiny@1\.10\.0"):
-        catalogue.find("tiny@2.0.0", folder)
+        bundle_registry.find("tiny@2.0.0", folder)
 
 
 def test_the_same_bundle_again_is_no_fault_and_another_of_its_version_is(settings: Path, tmp_path: Path) -> None:
-    mine = tiny.bundle(tmp_path / "mine")
+    mine = tiny_bundles.bundle(tmp_path / "mine")
     good("install", mine, "--config", settings)
     good("install", mine, "--config", settings)
     torch.manual_seed(99)
-    other = tiny.bundle(tmp_path / "other", changes=(('manufacturer = "The tests"', 'manufacturer = "Others"'),))
+    other = tiny_bundles.bundle(
+        tmp_path / "other", changes=(('manufacturer = "The tests"', 'manufacturer = "Others"'),)
+    )
 
     said = refused("install", other, "--config", settings)
 
@@ -95,7 +97,7 @@ def test_the_same_bundle_again_is_no_fault_and_another_of_its_version_is(setting
 
 
 def test_a_bundle_that_cannot_be_used_is_not_installed(settings: Path, tmp_path: Path) -> None:
-    mine = tiny.bundle(tmp_path / "mine")
+    mine = tiny_bundles.bundle(tmp_path / "mine")
     network = mine / "network.pt2"
     network.write_bytes(network.read_bytes()[:-1] + b"x")
 
@@ -105,13 +107,13 @@ def test_a_bundle_that_cannot_be_used_is_not_installed(settings: Path, tmp_path:
 
 
 def test_a_bundle_with_the_name_of_a_built_in_one_is_not_installed(settings: Path, tmp_path: Path) -> None:
-    mine = tiny.bundle(tmp_path / "mine", changes=(('name = "tiny"', 'name = "chest"'),))
+    mine = tiny_bundles.bundle(tmp_path / "mine", changes=(('name = "tiny"', 'name = "chest"'),))
 
     assert "another name" in refused("install", mine, "--config", settings)
 
 
 def test_what_was_exported_is_the_same_each_time_and_installs_as_the_same(settings: Path, tmp_path: Path) -> None:
-    mine = tiny.bundle(tmp_path / "mine")
+    mine = tiny_bundles.bundle(tmp_path / "mine")
     first, second = tmp_path / "first.zip", tmp_path / "second.zip"
     good("export", mine, first, "--config", settings)
     good("install", first, "--config", settings)
@@ -139,7 +141,7 @@ def test_what_was_exported_is_the_same_each_time_and_installs_as_the_same(settin
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
 def test_a_zip_file_of_anything_else_is_refused(members: tuple[str, ...], settings: Path, tmp_path: Path) -> None:
-    mine, packed = tiny.bundle(tmp_path / "mine"), tmp_path / "packed.zip"
+    mine, packed = tiny_bundles.bundle(tmp_path / "mine"), tmp_path / "packed.zip"
     with zipfile.ZipFile(packed, "w") as archive:
         for name in members:
             archive.writestr(name, (mine / "card.toml").read_bytes())
@@ -164,7 +166,7 @@ def test_what_is_no_bundle_is_told_what_was_expected(settings: Path, tmp_path: P
 
 
 def test_a_card_is_shown_to_people_and_to_programs(settings: Path, tmp_path: Path) -> None:
-    mine = tiny.bundle(tmp_path / "mine")
+    mine = tiny_bundles.bundle(tmp_path / "mine")
 
     shown = " ".join(good("show", mine, "--config", settings).split())
 
@@ -175,7 +177,7 @@ def test_a_card_is_shown_to_people_and_to_programs(settings: Path, tmp_path: Pat
 
 
 def test_figures_of_a_card_are_shown_with_their_intervals(settings: Path) -> None:
-    (name, *_) = catalogue.built_in()
+    (name, *_) = bundle_registry.built_in()
     figures = json.loads(good("show", name, "--json", "--config", settings))["evidence"]["metrics"]
 
     shown = good("show", name, "--config", settings)
@@ -185,10 +187,10 @@ def test_figures_of_a_card_are_shown_with_their_intervals(settings: Path) -> Non
 
 
 def test_a_node_reads_with_an_installed_bundle_by_its_name(settings: Path, tmp_path: Path) -> None:
-    good("install", tiny.bundle(tmp_path / "mine"), "--config", settings)
+    good("install", tiny_bundles.bundle(tmp_path / "mine"), "--config", settings)
     settings.write_text('[read]\nbundle = "tiny"\n', encoding="utf-8")
 
-    folder = catalogue.find(config.load(settings).read.bundle, bundles(settings))
+    folder = bundle_registry.find(config.load(settings).read.bundle, bundles(settings))
 
     assert folder.is_relative_to(tmp_path / "cxr-node-data")
 

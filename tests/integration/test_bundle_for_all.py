@@ -7,22 +7,26 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from cxr_node.admin import alarms, checks
-from cxr_node.admin.cli import app
+from cxr_node.cli.app import app
 from cxr_node.config import load
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.states import Event, Leg, State
 from cxr_node.infer.reader import Reader
-from cxr_node.jobs import bundles, migrate, readings, search
-from cxr_node.jobs import films as kept
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.states import Event, Leg, State
-from cxr_node.node import places, reading
-from cxr_node.node.models import Models
-from cxr_node.settings.whole import Settings
-from tests import films, tiny
-from tests.peers import until
-from tests.running import RunningNode, opened, running, settings_file
-from tests.shop import Shop
-from tests.work import NOON
+from cxr_node.ops import alarms
+from cxr_node.ops.checks import node as checks
+from cxr_node.queue import search
+from cxr_node.records import bundles, readings
+from cxr_node.records import films as kept
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import process
+from cxr_node.wiring import read as reading
+from cxr_node.wiring.models import Models
+from tests.support import films, tiny_bundles
+from tests.support.node import Shop
+from tests.support.peers import until
+from tests.support.queue import NOON
+from tests.support.running_node import RunningNode, opened, running, settings_file
 
 SOON_S = 240.0
 Command = Callable[..., Result]
@@ -32,7 +36,7 @@ SECOND = ((r'version = "1.2.3"', 'version = "2.0.0"'),)
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = settings_file(tmp_path)
-    folder = tiny.bundle(tmp_path / "first")
+    folder = tiny_bundles.bundle(tmp_path / "first")
     path.write_text(
         path.read_text(encoding="utf-8").replace("[read]", f'[read]\nbundle = "{folder}"'), encoding="utf-8"
     )
@@ -78,7 +82,7 @@ def test_readers_change_to_an_activated_bundle_and_back(config: Path, cxr_node: 
         reader = models(settings, database)
         assert changed(reader) == "1.2.3"
 
-        activated = cxr_node("bundle", "activate", str(tiny.bundle(tmp_path / "second", changes=SECOND)))
+        activated = cxr_node("bundle", "activate", str(tiny_bundles.bundle(tmp_path / "second", changes=SECOND)))
         assert activated.exit_code == 0, activated.output
         assert changed(reader) == "2.0.0"
         assert changed(models(settings, database)) == "2.0.0"
@@ -93,7 +97,7 @@ def test_readers_change_to_an_activated_bundle_and_back(config: Path, cxr_node: 
 
 
 def test_a_host_without_the_files_has_them_from_the_archive(config: Path, cxr_node: Command, tmp_path: Path) -> None:
-    second = tiny.bundle(tmp_path / "second", changes=SECOND)
+    second = tiny_bundles.bundle(tmp_path / "second", changes=SECOND)
     assert cxr_node("bundle", "activate", str(second)).exit_code == 0
     for each in second.iterdir():
         each.unlink()
@@ -116,16 +120,16 @@ def test_a_bundle_that_cannot_be_used_is_refused_for_all_to_see_and_the_old_one_
             return reading.reader(settings, folder)
 
         reader = Models(settings, database, opens=opens)
-        cxr_node("bundle", "activate", str(tiny.bundle(tmp_path / "second", changes=SECOND)))
+        cxr_node("bundle", "activate", str(tiny_bundles.bundle(tmp_path / "second", changes=SECOND)))
         with database.read() as connection:
             choice = bundles.newest(connection)
         assert choice is not None
         assert choice.bundle is not None
         key = choice.bundle.archive_key
         if fault == "changed in the archive":
-            places.archive(settings).put(key, b"another")
+            process.archive(settings).put(key, b"another")
         elif fault == "gone from the archive":
-            places.archive(settings).discard(key)
+            process.archive(settings).discard(key)
 
         assert changed(reader) == "1.2.3"
 
@@ -140,7 +144,7 @@ def test_a_bundle_that_cannot_be_used_is_refused_for_all_to_see_and_the_old_one_
 
 
 def test_a_hostile_bundle_is_not_activated(cxr_node: Command, tmp_path: Path) -> None:
-    folder = tiny.bundle(tmp_path / "hostile")
+    folder = tiny_bundles.bundle(tmp_path / "hostile")
     (folder / "network.pt2").write_bytes(b"another network")
 
     said = cxr_node("bundle", "activate", str(folder))
@@ -162,7 +166,7 @@ def test_under_load_no_film_is_left_unread_or_read_twice_and_each_names_its_bund
             for seed in range(6):
                 shop.accept(films.dx(seed=seed, rows=300, columns=280))
             until(lambda: _read(node) > 0, what="the first reading", timeout_s=SOON_S)
-            activated = cxr_node("bundle", "activate", str(tiny.bundle(tmp_path / "second", changes=SECOND)))
+            activated = cxr_node("bundle", "activate", str(tiny_bundles.bundle(tmp_path / "second", changes=SECOND)))
             assert activated.exit_code == 0, activated.output
             for seed in range(6, 12):
                 shop.accept(films.dx(seed=seed, rows=300, columns=280))

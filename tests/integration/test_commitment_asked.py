@@ -14,9 +14,12 @@ from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg, State
 from cxr_node.deliver.commitment import tell
 from cxr_node.deliver.destination import Refused
-from cxr_node.deliver.remote import Remote
+from cxr_node.deliver.peer import Remote
 from cxr_node.domain.commitment import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
@@ -28,16 +31,15 @@ from cxr_node.domain.commitment import (
     parse_event,
 )
 from cxr_node.domain.identifiers import AeTitle, Uid, new_uid
-from cxr_node.jobs import commitments, migrate
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.states import Leg, State
-from cxr_node.node import auditing, receiving
-from cxr_node.phantom.pacs import shut_down
-from cxr_node.requestor import leave_answers_to_who_asked
-from cxr_node.settings.whole import Settings
-from tests import films, peers
-from tests.shop import Shop, received
-from tests.work import NOON, SENDER
+from cxr_node.net.scu import leave_answers_to_who_asked
+from cxr_node.records import commitments
+from cxr_node.settings.root import Settings
+from cxr_node.simulators.pacs import shut_down
+from cxr_node.wiring import audit
+from cxr_node.wiring import receive as receiving
+from tests.support import films, peers
+from tests.support.node import Shop, received
+from tests.support.queue import NOON, SENDER
 
 TRANSACTION = Uid("1.2.826.0.1.3680043.8.1055.77.1")
 
@@ -180,7 +182,7 @@ def node(folder: Path, **receive: object) -> Iterator[tuple[int, Shop]]:
     database = Database(settings.database_url)
     migrate.upgrade(database)
     try:
-        with receiving.receiver(settings, database, auditing.unrecorded(settings)) as receiver:
+        with receiving.receiver(settings, database, audit.unrecorded(settings)) as receiver:
             yield receiver.port, Shop(database, folder)
     finally:
         database.close()

@@ -14,9 +14,12 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, build_context, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg, State
 from cxr_node.deliver.commitment import Asker, Confirms, Finder
 from cxr_node.deliver.cstore import CStoreDestination
-from cxr_node.deliver.remote import Remote
+from cxr_node.deliver.peer import Remote
 from cxr_node.domain.commitment import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
@@ -27,18 +30,18 @@ from cxr_node.domain.commitment import (
     parse_action,
 )
 from cxr_node.domain.identifiers import AeTitle, Uid
-from cxr_node.jobs import inquiries, ledger, migrate, queue, results
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.ledger import Fate
-from cxr_node.jobs.search import JobRow
-from cxr_node.jobs.states import Leg, State
-from cxr_node.node import auditing, receiving
-from cxr_node.outbound import Confirmation
-from cxr_node.phantom.pacs import shut_down
-from cxr_node.requestor import leave_answers_to_who_asked
-from cxr_node.settings.whole import Settings
-from tests import films, peers
-from tests.shop import Shop
+from cxr_node.net.scu import leave_answers_to_who_asked
+from cxr_node.queries import ledger
+from cxr_node.queries.ledger import Fate
+from cxr_node.queue import queue
+from cxr_node.queue.search import JobRow
+from cxr_node.records import commitment_requests, results
+from cxr_node.settings.root import Settings
+from cxr_node.simulators.pacs import shut_down
+from cxr_node.wiring import audit, receive
+from cxr_node.work.handlers.deliver import Confirmation
+from tests.support import films, peers
+from tests.support.node import Shop
 
 SR = "1.2.840.10008.5.1.4.1.1.88.34"
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
@@ -193,7 +196,7 @@ def test_the_answer_is_taken_on_an_association_that_the_archive_opens(tmp_path: 
     try:
         with (
             archiving(not_at_all) as archive,
-            receiving.receiver(settings, database, auditing.unrecorded(settings)) as receiver,
+            receive.receiver(settings, database, audit.unrecorded(settings)) as receiver,
         ):
             asker = Asker(remote=archive.destination.remote, wait_s=0.0)
             shop = shop_with(archive, database, tmp_path, asker)
@@ -263,7 +266,7 @@ def test_a_late_answer_to_an_earlier_question_counts(database: Database, tmp_pat
             shop.clock.now = max(shop.clock.now, delivery(shop).due_at)
         assert len(archive.asked) == 2
         with database.write() as transaction:
-            assert inquiries.settle(transaction, archive.report(0), now=shop.clock.now)
+            assert commitment_requests.settle(transaction, archive.report(0), now=shop.clock.now)
 
         assert shop.turn(Leg.DELIVER)
     assert delivery(shop).state is State.DONE
@@ -340,7 +343,7 @@ def test_orthanc_vouches_for_what_it_was_sent_on_an_association_of_its_own(tmp_p
     database = Database(settings.database_url)
     migrate.upgrade(database)
     try:
-        with receiving.receiver(settings, database, auditing.unrecorded(settings)) as receiver:
+        with receive.receiver(settings, database, audit.unrecorded(settings)) as receiver:
             us = {"node": ["CXRNODE", peers.LOOPBACK, receiver.port]}
             with peers.orthanc(tmp_path / "orthanc", settings={"DicomModalities": us}) as archive:
                 destination = CStoreDestination(

@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from cxr_node.jobs import database as module
-from cxr_node.jobs.database import Database, DatabaseAway
+from cxr_node.db import database as module
+from cxr_node.db.database import Database, DatabaseAway
 
 
 def cut(url: str) -> None:

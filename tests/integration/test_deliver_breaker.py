@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from cxr_node.deliver.breaker import Breakers
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg, State
+from cxr_node.deliver.circuit_breaker import Breakers
 from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.destination import Away, Refused
-from cxr_node.deliver.remote import Remote
+from cxr_node.deliver.peer import Remote
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.jobs import queue
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.states import Leg, State
-from tests import films, peers
-from tests.shop import CALM_S, Shop, StoppedClock
-from tests.work import LEASE
+from cxr_node.queue import queue
+from tests.support import films, peers
+from tests.support.node import CALM_S, Shop, StoppedClock
+from tests.support.queue import LEASE
 
 STUDIES = 5
 

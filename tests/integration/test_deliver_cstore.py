@@ -13,11 +13,11 @@ from pynetdicom import build_context, evt
 
 from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.destination import Refused
-from cxr_node.deliver.remote import Remote
+from cxr_node.deliver.peer import Remote
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
-from tests import films, peers
-from tests.receiving import DX, association
+from tests.support import films, peers
+from tests.support.receiver import DX, association
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"

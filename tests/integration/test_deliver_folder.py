@@ -9,7 +9,7 @@ import pytest
 
 from cxr_node.deliver.folder import FolderDestination
 from cxr_node.domain.errors import RetryLater
-from tests import films
+from tests.support import films
 
 
 @contextmanager

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from cxr_node.deliver.cstore import CStoreDestination
-from cxr_node.deliver.remote import Remote
-from cxr_node.deliver.tls import TlsPeer
+from cxr_node.deliver.peer import Remote
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
-from tests import certificates, films, peers
-from tests.certificates import Certificate
+from cxr_node.net.tls_peer import TlsPeer
+from tests.support import certificates, films, peers
+from tests.support.certificates import Certificate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

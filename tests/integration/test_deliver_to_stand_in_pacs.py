@@ -7,11 +7,11 @@ from pydicom import dcmread
 from pynetdicom.dsutils import encode
 
 from cxr_node.deliver.cstore import CStoreDestination
-from cxr_node.deliver.remote import Remote
+from cxr_node.deliver.peer import Remote
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.phantom.pacs import StandInPacs
-from tests import films, peers
-from tests.receiving import association, store
+from cxr_node.simulators.pacs import StandInPacs
+from tests.support import films, peers
+from tests.support.receiver import association, store
 
 
 def destination(pacs: StandInPacs) -> CStoreDestination:

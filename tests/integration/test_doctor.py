@@ -9,23 +9,23 @@ import pytest
 from pydicom import dcmread
 from typer.testing import CliRunner
 
-from cxr_node.admin.cli import app
+from cxr_node.cli.app import app
 from cxr_node.config import load
+from cxr_node.db.database import Database
 from cxr_node.domain.identifiers import Uid
-from cxr_node.jobs import negotiations
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.negotiations import Negotiation
-from cxr_node.node import results
-from cxr_node.node.results import REPORT_FORMS, RESULT_KINDS
-from cxr_node.phantom.pacs import StandInPacs
 from cxr_node.pipeline import Route
+from cxr_node.records import destination_capabilities
+from cxr_node.records.destination_capabilities import Negotiation
 from cxr_node.report.tree import lines
 from cxr_node.settings.results import ResultName
-from tests import certificates, films, peers
-from tests.running import opened, settings_file, to_pacs
-from tests.shop import PEER, Shop
-from tests.validators import iod_errors, sr_errors
-from tests.work import NOON
+from cxr_node.simulators.pacs import StandInPacs
+from cxr_node.wiring import compose
+from cxr_node.wiring.compose import REPORT_FORMS, RESULT_KINDS
+from tests.support import certificates, films, peers
+from tests.support.node import PEER, Shop
+from tests.support.queue import NOON
+from tests.support.running_node import opened, settings_file, to_pacs
+from tests.support.validators import iod_errors, sr_errors
 
 ENHANCED = "1.2.840.10008.5.1.4.1.1.88.22"
 COMPREHENSIVE = "1.2.840.10008.5.1.4.1.1.88.33"
@@ -67,7 +67,7 @@ def configured(folder: Path, *destinations: Mapping[str, object], more: str = ""
 
 def kept(config: Path) -> dict[str, Negotiation]:
     with opened(load(config)) as database, database.read() as connection:
-        return negotiations.latest(connection)
+        return destination_capabilities.latest(connection)
 
 
 def limited_storescp(folder: Path, *sop_classes: str) -> list[str]:
@@ -126,7 +126,7 @@ def test_an_archive_that_knows_only_enhanced_sr_is_noticed_and_the_best_form_nam
     assert 'take "segmentation" out of its results' in said.checks["segmentation to pacs"][2]
     assert said.destinations["pacs"]["takes"] == {"report-enhanced": [IMPLICIT], "text": [IMPLICIT]}
     assert kept(config)["pacs"].taken == {ENHANCED, BASIC_TEXT}
-    (route,) = results.routes(load(config)).values()
+    (route,) = compose.routes(load(config)).values()
     assert REPORT_FORMS[ResultName.REPORT_ENHANCED].name in route.decided(kept(config)["pacs"]).kinds
 
 
@@ -282,8 +282,8 @@ def test_the_report_goes_out_in_the_best_form_that_was_negotiated(database: Data
     kinds = [RESULT_KINDS[name] for name in REPORT_FORMS]
     shop = Shop(database, tmp_path, kinds=kinds, forms=tuple(REPORT_FORMS.values()))
     with database.write() as transaction:
-        negotiations.keep(transaction, taken(COMPREHENSIVE_3D))
-        negotiations.keep(transaction, taken(ENHANCED, BASIC_TEXT))
+        destination_capabilities.keep(transaction, taken(COMPREHENSIVE_3D))
+        destination_capabilities.keep(transaction, taken(ENHANCED, BASIC_TEXT))
     shop.accept(films.dx())
     shop.work()
 
@@ -294,7 +294,7 @@ def test_what_was_kept_is_what_was_said(database: Database) -> None:
     first = taken(ENHANCED)
     second = taken(COMPREHENSIVE, destination="other")
     with database.write() as transaction:
-        negotiations.keep(transaction, first)
-        negotiations.keep(transaction, second)
+        destination_capabilities.keep(transaction, first)
+        destination_capabilities.keep(transaction, second)
     with database.read() as connection:
-        assert negotiations.latest(connection) == {"pacs": first, "other": second}
+        assert destination_capabilities.latest(connection) == {"pacs": first, "other": second}

@@ -15,16 +15,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
-from cxr_node.admin import supervisor
-from cxr_node.admin.cli import app
+from cxr_node.cli.app import app
 from cxr_node.config import load
+from cxr_node.db import migrate
 from cxr_node.deliver.destination import Refused
-from cxr_node.jobs import migrate
-from cxr_node.node import places
-from tests import films, peers
-from tests.running import opened, settings_file, to_pacs
-from tests.shop import Shop
-from tests.tiny import bundle
+from cxr_node.service import supervisor
+from cxr_node.wiring import process
+from tests.support import films, peers
+from tests.support.node import Shop
+from tests.support.running_node import opened, settings_file, to_pacs
+from tests.support.tiny_bundles import bundle
 
 Planted = tuple[str, str, str, str]
 """The check that finds the fault, its status, and words of what is said and of what to do."""
@@ -61,7 +61,7 @@ class Well:
         with opened(settings) as database:
             migrate.upgrade(database)
             shop = Shop(database, settings.node.data_folder)
-            shop.clock.now = places.now()
+            shop.clock.now = process.now()
             yield shop
 
 

@@ -7,15 +7,15 @@ from sqlalchemy import func, select
 
 from cxr_node import pipeline
 from cxr_node.archive.objects import Bucket, ObjectArchive
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.states import Event, Leg, State
-from cxr_node.jobs.tables import job, job_event, reading
-from cxr_node.node import places
-from tests import films, tiny
-from tests.peers import until
-from tests.running import running, settings_file
-from tests.shop import received
-from tests.work import SENDER
+from cxr_node.db.database import Database
+from cxr_node.db.states import Event, Leg, State
+from cxr_node.db.tables import job, job_event, reading
+from cxr_node.wiring import process
+from tests.support import films, tiny_bundles
+from tests.support.node import received
+from tests.support.peers import until
+from tests.support.queue import SENDER
+from tests.support.running_node import running, settings_file
 
 FILMS = 24
 LEASE_S = 10
@@ -33,7 +33,7 @@ def test_four_readers_share_the_work_and_two_of_them_can_be_lost(
     database: Database, database_url: str, bucket: Bucket, tmp_path: Path
 ) -> None:
     """Two hosts with two readers each; one host loses its power while it reads."""
-    model = tiny.bundle(tmp_path / "model")
+    model = tiny_bundles.bundle(tmp_path / "model")
     hosts = [_host(tmp_path / name, database_url, bucket, model) for name in ("a", "b")]
     archive = ObjectArchive(bucket)
     with (
@@ -42,7 +42,7 @@ def test_four_readers_share_the_work_and_two_of_them_can_be_lost(
     ):
         for seed in range(FILMS):
             film = received(films.dx(seed=seed, rows=300, columns=280))
-            pipeline.accept(film, SENDER, archive=archive, database=database, clock=places.now)
+            pipeline.accept(film, SENDER, archive=archive, database=database, clock=process.now)
         until(lambda: _finished(database) >= FILMS // 4, what="the first films", timeout_s=SOON_S)
         lost.kill()
         until(lambda: _read(database) == FILMS, what="the end of reading", timeout_s=SOON_S)

@@ -12,22 +12,23 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import JPEG2000Lossless
 
 from cxr_node import pipeline
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg, State
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.reasons import Reason
-from cxr_node.jobs import migrate, search
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.search import Count
-from cxr_node.jobs.states import Leg, State
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
+from cxr_node.queue import search
+from cxr_node.queue.search import Count
+from cxr_node.reading.preprocess import ReadRules
 from cxr_node.report import tree
-from cxr_node.sight.film import ReadRules
-from tests import films
-from tests.films import real
-from tests.peers import program
-from tests.shop import Says, Shop, received
-from tests.work import SENDER
+from tests.support import films
+from tests.support.films import real
+from tests.support.node import Says, Shop, received
+from tests.support.peers import program
+from tests.support.queue import SENDER
 
 pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")  # two real films have such UIDs
 

@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import text as sql
 
 from cxr_node.archive.objects import Bucket
-from cxr_node.jobs import migrate
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.relay import Relay
-from cxr_node.jobs.states import Leg
-from cxr_node.phantom.pacs import StandInPacs
-from tests import films, peers, tiny
-from tests.running import running, settings_file, to_pacs
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg
+from cxr_node.queue.postgres_listen import Relay
+from cxr_node.simulators.pacs import StandInPacs
+from tests.support import films, peers, tiny_bundles
+from tests.support.running_node import running, settings_file, to_pacs
 
 SOON_S = 30.0
 
@@ -104,7 +104,7 @@ def test_one_host_receives_another_reads_and_a_third_delivers(
     database_url: str, bucket: Bucket, tmp_path: Path
 ) -> None:
     """Nothing but the database and the bucket is shared: each has a folder of its own, and a long tick."""
-    model = tiny.bundle(tmp_path / "model")
+    model = tiny_bundles.bundle(tmp_path / "model")
     received: waiting.Queue[object] = waiting.Queue()
     with StandInPacs(tmp_path / "pacs", on_received=received.put) as pacs:
         settings = {

@@ -7,31 +7,31 @@ from pathlib import Path
 import pytest
 
 from cxr_node.domain.identifiers import digest_of
-from cxr_node.infer import bundle, catalogue
+from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.bundle import BundleError
-from tests import tiny
+from tests.support import tiny_bundles
 
 
 def test_a_bundle_that_is_what_it_says_is_opened(tmp_path: Path) -> None:
-    opened = bundle.load(tiny.bundle(tmp_path))
+    opened = bundle.load(tiny_bundles.bundle(tmp_path))
 
     assert opened.identity.name == "tiny"
     assert opened.identity.version == "1.2.3"
-    assert opened.identity.weights_digest == digest_of(tiny.network())
+    assert opened.identity.weights_digest == digest_of(tiny_bundles.network())
     assert opened.identity.preparation == "squash-area 32x32 of [0.0, 0.0, 1.0, 1.0]"
     assert opened.identity.operating_points == "tests 1"
 
 
 def test_the_same_network_exported_twice_is_the_same_file() -> None:
-    tiny.network.cache_clear()
-    first = tiny.network()
-    tiny.network.cache_clear()
+    tiny_bundles.network.cache_clear()
+    first = tiny_bundles.network()
+    tiny_bundles.network.cache_clear()
 
-    assert tiny.network() == first
+    assert tiny_bundles.network() == first
 
 
 def test_a_network_of_another_card_is_refused(tmp_path: Path) -> None:
-    folder = tiny.bundle(tmp_path)
+    folder = tiny_bundles.bundle(tmp_path)
     path = folder / "network.pt2"
     path.write_bytes(path.read_bytes()[:-1] + b"\1")
 
@@ -41,7 +41,7 @@ def test_a_network_of_another_card_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["card.toml", "network.pt2"])
 def test_a_bundle_with_a_file_missing_is_refused_naming_it(tmp_path: Path, missing: str) -> None:
-    folder = tiny.bundle(tmp_path)
+    folder = tiny_bundles.bundle(tmp_path)
     (folder / missing).unlink()
 
     with pytest.raises(BundleError, match=missing):
@@ -49,7 +49,7 @@ def test_a_bundle_with_a_file_missing_is_refused_naming_it(tmp_path: Path, missi
 
 
 def test_a_wrong_card_is_refused_naming_folder_and_key(tmp_path: Path) -> None:
-    folder = tiny.bundle(tmp_path, changes=((r"rows = 32", "rows = 0"),))
+    folder = tiny_bundles.bundle(tmp_path, changes=((r"rows = 32", "rows = 0"),))
 
     with pytest.raises(BundleError, match=r"input\.rows") as caught:
         bundle.load(folder)
@@ -60,63 +60,63 @@ def test_a_wrong_card_is_refused_naming_folder_and_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (functools.partial(tiny.network, labels=3), r"finding_logits has shape \(2, 3\)"),
-        (functools.partial(tiny.network, logits="other"), "the network gives"),
+        (functools.partial(tiny_bundles.network, labels=3), r"finding_logits has shape \(2, 3\)"),
+        (functools.partial(tiny_bundles.network, logits="other"), "the network gives"),
     ],
 )
 def test_a_network_that_gives_something_else_is_refused(
     tmp_path: Path, content: Callable[[], bytes], sentence: str
 ) -> None:
-    folder = tiny.bundle(tmp_path, content=content())
+    folder = tiny_bundles.bundle(tmp_path, content=content())
 
     with pytest.raises(BundleError, match=sentence):
         bundle.load(folder)
 
 
 def test_a_bundle_of_every_output_is_opened(tmp_path: Path) -> None:
-    opened = bundle.load(tiny.whole_bundle(tmp_path))
+    opened = bundle.load(tiny_bundles.whole_bundle(tmp_path))
 
-    assert opened.card.anatomy == tiny.STRUCTURES
+    assert opened.card.anatomy == tiny_bundles.STRUCTURES
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (functools.partial(tiny.whole_network, structures=2), r"structure_logits has shape \(2, 2, 32, 32\)"),
-        (functools.partial(tiny.whole_network, views=3), r"view_logits has shape \(2, 3\)"),
-        (functools.partial(tiny.whole_network, distances=2), r"distance has shape \(2, 2\)"),
+        (functools.partial(tiny_bundles.whole_network, structures=2), r"structure_logits has shape \(2, 2, 32, 32\)"),
+        (functools.partial(tiny_bundles.whole_network, views=3), r"view_logits has shape \(2, 3\)"),
+        (functools.partial(tiny_bundles.whole_network, distances=2), r"distance has shape \(2, 2\)"),
     ],
 )
 def test_an_output_of_the_wrong_shape_is_refused_at_start_up(
     tmp_path: Path, content: Callable[[], bytes], sentence: str
 ) -> None:
-    folder = tiny.whole_bundle(tmp_path, content=content())
+    folder = tiny_bundles.whole_bundle(tmp_path, content=content())
 
     with pytest.raises(BundleError, match=sentence):
         bundle.load(folder)
 
 
 def test_a_network_for_films_of_another_size_is_refused(tmp_path: Path) -> None:
-    folder = tiny.bundle(tmp_path, changes=((r"rows = 32", "rows = 48"),))
+    folder = tiny_bundles.bundle(tmp_path, changes=((r"rows = 32", "rows = 48"),))
 
     with pytest.raises(BundleError, match="48 x 32"):
         bundle.load(folder)
 
 
 def test_every_built_in_bundle_opens_and_is_small_enough_to_ship() -> None:
-    assert "chest" in catalogue.built_in()
-    for name in catalogue.built_in():
-        folder = catalogue.find(name)
+    assert "chest" in bundle_registry.built_in()
+    for name in bundle_registry.built_in():
+        folder = bundle_registry.find(name)
         assert bundle.load(folder).identity.name == name
         assert sum(path.stat().st_size for path in folder.iterdir()) < 12_000_000
 
 
 def test_a_folder_is_found_by_its_path(tmp_path: Path) -> None:
-    folder = tiny.bundle(tmp_path / "mine")
+    folder = tiny_bundles.bundle(tmp_path / "mine")
 
-    assert catalogue.find(str(folder)) == folder
+    assert bundle_registry.find(str(folder)) == folder
 
 
 def test_an_unknown_bundle_is_refused_naming_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="chest"):
-        catalogue.find(str(tmp_path / "none"))
+        bundle_registry.find(str(tmp_path / "none"))

@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from cxr_node.infer import bundle, catalogue, engines
+from cxr_node.infer import bundle, bundle_registry, engines
 from cxr_node.infer.bundle import Bundle, BundleError, Program
 from cxr_node.infer.engines import CHANNELS_LAST, EAGER, OPENVINO, TOLERANCE, Outputs
 from cxr_node.infer.reader import Reader
-from cxr_node.node import engine
-from cxr_node.settings.whole import Settings
-from tests import tiny
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import engine
+from tests.support import tiny_bundles
 
-FILM = torch.linspace(0, 1, tiny.SIDE**2).reshape(1, 1, tiny.SIDE, tiny.SIDE)
+FILM = torch.linspace(0, 1, tiny_bundles.SIDE**2).reshape(1, 1, tiny_bundles.SIDE, tiny_bundles.SIDE)
 
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return bundle.load(tiny.whole_bundle(tmp_path_factory.mktemp("tiny")))
+    return bundle.load(tiny_bundles.whole_bundle(tmp_path_factory.mktemp("tiny")))
 
 
 class Clock:
@@ -70,7 +70,7 @@ def is_not_there(_given: Bundle, _threads: int) -> Program:
 
 @pytest.mark.parametrize("name", [CHANNELS_LAST, OPENVINO])
 def test_an_engine_says_of_the_built_in_bundle_what_the_reference_says(name: str) -> None:
-    built_in = bundle.load(catalogue.find("chest"))
+    built_in = bundle.load(bundle_registry.find("chest"))
     film = engine._prepared(built_in)
 
     chosen = engines.choose(built_in, film, wanted=name, threads=1)

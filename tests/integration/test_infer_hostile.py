@@ -14,7 +14,7 @@ import torch
 
 from cxr_node.infer import archive, bundle
 from cxr_node.infer.bundle import BundleError
-from tests import hostile, tiny
+from tests.support import hostile_archives, tiny_bundles
 
 Maker = Callable[[Path], bytes]
 
@@ -24,10 +24,10 @@ def _opened_by_torch(content: bytes) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of the older formats, which is the point here
         program = torch.export.load(io.BytesIO(content))
-        program.module()(torch.zeros(2, 1, tiny.SIDE, tiny.SIDE))
+        program.module()(torch.zeros(2, 1, tiny_bundles.SIDE, tiny_bundles.SIDE))
 
 
-@pytest.mark.parametrize("make", [*hostile.RUN_WHEN_OPENED, *hostile.RUN_WHEN_CALLED])
+@pytest.mark.parametrize("make", [*hostile_archives.RUN_WHEN_OPENED, *hostile_archives.RUN_WHEN_CALLED])
 def test_torch_alone_would_run_it(make: Maker, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     content = make(marker)
@@ -38,10 +38,10 @@ def test_torch_alone_would_run_it(make: Maker, tmp_path: Path) -> None:
     assert marker.exists()
 
 
-@pytest.mark.parametrize("make", [*hostile.RUN_WHEN_OPENED, *hostile.RUN_WHEN_CALLED])
+@pytest.mark.parametrize("make", [*hostile_archives.RUN_WHEN_OPENED, *hostile_archives.RUN_WHEN_CALLED])
 def test_the_node_refuses_it_and_nothing_runs(make: Maker, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
-    folder = tiny.bundle(tmp_path / "bundle", content=make(marker))
+    folder = tiny_bundles.bundle(tmp_path / "bundle", content=make(marker))
 
     with pytest.raises(BundleError, match="was not opened"):
         bundle.load(folder)
@@ -113,7 +113,7 @@ def _input_spec(model: Any) -> None:
 )
 def test_a_graph_that_says_more_than_a_network_needs_is_refused(change: Callable[[Any], None]) -> None:
     with pytest.raises(archive.UnsafeArchive, match=r"models/model\.json"):
-        archive.checked(hostile.changed(hostile.MODEL, change))
+        archive.checked(hostile_archives.changed(hostile_archives.MODEL, change))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_graph_that_says_more_than_a_network_needs_is_refused(change: Callable
 )
 def test_a_member_that_is_not_on_the_list_is_refused(name: str) -> None:
     with pytest.raises(archive.UnsafeArchive, match="does not belong"):
-        archive.checked(hostile.written({**hostile.members(), name: b"x"}))
+        archive.checked(hostile_archives.written({**hostile_archives.members(), name: b"x"}))
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_a_member_that_is_not_on_the_list_is_refused(name: str) -> None:
     [
         (b"", "not a zip file"),
         (b"\x80\x02cposix\nsystem\n.", "not a zip file"),
-        (hostile.written({"archive_format": b"pt2"}), "missing"),
-        (hostile.written({}, root=""), "root folder|missing"),
+        (hostile_archives.written({"archive_format": b"pt2"}), "missing"),
+        (hostile_archives.written({}, root=""), "root folder|missing"),
     ],
 )
 def test_what_is_no_archive_of_a_network_is_refused(content: bytes, sentence: str) -> None:
@@ -147,11 +147,11 @@ def test_what_is_no_archive_of_a_network_is_refused(content: bytes, sentence: st
 
 def test_compressed_members_are_refused() -> None:
     with pytest.raises(archive.UnsafeArchive, match="compressed"):
-        archive.checked(hostile.written(hostile.members(), compression=zipfile.ZIP_DEFLATED))
+        archive.checked(hostile_archives.written(hostile_archives.members(), compression=zipfile.ZIP_DEFLATED))
 
 
 def test_a_member_that_is_there_twice_is_refused() -> None:
-    buffer = io.BytesIO(tiny.network())
+    buffer = io.BytesIO(tiny_bundles.network())
     with zipfile.ZipFile(buffer, "a") as added, pytest.warns(UserWarning, match="Duplicate name"):
         added.writestr("network/archive_format", b"pt2")
 
@@ -160,16 +160,18 @@ def test_a_member_that_is_there_twice_is_refused() -> None:
 
 
 def test_what_is_opened_is_written_anew_from_what_was_checked() -> None:
-    before = tiny.network()
+    before = tiny_bundles.network()
 
     after = archive.checked(b"another reader of zip files may begin here" + before)
 
-    assert hostile.members(after).keys() == hostile.members(before).keys()
+    assert hostile_archives.members(after).keys() == hostile_archives.members(before).keys()
     assert b"another reader" not in after
 
 
 def test_torchs_own_archive_is_refused_for_its_sample_inputs() -> None:
-    program = torch.export.export(tiny.Tiny().eval(), (torch.zeros(2, 1, tiny.SIDE, tiny.SIDE),))
+    program = torch.export.export(
+        tiny_bundles.Tiny().eval(), (torch.zeros(2, 1, tiny_bundles.SIDE, tiny_bundles.SIDE),)
+    )
     buffer = io.BytesIO()
     torch.export.save(program, buffer)
 

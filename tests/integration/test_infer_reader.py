@@ -11,28 +11,28 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import Geometry, Radiograph
 from cxr_node.domain.reading import Prediction, Presence
 from cxr_node.domain.reasons import Reason
-from cxr_node.infer import bundle, catalogue
+from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.bundle import Bundle, BundleError
 from cxr_node.infer.reader import Precision, Reader, choose_device, in_bfloat16
-from tests import tiny
-from tests.films import FILMS, needs_real_films
+from tests.support import tiny_bundles
+from tests.support.films import FILMS, needs_real_films
 from training.datasets import radiograph
 
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return bundle.load(tiny.bundle(tmp_path_factory.mktemp("tiny")))
+    return bundle.load(tiny_bundles.bundle(tmp_path_factory.mktemp("tiny")))
 
 
 @pytest.fixture(scope="module")
 def built_in() -> Reader:
-    return Reader(bundle.load(catalogue.find("chest")), device="cpu")
+    return Reader(bundle.load(bundle_registry.find("chest")), device="cpu")
 
 
 def test_each_film_gets_its_prediction_in_order(opened: Bundle) -> None:
     reader = Reader(opened, device="cpu")
     reader.warm_up()
-    films = [tiny.film(seed, rows=60 + seed) for seed in range(3)]
+    films = [tiny_bundles.film(seed, rows=60 + seed) for seed in range(3)]
 
     predictions = reader.read(films)
 
@@ -46,7 +46,7 @@ def test_each_film_gets_its_prediction_in_order(opened: Bundle) -> None:
 
 
 def test_a_film_reads_the_same_to_the_last_bit_whatever_came_with_it(opened: Bundle) -> None:
-    films = [tiny.film(seed) for seed in range(5)]
+    films = [tiny_bundles.film(seed) for seed in range(5)]
 
     together = Reader(opened, device="cpu").read(films)
     alone = [Reader(opened, device="cpu").read([film])[0] for film in films]
@@ -57,9 +57,9 @@ def test_a_film_reads_the_same_to_the_last_bit_whatever_came_with_it(opened: Bun
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
 def test_the_same_batch_gives_the_same_bits_and_any_batch_the_same_scores(built_in: Reader, size: int) -> None:
     """Determinism on the CPU, of the network itself: what the reader adds does not depend on the batch."""
-    network = bundle.load(catalogue.find("chest"))
+    network = bundle.load(bundle_registry.find("chest"))
     program = network.program(torch.device("cpu"))
-    films = [tiny.film(seed, rows=300, columns=280) for seed in range(8)]
+    films = [tiny_bundles.film(seed, rows=300, columns=280) for seed in range(8)]
 
     def together() -> tuple[Prediction, ...]:
         return Reader(network, device="cpu", program=program, batch_size=size).read(films)
@@ -75,9 +75,9 @@ def test_the_same_batch_gives_the_same_bits_and_any_batch_the_same_scores(built_
 
 def test_bfloat16_is_within_its_tolerance_and_float32_again_in_the_end(built_in: Reader) -> None:
     """The arithmetic of a GPU's mixed precision, by the CPU."""
-    network = bundle.load(catalogue.find("chest"))
+    network = bundle.load(bundle_registry.find("chest"))
     rounded = in_bfloat16(network.program(torch.device("cpu")), torch.device("cpu"))
-    films = [tiny.film(seed, rows=300, columns=280) for seed in range(4)]
+    films = [tiny_bundles.film(seed, rows=300, columns=280) for seed in range(4)]
     rough = Reader(network, device="cpu", program=rounded).read(films)
 
     scores = [[said.findings[0].score for said in predictions] for predictions in (rough, built_in.read(films))]
@@ -88,7 +88,7 @@ def test_bfloat16_is_within_its_tolerance_and_float32_again_in_the_end(built_in:
 
 def test_on_the_cpu_precision_and_batch_size_change_nothing(opened: Bundle) -> None:
     reader = Reader(opened, device="cpu", precision=Precision.BFLOAT16, batch_size=4)
-    film = tiny.film()
+    film = tiny_bundles.film()
 
     assert reader.batch_size == 1
     assert reader.identity == opened.identity
@@ -102,11 +102,11 @@ def test_a_network_of_every_output_says_all_of_it(tmp_path: Path) -> None:
         (r"score = 0.5", "score = 0.0"),
         (r"undetermined_to = 0.6", "undetermined_to = 0.0"),
     )
-    reader = Reader(bundle.load(tiny.whole_bundle(tmp_path, changes=changes)), device="cpu")
+    reader = Reader(bundle.load(tiny_bundles.whole_bundle(tmp_path, changes=changes)), device="cpu")
 
-    (said,) = reader.read([tiny.film()])
+    (said,) = reader.read([tiny_bundles.film()])
 
-    assert [each.key for each in said.structures] == list(tiny.STRUCTURES)
+    assert [each.key for each in said.structures] == list(tiny_bundles.STRUCTURES)
     assert all(bool(each.regions) == (each.confidence >= 0.5) for each in said.structures)
     assert any(each.regions for each in said.structures)
     assert said.appearance is not None
@@ -131,7 +131,7 @@ def test_a_batch_too_large_for_the_memory_is_halved_until_it_fits(opened: Bundle
             raise torch.OutOfMemoryError("no memory")
         return dict(program(batch))
 
-    films = [tiny.film(seed) for seed in range(8)]
+    films = [tiny_bundles.film(seed) for seed in range(8)]
     predictions = Reader(opened, device="cpu", program=small).read(films)
 
     assert seen == [8, 4, 2, 2, 4, 2, 2]
@@ -143,7 +143,7 @@ def test_a_film_that_does_not_fit_the_gpu_alone_is_read_on_the_cpu(opened: Bundl
     def none(batch: torch.Tensor) -> "dict[str, torch.Tensor]":
         raise torch.OutOfMemoryError("no memory")
 
-    film = tiny.film()
+    film = tiny_bundles.film()
 
     assert Reader(opened, device="cpu", program=none).read([film]) == Reader(opened, device="cpu").read([film])
 
@@ -153,7 +153,7 @@ def test_a_network_that_fails_on_a_film_gives_up_on_it(opened: Bundle) -> None:
         raise RuntimeError("shapes do not match")
 
     with pytest.raises(GiveUp, match="shapes do not match") as caught:
-        Reader(opened, device="cpu", program=broken).read([tiny.film()])
+        Reader(opened, device="cpu", program=broken).read([tiny_bundles.film()])
 
     assert caught.value.reason is Reason.MODEL_ERROR
 
@@ -163,7 +163,7 @@ def test_scores_that_are_not_numbers_are_given_up_on(opened: Bundle) -> None:
         return {"finding_logits": torch.full((len(batch), 1), torch.nan)}
 
     with pytest.raises(GiveUp, match="not finite"):
-        Reader(opened, device="cpu", program=sick).read([tiny.film()])
+        Reader(opened, device="cpu", program=sick).read([tiny_bundles.film()])
 
 
 @pytest.mark.parametrize("wanted", ["gpu", "cuda:x", "cuda:99", ""])
@@ -187,7 +187,7 @@ def test_the_built_in_bundle_reads_a_film_that_is_none(built_in: Reader) -> None
 
     assert [finding.key for finding in prediction.findings] == ["lung_opacity", "pleural_effusion"]
     assert 0.0 <= prediction.findings[0].score <= 1.0
-    assert "Research use only" in bundle.load(catalogue.find("chest")).card.intended_use
+    assert "Research use only" in bundle.load(bundle_registry.find("chest")).card.intended_use
 
 
 @needs_real_films

@@ -3,18 +3,18 @@
 import pytest
 
 from cxr_node.domain.radiograph import Radiograph, View
-from cxr_node.infer import bundle, catalogue
+from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.reader import Reader
 from cxr_node.pixels.film import parse, radiograph
 from cxr_node.pixels.limits import Limits
-from tests import films
+from tests.support import films
 
 pytestmark = films.needs_real_films
 
 
 @pytest.fixture(scope="module")
 def reader() -> Reader:
-    return Reader(bundle.load(catalogue.find("chest")), device="cpu")
+    return Reader(bundle.load(bundle_registry.find("chest")), device="cpu")
 
 
 def _film(name: str) -> Radiograph:

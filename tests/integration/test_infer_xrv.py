@@ -1,6 +1,6 @@
 """Imported models give TorchXRayVision's scores: theirs from their source and their preparation, ours from our command.
 
-No published weight file is at hand: theirs is made in its format with random weights by `tests/xrv_reference.py`.
+No published weight file is at hand: theirs is made in its format with random weights by `tests.support`.
 """
 
 import logging
@@ -26,7 +26,7 @@ from cxr_node.infer.published import Recentred
 from cxr_node.infer.reader import Reader
 from cxr_node.pixels import film as pixels
 from cxr_node.pixels.limits import Limits
-from tests import films
+from tests.support import films
 
 PACKAGES = Path(sys.prefix) / "reference"
 """Where `make test` puts TorchXRayVision, out of the way of everything else."""
@@ -64,7 +64,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Refer
         stored = some_films()
         np.savez(folder / "films.npz", *stored)
         subprocess.run(
-            [sys.executable, "-m", "tests.xrv_reference", PACKAGES, folder, name], cwd=films.ROOT, check=True
+            [sys.executable, "-m", "tests.support.xrv_reference", PACKAGES, folder, name], cwd=films.ROOT, check=True
         )
         model = xrv.MODELS[name]
         shown = [radiograph(film) for film in stored]
@@ -169,7 +169,7 @@ def test_what_is_known_of_the_published_models_is_what_they_state() -> None:
 
 
 _STATED = """
-import sys; from pathlib import Path; from tests.xrv_reference import imported
+import sys; from pathlib import Path; from tests.support.xrv_reference import imported
 for name, stated in imported(Path(sys.argv[1])).models.model_urls.items():
     lists = (",".join(map(str, stated[key])) for key in ("labels", "op_threshs"))
     print(name, stated["weights_url"], stated["input_resolution"], *lists, sep="|")

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from sqlalchemy import delete, select
 
-from cxr_node.jobs import arrivals, constancy
-from cxr_node.jobs.arrivals import Arrived
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.tables import film, job, job_event, study
-from tests.work import NOON, arrived
+from cxr_node.db.database import Database
+from cxr_node.db.tables import film, job, job_event, study
+from cxr_node.records import constancy, ingest
+from cxr_node.records.ingest import Arrived
+from tests.support.queue import NOON, arrived
 
 
 def any_arrivals(seed: int) -> list[Arrived]:
@@ -59,7 +59,7 @@ def everything(database: Database) -> list[list[tuple[object, ...]]]:
 def test_together_or_one_by_one_is_the_same(database: Database, seed: int) -> None:
     several = any_arrivals(seed)
     with database.write() as transaction:
-        said = arrivals.write(transaction, several)
+        said = ingest.write(transaction, several)
     together = everything(database)
     with database.write() as transaction:
         for table in (job_event, job, film, study):
@@ -67,7 +67,7 @@ def test_together_or_one_by_one_is_the_same(database: Database, seed: int) -> No
     said_alone = []
     for each in several:
         with database.write() as transaction:
-            said_alone += arrivals.write(transaction, [each])
+            said_alone += ingest.write(transaction, [each])
     assert said == said_alone
     assert 0 < sum(said) < len(said)
     assert together == everything(database)
@@ -79,7 +79,7 @@ def test_films_of_a_check_are_marked_among_others(database: Database) -> None:
         run = constancy.begin(transaction, now=NOON)
         constancy.announce(transaction, run, 7, expected.uid, now=NOON)
     with database.write() as transaction:
-        assert arrivals.write(transaction, [arrived("a"), expected, arrived("b")]) == [True, True, True]
+        assert ingest.write(transaction, [arrived("a"), expected, arrived("b")]) == [True, True, True]
     with database.read() as connection:
         (sent,) = constancy.films_of(connection, run)
         named = select(film.c.id).where(film.c.sop_instance_uid == expected.uid)
@@ -99,10 +99,10 @@ def test_two_that_write_films_of_the_same_studies_do_not_stop_each_other(databas
             ]
             start.wait(60)
             with other.write() as transaction:
-                assert all(arrivals.write(transaction, [films[each] for each in chance.permutation(studies)]))
+                assert all(ingest.write(transaction, [films[each] for each in chance.permutation(studies)]))
 
     with database.write() as transaction:
-        arrivals.write(transaction, [arrived(f"first {each}", of=f"study {each}") for each in range(studies)])
+        ingest.write(transaction, [arrived(f"first {each}", of=f"study {each}") for each in range(studies)])
     others = [Database(database_url) for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:
         done_all = [pool.submit(write, other, number) for number, other in enumerate(others)]

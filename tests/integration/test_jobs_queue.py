@@ -5,11 +5,13 @@ from datetime import timedelta
 
 import pytest
 
+from cxr_node.db import migrate
+from cxr_node.db.database import Database, Transaction
+from cxr_node.db.states import Event, ForbiddenTransition, Leg, State
 from cxr_node.domain.reasons import Reason
-from cxr_node.jobs import arrivals, due, films, migrate, queue, search
-from cxr_node.jobs.database import Database, Transaction
-from cxr_node.jobs.states import Event, ForbiddenTransition, Leg, State
-from tests.work import LEASE, NOON, SENDER, claim_none, claim_one, instance, remember
+from cxr_node.queue import claimable, queue, search
+from cxr_node.records import films, ingest
+from tests.support.queue import LEASE, NOON, SENDER, claim_none, claim_one, instance, remember
 
 
 def states(database: Database, leg: Leg | None = None) -> list[State]:
@@ -39,9 +41,9 @@ def test_the_same_film_twice_is_one_job(database: Database) -> None:
 
 
 def test_the_same_uid_with_other_content_is_kept_and_set_aside(database: Database) -> None:
-    arrivals.remember(database, instance("a", content=b"one"), SENDER, archive_key="1", now=NOON)
-    arrivals.remember(database, instance("a", content=b"two"), SENDER, archive_key="2", now=NOON)
-    arrivals.remember(database, instance("a", content=b"three"), SENDER, archive_key="3", now=NOON)
+    ingest.remember(database, instance("a", content=b"one"), SENDER, archive_key="1", now=NOON)
+    ingest.remember(database, instance("a", content=b"two"), SENDER, archive_key="2", now=NOON)
+    ingest.remember(database, instance("a", content=b"three"), SENDER, archive_key="3", now=NOON)
 
     with database.read() as connection:
         rows = search.jobs(connection)
@@ -142,7 +144,7 @@ def test_a_job_put_off_is_not_claimed_before_it_is_due(database: Database) -> No
 
     assert claim_none(database, now=NOON)
     with database.read() as connection:
-        assert due.next_due(connection, Leg.READ) == due_at
+        assert claimable.next_due(connection, Leg.READ) == due_at
     assert claim_one(database, now=due_at).attempts == 2
 
 

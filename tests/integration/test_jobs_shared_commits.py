@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy import event, func, select
 from sqlalchemy.exc import IntegrityError
 
+from cxr_node.db.database import Database, Transaction
+from cxr_node.db.tables import film, study
 from cxr_node.domain.errors import RetryLater
-from cxr_node.jobs import arrivals
-from cxr_node.jobs.database import Database, Transaction
-from cxr_node.jobs.tables import film, study
-from tests import films
-from tests.shop import received
-from tests.work import NOON, SENDER
+from cxr_node.records import ingest
+from tests.support import films
+from tests.support.node import received
+from tests.support.queue import NOON, SENDER
 
 TOGETHER = 12
 
@@ -40,7 +40,7 @@ class Held:
 
 def remember(database: Database, number: int) -> bool:
     instance = received(films.dx(rows=8, columns=8, seed=number))
-    return arrivals.remember(database, instance, SENDER, archive_key=f"films/00/{number}.dcm", now=NOON)
+    return ingest.remember(database, instance, SENDER, archive_key=f"films/00/{number}.dcm", now=NOON)
 
 
 def test_who_comes_alone_is_committed_alone(database: Database) -> None:

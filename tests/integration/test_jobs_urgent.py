@@ -5,15 +5,17 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
-from cxr_node.jobs import arrivals, fill, queue, search, views
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.states import Leg
-from cxr_node.jobs.views import VIEWS
-from tests.work import NOON, SENDER, claim_one, instance, remember
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg
+from cxr_node.queries import views
+from cxr_node.queries.views import VIEWS
+from cxr_node.queue import queue, search
+from cxr_node.records import backfill, ingest
+from tests.support.queue import NOON, SENDER, claim_one, instance, remember
 
 
 def urgent(database: Database, name: str, *, study: str = "study", head_start_s: int = 600, after_s: float = 0) -> None:
-    arrivals.remember(
+    ingest.remember(
         database, instance(name, study=study), SENDER, archive_key=f"films/{name}", head_start_s=head_start_s,
         now=NOON + timedelta(seconds=after_s),
     )  # fmt: skip
@@ -100,9 +102,9 @@ def test_what_a_node_of_the_version_before_writes_is_claimed_at_once_and_filled_
         transaction.connection.execute(text("UPDATE job SET of_study_id = NULL, priority = 0 WHERE id = 2"))
     assert [claim_one(database).job_id for _ in range(2)] == [1, 2]
 
-    assert fill.fill_all(database) == 1
+    assert backfill.fill_all(database) == 1
 
-    assert fill.fill_all(database) == 0
+    assert backfill.fill_all(database) == 0
     assert priorities(database) == [600, 600]
     with database.read() as connection:
         assert [row["study_id"] for row in views.rows(connection, VIEWS["v1_jobs"])] == [1, 1]

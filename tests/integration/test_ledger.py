@@ -9,19 +9,20 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cxr_node import upkeep
-from cxr_node.admin.cli import app
+from cxr_node.cli.app import app
 from cxr_node.config import load
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg
 from cxr_node.deliver.destination import Refused
 from cxr_node.domain.errors import RetryLater
-from cxr_node.jobs import ledger, migrate
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.ledger import Fate
-from cxr_node.jobs.states import Leg
-from tests import films
-from tests.running import opened, settings_file
-from tests.shop import CALM_S, Shop
-from tests.work import NOON, SENDER
+from cxr_node.queries import ledger
+from cxr_node.queries.ledger import Fate
+from cxr_node.work.periodic import retention
+from tests.support import films
+from tests.support.node import CALM_S, Shop
+from tests.support.queue import NOON, SENDER
+from tests.support.running_node import opened, settings_file
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ def test_reconcile_counts_for_each_day_device_and_association_and_says_what_was_
         shop.accept(films.dx(), sender=replace(SENDER, association="20260102T120000Z-0a"))
         shop.work()
         shop.clock.go(days=31)
-        upkeep.remove_old(database, shop.archive, keep=timedelta(days=30), clock=shop.clock)
+        retention.remove_old(database, shop.archive, keep=timedelta(days=30), clock=shop.clock)
         shop.accept(films.dx(seed=1), sender=replace(SENDER, association="20260202T120000Z-0b", address="10.0.7.9"))
 
     def asked(*options: str) -> dict[str, Any]:

@@ -8,26 +8,26 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg
 from cxr_node.domain import concepts
 from cxr_node.domain.radiograph import Radiograph, View
 from cxr_node.domain.reading import Laterality, Prediction
-from cxr_node.jobs import readings
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.states import Leg
 from cxr_node.measure.film import measured
 from cxr_node.phantom.dicom import dataset
 from cxr_node.phantom.film import film
-from cxr_node.phantom.known import PhantomFilm
 from cxr_node.phantom.pathology import Kind, Pathology, Zone
+from cxr_node.phantom.truth_types import PhantomFilm
+from cxr_node.records import readings
 from cxr_node.report import codes, gsps, tid1500
 from cxr_node.report.picture import painted
 from cxr_node.report.source import Film
 from cxr_node.report.tree import children_of, items, lines, name_of
-from tests.shop import CEILING_S, Says, Shop, prediction, received
-from tests.traced import radiograph, structures
+from tests.support.node import CEILING_S, Says, Shop, prediction, received
+from tests.support.phantom_outlines import radiograph, structures
+from tests.support.validators import iod_errors, sr_errors, state_errors
 from tests.unit.report.ohif import shown
 from tests.unit.report.studies import NODE, NOW, parsed, read
-from tests.validators import iod_errors, sr_errors, state_errors
 
 
 @cache

@@ -6,7 +6,7 @@ from pathlib import Path
 import pydicom
 from typer.testing import CliRunner
 
-from cxr_node.admin.cli import app
+from cxr_node.cli.app import app
 
 
 def test_films_come_with_masks_and_truth_and_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:

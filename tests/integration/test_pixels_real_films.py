@@ -10,14 +10,14 @@ from pydicom.dataset import Dataset
 
 from cxr_node.domain.radiograph import WHITE, Geometry, Radiograph, SpacingSource, View, ViewSource
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.pixels import picture
+from cxr_node.pixels import image_statistics
 from cxr_node.pixels.film import parse, radiograph
 from cxr_node.pixels.geometry import geometry
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.pixels.suitability import Rules, judge_header, judge_picture
-from tests import films
-from tests.pixel_films import part10
+from tests.support import films
+from tests.support.pixel_films import part10
 
 READABLE = ["RG1_J2KI", "RG1_JLSN", "CR-MONO1-10-chest", "pseudo_phi_RLE", "siim_SC_JPEG", "nih_DX_in_SC"]
 NOT_READ = {
@@ -123,5 +123,5 @@ def test_the_gate_and_the_polarity_check_leave_every_nih_film_alone() -> None:
             p_values = np.asarray(picture_.convert("L")).astype(np.uint16) * 257
         place = Geometry(rows=p_values.shape[0], columns=p_values.shape[1])
         assert judge_picture(Radiograph(p_values=p_values, geometry=place, grayscale=""), Rules()).refused is None
-        assert not picture.polarity(p_values).is_reversed
+        assert not image_statistics.polarity(p_values).is_reversed
     assert len(paths) > 20

@@ -23,8 +23,8 @@ from cxr_node.domain.radiograph import Radiograph
 from cxr_node.pixels.film import parse, radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
-from tests import films, peers
-from tests.pixel_films import LOSSLESS, LOSSY, chest, data_set, encoded, lut, part10, written
+from tests.support import films, peers
+from tests.support.pixel_films import LOSSLESS, LOSSY, chest, data_set, encoded, lut, part10, written
 
 Changes = dict[str, Any]
 Gray = npt.NDArray[np.float64]

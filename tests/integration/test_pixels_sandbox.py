@@ -19,7 +19,7 @@ from cxr_node.pixels.codecs import Codec, Task
 from cxr_node.pixels.film import parse, radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
-from tests.pixel_films import chest, data_set, encoded
+from tests.support.pixel_films import chest, data_set, encoded
 
 TASK = Task(
     codec=Codec.JPEG,

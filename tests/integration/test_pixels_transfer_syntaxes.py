@@ -14,7 +14,7 @@ from cxr_node.pixels.decoding import CODECS, NATIVE
 from cxr_node.pixels.film import parse, radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
-from tests.pixel_films import LOSSLESS, LOSSY, chest, data_set, encoded, written
+from tests.support.pixel_films import LOSSLESS, LOSSY, chest, data_set, encoded, written
 
 Changes = dict[str, Any]
 WINDOW: Changes = {"WindowCenter": 2048, "WindowWidth": 4096}

@@ -8,12 +8,14 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 
 from benchmarks.database import fill, questions
-from cxr_node.jobs import arrivals, due, migrate, queue
-from cxr_node.jobs import fill as filling
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.states import Leg
-from cxr_node.node import places
-from tests.work import LEASE, arrived
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg
+from cxr_node.queue import claimable, queue
+from cxr_node.records import backfill as filling
+from cxr_node.records import ingest
+from cxr_node.wiring import process
+from tests.support.queue import LEASE, arrived
 
 FILMS = 10_000
 # A film in six hours: a week is 28 of these films, as it is a small part of a large node's.
@@ -103,10 +105,10 @@ def test_no_statement_of_the_queue_reads_a_table_whole(filled: str) -> None:
     found: dict[str, list[str]] = {}
 
     def work(leg: Leg, limit: int) -> None:
-        now = places.now()
+        now = process.now()
         with database.write() as transaction:
-            due.next_due(transaction.connection, leg)
-            due.waiting(transaction.connection, leg, now=now)
+            claimable.next_due(transaction.connection, leg)
+            claimable.waiting(transaction.connection, leg, now=now)
             claims = queue.claim(transaction, leg, owner="o", lease=LEASE, now=now, limit=limit)
             for claim in claims:
                 queue.finish(transaction, claim, now=now)
@@ -129,11 +131,11 @@ def test_whose_turn_is_next_is_read_in_order_before_statistics_know_of_a_backlog
     fill(database, 2000, every_s=EVERY_S, waiting=1)
     several = [arrived(f"film {number}", of=f"study {number}") for number in range(2000)]
     with database.write() as transaction:
-        arrivals.write(transaction, several)
+        ingest.write(transaction, several)
 
     def claim() -> None:
         with database.write() as transaction:
-            assert queue.claim(transaction, Leg.READ, owner="o", lease=LEASE, now=places.now())
+            assert queue.claim(transaction, Leg.READ, owner="o", lease=LEASE, now=process.now())
 
     how = "EXPLAIN QUERY PLAN" if database.engine.dialect.name == "sqlite" else "EXPLAIN"
     asked = statements(database.engine, claim)

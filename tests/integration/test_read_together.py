@@ -7,19 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg, State
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Prediction
 from cxr_node.domain.reasons import Reason
-from cxr_node.jobs import migrate, queue
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.states import Leg, State
-from cxr_node.worker import Together
-from tests import films
-from tests.films import ROOT
-from tests.hanging import HANGS
-from tests.shop import OWNER, Says, Shop, prediction
-from tests.work import claim_one
+from cxr_node.queue import queue
+from cxr_node.work.worker import Together
+from tests.support import films
+from tests.support.films import ROOT
+from tests.support.hanging_reader import HANGS
+from tests.support.node import OWNER, Says, Shop, prediction
+from tests.support.queue import claim_one
 
 SICK_ROWS = 66
 """By its rows a reader of these tests knows the film that it cannot read."""
@@ -144,5 +145,5 @@ def test_a_film_that_hangs_ends_its_reader_and_is_set_aside_at_last(tmp_path: Pa
 
 
 def _turn_of(url: str, folder: Path, hang: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "tests.hanging", url, str(folder), hang]
+    command = [sys.executable, "-m", "tests.support.hanging_reader", url, str(folder), hang]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)

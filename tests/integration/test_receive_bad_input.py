@@ -17,9 +17,9 @@ from pynetdicom.dsutils import encode
 from cxr_node.domain.errors import GiveUp, Refuse, RetryLater
 from cxr_node.domain.instance import Instance, Sender
 from cxr_node.domain.reasons import Reason
-from tests import films, peers
-from tests.peers import LOOPBACK
-from tests.receiving import DX, association, receiving, store
+from tests.support import films, peers
+from tests.support.peers import LOOPBACK
+from tests.support.receiver import DX, association, receiving, store
 
 pytestmark = pytest.mark.usefixtures("receive_path")
 

@@ -9,10 +9,10 @@ from pydicom.uid import UID
 from pynetdicom import ALL_TRANSFER_SYNTAXES, evt
 
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.phantom import modality
-from cxr_node.phantom.modality import SendResult
-from tests import films, peers
-from tests.receiving import receiving
+from cxr_node.simulators import modality
+from cxr_node.simulators.modality import SendResult
+from tests.support import films, peers
+from tests.support.receiver import receiving
 
 PACS = AeTitle("PACS")
 MODALITY = AeTitle("MODALITY")

@@ -13,13 +13,13 @@ from pynetdicom.association import Association
 from pynetdicom.dsutils import encode
 
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.receive.messages import BoundedDataSet
+from cxr_node.receive.admission import Peer
 from cxr_node.receive.tls import TlsFiles
+from cxr_node.receive.upper_layer.messages import BoundedDataSet
 from cxr_node.receive.users import PasswordHash
-from cxr_node.receive.who import Peer
-from tests import certificates, films, peers
-from tests.peers import VERIFICATION
-from tests.receiving import DX, association, receiving, store
+from tests.support import certificates, films, peers
+from tests.support.peers import VERIFICATION
+from tests.support.receiver import DX, association, receiving, store
 
 HERE, ELSEWHERE = ip_network("127.0.0.0/8"), ip_network("192.0.2.0/24")
 USERS = {"dx1": PasswordHash.of("correct horse", salt=bytes(16), cost=16)}

@@ -10,12 +10,12 @@ from pydicom.dataset import Dataset
 
 from cxr_node.domain.identifiers import AeTitle, digest_of
 from cxr_node.domain.instance import Instance, Sender
-from cxr_node.phantom import modality
-from cxr_node.receive import sockets
-from cxr_node.receive.ae import Receiver
-from tests import films, peers
-from tests.peers import LOOPBACK
-from tests.receiving import LISTENING, association, receiving
+from cxr_node.receive.scp import Receiver
+from cxr_node.receive.upper_layer import transport
+from cxr_node.simulators import modality
+from tests.support import films, peers
+from tests.support.peers import LOOPBACK
+from tests.support.receiver import LISTENING, association, receiving
 
 REAL = ("RG1_J2KI", "RG1_JLSN", "siim_SC_JPEG", "pseudo_phi_RLE", "nih_DX_in_SC", "dog_DX_lateral", "RG2_JPLL")
 
@@ -119,7 +119,7 @@ def test_every_read_is_acknowledged_at_once_and_answers_are_not_held_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[int, int, int]] = []
-    set_option, receive = socket.socket.setsockopt, sockets._received
+    set_option, receive = socket.socket.setsockopt, transport._received
     reads = 0
 
     def record(connection: socket.socket, level: int, option: int, value: int) -> None:
@@ -135,7 +135,7 @@ def test_every_read_is_acknowledged_at_once_and_answers_are_not_held_back(
     film = films.written(films.dx(rows=2000, columns=1500), tmp_path)
     with receiving() as node, monkeypatch.context() as context:
         context.setattr(socket.socket, "setsockopt", record)
-        context.setattr(sockets, "_received", count)
+        context.setattr(transport, "_received", count)
         # From another process: what is recorded is the receiving end alone.
         assert peers.storescu(node.port, film).returncode == 0
 

@@ -17,15 +17,15 @@ from pynetdicom.dsutils import encode
 from cxr_node.config import ConfigurationError, parse
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.identifiers import AeTitle, Uid, digest_of
-from cxr_node.receive.pace import Pace
+from cxr_node.receive.admission import Peer
+from cxr_node.receive.rate_limiter import Pace
 from cxr_node.receive.tls import TlsFiles
-from cxr_node.receive.who import Peer
-from cxr_node.settings.whole import Settings
-from tests import certificates, films, peers
-from tests.certificates import Certificate
-from tests.peers import LOOPBACK, VERIFICATION
-from tests.receiving import DX, association, receiving, store
-from tests.running import running, settings_file
+from cxr_node.settings.root import Settings
+from tests.support import certificates, films, peers
+from tests.support.certificates import Certificate
+from tests.support.peers import LOOPBACK, VERIFICATION
+from tests.support.receiver import DX, association, receiving, store
+from tests.support.running_node import running, settings_file
 
 CR = "1.2.840.10008.5.1.4.1.1.1"
 ABSTRACT_SYNTAX_NOT_SUPPORTED = 3

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from cxr_node import config
-from cxr_node.jobs import migrate
-from cxr_node.node import places, roles
-from cxr_node.node.roles import Role
+from cxr_node.db import migrate
 from cxr_node.receive.users import PasswordHash
-from tests import certificates, films, peers
+from cxr_node.wiring import process, roles
+from cxr_node.wiring.roles import Role
+from tests.support import certificates, films, peers
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def serving(folder: Path, receive: dict[str, Any], **tables: dict[str, Any]) -> 
     settings = config.parse(
         {"node": {"data_folder": str(folder / "data")}, "receive": {"port": 0, **receive}, **tables}
     )
-    opened = places.database(settings)
+    opened = process.database(settings)
     migrate.upgrade(opened)
     opened.close()
     with roles.serve(settings, Role.RECEIVE, stopping=threading.Event()) as address:

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from cxr_node.receive.tls import Certificates, Handshakes, TlsFiles
-from tests import certificates, films, peers
-from tests.certificates import Certificate
-from tests.peers import LOOPBACK
-from tests.receiving import Running, receiving
+from tests.support import certificates, films, peers
+from tests.support.certificates import Certificate
+from tests.support.peers import LOOPBACK
+from tests.support.receiver import Running, receiving
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,17 +5,18 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cxr_node.admin.cli import app
+from cxr_node.cli.app import app
 from cxr_node.config import load
-from cxr_node.jobs import migrate
-from cxr_node.node import auditing, receiving, refusals
-from cxr_node.node.refusals import Refusals
-from cxr_node.receive.incidents import LetIn, NoTls, NotStored, TurnedAway
+from cxr_node.db import migrate
+from cxr_node.receive.admission import Rejection
+from cxr_node.receive.events import LetIn, NoTls, NotStored, TurnedAway
 from cxr_node.receive.status import StoreStatus
-from cxr_node.receive.who import Rejection
-from tests import films, peers
-from tests.pages import served_page
-from tests.running import opened, settings_file
+from cxr_node.wiring import audit as auditing
+from cxr_node.wiring import receive, rejection_counters
+from cxr_node.wiring.rejection_counters import Refusals
+from tests.support import films, peers
+from tests.support.running_node import opened, settings_file
+from tests.support.web import served_page
 
 HERE = "127.0.0.1"
 
@@ -29,15 +30,15 @@ def test_associations_and_objects_that_a_real_peer_is_refused_are_counted(tmp_pa
     path = settings_file(tmp_path / "node", more='[[receive.peers]]\nae_title = "DX1"')
     settings = load(path)
     settings.node.data_folder.mkdir()
-    with opened(settings) as database, refusals.counting(settings) as counted:
+    with opened(settings) as database, rejection_counters.counting(settings) as counted:
         migrate.upgrade(database)
         audit = auditing.unrecorded(settings)
-        with receiving.receiver(settings, database, audit, refused=counted.note) as receiver:
+        with receive.receiver(settings, database, audit, refused=counted.note) as receiver:
             assert peers.echoscu(receiver.port, calling="DX1").returncode == 0
             assert peers.echoscu(receiver.port, calling="DX9").returncode != 0
             assert peers.echoscu(receiver.port, calling="DX9").returncode != 0
 
-    assert refusals.counts(settings) == {("DX9", "calling_ae_title_not_recognized"): 2}
+    assert rejection_counters.counts(settings) == {("DX9", "calling_ae_title_not_recognized"): 2}
     said = CliRunner().invoke(app, ["status", "--config", str(path)]).output
     assert "refused at the door, ever: DX9 calling_ae_title_not_recognized 2" in said
 
@@ -50,12 +51,12 @@ def test_counts_go_on_after_a_restart_and_nothing_is_written_where_nothing_is_ne
         counting.note(LetIn(calling_ae_title="DX1", address=HERE, user=""))
         counting.note(NotStored(calling_ae_title="DX1", address=HERE, status=StoreStatus.CANNOT_UNDERSTAND))
         counting.write()
-        assert refusals._read(path) == {("", "no_tls"): expected, ("DX1", "cannot_understand"): expected}
+        assert rejection_counters._read(path) == {("", "no_tls"): expected, ("DX1", "cannot_understand"): expected}
     written = path.stat().st_ino
     counting.write()
     assert path.stat().st_ino == written
     path.write_text("[[", encoding="utf-8")
-    assert refusals._read(path) == {}
+    assert rejection_counters._read(path) == {}
 
 
 def test_strangers_who_change_their_title_are_counted_as_one_in_the_end(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_strangers_who_change_their_title_are_counted_as_one_in_the_end(tmp_path
     counting.note(stranger("a\nb\u00e9"))
     counting.write()
 
-    kept = refusals._read(tmp_path / "refused.json")
+    kept = rejection_counters._read(tmp_path / "refused.json")
     assert len(kept) <= 201
     assert sum(kept.values()) == 1001
     assert kept["", "calling_ae_title_not_recognized"] >= 800
@@ -79,12 +80,12 @@ def test_a_disk_that_is_full_stops_nothing(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "no").mkdir()
     counting.write()
 
-    assert len(refusals._read(tmp_path / "no" / "refused.json")) == 1
+    assert len(rejection_counters._read(tmp_path / "no" / "refused.json")) == 1
 
 
 def test_refusals_are_in_the_metrics(tmp_path: Path) -> None:
     with served_page(tmp_path / "node") as page:
-        counting = Refusals(refusals._path(load(page.config)))
+        counting = Refusals(rejection_counters._path(load(page.config)))
         counting.note(stranger("DX9"))
         counting.write()
         with page.visited_by() as client:

@@ -23,13 +23,13 @@ from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules, judge_header
 from cxr_node.report import tid1500
 from cxr_node.report.kinds import ChestCad, KeyImages, Marks, Order, Picture, Report, ResultKind, Segmentation, Text
-from cxr_node.report.languages.spoken import LANGUAGES
+from cxr_node.report.languages.translate import LANGUAGES
 from cxr_node.report.source import Film, Node, PreviousReport
-from tests import films, traced
+from tests.support import films, phantom_outlines
+from tests.support.validators import entity_errors, iod_errors, sr_errors, state_errors, template_errors
 from tests.unit.report.names import NAMES
 from tests.unit.report.ohif import shown
 from tests.unit.report.studies import NODE, NOW, everything, finding, gray, not_read, parsed, read, square, with_bytes
-from tests.validators import entity_errors, iod_errors, sr_errors, state_errors, template_errors
 
 _KINDS: tuple[ResultKind, ...] = (
     Report(),
@@ -88,8 +88,8 @@ def _phantom(view: View) -> Film:
     refused = judge_header(header, Rules()).refused
     if refused is not None:
         return not_read(header, refused, view)
-    outlined = traced.structures(made)
-    taken = measured(traced.radiograph(made), outlined, is_adult=True)
+    outlined = phantom_outlines.structures(made)
+    taken = measured(phantom_outlines.radiograph(made), outlined, is_adult=True)
     opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(60, 120, 40), square(60, 40, 9)))
     film = read(header, opacity, finding("Effusion", 0.1, Presence.ABSENT), view=view, structures=outlined)
     return Film(

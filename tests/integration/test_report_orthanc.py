@@ -10,16 +10,16 @@ import pytest
 from pydicom import dcmread
 
 from cxr_node.deliver.cstore import CStoreDestination
-from cxr_node.deliver.remote import Remote
+from cxr_node.deliver.peer import Remote
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.radiograph import Radiograph
-from cxr_node.node.results import RESULT_KINDS
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.report.kinds import Order, Segmentation
 from cxr_node.report.source import Film
 from cxr_node.settings.results import ResultName
-from tests import films, peers
+from cxr_node.wiring.compose import RESULT_KINDS
+from tests.support import films, peers
 from tests.unit.report.studies import NODE, NOW, everything
 
 

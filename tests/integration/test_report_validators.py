@@ -16,9 +16,9 @@ from cxr_node.report.header import Kind
 from cxr_node.report.source import Film, PreviousReport
 from cxr_node.report.tid1500 import compose
 from cxr_node.report.tree import items
-from tests import films, peers
+from tests.support import films, peers
+from tests.support.validators import entity_errors, iod_errors, pixelmed, run, sr_errors, state_errors, template_errors
 from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read, square, with_bytes
-from tests.validators import entity_errors, iod_errors, pixelmed, run, sr_errors, state_errors, template_errors
 
 _PRESENT = finding("Lung Opacity", 0.9, Presence.PRESENT)
 _ONE_REGION = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(2, 2, 9),))

@@ -9,57 +9,58 @@ from pathlib import Path
 
 import pytest
 
-from cxr_node.company import Company
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg, State
 from cxr_node.domain.errors import GiveUp, RetryLater
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
-from cxr_node.jobs import films as kept
-from cxr_node.jobs import queue, readings
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.states import Leg, State
-from cxr_node.sight.eyes import EyeDied, EyeFault, Eyes
-from cxr_node.sight.overlap import Overlapped
-from tests import films, sights
-from tests.peers import until
-from tests.shop import OWNER, Shop
-from tests.sights import DEADLY_ROWS, Echo
-from tests.work import claim_one
+from cxr_node.queue import queue
+from cxr_node.reading.pooled_reader import Overlapped
+from cxr_node.reading.preprocess_pool import EyeDied, EyeFault, Eyes
+from cxr_node.records import films as kept
+from cxr_node.records import readings
+from cxr_node.work.shared_lock import Company
+from tests.support import films, pool
+from tests.support.node import OWNER, Shop
+from tests.support.peers import until
+from tests.support.pool import DEADLY_ROWS, Echo
+from tests.support.queue import claim_one
 
 SOON_S = 60.0
 
 
 @pytest.fixture(scope="module")
 def eyes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eyes]:
-    with Eyes(1, partial(sights.desk, tmp_path_factory.mktemp("archive")), timeout_s=SOON_S) as opened:
+    with Eyes(1, partial(pool.desk, tmp_path_factory.mktemp("archive")), timeout_s=SOON_S) as opened:
         yield opened
 
 
 def test_one_that_dies_is_started_again_for_the_next_film(eyes: Eyes) -> None:
-    before = eyes.ask(sights.process_id)
+    before = eyes.ask(pool.process_id)
     with pytest.raises(EyeDied, match="ended with status -9"):
-        eyes.ask(sights.is_killed)
+        eyes.ask(pool.is_killed)
 
-    assert eyes.ask(sights.process_id) != before
+    assert eyes.ask(pool.process_id) != before
 
 
 def test_what_went_wrong_there_is_told_here_without_quoting_a_film(
     eyes: Eyes, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(GiveUp) as gave_up:
-        eyes.ask(sights.gives_up)
+        eyes.ask(pool.gives_up)
     with pytest.raises(RetryLater, match="the store is away"):
-        eyes.ask(sights.asks_for_patience)
+        eyes.ask(pool.asks_for_patience)
     with caplog.at_level(logging.DEBUG), pytest.raises(EyeFault) as fault:
-        eyes.ask(sights.fails)
+        eyes.ask(pool.fails)
 
     assert (gave_up.value.reason, gave_up.value.detail) == (Reason.DECODE, "the detail")
-    assert str(fault.value).startswith("KeyError in tests.sights:")
+    assert str(fault.value).startswith("KeyError in tests.support.pool:")
     assert "JANE" not in str(fault.value) + caplog.text
 
 
 def test_one_that_does_not_answer_is_ended(tmp_path: Path) -> None:
-    with Eyes(1, partial(sights.desk, tmp_path), timeout_s=0.2) as eyes, pytest.raises(EyeDied, match="longer than"):
-        eyes.ask(sights.sleeps)
+    with Eyes(1, partial(pool.desk, tmp_path), timeout_s=0.2) as eyes, pytest.raises(EyeDied, match="longer than"):
+        eyes.ask(pool.sleeps)
 
 
 def test_films_are_read_beside_each_other_as_they_are_in_turn(database: Database, tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ def test_films_are_read_beside_each_other_as_they_are_in_turn(database: Database
     with database.read() as connection:
         received = [kept.get(connection, job.film_id) for job in in_turn.jobs(Leg.READ) if job.film_id is not None]
     network = Echo()
-    with Eyes(2, partial(sights.desk, tmp_path / "archive"), timeout_s=SOON_S) as eyes:
+    with Eyes(2, partial(pool.desk, tmp_path / "archive"), timeout_s=SOON_S) as eyes:
         overlapped = Overlapped(lambda: network, eyes, watch=nullcontext)
         together, alone = overlapped.read(received), overlapped.read(received[:1])
     in_turn.work()
@@ -83,7 +84,7 @@ def test_films_are_read_beside_each_other_as_they_are_in_turn(database: Database
 
 
 def test_a_film_that_ends_its_process_is_set_aside_and_the_others_are_read(database: Database, tmp_path: Path) -> None:
-    with Eyes(2, partial(sights.desk, tmp_path / "archive"), timeout_s=SOON_S) as eyes:
+    with Eyes(2, partial(pool.desk, tmp_path / "archive"), timeout_s=SOON_S) as eyes:
         shop = Shop(database, tmp_path, reads=Overlapped(Echo, eyes, watch=nullcontext))
         for seed, rows in enumerate((64, DEADLY_ROWS, 64)):
             shop.accept(films.dx(seed=seed, rows=rows))

@@ -8,12 +8,12 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from cxr_node.config import ConfigurationError, parse
-from cxr_node.jobs.database import Database
+from cxr_node.db.database import Database
 from cxr_node.pipeline import CharacterSets
-from tests import films
-from tests.shop import Shop, received
+from tests.support import films
+from tests.support.node import Shop, received
+from tests.support.queue import SENDER
 from tests.unit.report.studies import with_bytes
-from tests.work import SENDER
 
 SENT = "王^小东".encode("gb18030")
 MISREAD = SENT.decode("latin-1")

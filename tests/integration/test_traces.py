@@ -10,22 +10,22 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from cxr_node.admin import tracing
-from cxr_node.admin.tracing import Teller
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg
 from cxr_node.domain.commitment import Reference, Vouched
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Identity
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.states import Leg
-from cxr_node.outbound import Confirmation
+from cxr_node.ops import tracing
+from cxr_node.ops.tracing import Teller
 from cxr_node.receive.sender import association_name
-from cxr_node.settings.whole import Settings
-from tests import films
-from tests.pages import refuse
-from tests.shop import Shop
-from tests.spans import Collector, collector
-from tests.work import SENDER
+from cxr_node.settings.root import Settings
+from cxr_node.work.handlers.deliver import Confirmation
+from tests.support import films
+from tests.support.node import Shop
+from tests.support.otlp_collector import Collector, collector
+from tests.support.queue import SENDER
+from tests.support.web import refuse
 
 WAY = ("accept", "read", "compose", "deliver", "confirm")
 
@@ -195,11 +195,11 @@ def test_what_is_still_under_way_is_told_when_it_is_over(shop: Shop, teller: Tel
 
 
 def test_without_traces_nothing_of_them_is_loaded() -> None:
-    listed = "import sys, cxr_node.admin.web.serving, cxr_node.node.roles; print(*sys.modules)"
+    listed = "import sys, cxr_node.web.server, cxr_node.wiring.roles; print(*sys.modules)"
     said = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True)
 
     loaded = said.stdout.split()
-    assert "cxr_node.admin.web.serving" in loaded
+    assert "cxr_node.web.server" in loaded
     # Its interface of a few names is another library's; what makes and tells traces is its SDK.
     assert not [name for name in loaded if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter", "joserfc"))]
 

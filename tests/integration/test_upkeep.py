@@ -8,20 +8,22 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cxr_node import upkeep
-from cxr_node.admin.cli import app
+from cxr_node.cli.app import app
 from cxr_node.config import load
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg, State
 from cxr_node.domain.commitment import Reference
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
-from cxr_node.jobs import ledger, migrate, readings, retention
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.ledger import Fate
-from cxr_node.jobs.states import Leg, State
 from cxr_node.pipeline import vouch
-from tests import films
-from tests.running import opened, settings_file
-from tests.shop import Shop, received
+from cxr_node.queries import ledger
+from cxr_node.queries.ledger import Fate
+from cxr_node.records import readings, retention
+from cxr_node.work.periodic import retention as upkeep
+from tests.support import films
+from tests.support.node import Shop, received
+from tests.support.running_node import opened, settings_file
 
 KEEP = timedelta(days=30)
 

@@ -13,25 +13,27 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
-from cxr_node import behaving
-from cxr_node.admin.cli import app
+from cxr_node.cli.app import app
 from cxr_node.config import load
+from cxr_node.db import migrate
+from cxr_node.db.database import Database, DatabaseAway
+from cxr_node.db.states import Leg
 from cxr_node.deliver.destination import Refused
 from cxr_node.domain import concepts
 from cxr_node.domain.codes import Code
-from cxr_node.domain.days import Kind, Span, Verdict
+from cxr_node.domain.daily_stats import Kind, Span, Verdict
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.reading import Measurement
-from cxr_node.jobs import constancy, drifts, migrate, readings, shadows, views
-from cxr_node.jobs import films as film_rows
-from cxr_node.jobs.database import Database, DatabaseAway
-from cxr_node.jobs.shadows import Next
-from cxr_node.jobs.states import Leg
-from cxr_node.jobs.views import VIEWS, Comparison, Condition
-from tests import films
-from tests.films import ROOT
-from tests.running import opened, settings_file
-from tests.shop import Shop
+from cxr_node.queries import drift, views
+from cxr_node.queries.views import VIEWS, Comparison, Condition
+from cxr_node.records import constancy, readings, shadow
+from cxr_node.records import films as film_rows
+from cxr_node.records.shadow import Next
+from cxr_node.work.periodic import drift as drift_job
+from tests.support import films
+from tests.support.films import ROOT
+from tests.support.node import Shop
+from tests.support.running_node import opened, settings_file
 
 DOCUMENT = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
 QUESTIONS = dict(re.findall(r"\*\*(\d+)\. .*?\*\*.*?```sql\n(.*?)```", DOCUMENT, re.DOTALL))
@@ -69,17 +71,17 @@ def busy(database: Database, folder: Path) -> Shop:
     shop.accept(films.dx(seed=4))
     shop.work()
     shop.accept(films.dx(seed=5))
-    behaving.counted_days(database, now=shop.clock.now)
+    drift_job.counted_days(database, now=shop.clock.now)
     with database.write() as transaction:
-        drifts.write(transaction, 1, [DRIFT], now=shop.clock.now)
+        drift.write(transaction, 1, [DRIFT], now=shop.clock.now)
         failed = constancy.begin(transaction, now=shop.clock.now)
         constancy.end(transaction, failed, state="failed", detail="not taken", now=shop.clock.now)
         film = film_rows.get(transaction.connection, 1)
         read = readings.latest(transaction.connection, 1, film.identity)
         assert read is not None
         assert read.prediction is not None
-        model = shadows.model_id(transaction, read.prediction.model, now=shop.clock.now)
-        shadows.write(transaction, model, Next(film_id=1, reading_id=1, tries=1), read, now=shop.clock.now)
+        model = shadow.model_id(transaction, read.prediction.model, now=shop.clock.now)
+        shadow.write(transaction, model, Next(film_id=1, reading_id=1, tries=1), read, now=shop.clock.now)
     return shop
 
 

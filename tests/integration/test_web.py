@@ -14,11 +14,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from cxr_node.jobs.states import State
-from cxr_node.node import places
-from tests import films
-from tests.films import ROOT
-from tests.pages import PASSWORD, Page, refuse, served_page, token_of
+from cxr_node.db.states import State
+from cxr_node.wiring import process
+from tests.support import films
+from tests.support.films import ROOT
+from tests.support.web import PASSWORD, Page, refuse, served_page, token_of
 
 PAGES = ("/", "/parts/queue", "/studies", "/studies/1", "/films/1", "/films/2", "/reports/1", "/deliveries",
          "/deliveries?state=failed", "/trends", "/trends?days=1", "/behaviour", "/settings")  # fmt: skip
@@ -145,10 +145,10 @@ def test_without_room_the_node_is_not_ready(tmp_path: Path) -> None:
     with served_page(tmp_path / "node") as served:
         text = served.config.read_text(encoding="utf-8")
     served.config.write_text(text.replace("reserve_bytes = 0", f"reserve_bytes = {2**62}"), encoding="utf-8")
-    from cxr_node.admin.web import serving
     from cxr_node.config import load
+    from cxr_node.web import server
 
-    with serving.served(load(served.config)) as address:
+    with server.served(load(served.config)) as address:
         answer = httpx.get(f"http://{address}/health/ready")
 
     assert answer.status_code == 503
@@ -225,12 +225,12 @@ def test_only_an_operator_with_the_sessions_token_lets_a_job_run_again(page: Pag
 
     assert answer.json() == {"requeued": [failed.job_id]}
     assert again.status_code == 409
-    from cxr_node.jobs import search
+    from cxr_node.queue import search
 
     with page.shop.database.read() as connection:
         assert search.events(connection, failed.job_id)[-1].actor == "person/op"
     page.shop.pacs.before = lambda: None
-    page.shop.clock.now = places.now()
+    page.shop.clock.now = process.now()
     page.shop.work()
     assert all(job.state is not State.FAILED for job in page.shop.jobs())
 
@@ -245,8 +245,8 @@ def test_what_is_not_there_is_said_so(page: Page) -> None:
 
 
 def test_a_user_whose_role_changes_is_logged_out(sqlite_page: Page) -> None:
-    from cxr_node.admin.web.access import Guard
     from cxr_node.config import load
+    from cxr_node.web.access import Guard
 
     section = load(sqlite_page.config).web
     cookie = Guard(section, b"key").log_in("op", PASSWORD)
@@ -283,7 +283,7 @@ def test_every_metric_that_dashboard_and_alerts_name_is_there(page: Page) -> Non
 
 
 def test_colors_can_be_told_apart_by_who_sees_little_contrast() -> None:
-    style = (ROOT / "cxr_node/admin/web/static/style.css").read_text(encoding="utf-8")
+    style = (ROOT / "cxr_node/web/static/style.css").read_text(encoding="utf-8")
     colors = dict(re.findall(r"--(\w+): #([0-9a-f]{6})", style))
 
     for ground in ("ground", "raised"):
@@ -303,7 +303,7 @@ def _luminance(color: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@pytest.mark.parametrize("room", ["cxr_node.admin.role", "cxr_node.node.roles", "cxr_node.receive.ae"])
+@pytest.mark.parametrize("room", ["cxr_node.service.role", "cxr_node.wiring.roles", "cxr_node.receive.scp"])
 def test_a_process_that_receives_imports_nothing_of_the_page(room: str) -> None:
     unwanted = {"fastapi", "starlette", "uvicorn", "jinja2", "prometheus_client", "torch"}
     said = f"import sys, {room}; print(*({unwanted!r} & set(sys.modules)))"

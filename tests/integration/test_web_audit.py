@@ -6,8 +6,8 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
-from tests import audit_rules, films
-from tests.pages import Page, served_page, token_of
+from tests.support import audit_rules, films
+from tests.support.web import Page, served_page, token_of
 
 
 @pytest.fixture

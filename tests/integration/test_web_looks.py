@@ -9,11 +9,11 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from playwright.sync_api import Page as Tab
 
 from cxr_node.domain.codes import Code
-from cxr_node.jobs import readings
-from tests import films
-from tests.pages import PASSWORD, Page, served_page
-from tests.peers import program
-from tests.shop import received
+from cxr_node.records import readings
+from tests.support import films
+from tests.support.node import received
+from tests.support.peers import program
+from tests.support.web import PASSWORD, Page, served_page
 
 PATHS = (
     "/",

@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from tests.audit_rules import recorded
-from tests.pages import PEOPLE, Page, served_page, token_of
-from tests.providers import CLAIMS, Provider, provider, settings_of
+from tests.support.audit_rules import recorded
+from tests.support.oidc_provider import CLAIMS, Provider, provider, settings_of
+from tests.support.web import PEOPLE, Page, served_page, token_of
 
 BACK = "http://127.0.0.1:1/login/oidc/back"
 """Registered at the provider, which sends nobody there: the test follows its answer to where the page is."""

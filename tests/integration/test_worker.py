@@ -9,6 +9,9 @@ from typing import NoReturn
 import pytest
 from sqlalchemy import select
 
+from cxr_node.db.database import Database, DatabaseAway
+from cxr_node.db.states import Leg, State
+from cxr_node.db.tables import delivery, finding, reading, result
 from cxr_node.deliver.destination import Refused
 from cxr_node.deliver.routing import Condition
 from cxr_node.domain.codes import Code
@@ -25,16 +28,14 @@ from cxr_node.domain.reading import (
     Topic,
 )
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.jobs import queue, readings
-from cxr_node.jobs.database import Database, DatabaseAway
-from cxr_node.jobs.states import Leg, State
-from cxr_node.jobs.tables import delivery, finding, reading, result
-from cxr_node.node import delivering
+from cxr_node.queue import queue
+from cxr_node.records import readings
 from cxr_node.report.kinds import KeyImages, Report
-from cxr_node.settings.whole import Settings
-from tests import films
-from tests.shop import CALM_S, CEILING_S, CRASH_LIMIT, Says, Shop, prediction, received
-from tests.work import LEASE, claim_one
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import deliver as delivering
+from tests.support import films
+from tests.support.node import CALM_S, CEILING_S, CRASH_LIMIT, Says, Shop, prediction, received
+from tests.support.queue import LEASE, claim_one
 
 WITHOUT_VIEW = {"ViewPosition": None, "ViewCodeSequence": None}
 

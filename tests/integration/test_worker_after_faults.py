@@ -7,19 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from cxr_node import upkeep
+from cxr_node.db.database import Database, DatabaseAway, Transaction
+from cxr_node.db.states import Leg, State
 from cxr_node.deliver.destination import Away
 from cxr_node.domain.errors import RetryLater
-from cxr_node.jobs import ledger, queue
-from cxr_node.jobs.database import Database, DatabaseAway, Transaction
-from cxr_node.jobs.ledger import Fate
-from cxr_node.jobs.search import JobRow
-from cxr_node.jobs.states import Leg, State
-from cxr_node.node import roles
-from cxr_node.settings.whole import Settings
-from tests import films
-from tests.shop import Shop, StoppedClock
-from tests.work import LEASE
+from cxr_node.queries import ledger
+from cxr_node.queries.ledger import Fate
+from cxr_node.queue import queue
+from cxr_node.queue.search import JobRow
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import roles
+from cxr_node.work.periodic import retention
+from tests.support import films
+from tests.support.node import Shop, StoppedClock
+from tests.support.queue import LEASE
 
 DUE_WITHIN = timedelta(hours=2)
 
@@ -145,7 +146,7 @@ def present() -> None:
 
 def test_nothing_is_removed_while_the_clock_has_leapt(caplog: pytest.LogCaptureFixture) -> None:
     clock, counted, removed = StoppedClock(), [0.0], []
-    steady = upkeep.Steadiness(clock, counter=lambda: counted[0])
+    steady = retention.Steadiness(clock, counter=lambda: counted[0])
 
     def pass_and_remove(*, by_the_clock_s: float, really_s: float) -> None:
         clock.go(seconds=by_the_clock_s)

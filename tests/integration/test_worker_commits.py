@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from cxr_node.jobs import queue
-from cxr_node.jobs.database import Database, Transaction
-from cxr_node.jobs.states import Leg, State
-from cxr_node.worker import Together
-from tests import films
-from tests.shop import OWNER, Shop
+from cxr_node.db.database import Database, Transaction
+from cxr_node.db.states import Leg, State
+from cxr_node.queue import queue
+from cxr_node.work.worker import Together
+from tests.support import films
+from tests.support.node import OWNER, Shop
 
 
 class Silence:

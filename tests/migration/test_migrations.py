@@ -7,11 +7,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.tables import metadata
 from cxr_node.domain.reading import Topic
-from cxr_node.jobs import migrate, readings
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.tables import metadata
-from tests.work import instance, remember
+from cxr_node.records import readings
+from tests.support.queue import instance, remember
 
 REVISIONS = [script.revision for script in ScriptDirectory.from_config(migrate._config()).walk_revisions()]
 

@@ -7,12 +7,14 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
-from cxr_node.jobs import fill, migrate, queue
-from cxr_node.jobs.database import Database
-from cxr_node.jobs.migrate import Standing, TooNew
-from cxr_node.jobs.states import Leg
-from cxr_node.jobs.views import VIEWS
-from tests.work import claim_one
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.migrate import Standing, TooNew
+from cxr_node.db.states import Leg
+from cxr_node.queries.views import VIEWS
+from cxr_node.queue import queue
+from cxr_node.records import backfill
+from tests.support.queue import claim_one
 
 SCRIPT = ScriptDirectory.from_config(migrate._config())
 NEW, OLD = [script.revision for script in SCRIPT.walk_revisions()][:2]
@@ -109,7 +111,7 @@ def test_what_the_version_before_writes_is_still_taken_and_its_jobs_are_worked_b
     claim = claim_one(database, Leg.DELIVER)
     with database.write() as transaction:
         queue.finish(transaction, claim, now=claim.queued_at)
-        assert fill.fill(transaction) == 3
+        assert backfill.fill(transaction) == 3
         jobs = transaction.connection.execute(
             text("SELECT leg, state, study_instance_uid FROM v1_jobs ORDER BY job_id")
         ).all()

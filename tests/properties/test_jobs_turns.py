@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select
 
-from cxr_node.jobs import queue
-from cxr_node.jobs.database import Database, Transaction
-from cxr_node.jobs.states import Leg
-from cxr_node.jobs.tables import job, study
-from cxr_node.jobs.turns import goes_first_at
-from tests.work import LEASE, NOON
+from cxr_node.db.claim_order import goes_first_at
+from cxr_node.db.database import Database, Transaction
+from cxr_node.db.states import Leg
+from cxr_node.db.tables import job, study
+from cxr_node.queue import queue
+from tests.support.queue import LEASE, NOON
 
 LONGEST_S = 600
 HEAD_STARTS = st.sampled_from((0, 30, LONGEST_S))

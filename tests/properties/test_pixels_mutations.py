@@ -18,7 +18,7 @@ from cxr_node.pixels.geometry import geometry
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.pixels.suitability import Rules, judge_header, judge_picture
-from tests.pixel_films import LOSSLESS, LOSSY, chest, data_set, encoded, lut
+from tests.support.pixel_films import LOSSLESS, LOSSY, chest, data_set, encoded, lut
 
 # What pydicom cannot make sense of it warns of; here every film is like that.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")

@@ -11,8 +11,8 @@ from pynetdicom.dsutils import encode
 from cxr_node.domain.errors import Refuse
 from cxr_node.domain.identifiers import Uid
 from cxr_node.receive.elements import values_of
-from cxr_node.receive.identity import identify
-from tests import films
+from cxr_node.receive.identify import identify
+from tests.support import films
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"

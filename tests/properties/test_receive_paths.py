@@ -16,9 +16,9 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE, ImplementationClassUIDNotific
 from pynetdicom.presentation import build_context
 
 from cxr_node.domain.instance import Instance
-from tests import films
-from tests.peers import LOOPBACK, VERIFICATION
-from tests.receiving import DX, EXPLICIT_VR_LITTLE_ENDIAN, PATHS, ReceivePath, Running, receiving
+from tests.support import films
+from tests.support.peers import LOOPBACK, VERIFICATION
+from tests.support.receiver import DX, EXPLICIT_VR_LITTLE_ENDIAN, PATHS, ReceivePath, Running, receiving
 
 STORAGE_CONTEXT, ECHO_CONTEXT, NO_CONTEXT = 1, 3, 9
 PATIENCE_S = 3.0

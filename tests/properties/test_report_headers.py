@@ -13,7 +13,7 @@ from cxr_node.domain.reasons import Reason
 from cxr_node.report.evidence import safe_header
 from cxr_node.report.tid1500 import compose
 from cxr_node.report.tree import lines
-from tests import films
+from tests.support import films
 from tests.unit.report.studies import NODE, NOW, not_read
 
 _SENT = [

@@ -2,7 +2,7 @@
 
 import threading
 
-from cxr_node.company import Company
+from cxr_node.work.shared_lock import Company
 
 SOON_S = 30.0
 

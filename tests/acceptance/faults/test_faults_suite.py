@@ -8,18 +8,19 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cxr_node.admin.cli import app
-from cxr_node.jobs import arrivals, films, migrate
-from cxr_node.jobs.database import Database
-from cxr_node.selftest import balance, scratch, suite
-from cxr_node.selftest.bench import SHORT, Amounts, Kind
-from cxr_node.selftest.outcome import Outcome
-from cxr_node.selftest.steps import STRUCK, Action, Fault, Steps
-from cxr_node.selftest.suite import GROUPS, Request
-from tests.films import cr
-from tests.receiving import ReceivePath, ReceiveProcesses
-from tests.shop import received
-from tests.work import NOON, SENDER, remember
+from cxr_node.cli.app import app
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.faults import ledger_check, scratch, suite
+from cxr_node.faults.context import SHORT, Amounts, Kind
+from cxr_node.faults.outcome import Outcome
+from cxr_node.faults.steps import STRUCK, Action, Fault, Steps
+from cxr_node.faults.suite import GROUPS, Request
+from cxr_node.records import films, ingest
+from tests.support.films import cr
+from tests.support.node import received
+from tests.support.queue import NOON, SENDER, remember
+from tests.support.receiver import ReceivePath, ReceiveProcesses
 
 KINDS: tuple[Kind, ...] = ("sqlite", "postgresql")
 ON_BOTH = {"kills", "database"}
@@ -136,13 +137,13 @@ def test_the_balance_sees_a_film_that_is_lost_doubled_or_damaged(tmp_path: Path)
     database = Database(settings.database_url)
     migrate.upgrade(database)
     film = received(cr())
-    arrivals.remember(database, film, SENDER, archive_key=f"films/ab/{film.digest}.dcm", now=NOON)
+    ingest.remember(database, film, SENDER, archive_key=f"films/ab/{film.digest}.dcm", now=NOON)
     database.close()
-    (balance.archive_folder(settings) / "aside").mkdir(parents=True)
-    (balance.archive_folder(settings) / "aside" / "half").touch()
+    (ledger_check.archive_folder(settings) / "aside").mkdir(parents=True)
+    (ledger_check.archive_folder(settings) / "aside" / "half").touch()
     study, uid = film.identity.study_instance_uid, film.identity.sop_instance_uid
 
-    drawn = balance.drawn(settings, {study: uid, "1.2.3": "1.2.3.4"}, {study: {"1.1": "", "1.2": ""}})
+    drawn = ledger_check.drawn(settings, {study: uid, "1.2.3": "1.2.3.4"}, {study: {"1.1": "", "1.2": ""}})
 
     assert (drawn.films, drawn.confirmed, drawn.lost, drawn.doubled) == (2, 0, ("1.2.3",), (study,))
     assert any("is missing" in problem for problem in drawn.problems)

@@ -7,8 +7,8 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OctKey, RSAKey
 
-from cxr_node.admin.web.oidc import Known, NotLoggedIn, believed, is_safe, known, roles_of
-from cxr_node.settings.telling import OidcSection
+from cxr_node.settings.operations import OidcSection
+from cxr_node.web.oidc import Known, NotLoggedIn, believed, is_safe, known, roles_of
 
 NOW = 1_800_000_000
 ISSUER, CLIENT, NONCE = "https://id.example/realms/hospital", "cxr-node", "n-1"

@@ -2,7 +2,7 @@
 
 import gc
 
-from cxr_node.admin import role
+from cxr_node.service import role
 
 
 def test_what_is_loaded_at_the_start_is_not_looked_through_at_each_collection() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cxr_node.admin import told
+from cxr_node.service import signals
 
 TOLD = signal.SIGUSR1
 
@@ -31,7 +31,7 @@ def test_a_signal_that_comes_while_the_first_is_dealt_with_waits_for_nothing() -
             again.wait(10)
         stopped.set()
 
-    told.once([TOLD], stop)
+    signals.once([TOLD], stop)
     os.kill(os.getpid(), TOLD)
     assert begun.wait(10)
     for _ in range(1000):

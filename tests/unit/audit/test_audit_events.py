@@ -12,8 +12,8 @@ from cxr_node.audit.events import Application, Peer
 from cxr_node.audit.message import Message, Source, xml
 from cxr_node.audit.subject import Subject, subject_of
 from cxr_node.domain.identifiers import Uid
-from tests import films
-from tests.audit_rules import faults, read
+from tests.support import films
+from tests.support.audit_rules import faults, read
 
 AT = datetime(2026, 1, 31, 12, 30, 5, 250_000, tzinfo=UTC)
 NODE = Application(ae_title="CXRNODE", process_id=4711, host="node-1")

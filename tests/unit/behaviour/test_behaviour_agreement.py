@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from cxr_node.behaviour.agreement import Pair, agreement, kappa, specific
+from cxr_node.monitoring.agreement import Pair, agreement, kappa, specific
 
 
 def pairs(*counts: int) -> list[Pair]:

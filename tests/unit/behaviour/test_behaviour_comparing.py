@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.drift import seeded
-from cxr_node.behaviour.comparing import fisher, holm, kolmogorov_smirnov
+from cxr_node.monitoring.statistics import fisher, holm, kolmogorov_smirnov
 
 
 @pytest.mark.parametrize("shift", [0, 3, 20])

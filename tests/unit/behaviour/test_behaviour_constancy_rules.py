@@ -4,7 +4,7 @@ from datetime import datetime, time
 
 import pytest
 
-from cxr_node.behaviour.constancy import Held, State, Tolerances, Value, compared, is_due, judged
+from cxr_node.monitoring.constancy import Held, State, Tolerances, Value, compared, is_due, judged
 
 TOLERANCES = Tolerances()
 

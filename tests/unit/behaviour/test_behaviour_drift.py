@@ -5,8 +5,8 @@ from datetime import date, timedelta
 import pytest
 
 from benchmarks.drift import FIRST, Change, false_alarms, found_after, judged, seeded, stream
-from cxr_node.behaviour.drift import Rules, reference_of, window_of
-from cxr_node.domain.days import SCORE_BINS, Kind, Span, score_bin, seconds_bin, seconds_of
+from cxr_node.domain.daily_stats import SCORE_BINS, Kind, Span, score_bin, seconds_bin, seconds_of
+from cxr_node.monitoring.drift import Rules, reference_of, window_of
 
 RULES = Rules(reference_films=300, minimum_films=50)
 

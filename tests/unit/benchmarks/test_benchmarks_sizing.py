@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import simulate
-from benchmarks.load import pictures
+from benchmarks.load import charts
 from benchmarks.simulation import sizing
 from benchmarks.simulation.day import DAY_S, Day
 from benchmarks.simulation.samples import Samples
@@ -86,7 +86,7 @@ def test_a_picture_of_receiving_is_drawn_for_each_kind_of_film(tmp_path: Path) -
     turns = [{"films": films, "seconds": 1.0} for films in (9, 10, 12)]
     cell = {"kind": "10 kB DX", "senders": 4, "per_association": 1, "nagle": False}
 
-    (path,) = pictures.of_receiving([{"cell": cell, "rounds": {"node": turns, "orthanc": turns}}], tmp_path)
+    (path,) = charts.of_receiving([{"cell": cell, "rounds": {"node": turns, "orthanc": turns}}], tmp_path)
 
     assert path.name == "receive-10-kb-dx.png"
     assert path.read_bytes().startswith(b"\x89PNG")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cxr_node.domain.radiograph import View
-from cxr_node.infer.appearance import appearance
+from cxr_node.infer.out_of_distribution import appearance
 
 
 @pytest.mark.parametrize(("channel", "view"), [(0, View.PA), (1, View.AP), (2, View.LATERAL), (3, None)])

@@ -3,11 +3,11 @@
 import pytest
 
 from cxr_node.infer import card
-from tests import tiny
+from tests.support import tiny_bundles
 
 
 def test_a_card_says_what_the_network_is() -> None:
-    read = card.parse(tiny.card(b"weights").encode())
+    read = card.parse(tiny_bundles.card(b"weights").encode())
 
     assert (read.name, read.version) == ("tiny", "1.2.3")
     assert read.labels[0].code.code.meaning == "Opacity"
@@ -34,7 +34,7 @@ def test_a_card_says_what_the_network_is() -> None:
     ],
 )
 def test_a_wrong_card_is_refused_naming_the_key(pattern: str, replacement: str, named: str) -> None:
-    text = tiny.card(b"weights", changes=((pattern, replacement),))
+    text = tiny_bundles.card(b"weights", changes=((pattern, replacement),))
 
     with pytest.raises(card.CardError) as caught:
         card.parse(text.encode())
@@ -49,7 +49,7 @@ def test_what_is_not_a_card_is_refused(content: bytes) -> None:
 
 
 def test_a_card_of_before_reads_as_one_without_structures_appearance_and_calibration() -> None:
-    read = card.parse(tiny.card(b"weights").encode())
+    read = card.parse(tiny_bundles.card(b"weights").encode())
 
     assert (read.anatomy, read.appearance, read.calibration) == ((), None, None)
     assert read.network.maps_window == [0.0, 0.0, 1.0, 1.0]
@@ -58,9 +58,9 @@ def test_a_card_of_before_reads_as_one_without_structures_appearance_and_calibra
 def test_a_card_says_what_every_output_means() -> None:
     changes = ((r"(outputs = .*)", r"\1\nmaps_window = [0.1, 0.2, 0.9, 0.8]"),)
 
-    read = card.parse(tiny.whole_card(b"weights", changes=changes).encode())
+    read = card.parse(tiny_bundles.whole_card(b"weights", changes=changes).encode())
 
-    assert read.anatomy == tiny.STRUCTURES
+    assert read.anatomy == tiny_bundles.STRUCTURES
     assert read.network.maps_window == [0.1, 0.2, 0.9, 0.8]
     assert read.appearance is not None
     assert read.appearance.distance_limit == 4.0
@@ -95,7 +95,7 @@ OTHER_NETWORK = f'network_sha256 = "{"0" * 64}"'
 def test_a_card_that_contradicts_its_network_is_refused_naming_the_key(
     pattern: str, replacement: str, named: str
 ) -> None:
-    text = tiny.whole_card(b"weights", changes=((pattern, replacement),))
+    text = tiny_bundles.whole_card(b"weights", changes=((pattern, replacement),))
 
     with pytest.raises(card.CardError) as caught:
         card.parse(text.encode())

@@ -8,9 +8,9 @@ from cxr_node.domain.reading import Laterality, Presence, Region
 from cxr_node.infer import card
 from cxr_node.infer.findings import findings, laterality, sigmoid
 from cxr_node.infer.heat import heat_map
-from tests import tiny
+from tests.support import tiny_bundles
 
-CARD = card.parse(tiny.card(b"weights").encode())
+CARD = card.parse(tiny_bundles.card(b"weights").encode())
 STANDING = Geometry(rows=800, columns=600, patient_orientation=("L", "F"))
 
 WHOLE = Region(outline=((0.0, 0.0), (600.0, 0.0), (600.0, 800.0), (0.0, 800.0)))

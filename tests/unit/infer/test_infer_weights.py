@@ -12,7 +12,7 @@ from torch import nn
 
 from cxr_node.infer import weights
 from cxr_node.infer.weights import Limits, UnsafeWeights
-from tests import hostile_pickles as hostile
+from tests.support import hostile_pickles as hostile
 
 
 def refusal(content: bytes, folder: Path, limits: Limits | None = None) -> str:

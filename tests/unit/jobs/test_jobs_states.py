@@ -5,9 +5,9 @@ from itertools import product
 
 import pytest
 
-from cxr_node.jobs.retry import RULES, RetryRule, due_again
-from cxr_node.jobs.states import ENDED, TRANSITIONS, Event, ForbiddenTransition, Leg, State, after
-from tests.work import NOON
+from cxr_node.db.states import ENDED, TRANSITIONS, Event, ForbiddenTransition, Leg, State, after
+from cxr_node.queue.retry import RULES, RetryRule, due_again
+from tests.support.queue import NOON
 
 RULE = RetryRule(first_s=5, longest_s=60, give_up_s=3600)
 

@@ -10,15 +10,15 @@ import torch
 
 from cxr_node.domain import concepts
 from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.borders import Taught
 from cxr_node.domain.radiograph import Radiograph, View
 from cxr_node.domain.reading import Appearance, Laterality, Measurement, Observation, Region, Structure
-from cxr_node.domain.taught import Taught
 from cxr_node.measure import borders, quality
 from cxr_node.measure.film import Measured, measured
 from cxr_node.phantom.film import film
-from cxr_node.phantom.known import PhantomFilm
 from cxr_node.phantom.pathology import Kind, Pathology, Zone
-from tests.traced import radiograph, structures
+from cxr_node.phantom.truth_types import PhantomFilm
+from tests.support.phantom_outlines import radiograph, structures
 
 _MIDDLE_LOBE = Pathology(kind=Kind.CONSOLIDATION, side=Laterality.RIGHT, zone=Zone.MIDDLE, severity=0.95)
 _PACEMAKER = Pathology(kind=Kind.PACEMAKER, side=Laterality.LEFT)

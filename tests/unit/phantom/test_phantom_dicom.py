@@ -15,8 +15,8 @@ from cxr_node.domain.radiograph import View
 from cxr_node.phantom.dicom import Voi, dataset, write_examples
 from cxr_node.phantom.film import film
 from cxr_node.phantom.folder import write
-from cxr_node.phantom.known import PhantomFilm
-from tests import peers
+from cxr_node.phantom.truth_types import PhantomFilm
+from tests.support import peers
 
 NOW = datetime(2024, 5, 1, 10, 15)  # noqa: DTZ001  # DICOM's DA and TM carry no zone
 

@@ -10,10 +10,10 @@ import torch
 from cxr_node.domain.radiograph import View
 from cxr_node.phantom.compare import ranges
 from cxr_node.phantom.film import film, films
-from cxr_node.phantom.known import PhantomFilm
 from cxr_node.phantom.pathology import Kind, Pathology
 from cxr_node.phantom.thorax import RANGES, Sex, sample
-from tests.films import ROOT
+from cxr_node.phantom.truth_types import PhantomFilm
+from tests.support.films import ROOT
 
 SIZE = 160
 
@@ -153,7 +153,7 @@ def test_the_aorta_widens_with_age() -> None:
 
 
 def test_what_stores_and_sends_films_imports_no_torch() -> None:
-    modules = "cxr_node.phantom.dicom, cxr_node.phantom.film, cxr_node.phantom.folder, cxr_node.phantom.modality"
+    modules = "cxr_node.phantom.dicom, cxr_node.phantom.film, cxr_node.phantom.folder, cxr_node.simulators.modality"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,8 +8,8 @@ import torch
 from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality
 from cxr_node.phantom.film import film
-from cxr_node.phantom.known import PhantomFilm
 from cxr_node.phantom.pathology import Kind, Pathology, Zone
+from cxr_node.phantom.truth_types import PhantomFilm
 
 SIZE = 192
 PLACED = [kind for kind in Kind if kind is not Kind.CARDIOMEGALY]

@@ -3,7 +3,7 @@
 import pytest
 
 from cxr_node.pixels.age import age_in_years, is_adult
-from tests import films
+from tests.support import films
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pytest
 from cxr_node.domain.radiograph import Geometry, View, ViewSource
 from cxr_node.domain.reading import Appearance
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.pixels.appearance import judge_appearance, with_view
 from cxr_node.pixels.suitability import Rules
+from cxr_node.pixels.view_check import judge_appearance, with_view
 
 
 def seen(view: View | None, *, score: float = 0.99, distance: float = 1.0) -> Appearance:

@@ -12,7 +12,7 @@ from cxr_node.domain.reasons import Note
 from cxr_node.pixels.background import from_border, inside_polygon
 from cxr_node.pixels.film import parse, radiograph
 from cxr_node.pixels.limits import Limits
-from tests.pixel_films import chest, data_set, written
+from tests.support.pixel_films import chest, data_set, written
 
 Changes = dict[str, Any]
 Mask = npt.NDArray[np.bool_]

@@ -13,7 +13,7 @@ from cxr_node.domain.radiograph import UInt16
 from cxr_node.domain.reasons import Reason
 from cxr_node.pixels.film import parse, radiograph
 from cxr_node.pixels.limits import Limits
-from tests.pixel_films import chest, data_set, encoded, written
+from tests.support.pixel_films import chest, data_set, encoded, written
 
 Changes = dict[str, Any]
 GRAY = chest(bits=8).astype("u1")

@@ -12,7 +12,7 @@ from cxr_node.domain.radiograph import WHITE, UInt16
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.pixels.film import parse, radiograph
 from cxr_node.pixels.limits import Limits
-from tests.pixel_films import cells, chest, data_set, lut, with_text_elements, written
+from tests.support.pixel_films import cells, chest, data_set, lut, with_text_elements, written
 
 Float64 = npt.NDArray[np.float64]
 Changes = dict[str, Any]

@@ -8,12 +8,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cxr_node.domain.radiograph import WHITE, Geometry, Radiograph, UInt16
 from cxr_node.domain.reasons import Note
-from cxr_node.pixels import picture
+from cxr_node.pixels import image_statistics
 from cxr_node.pixels.display import png
 from cxr_node.pixels.film import parse, radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules, judge_picture
-from tests.pixel_films import chest, data_set, written
+from tests.support.pixel_films import chest, data_set, written
 
 CHEST: UInt16 = chest(1024, 800, bits=16).astype(np.uint16)
 REVERSED: UInt16 = (WHITE - CHEST.astype(np.int32)).astype(np.uint16)
@@ -34,19 +34,19 @@ def lettered(p_values: UInt16, text: str, *, at: tuple[int, int] = (20, 20), siz
 
 
 def test_a_chest_is_not_reversed_and_its_negative_is() -> None:
-    assert not picture.polarity(CHEST).is_reversed
-    assert picture.polarity(REVERSED).is_reversed
+    assert not image_statistics.polarity(CHEST).is_reversed
+    assert image_statistics.polarity(REVERSED).is_reversed
 
 
 @pytest.mark.parametrize("turn", [1, 2, 3])
 def test_a_chest_lying_on_its_side_or_head_is_not_taken_for_a_negative(turn: int) -> None:
-    assert not picture.polarity(np.rot90(CHEST, turn)).is_reversed
+    assert not image_statistics.polarity(np.rot90(CHEST, turn)).is_reversed
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (40, 31), (33, 4000)])
 def test_a_picture_of_any_shape_has_a_polarity(shape: tuple[int, int]) -> None:
-    assert not picture.polarity(np.full(shape, 7, np.uint16)).is_reversed
-    assert picture.thumbnail(np.full(shape, WHITE, np.uint16)).min() == pytest.approx(1.0)
+    assert not image_statistics.polarity(np.full(shape, 7, np.uint16)).is_reversed
+    assert image_statistics.thumbnail(np.full(shape, WHITE, np.uint16)).min() == pytest.approx(1.0)
 
 
 def wrongly_labelled(**changes: object) -> Radiograph:
@@ -76,18 +76,18 @@ def test_on_anything_but_an_upright_frontal_human_chest_the_header_is_believed(c
 
 def test_letters_drawn_into_a_film_are_noticed() -> None:
     text = lettered(CHEST, "FILMER TESTA 01.02.1960 PORTABLE")
-    assert not picture.has_text(CHEST)
-    assert picture.has_text(text)
+    assert not image_statistics.has_text(CHEST)
+    assert image_statistics.has_text(text)
     assert judge_picture(film(text), Rules()).notes == (Note.BURNED_IN_TEXT,)
 
 
 def test_a_side_marker_is_no_text() -> None:
-    assert not picture.has_text(lettered(CHEST, "L", size=60))
+    assert not image_statistics.has_text(lettered(CHEST, "L", size=60))
 
 
 def test_the_gray_scale_in_use_is_measured() -> None:
     half = np.repeat(np.array([[0, WHITE]], np.uint16), 512, axis=0).repeat(256, axis=1)
-    assert picture.brightness(half) == picture.Brightness(spread=1.0, black=0.5, white=0.5)
+    assert image_statistics.brightness(half) == image_statistics.Brightness(spread=1.0, black=0.5, white=0.5)
 
 
 def test_the_display_picture_has_every_pixel_of_the_film_in_8_bits() -> None:

@@ -13,7 +13,7 @@ from cxr_node.domain.reasons import Note, Reason
 from cxr_node.pixels.film import parse, radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules, Verdict, judge_header, judge_picture
-from tests.pixel_films import chest, data_set, written
+from tests.support.pixel_films import chest, data_set, written
 
 Changes = dict[str, Any]
 PASSED = Verdict()

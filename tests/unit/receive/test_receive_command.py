@@ -14,7 +14,7 @@ from pynetdicom.dsutils import encode
 from pynetdicom.pdu import P_DATA_TF
 
 from cxr_node.domain.identifiers import Uid
-from cxr_node.receive.command import StoreRequest, pdu_length, store_request, store_response
+from cxr_node.receive.upper_layer.command_set import StoreRequest, pdu_length, store_request, store_response
 
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 

@@ -11,8 +11,8 @@ from pynetdicom.dsutils import encode
 from cxr_node.domain.errors import Refuse
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Identity
-from cxr_node.receive.identity import DataSetMismatch, check_request, identify, patient_key
-from tests import films
+from cxr_node.receive.identify import DataSetMismatch, check_request, identify, patient_key
+from tests.support import films
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 IMPLICIT = "1.2.840.10008.1.2"

@@ -66,6 +66,6 @@ def test_what_the_fast_path_replaces_is_what_it_was_when_it_was_read(name: str) 
     part, pinned = PINS[name]
     assert digest(part) == pinned, (
         f"pynetdicom {version('pynetdicom')}: {name} is no longer that of {READ_AT}. Read it, see whether "
-        f"cxr_node/receive/fast.py, film_messages.py, buffered.py and sockets.py still fit it, mend them, and pin "
-        f'{digest(part)}. Until then receive.path = "stock" uses none of it but sockets.py and messages.py.'
+        "cxr_node/receive/upper_layer still fits it, mend it, and pin "
+        f'{digest(part)}. Until then receive.path = "stock" uses none of it but transport.py and messages.py.'
     )

@@ -6,7 +6,7 @@ import pytest
 
 from cxr_node.domain.errors import GiveUp, Refuse, RetryLater
 from cxr_node.domain.reasons import Reason
-from cxr_node.receive.identity import DataSetMismatch
+from cxr_node.receive.identify import DataSetMismatch
 from cxr_node.receive.status import SopClassNotSupported, StoreStatus, comment_of, status_of
 
 

@@ -12,12 +12,12 @@ from pynetdicom.pdu import P_DATA_TF
 from cxr_node.domain.errors import Refuse, RetryLater
 from cxr_node.domain.identifiers import AeTitle, Uid, digest_of
 from cxr_node.domain.instance import Sender
-from cxr_node.receive.command import StoreRequest
-from cxr_node.receive.identity import DataSetMismatch, identify
+from cxr_node.receive.identify import DataSetMismatch, identify
 from cxr_node.receive.part10 import file_head
-from cxr_node.receive.streamed import StreamedFilm, values_of_pdu
-from tests import films
-from tests.receiving import EXPLICIT_VR_LITTLE_ENDIAN, Held
+from cxr_node.receive.upper_layer.command_set import StoreRequest
+from cxr_node.receive.upper_layer.incoming import StreamedFilm, values_of_pdu
+from tests.support import films
+from tests.support.receiver import EXPLICIT_VR_LITTLE_ENDIAN, Held
 
 SENDER = Sender(calling_ae_title=AeTitle("DX1"), called_ae_title=AeTitle("CXRNODE"), address="127.0.0.1")
 FILM = films.dx(rows=300, columns=400)

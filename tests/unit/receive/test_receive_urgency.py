@@ -5,10 +5,10 @@ from dataclasses import replace
 from pydicom.datadict import tag_for_keyword
 
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.receive.urgency import Urgent, head_start_s
-from tests import films
-from tests.shop import received
-from tests.work import SENDER
+from cxr_node.receive.priority import Urgent, head_start_s
+from tests.support import films
+from tests.support.node import received
+from tests.support.queue import SENDER
 
 PRIORITY = tag_for_keyword("RequestedProcedurePriority") or 0
 STAT = Urgent(head_start_s=600, header=((PRIORITY, "STAT"), (PRIORITY, "HIGH")))

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 from typer.testing import CliRunner
 
-from cxr_node.admin.cli import app
+from cxr_node.cli.app import app
 from cxr_node.receive.users import PasswordHash, Users
 
 KEPT = PasswordHash.of("correct horse", salt=bytes(16), cost=16)

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.receive.who import Admission, Peer, Rejection
+from cxr_node.receive.admission import Admission, Peer, Rejection
 
 ADDRESS = "10.0.7.20"
 

@@ -17,7 +17,7 @@ from cxr_node.report.check import faults_of
 from cxr_node.report.source import Film
 from cxr_node.report.study import brought_together
 from cxr_node.report.tree import children_of, items, name_of
-from tests import films
+from tests.support import films
 from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read, square
 
 

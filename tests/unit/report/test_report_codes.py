@@ -11,7 +11,7 @@ from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes
 from cxr_node.report.check_digit import has_right_check_digit
 from cxr_node.report.codes import Proof
-from tests import films
+from tests.support import films
 
 _NOT_IN_PYDICOM = {
     ("RFC5646", "en-US"): Proof.STANDARD,

@@ -9,7 +9,7 @@ from pydicom.filewriter import write_dataset
 
 from cxr_node.report.encoding import encoded
 from cxr_node.report.kinds import ChestCad, KeyImages, Marks, Order, Picture, Report, ResultKind, Segmentation, Text
-from tests import films
+from tests.support import films
 from tests.unit.report.studies import NODE, NOW, everything, gray, parsed, with_bytes
 
 

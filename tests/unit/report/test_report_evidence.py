@@ -11,7 +11,7 @@ from pydicom.tag import Tag
 from pydicom.uid import ImplicitVRLittleEndian
 
 from cxr_node.report.evidence import safe_header
-from tests import films
+from tests.support import films
 from tests.unit.report.studies import with_bytes
 
 _TYPE_2 = [

@@ -8,7 +8,7 @@ from cxr_node.report import text2000, tid1500
 from cxr_node.report.encoding import encoded
 from cxr_node.report.languages.english import ENGLISH
 from cxr_node.report.tree import items, lines
-from tests import films
+from tests.support import films
 from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read
 
 

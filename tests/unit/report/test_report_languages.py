@@ -15,12 +15,12 @@ from cxr_node.report import codes, gsps, key_objects, text2000, tid1500
 from cxr_node.report.check import faults_of
 from cxr_node.report.languages.english import ENGLISH
 from cxr_node.report.languages.language import Language
-from cxr_node.report.languages.spoken import LANGUAGES
+from cxr_node.report.languages.translate import LANGUAGES
 from cxr_node.report.source import Film, Node
 from cxr_node.report.study import brought_together
 from cxr_node.report.summary import paragraph
 from cxr_node.report.tree import items, name_of
-from tests import films
+from tests.support import films
 from tests.unit.report.ohif import shown
 from tests.unit.report.studies import NOW, everything, finding, not_read, parsed, read
 

@@ -18,7 +18,7 @@ from cxr_node.report.picture import painted
 from cxr_node.report.source import Film, Node
 from cxr_node.report.study import brought_together
 from cxr_node.report.tree import items
-from tests import films
+from tests.support import films
 from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read, square
 
 _GRAY = 0x8080

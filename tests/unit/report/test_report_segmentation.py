@@ -18,7 +18,7 @@ from cxr_node.report.check import faults_of
 from cxr_node.report.masks import filled, joined, packed
 from cxr_node.report.source import Film
 from cxr_node.report.study import brought_together
-from tests import films
+from tests.support import films
 from tests.unit.report.studies import NODE, NOW, everything, parsed, read, square
 
 _COORDINATES = st.floats(-9, 40, allow_nan=False, width=32)

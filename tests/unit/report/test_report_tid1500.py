@@ -15,7 +15,7 @@ from cxr_node.domain.reasons import Reason
 from cxr_node.report.source import Film, Node, PreviousReport
 from cxr_node.report.tid1500 import compose
 from cxr_node.report.tree import children_of, items, name_of
-from tests import films
+from tests.support import films
 from tests.unit.report.ohif import DoesNotOpen, shown
 from tests.unit.report.studies import (
     NODE,

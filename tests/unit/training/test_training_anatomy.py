@@ -10,10 +10,10 @@ from cxr_node.domain.anatomy import Anatomy
 from training import anatomy, findings, phantoms, report
 from training.anatomy import PLANES, Lesson, Recipe, drawn, opinion, shares, solid, with_heart_cut
 from training.anatomynet import AnatomyNet, Sizes
-from training.chest import Distance
+from training.augment import vary
+from training.export import Distance
+from training.out_of_distribution import strangers
 from training.phantoms import STRUCTURES, Phantoms
-from training.strangers import strangers
-from training.vary import vary
 
 TINY = Sizes(planes=len(PLANES), channels=(8, 8, 8, 8))
 

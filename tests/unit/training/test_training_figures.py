@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from training import figures
+from training import metrics
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(-5, 5)), min_size=2, max_size=60))
@@ -14,7 +14,7 @@ def test_auc_is_what_scikit_learn_says_ties_included(pairs: list[tuple[bool, int
     shown = np.array([kind for kind, _ in pairs])
     scores = np.array([float(score) for _, score in pairs])
 
-    value = figures.auc(shown, scores)
+    value = metrics.auc(shown, scores)
 
     if shown.all() or not shown.any():
         assert np.isnan(value)
@@ -27,11 +27,11 @@ def test_films_of_one_patient_widen_the_interval() -> None:
     one_each = generator.normal(size=50)
     repeated = np.repeat(one_each, 8)
 
-    def mean(values: "np.typing.NDArray[np.float64]") -> figures.Statistic:
+    def mean(values: "np.typing.NDArray[np.float64]") -> metrics.Statistic:
         return lambda drawn: float(values[drawn].mean())
 
-    alone = figures.with_interval(mean(repeated), [str(number) for number in range(400)], resamples=300)
-    grouped = figures.with_interval(mean(repeated), [str(number // 8) for number in range(400)], resamples=300)
+    alone = metrics.with_interval(mean(repeated), [str(number) for number in range(400)], resamples=300)
+    grouped = metrics.with_interval(mean(repeated), [str(number // 8) for number in range(400)], resamples=300)
 
     assert alone.value == grouped.value
     assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
@@ -44,7 +44,7 @@ def test_the_interval_is_the_same_each_time() -> None:
 
     patients = [str(number) for number in range(30)]
 
-    assert figures.with_interval(first, patients, resamples=50) == figures.with_interval(first, patients, resamples=50)
+    assert metrics.with_interval(first, patients, resamples=50) == metrics.with_interval(first, patients, resamples=50)
 
 
 def test_platt_finds_the_scale_and_offset_that_made_the_labels() -> None:
@@ -52,7 +52,7 @@ def test_platt_finds_the_scale_and_offset_that_made_the_labels() -> None:
     logits = generator.normal(size=20_000)
     shown = generator.random(20_000) < 1 / (1 + np.exp(-(2 * logits - 1)))
 
-    scale, offset = figures.platt(logits, shown, np.ones(20_000))
+    scale, offset = metrics.platt(logits, shown, np.ones(20_000))
 
     assert scale == pytest.approx(2, abs=0.1)
     assert offset == pytest.approx(-1, abs=0.1)
@@ -62,4 +62,4 @@ def test_the_operating_point_lies_between_the_two_kinds() -> None:
     scores = np.array([-3.0, -2.0, -1.0, 1.0, 2.0])
     shown = np.array([False, False, False, True, True])
 
-    assert figures.threshold(scores, shown, np.ones(5)) == 0.0
+    assert metrics.threshold(scores, shown, np.ones(5)) == 0.0

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from cxr_node.domain.radiograph import View
-from training import figures, findings
+from training import findings, metrics
 from training.anatomy import PLANES
 from training.anatomynet import AnatomyNet, Sizes
-from training.chest import Distance, joined
 from training.datasets import FINDINGS, LabelledFilm
-from training.looking import Look, Seen, looks, seen_of
+from training.export import Distance, joined
+from training.features import Look, Seen, looks, seen_of
 from training.thorax import GRAY, PARTS, SURROUNDINGS, Parts, only, surroundings, thorax_of
 
 KNOWN = 8 + 8 + 8 + 4
@@ -123,7 +123,7 @@ def _films(number: int) -> tuple[LabelledFilm, ...]:
     )
 
 
-def _shown(films: tuple[LabelledFilm, ...]) -> figures.Bools:
+def _shown(films: tuple[LabelledFilm, ...]) -> metrics.Bools:
     return np.array([bool(film.labels & FINDINGS["lung_opacity"]) for film in films])
 
 
@@ -136,8 +136,8 @@ def test_what_surroundings_explain_is_taken_away_and_a_usual_film_adds_nothing()
 
     heads, bias = findings.opinion(seen, Look.THORAX, known, np.flatnonzero(known.fifth), normal=normal)
 
-    def says(parts: figures.Floats, around: figures.Floats) -> figures.Floats:
-        said: figures.Floats = (np.concatenate((parts, around), 2) * heads).sum((1, 2))
+    def says(parts: metrics.Floats, around: metrics.Floats) -> metrics.Floats:
+        said: metrics.Floats = (np.concatenate((parts, around), 2) * heads).sum((1, 2))
         return said
 
     said = says(seen.parts[Look.THORAX], seen.around)
@@ -157,7 +157,7 @@ def test_noise_is_not_told_from_noise_on_patients_not_learned_from() -> None:
     opinions, _ = findings.learn(films, _shown(films), _seen(300), seed=1)
 
     for said in (opinions.logits, opinions.whole, opinions.rest, opinions.thumbnails):
-        assert 0.38 < figures.auc(_shown(films), said) < 0.62
+        assert 0.38 < metrics.auc(_shown(films), said) < 0.62
 
 
 def test_what_is_plain_to_see_is_learned_and_called() -> None:
@@ -167,8 +167,8 @@ def test_what_is_plain_to_see_is_learned_and_called() -> None:
 
     opinions, fit = findings.learn(films, shown, seen, seed=1)
 
-    assert figures.auc(shown, opinions.logits) > 0.95
-    assert figures.auc(shown, opinions.whole) < 0.65
+    assert metrics.auc(shown, opinions.logits) > 0.95
+    assert metrics.auc(shown, opinions.whole) < 0.65
     assert opinions.present[shown].mean() > 0.8
     assert opinions.present[~shown].mean() < 0.3
     part, channel = np.unravel_index(np.abs(fit.heads.mean(0)[:, :KNOWN]).argmax(), (PARTS, KNOWN))

@@ -1,0 +1,89 @@
+"""A stand-in PACS in a process of its own, which tells when the result of each study came.
+
+    python -m benchmarks.load.pacs FOLDER
+
+The monotonic clock is that of the machine, so that the sender's and this one's are the same.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydicom import dcmread
+
+from cxr_node.simulators.pacs import StandInPacs
+from tests.support.films import ROOT
+
+
+class Inbox:
+    """What has come so far: of each study when, in monotonic seconds, its first result was in place."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+        self._came: dict[str, float] = {}
+        self._changed = threading.Condition()
+        self.port = int(json.loads(self._line())["port"])
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def wait(self, studies: set[str], *, timeout_s: float) -> dict[str, float]:
+        """Wait for a result of each study, and return when they came.
+
+        Raises
+        ------
+        TimeoutError
+            If one has not come within `timeout_s` after the one before it.
+        """
+        with self._changed:
+            while missing := studies - self._came.keys():
+                before = len(self._came)
+                if not self._changed.wait(timeout_s) and len(self._came) == before:
+                    raise TimeoutError(f"no result of {len(missing)} studies within {timeout_s:.0f} s")
+            return {study: self._came[study] for study in studies}
+
+    def _line(self) -> str:
+        return self._process.stdout.readline() if self._process.stdout is not None else ""
+
+    def _read(self) -> None:
+        while line := self._line():
+            said = json.loads(line)
+            with self._changed:
+                self._came.setdefault(said["study"], said["at"])
+                self._changed.notify_all()
+
+
+@contextmanager
+def inbox(folder: Path) -> Iterator[Inbox]:
+    """Run the PACS until the end of the block."""
+    command = [sys.executable, "-m", "benchmarks.load.pacs", str(folder)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        yield Inbox(process)
+    finally:
+        process.terminate()
+        process.wait(30)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+
+    def on_received(path: Path) -> None:
+        at = time.monotonic()
+        study = dcmread(path, specific_tags=["StudyInstanceUID"]).StudyInstanceUID
+        print(json.dumps({"study": str(study), "at": at}), flush=True)
+
+    with StandInPacs(Path(sys.argv[1]), on_received=on_received) as pacs:
+        print(json.dumps({"port": pacs.port}), flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

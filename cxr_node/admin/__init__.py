@@ -1,1 +1,0 @@
-"""The people who run it: command line, web page, metrics."""

@@ -1,0 +1,77 @@
+"""`cxr-node bundle activate`, `deactivate` and `uses`: one bundle for all readers of a database, without a restart."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import typer
+
+from cxr_node import config
+from cxr_node.archive.store import bundle_key
+from cxr_node.audit.events import SOFTWARE_CONFIGURATION
+from cxr_node.cli.bundles import Which, bundle_errors
+from cxr_node.cli.jobs import opened_database
+from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, explained
+from cxr_node.domain.identifiers import digest_of
+from cxr_node.ops import operator_log
+from cxr_node.ops.operator_log import Change
+from cxr_node.records import bundles
+from cxr_node.records.bundles import Chosen
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import process
+
+
+def activate(which: Which, path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Let all readers, on every host, read with a bundle from their next films on; none has to be started anew."""
+    from cxr_node.infer import bundle, bundle_registry, install
+
+    with bundle_errors():
+        settings = config.load(path)
+        folder = bundle_registry.find(which, process.bundles_folder(settings))
+        card = bundle.read_card(folder)
+        with tempfile.TemporaryDirectory() as aside:
+            packed = Path(aside) / "bundle.zip"
+            install.export(folder, packed)
+            content = packed.read_bytes()
+        digest = digest_of(content)
+        key = bundle_key(digest)
+        process.archive(settings).put(key, content)
+        chosen = Chosen(name=card.name, version=card.version, digest=digest, archive_key=key)
+        _choose(settings, path, chosen, what=f"bundle {card.name} {card.version} activated for all readers")
+    if as_json:
+        typer.echo(json.dumps({"name": card.name, "version": card.version, "network": card.network.sha256}))
+    else:
+        typer.echo(
+            f"{card.name} {card.version} is what all readers are to read with; `cxr-node bundle uses` says who does"
+        )
+
+
+def deactivate(path: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Let every reader read again with the bundle that its own settings name."""
+    with bundle_errors():
+        _choose(config.load(path), path, None, what="bundle deactivated: readers go by their settings")
+    typer.echo("every reader goes by read.bundle of its own settings again")
+
+
+def uses(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Say which bundle was activated, and of each host that reads whether it reads with it or why not."""
+    with explained(), opened_database(path) as database, database.read() as connection:
+        choice, said = bundles.newest(connection), bundles.uses(connection)
+    bundle = choice.bundle if choice else None
+    if as_json:
+        rows = [{"host": each.host, "refused": each.is_refused, "detail": each.detail} for each in said]
+        typer.echo(json.dumps({"bundle": bundle and f"{bundle.name}@{bundle.version}", "hosts": rows}, indent=2))
+        return
+    by = f", by {choice.by} at {choice.at:%Y-%m-%d %H:%M}" if choice else ""
+    typer.echo(
+        f"activated: {f'{bundle.name} {bundle.version}' if bundle else 'none, readers go by their settings'}{by}"
+    )
+    for each in said:
+        typer.echo(f"{each.host}: {f'REFUSED: {each.detail}' if each.is_refused else 'reads by it'}")
+
+
+def _choose(settings: Settings, path: Path, bundle: Chosen | None, *, what: str) -> None:
+    with opened_database(path) as database, database.write() as transaction:
+        bundles.choose(transaction, bundle, by=operator_log.person(), now=process.now())
+    change = Change(by=operator_log.person(), what=what, subject="bundles")
+    operator_log.record(settings, change, kind=SOFTWARE_CONFIGURATION)

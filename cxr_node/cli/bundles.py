@@ -1,0 +1,203 @@
+"""`cxr-node bundle`: which models there are, what their cards say, whether they work; installing and passing on."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Column, Table
+
+from cxr_node import config
+from cxr_node.audit.events import SOFTWARE_CONFIGURATION
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
+from cxr_node.ops import operator_log
+from cxr_node.ops.operator_log import Change
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import process
+
+if TYPE_CHECKING:
+    from cxr_node.infer.card import Card, CodeEntry
+
+app = typer.Typer(help="Models: those that come with the node, and your own.", no_args_is_help=True)
+
+Which = Annotated[str, typer.Argument(help="A name, as NAME or NAME@VERSION, or a bundle's folder.")]
+_SHORT = 12
+"""Digits of a digest that are shown in a table."""
+_FEW = 3
+"""Labels that are named in a table."""
+_LICENCE = 40
+"""Characters of a licence that are shown in a table; `show` has all of it."""
+
+
+@contextmanager
+def bundle_errors() -> Iterator[None]:
+    """Turn what is wrong with a bundle into a sentence and an exit status."""
+    # Only commands that need it import torch, which takes seconds.
+    from cxr_node.infer.bundle import BundleError
+
+    with explained():
+        try:
+            yield
+        except BundleError as error:
+            raise CommandError(str(error)) from None
+
+
+@app.command("list")
+def list_bundles(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """List the bundles that can be named in the settings."""
+    from cxr_node.infer import bundle, bundle_registry
+
+    with bundle_errors():
+        installed = bundle_registry.installed(process.bundles_folder(_settings(path)))
+        folders = [*map(bundle_registry.find, bundle_registry.built_in()), *installed]
+        cards = [bundle.read_card(folder) for folder in folders]
+    origins = ["built-in"] * (len(folders) - len(installed)) + ["installed"] * len(installed)
+    if as_json:
+        rows = [_plain(card, origin) for card, origin in zip(cards, origins, strict=True)]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    table = Table("name", "version", "from", "labels", "network", "licence")
+    for card, origin in zip(cards, origins, strict=True):
+        keys = [label.key for label in card.labels]
+        labels = ", ".join(keys) if len(keys) <= _FEW else f"{', '.join(keys[:_FEW])} and {len(keys) - _FEW} more"
+        network = card.network.sha256[:_SHORT]
+        table.add_row(card.name, card.version, origin, labels, network, _shortened(card.licence))
+    out.print(table)
+
+
+@app.command("show")
+def show(which: Which, path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Print a bundle's card: what it is for, what it was made from and judged on, and its limits."""
+    from cxr_node.infer import bundle
+
+    with bundle_errors():
+        card = bundle.read_card(_found(which, path))
+    if as_json:
+        typer.echo(card.model_dump_json(indent=2, exclude_none=True))
+        return
+    for name, said in _facts(card).items():
+        out.print(f"[bold]{name}[/bold]")
+        out.print(f"  {said}", markup=False)
+    out.print(_labels(card))
+    if card.evidence.metrics:
+        out.print(_metrics(card))
+
+
+@app.command("verify")
+def verify(which: Which, path: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Open a bundle as the node does when it starts: exit status 0 if it can be used."""
+    from cxr_node.infer import bundle
+
+    with bundle_errors():
+        opened = bundle.load(_found(which, path))
+    card = opened.card
+    typer.echo(f"{card.name} {card.version} can be used: {len(card.labels)} labels, network {card.network.sha256}")
+
+
+@app.command("install")
+def install_bundle(
+    source: Annotated[Path, typer.Argument(help="A bundle's folder, or a zip file of it.")],
+    path: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Check a bundle and copy it into the data folder, where its name finds it."""
+    from cxr_node.infer import bundle, install
+
+    with bundle_errors():
+        settings = _settings(path)
+        folder = install.install(source, process.bundles_folder(settings))
+        card = bundle.read_card(folder)
+    change = Change(by=operator_log.person(), what=f"bundle {card.name} {card.version} installed", subject="bundles")
+    operator_log.record(settings, change, kind=SOFTWARE_CONFIGURATION)
+    typer.echo(
+        f"{card.name} {card.version} is installed; to read with it, set under [read]: bundle = {json.dumps(card.name)}"
+    )
+
+
+@app.command("export")
+def export_bundle(
+    which: Which,
+    file: Annotated[Path, typer.Argument(help="The zip file to write.")],
+    path: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Write a bundle as one zip file, the same bytes each time, for `cxr-node bundle install` elsewhere."""
+    from cxr_node.infer import install
+
+    with bundle_errors():
+        install.export(_found(which, path), file)
+    typer.echo(f"{file}: {file.stat().st_size:,} bytes")
+
+
+def _settings(path: Path) -> Settings:
+    """Return the settings, or the defaults where no file has been written yet."""
+    return config.load(path) if path.exists() or path != DEFAULT_CONFIG else Settings()
+
+
+def _found(which: str, path: Path) -> Path:
+    from cxr_node.infer import bundle_registry
+
+    return bundle_registry.find(which, process.bundles_folder(_settings(path)))
+
+
+def _shortened(sentence: str) -> str:
+    return sentence if len(sentence) <= _LICENCE else sentence[: _LICENCE - 1].rstrip() + "…"
+
+
+def _plain(card: "Card", origin: str) -> dict[str, object]:
+    return {
+        "name": card.name,
+        "version": card.version,
+        "from": origin,
+        "labels": [label.key for label in card.labels],
+        "network": card.network.sha256,
+        "licence": card.licence,
+    }
+
+
+def _facts(card: "Card") -> dict[str, str]:
+    """Return what the card says in words, in the order that a person asks."""
+    taken = card.input
+    facts = {
+        "bundle": f"{card.name} {card.version}, {card.manufacturer}",
+        "intended use": card.intended_use,
+        "licence": card.licence,
+        "limits": card.evidence.limits,
+        "trained on": card.evidence.training,
+        "judged on": card.evidence.test,
+        "input": f"{taken.rows} x {taken.columns}, {taken.preparation}: {taken.description}",
+        "network": f"SHA-256 {card.network.sha256}; gives {', '.join(card.network.outputs)}",
+        "operating points": card.operating_points.name,
+    }
+    if card.source:
+        facts["imported from"] = f"{card.source.url} (SHA-256 {card.source.file_sha256})"
+    if card.structures:
+        facts["outlines"] = ", ".join(card.anatomy)
+    return facts
+
+
+def _labels(card: "Card") -> Table:
+    table = Table(Column("label", no_wrap=True), "code", "site", "operating point", "undetermined", "calibrated")
+    for label in card.labels:
+        point = card.point_of(label)
+        table.add_row(
+            label.key,
+            _coded(label.code),
+            _coded(label.site) if label.site else "",
+            f"{point.score:g}",
+            f"{point.undetermined_from:g} to {point.undetermined_to:g}",
+            "yes" if label.calibrated else "no",
+        )
+    return table
+
+
+def _coded(entry: "CodeEntry") -> str:
+    return f'({entry.value}, {entry.scheme_designator}, "{entry.meaning}")'
+
+
+def _metrics(card: "Card") -> Table:
+    table = Table(Column("label", no_wrap=True), "view", "figure", "value (95 % interval)", "films (with finding)")
+    for each in card.evidence.metrics:
+        value = f"{each.value:g} ({each.low:g} to {each.high:g})"
+        table.add_row(each.label, each.view, each.metric, value, f"{each.films} ({each.with_finding})")
+    return table

@@ -1,0 +1,41 @@
+"""The job database as commands open it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection
+from sqlalchemy.engine import make_url
+
+from cxr_node import config
+from cxr_node.cli.terminal import CommandError
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.settings.root import Settings
+
+AT_MOST_S = 30.0
+
+
+@contextmanager
+def reading(path: Path, *, at_most_s: float = AT_MOST_S) -> Iterator[Connection]:
+    """Open the job database of some settings read-only, in one transaction."""
+    database = read_only(config.load(path), at_most_s=at_most_s)
+    try:
+        with database.read() as connection:
+            if why_not := migrate.why_not(connection):
+                raise CommandError(why_not)
+            yield connection
+    finally:
+        database.close()
+
+
+def read_only(settings: Settings, *, at_most_s: float) -> Database:
+    """Open the job database read-only; raise CommandError where there is none yet."""
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        raise CommandError(
+            f"there is no database at {url.database} yet: `cxr-node run` makes it, or `cxr-node db upgrade`"
+        )
+    return Database(
+        settings.database_url, busy_timeout_s=settings.database.busy_timeout_s, read_only=True, at_most_s=at_most_s
+    )

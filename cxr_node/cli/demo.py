@@ -1,0 +1,202 @@
+"""`cxr-node demo`: the main job, from a modality to a PACS, on this machine and with nothing to set up."""
+
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydicom import dcmread
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from cxr_node.cli.terminal import CommandError, explained, out
+from cxr_node.domain.identifiers import AeTitle
+from cxr_node.report import tree
+from cxr_node.simulators import modality
+from cxr_node.simulators.modality import SendResult
+from cxr_node.simulators.pacs import StandInPacs
+
+_NODE_TITLE = AeTitle("CXRNODE")
+_MODALITY_TITLE = AeTitle("DEMO_DX")
+_START_S = 90.0
+_REPORTS_S = 90.0
+
+
+def demo(
+    films: Annotated[list[Path] | None, typer.Argument(help="DICOM files to send; none: three phantoms.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where everything goes; none: a new temporary folder.")] = None,
+) -> None:
+    """Start a node, a stand-in PACS and a modality; send films and show the reports that come back."""
+    with explained(), ExitStack() as stack:
+        where = folder or Path(tempfile.mkdtemp(prefix="cxr-node-demo-"))
+        where.mkdir(parents=True, exist_ok=True)
+        logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+        out.print("Making films, a stand-in PACS and a node ...")
+        to_send = films or _phantoms(where / "films")
+        inbox = _Inbox()
+        pacs = stack.enter_context(StandInPacs(where / "pacs", on_received=inbox.put))
+        running = stack.enter_context(_node(where, pacs))
+        out.print(f"The node listens at {running} as {_NODE_TITLE}; the PACS on port {pacs.port}.")
+        sent, seconds = _send_and_wait(to_send, running, inbox)
+        _show(sent, seconds, inbox, where)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    path: Path
+    at: float
+
+
+class _Inbox:
+    """What has arrived in the PACS, by study."""
+
+    def __init__(self) -> None:
+        self.arrivals: dict[str, _Arrival] = {}
+        self._changed = threading.Condition()
+
+    def put(self, path: Path) -> None:
+        study = str(dcmread(path, specific_tags=["StudyInstanceUID"]).StudyInstanceUID)
+        with self._changed:
+            self.arrivals[study] = _Arrival(path, time.monotonic())
+            self._changed.notify_all()
+
+    def wait(self, studies: set[str], timeout_s: float) -> bool:
+        """Wait until a report of each study is here."""
+        with self._changed:
+            return self._changed.wait_for(lambda: studies <= self.arrivals.keys(), timeout_s)
+
+
+def _phantoms(folder: Path) -> list[Path]:
+    """Write a normal chest, one with consolidation and a lateral view, which the node does not read."""
+    from cxr_node.phantom import dicom
+
+    return dicom.write_examples(folder)
+
+
+@contextmanager
+def _node(where: Path, pacs: StandInPacs) -> Iterator[str]:
+    """Run a node of its own, in processes of its own, and return where it listens."""
+    settings = where / "cxr-node.toml"
+    settings.write_text(
+        f"""\
+[node]
+data_folder = "node"
+[receive]
+ae_title = "{_NODE_TITLE}"
+port = 0
+# For a film or two nothing is measured beforehand, nor are processes started.
+[read]
+engine = "eager"
+processes = 0
+[compose]
+calm_s = 0.5
+[log]
+level = "warning"
+[[deliver.destinations]]
+kind = "cstore"
+name = "pacs"
+host = "127.0.0.1"
+port = {pacs.port}
+ae_title = "{pacs.ae_title}"
+""",
+        encoding="utf-8",
+    )
+    roles = ("--roles", ",".join(_ROLES))
+    command = [sys.executable, "-m", "cxr_node", "run", "--json", *roles, "--config", str(settings)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own module
+    try:
+        yield _address_when_ready(process)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _address_when_ready(process: "subprocess.Popen[str]") -> str:
+    """Wait until every role is ready, and return the address of the one that receives."""
+    addresses: dict[str, str] = {}
+
+    def read() -> None:
+        for line in process.stdout or ():
+            said = json.loads(line)
+            addresses[said["role"]] = said["address"]
+            if len(addresses) == len(_ROLES):
+                return
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    columns = (SpinnerColumn(), TextColumn("starting the node"), TimeElapsedColumn())
+    with Progress(*columns, console=out, transient=True) as progress:
+        progress.add_task("")
+        reader.join(_START_S)
+    if len(addresses) < len(_ROLES):
+        raise CommandError("the node did not start; its messages above say why")
+    return addresses["receive"]
+
+
+_ROLES = ("receive", "read", "deliver")
+
+
+def _send_and_wait(films: list[Path], address: str, inbox: _Inbox) -> tuple[list[SendResult], dict[str, float]]:
+    """Send films, wait for the report of each study, and return when each film was stored."""
+    host, _, port = address.rpartition(":")
+    stored_at: dict[str, float] = {}
+    columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=out) as progress:
+        sending = progress.add_task("films sent", total=len(films))
+        reporting = progress.add_task("reports in the PACS", total=len(films))
+
+        def on_sent(result: SendResult) -> None:
+            stored_at[result.film] = time.monotonic()
+            progress.advance(sending)
+
+        sent = modality.send(
+            films,
+            host=host,
+            port=int(port),
+            called_ae_title=_NODE_TITLE,
+            calling_ae_title=_MODALITY_TITLE,
+            on_sent=on_sent,
+        )
+        studies = {_study(result.film) for result in sent if result.stored}
+        progress.update(reporting, total=len(studies))
+        patience_ends = time.monotonic() + _REPORTS_S
+        while not inbox.wait(studies, 0.2) and time.monotonic() < patience_ends:
+            progress.update(reporting, completed=len(studies & inbox.arrivals.keys()))
+        progress.update(reporting, completed=len(studies & inbox.arrivals.keys()))
+    if not studies or not studies <= inbox.arrivals.keys():
+        raise CommandError("not every film was answered by a report; the messages above say why")
+    return sent, stored_at
+
+
+def _show(sent: list[SendResult], stored_at: dict[str, float], inbox: _Inbox, where: Path) -> None:
+    """Print each report as a tree, then the times, then where the objects are."""
+    table = Table("film", "bytes", "C-STORE", "stored to report in PACS")
+    for result in sent:
+        arrival = inbox.arrivals[_study(result.film)]
+        table.add_row(
+            Path(result.film).name,
+            f"{result.size_bytes:,}",
+            f"{result.seconds * 1000:.0f} ms",
+            f"{max(0.0, arrival.at - stored_at[result.film]):.2f} s",
+        )
+    for arrival in inbox.arrivals.values():
+        lines = ("  " * depth + text for depth, text in tree.lines(dcmread(arrival.path), brief=True))
+        out.print(Panel(Text("\n".join(lines)), title=f"Structured Report {arrival.path.name}", title_align="left"))
+    out.print(table)
+    out.print(f"Films, the node's data and the PACS's objects are in {where}", soft_wrap=True)
+    out.print("Research use only: nothing here is verified, and the built-in model is for trying the node.")
+
+
+def _study(film: str) -> str:
+    return str(dcmread(film, specific_tags=["StudyInstanceUID"], stop_before_pixels=True).StudyInstanceUID)

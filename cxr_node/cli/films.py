@@ -1,0 +1,80 @@
+"""`cxr-node film`: a film as a person would see it, and what the gate says of it."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydicom import Dataset
+from sqlalchemy import select
+
+from cxr_node import config
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained
+from cxr_node.db.tables import film as film_table
+from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.identifiers import parse_uid
+from cxr_node.domain.radiograph import Radiograph
+from cxr_node.pixels import display, film, suitability
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import preprocessing, process
+
+app = typer.Typer(help="Single films.", no_args_is_help=True)
+
+
+@app.command("show")
+def show(
+    which: Annotated[str, typer.Argument(help="A DICOM file, or the SOP Instance UID of a film that the node has.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The picture to write, a PNG file.")] = Path("film.png"),
+    path: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a film as a picture, 0 black to 255 white, and say how it came about and whether it would be read."""
+    with explained():
+        content = _content(which, path)
+        settings = config.load(path) if path.exists() else Settings()
+        rules, limits = preprocessing.gate_rules(settings), preprocessing.film_limits(settings)
+        try:
+            dataset = film.parse(content)
+            radiograph = film.radiograph(dataset, limits=limits)
+        except GiveUp as error:
+            raise CommandError(f"{which}: {error}") from None
+        out.write_bytes(display.png(radiograph))
+    said = {"picture": str(out), **_description(dataset, radiograph, rules)}
+    typer.echo(json.dumps(said, indent=2) if as_json else "\n".join(f"{name:12} {said[name]}" for name in said))
+
+
+def _content(which: str, path: Path) -> bytes:
+    """Return the bytes of a file, or of a film that the node keeps."""
+    if Path(which).is_file():
+        return Path(which).read_bytes()
+    try:
+        sop_instance_uid = parse_uid(which)
+    except ValueError:
+        raise CommandError(f"there is no file {which!r}, and it is not a SOP Instance UID either") from None
+    settings = config.load(path)
+    database = process.database(settings)
+    try:
+        with database.read() as connection:
+            kept = select(film_table.c.archive_key).where(film_table.c.sop_instance_uid == sop_instance_uid)
+            key = connection.execute(kept.order_by(film_table.c.id)).scalars().first()
+    finally:
+        database.close()
+    if key is None:
+        raise CommandError(f"the node has no film {which}; `cxr-node jobs list` names those it has")
+    return process.archive(settings).get(key)
+
+
+def _description(dataset: Dataset, radiograph: Radiograph, rules: suitability.Rules) -> dict[str, object]:
+    geometry = radiograph.geometry
+    verdicts = (suitability.judge_header(dataset, rules), suitability.judge_picture(radiograph, rules))
+    refused = next((verdict for verdict in verdicts if verdict.refused), None)
+    notes = dict.fromkeys(note.meaning for each in (radiograph, *verdicts) for note in each.notes)
+    spacing = geometry.spacing
+    return {
+        "size": f"{geometry.columns} x {geometry.rows} pixels",
+        "spacing": f"{spacing.column_mm:.4f} x {spacing.row_mm:.4f} mm, {spacing.source}" if spacing else "unknown",
+        "view": f"{geometry.view} ({geometry.view_source})",
+        "grayscale": radiograph.grayscale,
+        "notes": "; ".join(notes) or "none",
+        "read": f"no: {refused.refused.meaning} ({refused.detail})" if refused and refused.refused else "yes",
+    }

@@ -1,0 +1,51 @@
+"""`cxr-node db grant-reader`: who may read the views."""
+
+from typing import Annotated
+
+import typer
+from sqlalchemy import text
+
+from cxr_node import config
+from cxr_node.audit.events import SECURITY_CONFIGURATION
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, explained
+from cxr_node.db import migrate
+from cxr_node.db.database import read_only_url
+from cxr_node.ops import operator_log
+from cxr_node.ops.operator_log import Change
+from cxr_node.queries import grants
+from cxr_node.wiring import process
+
+
+def grant_reader(
+    role: Annotated[str, typer.Argument(help="A role of PostgreSQL that is there already.")],
+    path: ConfigOption = DEFAULT_CONFIG,
+    at_most_s: Annotated[int, typer.Option("--at-most", min=1, help="Seconds after which its statements end.")] = 60,
+    only_print: Annotated[bool, typer.Option("--print", help="Print the SQL, and run nothing.")] = False,
+) -> None:
+    """Let a role of PostgreSQL read the views, and nothing else; of SQLite, say how the file is opened read-only."""
+    with explained():
+        settings = config.load(path)
+        database = process.database(settings)
+        try:
+            if database.engine.dialect.name == "sqlite":
+                url = read_only_url(settings.database_url)
+                raise CommandError(
+                    f"SQLite knows no roles: open it as {url}, and let the file's permissions say who may"
+                )
+            with database.write() as transaction:
+                connection = transaction.connection
+                if why_not := migrate.why_not(connection):
+                    raise CommandError(why_not)
+                said = grants.statements(connection, role, at_most_s=at_most_s)
+                if only_print:
+                    typer.echo(";\n".join(said) + ";")
+                    return
+                if not grants.exists(connection, role):
+                    raise CommandError(f"there is no role {role!r}: make it first, as with CREATE ROLE {role} LOGIN")
+                for statement in said:
+                    connection.execute(text(statement))
+        finally:
+            database.close()
+    change = Change(by=operator_log.person(), what=f"role {role} may read the views", subject="database")
+    operator_log.record(settings, change, kind=SECURITY_CONFIGURATION)
+    typer.echo(f"{role} may read the views, and nothing else")

@@ -1,0 +1,137 @@
+"""`cxr-node jobs`: what waits, runs, is done, was set aside or failed; and another try for it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cxr_node import config
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg, State
+from cxr_node.ops import operator_log
+from cxr_node.ops.operator_log import Change
+from cxr_node.queue import queue, search
+from cxr_node.queue.search import EventRow, JobRow
+from cxr_node.wiring import process
+
+app = typer.Typer(help="The work: what waits, runs, is done, was set aside or failed.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_jobs(
+    path: ConfigOption = DEFAULT_CONFIG,
+    state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
+    leg: Annotated[Leg | None, typer.Option(help="Only jobs of this leg.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many, the newest.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List jobs, newest first."""
+    with explained(), opened_database(path) as database, database.read() as connection:
+        rows = search.jobs(connection, state=state, leg=leg, limit=limit)
+    if as_json:
+        typer.echo(json.dumps([_plain(row) for row in rows], indent=2))
+        return
+    table = Table("job", "leg", "state", "reason", "head start", "tries", "from / to", "created", "object")
+    for row in rows:
+        table.add_row(
+            str(row.job_id),
+            row.leg,
+            row.state,
+            row.reason or "",
+            f"{row.priority} s" if row.priority else "",
+            str(row.attempts),
+            row.calling_ae_title or row.destination or "",
+            _local(row.created_at),
+            row.sop_instance_uid or row.study_instance_uid,
+        )
+    out.print(table if rows else "no jobs")
+
+
+@app.command("count")
+def count_jobs(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Count jobs by leg, state and coded reason."""
+    with explained(), opened_database(path) as database, database.read() as connection:
+        counts = search.counts(connection)
+    if as_json:
+        typer.echo(json.dumps([asdict(count) for count in counts], indent=2))
+        return
+    table = Table("leg", "state", "reason", "jobs")
+    for count in counts:
+        table.add_row(count.leg, count.state, count.reason, str(count.jobs))
+    out.print(table if counts else "no jobs")
+
+
+@app.command("show")
+def show_job(
+    job_id: Annotated[int, typer.Argument(help="The job's number.")],
+    path: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one job and everything that happened to it."""
+    with explained(), opened_database(path) as database, database.read() as connection:
+        row = search.one(connection, job_id)
+        if row is None:
+            raise CommandError(f"there is no job {job_id}; `cxr-node jobs list` shows those there are")
+        events = search.events(connection, job_id)
+    if as_json:
+        typer.echo(json.dumps({**_plain(row), "events": [_plain(event) for event in events]}, indent=2))
+        return
+    for name, value in _plain(row).items():
+        if value not in (None, ""):
+            out.print(f"{name:20} {value}", markup=False)
+    table = Table("at", "event", "state", "by", "detail")
+    for event in events:
+        table.add_row(_local(event.at), event.event, event.state, event.actor, event.detail)
+    out.print(table)
+
+
+@app.command("retry")
+def retry_jobs(
+    job_ids: Annotated[list[int], typer.Argument(help="Jobs that are done, set aside or failed.")],
+    path: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Let jobs that have ended run again."""
+    with explained(), opened_database(path) as database:
+        with database.write() as transaction:
+            moved = queue.requeue(transaction, job_ids, actor=operator_log.person(), now=process.now())
+        for job_id in moved:
+            change = Change(by=operator_log.person(), what="job queued again", subject=f"jobs/{job_id}")
+            operator_log.record(config.load(path), change)
+        if as_json:
+            typer.echo(json.dumps({"requeued": moved}))
+        elif moved:
+            typer.echo(f"queued again: {', '.join(str(job_id) for job_id in moved)}")
+        left = sorted(set(job_ids) - set(moved))
+        if left:
+            names = ", ".join(str(job_id) for job_id in left)
+            raise CommandError(f"not queued again, for they have not ended or do not exist: {names}")
+
+
+@contextmanager
+def opened_database(path: Path) -> Iterator[Database]:
+    """Open the job database, which must have this version's schema."""
+    database = process.database(config.load(path))
+    try:
+        with database.read() as connection:
+            if why_not := migrate.why_not(connection):
+                raise CommandError(why_not)
+        yield database
+    finally:
+        database.close()
+
+
+def _plain(row: JobRow | EventRow) -> dict[str, object]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(row).items()}
+
+
+def _local(at: datetime) -> str:
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")

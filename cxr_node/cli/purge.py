@@ -1,0 +1,52 @@
+"""`cxr-node purge`: what is delivered and old goes now, rather than when archive.keep_days says."""
+
+import json
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from cxr_node import config
+from cxr_node.cli.jobs import opened_database
+from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, explained
+from cxr_node.ops import operator_log
+from cxr_node.ops.operator_log import Change
+from cxr_node.records import retention
+from cxr_node.wiring import audit as auditing
+from cxr_node.wiring import audit_decorators, process
+from cxr_node.work.periodic import retention as upkeep
+
+
+def purge(
+    days: Annotated[float, typer.Option("--older-than", min=0.0, help="Only studies of which all is older, in days.")],
+    path: ConfigOption = DEFAULT_CONFIG,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it; without, say how many studies there are.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove the films and results of studies that are delivered and old. Rows stay, and say when.
+
+    What is not delivered, was delivered with an error, or needs a person is never removed, however old it is.
+    """
+    keep = timedelta(days=days)
+    with explained(), opened_database(path) as database:
+        if yes:
+            settings = config.load(path)
+            with auditing.of_command(settings) as audit:
+                studies = upkeep.remove_old(
+                    database,
+                    process.archive(settings),
+                    keep=keep,
+                    clock=process.now,
+                    removing=audit_decorators.removing(audit),
+                )
+            what = f"the films and results of {studies} studies older than {days:g} days removed"
+            operator_log.record(settings, Change(by=operator_log.person(), what=what, subject="studies"))
+        else:
+            with database.read() as connection:
+                studies = retention.removable(connection, before=process.now() - keep)
+    if as_json:
+        typer.echo(json.dumps({"studies": studies, "removed": yes}))
+        return
+    typer.echo(
+        f"{studies} studies removed" if yes else f"{studies} studies can go: --yes removes their films and results"
+    )

@@ -1,0 +1,198 @@
+"""`cxr-node query`: the views of the database, filtered, as a table, CSV or JSON."""
+
+import csv
+import io
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from cxr_node.cli.database import AT_MOST_S, reading
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, explained, out
+from cxr_node.db.database import DatabaseAway
+from cxr_node.queries import views
+from cxr_node.queries.views import VIEWS, Comparison, Condition, Kind, View
+from cxr_node.wiring import process
+
+
+class Form(StrEnum):
+    """How rows are written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+_CONDITION = re.compile(r"(?P<column>\w+)(?P<comparison>!=|>=|<=|=|>|<|~)(?P<value>.*)", re.DOTALL)
+_AGO = re.compile(r"(\d{1,6})([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_NOTHING = "none"
+
+
+def query(
+    name: Annotated[str, typer.Argument(metavar="VIEW", help=f"One of {', '.join(VIEWS)}.")],
+    path: ConfigOption = DEFAULT_CONFIG,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="COLUMN=VALUE, or with !=, <, <=, >, >=; ~ takes % for anything; none for no value. Repeatable."
+        ),
+    ] = None,
+    since: Annotated[str, typer.Option(help="From this time on: 2026-01-31, 2026-01-31T12:00, or 24h, 7d ago.")] = "",
+    until: Annotated[str, typer.Option(help="Before this time.")] = "",
+    columns: Annotated[str, typer.Option(help="Only these columns, separated by commas.")] = "",
+    order: Annotated[str, typer.Option(help="Column to sort by; a minus before it turns it round.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most this many rows, the newest first.")] = 100,
+    form: Annotated[Form, typer.Option("--format", help="How rows are written.")] = Form.TABLE,
+    at_most_s: Annotated[
+        float, typer.Option("--at-most", min=0.1, help="Give up after this many seconds.")
+    ] = AT_MOST_S,
+    show_columns: Annotated[bool, typer.Option("--columns-of", help="Say what the view's columns hold.")] = False,
+) -> None:
+    """Ask a view of the database, which is opened so that it cannot be written to."""
+    with explained():
+        view = _view(name)
+        if show_columns:
+            _print_columns(view)
+            return
+        wanted = [part.strip() for part in columns.split(",")] if columns else list(view.columns)
+        for each in (*wanted, *filter(None, [order.removeprefix("-")])):
+            _known(view, each)
+        conditions = [_condition(view, each) for each in where or ()]
+        # A time that a person writes is of the place where it is asked; the views' days are of UTC.
+        found = _rows(path, view, at_most_s, wanted, conditions, moment(since), moment(until), order, limit)
+        typer.echo(_written(found, wanted, form), nl=False) if form is not Form.TABLE else _print(found, wanted)
+
+
+def _rows(
+    path: Path,
+    view: View,
+    at_most_s: float,
+    wanted: list[str],
+    conditions: list[Condition],
+    since: datetime | None,
+    until: datetime | None,
+    order: str,
+    limit: int,
+) -> list[dict[str, Any]]:
+    try:
+        with reading(path, at_most_s=at_most_s) as connection:
+            return views.rows(
+                connection,
+                view,
+                columns=wanted,
+                conditions=conditions,
+                since=since,
+                until=until,
+                order=order,
+                limit=limit,
+            )
+    except DatabaseAway as error:
+        narrower = "narrow it with --since and --where, or give it longer with --at-most"
+        raise CommandError(f"no answer within {at_most_s:g} s ({error}): {narrower}") from None
+
+
+def _view(name: str) -> View:
+    try:
+        return VIEWS[name]
+    except KeyError:
+        raise CommandError(f"there is no view {name!r}; expected one of {', '.join(VIEWS)}") from None
+
+
+def _known(view: View, column: str) -> Kind:
+    try:
+        return view.columns[column][0]
+    except KeyError:
+        raise CommandError(f"{view.name} has no column {column!r}; it has {', '.join(view.columns)}") from None
+
+
+def _condition(view: View, text: str) -> Condition:
+    match = _CONDITION.fullmatch(text)
+    if match is None:
+        raise CommandError(f"--where {text!r}: expected COLUMN=VALUE, such as state=failed")
+    kind = _known(view, match["column"])
+    return Condition(
+        column=match["column"], comparison=Comparison(match["comparison"]), value=_value(kind, match["value"])
+    )
+
+
+def _value(kind: Kind, text: str) -> object:
+    """Return what a person wrote as a value of a column's kind."""
+    if text == _NOTHING:
+        return None
+    try:
+        match kind:
+            case Kind.WHOLE:
+                return int(text)
+            case Kind.NUMBER:
+                return float(text)
+            case Kind.YES_NO:
+                return {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}[text.lower()]
+            case Kind.TIME:
+                return moment(text)
+            case Kind.TEXT:
+                return text
+    except (ValueError, KeyError):
+        raise CommandError(f"{text!r} is not right; expected a {kind}") from None
+
+
+def moment(text: str) -> datetime | None:
+    """Return the time that `text` names, as it is or as how long ago."""
+    if not text:
+        return None
+    ago = _AGO.fullmatch(text)
+    if ago is not None:
+        return process.now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        raise CommandError(f"{text!r} is not a time; expected 2026-01-31, 2026-01-31T12:00, 24h or 7d") from None
+
+
+def _written(found: list[dict[str, Any]], wanted: list[str], form: Form) -> str:
+    plain = [{name: _plain(row[name]) for name in wanted} for row in found]
+    if form is Form.JSON:
+        return json.dumps(plain, indent=2) + "\n"
+    text = io.StringIO()
+    writer = csv.DictWriter(text, wanted, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(plain)
+    return text.getvalue()
+
+
+def _print(found: list[dict[str, Any]], wanted: list[str]) -> None:
+    table = Table(*wanted)
+    for row in found:
+        table.add_row(*(_shown(row[name]) for name in wanted))
+    out.print(table if found else "no rows")
+
+
+def _print_columns(view: View) -> None:
+    out.print(f"{view.name}: each row is {view.row}", markup=False)
+    table = Table("column", "holds", "meaning")
+    for name, (kind, meaning) in view.columns.items():
+        table.add_row(name, kind, meaning)
+    out.print(table)
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M:%S}"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.6g}"
+        case _:
+            return str(value)

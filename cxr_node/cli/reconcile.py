@@ -1,0 +1,154 @@
+"""`cxr-node reconcile`: received = delivered + on the way + set aside, and the files that the rows promise."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, time, timedelta
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cxr_node import config
+from cxr_node.archive.store import Archive
+from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, explained, out
+from cxr_node.queries import ledger
+from cxr_node.queries.ledger import Entry, Fate
+from cxr_node.wiring import process
+
+
+class By(StrEnum):
+    """What films are counted by."""
+
+    DAY = "day"
+    SENDER = "sender"
+    DEVICE = "device"
+    ASSOCIATION = "association"
+
+
+def reconcile(
+    path: ConfigOption = DEFAULT_CONFIG,
+    day: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only films received on this day.")] = None,
+    sender: Annotated[str | None, typer.Option("--from", help="Only films from this calling AE title.")] = None,
+    address: Annotated[str | None, typer.Option(help="Only films from the device at this address.")] = None,
+    association: Annotated[
+        str | None, typer.Option(help="Only films of this association, as the log names it.")
+    ] = None,
+    by: Annotated[By | None, typer.Option(help="Count them for each of these as well.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Account for every film received. Exit status 1 if one needs a person, or a file and the rows disagree.
+
+    Received = delivered + on the way + set aside with a reason. Delivered: every destination has the study's results,
+    and vouches for them where it is asked to. What was removed since, as delivered and old, is counted and said.
+    """
+    with explained():
+        settings = config.load(path)
+        since = None if day is None else datetime.combine(day.date(), time()).astimezone(UTC)
+        until = None if since is None else since + timedelta(days=1)
+        database = process.database(settings)
+        try:
+            with database.read() as connection:
+                films = ledger.entries(
+                    connection,
+                    since=since,
+                    until=until,
+                    calling_ae_title=sender,
+                    address=address,
+                    association=association,
+                )
+                named = ledger.archive_keys(connection)
+        finally:
+            database.close()
+        archive = process.archive(settings)
+    aside = [film for film in films if film.fate is Fate.SET_ASIDE]
+    missing = sorted(key for key in named if key not in archive)
+    unnamed = _unnamed(archive, named)
+    if as_json:
+        said = {
+            "counts": _counts(films),
+            "set_aside": [_plain(film) for film in aside],
+            "missing_files": missing,
+            "unnamed_files": unnamed,
+        }
+        groups = (
+            {} if by is None else {f"by_{by}": {name: _counts(group) for name, group in _groups(films, by).items()}}
+        )
+        typer.echo(json.dumps(said | groups, indent=2))
+    else:
+        _print(films, by)
+        _print_problems(aside, missing, unnamed)
+    if aside or missing:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _unnamed(archive: Archive, named: set[str]) -> list[str]:
+    """Return the files that no row names: a film whose sender never got Success, or a result composed anew."""
+    return sorted(set(archive.kept_keys()) - named)
+
+
+def _counts(films: Sequence[Entry]) -> dict[str, int]:
+    tally = {fate.value: count for fate, count in ledger.tally(films).items()}
+    return {"received": len(films), **tally, "removed": sum(film.removed_at is not None for film in films)}
+
+
+_NAMES: dict[By, Callable[[Entry], str]] = {
+    By.DAY: lambda film: f"{film.received_at.astimezone():%Y-%m-%d}",
+    By.SENDER: lambda film: film.calling_ae_title,
+    By.DEVICE: lambda film: f"{film.calling_ae_title} at {film.address}",
+    By.ASSOCIATION: lambda film: film.association or "(not written down)",
+}
+
+
+def _groups(films: Sequence[Entry], by: By) -> dict[str, list[Entry]]:
+    groups: dict[str, list[Entry]] = {}
+    for film in films:
+        groups.setdefault(_NAMES[by](film), []).append(film)
+    return groups
+
+
+def _print(films: Sequence[Entry], by: By | None) -> None:
+    counts = ledger.tally(films)
+    parts = " + ".join(f"{counts[fate]} {_words(fate)}" for fate in Fate)
+    out.print(f"{len(films)} received = {parts}")
+    removed = [film.removed_at for film in films if film.removed_at is not None]
+    if removed:
+        out.print(
+            f"{len(removed)} of those delivered are no longer kept: they were delivered and old, and were removed"
+            f" (archive.keep_days or `cxr-node purge`), the last on {max(removed).astimezone():%Y-%m-%d}"
+        )
+    if by is not None:
+        table = Table(by.value, "received", *(_words(fate) for fate in Fate), "removed since")
+        for name, group in _groups(films, by).items():
+            table.add_row(name, *(str(count) for count in _counts(group).values()))
+        out.print(table)
+
+
+def _print_problems(aside: Sequence[Entry], missing: Sequence[str], unnamed: Sequence[str]) -> None:
+    if aside:
+        table = Table("set aside", "from", "received", "film")
+        for film in aside:
+            table.add_row(
+                film.reason, film.calling_ae_title, f"{film.received_at:%Y-%m-%d %H:%M:%S}", film.sop_instance_uid
+            )
+        out.print(table)
+    for key in missing:
+        out.print(f"MISSING FILE {key}: its row is there, its bytes are not; restore it from a backup", markup=False)
+    if unnamed:
+        out.print(f"{len(unnamed)} files that no row names: nobody was promised them; --json lists them")
+
+
+def _words(fate: Fate) -> str:
+    return fate.value.replace("_", " ")
+
+
+def _plain(film: Entry) -> dict[str, str]:
+    return {
+        "sop_instance_uid": film.sop_instance_uid,
+        "study_instance_uid": film.study_instance_uid,
+        "calling_ae_title": film.calling_ae_title,
+        "address": film.address,
+        "association": film.association,
+        "received_at": film.received_at.isoformat(),
+        "reason": film.reason,
+    }

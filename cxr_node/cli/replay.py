@@ -1,0 +1,150 @@
+"""`cxr-node replay`: a film that was read is read again, and what is said now is held against what was said."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from sqlalchemy import Connection
+
+from cxr_node import config, pipeline
+from cxr_node.cli.jobs import opened_database
+from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, CommandError, ConfigOption, JsonOption, explained, out
+from cxr_node.db.states import Leg
+from cxr_node.domain.reading import ModelIdentity, Prediction
+from cxr_node.queue import search
+from cxr_node.reading.preprocess import Desk
+from cxr_node.records import bundles, films, readings
+from cxr_node.records.bundles import Chosen
+from cxr_node.records.films import Film
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import models, preprocessing, process, read
+
+
+def replay(
+    job_id: Annotated[int, typer.Argument(help="The number of a job that has read a film.")],
+    path: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a film again as a job did: exit status 0 if every score is the same to the last bit, 1 if not."""
+    with explained():
+        settings = config.load(path)
+        film, stored, chosen = _stored(path, job_id)
+        scores = _compared(stored, _read_again(settings, film, stored.model, chosen))
+    if as_json:
+        said = {"job": job_id, "model": _name(stored.model), "weights_digest": stored.model.weights_digest}
+        typer.echo(json.dumps({**said, "equal": scores.equal, "difference": scores.difference, "scores": scores.plain}))
+    else:
+        _show(stored.model, scores)
+    if not scores.equal:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """The score of each finding, as stored and as read again; None where one of both has no such finding."""
+
+    pairs: dict[str, tuple[float | None, float | None]]
+
+    @property
+    def equal(self) -> bool:
+        """Whether every score is the same to the last bit."""
+        return all(stored == now for stored, now in self.pairs.values())
+
+    @property
+    def difference(self) -> float | None:
+        """The largest difference; None where a finding is on one side alone."""
+        largest = 0.0
+        for stored, now in self.pairs.values():
+            if stored is None or now is None:
+                return None
+            largest = max(largest, abs(stored - now))
+        return largest
+
+    @property
+    def plain(self) -> list[dict[str, object]]:
+        """The same for programs."""
+        return [{"finding": key, "stored": stored, "now": now} for key, (stored, now) in self.pairs.items()]
+
+
+def _stored(path: Path, job_id: int) -> tuple[Film, Prediction, list[Chosen]]:
+    """Return the film of a job, what was said of it, and which bundles of that name were chosen for all readers."""
+    with opened_database(path) as database, database.read() as connection:
+        film = _film(connection, job_id)
+        kept = readings.latest(connection, film.film_id, film.identity)
+        if kept is None:
+            raise CommandError(f"job {job_id} has not been read yet")
+        if kept.prediction is None:
+            why = kept.not_analysed.meaning if kept.not_analysed else ""
+            raise CommandError(f"job {job_id} has no scores: not analysed ({why}: {kept.detail})")
+        model = kept.prediction.model
+        return film, kept.prediction, bundles.called(connection, model.name, model.version)
+
+
+def _film(connection: Connection, job_id: int) -> Film:
+    row = search.one(connection, job_id)
+    if row is None:
+        raise CommandError(f"there is no job {job_id}; `cxr-node jobs list` shows those there are")
+    if row.leg is not Leg.READ or row.film_id is None:
+        raise CommandError(f"job {job_id} reads no film, it is of the leg {row.leg}; `cxr-node jobs list --leg read`")
+    return films.get(connection, row.film_id)
+
+
+def _read_again(settings: Settings, film: Film, stored: ModelIdentity, chosen: Sequence[Chosen]) -> Prediction:
+    """Read a film with the same network, prepared for in the same way: of the settings, or one chosen for all."""
+    from cxr_node.infer.bundle import BundleError
+
+    try:
+        reader = read.reader(settings)
+        for bundle in chosen:
+            if reader.identity.weights_digest != stored.weights_digest:
+                reader = read.reader(settings, models.fetched(settings, bundle))
+    except BundleError as error:
+        raise CommandError(str(error)) from None
+    _same(stored, reader.identity)
+    desk = Desk(archive=process.archive(settings), rules=preprocessing.read_rules(settings))
+    (now,) = pipeline.read([film], desk=desk, reader=reader)
+    if now.prediction is None:
+        why = now.not_analysed.meaning if now.not_analysed else ""
+        raise CommandError(f"the film is not analysed now ({why}: {now.detail})")
+    return now.prediction
+
+
+def _same(stored: ModelIdentity, present: ModelIdentity) -> None:
+    if stored.weights_digest != present.weights_digest:
+        raise CommandError(
+            f"the film was read by {_name(stored)}, weights SHA-256 {stored.weights_digest}, which was not chosen for "
+            f"all readers; here is {_name(present)}, weights SHA-256 {present.weights_digest}: set read.bundle to the "
+            "former"
+        )
+    if stored.preparation != present.preparation:
+        raise CommandError(
+            f"the film was prepared by {stored.preparation!r}, the settings and the bundle's card now say "
+            f"{present.preparation!r}: scores of both cannot be the same"
+        )
+
+
+def _compared(stored: Prediction, now: Prediction) -> Scores:
+    old, new = ({each.key: each.score for each in said.findings} for said in (stored, now))
+    return Scores(pairs={key: (old.get(key), new.get(key)) for key in {**old, **new}})
+
+
+def _show(model: ModelIdentity, scores: Scores) -> None:
+    out.print(f"{_name(model)}, weights SHA-256 {model.weights_digest}", markup=False)
+    table = Table("finding", "stored", "now")
+    for key, pair in scores.pairs.items():
+        table.add_row(key, *("none" if score is None else repr(score) for score in pair))
+    out.print(table)
+    if scores.equal:
+        out.print("the same to the last bit")
+    elif scores.difference is None:
+        out.print("NOT the same findings")
+    else:
+        out.print(f"NOT the same: the largest difference is {scores.difference:.3g}")
+
+
+def _name(model: ModelIdentity) -> str:
+    return f"{model.name} {model.version}"

@@ -1,0 +1,88 @@
+"""`cxr-node route`: what would become of a film, and why."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cxr_node import config, pipeline
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
+from cxr_node.deliver.routing import Answer, Facts, film_answer
+from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.identifiers import AeTitle, Uid
+from cxr_node.domain.instance import Sender
+from cxr_node.pixels import elements, film, suitability
+from cxr_node.pixels.geometry import geometry
+from cxr_node.receive.priority import head_start_of_file_s
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import compose, preprocessing, receive
+
+app = typer.Typer(help="Where results go.", no_args_is_help=True)
+_GOES = {True: "yes", False: "no", None: "depends"}
+
+
+@app.command("test")
+def explain(
+    file: Annotated[Path, typer.Argument(help="A DICOM file.")],
+    path: ConfigOption = DEFAULT_CONFIG,
+    calling: Annotated[str, typer.Option("--calling", help="The AE title that would send it.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether a film would be read, and where its study's results would go, with the reasons."""
+    with explained():
+        settings = config.load(path)
+        gate, facts = _looked_at(file, calling, settings)
+        urgency = _urgency(file, calling, settings)
+        routes = compose.routes(settings)
+        answers = {name: film_answer(route.condition, facts) for name, route in routes.items()}
+    if as_json:
+        said = {"read": gate.met, "why": gate.why, "head_start_s": urgency, "destinations": _plain(routes, answers)}
+        typer.echo(json.dumps(said, indent=2))
+        return
+    out.print(f"would be read: {_GOES[gate.met]} ({gate.why})", markup=False)
+    if urgency:
+        out.print(f"would go first, by {urgency} s: its kind is in [[receive.urgent]]")
+    table = Table("destination", "goes there", "what", "why")
+    for name, answer in answers.items():
+        table.add_row(name, _GOES[answer.met], ", ".join(_kinds(routes[name])), answer.why)
+    out.print(table if answers else "no destination is configured: results are kept and go nowhere")
+
+
+def _looked_at(file: Path, calling: str, settings: Settings) -> tuple[Answer, Facts]:
+    try:
+        dataset = film.parse(file.read_bytes())
+    except OSError as error:
+        raise CommandError(f"{file}: cannot be read ({error.strerror})") from None
+    except GiveUp as error:
+        raise CommandError(f"{file}: {error}") from None
+    verdict = suitability.judge_header(dataset, preprocessing.gate_rules(settings))
+    refused = verdict.refused
+    return Answer(
+        met=refused is None, why=f"{refused.meaning}: {verdict.detail}" if refused else "its header passes the gate"
+    ), Facts(
+        calling_ae_title=calling,
+        station_name=elements.text(dataset, "StationName"),
+        view=geometry(dataset).view,
+        findings=frozenset() if refused else None,
+    )
+
+
+def _urgency(file: Path, calling: str, settings: Settings) -> int:
+    content = file.read_bytes()
+    sender = Sender(calling_ae_title=AeTitle(calling), called_ae_title=AeTitle(settings.receive.ae_title), address="")
+    meta = film.parse(content).file_meta
+    rules = receive.urgent(settings)
+    return head_start_of_file_s(content, sender, rules, transfer_syntax_uid=Uid(meta.TransferSyntaxUID))
+
+
+def _plain(routes: dict[str, pipeline.Route], answers: dict[str, Answer]) -> list[dict[str, object]]:
+    return [
+        {"name": name, "goes": answer.met, "kinds": _kinds(routes[name]), "why": answer.why}
+        for name, answer in answers.items()
+    ]
+
+
+def _kinds(route: pipeline.Route) -> list[str]:
+    return sorted(route.kinds) + (["report-best"] if route.forms else [])

@@ -1,0 +1,28 @@
+"""`cxr-node scrub`: every kept file read again and held against its digest."""
+
+import json
+from dataclasses import asdict
+
+import typer
+
+from cxr_node import config
+from cxr_node.cli.jobs import opened_database
+from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, explained, out
+from cxr_node.wiring import process
+from cxr_node.work.periodic.retention import Scrub
+
+
+def scrub(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Read every kept film and result and hold it against its digest. Exit status 1 if one is damaged or missing."""
+    with explained(), opened_database(path) as database:
+        scrubbing = Scrub(database, process.archive(config.load(path)))
+        damaged = scrubbing.whole()
+    if as_json:
+        found = [{**asdict(each.kept), "what": each.what} for each in damaged]
+        typer.echo(json.dumps({"checked": scrubbing.checked, "damaged": found}, indent=2))
+    else:
+        for each in damaged:
+            out.print(f"DAMAGED {each.kept.archive_key}: {each.what}; restore it from a backup", markup=False)
+        out.print(f"{scrubbing.checked} files read, {len(damaged)} damaged")
+    if damaged:
+        raise typer.Exit(EXIT_FAILED)

@@ -1,0 +1,1 @@
+"""Database engine, transactions, tables, states and migrations."""

@@ -1,0 +1,78 @@
+"""The tables of the constancy check: runs, the films they sent, what was read of them, and what was accepted."""
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    select,
+)
+
+from cxr_node.db.monitoring_tables import of_model
+from cxr_node.db.tables import UID_TEXT, RowId, UtcDateTime, film, metadata, row_id
+
+run = Table(
+    "constancy_run",
+    metadata,
+    row_id(),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("state", String(16), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("model_id", RowId, ForeignKey("model.id")),
+    Column("engine", String(128), nullable=False, server_default=""),
+)
+
+# Written before the film is sent: only what comes under a UID that is here, once, is a film of a check.
+sent = Table(
+    "constancy_film",
+    metadata,
+    row_id(),
+    Column("run_id", RowId, ForeignKey("constancy_run.id"), nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("sop_instance_uid", UID_TEXT, nullable=False, unique=True),
+    Column("registered_at", UtcDateTime, nullable=False),
+    Column("film_id", RowId, ForeignKey("film.id"), unique=True),
+    Index("ix_constancy_film_run_id", "run_id"),
+)
+
+value = Table(
+    "constancy_value",
+    metadata,
+    row_id(),
+    Column("run_id", RowId, ForeignKey("constancy_run.id"), nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("value", Float, nullable=False),
+    Column("expected", Float),
+    Column("tolerance", Float),
+    UniqueConstraint("run_id", "seed", "kind", "key"),
+)
+
+accepted = Table(
+    "constancy_accepted",
+    metadata,
+    row_id(),
+    of_model(),
+    Column("engine", String(128), nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("value", Float, nullable=False),
+    Column("run_id", RowId, ForeignKey("constancy_run.id"), nullable=False),
+    Column("accepted_at", UtcDateTime, nullable=False),
+    Column("accepted_by", String(64), nullable=False),
+    UniqueConstraint("model_id", "engine", "seed", "kind", "key"),
+)
+
+
+def is_no_check() -> ColumnElement[bool]:
+    """Return the condition that a film is no check's."""
+    return ~select(sent.c.id).where(sent.c.film_id == film.c.id).exists()

@@ -1,0 +1,86 @@
+"""The tables of what is watched: models, days counted, and days held against their reference."""
+
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+
+from cxr_node.db.tables import AE_TITLE, DIGEST, JSON_VALUE, RowId, UtcDateTime, metadata, row_id
+
+_DAY = String(10)
+
+# A model as readings name it; a new version, preparation or set of operating points is another model.
+model = Table(
+    "model",
+    metadata,
+    row_id(),
+    Column("name", String(64), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("weights_digest", DIGEST, nullable=False),
+    Column("preparation", Text, nullable=False),
+    Column("operating_points", Text, nullable=False),
+    # When this was first seen; films received before are not counted as its own.
+    Column("since", UtcDateTime, nullable=False),
+    UniqueConstraint("weights_digest", "preparation", "operating_points", "name", "version", name="uq_model_identity"),
+)
+
+
+def of_model() -> Column[int]:
+    """Return a column that refers to a model."""
+    return Column("model_id", RowId, ForeignKey("model.id"), nullable=False)
+
+
+def _of_figure() -> tuple[Column[str], ...]:
+    """Return the columns that name a figure of one device's films of one UTC day."""
+    return (
+        Column("day", _DAY, nullable=False),
+        Column("calling_ae_title", AE_TITLE, nullable=False),
+        Column("kind", String(16), nullable=False),
+        Column("key", String(64), nullable=False),
+    )
+
+
+# One figure of one device's films of one UTC day, read by one model; counted again when the day changes.
+day_figure = Table(
+    "day_figure",
+    metadata,
+    row_id(),
+    of_model(),
+    *_of_figure(),
+    Column("films", Integer, nullable=False),
+    Column("hits", Integer, nullable=False),
+    Column("total", Float, nullable=False),
+    Column("counts", JSON_VALUE, nullable=False),
+    UniqueConstraint("model_id", "kind", "calling_ae_title", "day", "key"),
+    Index("ix_day_figure_day", "day"),
+)
+
+# Up to which reading, by its number, days have been counted.
+day_mark = Table("day_mark", metadata, row_id(), Column("reading_id", RowId, nullable=False))
+
+drift = Table(
+    "drift",
+    metadata,
+    row_id(),
+    of_model(),
+    *_of_figure(),
+    Column("reference_from", _DAY, nullable=False),
+    Column("reference_until", _DAY, nullable=False),
+    Column("window_from", _DAY, nullable=False),
+    Column("reference_films", Integer, nullable=False),
+    Column("films", Integer, nullable=False),
+    Column("reference_value", Float, nullable=False),
+    Column("value", Float, nullable=False),
+    Column("effect", Float, nullable=False),
+    Column("p_value", Float, nullable=False),
+    Column("adjusted_p", Float, nullable=False),
+    Column("is_drift", Boolean, nullable=False),
+    Column("judged_at", UtcDateTime, nullable=False),
+    UniqueConstraint("day", "calling_ae_title", "kind", "key", "model_id"),
+)
+
+# Which days have been judged, also those with nothing to compare.
+day_judged = Table(
+    "day_judged",
+    metadata,
+    row_id(),
+    Column("day", _DAY, nullable=False, unique=True),
+    Column("judged_at", UtcDateTime, nullable=False),
+)

@@ -1,0 +1,42 @@
+"""The tables of shadow mode: what a second model makes of the same films. Nothing else asks them."""
+
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+
+from cxr_node.db.monitoring_tables import of_model
+from cxr_node.db.tables import CODE, RowId, UtcDateTime, metadata, row_id
+
+# How far a model has come among the readings, and how often it tried the next one.
+progress = Table(
+    "shadow_progress",
+    metadata,
+    row_id(),
+    of_model(),
+    Column("reading_id", RowId, nullable=False),
+    Column("tries", Integer, nullable=False),
+    UniqueConstraint("model_id"),
+)
+
+shadow = Table(
+    "shadow",
+    metadata,
+    row_id(),
+    of_model(),
+    Column("film_id", RowId, ForeignKey("film.id"), nullable=False),
+    Column("read_at", UtcDateTime, nullable=False),
+    Column("not_analysed", CODE),
+    Column("detail", Text, nullable=False),
+    UniqueConstraint("film_id", "model_id"),
+    Index("ix_shadow_model_id_read_at", "model_id", "read_at"),
+)
+
+shadow_finding = Table(
+    "shadow_finding",
+    metadata,
+    row_id(),
+    Column("shadow_id", RowId, ForeignKey("shadow.id"), nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("score", Float, nullable=False),
+    Column("operating_point", Float, nullable=False),
+    Column("presence", String(16), nullable=False),
+    UniqueConstraint("shadow_id", "key"),
+)

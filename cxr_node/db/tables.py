@@ -1,0 +1,385 @@
+"""The tables. `migrations/` brings a database to them; a test holds the two against each other."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+from cxr_node.db.claim_order import Turn
+from cxr_node.db.states import Leg, State
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time, stored in UTC. SQLite keeps no zone, so it is taken off and put back here."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone cannot be stored")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # its signature
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# SQLite only numbers rows by itself in a column typed INTEGER.
+RowId = BigInteger().with_variant(Integer(), "sqlite")
+UID_TEXT = String(64)
+AE_TITLE = String(16)
+DIGEST = String(64)
+CODE = String(16)
+JSON_VALUE = JSON(none_as_null=True)
+
+
+def row_id() -> Column[int]:
+    """Return the column that numbers a table's rows."""
+    return Column("id", RowId, primary_key=True, autoincrement=True)
+
+
+def _reference(name: str, target: str, *, nullable: bool = False) -> Column[int]:
+    return Column(name, RowId, ForeignKey(f"{target}.id"), nullable=nullable)
+
+
+study = Table(
+    "study",
+    metadata,
+    row_id(),
+    Column("study_instance_uid", UID_TEXT, nullable=False, unique=True),
+    Column("first_received_at", UtcDateTime, nullable=False),
+    # The largest head start of its films; jobs of the study have it, those to come as well.
+    Column("priority", Integer, nullable=False, server_default="0"),
+)
+
+film = Table(
+    "film",
+    metadata,
+    row_id(),
+    _reference("study_id", "study"),
+    Column("sop_class_uid", UID_TEXT, nullable=False),
+    Column("sop_instance_uid", UID_TEXT, nullable=False),
+    Column("series_instance_uid", UID_TEXT, nullable=False),
+    Column("transfer_syntax_uid", UID_TEXT, nullable=False),
+    Column("patient_key", DIGEST, nullable=False),
+    Column("digest", DIGEST, nullable=False),
+    Column("archive_key", String(200), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("calling_ae_title", AE_TITLE, nullable=False),
+    Column("called_ae_title", AE_TITLE, nullable=False),
+    Column("address", String(64), nullable=False),
+    # Which of the sender's associations it came on; empty where that was not written down.
+    Column("association", String(32), nullable=False, server_default=""),
+    Column("received_at", UtcDateTime, nullable=False),
+    # True for the first content received under this SOP Instance UID; a second content is kept and flagged.
+    Column("is_original", Boolean, nullable=False),
+    # Since when it is kept anew, if it came again; when its bytes were removed.
+    Column("kept_from", UtcDateTime),
+    Column("removed_at", UtcDateTime),
+    UniqueConstraint("sop_instance_uid", "digest"),
+    Index("ix_film_study_id", "study_id"),
+    # These two, and the others named after a time or a state, are for people's questions: see migrations/.
+    Index("ix_film_received_at", "received_at"),
+    Index("ix_film_calling_ae_title_received_at", "calling_ae_title", "received_at"),
+)
+Index(
+    "uq_film_original",
+    film.c.sop_instance_uid,
+    unique=True,
+    sqlite_where=text("is_original"),
+    postgresql_where=text("is_original"),
+)
+
+reading = Table(
+    "reading",
+    metadata,
+    row_id(),
+    _reference("film_id", "film"),
+    Column("read_at", UtcDateTime, nullable=False),
+    Column("not_analysed", CODE),
+    Column("detail", Text, nullable=False),
+    Column("notes", JSON_VALUE, nullable=False),
+    Column("geometry", JSON_VALUE),
+    Column("grayscale", Text, nullable=False),
+    Column("analysed_area", JSON_VALUE),
+    # Readings from before there were any have none of these.
+    Column("structures", JSON_VALUE),
+    Column("appearance", JSON_VALUE),
+    Column("observations", JSON_VALUE),
+    Column("model_name", String(64)),
+    Column("model_version", String(64)),
+    Column("model_manufacturer", String(64)),
+    Column("weights_digest", DIGEST),
+    Column("preparation", Text),
+    Column("operating_points", Text),
+    Index("ix_reading_film_id", "film_id"),
+)
+_is_not_analysed = text("not_analysed IS NOT NULL")
+Index(
+    "ix_reading_not_analysed",
+    reading.c.not_analysed,
+    reading.c.film_id,
+    sqlite_where=_is_not_analysed,
+    postgresql_where=_is_not_analysed,
+)
+
+finding = Table(
+    "finding",
+    metadata,
+    row_id(),
+    _reference("reading_id", "reading"),
+    Column("key", String(64), nullable=False),
+    Column("code_value", CODE, nullable=False),
+    Column("code_scheme", CODE, nullable=False),
+    Column("code_meaning", String(64), nullable=False),
+    Column("site", JSON_VALUE),
+    Column("score", Float, nullable=False),
+    Column("operating_point", Float, nullable=False),
+    Column("presence", String(16), nullable=False),
+    Column("calibrated", Boolean, nullable=False),
+    Column("laterality", String(16)),
+    Column("regions", JSON_VALUE, nullable=False),
+    UniqueConstraint("reading_id", "key"),
+)
+
+# Where a score comes from, for people to look at: apart from the findings, which are counted, and gone with the film.
+heat_map = Table(
+    "heat_map",
+    metadata,
+    row_id(),
+    _reference("finding_id", "finding"),
+    Column("rows", Integer, nullable=False),
+    Column("columns", Integer, nullable=False),
+    Column("area", JSON_VALUE, nullable=False),
+    Column("levels", LargeBinary, nullable=False),
+    UniqueConstraint("finding_id"),
+)
+
+measurement = Table(
+    "measurement",
+    metadata,
+    row_id(),
+    _reference("reading_id", "reading"),
+    Column("key", String(64), nullable=False),
+    Column("code_value", CODE, nullable=False),
+    Column("code_scheme", CODE, nullable=False),
+    Column("code_meaning", String(64), nullable=False),
+    Column("value", Float, nullable=False),
+    Column("unit", JSON_VALUE, nullable=False),
+    Column("line", JSON_VALUE, nullable=False),
+    Column("provenance", Text, nullable=False),
+    Column("topic", String(16), nullable=False, server_default="proportions"),
+    Column("site", JSON_VALUE),
+    Column("laterality", String(16)),
+    UniqueConstraint("reading_id", "key"),
+)
+
+result = Table(
+    "result",
+    metadata,
+    row_id(),
+    _reference("study_id", "study"),
+    Column("kind", String(32), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("sop_class_uid", UID_TEXT, nullable=False),
+    Column("sop_instance_uid", UID_TEXT, nullable=False, unique=True),
+    Column("series_instance_uid", UID_TEXT, nullable=False),
+    Column("transfer_syntax_uid", UID_TEXT, nullable=False),
+    Column("patient_key", DIGEST, nullable=False),
+    Column("digest", DIGEST, nullable=False),
+    Column("archive_key", String(200), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("composed_at", UtcDateTime, nullable=False),
+    Column("removed_at", UtcDateTime),
+    UniqueConstraint("study_id", "kind", "version"),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    row_id(),
+    _reference("result_id", "result"),
+    Column("destination", String(64), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("delivered_at", UtcDateTime),
+    Column("status", Integer),
+    # Where the destination is asked to vouch for it: since when it does, or with which Failure Reason it does not.
+    Column("confirmed_at", UtcDateTime),
+    Column("denied", Integer),
+    UniqueConstraint("result_id", "destination"),
+    Index("ix_delivery_created_at", "created_at"),
+    Index("ix_delivery_destination_delivered_at", "destination", "delivered_at"),
+)
+
+# Each time a destination was asked by N-ACTION; its answer may come late, and names the transaction alone.
+inquiry = Table(
+    "inquiry",
+    metadata,
+    row_id(),
+    _reference("delivery_id", "delivery"),
+    Column("transaction_uid", UID_TEXT, nullable=False, unique=True),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Index("ix_inquiry_delivery_id", "delivery_id"),
+)
+
+# A peer's request to vouch for instances: SOP Class and SOP Instance UIDs.
+commitment = Table(
+    "commitment",
+    metadata,
+    row_id(),
+    Column("transaction_uid", UID_TEXT, nullable=False),
+    Column("calling_ae_title", AE_TITLE, nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("instances", JSON_VALUE, nullable=False),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Column("answered_at", UtcDateTime),
+    UniqueConstraint("calling_ae_title", "transaction_uid"),
+)
+
+SUBJECTS = {Leg.READ: "film_id", Leg.COMPOSE: "study_id", Leg.DELIVER: "delivery_id", Leg.ANSWER: "commitment_id"}
+
+
+def _one_subject() -> str:
+    return " OR ".join(
+        f"(leg = '{leg}' AND "
+        + " AND ".join(f"{each} IS {'NOT ' if each == subject else ''}NULL" for each in SUBJECTS.values())
+        + ")"
+        for leg, subject in SUBJECTS.items()
+    )
+
+
+job = Table(
+    "job",
+    metadata,
+    row_id(),
+    Column("leg", String(16), nullable=False),
+    _reference("film_id", "film", nullable=True),
+    _reference("study_id", "study", nullable=True),
+    _reference("delivery_id", "delivery", nullable=True),
+    _reference("commitment_id", "commitment", nullable=True),
+    Column("state", String(16), nullable=False),
+    # Head start in seconds: it is claimed before what fell due up to so much earlier.
+    Column("priority", Integer, nullable=False),
+    # Claims since it was last queued, and how many of them ended with the worker's death.
+    Column("attempts", Integer, nullable=False),
+    Column("crashes", Integer, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("lease_owner", String(128)),
+    Column("lease_until", UtcDateTime),
+    Column("reason", CODE),
+    Column("detail", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("queued_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    # The study that it is of in any leg, so that one index finds a study's jobs; answers are of none.
+    Column("of_study_id", RowId),
+    UniqueConstraint("film_id"),
+    UniqueConstraint("delivery_id"),
+    UniqueConstraint("commitment_id"),
+    CheckConstraint(_one_subject(), name="one_subject"),
+    Index("ix_job_study_id", "study_id"),
+    Index("ix_job_of_study_id", "of_study_id"),
+    Index("ix_job_state", "state", "id"),
+    Index("ix_job_leg", "leg", "id"),
+    Index("ix_job_ended_at", "ended_at"),
+    Index("ix_job_created_at", "created_at"),
+)
+# What is done outgrows what is pending by far: the queue's cost follows these three, not the table.
+_waiting = text(f"state = '{State.WAITING}'")
+_running = text(f"state = '{State.RUNNING}'")
+Index(
+    "ix_job_turn",
+    job.c.leg,
+    Turn(job.c.due_at, job.c.priority),
+    job.c.id,
+    sqlite_where=_waiting,
+    postgresql_where=_waiting,
+)
+Index("ix_job_due", job.c.leg, job.c.due_at, sqlite_where=_waiting, postgresql_where=_waiting)
+# Jobs that a node of an earlier version has written: see fill.py.
+_unnamed = text(f"of_study_id IS NULL AND leg <> '{Leg.ANSWER}'")
+Index("ix_job_unnamed", job.c.id, sqlite_where=_unnamed, postgresql_where=_unnamed)
+Index("ix_job_running", job.c.lease_until, sqlite_where=_running, postgresql_where=_running)
+
+job_event = Table(
+    "job_event",
+    metadata,
+    row_id(),
+    _reference("job_id", "job"),
+    Column("at", UtcDateTime, nullable=False),
+    Column("event", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("ix_job_event_job_id", "job_id"),
+)
+
+# What the peer behind a destination takes, as it said when it was last asked: SOP Class to transfer syntaxes.
+negotiation = Table(
+    "negotiation",
+    metadata,
+    row_id(),
+    Column("destination", String(64), nullable=False, unique=True),
+    Column("peer", Text, nullable=False),
+    Column("accepted", JSON_VALUE, nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False),
+)
+
+# The bundle that all readers are to read with: the newest row. Without a key every host goes by its own settings.
+bundle_choice = Table(
+    "bundle_choice",
+    metadata,
+    row_id(),
+    Column("name", String(64), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("digest", DIGEST),
+    Column("archive_key", String(200)),
+    Column("chosen_by", String(128), nullable=False),
+    Column("chosen_at", UtcDateTime, nullable=False),
+)
+
+# What each host made of it.
+bundle_use = Table(
+    "bundle_use",
+    metadata,
+    row_id(),
+    Column("host", String(64), nullable=False, unique=True),
+    _reference("choice_id", "bundle_choice"),
+    Column("is_refused", Boolean, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)

@@ -1,0 +1,150 @@
+"""`kill -9` of a whole node at every named step of every leg, and at random moments, under load."""
+
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from random import Random
+
+from cxr_node.faults import ledger_check, scratch
+from cxr_node.faults.context import Bench, stopwatch
+from cxr_node.faults.counting_pacs import Pacs, Told, listening_modality, pacs
+from cxr_node.faults.load import Traffic, flowing, wait_for
+from cxr_node.faults.node_process import Life, Plan, life
+from cxr_node.faults.outcome import Balance, Outcome
+from cxr_node.faults.scratch import MODALITY_TITLE, Place
+from cxr_node.faults.steps import Fault
+
+GROUP = "kill -9 at every step"
+_REHEARSAL_S = 4.0
+_LONGEST_S = 2.5
+"""A step that has not come by then does not come: the node is killed at that moment instead."""
+_AT_RANDOM = 0.2
+"""The share of kills at random moments."""
+_REST_S = 180.0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Deaths:
+    """Which steps are known, and how often a node has died at each."""
+
+    chance: Random
+    at: Counter[str] = field(default_factory=Counter)
+    known: set[str] = field(default_factory=set)
+    at_random: int = 0
+    unmet: Counter[str] = field(default_factory=Counter)
+
+    def learn(self, steps: set[str]) -> None:
+        """Take in the steps of a life, but for those of a first start, which does not come again."""
+        self.known |= {step for step in steps if not is_of_first_start(step)}
+
+    def next(self) -> Fault | None:
+        """Return where to die next: at a step at which the fewest have died, or None for a random moment."""
+        if not self.known or self.chance.random() < _AT_RANDOM:
+            return None
+        fewest = min(self.at[step] + self.unmet[step] for step in self.known)
+        step = self.chance.choice(sorted(each for each in self.known if self.at[each] + self.unmet[each] == fewest))
+        return Fault(step=step, number=self.chance.choice((1, 1, 2, 3)))
+
+    def note(self, fault: Fault | None, *, met: bool) -> None:
+        """Note where a node has died."""
+        if fault is not None and met:
+            self.at[fault.step] += 1
+            return
+        self.at_random += 1
+        if fault is not None:
+            self.unmet[fault.step] += 1
+
+
+def is_of_first_start(step: str) -> bool:
+    """Whether a step makes the schema."""
+    return any(word in step for word in ("CREATE", "ALTER", "alembic_version"))
+
+
+def run(bench: Bench) -> Outcome:
+    """Kill a node under load again and again; let it come to rest; draw the balance."""
+    kills, deaths = bench.amounts.kills, _Deaths(chance=bench.chance(GROUP))
+    with ExitStack() as stack:
+        seconds = stack.enter_context(stopwatch())
+        at, told = stack.enter_context(pacs()), stack.enter_context(listening_modality(MODALITY_TITLE))
+        place = _place(bench, stack.enter_context(bench.database_url()), at, told)
+        traffic = Traffic(films=bench.films, asks=True)
+        traffic.arrived = lambda: len(traffic.stored.keys() & at.of_study.keys())
+        stack.enter_context(flowing(traffic))
+        for number in range(kills):
+            bench.tell("kills", number, kills)
+            fault = deaths.next() if number else None
+            with life(Plan(place=place, faults=(fault,) if fault else (), keeps_up=True)) as one:
+                traffic.port = one.port
+                longest = _REHEARSAL_S if not number else _LONGEST_S
+                met = one.wait(longest if fault is not None or not number else deaths.chance.uniform(0, longest))
+                traffic.port = 0
+                one.kill()
+            deaths.learn(one.steps)
+            deaths.note(fault, met=met)
+        result, unrest = _rest(place, traffic, at, told)
+    notes = (
+        f"{len(deaths.known)} steps known, a node died at {len(deaths.at)} of them; {deaths.at_random} random moments",
+        f"{len(told.answers)} of {len(traffic.asked)} requests for commitment answered",
+    )
+    return Outcome(
+        group=GROUP,
+        database=bench.kind,
+        faults=kills,
+        films=result.films,
+        confirmed=result.confirmed,
+        lost=len(result.lost),
+        doubled=len(result.doubled),
+        problems=result.problems + unrest + _untold(traffic, told) + _changed(at) + _strayed(place, at),
+        notes=notes,
+        seconds=seconds(),
+    )
+
+
+def _place(bench: Bench, database_url: str, at: Pacs, told: Told) -> Place:
+    folder = bench.folder / "kills"
+    destinations = {
+        "pacs": scratch.to_pacs(at.port, confirm="commitment", confirm_again_s=1.0),
+        "share": scratch.to_folder(folder / "share"),
+    }
+    return scratch.place(
+        folder,
+        receives=bench.receives,
+        database_url=database_url,
+        destinations=destinations,
+        askers={MODALITY_TITLE: told.port},
+    )
+
+
+def _rest(place: Place, traffic: Traffic, at: Pacs, told: Told) -> tuple[Balance, tuple[str, ...]]:
+    """Let a node without faults finish what the dead left, and draw the balance."""
+    with life(Plan(place=place)) as last:
+        traffic.port = last.port
+        traffic.ended.set()
+        rested = wait_for(lambda: _is_done(last, place, traffic, at, told), _REST_S)
+        status = last.stop()
+    problems: tuple[str, ...] = () if rested else (f"not at rest after {_REST_S:.0f} s",)
+    problems += () if status == 0 else (f"the last node ended with status {status}",)
+    return ledger_check.drawn(place.settings, traffic.stored, at.of_study), problems
+
+
+def _is_done(last: Life, place: Place, traffic: Traffic, at: Pacs, told: Told) -> bool:
+    last.listen(0.0)
+    if last.ended:
+        return True
+    arrived = traffic.stored.keys() <= at.of_study.keys() and set(traffic.asked) <= told.answers.keys()
+    return arrived and ledger_check.is_at_rest(place.settings)
+
+
+def _untold(traffic: Traffic, told: Told) -> tuple[str, ...]:
+    return tuple(f"request {uid} was not answered" for uid in traffic.asked if uid not in told.answers)
+
+
+def _changed(at: Pacs) -> tuple[str, ...]:
+    return tuple(f"{uid} was sent with other bytes" for uid in at.changed)
+
+
+def _strayed(place: Place, at: Pacs) -> tuple[str, ...]:
+    """Return what the folder, as another destination, has that the PACS does not, or the other way round."""
+    there = {path.stem for path in (place.folder / "share").glob("*.dcm")}
+    sent = {uid for reports in at.of_study.values() for uid in reports}
+    return tuple(f"{uid} is at one of two destinations" for uid in sorted(there ^ sent))

@@ -1,0 +1,178 @@
+"""One life of a scratch node: every role in one process of its own, which may be killed, or kills itself, at a step.
+
+Processes are forked from one that has everything imported, so a life begins within a fraction of a second and a
+thousand deaths fit into a coffee break.
+"""
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from cxr_node.domain.errors import RetryLater
+from cxr_node.faults.instrumented import rewire
+from cxr_node.faults.scratch import Place
+from cxr_node.faults.steps import STRUCK, UPKEEP, Fault, Steps
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import process as places
+from cxr_node.wiring import roles, startup
+from cxr_node.wiring.roles import Role
+from cxr_node.work.periodic import retention
+
+_PRELOADED = ["cxr_node.faults.node_process", "cxr_node.simulators.pacs", "cxr_node.db.migrate", "sqlite3", "psycopg"]
+_START_S = 60.0
+_END_S = 20.0
+_KEPT = timedelta(seconds=3)
+"""How long a scratch node keeps what it delivered: so briefly that removal is one of the legs that are killed."""
+_UPKEEP_S = 0.25
+_PORT = "port "
+"""What begins the message that says where the node listens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a life is to do. `keeps_up` if what is old is to be removed all the time."""
+
+    place: Place
+    faults: tuple[Fault, ...] = ()
+    keeps_up: bool = False
+    clock_ahead_s: float = 0.0
+    limits: Callable[[], None] | None = None
+
+
+@dataclass(slots=True)
+class Life:
+    """A running life as its keeper sees it. `steps` are the names of the steps that it took."""
+
+    process: "multiprocessing.process.BaseProcess"
+    talk: Connection
+    port: int = 0
+    steps: set[str] = field(default_factory=set)
+    struck: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended, by itself or not."""
+        return self.process.exitcode is not None
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self.process.pid or 0
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for the end of the process, and return whether it has ended."""
+        patience_ends = time.monotonic() + timeout_s
+        while not self.ended and (left := patience_ends - time.monotonic()) > 0:
+            self.listen(min(left, 0.05))
+        return self.ended
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.process.kill()
+        self.process.join(_END_S)
+        self.listen(0.0)
+
+    def stop(self) -> int | None:
+        """Ask it to stop; return its exit status, None if it had to be killed."""
+        with contextlib.suppress(OSError):
+            self.talk.send("stop")
+        if not self.wait(_END_S):
+            self.kill()
+            return None
+        self.process.join()
+        return self.process.exitcode
+
+    def listen(self, timeout_s: float) -> None:
+        """Take in what it says, for `timeout_s` at the most."""
+        try:
+            while self.talk.poll(timeout_s):
+                self._take(str(self.talk.recv()))
+                timeout_s = 0.0
+        except (EOFError, OSError):
+            self.process.join(_END_S)
+
+    def _take(self, said: str) -> None:
+        if said.startswith(_PORT):
+            self.port = int(said.removeprefix(_PORT))
+        elif said == STRUCK:
+            self.struck += 1
+        else:
+            self.steps.add(said)
+
+
+@contextlib.contextmanager
+def life(plan: Plan) -> Iterator[Life]:
+    """Begin a life; the block is entered when the node listens, or has died before."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_live, args=(plan, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    begun = Life(process=process, talk=ours)
+    try:
+        patience_ends = time.monotonic() + _START_S
+        while not begun.port and not begun.ended and time.monotonic() < patience_ends:
+            begun.listen(0.05)
+        yield begun
+    finally:
+        if not begun.ended:
+            begun.stop()
+        begun.listen(0.0)
+        ours.close()
+        process.close()
+
+
+def _live(plan: Plan, talk: Connection) -> None:
+    """Be a node, in a process of its own, until told to stop or nobody is there to tell."""
+    _say_to(plan.place.log)
+    if plan.limits is not None:
+        plan.limits()
+    steps = Steps(plan.faults, announce=talk.send)
+    ahead = timedelta(seconds=plan.clock_ahead_s)
+    rewire(steps, clock=(lambda: datetime.now(UTC) + ahead) if ahead else None)
+    settings, stopping = plan.place.settings, threading.Event()
+    with contextlib.ExitStack() as stack:
+        database = places.database(settings)
+        stack.callback(database.close)
+        startup.prepare(settings, database)
+        for role in (Role.DELIVER, Role.READ):
+            stack.enter_context(roles.serve(settings, role, stopping=stopping))
+        address = stack.enter_context(roles.serve(settings, Role.RECEIVE, stopping=stopping))
+        if plan.keeps_up:
+            threading.Thread(target=_keep_up, args=(settings, stopping), name=UPKEEP, daemon=True).start()
+        talk.send(f"{_PORT}{address.rpartition(':')[2]}")
+        try:
+            talk.recv()
+        except (EOFError, OSError):
+            os._exit(1)
+        stopping.set()
+    os._exit(0)
+
+
+def _keep_up(settings: Settings, stopping: threading.Event) -> None:
+    """Remove what is delivered and a little older, and read again what is kept, without pause."""
+    database, archive = places.database(settings), places.archive(settings)
+    scrub = retention.Scrub(database, archive)
+    while not stopping.wait(_UPKEEP_S):
+        with contextlib.suppress(RetryLater):
+            retention.remove_old(database, archive, keep=_KEPT, clock=places.now)
+            scrub.turn(1 << 20)
+
+
+def _say_to(log: Path) -> None:
+    handler = logging.FileHandler(log)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.CRITICAL, handlers=[handler], force=True)
+    logging.getLogger("cxr_node").setLevel(logging.WARNING)
+    logging.raiseExceptions = False
+    warnings.simplefilter("ignore")

@@ -1,0 +1,140 @@
+"""Where scratch nodes live: empty folders and empty databases, never one that holds a film."""
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from cxr_node import config
+from cxr_node.settings.root import Settings
+
+NODE_TITLE = "CXRNODE"
+MODALITY_TITLE = "FAULTS_DX"
+
+
+class NotScratch(Exception):
+    """The folder or the database holds something: nothing is injured that a person may want."""
+
+
+def check_folder(folder: Path) -> None:
+    """Raise NotScratch unless `folder` is empty or not there."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise NotScratch(f"{folder} is not empty: name a folder that is, or leave --folder out for a temporary one")
+
+
+def check_database(url: str) -> None:
+    """Raise NotScratch if the database holds a node's films, or cannot be asked."""
+    try:
+        engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
+        try:
+            with engine.connect() as connection:
+                if inspect(connection).has_table("film"):
+                    found = connection.execute(text("SELECT count(*) FROM film")).scalar_one()
+                    if found:
+                        raise NotScratch(f"the database holds {found} films: name one of its own for the fault suite")
+        finally:
+            engine.dispose()
+    except SQLAlchemyError as error:
+        raise NotScratch(f"the database cannot be used: {type(error).__name__}") from error
+
+
+@contextmanager
+def schema(url: str) -> Iterator[str]:
+    """Make a schema of a name nobody has in a PostgreSQL database; yield the URL of a node that works in it alone."""
+    name = f"cxr_selftest_{uuid.uuid4().hex[:12]}"
+    server = make_url(url).set(drivername="postgresql+psycopg")
+    _execute(server, f"CREATE SCHEMA {name}")
+    try:
+        yield server.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(hide_password=False)
+    finally:
+        _execute(server, f"DROP SCHEMA IF EXISTS {name} CASCADE")
+
+
+def _execute(url: URL, statement: str) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(statement))
+    finally:
+        engine.dispose()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A scratch node's folder and settings."""
+
+    folder: Path
+    config: Path
+
+    @property
+    def settings(self) -> Settings:
+        """The settings as the node reads them."""
+        return config.load(self.config)
+
+    @property
+    def log(self) -> Path:
+        """What the node said."""
+        return self.folder / "node.log"
+
+    def clear(self) -> None:
+        """Remove all of it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def place(
+    folder: Path,
+    *,
+    database_url: str = "",
+    destinations: Mapping[str, Mapping[str, object]],
+    askers: Mapping[str, int] | None = None,
+    sections: Mapping[str, Mapping[str, object]] | None = None,
+    receives: Mapping[str, object] | None = None,
+) -> Place:
+    """Write the settings of a scratch node into the new folder `folder`.
+
+    `destinations` by name; `askers` are AE titles with the ports on which they hear what is kept; `sections` are
+    changes to single sections, `receives` to that of receiving.
+    """
+    folder.mkdir(parents=True)
+    tables: dict[str, dict[str, object]] = {
+        "node": {"name": "faults", "data_folder": "node"},
+        "database": {"url": database_url, "busy_timeout_s": 5.0},
+        "receive": {"ae_title": NODE_TITLE, "host": "127.0.0.1", "port": 0, **(receives or {})},
+        "archive": {"reserve_bytes": 0},
+        # Its reader has no network to look beside.
+        "read": {"threads": 1, "processes": 0},
+        "compose": {"calm_s": 0.0},
+        "schedule": {"tick_s": 1.0},
+        "log": {"level": "warning"},
+    }
+    for name, changes in (sections or {}).items():
+        tables.setdefault(name, {}).update(changes)
+    lines = [_table(f"[{name}]", entries) for name, entries in tables.items()]
+    for title, port in (askers or {}).items():
+        lines.append(_table("[[receive.askers]]", {"ae_title": title, "host": "127.0.0.1", "port": port}))
+    for name, entries in destinations.items():
+        lines.append(_table("[[deliver.destinations]]", {"name": name, **entries}))
+    path = folder / "cxr-node.toml"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return Place(folder=folder, config=path)
+
+
+def to_pacs(port: int, **changes: object) -> dict[str, object]:
+    """Return the settings of a PACS on this machine as destination."""
+    return {"kind": "cstore", "host": "127.0.0.1", "port": port, "ae_title": "PACS", "timeout_s": 10.0, **changes}
+
+
+def to_folder(folder: Path) -> dict[str, object]:
+    """Return the settings of a folder as destination."""
+    return {"kind": "folder", "folder": str(folder)}
+
+
+def _table(name: str, entries: Mapping[str, object]) -> str:
+    return "\n".join([name, *(f"{key} = {json.dumps(value)}" for key, value in entries.items())])

@@ -1,0 +1,158 @@
+"""A whole node in one thread, wired as always, whose clock goes when it is told: days pass in seconds."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg, State
+from cxr_node.faults.scratch import Place
+from cxr_node.faults.scratch_reader import ScratchReader
+from cxr_node.pixels.sandbox import Sandbox
+from cxr_node.queue import queue, search
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import audit as auditing
+from cxr_node.wiring import compose, deliver, preprocessing, process, read, receive, roles, startup
+from cxr_node.wiring.roles import Role
+from cxr_node.work.handlers.deliver import AnswerLeg, AnyLeg, DeliverLeg
+from cxr_node.work.periodic import retention
+from cxr_node.work.worker import Worker
+
+BEGIN = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+_HOUR, _SEEN = timedelta(hours=1), timedelta(minutes=3)
+_A_MOMENT = timedelta(milliseconds=1)
+_TICK = timedelta(minutes=5)
+"""A tick of the schedule, further apart than in a node, for days pass."""
+
+
+class Clock:
+    """A clock that goes when it is told to."""
+
+    def __init__(self, now: datetime = BEGIN) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        """Return the time it shows; a moment later at each look, for no two things happen at once."""
+        self.now += _A_MOMENT
+        return self.now
+
+    def go(self, **delta: float) -> None:
+        """Let time pass, or go back; the arguments are those of `timedelta`."""
+        self.now += timedelta(**delta)
+
+
+class Workshop:
+    """The node. Films come in over the network, at `port`; all else moves by `work` and `pass_time`."""
+
+    def __init__(self, settings: Settings, database: Database, clock: Clock, port: int, sandbox: Sandbox) -> None:
+        self.settings = settings
+        self.database = database
+        self.archive = process.archive(settings)
+        self.clock = clock
+        self.port = port
+        self.turns = 0
+        to = deliver.destinations(settings)
+        legs: list[tuple[Role, AnyLeg]] = [
+            (Role.READ, read.read_leg(settings, database, sandbox, ScratchReader())),
+            (Role.DELIVER, compose.compose_leg(settings, database, sandbox)),
+            (
+                Role.DELIVER,
+                DeliverLeg(
+                    database=database,
+                    archive=self.archive,
+                    destinations=to,
+                    confirmations=deliver.confirmations(settings, to),
+                    clock=clock,
+                ),
+            ),
+            (Role.DELIVER, AnswerLeg(database=database, archive=self.archive, peers=deliver.askers(settings))),
+        ]
+        self.workers = {leg.leg: self._worker(role, leg) for role, leg in legs}
+
+    def _worker(self, role: Role, leg: AnyLeg) -> Worker:
+        lease_s = self.settings.read.lease_s if role is Role.READ else self.settings.deliver.lease_s
+        return Worker(
+            leg,
+            database=self.database,
+            owner=roles.lease_owner(self.settings, role, 1),
+            lease=timedelta(seconds=lease_s),
+            clock=self.clock,
+            jitter=lambda: 1.0,
+        )
+
+    def work(self) -> None:
+        """Run everything that is due."""
+        while sum(worker.turn() for worker in self.workers.values() if _has_work(worker)):
+            self.turns += 1
+
+    def pass_time(self, span: timedelta) -> None:
+        """Let time pass, from one thing that is due to the next, with the tick of the schedule at each."""
+        end = self.clock.now + span
+        ticked = None
+        while self.clock.now < end:
+            if ticked is None or self.clock.now - ticked >= _TICK:
+                self.tick()
+                ticked = self.clock.now
+            self.work()
+            waits = [wait for worker in self.workers.values() if (wait := worker.seconds_to_next()) is not None]
+            step_s = max(0.05, min([*waits, _TICK.total_seconds()]))
+            self.clock.now = min(end, self.clock.now + timedelta(seconds=step_s))
+        self.work()
+
+    def pass_days(self, span: timedelta) -> None:
+        """Let a long time pass: of each hour three minutes as `pass_time` does, the rest at a stride."""
+        end = self.clock.now + span
+        while self.clock.now + _HOUR < end:
+            self.pass_time(_SEEN)
+            self.clock.now += _HOUR - _SEEN
+        self.pass_time(end - self.clock.now)
+
+    def tick(self) -> None:
+        """Do what the schedule does at each tick."""
+        roles.tick(self.settings, self.database)
+
+    def remove_old(self, keep: timedelta) -> int:
+        """Remove what is delivered and old; return how many studies that were."""
+        return retention.remove_old(self.database, self.archive, keep=keep, clock=self.clock)
+
+    def failed(self) -> list[int]:
+        """Return the jobs that a person must look at."""
+        with self.database.read() as connection:
+            return [job.job_id for job in search.jobs(connection, state=State.FAILED, limit=10**9)]
+
+    def retry_failed(self) -> int:
+        """Do what a person would: let the failed jobs run again; return how many."""
+        failed = self.failed()
+        with self.database.write() as transaction:
+            return len(queue.requeue(transaction, failed, actor="person", now=self.clock()))
+
+    def jobs(self, leg: Leg) -> list[search.JobRow]:
+        """Return the jobs of a leg, newest first."""
+        with self.database.read() as connection:
+            return search.jobs(connection, leg=leg, limit=10**9)
+
+
+def _has_work(worker: Worker) -> bool:
+    wait_s = worker.seconds_to_next()
+    return wait_s is not None and wait_s <= 0
+
+
+@contextmanager
+def workshop(place: Place, *, clock: Clock | None = None, listens: bool = True) -> Iterator[Workshop]:
+    """Open a node for the block; it listens from its first moment, and the clock of the process is its clock."""
+    clock = clock or Clock()
+    real, process.now = process.now, clock
+    try:
+        with ExitStack() as stack:
+            settings = place.settings
+            database = process.database(settings)
+            stack.callback(database.close)
+            startup.prepare(settings, database)
+            port = 0
+            if listens:
+                audit = stack.enter_context(auditing.audit(settings))
+                port = stack.enter_context(receive.receiver(settings, database, audit)).port
+            sandbox = stack.enter_context(Sandbox(preprocessing.film_limits(settings)))
+            yield Workshop(settings, database, clock, port, sandbox)
+    finally:
+        process.now = real

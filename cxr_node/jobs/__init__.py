@@ -1,1 +1,0 @@
-"""The work remembered: tables, the state machine, claims with a lease."""

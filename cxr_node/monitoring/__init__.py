@@ -1,0 +1,1 @@
+"""Drift, constancy and agreement of models: pure statistics."""

@@ -1,0 +1,1 @@
+"""Operations shared by command line, page and service: alarms, tracing, certificates, checks."""

@@ -1,0 +1,1 @@
+"""Checks of cxr-node doctor."""

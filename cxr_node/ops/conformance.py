@@ -1,0 +1,269 @@
+"""The tables of the DICOM Conformance Statement, made from the code that they speak of.
+
+`python -m cxr_node.ops.conformance docs/conformance.md` writes them anew into the page; its prose stays.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from pydicom.charset import STAND_ALONE_ENCODINGS, python_encoding
+from pydicom.datadict import dictionary_description, dictionary_VR, tag_for_keyword
+from pydicom.tag import Tag
+from pydicom.uid import UID
+from pynetdicom import ALL_TRANSFER_SYNTAXES
+
+from cxr_node.deliver import outcome
+from cxr_node.domain.codes import Code
+from cxr_node.domain.commitment import PUSH_MODEL, FailureReason
+from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from cxr_node.domain.reasons import Note, Reason
+from cxr_node.pixels.decoding import CODECS, NATIVE
+from cxr_node.receive.admission import STORAGE_SOP_CLASSES, Rejection
+from cxr_node.receive.status import StoreStatus
+from cxr_node.report import (
+    check,
+    chest_cad,
+    codes,
+    gsps,
+    key_objects,
+    patient_study,
+    secondary_capture,
+    segmentation,
+    text2000,
+    tid1500,
+)
+from cxr_node.report.header import Kind
+from cxr_node.report.languages.translate import LANGUAGES
+from cxr_node.report.source import Node
+from cxr_node.settings.results import ResultName
+
+KINDS: Mapping[ResultName, Kind] = {
+    ResultName.REPORT: tid1500.COMPREHENSIVE_3D,
+    ResultName.REPORT_COMPREHENSIVE: tid1500.COMPREHENSIVE,
+    ResultName.REPORT_ENHANCED: tid1500.ENHANCED,
+    ResultName.TEXT: text2000.BASIC_TEXT,
+    ResultName.CHEST_CAD: chest_cad.CHEST_CAD,
+    ResultName.PICTURE: secondary_capture.PICTURE,
+    ResultName.MARKS: gsps.MARKS,
+    ResultName.KEY_IMAGES: key_objects.KEY_OBJECTS,
+    ResultName.SEGMENTATION: segmentation.ANATOMY,
+}
+"""What a destination can be sent to the kind of object it is."""
+
+_VERIFICATION = "1.2.840.10008.1.1"
+_STATUS_MEANS: Mapping[StoreStatus, str] = {
+    StoreStatus.SUCCESS: "The data set is flushed to disk and its row committed",
+    StoreStatus.PROCESSING_FAILURE: "An error of the node's own; nothing was promised",
+    StoreStatus.SOP_CLASS_NOT_SUPPORTED: "The SOP Class is not that of the presentation context",
+    StoreStatus.OUT_OF_RESOURCES: "No room, or a passing trouble; send again later",
+    StoreStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS: "The data set is another object than the request says",
+    StoreStatus.CANNOT_UNDERSTAND: "No data set, or one whose UIDs are missing or are none",
+}
+_OUTCOME_MEANS: Mapping[outcome.Outcome, str] = {
+    outcome.Outcome.DELIVERED: "Delivered",
+    outcome.Outcome.RETRY: "Sent again later",
+    outcome.Outcome.REFUSED: "Not sent again; the delivery is set aside with the answer",
+}
+_REASON_MEANS: Mapping[FailureReason, str] = {
+    FailureReason.PROCESSING_FAILURE: "Its bytes are no longer those that were received",
+    FailureReason.NO_SUCH_OBJECT_INSTANCE: "It was not received, or its bytes are not there",
+    FailureReason.CLASS_INSTANCE_CONFLICT: "It is of another SOP Class",
+}
+_LAST_STATUS = 0xFFFF
+_TABLE = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def filled(page: str) -> str:
+    """Return `page` with each table between `<!-- table: name -->` and `<!-- end -->` made anew.
+
+    Raises
+    ------
+    KeyError
+        If there is no table of that name.
+    """
+    return _TABLE.sub(lambda match: f"{match[1]}\n{TABLES[match[2]]()}\n{match[3]}", page)
+
+
+def _table(titles: str, rows: Iterable[tuple[object, ...]]) -> str:
+    heads = titles.split(", ")
+    lines = [heads, ["---"] * len(heads), *([str(cell) for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _implementation() -> str:
+    node = Node()
+    rows = [
+        ("Implementation Class UID", f"`{IMPLEMENTATION_CLASS_UID}`"),
+        ("Implementation Version Name", f"`{IMPLEMENTATION_VERSION_NAME}`"),
+        ("Manufacturer (0008,0070) of results", node.manufacturer),
+        ("Manufacturer's Model Name (0008,1090) of results", node.model_name),
+    ]
+    return _table("what, value", rows)
+
+
+def _services() -> str:
+    rows = [(UID(uid).name, f"`{uid}`", "yes", "yes") for uid in (_VERIFICATION, PUSH_MODEL)]
+    rows += [(UID(uid).name, f"`{uid}`", "no", "yes") for uid in STORAGE_SOP_CLASSES]
+    sent = {str(kind.sop_class_uid) for kind in KINDS.values()}
+    taken = {str(uid) for uid in STORAGE_SOP_CLASSES}
+    rows = [(name, uid, "yes" if uid.strip("`") in sent else scu, scp) for name, uid, scu, scp in rows]
+    rows += [(UID(uid).name, f"`{uid}`", "yes", "no") for uid in sorted(sent - taken)]
+    return _table("SOP Class, UID, SCU, SCP", rows)
+
+
+def _syntaxes() -> str:
+    decoded = {str(uid) for uid in (*NATIVE, *CODECS)}
+    rows = ((UID(uid).name, f"`{uid}`", "yes" if uid in decoded else "no: DECODE") for uid in ALL_TRANSFER_SYNTAXES)
+    return _table("transfer syntax, UID, read", rows)
+
+
+def _statuses() -> str:
+    rows = ((f"{status:04X}", status.name.replace("_", " ").lower(), _STATUS_MEANS[status]) for status in StoreStatus)
+    return _table("status, name, when", rows)
+
+
+def _failure_reasons() -> str:
+    rows = ((f"{reason:04X}", reason.name.replace("_", " ").lower(), _REASON_MEANS[reason]) for reason in FailureReason)
+    return _table("reason, name, when", rows)
+
+
+def _rejections() -> str:
+    rows = (
+        (rejection.name.replace("_", " ").lower(), *(str(part) for part in rejection.value)) for rejection in Rejection
+    )
+    return _table("why, result, source, reason", rows)
+
+
+def _answers() -> str:
+    return _table("status, what the node does", ((span, _OUTCOME_MEANS[means]) for span, means in _spans()))
+
+
+def _spans() -> Iterator[tuple[str, outcome.Outcome]]:
+    """Yield each range of statuses of one outcome, those that are tried again left out but for the last line."""
+    first, means = 0, outcome.of_status(0)
+    for status in range(1, _LAST_STATUS + 2):
+        following = outcome.of_status(status) if status <= _LAST_STATUS else None
+        if following is not means:
+            if means is not outcome.Outcome.RETRY:
+                yield (f"{first:04X}" if status - first == 1 else f"{first:04X} to {status - 1:04X}"), means
+            if following is not None:
+                first, means = status, following
+    yield "any other, and none", outcome.Outcome.RETRY
+
+
+def _kinds() -> str:
+    first = Node().first_series_number
+    rows = (
+        (
+            name.value,
+            UID(kind.sop_class_uid).name,
+            f"`{kind.sop_class_uid}`",
+            kind.modality,
+            first + kind.series_offset,
+            kind.series_description,
+        )
+        for name, kind in KINDS.items()
+    )
+    return _table("kind, SOP Class, UID, Modality, Series Number, Series Description", rows)
+
+
+def _attributes() -> str:
+    rows: list[tuple[str, ...]] = [(*_attribute(keyword), "all", "value") for keyword in check.TYPE_1.split()]
+    rows += [(*_attribute(keyword), "all", "copied, may be empty") for keyword in check.TYPE_2.split()]
+    rows += [(*_attribute(keyword), "all", f"`{value}`") for keyword, value in check.FLAGS.items()]
+    for modality in check.TYPE_1_OF:
+        flags = check.FLAGS_OF.get(modality, {})
+        rows += [
+            (*_attribute(keyword), modality, f"`{flags[keyword]}`" if keyword in flags else "value")
+            for keyword in check.TYPE_1_OF[modality].split()
+        ]
+        rows += [(*_attribute(keyword), modality, "may be empty") for keyword in check.TYPE_2_OF[modality].split()]
+    return _table("attribute, tag, VR, in results of Modality, presence", _once(rows))
+
+
+def _once(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return the rows without those whose attribute has a fixed value in another row for the same results."""
+    fixed = {(row[1], row[3]) for row in rows if row[4].startswith("`")}
+    return [row for row in rows if row[4].startswith("`") or (row[1], row[3]) not in fixed]
+
+
+def _copied() -> str:
+    groups = {"Patient": patient_study.PATIENT, "Study": patient_study.STUDY, "Visit": patient_study.PATIENT_STUDY}
+    rows = ((*_attribute(keyword), group) for group, keywords in groups.items() for keyword in keywords)
+    return _table("attribute, tag, VR, of", rows)
+
+
+def _attribute(keyword: str) -> tuple[str, str, str]:
+    tag = Tag(tag_for_keyword(keyword) or 0)
+    return dictionary_description(tag), f"({tag.group:04X},{tag.element:04X})", dictionary_VR(tag)
+
+
+def _private_codes() -> str:
+    names = [codes.NOT_PROCESSED, codes.PROCESSING_NOTE]
+    findings = [code for code, _, _ in codes.FINDINGS.values() if code.scheme_designator == codes.PRIVATE_SCHEME]
+    rows = [
+        *((code, "name of a row") for code in names),
+        *((code, "finding") for code in findings),
+        *((code, "measurement") for code in codes.MEASUREMENTS.values()),
+        *(
+            (code, "measurement or observation")
+            for code in codes.TAUGHT
+            if code.scheme_designator == codes.PRIVATE_SCHEME
+        ),
+        *((codes.not_processed(reason), "reason not processed") for reason in Reason),
+        *((codes.processing_note(note), "processing note") for note in Note),
+    ]
+    return _table("code value, code meaning, used as", ((code.value, code.meaning, used) for code, used in rows))
+
+
+def _findings() -> str:
+    rows = (
+        (label, _triplet(code), _triplet(site), proof.value)
+        for label, (code, site, proof) in sorted(codes.FINDINGS.items())
+    )
+    return _table("label, finding, site, how the code was verified", rows)
+
+
+def _triplet(code: Code) -> str:
+    return f'({code.value}, {code.scheme_designator}, "{code.meaning}")'
+
+
+def _languages() -> str:
+    rows = ((name, language.code.value, language.code.meaning) for name, language in LANGUAGES.items())
+    return _table("name, RFC5646, code meaning", rows)
+
+
+def _character_sets() -> str:
+    rows = (
+        (f"`{term}`" if term else "absent", "alone" if term in STAND_ALONE_ENCODINGS else "alone or with extensions")
+        for term in python_encoding
+        if not term.startswith("ISO 2022")
+    )
+    extensions = ((f"`{term}`", "with code extensions") for term in python_encoding if term.startswith("ISO 2022"))
+    return _table("Specific Character Set, used", [*rows, *extensions])
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "implementation": _implementation,
+    "services": _services,
+    "syntaxes": _syntaxes,
+    "statuses": _statuses,
+    "failure-reasons": _failure_reasons,
+    "rejections": _rejections,
+    "answers": _answers,
+    "kinds": _kinds,
+    "attributes": _attributes,
+    "copied": _copied,
+    "private-codes": _private_codes,
+    "findings": _findings,
+    "languages": _languages,
+    "character-sets": _character_sets,
+}
+"""Name in the page to what makes the table."""
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,86 @@
+"""The example configuration, written from the settings themselves, so that none is missing and no default is wrong."""
+
+import json
+from ipaddress import ip_network
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+
+from cxr_node.settings.operations import PageUserSection
+from cxr_node.settings.receive import AskerSection, PeerSection, UrgentSection, UserSection
+from cxr_node.settings.results import CharacterSetSection, CStoreSection, FolderSection
+from cxr_node.settings.root import Settings
+from cxr_node.settings.section import Section
+
+_HEAD = """\
+# Settings of a cxr-node, in the order of the flow, each with its default. Copy this file to cxr-node.toml and
+# keep what you change: what is left out has its default. `cxr-node config check` says whether it can be used.
+# Relative folders are taken from the folder of this file.
+"""
+
+_PACS = CStoreSection(name="pacs", host="127.0.0.1", port=4242, ae_title="PACS")
+_PEER = PeerSection(
+    ae_title="DX1",
+    addresses=(ip_network("10.0.7.0/24"),),
+    maximum_associations=4,
+    sop_classes=("DigitalXRayImageStorageForPresentation",),
+    films_per_minute=60,
+)
+_USER = UserSection(name="dx1", password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}")
+_PERSON = PageUserSection(name="kim", password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}", sees_films=True)
+_ASKER = AskerSection(ae_title="DX1", host="10.0.7.11", port=104)
+_URGENT = UrgentSection(head_start_s=1800, calling_ae_titles=("ER1",), header=("RequestedProcedurePriority=STAT",))
+_GB18030 = CharacterSetSection(ae_title="DX1", character_sets=("GB18030",))
+_FOLDER = FolderSection(name="folder", folder=Path("results"))
+
+
+def text() -> str:
+    """Return the example configuration."""
+    parts = [_HEAD]
+    settings = Settings()
+    for name in type(settings).model_fields:
+        section: Section = getattr(settings, name)
+        parts.append(f"# {type(section).__doc__}\n[{name}]\n{_lines(section)}")
+    parts.append("# Senders. Take the marks away from one of these, or repeat them.\n")
+    senders = (("receive.peers", _PEER), ("receive.users", _USER), ("receive.askers", _ASKER))
+    parts.extend(_table(key, example) for key, example in senders)
+    parts.append("# What goes first. Take the marks away from this, or repeat it.\n")
+    parts.append(_table("receive.urgent", _URGENT))
+    parts.append(_table("report.character_sets", _GB18030))
+    parts.append("# People. Take the marks away from this, or repeat it.\n")
+    parts.append(_table("web.users", _PERSON))
+    parts.append("# Destinations. Take the marks away from one of these, or repeat them.\n")
+    parts.extend(_table("deliver.destinations", example) for example in (_PACS, _FOLDER))
+    return "\n".join(parts)
+
+
+def _lines(section: Section, prefix: str = "") -> str:
+    fields = type(section).model_fields
+    return "".join(
+        f"# {field.description}\n{prefix}{name} = {_toml(getattr(section, name))}\n"
+        for name, field in fields.items()
+        if not _is_tables(field)
+    )
+
+
+def _table(key: str, example: Section) -> str:
+    lines = [f"# {type(example).__doc__}", f"# [[{key}]]"]
+    for name, field in type(example).model_fields.items():
+        value = getattr(example, name)
+        lines.append(f"# {name} = {_toml('' if value is None else value)}  # {field.description}")
+    return "\n".join(lines) + "\n"
+
+
+def _is_tables(field: FieldInfo) -> bool:
+    annotation = str(field.annotation)
+    return annotation.startswith("tuple[") and ("Destination" in annotation or "Section" in annotation)
+
+
+def _toml(value: object) -> str:
+    """Return a setting's value as TOML; strings, numbers, booleans and lists look as in JSON."""
+    if isinstance(value, Section):
+        entries = (f"{name} = {_toml(getattr(value, name))}" for name in type(value).model_fields)
+        return f"{{ {', '.join(entries)} }}"
+    if isinstance(value, tuple):
+        return json.dumps([str(each) for each in value])
+    return json.dumps(str(value) if isinstance(value, Path) else value)

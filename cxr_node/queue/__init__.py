@@ -1,0 +1,1 @@
+"""The job queue: claims with leases, retry rules, notification."""

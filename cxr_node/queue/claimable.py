@@ -1,0 +1,90 @@
+"""What may be claimed now, in which order, and when the next may be."""
+
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, String, bindparam, exists, func, literal_column, select
+
+from cxr_node.db.claim_order import NotSought, Turn
+from cxr_node.db.states import Leg, State
+from cxr_node.db.tables import UtcDateTime, delivery, job, result
+
+# Written as literals, not parameters: only then do the databases see that the partial indexes fit.
+IS_WAITING = job.c.state == literal_column(f"'{State.WAITING}'", String)
+IS_RUNNING = job.c.state == literal_column(f"'{State.RUNNING}'", String)
+
+
+@cache
+def claimable(leg: Leg, *, some_held: bool) -> Select[tuple[int]]:
+    """Select the jobs of `leg` that are due by `now` and that nothing holds back, in the order of their turns.
+
+    Made once for all: making a statement costs more than running it. Parameters are `now` and, with `some_held`, the
+    destinations that are `held`.
+    """
+    due = select(job.c.id).where(
+        job.c.leg == leg,
+        IS_WAITING,
+        NotSought(job.c.due_at) <= bindparam("now", type_=UtcDateTime),
+        *_free(leg, some_held),
+    )
+    if leg is Leg.COMPOSE:
+        # One composition of a study at a time, so that its versions are numbered in order.
+        other = job.alias("other")
+        due = due.where(
+            ~exists().where(
+                other.c.leg == Leg.COMPOSE, other.c.study_id == job.c.study_id, other.c.state == State.RUNNING
+            )
+        )
+    return due.order_by(Turn(job.c.due_at, job.c.priority), job.c.id)
+
+
+def next_due(connection: Connection, leg: Leg, *, held: AbstractSet[str] = frozenset()) -> datetime | None:
+    """Return when the next waiting job of `leg` that nothing holds back is due, or None when none waits."""
+    due: datetime | None = connection.execute(_first_due(leg, some_held=bool(held)), parameters(held)).scalar()
+    return due
+
+
+def parameters(held: AbstractSet[str]) -> dict[str, object]:
+    """Return what a statement takes that is told which destinations are held."""
+    return {"held": sorted(held)} if held else {}
+
+
+def waiting(connection: Connection, leg: Leg, *, now: datetime) -> int:
+    """Return how many jobs of `leg` are due."""
+    return connection.execute(
+        select(func.count()).where(job.c.leg == leg, IS_WAITING, job.c.due_at <= now)
+    ).scalar_one()
+
+
+@cache
+def _first_due(leg: Leg, *, some_held: bool) -> Select[Any]:
+    free = select(job.c.due_at).where(job.c.leg == leg, IS_WAITING, *_free(leg, some_held))
+    return free.order_by(job.c.due_at).limit(1)
+
+
+def _free(leg: Leg, some_held: bool) -> list[ColumnElement[bool]]:
+    """Return what a delivery must meet so that nothing holds it back; other legs have nothing to meet."""
+    if leg is not Leg.DELIVER:
+        return []
+    mine, composed = delivery.alias("mine"), result.alias("composed")
+    earlier, older, before = delivery.alias("earlier"), result.alias("older"), job.alias("before")
+    is_after_another = exists().where(
+        mine.c.id == job.c.delivery_id,
+        composed.c.id == mine.c.result_id,
+        older.c.study_id == composed.c.study_id,
+        older.c.id < composed.c.id,
+        earlier.c.result_id == older.c.id,
+        earlier.c.destination == mine.c.destination,
+        earlier.c.delivered_at.is_(None),
+        before.c.delivery_id == earlier.c.id,
+        before.c.state.in_([State.WAITING, State.RUNNING]),
+    )
+    free = [~is_after_another.correlate(job)]
+    if some_held:
+        is_held = exists().where(
+            delivery.c.id == job.c.delivery_id, delivery.c.destination.in_(bindparam("held", expanding=True))
+        )
+        free.append(~is_held.correlate(job))
+    return free

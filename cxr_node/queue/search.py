@@ -1,0 +1,163 @@
+"""Looking at the work, without touching it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, func, select
+
+from cxr_node.db.states import Leg, State
+from cxr_node.db.tables import commitment, delivery, film, job, job_event, reading, result, study
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """A job as a person sees it: what is to be done, with which object, and how it stands.
+
+    An answer to a request for storage commitment is of no study; its object is the Transaction UID.
+
+    A job that has read a film says with which model: its name and version, and what the scores hang on.
+    """
+
+    job_id: int
+    leg: Leg
+    film_id: int | None
+    state: State
+    reason: str | None
+    detail: str
+    priority: int
+    attempts: int
+    due_at: datetime
+    created_at: datetime
+    ended_at: datetime | None
+    study_instance_uid: str
+    sop_instance_uid: str | None
+    calling_ae_title: str | None
+    destination: str | None
+    model_name: str | None
+    model_version: str | None
+    weights_digest: str | None
+    preparation: str | None
+    operating_points: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRow:
+    """One thing that happened to a job."""
+
+    at: datetime
+    event: str
+    state: State
+    actor: str
+    detail: str
+
+
+def jobs(
+    connection: Connection, *, state: State | None = None, leg: Leg | None = None, limit: int = 50
+) -> list[JobRow]:
+    """Return jobs, newest first, of one state or leg if these are given."""
+    query = _jobs()
+    if state is not None:
+        query = query.where(job.c.state == state)
+    if leg is not None:
+        query = query.where(job.c.leg == leg)
+    rows = connection.execute(query.order_by(job.c.id.desc()).limit(limit))
+    return [_row(columns) for columns in rows.mappings()]
+
+
+def one(connection: Connection, job_id: int) -> JobRow | None:
+    """Return one job, or None where there is none with this id."""
+    columns = connection.execute(_jobs().where(job.c.id == job_id)).mappings().first()
+    return None if columns is None else _row(columns)
+
+
+def events(connection: Connection, job_id: int) -> list[EventRow]:
+    """Return what happened to a job, oldest first."""
+    rows = connection.execute(select(job_event).where(job_event.c.job_id == job_id).order_by(job_event.c.id))
+    return [
+        EventRow(
+            at=columns["at"],
+            event=columns["event"],
+            state=State(columns["state"]),
+            actor=columns["actor"],
+            detail=columns["detail"],
+        )
+        for columns in rows.mappings()
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How many jobs of a leg are in a state for a reason; `reason` is empty where there is none."""
+
+    leg: Leg
+    state: State
+    reason: str
+    jobs: int
+
+
+def counts(connection: Connection) -> list[Count]:
+    """Return how many jobs each leg has in each state, and for which coded reason."""
+    reason = func.coalesce(job.c.reason, "")
+    groups = (job.c.leg, job.c.state, reason)
+    rows = connection.execute(select(*groups, func.count()).group_by(*groups).order_by(*groups))
+    return [Count(leg=Leg(leg), state=State(state), reason=str(why), jobs=number) for leg, state, why, number in rows]
+
+
+_MODEL = (
+    reading.c.model_name,
+    reading.c.model_version,
+    reading.c.weights_digest,
+    reading.c.preparation,
+    reading.c.operating_points,
+)
+
+
+def _jobs() -> Select[Any]:
+    # A job is of a film, a study or a delivery, each of which leads to a study by its own way, or of a commitment.
+    of_film = film.alias("of_film")
+    study_id = func.coalesce(job.c.study_id, of_film.c.study_id, result.c.study_id)
+    of_same_film = reading.alias("of_same_film")
+    newest = (
+        select(func.max(of_same_film.c.id)).where(of_same_film.c.film_id == job.c.film_id).correlate(job)
+    ).scalar_subquery()
+    return (
+        select(
+            job,
+            func.coalesce(study.c.study_instance_uid, "").label("study_instance_uid"),
+            func.coalesce(of_film.c.sop_instance_uid, result.c.sop_instance_uid, commitment.c.transaction_uid).label(
+                "sop_instance_uid"
+            ),
+            func.coalesce(of_film.c.calling_ae_title, commitment.c.calling_ae_title).label("calling_ae_title"),
+            delivery.c.destination,
+            *_MODEL,
+        )
+        .select_from(job)
+        .outerjoin(of_film, job.c.film_id == of_film.c.id)
+        .outerjoin(reading, reading.c.id == newest)
+        .outerjoin(delivery, job.c.delivery_id == delivery.c.id)
+        .outerjoin(result, delivery.c.result_id == result.c.id)
+        .outerjoin(commitment, job.c.commitment_id == commitment.c.id)
+        .outerjoin(study, study.c.id == study_id)
+    )
+
+
+def _row(columns: RowMapping) -> JobRow:
+    return JobRow(
+        job_id=columns["id"],
+        leg=Leg(columns["leg"]),
+        film_id=columns["film_id"],
+        state=State(columns["state"]),
+        reason=columns["reason"],
+        detail=columns["detail"],
+        priority=columns["priority"],
+        attempts=columns["attempts"],
+        due_at=columns["due_at"],
+        created_at=columns["created_at"],
+        ended_at=columns["ended_at"],
+        study_instance_uid=columns["study_instance_uid"],
+        sop_instance_uid=columns["sop_instance_uid"],
+        calling_ae_title=columns["calling_ae_title"],
+        destination=columns["destination"],
+        **{column.name: columns[column.name] for column in _MODEL},
+    )

@@ -1,0 +1,1 @@
+"""Inference orchestration: preprocessing, the network, postprocessing, and the processes beside the network."""

@@ -1,0 +1,1 @@
+"""Extensions of pynetdicom's DICOM Upper Layer (PS3.8)."""

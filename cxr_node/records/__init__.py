@@ -1,0 +1,1 @@
+"""What is stored: films, readings, results, commitments, capabilities, bundles."""

@@ -1,0 +1,98 @@
+"""Which bundle all readers are to read with, and what each host made of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, delete, insert, select
+
+from cxr_node.db.database import Transaction
+from cxr_node.db.states import Leg
+from cxr_node.db.tables import bundle_choice, bundle_use
+from cxr_node.domain.identifiers import Digest, parse_digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """A bundle, kept in the archive under `archive_key` as a zip file that has the digest `digest`."""
+
+    name: str
+    version: str
+    digest: Digest
+    archive_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What was chosen, by whom and when; no bundle where every host is to go by its settings."""
+
+    choice_id: int
+    bundle: Chosen | None
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """What a host made of the newest choice it knows: it reads by it, or has refused it, for the reason in `detail`."""
+
+    host: str
+    choice_id: int
+    is_refused: bool
+    detail: str
+    at: datetime
+
+
+def choose(transaction: Transaction, bundle: Chosen | None, *, by: str, now: datetime) -> None:
+    """Let all readers read with a bundle, or by their settings again; those that are idle are woken."""
+    columns = {"name": bundle.name, "version": bundle.version} if bundle else {"name": "", "version": ""}
+    kept = {"digest": bundle.digest, "archive_key": bundle.archive_key} if bundle else {}
+    transaction.connection.execute(insert(bundle_choice).values(chosen_by=by, chosen_at=now, **columns, **kept))
+    transaction.woken.add(Leg.READ)
+
+
+def newest(connection: Connection) -> Choice | None:
+    """Return what was chosen last; None where nothing ever was."""
+    row = connection.execute(select(bundle_choice).order_by(bundle_choice.c.id.desc()).limit(1)).mappings().first()
+    if row is None:
+        return None
+    return Choice(choice_id=row["id"], bundle=_chosen(row), by=row["chosen_by"], at=row["chosen_at"])
+
+
+def called(connection: Connection, name: str, version: str) -> list[Chosen]:
+    """Return the bundles of this name and version that were ever chosen, the last one first."""
+    of_it = bundle_choice.c.name == name, bundle_choice.c.version == version, bundle_choice.c.archive_key.is_not(None)
+    rows = connection.execute(select(bundle_choice).where(*of_it).order_by(bundle_choice.c.id.desc())).mappings()
+    return list(dict.fromkeys(chosen for row in rows if (chosen := _chosen(row)) is not None))
+
+
+def _chosen(row: RowMapping) -> Chosen | None:
+    if row["archive_key"] is None:
+        return None
+    digest = parse_digest(row["digest"])
+    return Chosen(name=row["name"], version=row["version"], digest=digest, archive_key=row["archive_key"])
+
+
+def write_use(transaction: Transaction, use: Use) -> None:
+    """Keep what a host made of a choice, in place of what it made of the one before."""
+    transaction.connection.execute(delete(bundle_use).where(bundle_use.c.host == use.host))
+    transaction.connection.execute(
+        insert(bundle_use).values(
+            host=use.host, choice_id=use.choice_id, is_refused=use.is_refused, detail=use.detail, at=use.at
+        )
+    )
+
+
+def uses(connection: Connection) -> list[Use]:
+    """Return what each host made of the newest choice; those that have not seen it yet are missing."""
+    last = select(bundle_choice.c.id).order_by(bundle_choice.c.id.desc()).limit(1).scalar_subquery()
+    query = select(bundle_use).where(bundle_use.c.choice_id == last).order_by(bundle_use.c.host)
+    return [
+        Use(
+            host=row["host"],
+            choice_id=row["choice_id"],
+            is_refused=row["is_refused"],
+            detail=row["detail"],
+            at=row["at"],
+        )
+        for row in connection.execute(query).mappings()
+    ]

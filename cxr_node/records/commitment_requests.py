@@ -1,0 +1,40 @@
+"""Archives that are asked to vouch for what they were sent, and what they say."""
+
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+
+from cxr_node.db.database import Transaction
+from cxr_node.db.states import Leg
+from cxr_node.db.tables import delivery, inquiry, result
+from cxr_node.domain.commitment import Vouched
+from cxr_node.domain.identifiers import Uid
+from cxr_node.queue import queue
+
+
+def add(transaction: Transaction, delivery_id: int, transaction_uid: Uid, *, now: datetime) -> None:
+    """Write that a delivery's destination is about to be asked; the answer names the transaction."""
+    transaction.connection.execute(
+        insert(inquiry).values(delivery_id=delivery_id, transaction_uid=transaction_uid, asked_at=now)
+    )
+
+
+def settle(transaction: Transaction, report: Vouched, *, now: datetime) -> bool:
+    """Write what an archive says of a delivery; return False if it was not asked. A late answer counts too."""
+    row = transaction.connection.execute(
+        select(delivery.c.id, delivery.c.confirmed_at, result.c.sop_instance_uid)
+        .join(inquiry, inquiry.c.delivery_id == delivery.c.id)
+        .join(result, delivery.c.result_id == result.c.id)
+        .where(inquiry.c.transaction_uid == report.transaction_uid)
+    ).first()
+    if row is None:
+        return False
+    delivery_id, confirmed_at, sop_instance_uid = row
+    of_delivery = update(delivery).where(delivery.c.id == delivery_id)
+    denied = [reason for reference, reason in report.failed if reference.sop_instance_uid == sop_instance_uid]
+    if any(reference.sop_instance_uid == sop_instance_uid for reference in report.kept):
+        transaction.connection.execute(of_delivery.values(confirmed_at=now, denied=None))
+    elif denied and confirmed_at is None:
+        transaction.connection.execute(of_delivery.values(denied=denied[0]))
+    queue.hasten(transaction, Leg.DELIVER, delivery_id, now=now)
+    return True

@@ -1,0 +1,148 @@
+"""Requests of peers to vouch for instances, and what is known of the instances that they name."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from cxr_node.db.database import Database, Transaction
+from cxr_node.db.states import ENDED, Leg
+from cxr_node.db.tables import commitment, film, job, result
+from cxr_node.domain.commitment import Reference
+from cxr_node.domain.identifiers import AeTitle, Digest, Uid
+from cxr_node.domain.instance import Sender
+from cxr_node.queue import queue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A peer's request: who asked, and for which instances. `is_answered` if the answer was taken."""
+
+    commitment_id: int
+    transaction_uid: Uid
+    calling_ae_title: AeTitle
+    instances: tuple[Reference, ...]
+    is_answered: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What the rows say of one content under a SOP Instance UID."""
+
+    sop_class_uid: Uid
+    archive_key: str
+    digest: Digest
+
+
+class OtherRequest(Exception):
+    """The peer has used this Transaction UID for other instances."""
+
+
+def remember(
+    database: Database,
+    transaction_uid: Uid,
+    instances: tuple[Reference, ...],
+    sender: Sender,
+    *,
+    due_at: datetime,
+    now: datetime,
+) -> int:
+    """Write a request and queue its answer; return its id. The same request again is answered again.
+
+    Raises
+    ------
+    OtherRequest
+        If the peer's Transaction UID stands for another request.
+    """
+    try:
+        with database.write() as transaction:
+            return _remember(transaction, transaction_uid, instances, sender, due_at=due_at, now=now)
+    except IntegrityError:  # another process wrote the same request in between
+        with database.write() as transaction:
+            return _remember(transaction, transaction_uid, instances, sender, due_at=due_at, now=now)
+
+
+def get(connection: Connection, commitment_id: int) -> Request:
+    """Return the request with this id."""
+    columns = connection.execute(select(commitment).where(commitment.c.id == commitment_id)).mappings().one()
+    return Request(
+        commitment_id=commitment_id,
+        transaction_uid=Uid(columns["transaction_uid"]),
+        calling_ae_title=AeTitle(columns["calling_ae_title"]),
+        instances=tuple(
+            Reference(sop_class_uid=Uid(sop_class), sop_instance_uid=Uid(sop_instance))
+            for sop_class, sop_instance in columns["instances"]
+        ),
+        is_answered=columns["answered_at"] is not None,
+    )
+
+
+def answered(transaction: Transaction, commitment_id: int, *, now: datetime) -> None:
+    """Record that the peer has taken the answer."""
+    transaction.connection.execute(update(commitment).where(commitment.c.id == commitment_id).values(answered_at=now))
+
+
+def held(connection: Connection, sop_instance_uid: Uid) -> list[Held]:
+    """Return every content under a SOP Instance UID that was received or composed and not removed."""
+    return [
+        Held(sop_class_uid=Uid(sop_class), archive_key=key, digest=Digest(digest))
+        for table in (film, result)
+        for sop_class, key, digest in connection.execute(
+            select(table.c.sop_class_uid, table.c.archive_key, table.c.digest).where(
+                table.c.sop_instance_uid == sop_instance_uid, table.c.removed_at.is_(None)
+            )
+        )
+    ]
+
+
+def _remember(
+    transaction: Transaction,
+    transaction_uid: Uid,
+    instances: tuple[Reference, ...],
+    sender: Sender,
+    *,
+    due_at: datetime,
+    now: datetime,
+) -> int:
+    named = [[each.sop_class_uid, each.sop_instance_uid] for each in instances]
+    known = transaction.connection.execute(
+        select(commitment.c.id, commitment.c.instances, job.c.id, job.c.state)
+        .join(job, job.c.commitment_id == commitment.c.id)
+        .where(
+            commitment.c.calling_ae_title == sender.calling_ae_title, commitment.c.transaction_uid == transaction_uid
+        )
+    ).first()
+    if known is None:
+        return _add(transaction, transaction_uid, named, sender, due_at=due_at, now=now)
+    commitment_id, instances_before, job_id, state = known
+    if instances_before != named:
+        raise OtherRequest(f"transaction {transaction_uid} is of other instances")
+    transaction.connection.execute(update(commitment).where(commitment.c.id == commitment_id).values(answered_at=None))
+    if state in ENDED:
+        queue.requeue(transaction, [job_id], actor=f"peer/{sender.calling_ae_title}", now=now)
+    return int(commitment_id)
+
+
+def _add(
+    transaction: Transaction,
+    transaction_uid: Uid,
+    named: list[list[Uid]],
+    sender: Sender,
+    *,
+    due_at: datetime,
+    now: datetime,
+) -> int:
+    commitment_id: int = transaction.connection.execute(
+        insert(commitment)
+        .values(
+            transaction_uid=transaction_uid,
+            calling_ae_title=sender.calling_ae_title,
+            address=sender.address,
+            instances=named,
+            requested_at=now,
+        )
+        .returning(commitment.c.id)
+    ).scalar_one()
+    queue.add(transaction, Leg.ANSWER, commitment_id, of_study=None, due_at=due_at, now=now)
+    return commitment_id

@@ -1,0 +1,84 @@
+"""Readings, kept whole: what was said of a film can be said again from its rows."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select
+
+from cxr_node.db.database import Transaction
+from cxr_node.db.tables import finding, heat_map, measurement, reading
+from cxr_node.domain.identifiers import Digest
+from cxr_node.domain.instance import Identity
+from cxr_node.domain.reading import Finding, Measurement, Reading
+from cxr_node.domain.reasons import Note, Reason
+from cxr_node.records import reading_columns
+
+
+def write(transaction: Transaction, film_id: int, value: Reading, *, now: datetime) -> None:
+    """Write a film's reading; one of the same film by the same model is replaced."""
+    connection = transaction.connection
+    _forget(connection, film_id, value.prediction.model.weights_digest if value.prediction else None)
+    columns = {"film_id": film_id, "read_at": now, **reading_columns.of_reading(value)}
+    reading_id = connection.execute(insert(reading).values(columns).returning(reading.c.id)).scalar_one()
+    findings = value.prediction.findings if value.prediction else ()
+    if findings:
+        _write_findings(connection, reading_id, findings)
+    if value.measurements:
+        rows = [{"reading_id": reading_id, **reading_columns.of_measurement(each)} for each in value.measurements]
+        connection.execute(insert(measurement), rows)
+
+
+def _write_findings(connection: Connection, reading_id: int, findings: tuple[Finding, ...]) -> None:
+    rows = [{"reading_id": reading_id, **reading_columns.of_finding(each)} for each in findings]
+    written = connection.execute(insert(finding).returning(finding.c.id, finding.c.key), rows)
+    ids: dict[str, int] = {key: finding_id for finding_id, key in written}
+    heat = [{"finding_id": ids[each.key], **reading_columns.of_heat_map(each.heat)} for each in findings if each.heat]
+    if heat:
+        connection.execute(insert(heat_map), heat)
+
+
+def latest(connection: Connection, film_id: int, identity: Identity) -> Reading | None:
+    """Return the newest reading of a film whose identity is known, or None when it has not been read."""
+    newest = select(reading).where(reading.c.film_id == film_id).order_by(reading.c.id.desc()).limit(1)
+    columns = connection.execute(newest).mappings().first()
+    if columns is None:
+        return None
+    not_analysed = columns["not_analysed"]
+    return Reading(
+        film=identity,
+        geometry=reading_columns.geometry(columns["geometry"]),
+        grayscale=columns["grayscale"],
+        prediction=(
+            None if not_analysed else reading_columns.prediction(columns, _findings(connection, columns["id"]))
+        ),
+        measurements=_measurements(connection, columns["id"]),
+        observations=reading_columns.observations(columns["observations"]),
+        notes=tuple(Note(note) for note in columns["notes"]),
+        not_analysed=Reason(not_analysed) if not_analysed else None,
+        detail=columns["detail"],
+    )
+
+
+def _forget(connection: Connection, film_id: int, weights_digest: Digest | None) -> None:
+    same = select(reading.c.id).where(
+        reading.c.film_id == film_id, reading.c.weights_digest.is_not_distinct_from(weights_digest)
+    )
+    ids = connection.execute(same).scalars().all()
+    if ids:
+        of_them = select(finding.c.id).where(finding.c.reading_id.in_(ids))
+        connection.execute(delete(heat_map).where(heat_map.c.finding_id.in_(of_them)))
+        connection.execute(delete(finding).where(finding.c.reading_id.in_(ids)))
+        connection.execute(delete(measurement).where(measurement.c.reading_id.in_(ids)))
+        connection.execute(delete(reading).where(reading.c.id.in_(ids)))
+
+
+def _findings(connection: Connection, reading_id: int) -> tuple[Finding, ...]:
+    of_it = select(finding).where(finding.c.reading_id == reading_id).order_by(finding.c.id)
+    rows = connection.execute(of_it).mappings().all()
+    kept = select(heat_map).where(heat_map.c.finding_id.in_([columns["id"] for columns in rows]))
+    heat = {columns["finding_id"]: reading_columns.heat_map(columns) for columns in connection.execute(kept).mappings()}
+    return tuple(reading_columns.finding(columns, heat.get(columns["id"])) for columns in rows)
+
+
+def _measurements(connection: Connection, reading_id: int) -> tuple[Measurement, ...]:
+    query = select(measurement).where(measurement.c.reading_id == reading_id).order_by(measurement.c.id)
+    return tuple(reading_columns.measurement(columns) for columns in connection.execute(query).mappings())

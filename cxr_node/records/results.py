@@ -1,0 +1,168 @@
+"""Result objects composed, and their deliveries: one row per result and destination."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
+
+from cxr_node.db.database import Transaction
+from cxr_node.db.states import Leg
+from cxr_node.db.tables import delivery, result, study
+from cxr_node.domain.identifiers import Digest, Uid
+from cxr_node.domain.instance import Identity, Instance
+from cxr_node.queue import queue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A result object's row. `version` counts, from 1, the results of one kind of one study."""
+
+    result_id: int
+    kind: str
+    version: int
+    identity: Identity
+    transfer_syntax_uid: Uid
+    digest: Digest
+    archive_key: str
+    composed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A result on its way to a destination.
+
+    Where the destination is asked to vouch for it, `is_confirmed` if it does, `denied` has the Failure Reason if not.
+    """
+
+    delivery_id: int
+    destination: str
+    result: Result
+    is_delivered: bool
+    is_confirmed: bool
+    denied: int | None
+
+
+def is_ours(connection: Connection, sop_instance_uid: Uid) -> bool:
+    """Whether a result with this SOP Instance UID was composed here."""
+    return connection.execute(_OURS, {"uid": sop_instance_uid}).first() is not None
+
+
+_OURS = select(result.c.id).where(result.c.sop_instance_uid == bindparam("uid"))
+"""Made once for all: every film that is received asks."""
+
+
+def of_study(connection: Connection, study_id: int) -> list[Result]:
+    """Return the results of a study, oldest first."""
+    rows = connection.execute(
+        select(result, study.c.study_instance_uid)
+        .join(study, result.c.study_id == study.c.id)
+        .where(result.c.study_id == study_id)
+        .order_by(result.c.id)
+    )
+    return [_result(row) for row in rows.mappings()]
+
+
+def add(
+    transaction: Transaction,
+    study_id: int,
+    instance: Instance,
+    *,
+    kind: str,
+    version: int,
+    archive_key: str,
+    destinations: Iterable[str],
+    now: datetime,
+) -> None:
+    """Write the row of a result whose bytes are kept, and queue its delivery to each destination."""
+    result_id = transaction.connection.execute(
+        insert(result)
+        .values(
+            study_id=study_id,
+            kind=kind,
+            version=version,
+            sop_class_uid=instance.identity.sop_class_uid,
+            sop_instance_uid=instance.identity.sop_instance_uid,
+            series_instance_uid=instance.identity.series_instance_uid,
+            transfer_syntax_uid=instance.transfer_syntax_uid,
+            patient_key=instance.identity.patient_key,
+            digest=instance.digest,
+            archive_key=archive_key,
+            size_bytes=len(instance.content),
+            composed_at=now,
+        )
+        .returning(result.c.id)
+    ).scalar_one()
+    for destination in destinations:
+        delivery_id = transaction.connection.execute(
+            insert(delivery)
+            .values(result_id=result_id, destination=destination, created_at=now)
+            .returning(delivery.c.id)
+        ).scalar_one()
+        queue.add(transaction, Leg.DELIVER, delivery_id, of_study=study_id, due_at=now, now=now)
+
+
+def get_delivery(connection: Connection, delivery_id: int) -> Delivery:
+    """Return the delivery with this id."""
+    rows = connection.execute(
+        select(
+            result,
+            study.c.study_instance_uid,
+            delivery.c.destination,
+            delivery.c.delivered_at,
+            delivery.c.confirmed_at,
+            delivery.c.denied,
+        )
+        .join(study, result.c.study_id == study.c.id)
+        .join(delivery, delivery.c.result_id == result.c.id)
+        .where(delivery.c.id == delivery_id)
+    )
+    columns = rows.mappings().one()
+    return Delivery(
+        delivery_id=delivery_id,
+        destination=columns["destination"],
+        result=_result(columns),
+        is_delivered=columns["delivered_at"] is not None,
+        is_confirmed=columns["confirmed_at"] is not None,
+        denied=columns["denied"],
+    )
+
+
+def delivered(transaction: Transaction, delivery_id: int, *, status: int, now: datetime) -> None:
+    """Record that a destination has taken a result, and with which DIMSE status."""
+    transaction.connection.execute(
+        update(delivery)
+        .where(delivery.c.id == delivery_id)
+        .values(delivered_at=now, status=status, confirmed_at=None, denied=None)
+    )
+
+
+def not_delivered(transaction: Transaction, delivery_id: int) -> None:
+    """Record that a destination that had taken a result does not have it: it is to be sent again."""
+    transaction.connection.execute(
+        update(delivery).where(delivery.c.id == delivery_id).values(delivered_at=None, denied=None)
+    )
+
+
+def ask_again(transaction: Transaction, delivery_id: int) -> None:
+    """Forget that a destination would not vouch for a result, for a reason that passes."""
+    transaction.connection.execute(update(delivery).where(delivery.c.id == delivery_id).values(denied=None))
+
+
+def _result(columns: RowMapping) -> Result:
+    return Result(
+        result_id=columns["id"],
+        kind=columns["kind"],
+        version=columns["version"],
+        identity=Identity(
+            sop_class_uid=Uid(columns["sop_class_uid"]),
+            sop_instance_uid=Uid(columns["sop_instance_uid"]),
+            series_instance_uid=Uid(columns["series_instance_uid"]),
+            study_instance_uid=Uid(columns["study_instance_uid"]),
+            patient_key=Digest(columns["patient_key"]),
+        ),
+        transfer_syntax_uid=Uid(columns["transfer_syntax_uid"]),
+        digest=Digest(columns["digest"]),
+        archive_key=columns["archive_key"],
+        composed_at=columns["composed_at"],
+    )

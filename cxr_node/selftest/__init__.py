@@ -1,1 +1,0 @@
-"""The fault suite: a scratch node, faults on purpose, and a count of what was lost or doubled."""

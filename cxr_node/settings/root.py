@@ -1,0 +1,55 @@
+"""All settings of a node; order is the order of the flow."""
+
+from sqlalchemy.engine import make_url
+
+from cxr_node.settings.monitoring import ConstancySection, DriftSection
+from cxr_node.settings.node import ArchiveSection, DatabaseSection, LogSection, NodeSection, ScheduleSection
+from cxr_node.settings.operations import AlertSection, AuditSection, OidcSection, TraceSection, WebSection
+from cxr_node.settings.read import GateSection, ReadSection
+from cxr_node.settings.receive import ReceiveSection
+from cxr_node.settings.results import ComposeSection, DeliverSection, ReportSection
+from cxr_node.settings.section import Section
+
+
+class Settings(Section):
+    """All settings of a node."""
+
+    node: NodeSection = NodeSection()
+    database: DatabaseSection = DatabaseSection()
+    receive: ReceiveSection = ReceiveSection()
+    archive: ArchiveSection = ArchiveSection()
+    gate: GateSection = GateSection()
+    read: ReadSection = ReadSection()
+    compose: ComposeSection = ComposeSection()
+    report: ReportSection = ReportSection()
+    deliver: DeliverSection = DeliverSection()
+    schedule: ScheduleSection = ScheduleSection()
+    drift: DriftSection = DriftSection()
+    constancy: ConstancySection = ConstancySection()
+    audit: AuditSection = AuditSection()
+    web: WebSection = WebSection()
+    oidc: OidcSection = OidcSection()
+    alert: AlertSection = AlertSection()
+    trace: TraceSection = TraceSection()
+    log: LogSection = LogSection()
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL, SQLite in the data folder unless another is set."""
+        return self.database.url or f"sqlite:///{self.node.data_folder / 'node.db'}"
+
+    def without_secrets(self) -> "Settings":
+        """Return the settings as they may be shown: without the database's password and the hashes of others."""
+        shown = make_url(self.database.url).render_as_string() if self.database.url else ""
+        users = tuple(user.model_copy(update={"password_hash": "***"}) for user in self.receive.users)
+        people = tuple(user.model_copy(update={"password_hash": "***"}) for user in self.web.users)
+        return self.model_copy(
+            update={
+                "database": self.database.model_copy(update={"url": shown}),
+                "receive": self.receive.model_copy(update={"users": users}),
+                "web": self.web.model_copy(update={"users": people}),
+                "oidc": self.oidc.model_copy(update={"client_secret": "***" if self.oidc.client_secret else ""}),
+                "trace": self.trace.model_copy(update={"headers": ("***",) if self.trace.headers else ()}),
+                "alert": self.alert.model_copy(update={"webhook": "***" if self.alert.webhook else ""}),
+            }
+        )

@@ -1,0 +1,1 @@
+"""Simulated peers: a modality and a PACS."""

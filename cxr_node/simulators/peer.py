@@ -1,0 +1,58 @@
+"""The Application Entity that a modality sends to, and the associations it opens with it."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
+
+from cxr_node.domain.identifiers import AeTitle
+from cxr_node.net.scu import Call, requested
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Whom to call, how we call ourselves, and how long each wait may take."""
+
+    host: str
+    port: int
+    called_ae_title: AeTitle
+    calling_ae_title: AeTitle
+    timeout_s: float
+
+    @contextmanager
+    def association(self, contexts: list[PresentationContext]) -> Iterator[Association]:
+        """Open an association for the block; raise ConnectionError, which says why, if there is none to be had."""
+        with ExitStack() as stack:
+            try:
+                association = stack.enter_context(requested(self._call, contexts))
+            except OSError as error:  # the host's name is not known
+                raise ConnectionError(f"no connection to {self}: {error.strerror}") from error
+            if not association.is_established:
+                raise ConnectionError(self._why_not(association))
+            yield association
+
+    @property
+    def _call(self) -> Call:
+        return Call(
+            host=self.host,
+            port=self.port,
+            called_ae_title=self.called_ae_title,
+            calling_ae_title=self.calling_ae_title,
+            connection_timeout_s=self.timeout_s,
+            acse_timeout_s=self.timeout_s,
+            dimse_timeout_s=self.timeout_s,
+            network_timeout_s=self.timeout_s,
+        )
+
+    def _why_not(self, association: Association) -> str:
+        answer = association.acceptor.primitive
+        if association.is_rejected and answer is not None:
+            return f"{self} rejected the association: {answer.reason_str}"
+        if association.rejected_contexts:
+            return f"{self} takes none of these kinds of film"
+        return f"no association with {self}"
+
+    def __str__(self) -> str:
+        return f"{self.called_ae_title} at {self.host} port {self.port}"

@@ -1,0 +1,207 @@
+"""The node in numbers for Prometheus: from database, disk and certificates, so that every process is in them."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import Connection, func, select
+
+from cxr_node.archive import space
+from cxr_node.db.claim_order import NotSought
+from cxr_node.db.tables import delivery, film, job, job_event, reading
+from cxr_node.domain.errors import RetryLater
+from cxr_node.ops.certificates import certificates
+from cxr_node.queries import overview
+from cxr_node.queries.views import VIEWS
+from cxr_node.web import model_metrics
+from cxr_node.web.context import Desk
+from cxr_node.wiring import process, rejection_counters
+
+_WINDOW = timedelta(hours=1)
+_LEGS = ("wait_s", "read_s", "compose_s", "deliver_s", "total_s")
+_NVIDIA_SMI = "nvidia-smi"
+
+
+def registry(desk: Desk) -> CollectorRegistry:
+    """Return what /metrics shows."""
+    made = CollectorRegistry()
+    made.register(_Node(desk))
+    return made
+
+
+class _Node(Collector):
+    """Asks anew at each scrape; films are counted on from the last one."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._last_film = 0
+        self._films: dict[str, int] = {}
+
+    def describe(self) -> Iterator[Metric]:
+        """Say nothing beforehand: the database need not be there yet."""
+        yield from ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric; without the database only those that need none."""
+        now = process.now()
+        yield _gauge("cxr_node_info", "The version that runs.", {(version("cxr-node"),): 1.0}, "version")
+        yield from self._of_machine()
+        try:
+            with self._desk.asked() as connection:
+                found = [*self._of_films(connection), *_of_queue(connection, now), *_of_times(connection, now)]
+                found.extend(model_metrics.of_model(connection))
+        except RetryLater:
+            found = []
+        yield _gauge("cxr_node_database_up", "Whether the database answers.", {(): float(bool(found))})
+        yield from found
+
+    def _of_films(self, connection: Connection) -> Iterator[Metric]:
+        newer = select(film.c.calling_ae_title, func.count(), func.max(film.c.id)).where(film.c.id > self._last_film)
+        for title, count, last in connection.execute(newer.group_by(film.c.calling_ae_title)).all():
+            self._films[title] = self._films.get(title, 0) + count
+            self._last_film = max(self._last_film, last)
+        received = CounterMetricFamily("cxr_node_films_received", "Films received, by sender.", labels=["sender"])
+        for title, count in self._films.items():
+            received.add_metric([title], count)
+        yield received
+        reasons = connection.execute(
+            select(reading.c.not_analysed, func.count())
+            .where(reading.c.not_analysed.is_not(None))
+            .group_by(reading.c.not_analysed)
+        )
+        yield _gauge(
+            "cxr_node_films_not_analysed",
+            "Films whose reading says why they are not analysed.",
+            {(str(why),): float(count) for why, count in reasons},
+            "reason",
+        )
+
+    def _of_machine(self) -> Iterator[Metric]:
+        refused = CounterMetricFamily(
+            "cxr_node_refused", "Associations and objects refused by this host.", labels=["sender", "reason"]
+        )
+        for (sender, reason), times in rejection_counters.counts(self._desk.settings).items():
+            refused.add_metric([sender, reason], times)
+        yield refused
+        folder = self._desk.settings.node.data_folder
+        free, reserve = space.free_bytes(folder), self._desk.settings.archive.reserve_bytes
+        yield _gauge("cxr_node_disk_free_bytes", "Free bytes where films are kept.", {(): float(free)})
+        yield _gauge("cxr_node_disk_reserve_bytes", "Below this, films are refused.", {(): float(reserve)})
+        ends = {
+            (each.setting,): each.not_after.timestamp() for each in certificates(self._desk.settings) if each.not_after
+        }
+        yield _gauge("cxr_node_certificate_end_seconds", "When a certificate ends, in Unix time.", ends, "setting")
+        yield from _of_gpus()
+
+
+def _of_queue(connection: Connection, now: datetime) -> Iterator[Metric]:
+    queues = overview.queues(connection, now=now)
+    states = ("due", "later", "running", "failed")
+    jobs = {(each.leg.value, state): float(getattr(each, state)) for each in queues for state in states}
+    yield _gauge(
+        "cxr_node_jobs", "Jobs that have not ended well: due, due later, running, failed.", jobs, "leg", "state"
+    )
+    ages = {
+        (each.leg.value,): (now - each.oldest_due_at).total_seconds() if each.oldest_due_at else 0.0 for each in queues
+    }
+    yield _gauge("cxr_node_oldest_due_seconds", "For how long the oldest due job has waited.", ages, "leg")
+    outlets = overview.outlets(connection)
+    waiting = {
+        (each.destination, state): float(getattr(each, state)) for each in outlets for state in ("waiting", "failed")
+    }
+    yield _gauge("cxr_node_deliveries", "Results that have not arrived.", waiting, "destination", "state")
+    arrived = {(each.destination,): each.last_delivered_at.timestamp() for each in outlets if each.last_delivered_at}
+    yield _gauge(
+        "cxr_node_last_delivery_seconds", "When the last result arrived, in Unix time.", arrived, "destination"
+    )
+    since = now - _WINDOW
+    statuses = connection.execute(
+        select(func.max(delivery.c.destination), delivery.c.status, func.count())
+        .where(delivery.c.created_at >= since, delivery.c.delivered_at.is_not(None))
+        .group_by(NotSought(delivery.c.destination), delivery.c.status)
+    )
+    yield _gauge(
+        "cxr_node_deliveries_last_hour",
+        "Results of the last hour that arrived, by DIMSE status.",
+        {(name, f"0x{status or 0:04X}"): float(count) for name, status, count in statuses},
+        "destination",
+        "status",
+    )
+
+
+def _of_times(connection: Connection, now: datetime) -> Iterator[Metric]:
+    since = now - _WINDOW
+    of = VIEWS["v1_turnaround"].selectable
+    rows = connection.execute(select(*(of.c[leg] for leg in _LEGS)).where(of.c.received_at >= since)).all()
+    quantiles: dict[tuple[str, ...], float] = {}
+    for index, leg in enumerate(_LEGS):
+        seconds = sorted(row[index] for row in rows if row[index] is not None)
+        for share in (0.5, 0.99):
+            value = overview.quantile(seconds, share)
+            if value is not None:
+                quantiles[leg.removesuffix("_s"), str(share)] = value
+    said = "Seconds of each leg for films of the last hour."
+    yield _gauge("cxr_node_leg_seconds", said, quantiles, "leg", "quantile")
+    last = overview.received(connection, since=since)
+    yield _gauge("cxr_node_films_last_hour", "Films received in the last hour.", {(): float(last)})
+    yield _gauge(
+        "cxr_node_batch_films", "Mean films that a reader took together in the last hour.", _batches(connection, since)
+    )
+
+
+def _batches(connection: Connection, since: datetime) -> dict[tuple[str, ...], float]:
+    """Return how many films were claimed together on average: claims of one moment by one reader are one batch."""
+    # Joined, SQLite would go through all that ever happened.
+    ended = select(job.c.id).where(job.c.ended_at >= since, job.c.film_id.is_not(None))
+    claims = (
+        select(job_event.c.actor, job_event.c.at, func.count().label("films"))
+        .where(job_event.c.job_id.in_(ended), job_event.c.event == "claimed")
+        .group_by(job_event.c.actor, job_event.c.at)
+        .subquery()
+    )
+    mean = connection.execute(select(func.avg(claims.c.films))).scalar()
+    return {} if mean is None else {(): float(mean)}
+
+
+def _of_gpus() -> Iterator[Metric]:
+    program = shutil.which(_NVIDIA_SMI)
+    if program is None:
+        return
+    asked = [program, "--query-gpu=index,memory.used,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True)  # noqa: S603  # NVIDIA's own
+    except (OSError, subprocess.SubprocessError):
+        return
+    rows = [[part.strip() for part in line.split(",")] for line in said.stdout.splitlines()]
+    mebi = 2.0**20
+    used = {(index, "used"): float(used) * mebi for index, used, _ in rows}
+    total = {(index, "total"): float(total) * mebi for index, _, total in rows}
+    yield _gauge("cxr_node_gpu_memory_bytes", "Memory of each GPU.", used | total, "gpu", "kind")
+
+
+def _gauge(name: str, said: str, values: Mapping[Any, float], *labels: str) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, said, labels=labels)
+    for label_values, value in values.items():
+        family.add_metric(label_values, value)
+    return family
+
+
+def health(desk: Desk, data_folder: Path) -> list[str]:
+    """Return why the node is not ready to take and read films; empty if it is."""
+    problems = []
+    try:
+        with desk.asked() as connection:
+            connection.execute(select(1))
+    except RetryLater as error:
+        problems.append(str(error))
+    reserve = desk.settings.archive.reserve_bytes
+    if not space.has_room(free_bytes=space.free_bytes(data_folder), reserve_bytes=reserve):
+        problems.append("no room: films are refused")
+    return problems

@@ -1,0 +1,196 @@
+"""Whether the model still behaves, as a page and its JSON twin."""
+
+import json
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel
+from sqlalchemy import Connection
+
+from cxr_node.cli.compare import compared, shadowed
+from cxr_node.domain.daily_stats import Kind
+from cxr_node.queries import drift, views
+from cxr_node.queries.views import VIEWS, Comparison, Condition
+from cxr_node.records import constancy
+from cxr_node.web.access import Anyone
+from cxr_node.web.api import REFUSALS
+from cxr_node.web.context import AtDesk
+from cxr_node.web.models import row_of
+from cxr_node.web.pages import shown_page
+from cxr_node.wiring import process
+
+pages = APIRouter(include_in_schema=False)
+api = APIRouter(prefix="/api/v1", responses=REFUSALS)
+_DAYS = 92
+_MOST_SHADOWED = 5000
+"""Findings of the newest films that the page compares; `cxr-node compare` takes them all."""
+_MOST_LINES = 8
+"""Devices that are drawn in one chart; the table has them all."""
+
+Row = dict[str, Any]
+Name = Annotated[str, Query(max_length=64, pattern=r"^[^\x00-\x1f]*$")]
+DriftRow: Any = row_of("DriftRow", "v1_drift")
+DayRow: Any = row_of("DayRow", "v1_days")
+CheckRow: Any = row_of("CheckRow", "v1_constancy")
+
+
+class Checked(BaseModel):
+    """The newest constancy check."""
+
+    run_id: int
+    started_at: datetime
+    state: str
+    detail: str
+    model_name: str | None
+    model_version: str | None
+    engine: str
+    values: list[CheckRow]
+
+
+class Figure(BaseModel):
+    """A figure and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Agreed(BaseModel):
+    """What both models make of a finding; the shift is shadow less first."""
+
+    films: int
+    both: int
+    first_only: int
+    second_only: int
+    neither: int
+    kappa: Figure | None
+    positive: Figure | None
+    negative: Figure | None
+    shift: float
+    limits: tuple[float, float] | None
+    quantiles: tuple[float, float, float]
+
+
+class Shadowed(BaseModel):
+    """The newest shadow beside the model that reads, over the last month; which films differ is not for everybody."""
+
+    shadow: str
+    first: str
+    films: int
+    not_analysed_by_shadow_alone: int
+    not_analysed_by_first_alone: int
+    findings: dict[str, Agreed]
+
+
+class Behaviour(BaseModel):
+    """The newest day that was judged, what it came to, one figure by day and device, and the newest constancy check."""
+
+    judged_day: str | None
+    drifted: int
+    figures: list[DriftRow]
+    shown: str
+    days: list[DayRow]
+    check: Checked | None
+    shadow: Shadowed | None
+
+
+@api.get("/behaviour", response_model=Behaviour)
+def get_behaviour(desk: AtDesk, _: Anyone, figure: Name = "") -> Any:
+    """Return whether films are read as in the reference, and the days of a figure such as "score lung_opacity"."""
+    with desk.asked() as connection:
+        return _told(connection, figure)
+
+
+@pages.get("/behaviour")
+def behaviour_page(request: Request, desk: AtDesk, person: Anyone, figure: Name = "") -> Response:
+    """Show whether films are read as in the reference."""
+    with desk.asked() as connection:
+        said = _told(connection, figure)
+        choices = drift.figures(connection, since=_first_day())
+    plot = json.dumps(_plot(said)).replace("<", "\\u003c")  # an AE title may hold one
+    return shown_page(request, person, "behaviour.html", here="behaviour", choices=choices, plot=plot, **said)
+
+
+def _first_day() -> date:
+    return (process.now() - timedelta(days=_DAYS)).date()
+
+
+def _told(connection: Connection, figure: str) -> Row:
+    day, _ = drift.newest(connection)
+    figures: list[Row] = []
+    if day is not None:
+        conditions = [Condition(column="day", comparison=Comparison.EQUAL, value=day.isoformat())]
+        figures = views.rows(connection, VIEWS["v1_drift"], conditions=conditions, order="adjusted_p")
+    drifted = [row for row in figures if row["is_drift"]]
+    chosen = figure or _name(drifted[0] if drifted else figures[0] if figures else {"kind": Kind.REJECTED, "key": ""})
+    return {
+        "judged_day": day.isoformat() if day else None,
+        "drifted": len(drifted),
+        "figures": figures,
+        "shown": chosen,
+        "days": _days(connection, chosen),
+        "check": _check(connection),
+        "shadow": _shadow(connection),
+    }
+
+
+def _shadow(connection: Connection) -> Row | None:
+    rows = shadowed(connection, bundle="", since="31d", until="", limit=_MOST_SHADOWED)
+    return {name: value for name, value in compared(rows).items() if name != "differing"} if rows else None
+
+
+def _check(connection: Connection) -> Row | None:
+    newest = constancy.newest(connection)
+    if newest is None:
+        return None
+    run, _ = newest
+    of_run = Condition(column="run_id", comparison=Comparison.EQUAL, value=run["id"])
+    values = views.rows(connection, VIEWS["v1_constancy"], conditions=[of_run], order="seed")
+    named = ("started_at", "state", "detail", "model_name", "model_version", "engine")
+    shown = [row for row in values if row["seed"] is not None]
+    return {"run_id": run["id"], **{name: run[name] for name in named}, "values": shown}
+
+
+def _days(connection: Connection, figure: str) -> list[Row]:
+    kind, _, key = figure.partition(" ")
+    stored = Kind.SCORE if kind == Kind.POSITIVE else kind
+    conditions = [
+        Condition(column="kind", comparison=Comparison.EQUAL, value=str(stored)),
+        Condition(column="key", comparison=Comparison.EQUAL, value=key),
+        Condition(column="day", comparison=Comparison.LEAST, value=_first_day().isoformat()),
+    ]
+    rows = views.rows(connection, VIEWS["v1_days"], conditions=conditions, order="day")
+    if kind == Kind.POSITIVE:
+        return [{**row, "kind": kind, "mean": row["hits"] / row["films"]} for row in rows]
+    return rows
+
+
+def _name(row: Row) -> str:
+    return f"{row['kind']} {row['key']}".rstrip()
+
+
+def _plot(said: Row) -> Row:
+    """Return days, and for each of the busiest devices its line and its reference, for the chart."""
+    films: dict[str, int] = {}
+    for row in said["days"]:
+        films[row["calling_ae_title"]] = films.get(row["calling_ae_title"], 0) + row["films"]
+    devices = sorted(sorted(films, key=lambda device: -films[device])[:_MOST_LINES])
+    days = sorted({row["day"] for row in said["days"]})
+    value = {(row["day"], row["calling_ae_title"]): row["mean"] for row in said["days"]}
+    references = {
+        row["calling_ae_title"]: row["reference_value"] for row in said["figures"] if _name(row) == said["shown"]
+    }
+    at = [int(datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp()) for day in days]
+    return {
+        "days": at,
+        "lines": [
+            {
+                "device": device,
+                "values": [value.get((day, device)) for day in days],
+                # Times are compared by their median, and drawn by their mean: that line would mislead.
+                "reference": None if said["shown"] == Kind.TURNAROUND else references.get(device),
+            }
+            for device in devices
+        ],
+    }

@@ -1,0 +1,182 @@
+"""What the pages show and the JSON says, asked of the database. Nothing here knows of HTTP."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from cxr_node.db.constancy_tables import sent
+from cxr_node.db.states import Leg, State
+from cxr_node.db.tables import film, finding, heat_map, reading, result, study
+from cxr_node.domain.reading import HeatMap
+from cxr_node.queries import overview, views
+from cxr_node.queries.views import VIEWS, Comparison, Condition
+from cxr_node.records import reading_columns, readings
+from cxr_node.records.films import get as get_film
+
+Row = dict[str, Any]
+NEWEST = ("film_id", "study_id", "calling_ae_title", "received_at", "view", "state", "reason")
+
+
+def equal(column: str, value: object) -> Condition:
+    """Return the condition that a column has a value."""
+    return Condition(column=column, comparison=Comparison.EQUAL, value=value)
+
+
+def newest_films(connection: Connection, *, limit: int) -> list[Row]:
+    """Return the films that came last."""
+    return views.rows(connection, VIEWS["v1_films"], columns=NEWEST, order="-film_id", limit=limit)
+
+
+def studies(connection: Connection, *, before: int | None, limit: int) -> list[Row]:
+    """Return studies with their films, the newest first, before one that is named."""
+    checks = select(film.c.study_id).join(sent, sent.c.film_id == film.c.id)
+    newest = select(study.c.id, study.c.study_instance_uid, study.c.first_received_at).order_by(study.c.id.desc())
+    newest = newest.where(study.c.id.not_in(checks))
+    if before is not None:
+        newest = newest.where(study.c.id < before)
+    found = [
+        {"study_id": study_id, "study_instance_uid": uid, "first_received_at": at, "films": []}
+        for study_id, uid, at in connection.execute(newest.limit(limit))
+    ]
+    by_id = {each["study_id"]: each for each in found}
+    view = VIEWS["v1_films"].selectable
+    rows = connection.execute(
+        select(*(view.c[name] for name in NEWEST)).where(view.c.study_id.in_(list(by_id))).order_by(view.c.film_id)
+    )
+    for row in rows.mappings():
+        by_id[row["study_id"]]["films"].append(dict(row))
+    return found
+
+
+def study_uid(connection: Connection, study_id: int) -> str | None:
+    """Return the Study Instance UID of a study."""
+    return connection.execute(select(study.c.study_instance_uid).where(study.c.id == study_id)).scalar()
+
+
+def results_of(connection: Connection, study_id: int) -> list[Row]:
+    """Return what was composed of a study, oldest first."""
+    columns = (result.c.id, result.c.kind, result.c.version, result.c.sop_class_uid, result.c.composed_at)
+    rows = connection.execute(
+        select(*columns).where(result.c.study_id == study_id, result.c.removed_at.is_(None)).order_by(result.c.id)
+    )
+    return [{"result_id": row["id"], **{name: row[name] for name in row if name != "id"}} for row in rows.mappings()]
+
+
+def film_told(connection: Connection, film_id: int) -> Row | None:
+    """Return a film's row, what was found and measured on it, and the times of its way; None where there is none."""
+    rows = views.rows(connection, VIEWS["v1_films"], conditions=[equal("film_id", film_id)], limit=1)
+    if not rows:
+        return None
+    newest = [equal("film_id", film_id), equal("reading_id", rows[0]["reading_id"])]
+    turnaround = views.rows(connection, VIEWS["v1_turnaround"], conditions=[equal("film_id", film_id)], limit=1)
+    return {
+        "film": rows[0],
+        "findings": views.rows(connection, VIEWS["v1_findings"], conditions=newest, order="finding_id"),
+        "measurements": views.rows(connection, VIEWS["v1_measurements"], conditions=newest, order="measurement_id"),
+        "heat_maps": heat_maps(connection, rows[0]["reading_id"]),
+        "notes": _notes(connection, rows[0]["reading_id"]),
+        "turnaround": turnaround[0],
+    }
+
+
+def reading_of(connection: Connection, film_id: int) -> Any:
+    """Return the newest reading of a film with all that it outlines, or None."""
+    if connection.execute(select(film.c.id).where(film.c.id == film_id)).first() is None:
+        return None
+    return readings.latest(connection, film_id, get_film(connection, film_id).identity)
+
+
+def heat_maps(connection: Connection, reading_id: int | None) -> list[Row]:
+    """Return of which findings of a reading there are heat maps, the highest score first, and where each lies."""
+    columns = (heat_map.c.finding_id, finding.c.key, finding.c.code_meaning, finding.c.presence)
+    rows = connection.execute(
+        select(*columns, heat_map.c.area)
+        .join(finding, finding.c.id == heat_map.c.finding_id)
+        .where(finding.c.reading_id == reading_id)
+        .order_by(finding.c.score.desc(), finding.c.id)
+    ).mappings()
+    return [{**row, "area": [tuple(point) for point in row["area"]]} for row in rows]
+
+
+def heat_map_of(connection: Connection, film_id: int, finding_id: int) -> HeatMap | None:
+    """Return the heat map of a finding of a film, if there is one."""
+    kept = (
+        select(heat_map)
+        .join(finding, finding.c.id == heat_map.c.finding_id)
+        .join(reading, reading.c.id == finding.c.reading_id)
+        .where(heat_map.c.finding_id == finding_id, reading.c.film_id == film_id)
+    )
+    columns = connection.execute(kept).mappings().first()
+    return None if columns is None else reading_columns.heat_map(columns)
+
+
+def jobs(connection: Connection, *, state: State | None, leg: Leg | None, before: int | None, limit: int) -> list[Row]:
+    """Return jobs, the newest first."""
+    conditions = [equal(name, value.value) for name, value in (("state", state), ("leg", leg)) if value is not None]
+    if before is not None:
+        conditions.append(Condition(column="job_id", comparison=Comparison.LESS, value=before))
+    return views.rows(connection, VIEWS["v1_jobs"], conditions=conditions, order="-job_id", limit=limit)
+
+
+def deliveries(
+    connection: Connection, *, state: State | None, destination: str | None, before: int | None, limit: int
+) -> list[Row]:
+    """Return deliveries, the newest first."""
+    conditions = [equal("state", state.value)] if state is not None else []
+    if destination:
+        conditions.append(equal("destination", destination))
+    if before is not None:
+        conditions.append(Condition(column="delivery_id", comparison=Comparison.LESS, value=before))
+    return views.rows(connection, VIEWS["v1_deliveries"], conditions=conditions, order="-delivery_id", limit=limit)
+
+
+def trends(connection: Connection, *, days: int, now: datetime) -> Row:
+    """Return films per hour of the last days, and for each day and sender films, those not analysed, and times."""
+    since = (now - timedelta(days=days)).replace(minute=0, second=0, microsecond=0)
+    view = VIEWS["v1_films"].selectable
+    hours = connection.execute(
+        select(view.c.received_day, view.c.received_hour, func.count())
+        .where(view.c.received_at >= since)
+        .group_by(view.c.received_day, view.c.received_hour)
+    ).all()
+    counted = {(day, int(hour)): films for day, hour, films in hours}
+    at, ends = since, now
+    per_hour = []
+    while at <= ends:
+        per_hour.append({"at": at, "films": counted.get((f"{at:%Y-%m-%d}", at.hour), 0)})
+        at += timedelta(hours=1)
+    return {"since": since, "per_hour": per_hour, "per_day": _per_day(connection, since)}
+
+
+def _per_day(connection: Connection, since: datetime) -> list[Row]:
+    of = VIEWS["v1_turnaround"].selectable
+    rows = connection.execute(
+        select(of.c.received_day, of.c.calling_ae_title, of.c.state, of.c.total_s).where(of.c.received_at >= since)
+    )
+    groups: dict[tuple[str, str], list[tuple[str, float | None]]] = {}
+    for day, title, state, total_s in rows:
+        groups.setdefault((day, title), []).append((state, total_s))
+    return [
+        {
+            "day": day,
+            "calling_ae_title": title,
+            "films": len(members),
+            "not_analysed": sum(state == State.NOT_ANALYSED for state, _ in members),
+            **_times([total_s for _, total_s in members if total_s is not None]),
+        }
+        for (day, title), members in sorted(groups.items())
+    ]
+
+
+def _times(seconds: Sequence[float]) -> Row:
+    ordered = sorted(seconds)
+    return {"p50_s": overview.quantile(ordered, 0.50), "p99_s": overview.quantile(ordered, 0.99)}
+
+
+def _notes(connection: Connection, reading_id: int | None) -> list[str]:
+    if reading_id is None:
+        return []
+    notes = connection.execute(select(reading.c.notes).where(reading.c.id == reading_id)).scalar() or []
+    return [str(note) for note in notes]

@@ -1,0 +1,1 @@
+"""Composition root: builds the parts of each role from settings."""

@@ -1,0 +1,266 @@
+"""What is recorded in the audit trail: films that come in, results that go out, who knocks, what is removed."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Protocol, assert_never
+
+from pynetdicom.dsutils import encode
+
+from cxr_node.audit import events
+from cxr_node.audit.events import Peer
+from cxr_node.audit.message import Message
+from cxr_node.audit.subject import Subject, subject_of
+from cxr_node.deliver.commitment import FIND_SOP_CLASS, Confirms, identifier_of
+from cxr_node.deliver.destination import Destination, Receipt, Refused
+from cxr_node.domain.commitment import Vouched
+from cxr_node.domain.errors import Refuse, RetryLater
+from cxr_node.domain.identifiers import Uid
+from cxr_node.domain.instance import Identity, Received, Sender
+from cxr_node.receive.admission import Rejection
+from cxr_node.receive.elements import values_of
+from cxr_node.receive.events import Incident, LetIn, NoTls, NotStored, TurnedAway
+from cxr_node.receive.part10 import data_set_of
+from cxr_node.settings.results import CStoreSection, FolderSection
+from cxr_node.settings.root import Settings
+from cxr_node.wiring.audit import Audit
+from cxr_node.work.handlers.deliver import Confirmation
+
+_log = logging.getLogger(__name__)
+
+_EXPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2.1")
+
+_NAMED = (0x00100020, 0x00080050)
+"""Patient ID and Accession Number."""
+
+Keep = Callable[[Received, Sender], bool]
+
+
+def keeping(audit: Audit, keep: Keep) -> Callable[[Received, Sender], None]:
+    """Return what keeps a film by `keep` and records that it came, before its sender is told."""
+
+    def accept(arrived: Received, sender: Sender) -> None:
+        received = partial(
+            events.received,
+            subject(arrived),
+            by=audit.application,
+            sent_by=Peer(ae_title=sender.calling_ae_title, address=sender.address),
+        )
+        with _failure_recorded(audit, partial(received, is_new=True)):
+            is_new = keep(arrived, sender)
+        audit.record(received(is_new=is_new, at=audit.clock()))
+
+    return accept
+
+
+def door(audit: Audit) -> Callable[[Incident], None]:
+    """Return what records who was let in and who was not."""
+
+    def tell(incident: Incident) -> None:
+        for message in _at_the_door(audit, incident):
+            audit.record(message)
+
+    return tell
+
+
+def _at_the_door(audit: Audit, incident: Incident) -> list[Message]:
+    at, by = audit.clock(), audit.application
+    match incident:
+        case LetIn():
+            peer = Peer(ae_title=incident.calling_ae_title, address=incident.address)
+            messages = [events.user_authentication(incident.user, peer, by=by, at=at)] if incident.user else []
+            return [*messages, events.association(peer, by=by, at=at)] if audit.records_associations else messages
+        case TurnedAway():
+            peer = Peer(ae_title=incident.calling_ae_title, address=incident.address)
+            why = f"association rejected: {incident.rejection.name.lower().replace('_', ' ')}"
+            if incident.rejection is Rejection.USER_NOT_AUTHENTICATED:
+                return [events.user_authentication(incident.user, peer, by=by, failure=why, at=at)]
+            return [events.association(peer, by=by, failure=why, at=at)]
+        case NotStored():  # what was refused before it was known whose it is; the others `keeping` records
+            return []
+        case NoTls():
+            peer = Peer(ae_title="", address=incident.address)
+            return [events.association(peer, by=by, failure=f"no TLS: {incident.why}", at=at)]
+        case _:
+            assert_never(incident)
+
+
+def destinations(settings: Settings, audit: Audit, to: Mapping[str, Destination]) -> dict[str, Destination]:
+    """Return the destinations, each recording what is sent to it."""
+    return {each.name: _destination(each, audit, to[each.name]) for each in settings.deliver.destinations}
+
+
+def _destination(section: CStoreSection | FolderSection, audit: Audit, destination: Destination) -> Destination:
+    match section:
+        case CStoreSection():
+            return _Sending(destination=destination, audit=audit, peer=_peer(section))
+        case FolderSection():
+            return _Exporting(destination=destination, audit=audit, uri=section.folder.resolve().as_uri())
+        case _:
+            assert_never(section)
+
+
+def confirmations(settings: Settings, audit: Audit, asked: Mapping[str, Confirmation]) -> dict[str, Confirmation]:
+    """Return how destinations are asked whether they have what they took; a query is recorded."""
+    queried = {
+        each.name: each
+        for each in settings.deliver.destinations
+        if isinstance(each, CStoreSection) and each.confirm == "find"
+    }
+    return {
+        name: replace(each, confirms=_Querying(confirms=each.confirms, audit=audit, peer=_peer(queried[name])))
+        if name in queried
+        else each
+        for name, each in asked.items()
+    }
+
+
+def removing(audit: Audit) -> Callable[[Iterable[bytes]], None]:
+    """Return what records that the files of a study are removed."""
+
+    def record(files: Iterable[bytes]) -> None:
+        subjects = [subject for content in files if (subject := _read(content)) is not None]
+        if subjects:
+            whole = replace(subjects[0], instances=[each for subject in subjects for each in subject.instances])
+            audit.record(events.study_deleted(whole, by=audit.application, at=audit.clock()))
+
+    return record
+
+
+def _peer(section: CStoreSection) -> Peer:
+    return Peer(ae_title=section.ae_title, host=section.host)
+
+
+def subject(arrived: Received) -> Subject:
+    """Return whose film arrived."""
+    identity = arrived.identity
+    written = _written(arrived)
+    read = _read(arrived.beginning) if written is None else None
+    patient_id, accession_number = written or ("", "")
+    return read or Subject(
+        study_instance_uid=identity.study_instance_uid,
+        patient_id=patient_id,
+        accession_number=accession_number,
+        instances=((identity.sop_class_uid, (identity.sop_instance_uid,)),),
+    )
+
+
+def _written(arrived: Received) -> tuple[str, str] | None:
+    """Return Patient ID and Accession Number of what arrived; None where it takes more than ASCII to read them.
+
+    Nearly all are written so, and decoding the header for the two would take a sixth of the time that a film costs.
+    """
+    try:
+        data_set = data_set_of(arrived.beginning)
+        values = values_of(data_set, frozenset(_NAMED), transfer_syntax_uid=arrived.transfer_syntax_uid)
+        patient_id, accession_number = (values.get(tag, b"").decode("ascii").rstrip(" \0") for tag in _NAMED)
+    except ValueError:
+        return None
+    several_or_coded = any(sign in text for sign in "\\\x1b" for text in (patient_id, accession_number))
+    return None if several_or_coded else (patient_id, accession_number)
+
+
+def _read(content: bytes) -> Subject | None:
+    try:
+        return subject_of(content)
+    except ValueError as error:
+        _log.warning("the audit trail names no patient of a file: %s", error)
+        return None
+
+
+class _Said(Protocol):
+    """An event that is still to be given how and when it ended."""
+
+    def __call__(self, *, failure: str, at: datetime) -> Message:
+        """Return its message."""
+        ...
+
+
+@contextmanager
+def _failure_recorded(audit: Audit, event: _Said) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        # Only the node's own refusals speak in their own words.
+        said = str(error) if isinstance(error, Refuse | RetryLater | Refused) else type(error).__name__
+        audit.record(event(failure=said, at=audit.clock()))
+        raise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sending:
+    """A PACS, and a record of each attempt to send to it."""
+
+    destination: Destination
+    audit: Audit
+    peer: Peer
+
+    @property
+    def name(self) -> str:
+        """The destination's own."""
+        return self.destination.name
+
+    def send(self, content: bytes) -> Receipt:
+        """Record that it begins, send, and record how it ended."""
+        audit, subject = self.audit, _read(content)
+        if subject is None:  # which the destination refuses
+            return self.destination.send(content)
+        audit.record(events.sending(subject, by=audit.application, to=self.peer, at=audit.clock()))
+        sent = partial(events.sent, subject, by=audit.application, to=self.peer)
+        with _failure_recorded(audit, sent):
+            receipt = self.destination.send(content)
+        audit.record(sent(at=audit.clock()))
+        return receipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Exporting:
+    """A folder that others read, and a record of each file written to it."""
+
+    destination: Destination
+    audit: Audit
+    uri: str
+
+    @property
+    def name(self) -> str:
+        """The destination's own."""
+        return self.destination.name
+
+    def send(self, content: bytes) -> Receipt:
+        """Write, and record how it ended."""
+        audit, subject = self.audit, _read(content)
+        if subject is None:  # which the destination refuses
+            return self.destination.send(content)
+        exported = partial(events.exported, subject, by=audit.application, uri=self.uri)
+        with _failure_recorded(audit, exported):
+            receipt = self.destination.send(content)
+        audit.record(exported(at=audit.clock()))
+        return receipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Querying:
+    """An archive that is asked by C-FIND, and a record of each question."""
+
+    confirms: Confirms
+    audit: Audit
+    peer: Peer
+
+    def ask(self, transaction_uid: Uid, identity: Identity) -> Vouched | None:
+        """Ask, and record that it was."""
+        audit = self.audit
+        queried = partial(
+            events.queried,
+            FIND_SOP_CLASS,
+            encode(identifier_of(identity), is_implicit_vr=False, is_little_endian=True) or b"",
+            _EXPLICIT_VR_LITTLE_ENDIAN,
+            by=audit.application,
+            of=self.peer,
+        )
+        with _failure_recorded(audit, queried):
+            answer = self.confirms.ask(transaction_uid, identity)
+        audit.record(queried(at=audit.clock()))
+        return answer

@@ -1,0 +1,114 @@
+"""The constancy check, wired from settings."""
+
+import json
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
+from datetime import time
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+from cxr_node.config import ConfigurationError
+from cxr_node.db.database import Database
+from cxr_node.deliver.cstore import CStoreDestination
+from cxr_node.deliver.peer import Remote
+from cxr_node.domain.identifiers import parse_ae_title
+from cxr_node.monitoring.constancy import Tolerances, is_due
+from cxr_node.net.tls_peer import TlsPeer
+from cxr_node.records import constancy as rows
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import process
+from cxr_node.work.periodic import constancy
+from cxr_node.work.periodic.constancy import Outcome, Phantom
+from cxr_node.work.scheduler import Schedule
+
+FIRST_SEED, COUNT, SIZE = 401, 3, 640
+_LOOK_S = 60.0
+_MAKING_S = 600.0
+_SEND_S = 30.0
+_ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # to be recognised, not to be listened on
+
+
+def watch(settings: Settings, opened: Database, stack: ExitStack) -> None:
+    """Check each day at the time that the settings say, until `stack` is left."""
+    if settings.constancy.at:
+        stack.enter_context(Schedule(partial(if_due, settings, opened), tick_s=_LOOK_S))
+
+
+def if_due(settings: Settings, opened: Database) -> Outcome | None:
+    """Check if today's check is due, unless another host is at it."""
+    with opened.alone("constancy") as is_ours:
+        with opened.read() as connection:
+            last = rows.last_began(connection)
+        now = process.now().astimezone()
+        began = last.astimezone() if last is not None else None
+        if is_ours and is_due(now, began, time.fromisoformat(settings.constancy.at)):
+            return check(settings, opened)
+    return None
+
+
+def check(settings: Settings, opened: Database, *, port: int = 0) -> Outcome:
+    """Send the phantoms to the node, and judge how it reads them; it listens at `port` if not as the settings say.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is not known where the node listens.
+    """
+    section = settings.constancy
+    if not (port or settings.receive.port):
+        raise ConfigurationError(["receive.port: a node that checks itself needs a port of its own, not 0"])
+    host = section.host or (settings.receive.host if settings.receive.host not in _ANY_ADDRESS else "127.0.0.1")
+    tls = TlsPeer(
+        ca=Path(section.tls_ca),
+        certificate=Path(section.tls_certificate) if section.tls_certificate else None,
+        key=Path(section.tls_key) if section.tls_key else None,
+        check_host=section.tls_check_host,
+    ) if section.tls_ca else None  # fmt: skip
+    to = CStoreDestination(
+        name="constancy",
+        remote=Remote(
+            host=host,
+            port=port or settings.receive.port,
+            called_ae_title=parse_ae_title(settings.receive.ae_title),
+            calling_ae_title=parse_ae_title(section.calling_ae_title),
+            connection_timeout_s=_SEND_S,
+            acse_timeout_s=_SEND_S,
+            dimse_timeout_s=_SEND_S,
+            network_timeout_s=_SEND_S,
+            tls=tls,
+        ),
+    )
+    return constancy.check(
+        opened,
+        process.archive(settings),
+        phantoms(settings),
+        send=to.send,
+        wait=threading.Event().wait,
+        tolerances=Tolerances(
+            score=section.score_tolerance, measurement=section.measurement_tolerance, ratio=section.ratio_tolerance
+        ),
+        device=settings.read.device,
+        timeout_s=section.timeout_s,
+        clock=process.now,
+    )
+
+
+def phantoms(settings: Settings) -> list[Phantom]:
+    """Return the phantoms, which are made once by each version, in a process that may import PyTorch."""
+    folder = settings.node.data_folder / "constancy" / version("cxr-node")
+    seeds = range(FIRST_SEED, FIRST_SEED + COUNT)
+    paths = [folder / f"{seed}-PA.dcm" for seed in seeds]
+    if not all(path.with_suffix(".json").exists() for path in paths):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = [sys.executable, "-m", "cxr_node", "phantom", "films", str(folder)]
+        what = ["--count", str(COUNT), "--first", str(FIRST_SEED), "--size", str(SIZE)]
+        subprocess.run([*made, *what], check=True, capture_output=True, timeout=_MAKING_S)  # noqa: S603  # our own
+    return [_phantom(seed, path) for seed, path in zip(seeds, paths, strict=True)]
+
+
+def _phantom(seed: int, path: Path) -> Phantom:
+    truth = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    return Phantom(seed=seed, content=path.read_bytes(), ratio=truth["cardiothoracic_ratio"])

@@ -1,0 +1,159 @@
+"""The Application Entity, wired from settings."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from pydicom.datadict import tag_for_keyword
+from pydicom.uid import UID
+
+from cxr_node import pipeline
+from cxr_node.archive import space
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg
+from cxr_node.domain.commitment import PUSH_MODEL, Reference, Vouched
+from cxr_node.domain.errors import Refuse
+from cxr_node.domain.identifiers import Digest, Uid, parse_ae_title
+from cxr_node.domain.instance import Sender
+from cxr_node.queue import queue
+from cxr_node.receive.admission import STORAGE_SOP_CLASSES, Peer
+from cxr_node.receive.application_entity import Listening
+from cxr_node.receive.commitment import Vouching
+from cxr_node.receive.events import Incident
+from cxr_node.receive.priority import Urgent, head_start_s
+from cxr_node.receive.scp import Receiver
+from cxr_node.receive.tls import TlsFiles
+from cxr_node.receive.users import PasswordHash
+from cxr_node.records import commitment_requests, commitments
+from cxr_node.settings.receive import ReceiveSection
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import audit_decorators, process
+from cxr_node.wiring.audit import Audit
+from cxr_node.wiring.rejection_counters import told_to
+
+_ANSWERED_WITHIN = timedelta(seconds=30)
+"""How long a request for storage commitment may be answered on its own association."""
+
+
+def receiver(
+    settings: Settings, opened: Database, audit: Audit, *, refused: Callable[[Incident], None] | None = None
+) -> Receiver:
+    """Return what takes films in, not yet listening. `refused` is told of what happens at the door, as the trail is."""
+    section, archive = settings.receive, process.archive(settings)
+    keep = partial(
+        pipeline.accept,
+        archive=archive,
+        database=opened,
+        urgency=partial(head_start_s, rules=urgent(settings)),
+        clock=process.now,
+    )
+    listening = Listening(
+        ae_title=parse_ae_title(section.ae_title),
+        host=section.host,
+        port=section.port,
+        shares_port=section.processes > 1,
+        calling_ae_titles=frozenset(parse_ae_title(title) for title in section.calling_ae_titles),
+        require_called_ae_title=section.require_called_ae_title,
+        maximum_associations=section.maximum_associations,
+        maximum_pdu_bytes=section.maximum_pdu_bytes,
+        acse_timeout_s=section.acse_timeout_s,
+        dimse_timeout_s=section.dimse_timeout_s,
+        network_timeout_s=section.network_timeout_s,
+        message_timeout_s=section.message_timeout_s,
+        association_timeout_s=section.association_timeout_s,
+        maximum_object_bytes=section.maximum_object_bytes,
+        peers=tuple(
+            Peer(
+                ae_title=parse_ae_title(peer.ae_title),
+                networks=peer.addresses,
+                maximum_associations=peer.maximum_associations,
+                certificates=frozenset(Digest(digest) for digest in peer.certificates),
+                sop_classes=frozenset(_sop_class_uid(text) for text in peer.sop_classes),
+                films_per_minute=peer.films_per_minute,
+            )
+            for peer in section.peers
+        ),
+        users={user.name: PasswordHash.parse(user.password_hash) for user in section.users},
+        tls=_tls_files(section),
+        tls_handshake_timeout_s=section.tls_handshake_timeout_s,
+    )
+    return Receiver(
+        listening,
+        accept=audit_decorators.keeping(audit, keep),
+        aside=archive.aside if section.path == "fast" else None,
+        has_room=partial(_has_room, settings),
+        vouching=_vouching(settings, opened),
+        tell=told_to(audit_decorators.door(audit), *([refused] if refused is not None else [])),
+    )
+
+
+def urgent(settings: Settings) -> tuple[Urgent, ...]:
+    """Return which films go first."""
+    return tuple(
+        Urgent(
+            head_start_s=each.head_start_s,
+            calling_ae_titles=frozenset(each.calling_ae_titles),
+            called_ae_titles=frozenset(each.called_ae_titles),
+            station_names=frozenset(each.station_names),
+            header=tuple((tag_for_keyword(keyword) or 0, value) for keyword, _, value in map(_parted, each.header)),
+        )
+        for each in settings.receive.urgent
+    )
+
+
+def _parted(element: str) -> tuple[str, str, str]:
+    return element.partition("=")
+
+
+def _sop_class_uid(text: str) -> Uid:
+    """Return the UID of a SOP Class that settings name by keyword or UID."""
+    return next((uid for uid in (*STORAGE_SOP_CLASSES, PUSH_MODEL) if UID(uid).keyword == text), Uid(text))
+
+
+def _vouching(settings: Settings, opened: Database) -> Vouching:
+    called = {each.ae_title for each in settings.receive.askers}
+
+    def remember(transaction_uid: Uid, instances: tuple[Reference, ...], sender: Sender) -> int:
+        # Who cannot be called is told on its own association; the job waits for that.
+        wait = timedelta() if sender.calling_ae_title in called else _ANSWERED_WITHIN
+        at = process.now()
+        try:
+            return commitments.remember(opened, transaction_uid, instances, sender, due_at=at + wait, now=at)
+        except commitments.OtherRequest as error:
+            raise Refuse("the Transaction UID is in use") from error
+
+    def reported(report: Vouched) -> bool:
+        with opened.write() as transaction:
+            return commitment_requests.settle(transaction, report, now=process.now())
+
+    def answer(number: int) -> Vouched | None:
+        with opened.read() as connection:
+            request = commitments.get(connection, number)
+        if request.calling_ae_title in called:
+            return None
+        return pipeline.vouch(
+            request.transaction_uid, request.instances, archive=process.archive(settings), database=opened
+        )
+
+    def answered(number: int) -> None:
+        with opened.write() as transaction:
+            commitments.answered(transaction, number, now=process.now())
+            queue.hasten(transaction, Leg.ANSWER, number, now=process.now())
+
+    return Vouching(remember=remember, reported=reported, answer=answer, answered=answered)
+
+
+def _has_room(settings: Settings, size_bytes: int) -> bool:
+    free = space.free_bytes(settings.node.data_folder)
+    return space.has_room(free_bytes=free, reserve_bytes=settings.archive.reserve_bytes, size_bytes=size_bytes)
+
+
+def _tls_files(section: ReceiveSection) -> TlsFiles | None:
+    if not section.tls_certificate:
+        return None
+    return TlsFiles(
+        certificate=Path(section.tls_certificate),
+        key=Path(section.tls_key),
+        peers_ca=Path(section.tls_peers_ca) if section.tls_peers_ca else None,
+    )

@@ -1,0 +1,215 @@
+"""What each process of the node runs."""
+
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from datetime import timedelta
+from enum import StrEnum
+from functools import partial
+from typing import assert_never
+
+from sqlalchemy.engine import make_url
+
+from cxr_node.db.database import Database
+from cxr_node.pixels.sandbox import Sandbox
+from cxr_node.queue import queue
+from cxr_node.queue.retry import RULES
+from cxr_node.records import backfill
+from cxr_node.settings.results import CStoreSection
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import audit as auditing
+from cxr_node.wiring import (
+    audit_decorators,
+    compose,
+    constancy,
+    drift,
+    preprocessing,
+    process,
+    read,
+    receive,
+    rejection_counters,
+    shadow,
+)
+from cxr_node.wiring import deliver as delivering
+from cxr_node.wiring.audit import Audit
+from cxr_node.work.handlers.deliver import AnswerLeg, AnyLeg, DeliverLeg
+from cxr_node.work.periodic import retention
+from cxr_node.work.scheduler import Schedule
+from cxr_node.work.shared_lock import Company
+from cxr_node.work.worker import Together, Worker, at_work
+
+_REMOVAL_S = 600.0
+_SCRUB_S = 10.0
+_SLACK_S = 60.0
+"""What clocks of several hosts may differ by."""
+
+
+class Role(StrEnum):
+    """What a process of the node does."""
+
+    RECEIVE = "receive"
+    READ = "read"
+    DELIVER = "deliver"
+    ADMIN = "admin"
+    SHADOW = "shadow"
+
+
+def lease_owner(settings: Settings, role: Role, process_id: int) -> str:
+    """Return the name under which a process holds jobs; it begins with `lease_owner_prefix`."""
+    return f"{lease_owner_prefix(settings)}{role}/{process_id}"
+
+
+def lease_owner_prefix(settings: Settings) -> str:
+    """Return what the names of all workers of this node on this host begin with."""
+    return f"{settings.node.name}@{process.host(settings)}/"
+
+
+@contextmanager
+def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Iterator[str]:
+    """Run one role in this process while the block lasts; the value says where it can be reached, if anywhere."""
+    with ExitStack() as stack:
+        opened = process.database(settings)
+        stack.callback(opened.close)
+        audit = stack.enter_context(auditing.audit(settings))
+        match role:
+            case Role.RECEIVE:
+                counted = stack.enter_context(rejection_counters.counting(settings))
+                receiver = stack.enter_context(receive.receiver(settings, opened, audit, refused=counted.note))
+                host, port = receiver.address
+                yield f"{host}:{port}"
+            case Role.READ:
+                reads = stack.enter_context(read.at_reading(settings, opened))
+                legs: list[AnyLeg] = [reads.leg] * reads.workers
+                with _working(settings, role, opened, legs, stopping, reads.together, between=reads.look):
+                    yield ""
+            case Role.DELIVER:
+                to = delivering.destinations(settings)
+                deliver = DeliverLeg(
+                    database=opened,
+                    archive=process.archive(settings),
+                    destinations=audit_decorators.destinations(settings, audit, to),
+                    confirmations=audit_decorators.confirmations(
+                        settings, audit, delivering.confirmations(settings, to)
+                    ),
+                    clock=process.now,
+                    rule=delivering.rule(settings),
+                )
+                answer = AnswerLeg(
+                    database=opened, archive=process.archive(settings), peers=delivering.askers(settings)
+                )
+                # One sender more than there are destinations, so that a dead one does not hold up the others.
+                senders: list[AnyLeg] = [deliver] * (len(to) + 1)
+                sandbox = stack.enter_context(Sandbox(preprocessing.film_limits(settings)))
+                legs = [compose.compose_leg(settings, opened, sandbox), answer, *senders]
+                _keep_up(settings, opened, stack, audit)
+                drift.watch(settings, opened, stack)
+                constancy.watch(settings, opened, stack)
+                with _working(settings, role, opened, legs, stopping, Together()):
+                    yield ""
+            case Role.SHADOW:
+                with shadow.at_work(settings, opened, stopping=stopping):
+                    yield ""
+            case Role.ADMIN:
+                raise ValueError("the page is served by the room of people, which lies above this one")
+            case _:
+                assert_never(role)
+
+
+@contextmanager
+def _working(
+    settings: Settings,
+    role: Role,
+    opened: Database,
+    legs: Sequence[AnyLeg],
+    stopping: threading.Event,
+    together: Together,
+    between: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """Take turns at `legs` while the block lasts, with the tick as safety net."""
+    lease_s = settings.read.lease_s if role is Role.READ else settings.deliver.lease_s
+    company = Company() if role is Role.READ and len(legs) > 1 else None
+    workers = [
+        Worker(
+            leg,
+            database=opened,
+            owner=lease_owner(settings, role, os.getpid()),
+            lease=timedelta(seconds=lease_s),
+            clock=process.now,
+            jitter=random.random,
+            together=together,
+            company=company,
+            between=between,
+        )
+        for leg in legs
+    ]
+    tick_s = settings.schedule.tick_s
+    with (
+        _relay(settings),
+        at_work(workers, process.bells(settings), tick_s=tick_s, stopping=stopping),
+        Schedule(partial(tick, settings, opened), tick_s=tick_s),
+    ):
+        yield
+
+
+def _relay(settings: Settings) -> AbstractContextManager[object]:
+    """Return what wakes this host's workers for what other hosts commit; a database of one host needs none."""
+    if make_url(settings.database_url).get_backend_name() != "postgresql":
+        return nullcontext()
+    from cxr_node.queue.postgres_listen import (
+        Relay,  # whose driver takes memory in every process that has no use for it
+    )
+
+    return Relay(settings.database_url, process.bells(settings).ring)
+
+
+def _keep_up(settings: Settings, opened: Database, stack: ExitStack, audit: Audit) -> None:
+    """Remove what is old and read again what is kept, as far as the settings say, until `stack` is left."""
+    section, kept = settings.archive, process.archive(settings)
+    if section.keep_days:
+        keep = timedelta(days=section.keep_days)
+        remove = partial(
+            retention.remove_old, opened, kept, keep=keep, clock=process.now, removing=audit_decorators.removing(audit)
+        )
+        steady = retention.Steadiness(process.now)
+        alone = partial(_alone, opened, "remove", remove)
+        stack.enter_context(Schedule(partial(steady.only_if_steady, alone), tick_s=_REMOVAL_S))
+    if section.scrub_bytes_per_second:
+        scrub = retention.Scrub(opened, kept)
+        stack.enter_context(
+            Schedule(partial(scrub.turn, int(section.scrub_bytes_per_second * _SCRUB_S)), tick_s=_SCRUB_S)
+        )
+
+
+def _alone(opened: Database, what: str, do: Callable[[], object]) -> None:
+    """Do it unless another host is at it."""
+    with opened.alone(what) as is_ours:
+        if is_ours:
+            do()
+
+
+def tick(settings: Settings, opened: Database) -> None:
+    """Return the jobs of workers that died with their host, and those that a clock gone back would keep waiting.
+
+    Those of this host that died the supervisor returns at once. And fill in what an earlier version leaves out.
+    """
+    now = process.now()
+    with opened.write() as transaction:
+        queue.lose_leases(transaction, now=now)
+        queue.mend_dates(
+            transaction, now=now, due_within=_longest_wait(settings), leased_within=2 * _longest_lease(settings)
+        )
+    with opened.write() as transaction:
+        backfill.fill(transaction)
+
+
+def _longest_wait(settings: Settings) -> timedelta:
+    """Return how far ahead a job can be due."""
+    again = [each.confirm_again_s for each in settings.deliver.destinations if isinstance(each, CStoreSection)]
+    longest = [rule.longest_s for rule in RULES.values()]
+    return timedelta(seconds=max(*longest, *again, settings.compose.calm_s, settings.compose.ceiling_s) + _SLACK_S)
+
+
+def _longest_lease(settings: Settings) -> timedelta:
+    return timedelta(seconds=max(settings.read.lease_s, settings.deliver.lease_s))

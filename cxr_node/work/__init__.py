@@ -1,0 +1,1 @@
+"""Job processing: the worker, its handlers, and periodic jobs."""

@@ -1,0 +1,1 @@
+"""One handler for each stage: what is done with a claimed job."""

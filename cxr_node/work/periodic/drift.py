@@ -1,0 +1,67 @@
+"""Whether the model still behaves: days are counted as films are read, and each is judged once it is over."""
+
+import logging
+from datetime import date, datetime, timedelta
+
+from cxr_node.db.database import Database
+from cxr_node.domain.daily_stats import Verdict
+from cxr_node.monitoring.drift import Rules, spans_of, verdicts
+from cxr_node.queries import daily_stats, drift
+from cxr_node.work.handlers.read import Clock
+
+_log = logging.getLogger(__name__)
+
+_RECENT = timedelta(days=2)
+"""Reports are delivered after films are read: so many days are counted again at each turn."""
+_SETTLED = timedelta(hours=1)
+"""How long after its end a day is judged."""
+_BACK_DAYS = 31
+"""A day that is older is judged no more."""
+
+
+def turn(database: Database, *, rules: Rules, clock: Clock) -> None:
+    """Count the days that have changed, and judge those that are over."""
+    now = clock()
+    counted_days(database, now=now)
+    for day in _unjudged(database, now - _SETTLED):
+        judged_day(database, day, rules=rules, now=now)
+
+
+def counted_days(database: Database, *, now: datetime) -> None:
+    """Count the days of films that were read since days were last counted, and the recent ones."""
+    recent = {(now - timedelta(days=k)).date() for k in range(_RECENT.days + 1)}
+    while True:
+        with database.read() as connection:
+            changed, mark = daily_stats.touched(connection)
+        for day in sorted(changed | recent):
+            with database.read() as connection:
+                said = daily_stats.count(connection, day)
+            with database.write() as transaction:
+                daily_stats.write(transaction, day, said, now=now)
+        if mark is None:
+            return
+        recent = set()
+        with database.write() as transaction:
+            daily_stats.mark(transaction, mark)
+
+
+def judged_day(database: Database, day: date, *, rules: Rules, now: datetime) -> list[Verdict]:
+    """Hold a day against the reference of each model that read films on it."""
+    found: list[tuple[int, list[Verdict]]] = []
+    with database.read() as connection:
+        for model_id in drift.models_of(connection, day):
+            spans = spans_of(drift.films_of(connection, model_id, until=day), rules, day=day)
+            said = drift.days_in(connection, model_id, spans)
+            found.append((model_id, verdicts(said, spans, rules, day=day)))
+    with database.write() as transaction:
+        drift.judged(transaction, day, now=now)
+        for model_id, several in found:
+            drift.write(transaction, model_id, several, now=now)
+    for each in (verdict for _, several in found for verdict in several if verdict.is_drift):
+        _log.warning("drift on %s: %s %s of %s, p %.2g", day, each.kind, each.key, each.device, each.adjusted_p)
+    return [verdict for _, several in found for verdict in several]
+
+
+def _unjudged(database: Database, now: datetime) -> list[date]:
+    with database.read() as connection:
+        return drift.unjudged(connection, now=now, at_most=_BACK_DAYS)

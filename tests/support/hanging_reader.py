@@ -1,0 +1,51 @@
+"""A reader that hangs, in a process that may be lost."""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg
+from cxr_node.domain.radiograph import Radiograph
+from cxr_node.infer.watchdog import at_most
+from cxr_node.work.handlers.read import Deadline
+from cxr_node.work.worker import Together
+from tests.support.node import Says, Shop
+
+TIMEOUT_S = 0.2
+
+
+def waits(films: Sequence[Radiograph]) -> NoReturn:
+    """Wait for what never comes, as a driver that does not answer."""
+    nothing, _ = os.pipe()
+    os.read(nothing, 1)
+    raise AssertionError
+
+
+def never_lets_go(films: Sequence[Radiograph]) -> NoReturn:
+    """Hold the interpreter for longer than anyone lives: no thread of Python runs meanwhile."""
+    re.fullmatch(r"(a+)+", "a" * 64 + "b")
+    raise AssertionError
+
+
+HANGS = {hang.__name__: hang for hang in (waits, never_lets_go)}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Take one turn of reading with the reader that is named: URL FOLDER HANG."""
+    url, folder, name = arguments
+    shop = Shop(
+        Database(url),
+        Path(folder),
+        reader=Says(HANGS[name]),
+        together=Together(size=8),
+        deadline=Deadline(timeout_s=TIMEOUT_S, watch=at_most),
+    )
+    shop.turn(Leg.READ)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

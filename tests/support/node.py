@@ -1,0 +1,255 @@
+"""A whole node in one thread: real database, archive, pixels and reports; a reader and destinations that do as told."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+
+from cxr_node import pipeline
+from cxr_node.archive.folder import FolderArchive
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg
+from cxr_node.deliver.destination import Destination, Receipt
+from cxr_node.deliver.peer import Remote
+from cxr_node.deliver.routing import Condition
+from cxr_node.domain.codes import Code
+from cxr_node.domain.identifiers import Digest, digest_of, parse_uid
+from cxr_node.domain.instance import Identity, Instance, Sender
+from cxr_node.domain.radiograph import Radiograph
+from cxr_node.domain.reading import Finding, HeatMap, ModelIdentity, Point, Prediction, Presence, Region
+from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.suitability import Rules
+from cxr_node.queue import search
+from cxr_node.queue.retry import RULES as RETRY_RULES
+from cxr_node.queue.retry import RetryRule
+from cxr_node.queue.search import JobRow
+from cxr_node.reading.preprocess import Desk, ReadRules
+from cxr_node.report.header import Kind
+from cxr_node.report.kinds import Report, ResultKind
+from cxr_node.report.source import Node
+from cxr_node.work.handlers.deliver import AnswerLeg, AnyLeg, Confirmation, DeliverLeg
+from cxr_node.work.handlers.read import ComposeLeg, Deadline, InTurn, Quiet, ReadLeg, ReadsFilms
+from cxr_node.work.shared_lock import Company
+from cxr_node.work.worker import Together, Worker
+from tests.support.films import data_set_offset
+from tests.support.queue import LEASE, NOON, SENDER
+
+CALM_S = 2.0
+CEILING_S = 300.0
+CRASH_LIMIT = 2
+ANY = Condition()
+ALONE = Together()
+OWNER = "node/test/1"
+PEER = "PACS@pacs:104"
+RULES = ReadRules(gate=Rules(minimum_side_pixels=16), limits=Limits())
+
+
+class StoppedClock:
+    """A clock that goes when it is told to."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def go(self, **delta: float) -> None:
+        """Let time pass; the arguments are those of `timedelta`."""
+        self.now += timedelta(**delta)
+
+
+def prediction(films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
+    """Say of each film that there is an opacity."""
+    return tuple(_prediction(film) for film in films)
+
+
+@dataclass(slots=True)
+class Says:
+    """A reader that answers each film with what `answer` makes of it."""
+
+    answer: Callable[[Sequence[Radiograph]], tuple[Prediction, ...]] = prediction
+    times: int = 0
+
+    def read(self, films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
+        """Answer as told."""
+        self.times += 1
+        return self.answer(films)
+
+
+@dataclass(slots=True)
+class Mailbox:
+    """A destination that keeps what it is sent, after `before` has had its say."""
+
+    name: str = "pacs"
+    before: Callable[[], None] = lambda: None
+    arrived: list[bytes] = field(default_factory=list)
+
+    def send(self, content: bytes) -> Receipt:
+        """Keep `content`, unless `before` raises."""
+        self.before()
+        self.arrived.append(content)
+        return Receipt(status=0)
+
+    def reports(self) -> list[Dataset]:
+        """Return what has arrived."""
+        return [dcmread(BytesIO(content)) for content in self.arrived]
+
+
+def with_region(said: Prediction, outline: tuple[Point, ...]) -> Prediction:
+    """Return a prediction whose findings are at one place of the film."""
+    regions = (Region(outline=outline),)
+    return replace(said, findings=tuple(replace(finding, regions=regions) for finding in said.findings))
+
+
+class Shop:
+    """The node. Nothing moves but by `turn` and `work`, and no time passes but by `clock`."""
+
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        *,
+        reader: Says | None = None,
+        reads: ReadsFilms | None = None,
+        kinds: Sequence[ResultKind] = (Report(),),
+        rules: ReadRules = RULES,
+        condition: Condition = ANY,
+        forms: tuple[Kind, ...] = (),
+        character_sets: pipeline.CharacterSets | None = None,
+        together: Together = ALONE,
+        company: Company | None = None,
+        deadline: Deadline | None = None,
+        confirmation: Confirmation | None = None,
+        peers: Mapping[str, Remote] | None = None,
+        pacs: Destination | None = None,
+        rule: RetryRule = RETRY_RULES[Leg.DELIVER],
+    ) -> None:
+        self._together = together
+        self._company = company
+        self.clock = StoppedClock()
+        self.database = database
+        self.archive = FolderArchive(folder / "archive")
+        self.reader = reader or Says()
+        self.pacs = Mailbox()
+        quiet = Quiet(calm_s=CALM_S, ceiling_s=CEILING_S)
+        legs: list[AnyLeg] = [
+            ReadLeg(
+                database=database,
+                reads=reads
+                or InTurn(desk=Desk(archive=self.archive, rules=rules), reader=self.reader, deadline=deadline),
+                quiet=quiet,
+                crash_limit=CRASH_LIMIT,
+            ),
+            ComposeLeg(
+                database=database,
+                archive=self.archive,
+                node=Node(),
+                kinds=kinds,
+                routes={
+                    self.pacs.name: pipeline.Route(
+                        kinds=frozenset() if forms else frozenset(kind.name for kind in kinds),
+                        condition=condition,
+                        forms=forms,
+                        peer=PEER,
+                    )
+                },
+                limits=Limits(),
+                character_sets=character_sets,
+                quiet=quiet,
+                clock=self.clock,
+            ),
+            DeliverLeg(
+                database=database,
+                archive=self.archive,
+                destinations={self.pacs.name: pacs or self.pacs},
+                confirmations={} if confirmation is None else {self.pacs.name: confirmation},
+                clock=self.clock,
+                rule=rule,
+            ),
+            AnswerLeg(database=database, archive=self.archive, peers=peers or {}),
+        ]
+        self._workers = {leg.leg: self._worker(leg) for leg in legs}
+
+    def accept(self, film: Dataset, *, sender: Sender = SENDER) -> bool:
+        """Take a film as if a modality had sent it."""
+        return pipeline.accept(received(film), sender, archive=self.archive, database=self.database, clock=self.clock)
+
+    def seconds_to_next(self, leg: Leg) -> float | None:
+        """Return how long until there is work on a leg, if there will be."""
+        return self._workers[leg].seconds_to_next()
+
+    def turn(self, leg: Leg) -> bool:
+        """Run one due job of a leg, if there is one."""
+        return self._workers[leg].turn()
+
+    def work(self) -> None:
+        """Run everything that is due, and then once more after the calm."""
+        for _ in range(2):
+            while any(self.turn(leg) for leg in Leg):
+                pass
+            self.clock.go(seconds=CALM_S)
+
+    def jobs(self, leg: Leg | None = None) -> list[JobRow]:
+        """Return the jobs, oldest first."""
+        with self.database.read() as connection:
+            return search.jobs(connection, leg=leg)[::-1]
+
+    def _worker(self, leg: AnyLeg) -> Worker:
+        return Worker(
+            leg,
+            database=self.database,
+            owner=OWNER,
+            lease=LEASE,
+            clock=self.clock,
+            jitter=lambda: 1.0,
+            together=self._together if leg.leg is Leg.READ else ALONE,
+            company=self._company if leg.leg is Leg.READ else None,
+        )
+
+
+def received(film: Dataset) -> Instance:
+    """Return a film as the receiver hands it on."""
+    out = BytesIO()
+    film.save_as(out, enforce_file_format=True)
+    return Instance(
+        identity=Identity(
+            sop_class_uid=parse_uid(film.SOPClassUID),
+            sop_instance_uid=parse_uid(film.SOPInstanceUID),
+            series_instance_uid=parse_uid(film.SeriesInstanceUID),
+            study_instance_uid=parse_uid(film.StudyInstanceUID),
+            patient_key=digest_of(str(film.get("PatientID", "")).encode()),
+        ),
+        transfer_syntax_uid=parse_uid(film.file_meta.TransferSyntaxUID),
+        digest=digest_of(out.getvalue()[data_set_offset(out.getvalue()) :]),
+        content=out.getvalue(),
+    )
+
+
+def _prediction(film: Radiograph) -> Prediction:
+    right, bottom = float(film.geometry.columns), float(film.geometry.rows)
+    area = Region(outline=((0.0, 0.0), (right, 0.0), (right, bottom), (0.0, bottom)))
+    return Prediction(
+        model=ModelIdentity(
+            name="test",
+            version="1",
+            manufacturer="the tests",
+            weights_digest=Digest("0" * 64),
+            preparation="none",
+            operating_points="0.5",
+        ),
+        findings=(
+            Finding(
+                key="lung_opacity",
+                code=Code(value="112001", scheme_designator="DCM", meaning="Opacity"),
+                site=Code(value="39607008", scheme_designator="SCT", meaning="Lung"),
+                score=0.75,
+                operating_point=0.5,
+                presence=Presence.PRESENT,
+                heat=HeatMap(rows=2, columns=3, levels=bytes((0, 51, 102, 153, 204, 255)), area=area),
+            ),
+        ),
+        analysed_area=area,
+    )

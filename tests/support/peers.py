@@ -1,0 +1,310 @@
+"""Real and misbehaving peers.
+
+Programs are called by absolute path: the pynetdicom wheel installs scripts of the same names as DCMTK's.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import cast
+
+import pytest
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
+from pynetdicom.dimse_primitives import C_STORE
+
+from cxr_node.simulators.pacs import shut_down
+
+LOOPBACK = "127.0.0.1"
+VERIFICATION = "1.2.840.10008.1.1"
+STORAGE = (
+    "1.2.840.10008.5.1.4.1.1.1",  # Computed Radiography Image
+    "1.2.840.10008.5.1.4.1.1.1.1",  # Digital X-Ray Image, For Presentation
+    "1.2.840.10008.5.1.4.1.1.7",  # Secondary Capture Image
+    "1.2.840.10008.5.1.4.1.1.88.34",  # Comprehensive 3D SR
+)
+
+PACKAGES = {
+    "storescu": "dcmtk",
+    "echoscu": "dcmtk",
+    "storescp": "dcmtk",
+    "dsrdump": "dcmtk",
+    "dcmdump": "dcmtk",
+    "dcm2pnm": "dcmtk",
+    "dcmcjpeg": "dcmtk",
+    "dcmdjpeg": "dcmtk",
+    "dcmcjpls": "dcmtk",
+    "dcmcrle": "dcmtk",
+    "dcmpschk": "dcmtk",
+    "dcmconv": "dcmtk",
+    "dciodvfy": "dicom3tools",
+    "dcentvfy": "dicom3tools",
+    "gdcmconv": "libgdcm-tools",
+    "Orthanc": "orthanc",
+    "chromium": "chromium",
+    "java": "default-jre-headless",
+    "openssl": "openssl",
+    "rsyslogd": "rsyslog-gnutls",
+}
+"""Program to the Debian package that holds it."""
+
+_FOLDERS = (Path("/usr/bin"), Path("/usr/sbin"))
+PIXELMED_JAR = Path("/usr/share/java/pixelmed.jar")
+
+
+def program(name: str) -> Path:
+    """Return the absolute path of the peer `name`; skip the test where it is missing, fail it under CI=true."""
+    for folder in _FOLDERS:
+        if (folder / name).is_file():
+            return folder / name
+    return _missing(name, PACKAGES[name])
+
+
+def pixelmed_jar() -> Path:
+    """Return the path of PixelMed's jar; skip where it is missing, fail under CI=true."""
+    return PIXELMED_JAR if PIXELMED_JAR.is_file() else _missing("PixelMed", "libpixelmed-java")
+
+
+def _missing(name: str, package: str) -> Path:
+    sentence = f"{name} is not installed (Debian package {package})"
+    if os.environ.get("CI") == "true":
+        pytest.fail(sentence)
+    pytest.skip(sentence)
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago, for peers that cannot choose one themselves."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def until(condition: Callable[[], bool], *, what: str, timeout_s: float = 30.0, pause_s: float = 0.02) -> None:
+    """Return as soon as `condition` holds for another process; fail the test if it does not within `timeout_s`.
+
+    It is looked at every `pause_s`: longer where looking costs what the other process needs.
+    """
+    deadline = time.monotonic() + timeout_s
+    pause = threading.Event()
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what} did not happen within {timeout_s:.0f} s")
+        pause.wait(pause_s)
+
+
+def echoscu(port: int, *, called: str = "CXRNODE", calling: str = "ECHOSCU") -> CompletedProcess[str]:
+    """Run DCMTK's echoscu, verbose, and return how it ended."""
+    return run("echoscu", "-v", "-aet", calling, "-aec", called, LOOPBACK, str(port))
+
+
+def storescu(
+    port: int, *films: Path, called: str = "CXRNODE", calling: str = "STORESCU", options: Sequence[str] = ()
+) -> CompletedProcess[str]:
+    """Run DCMTK's storescu, verbose and as shipped (Nagle's algorithm on), and return how it ended."""
+    return run("storescu", "-v", "-aet", calling, "-aec", called, *options, LOOPBACK, str(port), *map(str, films))
+
+
+def run(name: str, *arguments: str) -> CompletedProcess[str]:
+    """Run the peer `name` to its end."""
+    return subprocess.run([program(name), *arguments], capture_output=True, text=True, timeout=120)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreScp:
+    """A running DCMTK storescp that puts what it gets into `folder` bit by bit as received."""
+
+    port: int
+    folder: Path
+    ae_title: str = "STORESCP"
+
+    def files(self) -> list[Path]:
+        """Return the files that have arrived."""
+        return sorted(self.folder.iterdir())
+
+
+@contextmanager
+def storescp(folder: Path, *options: str, secure: bool = False) -> Iterator[StoreScp]:
+    """Run DCMTK's storescp on a free port, ready when the block is entered; `secure` if its options are for TLS."""
+    peer = StoreScp(port=free_port(), folder=folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    command: list[str | Path] = [
+        program("storescp"),
+        "+B",
+        "-aet",
+        peer.ae_title,
+        "-od",
+        folder,
+        *options,
+        str(peer.port),
+    ]
+
+    def answers() -> bool:
+        return _connects(peer.port) if secure else echoscu(peer.port, called=peer.ae_title).returncode == 0
+
+    with running(command):
+        until(answers, what="an answer of storescp")
+        yield peer
+
+
+def _connects(port: int) -> bool:
+    try:
+        socket.create_connection((LOOPBACK, port), 10).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orthanc:
+    """A running Orthanc."""
+
+    port: int
+    http_port: int
+    ae_title: str = "ORTHANC"
+
+    def get(self, path: str) -> object:
+        """Return the JSON answer of the REST resource `path`."""
+        with urllib.request.urlopen(self._url(path), timeout=30) as answer:  # noqa: S310  # a loopback URL made here
+            return json.load(answer)
+
+    def send(self, method: str, path: str, body: object) -> dict[str, str]:
+        """Send JSON to the REST resource `path`, and return what it answers, empty if nothing."""
+        content = json.dumps(body).encode()
+        request = urllib.request.Request(self._url(path), data=content, method=method)  # noqa: S310  # as above
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # a loopback URL made here
+            said: dict[str, str] = json.loads(answer.read() or b"{}")
+        return said
+
+    def find(self, sop_instance_uid: str) -> list[str]:
+        """Return Orthanc's own identifiers of the instances with this SOP Instance UID."""
+        request = urllib.request.Request(self._url("/tools/lookup"), data=sop_instance_uid.encode())  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # a loopback URL made here
+            return [found["ID"] for found in json.load(answer) if found["Type"] == "Instance"]
+
+    def file(self, sop_instance_uid: str) -> bytes:
+        """Return the DICOM file of the one instance with this SOP Instance UID, as Orthanc keeps it."""
+        (found,) = self.find(sop_instance_uid)
+        with urllib.request.urlopen(self._url(f"/instances/{found}/file"), timeout=30) as answer:  # noqa: S310
+            content: bytes = answer.read()
+        return content
+
+    def _url(self, path: str) -> str:
+        return f"http://{LOOPBACK}:{self.http_port}{path}"
+
+
+@contextmanager
+def orthanc(folder: Path, *, settings: Mapping[str, object] | None = None) -> Iterator[Orthanc]:
+    """Run an Orthanc of its own in `folder`, ready when the block is entered; `settings` are Orthanc's keys."""
+    peer = Orthanc(port=free_port(), http_port=free_port())
+    folder.mkdir(parents=True, exist_ok=True)
+    configuration = {
+        "Name": "test",
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "storage"),
+        "DicomAet": peer.ae_title,
+        "DicomPort": peer.port,
+        "HttpPort": peer.http_port,
+        "DicomCheckCalledAet": True,
+        "DicomCheckModalityHost": False,
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "Plugins": [],
+        **(settings or {}),
+    }
+    file = folder / "orthanc.json"
+    file.write_text(json.dumps(configuration))
+    with running([program("Orthanc"), file]):
+        until(lambda: echoscu(peer.port, called=peer.ae_title).returncode == 0, what="an answer of Orthanc")
+        yield peer
+
+
+@contextmanager
+def running(command: Sequence[str | Path]) -> Iterator[None]:
+    """Run a program until the end of the block."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pacs:
+    """A PACS that answers as it is told; `data_sets` is what it took, by SOP Instance UID."""
+
+    port: int
+    data_sets: dict[str, bytes]
+    transfer_syntaxes: dict[str, str]
+    ae_title: str = "PACS"
+
+
+@contextmanager
+def pacs(
+    *,
+    answer: int | Callable[[evt.Event], int] = 0x0000,
+    sop_classes: Sequence[str] = (*STORAGE, VERIFICATION),
+    transfer_syntaxes: Sequence[str] = tuple(ALL_TRANSFER_SYNTAXES),
+    calling_ae_titles: Sequence[str] = (),
+    maximum_associations: int = 100,
+) -> Iterator[Pacs]:
+    """Run a PACS that gives every C-STORE the status `answer`, or what `answer` makes of the event."""
+    kept: dict[str, bytes] = {}
+    syntaxes: dict[str, str] = {}
+
+    def on_c_store(event: evt.Event) -> int:
+        status = answer if isinstance(answer, int) else answer(event)
+        request = cast("C_STORE", event.request)
+        if status == 0 and request.DataSet is not None:
+            kept[str(request.AffectedSOPInstanceUID)] = request.DataSet.getvalue()
+            syntaxes[str(request.AffectedSOPInstanceUID)] = event.context.transfer_syntax
+        return status
+
+    entity = AE(ae_title="PACS")
+    entity.require_called_aet = True
+    entity.require_calling_aet = list(calling_ae_titles)
+    entity.maximum_associations = maximum_associations
+    for sop_class in sop_classes:
+        entity.add_supported_context(sop_class, list(transfer_syntaxes))
+    server = entity.start_server((LOOPBACK, 0), block=False, evt_handlers=[(evt.EVT_C_STORE, on_c_store)])
+    assert server is not None
+    try:
+        yield Pacs(port=int(server.server_address[1]), data_sets=kept, transfer_syntaxes=syntaxes)
+    finally:
+        shut_down(entity)
+
+
+@contextmanager
+def line(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Listen on a port that speaks no DICOM: each connection is handed to `serve`, then closed."""
+    listener = socket.create_server((LOOPBACK, 0))
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                serve(connection)
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        yield int(listener.getsockname()[1])
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(10)

@@ -1,0 +1,61 @@
+"""Films and jobs for tests of the queue: identities without pixels, and a clock that stands still."""
+
+from datetime import UTC, datetime, timedelta
+
+from cxr_node.db.database import Database
+from cxr_node.db.states import Leg
+from cxr_node.domain.identifiers import AeTitle, Uid, derive_uid, digest_of
+from cxr_node.domain.instance import Identity, Instance, Sender
+from cxr_node.queue import queue
+from cxr_node.queue.queue import Claim
+from cxr_node.records import ingest
+from cxr_node.records.ingest import Arrived
+
+NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+LEASE = timedelta(seconds=60)
+SENDER = Sender(calling_ae_title=AeTitle("DX1"), called_ae_title=AeTitle("CXRNODE"), address="127.0.0.1")
+
+
+def instance(name: str, *, study: str = "study", content: bytes | None = None) -> Instance:
+    """Return an instance whose identifiers follow from `name`, and whose bytes are `content` or follow too."""
+    kept = content if content is not None else name.encode()
+    return Instance(
+        identity=Identity(
+            sop_class_uid=Uid("1.2.840.10008.5.1.4.1.1.1.1"),
+            sop_instance_uid=derive_uid("film", name),
+            series_instance_uid=derive_uid("series", study),
+            study_instance_uid=derive_uid("study", study),
+            patient_key=digest_of(b"patient"),
+        ),
+        transfer_syntax_uid=Uid("1.2.840.10008.1.2.1"),
+        digest=digest_of(kept),
+        content=kept,
+    )
+
+
+def arrived(
+    name: str, *, of: str = "study", content: bytes | None = None, head_start_s: int = 0, after_s: float = 0
+) -> Arrived:
+    """Return a made-up film that has come, `after_s` past noon."""
+    made = instance(name, study=of, content=content)
+    at = NOON + timedelta(seconds=after_s)
+    return Arrived(instance=made, sender=SENDER, archive_key=f"films/{made.digest}", head_start_s=head_start_s, at=at)
+
+
+def remember(database: Database, name: str, *, study: str = "study", now: datetime = NOON) -> bool:
+    """Write the row of a made-up film; return whether it was new."""
+    made = instance(name, study=study)
+    return ingest.remember(database, made, SENDER, archive_key=f"films/{name}", now=now)
+
+
+def claim_one(database: Database, leg: Leg = Leg.READ, *, owner: str = "node/read/1", now: datetime = NOON) -> Claim:
+    """Claim the next job of a leg, which must be there."""
+    with database.write() as transaction:
+        (claim,) = queue.claim(transaction, leg, owner=owner, lease=LEASE, now=now)
+    return claim
+
+
+def claim_none(database: Database, leg: Leg = Leg.READ, *, now: datetime = NOON) -> bool:
+    """Whether there is nothing of a leg to be claimed."""
+    with database.write() as transaction:
+        return not queue.claim(transaction, leg, owner="node/read/2", lease=LEASE, now=now)

@@ -1,0 +1,160 @@
+"""The installed program, running: started, killed and started again as an admin or a power cut would."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from cxr_node.config import load
+from cxr_node.db.database import Database
+from cxr_node.db.states import ENDED, Leg
+from cxr_node.queue import search
+from cxr_node.queue.search import JobRow
+from cxr_node.settings.root import Settings
+from tests.support.peers import LOOPBACK, free_port, until
+from tests.support.receiver import ReceivePath, ReceiveProcesses
+
+ROLES = ("receive", "read", "deliver")
+COMMAND = (sys.executable, "-m", "cxr_node")
+START_S = 120.0
+
+
+@dataclass(slots=True)
+class RunningNode:
+    """A node in processes of its own. `addresses` has the roles that are ready, with where they listen."""
+
+    config: Path
+    process: subprocess.Popen[str]
+    log: Path
+    addresses: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def port(self) -> int:
+        """The port on which it receives."""
+        return int(self.addresses["receive"].rpartition(":")[2])
+
+    def jobs(self, leg: Leg | None = None) -> list[JobRow]:
+        """Return its jobs, newest first."""
+        with opened(load(self.config)) as database, database.read() as connection:
+            return search.jobs(connection, leg=leg, limit=100_000)
+
+    def until_idle(self, timeout_s: float = 60.0) -> list[JobRow]:
+        """Wait until every job has ended, and return them."""
+        with opened(load(self.config)) as database:
+            until(lambda: _is_idle(database), what="the end of every job", timeout_s=timeout_s, pause_s=0.1)
+        return self.jobs()
+
+    def kill(self) -> None:
+        """End every process of the node at once, as a power cut would."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        """Ask it to stop, and return its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+def settings_file(
+    folder: Path,
+    *,
+    database_url: str = "",
+    destinations: tuple[Mapping[str, object], ...] = (),
+    more: str = "",
+    port: int = 0,
+    processes: int = 0,
+) -> Path:
+    """Write the settings of a node that composes at once; return their path.
+
+    It receives on `port`, 0 for any free one, in `processes`, 0 for as many as `--receive-processes` says.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "cxr-node.toml"
+    receivers = processes or ReceiveProcesses.chosen
+    lines = [
+        f"[database]\nurl = {json.dumps(database_url)}",
+        # Whatever room this machine has: tests of the reserve set their own.
+        "[archive]\nreserve_bytes = 0",
+        f"[receive]\nhost = {json.dumps(LOOPBACK)}\npath = {json.dumps(ReceivePath.chosen)}",
+        # Several processes share a port, which must be named then.
+        f"port = {port or (free_port() if receivers > 1 else 0)}\nprocesses = {receivers}",
+        '[read]\nthreads = 1\nprocesses = 0\nengine = "eager"',
+        "[compose]\ncalm_s = 0",
+        "[schedule]\ntick_s = 1",
+        *([] if "[web]" in more else ["[web]\nport = 0"]),
+        more,
+    ]
+    for destination in destinations:
+        entries = (f"{name} = {json.dumps(value)}" for name, value in destination.items())
+        lines.append("\n".join(("[[deliver.destinations]]", *entries)))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def to_pacs(port: int, ae_title: str) -> dict[str, object]:
+    """Return the settings of a PACS as destination."""
+    return {"kind": "cstore", "name": "pacs", "host": LOOPBACK, "port": port, "ae_title": ae_title}
+
+
+@contextmanager
+def running(
+    config: Path, *, wait_for: tuple[str, ...] = ROLES, roles: tuple[str, ...] = ROLES
+) -> Iterator[RunningNode]:
+    """Run a node until the end of the block; it is entered when the roles `wait_for` are ready."""
+    log = config.parent / "node.log"
+    with log.open("a", encoding="utf-8") as messages:
+        process = subprocess.Popen(
+            [*COMMAND, "run", "--json", "--roles", ",".join(roles), "--config", config],
+            stdout=subprocess.PIPE,
+            stderr=messages,
+            text=True,
+            # A process group of its own, which can be killed as one.
+            start_new_session=True,
+        )
+    node = RunningNode(config=config, process=process, log=log)
+    reader = threading.Thread(target=_read_addresses, args=(node,), daemon=True)
+    reader.start()
+    try:
+        until(
+            lambda: process.poll() is not None or set(wait_for) <= node.addresses.keys(),
+            what="the start of the node",
+            timeout_s=START_S,
+        )
+        if process.poll() is not None:
+            pytest.fail(f"the node ended at its start:\n{log.read_text(encoding='utf-8')[-2000:]}")
+        yield node
+    finally:
+        if process.poll() is None:
+            node.stop()
+        reader.join(10)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Database]:
+    """Open a node's database beside the node."""
+    database = Database(settings.database_url)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _is_idle(database: Database) -> bool:
+    with database.read() as connection:
+        return all(count.state in ENDED for count in search.counts(connection))
+
+
+def _read_addresses(node: RunningNode) -> None:
+    for line in node.process.stdout or ():
+        said = json.loads(line)
+        node.addresses[said["role"]] = said["address"]

@@ -1,0 +1,85 @@
+"""The page of a node in this process, and people who are logged in to it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from cxr_node.config import load
+from cxr_node.db import migrate
+from cxr_node.deliver.destination import Refused
+from cxr_node.receive.users import PasswordHash
+from cxr_node.web import server
+from cxr_node.wiring import process
+from tests.support import films
+from tests.support.node import Shop
+from tests.support.running_node import opened, settings_file
+
+PASSWORD = "correct horse battery staple"  # noqa: S105  # of nobody
+_HASH = PasswordHash.of(PASSWORD, salt=bytes(16), cost=16)
+
+
+def users(*people: tuple[str, str, bool]) -> str:
+    """Return the settings of people: name, role, whether films are shown."""
+    return "\n".join(
+        f'[[web.users]]\nname = "{name}"\npassword_hash = "{_HASH}"\nrole = "{role}"\nsees_films = {str(sees).lower()}'
+        for name, role, sees in people
+    )
+
+
+PEOPLE = users(("op", "operator", True), ("reader", "viewer", True), ("admin", "viewer", False))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A page that is served, and the node whose page it is."""
+
+    address: str
+    config: Path
+    shop: Shop
+
+    @contextmanager
+    def visited_by(self, name: str = "") -> Iterator[httpx.Client]:
+        """Return a client, logged in if a name is given."""
+        with httpx.Client(base_url=f"http://{self.address}", timeout=30) as client:
+            if name:
+                answer = client.post("/login", data={"name": name, "password": PASSWORD})
+                assert answer.status_code == 303, answer.text
+            yield client
+
+
+def token_of(client: httpx.Client) -> str:
+    """Return the token that this session's pages carry."""
+    match = re.search(r'name="token" value="([^"]+)"', client.get("/").text)
+    assert match is not None
+    return match[1]
+
+
+@contextmanager
+def served_page(folder: Path, *, database_url: str = "", more: str = "") -> Iterator[Page]:
+    """Serve the page of a node with a delivered study, a lateral film, a dead letter and a film that waits."""
+    config = settings_file(folder, database_url=database_url, more=f"[web]\nport = 0\n{more or PEOPLE}")
+    settings = load(config)
+    settings.node.data_folder.mkdir(parents=True, exist_ok=True)
+    with opened(settings) as database:
+        migrate.upgrade(database)
+        shop = Shop(database, settings.node.data_folder)
+        shop.clock.now = process.now()
+        shop.accept(films.dx())
+        shop.work()
+        shop.accept(films.dx(seed=1, changes={"ViewPosition": "LL"}))
+        shop.work()
+        shop.pacs.before = refuse
+        shop.accept(films.dx(seed=2))
+        shop.work()
+        shop.accept(films.dx(seed=3))
+        with server.served(settings) as address:
+            yield Page(address=address, config=config, shop=shop)
+
+
+def refuse() -> None:
+    """Refuse what is sent, as a full PACS would."""
+    raise Refused("0xA700, out of resources")
