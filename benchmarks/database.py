@@ -86,13 +86,13 @@ def fill(database: Database, films: int, *, every_s: int = _EVERY_S, waiting: in
             (reading_id, key, code_value, code_scheme, code_meaning, value, unit, line, provenance)
             {_NUMBERS} SELECT i, 'CTR', 'x', 'SCT', 'ratio', 0.4 + (i % 20) / 100.0,
             '{{"value": "1"}}', '[]', '' FROM n WHERE {good}""",
-        f"""INSERT INTO job (id, leg, of_study_id, film_id, state, priority, attempts, crashes, due_at, reason, detail,
-            created_at,
+        f"""INSERT INTO job (id, stage, of_study_id, film_id, state, priority, attempts, crashes, due_at, reason,
+            detail, created_at,
             queued_at, ended_at) {_NUMBERS} SELECT i, 'read', i, i,
             CASE WHEN NOT ({read}) THEN 'waiting' WHEN i % 10 = 0 THEN 'not_analysed' ELSE 'done' END, 0, 1, 0, {at(0)},
             CASE WHEN {read} AND i % 10 = 0 THEN CASE WHEN i % 20 = 0 THEN 'VIEW' ELSE 'AGE' END END, '',
             {at(0)}, {at(0)}, CASE WHEN {read} THEN {at(3)} END FROM n""",
-        f"""INSERT INTO job (id, leg, of_study_id, study_id, state, priority, attempts, crashes, due_at, detail,
+        f"""INSERT INTO job (id, stage, of_study_id, study_id, state, priority, attempts, crashes, due_at, detail,
             created_at,
             queued_at, ended_at) {_NUMBERS} SELECT :films + i, 'compose', i, i, 'done', 0, 1, 0, {at(3)}, '', {at(3)},
             {at(3)}, {at(6)} FROM n WHERE {read}""",
@@ -102,7 +102,7 @@ def fill(database: Database, films: int, *, every_s: int = _EVERY_S, waiting: in
             {_HEX[kind]}, {_HEX[kind]}, 'results/' || i, 20000, {at(6)} FROM n WHERE {read}""",
         f"""INSERT INTO delivery (id, result_id, destination, created_at, delivered_at, status) {_NUMBERS}
             SELECT i, i, 'pacs', {at(6)}, CASE WHEN i % 5000 <> 1 THEN {at(7)} END, 0 FROM n WHERE {read}""",
-        f"""INSERT INTO job (id, leg, of_study_id, delivery_id, state, priority, attempts, crashes, due_at, detail,
+        f"""INSERT INTO job (id, stage, of_study_id, delivery_id, state, priority, attempts, crashes, due_at, detail,
             created_at,
             queued_at, ended_at) {_NUMBERS} SELECT 2 * :films + i, 'deliver', i, i,
             CASE WHEN i % 5000 = 1 THEN 'failed' ELSE 'done' END, 0, 1, 0, {at(6)}, '', {at(6)}, {at(6)}, {at(7)}
@@ -135,7 +135,7 @@ def questions(films: int) -> dict[str, Callable[[Connection], object]]:
         "page queue": lambda connection: (
             overview.overview(connection, now=now),
             queries.newest_films(connection, limit=8),
-            queries.jobs(connection, state=State.RUNNING, leg=None, before=None, limit=8),
+            queries.jobs(connection, state=State.RUNNING, stage=None, before=None, limit=8),
         ),
         "page studies": lambda connection: queries.studies(connection, before=None, limit=24),
         "page studies, far back": lambda connection: queries.studies(connection, before=middle, limit=24),
@@ -146,7 +146,7 @@ def questions(films: int) -> dict[str, Callable[[Connection], object]]:
         ),
         "page deliveries": lambda connection: (
             queries.deliveries(connection, state=None, destination=None, before=None, limit=50),
-            queries.jobs(connection, state=State.FAILED, leg=None, before=None, limit=50),
+            queries.jobs(connection, state=State.FAILED, stage=None, before=None, limit=50),
         ),
         "page deliveries, failed": lambda connection: queries.deliveries(
             connection, state=State.FAILED, destination=None, before=None, limit=50

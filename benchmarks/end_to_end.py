@@ -9,7 +9,7 @@ a study and UIDs of its own. "idle": one film at a time, on an association of it
 the one before has come. "2 a second": at that pace, on four associations. "all at once": on four associations as fast
 as they are answered; films a second from the first byte to the last report. Every film must be analysed and every
 report come, or the run fails. The file of --json has what benchmarks/simulate.py is fed with: how long each film
-was waited for, and how long each leg held its jobs, as the node's own books say.
+was waited for, and how long each stage held its jobs, as the node's own books say.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from benchmarks.load.rounds import Runs, percentile
 from benchmarks.load.sender import Answer, Order
 from benchmarks.load.sender_process import Sending, sender
 from benchmarks.load.tables import markdown
-from cxr_node.db.states import Event, Leg
+from cxr_node.db.states import Event, Stage
 from cxr_node.db.tables import job, job_event
 from cxr_node.faults import postgres_server, scratch
 from cxr_node.phantom import dicom
@@ -63,14 +63,14 @@ class Load:
 
 @dataclass(slots=True, kw_only=True)
 class Measured:
-    """What `--json` holds: where, when, and of each database the loads and how long each leg held its jobs."""
+    """What `--json` holds: where, when, and of each database the loads and how long each stage held its jobs."""
 
     machine: str
     cores: int
     at: str
     film_bytes: int
     loads: dict[str, list[Load]] = field(default_factory=dict)
-    legs_s: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    stages_s: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     """Of the idle load alone: nobody waits for anybody."""
     connections: int = 0
     """To PostgreSQL, of the whole node after its loads."""
@@ -170,31 +170,31 @@ def benches(
         yield bench, place
 
 
-def legs_s(place: scratch.Place) -> dict[str, list[float]]:
-    """Return how long each leg's jobs were held, claim to end; the first of each, when caches are cold, left out.
+def stages_s(place: scratch.Place) -> dict[str, list[float]]:
+    """Return how long each stage's jobs were held, claim to end; the first of each, when caches are cold, left out.
 
     Raises
     ------
     Unfit
         If a film was not analysed.
     """
-    held: dict[str, list[float]] = {leg: [] for leg in (Leg.READ, Leg.COMPOSE, Leg.DELIVER)}
+    held: dict[str, list[float]] = {stage: [] for stage in (Stage.READ, Stage.COMPOSE, Stage.DELIVER)}
     claimed: dict[int, datetime] = {}
     asked = (
-        select(job.c.id, job.c.leg, job_event.c.event, job_event.c.at)
+        select(job.c.id, job.c.stage, job_event.c.event, job_event.c.at)
         .join_from(job_event, job, job_event.c.job_id == job.c.id)
         .where(job_event.c.event.in_([Event.CLAIMED, Event.FINISHED, Event.SET_ASIDE]))
         .order_by(job_event.c.id)
     )
     with running_node.opened(place.settings) as database, database.read() as connection:
-        for number, leg, event, at in connection.execute(asked):
+        for number, stage, event, at in connection.execute(asked):
             if event == Event.CLAIMED:
                 claimed[number] = at
             elif event == Event.SET_ASIDE:
                 raise receivers.Unfit("a film was not analysed: its report comes sooner than it should")
             else:
-                held[leg].append((at - claimed[number]).total_seconds())
-    return {leg: each[1:] for leg, each in held.items()}
+                held[stage].append((at - claimed[number]).total_seconds())
+    return {stage: each[1:] for stage, each in held.items()}
 
 
 def connections(place: scratch.Place) -> int:
@@ -249,11 +249,11 @@ def main() -> None:
                 loads = measured.loads.setdefault(database, [])
                 loads.append(bench.idle(arguments.films))
                 yield row(database, loads[-1])
-                measured.legs_s[database] = legs_s(place)
+                measured.stages_s[database] = stages_s(place)
                 for work in (bench.paced, bench.saturated):
                     loads.append(work(arguments.films))
                     yield row(database, loads[-1])
-                legs_s(place)
+                stages_s(place)
                 if database == "postgresql":
                     measured.connections = connections(place)
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from benchmarks.measure_films import drawn
-from cxr_node.domain.borders import Density, Taught
+from cxr_node.domain.borders import Border, Density
 from cxr_node.domain.concepts import OBSCURED
 from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality, Prediction, Structure
@@ -29,7 +29,7 @@ from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.reader import Reader
 from cxr_node.measure import borders, densities, proportions
 from cxr_node.measure.film import Measured, measured
-from cxr_node.measure.grid import canvas, printed
+from cxr_node.measure.grid import build_grid, reduce_for_measurement
 from cxr_node.measure.interfaces import Interface, interfaces
 from cxr_node.measure.preconditions import lungs
 from cxr_node.phantom.film import film
@@ -48,20 +48,20 @@ TOUCHES, FREE = 0.5, 0.1
 a tenth of it or less is taken. What lies between is counted by itself."""
 
 
-OWN: Mapping[View, Mapping[Taught, float]] = {
+OWN: Mapping[View, Mapping[Border, float]] = {
     View.PA: {
-        Taught.RIGHT_HEART_BORDER: 0.369,
-        Taught.LEFT_HEART_BORDER: 0.361,
-        Taught.RIGHT_HEMIDIAPHRAGM: 0.455,
-        Taught.LEFT_HEMIDIAPHRAGM: 0.489,
-        Taught.AORTIC_KNOB: 0.858,
+        Border.RIGHT_HEART_BORDER: 0.369,
+        Border.LEFT_HEART_BORDER: 0.361,
+        Border.RIGHT_HEMIDIAPHRAGM: 0.455,
+        Border.LEFT_HEMIDIAPHRAGM: 0.489,
+        Border.AORTIC_KNOB: 0.858,
     },
     View.AP: {
-        Taught.RIGHT_HEART_BORDER: 0.286,
-        Taught.LEFT_HEART_BORDER: 0.365,
-        Taught.RIGHT_HEMIDIAPHRAGM: 0.520,
-        Taught.LEFT_HEMIDIAPHRAGM: 0.481,
-        Taught.AORTIC_KNOB: 0.798,
+        Border.RIGHT_HEART_BORDER: 0.286,
+        Border.LEFT_HEART_BORDER: 0.365,
+        Border.RIGHT_HEMIDIAPHRAGM: 0.520,
+        Border.LEFT_HEMIDIAPHRAGM: 0.481,
+        Border.AORTIC_KNOB: 0.798,
     },
 }
 """Lowest clarity of phantoms: the fifth percentile of the clear borders of 418 (seeds from 4,000,000 and 4,100,000) by
@@ -160,7 +160,7 @@ def _borders(made: PhantomFilm, found: Measured, said: Film, pathologies: tuple[
         return
     said_of = {each.key: each for each in found.observations}
     values = {each.key: each.value for each in found.measurements}
-    grid = canvas(printed(radiograph(made)), structures(made))
+    grid = build_grid(reduce_for_measurement(radiograph(made)), structures(made))
     width = proportions.across(lungs(grid))[0]
     twin = film(seed=made.truth.seed, view=made.truth.view) if pathologies else made
     for name, line in interfaces(grid.masks, width).items():
@@ -202,7 +202,7 @@ def lines(films: list[Film]) -> Iterator[str]:
         for figure, way in (("mean absolute error", _mean_absolute), ("95th percentile of errors", _large)):
             value, low, high = interval(errors, way)
             yield f"| {name}: {figure} | {value:.4g} | {low:.4g} to {high:.4g} | {count} |"
-    for name in [*[each for each in Taught if each in borders.LOWEST[View.PA]], "every border"]:
+    for name in [*[each for each in Border if each in borders.LOWEST[View.PA]], "every border"]:
         yield from _border_lines(str(name), films)
 
 
@@ -215,7 +215,7 @@ def _large(errors: Float64) -> float:
 
 
 def _border_lines(name: str, films: list[Film]) -> Iterator[str]:
-    of = frozenset(map(str, Taught)) if name == "every border" else {name}
+    of = frozenset(map(str, Border)) if name == "every border" else {name}
     wanted: tuple[tuple[str, Callable[[float], bool]], ...] = (
         ("touched (half of its step or more), called obscured", lambda lost: lost >= TOUCHES),
         ("touched (a third of its step or more), called obscured", lambda lost: lost >= 1 / 3),

@@ -38,7 +38,7 @@ from benchmarks.pixels import in_transfer_syntaxes
 from cxr_node import config, pipeline
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
-from cxr_node.db.states import ENDED, Event, Leg, State
+from cxr_node.db.states import ENDED, Event, Stage, State
 from cxr_node.db.tables import job, job_event
 from cxr_node.queue import queue
 from cxr_node.settings.root import Settings
@@ -101,14 +101,14 @@ def kept(settings: Settings, opened: Database, film: bytes, count: int) -> list[
         archive = process.archive(settings)
         pipeline.accept(received(dataset), SENDER, archive=archive, database=opened, clock=process.now)
     with opened.read() as connection:
-        newest = select(job.c.id).where(job.c.leg == Leg.READ).order_by(job.c.id.desc()).limit(count)
+        newest = select(job.c.id).where(job.c.stage == Stage.READ).order_by(job.c.id.desc()).limit(count)
         return list(connection.execute(newest).scalars())
 
 
 def bare(settings: Settings, count: int) -> Callable[[], float]:
     """Return what runs the network alone on `count` prepared films and says how many that are in a second."""
     reader = read.reader(settings)
-    taken = reader.interpreter.card.input
+    taken = reader.adapter.card.input
     low, high = taken.value_range
     generator = np.random.default_rng(1)
     prepared = [generator.uniform(low, high, (taken.rows, taken.columns)).astype(np.float32) for _ in range(8)]
@@ -124,7 +124,7 @@ def bare(settings: Settings, count: int) -> Callable[[], float]:
 
 def until_read(opened: Database, jobs: Sequence[int] = ()) -> None:
     """Wait until the films of `jobs`, or all, have been read."""
-    which = (job.c.leg == Leg.READ, job.c.id.in_(jobs)) if jobs else (job.c.leg == Leg.READ,)
+    which = (job.c.stage == Stage.READ, job.c.id.in_(jobs)) if jobs else (job.c.stage == Stage.READ,)
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         with opened.read() as connection:
@@ -159,7 +159,7 @@ class Reads:
 
     def _read_since(self, began: datetime) -> tuple[int, datetime]:
         """Return how many films have been read since, and when the last was."""
-        ended = (job.c.id == job_event.c.job_id, job.c.leg == Leg.READ, job_event.c.event == Event.FINISHED)
+        ended = (job.c.id == job_event.c.job_id, job.c.stage == Stage.READ, job_event.c.event == Event.FINISHED)
         with self._opened.read() as connection:
             query = select(func.count(), func.max(job_event.c.at)).where(*ended, job_event.c.at > began)
             count, last = connection.execute(query).one()

@@ -22,12 +22,21 @@ from cxr_node.measure.film import measured
 from cxr_node.phantom.film import film as phantom
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
-from cxr_node.report.kinds import KeyImages, Marks, Order, Picture, Report, ResultKind, Segmentation, Text
+from cxr_node.report.kinds import (
+    ComposeRequest,
+    KeyImages,
+    Picture,
+    PresentationState,
+    Report,
+    ResultKind,
+    Segmentation,
+    Text,
+)
 from cxr_node.report.source import Film
 from tests.support import films, phantom_outlines
 from tests.unit.report.studies import NODE, NOW, everything
 
-FULL_SET: tuple[ResultKind, ...] = (Report(), Picture(), Marks(), Segmentation())
+FULL_SET: tuple[ResultKind, ...] = (Report(), Picture(), PresentationState(), Segmentation())
 BESIDE: tuple[ResultKind, ...] = (Text(), KeyImages())
 _ROWS, _COLUMNS = 3000, 2500
 _SEED = 21
@@ -40,7 +49,7 @@ def see(film: Film) -> Radiograph:
 
 def spent_ms(kind: ResultKind, film: Film) -> float:
     """Return the processor time in milliseconds of composing one kind."""
-    order = Order(films=[film], see=see, node=NODE, now=NOW)
+    order = ComposeRequest(films=[film], see=see, node=NODE, now=NOW)
     start = time.process_time()
     kind.compose(order)
     return (time.process_time() - start) * 1000

@@ -1,4 +1,4 @@
-"""How many hosts, disks and connections: measured times of each leg, and a day of films that is simulated with them.
+"""How many hosts, disks and connections: measured times of each stage, and a day of films that is simulated with them.
 
     python -m benchmarks.end_to_end --json measured.json          # measure, on the machine that is to be planned with
     python -m benchmarks.simulate --measured measured.json --transactions --pictures docs/pictures
@@ -7,7 +7,7 @@
 Service times are drawn from what was measured (`benchmarks/measured.json` as it comes, which says where and when). What
 is chosen and not measured: the shape of a day (one bell around 11 o'clock, its top --peak times the mean), the share
 of the busiest moment that a host may be busy (--busy), one spare host of each role, and what goes wrong. A film is a
-study of its own; a leg does one film at a time on each host (delivering two). A day of more than 100,000 films is
+study of its own; a stage does one film at a time on each host (delivering two). A day of more than 100,000 films is
 simulated in equal pieces, of which one is told: servers are rounded up and made slower by as much, which waits longer
 than the whole would; and what dies, dies in each piece. No piece has fewer than four reading hosts: the death of one
 would be that of all.
@@ -25,7 +25,7 @@ from benchmarks.load.tables import markdown
 from benchmarks.simulation import sizing
 from benchmarks.simulation.day import DAY_S, Day
 from benchmarks.simulation.plant import Away, Loss, Outcome, Plan, of_samples, run
-from benchmarks.simulation.samples import LEGS, Samples, add_transactions
+from benchmarks.simulation.samples import STAGES, Samples, add_transactions
 
 _HOUR_S = 3600.0
 _MINUTE_S = 60.0
@@ -73,20 +73,23 @@ def simulate(samples: Samples, day: Day, story: Story, *, busy: float, seed: int
     coming, serving = (np.random.default_rng([seed, which]) for which in range(2))
     plan = Plan(
         arrivals=piece.arrivals(coming, begin_s=0.0, end_s=DAY_S),
-        servers={leg: part.servers for leg, part in parts.items()},
-        services={leg: of_samples([each * parts[leg].slower for each in samples.legs_s[leg]], serving) for leg in LEGS},
+        servers={stage: part.servers for stage, part in parts.items()},
+        services={
+            stage: of_samples([each * parts[stage].slower for each in samples.stages_s[stage]], serving)
+            for stage in STAGES
+        },
         losses=story.losses,
         away=story.away,
     )
     return run(plan)
 
 
-def legs(samples: Samples) -> Iterator[tuple[str, ...]]:
-    """Yield how long each leg took where it was measured."""
-    for leg in LEGS:
-        times = np.array(samples.legs_s[leg])
+def stages(samples: Samples) -> Iterator[tuple[str, ...]]:
+    """Yield how long each stage took where it was measured."""
+    for stage in STAGES:
+        times = np.array(samples.stages_s[stage])
         p50, p99 = np.quantile(times, (0.5, 0.99))
-        yield leg, str(times.size), f"{times.mean():.3f}", f"{p50:.3f}", f"{p99:.3f}"
+        yield stage, str(times.size), f"{times.mean():.3f}", f"{p50:.3f}", f"{p99:.3f}"
 
 
 def told(day: Day, story: Story, outcome: Outcome) -> tuple[str, ...]:
@@ -146,7 +149,7 @@ def main() -> None:
     samples = Samples.read(arguments.measured, arguments.database)
     days = [Day(films=films, peak=arguments.peak) for films in arguments.films]
     print(f"Measured on {samples.machine}, {samples.cores} cores, {samples.at}, {arguments.database}.\n")
-    _print(("leg", "films", "mean s", "p50 s", "p99 s"), legs(samples))
+    _print(("stage", "films", "mean s", "p50 s", "p99 s"), stages(samples))
     _print(("films a day", *(f"{day.films:,.0f}" for day in days)), _sizes(samples, days, arguments.busy))
     limits = sizing.limits(samples, peak=arguments.peak, busy=arguments.busy)
     _print(

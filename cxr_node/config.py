@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from cxr_node.settings.operations import AuditSection, OidcSection, PageUserSection
-from cxr_node.settings.receive import AskerSection, PeerSection, ReceiveSection, UrgentSection, UserSection
+from cxr_node.settings.receive import CommitmentPeerSection, PeerSection, ReceiveSection, UrgentSection, UserSection
 from cxr_node.settings.results import CharacterSetSection, CStoreSection, FolderSection
 from cxr_node.settings.root import Settings
 from cxr_node.settings.section import Section
@@ -71,7 +71,7 @@ def _twice(settings: Settings) -> list[str]:
         "report.character_sets": [each.ae_title for each in settings.report.character_sets],
         "receive.users": [user.name for user in settings.receive.users],
         "web.users": [user.name for user in settings.web.users],
-        "receive.askers": [asker.ae_title for asker in settings.receive.askers],
+        "receive.commitment_peers": [asker.ae_title for asker in settings.receive.commitment_peers],
     }
     return [
         f"{key}: the name {name!r} is there twice"
@@ -96,12 +96,12 @@ def _half_tls(settings: Settings) -> list[str]:
         problems.append("receive.peers.certificates: needs receive.tls_peers_ca, or nobody is asked for a certificate")
     if audit.syslog_host and audit.syslog_transport == "tls" and not audit.tls_ca:
         problems.append('audit.syslog_host: needs audit.tls_ca, or syslog_transport = "tcp", which hides nothing')
-    called: dict[str, CStoreSection | AskerSection | AuditSection] = {
+    called: dict[str, CStoreSection | CommitmentPeerSection | AuditSection] = {
         f"deliver.destinations.{number}": destination
         for number, destination in enumerate(settings.deliver.destinations)
         if isinstance(destination, CStoreSection)
     }
-    called |= {f"receive.askers.{number}": asker for number, asker in enumerate(receive.askers)}
+    called |= {f"receive.commitment_peers.{number}": asker for number, asker in enumerate(receive.commitment_peers)}
     for key, section in (called | {"audit": audit}).items():
         problems += _half_peer(key, section)
     return problems
@@ -127,7 +127,7 @@ def _half_port(section: ReceiveSection) -> list[str]:
     return []
 
 
-def _half_peer(key: str, section: CStoreSection | AskerSection | AuditSection) -> list[str]:
+def _half_peer(key: str, section: CStoreSection | CommitmentPeerSection | AuditSection) -> list[str]:
     problems: list[str] = []
     if bool(section.tls_certificate) != bool(section.tls_key):
         problems.append(f"{key}.tls_certificate and {key}.tls_key: one is of no use without the other")
@@ -150,7 +150,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
         update={
             "node": node.model_copy(update={"data_folder": folder / node.data_folder}),
             "receive": _with_tls_files(settings.receive, folder).model_copy(
-                update={"askers": tuple(_with_tls_files(each, folder) for each in settings.receive.askers)}
+                update={"askers": tuple(_with_tls_files(each, folder) for each in settings.receive.commitment_peers)}
             ),
             "read": read.model_copy(update={"bundle": bundle, "shadow": shadow}),
             "audit": _with_tls_files(settings.audit, folder),
@@ -160,7 +160,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     )
 
 
-_Secured = TypeVar("_Secured", ReceiveSection, CStoreSection, AskerSection, AuditSection, OidcSection)
+_Secured = TypeVar("_Secured", ReceiveSection, CStoreSection, CommitmentPeerSection, AuditSection, OidcSection)
 
 
 def _with_tls_files(section: _Secured, folder: Path) -> _Secured:
@@ -219,7 +219,7 @@ def _section(location: tuple[int | str, ...]) -> list[type[Section]]:
 _REPEATED: dict[tuple[int | str, ...], list[type[Section]]] = {
     ("deliver", "destinations"): [CStoreSection, FolderSection],
     ("receive", "peers"): [PeerSection],
-    ("receive", "askers"): [AskerSection],
+    ("receive", "askers"): [CommitmentPeerSection],
     ("receive", "urgent"): [UrgentSection],
     ("receive", "users"): [UserSection],
     ("web", "users"): [PageUserSection],

@@ -1,7 +1,7 @@
 """THE MAIN PATH: accept, read, compose, deliver.
 
-Each leg may run twice, at any point, after any crash, and leaves the same result. Nothing here knows
-a queue, a thread or a setting: `worker` decides when a leg runs and records how it ended.
+Each stage may run twice, at any point, after any crash, and leaves the same result. Nothing here knows
+a queue, a thread or a setting: `worker` decides when a stage runs and records how it ended.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,10 +16,10 @@ from cxr_node.archive.store import Archive, film_key, result_key
 from cxr_node.db.database import Database
 from cxr_node.deliver.destination import Destination, Receipt
 from cxr_node.deliver.routing import Condition, Facts, study_answer
-from cxr_node.domain.commitment import FailureReason, Reference, Vouched
+from cxr_node.domain.commitment import CommitmentResult, FailureReason, Reference
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import Uid
-from cxr_node.domain.instance import Arrival, Instance, Received, Sender
+from cxr_node.domain.instance import Instance, Received, Sender, StagedInstance
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Prediction, Presence, Reading
 from cxr_node.pixels import elements
@@ -27,15 +27,15 @@ from cxr_node.pixels import film as pixels
 from cxr_node.pixels.geometry import geometry as read_geometry
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.reading.preprocess import Desk, look, said, unread
+from cxr_node.reading.preprocess import ReadContext, build_reading, failed_reading, preprocess
 from cxr_node.records import commitments, ingest, results
-from cxr_node.records.destination_capabilities import Negotiation
+from cxr_node.records.destination_capabilities import DestinationCapabilities
 from cxr_node.records.films import Film
 from cxr_node.records.results import Delivery, Result
-from cxr_node.report.header import Kind
-from cxr_node.report.kinds import Order, ResultKind
+from cxr_node.report.header import ResultType
+from cxr_node.report.kinds import ComposeRequest, ResultKind
 from cxr_node.report.source import Film as ReportedFilm
-from cxr_node.report.source import Node, PreviousReport
+from cxr_node.report.source import Observer, PreviousReport
 
 
 class Reads(Protocol):
@@ -67,8 +67,8 @@ def accept(
     key = film_key(received.digest)
     # Kept even where the key is there: another receiver may have renamed it and not yet flushed the folder.
     _keep(archive, key, received)
-    head_start_s = urgency(received, sender)
-    is_new = ingest.remember(database, received, sender, archive_key=key, head_start_s=head_start_s, now=clock())
+    priority_boost_s = urgency(received, sender)
+    is_new = ingest.store(database, received, sender, archive_key=key, priority_boost_s=priority_boost_s, now=clock())
     if not is_new and key not in archive:
         # It was just being removed as old; now that its row says that it is kept, nobody else will.
         _keep(archive, key, received)
@@ -87,13 +87,13 @@ def _keep(archive: Archive, key: str, received: Received) -> None:
     match received:
         case Instance():
             archive.put(key, received.content)
-        case Arrival():
-            received.aside.keep(key)
+        case StagedInstance():
+            received.staged.keep(key)
         case _:
             assert_never(received)
 
 
-def read(films: Sequence[Film], *, desk: Desk, reader: Reads) -> list[Reading]:
+def read(films: Sequence[Film], *, desk: ReadContext, reader: Reads) -> list[Reading]:
     """Read films in one go: of each, in order, a prediction, or the reason why there is none.
 
     What is said of a film does not depend on those beside it.
@@ -105,15 +105,17 @@ def read(films: Sequence[Film], *, desk: Desk, reader: Reads) -> list[Reading]:
     RetryLater
         If something else than the films is at fault.
     """
-    looked = [look(film, desk, is_measured=True) for film in films]
+    looked = [preprocess(film, desk, is_measured=True) for film in films]
     seen = [each for each in looked if not isinstance(each, Reading)]
     try:
         predictions = iter(reader.read([radiograph for _, radiograph in seen]) if seen else ())
     except GiveUp as gave_up:
         if len(films) > 1:
             raise
-        return [unread(seen[0][0], gave_up)]
-    return [each if isinstance(each, Reading) else said(each[0], next(predictions), desk.rules) for each in looked]
+        return [failed_reading(seen[0][0], gave_up)]
+    return [
+        each if isinstance(each, Reading) else build_reading(each[0], next(predictions), desk.rules) for each in looked
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +138,10 @@ class Route:
 
     kinds: frozenset[str]
     condition: Condition = field(default_factory=Condition)
-    forms: tuple[Kind, ...] = ()
+    forms: tuple[ResultType, ...] = ()
     peer: str = ""
 
-    def decided(self, said: Negotiation | None) -> "Route":
+    def decided(self, said: DestinationCapabilities | None) -> "Route":
         """Return the route with one form, by what the destination said that it takes.
 
         One that was not asked since another peer stands behind it, or takes none, gets the best: its refusal is seen.
@@ -163,7 +165,7 @@ def compose(
     kinds: Sequence[ResultKind],
     routes: Mapping[str, Route],
     archive: Archive,
-    node: Node,
+    node: Observer,
     limits: Limits,
     sandbox: Sandbox | None = None,
     character_sets: CharacterSets = _AS_DECLARED,
@@ -200,7 +202,7 @@ def compose(
     for kind in wanted or kinds[:1]:
         destinations = tuple(name for name, route in open_to.items() if kind.name in route.kinds)
         earlier = [_previous(result) for result in composed_earlier if result.kind == kind.name]
-        made = kind.compose(Order(films=reported, see=see, node=node, now=now, earlier=earlier))
+        made = kind.compose(ComposeRequest(films=reported, see=see, node=node, now=now, earlier=earlier))
         for version, instance in enumerate(made, start=len(earlier) + 1):
             key = result_key(instance.identity.sop_instance_uid)
             archive.put(key, instance.content)
@@ -246,7 +248,9 @@ def deliver(delivery: Delivery, *, archive: Archive, destinations: Mapping[str, 
     return destinations[delivery.destination].send(archive.get(delivery.result.archive_key))
 
 
-def vouch(transaction_uid: Uid, instances: Sequence[Reference], *, archive: Archive, database: Database) -> Vouched:
+def commit(
+    transaction_uid: Uid, instances: Sequence[Reference], *, archive: Archive, database: Database
+) -> CommitmentResult:
     """Say which instances are kept: those whose rows are there and whose bytes, read now, are what was received."""
     kept: list[Reference] = []
     failed: list[tuple[Reference, int]] = []
@@ -258,7 +262,7 @@ def vouch(transaction_uid: Uid, instances: Sequence[Reference], *, archive: Arch
             kept.append(each)
         else:
             failed.append((each, reason))
-    return Vouched(transaction_uid=transaction_uid, kept=tuple(kept), failed=tuple(failed))
+    return CommitmentResult(transaction_uid=transaction_uid, kept=tuple(kept), failed=tuple(failed))
 
 
 def _why_not_kept(reference: Reference, held: Sequence[commitments.Held], archive: Archive) -> FailureReason | None:

@@ -34,7 +34,7 @@ BINS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Known:
+class Labels:
     """What is known of every film, each (films,): whether it shows the finding, its weight, its patient's fifth."""
 
     shown: Bools
@@ -43,7 +43,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Opinions:
+class OutOfFoldPredictions:
     """What is said of every film, each (films,): by the fit that never saw its patient.
 
     `logits` are calibrated on the films of the other fits; `present` is called at an operating point chosen on these.
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
     told_of, fits = [], {}
     for name, labels in FINDINGS.items():
         shown = np.array([bool(film.labels & labels) for film in films])
-        opinions, fit = learn(films, shown, seen, seed=arguments.seed)
+        opinions, fit = cross_validate(films, shown, seen, seed=arguments.seed)
         rows += [row(name, films, shown, opinions, view) for view in (None, View.PA, View.AP)]
         told_of.append(told(name, films, shown, opinions, fit))
         fits[name] = {key: torch.as_tensor(value) for key, value in asdict(fit).items()}
@@ -98,19 +98,21 @@ def run(arguments: argparse.Namespace) -> None:
     print(as_text(rows))
 
 
-def learn(films: tuple[LabelledFilm, ...], shown: Bools, seen: Seen, *, seed: int) -> tuple[Opinions, Fit]:
+def cross_validate(
+    films: tuple[LabelledFilm, ...], shown: Bools, seen: Seen, *, seed: int
+) -> tuple[OutOfFoldPredictions, Fit]:
     """Fit one finding five times, each time without the patients of a fifth, and judge each on its fifth."""
     weights = datasets.balance(films, shown)
     normal = np.array([film.labels == datasets.NO_FINDING for film in films])
     fifth = np.array([datasets.bin_of(film.patient, seed=seed) * datasets.MEMBERS // datasets.BINS for film in films])
-    known = Known(shown=shown, weights=weights, fifth=fifth)
+    known = Labels(shown=shown, weights=weights, fifth=fifth)
     raw, whole = np.zeros(len(films)), np.zeros(len(films))
     rest, small, thorax = np.zeros(len(films)), np.zeros(len(films)), np.zeros(len(films))
     heads, bias = [], []
     for number in range(datasets.MEMBERS):
         test, learned = np.flatnonzero(fifth == number), np.flatnonzero(fifth != number)
         for look, into in ((Look.WHOLE, whole), (Look.THORAX, raw)):
-            one, offset = opinion(seen, look, known, learned, normal=learned[normal[learned]])
+            one, offset = fit_fold(seen, look, known, learned, normal=learned[normal[learned]])
             into[test] = np.einsum("fpc,pc->f", np.concatenate((seen.parts[look], seen.around), 2)[test], one) + offset
         heads.append(one)
         bias.append(offset)
@@ -130,13 +132,13 @@ def learn(films: tuple[LabelledFilm, ...], shown: Bools, seen: Seen, *, seed: in
         offset=offset,
         threshold=metrics.threshold(scale * raw + offset, shown, weights),
     )
-    opinions = Opinions(
+    opinions = OutOfFoldPredictions(
         logits=logits, present=present, thumbnails=small, thorax_thumbnails=thorax, whole=whole, rest=rest
     )
     return opinions, fit
 
 
-def opinion(seen: Seen, look: Look, known: Known, learned: Places, *, normal: Places) -> tuple[Floats, float]:
+def fit_fold(seen: Seen, look: Look, known: Labels, learned: Places, *, normal: Places) -> tuple[Floats, float]:
     """Fit what one look tells of a finding to the films `learned`.
 
     What surroundings explain on the films `normal` is taken away before, and so is what is left there on average: a
@@ -158,7 +160,7 @@ def opinion(seen: Seen, look: Look, known: Known, learned: Places, *, normal: Pl
     return np.concatenate((weight, around), 1), offset
 
 
-def fitted(inputs: Floats, known: Known, learned: Places, strengths: tuple[float, ...]) -> tuple[Floats, float]:
+def fitted(inputs: Floats, known: Labels, learned: Places, strengths: tuple[float, ...]) -> tuple[Floats, float]:
     """Return slope and offset of a logistic regression on the films `learned`, calibrated.
 
     Strength and calibration are those that do best when each fifth of the patients among them is left out in turn.
@@ -187,7 +189,7 @@ def fitted(inputs: Floats, known: Known, learned: Places, strengths: tuple[float
     return slope * scale, offset * scale + moved
 
 
-def _called(raw: Floats, known: Known) -> tuple[Floats, Bools]:
+def _called(raw: Floats, known: Labels) -> tuple[Floats, Bools]:
     """Return calibrated logits, and what is called present: by what the films of the other fits say."""
     shown, weights = known.shown, known.weights
     logits, present = np.zeros(len(raw)), np.zeros(len(raw), np.bool_)
@@ -200,7 +202,7 @@ def _called(raw: Floats, known: Known) -> tuple[Floats, Bools]:
 
 
 def row(
-    name: str, films: tuple[LabelledFilm, ...], shown: Bools, opinions: Opinions, view: View | None
+    name: str, films: tuple[LabelledFilm, ...], shown: Bools, opinions: OutOfFoldPredictions, view: View | None
 ) -> dict[str, object]:
     """Return the figures of one finding on the films of one view, or on all."""
     chosen = np.array([view is None or film.view is view for film in films])
@@ -238,7 +240,9 @@ def calibration_error(scores: Floats, shown: Bools) -> float:
     return float(sum(len(g) * abs(scores[g].mean() - shown[g].mean()) for g in groups if len(g)) / len(scores))
 
 
-def told(name: str, films: tuple[LabelledFilm, ...], shown: Bools, opinions: Opinions, fit: Fit) -> dict[str, object]:
+def told(
+    name: str, films: tuple[LabelledFilm, ...], shown: Bools, opinions: OutOfFoldPredictions, fit: Fit
+) -> dict[str, object]:
     """Return what a report needs of a finding: its operating point, and score and truth of each film."""
     return {
         "name": name,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from cxr_node.simulators.pacs import StandInPacs
+from cxr_node.simulators.pacs import SimulatedPacs
 from tests.support.films import ROOT
 
 
@@ -80,7 +80,7 @@ def main() -> None:
         study = dcmread(path, specific_tags=["StudyInstanceUID"]).StudyInstanceUID
         print(json.dumps({"study": str(study), "at": at}), flush=True)
 
-    with StandInPacs(Path(sys.argv[1]), on_received=on_received) as pacs:
+    with SimulatedPacs(Path(sys.argv[1]), on_received=on_received) as pacs:
         print(json.dumps({"port": pacs.port}), flush=True)
         sys.stdin.read()
 

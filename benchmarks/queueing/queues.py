@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 
 from cxr_node.db import migrate
 from cxr_node.db.database import Database, Transaction
-from cxr_node.db.states import Leg, State
+from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import job, study
 from cxr_node.queue import queue
 from cxr_node.queue.queue import Claim
@@ -56,8 +56,9 @@ class Ours:
             ).scalars()
             rows = [
                 {
-                    "leg": Leg.COMPOSE, "study_id": each, "of_study_id": each, "state": State.WAITING, "priority": 0,
-                    "attempts": 0, "crashes": 0, "due_at": now, "detail": "", "created_at": now, "queued_at": now,
+                    "stage": Stage.COMPOSE, "study_id": each, "of_study_id": each, "state": State.WAITING,
+                    "priority": 0, "attempts": 0, "crashes": 0, "due_at": now, "detail": "",
+                    "created_at": now, "queued_at": now,
                 }
                 for each in studies
             ]  # fmt: skip
@@ -80,7 +81,7 @@ class Ours:
     def _claim(self, transaction: Transaction, most: int) -> list[Claim]:
         claims = queue.claim(
             transaction,
-            Leg.COMPOSE,
+            Stage.COMPOSE,
             owner="benchmark/1",
             lease=timedelta(seconds=60),
             now=process.now(),

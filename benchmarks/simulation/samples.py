@@ -12,14 +12,14 @@ from pathlib import Path
 from benchmarks.database import fill
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.faults import postgres_server, scratch
 from cxr_node.queue import queue
 from cxr_node.wiring import process
 
-LEGS = ("receive", "read", "compose", "deliver")
+STAGES = ("receive", "read", "compose", "deliver")
 TRANSACTIONS = 7
-"""Write transactions of a film on its way: accepted; claimed and finished by each of three legs. At most: a worker that
+"""Write transactions of a film: accepted; claimed and finished by each of three stages. At most: a worker that
 goes on to its next job records the end of the last one with that claim."""
 _FILMS = 6_000
 _ALONE, _TOGETHER = 300, 200
@@ -34,8 +34,8 @@ class Samples:
     cores: int
     at: str
     film_bytes: int
-    legs_s: Mapping[str, tuple[float, ...]]
-    """By leg, how long each film took it on a node that had no other."""
+    stages_s: Mapping[str, tuple[float, ...]]
+    """By stage, how long each film took it on a node that had no other."""
     saturated: float
     """Films a second of one machine that does everything."""
     connections: int
@@ -48,14 +48,14 @@ class Samples:
         """Return what the file says of one database."""
         said = json.loads(path.read_text(encoding="utf-8"))
         loads = {each["name"]: each for each in said["loads"][database]}
-        legs = {"receive": loads["idle"]["answers_each"]} | said["legs_s"][database]
+        stages = {"receive": loads["idle"]["answers_each"]} | said["stages_s"][database]
         everything = loads["all at once"]
         return cls(
             machine=said["machine"],
             cores=said["cores"],
             at=said["at"],
             film_bytes=said["film_bytes"],
-            legs_s={leg: tuple(legs[leg]) for leg in LEGS},
+            stages_s={stage: tuple(stages[stage]) for stage in STAGES},
             saturated=everything["films"] / everything["seconds"],
             connections=said["connections"],
             transactions=said["transactions"],
@@ -99,7 +99,7 @@ def _turns(task: tuple[str, int]) -> float:
     began = time.monotonic()
     for _ in range(count):
         with database.write() as transaction:
-            (claim,) = queue.claim(transaction, Leg.READ, owner="benchmark/1", lease=_LEASE, now=process.now())
+            (claim,) = queue.claim(transaction, Stage.READ, owner="benchmark/1", lease=_LEASE, now=process.now())
         with database.write() as transaction:
             queue.finish(transaction, claim, now=process.now())
     took = time.monotonic() - began

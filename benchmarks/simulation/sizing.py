@@ -8,9 +8,9 @@ from benchmarks.simulation.day import DAY_S, Day
 from benchmarks.simulation.samples import TRANSACTIONS, Samples
 
 SERVERS = {"receive": 1, "read": 1, "compose": 1, "deliver": 2}
-"""What a host does at a time of each leg. Receiving does more at a time than one film, by a half or so: as measured."""
+"""Jobs of each stage that a host runs at a time. Receiving runs about one and a half, as measured."""
 HOST_OF = {"receive": "receive", "read": "read", "compose": "deliver", "deliver": "deliver"}
-"""The role that does a leg."""
+"""The role that does a stage."""
 _LINE_BYTES = 1.25e9
 """Of a line of 10 Gbit/s: chosen, not measured."""
 
@@ -33,22 +33,22 @@ class Hosts:
         return {"receive": self.receive, "read": self.read, "deliver": self.deliver}[role]
 
     def servers(self) -> dict[str, int]:
-        """Return how many films each leg does at a time."""
-        return {leg: SERVERS[leg] * self.of(HOST_OF[leg]) for leg in SERVERS}
+        """Return how many films each stage does at a time."""
+        return {stage: SERVERS[stage] * self.of(HOST_OF[stage]) for stage in SERVERS}
 
 
-def mean_s(samples: Samples, leg: str) -> float:
-    """Return the mean time of a leg."""
-    times = samples.legs_s[leg]
+def mean_s(samples: Samples, stage: str) -> float:
+    """Return the mean time of a stage."""
+    times = samples.stages_s[stage]
     return sum(times) / len(times)
 
 
 def hosts(samples: Samples, day: Day, *, busy: float, spare: int) -> Hosts:
     """Return the fewest hosts that are busy for at most `busy` of the busiest moment, and `spare` more of each role."""
     needed = dict.fromkeys(HOST_OF.values(), 1)
-    for leg, role in HOST_OF.items():
-        servers = ceil(day.mean_rate * day.peak * mean_s(samples, leg) / busy)
-        needed[role] = max(needed[role], ceil(servers / SERVERS[leg]))
+    for stage, role in HOST_OF.items():
+        servers = ceil(day.mean_rate * day.peak * mean_s(samples, stage) / busy)
+        needed[role] = max(needed[role], ceil(servers / SERVERS[stage]))
     return Hosts(**{role: count + spare for role, count in needed.items()})
 
 
@@ -69,7 +69,7 @@ class Limit:
 def limits(samples: Samples, *, peak: float, busy: float) -> list[Limit]:
     """Return what breaks, first things first, and what to do then."""
     a_day = busy * DAY_S / peak
-    one = {leg: a_day * SERVERS[leg] / mean_s(samples, leg) for leg in SERVERS}
+    one = {stage: a_day * SERVERS[stage] / mean_s(samples, stage) for stage in SERVERS}
     each = TRANSACTIONS / a_day
     found = [
         Limit(
@@ -133,8 +133,8 @@ class Part:
 
 
 def pieces(found: Hosts, into: int) -> Mapping[str, Part]:
-    """Return one of `into` equal pieces of a plant, by leg."""
+    """Return one of `into` equal pieces of a plant, by stage."""
     return {
-        leg: Part(servers=ceil(count / into), slower=ceil(count / into) * into / count)
-        for leg, count in found.servers().items()
+        stage: Part(servers=ceil(count / into), slower=ceil(count / into) * into / count)
+        for stage, count in found.servers().items()
     }

@@ -25,16 +25,16 @@ class FolderArchive:
     def put(self, key: str, content: bytes) -> None:
         """Keep `content` under `key` durably; see `Archive.put`."""
         check_key(key)
-        aside = self.aside()
+        aside = self.stage()
         try:
             aside.write(content)
             aside.keep(key)
         finally:
             aside.close()
 
-    def aside(self) -> "FileAside":
+    def stage(self) -> "StagedFile":
         """Return a new file beside the kept ones; see `Archive.aside`."""
-        return FileAside(self, self._root)
+        return StagedFile(self, self._root)
 
     def get(self, key: str) -> bytes:
         """Return what is kept under `key`, or raise KeyError."""
@@ -56,7 +56,7 @@ class FolderArchive:
         for path in self._root.glob("*/*/*.dcm"):
             yield path.relative_to(self._root).as_posix()
 
-    def clear_aside(self) -> int:
+    def clear_staging(self) -> int:
         """Remove what was half written when the node last stopped, and return how many files that was.
 
         Only to be called while nobody writes: at the start, before the first role runs.
@@ -70,7 +70,7 @@ class FolderArchive:
         return self._root / check_key(key)
 
 
-class FileAside:
+class StagedFile:
     """A file on its way into the archive whose root is `root`; there is none before something is written."""
 
     def __init__(self, archive: FolderArchive, root: Path) -> None:

@@ -16,7 +16,7 @@ _RETRIES = 3
 _LONGEST_PAUSE = timedelta(seconds=2)
 
 
-class StoreAway(RetryLater):
+class StoreUnreachable(RetryLater):
     """The object store has not confirmed; whether it has what was sent is not known."""
 
 
@@ -77,9 +77,9 @@ class ObjectArchive:
         except (refused.BaseError, OSError) as error:
             raise self._away(f"did not confirm {key}", error) from error
 
-    def aside(self) -> "HeldAside":
+    def stage(self) -> "StagedUpload":
         """Return what holds bytes in memory until they are put; see `Archive.aside`."""
-        return HeldAside(self)
+        return StagedUpload(self)
 
     def get(self, key: str) -> bytes:
         """Return what is kept under `key`, or raise KeyError; StoreAway if the store does not say."""
@@ -120,16 +120,18 @@ class ObjectArchive:
         except (refused.BaseError, OSError) as error:
             raise self._away("did not list what it has", error) from error
 
-    def clear_aside(self) -> int:
+    def clear_staging(self) -> int:
         """Return 0: nothing is ever half written."""
         return 0
 
-    def _away(self, what: str, error: Exception) -> StoreAway:
+    def _away(self, what: str, error: Exception) -> StoreUnreachable:
         # Its messages hold URLs and answers of the store: no more than their kind is said.
-        return StoreAway(f"the object store of bucket {self._name} {what}: {type(error).__name__}; is it running?")
+        return StoreUnreachable(
+            f"the object store of bucket {self._name} {what}: {type(error).__name__}; is it running?"
+        )
 
 
-class HeldAside:
+class StagedUpload:
     """Bytes that are held until the store takes them: its digest of an object stands before the object."""
 
     def __init__(self, archive: ObjectArchive) -> None:

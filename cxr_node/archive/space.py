@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 
-def has_room(*, free_bytes: int, reserve_bytes: int, size_bytes: int = 0) -> bool:
+def has_space(*, free_bytes: int, reserve_bytes: int, size_bytes: int = 0) -> bool:
     """Whether `reserve_bytes` are still free when `size_bytes` have been kept."""
     return free_bytes - size_bytes >= reserve_bytes
 

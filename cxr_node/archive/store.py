@@ -6,7 +6,7 @@ from typing import Protocol
 
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Digest, Uid, digest_of
-from cxr_node.domain.instance import Aside
+from cxr_node.domain.instance import StagedObject
 
 _KEY = re.compile(r"(films|results)/[0-9a-f]{2}/[0-9a-z.]{1,120}\.dcm|bundles/[0-9a-f]{2}/[0-9a-f]{64}\.zip")
 
@@ -31,7 +31,7 @@ class Archive(Protocol):
             If it cannot be kept for another reason.
         """
 
-    def aside(self) -> Aside:
+    def stage(self) -> StagedObject:
         """Return what takes bytes as they arrive, and keeps them whole under a key as `put` does."""
         ...
 
@@ -49,7 +49,7 @@ class Archive(Protocol):
         """Whether something is kept under `key`."""
         ...
 
-    def clear_aside(self) -> int:
+    def clear_staging(self) -> int:
         """Remove what was half written when the node last stopped, and return how much that was.
 
         Only to be called while nobody writes: at the start, before the first role runs.

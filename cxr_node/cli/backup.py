@@ -18,7 +18,7 @@ from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, Js
 from cxr_node.db.database import Database
 from cxr_node.domain.identifiers import Digest
 from cxr_node.ops import operator_log
-from cxr_node.ops.operator_log import Change
+from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.queries import ledger
 from cxr_node.records import dump
 from cxr_node.service import supervisor
@@ -72,7 +72,7 @@ def restore(folder: Folder, path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOp
         except supervisor.AlreadyRunning:
             raise CommandError("a node works in this data folder: stop it first") from None
         what = f"restored from the backup of {manifest.begun_at}"
-        operator_log.record(settings, Change(by=operator_log.person(), what=what, subject="node"))
+        operator_log.record(settings, OperatorAction(by=operator_log.person(), what=what, subject="node"))
     if as_json:
         typer.echo(json.dumps(_plain(manifest)))
     else:

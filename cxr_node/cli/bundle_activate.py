@@ -14,7 +14,7 @@ from cxr_node.cli.jobs import opened_database
 from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, explained
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.ops import operator_log
-from cxr_node.ops.operator_log import Change
+from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.records import bundles
 from cxr_node.records.bundles import Chosen
 from cxr_node.settings.root import Settings
@@ -73,5 +73,5 @@ def uses(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> No
 def _choose(settings: Settings, path: Path, bundle: Chosen | None, *, what: str) -> None:
     with opened_database(path) as database, database.write() as transaction:
         bundles.choose(transaction, bundle, by=operator_log.person(), now=process.now())
-    change = Change(by=operator_log.person(), what=what, subject="bundles")
+    change = OperatorAction(by=operator_log.person(), what=what, subject="bundles")
     operator_log.record(settings, change, kind=SOFTWARE_CONFIGURATION)

@@ -13,7 +13,7 @@ from cxr_node import config
 from cxr_node.audit.events import SOFTWARE_CONFIGURATION
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
 from cxr_node.ops import operator_log
-from cxr_node.ops.operator_log import Change
+from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import process
 
@@ -108,7 +108,9 @@ def install_bundle(
         settings = _settings(path)
         folder = install.install(source, process.bundles_folder(settings))
         card = bundle.read_card(folder)
-    change = Change(by=operator_log.person(), what=f"bundle {card.name} {card.version} installed", subject="bundles")
+    change = OperatorAction(
+        by=operator_log.person(), what=f"bundle {card.name} {card.version} installed", subject="bundles"
+    )
     operator_log.record(settings, change, kind=SOFTWARE_CONFIGURATION)
     typer.echo(
         f"{card.name} {card.version} is installed; to read with it, set under [read]: bundle = {json.dumps(card.name)}"

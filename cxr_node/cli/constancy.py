@@ -14,7 +14,7 @@ from cxr_node.cli.jobs import opened_database
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, CommandError, ConfigOption, JsonOption, explained, out
 from cxr_node.monitoring.constancy import State
 from cxr_node.ops import operator_log
-from cxr_node.ops.operator_log import Change
+from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.records import constancy as rows
 from cxr_node.wiring import constancy, process
 
@@ -80,7 +80,7 @@ def accept(
 
 def _record(path: Path, row: dict[str, Any]) -> None:
     what = f"constancy check {row['id']} accepted for {_model(row)}"
-    change = Change(by=operator_log.person(), what=what, subject="constancy")
+    change = OperatorAction(by=operator_log.person(), what=what, subject="constancy")
     operator_log.record(config.load(path), change, kind=SOFTWARE_CONFIGURATION)
 
 

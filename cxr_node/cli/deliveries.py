@@ -10,9 +10,9 @@ from cxr_node import config
 from cxr_node.cli.database import reading
 from cxr_node.cli.jobs import opened_database
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
-from cxr_node.db.states import ENDED, Leg, State
+from cxr_node.db.states import ENDED, Stage, State
 from cxr_node.ops import operator_log
-from cxr_node.ops.operator_log import Change
+from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.queries import views
 from cxr_node.queries.views import VIEWS, Comparison, Condition
 from cxr_node.queue import queue
@@ -57,7 +57,7 @@ def retry(
 def requeue(
     path: ConfigOption = DEFAULT_CONFIG,
     state: Annotated[State, typer.Option(help="Those in this state: failed, not_analysed or done.")] = State.FAILED,
-    leg: Annotated[Leg | None, typer.Option(help="Only of this leg.")] = None,
+    stage: Annotated[Stage | None, typer.Option(help="Only of this stage.")] = None,
     destination: Destination = "",
     reason: Annotated[str, typer.Option(help="Only with this coded reason.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most this many, the oldest.")] = 1000,
@@ -67,7 +67,7 @@ def requeue(
     """Let every ended job of a kind run again, such as what failed while a destination refused."""
     if state not in ENDED:
         raise typer.BadParameter(f"a job that is {state} has not ended", param_hint="--state")
-    wanted = {"state": state, "leg": leg, "destination": destination or None, "reason": reason or None}
+    wanted = {"state": state, "stage": stage, "destination": destination or None, "reason": reason or None}
     conditions = [_equal(name, value) for name, value in wanted.items() if value]
     with explained(), opened_database(path) as database:
         with database.read() as connection:
@@ -80,7 +80,7 @@ def requeue(
             with database.write() as transaction:
                 moved = queue.requeue(transaction, job_ids, actor=operator_log.person(), now=process.now())
             said = f"{len(moved)} jobs queued again"
-            operator_log.record(config.load(path), Change(by=operator_log.person(), what=said, subject="jobs"))
+            operator_log.record(config.load(path), OperatorAction(by=operator_log.person(), what=said, subject="jobs"))
         if as_json:
             typer.echo(json.dumps({"found": job_ids, "requeued": moved}))
             return

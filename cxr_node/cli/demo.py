@@ -25,7 +25,7 @@ from cxr_node.domain.identifiers import AeTitle
 from cxr_node.report import tree
 from cxr_node.simulators import modality
 from cxr_node.simulators.modality import SendResult
-from cxr_node.simulators.pacs import StandInPacs
+from cxr_node.simulators.pacs import SimulatedPacs
 
 _NODE_TITLE = AeTitle("CXRNODE")
 _MODALITY_TITLE = AeTitle("DEMO_DX")
@@ -45,7 +45,7 @@ def demo(
         out.print("Making films, a stand-in PACS and a node ...")
         to_send = films or _phantoms(where / "films")
         inbox = _Inbox()
-        pacs = stack.enter_context(StandInPacs(where / "pacs", on_received=inbox.put))
+        pacs = stack.enter_context(SimulatedPacs(where / "pacs", on_received=inbox.put))
         running = stack.enter_context(_node(where, pacs))
         out.print(f"The node listens at {running} as {_NODE_TITLE}; the PACS on port {pacs.port}.")
         sent, seconds = _send_and_wait(to_send, running, inbox)
@@ -85,7 +85,7 @@ def _phantoms(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _node(where: Path, pacs: StandInPacs) -> Iterator[str]:
+def _node(where: Path, pacs: SimulatedPacs) -> Iterator[str]:
     """Run a node of its own, in processes of its own, and return where it listens."""
     settings = where / "cxr-node.toml"
     settings.write_text(
@@ -100,7 +100,7 @@ port = 0
 engine = "eager"
 processes = 0
 [compose]
-calm_s = 0.5
+study_quiet_s = 0.5
 [log]
 level = "warning"
 [[deliver.destinations]]

@@ -9,14 +9,14 @@ import typer
 from cxr_node import config
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, explained, out
 from cxr_node.db.database import Database
-from cxr_node.deliver.destination import Refused
+from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.errors import RetryLater
 from cxr_node.ops.checks import audit, host, node, trial_report
 from cxr_node.ops.checks import destinations as destination_checks
 from cxr_node.ops.checks.destinations import Examined
 from cxr_node.ops.checks.node import Check, Status
 from cxr_node.records import destination_capabilities
-from cxr_node.records.destination_capabilities import Negotiation
+from cxr_node.records.destination_capabilities import DestinationCapabilities
 from cxr_node.settings.results import ResultName
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import compose, deliver, process
@@ -81,7 +81,7 @@ def _keep(opened: Database, found: list[Examined]) -> None:
     with opened.write() as transaction:
         for each in found:
             if each.accepted is not None:
-                said = Negotiation(
+                said = DestinationCapabilities(
                     destination=each.name, peer=each.peer, accepted=each.accepted, asked_at=process.now()
                 )
                 destination_capabilities.keep(transaction, said)
@@ -96,7 +96,7 @@ def _tested(settings: Settings, name: str, found: list[Examined]) -> Check:
     report = trial_report.composed(compose.RESULT_KINDS[best], node=compose.observer(settings), now=process.now())
     try:
         receipt = destinations[name].send(report.content)
-    except (RetryLater, Refused) as error:
+    except (RetryLater, DeliveryRejected) as error:
         return node.problem(title, str(error), "see what is said of the destination, and try again")
     patient = f"Patient ID {trial_report.PATIENT_ID}, SOP Instance UID {report.identity.sop_instance_uid}"
     return node.fine(title, f"{best} was taken with status 0x{receipt.status:04X}: {patient}; look it up there")

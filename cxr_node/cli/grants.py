@@ -11,7 +11,7 @@ from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, ex
 from cxr_node.db import migrate
 from cxr_node.db.database import read_only_url
 from cxr_node.ops import operator_log
-from cxr_node.ops.operator_log import Change
+from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.queries import grants
 from cxr_node.wiring import process
 
@@ -46,6 +46,6 @@ def grant_reader(
                     connection.execute(text(statement))
         finally:
             database.close()
-    change = Change(by=operator_log.person(), what=f"role {role} may read the views", subject="database")
+    change = OperatorAction(by=operator_log.person(), what=f"role {role} may read the views", subject="database")
     operator_log.record(settings, change, kind=SECURITY_CONFIGURATION)
     typer.echo(f"{role} may read the views, and nothing else")

@@ -15,9 +15,9 @@ from cxr_node import config
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg, State
+from cxr_node.db.states import Stage, State
 from cxr_node.ops import operator_log
-from cxr_node.ops.operator_log import Change
+from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.queue import queue, search
 from cxr_node.queue.search import EventRow, JobRow
 from cxr_node.wiring import process
@@ -29,21 +29,21 @@ app = typer.Typer(help="The work: what waits, runs, is done, was set aside or fa
 def list_jobs(
     path: ConfigOption = DEFAULT_CONFIG,
     state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
-    leg: Annotated[Leg | None, typer.Option(help="Only jobs of this leg.")] = None,
+    stage: Annotated[Stage | None, typer.Option(help="Only jobs of this stage.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most this many, the newest.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List jobs, newest first."""
     with explained(), opened_database(path) as database, database.read() as connection:
-        rows = search.jobs(connection, state=state, leg=leg, limit=limit)
+        rows = search.jobs(connection, state=state, stage=stage, limit=limit)
     if as_json:
         typer.echo(json.dumps([_plain(row) for row in rows], indent=2))
         return
-    table = Table("job", "leg", "state", "reason", "head start", "tries", "from / to", "created", "object")
+    table = Table("job", "stage", "state", "reason", "head start", "tries", "from / to", "created", "object")
     for row in rows:
         table.add_row(
             str(row.job_id),
-            row.leg,
+            row.stage,
             row.state,
             row.reason or "",
             f"{row.priority} s" if row.priority else "",
@@ -57,15 +57,15 @@ def list_jobs(
 
 @app.command("count")
 def count_jobs(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Count jobs by leg, state and coded reason."""
+    """Count jobs by stage, state and coded reason."""
     with explained(), opened_database(path) as database, database.read() as connection:
         counts = search.counts(connection)
     if as_json:
         typer.echo(json.dumps([asdict(count) for count in counts], indent=2))
         return
-    table = Table("leg", "state", "reason", "jobs")
+    table = Table("stage", "state", "reason", "jobs")
     for count in counts:
-        table.add_row(count.leg, count.state, count.reason, str(count.jobs))
+        table.add_row(count.stage, count.state, count.reason, str(count.jobs))
     out.print(table if counts else "no jobs")
 
 
@@ -104,7 +104,7 @@ def retry_jobs(
         with database.write() as transaction:
             moved = queue.requeue(transaction, job_ids, actor=operator_log.person(), now=process.now())
         for job_id in moved:
-            change = Change(by=operator_log.person(), what="job queued again", subject=f"jobs/{job_id}")
+            change = OperatorAction(by=operator_log.person(), what="job queued again", subject=f"jobs/{job_id}")
             operator_log.record(config.load(path), change)
         if as_json:
             typer.echo(json.dumps({"requeued": moved}))

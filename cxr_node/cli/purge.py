@@ -10,7 +10,7 @@ from cxr_node import config
 from cxr_node.cli.jobs import opened_database
 from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, explained
 from cxr_node.ops import operator_log
-from cxr_node.ops.operator_log import Change
+from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.records import retention
 from cxr_node.wiring import audit as auditing
 from cxr_node.wiring import audit_decorators, process
@@ -32,7 +32,7 @@ def purge(
         if yes:
             settings = config.load(path)
             with auditing.of_command(settings) as audit:
-                studies = upkeep.remove_old(
+                studies = upkeep.remove_expired(
                     database,
                     process.archive(settings),
                     keep=keep,
@@ -40,7 +40,7 @@ def purge(
                     removing=audit_decorators.removing(audit),
                 )
             what = f"the films and results of {studies} studies older than {days:g} days removed"
-            operator_log.record(settings, Change(by=operator_log.person(), what=what, subject="studies"))
+            operator_log.record(settings, OperatorAction(by=operator_log.person(), what=what, subject="studies"))
         else:
             with database.read() as connection:
                 studies = retention.removable(connection, before=process.now() - keep)

@@ -13,10 +13,10 @@ from sqlalchemy import Connection
 from cxr_node import config, pipeline
 from cxr_node.cli.jobs import opened_database
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, CommandError, ConfigOption, JsonOption, explained, out
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.domain.reading import ModelIdentity, Prediction
 from cxr_node.queue import search
-from cxr_node.reading.preprocess import Desk
+from cxr_node.reading.preprocess import ReadContext
 from cxr_node.records import bundles, films, readings
 from cxr_node.records.bundles import Chosen
 from cxr_node.records.films import Film
@@ -88,8 +88,10 @@ def _film(connection: Connection, job_id: int) -> Film:
     row = search.one(connection, job_id)
     if row is None:
         raise CommandError(f"there is no job {job_id}; `cxr-node jobs list` shows those there are")
-    if row.leg is not Leg.READ or row.film_id is None:
-        raise CommandError(f"job {job_id} reads no film, it is of the leg {row.leg}; `cxr-node jobs list --leg read`")
+    if row.stage is not Stage.READ or row.film_id is None:
+        raise CommandError(
+            f"job {job_id} reads no film, it is of the stage {row.stage}; `cxr-node jobs list --stage read`"
+        )
     return films.get(connection, row.film_id)
 
 
@@ -105,7 +107,7 @@ def _read_again(settings: Settings, film: Film, stored: ModelIdentity, chosen: S
     except BundleError as error:
         raise CommandError(str(error)) from None
     _same(stored, reader.identity)
-    desk = Desk(archive=process.archive(settings), rules=preprocessing.read_rules(settings))
+    desk = ReadContext(archive=process.archive(settings), rules=preprocessing.read_rules(settings))
     (now,) = pipeline.read([film], desk=desk, reader=reader)
     if now.prediction is None:
         why = now.not_analysed.meaning if now.not_analysed else ""

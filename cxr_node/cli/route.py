@@ -15,7 +15,7 @@ from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.domain.instance import Sender
 from cxr_node.pixels import elements, film, suitability
 from cxr_node.pixels.geometry import geometry
-from cxr_node.receive.priority import head_start_of_file_s
+from cxr_node.receive.priority import priority_boost_of_file_s
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import compose, preprocessing, receive
 
@@ -38,7 +38,7 @@ def explain(
         routes = compose.routes(settings)
         answers = {name: film_answer(route.condition, facts) for name, route in routes.items()}
     if as_json:
-        said = {"read": gate.met, "why": gate.why, "head_start_s": urgency, "destinations": _plain(routes, answers)}
+        said = {"read": gate.met, "why": gate.why, "priority_boost_s": urgency, "destinations": _plain(routes, answers)}
         typer.echo(json.dumps(said, indent=2))
         return
     out.print(f"would be read: {_GOES[gate.met]} ({gate.why})", markup=False)
@@ -74,7 +74,7 @@ def _urgency(file: Path, calling: str, settings: Settings) -> int:
     sender = Sender(calling_ae_title=AeTitle(calling), called_ae_title=AeTitle(settings.receive.ae_title), address="")
     meta = film.parse(content).file_meta
     rules = receive.urgent(settings)
-    return head_start_of_file_s(content, sender, rules, transfer_syntax_uid=Uid(meta.TransferSyntaxUID))
+    return priority_boost_of_file_s(content, sender, rules, transfer_syntax_uid=Uid(meta.TransferSyntaxUID))
 
 
 def _plain(routes: dict[str, pipeline.Route], answers: dict[str, Answer]) -> list[dict[str, object]]:

@@ -9,13 +9,13 @@ from cxr_node import config
 from cxr_node.cli.jobs import opened_database
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, explained, out
 from cxr_node.wiring import process
-from cxr_node.work.periodic.retention import Scrub
+from cxr_node.work.periodic.retention import Scrubber
 
 
 def scrub(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Read every kept film and result and hold it against its digest. Exit status 1 if one is damaged or missing."""
     with explained(), opened_database(path) as database:
-        scrubbing = Scrub(database, process.archive(config.load(path)))
+        scrubbing = Scrubber(database, process.archive(config.load(path)))
         damaged = scrubbing.whole()
     if as_json:
         found = [{**asdict(each.kept), "what": each.what} for each in damaged]

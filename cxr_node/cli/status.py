@@ -68,7 +68,7 @@ def _look(path: Path) -> Overview:
 
 
 def _screen(found: Overview, path: Path) -> RenderableType:
-    queues = Table("leg", "due", "later", "running", "failed", "oldest due", title="queues", title_justify="left")
+    queues = Table("stage", "due", "later", "running", "failed", "oldest due", title="queues", title_justify="left")
     for each in found.queues:
         queues.add_row(*_queue(each, found.at))
     outlets = Table("destination", "waiting", "failed", "oldest", "last delivered", title_justify="left")
@@ -114,7 +114,7 @@ def _head(found: Overview, path: Path) -> str:
 
 def _queue(queue: Queue, now: datetime) -> tuple[str | Text, ...]:
     counts = (str(queue.due), str(queue.later), str(queue.running))
-    return (queue.leg.value, *counts, _alarming(queue.failed), age(queue.oldest_due_at, now))
+    return (queue.stage.value, *counts, _alarming(queue.failed), age(queue.oldest_due_at, now))
 
 
 def _alarming(count: int) -> Text:

@@ -46,7 +46,7 @@ def study(
         out.print(f"  {sentence}", markup=False)
     for name, columns in (
         ("films", ("film_id", "view", "state", "reason", "received_at", "read_at", "calling_ae_title")),
-        ("jobs", ("job_id", "leg", "state", "reason", "detail", "priority", "attempts", "destination", "ended_at")),
+        ("jobs", ("job_id", "stage", "state", "reason", "detail", "priority", "attempts", "destination", "ended_at")),
         ("deliveries", ("destination", "kind", "version", "state", "delivered_at", "confirmed_at", "detail")),
     ):
         table = Table(*columns, title=name, title_justify="left")
@@ -110,7 +110,7 @@ def _of_jobs(jobs: list[dict[str, Any]]) -> list[str]:
     """Say what has not ended, and what failed."""
     said = []
     for job in jobs:
-        what = {"read": "reading", "compose": "composing", "deliver": f"delivery to {job['destination']}"}[job["leg"]]
+        what = {"read": "reading", "compose": "composing", "deliver": f"delivery to {job['destination']}"}[job["stage"]]
         detail = f": {job['detail']}" if job["detail"] else ""
         if job["state"] == "failed":
             said.append(f"{what} failed{detail}; mend that, then `cxr-node retry {job['job_id']}`")
@@ -128,7 +128,7 @@ def _of_deliveries(deliveries: list[dict[str, Any]], jobs: list[dict[str, Any]])
         return [
             f"its newest result ({last['kind']}) arrived at {last['destination']} on {_shown(last['delivered_at'])} UTC"
         ]
-    composed = any(job["leg"] == "compose" and job["state"] == "done" for job in jobs)
+    composed = any(job["stage"] == "compose" and job["state"] == "done" for job in jobs)
     if composed and not deliveries:
         return ["a report was composed and goes nowhere: no destination takes it; see `cxr-node route test`"]
     return [] if composed else ["no report has been composed yet"]

@@ -14,11 +14,11 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from cxr_node.db.group_commit import SharedCommits
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.domain.errors import RetryLater
 
 CHANNEL = "cxr_node"
-"""Where PostgreSQL tells the legs that a commit gave work to."""
+"""Where PostgreSQL tells the stages that a commit gave work to."""
 
 
 ASKING = {"timezone": "UTC", "random_page_cost": "1.1", "jit": "off", "max_parallel_workers_per_gather": "0"}
@@ -37,14 +37,14 @@ class DatabaseAway(RetryLater):
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """An open transaction, and the legs whose workers are to be woken once it is committed."""
+    """An open transaction, and the stages whose workers are to be woken once it is committed."""
 
     connection: Connection
-    woken: set[Leg] = field(default_factory=set)
+    notify: set[Stage] = field(default_factory=set)
 
 
 class Database:
-    """Transactions on one database. `ring` is called with each leg that a commit gave work to.
+    """Transactions on one database. `ring` is called with each stage that a commit gave work to.
 
     One that is opened read-only cannot write, whatever is asked of it, and gives up what takes longer than `at_most_s`.
     """
@@ -54,7 +54,7 @@ class Database:
         url: str,
         *,
         busy_timeout_s: float = 30.0,
-        ring: Callable[[Leg], None] = lambda _: None,
+        ring: Callable[[Stage], None] = lambda _: None,
         read_only: bool = False,
         at_most_s: float | None = None,
     ) -> None:
@@ -85,11 +85,11 @@ class Database:
             with self.engine.begin() as connection:
                 transaction = Transaction(connection)
                 yield transaction
-                self._tell(transaction)
+                self._notify_hosts(transaction)
         except DBAPIError as error:
             raise _sorted(error) from error
-        for leg in transaction.woken:
-            self._ring(leg)
+        for stage in transaction.notify:
+            self._ring(stage)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -118,11 +118,11 @@ class Database:
         except DBAPIError as error:
             raise _sorted(error) from error
 
-    def _tell(self, transaction: Transaction) -> None:
-        """Tell other hosts, when this transaction is committed, which legs have work."""
+    def _notify_hosts(self, transaction: Transaction) -> None:
+        """Tell other hosts, when this transaction is committed, which stages have work."""
         if self._has_hosts:
-            for leg in transaction.woken:
-                transaction.connection.execute(select(func.pg_notify(CHANNEL, str(leg))))
+            for stage in transaction.notify:
+                transaction.connection.execute(select(func.pg_notify(CHANNEL, str(stage))))
 
     @property
     def _has_hosts(self) -> bool:

@@ -3,8 +3,8 @@
 from enum import StrEnum
 
 
-class Leg(StrEnum):
-    """Which part of the main path a job is: each leg is a queue of its own."""
+class Stage(StrEnum):
+    """Which part of the main path a job is: each stage is a queue of its own."""
 
     READ = "read"
     COMPOSE = "compose"

@@ -24,8 +24,8 @@ from sqlalchemy import (
     text,
 )
 
-from cxr_node.db.claim_order import Turn
-from cxr_node.db.states import Leg, State
+from cxr_node.db.claim_order import ClaimOrder
+from cxr_node.db.states import Stage, State
 
 metadata = MetaData(
     naming_convention={
@@ -270,15 +270,20 @@ commitment = Table(
     UniqueConstraint("calling_ae_title", "transaction_uid"),
 )
 
-SUBJECTS = {Leg.READ: "film_id", Leg.COMPOSE: "study_id", Leg.DELIVER: "delivery_id", Leg.ANSWER: "commitment_id"}
+SUBJECTS = {
+    Stage.READ: "film_id",
+    Stage.COMPOSE: "study_id",
+    Stage.DELIVER: "delivery_id",
+    Stage.ANSWER: "commitment_id",
+}
 
 
 def _one_subject() -> str:
     return " OR ".join(
-        f"(leg = '{leg}' AND "
+        f"(stage = '{stage}' AND "
         + " AND ".join(f"{each} IS {'NOT ' if each == subject else ''}NULL" for each in SUBJECTS.values())
         + ")"
-        for leg, subject in SUBJECTS.items()
+        for stage, subject in SUBJECTS.items()
     )
 
 
@@ -286,7 +291,7 @@ job = Table(
     "job",
     metadata,
     row_id(),
-    Column("leg", String(16), nullable=False),
+    Column("stage", String(16), nullable=False),
     _reference("film_id", "film", nullable=True),
     _reference("study_id", "study", nullable=True),
     _reference("delivery_id", "delivery", nullable=True),
@@ -305,7 +310,7 @@ job = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("queued_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
-    # The study that it is of in any leg, so that one index finds a study's jobs; answers are of none.
+    # The study that it is of in any stage, so that one index finds a study's jobs; answers are of none.
     Column("of_study_id", RowId),
     UniqueConstraint("film_id"),
     UniqueConstraint("delivery_id"),
@@ -314,7 +319,7 @@ job = Table(
     Index("ix_job_study_id", "study_id"),
     Index("ix_job_of_study_id", "of_study_id"),
     Index("ix_job_state", "state", "id"),
-    Index("ix_job_leg", "leg", "id"),
+    Index("ix_job_stage", "stage", "id"),
     Index("ix_job_ended_at", "ended_at"),
     Index("ix_job_created_at", "created_at"),
 )
@@ -323,15 +328,15 @@ _waiting = text(f"state = '{State.WAITING}'")
 _running = text(f"state = '{State.RUNNING}'")
 Index(
     "ix_job_turn",
-    job.c.leg,
-    Turn(job.c.due_at, job.c.priority),
+    job.c.stage,
+    ClaimOrder(job.c.due_at, job.c.priority),
     job.c.id,
     sqlite_where=_waiting,
     postgresql_where=_waiting,
 )
-Index("ix_job_due", job.c.leg, job.c.due_at, sqlite_where=_waiting, postgresql_where=_waiting)
+Index("ix_job_due", job.c.stage, job.c.due_at, sqlite_where=_waiting, postgresql_where=_waiting)
 # Jobs that a node of an earlier version has written: see fill.py.
-_unnamed = text(f"of_study_id IS NULL AND leg <> '{Leg.ANSWER}'")
+_unnamed = text(f"of_study_id IS NULL AND stage <> '{Stage.ANSWER}'")
 Index("ix_job_unnamed", job.c.id, sqlite_where=_unnamed, postgresql_where=_unnamed)
 Index("ix_job_running", job.c.lease_until, sqlite_where=_running, postgresql_where=_running)
 

@@ -17,7 +17,7 @@ class _Open:
     is_probed: bool = False
 
 
-class Breakers:
+class CircuitBreakers:
     """Which destinations are away. Asked by many threads; forgotten with the process, which then finds out anew."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
@@ -36,7 +36,7 @@ class Breakers:
             breaker.is_probed = True
             return True
 
-    def away(self, destination: str) -> datetime:
+    def failed(self, destination: str) -> datetime:
         """Note that no association came about; return when the next may be tried."""
         with self._lock:
             failures = self._open[destination].failures + 1 if destination in self._open else 1
@@ -45,7 +45,7 @@ class Breakers:
             self._open[destination] = _Open(failures, until)
             return until
 
-    def back(self, destination: str) -> bool:
+    def succeeded(self, destination: str) -> bool:
         """Note that an association came about; return whether the destination was away until now."""
         with self._lock:
             return self._open.pop(destination, None) is not None

@@ -16,14 +16,14 @@ from pynetdicom.events import EventHandlerType
 from pynetdicom.pdu import P_DATA_TF
 
 from cxr_node.deliver.outcome import Outcome, of_status
-from cxr_node.deliver.peer import Remote, raise_sorted, spoken_status
+from cxr_node.deliver.peer import Peer, raise_for_outcome, spoken_status
 from cxr_node.domain.commitment import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
     REQUEST,
+    CommitmentResult,
     FailureReason,
     Reference,
-    Vouched,
     action_information,
     event_information,
     parse_event,
@@ -42,10 +42,10 @@ FIND_SOP_CLASS = Uid("1.2.840.10008.5.1.4.1.2.2.1")
 _LOOK_S = 0.05
 
 
-class Confirms(Protocol):
+class DeliveryVerifier(Protocol):
     """Finds out whether a destination has what it took."""
 
-    def ask(self, transaction_uid: Uid, identity: Identity) -> Vouched | None:
+    def verify(self, transaction_uid: Uid, identity: Identity) -> CommitmentResult | None:
         """Ask for one instance; return the answer, or None if it is still to come.
 
         Raises
@@ -59,17 +59,17 @@ class Confirms(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
+class CommitmentRequester:
     """Asks an archive whether it vouches for what it was sent.
 
     The answer is waited for on the same association for `wait_s`; after that it comes on one that the
     archive opens to us.
     """
 
-    remote: Remote
+    remote: Peer
     wait_s: float
 
-    def ask(self, transaction_uid: Uid, identity: Identity) -> Vouched | None:
+    def verify(self, transaction_uid: Uid, identity: Identity) -> CommitmentResult | None:
         """Ask by N-ACTION; see `Confirms.ask`."""
         reference = _reference(identity)
         waiting = _Waiting(transaction_uid)
@@ -95,7 +95,7 @@ class _Waiting:
 
     transaction_uid: Uid
     answered: threading.Event = field(default_factory=threading.Event)
-    report: Vouched | None = None
+    report: CommitmentResult | None = None
 
     def on_event_report(self, event: evt.Event) -> tuple[int, Dataset | None]:
         request = cast("N_EVENT_REPORT", event.request)
@@ -123,7 +123,7 @@ class _Waiting:
             pass
 
 
-def tell(remote: Remote, report: Vouched) -> None:
+def report_result(remote: Peer, report: CommitmentResult) -> None:
     """Tell a peer what we vouch for, on an association of its own in which we are the SCP.
 
     Raises
@@ -142,12 +142,12 @@ def tell(remote: Remote, report: Vouched) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finder:
+class FindVerifier:
     """Looks whether an archive without storage commitment finds what it was sent (C-FIND, PS3.4 annex C)."""
 
-    remote: Remote
+    remote: Peer
 
-    def ask(self, transaction_uid: Uid, identity: Identity) -> Vouched | None:
+    def verify(self, transaction_uid: Uid, identity: Identity) -> CommitmentResult | None:
         """Ask by C-FIND, Study Root, level IMAGE; see `Confirms.ask`. The answer is there at once."""
         identifier = identifier_of(identity)
         found = False
@@ -163,9 +163,9 @@ class Finder:
         _check(status, f"{self.remote} answered C-FIND")
         reference = _reference(identity)
         if found:
-            return Vouched(transaction_uid=transaction_uid, kept=(reference,))
+            return CommitmentResult(transaction_uid=transaction_uid, kept=(reference,))
         missing = (reference, FailureReason.NO_SUCH_OBJECT_INSTANCE)
-        return Vouched(transaction_uid=transaction_uid, kept=(), failed=(missing,))
+        return CommitmentResult(transaction_uid=transaction_uid, kept=(), failed=(missing,))
 
 
 def identifier_of(identity: Identity) -> Dataset:
@@ -187,4 +187,4 @@ def _check(status: int | None, sentence: str) -> None:
         raise RetryLater(f"{sentence} with nothing")
     outcome = of_status(status)
     if outcome is not Outcome.DELIVERED:
-        raise_sorted(outcome, f"{sentence} with {spoken_status(status)}", status=status)
+        raise_for_outcome(outcome, f"{sentence} with {spoken_status(status)}", status=status)

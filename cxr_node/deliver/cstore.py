@@ -10,9 +10,9 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
 
 from cxr_node.deliver.destination import Receipt
-from cxr_node.deliver.dicom_file import Outgoing, converted, read_outgoing
+from cxr_node.deliver.dicom_file import DicomFile, converted, read_dicom_file
 from cxr_node.deliver.outcome import Outcome, of_status
-from cxr_node.deliver.peer import Remote, raise_sorted, spoken_status
+from cxr_node.deliver.peer import Peer, raise_for_outcome, spoken_status
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
 
@@ -24,7 +24,7 @@ class CStoreDestination:
     """A PACS. Each object goes on an association of its own; a warning counts as success only if so configured."""
 
     name: str
-    remote: Remote
+    remote: Peer
     warning_is_success: bool = False
 
     def send(self, content: bytes) -> Receipt:
@@ -33,7 +33,7 @@ class CStoreDestination:
         In its own transfer syntax, byte for byte. Only where the peer accepts no other than a different
         uncompressed one are the same values written in that, and the receipt says so.
         """
-        outgoing = read_outgoing(content)
+        outgoing = read_dicom_file(content)
         # A context of its own for the file's transfer syntax: in a shared one the peer would choose.
         contexts = [build_context(outgoing.sop_class_uid, outgoing.transfer_syntax_uid)]
         if outgoing.alternatives:
@@ -51,12 +51,12 @@ class CStoreDestination:
         if status != 0:
             raise RetryLater(f"{self.remote} answered C-ECHO with {spoken_status(status)}")
 
-    def _receipt(self, status: int | None, comment: str, outgoing: Outgoing, sent: Outgoing) -> Receipt:
+    def _receipt(self, status: int | None, comment: str, outgoing: DicomFile, sent: DicomFile) -> Receipt:
         if status is None:
             raise RetryLater(f"{self.remote} gave no answer to C-STORE")
         outcome = of_status(status, warning_is_success=self.warning_is_success)
         if outcome is not Outcome.DELIVERED:
-            raise_sorted(
+            raise_for_outcome(
                 outcome,
                 f"{self.remote} answered C-STORE with {spoken_status(status)} {comment}".rstrip(),
                 status=status,
@@ -67,13 +67,13 @@ class CStoreDestination:
         return Receipt(status=status, comment=comment)
 
 
-def _in_accepted_syntax(outgoing: Outgoing, accepted: list[Uid]) -> Outgoing:
+def _in_accepted_syntax(outgoing: DicomFile, accepted: list[Uid]) -> DicomFile:
     if outgoing.transfer_syntax_uid in accepted:
         return outgoing
     return converted(outgoing, transfer_syntax_uid=accepted[0])
 
 
-def _c_store(association: Association, outgoing: Outgoing) -> Dataset:
+def _c_store(association: Association, outgoing: DicomFile) -> Dataset:
     """Send the data set as it stands in the file; an empty answer if none came."""
     # Read by pynetdicom at each call: with it a file's bytes are sent as they are, from a path only.
     _config.STORE_SEND_CHUNKED_DATASET = True

@@ -6,11 +6,11 @@ from typing import Protocol
 from cxr_node.domain.errors import RetryLater
 
 
-class Away(RetryLater):
+class DestinationUnreachable(RetryLater):
     """No association came about: nothing was said about the object, and others would fare no better."""
 
 
-class Refused(Exception):
+class DeliveryRejected(Exception):
     """The destination will not take this object, however often it is sent: a person must look.
 
     `status` is the C-STORE status where there was one.

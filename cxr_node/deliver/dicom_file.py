@@ -7,7 +7,7 @@ from pydicom import dcmread, dcmwrite
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 
-from cxr_node.deliver.destination import Refused
+from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.identifiers import Uid, parse_uid
 
 _IMPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2")
@@ -18,7 +18,7 @@ UNCOMPRESSED = (_EXPLICIT_VR_LITTLE_ENDIAN, _IMPLICIT_VR_LITTLE_ENDIAN, _DEFLATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
+class DicomFile:
     """An object to send: its UIDs and the file it is in."""
 
     sop_class_uid: Uid
@@ -34,7 +34,7 @@ class Outgoing:
         return tuple(uid for uid in UNCOMPRESSED if uid != self.transfer_syntax_uid)
 
 
-def read_outgoing(content: bytes) -> Outgoing:
+def read_dicom_file(content: bytes) -> DicomFile:
     """Return what the File Meta Information of the DICOM file `content` says (PS3.10 section 7.1).
 
     Raises
@@ -45,17 +45,17 @@ def read_outgoing(content: bytes) -> Outgoing:
     try:
         # No element is asked for, so reading ends with the File Meta Information and the first tags.
         meta = dcmread(BytesIO(content), specific_tags=[0x00080016], stop_before_pixels=True).file_meta
-        return Outgoing(
+        return DicomFile(
             sop_class_uid=parse_uid(meta.MediaStorageSOPClassUID),
             sop_instance_uid=parse_uid(meta.MediaStorageSOPInstanceUID),
             transfer_syntax_uid=parse_uid(meta.TransferSyntaxUID),
             content=content,
         )
     except (InvalidDicomError, AttributeError, ValueError, EOFError) as error:
-        raise Refused(f"not a DICOM file that says what it is ({type(error).__name__})") from None
+        raise DeliveryRejected(f"not a DICOM file that says what it is ({type(error).__name__})") from None
 
 
-def converted(outgoing: Outgoing, *, transfer_syntax_uid: Uid) -> Outgoing:
+def converted(outgoing: DicomFile, *, transfer_syntax_uid: Uid) -> DicomFile:
     """Return the same object written in one of its `alternatives`."""
     file = dcmread(BytesIO(outgoing.content))
     file.file_meta.TransferSyntaxUID = UID(transfer_syntax_uid)
@@ -67,7 +67,7 @@ def converted(outgoing: Outgoing, *, transfer_syntax_uid: Uid) -> Outgoing:
         little_endian=True,
         enforce_file_format=True,
     )
-    return Outgoing(
+    return DicomFile(
         sop_class_uid=outgoing.sop_class_uid,
         sop_instance_uid=outgoing.sop_instance_uid,
         transfer_syntax_uid=transfer_syntax_uid,

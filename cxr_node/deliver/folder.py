@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_node.deliver.destination import Receipt
-from cxr_node.deliver.dicom_file import read_outgoing
+from cxr_node.deliver.dicom_file import read_dicom_file
 from cxr_node.domain.errors import RetryLater
 
 _log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class FolderDestination:
 
         Written aside, flushed, renamed over what is there, and the folder flushed: one UID, one file.
         """
-        outgoing = read_outgoing(content)
+        outgoing = read_dicom_file(content)
         final = self.folder / f"{outgoing.sop_instance_uid}.dcm"
         aside = self.folder / f".{outgoing.sop_instance_uid}.part"
         try:

@@ -7,7 +7,7 @@ from pynetdicom import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
 
 from cxr_node.deliver.dicom_file import UNCOMPRESSED
-from cxr_node.deliver.peer import Remote, spoken_status
+from cxr_node.deliver.peer import Peer, spoken_status
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
 
@@ -25,7 +25,7 @@ class Negotiated:
     accepted: Mapping[Uid, tuple[Uid, ...]]
 
 
-def negotiated(remote: Remote, sop_class_uids: Sequence[Uid]) -> Negotiated:
+def negotiated(remote: Peer, sop_class_uids: Sequence[Uid]) -> Negotiated:
     """Ask a peer what it takes, in one association; at most 42 SOP Classes.
 
     Raises

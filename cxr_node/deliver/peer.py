@@ -11,16 +11,16 @@ from pynetdicom.events import EventHandlerType
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
-from cxr_node.deliver.destination import Away, Refused
+from cxr_node.deliver.destination import DeliveryRejected, DestinationUnreachable
 from cxr_node.deliver.outcome import Outcome, of_context, of_rejection
 from cxr_node.domain.errors import RetryLater
-from cxr_node.net.scu import Call, requested
+from cxr_node.net.scu import AssociationRequest, associate
 from cxr_node.net.tls import spoken
 from cxr_node.net.tls_peer import TlsPeer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remote(Call):
+class Peer(AssociationRequest):
     """An Application Entity to call.
 
     With `tls` the peer must be who it should be. What stands in the way there is passing: a person
@@ -52,7 +52,7 @@ class Remote(Call):
         tls = self._tls_context(self.tls, tls_failures) if self.tls is not None else None
         with self._called(contexts, roles, handlers, tls) as association:
             if tls_failures:
-                raise Away(f"no TLS with {self}: {tls_failures[0]}")
+                raise DestinationUnreachable(f"no TLS with {self}: {tls_failures[0]}")
             if not association.is_established:
                 self._raise_why_not(association)
             yield association
@@ -67,17 +67,17 @@ class Remote(Call):
     ) -> Iterator[Association]:
         with ExitStack() as stack:
             try:
-                request = requested(self, contexts, roles=roles, handlers=handlers, tls=tls)
+                request = associate(self, contexts, roles=roles, handlers=handlers, tls=tls)
                 association = stack.enter_context(request)
             except OSError as error:  # not what the block raises
-                raise Away(f"no connection to {self}: {error.strerror}") from error
+                raise DestinationUnreachable(f"no connection to {self}: {error.strerror}") from error
             yield association
 
     def _tls_context(self, tls: TlsPeer, failures: list[str]) -> ssl.SSLContext:
         try:
             return tls.context(failures)
         except OSError as error:
-            raise Away(f"files for TLS with {self} cannot be used: {spoken(error)}") from error
+            raise DestinationUnreachable(f"files for TLS with {self} cannot be used: {spoken(error)}") from error
 
     def _raise_why_not(self, association: Association) -> NoReturn:
         answer = association.acceptor.primitive
@@ -85,18 +85,18 @@ class Remote(Call):
             result, source, reason = answer.result or 0, answer.result_source or 0, answer.diagnostic or 0
             sentence = f"{self} rejected the association: {answer.result_str}, {answer.reason_str}"
             outcome = of_rejection(result=result, source=source, reason=reason)
-            raise Refused(sentence) if outcome is Outcome.REFUSED else Away(sentence)
+            raise DeliveryRejected(sentence) if outcome is Outcome.REFUSED else DestinationUnreachable(sentence)
         if association.rejected_contexts:
             # The first is the one for the object as it is.
             answered = association.rejected_contexts[0].result
-            raise_sorted(of_context(answered), f"{self} does not take this kind of object (result {answered})")
-        raise Away(f"no association with {self}")
+            raise_for_outcome(of_context(answered), f"{self} does not take this kind of object (result {answered})")
+        raise DestinationUnreachable(f"no association with {self}")
 
 
-def raise_sorted(outcome: Outcome, sentence: str, *, status: int | None = None) -> NoReturn:
+def raise_for_outcome(outcome: Outcome, sentence: str, *, status: int | None = None) -> NoReturn:
     """Raise what `outcome`, which is not that it arrived, means."""
     if outcome is Outcome.REFUSED:
-        raise Refused(sentence, status=status)
+        raise DeliveryRejected(sentence, status=status)
     raise RetryLater(sentence)
 
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from cxr_node.domain.reading import Laterality
 
 
-class Taught(StrEnum):
+class Border(StrEnum):
     """An interface between lung and what is denser than lung. Right and left are the patient's."""
 
     RIGHT_HEART_BORDER = "right_heart_border"

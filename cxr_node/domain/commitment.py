@@ -45,7 +45,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Vouched:
+class CommitmentResult:
     """What is vouched for, and what is not, with the Failure Reason."""
 
     transaction_uid: Uid
@@ -75,7 +75,7 @@ def parse_action(information: Dataset) -> tuple[Uid, tuple[Reference, ...]]:
     return _uid(information, "TransactionUID"), instances
 
 
-def event_information(report: Vouched) -> tuple[int, Dataset]:
+def event_information(report: CommitmentResult) -> tuple[int, Dataset]:
     """Return the Event Type ID and the Event Information of a report (PS3.4 table J.3-2)."""
     information = Dataset()
     information.TransactionUID = report.transaction_uid
@@ -88,7 +88,7 @@ def event_information(report: Vouched) -> tuple[int, Dataset]:
     return (NOT_ALL_KEPT if report.failed else ALL_KEPT), information
 
 
-def parse_event(information: Dataset) -> Vouched:
+def parse_event(information: Dataset) -> CommitmentResult:
     """Return what a report says; a failed instance without a reason has that of a processing failure.
 
     Raises
@@ -101,7 +101,7 @@ def parse_event(information: Dataset) -> Vouched:
         int(item.get("FailureReason") or FailureReason.PROCESSING_FAILURE)
         for item in information.get("FailedSOPSequence") or ()
     ]
-    return Vouched(
+    return CommitmentResult(
         transaction_uid=_uid(information, "TransactionUID"),
         kept=_references(information, "ReferencedSOPSequence"),
         failed=tuple(zip(failed, reasons, strict=True)),

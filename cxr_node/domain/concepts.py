@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from cxr_node.domain.anatomy import Anatomy
-from cxr_node.domain.borders import Density, Taught, Zone
+from cxr_node.domain.borders import Border, Density, Zone
 from cxr_node.domain.codes import Code
 
 PRIVATE_SCHEME = "99CXRNODE"
@@ -141,14 +141,14 @@ PARTS: Mapping[Anatomy, Code] = {
     Anatomy.LEFT_HEMIDIAPHRAGM: DIAPHRAGM,
 }
 
-BORDERS: Mapping[Taught, tuple[Code, Code | None]] = {
-    Taught.RIGHT_HEART_BORDER: (RIGHT_HEART_BORDER, MIDDLE_LOBE),
-    Taught.LEFT_HEART_BORDER: (LEFT_HEART_BORDER, LINGULA),
-    Taught.RIGHT_HEMIDIAPHRAGM: (DIAPHRAGM, LOWER_LOBE),
-    Taught.LEFT_HEMIDIAPHRAGM: (DIAPHRAGM, LOWER_LOBE),
-    Taught.AORTIC_KNOB: (AORTIC_ARCH, UPPER_LOBE),
-    Taught.RIGHT_COSTOPHRENIC_ANGLE: (COSTOPHRENIC_ANGLE, None),
-    Taught.LEFT_COSTOPHRENIC_ANGLE: (COSTOPHRENIC_ANGLE, None),
+BORDERS: Mapping[Border, tuple[Code, Code | None]] = {
+    Border.RIGHT_HEART_BORDER: (RIGHT_HEART_BORDER, MIDDLE_LOBE),
+    Border.LEFT_HEART_BORDER: (LEFT_HEART_BORDER, LINGULA),
+    Border.RIGHT_HEMIDIAPHRAGM: (DIAPHRAGM, LOWER_LOBE),
+    Border.LEFT_HEMIDIAPHRAGM: (DIAPHRAGM, LOWER_LOBE),
+    Border.AORTIC_KNOB: (AORTIC_ARCH, UPPER_LOBE),
+    Border.RIGHT_COSTOPHRENIC_ANGLE: (COSTOPHRENIC_ANGLE, None),
+    Border.LEFT_COSTOPHRENIC_ANGLE: (COSTOPHRENIC_ANGLE, None),
 }
 """Each border, and the lobe that its loss points to."""
 

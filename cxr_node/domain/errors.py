@@ -3,7 +3,7 @@
 from cxr_node.domain.reasons import Reason
 
 
-class Refuse(Exception):
+class RejectObject(Exception):
     """The peer is told and nothing is kept."""
 
 

@@ -45,7 +45,7 @@ class Instance:
         return self.content
 
 
-class Aside(Protocol):
+class StagedObject(Protocol):
     """Bytes that are written as they arrive, by one thread at a time, and then kept under a name or let go of."""
 
     def write(self, content: bytes | memoryview, /) -> None:
@@ -63,7 +63,7 @@ class Aside(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class StagedInstance:
     """One SOP Instance that has arrived: as `Instance`, but its bytes wait aside to be kept and are not in memory.
 
     `beginning` is the file at least as far as it says whose it is.
@@ -74,10 +74,10 @@ class Arrival:
     digest: Digest
     size_bytes: int
     beginning: bytes
-    aside: Aside
+    staged: StagedObject
 
 
-Received = Instance | Arrival
+Received = Instance | StagedInstance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

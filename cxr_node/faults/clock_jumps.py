@@ -3,13 +3,13 @@
 from contextlib import ExitStack
 from datetime import timedelta
 
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.faults import ledger_check, scratch
-from cxr_node.faults.context import Bench, stopwatch
+from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.counting_pacs import pacs
 from cxr_node.faults.load import send
 from cxr_node.faults.outcome import Outcome
-from cxr_node.faults.simulated_node import Workshop, workshop
+from cxr_node.faults.simulated_node import SimulatedNode, simulated_node
 from cxr_node.queue import queue
 
 GROUP = "clock jumps"
@@ -22,7 +22,7 @@ _SOON = timedelta(minutes=75)
 """Within this time after a jump, by the clock that jumped, everything must be done: the longest wait and a little."""
 
 
-def run(bench: Bench) -> Outcome:
+def run(bench: FaultContext) -> Outcome:
     """Let the clock jump with a film in each state, and look whether all are delivered soon after."""
     promised: dict[str, str] = {}
     problems: list[str] = []
@@ -35,9 +35,9 @@ def run(bench: Bench) -> Outcome:
             receives=bench.receives,
             database_url=stack.enter_context(bench.database_url()),
             destinations={"pacs": scratch.to_pacs(at.port)},
-            sections={"compose": {"calm_s": 2.0}},
+            sections={"compose": {"study_quiet_s": 2.0}},
         )
-        node = stack.enter_context(workshop(place))
+        node = stack.enter_context(simulated_node(place))
         jumps = _JUMPS[-bench.amounts.jumps :]
         for number, jump in enumerate(jumps):
             bench.tell("clock jumps", number, len(jumps))
@@ -45,7 +45,7 @@ def run(bench: Bench) -> Outcome:
             _send(bench, node, promised)
             node.pass_time(timedelta(seconds=30))  # on its way, put off by a PACS without room
             _send(bench, node, promised)
-            node.workers[Leg.READ].turn()  # read, to be composed after the calm
+            node.workers[Stage.READ].turn()  # read, to be composed after the calm
             _send(bench, node, promised)
             _claim_and_die(node)  # in the hands of a worker that died with its host
             refuses["now"] = False
@@ -71,13 +71,13 @@ def run(bench: Bench) -> Outcome:
     )
 
 
-def _send(bench: Bench, node: Workshop, promised: dict[str, str]) -> None:
+def _send(bench: FaultContext, node: SimulatedNode, promised: dict[str, str]) -> None:
     film = bench.films.make(40_000_000 + len(promised))
     if send(film, node.port) == 0:
         promised[str(film.StudyInstanceUID)] = str(film.SOPInstanceUID)
 
 
-def _claim_and_die(node: Workshop) -> None:
+def _claim_and_die(node: SimulatedNode) -> None:
     lease = timedelta(seconds=node.settings.read.lease_s)
     with node.database.write() as transaction:
-        queue.claim(transaction, Leg.READ, owner="elsewhere/read/1", lease=lease, now=node.clock())
+        queue.claim(transaction, Stage.READ, owner="elsewhere/read/1", lease=lease, now=node.clock())

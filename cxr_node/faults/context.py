@@ -54,7 +54,7 @@ SHORT = Amounts(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
+class FaultContext:
     """One database's bench.
 
     `url` is PostgreSQL's, empty for SQLite; `server` is there where the server is ours and may be restarted.

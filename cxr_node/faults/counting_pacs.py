@@ -15,9 +15,9 @@ from pynetdicom.dimse_primitives import C_STORE
 from cxr_node.domain.commitment import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
+    CommitmentResult,
     FailureReason,
     Reference,
-    Vouched,
     event_information,
     parse_action,
     parse_event,
@@ -89,7 +89,7 @@ class Pacs:
     def _vouch(self, association: Association, transaction_uid: Uid, instances: tuple[Reference, ...]) -> None:
         kept = tuple(each for each in instances if self.has(each.sop_instance_uid))
         failed = tuple((each, FailureReason.NO_SUCH_OBJECT_INSTANCE) for each in instances if each not in kept)
-        report = Vouched(transaction_uid=transaction_uid, kept=kept, failed=failed)
+        report = CommitmentResult(transaction_uid=transaction_uid, kept=kept, failed=failed)
         event_type, information = event_information(report)
         try:
             association.send_n_event_report(information, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE)

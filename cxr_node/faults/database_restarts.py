@@ -9,9 +9,9 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from cxr_node.faults import ledger_check, scratch
-from cxr_node.faults.context import Bench, stopwatch
+from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.counting_pacs import pacs
-from cxr_node.faults.load import Traffic, flowing, wait_for
+from cxr_node.faults.load import Load, flowing, wait_for
 from cxr_node.faults.node_process import Plan, life
 from cxr_node.faults.outcome import Outcome
 from cxr_node.faults.scratch import Place
@@ -23,7 +23,7 @@ _LOCKED_S = 7.0
 _LEVELS = ("serializable", "read committed")
 
 
-def run(bench: Bench) -> Outcome:
+def run(bench: FaultContext) -> Outcome:
     """Injure the database of a node under load again and again; draw the balance."""
     restarts, chance = bench.amounts.restarts, bench.chance(GROUP)
     problems: list[str] = []
@@ -36,7 +36,7 @@ def run(bench: Bench) -> Outcome:
             destinations={"pacs": scratch.to_pacs(at.port, confirm="find", confirm_again_s=1.0)},
         )
         node = stack.enter_context(life(Plan(place=place)))
-        traffic = Traffic(films=bench.films, offered=70_000_000, port=node.port)
+        traffic = Load(films=bench.films, offered=70_000_000, port=node.port)
         traffic.arrived = lambda: len(traffic.stored.keys() & at.of_study.keys())
         with flowing(traffic):
             for number in range(restarts):
@@ -68,7 +68,7 @@ def run(bench: Bench) -> Outcome:
     )
 
 
-def _what(bench: Bench) -> str:
+def _what(bench: FaultContext) -> str:
     if bench.kind == "sqlite":
         return f"the file was locked by another process for {_LOCKED_S:.0f} s each time"
     if bench.server is None:
@@ -76,7 +76,7 @@ def _what(bench: Bench) -> str:
     return "in turn: restart, crash of the server, every connection ended, transactions made serializable and back"
 
 
-def _injure(bench: Bench, place: Place, number: int) -> None:
+def _injure(bench: FaultContext, place: Place, number: int) -> None:
     if bench.kind == "sqlite":
         with _locked(place):
             threading.Event().wait(_LOCKED_S)

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 
 from cxr_node.faults import ledger_check, scratch, wire
-from cxr_node.faults.context import Bench, stopwatch
+from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.counting_pacs import pacs
 from cxr_node.faults.load import send, wait_for
 from cxr_node.faults.node_process import Plan, life
@@ -39,7 +39,7 @@ _STUDY_AT = b"\x20\x00\x0d\x00UI"
 Mutation = Callable[[Random, bytes], bytes]
 
 
-def run(bench: Bench) -> Outcome:
+def run(bench: FaultContext) -> Outcome:
     """Send malformed messages, good films between, and hold what was promised against what arrived."""
     seed = bench.chance(GROUP).getrandbits(32)
     promised: dict[str, str] = {}
@@ -107,7 +107,7 @@ def _growth(held: Sequence[tuple[int, int]]) -> list[str]:
     return grown
 
 
-def _good(bench: Bench, port: int, number: int, promised: dict[str, str], problems: list[str]) -> None:
+def _good(bench: FaultContext, port: int, number: int, promised: dict[str, str], problems: list[str]) -> None:
     film = bench.films.make(61_000_000 + number)
     status = send(film, port)
     if status == 0:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from cxr_node.faults import ledger_check, scratch, wire
-from cxr_node.faults.context import Bench, stopwatch
+from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.counting_pacs import pacs
 from cxr_node.faults.load import wait_for
 from cxr_node.faults.node_process import Plan, life
@@ -24,7 +24,7 @@ _HELLO = b"\x16\x03\x01\x02"
 _REST_S = 120.0
 
 
-def run(bench: Bench) -> Outcome:
+def run(bench: FaultContext) -> Outcome:
     """Measure a modality with and without the crowd, round after round; draw the balance."""
     if shutil.which("openssl") is None:
         return Outcome(group=GROUP, database=bench.kind, skipped="there is no openssl on this machine for certificates")
@@ -90,7 +90,7 @@ def run(bench: Bench) -> Outcome:
 
 
 def _measure(
-    bench: Bench, port: int, tls: ssl.SSLContext, promised: dict[str, str], problems: list[str]
+    bench: FaultContext, port: int, tls: ssl.SSLContext, promised: dict[str, str], problems: list[str]
 ) -> list[float]:
     """Send films, each on an association of its own; return how many seconds each took."""
     took: list[float] = []

@@ -98,9 +98,9 @@ def rewire(steps: Steps, *, clock: Callable[[], datetime] | None = None) -> None
     def database(settings: Settings) -> Database:
         settings.node.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-        def ring(leg: Any) -> None:
+        def ring(stage: Any) -> None:
             steps.reach("before the bell")
-            bells.ring(leg)
+            bells.notify(stage)
 
         bells = process.bells(settings)
         return SteppedDatabase(

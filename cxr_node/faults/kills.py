@@ -1,4 +1,4 @@
-"""`kill -9` of a whole node at every named step of every leg, and at random moments, under load."""
+"""`kill -9` of a whole node at every named step of every stage, and at random moments, under load."""
 
 from collections import Counter
 from contextlib import ExitStack
@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from random import Random
 
 from cxr_node.faults import ledger_check, scratch
-from cxr_node.faults.context import Bench, stopwatch
+from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.counting_pacs import Pacs, Told, listening_modality, pacs
-from cxr_node.faults.load import Traffic, flowing, wait_for
-from cxr_node.faults.node_process import Life, Plan, life
-from cxr_node.faults.outcome import Balance, Outcome
+from cxr_node.faults.load import Load, flowing, wait_for
+from cxr_node.faults.node_process import NodeProcess, Plan, life
+from cxr_node.faults.outcome import LedgerCheck, Outcome
 from cxr_node.faults.scratch import MODALITY_TITLE, Place
 from cxr_node.faults.steps import Fault
 
@@ -60,14 +60,14 @@ def is_of_first_start(step: str) -> bool:
     return any(word in step for word in ("CREATE", "ALTER", "alembic_version"))
 
 
-def run(bench: Bench) -> Outcome:
+def run(bench: FaultContext) -> Outcome:
     """Kill a node under load again and again; let it come to rest; draw the balance."""
     kills, deaths = bench.amounts.kills, _Deaths(chance=bench.chance(GROUP))
     with ExitStack() as stack:
         seconds = stack.enter_context(stopwatch())
         at, told = stack.enter_context(pacs()), stack.enter_context(listening_modality(MODALITY_TITLE))
         place = _place(bench, stack.enter_context(bench.database_url()), at, told)
-        traffic = Traffic(films=bench.films, asks=True)
+        traffic = Load(films=bench.films, asks=True)
         traffic.arrived = lambda: len(traffic.stored.keys() & at.of_study.keys())
         stack.enter_context(flowing(traffic))
         for number in range(kills):
@@ -100,7 +100,7 @@ def run(bench: Bench) -> Outcome:
     )
 
 
-def _place(bench: Bench, database_url: str, at: Pacs, told: Told) -> Place:
+def _place(bench: FaultContext, database_url: str, at: Pacs, told: Told) -> Place:
     folder = bench.folder / "kills"
     destinations = {
         "pacs": scratch.to_pacs(at.port, confirm="commitment", confirm_again_s=1.0),
@@ -115,7 +115,7 @@ def _place(bench: Bench, database_url: str, at: Pacs, told: Told) -> Place:
     )
 
 
-def _rest(place: Place, traffic: Traffic, at: Pacs, told: Told) -> tuple[Balance, tuple[str, ...]]:
+def _rest(place: Place, traffic: Load, at: Pacs, told: Told) -> tuple[LedgerCheck, tuple[str, ...]]:
     """Let a node without faults finish what the dead left, and draw the balance."""
     with life(Plan(place=place)) as last:
         traffic.port = last.port
@@ -127,7 +127,7 @@ def _rest(place: Place, traffic: Traffic, at: Pacs, told: Told) -> tuple[Balance
     return ledger_check.drawn(place.settings, traffic.stored, at.of_study), problems
 
 
-def _is_done(last: Life, place: Place, traffic: Traffic, at: Pacs, told: Told) -> bool:
+def _is_done(last: NodeProcess, place: Place, traffic: Load, at: Pacs, told: Told) -> bool:
     last.listen(0.0)
     if last.ended:
         return True
@@ -135,7 +135,7 @@ def _is_done(last: Life, place: Place, traffic: Traffic, at: Pacs, told: Told) -
     return arrived and ledger_check.is_at_rest(place.settings)
 
 
-def _untold(traffic: Traffic, told: Told) -> tuple[str, ...]:
+def _untold(traffic: Load, told: Told) -> tuple[str, ...]:
     return tuple(f"request {uid} was not answered" for uid in traffic.asked if uid not in told.answers)
 
 

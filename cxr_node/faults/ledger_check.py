@@ -7,7 +7,7 @@ from cxr_node.archive.folder import FolderArchive
 from cxr_node.db.database import Database
 from cxr_node.db.states import ENDED, State
 from cxr_node.domain.errors import RetryLater
-from cxr_node.faults.outcome import Balance
+from cxr_node.faults.outcome import LedgerCheck
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate
 from cxr_node.queue import search
@@ -34,7 +34,7 @@ def drawn(
     *,
     failed_is_fine: bool = False,
     extra_is_fine: bool = False,
-) -> Balance:
+) -> LedgerCheck:
     """Return the balance of a node that has come to rest.
 
     Parameters
@@ -55,7 +55,7 @@ def drawn(
             entries = {entry.sop_instance_uid: entry for entry in ledger.entries(connection)}
             named = ledger.archive_keys(connection)
             jobs = search.jobs(connection, limit=10**9)
-        damage = retention.Scrub(database, archive).whole()
+        damage = retention.Scrubber(database, archive).whole()
     finally:
         database.close()
     lost = [study for study, film in promised.items() if film not in entries or not arrived.get(study)]
@@ -65,12 +65,12 @@ def drawn(
     problems = [f"{found.kept.archive_key} is {found.what}" for found in damage]
     problems += [f"{key} is missing" for key in sorted(named) if key not in archive]
     failed = [job for job in jobs if job.state is State.FAILED and not failed_is_fine]
-    problems += [f"{job.leg} job {job.job_id} failed: {job.detail}" for job in failed]
+    problems += [f"{job.stage} job {job.job_id} failed: {job.detail}" for job in failed]
     problems += [f"{path.name} is left half written" for path in (archive_folder(settings) / "aside").iterdir()]
     if len(entries) - len(promised) > 1 and not extra_is_fine:
         # One film may be kept whose Success was on its way when the traffic ended.
         problems.append(f"{len(entries)} films are kept, and {len(promised)} got Success")
-    return Balance(
+    return LedgerCheck(
         films=len(promised),
         confirmed=len(confirmed),
         lost=tuple(lost),

@@ -49,7 +49,7 @@ def ask(film: Dataset, port: int) -> Uid | None:
 
 
 @dataclass(slots=True, kw_only=True)
-class Traffic:
+class Load:
     """What was sent: of each study the film's SOP Instance UID and the digest of its pixels; what was asked."""
 
     films: Films
@@ -89,7 +89,7 @@ class Traffic:
 
 
 @contextmanager
-def flowing(traffic: Traffic) -> Iterator[Traffic]:
+def flowing(traffic: Load) -> Iterator[Load]:
     """Send while the block lasts, and end the film that is being sent."""
     thread = threading.Thread(target=traffic.run, name="traffic", daemon=True)
     thread.start()

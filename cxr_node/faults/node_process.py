@@ -31,7 +31,7 @@ _PRELOADED = ["cxr_node.faults.node_process", "cxr_node.simulators.pacs", "cxr_n
 _START_S = 60.0
 _END_S = 20.0
 _KEPT = timedelta(seconds=3)
-"""How long a scratch node keeps what it delivered: so briefly that removal is one of the legs that are killed."""
+"""How long a scratch node keeps what it delivered: so briefly that removal is one of the stages that are killed."""
 _UPKEEP_S = 0.25
 _PORT = "port "
 """What begins the message that says where the node listens."""
@@ -49,7 +49,7 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Life:
+class NodeProcess:
     """A running life as its keeper sees it. `steps` are the names of the steps that it took."""
 
     process: "multiprocessing.process.BaseProcess"
@@ -110,7 +110,7 @@ class Life:
 
 
 @contextlib.contextmanager
-def life(plan: Plan) -> Iterator[Life]:
+def life(plan: Plan) -> Iterator[NodeProcess]:
     """Begin a life; the block is entered when the node listens, or has died before."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
@@ -118,7 +118,7 @@ def life(plan: Plan) -> Iterator[Life]:
     process = context.Process(target=_live, args=(plan, theirs), daemon=True)
     process.start()
     theirs.close()
-    begun = Life(process=process, talk=ours)
+    begun = NodeProcess(process=process, talk=ours)
     try:
         patience_ends = time.monotonic() + _START_S
         while not begun.port and not begun.ended and time.monotonic() < patience_ends:
@@ -162,10 +162,10 @@ def _live(plan: Plan, talk: Connection) -> None:
 def _keep_up(settings: Settings, stopping: threading.Event) -> None:
     """Remove what is delivered and a little older, and read again what is kept, without pause."""
     database, archive = places.database(settings), places.archive(settings)
-    scrub = retention.Scrub(database, archive)
+    scrub = retention.Scrubber(database, archive)
     while not stopping.wait(_UPKEEP_S):
         with contextlib.suppress(RetryLater):
-            retention.remove_old(database, archive, keep=_KEPT, clock=places.now)
+            retention.remove_expired(database, archive, keep=_KEPT, clock=places.now)
             scrub.turn(1 << 20)
 
 

@@ -37,7 +37,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Balance:
+class LedgerCheck:
     """What was promised, held against what arrived."""
 
     films: int
@@ -47,10 +47,10 @@ class Balance:
     problems: tuple[str, ...] = field(default=())
 
 
-def total(balances: Iterable[Balance]) -> Balance:
+def total(balances: Iterable[LedgerCheck]) -> LedgerCheck:
     """Return several balances as one."""
     each = list(balances)
-    return Balance(
+    return LedgerCheck(
         films=sum(one.films for one in each),
         confirmed=sum(one.confirmed for one in each),
         lost=tuple(uid for one in each for uid in one.lost),

@@ -10,12 +10,12 @@ from functools import partial
 
 from cxr_node.faults import ledger_check as balance
 from cxr_node.faults import scratch
-from cxr_node.faults.context import Bench, stopwatch
+from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.counting_pacs import Pacs, pacs
 from cxr_node.faults.load import send
-from cxr_node.faults.outcome import Balance, Outcome
+from cxr_node.faults.outcome import LedgerCheck, Outcome
 from cxr_node.faults.proxy import How, line
-from cxr_node.faults.simulated_node import Workshop, workshop
+from cxr_node.faults.simulated_node import SimulatedNode, simulated_node
 
 GROUP = "PACS away, slow, lying, refusing, aborting"
 _BEYOND = timedelta(hours=80)
@@ -31,9 +31,9 @@ _LONG_AWAY_H = 70.0
 """A PACS that is to be away for less than this is not tried beyond three days either."""
 
 
-def run(bench: Bench) -> Outcome:
+def run(bench: FaultContext) -> Outcome:
     """Let a PACS do each of these to one node after the other; draw the balance of each."""
-    parts: dict[str, Callable[[Bench, str], tuple[int, Balance]]] = {
+    parts: dict[str, Callable[[FaultContext, str], tuple[int, LedgerCheck]]] = {
         "away": _away,
         "beyond": _beyond,
         "slow": _slow,
@@ -42,7 +42,7 @@ def run(bench: Bench) -> Outcome:
         "refusing": _refusing,
         "aborting": _aborting,
     }
-    balances: list[Balance] = []
+    balances: list[LedgerCheck] = []
     faults = 0
     if bench.amounts.hours_away < _LONG_AWAY_H:
         parts.pop("beyond")
@@ -69,12 +69,14 @@ def run(bench: Bench) -> Outcome:
 class _Case:
     """One node with one PACS, and what was promised."""
 
-    def __init__(self, bench: Bench, url: str, name: str, stack: ExitStack, port: int, **section: object) -> None:
+    def __init__(
+        self, bench: FaultContext, url: str, name: str, stack: ExitStack, port: int, **section: object
+    ) -> None:
         to = scratch.to_pacs(port, **section)
         self.place = scratch.place(
             bench.folder / name, receives=bench.receives, database_url=url, destinations={"pacs": to}
         )
-        self.node: Workshop = stack.enter_context(workshop(self.place))
+        self.node: SimulatedNode = stack.enter_context(simulated_node(self.place))
         self.promised: dict[str, str] = {}
         self.problems: list[str] = []
         self._bench = bench
@@ -95,7 +97,7 @@ class _Case:
         if not holds:
             self.problems.append(otherwise)
 
-    def balance(self, at: Pacs) -> Balance:
+    def balance(self, at: Pacs) -> LedgerCheck:
         """Return the balance at the end, with what went wrong before."""
         drawn = balance.drawn(self.place.settings, self.promised, at.of_study)
         return replace(drawn, problems=(*self.problems, *drawn.problems, *at.changed))
@@ -106,7 +108,7 @@ def _free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def _away(bench: Bench, url: str) -> tuple[int, Balance]:
+def _away(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
     """Away for a little less than three days: what waits goes by itself when it is back, within minutes."""
     with ExitStack() as stack:
         port = _free_port()
@@ -121,7 +123,7 @@ def _away(bench: Bench, url: str) -> tuple[int, Balance]:
         return case.node.turns, case.balance(at)
 
 
-def _beyond(bench: Bench, url: str) -> tuple[int, Balance]:
+def _beyond(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
     """Away for longer than that: a person must look, nothing is forgotten, and `requeue` brings it there."""
     with ExitStack() as stack:
         port = _free_port()
@@ -135,7 +137,7 @@ def _beyond(bench: Bench, url: str) -> tuple[int, Balance]:
         return case.node.turns, case.balance(at)
 
 
-def _slow(bench: Bench, url: str) -> tuple[int, Balance]:
+def _slow(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
     """Answers late, and so late that the node has hung up: it is sent again and stays one object."""
     waits = {1: 2.5, 2: 0.5}
 
@@ -151,7 +153,7 @@ def _slow(bench: Bench, url: str) -> tuple[int, Balance]:
         return 4, case.balance(at)
 
 
-def _lying(bench: Bench, url: str, *, confirm: str) -> tuple[int, Balance]:
+def _lying(bench: FaultContext, url: str, *, confirm: str) -> tuple[int, LedgerCheck]:
     """Says Success three times and keeps nothing: it is found out each time, and the film is on the way until then."""
     with ExitStack() as stack:
         at = stack.enter_context(pacs(forgets=lambda _uid, times: times <= 3))
@@ -164,7 +166,7 @@ def _lying(bench: Bench, url: str, *, confirm: str) -> tuple[int, Balance]:
         return sum(at.sent.values()) - len(at.of_study), case.balance(at)
 
 
-def _refusing(bench: Bench, url: str) -> tuple[int, Balance]:
+def _refusing(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
     """Gives every status in turn, then takes it: tried again by itself, or after a person has looked."""
     refused: dict[str, int] = {}
     statuses = _STATUSES if bench.amounts.aborts > len(_STATUSES) else _STATUSES[::5]
@@ -188,7 +190,7 @@ def _refusing(bench: Bench, url: str) -> tuple[int, Balance]:
         return 2 * len(statuses), case.balance(at)
 
 
-def _aborting(bench: Bench, url: str) -> tuple[int, Balance]:
+def _aborting(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
     """Every PDU of a delivery, in both directions, is once the last of its association."""
     with ExitStack() as stack:
         at = stack.enter_context(pacs())

@@ -36,7 +36,7 @@ class How(StrEnum):
 
 
 @dataclass(slots=True, kw_only=True)
-class Line:
+class Proxy:
     """A line to a port on this machine. The `cut`-th PDU, counted from 1 in both directions, meets `how`, once."""
 
     to: int
@@ -117,10 +117,10 @@ def _exactly(source: socket.socket, size: int) -> bytes:
 
 
 @contextlib.contextmanager
-def line(to: int) -> Iterator[Line]:
+def line(to: int) -> Iterator[Proxy]:
     """Lay a line to a port while the block lasts."""
     with socket.create_server((_HOST, 0)) as listener:
-        laid = Line(to=to, port=int(listener.getsockname()[1]))
+        laid = Proxy(to=to, port=int(listener.getsockname()[1]))
 
         def accept() -> None:
             while True:

@@ -110,7 +110,7 @@ def place(
         "archive": {"reserve_bytes": 0},
         # Its reader has no network to look beside.
         "read": {"threads": 1, "processes": 0},
-        "compose": {"calm_s": 0.0},
+        "compose": {"study_quiet_s": 0.0},
         "schedule": {"tick_s": 1.0},
         "log": {"level": "warning"},
     }
@@ -118,7 +118,7 @@ def place(
         tables.setdefault(name, {}).update(changes)
     lines = [_table(f"[{name}]", entries) for name, entries in tables.items()]
     for title, port in (askers or {}).items():
-        lines.append(_table("[[receive.askers]]", {"ae_title": title, "host": "127.0.0.1", "port": port}))
+        lines.append(_table("[[receive.commitment_peers]]", {"ae_title": title, "host": "127.0.0.1", "port": port}))
     for name, entries in destinations.items():
         lines.append(_table("[[deliver.destinations]]", {"name": name, **entries}))
     path = folder / "cxr-node.toml"

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg, State
+from cxr_node.db.states import Stage, State
 from cxr_node.faults.scratch import Place
 from cxr_node.faults.scratch_reader import ScratchReader
 from cxr_node.pixels.sandbox import Sandbox
@@ -14,7 +14,7 @@ from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit as auditing
 from cxr_node.wiring import compose, deliver, preprocessing, process, read, receive, roles, startup
 from cxr_node.wiring.roles import Role
-from cxr_node.work.handlers.deliver import AnswerLeg, AnyLeg, DeliverLeg
+from cxr_node.work.handlers.deliver import AnyHandler, CommitmentHandler, DeliverHandler
 from cxr_node.work.periodic import retention
 from cxr_node.work.worker import Worker
 
@@ -41,7 +41,7 @@ class Clock:
         self.now += timedelta(**delta)
 
 
-class Workshop:
+class SimulatedNode:
     """The node. Films come in over the network, at `port`; all else moves by `work` and `pass_time`."""
 
     def __init__(self, settings: Settings, database: Database, clock: Clock, port: int, sandbox: Sandbox) -> None:
@@ -52,12 +52,12 @@ class Workshop:
         self.port = port
         self.turns = 0
         to = deliver.destinations(settings)
-        legs: list[tuple[Role, AnyLeg]] = [
-            (Role.READ, read.read_leg(settings, database, sandbox, ScratchReader())),
-            (Role.DELIVER, compose.compose_leg(settings, database, sandbox)),
+        stages: list[tuple[Role, AnyHandler]] = [
+            (Role.READ, read.read_stage(settings, database, sandbox, ScratchReader())),
+            (Role.DELIVER, compose.compose_stage(settings, database, sandbox)),
             (
                 Role.DELIVER,
-                DeliverLeg(
+                DeliverHandler(
                     database=database,
                     archive=self.archive,
                     destinations=to,
@@ -65,14 +65,17 @@ class Workshop:
                     clock=clock,
                 ),
             ),
-            (Role.DELIVER, AnswerLeg(database=database, archive=self.archive, peers=deliver.askers(settings))),
+            (
+                Role.DELIVER,
+                CommitmentHandler(database=database, archive=self.archive, peers=deliver.commitment_peers(settings)),
+            ),
         ]
-        self.workers = {leg.leg: self._worker(role, leg) for role, leg in legs}
+        self.workers = {stage.stage: self._worker(role, stage) for role, stage in stages}
 
-    def _worker(self, role: Role, leg: AnyLeg) -> Worker:
+    def _worker(self, role: Role, stage: AnyHandler) -> Worker:
         lease_s = self.settings.read.lease_s if role is Role.READ else self.settings.deliver.lease_s
         return Worker(
-            leg,
+            stage,
             database=self.database,
             owner=roles.lease_owner(self.settings, role, 1),
             lease=timedelta(seconds=lease_s),
@@ -113,7 +116,7 @@ class Workshop:
 
     def remove_old(self, keep: timedelta) -> int:
         """Remove what is delivered and old; return how many studies that were."""
-        return retention.remove_old(self.database, self.archive, keep=keep, clock=self.clock)
+        return retention.remove_expired(self.database, self.archive, keep=keep, clock=self.clock)
 
     def failed(self) -> list[int]:
         """Return the jobs that a person must look at."""
@@ -126,10 +129,10 @@ class Workshop:
         with self.database.write() as transaction:
             return len(queue.requeue(transaction, failed, actor="person", now=self.clock()))
 
-    def jobs(self, leg: Leg) -> list[search.JobRow]:
-        """Return the jobs of a leg, newest first."""
+    def jobs(self, stage: Stage) -> list[search.JobRow]:
+        """Return the jobs of a stage, newest first."""
         with self.database.read() as connection:
-            return search.jobs(connection, leg=leg, limit=10**9)
+            return search.jobs(connection, stage=stage, limit=10**9)
 
 
 def _has_work(worker: Worker) -> bool:
@@ -138,7 +141,7 @@ def _has_work(worker: Worker) -> bool:
 
 
 @contextmanager
-def workshop(place: Place, *, clock: Clock | None = None, listens: bool = True) -> Iterator[Workshop]:
+def simulated_node(place: Place, *, clock: Clock | None = None, listens: bool = True) -> Iterator[SimulatedNode]:
     """Open a node for the block; it listens from its first moment, and the clock of the process is its clock."""
     clock = clock or Clock()
     real, process.now = process.now, clock
@@ -153,6 +156,6 @@ def workshop(place: Place, *, clock: Clock | None = None, listens: bool = True) 
                 audit = stack.enter_context(auditing.audit(settings))
                 port = stack.enter_context(receive.receiver(settings, database, audit)).port
             sandbox = stack.enter_context(Sandbox(preprocessing.film_limits(settings)))
-            yield Workshop(settings, database, clock, port, sandbox)
+            yield SimulatedNode(settings, database, clock, port, sandbox)
     finally:
         process.now = real

@@ -7,11 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from cxr_node.faults import ledger_check, scratch
-from cxr_node.faults.context import Bench, stopwatch
+from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.counting_pacs import pacs
 from cxr_node.faults.load import send
 from cxr_node.faults.outcome import Outcome
-from cxr_node.faults.simulated_node import Workshop, workshop
+from cxr_node.faults.simulated_node import SimulatedNode, simulated_node
 
 GROUP = "a compressed soak"
 _FILMS_AN_HOUR = (2, 30)
@@ -24,7 +24,7 @@ _GROWTH_BYTES = 64 << 20
 _MORE_FILES = 20
 
 
-def run(bench: Bench) -> Outcome:
+def run(bench: FaultContext) -> Outcome:
     """Let hours of traffic pass over one node, and look at what it has grown by."""
     promised: dict[str, str] = {}
     problems: list[str] = []
@@ -39,9 +39,9 @@ def run(bench: Bench) -> Outcome:
             receives=bench.receives,
             database_url=stack.enter_context(bench.database_url()),
             destinations={"pacs": scratch.to_pacs(at.port, confirm="find", confirm_again_s=60.0)},
-            sections={"compose": {"calm_s": 2.0}},
+            sections={"compose": {"study_quiet_s": 2.0}},
         )
-        node = stack.enter_context(workshop(place))
+        node = stack.enter_context(simulated_node(place))
         sizes = [_size()]
         for step in range(steps):
             bench.tell("ten minutes of traffic", step, steps)
@@ -84,7 +84,7 @@ def _films(step: int) -> int:
     return round(an_hour / 6 * (step + 1)) - round(an_hour / 6 * step)
 
 
-def _send(bench: Bench, node: Workshop, promised: dict[str, str], problems: list[str]) -> None:
+def _send(bench: FaultContext, node: SimulatedNode, promised: dict[str, str], problems: list[str]) -> None:
     film = bench.films.make(80_000_000 + len(promised))
     status = send(film, node.port)
     if status == 0:

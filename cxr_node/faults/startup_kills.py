@@ -1,12 +1,12 @@
 """`kill -9` of a node at its first start, at every step that makes its schema; the next start must serve."""
 
 from cxr_node.faults import ledger_check, scratch
-from cxr_node.faults.context import Bench, stopwatch
+from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.counting_pacs import Pacs, pacs
 from cxr_node.faults.kills import is_of_first_start
 from cxr_node.faults.load import send, wait_for
 from cxr_node.faults.node_process import Plan, life
-from cxr_node.faults.outcome import Balance, Outcome, total
+from cxr_node.faults.outcome import LedgerCheck, Outcome, total
 from cxr_node.faults.steps import Fault
 
 GROUP = "kill -9 at the first start"
@@ -15,7 +15,7 @@ _SHARE = 10
 """One first start is killed for so many kills later on."""
 
 
-def run(bench: Bench) -> Outcome:
+def run(bench: FaultContext) -> Outcome:
     """Let new nodes die while they make their schema, and the next start of each take a film to its report."""
     with stopwatch() as seconds, pacs() as at:
         steps, first = _one(bench, at, 0, None)
@@ -39,7 +39,7 @@ def run(bench: Bench) -> Outcome:
     )
 
 
-def _one(bench: Bench, at: Pacs, number: int, fault: Fault | None) -> tuple[list[str], Balance]:
+def _one(bench: FaultContext, at: Pacs, number: int, fault: Fault | None) -> tuple[list[str], LedgerCheck]:
     """Return the steps that make the schema, and the balance of a new node whose first start met `fault`."""
     film = bench.films.make(10_000_000 + number)
     study = str(film.StudyInstanceUID)
@@ -65,4 +65,4 @@ def _one(bench: Bench, at: Pacs, number: int, fault: Fault | None) -> tuple[list
         place.clear()
     unserved = () if stored else (f"no Success at the start after {fault.step if fault else 'none'}",)
     made = sorted(step for step in steps if is_of_first_start(step))
-    return made, total([drawn, Balance(films=0, confirmed=0, lost=(), doubled=(), problems=unserved)])
+    return made, total([drawn, LedgerCheck(films=0, confirmed=0, lost=(), doubled=(), problems=unserved)])

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 
 from cxr_node.faults import ledger_check, scratch
-from cxr_node.faults.context import Bench, stopwatch
+from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.counting_pacs import Pacs, pacs
 from cxr_node.faults.load import send, wait_for
-from cxr_node.faults.node_process import Life, Plan, life
+from cxr_node.faults.node_process import NodeProcess, Plan, life
 from cxr_node.faults.outcome import Outcome
 from cxr_node.faults.scratch import Place
 from cxr_node.faults.steps import START, UPKEEP, Action, Fault
@@ -26,17 +26,17 @@ _LARGEST_FILE_BYTES = 40_000
 """Less than a film takes, more than a message: the limit of the process, so that writes really fail."""
 
 
-def disk(bench: Bench) -> Outcome:
+def disk(bench: FaultContext) -> Outcome:
     """Let every call that writes to the disk fail in every way, film after film, and draw the balance."""
     return _run(bench, DISK, "disk", _DISK_ACTIONS, limits_files=True)
 
 
-def database(bench: Bench) -> Outcome:
-    """Let the database be away at every statement and commit of every leg, and draw the balance."""
+def database(bench: FaultContext) -> Outcome:
+    """Let the database be away at every statement and commit of every stage, and draw the balance."""
     return _run(bench, DATABASE, "statements", (Action.DATABASE_AWAY,), limits_files=False)
 
 
-def _run(bench: Bench, group: str, name: str, actions: Sequence[Action], *, limits_files: bool) -> Outcome:
+def _run(bench: FaultContext, group: str, name: str, actions: Sequence[Action], *, limits_files: bool) -> Outcome:
     promised: dict[str, str] = {}
     problems: list[str] = []
     struck = wanted = 0
@@ -104,19 +104,19 @@ def _fits(step: str, action: Action) -> bool:
 class _Sender:
     """Sends films one after the other, each until it gets Success."""
 
-    def __init__(self, bench: Bench, promised: dict[str, str], problems: list[str]) -> None:
+    def __init__(self, bench: FaultContext, promised: dict[str, str], problems: list[str]) -> None:
         self._bench = bench
         self._promised = promised
         self._problems = problems
         self.refused: dict[int | None, int] = {}
 
-    def send(self, node: Life, count: int) -> None:
+    def send(self, node: NodeProcess, count: int) -> None:
         """Send so many new films to a node."""
         for _ in range(count):
             if not self._send(node):
                 self._problems.append(f"a film got no Success in {_ATTEMPTS} attempts")
 
-    def once(self, node: Life) -> int | None:
+    def once(self, node: NodeProcess) -> int | None:
         """Send a new film once, and return the status."""
         film = self._bench.films.make(30_000_000 + len(self._promised))
         status = send(film, node.port)
@@ -126,7 +126,7 @@ class _Sender:
             self.refused[status] = self.refused.get(status, 0) + 1
         return status
 
-    def _send(self, node: Life) -> bool:
+    def _send(self, node: NodeProcess) -> bool:
         return any(self.once(node) == 0 for _ in range(_ATTEMPTS) if node.port and not node.ended)
 
 

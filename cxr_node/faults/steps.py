@@ -1,4 +1,4 @@
-"""Every step that a leg takes, counted by name; one of them may be the last, or fail.
+"""Every step that a stage takes, counted by name; one of them may be the last, or fail.
 
 Nothing in the node knows this: steps are seen from outside, by what a scratch process is given in place of its
 disk, its database, its destinations and its model (`rewired`).
@@ -15,9 +15,9 @@ from enum import StrEnum
 
 from sqlalchemy.exc import OperationalError
 
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 
-_LEGS = frozenset(Leg)
+_STAGES = frozenset(Stage)
 UPKEEP, START, ACCEPT = "upkeep", "start", "accept"
 
 
@@ -59,8 +59,8 @@ class Steps:
         self._counts: Counter[str] = Counter()
 
     def reach(self, what: str) -> None:
-        """Note that this thread is at the step `what` of its leg; it may end here, or fail."""
-        name = f"{leg()}: {what}"
+        """Note that this thread is at the step `what` of its stage; it may end here, or fail."""
+        name = f"{stage()}: {what}"
         with self._lock:
             self._counts[name] += 1
             count = self._counts[name]
@@ -85,10 +85,10 @@ STRUCK = "!"
 """What is announced when a fault that does not kill has struck."""
 
 
-def leg() -> str:
-    """Return the leg that this thread works for, by the thread's name."""
+def stage() -> str:
+    """Return the stage that this thread works for, by the thread's name."""
     thread = threading.current_thread()
-    if thread.name in _LEGS:
+    if thread.name in _STAGES:
         return thread.name
     if thread.name.startswith((UPKEEP, "ThreadPoolExecutor")):  # the latter is the schedule's
         return UPKEEP

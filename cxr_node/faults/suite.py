@@ -28,11 +28,11 @@ from cxr_node.faults import (
     step_failures,
     supervisor_kills,
 )
-from cxr_node.faults.context import Amounts, Bench, Kind
+from cxr_node.faults.context import Amounts, FaultContext, Kind
 from cxr_node.faults.films import Films
 from cxr_node.faults.outcome import Outcome
 
-Group = Callable[[Bench], Outcome]
+Group = Callable[[FaultContext], Outcome]
 
 GROUPS: Mapping[str, tuple[Group, ...]] = {
     "kills": (startup_kills.run, kills.run, supervisor_kills.run),
@@ -135,7 +135,7 @@ def _run_on(request: Request, kind: Kind, folder: Path, *, tell: Tell, note: OnO
             for name in request.groups:
                 note(Outcome(group=name, database=kind, skipped=str(error)))
             return
-        bench = Bench(
+        bench = FaultContext(
             folder=folder / kind,
             kind=kind,
             films=Films(request.seed),

@@ -14,9 +14,9 @@ from pathlib import Path
 from random import Random
 
 from cxr_node.faults import ledger_check, scratch
-from cxr_node.faults.context import Bench, stopwatch
+from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.counting_pacs import pacs
-from cxr_node.faults.load import Traffic, flowing, wait_for
+from cxr_node.faults.load import Load, flowing, wait_for
 from cxr_node.faults.outcome import Outcome
 from cxr_node.faults.scratch import Place
 
@@ -102,7 +102,7 @@ def program(place: Place) -> Iterator[Program]:
             process.stdout.close()
 
 
-def run(bench: Bench) -> Outcome:
+def run(bench: FaultContext) -> Outcome:
     """Kill the program in turn as a whole, without its supervisor's roles, and role by role; draw the balance."""
     kills, chance = bench.amounts.supervised_kills, bench.chance(GROUP)
     if not kills:
@@ -116,7 +116,7 @@ def run(bench: Bench) -> Outcome:
             database_url=stack.enter_context(bench.database_url()),
             destinations={"pacs": scratch.to_pacs(at.port)},
         )
-        traffic = Traffic(films=bench.films, offered=20_000_000, most_under_way=3)
+        traffic = Load(films=bench.films, offered=20_000_000, most_under_way=3)
         traffic.arrived = lambda: len(traffic.stored.keys() & at.of_study.keys())
         stack.enter_context(flowing(traffic))
         done = turn = 0
@@ -149,7 +149,7 @@ def _shared_port(processes: int) -> dict[str, object]:
         return {"processes": processes, "port": probe.getsockname()[1]}
 
 
-def _kill(node: Program, traffic: Traffic, turn: int, chance: Random) -> tuple[int, str]:
+def _kill(node: Program, traffic: Load, turn: int, chance: Random) -> tuple[int, str]:
     """Kill something of a program under load; return how often, and what went wrong."""
     if not wait_for(lambda: bool(node.port) or node.process.poll() is not None, _START_S) or not node.port:
         return 1, f"the program did not start in turn {turn}"
@@ -174,7 +174,7 @@ def _kill(node: Program, traffic: Traffic, turn: int, chance: Random) -> tuple[i
     return len(_ROLES), ""
 
 
-def _rest(place: Place, traffic: Traffic, arrived: Mapping[str, object]) -> list[str]:
+def _rest(place: Place, traffic: Load, arrived: Mapping[str, object]) -> list[str]:
     """Let the program finish what was left."""
     with program(place) as node:
         wait_for(lambda: bool(node.port) or node.process.poll() is not None, _START_S)

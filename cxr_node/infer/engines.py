@@ -49,7 +49,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Chosen:
+class EngineChoice:
     """The engine that was taken, the network on it, and what was measured; nothing where nothing was."""
 
     engine: str
@@ -148,7 +148,7 @@ def choose(
     threads: int = 0,
     engines: Mapping[str, Makes] = ENGINES,
     clock: Callable[[], float] = time.perf_counter,
-) -> Chosen:
+) -> EngineChoice:
     """Return the engine of that name, or the fastest, with the network on it.
 
     Parameters
@@ -166,7 +166,7 @@ def choose(
         If the engine that is named is not there or does not say the same.
     """
     if wanted == EAGER:
-        return Chosen(engine=EAGER, program=eager(bundle, threads))
+        return EngineChoice(engine=EAGER, program=eager(bundle, threads))
     names = [name for name in engines if wanted in (AUTO, name) and name != EAGER]
     programs: dict[str, Program] = {EAGER: engines[EAGER](bundle, threads)}
     faults: dict[str, str] = {}
@@ -182,7 +182,7 @@ def choose(
             "engine %s: %s", trial.engine, trial.fault or f"{trial.milliseconds:.1f} ms, off by {trial.difference:.2g}"
         )
     engine = _fastest(trials) if wanted == AUTO else _required(trials, wanted)
-    return Chosen(engine=engine, program=programs[engine], trials=tuple(trials))
+    return EngineChoice(engine=engine, program=programs[engine], trials=tuple(trials))
 
 
 def difference(expected: Outputs, given: Outputs) -> float:

@@ -14,7 +14,7 @@ from cxr_node.infer.out_of_distribution import appearance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interpreter:
+class ModelAdapter:
     """Prepares films for the network of a card and says what its outputs mean; may go to another process."""
 
     card: Card
@@ -25,11 +25,11 @@ class Interpreter:
         """Whether there will be anything to measure."""
         return bool(self.card.structures)
 
-    def prepared(self, film: Radiograph) -> Float32:
+    def preprocess(self, film: Radiograph) -> Float32:
         """Return a film as the network sees it, shape (rows, columns) of the card."""
         return prepare.prepare(film, self.card.input.frame)
 
-    def prediction(self, geometry: Geometry, given: Mapping[str, Float32]) -> Prediction:
+    def decode_outputs(self, geometry: Geometry, given: Mapping[str, Float32]) -> Prediction:
         """Return what the network's outputs for one film say.
 
         Parameters

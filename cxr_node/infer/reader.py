@@ -13,8 +13,8 @@ from cxr_node.domain.radiograph import Float32, Radiograph
 from cxr_node.domain.reading import ModelIdentity, Prediction
 from cxr_node.domain.reasons import Reason
 from cxr_node.infer.bundle import Bundle, BundleError, Program
-from cxr_node.infer.engines import EAGER, Chosen
-from cxr_node.infer.model_adapter import Interpreter
+from cxr_node.infer.engines import EAGER, EngineChoice
+from cxr_node.infer.model_adapter import ModelAdapter
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Reader:
         batch_size: int = 8,
         precision: Precision = Precision.FLOAT32,
         program: Program | None = None,
-        engine: Chosen | None = None,
+        engine: EngineChoice | None = None,
     ) -> None:
         self._bundle = bundle
         self._device = choose_device(device)
@@ -85,9 +85,9 @@ class Reader:
         self._outputs(torch.zeros(1, 1, taken.rows, taken.columns))
 
     @property
-    def interpreter(self) -> Interpreter:
+    def adapter(self) -> ModelAdapter:
         """What prepares films for this network and says what its outputs mean."""
-        return Interpreter(card=self._bundle.card, identity=self.identity)
+        return ModelAdapter(card=self._bundle.card, identity=self.identity)
 
     def read(self, films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
         """Return what the network makes of each film, in order.
@@ -97,9 +97,11 @@ class Reader:
         GiveUp
             With MODEL_ERROR if the network fails on any of them, alone or together.
         """
-        interpreter = self.interpreter
-        outputs = self.forward([interpreter.prepared(film) for film in films])
-        return tuple(interpreter.prediction(film.geometry, given) for film, given in zip(films, outputs, strict=True))
+        interpreter = self.adapter
+        outputs = self.forward([interpreter.preprocess(film) for film in films])
+        return tuple(
+            interpreter.decode_outputs(film.geometry, given) for film, given in zip(films, outputs, strict=True)
+        )
 
     def forward(self, prepared: Sequence[Float32]) -> list[dict[str, Float32]]:
         """Run the network on prepared films, at most `batch_size` at a time; return the outputs of each, in order.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cxr_node.domain.borders import Taught
+from cxr_node.domain.borders import Border
 from cxr_node.domain.radiograph import Float32, View
 from cxr_node.measure.grid import Points
 from cxr_node.measure.interfaces import Interface
@@ -31,27 +31,27 @@ _LEAST_OVER_LUNG = 0.1
 """How much brighter than the film's clear lung the dense side is taken to be at least, as a share of its step."""
 _LEAST_STEP, _LEAST_CONTRAST = 0.01, 0.02
 
-LOWEST: Mapping[View, Mapping[Taught, float]] = {
+LOWEST: Mapping[View, Mapping[Border, float]] = {
     View.PA: {
-        Taught.RIGHT_HEART_BORDER: 0.26,
-        Taught.LEFT_HEART_BORDER: 0.32,
-        Taught.RIGHT_HEMIDIAPHRAGM: 0.23,
-        Taught.LEFT_HEMIDIAPHRAGM: 0.09,
-        Taught.AORTIC_KNOB: 0.55,
+        Border.RIGHT_HEART_BORDER: 0.26,
+        Border.LEFT_HEART_BORDER: 0.32,
+        Border.RIGHT_HEMIDIAPHRAGM: 0.23,
+        Border.LEFT_HEMIDIAPHRAGM: 0.09,
+        Border.AORTIC_KNOB: 0.55,
     },
     View.AP: {
-        Taught.RIGHT_HEART_BORDER: 0.23,
-        Taught.LEFT_HEART_BORDER: 0.23,
-        Taught.RIGHT_HEMIDIAPHRAGM: 0.19,
-        Taught.LEFT_HEMIDIAPHRAGM: 0.05,
-        Taught.AORTIC_KNOB: 0.45,
+        Border.RIGHT_HEART_BORDER: 0.23,
+        Border.LEFT_HEART_BORDER: 0.23,
+        Border.RIGHT_HEMIDIAPHRAGM: 0.19,
+        Border.LEFT_HEMIDIAPHRAGM: 0.05,
+        Border.AORTIC_KNOB: 0.45,
     },
 }
 """Lowest clarity of films without finding, by their outlines: of those of training patients the third percentile on
 PA and the fifth on AP films, at which 4.7 % of the borders of patients left out in turn were called."""
 
 
-def lowest(view: View) -> Mapping[Taught, float]:
+def lowest(view: View) -> Mapping[Border, float]:
     """Return the lowest normal clarity of each border; where the view is not known the lower, which calls less."""
     return LOWEST[View.PA if view is View.PA else View.AP]
 

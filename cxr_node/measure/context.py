@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from cxr_node.domain.anatomy import Anatomy
-from cxr_node.domain.borders import Taught
+from cxr_node.domain.borders import Border
 from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality
 from cxr_node.measure import densities
-from cxr_node.measure.grid import Canvas, Mask, Points
+from cxr_node.measure.grid import Grid, Mask, Points
 from cxr_node.measure.interfaces import Corner, Interface
 from cxr_node.measure.preconditions import Soundness
-from cxr_node.measure.recorder import Notebook
+from cxr_node.measure.recorder import Recorder
 
 LUNGS = {Laterality.RIGHT: Anatomy.RIGHT_LUNG, Laterality.LEFT: Anatomy.LEFT_LUNG}
 BOTH = (Anatomy.RIGHT_LUNG, Anatomy.LEFT_LUNG)
@@ -22,17 +22,17 @@ CUT = "the lung is cut off at the bottom of the film"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sheet:
+class MeasurementContext:
     """A film on the table: its grid, what stands against measuring, its own scale, and the notebook."""
 
-    canvas: Canvas
+    canvas: Grid
     view: View
     sound: Soundness
     scale: densities.Anchors | None
-    found: dict[Taught, Interface]
+    found: dict[Border, Interface]
     corners: dict[Laterality, Corner | None]
     cut: tuple[str, ...]
-    book: Notebook
+    book: Recorder
 
     def lung(self, side: Laterality) -> Mask:
         """Return a lung's mask."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.borders import Density, Zone
-from cxr_node.measure.grid import Canvas, Mask
+from cxr_node.measure.grid import Grid, Mask
 
 Classes = npt.NDArray[np.uint8]
 
@@ -45,7 +45,7 @@ class Anchors:
         return self.heart - self.lung > 0.05
 
 
-def anchors(canvas: Canvas) -> Anchors:
+def anchors(canvas: Grid) -> Anchors:
     """Return the film's own scale; heart and lungs are outlined."""
     lungs = canvas.mask(Anatomy.RIGHT_LUNG) | canvas.mask(Anatomy.LEFT_LUNG)
     heart, spine = canvas.mask(Anatomy.HEART), canvas.mask(Anatomy.SPINE)
@@ -61,7 +61,7 @@ def anchors(canvas: Canvas) -> Anchors:
     )
 
 
-def classes(canvas: Canvas, scale: Anchors, metal: Mask) -> Classes:
+def classes(canvas: Grid, scale: Anchors, metal: Mask) -> Classes:
     """Return the class of every pixel, shape (rows, columns)."""
     limits = (
         scale.lung - _AIR * (scale.lung - scale.air),
@@ -93,12 +93,12 @@ def shares(found: Classes, zone: Mask) -> Mapping[Density, float]:
     return {density: float(100 * counts[number] / max(counts.sum(), 1)) for number, density in enumerate(ORDER)}
 
 
-def density(canvas: Canvas, scale: Anchors, zone: Mask) -> float:
+def density(canvas: Grid, scale: Anchors, zone: Mask) -> float:
     """Return how bright a zone is in the middle: 0 as the film's clear lung, 1 as its heart."""
     return (float(np.median(canvas.brightness[zone])) - scale.lung) / (scale.heart - scale.lung)
 
 
-def asymmetry(canvas: Canvas, scale: Anchors, left: Mask, right: Mask) -> float:
+def asymmetry(canvas: Grid, scale: Anchors, left: Mask, right: Mask) -> float:
     """Return how much brighter the left zone's brighter part is, as a share of the way from open air to heart.
 
     The upper quartile: what fills a zone fills a part of it. Not from clear lung to heart: that way is short on a film

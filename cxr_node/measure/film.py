@@ -19,10 +19,10 @@ from cxr_node.measure import (
     record_proportions,
     record_quality,
 )
-from cxr_node.measure.context import BOTH, LUNGS, Sheet
-from cxr_node.measure.grid import Print, canvas, printed
+from cxr_node.measure.context import BOTH, LUNGS, MeasurementContext
+from cxr_node.measure.grid import MeasurementImage, build_grid, reduce_for_measurement
 from cxr_node.measure.interfaces import corner, interfaces
-from cxr_node.measure.recorder import Notebook
+from cxr_node.measure.recorder import Recorder
 from cxr_node.measure.structures import Derived, outlined
 
 
@@ -35,7 +35,7 @@ class Measured:
 
 
 def measured(
-    film: Radiograph | Print,
+    film: Radiograph | MeasurementImage,
     structures: Sequence[Structure],
     appearance: Appearance | None = None,
     *,
@@ -47,7 +47,7 @@ def measured(
     pixel spacing, and only lengths and areas are lost by it. Returns nothing but "not seen" and "not measurable" where
     the outlines are of no use; never raises for what a model may outline.
     """
-    grid = canvas(printed(film) if isinstance(film, Radiograph) else film, structures)
+    grid = build_grid(reduce_for_measurement(film) if isinstance(film, Radiograph) else film, structures)
     sound = preconditions.judge(grid, structures, is_adult=is_adult)
     usable = not sound.against(Anatomy.HEART, *BOTH)
     scale = densities.anchors(grid) if usable else None
@@ -55,7 +55,7 @@ def measured(
         scale = None
     width = proportions.across(preconditions.lungs(grid))[0] if usable else 0.0
     found = interfaces(grid.masks, width) if usable else {}
-    sheet = Sheet(
+    sheet = MeasurementContext(
         canvas=grid,
         view=film.geometry.view,
         sound=sound,
@@ -63,7 +63,7 @@ def measured(
         found=found,
         corners={side: corner(grid.mask(lung), side, width) if width else None for side, lung in LUNGS.items()},
         cut=preconditions.cut_sides(grid),
-        book=Notebook(place=grid.place),
+        book=Recorder(place=grid.place),
     )
     _structures(sheet, structures)
     record_densities.write(sheet)
@@ -73,7 +73,7 @@ def measured(
     return Measured(measurements=tuple(sheet.book.measurements), observations=tuple(sheet.book.observations))
 
 
-def _structures(sheet: Sheet, structures: Sequence[Structure]) -> None:
+def _structures(sheet: MeasurementContext, structures: Sequence[Structure]) -> None:
     derived = Derived(sheet.canvas, structures)
     sheet.book.observations.extend(outlined(structures))
     sheet.book.observations.extend(derived.borders(sheet.found))

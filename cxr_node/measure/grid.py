@@ -28,7 +28,7 @@ Points = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class GridTransform:
     """How the grid lies on the film: film pixels per grid pixel across and down, and whether it was turned over."""
 
     across: float
@@ -47,12 +47,12 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Canvas:
+class Grid:
     """`brightness` (rows, columns), 0 black to 1 white; a mask of that shape for each outlined structure."""
 
     brightness: Float32
     masks: Mapping[Anatomy, Mask]
-    place: Place
+    place: GridTransform
     spacing: PixelSpacing | None
 
     @property
@@ -66,7 +66,7 @@ class Canvas:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Print:
+class MeasurementImage:
     """All of a film that is measured: its brightness on the grid, 0 black to 1 white, and its geometry.
 
     `rows` and `columns` are the film's own.
@@ -78,30 +78,32 @@ class Print:
     geometry: Geometry
 
 
-def printed(film: Radiograph) -> Print:
+def reduce_for_measurement(film: Radiograph) -> MeasurementImage:
     """Return a film on the grid."""
     rows, columns = film.p_values.shape
     width, height = _size(film.geometry, rows, columns)
-    return Print(brightness=_reduced(film, width, height), rows=rows, columns=columns, geometry=film.geometry)
+    return MeasurementImage(
+        brightness=_reduced(film, width, height), rows=rows, columns=columns, geometry=film.geometry
+    )
 
 
-def canvas(film: Print, structures: Iterable[Structure]) -> Canvas:
+def build_grid(film: MeasurementImage, structures: Iterable[Structure]) -> Grid:
     """Return film and structures on the grid, turned over where the right lung lies right of the left one."""
     brightness = film.brightness
     height, width = brightness.shape
-    place = Place(across=film.columns / width, down=film.rows / height, width=width)
+    place = GridTransform(across=film.columns / width, down=film.rows / height, width=width)
     masks = {}
     for structure in structures:
         if structure.regions and structure.key in _KEYS:
             masks[Anatomy(structure.key)] = filled(parts.kept(structure), place, (height, width))
     if _is_mirrored(masks):
-        place = Place(across=place.across, down=place.down, width=width, mirrored=True)
+        place = GridTransform(across=place.across, down=place.down, width=width, mirrored=True)
         brightness = np.ascontiguousarray(brightness[:, ::-1])
         masks = {key: np.ascontiguousarray(mask[:, ::-1]) for key, mask in masks.items()}
-    return Canvas(brightness=brightness, masks=masks, place=place, spacing=film.geometry.spacing)
+    return Grid(brightness=brightness, masks=masks, place=place, spacing=film.geometry.spacing)
 
 
-def filled(outlines: Sequence[Sequence[Point]], place: Place, shape: tuple[int, int]) -> Mask:
+def filled(outlines: Sequence[Sequence[Point]], place: GridTransform, shape: tuple[int, int]) -> Mask:
     """Return what outlines on the film enclose by the even-odd rule, on a grid of `shape` (rows, columns)."""
     total = np.zeros(shape, np.bool_)
     for outline in outlines:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cxr_node.domain.anatomy import Anatomy
-from cxr_node.domain.borders import Taught
+from cxr_node.domain.borders import Border
 from cxr_node.domain.reading import Laterality
 from cxr_node.measure.grid import Mask, Points
 
@@ -165,23 +165,23 @@ _OUT = {Laterality.RIGHT: -1.0, Laterality.LEFT: 1.0}
 """Across the grid, the way out of the patient on each side."""
 
 
-def interfaces(masks: Mapping[Anatomy, Mask], width: float) -> dict[Taught, Interface]:
+def interfaces(masks: Mapping[Anatomy, Mask], width: float) -> dict[Border, Interface]:
     """Return every border of heart, domes and knob of which there is enough; `width` of the thorax in grid pixels."""
-    ways: dict[Taught, tuple[tuple[Anatomy, ...], Callable[[], Interface]]] = {
-        Taught.RIGHT_HEART_BORDER: (
+    ways: dict[Border, tuple[tuple[Anatomy, ...], Callable[[], Interface]]] = {
+        Border.RIGHT_HEART_BORDER: (
             (Anatomy.HEART, Anatomy.RIGHT_LUNG),
             lambda: heart_border(masks, Laterality.RIGHT),
         ),
-        Taught.LEFT_HEART_BORDER: ((Anatomy.HEART, Anatomy.LEFT_LUNG), lambda: heart_border(masks, Laterality.LEFT)),
-        Taught.RIGHT_HEMIDIAPHRAGM: (
+        Border.LEFT_HEART_BORDER: ((Anatomy.HEART, Anatomy.LEFT_LUNG), lambda: heart_border(masks, Laterality.LEFT)),
+        Border.RIGHT_HEMIDIAPHRAGM: (
             (Anatomy.RIGHT_HEMIDIAPHRAGM, Anatomy.RIGHT_LUNG),
             lambda: hemidiaphragm(masks, Laterality.RIGHT),
         ),
-        Taught.LEFT_HEMIDIAPHRAGM: (
+        Border.LEFT_HEMIDIAPHRAGM: (
             (Anatomy.LEFT_HEMIDIAPHRAGM, Anatomy.LEFT_LUNG),
             lambda: hemidiaphragm(masks, Laterality.LEFT),
         ),
-        Taught.AORTIC_KNOB: ((Anatomy.AORTA, Anatomy.LEFT_LUNG), lambda: aortic_knob(masks, width)),
+        Border.AORTIC_KNOB: ((Anatomy.AORTA, Anatomy.LEFT_LUNG), lambda: aortic_knob(masks, width)),
     }
     found = {name: way() for name, (needed, way) in ways.items() if all(part in masks for part in needed)}
     return {name: interface for name, interface in found.items() if len(interface)}

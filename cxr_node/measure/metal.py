@@ -14,7 +14,7 @@ from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.radiograph import Float32
 from cxr_node.measure.borders import sampled
 from cxr_node.measure.densities import Anchors
-from cxr_node.measure.grid import Canvas, Mask, Points
+from cxr_node.measure.grid import Grid, Mask, Points
 
 _SMALL, _LARGE = 9, 61
 """Widths in grid pixels, of 7 and 50 mm, below which something bright is taken for an object and not for the body."""
@@ -37,7 +37,7 @@ class Object:
     is_marker: bool
 
 
-def find(canvas: Canvas, scale: Anchors) -> tuple[Mask, tuple[Object, ...]]:
+def find(canvas: Grid, scale: Anchors) -> tuple[Mask, tuple[Object, ...]]:
     """Return where there is metal, and its objects, largest first; at most 24."""
     step = scale.heart - scale.lung
     lungs = canvas.mask(Anatomy.RIGHT_LUNG) | canvas.mask(Anatomy.LEFT_LUNG)
@@ -115,7 +115,7 @@ def _area(outline: Points) -> float:
     return abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))) / 2
 
 
-def _in_lungs(canvas: Canvas) -> Mask:
+def _in_lungs(canvas: Grid) -> Mask:
     """Return the lungs without a rim along the chest wall, and what the clavicles cover of them."""
     inside = np.zeros(canvas.brightness.shape, np.bool_)
     for lung in (Anatomy.RIGHT_LUNG, Anatomy.LEFT_LUNG):

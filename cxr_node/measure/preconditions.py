@@ -9,7 +9,7 @@ import numpy as np
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.reading import Structure
 from cxr_node.measure import parts
-from cxr_node.measure.grid import Canvas, Mask
+from cxr_node.measure.grid import Grid, Mask
 
 _LEAST: Mapping[Anatomy, float] = {
     Anatomy.RIGHT_LUNG: 0.012,
@@ -47,7 +47,7 @@ class Soundness:
         return self.film or next((self.of[each] for each in needed if each in self.of), "")
 
 
-def judge(canvas: Canvas, structures: Sequence[Structure], *, is_adult: bool = False) -> Soundness:
+def judge(canvas: Grid, structures: Sequence[Structure], *, is_adult: bool = False) -> Soundness:
     """Return what stands in the way of measuring.
 
     Of a patient who `is_adult` by the header a thorax too narrow for one tells of a wrong spacing; of another
@@ -59,7 +59,7 @@ def judge(canvas: Canvas, structures: Sequence[Structure], *, is_adult: bool = F
     return Soundness(film=_askew(canvas) or child, spacing=spacing, of=of)
 
 
-def _fault(canvas: Canvas, structure: Anatomy, *, is_split: bool) -> str:
+def _fault(canvas: Grid, structure: Anatomy, *, is_split: bool) -> str:
     mask = canvas.mask(structure)
     name = structure.value.replace("_", " ")
     if not mask.any():
@@ -71,7 +71,7 @@ def _fault(canvas: Canvas, structure: Anatomy, *, is_split: bool) -> str:
     return ""
 
 
-def lungs(canvas: Canvas) -> Mask:
+def lungs(canvas: Grid) -> Mask:
     """Return both lungs as one mask."""
     both: Mask = canvas.mask(Anatomy.RIGHT_LUNG) | canvas.mask(Anatomy.LEFT_LUNG)
     return both
@@ -82,7 +82,7 @@ def _center(mask: Mask) -> tuple[float, float]:
     return column, row
 
 
-def _askew(canvas: Canvas) -> str:
+def _askew(canvas: Grid) -> str:
     """Say whether the film lies on its side, upside down or turned by more than a few degrees."""
     right, left = canvas.mask(Anatomy.RIGHT_LUNG), canvas.mask(Anatomy.LEFT_LUNG)
     if not right.any() or not left.any():
@@ -98,7 +98,7 @@ def _askew(canvas: Canvas) -> str:
     return ""
 
 
-def _against_width(canvas: Canvas, *, is_adult: bool) -> tuple[str, str]:
+def _against_width(canvas: Grid, *, is_adult: bool) -> tuple[str, str]:
     """Return what the width of the thorax says against the film, and against its pixel spacing."""
     if canvas.mm is None:
         return "", "the film states no pixel spacing"
@@ -113,7 +113,7 @@ def _against_width(canvas: Canvas, *, is_adult: bool) -> tuple[str, str]:
     return "", f"by the film's pixel spacing the thorax would be {width_mm:.0f} mm wide"
 
 
-def cut_sides(canvas: Canvas) -> tuple[str, ...]:
+def cut_sides(canvas: Grid) -> tuple[str, ...]:
     """Return at which sides of what the film shows a lung is cut off: top, bottom, left, right of the grid."""
     both = lungs(canvas)
     left, top, right, bottom = shown(canvas)
@@ -126,7 +126,7 @@ def cut_sides(canvas: Canvas) -> tuple[str, ...]:
     return tuple(side for side, count in counts.items() if count >= _CUT_PIXELS)
 
 
-def shown(canvas: Canvas) -> tuple[int, int, int, int]:
+def shown(canvas: Grid) -> tuple[int, int, int, int]:
     """Return left, top, right and bottom of the part of the grid that shows anything, without a collimator's shadow."""
     spans = []
     for axis in (0, 1):

@@ -4,23 +4,23 @@ from dataclasses import replace
 
 from cxr_node.domain import concepts
 from cxr_node.domain.anatomy import Anatomy
-from cxr_node.domain.borders import Taught
+from cxr_node.domain.borders import Border
 from cxr_node.domain.reading import Observation, Topic
 from cxr_node.measure import borders
-from cxr_node.measure.context import BOTH, HIDDEN, Sheet
+from cxr_node.measure.context import BOTH, HIDDEN, MeasurementContext
 from cxr_node.measure.recorder import What
 
-_AT_THE_BASE = (Taught.RIGHT_HEMIDIAPHRAGM, Taught.LEFT_HEMIDIAPHRAGM)
+_AT_THE_BASE = (Border.RIGHT_HEMIDIAPHRAGM, Border.LEFT_HEMIDIAPHRAGM)
 _NEEDED = {
-    Taught.RIGHT_HEART_BORDER: (Anatomy.HEART, *BOTH),
-    Taught.LEFT_HEART_BORDER: (Anatomy.HEART, *BOTH),
-    Taught.RIGHT_HEMIDIAPHRAGM: (Anatomy.RIGHT_HEMIDIAPHRAGM, *BOTH, Anatomy.HEART),
-    Taught.LEFT_HEMIDIAPHRAGM: (Anatomy.LEFT_HEMIDIAPHRAGM, *BOTH, Anatomy.HEART),
-    Taught.AORTIC_KNOB: (Anatomy.AORTA, *BOTH, Anatomy.HEART),
+    Border.RIGHT_HEART_BORDER: (Anatomy.HEART, *BOTH),
+    Border.LEFT_HEART_BORDER: (Anatomy.HEART, *BOTH),
+    Border.RIGHT_HEMIDIAPHRAGM: (Anatomy.RIGHT_HEMIDIAPHRAGM, *BOTH, Anatomy.HEART),
+    Border.LEFT_HEMIDIAPHRAGM: (Anatomy.LEFT_HEMIDIAPHRAGM, *BOTH, Anatomy.HEART),
+    Border.AORTIC_KNOB: (Anatomy.AORTA, *BOTH, Anatomy.HEART),
 }
 
 
-def write(sheet: Sheet) -> None:
+def write(sheet: MeasurementContext) -> None:
     """Write down the clarity of each border, and whether it is obscured."""
     for name, lowest in borders.lowest(sheet.view).items():
         site, lobe = concepts.BORDERS[name]

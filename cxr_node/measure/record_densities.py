@@ -8,12 +8,12 @@ from cxr_node.domain import concepts
 from cxr_node.domain.borders import Density, Zone
 from cxr_node.domain.reading import Laterality, Observation, Region, Topic
 from cxr_node.measure import densities, metal
-from cxr_node.measure.context import LUNGS, Sheet, middle
+from cxr_node.measure.context import LUNGS, MeasurementContext, middle
 from cxr_node.measure.grid import Mask, Points
 from cxr_node.measure.recorder import What
 
 
-def write(sheet: Sheet) -> None:
+def write(sheet: MeasurementContext) -> None:
     """Write down the shares and the density of each zone, their asymmetry, and the metal."""
     against = sheet.against_brightness()
     what = What(key="densities", topic=Topic.DENSITIES, code=concepts.SHARES[Density.LUNG], unit=concepts.PERCENT)
@@ -45,7 +45,7 @@ def write(sheet: Sheet) -> None:
 
 
 def _zone(
-    sheet: Sheet, side: Laterality, zone: Zone, mask: Mask, shares: Mapping[Density, float], dense: float
+    sheet: MeasurementContext, side: Laterality, zone: Zone, mask: Mask, shares: Mapping[Density, float], dense: float
 ) -> None:
     line = _box(mask)
     for density, share in shares.items():
@@ -69,7 +69,7 @@ def _zone(
     sheet.book.write(what, dense, line, "median brightness of the zone between the film's clear lung and heart")
 
 
-def _metal(sheet: Sheet, objects: Sequence[metal.Object]) -> None:
+def _metal(sheet: MeasurementContext, objects: Sequence[metal.Object]) -> None:
     for number, each in enumerate(objects, start=1):
         sheet.book.observations.append(
             Observation(

@@ -2,13 +2,13 @@
 
 from cxr_node.domain import concepts
 from cxr_node.domain.anatomy import Anatomy
-from cxr_node.domain.borders import Taught
+from cxr_node.domain.borders import Border
 from cxr_node.domain.codes import Code
 from cxr_node.domain.radiograph import SpacingSource, View
 from cxr_node.domain.reading import Laterality, Observation, Topic
 from cxr_node.measure import preconditions, proportions
-from cxr_node.measure.context import BOTH, HIDDEN, LUNGS, Sheet
-from cxr_node.measure.grid import Canvas, Points
+from cxr_node.measure.context import BOTH, HIDDEN, LUNGS, MeasurementContext
+from cxr_node.measure.grid import Grid, Points
 from cxr_node.measure.interfaces import Corner
 from cxr_node.measure.recorder import What
 
@@ -16,7 +16,7 @@ WIDEST_ANGLE = 90.0
 """Above it a costophrenic angle is blunted: below it lie 95 % of films without finding (AP, left; elsewhere more)."""
 
 
-def write(sheet: Sheet) -> None:
+def write(sheet: MeasurementContext) -> None:
     """Write down the proportions of heart, chest, trachea, mediastinum and costophrenic angles."""
     book, grid = sheet.book, sheet.canvas
     heart, both = grid.mask(Anatomy.HEART), preconditions.lungs(grid)
@@ -39,9 +39,9 @@ def write(sheet: Sheet) -> None:
         ),
         (
             _heart("mediastinal_width", concepts.MEDIASTINAL_WIDTH, site=concepts.MEDIASTINUM),
-            sheet.sound.against(Anatomy.AORTA, *BOTH) or ("" if Taught.AORTIC_KNOB in sheet.found else HIDDEN),
+            sheet.sound.against(Anatomy.AORTA, *BOTH) or ("" if Border.AORTIC_KNOB in sheet.found else HIDDEN),
             lambda: proportions.mediastinal_width(
-                sheet.lung(Laterality.RIGHT), sheet.lung(Laterality.LEFT), sheet.found[Taught.AORTIC_KNOB].points
+                sheet.lung(Laterality.RIGHT), sheet.lung(Laterality.LEFT), sheet.found[Border.AORTIC_KNOB].points
             ),
         ),
     ]
@@ -58,7 +58,7 @@ def write(sheet: Sheet) -> None:
         _angle(sheet, side, found)
 
 
-def _areas(sheet: Sheet, against: str) -> None:
+def _areas(sheet: MeasurementContext, against: str) -> None:
     grid = sheet.canvas
     square_cm = (grid.mm or 0.0) ** 2 / 100
     heart = _heart("heart_area", concepts.AREA_OF_HEART, concepts.SQUARE_CENTIMETER)
@@ -81,7 +81,7 @@ def _areas(sheet: Sheet, against: str) -> None:
             sheet.book.write(what, *_times(proportions.area(mask), square_cm), f"within the outline; {_spacing(grid)}")
 
 
-def _angle(sheet: Sheet, side: Laterality, found: Corner | None) -> None:
+def _angle(sheet: MeasurementContext, side: Laterality, found: Corner | None) -> None:
     what = What(
         key=f"costophrenic_angle/{side}",
         topic=Topic.PROPORTIONS,
@@ -127,6 +127,6 @@ def _times(taken: tuple[float, Points], factor: float) -> tuple[float, Points]:
     return taken[0] * factor, taken[1]
 
 
-def _spacing(grid: Canvas) -> str:
+def _spacing(grid: Grid) -> str:
     source = SpacingSource.UNSPECIFIED if grid.spacing is None else grid.spacing.source
     return f"pixel spacing {source.value}"

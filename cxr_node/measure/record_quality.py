@@ -4,17 +4,17 @@ import numpy as np
 
 from cxr_node.domain import concepts
 from cxr_node.domain.anatomy import Anatomy
-from cxr_node.domain.borders import Taught
+from cxr_node.domain.borders import Border
 from cxr_node.domain.codes import Code
 from cxr_node.domain.reading import Appearance, Observation, Topic
 from cxr_node.measure import densities, preconditions, quality
-from cxr_node.measure.context import BOTH, Sheet, middle
+from cxr_node.measure.context import BOTH, MeasurementContext, middle
 from cxr_node.measure.recorder import What
 
 UNSURE = "ribs outlined too few to count on: the upper ones are missed too often"
 
 
-def write(sheet: Sheet, appearance: Appearance | None) -> None:
+def write(sheet: MeasurementContext, appearance: Appearance | None) -> None:
     """Write down what limits the film."""
     grid, sound = sheet.canvas, sheet.sound
     verdicts = {concepts.PROJECTION: quality.projection(sheet.view, appearance)}
@@ -42,7 +42,7 @@ def write(sheet: Sheet, appearance: Appearance | None) -> None:
         )
 
 
-def _breath(sheet: Sheet, verdicts: dict[Code, quality.Verdict]) -> None:
+def _breath(sheet: MeasurementContext, verdicts: dict[Code, quality.Verdict]) -> None:
     what = _quality_of("ribs_above_diaphragm", concepts.RIBS_ABOVE_DIAPHRAGM)
     against = sheet.sound.against(Anatomy.RIGHT_LUNG, Anatomy.POSTERIOR_RIBS)
     if against:
@@ -58,7 +58,7 @@ def _breath(sheet: Sheet, verdicts: dict[Code, quality.Verdict]) -> None:
     verdicts[concepts.INSPIRATION] = verdict
 
 
-def _picture(sheet: Sheet, verdicts: dict[Code, quality.Verdict]) -> None:
+def _picture(sheet: MeasurementContext, verdicts: dict[Code, quality.Verdict]) -> None:
     """Judge what rests on brightness and on the film's edge."""
     grid, against = sheet.canvas, sheet.sound.against(Anatomy.HEART, *BOTH)
     contrast = _quality_of("contrast", concepts.CONTRAST)
@@ -71,7 +71,7 @@ def _picture(sheet: Sheet, verdicts: dict[Code, quality.Verdict]) -> None:
     verdicts[concepts.EXPOSURE] = quality.judge_exposure(scale)
     verdicts[concepts.FIELD] = quality.judge_field(sheet.cut)
     domes = [
-        sheet.found[name] for name in (Taught.RIGHT_HEMIDIAPHRAGM, Taught.LEFT_HEMIDIAPHRAGM) if name in sheet.found
+        sheet.found[name] for name in (Border.RIGHT_HEMIDIAPHRAGM, Border.LEFT_HEMIDIAPHRAGM) if name in sheet.found
     ]
     sharp = [(quality.sharpness(grid.brightness, dome), dome) for dome in domes]
     sharp = [each for each in sharp if np.isfinite(each[0])]

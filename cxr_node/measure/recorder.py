@@ -9,7 +9,7 @@ import numpy as np
 from cxr_node.domain.codes import Code
 from cxr_node.domain.concepts import NOT_MEASURABLE
 from cxr_node.domain.reading import Laterality, Measurement, Observation, Topic
-from cxr_node.measure.grid import Place, Points
+from cxr_node.measure.grid import GridTransform, Points
 
 _DIGITS = 4
 
@@ -27,10 +27,10 @@ class What:
 
 
 @dataclass(slots=True, kw_only=True)
-class Notebook:
+class Recorder:
     """Measurements and observations of one film, in the order in which they were taken."""
 
-    place: Place
+    place: GridTransform
     measurements: list[Measurement] = field(default_factory=list)
     observations: list[Observation] = field(default_factory=list)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from cxr_node.domain.anatomy import Anatomy
-from cxr_node.domain.borders import Taught
+from cxr_node.domain.borders import Border
 from cxr_node.domain.codes import Code
 from cxr_node.domain.concepts import (
     BORDERS,
@@ -19,24 +19,24 @@ from cxr_node.domain.concepts import (
     SEEN,
 )
 from cxr_node.domain.reading import Laterality, Observation, Point, Structure, Topic
-from cxr_node.measure.grid import Canvas, Mask, Points
+from cxr_node.measure.grid import Grid, Mask, Points
 from cxr_node.measure.interfaces import Corner, Interface
 
 OUTLINED = "outlined by the model"
 _POINTS = 40
 _DERIVED = "derived: {what}"
-_BORDERS_FROM: Mapping[Taught, tuple[tuple[Anatomy, ...], str]] = {
-    Taught.RIGHT_HEART_BORDER: ((Anatomy.HEART, Anatomy.RIGHT_LUNG), "the heart's outline beside the right lung"),
-    Taught.LEFT_HEART_BORDER: ((Anatomy.HEART, Anatomy.LEFT_LUNG), "the heart's outline beside the left lung"),
-    Taught.RIGHT_HEMIDIAPHRAGM: (
+_BORDERS_FROM: Mapping[Border, tuple[tuple[Anatomy, ...], str]] = {
+    Border.RIGHT_HEART_BORDER: ((Anatomy.HEART, Anatomy.RIGHT_LUNG), "the heart's outline beside the right lung"),
+    Border.LEFT_HEART_BORDER: ((Anatomy.HEART, Anatomy.LEFT_LUNG), "the heart's outline beside the left lung"),
+    Border.RIGHT_HEMIDIAPHRAGM: (
         (Anatomy.RIGHT_HEMIDIAPHRAGM, Anatomy.RIGHT_LUNG),
         "the upper edge of what lies below the right dome",
     ),
-    Taught.LEFT_HEMIDIAPHRAGM: (
+    Border.LEFT_HEMIDIAPHRAGM: (
         (Anatomy.LEFT_HEMIDIAPHRAGM, Anatomy.LEFT_LUNG),
         "the upper edge of what lies below the left dome",
     ),
-    Taught.AORTIC_KNOB: ((Anatomy.AORTA, Anatomy.LEFT_LUNG), "the aorta's outline beside the left lung, at the arch"),
+    Border.AORTIC_KNOB: ((Anatomy.AORTA, Anatomy.LEFT_LUNG), "the aorta's outline beside the left lung, at the arch"),
 }
 _LUNGS = {Laterality.RIGHT: Anatomy.RIGHT_LUNG, Laterality.LEFT: Anatomy.LEFT_LUNG}
 _BRONCHI = {Laterality.RIGHT: RIGHT_MAIN_BRONCHUS, Laterality.LEFT: LEFT_MAIN_BRONCHUS}
@@ -79,11 +79,11 @@ def _round(structure: Structure) -> tuple[Point, ...]:
 class Derived:
     """Observations of lines that no model draws, each with the confidence of the least sure outline it rests on."""
 
-    def __init__(self, canvas: Canvas, structures: Sequence[Structure]) -> None:
+    def __init__(self, canvas: Grid, structures: Sequence[Structure]) -> None:
         self._canvas = canvas
         self._confidence = {structure.key: structure.confidence for structure in structures if structure.regions}
 
-    def borders(self, found: Mapping[Taught, Interface]) -> Iterator[Observation]:
+    def borders(self, found: Mapping[Border, Interface]) -> Iterator[Observation]:
         """Yield each border of heart, domes and knob."""
         for name, (sources, what) in _BORDERS_FROM.items():
             line = found[name].points if name in found else None

@@ -20,7 +20,7 @@ from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTAT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class AssociationRequest:
     """Whom to call, how we call ourselves, and how long each wait may take."""
 
     host: str
@@ -34,8 +34,8 @@ class Call:
 
 
 @contextmanager
-def requested(
-    call: Call,
+def associate(
+    call: AssociationRequest,
     contexts: Sequence[PresentationContext],
     *,
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
@@ -60,14 +60,14 @@ def requested(
         ext_neg=list(roles),
         evt_handlers=list(handlers),
     )
-    leave_answers_to_who_asked(association)
+    deliver_responses_to_requestor(association)
     try:
         yield association
     finally:
         _end(association)
 
 
-def leave_answers_to_who_asked(association: Association) -> None:
+def deliver_responses_to_requestor(association: Association) -> None:
     """Keep the thread of an association that only asks away from the messages that arrive: all are answers.
 
     pynetdicom pauses that thread while somebody waits for an answer, but takes it for paused already when it has just
@@ -82,7 +82,7 @@ def leave_answers_to_who_asked(association: Association) -> None:
     association.dimse.get_msg = get_msg  # type: ignore[method-assign]
 
 
-def _entity(call: Call) -> AE:
+def _entity(call: AssociationRequest) -> AE:
     entity = _Requestor(ae_title=call.calling_ae_title)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME

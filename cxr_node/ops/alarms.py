@@ -57,9 +57,9 @@ def _of_work(database: Database, now: datetime) -> Iterator[tuple[str, str]]:
             yield f"bundle on {use.host}", f"the activated bundle is refused, what was there reads on: {use.detail}"
     for queue in queues:
         if queue.failed:
-            yield f"failed {queue.leg}", "jobs failed and need a person: `cxr-node jobs list --state failed`"
+            yield f"failed {queue.stage}", "jobs failed and need a person: `cxr-node jobs list --state failed`"
         if queue.oldest_due_at is not None and now - queue.oldest_due_at > _STUCK:
-            yield f"stuck {queue.leg}", "a job has been due for more than 15 minutes and nobody takes it"
+            yield f"stuck {queue.stage}", "a job has been due for more than 15 minutes and nobody takes it"
 
 
 def _of_model(settings: Settings, database: Database, now: datetime) -> Iterator[tuple[str, str]]:

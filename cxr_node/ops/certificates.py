@@ -33,7 +33,7 @@ def _named(settings: Settings) -> Iterator[tuple[str, str]]:
         if isinstance(destination, CStoreSection):
             yield f"destination {destination.name} tls_ca", destination.tls_ca
             yield f"destination {destination.name} tls_certificate", destination.tls_certificate
-    for asker in settings.receive.askers:
+    for asker in settings.receive.commitment_peers:
         yield f"asker {asker.ae_title} tls_ca", asker.tls_ca
         yield f"asker {asker.ae_title} tls_certificate", asker.tls_certificate
 

@@ -34,12 +34,12 @@ from cxr_node.report import (
     text2000,
     tid1500,
 )
-from cxr_node.report.header import Kind
+from cxr_node.report.header import ResultType
 from cxr_node.report.languages.translate import LANGUAGES
-from cxr_node.report.source import Node
+from cxr_node.report.source import Observer
 from cxr_node.settings.results import ResultName
 
-KINDS: Mapping[ResultName, Kind] = {
+KINDS: Mapping[ResultName, ResultType] = {
     ResultName.REPORT: tid1500.COMPREHENSIVE_3D,
     ResultName.REPORT_COMPREHENSIVE: tid1500.COMPREHENSIVE,
     ResultName.REPORT_ENHANCED: tid1500.ENHANCED,
@@ -93,7 +93,7 @@ def _table(titles: str, rows: Iterable[tuple[object, ...]]) -> str:
 
 
 def _implementation() -> str:
-    node = Node()
+    node = Observer()
     rows = [
         ("Implementation Class UID", f"`{IMPLEMENTATION_CLASS_UID}`"),
         ("Implementation Version Name", f"`{IMPLEMENTATION_VERSION_NAME}`"),
@@ -154,7 +154,7 @@ def _spans() -> Iterator[tuple[str, outcome.Outcome]]:
 
 
 def _kinds() -> str:
-    first = Node().first_series_number
+    first = Observer().first_series_number
     rows = (
         (
             name.value,

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from cxr_node.settings.operations import PageUserSection
-from cxr_node.settings.receive import AskerSection, PeerSection, UrgentSection, UserSection
+from cxr_node.settings.receive import CommitmentPeerSection, PeerSection, UrgentSection, UserSection
 from cxr_node.settings.results import CharacterSetSection, CStoreSection, FolderSection
 from cxr_node.settings.root import Settings
 from cxr_node.settings.section import Section
@@ -28,8 +28,8 @@ _PEER = PeerSection(
 )
 _USER = UserSection(name="dx1", password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}")
 _PERSON = PageUserSection(name="kim", password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}", sees_films=True)
-_ASKER = AskerSection(ae_title="DX1", host="10.0.7.11", port=104)
-_URGENT = UrgentSection(head_start_s=1800, calling_ae_titles=("ER1",), header=("RequestedProcedurePriority=STAT",))
+_ASKER = CommitmentPeerSection(ae_title="DX1", host="10.0.7.11", port=104)
+_URGENT = UrgentSection(priority_boost_s=1800, calling_ae_titles=("ER1",), header=("RequestedProcedurePriority=STAT",))
 _GB18030 = CharacterSetSection(ae_title="DX1", character_sets=("GB18030",))
 _FOLDER = FolderSection(name="folder", folder=Path("results"))
 
@@ -42,7 +42,7 @@ def text() -> str:
         section: Section = getattr(settings, name)
         parts.append(f"# {type(section).__doc__}\n[{name}]\n{_lines(section)}")
     parts.append("# Senders. Take the marks away from one of these, or repeat them.\n")
-    senders = (("receive.peers", _PEER), ("receive.users", _USER), ("receive.askers", _ASKER))
+    senders = (("receive.peers", _PEER), ("receive.users", _USER), ("receive.commitment_peers", _ASKER))
     parts.extend(_table(key, example) for key, example in senders)
     parts.append("# What goes first. Take the marks away from this, or repeat it.\n")
     parts.append(_table("receive.urgent", _URGENT))

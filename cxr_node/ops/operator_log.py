@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class OperatorAction:
     """Who changed what: `subject` names it as a path, such as jobs/17; `what` is a sentence without patient data."""
 
     by: str
@@ -21,7 +21,7 @@ class Change:
     subject: str
 
 
-def record(settings: Settings, change: Change, *, kind: Code = USE_OF_RESTRICTED_FUNCTION) -> None:
+def record(settings: Settings, change: OperatorAction, *, kind: Code = USE_OF_RESTRICTED_FUNCTION) -> None:
     """Record a change in the log and in the audit trail, once it is committed."""
     _log.warning("%s: %s (%s)", change.by, change.what, change.subject)
     audit.administration(settings, kind, change.what, by=change.by, subject=change.subject)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
-from cxr_node.db.states import Event, Leg
+from cxr_node.db.states import Event, Stage
 from cxr_node.db.tables import delivery, film, job, job_event, result, study
 from cxr_node.domain.identifiers import Uid
 
@@ -94,7 +94,7 @@ def after(connection: Connection, event_id: int, *, before: datetime, limit: int
 
 _OF_JOB: Sequence[ColumnElement[object]] = (
     job.c.id.label("job_id"),
-    job.c.leg,
+    job.c.stage,
     job.c.reason,
     job.c.film_id,
     func.coalesce(job.c.study_id, result.c.study_id, film.c.study_id).label("study_id"),
@@ -108,10 +108,10 @@ _OF_JOB: Sequence[ColumnElement[object]] = (
 
 def _attempt(connection: Connection, row: Row[tuple[object, ...]]) -> Attempt | None:
     """Return the attempt that an event ended; None for events that end none, and for answers, which are of no film."""
-    event, leg = Event(row.event), Leg(row.leg)
+    event, stage = Event(row.event), Stage(row.stage)
     if row.study_id is None:
         return None
-    if event is Event.CREATED and leg is Leg.READ:
+    if event is Event.CREATED and stage is Stage.READ:
         return _made(
             connection,
             row,
@@ -125,7 +125,7 @@ def _attempt(connection: Connection, row: Row[tuple[object, ...]]) -> Attempt | 
     claim = _claim(connection, job_event.c.job_id == row.job_id, job_event.c.id < row.id)
     if claim is None:  # set aside, and nobody had taken it
         return None
-    step = Step(leg.value)
+    step = Step(stage.value)
     if step is Step.DELIVER and _taken(connection, row, claim.id) is not None:
         step = Step.CONFIRM
     return _made(
@@ -199,7 +199,7 @@ def _before(connection: Connection, row: Row[tuple[object, ...]], step: Step, cl
             made = connection.execute(
                 select(func.min(job_event.c.id)).where(job_event.c.job_id == row.job_id)
             ).scalar_one()
-            last = _claim(connection, of_study, job.c.leg == Leg.COMPOSE, job_event.c.id < made)
+            last = _claim(connection, of_study, job.c.stage == Stage.COMPOSE, job_event.c.id < made)
             return None if last is None else (Step.COMPOSE, last.id)
         case _:
             taken = _taken(connection, row, claim_id)

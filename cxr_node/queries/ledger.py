@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, RowMapping, Select, exists, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from cxr_node.db.states import Leg, State
+from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, film, job, result, study
 
 
@@ -87,10 +87,10 @@ def _films() -> Select[tuple[object, ...]]:
             study.c.study_instance_uid,
             read.c.reason,
             read.c.state,
-            _study_job(Leg.COMPOSE, State.FAILED).label("compose_failed"),
+            _study_job(Stage.COMPOSE, State.FAILED).label("compose_failed"),
             _delivery_job(State.FAILED).label("delivery_failed"),
             (
-                _study_job(Leg.COMPOSE, State.WAITING, State.RUNNING)
+                _study_job(Stage.COMPOSE, State.WAITING, State.RUNNING)
                 | _delivery_job(State.WAITING, State.RUNNING)
                 | read.c.state.in_((State.WAITING, State.RUNNING))
                 | ~_answered()
@@ -101,11 +101,11 @@ def _films() -> Select[tuple[object, ...]]:
     )
 
 
-def _study_job(leg: Leg, *states: State) -> ColumnElement[bool]:
-    """Whether the newest job of a leg of the film's study is in one of `states`."""
+def _study_job(stage: Stage, *states: State) -> ColumnElement[bool]:
+    """Whether the newest job of a stage of the film's study is in one of `states`."""
     newest = (
         select(func.max(job.c.id))
-        .where(job.c.leg == leg, job.c.study_id == film.c.study_id)
+        .where(job.c.stage == stage, job.c.study_id == film.c.study_id)
         .correlate(film)
         .scalar_subquery()
     )
@@ -132,7 +132,7 @@ def _answered() -> ColumnElement[bool]:
     A reading is written and its study's composition queued in one transaction: the newest is never older than the
     newest reading, whatever the clock said at either.
     """
-    composed = _study_job(Leg.COMPOSE, State.DONE)
+    composed = _study_job(Stage.COMPOSE, State.DONE)
     return composed & exists().where(result.c.study_id == film.c.study_id).correlate(film)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, func, literal, select
 
-from cxr_node.db.states import Leg, State
+from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, film, job
 from cxr_node.queries.views import VIEWS
 
@@ -16,9 +16,9 @@ _OPEN = (State.WAITING, State.RUNNING, State.FAILED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """One leg: how many jobs are due, wait for a later time, run and have failed; since when the oldest one is due."""
+    """One stage: jobs that are due, wait for a later time, run and have failed; since when the oldest is due."""
 
-    leg: Leg
+    stage: Stage
     due: int
     later: int
     running: int
@@ -88,32 +88,32 @@ def overview(connection: Connection, *, now: datetime) -> Overview:
 
 
 def queues(connection: Connection, *, now: datetime) -> tuple[Queue, ...]:
-    """Return how it stands with each leg."""
+    """Return how it stands with each stage."""
     pending = {
-        (Leg(leg), State(state)): (jobs, due, oldest)
-        for leg, state, jobs, due, oldest in connection.execute(
+        (Stage(stage), State(state)): (jobs, due, oldest)
+        for stage, state, jobs, due, oldest in connection.execute(
             select(
-                job.c.leg,
+                job.c.stage,
                 job.c.state,
                 func.count(),
                 func.count().filter(job.c.due_at <= now),
                 func.min(job.c.due_at),
             )
-            .where(job.c.leg.in_(list(Leg)), job.c.state.in_(_OPEN))
-            .group_by(job.c.leg, job.c.state)
+            .where(job.c.stage.in_(list(Stage)), job.c.state.in_(_OPEN))
+            .group_by(job.c.stage, job.c.state)
         )
     }
     nothing = (0, 0, None)
     found = []
-    for leg in Leg:
-        waiting, due, oldest = pending.get((leg, State.WAITING), nothing)
+    for stage in Stage:
+        waiting, due, oldest = pending.get((stage, State.WAITING), nothing)
         found.append(
             Queue(
-                leg=leg,
+                stage=stage,
                 due=due,
                 later=waiting - due,
-                running=pending.get((leg, State.RUNNING), nothing)[0],
-                failed=pending.get((leg, State.FAILED), nothing)[0],
+                running=pending.get((stage, State.RUNNING), nothing)[0],
+                failed=pending.get((stage, State.FAILED), nothing)[0],
                 oldest_due_at=oldest if due else None,
             )
         )
@@ -127,7 +127,7 @@ def outlets(connection: Connection) -> tuple[Outlet, ...]:
         for name, state, jobs, oldest in connection.execute(
             select(delivery.c.destination, job.c.state, func.count(), func.min(delivery.c.created_at))
             .join(delivery, job.c.delivery_id == delivery.c.id)
-            .where(job.c.leg == Leg.DELIVER, job.c.state.in_(_OPEN))
+            .where(job.c.stage == Stage.DELIVER, job.c.state.in_(_OPEN))
             .group_by(delivery.c.destination, job.c.state)
         )
     }

@@ -140,12 +140,12 @@ _FILMS = View(
 
 _JOBS = View(
     name="v1_jobs",
-    row="a job: one leg of the way for one film, study, delivery or answer",
+    row="a job: one stage of the way for one film, study, delivery or answer",
     time="created_at",
     newest="job_id",
     columns={
         "job_id": (_WHOLE, "Number of the job."),
-        "leg": (_TEXT, "read, compose, deliver or answer."),
+        "stage": (_TEXT, "read, compose, deliver or answer."),
         "state": (_TEXT, f"How it stands: {_STATE}."),
         "reason": (_TEXT, f"Why it was set aside or failed: {_REASON}."),
         "detail": _DETAIL,

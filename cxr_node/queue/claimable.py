@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, String, bindparam, exists, func, literal_column, select
 
-from cxr_node.db.claim_order import NotSought, Turn
-from cxr_node.db.states import Leg, State
+from cxr_node.db.claim_order import ClaimOrder, WithoutIndex
+from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import UtcDateTime, delivery, job, result
 
 # Written as literals, not parameters: only then do the databases see that the partial indexes fit.
@@ -17,32 +17,32 @@ IS_RUNNING = job.c.state == literal_column(f"'{State.RUNNING}'", String)
 
 
 @cache
-def claimable(leg: Leg, *, some_held: bool) -> Select[tuple[int]]:
-    """Select the jobs of `leg` that are due by `now` and that nothing holds back, in the order of their turns.
+def claimable(stage: Stage, *, some_held: bool) -> Select[tuple[int]]:
+    """Select the jobs of `stage` that are due by `now` and that nothing holds back, in the order of their turns.
 
     Made once for all: making a statement costs more than running it. Parameters are `now` and, with `some_held`, the
     destinations that are `held`.
     """
     due = select(job.c.id).where(
-        job.c.leg == leg,
+        job.c.stage == stage,
         IS_WAITING,
-        NotSought(job.c.due_at) <= bindparam("now", type_=UtcDateTime),
-        *_free(leg, some_held),
+        WithoutIndex(job.c.due_at) <= bindparam("now", type_=UtcDateTime),
+        *_free(stage, some_held),
     )
-    if leg is Leg.COMPOSE:
+    if stage is Stage.COMPOSE:
         # One composition of a study at a time, so that its versions are numbered in order.
         other = job.alias("other")
         due = due.where(
             ~exists().where(
-                other.c.leg == Leg.COMPOSE, other.c.study_id == job.c.study_id, other.c.state == State.RUNNING
+                other.c.stage == Stage.COMPOSE, other.c.study_id == job.c.study_id, other.c.state == State.RUNNING
             )
         )
-    return due.order_by(Turn(job.c.due_at, job.c.priority), job.c.id)
+    return due.order_by(ClaimOrder(job.c.due_at, job.c.priority), job.c.id)
 
 
-def next_due(connection: Connection, leg: Leg, *, held: AbstractSet[str] = frozenset()) -> datetime | None:
-    """Return when the next waiting job of `leg` that nothing holds back is due, or None when none waits."""
-    due: datetime | None = connection.execute(_first_due(leg, some_held=bool(held)), parameters(held)).scalar()
+def next_due(connection: Connection, stage: Stage, *, held: AbstractSet[str] = frozenset()) -> datetime | None:
+    """Return when the next waiting job of `stage` that nothing holds back is due, or None when none waits."""
+    due: datetime | None = connection.execute(_first_due(stage, some_held=bool(held)), parameters(held)).scalar()
     return due
 
 
@@ -51,22 +51,22 @@ def parameters(held: AbstractSet[str]) -> dict[str, object]:
     return {"held": sorted(held)} if held else {}
 
 
-def waiting(connection: Connection, leg: Leg, *, now: datetime) -> int:
-    """Return how many jobs of `leg` are due."""
+def waiting(connection: Connection, stage: Stage, *, now: datetime) -> int:
+    """Return how many jobs of `stage` are due."""
     return connection.execute(
-        select(func.count()).where(job.c.leg == leg, IS_WAITING, job.c.due_at <= now)
+        select(func.count()).where(job.c.stage == stage, IS_WAITING, job.c.due_at <= now)
     ).scalar_one()
 
 
 @cache
-def _first_due(leg: Leg, *, some_held: bool) -> Select[Any]:
-    free = select(job.c.due_at).where(job.c.leg == leg, IS_WAITING, *_free(leg, some_held))
+def _first_due(stage: Stage, *, some_held: bool) -> Select[Any]:
+    free = select(job.c.due_at).where(job.c.stage == stage, IS_WAITING, *_free(stage, some_held))
     return free.order_by(job.c.due_at).limit(1)
 
 
-def _free(leg: Leg, some_held: bool) -> list[ColumnElement[bool]]:
-    """Return what a delivery must meet so that nothing holds it back; other legs have nothing to meet."""
-    if leg is not Leg.DELIVER:
+def _free(stage: Stage, some_held: bool) -> list[ColumnElement[bool]]:
+    """Return what a delivery must meet so that nothing holds it back; other stages have nothing to meet."""
+    if stage is not Stage.DELIVER:
         return []
     mine, composed = delivery.alias("mine"), result.alias("composed")
     earlier, older, before = delivery.alias("earlier"), result.alias("older"), job.alias("before")

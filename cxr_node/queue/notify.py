@@ -1,6 +1,6 @@
-"""Waking the workers of a leg when there is work, within one machine.
+"""Waking the workers of a stage when there is work, within one machine.
 
-A named pipe per leg: ringing never blocks and is lost when nobody listens, which is harmless, for a
+A named pipe per stage: ringing never blocks and is lost when nobody listens, which is harmless, for a
 worker looks at the queue before it waits and the schedule's tick rings too. PostgreSQL is not needed,
 and processes that share only the folder wake each other.
 """
@@ -12,23 +12,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 
 
-class Bells:
+class FifoNotifier:
     """The bells of one node, in one folder that must exist on a local file system."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for leg in Leg:
+        for stage in Stage:
             with contextlib.suppress(FileExistsError):
-                os.mkfifo(self._path(leg), mode=0o600)
+                os.mkfifo(self._path(stage), mode=0o600)
 
-    def ring(self, leg: Leg) -> None:
-        """Wake one waiting worker of `leg`, if there is one."""
+    def notify(self, stage: Stage) -> None:
+        """Wake one waiting worker of `stage`, if there is one."""
         try:
-            pipe = os.open(self._path(leg), os.O_WRONLY | os.O_NONBLOCK)
+            pipe = os.open(self._path(stage), os.O_WRONLY | os.O_NONBLOCK)
         except OSError:  # nobody listens
             return
         try:
@@ -38,15 +38,15 @@ class Bells:
         finally:
             os.close(pipe)
 
-    def listen(self, leg: Leg) -> "Listener":
-        """Return a listener for the bell of `leg`."""
-        return Listener(self._path(leg))
+    def listen(self, stage: Stage) -> "FifoListener":
+        """Return a listener for the bell of `stage`."""
+        return FifoListener(self._path(stage))
 
-    def _path(self, leg: Leg) -> Path:
-        return self._folder / f"{leg}.bell"
+    def _path(self, stage: Stage) -> Path:
+        return self._folder / f"{stage}.bell"
 
 
-class Listener:
+class FifoListener:
     """Waits for one bell."""
 
     def __init__(self, path: Path) -> None:

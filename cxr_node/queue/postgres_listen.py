@@ -17,7 +17,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
 from cxr_node.db.database import CHANNEL
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 
 _log = logging.getLogger(__name__)
 
@@ -27,13 +27,13 @@ _CONNECTING = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interva
 """A database host that vanishes says nothing: after a minute its connection is taken for lost. Seconds, and probes."""
 
 
-class Relay:
-    """Calls `ring` with each leg that any host gave work to, from a thread of its own, until it is left.
+class PostgresListener:
+    """Calls `ring` with each stage that any host gave work to, from a thread of its own, until it is left.
 
-    After a lost connection every leg is rung once: what was told meanwhile was not heard.
+    After a lost connection every stage is rung once: what was told meanwhile was not heard.
     """
 
-    def __init__(self, url: str, ring: Callable[[Leg], None]) -> None:
+    def __init__(self, url: str, ring: Callable[[Stage], None]) -> None:
         url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._conninfo = make_conninfo(url, **_CONNECTING)
         self._ring = ring
@@ -46,8 +46,8 @@ class Relay:
             try:
                 with psycopg.connect(self._conninfo, autocommit=True) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
-                    for leg in Leg:
-                        self._ring(leg)
+                    for stage in Stage:
+                        self._ring(stage)
                     self._listen(connection)
             except psycopg.Error as error:
                 _log.warning("no word from other hosts for now: %s", type(error).__name__)
@@ -57,8 +57,8 @@ class Relay:
         while not self._stopping:
             select.select([connection.fileno(), self._stop], [], [])
             for told in connection.notifies(timeout=0):
-                with contextlib.suppress(ValueError):  # a leg of a later version
-                    self._ring(Leg(told.payload))
+                with contextlib.suppress(ValueError):  # a stage of a later version
+                    self._ring(Stage(told.payload))
 
     def __enter__(self) -> Self:
         self._thread.start()

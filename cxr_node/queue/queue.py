@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, bindparam, insert, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from cxr_node.db.claim_order import NO_HEAD_START, goes_first_at
+from cxr_node.db.claim_order import NO_PRIORITY_BOOST, claim_key
 from cxr_node.db.database import Transaction
-from cxr_node.db.states import ENDED, Event, ForbiddenTransition, Leg, State, after
+from cxr_node.db.states import ENDED, Event, ForbiddenTransition, Stage, State, after
 from cxr_node.db.tables import SUBJECTS, delivery, job, job_event, study
 from cxr_node.queue.claimable import IS_RUNNING, IS_WAITING, claimable, parameters
 
@@ -20,13 +20,13 @@ from cxr_node.queue.claimable import IS_RUNNING, IS_WAITING, claimable, paramete
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A job in a worker's hands until `lease_until`. `subject_id` is a film, study, delivery or
-    commitment, as the leg says.
+    commitment, as the stage says.
 
     `attempts` counts this one; `crashes` counts those that ended with a worker's death.
     """
 
     job_id: int
-    leg: Leg
+    stage: Stage
     subject_id: int
     attempts: int
     crashes: int
@@ -36,43 +36,43 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class New:
+class NewJob:
     """A job to be: of what, `of_study` if it is of one, and by how much it goes first; it is due `at` once."""
 
     subject_id: int
     of_study: int | None
-    head_start_s: int
+    priority_boost_s: int
     at: datetime
 
 
 def add(
-    transaction: Transaction, leg: Leg, subject_id: int, *, of_study: int | None, due_at: datetime, now: datetime
+    transaction: Transaction, stage: Stage, subject_id: int, *, of_study: int | None, due_at: datetime, now: datetime
 ) -> int:
-    """Queue `leg` for its film, study, delivery or commitment, to be claimed from `due_at` on; return the job's id.
+    """Queue `stage` for its film, study, delivery or commitment, to be claimed from `due_at` on; return the job's id.
 
     A job has the head start of the study that it is of.
     """
-    head_start_s = NO_HEAD_START
+    priority_boost_s = NO_PRIORITY_BOOST
     if of_study is not None:
-        head_start_s = transaction.connection.execute(_STUDYS_HEAD_START, {"of": of_study}).scalar_one()
-    new = New(subject_id=subject_id, of_study=of_study, head_start_s=head_start_s, at=now)
-    (job_id,) = _add(transaction, leg, [_row(leg, new) | {"due_at": due_at}])
+        priority_boost_s = transaction.connection.execute(_STUDYS_HEAD_START, {"of": of_study}).scalar_one()
+    new = NewJob(subject_id=subject_id, of_study=of_study, priority_boost_s=priority_boost_s, at=now)
+    (job_id,) = _add(transaction, stage, [_row(stage, new) | {"due_at": due_at}])
     return job_id
 
 
-def add_all(transaction: Transaction, leg: Leg, new: Sequence[New]) -> list[int]:
-    """Queue `leg` for several at once; return the jobs' ids, in order.
+def add_all(transaction: Transaction, stage: Stage, new: Sequence[NewJob]) -> list[int]:
+    """Queue `stage` for several at once; return the jobs' ids, in order.
 
     Whoever calls it holds the rows of their studies, from which the head starts are, until the commit.
     """
-    return _add(transaction, leg, [_row(leg, each) for each in new])
+    return _add(transaction, stage, [_row(stage, each) for each in new])
 
 
-def _row(leg: Leg, new: New) -> dict[str, object]:
+def _row(stage: Stage, new: NewJob) -> dict[str, object]:
     return {
-        "leg": leg,
+        "stage": stage,
         "state": State.WAITING,
-        "priority": new.head_start_s,
+        "priority": new.priority_boost_s,
         "attempts": 0,
         "crashes": 0,
         "due_at": new.at,
@@ -80,18 +80,18 @@ def _row(leg: Leg, new: New) -> dict[str, object]:
         "created_at": new.at,
         "queued_at": new.at,
         "of_study_id": new.of_study,
-        SUBJECTS[leg]: new.subject_id,
+        SUBJECTS[stage]: new.subject_id,
     }
 
 
-def _add(transaction: Transaction, leg: Leg, rows: Sequence[Mapping[str, object]]) -> list[int]:
+def _add(transaction: Transaction, stage: Stage, rows: Sequence[Mapping[str, object]]) -> list[int]:
     job_ids = list(transaction.connection.execute(_ADDING, rows).scalars())
     created = [
         _event(job_id, Event.CREATED, State.WAITING, now=row["created_at"])
         for job_id, row in zip(job_ids, rows, strict=True)
     ]
     transaction.connection.execute(_RECORDING, created)
-    transaction.woken.add(leg)
+    transaction.notify.add(stage)
     return job_ids
 
 
@@ -101,34 +101,36 @@ def add_compose(transaction: Transaction, study_id: int, *, due_at: datetime, no
     Two waiting ones, which concurrent readers on PostgreSQL can make, are harmless: the second finds
     its result already there.
     """
-    waiting = (job.c.leg == Leg.COMPOSE, job.c.study_id == study_id, IS_WAITING)
+    waiting = (job.c.stage == Stage.COMPOSE, job.c.study_id == study_id, IS_WAITING)
     put_off = transaction.connection.execute(update(job).where(*waiting).values(due_at=due_at).returning(job.c.id))
     if put_off.first() is None:
-        add(transaction, Leg.COMPOSE, study_id, of_study=study_id, due_at=due_at, now=now)
-    transaction.woken.add(Leg.COMPOSE)
+        add(transaction, Stage.COMPOSE, study_id, of_study=study_id, due_at=due_at, now=now)
+    transaction.notify.add(Stage.COMPOSE)
 
 
-def urge(transaction: Transaction, study_id: int, head_start_s: int) -> None:
+def boost_study(transaction: Transaction, study_id: int, priority_boost_s: int) -> None:
     """Give all jobs of a study, and those to come, at least this head start. None that is larger is made smaller.
 
     The study's row comes first here and wherever jobs are added: two who took both in turn would wait for each other.
     """
     raised = transaction.connection.execute(
         update(study)
-        .where(study.c.id == study_id, study.c.priority < head_start_s)
-        .values(priority=head_start_s)
+        .where(study.c.id == study_id, study.c.priority < priority_boost_s)
+        .values(priority=priority_boost_s)
         .returning(study.c.id)
     )
     if raised.first() is None:
         return
     transaction.connection.execute(
-        update(job).where(job.c.of_study_id == study_id, job.c.priority < head_start_s).values(priority=head_start_s)
+        update(job)
+        .where(job.c.of_study_id == study_id, job.c.priority < priority_boost_s)
+        .values(priority=priority_boost_s)
     )
 
 
 def claim(
     transaction: Transaction,
-    leg: Leg,
+    stage: Stage,
     *,
     owner: str,
     lease: timedelta,
@@ -136,7 +138,7 @@ def claim(
     limit: int = 1,
     held: AbstractSet[str] = frozenset(),
 ) -> list[Claim]:
-    """Take up to `limit` due jobs of `leg`, in the order of their turns, each for as long as `lease` lasts.
+    """Take up to `limit` due jobs of `stage`, in the order of their turns, each for as long as `lease` lasts.
 
     Deliveries to the destinations `held` are not taken, nor one of a study before those composed earlier for the same
     destination have arrived or been given up.
@@ -145,18 +147,18 @@ def claim(
     what = {"now": now, **parameters(held)}
     several = limit > 1
     if several:
-        first = transaction.connection.execute(_first(leg, some_held=bool(held)), what).scalar()
+        first = transaction.connection.execute(_first(stage, some_held=bool(held)), what).scalar()
         several = not first
     rows = transaction.connection.execute(
-        _claiming(leg, some_held=bool(held), several=several),
+        _claiming(stage, some_held=bool(held), several=several),
         what | {"limit": limit if several else 1, "owner": owner, "until": now + lease},
     ).all()
-    rows = sorted(rows, key=lambda row: (goes_first_at(row[5], row[6]), row[0]))
+    rows = sorted(rows, key=lambda row: (claim_key(row[5], row[6]), row[0]))
     _record(transaction, [row[0] for row in rows], Event.CLAIMED, State.RUNNING, now=now, actor=owner, detail="")
     return [
         Claim(
             job_id=job_id,
-            leg=leg,
+            stage=stage,
             subject_id=subject_id,
             attempts=attempts,
             crashes=crashes,
@@ -169,14 +171,14 @@ def claim(
 
 
 @cache
-def _first(leg: Leg, *, some_held: bool) -> Select[tuple[int]]:
+def _first(stage: Stage, *, some_held: bool) -> Select[tuple[int]]:
     """Select of the job whose turn it is how many workers died during it."""
-    return claimable(leg, some_held=some_held).with_only_columns(job.c.crashes).limit(1)
+    return claimable(stage, some_held=some_held).with_only_columns(job.c.crashes).limit(1)
 
 
 @cache
-def _claiming(leg: Leg, *, some_held: bool, several: bool) -> ReturningUpdate[Any]:
-    due = claimable(leg, some_held=some_held)
+def _claiming(stage: Stage, *, some_held: bool, several: bool) -> ReturningUpdate[Any]:
+    due = claimable(stage, some_held=some_held)
     if several:
         due = due.where(job.c.crashes == 0)
     return (
@@ -190,7 +192,7 @@ def _claiming(leg: Leg, *, some_held: bool, several: bool) -> ReturningUpdate[An
         )
         .returning(
             job.c.id,
-            job.c[SUBJECTS[leg]],
+            job.c[SUBJECTS[stage]],
             job.c.attempts,
             job.c.crashes,
             job.c.queued_at,
@@ -234,10 +236,12 @@ def retry(transaction: Transaction, claim: Claim, *, due_at: datetime, detail: s
     state = after(State.RUNNING, Event.RETRY)
     _move(transaction, claim, state, due_at=due_at, detail=detail, lease_owner=None, lease_until=None, ended_at=None)
     _record(transaction, [claim.job_id], Event.RETRY, state, now=now, actor=claim.lease_owner, detail=detail)
-    transaction.woken.add(claim.leg)
+    transaction.notify.add(claim.stage)
 
 
-def put_back(transaction: Transaction, claim: Claim, *, due_at: datetime, detail: str, now: datetime) -> None:
+def release_unattempted(
+    transaction: Transaction, claim: Claim, *, due_at: datetime, detail: str, now: datetime
+) -> None:
     """Put the claimed job back untried: it does not count as an attempt."""
     state = after(State.RUNNING, Event.RETRY)
     _move(
@@ -254,38 +258,42 @@ def put_back(transaction: Transaction, claim: Claim, *, due_at: datetime, detail
     _record(transaction, [claim.job_id], Event.RETRY, state, now=now, actor=claim.lease_owner, detail=detail)
 
 
-def hasten(transaction: Transaction, leg: Leg, subject_id: int, *, now: datetime) -> None:
+def make_due(transaction: Transaction, stage: Stage, subject_id: int, *, now: datetime) -> None:
     """Let a waiting job of a subject be claimed at once: what it waited for is there."""
-    of_subject = (job.c.leg == leg, job.c[SUBJECTS[leg]] == subject_id, IS_WAITING)
+    of_subject = (job.c.stage == stage, job.c[SUBJECTS[stage]] == subject_id, IS_WAITING)
     transaction.connection.execute(update(job).where(*of_subject).values(due_at=now))
-    transaction.woken.add(leg)
+    transaction.notify.add(stage)
 
 
-def hasten_deliveries(transaction: Transaction, destination: str, *, now: datetime) -> None:
+def make_deliveries_due(transaction: Transaction, destination: str, *, now: datetime) -> None:
     """Let what waits for a destination that was away be sent at once."""
     undelivered = select(delivery.c.id).where(delivery.c.destination == destination, delivery.c.delivered_at.is_(None))
     transaction.connection.execute(
-        update(job).where(job.c.leg == Leg.DELIVER, IS_WAITING, job.c.delivery_id.in_(undelivered)).values(due_at=now)
+        update(job)
+        .where(job.c.stage == Stage.DELIVER, IS_WAITING, job.c.delivery_id.in_(undelivered))
+        .values(due_at=now)
     )
-    transaction.woken.add(Leg.DELIVER)
+    transaction.notify.add(Stage.DELIVER)
 
 
-def lose_leases(transaction: Transaction, *, now: datetime, owner: str | None = None) -> int:
+def expire_leases(transaction: Transaction, *, now: datetime, owner: str | None = None) -> int:
     """Put back the jobs of dead workers: those of `owner`, or those whose lease has run out; return how many."""
     dead = job.c.lease_until < now if owner is None else job.c.lease_owner == owner
     return _put_back(transaction, dead, Event.LEASE_LOST, now=now, crashes=1)
 
 
-def mend_dates(transaction: Transaction, *, now: datetime, due_within: timedelta, leased_within: timedelta) -> int:
+def clamp_future_dates(
+    transaction: Transaction, *, now: datetime, due_within: timedelta, leased_within: timedelta
+) -> int:
     """Put right what a clock that has gone back left: jobs due later, and leases longer, than any can be.
 
     Such jobs are due now, such leases lost; return how many. A lease may still be in a live worker's hands, so it does
     not count as a death.
     """
     due = transaction.connection.execute(
-        update(job).where(IS_WAITING, job.c.due_at > now + due_within).values(due_at=now).returning(job.c.leg)
+        update(job).where(IS_WAITING, job.c.due_at > now + due_within).values(due_at=now).returning(job.c.stage)
     ).all()
-    transaction.woken.update(Leg(leg) for (leg,) in due)
+    transaction.notify.update(Stage(stage) for (stage,) in due)
     return len(due) + _put_back(
         transaction, job.c.lease_until > now + leased_within, Event.RELEASED, now=now, crashes=0
     )
@@ -312,11 +320,11 @@ def requeue(transaction: Transaction, job_ids: Iterable[int], *, actor: str, now
             detail="",
             ended_at=None,
         )
-        .returning(job.c.id, job.c.leg)
+        .returning(job.c.id, job.c.stage)
     ).all()
     moved = [job_id for job_id, _ in rows]
     _record(transaction, moved, Event.REQUEUED, State.WAITING, now=now, actor=actor, detail="")
-    transaction.woken.update(Leg(leg) for _, leg in rows)
+    transaction.notify.update(Stage(stage) for _, stage in rows)
     return moved
 
 
@@ -326,8 +334,8 @@ def _end(
     state = after(State.RUNNING, event)
     _move(transaction, claim, state, reason=reason, detail=detail, lease_owner=None, lease_until=None, ended_at=now)
     _record(transaction, [claim.job_id], event, state, now=now, actor=claim.lease_owner, detail=detail)
-    if claim.leg is Leg.DELIVER:  # another may have waited for it
-        transaction.woken.add(Leg.DELIVER)
+    if claim.stage is Stage.DELIVER:  # another may have waited for it
+        transaction.notify.add(Stage.DELIVER)
 
 
 def _move(transaction: Transaction, claim: Claim, state: State, **columns: object) -> None:
@@ -369,10 +377,10 @@ def _put_back(
         update(job)
         .where(IS_RUNNING, whose)
         .values(state=state, due_at=now, lease_owner=None, lease_until=None, crashes=job.c.crashes + crashes)
-        .returning(job.c.id, job.c.leg)
+        .returning(job.c.id, job.c.stage)
     ).all()
     _record(transaction, [job_id for job_id, _ in rows], event, state, now=now, actor="", detail="")
-    transaction.woken.update(Leg(leg) for _, leg in rows)
+    transaction.notify.update(Stage(stage) for _, stage in rows)
     return len(rows)
 
 

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryRule:
-    """How a leg is tried again: `first_s` seconds after the first failure, then twice as long each time up to
+    """How a stage is tried again: `first_s` seconds after the first failure, then twice as long each time up to
     `longest_s`, until `give_up_s` seconds after the job was queued.
     """
 
@@ -19,11 +19,11 @@ class RetryRule:
 
 RULES = {
     # Passing troubles of reading and composing are the database's or the disk's: short, and for an hour.
-    Leg.READ: RetryRule(first_s=1.0, longest_s=60.0, give_up_s=3600.0),
-    Leg.COMPOSE: RetryRule(first_s=1.0, longest_s=60.0, give_up_s=3600.0),
+    Stage.READ: RetryRule(first_s=1.0, longest_s=60.0, give_up_s=3600.0),
+    Stage.COMPOSE: RetryRule(first_s=1.0, longest_s=60.0, give_up_s=3600.0),
     # A PACS may be away over a weekend.
-    Leg.DELIVER: RetryRule(first_s=5.0, longest_s=3600.0, give_up_s=72 * 3600.0),
-    Leg.ANSWER: RetryRule(first_s=5.0, longest_s=3600.0, give_up_s=72 * 3600.0),
+    Stage.DELIVER: RetryRule(first_s=5.0, longest_s=3600.0, give_up_s=72 * 3600.0),
+    Stage.ANSWER: RetryRule(first_s=5.0, longest_s=3600.0, give_up_s=72 * 3600.0),
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, func, select
 
-from cxr_node.db.states import Leg, State
+from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import commitment, delivery, film, job, job_event, reading, result, study
 
 
@@ -20,7 +20,7 @@ class JobRow:
     """
 
     job_id: int
-    leg: Leg
+    stage: Stage
     film_id: int | None
     state: State
     reason: str | None
@@ -53,14 +53,14 @@ class EventRow:
 
 
 def jobs(
-    connection: Connection, *, state: State | None = None, leg: Leg | None = None, limit: int = 50
+    connection: Connection, *, state: State | None = None, stage: Stage | None = None, limit: int = 50
 ) -> list[JobRow]:
-    """Return jobs, newest first, of one state or leg if these are given."""
+    """Return jobs, newest first, of one state or stage if these are given."""
     query = _jobs()
     if state is not None:
         query = query.where(job.c.state == state)
-    if leg is not None:
-        query = query.where(job.c.leg == leg)
+    if stage is not None:
+        query = query.where(job.c.stage == stage)
     rows = connection.execute(query.order_by(job.c.id.desc()).limit(limit))
     return [_row(columns) for columns in rows.mappings()]
 
@@ -88,20 +88,23 @@ def events(connection: Connection, job_id: int) -> list[EventRow]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """How many jobs of a leg are in a state for a reason; `reason` is empty where there is none."""
+    """How many jobs of a stage are in a state for a reason; `reason` is empty where there is none."""
 
-    leg: Leg
+    stage: Stage
     state: State
     reason: str
     jobs: int
 
 
 def counts(connection: Connection) -> list[Count]:
-    """Return how many jobs each leg has in each state, and for which coded reason."""
+    """Return how many jobs each stage has in each state, and for which coded reason."""
     reason = func.coalesce(job.c.reason, "")
-    groups = (job.c.leg, job.c.state, reason)
+    groups = (job.c.stage, job.c.state, reason)
     rows = connection.execute(select(*groups, func.count()).group_by(*groups).order_by(*groups))
-    return [Count(leg=Leg(leg), state=State(state), reason=str(why), jobs=number) for leg, state, why, number in rows]
+    return [
+        Count(stage=Stage(stage), state=State(state), reason=str(why), jobs=number)
+        for stage, state, why, number in rows
+    ]
 
 
 _MODEL = (
@@ -145,7 +148,7 @@ def _jobs() -> Select[Any]:
 def _row(columns: RowMapping) -> JobRow:
     return JobRow(
         job_id=columns["id"],
-        leg=Leg(columns["leg"]),
+        stage=Stage(columns["stage"]),
         film_id=columns["film_id"],
         state=State(columns["state"]),
         reason=columns["reason"],

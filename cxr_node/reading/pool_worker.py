@@ -14,9 +14,9 @@ from enum import StrEnum
 from multiprocessing.connection import Connection
 
 from cxr_node.domain.errors import GiveUp, RetryLater, place_of
-from cxr_node.reading.preprocess import Desk
+from cxr_node.reading.preprocess import ReadContext
 
-OpensDesk = Callable[[], AbstractContextManager[Desk]]
+OpensContext = Callable[[], AbstractContextManager[ReadContext]]
 _NICE = 5
 Note = tuple[str, int, str]
 """Something to be logged: the logger's name, the level, and the message."""
@@ -49,7 +49,7 @@ class _Notes(logging.Handler):
 
 def serve(line: Connection, notes: _Notes) -> None:
     """Open the desk, say so, and answer calls until the line ends."""
-    opens_desk: OpensDesk = line.recv()
+    opens_desk: OpensContext = line.recv()
     with opens_desk() as desk:
         line.send((Answer.DONE, None, notes.taken()))
         for call, arguments in _calls(line):
@@ -64,7 +64,7 @@ def _calls(line: Connection) -> Iterator[tuple[Callable[..., object], tuple[obje
         return
 
 
-def _answer(call: Callable[..., object], desk: Desk, arguments: tuple[object, ...]) -> tuple[Answer, object]:
+def _answer(call: Callable[..., object], desk: ReadContext, arguments: tuple[object, ...]) -> tuple[Answer, object]:
     try:
         return Answer.DONE, call(desk, *arguments)
     except GiveUp as error:

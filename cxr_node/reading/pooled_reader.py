@@ -8,25 +8,25 @@ from typing import Protocol, TypeVar
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import Float32, Geometry, Radiograph
 from cxr_node.domain.reading import Prediction, Reading
-from cxr_node.reading.preprocess import Desk, Seen, look, said, unread
-from cxr_node.reading.preprocess_pool import Eyes
+from cxr_node.reading.preprocess import PreprocessedFilm, ReadContext, build_reading, failed_reading, preprocess
+from cxr_node.reading.preprocess_pool import PreprocessPool
 from cxr_node.records.films import Film
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-class Interprets(Protocol):
+class ModelAdapterProtocol(Protocol):
     """What lies on both sides of a network: `infer.interpreter.Interpreter`, or another that may travel."""
 
     @property
     def outlines_anatomy(self) -> bool:
         """Whether there will be anything to measure."""
 
-    def prepared(self, film: Radiograph) -> Float32:
+    def preprocess(self, film: Radiograph) -> Float32:
         """Return a film as the network sees it."""
 
-    def prediction(self, geometry: Geometry, given: Mapping[str, Float32]) -> Prediction:
+    def decode_outputs(self, geometry: Geometry, given: Mapping[str, Float32]) -> Prediction:
         """Return what the network's outputs for one film say; raise GiveUp if nothing."""
 
 
@@ -34,14 +34,14 @@ class Network(Protocol):
     """A network with what belongs to it: `infer.reader.Reader`, or another of its kind."""
 
     @property
-    def interpreter(self) -> Interprets:
+    def adapter(self) -> ModelAdapterProtocol:
         """What prepares films for it and says what its outputs mean."""
 
     def forward(self, prepared: Sequence[Float32]) -> Sequence[Mapping[str, Float32]]:
         """Return the outputs for each film, in order; raise GiveUp if it cannot."""
 
 
-class Overlapped:
+class PooledReader:
     """Reads films. Several threads may: the network has the films of one of them at a time, the eyes those of others.
 
     Parameters
@@ -53,7 +53,7 @@ class Overlapped:
     """
 
     def __init__(
-        self, network: Callable[[], Network], eyes: Eyes, *, watch: Callable[[], AbstractContextManager[None]]
+        self, network: Callable[[], Network], eyes: PreprocessPool, *, watch: Callable[[], AbstractContextManager[None]]
     ) -> None:
         self._network = network
         self._eyes = eyes
@@ -65,13 +65,13 @@ class Overlapped:
     def read(self, films: Sequence[Film]) -> list[Reading]:
         """Read films in one go, as `pipeline.read` does, which see."""
         network = self._network()
-        interpreter = network.interpreter
+        interpreter = network.adapter
 
-        def seen_by_one(film: Film) -> tuple[Seen, Float32] | Reading:
-            return self._eyes.ask(glance, film, interpreter)
+        def seen_by_one(film: Film) -> tuple[PreprocessedFilm, Float32] | Reading:
+            return self._eyes.call(preprocess_and_prepare, film, interpreter)
 
-        def said_by_one(of: tuple[Seen, Mapping[str, Float32]]) -> Reading:
-            return self._eyes.ask(conclude, of[0], interpreter, of[1])
+        def said_by_one(of: tuple[PreprocessedFilm, Mapping[str, Float32]]) -> Reading:
+            return self._eyes.call(postprocess, of[0], interpreter, of[1])
 
         looked = self._each(seen_by_one, films)
         seen = [each for each in looked if not isinstance(each, Reading)]
@@ -85,7 +85,7 @@ class Overlapped:
         except GiveUp as gave_up:
             if len(films) > 1:
                 raise
-            return [unread(seen[0][0], gave_up)]
+            return [failed_reading(seen[0][0], gave_up)]
         return [each if isinstance(each, Reading) else next(spoken) for each in looked]
 
     def _forward(self, network: Network, prepared: list[Float32]) -> Sequence[Mapping[str, Float32]]:
@@ -96,15 +96,19 @@ class Overlapped:
         return [do(items[0])] if len(items) == 1 else list(self._hands.map(do, items))
 
 
-def glance(desk: Desk, film: Film, interpreter: Interprets) -> tuple[Seen, Float32] | Reading:
+def preprocess_and_prepare(
+    desk: ReadContext, film: Film, interpreter: ModelAdapterProtocol
+) -> tuple[PreprocessedFilm, Float32] | Reading:
     """Look at a film and prepare it for a network; return the reading of one that is not to be read."""
-    looked = look(film, desk, is_measured=interpreter.outlines_anatomy)
+    looked = preprocess(film, desk, is_measured=interpreter.outlines_anatomy)
     if isinstance(looked, Reading):
         return looked
     seen, radiograph = looked
-    return seen, interpreter.prepared(radiograph)
+    return seen, interpreter.preprocess(radiograph)
 
 
-def conclude(desk: Desk, seen: Seen, interpreter: Interprets, given: Mapping[str, Float32]) -> Reading:
+def postprocess(
+    desk: ReadContext, seen: PreprocessedFilm, interpreter: ModelAdapterProtocol, given: Mapping[str, Float32]
+) -> Reading:
     """Return the reading of a film from the network's outputs for it."""
-    return said(seen, interpreter.prediction(seen.geometry, given), desk.rules)
+    return build_reading(seen, interpreter.decode_outputs(seen.geometry, given), desk.rules)

@@ -8,7 +8,7 @@ from cxr_node.domain.radiograph import Geometry, Radiograph
 from cxr_node.domain.reading import Prediction, Reading
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.measure.film import Measured, measured
-from cxr_node.measure.grid import Print, printed
+from cxr_node.measure.grid import MeasurementImage, reduce_for_measurement
 from cxr_node.pixels import film as pixels
 from cxr_node.pixels import suitability
 from cxr_node.pixels.age import is_adult
@@ -28,7 +28,7 @@ class ReadRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class ReadContext:
     """What is needed to look at films: where they are kept, what they must be, and where they are decoded.
 
     Without a `sandbox`, one is started for each compressed film.
@@ -40,7 +40,7 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Seen:
+class PreprocessedFilm:
     """A film that passed the gate, without its pixels: what is to be said of it once a model has spoken.
 
     `print` is what it is measured on; None where nothing is to be measured.
@@ -51,10 +51,10 @@ class Seen:
     grayscale: str
     notes: tuple[Note, ...]
     is_adult: bool
-    print: Print | None
+    measurement_image: MeasurementImage | None
 
 
-def look(film: Film, desk: Desk, *, is_measured: bool) -> tuple[Seen, Radiograph] | Reading:
+def preprocess(film: Film, desk: ReadContext, *, is_measured: bool) -> tuple[PreprocessedFilm, Radiograph] | Reading:
     """Decode a film and ask the gate; return the reading of one that is not to be read."""
     geometry: Geometry | None = None
     notes: tuple[Note, ...] = ()
@@ -70,18 +70,18 @@ def look(film: Film, desk: Desk, *, is_measured: bool) -> tuple[Seen, Radiograph
         notes = (*notes, *_pass_gate(suitability.judge_picture(radiograph, rules.gate)))
     except GiveUp as gave_up:
         return _unread(film, gave_up, geometry, grayscale, notes)
-    seen = Seen(
+    seen = PreprocessedFilm(
         film=film,
         geometry=geometry,
         grayscale=grayscale,
         notes=notes,
         is_adult=is_adult(dataset),
-        print=printed(radiograph) if is_measured else None,
+        measurement_image=reduce_for_measurement(radiograph) if is_measured else None,
     )
     return seen, radiograph
 
 
-def said(seen: Seen, prediction: Prediction, rules: ReadRules) -> Reading:
+def build_reading(seen: PreprocessedFilm, prediction: Prediction, rules: ReadRules) -> Reading:
     """Return the reading of a film from what the model says, unless it says that it cannot read such a film."""
     geometry, notes = seen.geometry, seen.notes
     if prediction.appearance is not None:
@@ -102,7 +102,7 @@ def said(seen: Seen, prediction: Prediction, rules: ReadRules) -> Reading:
     )
 
 
-def unread(seen: Seen, gave_up: GiveUp) -> Reading:
+def failed_reading(seen: PreprocessedFilm, gave_up: GiveUp) -> Reading:
     """Return the reading of a film that the model cannot read."""
     return _unread(seen.film, gave_up, seen.geometry, seen.grayscale, seen.notes)
 
@@ -112,11 +112,11 @@ def not_analysed(film: Film, reason: Reason, detail: str) -> Reading:
     return Reading(film=film.identity, geometry=None, grayscale="", prediction=None, not_analysed=reason, detail=detail)
 
 
-def _measured(seen: Seen, geometry: Geometry, prediction: Prediction) -> Measured:
+def _measured(seen: PreprocessedFilm, geometry: Geometry, prediction: Prediction) -> Measured:
     """Measure what the model outlined; a model that outlines no anatomy leaves nothing to measure."""
-    if seen.print is None or not prediction.structures:
+    if seen.measurement_image is None or not prediction.structures:
         return Measured(measurements=(), observations=())
-    film = replace(seen.print, geometry=geometry)
+    film = replace(seen.measurement_image, geometry=geometry)
     return measured(film, prediction.structures, prediction.appearance, is_adult=seen.is_adult)
 
 

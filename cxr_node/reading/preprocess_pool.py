@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar, cast
 
 from cxr_node.domain.errors import GiveUp, RetryLater
-from cxr_node.reading.pool_worker import Answer, OpensDesk
-from cxr_node.reading.preprocess import Desk
+from cxr_node.reading.pool_worker import Answer, OpensContext
+from cxr_node.reading.preprocess import ReadContext
 
 _log = logging.getLogger(__name__)
 
@@ -31,15 +31,15 @@ Each new page is one that the system clears and maps when it is first written to
 """
 
 
-class EyeDied(RetryLater):
+class WorkerDied(RetryLater):
     """The process that looked at a film ended, or did not answer in time and was ended."""
 
 
-class EyeFault(Exception):
+class WorkerFault(Exception):
     """A fault of ours, in the process that looked at a film."""
 
 
-class Eyes:
+class PreprocessPool:
     """`count` processes, all of them up when this is made. Close it, or use it in `with`.
 
     Parameters
@@ -50,11 +50,11 @@ class Eyes:
         How long one call may take before its process is ended.
     """
 
-    def __init__(self, count: int, opens_desk: OpensDesk, *, timeout_s: float) -> None:
+    def __init__(self, count: int, opens_desk: OpensContext, *, timeout_s: float) -> None:
         self.count = count
-        self._all = [_Eye(opens_desk, timeout_s) for _ in range(count)]
+        self._all = [_PoolWorker(opens_desk, timeout_s) for _ in range(count)]
         # The one that was at work last is the warmest.
-        self._free: queue.LifoQueue[_Eye] = queue.LifoQueue()
+        self._free: queue.LifoQueue[_PoolWorker] = queue.LifoQueue()
         try:
             for each in self._all:
                 each.start()
@@ -65,7 +65,9 @@ class Eyes:
             self.close()
             raise
 
-    def ask(self, call: Callable[Concatenate[Desk, Given], Made], *arguments: Given.args, **_: Given.kwargs) -> Made:
+    def call(
+        self, call: Callable[Concatenate[ReadContext, Given], Made], *arguments: Given.args, **_: Given.kwargs
+    ) -> Made:
         """Return what `call` makes of a desk and `arguments`, in a process that is free; wait for one.
 
         Raises
@@ -93,10 +95,10 @@ class Eyes:
         self.close()
 
 
-class _Eye:
+class _PoolWorker:
     """One process, started again after each of its deaths."""
 
-    def __init__(self, opens_desk: OpensDesk, timeout_s: float) -> None:
+    def __init__(self, opens_desk: OpensContext, timeout_s: float) -> None:
         self._opens_desk = opens_desk
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
@@ -161,13 +163,13 @@ class _Eye:
             case Answer.LATER:
                 raise RetryLater(value)
             case _:
-                raise EyeFault(value)
+                raise WorkerFault(value)
 
-    def _died(self, why: str = "") -> EyeDied:
+    def _died(self, why: str = "") -> WorkerDied:
         process = self._process
         if process is not None and not why:
             process.kill()
             why = f"ended with status {process.wait()}"
         self.end()
         _log.warning("a process that looks at films %s; the next film starts another", why)
-        return EyeDied(f"the process that looked at the film {why}")
+        return WorkerDied(f"the process that looked at the film {why}")

@@ -8,25 +8,25 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
 
 from cxr_node.domain.identifiers import Digest, digest_of
-from cxr_node.receive.admission import STORAGE_SOP_CLASSES, Admission, Peer, Rejection
-from cxr_node.receive.association_limiter import Guests
-from cxr_node.receive.rate_limiter import Paces
+from cxr_node.receive.admission import STORAGE_SOP_CLASSES, AccessControl, Peer, Rejection
+from cxr_node.receive.association_limiter import AssociationLimiter
+from cxr_node.receive.rate_limiter import RateLimiter
 from cxr_node.receive.users import Users
 
 
-class Door:
+class AssociationPolicy:
     """Lets association requests in, or says why not.
 
     No `users` means that no one is asked for a password; `has_room` says whether a film of so many
     bytes can be kept.
     """
 
-    def __init__(self, admission: Admission, *, users: Users | None, has_room: Callable[[int], bool]) -> None:
+    def __init__(self, admission: AccessControl, *, users: Users | None, has_room: Callable[[int], bool]) -> None:
         self._admission = admission
         self._users = users
         self._has_room = has_room
-        self._guests = Guests()
-        self._paces = Paces()
+        self._guests = AssociationLimiter()
+        self._paces = RateLimiter()
 
     def rejection(self, association: Association) -> Rejection | None:
         """Return why the association that is requested is not accepted; None if it is, and then it counts."""

@@ -62,7 +62,7 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class AccessControl:
     """Who may open an association. Without `calling_ae_titles` and `peers` every sender with a valid title."""
 
     ae_title: AeTitle

@@ -10,7 +10,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # m
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from cxr_node.receive.admission import STORAGE_SOP_CLASSES, Admission, Peer
+from cxr_node.receive.admission import STORAGE_SOP_CLASSES, AccessControl, Peer
 from cxr_node.receive.tls import TlsFiles
 from cxr_node.receive.users import PasswordHash
 
@@ -55,9 +55,9 @@ class Listening:
             raise ValueError(f"maximum_pdu_bytes must be at least {_SMALLEST_PDU_BYTES}, not {self.maximum_pdu_bytes}")
 
     @property
-    def admission(self) -> Admission:
+    def admission(self) -> AccessControl:
         """Who may open an association."""
-        return Admission(
+        return AccessControl(
             ae_title=self.ae_title,
             require_called_ae_title=self.require_called_ae_title,
             calling_ae_titles=self.calling_ae_titles,

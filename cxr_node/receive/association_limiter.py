@@ -7,7 +7,7 @@ from pynetdicom.association import Association
 from cxr_node.receive.admission import Peer
 
 
-class Guests:
+class AssociationLimiter:
     """The open associations of peers that may have only so many at once. Asked by many threads."""
 
     def __init__(self) -> None:

@@ -18,13 +18,13 @@ from cxr_node.domain.commitment import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
     REQUEST,
+    CommitmentResult,
     Reference,
-    Vouched,
     event_information,
     parse_action,
     parse_event,
 )
-from cxr_node.domain.errors import Refuse, RetryLater
+from cxr_node.domain.errors import RejectObject, RetryLater
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Sender
 from cxr_node.receive.sender import sender_of
@@ -45,7 +45,7 @@ _RESOURCE_LIMITATION = 0x0213
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Vouching:
+class CommitmentProvider:
     """What is done with requests and reports. All are called from the threads of associations.
 
     `remember` makes a request durable and returns its number, or raises Refuse. `reported` takes an
@@ -54,15 +54,15 @@ class Vouching:
     """
 
     remember: Callable[[Uid, tuple[Reference, ...], Sender], int]
-    reported: Callable[[Vouched], bool]
-    answer: Callable[[int], Vouched | None]
+    reported: Callable[[CommitmentResult], bool]
+    answer: Callable[[int], CommitmentResult | None]
     answered: Callable[[int], None]
 
 
 class Commitments:
     """Answers N-ACTION and N-EVENT-REPORT."""
 
-    def __init__(self, vouching: Vouching) -> None:
+    def __init__(self, vouching: CommitmentProvider) -> None:
         self._vouching = vouching
         self._lock = threading.Lock()
         self._to_answer: dict[Association, list[int]] = {}
@@ -150,7 +150,7 @@ def _readable(information: object) -> int:
 
 def _status_of(error: Exception) -> int:
     match error:
-        case Refuse():
+        case RejectObject():
             return _INVALID_ARGUMENT
         case RetryLater():
             return _RESOURCE_LIMITATION

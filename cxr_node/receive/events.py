@@ -7,7 +7,7 @@ from cxr_node.receive.status import StoreStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LetIn:
+class AssociationAccepted:
     """An association was accepted; `user` has shown the right password, empty where none is asked for."""
 
     calling_ae_title: str
@@ -16,7 +16,7 @@ class LetIn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TurnedAway:
+class AssociationRejected:
     """An association was rejected. Title and user are as the peer sent them, whatever they are."""
 
     calling_ae_title: str
@@ -26,7 +26,7 @@ class TurnedAway:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NoTls:
+class TlsFailed:
     """A connection from `address` did not become secure, and was closed."""
 
     address: str
@@ -34,7 +34,7 @@ class NoTls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NotStored:
+class StoreRejected:
     """An object on an accepted association was refused with this status."""
 
     calling_ae_title: str
@@ -42,4 +42,4 @@ class NotStored:
     status: StoreStatus
 
 
-Incident = LetIn | TurnedAway | NoTls | NotStored
+ReceiveEvent = AssociationAccepted | AssociationRejected | TlsFailed | StoreRejected

@@ -1,6 +1,6 @@
 """Who a received object is: its UIDs, and a digest that stands for its patient."""
 
-from cxr_node.domain.errors import Refuse
+from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import Digest, Uid, digest_of, parse_uid
 from cxr_node.domain.instance import Identity
 from cxr_node.receive.elements import values_of
@@ -25,7 +25,7 @@ _WANTED = frozenset({*_PATIENT, *_UIDS})
 _PADDING = b" \0"
 
 
-class DataSetMismatch(Refuse):
+class DataSetMismatch(RejectObject):
     """The data set is another object than the C-STORE request says."""
 
 
@@ -41,7 +41,7 @@ def identify(data_set: memoryview, *, transfer_syntax_uid: Uid) -> Identity:
     try:
         values = values_of(data_set, _WANTED, transfer_syntax_uid=transfer_syntax_uid)
     except ValueError as error:
-        raise Refuse(f"not a data set: {error}") from error
+        raise RejectObject(f"not a data set: {error}") from error
     return Identity(
         sop_class_uid=_uid(values, _SOP_CLASS_UID),
         sop_instance_uid=_uid(values, _SOP_INSTANCE_UID),
@@ -74,8 +74,8 @@ def patient_key(issuer_of_patient_id: bytes, patient_id: bytes, patient_name: by
 def _uid(values: dict[int, bytes], tag: int) -> Uid:
     name = _UIDS[tag]
     if not values.get(tag, b"").strip(_PADDING):
-        raise Refuse(f"{name} is missing")
+        raise RejectObject(f"{name} is missing")
     try:
         return parse_uid(values[tag].decode("ascii"))
     except ValueError:
-        raise Refuse(f"{name} is not a UID") from None
+        raise RejectObject(f"{name} is not a UID") from None

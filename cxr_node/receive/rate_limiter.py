@@ -9,7 +9,7 @@ from cxr_node.receive.admission import Peer
 _MINUTE_S = 60.0
 
 
-class Pace:
+class TokenBucket:
     """A bucket that holds a minute's films and fills steadily: a burst may come, and then no more than the rate.
 
     PS3.4 knows no status for it. Out of Resources tells the sender to try again later.
@@ -30,13 +30,13 @@ class Pace:
         return True
 
 
-class Paces:
+class RateLimiter:
     """The pace of each peer that has one. Asked by many threads."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._of: dict[Peer, Pace] = {}
+        self._of: dict[Peer, TokenBucket] = {}
 
     def admits(self, peer: Peer) -> bool:
         """Whether `peer` may send another film now."""
@@ -44,4 +44,4 @@ class Paces:
             return True
         with self._lock:
             now = self._clock()
-            return self._of.setdefault(peer, Pace(peer.films_per_minute, now=now)).admits(now=now)
+            return self._of.setdefault(peer, TokenBucket(peer.films_per_minute, now=now)).admits(now=now)

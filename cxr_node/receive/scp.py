@@ -15,21 +15,21 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import RequestHandler
 
-from cxr_node.domain.errors import Refuse
+from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import digest_of, parse_uid
-from cxr_node.domain.instance import Aside, Instance, Received, Sender
-from cxr_node.receive.access_control import Door, shown_user
+from cxr_node.domain.instance import Instance, Received, Sender, StagedObject
+from cxr_node.receive.access_control import AssociationPolicy, shown_user
 from cxr_node.receive.admission import Rejection
 from cxr_node.receive.application_entity import Listening, application_entity
-from cxr_node.receive.commitment import Commitments, Vouching
-from cxr_node.receive.events import Incident, LetIn, TurnedAway
+from cxr_node.receive.commitment import CommitmentProvider, Commitments
+from cxr_node.receive.events import AssociationAccepted, AssociationRejected, ReceiveEvent
 from cxr_node.receive.identify import check_request, identify
 from cxr_node.receive.part10 import file_head
 from cxr_node.receive.sender import association_name, sender_of
 from cxr_node.receive.status import SopClassNotSupported, StoreStatus
-from cxr_node.receive.store_scp import Storing, no_room, too_large
+from cxr_node.receive.store_scp import StoreScp, out_of_resources, too_large
 from cxr_node.receive.tls import Certificates, Handshakes
-from cxr_node.receive.upper_layer.dimse import FilmMessages
+from cxr_node.receive.upper_layer.dimse import StreamingDimse
 from cxr_node.receive.upper_layer.messages import BoundedDataSet, BoundedMessages
 from cxr_node.receive.upper_layer.socket import BufferedSocket
 from cxr_node.receive.upper_layer.streaming import FastRequests
@@ -58,17 +58,17 @@ class Receiver:
         listening: Listening,
         *,
         accept: Callable[[Received, Sender], None],
-        aside: Callable[[], Aside] | None = None,
+        aside: Callable[[], StagedObject] | None = None,
         has_room: Callable[[int], bool] = lambda _size_bytes: True,
-        vouching: Vouching | None = None,
-        tell: Callable[[Incident], None] = lambda _incident: None,
+        vouching: CommitmentProvider | None = None,
+        tell: Callable[[ReceiveEvent], None] = lambda _incident: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._listening = listening
         self._commitments = None if vouching is None else Commitments(vouching)
         users = Users(listening.users) if listening.users else None
-        self._door = Door(listening.admission, users=users, has_room=has_room)
-        self._storing = Storing(door=self._door, has_room=has_room, accept=accept, tell=tell)
+        self._door = AssociationPolicy(listening.admission, users=users, has_room=has_room)
+        self._storing = StoreScp(door=self._door, has_room=has_room, accept=accept, tell=tell)
         self._aside = aside
         self._has_room = has_room
         self._tell = tell
@@ -165,7 +165,7 @@ class Receiver:
         if self._aside is None:
             association.dimse = BoundedMessages(association, **options)
         else:
-            association.dimse = FilmMessages(association, aside=self._aside, answer=self._storing.answer, **options)
+            association.dimse = StreamingDimse(association, aside=self._aside, answer=self._storing.answer, **options)
 
     def _on_requested(self, event: evt.Event) -> None:
         association = event.assoc
@@ -183,7 +183,11 @@ class Receiver:
     def _on_accepted(self, event: evt.Event) -> None:
         request = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
         user = shown_user(event.assoc) if self._listening.users else ""
-        self._tell(LetIn(calling_ae_title=request.calling_ae_title, address=event.assoc.requestor.address, user=user))
+        self._tell(
+            AssociationAccepted(
+                calling_ae_title=request.calling_ae_title, address=event.assoc.requestor.address, user=user
+            )
+        )
 
     def _on_too_many(self, event: evt.Event) -> None:
         # The one rejection that is pynetdicom's own: more associations than there may be altogether.
@@ -202,9 +206,9 @@ class Receiver:
         return answer
 
 
-def _turned_away(association: Association, rejection: Rejection) -> TurnedAway:
+def _turned_away(association: Association, rejection: Rejection) -> AssociationRejected:
     request = cast("A_ASSOCIATE", association.requestor.primitive)
-    return TurnedAway(
+    return AssociationRejected(
         calling_ae_title=request.calling_ae_title,
         address=association.requestor.address,
         user=shown_user(association),
@@ -233,10 +237,10 @@ def _instance(event: evt.Event, sender: Sender) -> Instance:
     if request.AffectedSOPClassUID != event.context.abstract_syntax:
         raise SopClassNotSupported("SOP Class differs from the presentation context's")
     if request.DataSet is None:
-        raise Refuse("the request has no data set")
+        raise RejectObject("the request has no data set")
     if isinstance(request.DataSet, BoundedDataSet) and request.DataSet.is_too_large:
         if not request.DataSet.had_room:
-            raise no_room()
+            raise out_of_resources()
         raise too_large(request.DataSet.size_bytes)
     transfer_syntax_uid = parse_uid(event.context.transfer_syntax)
     with request.DataSet.getbuffer() as data_set:

@@ -3,7 +3,7 @@
 import errno
 from enum import IntEnum
 
-from cxr_node.domain.errors import Refuse, RetryLater
+from cxr_node.domain.errors import RejectObject, RetryLater
 from cxr_node.receive.identify import DataSetMismatch
 
 
@@ -21,7 +21,7 @@ class StoreStatus(IntEnum):
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
-class SopClassNotSupported(Refuse):
+class SopClassNotSupported(RejectObject):
     """The request's SOP Class is not that of the presentation context it came on."""
 
 
@@ -32,7 +32,7 @@ def status_of(error: Exception) -> StoreStatus:
             return StoreStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS
         case SopClassNotSupported():
             return StoreStatus.SOP_CLASS_NOT_SUPPORTED
-        case Refuse():
+        case RejectObject():
             return StoreStatus.CANNOT_UNDERSTAND
         case RetryLater() | MemoryError():
             return StoreStatus.OUT_OF_RESOURCES
@@ -48,7 +48,7 @@ def comment_of(error: Exception) -> str:
     Only the node's own refusals speak in their own words: another library's message may quote a value.
     """
     match error:
-        case Refuse():
+        case RejectObject():
             sentence = str(error)
         case RetryLater() | MemoryError() | OSError():
             sentence = "not stored, send again later"

@@ -3,13 +3,13 @@
 from sqlalchemy import func, literal, select, update
 
 from cxr_node.db.database import Database, Transaction
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.db.tables import delivery, film, job, result, study
 
 _AT_ONCE = 5000
 
 # Literals, so that the partial index is seen to fit.
-_IS_UNNAMED = job.c.of_study_id.is_(None) & (job.c.leg != literal(Leg.ANSWER.value, literal_execute=True))
+_IS_UNNAMED = job.c.of_study_id.is_(None) & (job.c.stage != literal(Stage.ANSWER.value, literal_execute=True))
 
 
 def fill(transaction: Transaction, *, limit: int = _AT_ONCE) -> int:
@@ -30,9 +30,9 @@ def fill(transaction: Transaction, *, limit: int = _AT_ONCE) -> int:
     )
     named = update(job).where(job.c.id.between(ids[0], ids[-1]), job.c.id.in_(ids))
     transaction.connection.execute(named.values(of_study_id=func.coalesce(job.c.study_id, of_film, of_result)))
-    head_start_s = select(study.c.priority).where(study.c.id == job.c.of_study_id).scalar_subquery()
-    urgent = named.where(job.c.priority < head_start_s)
-    transaction.connection.execute(urgent.values(priority=head_start_s))
+    priority_boost_s = select(study.c.priority).where(study.c.id == job.c.of_study_id).scalar_subquery()
+    urgent = named.where(job.c.priority < priority_boost_s)
+    transaction.connection.execute(urgent.values(priority=priority_boost_s))
     return len(ids)
 
 

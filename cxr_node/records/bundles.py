@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, delete, insert, select
 
 from cxr_node.db.database import Transaction
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.db.tables import bundle_choice, bundle_use
 from cxr_node.domain.identifiers import Digest, parse_digest
 
@@ -47,7 +47,7 @@ def choose(transaction: Transaction, bundle: Chosen | None, *, by: str, now: dat
     columns = {"name": bundle.name, "version": bundle.version} if bundle else {"name": "", "version": ""}
     kept = {"digest": bundle.digest, "archive_key": bundle.archive_key} if bundle else {}
     transaction.connection.execute(insert(bundle_choice).values(chosen_by=by, chosen_at=now, **columns, **kept))
-    transaction.woken.add(Leg.READ)
+    transaction.notify.add(Stage.READ)
 
 
 def newest(connection: Connection) -> Choice | None:

@@ -5,9 +5,9 @@ from datetime import datetime
 from sqlalchemy import insert, select, update
 
 from cxr_node.db.database import Transaction
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.db.tables import delivery, inquiry, result
-from cxr_node.domain.commitment import Vouched
+from cxr_node.domain.commitment import CommitmentResult
 from cxr_node.domain.identifiers import Uid
 from cxr_node.queue import queue
 
@@ -19,7 +19,7 @@ def add(transaction: Transaction, delivery_id: int, transaction_uid: Uid, *, now
     )
 
 
-def settle(transaction: Transaction, report: Vouched, *, now: datetime) -> bool:
+def settle(transaction: Transaction, report: CommitmentResult, *, now: datetime) -> bool:
     """Write what an archive says of a delivery; return False if it was not asked. A late answer counts too."""
     row = transaction.connection.execute(
         select(delivery.c.id, delivery.c.confirmed_at, result.c.sop_instance_uid)
@@ -36,5 +36,5 @@ def settle(transaction: Transaction, report: Vouched, *, now: datetime) -> bool:
         transaction.connection.execute(of_delivery.values(confirmed_at=now, denied=None))
     elif denied and confirmed_at is None:
         transaction.connection.execute(of_delivery.values(denied=denied[0]))
-    queue.hasten(transaction, Leg.DELIVER, delivery_id, now=now)
+    queue.make_due(transaction, Stage.DELIVER, delivery_id, now=now)
     return True

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cxr_node.db.database import Database, Transaction
-from cxr_node.db.states import ENDED, Leg
+from cxr_node.db.states import ENDED, Stage
 from cxr_node.db.tables import commitment, film, job, result
 from cxr_node.domain.commitment import Reference
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
@@ -144,5 +144,5 @@ def _add(
         )
         .returning(commitment.c.id)
     ).scalar_one()
-    queue.add(transaction, Leg.ANSWER, commitment_id, of_study=None, due_at=due_at, now=now)
+    queue.add(transaction, Stage.ANSWER, commitment_id, of_study=None, due_at=due_at, now=now)
     return commitment_id

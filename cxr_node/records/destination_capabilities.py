@@ -12,7 +12,7 @@ from cxr_node.domain.identifiers import Uid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Negotiation:
+class DestinationCapabilities:
     """What the peer that stood behind a destination took, and when it was asked.
 
     `accepted` has the transfer syntaxes taken of each SOP Class asked for; none for one that is not taken.
@@ -29,7 +29,7 @@ class Negotiation:
         return frozenset(sop_class for sop_class, syntaxes in self.accepted.items() if syntaxes)
 
 
-def keep(transaction: Transaction, said: Negotiation) -> None:
+def keep(transaction: Transaction, said: DestinationCapabilities) -> None:
     """Keep what a destination takes, in place of what it took before."""
     transaction.connection.execute(delete(negotiation).where(negotiation.c.destination == said.destination))
     transaction.connection.execute(
@@ -42,11 +42,11 @@ def keep(transaction: Transaction, said: Negotiation) -> None:
     )
 
 
-def latest(connection: Connection) -> dict[str, Negotiation]:
+def latest(connection: Connection) -> dict[str, DestinationCapabilities]:
     """Return what each destination that was asked takes, by its name."""
     rows = connection.execute(select(negotiation)).mappings()
     return {
-        row["destination"]: Negotiation(
+        row["destination"]: DestinationCapabilities(
             destination=row["destination"],
             peer=row["peer"],
             accepted={Uid(key): tuple(Uid(each) for each in value) for key, value in row["accepted"].items()},

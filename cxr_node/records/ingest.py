@@ -21,28 +21,28 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from cxr_node.db.claim_order import NO_HEAD_START
+from cxr_node.db.claim_order import NO_PRIORITY_BOOST
 from cxr_node.db.constancy_tables import sent
 from cxr_node.db.database import Database, Transaction
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.db.tables import film, study
 from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Received, Sender
 from cxr_node.domain.reasons import Reason
 from cxr_node.queue import queue
-from cxr_node.queue.queue import New
+from cxr_node.queue.queue import NewJob
 from cxr_node.records import constancy
 from cxr_node.records.constancy import IS_EXPECTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrived:
+class IncomingFilm:
     """A film whose bytes are kept under `archive_key`: when and from whom it came, and by how much it goes first."""
 
     instance: Received
     sender: Sender
     archive_key: str
-    head_start_s: int
+    priority_boost_s: int
     at: datetime
 
     @property
@@ -56,13 +56,13 @@ class Arrived:
         return self.instance.identity.study_instance_uid
 
 
-def remember(
+def store(
     database: Database,
     instance: Received,
     sender: Sender,
     *,
     archive_key: str,
-    head_start_s: int = NO_HEAD_START,
+    priority_boost_s: int = NO_PRIORITY_BOOST,
     now: datetime,
 ) -> bool:
     """Write the row of a film whose bytes are kept, and queue its reading; return False if it was known already.
@@ -72,7 +72,9 @@ def remember(
     The same SOP Instance UID with the same bytes is the same film. With other bytes it is another film:
     kept, flagged and set aside for a person, and the first is not touched.
     """
-    arrived = Arrived(instance=instance, sender=sender, archive_key=archive_key, head_start_s=head_start_s, at=now)
+    arrived = IncomingFilm(
+        instance=instance, sender=sender, archive_key=archive_key, priority_boost_s=priority_boost_s, at=now
+    )
     for _ in range(_RACES):
         try:
             return database.write_together(write, arrived)
@@ -81,7 +83,7 @@ def remember(
     raise RuntimeError("the film's row was contested without end")
 
 
-def write(transaction: Transaction, arrived: Sequence[Arrived]) -> list[bool]:
+def write(transaction: Transaction, arrived: Sequence[IncomingFilm]) -> list[bool]:
     """Do what `remember` does for each, in order, and return what it returns."""
     is_new: dict[int, bool] = {}
     remaining = dict(enumerate(arrived))
@@ -105,10 +107,10 @@ class _Study:
     """A study's row, and by how much its jobs go first."""
 
     study_id: int
-    head_start_s: int
+    priority_boost_s: int
 
 
-def _write(arrived: Sequence[Arrived], transaction: Transaction) -> list[bool]:
+def _write(arrived: Sequence[IncomingFilm], transaction: Transaction) -> list[bool]:
     """Write films of different UIDs."""
     studies = _studies(transaction, arrived)
     known, announced = _known(transaction, arrived)
@@ -124,7 +126,7 @@ def _write(arrived: Sequence[Arrived], transaction: Transaction) -> list[bool]:
 
 def _write_new(
     transaction: Transaction,
-    new: Sequence[Arrived],
+    new: Sequence[IncomingFilm],
     studies: Mapping[Uid, _Study],
     known: Mapping[Uid, AbstractSet[Digest]],
     announced: AbstractSet[Uid],
@@ -132,10 +134,10 @@ def _write_new(
     rows = [_row(each, studies[each.study_uid].study_id, is_original=not known[each.uid]) for each in new]
     film_ids = transaction.connection.execute(_NEW_FILMS, rows).scalars().all()
     jobs = [
-        New(subject_id=film_id, of_study=of.study_id, head_start_s=of.head_start_s, at=each.at)
+        NewJob(subject_id=film_id, of_study=of.study_id, priority_boost_s=of.priority_boost_s, at=each.at)
         for film_id, each, of in zip(film_ids, new, (studies[each.study_uid] for each in new), strict=True)
     ]
-    job_ids = queue.add_all(transaction, Leg.READ, jobs)
+    job_ids = queue.add_all(transaction, Stage.READ, jobs)
     detail = "another film with this SOP Instance UID came first; compare the two and send the right one anew"
     for film_id, job_id, each in zip(film_ids, job_ids, new, strict=True):
         if each.uid in announced and not known[each.uid]:
@@ -145,7 +147,7 @@ def _write_new(
 
 
 def _known(
-    transaction: Transaction, arrived: Sequence[Arrived]
+    transaction: Transaction, arrived: Sequence[IncomingFilm]
 ) -> tuple[Mapping[Uid, AbstractSet[Digest]], AbstractSet[Uid]]:
     """Return the digests that are there under each UID, and which UIDs a check of constancy has announced."""
     since = constancy.fresh(now=max(each.at for each in arrived))
@@ -159,34 +161,34 @@ def _known(
     return known, announced
 
 
-def _studies(transaction: Transaction, arrived: Sequence[Arrived]) -> Mapping[Uid, _Study]:
+def _studies(transaction: Transaction, arrived: Sequence[IncomingFilm]) -> Mapping[Uid, _Study]:
     """Return the studies of films by their UIDs, those made that were not there, and those urged that are to be.
 
     Their rows are held until the commit, so that who urges a study meanwhile finds its new jobs; always in one order,
     and at once as strongly as they will be needed, or two who wrote films of the same studies would wait for each
     other.
     """
-    urged = [each for each in arrived if each.head_start_s > NO_HEAD_START]
+    urged = [each for each in arrived if each.priority_boost_s > NO_PRIORITY_BOOST]
     first_at = {each.study_uid: each.at for each in reversed(arrived)}
     uids = sorted(first_at)
     rows = _asked(transaction, _URGED_STUDIES if urged else _STUDIES, uids)
-    studies = {Uid(uid): _Study(study_id, head_start_s) for study_id, uid, head_start_s in rows}
+    studies = {Uid(uid): _Study(study_id, priority_boost_s) for study_id, uid, priority_boost_s in rows}
     missing = [
-        {"study_instance_uid": uid, "first_received_at": first_at[uid], "priority": NO_HEAD_START}
+        {"study_instance_uid": uid, "first_received_at": first_at[uid], "priority": NO_PRIORITY_BOOST}
         for uid in uids
         if uid not in studies
     ]
     if missing:
         made = transaction.connection.execute(_NEW_STUDIES, missing).scalars()
         for row, study_id in zip(missing, made, strict=True):
-            studies[Uid(str(row["study_instance_uid"]))] = _Study(study_id, NO_HEAD_START)
+            studies[Uid(str(row["study_instance_uid"]))] = _Study(study_id, NO_PRIORITY_BOOST)
     for each in urged:
-        queue.urge(transaction, studies[each.study_uid].study_id, each.head_start_s)
-        studies[each.study_uid].head_start_s = max(studies[each.study_uid].head_start_s, each.head_start_s)
+        queue.boost_study(transaction, studies[each.study_uid].study_id, each.priority_boost_s)
+        studies[each.study_uid].priority_boost_s = max(studies[each.study_uid].priority_boost_s, each.priority_boost_s)
     return studies
 
 
-def _row(each: Arrived, study_id: int, *, is_original: bool) -> dict[str, object]:
+def _row(each: IncomingFilm, study_id: int, *, is_original: bool) -> dict[str, object]:
     identity = each.instance.identity
     return {
         "study_id": study_id,

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from cxr_node.db.database import Transaction
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.db.tables import delivery, result, study
 from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Identity, Instance
@@ -99,7 +99,7 @@ def add(
             .values(result_id=result_id, destination=destination, created_at=now)
             .returning(delivery.c.id)
         ).scalar_one()
-        queue.add(transaction, Leg.DELIVER, delivery_id, of_study=study_id, due_at=now, now=now)
+        queue.add(transaction, Stage.DELIVER, delivery_id, of_study=study_id, due_at=now, now=now)
 
 
 def get_delivery(connection: Connection, delivery_id: int) -> Delivery:

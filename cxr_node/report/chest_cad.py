@@ -29,14 +29,14 @@ from cxr_node.report.content import (
     uid_reference,
 )
 from cxr_node.report.document import document
-from cxr_node.report.header import Kind
+from cxr_node.report.header import ResultType
 from cxr_node.report.identity import tracking_uid
 from cxr_node.report.outlines import bounds, closed, middle
-from cxr_node.report.source import Film, Node, PreviousReport
+from cxr_node.report.source import Film, Observer, PreviousReport
 from cxr_node.report.study import brought_together
 from cxr_node.report.summary import outcome
 
-CHEST_CAD = Kind(
+CHEST_CAD = ResultType(
     name="TID4100",
     sop_class_uid=Uid(ChestCADSRStorage),
     modality="SR",
@@ -57,7 +57,7 @@ _INTENTS = {
 def compose(
     films: Sequence[Film],
     *,
-    node: Node,
+    node: Observer,
     now: datetime,
     previous: Sequence[PreviousReport] = (),
     instance_number: int = 1,
@@ -75,7 +75,7 @@ def compose(
     )
 
 
-def content(films: Sequence[Film], node: Node) -> ContentItem:
+def content(films: Sequence[Film], node: Observer) -> ContentItem:
     """Return the content tree on films with safe headers."""
     found = [item for film in films for item in _single_image_findings(film, node)]
     performed = [item for film in films for item in _performed(film, node)]
@@ -102,7 +102,7 @@ def _looked_for(film: Film) -> Iterator[tuple[Prediction, Finding]]:
         yield from ((prediction, each) for each in prediction.findings if each.code in codes.MARKED_BY_CAD)
 
 
-def _performed(film: Film, node: Node) -> Iterator[ContentItem]:
+def _performed(film: Film, node: Observer) -> Iterator[ContentItem]:
     """Yield what was looked for on a film (TID 4017), absent or not."""
     for prediction, finding in _looked_for(film):
         said_by = identification(film, prediction, finding, _PROPERTY, node.speaks.sentences.caution)
@@ -110,7 +110,7 @@ def _performed(film: Film, node: Node) -> Iterator[ContentItem]:
         yield code(codes.DETECTION_PERFORMED, finding.code, Relationship.CONTAINS, *said_by, source)
 
 
-def _single_image_findings(film: Film, node: Node) -> Iterator[ContentItem]:
+def _single_image_findings(film: Film, node: Observer) -> Iterator[ContentItem]:
     """Yield each region of what is not absent (TID 4104)."""
     for prediction, finding in _looked_for(film):
         if finding.presence not in _INTENTS:

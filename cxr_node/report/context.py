@@ -2,13 +2,13 @@
 
 from cxr_node.report import codes
 from cxr_node.report.content import ContentItem, Relationship, code, text, uid_reference
-from cxr_node.report.source import Node
+from cxr_node.report.source import Observer
 
 _CONTEXT = Relationship.HAS_OBS_CONTEXT
 _MODIFIER = Relationship.HAS_CONCEPT_MOD
 
 
-def observation_context(node: Node) -> list[ContentItem]:
+def observation_context(node: Observer) -> list[ContentItem]:
     """Return language (TID 1204), a device as observer (TID 1002, 1004) and the procedure reported."""
     return [
         code(codes.LANGUAGE, node.speaks.code, _MODIFIER),

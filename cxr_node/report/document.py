@@ -16,12 +16,12 @@ from cxr_node.report import codes
 from cxr_node.report.check import require_sound
 from cxr_node.report.content import ContentItem
 from cxr_node.report.encoding import encoded
-from cxr_node.report.header import Kind, header, identity_of
-from cxr_node.report.languages.translate import put_into
+from cxr_node.report.header import ResultType, header, identity_of
+from cxr_node.report.languages.translate import translate
 from cxr_node.report.part10 import instance_of, spliced
 from cxr_node.report.patient_study import requests
 from cxr_node.report.references import Reference, hierarchy
-from cxr_node.report.source import Film, Node, PreviousReport
+from cxr_node.report.source import Film, Observer, PreviousReport
 
 _INCOMPLETE = frozenset({Reason.MODEL_ERROR, Reason.TIMEOUT})
 """Reasons for which the same film could have been read: the document says less than was planned."""
@@ -31,8 +31,8 @@ def document(
     root: ContentItem,
     films: Sequence[Film],
     *,
-    kind: Kind,
-    node: Node,
+    kind: ResultType,
+    node: Observer,
     now: datetime,
     previous: Sequence[PreviousReport] = (),
     instance_number: int,
@@ -51,7 +51,7 @@ def document(
     GiveUp
         RESULT: the document breaks a promise of `check`.
     """
-    put_into(node.speaks, root)
+    translate(node.speaks, root)
     tree = encoded(root)
     identity = identity_of(films, kind=kind, content=digest_of(tree), node=node)
     dataset = header(films, identity, kind=kind, node=node, now=now, instance_number=instance_number)

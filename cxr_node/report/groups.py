@@ -25,7 +25,7 @@ from cxr_node.report.content import (
 )
 from cxr_node.report.identity import tracking_uid
 from cxr_node.report.outlines import analysed, bounds, closed
-from cxr_node.report.source import Film, Node
+from cxr_node.report.source import Film, Observer
 
 _CONTEXT = Relationship.HAS_OBS_CONTEXT
 _MODIFIER = Relationship.HAS_CONCEPT_MOD
@@ -34,7 +34,7 @@ _WHOLE_IMAGE = "1501"
 _PLANAR_REGION = "1410"
 
 
-def groups_of(film: Film, node: Node) -> list[ContentItem]:
+def groups_of(film: Film, node: Observer) -> list[ContentItem]:
     """Return all groups of one film; there is always the one on image quality and view."""
     groups: list[ContentItem] = []
     prediction = film.reading.prediction
@@ -51,7 +51,7 @@ def groups_of(film: Film, node: Node) -> list[ContentItem]:
     return groups
 
 
-def _finding_groups(film: Film, prediction: Prediction, finding: Finding, node: Node) -> list[ContentItem]:
+def _finding_groups(film: Film, prediction: Prediction, finding: Finding, node: Observer) -> list[ContentItem]:
     outlines = [outline for region in finding.regions if (outline := closed(region.outline, bounds(film)))]
     head = [*_what(finding), *identification(film, prediction, finding, _MODIFIER)]
     certainty = round(finding.score * 100, 1)
@@ -67,7 +67,7 @@ def _finding_groups(film: Film, prediction: Prediction, finding: Finding, node: 
 
 
 def _region_groups(
-    film: Film, prediction: Prediction, finding: Finding, outlines: Sequence[Sequence[Point]], node: Node
+    film: Film, prediction: Prediction, finding: Finding, outlines: Sequence[Sequence[Point]], node: Observer
 ) -> list[ContentItem]:
     """Return a group for each of several regions. The score is the film's, so it stands in none of them."""
     groups = []
@@ -79,7 +79,7 @@ def _region_groups(
     return groups
 
 
-def _quality(film: Film, node: Node) -> ContentItem:
+def _quality(film: Film, node: Observer) -> ContentItem:
     """Return what is known of the film itself. Quality is asserted only where it prevented the analysis."""
     reading = film.reading
     items = [*_tracking(film, node, "Image quality", "quality"), code(codes.FINDING, codes.IMAGE_QUALITY)]
@@ -112,7 +112,7 @@ def _group(template: str, items: Sequence[ContentItem]) -> ContentItem:
     return container(codes.MEASUREMENT_GROUP, *items, template=template)
 
 
-def _tracking(film: Film, node: Node, label: str, key: str) -> list[ContentItem]:
+def _tracking(film: Film, node: Observer, label: str, key: str) -> list[ContentItem]:
     uid = tracking_uid(film.reading.film.sop_instance_uid, key)
     return [
         text(codes.TRACKING_IDENTIFIER, f"{node.model_name} {label}", _CONTEXT),

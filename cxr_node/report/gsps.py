@@ -15,15 +15,15 @@ from cxr_node.report.check import require_sound
 from cxr_node.report.elements import verbatim
 from cxr_node.report.encoding import encoded
 from cxr_node.report.grayscale import modality_lut, pixel_aspect_ratio, presentation_lut_shape, softcopy_voi_lut
-from cxr_node.report.header import Kind, header, identity_of
+from cxr_node.report.header import ResultType, header, identity_of
 from cxr_node.report.languages.language import Language
 from cxr_node.report.outlines import bounds, closed, fitted
 from cxr_node.report.part10 import instance_of
-from cxr_node.report.source import Film, Node
+from cxr_node.report.source import Film, Observer
 from cxr_node.report.study import brought_together
 from cxr_node.report.summary import observed
 
-MARKS = Kind(
+MARKS = ResultType(
     name="PR",
     sop_class_uid=Uid(GrayscaleSoftcopyPresentationStateStorage),
     modality="PR",
@@ -36,7 +36,7 @@ _COLOR_CIELAB = [46137, 45000, 49000]
 """Orange, as PCS-values (PS3.3 section C.10.7.1.1)."""
 
 
-def compose(film: Film, *, node: Node, now: datetime, instance_number: int = 1) -> Instance | None:
+def compose(film: Film, *, node: Observer, now: datetime, instance_number: int = 1) -> Instance | None:
     """Return the marks of one film, or None where there is nothing to mark; errors as of `tid1500.compose`."""
     together = brought_together([film])
     language = node.speaks

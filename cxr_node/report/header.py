@@ -13,11 +13,11 @@ from cxr_node.report.elements import verbatim
 from cxr_node.report.equipment import contributing_equipment
 from cxr_node.report.identity import series_instance_uid, sop_instance_uid
 from cxr_node.report.patient_study import copy_patient_and_study
-from cxr_node.report.source import Film, Node
+from cxr_node.report.source import Film, Observer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class ResultType:
     """A kind of result: its SOP Class and modality, what names its series, where that stands among the node's."""
 
     name: str
@@ -27,7 +27,7 @@ class Kind:
     series_description: str
 
 
-def identity_of(films: Sequence[Film], *, kind: Kind, content: Digest, node: Node) -> Identity:
+def identity_of(films: Sequence[Film], *, kind: ResultType, content: Digest, node: Observer) -> Identity:
     """Return who a result is: its UIDs follow from sources, kind, models, software and content."""
     readings = [film.reading for film in films]
     study_instance_uid = readings[0].film.study_instance_uid
@@ -41,7 +41,7 @@ def identity_of(films: Sequence[Film], *, kind: Kind, content: Digest, node: Nod
 
 
 def header(
-    films: Sequence[Film], identity: Identity, *, kind: Kind, node: Node, now: datetime, instance_number: int
+    films: Sequence[Film], identity: Identity, *, kind: ResultType, node: Observer, now: datetime, instance_number: int
 ) -> Dataset:
     """Return a data set with the modules on patient, study, series, equipment and SOP instance.
 
@@ -74,7 +74,7 @@ def _add_sop_common(dataset: Dataset, identity: Identity) -> None:
     dataset.ContentQualification = "RESEARCH"
 
 
-def _add_series_and_equipment(dataset: Dataset, kind: Kind, node: Node) -> None:
+def _add_series_and_equipment(dataset: Dataset, kind: ResultType, node: Observer) -> None:
     dataset.Modality = kind.modality
     dataset.SeriesNumber = node.first_series_number + kind.series_offset
     dataset.SeriesDescription = kind.series_description
@@ -84,7 +84,7 @@ def _add_series_and_equipment(dataset: Dataset, kind: Kind, node: Node) -> None:
     dataset.SoftwareVersions = node.software_version
 
 
-def _add_times(dataset: Dataset, now: datetime, node: Node) -> None:
+def _add_times(dataset: Dataset, now: datetime, node: Observer) -> None:
     local = now.astimezone(_zone(dataset.get("TimezoneOffsetFromUTC", ""), node.time_zone))
     dataset.InstanceCreationDate = dataset.ContentDate = local.strftime("%Y%m%d")
     dataset.InstanceCreationTime = dataset.ContentTime = local.strftime("%H%M%S.%f")

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 from cxr_node.domain.identifiers import Digest, Uid, derive_uid
 from cxr_node.domain.reading import Reading
-from cxr_node.report.source import Node
+from cxr_node.report.source import Observer
 
 
-def series_instance_uid(study_instance_uid: Uid, kind: str, node: Node) -> Uid:
+def series_instance_uid(study_instance_uid: Uid, kind: str, node: Observer) -> Uid:
     """Return the series of all results of one kind that this node makes for a study."""
     return derive_uid("series", study_instance_uid, kind, node.uid)
 
 
-def sop_instance_uid(readings: Sequence[Reading], kind: str, node: Node, content: Digest) -> Uid:
+def sop_instance_uid(readings: Sequence[Reading], kind: str, node: Observer, content: Digest) -> Uid:
     """Return the UID of a result: sources, kind, models, software and content make it, no time does."""
     sources = sorted(reading.film.sop_instance_uid for reading in readings)
     models = sorted({reading.prediction.model.weights_digest for reading in readings if reading.prediction})

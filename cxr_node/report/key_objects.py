@@ -12,12 +12,12 @@ from cxr_node.report import codes
 from cxr_node.report.content import ContentItem, container, image, text
 from cxr_node.report.context import observation_context
 from cxr_node.report.document import document
-from cxr_node.report.header import Kind
-from cxr_node.report.source import Film, Node
+from cxr_node.report.header import ResultType
+from cxr_node.report.source import Film, Observer
 from cxr_node.report.study import brought_together
 from cxr_node.report.summary import paragraph
 
-KEY_OBJECTS = Kind(
+KEY_OBJECTS = ResultType(
     name="KO",
     sop_class_uid=Uid(KeyObjectSelectionDocumentStorage),
     modality="KO",
@@ -26,7 +26,7 @@ KEY_OBJECTS = Kind(
 )
 
 
-def compose(films: Sequence[Film], *, node: Node, now: datetime, instance_number: int = 1) -> Instance | None:
+def compose(films: Sequence[Film], *, node: Observer, now: datetime, instance_number: int = 1) -> Instance | None:
     """Return the selection, or None where no film of the study has a finding; errors as of `tid1500.compose`."""
     chosen = [film for film in brought_together(films) if _has_finding(film)]
     if not chosen:
@@ -35,7 +35,7 @@ def compose(films: Sequence[Film], *, node: Node, now: datetime, instance_number
     return document(root, chosen, kind=KEY_OBJECTS, node=node, now=now, instance_number=instance_number)
 
 
-def content(films: Sequence[Film], node: Node) -> ContentItem:
+def content(films: Sequence[Film], node: Observer) -> ContentItem:
     """Return the content tree (TID 2010)."""
     said = paragraph([film.reading for film in films], node.speaks)
     description = f"{node.speaks.sentences.caution}\n{said}"

@@ -9,12 +9,12 @@ from typing import Protocol
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.report import chest_cad, gsps, key_objects, secondary_capture, segmentation, text2000, tid1500
-from cxr_node.report.header import Kind
-from cxr_node.report.source import Film, Node, PreviousReport
+from cxr_node.report.header import ResultType
+from cxr_node.report.source import Film, Observer, PreviousReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Order:
+class ComposeRequest:
     """What a result is made from.
 
     `films` are the study's, each with its reading; `see` decodes one that is to be painted; `earlier` are
@@ -23,7 +23,7 @@ class Order:
 
     films: Sequence[Film]
     see: Callable[[Film], Radiograph]
-    node: Node
+    node: Observer
     now: datetime
     earlier: Sequence[PreviousReport] = ()
 
@@ -36,7 +36,7 @@ class ResultKind(Protocol):
         """The name in result rows; another kind has another."""
         ...
 
-    def compose(self, order: Order) -> list[Instance]:
+    def compose(self, order: ComposeRequest) -> list[Instance]:
         """Return what is to be said of a study and was not among `earlier`; possibly nothing.
 
         Raises
@@ -51,14 +51,14 @@ class ResultKind(Protocol):
 class Report:
     """One TID 1500 report per study, in the SOP class of `kind`; a new version names the one before."""
 
-    kind: Kind = tid1500.COMPREHENSIVE_3D
+    kind: ResultType = tid1500.COMPREHENSIVE_3D
 
     @property
     def name(self) -> str:
         """The kind's name."""
         return self.kind.name
 
-    def compose(self, order: Order) -> list[Instance]:
+    def compose(self, order: ComposeRequest) -> list[Instance]:
         """Return the study's report, unless it says what the last one said."""
         return _next_version(partial(tid1500.compose, kind=self.kind), order)
 
@@ -68,7 +68,7 @@ class Text:
 
     name = text2000.BASIC_TEXT.name
 
-    def compose(self, order: Order) -> list[Instance]:
+    def compose(self, order: ComposeRequest) -> list[Instance]:
         """Return the study's report in words, unless it says what an earlier one said."""
         return _next_version(text2000.compose, order)
 
@@ -78,7 +78,7 @@ class ChestCad:
 
     name = chest_cad.CHEST_CAD.name
 
-    def compose(self, order: Order) -> list[Instance]:
+    def compose(self, order: ComposeRequest) -> list[Instance]:
         """Return the study's marks, unless they are those of an earlier one."""
         return _next_version(chest_cad.compose, order)
 
@@ -88,7 +88,7 @@ class Picture:
 
     name = secondary_capture.PICTURE.name
 
-    def compose(self, order: Order) -> list[Instance]:
+    def compose(self, order: ComposeRequest) -> list[Instance]:
         """Return the pictures that are new."""
 
         def painter(film: Film) -> Callable[[int], Instance]:
@@ -99,12 +99,12 @@ class Picture:
         return _new([painter(film) for film in order.films if film.reading.prediction is not None], order)
 
 
-class Marks:
+class PresentationState:
     """One Grayscale Softcopy Presentation State for each film that has something to mark."""
 
     name = gsps.MARKS.name
 
-    def compose(self, order: Order) -> list[Instance]:
+    def compose(self, order: ComposeRequest) -> list[Instance]:
         """Return the presentation states that are new."""
 
         def marker(film: Film) -> Callable[[int], Instance | None]:
@@ -118,7 +118,7 @@ class Segmentation:
 
     name = segmentation.ANATOMY.name
 
-    def compose(self, order: Order) -> list[Instance]:
+    def compose(self, order: ComposeRequest) -> list[Instance]:
         """Return the segmentations that are new."""
 
         def segmenter(film: Film) -> Callable[[int], Instance | None]:
@@ -132,7 +132,7 @@ class KeyImages:
 
     name = key_objects.KEY_OBJECTS.name
 
-    def compose(self, order: Order) -> list[Instance]:
+    def compose(self, order: ComposeRequest) -> list[Instance]:
         """Return the selection, unless it is an earlier one or there is nothing to select."""
         return _new(
             [lambda number: key_objects.compose(order.films, node=order.node, now=order.now, instance_number=number)],
@@ -140,7 +140,7 @@ class KeyImages:
         )
 
 
-def _next_version(compose: Callable[..., Instance], order: Order) -> list[Instance]:
+def _next_version(compose: Callable[..., Instance], order: ComposeRequest) -> list[Instance]:
     """Return the study's document of a kind, which names the one before, unless it says what an earlier one said."""
     document = compose(
         order.films,
@@ -152,7 +152,7 @@ def _next_version(compose: Callable[..., Instance], order: Order) -> list[Instan
     return _new([lambda _: document], order)
 
 
-def _new(makers: Sequence[Callable[[int], Instance | None]], order: Order) -> list[Instance]:
+def _new(makers: Sequence[Callable[[int], Instance | None]], order: ComposeRequest) -> list[Instance]:
     """Make results one after another, each told its Instance Number, and return those that say something new."""
     known = {result.sop_instance_uid for result in order.earlier}
     made: list[Instance] = []

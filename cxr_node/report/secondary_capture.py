@@ -13,13 +13,13 @@ from cxr_node.report.check import require_sound
 from cxr_node.report.elements import verbatim
 from cxr_node.report.encoding import encoded
 from cxr_node.report.equipment import coded
-from cxr_node.report.header import Kind, header, identity_of
+from cxr_node.report.header import ResultType, header, identity_of
 from cxr_node.report.part10 import instance_of
 from cxr_node.report.picture import UInt8, painted
-from cxr_node.report.source import Film, Node
+from cxr_node.report.source import Film, Observer
 from cxr_node.report.study import brought_together
 
-PICTURE = Kind(
+PICTURE = ResultType(
     name="SC",
     sop_class_uid=Uid(SecondaryCaptureImageStorage),
     modality="OT",
@@ -31,7 +31,7 @@ _DERIVATION = "Reduced to 8 bits and screen size; outlines, calipers and text of
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 
 
-def compose(film: Film, radiograph: Radiograph, *, node: Node, now: datetime, instance_number: int = 1) -> Instance:
+def compose(film: Film, radiograph: Radiograph, *, node: Observer, now: datetime, instance_number: int = 1) -> Instance:
     """Return the picture of one film; `radiograph` is that film's pixels.
 
     Raises

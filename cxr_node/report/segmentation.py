@@ -19,15 +19,15 @@ from cxr_node.report.check import require_sound
 from cxr_node.report.elements import verbatim
 from cxr_node.report.encoding import encoded
 from cxr_node.report.equipment import coded
-from cxr_node.report.header import Kind, header, identity_of
+from cxr_node.report.header import ResultType, header, identity_of
 from cxr_node.report.identity import tracking_uid
 from cxr_node.report.masks import drawn, joined
 from cxr_node.report.outlines import bounds
 from cxr_node.report.part10 import instance_of
-from cxr_node.report.source import Film, Node
+from cxr_node.report.source import Film, Observer
 from cxr_node.report.study import brought_together
 
-ANATOMY = Kind(
+ANATOMY = ResultType(
     name="SEG",
     sop_class_uid=Uid(SegmentationStorage),
     modality="SEG",
@@ -61,7 +61,7 @@ _SEGMENT_IDENTIFICATION_SEQUENCE = 0x0062000A
 _Drawn = tuple[Structure, bytes]
 
 
-def compose(film: Film, *, node: Node, now: datetime, instance_number: int = 1) -> Instance | None:
+def compose(film: Film, *, node: Observer, now: datetime, instance_number: int = 1) -> Instance | None:
     """Return the anatomy of one film, or None where none is outlined; errors as of `tid1500.compose`.
 
     Memory: a byte for each pixel of the film and a bit for each pixel of each segment.

@@ -24,7 +24,7 @@ class Film:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Observer:
     """The device that observes: this node, as results name it.
 
     Name and serial number together make the device's UID, so two nodes of one site need two names.

@@ -11,12 +11,12 @@ from cxr_node.report import codes
 from cxr_node.report.content import ContentItem, Relationship, container, image, text
 from cxr_node.report.context import observation_context
 from cxr_node.report.document import document
-from cxr_node.report.header import Kind
-from cxr_node.report.source import Film, Node, PreviousReport
+from cxr_node.report.header import ResultType
+from cxr_node.report.source import Film, Observer, PreviousReport
 from cxr_node.report.study import brought_together
 from cxr_node.report.summary import paragraph, sentences
 
-BASIC_TEXT = Kind(
+BASIC_TEXT = ResultType(
     name="TID2000",
     sop_class_uid=Uid(BasicTextSRStorage),
     modality="SR",
@@ -28,7 +28,7 @@ BASIC_TEXT = Kind(
 def compose(
     films: Sequence[Film],
     *,
-    node: Node,
+    node: Observer,
     now: datetime,
     previous: Sequence[PreviousReport] = (),
     instance_number: int = 1,
@@ -46,7 +46,7 @@ def compose(
     )
 
 
-def content(films: Sequence[Film], node: Node) -> ContentItem:
+def content(films: Sequence[Film], node: Observer) -> ContentItem:
     """Return the content tree on films with safe headers."""
     findings = [
         text(codes.FINDING, sentence, Relationship.CONTAINS, _from(film))
@@ -64,7 +64,7 @@ def content(films: Sequence[Film], node: Node) -> ContentItem:
     )
 
 
-def _said(film: Film, node: Node) -> list[str]:
+def _said(film: Film, node: Observer) -> list[str]:
     return sentences(film.reading, node.speaks) or [node.speaks.sentences.nothing_looked_for]
 
 

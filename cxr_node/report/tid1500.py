@@ -16,28 +16,28 @@ from cxr_node.report.content import ContentItem, container
 from cxr_node.report.context import observation_context
 from cxr_node.report.document import document
 from cxr_node.report.groups import groups_of
-from cxr_node.report.header import Kind
+from cxr_node.report.header import ResultType
 from cxr_node.report.library import image_library
-from cxr_node.report.source import Film, Node, PreviousReport
+from cxr_node.report.source import Film, Observer, PreviousReport
 from cxr_node.report.study import brought_together
 from cxr_node.report.summary import evaluations
 
 _DESCRIPTION = "AI CXR findings - RESEARCH"
-COMPREHENSIVE_3D = Kind(
+COMPREHENSIVE_3D = ResultType(
     name="TID1500",
     sop_class_uid=Uid(Comprehensive3DSRStorage),
     modality="SR",
     series_offset=0,
     series_description=_DESCRIPTION,
 )
-COMPREHENSIVE = Kind(
+COMPREHENSIVE = ResultType(
     name="TID1500/COMPREHENSIVE",
     sop_class_uid=Uid(ComprehensiveSRStorage),
     modality="SR",
     series_offset=0,
     series_description=_DESCRIPTION,
 )
-ENHANCED = Kind(
+ENHANCED = ResultType(
     name="TID1500/ENHANCED",
     sop_class_uid=Uid(EnhancedSRStorage),
     modality="SR",
@@ -49,11 +49,11 @@ ENHANCED = Kind(
 def compose(
     films: Sequence[Film],
     *,
-    node: Node,
+    node: Observer,
     now: datetime,
     previous: Sequence[PreviousReport] = (),
     instance_number: int = 1,
-    kind: Kind = COMPREHENSIVE_3D,
+    kind: ResultType = COMPREHENSIVE_3D,
 ) -> Instance:
     """Return the report on all films of a study, analysed or not.
 
@@ -85,7 +85,7 @@ def compose(
     )
 
 
-def content(films: Sequence[Film], node: Node) -> ContentItem:
+def content(films: Sequence[Film], node: Observer) -> ContentItem:
     """Return the content tree on films with safe headers. It holds no time, so it is the same whenever it is made."""
     groups = [group for film in films for group in groups_of(film, node)]
     return container(

@@ -32,7 +32,7 @@ def run(role: Role, settings: Settings) -> int:
         if not serving.is_set():  # it holds nothing yet
             os._exit(0)
 
-    signals.once([signal.SIGTERM], stop)
+    signals.on_first([signal.SIGTERM], stop)
     # Ctrl-C reaches the whole process group; the supervisor decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_watch_lifeline, name="lifeline", daemon=True).start()

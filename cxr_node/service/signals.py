@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 
-def once(numbers: Iterable[signal.Signals], stop: Callable[[], None]) -> None:
+def on_first(numbers: Iterable[signal.Signals], stop: Callable[[], None]) -> None:
     """Call `stop` in a thread of its own at the first of these signals; further ones change nothing.
 
     A handler interrupts the main thread wherever that is, also within an earlier call of the same handler, and an

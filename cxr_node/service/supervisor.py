@@ -51,7 +51,7 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
         If another node works in the same data folder, or the port that several processes are to share is taken.
     """
     stopping = threading.Event()
-    signals.once([signal.SIGTERM, signal.SIGINT], stopping.set)
+    signals.on_first([signal.SIGTERM, signal.SIGINT], stopping.set)
     with only_one(settings.node.data_folder) as lock:
         if Role.RECEIVE in roles and settings.receive.processes > 1:
             _check_port(settings)
@@ -194,7 +194,7 @@ def _watch(child: _Child, settings: Settings, database: Database) -> None:
     owner = roles.lease_owner(settings, child.role, child.process.pid)
     try:
         with database.write() as transaction:
-            queue.lose_leases(transaction, owner=owner, now=process.now())
+            queue.expire_leases(transaction, owner=owner, now=process.now())
     except RetryLater as error:  # the leases run out by themselves, only later
         _log.warning("what %s held is not put back yet: %s", child.role, error)
 

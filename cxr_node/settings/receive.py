@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import UID
 
-from cxr_node.db.claim_order import LONGEST_HEAD_START_S
+from cxr_node.db.claim_order import LARGEST_PRIORITY_BOOST_S
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.identifiers import Digest, parse_digest
 from cxr_node.receive.admission import STORAGE_SOP_CLASSES
@@ -70,9 +70,9 @@ _TEXT_VRS = frozenset({"AE", "CS", "LO", "SH", "UI"})
 class UrgentSection(Section):
     """A kind of film that goes first, with its whole study. A film must meet every part that asks for something."""
 
-    head_start_s: int = Field(
+    priority_boost_s: int = Field(
         ge=1,
-        le=LONGEST_HEAD_START_S,
+        le=LARGEST_PRIORITY_BOOST_S,
         description="It goes before what came up to so many seconds earlier, and after what has waited longer.",
     )
     calling_ae_titles: tuple[Title, ...] = Field((), description="AE titles of which one must have sent it.")
@@ -83,7 +83,7 @@ class UrgentSection(Section):
     )
 
 
-class AskerSection(Section):
+class CommitmentPeerSection(Section):
     """A peer that asks whether its films are kept (storage commitment), and where it is told."""
 
     ae_title: Title = Field(description="Its AE title.")
@@ -143,7 +143,7 @@ class ReceiveSection(Section):
         description='How films come in: "fast" streams them to the archive, "stock" is the library\'s own way.',
     )
     users: tuple[UserSection, ...] = Field((), description="Who may send by password; empty: nobody is asked for one.")
-    askers: tuple[AskerSection, ...] = Field(
+    commitment_peers: tuple[CommitmentPeerSection, ...] = Field(
         (), description="Where those are told who ask what is kept; others only on the association on which they ask."
     )
     urgent: tuple[UrgentSection, ...] = Field(

@@ -14,8 +14,8 @@ from cxr_node.settings.section import Port, Seconds, Section, Title
 class ComposeSection(Section):
     """When a study's results are composed."""
 
-    calm_s: float = Field(2.0, ge=0, description="Compose when no film has come for this long, in seconds.")
-    ceiling_s: Seconds = Field(
+    study_quiet_s: float = Field(2.0, ge=0, description="Compose when no film has come for this long, in seconds.")
+    study_max_wait_s: Seconds = Field(
         300.0, description="Compose at the latest this long after the first film came, in seconds."
     )
 

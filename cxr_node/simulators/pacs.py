@@ -50,7 +50,7 @@ _SOP_CLASSES = (
 )
 
 
-class StandInPacs:
+class SimulatedPacs:
     """A storage SCP whose `folder` holds one file per SOP Instance UID, `<uid>.dcm`; the last one sent wins.
 
     `port` 0 takes any free one. `on_received` is called after a file is in place, from the thread of its

@@ -8,7 +8,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.net.scu import Call, requested
+from cxr_node.net.scu import AssociationRequest, associate
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Peer:
         """Open an association for the block; raise ConnectionError, which says why, if there is none to be had."""
         with ExitStack() as stack:
             try:
-                association = stack.enter_context(requested(self._call, contexts))
+                association = stack.enter_context(associate(self._call, contexts))
             except OSError as error:  # the host's name is not known
                 raise ConnectionError(f"no connection to {self}: {error.strerror}") from error
             if not association.is_established:
@@ -34,8 +34,8 @@ class Peer:
             yield association
 
     @property
-    def _call(self) -> Call:
-        return Call(
+    def _call(self) -> AssociationRequest:
+        return AssociationRequest(
             host=self.host,
             port=self.port,
             called_ae_title=self.called_ae_title,

@@ -40,7 +40,7 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client is not None else ""
 
 
-class Witness:
+class AccessAudit:
     """Records logins and looks. Called from the threads of requests."""
 
     def __init__(self, audit: Audit, archive: Archive) -> None:

@@ -14,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from cxr_node.domain.errors import RetryLater
 from cxr_node.web import api, metrics, models, monitoring, pages
 from cxr_node.web.access import COOKIE, Guard
-from cxr_node.web.context import Desk
+from cxr_node.web.context import WebContext
 
 _HERE = Path(__file__).parent
 _HEADERS = {
@@ -37,7 +37,7 @@ _DESCRIPTION = (
 Next = Callable[[Request], Awaitable[Response]]
 
 
-def application(desk: Desk, guard: Guard) -> FastAPI:
+def application(desk: WebContext, guard: Guard) -> FastAPI:
     """Return the application at a desk."""
     app = FastAPI(
         title="cxr-node",
@@ -73,7 +73,7 @@ def _templates() -> Environment:
     return made
 
 
-def _add_machine_readable(app: FastAPI, desk: Desk) -> None:
+def _add_machine_readable(app: FastAPI, desk: WebContext) -> None:
     """Add what other machines ask. It names senders and destinations, and leads to no patient, so nobody logs in."""
     shown = metrics.registry(desk)
     unwell: dict[int | str, dict[str, Any]] = {503: {"model": models.Health, "description": "The node is not ready."}}
@@ -130,7 +130,7 @@ async def _away(request: Request, error: Exception) -> Response:
 def _sorry(request: Request, said: str, code: int) -> Response:
     guard: Guard = request.app.state.guard
     template = request.app.state.templates.get_template("sorry.html")
-    desk: Desk = request.app.state.desk
+    desk: WebContext = request.app.state.desk
     person = guard.person(request.cookies.get(COOKIE))
     page = template.render(person=person, node=desk.settings.node.name, here="", said=said, code=code)
     return Response(page, code, media_type="text/html")

@@ -12,11 +12,11 @@ from sqlalchemy import Connection
 
 from cxr_node.db.database import Database
 from cxr_node.ops import operator_log
-from cxr_node.ops.operator_log import Change
+from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.queue import queue
 from cxr_node.settings.root import Settings
 from cxr_node.web import queries
-from cxr_node.web.access_audit import Witness
+from cxr_node.web.access_audit import AccessAudit
 from cxr_node.web.pictures import Pictures
 from cxr_node.wiring import process
 
@@ -24,14 +24,14 @@ _KEPT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class WebContext:
     """The parts that pages need."""
 
     settings: Settings
     reads: Database
     writes: Database
     pictures: Pictures
-    witness: Witness
+    access_audit: AccessAudit
     trends: "Trends"
 
     @contextmanager
@@ -46,7 +46,9 @@ class Desk:
         with self.writes.write() as transaction:
             moved = queue.requeue(transaction, [job_id], actor=actor, now=process.now())
         if moved:
-            operator_log.record(self.settings, Change(by=actor, what="job queued again", subject=f"jobs/{job_id}"))
+            operator_log.record(
+                self.settings, OperatorAction(by=actor, what="job queued again", subject=f"jobs/{job_id}")
+            )
         return moved
 
 
@@ -70,18 +72,18 @@ class Trends:
             return said
 
 
-def _desk(request: Request) -> Desk:
-    desk: Desk = request.app.state.desk
+def _desk(request: Request) -> WebContext:
+    desk: WebContext = request.app.state.desk
     return desk
 
 
-AtDesk = Annotated[Desk, Depends(_desk)]
+InContext = Annotated[WebContext, Depends(_desk)]
 
 
 T = TypeVar("T")
 
 
-def there(found: T | None, what: str) -> T:
+def or_404(found: T | None, what: str) -> T:
     """Return what was found, or answer 404."""
     if found is None:
         raise HTTPException(status.HTTP_404_NOT_FOUND, f"there is no such {what}")

@@ -14,22 +14,22 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, func, select
 
 from cxr_node.archive import space
-from cxr_node.db.claim_order import NotSought
+from cxr_node.db.claim_order import WithoutIndex
 from cxr_node.db.tables import delivery, film, job, job_event, reading
 from cxr_node.domain.errors import RetryLater
 from cxr_node.ops.certificates import certificates
 from cxr_node.queries import overview
 from cxr_node.queries.views import VIEWS
 from cxr_node.web import model_metrics
-from cxr_node.web.context import Desk
+from cxr_node.web.context import WebContext
 from cxr_node.wiring import process, rejection_counters
 
 _WINDOW = timedelta(hours=1)
-_LEGS = ("wait_s", "read_s", "compose_s", "deliver_s", "total_s")
+_STAGES = ("wait_s", "read_s", "compose_s", "deliver_s", "total_s")
 _NVIDIA_SMI = "nvidia-smi"
 
 
-def registry(desk: Desk) -> CollectorRegistry:
+def registry(desk: WebContext) -> CollectorRegistry:
     """Return what /metrics shows."""
     made = CollectorRegistry()
     made.register(_Node(desk))
@@ -39,7 +39,7 @@ def registry(desk: Desk) -> CollectorRegistry:
 class _Node(Collector):
     """Asks anew at each scrape; films are counted on from the last one."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: WebContext) -> None:
         self._desk = desk
         self._last_film = 0
         self._films: dict[str, int] = {}
@@ -104,14 +104,15 @@ class _Node(Collector):
 def _of_queue(connection: Connection, now: datetime) -> Iterator[Metric]:
     queues = overview.queues(connection, now=now)
     states = ("due", "later", "running", "failed")
-    jobs = {(each.leg.value, state): float(getattr(each, state)) for each in queues for state in states}
+    jobs = {(each.stage.value, state): float(getattr(each, state)) for each in queues for state in states}
     yield _gauge(
-        "cxr_node_jobs", "Jobs that have not ended well: due, due later, running, failed.", jobs, "leg", "state"
+        "cxr_node_jobs", "Jobs that have not ended well: due, due later, running, failed.", jobs, "stage", "state"
     )
     ages = {
-        (each.leg.value,): (now - each.oldest_due_at).total_seconds() if each.oldest_due_at else 0.0 for each in queues
+        (each.stage.value,): (now - each.oldest_due_at).total_seconds() if each.oldest_due_at else 0.0
+        for each in queues
     }
-    yield _gauge("cxr_node_oldest_due_seconds", "For how long the oldest due job has waited.", ages, "leg")
+    yield _gauge("cxr_node_oldest_due_seconds", "For how long the oldest due job has waited.", ages, "stage")
     outlets = overview.outlets(connection)
     waiting = {
         (each.destination, state): float(getattr(each, state)) for each in outlets for state in ("waiting", "failed")
@@ -125,7 +126,7 @@ def _of_queue(connection: Connection, now: datetime) -> Iterator[Metric]:
     statuses = connection.execute(
         select(func.max(delivery.c.destination), delivery.c.status, func.count())
         .where(delivery.c.created_at >= since, delivery.c.delivered_at.is_not(None))
-        .group_by(NotSought(delivery.c.destination), delivery.c.status)
+        .group_by(WithoutIndex(delivery.c.destination), delivery.c.status)
     )
     yield _gauge(
         "cxr_node_deliveries_last_hour",
@@ -139,16 +140,16 @@ def _of_queue(connection: Connection, now: datetime) -> Iterator[Metric]:
 def _of_times(connection: Connection, now: datetime) -> Iterator[Metric]:
     since = now - _WINDOW
     of = VIEWS["v1_turnaround"].selectable
-    rows = connection.execute(select(*(of.c[leg] for leg in _LEGS)).where(of.c.received_at >= since)).all()
+    rows = connection.execute(select(*(of.c[stage] for stage in _STAGES)).where(of.c.received_at >= since)).all()
     quantiles: dict[tuple[str, ...], float] = {}
-    for index, leg in enumerate(_LEGS):
+    for index, stage in enumerate(_STAGES):
         seconds = sorted(row[index] for row in rows if row[index] is not None)
         for share in (0.5, 0.99):
             value = overview.quantile(seconds, share)
             if value is not None:
-                quantiles[leg.removesuffix("_s"), str(share)] = value
-    said = "Seconds of each leg for films of the last hour."
-    yield _gauge("cxr_node_leg_seconds", said, quantiles, "leg", "quantile")
+                quantiles[stage.removesuffix("_s"), str(share)] = value
+    said = "Seconds of each stage for films of the last hour."
+    yield _gauge("cxr_node_leg_seconds", said, quantiles, "stage", "quantile")
     last = overview.received(connection, since=since)
     yield _gauge("cxr_node_films_last_hour", "Films received in the last hour.", {(): float(last)})
     yield _gauge(
@@ -193,7 +194,7 @@ def _gauge(name: str, said: str, values: Mapping[Any, float], *labels: str) -> G
     return family
 
 
-def health(desk: Desk, data_folder: Path) -> list[str]:
+def health(desk: WebContext, data_folder: Path) -> list[str]:
     """Return why the node is not ready to take and read films; empty if it is."""
     problems = []
     try:
@@ -202,6 +203,6 @@ def health(desk: Desk, data_folder: Path) -> list[str]:
     except RetryLater as error:
         problems.append(str(error))
     reserve = desk.settings.archive.reserve_bytes
-    if not space.has_room(free_bytes=space.free_bytes(data_folder), reserve_bytes=reserve):
+    if not space.has_space(free_bytes=space.free_bytes(data_folder), reserve_bytes=reserve):
         problems.append("no room: films are refused")
     return problems

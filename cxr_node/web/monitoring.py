@@ -15,7 +15,7 @@ from cxr_node.queries.views import VIEWS, Comparison, Condition
 from cxr_node.records import constancy
 from cxr_node.web.access import Anyone
 from cxr_node.web.api import REFUSALS
-from cxr_node.web.context import AtDesk
+from cxr_node.web.context import InContext
 from cxr_node.web.models import row_of
 from cxr_node.web.pages import shown_page
 from cxr_node.wiring import process
@@ -96,14 +96,14 @@ class Behaviour(BaseModel):
 
 
 @api.get("/behaviour", response_model=Behaviour)
-def get_behaviour(desk: AtDesk, _: Anyone, figure: Name = "") -> Any:
+def get_behaviour(desk: InContext, _: Anyone, figure: Name = "") -> Any:
     """Return whether films are read as in the reference, and the days of a figure such as "score lung_opacity"."""
     with desk.asked() as connection:
         return _told(connection, figure)
 
 
 @pages.get("/behaviour")
-def behaviour_page(request: Request, desk: AtDesk, person: Anyone, figure: Name = "") -> Response:
+def behaviour_page(request: Request, desk: InContext, person: Anyone, figure: Name = "") -> Response:
     """Show whether films are read as in the reference."""
     with desk.asked() as connection:
         said = _told(connection, figure)

@@ -12,7 +12,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from cxr_node.settings.root import Settings
 from cxr_node.web.access import Guard
 from cxr_node.web.access_audit import address_of
-from cxr_node.web.context import Desk
+from cxr_node.web.context import WebContext
 from cxr_node.web.oidc import Attempt, Known, NotLoggedIn, Provider
 from cxr_node.web.pages import keep_session, login_form
 
@@ -81,9 +81,9 @@ def _code(answer: Mapping[str, str]) -> str:
 
 
 def _welcome(request: Request, who: Known) -> Response:
-    desk: Desk = request.app.state.desk
+    desk: WebContext = request.app.state.desk
     guard: Guard = request.app.state.guard
-    desk.witness.tried_to_log_in(who.name, address_of(request), failure="")
+    desk.access_audit.tried_to_log_in(who.name, address_of(request), failure="")
     # A page, not a redirection: a browser that comes from another site shows no strict cookie along one.
     template = request.app.state.templates.get_template("welcome.html")
     page = template.render(person=None, node=desk.settings.node.name, here="")
@@ -95,8 +95,8 @@ def _welcome(request: Request, who: Known) -> Response:
 
 
 def _refused(request: Request, error: NotLoggedIn) -> Response:
-    desk: Desk = request.app.state.desk
-    desk.witness.tried_to_log_in(error.name or "oidc/", address_of(request), failure=str(error))
+    desk: WebContext = request.app.state.desk
+    desk.access_audit.tried_to_log_in(error.name or "oidc/", address_of(request), failure=str(error))
     answer = login_form(request, wrong=f"Not logged in: {error}.", code=status.HTTP_401_UNAUTHORIZED)
     answer.delete_cookie(COOKIE, path=BACK)
     return answer

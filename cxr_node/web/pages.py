@@ -17,9 +17,9 @@ from cxr_node.queries import overview
 from cxr_node.settings.operations import WebSection
 from cxr_node.web import heat, pictures, queries, reports
 from cxr_node.web.access import COOKIE, Anyone, Guard, Operates, Person, SeesFilms, TooManyTries
-from cxr_node.web.access_audit import Viewing, Witness, address_of
+from cxr_node.web.access_audit import AccessAudit, Viewing, address_of
 from cxr_node.web.api import Before, Days, Destination, Number, without_uids
-from cxr_node.web.context import AtDesk, Desk, there
+from cxr_node.web.context import InContext, WebContext, or_404
 from cxr_node.web.pictures import SIDES
 from cxr_node.wiring import process
 
@@ -51,7 +51,7 @@ def login(
     except TooManyTries:
         session = None
         wrong, code = "Too many wrong passwords: wait a minute.", status.HTTP_429_TOO_MANY_REQUESTS
-    witness: Witness = request.app.state.desk.witness
+    witness: AccessAudit = request.app.state.desk.witness
     if session is None:
         witness.tried_to_log_in(name, address_of(request), failure=wrong)
         return login_form(request, wrong=wrong, code=code)
@@ -89,19 +89,19 @@ def logout(person: Anyone, token: Annotated[str, Form()]) -> Response:
 
 
 @router.get("/")
-def queue_page(request: Request, desk: AtDesk, person: Anyone) -> Response:
+def queue_page(request: Request, desk: InContext, person: Anyone) -> Response:
     """Show what the node is doing."""
     return shown_page(request, person, "queue.html", here="queue", **_queue(desk))
 
 
 @router.get("/parts/queue")
-def queue_part(request: Request, desk: AtDesk, person: Anyone) -> Response:
+def queue_part(request: Request, desk: InContext, person: Anyone) -> Response:
     """Return the part of it that is shown anew every two seconds."""
     return shown_page(request, person, "parts/queue.html", **_queue(desk))
 
 
 @router.get("/studies")
-def studies_page(request: Request, desk: AtDesk, person: SeesFilms, before: Before = None) -> Response:
+def studies_page(request: Request, desk: InContext, person: SeesFilms, before: Before = None) -> Response:
     """Show studies with thumbnails."""
     with desk.asked() as connection:
         found = queries.studies(connection, before=before, limit=_STUDIES)
@@ -110,19 +110,19 @@ def studies_page(request: Request, desk: AtDesk, person: SeesFilms, before: Befo
 
 
 @router.get("/studies/{study_id}")
-def study_page(request: Request, desk: AtDesk, person: SeesFilms, study_id: Number) -> Response:
+def study_page(request: Request, desk: InContext, person: SeesFilms, study_id: Number) -> Response:
     """Show a study's way through the node, and why it has no report."""
     with desk.asked() as connection:
-        said = told(connection, there(queries.study_uid(connection, study_id), "study"))
+        said = told(connection, or_404(queries.study_uid(connection, study_id), "study"))
         results = queries.results_of(connection, study_id)
     return shown_page(request, person, "study.html", here="studies", study_id=study_id, results=results, **said)
 
 
 @router.get("/films/{film_id}")
-def film_page(request: Request, desk: AtDesk, person: SeesFilms, film_id: Number) -> Response:
+def film_page(request: Request, desk: InContext, person: SeesFilms, film_id: Number) -> Response:
     """Show a film with what is drawn over it, its findings, and its path."""
     with desk.asked() as connection:
-        said = there(queries.film_told(connection, film_id), "film")
+        said = or_404(queries.film_told(connection, film_id), "film")
         reading = queries.reading_of(connection, film_id)
         results = queries.results_of(connection, said["film"]["study_id"])
     shown = {"drawing": pictures.drawing(reading) if reading is not None else None, "results": results}
@@ -131,7 +131,9 @@ def film_page(request: Request, desk: AtDesk, person: SeesFilms, film_id: Number
 
 
 @router.get("/films/{film_id}/{kind}.png")
-def picture(desk: AtDesk, viewer: Viewing, film_id: Number, kind: Annotated[str, Path(pattern="^[a-z]+$")]) -> Response:
+def picture(
+    desk: InContext, viewer: Viewing, film_id: Number, kind: Annotated[str, Path(pattern="^[a-z]+$")]
+) -> Response:
     """Return a film as a picture."""
     with desk.asked() as connection:
         kept = select(film_table.c.archive_key, film_table.c.digest).where(
@@ -139,33 +141,33 @@ def picture(desk: AtDesk, viewer: Viewing, film_id: Number, kind: Annotated[str,
         )
         row = connection.execute(kept).first()
     found = desk.pictures.get(row.archive_key, row.digest, kind) if row is not None and kind in SIDES else None
-    content = there(found, "picture")
+    content = or_404(found, "picture")
     if row is not None:
-        desk.witness.showed(viewer, row.archive_key)
+        desk.access_audit.showed(viewer, row.archive_key)
     return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
 
 @router.get("/films/{film_id}/heat/{finding_id}.png")
-def heat_picture(desk: AtDesk, viewer: Viewing, film_id: Number, finding_id: Number) -> Response:
+def heat_picture(desk: InContext, viewer: Viewing, film_id: Number, finding_id: Number) -> Response:
     """Return where a finding's score comes from, as a picture to lay over the film."""
     with desk.asked() as connection:
-        found = there(queries.heat_map_of(connection, film_id, finding_id), "heat map")
+        found = or_404(queries.heat_map_of(connection, film_id, finding_id), "heat map")
         key = connection.execute(select(film_table.c.archive_key).where(film_table.c.id == film_id)).scalar_one()
-    desk.witness.showed(viewer, key)
+    desk.access_audit.showed(viewer, key)
     return Response(heat.png(found), media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
 
 @router.get("/reports/{result_id}")
-def report_page(request: Request, desk: AtDesk, person: SeesFilms, viewer: Viewing, result_id: Number) -> Response:
+def report_page(request: Request, desk: InContext, person: SeesFilms, viewer: Viewing, result_id: Number) -> Response:
     """Show a report's content."""
-    lines = there(reports.lines(desk, result_id, viewer=viewer), "report")
+    lines = or_404(reports.lines(desk, result_id, viewer=viewer), "report")
     return shown_page(request, person, "report.html", here="studies", lines=lines, result_id=result_id)
 
 
 @router.get("/deliveries")
 def deliveries_page(
     request: Request,
-    desk: AtDesk,
+    desk: InContext,
     person: Anyone,
     state: State | None = None,
     destination: Destination = None,
@@ -174,7 +176,7 @@ def deliveries_page(
     """Show deliveries; with state=failed the dead letters."""
     with desk.asked() as connection:
         rows = queries.deliveries(connection, state=state, destination=destination, before=before, limit=_ROWS)
-        failed = queries.jobs(connection, state=State.FAILED, leg=None, before=None, limit=_ROWS)
+        failed = queries.jobs(connection, state=State.FAILED, stage=None, before=None, limit=_ROWS)
     if not person.sees_films:
         rows, failed = [without_uids(row) for row in rows], [without_uids(row) for row in failed]
     last = rows[-1]["delivery_id"] if len(rows) == _ROWS else None
@@ -183,7 +185,7 @@ def deliveries_page(
 
 
 @router.post("/jobs/{job_id}/retry")
-def retry(request: Request, desk: AtDesk, person: Operates, job_id: Number) -> Response:
+def retry(request: Request, desk: InContext, person: Operates, job_id: Number) -> Response:
     """Let a job that has ended run again."""
     moved = desk.retry(job_id, by=person.name)
     if request.headers.get("HX-Request"):
@@ -192,7 +194,7 @@ def retry(request: Request, desk: AtDesk, person: Operates, job_id: Number) -> R
 
 
 @router.get("/trends")
-def trends_page(request: Request, desk: AtDesk, person: Anyone, days: Days = 7) -> Response:
+def trends_page(request: Request, desk: InContext, person: Anyone, days: Days = 7) -> Response:
     """Show films per hour and times per day."""
     said = desk.trends.of(days)
     plots = {
@@ -206,13 +208,13 @@ def trends_page(request: Request, desk: AtDesk, person: Anyone, days: Days = 7) 
 
 
 @router.get("/settings")
-def settings_page(request: Request, desk: AtDesk, person: Anyone) -> Response:
+def settings_page(request: Request, desk: InContext, person: Anyone) -> Response:
     """Show every setting, and change none."""
     settings = desk.settings.without_secrets()
     return shown_page(request, person, "settings.html", here="settings", settings=settings)
 
 
-def _queue(desk: Desk) -> dict[str, Any]:
+def _queue(desk: WebContext) -> dict[str, Any]:
     with desk.asked() as connection:
         return {
             "found": overview.overview(connection, now=process.now()),
@@ -222,7 +224,7 @@ def _queue(desk: Desk) -> dict[str, Any]:
 
 
 def _running(connection: Connection) -> list[queries.Row]:
-    return queries.jobs(connection, state=State.RUNNING, leg=None, before=None, limit=_NEWEST)
+    return queries.jobs(connection, state=State.RUNNING, stage=None, before=None, limit=_NEWEST)
 
 
 def _daily(per_day: list[queries.Row]) -> list[list[float | None]]:
@@ -237,7 +239,7 @@ def _daily(per_day: list[queries.Row]) -> list[list[float | None]]:
 
 def shown_page(request: Request, person: Person | None, template: str, **shown: Any) -> Response:
     """Return a page made of a template."""
-    desk: Desk = request.app.state.desk
+    desk: WebContext = request.app.state.desk
     shown = {"person": person, "node": desk.settings.node.name, "now": process.now(), "here": "", **shown}
     rendered = request.app.state.templates.get_template(template).render(**shown)
     return HTMLResponse(rendered)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from cxr_node.db.constancy_tables import sent
-from cxr_node.db.states import Leg, State
+from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import film, finding, heat_map, reading, result, study
 from cxr_node.domain.reading import HeatMap
 from cxr_node.queries import overview, views
@@ -112,9 +112,11 @@ def heat_map_of(connection: Connection, film_id: int, finding_id: int) -> HeatMa
     return None if columns is None else reading_columns.heat_map(columns)
 
 
-def jobs(connection: Connection, *, state: State | None, leg: Leg | None, before: int | None, limit: int) -> list[Row]:
+def jobs(
+    connection: Connection, *, state: State | None, stage: Stage | None, before: int | None, limit: int
+) -> list[Row]:
     """Return jobs, the newest first."""
-    conditions = [equal(name, value.value) for name, value in (("state", state), ("leg", leg)) if value is not None]
+    conditions = [equal(name, value.value) for name, value in (("state", state), ("stage", stage)) if value is not None]
     if before is not None:
         conditions.append(Condition(column="job_id", comparison=Comparison.LESS, value=before))
     return views.rows(connection, VIEWS["v1_jobs"], conditions=conditions, order="-job_id", limit=limit)

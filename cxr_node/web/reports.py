@@ -8,11 +8,11 @@ from sqlalchemy import select
 from cxr_node.db.tables import result
 from cxr_node.report import tree
 from cxr_node.web.access_audit import Viewer
-from cxr_node.web.context import Desk
+from cxr_node.web.context import WebContext
 from cxr_node.wiring import process
 
 
-def lines(desk: Desk, result_id: int, *, viewer: Viewer) -> list[tuple[int, str]] | None:
+def lines(desk: WebContext, result_id: int, *, viewer: Viewer) -> list[tuple[int, str]] | None:
     """Return (depth, text) of each content item; None where there is no such report, or it is no Structured Report."""
     with desk.asked() as connection:
         kept = select(result.c.archive_key).where(result.c.id == result_id, result.c.removed_at.is_(None))
@@ -25,5 +25,5 @@ def lines(desk: Desk, result_id: int, *, viewer: Viewer) -> list[tuple[int, str]
         return None
     if "ContentSequence" not in dataset:
         return None
-    desk.witness.showed(viewer, key)
+    desk.access_audit.showed(viewer, key)
     return tree.lines(dataset)

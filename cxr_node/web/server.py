@@ -15,9 +15,9 @@ from cxr_node.ops.alarms import Alarms, sender, wrong
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.settings.root import Settings
 from cxr_node.web.access import Guard, key_of
-from cxr_node.web.access_audit import Witness
+from cxr_node.web.access_audit import AccessAudit
 from cxr_node.web.app import application
-from cxr_node.web.context import Desk, Trends
+from cxr_node.web.context import Trends, WebContext
 from cxr_node.web.pictures import Pictures
 from cxr_node.wiring import audit, preprocessing, process
 from cxr_node.work.scheduler import Schedule
@@ -28,7 +28,7 @@ _FORGET_S = 600.0
 
 
 @contextmanager
-def desk(settings: Settings) -> Iterator[Desk]:
+def desk(settings: Settings) -> Iterator[WebContext]:
     """Return what pages need, while the block lasts."""
     with ExitStack() as stack:
         reads = Database(settings.database_url, busy_timeout_s=5.0, read_only=True, at_most_s=_AT_MOST_S)
@@ -40,12 +40,14 @@ def desk(settings: Settings) -> Iterator[Desk]:
         shown = Pictures(
             process.archive(settings), settings.node.data_folder / "pictures", limits=limits, sandbox=sandbox
         )
-        witness = Witness(stack.enter_context(audit.audit(settings)), process.archive(settings))
-        yield Desk(settings=settings, reads=reads, writes=writes, trends=Trends(reads), pictures=shown, witness=witness)
+        witness = AccessAudit(stack.enter_context(audit.audit(settings)), process.archive(settings))
+        yield WebContext(
+            settings=settings, reads=reads, writes=writes, trends=Trends(reads), pictures=shown, access_audit=witness
+        )
 
 
 @contextmanager
-def _watching(settings: Settings, at: Desk) -> Iterator[None]:
+def _watching(settings: Settings, at: WebContext) -> Iterator[None]:
     """Tell people what is wrong, and forget old pictures, while the block lasts."""
     section = settings.alert
     look = partial(_wrong, settings, at.reads)
@@ -59,7 +61,7 @@ def _watching(settings: Settings, at: Desk) -> Iterator[None]:
         yield
 
 
-def _traced(settings: Settings, at: Desk) -> AbstractContextManager[None]:
+def _traced(settings: Settings, at: WebContext) -> AbstractContextManager[None]:
     try:
         from cxr_node.ops import tracing
     except ImportError:

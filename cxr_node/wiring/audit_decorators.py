@@ -14,20 +14,20 @@ from cxr_node.audit import events
 from cxr_node.audit.events import Peer
 from cxr_node.audit.message import Message
 from cxr_node.audit.subject import Subject, subject_of
-from cxr_node.deliver.commitment import FIND_SOP_CLASS, Confirms, identifier_of
-from cxr_node.deliver.destination import Destination, Receipt, Refused
-from cxr_node.domain.commitment import Vouched
-from cxr_node.domain.errors import Refuse, RetryLater
+from cxr_node.deliver.commitment import FIND_SOP_CLASS, DeliveryVerifier, identifier_of
+from cxr_node.deliver.destination import DeliveryRejected, Destination, Receipt
+from cxr_node.domain.commitment import CommitmentResult
+from cxr_node.domain.errors import RejectObject, RetryLater
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Identity, Received, Sender
 from cxr_node.receive.admission import Rejection
 from cxr_node.receive.elements import values_of
-from cxr_node.receive.events import Incident, LetIn, NoTls, NotStored, TurnedAway
+from cxr_node.receive.events import AssociationAccepted, AssociationRejected, ReceiveEvent, StoreRejected, TlsFailed
 from cxr_node.receive.part10 import data_set_of
 from cxr_node.settings.results import CStoreSection, FolderSection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.audit import Audit
-from cxr_node.work.handlers.deliver import Confirmation
+from cxr_node.work.handlers.deliver import VerificationRule
 
 _log = logging.getLogger(__name__)
 
@@ -56,32 +56,32 @@ def keeping(audit: Audit, keep: Keep) -> Callable[[Received, Sender], None]:
     return accept
 
 
-def door(audit: Audit) -> Callable[[Incident], None]:
+def door(audit: Audit) -> Callable[[ReceiveEvent], None]:
     """Return what records who was let in and who was not."""
 
-    def tell(incident: Incident) -> None:
+    def tell(incident: ReceiveEvent) -> None:
         for message in _at_the_door(audit, incident):
             audit.record(message)
 
     return tell
 
 
-def _at_the_door(audit: Audit, incident: Incident) -> list[Message]:
+def _at_the_door(audit: Audit, incident: ReceiveEvent) -> list[Message]:
     at, by = audit.clock(), audit.application
     match incident:
-        case LetIn():
+        case AssociationAccepted():
             peer = Peer(ae_title=incident.calling_ae_title, address=incident.address)
             messages = [events.user_authentication(incident.user, peer, by=by, at=at)] if incident.user else []
             return [*messages, events.association(peer, by=by, at=at)] if audit.records_associations else messages
-        case TurnedAway():
+        case AssociationRejected():
             peer = Peer(ae_title=incident.calling_ae_title, address=incident.address)
             why = f"association rejected: {incident.rejection.name.lower().replace('_', ' ')}"
             if incident.rejection is Rejection.USER_NOT_AUTHENTICATED:
                 return [events.user_authentication(incident.user, peer, by=by, failure=why, at=at)]
             return [events.association(peer, by=by, failure=why, at=at)]
-        case NotStored():  # what was refused before it was known whose it is; the others `keeping` records
+        case StoreRejected():  # what was refused before it was known whose it is; the others `keeping` records
             return []
-        case NoTls():
+        case TlsFailed():
             peer = Peer(ae_title="", address=incident.address)
             return [events.association(peer, by=by, failure=f"no TLS: {incident.why}", at=at)]
         case _:
@@ -103,7 +103,9 @@ def _destination(section: CStoreSection | FolderSection, audit: Audit, destinati
             assert_never(section)
 
 
-def confirmations(settings: Settings, audit: Audit, asked: Mapping[str, Confirmation]) -> dict[str, Confirmation]:
+def confirmations(
+    settings: Settings, audit: Audit, asked: Mapping[str, VerificationRule]
+) -> dict[str, VerificationRule]:
     """Return how destinations are asked whether they have what they took; a query is recorded."""
     queried = {
         each.name: each
@@ -185,7 +187,7 @@ def _failure_recorded(audit: Audit, event: _Said) -> Iterator[None]:
         yield
     except Exception as error:
         # Only the node's own refusals speak in their own words.
-        said = str(error) if isinstance(error, Refuse | RetryLater | Refused) else type(error).__name__
+        said = str(error) if isinstance(error, RejectObject | RetryLater | DeliveryRejected) else type(error).__name__
         audit.record(event(failure=said, at=audit.clock()))
         raise
 
@@ -245,11 +247,11 @@ class _Exporting:
 class _Querying:
     """An archive that is asked by C-FIND, and a record of each question."""
 
-    confirms: Confirms
+    confirms: DeliveryVerifier
     audit: Audit
     peer: Peer
 
-    def ask(self, transaction_uid: Uid, identity: Identity) -> Vouched | None:
+    def verify(self, transaction_uid: Uid, identity: Identity) -> CommitmentResult | None:
         """Ask, and record that it was."""
         audit = self.audit
         queried = partial(
@@ -261,6 +263,6 @@ class _Querying:
             of=self.peer,
         )
         with _failure_recorded(audit, queried):
-            answer = self.confirms.ask(transaction_uid, identity)
+            answer = self.confirms.verify(transaction_uid, identity)
         audit.record(queried(at=audit.clock()))
         return answer

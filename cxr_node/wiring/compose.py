@@ -1,4 +1,4 @@
-"""The kinds of result, where each goes, and the leg that composes them, wired from settings."""
+"""The kinds of result, where each goes, and the stage that composes them, wired from settings."""
 
 from collections.abc import Mapping
 from datetime import UTC
@@ -9,13 +9,22 @@ from cxr_node.db.database import Database
 from cxr_node.deliver.routing import Condition
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.report import text2000, tid1500
-from cxr_node.report.header import Kind
-from cxr_node.report.kinds import ChestCad, KeyImages, Marks, Picture, Report, ResultKind, Segmentation, Text
-from cxr_node.report.source import Node
+from cxr_node.report.header import ResultType
+from cxr_node.report.kinds import (
+    ChestCad,
+    KeyImages,
+    Picture,
+    PresentationState,
+    Report,
+    ResultKind,
+    Segmentation,
+    Text,
+)
+from cxr_node.report.source import Observer
 from cxr_node.settings.results import CStoreSection, FolderSection, ResultName
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import preprocessing, process, read
-from cxr_node.work.handlers.read import ComposeLeg
+from cxr_node.work.handlers.read import ComposeHandler
 
 RESULT_KINDS: Mapping[ResultName, ResultKind] = {
     ResultName.REPORT: Report(),
@@ -24,14 +33,14 @@ RESULT_KINDS: Mapping[ResultName, ResultKind] = {
     ResultName.TEXT: Text(),
     ResultName.CHEST_CAD: ChestCad(),
     ResultName.PICTURE: Picture(),
-    ResultName.MARKS: Marks(),
+    ResultName.MARKS: PresentationState(),
     ResultName.KEY_IMAGES: KeyImages(),
     ResultName.SEGMENTATION: Segmentation(),
 }
 """What a destination can be sent to what composes it; report-best is one of REPORT_FORMS."""
 
 
-REPORT_FORMS: Mapping[ResultName, Kind] = {
+REPORT_FORMS: Mapping[ResultName, ResultType] = {
     ResultName.REPORT: tid1500.COMPREHENSIVE_3D,
     ResultName.REPORT_COMPREHENSIVE: tid1500.COMPREHENSIVE,
     ResultName.REPORT_ENHANCED: tid1500.ENHANCED,
@@ -70,9 +79,9 @@ def expanded(name: ResultName) -> tuple[ResultName, ...]:
     return tuple(REPORT_FORMS) if name is ResultName.REPORT_BEST else (name,)
 
 
-def observer(settings: Settings) -> Node:
+def observer(settings: Settings) -> Observer:
     """Return this node as results name it."""
-    return Node(
+    return Observer(
         name=settings.node.name,
         serial_number=settings.report.serial_number,
         software_version=version("cxr-node"),
@@ -83,12 +92,12 @@ def observer(settings: Settings) -> Node:
     )
 
 
-def compose_leg(settings: Settings, opened: Database, sandbox: Sandbox) -> ComposeLeg:
-    """Return the leg that composes what a study's destinations ask for."""
+def compose_stage(settings: Settings, opened: Database, sandbox: Sandbox) -> ComposeHandler:
+    """Return the stage that composes what a study's destinations ask for."""
     # A study without a destination is composed all the same: the report is kept, and can be looked at.
     asked = [name for each in settings.deliver.destinations for name in each.results]
     wanted = dict.fromkeys(one for name in asked for one in expanded(name)) or {ResultName.REPORT: None}
-    return ComposeLeg(
+    return ComposeHandler(
         database=opened,
         archive=process.archive(settings),
         node=observer(settings),

@@ -13,7 +13,7 @@ from pathlib import Path
 from cxr_node.config import ConfigurationError
 from cxr_node.db.database import Database
 from cxr_node.deliver.cstore import CStoreDestination
-from cxr_node.deliver.peer import Remote
+from cxr_node.deliver.peer import Peer
 from cxr_node.domain.identifiers import parse_ae_title
 from cxr_node.monitoring.constancy import Tolerances, is_due
 from cxr_node.net.tls_peer import TlsPeer
@@ -69,7 +69,7 @@ def check(settings: Settings, opened: Database, *, port: int = 0) -> Outcome:
     ) if section.tls_ca else None  # fmt: skip
     to = CStoreDestination(
         name="constancy",
-        remote=Remote(
+        remote=Peer(
             host=host,
             port=port or settings.receive.port,
             called_ae_title=parse_ae_title(settings.receive.ae_title),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from cxr_node.infer.bundle import Bundle
-    from cxr_node.infer.engines import Chosen
+    from cxr_node.infer.engines import EngineChoice
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _SEED = 1
 _ROWS, _COLUMNS = 512, 416
 
 
-def engine(settings: Settings, bundle: "Bundle") -> "Chosen":
+def engine(settings: Settings, bundle: "Bundle") -> "EngineChoice":
     """Return the engine that the settings name for a bundle, or the fastest on this machine.
 
     What "auto" has chosen holds as long as the network, the libraries, the processor and the threads are the same.
@@ -47,7 +47,7 @@ def engine(settings: Settings, bundle: "Bundle") -> "Chosen":
     name = known.get(key) if section.engine == engines.AUTO else None
     if name is not None and name in engines.ENGINES:
         try:
-            return engines.Chosen(engine=name, program=engines.ENGINES[name](bundle, section.threads))
+            return engines.EngineChoice(engine=name, program=engines.ENGINES[name](bundle, section.threads))
         except Exception as error:  # noqa: BLE001  # whatever it is, it is measured anew
             _log.warning("engine %s, chosen at an earlier start, cannot be made: %s", name, error)
     chosen = engines.choose(bundle, _prepared(bundle), wanted=section.engine, threads=section.threads)

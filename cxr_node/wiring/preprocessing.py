@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from cxr_node.pixels import suitability
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.reading.preprocess import Desk, ReadRules
+from cxr_node.reading.preprocess import ReadContext, ReadRules
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import process
 
@@ -34,7 +34,7 @@ def read_rules(settings: Settings) -> ReadRules:
 
 
 @contextmanager
-def desk(settings: Settings) -> Iterator[Desk]:
+def desk(settings: Settings) -> Iterator[ReadContext]:
     """Open what a process needs that looks at films."""
     with Sandbox(film_limits(settings)) as sandbox:
-        yield Desk(archive=process.archive(settings), rules=read_rules(settings), sandbox=sandbox)
+        yield ReadContext(archive=process.archive(settings), rules=read_rules(settings), sandbox=sandbox)

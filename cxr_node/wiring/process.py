@@ -10,7 +10,7 @@ from cxr_node.archive.folder import FolderArchive
 from cxr_node.archive.store import Archive
 from cxr_node.config import ConfigurationError
 from cxr_node.db.database import Database
-from cxr_node.queue.notify import Bells
+from cxr_node.queue.notify import FifoNotifier
 from cxr_node.settings.root import Settings
 
 _LONGEST_HOST = 64
@@ -21,16 +21,16 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def bells(settings: Settings) -> Bells:
+def bells(settings: Settings) -> FifoNotifier:
     """Return the bells that wake this machine's workers."""
-    return Bells(settings.node.data_folder / "bells")
+    return FifoNotifier(settings.node.data_folder / "bells")
 
 
 def database(settings: Settings) -> Database:
     """Open the database. It is not migrated here."""
     settings.node.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _keep_to_owner(settings.database_url)
-    return Database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s, ring=bells(settings).ring)
+    return Database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s, ring=bells(settings).notify)
 
 
 def _keep_to_owner(url: str) -> None:

@@ -1,4 +1,4 @@
-"""The leg that reads, wired from settings: the gate, the reader, what looks at films beside it, its deadline."""
+"""The stage that reads, wired from settings: the gate, the reader, what looks at films beside it, its deadline."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from cxr_node.db.database import Database
 from cxr_node.pipeline import Reads
 from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.reading.pooled_reader import Overlapped
-from cxr_node.reading.preprocess import Desk
-from cxr_node.reading.preprocess_pool import Eyes
+from cxr_node.reading.pooled_reader import PooledReader
+from cxr_node.reading.preprocess import ReadContext
+from cxr_node.reading.preprocess_pool import PreprocessPool
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import engine, preprocessing, process
 from cxr_node.wiring.models import Models
 from cxr_node.wiring.preprocessing import film_limits, read_rules
-from cxr_node.work.handlers.read import Deadline, InTurn, Quiet, ReadLeg, ReadsFilms
-from cxr_node.work.worker import Together
+from cxr_node.work.handlers.read import Deadline, InTurn, ReadHandler, ReadsFilms, StudyWindow
+from cxr_node.work.worker import Batching
 
 if TYPE_CHECKING:
     from cxr_node.infer.reader import Reader
@@ -57,14 +57,14 @@ def reader(settings: Settings, folder: Path | None = None) -> "Reader":
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A leg that reads, and how: how many workers take turns at it side by side, and how many films each takes.
+    """A stage that reads, and how: how many workers take turns at it side by side, and how many films each takes.
 
     `look` is to be called between films.
     """
 
-    leg: ReadLeg
+    stage: ReadHandler
     workers: int
-    together: Together
+    together: Batching
     look: Callable[[], None]
 
 
@@ -77,26 +77,26 @@ def at_reading(settings: Settings, opened: Database) -> Iterator[Reading]:
     """
     models = Models(settings, opened, opens=partial(reader, settings))
     processes, size = _processes(settings), models.current.batch_size
-    together = Together(size=size, wait_s=settings.read.batch_wait_s)
+    together = Batching(size=size, wait_s=settings.read.batch_wait_s)
     if not processes:
         with Sandbox(film_limits(settings)) as sandbox:
-            leg = read_leg(settings, opened, sandbox, models)
-            yield Reading(leg=leg, workers=1, together=together, look=models.look)
+            stage = read_stage(settings, opened, sandbox, models)
+            yield Reading(stage=stage, workers=1, together=together, look=models.look)
         return
     deadline = _deadline(settings)
-    with Eyes(processes, partial(preprocessing.desk, settings), timeout_s=deadline.timeout_s) as eyes:
-        leg = _leg(settings, opened, Overlapped(lambda: models.current, eyes, watch=deadline.watched))
-        yield Reading(leg=leg, workers=2 if size > 1 else processes + 1, together=together, look=models.look)
+    with PreprocessPool(processes, partial(preprocessing.desk, settings), timeout_s=deadline.timeout_s) as eyes:
+        stage = _handler(settings, opened, PooledReader(lambda: models.current, eyes, watch=deadline.watched))
+        yield Reading(stage=stage, workers=2 if size > 1 else processes + 1, together=together, look=models.look)
 
 
-def read_leg(settings: Settings, opened: Database, sandbox: Sandbox, reads: Reads) -> ReadLeg:
-    """Return the leg that reads films with `reads`, one after the other."""
-    desk = Desk(archive=process.archive(settings), rules=read_rules(settings), sandbox=sandbox)
-    return _leg(settings, opened, InTurn(desk=desk, reader=reads, deadline=_deadline(settings)))
+def read_stage(settings: Settings, opened: Database, sandbox: Sandbox, reads: Reads) -> ReadHandler:
+    """Return the stage that reads films with `reads`, one after the other."""
+    desk = ReadContext(archive=process.archive(settings), rules=read_rules(settings), sandbox=sandbox)
+    return _handler(settings, opened, InTurn(desk=desk, reader=reads, deadline=_deadline(settings)))
 
 
-def _leg(settings: Settings, opened: Database, reads: ReadsFilms) -> ReadLeg:
-    return ReadLeg(database=opened, reads=reads, quiet=quiet(settings), crash_limit=settings.read.crash_limit)
+def _handler(settings: Settings, opened: Database, reads: ReadsFilms) -> ReadHandler:
+    return ReadHandler(database=opened, reads=reads, quiet=quiet(settings), crash_limit=settings.read.crash_limit)
 
 
 def _deadline(settings: Settings) -> Deadline:
@@ -117,6 +117,6 @@ def _processes(settings: Settings) -> int:
     return min(max(1, len(os.sched_getaffinity(0)) // readers), _MOST)
 
 
-def quiet(settings: Settings) -> Quiet:
+def quiet(settings: Settings) -> StudyWindow:
     """Return when a study is taken to be whole."""
-    return Quiet(calm_s=settings.compose.calm_s, ceiling_s=settings.compose.ceiling_s)
+    return StudyWindow(quiet_s=settings.compose.study_quiet_s, max_wait_s=settings.compose.study_max_wait_s)

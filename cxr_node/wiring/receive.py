@@ -11,17 +11,17 @@ from pydicom.uid import UID
 from cxr_node import pipeline
 from cxr_node.archive import space
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg
-from cxr_node.domain.commitment import PUSH_MODEL, Reference, Vouched
-from cxr_node.domain.errors import Refuse
+from cxr_node.db.states import Stage
+from cxr_node.domain.commitment import PUSH_MODEL, CommitmentResult, Reference
+from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import Digest, Uid, parse_ae_title
 from cxr_node.domain.instance import Sender
 from cxr_node.queue import queue
 from cxr_node.receive.admission import STORAGE_SOP_CLASSES, Peer
 from cxr_node.receive.application_entity import Listening
-from cxr_node.receive.commitment import Vouching
-from cxr_node.receive.events import Incident
-from cxr_node.receive.priority import Urgent, head_start_s
+from cxr_node.receive.commitment import CommitmentProvider
+from cxr_node.receive.events import ReceiveEvent
+from cxr_node.receive.priority import PriorityRule, priority_boost_s
 from cxr_node.receive.scp import Receiver
 from cxr_node.receive.tls import TlsFiles
 from cxr_node.receive.users import PasswordHash
@@ -37,7 +37,7 @@ _ANSWERED_WITHIN = timedelta(seconds=30)
 
 
 def receiver(
-    settings: Settings, opened: Database, audit: Audit, *, refused: Callable[[Incident], None] | None = None
+    settings: Settings, opened: Database, audit: Audit, *, refused: Callable[[ReceiveEvent], None] | None = None
 ) -> Receiver:
     """Return what takes films in, not yet listening. `refused` is told of what happens at the door, as the trail is."""
     section, archive = settings.receive, process.archive(settings)
@@ -45,7 +45,7 @@ def receiver(
         pipeline.accept,
         archive=archive,
         database=opened,
-        urgency=partial(head_start_s, rules=urgent(settings)),
+        urgency=partial(priority_boost_s, rules=urgent(settings)),
         clock=process.now,
     )
     listening = Listening(
@@ -81,18 +81,18 @@ def receiver(
     return Receiver(
         listening,
         accept=audit_decorators.keeping(audit, keep),
-        aside=archive.aside if section.path == "fast" else None,
+        aside=archive.stage if section.path == "fast" else None,
         has_room=partial(_has_room, settings),
         vouching=_vouching(settings, opened),
         tell=told_to(audit_decorators.door(audit), *([refused] if refused is not None else [])),
     )
 
 
-def urgent(settings: Settings) -> tuple[Urgent, ...]:
+def urgent(settings: Settings) -> tuple[PriorityRule, ...]:
     """Return which films go first."""
     return tuple(
-        Urgent(
-            head_start_s=each.head_start_s,
+        PriorityRule(
+            priority_boost_s=each.priority_boost_s,
             calling_ae_titles=frozenset(each.calling_ae_titles),
             called_ae_titles=frozenset(each.called_ae_titles),
             station_names=frozenset(each.station_names),
@@ -111,8 +111,8 @@ def _sop_class_uid(text: str) -> Uid:
     return next((uid for uid in (*STORAGE_SOP_CLASSES, PUSH_MODEL) if UID(uid).keyword == text), Uid(text))
 
 
-def _vouching(settings: Settings, opened: Database) -> Vouching:
-    called = {each.ae_title for each in settings.receive.askers}
+def _vouching(settings: Settings, opened: Database) -> CommitmentProvider:
+    called = {each.ae_title for each in settings.receive.commitment_peers}
 
     def remember(transaction_uid: Uid, instances: tuple[Reference, ...], sender: Sender) -> int:
         # Who cannot be called is told on its own association; the job waits for that.
@@ -121,32 +121,32 @@ def _vouching(settings: Settings, opened: Database) -> Vouching:
         try:
             return commitments.remember(opened, transaction_uid, instances, sender, due_at=at + wait, now=at)
         except commitments.OtherRequest as error:
-            raise Refuse("the Transaction UID is in use") from error
+            raise RejectObject("the Transaction UID is in use") from error
 
-    def reported(report: Vouched) -> bool:
+    def reported(report: CommitmentResult) -> bool:
         with opened.write() as transaction:
             return commitment_requests.settle(transaction, report, now=process.now())
 
-    def answer(number: int) -> Vouched | None:
+    def answer(number: int) -> CommitmentResult | None:
         with opened.read() as connection:
             request = commitments.get(connection, number)
         if request.calling_ae_title in called:
             return None
-        return pipeline.vouch(
+        return pipeline.commit(
             request.transaction_uid, request.instances, archive=process.archive(settings), database=opened
         )
 
     def answered(number: int) -> None:
         with opened.write() as transaction:
             commitments.answered(transaction, number, now=process.now())
-            queue.hasten(transaction, Leg.ANSWER, number, now=process.now())
+            queue.make_due(transaction, Stage.ANSWER, number, now=process.now())
 
-    return Vouching(remember=remember, reported=reported, answer=answer, answered=answered)
+    return CommitmentProvider(remember=remember, reported=reported, answer=answer, answered=answered)
 
 
 def _has_room(settings: Settings, size_bytes: int) -> bool:
     free = space.free_bytes(settings.node.data_folder)
-    return space.has_room(free_bytes=free, reserve_bytes=settings.archive.reserve_bytes, size_bytes=size_bytes)
+    return space.has_space(free_bytes=free, reserve_bytes=settings.archive.reserve_bytes, size_bytes=size_bytes)
 
 
 def _tls_files(section: ReceiveSection) -> TlsFiles | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from cxr_node.receive.events import Incident, LetIn, NoTls, NotStored, TurnedAway
+from cxr_node.receive.events import AssociationAccepted, AssociationRejected, ReceiveEvent, StoreRejected, TlsFailed
 from cxr_node.settings.root import Settings
 from cxr_node.work.scheduler import Schedule
 
@@ -30,7 +30,7 @@ class Refusals:
         self._counts = Counter(_read(path))
         self._written = Counter(self._counts)
 
-    def note(self, incident: Incident) -> None:
+    def note(self, incident: ReceiveEvent) -> None:
         """Count an incident, if something was refused."""
         refused = _refused(incident)
         if refused is None:
@@ -71,10 +71,10 @@ def counting(settings: Settings) -> Iterator[Refusals]:
             refusals.write()
 
 
-def told_to(*listeners: Callable[[Incident], None]) -> Callable[[Incident], None]:
+def told_to(*listeners: Callable[[ReceiveEvent], None]) -> Callable[[ReceiveEvent], None]:
     """Return what tells each of them of an incident."""
 
-    def tell(incident: Incident) -> None:
+    def tell(incident: ReceiveEvent) -> None:
         for listener in listeners:
             listener(incident)
 
@@ -98,15 +98,15 @@ def _read(path: Path) -> Counts:
         return {}
 
 
-def _refused(incident: Incident) -> tuple[str, str] | None:
+def _refused(incident: ReceiveEvent) -> tuple[str, str] | None:
     match incident:
-        case LetIn():
+        case AssociationAccepted():
             return None
-        case TurnedAway():
+        case AssociationRejected():
             return _title(incident.calling_ae_title), incident.rejection.name.lower()
-        case NoTls():
+        case TlsFailed():
             return "", "no_tls"
-        case NotStored():
+        case StoreRejected():
             return _title(incident.calling_ae_title), incident.status.name.lower()
 
 

@@ -34,11 +34,11 @@ from cxr_node.wiring import (
 )
 from cxr_node.wiring import deliver as delivering
 from cxr_node.wiring.audit import Audit
-from cxr_node.work.handlers.deliver import AnswerLeg, AnyLeg, DeliverLeg
+from cxr_node.work.handlers.deliver import AnyHandler, CommitmentHandler, DeliverHandler
 from cxr_node.work.periodic import retention
 from cxr_node.work.scheduler import Schedule
-from cxr_node.work.shared_lock import Company
-from cxr_node.work.worker import Together, Worker, at_work
+from cxr_node.work.shared_lock import SharedLock
+from cxr_node.work.worker import Batching, Worker, run_workers
 
 _REMOVAL_S = 600.0
 _SCRUB_S = 10.0
@@ -81,12 +81,12 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                 yield f"{host}:{port}"
             case Role.READ:
                 reads = stack.enter_context(read.at_reading(settings, opened))
-                legs: list[AnyLeg] = [reads.leg] * reads.workers
-                with _working(settings, role, opened, legs, stopping, reads.together, between=reads.look):
+                stages: list[AnyHandler] = [reads.stage] * reads.workers
+                with _working(settings, role, opened, stages, stopping, reads.together, between=reads.look):
                     yield ""
             case Role.DELIVER:
                 to = delivering.destinations(settings)
-                deliver = DeliverLeg(
+                deliver = DeliverHandler(
                     database=opened,
                     archive=process.archive(settings),
                     destinations=audit_decorators.destinations(settings, audit, to),
@@ -96,17 +96,17 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                     clock=process.now,
                     rule=delivering.rule(settings),
                 )
-                answer = AnswerLeg(
-                    database=opened, archive=process.archive(settings), peers=delivering.askers(settings)
+                answer = CommitmentHandler(
+                    database=opened, archive=process.archive(settings), peers=delivering.commitment_peers(settings)
                 )
                 # One sender more than there are destinations, so that a dead one does not hold up the others.
-                senders: list[AnyLeg] = [deliver] * (len(to) + 1)
+                senders: list[AnyHandler] = [deliver] * (len(to) + 1)
                 sandbox = stack.enter_context(Sandbox(preprocessing.film_limits(settings)))
-                legs = [compose.compose_leg(settings, opened, sandbox), answer, *senders]
+                stages = [compose.compose_stage(settings, opened, sandbox), answer, *senders]
                 _keep_up(settings, opened, stack, audit)
                 drift.watch(settings, opened, stack)
                 constancy.watch(settings, opened, stack)
-                with _working(settings, role, opened, legs, stopping, Together()):
+                with _working(settings, role, opened, stages, stopping, Batching()):
                     yield ""
             case Role.SHADOW:
                 with shadow.at_work(settings, opened, stopping=stopping):
@@ -122,32 +122,32 @@ def _working(
     settings: Settings,
     role: Role,
     opened: Database,
-    legs: Sequence[AnyLeg],
+    stages: Sequence[AnyHandler],
     stopping: threading.Event,
-    together: Together,
+    together: Batching,
     between: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
-    """Take turns at `legs` while the block lasts, with the tick as safety net."""
+    """Take turns at `stages` while the block lasts, with the tick as safety net."""
     lease_s = settings.read.lease_s if role is Role.READ else settings.deliver.lease_s
-    company = Company() if role is Role.READ and len(legs) > 1 else None
+    company = SharedLock() if role is Role.READ and len(stages) > 1 else None
     workers = [
         Worker(
-            leg,
+            stage,
             database=opened,
             owner=lease_owner(settings, role, os.getpid()),
             lease=timedelta(seconds=lease_s),
             clock=process.now,
             jitter=random.random,
-            together=together,
-            company=company,
-            between=between,
+            batching=together,
+            lock=company,
+            before_claim=between,
         )
-        for leg in legs
+        for stage in stages
     ]
     tick_s = settings.schedule.tick_s
     with (
         _relay(settings),
-        at_work(workers, process.bells(settings), tick_s=tick_s, stopping=stopping),
+        run_workers(workers, process.bells(settings), tick_s=tick_s, stopping=stopping),
         Schedule(partial(tick, settings, opened), tick_s=tick_s),
     ):
         yield
@@ -158,10 +158,10 @@ def _relay(settings: Settings) -> AbstractContextManager[object]:
     if make_url(settings.database_url).get_backend_name() != "postgresql":
         return nullcontext()
     from cxr_node.queue.postgres_listen import (
-        Relay,  # whose driver takes memory in every process that has no use for it
+        PostgresListener,  # whose driver takes memory in every process that has no use for it
     )
 
-    return Relay(settings.database_url, process.bells(settings).ring)
+    return PostgresListener(settings.database_url, process.bells(settings).notify)
 
 
 def _keep_up(settings: Settings, opened: Database, stack: ExitStack, audit: Audit) -> None:
@@ -170,13 +170,18 @@ def _keep_up(settings: Settings, opened: Database, stack: ExitStack, audit: Audi
     if section.keep_days:
         keep = timedelta(days=section.keep_days)
         remove = partial(
-            retention.remove_old, opened, kept, keep=keep, clock=process.now, removing=audit_decorators.removing(audit)
+            retention.remove_expired,
+            opened,
+            kept,
+            keep=keep,
+            clock=process.now,
+            removing=audit_decorators.removing(audit),
         )
-        steady = retention.Steadiness(process.now)
+        steady = retention.ClockJumpGuard(process.now)
         alone = partial(_alone, opened, "remove", remove)
         stack.enter_context(Schedule(partial(steady.only_if_steady, alone), tick_s=_REMOVAL_S))
     if section.scrub_bytes_per_second:
-        scrub = retention.Scrub(opened, kept)
+        scrub = retention.Scrubber(opened, kept)
         stack.enter_context(
             Schedule(partial(scrub.turn, int(section.scrub_bytes_per_second * _SCRUB_S)), tick_s=_SCRUB_S)
         )
@@ -196,8 +201,8 @@ def tick(settings: Settings, opened: Database) -> None:
     """
     now = process.now()
     with opened.write() as transaction:
-        queue.lose_leases(transaction, now=now)
-        queue.mend_dates(
+        queue.expire_leases(transaction, now=now)
+        queue.clamp_future_dates(
             transaction, now=now, due_within=_longest_wait(settings), leased_within=2 * _longest_lease(settings)
         )
     with opened.write() as transaction:
@@ -208,7 +213,9 @@ def _longest_wait(settings: Settings) -> timedelta:
     """Return how far ahead a job can be due."""
     again = [each.confirm_again_s for each in settings.deliver.destinations if isinstance(each, CStoreSection)]
     longest = [rule.longest_s for rule in RULES.values()]
-    return timedelta(seconds=max(*longest, *again, settings.compose.calm_s, settings.compose.ceiling_s) + _SLACK_S)
+    return timedelta(
+        seconds=max(*longest, *again, settings.compose.study_quiet_s, settings.compose.study_max_wait_s) + _SLACK_S
+    )
 
 
 def _longest_lease(settings: Settings) -> timedelta:

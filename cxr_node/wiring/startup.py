@@ -20,7 +20,7 @@ def prepare(settings: Settings, database: Database) -> None:
     """
     migrate.upgrade(database)
     backfill.fill_all(database)
-    leftovers = process.archive(settings).clear_aside()
+    leftovers = process.archive(settings).clear_staging()
     with database.write() as transaction:
         released = queue.release(transaction, owner_prefix=lease_owner_prefix(settings), now=process.now())
     audit.note_settings(settings)

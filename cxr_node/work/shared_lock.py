@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Company:
+class SharedLock:
     """Those who run `among` others, and at times one `alone`, for whom the others are waited for and wait."""
 
     def __init__(self) -> None:
@@ -14,7 +14,7 @@ class Company:
         self._is_taken = False
 
     @contextmanager
-    def among(self) -> Iterator[None]:
+    def shared(self) -> Iterator[None]:
         """Run beside others; wait while one is alone."""
         with self._changed:
             self._changed.wait_for(lambda: not self._is_taken)
@@ -27,7 +27,7 @@ class Company:
                 self._changed.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """Wait for the others to end, and keep them waiting."""
         with self._changed:
             self._changed.wait_for(lambda: not self._is_taken)

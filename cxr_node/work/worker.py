@@ -1,4 +1,4 @@
-"""One turn of work: claim a job, run its leg, record how it ended."""
+"""One turn of work: claim a job, run its stage, record how it ended."""
 
 import logging
 import threading
@@ -11,12 +11,12 @@ from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import ForbiddenTransition
 from cxr_node.domain.errors import GiveUp, RetryLater, place_of
 from cxr_node.queue import claimable, queue
-from cxr_node.queue.notify import Bells, Listener
+from cxr_node.queue.notify import FifoListener, FifoNotifier
 from cxr_node.queue.queue import Claim
 from cxr_node.queue.retry import RULES, due_again
-from cxr_node.work.handlers.deliver import AnyLeg, DeliverLeg
-from cxr_node.work.handlers.read import Clock, Ending, ReadLeg, left_for_a_person
-from cxr_node.work.shared_lock import Company
+from cxr_node.work.handlers.deliver import AnyHandler, DeliverHandler
+from cxr_node.work.handlers.read import Clock, Completion, ReadHandler, fail_permanently
+from cxr_node.work.shared_lock import SharedLock
 
 _log = logging.getLogger(__name__)
 
@@ -27,18 +27,18 @@ _PATIENCE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Together:
-    """How many jobs of a leg are run in one go, and how long the first may wait for the others."""
+class Batching:
+    """How many jobs of a stage are run in one go, and how long the first may wait for the others."""
 
     size: int = 1
     wait_s: float = 0.0
 
 
-_ALONE = Together()
+_ALONE = Batching()
 
 
 class Worker:
-    """Runs the turns of one leg. `jitter` returns a number between 0 and 1.
+    """Runs the turns of one stage. `jitter` returns a number between 0 and 1.
 
     Only films are read `together`. What cannot be read so is read again one at a time, and the others go on. Workers of
     one `company` run beside each other, but for jobs during which a worker died: those run alone. `between` is called
@@ -47,32 +47,32 @@ class Worker:
 
     def __init__(
         self,
-        leg: AnyLeg,
+        handler: AnyHandler,
         *,
         database: Database,
         owner: str,
         lease: timedelta,
         clock: Clock,
         jitter: Callable[[], float],
-        together: Together = _ALONE,
-        company: Company | None = None,
-        between: Callable[[], None] = lambda: None,
+        batching: Batching = _ALONE,
+        lock: SharedLock | None = None,
+        before_claim: Callable[[], None] = lambda: None,
     ) -> None:
-        self.leg = leg.leg
-        self._leg = leg
-        self._rule = leg.rule if isinstance(leg, DeliverLeg) else RULES[leg.leg]
+        self.stage = handler.stage
+        self._handler = handler
+        self._rule = handler.rule if isinstance(handler, DeliverHandler) else RULES[handler.stage]
         self._database = database
         self._owner = owner
         self._lease = lease
         self._clock = clock
         self._jitter = jitter
-        self._together = together
-        self._company = company
-        self._between = between
-        self._unrecorded: list[tuple[Claim, Ending]] = []
+        self._together = batching
+        self._company = lock
+        self._between = before_claim
+        self._unrecorded: list[tuple[Claim, Completion]] = []
 
     def turn(self) -> bool:
-        """Run a due job of the leg, or several in one go, if there is one, and return whether there was.
+        """Run a due job of the stage, or several in one go, if there is one, and return whether there was.
 
         What could not be recorded while the database was away is recorded first: its work is done, and would otherwise
         wait for the end of its lease and count as a death.
@@ -82,7 +82,7 @@ class Worker:
             self._record()
             return ran
         self._record()
-        with self._company.among():
+        with self._company.shared():
             claims = self._claim()
             if not any(claim.crashes for claim in claims):
                 self._run_claimed(claims)
@@ -90,7 +90,7 @@ class Worker:
                 return bool(claims)
             self._put_back(claims)
         # A worker died during it: what dies with it next time is not to be blamed on those beside it.
-        with self._company.alone():
+        with self._company.exclusive():
             self._run_claimed(self._claim())
             self._record()
         return True
@@ -122,7 +122,7 @@ class Worker:
         held, _ = self._held()
         return queue.claim(
             transaction,
-            self.leg,
+            self.stage,
             owner=self._owner,
             lease=self._lease,
             now=self._clock(),
@@ -135,7 +135,7 @@ class Worker:
         with self._database.write() as transaction:
             for claim in claims:
                 # As old as it is, so that it is the next again.
-                queue.put_back(transaction, claim, due_at=claim.queued_at, detail="to be run alone", now=now)
+                queue.release_unattempted(transaction, claim, due_at=claim.queued_at, detail="to be run alone", now=now)
 
     def _run_claimed(self, claims: Sequence[Claim]) -> None:
         """Run jobs; how the last one ended, or all that were run in one go, is left to be recorded."""
@@ -151,33 +151,33 @@ class Worker:
     def seconds_to_next(self) -> float | None:
         """Return how long until there is work: 0 or less for now, None when none waits.
 
-        That is when a job of the leg is due, or when it has waited long enough for others to run with.
+        That is when a job of the stage is due, or when it has waited long enough for others to run with.
         """
         if self._unrecorded:
             return 0.0
         now = self._clock()
         held, probed_at = self._held()
         with self._database.read() as connection:
-            due_at = _earlier(claimable.next_due(connection, self.leg, held=held), probed_at)
+            due_at = _earlier(claimable.next_due(connection, self.stage, held=held), probed_at)
             if due_at is None:
                 return None
             seconds = (due_at - now).total_seconds()
-            if self._together.wait_s and claimable.waiting(connection, self.leg, now=now) < self._together.size:
+            if self._together.wait_s and claimable.waiting(connection, self.stage, now=now) < self._together.size:
                 seconds += self._together.wait_s
         return seconds
 
-    def run(self, bell: Listener, *, tick_s: float, stopping: Callable[[], bool]) -> None:
+    def run(self, bell: FifoListener, *, tick_s: float, stopping: Callable[[], bool]) -> None:
         """Take turns until `stopping`; between them wait for the bell, the next due job, or `tick_s`."""
         while not stopping():
             self._between()
             try:
                 wait_s = self.seconds_to_next()
                 # A film that was read is recorded before anything else: what comes between may take long.
-                turn = self.turn if isinstance(self._leg, ReadLeg) else self._turn
+                turn = self.turn if isinstance(self._handler, ReadHandler) else self._turn
                 if wait_s is not None and wait_s <= 0 and turn():
                     continue
             except RetryLater as error:
-                _log.warning("%s waits: %s", self.leg, error)
+                _log.warning("%s waits: %s", self.stage, error)
                 wait_s = None
             if wait_s is not None and wait_s <= 0:
                 wait_s = _HELD_BACK_S  # a due job that could not be claimed is held back by another: look again soon
@@ -186,7 +186,7 @@ class Worker:
             self._record()
 
     def _held(self) -> tuple[frozenset[str], datetime | None]:
-        return self._leg.held() if isinstance(self._leg, DeliverLeg) else (frozenset(), None)
+        return self._handler.held() if isinstance(self._handler, DeliverHandler) else (frozenset(), None)
 
     def _record(self) -> None:
         """Record how jobs ended; those that the database is away for stay to be recorded."""
@@ -213,42 +213,42 @@ class Worker:
         self._unrecorded.clear()
         return True
 
-    def _run_together(self, claims: Sequence[Claim]) -> list[Ending] | None:
+    def _run_together(self, claims: Sequence[Claim]) -> list[Completion] | None:
         """Return how each of several jobs ended, or None where they must be run one at a time."""
-        if not isinstance(self._leg, ReadLeg):
+        if not isinstance(self._handler, ReadHandler):
             return None
         started = self._clock()
         try:
-            endings = self._leg.run_together(claims)
+            endings = self._handler.run_together(claims)
         except Exception as error:  # noqa: BLE001  # whatever it is, each alone shows whose it is
-            _log.warning("%d jobs of %s are run one at a time: %s", len(claims), self.leg, place_of(error))
+            _log.warning("%d jobs of %s are run one at a time: %s", len(claims), self.stage, place_of(error))
             return None
-        _log.info("%d jobs of %s took %.3f s", len(claims), self.leg, (self._clock() - started).total_seconds())
+        _log.info("%d jobs of %s took %.3f s", len(claims), self.stage, (self._clock() - started).total_seconds())
         return endings
 
-    def _run(self, claim: Claim) -> Ending:
+    def _run(self, claim: Claim) -> Completion:
         started = self._clock()
         try:
-            ending = self._leg.run(claim)
+            ending = self._handler.run(claim)
         except RetryLater as error:
             return self._again(claim, str(error))
         except GiveUp as error:
-            return left_for_a_person(claim, error.reason, error.detail)
+            return fail_permanently(claim, error.reason, error.detail)
         except Exception as error:  # noqa: BLE001  # the edge: a fault of ours must not stop the other jobs
             # The message may quote the film; its type and place do not.
-            _log.error("%s job %d: %s", self.leg, claim.job_id, place_of(error))
+            _log.error("%s job %d: %s", self.stage, claim.job_id, place_of(error))
             return self._again(claim, f"fault in the node: {place_of(error)}")
-        _log.info("%s job %d took %.3f s", self.leg, claim.job_id, (self._clock() - started).total_seconds())
+        _log.info("%s job %d took %.3f s", self.stage, claim.job_id, (self._clock() - started).total_seconds())
         return ending
 
-    def _again(self, claim: Claim, detail: str) -> Ending:
+    def _again(self, claim: Claim, detail: str) -> Completion:
         now = self._clock()
         due_at = due_again(
             self._rule, attempts=claim.attempts, queued_at=claim.queued_at, now=now, jitter=self._jitter()
         )
         if due_at is None:
-            return self._leg.give_up(claim, detail)
-        _log.warning("%s job %d again at %s: %s", self.leg, claim.job_id, due_at.isoformat(), detail)
+            return self._handler.give_up(claim, detail)
+        _log.warning("%s job %d again at %s: %s", self.stage, claim.job_id, due_at.isoformat(), detail)
 
         def record(transaction: Transaction, now: datetime) -> None:
             queue.retry(transaction, claim, due_at=due_at, detail=detail, now=now)
@@ -257,7 +257,9 @@ class Worker:
 
 
 @contextmanager
-def at_work(workers: Sequence[Worker], bells: Bells, *, tick_s: float, stopping: threading.Event) -> Iterator[None]:
+def run_workers(
+    workers: Sequence[Worker], bells: FifoNotifier, *, tick_s: float, stopping: threading.Event
+) -> Iterator[None]:
     """Run each worker in a thread while the block lasts; at its end each finishes the job in its hands.
 
     A thread that dies sets `stopping`: a process with a dead thread is half dead and better started anew.
@@ -265,12 +267,12 @@ def at_work(workers: Sequence[Worker], bells: Bells, *, tick_s: float, stopping:
 
     def work(worker: Worker) -> None:
         try:
-            with bells.listen(worker.leg) as bell:
+            with bells.listen(worker.stage) as bell:
                 worker.run(bell, tick_s=tick_s, stopping=stopping.is_set)
         finally:
             stopping.set()
 
-    threads = [threading.Thread(target=work, args=(worker,), name=worker.leg, daemon=True) for worker in workers]
+    threads = [threading.Thread(target=work, args=(worker,), name=worker.stage, daemon=True) for worker in workers]
     for thread in threads:
         thread.start()
     try:
@@ -279,7 +281,7 @@ def at_work(workers: Sequence[Worker], bells: Bells, *, tick_s: float, stopping:
         stopping.set()
         for worker, thread in zip(workers, threads, strict=True):
             while thread.is_alive():
-                bells.ring(worker.leg)
+                bells.notify(worker.stage)
                 thread.join(_PATIENCE_S)
 
 

@@ -129,7 +129,7 @@ def upgrade() -> None:
     op.create_table(
         "job",
         sa.Column("id", _ID, autoincrement=True, nullable=False),
-        sa.Column("leg", sa.String(length=16), nullable=False),
+        sa.Column("stage", sa.String(length=16), nullable=False),
         sa.Column("film_id", _ID, nullable=True),
         sa.Column("study_id", _ID, nullable=True),
         sa.Column("delivery_id", _ID, nullable=True),
@@ -146,9 +146,9 @@ def upgrade() -> None:
         sa.Column("queued_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "(leg = 'read' AND film_id IS NOT NULL AND study_id IS NULL AND delivery_id IS NULL)"
-            " OR (leg = 'compose' AND film_id IS NULL AND study_id IS NOT NULL AND delivery_id IS NULL)"
-            " OR (leg = 'deliver' AND film_id IS NULL AND study_id IS NULL AND delivery_id IS NOT NULL)",
+            "(stage = 'read' AND film_id IS NOT NULL AND study_id IS NULL AND delivery_id IS NULL)"
+            " OR (stage = 'compose' AND film_id IS NULL AND study_id IS NOT NULL AND delivery_id IS NULL)"
+            " OR (stage = 'deliver' AND film_id IS NULL AND study_id IS NULL AND delivery_id IS NOT NULL)",
             name=op.f("ck_job_one_subject"),
         ),
         sa.ForeignKeyConstraint(["delivery_id"], ["delivery.id"], name=op.f("fk_job_delivery_id_delivery")),
@@ -169,7 +169,7 @@ def upgrade() -> None:
         batch_op.create_index("ix_job_study_id", ["study_id"], unique=False)
         batch_op.create_index(
             "ix_job_waiting",
-            ["leg", sa.literal_column("priority DESC"), "due_at", "id"],
+            ["stage", sa.literal_column("priority DESC"), "due_at", "id"],
             unique=False,
             sqlite_where=sa.text("state = 'waiting'"),
             postgresql_where=sa.text("state = 'waiting'"),

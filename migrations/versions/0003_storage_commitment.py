@@ -10,8 +10,8 @@ depends_on = None
 
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _TIME = sa.DateTime(timezone=True)
-_LEGS = {"read": "film_id", "compose": "study_id", "deliver": "delivery_id"}
-_LEGS_WITH_ANSWER = {**_LEGS, "answer": "commitment_id"}
+_STAGES = {"read": "film_id", "compose": "study_id", "deliver": "delivery_id"}
+_LEGS_WITH_ANSWER = {**_STAGES, "answer": "commitment_id"}
 
 
 def upgrade() -> None:
@@ -42,21 +42,21 @@ def upgrade() -> None:
     op.create_index("ix_inquiry_delivery_id", "inquiry", ["delivery_id"])
     op.add_column("delivery", sa.Column("confirmed_at", _TIME, nullable=True))
     op.add_column("delivery", sa.Column("denied", sa.Integer(), nullable=True))
-    _alter_jobs(_LEGS_WITH_ANSWER, instead_of=_LEGS)
+    _alter_jobs(_LEGS_WITH_ANSWER, instead_of=_STAGES)
 
 
 def downgrade() -> None:
-    op.execute("DELETE FROM job_event WHERE job_id IN (SELECT id FROM job WHERE leg = 'answer')")
-    op.execute("DELETE FROM job WHERE leg = 'answer'")
-    _alter_jobs(_LEGS, instead_of=_LEGS_WITH_ANSWER)
+    op.execute("DELETE FROM job_event WHERE job_id IN (SELECT id FROM job WHERE stage = 'answer')")
+    op.execute("DELETE FROM job WHERE stage = 'answer'")
+    _alter_jobs(_STAGES, instead_of=_LEGS_WITH_ANSWER)
     op.drop_column("delivery", "denied")
     op.drop_column("delivery", "confirmed_at")
     op.drop_table("inquiry")
     op.drop_table("commitment")
 
 
-def _alter_jobs(legs: dict[str, str], *, instead_of: dict[str, str]) -> None:
-    """Let a job be of one of `legs`. SQLite makes the table anew, which it refuses while events refer to it."""
+def _alter_jobs(stages: dict[str, str], *, instead_of: dict[str, str]) -> None:
+    """Let a job be of one of `stages`. SQLite makes the table anew, which it refuses while events refer to it."""
     is_sqlite = op.get_bind().dialect.name == "sqlite"
     if is_sqlite:
         op.execute("CREATE TABLE job_event_kept AS SELECT * FROM job_event")
@@ -65,7 +65,7 @@ def _alter_jobs(legs: dict[str, str], *, instead_of: dict[str, str]) -> None:
     with op.batch_alter_table("job", recreate="always" if is_sqlite else "never") as batch:
         if not is_sqlite:  # there it is not taken over from the old table
             batch.drop_constraint(op.f("ck_job_one_subject"), type_="check")
-        if len(legs) > len(instead_of):
+        if len(stages) > len(instead_of):
             batch.add_column(sa.Column("commitment_id", _ID, nullable=True))
             batch.create_foreign_key(op.f("fk_job_commitment_id_commitment"), "commitment", ["commitment_id"], ["id"])
             batch.create_unique_constraint(op.f("uq_job_commitment_id"), ["commitment_id"])
@@ -73,7 +73,7 @@ def _alter_jobs(legs: dict[str, str], *, instead_of: dict[str, str]) -> None:
             batch.drop_constraint(op.f("uq_job_commitment_id"), type_="unique")
             batch.drop_constraint(op.f("fk_job_commitment_id_commitment"), type_="foreignkey")
             batch.drop_column("commitment_id")
-        batch.create_check_constraint(op.f("ck_job_one_subject"), _one_subject(legs))
+        batch.create_check_constraint(op.f("ck_job_one_subject"), _one_subject(stages))
     if is_sqlite:
         _create_indexes()
         _create_events()
@@ -82,11 +82,11 @@ def _alter_jobs(legs: dict[str, str], *, instead_of: dict[str, str]) -> None:
         op.drop_table("job_event_kept")
 
 
-def _one_subject(legs: dict[str, str]) -> str:
+def _one_subject(stages: dict[str, str]) -> str:
     cases = []
-    for leg, subject in legs.items():
-        columns = (f"{column} IS {'NOT ' if column == subject else ''}NULL" for column in legs.values())
-        cases.append(f"(leg = '{leg}' AND {' AND '.join(columns)})")
+    for stage, subject in stages.items():
+        columns = (f"{column} IS {'NOT ' if column == subject else ''}NULL" for column in stages.values())
+        cases.append(f"(stage = '{stage}' AND {' AND '.join(columns)})")
     return " OR ".join(cases)
 
 
@@ -101,7 +101,7 @@ def _create_indexes() -> None:
     op.create_index(
         "ix_job_waiting",
         "job",
-        ["leg", sa.literal_column("priority DESC"), "due_at", "id"],
+        ["stage", sa.literal_column("priority DESC"), "due_at", "id"],
         sqlite_where=sa.text("state = 'waiting'"),
     )
 

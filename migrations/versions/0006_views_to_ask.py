@@ -14,8 +14,8 @@ _INDEXES = (
     ("ix_film_received_at", "film", ["received_at"], ""),
     ("ix_film_calling_ae_title_received_at", "film", ["calling_ae_title", "received_at"], ""),
     ("ix_job_state", "job", ["state", "id"], ""),
-    ("ix_job_leg", "job", ["leg", "id"], ""),
-    ("ix_job_leg_state", "job", ["leg", "state", "id"], ""),
+    ("ix_job_stage", "job", ["stage", "id"], ""),
+    ("ix_job_leg_state", "job", ["stage", "state", "id"], ""),
     ("ix_job_ended_at", "job", ["ended_at"], ""),
     ("ix_job_created_at", "job", ["created_at"], ""),
     ("ix_reading_not_analysed", "reading", ["not_analysed", "film_id"], "not_analysed IS NOT NULL"),
@@ -38,11 +38,11 @@ _FROM_READING = (
 
 _NO_ID, _NO_TEXT = "CAST(NULL AS BIGINT)", "CAST(NULL AS VARCHAR(64))"
 _JOB = """
-SELECT j.id AS job_id, j.leg, j.state, j.reason, j.detail, j.priority, j.attempts, j.crashes,
+SELECT j.id AS job_id, j.stage, j.state, j.reason, j.detail, j.priority, j.attempts, j.crashes,
        j.created_at, j.queued_at, j.due_at, j.ended_at, j.lease_owner, j.lease_until,
        {subject}
 """
-# Each part says its leg, so that jobs in order, of one state or of any, come out of an index.
+# Each part says its stage, so that jobs in order, of one state or of any, come out of an index.
 _JOBS = " UNION ALL ".join(
     f"{_JOB.format(subject=subject)} {joined}"
     for subject, joined in (
@@ -50,22 +50,22 @@ _JOBS = " UNION ALL ".join(
             f"""j.film_id, f.study_id, {_NO_ID} AS delivery_id, s.study_instance_uid, f.sop_instance_uid,
        f.calling_ae_title, {_NO_TEXT} AS destination
 """,
-            "FROM job j JOIN film f ON f.id = j.film_id JOIN study s ON s.id = f.study_id WHERE j.leg = 'read'",
+            "FROM job j JOIN film f ON f.id = j.film_id JOIN study s ON s.id = f.study_id WHERE j.stage = 'read'",
         ),
         (
             f"{_NO_ID}, j.study_id, {_NO_ID}, s.study_instance_uid, {_NO_TEXT}, {_NO_TEXT}, {_NO_TEXT}",
-            "FROM job j JOIN study s ON s.id = j.study_id WHERE j.leg = 'compose'",
+            "FROM job j JOIN study s ON s.id = j.study_id WHERE j.stage = 'compose'",
         ),
         (
             f"{_NO_ID}, u.study_id, j.delivery_id, s.study_instance_uid, u.sop_instance_uid, {_NO_TEXT}, d.destination",
             """
 FROM job j JOIN delivery d ON d.id = j.delivery_id JOIN result u ON u.id = d.result_id
-JOIN study s ON s.id = u.study_id WHERE j.leg = 'deliver'
+JOIN study s ON s.id = u.study_id WHERE j.stage = 'deliver'
 """,
         ),
         (
             f"{_NO_ID}, {_NO_ID}, {_NO_ID}, {_NO_TEXT}, c.transaction_uid, c.calling_ae_title, {_NO_TEXT}",
-            "FROM job j JOIN commitment c ON c.id = j.commitment_id WHERE j.leg = 'answer'",
+            "FROM job j JOIN commitment c ON c.id = j.commitment_id WHERE j.stage = 'answer'",
         ),
     )
 )
@@ -85,7 +85,7 @@ SELECT f.id AS film_id, f.study_id, s.study_instance_uid, f.series_instance_uid,
        [[integer r.geometry columns]] AS film_columns, r.model_name, r.model_version, r.weights_digest
 FROM film f
 JOIN study s ON s.id = f.study_id
-LEFT JOIN job j ON j.film_id = f.id AND j.leg = 'read'
+LEFT JOIN job j ON j.film_id = f.id AND j.stage = 'read'
 LEFT JOIN reading r ON r.id = {_NEWEST}
 """,
     "v1_jobs": _JOBS,
@@ -109,7 +109,7 @@ SELECT d.id AS delivery_id, d.destination, u.id AS result_id, u.study_id, s.stud
 FROM delivery d
 JOIN result u ON u.id = d.result_id
 JOIN study s ON s.id = u.study_id
-LEFT JOIN job j ON j.delivery_id = d.id AND j.leg = 'deliver'
+LEFT JOIN job j ON j.delivery_id = d.id AND j.stage = 'deliver'
 """,
     "v1_turnaround": f"""
 SELECT t.film_id, t.study_id, t.study_instance_uid, t.sop_instance_uid, t.calling_ae_title, t.received_at,
@@ -146,9 +146,9 @@ _POSTGRESQL = {
 
 # What SQLite's planner is to assume of a large node: rows, and rows of one value of the index's first column, of its
 # first two, and so on; of states those that are asked for, not the many that are done. Without, it takes ten rows for
-# each value of any index, and would look for a study among the jobs of a leg. Nobody runs ANALYZE.
+# each value of any index, and would look for a study among the jobs of a stage. Nobody runs ANALYZE.
 _EXPECTED = (
-    ("job", "ix_job_leg", "3000000 1000000 1"),
+    ("job", "ix_job_stage", "3000000 1000000 1"),
     ("job", "ix_job_leg_state", "3000000 1000000 1000 1"),
     ("job", "ix_job_state", "3000000 1000 1"),
     ("job", "ix_job_ended_at", "3000000 1"),

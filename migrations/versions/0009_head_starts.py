@@ -16,7 +16,7 @@ depends_on = None
 
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _WAITING = "state = 'waiting'"
-_UNNAMED = "of_study_id IS NULL AND leg <> 'answer'"
+_UNNAMED = "of_study_id IS NULL AND stage <> 'answer'"
 _TURN = {
     "sqlite": "(julianday(due_at) - priority / 86400.0)",
     "postgresql": "((due_at AT TIME ZONE 'UTC') - priority * '00:00:01'::interval)",
@@ -31,7 +31,7 @@ _EXPECTED = (
 )
 
 _JOBS = """
-SELECT j.id AS job_id, j.leg, j.state, j.reason, j.detail, j.priority, j.attempts, j.crashes,
+SELECT j.id AS job_id, j.stage, j.state, j.reason, j.detail, j.priority, j.attempts, j.crashes,
        j.created_at, j.queued_at, j.due_at, j.ended_at, j.lease_owner, j.lease_until,
        j.film_id, j.of_study_id AS study_id, j.delivery_id, s.study_instance_uid,
        coalesce(f.sop_instance_uid, u.sop_instance_uid, c.transaction_uid) AS sop_instance_uid,
@@ -87,8 +87,8 @@ def upgrade() -> None:
     op.create_index("ix_job_of_study_id", "job", ["of_study_id"])
     _partial("ix_job_unnamed", ["id"], _UNNAMED)
     turn = sa.text(_TURN["sqlite" if is_sqlite else "postgresql"])
-    _partial("ix_job_turn", ["leg", turn, "id"], _WAITING)
-    _partial("ix_job_due", ["leg", "due_at"], _WAITING)
+    _partial("ix_job_turn", ["stage", turn, "id"], _WAITING)
+    _partial("ix_job_due", ["stage", "due_at"], _WAITING)
     op.drop_index("ix_job_waiting", table_name="job")
     op.drop_index("ix_job_leg_state", table_name="job")
     if is_sqlite:
@@ -111,8 +111,8 @@ def downgrade() -> None:
     if is_sqlite:
         for index, _ in _EXPECTED:
             op.execute(f"DELETE FROM sqlite_stat1 WHERE idx = '{index}'")
-    op.create_index("ix_job_leg_state", "job", ["leg", "state", "id"])
-    _partial("ix_job_waiting", ["leg", sa.text("priority DESC"), "due_at", "id"], _WAITING)
+    op.create_index("ix_job_leg_state", "job", ["stage", "state", "id"])
+    _partial("ix_job_waiting", ["stage", sa.text("priority DESC"), "due_at", "id"], _WAITING)
     for name in ("ix_job_due", "ix_job_turn", "ix_job_unnamed", "ix_job_of_study_id"):
         op.drop_index(name, table_name="job")
     op.drop_column("job", "of_study_id")

@@ -83,7 +83,7 @@ def test_nothing_that_got_success_before_a_backup_is_missing_after_wipe_and_rest
     said("restore", str(tmp_path / "kept"), config=new)
     with running(new) as node:
         jobs = node.until_idle()
-        present = {job.sop_instance_uid for job in jobs if job.leg == "read"}
+        present = {job.sop_instance_uid for job in jobs if job.stage == "read"}
         assert before <= present
     counts = said("reconcile", config=new)["counts"]
     assert isinstance(counts, dict)

@@ -14,7 +14,7 @@ from cxr_node.domain.identifiers import AeTitle
 from cxr_node.queue import queue
 from cxr_node.simulators import modality
 from tests.support import films
-from tests.support.node import Shop
+from tests.support.node import InProcessNode
 from tests.support.peers import LOOPBACK, storescp
 from tests.support.queue import NOON, claim_one
 from tests.support.running_node import opened, running, settings_file
@@ -42,7 +42,7 @@ def failed_job(config: Path, cxr_node: Command) -> int:
     """The number of a job that waits for a person."""
     assert cxr_node("db", "upgrade").exit_code == 0
     with opened(load(config)) as database:
-        Shop(database, load(config).node.data_folder).accept(films.dx())
+        InProcessNode(database, load(config).node.data_folder).accept(films.dx())
         claim = claim_one(database)
         with database.write() as transaction:
             queue.give_up(transaction, claim, reason=None, detail="the PACS said no", now=NOON)
@@ -61,11 +61,11 @@ def test_a_database_of_another_schema_is_told_what_to_do(cxr_node: Command) -> N
 
 def test_jobs_are_listed_shown_and_tried_again(cxr_node: Command, failed_job: int) -> None:
     (row,) = json.loads(cxr_node("jobs", "list", "--state", "failed", "--json").output)
-    assert (row["job_id"], row["leg"], row["detail"]) == (failed_job, "read", "the PACS said no")
+    assert (row["job_id"], row["stage"], row["detail"]) == (failed_job, "read", "the PACS said no")
     assert row["sop_instance_uid"] == films.dx().SOPInstanceUID
 
     assert json.loads(cxr_node("jobs", "count", "--json").output) == [
-        {"leg": "read", "state": "failed", "reason": "", "jobs": 1}
+        {"stage": "read", "state": "failed", "reason": "", "jobs": 1}
     ]
     shown = json.loads(cxr_node("jobs", "show", str(failed_job), "--json").output)
     assert [event["event"] for event in shown["events"]] == ["created", "claimed", "gave_up"]

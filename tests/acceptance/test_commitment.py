@@ -3,7 +3,7 @@
 from itertools import pairwise
 from pathlib import Path
 
-from cxr_node.db.states import Leg, State
+from cxr_node.db.states import Stage, State
 from tests.support import films, peers
 from tests.support.otlp_collector import collector
 from tests.support.peers import until
@@ -15,7 +15,7 @@ def test_a_film_is_vouched_for_to_orthanc_and_its_report_by_orthanc(tmp_path: Pa
         title, port = orthanc.ae_title, orthanc.port
         pacs = {"kind": "cstore", "name": "pacs", "host": peers.LOOPBACK, "port": port, "ae_title": title}
         confirmed = {**pacs, "confirm": "commitment", "confirm_wait_s": 0}
-        asker = f'[[receive.askers]]\nae_title = "{title}"\nhost = "{peers.LOOPBACK}"\nport = {port}'
+        asker = f'[[receive.commitment_peers]]\nae_title = "{title}"\nhost = "{peers.LOOPBACK}"\nport = {port}'
         traced = f'[trace]\nendpoint = "{told_of.endpoint}"\nevery_s = 0.2'
         config = settings_file(tmp_path / "node", destinations=(confirmed,), more=f"{asker}\n{traced}")
         with running(config, roles=(*ROLES, "admin"), wait_for=(*ROLES, "admin")) as node:
@@ -32,7 +32,7 @@ def test_a_film_is_vouched_for_to_orthanc_and_its_report_by_orthanc(tmp_path: Pa
             node.until_idle()
             told = orthanc.get(f"/storage-commitment/{asked['ID']}")
             until(lambda: "confirm" in {span.name for span in told_of.spans}, what="the end of the trace")
-            (delivered,), (answered,) = node.jobs(Leg.DELIVER), node.jobs(Leg.ANSWER)
+            (delivered,), (answered,) = node.jobs(Stage.DELIVER), node.jobs(Stage.ANSWER)
     assert (delivered.state, delivered.detail) == (State.DONE, "pacs vouches for it")
     assert (answered.state, answered.detail) == (State.DONE, "1 vouched for, 0 not")
     assert isinstance(told, dict)

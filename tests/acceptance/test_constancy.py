@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from cxr_node.cli.app import app
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.simulators.pacs import StandInPacs
+from cxr_node.simulators.pacs import SimulatedPacs
 from tests.support import certificates, films
 from tests.support.peers import storescu
 from tests.support.running_node import running, settings_file, to_pacs
@@ -40,7 +40,7 @@ def test_a_node_that_wants_certificates_shows_itself_one(tmp_path: Path) -> None
 
 @pytest.mark.long
 def test_a_node_checks_itself_and_only_the_patients_report_reaches_the_pacs(tmp_path: Path) -> None:
-    with StandInPacs(tmp_path / "pacs", ae_title=AeTitle("PACS"), port=0) as pacs:
+    with SimulatedPacs(tmp_path / "pacs", ae_title=AeTitle("PACS"), port=0) as pacs:
         config = settings_file(tmp_path / "node", destinations=(to_pacs(pacs.port, "PACS"),))
         with running(config) as node:
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset, dcmread
 
-from cxr_node.db.states import Leg, State
+from cxr_node.db.states import Stage, State
 from tests.support import films
 from tests.support.films import real
 from tests.support.peers import Orthanc, orthanc, program, storescu
@@ -67,7 +67,7 @@ def test_each_film_is_answered_in_its_own_study_by_a_valid_report(site: Site, tm
     jobs = site.node.until_idle()
 
     assert {job.state for job in jobs} == {State.DONE}
-    assert len([job for job in jobs if job.leg is Leg.READ]) == len(paths)
+    assert len([job for job in jobs if job.stage is Stage.READ]) == len(paths)
     headers = {name: dcmread(path, force=True, stop_before_pixels=True) for name, path in paths.items()}
     for name, header in headers.items():
         *_, latest = sorted(site.reports(header.StudyInstanceUID), key=lambda report: int(report.InstanceNumber))
@@ -90,7 +90,7 @@ def test_a_film_sent_twice_makes_one_job_and_one_report(site: Site, tmp_path: Pa
         assert storescu(site.node.port, path).returncode == 0
         jobs = site.node.until_idle()
 
-    assert sorted(job.leg for job in jobs) == sorted((Leg.READ, Leg.COMPOSE, Leg.DELIVER))
+    assert sorted(job.stage for job in jobs) == sorted((Stage.READ, Stage.COMPOSE, Stage.DELIVER))
     assert len(site.reports(film.StudyInstanceUID)) == 1
 
 

@@ -17,7 +17,7 @@ from cxr_node import config
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.service.supervisor import only_one
 from cxr_node.simulators import modality
-from cxr_node.simulators.pacs import StandInPacs
+from cxr_node.simulators.pacs import SimulatedPacs
 from tests.support import films
 from tests.support.peers import LOOPBACK, until
 from tests.support.running_node import COMMAND, RunningNode, running, settings_file, to_pacs
@@ -100,7 +100,7 @@ def kill_again_and_again(database_url: str, tmp_path: Path, load: Load, *, kills
     """Kill a node under load `kills` times, let it come to rest, and hold what it promised against the PACS."""
     chance = random.Random(20260102)  # noqa: S311  # moments, not secrets
     reports = Reports()
-    with StandInPacs(tmp_path / "pacs", on_received=reports.put) as pacs:
+    with SimulatedPacs(tmp_path / "pacs", on_received=reports.put) as pacs:
         path = settings_file(
             tmp_path / "node", database_url=database_url, destinations=(to_pacs(pacs.port, pacs.ae_title),)
         )
@@ -136,7 +136,7 @@ def _kill(node: RunningNode, number: int) -> None:
 def test_a_role_that_dies_is_started_again_and_its_film_read(database_url: str, tmp_path: Path) -> None:
     film = films.cr(rows=300, columns=280)
     reports = Reports()
-    with StandInPacs(tmp_path / "pacs", on_received=reports.put) as pacs:
+    with SimulatedPacs(tmp_path / "pacs", on_received=reports.put) as pacs:
         to = to_pacs(pacs.port, pacs.ae_title)
         path = settings_file(tmp_path / "node", database_url=database_url, destinations=(to,))
         with running(path) as node:

@@ -11,7 +11,7 @@ import psutil
 from pydicom import Dataset
 
 from cxr_node import config
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.service.supervisor import only_one
 from cxr_node.simulators import modality
@@ -75,7 +75,7 @@ def test_films_that_several_processes_take_are_promised_once_also_when_one_is_ki
 
         until(lambda: len(listening(port)) == PROCESSES, what="the start of another process")
         assert killed not in [process.pid for process in listening(port)]
-        assert sorted(str(job.sop_instance_uid) for job in node.jobs(Leg.READ)) == sorted(tried)
+        assert sorted(str(job.sop_instance_uid) for job in node.jobs(Stage.READ)) == sorted(tried)
         assert node.stop() == 0
         assert listening(port) == []
 

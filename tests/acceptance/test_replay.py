@@ -11,14 +11,14 @@ from typer.testing import CliRunner, Result
 from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
-from cxr_node.db.states import Leg, State
+from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import finding
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.report import codes
 from cxr_node.report.tree import items, name_of
 from cxr_node.wiring import preprocessing, read
 from tests.support import films, tiny_bundles
-from tests.support.node import Says, Shop
+from tests.support.node import InProcessNode, Says
 from tests.support.running_node import opened, settings_file
 
 Command = Callable[..., Result]
@@ -46,13 +46,13 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def shop(config: Path) -> Shop:
+def shop(config: Path) -> InProcessNode:
     """A node that has read a film with its real reader and set another aside."""
     settings = load(config)
     with opened(settings) as database:
         settings.node.data_folder.mkdir(parents=True)
         migrate.upgrade(database)
-        shop = Shop(
+        shop = InProcessNode(
             database,
             settings.node.data_folder,
             reader=Says(read.reader(settings).read),
@@ -61,19 +61,19 @@ def shop(config: Path) -> Shop:
         shop.accept(films.dx(rows=300, columns=280))
         shop.accept(films.dx(seed=1, changes={"ViewPosition": "LL", "ViewCodeSequence": None}))
         shop.work()
-        assert [job.state for job in shop.jobs(Leg.READ)] == [State.DONE, State.NOT_ANALYSED]
+        assert [job.state for job in shop.jobs(Stage.READ)] == [State.DONE, State.NOT_ANALYSED]
     return shop
 
 
 @pytest.fixture
-def cxr_node(config: Path, shop: Shop) -> Command:
+def cxr_node(config: Path, shop: InProcessNode) -> Command:
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(app, [*arguments, "--config", str(config)])
 
     return run
 
 
-def test_the_report_names_card_weights_preparation_and_operating_points(shop: Shop) -> None:
+def test_the_report_names_card_weights_preparation_and_operating_points(shop: InProcessNode) -> None:
     report = next(each for each in shop.pacs.reports() if each.StudyInstanceUID == films.dx().StudyInstanceUID)
     said: dict[str, list[str]] = defaultdict(list)
     for _, item in items(report):
@@ -97,7 +97,7 @@ def test_the_job_names_card_weights_preparation_and_operating_points(cxr_node: C
     }
 
     shown = json.loads(cxr_node("jobs", "show", str(READ), "--json").output)
-    listed = json.loads(cxr_node("jobs", "list", "--leg", "read", "--json").output)
+    listed = json.loads(cxr_node("jobs", "list", "--stage", "read", "--json").output)
 
     assert shown.items() >= expected.items()
     assert listed[-1].items() >= expected.items()
@@ -120,7 +120,7 @@ def test_a_reading_made_again_is_the_same_to_the_last_bit(cxr_node: Command) -> 
     assert "the same to the last bit" in cxr_node("replay", str(READ)).output
 
 
-def test_another_score_is_noticed_in_its_last_bits(shop: Shop, config: Path, cxr_node: Command) -> None:
+def test_another_score_is_noticed_in_its_last_bits(shop: InProcessNode, config: Path, cxr_node: Command) -> None:
     with opened(load(config)) as database, database.write() as transaction:
         transaction.connection.execute(finding.update().values(score=finding.c.score + 1e-15))
 

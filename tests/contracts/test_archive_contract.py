@@ -52,7 +52,7 @@ def test_a_key_that_leads_elsewhere_is_refused(archive: Archive) -> None:
 
 
 def test_what_is_written_aside_is_kept_whole_under_its_key_and_again_where_that_went(archive: Archive) -> None:
-    aside = archive.aside()
+    aside = archive.stage()
     for start in range(0, len(CONTENT), 1000):
         aside.write(memoryview(CONTENT)[start : start + 1000])
     assert KEY not in archive
@@ -66,20 +66,20 @@ def test_what_is_written_aside_is_kept_whole_under_its_key_and_again_where_that_
     aside.close()
 
     assert archive.get(KEY) == CONTENT
-    assert archive.clear_aside() == 0
+    assert archive.clear_staging() == 0
 
 
 def test_what_is_let_go_of_leaves_nothing(archive: Archive) -> None:
     for content in (CONTENT, b""):
-        aside = archive.aside()
+        aside = archive.stage()
         aside.write(content)
         aside.close()
     assert list(archive.kept_keys()) == []
-    assert archive.clear_aside() == 0
+    assert archive.clear_staging() == 0
 
 
 def test_a_key_that_leads_elsewhere_is_refused_to_what_is_aside(archive: Archive) -> None:
-    aside = archive.aside()
+    aside = archive.stage()
     aside.write(CONTENT)
     with pytest.raises(ValueError, match="not an archive key"):
         aside.keep("films/00/../../../x.dcm")
@@ -88,7 +88,7 @@ def test_a_key_that_leads_elsewhere_is_refused_to_what_is_aside(archive: Archive
 
 def test_nothing_is_half_written_when_nothing_has_gone_wrong(archive: Archive) -> None:
     archive.put(KEY, CONTENT)
-    assert archive.clear_aside() == 0
+    assert archive.clear_staging() == 0
     assert KEY in archive
 
 
@@ -107,7 +107,7 @@ def test_a_folder_without_room_says_so_and_keeps_nothing(tmp_path: Path, monkeyp
 
 def test_what_is_large_and_written_aside_is_the_same_on_the_disk(tmp_path: Path) -> None:
     archive, content = FolderArchive(tmp_path), os.urandom(5 << 20)
-    aside = archive.aside()
+    aside = archive.stage()
     for start in range(0, len(content), 123_457):
         aside.write(memoryview(content)[start : start + 123_457])
     aside.keep(KEY)
@@ -144,7 +144,7 @@ def test_a_folder_forgets_what_was_half_written(tmp_path: Path) -> None:
     (tmp_path / "aside" / "half").write_bytes(b"ha")
     archive.put(KEY, CONTENT)
 
-    assert archive.clear_aside() == 1
+    assert archive.clear_staging() == 1
     assert archive.get(KEY) == CONTENT
     assert list((tmp_path / "aside").iterdir()) == []
 

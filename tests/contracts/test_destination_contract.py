@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from cxr_node.deliver.cstore import CStoreDestination
-from cxr_node.deliver.destination import Destination, Refused
+from cxr_node.deliver.destination import DeliveryRejected, Destination
 from cxr_node.deliver.folder import FolderDestination
-from cxr_node.deliver.peer import Remote
+from cxr_node.deliver.peer import Peer
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
 from tests.support import films, peers
@@ -41,7 +41,7 @@ def pacs_away(_: Path) -> Iterator[Place]:
 def pacs_at(port: int) -> Destination:
     return CStoreDestination(
         name="pacs",
-        remote=Remote(
+        remote=Peer(
             host=peers.LOOPBACK,
             port=port,
             called_ae_title=AeTitle("PACS"),
@@ -108,7 +108,7 @@ def test_objects_do_not_replace_one_another(kind: Kind, tmp_path: Path) -> None:
 @KINDS
 @pytest.mark.parametrize("content", [b"", b"no DICOM file", bytes(128) + b"DICM", bytes(4096)])
 def test_what_is_no_dicom_file_is_refused_for_good(kind: Kind, content: bytes, tmp_path: Path) -> None:
-    with kind(tmp_path) as place, pytest.raises(Refused):
+    with kind(tmp_path) as place, pytest.raises(DeliveryRejected):
         place.destination.send(content)
 
 

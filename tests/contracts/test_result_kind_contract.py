@@ -16,8 +16,18 @@ from cxr_node.domain.reasons import Reason
 from cxr_node.pixels import film as pixels
 from cxr_node.pixels.limits import Limits
 from cxr_node.report import tid1500
-from cxr_node.report.kinds import ChestCad, KeyImages, Marks, Order, Picture, Report, ResultKind, Segmentation, Text
-from cxr_node.report.source import Film, Node, PreviousReport
+from cxr_node.report.kinds import (
+    ChestCad,
+    ComposeRequest,
+    KeyImages,
+    Picture,
+    PresentationState,
+    Report,
+    ResultKind,
+    Segmentation,
+    Text,
+)
+from cxr_node.report.source import Film, Observer, PreviousReport
 from tests.support import films
 from tests.support.node import prediction, received, with_region
 from tests.support.queue import NOON
@@ -31,7 +41,7 @@ KINDS: dict[str, ResultKind] = {
         Text(),
         ChestCad(),
         Picture(),
-        Marks(),
+        PresentationState(),
         KeyImages(),
         Segmentation(),
     )
@@ -73,7 +83,7 @@ def _not_analysed(film: Dataset) -> Reading:
     )
 
 
-def order(*reported: Film, minutes: int = 0, earlier: list[Instance] | None = None) -> Order:
+def order(*reported: Film, minutes: int = 0, earlier: list[Instance] | None = None) -> ComposeRequest:
     previous = [
         PreviousReport(
             sop_class_uid=each.identity.sop_class_uid,
@@ -83,7 +93,9 @@ def order(*reported: Film, minutes: int = 0, earlier: list[Instance] | None = No
         )
         for each in earlier or []
     ]
-    return Order(films=reported, see=see, node=Node(), now=NOON + timedelta(minutes=minutes), earlier=previous)
+    return ComposeRequest(
+        films=reported, see=see, node=Observer(), now=NOON + timedelta(minutes=minutes), earlier=previous
+    )
 
 
 def test_the_same_is_named_the_same_whenever_it_is_made(kind: ResultKind) -> None:

@@ -52,11 +52,16 @@ def test_format_lint_and_types_bite(command: tuple[str, ...], fault: str, tmp_pa
 @pytest.mark.parametrize(
     ("module", "fault"),
     [
-        ("domain/codes.py", "from cxr_node.jobs import states"),
-        ("pixels/limits.py", "from cxr_node.jobs import states"),
-        ("receive/who.py", "from cxr_node import config"),
-        ("jobs/states.py", "import torch"),
-        ("worker.py", "import apscheduler"),
+        ("domain/codes.py", "from cxr_node.db import states"),
+        ("pixels/limits.py", "from cxr_node.records import films"),
+        ("receive/admission.py", "from cxr_node import config"),
+        ("db/states.py", "import torch"),
+        ("pipeline.py", "import torch"),
+        ("wiring/receive.py", "import torch"),
+        ("work/worker.py", "import apscheduler"),
+        ("cli/status.py", "import apscheduler"),
+        ("work/worker.py", "import fastapi"),
+        ("web/app.py", "from cxr_node.cli import app as cli"),
         ("unheard_of.py", "from cxr_node.domain import codes"),
     ],
 )

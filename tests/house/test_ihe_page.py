@@ -4,7 +4,7 @@ import re
 
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.ops.conformance import KINDS
-from cxr_node.report.kinds import KeyImages, Order, Report
+from cxr_node.report.kinds import ComposeRequest, KeyImages, Report
 from cxr_node.report.tree import items, name_of
 from tests.support import films
 from tests.unit.report.studies import NODE, NOW, everything, gray, parsed
@@ -14,7 +14,7 @@ STATEMENT = (films.ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
 
 
 def test_every_code_that_the_page_names_is_in_a_report_or_a_key_image() -> None:
-    order = Order(films=[everything(films.dx())], see=gray, node=NODE, now=NOW)
+    order = ComposeRequest(films=[everything(films.dx())], see=gray, node=NODE, now=NOW)
     made = [parsed(instance) for kind in (Report(), KeyImages()) for instance in kind.compose(order)]
     written = {name_of(item) for dataset in made for _, item in items(dataset)}
 
@@ -27,7 +27,7 @@ def test_every_code_that_the_page_names_is_in_a_report_or_a_key_image() -> None:
 def test_the_report_refers_to_films_alone_as_the_page_says() -> None:
     assert "the report does not refer to them" in PAGE
     film = everything(films.dx())
-    (report,) = Report().compose(Order(films=[film], see=gray, node=NODE, now=NOW))
+    (report,) = Report().compose(ComposeRequest(films=[film], see=gray, node=NODE, now=NOW))
     said = parsed(report)
 
     evidence = [

@@ -18,19 +18,19 @@ from cxr_node.db.database import Database, DatabaseAway
 from cxr_node.db.states import State
 from cxr_node.report.kinds import Picture, Report
 from tests.support import films
-from tests.support.node import Shop, received
+from tests.support.node import InProcessNode, received
 
 
 @pytest.fixture
-def shop(database: Database, tmp_path: Path) -> Shop:
-    return Shop(database, tmp_path)
+def shop(database: Database, tmp_path: Path) -> InProcessNode:
+    return InProcessNode(database, tmp_path)
 
 
-def kept(shop: Shop) -> list[Path]:
+def kept(shop: InProcessNode) -> list[Path]:
     return [path for path in shop.archive._root.rglob("*") if path.is_file()]
 
 
-def test_the_bytes_are_kept_before_the_row_is_written(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bytes_are_kept_before_the_row_is_written(shop: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> None:
     def cut(*_: object) -> NoReturn:
         raise DatabaseAway("power cut")
 
@@ -46,7 +46,7 @@ def test_the_bytes_are_kept_before_the_row_is_written(shop: Shop, monkeypatch: p
     assert [job.state for job in shop.jobs()] == [State.WAITING]
 
 
-def test_no_room_leaves_neither_bytes_nor_row(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_leaves_neither_bytes_nor_row(shop: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> NoReturn:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -59,7 +59,7 @@ def test_no_room_leaves_neither_bytes_nor_row(shop: Shop, monkeypatch: pytest.Mo
     assert shop.jobs() == []
 
 
-def test_the_same_film_is_known_and_other_bytes_are_kept_beside_it(shop: Shop) -> None:
+def test_the_same_film_is_known_and_other_bytes_are_kept_beside_it(shop: InProcessNode) -> None:
     film, other = films.dx(), films.dx(changes={"PatientComments": "another"})
 
     assert [shop.accept(each) for each in (film, film, other, other)] == [True, False, True, False]
@@ -71,7 +71,7 @@ def test_the_same_film_is_known_and_other_bytes_are_kept_beside_it(shop: Shop) -
     assert report.StudyInstanceUID == film.StudyInstanceUID
 
 
-def test_what_is_kept_is_what_was_received(shop: Shop) -> None:
+def test_what_is_kept_is_what_was_received(shop: InProcessNode) -> None:
     film = films.dx()
     shop.accept(film)
 
@@ -86,7 +86,7 @@ def test_a_database_locked_by_another_program_is_away_and_nothing_is_promised(tm
     migrate.upgrade(database)
     other = sqlite3.connect(tmp_path / "node.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    shop = Shop(database, tmp_path)
+    shop = InProcessNode(database, tmp_path)
     try:
         with pytest.raises(DatabaseAway):
             shop.accept(films.dx())
@@ -124,7 +124,7 @@ def test_a_folder_archive_of_another_owner_is_told_apart_from_a_full_one(
 
 
 def test_a_picture_of_our_own_that_a_pacs_sends_back_is_no_new_film(database: Database, tmp_path: Path) -> None:
-    shop = Shop(database, tmp_path, kinds=(Report(), Picture()))
+    shop = InProcessNode(database, tmp_path, kinds=(Report(), Picture()))
     shop.accept(films.dx(rows=300, columns=280))
     shop.work()
     (picture,) = [each for each in shop.pacs.reports() if each.SOPClassUID == SecondaryCaptureImageStorage]

@@ -14,25 +14,25 @@ from typer.testing import CliRunner
 from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
-from cxr_node.db.states import Leg
-from cxr_node.deliver.destination import Refused
+from cxr_node.db.states import Stage
+from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.queries import overview
 from cxr_node.queries.overview import quantile
 from cxr_node.wiring import process
 from tests.support import films
-from tests.support.node import Shop
+from tests.support.node import InProcessNode
 from tests.support.queue import NOON
 from tests.support.running_node import opened, settings_file
 
 
 def refuse() -> None:
-    raise Refused("no room")
+    raise DeliveryRejected("no room")
 
 
 class Node:
     """The settings of a node, and a shop that works in its database and folder."""
 
-    def __init__(self, config: Path, shop: Shop) -> None:
+    def __init__(self, config: Path, shop: InProcessNode) -> None:
         self.config = config
         self.shop = shop
 
@@ -49,7 +49,7 @@ def node(tmp_path: Path, database_url: str) -> Iterator[Node]:
     settings = load(config)
     with opened(settings) as database:
         migrate.upgrade(database)
-        yield Node(config, Shop(database, settings.node.data_folder))
+        yield Node(config, InProcessNode(database, settings.node.data_folder))
 
 
 def test_the_program_says_its_version() -> None:
@@ -59,7 +59,7 @@ def test_the_program_says_its_version() -> None:
 def test_status_of_a_node_that_has_done_nothing_is_a_screen_of_zeros(node: Node) -> None:
     said = json.loads(node.says("status", "--json"))
 
-    assert [queue["leg"] for queue in said["queues"]] == ["read", "compose", "deliver", "answer"]
+    assert [queue["stage"] for queue in said["queues"]] == ["read", "compose", "deliver", "answer"]
     assert said["films_recent"] == 0
     assert said["turnaround"] == {"films": 0, "p50_s": None, "p99_s": None}
     assert "no report delivered in 24 h" in node.says("status")
@@ -73,15 +73,15 @@ def test_the_overview_counts_what_waits_what_failed_and_what_came(node: Node) ->
     shop.accept(films.dx(seed=1))
     shop.work()
     shop.accept(films.dx(seed=2, changes={"ViewPosition": "LL"}))
-    shop.turn(Leg.READ)
+    shop.turn(Stage.READ)
     shop.accept(films.dx(seed=3))
 
     with shop.database.read() as connection:
         found = overview.overview(connection, now=shop.clock.now)
         tomorrow = overview.overview(connection, now=shop.clock.now + timedelta(days=2))
 
-    queues = {queue.leg: queue for queue in found.queues}
-    assert (queues[Leg.READ].due, queues[Leg.COMPOSE].later, queues[Leg.DELIVER].failed) == (1, 1, 1)
+    queues = {queue.stage: queue for queue in found.queues}
+    assert (queues[Stage.READ].due, queues[Stage.COMPOSE].later, queues[Stage.DELIVER].failed) == (1, 1, 1)
     (outlet,) = found.outlets
     assert (outlet.destination, outlet.waiting, outlet.failed) == ("pacs", 0, 1)
     assert outlet.last_delivered_at == NOON + timedelta(seconds=2)
@@ -114,7 +114,7 @@ def test_a_study_says_why_it_has_no_report(node: Node) -> None:
     study = str(film.StudyInstanceUID)
     shop.accept(film)
     assert "reading waits" in node.says("study", study)
-    shop.turn(Leg.READ)
+    shop.turn(Stage.READ)
     said = node.says("study", study)
     assert "is not analysed: Not a frontal view, or view unknown" in said
     assert "composing waits" in said

@@ -17,7 +17,7 @@ from cxr_node.ops.alarms import Alarms, sender, wrong
 from cxr_node.settings.operations import AlertSection
 from cxr_node.wiring import process
 from tests.support import films
-from tests.support.node import Shop
+from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file
 from tests.support.web import refuse
 
@@ -128,7 +128,7 @@ def test_a_dead_letter_a_stuck_queue_and_a_full_disk_are_wrong(tmp_path: Path, r
     settings.node.data_folder.mkdir()
     with opened(settings) as database:
         migrate.upgrade(database)
-        shop = Shop(database, settings.node.data_folder)
+        shop = InProcessNode(database, settings.node.data_folder)
         shop.clock.now = process.now()
         assert set(wrong(settings, database, now=shop.clock.now)) == ({"disk"} if reserve else set())
         shop.pacs.before = refuse

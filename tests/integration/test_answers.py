@@ -18,7 +18,7 @@ from cxr_node.domain.identifiers import AeTitle
 from cxr_node.wiring import process
 from tests.support import films
 from tests.support.films import ROOT
-from tests.support.node import Shop
+from tests.support.node import InProcessNode
 from tests.support.queue import SENDER
 from tests.support.running_node import opened, settings_file
 from tests.support.web import refuse
@@ -36,7 +36,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings.node.data_folder.mkdir(parents=True, exist_ok=True)
     with opened(settings) as database:
         migrate.upgrade(database)
-        shop = Shop(database, settings.node.data_folder)
+        shop = InProcessNode(database, settings.node.data_folder)
         shop.clock.now = process.now().replace(hour=12, minute=0) - timedelta(days=DAYS)
         for number in range(6 * DAYS):
             is_second, is_lateral = number % 6 >= 3, number % 6 >= 4

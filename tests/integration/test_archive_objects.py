@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from cxr_node import config
 from cxr_node.archive.integrity import is_intact
-from cxr_node.archive.objects import Bucket, ObjectArchive, StoreAway
+from cxr_node.archive.objects import Bucket, ObjectArchive, StoreUnreachable
 from cxr_node.archive.store import film_key
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
@@ -46,7 +46,7 @@ def test_what_the_store_does_not_confirm_is_not_said_to_be_kept(bucket: Bucket, 
     with faulty_line(bucket) as line:
         archive = ObjectArchive(replace(bucket, endpoint=line.endpoint))
         line.mishaps = [mishap] * 10
-        with pytest.raises(StoreAway, match="did not confirm"):
+        with pytest.raises(StoreUnreachable, match="did not confirm"):
             archive.put(KEY, CONTENT)
 
     assert KEY not in ObjectArchive(bucket)
@@ -58,11 +58,11 @@ def test_a_store_that_is_not_there_is_away_and_nothing_is_taken_for_missing(buck
     archive = ObjectArchive(gone)
 
     for ask in (lambda: archive.put(KEY, CONTENT), lambda: archive.get(KEY), lambda: archive.discard(KEY)):
-        with pytest.raises(StoreAway):
+        with pytest.raises(StoreUnreachable):
             ask()
-    with pytest.raises(StoreAway):
+    with pytest.raises(StoreUnreachable):
         _ = KEY in archive
-    with pytest.raises(StoreAway):
+    with pytest.raises(StoreUnreachable):
         list(archive.kept_keys())
 
 

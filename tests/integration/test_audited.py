@@ -9,18 +9,18 @@ import pytest
 
 from cxr_node.audit.events import USE_OF_RESTRICTED_FUNCTION, Application
 from cxr_node.audit.message import Message, Outcome
-from cxr_node.deliver.destination import Receipt, Refused
-from cxr_node.domain.commitment import Reference, Vouched
+from cxr_node.deliver.destination import DeliveryRejected, Receipt
+from cxr_node.domain.commitment import CommitmentResult, Reference
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
 from cxr_node.domain.instance import Identity, Instance, Received, Sender
 from cxr_node.receive.admission import Rejection
-from cxr_node.receive.events import LetIn, NoTls, TurnedAway
+from cxr_node.receive.events import AssociationAccepted, AssociationRejected, TlsFailed
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit as auditing
 from cxr_node.wiring import audit_decorators
 from cxr_node.wiring.audit import Audit
-from cxr_node.work.handlers.deliver import Confirmation
+from cxr_node.work.handlers.deliver import VerificationRule
 from tests.support import films
 
 FILM = films.dx()
@@ -78,12 +78,12 @@ class Vouches:
 
     is_away: bool
 
-    def ask(self, transaction_uid: Uid, identity: Identity) -> Vouched | None:
+    def verify(self, transaction_uid: Uid, identity: Identity) -> CommitmentResult | None:
         """Answer."""
         if self.is_away:
             raise RetryLater("away")
         reference = Reference(sop_class_uid=identity.sop_class_uid, sop_instance_uid=identity.sop_instance_uid)
-        return Vouched(transaction_uid=transaction_uid, kept=(reference,))
+        return CommitmentResult(transaction_uid=transaction_uid, kept=(reference,))
 
 
 def raises(error: Exception) -> Callable[[], Receipt]:
@@ -141,7 +141,7 @@ def test_a_film_whose_head_cannot_be_read_is_recorded_without_a_patient(audit: A
     [
         (lambda: Receipt(status=0), Outcome.SUCCESS, ""),
         (raises(RetryLater("away")), Outcome.MINOR_FAILURE, "away"),
-        (raises(Refused("status 0xC000")), Outcome.MINOR_FAILURE, "status 0xC000"),
+        (raises(DeliveryRejected("status 0xC000")), Outcome.MINOR_FAILURE, "status 0xC000"),
         (raises(KeyError("Doe^John")), Outcome.MINOR_FAILURE, "KeyError"),
     ],
 )
@@ -152,7 +152,7 @@ def test_each_attempt_to_send_is_recorded_as_it_ended(
     for destination in audit_decorators.destinations(SETTINGS, audit, to).values():
         try:
             destination.send(content)
-        except (RetryLater, Refused, KeyError):
+        except (RetryLater, DeliveryRejected, KeyError):
             assert outcome is Outcome.MINOR_FAILURE
 
     assert said(recorded) == [
@@ -164,10 +164,10 @@ def test_each_attempt_to_send_is_recorded_as_it_ended(
 
 @pytest.mark.parametrize("is_away", [False, True])
 def test_a_query_is_recorded_with_what_was_asked(is_away: bool, audit: Audit, recorded: list[Message]) -> None:
-    asked = {"pacs": Confirmation(confirms=Vouches(is_away), again_s=60.0)}
+    asked = {"pacs": VerificationRule(confirms=Vouches(is_away), again_s=60.0)}
     confirms = audit_decorators.confirmations(SETTINGS, audit, asked)["pacs"].confirms
     try:
-        confirms.ask(Uid("1.2"), IDENTITY)
+        confirms.verify(Uid("1.2"), IDENTITY)
     except RetryLater:
         assert is_away
 
@@ -177,11 +177,17 @@ def test_a_query_is_recorded_with_what_was_asked(is_away: bool, audit: Audit, re
 
 def test_who_knocks_is_recorded(audit: Audit, recorded: list[Message]) -> None:
     tell = audit_decorators.door(audit)
-    tell(LetIn(calling_ae_title="DX1", address="10.0.7.4", user=""))
-    tell(LetIn(calling_ae_title="DX1", address="10.0.7.4", user="dx1"))
-    tell(TurnedAway(calling_ae_title="X", address="10.9.9.9", user="", rejection=Rejection.LOCAL_LIMIT_EXCEEDED))
-    tell(TurnedAway(calling_ae_title="X", address="10.9.9.9", user="a", rejection=Rejection.USER_NOT_AUTHENTICATED))
-    tell(NoTls(address="10.9.9.9", why="timed out"))
+    tell(AssociationAccepted(calling_ae_title="DX1", address="10.0.7.4", user=""))
+    tell(AssociationAccepted(calling_ae_title="DX1", address="10.0.7.4", user="dx1"))
+    tell(
+        AssociationRejected(calling_ae_title="X", address="10.9.9.9", user="", rejection=Rejection.LOCAL_LIMIT_EXCEEDED)
+    )
+    tell(
+        AssociationRejected(
+            calling_ae_title="X", address="10.9.9.9", user="a", rejection=Rejection.USER_NOT_AUTHENTICATED
+        )
+    )
+    tell(TlsFailed(address="10.9.9.9", why="timed out"))
 
     assert said(recorded) == [
         ("Security Alert", Outcome.SUCCESS, ""),
@@ -221,6 +227,6 @@ def test_no_trail_is_kept_where_none_is_wanted(tmp_path: Path) -> None:
     auditing.note_settings(settings)
     auditing.administration(settings, USE_OF_RESTRICTED_FUNCTION, "retry", by="anna", subject="jobs/1")
     with auditing.audit(settings) as audit:
-        audit_decorators.door(audit)(NoTls(address="10.9.9.9", why="timed out"))
+        audit_decorators.door(audit)(TlsFailed(address="10.9.9.9", why="timed out"))
 
     assert list(tmp_path.iterdir()) == []

@@ -19,7 +19,7 @@ from cxr_node.queries.ledger import Fate
 from cxr_node.records import dump
 from cxr_node.service import supervisor
 from tests.support import films
-from tests.support.node import Shop
+from tests.support.node import InProcessNode
 from tests.support.queue import NOON
 from tests.support.running_node import opened, settings_file
 
@@ -40,13 +40,13 @@ def contents(database: Database) -> dict[str, list[dict[str, object]]]:
 
 
 @pytest.fixture
-def source(tmp_path: Path, database_url: str) -> Iterator[tuple[Path, Shop]]:
+def source(tmp_path: Path, database_url: str) -> Iterator[tuple[Path, InProcessNode]]:
     """A node with a delivered study, a film that waits and one that was set aside."""
     config = settings_file(tmp_path / "source", database_url=database_url)
     settings = load(config)
     with opened(settings) as database:
         migrate.upgrade(database)
-        shop = Shop(database, settings.node.data_folder)
+        shop = InProcessNode(database, settings.node.data_folder)
         shop.accept(films.dx())
         shop.work()
         shop.accept(films.dx(changes={"PatientComments": "another"}))
@@ -56,7 +56,7 @@ def source(tmp_path: Path, database_url: str) -> Iterator[tuple[Path, Shop]]:
 
 @pytest.mark.parametrize("into", ["sqlite", "the same kind"])
 def test_what_is_restored_is_what_was_backed_up_and_the_node_goes_on(
-    into: str, source: tuple[Path, Shop], tmp_path: Path, request: pytest.FixtureRequest, database_kind: str
+    into: str, source: tuple[Path, InProcessNode], tmp_path: Path, request: pytest.FixtureRequest, database_kind: str
 ) -> None:
     config, shop = source
     said = json.loads(run("backup", str(tmp_path / "kept"), "--config", str(config), "--json"))
@@ -70,7 +70,7 @@ def test_what_is_restored_is_what_was_backed_up_and_the_node_goes_on(
     settings = load(new)
     with opened(settings) as database:
         assert contents(database) == before
-        restored = Shop(database, settings.node.data_folder)
+        restored = InProcessNode(database, settings.node.data_folder)
         assert set(restored.archive.kept_keys()) == set(shop.archive.kept_keys())
         restored.clock.now = shop.clock.now
         restored.accept(films.dx(seed=2))
@@ -95,7 +95,7 @@ def _another(request: pytest.FixtureRequest) -> str:
 
 
 def test_a_result_that_was_delivered_after_the_backup_is_sent_again_as_the_same_instance(
-    source: tuple[Path, Shop], tmp_path: Path
+    source: tuple[Path, InProcessNode], tmp_path: Path
 ) -> None:
     config, shop = source
     run("backup", str(tmp_path / "kept"), "--config", str(config))
@@ -106,7 +106,7 @@ def test_a_result_that_was_delivered_after_the_backup_is_sent_again_as_the_same_
 
     settings = load(new)
     with opened(settings) as database:
-        restored = Shop(database, settings.node.data_folder)
+        restored = InProcessNode(database, settings.node.data_folder)
         restored.clock.now = shop.clock.now
         restored.work()
 
@@ -116,7 +116,7 @@ def test_a_result_that_was_delivered_after_the_backup_is_sent_again_as_the_same_
 
 
 def test_the_same_folder_again_is_brought_up_to_date_and_keeps_nothing_else(
-    source: tuple[Path, Shop], tmp_path: Path
+    source: tuple[Path, InProcessNode], tmp_path: Path
 ) -> None:
     config, shop = source
     kept = tmp_path / "kept"
@@ -130,7 +130,9 @@ def test_the_same_folder_again_is_brought_up_to_date_and_keeps_nothing_else(
     assert len(list(kept.glob("database-*.db"))) == 1
 
 
-def test_a_film_removed_while_the_backup_is_taken_is_marked_in_it(source: tuple[Path, Shop], tmp_path: Path) -> None:
+def test_a_film_removed_while_the_backup_is_taken_is_marked_in_it(
+    source: tuple[Path, InProcessNode], tmp_path: Path
+) -> None:
     _, shop = source
     written = tmp_path / "copy.db"
     dump.write(shop.database, written)
@@ -141,7 +143,9 @@ def test_a_film_removed_while_the_backup_is_taken_is_marked_in_it(source: tuple[
     assert [kept for kept, _, _ in dump.kept_files(written)] == others
 
 
-def test_a_missing_film_is_no_reason_for_a_backup_that_pretends(source: tuple[Path, Shop], tmp_path: Path) -> None:
+def test_a_missing_film_is_no_reason_for_a_backup_that_pretends(
+    source: tuple[Path, InProcessNode], tmp_path: Path
+) -> None:
     config, shop = source
     shop.archive.discard(next(iter(shop.archive.kept_keys())))
 
@@ -151,7 +155,7 @@ def test_a_missing_film_is_no_reason_for_a_backup_that_pretends(source: tuple[Pa
     assert not (tmp_path / "kept" / "backup.json").exists()
 
 
-def test_a_damaged_or_incomplete_backup_is_refused(source: tuple[Path, Shop], tmp_path: Path) -> None:
+def test_a_damaged_or_incomplete_backup_is_refused(source: tuple[Path, InProcessNode], tmp_path: Path) -> None:
     config, _ = source
     kept, new = tmp_path / "kept", settings_file(tmp_path / "new")
     run("backup", str(kept), "--config", str(config))
@@ -173,7 +177,7 @@ def test_a_damaged_or_incomplete_backup_is_refused(source: tuple[Path, Shop], tm
     assert "has films already" in again
 
 
-def test_nothing_is_restored_into_a_node_that_runs(source: tuple[Path, Shop], tmp_path: Path) -> None:
+def test_nothing_is_restored_into_a_node_that_runs(source: tuple[Path, InProcessNode], tmp_path: Path) -> None:
     config, _ = source
     new = settings_file(tmp_path / "new")
     run("backup", str(tmp_path / "kept"), "--config", str(config))

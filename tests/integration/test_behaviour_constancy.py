@@ -10,8 +10,8 @@ from pydicom import dcmread
 from pydicom.uid import UID
 
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg
-from cxr_node.deliver.destination import Refused
+from cxr_node.db.states import Stage
+from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.monitoring.constancy import State, Tolerances
 from cxr_node.queries import views
@@ -21,7 +21,7 @@ from cxr_node.web import queries
 from cxr_node.work.periodic import constancy, drift
 from cxr_node.work.periodic.constancy import Outcome, Phantom, new_uid
 from tests.support import films
-from tests.support.node import Says, Shop, prediction
+from tests.support.node import InProcessNode, Says, prediction
 from tests.support.queue import SENDER
 
 MODALITY = replace(SENDER, calling_ae_title=AeTitle("CXRCONSTANCY"))
@@ -34,14 +34,14 @@ def phantom(seed: int, *, ratio: float | None = None) -> Phantom:
     return Phantom(seed=seed, content=out.getvalue(), ratio=ratio)
 
 
-def check(shop: Shop, *, timeout_s: float = 60.0, uid: Callable[[], Uid] = new_uid) -> Outcome:
+def check(shop: InProcessNode, *, timeout_s: float = 60.0, uid: Callable[[], Uid] = new_uid) -> Outcome:
     """Let the node check itself with two phantoms; it works while the check waits."""
 
     def send(content: bytes) -> None:
         shop.accept(dcmread(BytesIO(content)), sender=MODALITY)
 
     def wait(_: float) -> None:
-        shop.turn(Leg.READ)
+        shop.turn(Stage.READ)
         shop.clock.go(seconds=5)
 
     return constancy.check(
@@ -50,7 +50,7 @@ def check(shop: Shop, *, timeout_s: float = 60.0, uid: Callable[[], Uid] = new_u
     )  # fmt: skip
 
 
-def accept(shop: Shop, outcome: Outcome) -> None:
+def accept(shop: InProcessNode, outcome: Outcome) -> None:
     with shop.database.write() as transaction:
         assert rows.accept(transaction, outcome.run_id, by="kim", now=shop.clock.now) == 2
 
@@ -64,7 +64,7 @@ def scored(score: float) -> Says:
 
 
 def test_a_check_is_held_against_what_a_person_accepted(database: Database, tmp_path: Path) -> None:
-    shop = Shop(database, tmp_path, reader=scored(0.75))
+    shop = InProcessNode(database, tmp_path, reader=scored(0.75))
 
     first = check(shop)
     accept(shop, first)
@@ -83,7 +83,7 @@ def test_a_check_is_held_against_what_a_person_accepted(database: Database, tmp_
 
 
 def test_nothing_of_a_check_leaves_or_is_counted(database: Database, tmp_path: Path) -> None:
-    shop = Shop(database, tmp_path)
+    shop = InProcessNode(database, tmp_path)
     check(shop)
 
     shop.work()
@@ -100,7 +100,7 @@ def test_nothing_of_a_check_leaves_or_is_counted(database: Database, tmp_path: P
 def test_a_modality_can_neither_pass_for_a_check_nor_make_one_of_a_patients_film(
     database: Database, tmp_path: Path
 ) -> None:
-    shop = Shop(database, tmp_path)
+    shop = InProcessNode(database, tmp_path)
     named: list[Uid] = []
 
     def remembered() -> Uid:
@@ -126,7 +126,7 @@ def test_a_modality_can_neither_pass_for_a_check_nor_make_one_of_a_patients_film
 
 
 def test_a_film_that_was_announced_long_ago_is_a_film_as_any(database: Database, tmp_path: Path) -> None:
-    shop = Shop(database, tmp_path)
+    shop = InProcessNode(database, tmp_path)
     film = films.dx()
     with database.write() as transaction:
         run_id = rows.begin(transaction, now=shop.clock.now)
@@ -140,10 +140,10 @@ def test_a_film_that_was_announced_long_ago_is_a_film_as_any(database: Database,
 
 
 def test_a_check_that_is_not_read_or_not_taken_fails_and_says_why(database: Database, tmp_path: Path) -> None:
-    shop = Shop(database, tmp_path)
+    shop = InProcessNode(database, tmp_path)
 
     def refuse(_: bytes) -> None:
-        raise Refused("no such AE title")
+        raise DeliveryRejected("no such AE title")
 
     late = check(shop, timeout_s=0.0)
     refused = constancy.check(
@@ -156,7 +156,7 @@ def test_a_check_that_is_not_read_or_not_taken_fails_and_says_why(database: Data
 
 
 def test_phantoms_of_old_checks_are_removed_from_the_archive(database: Database, tmp_path: Path) -> None:
-    shop = Shop(database, tmp_path)
+    shop = InProcessNode(database, tmp_path)
     check(shop)
     kept = len(list((tmp_path / "archive").rglob("*.dcm"))) or len(
         [p for p in (tmp_path / "archive").rglob("*") if p.is_file()]

@@ -26,7 +26,7 @@ from cxr_node.wiring import process
 from cxr_node.work.periodic import drift as drift_job
 from tests.support import films
 from tests.support.monitored_films import Seen, read_films
-from tests.support.node import Shop, StoppedClock
+from tests.support.node import InProcessNode, StoppedClock
 from tests.support.running_node import opened, settings_file
 from tests.support.web import Page, served_page
 
@@ -103,7 +103,7 @@ def test_films_that_came_before_a_model_are_not_its_own(database: Database) -> N
 
 
 def test_turn_around_is_counted_once_results_are_delivered(database: Database, tmp_path: Path) -> None:
-    shop = Shop(database, tmp_path)
+    shop = InProcessNode(database, tmp_path)
     shop.accept(films.dx())
     shop.work()
 

@@ -13,7 +13,7 @@ from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import ModelIdentity, Prediction, Presence
@@ -21,12 +21,12 @@ from cxr_node.domain.reasons import Reason
 from cxr_node.queries import views
 from cxr_node.queries.views import VIEWS
 from cxr_node.queue import queue
-from cxr_node.reading.preprocess import Desk
+from cxr_node.reading.preprocess import ReadContext
 from cxr_node.records import shadow as shadows
 from cxr_node.wiring import process
 from cxr_node.work.periodic.shadow import Shadow
 from tests.support import films
-from tests.support.node import RULES, Says, Shop, prediction
+from tests.support.node import RULES, InProcessNode, Says, prediction
 from tests.support.running_node import opened, settings_file
 from tests.support.tiny_bundles import film as noise
 
@@ -50,8 +50,8 @@ class Second:
         return (replace(said, model=SECOND, findings=(replace(said.findings[0], score=score, presence=presence),)),)
 
 
-def shadow_of(shop: Shop, *scores: float) -> Shadow:
-    desk = Desk(archive=shop.archive, rules=RULES)
+def shadow_of(shop: InProcessNode, *scores: float) -> Shadow:
+    desk = ReadContext(archive=shop.archive, rules=RULES)
     return Shadow(shop.database, desk=desk, reader=Second(*scores), identity=SECOND, clock=shop.clock)
 
 
@@ -63,7 +63,7 @@ def shadowed(database: Database) -> list[dict[str, object]]:
 def test_a_shadow_reads_after_the_first_and_what_it_says_is_in_its_own_view_alone(
     database: Database, tmp_path: Path
 ) -> None:
-    shop = Shop(database, tmp_path)
+    shop = InProcessNode(database, tmp_path)
     shadow = shadow_of(shop, 0.2, 0.9)
     shop.accept(films.dx())
     assert not shadow.turn(), "the first reader's film goes before"
@@ -90,7 +90,7 @@ def test_a_shadow_reads_after_the_first_and_what_it_says_is_in_its_own_view_alon
 
 
 def test_a_new_shadow_begins_with_the_films_that_come_from_then_on(database: Database, tmp_path: Path) -> None:
-    shop = Shop(database, tmp_path)
+    shop = InProcessNode(database, tmp_path)
     shop.accept(films.dx())
     shop.work()
 
@@ -98,9 +98,9 @@ def test_a_new_shadow_begins_with_the_films_that_come_from_then_on(database: Dat
 
 
 def test_a_film_that_kills_the_shadow_each_time_is_passed_over(database: Database, tmp_path: Path) -> None:
-    shop = Shop(database, tmp_path)
+    shop = InProcessNode(database, tmp_path)
     dying = Says(lambda _: pytest.fail("as if it had died"))
-    desk = Desk(archive=shop.archive, rules=RULES)
+    desk = ReadContext(archive=shop.archive, rules=RULES)
     shadow = Shadow(database, desk=desk, reader=dying, identity=SECOND, clock=shop.clock)
     shop.accept(films.dx())
     shop.work()
@@ -115,7 +115,7 @@ def test_a_film_that_kills_the_shadow_each_time_is_passed_over(database: Databas
 
 
 def test_a_film_read_again_is_read_again_in_the_shadow_in_place_of_before(database: Database, tmp_path: Path) -> None:
-    shop = Shop(database, tmp_path)
+    shop = InProcessNode(database, tmp_path)
     shadow = shadow_of(shop, 0.2, 0.3)
     shop.accept(films.dx())
     shop.work()
@@ -123,7 +123,7 @@ def test_a_film_read_again_is_read_again_in_the_shadow_in_place_of_before(databa
     shop.accept(films.dx(seed=2, changes={"ViewPosition": "LL"}))  # a reading in between: numbers are not used again
     shop.work()
     shadow.turn()
-    (job,) = [each for each in shop.jobs(Leg.READ) if each.state == "done"]
+    (job,) = [each for each in shop.jobs(Stage.READ) if each.state == "done"]
     with database.write() as transaction:
         queue.requeue(transaction, [job.job_id], actor="test", now=shop.clock.now)
     shop.work()
@@ -141,7 +141,7 @@ def compared(folder: Path, *scores: float) -> Iterator[Path]:
     settings.node.data_folder.mkdir(parents=True)
     with opened(settings) as database:
         migrate.upgrade(database)
-        shop = Shop(database, settings.node.data_folder)
+        shop = InProcessNode(database, settings.node.data_folder)
         shop.clock.now = process.now()
         shadow = shadow_of(shop, *scores)
         for seed, _ in enumerate(scores):

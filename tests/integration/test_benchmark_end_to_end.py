@@ -24,7 +24,7 @@ def test_the_pacs_stamps_a_study_when_its_object_is_in_place(tmp_path: Path) -> 
 
 
 @pytest.mark.long
-def test_the_command_tells_of_every_load_how_long_films_took_and_how_long_each_leg(
+def test_the_command_tells_of_every_load_how_long_films_took_and_how_long_each_stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = tmp_path / "measured.json"
@@ -34,10 +34,10 @@ def test_the_command_tells_of_every_load_how_long_films_took_and_how_long_each_l
     end_to_end.main()
 
     measured = json.loads(told.read_text(encoding="utf-8"))
-    loads, legs_s = measured["loads"]["sqlite"], measured["legs_s"]["sqlite"]
+    loads, stages_s = measured["loads"]["sqlite"], measured["stages_s"]["sqlite"]
     assert [each["name"] for each in loads] == ["idle", "2 a second", "all at once"]
     assert [len(each["seconds_each"]) for each in loads] == [1, 1, 1]
-    assert {leg: len(each) for leg, each in legs_s.items()} == {"read": 1, "compose": 1, "deliver": 1}
+    assert {stage: len(each) for stage, each in stages_s.items()} == {"read": 1, "compose": 1, "deliver": 1}
     # The report cannot be there sooner than reading and composing have taken, one after the other.
-    assert loads[0]["seconds_each"][0] >= legs_s["read"][0] + legs_s["compose"][0]
+    assert loads[0]["seconds_each"][0] >= stages_s["read"][0] + stages_s["compose"][0]
     assert len(capsys.readouterr().out.splitlines()) == 2 + 3

@@ -11,7 +11,7 @@ from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
-from cxr_node.db.states import Event, Leg, State
+from cxr_node.db.states import Event, Stage, State
 from cxr_node.infer.reader import Reader
 from cxr_node.ops import alarms
 from cxr_node.ops.checks import node as checks
@@ -23,7 +23,7 @@ from cxr_node.wiring import process
 from cxr_node.wiring import read as reading
 from cxr_node.wiring.models import Models
 from tests.support import films, tiny_bundles
-from tests.support.node import Shop
+from tests.support.node import InProcessNode
 from tests.support.peers import until
 from tests.support.queue import NOON
 from tests.support.running_node import RunningNode, opened, running, settings_file
@@ -60,7 +60,7 @@ def models(settings: Settings, database: Database) -> Models:
 
 
 def _read(node: RunningNode) -> int:
-    return sum(job.state is State.DONE for job in node.jobs(Leg.READ))
+    return sum(job.state is State.DONE for job in node.jobs(Stage.READ))
 
 
 def _uses(settings: Settings) -> list[bundles.Use]:
@@ -161,7 +161,7 @@ def test_under_load_no_film_is_left_unread_or_read_twice_and_each_names_its_bund
     config.write_text(config.read_text(encoding="utf-8").replace("processes = 0", "processes = 2"))
     settings = load(config)
     with opened(settings) as database:
-        shop = Shop(database, settings.node.data_folder)
+        shop = InProcessNode(database, settings.node.data_folder)
         with running(config, wait_for=("read",), roles=("read",)) as node:
             for seed in range(6):
                 shop.accept(films.dx(seed=seed, rows=300, columns=280))
@@ -174,7 +174,7 @@ def test_under_load_no_film_is_left_unread_or_read_twice_and_each_names_its_bund
             for seed in range(12, 15):
                 shop.accept(films.dx(seed=seed, rows=300, columns=280))
             until(lambda: _read(node) == 15, what="the end of reading", timeout_s=SOON_S)
-        jobs = sorted(shop.jobs(Leg.READ), key=lambda job: job.job_id)
+        jobs = sorted(shop.jobs(Stage.READ), key=lambda job: job.job_id)
         versions, times = [], []
         with database.read() as connection:
             for job in jobs:

@@ -16,29 +16,29 @@ from pynetdicom.dul import DULServiceProvider
 
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg, State
-from cxr_node.deliver.commitment import tell
-from cxr_node.deliver.destination import Refused
-from cxr_node.deliver.peer import Remote
+from cxr_node.db.states import Stage, State
+from cxr_node.deliver.commitment import report_result
+from cxr_node.deliver.destination import DeliveryRejected
+from cxr_node.deliver.peer import Peer
 from cxr_node.domain.commitment import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
     REQUEST,
+    CommitmentResult,
     FailureReason,
     Reference,
-    Vouched,
     action_information,
     parse_event,
 )
 from cxr_node.domain.identifiers import AeTitle, Uid, new_uid
-from cxr_node.net.scu import leave_answers_to_who_asked
+from cxr_node.net.scu import deliver_responses_to_requestor
 from cxr_node.records import commitments
 from cxr_node.settings.root import Settings
 from cxr_node.simulators.pacs import shut_down
 from cxr_node.wiring import audit
 from cxr_node.wiring import receive as receiving
 from tests.support import films, peers
-from tests.support.node import Shop, received
+from tests.support.node import InProcessNode, received
 from tests.support.queue import NOON, SENDER
 
 TRANSACTION = Uid("1.2.826.0.1.3680043.8.1055.77.1")
@@ -49,11 +49,11 @@ class Modality:
     """A modality that listens for what it is told."""
 
     port: int
-    told: "queues.Queue[tuple[int, Vouched]]" = field(default_factory=queues.Queue)
+    told: "queues.Queue[tuple[int, CommitmentResult]]" = field(default_factory=queues.Queue)
 
     @property
-    def remote(self) -> Remote:
-        return Remote(
+    def remote(self) -> Peer:
+        return Peer(
             host=peers.LOOPBACK, port=self.port, called_ae_title=AeTitle("DX1"), calling_ae_title=AeTitle("CXRNODE")
         )
 
@@ -61,7 +61,7 @@ class Modality:
 @contextmanager
 def modality(*, status: int = 0x0000) -> Iterator[Modality]:
     """Run a modality that answers a report with `status`, and insists on the roles of the standard."""
-    told: queues.Queue[tuple[int, Vouched]] = queues.Queue()
+    told: queues.Queue[tuple[int, CommitmentResult]] = queues.Queue()
 
     def on_report(event: evt.Event) -> tuple[int, None]:
         (context,) = event.assoc.accepted_contexts
@@ -85,18 +85,18 @@ def reference(film: Dataset, **changes: str) -> Reference:
     return Reference(**{name: Uid(uid) for name, uid in uids.items()})
 
 
-def asked(shop: Shop, *instances: Reference, transaction_uid: Uid = TRANSACTION) -> int:
+def asked(shop: InProcessNode, *instances: Reference, transaction_uid: Uid = TRANSACTION) -> int:
     return commitments.remember(shop.database, transaction_uid, instances, SENDER, due_at=NOON, now=NOON)
 
 
-def answers(shop: Shop) -> list[tuple[State, str]]:
-    return [(job.state, job.detail) for job in shop.jobs(Leg.ANSWER)]
+def answers(shop: InProcessNode) -> list[tuple[State, str]]:
+    return [(job.state, job.detail) for job in shop.jobs(Stage.ANSWER)]
 
 
 def test_a_modality_is_told_which_films_are_kept_and_why_others_are_not(database: Database, tmp_path: Path) -> None:
     kept, lost, damaged, never_sent = films.dx(), films.dx(seed=1), films.dx(seed=2), films.dx(seed=3)
     with modality() as peer:
-        shop = Shop(database, tmp_path, peers={"DX1": peer.remote})
+        shop = InProcessNode(database, tmp_path, peers={"DX1": peer.remote})
         for film in (kept, lost, damaged):
             shop.accept(film)
         keys = {str(film.SOPInstanceUID): key_of(shop, film) for film in (lost, damaged)}
@@ -106,7 +106,7 @@ def test_a_modality_is_told_which_films_are_kept_and_why_others_are_not(database
         other_class = reference(kept, sop_class_uid="1.2.840.10008.5.1.4.1.1.1")
         asked(shop, reference(kept), *(reference(each) for each in (lost, damaged, never_sent)), other_class)
 
-        assert shop.turn(Leg.ANSWER)
+        assert shop.turn(Stage.ANSWER)
 
         event_type, report = peer.told.get(timeout=10)
     assert event_type == 2
@@ -125,17 +125,17 @@ def test_a_modality_that_is_away_is_told_later(database: Database, tmp_path: Pat
     film = films.dx()
     with modality() as away:
         gone = away.remote
-    shop = Shop(database, tmp_path, peers={"DX1": gone})
+    shop = InProcessNode(database, tmp_path, peers={"DX1": gone})
     shop.accept(film)
     asked(shop, reference(film))
-    assert shop.turn(Leg.ANSWER)
+    assert shop.turn(Stage.ANSWER)
     assert answers(shop)[0][0] is State.WAITING
 
     with modality() as peer:
-        later = Shop(database, tmp_path, peers={"DX1": peer.remote})
+        later = InProcessNode(database, tmp_path, peers={"DX1": peer.remote})
         later.clock.go(minutes=1)
-        assert later.turn(Leg.ANSWER)
-        assert peer.told.get(timeout=10) == (1, Vouched(transaction_uid=TRANSACTION, kept=(reference(film),)))
+        assert later.turn(Stage.ANSWER)
+        assert peer.told.get(timeout=10) == (1, CommitmentResult(transaction_uid=TRANSACTION, kept=(reference(film),)))
     assert answers(shop)[0][0] is State.DONE
 
 
@@ -144,11 +144,11 @@ def test_who_asks_the_same_again_is_told_again_and_other_films_under_its_transac
 ) -> None:
     film = films.dx()
     with modality() as peer:
-        shop = Shop(database, tmp_path, peers={"DX1": peer.remote})
+        shop = InProcessNode(database, tmp_path, peers={"DX1": peer.remote})
         shop.accept(film)
         for _ in range(2):
             asked(shop, reference(film))
-            assert shop.turn(Leg.ANSWER)
+            assert shop.turn(Stage.ANSWER)
             assert peer.told.get(timeout=10)[1].kept == (reference(film),)
         with pytest.raises(commitments.OtherRequest):
             asked(shop, reference(films.dx(seed=1)))
@@ -157,23 +157,25 @@ def test_who_asks_the_same_again_is_told_again_and_other_films_under_its_transac
 
 def test_a_modality_that_will_not_hear_it_is_left_for_a_person(database: Database, tmp_path: Path) -> None:
     with modality(status=0x0115) as peer:
-        shop = Shop(database, tmp_path, peers={"DX1": peer.remote})
+        shop = InProcessNode(database, tmp_path, peers={"DX1": peer.remote})
         asked(shop, reference(films.dx()))
-        assert shop.turn(Leg.ANSWER)
+        assert shop.turn(Stage.ANSWER)
     ((state, detail),) = answers(shop)
     assert state is State.FAILED
     assert "0x0115" in detail
 
 
 def test_where_to_tell_a_modality_is_asked_of_a_person(database: Database, tmp_path: Path) -> None:
-    shop = Shop(database, tmp_path)
+    shop = InProcessNode(database, tmp_path)
     asked(shop, reference(films.dx()))
-    assert shop.turn(Leg.ANSWER)
-    assert answers(shop) == [(State.FAILED, "where DX1 is told is not known: add it to [[receive.askers]], then retry")]
+    assert shop.turn(Stage.ANSWER)
+    assert answers(shop) == [
+        (State.FAILED, "where DX1 is told is not known: add it to [[receive.commitment_peers]], then retry")
+    ]
 
 
 @contextmanager
-def node(folder: Path, **receive: object) -> Iterator[tuple[int, Shop]]:
+def node(folder: Path, **receive: object) -> Iterator[tuple[int, InProcessNode]]:
     """Run the receiving part of a node; yield its port, and the rest of it."""
     given = {"port": 0, **receive}
     settings = Settings.model_validate(
@@ -183,7 +185,7 @@ def node(folder: Path, **receive: object) -> Iterator[tuple[int, Shop]]:
     migrate.upgrade(database)
     try:
         with receiving.receiver(settings, database, audit.unrecorded(settings)) as receiver:
-            yield receiver.port, Shop(database, folder)
+            yield receiver.port, InProcessNode(database, folder)
     finally:
         database.close()
 
@@ -201,7 +203,7 @@ def asking(
         ext_neg=[build_role(PUSH_MODEL, scu_role=True)],
         evt_handlers=[(evt.EVT_N_EVENT_REPORT, on_report)],
     )
-    leave_answers_to_who_asked(opened)
+    deliver_responses_to_requestor(opened)
     assert opened.is_established
     try:
         yield opened
@@ -220,7 +222,7 @@ def ask(
 
 
 def test_who_cannot_be_called_is_told_on_its_own_association(tmp_path: Path) -> None:
-    told: queues.Queue[Vouched] = queues.Queue()
+    told: queues.Queue[CommitmentResult] = queues.Queue()
     film = films.dx()
 
     def on_report(event: evt.Event) -> tuple[int, None]:
@@ -231,17 +233,17 @@ def test_who_cannot_be_called_is_told_on_its_own_association(tmp_path: Path) -> 
         shop.accept(film)
         with asking(port, on_report) as opened:
             assert ask(opened, action_information(TRANSACTION, [reference(film)])) == 0x0000
-            assert told.get(timeout=10) == Vouched(transaction_uid=TRANSACTION, kept=(reference(film),))
+            assert told.get(timeout=10) == CommitmentResult(transaction_uid=TRANSACTION, kept=(reference(film),))
         peers.until(lambda: _is_answered(shop), what="the answer's row")
-        shop.clock.now = shop.jobs(Leg.ANSWER)[0].due_at
-        assert shop.turn(Leg.ANSWER)
+        shop.clock.now = shop.jobs(Stage.ANSWER)[0].due_at
+        assert shop.turn(Stage.ANSWER)
         assert answers(shop) == [(State.DONE, "answered on the association of the request")]
 
 
 def test_what_several_threads_send_on_one_association_does_not_mix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: queues.Queue[Vouched] = queues.Queue()
+    told: queues.Queue[CommitmentResult] = queues.Queue()
     film = films.dx()
     transactions = [Uid(f"{TRANSACTION}.{number}") for number in range(4)]
     send = DULServiceProvider.send_pdu
@@ -273,12 +275,12 @@ def test_a_request_survives_the_end_of_its_association_and_of_the_process(tmp_pa
             shop.accept(film)
             with asking(port) as opened:
                 assert ask(opened, action_information(TRANSACTION, [reference(film)])) == 0x0000
-            (job,) = shop.jobs(Leg.ANSWER)
+            (job,) = shop.jobs(Stage.ANSWER)
         assert peer.told.empty()
         with node(tmp_path) as (_, started_again):
-            later = Shop(started_again.database, tmp_path, peers={"DX1": peer.remote})
+            later = InProcessNode(started_again.database, tmp_path, peers={"DX1": peer.remote})
             later.clock.now = job.due_at
-            assert later.turn(Leg.ANSWER)
+            assert later.turn(Stage.ANSWER)
             assert peer.told.get(timeout=10)[1].kept == (reference(film),)
 
 
@@ -291,15 +293,15 @@ def test_orthanc_asks_whether_its_film_is_kept_and_is_told(tmp_path: Path) -> No
             orthanc.send("PUT", "/modalities/us", ["CXRNODE", peers.LOOPBACK, port])
             wanted = [[str(each.SOPClassUID), str(each.SOPInstanceUID)] for each in (film, never_sent)]
             asked = orthanc.send("POST", "/modalities/us/storage-commitment", {"DicomInstances": wanted})
-            remote = Remote(
+            remote = Peer(
                 host=peers.LOOPBACK,
                 port=orthanc.port,
                 called_ae_title=AeTitle(orthanc.ae_title),
                 calling_ae_title=AeTitle("CXRNODE"),
             )
-            answering = Shop(shop.database, tmp_path, peers={orthanc.ae_title: remote})
-            answering.clock.now = shop.jobs(Leg.ANSWER)[0].due_at
-            assert answering.turn(Leg.ANSWER)
+            answering = InProcessNode(shop.database, tmp_path, peers={orthanc.ae_title: remote})
+            answering.clock.now = shop.jobs(Stage.ANSWER)[0].due_at
+            assert answering.turn(Stage.ANSWER)
             told = orthanc.get(f"/storage-commitment/{asked['ID']}")
     assert isinstance(told, dict)
     assert told["Status"] == "Failure"
@@ -327,25 +329,25 @@ def test_what_is_no_request_is_refused_and_the_next_one_is_answered(tmp_path: Pa
             assert ask(opened, good) == 0x0000
             assert told.wait(10)
             assert ask(opened, action_information(TRANSACTION, [reference(films.dx(seed=1))])) == 0x0115
-        assert len(shop.jobs(Leg.ANSWER)) == 1
+        assert len(shop.jobs(Stage.ANSWER)) == 1
 
 
 def test_a_report_that_nobody_asked_for_is_refused(tmp_path: Path) -> None:
     with node(tmp_path) as (port, _):
-        remote = Remote(
+        remote = Peer(
             host=peers.LOOPBACK, port=port, called_ae_title=AeTitle("CXRNODE"), calling_ae_title=AeTitle("PACS")
         )
-        report = Vouched(transaction_uid=new_uid(), kept=(reference(films.dx()),))
-        with pytest.raises(Refused, match="0x0115"):
-            tell(remote, report)
+        report = CommitmentResult(transaction_uid=new_uid(), kept=(reference(films.dx()),))
+        with pytest.raises(DeliveryRejected, match="0x0115"):
+            report_result(remote, report)
 
 
-def key_of(shop: Shop, film: Dataset) -> str:
+def key_of(shop: InProcessNode, film: Dataset) -> str:
     with shop.database.read() as connection:
         (held,) = commitments.held(connection, received(film).identity.sop_instance_uid)
     return held.archive_key
 
 
-def _is_answered(shop: Shop) -> bool:
+def _is_answered(shop: InProcessNode) -> bool:
     with shop.database.read() as connection:
         return commitments.get(connection, 1).is_answered

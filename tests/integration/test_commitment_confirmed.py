@@ -16,21 +16,21 @@ from pynetdicom.dimse_primitives import C_STORE
 
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg, State
-from cxr_node.deliver.commitment import Asker, Confirms, Finder
+from cxr_node.db.states import Stage, State
+from cxr_node.deliver.commitment import CommitmentRequester, DeliveryVerifier, FindVerifier
 from cxr_node.deliver.cstore import CStoreDestination
-from cxr_node.deliver.peer import Remote
+from cxr_node.deliver.peer import Peer
 from cxr_node.domain.commitment import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
+    CommitmentResult,
     FailureReason,
     Reference,
-    Vouched,
     event_information,
     parse_action,
 )
 from cxr_node.domain.identifiers import AeTitle, Uid
-from cxr_node.net.scu import leave_answers_to_who_asked
+from cxr_node.net.scu import deliver_responses_to_requestor
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate
 from cxr_node.queue import queue
@@ -39,9 +39,9 @@ from cxr_node.records import commitment_requests, results
 from cxr_node.settings.root import Settings
 from cxr_node.simulators.pacs import shut_down
 from cxr_node.wiring import audit, receive
-from cxr_node.work.handlers.deliver import Confirmation
+from cxr_node.work.handlers.deliver import VerificationRule
 from tests.support import films, peers
-from tests.support.node import Shop
+from tests.support.node import InProcessNode
 
 SR = "1.2.840.10008.5.1.4.1.1.88.34"
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
@@ -61,7 +61,7 @@ class Archive:
     def destination(self) -> CStoreDestination:
         return CStoreDestination(
             name="pacs",
-            remote=Remote(
+            remote=Peer(
                 host=peers.LOOPBACK,
                 port=self.port,
                 called_ae_title=AeTitle("PACS"),
@@ -69,12 +69,12 @@ class Archive:
             ),
         )
 
-    def report(self, number: int = -1) -> Vouched:
+    def report(self, number: int = -1) -> CommitmentResult:
         """Return the truth about the instances it was asked for."""
         transaction_uid, instances = self.asked[number]
         kept = tuple(each for each in instances if each.sop_instance_uid in self.kept)
         missing = tuple((each, FailureReason.NO_SUCH_OBJECT_INSTANCE) for each in instances if each not in kept)
-        return Vouched(transaction_uid=transaction_uid, kept=kept, failed=missing)
+        return CommitmentResult(transaction_uid=transaction_uid, kept=kept, failed=missing)
 
 
 Answer = Callable[[Archive, Association], None]
@@ -150,23 +150,27 @@ def archiving(answer: Answer = on_the_same_association, *, commits: bool = True,
         shut_down(entity)
 
 
-def shop_with(archive: Archive, database: Database, folder: Path, confirms: Confirms | None = None) -> Shop:
+def shop_with(
+    archive: Archive, database: Database, folder: Path, confirms: DeliveryVerifier | None = None
+) -> InProcessNode:
     """Return a node that has a report to deliver to the archive."""
-    asker = confirms or Asker(remote=archive.destination.remote, wait_s=1.0)
-    shop = Shop(database, folder, confirmation=Confirmation(confirms=asker, again_s=AGAIN_S), pacs=archive.destination)
+    asker = confirms or CommitmentRequester(remote=archive.destination.remote, wait_s=1.0)
+    shop = InProcessNode(
+        database, folder, confirmation=VerificationRule(confirms=asker, again_s=AGAIN_S), pacs=archive.destination
+    )
     shop.accept(films.dx())
-    assert shop.turn(Leg.READ)
+    assert shop.turn(Stage.READ)
     shop.clock.go(seconds=2)
-    assert shop.turn(Leg.COMPOSE)
+    assert shop.turn(Stage.COMPOSE)
     return shop
 
 
-def delivery(shop: Shop) -> JobRow:
-    (job,) = shop.jobs(Leg.DELIVER)
+def delivery(shop: InProcessNode) -> JobRow:
+    (job,) = shop.jobs(Stage.DELIVER)
     return job
 
 
-def fate(shop: Shop) -> Fate:
+def fate(shop: InProcessNode) -> Fate:
     with shop.database.read() as connection:
         (entry,) = ledger.entries(connection)
     return entry.fate
@@ -178,11 +182,11 @@ def test_a_result_is_delivered_when_the_archive_vouches_for_it_on_the_same_assoc
     with archiving() as archive:
         shop = shop_with(archive, database, tmp_path)
 
-        assert shop.turn(Leg.DELIVER)
+        assert shop.turn(Stage.DELIVER)
         assert len(archive.kept) == 1
         assert (delivery(shop).state, fate(shop)) == (State.WAITING, Fate.ON_THE_WAY)
 
-        assert shop.turn(Leg.DELIVER)
+        assert shop.turn(Stage.DELIVER)
     assert (delivery(shop).state, fate(shop)) == (State.DONE, Fate.DELIVERED)
     assert delivery(shop).detail == "pacs vouches for it"
 
@@ -198,11 +202,11 @@ def test_the_answer_is_taken_on_an_association_that_the_archive_opens(tmp_path: 
             archiving(not_at_all) as archive,
             receive.receiver(settings, database, audit.unrecorded(settings)) as receiver,
         ):
-            asker = Asker(remote=archive.destination.remote, wait_s=0.0)
+            asker = CommitmentRequester(remote=archive.destination.remote, wait_s=0.0)
             shop = shop_with(archive, database, tmp_path, asker)
-            assert shop.turn(Leg.DELIVER)
-            assert shop.turn(Leg.DELIVER)
-            assert not shop.turn(Leg.DELIVER)
+            assert shop.turn(Stage.DELIVER)
+            assert shop.turn(Stage.DELIVER)
+            assert not shop.turn(Stage.DELIVER)
             assert delivery(shop).detail == "pacs was asked to vouch for it and has not answered yet"
 
             entity = AE(ae_title="PACS")
@@ -213,7 +217,7 @@ def test_the_answer_is_taken_on_an_association_that_the_archive_opens(tmp_path: 
                 ae_title="CXRNODE",
                 ext_neg=[build_role(PUSH_MODEL, scp_role=True)],
             )
-            leave_answers_to_who_asked(opened)
+            deliver_responses_to_requestor(opened)
             assert [context.as_scp for context in opened.accepted_contexts] == [True]
             event_type, information = event_information(archive.report())
             said, _ = opened.send_n_event_report(information, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE)
@@ -221,7 +225,7 @@ def test_the_answer_is_taken_on_an_association_that_the_archive_opens(tmp_path: 
             assert said.Status == 0x0000
 
             shop.clock.now = max(shop.clock.now, delivery(shop).due_at)
-            assert shop.turn(Leg.DELIVER)
+            assert shop.turn(Stage.DELIVER)
             assert delivery(shop).state is State.DONE
             assert len(archive.asked) == 1
     finally:
@@ -232,26 +236,28 @@ def test_an_archive_that_lied_is_sent_the_result_again(database: Database, tmp_p
     with archiving() as archive:
         archive.forgets = 1
         shop = shop_with(archive, database, tmp_path)
-        assert shop.turn(Leg.DELIVER)
-        assert shop.turn(Leg.DELIVER)
+        assert shop.turn(Stage.DELIVER)
+        assert shop.turn(Stage.DELIVER)
         assert delivery(shop).detail == "pacs took it and does not have it: to be sent again"
         assert archive.kept == []
 
         for _ in range(2):
             shop.clock.go(seconds=AGAIN_S)
-            assert shop.turn(Leg.DELIVER)
+            assert shop.turn(Stage.DELIVER)
         assert len(archive.kept) == 1
     assert (delivery(shop).state, fate(shop)) == (State.DONE, Fate.DELIVERED)
 
 
 def test_an_archive_that_does_not_answer_is_asked_again_for_three_days(database: Database, tmp_path: Path) -> None:
     with archiving(not_at_all) as archive:
-        shop = shop_with(archive, database, tmp_path, Asker(remote=archive.destination.remote, wait_s=0.0))
-        assert shop.turn(Leg.DELIVER)
+        shop = shop_with(
+            archive, database, tmp_path, CommitmentRequester(remote=archive.destination.remote, wait_s=0.0)
+        )
+        assert shop.turn(Stage.DELIVER)
         started = shop.clock.now
         while delivery(shop).state is State.WAITING:
             shop.clock.now = delivery(shop).due_at
-            assert shop.turn(Leg.DELIVER)
+            assert shop.turn(Stage.DELIVER)
         assert timedelta(hours=71) < shop.clock.now - started < timedelta(hours=74)
         assert len(archive.asked) > 72
         assert len(archive.kept) == 1
@@ -260,15 +266,17 @@ def test_an_archive_that_does_not_answer_is_asked_again_for_three_days(database:
 
 def test_a_late_answer_to_an_earlier_question_counts(database: Database, tmp_path: Path) -> None:
     with archiving(not_at_all) as archive:
-        shop = shop_with(archive, database, tmp_path, Asker(remote=archive.destination.remote, wait_s=0.0))
+        shop = shop_with(
+            archive, database, tmp_path, CommitmentRequester(remote=archive.destination.remote, wait_s=0.0)
+        )
         for _ in range(3):
-            assert shop.turn(Leg.DELIVER)
+            assert shop.turn(Stage.DELIVER)
             shop.clock.now = max(shop.clock.now, delivery(shop).due_at)
         assert len(archive.asked) == 2
         with database.write() as transaction:
             assert commitment_requests.settle(transaction, archive.report(0), now=shop.clock.now)
 
-        assert shop.turn(Leg.DELIVER)
+        assert shop.turn(Stage.DELIVER)
     assert delivery(shop).state is State.DONE
     assert len(archive.asked) == 2
 
@@ -276,8 +284,8 @@ def test_a_late_answer_to_an_earlier_question_counts(database: Database, tmp_pat
 def test_an_archive_without_storage_commitment_is_left_for_a_person(database: Database, tmp_path: Path) -> None:
     with archiving(commits=False) as archive:
         shop = shop_with(archive, database, tmp_path)
-        assert shop.turn(Leg.DELIVER)
-        assert shop.turn(Leg.DELIVER)
+        assert shop.turn(Stage.DELIVER)
+        assert shop.turn(Stage.DELIVER)
     assert delivery(shop).state is State.FAILED
     assert "does not take this kind of object" in delivery(shop).detail
 
@@ -285,8 +293,8 @@ def test_an_archive_without_storage_commitment_is_left_for_a_person(database: Da
 def test_an_archive_that_is_out_of_resources_is_asked_again(database: Database, tmp_path: Path) -> None:
     with archiving(status=0x0213) as archive:
         shop = shop_with(archive, database, tmp_path)
-        assert shop.turn(Leg.DELIVER)
-        assert shop.turn(Leg.DELIVER)
+        assert shop.turn(Stage.DELIVER)
+        assert shop.turn(Stage.DELIVER)
     assert delivery(shop).state is State.WAITING
     assert "0x0213" in delivery(shop).detail
 
@@ -297,9 +305,9 @@ def test_a_result_is_looked_for_where_there_is_no_storage_commitment(
 ) -> None:
     with archiving(commits=False) as archive:
         archive.forgets = forgets
-        shop = shop_with(archive, database, tmp_path, Finder(remote=archive.destination.remote))
-        assert shop.turn(Leg.DELIVER)
-        assert shop.turn(Leg.DELIVER)
+        shop = shop_with(archive, database, tmp_path, FindVerifier(remote=archive.destination.remote))
+        assert shop.turn(Stage.DELIVER)
+        assert shop.turn(Stage.DELIVER)
         assert delivery(shop).state is state
 
         shop.clock.go(seconds=AGAIN_S)
@@ -322,15 +330,15 @@ def test_orthanc_finds_what_it_was_sent(database: Database, tmp_path: Path) -> N
     with peers.orthanc(tmp_path / "orthanc", settings={"DicomAlwaysAllowFind": True}) as archive:
         destination = CStoreDestination(
             name="pacs",
-            remote=Remote(
+            remote=Peer(
                 host=peers.LOOPBACK,
                 port=archive.port,
                 called_ae_title=AeTitle(archive.ae_title),
                 calling_ae_title=AeTitle("CXRNODE"),
             ),
         )
-        confirmation = Confirmation(confirms=Finder(remote=destination.remote), again_s=AGAIN_S)
-        shop = Shop(database, tmp_path, confirmation=confirmation, pacs=destination)
+        confirmation = VerificationRule(confirms=FindVerifier(remote=destination.remote), again_s=AGAIN_S)
+        shop = InProcessNode(database, tmp_path, confirmation=confirmation, pacs=destination)
         shop.accept(films.dx())
         shop.work()
     assert (delivery(shop).state, fate(shop)) == (State.DONE, Fate.DELIVERED)
@@ -348,18 +356,18 @@ def test_orthanc_vouches_for_what_it_was_sent_on_an_association_of_its_own(tmp_p
             with peers.orthanc(tmp_path / "orthanc", settings={"DicomModalities": us}) as archive:
                 destination = CStoreDestination(
                     name="pacs",
-                    remote=Remote(
+                    remote=Peer(
                         host=peers.LOOPBACK,
                         port=archive.port,
                         called_ae_title=AeTitle(archive.ae_title),
                         calling_ae_title=AeTitle("CXRNODE"),
                     ),
                 )
-                asker = Asker(remote=destination.remote, wait_s=0.0)
-                shop = Shop(
+                asker = CommitmentRequester(remote=destination.remote, wait_s=0.0)
+                shop = InProcessNode(
                     database,
                     tmp_path,
-                    confirmation=Confirmation(confirms=asker, again_s=AGAIN_S),
+                    confirmation=VerificationRule(confirms=asker, again_s=AGAIN_S),
                     pacs=destination,
                 )
                 shop.accept(films.dx())

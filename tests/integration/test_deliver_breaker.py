@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg, State
-from cxr_node.deliver.circuit_breaker import Breakers
+from cxr_node.db.states import Stage, State
+from cxr_node.deliver.circuit_breaker import CircuitBreakers
 from cxr_node.deliver.cstore import CStoreDestination
-from cxr_node.deliver.destination import Away, Refused
-from cxr_node.deliver.peer import Remote
+from cxr_node.deliver.destination import DeliveryRejected, DestinationUnreachable
+from cxr_node.deliver.peer import Peer
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.queue import queue
 from tests.support import films, peers
-from tests.support.node import CALM_S, Shop, StoppedClock
+from tests.support.node import CALM_S, InProcessNode, StoppedClock
 from tests.support.queue import LEASE
 
 STUDIES = 5
@@ -29,31 +29,31 @@ def raising(error: Exception) -> Callable[[], None]:
     return before
 
 
-def with_reports(database: Database, folder: Path, films_: int = STUDIES) -> Shop:
+def with_reports(database: Database, folder: Path, films_: int = STUDIES) -> InProcessNode:
     """Return a node with a report of each of several studies to deliver."""
-    shop = Shop(database, folder)
+    shop = InProcessNode(database, folder)
     for seed in range(films_):
         shop.accept(films.dx(seed=seed))
-    while shop.turn(Leg.READ):
+    while shop.turn(Stage.READ):
         pass
     shop.clock.go(seconds=CALM_S)
-    while shop.turn(Leg.COMPOSE):
+    while shop.turn(Stage.COMPOSE):
         pass
     return shop
 
 
-def tries(shop: Shop) -> int:
-    return sum(job.attempts for job in shop.jobs(Leg.DELIVER))
+def tries(shop: InProcessNode) -> int:
+    return sum(job.attempts for job in shop.jobs(Stage.DELIVER))
 
 
 def test_a_destination_that_is_away_is_tried_by_one_delivery_at_a_time(database: Database, tmp_path: Path) -> None:
     shop = with_reports(database, tmp_path)
-    shop.pacs.before = raising(Away("away"))
+    shop.pacs.before = raising(DestinationUnreachable("away"))
     started = shop.clock.now
     while (shop.clock.now - started).total_seconds() < 600:
-        while shop.turn(Leg.DELIVER):
+        while shop.turn(Stage.DELIVER):
             pass
-        seconds = shop.seconds_to_next(Leg.DELIVER)
+        seconds = shop.seconds_to_next(Stage.DELIVER)
         assert seconds is not None
         assert 0 < seconds <= 60
         shop.clock.go(seconds=seconds)
@@ -61,10 +61,10 @@ def test_a_destination_that_is_away_is_tried_by_one_delivery_at_a_time(database:
 
     shop.pacs.before = lambda: None
     shop.clock.go(seconds=60)
-    while shop.turn(Leg.DELIVER):
+    while shop.turn(Stage.DELIVER):
         pass
     assert len(shop.pacs.arrived) == STUDIES
-    assert {job.state for job in shop.jobs(Leg.DELIVER)} == {State.DONE}
+    assert {job.state for job in shop.jobs(Stage.DELIVER)} == {State.DONE}
 
 
 def test_an_object_that_is_turned_away_for_now_holds_up_no_other(database: Database, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_an_object_that_is_turned_away_for_now_holds_up_no_other(database: Datab
             raise error
 
     shop.pacs.before = first_fails
-    while shop.turn(Leg.DELIVER):
+    while shop.turn(Stage.DELIVER):
         pass
     assert len(shop.pacs.arrived) == STUDIES - 1
 
@@ -85,7 +85,7 @@ def test_a_peer_that_is_not_there_is_away_and_one_that_answers_is_not() -> None:
     def destination(port: int) -> CStoreDestination:
         return CStoreDestination(
             name="pacs",
-            remote=Remote(
+            remote=Peer(
                 host=peers.LOOPBACK,
                 port=port,
                 called_ae_title=AeTitle("PACS"),
@@ -93,22 +93,22 @@ def test_a_peer_that_is_not_there_is_away_and_one_that_answers_is_not() -> None:
             ),
         )
 
-    with pytest.raises(Away):
+    with pytest.raises(DestinationUnreachable):
         destination(peers.free_port()).echo()
-    with peers.pacs(calling_ae_titles=["ANOTHER"]) as pacs, pytest.raises(Refused):
+    with peers.pacs(calling_ae_titles=["ANOTHER"]) as pacs, pytest.raises(DeliveryRejected):
         destination(pacs.port).echo()
-    with peers.line(lambda _: None) as port, pytest.raises(Away):
+    with peers.line(lambda _: None) as port, pytest.raises(DestinationUnreachable):
         destination(port).echo()
 
 
 def test_one_probe_at_a_time_and_later_each_time() -> None:
     clock = StoppedClock()
-    breakers = Breakers(clock)
+    breakers = CircuitBreakers(clock)
     assert breakers.enter("pacs")
     assert breakers.enter("pacs")
     waits: list[float] = []
     for _ in range(6):
-        breakers.away("pacs")
+        breakers.failed("pacs")
         held, until = breakers.held()
         assert held == {"pacs"}
         assert isinstance(until, datetime)
@@ -122,38 +122,38 @@ def test_one_probe_at_a_time_and_later_each_time() -> None:
     assert waits == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
     breakers.unsure("pacs")
     assert breakers.enter("pacs")
-    assert breakers.back("pacs")
-    assert not breakers.back("pacs")
+    assert breakers.succeeded("pacs")
+    assert not breakers.succeeded("pacs")
     assert breakers.held() == (frozenset(), None)
 
 
-def two_versions(database: Database, folder: Path) -> Shop:
+def two_versions(database: Database, folder: Path) -> InProcessNode:
     """Return a node with two versions of one study's report, neither delivered."""
     shop = with_reports(database, folder, 1)
     shop.accept(films.cr())
-    while shop.turn(Leg.READ):
+    while shop.turn(Stage.READ):
         pass
     shop.clock.go(seconds=CALM_S)
-    assert shop.turn(Leg.COMPOSE)
-    assert len(shop.jobs(Leg.DELIVER)) == 2
+    assert shop.turn(Stage.COMPOSE)
+    assert len(shop.jobs(Stage.DELIVER)) == 2
     return shop
 
 
-def versions(shop: Shop) -> list[int]:
+def versions(shop: InProcessNode) -> list[int]:
     return [len(report.get("PredecessorDocumentsSequence", ())) for report in shop.pacs.reports()]
 
 
 def test_a_newer_version_never_arrives_before_the_older(database: Database, tmp_path: Path) -> None:
     shop = two_versions(database, tmp_path)
     shop.pacs.before = raising(RetryLater("out of resources"))
-    assert shop.turn(Leg.DELIVER)
-    assert not shop.turn(Leg.DELIVER)
-    assert [job.attempts for job in shop.jobs(Leg.DELIVER)] == [1, 0]
-    assert (shop.seconds_to_next(Leg.DELIVER) or 0) > 0
+    assert shop.turn(Stage.DELIVER)
+    assert not shop.turn(Stage.DELIVER)
+    assert [job.attempts for job in shop.jobs(Stage.DELIVER)] == [1, 0]
+    assert (shop.seconds_to_next(Stage.DELIVER) or 0) > 0
 
     shop.pacs.before = lambda: None
     shop.clock.go(seconds=60)
-    while shop.turn(Leg.DELIVER):
+    while shop.turn(Stage.DELIVER):
         pass
     assert versions(shop) == [0, 1]
 
@@ -161,17 +161,17 @@ def test_a_newer_version_never_arrives_before_the_older(database: Database, tmp_
 def test_while_the_older_version_is_under_way_the_newer_is_not_taken(database: Database, tmp_path: Path) -> None:
     shop = two_versions(database, tmp_path)
     with database.write() as transaction:
-        taken = queue.claim(transaction, Leg.DELIVER, owner="a", lease=LEASE, now=shop.clock.now, limit=5)
+        taken = queue.claim(transaction, Stage.DELIVER, owner="a", lease=LEASE, now=shop.clock.now, limit=5)
     with database.write() as transaction:
-        more = queue.claim(transaction, Leg.DELIVER, owner="b", lease=LEASE, now=shop.clock.now, limit=5)
+        more = queue.claim(transaction, Stage.DELIVER, owner="b", lease=LEASE, now=shop.clock.now, limit=5)
     assert (len(taken), len(more)) == (1, 0)
 
 
 def test_an_older_version_that_was_given_up_does_not_hold_up_the_newer(database: Database, tmp_path: Path) -> None:
     shop = two_versions(database, tmp_path)
-    shop.pacs.before = raising(Refused("no"))
-    assert shop.turn(Leg.DELIVER)
+    shop.pacs.before = raising(DeliveryRejected("no"))
+    assert shop.turn(Stage.DELIVER)
     shop.pacs.before = lambda: None
-    assert shop.turn(Leg.DELIVER)
-    assert [job.state for job in shop.jobs(Leg.DELIVER)] == [State.FAILED, State.DONE]
+    assert shop.turn(Stage.DELIVER)
+    assert [job.state for job in shop.jobs(Stage.DELIVER)] == [State.FAILED, State.DONE]
     assert versions(shop) == [1]

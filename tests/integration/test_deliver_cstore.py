@@ -12,8 +12,8 @@ from pydicom import dcmread
 from pynetdicom import build_context, evt
 
 from cxr_node.deliver.cstore import CStoreDestination
-from cxr_node.deliver.destination import Refused
-from cxr_node.deliver.peer import Remote
+from cxr_node.deliver.destination import DeliveryRejected
+from cxr_node.deliver.peer import Peer
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
 from tests.support import films, peers
@@ -30,7 +30,7 @@ def destination(
 ) -> CStoreDestination:
     return CStoreDestination(
         name="pacs",
-        remote=Remote(
+        remote=Peer(
             host=peers.LOOPBACK,
             port=port,
             called_ae_title=AeTitle(called),
@@ -101,13 +101,13 @@ def test_a_peer_that_prefers_implicit_vr_but_takes_both_gets_the_object_as_it_is
 
 def test_a_peer_that_takes_only_big_endian_is_not_sent_swapped_pixels(film: bytes) -> None:
     with peers.pacs(transfer_syntaxes=[BIG_ENDIAN]) as pacs:
-        with pytest.raises(Refused, match="does not take this kind"):
+        with pytest.raises(DeliveryRejected, match="does not take this kind"):
             destination(pacs.port).send(film)
         assert pacs.data_sets == {}
 
 
 def test_a_peer_that_does_not_take_the_class_has_refused(film: bytes) -> None:
-    with peers.pacs(sop_classes=[CR]) as pacs, pytest.raises(Refused, match="does not take this kind"):
+    with peers.pacs(sop_classes=[CR]) as pacs, pytest.raises(DeliveryRejected, match="does not take this kind"):
         destination(pacs.port).send(film)
 
 
@@ -119,7 +119,7 @@ def test_a_passing_failure_is_tried_again(status: int, film: bytes) -> None:
 
 @pytest.mark.parametrize("status", [0xA900, 0xC123, 0x0124, 0xB000, 0xB006])
 def test_a_lasting_failure_or_a_warning_is_not_tried_again(status: int, film: bytes) -> None:
-    with peers.pacs(answer=status) as pacs, pytest.raises(Refused) as refused:
+    with peers.pacs(answer=status) as pacs, pytest.raises(DeliveryRejected) as refused:
         destination(pacs.port).send(film)
     assert refused.value.status == status
 
@@ -130,12 +130,12 @@ def test_a_warning_is_a_success_where_it_is_configured(film: bytes) -> None:
 
 
 def test_a_peer_that_does_not_know_us_has_refused(film: bytes) -> None:
-    with peers.pacs(calling_ae_titles=["OTHER"]) as pacs, pytest.raises(Refused, match="Calling AE title"):
+    with peers.pacs(calling_ae_titles=["OTHER"]) as pacs, pytest.raises(DeliveryRejected, match="Calling AE title"):
         destination(pacs.port).send(film)
 
 
 def test_a_peer_of_another_name_has_refused(film: bytes) -> None:
-    with peers.pacs() as pacs, pytest.raises(Refused, match="Called AE title"):
+    with peers.pacs() as pacs, pytest.raises(DeliveryRejected, match="Called AE title"):
         destination(pacs.port, called="ELSE").send(film)
 
 
@@ -202,7 +202,7 @@ def test_a_host_that_is_not_known_is_tried_again(film: bytes) -> None:
 def test_echo_tells_a_refusal_from_an_absence() -> None:
     with peers.pacs() as pacs:
         destination(pacs.port).echo()
-        with pytest.raises(Refused):
+        with pytest.raises(DeliveryRejected):
             destination(pacs.port, called="ELSE").echo()
     with pytest.raises(RetryLater):
         destination(peers.free_port()).echo()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cxr_node.deliver.cstore import CStoreDestination
-from cxr_node.deliver.peer import Remote
+from cxr_node.deliver.peer import Peer
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.net.tls_peer import TlsPeer
@@ -48,7 +48,7 @@ def film(tmp_path: Path) -> bytes:
 def destination(port: int, tls: TlsPeer | None, *, timeout_s: float = 30.0) -> CStoreDestination:
     return CStoreDestination(
         name="pacs",
-        remote=Remote(
+        remote=Peer(
             host=peers.LOOPBACK,
             port=port,
             called_ae_title=AeTitle("STORESCP"),

@@ -7,17 +7,17 @@ from pydicom import dcmread
 from pynetdicom.dsutils import encode
 
 from cxr_node.deliver.cstore import CStoreDestination
-from cxr_node.deliver.peer import Remote
+from cxr_node.deliver.peer import Peer
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.simulators.pacs import StandInPacs
+from cxr_node.simulators.pacs import SimulatedPacs
 from tests.support import films, peers
 from tests.support.receiver import association, store
 
 
-def destination(pacs: StandInPacs) -> CStoreDestination:
+def destination(pacs: SimulatedPacs) -> CStoreDestination:
     return CStoreDestination(
         name="pacs",
-        remote=Remote(
+        remote=Peer(
             host=peers.LOOPBACK,
             port=pacs.port,
             called_ae_title=pacs.ae_title,
@@ -29,7 +29,7 @@ def destination(pacs: StandInPacs) -> CStoreDestination:
 def test_what_is_sent_lies_in_the_folder_under_its_uid(tmp_path: Path) -> None:
     film = films.written(films.cr(), tmp_path)
     heard: list[Path] = []
-    with StandInPacs(tmp_path / "pacs", on_received=heard.append) as pacs:
+    with SimulatedPacs(tmp_path / "pacs", on_received=heard.append) as pacs:
         destination(pacs).send(film.read_bytes())
 
     filed = tmp_path / "pacs" / film.name
@@ -40,7 +40,7 @@ def test_what_is_sent_lies_in_the_folder_under_its_uid(tmp_path: Path) -> None:
 
 def test_what_is_sent_twice_lies_there_once(tmp_path: Path) -> None:
     film = films.written(films.cr(), tmp_path)
-    with StandInPacs(tmp_path / "pacs") as pacs:
+    with SimulatedPacs(tmp_path / "pacs") as pacs:
         destination(pacs).send(film.read_bytes())
         destination(pacs).send(film.read_bytes())
     assert [path.name for path in (tmp_path / "pacs").iterdir()] == [film.name]
@@ -58,14 +58,14 @@ def test_what_is_sent_twice_lies_there_once(tmp_path: Path) -> None:
 )
 def test_every_kind_of_result_is_taken(sop_class_uid: str, tmp_path: Path) -> None:
     with (
-        StandInPacs(tmp_path / "pacs") as pacs,
+        SimulatedPacs(tmp_path / "pacs") as pacs,
         association(pacs.port, sop_class_uid=sop_class_uid, called=pacs.ae_title) as opened,
     ):
         assert opened.is_established
 
 
 def test_it_answers_dcmtk_echo(tmp_path: Path) -> None:
-    with StandInPacs(tmp_path) as pacs:
+    with SimulatedPacs(tmp_path) as pacs:
         assert peers.echoscu(pacs.port, called=pacs.ae_title).returncode == 0
 
 
@@ -74,7 +74,7 @@ def test_a_uid_that_is_a_path_is_not_followed(tmp_path: Path) -> None:
     data_set = encode(films.dx(), False, True)
     assert data_set is not None
     with (
-        StandInPacs(tmp_path / "pacs") as pacs,
+        SimulatedPacs(tmp_path / "pacs") as pacs,
         association(pacs.port, called=pacs.ae_title) as opened,
     ):
         assert store(opened, data_set, sop_instance_uid="../outside")[0] == 0xC000

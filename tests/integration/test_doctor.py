@@ -15,14 +15,14 @@ from cxr_node.db.database import Database
 from cxr_node.domain.identifiers import Uid
 from cxr_node.pipeline import Route
 from cxr_node.records import destination_capabilities
-from cxr_node.records.destination_capabilities import Negotiation
+from cxr_node.records.destination_capabilities import DestinationCapabilities
 from cxr_node.report.tree import lines
 from cxr_node.settings.results import ResultName
-from cxr_node.simulators.pacs import StandInPacs
+from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.wiring import compose
 from cxr_node.wiring.compose import REPORT_FORMS, RESULT_KINDS
 from tests.support import certificates, films, peers
-from tests.support.node import PEER, Shop
+from tests.support.node import PEER, InProcessNode
 from tests.support.queue import NOON
 from tests.support.running_node import opened, settings_file, to_pacs
 from tests.support.validators import iod_errors, sr_errors
@@ -65,7 +65,7 @@ def configured(folder: Path, *destinations: Mapping[str, object], more: str = ""
     return config
 
 
-def kept(config: Path) -> dict[str, Negotiation]:
+def kept(config: Path) -> dict[str, DestinationCapabilities]:
     with opened(load(config)) as database, database.read() as connection:
         return destination_capabilities.latest(connection)
 
@@ -84,7 +84,7 @@ def limited_storescp(folder: Path, *sop_classes: str) -> list[str]:
 
 
 def test_a_node_that_can_work_is_told_so_and_what_its_pacs_takes_is_kept(tmp_path: Path) -> None:
-    with StandInPacs(tmp_path / "pacs") as pacs:
+    with SimulatedPacs(tmp_path / "pacs") as pacs:
         to = {**to_pacs(pacs.port, pacs.ae_title), "results": [*EVERYTHING, "report-best"]}
         config = configured(tmp_path / "node", to, {"kind": "folder", "name": "share", "folder": "out"})
         said = doctor(config)
@@ -141,7 +141,7 @@ def test_an_archive_that_takes_no_report_at_all_is_a_problem(tmp_path: Path) -> 
 
 
 def test_a_dead_destination_does_not_hide_the_others(tmp_path: Path) -> None:
-    with StandInPacs(tmp_path / "pacs") as pacs:
+    with SimulatedPacs(tmp_path / "pacs") as pacs:
         alive = to_pacs(pacs.port, pacs.ae_title)
         dead = {**to_pacs(peers.free_port(), "GONE"), "name": "gone"}
         config = configured(tmp_path / "node", dead, alive)
@@ -249,11 +249,11 @@ def test_a_test_report_that_is_not_taken_is_a_problem(answer: int, tmp_path: Pat
     assert f"status 0x{answer:04X}" in said.checks["test report to pacs"][1]
 
 
-def taken(*sop_classes: str, peer: str = PEER, destination: str = "pacs") -> Negotiation:
+def taken(*sop_classes: str, peer: str = PEER, destination: str = "pacs") -> DestinationCapabilities:
     accepted = {form.sop_class_uid: () for form in REPORT_FORMS.values()} | {
         Uid(uid): (Uid(EXPLICIT),) for uid in sop_classes
     }
-    return Negotiation(destination=destination, peer=peer, accepted=accepted, asked_at=NOON)
+    return DestinationCapabilities(destination=destination, peer=peer, accepted=accepted, asked_at=NOON)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,9 @@ def taken(*sop_classes: str, peer: str = PEER, destination: str = "pacs") -> Neg
         (None, ResultName.REPORT),
     ],
 )
-def test_the_best_form_is_the_first_that_this_very_peer_takes(said: Negotiation | None, form: ResultName) -> None:
+def test_the_best_form_is_the_first_that_this_very_peer_takes(
+    said: DestinationCapabilities | None, form: ResultName
+) -> None:
     route = Route(kinds=frozenset({"SC"}), forms=tuple(REPORT_FORMS.values()), peer=PEER)
     assert route.decided(said).kinds == {"SC", REPORT_FORMS[form].name}
 
@@ -280,7 +282,7 @@ def test_a_route_without_a_choice_stays_as_it_is() -> None:
 
 def test_the_report_goes_out_in_the_best_form_that_was_negotiated(database: Database, tmp_path: Path) -> None:
     kinds = [RESULT_KINDS[name] for name in REPORT_FORMS]
-    shop = Shop(database, tmp_path, kinds=kinds, forms=tuple(REPORT_FORMS.values()))
+    shop = InProcessNode(database, tmp_path, kinds=kinds, forms=tuple(REPORT_FORMS.values()))
     with database.write() as transaction:
         destination_capabilities.keep(transaction, taken(COMPREHENSIVE_3D))
         destination_capabilities.keep(transaction, taken(ENHANCED, BASIC_TEXT))

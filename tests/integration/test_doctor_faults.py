@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
-from cxr_node.deliver.destination import Refused
+from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.service import supervisor
 from cxr_node.wiring import process
 from tests.support import films, peers
-from tests.support.node import Shop
+from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file, to_pacs
 from tests.support.tiny_bundles import bundle
 
@@ -54,13 +54,13 @@ class Well:
         return path
 
     @contextmanager
-    def shop(self) -> Iterator[Shop]:
+    def shop(self) -> Iterator[InProcessNode]:
         """Open the node's database and archive."""
         settings = load(self.config())
         settings.node.data_folder.mkdir(parents=True, exist_ok=True)
         with opened(settings) as database:
             migrate.upgrade(database)
-            shop = Shop(database, settings.node.data_folder)
+            shop = InProcessNode(database, settings.node.data_folder)
             shop.clock.now = process.now()
             yield shop
 
@@ -138,7 +138,7 @@ def file_missing(well: Well) -> Planted:
 
 def dead_letter(well: Well) -> Planted:
     def refuse() -> None:
-        raise Refused("no")
+        raise DeliveryRejected("no")
 
     with well.shop() as shop:
         shop.pacs.before = refuse

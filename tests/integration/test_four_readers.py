@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from cxr_node import pipeline
 from cxr_node.archive.objects import Bucket, ObjectArchive
 from cxr_node.db.database import Database
-from cxr_node.db.states import Event, Leg, State
+from cxr_node.db.states import Event, Stage, State
 from cxr_node.db.tables import job, job_event, reading
 from cxr_node.wiring import process
 from tests.support import films, tiny_bundles
@@ -52,9 +52,9 @@ def test_four_readers_share_the_work_and_two_of_them_can_be_lost(
         assert list(connection.execute(times).scalars()) == [1] * FILMS
         ended = select(job_event.c.actor).join(job, job.c.id == job_event.c.job_id)
         owners = set(
-            connection.execute(ended.where(job_event.c.event == Event.FINISHED, job.c.leg == Leg.READ)).scalars()
+            connection.execute(ended.where(job_event.c.event == Event.FINISHED, job.c.stage == Stage.READ)).scalars()
         )
-        crashes = connection.execute(select(func.max(job.c.crashes)).where(job.c.leg == Leg.READ)).scalar_one()
+        crashes = connection.execute(select(func.max(job.c.crashes)).where(job.c.stage == Stage.READ)).scalar_one()
     assert _finished(database) == FILMS
     assert len(owners) >= 3
     assert crashes <= 1
@@ -75,7 +75,7 @@ def _host(folder: Path, database_url: str, bucket: Bucket, model: Path) -> Path:
 
 
 def _finished(database: Database) -> int:
-    done = (job.c.id == job_event.c.job_id, job.c.leg == Leg.READ, job_event.c.event == Event.FINISHED)
+    done = (job.c.id == job_event.c.job_id, job.c.stage == Stage.READ, job_event.c.event == Event.FINISHED)
     with database.read() as connection:
         return connection.execute(
             select(func.count()).select_from(job_event).join(job, done[0]).where(*done)
@@ -84,5 +84,5 @@ def _finished(database: Database) -> int:
 
 def _read(database: Database) -> int:
     with database.read() as connection:
-        query = select(func.count()).select_from(job).where(job.c.leg == Leg.READ, job.c.state == State.DONE)
+        query = select(func.count()).select_from(job).where(job.c.stage == Stage.READ, job.c.state == State.DONE)
         return connection.execute(query).scalar_one()

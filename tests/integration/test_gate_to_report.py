@@ -14,7 +14,7 @@ from pydicom.uid import JPEG2000Lossless
 from cxr_node import pipeline
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg, State
+from cxr_node.db.states import Stage, State
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.reasons import Reason
@@ -26,7 +26,7 @@ from cxr_node.reading.preprocess import ReadRules
 from cxr_node.report import tree
 from tests.support import films
 from tests.support.films import real
-from tests.support.node import Says, Shop, received
+from tests.support.node import InProcessNode, Says, received
 from tests.support.peers import program
 from tests.support.queue import SENDER
 
@@ -89,16 +89,16 @@ def test_every_reason_of_a_film_is_tried() -> None:
 def test_the_reason_reaches_job_counts_and_a_valid_report(reason: Reason, tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'node.db'}")
     migrate.upgrade(database)
-    shop = Shop(database, tmp_path, reader=Says(_gives_up(reason)), rules=SMALL)
+    shop = InProcessNode(database, tmp_path, reader=Says(_gives_up(reason)), rules=SMALL)
 
     shop.accept(FILMS[reason]())
     shop.work()
 
-    job = shop.jobs(Leg.READ)[0]
+    job = shop.jobs(Stage.READ)[0]
     assert (job.state, job.reason) == (State.NOT_ANALYSED, reason)
     assert job.detail
     with database.read() as connection:
-        assert Count(leg=Leg.READ, state=State.NOT_ANALYSED, reason=reason, jobs=1) in search.counts(connection)
+        assert Count(stage=Stage.READ, state=State.NOT_ANALYSED, reason=reason, jobs=1) in search.counts(connection)
     (sent,) = shop.pacs.arrived
     assert any(reason.meaning in text for _, text in tree.lines(dcmread(BytesIO(sent)), brief=True))
     _hold_against_dciodvfy(sent, tmp_path)
@@ -115,7 +115,7 @@ GARBLED: dict[str, Callable[[bytes], bytes]] = {
 def test_a_garbled_film_is_named_in_its_study_s_report_beside_those_that_were_read(damage: str, tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'node.db'}")
     migrate.upgrade(database)
-    shop = Shop(database, tmp_path, rules=ReadRules(gate=Rules(), limits=Limits()))
+    shop = InProcessNode(database, tmp_path, rules=ReadRules(gate=Rules(), limits=Limits()))
     film = films.dx(seed=1)
     film.StudyInstanceUID = films.dx(seed=2).StudyInstanceUID
     good = received(film)
@@ -127,7 +127,7 @@ def test_a_garbled_film_is_named_in_its_study_s_report_beside_those_that_were_re
     shop.work()
 
     assert garbled.content != good.content
-    assert [job.state for job in shop.jobs(Leg.COMPOSE)] == [State.DONE]
+    assert [job.state for job in shop.jobs(Stage.COMPOSE)] == [State.DONE]
     (sent,) = shop.pacs.arrived
     assert {film.SOPInstanceUID, films.dx(seed=2).SOPInstanceUID} <= _named(dcmread(BytesIO(sent)))
     _hold_against_dciodvfy(sent, tmp_path)
@@ -183,12 +183,12 @@ def test_a_contradicted_polarity_is_told_in_the_report(tmp_path: Path) -> None:
 def _read_real(name: str, tmp_path: Path) -> tuple[search.JobRow, Dataset]:
     database = Database(f"sqlite:///{tmp_path / 'node.db'}")
     migrate.upgrade(database)
-    shop = Shop(database, tmp_path, rules=ReadRules(gate=Rules(), limits=Limits()))
+    shop = InProcessNode(database, tmp_path, rules=ReadRules(gate=Rules(), limits=Limits()))
     try:
         shop.accept(films.with_file_meta(real(name)))
         shop.work()
         (report,) = shop.pacs.reports()
-        return shop.jobs(Leg.READ)[0], report
+        return shop.jobs(Stage.READ)[0], report
     finally:
         database.close()
 

@@ -12,9 +12,9 @@ from sqlalchemy import text as sql
 from cxr_node.archive.objects import Bucket
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg
-from cxr_node.queue.postgres_listen import Relay
-from cxr_node.simulators.pacs import StandInPacs
+from cxr_node.db.states import Stage
+from cxr_node.queue.postgres_listen import PostgresListener
+from cxr_node.simulators.pacs import SimulatedPacs
 from tests.support import films, peers, tiny_bundles
 from tests.support.running_node import running, settings_file, to_pacs
 
@@ -27,38 +27,38 @@ def database_kind() -> str:
 
 
 @pytest.fixture
-def rung(database: Database) -> Iterator[waiting.Queue[Leg]]:
+def rung(database: Database) -> Iterator[waiting.Queue[Stage]]:
     """What a host hears that is told nothing directly; what it rings at its start is taken out."""
-    legs: waiting.Queue[Leg] = waiting.Queue()
-    with Relay(database.engine.url.render_as_string(hide_password=False), legs.put):
-        for _ in Leg:
-            legs.get(timeout=SOON_S)
-        yield legs
+    stages: waiting.Queue[Stage] = waiting.Queue()
+    with PostgresListener(database.engine.url.render_as_string(hide_password=False), stages.put):
+        for _ in Stage:
+            stages.get(timeout=SOON_S)
+        yield stages
 
 
-def test_another_host_hears_which_leg_a_commit_gave_work_to(database: Database, rung: waiting.Queue[Leg]) -> None:
+def test_another_host_hears_which_leg_a_commit_gave_work_to(database: Database, rung: waiting.Queue[Stage]) -> None:
     with database.write() as transaction:
-        transaction.woken.add(Leg.COMPOSE)
+        transaction.notify.add(Stage.COMPOSE)
 
-    assert rung.get(timeout=SOON_S) is Leg.COMPOSE
+    assert rung.get(timeout=SOON_S) is Stage.COMPOSE
 
 
-def test_what_is_rolled_back_wakes_nobody(database: Database, rung: waiting.Queue[Leg]) -> None:
+def test_what_is_rolled_back_wakes_nobody(database: Database, rung: waiting.Queue[Stage]) -> None:
     def fails() -> None:
         with database.write() as transaction:
-            transaction.woken.add(Leg.READ)
+            transaction.notify.add(Stage.READ)
             raise KeyError
 
     with pytest.raises(KeyError):
         fails()
     with database.write() as transaction:
-        transaction.woken.add(Leg.DELIVER)
+        transaction.notify.add(Stage.DELIVER)
 
-    assert rung.get(timeout=SOON_S) is Leg.DELIVER
+    assert rung.get(timeout=SOON_S) is Stage.DELIVER
 
 
 def test_a_host_whose_connection_was_lost_looks_at_every_leg_and_hears_again(
-    database: Database, rung: waiting.Queue[Leg]
+    database: Database, rung: waiting.Queue[Stage]
 ) -> None:
     with database.write() as transaction:
         ended = transaction.connection.execute(
@@ -68,11 +68,11 @@ def test_a_host_whose_connection_was_lost_looks_at_every_leg_and_hears_again(
             )
         ).scalar()
     assert ended == 1
-    assert {rung.get(timeout=SOON_S) for _ in Leg} == set(Leg)
+    assert {rung.get(timeout=SOON_S) for _ in Stage} == set(Stage)
 
     with database.write() as transaction:
-        transaction.woken.add(Leg.READ)
-    assert rung.get(timeout=SOON_S) is Leg.READ
+        transaction.notify.add(Stage.READ)
+    assert rung.get(timeout=SOON_S) is Stage.READ
 
 
 def test_what_one_host_is_at_another_leaves(database: Database) -> None:
@@ -106,7 +106,7 @@ def test_one_host_receives_another_reads_and_a_third_delivers(
     """Nothing but the database and the bucket is shared: each has a folder of its own, and a long tick."""
     model = tiny_bundles.bundle(tmp_path / "model")
     received: waiting.Queue[object] = waiting.Queue()
-    with StandInPacs(tmp_path / "pacs", on_received=received.put) as pacs:
+    with SimulatedPacs(tmp_path / "pacs", on_received=received.put) as pacs:
         settings = {
             name: _host(tmp_path / name, database_url, bucket, model, to_pacs(pacs.port, pacs.ae_title))
             for name in ("a", "b", "c")
@@ -121,7 +121,7 @@ def test_one_host_receives_another_reads_and_a_third_delivers(
             received.get(timeout=SOON_S)
             jobs = receiving.until_idle()
 
-    assert {job.leg for job in jobs} == {Leg.READ, Leg.COMPOSE, Leg.DELIVER}
+    assert {job.stage for job in jobs} == {Stage.READ, Stage.COMPOSE, Stage.DELIVER}
     assert received.empty()
     assert not list(tmp_path.glob("*/cxr-node-data/archive"))
 

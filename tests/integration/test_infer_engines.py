@@ -127,9 +127,9 @@ def test_a_choice_is_remembered_until_something_changes(
 ) -> None:
     asked: list[str] = []
 
-    def choose(given: Bundle, film: torch.Tensor, *, wanted: str, threads: int = 0) -> engines.Chosen:
+    def choose(given: Bundle, film: torch.Tensor, *, wanted: str, threads: int = 0) -> engines.EngineChoice:
         asked.append(wanted)
-        return engines.Chosen(engine=CHANNELS_LAST, program=engines.eager(given, threads))
+        return engines.EngineChoice(engine=CHANNELS_LAST, program=engines.eager(given, threads))
 
     monkeypatch.setattr(engines, "choose", choose)
     settings = Settings.model_validate({"node": {"data_folder": tmp_path}, "read": {"threads": 1}})

@@ -10,11 +10,11 @@ from sqlalchemy import delete, select
 from cxr_node.db.database import Database
 from cxr_node.db.tables import film, job, job_event, study
 from cxr_node.records import constancy, ingest
-from cxr_node.records.ingest import Arrived
+from cxr_node.records.ingest import IncomingFilm
 from tests.support.queue import NOON, arrived
 
 
-def any_arrivals(seed: int) -> list[Arrived]:
+def any_arrivals(seed: int) -> list[IncomingFilm]:
     """Return films as they never come in so short a time: known, changed, urgent, of few studies."""
     chance = np.random.default_rng(seed)
     return [
@@ -22,7 +22,7 @@ def any_arrivals(seed: int) -> list[Arrived]:
             f"film {(number := chance.integers(8))}",
             of=f"study {number % 3}",
             content=(b"one", b"one", b"two")[chance.integers(3)],
-            head_start_s=(0, 0, 0, 60, 600)[chance.integers(5)],
+            priority_boost_s=(0, 0, 0, 60, 600)[chance.integers(5)],
             after_s=second,
         )
         for second in range(20)
@@ -43,7 +43,7 @@ def everything(database: Database) -> list[list[tuple[object, ...]]]:
             *(column for column in film.c if column.name not in {"id", "study_id"}), study.c.study_instance_uid
         ),
         select(
-            film.c.digest, film.c.sop_instance_uid, job.c.leg, job.c.state, job.c.reason, job.c.priority, job.c.due_at
+            film.c.digest, film.c.sop_instance_uid, job.c.stage, job.c.state, job.c.reason, job.c.priority, job.c.due_at
         )
         .select_from(of_job)
         .order_by(film.c.sop_instance_uid, film.c.digest),
@@ -94,7 +94,7 @@ def test_two_that_write_films_of_the_same_studies_do_not_stop_each_other(databas
         chance = np.random.default_rng(number)
         for turn in range(rounds):
             films = [
-                arrived(f"{number} {turn} {each}", of=f"study {each}", head_start_s=turn * (each == number))
+                arrived(f"{number} {turn} {each}", of=f"study {each}", priority_boost_s=turn * (each == number))
                 for each in range(studies)
             ]
             start.wait(60)

@@ -7,16 +7,16 @@ import pytest
 
 from cxr_node.db import migrate
 from cxr_node.db.database import Database, Transaction
-from cxr_node.db.states import Event, ForbiddenTransition, Leg, State
+from cxr_node.db.states import Event, ForbiddenTransition, Stage, State
 from cxr_node.domain.reasons import Reason
 from cxr_node.queue import claimable, queue, search
 from cxr_node.records import films, ingest
 from tests.support.queue import LEASE, NOON, SENDER, claim_none, claim_one, instance, remember
 
 
-def states(database: Database, leg: Leg | None = None) -> list[State]:
+def states(database: Database, stage: Stage | None = None) -> list[State]:
     with database.read() as connection:
-        return [row.state for row in search.jobs(connection, leg=leg)]
+        return [row.state for row in search.jobs(connection, stage=stage)]
 
 
 def test_a_film_remembered_becomes_one_waiting_job(database: Database) -> None:
@@ -41,9 +41,9 @@ def test_the_same_film_twice_is_one_job(database: Database) -> None:
 
 
 def test_the_same_uid_with_other_content_is_kept_and_set_aside(database: Database) -> None:
-    ingest.remember(database, instance("a", content=b"one"), SENDER, archive_key="1", now=NOON)
-    ingest.remember(database, instance("a", content=b"two"), SENDER, archive_key="2", now=NOON)
-    ingest.remember(database, instance("a", content=b"three"), SENDER, archive_key="3", now=NOON)
+    ingest.store(database, instance("a", content=b"one"), SENDER, archive_key="1", now=NOON)
+    ingest.store(database, instance("a", content=b"two"), SENDER, archive_key="2", now=NOON)
+    ingest.store(database, instance("a", content=b"three"), SENDER, archive_key="3", now=NOON)
 
     with database.read() as connection:
         rows = search.jobs(connection)
@@ -89,7 +89,7 @@ def test_two_workers_never_hold_the_same_job(database: Database) -> None:
     def work(owner: str) -> None:
         while True:
             with database.write() as transaction:
-                claims = queue.claim(transaction, Leg.READ, owner=owner, lease=LEASE, now=NOON, limit=3)
+                claims = queue.claim(transaction, Stage.READ, owner=owner, lease=LEASE, now=NOON, limit=3)
             if not claims:
                 return
             held.extend(claim.job_id for claim in claims)
@@ -109,8 +109,8 @@ def test_a_lease_that_runs_out_gives_the_job_back_and_counts_a_crash(database: D
     later = NOON + LEASE + timedelta(seconds=1)
 
     with database.write() as transaction:
-        assert queue.lose_leases(transaction, now=NOON) == 0
-        assert queue.lose_leases(transaction, now=later) == 1
+        assert queue.expire_leases(transaction, now=NOON) == 0
+        assert queue.expire_leases(transaction, now=later) == 1
     again = claim_one(database, now=later, owner="node/read/9")
 
     assert (again.attempts, again.crashes) == (2, 1)
@@ -144,7 +144,7 @@ def test_a_job_put_off_is_not_claimed_before_it_is_due(database: Database) -> No
 
     assert claim_none(database, now=NOON)
     with database.read() as connection:
-        assert claimable.next_due(connection, Leg.READ) == due_at
+        assert claimable.next_due(connection, Stage.READ) == due_at
     assert claim_one(database, now=due_at).attempts == 2
 
 
@@ -181,25 +181,25 @@ def test_a_study_is_composed_once_it_is_quiet_and_by_one_worker_at_a_time(databa
     for seconds in (1, 3):
         with database.write() as transaction:
             queue.add_compose(transaction, 1, due_at=NOON + timedelta(seconds=seconds), now=NOON)
-    assert claim_none(database, Leg.COMPOSE, now=NOON + timedelta(seconds=2))
+    assert claim_none(database, Stage.COMPOSE, now=NOON + timedelta(seconds=2))
 
-    claim = claim_one(database, Leg.COMPOSE, now=NOON + timedelta(seconds=3))
+    claim = claim_one(database, Stage.COMPOSE, now=NOON + timedelta(seconds=3))
     with database.write() as transaction:
         queue.add_compose(transaction, 1, due_at=NOON, now=NOON)
-    assert claim_none(database, Leg.COMPOSE, now=NOON + timedelta(seconds=4))
+    assert claim_none(database, Stage.COMPOSE, now=NOON + timedelta(seconds=4))
 
     with database.write() as transaction:
         queue.finish(transaction, claim, now=NOON)
-    assert claim_one(database, Leg.COMPOSE).subject_id == 1
+    assert claim_one(database, Stage.COMPOSE).subject_id == 1
 
 
 def _having_woken(transaction: Transaction) -> Transaction:
-    transaction.woken.add(Leg.READ)
+    transaction.notify.add(Stage.READ)
     return transaction
 
 
 def test_work_is_rung_for_when_it_is_committed_and_not_when_it_is_rolled_back(database_url: str) -> None:
-    rung: list[Leg] = []
+    rung: list[Stage] = []
     database = Database(database_url, ring=rung.append)
     migrate.upgrade(database)
     try:
@@ -208,6 +208,6 @@ def test_work_is_rung_for_when_it_is_committed_and_not_when_it_is_rolled_back(da
         assert rung == []
 
         remember(database, "a")
-        assert rung == [Leg.READ]
+        assert rung == [Stage.READ]
     finally:
         database.close()

@@ -40,7 +40,7 @@ class Held:
 
 def remember(database: Database, number: int) -> bool:
     instance = received(films.dx(rows=8, columns=8, seed=number))
-    return ingest.remember(database, instance, SENDER, archive_key=f"films/00/{number}.dcm", now=NOON)
+    return ingest.store(database, instance, SENDER, archive_key=f"films/00/{number}.dcm", now=NOON)
 
 
 def test_who_comes_alone_is_committed_alone(database: Database) -> None:

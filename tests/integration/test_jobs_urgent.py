@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlalchemy import text
 
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.queries import views
 from cxr_node.queries.views import VIEWS
 from cxr_node.queue import queue, search
@@ -14,16 +14,18 @@ from cxr_node.records import backfill, ingest
 from tests.support.queue import NOON, SENDER, claim_one, instance, remember
 
 
-def urgent(database: Database, name: str, *, study: str = "study", head_start_s: int = 600, after_s: float = 0) -> None:
-    ingest.remember(
-        database, instance(name, study=study), SENDER, archive_key=f"films/{name}", head_start_s=head_start_s,
+def urgent(
+    database: Database, name: str, *, study: str = "study", priority_boost_s: int = 600, after_s: float = 0
+) -> None:
+    ingest.store(
+        database, instance(name, study=study), SENDER, archive_key=f"films/{name}", priority_boost_s=priority_boost_s,
         now=NOON + timedelta(seconds=after_s),
     )  # fmt: skip
 
 
-def priorities(database: Database, leg: Leg | None = None) -> list[int]:
+def priorities(database: Database, stage: Stage | None = None) -> list[int]:
     with database.read() as connection:
-        return [row.priority for row in reversed(search.jobs(connection, leg=leg))]
+        return [row.priority for row in reversed(search.jobs(connection, stage=stage))]
 
 
 def test_an_urgent_film_is_read_before_those_that_came_earlier_but_not_before_those_that_waited_long(
@@ -44,15 +46,15 @@ def test_a_second_film_makes_the_whole_study_urgent_and_a_third_not_less_so(data
         queue.finish(transaction, claim, now=NOON)
     remember(database, "other", study="other")
 
-    urgent(database, "b", head_start_s=600)
-    urgent(database, "c", head_start_s=60)
+    urgent(database, "b", priority_boost_s=600)
+    urgent(database, "c", priority_boost_s=60)
     remember(database, "d")
 
-    assert priorities(database, Leg.READ) == [600, 0, 600, 600, 600]
-    assert priorities(database, Leg.COMPOSE) == [600]
+    assert priorities(database, Stage.READ) == [600, 0, 600, 600, 600]
+    assert priorities(database, Stage.COMPOSE) == [600]
     with database.write() as transaction:
         queue.requeue(transaction, [claim.job_id], actor="person/ann", now=NOON)
-    assert priorities(database, Leg.READ)[0] == 600
+    assert priorities(database, Stage.READ)[0] == 600
 
 
 def test_a_film_that_comes_again_as_urgent_makes_its_study_urgent(database: Database) -> None:
@@ -68,10 +70,10 @@ def test_films_that_come_at_once_are_all_of_an_urgent_study(database: Database) 
     start = threading.Barrier(len(names))
     errors: list[Exception] = []
 
-    def receive(name: str, head_start_s: int) -> None:
+    def receive(name: str, priority_boost_s: int) -> None:
         try:
             start.wait()
-            urgent(database, name, head_start_s=head_start_s)
+            urgent(database, name, priority_boost_s=priority_boost_s)
         except Exception as error:  # noqa: BLE001  # shown below
             errors.append(error)
 
@@ -86,7 +88,7 @@ def test_films_that_come_at_once_are_all_of_an_urgent_study(database: Database) 
 
 
 def test_a_job_says_when_its_turn_is(database: Database) -> None:
-    urgent(database, "a", head_start_s=90)
+    urgent(database, "a", priority_boost_s=90)
 
     with database.read() as connection:
         (row,) = views.rows(connection, VIEWS["v1_jobs"])

@@ -13,46 +13,46 @@ from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg
-from cxr_node.deliver.destination import Refused
+from cxr_node.db.states import Stage
+from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.errors import RetryLater
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate
 from cxr_node.work.periodic import retention
 from tests.support import films
-from tests.support.node import CALM_S, Shop
+from tests.support.node import CALM_S, InProcessNode
 from tests.support.queue import NOON, SENDER
 from tests.support.running_node import opened, settings_file
 
 
 @pytest.fixture
-def shop(database: Database, tmp_path: Path) -> Shop:
-    return Shop(database, tmp_path)
+def shop(database: Database, tmp_path: Path) -> InProcessNode:
+    return InProcessNode(database, tmp_path)
 
 
-def fates(shop: Shop) -> list[Fate]:
+def fates(shop: InProcessNode) -> list[Fate]:
     with shop.database.read() as connection:
         return [entry.fate for entry in ledger.entries(connection)]
 
 
-def test_a_film_is_on_the_way_until_its_report_is_delivered(shop: Shop) -> None:
+def test_a_film_is_on_the_way_until_its_report_is_delivered(shop: InProcessNode) -> None:
     shop.accept(films.dx())
-    for leg in (Leg.READ, Leg.COMPOSE, Leg.DELIVER):
+    for stage in (Stage.READ, Stage.COMPOSE, Stage.DELIVER):
         assert fates(shop) == [Fate.ON_THE_WAY]
-        assert shop.turn(leg)
+        assert shop.turn(stage)
         shop.clock.go(seconds=CALM_S)
 
     assert fates(shop) == [Fate.DELIVERED]
 
 
-def test_a_film_that_could_not_be_read_is_delivered_when_its_reason_is(shop: Shop) -> None:
+def test_a_film_that_could_not_be_read_is_delivered_when_its_reason_is(shop: InProcessNode) -> None:
     shop.accept(films.dx(changes={"PixelData": None}))
     shop.work()
 
     assert fates(shop) == [Fate.DELIVERED]
 
 
-def test_a_late_film_is_on_the_way_beside_one_that_is_delivered(shop: Shop) -> None:
+def test_a_late_film_is_on_the_way_beside_one_that_is_delivered(shop: InProcessNode) -> None:
     shop.accept(films.dx())
     shop.work()
     shop.accept(films.cr())
@@ -63,12 +63,12 @@ def test_a_late_film_is_on_the_way_beside_one_that_is_delivered(shop: Shop) -> N
     assert fates(shop) == [Fate.DELIVERED, Fate.DELIVERED]
 
 
-def test_a_delivery_that_waits_is_on_the_way_and_one_that_failed_is_set_aside(shop: Shop) -> None:
+def test_a_delivery_that_waits_is_on_the_way_and_one_that_failed_is_set_aside(shop: InProcessNode) -> None:
     def away() -> None:
         raise RetryLater("away")
 
     def refused() -> None:
-        raise Refused("no")
+        raise DeliveryRejected("no")
 
     shop.pacs.before = away
     shop.accept(films.dx())
@@ -81,7 +81,7 @@ def test_a_delivery_that_waits_is_on_the_way_and_one_that_failed_is_set_aside(sh
     assert fates(shop) == [Fate.SET_ASIDE]
 
 
-def test_other_bytes_under_a_known_uid_and_a_study_of_two_patients_are_set_aside(shop: Shop) -> None:
+def test_other_bytes_under_a_known_uid_and_a_study_of_two_patients_are_set_aside(shop: InProcessNode) -> None:
     shop.accept(films.dx())
     shop.accept(films.dx(changes={"PatientComments": "another"}))
     shop.accept(films.dx(seed=1))
@@ -91,7 +91,7 @@ def test_other_bytes_under_a_known_uid_and_a_study_of_two_patients_are_set_aside
     assert fates(shop) == [Fate.DELIVERED, Fate.SET_ASIDE, Fate.SET_ASIDE, Fate.SET_ASIDE]
 
 
-def test_the_ledger_can_be_asked_for_a_time_and_a_sender(shop: Shop) -> None:
+def test_the_ledger_can_be_asked_for_a_time_and_a_sender(shop: InProcessNode) -> None:
     shop.accept(films.dx())
 
     with shop.database.read() as connection:
@@ -107,7 +107,7 @@ def test_reconcile_adds_up_and_names_what_needs_a_person(tmp_path: Path, databas
     settings = load(config)
     with opened(settings) as database:
         migrate.upgrade(database)
-        shop = Shop(database, settings.node.data_folder)
+        shop = InProcessNode(database, settings.node.data_folder)
         shop.accept(films.dx())
         shop.work()
         asked = CliRunner().invoke(app, ["reconcile", "--config", str(config)])
@@ -140,11 +140,11 @@ def test_reconcile_counts_for_each_day_device_and_association_and_says_what_was_
     settings = load(config)
     with opened(settings) as database:
         migrate.upgrade(database)
-        shop = Shop(database, settings.node.data_folder)
+        shop = InProcessNode(database, settings.node.data_folder)
         shop.accept(films.dx(), sender=replace(SENDER, association="20260102T120000Z-0a"))
         shop.work()
         shop.clock.go(days=31)
-        retention.remove_old(database, shop.archive, keep=timedelta(days=30), clock=shop.clock)
+        retention.remove_expired(database, shop.archive, keep=timedelta(days=30), clock=shop.clock)
         shop.accept(films.dx(seed=1), sender=replace(SENDER, association="20260202T120000Z-0b", address="10.0.7.9"))
 
     def asked(*options: str) -> dict[str, Any]:

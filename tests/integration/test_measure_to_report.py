@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.domain import concepts
 from cxr_node.domain.radiograph import Radiograph, View
 from cxr_node.domain.reading import Laterality, Prediction
@@ -23,7 +23,7 @@ from cxr_node.report import codes, gsps, tid1500
 from cxr_node.report.picture import painted
 from cxr_node.report.source import Film
 from cxr_node.report.tree import children_of, items, lines, name_of
-from tests.support.node import CEILING_S, Says, Shop, prediction, received
+from tests.support.node import CEILING_S, InProcessNode, Says, prediction, received
 from tests.support.phantom_outlines import radiograph, structures
 from tests.support.validators import iod_errors, sr_errors, state_errors
 from tests.unit.report.ohif import shown
@@ -152,13 +152,13 @@ def test_a_film_whose_anatomy_is_outlined_is_measured_kept_and_reported(database
     def outlining(films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
         return tuple(replace(said, structures=structures(one)) for said in prediction(films))
 
-    shop = Shop(database, tmp_path, reader=Says(outlining))
+    shop = InProcessNode(database, tmp_path, reader=Says(outlining))
     source = dataset(one, now=NOW)
     shop.accept(source)
-    shop.turn(Leg.READ)
+    shop.turn(Stage.READ)
     shop.clock.go(seconds=CEILING_S)
-    shop.turn(Leg.COMPOSE)
-    shop.turn(Leg.DELIVER)
+    shop.turn(Stage.COMPOSE)
+    shop.turn(Stage.DELIVER)
 
     (report,) = shop.pacs.reports()
     with database.read() as connection:

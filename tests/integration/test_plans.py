@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from benchmarks.database import fill, questions
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.queue import claimable, queue
 from cxr_node.records import backfill as filling
 from cxr_node.records import ingest
@@ -104,24 +104,24 @@ def test_no_statement_of_the_queue_reads_a_table_whole(filled: str) -> None:
     database = Database(filled)
     found: dict[str, list[str]] = {}
 
-    def work(leg: Leg, limit: int) -> None:
+    def work(stage: Stage, limit: int) -> None:
         now = process.now()
         with database.write() as transaction:
-            claimable.next_due(transaction.connection, leg)
-            claimable.waiting(transaction.connection, leg, now=now)
-            claims = queue.claim(transaction, leg, owner="o", lease=LEASE, now=now, limit=limit)
+            claimable.next_due(transaction.connection, stage)
+            claimable.waiting(transaction.connection, stage, now=now)
+            claims = queue.claim(transaction, stage, owner="o", lease=LEASE, now=now, limit=limit)
             for claim in claims:
                 queue.finish(transaction, claim, now=now)
-            queue.urge(transaction, FILMS // 2, 60)
-            queue.lose_leases(transaction, now=now)
+            queue.boost_study(transaction, FILMS // 2, 60)
+            queue.expire_leases(transaction, now=now)
             filling.fill(transaction)
 
-    for leg in Leg:
+    for stage in Stage:
         for limit in (1, 4):
-            for statement, parameters in statements(database.engine, lambda: work(leg, limit)):  # noqa: B023  # at once
+            for statement, parameters in statements(database.engine, lambda: work(stage, limit)):  # noqa: B023  # at once
                 with database.read() as connection:
                     if lines := whole_tables(connection, statement, parameters):
-                        found.setdefault(f"{leg} {statement}", []).extend(lines)
+                        found.setdefault(f"{stage} {statement}", []).extend(lines)
     database.close()
 
     assert found == {}
@@ -135,7 +135,7 @@ def test_whose_turn_is_next_is_read_in_order_before_statistics_know_of_a_backlog
 
     def claim() -> None:
         with database.write() as transaction:
-            assert queue.claim(transaction, Leg.READ, owner="o", lease=LEASE, now=process.now())
+            assert queue.claim(transaction, Stage.READ, owner="o", lease=LEASE, now=process.now())
 
     how = "EXPLAIN QUERY PLAN" if database.engine.dialect.name == "sqlite" else "EXPLAIN"
     asked = statements(database.engine, claim)

@@ -9,17 +9,17 @@ import pytest
 
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg, State
+from cxr_node.db.states import Stage, State
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Prediction
 from cxr_node.domain.reasons import Reason
 from cxr_node.queue import queue
-from cxr_node.work.worker import Together
+from cxr_node.work.worker import Batching
 from tests.support import films
 from tests.support.films import ROOT
 from tests.support.hanging_reader import HANGS
-from tests.support.node import OWNER, Says, Shop, prediction
+from tests.support.node import OWNER, InProcessNode, Says, prediction
 from tests.support.queue import claim_one
 
 SICK_ROWS = 66
@@ -40,8 +40,8 @@ class Batches:
         return prediction(given)
 
 
-def shop_of(database: Database, folder: Path, batches: Batches, *, wait_s: float = 0.0) -> Shop:
-    return Shop(database, folder, reader=Says(batches), together=Together(size=3, wait_s=wait_s))
+def shop_of(database: Database, folder: Path, batches: Batches, *, wait_s: float = 0.0) -> InProcessNode:
+    return InProcessNode(database, folder, reader=Says(batches), together=Batching(size=3, wait_s=wait_s))
 
 
 def test_films_of_several_studies_are_read_in_one_go(database: Database, tmp_path: Path) -> None:
@@ -51,11 +51,11 @@ def test_films_of_several_studies_are_read_in_one_go(database: Database, tmp_pat
         shop.accept(films.dx(seed=seed))
     shop.accept(films.dx(seed=9, changes={"PixelData": None}))
 
-    while shop.turn(Leg.READ):
+    while shop.turn(Stage.READ):
         pass
 
     assert batches.sizes == [3, 1]  # the fifth film is not for reading
-    assert [job.state for job in shop.jobs(Leg.READ)] == [State.DONE] * 4 + [State.NOT_ANALYSED]
+    assert [job.state for job in shop.jobs(Stage.READ)] == [State.DONE] * 4 + [State.NOT_ANALYSED]
     shop.work()
     assert len(shop.pacs.arrived) == 5
 
@@ -69,10 +69,10 @@ def test_a_film_that_fails_among_others_is_read_alone_and_they_go_on(
     for seed, rows in enumerate((64, SICK_ROWS, 64)):
         shop.accept(films.dx(seed=seed, rows=rows))
 
-    shop.turn(Leg.READ)
+    shop.turn(Stage.READ)
 
     assert batches.sizes == [3, 1, 1, 1]
-    states = [job.state for job in shop.jobs(Leg.READ)]
+    states = [job.state for job in shop.jobs(Stage.READ)]
     assert (states[0], states[2]) == (State.DONE, State.DONE)
     assert states[1] == (State.NOT_ANALYSED if isinstance(error, GiveUp) else State.WAITING)
 
@@ -83,11 +83,11 @@ def test_a_film_during_which_a_reader_died_is_read_alone(database: Database, tmp
     shop.accept(films.dx(seed=0))
     claim_one(database, owner=OWNER, now=shop.clock.now)
     with database.write() as transaction:
-        queue.lose_leases(transaction, owner=OWNER, now=shop.clock.now)
+        queue.expire_leases(transaction, owner=OWNER, now=shop.clock.now)
     for seed in (1, 2):
         shop.accept(films.dx(seed=seed))
 
-    while shop.turn(Leg.READ):
+    while shop.turn(Stage.READ):
         pass
 
     assert batches.sizes == [1, 2]
@@ -95,12 +95,12 @@ def test_a_film_during_which_a_reader_died_is_read_alone(database: Database, tmp
 
 def test_a_film_waits_for_others_no_longer_than_it_may(database: Database, tmp_path: Path) -> None:
     shop = shop_of(database, tmp_path, Batches(), wait_s=0.5)
-    assert shop.seconds_to_next(Leg.READ) is None
+    assert shop.seconds_to_next(Stage.READ) is None
     shop.accept(films.dx(seed=0))
 
-    assert shop.seconds_to_next(Leg.READ) == pytest.approx(0.5)
+    assert shop.seconds_to_next(Stage.READ) == pytest.approx(0.5)
     shop.clock.go(seconds=0.5)
-    assert shop.seconds_to_next(Leg.READ) == pytest.approx(0.0)
+    assert shop.seconds_to_next(Stage.READ) == pytest.approx(0.0)
 
 
 def test_films_enough_do_not_wait(database: Database, tmp_path: Path) -> None:
@@ -108,14 +108,14 @@ def test_films_enough_do_not_wait(database: Database, tmp_path: Path) -> None:
     for seed in range(3):
         shop.accept(films.dx(seed=seed))
 
-    assert shop.seconds_to_next(Leg.READ) == 0.0
+    assert shop.seconds_to_next(Stage.READ) == 0.0
 
 
 def test_without_a_wait_a_film_is_read_at_once(database: Database, tmp_path: Path) -> None:
     shop = shop_of(database, tmp_path, Batches())
     shop.accept(films.dx())
 
-    assert shop.seconds_to_next(Leg.READ) == 0.0
+    assert shop.seconds_to_next(Stage.READ) == 0.0
 
 
 @pytest.mark.parametrize("hang", HANGS)
@@ -123,7 +123,7 @@ def test_a_film_that_hangs_ends_its_reader_and_is_set_aside_at_last(tmp_path: Pa
     url = f"sqlite:///{tmp_path / 'node.db'}"
     database = Database(url)
     migrate.upgrade(database)
-    shop = Shop(database, tmp_path)
+    shop = InProcessNode(database, tmp_path)
     shop.accept(films.dx())
 
     for _ in range(2):
@@ -133,12 +133,12 @@ def test_a_film_that_hangs_ends_its_reader_and_is_set_aside_at_last(tmp_path: Pa
         assert hang in ended.stderr
         assert films.PATIENT_NAME not in ended.stderr
         with database.write() as transaction:
-            assert queue.lose_leases(transaction, owner=OWNER, now=shop.clock.now) == 1
+            assert queue.expire_leases(transaction, owner=OWNER, now=shop.clock.now) == 1
     shop.accept(films.dx(seed=1))
     shop.work()
     database.close()
 
-    hung, other = shop.jobs(Leg.READ)
+    hung, other = shop.jobs(Stage.READ)
     assert (hung.state, hung.reason) == (State.NOT_ANALYSED, Reason.MODEL_ERROR)
     assert "took too long" in hung.detail
     assert other.state is State.DONE

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pynetdicom.association import Association
 from pynetdicom.dsutils import encode
 
-from cxr_node.domain.errors import GiveUp, Refuse, RetryLater
+from cxr_node.domain.errors import GiveUp, RejectObject, RetryLater
 from cxr_node.domain.instance import Instance, Sender
 from cxr_node.domain.reasons import Reason
 from tests.support import films, peers
@@ -73,7 +73,7 @@ def pdu(message_control_header: int, fragment: bytes) -> bytes:
     [
         (RetryLater("database is locked"), 0xA700),
         (OSError(errno.ENOSPC, "No space left on device"), 0xA700),
-        (Refuse("not wanted here"), 0xC000),
+        (RejectObject("not wanted here"), 0xC000),
         (GiveUp(Reason.DECODE, "cannot be"), 0x0110),
         (RuntimeError("a fault"), 0x0110),
     ],

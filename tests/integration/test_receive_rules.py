@@ -18,7 +18,7 @@ from cxr_node.config import ConfigurationError, parse
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.identifiers import AeTitle, Uid, digest_of
 from cxr_node.receive.admission import Peer
-from cxr_node.receive.rate_limiter import Pace
+from cxr_node.receive.rate_limiter import TokenBucket
 from cxr_node.receive.tls import TlsFiles
 from cxr_node.settings.root import Settings
 from tests.support import certificates, films, peers
@@ -105,7 +105,7 @@ def test_dcmtk_is_told_to_come_again_later_when_it_sends_too_many_films(tmp_path
 
 
 def test_a_pace_lets_a_burst_through_and_then_the_rate() -> None:
-    pace = Pace(6, now=0.0)
+    pace = TokenBucket(6, now=0.0)
     assert [pace.admits(now=0.0) for _ in range(7)] == [True] * 6 + [False]
     assert [pace.admits(now=now) for now in (9.0, 10.0, 11.0, 20.0)] == [False, True, False, True]
     assert [pace.admits(now=1000.0) for _ in range(7)] == [True] * 6 + [False]

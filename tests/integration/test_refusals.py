@@ -9,7 +9,7 @@ from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.receive.admission import Rejection
-from cxr_node.receive.events import LetIn, NoTls, NotStored, TurnedAway
+from cxr_node.receive.events import AssociationAccepted, AssociationRejected, StoreRejected, TlsFailed
 from cxr_node.receive.status import StoreStatus
 from cxr_node.wiring import audit as auditing
 from cxr_node.wiring import receive, rejection_counters
@@ -21,9 +21,9 @@ from tests.support.web import served_page
 HERE = "127.0.0.1"
 
 
-def stranger(title: str) -> TurnedAway:
+def stranger(title: str) -> AssociationRejected:
     rejection = Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED
-    return TurnedAway(calling_ae_title=title, address=HERE, user="", rejection=rejection)
+    return AssociationRejected(calling_ae_title=title, address=HERE, user="", rejection=rejection)
 
 
 def test_associations_and_objects_that_a_real_peer_is_refused_are_counted(tmp_path: Path) -> None:
@@ -47,9 +47,9 @@ def test_counts_go_on_after_a_restart_and_nothing_is_written_where_nothing_is_ne
     path = tmp_path / "refused.json"
     for expected in (1, 2):
         counting = Refusals(path)
-        counting.note(NoTls(address=HERE, why="no handshake"))
-        counting.note(LetIn(calling_ae_title="DX1", address=HERE, user=""))
-        counting.note(NotStored(calling_ae_title="DX1", address=HERE, status=StoreStatus.CANNOT_UNDERSTAND))
+        counting.note(TlsFailed(address=HERE, why="no handshake"))
+        counting.note(AssociationAccepted(calling_ae_title="DX1", address=HERE, user=""))
+        counting.note(StoreRejected(calling_ae_title="DX1", address=HERE, status=StoreStatus.CANNOT_UNDERSTAND))
         counting.write()
         assert rejection_counters._read(path) == {("", "no_tls"): expected, ("DX1", "cannot_understand"): expected}
     written = path.stat().st_ino

@@ -22,9 +22,19 @@ from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules, judge_header
 from cxr_node.report import tid1500
-from cxr_node.report.kinds import ChestCad, KeyImages, Marks, Order, Picture, Report, ResultKind, Segmentation, Text
+from cxr_node.report.kinds import (
+    ChestCad,
+    ComposeRequest,
+    KeyImages,
+    Picture,
+    PresentationState,
+    Report,
+    ResultKind,
+    Segmentation,
+    Text,
+)
 from cxr_node.report.languages.translate import LANGUAGES
-from cxr_node.report.source import Film, Node, PreviousReport
+from cxr_node.report.source import Film, Observer, PreviousReport
 from tests.support import films, phantom_outlines
 from tests.support.validators import entity_errors, iod_errors, sr_errors, state_errors, template_errors
 from tests.unit.report.names import NAMES
@@ -38,7 +48,7 @@ _KINDS: tuple[ResultKind, ...] = (
     Text(),
     ChestCad(),
     Picture(),
-    Marks(),
+    PresentationState(),
     KeyImages(),
     Segmentation(),
 )
@@ -56,7 +66,7 @@ class Study:
 
     rounds: Sequence[Sequence[Film]]
     is_clean: bool = True
-    node: Node = NODE
+    node: Observer = NODE
     see: Callable[[Film], Radiograph] | None = None
 
     @property
@@ -149,7 +159,7 @@ _MADE: dict[str, Callable[[], Study]] = {
     **{
         f"in {name}": lambda name=name: Study(  # type: ignore[misc]  # a default binds it
             rounds=[[everything(films.dx()), not_read(_LATERAL, Reason.VIEW)]],
-            node=Node(name="TESTNODE", serial_number="7", software_version="9.9", language=name),
+            node=Observer(name="TESTNODE", serial_number="7", software_version="9.9", language=name),
         )
         for name in LANGUAGES
         if name != "en"
@@ -243,8 +253,8 @@ def _composed(study: Study) -> Iterator[tuple[ResultKind, Instance]]:
         assert kind.compose(_ordered(study, study.rounds[-1], earlier)) == []
 
 
-def _ordered(study: Study, together: Sequence[Film], earlier: Sequence[PreviousReport]) -> Order:
-    return Order(films=together, see=study.see or gray, node=study.node, now=NOW, earlier=tuple(earlier))
+def _ordered(study: Study, together: Sequence[Film], earlier: Sequence[PreviousReport]) -> ComposeRequest:
+    return ComposeRequest(films=together, see=study.see or gray, node=study.node, now=NOW, earlier=tuple(earlier))
 
 
 def _previous(instance: Instance) -> PreviousReport:

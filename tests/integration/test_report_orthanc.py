@@ -10,12 +10,12 @@ import pytest
 from pydicom import dcmread
 
 from cxr_node.deliver.cstore import CStoreDestination
-from cxr_node.deliver.peer import Remote
+from cxr_node.deliver.peer import Peer
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
-from cxr_node.report.kinds import Order, Segmentation
+from cxr_node.report.kinds import ComposeRequest, Segmentation
 from cxr_node.report.source import Film
 from cxr_node.settings.results import ResultName
 from cxr_node.wiring.compose import RESULT_KINDS
@@ -36,7 +36,7 @@ def see(film: Film) -> Radiograph:
 def _destination(orthanc: peers.Orthanc) -> CStoreDestination:
     return CStoreDestination(
         name="orthanc",
-        remote=Remote(
+        remote=Peer(
             host=peers.LOOPBACK,
             port=orthanc.port,
             called_ae_title=AeTitle(orthanc.ae_title),
@@ -48,7 +48,7 @@ def _destination(orthanc: peers.Orthanc) -> CStoreDestination:
 @pytest.mark.parametrize("name", RESULT_KINDS)
 def test_orthanc_gives_back_every_kind_as_it_was_sent(name: ResultName, orthanc: peers.Orthanc, tmp_path: Path) -> None:
     film = everything(films.dx())
-    (made,) = RESULT_KINDS[name].compose(Order(films=[film], see=see, node=NODE, now=NOW))
+    (made,) = RESULT_KINDS[name].compose(ComposeRequest(films=[film], see=see, node=NODE, now=NOW))
 
     assert _destination(orthanc).send(made.content).status == 0
     returned = orthanc.file(made.identity.sop_instance_uid)
@@ -59,7 +59,7 @@ def test_orthanc_gives_back_every_kind_as_it_was_sent(name: ResultName, orthanc:
 
 def test_results_stand_in_the_study_of_their_film(orthanc: peers.Orthanc, tmp_path: Path) -> None:
     header = films.cr()
-    order = Order(films=[everything(header)], see=see, node=NODE, now=NOW)
+    order = ComposeRequest(films=[everything(header)], see=see, node=NODE, now=NOW)
     destination = _destination(orthanc)
     destination.send(films.written(header, tmp_path).read_bytes())
     made = [result for kind in RESULT_KINDS.values() for result in kind.compose(order)]
@@ -77,7 +77,7 @@ def test_results_stand_in_the_study_of_their_film(orthanc: peers.Orthanc, tmp_pa
 
 def test_highdicom_reads_the_segmentation_that_orthanc_gives_back(orthanc: peers.Orthanc) -> None:
     film = everything(films.dx(rows=63, columns=47))
-    (made,) = Segmentation().compose(Order(films=[film], see=see, node=NODE, now=NOW))
+    (made,) = Segmentation().compose(ComposeRequest(films=[film], see=see, node=NODE, now=NOW))
     _destination(orthanc).send(made.content)
 
     read = highdicom.seg.segread(BytesIO(orthanc.file(made.identity.sop_instance_uid)))

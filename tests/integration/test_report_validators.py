@@ -12,7 +12,7 @@ from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import gsps, key_objects, secondary_capture, text2000, tid1500
-from cxr_node.report.header import Kind
+from cxr_node.report.header import ResultType
 from cxr_node.report.source import Film, PreviousReport
 from cxr_node.report.tid1500 import compose
 from cxr_node.report.tree import items
@@ -141,7 +141,7 @@ def test_pixelmed_finds_no_error_in_the_template_rows(name: str, tmp_path: Path)
 
 @pytest.mark.parametrize("name", ["three read", "two views", "no type 2 attributes", "Korean"])
 @pytest.mark.parametrize("kind", [tid1500.COMPREHENSIVE, tid1500.ENHANCED], ids=lambda kind: str(kind.name))
-def test_the_same_tree_is_valid_as_comprehensive_and_enhanced_sr(kind: Kind, name: str, tmp_path: Path) -> None:
+def test_the_same_tree_is_valid_as_comprehensive_and_enhanced_sr(kind: ResultType, name: str, tmp_path: Path) -> None:
     report = _written(compose(_STUDIES[name], node=NODE, now=NOW, kind=kind), tmp_path)
     assert iod_errors(report) == []
     assert sr_errors(report) == []

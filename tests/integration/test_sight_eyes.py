@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg, State
+from cxr_node.db.states import Stage, State
 from cxr_node.domain.errors import GiveUp, RetryLater
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.queue import queue
-from cxr_node.reading.pooled_reader import Overlapped
-from cxr_node.reading.preprocess_pool import EyeDied, EyeFault, Eyes
+from cxr_node.reading.pooled_reader import PooledReader
+from cxr_node.reading.preprocess_pool import PreprocessPool, WorkerDied, WorkerFault
 from cxr_node.records import films as kept
 from cxr_node.records import readings
-from cxr_node.work.shared_lock import Company
+from cxr_node.work.shared_lock import SharedLock
 from tests.support import films, pool
-from tests.support.node import OWNER, Shop
+from tests.support.node import OWNER, InProcessNode
 from tests.support.peers import until
 from tests.support.pool import DEADLY_ROWS, Echo
 from tests.support.queue import claim_one
@@ -30,28 +30,28 @@ SOON_S = 60.0
 
 
 @pytest.fixture(scope="module")
-def eyes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eyes]:
-    with Eyes(1, partial(pool.desk, tmp_path_factory.mktemp("archive")), timeout_s=SOON_S) as opened:
+def eyes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PreprocessPool]:
+    with PreprocessPool(1, partial(pool.desk, tmp_path_factory.mktemp("archive")), timeout_s=SOON_S) as opened:
         yield opened
 
 
-def test_one_that_dies_is_started_again_for_the_next_film(eyes: Eyes) -> None:
-    before = eyes.ask(pool.process_id)
-    with pytest.raises(EyeDied, match="ended with status -9"):
-        eyes.ask(pool.is_killed)
+def test_one_that_dies_is_started_again_for_the_next_film(eyes: PreprocessPool) -> None:
+    before = eyes.call(pool.process_id)
+    with pytest.raises(WorkerDied, match="ended with status -9"):
+        eyes.call(pool.is_killed)
 
-    assert eyes.ask(pool.process_id) != before
+    assert eyes.call(pool.process_id) != before
 
 
 def test_what_went_wrong_there_is_told_here_without_quoting_a_film(
-    eyes: Eyes, caplog: pytest.LogCaptureFixture
+    eyes: PreprocessPool, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(GiveUp) as gave_up:
-        eyes.ask(pool.gives_up)
+        eyes.call(pool.gives_up)
     with pytest.raises(RetryLater, match="the store is away"):
-        eyes.ask(pool.asks_for_patience)
-    with caplog.at_level(logging.DEBUG), pytest.raises(EyeFault) as fault:
-        eyes.ask(pool.fails)
+        eyes.call(pool.asks_for_patience)
+    with caplog.at_level(logging.DEBUG), pytest.raises(WorkerFault) as fault:
+        eyes.call(pool.fails)
 
     assert (gave_up.value.reason, gave_up.value.detail) == (Reason.DECODE, "the detail")
     assert str(fault.value).startswith("KeyError in tests.support.pool:")
@@ -59,21 +59,24 @@ def test_what_went_wrong_there_is_told_here_without_quoting_a_film(
 
 
 def test_one_that_does_not_answer_is_ended(tmp_path: Path) -> None:
-    with Eyes(1, partial(pool.desk, tmp_path), timeout_s=0.2) as eyes, pytest.raises(EyeDied, match="longer than"):
-        eyes.ask(pool.sleeps)
+    with (
+        PreprocessPool(1, partial(pool.desk, tmp_path), timeout_s=0.2) as eyes,
+        pytest.raises(WorkerDied, match="longer than"),
+    ):
+        eyes.call(pool.sleeps)
 
 
 def test_films_are_read_beside_each_other_as_they_are_in_turn(database: Database, tmp_path: Path) -> None:
     """Three films in one go of the network, one that is not to be read, and a film alone."""
-    in_turn = Shop(database, tmp_path)
+    in_turn = InProcessNode(database, tmp_path)
     for seed in range(3):
         in_turn.accept(films.dx(seed=seed))
     in_turn.accept(films.dx(seed=9, changes={"PixelData": None}))
     with database.read() as connection:
-        received = [kept.get(connection, job.film_id) for job in in_turn.jobs(Leg.READ) if job.film_id is not None]
+        received = [kept.get(connection, job.film_id) for job in in_turn.jobs(Stage.READ) if job.film_id is not None]
     network = Echo()
-    with Eyes(2, partial(pool.desk, tmp_path / "archive"), timeout_s=SOON_S) as eyes:
-        overlapped = Overlapped(lambda: network, eyes, watch=nullcontext)
+    with PreprocessPool(2, partial(pool.desk, tmp_path / "archive"), timeout_s=SOON_S) as eyes:
+        overlapped = PooledReader(lambda: network, eyes, watch=nullcontext)
         together, alone = overlapped.read(received), overlapped.read(received[:1])
     in_turn.work()
 
@@ -84,15 +87,15 @@ def test_films_are_read_beside_each_other_as_they_are_in_turn(database: Database
 
 
 def test_a_film_that_ends_its_process_is_set_aside_and_the_others_are_read(database: Database, tmp_path: Path) -> None:
-    with Eyes(2, partial(pool.desk, tmp_path / "archive"), timeout_s=SOON_S) as eyes:
-        shop = Shop(database, tmp_path, reads=Overlapped(Echo, eyes, watch=nullcontext))
+    with PreprocessPool(2, partial(pool.desk, tmp_path / "archive"), timeout_s=SOON_S) as eyes:
+        shop = InProcessNode(database, tmp_path, reads=PooledReader(Echo, eyes, watch=nullcontext))
         for seed, rows in enumerate((64, DEADLY_ROWS, 64)):
             shop.accept(films.dx(seed=seed, rows=rows))
         for _ in range(2):
             shop.work()
             shop.clock.go(seconds=60)
 
-    first, deadly, last = shop.jobs(Leg.READ)
+    first, deadly, last = shop.jobs(Stage.READ)
     assert (first.state, last.state) == (State.DONE, State.DONE)
     assert (first.attempts, last.attempts) == (1, 1)
     assert (deadly.state, deadly.reason, deadly.attempts) == (State.NOT_ANALYSED, Reason.MODEL_ERROR, 2)
@@ -100,21 +103,21 @@ def test_a_film_that_ends_its_process_is_set_aside_and_the_others_are_read(datab
 
 
 def test_a_film_during_which_a_reader_died_is_not_read_beside_others(database: Database, tmp_path: Path) -> None:
-    company = Company()
-    shop = Shop(database, tmp_path, company=company)
+    company = SharedLock()
+    shop = InProcessNode(database, tmp_path, company=company)
     shop.accept(films.dx())
     claim_one(database, owner=OWNER, now=shop.clock.now)
     with database.write() as transaction:
-        queue.lose_leases(transaction, owner=OWNER, now=shop.clock.now)
-    worker = threading.Thread(target=shop.turn, args=(Leg.READ,))
+        queue.expire_leases(transaction, owner=OWNER, now=shop.clock.now)
+    worker = threading.Thread(target=shop.turn, args=(Stage.READ,))
 
-    with company.among():
+    with company.shared():
         worker.start()
-        until(lambda: "to be run alone" in [each.detail for each in shop.jobs(Leg.READ)], what="the film put back")
+        until(lambda: "to be run alone" in [each.detail for each in shop.jobs(Stage.READ)], what="the film put back")
         assert shop.reader.times == 0
     worker.join(SOON_S)
 
-    (job,) = shop.jobs(Leg.READ)
+    (job,) = shop.jobs(Stage.READ)
     assert (job.state, job.attempts, shop.reader.times) == (State.DONE, 2, 1)
 
 
@@ -122,7 +125,7 @@ def _plain(reading: Reading) -> tuple[object, ...]:
     return reading.film, reading.geometry, reading.grayscale, reading.notes, reading.prediction, reading.detail
 
 
-def _stored(shop: Shop, received: list[kept.Film]) -> list[Reading]:
+def _stored(shop: InProcessNode, received: list[kept.Film]) -> list[Reading]:
     with shop.database.read() as connection:
         return [
             reading

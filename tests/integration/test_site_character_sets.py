@@ -11,7 +11,7 @@ from cxr_node.config import ConfigurationError, parse
 from cxr_node.db.database import Database
 from cxr_node.pipeline import CharacterSets
 from tests.support import films
-from tests.support.node import Shop, received
+from tests.support.node import InProcessNode, received
 from tests.support.queue import SENDER
 from tests.unit.report.studies import with_bytes
 
@@ -40,7 +40,7 @@ def test_a_name_is_read_as_the_site_says_of_its_sender(
 ) -> None:
     film = film_in_gb18030()
     assert SENT in received(film).content
-    shop = Shop(database, tmp_path, character_sets=character_sets)
+    shop = InProcessNode(database, tmp_path, character_sets=character_sets)
     shop.accept(film)
     shop.work()
 
@@ -51,7 +51,7 @@ def test_a_name_is_read_as_the_site_says_of_its_sender(
 
 def test_what_was_received_is_not_changed(database: Database, tmp_path: Path) -> None:
     film = film_in_gb18030()
-    shop = Shop(database, tmp_path, character_sets={"": ("GB18030",)})
+    shop = InProcessNode(database, tmp_path, character_sets={"": ("GB18030",)})
     shop.accept(film)
     shop.work()
 

@@ -11,8 +11,8 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg
-from cxr_node.domain.commitment import Reference, Vouched
+from cxr_node.db.states import Stage
+from cxr_node.domain.commitment import CommitmentResult, Reference
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Identity
@@ -20,9 +20,9 @@ from cxr_node.ops import tracing
 from cxr_node.ops.tracing import Teller
 from cxr_node.receive.sender import association_name
 from cxr_node.settings.root import Settings
-from cxr_node.work.handlers.deliver import Confirmation
+from cxr_node.work.handlers.deliver import VerificationRule
 from tests.support import films
-from tests.support.node import Shop
+from tests.support.node import InProcessNode
 from tests.support.otlp_collector import Collector, collector
 from tests.support.queue import SENDER
 from tests.support.web import refuse
@@ -36,10 +36,10 @@ class Vouches:
 
     times: int = 0
 
-    def ask(self, transaction_uid: Uid, identity: Identity) -> Vouched | None:
+    def verify(self, transaction_uid: Uid, identity: Identity) -> CommitmentResult | None:
         self.times += 1
         kept = Reference(sop_class_uid=identity.sop_class_uid, sop_instance_uid=identity.sop_instance_uid)
-        return Vouched(transaction_uid=transaction_uid, kept=(kept,), failed=())
+        return CommitmentResult(transaction_uid=transaction_uid, kept=(kept,), failed=())
 
 
 @pytest.fixture
@@ -49,12 +49,12 @@ def told() -> Iterator[Collector]:
 
 
 @pytest.fixture
-def shop(database: Database, tmp_path: Path) -> Shop:
-    return Shop(database, tmp_path, confirmation=Confirmation(confirms=Vouches(), again_s=60))
+def shop(database: Database, tmp_path: Path) -> InProcessNode:
+    return InProcessNode(database, tmp_path, confirmation=VerificationRule(confirms=Vouches(), again_s=60))
 
 
 @pytest.fixture
-def teller(shop: Shop, told: Collector, tmp_path: Path) -> Iterator[Teller]:
+def teller(shop: InProcessNode, told: Collector, tmp_path: Path) -> Iterator[Teller]:
     settings = Settings.model_validate(
         {
             "node": {"data_folder": tmp_path, "name": "ward-3"},
@@ -66,11 +66,13 @@ def teller(shop: Shop, told: Collector, tmp_path: Path) -> Iterator[Teller]:
         yield made
 
 
-def settle(shop: Shop) -> None:
+def settle(shop: InProcessNode) -> None:
     shop.clock.go(seconds=10)
 
 
-def test_a_film_is_one_trace_from_its_coming_to_the_archives_word(shop: Shop, teller: Teller, told: Collector) -> None:
+def test_a_film_is_one_trace_from_its_coming_to_the_archives_word(
+    shop: InProcessNode, teller: Teller, told: Collector
+) -> None:
     shop.accept(films.dx())
     shop.work()
     settle(shop)
@@ -94,7 +96,7 @@ def test_a_film_is_one_trace_from_its_coming_to_the_archives_word(shop: Shop, te
     assert teller.turn() == 0
 
 
-def test_nothing_that_is_told_leads_to_a_patient(shop: Shop, teller: Teller, told: Collector) -> None:
+def test_nothing_that_is_told_leads_to_a_patient(shop: InProcessNode, teller: Teller, told: Collector) -> None:
     film = films.dx()
     shop.accept(film)
     shop.work()
@@ -111,7 +113,7 @@ def test_nothing_that_is_told_leads_to_a_patient(shop: Shop, teller: Teller, tol
 
 
 def test_each_attempt_is_a_span_and_those_that_need_a_person_are_errors(
-    shop: Shop, teller: Teller, told: Collector
+    shop: InProcessNode, teller: Teller, told: Collector
 ) -> None:
     def away() -> None:
         raise RetryLater("pacs is away")
@@ -133,7 +135,7 @@ def test_each_attempt_is_a_span_and_those_that_need_a_person_are_errors(
     assert all(span.status.code == Status.STATUS_CODE_OK for span in told.spans)
 
 
-def test_a_job_that_is_given_up_is_an_error(shop: Shop, teller: Teller, told: Collector) -> None:
+def test_a_job_that_is_given_up_is_an_error(shop: InProcessNode, teller: Teller, told: Collector) -> None:
     shop.pacs.before = refuse
     shop.accept(films.dx())
     shop.work()
@@ -143,7 +145,7 @@ def test_a_job_that_is_given_up_is_an_error(shop: Shop, teller: Teller, told: Co
     assert told.by_name()["deliver"].status.code == Status.STATUS_CODE_ERROR
 
 
-def test_films_of_a_study_are_one_trace(shop: Shop, teller: Teller, told: Collector) -> None:
+def test_films_of_a_study_are_one_trace(shop: InProcessNode, teller: Teller, told: Collector) -> None:
     for seed in (0, 1):
         shop.accept(films.dx(seed=seed, changes={"StudyInstanceUID": films.dx().StudyInstanceUID}))
     shop.work()
@@ -156,7 +158,7 @@ def test_films_of_a_study_are_one_trace(shop: Shop, teller: Teller, told: Collec
 
 
 def test_a_collector_that_is_away_holds_nothing_and_is_told_later(
-    shop: Shop, teller: Teller, told: Collector, caplog: pytest.LogCaptureFixture
+    shop: InProcessNode, teller: Teller, told: Collector, caplog: pytest.LogCaptureFixture
 ) -> None:
     told.status = 503
     shop.accept(films.dx())
@@ -170,10 +172,10 @@ def test_a_collector_that_is_away_holds_nothing_and_is_told_later(
     assert (teller.turn(), len(told.spans)) == (5, 5)
 
 
-def test_a_collector_that_never_answers_holds_nothing(shop: Shop, teller: Teller, told: Collector) -> None:
+def test_a_collector_that_never_answers_holds_nothing(shop: InProcessNode, teller: Teller, told: Collector) -> None:
     told.speaks.clear()
     shop.accept(films.dx())
-    shop.turn(Leg.READ)
+    shop.turn(Stage.READ)
     settle(shop)
     assert teller.turn() == 0
 
@@ -182,7 +184,7 @@ def test_a_collector_that_never_answers_holds_nothing(shop: Shop, teller: Teller
     assert len(shop.pacs.arrived) == 1
 
 
-def test_what_is_still_under_way_is_told_when_it_is_over(shop: Shop, teller: Teller, told: Collector) -> None:
+def test_what_is_still_under_way_is_told_when_it_is_over(shop: InProcessNode, teller: Teller, told: Collector) -> None:
     shop.accept(films.dx())
     settle(shop)
     teller.turn()
@@ -204,7 +206,7 @@ def test_without_traces_nothing_of_them_is_loaded() -> None:
     assert not [name for name in loaded if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter", "joserfc"))]
 
 
-def test_an_association_says_when_it_was_opened(shop: Shop, teller: Teller, told: Collector) -> None:
+def test_an_association_says_when_it_was_opened(shop: InProcessNode, teller: Teller, told: Collector) -> None:
     opened = shop.clock.now
     sender = replace(SENDER, association=association_name(opened))
     shop.clock.go(seconds=3)

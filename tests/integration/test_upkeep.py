@@ -12,42 +12,42 @@ from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg, State
+from cxr_node.db.states import Stage, State
 from cxr_node.domain.commitment import Reference
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
-from cxr_node.pipeline import vouch
+from cxr_node.pipeline import commit
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate
 from cxr_node.records import readings, retention
 from cxr_node.work.periodic import retention as upkeep
 from tests.support import films
-from tests.support.node import Shop, received
+from tests.support.node import InProcessNode, received
 from tests.support.running_node import opened, settings_file
 
 KEEP = timedelta(days=30)
 
 
 @pytest.fixture
-def shop(database: Database, tmp_path: Path) -> Shop:
-    return Shop(database, tmp_path)
+def shop(database: Database, tmp_path: Path) -> InProcessNode:
+    return InProcessNode(database, tmp_path)
 
 
-def removed(shop: Shop) -> int:
-    return upkeep.remove_old(shop.database, shop.archive, keep=KEEP, clock=shop.clock)
+def removed(shop: InProcessNode) -> int:
+    return upkeep.remove_expired(shop.database, shop.archive, keep=KEEP, clock=shop.clock)
 
 
-def kept(shop: Shop) -> int:
+def kept(shop: InProcessNode) -> int:
     return len(list(shop.archive.kept_keys()))
 
 
-def vouched(shop: Shop) -> bool:
+def vouched(shop: InProcessNode) -> bool:
     film = films.dx()
     reference = Reference(sop_class_uid=Uid(film.SOPClassUID), sop_instance_uid=Uid(film.SOPInstanceUID))
-    return bool(vouch(Uid("1.2"), [reference], archive=shop.archive, database=shop.database).kept)
+    return bool(commit(Uid("1.2"), [reference], archive=shop.archive, database=shop.database).kept)
 
 
-def test_a_delivered_study_is_removed_when_it_is_old_and_not_before(shop: Shop) -> None:
+def test_a_delivered_study_is_removed_when_it_is_old_and_not_before(shop: InProcessNode) -> None:
     shop.accept(films.dx())
     shop.work()
     assert (removed(shop), kept(shop), vouched(shop)) == (0, 2, True)
@@ -71,7 +71,7 @@ def test_a_delivered_study_is_removed_when_it_is_old_and_not_before(shop: Shop) 
     assert after.prediction.findings == tuple(replace(each, heat=None) for each in before.prediction.findings)
 
 
-def test_what_is_removed_is_told_of_as_one_study_and_once(shop: Shop) -> None:
+def test_what_is_removed_is_told_of_as_one_study_and_once(shop: InProcessNode) -> None:
     told: list[list[bytes]] = []
     shop.accept(films.dx())
     shop.accept(films.cr())
@@ -79,7 +79,7 @@ def test_what_is_removed_is_told_of_as_one_study_and_once(shop: Shop) -> None:
     everything = {shop.archive.get(key) for key in shop.archive.kept_keys()}
     shop.clock.go(days=31)
     for _ in range(2):
-        upkeep.remove_old(
+        upkeep.remove_expired(
             shop.database,
             shop.archive,
             keep=KEEP,
@@ -90,10 +90,10 @@ def test_what_is_removed_is_told_of_as_one_study_and_once(shop: Shop) -> None:
     assert [set(files) for files in told] == [everything]
 
 
-@pytest.mark.parametrize("leg", [Leg.READ, Leg.COMPOSE, Leg.DELIVER])
-def test_what_is_not_delivered_is_never_removed(leg: Leg, shop: Shop) -> None:
+@pytest.mark.parametrize("stage", [Stage.READ, Stage.COMPOSE, Stage.DELIVER])
+def test_what_is_not_delivered_is_never_removed(stage: Stage, shop: InProcessNode) -> None:
     shop.accept(films.dx())
-    for each in (Leg.READ, Leg.COMPOSE, Leg.DELIVER)[: (Leg.READ, Leg.COMPOSE, Leg.DELIVER).index(leg)]:
+    for each in (Stage.READ, Stage.COMPOSE, Stage.DELIVER)[: (Stage.READ, Stage.COMPOSE, Stage.DELIVER).index(stage)]:
         assert shop.turn(each)
         shop.clock.go(seconds=2)
     before = kept(shop)
@@ -101,7 +101,7 @@ def test_what_is_not_delivered_is_never_removed(leg: Leg, shop: Shop) -> None:
     assert (removed(shop), kept(shop)) == (0, before)
 
 
-def test_what_a_person_must_look_at_is_never_removed(shop: Shop) -> None:
+def test_what_a_person_must_look_at_is_never_removed(shop: InProcessNode) -> None:
     def away() -> None:
         raise RetryLater("away")
 
@@ -113,13 +113,13 @@ def test_what_a_person_must_look_at_is_never_removed(shop: Shop) -> None:
     shop.work()
     shop.clock.go(days=4)
     shop.work()
-    assert shop.jobs(Leg.DELIVER)[-1].state is State.FAILED
+    assert shop.jobs(Stage.DELIVER)[-1].state is State.FAILED
     before = kept(shop)
     shop.clock.go(days=3650)
     assert (removed(shop), kept(shop)) == (0, before)
 
 
-def test_a_late_film_keeps_its_whole_study(shop: Shop) -> None:
+def test_a_late_film_keeps_its_whole_study(shop: InProcessNode) -> None:
     shop.accept(films.dx())
     shop.work()
     shop.clock.go(days=20)
@@ -129,7 +129,7 @@ def test_a_late_film_keeps_its_whole_study(shop: Shop) -> None:
     assert removed(shop) == 0
 
 
-def test_a_film_of_a_removed_study_is_read_and_reported(shop: Shop) -> None:
+def test_a_film_of_a_removed_study_is_read_and_reported(shop: InProcessNode) -> None:
     shop.accept(films.dx())
     shop.work()
     shop.clock.go(days=31)
@@ -140,7 +140,7 @@ def test_a_film_of_a_removed_study_is_read_and_reported(shop: Shop) -> None:
     assert {job.state for job in shop.jobs()} == {State.DONE}
 
 
-def test_a_removed_film_that_comes_again_is_kept_anew(shop: Shop) -> None:
+def test_a_removed_film_that_comes_again_is_kept_anew(shop: InProcessNode) -> None:
     shop.accept(films.dx())
     shop.work()
     shop.clock.go(days=31)
@@ -153,7 +153,7 @@ def test_a_removed_film_that_comes_again_is_kept_anew(shop: Shop) -> None:
     assert (removed(shop), vouched(shop)) == (1, False)
 
 
-def test_a_crash_between_mark_and_removal_leaves_a_file_that_goes_next_time(shop: Shop) -> None:
+def test_a_crash_between_mark_and_removal_leaves_a_file_that_goes_next_time(shop: InProcessNode) -> None:
     shop.accept(films.dx())
     shop.work()
     shop.clock.go(days=31)
@@ -164,7 +164,7 @@ def test_a_crash_between_mark_and_removal_leaves_a_file_that_goes_next_time(shop
     assert kept(shop) == 0
 
 
-def test_a_film_that_comes_again_while_it_is_removed_is_not_lost(shop: Shop) -> None:
+def test_a_film_that_comes_again_while_it_is_removed_is_not_lost(shop: InProcessNode) -> None:
     shop.accept(films.dx())
     shop.work()
     shop.clock.go(days=31)
@@ -179,11 +179,11 @@ def test_a_film_that_comes_again_while_it_is_removed_is_not_lost(shop: Shop) -> 
     assert vouched(shop)
 
 
-def test_scrubbing_finds_what_is_damaged_or_missing_within_its_budget(shop: Shop) -> None:
+def test_scrubbing_finds_what_is_damaged_or_missing_within_its_budget(shop: InProcessNode) -> None:
     for seed in range(4):
         shop.accept(films.dx(seed=seed))
     keys = sorted(shop.archive.kept_keys())
-    scrub = upkeep.Scrub(shop.database, shop.archive)
+    scrub = upkeep.Scrubber(shop.database, shop.archive)
     assert scrub.turn(1) == []
     assert scrub.checked == 1
     assert scrub.turn(1 << 40) == []
@@ -202,7 +202,7 @@ def test_the_command_names_what_is_damaged(tmp_path: Path, database_url: str) ->
     settings = load(config)
     with opened(settings) as database:
         migrate.upgrade(database)
-        shop = Shop(database, settings.node.data_folder)
+        shop = InProcessNode(database, settings.node.data_folder)
         shop.accept(films.dx())
         whole = CliRunner().invoke(app, ["scrub", "--config", str(config)])
         assert (whole.exit_code, whole.output) == (0, "1 files read, 0 damaged\n")

@@ -17,8 +17,8 @@ from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.db.database import Database, DatabaseAway
-from cxr_node.db.states import Leg
-from cxr_node.deliver.destination import Refused
+from cxr_node.db.states import Stage
+from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain import concepts
 from cxr_node.domain.codes import Code
 from cxr_node.domain.daily_stats import Kind, Span, Verdict
@@ -32,7 +32,7 @@ from cxr_node.records.shadow import Next
 from cxr_node.work.periodic import drift as drift_job
 from tests.support import films
 from tests.support.films import ROOT
-from tests.support.node import Shop
+from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file
 
 DOCUMENT = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
@@ -46,12 +46,12 @@ DRIFT = Verdict(
 )  # fmt: skip
 
 
-def busy(database: Database, folder: Path) -> Shop:
+def busy(database: Database, folder: Path) -> InProcessNode:
     """Return a node with one of everything: delivered, measured, not analysed, twice, failed, waiting."""
-    shop = Shop(database, folder)
+    shop = InProcessNode(database, folder)
     first = films.dx()
     shop.accept(first)
-    shop.turn(Leg.READ)
+    shop.turn(Stage.READ)
     _measure(shop)
     shop.work()
     shop.accept(films.dx(changes={"PatientComments": "another"}))
@@ -59,7 +59,7 @@ def busy(database: Database, folder: Path) -> Shop:
     shop.work()
 
     def refuse() -> None:
-        raise Refused("no")
+        raise DeliveryRejected("no")
 
     def away() -> None:
         raise RetryLater("away")
@@ -85,7 +85,7 @@ def busy(database: Database, folder: Path) -> Shop:
     return shop
 
 
-def _measure(shop: Shop) -> None:
+def _measure(shop: InProcessNode) -> None:
     """Add a measurement to the only reading there is."""
     with shop.database.read() as connection:
         film = film_rows.get(connection, 1)
@@ -119,7 +119,7 @@ def test_the_document_says_of_each_column_what_the_views_say() -> None:
 
 def test_every_question_of_the_document_is_answered(database: Database, tmp_path: Path) -> None:
     shop = busy(database, tmp_path)
-    study = shop.jobs(Leg.READ)[0].study_instance_uid
+    study = shop.jobs(Stage.READ)[0].study_instance_uid
 
     assert list(QUESTIONS) == [str(number) for number in range(1, 21)]
     answers = {}
@@ -244,12 +244,12 @@ def test_query_writes_tables_csv_and_json(asked: Path) -> None:
         assert ended.exit_code == 0, ended.output
         return ended.output
 
-    columns = ("--columns", "job_id,leg,state,ended_at")
+    columns = ("--columns", "job_id,stage,state,ended_at")
     rows = json.loads(query("v1_jobs", "--where", "state=failed", *columns, "--format", "json"))
-    assert [(row["leg"], row["state"]) for row in rows] == [("deliver", "failed")]
+    assert [(row["stage"], row["state"]) for row in rows] == [("deliver", "failed")]
     assert rows[0]["ended_at"].startswith("2026-01-02T12:")
     (row,) = csv.DictReader(io.StringIO(query("v1_jobs", "--where", "state=failed", *columns, "--format", "csv")))
-    assert (row["leg"], row["state"]) == ("deliver", "failed")
+    assert (row["stage"], row["state"]) == ("deliver", "failed")
     assert "failed" in query("v1_jobs", "--where", "state~fail%", *columns)
     assert query("v1_films", "--since", "1h") == "no rows\n"
     assert query("v1_films", "--until", "2026-01-01") == "no rows\n"

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from cxr_node.db.database import Database, Transaction
-from cxr_node.db.states import Leg, State
+from cxr_node.db.states import Stage, State
 from cxr_node.queue import queue
-from cxr_node.work.worker import Together
+from cxr_node.work.worker import Batching
 from tests.support import films
-from tests.support.node import OWNER, Shop
+from tests.support.node import OWNER, InProcessNode
 
 
 class Silence:
@@ -26,7 +26,7 @@ class Silence:
 
 
 @contextmanager
-def counted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def counted(shop: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Count transactions that write."""
     real, count = shop.database.write, [0]
 
@@ -41,13 +41,13 @@ def counted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         yield count
 
 
-def run_dry(shop: Shop, leg: Leg) -> None:
+def run_dry(shop: InProcessNode, stage: Stage) -> None:
     """Let a worker run until there is nothing for it to do."""
     silence = Silence()
-    shop._workers[leg].run(silence, tick_s=1.0, stopping=lambda: silence.heard)  # type: ignore[arg-type]  # as a bell
+    shop._workers[stage].run(silence, tick_s=1.0, stopping=lambda: silence.heard)  # type: ignore[arg-type]  # as a bell
 
 
-def studies(shop: Shop, count: int) -> None:
+def studies(shop: InProcessNode, count: int) -> None:
     for seed in range(count):
         shop.accept(films.dx(seed=seed))
 
@@ -55,31 +55,31 @@ def studies(shop: Shop, count: int) -> None:
 def test_a_job_is_recorded_in_the_transaction_that_claims_the_next(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = Shop(database, tmp_path)
+    shop = InProcessNode(database, tmp_path)
     studies(shop, 3)
-    run_dry(shop, Leg.READ)
+    run_dry(shop, Stage.READ)
     shop.clock.go(seconds=10)
-    run_dry(shop, Leg.COMPOSE)
+    run_dry(shop, Stage.COMPOSE)
 
     with counted(shop, monkeypatch) as count:
-        run_dry(shop, Leg.DELIVER)
+        run_dry(shop, Stage.DELIVER)
 
     assert count == [4]
-    assert [job.state for job in shop.jobs(Leg.DELIVER)] == [State.DONE] * 3
+    assert [job.state for job in shop.jobs(Stage.DELIVER)] == [State.DONE] * 3
     assert len(shop.pacs.arrived) == 3
 
 
 def test_films_read_in_one_go_are_recorded_in_one_transaction(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = Shop(database, tmp_path, together=Together(size=3))
+    shop = InProcessNode(database, tmp_path, together=Batching(size=3))
     studies(shop, 3)
 
     with counted(shop, monkeypatch) as count:
-        assert shop.turn(Leg.READ)
+        assert shop.turn(Stage.READ)
 
     assert count == [2]
-    assert [job.state for job in shop.jobs(Leg.READ)] == [State.DONE] * 3
+    assert [job.state for job in shop.jobs(Stage.READ)] == [State.DONE] * 3
 
 
 def test_one_whose_lease_was_lost_does_not_keep_the_others_from_being_recorded(
@@ -88,16 +88,16 @@ def test_one_whose_lease_was_lost_does_not_keep_the_others_from_being_recorded(
     def lose_one() -> None:
         if len(shop.pacs.arrived) == 1:
             with database.write() as transaction:
-                queue.lose_leases(transaction, owner=OWNER, now=shop.clock.now)
+                queue.expire_leases(transaction, owner=OWNER, now=shop.clock.now)
 
-    shop = Shop(database, tmp_path)
+    shop = InProcessNode(database, tmp_path)
     studies(shop, 3)
-    run_dry(shop, Leg.READ)
+    run_dry(shop, Stage.READ)
     shop.clock.go(seconds=10)
-    run_dry(shop, Leg.COMPOSE)
+    run_dry(shop, Stage.COMPOSE)
     shop.pacs.before = lose_one
 
-    run_dry(shop, Leg.DELIVER)
+    run_dry(shop, Stage.DELIVER)
 
-    assert [job.state for job in shop.jobs(Leg.DELIVER)] == [State.DONE] * 3
+    assert [job.state for job in shop.jobs(Stage.DELIVER)] == [State.DONE] * 3
     assert len(shop.pacs.arrived) == 4

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.migrate import Standing, TooNew
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.queries.views import VIEWS
 from cxr_node.queue import queue
 from cxr_node.records import backfill
@@ -76,12 +76,12 @@ VALUES (1, '1.2.840.10008.5.1.4.1.1.1.1', '2.25.2', '2.25.3', '1.2.840.10008.1.2
     'CXRNODE', '127.0.0.1', '', :at, true)
 """
 _ADD = """
-INSERT INTO job (leg, {0}_id, state, priority, attempts, crashes, due_at, detail, created_at, queued_at)
+INSERT INTO job (stage, {0}_id, state, priority, attempts, crashes, due_at, detail, created_at, queued_at)
 VALUES ('{1}', 1, 'waiting', 0, 0, 0, :at, '', :at, :at)
 """
 _CLAIM = """
 UPDATE job SET state = 'running', attempts = attempts + 1, lease_owner = 'old/read/1', lease_until = :at
-WHERE id IN (SELECT id FROM job WHERE leg = '{0}' AND state = 'waiting' AND due_at <= :at
+WHERE id IN (SELECT id FROM job WHERE stage = '{0}' AND state = 'waiting' AND due_at <= :at
              ORDER BY priority DESC, due_at, id LIMIT 1)
 """
 _FINISH = """
@@ -108,14 +108,14 @@ def test_what_the_version_before_writes_is_still_taken_and_its_jobs_are_worked_b
         ):  # fmt: skip
             transaction.connection.execute(text(statement), _AT if ":at" in statement else {})
 
-    claim = claim_one(database, Leg.DELIVER)
+    claim = claim_one(database, Stage.DELIVER)
     with database.write() as transaction:
         queue.finish(transaction, claim, now=claim.queued_at)
         assert backfill.fill(transaction) == 3
         jobs = transaction.connection.execute(
-            text("SELECT leg, state, study_instance_uid FROM v1_jobs ORDER BY job_id")
+            text("SELECT stage, state, study_instance_uid FROM v1_jobs ORDER BY job_id")
         ).all()
-    assert [tuple(row) for row in jobs] == [(leg, "done", "2.25.1") for leg in ("read", "compose", "deliver")]
+    assert [tuple(row) for row in jobs] == [(stage, "done", "2.25.1") for stage in ("read", "compose", "deliver")]
 
 
 @pytest.mark.parametrize(("floor", "expected"), [(NEW, Standing.NEWER), ("9998", Standing.TOO_NEW)])

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select
 
-from cxr_node.db.claim_order import goes_first_at
+from cxr_node.db.claim_order import claim_key
 from cxr_node.db.database import Database, Transaction
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.db.tables import job, study
 from cxr_node.queue import queue
 from tests.support.queue import LEASE, NOON
@@ -23,13 +23,13 @@ GAPS = st.integers(0, 400)
 @dataclass(frozen=True)
 class Arrive:
     gap_s: int
-    head_start_s: int
+    priority_boost_s: int
 
 
 @dataclass(frozen=True)
 class Urge:
     which: int
-    head_start_s: int
+    priority_boost_s: int
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Take:
 
 STEPS = st.lists(
     st.one_of(
-        st.builds(Arrive, gap_s=GAPS, head_start_s=HEAD_STARTS),
-        st.builds(Urge, which=st.integers(0, 9), head_start_s=HEAD_STARTS),
+        st.builds(Arrive, gap_s=GAPS, priority_boost_s=HEAD_STARTS),
+        st.builds(Urge, which=st.integers(0, 9), priority_boost_s=HEAD_STARTS),
         st.builds(Take, limit=st.integers(1, 3)),
     ),
     min_size=4,
@@ -100,23 +100,25 @@ class _Held:
             .values(study_instance_uid=f"2.25.{len(self.studies)}", first_received_at=self.now)
             .returning(study.c.id)
         ).scalar_one()
-        queue.urge(self.transaction, study_id, step.head_start_s)
-        job_id = queue.add(self.transaction, Leg.COMPOSE, study_id, of_study=study_id, due_at=self.now, now=self.now)
+        queue.boost_study(self.transaction, study_id, step.priority_boost_s)
+        job_id = queue.add(self.transaction, Stage.COMPOSE, study_id, of_study=study_id, due_at=self.now, now=self.now)
         self.studies.append(study_id)
-        self.waiting[job_id] = (self.now - NOON, step.head_start_s)
+        self.waiting[job_id] = (self.now - NOON, step.priority_boost_s)
 
     def _urge(self, step: Urge) -> None:
         study_id = self.studies[step.which % len(self.studies)]
-        queue.urge(self.transaction, study_id, step.head_start_s)
+        queue.boost_study(self.transaction, study_id, step.priority_boost_s)
         of_it = select(job.c.id).where(job.c.study_id == study_id)
         for job_id in self.transaction.connection.execute(of_it).scalars():
             if job_id in self.waiting:
-                due, head_start_s = self.waiting[job_id]
-                self.waiting[job_id] = (due, max(head_start_s, step.head_start_s))
+                due, priority_boost_s = self.waiting[job_id]
+                self.waiting[job_id] = (due, max(priority_boost_s, step.priority_boost_s))
 
     def _take(self, limit: int) -> None:
-        claims = queue.claim(self.transaction, Leg.COMPOSE, owner="o", lease=LEASE, now=self.now, limit=limit)
-        turns = {each: goes_first_at(NOON + due, head_start_s) for each, (due, head_start_s) in self.waiting.items()}
+        claims = queue.claim(self.transaction, Stage.COMPOSE, owner="o", lease=LEASE, now=self.now, limit=limit)
+        turns = {
+            each: claim_key(NOON + due, priority_boost_s) for each, (due, priority_boost_s) in self.waiting.items()
+        }
         expected = sorted(turns, key=lambda each: (turns[each], each))[:limit]
         assert [claim.job_id for claim in claims] == expected
         taken = [self.waiting.pop(each) for each in expected]

@@ -8,7 +8,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from pynetdicom.dsutils import encode
 
-from cxr_node.domain.errors import Refuse
+from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import Uid
 from cxr_node.receive.elements import values_of
 from cxr_node.receive.identify import identify
@@ -75,7 +75,7 @@ def test_values_are_those_of_the_top_level_in_every_encoding(data_set: Dataset, 
 
 @given(content=st.binary(max_size=400), syntax=SYNTAXES)
 def test_any_bytes_are_an_object_or_refused(content: bytes, syntax: str) -> None:
-    with pytest.raises(Refuse):
+    with pytest.raises(RejectObject):
         identify(memoryview(content), transfer_syntax_uid=Uid(syntax))
 
 
@@ -96,7 +96,7 @@ def test_a_damaged_header_gives_uids_or_a_refusal_and_nothing_else(at: int, repl
     content[at : at + len(replacement)] = replacement
     try:
         identity = identify(memoryview(bytes(content)), transfer_syntax_uid=Uid(syntax))
-    except Refuse:
+    except RejectObject:
         return
     for uid in (identity.sop_instance_uid, identity.study_instance_uid, identity.series_instance_uid):
         assert set(uid) <= set("0123456789.")

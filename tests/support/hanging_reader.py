@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.infer.watchdog import at_most
 from cxr_node.work.handlers.read import Deadline
-from cxr_node.work.worker import Together
-from tests.support.node import Says, Shop
+from cxr_node.work.worker import Batching
+from tests.support.node import InProcessNode, Says
 
 TIMEOUT_S = 0.2
 
@@ -37,14 +37,14 @@ HANGS = {hang.__name__: hang for hang in (waits, never_lets_go)}
 def main(arguments: Sequence[str]) -> None:
     """Take one turn of reading with the reader that is named: URL FOLDER HANG."""
     url, folder, name = arguments
-    shop = Shop(
+    shop = InProcessNode(
         Database(url),
         Path(folder),
         reader=Says(HANGS[name]),
-        together=Together(size=8),
+        together=Batching(size=8),
         deadline=Deadline(timeout_s=TIMEOUT_S, watch=at_most),
     )
-    shop.turn(Leg.READ)
+    shop.turn(Stage.READ)
 
 
 if __name__ == "__main__":

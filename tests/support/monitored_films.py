@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
-from cxr_node.db.claim_order import NO_HEAD_START
+from cxr_node.db.claim_order import NO_PRIORITY_BOOST
 from cxr_node.db.database import Database
 from cxr_node.db.tables import film
 from cxr_node.domain.identifiers import AeTitle
@@ -14,7 +14,7 @@ from cxr_node.domain.instance import Identity
 from cxr_node.domain.reading import Presence, Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.records import ingest, readings
-from cxr_node.records.ingest import Arrived
+from cxr_node.records.ingest import IncomingFilm
 from tests.support.node import prediction
 from tests.support.queue import SENDER, instance
 from tests.support.tiny_bundles import film as noise
@@ -39,11 +39,11 @@ def read_films(database: Database, several: Iterable[Seen]) -> None:
         for each in several:
             made = instance(each.name, study=each.name)
             sender = replace(SENDER, calling_ae_title=AeTitle(each.device))
-            arrived = Arrived(
+            arrived = IncomingFilm(
                 instance=made,
                 sender=sender,
                 archive_key=f"films/{each.name}",
-                head_start_s=NO_HEAD_START,
+                priority_boost_s=NO_PRIORITY_BOOST,
                 at=each.at,
             )
             ingest.write(transaction, [arrived])

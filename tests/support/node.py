@@ -11,9 +11,9 @@ from pydicom import Dataset, dcmread
 from cxr_node import pipeline
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import Destination, Receipt
-from cxr_node.deliver.peer import Remote
+from cxr_node.deliver.peer import Peer
 from cxr_node.deliver.routing import Condition
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Digest, digest_of, parse_uid
@@ -26,14 +26,14 @@ from cxr_node.queue import search
 from cxr_node.queue.retry import RULES as RETRY_RULES
 from cxr_node.queue.retry import RetryRule
 from cxr_node.queue.search import JobRow
-from cxr_node.reading.preprocess import Desk, ReadRules
-from cxr_node.report.header import Kind
+from cxr_node.reading.preprocess import ReadContext, ReadRules
+from cxr_node.report.header import ResultType
 from cxr_node.report.kinds import Report, ResultKind
-from cxr_node.report.source import Node
-from cxr_node.work.handlers.deliver import AnswerLeg, AnyLeg, Confirmation, DeliverLeg
-from cxr_node.work.handlers.read import ComposeLeg, Deadline, InTurn, Quiet, ReadLeg, ReadsFilms
-from cxr_node.work.shared_lock import Company
-from cxr_node.work.worker import Together, Worker
+from cxr_node.report.source import Observer
+from cxr_node.work.handlers.deliver import AnyHandler, CommitmentHandler, DeliverHandler, VerificationRule
+from cxr_node.work.handlers.read import ComposeHandler, Deadline, InTurn, ReadHandler, ReadsFilms, StudyWindow
+from cxr_node.work.shared_lock import SharedLock
+from cxr_node.work.worker import Batching, Worker
 from tests.support.films import data_set_offset
 from tests.support.queue import LEASE, NOON, SENDER
 
@@ -41,7 +41,7 @@ CALM_S = 2.0
 CEILING_S = 300.0
 CRASH_LIMIT = 2
 ANY = Condition()
-ALONE = Together()
+ALONE = Batching()
 OWNER = "node/test/1"
 PEER = "PACS@pacs:104"
 RULES = ReadRules(gate=Rules(minimum_side_pixels=16), limits=Limits())
@@ -104,7 +104,7 @@ def with_region(said: Prediction, outline: tuple[Point, ...]) -> Prediction:
     return replace(said, findings=tuple(replace(finding, regions=regions) for finding in said.findings))
 
 
-class Shop:
+class InProcessNode:
     """The node. Nothing moves but by `turn` and `work`, and no time passes but by `clock`."""
 
     def __init__(
@@ -117,15 +117,15 @@ class Shop:
         kinds: Sequence[ResultKind] = (Report(),),
         rules: ReadRules = RULES,
         condition: Condition = ANY,
-        forms: tuple[Kind, ...] = (),
+        forms: tuple[ResultType, ...] = (),
         character_sets: pipeline.CharacterSets | None = None,
-        together: Together = ALONE,
-        company: Company | None = None,
+        together: Batching = ALONE,
+        company: SharedLock | None = None,
         deadline: Deadline | None = None,
-        confirmation: Confirmation | None = None,
-        peers: Mapping[str, Remote] | None = None,
+        confirmation: VerificationRule | None = None,
+        peers: Mapping[str, Peer] | None = None,
         pacs: Destination | None = None,
-        rule: RetryRule = RETRY_RULES[Leg.DELIVER],
+        rule: RetryRule = RETRY_RULES[Stage.DELIVER],
     ) -> None:
         self._together = together
         self._company = company
@@ -134,19 +134,19 @@ class Shop:
         self.archive = FolderArchive(folder / "archive")
         self.reader = reader or Says()
         self.pacs = Mailbox()
-        quiet = Quiet(calm_s=CALM_S, ceiling_s=CEILING_S)
-        legs: list[AnyLeg] = [
-            ReadLeg(
+        quiet = StudyWindow(quiet_s=CALM_S, max_wait_s=CEILING_S)
+        stages: list[AnyHandler] = [
+            ReadHandler(
                 database=database,
                 reads=reads
-                or InTurn(desk=Desk(archive=self.archive, rules=rules), reader=self.reader, deadline=deadline),
+                or InTurn(desk=ReadContext(archive=self.archive, rules=rules), reader=self.reader, deadline=deadline),
                 quiet=quiet,
                 crash_limit=CRASH_LIMIT,
             ),
-            ComposeLeg(
+            ComposeHandler(
                 database=database,
                 archive=self.archive,
-                node=Node(),
+                node=Observer(),
                 kinds=kinds,
                 routes={
                     self.pacs.name: pipeline.Route(
@@ -161,7 +161,7 @@ class Shop:
                 quiet=quiet,
                 clock=self.clock,
             ),
-            DeliverLeg(
+            DeliverHandler(
                 database=database,
                 archive=self.archive,
                 destinations={self.pacs.name: pacs or self.pacs},
@@ -169,44 +169,44 @@ class Shop:
                 clock=self.clock,
                 rule=rule,
             ),
-            AnswerLeg(database=database, archive=self.archive, peers=peers or {}),
+            CommitmentHandler(database=database, archive=self.archive, peers=peers or {}),
         ]
-        self._workers = {leg.leg: self._worker(leg) for leg in legs}
+        self._workers = {stage.stage: self._worker(stage) for stage in stages}
 
     def accept(self, film: Dataset, *, sender: Sender = SENDER) -> bool:
         """Take a film as if a modality had sent it."""
         return pipeline.accept(received(film), sender, archive=self.archive, database=self.database, clock=self.clock)
 
-    def seconds_to_next(self, leg: Leg) -> float | None:
-        """Return how long until there is work on a leg, if there will be."""
-        return self._workers[leg].seconds_to_next()
+    def seconds_to_next(self, stage: Stage) -> float | None:
+        """Return how long until there is work on a stage, if there will be."""
+        return self._workers[stage].seconds_to_next()
 
-    def turn(self, leg: Leg) -> bool:
-        """Run one due job of a leg, if there is one."""
-        return self._workers[leg].turn()
+    def turn(self, stage: Stage) -> bool:
+        """Run one due job of a stage, if there is one."""
+        return self._workers[stage].turn()
 
     def work(self) -> None:
         """Run everything that is due, and then once more after the calm."""
         for _ in range(2):
-            while any(self.turn(leg) for leg in Leg):
+            while any(self.turn(stage) for stage in Stage):
                 pass
             self.clock.go(seconds=CALM_S)
 
-    def jobs(self, leg: Leg | None = None) -> list[JobRow]:
+    def jobs(self, stage: Stage | None = None) -> list[JobRow]:
         """Return the jobs, oldest first."""
         with self.database.read() as connection:
-            return search.jobs(connection, leg=leg)[::-1]
+            return search.jobs(connection, stage=stage)[::-1]
 
-    def _worker(self, leg: AnyLeg) -> Worker:
+    def _worker(self, stage: AnyHandler) -> Worker:
         return Worker(
-            leg,
+            stage,
             database=self.database,
             owner=OWNER,
             lease=LEASE,
             clock=self.clock,
             jitter=lambda: 1.0,
-            together=self._together if leg.leg is Leg.READ else ALONE,
-            company=self._company if leg.leg is Leg.READ else None,
+            batching=self._together if stage.stage is Stage.READ else ALONE,
+            lock=self._company if stage.stage is Stage.READ else None,
         )
 
 

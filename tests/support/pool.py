@@ -15,7 +15,7 @@ from cxr_node.domain.errors import GiveUp, RetryLater
 from cxr_node.domain.radiograph import Float32, Geometry, Radiograph
 from cxr_node.domain.reading import Prediction
 from cxr_node.domain.reasons import Reason
-from cxr_node.reading.preprocess import Desk
+from cxr_node.reading.preprocess import ReadContext
 from tests.support.node import RULES, prediction
 
 DEADLY_ROWS = 68
@@ -23,37 +23,37 @@ DEADLY_ROWS = 68
 
 
 @contextmanager
-def desk(archive: Path) -> Iterator[Desk]:
+def desk(archive: Path) -> Iterator[ReadContext]:
     """Open a desk over an archive."""
-    yield Desk(archive=FolderArchive(archive), rules=RULES)
+    yield ReadContext(archive=FolderArchive(archive), rules=RULES)
 
 
-def process_id(_: Desk) -> int:
+def process_id(_: ReadContext) -> int:
     """Say which process this is."""
     return os.getpid()
 
 
-def is_killed(_: Desk) -> None:
+def is_killed(_: ReadContext) -> None:
     """End this process as the system does when memory is short."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def sleeps(_: Desk) -> None:
+def sleeps(_: ReadContext) -> None:
     """Never answer."""
     time.sleep(3600)
 
 
-def gives_up(_: Desk) -> None:
+def gives_up(_: ReadContext) -> None:
     """Give up."""
     raise GiveUp(Reason.DECODE, "the detail")
 
 
-def asks_for_patience(_: Desk) -> None:
+def asks_for_patience(_: ReadContext) -> None:
     """Ask for patience."""
     raise RetryLater("the store is away")
 
 
-def fails(_: Desk) -> None:
+def fails(_: ReadContext) -> None:
     """Fail with a message that quotes a patient."""
     raise KeyError("DOE^JANE")
 
@@ -64,13 +64,13 @@ class Plain:
 
     outlines_anatomy: bool = False
 
-    def prepared(self, film: Radiograph) -> Float32:
+    def preprocess(self, film: Radiograph) -> Float32:
         """Return the mean."""
         if film.geometry.rows == DEADLY_ROWS:
             os.kill(os.getpid(), signal.SIGKILL)
         return np.full((1, 1), film.p_values.mean(), np.float32)
 
-    def prediction(self, geometry: Geometry, given: Mapping[str, Float32]) -> Prediction:
+    def decode_outputs(self, geometry: Geometry, given: Mapping[str, Float32]) -> Prediction:
         """Say that there is an opacity, if the film has come back."""
         if "film" not in given:
             raise GiveUp(Reason.MODEL_ERROR, "nothing came back")
@@ -85,7 +85,7 @@ class Echo:
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
-        self.interpreter = Plain()
+        self.adapter = Plain()
 
     def forward(self, prepared: Sequence[Float32]) -> list[dict[str, Float32]]:
         """Return the films."""

@@ -3,13 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.domain.identifiers import AeTitle, Uid, derive_uid, digest_of
 from cxr_node.domain.instance import Identity, Instance, Sender
 from cxr_node.queue import queue
 from cxr_node.queue.queue import Claim
 from cxr_node.records import ingest
-from cxr_node.records.ingest import Arrived
+from cxr_node.records.ingest import IncomingFilm
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
@@ -34,28 +34,32 @@ def instance(name: str, *, study: str = "study", content: bytes | None = None) -
 
 
 def arrived(
-    name: str, *, of: str = "study", content: bytes | None = None, head_start_s: int = 0, after_s: float = 0
-) -> Arrived:
+    name: str, *, of: str = "study", content: bytes | None = None, priority_boost_s: int = 0, after_s: float = 0
+) -> IncomingFilm:
     """Return a made-up film that has come, `after_s` past noon."""
     made = instance(name, study=of, content=content)
     at = NOON + timedelta(seconds=after_s)
-    return Arrived(instance=made, sender=SENDER, archive_key=f"films/{made.digest}", head_start_s=head_start_s, at=at)
+    return IncomingFilm(
+        instance=made, sender=SENDER, archive_key=f"films/{made.digest}", priority_boost_s=priority_boost_s, at=at
+    )
 
 
 def remember(database: Database, name: str, *, study: str = "study", now: datetime = NOON) -> bool:
     """Write the row of a made-up film; return whether it was new."""
     made = instance(name, study=study)
-    return ingest.remember(database, made, SENDER, archive_key=f"films/{name}", now=now)
+    return ingest.store(database, made, SENDER, archive_key=f"films/{name}", now=now)
 
 
-def claim_one(database: Database, leg: Leg = Leg.READ, *, owner: str = "node/read/1", now: datetime = NOON) -> Claim:
-    """Claim the next job of a leg, which must be there."""
+def claim_one(
+    database: Database, stage: Stage = Stage.READ, *, owner: str = "node/read/1", now: datetime = NOON
+) -> Claim:
+    """Claim the next job of a stage, which must be there."""
     with database.write() as transaction:
-        (claim,) = queue.claim(transaction, leg, owner=owner, lease=LEASE, now=now)
+        (claim,) = queue.claim(transaction, stage, owner=owner, lease=LEASE, now=now)
     return claim
 
 
-def claim_none(database: Database, leg: Leg = Leg.READ, *, now: datetime = NOON) -> bool:
-    """Whether there is nothing of a leg to be claimed."""
+def claim_none(database: Database, stage: Stage = Stage.READ, *, now: datetime = NOON) -> bool:
+    """Whether there is nothing of a stage to be claimed."""
     with database.write() as transaction:
-        return not queue.claim(transaction, leg, owner="node/read/2", lease=LEASE, now=now)
+        return not queue.claim(transaction, stage, owner="node/read/2", lease=LEASE, now=now)

@@ -11,8 +11,8 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.domain.instance import Aside, Instance, Received, Sender
-from cxr_node.net.scu import leave_answers_to_who_asked
+from cxr_node.domain.instance import Instance, Received, Sender, StagedObject
+from cxr_node.net.scu import deliver_responses_to_requestor
 from cxr_node.receive.application_entity import Listening
 from cxr_node.receive.scp import Receiver
 from tests.support.peers import LOOPBACK
@@ -67,7 +67,7 @@ def in_memory(received: Received) -> Instance:
         identity=received.identity,
         transfer_syntax_uid=received.transfer_syntax_uid,
         digest=received.digest,
-        content=received.aside.read(),
+        content=received.staged.read(),
     )
 
 
@@ -95,7 +95,7 @@ def receiving(
     *,
     accept: Callable[[Instance, Sender], None] = lambda _instance, _sender: None,
     has_room: Callable[[int], bool] = lambda _size_bytes: True,
-    aside: Callable[[], Aside] = Held,
+    aside: Callable[[], StagedObject] = Held,
     **changes: object,
 ) -> Iterator[Running]:
     """Run a receiver; `accept` is called before an instance is listed, `changes` are fields of Listening."""
@@ -127,7 +127,7 @@ def association(
     entity = AE(ae_title=calling)
     context = build_context(sop_class_uid, transfer_syntax_uid)
     opened = entity.associate(LOOPBACK, port, contexts=[context], ae_title=called)
-    leave_answers_to_who_asked(opened)
+    deliver_responses_to_requestor(opened)
     try:
         yield opened
     finally:

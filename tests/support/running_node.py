@@ -15,7 +15,7 @@ import pytest
 
 from cxr_node.config import load
 from cxr_node.db.database import Database
-from cxr_node.db.states import ENDED, Leg
+from cxr_node.db.states import ENDED, Stage
 from cxr_node.queue import search
 from cxr_node.queue.search import JobRow
 from cxr_node.settings.root import Settings
@@ -41,10 +41,10 @@ class RunningNode:
         """The port on which it receives."""
         return int(self.addresses["receive"].rpartition(":")[2])
 
-    def jobs(self, leg: Leg | None = None) -> list[JobRow]:
+    def jobs(self, stage: Stage | None = None) -> list[JobRow]:
         """Return its jobs, newest first."""
         with opened(load(self.config)) as database, database.read() as connection:
-            return search.jobs(connection, leg=leg, limit=100_000)
+            return search.jobs(connection, stage=stage, limit=100_000)
 
     def until_idle(self, timeout_s: float = 60.0) -> list[JobRow]:
         """Wait until every job has ended, and return them."""

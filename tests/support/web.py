@@ -10,12 +10,12 @@ import httpx
 
 from cxr_node.config import load
 from cxr_node.db import migrate
-from cxr_node.deliver.destination import Refused
+from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.receive.users import PasswordHash
 from cxr_node.web import server
 from cxr_node.wiring import process
 from tests.support import films
-from tests.support.node import Shop
+from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file
 
 PASSWORD = "correct horse battery staple"  # noqa: S105  # of nobody
@@ -39,7 +39,7 @@ class Page:
 
     address: str
     config: Path
-    shop: Shop
+    shop: InProcessNode
 
     @contextmanager
     def visited_by(self, name: str = "") -> Iterator[httpx.Client]:
@@ -66,7 +66,7 @@ def served_page(folder: Path, *, database_url: str = "", more: str = "") -> Iter
     settings.node.data_folder.mkdir(parents=True, exist_ok=True)
     with opened(settings) as database:
         migrate.upgrade(database)
-        shop = Shop(database, settings.node.data_folder)
+        shop = InProcessNode(database, settings.node.data_folder)
         shop.clock.now = process.now()
         shop.accept(films.dx())
         shop.work()
@@ -82,4 +82,4 @@ def served_page(folder: Path, *, database_url: str = "", more: str = "") -> Iter
 
 def refuse() -> None:
     """Refuse what is sent, as a full PACS would."""
-    raise Refused("0xA700, out of resources")
+    raise DeliveryRejected("0xA700, out of resources")

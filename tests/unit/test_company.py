@@ -2,30 +2,30 @@
 
 import threading
 
-from cxr_node.work.shared_lock import Company
+from cxr_node.work.shared_lock import SharedLock
 
 SOON_S = 30.0
 
 
 def test_one_that_runs_alone_waits_for_the_others_and_they_for_it() -> None:
-    company, order = Company(), []
+    company, order = SharedLock(), []
     in_company, may_leave, is_alone, may_end = (threading.Event() for _ in range(4))
 
     def beside() -> None:
-        with company.among():
+        with company.shared():
             in_company.set()
             may_leave.wait(SOON_S)
             order.append("left")
 
     def apart() -> None:
-        with company.alone():
+        with company.exclusive():
             order.append("alone")
             is_alone.set()
             may_end.wait(SOON_S)
             order.append("ended")
 
     def later() -> None:
-        with company.among():
+        with company.shared():
             order.append("came")
 
     first, second, third = (threading.Thread(target=work) for work in (beside, apart, later))
@@ -44,9 +44,9 @@ def test_one_that_runs_alone_waits_for_the_others_and_they_for_it() -> None:
 
 
 def test_those_beside_each_other_do_not_wait() -> None:
-    company = Company()
+    company = SharedLock()
 
-    with company.among(), company.among():
+    with company.shared(), company.shared():
         pass
-    with company.alone():
+    with company.exclusive():
         pass

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydicom.uid import UID
 
 from cxr_node.deliver.cstore import CStoreDestination
-from cxr_node.deliver.destination import Refused
+from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.deliver.negotiation import negotiated
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
@@ -60,7 +60,7 @@ def examined(settings: Settings, section: CStoreSection | FolderSection) -> Exam
         said = negotiated(destination.remote, SOP_CLASSES)
     except RetryLater as error:
         return Examined(name=section.name, peer=peer, checks=(problem(name, str(error), _way(section)),))
-    except Refused as error:
+    except DeliveryRejected as error:
         to_do = "have its administrator admit our AE title, and see that ae_title is right"
         return Examined(name=section.name, peer=peer, checks=(problem(name, str(error), to_do),))
     found = Examined(name=section.name, peer=peer, checks=(), accepted=said.accepted)

@@ -57,7 +57,7 @@ def _certificate(each: Certificate, now: datetime) -> Check:
 def _pairs(settings: Settings) -> Iterator[tuple[str, str, str]]:
     receive = settings.receive
     sections = [("receive", receive.tls_certificate, receive.tls_key)]
-    sections += [(f"asker {each.ae_title}", each.tls_certificate, each.tls_key) for each in receive.askers]
+    sections += [(f"asker {each.ae_title}", each.tls_certificate, each.tls_key) for each in receive.commitment_peers]
     sections += [
         (f"destination {each.name}", each.tls_certificate, each.tls_key)
         for each in settings.deliver.destinations
@@ -173,7 +173,7 @@ def _is_stuck(queue: Queue, now: datetime) -> bool:
 def _movement(stuck: list[Queue], *, runs: bool) -> Check:
     if not stuck:
         return fine("queue", "no job has been due for long")
-    said = ", ".join(f"{queue.due} to {queue.leg.value}" for queue in stuck)
+    said = ", ".join(f"{queue.due} to {queue.stage.value}" for queue in stuck)
     if not runs:
         return note("queue", f"jobs wait for the node, which does not run: {said}", "start it: `cxr-node run`")
     to_do = "the log of that role says why it does not take them; a role that hangs is mended by starting the node anew"

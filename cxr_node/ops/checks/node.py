@@ -62,7 +62,7 @@ def data_folder(settings: Settings) -> Iterator[Check]:
     yield fine("data folder", f"{folder} can be written to")
     free, reserve = space.free_bytes(folder), settings.archive.reserve_bytes
     said = f"{free:,} bytes are free, {reserve:,} of them kept for database and results"
-    if space.has_room(free_bytes=free, reserve_bytes=reserve):
+    if space.has_space(free_bytes=free, reserve_bytes=reserve):
         yield fine("room", said)
     else:
         yield problem("room", said, "films are refused until there is room: make some, or lower archive.reserve_bytes")

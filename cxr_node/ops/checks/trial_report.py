@@ -10,8 +10,8 @@ from cxr_node.domain.instance import Identity, Instance
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
-from cxr_node.report.kinds import Order, ResultKind
-from cxr_node.report.source import Film, Node
+from cxr_node.report.kinds import ComposeRequest, ResultKind
+from cxr_node.report.source import Film, Observer
 
 PATIENT_NAME = "TEST^CXR-NODE"
 PATIENT_ID = "CXRNODE-TEST"
@@ -19,13 +19,13 @@ STUDY_DESCRIPTION = "TEST OF CXR-NODE - NO PATIENT"
 DETAIL = "a test of delivery: there is no such patient and no such film"
 
 
-def composed(kind: ResultKind, *, node: Node, now: datetime) -> Instance:
+def composed(kind: ResultKind, *, node: Observer, now: datetime) -> Instance:
     """Return a test report of a node: always the same one of a kind, so that testing again leaves no second one."""
-    (report,) = kind.compose(Order(films=[_film(node)], see=_see_nothing, node=node, now=now))
+    (report,) = kind.compose(ComposeRequest(films=[_film(node)], see=_see_nothing, node=node, now=now))
     return report
 
 
-def _film(node: Node) -> Film:
+def _film(node: Observer) -> Film:
     film = Identity(
         sop_class_uid=Uid(DigitalXRayImageStorageForPresentation),
         sop_instance_uid=derive_uid("test film", node.uid),

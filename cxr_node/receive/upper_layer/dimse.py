@@ -10,17 +10,17 @@ from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import PresentationContext
 
 from cxr_node.domain.identifiers import parse_uid
-from cxr_node.domain.instance import Arrival, Aside, Sender
+from cxr_node.domain.instance import Sender, StagedInstance, StagedObject
 from cxr_node.receive.sender import sender_of
 from cxr_node.receive.status import StoreStatus
 from cxr_node.receive.upper_layer.command_set import PDU_TO_VALUE_BYTES, pdu_length, store_request, store_response
-from cxr_node.receive.upper_layer.incoming import StreamedFilm
+from cxr_node.receive.upper_layer.incoming import IncomingDataSet
 from cxr_node.receive.upper_layer.messages import IS_COMMAND, IS_LAST, BoundedMessages, OutOfPlace
 
 _MOST_WAITING = 4
 """Messages that a peer may send ahead of their answers before nothing more is read: a film holds a file."""
 
-Answer = Callable[[Association, Callable[[Sender], Arrival]], tuple[StoreStatus, str]]
+Answer = Callable[[Association, Callable[[Sender], StagedInstance]], tuple[StoreStatus, str]]
 """`Storing.answer`."""
 
 
@@ -42,18 +42,20 @@ class Streaming(Protocol):
         """Return the presentation context with this ID that was accepted."""
 
 
-class FilmMessages(BoundedMessages):
+class StreamingDimse(BoundedMessages):
     """Takes the fragments of films past pynetdicom, and leaves every other message to it.
 
     `aside` makes what the bytes of a film are written to, `answer` says what its sender is told.
     """
 
-    def __init__(self, association: Association, *, aside: Callable[[], Aside], answer: Answer, **options: Any) -> None:
+    def __init__(
+        self, association: Association, *, aside: Callable[[], StagedObject], answer: Answer, **options: Any
+    ) -> None:
         super().__init__(association, **options)
         self._streaming = cast("Streaming", association)
         self._aside = aside
         self._answer = answer
-        self._under_way: StreamedFilm | None = None
+        self._under_way: IncomingDataSet | None = None
         self._lock = threading.Lock()
         self._has_ended = False
 
@@ -67,7 +69,7 @@ class FilmMessages(BoundedMessages):
         """Return the next message that is not a film; those are answered here, by the thread of the association."""
         while True:
             context_id, message = super().get_msg(block)
-            if not isinstance(message, StreamedFilm):
+            if not isinstance(message, IncomingDataSet):
                 return context_id, message
             self._serve(message)
             if self._streaming.is_to_pause or not self.dul.to_user_queue.empty():
@@ -93,7 +95,7 @@ class FilmMessages(BoundedMessages):
             self._under_way = None
             self._put(film)
 
-    def _begun(self, context_id: int, value: bytes | memoryview) -> StreamedFilm | None:
+    def _begun(self, context_id: int, value: bytes | memoryview) -> IncomingDataSet | None:
         """Return the film whose C-STORE request this fragment is, whole; None for any other."""
         if value[0] & (IS_COMMAND | IS_LAST) != IS_COMMAND | IS_LAST:
             return None
@@ -101,7 +103,7 @@ class FilmMessages(BoundedMessages):
         context = self._streaming.accepted(context_id)
         if request is None or context is None or str(context.abstract_syntax) != request.sop_class_uid:
             return None
-        return StreamedFilm(
+        return IncomingDataSet(
             request,
             context_id=context_id,
             transfer_syntax_uid=parse_uid(context.transfer_syntax[0]),
@@ -111,7 +113,7 @@ class FilmMessages(BoundedMessages):
             has_room=self._has_room,
         )
 
-    def _serve(self, film: StreamedFilm) -> None:
+    def _serve(self, film: IncomingDataSet) -> None:
         try:
             status, comment = self._answer(self.assoc, lambda _sender: film.arrival())
             if self.assoc.is_established:
@@ -121,14 +123,14 @@ class FilmMessages(BoundedMessages):
         finally:
             film.close()
 
-    def _send(self, film: StreamedFilm, status: StoreStatus, comment: str) -> None:
+    def _send(self, film: IncomingDataSet, status: StoreStatus, comment: str) -> None:
         pdu = store_response(film.request, context_id=film.context_id, status=status, error_comment=comment)
         if 0 < self.maximum_pdu_size < pdu_length(pdu):
             self.send_msg(_response(film, status, comment), film.context_id)
         else:
             self.send_pdu(EncodedAnswer(pdu, context_id=film.context_id))
 
-    def _put(self, film: StreamedFilm) -> None:
+    def _put(self, film: IncomingDataSet) -> None:
         with self._lock:
             if not self._has_ended:
                 self.msg_queue.put((film.context_id, cast("Any", film)))  # in its turn among the other messages
@@ -141,7 +143,7 @@ class FilmMessages(BoundedMessages):
             self._has_ended = True
         while not self.msg_queue.empty():
             message = cast("Any", self.msg_queue.get()[1])
-            if isinstance(message, StreamedFilm):
+            if isinstance(message, IncomingDataSet):
                 message.close()
 
     def let_go(self) -> None:
@@ -151,7 +153,7 @@ class FilmMessages(BoundedMessages):
             film.close()
 
 
-def _response(film: StreamedFilm, status: int, comment: str) -> C_STORE:
+def _response(film: IncomingDataSet, status: int, comment: str) -> C_STORE:
     """Return the answer as pynetdicom sends it, in fragments."""
     response = C_STORE()
     response.MessageIDBeingRespondedTo = film.request.message_id

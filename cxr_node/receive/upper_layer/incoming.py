@@ -4,13 +4,13 @@ import hashlib
 import struct
 from collections.abc import Callable, Iterator
 
-from cxr_node.domain.errors import Refuse, RetryLater
+from cxr_node.domain.errors import RejectObject, RetryLater
 from cxr_node.domain.identifiers import Digest, Uid
-from cxr_node.domain.instance import Arrival, Aside, Identity, Sender
+from cxr_node.domain.instance import Identity, Sender, StagedInstance, StagedObject
 from cxr_node.receive.elements import DEFLATED
 from cxr_node.receive.identify import check_request, identify
 from cxr_node.receive.part10 import file_head
-from cxr_node.receive.store_scp import no_room, too_large
+from cxr_node.receive.store_scp import out_of_resources, too_large
 from cxr_node.receive.upper_layer.command_set import StoreRequest
 
 _BEGINNING_BYTES = 1 << 17
@@ -48,7 +48,7 @@ def values_of_pdu(pdu: memoryview) -> list[tuple[int, memoryview]]:
     return values
 
 
-class StreamedFilm:
+class IncomingDataSet:
     """The data set of one C-STORE request. Written by the thread of the connection, then read by that which answers.
 
     What is too large, or has no room, is let go of and counted to its end, so that its sender gets an answer. What the
@@ -62,7 +62,7 @@ class StreamedFilm:
         context_id: int,
         transfer_syntax_uid: Uid,
         sender: Sender,
-        aside: Callable[[], Aside],
+        aside: Callable[[], StagedObject],
         maximum_object_bytes: int,
         has_room: Callable[[], bool],
     ) -> None:
@@ -84,8 +84,8 @@ class StreamedFilm:
             transfer_syntax_uid=transfer_syntax_uid,
             sender=sender,
         )
-        self._refused: Exception | None = None if has_room() else no_room()
-        self._aside: Aside | None = aside() if self._refused is None else None
+        self._refused: Exception | None = None if has_room() else out_of_resources()
+        self._aside: StagedObject | None = aside() if self._refused is None else None
 
     def write(self, fragment: memoryview) -> None:
         """Take the next fragment of the data set."""
@@ -101,7 +101,7 @@ class StreamedFilm:
         if end >= _GATHERED_BYTES:
             self._write_gathered(self._aside)
 
-    def _write_gathered(self, aside: Aside) -> None:
+    def _write_gathered(self, aside: StagedObject) -> None:
         gathered = memoryview(self._gathered)[: self._gathered_bytes]
         self._gathered_bytes = 0
         try:
@@ -119,7 +119,7 @@ class StreamedFilm:
         finally:
             gathered.release()
 
-    def arrival(self) -> Arrival:
+    def arrival(self) -> StagedInstance:
         """Return the film, now that its last fragment has come.
 
         Raises
@@ -145,13 +145,13 @@ class StreamedFilm:
             affected_sop_class_uid=self.request.sop_class_uid,
             affected_sop_instance_uid=self.request.sop_instance_uid,
         )
-        return Arrival(
+        return StagedInstance(
             identity=identity,
             transfer_syntax_uid=self._transfer_syntax_uid,
             digest=Digest(self._digest.hexdigest()),
             size_bytes=len(self._head) + self._size_bytes,
             beginning=beginning,
-            aside=self._aside,
+            staged=self._aside,
         )
 
     def close(self) -> None:
@@ -165,23 +165,23 @@ class StreamedFilm:
         if self._size_bytes - self._asked_at_bytes >= _ASKED_FOR_ROOM_BYTES:
             self._asked_at_bytes = self._size_bytes
             if not self._has_room():
-                raise no_room()
+                raise out_of_resources()
 
-    def _identified(self, aside: Aside) -> tuple[Identity, bytes]:
+    def _identified(self, aside: StagedObject) -> tuple[Identity, bytes]:
         """Return who it is, and the file at least as far as it says so."""
         for data_set in self._more_and_more(aside):
             is_all = len(data_set) == self._size_bytes
             try:
                 with memoryview(data_set) as view:
                     identity = identify(view, transfer_syntax_uid=self._transfer_syntax_uid)
-            except Refuse:
+            except RejectObject:
                 if is_all:
                     raise
             else:
                 return identity, b"".join((self._head, data_set))
         raise AssertionError("the last of them is all there is")
 
-    def _more_and_more(self, aside: Aside) -> Iterator[bytes]:
+    def _more_and_more(self, aside: StagedObject) -> Iterator[bytes]:
         # What is deflated cannot be inflated by halves.
         if len(self._beginning) < self._size_bytes and self._transfer_syntax_uid not in DEFLATED:
             yield self._beginning

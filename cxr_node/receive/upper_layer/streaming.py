@@ -22,7 +22,7 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationServer, AssociationSocket, RequestHandler
 
-from cxr_node.receive.upper_layer.dimse import EncodedAnswer, FilmMessages
+from cxr_node.receive.upper_layer.dimse import EncodedAnswer, StreamingDimse
 from cxr_node.receive.upper_layer.incoming import values_of_pdu
 from cxr_node.receive.upper_layer.socket import BufferedSocket
 
@@ -57,12 +57,12 @@ class FastProvider(DULServiceProvider):
             super().run_reactor()
         finally:
             messages = self.assoc.dimse
-            if isinstance(messages, FilmMessages):
+            if isinstance(messages, StreamingDimse):
                 messages.let_go()
 
     def _read_pdu_data(self) -> None:
         connection, messages = self.socket, self.assoc.dimse
-        if not isinstance(connection, BufferedSocket) or not isinstance(messages, FilmMessages):
+        if not isinstance(connection, BufferedSocket) or not isinstance(messages, StreamingDimse):
             super()._read_pdu_data()
             return
         while self._may_stream(connection, messages):
@@ -82,20 +82,20 @@ class FastProvider(DULServiceProvider):
 
     def _is_transport_event(self) -> bool:
         messages = self.assoc.dimse
-        if isinstance(messages, FilmMessages) and messages.is_full and self._is_transferring():
+        if isinstance(messages, StreamingDimse) and messages.is_full and self._is_transferring():
             # Its peer does not wait for answers: what it sends next waits in its own kernel.
             time.sleep(_FULL_S)
             return False
         return super()._is_transport_event()
 
-    def _may_stream(self, connection: BufferedSocket, messages: FilmMessages) -> bool:
+    def _may_stream(self, connection: BufferedSocket, messages: StreamingDimse) -> bool:
         is_held_up = messages.is_full or connection.is_late or not self.to_provider_queue.empty()
         return self._is_transferring() and not is_held_up
 
     def _is_transferring(self) -> bool:
         return self.state_machine.current_state == _DATA_TRANSFER and self.event_queue.empty()
 
-    def _take(self, pdu: memoryview, messages: FilmMessages) -> None:
+    def _take(self, pdu: memoryview, messages: StreamingDimse) -> None:
         try:
             values = values_of_pdu(pdu)
         except ValueError:
@@ -143,7 +143,7 @@ class FastAssociation(Association):
         try:
             super().run_reactor()
         finally:
-            if isinstance(self.dimse, FilmMessages):
+            if isinstance(self.dimse, StreamingDimse):
                 self.dimse.end()
 
 

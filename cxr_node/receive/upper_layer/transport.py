@@ -21,7 +21,7 @@ from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
 from cxr_node.net.tls import spoken
-from cxr_node.receive.events import NoTls
+from cxr_node.receive.events import TlsFailed
 from cxr_node.receive.tls import Handshakes
 from cxr_node.receive.upper_layer import wakeup
 
@@ -55,7 +55,7 @@ class PromptServer(ThreadedAssociationServer):
     handshakes: Handshakes | None = None
     """What secures connections. Not pynetdicom's `ssl_context`, which does so in the loop that accepts."""
 
-    tell: Callable[[NoTls], None] = staticmethod(lambda _incident: None)
+    tell: Callable[[TlsFailed], None] = staticmethod(lambda _incident: None)
     """What is told of connections that did not become secure."""
 
     def finish_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:
@@ -65,7 +65,7 @@ class PromptServer(ThreadedAssociationServer):
                 request = self.handshakes.shake(cast("socket.socket", request))
             except OSError as error:
                 _log.warning("no TLS with %s: %s", client_address[0], spoken(error))
-                self.tell(NoTls(address=client_address[0], why=spoken(error)))
+                self.tell(TlsFailed(address=client_address[0], why=spoken(error)))
                 return
         super().finish_request(request, client_address)
 

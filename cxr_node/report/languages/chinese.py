@@ -5,11 +5,11 @@ from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes
-from cxr_node.report.languages.language import Sentences, Words, translation
+from cxr_node.report.languages.language import Phrases, Terms, translation
 
 CHINESE = translation(
     Code(value="zh-Hans", scheme_designator="RFC5646", meaning="简体中文"),
-    Words(
+    Terms(
         findings={
             "Atelectasis": "肺不张",
             "Consolidation": "肺实变",
@@ -82,7 +82,7 @@ CHINESE = translation(
             Note.SHUTTER: "未分析显示遮挡以外的区域",
         },
     ),
-    Sentences(
+    Phrases(
         caution="仅供研究使用。结果由计算机生成，未经医师审阅或确认；不得用于诊断。",
         no_finding="没有超过判定阈值的所见。这并不排除疾病。",
         nothing_looked_for="模型未检测任何所见。",

@@ -3,11 +3,11 @@
 from cxr_node.domain.reading import Laterality
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes
-from cxr_node.report.languages.language import Language, Sentences, Words
+from cxr_node.report.languages.language import Language, Phrases, Terms
 
 ENGLISH = Language(
     code=codes.ENGLISH,
-    words=Words(
+    words=Terms(
         findings={label: code.meaning for label, (code, _, _) in codes.FINDINGS.items()},
         structures={code: code.meaning.lower() for code in codes.STRUCTURES},
         statements={code: code.meaning for code in codes.STATEMENTS},
@@ -18,7 +18,7 @@ ENGLISH = Language(
         reasons={reason: reason.meaning for reason in Reason},
         notes={note: note.meaning for note in Note},
     ),
-    sentences=Sentences(
+    sentences=Phrases(
         caution=(
             "RESEARCH USE ONLY. Computer-generated result, not reviewed or verified by a physician; not for diagnosis."
         ),

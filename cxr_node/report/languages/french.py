@@ -5,11 +5,11 @@ from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes
-from cxr_node.report.languages.language import Sentences, Words, translation
+from cxr_node.report.languages.language import Phrases, Terms, translation
 
 FRENCH = translation(
     Code(value="fr", scheme_designator="RFC5646", meaning="français"),
-    Words(
+    Terms(
         findings={
             "Atelectasis": "Atélectasie",
             "Consolidation": "Condensation pulmonaire",
@@ -90,7 +90,7 @@ FRENCH = translation(
             Note.SHUTTER: "Zone hors de l'obturateur d'affichage ignorée",
         },
     ),
-    Sentences(
+    Phrases(
         caution=(
             "RÉSERVÉ À LA RECHERCHE. Résultat produit par ordinateur, ni relu ni validé par un médecin ; "
             "ne pas utiliser pour le diagnostic."

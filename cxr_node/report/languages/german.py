@@ -5,11 +5,11 @@ from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes
-from cxr_node.report.languages.language import Sentences, Words, translation
+from cxr_node.report.languages.language import Phrases, Terms, translation
 
 GERMAN = translation(
     Code(value="de", scheme_designator="RFC5646", meaning="Deutsch"),
-    Words(
+    Terms(
         findings={
             "Atelectasis": "Atelektase",
             "Consolidation": "Lungenkonsolidierung",
@@ -90,7 +90,7 @@ GERMAN = translation(
             Note.SHUTTER: "Bereich außerhalb der Blende nicht beachtet",
         },
     ),
-    Sentences(
+    Phrases(
         caution=(
             "NUR FÜR FORSCHUNGSZWECKE. Computererzeugtes Ergebnis, von keinem Arzt geprüft oder bestätigt; "
             "nicht zur Diagnose."

@@ -5,11 +5,11 @@ from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes
-from cxr_node.report.languages.language import Sentences, Words, translation
+from cxr_node.report.languages.language import Phrases, Terms, translation
 
 JAPANESE = translation(
     Code(value="ja", scheme_designator="RFC5646", meaning="日本語"),
-    Words(
+    Terms(
         findings={
             "Atelectasis": "無気肺",
             "Consolidation": "肺コンソリデーション",
@@ -82,7 +82,7 @@ JAPANESE = translation(
             Note.SHUTTER: "表示シャッター外の領域は無視した",
         },
     ),
-    Sentences(
+    Phrases(
         caution=(
             "研究用途限定。コンピュータが生成した結果であり、医師による確認・検証を受けていません。"
             "診断には使用できません。"

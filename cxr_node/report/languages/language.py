@@ -11,7 +11,7 @@ from cxr_node.report import codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
+class Terms:
     """What a language calls what the node speaks of; each is a Code Meaning, at most 64 characters.
 
     `findings` are by label and `measurements` by key, as in `codes`; `structures` and `statements` by their code.
@@ -43,7 +43,7 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sentences:
+class Phrases:
     """A language's sentences, with names in braces where words and numbers go.
 
     `between` stands between sentences, `comma` between the words of a list, `decimal_sign` in numbers.
@@ -71,8 +71,8 @@ class Language:
     """A language of the results; `code` is the value of Language of Content Item and Descendants (121049)."""
 
     code: Code
-    words: Words
-    sentences: Sentences
+    words: Terms
+    sentences: Phrases
     meanings: Mapping[tuple[str, str], str]
     """Coding Scheme Designator and Code Value to the Code Meaning that is written in place of the code's own."""
 
@@ -85,7 +85,7 @@ class Language:
         return format(value, specification).replace(".", self.sentences.decimal_sign)
 
 
-def translation(code: Code, words: Words, sentences: Sentences) -> Language:
+def translation(code: Code, words: Terms, sentences: Phrases) -> Language:
     """Return a language whose words are written in place of the codes' own meanings (PS3.3 section 8.3)."""
     meanings = {(each.scheme_designator, each.value): word for each, word in words.by_code().items()}
     return Language(code=code, words=words, sentences=sentences, meanings=meanings)

@@ -5,11 +5,11 @@ from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes
-from cxr_node.report.languages.language import Sentences, Words, translation
+from cxr_node.report.languages.language import Phrases, Terms, translation
 
 SPANISH = translation(
     Code(value="es", scheme_designator="RFC5646", meaning="español"),
-    Words(
+    Terms(
         findings={
             "Atelectasis": "Atelectasia",
             "Consolidation": "Consolidación pulmonar",
@@ -90,7 +90,7 @@ SPANISH = translation(
             Note.SHUTTER: "Se ignoró el área fuera del obturador de presentación",
         },
     ),
-    Sentences(
+    Phrases(
         caution=(
             "SOLO PARA INVESTIGACIÓN. Resultado generado por ordenador, no revisado ni verificado por un médico; "
             "no apto para el diagnóstico."

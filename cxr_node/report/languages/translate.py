@@ -27,7 +27,7 @@ LANGUAGES: Mapping[str, Language] = {
 _CODED = ("ConceptNameCodeSequence", "ConceptCodeSequence")
 
 
-def put_into(language: Language, root: Dataset) -> None:
+def translate(language: Language, root: Dataset) -> None:
     """Write the language's Code Meanings into a content tree. Code Values and Coding Scheme Designators stay.
 
     A Code Meaning may be a translation and is never a key (PS3.3 section 8.3). What the language has no

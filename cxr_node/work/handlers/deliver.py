@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from cxr_node import pipeline
 from cxr_node.archive.store import Archive
 from cxr_node.db.database import Database, Transaction
-from cxr_node.db.states import Leg
-from cxr_node.deliver.circuit_breaker import Breakers
-from cxr_node.deliver.commitment import Confirms, tell
-from cxr_node.deliver.destination import Away, Destination, Refused
-from cxr_node.deliver.peer import Remote
-from cxr_node.domain.commitment import FailureReason, Vouched
+from cxr_node.db.states import Stage
+from cxr_node.deliver.circuit_breaker import CircuitBreakers
+from cxr_node.deliver.commitment import DeliveryVerifier, report_result
+from cxr_node.deliver.destination import DeliveryRejected, Destination, DestinationUnreachable
+from cxr_node.deliver.peer import Peer
+from cxr_node.domain.commitment import CommitmentResult, FailureReason
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid, new_uid
 from cxr_node.queue import queue
@@ -22,26 +22,26 @@ from cxr_node.queue.queue import Claim
 from cxr_node.queue.retry import RULES, RetryRule, due_again
 from cxr_node.records import commitment_requests, commitments, results
 from cxr_node.records.results import Delivery
-from cxr_node.work.handlers.read import Clock, ComposeLeg, Ending, ReadLeg, left_for_a_person
+from cxr_node.work.handlers.read import Clock, Completion, ComposeHandler, ReadHandler, fail_permanently
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Confirmation:
+class VerificationRule:
     """How a destination is asked whether it has what it took; asked again `again_s` later if it does not say."""
 
-    confirms: Confirms
+    confirms: DeliveryVerifier
     again_s: float
 
 
-class DeliverLeg:
+class DeliverHandler:
     """Delivers results. To a destination in `confirmations` one is delivered when the destination vouches for it.
 
     Sending, asking and hearing the answer are turns of one job: no worker waits while an archive makes up its mind.
     """
 
-    leg = Leg.DELIVER
+    stage = Stage.DELIVER
 
     def __init__(
         self,
@@ -49,10 +49,10 @@ class DeliverLeg:
         database: Database,
         archive: Archive,
         destinations: Mapping[str, Destination],
-        confirmations: Mapping[str, Confirmation] | None = None,
+        confirmations: Mapping[str, VerificationRule] | None = None,
         clock: Clock,
         new_uid: Callable[[], Uid] = new_uid,
-        rule: RetryRule = RULES[Leg.DELIVER],
+        rule: RetryRule = RULES[Stage.DELIVER],
     ) -> None:
         self._database = database
         self._archive = archive
@@ -61,13 +61,13 @@ class DeliverLeg:
         self._clock = clock
         self._new_uid = new_uid
         self.rule = rule
-        self._breakers = Breakers(clock)
+        self._breakers = CircuitBreakers(clock)
 
     def held(self) -> tuple[frozenset[str], datetime | None]:
         """Return the destinations that are away, and when the first of them is tried again."""
         return self._breakers.held()
 
-    def run(self, claim: Claim) -> Ending:
+    def run(self, claim: Claim) -> Completion:
         """Send the claimed delivery's result, or see to it that the destination has it."""
         with self._database.read() as connection:
             delivery = results.get_delivery(connection, claim.subject_id)
@@ -77,8 +77,8 @@ class DeliverLeg:
             return _put_back(claim, delivery.destination, self._clock() + _PROBED_WITHIN)
         try:
             ending = self._turn(claim, delivery)
-        except Away as error:
-            return self._probe_again(claim, self._breakers.away(delivery.destination), error)
+        except DestinationUnreachable as error:
+            return self._probe_again(claim, self._breakers.failed(delivery.destination), error)
         except RetryLater:
             self._note_back(delivery.destination)
             raise
@@ -88,7 +88,7 @@ class DeliverLeg:
         self._note_back(delivery.destination)
         return ending
 
-    def _probe_again(self, claim: Claim, probe_at: datetime, error: Away) -> Ending:
+    def _probe_again(self, claim: Claim, probe_at: datetime, error: DestinationUnreachable) -> Completion:
         """Put a delivery back until its destination is probed next, which is sooner than it would be due by itself.
 
         Or after days a destination that is back would be found out only when the hourly try of one of its deliveries
@@ -104,27 +104,27 @@ class DeliverLeg:
 
         return record
 
-    def _turn(self, claim: Claim, delivery: Delivery) -> Ending:
+    def _turn(self, claim: Claim, delivery: Delivery) -> Completion:
         confirmation = self._confirmations.get(delivery.destination)
         try:
             # A person who lets it run again wants it sent again.
             if confirmation is None or not delivery.is_delivered or claim.attempts == 1:
                 return self._send(claim, delivery, confirmation)
             return self._confirm(claim, delivery, confirmation)
-        except Refused as error:
+        except DeliveryRejected as error:
             return self.give_up(claim, str(error))
 
     def _note_back(self, destination: str) -> None:
-        if self._breakers.back(destination):
+        if self._breakers.succeeded(destination):
             _log.info("%s is back", destination)
             with suppress(RetryLater), self._database.write() as transaction:
-                queue.hasten_deliveries(transaction, destination, now=self._clock())
+                queue.make_deliveries_due(transaction, destination, now=self._clock())
 
-    def give_up(self, claim: Claim, detail: str) -> Ending:
+    def give_up(self, claim: Claim, detail: str) -> Completion:
         """Leave the claimed delivery for a person."""
-        return left_for_a_person(claim, None, detail)
+        return fail_permanently(claim, None, detail)
 
-    def _send(self, claim: Claim, delivery: Delivery, confirmation: Confirmation | None) -> Ending:
+    def _send(self, claim: Claim, delivery: Delivery, confirmation: VerificationRule | None) -> Completion:
         receipt = pipeline.deliver(delivery, archive=self._archive, destinations=self._destinations)
 
         def record(transaction: Transaction, now: datetime) -> None:
@@ -137,14 +137,14 @@ class DeliverLeg:
 
         return record
 
-    def _confirm(self, claim: Claim, delivery: Delivery, confirmation: Confirmation) -> Ending:
-        report: Vouched | None = None
+    def _confirm(self, claim: Claim, delivery: Delivery, confirmation: VerificationRule) -> Completion:
+        report: CommitmentResult | None = None
         if not delivery.is_confirmed and delivery.denied is None:
             transaction_uid = self._new_uid()
             with self._database.write() as transaction:
                 # Before it is asked: the answer may come to another process before this one goes on.
                 commitment_requests.add(transaction, delivery.delivery_id, transaction_uid, now=self._clock())
-            report = confirmation.confirms.ask(transaction_uid, delivery.result.identity)
+            report = confirmation.confirms.verify(transaction_uid, delivery.result.identity)
 
         def record(transaction: Transaction, now: datetime) -> None:
             if report is not None:
@@ -155,9 +155,9 @@ class DeliverLeg:
         return record
 
 
-def _put_back(claim: Claim, destination: str, due_at: datetime) -> Ending:
+def _put_back(claim: Claim, destination: str, due_at: datetime) -> Completion:
     def record(transaction: Transaction, now: datetime) -> None:
-        queue.put_back(transaction, claim, due_at=due_at, detail=f"{destination} is away", now=now)
+        queue.release_unattempted(transaction, claim, due_at=due_at, detail=f"{destination} is away", now=now)
 
     return record
 
@@ -195,17 +195,17 @@ def _record_said(
         queue.retry(transaction, claim, due_at=due_at, detail=detail, now=now)
 
 
-class AnswerLeg:
+class CommitmentHandler:
     """Tells peers which of the instances that they asked about are kept; `peers` has where each is told."""
 
-    leg = Leg.ANSWER
+    stage = Stage.ANSWER
 
-    def __init__(self, *, database: Database, archive: Archive, peers: Mapping[str, Remote]) -> None:
+    def __init__(self, *, database: Database, archive: Archive, peers: Mapping[str, Peer]) -> None:
         self._database = database
         self._archive = archive
         self._peers = peers
 
-    def run(self, claim: Claim) -> Ending:
+    def run(self, claim: Claim) -> Completion:
         """Answer the claimed request, unless that was done on the association it came on."""
         with self._database.read() as connection:
             request = commitments.get(connection, claim.subject_id)
@@ -214,21 +214,23 @@ class AnswerLeg:
         peer = self._peers.get(request.calling_ae_title)
         if peer is None:
             title = request.calling_ae_title
-            return self.give_up(claim, f"where {title} is told is not known: add it to [[receive.askers]], then retry")
-        report = pipeline.vouch(
+            return self.give_up(
+                claim, f"where {title} is told is not known: add it to [[receive.commitment_peers]], then retry"
+            )
+        report = pipeline.commit(
             request.transaction_uid, request.instances, archive=self._archive, database=self._database
         )
         try:
-            tell(peer, report)
-        except Refused as error:
+            report_result(peer, report)
+        except DeliveryRejected as error:
             return self.give_up(claim, str(error))
         return self._ending(claim, f"{len(report.kept)} vouched for, {len(report.failed)} not")
 
-    def give_up(self, claim: Claim, detail: str) -> Ending:
+    def give_up(self, claim: Claim, detail: str) -> Completion:
         """Leave the claimed request for a person."""
-        return left_for_a_person(claim, None, detail)
+        return fail_permanently(claim, None, detail)
 
-    def _ending(self, claim: Claim, detail: str) -> Ending:
+    def _ending(self, claim: Claim, detail: str) -> Completion:
         def record(transaction: Transaction, now: datetime) -> None:
             commitments.answered(transaction, claim.subject_id, now=now)
             queue.finish(transaction, claim, now=now, detail=detail)
@@ -236,4 +238,4 @@ class AnswerLeg:
         return record
 
 
-AnyLeg = ReadLeg | ComposeLeg | DeliverLeg | AnswerLeg
+AnyHandler = ReadHandler | ComposeHandler | DeliverHandler | CommitmentHandler

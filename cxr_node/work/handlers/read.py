@@ -1,4 +1,4 @@
-"""What each leg does with a claimed job: the main path on one side, the record of how it ended on the other."""
+"""What each stage does with a claimed job: the main path on one side, the record of how it ended on the other."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -10,35 +10,35 @@ from typing import Protocol
 from cxr_node import pipeline
 from cxr_node.archive.store import Archive
 from cxr_node.db.database import Database, Transaction
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.queue import queue
 from cxr_node.queue.queue import Claim
-from cxr_node.reading.preprocess import Desk, not_analysed
-from cxr_node.reading.preprocess_pool import EyeDied
+from cxr_node.reading.preprocess import ReadContext, not_analysed
+from cxr_node.reading.preprocess_pool import WorkerDied
 from cxr_node.records import destination_capabilities, films, readings, results
 from cxr_node.report.kinds import ResultKind
-from cxr_node.report.source import Node
+from cxr_node.report.source import Observer
 
 _log = logging.getLogger(__name__)
 
-Ending = Callable[[Transaction, datetime], None]
+Completion = Callable[[Transaction, datetime], None]
 """Records how a job ended, in the transaction it is given."""
 
 Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Quiet:
-    """When a study is composed: `calm_s` after its last film came, if all its films are read by then;
-    at the latest `ceiling_s` after its first.
+class StudyWindow:
+    """When a study is composed: `quiet_s` after its last film came, if all its films are read by then;
+    at the latest `max_wait_s` after its first.
     """
 
-    calm_s: float
-    ceiling_s: float
+    quiet_s: float
+    max_wait_s: float
 
 
 Watch = Callable[[float], AbstractContextManager[None]]
@@ -68,7 +68,7 @@ class ReadsFilms(Protocol):
 class InTurn:
     """Reads films in this process and thread: each is looked at, then the network has them, then each is measured."""
 
-    desk: Desk
+    desk: ReadContext
     reader: pipeline.Reads
     deadline: Deadline | None = None
 
@@ -78,21 +78,21 @@ class InTurn:
             return pipeline.read(films, desk=self.desk, reader=self.reader)
 
 
-class ReadLeg:
+class ReadHandler:
     """Reads films. One that killed its reader `crash_limit` times is set aside, and the others go on.
 
     A reader that takes longer than its deadline ends its process, which counts as a death.
     """
 
-    leg = Leg.READ
+    stage = Stage.READ
 
-    def __init__(self, *, database: Database, reads: ReadsFilms, quiet: Quiet, crash_limit: int) -> None:
+    def __init__(self, *, database: Database, reads: ReadsFilms, quiet: StudyWindow, crash_limit: int) -> None:
         self._database = database
         self._reads = reads
         self._quiet = quiet
         self._crash_limit = crash_limit
 
-    def run(self, claim: Claim) -> Ending:
+    def run(self, claim: Claim) -> Completion:
         """Read the claimed film."""
         film = self._film(claim)
         if claim.crashes >= self._crash_limit:
@@ -100,18 +100,18 @@ class ReadLeg:
             return self._ending(claim, film, not_analysed(film, Reason.MODEL_ERROR, detail))
         try:
             (reading,) = self._reads.read([film])
-        except EyeDied as error:
+        except WorkerDied as error:
             if claim.attempts < self._crash_limit:
                 raise
             reading = not_analysed(film, Reason.MODEL_ERROR, f"{error}, and so before: {claim.attempts} attempts")
         return self._ending(claim, film, reading)
 
-    def run_together(self, claims: Sequence[Claim]) -> list[Ending]:
+    def run_together(self, claims: Sequence[Claim]) -> list[Completion]:
         """Read the claimed films in one go, none of which has killed its reader; may raise what `run` would not."""
         films = [self._film(claim) for claim in claims]
         return [self._ending(*each) for each in zip(claims, films, self._reads.read(films), strict=True)]
 
-    def give_up(self, claim: Claim, detail: str) -> Ending:
+    def give_up(self, claim: Claim, detail: str) -> Completion:
         """Set the claimed film aside: a study is not to wait for ever for a film that cannot be read."""
         film = self._film(claim)
         return self._ending(claim, film, not_analysed(film, Reason.MODEL_ERROR, detail))
@@ -120,11 +120,11 @@ class ReadLeg:
         with self._database.read() as connection:
             return films.get(connection, claim.subject_id)
 
-    def _ending(self, claim: Claim, film: films.Film, reading: Reading) -> Ending:
+    def _ending(self, claim: Claim, film: films.Film, reading: Reading) -> Completion:
         def record(transaction: Transaction, now: datetime) -> None:
             readings.write(transaction, film.film_id, reading, now=now)
             last = films.last_received_at(transaction.connection, film.study_id)
-            due_at = max(now, last + timedelta(seconds=self._quiet.calm_s))
+            due_at = max(now, last + timedelta(seconds=self._quiet.quiet_s))
             # The study before the job, as who makes a study urgent takes them.
             queue.add_compose(transaction, film.study_id, due_at=due_at, now=now)
             if reading.not_analysed is None:
@@ -135,23 +135,23 @@ class ReadLeg:
         return record
 
 
-class ComposeLeg:
+class ComposeHandler:
     """Composes the results of studies that are quiet. `routes` has what goes to each destination."""
 
-    leg = Leg.COMPOSE
+    stage = Stage.COMPOSE
 
     def __init__(
         self,
         *,
         database: Database,
         archive: Archive,
-        node: Node,
+        node: Observer,
         kinds: Sequence[ResultKind],
         routes: Mapping[str, pipeline.Route],
         limits: Limits,
         sandbox: Sandbox | None = None,
         character_sets: pipeline.CharacterSets | None = None,
-        quiet: Quiet,
+        quiet: StudyWindow,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -165,7 +165,7 @@ class ComposeLeg:
         self._routes = routes
         self._clock = clock
 
-    def run(self, claim: Claim) -> Ending:
+    def run(self, claim: Claim) -> Completion:
         """Compose the claimed study, or wait for its films that are still to be read."""
         study_id = claim.subject_id
         with self._database.read() as connection:
@@ -176,7 +176,7 @@ class ComposeLeg:
         if not received:
             return _nothing_left(claim)
         ready = [(film, reading) for film, reading in read if reading is not None]
-        ceiling = min(film.received_at for film in received) + timedelta(seconds=self._quiet.ceiling_s)
+        ceiling = min(film.received_at for film in received) + timedelta(seconds=self._quiet.max_wait_s)
         now = self._clock()
         if len(ready) < len(received) and now < ceiling:
             return _wait(claim, ceiling)
@@ -194,11 +194,11 @@ class ComposeLeg:
         )
         return self._ending(claim, composed)
 
-    def give_up(self, claim: Claim, detail: str) -> Ending:
+    def give_up(self, claim: Claim, detail: str) -> Completion:
         """Leave the claimed study for a person."""
-        return left_for_a_person(claim, None, detail)
+        return fail_permanently(claim, None, detail)
 
-    def _ending(self, claim: Claim, composed: Sequence[pipeline.Composed]) -> Ending:
+    def _ending(self, claim: Claim, composed: Sequence[pipeline.Composed]) -> Completion:
         def record(transaction: Transaction, now: datetime) -> None:
             for each in composed:
                 results.add(
@@ -216,14 +216,14 @@ class ComposeLeg:
         return record
 
 
-def _nothing_left(claim: Claim) -> Ending:
+def _nothing_left(claim: Claim) -> Completion:
     def record(transaction: Transaction, now: datetime) -> None:
         queue.finish(transaction, claim, now=now, detail="its films were removed")
 
     return record
 
 
-def _wait(claim: Claim, until: datetime) -> Ending:
+def _wait(claim: Claim, until: datetime) -> Completion:
     def record(transaction: Transaction, now: datetime) -> None:
         detail = "other films of the study are still to be read"
         queue.retry(transaction, claim, due_at=until, detail=detail, now=now)
@@ -231,9 +231,9 @@ def _wait(claim: Claim, until: datetime) -> Ending:
     return record
 
 
-def left_for_a_person(claim: Claim, reason: Reason | None, detail: str) -> Ending:
+def fail_permanently(claim: Claim, reason: Reason | None, detail: str) -> Completion:
     """Return the ending of a job that trying again cannot help."""
-    _log.error("%s job %d is left for a person: %s", claim.leg, claim.job_id, detail)
+    _log.error("%s job %d is left for a person: %s", claim.stage, claim.job_id, detail)
 
     def record(transaction: Transaction, now: datetime) -> None:
         queue.give_up(transaction, claim, reason=reason, detail=detail, now=now)

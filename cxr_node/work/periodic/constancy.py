@@ -15,7 +15,7 @@ from pydicom.uid import UID
 
 from cxr_node.archive.store import Archive
 from cxr_node.db.database import Database
-from cxr_node.deliver.destination import Refused
+from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid, parse_uid
 from cxr_node.domain.reading import ModelIdentity, Reading
@@ -116,7 +116,7 @@ def _send(
         rows.announce(transaction, run_id, phantom.seed, named, now=clock())
     try:
         send(out.getvalue())
-    except (RetryLater, Refused) as error:
+    except (RetryLater, DeliveryRejected) as error:
         raise _Failed(f"phantom {phantom.seed} was not taken: {error}") from None
 
 

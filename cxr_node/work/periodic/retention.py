@@ -27,7 +27,7 @@ def _since_boot() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-class Steadiness:
+class ClockJumpGuard:
     """Whether the clock has gone on as it should since this was made, by `counter`, which nobody sets."""
 
     def __init__(self, clock: Clock, *, counter: Callable[[], float] = _since_boot) -> None:
@@ -56,7 +56,7 @@ Removing = Callable[[Iterable[bytes]], None]
 """Told of the DICOM files of one study before they go; again, if a crash came between."""
 
 
-def remove_old(
+def remove_expired(
     database: Database,
     archive: Archive,
     *,
@@ -93,7 +93,7 @@ def remove_old(
     return studies
 
 
-class Scrub:
+class Scrubber:
     """Reads every kept file again, one after the other, and begins anew after the last."""
 
     def __init__(self, database: Database, archive: Archive) -> None:

@@ -10,12 +10,12 @@ from contextlib import AbstractContextManager, nullcontext
 
 from cxr_node import pipeline
 from cxr_node.db.database import Database
-from cxr_node.db.states import Leg
+from cxr_node.db.states import Stage
 from cxr_node.domain.errors import GiveUp, RetryLater
 from cxr_node.domain.reading import ModelIdentity, Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.queue import claimable
-from cxr_node.reading.preprocess import Desk, not_analysed
+from cxr_node.reading.preprocess import ReadContext, not_analysed
 from cxr_node.records import films, shadow
 from cxr_node.records.films import Film
 from cxr_node.records.shadow import Next
@@ -34,7 +34,7 @@ class Shadow:
         self,
         database: Database,
         *,
-        desk: Desk,
+        desk: ReadContext,
         reader: pipeline.Reads,
         identity: ModelIdentity,
         clock: Clock,
@@ -51,7 +51,7 @@ class Shadow:
     def turn(self) -> bool:
         """Read the next film, and return whether there was one; the first reader's films go before."""
         with self._database.read() as connection:
-            if claimable.waiting(connection, Leg.READ, now=self._clock()):
+            if claimable.waiting(connection, Stage.READ, now=self._clock()):
                 return False
         with self._database.write() as transaction:
             taken = shadow.take(transaction, self._model)

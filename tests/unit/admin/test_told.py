@@ -31,7 +31,7 @@ def test_a_signal_that_comes_while_the_first_is_dealt_with_waits_for_nothing() -
             again.wait(10)
         stopped.set()
 
-    signals.once([TOLD], stop)
+    signals.on_first([TOLD], stop)
     os.kill(os.getpid(), TOLD)
     assert begun.wait(10)
     for _ in range(1000):

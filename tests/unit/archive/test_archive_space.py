@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr_node.archive.space import free_bytes, has_room
+from cxr_node.archive.space import free_bytes, has_space
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from cxr_node.archive.space import free_bytes, has_room
 def test_a_film_has_room_if_the_reserve_is_left_when_it_is_kept(
     free: int, reserve: int, size: int, answer: bool
 ) -> None:
-    assert has_room(free_bytes=free, reserve_bytes=reserve, size_bytes=size) is answer
+    assert has_space(free_bytes=free, reserve_bytes=reserve, size_bytes=size) is answer
 
 
 def test_the_free_space_is_that_of_the_folder(tmp_path: Path) -> None:

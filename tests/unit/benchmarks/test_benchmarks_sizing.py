@@ -18,7 +18,7 @@ SAMPLES = Samples(
     cores=2,
     at="a day",
     film_bytes=15_000_000,
-    legs_s={leg: tuple(times) for leg, times in LEGS_S.items()},
+    stages_s={stage: tuple(times) for stage, times in LEGS_S.items()},
     saturated=2.0,
     connections=10,
     transactions={kind: {"one worker": 100.0, "eight workers": 400.0} for kind in ("sqlite", "postgresql")},
@@ -47,9 +47,14 @@ def test_what_breaks_first_comes_first() -> None:
 def test_a_piece_of_a_plant_is_as_busy_as_the_whole() -> None:
     parts = sizing.pieces(Hosts(receive=10, read=15, deliver=20), 10)
 
-    assert {leg: part.servers for leg, part in parts.items()} == {"receive": 1, "read": 2, "compose": 2, "deliver": 4}
+    assert {stage: part.servers for stage, part in parts.items()} == {
+        "receive": 1,
+        "read": 2,
+        "compose": 2,
+        "deliver": 4,
+    }
     assert parts["read"].slower == pytest.approx(2 / 1.5)
-    assert all(parts[leg].slower == 1.0 for leg in ("receive", "compose", "deliver"))
+    assert all(parts[stage].slower == 1.0 for stage in ("receive", "compose", "deliver"))
 
 
 def test_the_command_prints_hosts_limits_and_what_happens_and_draws_it(
@@ -63,7 +68,7 @@ def test_the_command_prints_hosts_limits_and_what_happens_and_draws_it(
         "at": "a day",
         "film_bytes": 15_000_000,
         "loads": {"postgresql": [load | {"name": "idle"}, load | {"name": "all at once"}]},
-        "legs_s": {"postgresql": {leg: LEGS_S[leg] for leg in ("read", "compose", "deliver")}},
+        "stages_s": {"postgresql": {stage: LEGS_S[stage] for stage in ("read", "compose", "deliver")}},
         "connections": 10,
         "transactions": SAMPLES.transactions,
     }

@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from cxr_node.db.states import ENDED, TRANSITIONS, Event, ForbiddenTransition, Leg, State, after
+from cxr_node.db.states import ENDED, TRANSITIONS, Event, ForbiddenTransition, Stage, State, after
 from cxr_node.queue.retry import RULES, RetryRule, due_again
 from tests.support.queue import NOON
 
@@ -53,5 +53,5 @@ def test_a_job_is_given_up_when_its_time_is_over_and_not_before() -> None:
 
 
 def test_every_leg_has_a_rule_and_deliveries_are_tried_for_three_days() -> None:
-    assert set(RULES) == set(Leg)
-    assert RULES[Leg.DELIVER].give_up_s == 72 * 3600
+    assert set(RULES) == set(Stage)
+    assert RULES[Stage.DELIVER].give_up_s == 72 * 3600

@@ -10,7 +10,7 @@ import torch
 
 from cxr_node.domain import concepts
 from cxr_node.domain.anatomy import Anatomy
-from cxr_node.domain.borders import Taught
+from cxr_node.domain.borders import Border
 from cxr_node.domain.radiograph import Radiograph, View
 from cxr_node.domain.reading import Appearance, Laterality, Measurement, Observation, Region, Structure
 from cxr_node.measure import borders, quality
@@ -404,4 +404,4 @@ def test_a_border_is_found_beside_its_outline() -> None:
     )
 
     assert beside == pytest.approx(exact, rel=0.25)
-    assert exact > borders.lowest(View.PA)[Taught.RIGHT_HEART_BORDER]
+    assert exact > borders.lowest(View.PA)[Border.RIGHT_HEART_BORDER]

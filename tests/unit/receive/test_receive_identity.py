@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 from pynetdicom.dsutils import encode
 
-from cxr_node.domain.errors import Refuse
+from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Identity
 from cxr_node.receive.identify import DataSetMismatch, check_request, identify, patient_key
@@ -53,7 +53,7 @@ def test_pixels_are_not_looked_at() -> None:
 @pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
 @pytest.mark.parametrize("value", [None, ""])
 def test_an_object_without_one_of_its_uids_is_refused(keyword: str, value: str | None) -> None:
-    with pytest.raises(Refuse, match="is missing"):
+    with pytest.raises(RejectObject, match="is missing"):
         identity_of(encoded(films.dx(changes={keyword: value})))
 
 
@@ -62,7 +62,7 @@ def test_a_uid_that_leads_out_of_a_folder_is_refused_without_being_quoted() -> N
     instance_uid = films.dx().SOPInstanceUID.encode()
     evil = b"../../etc/cron.d/x".ljust(len(instance_uid), b"1")
 
-    with pytest.raises(Refuse, match=r"SOP Instance UID \(0008,0018\) is not a UID") as refused:
+    with pytest.raises(RejectObject, match=r"SOP Instance UID \(0008,0018\) is not a UID") as refused:
         identity_of(data_set.replace(instance_uid, evil))
     assert "etc" not in str(refused.value)
 
@@ -70,7 +70,7 @@ def test_a_uid_that_leads_out_of_a_folder_is_refused_without_being_quoted() -> N
 def test_a_uid_of_other_characters_than_ascii_is_refused() -> None:
     data_set = encoded(films.dx())
     instance_uid = films.dx().SOPInstanceUID.encode()
-    with pytest.raises(Refuse, match="is not a UID"):
+    with pytest.raises(RejectObject, match="is not a UID"):
         identity_of(data_set.replace(instance_uid, b"\xb2" + instance_uid[1:]))
 
 
@@ -88,7 +88,7 @@ def test_a_uid_of_other_characters_than_ascii_is_refused() -> None:
 )
 @pytest.mark.parametrize("transfer_syntax_uid", [EXPLICIT, IMPLICIT, ExplicitVRBigEndian])
 def test_what_is_no_data_set_is_refused(junk: bytes, transfer_syntax_uid: str) -> None:
-    with pytest.raises(Refuse):
+    with pytest.raises(RejectObject):
         identity_of(junk, transfer_syntax_uid)
 
 
@@ -96,7 +96,7 @@ def test_a_data_set_cut_anywhere_in_its_header_is_refused() -> None:
     data_set = encoded(films.dx())
     end_of_series = data_set.index(b"\x20\x00\x0e\x00")
     for length in range(end_of_series):
-        with pytest.raises(Refuse):
+        with pytest.raises(RejectObject):
             identity_of(data_set[:length])
 
 
@@ -143,7 +143,7 @@ def test_sequences_of_undefined_length_are_stepped_over_whatever_they_hold() -> 
 def test_sequences_within_sequences_without_end_are_refused_not_followed_into_a_stack_overflow() -> None:
     item = struct.pack("<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF)
     opened = struct.pack("<HH2sHL", 0x0008, 0x0006, b"SQ", 0, 0xFFFFFFFF) + item
-    with pytest.raises(Refuse):
+    with pytest.raises(RejectObject):
         identity_of(opened * 100_000)
 
 
@@ -151,12 +151,12 @@ def test_a_deflated_bomb_is_not_inflated_to_its_end() -> None:
     bomb = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     header = struct.pack("<HH2sHL", 0x0009, 0x1001, b"OB", 0, 16 << 20)
     data_set = bomb.compress(header) + bomb.compress(bytes(16 << 20)) + bomb.flush()
-    with pytest.raises(Refuse, match="longer than the data set"):  # inflated whole, it would lack UIDs instead
+    with pytest.raises(RejectObject, match="longer than the data set"):  # inflated whole, it would lack UIDs instead
         identity_of(data_set, DeflatedExplicitVRLittleEndian)
 
 
 def test_what_does_not_inflate_is_refused() -> None:
-    with pytest.raises(Refuse, match="inflated"):
+    with pytest.raises(RejectObject, match="inflated"):
         identity_of(b"\xff\xff\xff\xff", DeflatedExplicitVRLittleEndian)
 
 

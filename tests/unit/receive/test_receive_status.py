@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from cxr_node.domain.errors import GiveUp, Refuse, RetryLater
+from cxr_node.domain.errors import GiveUp, RejectObject, RetryLater
 from cxr_node.domain.reasons import Reason
 from cxr_node.receive.identify import DataSetMismatch
 from cxr_node.receive.status import SopClassNotSupported, StoreStatus, comment_of, status_of
@@ -15,7 +15,7 @@ from cxr_node.receive.status import SopClassNotSupported, StoreStatus, comment_o
     [
         (DataSetMismatch("another object"), 0xA900),
         (SopClassNotSupported("another class"), 0x0122),
-        (Refuse("no data set"), 0xC000),
+        (RejectObject("no data set"), 0xC000),
         (RetryLater("database is locked"), 0xA700),
         (OSError(errno.ENOSPC, "No space left on device"), 0xA700),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), 0xA700),
@@ -39,12 +39,12 @@ def test_no_error_is_success_or_a_warning(error: Exception) -> None:
 
 
 def test_only_our_own_refusals_speak_in_their_own_words() -> None:
-    assert comment_of(Refuse("Study Instance UID (0020,000D) is missing")).startswith("Study Instance UID")
+    assert comment_of(RejectObject("Study Instance UID (0020,000D) is missing")).startswith("Study Instance UID")
     assert "Roe^Jane" not in comment_of(ValueError("cannot decode 'Roe^Jane'"))
     assert "/films" not in comment_of(OSError(errno.ENOSPC, "No space left", "/films/roe"))
 
 
 def test_a_comment_fits_its_element() -> None:
-    comment = comment_of(Refuse("ü\\" + "x" * 100))
+    comment = comment_of(RejectObject("ü\\" + "x" * 100))
     assert len(comment) == 64
     assert comment.startswith("?/x")

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from pynetdicom.dsutils import encode
 from pynetdicom.pdu import P_DATA_TF
 
-from cxr_node.domain.errors import Refuse, RetryLater
+from cxr_node.domain.errors import RejectObject, RetryLater
 from cxr_node.domain.identifiers import AeTitle, Uid, digest_of
 from cxr_node.domain.instance import Sender
 from cxr_node.receive.identify import DataSetMismatch, identify
 from cxr_node.receive.part10 import file_head
 from cxr_node.receive.upper_layer.command_set import StoreRequest
-from cxr_node.receive.upper_layer.incoming import StreamedFilm, values_of_pdu
+from cxr_node.receive.upper_layer.incoming import IncomingDataSet, values_of_pdu
 from tests.support import films
 from tests.support.receiver import EXPLICIT_VR_LITTLE_ENDIAN, Held
 
@@ -57,8 +57,8 @@ def streamed(
     request: StoreRequest = REQUEST,
     maximum_object_bytes: int = 1 << 28,
     has_room: Callable[[], bool] = lambda: True,
-) -> StreamedFilm:
-    film = StreamedFilm(
+) -> IncomingDataSet:
+    film = IncomingDataSet(
         request,
         context_id=1,
         transfer_syntax_uid=SYNTAX,
@@ -105,7 +105,7 @@ def test_what_is_too_large_is_let_go_of_and_counted() -> None:
     aside = Held()
     film = streamed(DATA_SET, aside=aside, maximum_object_bytes=100_000)
     assert aside.is_closed
-    with pytest.raises(Refuse, match=f"object of {len(DATA_SET)} bytes"):
+    with pytest.raises(RejectObject, match=f"object of {len(DATA_SET)} bytes"):
         film.arrival()
 
 
@@ -142,7 +142,7 @@ def test_of_a_film_that_the_disk_does_not_take_to_its_end_the_rest_is_let_go_of(
 
 @pytest.mark.parametrize("content", [b"", b"\0", b"no data set at all", b"\xff" * 300_000, DATA_SET[:400]])
 def test_what_is_no_data_set_is_refused(content: bytes) -> None:
-    with pytest.raises(Refuse):
+    with pytest.raises(RejectObject):
         streamed(content, aside=Held()).arrival()
 
 

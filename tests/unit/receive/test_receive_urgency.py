@@ -5,39 +5,41 @@ from dataclasses import replace
 from pydicom.datadict import tag_for_keyword
 
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.receive.priority import Urgent, head_start_s
+from cxr_node.receive.priority import PriorityRule, priority_boost_s
 from tests.support import films
 from tests.support.node import received
 from tests.support.queue import SENDER
 
 PRIORITY = tag_for_keyword("RequestedProcedurePriority") or 0
-STAT = Urgent(head_start_s=600, header=((PRIORITY, "STAT"), (PRIORITY, "HIGH")))
-EMERGENCY_ROOM = Urgent(head_start_s=1800, calling_ae_titles=frozenset({"ER1"}), station_names=frozenset({"ER-DX"}))
+STAT = PriorityRule(priority_boost_s=600, header=((PRIORITY, "STAT"), (PRIORITY, "HIGH")))
+EMERGENCY_ROOM = PriorityRule(
+    priority_boost_s=1800, calling_ae_titles=frozenset({"ER1"}), station_names=frozenset({"ER-DX"})
+)
 
 
 def test_a_film_goes_first_by_what_its_header_says() -> None:
     stat = received(films.dx(changes={"RequestedProcedurePriority": "STAT"}))
     routine = received(films.dx(changes={"RequestedProcedurePriority": "ROUTINE"}))
 
-    assert head_start_s(stat, SENDER, [STAT]) == 600
-    assert head_start_s(routine, SENDER, [STAT]) == 0
-    assert head_start_s(received(films.dx()), SENDER, [STAT]) == 0
+    assert priority_boost_s(stat, SENDER, [STAT]) == 600
+    assert priority_boost_s(routine, SENDER, [STAT]) == 0
+    assert priority_boost_s(received(films.dx()), SENDER, [STAT]) == 0
 
 
 def test_every_part_of_a_rule_must_be_met_and_the_largest_head_start_counts() -> None:
     film = received(films.dx(changes={"StationName": "ER-DX", "RequestedProcedurePriority": "HIGH"}))
     from_there = replace(SENDER, calling_ae_title=AeTitle("ER1"))
 
-    assert head_start_s(film, from_there, [STAT, EMERGENCY_ROOM]) == 1800
-    assert head_start_s(film, SENDER, [STAT, EMERGENCY_ROOM]) == 600
-    assert head_start_s(received(films.dx()), from_there, [EMERGENCY_ROOM]) == 0
+    assert priority_boost_s(film, from_there, [STAT, EMERGENCY_ROOM]) == 1800
+    assert priority_boost_s(film, SENDER, [STAT, EMERGENCY_ROOM]) == 600
+    assert priority_boost_s(received(films.dx()), from_there, [EMERGENCY_ROOM]) == 0
 
 
 def test_a_title_that_was_called_is_enough_and_the_header_is_then_not_read() -> None:
     damaged = replace(received(films.dx()), content=b"no DICOM file")
     called = replace(SENDER, called_ae_title=AeTitle("CXRSTAT"))
-    rule = Urgent(head_start_s=60, called_ae_titles=frozenset({"CXRSTAT"}))
+    rule = PriorityRule(priority_boost_s=60, called_ae_titles=frozenset({"CXRSTAT"}))
 
-    assert head_start_s(damaged, called, [rule]) == 60
-    assert head_start_s(damaged, SENDER, [rule]) == 0
-    assert head_start_s(damaged, called, [STAT]) == 0
+    assert priority_boost_s(damaged, called, [rule]) == 60
+    assert priority_boost_s(damaged, SENDER, [rule]) == 0
+    assert priority_boost_s(damaged, called, [STAT]) == 0

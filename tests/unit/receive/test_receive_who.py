@@ -5,12 +5,12 @@ from ipaddress import ip_network
 import pytest
 
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.receive.admission import Admission, Peer, Rejection
+from cxr_node.receive.admission import AccessControl, Peer, Rejection
 
 ADDRESS = "10.0.7.20"
 
-ANYONE = Admission(ae_title=AeTitle("CXRNODE"))
-KNOWN = Admission(ae_title=AeTitle("CXRNODE"), calling_ae_titles=frozenset({AeTitle("DX1"), AeTitle("DX2")}))
+ANYONE = AccessControl(ae_title=AeTitle("CXRNODE"))
+KNOWN = AccessControl(ae_title=AeTitle("CXRNODE"), calling_ae_titles=frozenset({AeTitle("DX1"), AeTitle("DX2")}))
 
 
 def test_any_sender_that_calls_our_title_is_let_in() -> None:
@@ -27,7 +27,7 @@ def test_a_sender_that_calls_someone_else_is_turned_away() -> None:
 
 
 def test_any_called_title_will_do_where_none_is_required() -> None:
-    lenient = Admission(ae_title=AeTitle("CXRNODE"), require_called_ae_title=False)
+    lenient = AccessControl(ae_title=AeTitle("CXRNODE"), require_called_ae_title=False)
     assert lenient.rejection(calling_ae_title="DX1", called_ae_title="ANY-SCP", address=ADDRESS) is None
 
 
@@ -45,7 +45,7 @@ def test_what_is_no_title_is_turned_away_even_if_anyone_may_send(title: str) -> 
     assert ANYONE.rejection(calling_ae_title=title, called_ae_title="CXRNODE", address=ADDRESS) is not None
 
 
-PEERS = Admission(
+PEERS = AccessControl(
     ae_title=AeTitle("CXRNODE"),
     peers=(
         Peer(ae_title=AeTitle("DX1"), networks=(ip_network("10.0.7.0/24"), ip_network("2001:db8::/32"))),
@@ -88,6 +88,6 @@ def test_the_rule_of_a_peer_is_the_one_of_its_network() -> None:
 
 
 def test_titles_that_are_listed_and_peers_must_both_agree() -> None:
-    both = Admission(ae_title=AeTitle("CXRNODE"), calling_ae_titles=frozenset({AeTitle("DX2")}), peers=PEERS.peers)
+    both = AccessControl(ae_title=AeTitle("CXRNODE"), calling_ae_titles=frozenset({AeTitle("DX2")}), peers=PEERS.peers)
     assert both.rejection(calling_ae_title="DX1", called_ae_title="CXRNODE", address="10.0.7.20") is not None
     assert both.rejection(calling_ae_title="DX2", called_ae_title="CXRNODE", address="10.0.9.1") is None

@@ -29,10 +29,10 @@ from cxr_node.domain.reading import (
 )
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes
-from cxr_node.report.source import Film, Node
+from cxr_node.report.source import Film, Observer
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC)
-NODE = Node(name="TESTNODE", serial_number="7", software_version="9.9")
+NODE = Observer(name="TESTNODE", serial_number="7", software_version="9.9")
 WEIGHTS = digest_of(b"weights")
 PATIENT_KEY = digest_of(b"patient")
 MODEL = ModelIdentity(

@@ -8,7 +8,17 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
 from cxr_node.report.encoding import encoded
-from cxr_node.report.kinds import ChestCad, KeyImages, Marks, Order, Picture, Report, ResultKind, Segmentation, Text
+from cxr_node.report.kinds import (
+    ChestCad,
+    ComposeRequest,
+    KeyImages,
+    Picture,
+    PresentationState,
+    Report,
+    ResultKind,
+    Segmentation,
+    Text,
+)
 from tests.support import films
 from tests.unit.report.studies import NODE, NOW, everything, gray, parsed, with_bytes
 
@@ -21,14 +31,22 @@ def by_pydicom(dataset: Dataset) -> bytes:
 
 
 _NAMED = {"SpecificCharacterSet": b"ISO_IR 192", "PatientName": "Müller^Łucja=山田^太郎".encode()}
-_KINDS: tuple[ResultKind, ...] = (Report(), Text(), ChestCad(), Picture(), Marks(), KeyImages(), Segmentation())
+_KINDS: tuple[ResultKind, ...] = (
+    Report(),
+    Text(),
+    ChestCad(),
+    Picture(),
+    PresentationState(),
+    KeyImages(),
+    Segmentation(),
+)
 
 
 @pytest.mark.parametrize("kind", _KINDS, ids=lambda kind: kind.name)
 def test_a_result_of_each_kind_is_encoded_as_pydicom_would(kind: ResultKind) -> None:
     film = everything(with_bytes(films.dx(), _NAMED))
 
-    for instance in kind.compose(Order(films=[film], see=gray, node=NODE, now=NOW)):
+    for instance in kind.compose(ComposeRequest(films=[film], see=gray, node=NODE, now=NOW)):
         read = parsed(instance)
         del read.file_meta
         assert instance.content[films.data_set_offset(instance.content) :] == by_pydicom(read)

@@ -16,7 +16,7 @@ from cxr_node.report.check import faults_of
 from cxr_node.report.languages.english import ENGLISH
 from cxr_node.report.languages.language import Language
 from cxr_node.report.languages.translate import LANGUAGES
-from cxr_node.report.source import Film, Node
+from cxr_node.report.source import Film, Observer
 from cxr_node.report.study import brought_together
 from cxr_node.report.summary import paragraph
 from cxr_node.report.tree import items, name_of
@@ -28,8 +28,8 @@ _OTHERS = [name for name in LANGUAGES if name != "en"]
 _CODED = ("ConceptNameCodeSequence", "ConceptCodeSequence")
 
 
-def _node(language: str) -> Node:
-    return Node(name="TESTNODE", serial_number="7", language=language)
+def _node(language: str) -> Observer:
+    return Observer(name="TESTNODE", serial_number="7", language=language)
 
 
 def _study() -> list[Film]:
@@ -146,7 +146,7 @@ def test_findings_reasons_and_caution_are_said_in_the_language(name: str) -> Non
     ids=["TID1500", "TID2000", "KO"],
 )
 def test_a_document_in_any_language_keeps_its_promises(
-    compose: Callable[[list[Film], Node], Instance], name: str
+    compose: Callable[[list[Film], Observer], Instance], name: str
 ) -> None:
     together = [everything(films.dx())]
     document = parsed(compose(together, _node(name)))

@@ -15,7 +15,7 @@ from cxr_node.report import gsps, key_objects, secondary_capture
 from cxr_node.report.check import faults_of
 from cxr_node.report.languages.english import ENGLISH
 from cxr_node.report.picture import painted
-from cxr_node.report.source import Film, Node
+from cxr_node.report.source import Film, Observer
 from cxr_node.report.study import brought_together
 from cxr_node.report.tree import items
 from tests.support import films
@@ -205,7 +205,7 @@ def test_a_result_that_names_another_film_is_held_back(make: Callable[[Film], Da
 def test_a_picture_that_comes_back_can_be_told_from_a_film() -> None:
     film = everything(films.dx(changes={"Manufacturer": "Detectors", "ManufacturerModelName": "Panel 1"}))
     picture = parsed(secondary_capture.compose(film, _radiograph(film), node=NODE, now=NOW))
-    node = Node()
+    node = Observer()
     assert picture.Manufacturer == node.manufacturer
     assert picture.ManufacturerModelName == node.model_name
     assert picture.ImageType == ["DERIVED", "SECONDARY"]

@@ -12,7 +12,7 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
-from cxr_node.report.source import Film, Node, PreviousReport
+from cxr_node.report.source import Film, Observer, PreviousReport
 from cxr_node.report.tid1500 import compose
 from cxr_node.report.tree import children_of, items, name_of
 from tests.support import films
@@ -209,7 +209,7 @@ def test_other_content_is_another_instance_in_the_same_series() -> None:
 
 def test_another_software_or_node_makes_another_instance() -> None:
     film = read(films.dx(), PRESENT)
-    nodes = [NODE, Node(name="TESTNODE", serial_number="7", software_version="10"), Node(name="OTHER")]
+    nodes = [NODE, Observer(name="TESTNODE", serial_number="7", software_version="10"), Observer(name="OTHER")]
     assert len({compose([film], node=node, now=NOW).identity.sop_instance_uid for node in nodes}) == 3
     assert len({compose([film], node=node, now=NOW).identity.series_instance_uid for node in nodes}) == 2
 

@@ -132,9 +132,9 @@ def test_what_surroundings_explain_is_taken_away_and_a_usual_film_adds_nothing()
     shown = _shown(films)
     normal = np.flatnonzero(~shown)
 
-    known = findings.Known(shown=shown, weights=np.ones(120), fifth=np.arange(120) // 2 % 5)
+    known = findings.Labels(shown=shown, weights=np.ones(120), fifth=np.arange(120) // 2 % 5)
 
-    heads, bias = findings.opinion(seen, Look.THORAX, known, np.flatnonzero(known.fifth), normal=normal)
+    heads, bias = findings.fit_fold(seen, Look.THORAX, known, np.flatnonzero(known.fifth), normal=normal)
 
     def says(parts: metrics.Floats, around: metrics.Floats) -> metrics.Floats:
         said: metrics.Floats = (np.concatenate((parts, around), 2) * heads).sum((1, 2))
@@ -154,7 +154,7 @@ def test_what_surroundings_explain_is_taken_away_and_a_usual_film_adds_nothing()
 def test_noise_is_not_told_from_noise_on_patients_not_learned_from() -> None:
     films = _films(300)
 
-    opinions, _ = findings.learn(films, _shown(films), _seen(300), seed=1)
+    opinions, _ = findings.cross_validate(films, _shown(films), _seen(300), seed=1)
 
     for said in (opinions.logits, opinions.whole, opinions.rest, opinions.thumbnails):
         assert 0.38 < metrics.auc(_shown(films), said) < 0.62
@@ -165,7 +165,7 @@ def test_what_is_plain_to_see_is_learned_and_called() -> None:
     shown = _shown(films)
     seen.parts[Look.THORAX, shown, 2, :6] += 1.0
 
-    opinions, fit = findings.learn(films, shown, seen, seed=1)
+    opinions, fit = findings.cross_validate(films, shown, seen, seed=1)
 
     assert metrics.auc(shown, opinions.logits) > 0.95
     assert metrics.auc(shown, opinions.whole) < 0.65
