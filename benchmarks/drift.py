@@ -1,6 +1,6 @@
 """How often drift is said of films that have not changed, and after how many films a change is found.
 
-`python -m benchmarks.drift` prints the table of docs/behaviour.md: streams of scores drawn by chance, with every rule
+`python -m benchmarks.drift` prints the table of docs/monitoring.md: streams of scores drawn by chance, with every rule
 as it is by default. No database: what is judged is days counted, as the node keeps them.
 """
 

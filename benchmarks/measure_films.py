@@ -33,7 +33,7 @@ from cxr_node.domain.reading import Prediction, Reading
 from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.reader import Reader
 from cxr_node.measure.film import Measured, measured
-from cxr_node.report import overlay
+from cxr_node.report.pictures import overlay
 from tests.support import films
 from tests.unit.report.studies import identity_of
 from training import datasets

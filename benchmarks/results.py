@@ -22,7 +22,7 @@ from cxr_node.measure.film import measured
 from cxr_node.phantom.film import film as phantom
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
-from cxr_node.report.kinds import (
+from cxr_node.report.kinds.kind import (
     ComposeRequest,
     KeyImages,
     Picture,

@@ -32,8 +32,8 @@ from cxr_node.records import commitments, ingest, results
 from cxr_node.records.destination_capabilities import DestinationCapabilities
 from cxr_node.records.films import Film
 from cxr_node.records.results import Delivery, Result
-from cxr_node.report.header import ResultType
-from cxr_node.report.kinds import ComposeRequest, ResultKind
+from cxr_node.report.header.header import ResultType
+from cxr_node.report.kinds.kind import ComposeRequest, ResultKind
 from cxr_node.report.source import Film as ReportedFilm
 from cxr_node.report.source import Observer, PreviousReport
 

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from cxr_node.cli.terminal import CommandError, explained, out
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.report import tree
+from cxr_node.report.sr import tree
 from cxr_node.simulators import modality
 from cxr_node.simulators.modality import SendResult
 from cxr_node.simulators.pacs import SimulatedPacs

@@ -35,7 +35,7 @@ def drift(
 ) -> None:
     """Say of each device whether its films are read as in the reference: scores, rates, films not analysed, times.
 
-    Exit status 0, whatever is found: docs/behaviour.md says what the numbers mean.
+    Exit status 0, whatever is found: docs/monitoring.md says what the numbers mean.
     """
     with explained():
         if now:

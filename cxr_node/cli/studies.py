@@ -21,7 +21,7 @@ from cxr_node.domain.identifiers import parse_uid
 from cxr_node.domain.reasons import Reason
 from cxr_node.queries import views
 from cxr_node.queries.views import VIEWS, Comparison, Condition
-from cxr_node.report import tree
+from cxr_node.report.sr import tree
 from cxr_node.wiring import process
 
 _SR = "1.2.840.10008.5.1.4.1.1.88."

@@ -22,19 +22,18 @@ from cxr_node.domain.reasons import Note, Reason
 from cxr_node.pixels.decoding import CODECS, NATIVE
 from cxr_node.receive.admission import STORAGE_SOP_CLASSES, Rejection
 from cxr_node.receive.status import StoreStatus
-from cxr_node.report import (
-    check,
+from cxr_node.report import check, codes
+from cxr_node.report.header import patient_study
+from cxr_node.report.header.header import ResultType
+from cxr_node.report.kinds import (
+    basic_text,
     chest_cad,
-    codes,
-    gsps,
     key_objects,
-    patient_study,
+    presentation_state,
     secondary_capture,
     segmentation,
-    text2000,
     tid1500,
 )
-from cxr_node.report.header import ResultType
 from cxr_node.report.languages.translate import LANGUAGES
 from cxr_node.report.source import Observer
 from cxr_node.settings.results import ResultName
@@ -43,10 +42,10 @@ KINDS: Mapping[ResultName, ResultType] = {
     ResultName.REPORT: tid1500.COMPREHENSIVE_3D,
     ResultName.REPORT_COMPREHENSIVE: tid1500.COMPREHENSIVE,
     ResultName.REPORT_ENHANCED: tid1500.ENHANCED,
-    ResultName.TEXT: text2000.BASIC_TEXT,
+    ResultName.TEXT: basic_text.BASIC_TEXT,
     ResultName.CHEST_CAD: chest_cad.CHEST_CAD,
     ResultName.PICTURE: secondary_capture.PICTURE,
-    ResultName.MARKS: gsps.MARKS,
+    ResultName.MARKS: presentation_state.MARKS,
     ResultName.KEY_IMAGES: key_objects.KEY_OBJECTS,
     ResultName.SEGMENTATION: segmentation.ANATOMY,
 }

@@ -10,9 +10,9 @@ from pydicom.dataset import Dataset
 
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.reasons import Reason
-from cxr_node.report.content_rules import content_faults
 from cxr_node.report.source import Film
-from cxr_node.report.tree import items, meaning_of
+from cxr_node.report.sr.rules import content_faults
+from cxr_node.report.sr.tree import items, meaning_of
 
 TYPE_1 = """
     SOPClassUID SOPInstanceUID SpecificCharacterSet StudyInstanceUID SeriesInstanceUID SeriesNumber Modality

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.reasons import Reason
-from cxr_node.report.evidence import safe_header
+from cxr_node.report.header.safe_header import safe_header
 from cxr_node.report.source import Film
 
 

@@ -18,7 +18,7 @@ Day = Annotated[str, AfterValidator(_day)]
 
 
 class DriftSection(Section):
-    """Whether films are read as they were in the reference, by device, each day. docs/behaviour.md has the tests."""
+    """Whether films are read as they were in the reference, by device, each day. docs/monitoring.md has the tests."""
 
     enabled: bool = Field(True, description="Whether days are counted and judged.")
     reference_films: int = Field(

@@ -15,7 +15,7 @@ from cxr_node.domain.reading import Measurement, Point, Reading, Topic
 from cxr_node.pixels import display, film
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.report.overlay import CALIPERS
+from cxr_node.report.pictures.overlay import CALIPERS
 
 _DRAWN = frozenset(
     {

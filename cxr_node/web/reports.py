@@ -6,7 +6,7 @@ from pydicom import dcmread
 from sqlalchemy import select
 
 from cxr_node.db.tables import result
-from cxr_node.report import tree
+from cxr_node.report.sr import tree
 from cxr_node.web.access_audit import Viewer
 from cxr_node.web.context import WebContext
 from cxr_node.wiring import process

@@ -8,9 +8,9 @@ from cxr_node import pipeline
 from cxr_node.db.database import Database
 from cxr_node.deliver.routing import Condition
 from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.report import text2000, tid1500
-from cxr_node.report.header import ResultType
-from cxr_node.report.kinds import (
+from cxr_node.report.header.header import ResultType
+from cxr_node.report.kinds import basic_text, tid1500
+from cxr_node.report.kinds.kind import (
     ChestCad,
     KeyImages,
     Picture,
@@ -44,7 +44,7 @@ REPORT_FORMS: Mapping[ResultName, ResultType] = {
     ResultName.REPORT: tid1500.COMPREHENSIVE_3D,
     ResultName.REPORT_COMPREHENSIVE: tid1500.COMPREHENSIVE,
     ResultName.REPORT_ENHANCED: tid1500.ENHANCED,
-    ResultName.TEXT: text2000.BASIC_TEXT,
+    ResultName.TEXT: basic_text.BASIC_TEXT,
 }
 """The forms of the report, best first: each leaves out more than the one before."""
 

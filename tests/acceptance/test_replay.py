@@ -15,7 +15,7 @@ from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import finding
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.report import codes
-from cxr_node.report.tree import items, name_of
+from cxr_node.report.sr.tree import items, name_of
 from cxr_node.wiring import preprocessing, read
 from tests.support import films, tiny_bundles
 from tests.support.node import InProcessNode, Says

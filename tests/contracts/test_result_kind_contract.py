@@ -15,8 +15,8 @@ from cxr_node.domain.reading import Reading, Region, Structure
 from cxr_node.domain.reasons import Reason
 from cxr_node.pixels import film as pixels
 from cxr_node.pixels.limits import Limits
-from cxr_node.report import tid1500
-from cxr_node.report.kinds import (
+from cxr_node.report.kinds import tid1500
+from cxr_node.report.kinds.kind import (
     ChestCad,
     ComposeRequest,
     KeyImages,

@@ -4,8 +4,8 @@ import re
 
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.ops.conformance import KINDS
-from cxr_node.report.kinds import ComposeRequest, KeyImages, Report
-from cxr_node.report.tree import items, name_of
+from cxr_node.report.kinds.kind import ComposeRequest, KeyImages, Report
+from cxr_node.report.sr.tree import items, name_of
 from tests.support import films
 from tests.unit.report.studies import NODE, NOW, everything, gray, parsed
 

@@ -16,7 +16,7 @@ from cxr_node.archive.store import OutOfSpace
 from cxr_node.db import migrate
 from cxr_node.db.database import Database, DatabaseAway
 from cxr_node.db.states import State
-from cxr_node.report.kinds import Picture, Report
+from cxr_node.report.kinds.kind import Picture, Report
 from tests.support import films
 from tests.support.node import InProcessNode, received
 

@@ -16,7 +16,7 @@ from cxr_node.domain.identifiers import Uid
 from cxr_node.pipeline import Route
 from cxr_node.records import destination_capabilities
 from cxr_node.records.destination_capabilities import DestinationCapabilities
-from cxr_node.report.tree import lines
+from cxr_node.report.sr.tree import lines
 from cxr_node.settings.results import ResultName
 from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.wiring import compose

@@ -23,7 +23,7 @@ from cxr_node.pixels.suitability import Rules
 from cxr_node.queue import search
 from cxr_node.queue.search import Count
 from cxr_node.reading.preprocess import ReadRules
-from cxr_node.report import tree
+from cxr_node.report.sr import tree
 from tests.support import films
 from tests.support.films import real
 from tests.support.node import InProcessNode, Says, received

@@ -19,10 +19,11 @@ from cxr_node.phantom.film import film
 from cxr_node.phantom.pathology import Kind, Pathology, Zone
 from cxr_node.phantom.truth_types import PhantomFilm
 from cxr_node.records import readings
-from cxr_node.report import codes, gsps, tid1500
-from cxr_node.report.picture import painted
+from cxr_node.report import codes
+from cxr_node.report.kinds import presentation_state, tid1500
+from cxr_node.report.pictures.picture import painted
 from cxr_node.report.source import Film
-from cxr_node.report.tree import children_of, items, lines, name_of
+from cxr_node.report.sr.tree import children_of, items, lines, name_of
 from tests.support.node import CEILING_S, InProcessNode, Says, prediction, received
 from tests.support.phantom_outlines import radiograph, structures
 from tests.support.validators import iod_errors, sr_errors, state_errors
@@ -128,7 +129,7 @@ def test_the_picture_shows_calipers_and_the_lost_border() -> None:
 
 
 def test_the_marks_of_a_presentation_state_are_calipers_and_lost_borders(tmp_path: Path) -> None:
-    marks = gsps.compose(reported(), node=NODE, now=NOW)
+    marks = presentation_state.compose(reported(), node=NODE, now=NOW)
     assert marks is not None
     path = tmp_path / "marks.dcm"
     path.write_bytes(marks.content)

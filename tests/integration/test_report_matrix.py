@@ -21,8 +21,8 @@ from cxr_node.phantom.pathology import Kind, Pathology, Zone
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules, judge_header
-from cxr_node.report import tid1500
-from cxr_node.report.kinds import (
+from cxr_node.report.kinds import tid1500
+from cxr_node.report.kinds.kind import (
     ChestCad,
     ComposeRequest,
     KeyImages,

@@ -15,7 +15,7 @@ from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
-from cxr_node.report.kinds import ComposeRequest, Segmentation
+from cxr_node.report.kinds.kind import ComposeRequest, Segmentation
 from cxr_node.report.source import Film
 from cxr_node.settings.results import ResultName
 from cxr_node.wiring.compose import RESULT_KINDS

@@ -11,11 +11,11 @@ from cxr_node.domain.instance import Instance
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
-from cxr_node.report import gsps, key_objects, secondary_capture, text2000, tid1500
-from cxr_node.report.header import ResultType
+from cxr_node.report.header.header import ResultType
+from cxr_node.report.kinds import basic_text, key_objects, presentation_state, secondary_capture, tid1500
+from cxr_node.report.kinds.tid1500 import compose
 from cxr_node.report.source import Film, PreviousReport
-from cxr_node.report.tid1500 import compose
-from cxr_node.report.tree import items
+from cxr_node.report.sr.tree import items
 from tests.support import films, peers
 from tests.support.validators import entity_errors, iod_errors, pixelmed, run, sr_errors, state_errors, template_errors
 from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read, square, with_bytes
@@ -149,7 +149,7 @@ def test_the_same_tree_is_valid_as_comprehensive_and_enhanced_sr(kind: ResultTyp
 
 @pytest.mark.parametrize("name", ["three read", "two views", "no type 2 attributes", "Korean", "not analysed: AGE"])
 def test_the_text_form_is_valid_as_basic_text_sr(name: str, tmp_path: Path) -> None:
-    report = _written(text2000.compose(_STUDIES[name], node=NODE, now=NOW), tmp_path)
+    report = _written(basic_text.compose(_STUDIES[name], node=NODE, now=NOW), tmp_path)
     assert iod_errors(report) == []
     assert sr_errors(report) == []
 
@@ -174,7 +174,7 @@ def test_all_results_of_a_study_are_valid_and_agree_about_it(name: str, tmp_path
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_dcmpschk_passes_the_marks(photometric: str, tmp_path: Path) -> None:
     film = everything(films.cr(changes={"PhotometricInterpretation": photometric}))
-    marks = gsps.compose(film, node=NODE, now=NOW)
+    marks = presentation_state.compose(film, node=NODE, now=NOW)
     assert marks is not None
     assert state_errors(_written(marks, tmp_path)) == []
 
@@ -185,7 +185,7 @@ def _pictures(film: Film) -> list[Instance]:
     gray = np.full((geometry.rows, geometry.columns), 0x8000, np.uint16)
     radiograph = Radiograph(p_values=gray, geometry=geometry, grayscale="made")
     picture = secondary_capture.compose(film, radiograph, node=NODE, now=NOW)
-    others = [gsps.compose(film, node=NODE, now=NOW), key_objects.compose([film], node=NODE, now=NOW)]
+    others = [presentation_state.compose(film, node=NODE, now=NOW), key_objects.compose([film], node=NODE, now=NOW)]
     return [picture, *(other for other in others if other is not None)]
 
 
@@ -198,7 +198,7 @@ _CODES_OF_2022 = {
 
 
 def test_pixelmed_finds_the_text_form_to_be_tid_2000(tmp_path: Path) -> None:
-    report = parsed(text2000.compose(_STUDIES["two views"], node=NODE, now=NOW))
+    report = parsed(basic_text.compose(_STUDIES["two views"], node=NODE, now=NOW))
     for _, item in items(report):
         name = item.ConceptNameCodeSequence[0]
         if name.CodeValue in _CODES_OF_2022:

@@ -30,7 +30,7 @@ from cxr_node.domain.reading import (
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.queue import queue
 from cxr_node.records import readings
-from cxr_node.report.kinds import KeyImages, Report
+from cxr_node.report.kinds.kind import KeyImages, Report
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import deliver as delivering
 from tests.support import films

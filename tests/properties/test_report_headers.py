@@ -10,9 +10,9 @@ from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
 from cxr_node.domain.reasons import Reason
-from cxr_node.report.evidence import safe_header
-from cxr_node.report.tid1500 import compose
-from cxr_node.report.tree import lines
+from cxr_node.report.header.safe_header import safe_header
+from cxr_node.report.kinds.tid1500 import compose
+from cxr_node.report.sr.tree import lines
 from tests.support import films
 from tests.unit.report.studies import NODE, NOW, not_read
 

@@ -27,8 +27,8 @@ from cxr_node.queue.retry import RULES as RETRY_RULES
 from cxr_node.queue.retry import RetryRule
 from cxr_node.queue.search import JobRow
 from cxr_node.reading.preprocess import ReadContext, ReadRules
-from cxr_node.report.header import ResultType
-from cxr_node.report.kinds import Report, ResultKind
+from cxr_node.report.header.header import ResultType
+from cxr_node.report.kinds.kind import Report, ResultKind
 from cxr_node.report.source import Observer
 from cxr_node.work.handlers.deliver import AnyHandler, CommitmentHandler, DeliverHandler, VerificationRule
 from cxr_node.work.handlers.read import ComposeHandler, Deadline, InTurn, ReadHandler, ReadsFilms, StudyWindow

@@ -10,7 +10,7 @@ from cxr_node.domain.instance import Identity, Instance
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
-from cxr_node.report.kinds import ComposeRequest, ResultKind
+from cxr_node.report.kinds.kind import ComposeRequest, ResultKind
 from cxr_node.report.source import Film, Observer
 
 PATIENT_NAME = "TEST^CXR-NODE"

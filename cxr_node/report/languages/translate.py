@@ -12,7 +12,7 @@ from cxr_node.report.languages.german import GERMAN
 from cxr_node.report.languages.japanese import JAPANESE
 from cxr_node.report.languages.language import Language
 from cxr_node.report.languages.spanish import SPANISH
-from cxr_node.report.tree import items
+from cxr_node.report.sr.tree import items
 
 LANGUAGES: Mapping[str, Language] = {
     "en": ENGLISH,

@@ -20,7 +20,7 @@ from cxr_node.queue.queue import Claim
 from cxr_node.reading.preprocess import ReadContext, not_analysed
 from cxr_node.reading.preprocess_pool import WorkerDied
 from cxr_node.records import destination_capabilities, films, readings, results
-from cxr_node.report.kinds import ResultKind
+from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.source import Observer
 
 _log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
-from cxr_node.report.tree import children_of, name_of
+from cxr_node.report.sr.tree import children_of, name_of
 
 
 class DoesNotOpen(Exception):

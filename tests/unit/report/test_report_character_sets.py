@@ -3,8 +3,8 @@
 import pytest
 
 from cxr_node.domain.reasons import Reason
-from cxr_node.report.character_sets import decode, encodings_of
-from cxr_node.report.tid1500 import compose
+from cxr_node.report.header.character_sets import decode, encodings_of
+from cxr_node.report.kinds.tid1500 import compose
 from tests.support import films
 from tests.unit.report.names import NAMES
 from tests.unit.report.studies import NODE, NOW, not_read, parsed, with_bytes

@@ -10,11 +10,11 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.reading import Finding, Presence
 from cxr_node.domain.reasons import Reason
 from cxr_node.report.check import faults_of, require_sound
-from cxr_node.report.content_rules import code_faults
+from cxr_node.report.kinds.tid1500 import compose
 from cxr_node.report.source import Film
+from cxr_node.report.sr.rules import code_faults
+from cxr_node.report.sr.tree import children_of, items, name_of
 from cxr_node.report.study import brought_together
-from cxr_node.report.tid1500 import compose
-from cxr_node.report.tree import children_of, items, name_of
 from tests.support import films
 from tests.unit.report.studies import NODE, NOW, everything, parsed, read
 

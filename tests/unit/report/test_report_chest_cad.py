@@ -12,11 +12,12 @@ from pydicom.sr._concepts_dict import concepts
 from cxr_node.domain.codes import Code
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
-from cxr_node.report import chest_cad, codes, tid1500
+from cxr_node.report import codes
 from cxr_node.report.check import faults_of
+from cxr_node.report.kinds import chest_cad, tid1500
 from cxr_node.report.source import Film
+from cxr_node.report.sr.tree import children_of, items, name_of
 from cxr_node.report.study import brought_together
-from cxr_node.report.tree import children_of, items, name_of
 from tests.support import films
 from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read, square
 

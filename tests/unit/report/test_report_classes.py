@@ -4,7 +4,7 @@ import pkgutil
 from importlib import import_module
 
 from cxr_node import pipeline, report
-from cxr_node.report.header import ResultType
+from cxr_node.report.header.header import ResultType
 
 
 def test_no_result_is_composed_in_a_class_in_which_receiving_does_not_look_for_its_own() -> None:

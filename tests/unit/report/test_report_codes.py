@@ -9,8 +9,8 @@ from pydicom.sr._concepts_dict import concepts
 from cxr_node.domain.codes import Code
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes
-from cxr_node.report.check_digit import has_right_check_digit
 from cxr_node.report.codes import Proof
+from cxr_node.report.sr.check_digit import has_right_check_digit
 from tests.support import films
 
 _NOT_IN_PYDICOM = {

@@ -7,8 +7,8 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
-from cxr_node.report.encoding import encoded
-from cxr_node.report.kinds import (
+from cxr_node.report.header.encoding import encoded
+from cxr_node.report.kinds.kind import (
     ChestCad,
     ComposeRequest,
     KeyImages,

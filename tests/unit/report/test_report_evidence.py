@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import ImplicitVRLittleEndian
 
-from cxr_node.report.evidence import safe_header
+from cxr_node.report.header.safe_header import safe_header
 from tests.support import films
 from tests.unit.report.studies import with_bytes
 

@@ -4,10 +4,10 @@ from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRSt
 
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
-from cxr_node.report import text2000, tid1500
-from cxr_node.report.encoding import encoded
+from cxr_node.report.header.encoding import encoded
+from cxr_node.report.kinds import basic_text, tid1500
 from cxr_node.report.languages.english import ENGLISH
-from cxr_node.report.tree import items, lines
+from cxr_node.report.sr.tree import items, lines
 from tests.support import films
 from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read
 
@@ -26,13 +26,13 @@ def test_a_fallback_says_the_same_under_another_sop_class_in_another_series() ->
 
 
 def test_the_text_form_holds_only_what_every_viewer_shows() -> None:
-    report = parsed(text2000.compose([everything(films.dx())], node=NODE, now=NOW))
+    report = parsed(basic_text.compose([everything(films.dx())], node=NODE, now=NOW))
     assert report.SOPClassUID == BasicTextSRStorage
     assert {str(item.ValueType) for _, item in items(report)} <= {"CONTAINER", "TEXT", "CODE", "IMAGE", "UIDREF"}
 
 
 def test_the_text_form_names_present_undetermined_and_absent_findings_and_its_limits() -> None:
-    report = parsed(text2000.compose([everything(films.dx())], node=NODE, now=NOW))
+    report = parsed(basic_text.compose([everything(films.dx())], node=NODE, now=NOW))
     text = "\n".join(line for _, line in lines(report))
     assert "Opacity (lung, left): present, score 87.3 of 100, operating point 50.0." in text
     assert "Pneumothorax (pleura): undetermined" in text
@@ -44,13 +44,13 @@ def test_the_text_form_names_present_undetermined_and_absent_findings_and_its_li
 
 def test_the_text_form_says_why_a_film_was_not_analysed() -> None:
     together = [read(films.dx(), finding("Nodule", 0.1, Presence.ABSENT)), not_read(films.cr(), Reason.AGE)]
-    text = "\n".join(line for _, line in lines(parsed(text2000.compose(together, node=NODE, now=NOW))))
+    text = "\n".join(line for _, line in lines(parsed(basic_text.compose(together, node=NODE, now=NOW))))
     assert f"Not analysed: {Reason.AGE.meaning}." in text
     assert ENGLISH.sentences.no_finding in text
 
 
 def test_a_model_that_looked_for_nothing_does_not_leave_a_section_empty() -> None:
-    text = [line for _, line in lines(parsed(text2000.compose([read(films.dx())], node=NODE, now=NOW)))]
+    text = [line for _, line in lines(parsed(basic_text.compose([read(films.dx())], node=NODE, now=NOW)))]
     assert "Finding: The model looked for no finding." in text
 
 

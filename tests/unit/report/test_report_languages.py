@@ -11,15 +11,16 @@ from cxr_node.domain.instance import Instance
 from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.report import codes, gsps, key_objects, text2000, tid1500
+from cxr_node.report import codes
 from cxr_node.report.check import faults_of
+from cxr_node.report.kinds import basic_text, key_objects, presentation_state, tid1500
 from cxr_node.report.languages.english import ENGLISH
 from cxr_node.report.languages.language import Language
 from cxr_node.report.languages.translate import LANGUAGES
 from cxr_node.report.source import Film, Observer
+from cxr_node.report.sr.tree import items, name_of
 from cxr_node.report.study import brought_together
 from cxr_node.report.summary import paragraph
-from cxr_node.report.tree import items, name_of
 from tests.support import films
 from tests.unit.report.ohif import shown
 from tests.unit.report.studies import NOW, everything, finding, not_read, parsed, read
@@ -140,7 +141,7 @@ def test_findings_reasons_and_caution_are_said_in_the_language(name: str) -> Non
     "compose",
     [
         lambda films, node: tid1500.compose(films, node=node, now=NOW),
-        lambda films, node: text2000.compose(films, node=node, now=NOW),
+        lambda films, node: basic_text.compose(films, node=node, now=NOW),
         lambda films, node: key_objects.compose(films, node=node, now=NOW),
     ],
     ids=["TID1500", "TID2000", "KO"],
@@ -157,7 +158,7 @@ def test_a_document_in_any_language_keeps_its_promises(
 
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_marks_are_labelled_in_the_language(name: str) -> None:
-    marks = gsps.compose(everything(films.dx()), node=_node(name), now=NOW)
+    marks = presentation_state.compose(everything(films.dx()), node=_node(name), now=NOW)
     assert marks is not None
     labels = [str(text.UnformattedTextValue) for text in parsed(marks).GraphicAnnotationSequence[0].TextObjectSequence]
     assert labels[0].startswith(LANGUAGES[name].words.findings["Lung Opacity"])

@@ -2,8 +2,8 @@
 
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.reasons import Reason
-from cxr_node.report.encoding import encoded
-from cxr_node.report.tid1500 import compose
+from cxr_node.report.header.encoding import encoded
+from cxr_node.report.kinds.tid1500 import compose
 from tests.support import films
 from tests.unit.report.studies import NODE, NOW, everything, not_read, parsed
 

@@ -11,13 +11,13 @@ from cxr_node.domain.instance import Instance
 from cxr_node.domain.radiograph import Geometry, Radiograph
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
-from cxr_node.report import gsps, key_objects, secondary_capture
 from cxr_node.report.check import faults_of
+from cxr_node.report.kinds import key_objects, presentation_state, secondary_capture
 from cxr_node.report.languages.english import ENGLISH
-from cxr_node.report.picture import painted
+from cxr_node.report.pictures.picture import painted
 from cxr_node.report.source import Film, Observer
+from cxr_node.report.sr.tree import items
 from cxr_node.report.study import brought_together
-from cxr_node.report.tree import items
 from tests.support import films
 from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read, square
 
@@ -35,7 +35,7 @@ def _capture(film: Film) -> Instance:
 
 
 def _marks(film: Film) -> Dataset:
-    composed = gsps.compose(film, node=NODE, now=NOW)
+    composed = presentation_state.compose(film, node=NODE, now=NOW)
     assert composed is not None
     return parsed(composed)
 
@@ -141,8 +141,11 @@ def test_marks_keep_the_shape_of_the_pixels(sent: object, shown: list[int]) -> N
 
 
 def test_without_anything_to_mark_there_are_no_marks() -> None:
-    assert gsps.compose(read(films.cr(), finding("Nodule", 0.9, Presence.PRESENT)), node=NODE, now=NOW) is None
-    assert gsps.compose(not_read(films.cr(), Reason.VIEW), node=NODE, now=NOW) is None
+    assert (
+        presentation_state.compose(read(films.cr(), finding("Nodule", 0.9, Presence.PRESENT)), node=NODE, now=NOW)
+        is None
+    )
+    assert presentation_state.compose(not_read(films.cr(), Reason.VIEW), node=NODE, now=NOW) is None
 
 
 def test_key_objects_are_the_films_with_findings_and_no_others() -> None:

@@ -13,9 +13,9 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.radiograph import PixelSpacing, SpacingSource
 from cxr_node.domain.reading import Point, Region, Structure
-from cxr_node.report import segmentation
 from cxr_node.report.check import faults_of
-from cxr_node.report.masks import filled, joined, packed
+from cxr_node.report.kinds import segmentation
+from cxr_node.report.pictures.masks import filled, joined, packed
 from cxr_node.report.source import Film
 from cxr_node.report.study import brought_together
 from tests.support import films

@@ -12,9 +12,9 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
+from cxr_node.report.kinds.tid1500 import compose
 from cxr_node.report.source import Film, Observer, PreviousReport
-from cxr_node.report.tid1500 import compose
-from cxr_node.report.tree import children_of, items, name_of
+from cxr_node.report.sr.tree import children_of, items, name_of
 from tests.support import films
 from tests.unit.report.ohif import DoesNotOpen, shown
 from tests.unit.report.studies import (

@@ -1,8 +1,8 @@
 """A report as text: all of its content, nothing of its header."""
 
 from cxr_node.domain.reasons import Reason
-from cxr_node.report.tid1500 import compose
-from cxr_node.report.tree import lines
+from cxr_node.report.kinds.tid1500 import compose
+from cxr_node.report.sr.tree import lines
 from tests.support import films
 from tests.unit.report.studies import NODE, NOW, everything, not_read, parsed
 

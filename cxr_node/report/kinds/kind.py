@@ -8,8 +8,16 @@ from typing import Protocol
 
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.radiograph import Radiograph
-from cxr_node.report import chest_cad, gsps, key_objects, secondary_capture, segmentation, text2000, tid1500
-from cxr_node.report.header import ResultType
+from cxr_node.report.header.header import ResultType
+from cxr_node.report.kinds import (
+    basic_text,
+    chest_cad,
+    key_objects,
+    presentation_state,
+    secondary_capture,
+    segmentation,
+    tid1500,
+)
 from cxr_node.report.source import Film, Observer, PreviousReport
 
 
@@ -66,11 +74,11 @@ class Report:
 class Text:
     """One Basic Text SR per study."""
 
-    name = text2000.BASIC_TEXT.name
+    name = basic_text.BASIC_TEXT.name
 
     def compose(self, order: ComposeRequest) -> list[Instance]:
         """Return the study's report in words, unless it says what an earlier one said."""
-        return _next_version(text2000.compose, order)
+        return _next_version(basic_text.compose, order)
 
 
 class ChestCad:
@@ -102,13 +110,15 @@ class Picture:
 class PresentationState:
     """One Grayscale Softcopy Presentation State for each film that has something to mark."""
 
-    name = gsps.MARKS.name
+    name = presentation_state.MARKS.name
 
     def compose(self, order: ComposeRequest) -> list[Instance]:
         """Return the presentation states that are new."""
 
         def marker(film: Film) -> Callable[[int], Instance | None]:
-            return lambda number: gsps.compose(film, node=order.node, now=order.now, instance_number=number)
+            return lambda number: presentation_state.compose(
+                film, node=order.node, now=order.now, instance_number=number
+            )
 
         return _new([marker(film) for film in order.films], order)
 

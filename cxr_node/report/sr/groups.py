@@ -10,9 +10,13 @@ from collections.abc import Sequence
 from cxr_node.domain.codes import Code
 from cxr_node.domain.reading import Finding, Point, Prediction
 from cxr_node.domain.reasons import Reason
-from cxr_node.report import codes, measurement_groups
-from cxr_node.report.algorithm import identification
-from cxr_node.report.content import (
+from cxr_node.report import codes
+from cxr_node.report.header.uids import tracking_uid
+from cxr_node.report.pictures.outlines import analysed, bounds, closed
+from cxr_node.report.source import Film, Observer
+from cxr_node.report.sr import measurement_groups
+from cxr_node.report.sr.algorithm import identification
+from cxr_node.report.sr.content import (
     ContentItem,
     Relationship,
     code,
@@ -23,9 +27,6 @@ from cxr_node.report.content import (
     text,
     uid_reference,
 )
-from cxr_node.report.identity import tracking_uid
-from cxr_node.report.outlines import analysed, bounds, closed
-from cxr_node.report.source import Film, Observer
 
 _CONTEXT = Relationship.HAS_OBS_CONTEXT
 _MODIFIER = Relationship.HAS_CONCEPT_MOD

@@ -15,8 +15,12 @@ from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.reading import Finding, Point, Prediction, Presence
 from cxr_node.report import codes
-from cxr_node.report.algorithm import identification
-from cxr_node.report.content import (
+from cxr_node.report.header.header import ResultType
+from cxr_node.report.header.uids import tracking_uid
+from cxr_node.report.pictures.outlines import bounds, closed, middle
+from cxr_node.report.source import Film, Observer, PreviousReport
+from cxr_node.report.sr.algorithm import identification
+from cxr_node.report.sr.content import (
     ContentItem,
     Relationship,
     code,
@@ -28,11 +32,7 @@ from cxr_node.report.content import (
     text,
     uid_reference,
 )
-from cxr_node.report.document import document
-from cxr_node.report.header import ResultType
-from cxr_node.report.identity import tracking_uid
-from cxr_node.report.outlines import bounds, closed, middle
-from cxr_node.report.source import Film, Observer, PreviousReport
+from cxr_node.report.sr.document import document
 from cxr_node.report.study import brought_together
 from cxr_node.report.summary import outcome
 

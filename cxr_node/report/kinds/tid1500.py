@@ -12,13 +12,13 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, Enhanc
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Instance
 from cxr_node.report import codes
-from cxr_node.report.content import ContentItem, container
-from cxr_node.report.context import observation_context
-from cxr_node.report.document import document
-from cxr_node.report.groups import groups_of
-from cxr_node.report.header import ResultType
-from cxr_node.report.library import image_library
+from cxr_node.report.header.header import ResultType
 from cxr_node.report.source import Film, Observer, PreviousReport
+from cxr_node.report.sr.content import ContentItem, container
+from cxr_node.report.sr.context import observation_context
+from cxr_node.report.sr.document import document
+from cxr_node.report.sr.groups import groups_of
+from cxr_node.report.sr.library import image_library
 from cxr_node.report.study import brought_together
 from cxr_node.report.summary import evaluations
 

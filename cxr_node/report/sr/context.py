@@ -1,8 +1,8 @@
 """Who observed, what was done, and in which language it is told: the same at the head of every report."""
 
 from cxr_node.report import codes
-from cxr_node.report.content import ContentItem, Relationship, code, text, uid_reference
 from cxr_node.report.source import Observer
+from cxr_node.report.sr.content import ContentItem, Relationship, code, text, uid_reference
 
 _CONTEXT = Relationship.HAS_OBS_CONTEXT
 _MODIFIER = Relationship.HAS_CONCEPT_MOD

@@ -8,7 +8,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from cxr_node.domain.identifiers import Uid, digest_of
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cxr_node.domain.instance import Identity, Instance
-from cxr_node.report.encoding import encoded
+from cxr_node.report.header.encoding import encoded
 
 _CONTENT_SEQUENCE = 0x0040A730
 _PREAMBLE = b"\0" * 128 + b"DICM"

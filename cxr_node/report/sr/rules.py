@@ -6,11 +6,11 @@ from pydicom.dataset import Dataset
 
 from cxr_node.domain.codes import Code
 from cxr_node.report import codes
-from cxr_node.report.check_digit import has_right_check_digit
 from cxr_node.report.languages.translate import LANGUAGES
-from cxr_node.report.outlines import bounds
+from cxr_node.report.pictures.outlines import bounds
 from cxr_node.report.source import Film
-from cxr_node.report.tree import children_of, items, meaning_of, name_of
+from cxr_node.report.sr.check_digit import has_right_check_digit
+from cxr_node.report.sr.tree import children_of, items, meaning_of, name_of
 
 _SH_CHARACTERS = 16
 _LO_CHARACTERS = 64

@@ -16,14 +16,14 @@ from cxr_node.domain.radiograph import SpacingSource
 from cxr_node.domain.reading import Laterality, ModelIdentity, Structure
 from cxr_node.report import codes
 from cxr_node.report.check import require_sound
-from cxr_node.report.elements import verbatim
-from cxr_node.report.encoding import encoded
-from cxr_node.report.equipment import coded
-from cxr_node.report.header import ResultType, header, identity_of
-from cxr_node.report.identity import tracking_uid
-from cxr_node.report.masks import drawn, joined
-from cxr_node.report.outlines import bounds
-from cxr_node.report.part10 import instance_of
+from cxr_node.report.header.elements import verbatim
+from cxr_node.report.header.encoding import encoded
+from cxr_node.report.header.equipment import coded
+from cxr_node.report.header.header import ResultType, header, identity_of
+from cxr_node.report.header.part10 import instance_of
+from cxr_node.report.header.uids import tracking_uid
+from cxr_node.report.pictures.masks import drawn, joined
+from cxr_node.report.pictures.outlines import bounds
 from cxr_node.report.source import Film, Observer
 from cxr_node.report.study import brought_together
 

@@ -9,11 +9,11 @@ from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.reading import Presence
 from cxr_node.report import codes
-from cxr_node.report.content import ContentItem, container, image, text
-from cxr_node.report.context import observation_context
-from cxr_node.report.document import document
-from cxr_node.report.header import ResultType
+from cxr_node.report.header.header import ResultType
 from cxr_node.report.source import Film, Observer
+from cxr_node.report.sr.content import ContentItem, container, image, text
+from cxr_node.report.sr.context import observation_context
+from cxr_node.report.sr.document import document
 from cxr_node.report.study import brought_together
 from cxr_node.report.summary import paragraph
 

@@ -8,11 +8,11 @@ from pydicom.dataset import Dataset
 
 from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Identity
-from cxr_node.report.character_sets import UNICODE
-from cxr_node.report.elements import verbatim
-from cxr_node.report.equipment import contributing_equipment
-from cxr_node.report.identity import series_instance_uid, sop_instance_uid
-from cxr_node.report.patient_study import copy_patient_and_study
+from cxr_node.report.header.character_sets import UNICODE
+from cxr_node.report.header.elements import verbatim
+from cxr_node.report.header.equipment import contributing_equipment
+from cxr_node.report.header.patient_study import copy_patient_and_study
+from cxr_node.report.header.uids import series_instance_uid, sop_instance_uid
 from cxr_node.report.source import Film, Observer
 
 

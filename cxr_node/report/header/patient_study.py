@@ -2,7 +2,7 @@
 
 from pydicom.dataset import Dataset
 
-from cxr_node.report.elements import verbatim
+from cxr_node.report.header.elements import verbatim
 
 PATIENT = [
     "PatientName",

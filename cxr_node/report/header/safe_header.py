@@ -18,8 +18,8 @@ from pydicom.uid import UID
 from pydicom.valuerep import PersonName
 from pydicom.values import convert_value
 
-from cxr_node.report.character_sets import UNICODE, decode, encodings_of, without_left_over_escapes
-from cxr_node.report.values import CLEANERS, identifier, utc_offset
+from cxr_node.report.header.character_sets import UNICODE, decode, encodings_of, without_left_over_escapes
+from cxr_node.report.header.values import CLEANERS, identifier, utc_offset
 
 _TYPE_2 = (
     "AccessionNumber",

@@ -13,8 +13,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cxr_node.domain.radiograph import Radiograph, UInt16
 from cxr_node.domain.reading import Finding, Point, Presence, Reading
-from cxr_node.report import overlay, summary
+from cxr_node.report import summary
 from cxr_node.report.languages.english import ENGLISH
+from cxr_node.report.pictures import overlay
 
 UInt8 = npt.NDArray[np.uint8]
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from cxr_node.domain.codes import Code
 from cxr_node.domain.reading import Laterality, Measurement, Observation, Point, Topic
 from cxr_node.report import codes
-from cxr_node.report.content import ContentItem, Relationship, code, number, polyline, text
-from cxr_node.report.outlines import analysed, bounds, closed, fitted
+from cxr_node.report.pictures.outlines import analysed, bounds, closed, fitted
 from cxr_node.report.source import Film
+from cxr_node.report.sr.content import ContentItem, Relationship, code, number, polyline, text
 
 Wrap = Callable[[str, str, Sequence[ContentItem]], ContentItem]
 """Makes a group of a label, a key for its tracking, and its rows."""

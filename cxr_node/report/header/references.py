@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pydicom.dataset import Dataset
 
-from cxr_node.report.elements import verbatim
+from cxr_node.report.header.elements import verbatim
 
 Reference = tuple[str, str, str, str]
 """Study Instance UID, Series Instance UID, SOP Class UID, SOP Instance UID."""

@@ -10,15 +10,21 @@ from cxr_node.domain.concepts import OBSCURED
 from cxr_node.domain.identifiers import Uid, digest_of
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.reading import Point
-from cxr_node.report import codes, overlay
+from cxr_node.report import codes
 from cxr_node.report.check import require_sound
-from cxr_node.report.elements import verbatim
-from cxr_node.report.encoding import encoded
-from cxr_node.report.grayscale import modality_lut, pixel_aspect_ratio, presentation_lut_shape, softcopy_voi_lut
-from cxr_node.report.header import ResultType, header, identity_of
+from cxr_node.report.header.elements import verbatim
+from cxr_node.report.header.encoding import encoded
+from cxr_node.report.header.header import ResultType, header, identity_of
+from cxr_node.report.header.part10 import instance_of
 from cxr_node.report.languages.language import Language
-from cxr_node.report.outlines import bounds, closed, fitted
-from cxr_node.report.part10 import instance_of
+from cxr_node.report.pictures import overlay
+from cxr_node.report.pictures.grayscale import (
+    modality_lut,
+    pixel_aspect_ratio,
+    presentation_lut_shape,
+    softcopy_voi_lut,
+)
+from cxr_node.report.pictures.outlines import bounds, closed, fitted
 from cxr_node.report.source import Film, Observer
 from cxr_node.report.study import brought_together
 from cxr_node.report.summary import observed

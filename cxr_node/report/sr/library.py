@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from cxr_node.domain.codes import Code
 from cxr_node.domain.radiograph import Geometry
 from cxr_node.report import codes
-from cxr_node.report.content import ContentItem, Relationship, code, container, image, number, text
 from cxr_node.report.source import Film
+from cxr_node.report.sr.content import ContentItem, Relationship, code, container, image, number, text
 
 _CONTEXT = Relationship.HAS_ACQ_CONTEXT
 

@@ -14,14 +14,14 @@ from cxr_node.domain.instance import Identity, Instance
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes
 from cxr_node.report.check import require_sound
-from cxr_node.report.content import ContentItem
-from cxr_node.report.encoding import encoded
-from cxr_node.report.header import ResultType, header, identity_of
+from cxr_node.report.header.encoding import encoded
+from cxr_node.report.header.header import ResultType, header, identity_of
+from cxr_node.report.header.part10 import instance_of, spliced
+from cxr_node.report.header.patient_study import requests
+from cxr_node.report.header.references import Reference, hierarchy
 from cxr_node.report.languages.translate import translate
-from cxr_node.report.part10 import instance_of, spliced
-from cxr_node.report.patient_study import requests
-from cxr_node.report.references import Reference, hierarchy
 from cxr_node.report.source import Film, Observer, PreviousReport
+from cxr_node.report.sr.content import ContentItem
 
 _INCOMPLETE = frozenset({Reason.MODEL_ERROR, Reason.TIMEOUT})
 """Reasons for which the same film could have been read: the document says less than was planned."""

@@ -10,12 +10,12 @@ from cxr_node.domain.instance import Identity, Instance
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.report import codes
 from cxr_node.report.check import require_sound
-from cxr_node.report.elements import verbatim
-from cxr_node.report.encoding import encoded
-from cxr_node.report.equipment import coded
-from cxr_node.report.header import ResultType, header, identity_of
-from cxr_node.report.part10 import instance_of
-from cxr_node.report.picture import UInt8, painted
+from cxr_node.report.header.elements import verbatim
+from cxr_node.report.header.encoding import encoded
+from cxr_node.report.header.equipment import coded
+from cxr_node.report.header.header import ResultType, header, identity_of
+from cxr_node.report.header.part10 import instance_of
+from cxr_node.report.pictures.picture import UInt8, painted
 from cxr_node.report.source import Film, Observer
 from cxr_node.report.study import brought_together
 

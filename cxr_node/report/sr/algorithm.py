@@ -2,8 +2,8 @@
 
 from cxr_node.domain.reading import Finding, ModelIdentity, Prediction
 from cxr_node.report import codes
-from cxr_node.report.content import ContentItem, Relationship, code, text
 from cxr_node.report.source import Film
+from cxr_node.report.sr.content import ContentItem, Relationship, code, text
 
 
 def identification(

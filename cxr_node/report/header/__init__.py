@@ -1,0 +1,1 @@
+"""Header of every result: patient, study, equipment, UIDs, character sets and encoding."""

@@ -1,0 +1,1 @@
+"""One file a result kind: its types, its promises and how it is composed."""

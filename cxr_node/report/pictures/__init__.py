@@ -1,0 +1,1 @@
+"""Painted films, overlays, masks, and the grayscale of a presentation state."""

@@ -1,0 +1,1 @@
+"""Structured Reports: content items, trees, their rules, and the document around them."""
