@@ -50,13 +50,6 @@ def thinned_loops(lines: Sequence[Line], tolerance: float) -> list[Line]:
     return [one if len(one) >= 3 else line for one, line in zip(joined, lines, strict=True)]
 
 
-def area(line: Line) -> float:
-    """Return the area within a closed line, its first corner not repeated."""
-    # From the first corner: so far from the origin no digits are lost, and the piece that closes it adds nothing.
-    across, down = (line - line[0]).T
-    return abs(float(across[:-1] @ down[1:] - across[1:] @ down[:-1])) / 2
-
-
 def _furthest(across: _Floats, down: _Floats, first: _Numbers, last: _Numbers) -> tuple[_Numbers, _Floats]:
     """Return the corner furthest from each piece between two others, and how far; each has a corner in between."""
     counts = last - first - 1

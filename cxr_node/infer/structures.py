@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.geometry import fill, polygon_area
 from cxr_node.domain.radiograph import Float32
 from cxr_node.domain.reading import Region, Structure
 from cxr_node.infer import polyline
@@ -82,16 +83,16 @@ def structures(keys: Sequence[Anatomy], logits: Float32, area: Region) -> tuple[
 
 def _kept(key: Anatomy, field: _Float64) -> list[list[Line]]:
     """Return the parts that are no specks; of what is whole the largest, without its holes."""
-    parts = [part for part in _parts(field) if polyline.area(part[0]) >= SMALLEST * field.size]
+    parts = [part for part in _parts(field) if polygon_area(part[0]) >= SMALLEST * field.size]
     if key in WHOLE and parts:
-        return [max(parts, key=lambda part: polyline.area(part[0]))[:1]]
+        return [max(parts, key=lambda part: polygon_area(part[0]))[:1]]
     return parts
 
 
 def _confidence(parts: list[list[Line]], field: _Float64, logits: _Float64) -> float:
     if not parts:
         return 0.0
-    within = np.logical_or.reduce([inside(part[0], field.shape) for part in parts]) & (field > 0)
+    within = np.logical_or.reduce([fill([part[0] + 0.5], field.shape) for part in parts]) & (field > 0)
     return _mean_score(logits[within])
 
 
@@ -109,24 +110,6 @@ def _parts(field: _Float64) -> list[list[Line]]:
         [part[first : last - 1] - 1 for first, last in pairwise(starts)]
         for part, starts in zip(points, offsets, strict=True)
     ]
-
-
-def inside(line: Line, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """Return which centers of cells lie within a closed line whose pieces are at most one cell high.
-
-    Each piece that crosses a row of centers toggles all centers right of it: the even-odd rule.
-    """
-    start, end = line, np.concatenate([line[1:], line[:1]])
-    lower, upper = np.floor(start[:, 1]), np.floor(end[:, 1])
-    crossing = lower != upper
-    rows = np.maximum(lower, upper)[crossing]
-    start, end = start[crossing], end[crossing]
-    columns = start[:, 0] + (rows - start[:, 1]) / (end[:, 1] - start[:, 1]) * (end[:, 0] - start[:, 0])
-    toggles = np.zeros((shape[0], shape[1] + 1), np.int64)
-    at = (np.clip(rows, 0, shape[0] - 1).astype(np.intp), np.clip(np.ceil(columns), 0, shape[1]).astype(np.intp))
-    np.add.at(toggles, at, 1)
-    within: npt.NDArray[np.bool_] = toggles.cumsum(axis=1)[:, :-1] % 2 == 1
-    return within
 
 
 def _mean_score(logits: _Float64) -> float:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.geometry import fill_with_border
 from cxr_node.domain.radiograph import WHITE, Float32, Geometry, PixelSpacing, Radiograph
 from cxr_node.domain.reading import Point, Structure
 from cxr_node.measure import parts
@@ -109,16 +110,8 @@ def filled(outlines: Sequence[Sequence[Point]], place: GridTransform, shape: tup
     for outline in outlines:
         if len(outline) < 3:
             continue
-        # A pixel's center lies at a half; Pillow's at a whole number.
-        corners = np.asarray(outline, np.float64) / (place.across, place.down) - 0.5
-        # Only the box around it: ribs come in dozens of small parts.
-        left, top = np.clip(np.floor(corners.min(0)).astype(int), 0, (shape[1], shape[0]))
-        right, bottom = np.clip(np.ceil(corners.max(0)).astype(int) + 2, 0, (shape[1], shape[0]))
-        if right <= left or bottom <= top:
-            continue
-        image = Image.new("L", (int(right - left), int(bottom - top)))
-        ImageDraw.Draw(image).polygon((corners - (left, top)).ravel().tolist(), fill=1)
-        total[top:bottom, left:right] ^= np.asarray(image).view(np.bool_)
+        corners = np.asarray(outline, np.float64) / (place.across, place.down)
+        total ^= fill_with_border(corners, shape)
     return total
 
 

@@ -8,9 +8,9 @@ from typing import cast
 
 import contourpy
 import numpy as np
-from PIL import Image, ImageDraw
 
 from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.geometry import fill_with_border, polygon_area
 from cxr_node.domain.radiograph import Float32
 from cxr_node.measure.borders import sampled
 from cxr_node.measure.densities import Anchors
@@ -44,29 +44,25 @@ def find(canvas: Grid, scale: Anchors) -> tuple[Mask, tuple[Object, ...]]:
     bright = canvas.brightness > scale.lung + _BRIGHT * step
     small = bright & (canvas.brightness - opened(canvas.brightness, _SMALL) > _OVER_SMALL * step)
     large = bright & (canvas.brightness - _coarsely_opened(canvas.brightness) > _OVER_LARGE * step) & _in_lungs(canvas)
-    outlines = [each for each in traced(large & ~small) if _area(each) >= _LEAST_LARGE]
+    outlines = [each for each in traced(large & ~small) if polygon_area(each) >= _LEAST_LARGE]
     if outlines:
         slope = np.hypot(*np.gradient(canvas.brightness)) / step
         outlines = [each for each in outlines if _steep(slope, each)]
     outlines += [
         each
         for each in traced(small)
-        if (size := _area(each)) >= _LEAST_SMALL or (size >= _LEAST_MARK and _is_beside(lungs, each))
+        if (size := polygon_area(each)) >= _LEAST_SMALL or (size >= _LEAST_MARK and _is_beside(lungs, each))
     ]
-    kept = sorted(outlines, key=_area, reverse=True)[:_MOST]
-    mask = _filled(kept, canvas.brightness.shape) & bright
+    kept = sorted(outlines, key=polygon_area, reverse=True)[:_MOST]
+    mask = np.zeros(bright.shape, np.bool_)
+    for outline in kept:
+        mask |= fill_with_border(outline, bright.shape)
+    mask &= bright
     return mask, tuple(Object(outline=each, is_marker=_is_beside(lungs, each)) for each in kept)
 
 
 def _steep(slope: Float32, outline: Points) -> bool:
     return float(sampled(slope, outline).mean()) >= _STEEP
-
-
-def _filled(outlines: list[Points], shape: tuple[int, ...]) -> Mask:
-    image = Image.new("1", (shape[1], shape[0]))
-    for outline in outlines:
-        ImageDraw.Draw(image).polygon([(float(x) - 0.5, float(y) - 0.5) for x, y in outline], fill=1)
-    return np.asarray(image, dtype=np.bool_)
 
 
 def opened(brightness: Float32, width: int) -> Float32:
@@ -108,11 +104,6 @@ def traced(mask: Mask) -> list[Points]:
     x, y = (np.arange(size) - 0.5 + start for size, start in ((part.shape[1], left), (part.shape[0], top)))
     lines = cast("list[Points]", contourpy.contour_generator(x, y, part).lines(0.5))
     return [line[:-1] for line in lines if len(line) > 3]
-
-
-def _area(outline: Points) -> float:
-    x, y = outline[:, 0], outline[:, 1]
-    return abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))) / 2
 
 
 def _in_lungs(canvas: Grid) -> Mask:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.geometry import is_inside, polygon_area
 from cxr_node.domain.reading import Point, Structure
 
 SPLIT = 0.25
@@ -24,30 +25,13 @@ _SINGLE = frozenset(
 Outline = Sequence[Point]
 
 
-def area(outline: Outline) -> float:
-    """Return the area within a closed outline, in film pixels."""
-    pairs = zip(outline, [*outline[1:], outline[0]], strict=True)
-    return abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in pairs)) / 2
-
-
-def encloses(outline: Outline, point: Point) -> bool:
-    """Whether a point lies within an outline, by the even-odd rule."""
-    column, row = point
-    inside = False
-    for a, b in zip(outline, [*outline[1:], outline[0]], strict=True):
-        crosses = (a[1] > row) != (b[1] > row)
-        if crosses and column < (b[0] - a[0]) * (row - a[1]) / (b[1] - a[1]) + a[0]:
-            inside = not inside
-    return inside
-
-
 def kept(structure: Structure) -> list[Outline]:
     """Return the outlines to measure on: of a structure of one piece, the largest part with its holes."""
     outlines: list[Outline] = [region.outline for region in structure.regions if len(region.outline) > 2]
     if structure.key not in {each.value for each in _SINGLE} or len(outlines) < 2:
         return outlines
-    largest = max(outlines, key=area)
-    return [largest, *(each for each in outlines if each is not largest and encloses(largest, each[0]))]
+    largest = max(outlines, key=polygon_area)
+    return [largest, *(each for each in outlines if each is not largest and is_inside(each[0], largest))]
 
 
 def is_split(structure: Structure) -> bool:
@@ -55,6 +39,6 @@ def is_split(structure: Structure) -> bool:
     outlines: list[Outline] = [region.outline for region in structure.regions if len(region.outline) > 2]
     if structure.key not in {each.value for each in _SINGLE} or len(outlines) < 2:
         return False
-    largest = max(outlines, key=area)
-    others = [area(each) for each in outlines if each is not largest and not encloses(largest, each[0])]
-    return bool(others) and max(others) >= SPLIT * area(largest)
+    largest = max(outlines, key=polygon_area)
+    others = [polygon_area(each) for each in outlines if each is not largest and not is_inside(each[0], largest)]
+    return bool(others) and max(others) >= SPLIT * polygon_area(largest)

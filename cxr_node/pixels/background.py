@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
+from cxr_node.domain.geometry import fill
 from cxr_node.pixels import elements
 from cxr_node.pixels.decoding import Cells
 from cxr_node.pixels.description import Description
@@ -103,21 +104,8 @@ def _polygonal(dataset: Dataset, rows: int, columns: int) -> Mask | None:
     vertices = np.array(elements.numbers(dataset, "VerticesOfThePolygonalShutter"))
     if len(vertices) % 2 or len(vertices) // 2 not in _CORNERS or not (np.abs(vertices) < rows + columns).all():
         return None
-    return inside_polygon(vertices.reshape(-1, 2), rows, columns)
-
-
-def inside_polygon(corners: npt.NDArray[np.float64], rows: int, columns: int) -> Mask:
-    """Return which pixel centers lie inside the closed polygon of (row, column) corners, counted from 1; even-odd."""
-    inside = np.zeros((rows, columns), np.bool_)
-    column = np.arange(1, columns + 1)
-    for (row_a, column_a), (row_b, column_b) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        first, last = sorted((row_a, row_b))
-        start, stop = (int(np.clip(np.ceil(row), 1, rows + 1)) for row in (first, last))
-        crossed = np.arange(start, stop)  # half open: a corner belongs to one of its two edges
-        if len(crossed):
-            at = column_a + (crossed - row_a) * (column_b - column_a) / (row_b - row_a)
-            inside[crossed - 1] ^= column[None, :] >= at[:, None]
-    return inside
+    # Counted from 1, the corner (1, 1) is the center of the first pixel.
+    return fill([vertices.reshape(-1, 2)[:, ::-1] - 0.5], (rows, columns))
 
 
 def _centers(rows: int, columns: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
