@@ -1,4 +1,4 @@
-"""Polygons in pixel coordinates: area, point in polygon, fill to a mask. Pure.
+"""Polygons in pixel coordinates: area, centroid, point in polygon, fill to a mask. Pure.
 
 One convention for all of them. A point is (column, row), with (0, 0) the upper left corner of the upper left pixel, as
 in SCOORD (PS3.3 section C.18.6.1.1). The center of the pixel in row i and column j is therefore (j + 0.5, i + 0.5).
@@ -22,9 +22,26 @@ Polygon = Sequence[tuple[float, float]] | _Float64
 def polygon_area(polygon: Polygon) -> float:
     """Return the area inside a polygon in square pixels."""
     points = np.asarray(polygon, np.float64)
-    # Relative to the first point: no digits are lost far from the origin, and the closing edge contributes nothing.
-    columns, rows = (points - points[0]).T
-    return abs(float(columns[:-1] @ rows[1:] - columns[1:] @ rows[:-1])) / 2
+    return abs(float(_cross_products(points - points[0]).sum())) / 2
+
+
+def polygon_centroid(polygon: Polygon) -> tuple[float, float]:
+    """Return the center of gravity of a polygon whose area is not 0; it may lie outside a concave one."""
+    points = np.asarray(polygon, np.float64)
+    offsets = points - points[0]
+    products = _cross_products(offsets)
+    column, row = points[0] + products @ (offsets[:-1] + offsets[1:]) / (3 * products.sum())
+    return float(column), float(row)
+
+
+def _cross_products(offsets: _Float64) -> _Float64:
+    """Return twice the signed areas between edges and the first point, to which `offsets` are relative.
+
+    Relative, so that no digits are lost far from the origin; the closing edge then contributes nothing.
+    """
+    columns, rows = offsets.T
+    products: _Float64 = columns[:-1] * rows[1:] - columns[1:] * rows[:-1]
+    return products
 
 
 def is_inside(point: tuple[float, float], polygon: Polygon) -> bool:

@@ -1,8 +1,8 @@
 """Outlines and lines fitted to a film, as spatial coordinates have to be (PS3.3 section C.18.6.1)."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 
+from cxr_node.domain.geometry import polygon_area, polygon_centroid
 from cxr_node.domain.reading import Point
 from cxr_node.report.source import Film
 
@@ -37,18 +37,13 @@ def closed(outline: Sequence[Point], within: tuple[float, float]) -> tuple[Point
     points = fitted(outline, within)
     if points and points[0] == points[-1]:
         points = points[:-1]
-    return (*points, points[0]) if len(points) > 2 and _area(points) > 0 else ()
+    return (*points, points[0]) if len(points) > 2 and polygon_area(points) > 0 else ()
 
 
 def middle(outline: Sequence[Point]) -> Point:
     """Return the center of gravity of what a closed outline encloses, rounded; it may lie outside of a bent one."""
-    twice_area = column = row = 0.0
-    for (x, y), (next_x, next_y) in pairwise(outline):
-        part = x * next_y - next_x * y
-        twice_area += part
-        column += (x + next_x) * part
-        row += (y + next_y) * part
-    return round(column / (3 * twice_area), _DECIMALS), round(row / (3 * twice_area), _DECIMALS)
+    column, row = polygon_centroid(outline[:-1])
+    return round(column, _DECIMALS), round(row, _DECIMALS)
 
 
 def analysed(film: Film) -> tuple[Point, ...]:
@@ -59,8 +54,3 @@ def analysed(film: Film) -> tuple[Point, ...]:
     if prediction is None:
         return whole
     return closed(prediction.analysed_area.outline, (columns, rows)) or whole
-
-
-def _area(points: Sequence[Point]) -> float:
-    pairs = zip(points, [*points[1:], points[0]], strict=True)
-    return abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in pairs)) / 2

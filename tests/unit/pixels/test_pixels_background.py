@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image, ImageDraw
 
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reasons import Note
-from cxr_node.pixels.background import from_border, inside_polygon
+from cxr_node.pixels.background import from_border
 from cxr_node.pixels.film import parse, radiograph
 from cxr_node.pixels.limits import Limits
 from tests.support.pixel_films import chest, data_set, written
@@ -145,16 +144,3 @@ def test_a_shutter_that_makes_no_sense_is_ignored(changes: Changes) -> None:
     film = shown(chest(), changes)
     assert np.array_equal(film.p_values, shown(chest(), {}).p_values)
     assert Note.SHUTTER not in film.notes
-
-
-def test_polygons_are_filled_as_pillow_fills_them_but_for_their_outline() -> None:
-    generator = np.random.default_rng(5)
-    for _ in range(20):
-        corners = generator.integers(1, 60, (5, 2)).astype(float)
-        picture = Image.new("1", (60, 60))
-        ImageDraw.Draw(picture).polygon([(column - 1, row - 1) for row, column in corners], fill=1)
-        differing = inside_polygon(corners, 60, 60) != np.asarray(picture)
-        outline = Image.new("1", (60, 60))
-        ImageDraw.Draw(outline).polygon([(column - 1, row - 1) for row, column in corners], outline=1, width=3)
-        # Self-crossing polygons: Pillow fills by even-odd too.
-        assert not (differing & ~np.asarray(outline)).any()

@@ -1,6 +1,5 @@
 """The anatomy as a Segmentation: the pixels that were outlined, what they are called, and nothing else."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,17 +11,14 @@ from pydicom.dataset import Dataset
 
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.radiograph import PixelSpacing, SpacingSource
-from cxr_node.domain.reading import Point, Region, Structure
+from cxr_node.domain.reading import Region, Structure
 from cxr_node.report.check import faults_of
 from cxr_node.report.kinds import segmentation
-from cxr_node.report.pictures.masks import filled, joined, packed
+from cxr_node.report.pictures.masks import joined, packed
 from cxr_node.report.source import Film
 from cxr_node.report.study import brought_together
 from tests.support import films
 from tests.unit.report.studies import NODE, NOW, everything, parsed, read, square
-
-_COORDINATES = st.floats(-9, 40, allow_nan=False, width=32)
-_OUTLINES = st.lists(st.lists(st.tuples(_COORDINATES, _COORDINATES), min_size=3, max_size=9), min_size=1, max_size=3)
 
 
 def _segmentation(film: Film) -> Dataset:
@@ -33,24 +29,6 @@ def _segmentation(film: Film) -> Dataset:
 
 def _outlined(header: Dataset, key: Anatomy, *regions: Region) -> Film:
     return read(header, structures=(Structure(key=key, confidence=0.9, regions=regions),))
-
-
-def _is_inside(at: Point, outlines: Sequence[Sequence[Point]]) -> bool:
-    """Whether a ray from `at` to the left crosses an odd number of edges: the even-odd rule, edge by edge."""
-    crossings = 0
-    for outline in outlines:
-        for (x0, y0), (x1, y1) in zip(outline, [*outline[1:], outline[0]], strict=True):
-            if (y0 <= at[1]) != (y1 <= at[1]):
-                crossings += x0 + (at[1] - y0) * ((x1 - x0) / (y1 - y0)) <= at[0]
-    return crossings % 2 == 1
-
-
-@settings(deadline=None)
-@given(_OUTLINES)
-def test_a_pixel_is_inside_if_its_center_is_by_the_even_odd_rule(outlines: list[list[Point]]) -> None:
-    mask = filled(outlines, 24, 30)
-    expected = [[_is_inside((column + 0.5, row + 0.5), outlines) for column in range(30)] for row in range(24)]
-    assert np.array_equal(mask, expected)
 
 
 @settings(deadline=None)
