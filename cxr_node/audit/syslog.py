@@ -9,9 +9,8 @@ import struct
 import termios
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
-from cxr_node.net.tls import restrict
+from cxr_node.net.tls_peer import TlsPeer
 
 _SECURITY = 10
 _WARNING, _NOTICE = 4, 5
@@ -47,31 +46,12 @@ def _printable(host: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
-    """PEM files: who may vouch for the receiver, and what we show it if it asks."""
-
-    ca: Path
-    certificate: Path | None = None
-    key: Path | None = None
-    check_host: bool = True
-
-    def context(self) -> ssl.SSLContext:
-        """Return a context of the files as they are now; raise OSError if they cannot be used."""
-        context = restrict(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-        context.check_hostname = self.check_host
-        context.load_verify_locations(self.ca)
-        if self.certificate is not None:
-            context.load_cert_chain(self.certificate, self.key, password="")
-        return context
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
     """Where messages are told; by TLS, or in the open if `tls` is None."""
 
     host: str
     port: int
-    tls: Tls | None = None
+    tls: TlsPeer | None = None
     timeout_s: float = 10.0
 
     def __str__(self) -> str:

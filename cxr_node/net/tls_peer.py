@@ -1,4 +1,4 @@
-"""TLS towards a destination: who must vouch for it, and what we show it."""
+"""TLS towards a peer: the authorities trusted for its certificate, and the certificate shown to it."""
 
 import ssl
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from cxr_node.net.tls import restrict, spoken
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsPeer:
-    """How a destination is recognised, and how we introduce ourselves.
+    """PEM files of a TLS connection to a peer.
 
-    `ca` is a PEM file of the authorities that may vouch for the peer; its certificate must name the host
-    it is reached at if `check_host`. `certificate` with its `key` is shown to a peer that asks for one.
+    `ca` holds the authorities trusted for the peer's certificate, which must name the peer's host if `check_host`.
+    `certificate` with its `key` is shown to a peer that requests one.
     """
 
     ca: Path
@@ -20,8 +20,8 @@ class TlsPeer:
     key: Path | None = None
     check_host: bool = True
 
-    def context(self, failures: list[str]) -> ssl.SSLContext:
-        """Return a context of the files as they are now; why a handshake failed is appended to `failures`.
+    def context(self, failures: list[str] | None = None) -> ssl.SSLContext:
+        """Return a context of the files as they are now; the reason of a failed handshake is added to `failures`.
 
         Raises
         ------
@@ -32,15 +32,16 @@ class TlsPeer:
         context.check_hostname = self.check_host
         context.load_verify_locations(self.ca)
         if self.certificate is not None:
-            # Without a password OpenSSL would ask at the terminal for that of an encrypted key.
+            # Without a password OpenSSL would prompt at the terminal for that of an encrypted key.
             context.load_cert_chain(self.certificate, self.key, password="")
-        context.sslsocket_class = _noting(failures)
+        if failures is not None:
+            context.sslsocket_class = _recording(failures)
         return context
 
 
-def _noting(failures: list[str]) -> type[ssl.SSLSocket]:
-    class Noting(ssl.SSLSocket):
-        """Keeps the reason that pynetdicom writes to its log and then forgets."""
+def _recording(failures: list[str]) -> type[ssl.SSLSocket]:
+    class RecordingSocket(ssl.SSLSocket):
+        """Records the reason of a failed handshake, which pynetdicom only logs."""
 
         def do_handshake(self, block: bool = False) -> None:
             try:
@@ -49,4 +50,4 @@ def _noting(failures: list[str]) -> type[ssl.SSLSocket]:
                 failures.append(spoken(error))
                 raise
 
-    return Noting
+    return RecordingSocket

@@ -1,5 +1,6 @@
-"""The certificates that the settings name, and when they end."""
+"""Certificate files that the settings name: expiry, and whether each private key fits."""
 
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,13 +8,13 @@ from pathlib import Path
 
 from cryptography import x509
 
-from cxr_node.settings.results import CStoreSection
 from cxr_node.settings.root import Settings
+from cxr_node.settings.tls import TlsIdentity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """A certificate file: the setting that names it, when the first in it ends, or why that is not known."""
+    """A certificate file: the setting that names it, its earliest expiry, or why that is unknown."""
 
     setting: str
     path: Path
@@ -21,28 +22,48 @@ class Certificate:
     fault: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPair:
+    """A certificate and its private key, as the table `setting` names them."""
+
+    setting: str
+    certificate: Path
+    key: Path
+
+    def fault(self) -> str:
+        """Return why the key cannot be used with the certificate; empty if it can. No password is prompted for."""
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate, self.key, password=lambda: b"")
+        except ssl.SSLError as error:
+            return (error.reason or "not a PEM key").lower().replace("_", " ")
+        except OSError as error:
+            return error.strerror or type(error).__name__
+        return ""
+
+
 def certificates(settings: Settings) -> list[Certificate]:
-    """Return every certificate that the settings name."""
-    return [_read(setting, Path(name)) for setting, name in _named(settings) if name]
+    """Return every certificate file that the settings name."""
+    return [
+        _read(f"{key}.{name}", value)
+        for key, table in settings.tables()
+        for name, value in table
+        if name.startswith("tls_") and name != "tls_key" and isinstance(value, Path)
+    ]
 
 
-def _named(settings: Settings) -> Iterator[tuple[str, str]]:
-    yield "receive.tls_certificate", settings.receive.tls_certificate
-    yield "receive.tls_peers_ca", settings.receive.tls_peers_ca
-    for destination in settings.deliver.destinations:
-        if isinstance(destination, CStoreSection):
-            yield f"destination {destination.name} tls_ca", destination.tls_ca
-            yield f"destination {destination.name} tls_certificate", destination.tls_certificate
-    for asker in settings.receive.commitment_peers:
-        yield f"asker {asker.ae_title} tls_ca", asker.tls_ca
-        yield f"asker {asker.ae_title} tls_certificate", asker.tls_certificate
+def key_pairs(settings: Settings) -> Iterator[KeyPair]:
+    """Yield every certificate that the settings name with a private key."""
+    for key, table in settings.tables():
+        if isinstance(table, TlsIdentity) and table.tls_certificate and table.tls_key:
+            yield KeyPair(setting=key, certificate=table.tls_certificate, key=table.tls_key)
 
 
 def _read(setting: str, path: Path) -> Certificate:
     try:
-        found = x509.load_pem_x509_certificates(path.read_bytes())
+        chain = x509.load_pem_x509_certificates(path.read_bytes())
     except OSError as error:
         return Certificate(setting=setting, path=path, not_after=None, fault=error.strerror or type(error).__name__)
     except ValueError:
         return Certificate(setting=setting, path=path, not_after=None, fault="no PEM certificate in it")
-    return Certificate(setting=setting, path=path, not_after=min(each.not_valid_after_utc for each in found))
+    return Certificate(setting=setting, path=path, not_after=min(link.not_valid_after_utc for link in chain))

@@ -10,7 +10,7 @@ from cxr_node.settings.operations import PageUserSection
 from cxr_node.settings.receive import CommitmentPeerSection, PeerSection, UrgentSection, UserSection
 from cxr_node.settings.results import CharacterSetSection, CStoreSection, FolderSection
 from cxr_node.settings.root import Settings
-from cxr_node.settings.section import Section
+from cxr_node.settings.section import Section, table_types
 
 _HEAD = """\
 # Settings of a cxr-node, in the order of the flow, each with its default. Copy this file to cxr-node.toml and
@@ -54,26 +54,27 @@ def text() -> str:
     return "\n".join(parts)
 
 
-def _lines(section: Section, prefix: str = "") -> str:
-    fields = type(section).model_fields
+def _lines(section: Section) -> str:
     return "".join(
-        f"# {field.description}\n{prefix}{name} = {_toml(getattr(section, name))}\n"
-        for name, field in fields.items()
-        if not _is_tables(field)
+        f"# {field.description}\n{name} = {_toml(getattr(section, name))}\n"
+        for name, field in _fields(section)
+        if not _is_repeated_table(field)
     )
 
 
 def _table(key: str, example: Section) -> str:
     lines = [f"# {type(example).__doc__}", f"# [[{key}]]"]
-    for name, field in type(example).model_fields.items():
-        value = getattr(example, name)
-        lines.append(f"# {name} = {_toml('' if value is None else value)}  # {field.description}")
+    lines += [f"# {name} = {_toml(getattr(example, name))}  # {field.description}" for name, field in _fields(example)]
     return "\n".join(lines) + "\n"
 
 
-def _is_tables(field: FieldInfo) -> bool:
-    annotation = str(field.annotation)
-    return annotation.startswith("tuple[") and ("Destination" in annotation or "Section" in annotation)
+def _fields(section: Section) -> list[tuple[str, FieldInfo]]:
+    """Return the fields of a table, those of TLS last."""
+    return sorted(type(section).model_fields.items(), key=lambda field: field[0].startswith("tls_"))
+
+
+def _is_repeated_table(field: FieldInfo) -> bool:
+    return isinstance(field.default, tuple) and bool(table_types(field.annotation))
 
 
 def _toml(value: object) -> str:
@@ -83,4 +84,4 @@ def _toml(value: object) -> str:
         return f"{{ {', '.join(entries)} }}"
     if isinstance(value, tuple):
         return json.dumps([str(each) for each in value])
-    return json.dumps(str(value) if isinstance(value, Path) else value)
+    return json.dumps(str(value or "") if isinstance(value, Path | None) else value)

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from cxr_node.settings.section import Seconds, Section, Title
+from cxr_node.settings.tls import TlsClient
 
 
 def _day(text: str) -> str:
@@ -53,7 +54,7 @@ def _time_of_day(text: str) -> str:
     return text
 
 
-class ConstancySection(Section):
+class ConstancySection(TlsClient):
     """Phantoms that the node sends itself, to see that it reads them as before. Nothing of them leaves."""
 
     at: Annotated[str, AfterValidator(_time_of_day)] = Field(
@@ -71,7 +72,3 @@ class ConstancySection(Section):
         0.03, gt=0, le=1, description="How far the cardiothoracic ratio may be from the phantom's own."
     )
     timeout_s: Seconds = Field(300.0, description="How long reading the phantoms may take, in seconds.")
-    tls_ca: str = Field("", description="PEM file of the authorities of the node's own certificate, if it wants TLS.")
-    tls_certificate: str = Field("", description="PEM file of the certificate shown to it, if it asks for one.")
-    tls_key: str = Field("", description="PEM file of that certificate's key, without a password.")
-    tls_check_host: bool = Field(True, description="Whether the node's certificate must name the host.")

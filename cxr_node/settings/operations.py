@@ -1,13 +1,15 @@
 """Settings of what people and other systems are told: audit, page, logins, traces, alarms."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
 
-from cxr_node.settings.section import Port, Seconds, Section
+from cxr_node.settings.section import OptionalPath, Port, Seconds, Section
+from cxr_node.settings.tls import TlsClient
 
 
-class AuditSection(Section):
+class AuditSection(TlsClient):
     """The trail of who did what with whose films: DICOM audit messages in files, and to a syslog receiver."""
 
     enabled: bool = Field(True, description="Whether the trail is kept, in the data folder's audit.")
@@ -22,12 +24,15 @@ class AuditSection(Section):
     syslog_host: str = Field("", description="Address of the syslog receiver; empty for none.")
     syslog_port: Port = Field(6514, description="Its TCP port.")
     syslog_transport: Literal["tls", "tcp"] = Field(
-        "tls", description='"tls", or "tcp", with which numbers of patients cross the network in the open.'
+        "tls", description='"tls", which requires tls_ca, or "tcp", which sends patient IDs unencrypted.'
     )
-    tls_ca: str = Field("", description="PEM file of the authorities that must vouch for it.")
-    tls_certificate: str = Field("", description="PEM file of the certificate we show it, if it asks for one.")
-    tls_key: str = Field("", description="PEM file of that certificate's key, without a password.")
-    tls_check_host: bool = Field(True, description="Whether its certificate must name the host.")
+    tls_ca: OptionalPath = Field(None, description="PEM file of the certificate authorities trusted for the receiver.")
+
+    def contradictions(self, key: str) -> Iterator[str]:
+        """Yield which TLS settings are set without another that they need, or are missing."""
+        yield from super().contradictions(key)
+        if self.syslog_host and self.syslog_transport == "tls" and not self.tls_ca:
+            yield f'{key}.syslog_host: needs {key}.tls_ca, or syslog_transport = "tcp", which hides nothing'
 
 
 class PageUserSection(Section):
@@ -66,7 +71,20 @@ class OidcSection(Section):
     viewers: tuple[str, ...] = Field((), description="Roles that may look.")
     operators: tuple[str, ...] = Field((), description="Roles that may look, and let jobs run again.")
     see_films: tuple[str, ...] = Field((), description="Roles that are shown films, and what was said of them.")
-    tls_ca: str = Field("", description="PEM file of the authorities that must vouch for it; empty: the system's.")
+    tls_ca: OptionalPath = Field(
+        None, description="PEM file of the certificate authorities trusted for the provider; empty for the system's."
+    )
+
+    def contradictions(self, key: str) -> Iterator[str]:
+        """Yield what is missing for logins by OpenID Connect, if `issuer` is set."""
+        if not self.issuer:
+            return
+        if not self.client_id:
+            yield f"{key}.client_id: must be set where {key}.issuer is"
+        if "openid" not in self.scopes:
+            yield f'{key}.scopes: must hold "openid", or the provider names nobody'
+        if not self.viewers and not self.operators:
+            yield f"{key}.viewers and {key}.operators: name a role in one of them, or nobody may log in"
 
 
 class WebSection(Section):

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
-from cxr_node.settings.section import Seconds, Section
+from cxr_node.settings.section import NameOrPath, Seconds, Section
 
 _RULES, _LIMITS = Rules(), Limits()
 
@@ -37,10 +37,10 @@ class GateSection(Section):
 class ReadSection(Section):
     """The model that reads."""
 
-    bundle: str = Field(
+    bundle: NameOrPath = Field(
         "chest", description="Folder of a bundle (with a slash), or the name of one built in or installed."
     )
-    shadow: str = Field(
+    shadow: NameOrPath = Field(
         "",
         description="A second bundle, named likewise, that reads the same films after the first; nothing of it leaves. "
         "Empty for none.",

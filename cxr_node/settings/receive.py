@@ -1,5 +1,6 @@
 """Settings of the door: who may send what, and how much at a time."""
 
+from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated
 
@@ -11,7 +12,8 @@ from cxr_node.db.claim_order import LARGEST_PRIORITY_BOOST_S
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.identifiers import Digest, parse_digest
 from cxr_node.receive.admission import STORAGE_SOP_CLASSES
-from cxr_node.settings.section import Port, Seconds, Section, Title
+from cxr_node.settings.section import OptionalPath, Port, Seconds, Section, Title
+from cxr_node.settings.tls import TlsClient, TlsIdentity
 
 Network = IPv4Network | IPv6Network
 
@@ -83,20 +85,16 @@ class UrgentSection(Section):
     )
 
 
-class CommitmentPeerSection(Section):
+class CommitmentPeerSection(TlsClient):
     """A peer that asks whether its films are kept (storage commitment), and where it is told."""
 
     ae_title: Title = Field(description="Its AE title.")
     host: str = Field(description="Its address.")
     port: Port = Field(description="The TCP port on which it listens for the answer.")
     timeout_s: Seconds = Field(30.0, description="How long it may take to answer, in seconds.")
-    tls_ca: str = Field("", description="PEM file of the authorities that must vouch for it; with it, by TLS only.")
-    tls_certificate: str = Field("", description="PEM file of the certificate we show it, if it asks for one.")
-    tls_key: str = Field("", description="PEM file of that certificate's key, without a password.")
-    tls_check_host: bool = Field(True, description="Whether its certificate must name the host.")
 
 
-class ReceiveSection(Section):
+class ReceiveSection(TlsIdentity):
     """The Application Entity that modalities send to."""
 
     ae_title: Title = Field("CXRNODE", description="AE title of the node, 1 to 16 characters.")
@@ -122,12 +120,13 @@ class ReceiveSection(Section):
     association_timeout_s: float = Field(
         86400.0, ge=0, description="How long an association may last altogether, in seconds; 0 for as long as it likes."
     )
-    tls_certificate: str = Field(
-        "", description="PEM file of our certificate and its chain; with it, only TLS 1.2 and 1.3 are spoken."
+    tls_certificate: OptionalPath = Field(
+        None,
+        description="PEM file of this node's certificate and chain. If set, the port accepts TLS 1.2 and 1.3 only.",
     )
-    tls_key: str = Field("", description="PEM file of its key, without a password.")
-    tls_peers_ca: str = Field(
-        "", description="PEM file of the authorities that must vouch for senders; empty: senders show no certificate."
+    tls_peers_ca: OptionalPath = Field(
+        None,
+        description="PEM file of the certificate authorities trusted for senders. If set, a certificate is required.",
     )
     tls_handshake_timeout_s: Seconds = Field(10.0, description="How long a TLS handshake may take, in seconds.")
     peers: tuple[PeerSection, ...] = Field((), description="Who may send, and from where; empty for anyone.")
@@ -149,3 +148,15 @@ class ReceiveSection(Section):
     urgent: tuple[UrgentSection, ...] = Field(
         (), description="Films that go first, by who sends them or what their header says; empty for none."
     )
+
+    def contradictions(self, key: str) -> Iterator[str]:
+        """Yield which settings are set without another that they need."""
+        yield from super().contradictions(key)
+        if self.tls_peers_ca and not self.tls_certificate:
+            yield f"{key}.tls_peers_ca: needs {key}.tls_certificate"
+        if self.users and not self.tls_certificate:
+            yield f"{key}.users: needs {key}.tls_certificate, or passwords would cross the network in the open"
+        if any(peer.certificates for peer in self.peers) and not self.tls_peers_ca:
+            yield f"{key}.peers.certificates: needs {key}.tls_peers_ca, or nobody is asked for a certificate"
+        if self.processes > 1 and not self.port:
+            yield f"{key}.port: must be named where {key}.processes share it"

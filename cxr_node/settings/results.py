@@ -9,6 +9,7 @@ from pydicom.charset import python_encoding
 
 from cxr_node.domain.radiograph import View
 from cxr_node.settings.section import Port, Seconds, Section, Title
+from cxr_node.settings.tls import TlsClient
 
 
 class ComposeSection(Section):
@@ -79,7 +80,7 @@ _WHEN = Field(WhenSection(), description="Which films' results go there; all, if
 _RESULTS = Field((ResultName.REPORT,), min_length=1, description=f"What it is sent, some of: {', '.join(ResultName)}.")
 
 
-class CStoreSection(Section):
+class CStoreSection(TlsClient):
     """A PACS that takes results by C-STORE."""
 
     kind: Literal["cstore"] = Field("cstore", description="How results travel.")
@@ -99,10 +100,6 @@ class CStoreSection(Section):
         5.0, ge=0, description="How long the answer is waited for on the same association, in seconds."
     )
     confirm_again_s: Seconds = Field(60.0, description="When it is asked again if it does not answer, in seconds.")
-    tls_ca: str = Field("", description="PEM file of the authorities that must vouch for it; with it, by TLS only.")
-    tls_certificate: str = Field("", description="PEM file of the certificate we show it, if it asks for one.")
-    tls_key: str = Field("", description="PEM file of that certificate's key, without a password.")
-    tls_check_host: bool = Field(True, description="Whether its certificate must name the host.")
     results: tuple[ResultName, ...] = _RESULTS
     when: WhenSection = _WHEN
 

@@ -1,8 +1,10 @@
-"""What every table of the settings file is, and the kinds of value they share."""
+"""Base class of the tables of the settings file, and value types that several tables share."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from cxr_node.domain.identifiers import AeTitle, parse_ae_title
 
@@ -11,16 +13,75 @@ def _ae_title(text: str) -> AeTitle:
     return parse_ae_title(text)
 
 
-Title = Annotated[str, AfterValidator(_ae_title)]
+def _none_if_empty(value: object) -> object:
+    return value or None
 
+
+def _path_if_slash(value: object) -> object:
+    return Path(value) if isinstance(value, str) and "/" in value else value
+
+
+Title = Annotated[str, AfterValidator(_ae_title)]
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
-
 Seconds = Annotated[float, Field(gt=0)]
+
+OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
+"""A path, or None for the empty string."""
+
+NameOrPath = Annotated[Path | str, BeforeValidator(_path_if_slash)]
+"""A path where the text contains a slash, else a name."""
 
 
 class Section(BaseModel):
-    """A table of the file. Unknown keys are errors: a misspelt setting is not to be passed over in silence."""
+    """A table of the file. Unknown keys are errors, so that a misspelt setting is not ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True)
+
+    def contradictions(self, key: str) -> Iterator[str]:  # noqa: ARG002  # for tables that have rules
+        """Yield a sentence for each setting of this table, at `key` of the file, that contradicts another."""
+        yield from ()
+
+    def anchored(self, folder: Path) -> Self:
+        """Return the table with every relative path, of nested tables too, taken from `folder`."""
+        return self.model_copy(update={name: _anchored(value, folder) for name, value in self})
+
+    def tables(self, key: str = "") -> Iterator[tuple[str, "Section"]]:
+        """Yield this table and every table in it, each with its key, such as `receive.peers.DX1`.
+
+        The key of a repeated table ends with its name or AE title, or with its index if it has neither.
+        """
+        yield key, self
+        for field, value in self:
+            field_key = f"{key}.{field}" if key else field
+            if isinstance(value, Section):
+                yield from value.tables(field_key)
+            elif isinstance(value, tuple):
+                for index, row in enumerate(value):
+                    if isinstance(row, Section):
+                        yield from row.tables(f"{field_key}.{row.row_name or index}")
+
+    @property
+    def row_name(self) -> str:
+        """The name or AE title that tells this row of a repeated table from others; empty if it has neither."""
+        return str(getattr(self, "name", "") or getattr(self, "ae_title", ""))
+
+
+def table_types(annotation: Any) -> list[type[Section]]:
+    """Return the tables in the type of a field; empty if its values are no tables."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [table for part in get_args(annotation) for table in table_types(part)]
+
+
+def _anchored(value: Any, folder: Path) -> Any:
+    match value:
+        case Path():
+            return folder / value
+        case Section():
+            return value.anchored(folder)
+        case tuple():
+            return tuple(_anchored(item, folder) for item in value)
+        case _:
+            return value

@@ -65,7 +65,7 @@ class Provider:
     def __init__(self, section: OidcSection, *, clock: Callable[[], float] = time.time) -> None:
         self._section = section
         self._clock = clock
-        self._tls = ssl.create_default_context(cafile=section.tls_ca or None)
+        self._tls = ssl.create_default_context(cafile=section.tls_ca)
         self._lock = threading.Lock()
         self._found: Json | None = None
 

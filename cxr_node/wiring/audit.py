@@ -16,7 +16,7 @@ from cxr_node.audit.events import Application
 from cxr_node.audit.forward import Forwarder
 from cxr_node.audit.journal import Journal
 from cxr_node.audit.message import Message, Source
-from cxr_node.audit.syslog import Receiver, Tls
+from cxr_node.audit.syslog import Receiver
 from cxr_node.audit.trail import Trail
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import digest_of
@@ -152,14 +152,7 @@ def receiver(settings: Settings) -> Receiver | None:
     section = settings.audit
     if not section.syslog_host:
         return None
-    tls = None
-    if section.syslog_transport == "tls":
-        tls = Tls(
-            ca=Path(section.tls_ca),
-            certificate=Path(section.tls_certificate) if section.tls_certificate else None,
-            key=Path(section.tls_key) if section.tls_key else None,
-            check_host=section.tls_check_host,
-        )
+    tls = section.tls_peer if section.syslog_transport == "tls" else None
     return Receiver(host=section.syslog_host, port=section.syslog_port, tls=tls)
 
 

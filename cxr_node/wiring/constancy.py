@@ -16,7 +16,6 @@ from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.peer import Peer
 from cxr_node.domain.identifiers import parse_ae_title
 from cxr_node.monitoring.constancy import Tolerances, is_due
-from cxr_node.net.tls_peer import TlsPeer
 from cxr_node.records import constancy as rows
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import process
@@ -61,12 +60,6 @@ def check(settings: Settings, opened: Database, *, port: int = 0) -> Outcome:
     if not (port or settings.receive.port):
         raise ConfigurationError(["receive.port: a node that checks itself needs a port of its own, not 0"])
     host = section.host or (settings.receive.host if settings.receive.host not in _ANY_ADDRESS else "127.0.0.1")
-    tls = TlsPeer(
-        ca=Path(section.tls_ca),
-        certificate=Path(section.tls_certificate) if section.tls_certificate else None,
-        key=Path(section.tls_key) if section.tls_key else None,
-        check_host=section.tls_check_host,
-    ) if section.tls_ca else None  # fmt: skip
     to = CStoreDestination(
         name="constancy",
         remote=Peer(
@@ -78,7 +71,7 @@ def check(settings: Settings, opened: Database, *, port: int = 0) -> Outcome:
             acse_timeout_s=_SEND_S,
             dimse_timeout_s=_SEND_S,
             network_timeout_s=_SEND_S,
-            tls=tls,
+            tls=section.tls_peer,
         ),
     )
     return constancy.check(

@@ -12,7 +12,6 @@ from cxr_node.deliver.destination import Destination
 from cxr_node.deliver.folder import FolderDestination
 from cxr_node.deliver.peer import Peer
 from cxr_node.domain.identifiers import parse_ae_title
-from cxr_node.net.tls_peer import TlsPeer
 from cxr_node.queue.retry import RULES, RetryRule
 from cxr_node.settings.receive import CommitmentPeerSection
 from cxr_node.settings.results import CStoreSection, FolderSection
@@ -75,16 +74,5 @@ def _remote(section: CStoreSection | CommitmentPeerSection, *, calling: str) -> 
         acse_timeout_s=section.timeout_s,
         dimse_timeout_s=section.timeout_s,
         network_timeout_s=section.timeout_s,
-        tls=_tls_peer(section),
-    )
-
-
-def _tls_peer(section: CStoreSection | CommitmentPeerSection) -> TlsPeer | None:
-    if not section.tls_ca:
-        return None
-    return TlsPeer(
-        ca=Path(section.tls_ca),
-        certificate=Path(section.tls_certificate) if section.tls_certificate else None,
-        key=Path(section.tls_key) if section.tls_key else None,
-        check_host=section.tls_check_host,
+        tls=section.tls_peer,
     )

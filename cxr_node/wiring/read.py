@@ -45,7 +45,7 @@ def reader(settings: Settings, folder: Path | None = None) -> "Reader":
     section = settings.read
     if section.threads:
         torch.set_num_threads(section.threads)
-    model = bundle.load(folder or bundle_registry.find(section.bundle, process.bundles_folder(settings)))
+    model = bundle.load(folder or bundle_registry.find(str(section.bundle), process.bundles_folder(settings)))
     if choose_device(section.device) == CPU:
         opened = Reader(model, device="cpu", engine=engine.engine(settings, model))
     else:

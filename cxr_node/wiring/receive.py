@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.uid import UID
@@ -150,10 +149,6 @@ def _has_room(settings: Settings, size_bytes: int) -> bool:
 
 
 def _tls_files(section: ReceiveSection) -> TlsFiles | None:
-    if not section.tls_certificate:
+    if section.tls_certificate is None or section.tls_key is None:
         return None
-    return TlsFiles(
-        certificate=Path(section.tls_certificate),
-        key=Path(section.tls_key),
-        peers_ca=Path(section.tls_peers_ca) if section.tls_peers_ca else None,
-    )
+    return TlsFiles(certificate=section.tls_certificate, key=section.tls_key, peers_ca=section.tls_peers_ca)

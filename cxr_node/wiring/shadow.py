@@ -26,7 +26,7 @@ def at_work(settings: Settings, opened: Database, *, stopping: threading.Event) 
     os.nice(_NICER)
     torch.set_num_threads(1)
     section = settings.read
-    model = bundle.load(bundle_registry.find(section.shadow, process.bundles_folder(settings)))
+    model = bundle.load(bundle_registry.find(str(section.shadow), process.bundles_folder(settings)))
     reader = Reader(model, device=section.device, batch_size=1, precision=Precision(section.precision))
 
     def work() -> None:

@@ -20,9 +20,10 @@ from cxr_node.audit.forward import Forwarder, alone, keep
 from cxr_node.audit.journal import Journal
 from cxr_node.audit.message import Message, Source
 from cxr_node.audit.subject import Subject
-from cxr_node.audit.syslog import Receiver, Tls, framed
+from cxr_node.audit.syslog import Receiver, framed
 from cxr_node.audit.trail import Trail
 from cxr_node.domain.identifiers import Uid
+from cxr_node.net.tls_peer import TlsPeer
 from tests.support import certificates, peers, syslog
 from tests.support.audit_rules import read
 from tests.support.node import StoppedClock
@@ -196,12 +197,12 @@ def test_films_are_never_only_counted(tmp_path: Path) -> None:
     assert len(lines(tmp_path)) == 50
 
 
-def forwarder(folder: Path, port: int, *, tls: Tls | None = None) -> Forwarder:
+def forwarder(folder: Path, port: int, *, tls: TlsPeer | None = None) -> Forwarder:
     receiver = Receiver(host=LOOPBACK, port=port, tls=tls, timeout_s=5.0)
     return Forwarder(Journal(folder), receiver, host="node-1")
 
 
-def told(folder: Path, port: int, *, tls: Tls | None = None) -> int:
+def told(folder: Path, port: int, *, tls: TlsPeer | None = None) -> int:
     """Tell a receiver once, and hang up."""
     with closing(forwarder(folder, port, tls=tls)) as forwards:
         return forwards.turn()
@@ -295,7 +296,7 @@ def test_rsyslog_takes_the_trail_by_tls(mutual: bool, tmp_path: Path) -> None:
     authority = certificates.authority(tmp_path)
     shows = certificates.issued(tmp_path, authority, "receiver")
     ours = certificates.issued(tmp_path, authority, "node")
-    tls = Tls(
+    tls = TlsPeer(
         ca=authority.certificate,
         certificate=ours.certificate if mutual else None,
         key=ours.key if mutual else None,
@@ -311,7 +312,7 @@ def test_rsyslog_takes_the_trail_by_plain_tcp_if_that_is_asked_for(tmp_path: Pat
         _records_arrive(tmp_path / "audit", port, received, tls=None)
 
 
-def _records_arrive(folder: Path, port: int, received: Path, *, tls: Tls | None) -> None:
+def _records_arrive(folder: Path, port: int, received: Path, *, tls: TlsPeer | None) -> None:
     recorded = trail(folder)
     for number in range(20):
         recorded.record(film(number))
@@ -337,7 +338,7 @@ def test_the_trail_is_not_told_to_a_receiver_that_is_not_who_it_should_be(fault:
     trail(folder).record(film(1))
     with syslog.collector(shows=shows) as collecting:
         with pytest.raises(OSError, match="certificate verify failed"):
-            told(folder, collecting.port, tls=Tls(ca=authority.certificate))
+            told(folder, collecting.port, tls=TlsPeer(ca=authority.certificate))
         assert collecting.messages == []
     assert Journal(folder).told() == {}
 

@@ -7,6 +7,7 @@ import pytest
 
 from cxr_node import config
 from cxr_node.config import ConfigurationError
+from cxr_node.ops.certificates import certificates, key_pairs
 
 PACS = {"kind": "cstore", "name": "pacs", "host": "127.0.0.1", "port": 104, "ae_title": "PACS"}
 
@@ -96,22 +97,113 @@ def test_a_missing_file_is_named_with_the_option_that_names_it(tmp_path: Path) -
         ({"receive": {"tls_peers_ca": "ca.pem"}}, "receive.tls_peers_ca: needs receive.tls_certificate"),
         (
             {"deliver": {"destinations": [{**PACS, "tls_certificate": "a.pem", "tls_key": "k.pem"}]}},
-            "deliver.destinations.0.tls_certificate: needs deliver.destinations.0.tls_ca",
+            "deliver.destinations.pacs.tls_certificate: needs deliver.destinations.pacs.tls_ca",
+        ),
+        (
+            {"constancy": {"tls_certificate": "a.pem", "tls_key": "k.pem"}},
+            "constancy.tls_certificate: needs constancy.tls_ca",
         ),
     ],
 )
-def test_a_node_that_would_speak_in_the_open_by_half_a_setting_is_refused(tables: dict[str, Any], problem: str) -> None:
-    assert [each[: len(problem)] for each in problems(tables)] == [problem]
+def test_incomplete_tls_settings_are_refused(tables: dict[str, Any], problem: str) -> None:
+    assert [sentence[: len(problem)] for sentence in problems(tables)] == [problem]
 
 
-def test_files_for_tls_are_taken_from_the_folder_of_the_settings(tmp_path: Path) -> None:
+def test_relative_tls_paths_are_taken_from_the_folder_of_the_settings(tmp_path: Path) -> None:
     path = tmp_path / "node.toml"
     path.write_text('[receive]\ntls_certificate = "node.pem"\ntls_key = "/keys/node.pem"\n', encoding="utf-8")
 
     receive = config.load(path).receive
 
-    assert (receive.tls_certificate, receive.tls_key) == (str(tmp_path / "node.pem"), "/keys/node.pem")
-    assert receive.tls_peers_ca == ""
+    assert (receive.tls_certificate, receive.tls_key) == (tmp_path / "node.pem", Path("/keys/node.pem"))
+    assert receive.tls_peers_ca is None
+
+
+EVERY_PATH = """
+[node]
+data_folder = "x"
+[read]
+bundle = "bundles/x"
+shadow = "./x"
+[receive]
+tls_certificate = "x"
+tls_key = "x"
+tls_peers_ca = "x"
+[[receive.commitment_peers]]
+ae_title = "DX1"
+host = "127.0.0.1"
+port = 104
+tls_ca = "x"
+tls_certificate = "x"
+tls_key = "x"
+[[deliver.destinations]]
+kind = "cstore"
+name = "pacs"
+host = "127.0.0.1"
+port = 104
+ae_title = "PACS"
+tls_ca = "x"
+tls_certificate = "x"
+tls_key = "x"
+[[deliver.destinations]]
+kind = "folder"
+name = "results"
+folder = "x"
+[constancy]
+tls_ca = "x"
+tls_certificate = "x"
+tls_key = "x"
+[audit]
+tls_ca = "x"
+tls_certificate = "x"
+tls_key = "x"
+[oidc]
+tls_ca = "x"
+"""
+
+
+def test_every_relative_path_is_taken_from_the_folder_of_the_settings(tmp_path: Path) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text(EVERY_PATH, encoding="utf-8")
+
+    paths = [value for _, table in config.load(path).tables() for _, value in table if isinstance(value, Path)]
+
+    assert len(paths) == 20
+    assert all(path.is_relative_to(tmp_path) for path in paths)
+
+
+def test_a_bundle_without_a_slash_is_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text('[read]\nbundle = "chest"\n', encoding="utf-8")
+
+    assert config.load(path).read.bundle == "chest"
+
+
+def test_the_certificates_of_every_section_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text(EVERY_PATH, encoding="utf-8")
+    settings = config.load(path)
+
+    assert [certificate.setting for certificate in certificates(settings)] == [
+        "receive.tls_certificate",
+        "receive.tls_peers_ca",
+        "receive.commitment_peers.DX1.tls_certificate",
+        "receive.commitment_peers.DX1.tls_ca",
+        "deliver.destinations.pacs.tls_certificate",
+        "deliver.destinations.pacs.tls_ca",
+        "constancy.tls_certificate",
+        "constancy.tls_ca",
+        "audit.tls_certificate",
+        "audit.tls_ca",
+        "oidc.tls_ca",
+    ]
+    assert [pair.setting for pair in key_pairs(settings)] == [
+        "receive",
+        "receive.commitment_peers.DX1",
+        "deliver.destinations.pacs",
+        "constancy",
+        "audit",
+    ]
 
 
 USER = {"name": "dx1", "password_hash": f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}"}

@@ -2,7 +2,6 @@
 
 import errno
 import socket
-import ssl
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -10,12 +9,11 @@ from sqlalchemy import select
 
 from cxr_node.db.database import Database
 from cxr_node.db.tables import film, result
-from cxr_node.ops.certificates import Certificate, certificates
+from cxr_node.ops.certificates import Certificate, certificates, key_pairs
 from cxr_node.ops.checks.node import Check, fine, note, problem
 from cxr_node.queries import overview
 from cxr_node.queries.overview import Queue
 from cxr_node.service import supervisor
-from cxr_node.settings.results import CStoreSection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import process
 
@@ -29,16 +27,16 @@ def of_certificates(settings: Settings, *, now: datetime) -> Iterator[Check]:
     found = certificates(settings)
     for each in found:
         yield _certificate(each, now)
-    unread = {str(each.path) for each in found if each.not_after is None}
-    for setting, certificate, key in _pairs(settings):
-        if certificate in unread:
+    unread = {certificate.path for certificate in found if certificate.not_after is None}
+    for pair in key_pairs(settings):
+        if pair.certificate in unread:
             continue
-        fault = _fault_of_pair(certificate, key)
+        fault = pair.fault()
         if fault:
-            to_do = "put the key that the certificate was made with in its place; senders cannot connect until then"
-            yield problem(f"key of {setting}", f"{key}: {fault}", to_do)
+            to_do = "put the key that the certificate was made with in its place; connections by TLS fail until then"
+            yield problem(f"key of {pair.setting}", f"{pair.key}: {fault}", to_do)
         else:
-            yield fine(f"key of {setting}", f"{key} is its certificate's")
+            yield fine(f"key of {pair.setting}", f"{pair.key} is its certificate's")
 
 
 def _certificate(each: Certificate, now: datetime) -> Check:
@@ -52,29 +50,6 @@ def _certificate(each: Certificate, now: datetime) -> Check:
     if left < _SOON:
         return note(name, f"{said}, in {left.days} days", "put a new one in its place; it is read again by itself")
     return fine(name, said)
-
-
-def _pairs(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    receive = settings.receive
-    sections = [("receive", receive.tls_certificate, receive.tls_key)]
-    sections += [(f"asker {each.ae_title}", each.tls_certificate, each.tls_key) for each in receive.commitment_peers]
-    sections += [
-        (f"destination {each.name}", each.tls_certificate, each.tls_key)
-        for each in settings.deliver.destinations
-        if isinstance(each, CStoreSection)
-    ]
-    return ((name, certificate, key) for name, certificate, key in sections if certificate and key)
-
-
-def _fault_of_pair(certificate: str, key: str) -> str:
-    """Return why a key cannot be used with a certificate, empty if it can. A password is not asked for."""
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: b"")
-    except ssl.SSLError as error:
-        return (error.reason or "not a PEM key").lower().replace("_", " ")
-    except OSError as error:
-        return error.strerror or type(error).__name__
-    return ""
 
 
 def gpu(settings: Settings) -> Check:

@@ -110,7 +110,9 @@ def bundle(settings: Settings) -> Check:
     from cxr_node.infer import bundle_registry
 
     try:
-        identity = opens.load(bundle_registry.find(settings.read.bundle, process.bundles_folder(settings))).identity
+        identity = opens.load(
+            bundle_registry.find(str(settings.read.bundle), process.bundles_folder(settings))
+        ).identity
     except opens.BundleError as error:
         return problem("bundle", str(error), "name another in read.bundle; `cxr-node bundle list` has those there are")
     return fine("bundle", f"{identity.name} {identity.version}, weights SHA-256 {identity.weights_digest[:12]}")

@@ -1,0 +1,48 @@
+"""Settings of TLS. A path in a setting `tls_*` is a PEM file: `tls_key` holds a private key, others certificates."""
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from cxr_node.net.tls_peer import TlsPeer
+from cxr_node.settings.section import OptionalPath, Section
+
+
+class TlsIdentity(Section):
+    """The certificate of this node and its key."""
+
+    tls_certificate: OptionalPath = Field(
+        None,
+        description="PEM file of this node's certificate and chain, shown to a peer that requests one.",
+    )
+    tls_key: OptionalPath = Field(None, description="PEM file of the private key of tls_certificate, unencrypted.")
+
+    def contradictions(self, key: str) -> Iterator[str]:
+        """Yield which TLS settings are set without another that they need."""
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            yield f"{key}.tls_certificate and {key}.tls_key: one is of no use without the other"
+
+
+class TlsClient(TlsIdentity):
+    """A peer that the node connects to, by TLS if `tls_ca` is set."""
+
+    tls_ca: OptionalPath = Field(
+        None,
+        description="PEM file of the certificate authorities trusted for the peer. If set, connections use TLS only.",
+    )
+    tls_check_host: bool = Field(True, description="Require the peer's certificate to name its host.")
+
+    @property
+    def tls_peer(self) -> TlsPeer | None:
+        """The PEM files of a TLS connection; None without `tls_ca`."""
+        if self.tls_ca is None:
+            return None
+        return TlsPeer(
+            ca=self.tls_ca, certificate=self.tls_certificate, key=self.tls_key, check_host=self.tls_check_host
+        )
+
+    def contradictions(self, key: str) -> Iterator[str]:
+        """Yield which TLS settings are set without another that they need."""
+        yield from super().contradictions(key)
+        if self.tls_certificate and not self.tls_ca:
+            yield f"{key}.tls_certificate: needs {key}.tls_ca"
