@@ -270,8 +270,8 @@ def test_what_several_threads_send_on_one_association_does_not_mix(
 def test_a_request_survives_the_end_of_its_association_and_of_the_process(tmp_path: Path) -> None:
     film = films.dx()
     with modality() as peer:
-        askers = [{"ae_title": "DX1", "host": peers.LOOPBACK, "port": peer.port}]
-        with node(tmp_path, askers=askers) as (port, shop):
+        commitment_peers = [{"ae_title": "DX1", "host": peers.LOOPBACK, "port": peer.port}]
+        with node(tmp_path, commitment_peers=commitment_peers) as (port, shop):
             shop.accept(film)
             with asking(port) as opened:
                 assert ask(opened, action_information(TRANSACTION, [reference(film)])) == 0x0000
@@ -287,8 +287,8 @@ def test_a_request_survives_the_end_of_its_association_and_of_the_process(tmp_pa
 def test_orthanc_asks_whether_its_film_is_kept_and_is_told(tmp_path: Path) -> None:
     film, never_sent = films.dx(), films.dx(seed=1)
     with peers.orthanc(tmp_path / "orthanc") as orthanc:
-        askers = [{"ae_title": orthanc.ae_title, "host": peers.LOOPBACK, "port": orthanc.port}]
-        with node(tmp_path, askers=askers) as (port, shop):
+        commitment_peers = [{"ae_title": orthanc.ae_title, "host": peers.LOOPBACK, "port": orthanc.port}]
+        with node(tmp_path, commitment_peers=commitment_peers) as (port, shop):
             shop.accept(film)
             orthanc.send("PUT", "/modalities/us", ["CXRNODE", peers.LOOPBACK, port])
             wanted = [[str(each.SOPClassUID), str(each.SOPInstanceUID)] for each in (film, never_sent)]

@@ -87,7 +87,7 @@ def settings_file(
         # Several processes share a port, which must be named then.
         f"port = {port or (free_port() if receivers > 1 else 0)}\nprocesses = {receivers}",
         '[read]\nthreads = 1\nprocesses = 0\nengine = "eager"',
-        "[compose]\ncalm_s = 0",
+        "[compose]\nstudy_quiet_s = 0",
         "[schedule]\ntick_s = 1",
         *([] if "[web]" in more else ["[web]\nport = 0"]),
         more,
