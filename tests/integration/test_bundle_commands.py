@@ -190,7 +190,7 @@ def test_a_node_reads_with_an_installed_bundle_by_its_name(settings: Path, tmp_p
     good("install", tiny_bundles.bundle(tmp_path / "mine"), "--config", settings)
     settings.write_text('[read]\nbundle = "tiny"\n', encoding="utf-8")
 
-    folder = bundle_registry.find(config.load(settings).read.bundle, bundles(settings))
+    folder = bundle_registry.find(str(config.load(settings).read.bundle), bundles(settings))
 
     assert folder.is_relative_to(tmp_path / "cxr-node-data")
 
