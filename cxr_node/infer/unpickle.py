@@ -11,13 +11,13 @@ Nothing here needs PyTorch: what the pickles say is read by `torch_pickle`.
 import io
 import json
 import re
-import resource
 import struct
 import sys
 import zipfile
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+from cxr_node import child_process
 from cxr_node.infer.torch_pickle import TYPES, Refused, Shell, Storage, Tensor, Unpickler
 
 REFUSED = 3
@@ -137,12 +137,8 @@ def _write(tensors: dict[str, Tensor]) -> None:
 
 
 def main(memory_bytes: int, seconds: int) -> None:
-    """Read standard input, write standard output, within bounds."""
-    for bound in (resource.RLIMIT_AS, resource.RLIMIT_FSIZE):
-        resource.setrlimit(bound, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    for bound in (resource.RLIMIT_CORE, resource.RLIMIT_NPROC):
-        resource.setrlimit(bound, (0, 0))
+    """Read standard input, write standard output, within limits."""
+    child_process.limit_resources(memory_bytes=memory_bytes, cpu_s=seconds, may_fork=False)
     try:
         _write(read(sys.stdin.buffer.read()))
     except Refused as error:

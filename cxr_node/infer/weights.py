@@ -2,10 +2,8 @@
 
 import json
 import math
-import os
 import struct
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cxr_node import child_process
 from cxr_node.infer import unpickle
 from cxr_node.infer.torch_pickle import TYPES
 
-_LONGEST_SENTENCE = 300
-_ENVIRONMENT = ("PATH", "LANG", "LD_LIBRARY_PATH")
-"""What the child inherits: passwords live in the environment too."""
+_MAX_MESSAGE_CHARACTERS = 300
 
 
 class UnsafeWeights(ValueError):
@@ -49,35 +46,35 @@ def read(file: Path, limits: Limits | None = None) -> dict[str, torch.Tensor]:
     if size > limits.file_bytes:
         raise UnsafeWeights(f"{size} bytes; at most {limits.file_bytes} are taken")
     with tempfile.TemporaryDirectory() as folder:
-        answer = Path(folder) / "tensors"
-        with file.open("rb") as given, answer.open("wb") as taken:
-            _take_apart(given.fileno(), taken.fileno(), limits, folder)
-        return _tensors(answer.read_bytes())
+        output = Path(folder) / "tensors"
+        with file.open("rb") as pickled, output.open("wb") as tensors:
+            _run_child(pickled.fileno(), tensors.fileno(), limits, Path(folder))
+        return _tensors(output.read_bytes())
 
 
-def _take_apart(given: int, taken: int, limits: Limits, folder: str) -> None:
-    """Run the child from one file into another."""
+def _run_child(pickled: int, tensors: int, limits: Limits, folder: Path) -> None:
+    """Run the child from one open file to another."""
+    process = child_process.start(
+        "cxr_node.infer.unpickle",
+        limits.memory_bytes,
+        limits.timeout_s,
+        environment=child_process.minimal_environment(),
+        stdin=pickled,
+        stdout=tensors,
+        stderr=child_process.PIPE,
+        cwd=folder,
+    )
     try:
-        ended = subprocess.run(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "cxr_node.infer.unpickle", str(limits.memory_bytes), str(limits.timeout_s)],
-            stdin=given,
-            stdout=taken,
-            stderr=subprocess.PIPE,
-            timeout=limits.timeout_s,
-            check=False,
-            cwd=folder,
-            env={
-                **{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-                "PYTHONPATH": os.pathsep.join(path for path in map(os.path.abspath, filter(None, sys.path))),
-            },
-        )
+        _, error_output = process.communicate(timeout=limits.timeout_s)
     except subprocess.TimeoutExpired:
         raise UnsafeWeights(f"not read within {limits.timeout_s} s") from None
-    if ended.returncode == unpickle.REFUSED:
-        said = ended.stderr.decode("utf-8", "replace")[:_LONGEST_SENTENCE]
-        raise UnsafeWeights("".join(sign if sign.isprintable() else "?" for sign in said))
-    if ended.returncode:
-        raise UnsafeWeights(f"the process that read it ended with status {ended.returncode}")
+    finally:
+        status = child_process.end(process)
+    if status == unpickle.REFUSED:
+        message = error_output.decode("utf-8", "replace")[:_MAX_MESSAGE_CHARACTERS]
+        raise UnsafeWeights("".join(sign if sign.isprintable() else "?" for sign in message))
+    if status:
+        raise UnsafeWeights(f"the process that read it ended with status {status}")
 
 
 def _tensors(answer: bytes) -> dict[str, torch.Tensor]:
