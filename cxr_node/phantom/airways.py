@@ -7,18 +7,18 @@ import numpy.typing as npt
 
 from cxr_node.phantom.shapes import SIDES
 from cxr_node.phantom.solids import Branches, Float64, Part, Tube, profile, spline
-from cxr_node.phantom.thorax import Anatomy
+from cxr_node.phantom.thorax import PatientAnatomy
 from cxr_node.phantom.torso import Torso
 
 GENERATIONS = 10
 """Divisions of a vascular tree: 1024 tips a tree, two trees (arteries, veins) a lung."""
 
 
-def airway(anatomy: Anatomy) -> list[Tube]:
+def airway(anatomy: PatientAnatomy) -> list[Tube]:
     """Return the trachea and the main bronchi as tubes of air."""
     shape, r = anatomy.shape, anatomy.trachea_width_mm / 2
     top = anatomy.apex_mm + 95.0
-    swerve = 1.5 + 1.5 * shape[39]
+    swerve = 1.5 + 1.5 * shape.trachea_deviation
     y_axis = np.array([0.0, 1.0, 0.0])
     trachea = spline((0.3 * swerve, -8, top), (0.5 * swerve, -2, anatomy.apex_mm), (-swerve, 10, 40), (-swerve, 14, 2))
     right = spline((-swerve, 14, 4), (-14 - swerve, 16, -12), (-30, 18, -26), (-38, 22, -50))
@@ -107,10 +107,10 @@ def _tree(points: Float64, root: Float64, radius_mm: float, generator: np.random
     return grown
 
 
-def vessels(anatomy: Anatomy, torso: Torso, generator: np.random.Generator) -> list[Branches]:
+def vessels(anatomy: PatientAnatomy, torso: Torso, generator: np.random.Generator) -> list[Branches]:
     """Return the arteries and veins of both lungs, thinning by Murray's law from the hila outwards."""
     grown = []
-    size = (anatomy.lung_height_mm / 224.0) * (1 + 0.08 * anatomy.shape[40])
+    size = (anatomy.lung_height_mm / 224.0) * (1 + 0.08 * anatomy.shape.vessel_radius)
     for side in SIDES.values():
         spread = lung_points(torso, side, 2 * 2**GENERATIONS, generator)
         for artery, points in ((True, spread[::2]), (False, spread[1::2])):

@@ -9,7 +9,7 @@ import torch
 from cxr_node.domain.radiograph import View
 from cxr_node.phantom.projection import Beam
 from cxr_node.phantom.shapes import Float64
-from cxr_node.phantom.thorax import Anatomy, rotation
+from cxr_node.phantom.thorax import PatientAnatomy, rotation
 from cxr_node.phantom.torso import Torso
 
 
@@ -34,7 +34,7 @@ class Exposure:
 
 
 def expose(
-    anatomy: Anatomy, torso: Torso, view: View, rows: int, columns: int, generator: np.random.Generator
+    anatomy: PatientAnatomy, torso: Torso, view: View, rows: int, columns: int, generator: np.random.Generator
 ) -> Exposure:
     """Return the geometry of a film: distances, field and centering, and how the patient is turned.
 

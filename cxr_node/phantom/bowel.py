@@ -3,14 +3,14 @@
 import numpy as np
 
 from cxr_node.phantom.solids import KNOTS, Float64, Part, Tube, spline
-from cxr_node.phantom.thorax import Anatomy
+from cxr_node.phantom.thorax import PatientAnatomy
 from cxr_node.phantom.torso import Torso
 
 _Z_AXIS = np.array([0.0, 0.0, 1.0])
 _Y_AXIS = np.array([0.0, 1.0, 0.0])
 
 
-def bowel(anatomy: Anatomy, torso: Torso, generator: np.random.Generator) -> list[Tube]:
+def bowel(anatomy: PatientAnatomy, torso: Torso, generator: np.random.Generator) -> list[Tube]:
     """Return tubes of gas; an erect patient's stomach shows a level of fluid, a lying one's a round bubble."""
     tubes = []
     if generator.random() < 0.75:
@@ -22,7 +22,7 @@ def bowel(anatomy: Anatomy, torso: Torso, generator: np.random.Generator) -> lis
     return tubes
 
 
-def _stomach(anatomy: Anatomy, torso: Torso, generator: np.random.Generator) -> Tube:
+def _stomach(anatomy: PatientAnatomy, torso: Torso, generator: np.random.Generator) -> Tube:
     dome = torso.organs["left_dome"].center
     half = float(generator.uniform(16, 42))
     tall = float(generator.uniform(0.35, 0.75)) * half
@@ -43,7 +43,7 @@ def _stomach(anatomy: Anatomy, torso: Torso, generator: np.random.Generator) -> 
     return Tube(part=Part.GAS, line=line, radii=radii, up=_Y_AXIS)
 
 
-def _colon(anatomy: Anatomy, torso: Torso, generator: np.random.Generator, *, side: int) -> Tube:
+def _colon(anatomy: PatientAnatomy, torso: Torso, generator: np.random.Generator, *, side: int) -> Tube:
     a, b, _, y = torso.cage.at(np.array(anatomy.dome_mm(side) - 40.0))
     top = anatomy.dome_mm(side) - float(generator.uniform(16, 34)) - (30 if side < 0 else 0)
     wobble = generator.uniform(-8, 8, (4, 3))

@@ -4,7 +4,7 @@ import numpy as np
 
 from cxr_node.phantom.layers import Effect, Layer
 from cxr_node.phantom.solids import Float64, Part, Tube, profile, spline
-from cxr_node.phantom.thorax import Anatomy
+from cxr_node.phantom.thorax import PatientAnatomy
 from cxr_node.phantom.torso import Torso
 
 _Y_AXIS = np.array([0.0, 1.0, 0.0])
@@ -31,7 +31,7 @@ def _front(torso: Torso, z: float) -> float:
     return float(level[3] - level[1])
 
 
-def pacemaker(anatomy: Anatomy, torso: Torso, side: int, generator: np.random.Generator) -> list[Layer]:
+def pacemaker(anatomy: PatientAnatomy, torso: Torso, side: int, generator: np.random.Generator) -> list[Layer]:
     """A can below the clavicle, and leads through the vena cava into right atrium and ventricle."""
     x, z = side * generator.uniform(88, 112), anatomy.apex_mm - generator.uniform(48, 75)
     y = _front(torso, z) + 14.0
@@ -58,7 +58,7 @@ def pacemaker(anatomy: Anatomy, torso: Torso, side: int, generator: np.random.Ge
     return [Layer(effect=Effect.METAL, solids=(can, *leads), blur_mm=0.6, visible_mm=0.2)]
 
 
-def line(anatomy: Anatomy, torso: Torso, side: int, generator: np.random.Generator) -> list[Layer]:
+def line(anatomy: PatientAnatomy, torso: Torso, side: int, generator: np.random.Generator) -> list[Layer]:
     """A central venous catheter from the neck, the subclavian vein or the arm, its tip in the vena cava."""
     tip = float(generator.uniform(-30, 22))
     end: tuple[Point, ...] = ((-19.0, -8.0, 40.0), (-20.0, -6.0, tip))
@@ -90,7 +90,7 @@ def line(anatomy: Anatomy, torso: Torso, side: int, generator: np.random.Generat
     return [Layer(effect=Effect.METAL, solids=(catheter,), visible_mm=0.08)]
 
 
-def tube(anatomy: Anatomy, _torso: Torso, _side: int, generator: np.random.Generator) -> list[Layer]:
+def tube(anatomy: PatientAnatomy, _torso: Torso, _side: int, generator: np.random.Generator) -> list[Layer]:
     """A tracheal tube with its tip 2 to 6 cm above the carina, and often a stomach tube."""
     tip = float(generator.uniform(20, 60))
     tracheal: tuple[Point, ...] = ((0, -10, anatomy.apex_mm + 100), (1, -3, anatomy.apex_mm), (0, 10, tip))
@@ -120,7 +120,7 @@ def tube(anatomy: Anatomy, _torso: Torso, _side: int, generator: np.random.Gener
     return [Layer(effect=Effect.METAL, solids=tuple(tubes), visible_mm=0.08)]
 
 
-def monitor(anatomy: Anatomy, torso: Torso, generator: np.random.Generator) -> list[Layer]:
+def monitor(anatomy: PatientAnatomy, torso: Torso, generator: np.random.Generator) -> list[Layer]:
     """Electrodes on the skin with their wires, which cross the chest as they please."""
     solids = []
     half = anatomy.thoracic_width_mm / 2

@@ -10,7 +10,7 @@ from cxr_node.phantom import devices, opacities
 from cxr_node.phantom.layers import Layer
 from cxr_node.phantom.pathology import Kind, Pathology, Zone
 from cxr_node.phantom.solids import Branches, Float64
-from cxr_node.phantom.thorax import Anatomy
+from cxr_node.phantom.thorax import PatientAnatomy
 from cxr_node.phantom.torso import Torso
 
 
@@ -36,7 +36,7 @@ def settle(pathology: Pathology, generator: np.random.Generator) -> Pathology:
 class _Ward:
     """One patient's lungs, filled with points only when something is put into them."""
 
-    def __init__(self, anatomy: Anatomy, torso: Torso, generator: np.random.Generator) -> None:
+    def __init__(self, anatomy: PatientAnatomy, torso: Torso, generator: np.random.Generator) -> None:
         self.anatomy, self.torso, self.generator = anatomy, torso, generator
         self._lungs: dict[int, opacities.Lung] = {}
 
@@ -48,7 +48,7 @@ class _Ward:
 
 def place(
     wanted: Sequence[Pathology],
-    anatomy: Anatomy,
+    anatomy: PatientAnatomy,
     torso: Torso,
     branches: list[Branches],
     generator: np.random.Generator,
@@ -96,7 +96,7 @@ _IN_ONE_LUNG: Mapping[Kind, Callable[[opacities.Lung, Zone, float], list[Layer]]
     Kind.MASS: lambda lung, zone, severity: opacities.lump(lung, severity, mass=True, zone=zone),
     Kind.ATELECTASIS: lambda lung, _zone, severity: opacities.atelectasis(lung, severity),
 }
-_DEVICES: Mapping[Kind, Callable[[Anatomy, Torso, int, np.random.Generator], list[Layer]]] = {
+_DEVICES: Mapping[Kind, Callable[[PatientAnatomy, Torso, int, np.random.Generator], list[Layer]]] = {
     Kind.PACEMAKER: devices.pacemaker,
     Kind.LINE: devices.line,
     Kind.TUBE: devices.tube,

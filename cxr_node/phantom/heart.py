@@ -5,20 +5,20 @@ from collections.abc import Mapping
 import numpy as np
 
 from cxr_node.phantom.shapes import LEVELS, Barrel, Ellipsoid, even
-from cxr_node.phantom.thorax import Anatomy
+from cxr_node.phantom.thorax import PatientAnatomy
 
 
-def chambers(anatomy: Anatomy) -> dict[str, Ellipsoid]:
+def chambers(anatomy: PatientAnatomy) -> dict[str, Ellipsoid]:
     """The chambers, sized so that together they are as wide as the cardiothoracic ratio says."""
     shape = anatomy.shape
     width = anatomy.cardiothoracic_ratio * anatomy.thoracic_width_mm
-    right = width * (0.33 + 0.03 * shape[4])
+    right = width * (0.33 + 0.03 * shape.heart_right_share)
     left = width - right
     size = width / 128.0
     tall = (0.35 + 0.65 * size) * (1.02 + 0.12 * anatomy.inspiration) * anatomy.lung_height_mm / 224.0
-    z = anatomy.dome_mm(1) - 17.0 + 4.0 * shape[5] + 48.0 * tall
+    z = anatomy.dome_mm(1) - 17.0 + 4.0 * shape.heart_height + 48.0 * tall
     front = -0.26 * anatomy.depth_mm
-    apex = 0.66 - 0.20 * anatomy.inspiration + 0.06 * shape[6]
+    apex = 0.66 - 0.20 * anatomy.inspiration + 0.06 * shape.heart_tilt
 
     def at(
         x: float, y: float, up: float, semi: tuple[float, float, float], roll: float = 0.0, yaw: float = 0.0
@@ -56,12 +56,12 @@ def sac(parts: Mapping[str, Ellipsoid]) -> Barrel:
     return Barrel(bottom_mm=float(bottom), top_mm=float(top), table=table)
 
 
-def great_vessels(anatomy: Anatomy) -> dict[str, Ellipsoid]:
+def great_vessels(anatomy: PatientAnatomy) -> dict[str, Ellipsoid]:
     r, shape = anatomy.aorta_width_mm / 2, anatomy.shape
     back = 0.24 * anatomy.depth_mm
-    unfold = 0.20 * max(0.0, anatomy.age - 45.0) + 2.5 * shape[7]
-    knob = 22.0 + 0.35 * unfold + 2.5 * shape[8]
-    low, high = anatomy.dome_mm(1) - 90.0, 26.0 + 4 * shape[9]
+    unfold = 0.20 * max(0.0, anatomy.age - 45.0) + 2.5 * shape.aorta_unfolding
+    knob = 22.0 + 0.35 * unfold + 2.5 * shape.aortic_knob_position
+    low, high = anatomy.dome_mm(1) - 90.0, 26.0 + 4 * shape.aortic_arch_height
     return {
         "knob": Ellipsoid.of((knob - 12.0, 14.0, high), (r + 12.0, 26.0, 1.35 * r), yaw=0.3),
         "descending_aorta": Ellipsoid.of(
@@ -70,5 +70,5 @@ def great_vessels(anatomy: Anatomy) -> dict[str, Ellipsoid]:
         "ascending_aorta": Ellipsoid.of(
             (-11.0 - 0.3 * unfold, -0.10 * anatomy.depth_mm, -8.0), (1.15 * r, 1.2 * r, 46.0), roll=-0.10
         ),
-        "vena_cava": Ellipsoid.of((-19.0 - 2 * shape[10], -6.0, 20.0), (11.5, 13.0, 78.0), roll=0.03),
+        "vena_cava": Ellipsoid.of((-19.0 - 2 * shape.vena_cava_position, -6.0, 20.0), (11.5, 13.0, 78.0), roll=0.03),
     }

@@ -14,7 +14,7 @@ from cxr_node.phantom.layers import Effect, Layer
 from cxr_node.phantom.pathology import Zone
 from cxr_node.phantom.shapes import SIDES
 from cxr_node.phantom.solids import KNOTS, Cloud, Float64, Part, Tube, profile, spline
-from cxr_node.phantom.thorax import Anatomy
+from cxr_node.phantom.thorax import PatientAnatomy
 from cxr_node.phantom.torso import Torso
 
 _SPACING_MM = 3.0
@@ -24,7 +24,7 @@ _Z_AXIS = np.array([0.0, 0.0, 1.0])
 class Lung:
     """One lung of one patient, filled with points: `points` (n, 3), each standing for `volume_mm3`."""
 
-    def __init__(self, anatomy: Anatomy, torso: Torso, side: int, generator: np.random.Generator) -> None:
+    def __init__(self, anatomy: PatientAnatomy, torso: Torso, side: int, generator: np.random.Generator) -> None:
         self.anatomy, self.torso, self.side, self.generator = anatomy, torso, side, generator
         half, deep = anatomy.thoracic_width_mm / 2, 0.62 * anatomy.depth_mm
         ranges = (
@@ -251,6 +251,6 @@ def atelectasis(lung: Lung, severity: float) -> list[Layer]:
     return [Layer(effect=Effect.FILLS_LUNG, solids=tuple(solids), blur_mm=0.8, visible_mm=2.0)]
 
 
-def lungs_of(anatomy: Anatomy, torso: Torso, generator: np.random.Generator) -> list[Lung]:
+def lungs_of(anatomy: PatientAnatomy, torso: Torso, generator: np.random.Generator) -> list[Lung]:
     """Return both lungs, right first."""
     return [Lung(anatomy, torso, side, generator) for side in SIDES.values()]

@@ -167,7 +167,7 @@ def _density(one: Scene, beam: Beam, film: int) -> Tensor:
     low = ((anatomy.apex_mm - z) / anatomy.lung_height_mm).clamp(0, 1.3)
     across = x.abs() - 36.0 if one.exposure.view.is_frontal else y - 15.0
     near = torch.exp(-((across / 34.0) ** 2) - ((z + 34.0) / 52.0) ** 2)
-    slope = (0.13 if anatomy.erect else 0.07) * (1 + 0.3 * anatomy.shape[41])
+    slope = (0.13 if anatomy.erect else 0.07) * (1 + 0.3 * anatomy.shape.lung_density_slope)
     return LUNG_DENSITY + 0.11 * (1 - anatomy.inspiration) + slope * (low - 0.35) + 0.07 * near
 
 

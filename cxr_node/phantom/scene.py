@@ -17,7 +17,7 @@ from cxr_node.phantom.marks import Marks, draw
 from cxr_node.phantom.pathology import Kind, Pathology
 from cxr_node.phantom.skeleton import skeleton
 from cxr_node.phantom.solids import Branches, Cloud, Part, Tube
-from cxr_node.phantom.thorax import Anatomy, sample
+from cxr_node.phantom.thorax import PatientAnatomy, sample
 from cxr_node.phantom.torso import Torso, torso
 
 
@@ -26,7 +26,7 @@ class Scene:
     """One patient before one tube."""
 
     seed: int
-    anatomy: Anatomy
+    anatomy: PatientAnatomy
     torso: Torso
     exposure: Exposure
     processing: Processing

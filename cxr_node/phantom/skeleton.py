@@ -7,14 +7,14 @@ import numpy as np
 from cxr_node.phantom.shapes import SIDES, Barrel
 from cxr_node.phantom.solids import KNOTS, Cloud, Float64, Part, Tube, profile, spline
 from cxr_node.phantom.spine import BODY_DEPTH_MM, BODY_WIDTH_MM, FIRST_THORACIC, vertebrae
-from cxr_node.phantom.thorax import Anatomy
+from cxr_node.phantom.thorax import PatientAnatomy
 
 _RIB_DROP_MM = np.array([33, 56, 76, 90, 99, 106, 111, 112, 106, 92, 62, 34], dtype=float)
 _RIB_ARC = np.array([0.86, 0.83, 0.82, 0.81, 0.80, 0.79, 0.77, 0.73, 0.67, 0.60, 0.42, 0.27])
 """Where the bony rib ends, as part of the way from the back to the front of the cage."""
 
 
-def _rib(anatomy: Anatomy, ribs: Barrel, head: Float64, number: int, side: int) -> list[Tube]:
+def _rib(anatomy: PatientAnatomy, ribs: Barrel, head: Float64, number: int, side: int) -> list[Tube]:
     arc = _RIB_ARC[number] * np.pi
     fan = np.linspace(0.0, 1.0, 2 * KNOTS)
     start = 0.16 if number else 0.30
@@ -25,10 +25,15 @@ def _rib(anatomy: Anatomy, ribs: Barrel, head: Float64, number: int, side: int) 
         * sex
         * anatomy.lung_height_mm
         / 224.0
-        * (1.12 - 0.16 * anatomy.inspiration + 0.05 * anatomy.shape[22])
+        * (1.12 - 0.16 * anatomy.inspiration + 0.05 * anatomy.shape.rib_drop)
     )
-    slope = fan ** (1.85 + 0.15 * anatomy.shape[23])
-    z = head[2] + 7.0 * np.exp(-(((fan - 0.14) / 0.13) ** 2)) - drop * slope + 1.5 * anatomy.shape[24 + number % 8]
+    slope = fan ** (1.85 + 0.15 * anatomy.shape.rib_slope)
+    z = (
+        head[2]
+        + 7.0 * np.exp(-(((fan - 0.14) / 0.13) ** 2))
+        - drop * slope
+        + 1.5 * anatomy.shape.rib_heights[number % 8]
+    )
     inner = ribs.at(np.maximum(z, ribs.bottom_mm))
     x = side * (inner[:, 0] + 4.0) * np.sin(angle) + head[0] * (1 - fan)
     y = inner[:, 3] + (inner[:, 1] + 4.0) * np.cos(angle) + 5.0 * np.exp(-(((angle - 0.55) / 0.3) ** 2))
@@ -70,14 +75,14 @@ def _rib(anatomy: Anatomy, ribs: Barrel, head: Float64, number: int, side: int) 
     return tubes
 
 
-def _clavicle(anatomy: Anatomy, ribs: Barrel, side: int) -> Tube:
+def _clavicle(anatomy: PatientAnatomy, ribs: Barrel, side: int) -> Tube:
     shape, length = anatomy.shape, anatomy.clavicle_length_mm
-    tilt = 42.0 + 11.0 * shape[32] + 3.0 * side * shape[33]
-    low = anatomy.apex_mm - 40.0 + 8.0 * shape[34]
+    tilt = 42.0 + 11.0 * shape.clavicle_tilt + 3.0 * side * shape.clavicle_asymmetry
+    low = anatomy.apex_mm - 40.0 + 8.0 * shape.clavicle_height
     front = ribs.at(np.array(low))
     y = front[3] - front[1] - 6.0
     reach = np.sqrt(length**2 - tilt**2 - 45.0**2)
-    curve = 1.0 + 0.2 * shape[35]
+    curve = 1.0 + 0.2 * shape.clavicle_curve
     line = spline(
         (side * 17.0, y, low),
         (side * (17 + 0.22 * reach), y - 5 * curve, low + 0.16 * tilt + 4 * curve),
@@ -87,7 +92,7 @@ def _clavicle(anatomy: Anatomy, ribs: Barrel, side: int) -> Tube:
     )
     radii = profile((11.5, 10), (8.5, 8), (6.3, 6.5), (5.7, 6.2), (5.6, 6.6), (5.4, 8), (5.6, 10), (5.0, 10))
     part = Part.LEFT_CLAVICLE if side > 0 else Part.RIGHT_CLAVICLE
-    scale = length / 150.0 * (1 + 0.05 * shape[36])
+    scale = length / 150.0 * (1 + 0.05 * shape.clavicle_thickness)
     return Tube(part=part, line=line, radii=radii * scale, up=np.array([0.0, 0.0, 1.0]), core=0.16, shell_mm=1.25)
 
 
@@ -107,13 +112,13 @@ def _plate(part: Part, corners: Float64, thickness_mm: float) -> Cloud:
     return Cloud(part=part, points=points + sag, volume_mm3=u * (2 * area * thickness_mm / steps**2))
 
 
-def _shoulder(anatomy: Anatomy, side: int, arm: Float64) -> tuple[list[Tube], list[Cloud]]:
+def _shoulder(anatomy: PatientAnatomy, side: int, arm: Float64) -> tuple[list[Tube], list[Cloud]]:
     shape, top = anatomy.shape, anatomy.apex_mm
     wide = anatomy.clavicle_length_mm / 150.0
-    swing = 10.0 * shape[37] + (6.0 if anatomy.erect else -8.0)
+    swing = 10.0 * shape.shoulder_position + (6.0 if anatomy.erect else -8.0)
 
     def point(x: float, y: float, z: float) -> tuple[float, float, float]:
-        return side * (x * wide + swing * min(1.0, (150 - x) / 50)), y, top + z + 4 * shape[38]
+        return side * (x * wide + swing * min(1.0, (150 - x) / 50)), y, top + z + 4 * shape.shoulder_height
 
     glenoid, acromion = point(153, 18, -36), point(168, 10, 2)
     above, below = point(92, 62, 2), point(112, 74, -128)
@@ -157,7 +162,7 @@ def _shoulder(anatomy: Anatomy, side: int, arm: Float64) -> tuple[list[Tube], li
     return tubes, [_plate(part, np.array([glenoid, above, below]), 1.5)]
 
 
-def _arches(anatomy: Anatomy, centers: Float64) -> list[Tube]:
+def _arches(anatomy: PatientAnatomy, centers: Float64) -> list[Tube]:
     """Pedicles (rings on a frontal film), transverse and spinous processes."""
     tubes = []
     scale = anatomy.vertebra_scale
@@ -209,7 +214,7 @@ def _arches(anatomy: Anatomy, centers: Float64) -> list[Tube]:
     return tubes
 
 
-def _sternum(anatomy: Anatomy, ribs: Barrel) -> list[Tube]:
+def _sternum(anatomy: PatientAnatomy, ribs: Barrel) -> list[Tube]:
     z = anatomy.apex_mm - np.array([38.0, 60.0, 85.0, 130.0, 175.0])
     inner = ribs.at(z)
     line = spline(*[(0.0, float(y), float(level)) for level, y in zip(z, inner[:, 3] - inner[:, 1] - 6.0, strict=True)])
@@ -225,7 +230,7 @@ def _sternum(anatomy: Anatomy, ribs: Barrel) -> list[Tube]:
     ]
 
 
-def skeleton(anatomy: Anatomy, ribs: Barrel, arms: Mapping[str, Float64]) -> tuple[list[Tube], list[Cloud]]:
+def skeleton(anatomy: PatientAnatomy, ribs: Barrel, arms: Mapping[str, Float64]) -> tuple[list[Tube], list[Cloud]]:
     """Return the bones of `anatomy`; `arms` are the directions (3,) in which the upper arms hang."""
     centers = vertebrae(anatomy, ribs.back)
     tubes = [

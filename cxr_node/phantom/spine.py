@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from cxr_node.phantom.thorax import Anatomy
+from cxr_node.phantom.thorax import PatientAnatomy
 
 Float64 = npt.NDArray[np.float64]
 
@@ -19,13 +19,17 @@ FIRST_THORACIC = 4
 """Index of T1 where C4 is 0."""
 
 
-def vertebrae(anatomy: Anatomy, back_of_cage: Callable[[Float64], Float64]) -> Float64:
+def vertebrae(anatomy: PatientAnatomy, back_of_cage: Callable[[Float64], Float64]) -> Float64:
     """Return the centers of the bodies of C4 to L2, shape (18, 3); `back_of_cage` gives y at heights z."""
     down = np.concatenate([[0.0], np.cumsum(SPACINGS_MM)]) * anatomy.lung_height_mm / 224.0
     z = anatomy.apex_mm + 13.0 + down[FIRST_THORACIC] - down
     y = back_of_cage(z) - 0.5 * BODY_DEPTH_MM * anatomy.vertebra_scale + 3.0
     neck = np.clip((z - anatomy.apex_mm) / 60.0, 0, 2)
-    bend = 3.0 * anatomy.shape[20] * np.sin((z - z[-1]) / (z[0] - z[-1]) * 2 * np.pi + anatomy.shape[21])
+    bend = (
+        3.0
+        * anatomy.shape.spine_bend
+        * np.sin((z - z[-1]) / (z[0] - z[-1]) * 2 * np.pi + anatomy.shape.spine_bend_phase)
+    )
     return np.stack([bend, y - 7.0 * neck, z], axis=1)
 
 

@@ -107,11 +107,50 @@ RANGES: Final[Mapping[str, tuple[Range, Range]]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Anatomy:
+class ShapeDeviations:
+    """By how many standard deviations, cut at 2.3, single structures of one patient differ from their mean.
+
+    Pairs are the patient's right, then left; `rib_heights` repeats after the eighth rib.
+    """
+
+    left_dome_drop: float
+    cage_taper: float
+    shoulder_slope: float
+    mediastinum_width: float
+    heart_right_share: float
+    heart_height: float
+    heart_tilt: float
+    aorta_unfolding: float
+    aortic_knob_position: float
+    aortic_arch_height: float
+    vena_cava_position: float
+    dome_peaks: tuple[float, float]
+    dome_widths: tuple[float, float]
+    arm_spread: float
+    breast_height: float
+    dome_tilt: float
+    spine_bend: float
+    spine_bend_phase: float
+    rib_drop: float
+    rib_slope: float
+    rib_heights: tuple[float, ...]
+    clavicle_tilt: float
+    clavicle_asymmetry: float
+    clavicle_height: float
+    clavicle_curve: float
+    clavicle_thickness: float
+    shoulder_position: float
+    shoulder_height: float
+    trachea_deviation: float
+    vessel_radius: float
+    lung_density_slope: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientAnatomy:
     """One adult. Lengths are mm; ratios have no unit; angles are radians.
 
-    `shape` holds small deviations, each about a standard normal number, by which the drawing of
-    single structures (dome curvature, rib slope, knob size) differs from its mean.
+    `shape` holds the deviations of single structures from their mean.
     """
 
     seed: int
@@ -136,7 +175,7 @@ class Anatomy:
     inspiration: float
     """0 at rest after breathing out, 1 full."""
     erect: bool
-    shape: tuple[float, ...]
+    shape: ShapeDeviations
 
     @property
     def depth_mm(self) -> float:
@@ -155,15 +194,51 @@ class Anatomy:
 
     def dome_mm(self, side: int) -> float:
         """Height (z) of a diaphragm's top, `side` -1 right and +1 left, which lies lower by 1 to 2 cm."""
-        lower = (13.0 + 6.0 * self.shape[0]) if side > 0 else 0.0
+        lower = (13.0 + 6.0 * self.shape.left_dome_drop) if side > 0 else 0.0
         return self.apex_mm - self.inspired_height_mm - lower
 
 
-SHAPES = 48
-"""How many shape deviations an anatomy has."""
+_DEVIATIONS = 48
+"""Numbers sampled for the shape. Eight are not used; with fewer, later random numbers and every film would change."""
 
 
-def sample(seed: int, *, erect: bool = True, enlarged_heart: bool = False) -> Anatomy:
+def _shape(normal: list[float]) -> ShapeDeviations:
+    return ShapeDeviations(
+        left_dome_drop=normal[0],
+        cage_taper=normal[1],
+        shoulder_slope=normal[2],
+        mediastinum_width=normal[3],
+        heart_right_share=normal[4],
+        heart_height=normal[5],
+        heart_tilt=normal[6],
+        aorta_unfolding=normal[7],
+        aortic_knob_position=normal[8],
+        aortic_arch_height=normal[9],
+        vena_cava_position=normal[10],
+        dome_peaks=(normal[11], normal[12]),
+        dome_widths=(normal[13], normal[14]),
+        arm_spread=normal[15],
+        breast_height=normal[18],
+        dome_tilt=normal[19],
+        spine_bend=normal[20],
+        spine_bend_phase=normal[21],
+        rib_drop=normal[22],
+        rib_slope=normal[23],
+        rib_heights=tuple(normal[24:32]),
+        clavicle_tilt=normal[32],
+        clavicle_asymmetry=normal[33],
+        clavicle_height=normal[34],
+        clavicle_curve=normal[35],
+        clavicle_thickness=normal[36],
+        shoulder_position=normal[37],
+        shoulder_height=normal[38],
+        trachea_deviation=normal[39],
+        vessel_radius=normal[40],
+        lung_density_slope=normal[41],
+    )
+
+
+def sample(seed: int, *, erect: bool = True, enlarged_heart: bool = False) -> PatientAnatomy:
     """Return the adult of `seed`; the same seed gives the same person.
 
     An enlarged heart has a ratio of 0.54 to 0.68, where 0.50 is the upper limit on an erect PA film.
@@ -174,11 +249,11 @@ def sample(seed: int, *, erect: bool = True, enlarged_heart: bool = False) -> An
     values = {name: pair[column].draw(generator) for name, pair in RANGES.items()}
     age = float(np.clip(generator.normal(52, 17), 18, 92))
     inspiration = float(np.clip(generator.normal(0.80 if erect else 0.45, 0.18), 0.1, 1.0))
-    shape = tuple(float(value) for value in np.clip(generator.normal(size=SHAPES), -2.3, 2.3))
+    shape = _shape(np.clip(generator.normal(size=_DEVIATIONS), -2.3, 2.3).tolist())
     if enlarged_heart:
         values["cardiothoracic_ratio"] = float(generator.uniform(0.54, 0.68))
     values["aorta_width_mm"] *= 1.0 + 0.0022 * (age - 50.0)  # the aorta widens with age
-    return Anatomy(seed=seed, sex=sex, age=age, inspiration=inspiration, erect=erect, shape=shape, **values)
+    return PatientAnatomy(seed=seed, sex=sex, age=age, inspiration=inspiration, erect=erect, shape=shape, **values)
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> npt.NDArray[np.float64]:

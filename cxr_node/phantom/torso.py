@@ -8,7 +8,7 @@ import numpy as np
 from cxr_node.phantom.heart import chambers, great_vessels, sac
 from cxr_node.phantom.shapes import LEVELS, SIDES, Barrel, Ellipsoid, Float64, even
 from cxr_node.phantom.spine import BODY_DEPTH_MM, BODY_WIDTH_MM, spongy, vertebrae
-from cxr_node.phantom.thorax import Anatomy
+from cxr_node.phantom.thorax import PatientAnatomy
 
 Knots = tuple[tuple[float, float], ...]
 
@@ -75,14 +75,14 @@ _CAGE_FRONT: Knots = (
 )
 
 
-def cage(anatomy: Anatomy) -> Barrel:
+def cage(anatomy: PatientAnatomy) -> Barrel:
     """Return the inner surface of the rib cage."""
     top, height = anatomy.apex_mm + 12.0, anatomy.lung_height_mm * (0.9 + 0.1 * anatomy.inspiration)
     bottom = anatomy.apex_mm - 1.6 * height
     z = np.linspace(bottom, top, LEVELS)
     place = (anatomy.apex_mm - z) / height
     half_width, half_depth = anatomy.thoracic_width_mm / 2, anatomy.depth_mm / 2
-    taper = 1.0 + 0.05 * anatomy.shape[1] * np.clip(0.6 - place, 0, 1)
+    taper = 1.0 + 0.05 * anatomy.shape.cage_taper * np.clip(0.6 - place, 0, 1)
     back, front = (_smooth(knots, place) * half_depth for knots in (_CAGE_BACK, _CAGE_FRONT))
     table = np.stack(
         [_smooth(_CAGE_WIDTH, place) * half_width * taper, (back - front) / 2, np.zeros(LEVELS), (back + front) / 2],
@@ -91,14 +91,14 @@ def cage(anatomy: Anatomy) -> Barrel:
     return Barrel(bottom_mm=bottom, top_mm=top, table=table)
 
 
-def _body(anatomy: Anatomy, ribs: Barrel, *, wall_mm: float, arms_raised: bool) -> Barrel:
+def _body(anatomy: PatientAnatomy, ribs: Barrel, *, wall_mm: float, arms_raised: bool) -> Barrel:
     """Neck, shoulders and trunk, `wall_mm` of muscle and fat around the cage."""
     apex = anatomy.apex_mm
     top, bottom = apex + 190.0, ribs.bottom_mm - 60.0
     z = np.linspace(bottom, top, LEVELS)
     inner = ribs.at(z)
     above = z - apex
-    steep = 1.0 + 0.12 * anatomy.shape[2]
+    steep = 1.0 + 0.12 * anatomy.shape.shoulder_slope
     shoulder = anatomy.clavicle_length_mm + 44.0 + 0.6 * wall_mm
     if arms_raised:
         shoulder = 0.80 * shoulder
@@ -122,11 +122,11 @@ def _body(anatomy: Anatomy, ribs: Barrel, *, wall_mm: float, arms_raised: bool) 
     return Barrel(bottom_mm=bottom, top_mm=top, table=table)
 
 
-def _mediastinum(anatomy: Anatomy, ribs: Barrel) -> Barrel:
+def _mediastinum(anatomy: PatientAnatomy, ribs: Barrel) -> Barrel:
     """Everything between the lungs that is neither heart, spine nor a great vessel seen on its own."""
     z = np.linspace(ribs.bottom_mm, ribs.top_mm + 60.0, LEVELS)
     inner, apex = ribs.at(z), anatomy.apex_mm
-    broad = anatomy.thoracic_width_mm / 290.0 * (1.0 + 0.08 * anatomy.shape[3])
+    broad = anatomy.thoracic_width_mm / 290.0 * (1.0 + 0.08 * anatomy.shape.mediastinum_width)
     half = (
         np.interp(
             z,
@@ -140,26 +140,26 @@ def _mediastinum(anatomy: Anatomy, ribs: Barrel) -> Barrel:
     return Barrel(bottom_mm=float(z[0]), top_mm=float(z[-1]), table=table)
 
 
-def _diaphragm(anatomy: Anatomy, ribs: Barrel, sulcus: float) -> dict[str, Ellipsoid]:
+def _diaphragm(anatomy: PatientAnatomy, ribs: Barrel, sulcus: float) -> dict[str, Ellipsoid]:
     domes = {}
     for name, side in SIDES.items():
         top = anatomy.dome_mm(side)
         a, b, _, y = ribs.at(np.array(top))
-        peak = side * a * (0.46 + 0.05 * anatomy.shape[11 + (side > 0)])
-        flat = 1.0 + 0.10 * anatomy.shape[13 + (side > 0)]
+        peak = side * a * (0.46 + 0.05 * anatomy.shape.dome_peaks[side > 0])
+        flat = 1.0 + 0.10 * anatomy.shape.dome_widths[side > 0]
         rise = top - sulcus
         domes[f"{name}_dome"] = Ellipsoid.of(
             (peak, y - 0.18 * b, top - rise),
             (0.66 * a * flat, 1.0 * b, rise),
-            roll=side * (0.05 + 0.02 * anatomy.shape[19]),
+            roll=side * (0.05 + 0.02 * anatomy.shape.dome_tilt),
         )
     return domes
 
 
-def _limbs(anatomy: Anatomy, *, arms_raised: bool) -> tuple[dict[str, Ellipsoid], dict[str, Float64]]:
+def _limbs(anatomy: PatientAnatomy, *, arms_raised: bool) -> tuple[dict[str, Ellipsoid], dict[str, Float64]]:
     """Arms and deltoid muscles, and where the arms point."""
     wall = 0.55 * (anatomy.muscle_mm + anatomy.fat_mm)
-    spread = np.radians(np.clip(11.0 + 8.0 * anatomy.shape[15] + (4.0 if anatomy.erect else -4.0), 3.0, 38.0))
+    spread = np.radians(np.clip(11.0 + 8.0 * anatomy.shape.arm_spread + (4.0 if anatomy.erect else -4.0), 3.0, 38.0))
     reach = anatomy.clavicle_length_mm + 22.0
     limbs, arms = {}, {}
     for name, side in SIDES.items():
@@ -183,7 +183,7 @@ def _limbs(anatomy: Anatomy, *, arms_raised: bool) -> tuple[dict[str, Ellipsoid]
     return limbs, arms
 
 
-def _breasts(anatomy: Anatomy, body: Barrel) -> dict[str, Ellipsoid]:
+def _breasts(anatomy: PatientAnatomy, body: Barrel) -> dict[str, Ellipsoid]:
     """The breasts."""
     shape, parts = anatomy.shape, {}
     half, b = anatomy.thoracic_width_mm / 2, anatomy.breast_mm
@@ -192,7 +192,7 @@ def _breasts(anatomy: Anatomy, body: Barrel) -> dict[str, Ellipsoid]:
             anatomy.apex_mm
             - 0.84 * anatomy.lung_height_mm
             - 0.75 * b
-            + 12.0 * shape[18]
+            + 12.0 * shape.breast_height
             - (0 if anatomy.erect else -12)
         )
         level = body.at(np.array(z))
@@ -206,7 +206,7 @@ def _breasts(anatomy: Anatomy, body: Barrel) -> dict[str, Ellipsoid]:
     return parts
 
 
-def torso(anatomy: Anatomy, *, arms_raised: bool = False) -> Torso:
+def torso(anatomy: PatientAnatomy, *, arms_raised: bool = False) -> Torso:
     """Return the trunk of `anatomy`; for a lateral film the arms are raised."""
     ribs = cage(anatomy)
     sulcus = anatomy.dome_mm(-1) - 0.36 * anatomy.lung_height_mm * (0.75 + 0.25 * anatomy.inspiration)

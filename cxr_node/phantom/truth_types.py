@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from cxr_node.domain.radiograph import Float32, UInt16, View
 from cxr_node.phantom.pathology import Pathology
-from cxr_node.phantom.thorax import Anatomy
+from cxr_node.phantom.thorax import PatientAnatomy
 
 Mask = npt.NDArray[np.bool_]
 Box = tuple[float, float, float, float]
@@ -31,7 +31,7 @@ class Truth:
 
     seed: int
     view: View
-    anatomy: Anatomy
+    anatomy: PatientAnatomy
     imager_pixel_spacing_mm: float
     """At the detector, both ways (0018,1164)."""
     distance_source_to_detector_mm: float
