@@ -21,11 +21,11 @@ from sqlalchemy import Connection, text
 from benchmarks.load.tables import markdown
 from benchmarks.queries.pages import pages
 from benchmarks.queueing.queues import Ours
-from cxr_node.cli.studies import told
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.states import State
 from cxr_node.queries import overview, views
+from cxr_node.queries.study_status import study_status
 from cxr_node.queries.views import VIEWS
 from cxr_node.web import queries
 from cxr_node.wiring import process as places
@@ -174,7 +174,7 @@ def _answered(connection: Connection, sql: str) -> object:
 
 def _study(connection: Connection, study_id: int) -> object:
     uid = queries.study_uid(connection, study_id)
-    return told(connection, uid or "")
+    return study_status(connection, uid or "")
 
 
 def timed(ask: Callable[[], object], *, times: int) -> list[float]:

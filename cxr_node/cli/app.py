@@ -28,6 +28,7 @@ from cxr_node.cli import (
     query,
     reconcile,
     replay,
+    reports,
     route,
     scrub,
     selftest,
@@ -35,11 +36,13 @@ from cxr_node.cli import (
     senders,
     status,
     studies,
+    turnaround,
 )
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained
 from cxr_node.config import ConfigurationError
 from cxr_node.db import migrate
 from cxr_node.ops import example_config, logs
+from cxr_node.ops.single_instance import AlreadyRunning
 from cxr_node.receive.users import PasswordHash
 from cxr_node.records import backfill
 from cxr_node.service import supervisor
@@ -79,14 +82,14 @@ app.command("compare")(compare.compare)
 app.command("status")(status.status)
 app.command("study")(studies.study)
 app.command("senders")(senders.senders)
-app.command("times")(senders.times)
+app.command("times")(turnaround.times)
 app.command("deliveries")(deliveries.deliveries)
 app.command("retry")(deliveries.retry)
 app.command("requeue")(deliveries.requeue)
 app.command("purge")(purge.purge)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
-app.add_typer(studies.report_app, name="report")
+app.add_typer(reports.app, name="report")
 app.command("reconcile")(reconcile.reconcile)
 app.command("replay")(replay.replay)
 app.command("scrub")(scrub.scrub)
@@ -119,7 +122,7 @@ def run(
         logs.configure(settings.log.level)
         try:
             supervisor.run(settings, path, _roles(roles), on_ready=_say_json if as_json else _say)
-        except supervisor.AlreadyRunning as error:
+        except AlreadyRunning as error:
             raise CommandError(str(error)) from None
 
 

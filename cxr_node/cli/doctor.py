@@ -11,6 +11,7 @@ from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, Jso
 from cxr_node.db.database import Database
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.errors import RetryLater
+from cxr_node.ops import single_instance
 from cxr_node.ops.checks import audit, host, node, trial_report
 from cxr_node.ops.checks import destinations as destination_checks
 from cxr_node.ops.checks.destinations import Examined
@@ -65,7 +66,7 @@ def _database(settings: Settings, found: list[Examined], *, folder_is_there: boo
         return []
     opened = process.database(settings)
     try:
-        runs = host.is_running(settings)
+        runs = single_instance.is_locked(settings.node.data_folder)
         said = [*host.ports(settings, runs=runs), node.database(settings, opened)]
         if said[-1].status is Status.OK:
             _keep(opened, found)

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,10 +14,10 @@ from rich.table import Table
 
 from cxr_node.cli.database import AT_MOST_S, reading
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, explained, out
+from cxr_node.cli.time_arguments import SinceOption, TimeoutOption, parse_time
 from cxr_node.db.database import DatabaseAway
 from cxr_node.queries import views
 from cxr_node.queries.views import VIEWS, Comparison, Condition, Kind, View
-from cxr_node.wiring import process
 
 
 class Form(StrEnum):
@@ -29,8 +29,6 @@ class Form(StrEnum):
 
 
 _CONDITION = re.compile(r"(?P<column>\w+)(?P<comparison>!=|>=|<=|=|>|<|~)(?P<value>.*)", re.DOTALL)
-_AGO = re.compile(r"(\d{1,6})([smhdw])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _NOTHING = "none"
 
 
@@ -43,15 +41,13 @@ def query(
             help="COLUMN=VALUE, or with !=, <, <=, >, >=; ~ takes % for anything; none for no value. Repeatable."
         ),
     ] = None,
-    since: Annotated[str, typer.Option(help="From this time on: 2026-01-31, 2026-01-31T12:00, or 24h, 7d ago.")] = "",
+    since: SinceOption = "",
     until: Annotated[str, typer.Option(help="Before this time.")] = "",
     columns: Annotated[str, typer.Option(help="Only these columns, separated by commas.")] = "",
     order: Annotated[str, typer.Option(help="Column to sort by; a minus before it turns it round.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most this many rows, the newest first.")] = 100,
     form: Annotated[Form, typer.Option("--format", help="How rows are written.")] = Form.TABLE,
-    at_most_s: Annotated[
-        float, typer.Option("--at-most", min=0.1, help="Give up after this many seconds.")
-    ] = AT_MOST_S,
+    at_most_s: TimeoutOption = AT_MOST_S,
     show_columns: Annotated[bool, typer.Option("--columns-of", help="Say what the view's columns hold.")] = False,
 ) -> None:
     """Ask a view of the database, which is opened so that it cannot be written to."""
@@ -65,7 +61,7 @@ def query(
             _known(view, each)
         conditions = [_condition(view, each) for each in where or ()]
         # A time that a person writes is of the place where it is asked; the views' days are of UTC.
-        found = _rows(path, view, at_most_s, wanted, conditions, moment(since), moment(until), order, limit)
+        found = _rows(path, view, at_most_s, wanted, conditions, parse_time(since), parse_time(until), order, limit)
         typer.echo(_written(found, wanted, form), nl=False) if form is not Form.TABLE else _print(found, wanted)
 
 
@@ -134,24 +130,11 @@ def _value(kind: Kind, text: str) -> object:
             case Kind.YES_NO:
                 return {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}[text.lower()]
             case Kind.TIME:
-                return moment(text)
+                return parse_time(text)
             case Kind.TEXT:
                 return text
     except (ValueError, KeyError):
         raise CommandError(f"{text!r} is not right; expected a {kind}") from None
-
-
-def moment(text: str) -> datetime | None:
-    """Return the time that `text` names, as it is or as how long ago."""
-    if not text:
-        return None
-    ago = _AGO.fullmatch(text)
-    if ago is not None:
-        return process.now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        raise CommandError(f"{text!r} is not a time; expected 2026-01-31, 2026-01-31T12:00, 24h or 7d") from None
 
 
 def _written(found: list[dict[str, Any]], wanted: list[str], form: Form) -> str:

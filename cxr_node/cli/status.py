@@ -17,6 +17,7 @@ from cxr_node import config
 from cxr_node.archive import space
 from cxr_node.cli.database import reading
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, explained, out
+from cxr_node.ops.formatting import age
 from cxr_node.queries import overview
 from cxr_node.queries.overview import Overview, Queue
 from cxr_node.wiring import process, rejection_counters
@@ -49,17 +50,6 @@ def plain(found: Overview) -> dict[str, Any]:
     """Return an overview for programs."""
     said: dict[str, Any] = json.loads(json.dumps(asdict(found), default=_text))
     return said
-
-
-def age(at: datetime | None, now: datetime) -> str:
-    """Return how long ago a time is in a person's words."""
-    if at is None:
-        return ""
-    seconds = max(0.0, (now - at).total_seconds())
-    for unit, length in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _look(path: Path) -> Overview:

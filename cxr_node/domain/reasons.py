@@ -79,3 +79,13 @@ _NOTE_MEANINGS = {
     Note.ROTATED: "Image turned to standard orientation before analysis",
     Note.SHUTTER: "Area outside the display shutter ignored",
 }
+
+
+def reason_meaning(code: str | None) -> str:
+    """Return the meaning of a stored reason code; the code itself if this version does not know it."""
+    return Reason(code).meaning if code in set(Reason) else code or ""
+
+
+def note_meaning(code: str) -> str:
+    """Return the meaning of a stored note code; the code itself if this version does not know it."""
+    return Note(code).meaning if code in set(Note) else code

@@ -1,6 +1,5 @@
 """Every role of a node on one machine: started together, started again when one dies, stopped together."""
 
-import fcntl
 import json
 import logging
 import os
@@ -10,12 +9,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cxr_node.db.database import Database
 from cxr_node.domain.errors import RetryLater
+from cxr_node.ops.single_instance import AlreadyRunning, data_folder_lock
 from cxr_node.queue import queue
 from cxr_node.service import signals
 from cxr_node.settings.root import Settings
@@ -29,7 +28,6 @@ OnReady = Callable[[Role, str], None]
 
 _WATCH_S = 0.1
 _STOP_S = 9.5
-_LOCK_PATIENCE_S = 15.0
 _SHORTEST_BACK_OFF_S = 0.5
 _LONGEST_BACK_OFF_S = 30.0
 # A role that ran this long before it died is not failing at its start.
@@ -38,21 +36,17 @@ _ENVIRONMENT = {Role.RECEIVE: {"MALLOC_ARENA_MAX": "2"}}
 """Two threads for each association would otherwise each keep memory of their own that the others cannot have."""
 
 
-class AlreadyRunning(Exception):
-    """Another program has what this node needs: the data folder, or the port."""
-
-
 def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_ready: OnReady) -> None:
     """Run `roles`, each in a process of its own, until SIGTERM or SIGINT.
 
     Raises
     ------
     AlreadyRunning
-        If another node works in the same data folder, or the port that several processes are to share is taken.
+        If another node runs in the same data folder, or the port that several processes are to share is taken.
     """
     stopping = threading.Event()
     signals.on_first([signal.SIGTERM, signal.SIGINT], stopping.set)
-    with only_one(settings.node.data_folder) as lock:
+    with data_folder_lock(settings.node.data_folder) as lock:
         if Role.RECEIVE in roles and settings.receive.processes > 1:
             _check_port(settings)
         database = process.database(settings)
@@ -77,37 +71,6 @@ def _check_port(settings: Settings) -> None:
         socket.create_server((section.host, section.port), family=family).close()
     except OSError as error:
         raise AlreadyRunning(f"port {section.port} of {section.host} cannot be had: {error.strerror}") from None
-
-
-@contextmanager
-def only_one(folder: Path, *, patience_s: float = _LOCK_PATIENCE_S) -> Iterator[int]:
-    """Hold the data folder's lock. Roles inherit it, so it is free only when the last of them has ended.
-
-    Raises
-    ------
-    AlreadyRunning
-        If another holds it, and does so for `patience_s` seconds.
-    """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(folder / "node.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        patience_ends = time.monotonic() + patience_s
-        while not _locked(lock):
-            if time.monotonic() > patience_ends:
-                sentence = f"another node works in {folder}: stop it, or set node.data_folder to another folder"
-                raise AlreadyRunning(sentence)
-            time.sleep(0.05)
-        yield lock
-    finally:
-        os.close(lock)
-
-
-def _locked(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _each(settings: Settings, role: Role) -> list[list[str]]:

@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query, status
 
-from cxr_node.cli.studies import told
 from cxr_node.db.states import Stage, State
 from cxr_node.queries import overview
 from cxr_node.queries.overview import Overview
+from cxr_node.queries.study_status import study_status
 from cxr_node.web import models, queries, reports
 from cxr_node.web.access import Anyone, Operates, SeesFilms
 from cxr_node.web.access_audit import Viewing
@@ -44,11 +44,11 @@ def get_studies(desk: InContext, _: SeesFilms, before: Before = None, limit: Lim
         return queries.studies(connection, before=before, limit=limit)
 
 
-@router.get("/studies/{study_id}", response_model=models.StudyTold, responses=_ABSENT)
+@router.get("/studies/{study_id}", response_model=models.StudyStatus, responses=_ABSENT)
 def get_study(desk: InContext, _: SeesFilms, study_id: Number) -> Any:
     """Return a study's way through the node, and why it has no report."""
     with desk.asked() as connection:
-        return told(connection, or_404(queries.study_uid(connection, study_id), "study"))
+        return study_status(connection, or_404(queries.study_uid(connection, study_id), "study"))
 
 
 @router.get("/films/{film_id}", response_model=models.FilmTold, responses=_ABSENT)

@@ -149,7 +149,7 @@ def _of_times(connection: Connection, now: datetime) -> Iterator[Metric]:
             if value is not None:
                 quantiles[stage.removesuffix("_s"), str(share)] = value
     said = "Seconds of each stage for films of the last hour."
-    yield _gauge("cxr_node_leg_seconds", said, quantiles, "stage", "quantile")
+    yield _gauge("cxr_node_stage_seconds", said, quantiles, "stage", "quantile")
     last = overview.received(connection, since=since)
     yield _gauge("cxr_node_films_last_hour", "Films received in the last hour.", {(): float(last)})
     yield _gauge(

@@ -42,11 +42,11 @@ class Study(BaseModel):
     films: list[Film]
 
 
-class StudyTold(BaseModel):
-    """A study's way through the node. `answer` says in sentences why it has no report, or that it has."""
+class StudyStatus(BaseModel):
+    """Films, jobs and deliveries of a study; `summary` has sentences on what is open or failed."""
 
     study_instance_uid: str
-    answer: list[str]
+    summary: list[str]
     films: list[Film]
     jobs: list[Job]
     deliveries: list[Delivery]

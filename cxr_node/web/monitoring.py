@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from cxr_node.cli.compare import compared, shadowed
 from cxr_node.domain.daily_stats import Kind
+from cxr_node.ops.shadow_agreement import shadow_agreement, shadow_findings
 from cxr_node.queries import drift, views
 from cxr_node.queries.views import VIEWS, Comparison, Condition
 from cxr_node.records import constancy
@@ -23,6 +23,7 @@ from cxr_node.wiring import process
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api/v1", responses=REFUSALS)
 _DAYS = 92
+_SHADOW_PERIOD = timedelta(days=31)
 _MOST_SHADOWED = 5000
 """Findings of the newest films that the page compares; `cxr-node compare` takes them all."""
 _MOST_LINES = 8
@@ -136,8 +137,8 @@ def _told(connection: Connection, figure: str) -> Row:
 
 
 def _shadow(connection: Connection) -> Row | None:
-    rows = shadowed(connection, bundle="", since="31d", until="", limit=_MOST_SHADOWED)
-    return {name: value for name, value in compared(rows).items() if name != "differing"} if rows else None
+    rows = shadow_findings(connection, since=process.now() - _SHADOW_PERIOD, limit=_MOST_SHADOWED)
+    return {name: value for name, value in shadow_agreement(rows).items() if name != "differing"} if rows else None
 
 
 def _check(connection: Connection) -> Row | None:

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Form, HTTPException, Path, Request, Response, sta
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import Connection, select
 
-from cxr_node.cli.status import age
-from cxr_node.cli.studies import told
 from cxr_node.db.states import State
 from cxr_node.db.tables import film as film_table
-from cxr_node.domain.reasons import Note, Reason
+from cxr_node.domain.reasons import note_meaning, reason_meaning
+from cxr_node.ops.formatting import age
 from cxr_node.queries import overview
+from cxr_node.queries.study_status import study_status
 from cxr_node.settings.operations import WebSection
 from cxr_node.web import heat, pictures, queries, reports
 from cxr_node.web.access import COOKIE, Anyone, Guard, Operates, Person, SeesFilms, TooManyTries
@@ -51,7 +51,7 @@ def login(
     except TooManyTries:
         session = None
         wrong, code = "Too many wrong passwords: wait a minute.", status.HTTP_429_TOO_MANY_REQUESTS
-    witness: AccessAudit = request.app.state.desk.witness
+    witness: AccessAudit = request.app.state.desk.access_audit
     if session is None:
         witness.tried_to_log_in(name, address_of(request), failure=wrong)
         return login_form(request, wrong=wrong, code=code)
@@ -113,7 +113,7 @@ def studies_page(request: Request, desk: InContext, person: SeesFilms, before: B
 def study_page(request: Request, desk: InContext, person: SeesFilms, study_id: Number) -> Response:
     """Show a study's way through the node, and why it has no report."""
     with desk.asked() as connection:
-        said = told(connection, or_404(queries.study_uid(connection, study_id), "study"))
+        said = study_status(connection, or_404(queries.study_uid(connection, study_id), "study"))
         results = queries.results_of(connection, study_id)
     return shown_page(request, person, "study.html", here="studies", study_id=study_id, results=results, **said)
 
@@ -245,21 +245,6 @@ def shown_page(request: Request, person: Person | None, template: str, **shown: 
     return HTMLResponse(rendered)
 
 
-def _meaning(reason: str | None) -> str:
-    """Return what a coded reason means."""
-    try:
-        return Reason(reason or "").meaning
-    except ValueError:
-        return reason or ""
-
-
-def _note(note: str) -> str:
-    try:
-        return Note(note).meaning
-    except ValueError:
-        return note
-
-
 def _local(at: datetime | None) -> str:
     return "" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
 
@@ -268,5 +253,5 @@ def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.1f} s"
 
 
-FILTERS = {"meaning": _meaning, "note": _note, "local": _local, "seconds": _seconds, "age": age}
+FILTERS = {"meaning": reason_meaning, "note": note_meaning, "local": _local, "seconds": _seconds, "age": age}
 """What templates may say: words for codes, local times, seconds and ages."""

@@ -15,7 +15,7 @@ from pydicom import Dataset, dcmread
 
 from cxr_node import config
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.service.supervisor import only_one
+from cxr_node.ops.single_instance import data_folder_lock
 from cxr_node.simulators import modality
 from cxr_node.simulators.pacs import SimulatedPacs
 from tests.support import films
@@ -151,9 +151,9 @@ def test_a_role_that_dies_is_started_again_and_its_film_read(database_url: str, 
 
 def test_a_second_node_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     path = settings_file(tmp_path)
-    with only_one(config.load(path).node.data_folder):
+    with data_folder_lock(config.load(path).node.data_folder):
         second = subprocess.run(
             [*COMMAND, "run", "--config", path], capture_output=True, text=True, timeout=60, check=False
         )
     assert second.returncode == 1
-    assert "another node works in" in second.stderr
+    assert "another node runs in" in second.stderr

@@ -13,7 +13,7 @@ from pydicom import Dataset
 from cxr_node import config
 from cxr_node.db.states import Stage
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.service.supervisor import only_one
+from cxr_node.ops.single_instance import data_folder_lock
 from cxr_node.simulators import modality
 from tests.support import films
 from tests.support.peers import LOOPBACK, free_port, until
@@ -88,5 +88,5 @@ def test_a_port_that_another_program_has_is_not_shared_with_it(tmp_path: Path) -
         )
     assert ended.returncode == 1
     assert "cannot be had" in ended.stderr
-    with only_one(config.load(path).node.data_folder):
+    with data_folder_lock(config.load(path).node.data_folder):
         pass

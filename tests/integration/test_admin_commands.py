@@ -113,29 +113,29 @@ def test_a_study_says_why_it_has_no_report(node: Node) -> None:
     film = films.dx(changes={"ViewPosition": "LL"})
     study = str(film.StudyInstanceUID)
     shop.accept(film)
-    assert "reading waits" in node.says("study", study)
+    assert "reading is waiting" in node.says("study", study)
     shop.turn(Stage.READ)
     said = node.says("study", study)
     assert "is not analysed: Not a frontal view, or view unknown" in said
-    assert "composing waits" in said
+    assert "composing is waiting" in said
     assert "no report has been composed yet" in said
 
     shop.pacs.before = refuse
     shop.work()
     said = node.says("study", study)
-    job = re.search(r"delivery to pacs failed: no room; mend that, then `cxr-node retry (\d+)`", said)
+    job = re.search(r"delivery to pacs failed: no room; fix the cause, then `cxr-node retry (\d+)`", said)
     assert job is not None
 
     shop.pacs.before = lambda: None
     assert "queued again" in node.says("retry", job[1])
     shop.clock.now = process.now()
     shop.work()
-    assert "its newest result (TID1500) arrived at pacs" in node.says("study", str(film.SOPInstanceUID))
+    assert "the newest result (TID1500) was delivered to pacs" in node.says("study", str(film.SOPInstanceUID))
     assert json.loads(node.says("study", study, "--json"))["films"][0]["reason"] == "VIEW"
 
 
 def test_a_study_that_never_came_is_said_to_be_the_senders(node: Node) -> None:
-    assert "was not sent, or was refused" in node.says("study", "1.2.3", exit_code=1)
+    assert "was not sent, or was rejected" in node.says("study", "1.2.3", exit_code=1)
     assert "is not a UID" in node.says("study", "x", exit_code=1)
 
 

@@ -112,7 +112,7 @@ def test_times_are_told_by_day_or_sender_and_for_all(config: Path) -> None:
     by_day = json.loads(run(config, "times", "--json"))
     by_sender = json.loads(run(config, "times", "--by", "sender", "--json"))
 
-    assert [each["of"] for each in by_sender] == ["DX1", "DX2", "all"]
+    assert [each["group"] for each in by_sender] == ["DX1", "DX2", "all"]
     assert by_day[-1] == by_sender[-1]
     assert (by_day[-1]["films"], by_day[-1]["reported"], by_day[-1]["p50_s"]) == (6 * DAYS + 1, 6 * DAYS, 2.0)
     assert sum(each["films"] for each in by_day[:-1]) == by_day[-1]["films"]

@@ -14,10 +14,10 @@ from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.tables import metadata
+from cxr_node.ops.single_instance import data_folder_lock
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate
 from cxr_node.records import dump
-from cxr_node.service import supervisor
 from tests.support import films
 from tests.support.node import InProcessNode
 from tests.support.queue import NOON
@@ -167,14 +167,14 @@ def test_a_damaged_or_incomplete_backup_is_refused(source: tuple[Path, InProcess
     assert "is missing from the backup" in run("restore", str(kept), "--config", str(new), exit_code=1)
     (database,) = kept.glob("database-*.db")
     database.write_bytes(database.read_bytes() + b"?")
-    assert "is not what was backed up" in run("restore", str(kept), "--config", str(new), exit_code=1)
+    assert "is missing or damaged" in run("restore", str(kept), "--config", str(new), exit_code=1)
     (kept / "backup.json").unlink()
-    assert "is no complete backup" in run("restore", str(kept), "--config", str(new), exit_code=1)
+    assert "is not a complete backup" in run("restore", str(kept), "--config", str(new), exit_code=1)
 
     run("restore", str(tmp_path / "sound"), "--config", str(new))
     again = run("restore", str(tmp_path / "sound"), "--config", str(new), exit_code=1)
 
-    assert "has films already" in again
+    assert "has films: restore into an empty" in again
 
 
 def test_nothing_is_restored_into_a_node_that_runs(source: tuple[Path, InProcessNode], tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_nothing_is_restored_into_a_node_that_runs(source: tuple[Path, InProcess
     new = settings_file(tmp_path / "new")
     run("backup", str(tmp_path / "kept"), "--config", str(config))
 
-    with supervisor.only_one(load(new).node.data_folder):
+    with data_folder_lock(load(new).node.data_folder):
         said = run("restore", str(tmp_path / "kept"), "--config", str(new), exit_code=1)
 
     assert "stop it first" in said

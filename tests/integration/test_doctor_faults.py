@@ -19,7 +19,7 @@ from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.deliver.destination import DeliveryRejected
-from cxr_node.service import supervisor
+from cxr_node.ops.single_instance import data_folder_lock
 from cxr_node.wiring import process
 from tests.support import films, peers
 from tests.support.node import InProcessNode
@@ -156,7 +156,7 @@ def not_started(well: Well) -> Planted:
 
 def stuck(well: Well) -> Planted:
     not_started(well)
-    well.stack.enter_context(supervisor.only_one(load(well.config()).node.data_folder))
+    well.stack.enter_context(data_folder_lock(load(well.config()).node.data_folder))
     return "queue", "problem", "more than 15 minutes: 1 to read", "starting the node anew"
 
 

@@ -130,7 +130,7 @@ def test_metrics_and_health_are_for_machines_and_lead_to_no_patient(page: Page) 
     assert 'cxr_node_films_received_total{sender="DX1"} 4.0' in metrics.text
     assert 'cxr_node_jobs{stage="deliver",state="failed"} 1.0' in metrics.text
     assert 'cxr_node_films_not_analysed{reason="VIEW"} 1.0' in metrics.text
-    assert 'cxr_node_leg_seconds{stage="total",quantile="0.5"} 2.0' in metrics.text
+    assert 'cxr_node_stage_seconds{quantile="0.5",stage="total"} 2.0' in metrics.text
     assert "2.25." not in metrics.text
 
 

@@ -13,7 +13,6 @@ from cxr_node.ops.certificates import Certificate, certificates, key_pairs
 from cxr_node.ops.checks.node import Check, fine, note, problem
 from cxr_node.queries import overview
 from cxr_node.queries.overview import Queue
-from cxr_node.service import supervisor
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import process
 
@@ -67,15 +66,6 @@ def gpu(settings: Settings) -> Check:
         return problem("GPU", f"read.device is {asked}, and PyTorch finds {there} GPUs here", to_do)
     free, total = torch.cuda.mem_get_info(number)
     return fine("GPU", f"{torch.cuda.get_device_name(number)}: {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
-
-
-def is_running(settings: Settings) -> bool:
-    """Whether a node works in the data folder now."""
-    try:
-        with supervisor.only_one(settings.node.data_folder, patience_s=0.0):
-            return False
-    except supervisor.AlreadyRunning:
-        return True
 
 
 def ports(settings: Settings, *, runs: bool) -> Iterator[Check]:

@@ -1,0 +1,84 @@
+"""Status of a study: films, jobs and deliveries, and sentences that explain why it has no report."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from cxr_node.db.tables import study
+from cxr_node.domain.identifiers import Uid
+from cxr_node.domain.reasons import reason_meaning
+from cxr_node.queries import views
+from cxr_node.queries.views import VIEWS, Comparison, Condition
+
+Row = dict[str, Any]
+_VIEWS = (
+    ("films", "v1_films", "film_id"),
+    ("jobs", "v1_jobs", "job_id"),
+    ("deliveries", "v1_deliveries", "delivery_id"),
+)
+_STAGES = {"read": "reading", "compose": "composing", "deliver": "delivery to {destination}"}
+
+
+def study_status(connection: Connection, study_instance_uid: str) -> Row:
+    """Return the films, jobs and deliveries of a study, and a summary: sentences on what is open or failed."""
+    of_study = [Condition(column="study_instance_uid", comparison=Comparison.EQUAL, value=study_instance_uid)]
+    rows = {name: views.rows(connection, VIEWS[view], conditions=of_study, order=order) for name, view, order in _VIEWS}
+    summary = [
+        *_not_analysed(rows["films"]),
+        *_open_jobs(rows["jobs"]),
+        *_newest_delivery(rows["deliveries"], rows["jobs"]),
+    ]
+    return {"study_instance_uid": study_instance_uid, "summary": summary, **rows}
+
+
+def find_study_uid(connection: Connection, uid: Uid) -> str | None:
+    """Return the Study Instance UID of a study, or of the study of a film or result; None if `uid` is unknown."""
+    if connection.execute(select(study.c.id).where(study.c.study_instance_uid == uid)).first():
+        return uid
+    of_object = [Condition(column="sop_instance_uid", comparison=Comparison.EQUAL, value=uid)]
+    for view in ("v1_films", "v1_deliveries"):
+        rows = views.rows(connection, VIEWS[view], columns=["study_instance_uid"], conditions=of_object, limit=1)
+        if rows:
+            return str(rows[0]["study_instance_uid"])
+    return None
+
+
+def _not_analysed(films: list[Row]) -> list[str]:
+    return [
+        f"film {film['film_id']} is not analysed: {reason_meaning(film['reason']) or 'no reason is recorded'}"
+        + (f" ({film['detail']})" if film["detail"] else "")
+        for film in films
+        if film["state"] == "not_analysed"
+    ]
+
+
+def _open_jobs(jobs: list[Row]) -> list[str]:
+    sentences = []
+    for job in jobs:
+        stage = _STAGES[job["stage"]].format(**job)
+        detail = f": {job['detail']}" if job["detail"] else ""
+        if job["state"] == "failed":
+            sentences.append(f"{stage} failed{detail}; fix the cause, then `cxr-node retry {job['job_id']}`")
+        elif job["state"] == "running":
+            sentences.append(f"{stage} is running")
+        elif job["state"] == "waiting":
+            due = _time(job["due_at"])
+            sentences.append(f"{stage} is waiting, due {due} UTC, {job['attempts']} attempts so far{detail}")
+    return sentences
+
+
+def _newest_delivery(deliveries: list[Row], jobs: list[Row]) -> list[str]:
+    delivered = [delivery for delivery in deliveries if delivery["delivered_at"] is not None]
+    if delivered:
+        last = delivered[-1]
+        at = _time(last["delivered_at"])
+        return [f"the newest result ({last['kind']}) was delivered to {last['destination']} on {at} UTC"]
+    composed = any(job["stage"] == "compose" and job["state"] == "done" for job in jobs)
+    if composed and not deliveries:
+        return ["a report was composed, but no destination accepts it; see `cxr-node route test`"]
+    return [] if composed else ["no report has been composed yet"]
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}"
