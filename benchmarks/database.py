@@ -24,9 +24,9 @@ from benchmarks.queueing.queues import Ours
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.states import State
-from cxr_node.queries import overview, views
+from cxr_node.queries import overview, view_rows
 from cxr_node.queries.study_status import study_status
-from cxr_node.queries.views import VIEWS
+from cxr_node.queries.views.registry import VIEWS
 from cxr_node.web import queries
 from cxr_node.wiring import process as places
 
@@ -155,8 +155,8 @@ def questions(films: int) -> dict[str, Callable[[Connection], object]]:
         "metrics, last hour": lambda connection: overview.turnaround(connection, since=now - timedelta(hours=1)),
     }
     for name, view in VIEWS.items():
-        asked[f"{name}, newest 100"] = partial(views.rows, view=view, limit=100)
-        asked[f"{name}, 100 of a week"] = partial(views.rows, view=view, since=week, limit=100)
+        asked[f"{name}, newest 100"] = partial(view_rows.rows, view=view, limit=100)
+        asked[f"{name}, 100 of a week"] = partial(view_rows.rows, view=view, since=week, limit=100)
     document = (Path(__file__).parent.parent / "docs" / "database.md").read_text(encoding="utf-8")
     for number, sql in re.findall(r"\*\*(\d+)\. .*?\*\*.*?```sql\n(.*?)```", document, re.DOTALL):
         mine = sql.replace("2.25.1'", f"2.25.{110000000000 + middle}'")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from cxr_node.domain.daily_stats import Day, Kind, Verdict, score_bin, seconds_bin
+from cxr_node.domain.daily_stats import DailyStatistic, DriftResult, Statistic, score_bin, seconds_bin
 from cxr_node.monitoring.drift import Rules, spans_of, verdicts
 
 FIRST = date(2026, 1, 1)
@@ -35,7 +35,9 @@ class Change:
     slower: float = 1.0
 
 
-def stream(chance: random.Random, devices: Sequence[str], films: int, days: int, change: Change) -> list[Day]:
+def stream(
+    chance: random.Random, devices: Sequence[str], films: int, days: int, change: Change
+) -> list[DailyStatistic]:
     """Return the days of devices with about so many films a day; a quarter of the films show a finding."""
     return [
         each
@@ -49,28 +51,39 @@ def _is_in(change: Change, number: int, device: str) -> bool:
     return device == change.device and number >= change.day
 
 
-def _day(chance: random.Random, number: int, device: str, films: int, change: Change | None) -> Iterator[Day]:
+def _day(
+    chance: random.Random, number: int, device: str, films: int, change: Change | None
+) -> Iterator[DailyStatistic]:
     day = FIRST + timedelta(days=number)
     many = max(1, round(chance.gauss(films, films**0.5)))
     rejected = sum(chance.random() < 0.04 + (change.rejected if change else 0.0) for _ in range(many))
-    yield Day(day=day, device=device, kind=Kind.REJECTED, key="", films=many, hits=rejected, total=float(rejected))
+    yield DailyStatistic(
+        day=day, device=device, kind=Statistic.REJECTED, key="", films=many, hits=rejected, total=float(rejected)
+    )
     read = max(1, many - rejected)
     for key in FINDINGS:
         scores = [min(1.0, _score(chance) + (change.score if change else 0.0)) for _ in range(read)]
-        yield Day(
+        yield DailyStatistic(
             day=day,
             device=device,
-            kind=Kind.SCORE,
+            kind=Statistic.SCORE,
             key=key,
             films=read,
             hits=sum(each >= _POINT for each in scores),
             total=sum(scores),
-            counts=Counter(map(score_bin, scores)),
+            histogram=Counter(map(score_bin, scores)),
         )
     seconds = [chance.lognormvariate(2.0, 0.4) * (change.slower if change else 1.0) for _ in range(read)]
     counts = Counter(map(seconds_bin, seconds))
-    yield Day(
-        day=day, device=device, kind=Kind.TURNAROUND, key="", films=read, hits=0, total=sum(seconds), counts=counts
+    yield DailyStatistic(
+        day=day,
+        device=device,
+        kind=Statistic.TURNAROUND,
+        key="",
+        films=read,
+        hits=0,
+        total=sum(seconds),
+        histogram=counts,
     )
 
 
@@ -79,11 +92,11 @@ def _score(chance: random.Random) -> float:
     return chance.betavariate(4, 2) if chance.random() < 0.25 else chance.betavariate(1.5, 6)
 
 
-def judged(days: Sequence[Day], day: date, rules: Rules) -> list[Verdict]:
+def judged(days: Sequence[DailyStatistic], day: date, rules: Rules) -> list[DriftResult]:
     """Return what a day comes to."""
     films: dict[str, list[tuple[date, int]]] = {}
     for each in days:
-        if each.kind is Kind.REJECTED and each.day <= day:
+        if each.kind is Statistic.REJECTED and each.day <= day:
             films.setdefault(each.device, []).append((each.day, each.films))
     spans = spans_of(films, rules, day=day)
     within = [each for each in days if each.device in spans and any(each.day in span for span in spans[each.device])]
@@ -111,7 +124,7 @@ def found_after(seed: int, *, films: int, change: Change, rules: Rules, longest:
     for number in range(change.day, days):
         said = judged(made, FIRST + timedelta(days=number), rules)
         if any(each.is_drift and each.device == change.device for each in said):
-            since = [each for each in made if each.kind is Kind.REJECTED and each.device == change.device]
+            since = [each for each in made if each.kind is Statistic.REJECTED and each.device == change.device]
             return sum(each.films for each in since[change.day : number + 1])
     return None
 

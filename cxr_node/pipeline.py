@@ -62,7 +62,7 @@ def accept(
     """
     if _may_be_ours(received):
         with database.read() as connection:
-            if results.is_ours(connection, received.identity.sop_instance_uid):
+            if results.is_own_result(connection, received.identity.sop_instance_uid):
                 return False
     key = film_key(received.digest)
     # Kept even where the key is there: another receiver may have renamed it and not yet flushed the folder.
@@ -148,7 +148,7 @@ class Route:
         """
         if not self.forms:
             return self
-        taken = said.taken if said is not None and said.peer == self.peer else frozenset()
+        taken = said.accepted_sop_classes if said is not None and said.peer == self.peer else frozenset()
         form = next((form for form in self.forms if form.sop_class_uid in taken), self.forms[0])
         return replace(self, kinds=self.kinds | {form.name}, forms=())
 
@@ -265,7 +265,9 @@ def commit(
     return CommitmentResult(transaction_uid=transaction_uid, kept=tuple(kept), failed=tuple(failed))
 
 
-def _why_not_kept(reference: Reference, held: Sequence[commitments.Held], archive: Archive) -> FailureReason | None:
+def _why_not_kept(
+    reference: Reference, held: Sequence[commitments.HeldInstance], archive: Archive
+) -> FailureReason | None:
     """Return why an instance is not vouched for. Of several contents under one UID all must be there."""
     if not held:
         return FailureReason.NO_SUCH_OBJECT_INSTANCE

@@ -16,7 +16,7 @@ from cxr_node.domain.identifiers import digest_of
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.records import bundles
-from cxr_node.records.bundles import Chosen
+from cxr_node.records.bundles import ChosenBundle
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import process
 
@@ -36,7 +36,7 @@ def activate(which: Which, path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOpt
         digest = digest_of(content)
         key = bundle_key(digest)
         process.archive(settings).put(key, content)
-        chosen = Chosen(name=card.name, version=card.version, digest=digest, archive_key=key)
+        chosen = ChosenBundle(name=card.name, version=card.version, digest=digest, archive_key=key)
         _choose(settings, path, chosen, what=f"bundle {card.name} {card.version} activated for all readers")
     if as_json:
         typer.echo(json.dumps({"name": card.name, "version": card.version, "network": card.network.sha256}))
@@ -62,7 +62,7 @@ def uses(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> No
         rows = [{"host": each.host, "refused": each.is_refused, "detail": each.detail} for each in said]
         typer.echo(json.dumps({"bundle": bundle and f"{bundle.name}@{bundle.version}", "hosts": rows}, indent=2))
         return
-    by = f", by {choice.by} at {choice.at:%Y-%m-%d %H:%M}" if choice else ""
+    by = f", by {choice.chosen_by} at {choice.chosen_at:%Y-%m-%d %H:%M}" if choice else ""
     typer.echo(
         f"activated: {f'{bundle.name} {bundle.version}' if bundle else 'none, readers go by their settings'}{by}"
     )
@@ -70,7 +70,7 @@ def uses(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> No
         typer.echo(f"{each.host}: {f'REFUSED: {each.detail}' if each.is_refused else 'reads by it'}")
 
 
-def _choose(settings: Settings, path: Path, bundle: Chosen | None, *, what: str) -> None:
+def _choose(settings: Settings, path: Path, bundle: ChosenBundle | None, *, what: str) -> None:
     with opened_database(path) as database, database.write() as transaction:
         bundles.choose(transaction, bundle, by=operator_log.person(), now=process.now())
     change = OperatorAction(by=operator_log.person(), what=what, subject="bundles")

@@ -89,7 +89,7 @@ def _print(found: tuple[dict[str, Any], list[dict[str, Any]]] | None, *, as_json
         return
     row, values = found
     if as_json:
-        said = {**row, "values": [{**each, "is_held": _held(each)} for each in values]}
+        said = {**row, "values": [{**each, "is_within_tolerance": _held(each)} for each in values]}
         typer.echo(json.dumps(said, indent=2, default=str))
         return
     out.print(f"check {row['id']} of {row['started_at']:%Y-%m-%d %H:%M} UTC: {row['state']}", markup=False)

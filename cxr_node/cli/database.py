@@ -37,5 +37,8 @@ def read_only(settings: Settings, *, at_most_s: float) -> Database:
             f"there is no database at {url.database} yet: `cxr-node run` makes it, or `cxr-node db upgrade`"
         )
     return Database(
-        settings.database_url, busy_timeout_s=settings.database.busy_timeout_s, read_only=True, at_most_s=at_most_s
+        settings.database_url,
+        busy_timeout_s=settings.database.busy_timeout_s,
+        read_only=True,
+        statement_timeout_s=at_most_s,
     )

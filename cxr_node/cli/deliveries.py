@@ -13,8 +13,9 @@ from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, Js
 from cxr_node.db.states import ENDED, Stage, State
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
-from cxr_node.queries import views
-from cxr_node.queries.views import VIEWS, Comparison, Condition
+from cxr_node.queries import view_rows
+from cxr_node.queries.view_rows import Comparison, Condition
+from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queue import queue
 from cxr_node.wiring import process
 
@@ -33,7 +34,7 @@ def deliveries(
     wanted = {"destination": destination or None, "state": state}
     conditions = [_equal(name, value) for name, value in wanted.items() if value]
     with explained(), reading(path) as connection:
-        rows = views.rows(connection, VIEWS["v1_deliveries"], conditions=conditions, limit=limit)
+        rows = view_rows.rows(connection, VIEWS["v1_deliveries"], conditions=conditions, limit=limit)
     if as_json:
         typer.echo(json.dumps(rows, indent=2, default=str))
         return
@@ -71,7 +72,7 @@ def requeue(
     conditions = [_equal(name, value) for name, value in wanted.items() if value]
     with explained(), opened_database(path) as database:
         with database.read() as connection:
-            found = views.rows(
+            found = view_rows.rows(
                 connection, VIEWS["v1_jobs"], columns=["job_id"], conditions=conditions, order="job_id", limit=limit
             )
         job_ids = [row["job_id"] for row in found]

@@ -83,9 +83,9 @@ def _keep(opened: Database, found: list[Examined]) -> None:
         for each in found:
             if each.accepted is not None:
                 said = DestinationCapabilities(
-                    destination=each.name, peer=each.peer, accepted=each.accepted, asked_at=process.now()
+                    destination=each.name, peer=each.peer, accepted=each.accepted, negotiated_at=process.now()
                 )
-                destination_capabilities.keep(transaction, said)
+                destination_capabilities.store(transaction, said)
 
 
 def _tested(settings: Settings, name: str, found: list[Examined]) -> Check:

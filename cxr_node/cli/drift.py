@@ -15,8 +15,9 @@ from cxr_node.cli.database import reading
 from cxr_node.cli.query import Form
 from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, explained, out
 from cxr_node.queries import drift as drifts
-from cxr_node.queries import views
-from cxr_node.queries.views import VIEWS, Comparison, Condition
+from cxr_node.queries import view_rows
+from cxr_node.queries.view_rows import Comparison, Condition
+from cxr_node.queries.views.registry import VIEWS
 from cxr_node.wiring import drift as watching
 from cxr_node.wiring import process
 
@@ -41,7 +42,7 @@ def drift(
         if now:
             _judge(path)
         with reading(path) as connection:
-            judged = drifts.judged_days(connection, limit=days)
+            judged = drifts.evaluated_days(connection, limit=days)
             found = _rows(connection, judged, device=device, only=only)
     match form:
         case Form.TABLE:
@@ -73,8 +74,8 @@ def _rows(connection: Connection, judged: list[str], *, device: str, only: bool)
         conditions.append(Condition(column="calling_ae_title", comparison=Comparison.EQUAL, value=device))
     if only:
         conditions.append(Condition(column="is_drift", comparison=Comparison.EQUAL, value=True))
-    found = views.rows(connection, VIEWS["v1_drift"], conditions=conditions, order="adjusted_p", limit=_HISTORY)
-    return [{**row, "judged_at": row["judged_at"].isoformat()} for row in found]
+    found = view_rows.rows(connection, VIEWS["v1_drift"], conditions=conditions, order="adjusted_p", limit=_HISTORY)
+    return [{**row, "evaluated_at": row["evaluated_at"].isoformat()} for row in found]
 
 
 def _print(found: list[dict[str, Any]], judged: list[str]) -> None:

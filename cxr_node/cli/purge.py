@@ -43,7 +43,7 @@ def purge(
             operator_log.record(settings, OperatorAction(by=operator_log.person(), what=what, subject="studies"))
         else:
             with database.read() as connection:
-                studies = retention.removable(connection, before=process.now() - keep)
+                studies = retention.count_removable(connection, before=process.now() - keep)
     if as_json:
         typer.echo(json.dumps({"studies": studies, "removed": yes}))
         return

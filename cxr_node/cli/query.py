@@ -15,9 +15,11 @@ from rich.table import Table
 from cxr_node.cli.database import AT_MOST_S, reading
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, explained, out
 from cxr_node.cli.time_arguments import SinceOption, TimeoutOption, parse_time
-from cxr_node.db.database import DatabaseAway
-from cxr_node.queries import views
-from cxr_node.queries.views import VIEWS, Comparison, Condition, Kind, View
+from cxr_node.db.database import DatabaseUnavailable
+from cxr_node.queries import view_rows
+from cxr_node.queries.view_rows import Comparison, Condition
+from cxr_node.queries.views.registry import VIEWS
+from cxr_node.queries.views.view import ColumnType, View
 
 
 class Form(StrEnum):
@@ -78,7 +80,7 @@ def _rows(
 ) -> list[dict[str, Any]]:
     try:
         with reading(path, at_most_s=at_most_s) as connection:
-            return views.rows(
+            return view_rows.rows(
                 connection,
                 view,
                 columns=wanted,
@@ -88,7 +90,7 @@ def _rows(
                 order=order,
                 limit=limit,
             )
-    except DatabaseAway as error:
+    except DatabaseUnavailable as error:
         narrower = "narrow it with --since and --where, or give it longer with --at-most"
         raise CommandError(f"no answer within {at_most_s:g} s ({error}): {narrower}") from None
 
@@ -100,7 +102,7 @@ def _view(name: str) -> View:
         raise CommandError(f"there is no view {name!r}; expected one of {', '.join(VIEWS)}") from None
 
 
-def _known(view: View, column: str) -> Kind:
+def _known(view: View, column: str) -> ColumnType:
     try:
         return view.columns[column][0]
     except KeyError:
@@ -117,21 +119,21 @@ def _condition(view: View, text: str) -> Condition:
     )
 
 
-def _value(kind: Kind, text: str) -> object:
+def _value(kind: ColumnType, text: str) -> object:
     """Return what a person wrote as a value of a column's kind."""
     if text == _NOTHING:
         return None
     try:
         match kind:
-            case Kind.WHOLE:
+            case ColumnType.WHOLE:
                 return int(text)
-            case Kind.NUMBER:
+            case ColumnType.NUMBER:
                 return float(text)
-            case Kind.YES_NO:
+            case ColumnType.YES_NO:
                 return {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}[text.lower()]
-            case Kind.TIME:
+            case ColumnType.TIME:
                 return parse_time(text)
-            case Kind.TEXT:
+            case ColumnType.TEXT:
                 return text
     except (ValueError, KeyError):
         raise CommandError(f"{text!r} is not right; expected a {kind}") from None

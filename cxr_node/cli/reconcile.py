@@ -13,7 +13,7 @@ from cxr_node import config
 from cxr_node.archive.store import Archive
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, explained, out
 from cxr_node.queries import ledger
-from cxr_node.queries.ledger import Entry, Fate
+from cxr_node.queries.ledger import Fate, LedgerEntry
 from cxr_node.wiring import process
 
 
@@ -87,12 +87,12 @@ def _unnamed(archive: Archive, named: set[str]) -> list[str]:
     return sorted(set(archive.kept_keys()) - named)
 
 
-def _counts(films: Sequence[Entry]) -> dict[str, int]:
+def _counts(films: Sequence[LedgerEntry]) -> dict[str, int]:
     tally = {fate.value: count for fate, count in ledger.tally(films).items()}
     return {"received": len(films), **tally, "removed": sum(film.removed_at is not None for film in films)}
 
 
-_NAMES: dict[By, Callable[[Entry], str]] = {
+_NAMES: dict[By, Callable[[LedgerEntry], str]] = {
     By.DAY: lambda film: f"{film.received_at.astimezone():%Y-%m-%d}",
     By.SENDER: lambda film: film.calling_ae_title,
     By.DEVICE: lambda film: f"{film.calling_ae_title} at {film.address}",
@@ -100,14 +100,14 @@ _NAMES: dict[By, Callable[[Entry], str]] = {
 }
 
 
-def _groups(films: Sequence[Entry], by: By) -> dict[str, list[Entry]]:
-    groups: dict[str, list[Entry]] = {}
+def _groups(films: Sequence[LedgerEntry], by: By) -> dict[str, list[LedgerEntry]]:
+    groups: dict[str, list[LedgerEntry]] = {}
     for film in films:
         groups.setdefault(_NAMES[by](film), []).append(film)
     return groups
 
 
-def _print(films: Sequence[Entry], by: By | None) -> None:
+def _print(films: Sequence[LedgerEntry], by: By | None) -> None:
     counts = ledger.tally(films)
     parts = " + ".join(f"{counts[fate]} {_words(fate)}" for fate in Fate)
     out.print(f"{len(films)} received = {parts}")
@@ -124,7 +124,7 @@ def _print(films: Sequence[Entry], by: By | None) -> None:
         out.print(table)
 
 
-def _print_problems(aside: Sequence[Entry], missing: Sequence[str], unnamed: Sequence[str]) -> None:
+def _print_problems(aside: Sequence[LedgerEntry], missing: Sequence[str], unnamed: Sequence[str]) -> None:
     if aside:
         table = Table("set aside", "from", "received", "film")
         for film in aside:
@@ -142,7 +142,7 @@ def _words(fate: Fate) -> str:
     return fate.value.replace("_", " ")
 
 
-def _plain(film: Entry) -> dict[str, str]:
+def _plain(film: LedgerEntry) -> dict[str, str]:
     return {
         "sop_instance_uid": film.sop_instance_uid,
         "study_instance_uid": film.study_instance_uid,

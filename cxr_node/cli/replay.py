@@ -18,7 +18,7 @@ from cxr_node.domain.reading import ModelIdentity, Prediction
 from cxr_node.queue import search
 from cxr_node.reading.preprocess import ReadContext
 from cxr_node.records import bundles, films, readings
-from cxr_node.records.bundles import Chosen
+from cxr_node.records.bundles import ChosenBundle
 from cxr_node.records.films import Film
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import models, preprocessing, process, read
@@ -70,7 +70,7 @@ class Scores:
         return [{"finding": key, "stored": stored, "now": now} for key, (stored, now) in self.pairs.items()]
 
 
-def _stored(path: Path, job_id: int) -> tuple[Film, Prediction, list[Chosen]]:
+def _stored(path: Path, job_id: int) -> tuple[Film, Prediction, list[ChosenBundle]]:
     """Return the film of a job, what was said of it, and which bundles of that name were chosen for all readers."""
     with opened_database(path) as database, database.read() as connection:
         film = _film(connection, job_id)
@@ -81,7 +81,7 @@ def _stored(path: Path, job_id: int) -> tuple[Film, Prediction, list[Chosen]]:
             why = kept.not_analysed.meaning if kept.not_analysed else ""
             raise CommandError(f"job {job_id} has no scores: not analysed ({why}: {kept.detail})")
         model = kept.prediction.model
-        return film, kept.prediction, bundles.called(connection, model.name, model.version)
+        return film, kept.prediction, bundles.chosen_before(connection, model.name, model.version)
 
 
 def _film(connection: Connection, job_id: int) -> Film:
@@ -95,7 +95,7 @@ def _film(connection: Connection, job_id: int) -> Film:
     return films.get(connection, row.film_id)
 
 
-def _read_again(settings: Settings, film: Film, stored: ModelIdentity, chosen: Sequence[Chosen]) -> Prediction:
+def _read_again(settings: Settings, film: Film, stored: ModelIdentity, chosen: Sequence[ChosenBundle]) -> Prediction:
     """Read a film with the same network, prepared for in the same way: of the settings, or one chosen for all."""
     from cxr_node.infer.bundle import BundleError
 

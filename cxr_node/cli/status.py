@@ -19,7 +19,7 @@ from cxr_node.cli.database import reading
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, explained, out
 from cxr_node.ops.formatting import age
 from cxr_node.queries import overview
-from cxr_node.queries.overview import Overview, Queue
+from cxr_node.queries.overview import Overview, StageStatus
 from cxr_node.wiring import process, rejection_counters
 
 
@@ -102,7 +102,7 @@ def _head(found: Overview, path: Path) -> str:
     )
 
 
-def _queue(queue: Queue, now: datetime) -> tuple[str | Text, ...]:
+def _queue(queue: StageStatus, now: datetime) -> tuple[str | Text, ...]:
     counts = (str(queue.due), str(queue.later), str(queue.running))
     return (queue.stage.value, *counts, _alarming(queue.failed), age(queue.oldest_due_at, now))
 

@@ -17,7 +17,7 @@ from sqlalchemy import (
 from cxr_node.db.monitoring_tables import of_model
 from cxr_node.db.tables import UID_TEXT, RowId, UtcDateTime, film, metadata, row_id
 
-run = Table(
+constancy_run = Table(
     "constancy_run",
     metadata,
     row_id(),
@@ -30,7 +30,7 @@ run = Table(
 )
 
 # Written before the film is sent: only what comes under a UID that is here, once, is a film of a check.
-sent = Table(
+constancy_film = Table(
     "constancy_film",
     metadata,
     row_id(),
@@ -42,7 +42,7 @@ sent = Table(
     Index("ix_constancy_film_run_id", "run_id"),
 )
 
-value = Table(
+constancy_value = Table(
     "constancy_value",
     metadata,
     row_id(),
@@ -56,8 +56,8 @@ value = Table(
     UniqueConstraint("run_id", "seed", "kind", "key"),
 )
 
-accepted = Table(
-    "constancy_accepted",
+constancy_baseline = Table(
+    "constancy_baseline",
     metadata,
     row_id(),
     of_model(),
@@ -73,6 +73,6 @@ accepted = Table(
 )
 
 
-def is_no_check() -> ColumnElement[bool]:
+def is_not_constancy_film() -> ColumnElement[bool]:
     """Return the condition that a film is no check's."""
-    return ~select(sent.c.id).where(sent.c.film_id == film.c.id).exists()
+    return ~select(constancy_film.c.id).where(constancy_film.c.film_id == film.c.id).exists()

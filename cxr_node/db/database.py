@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from cxr_node.db.group_commit import SharedCommits
+from cxr_node.db.group_commit import GroupCommit
 from cxr_node.db.states import Stage
 from cxr_node.domain.errors import RetryLater
 
@@ -21,7 +21,12 @@ CHANNEL = "cxr_node"
 """Where PostgreSQL tells the stages that a commit gave work to."""
 
 
-ASKING = {"timezone": "UTC", "random_page_cost": "1.1", "jit": "off", "max_parallel_workers_per_gather": "0"}
+READ_ONLY_SETTINGS = {
+    "timezone": "UTC",
+    "random_page_cost": "1.1",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+}
 """How PostgreSQL is to treat who asks: a look at an index costs little, as on any disk without an arm, or it would
 read whole tables to answer for a week; no question is long enough to be compiled; and none takes more than one core,
 or the queue beside it would be slower."""
@@ -31,7 +36,7 @@ T = TypeVar("T")
 W = TypeVar("W")
 
 
-class DatabaseAway(RetryLater):
+class DatabaseUnavailable(RetryLater):
     """The database is locked, restarting or out of reach; what was being written is rolled back."""
 
 
@@ -54,15 +59,17 @@ class Database:
         url: str,
         *,
         busy_timeout_s: float = 30.0,
-        ring: Callable[[Stage], None] = lambda _: None,
+        on_commit: Callable[[Stage], None] = lambda _: None,
         read_only: bool = False,
-        at_most_s: float | None = None,
+        statement_timeout_s: float | None = None,
     ) -> None:
-        self.engine = _read_only_engine(url, busy_timeout_s, at_most_s) if read_only else _engine(url, busy_timeout_s)
-        self._ring = ring
-        self._shared = SharedCommits(lambda: self.write())  # noqa: PLW0108  # looked up each time: it may be exchanged
+        self.engine = (
+            _read_only_engine(url, busy_timeout_s, statement_timeout_s) if read_only else _engine(url, busy_timeout_s)
+        )
+        self._on_commit = on_commit
+        self._group_commit = GroupCommit(lambda: self.write())  # noqa: PLW0108  # looked up each time: it may be exchanged
 
-    def write_together(self, do_all: Callable[[Transaction, list[W]], Sequence[T]], what: W) -> T:
+    def write_grouped(self, do_all: Callable[[Transaction, list[W]], Sequence[T]], what: W) -> T:
         """Have `do_all` write `what` in a transaction shared with what others bring meanwhile; see `SharedCommits`.
 
         Raises
@@ -70,7 +77,7 @@ class Database:
         DatabaseAway
             As `write` does.
         """
-        return self._shared.do(do_all, what)
+        return self._group_commit.write(do_all, what)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -89,7 +96,7 @@ class Database:
         except DBAPIError as error:
             raise _sorted(error) from error
         for stage in transaction.notify:
-            self._ring(stage)
+            self._on_commit(stage)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -101,7 +108,7 @@ class Database:
             raise _sorted(error) from error
 
     @contextmanager
-    def alone(self, what: str) -> Iterator[bool]:
+    def exclusive(self, what: str) -> Iterator[bool]:
         """Say whether no other host does `what` while the block lasts; SQLite has no other hosts."""
         if not self._has_hosts:
             yield True
@@ -136,7 +143,7 @@ class Database:
 def _sorted(error: DBAPIError) -> Exception:
     """Tell a passing trouble from a fault of ours. Statement parameters are left out of the sentence."""
     transient = isinstance(error, OperationalError) or error.connection_invalidated
-    return DatabaseAway(f"database away: {type(error.orig).__name__}") if transient else error
+    return DatabaseUnavailable(f"database away: {type(error.orig).__name__}") if transient else error
 
 
 def _engine(url: str, busy_timeout_s: float) -> Engine:
@@ -206,7 +213,7 @@ def _read_only_engine(url: str, busy_timeout_s: float, at_most_s: float | None) 
         event.listen(engine, "begin", _begin_reading(at_most_s))
         return engine
     options = " ".join(
-        ["-c default_transaction_read_only=on", *(f"-c {name}={value}" for name, value in ASKING.items())]
+        ["-c default_transaction_read_only=on", *(f"-c {name}={value}" for name, value in READ_ONLY_SETTINGS.items())]
     )
     if at_most_s is not None:
         options += f" -c statement_timeout={int(at_most_s * 1000)}"

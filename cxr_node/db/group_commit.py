@@ -21,7 +21,7 @@ W = TypeVar("W")
 
 
 @dataclass(slots=True, eq=False)
-class _Wish:
+class _PendingWrite:
     """What a thread wants written by what, and what became of it."""
 
     do_all: Callable[[Any, list[Any]], Sequence[Any]]
@@ -35,34 +35,34 @@ class _Wish:
         self.result, self.error, self.is_done = result, error, True
 
 
-class SharedCommits:
+class GroupCommit:
     """Transactions that `write` opens, each for as many as wait. What is done in one may be done again in another."""
 
     def __init__(self, write: Callable[[], AbstractContextManager[Any]]) -> None:
         self._write = write
         self._lock = threading.Lock()
-        self._waiting: list[_Wish] = []
+        self._waiting: list[_PendingWrite] = []
         self._is_busy = False
 
-    def do(self, do_all: Callable[[Any, list[W]], Sequence[T]], what: W) -> T:
+    def write(self, do_all: Callable[[Any, list[W]], Sequence[T]], what: W) -> T:
         """Have `do_all` do `what`, together with what else waits for it; return what it returns for that.
 
         Returns once the transaction is committed; raises what `do_all` or the commit raises.
         """
-        wish = _Wish(do_all, what)
+        wish = _PendingWrite(do_all, what)
         with self._lock:
             self._waiting.append(wish)
             leads, self._is_busy = not self._is_busy, True
         if not leads:
             wish.turn.wait()
         if not wish.is_done:
-            self._lead()
+            self._commit_waiting()
         if wish.error is not None:
             raise wish.error
         result: T = wish.result
         return result
 
-    def _lead(self) -> None:
+    def _commit_waiting(self) -> None:
         """Write what waits, and let the first of those that have come meanwhile go on."""
         with self._lock:
             batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
@@ -77,7 +77,7 @@ class SharedCommits:
             if following is not None:
                 following.turn.set()
 
-    def _commit(self, batch: list[_Wish]) -> None:
+    def _commit(self, batch: list[_PendingWrite]) -> None:
         try:
             with self._write() as transaction:
                 results = [result for do_all, whats in _alike(batch) for result in do_all(transaction, whats)]
@@ -87,7 +87,7 @@ class SharedCommits:
             for wish, result in zip(batch, results, strict=True):
                 wish.end(result=result)
 
-    def _commit_each(self, batch: list[_Wish], error: BaseException) -> None:
+    def _commit_each(self, batch: list[_PendingWrite], error: BaseException) -> None:
         """Tell the error of one from what concerns all: a database that is away is not asked once for each."""
         if len(batch) == 1 or isinstance(error, RetryLater) or not isinstance(error, Exception):
             for wish in batch:
@@ -101,7 +101,7 @@ class SharedCommits:
                 return
 
 
-def _alike(batch: list[_Wish]) -> Iterator[tuple[Callable[[Any, list[Any]], Sequence[Any]], list[Any]]]:
+def _alike(batch: list[_PendingWrite]) -> Iterator[tuple[Callable[[Any, list[Any]], Sequence[Any]], list[Any]]]:
     """Yield what is done by the same, in order."""
     for do_all, wishes in groupby(batch, key=lambda wish: wish.do_all):
         yield do_all, [wish.what for wish in wishes]

@@ -38,8 +38,8 @@ def _of_figure() -> tuple[Column[str], ...]:
 
 
 # One figure of one device's films of one UTC day, read by one model; counted again when the day changes.
-day_figure = Table(
-    "day_figure",
+daily_statistic = Table(
+    "daily_statistic",
     metadata,
     row_id(),
     of_model(),
@@ -47,13 +47,15 @@ day_figure = Table(
     Column("films", Integer, nullable=False),
     Column("hits", Integer, nullable=False),
     Column("total", Float, nullable=False),
-    Column("counts", JSON_VALUE, nullable=False),
+    Column("histogram", JSON_VALUE, nullable=False),
     UniqueConstraint("model_id", "kind", "calling_ae_title", "day", "key"),
-    Index("ix_day_figure_day", "day"),
+    Index("ix_daily_statistic_day", "day"),
 )
 
 # Up to which reading, by its number, days have been counted.
-day_mark = Table("day_mark", metadata, row_id(), Column("reading_id", RowId, nullable=False))
+daily_statistic_progress = Table(
+    "daily_statistic_progress", metadata, row_id(), Column("reading_id", RowId, nullable=False)
+)
 
 drift = Table(
     "drift",
@@ -72,15 +74,15 @@ drift = Table(
     Column("p_value", Float, nullable=False),
     Column("adjusted_p", Float, nullable=False),
     Column("is_drift", Boolean, nullable=False),
-    Column("judged_at", UtcDateTime, nullable=False),
+    Column("evaluated_at", UtcDateTime, nullable=False),
     UniqueConstraint("day", "calling_ae_title", "kind", "key", "model_id"),
 )
 
 # Which days have been judged, also those with nothing to compare.
-day_judged = Table(
-    "day_judged",
+drift_evaluation = Table(
+    "drift_evaluation",
     metadata,
     row_id(),
     Column("day", _DAY, nullable=False, unique=True),
-    Column("judged_at", UtcDateTime, nullable=False),
+    Column("evaluated_at", UtcDateTime, nullable=False),
 )

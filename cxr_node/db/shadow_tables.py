@@ -6,13 +6,13 @@ from cxr_node.db.monitoring_tables import of_model
 from cxr_node.db.tables import CODE, RowId, UtcDateTime, metadata, row_id
 
 # How far a model has come among the readings, and how often it tried the next one.
-progress = Table(
+shadow_progress = Table(
     "shadow_progress",
     metadata,
     row_id(),
     of_model(),
     Column("reading_id", RowId, nullable=False),
-    Column("tries", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
     UniqueConstraint("model_id"),
 )
 

@@ -9,7 +9,7 @@ class Stage(StrEnum):
     READ = "read"
     COMPOSE = "compose"
     DELIVER = "deliver"
-    ANSWER = "answer"
+    COMMIT = "commit"
 
 
 class State(StrEnum):

@@ -108,7 +108,7 @@ film = Table(
     # True for the first content received under this SOP Instance UID; a second content is kept and flagged.
     Column("is_original", Boolean, nullable=False),
     # Since when it is kept anew, if it came again; when its bytes were removed.
-    Column("kept_from", UtcDateTime),
+    Column("received_again_at", UtcDateTime),
     Column("removed_at", UtcDateTime),
     UniqueConstraint("sop_instance_uid", "digest"),
     Index("ix_film_study_id", "study_id"),
@@ -136,7 +136,6 @@ reading = Table(
     Column("geometry", JSON_VALUE),
     Column("grayscale", Text, nullable=False),
     Column("analysed_area", JSON_VALUE),
-    # Readings from before there were any have none of these.
     Column("structures", JSON_VALUE),
     Column("appearance", JSON_VALUE),
     Column("observations", JSON_VALUE),
@@ -239,21 +238,21 @@ delivery = Table(
     Column("status", Integer),
     # Where the destination is asked to vouch for it: since when it does, or with which Failure Reason it does not.
     Column("confirmed_at", UtcDateTime),
-    Column("denied", Integer),
+    Column("failure_reason", Integer),
     UniqueConstraint("result_id", "destination"),
     Index("ix_delivery_created_at", "created_at"),
     Index("ix_delivery_destination_delivered_at", "destination", "delivered_at"),
 )
 
 # Each time a destination was asked by N-ACTION; its answer may come late, and names the transaction alone.
-inquiry = Table(
-    "inquiry",
+commitment_request = Table(
+    "commitment_request",
     metadata,
     row_id(),
     _reference("delivery_id", "delivery"),
     Column("transaction_uid", UID_TEXT, nullable=False, unique=True),
-    Column("asked_at", UtcDateTime, nullable=False),
-    Index("ix_inquiry_delivery_id", "delivery_id"),
+    Column("requested_at", UtcDateTime, nullable=False),
+    Index("ix_commitment_request_delivery_id", "delivery_id"),
 )
 
 # A peer's request to vouch for instances: SOP Class and SOP Instance UIDs.
@@ -266,7 +265,7 @@ commitment = Table(
     Column("address", String(64), nullable=False),
     Column("instances", JSON_VALUE, nullable=False),
     Column("requested_at", UtcDateTime, nullable=False),
-    Column("answered_at", UtcDateTime),
+    Column("reported_at", UtcDateTime),
     UniqueConstraint("calling_ae_title", "transaction_uid"),
 )
 
@@ -274,7 +273,7 @@ SUBJECTS = {
     Stage.READ: "film_id",
     Stage.COMPOSE: "study_id",
     Stage.DELIVER: "delivery_id",
-    Stage.ANSWER: "commitment_id",
+    Stage.COMMIT: "commitment_id",
 }
 
 
@@ -327,7 +326,7 @@ job = Table(
 _waiting = text(f"state = '{State.WAITING}'")
 _running = text(f"state = '{State.RUNNING}'")
 Index(
-    "ix_job_turn",
+    "ix_job_claim_order",
     job.c.stage,
     ClaimOrder(job.c.due_at, job.c.priority),
     job.c.id,
@@ -335,9 +334,6 @@ Index(
     postgresql_where=_waiting,
 )
 Index("ix_job_due", job.c.stage, job.c.due_at, sqlite_where=_waiting, postgresql_where=_waiting)
-# Jobs that a node of an earlier version has written: see fill.py.
-_unnamed = text(f"of_study_id IS NULL AND stage <> '{Stage.ANSWER}'")
-Index("ix_job_unnamed", job.c.id, sqlite_where=_unnamed, postgresql_where=_unnamed)
 Index("ix_job_running", job.c.lease_until, sqlite_where=_running, postgresql_where=_running)
 
 job_event = Table(
@@ -354,14 +350,14 @@ job_event = Table(
 )
 
 # What the peer behind a destination takes, as it said when it was last asked: SOP Class to transfer syntaxes.
-negotiation = Table(
-    "negotiation",
+destination_capabilities = Table(
+    "destination_capabilities",
     metadata,
     row_id(),
     Column("destination", String(64), nullable=False, unique=True),
     Column("peer", Text, nullable=False),
     Column("accepted", JSON_VALUE, nullable=False),
-    Column("asked_at", UtcDateTime, nullable=False),
+    Column("negotiated_at", UtcDateTime, nullable=False),
 )
 
 # The bundle that all readers are to read with: the newest row. Without a key every host goes by its own settings.

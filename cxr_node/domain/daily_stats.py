@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
-Counts = Mapping[int, int]
+Histogram = Mapping[int, int]
 """How many numbers lie in each bin; bins without any are left out."""
 
 SCORE_BINS = 200
@@ -30,7 +30,7 @@ def seconds_of(number: int) -> float:
     return float(_SHORTEST_S * 10.0 ** ((number + 0.5) / _PER_DECADE))
 
 
-class Kind(StrEnum):
+class Statistic(StrEnum):
     """What is compared: scores of a finding, how often it is present, films not analysed, seconds to the report."""
 
     SCORE = "score"
@@ -40,7 +40,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Day:
+class DailyStatistic:
     """One figure of one device's films of one day.
 
     `hits` are films on which the finding is present, or that were not analysed; `total` is the sum of the scores or
@@ -49,16 +49,16 @@ class Day:
 
     day: date
     device: str
-    kind: Kind
+    kind: Statistic
     key: str
     films: int
     hits: int
     total: float
-    counts: Counts = field(default_factory=dict)
+    histogram: Histogram = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class DateRange:
     """Days, both included."""
 
     first: date
@@ -70,7 +70,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class DriftResult:
     """A figure held against its reference on a day.
 
     `value` and `reference_value` are mean scores, rates or median seconds. `effect` is the greatest difference of the
@@ -79,10 +79,10 @@ class Verdict:
 
     day: date
     device: str
-    kind: Kind
+    kind: Statistic
     key: str
-    reference: Span
-    window: Span
+    reference: DateRange
+    window: DateRange
     reference_films: int
     films: int
     reference_value: float

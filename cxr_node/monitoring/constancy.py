@@ -39,7 +39,7 @@ class Value:
     tolerance: float | None = None
 
     @property
-    def is_held(self) -> bool | None:
+    def is_within_tolerance(self) -> bool | None:
         """Whether it is as expected; None where nothing is."""
         if self.expected is None or self.tolerance is None:
             return None
@@ -74,7 +74,7 @@ def judged(values: Iterable[Value], accepted: Mapping[Key, float]) -> tuple[Stat
     What was accepted and is not there any more is a failure as much as one that is off.
     """
     several = list(values)
-    off = [f"{each.key} of phantom {each.seed}" for each in several if each.is_held is False]
+    off = [f"{each.key} of phantom {each.seed}" for each in several if each.is_within_tolerance is False]
     there = {(each.seed, each.kind, each.key) for each in several}
     gone = [f"{key} of phantom {seed}" for seed, kind, key in accepted if (seed, kind, key) not in there]
     if off or gone:

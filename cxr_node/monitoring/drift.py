@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
 
-from cxr_node.domain.daily_stats import Day, Kind, Span, Verdict, seconds_of
+from cxr_node.domain.daily_stats import DailyStatistic, DateRange, DriftResult, Statistic, seconds_of
 from cxr_node.monitoring.histogram import middle, together
 from cxr_node.monitoring.statistics import fisher, holm, kolmogorov_smirnov
 
@@ -43,29 +43,34 @@ class Rules:
     longest_window_days: int = 28
     minimum_films: int = 50
     alpha: float = 0.01
-    least_effects: dict[Kind, float] = field(
-        default_factory=lambda: {Kind.SCORE: 0.1, Kind.POSITIVE: 0.05, Kind.REJECTED: 0.05, Kind.TURNAROUND: 0.3}
+    least_effects: dict[Statistic, float] = field(
+        default_factory=lambda: {
+            Statistic.SCORE: 0.1,
+            Statistic.POSITIVE: 0.05,
+            Statistic.REJECTED: 0.05,
+            Statistic.TURNAROUND: 0.3,
+        }
     )
 
 
-def reference_of(films: Sequence[tuple[date, int]], rules: Rules) -> Span | None:
+def reference_of(films: Sequence[tuple[date, int]], rules: Rules) -> DateRange | None:
     """Return the days of a device's reference, from its films by day in order; None while there are too few."""
     if rules.reference_from is not None and rules.reference_until is not None:
-        declared = Span(first=rules.reference_from, last=rules.reference_until)
+        declared = DateRange(first=rules.reference_from, last=rules.reference_until)
         if sum(many for day, many in films if day in declared) >= rules.minimum_films:
             return declared
     total = 0
     for day, many in films:
         total += many
         if total >= rules.reference_films and (day - films[0][0]).days + 1 >= rules.reference_days:
-            return Span(first=films[0][0], last=day)
+            return DateRange(first=films[0][0], last=day)
     return None
 
 
-def window_of(films: Sequence[tuple[date, int]], reference: Span, rules: Rules, *, day: date) -> Span | None:
+def window_of(films: Sequence[tuple[date, int]], reference: DateRange, rules: Rules, *, day: date) -> DateRange | None:
     """Return the days up to `day` that are held against the reference; None while there are too few films after it."""
     for days in range(rules.window_days, rules.longest_window_days + 1):
-        span = Span(first=max(day - timedelta(days=days - 1), reference.last + timedelta(days=1)), last=day)
+        span = DateRange(first=max(day - timedelta(days=days - 1), reference.last + timedelta(days=1)), last=day)
         if sum(many for at, many in films if at in span) >= rules.minimum_films:
             return span
     return None
@@ -73,7 +78,7 @@ def window_of(films: Sequence[tuple[date, int]], reference: Span, rules: Rules, 
 
 def spans_of(
     films: Mapping[str, Sequence[tuple[date, int]]], rules: Rules, *, day: date
-) -> dict[str, tuple[Span, Span]]:
+) -> dict[str, tuple[DateRange, DateRange]]:
     """Return the reference and the window of each device that has enough films, from its films by day."""
     found = {}
     for device, days in films.items():
@@ -84,15 +89,17 @@ def spans_of(
     return found
 
 
-def verdicts(days: Iterable[Day], spans: dict[str, tuple[Span, Span]], rules: Rules, *, day: date) -> list[Verdict]:
+def verdicts(
+    days: Iterable[DailyStatistic], spans: dict[str, tuple[DateRange, DateRange]], rules: Rules, *, day: date
+) -> list[DriftResult]:
     """Return every comparison of a day; `spans` has each device's reference and window."""
-    before: dict[tuple[str, Kind, str], list[Day]] = {}
-    now: dict[tuple[str, Kind, str], list[Day]] = {}
+    before: dict[tuple[str, Statistic, str], list[DailyStatistic]] = {}
+    now: dict[tuple[str, Statistic, str], list[DailyStatistic]] = {}
     for each in days:
         reference, window = spans[each.device]
         for span, sides in ((reference, before), (window, now)):
             if each.day in span:
-                for kind in (each.kind, Kind.POSITIVE) if each.kind is Kind.SCORE else (each.kind,):
+                for kind in (each.kind, Statistic.POSITIVE) if each.kind is Statistic.SCORE else (each.kind,):
                     sides.setdefault((each.device, kind, each.key), []).append(each)
     found = [
         made
@@ -106,19 +113,19 @@ def verdicts(days: Iterable[Day], spans: dict[str, tuple[Span, Span]], rules: Ru
 def _compared(
     day: date,
     device: str,
-    kind: Kind,
+    kind: Statistic,
     key: str,
-    before: Sequence[Day],
-    now: Sequence[Day],
-    spans: dict[str, tuple[Span, Span]],
+    before: Sequence[DailyStatistic],
+    now: Sequence[DailyStatistic],
+    spans: dict[str, tuple[DateRange, DateRange]],
     rules: Rules,
-) -> Verdict | None:
+) -> DriftResult | None:
     films_before, films = sum(each.films for each in before), sum(each.films for each in now)
     if min(films_before, films) < rules.minimum_films:
         return None
     reference, window = spans[device]
     made = partial(
-        Verdict,
+        DriftResult,
         day=day,
         device=device,
         kind=kind,
@@ -130,27 +137,27 @@ def _compared(
         reference_value=_value(kind, before),
         value=_value(kind, now),
     )
-    if kind in (Kind.POSITIVE, Kind.REJECTED):
+    if kind in (Statistic.POSITIVE, Statistic.REJECTED):
         hits_before, hits = sum(each.hits for each in before), sum(each.hits for each in now)
         effect = abs(hits / films - hits_before / films_before)
         return made(effect=effect, p_value=fisher(hits, films, hits_before, films_before))
     effect, p_value = kolmogorov_smirnov(
-        together(each.counts for each in before), together(each.counts for each in now)
+        together(each.histogram for each in before), together(each.histogram for each in now)
     )
     return made(effect=effect, p_value=p_value)
 
 
-def _value(kind: Kind, days: Sequence[Day]) -> float:
+def _value(kind: Statistic, days: Sequence[DailyStatistic]) -> float:
     films = sum(each.films for each in days)
     match kind:
-        case Kind.SCORE:
+        case Statistic.SCORE:
             return sum(each.total for each in days) / films
-        case Kind.POSITIVE | Kind.REJECTED:
+        case Statistic.POSITIVE | Statistic.REJECTED:
             return sum(each.hits for each in days) / films
-        case Kind.TURNAROUND:
-            return seconds_of(middle(together(each.counts for each in days)) or 0)
+        case Statistic.TURNAROUND:
+            return seconds_of(middle(together(each.histogram for each in days)) or 0)
 
 
-def _judged(each: Verdict, adjusted_p: float, rules: Rules) -> Verdict:
+def _judged(each: DriftResult, adjusted_p: float, rules: Rules) -> DriftResult:
     is_drift = adjusted_p < rules.alpha and each.effect >= rules.least_effects[each.kind]
     return replace(each, adjusted_p=adjusted_p, is_drift=is_drift)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from cxr_node.domain.daily_stats import Counts
+from cxr_node.domain.daily_stats import Histogram
 
 
-def together(several: Iterable[Counts]) -> dict[int, int]:
+def together(several: Iterable[Histogram]) -> dict[int, int]:
     """Return the sum of several counts."""
     found: dict[int, int] = {}
     for counts in several:
@@ -14,7 +14,7 @@ def together(several: Iterable[Counts]) -> dict[int, int]:
     return found
 
 
-def middle(counts: Counts) -> int | None:
+def middle(counts: Histogram) -> int | None:
     """Return the bin in which the median lies; None of nothing."""
     half = (sum(counts.values()) + 1) // 2
     passed = 0

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 
-from cxr_node.domain.daily_stats import Counts
+from cxr_node.domain.daily_stats import Histogram
 
 _TERMS = 100
 _ENOUGH = 1e-12
 
 
-def kolmogorov_smirnov(one: Counts, other: Counts) -> tuple[float, float]:
+def kolmogorov_smirnov(one: Histogram, other: Histogram) -> tuple[float, float]:
     """Return the greatest difference of two cumulative shares, 0 to 1, and its p-value (two-sided).
 
     The p-value is Kolmogorov's limit with Stephens' correction for small samples (Stephens 1970). Numbers that share a

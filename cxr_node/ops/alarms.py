@@ -66,7 +66,7 @@ def _of_model(settings: Settings, database: Database, now: datetime) -> Iterator
     try:
         with database.read() as connection:
             drifted = drift.drifted(connection)
-            check, began = constancy.newest(connection), constancy.last_began(connection)
+            check, began = constancy.newest(connection), constancy.last_started_at(connection)
     except RetryLater:
         return  # the database is said to be wrong already
     if check is not None and check[0]["state"] != State.PASSED:

@@ -7,34 +7,34 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Integer, case, cast, delete, func, insert, select, update
 
-from cxr_node.db.constancy_tables import is_no_check
+from cxr_node.db.constancy_tables import is_not_constancy_film
 from cxr_node.db.database import Transaction
-from cxr_node.db.monitoring_tables import day_figure, day_mark
+from cxr_node.db.monitoring_tables import daily_statistic, daily_statistic_progress
 from cxr_node.db.tables import film, finding, reading
-from cxr_node.domain.daily_stats import SCORE_BINS, Day, Kind, seconds_bin
+from cxr_node.domain.daily_stats import SCORE_BINS, DailyStatistic, Statistic, seconds_bin
 from cxr_node.domain.reading import Presence
-from cxr_node.queries.views import VIEWS
+from cxr_node.queries.views.registry import VIEWS
 from cxr_node.records.models import IDENTITY, Model, first_read, model_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class ModelStatistic:
     """A figure of a day, and of which model it is."""
 
     of: Model
-    day: Day
+    day: DailyStatistic
 
 
 _AT_ONCE = 50_000
 """Readings that are looked through at once for the days of their films."""
 
 
-def touched(connection: Connection) -> tuple[set[date], int | None]:
+def changed_days(connection: Connection) -> tuple[set[date], int | None]:
     """Return the days of the next films that were read since days were last counted, and the mark after them.
 
     Without a mark, nothing was read since.
     """
-    marked = connection.execute(select(func.max(day_mark.c.reading_id))).scalar() or 0
+    marked = connection.execute(select(func.max(daily_statistic_progress.c.reading_id))).scalar() or 0
     upto = marked + _AT_ONCE
     read = reading.c.id > marked, reading.c.id <= upto
     rows = connection.execute(select(film.c.received_at).join(reading, reading.c.film_id == film.c.id).where(*read))
@@ -43,13 +43,13 @@ def touched(connection: Connection) -> tuple[set[date], int | None]:
     return days, None if last <= marked else min(upto, last)
 
 
-def mark(transaction: Transaction, reading_id: int) -> None:
+def store_progress(transaction: Transaction, reading_id: int) -> None:
     """Remember up to which reading days have been counted."""
-    if not transaction.connection.execute(update(day_mark).values(reading_id=reading_id)).rowcount:
-        transaction.connection.execute(insert(day_mark).values(reading_id=reading_id))
+    if not transaction.connection.execute(update(daily_statistic_progress).values(reading_id=reading_id)).rowcount:
+        transaction.connection.execute(insert(daily_statistic_progress).values(reading_id=reading_id))
 
 
-def count(connection: Connection, day: date) -> list[Counted]:
+def compute(connection: Connection, day: date) -> list[ModelStatistic]:
     """Count a day's films. A film read twice counts as each model last read it; one not analysed, as of the model
     that read the film before it.
     """
@@ -59,10 +59,10 @@ def count(connection: Connection, day: date) -> list[Counted]:
     return [each for each in said if started[each.of].date() <= day]
 
 
-def write(transaction: Transaction, day: date, said: Iterable[Counted], *, now: datetime) -> None:
+def store(transaction: Transaction, day: date, said: Iterable[ModelStatistic], *, now: datetime) -> None:
     """Write what a day's count says in place of what it said before."""
     connection = transaction.connection
-    connection.execute(delete(day_figure).where(day_figure.c.day == day.isoformat()))
+    connection.execute(delete(daily_statistic).where(daily_statistic.c.day == day.isoformat()))
     rows = [
         {
             "model_id": model_id(connection, each.of, now=now),
@@ -73,12 +73,12 @@ def write(transaction: Transaction, day: date, said: Iterable[Counted], *, now: 
             "films": each.day.films,
             "hits": each.day.hits,
             "total": each.day.total,
-            "counts": {str(number): many for number, many in each.day.counts.items()},
+            "histogram": {str(number): many for number, many in each.day.histogram.items()},
         }
         for each in said
     ]
     if rows:
-        connection.execute(insert(day_figure), rows)
+        connection.execute(insert(daily_statistic), rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _of_day(day: date) -> tuple[ColumnElement[bool], ...]:
         film.c.received_at >= start,
         film.c.received_at < start + timedelta(days=1),
         film.c.is_original.is_(True),
-        is_no_check(),
+        is_not_constancy_film(),
     )
 
 
@@ -120,7 +120,7 @@ def _films(connection: Connection, day: date) -> list[_Film]:
     return found
 
 
-def _scores(connection: Connection, day: date) -> Iterator[Counted]:
+def _scores(connection: Connection, day: date) -> Iterator[ModelStatistic]:
     """Yield each finding's scores by device and model; the database counts them into bins."""
     place = finding.c.score * SCORE_BINS
     if connection.dialect.name == "postgresql":  # whose casts round; SQLite's cut off, and it may have no floor()
@@ -139,11 +139,11 @@ def _scores(connection: Connection, day: date) -> Iterator[Counted]:
     for *of, device, key, bin_, films, hits, total in connection.execute(query):
         found[tuple(of), device, key].add(min(int(bin_), SCORE_BINS - 1), films, hits, total)
     for (named, device, key), each in found.items():
-        made = Day(
-            day=day, device=device, kind=Kind.SCORE, key=key,
-            films=each.films, hits=each.hits, total=each.total, counts=each.counts,
+        made = DailyStatistic(
+            day=day, device=device, kind=Statistic.SCORE, key=key,
+            films=each.films, hits=each.hits, total=each.total, histogram=each.counts,
         )  # fmt: skip
-        yield Counted(of=named, day=made)
+        yield ModelStatistic(of=named, day=made)
 
 
 @dataclass(slots=True)
@@ -160,20 +160,20 @@ class _Sum:
         self.counts[number] = self.counts.get(number, 0) + films
 
 
-def _rejected(films: Iterable[_Film], day: date) -> Iterator[Counted]:
+def _rejected(films: Iterable[_Film], day: date) -> Iterator[ModelStatistic]:
     groups: dict[tuple[Model, str], list[bool]] = defaultdict(list)
     for each in films:
         groups[each.of, each.device].append(each.is_analysed)
     for (of, device), analysed in groups.items():
         rejected = analysed.count(False)
-        made = Day(
-            day=day, device=device, kind=Kind.REJECTED, key="",
+        made = DailyStatistic(
+            day=day, device=device, kind=Statistic.REJECTED, key="",
             films=len(analysed), hits=rejected, total=float(rejected),
         )  # fmt: skip
-        yield Counted(of=of, day=made)
+        yield ModelStatistic(of=of, day=made)
 
 
-def _turnaround(connection: Connection, day: date, films: Iterable[_Film]) -> Iterator[Counted]:
+def _turnaround(connection: Connection, day: date, films: Iterable[_Film]) -> Iterator[ModelStatistic]:
     view = VIEWS["v1_turnaround"].selectable
     start = datetime.combine(day, time(), UTC)
     within = (view.c.received_at >= start, view.c.received_at < start + timedelta(days=1), view.c.total_s.is_not(None))
@@ -184,8 +184,8 @@ def _turnaround(connection: Connection, day: date, films: Iterable[_Film]) -> It
         if each.film_id in seconds:
             groups[each.of, each.device].append(seconds[each.film_id])
     for (of, device), took in groups.items():
-        made = Day(
-            day=day, device=device, kind=Kind.TURNAROUND, key="",
-            films=len(took), hits=0, total=sum(took), counts=Counter(map(seconds_bin, took)),
+        made = DailyStatistic(
+            day=day, device=device, kind=Statistic.TURNAROUND, key="",
+            films=len(took), hits=0, total=sum(took), histogram=Counter(map(seconds_bin, took)),
         )  # fmt: skip
-        yield Counted(of=of, day=made)
+        yield ModelStatistic(of=of, day=made)

@@ -6,16 +6,20 @@ from datetime import UTC, date, datetime, time, timedelta
 from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, or_, select
 
 from cxr_node.db.database import Transaction
-from cxr_node.db.monitoring_tables import day_figure, day_judged, drift, model
-from cxr_node.domain.daily_stats import Day, Kind, Span, Verdict
+from cxr_node.db.monitoring_tables import daily_statistic, drift, drift_evaluation, model
+from cxr_node.domain.daily_stats import DailyStatistic, DateRange, DriftResult, Statistic
 
 
-def unjudged(connection: Connection, *, now: datetime, at_most: int) -> list[date]:
+def days_to_evaluate(connection: Connection, *, now: datetime, at_most: int) -> list[date]:
     """Return the whole UTC days that have films and were not judged, of the last `at_most`, the oldest first."""
     first = (now - timedelta(days=at_most)).date().isoformat()
-    counted = select(day_figure.c.day).where(day_figure.c.day >= first, day_figure.c.day < now.date().isoformat())
-    judged = select(day_judged.c.day).where(day_judged.c.day >= first)
-    days = connection.execute(counted.where(day_figure.c.day.not_in(judged)).distinct().order_by(day_figure.c.day))
+    counted = select(daily_statistic.c.day).where(
+        daily_statistic.c.day >= first, daily_statistic.c.day < now.date().isoformat()
+    )
+    judged = select(drift_evaluation.c.day).where(drift_evaluation.c.day >= first)
+    days = connection.execute(
+        counted.where(daily_statistic.c.day.not_in(judged)).distinct().order_by(daily_statistic.c.day)
+    )
     return [date.fromisoformat(day) for day in days.scalars()]
 
 
@@ -23,40 +27,44 @@ def models_of(connection: Connection, day: date) -> list[int]:
     """Return the models that read films of a day."""
     return list(
         connection.execute(
-            select(day_figure.c.model_id).where(day_figure.c.day == day.isoformat()).distinct()
+            select(daily_statistic.c.model_id).where(daily_statistic.c.day == day.isoformat()).distinct()
         ).scalars()
     )
 
 
 def films_of(connection: Connection, model_id: int, *, until: date) -> dict[str, list[tuple[date, int]]]:
     """Return how many films of each device a model read on each day up to `until`, in order."""
-    columns = (day_figure.c.calling_ae_title, day_figure.c.day, day_figure.c.films)
-    of_model = (day_figure.c.model_id == model_id, day_figure.c.kind == Kind.REJECTED.value)
-    query = select(*columns).where(*of_model, day_figure.c.day <= until.isoformat()).order_by(day_figure.c.day)
+    columns = (daily_statistic.c.calling_ae_title, daily_statistic.c.day, daily_statistic.c.films)
+    of_model = (daily_statistic.c.model_id == model_id, daily_statistic.c.kind == Statistic.REJECTED.value)
+    query = (
+        select(*columns).where(*of_model, daily_statistic.c.day <= until.isoformat()).order_by(daily_statistic.c.day)
+    )
     found: dict[str, list[tuple[date, int]]] = {}
     for device, at, many in connection.execute(query):
         found.setdefault(device, []).append((date.fromisoformat(at), many))
     return found
 
 
-def days_in(connection: Connection, model_id: int, within: Mapping[str, Iterable[Span]]) -> list[Day]:
+def statistics_in(
+    connection: Connection, model_id: int, within: Mapping[str, Iterable[DateRange]]
+) -> list[DailyStatistic]:
     """Return the figures of each device's days that lie in one of its spans."""
     asked = [
         and_(
-            day_figure.c.calling_ae_title == device,
-            day_figure.c.day >= span.first.isoformat(),
-            day_figure.c.day <= span.last.isoformat(),
+            daily_statistic.c.calling_ae_title == device,
+            daily_statistic.c.day >= span.first.isoformat(),
+            daily_statistic.c.day <= span.last.isoformat(),
         )
         for device, several in within.items()
         for span in several
     ]
     if not asked:
         return []
-    rows = connection.execute(select(day_figure).where(day_figure.c.model_id == model_id, or_(*asked)))
+    rows = connection.execute(select(daily_statistic).where(daily_statistic.c.model_id == model_id, or_(*asked)))
     return [_day(row) for row in rows.mappings()]
 
 
-def write(transaction: Transaction, model_id: int, found: Iterable[Verdict], *, now: datetime) -> None:
+def store(transaction: Transaction, model_id: int, found: Iterable[DriftResult], *, now: datetime) -> None:
     """Write what a day came to."""
     rows = [
         {
@@ -76,7 +84,7 @@ def write(transaction: Transaction, model_id: int, found: Iterable[Verdict], *, 
             "p_value": each.p_value,
             "adjusted_p": each.adjusted_p,
             "is_drift": each.is_drift,
-            "judged_at": now,
+            "evaluated_at": now,
         }
         for each in found
     ]
@@ -84,23 +92,23 @@ def write(transaction: Transaction, model_id: int, found: Iterable[Verdict], *, 
         transaction.connection.execute(insert(drift), rows)
 
 
-def judged(transaction: Transaction, day: date, *, now: datetime) -> None:
+def mark_evaluated(transaction: Transaction, day: date, *, now: datetime) -> None:
     """Write that a day is judged, and forget what was said of it before."""
     connection = transaction.connection
     connection.execute(delete(drift).where(drift.c.day == day.isoformat()))
-    connection.execute(delete(day_judged).where(day_judged.c.day == day.isoformat()))
-    connection.execute(insert(day_judged).values(day=day.isoformat(), judged_at=now))
+    connection.execute(delete(drift_evaluation).where(drift_evaluation.c.day == day.isoformat()))
+    connection.execute(insert(drift_evaluation).values(day=day.isoformat(), evaluated_at=now))
 
 
-def judged_days(connection: Connection, *, limit: int) -> list[str]:
+def evaluated_days(connection: Connection, *, limit: int) -> list[str]:
     """Return the days that were judged, the newest first."""
-    days = select(day_judged.c.day).order_by(day_judged.c.day.desc()).limit(limit)
+    days = select(drift_evaluation.c.day).order_by(drift_evaluation.c.day.desc()).limit(limit)
     return list(connection.execute(days).scalars())
 
 
 def newest(connection: Connection) -> tuple[date | None, list[RowMapping]]:
     """Return the newest day that was judged, and what it came to, drift first."""
-    day = connection.execute(select(func.max(day_judged.c.day))).scalar()
+    day = connection.execute(select(func.max(drift_evaluation.c.day))).scalar()
     if day is None:
         return None, []
     columns = (drift, model.c.name.label("model_name"), model.c.version.label("model_version"))
@@ -118,11 +126,11 @@ def drifted(connection: Connection) -> dict[str, list[str]]:
     return found
 
 
-def figures(connection: Connection, *, since: date) -> list[str]:
+def statistic_names(connection: Connection, *, since: date) -> list[str]:
     """Return the figures that there are, such as "score lung_opacity"; of each score also "positive"."""
-    columns = (day_figure.c.kind, day_figure.c.key)
-    rows = connection.execute(select(*columns).where(day_figure.c.day >= since.isoformat()).distinct()).all()
-    positive = [(Kind.POSITIVE.value, key) for kind, key in rows if kind == Kind.SCORE]
+    columns = (daily_statistic.c.kind, daily_statistic.c.key)
+    rows = connection.execute(select(*columns).where(daily_statistic.c.day >= since.isoformat()).distinct()).all()
+    positive = [(Statistic.POSITIVE.value, key) for kind, key in rows if kind == Statistic.SCORE]
     return sorted(f"{kind} {key}".rstrip() for kind, key in [*rows, *positive])
 
 
@@ -131,14 +139,14 @@ def unix_time(day: date) -> float:
     return datetime.combine(day, time(), UTC).timestamp()
 
 
-def _day(row: RowMapping) -> Day:
-    return Day(
+def _day(row: RowMapping) -> DailyStatistic:
+    return DailyStatistic(
         day=date.fromisoformat(row["day"]),
         device=row["calling_ae_title"],
-        kind=Kind(row["kind"]),
+        kind=Statistic(row["kind"]),
         key=row["key"],
         films=row["films"],
         hits=row["hits"],
         total=row["total"],
-        counts={int(number): many for number, many in row["counts"].items()},
+        histogram={int(number): many for number, many in row["histogram"].items()},
     )

@@ -2,8 +2,8 @@
 
 from sqlalchemy import Connection, text
 
-from cxr_node.db.database import ASKING
-from cxr_node.queries.views import VIEWS
+from cxr_node.db.database import READ_ONLY_SETTINGS
+from cxr_node.queries.views.registry import VIEWS
 
 
 def statements(connection: Connection, role: str, *, at_most_s: int) -> list[str]:
@@ -17,7 +17,7 @@ def statements(connection: Connection, role: str, *, at_most_s: int) -> list[str
         f"ALTER ROLE {who} IN DATABASE {where} SET default_transaction_read_only = on",
         f"ALTER ROLE {who} IN DATABASE {where} SET statement_timeout = '{at_most_s}s'",
         f"ALTER ROLE {who} IN DATABASE {where} SET idle_in_transaction_session_timeout = '{at_most_s}s'",
-        *(f"ALTER ROLE {who} IN DATABASE {where} SET {name} = '{value}'" for name, value in ASKING.items()),
+        *(f"ALTER ROLE {who} IN DATABASE {where} SET {name} = '{value}'" for name, value in READ_ONLY_SETTINGS.items()),
     ]
 
 

@@ -21,7 +21,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class LedgerEntry:
     """One received film, where it stands, and why if it was set aside; `removed_at` if its bytes are no longer kept."""
 
     film_id: int
@@ -45,7 +45,7 @@ def entries(
     calling_ae_title: str | None = None,
     address: str | None = None,
     association: str | None = None,
-) -> list[Entry]:
+) -> list[LedgerEntry]:
     """Return the films received from `since` on and before `until`, oldest first.
 
     Of one sender, address or association, where it is named.
@@ -62,7 +62,7 @@ def entries(
     return [_entry(columns) for columns in connection.execute(query.order_by(film.c.id)).mappings()]
 
 
-def tally(films: Iterable[Entry]) -> dict[Fate, int]:
+def tally(films: Iterable[LedgerEntry]) -> dict[Fate, int]:
     """Return how many films stand where; the numbers add up to the films received."""
     counts = dict.fromkeys(Fate, 0)
     for each in films:
@@ -136,9 +136,9 @@ def _answered() -> ColumnElement[bool]:
     return composed & exists().where(result.c.study_id == film.c.study_id).correlate(film)
 
 
-def _entry(columns: RowMapping) -> Entry:
+def _entry(columns: RowMapping) -> LedgerEntry:
     fate, reason = _fate(columns)
-    return Entry(
+    return LedgerEntry(
         film_id=columns["id"],
         sop_instance_uid=columns["sop_instance_uid"],
         study_instance_uid=columns["study_instance_uid"],

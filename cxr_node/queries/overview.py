@@ -8,14 +8,14 @@ from sqlalchemy import ColumnElement, Connection, func, literal, select
 
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, film, job
-from cxr_node.queries.views import VIEWS
+from cxr_node.queries.views.registry import VIEWS
 
 _RECENT = timedelta(hours=24)
 _OPEN = (State.WAITING, State.RUNNING, State.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Queue:
+class StageStatus:
     """One stage: jobs that are due, wait for a later time, run and have failed; since when the oldest is due."""
 
     stage: Stage
@@ -27,7 +27,7 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlet:
+class DestinationStatus:
     """One destination: how many results wait or failed, since when the oldest waits, when the last one arrived."""
 
     destination: str
@@ -38,7 +38,7 @@ class Outlet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sender:
+class SenderStatus:
     """One sender in the last 24 hours: films, those not analysed, and when the last one came."""
 
     calling_ae_title: str
@@ -48,7 +48,7 @@ class Sender:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Times:
+class TurnaroundTimes:
     """Seconds from film to report of those delivered: half took at most `p50_s`, 99 of 100 at most `p99_s`."""
 
     films: int
@@ -61,14 +61,14 @@ class Overview:
     """Everything on one screen. What is `recent` is of the last 24 hours."""
 
     at: datetime
-    queues: tuple[Queue, ...]
-    outlets: tuple[Outlet, ...]
-    senders: tuple[Sender, ...]
+    queues: tuple[StageStatus, ...]
+    outlets: tuple[DestinationStatus, ...]
+    senders: tuple[SenderStatus, ...]
     reasons: Mapping[str, int]
     films_last_hour: int
     films_recent: int
     last_received_at: datetime | None
-    turnaround: Times
+    turnaround: TurnaroundTimes
 
 
 def overview(connection: Connection, *, now: datetime) -> Overview:
@@ -87,7 +87,7 @@ def overview(connection: Connection, *, now: datetime) -> Overview:
     )
 
 
-def queues(connection: Connection, *, now: datetime) -> tuple[Queue, ...]:
+def queues(connection: Connection, *, now: datetime) -> tuple[StageStatus, ...]:
     """Return how it stands with each stage."""
     pending = {
         (Stage(stage), State(state)): (jobs, due, oldest)
@@ -108,7 +108,7 @@ def queues(connection: Connection, *, now: datetime) -> tuple[Queue, ...]:
     for stage in Stage:
         waiting, due, oldest = pending.get((stage, State.WAITING), nothing)
         found.append(
-            Queue(
+            StageStatus(
                 stage=stage,
                 due=due,
                 later=waiting - due,
@@ -120,7 +120,7 @@ def queues(connection: Connection, *, now: datetime) -> tuple[Queue, ...]:
     return tuple(found)
 
 
-def outlets(connection: Connection) -> tuple[Outlet, ...]:
+def outlets(connection: Connection) -> tuple[DestinationStatus, ...]:
     """Return how it stands with each destination that was ever sent anything, or is to be."""
     open_jobs = {
         (name, State(state)): (jobs, oldest)
@@ -138,7 +138,7 @@ def outlets(connection: Connection) -> tuple[Outlet, ...]:
         running, older = open_jobs.get((name, State.RUNNING), nothing)
         last = select(func.max(delivery.c.delivered_at)).where(delivery.c.destination == name)
         found.append(
-            Outlet(
+            DestinationStatus(
                 destination=name,
                 waiting=waiting + running,
                 failed=open_jobs.get((name, State.FAILED), nothing)[0],
@@ -160,7 +160,7 @@ def destinations(connection: Connection) -> list[str]:
         found.append(name)
 
 
-def senders(connection: Connection, *, since: datetime) -> tuple[Sender, ...]:
+def senders(connection: Connection, *, since: datetime) -> tuple[SenderStatus, ...]:
     """Return who has sent films since then, the busiest first."""
     refused = func.count().filter(job.c.state == _is(State.NOT_ANALYSED))
     rows = connection.execute(
@@ -171,7 +171,7 @@ def senders(connection: Connection, *, since: datetime) -> tuple[Sender, ...]:
         .order_by(func.count().desc(), film.c.calling_ae_title)
     )
     return tuple(
-        Sender(calling_ae_title=title, films=films, not_analysed=refused, last_received_at=last)
+        SenderStatus(calling_ae_title=title, films=films, not_analysed=refused, last_received_at=last)
         for title, films, refused, last in rows
     )
 
@@ -193,14 +193,14 @@ def received(connection: Connection, *, since: datetime) -> int:
     return connection.execute(select(func.count()).where(film.c.received_at >= since)).scalar_one()
 
 
-def turnaround(connection: Connection, *, since: datetime, calling_ae_title: str = "") -> Times:
+def turnaround(connection: Connection, *, since: datetime, calling_ae_title: str = "") -> TurnaroundTimes:
     """Return how long the films received since then took until their report was delivered."""
     of = VIEWS["v1_turnaround"].selectable
     query = select(of.c.total_s).where(of.c.received_at >= since, of.c.total_s.is_not(None))
     if calling_ae_title:
         query = query.where(of.c.calling_ae_title == calling_ae_title)
     seconds = sorted(connection.execute(query).scalars())
-    return Times(films=len(seconds), p50_s=quantile(seconds, 0.50), p99_s=quantile(seconds, 0.99))
+    return TurnaroundTimes(films=len(seconds), p50_s=quantile(seconds, 0.50), p99_s=quantile(seconds, 0.99))
 
 
 def quantile(values: list[float], share: float) -> float | None:

@@ -8,8 +8,9 @@ from sqlalchemy import Connection, select
 from cxr_node.db.tables import study
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.reasons import reason_meaning
-from cxr_node.queries import views
-from cxr_node.queries.views import VIEWS, Comparison, Condition
+from cxr_node.queries import view_rows
+from cxr_node.queries.view_rows import Comparison, Condition
+from cxr_node.queries.views.registry import VIEWS
 
 Row = dict[str, Any]
 _VIEWS = (
@@ -23,7 +24,9 @@ _STAGES = {"read": "reading", "compose": "composing", "deliver": "delivery to {d
 def study_status(connection: Connection, study_instance_uid: str) -> Row:
     """Return the films, jobs and deliveries of a study, and a summary: sentences on what is open or failed."""
     of_study = [Condition(column="study_instance_uid", comparison=Comparison.EQUAL, value=study_instance_uid)]
-    rows = {name: views.rows(connection, VIEWS[view], conditions=of_study, order=order) for name, view, order in _VIEWS}
+    rows = {
+        name: view_rows.rows(connection, VIEWS[view], conditions=of_study, order=order) for name, view, order in _VIEWS
+    }
     summary = [
         *_not_analysed(rows["films"]),
         *_open_jobs(rows["jobs"]),
@@ -38,7 +41,7 @@ def find_study_uid(connection: Connection, uid: Uid) -> str | None:
         return uid
     of_object = [Condition(column="sop_instance_uid", comparison=Comparison.EQUAL, value=uid)]
     for view in ("v1_films", "v1_deliveries"):
-        rows = views.rows(connection, VIEWS[view], columns=["study_instance_uid"], conditions=of_object, limit=1)
+        rows = view_rows.rows(connection, VIEWS[view], columns=["study_instance_uid"], conditions=of_object, limit=1)
         if rows:
             return str(rows[0]["study_instance_uid"])
     return None

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from cxr_node.queries.overview import quantile
-from cxr_node.queries.views import VIEWS
+from cxr_node.queries.views.registry import VIEWS
 
 
 class FilmOutcome(NamedTuple):

@@ -51,7 +51,7 @@ def parameters(held: AbstractSet[str]) -> dict[str, object]:
     return {"held": sorted(held)} if held else {}
 
 
-def waiting(connection: Connection, stage: Stage, *, now: datetime) -> int:
+def count_due(connection: Connection, stage: Stage, *, now: datetime) -> int:
     """Return how many jobs of `stage` are due."""
     return connection.execute(
         select(func.count()).where(job.c.stage == stage, IS_WAITING, job.c.due_at <= now)

@@ -33,10 +33,10 @@ class PostgresListener:
     After a lost connection every stage is rung once: what was told meanwhile was not heard.
     """
 
-    def __init__(self, url: str, ring: Callable[[Stage], None]) -> None:
+    def __init__(self, url: str, notify: Callable[[Stage], None]) -> None:
         url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._conninfo = make_conninfo(url, **_CONNECTING)
-        self._ring = ring
+        self._notify = notify
         self._stop = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
         self._stopping = False
@@ -47,7 +47,7 @@ class PostgresListener:
                 with psycopg.connect(self._conninfo, autocommit=True) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
                     for stage in Stage:
-                        self._ring(stage)
+                        self._notify(stage)
                     self._listen(connection)
             except psycopg.Error as error:
                 _log.warning("no word from other hosts for now: %s", type(error).__name__)
@@ -58,7 +58,7 @@ class PostgresListener:
             select.select([connection.fileno(), self._stop], [], [])
             for told in connection.notifies(timeout=0):
                 with contextlib.suppress(ValueError):  # a stage of a later version
-                    self._ring(Stage(told.payload))
+                    self._notify(Stage(told.payload))
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -136,7 +136,7 @@ def claim(
     lease: timedelta,
     now: datetime,
     limit: int = 1,
-    held: AbstractSet[str] = frozenset(),
+    blocked_destinations: AbstractSet[str] = frozenset(),
 ) -> list[Claim]:
     """Take up to `limit` due jobs of `stage`, in the order of their turns, each for as long as `lease` lasts.
 
@@ -144,13 +144,13 @@ def claim(
     destination have arrived or been given up.
     One during which a worker died is taken alone: what dies with it next time is not to be blamed on others.
     """
-    what = {"now": now, **parameters(held)}
+    what = {"now": now, **parameters(blocked_destinations)}
     several = limit > 1
     if several:
-        first = transaction.connection.execute(_first(stage, some_held=bool(held)), what).scalar()
+        first = transaction.connection.execute(_first(stage, some_held=bool(blocked_destinations)), what).scalar()
         several = not first
     rows = transaction.connection.execute(
-        _claiming(stage, some_held=bool(held), several=several),
+        _claiming(stage, some_held=bool(blocked_destinations), several=several),
         what | {"limit": limit if several else 1, "owner": owner, "until": now + lease},
     ).all()
     rows = sorted(rows, key=lambda row: (claim_key(row[5], row[6]), row[0]))

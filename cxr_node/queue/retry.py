@@ -23,7 +23,7 @@ RULES = {
     Stage.COMPOSE: RetryRule(first_s=1.0, longest_s=60.0, give_up_s=3600.0),
     # A PACS may be away over a weekend.
     Stage.DELIVER: RetryRule(first_s=5.0, longest_s=3600.0, give_up_s=72 * 3600.0),
-    Stage.ANSWER: RetryRule(first_s=5.0, longest_s=3600.0, give_up_s=72 * 3600.0),
+    Stage.COMMIT: RetryRule(first_s=5.0, longest_s=3600.0, give_up_s=72 * 3600.0),
 }
 
 

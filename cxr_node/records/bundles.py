@@ -12,7 +12,7 @@ from cxr_node.domain.identifiers import Digest, parse_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class ChosenBundle:
     """A bundle, kept in the archive under `archive_key` as a zip file that has the digest `digest`."""
 
     name: str
@@ -26,9 +26,9 @@ class Choice:
     """What was chosen, by whom and when; no bundle where every host is to go by its settings."""
 
     choice_id: int
-    bundle: Chosen | None
-    by: str
-    at: datetime
+    bundle: ChosenBundle | None
+    chosen_by: str
+    chosen_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Use:
     at: datetime
 
 
-def choose(transaction: Transaction, bundle: Chosen | None, *, by: str, now: datetime) -> None:
+def choose(transaction: Transaction, bundle: ChosenBundle | None, *, by: str, now: datetime) -> None:
     """Let all readers read with a bundle, or by their settings again; those that are idle are woken."""
     columns = {"name": bundle.name, "version": bundle.version} if bundle else {"name": "", "version": ""}
     kept = {"digest": bundle.digest, "archive_key": bundle.archive_key} if bundle else {}
@@ -55,21 +55,21 @@ def newest(connection: Connection) -> Choice | None:
     row = connection.execute(select(bundle_choice).order_by(bundle_choice.c.id.desc()).limit(1)).mappings().first()
     if row is None:
         return None
-    return Choice(choice_id=row["id"], bundle=_chosen(row), by=row["chosen_by"], at=row["chosen_at"])
+    return Choice(choice_id=row["id"], bundle=_chosen(row), chosen_by=row["chosen_by"], chosen_at=row["chosen_at"])
 
 
-def called(connection: Connection, name: str, version: str) -> list[Chosen]:
+def chosen_before(connection: Connection, name: str, version: str) -> list[ChosenBundle]:
     """Return the bundles of this name and version that were ever chosen, the last one first."""
     of_it = bundle_choice.c.name == name, bundle_choice.c.version == version, bundle_choice.c.archive_key.is_not(None)
     rows = connection.execute(select(bundle_choice).where(*of_it).order_by(bundle_choice.c.id.desc())).mappings()
     return list(dict.fromkeys(chosen for row in rows if (chosen := _chosen(row)) is not None))
 
 
-def _chosen(row: RowMapping) -> Chosen | None:
+def _chosen(row: RowMapping) -> ChosenBundle | None:
     if row["archive_key"] is None:
         return None
     digest = parse_digest(row["digest"])
-    return Chosen(name=row["name"], version=row["version"], digest=digest, archive_key=row["archive_key"])
+    return ChosenBundle(name=row["name"], version=row["version"], digest=digest, archive_key=row["archive_key"])
 
 
 def write_use(transaction: Transaction, use: Use) -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import insert, select, update
 
 from cxr_node.db.database import Transaction
 from cxr_node.db.states import Stage
-from cxr_node.db.tables import delivery, inquiry, result
+from cxr_node.db.tables import commitment_request, delivery, result
 from cxr_node.domain.commitment import CommitmentResult
 from cxr_node.domain.identifiers import Uid
 from cxr_node.queue import queue
@@ -15,7 +15,7 @@ from cxr_node.queue import queue
 def add(transaction: Transaction, delivery_id: int, transaction_uid: Uid, *, now: datetime) -> None:
     """Write that a delivery's destination is about to be asked; the answer names the transaction."""
     transaction.connection.execute(
-        insert(inquiry).values(delivery_id=delivery_id, transaction_uid=transaction_uid, asked_at=now)
+        insert(commitment_request).values(delivery_id=delivery_id, transaction_uid=transaction_uid, requested_at=now)
     )
 
 
@@ -23,18 +23,18 @@ def settle(transaction: Transaction, report: CommitmentResult, *, now: datetime)
     """Write what an archive says of a delivery; return False if it was not asked. A late answer counts too."""
     row = transaction.connection.execute(
         select(delivery.c.id, delivery.c.confirmed_at, result.c.sop_instance_uid)
-        .join(inquiry, inquiry.c.delivery_id == delivery.c.id)
+        .join(commitment_request, commitment_request.c.delivery_id == delivery.c.id)
         .join(result, delivery.c.result_id == result.c.id)
-        .where(inquiry.c.transaction_uid == report.transaction_uid)
+        .where(commitment_request.c.transaction_uid == report.transaction_uid)
     ).first()
     if row is None:
         return False
     delivery_id, confirmed_at, sop_instance_uid = row
     of_delivery = update(delivery).where(delivery.c.id == delivery_id)
-    denied = [reason for reference, reason in report.failed if reference.sop_instance_uid == sop_instance_uid]
+    failure_reason = [reason for reference, reason in report.failed if reference.sop_instance_uid == sop_instance_uid]
     if any(reference.sop_instance_uid == sop_instance_uid for reference in report.kept):
-        transaction.connection.execute(of_delivery.values(confirmed_at=now, denied=None))
-    elif denied and confirmed_at is None:
-        transaction.connection.execute(of_delivery.values(denied=denied[0]))
+        transaction.connection.execute(of_delivery.values(confirmed_at=now, failure_reason=None))
+    elif failure_reason and confirmed_at is None:
+        transaction.connection.execute(of_delivery.values(failure_reason=failure_reason[0]))
     queue.make_due(transaction, Stage.DELIVER, delivery_id, now=now)
     return True

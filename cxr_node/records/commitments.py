@@ -16,18 +16,18 @@ from cxr_node.queue import queue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class CommitmentRequest:
     """A peer's request: who asked, and for which instances. `is_answered` if the answer was taken."""
 
     commitment_id: int
     transaction_uid: Uid
     calling_ae_title: AeTitle
     instances: tuple[Reference, ...]
-    is_answered: bool
+    is_reported: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class HeldInstance:
     """What the rows say of one content under a SOP Instance UID."""
 
     sop_class_uid: Uid
@@ -39,7 +39,7 @@ class OtherRequest(Exception):
     """The peer has used this Transaction UID for other instances."""
 
 
-def remember(
+def store(
     database: Database,
     transaction_uid: Uid,
     instances: tuple[Reference, ...],
@@ -57,16 +57,16 @@ def remember(
     """
     try:
         with database.write() as transaction:
-            return _remember(transaction, transaction_uid, instances, sender, due_at=due_at, now=now)
+            return _store(transaction, transaction_uid, instances, sender, due_at=due_at, now=now)
     except IntegrityError:  # another process wrote the same request in between
         with database.write() as transaction:
-            return _remember(transaction, transaction_uid, instances, sender, due_at=due_at, now=now)
+            return _store(transaction, transaction_uid, instances, sender, due_at=due_at, now=now)
 
 
-def get(connection: Connection, commitment_id: int) -> Request:
+def get(connection: Connection, commitment_id: int) -> CommitmentRequest:
     """Return the request with this id."""
     columns = connection.execute(select(commitment).where(commitment.c.id == commitment_id)).mappings().one()
-    return Request(
+    return CommitmentRequest(
         commitment_id=commitment_id,
         transaction_uid=Uid(columns["transaction_uid"]),
         calling_ae_title=AeTitle(columns["calling_ae_title"]),
@@ -74,19 +74,19 @@ def get(connection: Connection, commitment_id: int) -> Request:
             Reference(sop_class_uid=Uid(sop_class), sop_instance_uid=Uid(sop_instance))
             for sop_class, sop_instance in columns["instances"]
         ),
-        is_answered=columns["answered_at"] is not None,
+        is_reported=columns["reported_at"] is not None,
     )
 
 
-def answered(transaction: Transaction, commitment_id: int, *, now: datetime) -> None:
+def mark_reported(transaction: Transaction, commitment_id: int, *, now: datetime) -> None:
     """Record that the peer has taken the answer."""
-    transaction.connection.execute(update(commitment).where(commitment.c.id == commitment_id).values(answered_at=now))
+    transaction.connection.execute(update(commitment).where(commitment.c.id == commitment_id).values(reported_at=now))
 
 
-def held(connection: Connection, sop_instance_uid: Uid) -> list[Held]:
+def held(connection: Connection, sop_instance_uid: Uid) -> list[HeldInstance]:
     """Return every content under a SOP Instance UID that was received or composed and not removed."""
     return [
-        Held(sop_class_uid=Uid(sop_class), archive_key=key, digest=Digest(digest))
+        HeldInstance(sop_class_uid=Uid(sop_class), archive_key=key, digest=Digest(digest))
         for table in (film, result)
         for sop_class, key, digest in connection.execute(
             select(table.c.sop_class_uid, table.c.archive_key, table.c.digest).where(
@@ -96,7 +96,7 @@ def held(connection: Connection, sop_instance_uid: Uid) -> list[Held]:
     ]
 
 
-def _remember(
+def _store(
     transaction: Transaction,
     transaction_uid: Uid,
     instances: tuple[Reference, ...],
@@ -118,7 +118,7 @@ def _remember(
     commitment_id, instances_before, job_id, state = known
     if instances_before != named:
         raise OtherRequest(f"transaction {transaction_uid} is of other instances")
-    transaction.connection.execute(update(commitment).where(commitment.c.id == commitment_id).values(answered_at=None))
+    transaction.connection.execute(update(commitment).where(commitment.c.id == commitment_id).values(reported_at=None))
     if state in ENDED:
         queue.requeue(transaction, [job_id], actor=f"peer/{sender.calling_ae_title}", now=now)
     return int(commitment_id)
@@ -144,5 +144,5 @@ def _add(
         )
         .returning(commitment.c.id)
     ).scalar_one()
-    queue.add(transaction, Stage.ANSWER, commitment_id, of_study=None, due_at=due_at, now=now)
+    queue.add(transaction, Stage.COMMIT, commitment_id, of_study=None, due_at=due_at, now=now)
     return commitment_id

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from cxr_node.db.constancy_tables import accepted, run, sent, value
+from cxr_node.db.constancy_tables import constancy_baseline, constancy_film, constancy_run, constancy_value
 from cxr_node.db.database import Transaction
 from cxr_node.db.monitoring_tables import model
 from cxr_node.db.states import Event
@@ -21,7 +21,7 @@ RUNNING = "running"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class ConstancyFilm:
     """A film of a run: its phantom, its number once it came, and which node on which host read it once one did."""
 
     seed: int
@@ -29,9 +29,9 @@ class Sent:
     reader: str | None
 
 
-def begin(transaction: Transaction, *, now: datetime) -> int:
+def start(transaction: Transaction, *, now: datetime) -> int:
     """Write that a check begins; return its number."""
-    made = insert(run).values(started_at=now, state=RUNNING, detail="").returning(run.c.id)
+    made = insert(constancy_run).values(started_at=now, state=RUNNING, detail="").returning(constancy_run.c.id)
     number: int = transaction.connection.execute(made).scalar_one()
     return number
 
@@ -39,35 +39,44 @@ def begin(transaction: Transaction, *, now: datetime) -> int:
 def announce(transaction: Transaction, run_id: int, seed: int, sop_instance_uid: Uid, *, now: datetime) -> None:
     """Write the UID under which a phantom is about to be sent."""
     row = {"run_id": run_id, "seed": seed, "sop_instance_uid": sop_instance_uid, "registered_at": now}
-    transaction.connection.execute(insert(sent).values(row))
+    transaction.connection.execute(insert(constancy_film).values(row))
 
 
-def mark(connection: Connection, sop_instance_uid: Uid, film_id: int, *, now: datetime) -> None:
+def link_film(connection: Connection, sop_instance_uid: Uid, film_id: int, *, now: datetime) -> None:
     """Mark a film that has just been received as a check's, if it was announced and none came under its UID before."""
-    connection.execute(_MARKING, {"uid": sop_instance_uid, "since": fresh(now=now), "came": film_id})
+    connection.execute(_MARKING, {"uid": sop_instance_uid, "since": announced_since(now=now), "came": film_id})
 
 
-def fresh(*, now: datetime) -> datetime:
+def announced_since(*, now: datetime) -> datetime:
     """Return since when what is announced may still come."""
     return now - _FRESH
 
 
-IS_EXPECTED = (sent.c.film_id.is_(None), sent.c.registered_at >= bindparam("since", type_=UtcDateTime))
+IS_EXPECTED = (
+    constancy_film.c.film_id.is_(None),
+    constancy_film.c.registered_at >= bindparam("since", type_=UtcDateTime),
+)
 """Of what was announced `since` and has not come."""
 _MARKING = (
-    update(sent).where(sent.c.sop_instance_uid == bindparam("uid"), *IS_EXPECTED).values(film_id=bindparam("came"))
+    update(constancy_film)
+    .where(constancy_film.c.sop_instance_uid == bindparam("uid"), *IS_EXPECTED)
+    .values(film_id=bindparam("came"))
 )
 
 
-def films_of(connection: Connection, run_id: int) -> list[Sent]:
+def films_of(connection: Connection, run_id: int) -> list[ConstancyFilm]:
     """Return the films of a run, in the order they were sent."""
-    is_read = select(reading.c.id).where(reading.c.film_id == sent.c.film_id).exists()
+    is_read = select(reading.c.id).where(reading.c.film_id == constancy_film.c.film_id).exists()
     claimed = job_event.c.job_id == job.c.id, job_event.c.event == Event.CLAIMED.value
-    actor = select(job_event.c.actor).where(job.c.film_id == sent.c.film_id, *claimed)
+    actor = select(job_event.c.actor).where(job.c.film_id == constancy_film.c.film_id, *claimed)
     last = actor.order_by(job_event.c.id.desc()).limit(1).scalar_subquery()
-    query = select(sent.c.seed, sent.c.film_id, is_read, last).where(sent.c.run_id == run_id).order_by(sent.c.id)
+    query = (
+        select(constancy_film.c.seed, constancy_film.c.film_id, is_read, last)
+        .where(constancy_film.c.run_id == run_id)
+        .order_by(constancy_film.c.id)
+    )
     return [
-        Sent(seed=seed, film_id=film_id, reader=str(by).split("/", 1)[0] if was_read else None)
+        ConstancyFilm(seed=seed, film_id=film_id, reader=str(by).split("/", 1)[0] if was_read else None)
         for seed, film_id, was_read, by in connection.execute(query)
     ]
 
@@ -85,10 +94,10 @@ def end(
 ) -> None:
     """Write how a check ended, and what was read."""
     ended = {"state": state, "detail": detail, "ended_at": now, "model_id": model_id, "engine": engine}
-    transaction.connection.execute(update(run).where(run.c.id == run_id).values(ended))
+    transaction.connection.execute(update(constancy_run).where(constancy_run.c.id == run_id).values(ended))
     rows = [{"run_id": run_id, **each} for each in values]
     if rows:
-        transaction.connection.execute(insert(value), rows)
+        transaction.connection.execute(insert(constancy_value), rows)
 
 
 def model_of(transaction: Transaction, of: models.Model, *, now: datetime) -> int:
@@ -96,29 +105,33 @@ def model_of(transaction: Transaction, of: models.Model, *, now: datetime) -> in
     return models.model_id(transaction.connection, of, now=now)
 
 
-def known(connection: Connection, model_id: int, engine: str) -> dict[tuple[int, str, str], float]:
+def baseline(connection: Connection, model_id: int, engine: str) -> dict[tuple[int, str, str], float]:
     """Return what was accepted for a model on an engine: seed, kind and name to value."""
-    same = accepted.c.model_id == model_id, accepted.c.engine == engine
-    return {(row.seed, row.kind, row.key): row.value for row in connection.execute(select(accepted).where(*same))}
+    same = constancy_baseline.c.model_id == model_id, constancy_baseline.c.engine == engine
+    return {
+        (row.seed, row.kind, row.key): row.value for row in connection.execute(select(constancy_baseline).where(*same))
+    }
 
 
 def newest(connection: Connection, *, run_id: int | None = None) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
     """Return the newest check that ended, or one that is named, with its values; None where there is none."""
-    columns = (run, model.c.name.label("model_name"), model.c.version.label("model_version"))
-    query = select(*columns).outerjoin(model, model.c.id == run.c.model_id)
-    which = run.c.id == run_id if run_id is not None else run.c.state != RUNNING
-    row = connection.execute(query.where(which).order_by(run.c.id.desc()).limit(1)).mappings().first()
+    columns = (constancy_run, model.c.name.label("model_name"), model.c.version.label("model_version"))
+    query = select(*columns).outerjoin(model, model.c.id == constancy_run.c.model_id)
+    which = constancy_run.c.id == run_id if run_id is not None else constancy_run.c.state != RUNNING
+    row = connection.execute(query.where(which).order_by(constancy_run.c.id.desc()).limit(1)).mappings().first()
     if row is None:
         return None
-    order = (value.c.seed, value.c.kind, value.c.key)
-    values = connection.execute(select(value).where(value.c.run_id == row["id"]).order_by(*order)).mappings()
+    order = (constancy_value.c.seed, constancy_value.c.kind, constancy_value.c.key)
+    values = connection.execute(
+        select(constancy_value).where(constancy_value.c.run_id == row["id"]).order_by(*order)
+    ).mappings()
     return dict(row), [dict(each) for each in values]
 
 
-def last_began(connection: Connection) -> datetime | None:
+def last_started_at(connection: Connection) -> datetime | None:
     """Return when the last check began."""
     began: datetime | None = connection.execute(
-        select(run.c.started_at).order_by(run.c.id.desc()).limit(1)
+        select(constancy_run.c.started_at).order_by(constancy_run.c.id.desc()).limit(1)
     ).scalar_one_or_none()
     return began
 
@@ -126,22 +139,22 @@ def last_began(connection: Connection) -> datetime | None:
 def accept(transaction: Transaction, run_id: int, *, by: str, now: datetime) -> int:
     """Take what was read in a run for what is expected from now on; return how many values those are."""
     connection = transaction.connection
-    row = connection.execute(select(run).where(run.c.id == run_id)).mappings().one()
-    of_run = select(value).where(value.c.run_id == run_id, value.c.kind != "truth")
+    row = connection.execute(select(constancy_run).where(constancy_run.c.id == run_id)).mappings().one()
+    of_run = select(constancy_value).where(constancy_value.c.run_id == run_id, constancy_value.c.kind != "truth")
     values = connection.execute(of_run).mappings().all()
-    same = accepted.c.model_id == row["model_id"], accepted.c.engine == row["engine"]
-    connection.execute(delete(accepted).where(*same))
+    same = constancy_baseline.c.model_id == row["model_id"], constancy_baseline.c.engine == row["engine"]
+    connection.execute(delete(constancy_baseline).where(*same))
     of = {"model_id": row["model_id"], "engine": row["engine"], "run_id": run_id, "accepted_at": now, "accepted_by": by}
     rows = [{**of, **{name: each[name] for name in ("seed", "kind", "key", "value")}} for each in values]
     if rows:
-        connection.execute(insert(accepted), rows)
+        connection.execute(insert(constancy_baseline), rows)
     return len(rows)
 
 
-def clean(transaction: Transaction, *, before: datetime, now: datetime, discard: Callable[[str], None]) -> int:
+def remove_expired(transaction: Transaction, *, before: datetime, now: datetime, discard: Callable[[str], None]) -> int:
     """Remove the bytes of checks' films that came before a time; their rows stay. Return how many those are."""
     old = (
-        film.c.id.in_(select(sent.c.film_id).where(sent.c.film_id.is_not(None))),
+        film.c.id.in_(select(constancy_film.c.film_id).where(constancy_film.c.film_id.is_not(None))),
         film.c.received_at < before,
         film.c.removed_at.is_(None),
     )

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, Select, func, select
 
-from cxr_node.db.constancy_tables import is_no_check
+from cxr_node.db.constancy_tables import is_not_constancy_film
 from cxr_node.db.tables import film, study
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
 from cxr_node.domain.instance import Identity, Sender
@@ -37,7 +37,7 @@ def of_study(connection: Connection, study_id: int) -> list[Film]:
     Of those of a constancy check there are none: whoever would speak of a study finds nothing to speak of.
     """
     own = (film.c.study_id == study_id, film.c.is_original.is_(True), film.c.removed_at.is_(None))
-    rows = connection.execute(_FILMS.where(*own, is_no_check()).order_by(film.c.id))
+    rows = connection.execute(_FILMS.where(*own, is_not_constancy_film()).order_by(film.c.id))
     return [_film(row) for row in rows.mappings()]
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from cxr_node.db.claim_order import NO_PRIORITY_BOOST
-from cxr_node.db.constancy_tables import sent
+from cxr_node.db.constancy_tables import constancy_film
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage
 from cxr_node.db.tables import film, study
@@ -77,7 +77,7 @@ def store(
     )
     for _ in range(_RACES):
         try:
-            return database.write_together(write, arrived)
+            return database.write_grouped(write, arrived)
         except IntegrityError:
             continue  # another process wrote the same study or film in between: look again
     raise RuntimeError("the film's row was contested without end")
@@ -141,7 +141,7 @@ def _write_new(
     detail = "another film with this SOP Instance UID came first; compare the two and send the right one anew"
     for film_id, job_id, each in zip(film_ids, job_ids, new, strict=True):
         if each.uid in announced and not known[each.uid]:
-            constancy.mark(transaction.connection, each.uid, film_id, now=each.at)
+            constancy.link_film(transaction.connection, each.uid, film_id, now=each.at)
         if known[each.uid]:
             queue.set_aside_unclaimed(transaction, job_id, reason=Reason.DUPLICATE, detail=detail, now=each.at)
 
@@ -150,7 +150,7 @@ def _known(
     transaction: Transaction, arrived: Sequence[IncomingFilm]
 ) -> tuple[Mapping[Uid, AbstractSet[Digest]], AbstractSet[Uid]]:
     """Return the digests that are there under each UID, and which UIDs a check of constancy has announced."""
-    since = constancy.fresh(now=max(each.at for each in arrived))
+    since = constancy.announced_since(now=max(each.at for each in arrived))
     known: defaultdict[Uid, set[Digest]] = defaultdict(set)
     announced = set()
     for uid, digest in _asked(transaction, _KNOWN, [each.uid for each in arrived], since=since):
@@ -235,7 +235,7 @@ def _asked(transaction: Transaction, question: _Question, uids: Sequence[Uid], *
 _KNOWN = _Question.made(
     lambda among: union_all(
         select(film.c.sop_instance_uid, film.c.digest).where(among(film.c.sop_instance_uid)),
-        select(sent.c.sop_instance_uid, null()).where(among(sent.c.sop_instance_uid), *IS_EXPECTED),
+        select(constancy_film.c.sop_instance_uid, null()).where(among(constancy_film.c.sop_instance_uid), *IS_EXPECTED),
     )
 )
 
@@ -252,5 +252,5 @@ _NEW_STUDIES = insert(study).returning(study.c.id, sort_by_parameter_order=True)
 _KEEP_ANEW = (
     update(film)
     .where(film.c.sop_instance_uid == bindparam("of"), film.c.digest == bindparam("as"))
-    .values(kept_from=bindparam("now"), removed_at=None)
+    .values(received_again_at=bindparam("now"), removed_at=None)
 )

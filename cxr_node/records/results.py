@@ -32,7 +32,7 @@ class Result:
 class Delivery:
     """A result on its way to a destination.
 
-    Where the destination is asked to vouch for it, `is_confirmed` if it does, `denied` has the Failure Reason if not.
+    Storage commitment sets `is_confirmed`, or `failure_reason` to the Failure Reason (0008,1197).
     """
 
     delivery_id: int
@@ -40,10 +40,10 @@ class Delivery:
     result: Result
     is_delivered: bool
     is_confirmed: bool
-    denied: int | None
+    failure_reason: int | None
 
 
-def is_ours(connection: Connection, sop_instance_uid: Uid) -> bool:
+def is_own_result(connection: Connection, sop_instance_uid: Uid) -> bool:
     """Whether a result with this SOP Instance UID was composed here."""
     return connection.execute(_OURS, {"uid": sop_instance_uid}).first() is not None
 
@@ -111,7 +111,7 @@ def get_delivery(connection: Connection, delivery_id: int) -> Delivery:
             delivery.c.destination,
             delivery.c.delivered_at,
             delivery.c.confirmed_at,
-            delivery.c.denied,
+            delivery.c.failure_reason,
         )
         .join(study, result.c.study_id == study.c.id)
         .join(delivery, delivery.c.result_id == result.c.id)
@@ -124,29 +124,29 @@ def get_delivery(connection: Connection, delivery_id: int) -> Delivery:
         result=_result(columns),
         is_delivered=columns["delivered_at"] is not None,
         is_confirmed=columns["confirmed_at"] is not None,
-        denied=columns["denied"],
+        failure_reason=columns["failure_reason"],
     )
 
 
-def delivered(transaction: Transaction, delivery_id: int, *, status: int, now: datetime) -> None:
+def mark_delivered(transaction: Transaction, delivery_id: int, *, status: int, now: datetime) -> None:
     """Record that a destination has taken a result, and with which DIMSE status."""
     transaction.connection.execute(
         update(delivery)
         .where(delivery.c.id == delivery_id)
-        .values(delivered_at=now, status=status, confirmed_at=None, denied=None)
+        .values(delivered_at=now, status=status, confirmed_at=None, failure_reason=None)
     )
 
 
-def not_delivered(transaction: Transaction, delivery_id: int) -> None:
+def mark_undelivered(transaction: Transaction, delivery_id: int) -> None:
     """Record that a destination that had taken a result does not have it: it is to be sent again."""
     transaction.connection.execute(
-        update(delivery).where(delivery.c.id == delivery_id).values(delivered_at=None, denied=None)
+        update(delivery).where(delivery.c.id == delivery_id).values(delivered_at=None, failure_reason=None)
     )
 
 
-def ask_again(transaction: Transaction, delivery_id: int) -> None:
+def clear_failure_reason(transaction: Transaction, delivery_id: int) -> None:
     """Forget that a destination would not vouch for a result, for a reason that passes."""
-    transaction.connection.execute(update(delivery).where(delivery.c.id == delivery_id).values(denied=None))
+    transaction.connection.execute(update(delivery).where(delivery.c.id == delivery_id).values(failure_reason=None))
 
 
 def _result(columns: RowMapping) -> Result:

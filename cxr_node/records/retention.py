@@ -13,7 +13,7 @@ from cxr_node.db.tables import delivery, film, finding, heat_map, job, reading, 
 from cxr_node.domain.identifiers import Digest
 
 
-class Of(StrEnum):
+class ArchiveFileKind(StrEnum):
     """Whose bytes a file holds."""
 
     FILM = "film"
@@ -21,10 +21,10 @@ class Of(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class ArchiveFile:
     """A file of the archive by its row."""
 
-    of: Of
+    kind: ArchiveFileKind
     row_id: int
     study_id: int
     archive_key: str
@@ -32,11 +32,11 @@ class Kept:
     size_bytes: int
 
 
-_TABLES = {Of.FILM: film, Of.RESULT: result}
+_TABLES = {ArchiveFileKind.FILM: film, ArchiveFileKind.RESULT: result}
 _ENDED_WELL = (State.DONE, State.NOT_ANALYSED)
 
 
-def mark(transaction: Transaction, *, before: datetime, now: datetime, limit: int = 100) -> int:
+def mark_removed(transaction: Transaction, *, before: datetime, now: datetime, limit: int = 100) -> int:
     """Mark films and results of up to `limit` studies as removed; return how many studies those are.
 
     Their heat maps, which are pictures of them, go at once; what was found and measured stays.
@@ -60,22 +60,22 @@ def mark(transaction: Transaction, *, before: datetime, now: datetime, limit: in
     return len(ids)
 
 
-def removable(connection: Connection, *, before: datetime) -> int:
+def count_removable(connection: Connection, *, before: datetime) -> int:
     """Return how many studies may go, as `mark` would find them."""
     return connection.execute(select(func.count()).select_from(study).where(*_may_go(before))).scalar_one()
 
 
-def marked(connection: Connection, *, since: datetime) -> list[Kept]:
+def removed_since(connection: Connection, *, since: datetime) -> list[ArchiveFile]:
     """Return the files whose rows say that they were removed at that time or later."""
-    return [each for of in Of for each in _kept(connection, of, _TABLES[of].c.removed_at >= since)]
+    return [each for of in ArchiveFileKind for each in _kept(connection, of, _TABLES[of].c.removed_at >= since)]
 
 
-def remove(transaction: Transaction, kept: Kept, discard: Callable[[str], None]) -> None:
+def remove(transaction: Transaction, kept: ArchiveFile, discard: Callable[[str], None]) -> None:
     """Call `discard` for a file whose row says that it was removed, unless the film has come again meanwhile.
 
     The row is held while the file goes, so that a film that comes again finds either both or none.
     """
-    table = _TABLES[kept.of]
+    table = _TABLES[kept.kind]
     still = transaction.connection.execute(
         update(table)
         .where(table.c.id == kept.row_id, table.c.removed_at.is_not(None))
@@ -86,18 +86,20 @@ def remove(transaction: Transaction, kept: Kept, discard: Callable[[str], None])
         discard(kept.archive_key)
 
 
-def after(connection: Connection, of: Of, row_id: int, *, limit: int) -> list[Kept]:
+def files_after(connection: Connection, of: ArchiveFileKind, row_id: int, *, limit: int) -> list[ArchiveFile]:
     """Return the next files after a row, in the order of rows."""
     table = _TABLES[of]
     return _kept(connection, of, table.c.removed_at.is_(None) & (table.c.id > row_id), limit=limit)
 
 
-def _kept(connection: Connection, of: Of, which: ColumnElement[bool], *, limit: int | None = None) -> list[Kept]:
+def _kept(
+    connection: Connection, of: ArchiveFileKind, which: ColumnElement[bool], *, limit: int | None = None
+) -> list[ArchiveFile]:
     table = _TABLES[of]
     columns = (table.c.id, table.c.study_id, table.c.archive_key, table.c.digest, table.c.size_bytes)
     rows = connection.execute(select(*columns).where(which).order_by(table.c.id).limit(limit))
     return [
-        Kept(of=of, row_id=row_id, study_id=study_id, archive_key=key, digest=Digest(digest), size_bytes=size)
+        ArchiveFile(kind=of, row_id=row_id, study_id=study_id, archive_key=key, digest=Digest(digest), size_bytes=size)
         for row_id, study_id, key, digest, size in rows
     ]
 
@@ -106,7 +108,9 @@ def _may_go(before: datetime) -> list[ColumnElement[bool]]:
     of_study = film.c.study_id == study.c.id
     sent = (result.c.study_id == study.c.id) & (delivery.c.result_id == result.c.id)
     unfinished = or_(job.c.state.not_in(_ENDED_WELL), job.c.ended_at >= before)
-    needs_a_person = or_(func.coalesce(film.c.kept_from, film.c.received_at) >= before, film.c.is_original.is_(False))
+    needs_a_person = or_(
+        func.coalesce(film.c.received_again_at, film.c.received_at) >= before, film.c.is_original.is_(False)
+    )
     return [
         _there_is(of_study, film.c.removed_at.is_(None)),
         ~_there_is(of_study, needs_a_person),

@@ -5,21 +5,21 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from cxr_node.db.constancy_tables import is_no_check
+from cxr_node.db.constancy_tables import is_not_constancy_film
 from cxr_node.db.database import Transaction
-from cxr_node.db.shadow_tables import progress, shadow, shadow_finding
+from cxr_node.db.shadow_tables import shadow, shadow_finding, shadow_progress
 from cxr_node.db.tables import film, reading
 from cxr_node.domain.reading import ModelIdentity, Reading
 from cxr_node.records import models
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Next:
+class ShadowTask:
     """A film that is to be read in the shadow, the reading after which, and how often that was tried."""
 
     film_id: int
     reading_id: int
-    tries: int
+    attempts: int
 
 
 def model_id(transaction: Transaction, of: ModelIdentity, *, now: datetime) -> int:
@@ -27,28 +27,32 @@ def model_id(transaction: Transaction, of: ModelIdentity, *, now: datetime) -> i
     connection = transaction.connection
     named = (of.name, of.version, of.weights_digest, of.preparation, of.operating_points)
     number = models.model_id(connection, named, now=now)
-    if connection.execute(select(progress.c.id).where(progress.c.model_id == number)).first() is None:
+    if connection.execute(select(shadow_progress.c.id).where(shadow_progress.c.model_id == number)).first() is None:
         last = connection.execute(select(func.max(reading.c.id))).scalar() or 0
-        connection.execute(insert(progress).values(model_id=number, reading_id=last, tries=0))
+        connection.execute(insert(shadow_progress).values(model_id=number, reading_id=last, attempts=0))
     return number
 
 
-def take(transaction: Transaction, model: int) -> Next | None:
+def next_film(transaction: Transaction, model: int) -> ShadowTask | None:
     """Return the next film that was read and is still kept, and count the try; None where there is none."""
     connection = transaction.connection
-    come = connection.execute(select(progress).where(progress.c.model_id == model)).mappings().one()
-    kept = film.c.removed_at.is_(None), is_no_check()
+    progress = connection.execute(select(shadow_progress).where(shadow_progress.c.model_id == model)).mappings().one()
+    kept = film.c.removed_at.is_(None), is_not_constancy_film()
     query = select(reading.c.id, reading.c.film_id).join(film, film.c.id == reading.c.film_id)
     row = connection.execute(
-        query.where(reading.c.id > come["reading_id"], *kept).order_by(reading.c.id).limit(1)
+        query.where(reading.c.id > progress["reading_id"], *kept).order_by(reading.c.id).limit(1)
     ).first()
     if row is None:
         return None
-    connection.execute(update(progress).where(progress.c.model_id == model).values(tries=progress.c.tries + 1))
-    return Next(film_id=row.film_id, reading_id=row.id, tries=come["tries"] + 1)
+    connection.execute(
+        update(shadow_progress)
+        .where(shadow_progress.c.model_id == model)
+        .values(attempts=shadow_progress.c.attempts + 1)
+    )
+    return ShadowTask(film_id=row.film_id, reading_id=row.id, attempts=progress["attempts"] + 1)
 
 
-def write(transaction: Transaction, model: int, of: Next, said: Reading, *, now: datetime) -> None:
+def store(transaction: Transaction, model: int, of: ShadowTask, said: Reading, *, now: datetime) -> None:
     """Write what a film was read as, in place of what the same model said of it before, and go on."""
     connection = transaction.connection
     before = select(shadow.c.id).where(shadow.c.film_id == of.film_id, shadow.c.model_id == model)
@@ -71,14 +75,14 @@ def write(transaction: Transaction, model: int, of: Next, said: Reading, *, now:
     ]
     if findings:
         connection.execute(insert(shadow_finding), findings)
-    gone = update(progress).where(progress.c.model_id == model)
-    connection.execute(gone.values(reading_id=of.reading_id, tries=0))
+    gone = update(shadow_progress).where(shadow_progress.c.model_id == model)
+    connection.execute(gone.values(reading_id=of.reading_id, attempts=0))
 
 
-def behind(connection: Connection, model: int) -> int:
-    """Return how many readings a shadow has not come to yet."""
-    come = select(progress.c.reading_id).where(progress.c.model_id == model).scalar_subquery()
-    return connection.execute(select(func.count()).select_from(reading).where(reading.c.id > come)).scalar_one()
+def backlog(connection: Connection, model: int) -> int:
+    """Return how many readings a shadow has not progress to yet."""
+    progress = select(shadow_progress.c.reading_id).where(shadow_progress.c.model_id == model).scalar_subquery()
+    return connection.execute(select(func.count()).select_from(reading).where(reading.c.id > progress)).scalar_one()
 
 
 def newest_model(connection: Connection) -> int | None:

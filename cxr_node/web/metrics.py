@@ -19,7 +19,7 @@ from cxr_node.db.tables import delivery, film, job, job_event, reading
 from cxr_node.domain.errors import RetryLater
 from cxr_node.ops.certificates import certificates
 from cxr_node.queries import overview
-from cxr_node.queries.views import VIEWS
+from cxr_node.queries.views.registry import VIEWS
 from cxr_node.web import model_metrics
 from cxr_node.web.context import WebContext
 from cxr_node.wiring import process, rejection_counters

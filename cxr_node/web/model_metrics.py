@@ -41,7 +41,7 @@ def of_model(connection: Connection) -> Iterator[Metric]:
     yield from _of_check(connection)
     shadow = shadows.newest_model(connection)
     if shadow is not None:
-        left = shadows.behind(connection, shadow)
+        left = shadows.backlog(connection, shadow)
         yield _one("cxr_node_shadow_behind", "Readings that the shadow has not come to.", left)
 
 

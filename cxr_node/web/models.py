@@ -5,14 +5,15 @@ from typing import Any
 
 from pydantic import BaseModel, Field, create_model
 
-from cxr_node.queries.views import VIEWS, Kind
+from cxr_node.queries.views.registry import VIEWS
+from cxr_node.queries.views.view import ColumnType
 
-_TYPES: dict[Kind, Any] = {
-    Kind.NUMBER: float | None,
-    Kind.WHOLE: int | None,
-    Kind.TEXT: str | None,
-    Kind.TIME: datetime | None,
-    Kind.YES_NO: bool | None,
+_TYPES: dict[ColumnType, Any] = {
+    ColumnType.NUMBER: float | None,
+    ColumnType.WHOLE: int | None,
+    ColumnType.TEXT: str | None,
+    ColumnType.TIME: datetime | None,
+    ColumnType.YES_NO: bool | None,
 }
 
 

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from cxr_node.domain.daily_stats import Kind
+from cxr_node.domain.daily_stats import Statistic
 from cxr_node.ops.shadow_agreement import shadow_agreement, shadow_findings
-from cxr_node.queries import drift, views
-from cxr_node.queries.views import VIEWS, Comparison, Condition
+from cxr_node.queries import drift, view_rows
+from cxr_node.queries.view_rows import Comparison, Condition
+from cxr_node.queries.views.registry import VIEWS
 from cxr_node.records import constancy
 from cxr_node.web.access import Anyone
 from cxr_node.web.api import REFUSALS
@@ -32,7 +33,7 @@ _MOST_LINES = 8
 Row = dict[str, Any]
 Name = Annotated[str, Query(max_length=64, pattern=r"^[^\x00-\x1f]*$")]
 DriftRow: Any = row_of("DriftRow", "v1_drift")
-DayRow: Any = row_of("DayRow", "v1_days")
+DayRow: Any = row_of("DayRow", "v1_daily_statistics")
 CheckRow: Any = row_of("CheckRow", "v1_constancy")
 
 
@@ -108,7 +109,7 @@ def behaviour_page(request: Request, desk: InContext, person: Anyone, figure: Na
     """Show whether films are read as in the reference."""
     with desk.asked() as connection:
         said = _told(connection, figure)
-        choices = drift.figures(connection, since=_first_day())
+        choices = drift.statistic_names(connection, since=_first_day())
     plot = json.dumps(_plot(said)).replace("<", "\\u003c")  # an AE title may hold one
     return shown_page(request, person, "behaviour.html", here="behaviour", choices=choices, plot=plot, **said)
 
@@ -122,9 +123,11 @@ def _told(connection: Connection, figure: str) -> Row:
     figures: list[Row] = []
     if day is not None:
         conditions = [Condition(column="day", comparison=Comparison.EQUAL, value=day.isoformat())]
-        figures = views.rows(connection, VIEWS["v1_drift"], conditions=conditions, order="adjusted_p")
+        figures = view_rows.rows(connection, VIEWS["v1_drift"], conditions=conditions, order="adjusted_p")
     drifted = [row for row in figures if row["is_drift"]]
-    chosen = figure or _name(drifted[0] if drifted else figures[0] if figures else {"kind": Kind.REJECTED, "key": ""})
+    chosen = figure or _name(
+        drifted[0] if drifted else figures[0] if figures else {"kind": Statistic.REJECTED, "key": ""}
+    )
     return {
         "judged_day": day.isoformat() if day else None,
         "drifted": len(drifted),
@@ -147,7 +150,7 @@ def _check(connection: Connection) -> Row | None:
         return None
     run, _ = newest
     of_run = Condition(column="run_id", comparison=Comparison.EQUAL, value=run["id"])
-    values = views.rows(connection, VIEWS["v1_constancy"], conditions=[of_run], order="seed")
+    values = view_rows.rows(connection, VIEWS["v1_constancy"], conditions=[of_run], order="seed")
     named = ("started_at", "state", "detail", "model_name", "model_version", "engine")
     shown = [row for row in values if row["seed"] is not None]
     return {"run_id": run["id"], **{name: run[name] for name in named}, "values": shown}
@@ -155,14 +158,14 @@ def _check(connection: Connection) -> Row | None:
 
 def _days(connection: Connection, figure: str) -> list[Row]:
     kind, _, key = figure.partition(" ")
-    stored = Kind.SCORE if kind == Kind.POSITIVE else kind
+    stored = Statistic.SCORE if kind == Statistic.POSITIVE else kind
     conditions = [
         Condition(column="kind", comparison=Comparison.EQUAL, value=str(stored)),
         Condition(column="key", comparison=Comparison.EQUAL, value=key),
         Condition(column="day", comparison=Comparison.LEAST, value=_first_day().isoformat()),
     ]
-    rows = views.rows(connection, VIEWS["v1_days"], conditions=conditions, order="day")
-    if kind == Kind.POSITIVE:
+    rows = view_rows.rows(connection, VIEWS["v1_daily_statistics"], conditions=conditions, order="day")
+    if kind == Statistic.POSITIVE:
         return [{**row, "kind": kind, "mean": row["hits"] / row["films"]} for row in rows]
     return rows
 
@@ -190,7 +193,7 @@ def _plot(said: Row) -> Row:
                 "device": device,
                 "values": [value.get((day, device)) for day in days],
                 # Times are compared by their median, and drawn by their mean: that line would mislead.
-                "reference": None if said["shown"] == Kind.TURNAROUND else references.get(device),
+                "reference": None if said["shown"] == Statistic.TURNAROUND else references.get(device),
             }
             for device in devices
         ],

@@ -6,12 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from cxr_node.db.constancy_tables import sent
+from cxr_node.db.constancy_tables import constancy_film
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import film, finding, heat_map, reading, result, study
 from cxr_node.domain.reading import HeatMap
-from cxr_node.queries import overview, views
-from cxr_node.queries.views import VIEWS, Comparison, Condition
+from cxr_node.queries import overview, view_rows
+from cxr_node.queries.view_rows import Comparison, Condition
+from cxr_node.queries.views.registry import VIEWS
 from cxr_node.records import reading_columns, readings
 from cxr_node.records.films import get as get_film
 
@@ -26,12 +27,12 @@ def equal(column: str, value: object) -> Condition:
 
 def newest_films(connection: Connection, *, limit: int) -> list[Row]:
     """Return the films that came last."""
-    return views.rows(connection, VIEWS["v1_films"], columns=NEWEST, order="-film_id", limit=limit)
+    return view_rows.rows(connection, VIEWS["v1_films"], columns=NEWEST, order="-film_id", limit=limit)
 
 
 def studies(connection: Connection, *, before: int | None, limit: int) -> list[Row]:
     """Return studies with their films, the newest first, before one that is named."""
-    checks = select(film.c.study_id).join(sent, sent.c.film_id == film.c.id)
+    checks = select(film.c.study_id).join(constancy_film, constancy_film.c.film_id == film.c.id)
     newest = select(study.c.id, study.c.study_instance_uid, study.c.first_received_at).order_by(study.c.id.desc())
     newest = newest.where(study.c.id.not_in(checks))
     if before is not None:
@@ -66,15 +67,15 @@ def results_of(connection: Connection, study_id: int) -> list[Row]:
 
 def film_told(connection: Connection, film_id: int) -> Row | None:
     """Return a film's row, what was found and measured on it, and the times of its way; None where there is none."""
-    rows = views.rows(connection, VIEWS["v1_films"], conditions=[equal("film_id", film_id)], limit=1)
+    rows = view_rows.rows(connection, VIEWS["v1_films"], conditions=[equal("film_id", film_id)], limit=1)
     if not rows:
         return None
     newest = [equal("film_id", film_id), equal("reading_id", rows[0]["reading_id"])]
-    turnaround = views.rows(connection, VIEWS["v1_turnaround"], conditions=[equal("film_id", film_id)], limit=1)
+    turnaround = view_rows.rows(connection, VIEWS["v1_turnaround"], conditions=[equal("film_id", film_id)], limit=1)
     return {
         "film": rows[0],
-        "findings": views.rows(connection, VIEWS["v1_findings"], conditions=newest, order="finding_id"),
-        "measurements": views.rows(connection, VIEWS["v1_measurements"], conditions=newest, order="measurement_id"),
+        "findings": view_rows.rows(connection, VIEWS["v1_findings"], conditions=newest, order="finding_id"),
+        "measurements": view_rows.rows(connection, VIEWS["v1_measurements"], conditions=newest, order="measurement_id"),
         "heat_maps": heat_maps(connection, rows[0]["reading_id"]),
         "notes": _notes(connection, rows[0]["reading_id"]),
         "turnaround": turnaround[0],
@@ -119,7 +120,7 @@ def jobs(
     conditions = [equal(name, value.value) for name, value in (("state", state), ("stage", stage)) if value is not None]
     if before is not None:
         conditions.append(Condition(column="job_id", comparison=Comparison.LESS, value=before))
-    return views.rows(connection, VIEWS["v1_jobs"], conditions=conditions, order="-job_id", limit=limit)
+    return view_rows.rows(connection, VIEWS["v1_jobs"], conditions=conditions, order="-job_id", limit=limit)
 
 
 def deliveries(
@@ -131,7 +132,7 @@ def deliveries(
         conditions.append(equal("destination", destination))
     if before is not None:
         conditions.append(Condition(column="delivery_id", comparison=Comparison.LESS, value=before))
-    return views.rows(connection, VIEWS["v1_deliveries"], conditions=conditions, order="-delivery_id", limit=limit)
+    return view_rows.rows(connection, VIEWS["v1_deliveries"], conditions=conditions, order="-delivery_id", limit=limit)
 
 
 def trends(connection: Connection, *, days: int, now: datetime) -> Row:

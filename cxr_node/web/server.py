@@ -31,7 +31,7 @@ _FORGET_S = 600.0
 def desk(settings: Settings) -> Iterator[WebContext]:
     """Return what pages need, while the block lasts."""
     with ExitStack() as stack:
-        reads = Database(settings.database_url, busy_timeout_s=5.0, read_only=True, at_most_s=_AT_MOST_S)
+        reads = Database(settings.database_url, busy_timeout_s=5.0, read_only=True, statement_timeout_s=_AT_MOST_S)
         stack.callback(reads.close)
         writes = process.database(settings)
         stack.callback(writes.close)

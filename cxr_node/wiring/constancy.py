@@ -38,9 +38,9 @@ def watch(settings: Settings, opened: Database, stack: ExitStack) -> None:
 
 def if_due(settings: Settings, opened: Database) -> Outcome | None:
     """Check if today's check is due, unless another host is at it."""
-    with opened.alone("constancy") as is_ours:
+    with opened.exclusive("constancy") as is_ours:
         with opened.read() as connection:
-            last = rows.last_began(connection)
+            last = rows.last_started_at(connection)
         now = process.now().astimezone()
         began = last.astimezone() if last is not None else None
         if is_ours and is_due(now, began, time.fromisoformat(settings.constancy.at)):

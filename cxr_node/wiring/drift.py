@@ -5,7 +5,7 @@ from datetime import date
 from functools import partial
 
 from cxr_node.db.database import Database
-from cxr_node.domain.daily_stats import Kind
+from cxr_node.domain.daily_stats import Statistic
 from cxr_node.monitoring.drift import Rules
 from cxr_node.settings.monitoring import DriftSection
 from cxr_node.settings.root import Settings
@@ -24,7 +24,7 @@ def watch(settings: Settings, opened: Database, stack: ExitStack) -> None:
 
 def count(settings: Settings, opened: Database) -> None:
     """Count the days that have changed and judge those that are over, unless another host is at it."""
-    with opened.alone("drift") as is_ours:
+    with opened.exclusive("drift") as is_ours:
         if is_ours:
             drift.turn(opened, rules=drift_rules(settings.drift), clock=process.now)
 
@@ -42,9 +42,9 @@ def drift_rules(section: DriftSection) -> Rules:
         minimum_films=section.minimum_films,
         alpha=section.alpha,
         least_effects={
-            Kind.SCORE: section.least_score_effect,
-            Kind.POSITIVE: section.least_rate_effect,
-            Kind.REJECTED: section.least_rate_effect,
-            Kind.TURNAROUND: section.least_turnaround_effect,
+            Statistic.SCORE: section.least_score_effect,
+            Statistic.POSITIVE: section.least_rate_effect,
+            Statistic.REJECTED: section.least_rate_effect,
+            Statistic.TURNAROUND: section.least_turnaround_effect,
         },
     )

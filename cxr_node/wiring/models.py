@@ -17,7 +17,7 @@ from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Prediction
 from cxr_node.records import bundles
-from cxr_node.records.bundles import Choice, Chosen, Use
+from cxr_node.records.bundles import Choice, ChosenBundle, Use
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import process
 
@@ -88,13 +88,13 @@ class Models:
         reader, detail = None, ""
         try:
             reader = self._opens(None if choice.bundle is None else fetched(self._settings, choice.bundle))
-            _log.warning("reads by %s from now on, as %s has chosen", name, choice.by)
+            _log.warning("reads by %s from now on, as %s has chosen", name, choice.chosen_by)
         except RetryLater as error:  # tried again at the next look
             _log.warning("%s cannot be fetched for now: %s", name, error)
             return None
         except Exception as error:  # noqa: BLE001  # whatever a bundle does wrong, what there was reads on
             detail = str(error)[:_LONGEST] or type(error).__name__
-            _log.error("%s, which %s has chosen, is refused: %s", name, choice.by, detail)
+            _log.error("%s, which %s has chosen, is refused: %s", name, choice.chosen_by, detail)
         self._seen = choice.choice_id
         self._tell(choice, detail)
         return reader
@@ -114,7 +114,7 @@ class Models:
             _log.warning("what became of the chosen bundle is not in the database: %s", error)
 
 
-def fetched(settings: Settings, chosen: Chosen) -> Path:
+def fetched(settings: Settings, chosen: ChosenBundle) -> Path:
     """Return where a bundle that was chosen for all is on this machine; got from the archive where it is not yet.
 
     Raises

@@ -30,7 +30,9 @@ def database(settings: Settings) -> Database:
     """Open the database. It is not migrated here."""
     settings.node.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _keep_to_owner(settings.database_url)
-    return Database(settings.database_url, busy_timeout_s=settings.database.busy_timeout_s, ring=bells(settings).notify)
+    return Database(
+        settings.database_url, busy_timeout_s=settings.database.busy_timeout_s, on_commit=bells(settings).notify
+    )
 
 
 def _keep_to_owner(url: str) -> None:

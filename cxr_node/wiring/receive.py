@@ -118,7 +118,7 @@ def _vouching(settings: Settings, opened: Database) -> CommitmentProvider:
         wait = timedelta() if sender.calling_ae_title in called else _ANSWERED_WITHIN
         at = process.now()
         try:
-            return commitments.remember(opened, transaction_uid, instances, sender, due_at=at + wait, now=at)
+            return commitments.store(opened, transaction_uid, instances, sender, due_at=at + wait, now=at)
         except commitments.OtherRequest as error:
             raise RejectObject("the Transaction UID is in use") from error
 
@@ -137,8 +137,8 @@ def _vouching(settings: Settings, opened: Database) -> CommitmentProvider:
 
     def answered(number: int) -> None:
         with opened.write() as transaction:
-            commitments.answered(transaction, number, now=process.now())
-            queue.make_due(transaction, Stage.ANSWER, number, now=process.now())
+            commitments.mark_reported(transaction, number, now=process.now())
+            queue.make_due(transaction, Stage.COMMIT, number, now=process.now())
 
     return CommitmentProvider(remember=remember, reported=reported, answer=answer, answered=answered)
 

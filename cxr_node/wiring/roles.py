@@ -189,7 +189,7 @@ def _keep_up(settings: Settings, opened: Database, stack: ExitStack, audit: Audi
 
 def _alone(opened: Database, what: str, do: Callable[[], object]) -> None:
     """Do it unless another host is at it."""
-    with opened.alone(what) as is_ours:
+    with opened.exclusive(what) as is_ours:
         if is_ours:
             do()
 
@@ -205,8 +205,7 @@ def tick(settings: Settings, opened: Database) -> None:
         queue.clamp_future_dates(
             transaction, now=now, due_within=_longest_wait(settings), leased_within=2 * _longest_lease(settings)
         )
-    with opened.write() as transaction:
-        backfill.fill(transaction)
+    backfill.fill(opened)
 
 
 def _longest_wait(settings: Settings) -> timedelta:

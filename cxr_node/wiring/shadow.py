@@ -32,7 +32,7 @@ def at_work(settings: Settings, opened: Database, *, stopping: threading.Event) 
     def work() -> None:
         try:
             while not stopping.is_set():
-                with opened.alone("shadow") as is_ours, preprocessing.desk(settings) as desk:
+                with opened.exclusive("shadow") as is_ours, preprocessing.desk(settings) as desk:
                     if is_ours:
                         made = Shadow(
                             opened, desk=desk, reader=reader, identity=reader.identity, clock=process.now,

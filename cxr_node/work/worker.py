@@ -127,7 +127,7 @@ class Worker:
             lease=self._lease,
             now=self._clock(),
             limit=self._together.size,
-            held=held,
+            blocked_destinations=held,
         )
 
     def _put_back(self, claims: Sequence[Claim]) -> None:
@@ -162,7 +162,7 @@ class Worker:
             if due_at is None:
                 return None
             seconds = (due_at - now).total_seconds()
-            if self._together.wait_s and claimable.waiting(connection, self.stage, now=now) < self._together.size:
+            if self._together.wait_s and claimable.count_due(connection, self.stage, now=now) < self._together.size:
                 seconds += self._together.wait_s
         return seconds
 

@@ -32,7 +32,7 @@ def test_a_film_is_vouched_for_to_orthanc_and_its_report_by_orthanc(tmp_path: Pa
             node.until_idle()
             told = orthanc.get(f"/storage-commitment/{asked['ID']}")
             until(lambda: "confirm" in {span.name for span in told_of.spans}, what="the end of the trace")
-            (delivered,), (answered,) = node.jobs(Stage.DELIVER), node.jobs(Stage.ANSWER)
+            (delivered,), (answered,) = node.jobs(Stage.DELIVER), node.jobs(Stage.COMMIT)
     assert (delivered.state, delivered.detail) == (State.DONE, "pacs vouches for it")
     assert (answered.state, answered.detail) == (State.DONE, "1 vouched for, 0 not")
     assert isinstance(told, dict)

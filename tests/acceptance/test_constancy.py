@@ -61,5 +61,5 @@ def test_a_node_checks_itself_and_only_the_patients_report_reaches_the_pacs(tmp_
     assert (first["state"], second["state"]) == ("unaccepted", "passed")
     values: list[dict[str, object]] = second["values"]
     assert {each["kind"] for each in values} == {"score", "measurement", "truth"}
-    assert [each["is_held"] for each in values if each["kind"] == "truth"] == [True, True, True], values
+    assert [each["is_within_tolerance"] for each in values if each["kind"] == "truth"] == [True, True, True], values
     assert [path.suffix for path in (tmp_path / "pacs").iterdir()] == [".dcm"]

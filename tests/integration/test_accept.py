@@ -14,7 +14,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.archive.store import OutOfSpace
 from cxr_node.db import migrate
-from cxr_node.db.database import Database, DatabaseAway
+from cxr_node.db.database import Database, DatabaseUnavailable
 from cxr_node.db.states import State
 from cxr_node.report.kinds.kind import Picture, Report
 from tests.support import films
@@ -32,11 +32,11 @@ def kept(shop: InProcessNode) -> list[Path]:
 
 def test_the_bytes_are_kept_before_the_row_is_written(shop: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> None:
     def cut(*_: object) -> NoReturn:
-        raise DatabaseAway("power cut")
+        raise DatabaseUnavailable("power cut")
 
     with monkeypatch.context() as context:
         context.setattr(shop.database, "write", cut)
-        with pytest.raises(DatabaseAway):
+        with pytest.raises(DatabaseUnavailable):
             shop.accept(films.dx())
     assert len(kept(shop)) == 1
     assert shop.jobs() == []
@@ -88,7 +88,7 @@ def test_a_database_locked_by_another_program_is_away_and_nothing_is_promised(tm
     other.execute("BEGIN EXCLUSIVE")
     shop = InProcessNode(database, tmp_path)
     try:
-        with pytest.raises(DatabaseAway):
+        with pytest.raises(DatabaseUnavailable):
             shop.accept(films.dx())
         other.execute("ROLLBACK")
         assert shop.accept(films.dx())

@@ -59,7 +59,7 @@ def test_the_program_says_its_version() -> None:
 def test_status_of_a_node_that_has_done_nothing_is_a_screen_of_zeros(node: Node) -> None:
     said = json.loads(node.says("status", "--json"))
 
-    assert [queue["stage"] for queue in said["queues"]] == ["read", "compose", "deliver", "answer"]
+    assert [queue["stage"] for queue in said["queues"]] == ["read", "compose", "deliver", "commit"]
     assert said["films_recent"] == 0
     assert said["turnaround"] == {"films": 0, "p50_s": None, "p99_s": None}
     assert "no report delivered in 24 h" in node.says("status")

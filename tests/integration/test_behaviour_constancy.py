@@ -14,8 +14,8 @@ from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.monitoring.constancy import State, Tolerances
-from cxr_node.queries import views
-from cxr_node.queries.views import VIEWS
+from cxr_node.queries import view_rows
+from cxr_node.queries.views.registry import VIEWS
 from cxr_node.records import constancy as rows
 from cxr_node.web import queries
 from cxr_node.work.periodic import constancy, drift
@@ -75,8 +75,8 @@ def test_a_check_is_held_against_what_a_person_accepted(database: Database, tmp_
     assert (first.state, second.state, third.state) == (State.UNACCEPTED, State.PASSED, State.FAILED)
     assert third.detail == "not as expected: lung_opacity of phantom 1, lung_opacity of phantom 2"
     with database.read() as connection:
-        said = views.rows(connection, VIEWS["v1_constancy"], order="run_id")
-    assert [(row["run_id"], row["state"], bool(row["is_held"])) for row in said if row["seed"] == 1] == [
+        said = view_rows.rows(connection, VIEWS["v1_constancy"], order="run_id")
+    assert [(row["run_id"], row["state"], bool(row["is_within_tolerance"])) for row in said if row["seed"] == 1] == [
         (first.run_id, "unaccepted", False), (second.run_id, "passed", True), (third.run_id, "failed", False),
     ]  # fmt: skip
     assert {row["engine"] for row in said} == {"node, cpu"}
@@ -92,8 +92,8 @@ def test_nothing_of_a_check_leaves_or_is_counted(database: Database, tmp_path: P
     assert shop.pacs.arrived == []
     assert {job.state for job in shop.jobs()} == {"done"}
     with database.read() as connection:
-        for name in (*WITHOUT_CHECKS, "v1_days", "v1_deliveries"):
-            assert views.rows(connection, VIEWS[name]) == [], name
+        for name in (*WITHOUT_CHECKS, "v1_daily_statistics", "v1_deliveries"):
+            assert view_rows.rows(connection, VIEWS[name]) == [], name
         assert queries.studies(connection, before=None, limit=10) == []
 
 
@@ -117,7 +117,7 @@ def test_a_modality_can_neither_pass_for_a_check_nor_make_one_of_a_patients_film
     shop.work()
 
     with database.read() as connection:
-        seen = {row["sop_instance_uid"]: row["state"] for row in views.rows(connection, VIEWS["v1_films"])}
+        seen = {row["sop_instance_uid"]: row["state"] for row in view_rows.rows(connection, VIEWS["v1_films"])}
     assert seen == {
         named[0]: "not_analysed", films.dx(seed=8).SOPInstanceUID: "done", in_its_study.SOPInstanceUID: "done",
     }  # fmt: skip
@@ -129,7 +129,7 @@ def test_a_film_that_was_announced_long_ago_is_a_film_as_any(database: Database,
     shop = InProcessNode(database, tmp_path)
     film = films.dx()
     with database.write() as transaction:
-        run_id = rows.begin(transaction, now=shop.clock.now)
+        run_id = rows.start(transaction, now=shop.clock.now)
         rows.announce(transaction, run_id, 1, Uid(str(film.SOPInstanceUID)), now=shop.clock.now)
     shop.clock.go(minutes=16)
 

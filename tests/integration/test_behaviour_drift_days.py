@@ -16,12 +16,12 @@ from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
-from cxr_node.db.monitoring_tables import day_figure
+from cxr_node.db.monitoring_tables import daily_statistic
 from cxr_node.monitoring.drift import Rules
 from cxr_node.ops.alarms import wrong
 from cxr_node.queries import daily_stats as days
-from cxr_node.queries import drift, views
-from cxr_node.queries.views import VIEWS
+from cxr_node.queries import drift, view_rows
+from cxr_node.queries.views.registry import VIEWS
 from cxr_node.wiring import process
 from cxr_node.work.periodic import drift as drift_job
 from tests.support import films
@@ -50,7 +50,7 @@ def stream(*, days: int, first: int = 0, shift: float = 0.0, device: str = "DX1"
 
 def rows(database: Database, view: str) -> list[dict[str, object]]:
     with database.read() as connection:
-        return views.rows(connection, VIEWS[view])
+        return view_rows.rows(connection, VIEWS[view])
 
 
 def turn(database: Database, *, day: int) -> None:
@@ -65,7 +65,10 @@ def test_a_day_is_counted_by_device_and_model(database: Database) -> None:
 
     turn(database, day=0)
 
-    found = {(row["calling_ae_title"], row["model_version"], row["kind"]): row for row in rows(database, "v1_days")}
+    found = {
+        (row["calling_ae_title"], row["model_version"], row["kind"]): row
+        for row in rows(database, "v1_daily_statistics")
+    }
     assert {key: (row["films"], row["hits"]) for key, row in found.items()} == {
         ("DX1", "1", "score"): (2, 1), ("DX2", "1", "score"): (1, 1), ("DX1", "2", "score"): (1, 1),
         ("DX1", "1", "rejected"): (3, 1), ("DX2", "1", "rejected"): (1, 0), ("DX1", "2", "rejected"): (1, 0),
@@ -73,7 +76,11 @@ def test_a_day_is_counted_by_device_and_model(database: Database) -> None:
     assert found["DX1", "1", "score"]["mean"] == pytest.approx(0.45)
     assert found["DX1", "1", "score"]["day"] == "2026-03-01"
     with database.read() as connection:
-        counts = connection.execute(select(day_figure.c.counts).where(day_figure.c.kind == "score")).scalars().all()
+        counts = (
+            connection.execute(select(daily_statistic.c.counts).where(daily_statistic.c.kind == "score"))
+            .scalars()
+            .all()
+        )
     assert {"40": 1, "140": 1} in counts
     assert {"199": 1} in counts
 
@@ -85,7 +92,7 @@ def test_a_film_read_again_moves_its_day_and_is_counted_once(database: Database)
 
     turn(database, day=20)
 
-    (score,) = (row for row in rows(database, "v1_days") if row["kind"] == "score")
+    (score,) = (row for row in rows(database, "v1_daily_statistics") if row["kind"] == "score")
     assert (score["films"], score["hits"], score["mean"]) == (2, 1, pytest.approx(0.5))
 
 
@@ -97,7 +104,7 @@ def test_films_that_came_before_a_model_are_not_its_own(database: Database) -> N
 
     turn(database, day=6)
 
-    assert {(row["day"], row["model_version"]) for row in rows(database, "v1_days")} == {
+    assert {(row["day"], row["model_version"]) for row in rows(database, "v1_daily_statistics")} == {
         ("2026-03-01", "1"), ("2026-03-06", "2"),
     }  # fmt: skip
 
@@ -109,7 +116,7 @@ def test_turn_around_is_counted_once_results_are_delivered(database: Database, t
 
     drift_job.counted_days(database, now=shop.clock.now)
 
-    (row,) = (row for row in rows(database, "v1_days") if row["kind"] == "turnaround")
+    (row,) = (row for row in rows(database, "v1_daily_statistics") if row["kind"] == "turnaround")
     assert row["films"] == 1
     assert row["mean"] == pytest.approx(2.0)
 
@@ -174,9 +181,9 @@ def test_readings_are_looked_through_in_parts(database: Database, monkeypatch: p
 
     turn(database, day=40)
 
-    assert len(rows(database, "v1_days")) == 8
+    assert len(rows(database, "v1_daily_statistics")) == 8
     with database.read() as connection:
-        assert days.touched(connection) == (set(), None)
+        assert days.changed_days(connection) == (set(), None)
 
 
 @pytest.fixture

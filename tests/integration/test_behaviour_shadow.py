@@ -18,8 +18,8 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import ModelIdentity, Prediction, Presence
 from cxr_node.domain.reasons import Reason
-from cxr_node.queries import views
-from cxr_node.queries.views import VIEWS
+from cxr_node.queries import view_rows
+from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queue import queue
 from cxr_node.reading.preprocess import ReadContext
 from cxr_node.records import shadow as shadows
@@ -57,7 +57,7 @@ def shadow_of(shop: InProcessNode, *scores: float) -> Shadow:
 
 def shadowed(database: Database) -> list[dict[str, object]]:
     with database.read() as connection:
-        return views.rows(connection, VIEWS["v1_shadow"], order="shadow_id")
+        return view_rows.rows(connection, VIEWS["v1_shadow"], order="shadow_id")
 
 
 def test_a_shadow_reads_after_the_first_and_what_it_says_is_in_its_own_view_alone(
@@ -80,12 +80,12 @@ def test_a_shadow_reads_after_the_first_and_what_it_says_is_in_its_own_view_alon
     assert len(shop.pacs.arrived) == reports + 1 == 2
     assert "second" not in str(shop.pacs.reports())
     with database.read() as connection:
-        said = views.rows(connection, VIEWS["v1_findings"])
+        said = view_rows.rows(connection, VIEWS["v1_findings"])
         assert {(row["model_name"], row["score"], row["is_newest"] in (True, 1)) for row in said} == {
             ("test", 0.75, True)
         }
-        assert shadows.behind(connection, shadow._model) == 0
-    both = [(row["model_name"], row["score"], row["first_score"], bool(row["differs"])) for row in shadowed(database)]
+        assert shadows.backlog(connection, shadow._model) == 0
+    both = [(row["model_name"], row["score"], row["primary_score"], bool(row["differs"])) for row in shadowed(database)]
     assert both == [("second", 0.2, 0.75, True), ("second", 0.9, 0.75, False)]
 
 

@@ -86,11 +86,11 @@ def reference(film: Dataset, **changes: str) -> Reference:
 
 
 def asked(shop: InProcessNode, *instances: Reference, transaction_uid: Uid = TRANSACTION) -> int:
-    return commitments.remember(shop.database, transaction_uid, instances, SENDER, due_at=NOON, now=NOON)
+    return commitments.store(shop.database, transaction_uid, instances, SENDER, due_at=NOON, now=NOON)
 
 
 def answers(shop: InProcessNode) -> list[tuple[State, str]]:
-    return [(job.state, job.detail) for job in shop.jobs(Stage.ANSWER)]
+    return [(job.state, job.detail) for job in shop.jobs(Stage.COMMIT)]
 
 
 def test_a_modality_is_told_which_films_are_kept_and_why_others_are_not(database: Database, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_modality_is_told_which_films_are_kept_and_why_others_are_not(database
         other_class = reference(kept, sop_class_uid="1.2.840.10008.5.1.4.1.1.1")
         asked(shop, reference(kept), *(reference(each) for each in (lost, damaged, never_sent)), other_class)
 
-        assert shop.turn(Stage.ANSWER)
+        assert shop.turn(Stage.COMMIT)
 
         event_type, report = peer.told.get(timeout=10)
     assert event_type == 2
@@ -128,13 +128,13 @@ def test_a_modality_that_is_away_is_told_later(database: Database, tmp_path: Pat
     shop = InProcessNode(database, tmp_path, peers={"DX1": gone})
     shop.accept(film)
     asked(shop, reference(film))
-    assert shop.turn(Stage.ANSWER)
+    assert shop.turn(Stage.COMMIT)
     assert answers(shop)[0][0] is State.WAITING
 
     with modality() as peer:
         later = InProcessNode(database, tmp_path, peers={"DX1": peer.remote})
         later.clock.go(minutes=1)
-        assert later.turn(Stage.ANSWER)
+        assert later.turn(Stage.COMMIT)
         assert peer.told.get(timeout=10) == (1, CommitmentResult(transaction_uid=TRANSACTION, kept=(reference(film),)))
     assert answers(shop)[0][0] is State.DONE
 
@@ -148,7 +148,7 @@ def test_who_asks_the_same_again_is_told_again_and_other_films_under_its_transac
         shop.accept(film)
         for _ in range(2):
             asked(shop, reference(film))
-            assert shop.turn(Stage.ANSWER)
+            assert shop.turn(Stage.COMMIT)
             assert peer.told.get(timeout=10)[1].kept == (reference(film),)
         with pytest.raises(commitments.OtherRequest):
             asked(shop, reference(films.dx(seed=1)))
@@ -159,7 +159,7 @@ def test_a_modality_that_will_not_hear_it_is_left_for_a_person(database: Databas
     with modality(status=0x0115) as peer:
         shop = InProcessNode(database, tmp_path, peers={"DX1": peer.remote})
         asked(shop, reference(films.dx()))
-        assert shop.turn(Stage.ANSWER)
+        assert shop.turn(Stage.COMMIT)
     ((state, detail),) = answers(shop)
     assert state is State.FAILED
     assert "0x0115" in detail
@@ -168,7 +168,7 @@ def test_a_modality_that_will_not_hear_it_is_left_for_a_person(database: Databas
 def test_where_to_tell_a_modality_is_asked_of_a_person(database: Database, tmp_path: Path) -> None:
     shop = InProcessNode(database, tmp_path)
     asked(shop, reference(films.dx()))
-    assert shop.turn(Stage.ANSWER)
+    assert shop.turn(Stage.COMMIT)
     assert answers(shop) == [
         (State.FAILED, "where DX1 is told is not known: add it to [[receive.commitment_peers]], then retry")
     ]
@@ -235,8 +235,8 @@ def test_who_cannot_be_called_is_told_on_its_own_association(tmp_path: Path) -> 
             assert ask(opened, action_information(TRANSACTION, [reference(film)])) == 0x0000
             assert told.get(timeout=10) == CommitmentResult(transaction_uid=TRANSACTION, kept=(reference(film),))
         peers.until(lambda: _is_answered(shop), what="the answer's row")
-        shop.clock.now = shop.jobs(Stage.ANSWER)[0].due_at
-        assert shop.turn(Stage.ANSWER)
+        shop.clock.now = shop.jobs(Stage.COMMIT)[0].due_at
+        assert shop.turn(Stage.COMMIT)
         assert answers(shop) == [(State.DONE, "answered on the association of the request")]
 
 
@@ -275,12 +275,12 @@ def test_a_request_survives_the_end_of_its_association_and_of_the_process(tmp_pa
             shop.accept(film)
             with asking(port) as opened:
                 assert ask(opened, action_information(TRANSACTION, [reference(film)])) == 0x0000
-            (job,) = shop.jobs(Stage.ANSWER)
+            (job,) = shop.jobs(Stage.COMMIT)
         assert peer.told.empty()
         with node(tmp_path) as (_, started_again):
             later = InProcessNode(started_again.database, tmp_path, peers={"DX1": peer.remote})
             later.clock.now = job.due_at
-            assert later.turn(Stage.ANSWER)
+            assert later.turn(Stage.COMMIT)
             assert peer.told.get(timeout=10)[1].kept == (reference(film),)
 
 
@@ -300,8 +300,8 @@ def test_orthanc_asks_whether_its_film_is_kept_and_is_told(tmp_path: Path) -> No
                 calling_ae_title=AeTitle("CXRNODE"),
             )
             answering = InProcessNode(shop.database, tmp_path, peers={orthanc.ae_title: remote})
-            answering.clock.now = shop.jobs(Stage.ANSWER)[0].due_at
-            assert answering.turn(Stage.ANSWER)
+            answering.clock.now = shop.jobs(Stage.COMMIT)[0].due_at
+            assert answering.turn(Stage.COMMIT)
             told = orthanc.get(f"/storage-commitment/{asked['ID']}")
     assert isinstance(told, dict)
     assert told["Status"] == "Failure"
@@ -329,7 +329,7 @@ def test_what_is_no_request_is_refused_and_the_next_one_is_answered(tmp_path: Pa
             assert ask(opened, good) == 0x0000
             assert told.wait(10)
             assert ask(opened, action_information(TRANSACTION, [reference(films.dx(seed=1))])) == 0x0115
-        assert len(shop.jobs(Stage.ANSWER)) == 1
+        assert len(shop.jobs(Stage.COMMIT)) == 1
 
 
 def test_a_report_that_nobody_asked_for_is_refused(tmp_path: Path) -> None:
@@ -350,4 +350,4 @@ def key_of(shop: InProcessNode, film: Dataset) -> str:
 
 def _is_answered(shop: InProcessNode) -> bool:
     with shop.database.read() as connection:
-        return commitments.get(connection, 1).is_answered
+        return commitments.get(connection, 1).is_reported

@@ -5,7 +5,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from cxr_node.db import database as module
-from cxr_node.db.database import Database, DatabaseAway
+from cxr_node.db.database import Database, DatabaseUnavailable
 
 
 def cut(url: str) -> None:
@@ -35,7 +35,7 @@ def test_one_that_was_closed_at_work_is_told_once_and_replaced(
     monkeypatch.setattr(module, "_IDLE_S", 3600.0)
     cut(database_url)
 
-    with pytest.raises(DatabaseAway), database.write() as transaction:
+    with pytest.raises(DatabaseUnavailable), database.write() as transaction:
         transaction.connection.execute(text("SELECT 1"))
 
     with database.write() as transaction:

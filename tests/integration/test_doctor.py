@@ -95,7 +95,7 @@ def test_a_node_that_can_work_is_told_so_and_what_its_pacs_takes_is_kept(tmp_pat
     assert said.checks["report-best to pacs"][1] == "it is sent report, Comprehensive 3D SR Storage"
     assert said.checks["database"][0] == said.checks["bundle"][0] == said.checks["destination share"][0] == "ok"
     assert set(kept(config)) == {"pacs"}
-    assert len(kept(config)["pacs"].taken) == len(RESULT_KINDS)
+    assert len(kept(config)["pacs"].accepted_sop_classes) == len(RESULT_KINDS)
     assert not list((tmp_path / "pacs").glob("*"))
     assert "ok       destination pacs: " in spoken.output
     assert spoken.exit_code == 0
@@ -125,7 +125,7 @@ def test_an_archive_that_knows_only_enhanced_sr_is_noticed_and_the_best_form_nam
     assert 'put "report-best" in its place: that comes to report-enhanced' in said.checks["report to pacs"][2]
     assert 'take "segmentation" out of its results' in said.checks["segmentation to pacs"][2]
     assert said.destinations["pacs"]["takes"] == {"report-enhanced": [IMPLICIT], "text": [IMPLICIT]}
-    assert kept(config)["pacs"].taken == {ENHANCED, BASIC_TEXT}
+    assert kept(config)["pacs"].accepted_sop_classes == {ENHANCED, BASIC_TEXT}
     (route,) = compose.routes(load(config)).values()
     assert REPORT_FORMS[ResultName.REPORT_ENHANCED].name in route.decided(kept(config)["pacs"]).kinds
 
@@ -253,7 +253,7 @@ def taken(*sop_classes: str, peer: str = PEER, destination: str = "pacs") -> Des
     accepted = {form.sop_class_uid: () for form in REPORT_FORMS.values()} | {
         Uid(uid): (Uid(EXPLICIT),) for uid in sop_classes
     }
-    return DestinationCapabilities(destination=destination, peer=peer, accepted=accepted, asked_at=NOON)
+    return DestinationCapabilities(destination=destination, peer=peer, accepted=accepted, negotiated_at=NOON)
 
 
 @pytest.mark.parametrize(
@@ -284,8 +284,8 @@ def test_the_report_goes_out_in_the_best_form_that_was_negotiated(database: Data
     kinds = [RESULT_KINDS[name] for name in REPORT_FORMS]
     shop = InProcessNode(database, tmp_path, kinds=kinds, forms=tuple(REPORT_FORMS.values()))
     with database.write() as transaction:
-        destination_capabilities.keep(transaction, taken(COMPREHENSIVE_3D))
-        destination_capabilities.keep(transaction, taken(ENHANCED, BASIC_TEXT))
+        destination_capabilities.store(transaction, taken(COMPREHENSIVE_3D))
+        destination_capabilities.store(transaction, taken(ENHANCED, BASIC_TEXT))
     shop.accept(films.dx())
     shop.work()
 
@@ -296,7 +296,7 @@ def test_what_was_kept_is_what_was_said(database: Database) -> None:
     first = taken(ENHANCED)
     second = taken(COMPREHENSIVE, destination="other")
     with database.write() as transaction:
-        destination_capabilities.keep(transaction, first)
-        destination_capabilities.keep(transaction, second)
+        destination_capabilities.store(transaction, first)
+        destination_capabilities.store(transaction, second)
     with database.read() as connection:
         assert destination_capabilities.latest(connection) == {"pacs": first, "other": second}

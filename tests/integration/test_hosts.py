@@ -76,9 +76,13 @@ def test_a_host_whose_connection_was_lost_looks_at_every_leg_and_hears_again(
 
 
 def test_what_one_host_is_at_another_leaves(database: Database) -> None:
-    with database.alone("remove") as first, database.alone("remove") as second, database.alone("other") as third:
+    with (
+        database.exclusive("remove") as first,
+        database.exclusive("remove") as second,
+        database.exclusive("other") as third,
+    ):
         assert (first, second, third) == (True, False, True)
-    with database.alone("remove") as again:
+    with database.exclusive("remove") as again:
         assert again
 
 

@@ -76,7 +76,7 @@ def test_together_or_one_by_one_is_the_same(database: Database, seed: int) -> No
 def test_films_of_a_check_are_marked_among_others(database: Database) -> None:
     expected = arrived("phantom", of="check")
     with database.write() as transaction:
-        run = constancy.begin(transaction, now=NOON)
+        run = constancy.start(transaction, now=NOON)
         constancy.announce(transaction, run, 7, expected.uid, now=NOON)
     with database.write() as transaction:
         assert ingest.write(transaction, [arrived("a"), expected, arrived("b")]) == [True, True, True]

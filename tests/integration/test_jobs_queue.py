@@ -200,7 +200,7 @@ def _having_woken(transaction: Transaction) -> Transaction:
 
 def test_work_is_rung_for_when_it_is_committed_and_not_when_it_is_rolled_back(database_url: str) -> None:
     rung: list[Stage] = []
-    database = Database(database_url, ring=rung.append)
+    database = Database(database_url, on_commit=rung.append)
     migrate.upgrade(database)
     try:
         with pytest.raises(ForbiddenTransition), database.write() as transaction:

@@ -33,7 +33,7 @@ class Held:
     def __call__(self, _transaction: Transaction, whats: list[None]) -> list[None]:
         """Wait for them."""
         pause = threading.Event()
-        while len(self._database._shared._waiting) < self._others:
+        while len(self._database._group_commit._waiting) < self._others:
             assert not pause.wait(0.01)
         return whats
 
@@ -53,7 +53,7 @@ def test_who_comes_alone_is_committed_alone(database: Database) -> None:
 def test_films_that_come_while_one_is_written_share_the_next_commit(database: Database) -> None:
     commits = count_commits(database)
     with ThreadPoolExecutor(TOGETHER + 1) as pool:
-        first = pool.submit(database.write_together, Held(database, TOGETHER), None)
+        first = pool.submit(database.write_grouped, Held(database, TOGETHER), None)
         others = [pool.submit(remember, database, number) for number in range(TOGETHER)]
         first.result()
         assert [each.result() for each in others] == [True] * TOGETHER
@@ -64,7 +64,7 @@ def test_films_that_come_while_one_is_written_share_the_next_commit(database: Da
 
 def test_the_same_film_from_many_at_once_is_one(database: Database) -> None:
     with ThreadPoolExecutor(TOGETHER + 1) as pool:
-        first = pool.submit(database.write_together, Held(database, TOGETHER), None)
+        first = pool.submit(database.write_grouped, Held(database, TOGETHER), None)
         others = [pool.submit(remember, database, 1) for _ in range(TOGETHER)]
         first.result()
         assert sorted(each.result() for each in others) == [False] * (TOGETHER - 1) + [True]
@@ -77,9 +77,9 @@ def test_what_one_cannot_write_does_not_undo_the_others(database: Database) -> N
         return whats
 
     with ThreadPoolExecutor(TOGETHER + 2) as pool:
-        first = pool.submit(database.write_together, Held(database, TOGETHER + 1), None)
+        first = pool.submit(database.write_grouped, Held(database, TOGETHER + 1), None)
         others = [pool.submit(remember, database, number) for number in range(TOGETHER)]
-        clashing = pool.submit(database.write_together, clash, None)
+        clashing = pool.submit(database.write_grouped, clash, None)
         first.result()
         assert [each.result() for each in others] == [True] * TOGETHER
         with pytest.raises(IntegrityError):
@@ -99,12 +99,12 @@ def test_a_database_that_is_away_is_asked_once_for_all_of_them() -> None:
         raise RetryLater("away")
 
     with ThreadPoolExecutor(4) as pool:
-        first = pool.submit(database.write_together, Held(database, 3), None)
-        others = [pool.submit(database.write_together, away, None) for _ in range(3)]
+        first = pool.submit(database.write_grouped, Held(database, 3), None)
+        others = [pool.submit(database.write_grouped, away, None) for _ in range(3)]
         first.result()
         for each in others:
             with pytest.raises(RetryLater):
                 each.result()
     assert len(asked) == 1
-    assert database.write_together(lambda _transaction, whats: [7 for _ in whats], None) == 7
+    assert database.write_grouped(lambda _transaction, whats: [7 for _ in whats], None) == 7
     database.close()

@@ -3,14 +3,12 @@
 import threading
 from datetime import timedelta
 
-from sqlalchemy import text
-
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
-from cxr_node.queries import views
-from cxr_node.queries.views import VIEWS
+from cxr_node.queries import view_rows
+from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queue import queue, search
-from cxr_node.records import backfill, ingest
+from cxr_node.records import ingest
 from tests.support.queue import NOON, SENDER, claim_one, instance, remember
 
 
@@ -91,22 +89,6 @@ def test_a_job_says_when_its_turn_is(database: Database) -> None:
     urgent(database, "a", priority_boost_s=90)
 
     with database.read() as connection:
-        (row,) = views.rows(connection, VIEWS["v1_jobs"])
-    assert row["turn_at"] == NOON - timedelta(seconds=90)
+        (row,) = view_rows.rows(connection, VIEWS["v1_jobs"])
+    assert row["claim_order"] == NOON - timedelta(seconds=90)
     assert (row["priority"], row["study_id"]) == (90, 1)
-
-
-def test_what_a_node_of_the_version_before_writes_is_claimed_at_once_and_filled_in(database: Database) -> None:
-    urgent(database, "a")
-    remember(database, "b")
-    with database.write() as transaction:
-        # Such a node knows no head starts and does not say which study a job is of.
-        transaction.connection.execute(text("UPDATE job SET of_study_id = NULL, priority = 0 WHERE id = 2"))
-    assert [claim_one(database).job_id for _ in range(2)] == [1, 2]
-
-    assert backfill.fill_all(database) == 1
-
-    assert backfill.fill_all(database) == 0
-    assert priorities(database) == [600, 600]
-    with database.read() as connection:
-        assert [row["study_id"] for row in views.rows(connection, VIEWS["v1_jobs"])] == [1, 1]

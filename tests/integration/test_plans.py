@@ -12,7 +12,6 @@ from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.queue import claimable, queue
-from cxr_node.records import backfill as filling
 from cxr_node.records import ingest
 from cxr_node.wiring import process
 from tests.support.queue import LEASE, arrived
@@ -22,7 +21,7 @@ FILMS = 10_000
 EVERY_S = 6 * 3600
 LARGE = ("film", "job", "study", "reading", "finding", "measurement", "result", "delivery", "job_event")
 # Views over a row a day or a check; their aliases are those of large tables, which PostgreSQL's plans tell apart.
-OVER_SMALL = ("v1_days", "v1_drift", "v1_constancy")
+OVER_SMALL = ("v1_daily_statistics", "v1_drift", "v1_constancy")
 # These ask for a month, or for everything that is as old as the day they name: half of these films.
 OF_LONG = {"question 8", "question 9", "question 10", "question 11", "question 12", "question 13", "question 15"}
 
@@ -108,13 +107,12 @@ def test_no_statement_of_the_queue_reads_a_table_whole(filled: str) -> None:
         now = process.now()
         with database.write() as transaction:
             claimable.next_due(transaction.connection, stage)
-            claimable.waiting(transaction.connection, stage, now=now)
+            claimable.count_due(transaction.connection, stage, now=now)
             claims = queue.claim(transaction, stage, owner="o", lease=LEASE, now=now, limit=limit)
             for claim in claims:
                 queue.finish(transaction, claim, now=now)
             queue.boost_study(transaction, FILMS // 2, 60)
             queue.expire_leases(transaction, now=now)
-            filling.fill(transaction)
 
     for stage in Stage:
         for limit in (1, 4):

@@ -158,7 +158,7 @@ def test_a_crash_between_mark_and_removal_leaves_a_file_that_goes_next_time(shop
     shop.work()
     shop.clock.go(days=31)
     with shop.database.write() as transaction:
-        retention.mark(transaction, before=shop.clock.now - KEEP, now=shop.clock.now)
+        retention.mark_removed(transaction, before=shop.clock.now - KEEP, now=shop.clock.now)
     assert kept(shop) == 2
     assert removed(shop) == 0
     assert kept(shop) == 0
@@ -169,9 +169,9 @@ def test_a_film_that_comes_again_while_it_is_removed_is_not_lost(shop: InProcess
     shop.work()
     shop.clock.go(days=31)
     with shop.database.write() as transaction:
-        retention.mark(transaction, before=shop.clock.now - KEEP, now=shop.clock.now)
+        retention.mark_removed(transaction, before=shop.clock.now - KEEP, now=shop.clock.now)
     with shop.database.read() as connection:
-        marked = retention.marked(connection, since=shop.clock.now)
+        marked = retention.removed_since(connection, since=shop.clock.now)
     shop.accept(films.dx())
     for each in marked:
         with shop.database.write() as transaction:

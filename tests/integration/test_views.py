@@ -16,21 +16,22 @@ from typer.testing import CliRunner
 from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
-from cxr_node.db.database import Database, DatabaseAway
+from cxr_node.db.database import Database, DatabaseUnavailable
 from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain import concepts
 from cxr_node.domain.codes import Code
-from cxr_node.domain.daily_stats import Kind, Span, Verdict
+from cxr_node.domain.daily_stats import DateRange, DriftResult, Statistic
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.reading import Measurement
-from cxr_node.queries import drift, views
-from cxr_node.queries.views import VIEWS, Comparison, Condition
+from cxr_node.queries import drift, view_rows
+from cxr_node.queries.view_rows import Comparison, Condition
+from cxr_node.queries.views.registry import VIEWS
 from cxr_node.records import constancy, readings, shadow
 from cxr_node.records import films as film_rows
-from cxr_node.records.shadow import Next
+from cxr_node.records.shadow import ShadowTask
 from cxr_node.work.periodic import drift as drift_job
-from tests.support import films
+from tests.support import films, view_document
 from tests.support.films import ROOT
 from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file
@@ -38,10 +39,10 @@ from tests.support.running_node import opened, settings_file
 DOCUMENT = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
 QUESTIONS = dict(re.findall(r"\*\*(\d+)\. .*?\*\*.*?```sql\n(.*?)```", DOCUMENT, re.DOTALL))
 UNIT = Code(value="1", scheme_designator="UCUM", meaning="no units")
-DRIFT = Verdict(
-    day=date(2026, 1, 2), device="DX1", kind=Kind.SCORE, key="lung_opacity",
-    reference=Span(first=date(2025, 12, 1), last=date(2025, 12, 7)),
-    window=Span(first=date(2025, 12, 27), last=date(2026, 1, 2)), reference_films=1000, films=80,
+DRIFT = DriftResult(
+    day=date(2026, 1, 2), device="DX1", kind=Statistic.SCORE, key="lung_opacity",
+    reference=DateRange(first=date(2025, 12, 1), last=date(2025, 12, 7)),
+    window=DateRange(first=date(2025, 12, 27), last=date(2026, 1, 2)), reference_films=1000, films=80,
     reference_value=0.2, value=0.3, effect=0.2, p_value=0.0001, adjusted_p=0.001, is_drift=True,
 )  # fmt: skip
 
@@ -73,15 +74,15 @@ def busy(database: Database, folder: Path) -> InProcessNode:
     shop.accept(films.dx(seed=5))
     drift_job.counted_days(database, now=shop.clock.now)
     with database.write() as transaction:
-        drift.write(transaction, 1, [DRIFT], now=shop.clock.now)
-        failed = constancy.begin(transaction, now=shop.clock.now)
+        drift.store(transaction, 1, [DRIFT], now=shop.clock.now)
+        failed = constancy.start(transaction, now=shop.clock.now)
         constancy.end(transaction, failed, state="failed", detail="not taken", now=shop.clock.now)
         film = film_rows.get(transaction.connection, 1)
         read = readings.latest(transaction.connection, 1, film.identity)
         assert read is not None
         assert read.prediction is not None
         model = shadow.model_id(transaction, read.prediction.model, now=shop.clock.now)
-        shadow.write(transaction, model, Next(film_id=1, reading_id=1, tries=1), read, now=shop.clock.now)
+        shadow.store(transaction, model, ShadowTask(film_id=1, reading_id=1, attempts=1), read, now=shop.clock.now)
     return shop
 
 
@@ -100,24 +101,20 @@ def _measure(shop: InProcessNode) -> None:
         readings.write(transaction, 1, measured, now=shop.clock.now)
 
 
-def test_each_view_has_the_columns_it_says_and_every_row_can_be_read(database: Database, tmp_path: Path) -> None:
+def test_each_view_has_its_columns_and_rows(database: Database, tmp_path: Path) -> None:
     busy(database, tmp_path)
 
     with database.read() as connection:
         for name, view in VIEWS.items():
             assert [each["name"] for each in inspect(connection).get_columns(name)] == list(view.columns), name
-            assert views.rows(connection, view), name
+            assert view_rows.rows(connection, view), name
 
 
-def test_the_document_says_of_each_column_what_the_views_say() -> None:
-    for name, view in VIEWS.items():
-        section = DOCUMENT.partition(f"### {name}\n")[2].partition("\n#")[0]
-        said = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", section, re.MULTILINE)
-        assert said == [(column, kind, meaning) for column, (kind, meaning) in view.columns.items()], name
-        assert f"A row is {view.row}. `--since` and `--until` ask for `{view.time}`." in section
+def test_the_document_has_every_view_and_column() -> None:
+    assert view_document.sections() == DOCUMENT.partition(view_document.START)[2].partition(view_document.END)[0]
 
 
-def test_every_question_of_the_document_is_answered(database: Database, tmp_path: Path) -> None:
+def test_every_question_of_the_document_has_an_answer(database: Database, tmp_path: Path) -> None:
     shop = busy(database, tmp_path)
     study = shop.jobs(Stage.READ)[0].study_instance_uid
 
@@ -149,7 +146,7 @@ def test_no_view_shows_a_patient(database: Database, tmp_path: Path) -> None:
     film = films.dx()
     with shop.database.read() as connection:
         key = film_rows.get(connection, 1).identity.patient_key
-        shown = " ".join(str(views.rows(connection, view)) for view in VIEWS.values())
+        shown = " ".join(str(view_rows.rows(connection, view)) for view in VIEWS.values())
 
     for secret in (key, str(film.PatientName), str(film.PatientID), str(film.get("PatientBirthDate", "19000101"))):
         assert secret
@@ -161,7 +158,7 @@ def test_turn_around_is_the_sum_of_its_parts(database: Database, tmp_path: Path)
 
     with database.read() as connection:
         arrived = Condition(column="total_s", comparison=Comparison.UNEQUAL, value=None)
-        rows = views.rows(connection, VIEWS["v1_turnaround"], conditions=[arrived])
+        rows = view_rows.rows(connection, VIEWS["v1_turnaround"], conditions=[arrived])
 
     assert rows
     for row in rows:
@@ -175,7 +172,7 @@ def test_a_database_opened_to_read_only_cannot_be_written_to(database: Database,
     try:
         with reader.read() as connection:
             assert migrate.is_current(connection)
-        with pytest.raises((DatabaseAway, DBAPIError)), reader.write() as transaction:
+        with pytest.raises((DatabaseUnavailable, DBAPIError)), reader.write() as transaction:
             transaction.connection.execute(text("DELETE FROM job"))
     finally:
         reader.close()
@@ -183,9 +180,9 @@ def test_a_database_opened_to_read_only_cannot_be_written_to(database: Database,
 
 def test_a_question_that_takes_too_long_is_given_up(database: Database, database_url: str) -> None:
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
-    reader = Database(database_url, read_only=True, at_most_s=0.2)
+    reader = Database(database_url, read_only=True, statement_timeout_s=0.2)
     try:
-        with pytest.raises(DatabaseAway), reader.read() as connection:
+        with pytest.raises(DatabaseUnavailable), reader.read() as connection:
             connection.execute(text(endless)).all()
         with reader.read() as connection:
             assert connection.execute(text("SELECT 1")).scalar() == 1

@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 from sqlalchemy import select
 
-from cxr_node.db.database import Database, DatabaseAway
+from cxr_node.db.database import Database, DatabaseUnavailable
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, finding, reading, result
 from cxr_node.deliver.destination import DeliveryRejected
@@ -442,7 +442,7 @@ def test_a_database_that_is_away_while_a_job_ends_costs_a_lease_and_nothing_else
 
     def away() -> NoReturn:
         shop.database.write = write  # type: ignore[method-assign]  # back again after one failure
-        raise DatabaseAway("database away: OperationalError")
+        raise DatabaseUnavailable("database away: OperationalError")
 
     def answer(given: Sequence[Radiograph]) -> tuple[Prediction, ...]:
         shop.database.write = away  # type: ignore[method-assign]  # away when the ending is to be recorded
@@ -450,7 +450,7 @@ def test_a_database_that_is_away_while_a_job_ends_costs_a_lease_and_nothing_else
 
     shop.reader.answer = answer
 
-    with pytest.raises(DatabaseAway):
+    with pytest.raises(DatabaseUnavailable):
         shop.turn(Stage.READ)
     shop.clock.go(seconds=LEASE.total_seconds() + 1)
     with shop.database.write() as transaction:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr_node.db.database import Database, DatabaseAway, Transaction
+from cxr_node.db.database import Database, DatabaseUnavailable, Transaction
 from cxr_node.db.states import Stage, State
 from cxr_node.deliver.destination import DestinationUnreachable
 from cxr_node.domain.errors import RetryLater
@@ -46,7 +46,7 @@ def test_what_ended_while_the_database_was_away_is_recorded_when_it_is_back(
         with real() as transaction:
             yield transaction
             if not next(calls):
-                raise DatabaseAway("database away: by the test")
+                raise DatabaseUnavailable("database away: by the test")
 
     monkeypatch.setattr(shop.database, "write", write)
     with pytest.raises(RetryLater):

@@ -1,125 +1,133 @@
-"""Old and new version against one database: what the newest migration leaves as it was, and what a node makes of it."""
+"""Rolling upgrade: two versions on one database. The schema expands first, then rows are filled in.
 
+The version of this checkout is the old one; the new one has a second migration made for tests.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from cxr_node.db import migrate
-from cxr_node.db.database import Database
+from cxr_node.db.database import Database, Transaction
 from cxr_node.db.migrate import Standing, TooNew
-from cxr_node.db.states import Stage
-from cxr_node.queries.views import VIEWS
-from cxr_node.queue import queue
+from cxr_node.db.states import Stage, State
+from cxr_node.queries.views.registry import VIEWS
+from cxr_node.queue import queue, search
 from cxr_node.records import backfill
-from tests.support.queue import claim_one
+from tests.support import migrations
+from tests.support.queue import claim_none, claim_one, remember
 
-SCRIPT = ScriptDirectory.from_config(migrate._config())
-NEW, OLD = [script.revision for script in SCRIPT.walk_revisions()][:2]
 Columns = dict[str, dict[str, tuple[str, bool, bool]]]
+HEAD = migrations.revisions()[-1]
+
+_UNFILLED = "SELECT id FROM study WHERE film_count IS NULL ORDER BY id LIMIT 2"
+_FILL = """
+UPDATE study SET film_count = (SELECT count(*) FROM film WHERE film.study_id = study.id)
+WHERE id = :study_id
+"""
+
+
+def fill_film_count(transaction: Transaction) -> int:
+    study_ids = transaction.connection.execute(text(_UNFILLED)).scalars().all()
+    for study_id in study_ids:
+        transaction.connection.execute(text(_FILL), {"study_id": study_id})
+    return len(study_ids)
+
+
+@pytest.fixture
+def old(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A database at the schema of the old version, in a process of the new one."""
+    migrations.with_made_migration(monkeypatch, tmp_path)
+    monkeypatch.setattr(backfill, "BACKFILLS", (fill_film_count,))
+    database = Database(database_url)
+    migrations.bring_to(database, HEAD)
+    yield database
+    database.close()
 
 
 def columns(connection: Connection) -> Columns:
     """Return each table's columns: type, whether it may be empty, whether it has a default."""
-    seen = inspect(connection)
+    inspector = inspect(connection)
     return {
         table: {
-            each["name"]: (str(each["type"]), bool(each["nullable"]), each["default"] is not None)
-            for each in seen.get_columns(table)
+            column["name"]: (str(column["type"]), bool(column["nullable"]), column["default"] is not None)
+            for column in inspector.get_columns(table)
         }
-        for table in seen.get_table_names()
+        for table in inspector.get_table_names()
     }
 
 
-def bring_to(database: Database, revision: str) -> None:
-    with database.write() as transaction:
-        config = migrate._config()
-        config.attributes["connection"] = transaction.connection
-        command.upgrade(config, revision)
+def view_columns(connection: Connection) -> dict[str, list[str]]:
+    inspector = inspect(connection)
+    present = set(inspector.get_view_names()) & set(VIEWS)
+    return {name: [column["name"] for column in inspector.get_columns(name)] for name in present}
 
 
-@pytest.fixture
-def old(database_url: str) -> Database:
-    """A database at the schema of the version before."""
-    database = Database(database_url)
-    bring_to(database, OLD)
-    return database
+def film_counts(database: Database) -> list[int | None]:
+    with database.read() as connection:
+        return list(connection.execute(text("SELECT film_count FROM v1_films ORDER BY film_id")).scalars())
 
 
-def test_the_newest_migration_only_adds(old: Database) -> None:
-    with old.read() as connection:
-        before = columns(connection)
-        there = set(inspect(connection).get_view_names()) & set(VIEWS)
-        views = {name: [each["name"] for each in inspect(connection).get_columns(name)] for name in there}
+def test_the_newest_migrations_only_add(old: Database) -> None:
+    """The package's newest migration, once there is a second one, and the one made for tests."""
+    for before, after in list(pairwise(migrations.revisions()))[-2:]:
+        migrations.bring_to(old, before)
+        with old.read() as connection:
+            tables, views = columns(connection), view_columns(connection)
+        migrations.bring_to(old, after)
+        with old.read() as connection:
+            tables_after, views_after = columns(connection), view_columns(connection)
+
+        for table, known in tables.items():
+            assert {name: tables_after[table][name] for name in known} == known, table
+            for name, (_, is_nullable, has_default) in tables_after[table].items():
+                assert name in known or is_nullable or has_default, f"{table}.{name}: the old version does not write it"
+        for name, known_columns in views.items():
+            assert views_after[name][: len(known_columns)] == known_columns, name
+
+
+def test_rows_of_the_old_version_are_filled_in_after_an_upgrade(old: Database) -> None:
+    for name in ("a", "b", "c"):
+        remember(old, name, study=name)
+    remember(old, "d", study="a")
+
     migrate.upgrade(old)
-    with old.read() as connection:
-        after = columns(connection)
-        views_after = {name: [each["name"] for each in inspect(connection).get_columns(name)] for name in VIEWS}
-    old.close()
+    assert film_counts(old) == [None] * 4
+    assert backfill.fill(old) == 2  # one batch
+    assert backfill.fill_all(old) == 1
 
-    for table, kept in before.items():
-        assert {name: after[table][name] for name in kept} == kept, table
-        for name, (_, is_nullable, has_default) in after[table].items():
-            assert name in kept or is_nullable or has_default, f"{table}.{name}: the version before does not write it"
-    for name, kept_columns in views.items():
-        assert views_after[name][: len(kept_columns)] == kept_columns, name
+    assert film_counts(old) == [2, 1, 1, 2]
+    assert backfill.fill_all(old) == 0
 
 
-# As a node of revision 0008 writes them.
-_AT = {"at": "2026-01-02 12:00:00.000000"}
-_FILM = """
-INSERT INTO film (study_id, sop_class_uid, sop_instance_uid, series_instance_uid, transfer_syntax_uid, patient_key,
-    digest, archive_key, size_bytes, calling_ae_title, called_ae_title, address, association, received_at, is_original)
-VALUES (1, '1.2.840.10008.5.1.4.1.1.1.1', '2.25.2', '2.25.3', '1.2.840.10008.1.2.1', '00', '00', 'films/00', 1, 'DX1',
-    'CXRNODE', '127.0.0.1', '', :at, true)
-"""
-_ADD = """
-INSERT INTO job (stage, {0}_id, state, priority, attempts, crashes, due_at, detail, created_at, queued_at)
-VALUES ('{1}', 1, 'waiting', 0, 0, 0, :at, '', :at, :at)
-"""
-_CLAIM = """
-UPDATE job SET state = 'running', attempts = attempts + 1, lease_owner = 'old/read/1', lease_until = :at
-WHERE id IN (SELECT id FROM job WHERE stage = '{0}' AND state = 'waiting' AND due_at <= :at
-             ORDER BY priority DESC, due_at, id LIMIT 1)
-"""
-_FINISH = """
-UPDATE job SET state = 'done', detail = '', lease_owner = NULL, lease_until = NULL, ended_at = :at
-WHERE lease_owner = 'old/read/1' AND state = 'running'
-"""
-_EVENT = "INSERT INTO job_event (job_id, at, event, state, actor, detail) VALUES (1, :at, 'created', 'waiting', '', '')"
-_READING = "INSERT INTO reading (film_id, read_at, detail, notes, grayscale) VALUES (1, :at, '', '[]', '')"
-_RESULT = """
-INSERT INTO result (study_id, kind, version, sop_class_uid, sop_instance_uid, series_instance_uid, transfer_syntax_uid,
-    patient_key, digest, archive_key, size_bytes, composed_at)
-VALUES (1, 'TID1500', 1, '1', '2.25.4', '2.25.5', '1', '00', '00', 'results/00', 1, :at)
-"""
-_DELIVERY = "INSERT INTO delivery (result_id, destination, created_at) VALUES (1, 'pacs', :at)"
+def test_the_old_version_works_on_with_the_new_schema(old: Database) -> None:
+    """It stores films, claims, ends and queues jobs, and the new version fills in its rows."""
+    migrate.upgrade(old)
 
-
-def test_what_the_version_before_writes_is_still_taken_and_its_jobs_are_worked_by_either(database: Database) -> None:
-    with database.write() as transaction:
-        for statement in (
-            "INSERT INTO study (study_instance_uid, first_received_at) VALUES ('2.25.1', :at)",
-            _FILM, _ADD.format("film", "read"), _EVENT, _CLAIM.format("read"), _READING, _FINISH,
-            _ADD.format("study", "compose"), _CLAIM.format("compose"), _RESULT, _DELIVERY,
-            _ADD.format("delivery", "deliver"), _FINISH,
-        ):  # fmt: skip
-            transaction.connection.execute(text(statement), _AT if ":at" in statement else {})
-
-    claim = claim_one(database, Stage.DELIVER)
-    with database.write() as transaction:
+    remember(old, "a")
+    assert not remember(old, "a")
+    claim = claim_one(old)
+    with old.write() as transaction:
         queue.finish(transaction, claim, now=claim.queued_at)
-        assert backfill.fill(transaction) == 3
-        jobs = transaction.connection.execute(
-            text("SELECT stage, state, study_instance_uid FROM v1_jobs ORDER BY job_id")
-        ).all()
-    assert [tuple(row) for row in jobs] == [(stage, "done", "2.25.1") for stage in ("read", "compose", "deliver")]
+        queue.add_compose(transaction, 1, due_at=claim.queued_at, now=claim.queued_at)
+    composing = claim_one(old, Stage.COMPOSE)
+    with old.write() as transaction:
+        queue.retry(transaction, composing, due_at=claim.queued_at, detail="", now=claim.queued_at)
+
+    assert backfill.fill_all(old) == 1
+    assert film_counts(old) == [1]
+    assert claim_one(old, Stage.COMPOSE).job_id == composing.job_id
+    assert claim_none(old)
+    with old.read() as connection:
+        states = [(job.stage, job.state) for job in reversed(search.jobs(connection))]
+    assert states == [(Stage.READ, State.DONE), (Stage.COMPOSE, State.RUNNING)]
 
 
-@pytest.mark.parametrize(("floor", "expected"), [(NEW, Standing.NEWER), ("9998", Standing.TOO_NEW)])
-def test_a_node_goes_on_with_a_newer_schema_unless_that_says_it_cannot(
+@pytest.mark.parametrize(("floor", "expected"), [(HEAD, Standing.NEWER), ("9998", Standing.TOO_NEW)])
+def test_a_newer_schema_is_worked_with_down_to_its_floor(
     database: Database, floor: str, expected: Standing, tmp_path: Path
 ) -> None:
     with database.write() as transaction:

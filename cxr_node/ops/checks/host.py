@@ -12,7 +12,7 @@ from cxr_node.db.tables import film, result
 from cxr_node.ops.certificates import Certificate, certificates, key_pairs
 from cxr_node.ops.checks.node import Check, fine, note, problem
 from cxr_node.queries import overview
-from cxr_node.queries.overview import Queue
+from cxr_node.queries.overview import StageStatus
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import process
 
@@ -131,11 +131,11 @@ def work(opened: Database, *, runs: bool, now: datetime) -> Iterator[Check]:
     yield _movement([queue for queue in queues if _is_stuck(queue, now)], runs=runs)
 
 
-def _is_stuck(queue: Queue, now: datetime) -> bool:
+def _is_stuck(queue: StageStatus, now: datetime) -> bool:
     return queue.oldest_due_at is not None and now - queue.oldest_due_at > _STUCK
 
 
-def _movement(stuck: list[Queue], *, runs: bool) -> Check:
+def _movement(stuck: list[StageStatus], *, runs: bool) -> Check:
     if not stuck:
         return fine("queue", "no job has been due for long")
     said = ", ".join(f"{queue.due} to {queue.stage.value}" for queue in stuck)

@@ -128,7 +128,7 @@ class DeliverHandler:
         receipt = pipeline.deliver(delivery, archive=self._archive, destinations=self._destinations)
 
         def record(transaction: Transaction, now: datetime) -> None:
-            results.delivered(transaction, delivery.delivery_id, status=receipt.status, now=now)
+            results.mark_delivered(transaction, delivery.delivery_id, status=receipt.status, now=now)
             if confirmation is None:
                 queue.finish(transaction, claim, now=now, detail=receipt.comment)
             else:
@@ -139,7 +139,7 @@ class DeliverHandler:
 
     def _confirm(self, claim: Claim, delivery: Delivery, confirmation: VerificationRule) -> Completion:
         report: CommitmentResult | None = None
-        if not delivery.is_confirmed and delivery.denied is None:
+        if not delivery.is_confirmed and delivery.failure_reason is None:
             transaction_uid = self._new_uid()
             with self._database.write() as transaction:
                 # Before it is asked: the answer may come to another process before this one goes on.
@@ -178,14 +178,14 @@ def _record_said(
         return
     due_at = due_again(rule, attempts=claim.attempts, queued_at=claim.queued_at, now=now, jitter=1.0)
     detail = f"{said.destination} was asked to vouch for it and has not answered yet"
-    if said.denied is not None:
-        detail = f"{said.destination} does not vouch for it (Failure Reason 0x{said.denied:04X})"
-    if said.denied == FailureReason.NO_SUCH_OBJECT_INSTANCE:
+    if said.failure_reason is not None:
+        detail = f"{said.destination} does not vouch for it (Failure Reason 0x{said.failure_reason:04X})"
+    if said.failure_reason == FailureReason.NO_SUCH_OBJECT_INSTANCE:
         detail = f"{said.destination} took it and does not have it: to be sent again"
-        results.not_delivered(transaction, said.delivery_id)
-    elif said.denied in _PASSING:
-        results.ask_again(transaction, said.delivery_id)
-    elif said.denied is not None:
+        results.mark_undelivered(transaction, said.delivery_id)
+    elif said.failure_reason in _PASSING:
+        results.clear_failure_reason(transaction, said.delivery_id)
+    elif said.failure_reason is not None:
         due_at = None
     if due_at is None:
         _log.error("deliver job %d is left for a person: %s", claim.job_id, detail)
@@ -198,7 +198,7 @@ def _record_said(
 class CommitmentHandler:
     """Tells peers which of the instances that they asked about are kept; `peers` has where each is told."""
 
-    stage = Stage.ANSWER
+    stage = Stage.COMMIT
 
     def __init__(self, *, database: Database, archive: Archive, peers: Mapping[str, Peer]) -> None:
         self._database = database
@@ -209,7 +209,7 @@ class CommitmentHandler:
         """Answer the claimed request, unless that was done on the association it came on."""
         with self._database.read() as connection:
             request = commitments.get(connection, claim.subject_id)
-        if request.is_answered:
+        if request.is_reported:
             return self._ending(claim, "answered on the association of the request")
         peer = self._peers.get(request.calling_ae_title)
         if peer is None:
@@ -232,7 +232,7 @@ class CommitmentHandler:
 
     def _ending(self, claim: Claim, detail: str) -> Completion:
         def record(transaction: Transaction, now: datetime) -> None:
-            commitments.answered(transaction, claim.subject_id, now=now)
+            commitments.mark_reported(transaction, claim.subject_id, now=now)
             queue.finish(transaction, claim, now=now, detail=detail)
 
         return record

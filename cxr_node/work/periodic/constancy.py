@@ -22,7 +22,7 @@ from cxr_node.domain.reading import ModelIdentity, Reading
 from cxr_node.monitoring.constancy import Held, State, Tolerances, Value, compared, judged
 from cxr_node.records import constancy as rows
 from cxr_node.records import films, readings
-from cxr_node.records.constancy import Sent
+from cxr_node.records.constancy import ConstancyFilm
 from cxr_node.work.handlers.read import Clock
 
 _log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def check(
     What is accepted holds for a model, the host that reads and `device`, as the settings name it.
     """
     with database.write() as transaction:
-        run_id = rows.begin(transaction, now=clock())
+        run_id = rows.start(transaction, now=clock())
     try:
         for phantom in phantoms:
             _send(database, run_id, phantom, send=send, clock=clock, uid=uid)
@@ -88,7 +88,7 @@ def check(
         with database.write() as transaction:
             rows.end(transaction, run_id, state=outcome.state, detail=outcome.detail, now=clock())
     with database.write() as transaction:
-        rows.clean(transaction, before=clock() - _KEPT, now=clock(), discard=archive.discard)
+        rows.remove_expired(transaction, before=clock() - _KEPT, now=clock(), discard=archive.discard)
     _log.log(
         logging.ERROR if outcome.state is State.FAILED else logging.INFO,
         "constancy check %d: %s %s", run_id, outcome.state, outcome.detail,
@@ -122,7 +122,7 @@ def _send(
 
 def _read(
     database: Database, run_id: int, *, wait: Callable[[float], object], timeout_s: float, clock: Clock
-) -> list[Sent]:
+) -> list[ConstancyFilm]:
     """Wait until every film of a run is read."""
     ends = clock() + timedelta(seconds=timeout_s)
     while True:
@@ -140,7 +140,7 @@ def _judge(
     database: Database,
     run_id: int,
     phantoms: Sequence[Phantom],
-    arrived: Sequence[Sent],
+    arrived: Sequence[ConstancyFilm],
     tolerances: Tolerances,
     device: str,
     clock: Clock,
@@ -163,7 +163,7 @@ def _judge(
     engine = f"{reader}, {device}"
     with database.write() as transaction:
         model_id = rows.model_of(transaction, of, now=clock())
-        known = rows.known(transaction.connection, model_id, engine)
+        known = rows.baseline(transaction.connection, model_id, engine)
         held = compared(values, known, tolerances)
         state, detail = judged(held, known)
         ended = [{**asdict(each), "kind": each.kind.value} for each in held]

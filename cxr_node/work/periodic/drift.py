@@ -4,7 +4,7 @@ import logging
 from datetime import date, datetime, timedelta
 
 from cxr_node.db.database import Database
-from cxr_node.domain.daily_stats import Verdict
+from cxr_node.domain.daily_stats import DriftResult
 from cxr_node.monitoring.drift import Rules, spans_of, verdicts
 from cxr_node.queries import daily_stats, drift
 from cxr_node.work.handlers.read import Clock
@@ -32,31 +32,31 @@ def counted_days(database: Database, *, now: datetime) -> None:
     recent = {(now - timedelta(days=k)).date() for k in range(_RECENT.days + 1)}
     while True:
         with database.read() as connection:
-            changed, mark = daily_stats.touched(connection)
+            changed, mark = daily_stats.changed_days(connection)
         for day in sorted(changed | recent):
             with database.read() as connection:
-                said = daily_stats.count(connection, day)
+                said = daily_stats.compute(connection, day)
             with database.write() as transaction:
-                daily_stats.write(transaction, day, said, now=now)
+                daily_stats.store(transaction, day, said, now=now)
         if mark is None:
             return
         recent = set()
         with database.write() as transaction:
-            daily_stats.mark(transaction, mark)
+            daily_stats.store_progress(transaction, mark)
 
 
-def judged_day(database: Database, day: date, *, rules: Rules, now: datetime) -> list[Verdict]:
+def judged_day(database: Database, day: date, *, rules: Rules, now: datetime) -> list[DriftResult]:
     """Hold a day against the reference of each model that read films on it."""
-    found: list[tuple[int, list[Verdict]]] = []
+    found: list[tuple[int, list[DriftResult]]] = []
     with database.read() as connection:
         for model_id in drift.models_of(connection, day):
             spans = spans_of(drift.films_of(connection, model_id, until=day), rules, day=day)
-            said = drift.days_in(connection, model_id, spans)
+            said = drift.statistics_in(connection, model_id, spans)
             found.append((model_id, verdicts(said, spans, rules, day=day)))
     with database.write() as transaction:
-        drift.judged(transaction, day, now=now)
+        drift.mark_evaluated(transaction, day, now=now)
         for model_id, several in found:
-            drift.write(transaction, model_id, several, now=now)
+            drift.store(transaction, model_id, several, now=now)
     for each in (verdict for _, several in found for verdict in several if verdict.is_drift):
         _log.warning("drift on %s: %s %s of %s, p %.2g", day, each.kind, each.key, each.device, each.adjusted_p)
     return [verdict for _, several in found for verdict in several]
@@ -64,4 +64,4 @@ def judged_day(database: Database, day: date, *, rules: Rules, now: datetime) ->
 
 def _unjudged(database: Database, now: datetime) -> list[date]:
     with database.read() as connection:
-        return drift.unjudged(connection, now=now, at_most=_BACK_DAYS)
+        return drift.days_to_evaluate(connection, now=now, at_most=_BACK_DAYS)

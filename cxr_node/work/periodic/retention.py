@@ -10,7 +10,7 @@ from cxr_node.archive.integrity import is_intact
 from cxr_node.archive.store import Archive
 from cxr_node.db.database import Database
 from cxr_node.records import retention
-from cxr_node.records.retention import Kept, Of
+from cxr_node.records.retention import ArchiveFile, ArchiveFileKind
 from cxr_node.work.handlers.read import Clock
 
 _log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class ClockJumpGuard:
 class Damage:
     """A file that is not what was kept, and what is wrong with it."""
 
-    kept: Kept
+    kept: ArchiveFile
     what: str
 
 
@@ -73,13 +73,13 @@ def remove_expired(
     studies = 0
     while True:
         with database.write() as transaction:
-            found = retention.mark(transaction, before=now - keep, now=now, limit=_AT_ONCE)
+            found = retention.mark_removed(transaction, before=now - keep, now=now, limit=_AT_ONCE)
         studies += found
         if not found:
             break
     with database.read() as connection:
-        marked = retention.marked(connection, since=now - _SWEPT)
-    of_study: dict[int, list[Kept]] = {}
+        marked = retention.removed_since(connection, since=now - _SWEPT)
+    of_study: dict[int, list[ArchiveFile]] = {}
     for each in marked:
         if each.archive_key in archive:
             of_study.setdefault(each.study_id, []).append(each)
@@ -99,7 +99,7 @@ class Scrubber:
     def __init__(self, database: Database, archive: Archive) -> None:
         self._database = database
         self._archive = archive
-        self._kept: Iterator[Kept] = iter(())
+        self._kept: Iterator[ArchiveFile] = iter(())
         self.checked = 0
 
     def turn(self, budget_bytes: int) -> list[Damage]:
@@ -121,16 +121,18 @@ class Scrubber:
         """Check every file once; return what is damaged."""
         return [damage for kept in self._all() for damage in self.check(kept)]
 
-    def check(self, kept: Kept) -> list[Damage]:
+    def check(self, kept: ArchiveFile) -> list[Damage]:
         """Check one file; return its damage, if any."""
         self.checked += 1
         what = self._wrong(kept)
         if not what or self._was_removed(kept):
             return []
-        _log.error("%s %d is damaged: %s is %s; restore it from a backup", kept.of, kept.row_id, kept.archive_key, what)
+        _log.error(
+            "%s %d is damaged: %s is %s; restore it from a backup", kept.kind, kept.row_id, kept.archive_key, what
+        )
         return [Damage(kept=kept, what=what)]
 
-    def _wrong(self, kept: Kept) -> str:
+    def _wrong(self, kept: ArchiveFile) -> str:
         try:
             return "" if is_intact(self._archive.get(kept.archive_key), kept.digest) else "not what was kept"
         except KeyError:
@@ -138,16 +140,16 @@ class Scrubber:
         except OSError as error:
             return f"not to be read ({error.strerror})"
 
-    def _was_removed(self, kept: Kept) -> bool:
+    def _was_removed(self, kept: ArchiveFile) -> bool:
         with self._database.read() as connection:
-            return retention.after(connection, kept.of, kept.row_id - 1, limit=1) != [kept]
+            return retention.files_after(connection, kept.kind, kept.row_id - 1, limit=1) != [kept]
 
-    def _all(self) -> Iterator[Kept]:
-        for of in Of:
+    def _all(self) -> Iterator[ArchiveFile]:
+        for of in ArchiveFileKind:
             last = 0
             while True:
                 with self._database.read() as connection:
-                    batch = retention.after(connection, of, last, limit=_AT_ONCE)
+                    batch = retention.files_after(connection, of, last, limit=_AT_ONCE)
                 if not batch:
                     break
                 last = batch[-1].row_id

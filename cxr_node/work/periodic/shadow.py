@@ -18,7 +18,7 @@ from cxr_node.queue import claimable
 from cxr_node.reading.preprocess import ReadContext, not_analysed
 from cxr_node.records import films, shadow
 from cxr_node.records.films import Film
-from cxr_node.records.shadow import Next
+from cxr_node.records.shadow import ShadowTask
 from cxr_node.work.handlers.read import Clock
 
 _log = logging.getLogger(__name__)
@@ -51,17 +51,17 @@ class Shadow:
     def turn(self) -> bool:
         """Read the next film, and return whether there was one; the first reader's films go before."""
         with self._database.read() as connection:
-            if claimable.waiting(connection, Stage.READ, now=self._clock()):
+            if claimable.count_due(connection, Stage.READ, now=self._clock()):
                 return False
         with self._database.write() as transaction:
-            taken = shadow.take(transaction, self._model)
+            taken = shadow.next_film(transaction, self._model)
         if taken is None:
             return False
         with self._database.read() as connection:
             film = films.get(connection, taken.film_id)
         said = self._read(film, taken)
         with self._database.write() as transaction:
-            shadow.write(transaction, self._model, taken, said, now=self._clock())
+            shadow.store(transaction, self._model, taken, said, now=self._clock())
         return True
 
     def run(self, *, tick_s: float, stopping: threading.Event) -> None:
@@ -74,8 +74,8 @@ class Shadow:
                 _log.warning("the shadow waits: %s", error)
             stopping.wait(tick_s)
 
-    def _read(self, film: Film, taken: Next) -> Reading:
-        if taken.tries > _MOST_TRIES:
+    def _read(self, film: Film, taken: ShadowTask) -> Reading:
+        if taken.attempts > _MOST_TRIES:
             return not_analysed(film, Reason.MODEL_ERROR, _DIED)
         try:
             with self._watched():

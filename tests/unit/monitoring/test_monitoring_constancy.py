@@ -14,7 +14,7 @@ def value(kind: Held, number: float, *, key: str = "a", expected: float | None =
 
 
 @pytest.mark.parametrize(
-    ("kind", "accepted", "number", "is_held"),
+    ("kind", "accepted", "number", "is_within_tolerance"),
     [
         (Held.SCORE, 0.5, 0.509, True),
         (Held.SCORE, 0.5, 0.511, False),
@@ -23,11 +23,11 @@ def value(kind: Held, number: float, *, key: str = "a", expected: float | None =
     ],
 )
 def test_scores_are_held_as_they_are_and_measurements_by_their_share(
-    kind: Held, accepted: float, number: float, is_held: bool
+    kind: Held, accepted: float, number: float, is_within_tolerance: bool
 ) -> None:
     (held,) = compared([value(kind, number)], {(1, kind, "a"): accepted}, TOLERANCES)
 
-    assert held.is_held is is_held
+    assert held.is_within_tolerance is is_within_tolerance
 
 
 def test_truth_needs_no_acceptance_and_fails_without_one() -> None:

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 from benchmarks.drift import FIRST, Change, false_alarms, found_after, judged, seeded, stream
-from cxr_node.domain.daily_stats import SCORE_BINS, Kind, Span, score_bin, seconds_bin, seconds_of
+from cxr_node.domain.daily_stats import SCORE_BINS, DateRange, Statistic, score_bin, seconds_bin, seconds_of
 from cxr_node.monitoring.drift import Rules, reference_of, window_of
 
 RULES = Rules(reference_films=300, minimum_films=50)
@@ -20,8 +20,8 @@ def day(number: int) -> date:
 
 
 def test_a_reference_is_the_first_whole_days_with_enough_films_and_at_least_a_week() -> None:
-    assert reference_of(films(*[50] * 10), RULES) == Span(first=day(0), last=day(6))
-    assert reference_of(films(*[20] * 40), RULES) == Span(first=day(0), last=day(14))
+    assert reference_of(films(*[50] * 10), RULES) == DateRange(first=day(0), last=day(6))
+    assert reference_of(films(*[20] * 40), RULES) == DateRange(first=day(0), last=day(14))
     assert reference_of(films(*[20] * 14), RULES) is None
 
 
@@ -29,17 +29,17 @@ def test_declared_days_are_the_reference_unless_a_new_model_has_too_few_films_in
     declared = Rules(reference_from=day(3), reference_until=day(5), reference_films=300)
     after = [(each + timedelta(days=100), many) for each, many in films(*[50] * 10)]
 
-    assert reference_of(films(*[50] * 10), declared) == Span(first=day(3), last=day(5))
-    assert reference_of(after, declared) == Span(first=day(100), last=day(106))
+    assert reference_of(films(*[50] * 10), declared) == DateRange(first=day(3), last=day(5))
+    assert reference_of(after, declared) == DateRange(first=day(100), last=day(106))
 
 
 def test_a_window_grows_for_a_quiet_device_and_never_reaches_into_the_reference() -> None:
-    reference = Span(first=day(0), last=day(9))
+    reference = DateRange(first=day(0), last=day(9))
 
-    assert window_of(films(*[10] * 30), reference, RULES, day=day(29)) == Span(first=day(23), last=day(29))
-    assert window_of(films(*[3] * 40), reference, RULES, day=day(39)) == Span(first=day(23), last=day(39))
+    assert window_of(films(*[10] * 30), reference, RULES, day=day(29)) == DateRange(first=day(23), last=day(29))
+    assert window_of(films(*[3] * 40), reference, RULES, day=day(39)) == DateRange(first=day(23), last=day(39))
     assert window_of(films(*[1] * 60), reference, RULES, day=day(59)) is None
-    assert window_of(films(*[30] * 12), reference, RULES, day=day(11)) == Span(first=day(10), last=day(11))
+    assert window_of(films(*[30] * 12), reference, RULES, day=day(11)) == DateRange(first=day(10), last=day(11))
 
 
 def test_bins_hold_what_they_say() -> None:
@@ -57,7 +57,7 @@ def test_films_that_do_not_change_raise_no_more_alarms_than_stated() -> None:
 
 
 def test_a_false_alarm_is_as_likely_as_alpha_says_and_no_gate_hides_that() -> None:
-    loose = Rules(reference_films=300, alpha=0.2, least_effects=dict.fromkeys(Kind, 0.0))
+    loose = Rules(reference_films=300, alpha=0.2, least_effects=dict.fromkeys(Statistic, 0.0))
 
     days, alarms, _ = false_alarms(range(4), films=40, days=40, rules=loose, devices=2)
 
@@ -67,12 +67,12 @@ def test_a_false_alarm_is_as_likely_as_alpha_says_and_no_gate_hides_that() -> No
 @pytest.mark.parametrize(
     ("change", "kinds"),
     [
-        ({"score": 0.1}, {Kind.SCORE, Kind.POSITIVE}),
-        ({"rejected": 0.15}, {Kind.REJECTED}),
-        ({"slower": 2.5}, {Kind.TURNAROUND}),
+        ({"score": 0.1}, {Statistic.SCORE, Statistic.POSITIVE}),
+        ({"rejected": 0.15}, {Statistic.REJECTED}),
+        ({"slower": 2.5}, {Statistic.TURNAROUND}),
     ],
 )
-def test_a_planted_change_of_one_device_is_found_on_it_alone(change: dict[str, float], kinds: set[Kind]) -> None:
+def test_a_planted_change_of_one_device_is_found_on_it_alone(change: dict[str, float], kinds: set[Statistic]) -> None:
     planted = Change(device="DX1", day=20, **change)
 
     said = judged(stream(seeded(4), ("DX0", "DX1", "DX2"), 40, 28, planted), day(27), RULES)

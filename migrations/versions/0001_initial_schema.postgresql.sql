@@ -1,0 +1,547 @@
+CREATE TABLE bundle_choice (
+    id BIGSERIAL NOT NULL,
+    name VARCHAR(64) NOT NULL,
+    version VARCHAR(64) NOT NULL,
+    digest VARCHAR(64),
+    archive_key VARCHAR(200),
+    chosen_by VARCHAR(128) NOT NULL,
+    chosen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_bundle_choice PRIMARY KEY (id)
+);
+
+CREATE TABLE commitment (
+    id BIGSERIAL NOT NULL,
+    transaction_uid VARCHAR(64) NOT NULL,
+    calling_ae_title VARCHAR(16) NOT NULL,
+    address VARCHAR(64) NOT NULL,
+    instances JSON NOT NULL,
+    requested_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    reported_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_commitment PRIMARY KEY (id),
+    CONSTRAINT uq_commitment_calling_ae_title_transaction_uid UNIQUE (calling_ae_title, transaction_uid)
+);
+
+CREATE TABLE daily_statistic_progress (
+    id BIGSERIAL NOT NULL,
+    reading_id BIGINT NOT NULL,
+    CONSTRAINT pk_daily_statistic_progress PRIMARY KEY (id)
+);
+
+CREATE TABLE destination_capabilities (
+    id BIGSERIAL NOT NULL,
+    destination VARCHAR(64) NOT NULL,
+    peer TEXT NOT NULL,
+    accepted JSON NOT NULL,
+    negotiated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_destination_capabilities PRIMARY KEY (id),
+    CONSTRAINT uq_destination_capabilities_destination UNIQUE (destination)
+);
+
+CREATE TABLE drift_evaluation (
+    id BIGSERIAL NOT NULL,
+    day VARCHAR(10) NOT NULL,
+    evaluated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_drift_evaluation PRIMARY KEY (id),
+    CONSTRAINT uq_drift_evaluation_day UNIQUE (day)
+);
+
+CREATE TABLE model (
+    id BIGSERIAL NOT NULL,
+    name VARCHAR(64) NOT NULL,
+    version VARCHAR(64) NOT NULL,
+    weights_digest VARCHAR(64) NOT NULL,
+    preparation TEXT NOT NULL,
+    operating_points TEXT NOT NULL,
+    since TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_model PRIMARY KEY (id),
+    CONSTRAINT uq_model_identity UNIQUE (weights_digest, preparation, operating_points, name, version)
+);
+
+CREATE TABLE study (
+    id BIGSERIAL NOT NULL,
+    study_instance_uid VARCHAR(64) NOT NULL,
+    first_received_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    priority INTEGER DEFAULT '0' NOT NULL,
+    CONSTRAINT pk_study PRIMARY KEY (id),
+    CONSTRAINT uq_study_study_instance_uid UNIQUE (study_instance_uid)
+);
+
+CREATE TABLE bundle_use (
+    id BIGSERIAL NOT NULL,
+    host VARCHAR(64) NOT NULL,
+    choice_id BIGINT NOT NULL,
+    is_refused BOOLEAN NOT NULL,
+    detail TEXT NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_bundle_use PRIMARY KEY (id),
+    CONSTRAINT uq_bundle_use_host UNIQUE (host),
+    CONSTRAINT fk_bundle_use_choice_id_bundle_choice FOREIGN KEY(choice_id) REFERENCES bundle_choice (id)
+);
+
+CREATE TABLE constancy_run (
+    id BIGSERIAL NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    ended_at TIMESTAMP WITH TIME ZONE,
+    state VARCHAR(16) NOT NULL,
+    detail TEXT NOT NULL,
+    model_id BIGINT,
+    engine VARCHAR(128) DEFAULT '' NOT NULL,
+    CONSTRAINT pk_constancy_run PRIMARY KEY (id),
+    CONSTRAINT fk_constancy_run_model_id_model FOREIGN KEY(model_id) REFERENCES model (id)
+);
+
+CREATE TABLE daily_statistic (
+    id BIGSERIAL NOT NULL,
+    model_id BIGINT NOT NULL,
+    day VARCHAR(10) NOT NULL,
+    calling_ae_title VARCHAR(16) NOT NULL,
+    kind VARCHAR(16) NOT NULL,
+    key VARCHAR(64) NOT NULL,
+    films INTEGER NOT NULL,
+    hits INTEGER NOT NULL,
+    total FLOAT NOT NULL,
+    histogram JSON NOT NULL,
+    CONSTRAINT pk_daily_statistic PRIMARY KEY (id),
+    CONSTRAINT uq_daily_statistic_model_id_kind_calling_ae_title_day_key UNIQUE (model_id, kind, calling_ae_title, day, key),
+    CONSTRAINT fk_daily_statistic_model_id_model FOREIGN KEY(model_id) REFERENCES model (id)
+);
+
+CREATE INDEX ix_daily_statistic_day ON daily_statistic (day);
+
+CREATE TABLE drift (
+    id BIGSERIAL NOT NULL,
+    model_id BIGINT NOT NULL,
+    day VARCHAR(10) NOT NULL,
+    calling_ae_title VARCHAR(16) NOT NULL,
+    kind VARCHAR(16) NOT NULL,
+    key VARCHAR(64) NOT NULL,
+    reference_from VARCHAR(10) NOT NULL,
+    reference_until VARCHAR(10) NOT NULL,
+    window_from VARCHAR(10) NOT NULL,
+    reference_films INTEGER NOT NULL,
+    films INTEGER NOT NULL,
+    reference_value FLOAT NOT NULL,
+    value FLOAT NOT NULL,
+    effect FLOAT NOT NULL,
+    p_value FLOAT NOT NULL,
+    adjusted_p FLOAT NOT NULL,
+    is_drift BOOLEAN NOT NULL,
+    evaluated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_drift PRIMARY KEY (id),
+    CONSTRAINT uq_drift_day_calling_ae_title_kind_key_model_id UNIQUE (day, calling_ae_title, kind, key, model_id),
+    CONSTRAINT fk_drift_model_id_model FOREIGN KEY(model_id) REFERENCES model (id)
+);
+
+CREATE TABLE film (
+    id BIGSERIAL NOT NULL,
+    study_id BIGINT NOT NULL,
+    sop_class_uid VARCHAR(64) NOT NULL,
+    sop_instance_uid VARCHAR(64) NOT NULL,
+    series_instance_uid VARCHAR(64) NOT NULL,
+    transfer_syntax_uid VARCHAR(64) NOT NULL,
+    patient_key VARCHAR(64) NOT NULL,
+    digest VARCHAR(64) NOT NULL,
+    archive_key VARCHAR(200) NOT NULL,
+    size_bytes BIGINT NOT NULL,
+    calling_ae_title VARCHAR(16) NOT NULL,
+    called_ae_title VARCHAR(16) NOT NULL,
+    address VARCHAR(64) NOT NULL,
+    association VARCHAR(32) DEFAULT '' NOT NULL,
+    received_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    is_original BOOLEAN NOT NULL,
+    received_again_at TIMESTAMP WITH TIME ZONE,
+    removed_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_film PRIMARY KEY (id),
+    CONSTRAINT uq_film_sop_instance_uid_digest UNIQUE (sop_instance_uid, digest),
+    CONSTRAINT fk_film_study_id_study FOREIGN KEY(study_id) REFERENCES study (id)
+);
+
+CREATE INDEX ix_film_calling_ae_title_received_at ON film (calling_ae_title, received_at);
+
+CREATE INDEX ix_film_received_at ON film (received_at);
+
+CREATE INDEX ix_film_study_id ON film (study_id);
+
+CREATE UNIQUE INDEX uq_film_original ON film (sop_instance_uid) WHERE is_original;
+
+CREATE TABLE result (
+    id BIGSERIAL NOT NULL,
+    study_id BIGINT NOT NULL,
+    kind VARCHAR(32) NOT NULL,
+    version INTEGER NOT NULL,
+    sop_class_uid VARCHAR(64) NOT NULL,
+    sop_instance_uid VARCHAR(64) NOT NULL,
+    series_instance_uid VARCHAR(64) NOT NULL,
+    transfer_syntax_uid VARCHAR(64) NOT NULL,
+    patient_key VARCHAR(64) NOT NULL,
+    digest VARCHAR(64) NOT NULL,
+    archive_key VARCHAR(200) NOT NULL,
+    size_bytes BIGINT NOT NULL,
+    composed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    removed_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_result PRIMARY KEY (id),
+    CONSTRAINT uq_result_study_id_kind_version UNIQUE (study_id, kind, version),
+    CONSTRAINT fk_result_study_id_study FOREIGN KEY(study_id) REFERENCES study (id),
+    CONSTRAINT uq_result_sop_instance_uid UNIQUE (sop_instance_uid)
+);
+
+CREATE TABLE shadow_progress (
+    id BIGSERIAL NOT NULL,
+    model_id BIGINT NOT NULL,
+    reading_id BIGINT NOT NULL,
+    attempts INTEGER NOT NULL,
+    CONSTRAINT pk_shadow_progress PRIMARY KEY (id),
+    CONSTRAINT uq_shadow_progress_model_id UNIQUE (model_id),
+    CONSTRAINT fk_shadow_progress_model_id_model FOREIGN KEY(model_id) REFERENCES model (id)
+);
+
+CREATE TABLE constancy_baseline (
+    id BIGSERIAL NOT NULL,
+    model_id BIGINT NOT NULL,
+    engine VARCHAR(128) NOT NULL,
+    seed INTEGER NOT NULL,
+    kind VARCHAR(16) NOT NULL,
+    key VARCHAR(64) NOT NULL,
+    value FLOAT NOT NULL,
+    run_id BIGINT NOT NULL,
+    accepted_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    accepted_by VARCHAR(64) NOT NULL,
+    CONSTRAINT pk_constancy_baseline PRIMARY KEY (id),
+    CONSTRAINT uq_constancy_baseline_model_id_engine_seed_kind_key UNIQUE (model_id, engine, seed, kind, key),
+    CONSTRAINT fk_constancy_baseline_model_id_model FOREIGN KEY(model_id) REFERENCES model (id),
+    CONSTRAINT fk_constancy_baseline_run_id_constancy_run FOREIGN KEY(run_id) REFERENCES constancy_run (id)
+);
+
+CREATE TABLE constancy_film (
+    id BIGSERIAL NOT NULL,
+    run_id BIGINT NOT NULL,
+    seed INTEGER NOT NULL,
+    sop_instance_uid VARCHAR(64) NOT NULL,
+    registered_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    film_id BIGINT,
+    CONSTRAINT pk_constancy_film PRIMARY KEY (id),
+    CONSTRAINT fk_constancy_film_run_id_constancy_run FOREIGN KEY(run_id) REFERENCES constancy_run (id),
+    CONSTRAINT uq_constancy_film_sop_instance_uid UNIQUE (sop_instance_uid),
+    CONSTRAINT uq_constancy_film_film_id UNIQUE (film_id),
+    CONSTRAINT fk_constancy_film_film_id_film FOREIGN KEY(film_id) REFERENCES film (id)
+);
+
+CREATE INDEX ix_constancy_film_run_id ON constancy_film (run_id);
+
+CREATE TABLE constancy_value (
+    id BIGSERIAL NOT NULL,
+    run_id BIGINT NOT NULL,
+    seed INTEGER NOT NULL,
+    kind VARCHAR(16) NOT NULL,
+    key VARCHAR(64) NOT NULL,
+    value FLOAT NOT NULL,
+    expected FLOAT,
+    tolerance FLOAT,
+    CONSTRAINT pk_constancy_value PRIMARY KEY (id),
+    CONSTRAINT uq_constancy_value_run_id_seed_kind_key UNIQUE (run_id, seed, kind, key),
+    CONSTRAINT fk_constancy_value_run_id_constancy_run FOREIGN KEY(run_id) REFERENCES constancy_run (id)
+);
+
+CREATE TABLE delivery (
+    id BIGSERIAL NOT NULL,
+    result_id BIGINT NOT NULL,
+    destination VARCHAR(64) NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    delivered_at TIMESTAMP WITH TIME ZONE,
+    status INTEGER,
+    confirmed_at TIMESTAMP WITH TIME ZONE,
+    failure_reason INTEGER,
+    CONSTRAINT pk_delivery PRIMARY KEY (id),
+    CONSTRAINT uq_delivery_result_id_destination UNIQUE (result_id, destination),
+    CONSTRAINT fk_delivery_result_id_result FOREIGN KEY(result_id) REFERENCES result (id)
+);
+
+CREATE INDEX ix_delivery_created_at ON delivery (created_at);
+
+CREATE INDEX ix_delivery_destination_delivered_at ON delivery (destination, delivered_at);
+
+CREATE TABLE reading (
+    id BIGSERIAL NOT NULL,
+    film_id BIGINT NOT NULL,
+    read_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    not_analysed VARCHAR(16),
+    detail TEXT NOT NULL,
+    notes JSON NOT NULL,
+    geometry JSON,
+    grayscale TEXT NOT NULL,
+    analysed_area JSON,
+    structures JSON,
+    appearance JSON,
+    observations JSON,
+    model_name VARCHAR(64),
+    model_version VARCHAR(64),
+    model_manufacturer VARCHAR(64),
+    weights_digest VARCHAR(64),
+    preparation TEXT,
+    operating_points TEXT,
+    CONSTRAINT pk_reading PRIMARY KEY (id),
+    CONSTRAINT fk_reading_film_id_film FOREIGN KEY(film_id) REFERENCES film (id)
+);
+
+CREATE INDEX ix_reading_film_id ON reading (film_id);
+
+CREATE INDEX ix_reading_not_analysed ON reading (not_analysed, film_id) WHERE not_analysed IS NOT NULL;
+
+CREATE TABLE shadow (
+    id BIGSERIAL NOT NULL,
+    model_id BIGINT NOT NULL,
+    film_id BIGINT NOT NULL,
+    read_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    not_analysed VARCHAR(16),
+    detail TEXT NOT NULL,
+    CONSTRAINT pk_shadow PRIMARY KEY (id),
+    CONSTRAINT uq_shadow_film_id_model_id UNIQUE (film_id, model_id),
+    CONSTRAINT fk_shadow_model_id_model FOREIGN KEY(model_id) REFERENCES model (id),
+    CONSTRAINT fk_shadow_film_id_film FOREIGN KEY(film_id) REFERENCES film (id)
+);
+
+CREATE INDEX ix_shadow_model_id_read_at ON shadow (model_id, read_at);
+
+CREATE TABLE commitment_request (
+    id BIGSERIAL NOT NULL,
+    delivery_id BIGINT NOT NULL,
+    transaction_uid VARCHAR(64) NOT NULL,
+    requested_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_commitment_request PRIMARY KEY (id),
+    CONSTRAINT fk_commitment_request_delivery_id_delivery FOREIGN KEY(delivery_id) REFERENCES delivery (id),
+    CONSTRAINT uq_commitment_request_transaction_uid UNIQUE (transaction_uid)
+);
+
+CREATE INDEX ix_commitment_request_delivery_id ON commitment_request (delivery_id);
+
+CREATE TABLE finding (
+    id BIGSERIAL NOT NULL,
+    reading_id BIGINT NOT NULL,
+    key VARCHAR(64) NOT NULL,
+    code_value VARCHAR(16) NOT NULL,
+    code_scheme VARCHAR(16) NOT NULL,
+    code_meaning VARCHAR(64) NOT NULL,
+    site JSON,
+    score FLOAT NOT NULL,
+    operating_point FLOAT NOT NULL,
+    presence VARCHAR(16) NOT NULL,
+    calibrated BOOLEAN NOT NULL,
+    laterality VARCHAR(16),
+    regions JSON NOT NULL,
+    CONSTRAINT pk_finding PRIMARY KEY (id),
+    CONSTRAINT uq_finding_reading_id_key UNIQUE (reading_id, key),
+    CONSTRAINT fk_finding_reading_id_reading FOREIGN KEY(reading_id) REFERENCES reading (id)
+);
+
+CREATE TABLE job (
+    id BIGSERIAL NOT NULL,
+    stage VARCHAR(16) NOT NULL,
+    film_id BIGINT,
+    study_id BIGINT,
+    delivery_id BIGINT,
+    commitment_id BIGINT,
+    state VARCHAR(16) NOT NULL,
+    priority INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    crashes INTEGER NOT NULL,
+    due_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    lease_owner VARCHAR(128),
+    lease_until TIMESTAMP WITH TIME ZONE,
+    reason VARCHAR(16),
+    detail TEXT NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    queued_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    ended_at TIMESTAMP WITH TIME ZONE,
+    of_study_id BIGINT,
+    CONSTRAINT pk_job PRIMARY KEY (id),
+    CONSTRAINT uq_job_film_id UNIQUE (film_id),
+    CONSTRAINT uq_job_delivery_id UNIQUE (delivery_id),
+    CONSTRAINT uq_job_commitment_id UNIQUE (commitment_id),
+    CONSTRAINT ck_job_one_subject CHECK ((stage = 'read' AND film_id IS NOT NULL AND study_id IS NULL AND delivery_id IS NULL AND commitment_id IS NULL) OR (stage = 'compose' AND film_id IS NULL AND study_id IS NOT NULL AND delivery_id IS NULL AND commitment_id IS NULL) OR (stage = 'deliver' AND film_id IS NULL AND study_id IS NULL AND delivery_id IS NOT NULL AND commitment_id IS NULL) OR (stage = 'commit' AND film_id IS NULL AND study_id IS NULL AND delivery_id IS NULL AND commitment_id IS NOT NULL)),
+    CONSTRAINT fk_job_film_id_film FOREIGN KEY(film_id) REFERENCES film (id),
+    CONSTRAINT fk_job_study_id_study FOREIGN KEY(study_id) REFERENCES study (id),
+    CONSTRAINT fk_job_delivery_id_delivery FOREIGN KEY(delivery_id) REFERENCES delivery (id),
+    CONSTRAINT fk_job_commitment_id_commitment FOREIGN KEY(commitment_id) REFERENCES commitment (id)
+);
+
+CREATE INDEX ix_job_claim_order ON job (stage, ((due_at AT TIME ZONE 'UTC') - priority * '00:00:01'::interval), id) WHERE state = 'waiting';
+
+CREATE INDEX ix_job_created_at ON job (created_at);
+
+CREATE INDEX ix_job_due ON job (stage, due_at) WHERE state = 'waiting';
+
+CREATE INDEX ix_job_ended_at ON job (ended_at);
+
+CREATE INDEX ix_job_of_study_id ON job (of_study_id);
+
+CREATE INDEX ix_job_running ON job (lease_until) WHERE state = 'running';
+
+CREATE INDEX ix_job_stage ON job (stage, id);
+
+CREATE INDEX ix_job_state ON job (state, id);
+
+CREATE INDEX ix_job_study_id ON job (study_id);
+
+CREATE TABLE measurement (
+    id BIGSERIAL NOT NULL,
+    reading_id BIGINT NOT NULL,
+    key VARCHAR(64) NOT NULL,
+    code_value VARCHAR(16) NOT NULL,
+    code_scheme VARCHAR(16) NOT NULL,
+    code_meaning VARCHAR(64) NOT NULL,
+    value FLOAT NOT NULL,
+    unit JSON NOT NULL,
+    line JSON NOT NULL,
+    provenance TEXT NOT NULL,
+    topic VARCHAR(16) DEFAULT 'proportions' NOT NULL,
+    site JSON,
+    laterality VARCHAR(16),
+    CONSTRAINT pk_measurement PRIMARY KEY (id),
+    CONSTRAINT uq_measurement_reading_id_key UNIQUE (reading_id, key),
+    CONSTRAINT fk_measurement_reading_id_reading FOREIGN KEY(reading_id) REFERENCES reading (id)
+);
+
+CREATE TABLE shadow_finding (
+    id BIGSERIAL NOT NULL,
+    shadow_id BIGINT NOT NULL,
+    key VARCHAR(64) NOT NULL,
+    score FLOAT NOT NULL,
+    operating_point FLOAT NOT NULL,
+    presence VARCHAR(16) NOT NULL,
+    CONSTRAINT pk_shadow_finding PRIMARY KEY (id),
+    CONSTRAINT uq_shadow_finding_shadow_id_key UNIQUE (shadow_id, key),
+    CONSTRAINT fk_shadow_finding_shadow_id_shadow FOREIGN KEY(shadow_id) REFERENCES shadow (id)
+);
+
+CREATE TABLE heat_map (
+    id BIGSERIAL NOT NULL,
+    finding_id BIGINT NOT NULL,
+    rows INTEGER NOT NULL,
+    columns INTEGER NOT NULL,
+    area JSON NOT NULL,
+    levels BYTEA NOT NULL,
+    CONSTRAINT pk_heat_map PRIMARY KEY (id),
+    CONSTRAINT uq_heat_map_finding_id UNIQUE (finding_id),
+    CONSTRAINT fk_heat_map_finding_id_finding FOREIGN KEY(finding_id) REFERENCES finding (id)
+);
+
+CREATE TABLE job_event (
+    id BIGSERIAL NOT NULL,
+    job_id BIGINT NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    event VARCHAR(16) NOT NULL,
+    state VARCHAR(16) NOT NULL,
+    actor VARCHAR(128) NOT NULL,
+    detail TEXT NOT NULL,
+    CONSTRAINT pk_job_event PRIMARY KEY (id),
+    CONSTRAINT fk_job_event_job_id_job FOREIGN KEY(job_id) REFERENCES job (id)
+);
+
+CREATE INDEX ix_job_event_job_id ON job_event (job_id);
+
+CREATE VIEW v1_films AS
+SELECT f.id AS film_id, f.study_id, s.study_instance_uid, f.series_instance_uid, f.sop_instance_uid, f.sop_class_uid,
+       f.transfer_syntax_uid, f.calling_ae_title, f.called_ae_title, f.address, f.received_at,
+       to_char(f.received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS received_day, CAST(extract(hour FROM f.received_at AT TIME ZONE 'UTC') AS integer) AS received_hour, f.size_bytes,
+       f.is_original, f.removed_at, j.id AS job_id, j.state, j.reason, j.detail, r.id AS reading_id, r.read_at,
+       (r.geometry ->> 'view') AS view, CAST(r.geometry ->> 'rows' AS integer) AS film_rows,
+       CAST(r.geometry ->> 'columns' AS integer) AS film_columns, r.model_name, r.model_version, r.weights_digest
+FROM film f
+JOIN study s ON s.id = f.study_id
+LEFT JOIN job j ON j.film_id = f.id AND j.stage = 'read'
+LEFT JOIN reading r ON r.id = (SELECT max(n.id) FROM reading n WHERE n.film_id = f.id)
+WHERE NOT EXISTS (SELECT 1 FROM constancy_film c WHERE c.film_id = f.id);
+
+CREATE VIEW v1_jobs AS
+SELECT j.id AS job_id, j.stage, j.state, j.reason, j.detail, j.priority, j.attempts, j.crashes,
+       j.created_at, j.queued_at, j.due_at, j.ended_at, j.lease_owner, j.lease_until,
+       j.film_id, j.of_study_id AS study_id, j.delivery_id, s.study_instance_uid,
+       coalesce(f.sop_instance_uid, u.sop_instance_uid, c.transaction_uid) AS sop_instance_uid,
+       CAST(coalesce(f.calling_ae_title, c.calling_ae_title) AS varchar) AS calling_ae_title, d.destination,
+       j.due_at - j.priority * interval '1 second' AS claim_order
+FROM job j
+LEFT JOIN study s ON s.id = j.of_study_id
+LEFT JOIN film f ON f.id = j.film_id
+LEFT JOIN delivery d ON d.id = j.delivery_id
+LEFT JOIN result u ON u.id = d.result_id
+LEFT JOIN commitment c ON c.id = j.commitment_id;
+
+CREATE VIEW v1_findings AS
+SELECT x.id AS finding_id, r.id AS reading_id, f.id AS film_id, f.study_id, s.study_instance_uid, f.sop_instance_uid,
+       f.calling_ae_title, f.received_at, to_char(f.received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS received_day, r.read_at,
+       r.model_name, r.model_version, r.weights_digest, r.id = (SELECT max(n.id) FROM reading n WHERE n.film_id = f.id) AS is_newest,
+       x.key, x.code_value, x.code_scheme, x.code_meaning, (x.site ->> 'meaning') AS site,
+       x.laterality, x.score, x.operating_point, x.presence, x.calibrated
+FROM study s JOIN film f ON f.study_id = s.id CROSS JOIN reading r CROSS JOIN finding x
+WHERE r.film_id = f.id AND x.reading_id = r.id AND NOT EXISTS (SELECT 1 FROM constancy_film c WHERE c.film_id = f.id);
+
+CREATE VIEW v1_measurements AS
+SELECT x.id AS measurement_id, r.id AS reading_id, f.id AS film_id, f.study_id, s.study_instance_uid, f.sop_instance_uid,
+       f.calling_ae_title, f.received_at, to_char(f.received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS received_day, r.read_at,
+       r.model_name, r.model_version, r.weights_digest, r.id = (SELECT max(n.id) FROM reading n WHERE n.film_id = f.id) AS is_newest,
+       x.key, x.topic, x.code_value, x.code_scheme, x.code_meaning, (x.site ->> 'meaning') AS site,
+       x.laterality, x.value, (x.unit ->> 'value') AS unit, x.provenance
+FROM study s JOIN film f ON f.study_id = s.id CROSS JOIN reading r CROSS JOIN measurement x
+WHERE r.film_id = f.id AND x.reading_id = r.id AND NOT EXISTS (SELECT 1 FROM constancy_film c WHERE c.film_id = f.id);
+
+CREATE VIEW v1_deliveries AS
+SELECT d.id AS delivery_id, d.destination, u.id AS result_id, u.study_id, s.study_instance_uid, u.kind, u.version,
+       u.sop_class_uid, u.sop_instance_uid, u.size_bytes, u.composed_at, d.created_at, d.delivered_at,
+       CAST(round(extract(epoch FROM d.delivered_at - d.created_at), 3) AS double precision) AS delivery_s, d.status, d.confirmed_at,
+       d.failure_reason, j.id AS job_id, j.state, j.reason, j.detail, j.attempts, j.due_at
+FROM delivery d
+JOIN result u ON u.id = d.result_id
+JOIN study s ON s.id = u.study_id
+LEFT JOIN job j ON j.delivery_id = d.id AND j.stage = 'deliver';
+
+CREATE VIEW v1_turnaround AS
+SELECT f.id AS film_id, f.study_id, s.study_instance_uid, f.sop_instance_uid, f.calling_ae_title, f.received_at,
+       to_char(f.received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS received_day, k.claimed_at, j.ended_at AS read_at, o.composed_at,
+       o.delivered_at, j.state, j.reason,
+       CAST(round(extract(epoch FROM k.claimed_at - f.received_at), 3) AS double precision) AS wait_s, CAST(round(extract(epoch FROM j.ended_at - k.claimed_at), 3) AS double precision) AS read_s,
+       CAST(round(extract(epoch FROM o.composed_at - j.ended_at), 3) AS double precision) AS compose_s, CAST(round(extract(epoch FROM o.delivered_at - o.composed_at), 3) AS double precision) AS deliver_s,
+       CAST(round(extract(epoch FROM o.delivered_at - f.received_at), 3) AS double precision) AS total_s
+FROM film f
+JOIN study s ON s.id = f.study_id
+LEFT JOIN job j ON j.film_id = f.id
+LEFT JOIN LATERAL (
+    SELECT min(e.at) AS claimed_at FROM job_event e WHERE e.job_id = j.id AND e.event = 'claimed'
+) k ON true
+LEFT JOIN LATERAL (
+    SELECT min(u.composed_at) AS composed_at, min(d.delivered_at) AS delivered_at
+    FROM result u LEFT JOIN delivery d ON d.result_id = u.id
+    WHERE u.study_id = f.study_id AND u.composed_at >= j.ended_at
+) o ON true
+WHERE NOT EXISTS (SELECT 1 FROM constancy_film c WHERE c.film_id = f.id);
+
+CREATE VIEW v1_daily_statistics AS
+SELECT d.day, CAST(d.day AS timestamp) AT TIME ZONE 'UTC' AS starts_at, d.calling_ae_title, m.name AS model_name,
+       m.version AS model_version, m.weights_digest, d.kind, d.key, d.films, d.hits, d.total / d.films AS mean
+FROM daily_statistic d JOIN model m ON m.id = d.model_id;
+
+CREATE VIEW v1_drift AS
+SELECT d.day, d.evaluated_at, d.calling_ae_title, m.name AS model_name, m.version AS model_version, m.weights_digest,
+       d.kind, d.key, d.reference_from, d.reference_until, d.window_from, d.reference_films, d.films,
+       d.reference_value, d.value, d.effect, d.p_value, d.adjusted_p, d.is_drift
+FROM drift d JOIN model m ON m.id = d.model_id;
+
+CREATE VIEW v1_constancy AS
+SELECT r.id AS run_id, r.started_at, r.ended_at, r.state, r.detail, m.name AS model_name, m.version AS model_version,
+       m.weights_digest, r.engine, v.seed, v.kind, v.key, v.value, v.expected, v.tolerance,
+       abs(v.value - v.expected) <= v.tolerance AS is_within_tolerance
+FROM constancy_run r LEFT JOIN model m ON m.id = r.model_id LEFT JOIN constancy_value v ON v.run_id = r.id;
+
+CREATE VIEW v1_shadow AS
+SELECT h.id AS shadow_id, f.id AS film_id, f.study_id, s.study_instance_uid, f.sop_instance_uid, f.calling_ae_title,
+       f.received_at, h.read_at, m.name AS model_name, m.version AS model_version, m.weights_digest, h.not_analysed,
+       y.key, y.score, y.operating_point, y.presence, r.model_name AS primary_model_name,
+       r.model_version AS primary_model_version, r.not_analysed AS primary_not_analysed, x.score AS primary_score,
+       x.operating_point AS primary_operating_point, x.presence AS primary_presence,
+       (y.score >= y.operating_point) <> (x.score >= x.operating_point) AS differs
+FROM shadow h
+JOIN film f ON f.id = h.film_id
+JOIN study s ON s.id = f.study_id
+JOIN model m ON m.id = h.model_id
+LEFT JOIN shadow_finding y ON y.shadow_id = h.id
+LEFT JOIN reading r ON r.id = (SELECT max(n.id) FROM reading n WHERE n.film_id = f.id)
+LEFT JOIN finding x ON x.reading_id = r.id AND x.key = y.key;

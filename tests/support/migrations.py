@@ -1,0 +1,39 @@
+"""Migrations in tests: a database brought to a revision, and the chain with a second migration made for tests."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from cxr_node.db import migrate
+from cxr_node.db.database import Database
+from tests.support.films import ROOT
+
+MADE = "9000"
+"""Revision of the migration made for tests."""
+
+
+def with_made_migration(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let this process find the package's migrations and, on top of them, those of tests/migration/versions."""
+    chain = folder / "migrations"
+    shutil.copytree(ROOT / "migrations", chain)
+    for made in (ROOT / "tests" / "migration" / "versions").glob("*.py"):
+        shutil.copy(made, chain / "versions")
+    monkeypatch.setattr(migrate, "_migrations", lambda: chain)
+
+
+def revisions() -> list[str]:
+    """Return the revisions, the oldest first."""
+    return [script.revision for script in ScriptDirectory.from_config(migrate._config()).walk_revisions()][::-1]
+
+
+def bring_to(database: Database, revision: str) -> None:
+    """Upgrade or downgrade to a revision."""
+    with database.write() as transaction:
+        config = migrate._config()
+        config.attributes["connection"] = transaction.connection
+        present = MigrationContext.configure(transaction.connection).get_current_revision() or ""
+        (command.downgrade if present > revision else command.upgrade)(config, revision)
