@@ -2,7 +2,7 @@
 
     python -m benchmarks.receive                                      # the table, about six minutes
     python -m benchmarks.receive --kinds "15 MB DX" --senders 16 --seconds 3 --rounds 7
-    python -m benchmarks.receive --node stock:receive.path=stock      # one more node, with a setting of its own
+    python -m benchmarks.receive --node pynetdicom:receive.path=pynetdicom  # one more node, with a setting of its own
     python -m benchmarks.receive --postgresql --plot pictures --json receive.json
     python -m benchmarks.receive --idle 32                            # what idle associations cost
     python -m benchmarks.receive --flat 10000 --kinds "10 kB DX"      # memory over very many films

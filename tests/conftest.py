@@ -20,7 +20,7 @@ KINDS = ("sqlite", "postgresql")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let every test that receives films do so on the other path, and every program in several processes."""
-    parser.addoption("--receive-path", choices=receiver.PATHS, default="fast", help="how films are received")
+    parser.addoption("--receive-path", choices=receiver.PATHS, default="streaming", help="path of reception")
     parser.addoption("--receive-processes", type=int, default=1, help="in how many processes programs receive")
 
 

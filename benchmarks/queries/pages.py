@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 
 from cxr_node import config
-from cxr_node.receive.users import PasswordHash
+from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.web import server
 
 _NAME, _PASSWORD = "benchmark", "correct horse battery staple"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cxr_node.audit.journal import Journal
 from cxr_node.audit.syslog import Line, Receiver, framed, is_message
-from cxr_node.net.tls import spoken
+from cxr_node.net.tls import failure_reason
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,9 @@ class Forwarder:
                 self.turn()
             except OSError as error:
                 if wait_s == _LOOK_S:
-                    _log.warning("syslog receiver %s is away, the trail waits: %s", self._receiver, spoken(error))
+                    _log.warning(
+                        "syslog receiver %s is away, the trail waits: %s", self._receiver, failure_reason(error)
+                    )
                 wait_s = min(_LONGEST_S, max(_SHORTEST_S, wait_s) * 2)
             else:
                 if wait_s != _LOOK_S:

@@ -41,9 +41,9 @@ from cxr_node.cli import (
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained
 from cxr_node.config import ConfigurationError
 from cxr_node.db import migrate
+from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.ops import example_config, logs
 from cxr_node.ops.single_instance import AlreadyRunning
-from cxr_node.receive.users import PasswordHash
 from cxr_node.records import backfill
 from cxr_node.service import supervisor
 from cxr_node.wiring import process

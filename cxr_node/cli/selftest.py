@@ -45,7 +45,9 @@ def faults(
     ] = _WHOLE.supervised_kills,
     messages: Annotated[int, typer.Option(min=1, help="Malformed PDUs and data sets.")] = _WHOLE.messages,
     seed: Annotated[int, typer.Option(help="Of everything that is left to chance.")] = Request().seed,
-    receive_path: Annotated[str, typer.Option(help='Its receive.path: "fast" or "stock".')] = Request().receive_path,
+    receive_path: Annotated[
+        str, typer.Option(help='Its receive.path: "streaming" or "pynetdicom".')
+    ] = Request().receive_path,
     receive_processes: Annotated[
         int, typer.Option(min=1, help="Receiving processes of the installed program, on one port.")
     ] = Request().receive_processes,
@@ -66,7 +68,7 @@ def faults(
             folder=folder,
             seed=seed,
             amounts=amounts,
-            receive_path=_some(receive_path, ("fast", "stock"), "--receive-path")[0],
+            receive_path=_some(receive_path, ("streaming", "pynetdicom"), "--receive-path")[0],
             receive_processes=receive_processes,
         )
         try:

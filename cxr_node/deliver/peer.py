@@ -15,7 +15,7 @@ from cxr_node.deliver.destination import DeliveryRejected, DestinationUnreachabl
 from cxr_node.deliver.outcome import Outcome, of_context, of_rejection
 from cxr_node.domain.errors import RetryLater
 from cxr_node.net.scu import AssociationRequest, associate
-from cxr_node.net.tls import spoken
+from cxr_node.net.tls import failure_reason
 from cxr_node.net.tls_peer import TlsPeer
 
 
@@ -77,7 +77,7 @@ class Peer(AssociationRequest):
         try:
             return tls.context(failures)
         except OSError as error:
-            raise DestinationUnreachable(f"files for TLS with {self} cannot be used: {spoken(error)}") from error
+            raise DestinationUnreachable(f"TLS files for {self} cannot be used: {failure_reason(error)}") from error
 
     def _raise_why_not(self, association: Association) -> NoReturn:
         answer = association.acceptor.primitive

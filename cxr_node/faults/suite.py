@@ -57,7 +57,7 @@ class Request:
     folder: Path | None = None
     seed: int = 20260102
     amounts: Amounts = field(default_factory=Amounts)
-    receive_path: str = "fast"
+    receive_path: str = "streaming"
     receive_processes: int = 1
     binaries: tuple[Path, ...] = ()
 

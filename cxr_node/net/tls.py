@@ -14,7 +14,7 @@ def restrict(context: ssl.SSLContext) -> ssl.SSLContext:
     return context
 
 
-def spoken(error: OSError) -> str:
+def failure_reason(error: OSError) -> str:
     """Return why TLS failed in words that name no file and quote no certificate."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is not trusted: {error.verify_message}"

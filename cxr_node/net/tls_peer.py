@@ -4,7 +4,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxr_node.net.tls import restrict, spoken
+from cxr_node.net.tls import failure_reason, restrict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ def _recording(failures: list[str]) -> type[ssl.SSLSocket]:
             try:
                 super().do_handshake(block)
             except OSError as error:
-                failures.append(spoken(error))
+                failures.append(failure_reason(error))
                 raise
 
     return RecordingSocket

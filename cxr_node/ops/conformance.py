@@ -19,8 +19,9 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.commitment import PUSH_MODEL, FailureReason
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cxr_node.domain.reasons import Note, Reason
+from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
 from cxr_node.pixels.decoding import CODECS, NATIVE
-from cxr_node.receive.admission import STORAGE_SOP_CLASSES, Rejection
+from cxr_node.receive.admission import Rejection
 from cxr_node.receive.status import StoreStatus
 from cxr_node.report import check, codes
 from cxr_node.report.header import patient_study

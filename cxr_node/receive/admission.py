@@ -1,27 +1,30 @@
-"""Who may send what: pure decisions on AE titles, addresses and SOP classes."""
+"""Admission of associations and films: AE titles, addresses, certificates, users, limits per peer, free space."""
 
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import cast
 
-from cxr_node.domain.identifiers import AeTitle, Digest, Uid, parse_ae_title
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
 
-STORAGE_SOP_CLASSES = (
-    Uid("1.2.840.10008.5.1.4.1.1.1"),  # Computed Radiography Image
-    Uid("1.2.840.10008.5.1.4.1.1.1.1"),  # Digital X-Ray Image, For Presentation
-    Uid("1.2.840.10008.5.1.4.1.1.1.1.1"),  # Digital X-Ray Image, For Processing
-    Uid("1.2.840.10008.5.1.4.1.1.7"),  # Secondary Capture Image
-    Uid("1.2.840.10008.5.1.4.1.1.7.2"),  # Multi-frame Grayscale Byte Secondary Capture Image
-    Uid("1.2.840.10008.5.1.4.1.1.7.3"),  # Multi-frame Grayscale Word Secondary Capture Image
-)
-"""What a chest film can come as. Every class offered is copied once per association: only these are."""
+from cxr_node.domain.identifiers import AeTitle, Digest, Uid, digest_of, parse_ae_title
+from cxr_node.domain.password_hash import PasswordHash
+from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES, VERIFICATION
 
-VERIFICATION = Uid("1.2.840.10008.1.1")
+_USERNAME_AND_PASSCODE = 2
+"""User-Identity-Type (PS3.7 table D.3-14)."""
+
+_MINUTE_S = 60.0
 
 
 class Rejection(Enum):
-    """An A-ASSOCIATE-RJ: result, source and reason (PS3.8 table 9-21)."""
+    """A-ASSOCIATE-RJ: result, source and reason (PS3.8 table 9-21)."""
 
     CALLING_AE_TITLE_NOT_RECOGNIZED = (1, 1, 3)
     CALLED_AE_TITLE_NOT_RECOGNIZED = (1, 1, 7)
@@ -32,10 +35,10 @@ class Rejection(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """A sender that may come: from these networks (none: from anywhere), so often at once (0: no bound of its own).
+    """Rules for one sender. An empty collection or 0 sets no rule.
 
-    It shows one of the certificates with these digests (none: any that is vouched for). It may use `sop_classes` alone,
-    and Verification; none named: all that there are. It may send so many films in a minute (0: no bound of its own).
+    `certificates` are digests of the client certificates that it may present. Verification is allowed besides
+    `sop_classes`.
     """
 
     ae_title: AeTitle
@@ -45,25 +48,25 @@ class Peer:
     sop_classes: frozenset[Uid] = frozenset()
     films_per_minute: int = 0
 
-    def may_show(self, certificate: Digest | None) -> bool:
-        """Whether a certificate with this digest is one of its own; None where it shows none."""
+    def allows_certificate(self, certificate: Digest | None) -> bool:
+        """Whether the peer may present the certificate with this digest; None stands for no certificate."""
         return not self.certificates or certificate in self.certificates
 
-    def may_use(self, sop_class_uid: str) -> bool:
+    def allows_sop_class(self, sop_class_uid: str) -> bool:
         """Whether presentation contexts of this SOP Class are accepted."""
         return not self.sop_classes or sop_class_uid == VERIFICATION or sop_class_uid in self.sop_classes
 
-    def is_at(self, address: str) -> bool:
-        """Whether this peer may come from the IP address `address`."""
-        at = ip_address(address)
-        if isinstance(at, IPv6Address) and at.ipv4_mapped is not None:
-            at = at.ipv4_mapped
-        return not self.networks or any(at in network for network in self.networks)
+    def allows_address(self, address: str) -> bool:
+        """Whether the peer may connect from this IP address."""
+        ip = ip_address(address)
+        if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+            ip = ip.ipv4_mapped
+        return not self.networks or any(ip in network for network in self.networks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessControl:
-    """Who may open an association. Without `calling_ae_titles` and `peers` every sender with a valid title."""
+    """Rules on AE titles and addresses. Without `calling_ae_titles` and `peers` any valid title may call."""
 
     ae_title: AeTitle
     require_called_ae_title: bool = True
@@ -71,11 +74,11 @@ class AccessControl:
     peers: tuple[Peer, ...] = ()
 
     def rejection(self, *, calling_ae_title: str, called_ae_title: str, address: str) -> Rejection | None:
-        """Return why a peer with these titles, as it sent them, is turned away; None if it is not."""
+        """Return the rejection of a request with these titles, as the peer sent them; None if it is allowed."""
         calling = _parsed(calling_ae_title)
         if calling is None or (self.calling_ae_titles and calling not in self.calling_ae_titles):
             return Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED
-        # A known title from elsewhere is told no more than an unknown one.
+        # The same reason as for an unknown title: the answer does not disclose which titles are known.
         if self.peers and self.peer(calling_ae_title=calling_ae_title, address=address) is None:
             return Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED
         called = _parsed(called_ae_title)
@@ -84,9 +87,9 @@ class AccessControl:
         return None
 
     def peer(self, *, calling_ae_title: str, address: str) -> Peer | None:
-        """Return the first of `peers` that this is, if any."""
+        """Return the first of `peers` with this title and address, if any."""
         calling = _parsed(calling_ae_title)
-        return next((peer for peer in self.peers if peer.ae_title == calling and peer.is_at(address)), None)
+        return next((peer for peer in self.peers if peer.ae_title == calling and peer.allows_address(address)), None)
 
 
 def _parsed(title: str) -> AeTitle | None:
@@ -94,3 +97,168 @@ def _parsed(title: str) -> AeTitle | None:
         return parse_ae_title(title)
     except ValueError:
         return None
+
+
+class AssociationLimiter:
+    """Open associations per peer, for peers with a limit. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[Peer, list[Association]] = {}
+
+    def admits(self, peer: Peer, association: Association) -> bool:
+        """Whether `peer` may have this association too; if so it counts until it ends."""
+        if not peer.maximum_associations:
+            return True
+        with self._lock:
+            associations = [opened for opened in self._open.get(peer, ()) if _is_open(opened)]
+            admitted = len(associations) < peer.maximum_associations
+            self._open[peer] = [*associations, association] if admitted else associations
+        return admitted
+
+
+def _is_open(association: Association) -> bool:
+    # The thread of a released association ends a moment after the association.
+    return association.is_alive() and not association.is_released and not association.is_aborted
+
+
+class TokenBucket:
+    """Token bucket: holds one minute's films and refills steadily, so a burst passes and then no more than the rate."""
+
+    def __init__(self, films_per_minute: int, *, now: float) -> None:
+        self._capacity = float(films_per_minute)
+        self._tokens = self._capacity
+        self._refilled_at = now
+
+    def admits(self, *, now: float) -> bool:
+        """Whether another film is admitted at `now`, in seconds of a monotonic clock; if so it takes a token."""
+        tokens = self._tokens + (now - self._refilled_at) * self._capacity / _MINUTE_S
+        self._tokens, self._refilled_at = min(self._capacity, tokens), now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+
+class RateLimiter:
+    """Films per minute and peer, for peers with a limit. Thread-safe."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._buckets: dict[Peer, TokenBucket] = {}
+
+    def admits(self, peer: Peer) -> bool:
+        """Whether `peer` may send another film now; if so it counts."""
+        if not peer.films_per_minute:
+            return True
+        with self._lock:
+            now = self._clock()
+            return self._buckets.setdefault(peer, TokenBucket(peer.films_per_minute, now=now)).admits(now=now)
+
+
+class Users:
+    """User identity negotiation (PS3.7 section D.3.3.7). Checks one password at a time, to bound cores and memory."""
+
+    def __init__(self, hashes: Mapping[str, PasswordHash]) -> None:
+        self._hashes = {name.encode(): password_hash for name, password_hash in hashes.items()}
+        self._decoy = next(iter(hashes.values()))
+        self._lock = threading.Lock()
+
+    def admit(self, *, user_identity_type: int | None, primary_field: bytes, secondary_field: bytes) -> bool:
+        """Whether the identity is a user's. An unknown name takes as long as a known one."""
+        if user_identity_type != _USERNAME_AND_PASSCODE:
+            return False
+        password_hash = self._hashes.get(primary_field)
+        with self._lock:
+            matches = (password_hash or self._decoy).matches(secondary_field)
+        return matches and password_hash is not None
+
+
+class AdmissionPolicy:
+    """All rules on association requests and on films, in order. No `users`: no user identity is required."""
+
+    def __init__(self, access_control: AccessControl, *, users: Users | None, has_space: Callable[[int], bool]) -> None:
+        self._access_control = access_control
+        self._users = users
+        self._has_space = has_space
+        self._association_limiter = AssociationLimiter()
+        self._rate_limiter = RateLimiter()
+
+    def rejection(self, association: Association) -> Rejection | None:
+        """Return the rejection of the requested association; None if it is admitted, and then it counts."""
+        request = cast("A_ASSOCIATE", association.requestor.primitive)
+        address = association.requestor.address
+        rejection = self._access_control.rejection(
+            calling_ae_title=request.calling_ae_title, called_ae_title=request.called_ae_title, address=address
+        )
+        if rejection is not None:
+            return rejection
+        peer = self._peer(association)
+        # The same reason as for an unknown title: the answer does not disclose which titles are known.
+        if peer is not None and not peer.allows_certificate(_client_certificate(association)):
+            return Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED
+        if self._users is not None and not _is_authenticated(association, self._users):
+            return Rejection.USER_NOT_AUTHENTICATED
+        if _proposes_storage(request) and not self._has_space(0):
+            return Rejection.TEMPORARY_CONGESTION
+        if peer is not None:
+            if not self._association_limiter.admits(peer, association):
+                return Rejection.LOCAL_LIMIT_EXCEEDED
+            _restrict_contexts(association, peer)
+        return None
+
+    def admits_film(self, association: Association) -> bool:
+        """Whether the peer of an association may send another film now; if so it counts."""
+        peer = self._peer(association)
+        return peer is None or self._rate_limiter.admits(peer)
+
+    def _peer(self, association: Association) -> Peer | None:
+        request = cast("A_ASSOCIATE", association.requestor.primitive)
+        address = association.requestor.address
+        return self._access_control.peer(calling_ae_title=request.calling_ae_title, address=address)
+
+
+def _client_certificate(association: Association) -> Digest | None:
+    """Return the digest of the peer's certificate, if it presented one."""
+    association_socket = association.dul.socket
+    connection = association_socket.socket if association_socket is not None else None
+    certificate = connection.getpeercert(binary_form=True) if isinstance(connection, ssl.SSLSocket) else None
+    return None if certificate is None else digest_of(certificate)
+
+
+def _restrict_contexts(association: Association, peer: Peer) -> None:
+    """Remove contexts that the peer may not use: negotiation answers abstract syntax not supported (table 9-18)."""
+    acceptor = association.acceptor
+    acceptor.supported_contexts = [
+        context for context in acceptor.supported_contexts if peer.allows_sop_class(str(context.abstract_syntax))
+    ]
+
+
+def requested_user(association: Association) -> str:
+    """Return the user name of an association request as sent, at most 64 characters; empty where there is none."""
+    identity = association.requestor.user_identity
+    return "" if identity is None else (identity.primary_field or b"").decode("utf-8", "replace")[:64]
+
+
+def _is_authenticated(association: Association, users: Users) -> bool:
+    identity = association.requestor.user_identity
+    if identity is None:
+        return False
+    admitted = users.admit(
+        user_identity_type=identity.user_identity_type,
+        primary_field=identity.primary_field or b"",
+        secondary_field=identity.secondary_field or b"",
+    )
+    if admitted and identity.positive_response_requested:
+        # pynetdicom responds to Kerberos, SAML and JWT only; a user name's response is empty (PS3.7 table D.3-15).
+        response = UserIdentityNegotiation()
+        response.server_response = b""
+        association.acceptor.add_negotiation_item(response)
+    return admitted
+
+
+def _proposes_storage(request: A_ASSOCIATE) -> bool:
+    # Without space a C-ECHO is still answered.
+    proposed = {str(context.abstract_syntax) for context in request.presentation_context_definition_list}
+    return not proposed.isdisjoint(STORAGE_SOP_CLASSES)

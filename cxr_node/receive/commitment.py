@@ -1,4 +1,4 @@
-"""Storage commitment on the associations that peers open: modalities ask us, archives report to us (PS3.4 annex J)."""
+"""Storage commitment on received associations: N-ACTION of modalities, N-EVENT-REPORT of archives (PS3.4 annex J)."""
 
 import logging
 import threading
@@ -28,12 +28,12 @@ from cxr_node.domain.errors import RejectObject, RetryLater
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Sender
 from cxr_node.receive.sender import sender_of
-from cxr_node.receive.upper_layer.messages import BoundedMessages
+from cxr_node.receive.upper_layer.bounded_dimse import BoundedDimse
 
 _log = logging.getLogger(__name__)
 
-_LARGEST_INFORMATION_BYTES = 4 << 20
-"""Ten thousand instances take less than two."""
+_MAXIMUM_INFORMATION_BYTES = 4 << 20
+"""Ten thousand instances take less than 2 MiB."""
 
 _SUCCESS = 0x0000
 _PROCESSING_FAILURE = 0x0110
@@ -46,30 +46,37 @@ _RESOURCE_LIMITATION = 0x0213
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentProvider:
-    """What is done with requests and reports. All are called from the threads of associations.
+    """Callbacks for requests and results, called from the threads of associations.
 
-    `remember` makes a request durable and returns its number, or raises Refuse. `reported` takes an
-    archive's report and returns whether it was asked for. `answer` makes the report for a request that is
-    to be answered on its own association, or None where the peer is called instead; `answered` is told that it took it.
+    Attributes
+    ----------
+    store_request
+        Makes a request durable and returns its number, or raises RejectObject.
+    store_result
+        Stores an archive's result; returns whether a request of ours has its Transaction UID.
+    result
+        Returns the result of a request to send on its own association; None if a new association delivers it.
+    result_delivered
+        Called when the peer has confirmed the result.
     """
 
-    remember: Callable[[Uid, tuple[Reference, ...], Sender], int]
-    reported: Callable[[CommitmentResult], bool]
-    answer: Callable[[int], CommitmentResult | None]
-    answered: Callable[[int], None]
+    store_request: Callable[[Uid, tuple[Reference, ...], Sender], int]
+    store_result: Callable[[CommitmentResult], bool]
+    result: Callable[[int], CommitmentResult | None]
+    result_delivered: Callable[[int], None]
 
 
-class Commitments:
-    """Answers N-ACTION and N-EVENT-REPORT."""
+class CommitmentScp:
+    """Responds to N-ACTION and N-EVENT-REPORT."""
 
-    def __init__(self, vouching: CommitmentProvider) -> None:
-        self._vouching = vouching
+    def __init__(self, provider: CommitmentProvider) -> None:
+        self._provider = provider
         self._lock = threading.Lock()
-        self._to_answer: dict[Association, list[int]] = {}
+        self._pending: dict[Association, list[int]] = {}
 
     @property
     def handlers(self) -> Sequence[EventHandlerType]:
-        """What to bind to an Application Entity."""
+        """Event handlers to bind."""
         return [
             (evt.EVT_N_ACTION, self._on_n_action),
             (evt.EVT_N_EVENT_REPORT, self._on_n_event_report),
@@ -83,69 +90,73 @@ class Commitments:
             return _NO_SUCH_ACTION, None
         if str(request.RequestedSOPInstanceUID) != PUSH_MODEL_INSTANCE:
             return _NO_SUCH_INSTANCE, None
-        status = _readable(request.ActionInformation)
+        status = _information_status(request.ActionInformation)
         if status != _SUCCESS:
             return status, None
         try:
             transaction_uid, instances = parse_action(event.action_information)
-        except Exception as error:  # noqa: BLE001  # whatever a peer's bytes made of the decoder
-            return _refused(sender, error, _INVALID_ARGUMENT), None
+        except Exception as error:  # noqa: BLE001  # the decoder may raise anything
+            return _rejected(sender, error, _INVALID_ARGUMENT), None
         try:
-            number = self._vouching.remember(transaction_uid, instances, sender)
-        except Exception as error:  # noqa: BLE001  # the peer must get an answer, and never Success
-            return _refused(sender, error, _status_of(error)), None
-        _log.info("%s asks whether %d instances are kept", sender.calling_ae_title, len(instances))
+            number = self._provider.store_request(transaction_uid, instances, sender)
+        except Exception as error:  # noqa: BLE001  # the peer must get a response, and never Success
+            return _rejected(sender, error, _status_of(error)), None
+        _log.info("storage commitment requested by %s for %d instances", sender.calling_ae_title, len(instances))
         with self._lock:
-            self._to_answer.setdefault(event.assoc, []).append(number)
+            self._pending.setdefault(event.assoc, []).append(number)
         return _SUCCESS, None
 
     def _on_n_event_report(self, event: evt.Event) -> tuple[int, None]:
         request, sender = cast("N_EVENT_REPORT", event.request), sender_of(event.assoc)
         if request.EventTypeID not in (ALL_KEPT, NOT_ALL_KEPT):
             return _NO_SUCH_EVENT, None
-        status = _readable(request.EventInformation)
+        status = _information_status(request.EventInformation)
         if status != _SUCCESS:
             return status, None
         try:
-            report = parse_event(event.event_information)
-        except Exception as error:  # noqa: BLE001  # whatever a peer's bytes made of the decoder
-            return _refused(sender, error, _INVALID_ARGUMENT), None
+            result = parse_event(event.event_information)
+        except Exception as error:  # noqa: BLE001  # the decoder may raise anything
+            return _rejected(sender, error, _INVALID_ARGUMENT), None
         try:
-            is_ours = self._vouching.reported(report)
-        except Exception as error:  # noqa: BLE001  # the peer must get an answer, and never Success
-            return _refused(sender, error, _PROCESSING_FAILURE), None
-        _log.info("%s reports on %s", sender.calling_ae_title, report.transaction_uid)
+            is_ours = self._provider.store_result(result)
+        except Exception as error:  # noqa: BLE001  # the peer must get a response, and never Success
+            return _rejected(sender, error, _PROCESSING_FAILURE), None
+        _log.info("storage commitment result from %s for %s", sender.calling_ae_title, result.transaction_uid)
         return (_SUCCESS if is_ours else _INVALID_ARGUMENT), None
 
     def _on_sent(self, event: evt.Event) -> None:
-        """Answer on the association itself, behind the response to the request, which is being sent."""
+        """Send the result on the same association after the N-ACTION response."""
         with self._lock:
-            numbers = self._to_answer.pop(event.assoc, [])
+            numbers = self._pending.pop(event.assoc, [])
         for number in numbers:
-            threading.Thread(target=self._answer, args=(event.assoc, number), name="commitment", daemon=True).start()
+            threading.Thread(
+                target=self._send_result, args=(event.assoc, number), name="commitment", daemon=True
+            ).start()
 
     def _on_closed(self, event: evt.Event) -> None:
         with self._lock:
-            self._to_answer.pop(event.assoc, None)
+            self._pending.pop(event.assoc, None)
 
-    def _answer(self, association: Association, number: int) -> None:
+    def _send_result(self, association: Association, number: int) -> None:
         try:
-            report = self._vouching.answer(number)
-            if report is None:
+            result = self._provider.result(number)
+            if result is None:
                 return
-            event_type, information = event_information(report)
-            with cast("BoundedMessages", association.dimse).asking():
-                answer, _ = association.send_n_event_report(information, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE)
-            if answer.get("Status") == _SUCCESS:
-                self._vouching.answered(number)
-        except Exception as error:  # noqa: BLE001  # the peer has gone, or does not listen: the job remembers
-            _log.warning("request %d was not answered on its association: %s", number, type(error).__name__)
+            event_type, information = event_information(result)
+            with cast("BoundedDimse", association.dimse).requesting():
+                response, _ = association.send_n_event_report(information, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+            if response.get("Status") == _SUCCESS:
+                self._provider.result_delivered(number)
+        except Exception as error:  # noqa: BLE001  # the association has ended, or the peer does not respond: the job retries
+            _log.warning(
+                "result of commitment request %d not sent on its association: %s", number, type(error).__name__
+            )
 
 
-def _readable(information: object) -> int:
+def _information_status(information: object) -> int:
     if not isinstance(information, BytesIO):
         return _INVALID_ARGUMENT
-    return _SUCCESS if information.getbuffer().nbytes <= _LARGEST_INFORMATION_BYTES else _RESOURCE_LIMITATION
+    return _SUCCESS if information.getbuffer().nbytes <= _MAXIMUM_INFORMATION_BYTES else _RESOURCE_LIMITATION
 
 
 def _status_of(error: Exception) -> int:
@@ -158,7 +169,12 @@ def _status_of(error: Exception) -> int:
             return _PROCESSING_FAILURE
 
 
-def _refused(sender: Sender, error: Exception, status: int) -> int:
-    # The text of another library's error may quote a value: only its kind is logged.
-    _log.warning("refused %s with status 0x%04X: %s", sender.calling_ae_title, status, type(error).__name__)
+def _rejected(sender: Sender, error: Exception, status: int) -> int:
+    # Another library's message may quote an element value: only the type is logged.
+    _log.warning(
+        "rejected a commitment message of %s with status 0x%04X: %s",
+        sender.calling_ae_title,
+        status,
+        type(error).__name__,
+    )
     return status

@@ -1,8 +1,7 @@
-"""The few elements of a data set that say what it is, read without decoding any other.
+"""Values of selected top level elements of an encoded data set, without a full parser.
 
-A whole parser would decode names in their character sets, follow private sequences and stop at the
-first element it cannot understand. Here an element that is not asked for is stepped over by its
-length alone, and reading ends at the last tag asked for: pixels and most of the header are never seen.
+Other elements are skipped by their length, and reading ends at the last wanted tag. A full parser decodes character
+sets and private sequences, and stops at the first element that it cannot decode.
 PS3.5 section 7.1 (elements), 7.5 (sequences and items), annex A (encodings).
 """
 
@@ -17,7 +16,7 @@ _IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 _EXPLICIT_VR_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 _INFLATED_BYTES = 8 << 20
-"""How much of a deflated data set is inflated: headers are kilobytes, a bomb is gigabytes."""
+"""Limit of inflation: headers are kilobytes, a decompression bomb is gigabytes."""
 
 _SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split())
 """PS3.5 table 7.1-2; every other VR, known or not, has a length of four bytes."""
@@ -38,7 +37,7 @@ class _Header:
 
 
 def values_of(data_set: memoryview, wanted: AbstractSet[int], *, transfer_syntax_uid: Uid) -> dict[int, bytes]:
-    """Return the undecoded values of the `wanted` top level elements that are present.
+    """Return the encoded values of the `wanted` top level elements that are present.
 
     Parameters
     ----------

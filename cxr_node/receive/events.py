@@ -1,4 +1,4 @@
-"""What happens at the door, for those who keep account of it."""
+"""Events of reception, for the audit trail and the counters of rejections."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from cxr_node.receive.status import StoreStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssociationAccepted:
-    """An association was accepted; `user` has shown the right password, empty where none is asked for."""
+    """An association was accepted; `user` is authenticated, empty where no user identity is required."""
 
     calling_ae_title: str
     address: str
@@ -17,7 +17,7 @@ class AssociationAccepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssociationRejected:
-    """An association was rejected. Title and user are as the peer sent them, whatever they are."""
+    """An association was rejected. Title and user are as the peer sent them, unchecked."""
 
     calling_ae_title: str
     address: str
@@ -27,15 +27,15 @@ class AssociationRejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsFailed:
-    """A connection from `address` did not become secure, and was closed."""
+    """The TLS handshake with `address` failed; the connection is closed."""
 
     address: str
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreRejected:
-    """An object on an accepted association was refused with this status."""
+    """The C-STORE response to an object had this status."""
 
     calling_ae_title: str
     address: str

@@ -1,4 +1,4 @@
-"""Who a received object is: its UIDs, and a digest that stands for its patient."""
+"""Identity of a received object: its UIDs, and a digest of its patient's identifiers."""
 
 from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import Digest, Uid, digest_of, parse_uid
@@ -26,7 +26,7 @@ _PADDING = b" \0"
 
 
 class DataSetMismatch(RejectObject):
-    """The data set is another object than the C-STORE request says."""
+    """The data set is not the object of the C-STORE request."""
 
 
 def identify(data_set: memoryview, *, transfer_syntax_uid: Uid) -> Identity:
@@ -34,9 +34,9 @@ def identify(data_set: memoryview, *, transfer_syntax_uid: Uid) -> Identity:
 
     Raises
     ------
-    Refuse
-        If the bytes are no data set, or a UID is missing or is none. The message never quotes a value:
-        what stands where a UID belongs may be anything.
+    RejectObject
+        If the bytes are no data set, or a UID is missing or invalid. The message never quotes a value, which may be
+        anything.
     """
     try:
         values = values_of(data_set, _WANTED, transfer_syntax_uid=transfer_syntax_uid)
@@ -52,7 +52,7 @@ def identify(data_set: memoryview, *, transfer_syntax_uid: Uid) -> Identity:
 
 
 def check_request(identity: Identity, *, affected_sop_class_uid: str, affected_sop_instance_uid: str) -> None:
-    """Raise DataSetMismatch unless the C-STORE request names this very object (PS3.4 section B.2.3)."""
+    """Raise DataSetMismatch unless the C-STORE request names this object (PS3.4 section B.2.3)."""
     if identity.sop_class_uid != affected_sop_class_uid:
         raise DataSetMismatch("SOP Class UID (0008,0016) differs from the request's")
     if identity.sop_instance_uid != affected_sop_instance_uid:
@@ -60,14 +60,13 @@ def check_request(identity: Identity, *, affected_sop_class_uid: str, affected_s
 
 
 def patient_key(issuer_of_patient_id: bytes, patient_id: bytes, patient_name: bytes, birth_date: bytes) -> Digest:
-    """Return a digest that is the same for two objects whose patient is written in the same way.
+    """Return a digest of the encoded values without padding.
 
-    The values are taken as encoded, only without padding: no character set, case, caret or leading
-    zero is made alike. So one patient written in two ways has two keys and a person is asked, which is
-    the safe error; two patients have one key only if all four values agree to the last byte.
+    No character set, case, caret or leading zero is normalised. One patient written in two ways has two keys, and a
+    person decides, which is the safe error; two patients share a key only if all four values are identical.
     """
     values = (issuer_of_patient_id, patient_id, patient_name, birth_date)
-    # 0x1F, which no string VR may hold (PS3.5 section 6.1.3), keeps the values apart.
+    # Separated by 0x1F, which no string VR may contain (PS3.5 section 6.1.3).
     return digest_of(b"\x1f".join(value.strip(_PADDING) for value in values))
 
 

@@ -1,7 +1,7 @@
-"""The head of a DICOM file: preamble and File Meta Information (PS3.10 section 7.1).
+"""Head of a DICOM file: preamble and File Meta Information (PS3.10 section 7.1).
 
-Written here byte by byte because a received UID goes in as it was sent: writers that check values
-would refuse, or warn about, the leading zeros of some modalities.
+Encoded here because received UIDs are written as sent: pydicom's checks reject, or warn about, the leading zeros of
+some modalities' UIDs.
 """
 
 import struct
@@ -15,10 +15,10 @@ _GROUP_LENGTH_FOLLOWS = b"DICM" + struct.pack("<HH2sH", 0x0002, 0x0000, b"UL", 4
 
 
 def file_head(*, sop_class_uid: Uid, sop_instance_uid: Uid, transfer_syntax_uid: Uid, sender: Sender) -> bytes:
-    """Return everything that stands before the data set in a file of this object.
+    """Return preamble and File Meta Information of an object.
 
-    Source, Sending and Receiving Application Entity Title (0002,0016), (0002,0017) and (0002,0018) say
-    how the object came; the text values are ASCII.
+    With Source, Sending and Receiving Application Entity Title (0002,0016), (0002,0017) and (0002,0018); all text is
+    ASCII.
     """
     elements = b"".join(
         (
@@ -37,12 +37,12 @@ def file_head(*, sop_class_uid: Uid, sop_instance_uid: Uid, transfer_syntax_uid:
 
 
 def data_set_of(content: bytes) -> memoryview:
-    """Return the data set of a DICOM file, found by File Meta Information Group Length (0002,0000).
+    """Return the data set of a DICOM file, located by File Meta Information Group Length (0002,0000).
 
     Raises
     ------
     ValueError
-        If the file does not begin with one.
+        If the file does not begin with it.
     """
     if content[128:140] != _GROUP_LENGTH_FOLLOWS:
         raise ValueError("no File Meta Information Group Length")

@@ -1,4 +1,4 @@
-"""The Application Entity: answers C-ECHO, takes C-STORE, and says Success only for what is kept."""
+"""Application Entity: C-ECHO, C-STORE and storage commitment as SCP. Success means that bytes and row are durable."""
 
 import logging
 import threading
@@ -18,23 +18,21 @@ from pynetdicom.transport import RequestHandler
 from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import digest_of, parse_uid
 from cxr_node.domain.instance import Instance, Received, Sender, StagedObject
-from cxr_node.receive.access_control import AssociationPolicy, shown_user
-from cxr_node.receive.admission import Rejection
-from cxr_node.receive.application_entity import Listening, application_entity
-from cxr_node.receive.commitment import CommitmentProvider, Commitments
+from cxr_node.receive.admission import AdmissionPolicy, Rejection, Users, requested_user
+from cxr_node.receive.application_entity import ReceiverOptions, application_entity
+from cxr_node.receive.commitment import CommitmentProvider, CommitmentScp
 from cxr_node.receive.events import AssociationAccepted, AssociationRejected, ReceiveEvent
 from cxr_node.receive.identify import check_request, identify
 from cxr_node.receive.part10 import file_head
 from cxr_node.receive.sender import association_name, sender_of
 from cxr_node.receive.status import SopClassNotSupported, StoreStatus
 from cxr_node.receive.store_scp import StoreScp, out_of_resources, too_large
-from cxr_node.receive.tls import Certificates, Handshakes
+from cxr_node.receive.tls import CertificateFiles, Handshakes
+from cxr_node.receive.upper_layer.bounded_dimse import BoundedDataSet, BoundedDimse
 from cxr_node.receive.upper_layer.dimse import StreamingDimse
-from cxr_node.receive.upper_layer.messages import BoundedDataSet, BoundedMessages
 from cxr_node.receive.upper_layer.socket import BufferedSocket
-from cxr_node.receive.upper_layer.streaming import FastRequests
-from cxr_node.receive.upper_layer.transport import PromptServer, PromptSocket, SharingServer, end
-from cxr_node.receive.users import Users
+from cxr_node.receive.upper_layer.streaming import StreamingRequestHandler
+from cxr_node.receive.upper_layer.transport import BoundedSocket, PortSharingServer, ReceiveServer, end_associations
 
 _log = logging.getLogger(__name__)
 
@@ -42,90 +40,97 @@ _STOP_TIMEOUT_S = 10.0
 
 
 class Receiver:
-    """A running Application Entity.
+    """A running Application Entity. All callables are called from the threads of associations, several at once.
 
-    `accept` is called from the thread of each association, several at once. It returns only when bytes
-    and row are durable: its return is what Success means. What it raises becomes the status
-    (`cxr_node.receive.status`); nothing it raises becomes Success. With `aside` films stream into what it makes
-    (`cxr_node.receive.upper_layer.streaming`), and `accept` gets arrivals; without, and for the few of another form,
-    instances. `has_room` says whether a film of so
-    many bytes may be kept; with 0 whether any may. With `vouching` storage commitment is spoken. `tell` is
-    called with each association that is accepted or not, in its thread.
+    Parameters
+    ----------
+    accept
+        Makes a film durable before it returns; then the response is Success. An exception becomes another status
+        (`cxr_node.receive.status`).
+    stage
+        Creates staged objects that films stream into (`cxr_node.receive.upper_layer.streaming`); `accept` then gets
+        a `StagedInstance`. Without it, and for requests in another form, `accept` gets an `Instance`.
+    has_space
+        Whether the disk has space for a film of that many bytes; for any film, with 0.
+    commitment
+        Provider of storage commitment; None offers none.
+    on_event
+        Called with each association accepted or rejected, TLS failure and rejected object.
     """
 
     def __init__(
         self,
-        listening: Listening,
+        options: ReceiverOptions,
         *,
         accept: Callable[[Received, Sender], None],
-        aside: Callable[[], StagedObject] | None = None,
-        has_room: Callable[[int], bool] = lambda _size_bytes: True,
-        vouching: CommitmentProvider | None = None,
-        tell: Callable[[ReceiveEvent], None] = lambda _incident: None,
+        stage: Callable[[], StagedObject] | None = None,
+        has_space: Callable[[int], bool] = lambda _size_bytes: True,
+        commitment: CommitmentProvider | None = None,
+        on_event: Callable[[ReceiveEvent], None] = lambda _event: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._listening = listening
-        self._commitments = None if vouching is None else Commitments(vouching)
-        users = Users(listening.users) if listening.users else None
-        self._door = AssociationPolicy(listening.admission, users=users, has_room=has_room)
-        self._storing = StoreScp(door=self._door, has_room=has_room, accept=accept, tell=tell)
-        self._aside = aside
-        self._has_room = has_room
-        self._tell = tell
+        self._options = options
+        self._commitment_scp = None if commitment is None else CommitmentScp(commitment)
+        users = Users(options.users) if options.users else None
+        self._admission = AdmissionPolicy(options.access_control, users=users, has_space=has_space)
+        self._store_scp = StoreScp(admission=self._admission, has_space=has_space, accept=accept, on_event=on_event)
+        self._stage = stage
+        self._has_space = has_space
+        self._on_event = on_event
         self._clock = clock
-        self._server: PromptServer | None = None
+        self._server: ReceiveServer | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Bind the port and answer from now on.
+        """Bind the port and serve.
 
         Raises
         ------
         OSError
             If the address cannot be bound, or the files for TLS cannot be used.
         """
-        hold_library_messages_back()
-        listening = self._listening
+        silence_library_logs()
+        options = self._options
         handshakes = None
-        if listening.tls is not None:
-            handshakes = Handshakes(Certificates(listening.tls), timeout_s=listening.tls_handshake_timeout_s)
-        entity = application_entity(listening, speaks_commitment=self._commitments is not None)
+        if options.tls is not None:
+            handshakes = Handshakes(CertificateFiles(options.tls), timeout_s=options.tls_handshake_timeout_s)
+        entity = application_entity(options, offers_commitment=self._commitment_scp is not None)
         server = entity.make_server(
-            (listening.host, listening.port),
-            server_class=SharingServer if listening.shares_port else PromptServer,
-            request_handler=RequestHandler if self._aside is None else FastRequests,
+            (options.host, options.port),
+            server_class=PortSharingServer if options.shares_port else ReceiveServer,
+            request_handler=RequestHandler if self._stage is None else StreamingRequestHandler,
             evt_handlers=[
-                *(self._commitments.handlers if self._commitments is not None else ()),
-                (evt.EVT_CONN_OPEN, self._on_connection),
-                (evt.EVT_CONN_CLOSE, _on_connection_closed),
+                *(self._commitment_scp.handlers if self._commitment_scp is not None else ()),
+                (evt.EVT_CONN_OPEN, self._on_connection_open),
+                (evt.EVT_CONN_CLOSE, _on_connection_close),
                 (evt.EVT_REQUESTED, self._on_requested),
                 (evt.EVT_ACCEPTED, self._on_accepted),
-                (evt.EVT_REJECTED, self._on_too_many),
+                (evt.EVT_REJECTED, self._on_rejected),
                 (evt.EVT_C_ECHO, self._on_c_echo),
                 (evt.EVT_C_STORE, self._on_c_store),
             ],
         )
-        self._server = cast("PromptServer", server)
+        self._server = cast("ReceiveServer", server)
         self._server.handshakes = handshakes
-        self._server.tell = self._tell
+        self._server.on_tls_failed = self._on_event
         self._thread = threading.Thread(target=server.serve_forever, name="receive", daemon=True)
         self._thread.start()
-        _log.info("%s listens on %s port %d", listening.ae_title, *self.address)
+        _log.info("%s listens on %s port %d", options.ae_title, *self.address)
 
     def stop(self) -> None:
-        """Stop accepting, end open associations, and wait until no film is in `accept` any more."""
+        """Stop accepting, end open associations, and wait until no call of `accept` runs."""
         if self._server is None:
             return
         server, self._server = self._server, None
         server.shutdown()
-        end(server.active_associations)
+        end_associations(server.active_associations)
         if self._thread is not None:
             self._thread.join(_STOP_TIMEOUT_S)
-        _log.info("%s no longer listens", self._listening.ae_title)
+        _log.info("%s no longer listens", self._options.ae_title)
 
     @property
     def address(self) -> tuple[str, int]:
-        """The host and port it listens on; the port in use where 0 was asked for."""
+        """Host and port it listens on: the port in use where the options have 0."""
         if self._server is None:
             raise RuntimeError("the receiver is not started")
         host, port = self._server.server_address[:2]
@@ -145,101 +150,103 @@ class Receiver:
     ) -> None:
         self.stop()
 
-    def _on_connection(self, event: evt.Event) -> None:
-        association, listening = event.assoc, self._listening
+    def _on_connection_open(self, event: evt.Event) -> None:
+        association, options = event.assoc, self._options
         accepted = association.dul.socket
         if accepted is not None:
-            socket_class = PromptSocket if self._aside is None else BufferedSocket
+            socket_class = BoundedSocket if self._stage is None else BufferedSocket
             association.dul.socket = socket_class(
                 accepted,
-                largest_pdu_bytes=listening.maximum_pdu_bytes,
-                timeout_s=listening.dimse_timeout_s,
-                association_timeout_s=listening.association_timeout_s,
+                maximum_pdu_bytes=options.maximum_pdu_bytes,
+                timeout_s=options.dimse_timeout_s,
+                association_timeout_s=options.association_timeout_s,
             )
-        options: dict[str, Any] = {
-            "maximum_object_bytes": listening.maximum_object_bytes,
-            "timeout_s": listening.message_timeout_s,
-            "has_room": partial(self._has_room, 0),
+        limits: dict[str, Any] = {
+            "maximum_object_bytes": options.maximum_object_bytes,
+            "timeout_s": options.message_timeout_s,
+            "has_space": partial(self._has_space, 0),
             "name": association_name(self._clock()),
         }
-        if self._aside is None:
-            association.dimse = BoundedMessages(association, **options)
+        if self._stage is None:
+            association.dimse = BoundedDimse(association, **limits)
         else:
-            association.dimse = StreamingDimse(association, aside=self._aside, answer=self._storing.answer, **options)
+            association.dimse = StreamingDimse(
+                association, stage=self._stage, respond=self._store_scp.respond, **limits
+            )
 
     def _on_requested(self, event: evt.Event) -> None:
         association = event.assoc
         try:
-            rejection = self._door.rejection(association)
-        except Exception as error:  # noqa: BLE001  # pynetdicom would log it and let the peer in
-            _log.error("an association request could not be judged: %s", type(error).__name__)
+            rejection = self._admission.rejection(association)
+        except Exception as error:  # noqa: BLE001  # pynetdicom would log it and accept the association
+            _log.error("admission of an association request failed, request rejected: %s", type(error).__name__)
             rejection = Rejection.TEMPORARY_CONGESTION
         if rejection is not None:
             _log.warning("association from %s rejected: %s", association.requestor.address, rejection.name)
-            self._tell(_turned_away(association, rejection))
+            self._on_event(_association_rejected(association, rejection))
             association.acse.send_reject(*rejection.value)
-            association.kill()  # waits until the rejection is on the wire
+            association.kill()  # returns when the A-ASSOCIATE-RJ is sent
 
     def _on_accepted(self, event: evt.Event) -> None:
         request = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
-        user = shown_user(event.assoc) if self._listening.users else ""
-        self._tell(
+        user = requested_user(event.assoc) if self._options.users else ""
+        self._on_event(
             AssociationAccepted(
                 calling_ae_title=request.calling_ae_title, address=event.assoc.requestor.address, user=user
             )
         )
 
-    def _on_too_many(self, event: evt.Event) -> None:
-        # The one rejection that is pynetdicom's own: more associations than there may be altogether.
-        _log.warning("association from %s rejected: too many are open", event.assoc.requestor.address)
-        self._tell(_turned_away(event.assoc, Rejection.LOCAL_LIMIT_EXCEEDED))
+    def _on_rejected(self, event: evt.Event) -> None:
+        # pynetdicom's only rejection of its own: `maximum_associations` are open.
+        _log.warning("association from %s rejected: LOCAL_LIMIT_EXCEEDED", event.assoc.requestor.address)
+        self._on_event(_association_rejected(event.assoc, Rejection.LOCAL_LIMIT_EXCEEDED))
 
     def _on_c_echo(self, event: evt.Event) -> int:
         _log.info("C-ECHO from %s", sender_of(event.assoc).calling_ae_title)
         return StoreStatus.SUCCESS
 
     def _on_c_store(self, event: evt.Event) -> Dataset:
-        answer = Dataset()
-        answer.Status, comment = self._storing.answer(event.assoc, partial(_instance, event))
+        response = Dataset()
+        response.Status, comment = self._store_scp.respond(event.assoc, partial(_instance, event))
         if comment:
-            answer.ErrorComment = comment
-        return answer
+            response.ErrorComment = comment
+        return response
 
 
-def _turned_away(association: Association, rejection: Rejection) -> AssociationRejected:
+def _association_rejected(association: Association, rejection: Rejection) -> AssociationRejected:
     request = cast("A_ASSOCIATE", association.requestor.primitive)
     return AssociationRejected(
         calling_ae_title=request.calling_ae_title,
         address=association.requestor.address,
-        user=shown_user(association),
+        user=requested_user(association),
         rejection=rejection,
     )
 
 
-def _on_connection_closed(event: evt.Event) -> None:
-    """Wake the thread that waits for an association request: none will come, and it would wait for the time-out."""
+def _on_connection_close(event: evt.Event) -> None:
+    """Wake the thread that waits for the A-ASSOCIATE-RQ, or it would wait until ARTIM expires."""
     if event.assoc.requestor.primitive is None:
         event.assoc.dul.to_user_queue.put(cast("A_ASSOCIATE", None))
 
 
-def hold_library_messages_back() -> None:
-    """Silence pynetdicom, which reports every message, and pydicom, which quotes values that break a rule.
+def silence_library_logs() -> None:
+    """Silence pynetdicom, which logs every message, and pydicom, which quotes invalid values.
 
-    Set when a process begins to receive, not on import.
+    Called when a process begins to receive, not on import.
     """
     for library in ("pynetdicom", "pydicom"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
 def _instance(event: evt.Event, sender: Sender) -> Instance:
-    """Return the object of a C-STORE request with its data set as it was sent, or raise Refuse."""
+    """Return the object of a C-STORE request, its data set as sent, or raise RejectObject."""
     request = cast("C_STORE", event.request)
     if request.AffectedSOPClassUID != event.context.abstract_syntax:
         raise SopClassNotSupported("SOP Class differs from the presentation context's")
     if request.DataSet is None:
         raise RejectObject("the request has no data set")
     if isinstance(request.DataSet, BoundedDataSet) and request.DataSet.is_too_large:
-        if not request.DataSet.had_room:
+        if not request.DataSet.had_space:
             raise out_of_resources()
         raise too_large(request.DataSet.size_bytes)
     transfer_syntax_uid = parse_uid(event.context.transfer_syntax)

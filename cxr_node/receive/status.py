@@ -1,4 +1,4 @@
-"""Which error earns which status of a C-STORE response (PS3.4 table B.2-1, PS3.7 annex C)."""
+"""C-STORE response statuses, and the status of each error (PS3.4 table B.2-1, PS3.7 annex C)."""
 
 import errno
 from enum import IntEnum
@@ -8,7 +8,7 @@ from cxr_node.receive.identify import DataSetMismatch
 
 
 class StoreStatus(IntEnum):
-    """The statuses this node answers with. Only one of them is a promise."""
+    """Statuses of the node's C-STORE responses."""
 
     SUCCESS = 0x0000
     PROCESSING_FAILURE = 0x0110
@@ -18,15 +18,15 @@ class StoreStatus(IntEnum):
     CANNOT_UNDERSTAND = 0xC000
 
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_OUT_OF_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class SopClassNotSupported(RejectObject):
-    """The request's SOP Class is not that of the presentation context it came on."""
+    """The request's SOP Class differs from its presentation context's."""
 
 
 def status_of(error: Exception) -> StoreStatus:
-    """Return the status that tells the sender what to do: mend the object, send again later, or call someone."""
+    """Return the status: the object must change, the sender may retry, or an operator must act."""
     match error:
         case DataSetMismatch():
             return StoreStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS
@@ -36,7 +36,7 @@ def status_of(error: Exception) -> StoreStatus:
             return StoreStatus.CANNOT_UNDERSTAND
         case RetryLater() | MemoryError():
             return StoreStatus.OUT_OF_RESOURCES
-        case OSError() if error.errno in _NO_ROOM:
+        case OSError() if error.errno in _OUT_OF_SPACE:
             return StoreStatus.OUT_OF_RESOURCES
         case _:
             return StoreStatus.PROCESSING_FAILURE
@@ -45,13 +45,13 @@ def status_of(error: Exception) -> StoreStatus:
 def comment_of(error: Exception) -> str:
     """Return the Error Comment (0000,0902) for the sender: at most 64 ASCII characters.
 
-    Only the node's own refusals speak in their own words: another library's message may quote a value.
+    Only messages of the node's own errors are quoted: another library's may contain element values.
     """
     match error:
         case RejectObject():
-            sentence = str(error)
+            comment = str(error)
         case RetryLater() | MemoryError() | OSError():
-            sentence = "not stored, send again later"
+            comment = "not stored, send again later"
         case _:
-            sentence = "not stored, internal error"
-    return sentence.encode("ascii", "replace").decode("ascii").replace("\\", "/")[:64]
+            comment = "not stored, internal error"
+    return comment.encode("ascii", "replace").decode("ascii").replace("\\", "/")[:64]

@@ -11,7 +11,7 @@ from pydicom.uid import UID
 from cxr_node.db.claim_order import LARGEST_PRIORITY_BOOST_S
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.identifiers import Digest, parse_digest
-from cxr_node.receive.admission import STORAGE_SOP_CLASSES
+from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
 from cxr_node.settings.section import OptionalPath, Port, Seconds, Section, Title
 from cxr_node.settings.tls import TlsClient, TlsIdentity
 
@@ -137,9 +137,9 @@ class ReceiveSection(TlsIdentity):
         description="Processes that receive, on one port; associations, and films in a minute, are counted in each.",
     )
     path: str = Field(
-        "fast",
-        pattern=r"^(fast|stock)$",
-        description='How films come in: "fast" streams them to the archive, "stock" is the library\'s own way.',
+        "streaming",
+        pattern=r"^(streaming|pynetdicom)$",
+        description='How data sets are received: "streaming" to the archive, or "pynetdicom", in memory.',
     )
     users: tuple[UserSection, ...] = Field((), description="Who may send by password; empty: nobody is asked for one.")
     commitment_peers: tuple[CommitmentPeerSection, ...] = Field(

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from fastapi import Depends, HTTPException, Request, status
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-from cxr_node.receive.users import PasswordHash
+from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.settings.operations import OidcSection, PageUserSection, WebSection
 
 COOKIE = "cxr-node-session"
@@ -83,7 +83,7 @@ class Guard:
             if count >= _TRIES:
                 raise TooManyTries
             kept = PasswordHash.parse(user.password_hash) if user else self._nobody
-            fits = kept.fits(password.encode())
+            fits = kept.matches(password.encode())
             if user is None or not fits:
                 if user is not None:  # made-up names are not counted: they would fill the memory
                     self._failures[name] = (count + 1, self._clock())

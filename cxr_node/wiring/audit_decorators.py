@@ -83,7 +83,7 @@ def _at_the_door(audit: Audit, incident: ReceiveEvent) -> list[Message]:
             return []
         case TlsFailed():
             peer = Peer(ae_title="", address=incident.address)
-            return [events.association(peer, by=by, failure=f"no TLS: {incident.why}", at=at)]
+            return [events.association(peer, by=by, failure=f"no TLS: {incident.reason}", at=at)]
         case _:
             assert_never(incident)
 

@@ -15,15 +15,16 @@ from cxr_node.domain.commitment import PUSH_MODEL, CommitmentResult, Reference
 from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import Digest, Uid, parse_ae_title
 from cxr_node.domain.instance import Sender
+from cxr_node.domain.password_hash import PasswordHash
+from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
 from cxr_node.queue import queue
-from cxr_node.receive.admission import STORAGE_SOP_CLASSES, Peer
-from cxr_node.receive.application_entity import Listening
+from cxr_node.receive.admission import Peer
+from cxr_node.receive.application_entity import ReceiverOptions
 from cxr_node.receive.commitment import CommitmentProvider
 from cxr_node.receive.events import ReceiveEvent
 from cxr_node.receive.priority import PriorityRule, priority_boost_s
 from cxr_node.receive.scp import Receiver
 from cxr_node.receive.tls import TlsFiles
-from cxr_node.receive.users import PasswordHash
 from cxr_node.records import commitment_requests, commitments
 from cxr_node.settings.receive import ReceiveSection
 from cxr_node.settings.root import Settings
@@ -47,7 +48,7 @@ def receiver(
         urgency=partial(priority_boost_s, rules=urgent(settings)),
         clock=process.now,
     )
-    listening = Listening(
+    options = ReceiverOptions(
         ae_title=parse_ae_title(section.ae_title),
         host=section.host,
         port=section.port,
@@ -78,12 +79,12 @@ def receiver(
         tls_handshake_timeout_s=section.tls_handshake_timeout_s,
     )
     return Receiver(
-        listening,
+        options,
         accept=audit_decorators.keeping(audit, keep),
-        aside=archive.stage if section.path == "fast" else None,
-        has_room=partial(_has_room, settings),
-        vouching=_vouching(settings, opened),
-        tell=told_to(audit_decorators.door(audit), *([refused] if refused is not None else [])),
+        stage=archive.stage if section.path == "streaming" else None,
+        has_space=partial(_has_space, settings),
+        commitment=_commitment_provider(settings, opened),
+        on_event=told_to(audit_decorators.door(audit), *([refused] if refused is not None else [])),
     )
 
 
@@ -110,11 +111,11 @@ def _sop_class_uid(text: str) -> Uid:
     return next((uid for uid in (*STORAGE_SOP_CLASSES, PUSH_MODEL) if UID(uid).keyword == text), Uid(text))
 
 
-def _vouching(settings: Settings, opened: Database) -> CommitmentProvider:
+def _commitment_provider(settings: Settings, opened: Database) -> CommitmentProvider:
     called = {each.ae_title for each in settings.receive.commitment_peers}
 
-    def remember(transaction_uid: Uid, instances: tuple[Reference, ...], sender: Sender) -> int:
-        # Who cannot be called is told on its own association; the job waits for that.
+    def store_request(transaction_uid: Uid, instances: tuple[Reference, ...], sender: Sender) -> int:
+        # A peer without an address gets the result on its own association; the job waits for that.
         wait = timedelta() if sender.calling_ae_title in called else _ANSWERED_WITHIN
         at = process.now()
         try:
@@ -122,11 +123,11 @@ def _vouching(settings: Settings, opened: Database) -> CommitmentProvider:
         except commitments.OtherRequest as error:
             raise RejectObject("the Transaction UID is in use") from error
 
-    def reported(report: CommitmentResult) -> bool:
+    def store_result(report: CommitmentResult) -> bool:
         with opened.write() as transaction:
             return commitment_requests.settle(transaction, report, now=process.now())
 
-    def answer(number: int) -> CommitmentResult | None:
+    def result(number: int) -> CommitmentResult | None:
         with opened.read() as connection:
             request = commitments.get(connection, number)
         if request.calling_ae_title in called:
@@ -135,15 +136,17 @@ def _vouching(settings: Settings, opened: Database) -> CommitmentProvider:
             request.transaction_uid, request.instances, archive=process.archive(settings), database=opened
         )
 
-    def answered(number: int) -> None:
+    def result_delivered(number: int) -> None:
         with opened.write() as transaction:
             commitments.mark_reported(transaction, number, now=process.now())
             queue.make_due(transaction, Stage.COMMIT, number, now=process.now())
 
-    return CommitmentProvider(remember=remember, reported=reported, answer=answer, answered=answered)
+    return CommitmentProvider(
+        store_request=store_request, store_result=store_result, result=result, result_delivered=result_delivered
+    )
 
 
-def _has_room(settings: Settings, size_bytes: int) -> bool:
+def _has_space(settings: Settings, size_bytes: int) -> bool:
     free = space.free_bytes(settings.node.data_folder)
     return space.has_space(free_bytes=free, reserve_bytes=settings.archive.reserve_bytes, size_bytes=size_bytes)
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from cxr_node.receive.users import PasswordHash
+from cxr_node.domain.password_hash import PasswordHash
 from tests.support import certificates, films, peers
 from tests.support.certificates import Certificate
 from tests.support.running_node import running, settings_file

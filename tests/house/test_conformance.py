@@ -5,8 +5,8 @@ import re
 import pytest
 
 from cxr_node.domain.reasons import Note, Reason
+from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
 from cxr_node.ops.conformance import KINDS, TABLES, filled
-from cxr_node.receive.admission import STORAGE_SOP_CLASSES
 from cxr_node.report import codes
 from cxr_node.settings.results import ResultName
 from cxr_node.wiring.compose import RESULT_KINDS

@@ -187,7 +187,7 @@ def test_who_knocks_is_recorded(audit: Audit, recorded: list[Message]) -> None:
             calling_ae_title="X", address="10.9.9.9", user="a", rejection=Rejection.USER_NOT_AUTHENTICATED
         )
     )
-    tell(TlsFailed(address="10.9.9.9", why="timed out"))
+    tell(TlsFailed(address="10.9.9.9", reason="timed out"))
 
     assert said(recorded) == [
         ("Security Alert", Outcome.SUCCESS, ""),
@@ -227,6 +227,6 @@ def test_no_trail_is_kept_where_none_is_wanted(tmp_path: Path) -> None:
     auditing.note_settings(settings)
     auditing.administration(settings, USE_OF_RESTRICTED_FUNCTION, "retry", by="anna", subject="jobs/1")
     with auditing.audit(settings) as audit:
-        audit_decorators.door(audit)(TlsFailed(address="10.9.9.9", why="timed out"))
+        audit_decorators.door(audit)(TlsFailed(address="10.9.9.9", reason="timed out"))
 
     assert list(tmp_path.iterdir()) == []

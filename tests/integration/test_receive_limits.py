@@ -13,10 +13,10 @@ from pynetdicom.association import Association
 from pynetdicom.dsutils import encode
 
 from cxr_node.domain.identifiers import AeTitle
+from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.receive.admission import Peer
 from cxr_node.receive.tls import TlsFiles
-from cxr_node.receive.upper_layer.messages import BoundedDataSet
-from cxr_node.receive.users import PasswordHash
+from cxr_node.receive.upper_layer.bounded_dimse import BoundedDataSet
 from tests.support import certificates, films, peers
 from tests.support.peers import VERIFICATION
 from tests.support.receiver import DX, association, receiving, store
@@ -98,7 +98,7 @@ def test_an_object_that_is_too_large_is_not_understood_and_the_association_goes_
     with receiving(maximum_object_bytes=20_000) as node, association(node.port) as opened:
         status, comment = store(opened, encoded(large), sop_instance_uid=large.SOPInstanceUID)
         assert status == 0xC000
-        assert "larger than is taken" in comment
+        assert "larger than the limit" in comment
         assert store(opened, encoded(small), sop_instance_uid=small.SOPInstanceUID)[0] == 0
         assert node.sop_instance_uids == [small.SOPInstanceUID]
 
@@ -187,7 +187,7 @@ def test_a_message_that_cannot_be_read_ends_its_association_and_no_other(pdu: by
 
 def test_without_room_associations_that_would_send_films_are_turned_away_for_now() -> None:
     room = threading.Event()
-    with receiving(has_room=lambda _size_bytes: room.is_set()) as node:
+    with receiving(has_space=lambda _size_bytes: room.is_set()) as node:
         with association(node.port) as opened:
             assert rejection(opened) == (2, 3, 1)
         with association(node.port, sop_class_uid=VERIFICATION) as opened:
@@ -202,11 +202,11 @@ def test_a_film_that_does_not_fit_any_more_is_refused_before_it_is_kept() -> Non
     asked: list[int] = []
     room = threading.Event()
 
-    def has_room(size_bytes: int) -> bool:
+    def has_space(size_bytes: int) -> bool:
         asked.append(size_bytes)
         return size_bytes == 0 or room.is_set()
 
-    with receiving(has_room=has_room) as node, association(node.port) as opened:
+    with receiving(has_space=has_space) as node, association(node.port) as opened:
         assert store(opened, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0xA700
         assert node.instances == []
         assert asked[-1] > len(encoded(film))
@@ -219,7 +219,7 @@ def test_without_room_a_film_on_an_open_association_is_refused_as_out_of_resourc
     film, room = films.dx(), threading.Event()
     room.set()
     large = encoded(film) + bytes(8 << 20)
-    with receiving(has_room=lambda _size_bytes: room.is_set()) as node, association(node.port) as opened:
+    with receiving(has_space=lambda _size_bytes: room.is_set()) as node, association(node.port) as opened:
         room.clear()
         assert store(opened, large, sop_instance_uid=film.SOPInstanceUID)[0] == 0xA700
         assert node.instances == []
@@ -227,12 +227,12 @@ def test_without_room_a_film_on_an_open_association_is_refused_as_out_of_resourc
         assert store(opened, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0
 
 
-@pytest.mark.parametrize(("had_room", "held"), [(True, 6 << 20), (False, 0)])
-def test_where_there_is_no_room_no_more_is_held_than_another_message_needs(had_room: bool, held: int) -> None:
-    data_set = BoundedDataSet(1 << 28, had_room=had_room)
+@pytest.mark.parametrize(("had_space", "held"), [(True, 6 << 20), (False, 0)])
+def test_where_there_is_no_room_no_more_is_held_than_another_message_needs(had_space: bool, held: int) -> None:
+    data_set = BoundedDataSet(1 << 28, had_space=had_space)
     for _ in range(6):
         data_set.write(bytes(1 << 20))
-    assert data_set.is_too_large is not had_room
+    assert data_set.is_too_large is not had_space
     assert len(data_set.getvalue()) == held
     assert data_set.size_bytes == 6 << 20
 

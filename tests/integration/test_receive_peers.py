@@ -15,7 +15,7 @@ from cxr_node.receive.upper_layer import transport
 from cxr_node.simulators import modality
 from tests.support import films, peers
 from tests.support.peers import LOOPBACK
-from tests.support.receiver import LISTENING, association, receiving
+from tests.support.receiver import OPTIONS, association, receiving
 
 REAL = ("RG1_J2KI", "RG1_JLSN", "siim_SC_JPEG", "pseudo_phi_RLE", "nih_DX_in_SC", "dog_DX_lateral", "RG2_JPLL")
 
@@ -119,7 +119,7 @@ def test_every_read_is_acknowledged_at_once_and_answers_are_not_held_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[int, int, int]] = []
-    set_option, receive = socket.socket.setsockopt, transport._received
+    set_option, receive = socket.socket.setsockopt, transport._read_available
     reads = 0
 
     def record(connection: socket.socket, level: int, option: int, value: int) -> None:
@@ -135,7 +135,7 @@ def test_every_read_is_acknowledged_at_once_and_answers_are_not_held_back(
     film = films.written(films.dx(rows=2000, columns=1500), tmp_path)
     with receiving() as node, monkeypatch.context() as context:
         context.setattr(socket.socket, "setsockopt", record)
-        context.setattr(transport, "_received", count)
+        context.setattr(transport, "_read_available", count)
         # From another process: what is recorded is the receiving end alone.
         assert peers.storescu(node.port, film).returncode == 0
 
@@ -208,4 +208,4 @@ def test_stopping_waits_for_the_film_that_is_being_kept() -> None:
 
 def test_a_port_in_use_is_an_error_at_the_start() -> None:
     with receiving() as node, pytest.raises(OSError, match="in use"):
-        Receiver(replace(LISTENING, port=node.port), accept=lambda _instance, _sender: None).start()
+        Receiver(replace(OPTIONS, port=node.port), accept=lambda _instance, _sender: None).start()

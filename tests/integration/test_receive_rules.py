@@ -17,8 +17,7 @@ from pynetdicom.dsutils import encode
 from cxr_node.config import ConfigurationError, parse
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.identifiers import AeTitle, Uid, digest_of
-from cxr_node.receive.admission import Peer
-from cxr_node.receive.rate_limiter import TokenBucket
+from cxr_node.receive.admission import Peer, TokenBucket
 from cxr_node.receive.tls import TlsFiles
 from cxr_node.settings.root import Settings
 from tests.support import certificates, films, peers

@@ -8,7 +8,7 @@ from typing import Any
 
 from cxr_node import config
 from cxr_node.db import migrate
-from cxr_node.receive.users import PasswordHash
+from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.wiring import process, roles
 from cxr_node.wiring.roles import Role
 from tests.support import certificates, films, peers

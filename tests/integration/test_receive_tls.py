@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr_node.receive.tls import Certificates, Handshakes, TlsFiles
+from cxr_node.receive.tls import CertificateFiles, Handshakes, TlsFiles
 from tests.support import certificates, films, peers
 from tests.support.certificates import Certificate
 from tests.support.peers import LOOPBACK
@@ -164,7 +164,7 @@ def test_a_handshake_that_trickles_ends_at_its_deadline(site: Site) -> None:
 
 
 def test_of_too_many_handshakes_the_oldest_is_hung_up_on(site: Site) -> None:
-    handshakes = Handshakes(Certificates(site.files), timeout_s=60.0, most=1)
+    handshakes = Handshakes(CertificateFiles(site.files), timeout_s=60.0, maximum=1)
     context = ssl.create_default_context(cafile=str(site.authority.certificate))
     stalling, stalled = socket.socketpair()
     coming, came = socket.socketpair()
@@ -172,15 +172,15 @@ def test_of_too_many_handshakes_the_oldest_is_hung_up_on(site: Site) -> None:
 
     def shake_with_the_one_that_stalls() -> None:
         try:
-            handshakes.shake(stalled)
+            handshakes.handshake(stalled)
         except OSError as error:
             ended.append(error)
 
     old = threading.Thread(target=shake_with_the_one_that_stalls)
-    new = threading.Thread(target=lambda: handshakes.shake(came).close())
+    new = threading.Thread(target=lambda: handshakes.handshake(came).close())
     with stalling, coming:
         old.start()
-        peers.until(lambda: len(handshakes._under_way) == 1, what="the first handshake")
+        peers.until(lambda: len(handshakes._pending) == 1, what="the first handshake")
         new.start()
         with context.wrap_socket(coming, server_hostname=LOOPBACK) as connection:
             assert connection.version() is not None
@@ -240,4 +240,4 @@ def test_the_log_says_why_there_was_no_tls(site: Site, film: Path, caplog: pytes
     with receiving(tls=site.mutual) as node:
         peers.storescu(node.port, film, options=site.sender(site.stranger))
         peers.until(lambda: "is not trusted" in caplog.text, what="the line")
-    assert f"no TLS with {LOOPBACK}" in caplog.text
+    assert f"TLS handshake with {LOOPBACK} failed" in caplog.text

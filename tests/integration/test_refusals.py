@@ -47,7 +47,7 @@ def test_counts_go_on_after_a_restart_and_nothing_is_written_where_nothing_is_ne
     path = tmp_path / "refused.json"
     for expected in (1, 2):
         counting = Refusals(path)
-        counting.note(TlsFailed(address=HERE, why="no handshake"))
+        counting.note(TlsFailed(address=HERE, reason="no handshake"))
         counting.note(AssociationAccepted(calling_ae_title="DX1", address=HERE, user=""))
         counting.note(StoreRejected(calling_ae_title="DX1", address=HERE, status=StoreStatus.CANNOT_UNDERSTAND))
         counting.write()

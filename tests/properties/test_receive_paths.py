@@ -185,14 +185,14 @@ def answer_alike(both: Both, steps: list[bytes], change: tuple[int, float, int] 
         step = steps[which % len(steps)]
         position = int(where * len(step))
         steps[which % len(steps)] = step[:position] + bytes([value]) + step[position + 1 :]
-    (fast, kept_fast), (stock, kept_stock) = both.told(steps, cut)
-    fast, stock = until_end(fast), until_end(stock)
-    if fast and fast[-1] == b"synchronised":
-        assert (fast, kept_fast) == (stock, kept_stock)
+    (streaming, kept_streaming), (pynetdicom, kept_pynetdicom) = both.told(steps, cut)
+    streaming, pynetdicom = until_end(streaming), until_end(pynetdicom)
+    if streaming and streaming[-1] == b"synchronised":
+        assert (streaming, kept_streaming) == (pynetdicom, kept_pynetdicom)
         return
     # Where the end comes behind a film in one breath, its answer may be on the wire before the end or not.
-    assert fast[-1:] == stock[-1:] or not (is_end(fast) or is_end(stock))
-    for one, other in ((without_end(fast), without_end(stock)), (kept_fast, kept_stock)):
+    assert streaming[-1:] == pynetdicom[-1:] or not (is_end(streaming) or is_end(pynetdicom))
+    for one, other in ((without_end(streaming), without_end(pynetdicom)), (kept_streaming, kept_pynetdicom)):
         shorter = min(len(one), len(other))
         assert one[:shorter] == other[:shorter]
 
@@ -241,7 +241,7 @@ def test_both_paths_answer_alike_a_thousand_times(
     "step", [*WHOLE, WHOLE[0] * 12], ids=["at once", "in fragments", "an echo", "two in one PDU", "a dozen ahead"]
 )
 def test_what_is_whole_is_answered_on_both(both: Both, step: bytes) -> None:
-    fast, stock = both.told([step, step], 0.5)
-    assert fast == stock
-    assert fast[0].count(b"synchronised") == 2
-    assert len(fast[0]) >= 4
+    streaming, pynetdicom = both.told([step, step], 0.5)
+    assert streaming == pynetdicom
+    assert streaming[0].count(b"synchronised") == 2
+    assert len(streaming[0]) >= 4

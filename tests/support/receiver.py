@@ -1,4 +1,4 @@
-"""A running receiver for tests, and a peer that sends it whatever it likes."""
+"""A running receiver for tests, and a peer that sends any bytes."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,54 +13,54 @@ from pynetdicom.dimse_primitives import C_STORE
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.instance import Instance, Received, Sender, StagedObject
 from cxr_node.net.scu import deliver_responses_to_requestor
-from cxr_node.receive.application_entity import Listening
+from cxr_node.receive.application_entity import ReceiverOptions
 from cxr_node.receive.scp import Receiver
 from tests.support.peers import LOOPBACK
 
-LISTENING = Listening(ae_title=AeTitle("CXRNODE"), host=LOOPBACK, port=0)
+OPTIONS = ReceiverOptions(ae_title=AeTitle("CXRNODE"), host=LOOPBACK, port=0)
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
-PATHS = ("fast", "stock")
+PATHS = ("streaming", "pynetdicom")
 
 
-class Held:
-    """What is written aside, in memory."""
+class StagedInMemory:
+    """A staged object in memory."""
 
     def __init__(self) -> None:
-        self._held = bytearray()
+        self._content = bytearray()
         self.is_closed = False
 
     def write(self, content: bytes | memoryview, /) -> None:
-        """Add to it."""
-        self._held += content
+        """Append to the content."""
+        self._content += content
 
     def read(self) -> bytes:
-        """Return all of it."""
-        return bytes(self._held)
+        """Return the content."""
+        return bytes(self._content)
 
     def keep(self, key: str) -> None:
-        """Nothing is kept here."""
+        """Not supported: no archive."""
         raise NotImplementedError(key)
 
     def close(self) -> None:
-        """Note that it was let go of."""
+        """Note that it is closed."""
         self.is_closed = True
 
 
 class ReceivePath:
-    """Which of `PATHS` receivers of tests take films by: `--receive-path`, or what a fixture says."""
+    """Path of reception in tests: `--receive-path`, or the choice of a fixture."""
 
-    chosen = "fast"
+    chosen = "streaming"
 
 
 class ReceiveProcesses:
-    """In how many processes programs under test receive: `--receive-processes`."""
+    """Receiving processes of programs under test: `--receive-processes`."""
 
     chosen = 1
 
 
 def in_memory(received: Received) -> Instance:
-    """Return what arrived with its bytes."""
+    """Return a received object with its bytes."""
     if isinstance(received, Instance):
         return received
     return Instance(
@@ -73,7 +73,7 @@ def in_memory(received: Received) -> Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """A receiver that answers on `port` and whatever it accepted so far."""
+    """A receiver that listens on `port`, and what it has accepted."""
 
     receiver: Receiver
     instances: list[Instance] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Running:
 
     @property
     def sop_instance_uids(self) -> list[str]:
-        """The SOP Instance UIDs of what was accepted, in order."""
+        """SOP Instance UIDs accepted, in order."""
         return [instance.identity.sop_instance_uid for instance in self.instances]
 
 
@@ -94,23 +94,23 @@ class Running:
 def receiving(
     *,
     accept: Callable[[Instance, Sender], None] = lambda _instance, _sender: None,
-    has_room: Callable[[int], bool] = lambda _size_bytes: True,
-    aside: Callable[[], StagedObject] = Held,
+    has_space: Callable[[int], bool] = lambda _size_bytes: True,
+    stage: Callable[[], StagedObject] = StagedInMemory,
     **changes: object,
 ) -> Iterator[Running]:
-    """Run a receiver; `accept` is called before an instance is listed, `changes` are fields of Listening."""
+    """Run a receiver; `accept` is called before an instance is listed, `changes` are fields of ReceiverOptions."""
     instances: list[Instance] = []
     senders: list[Sender] = []
 
-    def keep(received: Received, sender: Sender) -> None:
+    def record(received: Received, sender: Sender) -> None:
         instance = in_memory(received)
         accept(instance, sender)
         instances.append(instance)
         senders.append(sender)
 
-    listening = replace(LISTENING, **changes)  # type: ignore[arg-type]  # fields by name
-    streams_to = aside if ReceivePath.chosen == "fast" else None
-    with Receiver(listening, accept=keep, aside=streams_to, has_room=has_room) as receiver:
+    options = replace(OPTIONS, **changes)  # type: ignore[arg-type]  # fields by name
+    staging = stage if ReceivePath.chosen == "streaming" else None
+    with Receiver(options, accept=record, stage=staging, has_space=has_space) as receiver:
         yield Running(receiver=receiver, instances=instances, senders=senders)
 
 
@@ -123,7 +123,7 @@ def association(
     called: str = "CXRNODE",
     calling: str = "MODALITY",
 ) -> Iterator[Association]:
-    """Open an association with one presentation context; whether it was established is for the test to see."""
+    """Request an association with one presentation context; the test checks whether it is established."""
     entity = AE(ae_title=calling)
     context = build_context(sop_class_uid, transfer_syntax_uid)
     opened = entity.associate(LOOPBACK, port, contexts=[context], ae_title=called)
@@ -139,16 +139,16 @@ def association(
 
 
 def store(opened: Association, data_set: bytes, *, sop_class_uid: str = DX, sop_instance_uid: str) -> tuple[int, str]:
-    """Send a C-STORE request made of these parts, true to each other or not; return status and Error Comment."""
+    """Send a C-STORE request of these parts, consistent or not; return status and Error Comment."""
     request = C_STORE()
     request.MessageID = 1
     request.Priority = 2
     request.AffectedSOPClassUID = UID(sop_class_uid)
     request.AffectedSOPInstanceUID = UID(sop_instance_uid)
     request.DataSet = BytesIO(data_set)
-    # Past Association.send_c_store, which would refuse to send most of what is sent here.
+    # Not by Association.send_c_store, which checks its arguments.
     opened.dimse.send_msg(request, 1)
-    _, answer = opened.dimse.get_msg(block=True)
-    assert isinstance(answer, C_STORE), "no answer to C-STORE"
-    assert answer.Status is not None
-    return answer.Status, str(answer.ErrorComment)
+    _, response = opened.dimse.get_msg(block=True)
+    assert isinstance(response, C_STORE), "no response to C-STORE"
+    assert response.Status is not None
+    return response.Status, str(response.ErrorComment)

@@ -11,7 +11,7 @@ import httpx
 from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.deliver.destination import DeliveryRejected
-from cxr_node.receive.users import PasswordHash
+from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.web import server
 from cxr_node.wiring import process
 from tests.support import films

@@ -1,6 +1,6 @@
 """Whether the audit trail is kept, and reaches its receiver."""
 
-from cxr_node.net.tls import spoken
+from cxr_node.net.tls import failure_reason
 from cxr_node.ops.checks.node import Check, fine, note, problem
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit
@@ -21,5 +21,5 @@ def trail(settings: Settings) -> Check:
         receiver.connect().close()
     except OSError as error:
         to_do = "nothing is lost meanwhile; see that it runs, and that audit.tls_ca vouches for it"
-        return problem(_NAME, f"{waiting}, which cannot be reached: {spoken(error)}", to_do)
+        return problem(_NAME, f"{waiting}, which cannot be reached: {failure_reason(error)}", to_do)
     return fine(_NAME, f"{waiting}, which can be reached")

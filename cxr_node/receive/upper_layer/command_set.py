@@ -1,7 +1,6 @@
-"""The command sets of C-STORE as bytes (PS3.7 section 9.3.1, annex E), for films that stream past objects.
+"""Command sets of C-STORE as bytes (PS3.7 section 9.3.1, annex E), for the streaming path.
 
-Only the plain form of a request is read here, the one that every film comes with. Whatever else a peer sends is left
-to pynetdicom, which decodes it as it does on its own path.
+Decodes only the plain form of a request, as modalities send it; pynetdicom decodes all others.
 """
 
 import re
@@ -27,22 +26,22 @@ _C_STORE_RQ = 0x0001
 _C_STORE_RSP = 0x8001
 _NO_DATA_SET = 0x0101
 
-_NUMBERS = (_COMMAND_FIELD, _MESSAGE_ID, _PRIORITY, _COMMAND_DATA_SET_TYPE)
-_UIDS = (_AFFECTED_SOP_CLASS_UID, _AFFECTED_SOP_INSTANCE_UID)
-# Of what moved the film, if anything did, nothing is used.
-_MAY_BE = {_GROUP_LENGTH, _MOVE_ORIGINATOR_AE_TITLE, _MOVE_ORIGINATOR_MESSAGE_ID}
-_KNOWN = {*_NUMBERS, *_UIDS, *_MAY_BE}
+_US_TAGS = (_COMMAND_FIELD, _MESSAGE_ID, _PRIORITY, _COMMAND_DATA_SET_TYPE)
+_UI_TAGS = (_AFFECTED_SOP_CLASS_UID, _AFFECTED_SOP_INSTANCE_UID)
+# Optional; the Move Originator is not used.
+_OPTIONAL = {_GROUP_LENGTH, _MOVE_ORIGINATOR_AE_TITLE, _MOVE_ORIGINATOR_MESSAGE_ID}
+_KNOWN = {*_US_TAGS, *_UI_TAGS, *_OPTIONAL}
 
 _ELEMENT = struct.Struct("<HHL")
 _NUMBER = struct.Struct("<H")
 _NUMBER_ELEMENT = struct.Struct("<HHLH")
-_FRAGMENT = struct.Struct(">BxLLBB")
-"""P-DATA-TF's head and that of its one presentation data value (PS3.8 tables 9-22 and 9-23)."""
+_PDU_HEADER = struct.Struct(">BxLLBB")
+"""Headers of a P-DATA-TF PDU and of its single PDV item (PS3.8 tables 9-22 and 9-23)."""
 
-_LAST_OF_COMMAND = 0x03
-_PDU_HEAD_BYTES = 6
-PDU_TO_VALUE_BYTES = 11
-"""How far into the PDU of one value that value begins, behind its length and context."""
+_LAST_COMMAND_FRAGMENT = 0x03
+_PDU_HEADER_BYTES = 6
+PDV_OFFSET_BYTES = 11
+"""Offset of the PDV in a PDU of one item, after item length and context ID."""
 
 _UID_PATTERN = re.compile(rb"[0-9]+(\.[0-9]+)*")
 _UID_BYTES = 64
@@ -50,7 +49,7 @@ _UID_BYTES = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreRequest:
-    """What a C-STORE request says of the data set that follows it."""
+    """The parameters of a C-STORE request."""
 
     message_id: int
     sop_class_uid: Uid
@@ -58,12 +57,12 @@ class StoreRequest:
 
 
 def store_request(command: bytes) -> StoreRequest | None:
-    """Return the C-STORE request that an encoded command set is, in its plain form; None if it is anything else."""
+    """Return the C-STORE request of an encoded command set in plain form; None if it is anything else."""
     values = _values(command)
-    if values is None or not values.keys() >= {*_NUMBERS, *_UIDS}:
+    if values is None or not values.keys() >= {*_US_TAGS, *_UI_TAGS}:
         return None
-    numbers = {tag: _number(values[tag]) for tag in _NUMBERS}
-    uids = {tag: _uid(values[tag]) for tag in _UIDS}
+    numbers = {tag: _number(values[tag]) for tag in _US_TAGS}
+    uids = {tag: _uid(values[tag]) for tag in _UI_TAGS}
     sop_class_uid, sop_instance_uid = uids[_AFFECTED_SOP_CLASS_UID], uids[_AFFECTED_SOP_INSTANCE_UID]
     message_id = numbers[_MESSAGE_ID]
     if numbers[_COMMAND_FIELD] != _C_STORE_RQ or numbers[_COMMAND_DATA_SET_TYPE] in (None, _NO_DATA_SET):
@@ -87,16 +86,16 @@ def store_response(request: StoreRequest, *, context_id: int, status: int, error
         )
     )
     command = _ELEMENT.pack(0, 0, 4) + struct.pack("<L", len(elements)) + elements
-    return _FRAGMENT.pack(0x04, len(command) + 6, len(command) + 2, context_id, _LAST_OF_COMMAND) + command
+    return _PDU_HEADER.pack(0x04, len(command) + 6, len(command) + 2, context_id, _LAST_COMMAND_FRAGMENT) + command
 
 
 def pdu_length(pdu: bytes) -> int:
-    """Return what stands in the PDU-length field, which is what a peer's Maximum Length bounds (PS3.8 section D.1)."""
-    return len(pdu) - _PDU_HEAD_BYTES
+    """Return the PDU-length field, which a peer's Maximum Length bounds (PS3.8 section D.1)."""
+    return len(pdu) - _PDU_HEADER_BYTES
 
 
 def _values(command: bytes) -> dict[int, bytes] | None:
-    """Return the elements of a command set by tag; None unless all are of group 0000, known, whole and in order."""
+    """Return the values by tag; None unless all elements are of group 0000, known, complete and in order."""
     values: dict[int, bytes] = {}
     offset, last = 0, -1
     while offset < len(command):

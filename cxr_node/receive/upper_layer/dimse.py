@@ -1,4 +1,4 @@
-"""Films among the messages of an association: taken past pynetdicom, and answered by the association's own thread."""
+"""DIMSE provider of the streaming path: C-STORE fragments bypass pynetdicom; the association's thread responds."""
 
 import threading
 from collections.abc import Callable
@@ -13,94 +13,94 @@ from cxr_node.domain.identifiers import parse_uid
 from cxr_node.domain.instance import Sender, StagedInstance, StagedObject
 from cxr_node.receive.sender import sender_of
 from cxr_node.receive.status import StoreStatus
-from cxr_node.receive.upper_layer.command_set import PDU_TO_VALUE_BYTES, pdu_length, store_request, store_response
+from cxr_node.receive.upper_layer.bounded_dimse import IS_COMMAND, IS_LAST, BoundedDimse, UnexpectedFragment
+from cxr_node.receive.upper_layer.command_set import PDV_OFFSET_BYTES, pdu_length, store_request, store_response
 from cxr_node.receive.upper_layer.incoming import IncomingDataSet
-from cxr_node.receive.upper_layer.messages import IS_COMMAND, IS_LAST, BoundedMessages, OutOfPlace
 
-_MOST_WAITING = 4
-"""Messages that a peer may send ahead of their answers before nothing more is read: a film holds a file."""
+_MAXIMUM_PENDING_MESSAGES = 4
+"""Messages without a response before reading stops (backpressure): each film holds an open file."""
 
-Answer = Callable[[Association, Callable[[Sender], StagedInstance]], tuple[StoreStatus, str]]
-"""`Storing.answer`."""
+Respond = Callable[[Association, Callable[[Sender], StagedInstance]], tuple[StoreStatus, str]]
+"""`StoreScp.respond`."""
 
 
-class EncodedAnswer(P_DATA):
-    """A P-DATA request whose PDU is made already."""
+class EncodedResponse(P_DATA):
+    """A P-DATA request primitive with its encoded PDU."""
 
     def __init__(self, pdu: bytes, *, context_id: int) -> None:
         super().__init__()
         self.pdu = pdu
-        self.presentation_data_value_list.append((context_id, pdu[PDU_TO_VALUE_BYTES:]))
+        self.presentation_data_value_list.append((context_id, pdu[PDV_OFFSET_BYTES:]))
 
 
-class Streaming(Protocol):
-    """What is asked of an association that films stream on."""
+class Acceptor(Protocol):
+    """The association of the streaming path."""
 
-    is_to_pause: bool
+    is_pausing: bool
 
-    def accepted(self, context_id: int) -> PresentationContext | None:
-        """Return the presentation context with this ID that was accepted."""
+    def accepted_context(self, context_id: int) -> PresentationContext | None:
+        """Return the accepted presentation context with this ID, if any."""
 
 
-class StreamingDimse(BoundedMessages):
-    """Takes the fragments of films past pynetdicom, and leaves every other message to it.
+class StreamingDimse(BoundedDimse):
+    """Streams the data sets of C-STORE requests; all other messages go through pynetdicom.
 
-    `aside` makes what the bytes of a film are written to, `answer` says what its sender is told.
+    `stage` creates the staged object of a film, `respond` returns status and comment of the response.
     """
 
     def __init__(
-        self, association: Association, *, aside: Callable[[], StagedObject], answer: Answer, **options: Any
+        self, association: Association, *, stage: Callable[[], StagedObject], respond: Respond, **options: Any
     ) -> None:
         super().__init__(association, **options)
-        self._streaming = cast("Streaming", association)
-        self._aside = aside
-        self._answer = answer
-        self._under_way: IncomingDataSet | None = None
+        self._acceptor = cast("Acceptor", association)
+        self._stage = stage
+        self._respond = respond
+        self._incoming: IncomingDataSet | None = None
         self._lock = threading.Lock()
         self._has_ended = False
 
     @property
     def is_full(self) -> bool:
-        """Whether so many messages wait for their answers that no more is read."""
-        # Who waits for an answer of the peer's must be able to hear it.
-        return not self._streaming.is_to_pause and self.msg_queue.qsize() >= _MOST_WAITING
+        """Whether so many messages have no response yet that reading stops."""
+        # A thread that waits for a response of the peer (N-EVENT-REPORT-RSP) needs reading to go on.
+        return not self._acceptor.is_pausing and self.msg_queue.qsize() >= _MAXIMUM_PENDING_MESSAGES
 
     def get_msg(self, block: bool = False) -> Any:
-        """Return the next message that is not a film; those are answered here, by the thread of the association."""
+        """Return the next message that pynetdicom serves; streamed C-STORE requests get their response here."""
         while True:
             context_id, message = super().get_msg(block)
             if not isinstance(message, IncomingDataSet):
                 return context_id, message
-            self._serve(message)
-            if self._streaming.is_to_pause or not self.dul.to_user_queue.empty():
+            self._send_response(message)
+            if self._acceptor.is_pausing or not self.dul.to_user_queue.empty():
                 return None, None
 
     @property
     def _is_between_messages(self) -> bool:
-        return self._under_way is None and super()._is_between_messages
+        return self._incoming is None and super()._is_between_messages
 
-    def _receive(self, context_id: int, value: bytes | memoryview) -> None:
-        film = self._under_way
+    def _append(self, context_id: int, value: bytes | memoryview) -> None:
+        film = self._incoming
         if film is None:
-            film = self._begun(context_id, value) if self.message is None else None
+            film = self._begin(context_id, value) if self.message is None else None
             if film is None:
-                super()._receive(context_id, value)
-            self._under_way = film
+                super()._append(context_id, value)
+            self._incoming = film
             return
         if value[0] & IS_COMMAND:
-            raise OutOfPlace("a command within a data set")
-        with memoryview(value) as whole, whole[1:] as fragment:
+            raise UnexpectedFragment("a command fragment within a data set")
+        with memoryview(value) as pdv, pdv[1:] as fragment:
             film.write(fragment)
         if value[0] & IS_LAST:
-            self._under_way = None
-            self._put(film)
+            self._incoming = None
+            self._enqueue(film)
 
-    def _begun(self, context_id: int, value: bytes | memoryview) -> IncomingDataSet | None:
-        """Return the film whose C-STORE request this fragment is, whole; None for any other."""
+    def _begin(self, context_id: int, value: bytes | memoryview) -> IncomingDataSet | None:
+        """Return the data set that follows, if this fragment is a whole C-STORE request in its plain form."""
         if value[0] & (IS_COMMAND | IS_LAST) != IS_COMMAND | IS_LAST:
             return None
         request = store_request(bytes(value[1:]))
-        context = self._streaming.accepted(context_id)
+        context = self._acceptor.accepted_context(context_id)
         if request is None or context is None or str(context.abstract_syntax) != request.sop_class_uid:
             return None
         return IncomingDataSet(
@@ -108,37 +108,37 @@ class StreamingDimse(BoundedMessages):
             context_id=context_id,
             transfer_syntax_uid=parse_uid(context.transfer_syntax[0]),
             sender=sender_of(self.assoc),
-            aside=self._aside,
+            stage=self._stage,
             maximum_object_bytes=self._maximum_object_bytes,
-            has_room=self._has_room,
+            has_space=self._has_space,
         )
 
-    def _serve(self, film: IncomingDataSet) -> None:
+    def _send_response(self, film: IncomingDataSet) -> None:
         try:
-            status, comment = self._answer(self.assoc, lambda _sender: film.arrival())
+            status, comment = self._respond(self.assoc, lambda _sender: film.finish())
             if self.assoc.is_established:
                 self._send(film, status, comment)
-        except Exception as error:  # noqa: BLE001  # without an answer the peer would wait until it is tired of it
-            self._abort(f"it could not be answered ({type(error).__name__})")
+        except Exception as error:  # noqa: BLE001  # without a response the peer would wait for its time-out
+            self._abort(f"the response failed ({type(error).__name__})")
         finally:
             film.close()
 
     def _send(self, film: IncomingDataSet, status: StoreStatus, comment: str) -> None:
         pdu = store_response(film.request, context_id=film.context_id, status=status, error_comment=comment)
         if 0 < self.maximum_pdu_size < pdu_length(pdu):
-            self.send_msg(_response(film, status, comment), film.context_id)
+            self.send_msg(_c_store_response(film, status, comment), film.context_id)
         else:
-            self.send_pdu(EncodedAnswer(pdu, context_id=film.context_id))
+            self.send_pdu(EncodedResponse(pdu, context_id=film.context_id))
 
-    def _put(self, film: IncomingDataSet) -> None:
+    def _enqueue(self, film: IncomingDataSet) -> None:
         with self._lock:
             if not self._has_ended:
-                self.msg_queue.put((film.context_id, cast("Any", film)))  # in its turn among the other messages
+                self.msg_queue.put((film.context_id, cast("Any", film)))  # in order with other messages
                 return
         film.close()
 
-    def end(self) -> None:
-        """Let go of films that nobody will answer; called when the thread of the association ends."""
+    def discard_pending(self) -> None:
+        """Close films without a response; called when the association's thread ends."""
         with self._lock:
             self._has_ended = True
         while not self.msg_queue.empty():
@@ -146,20 +146,20 @@ class StreamingDimse(BoundedMessages):
             if isinstance(message, IncomingDataSet):
                 message.close()
 
-    def let_go(self) -> None:
-        """Let go of the film that was on its way; called when the thread of the connection ends."""
-        film, self._under_way = self._under_way, None
+    def discard_incoming(self) -> None:
+        """Close the incomplete film; called when the connection's thread ends."""
+        film, self._incoming = self._incoming, None
         if film is not None:
             film.close()
 
 
-def _response(film: IncomingDataSet, status: int, comment: str) -> C_STORE:
-    """Return the answer as pynetdicom sends it, in fragments."""
+def _c_store_response(film: IncomingDataSet, status: int, comment: str) -> C_STORE:
+    """Return the response as a primitive that pynetdicom sends in fragments."""
     response = C_STORE()
     response.MessageIDBeingRespondedTo = film.request.message_id
     response.AffectedSOPClassUID = film.request.sop_class_uid
     response.AffectedSOPInstanceUID = film.request.sop_instance_uid
     response.Status = status
     if comment:
-        response.ErrorComment = comment  # type: ignore[assignment]  # where its class says that there is none yet
+        response.ErrorComment = comment  # type: ignore[assignment]  # its class declares None
     return response

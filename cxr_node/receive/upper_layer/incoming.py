@@ -1,4 +1,4 @@
-"""A film on its way: its data set goes aside as it comes, and its digest grows with it."""
+"""Incoming data set of a C-STORE request: written to a staged object and hashed while it is received."""
 
 import hashlib
 import struct
@@ -14,45 +14,45 @@ from cxr_node.receive.store_scp import out_of_resources, too_large
 from cxr_node.receive.upper_layer.command_set import StoreRequest
 
 _BEGINNING_BYTES = 1 << 17
-"""What is held of a data set: who it is stands in the first few kilobytes of nearly every one."""
+"""Bytes of a data set held in memory: nearly every one has its UIDs in the first few kilobytes."""
 
-_GATHERED_BYTES = 1 << 18
-"""What is written and digested at a time. Both let other threads go first: by single fragments, sixteen associations
-spend more time taking turns than working."""
+_CHUNK_BYTES = 1 << 18
+"""Bytes written and hashed at a time. Both release the GIL: with single fragments, sixteen associations spend more time
+on switching threads than on work."""
 
-_ASKED_FOR_ROOM_BYTES = 4 << 20
-"""How often it is asked whether there is still room for what comes."""
+_SPACE_CHECK_BYTES = 4 << 20
+"""Bytes received between two checks of disk space."""
 
-_VALUE_HEAD = struct.Struct(">LB")
+_ITEM_HEADER = struct.Struct(">LB")
 
 
-def values_of_pdu(pdu: memoryview) -> list[tuple[int, memoryview]]:
-    """Return the presentation context and value of each item of a P-DATA-TF PDU (PS3.8 section 9.3.5).
+def pdv_items(pdu: memoryview) -> list[tuple[int, memoryview]]:
+    """Return presentation context ID and PDV of each item of a P-DATA-TF PDU (PS3.8 section 9.3.5.1).
 
     Raises
     ------
     ValueError
-        If the items do not fill the PDU to its end, or one is too short for its context.
+        If the items do not fill the PDU exactly, or one is too short for its context ID.
     """
-    values = []
+    items = []
     offset, end = 6, len(pdu)
     while offset < end:
-        if offset + _VALUE_HEAD.size > end:
-            raise ValueError("the PDU ends within the head of an item")
-        length, context_id = _VALUE_HEAD.unpack_from(pdu, offset)
+        if offset + _ITEM_HEADER.size > end:
+            raise ValueError("the PDU ends within an item header")
+        length, context_id = _ITEM_HEADER.unpack_from(pdu, offset)
         item_end = offset + 4 + length
         if length < 1 or item_end > end:
-            raise ValueError("an item is longer than its PDU, or has no context")
-        values.append((context_id, pdu[offset + 5 : item_end]))
+            raise ValueError("an item is longer than its PDU, or has no context ID")
+        items.append((context_id, pdu[offset + 5 : item_end]))
         offset = item_end
-    return values
+    return items
 
 
 class IncomingDataSet:
-    """The data set of one C-STORE request. Written by the thread of the connection, then read by that which answers.
+    """The data set of one C-STORE request. Written by the connection's thread, finished by the association's thread.
 
-    What is too large, or has no room, is let go of and counted to its end, so that its sender gets an answer. What the
-    archive raises when it is given bytes is raised when the film is asked for.
+    A data set above the limit, or without disk space, is discarded and counted to its end, so that its sender gets a
+    response. Errors of the archive are raised by `finish`.
     """
 
     def __init__(
@@ -62,84 +62,84 @@ class IncomingDataSet:
         context_id: int,
         transfer_syntax_uid: Uid,
         sender: Sender,
-        aside: Callable[[], StagedObject],
+        stage: Callable[[], StagedObject],
         maximum_object_bytes: int,
-        has_room: Callable[[], bool],
+        has_space: Callable[[], bool],
     ) -> None:
         self.request = request
         self.context_id = context_id
         self._transfer_syntax_uid = transfer_syntax_uid
         self._maximum_object_bytes = maximum_object_bytes
-        self._has_room = has_room
+        self._has_space = has_space
         self._digest = hashlib.sha256()
         self._size_bytes = 0
         self._beginning = b""
-        self._gathered = bytearray()
-        self._gathered_bytes = 0
-        self._asked_at_bytes = 0
-        self._has_begun = False
+        self._buffer = bytearray()
+        self._buffered_bytes = 0
+        self._checked_at_bytes = 0
+        self._has_written = False
         self._head = file_head(
             sop_class_uid=request.sop_class_uid,
             sop_instance_uid=request.sop_instance_uid,
             transfer_syntax_uid=transfer_syntax_uid,
             sender=sender,
         )
-        self._refused: Exception | None = None if has_room() else out_of_resources()
-        self._aside: StagedObject | None = aside() if self._refused is None else None
+        self._error: Exception | None = None if has_space() else out_of_resources()
+        self._staged: StagedObject | None = stage() if self._error is None else None
 
     def write(self, fragment: memoryview) -> None:
-        """Take the next fragment of the data set."""
+        """Append the next fragment of the data set."""
         self._size_bytes += len(fragment)
-        if self._aside is None:
+        if self._staged is None:
             return
         if self._size_bytes > self._maximum_object_bytes:
             self.close()
             return
-        end = self._gathered_bytes + len(fragment)
-        self._gathered[self._gathered_bytes : end] = fragment  # what was written is written over
-        self._gathered_bytes = end
-        if end >= _GATHERED_BYTES:
-            self._write_gathered(self._aside)
+        end = self._buffered_bytes + len(fragment)
+        self._buffer[self._buffered_bytes : end] = fragment  # overwrites what is already staged
+        self._buffered_bytes = end
+        if end >= _CHUNK_BYTES:
+            self._write_buffer(self._staged)
 
-    def _write_gathered(self, aside: StagedObject) -> None:
-        gathered = memoryview(self._gathered)[: self._gathered_bytes]
-        self._gathered_bytes = 0
+    def _write_buffer(self, staged: StagedObject) -> None:
+        chunk = memoryview(self._buffer)[: self._buffered_bytes]
+        self._buffered_bytes = 0
         try:
-            if not self._has_begun:
-                self._beginning = bytes(gathered[:_BEGINNING_BYTES])
-                aside.write(b"".join((self._head, gathered)))
-                self._has_begun = True
+            if not self._has_written:
+                self._beginning = bytes(chunk[:_BEGINNING_BYTES])
+                staged.write(b"".join((self._head, chunk)))
+                self._has_written = True
             else:
-                aside.write(gathered)
-            self._digest.update(gathered)
-            self._ask_for_room()
-        except Exception as error:  # noqa: BLE001  # kept for the answer
-            self._refused = error
+                staged.write(chunk)
+            self._digest.update(chunk)
+            self._check_space()
+        except Exception as error:  # noqa: BLE001  # raised by `finish`
+            self._error = error
             self.close()
         finally:
-            gathered.release()
+            chunk.release()
 
-    def arrival(self) -> StagedInstance:
-        """Return the film, now that its last fragment has come.
+    def finish(self) -> StagedInstance:
+        """Return the staged film after its last fragment.
 
         Raises
         ------
-        Refuse
-            If it is larger than is taken, is no data set, or not that of the request.
+        RejectObject
+            If it is above the size limit, is no data set, or not that of the request.
         RetryLater
-            If there is no room for it.
+            If there is no disk space for it.
         OSError
             If it could not be written.
         """
-        if self._aside is not None and (self._gathered_bytes or not self._has_begun):
-            self._write_gathered(self._aside)
-        if self._refused is not None:
-            raise self._refused
+        if self._staged is not None and (self._buffered_bytes or not self._has_written):
+            self._write_buffer(self._staged)
+        if self._error is not None:
+            raise self._error
         if self._size_bytes > self._maximum_object_bytes:
             raise too_large(self._size_bytes)
-        if self._aside is None:
+        if self._staged is None:
             raise RetryLater("the association has ended")
-        identity, beginning = self._identified(self._aside)
+        identity, beginning = self._identified(self._staged)
         check_request(
             identity,
             affected_sop_class_uid=self.request.sop_class_uid,
@@ -151,41 +151,41 @@ class IncomingDataSet:
             digest=Digest(self._digest.hexdigest()),
             size_bytes=len(self._head) + self._size_bytes,
             beginning=beginning,
-            staged=self._aside,
+            staged=self._staged,
         )
 
     def close(self) -> None:
-        """Let go of what is not kept."""
-        aside, self._aside = self._aside, None
-        self._beginning, self._gathered = b"", bytearray()
-        if aside is not None:
-            aside.close()
+        """Discard buffers and the staged object."""
+        staged, self._staged = self._staged, None
+        self._beginning, self._buffer = b"", bytearray()
+        if staged is not None:
+            staged.close()
 
-    def _ask_for_room(self) -> None:
-        if self._size_bytes - self._asked_at_bytes >= _ASKED_FOR_ROOM_BYTES:
-            self._asked_at_bytes = self._size_bytes
-            if not self._has_room():
+    def _check_space(self) -> None:
+        if self._size_bytes - self._checked_at_bytes >= _SPACE_CHECK_BYTES:
+            self._checked_at_bytes = self._size_bytes
+            if not self._has_space():
                 raise out_of_resources()
 
-    def _identified(self, aside: StagedObject) -> tuple[Identity, bytes]:
-        """Return who it is, and the file at least as far as it says so."""
-        for data_set in self._more_and_more(aside):
-            is_all = len(data_set) == self._size_bytes
+    def _identified(self, staged: StagedObject) -> tuple[Identity, bytes]:
+        """Return the identity, and the beginning of the file at least as far as the last element of it."""
+        for data_set in self._prefixes(staged):
+            is_whole = len(data_set) == self._size_bytes
             try:
                 with memoryview(data_set) as view:
                     identity = identify(view, transfer_syntax_uid=self._transfer_syntax_uid)
             except RejectObject:
-                if is_all:
+                if is_whole:
                     raise
             else:
                 return identity, b"".join((self._head, data_set))
-        raise AssertionError("the last of them is all there is")
+        raise AssertionError("the last prefix is the whole data set")
 
-    def _more_and_more(self, aside: StagedObject) -> Iterator[bytes]:
-        # What is deflated cannot be inflated by halves.
+    def _prefixes(self, staged: StagedObject) -> Iterator[bytes]:
+        # A prefix of a deflated data set cannot be inflated.
         if len(self._beginning) < self._size_bytes and self._transfer_syntax_uid not in DEFLATED:
             yield self._beginning
         if len(self._beginning) == self._size_bytes:
             yield self._beginning
         else:
-            yield aside.read()[len(self._head) :]
+            yield staged.read()[len(self._head) :]

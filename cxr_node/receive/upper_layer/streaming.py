@@ -1,8 +1,7 @@
-"""The fast path: films stream from the connection to the archive without an object for each of their fragments.
+"""Streaming path: data sets go from the socket to the archive without a pynetdicom object for each fragment.
 
-What stands here replaces parts of pynetdicom's Upper Layer and DIMSE providers, and only where an established
-association receives P-DATA: everything else, and every fragment that is not the plain form of a C-STORE request, goes
-through pynetdicom as it does on the stock path.
+Replaces parts of pynetdicom's DUL service provider for P-DATA-TF PDUs received in Sta6. All other PDUs, and messages
+other than C-STORE requests in plain form, go through pynetdicom.
 """
 
 import socket
@@ -22,20 +21,21 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationServer, AssociationSocket, RequestHandler
 
-from cxr_node.receive.upper_layer.dimse import EncodedAnswer, StreamingDimse
-from cxr_node.receive.upper_layer.incoming import values_of_pdu
+from cxr_node.receive.upper_layer.dimse import EncodedResponse, StreamingDimse
+from cxr_node.receive.upper_layer.incoming import pdv_items
 from cxr_node.receive.upper_layer.socket import BufferedSocket
 
 _DATA_TRANSFER = "Sta6"
-"""The state in which P-DATA may come and go (PS3.8 section 9.2.1)."""
+"""Association established and ready for data transfer (PS3.8 section 9.2.1)."""
 
-_RELEASE_REQUESTED = "Sta8"
+_AWAITING_RELEASE_RESPONSE = "Sta8"
+"""Awaiting local A-RELEASE response primitive."""
 
-_FULL_S = 0.005
+_BACKPRESSURE_S = 0.005
 
 _INVALID_PDU, _CONNECTION_CLOSED = "Evt19", "Evt17"
 
-_LOGGING = (
+_LOGGING_HANDLERS = (
     standard_dimse_recv_handler,
     standard_dimse_sent_handler,
     standard_pdu_recv_handler,
@@ -43,117 +43,117 @@ _LOGGING = (
 )
 
 
-class FastProvider(DULServiceProvider):
-    """Takes P-DATA straight to the messages it belongs to."""
+class StreamingDul(DULServiceProvider):
+    """Passes PDVs received in Sta6 directly to `StreamingDimse`, without DT-2."""
 
     def __init__(self, association: Association) -> None:
         super().__init__(association)
-        # It waits where it asks whether something can be read, so that it need not sleep as well.
+        # `BoundedSocket.ready` waits, so the reactor needs no sleep.
         self._run_loop_delay = 0.0
 
     def run_reactor(self) -> None:
-        """Serve the connection until it ends; then let go of the film that was on its way."""
+        """Serve the connection until it ends; then discard the incomplete film."""
         try:
             super().run_reactor()
         finally:
-            messages = self.assoc.dimse
-            if isinstance(messages, StreamingDimse):
-                messages.let_go()
+            dimse = self.assoc.dimse
+            if isinstance(dimse, StreamingDimse):
+                dimse.discard_incoming()
 
     def _read_pdu_data(self) -> None:
-        connection, messages = self.socket, self.assoc.dimse
-        if not isinstance(connection, BufferedSocket) or not isinstance(messages, StreamingDimse):
+        connection, dimse = self.socket, self.assoc.dimse
+        if not isinstance(connection, BufferedSocket) or not isinstance(dimse, StreamingDimse):
             super()._read_pdu_data()
             return
-        while self._may_stream(connection, messages):
+        while self._may_stream(connection, dimse):
             try:
-                pdu = connection.data_pdu()
+                pdu = connection.p_data_tf()
             except OSError:
                 self.event_queue.put(_CONNECTION_CLOSED)
                 return
             if pdu is None:
                 break
             with pdu:
-                self._take(pdu, messages)
+                self._receive_pdu(pdu, dimse)
             self._idle_timer.restart()
-            if not connection.held_bytes or not self._may_stream(connection, messages):
+            if not connection.buffered_bytes or not self._may_stream(connection, dimse):
                 return
         super()._read_pdu_data()
 
     def _is_transport_event(self) -> bool:
-        messages = self.assoc.dimse
-        if isinstance(messages, StreamingDimse) and messages.is_full and self._is_transferring():
-            # Its peer does not wait for answers: what it sends next waits in its own kernel.
-            time.sleep(_FULL_S)
+        dimse = self.assoc.dimse
+        if isinstance(dimse, StreamingDimse) and dimse.is_full and self._is_transferring():
+            # Backpressure: the peer pipelines requests, and TCP flow control stops it.
+            time.sleep(_BACKPRESSURE_S)
             return False
         return super()._is_transport_event()
 
-    def _may_stream(self, connection: BufferedSocket, messages: StreamingDimse) -> bool:
-        is_held_up = messages.is_full or connection.is_late or not self.to_provider_queue.empty()
-        return self._is_transferring() and not is_held_up
+    def _may_stream(self, connection: BufferedSocket, dimse: StreamingDimse) -> bool:
+        is_blocked = dimse.is_full or connection.is_overdue or not self.to_provider_queue.empty()
+        return self._is_transferring() and not is_blocked
 
     def _is_transferring(self) -> bool:
         return self.state_machine.current_state == _DATA_TRANSFER and self.event_queue.empty()
 
-    def _take(self, pdu: memoryview, messages: StreamingDimse) -> None:
+    def _receive_pdu(self, pdu: memoryview, dimse: StreamingDimse) -> None:
         try:
-            values = values_of_pdu(pdu)
+            items = pdv_items(pdu)
         except ValueError:
             self.event_queue.put(_INVALID_PDU)
             return
-        for context_id, value in values:
+        for context_id, value in items:
             with value:
-                if not messages.take(context_id, value):
+                if not dimse.receive_pdv(context_id, value):
                     return
 
     def _process_recv_primitive(self) -> bool:
-        """Send an answer that is encoded already; everything else as pynetdicom does."""
+        """Send an encoded response as DT-1 does; all other primitives go through pynetdicom."""
         queue = self.to_provider_queue.queue
         first = queue[0] if queue else None
-        if not isinstance(first, EncodedAnswer) or self.state_machine.current_state == _RELEASE_REQUESTED:
+        if not isinstance(first, EncodedResponse) or self.state_machine.current_state == _AWAITING_RELEASE_RESPONSE:
             return super()._process_recv_primitive()
         self.to_provider_queue.get(block=False)
-        # Where the association has ended meanwhile the answer comes too late.
+        # Dropped where the association has ended meanwhile.
         if self.socket is not None and self.state_machine.current_state == _DATA_TRANSFER:
             self.socket.send(first.pdu)
         return True
 
 
-class FastAssociation(Association):
-    """An association whose connection is served by a `FastProvider`."""
+class StreamingAssociation(Association):
+    """An acceptor association with a `StreamingDul`."""
 
     def __init__(self, entity: ApplicationEntity, server: AssociationServer) -> None:
         super().__init__(entity, MODE_ACCEPTOR)
         self._server = server
-        self.dul = FastProvider(self)
-        # Told to the timers of the provider that this one replaces.
+        self.dul = StreamingDul(self)
+        # The setters pass them to the timers of the new provider.
         self.acse_timeout, self.network_timeout = self._acse_timeout, self._network_timeout
 
     @property
-    def is_to_pause(self) -> bool:
-        """Whether its thread is to end, or someone else wants to send and hear messages meanwhile."""
+    def is_pausing(self) -> bool:
+        """Whether the association's thread is to end, or to pause for a request to the peer."""
         return self._kill or not self._reactor_checkpoint.is_set()
 
-    def accepted(self, context_id: int) -> PresentationContext | None:
-        """Return the presentation context with this ID that was accepted."""
+    def accepted_context(self, context_id: int) -> PresentationContext | None:
+        """Return the accepted presentation context with this ID, if any."""
         return self._accepted_cx.get(context_id)
 
     def run_reactor(self) -> None:
-        """Serve the association until it ends; then let go of the films that nobody will answer."""
+        """Serve the association until it ends; then discard films without a response."""
         try:
             super().run_reactor()
         finally:
             if isinstance(self.dimse, StreamingDimse):
-                self.dimse.end()
+                self.dimse.discard_pending()
 
 
-class FastRequests(RequestHandler):
-    """Makes a `FastAssociation` for each connection."""
+class StreamingRequestHandler(RequestHandler):
+    """Creates a `StreamingAssociation` for each connection."""
 
     def _create_association(self) -> Association:
         server = self.server
-        association = FastAssociation(self.ae, server)
-        association.name = f"AcceptorThread@{self.client_address[1]}"  # by its beginning the server knows its own
+        association = StreamingAssociation(self.ae, server)
+        association.name = f"AcceptorThread@{self.client_address[1]}"  # AE.active_associations selects by this prefix
         association.set_socket(AssociationSocket(association, client_socket=cast("socket.socket", self.request)))
         acceptor = association.acceptor
         acceptor.maximum_length = self.ae.maximum_pdu_size
@@ -161,7 +161,7 @@ class FastRequests(RequestHandler):
         acceptor.address_info = self.local
         acceptor.implementation_class_uid = self.ae.implementation_class_uid
         acceptor.implementation_version_name = self.ae.implementation_version_name
-        # Not copied for each association, at 50 ms where much is offered: negotiation only reads them.
+        # Not copied for each association (50 ms with many contexts): negotiation only reads them.
         acceptor.supported_contexts = list(server.contexts)
         association.requestor.address_info = self.remote
         for event in server.get_events():
@@ -171,8 +171,8 @@ class FastRequests(RequestHandler):
 
 def _bind(association: Association, event: Any, handlers: Any) -> None:
     for handler, arguments in handlers if isinstance(handlers, list) else [handlers]:
-        if handler in _LOGGING:
-            # They put every message into words, for a log that is held back.
+        if handler in _LOGGING_HANDLERS:
+            # They format every message for a log that is silenced.
             association.unbind(event, handler)
         else:
             association.bind(event, handler, arguments)

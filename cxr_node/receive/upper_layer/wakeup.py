@@ -1,7 +1,6 @@
-"""Waiting without looking: the two threads of an association sleep until something is there for them.
+"""Wake-ups instead of polling for the two threads of an association.
 
-In pynetdicom each of them looks a thousand times a second whether there is; two hundred idle associations then leave no
-time for a modality that sends.
+pynetdicom polls in each of them a thousand times a second; two hundred idle associations then use all CPU time.
 """
 
 import contextlib
@@ -12,25 +11,25 @@ from collections.abc import Callable
 from queue import Queue
 from typing import Any
 
-LONGEST_S = 0.5
-"""After this time a thread looks all the same, for timers and for what nobody wakes it for."""
+POLL_INTERVAL_S = 0.5
+"""Longest wait without a wake-up: timers are checked this often."""
 
 
 class Wakeup:
-    """Wakes the thread that waits for a connection."""
+    """Wakes the thread that waits for a connection, by an eventfd."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
-    def ring(self) -> None:
-        """End the wait under way, or else the next."""
+    def wake(self) -> None:
+        """End the current wait, or else the next."""
         with self._lock, contextlib.suppress(BlockingIOError):
             if self._descriptor >= 0:
                 os.eventfd_write(self._descriptor, 1)
 
     def wait(self, connection: int, timeout_s: float) -> None:
-        """Return when the descriptor `connection` has something to say, at a ring, or after `timeout_s`."""
+        """Return when the descriptor `connection` is readable, at a wake-up, or after `timeout_s`."""
         poll = select.poll()
         poll.register(connection, select.POLLIN)
         if self._descriptor >= 0:
@@ -42,23 +41,23 @@ class Wakeup:
                 os.eventfd_read(self._descriptor)
 
     def close(self) -> None:
-        """Let go of the descriptor; ringing is then without effect."""
+        """Close the eventfd; `wake` then has no effect."""
         with self._lock:
             descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
 
     def __del__(self) -> None:
-        """Let go of it also where an association ended without closing its connection."""
+        """Close the eventfd where an association ended without closing its connection."""
         self.close()
 
 
-def on_put(queue: "Queue[Any]", call: Callable[[], None]) -> None:
-    """Call `call` whenever something has been put into `queue`."""
+def on_put(queue: "Queue[Any]", callback: Callable[[], None]) -> None:
+    """Call `callback` after each `queue.put`."""
     put = queue.put
 
-    def put_and_call(item: Any, block: bool = True, timeout: float | None = None) -> None:
+    def put_and_notify(item: Any, block: bool = True, timeout: float | None = None) -> None:
         put(item, block, timeout)
-        call()
+        callback()
 
-    queue.put = put_and_call  # type: ignore[method-assign]  # pynetdicom makes the queues, and others hold them
+    queue.put = put_and_notify  # type: ignore[method-assign]  # pynetdicom creates the queues and holds references

@@ -67,5 +67,5 @@ def test_what_the_fast_path_replaces_is_what_it_was_when_it_was_read(name: str) 
     assert digest(part) == pinned, (
         f"pynetdicom {version('pynetdicom')}: {name} is no longer that of {READ_AT}. Read it, see whether "
         "cxr_node/receive/upper_layer still fits it, mend it, and pin "
-        f'{digest(part)}. Until then receive.path = "stock" uses none of it but transport.py and messages.py.'
+        f'{digest(part)}. Until then receive.path = "pynetdicom" uses only transport.py and bounded_dimse.py.'
     )

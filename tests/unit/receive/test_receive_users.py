@@ -6,7 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cxr_node.cli.app import app
-from cxr_node.receive.users import PasswordHash, Users
+from cxr_node.domain.password_hash import PasswordHash
+from cxr_node.receive.admission import Users
 
 KEPT = PasswordHash.of("correct horse", salt=bytes(16), cost=16)
 USERS = Users({"dx1": KEPT, "dx2": PasswordHash.of("other", salt=b"s" * 16, cost=16)})
@@ -54,4 +55,4 @@ def test_the_command_line_prints_a_hash_that_fits_and_never_the_password() -> No
 
     assert answer.exit_code == 0
     assert "correct" not in answer.output
-    assert PasswordHash.parse(answer.stdout.splitlines()[-1]).fits(b"correct horse")
+    assert PasswordHash.parse(answer.stdout.splitlines()[-1]).matches(b"correct horse")

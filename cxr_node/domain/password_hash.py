@@ -1,15 +1,10 @@
-"""Users and their passwords (PS3.7 section D.3.3.7): what is kept of a password, and who has shown the right one."""
+"""Password hash: scrypt's parameters, salt and key (RFC 7914), as settings hold it."""
 
 import hashlib
 import hmac
 import re
-import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
-
-USER_NAME_AND_PASSCODE = 2
-"""User-Identity-Type (PS3.7 table D.3-14)."""
 
 _FORM = re.compile(r"scrypt:(\d{1,7}):(\d{1,2}):(\d{1,2}):([0-9a-f]{32}):([0-9a-f]{64})")
 _COST, _BLOCK_SIZE, _PARALLELISM = 1 << 14, 8, 5
@@ -20,7 +15,7 @@ _MEMORY_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordHash:
-    """What is kept of a password: scrypt's parameters (RFC 7914), the salt and the key."""
+    """The hash of one password."""
 
     cost: int
     block_size: int
@@ -49,27 +44,9 @@ class PasswordHash:
         numbers = f"{self.cost}:{self.block_size}:{self.parallelism}"
         return f"scrypt:{numbers}:{self.salt.hex()}:{self.key.hex()}"
 
-    def fits(self, password: bytes) -> bool:
-        """Whether this is the hash of `password`; takes as long if it is not."""
+    def matches(self, password: bytes) -> bool:
+        """Whether this is the hash of `password`; takes the same time either way."""
         return hmac.compare_digest(self.key, _scrypt(password, self.salt, self.cost, self.block_size, self.parallelism))
-
-
-class Users:
-    """Who may send, by name. One guess is checked at a time, so that guessing takes neither cores nor memory."""
-
-    def __init__(self, hashes: Mapping[str, PasswordHash]) -> None:
-        self._hashes = {name.encode(): kept for name, kept in hashes.items()}
-        self._nobody = next(iter(hashes.values()))
-        self._lock = threading.Lock()
-
-    def admit(self, *, user_identity_type: int | None, primary_field: bytes, secondary_field: bytes) -> bool:
-        """Whether the identity of an association request is a user's; an unknown name takes as long as a known one."""
-        if user_identity_type != USER_NAME_AND_PASSCODE:
-            return False
-        kept = self._hashes.get(primary_field)
-        with self._lock:
-            fits = (kept or self._nobody).fits(secondary_field)
-        return fits and kept is not None
 
 
 def _scrypt(password: bytes, salt: bytes, cost: int, block_size: int, parallelism: int) -> bytes:

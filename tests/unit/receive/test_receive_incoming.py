@@ -1,4 +1,4 @@
-"""A film that streams aside, held against what is made of one that is held in memory."""
+"""A film that streams staged, held against what is made of one that is held in memory."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,9 +15,9 @@ from cxr_node.domain.instance import Sender
 from cxr_node.receive.identify import DataSetMismatch, identify
 from cxr_node.receive.part10 import file_head
 from cxr_node.receive.upper_layer.command_set import StoreRequest
-from cxr_node.receive.upper_layer.incoming import IncomingDataSet, values_of_pdu
+from cxr_node.receive.upper_layer.incoming import IncomingDataSet, pdv_items
 from tests.support import films
-from tests.support.receiver import EXPLICIT_VR_LITTLE_ENDIAN, Held
+from tests.support.receiver import EXPLICIT_VR_LITTLE_ENDIAN, StagedInMemory
 
 SENDER = Sender(calling_ae_title=AeTitle("DX1"), called_ae_title=AeTitle("CXRNODE"), address="127.0.0.1")
 FILM = films.dx(rows=300, columns=400)
@@ -34,7 +34,7 @@ def data_set() -> bytes:
 DATA_SET = data_set()
 
 
-class Full(Held):
+class Full(StagedInMemory):
     """A disk that is full after so many writes."""
 
     def __init__(self, writes: int) -> None:
@@ -52,20 +52,20 @@ class Full(Held):
 def streamed(
     content: bytes,
     *,
-    aside: Held,
+    staged: StagedInMemory,
     fragment_bytes: int = 16_384,
     request: StoreRequest = REQUEST,
     maximum_object_bytes: int = 1 << 28,
-    has_room: Callable[[], bool] = lambda: True,
+    has_space: Callable[[], bool] = lambda: True,
 ) -> IncomingDataSet:
     film = IncomingDataSet(
         request,
         context_id=1,
         transfer_syntax_uid=SYNTAX,
         sender=SENDER,
-        aside=lambda: aside,
+        stage=lambda: staged,
         maximum_object_bytes=maximum_object_bytes,
-        has_room=has_room,
+        has_space=has_space,
     )
     for start in range(0, len(content) or 1, fragment_bytes):
         film.write(memoryview(content)[start : start + fragment_bytes])
@@ -74,8 +74,8 @@ def streamed(
 
 @pytest.mark.parametrize("fragment_bytes", [7, 16_384, 1 << 17, 1 << 30])
 def test_a_film_arrives_as_it_was_sent_however_it_is_cut(fragment_bytes: int) -> None:
-    aside = Held()
-    arrival = streamed(DATA_SET, aside=aside, fragment_bytes=fragment_bytes).arrival()
+    staged = StagedInMemory()
+    instance = streamed(DATA_SET, staged=staged, fragment_bytes=fragment_bytes).finish()
 
     head = file_head(
         sop_class_uid=REQUEST.sop_class_uid,
@@ -83,12 +83,12 @@ def test_a_film_arrives_as_it_was_sent_however_it_is_cut(fragment_bytes: int) ->
         transfer_syntax_uid=SYNTAX,
         sender=SENDER,
     )
-    assert aside.read() == head + DATA_SET
-    assert arrival.size_bytes == len(head) + len(DATA_SET)
-    assert arrival.digest == digest_of(DATA_SET)
-    assert arrival.identity == identify(memoryview(DATA_SET), transfer_syntax_uid=SYNTAX)
-    assert aside.read().startswith(arrival.beginning)
-    assert not aside.is_closed
+    assert staged.read() == head + DATA_SET
+    assert instance.size_bytes == len(head) + len(DATA_SET)
+    assert instance.digest == digest_of(DATA_SET)
+    assert instance.identity == identify(memoryview(DATA_SET), transfer_syntax_uid=SYNTAX)
+    assert staged.read().startswith(instance.beginning)
+    assert not staged.is_closed
 
 
 def test_who_it_is_may_stand_behind_what_is_held_of_it() -> None:
@@ -96,59 +96,59 @@ def test_who_it_is_may_stand_behind_what_is_held_of_it() -> None:
     long.add_new(0x00091010, "OB", bytes(1 << 18))
     content = encode(long, False, True)
     assert content is not None
-    arrival = streamed(content, aside=Held()).arrival()
-    assert arrival.identity == identify(memoryview(content), transfer_syntax_uid=SYNTAX)
-    assert len(arrival.beginning) == arrival.size_bytes
+    instance = streamed(content, staged=StagedInMemory()).finish()
+    assert instance.identity == identify(memoryview(content), transfer_syntax_uid=SYNTAX)
+    assert len(instance.beginning) == instance.size_bytes
 
 
 def test_what_is_too_large_is_let_go_of_and_counted() -> None:
-    aside = Held()
-    film = streamed(DATA_SET, aside=aside, maximum_object_bytes=100_000)
-    assert aside.is_closed
+    staged = StagedInMemory()
+    film = streamed(DATA_SET, staged=staged, maximum_object_bytes=100_000)
+    assert staged.is_closed
     with pytest.raises(RejectObject, match=f"object of {len(DATA_SET)} bytes"):
-        film.arrival()
+        film.finish()
 
 
 def test_what_has_no_room_is_not_begun() -> None:
-    aside = Held()
-    with pytest.raises(RetryLater, match="no room"):
-        streamed(DATA_SET, aside=aside, has_room=lambda: False).arrival()
-    assert aside.read() == b""
+    staged = StagedInMemory()
+    with pytest.raises(RetryLater, match="no space"):
+        streamed(DATA_SET, staged=staged, has_space=lambda: False).finish()
+    assert staged.read() == b""
 
 
 def test_what_runs_out_of_room_on_its_way_is_let_go_of() -> None:
-    aside, answers = Held(), iter([True, True, False])
-    film = streamed(DATA_SET + bytes(12 << 20), aside=aside, has_room=lambda: next(answers))
-    assert aside.is_closed
-    with pytest.raises(RetryLater, match="no room"):
-        film.arrival()
+    staged, answers = StagedInMemory(), iter([True, True, False])
+    film = streamed(DATA_SET + bytes(12 << 20), staged=staged, has_space=lambda: next(answers))
+    assert staged.is_closed
+    with pytest.raises(RetryLater, match="no space"):
+        film.finish()
 
 
 def test_what_the_disk_does_not_take_is_an_error_when_the_film_is_asked_for() -> None:
-    aside = Full(0)
-    film = streamed(DATA_SET, aside=aside)
+    staged = Full(0)
+    film = streamed(DATA_SET, staged=staged)
     with pytest.raises(OSError, match="No space left"):
-        film.arrival()
-    assert aside.is_closed
+        film.finish()
+    assert staged.is_closed
 
 
 def test_of_a_film_that_the_disk_does_not_take_to_its_end_the_rest_is_let_go_of() -> None:
-    aside = Full(1)
-    film = streamed(DATA_SET + bytes(2 << 20), aside=aside)
-    assert aside.is_closed
+    staged = Full(1)
+    film = streamed(DATA_SET + bytes(2 << 20), staged=staged)
+    assert staged.is_closed
     with pytest.raises(OSError, match="No space left"):
-        film.arrival()
+        film.finish()
 
 
 @pytest.mark.parametrize("content", [b"", b"\0", b"no data set at all", b"\xff" * 300_000, DATA_SET[:400]])
 def test_what_is_no_data_set_is_refused(content: bytes) -> None:
     with pytest.raises(RejectObject):
-        streamed(content, aside=Held()).arrival()
+        streamed(content, staged=StagedInMemory()).finish()
 
 
 def test_another_object_than_the_request_says_does_not_match() -> None:
     with pytest.raises(DataSetMismatch):
-        streamed(DATA_SET, aside=Held(), request=replace(REQUEST, sop_instance_uid=Uid("1.2.3"))).arrival()
+        streamed(DATA_SET, staged=StagedInMemory(), request=replace(REQUEST, sop_instance_uid=Uid("1.2.3"))).finish()
 
 
 def pdu(items: list[tuple[int, bytes]]) -> bytes:
@@ -169,7 +169,7 @@ def test_the_items_of_a_pdu_are_those_the_library_finds(items: list[tuple[int, b
         read.decode(whole)
     except Exception:  # noqa: BLE001  # whatever it raises for what it cannot read
         with pytest.raises(ValueError, match="item"):
-            values_of_pdu(memoryview(whole))
+            pdv_items(memoryview(whole))
         return
     expected = [(item.context_id, item.data) for item in read.presentation_data_value_items]
-    assert [(context_id, bytes(value)) for context_id, value in values_of_pdu(memoryview(whole))] == expected
+    assert [(context_id, bytes(value)) for context_id, value in pdv_items(memoryview(whole))] == expected
