@@ -9,14 +9,11 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydicom import dcmread
-
-from cxr_node.simulators.pacs import SimulatedPacs
+from cxr_node.simulators.pacs import SimulatedPacs, StoredObject
 from tests.support.films import ROOT
 
 
@@ -75,12 +72,11 @@ def inbox(folder: Path) -> Iterator[Inbox]:
 def main() -> None:
     """Serve until standard input ends."""
 
-    def on_received(path: Path) -> None:
-        at = time.monotonic()
-        study = dcmread(path, specific_tags=["StudyInstanceUID"]).StudyInstanceUID
-        print(json.dumps({"study": str(study), "at": at}), flush=True)
+    def on_stored(stored: StoredObject) -> None:
+        print(json.dumps({"study": stored.study_instance_uid, "at": stored.at}), flush=True)
 
-    with SimulatedPacs(Path(sys.argv[1]), on_received=on_received) as pacs:
+    folder = Path(sys.argv[1])
+    with SimulatedPacs(folder, require_called_ae_title=False, on_stored=on_stored) as pacs:
         print(json.dumps({"port": pacs.port}), flush=True)
         sys.stdin.read()
 

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +24,7 @@ from cxr_node.domain.identifiers import AeTitle
 from cxr_node.report.sr import tree
 from cxr_node.simulators import modality
 from cxr_node.simulators.modality import SendResult
-from cxr_node.simulators.pacs import SimulatedPacs
+from cxr_node.simulators.pacs import SimulatedPacs, StoredObject
 
 _NODE_TITLE = AeTitle("CXRNODE")
 _MODALITY_TITLE = AeTitle("DEMO_DX")
@@ -45,30 +44,23 @@ def demo(
         out.print("Making films, a stand-in PACS and a node ...")
         to_send = films or _phantoms(where / "films")
         inbox = _Inbox()
-        pacs = stack.enter_context(SimulatedPacs(where / "pacs", on_received=inbox.put))
+        pacs = stack.enter_context(SimulatedPacs(where / "pacs", on_stored=inbox.put))
         running = stack.enter_context(_node(where, pacs))
         out.print(f"The node listens at {running} as {_NODE_TITLE}; the PACS on port {pacs.port}.")
         sent, seconds = _send_and_wait(to_send, running, inbox)
         _show(sent, seconds, inbox, where)
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    path: Path
-    at: float
-
-
 class _Inbox:
     """What has arrived in the PACS, by study."""
 
     def __init__(self) -> None:
-        self.arrivals: dict[str, _Arrival] = {}
+        self.arrivals: dict[str, StoredObject] = {}
         self._changed = threading.Condition()
 
-    def put(self, path: Path) -> None:
-        study = str(dcmread(path, specific_tags=["StudyInstanceUID"]).StudyInstanceUID)
+    def put(self, stored: StoredObject) -> None:
         with self._changed:
-            self.arrivals[study] = _Arrival(path, time.monotonic())
+            self.arrivals[stored.study_instance_uid] = stored
             self._changed.notify_all()
 
     def wait(self, studies: set[str], timeout_s: float) -> bool:
@@ -191,8 +183,10 @@ def _show(sent: list[SendResult], stored_at: dict[str, float], inbox: _Inbox, wh
             f"{max(0.0, arrival.at - stored_at[result.film]):.2f} s",
         )
     for arrival in inbox.arrivals.values():
-        lines = ("  " * depth + text for depth, text in tree.lines(dcmread(arrival.path), brief=True))
-        out.print(Panel(Text("\n".join(lines)), title=f"Structured Report {arrival.path.name}", title_align="left"))
+        report = dcmread(where / "pacs" / f"{arrival.sop_instance_uid}.dcm")
+        lines = ("  " * depth + text for depth, text in tree.lines(report, brief=True))
+        title = f"Structured Report {arrival.sop_instance_uid}.dcm"
+        out.print(Panel(Text("\n".join(lines)), title=title, title_align="left"))
     out.print(table)
     out.print(f"Films, the node's data and the PACS's objects are in {where}", soft_wrap=True)
     out.print("Research use only: nothing here is verified, and the built-in model is for trying the node.")

@@ -6,11 +6,11 @@ from datetime import timedelta
 from cxr_node.db.states import Stage
 from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.counting_pacs import pacs
 from cxr_node.faults.load import send
 from cxr_node.faults.outcome import Outcome
 from cxr_node.faults.simulated_node import SimulatedNode, simulated_node
 from cxr_node.queue import queue
+from cxr_node.simulators.pacs import SimulatedPacs
 
 GROUP = "clock jumps"
 _JUMPS = (
@@ -29,12 +29,12 @@ def run(bench: FaultContext) -> Outcome:
     with ExitStack() as stack:
         seconds = stack.enter_context(stopwatch())
         refuses = {"now": False}
-        at = stack.enter_context(pacs(answer=lambda _uid, _times: 0xA700 if refuses["now"] else 0))
+        pacs = stack.enter_context(SimulatedPacs(status=lambda _: 0xA700 if refuses["now"] else 0))
         place = scratch.place(
             bench.folder / "clocks",
             receives=bench.receives,
             database_url=stack.enter_context(bench.database_url()),
-            destinations={"pacs": scratch.to_pacs(at.port)},
+            destinations={"pacs": scratch.to_pacs(pacs.port)},
             sections={"compose": {"study_quiet_s": 2.0}},
         )
         node = stack.enter_context(simulated_node(place))
@@ -51,13 +51,13 @@ def run(bench: FaultContext) -> Outcome:
             refuses["now"] = False
             node.clock.now += jump
             node.pass_time(_SOON)
-            late = promised.keys() - at.of_study.keys()
+            late = promised.keys() - pacs.by_study.keys()
             if late:
                 problems.append(f"{len(late)} films are not delivered {_SOON} after the clock jumped by {jump}")
-            drawn = ledger_check.drawn(place.settings, promised, at.of_study)
+            drawn = ledger_check.drawn(place.settings, promised, pacs.by_study)
             if drawn.confirmed != len(promised) - len(late):
                 problems.append(f"the ledger does not say delivered after the clock jumped by {jump}")
-        drawn = ledger_check.drawn(place.settings, promised, at.of_study)
+        drawn = ledger_check.drawn(place.settings, promised, pacs.by_study)
     return Outcome(
         group=GROUP,
         database=bench.kind,
@@ -66,7 +66,7 @@ def run(bench: FaultContext) -> Outcome:
         confirmed=drawn.confirmed,
         lost=len(drawn.lost),
         doubled=len(drawn.doubled),
-        problems=(*problems, *drawn.problems, *at.changed),
+        problems=(*problems, *drawn.problems, *pacs.changed),
         seconds=seconds(),
     )
 

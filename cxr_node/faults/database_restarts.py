@@ -10,11 +10,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.counting_pacs import pacs
 from cxr_node.faults.load import Load, flowing, wait_for
 from cxr_node.faults.node_process import Plan, life
 from cxr_node.faults.outcome import Outcome
 from cxr_node.faults.scratch import Place
+from cxr_node.simulators.pacs import SimulatedPacs
 
 GROUP = "database restarted, cut off, locked under load"
 _REST_S = 240.0
@@ -28,16 +28,16 @@ def run(bench: FaultContext) -> Outcome:
     restarts, chance = bench.amounts.restarts, bench.chance(GROUP)
     problems: list[str] = []
     with ExitStack() as stack:
-        seconds, at = stack.enter_context(stopwatch()), stack.enter_context(pacs())
+        seconds, pacs = stack.enter_context(stopwatch()), stack.enter_context(SimulatedPacs())
         place = scratch.place(
             bench.folder / "restarts",
             receives=bench.receives,
             database_url=stack.enter_context(bench.database_url()),
-            destinations={"pacs": scratch.to_pacs(at.port, confirm="find", confirm_again_s=1.0)},
+            destinations={"pacs": scratch.to_pacs(pacs.port, confirm="find", confirm_again_s=1.0)},
         )
         node = stack.enter_context(life(Plan(place=place)))
         traffic = Load(films=bench.films, offered=70_000_000, port=node.port)
-        traffic.arrived = lambda: len(traffic.stored.keys() & at.of_study.keys())
+        traffic.arrived = lambda: len(traffic.stored.keys() & pacs.by_study.keys())
         with flowing(traffic):
             for number in range(restarts):
                 bench.tell("injuries of the database", number, restarts)
@@ -47,13 +47,13 @@ def run(bench: FaultContext) -> Outcome:
                 if not wait_for(lambda: len(traffic.stored) > before, 60.0):  # noqa: B023  # called within the turn
                     problems.append(f"no film got Success within a minute after injury {number}")
         done = wait_for(
-            lambda: traffic.stored.keys() <= at.of_study.keys() and ledger_check.is_at_rest(place.settings), _REST_S
+            lambda: traffic.stored.keys() <= pacs.by_study.keys() and ledger_check.is_at_rest(place.settings), _REST_S
         )
         if not done:
             problems.append(f"not at rest after {_REST_S:.0f} s")
         if node.stop() != 0:
             problems.append("the node did not stop in order")
-        drawn = ledger_check.drawn(place.settings, traffic.stored, at.of_study)
+        drawn = ledger_check.drawn(place.settings, traffic.stored, pacs.by_study)
     return Outcome(
         group=GROUP,
         database=bench.kind,
@@ -62,7 +62,7 @@ def run(bench: FaultContext) -> Outcome:
         confirmed=drawn.confirmed,
         lost=len(drawn.lost),
         doubled=len(drawn.doubled),
-        problems=(*problems, *drawn.problems, *at.changed),
+        problems=(*problems, *drawn.problems, *pacs.changed),
         notes=(f"{traffic.refused} times a film was refused meanwhile and sent again", _what(bench)),
         seconds=seconds(),
     )

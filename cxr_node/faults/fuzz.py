@@ -15,11 +15,11 @@ from random import Random
 
 from cxr_node.faults import ledger_check, scratch, wire
 from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.counting_pacs import pacs
 from cxr_node.faults.load import send, wait_for
 from cxr_node.faults.node_process import Plan, life
 from cxr_node.faults.outcome import Outcome
 from cxr_node.faults.wire import COMMAND, Message, Wire
+from cxr_node.simulators.pacs import SimulatedPacs
 
 GROUP = "malformed PDUs and data sets"
 _LENGTHS = (0, 1, 2, 5, 0x7F, 0xFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF)
@@ -45,12 +45,12 @@ def run(bench: FaultContext) -> Outcome:
     promised: dict[str, str] = {}
     problems: list[str] = []
     with ExitStack() as stack:
-        seconds, at = stack.enter_context(stopwatch()), stack.enter_context(pacs())
+        seconds, pacs = stack.enter_context(stopwatch()), stack.enter_context(SimulatedPacs())
         place = scratch.place(
             bench.folder / "fuzz",
             receives=bench.receives,
             database_url=stack.enter_context(bench.database_url()),
-            destinations={"pacs": scratch.to_pacs(at.port)},
+            destinations={"pacs": scratch.to_pacs(pacs.port)},
             sections={"receive": {"acse_timeout_s": 2.0, "dimse_timeout_s": 2.0, "message_timeout_s": 4.0}},
         )
         node = stack.enter_context(life(Plan(place=place)))
@@ -69,14 +69,14 @@ def run(bench: FaultContext) -> Outcome:
             held.append((_resident_bytes(node.pid), _open_files(node.pid)))
         _good(bench, node.port, count, promised, problems)
         done = wait_for(
-            lambda: promised.keys() <= at.of_study.keys() and ledger_check.is_at_rest(place.settings), _REST_S
+            lambda: promised.keys() <= pacs.by_study.keys() and ledger_check.is_at_rest(place.settings), _REST_S
         )
         if not done:
             problems.append(f"not at rest after {_REST_S:.0f} s")
         held.append((_resident_bytes(node.pid), _open_files(node.pid)))
         if node.stop() != 0:
             problems.append("the node died, or did not stop in order")
-        drawn = ledger_check.drawn(place.settings, promised, at.of_study, failed_is_fine=True, extra_is_fine=True)
+        drawn = ledger_check.drawn(place.settings, promised, pacs.by_study, failed_is_fine=True, extra_is_fine=True)
     problems += _growth(held)
     (early_bytes, _), (bytes_at_end, files_at_end) = held[len(held) // 5], held[-1]
     return Outcome(

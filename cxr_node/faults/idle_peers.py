@@ -11,10 +11,10 @@ from pathlib import Path
 
 from cxr_node.faults import ledger_check, scratch, wire
 from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.counting_pacs import pacs
 from cxr_node.faults.load import wait_for
 from cxr_node.faults.node_process import Plan, life
 from cxr_node.faults.outcome import Outcome
+from cxr_node.simulators.pacs import SimulatedPacs
 
 GROUP = "half-open handshakes and idle associations"
 _LIMIT = 3.0
@@ -31,7 +31,7 @@ def run(bench: FaultContext) -> Outcome:
     promised: dict[str, str] = {}
     problems: list[str] = []
     with ExitStack() as stack:
-        seconds, at = stack.enter_context(stopwatch()), stack.enter_context(pacs())
+        seconds, pacs = stack.enter_context(stopwatch()), stack.enter_context(SimulatedPacs())
         folder = bench.folder / "crowd"
         bench.folder.mkdir(parents=True, exist_ok=True)
         files = _certificate(bench.folder)
@@ -40,7 +40,7 @@ def run(bench: FaultContext) -> Outcome:
             folder,
             receives=bench.receives,
             database_url=stack.enter_context(bench.database_url()),
-            destinations={"pacs": scratch.to_pacs(at.port)},
+            destinations={"pacs": scratch.to_pacs(pacs.port)},
             sections={
                 "receive": {
                     "tls_certificate": str(files["certificate"]),
@@ -62,11 +62,11 @@ def run(bench: FaultContext) -> Outcome:
                 crowded = _measure(bench, node.port, tls, promised, problems)
             ratios.append(_p99(crowded) / _p99(alone))
             medians.append((statistics.median(alone), statistics.median(crowded)))
-        if not wait_for(lambda: promised.keys() <= at.of_study.keys(), _REST_S):
+        if not wait_for(lambda: promised.keys() <= pacs.by_study.keys(), _REST_S):
             problems.append(f"not every report has arrived after {_REST_S:.0f} s")
         wait_for(lambda: ledger_check.is_at_rest(place.settings), _REST_S)
         node.stop()
-        drawn = ledger_check.drawn(place.settings, promised, at.of_study)
+        drawn = ledger_check.drawn(place.settings, promised, pacs.by_study)
     ratio = statistics.median(ratios)
     if ratio > _LIMIT:
         problems.append(f"p99 grew {ratio:.2f}-fold")

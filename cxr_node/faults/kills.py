@@ -7,12 +7,13 @@ from random import Random
 
 from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.counting_pacs import Pacs, Told, listening_modality, pacs
 from cxr_node.faults.load import Load, flowing, wait_for
 from cxr_node.faults.node_process import NodeProcess, Plan, life
 from cxr_node.faults.outcome import LedgerCheck, Outcome
 from cxr_node.faults.scratch import MODALITY_TITLE, Place
 from cxr_node.faults.steps import Fault
+from cxr_node.simulators.commitment import CommitmentListener
+from cxr_node.simulators.pacs import SimulatedPacs
 
 GROUP = "kill -9 at every step"
 _REHEARSAL_S = 4.0
@@ -65,10 +66,11 @@ def run(bench: FaultContext) -> Outcome:
     kills, deaths = bench.amounts.kills, _Deaths(chance=bench.chance(GROUP))
     with ExitStack() as stack:
         seconds = stack.enter_context(stopwatch())
-        at, told = stack.enter_context(pacs()), stack.enter_context(listening_modality(MODALITY_TITLE))
-        place = _place(bench, stack.enter_context(bench.database_url()), at, told)
-        traffic = Load(films=bench.films, asks=True)
-        traffic.arrived = lambda: len(traffic.stored.keys() & at.of_study.keys())
+        pacs = stack.enter_context(SimulatedPacs())
+        listener = stack.enter_context(CommitmentListener(MODALITY_TITLE))
+        place = _place(bench, stack.enter_context(bench.database_url()), pacs, listener)
+        traffic = Load(films=bench.films, requests_commitment=True)
+        traffic.arrived = lambda: len(traffic.stored.keys() & pacs.by_study.keys())
         stack.enter_context(flowing(traffic))
         for number in range(kills):
             bench.tell("kills", number, kills)
@@ -81,10 +83,10 @@ def run(bench: FaultContext) -> Outcome:
                 one.kill()
             deaths.learn(one.steps)
             deaths.note(fault, met=met)
-        result, unrest = _rest(place, traffic, at, told)
+        result, unrest = _rest(place, traffic, pacs, listener)
     notes = (
         f"{len(deaths.known)} steps known, a node died at {len(deaths.at)} of them; {deaths.at_random} random moments",
-        f"{len(told.answers)} of {len(traffic.asked)} requests for commitment answered",
+        f"{len(listener.times)} of {len(traffic.commitments)} requests for commitment answered",
     )
     return Outcome(
         group=GROUP,
@@ -94,16 +96,16 @@ def run(bench: FaultContext) -> Outcome:
         confirmed=result.confirmed,
         lost=len(result.lost),
         doubled=len(result.doubled),
-        problems=result.problems + unrest + _untold(traffic, told) + _changed(at) + _strayed(place, at),
+        problems=result.problems + unrest + _unanswered(traffic, listener) + _changed(pacs) + _strayed(place, pacs),
         notes=notes,
         seconds=seconds(),
     )
 
 
-def _place(bench: FaultContext, database_url: str, at: Pacs, told: Told) -> Place:
+def _place(bench: FaultContext, database_url: str, pacs: SimulatedPacs, listener: CommitmentListener) -> Place:
     folder = bench.folder / "kills"
     destinations = {
-        "pacs": scratch.to_pacs(at.port, confirm="commitment", confirm_again_s=1.0),
+        "pacs": scratch.to_pacs(pacs.port, confirm="commitment", confirm_again_s=1.0),
         "share": scratch.to_folder(folder / "share"),
     }
     return scratch.place(
@@ -111,40 +113,42 @@ def _place(bench: FaultContext, database_url: str, at: Pacs, told: Told) -> Plac
         receives=bench.receives,
         database_url=database_url,
         destinations=destinations,
-        askers={MODALITY_TITLE: told.port},
+        commitment_peers={MODALITY_TITLE: listener.port},
     )
 
 
-def _rest(place: Place, traffic: Load, at: Pacs, told: Told) -> tuple[LedgerCheck, tuple[str, ...]]:
+def _rest(
+    place: Place, traffic: Load, pacs: SimulatedPacs, listener: CommitmentListener
+) -> tuple[LedgerCheck, tuple[str, ...]]:
     """Let a node without faults finish what the dead left, and draw the balance."""
     with life(Plan(place=place)) as last:
         traffic.port = last.port
         traffic.ended.set()
-        rested = wait_for(lambda: _is_done(last, place, traffic, at, told), _REST_S)
+        rested = wait_for(lambda: _is_done(last, place, traffic, pacs, listener), _REST_S)
         status = last.stop()
     problems: tuple[str, ...] = () if rested else (f"not at rest after {_REST_S:.0f} s",)
     problems += () if status == 0 else (f"the last node ended with status {status}",)
-    return ledger_check.drawn(place.settings, traffic.stored, at.of_study), problems
+    return ledger_check.drawn(place.settings, traffic.stored, pacs.by_study), problems
 
 
-def _is_done(last: NodeProcess, place: Place, traffic: Load, at: Pacs, told: Told) -> bool:
+def _is_done(last: NodeProcess, place: Place, traffic: Load, pacs: SimulatedPacs, listener: CommitmentListener) -> bool:
     last.listen(0.0)
     if last.ended:
         return True
-    arrived = traffic.stored.keys() <= at.of_study.keys() and set(traffic.asked) <= told.answers.keys()
+    arrived = traffic.stored.keys() <= pacs.by_study.keys() and set(traffic.commitments) <= listener.times.keys()
     return arrived and ledger_check.is_at_rest(place.settings)
 
 
-def _untold(traffic: Load, told: Told) -> tuple[str, ...]:
-    return tuple(f"request {uid} was not answered" for uid in traffic.asked if uid not in told.answers)
+def _unanswered(traffic: Load, listener: CommitmentListener) -> tuple[str, ...]:
+    return tuple(f"request {uid} was not answered" for uid in traffic.commitments if uid not in listener.times)
 
 
-def _changed(at: Pacs) -> tuple[str, ...]:
-    return tuple(f"{uid} was sent with other bytes" for uid in at.changed)
+def _changed(pacs: SimulatedPacs) -> tuple[str, ...]:
+    return tuple(f"{uid} was sent with other bytes" for uid in pacs.changed)
 
 
-def _strayed(place: Place, at: Pacs) -> tuple[str, ...]:
+def _strayed(place: Place, pacs: SimulatedPacs) -> tuple[str, ...]:
     """Return what the folder, as another destination, has that the PACS does not, or the other way round."""
     there = {path.stem for path in (place.folder / "share").glob("*.dcm")}
-    sent = {uid for reports in at.of_study.values() for uid in reports}
+    sent = {uid for reports in pacs.by_study.values() for uid in reports}
     return tuple(f"{uid} is at one of two destinations" for uid in sorted(there ^ sent))

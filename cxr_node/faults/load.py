@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
-from pynetdicom import build_context
 
-from cxr_node.domain.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, REQUEST, Reference, action_information
-from cxr_node.domain.identifiers import AeTitle, Uid, new_uid
+from cxr_node.domain.commitment import Reference
+from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.faults.films import Films
 from cxr_node.faults.scratch import MODALITY_TITLE, NODE_TITLE
 from cxr_node.simulators import modality
+from cxr_node.simulators.commitment import request_commitment
 from cxr_node.simulators.peer import Peer
 
 _HOST = "127.0.0.1"
@@ -34,18 +34,12 @@ def send(film: Dataset, port: int, *, timeout_s: float = _TIMEOUT_S) -> int | No
     return result.status
 
 
-def ask(film: Dataset, port: int) -> Uid | None:
-    """Ask a node whether it keeps a film; return the Transaction UID, None if the question was not taken."""
-    transaction_uid = new_uid()
-    peer = Peer(_HOST, port, AeTitle(NODE_TITLE), AeTitle(MODALITY_TITLE), _TIMEOUT_S)
-    named = Reference(sop_class_uid=Uid(film.SOPClassUID), sop_instance_uid=Uid(film.SOPInstanceUID))
-    try:
-        with peer.association([build_context(PUSH_MODEL)]) as association:
-            information = action_information(transaction_uid, [named])
-            answer, _ = association.send_n_action(information, REQUEST, PUSH_MODEL, PUSH_MODEL_INSTANCE)
-    except (OSError, RuntimeError, ValueError):  # ConnectionError is an OSError
-        return None
-    return transaction_uid if answer.get("Status") == 0 else None
+def _node(port: int) -> Peer:
+    return Peer(_HOST, port, AeTitle(NODE_TITLE), AeTitle(MODALITY_TITLE), _TIMEOUT_S)
+
+
+def _reference(film: Dataset) -> Reference:
+    return Reference(sop_class_uid=Uid(film.SOPClassUID), sop_instance_uid=Uid(film.SOPInstanceUID))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,10 +49,10 @@ class Load:
     films: Films
     port: int = 0
     most_under_way: int = 6
-    asks: bool = False
+    requests_commitment: bool = False
     arrived: Callable[[], int] = lambda: 0
     stored: dict[str, str] = field(default_factory=dict)
-    asked: list[Uid] = field(default_factory=list)
+    commitments: list[Uid] = field(default_factory=list)
     offered: int = 0
     refused: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
@@ -83,8 +77,10 @@ class Load:
             self.refused += status is not None
             return False
         self.stored[str(film.StudyInstanceUID)] = str(film.SOPInstanceUID)
-        if self.asks and self.offered % 3 == 0 and (transaction_uid := ask(film, port)) is not None:
-            self.asked.append(transaction_uid)
+        if self.requests_commitment and self.offered % 3 == 0:
+            transaction_uid = request_commitment([_reference(film)], _node(port))
+            if transaction_uid is not None:
+                self.commitments.append(transaction_uid)
         return True
 
 

@@ -11,11 +11,11 @@ from functools import partial
 from cxr_node.faults import ledger_check as balance
 from cxr_node.faults import scratch
 from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.counting_pacs import Pacs, pacs
 from cxr_node.faults.load import send
 from cxr_node.faults.outcome import LedgerCheck, Outcome
 from cxr_node.faults.proxy import How, line
 from cxr_node.faults.simulated_node import SimulatedNode, simulated_node
+from cxr_node.simulators.pacs import SimulatedPacs, StoreRequest
 
 GROUP = "PACS away, slow, lying, refusing, aborting"
 _BEYOND = timedelta(hours=80)
@@ -97,10 +97,10 @@ class _Case:
         if not holds:
             self.problems.append(otherwise)
 
-    def balance(self, at: Pacs) -> LedgerCheck:
+    def balance(self, pacs: SimulatedPacs) -> LedgerCheck:
         """Return the balance at the end, with what went wrong before."""
-        drawn = balance.drawn(self.place.settings, self.promised, at.of_study)
-        return replace(drawn, problems=(*self.problems, *drawn.problems, *at.changed))
+        drawn = balance.drawn(self.place.settings, self.promised, pacs.by_study)
+        return replace(drawn, problems=(*self.problems, *drawn.problems, *pacs.changed))
 
 
 def _free_port() -> int:
@@ -117,10 +117,10 @@ def _away(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
             case.send(2)
             case.node.pass_days(timedelta(hours=bench.amounts.hours_away / 4))
         case.check(holds=not case.node.failed(), otherwise="given up before 72 h")
-        at = stack.enter_context(pacs(port=port))
+        pacs = stack.enter_context(SimulatedPacs(port=port))
         case.node.pass_time(timedelta(minutes=5))
-        case.check(holds=len(at.of_study) == 8, otherwise=f"five minutes after: {len(at.of_study)} of 8 reports")
-        return case.node.turns, case.balance(at)
+        case.check(holds=len(pacs.by_study) == 8, otherwise=f"five minutes after: {len(pacs.by_study)} of 8 reports")
+        return case.node.turns, case.balance(pacs)
 
 
 def _beyond(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
@@ -131,39 +131,39 @@ def _beyond(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
         case.send(2)
         case.node.pass_days(_BEYOND)
         case.check(holds=len(case.node.failed()) == 2, otherwise="not left for a person after 72 h")
-        at = stack.enter_context(pacs(port=port))
+        pacs = stack.enter_context(SimulatedPacs(port=port))
         case.node.retry_failed()
         case.node.pass_time(timedelta(minutes=5))
-        return case.node.turns, case.balance(at)
+        return case.node.turns, case.balance(pacs)
 
 
 def _slow(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
     """Answers late, and so late that the node has hung up: it is sent again and stays one object."""
     waits = {1: 2.5, 2: 0.5}
 
-    def answer(_uid: str, times: int) -> int:
-        time.sleep(waits.get(times, 0.0))
+    def status(request: StoreRequest) -> int:
+        time.sleep(waits.get(request.times, 0.0))
         return 0
 
     with ExitStack() as stack:
-        at = stack.enter_context(pacs(answer=answer))
-        case = _Case(bench, url, "slow", stack, at.port, timeout_s=1.0)
+        pacs = stack.enter_context(SimulatedPacs(status=status))
+        case = _Case(bench, url, "slow", stack, pacs.port, timeout_s=1.0)
         case.send(2)
         case.node.pass_time(timedelta(minutes=10))
-        return 4, case.balance(at)
+        return 4, case.balance(pacs)
 
 
 def _lying(bench: FaultContext, url: str, *, confirm: str) -> tuple[int, LedgerCheck]:
     """Says Success three times and keeps nothing: it is found out each time, and the film is on the way until then."""
     with ExitStack() as stack:
-        at = stack.enter_context(pacs(forgets=lambda _uid, times: times <= 3))
-        case = _Case(bench, url, f"lying-{confirm}", stack, at.port, confirm=confirm, confirm_again_s=30.0)
+        pacs = stack.enter_context(SimulatedPacs(forgets=lambda request: request.times <= 3))
+        case = _Case(bench, url, f"lying-{confirm}", stack, pacs.port, confirm=confirm, confirm_again_s=30.0)
         case.send(3)
         case.node.work()
         early = balance.drawn(case.place.settings, case.promised, {})
         case.check(holds=not early.confirmed, otherwise="taken for delivered on a word")
         case.node.pass_time(timedelta(minutes=30))
-        return sum(at.sent.values()) - len(at.of_study), case.balance(at)
+        return sum(pacs.sent.values()) - len(pacs.by_study), case.balance(pacs)
 
 
 def _refusing(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
@@ -171,30 +171,30 @@ def _refusing(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
     refused: dict[str, int] = {}
     statuses = _STATUSES if bench.amounts.aborts > len(_STATUSES) else _STATUSES[::5]
 
-    def answer(uid: str, times: int) -> int:
-        status = refused.setdefault(uid, statuses[len(refused) % len(statuses)])
-        return status if times <= 2 or status == _DUPLICATE else 0
+    def status(request: StoreRequest) -> int:
+        refusal = refused.setdefault(request.sop_instance_uid, statuses[len(refused) % len(statuses)])
+        return refusal if request.times <= 2 or refusal == _DUPLICATE else 0
 
     with ExitStack() as stack:
-        at = stack.enter_context(pacs(answer=answer))
-        case = _Case(bench, url, "refusing", stack, at.port)
+        pacs = stack.enter_context(SimulatedPacs(status=status))
+        case = _Case(bench, url, "refusing", stack, pacs.port)
         case.send(len(statuses))
         case.node.work()
-        taken = {study for study in case.promised if study in at.of_study}
-        early = balance.drawn(case.place.settings, case.promised, at.of_study, failed_is_fine=True)
+        taken = {study for study in case.promised if study in pacs.by_study}
+        early = balance.drawn(case.place.settings, case.promised, pacs.by_study, failed_is_fine=True)
         case.check(holds=early.confirmed == len(taken), otherwise=f"{early.confirmed} taken for delivered")
         for _ in range(3):
             case.node.pass_time(timedelta(minutes=10))
             case.node.retry_failed()
         case.node.pass_time(timedelta(minutes=10))
-        return 2 * len(statuses), case.balance(at)
+        return 2 * len(statuses), case.balance(pacs)
 
 
 def _aborting(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
     """Every PDU of a delivery, in both directions, is once the last of its association."""
     with ExitStack() as stack:
-        at = stack.enter_context(pacs())
-        between = stack.enter_context(line(at.port))
+        pacs = stack.enter_context(SimulatedPacs())
+        between = stack.enter_context(line(pacs.port))
         case = _Case(bench, url, "aborting", stack, between.port, confirm="commitment", confirm_again_s=1.0)
         faults = 0
         for how in How:
@@ -207,4 +207,4 @@ def _aborting(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
                 faults += between.has_cut
                 if not between.has_cut:
                     break
-        return faults, case.balance(at)
+        return faults, case.balance(pacs)

@@ -93,13 +93,13 @@ def place(
     *,
     database_url: str = "",
     destinations: Mapping[str, Mapping[str, object]],
-    askers: Mapping[str, int] | None = None,
+    commitment_peers: Mapping[str, int] | None = None,
     sections: Mapping[str, Mapping[str, object]] | None = None,
     receives: Mapping[str, object] | None = None,
 ) -> Place:
     """Write the settings of a scratch node into the new folder `folder`.
 
-    `destinations` by name; `askers` are AE titles with the ports on which they hear what is kept; `sections` are
+    `destinations` by name; `commitment_peers` are AE titles with the ports on which they take results; `sections` are
     changes to single sections, `receives` to that of receiving.
     """
     folder.mkdir(parents=True)
@@ -117,7 +117,7 @@ def place(
     for name, changes in (sections or {}).items():
         tables.setdefault(name, {}).update(changes)
     lines = [_table(f"[{name}]", entries) for name, entries in tables.items()]
-    for title, port in (askers or {}).items():
+    for title, port in (commitment_peers or {}).items():
         lines.append(_table("[[receive.commitment_peers]]", {"ae_title": title, "host": "127.0.0.1", "port": port}))
     for name, entries in destinations.items():
         lines.append(_table("[[deliver.destinations]]", {"name": name, **entries}))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.counting_pacs import pacs
 from cxr_node.faults.load import send
 from cxr_node.faults.outcome import Outcome
 from cxr_node.faults.simulated_node import SimulatedNode, simulated_node
+from cxr_node.simulators.pacs import SimulatedPacs
 
 GROUP = "a compressed soak"
 _FILMS_AN_HOUR = (2, 30)
@@ -33,12 +33,12 @@ def run(bench: FaultContext) -> Outcome:
     removed = refusals = 0
     with ExitStack() as stack:
         seconds = stack.enter_context(stopwatch())
-        at = stack.enter_context(pacs(answer=lambda _uid, _times: 0xA700 if refuses["now"] else 0))
+        pacs = stack.enter_context(SimulatedPacs(status=lambda _: 0xA700 if refuses["now"] else 0))
         place = scratch.place(
             bench.folder / "soak",
             receives=bench.receives,
             database_url=stack.enter_context(bench.database_url()),
-            destinations={"pacs": scratch.to_pacs(at.port, confirm="find", confirm_again_s=60.0)},
+            destinations={"pacs": scratch.to_pacs(pacs.port, confirm="find", confirm_again_s=60.0)},
             sections={"compose": {"study_quiet_s": 2.0}},
         )
         node = stack.enter_context(simulated_node(place))
@@ -54,7 +54,7 @@ def run(bench: FaultContext) -> Outcome:
             sizes.append(_size())
         refuses["now"] = False
         node.pass_time(timedelta(hours=2))
-        drawn = ledger_check.drawn(place.settings, promised, at.of_study)
+        drawn = ledger_check.drawn(place.settings, promised, pacs.by_study)
     (memory_early, files_early), (memory, files) = sizes[len(sizes) // 4], sizes[-1]
     if memory - memory_early > _GROWTH_BYTES or files - files_early > _MORE_FILES:
         problems.append(f"grew from {memory_early >> 20} MiB, {files_early} files to {memory >> 20} MiB, {files} files")
@@ -66,7 +66,7 @@ def run(bench: FaultContext) -> Outcome:
         confirmed=drawn.confirmed,
         lost=len(drawn.lost),
         doubled=len(drawn.doubled),
-        problems=(*problems, *drawn.problems, *at.changed),
+        problems=(*problems, *drawn.problems, *pacs.changed),
         notes=(
             f"{bench.amounts.soak_hours:g} hours; the films of {removed} studies removed {_KEPT} after their delivery",
             f"resident memory {memory_early >> 20} MiB after a quarter, {memory >> 20} MiB at the end",

@@ -6,12 +6,12 @@ from contextlib import ExitStack
 
 from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.counting_pacs import Pacs, pacs
 from cxr_node.faults.load import send, wait_for
 from cxr_node.faults.node_process import NodeProcess, Plan, life
 from cxr_node.faults.outcome import Outcome
 from cxr_node.faults.scratch import Place
 from cxr_node.faults.steps import START, UPKEEP, Action, Fault
+from cxr_node.simulators.pacs import SimulatedPacs
 
 DISK, DATABASE = "disk full, failing, read-only at every write", "database away at every statement"
 _DISK_WORDS = frozenset({"open", "write", "fsync", "rename", "replace", "mkdir", "unlink"})
@@ -41,27 +41,27 @@ def _run(bench: FaultContext, group: str, name: str, actions: Sequence[Action], 
     problems: list[str] = []
     struck = wanted = 0
     with ExitStack() as stack:
-        seconds, at = stack.enter_context(stopwatch()), stack.enter_context(pacs())
+        seconds, pacs = stack.enter_context(stopwatch()), stack.enter_context(SimulatedPacs())
         folder = bench.folder / name
         place = scratch.place(
             folder,
             receives=bench.receives,
             database_url=stack.enter_context(bench.database_url()),
             destinations={
-                "pacs": scratch.to_pacs(at.port, confirm="find", confirm_again_s=1.0),
+                "pacs": scratch.to_pacs(pacs.port, confirm="find", confirm_again_s=1.0),
                 "share": scratch.to_folder(folder / "share"),
             },
         )
         sender = _Sender(bench, promised, problems)
         with life(Plan(place=place, keeps_up=True)) as rehearsal:
             sender.send(rehearsal, _REHEARSED_FILMS)
-            _rest(place, promised, at, problems)
+            _rest(place, promised, pacs, problems)
         for number, action in enumerate(actions):
             bench.tell(action, number, len(actions))
             faults = _faults(rehearsal.steps, action, bench.amounts.writes)
             with life(Plan(place=place, faults=tuple(faults), keeps_up=True)) as one:
                 sender.send(one, min(_FILMS, 3 * bench.amounts.writes))
-                _rest(place, promised, at, problems)
+                _rest(place, promised, pacs, problems)
                 one.listen(0.0)
             struck, wanted = struck + one.struck, wanted + len(faults)
         notes = [f"{struck} of {wanted} faults struck: {len(faults)} for each way to fail"]
@@ -69,8 +69,8 @@ def _run(bench: FaultContext, group: str, name: str, actions: Sequence[Action], 
             notes.append(_really_full(place, sender, problems))
             with life(Plan(place=place)) as last:
                 sender.send(last, 2)
-                _rest(place, promised, at, problems)
-        drawn = ledger_check.drawn(place.settings, promised, at.of_study)
+                _rest(place, promised, pacs, problems)
+        drawn = ledger_check.drawn(place.settings, promised, pacs.by_study)
     if struck < wanted // 2:
         problems.append(f"only {struck} of {wanted} faults struck")
     return Outcome(
@@ -81,7 +81,7 @@ def _run(bench: FaultContext, group: str, name: str, actions: Sequence[Action], 
         confirmed=drawn.confirmed,
         lost=len(drawn.lost),
         doubled=len(drawn.doubled),
-        problems=(*problems, *drawn.problems, *at.changed),
+        problems=(*problems, *drawn.problems, *pacs.changed),
         notes=tuple(notes),
         seconds=seconds(),
     )
@@ -130,9 +130,11 @@ class _Sender:
         return any(self.once(node) == 0 for _ in range(_ATTEMPTS) if node.port and not node.ended)
 
 
-def _rest(place: Place, promised: dict[str, str], at: Pacs, problems: list[str]) -> None:
+def _rest(place: Place, promised: dict[str, str], pacs: SimulatedPacs, problems: list[str]) -> None:
     done = wait_for(
-        lambda: promised.keys() <= at.of_study.keys() and ledger_check.is_at_rest(place.settings), _REST_S, pause_s=0.2
+        lambda: promised.keys() <= pacs.by_study.keys() and ledger_check.is_at_rest(place.settings),
+        _REST_S,
+        pause_s=0.2,
     )
     if not done:
         problems.append(f"not at rest after {_REST_S:.0f} s")

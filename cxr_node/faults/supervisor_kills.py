@@ -15,10 +15,10 @@ from random import Random
 
 from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.counting_pacs import pacs
 from cxr_node.faults.load import Load, flowing, wait_for
 from cxr_node.faults.outcome import Outcome
 from cxr_node.faults.scratch import Place
+from cxr_node.simulators.pacs import SimulatedPacs
 
 GROUP = "kill -9 of the program, its supervisor or a role"
 _ROLES = ("receive", "read", "deliver")
@@ -109,15 +109,15 @@ def run(bench: FaultContext) -> Outcome:
         return Outcome(group=GROUP, database=bench.kind, skipped="only in the long form")
     problems: list[str] = []
     with ExitStack() as stack:
-        seconds, at = stack.enter_context(stopwatch()), stack.enter_context(pacs())
+        seconds, pacs = stack.enter_context(stopwatch()), stack.enter_context(SimulatedPacs())
         place = scratch.place(
             bench.folder / "supervised",
             receives={**bench.receives, **_shared_port(bench.processes)},
             database_url=stack.enter_context(bench.database_url()),
-            destinations={"pacs": scratch.to_pacs(at.port)},
+            destinations={"pacs": scratch.to_pacs(pacs.port)},
         )
         traffic = Load(films=bench.films, offered=20_000_000, most_under_way=3)
-        traffic.arrived = lambda: len(traffic.stored.keys() & at.of_study.keys())
+        traffic.arrived = lambda: len(traffic.stored.keys() & pacs.by_study.keys())
         stack.enter_context(flowing(traffic))
         done = turn = 0
         while done < kills and not problems:
@@ -126,8 +126,8 @@ def run(bench: FaultContext) -> Outcome:
                 killed, problem = _kill(node, traffic, turn, chance)
                 done, turn, traffic.port = done + killed, turn + 1, 0
                 problems += [problem] if problem else []
-        problems += _rest(place, traffic, at.of_study)
-        result = ledger_check.drawn(place.settings, traffic.stored, at.of_study)
+        problems += _rest(place, traffic, pacs.by_study)
+        result = ledger_check.drawn(place.settings, traffic.stored, pacs.by_study)
     return Outcome(
         group=GROUP,
         database=bench.kind,

@@ -1,156 +1,239 @@
-"""A stand-in PACS: takes images and results over real associations and files them in a folder."""
+"""Simulated PACS: Storage, Storage Commitment and C-FIND SCP that counts what it gets, and fails as told."""
 
-import logging
 import os
-from collections.abc import Callable
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
+from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
+from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
-from pynetdicom.transport import ThreadedAssociationServer
 
-from cxr_node.domain.identifiers import AeTitle, parse_uid
-from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from cxr_node.domain.commitment import (
+    PUSH_MODEL,
+    PUSH_MODEL_INSTANCE,
+    CommitmentResult,
+    FailureReason,
+    Reference,
+    event_information,
+    parse_action,
+)
+from cxr_node.domain.identifiers import Uid, digest_of, parse_uid
+from cxr_node.simulators.scp import SimulatedScp
+from cxr_node.simulators.sop_classes import SOP_CLASSES
 
+_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+"""Study Root Query/Retrieve Information Model - FIND."""
 _SUCCESS = 0x0000
+_PENDING = 0xFF00
+_DUPLICATE = 0x0111
 _OUT_OF_RESOURCES = 0xA700
 _CANNOT_UNDERSTAND = 0xC000
-_CLOSING_S = 5.0
-
-_SOP_CLASSES = (
-    "1.2.840.10008.5.1.4.1.1.1",  # Computed Radiography Image
-    "1.2.840.10008.5.1.4.1.1.1.1",  # Digital X-Ray Image, For Presentation
-    "1.2.840.10008.5.1.4.1.1.1.1.1",  # Digital X-Ray Image, For Processing
-    "1.2.840.10008.5.1.4.1.1.7",  # Secondary Capture Image
-    "1.2.840.10008.5.1.4.1.1.7.1",  # Multi-frame Single Bit Secondary Capture Image
-    "1.2.840.10008.5.1.4.1.1.7.2",  # Multi-frame Grayscale Byte Secondary Capture Image
-    "1.2.840.10008.5.1.4.1.1.7.3",  # Multi-frame Grayscale Word Secondary Capture Image
-    "1.2.840.10008.5.1.4.1.1.7.4",  # Multi-frame True Color Secondary Capture Image
-    "1.2.840.10008.5.1.4.1.1.11.1",  # Grayscale Softcopy Presentation State
-    "1.2.840.10008.5.1.4.1.1.11.2",  # Color Softcopy Presentation State
-    "1.2.840.10008.5.1.4.1.1.11.4",  # Blending Softcopy Presentation State
-    "1.2.840.10008.5.1.4.1.1.11.8",  # Advanced Blending Presentation State
-    "1.2.840.10008.5.1.4.1.1.66.4",  # Segmentation
-    "1.2.840.10008.5.1.4.1.1.66.7",  # Label Map Segmentation
-    "1.2.840.10008.5.1.4.1.1.30",  # Parametric Map
-    "1.2.840.10008.5.1.4.1.1.88.11",  # Basic Text SR
-    "1.2.840.10008.5.1.4.1.1.88.22",  # Enhanced SR
-    "1.2.840.10008.5.1.4.1.1.88.33",  # Comprehensive SR
-    "1.2.840.10008.5.1.4.1.1.88.34",  # Comprehensive 3D SR
-    "1.2.840.10008.5.1.4.1.1.88.35",  # Extensible SR
-    "1.2.840.10008.5.1.4.1.1.88.59",  # Key Object Selection
-    "1.2.840.10008.5.1.4.1.1.88.65",  # Chest CAD SR
-    "1.2.840.10008.5.1.4.1.1.88.67",  # X-Ray Radiation Dose SR
-    "1.2.840.10008.5.1.4.1.1.104.1",  # Encapsulated PDF
-)
 
 
-class SimulatedPacs:
-    """A storage SCP whose `folder` holds one file per SOP Instance UID, `<uid>.dcm`; the last one sent wins.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRequest:
+    """A C-STORE request; `times` counts how often this instance has come, 1 for the first time."""
 
-    `port` 0 takes any free one. `on_received` is called after a file is in place, from the thread of its
-    association.
+    sop_instance_uid: str
+    times: int
+    association: Association
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """An object that the PACS has: its file, if it has a folder, and when that was in place, in monotonic seconds."""
+
+    sop_instance_uid: str
+    study_instance_uid: str
+    transfer_syntax_uid: str
+    path: Path | None
+    at: float
+    data_set: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitmentRequest:
+    """A request for storage commitment, and the association that it came on."""
+
+    transaction_uid: Uid
+    references: tuple[Reference, ...]
+    association: Association
+
+
+def commit_on_same_association(pacs: "SimulatedPacs", request: CommitmentRequest) -> None:
+    """Send the result of a request on the association of the request."""
+    event_type, information = event_information(pacs.result_of(request))
+    try:
+        request.association.send_n_event_report(information, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+    except (RuntimeError, ValueError):  # the association has ended: the SCU requests again
+        return
+
+
+class SimulatedPacs(SimulatedScp):
+    """A PACS on this machine. It is counted per SOP Instance UID, also when an instance comes again.
+
+    Parameters
+    ----------
+    folder
+        One file per SOP Instance UID, `<uid>.dcm`, the last one sent; None keeps no files.
+    status
+        Answers C-STORE: a status, or a function of the request. An object is kept with Success and Duplicate.
+    forgets
+        Whether an object is dropped although the answer is Success.
+    commit
+        Called after the response to N-ACTION, in a thread of its own; None: storage commitment is not offered.
+    commit_status
+        Answers N-ACTION.
+    on_stored
+        Called once an object is in place, before the response, from the thread of its association.
     """
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | None = None,
         *,
         ae_title: str = "PACS",
         host: str = "127.0.0.1",
         port: int = 0,
-        on_received: Callable[[Path], None] = lambda _: None,
+        require_called_ae_title: bool = True,
+        sop_classes: Sequence[str] = SOP_CLASSES,
+        transfer_syntaxes: Sequence[str] = tuple(ALL_TRANSFER_SYNTAXES),
+        calling_ae_titles: Sequence[str] = (),
+        maximum_associations: int = 100,
+        status: int | Callable[[StoreRequest], int] = _SUCCESS,
+        forgets: Callable[[StoreRequest], bool] = lambda _: False,
+        commit: "Callable[[SimulatedPacs, CommitmentRequest], None] | None" = commit_on_same_association,
+        commit_status: int = _SUCCESS,
+        on_stored: Callable[[StoredObject], None] = lambda _: None,
     ) -> None:
+        super().__init__(ae_title, host=host, port=port, require_called_ae_title=require_called_ae_title)
         self._folder = folder
-        self._ae_title = AeTitle(ae_title)
-        self._listen_on = (host, port)
-        self._on_received = on_received
-        self._entity: AE | None = None
-        self._server: ThreadedAssociationServer | None = None
+        self._sop_classes = sop_classes
+        self._transfer_syntaxes = list(transfer_syntaxes)
+        self._calling_ae_titles = list(calling_ae_titles)
+        self._maximum_associations = maximum_associations
+        self._status = status
+        self._forgets = forgets
+        self._commit = commit
+        self._commit_status = commit_status
+        self._on_stored = on_stored
+        self._lock = threading.Lock()
+        self._pending: dict[Association, CommitmentRequest] = {}
+        self.sent: Counter[str] = Counter()
+        """How often each instance came, by SOP Instance UID."""
+        self.by_study: dict[str, dict[str, str]] = {}
+        """The instances of each study, with the digest of the data set as it came first."""
+        self.changed: list[str] = []
+        """Instances that came again with another data set."""
+        self.commitment_requests: list[CommitmentRequest] = []
 
-    @property
-    def ae_title(self) -> AeTitle:
-        """How it is called."""
-        return self._ae_title
+    def has(self, sop_instance_uid: str) -> bool:
+        """Whether it has an instance."""
+        return any(sop_instance_uid in instances for instances in list(self.by_study.values()))
 
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        if self._server is None:
-            raise RuntimeError("the stand-in PACS is not started")
-        return int(self._server.server_address[1])
+    def result_of(self, request: CommitmentRequest) -> CommitmentResult:
+        """Return which of the instances it has."""
+        kept = tuple(reference for reference in request.references if self.has(reference.sop_instance_uid))
+        missing = (reference for reference in request.references if reference not in kept)
+        failed = tuple((reference, FailureReason.NO_SUCH_OBJECT_INSTANCE) for reference in missing)
+        return CommitmentResult(transaction_uid=request.transaction_uid, kept=kept, failed=failed)
 
-    def start(self) -> None:
-        """Answer C-ECHO and C-STORE from now on; a busy address raises OSError."""
-        # It reports every message and quotes what it cannot decode.
-        logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        entity = AE(ae_title=self._ae_title)
-        entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-        entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        entity.add_supported_context(Verification)
-        for sop_class_uid in _SOP_CLASSES:
-            entity.add_supported_context(sop_class_uid, ALL_TRANSFER_SYNTAXES)
-        self._entity = entity
-        self._server = entity.start_server(
-            self._listen_on, block=False, evt_handlers=[(evt.EVT_C_STORE, self._on_c_store)]
-        )
-
-    def stop(self) -> None:
-        """End open associations and stop listening."""
-        if self._entity is not None:
-            shut_down(self._entity)
-        self._entity, self._server = None, None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+    def _configure(self, entity: AE) -> list[evt.EventHandlerType]:
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        entity.require_calling_aet = self._calling_ae_titles
+        entity.maximum_associations = self._maximum_associations
+        for sop_class_uid in self._sop_classes:
+            entity.add_supported_context(sop_class_uid, self._transfer_syntaxes)
+        entity.add_supported_context(_FIND)
+        if self._commit is not None:
+            entity.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=False)
+        return [
+            (evt.EVT_C_STORE, self._on_c_store),
+            (evt.EVT_C_FIND, self._on_c_find),
+            (evt.EVT_N_ACTION, self._on_n_action),
+            (evt.EVT_DIMSE_SENT, self._on_sent),
+        ]
 
     def _on_c_store(self, event: evt.Event) -> int:
-        request = cast("C_STORE", event.request)
+        primitive = cast("C_STORE", event.request)
         try:
-            sop_instance_uid = UID(parse_uid(str(request.AffectedSOPInstanceUID)))
+            uid = parse_uid(str(primitive.AffectedSOPInstanceUID))
         except ValueError:
             return _CANNOT_UNDERSTAND
-        data_set = request.DataSet.getvalue() if request.DataSet is not None else b""
-        meta = create_file_meta(
-            sop_class_uid=event.context.abstract_syntax,
-            sop_instance_uid=sop_instance_uid,
-            transfer_syntax=event.context.transfer_syntax,
-        )
+        with self._lock:
+            self.sent[uid] += 1
+            request = StoreRequest(sop_instance_uid=uid, times=self.sent[uid], association=event.assoc)
+        status = self._status(request) if callable(self._status) else self._status
+        if status not in (_SUCCESS, _DUPLICATE) or self._forgets(request):
+            return status
+        data_set = primitive.DataSet.getvalue() if primitive.DataSet is not None else b""
         try:
-            path = self._file(sop_instance_uid, bytes(128) + b"DICM" + encode_file_meta(meta) + data_set)
+            stored = self._store(event, uid, data_set)
         except OSError:
             return _OUT_OF_RESOURCES
-        self._on_received(path)
-        return _SUCCESS
+        self._on_stored(stored)
+        return status
 
-    def _file(self, sop_instance_uid: UID, content: bytes) -> Path:
-        path = self._folder / f"{sop_instance_uid}.dcm"
-        aside = self._folder / f".{sop_instance_uid}.part"
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        return aside.replace(path)
+    def _store(self, event: evt.Event, uid: Uid, data_set: bytes) -> StoredObject:
+        meta = create_file_meta(
+            sop_class_uid=event.context.abstract_syntax,
+            sop_instance_uid=UID(uid),
+            transfer_syntax=event.context.transfer_syntax,
+        )
+        content = bytes(128) + b"DICM" + encode_file_meta(meta) + data_set
+        path = None if self._folder is None else _write(self._folder, uid, content)
+        at = time.monotonic()
+        header = dcmread(BytesIO(content), specific_tags=["StudyInstanceUID"], stop_before_pixels=True)
+        study, digest = str(header.get("StudyInstanceUID", "")), digest_of(data_set)
+        with self._lock:
+            if self.by_study.setdefault(study, {}).setdefault(uid, digest) != digest:
+                self.changed.append(uid)
+        return StoredObject(
+            sop_instance_uid=uid,
+            study_instance_uid=study,
+            transfer_syntax_uid=event.context.transfer_syntax,
+            path=path,
+            at=at,
+            data_set=data_set,
+        )
+
+    def _on_c_find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        match = Dataset()
+        match.QueryRetrieveLevel = "IMAGE"
+        match.SOPInstanceUID = event.identifier.SOPInstanceUID
+        if self.has(str(match.SOPInstanceUID)):
+            yield _PENDING, match
+
+    def _on_n_action(self, event: evt.Event) -> tuple[int, None]:
+        if self._commit_status == _SUCCESS:
+            transaction_uid, references = parse_action(event.action_information)
+            request = CommitmentRequest(transaction_uid=transaction_uid, references=references, association=event.assoc)
+            self.commitment_requests.append(request)
+            self._pending[event.assoc] = request
+        return self._commit_status, None
+
+    def _on_sent(self, event: evt.Event) -> None:
+        """Answer a request for commitment once the response to N-ACTION is on the wire."""
+        request = self._pending.pop(event.assoc, None)
+        if request is not None and self._commit is not None:
+            threading.Thread(target=self._commit, args=(self, request), daemon=True).start()
 
 
-def shut_down(entity: AE) -> None:
-    """Stop listening and end every association; those that end already are waited for.
-
-    pynetdicom's own way aborts these too, which its state machine does not allow for: a thread dies with an error.
-    """
-    for association in entity.active_associations:
-        if not association.is_established:
-            association.join(_CLOSING_S)
-    entity.shutdown()
+def _write(folder: Path, uid: Uid, content: bytes) -> Path:
+    staged = folder / f".{uid}.part"
+    with staged.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return staged.replace(folder / f"{uid}.dcm")

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
+from cxr_node.simulators.pacs import SimulatedPacs
 from tests.support import certificates, films, peers, syslog
 from tests.support.audit_rules import read
 from tests.support.receiver import ReceiveProcesses
@@ -56,7 +57,7 @@ tls_ca = {json.dumps(str(authority.certificate))}
 ae_title = "DX1"
 """
     film = films.written(films.dx(rows=300, columns=280), tmp_path)
-    with peers.pacs() as pacs, syslog.rsyslog(tmp_path / "rsyslog", port=port, shows=receiver) as received:
+    with SimulatedPacs() as pacs, syslog.rsyslog(tmp_path / "rsyslog", port=port, shows=receiver) as received:
         config = settings_file(
             tmp_path / "node",
             destinations=(

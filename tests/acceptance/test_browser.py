@@ -11,9 +11,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.phantom import dicom
 from cxr_node.simulators import modality
+from cxr_node.simulators.pacs import SimulatedPacs
 from tests.support.films import ROOT
 from tests.support.oidc_provider import CLAIMS, provider, settings_of
-from tests.support.peers import LOOPBACK, free_port, pacs, program, until
+from tests.support.peers import LOOPBACK, free_port, program, until
 from tests.support.running_node import ROLES, RunningNode, running, settings_file, to_pacs
 from tests.support.web import PASSWORD, users
 
@@ -53,7 +54,7 @@ def mood() -> Mood:
 def node(tmp_path_factory: pytest.TempPathFactory, mood: Mood) -> Iterator[RunningNode]:
     people = users(("op", "operator", True), ("reader", "viewer", True))
     port = free_port()
-    with pacs(answer=lambda _: mood.status) as there, provider(CLAIMS) as op:
+    with SimulatedPacs(status=lambda _: mood.status) as there, provider(CLAIMS) as op:
         # By another name it is another site, as in a hospital.
         elsewhere = settings_of(op.issuer.replace(LOOPBACK, "localhost"), f"http://{LOOPBACK}:{port}/login/oidc/back")
         config = settings_file(

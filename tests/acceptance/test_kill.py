@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 
 from cxr_node import config
 from cxr_node.domain.identifiers import AeTitle
@@ -26,18 +26,6 @@ SHORT_KILLS = 4
 LONG_KILLS = 50
 LONGEST_LIFE_S = 12.0
 PAUSE_S = 0.4
-
-
-@dataclass(slots=True)
-class Reports:
-    """The reports that the PACS has: of each study, the SOP Instance UIDs."""
-
-    of_study: dict[str, set[str]] = field(default_factory=dict)
-
-    def put(self, path: Path) -> None:
-        """Note the report that has arrived at `path`."""
-        report = dcmread(path, stop_before_pixels=True)
-        self.of_study.setdefault(str(report.StudyInstanceUID), set()).add(str(report.SOPInstanceUID))
 
 
 @dataclass(slots=True)
@@ -99,8 +87,7 @@ def test_no_film_is_lost_or_reported_twice_in_fifty_kills(database_url: str, tmp
 def kill_again_and_again(database_url: str, tmp_path: Path, load: Load, *, kills: int) -> None:
     """Kill a node under load `kills` times, let it come to rest, and hold what it promised against the PACS."""
     chance = random.Random(20260102)  # noqa: S311  # moments, not secrets
-    reports = Reports()
-    with SimulatedPacs(tmp_path / "pacs", on_received=reports.put) as pacs:
+    with SimulatedPacs() as pacs:
         path = settings_file(
             tmp_path / "node", database_url=database_url, destinations=(to_pacs(pacs.port, pacs.ae_title),)
         )
@@ -114,10 +101,10 @@ def kill_again_and_again(database_url: str, tmp_path: Path, load: Load, *, kills
             load.node = node
             load.ended.set()
             promised = set(load.stored)
-            until(lambda: promised <= reports.of_study.keys(), what="a report on every film", timeout_s=120)
+            until(lambda: promised <= pacs.by_study.keys(), what="a report on every film", timeout_s=120)
             node.until_idle()
     assert len(promised) >= kills
-    assert [study for study, uids in reports.of_study.items() if len(uids) != 1] == []
+    assert [study for study, uids in pacs.by_study.items() if len(uids) != 1] == []
     assert list((tmp_path / "node" / "cxr-node-data" / "archive" / "aside").iterdir()) == []
 
 
@@ -135,8 +122,7 @@ def _kill(node: RunningNode, number: int) -> None:
 
 def test_a_role_that_dies_is_started_again_and_its_film_read(database_url: str, tmp_path: Path) -> None:
     film = films.cr(rows=300, columns=280)
-    reports = Reports()
-    with SimulatedPacs(tmp_path / "pacs", on_received=reports.put) as pacs:
+    with SimulatedPacs() as pacs:
         to = to_pacs(pacs.port, pacs.ae_title)
         path = settings_file(tmp_path / "node", database_url=database_url, destinations=(to,))
         with running(path) as node:
@@ -145,7 +131,7 @@ def test_a_role_that_dies_is_started_again_and_its_film_read(database_url: str, 
             until(lambda: "read ended with status -9" in node.log.read_text(encoding="utf-8"), what="a death noticed")
             load = Load(node=node)
             until(lambda: load._sent(film), what="Success", timeout_s=60)
-            until(lambda: len(reports.of_study) == 1, what="a report", timeout_s=60)
+            until(lambda: len(pacs.by_study) == 1, what="a report", timeout_s=60)
             assert node.stop() == 0
 
 

@@ -13,6 +13,7 @@ from cxr_node.deliver.folder import FolderDestination
 from cxr_node.deliver.peer import Peer
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
+from cxr_node.simulators.pacs import SimulatedPacs, StoredObject
 from tests.support import films, peers
 
 
@@ -29,8 +30,12 @@ Kind = Callable[[Path], AbstractContextManager[Place]]
 
 @contextmanager
 def pacs(_: Path) -> Iterator[Place]:
-    with peers.pacs() as peer:
-        yield Place(destination=pacs_at(peer.port), arrived=lambda: dict(peer.data_sets))
+    stored: list[StoredObject] = []
+    with SimulatedPacs(on_stored=stored.append) as peer:
+        yield Place(
+            destination=pacs_at(peer.port),
+            arrived=lambda: {arrived.sop_instance_uid: arrived.data_set for arrived in stored},
+        )
 
 
 @contextmanager

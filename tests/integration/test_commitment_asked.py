@@ -4,7 +4,6 @@ import queue as queues
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,7 +33,7 @@ from cxr_node.domain.identifiers import AeTitle, Uid, new_uid
 from cxr_node.net.scu import deliver_responses_to_requestor
 from cxr_node.records import commitments
 from cxr_node.settings.root import Settings
-from cxr_node.simulators.pacs import shut_down
+from cxr_node.simulators.commitment import CommitmentListener
 from cxr_node.wiring import audit
 from cxr_node.wiring import receive as receiving
 from tests.support import films, peers
@@ -44,40 +43,10 @@ from tests.support.queue import NOON, SENDER
 TRANSACTION = Uid("1.2.826.0.1.3680043.8.1055.77.1")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Modality:
-    """A modality that listens for what it is told."""
-
-    port: int
-    told: "queues.Queue[tuple[int, CommitmentResult]]" = field(default_factory=queues.Queue)
-
-    @property
-    def remote(self) -> Peer:
-        return Peer(
-            host=peers.LOOPBACK, port=self.port, called_ae_title=AeTitle("DX1"), calling_ae_title=AeTitle("CXRNODE")
-        )
-
-
-@contextmanager
-def modality(*, status: int = 0x0000) -> Iterator[Modality]:
-    """Run a modality that answers a report with `status`, and insists on the roles of the standard."""
-    told: queues.Queue[tuple[int, CommitmentResult]] = queues.Queue()
-
-    def on_report(event: evt.Event) -> tuple[int, None]:
-        (context,) = event.assoc.accepted_contexts
-        assert context.as_scu
-        assert not context.as_scp
-        told.put((event.event_type or 0, parse_event(event.event_information)))
-        return status, None
-
-    entity = AE(ae_title="DX1")
-    entity.add_supported_context(PUSH_MODEL, scu_role=False, scp_role=True)
-    server = entity.start_server((peers.LOOPBACK, 0), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, on_report)])
-    assert server is not None
-    try:
-        yield Modality(port=int(server.server_address[1]), told=told)
-    finally:
-        shut_down(entity)
+def remote(listener: CommitmentListener) -> Peer:
+    return Peer(
+        host=peers.LOOPBACK, port=listener.port, called_ae_title=AeTitle("DX1"), calling_ae_title=AeTitle("CXRNODE")
+    )
 
 
 def reference(film: Dataset, **changes: str) -> Reference:
@@ -95,8 +64,8 @@ def answers(shop: InProcessNode) -> list[tuple[State, str]]:
 
 def test_a_modality_is_told_which_films_are_kept_and_why_others_are_not(database: Database, tmp_path: Path) -> None:
     kept, lost, damaged, never_sent = films.dx(), films.dx(seed=1), films.dx(seed=2), films.dx(seed=3)
-    with modality() as peer:
-        shop = InProcessNode(database, tmp_path, peers={"DX1": peer.remote})
+    with CommitmentListener("DX1") as peer:
+        shop = InProcessNode(database, tmp_path, peers={"DX1": remote(peer)})
         for film in (kept, lost, damaged):
             shop.accept(film)
         keys = {str(film.SOPInstanceUID): key_of(shop, film) for film in (lost, damaged)}
@@ -108,7 +77,7 @@ def test_a_modality_is_told_which_films_are_kept_and_why_others_are_not(database
 
         assert shop.turn(Stage.COMMIT)
 
-        event_type, report = peer.told.get(timeout=10)
+        event_type, report = peer.results.get(timeout=10)
     assert event_type == 2
     assert report.transaction_uid == TRANSACTION
     assert report.kept == (reference(kept),)
@@ -123,19 +92,22 @@ def test_a_modality_is_told_which_films_are_kept_and_why_others_are_not(database
 
 def test_a_modality_that_is_away_is_told_later(database: Database, tmp_path: Path) -> None:
     film = films.dx()
-    with modality() as away:
-        gone = away.remote
+    with CommitmentListener("DX1") as away:
+        gone = remote(away)
     shop = InProcessNode(database, tmp_path, peers={"DX1": gone})
     shop.accept(film)
     asked(shop, reference(film))
     assert shop.turn(Stage.COMMIT)
     assert answers(shop)[0][0] is State.WAITING
 
-    with modality() as peer:
-        later = InProcessNode(database, tmp_path, peers={"DX1": peer.remote})
+    with CommitmentListener("DX1") as peer:
+        later = InProcessNode(database, tmp_path, peers={"DX1": remote(peer)})
         later.clock.go(minutes=1)
         assert later.turn(Stage.COMMIT)
-        assert peer.told.get(timeout=10) == (1, CommitmentResult(transaction_uid=TRANSACTION, kept=(reference(film),)))
+        assert peer.results.get(timeout=10) == (
+            1,
+            CommitmentResult(transaction_uid=TRANSACTION, kept=(reference(film),)),
+        )
     assert answers(shop)[0][0] is State.DONE
 
 
@@ -143,21 +115,21 @@ def test_who_asks_the_same_again_is_told_again_and_other_films_under_its_transac
     database: Database, tmp_path: Path
 ) -> None:
     film = films.dx()
-    with modality() as peer:
-        shop = InProcessNode(database, tmp_path, peers={"DX1": peer.remote})
+    with CommitmentListener("DX1") as peer:
+        shop = InProcessNode(database, tmp_path, peers={"DX1": remote(peer)})
         shop.accept(film)
         for _ in range(2):
             asked(shop, reference(film))
             assert shop.turn(Stage.COMMIT)
-            assert peer.told.get(timeout=10)[1].kept == (reference(film),)
+            assert peer.results.get(timeout=10)[1].kept == (reference(film),)
         with pytest.raises(commitments.OtherRequest):
             asked(shop, reference(films.dx(seed=1)))
     assert len(answers(shop)) == 1
 
 
 def test_a_modality_that_will_not_hear_it_is_left_for_a_person(database: Database, tmp_path: Path) -> None:
-    with modality(status=0x0115) as peer:
-        shop = InProcessNode(database, tmp_path, peers={"DX1": peer.remote})
+    with CommitmentListener("DX1", status=0x0115) as peer:
+        shop = InProcessNode(database, tmp_path, peers={"DX1": remote(peer)})
         asked(shop, reference(films.dx()))
         assert shop.turn(Stage.COMMIT)
     ((state, detail),) = answers(shop)
@@ -269,19 +241,19 @@ def test_what_several_threads_send_on_one_association_does_not_mix(
 
 def test_a_request_survives_the_end_of_its_association_and_of_the_process(tmp_path: Path) -> None:
     film = films.dx()
-    with modality() as peer:
+    with CommitmentListener("DX1") as peer:
         commitment_peers = [{"ae_title": "DX1", "host": peers.LOOPBACK, "port": peer.port}]
         with node(tmp_path, commitment_peers=commitment_peers) as (port, shop):
             shop.accept(film)
             with asking(port) as opened:
                 assert ask(opened, action_information(TRANSACTION, [reference(film)])) == 0x0000
             (job,) = shop.jobs(Stage.COMMIT)
-        assert peer.told.empty()
+        assert peer.results.empty()
         with node(tmp_path) as (_, started_again):
-            later = InProcessNode(started_again.database, tmp_path, peers={"DX1": peer.remote})
+            later = InProcessNode(started_again.database, tmp_path, peers={"DX1": remote(peer)})
             later.clock.now = job.due_at
             assert later.turn(Stage.COMMIT)
-            assert peer.told.get(timeout=10)[1].kept == (reference(film),)
+            assert peer.results.get(timeout=10)[1].kept == (reference(film),)
 
 
 def test_orthanc_asks_whether_its_film_is_kept_and_is_told(tmp_path: Path) -> None:

@@ -1,18 +1,10 @@
 """Storage commitment as SCU: a result is delivered when the archive vouches for it, and not before."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import cast
 
 import pytest
-from pydicom import Dataset
-from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, build_context, build_role, evt
-from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom import AE, build_context, build_role
 
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
@@ -23,13 +15,9 @@ from cxr_node.deliver.peer import Peer
 from cxr_node.domain.commitment import (
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
-    CommitmentResult,
-    FailureReason,
-    Reference,
     event_information,
-    parse_action,
 )
-from cxr_node.domain.identifiers import AeTitle, Uid
+from cxr_node.domain.identifiers import AeTitle
 from cxr_node.net.scu import deliver_responses_to_requestor
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate
@@ -37,126 +25,33 @@ from cxr_node.queue import queue
 from cxr_node.queue.search import JobRow
 from cxr_node.records import commitment_requests, results
 from cxr_node.settings.root import Settings
-from cxr_node.simulators.pacs import shut_down
+from cxr_node.simulators.pacs import CommitmentRequest, SimulatedPacs
 from cxr_node.wiring import audit, receive
 from cxr_node.work.handlers.deliver import VerificationRule
 from tests.support import films, peers
 from tests.support.node import InProcessNode
 
-SR = "1.2.840.10008.5.1.4.1.1.88.34"
-FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 AGAIN_S = 60.0
 
 
-@dataclass(slots=True, kw_only=True)
-class Archive:
-    """An archive that stores, finds and vouches, or says that it does."""
-
-    port: int = 0
-    kept: list[str] = field(default_factory=list)
-    asked: list[tuple[Uid, tuple[Reference, ...]]] = field(default_factory=list)
-    forgets: int = 0
-
-    @property
-    def destination(self) -> CStoreDestination:
-        return CStoreDestination(
-            name="pacs",
-            remote=Peer(
-                host=peers.LOOPBACK,
-                port=self.port,
-                called_ae_title=AeTitle("PACS"),
-                calling_ae_title=AeTitle("CXRNODE"),
-            ),
-        )
-
-    def report(self, number: int = -1) -> CommitmentResult:
-        """Return the truth about the instances it was asked for."""
-        transaction_uid, instances = self.asked[number]
-        kept = tuple(each for each in instances if each.sop_instance_uid in self.kept)
-        missing = tuple((each, FailureReason.NO_SUCH_OBJECT_INSTANCE) for each in instances if each not in kept)
-        return CommitmentResult(transaction_uid=transaction_uid, kept=kept, failed=missing)
+def remote(pacs: SimulatedPacs) -> Peer:
+    return Peer(host=peers.LOOPBACK, port=pacs.port, called_ae_title=pacs.ae_title, calling_ae_title=AeTitle("CXRNODE"))
 
 
-Answer = Callable[[Archive, Association], None]
-"""What the archive does once its response to N-ACTION is on the wire, in a thread of its own."""
-
-
-def on_the_same_association(archive: Archive, association: Association) -> None:
-    event_type, information = event_information(archive.report())
-    association.send_n_event_report(information, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE)
-
-
-def not_at_all(archive: Archive, association: Association) -> None:
-    pass
-
-
-@dataclass(slots=True)
-class Handlers:
-    """How the archive answers messages. Of the first `forgets` instances it says Success and keeps nothing."""
-
-    archive: Archive
-    answer: Answer
-    status: int
-    pending: threading.Event = field(default_factory=threading.Event)
-
-    def on_store(self, event: evt.Event) -> int:
-        if self.archive.forgets:
-            self.archive.forgets -= 1
-        else:
-            self.archive.kept.append(str(cast("C_STORE", event.request).AffectedSOPInstanceUID))
-        return 0x0000
-
-    def on_action(self, event: evt.Event) -> tuple[int, None]:
-        if self.status == 0:
-            self.archive.asked.append(parse_action(event.action_information))
-            self.pending.set()
-        return self.status, None
-
-    def on_sent(self, event: evt.Event) -> None:
-        if self.pending.is_set():
-            self.pending.clear()
-            threading.Thread(target=self.answer, args=(self.archive, event.assoc), daemon=True).start()
-
-    def on_find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
-        match = Dataset()
-        match.QueryRetrieveLevel = "IMAGE"
-        match.SOPInstanceUID = event.identifier.SOPInstanceUID
-        if match.SOPInstanceUID in self.archive.kept:
-            yield 0xFF00, match
-
-
-@contextmanager
-def archiving(answer: Answer = on_the_same_association, *, commits: bool = True, status: int = 0) -> Iterator[Archive]:
-    """Run an archive."""
-    archive = Archive()
-    does = Handlers(archive, answer, status)
-    entity = AE(ae_title="PACS")
-    entity.add_supported_context(SR, ALL_TRANSFER_SYNTAXES)
-    entity.add_supported_context(FIND)
-    if commits:
-        entity.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=False)
-    handlers: list[evt.EventHandlerType] = [
-        (evt.EVT_C_STORE, does.on_store),
-        (evt.EVT_N_ACTION, does.on_action),
-        (evt.EVT_C_FIND, does.on_find),
-        (evt.EVT_DIMSE_SENT, does.on_sent),
-    ]
-    server = entity.start_server((peers.LOOPBACK, 0), block=False, evt_handlers=handlers)
-    assert server is not None
-    archive.port = int(server.server_address[1])
-    try:
-        yield archive
-    finally:
-        shut_down(entity)
+def never(_pacs: SimulatedPacs, _request: CommitmentRequest) -> None:
+    """Do not send the result of a request."""
 
 
 def shop_with(
-    archive: Archive, database: Database, folder: Path, confirms: DeliveryVerifier | None = None
+    archive: SimulatedPacs, database: Database, folder: Path, confirms: DeliveryVerifier | None = None
 ) -> InProcessNode:
     """Return a node that has a report to deliver to the archive."""
-    asker = confirms or CommitmentRequester(remote=archive.destination.remote, wait_s=1.0)
+    asker = confirms or CommitmentRequester(remote=remote(archive), wait_s=1.0)
     shop = InProcessNode(
-        database, folder, confirmation=VerificationRule(confirms=asker, again_s=AGAIN_S), pacs=archive.destination
+        database,
+        folder,
+        confirmation=VerificationRule(confirms=asker, again_s=AGAIN_S),
+        pacs=CStoreDestination(name="pacs", remote=remote(archive)),
     )
     shop.accept(films.dx())
     assert shop.turn(Stage.READ)
@@ -179,11 +74,11 @@ def fate(shop: InProcessNode) -> Fate:
 def test_a_result_is_delivered_when_the_archive_vouches_for_it_on_the_same_association(
     database: Database, tmp_path: Path
 ) -> None:
-    with archiving() as archive:
+    with SimulatedPacs() as archive:
         shop = shop_with(archive, database, tmp_path)
 
         assert shop.turn(Stage.DELIVER)
-        assert len(archive.kept) == 1
+        assert len(archive.by_study) == 1
         assert (delivery(shop).state, fate(shop)) == (State.WAITING, Fate.ON_THE_WAY)
 
         assert shop.turn(Stage.DELIVER)
@@ -199,10 +94,10 @@ def test_the_answer_is_taken_on_an_association_that_the_archive_opens(tmp_path: 
     migrate.upgrade(database)
     try:
         with (
-            archiving(not_at_all) as archive,
+            SimulatedPacs(commit=never) as archive,
             receive.receiver(settings, database, audit.unrecorded(settings)) as receiver,
         ):
-            asker = CommitmentRequester(remote=archive.destination.remote, wait_s=0.0)
+            asker = CommitmentRequester(remote=remote(archive), wait_s=0.0)
             shop = shop_with(archive, database, tmp_path, asker)
             assert shop.turn(Stage.DELIVER)
             assert shop.turn(Stage.DELIVER)
@@ -219,7 +114,7 @@ def test_the_answer_is_taken_on_an_association_that_the_archive_opens(tmp_path: 
             )
             deliver_responses_to_requestor(opened)
             assert [context.as_scp for context in opened.accepted_contexts] == [True]
-            event_type, information = event_information(archive.report())
+            event_type, information = event_information(archive.result_of(archive.commitment_requests[-1]))
             said, _ = opened.send_n_event_report(information, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE)
             opened.release()
             assert said.Status == 0x0000
@@ -227,62 +122,59 @@ def test_the_answer_is_taken_on_an_association_that_the_archive_opens(tmp_path: 
             shop.clock.now = max(shop.clock.now, delivery(shop).due_at)
             assert shop.turn(Stage.DELIVER)
             assert delivery(shop).state is State.DONE
-            assert len(archive.asked) == 1
+            assert len(archive.commitment_requests) == 1
     finally:
         database.close()
 
 
 def test_an_archive_that_lied_is_sent_the_result_again(database: Database, tmp_path: Path) -> None:
-    with archiving() as archive:
-        archive.forgets = 1
+    with SimulatedPacs(forgets=lambda request: request.times == 1) as archive:
         shop = shop_with(archive, database, tmp_path)
         assert shop.turn(Stage.DELIVER)
         assert shop.turn(Stage.DELIVER)
         assert delivery(shop).detail == "pacs took it and does not have it: to be sent again"
-        assert archive.kept == []
+        assert archive.by_study == {}
 
         for _ in range(2):
             shop.clock.go(seconds=AGAIN_S)
             assert shop.turn(Stage.DELIVER)
-        assert len(archive.kept) == 1
+        assert len(archive.by_study) == 1
     assert (delivery(shop).state, fate(shop)) == (State.DONE, Fate.DELIVERED)
 
 
 def test_an_archive_that_does_not_answer_is_asked_again_for_three_days(database: Database, tmp_path: Path) -> None:
-    with archiving(not_at_all) as archive:
-        shop = shop_with(
-            archive, database, tmp_path, CommitmentRequester(remote=archive.destination.remote, wait_s=0.0)
-        )
+    with SimulatedPacs(commit=never) as archive:
+        shop = shop_with(archive, database, tmp_path, CommitmentRequester(remote=remote(archive), wait_s=0.0))
         assert shop.turn(Stage.DELIVER)
         started = shop.clock.now
         while delivery(shop).state is State.WAITING:
             shop.clock.now = delivery(shop).due_at
             assert shop.turn(Stage.DELIVER)
         assert timedelta(hours=71) < shop.clock.now - started < timedelta(hours=74)
-        assert len(archive.asked) > 72
-        assert len(archive.kept) == 1
+        assert len(archive.commitment_requests) > 72
+        assert len(archive.by_study) == 1
     assert (delivery(shop).state, fate(shop)) == (State.FAILED, Fate.SET_ASIDE)
 
 
 def test_a_late_answer_to_an_earlier_question_counts(database: Database, tmp_path: Path) -> None:
-    with archiving(not_at_all) as archive:
-        shop = shop_with(
-            archive, database, tmp_path, CommitmentRequester(remote=archive.destination.remote, wait_s=0.0)
-        )
+    with SimulatedPacs(commit=never) as archive:
+        shop = shop_with(archive, database, tmp_path, CommitmentRequester(remote=remote(archive), wait_s=0.0))
         for _ in range(3):
             assert shop.turn(Stage.DELIVER)
             shop.clock.now = max(shop.clock.now, delivery(shop).due_at)
-        assert len(archive.asked) == 2
+        assert len(archive.commitment_requests) == 2
         with database.write() as transaction:
-            assert commitment_requests.settle(transaction, archive.report(0), now=shop.clock.now)
+            assert commitment_requests.settle(
+                transaction, archive.result_of(archive.commitment_requests[0]), now=shop.clock.now
+            )
 
         assert shop.turn(Stage.DELIVER)
     assert delivery(shop).state is State.DONE
-    assert len(archive.asked) == 2
+    assert len(archive.commitment_requests) == 2
 
 
 def test_an_archive_without_storage_commitment_is_left_for_a_person(database: Database, tmp_path: Path) -> None:
-    with archiving(commits=False) as archive:
+    with SimulatedPacs(commit=None) as archive:
         shop = shop_with(archive, database, tmp_path)
         assert shop.turn(Stage.DELIVER)
         assert shop.turn(Stage.DELIVER)
@@ -291,7 +183,7 @@ def test_an_archive_without_storage_commitment_is_left_for_a_person(database: Da
 
 
 def test_an_archive_that_is_out_of_resources_is_asked_again(database: Database, tmp_path: Path) -> None:
-    with archiving(status=0x0213) as archive:
+    with SimulatedPacs(commit_status=0x0213) as archive:
         shop = shop_with(archive, database, tmp_path)
         assert shop.turn(Stage.DELIVER)
         assert shop.turn(Stage.DELIVER)
@@ -303,26 +195,25 @@ def test_an_archive_that_is_out_of_resources_is_asked_again(database: Database, 
 def test_a_result_is_looked_for_where_there_is_no_storage_commitment(
     forgets: int, state: State, database: Database, tmp_path: Path
 ) -> None:
-    with archiving(commits=False) as archive:
-        archive.forgets = forgets
-        shop = shop_with(archive, database, tmp_path, FindVerifier(remote=archive.destination.remote))
+    with SimulatedPacs(commit=None, forgets=lambda request: request.times <= forgets) as archive:
+        shop = shop_with(archive, database, tmp_path, FindVerifier(remote=remote(archive)))
         assert shop.turn(Stage.DELIVER)
         assert shop.turn(Stage.DELIVER)
         assert delivery(shop).state is state
 
         shop.clock.go(seconds=AGAIN_S)
         shop.work()
-        assert delivery(shop).state is State.WAITING or len(archive.kept) == 1
+        assert delivery(shop).state is State.WAITING or len(archive.by_study) == 1
 
 
 def test_a_delivery_that_a_person_lets_run_again_is_sent_again(database: Database, tmp_path: Path) -> None:
-    with archiving() as archive:
+    with SimulatedPacs() as archive:
         shop = shop_with(archive, database, tmp_path)
         shop.work()
         with database.write() as transaction:
             queue.requeue(transaction, [delivery(shop).job_id], actor="person/x", now=shop.clock.now)
         shop.work()
-        assert len(archive.kept) == 2
+        assert archive.sent.total() == 2
     assert delivery(shop).state is State.DONE
 
 

@@ -15,6 +15,7 @@ from cxr_node.deliver.peer import Peer
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.queue import queue
+from cxr_node.simulators.pacs import SimulatedPacs
 from tests.support import films, peers
 from tests.support.node import CALM_S, InProcessNode, StoppedClock
 from tests.support.queue import LEASE
@@ -95,7 +96,7 @@ def test_a_peer_that_is_not_there_is_away_and_one_that_answers_is_not() -> None:
 
     with pytest.raises(DestinationUnreachable):
         destination(peers.free_port()).echo()
-    with peers.pacs(calling_ae_titles=["ANOTHER"]) as pacs, pytest.raises(DeliveryRejected):
+    with SimulatedPacs(calling_ae_titles=["ANOTHER"]) as pacs, pytest.raises(DeliveryRejected):
         destination(pacs.port).echo()
     with peers.line(lambda _: None) as port, pytest.raises(DestinationUnreachable):
         destination(port).echo()

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from pydicom import dcmread
-from pynetdicom import build_context, evt
+from pynetdicom import build_context
 
 from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.deliver.peer import Peer
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
+from cxr_node.simulators.pacs import SimulatedPacs, StoredObject, StoreRequest
 from tests.support import films, peers
 from tests.support.receiver import DX, association
 
@@ -77,71 +78,74 @@ def test_orthanc_gets_the_data_set_bit_by_bit_and_twice_is_once(film: bytes, tmp
 @pytest.mark.parametrize("name", ["RG1_J2KI", "siim_SC_JPEG", "pseudo_phi_RLE"])
 def test_a_compressed_object_goes_as_it_is(name: str) -> None:
     content = films.real(name).read_bytes()
-    with peers.pacs() as pacs:
+    stored: list[StoredObject] = []
+    with SimulatedPacs(on_stored=stored.append) as pacs:
         assert destination(pacs.port).send(content).comment == ""
-        assert list(pacs.data_sets.values()) == [data_set_of(content)]
+    assert [arrived.data_set for arrived in stored] == [data_set_of(content)]
 
 
 def test_a_peer_that_takes_only_implicit_vr_gets_the_same_values_and_the_receipt_says_so(film: bytes) -> None:
-    with peers.pacs(transfer_syntaxes=[IMPLICIT]) as pacs:
+    stored: list[StoredObject] = []
+    with SimulatedPacs(transfer_syntaxes=[IMPLICIT], on_stored=stored.append) as pacs:
         receipt = destination(pacs.port).send(film)
 
-        (arrived,) = pacs.data_sets.values()
+    (arrived,) = stored
     assert IMPLICIT in receipt.comment
-    again = dcmread(BytesIO(arrived), force=True)
+    again = dcmread(BytesIO(arrived.data_set), force=True)
     assert again == dcmread(BytesIO(film))
 
 
 def test_a_peer_that_prefers_implicit_vr_but_takes_both_gets_the_object_as_it_is(film: bytes) -> None:
-    with peers.pacs(transfer_syntaxes=[IMPLICIT, EXPLICIT]) as pacs:
+    stored: list[StoredObject] = []
+    with SimulatedPacs(transfer_syntaxes=[IMPLICIT, EXPLICIT], on_stored=stored.append) as pacs:
         destination(pacs.port).send(film)
-        assert list(pacs.transfer_syntaxes.values()) == [EXPLICIT]
-        assert list(pacs.data_sets.values()) == [data_set_of(film)]
+    assert [arrived.transfer_syntax_uid for arrived in stored] == [EXPLICIT]
+    assert [arrived.data_set for arrived in stored] == [data_set_of(film)]
 
 
 def test_a_peer_that_takes_only_big_endian_is_not_sent_swapped_pixels(film: bytes) -> None:
-    with peers.pacs(transfer_syntaxes=[BIG_ENDIAN]) as pacs:
+    with SimulatedPacs(transfer_syntaxes=[BIG_ENDIAN]) as pacs:
         with pytest.raises(DeliveryRejected, match="does not take this kind"):
             destination(pacs.port).send(film)
-        assert pacs.data_sets == {}
+        assert pacs.by_study == {}
 
 
 def test_a_peer_that_does_not_take_the_class_has_refused(film: bytes) -> None:
-    with peers.pacs(sop_classes=[CR]) as pacs, pytest.raises(DeliveryRejected, match="does not take this kind"):
+    with SimulatedPacs(sop_classes=[CR]) as pacs, pytest.raises(DeliveryRejected, match="does not take this kind"):
         destination(pacs.port).send(film)
 
 
 @pytest.mark.parametrize("status", [0xA700, 0x0110, 0x0213])
 def test_a_passing_failure_is_tried_again(status: int, film: bytes) -> None:
-    with peers.pacs(answer=status) as pacs, pytest.raises(RetryLater, match=f"0x{status:04X}"):
+    with SimulatedPacs(status=status) as pacs, pytest.raises(RetryLater, match=f"0x{status:04X}"):
         destination(pacs.port).send(film)
 
 
 @pytest.mark.parametrize("status", [0xA900, 0xC123, 0x0124, 0xB000, 0xB006])
 def test_a_lasting_failure_or_a_warning_is_not_tried_again(status: int, film: bytes) -> None:
-    with peers.pacs(answer=status) as pacs, pytest.raises(DeliveryRejected) as refused:
+    with SimulatedPacs(status=status) as pacs, pytest.raises(DeliveryRejected) as refused:
         destination(pacs.port).send(film)
     assert refused.value.status == status
 
 
 def test_a_warning_is_a_success_where_it_is_configured(film: bytes) -> None:
-    with peers.pacs(answer=0xB000) as pacs:
+    with SimulatedPacs(status=0xB000) as pacs:
         assert destination(pacs.port, warning=True).send(film).status == 0xB000
 
 
 def test_a_peer_that_does_not_know_us_has_refused(film: bytes) -> None:
-    with peers.pacs(calling_ae_titles=["OTHER"]) as pacs, pytest.raises(DeliveryRejected, match="Calling AE title"):
+    with SimulatedPacs(calling_ae_titles=["OTHER"]) as pacs, pytest.raises(DeliveryRejected, match="Calling AE title"):
         destination(pacs.port).send(film)
 
 
 def test_a_peer_of_another_name_has_refused(film: bytes) -> None:
-    with peers.pacs() as pacs, pytest.raises(DeliveryRejected, match="Called AE title"):
+    with SimulatedPacs() as pacs, pytest.raises(DeliveryRejected, match="Called AE title"):
         destination(pacs.port, called="ELSE").send(film)
 
 
 def test_a_peer_with_too_many_associations_is_tried_again(film: bytes) -> None:
     with (
-        peers.pacs(maximum_associations=1) as pacs,
+        SimulatedPacs(maximum_associations=1) as pacs,
         association(pacs.port, called=pacs.ae_title),
         pytest.raises(RetryLater, match="rejected"),
     ):
@@ -149,22 +153,22 @@ def test_a_peer_with_too_many_associations_is_tried_again(film: bytes) -> None:
 
 
 def test_a_peer_that_aborts_instead_of_answering_is_tried_again(film: bytes) -> None:
-    def abort(event: evt.Event) -> int:
-        event.assoc.abort()
+    def abort(request: StoreRequest) -> int:
+        request.association.abort()
         return 0
 
-    with peers.pacs(answer=abort) as pacs, pytest.raises(RetryLater, match="no answer"):
+    with SimulatedPacs(status=abort) as pacs, pytest.raises(RetryLater, match="no answer"):
         destination(pacs.port).send(film)
 
 
 def test_a_peer_that_does_not_answer_in_time_is_tried_again(film: bytes) -> None:
     answer = threading.Event()
 
-    def wait(_event: evt.Event) -> int:
+    def wait(_request: StoreRequest) -> int:
         answer.wait(30)
         return 0
 
-    with peers.pacs(answer=wait) as pacs:
+    with SimulatedPacs(status=wait) as pacs:
         with pytest.raises(RetryLater, match="no answer"):
             destination(pacs.port, timeout_s=0.5).send(film)
         answer.set()
@@ -200,7 +204,7 @@ def test_a_host_that_is_not_known_is_tried_again(film: bytes) -> None:
 
 
 def test_echo_tells_a_refusal_from_an_absence() -> None:
-    with peers.pacs() as pacs:
+    with SimulatedPacs() as pacs:
         destination(pacs.port).echo()
         with pytest.raises(DeliveryRejected):
             destination(pacs.port, called="ELSE").echo()
@@ -218,7 +222,7 @@ class PausesShortly(threading.Event):
 
 def test_an_answer_is_heard_although_the_thread_of_the_association_goes_on(film: bytes) -> None:
     with (
-        peers.pacs() as pacs,
+        SimulatedPacs() as pacs,
         destination(pacs.port, timeout_s=3.0).remote.association([build_context(DX)]) as opened,
     ):
         send = opened.dimse.send_msg

@@ -9,7 +9,7 @@ from pynetdicom.dsutils import encode
 from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.peer import Peer
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.simulators.pacs import SimulatedPacs
+from cxr_node.simulators.pacs import SimulatedPacs, StoredObject
 from tests.support import films, peers
 from tests.support.receiver import association, store
 
@@ -28,12 +28,12 @@ def destination(pacs: SimulatedPacs) -> CStoreDestination:
 
 def test_what_is_sent_lies_in_the_folder_under_its_uid(tmp_path: Path) -> None:
     film = films.written(films.cr(), tmp_path)
-    heard: list[Path] = []
-    with SimulatedPacs(tmp_path / "pacs", on_received=heard.append) as pacs:
+    stored: list[StoredObject] = []
+    with SimulatedPacs(tmp_path / "pacs", on_stored=stored.append) as pacs:
         destination(pacs).send(film.read_bytes())
 
     filed = tmp_path / "pacs" / film.name
-    assert heard == [filed]
+    assert [arrived.path for arrived in stored] == [filed]
     assert films.data_set_bytes(filed) == films.data_set_bytes(film)
     assert dcmread(filed).file_meta.TransferSyntaxUID == dcmread(film).file_meta.TransferSyntaxUID
 

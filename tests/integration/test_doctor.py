@@ -131,7 +131,7 @@ def test_an_archive_that_knows_only_enhanced_sr_is_noticed_and_the_best_form_nam
 
 
 def test_an_archive_that_takes_no_report_at_all_is_a_problem(tmp_path: Path) -> None:
-    with peers.pacs(sop_classes=("1.2.840.10008.5.1.4.1.1.7",)) as pacs:
+    with SimulatedPacs(sop_classes=("1.2.840.10008.5.1.4.1.1.7",)) as pacs:
         to = {**to_pacs(pacs.port, pacs.ae_title), "results": ["report-best", "picture"]}
         said = doctor(configured(tmp_path, to))
 
@@ -154,7 +154,7 @@ def test_a_dead_destination_does_not_hide_the_others(tmp_path: Path) -> None:
 
 
 def test_an_archive_that_does_not_know_us_is_a_problem_for_its_administrator(tmp_path: Path) -> None:
-    with peers.pacs(calling_ae_titles=["SOMEONE"]) as pacs:
+    with SimulatedPacs(calling_ae_titles=["SOMEONE"]) as pacs:
         said = doctor(configured(tmp_path, to_pacs(pacs.port, pacs.ae_title)))
 
     assert said.problems() == ["destination pacs"]
@@ -242,7 +242,7 @@ def test_a_test_report_arrives_in_the_best_form_and_says_that_it_is_one(tmp_path
 
 @pytest.mark.parametrize("answer", [0xA900, 0xA700])
 def test_a_test_report_that_is_not_taken_is_a_problem(answer: int, tmp_path: Path) -> None:
-    with peers.pacs(answer=answer) as pacs:
+    with SimulatedPacs(status=answer) as pacs:
         said = doctor(configured(tmp_path, to_pacs(pacs.port, pacs.ae_title)), "--test-report", "pacs")
 
     assert said.problems() == ["test report to pacs"]

@@ -20,6 +20,7 @@ from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.ops.single_instance import data_folder_lock
+from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.wiring import process
 from tests.support import films, peers
 from tests.support.node import InProcessNode
@@ -197,13 +198,13 @@ def destination_away(well: Well) -> Planted:
 
 
 def destination_refuses_us(well: Well) -> Planted:
-    there = well.stack.enter_context(peers.pacs(calling_ae_titles=["SOMEONE"]))
+    there = well.stack.enter_context(SimulatedPacs(calling_ae_titles=["SOMEONE"]))
     well.destinations = [to_pacs(there.port, there.ae_title)]
     return "destination pacs", "problem", "", "admit our AE title"
 
 
 def destination_takes_no_reports(well: Well) -> Planted:
-    there = well.stack.enter_context(peers.pacs(sop_classes=(peers.STORAGE[0], peers.VERIFICATION)))
+    there = well.stack.enter_context(SimulatedPacs(sop_classes=(peers.STORAGE[0], peers.VERIFICATION)))
     well.destinations = [to_pacs(there.port, there.ae_title)]
     return "report to pacs", "problem", "is not taken", "have its administrator admit"
 

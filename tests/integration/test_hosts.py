@@ -110,7 +110,7 @@ def test_one_host_receives_another_reads_and_a_third_delivers(
     """Nothing but the database and the bucket is shared: each has a folder of its own, and a long tick."""
     model = tiny_bundles.bundle(tmp_path / "model")
     received: waiting.Queue[object] = waiting.Queue()
-    with SimulatedPacs(tmp_path / "pacs", on_received=received.put) as pacs:
+    with SimulatedPacs(tmp_path / "pacs", on_stored=received.put) as pacs:
         settings = {
             name: _host(tmp_path / name, database_url, bucket, model, to_pacs(pacs.port, pacs.ae_title))
             for name in ("a", "b", "c")

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
-from pynetdicom import ALL_TRANSFER_SYNTAXES, evt
+from pynetdicom import ALL_TRANSFER_SYNTAXES
 
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.simulators import modality
 from cxr_node.simulators.modality import SendResult
+from cxr_node.simulators.pacs import SimulatedPacs, StoredObject, StoreRequest
 from tests.support import films, peers
 from tests.support.receiver import receiving
 
@@ -55,11 +56,14 @@ def test_a_film_in_a_file_goes_bit_by_bit_whatever_its_meta_says(tmp_path: Path)
     film = films.written(films.dx(), tmp_path)
     bare = tmp_path / "bare.dcm"
     bare.write_bytes(film.read_bytes().replace(b"\x02\x00\x03\x00UI", b"\x02\x00\x99\x00UI"))  # no instance UID in it
-    with peers.pacs() as pacs:
+    stored: list[StoredObject] = []
+    with SimulatedPacs(on_stored=stored.append) as pacs:
         (result,) = send(bare, port=pacs.port)
 
-        assert result.stored
-        assert pacs.data_sets == {film.stem: films.data_set_bytes(film)}
+    assert result.stored
+    assert [(arrived.sop_instance_uid, arrived.data_set) for arrived in stored] == [
+        (film.stem, films.data_set_bytes(film))
+    ]
 
 
 def test_more_kinds_than_one_association_has_room_for_go_on_two(tmp_path: Path) -> None:
@@ -74,13 +78,14 @@ def test_more_kinds_than_one_association_has_room_for_go_on_two(tmp_path: Path) 
         # The head says what the pixels are not: whoever sends them does not look.
         paths.append(path)
         path.write_bytes(retold(content, transfer_syntax_uid=syntax))
-    with peers.pacs() as pacs:
+    stored: list[StoredObject] = []
+    with SimulatedPacs(on_stored=stored.append) as pacs:
         results = send(*paths, port=pacs.port)
 
-        assert [result.stored for result in results] == [True] * len(kinds)
-        assert [pacs.transfer_syntaxes[f"1.2.{number}"] for number in range(len(kinds))] == [
-            syntax for _, syntax in kinds
-        ]
+    assert [result.stored for result in results] == [True] * len(kinds)
+    assert [(arrived.sop_instance_uid, arrived.transfer_syntax_uid) for arrived in stored] == [
+        (f"1.2.{number}", syntax) for number, (_, syntax) in enumerate(kinds)
+    ]
 
 
 def retold(content: bytes, *, transfer_syntax_uid: str) -> bytes:
@@ -96,10 +101,10 @@ def retold(content: bytes, *, transfer_syntax_uid: str) -> bytes:
 def test_what_is_no_film_is_named_and_the_others_go(tmp_path: Path) -> None:
     note = tmp_path / "README.txt"
     note.write_text("These are films.")
-    with peers.pacs() as pacs:
+    with SimulatedPacs() as pacs:
         results = send(note, tmp_path / "missing.dcm", films.dx(), port=pacs.port)
 
-        assert len(pacs.data_sets) == 1
+        assert len(pacs.by_study) == 1
     by_film = {result.film: result for result in results}
     assert "not a film" in by_film[str(note)].comment
     assert by_film[str(tmp_path / "missing.dcm")].status is None
@@ -109,12 +114,12 @@ def test_what_is_no_film_is_named_and_the_others_go(tmp_path: Path) -> None:
 def test_a_peer_that_aborts_on_one_film_gets_the_next_on_a_new_association() -> None:
     unwanted = films.dx(seed=2).SOPInstanceUID
 
-    def answer(event: evt.Event) -> int:
-        if event.request.AffectedSOPInstanceUID == unwanted:  # type: ignore[union-attr]  # a C-STORE request
-            event.assoc.abort()
+    def answer(request: StoreRequest) -> int:
+        if request.sop_instance_uid == unwanted:
+            request.association.abort()
         return 0
 
-    with peers.pacs(answer=answer) as pacs:
+    with SimulatedPacs(status=answer) as pacs:
         results = send(films.dx(seed=1), films.dx(seed=2), films.dx(seed=3), port=pacs.port)
 
     assert [result.status for result in results] == [0, None, 0]
@@ -122,7 +127,7 @@ def test_a_peer_that_aborts_on_one_film_gets_the_next_on_a_new_association() -> 
 
 
 def test_a_film_that_the_peer_does_not_take_does_not_stop_the_others() -> None:
-    with peers.pacs(sop_classes=[films.dx().SOPClassUID]) as pacs:
+    with SimulatedPacs(sop_classes=[films.dx().SOPClassUID]) as pacs:
         results = send(films.cr(), films.dx(), port=pacs.port)
 
     assert [result.stored for result in results] == [False, True]
@@ -130,7 +135,7 @@ def test_a_film_that_the_peer_does_not_take_does_not_stop_the_others() -> None:
 
 
 def test_a_refusal_is_reported_with_its_status() -> None:
-    with peers.pacs(answer=0xA700) as pacs:
+    with SimulatedPacs(status=0xA700) as pacs:
         (result,) = send(films.dx(), port=pacs.port)
     assert (result.status, result.stored) == (0xA700, False)
 
@@ -142,13 +147,13 @@ def test_a_peer_that_is_away_is_a_result_for_every_film_not_an_error() -> None:
 
 
 def test_a_rejection_says_why() -> None:
-    with peers.pacs(calling_ae_titles=["OTHER"]) as pacs:
+    with SimulatedPacs(calling_ae_titles=["OTHER"]) as pacs:
         (result,) = send(films.dx(), port=pacs.port)
     assert "Calling AE title not recognised" in result.comment
 
 
 def test_echo_answers_with_how_long_it_took() -> None:
-    with peers.pacs() as pacs:
+    with SimulatedPacs() as pacs:
         assert 0 < echo(pacs.port) < 30
 
 

@@ -15,13 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import cast
 
 import pytest
-from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
-from pynetdicom.dimse_primitives import C_STORE
-
-from cxr_node.simulators.pacs import shut_down
 
 LOOPBACK = "127.0.0.1"
 VERIFICATION = "1.2.840.10008.1.1"
@@ -239,51 +234,6 @@ def running(command: Sequence[str | Path]) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pacs:
-    """A PACS that answers as it is told; `data_sets` is what it took, by SOP Instance UID."""
-
-    port: int
-    data_sets: dict[str, bytes]
-    transfer_syntaxes: dict[str, str]
-    ae_title: str = "PACS"
-
-
-@contextmanager
-def pacs(
-    *,
-    answer: int | Callable[[evt.Event], int] = 0x0000,
-    sop_classes: Sequence[str] = (*STORAGE, VERIFICATION),
-    transfer_syntaxes: Sequence[str] = tuple(ALL_TRANSFER_SYNTAXES),
-    calling_ae_titles: Sequence[str] = (),
-    maximum_associations: int = 100,
-) -> Iterator[Pacs]:
-    """Run a PACS that gives every C-STORE the status `answer`, or what `answer` makes of the event."""
-    kept: dict[str, bytes] = {}
-    syntaxes: dict[str, str] = {}
-
-    def on_c_store(event: evt.Event) -> int:
-        status = answer if isinstance(answer, int) else answer(event)
-        request = cast("C_STORE", event.request)
-        if status == 0 and request.DataSet is not None:
-            kept[str(request.AffectedSOPInstanceUID)] = request.DataSet.getvalue()
-            syntaxes[str(request.AffectedSOPInstanceUID)] = event.context.transfer_syntax
-        return status
-
-    entity = AE(ae_title="PACS")
-    entity.require_called_aet = True
-    entity.require_calling_aet = list(calling_ae_titles)
-    entity.maximum_associations = maximum_associations
-    for sop_class in sop_classes:
-        entity.add_supported_context(sop_class, list(transfer_syntaxes))
-    server = entity.start_server((LOOPBACK, 0), block=False, evt_handlers=[(evt.EVT_C_STORE, on_c_store)])
-    assert server is not None
-    try:
-        yield Pacs(port=int(server.server_address[1]), data_sets=kept, transfer_syntaxes=syntaxes)
-    finally:
-        shut_down(entity)
 
 
 @contextmanager
