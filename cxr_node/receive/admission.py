@@ -1,6 +1,5 @@
 """Admission of associations and films: AE titles, addresses, certificates, users, limits per peer, free space."""
 
-import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,11 +10,12 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import cast
 
 from pynetdicom.association import Association
-from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-from cxr_node.domain.identifiers import AeTitle, Digest, Uid, digest_of, parse_ae_title
+from cxr_node.domain.identifiers import AeTitle, Digest, Uid, parse_ae_title
 from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES, VERIFICATION
+from cxr_node.receive.upper_layer.negotiation import client_certificate, confirm_user_identity, restrict_contexts
 
 _USERNAME_AND_PASSCODE = 2
 """User-Identity-Type (PS3.7 table D.3-14)."""
@@ -196,7 +196,7 @@ class AdmissionPolicy:
             return rejection
         peer = self._peer(association)
         # The same reason as for an unknown title: the answer does not disclose which titles are known.
-        if peer is not None and not peer.allows_certificate(_client_certificate(association)):
+        if peer is not None and not peer.allows_certificate(client_certificate(association)):
             return Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED
         if self._users is not None and not _is_authenticated(association, self._users):
             return Rejection.USER_NOT_AUTHENTICATED
@@ -205,7 +205,7 @@ class AdmissionPolicy:
         if peer is not None:
             if not self._association_limiter.admits(peer, association):
                 return Rejection.LOCAL_LIMIT_EXCEEDED
-            _restrict_contexts(association, peer)
+            restrict_contexts(association, peer.allows_sop_class)
         return None
 
     def admits_film(self, association: Association) -> bool:
@@ -217,22 +217,6 @@ class AdmissionPolicy:
         request = cast("A_ASSOCIATE", association.requestor.primitive)
         address = association.requestor.address
         return self._access_control.peer(calling_ae_title=request.calling_ae_title, address=address)
-
-
-def _client_certificate(association: Association) -> Digest | None:
-    """Return the digest of the peer's certificate, if it presented one."""
-    association_socket = association.dul.socket
-    connection = association_socket.socket if association_socket is not None else None
-    certificate = connection.getpeercert(binary_form=True) if isinstance(connection, ssl.SSLSocket) else None
-    return None if certificate is None else digest_of(certificate)
-
-
-def _restrict_contexts(association: Association, peer: Peer) -> None:
-    """Remove contexts that the peer may not use: negotiation answers abstract syntax not supported (table 9-18)."""
-    acceptor = association.acceptor
-    acceptor.supported_contexts = [
-        context for context in acceptor.supported_contexts if peer.allows_sop_class(str(context.abstract_syntax))
-    ]
 
 
 def requested_user(association: Association) -> str:
@@ -251,10 +235,7 @@ def _is_authenticated(association: Association, users: Users) -> bool:
         secondary_field=identity.secondary_field or b"",
     )
     if admitted and identity.positive_response_requested:
-        # pynetdicom responds to Kerberos, SAML and JWT only; a user name's response is empty (PS3.7 table D.3-15).
-        response = UserIdentityNegotiation()
-        response.server_response = b""
-        association.acceptor.add_negotiation_item(response)
+        confirm_user_identity(association)
     return admitted
 
 

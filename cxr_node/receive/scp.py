@@ -6,14 +6,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Self, cast
 
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.transport import RequestHandler
 
 from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import digest_of, parse_uid
@@ -25,14 +24,12 @@ from cxr_node.receive.events import AssociationAccepted, AssociationRejected, Re
 from cxr_node.receive.identify import check_request, identify
 from cxr_node.receive.part10 import file_head
 from cxr_node.receive.sender import association_name, sender_of
-from cxr_node.receive.status import SopClassNotSupported, StoreStatus
-from cxr_node.receive.store_scp import StoreScp, out_of_resources, too_large
+from cxr_node.receive.status import SopClassNotSupported, StoreStatus, out_of_resources, too_large
+from cxr_node.receive.store_scp import StoreScp
 from cxr_node.receive.tls import CertificateFiles, Handshakes
-from cxr_node.receive.upper_layer.bounded_dimse import BoundedDataSet, BoundedDimse
-from cxr_node.receive.upper_layer.dimse import StreamingDimse
-from cxr_node.receive.upper_layer.socket import BufferedSocket
-from cxr_node.receive.upper_layer.streaming import StreamingRequestHandler
-from cxr_node.receive.upper_layer.transport import BoundedSocket, PortSharingServer, ReceiveServer, end_associations
+from cxr_node.receive.upper_layer.acceptor import Acceptor, Limits, end_request_wait, reject
+from cxr_node.receive.upper_layer.bounded_dimse import BoundedDataSet
+from cxr_node.receive.upper_layer.transport import PortSharingServer, ReceiveServer, end_associations
 
 _log = logging.getLogger(__name__)
 
@@ -74,8 +71,18 @@ class Receiver:
         users = Users(options.users) if options.users else None
         self._admission = AdmissionPolicy(options.access_control, users=users, has_space=has_space)
         self._store_scp = StoreScp(admission=self._admission, has_space=has_space, accept=accept, on_event=on_event)
-        self._stage = stage
-        self._has_space = has_space
+        self._acceptor = Acceptor(
+            limits=Limits(
+                maximum_pdu_bytes=options.maximum_pdu_bytes,
+                maximum_object_bytes=options.maximum_object_bytes,
+                dimse_timeout_s=options.dimse_timeout_s,
+                message_timeout_s=options.message_timeout_s,
+                association_timeout_s=options.association_timeout_s,
+            ),
+            stage=stage,
+            respond=self._store_scp.respond,
+            has_space=partial(has_space, 0),
+        )
         self._on_event = on_event
         self._clock = clock
         self._server: ReceiveServer | None = None
@@ -98,7 +105,7 @@ class Receiver:
         server = entity.make_server(
             (options.host, options.port),
             server_class=PortSharingServer if options.shares_port else ReceiveServer,
-            request_handler=RequestHandler if self._stage is None else StreamingRequestHandler,
+            request_handler=self._acceptor.request_handler,
             evt_handlers=[
                 *(self._commitment_scp.handlers if self._commitment_scp is not None else ()),
                 (evt.EVT_CONN_OPEN, self._on_connection_open),
@@ -151,28 +158,7 @@ class Receiver:
         self.stop()
 
     def _on_connection_open(self, event: evt.Event) -> None:
-        association, options = event.assoc, self._options
-        accepted = association.dul.socket
-        if accepted is not None:
-            socket_class = BoundedSocket if self._stage is None else BufferedSocket
-            association.dul.socket = socket_class(
-                accepted,
-                maximum_pdu_bytes=options.maximum_pdu_bytes,
-                timeout_s=options.dimse_timeout_s,
-                association_timeout_s=options.association_timeout_s,
-            )
-        limits: dict[str, Any] = {
-            "maximum_object_bytes": options.maximum_object_bytes,
-            "timeout_s": options.message_timeout_s,
-            "has_space": partial(self._has_space, 0),
-            "name": association_name(self._clock()),
-        }
-        if self._stage is None:
-            association.dimse = BoundedDimse(association, **limits)
-        else:
-            association.dimse = StreamingDimse(
-                association, stage=self._stage, respond=self._store_scp.respond, **limits
-            )
+        self._acceptor.prepare(event.assoc, name=association_name(self._clock()))
 
     def _on_requested(self, event: evt.Event) -> None:
         association = event.assoc
@@ -184,8 +170,8 @@ class Receiver:
         if rejection is not None:
             _log.warning("association from %s rejected: %s", association.requestor.address, rejection.name)
             self._on_event(_association_rejected(association, rejection))
-            association.acse.send_reject(*rejection.value)
-            association.kill()  # returns when the A-ASSOCIATE-RJ is sent
+            result, source, reason = rejection.value
+            reject(association, result=result, source=source, reason=reason)
 
     def _on_accepted(self, event: evt.Event) -> None:
         request = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
@@ -224,9 +210,7 @@ def _association_rejected(association: Association, rejection: Rejection) -> Ass
 
 
 def _on_connection_close(event: evt.Event) -> None:
-    """Wake the thread that waits for the A-ASSOCIATE-RQ, or it would wait until ARTIM expires."""
-    if event.assoc.requestor.primitive is None:
-        event.assoc.dul.to_user_queue.put(cast("A_ASSOCIATE", None))
+    end_request_wait(event.assoc)
 
 
 def silence_library_logs() -> None:

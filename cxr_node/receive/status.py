@@ -25,6 +25,16 @@ class SopClassNotSupported(RejectObject):
     """The request's SOP Class differs from its presentation context's."""
 
 
+def out_of_resources() -> RetryLater:
+    """Return the error for a film without disk space."""
+    return RetryLater("no space for a film above the reserve for database and results")
+
+
+def too_large(size_bytes: int) -> RejectObject:
+    """Return the error for a data set above the size limit."""
+    return RejectObject(f"object of {size_bytes} bytes is larger than the limit")
+
+
 def status_of(error: Exception) -> StoreStatus:
     """Return the status: the object must change, the sender may retry, or an operator must act."""
     match error:

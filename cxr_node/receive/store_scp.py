@@ -11,7 +11,7 @@ from cxr_node.domain.instance import Received, Sender
 from cxr_node.receive.admission import AdmissionPolicy
 from cxr_node.receive.events import ReceiveEvent, StoreRejected
 from cxr_node.receive.sender import sender_of
-from cxr_node.receive.status import StoreStatus, comment_of, status_of
+from cxr_node.receive.status import StoreStatus, comment_of, out_of_resources, status_of
 
 _log = logging.getLogger(__name__)
 
@@ -53,16 +53,6 @@ class StoreScp:
         uid = received.identity.sop_instance_uid
         _log.info("stored %s from %s on %s", uid, sender.calling_ae_title, sender.association)
         return StoreStatus.SUCCESS, ""
-
-
-def out_of_resources() -> RetryLater:
-    """Return the error for a film without disk space."""
-    return RetryLater("no space for a film above the reserve for database and results")
-
-
-def too_large(size_bytes: int) -> RejectObject:
-    """Return the error for a data set above the size limit."""
-    return RejectObject(f"object of {size_bytes} bytes is larger than the limit")
 
 
 def _log_rejection(error: Exception, sender: Sender, status: int) -> None:

@@ -10,7 +10,7 @@ from cxr_node.domain.instance import Identity, Sender, StagedInstance, StagedObj
 from cxr_node.receive.elements import DEFLATED
 from cxr_node.receive.identify import check_request, identify
 from cxr_node.receive.part10 import file_head
-from cxr_node.receive.store_scp import out_of_resources, too_large
+from cxr_node.receive.status import out_of_resources, too_large
 from cxr_node.receive.upper_layer.command_set import StoreRequest
 
 _BEGINNING_BYTES = 1 << 17
