@@ -59,7 +59,7 @@ def _print(comparison: dict[str, Any], limit: int) -> None:
     if differing and limit:
         table = Table("film", "SOP Instance UID", "finding", "first", "shadow")
         for row in differing[:limit]:
-            first, second = f"{row['first_score']:.3f}", f"{row['score']:.3f}"
+            first, second = f"{row['primary_score']:.3f}", f"{row['score']:.3f}"
             table.add_row(str(row["film_id"]), row["sop_instance_uid"], row["key"], first, second)
         out.print(table)
 

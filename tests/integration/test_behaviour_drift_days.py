@@ -76,13 +76,10 @@ def test_a_day_is_counted_by_device_and_model(database: Database) -> None:
     assert found["DX1", "1", "score"]["mean"] == pytest.approx(0.45)
     assert found["DX1", "1", "score"]["day"] == "2026-03-01"
     with database.read() as connection:
-        counts = (
-            connection.execute(select(daily_statistic.c.counts).where(daily_statistic.c.kind == "score"))
-            .scalars()
-            .all()
-        )
-    assert {"40": 1, "140": 1} in counts
-    assert {"199": 1} in counts
+        query = select(daily_statistic.c.histogram).where(daily_statistic.c.kind == "score")
+        histograms = connection.execute(query).scalars().all()
+    assert {"40": 1, "140": 1} in histograms
+    assert {"199": 1} in histograms
 
 
 def test_a_film_read_again_moves_its_day_and_is_counted_once(database: Database) -> None:
