@@ -197,7 +197,7 @@ def drawn(film: Radiograph, prediction: Prediction, found: Measured) -> Image.Im
     factor = 512 / max(rows, columns)
     size = round(columns * factor), round(rows * factor)
     picture = Image.fromarray((film.p_values >> 8).astype(np.uint8)).resize(size).convert("RGB")
-    sheet = overlay.Sheet(
+    sheet = overlay.Drawing(
         draw=ImageDraw.Draw(picture, "RGBA"),
         at=lambda point: (point[0] * factor, point[1] * factor),
         width=size[0],

@@ -32,10 +32,10 @@ from cxr_node.records import commitments, ingest, results
 from cxr_node.records.destination_capabilities import DestinationCapabilities
 from cxr_node.records.films import Film
 from cxr_node.records.results import Delivery, Result
-from cxr_node.report.header.header import ResultType
-from cxr_node.report.kinds.kind import ComposeRequest, ResultKind
+from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.result_type import ResultType
+from cxr_node.report.source import ComposeRequest, Observer, PreviousReport
 from cxr_node.report.source import Film as ReportedFilm
-from cxr_node.report.source import Observer, PreviousReport
 
 
 class Reads(Protocol):
@@ -165,7 +165,7 @@ def compose(
     kinds: Sequence[ResultKind],
     routes: Mapping[str, Route],
     archive: Archive,
-    node: Observer,
+    observer: Observer,
     limits: Limits,
     sandbox: Sandbox | None = None,
     character_sets: CharacterSets = _AS_DECLARED,
@@ -192,22 +192,28 @@ def compose(
         for film, reading in readings
     ]
 
-    def see(film: ReportedFilm) -> Radiograph:
+    def load_radiograph(film: ReportedFilm) -> Radiograph:
         return pixels.radiograph(film.header, limits=limits, sandbox=sandbox)
 
     facts = [facts_of(film, each.reading, each.header) for (film, _), each in zip(readings, reported, strict=True)]
     open_to = {name: route for name, route in routes.items() if study_answer(route.condition, facts).met}
-    wanted = [kind for kind in kinds if any(kind.name in route.kinds for route in open_to.values())]
+    wanted = [kind for kind in kinds if any(kind.result_type.name in route.kinds for route in open_to.values())]
     composed: list[Composed] = []
     for kind in wanted or kinds[:1]:
-        destinations = tuple(name for name, route in open_to.items() if kind.name in route.kinds)
-        earlier = [_previous(result) for result in composed_earlier if result.kind == kind.name]
-        made = kind.compose(ComposeRequest(films=reported, see=see, node=node, now=now, earlier=earlier))
-        for version, instance in enumerate(made, start=len(earlier) + 1):
+        type_name = kind.result_type.name
+        destinations = tuple(name for name, route in open_to.items() if type_name in route.kinds)
+        request = ComposeRequest(
+            films=reported,
+            load_radiograph=load_radiograph,
+            observer=observer,
+            now=now,
+            earlier=[_previous(result) for result in composed_earlier if result.kind == type_name],
+        )
+        for version, instance in enumerate(kind.compose(request), start=len(request.earlier) + 1):
             key = result_key(instance.identity.sop_instance_uid)
             archive.put(key, instance.content)
             composed.append(
-                Composed(kind=kind.name, version=version, archive_key=key, instance=instance, destinations=destinations)
+                Composed(kind=type_name, version=version, archive_key=key, instance=instance, destinations=destinations)
             )
     return composed
 

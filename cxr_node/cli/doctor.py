@@ -18,7 +18,8 @@ from cxr_node.ops.checks.destinations import Examined
 from cxr_node.ops.checks.node import Check, Status
 from cxr_node.records import destination_capabilities
 from cxr_node.records.destination_capabilities import DestinationCapabilities
-from cxr_node.settings.results import ResultName
+from cxr_node.report.kinds import tid1500
+from cxr_node.report.kinds.registry import KIND_BY_NAME
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import compose, deliver, process
 
@@ -93,8 +94,8 @@ def _tested(settings: Settings, name: str, found: list[Examined]) -> Check:
     title, destinations = f"test report to {name}", deliver.destinations(settings)
     if name not in destinations:
         return node.problem(title, "there is no such destination", f"name one of {', '.join(destinations)}")
-    best = next(each.best_report for each in found if each.name == name) or ResultName.REPORT
-    report = trial_report.composed(compose.RESULT_KINDS[best], node=compose.observer(settings), now=process.now())
+    best = next(each.best_report for each in found if each.name == name) or tid1500.REPORT.name
+    report = trial_report.composed(KIND_BY_NAME[best], observer=compose.observer(settings), now=process.now())
     try:
         receipt = destinations[name].send(report.content)
     except (RetryLater, DeliveryRejected) as error:

@@ -25,32 +25,9 @@ from cxr_node.receive.admission import Rejection
 from cxr_node.receive.status import StoreStatus
 from cxr_node.report import check, codes
 from cxr_node.report.header import patient_study
-from cxr_node.report.header.header import ResultType
-from cxr_node.report.kinds import (
-    basic_text,
-    chest_cad,
-    key_objects,
-    presentation_state,
-    secondary_capture,
-    segmentation,
-    tid1500,
-)
-from cxr_node.report.languages.translate import LANGUAGES
+from cxr_node.report.kinds.registry import RESULT_KINDS
+from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.source import Observer
-from cxr_node.settings.results import ResultName
-
-KINDS: Mapping[ResultName, ResultType] = {
-    ResultName.REPORT: tid1500.COMPREHENSIVE_3D,
-    ResultName.REPORT_COMPREHENSIVE: tid1500.COMPREHENSIVE,
-    ResultName.REPORT_ENHANCED: tid1500.ENHANCED,
-    ResultName.TEXT: basic_text.BASIC_TEXT,
-    ResultName.CHEST_CAD: chest_cad.CHEST_CAD,
-    ResultName.PICTURE: secondary_capture.PICTURE,
-    ResultName.MARKS: presentation_state.MARKS,
-    ResultName.KEY_IMAGES: key_objects.KEY_OBJECTS,
-    ResultName.SEGMENTATION: segmentation.ANATOMY,
-}
-"""What a destination can be sent to the kind of object it is."""
 
 _VERIFICATION = "1.2.840.10008.1.1"
 _STATUS_MEANS: Mapping[StoreStatus, str] = {
@@ -106,10 +83,10 @@ def _implementation() -> str:
 def _services() -> str:
     rows = [(UID(uid).name, f"`{uid}`", "yes", "yes") for uid in (_VERIFICATION, PUSH_MODEL)]
     rows += [(UID(uid).name, f"`{uid}`", "no", "yes") for uid in STORAGE_SOP_CLASSES]
-    sent = {str(kind.sop_class_uid) for kind in KINDS.values()}
-    taken = {str(uid) for uid in STORAGE_SOP_CLASSES}
+    sent = {str(kind.result_type.sop_class_uid) for kind in RESULT_KINDS}
+    received = {str(uid) for uid in STORAGE_SOP_CLASSES}
     rows = [(name, uid, "yes" if uid.strip("`") in sent else scu, scp) for name, uid, scu, scp in rows]
-    rows += [(UID(uid).name, f"`{uid}`", "yes", "no") for uid in sorted(sent - taken)]
+    rows += [(UID(uid).name, f"`{uid}`", "yes", "no") for uid in sorted(sent - received)]
     return _table("SOP Class, UID, SCU, SCP", rows)
 
 
@@ -155,31 +132,32 @@ def _spans() -> Iterator[tuple[str, outcome.Outcome]]:
 
 def _kinds() -> str:
     first = Observer().first_series_number
+    types = [(kind.name, kind.result_type) for kind in RESULT_KINDS]
     rows = (
         (
-            name.value,
-            UID(kind.sop_class_uid).name,
-            f"`{kind.sop_class_uid}`",
-            kind.modality,
-            first + kind.series_offset,
-            kind.series_description,
+            name,
+            UID(result_type.sop_class_uid).name,
+            f"`{result_type.sop_class_uid}`",
+            result_type.modality,
+            first + result_type.series_offset,
+            result_type.series_description,
         )
-        for name, kind in KINDS.items()
+        for name, result_type in types
     )
     return _table("kind, SOP Class, UID, Modality, Series Number, Series Description", rows)
 
 
 def _attributes() -> str:
-    rows: list[tuple[str, ...]] = [(*_attribute(keyword), "all", "value") for keyword in check.TYPE_1.split()]
-    rows += [(*_attribute(keyword), "all", "copied, may be empty") for keyword in check.TYPE_2.split()]
+    rows: list[tuple[str, ...]] = [(*_attribute(keyword), "all", "value") for keyword in check.TYPE_1]
+    rows += [(*_attribute(keyword), "all", "copied, may be empty") for keyword in check.TYPE_2]
     rows += [(*_attribute(keyword), "all", f"`{value}`") for keyword, value in check.FLAGS.items()]
-    for modality in check.TYPE_1_OF:
-        flags = check.FLAGS_OF.get(modality, {})
+    # Types of one Modality promise the same, which the contract test of result kinds holds.
+    for modality, one in {kind.result_type.modality: kind.result_type for kind in RESULT_KINDS}.items():
         rows += [
-            (*_attribute(keyword), modality, f"`{flags[keyword]}`" if keyword in flags else "value")
-            for keyword in check.TYPE_1_OF[modality].split()
+            (*_attribute(keyword), modality, f"`{one.flags[keyword]}`" if keyword in one.flags else "value")
+            for keyword in one.type_1
         ]
-        rows += [(*_attribute(keyword), modality, "may be empty") for keyword in check.TYPE_2_OF[modality].split()]
+        rows += [(*_attribute(keyword), modality, "may be empty") for keyword in one.type_2]
     return _table("attribute, tag, VR, in results of Modality, presence", _once(rows))
 
 

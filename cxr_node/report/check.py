@@ -1,7 +1,7 @@
-"""A result held against its promises before it leaves the node. What fails stays here, with the reason.
+"""Check of every result before it leaves the node: attributes, patient and study, references, content tree.
 
-Outside validators (dciodvfy, dsrdump, PixelMed) run in the tests; these rules run on every object, for a
-result filed under the wrong patient, or one that a viewer cannot open, must never be sent.
+A result that fails stays in the node, with the reason. A result filed under the wrong patient, or one that a viewer
+cannot open, must never be sent. Outside validators (dciodvfy, dsrdump, PixelMed) run in the tests.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,98 +10,64 @@ from pydicom.dataset import Dataset
 
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.reasons import Reason
+from cxr_node.report.result_type import ResultType, keywords
 from cxr_node.report.source import Film
-from cxr_node.report.sr.rules import content_faults
+from cxr_node.report.sr.rules import item_faults
 from cxr_node.report.sr.tree import items, meaning_of
 
-TYPE_1 = """
+TYPE_1: tuple[str, ...] = keywords("""
     SOPClassUID SOPInstanceUID SpecificCharacterSet StudyInstanceUID SeriesInstanceUID SeriesNumber Modality
     Manufacturer ManufacturerModelName DeviceSerialNumber SoftwareVersions InstanceNumber
-"""
+""")
 """Attributes of every result that shall have a value: PS3.3 C.7.2.1, C.7.3.1, C.7.5.2, C.12.1."""
 
-TYPE_2 = """
+TYPE_2: tuple[str, ...] = keywords("""
     PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime ReferringPhysicianName StudyID AccessionNumber
-"""
+""")
 """Attributes of every result that shall be present and may be empty: PS3.3 C.7.1.1, C.7.2.1."""
 
-_DOCUMENT = "ContentDate ContentTime CurrentRequestedProcedureEvidenceSequence ValueType ConceptNameCodeSequence"
-_PICTURE = (
-    "Rows Columns BitsAllocated PixelData PhotometricInterpretation SamplesPerPixel ImageType SourceImageSequence"
-)
-_STATE = """
-    ContentLabel PresentationCreationDate PresentationCreationTime ReferencedSeriesSequence
-    DisplayedAreaSelectionSequence PresentationLUTShape GraphicAnnotationSequence GraphicLayerSequence
-"""
-_SEGMENTATION = """
-    ContentDate ContentTime ContentLabel Rows Columns BitsAllocated PixelData PhotometricInterpretation SamplesPerPixel
-    ImageType SegmentationType SegmentSequence NumberOfFrames SharedFunctionalGroupsSequence
-    PerFrameFunctionalGroupsSequence DimensionOrganizationSequence DimensionIndexSequence ReferencedSeriesSequence
-    LossyImageCompression
-"""
-TYPE_1_OF: Mapping[str, str] = {
-    "SR": f"{_DOCUMENT} ContinuityOfContent ContentSequence CompletionFlag VerificationFlag",
-    "KO": f"{_DOCUMENT} ContinuityOfContent ContentSequence",
-    "OT": f"{_PICTURE} ConversionType BurnedInAnnotation DerivationDescription",
-    "PR": _STATE,
-    "SEG": _SEGMENTATION,
-}
-"""Modality of the result to what else shall have a value: PS3.3 C.17.2, C.17.6.2, C.8.6.1, C.11.9-11, C.8.20.2."""
-
-TYPE_2_OF: Mapping[str, str] = {
-    "SR": "ReferencedPerformedProcedureStepSequence PerformedProcedureCodeSequence",
-    "KO": "ReferencedPerformedProcedureStepSequence",
-    "OT": "PatientOrientation",
-    "PR": "ContentDescription ContentCreatorName",
-    "SEG": "ContentDescription ContentCreatorName PatientOrientation",
-}
-
-_SAME_AS_SOURCE = "PatientID IssuerOfPatientID PatientName PatientBirthDate PatientSex AccessionNumber"
+_SAME_AS_SOURCE = keywords("PatientID IssuerOfPatientID PatientName PatientBirthDate PatientSex AccessionNumber")
 FLAGS: Mapping[str, str] = {"ContentQualification": "RESEARCH", "SpecificCharacterSet": "ISO_IR 192"}
-FLAGS_OF: Mapping[str, Mapping[str, str]] = {
-    "SR": {"VerificationFlag": "UNVERIFIED"},
-    "OT": {"BurnedInAnnotation": "YES"},
-    "SEG": {"SegmentationType": "BINARY"},
-}
 
 
-def require_sound(result: Dataset, films: Sequence[Film]) -> None:
+def require_sound(result: Dataset, films: Sequence[Film], result_type: ResultType) -> None:
     """Raise GiveUp (RESULT) with every fault of `result`, made from `films`, if it has any."""
-    faults = faults_of(result, films)
+    faults = faults_of(result, films, result_type)
     if faults:
         raise GiveUp(Reason.RESULT, "; ".join(faults))
 
 
-def faults_of(result: Dataset, films: Sequence[Film]) -> tuple[str, ...]:
-    """Return a sentence for each broken promise, none of which quotes a value of the patient's.
+def faults_of(result: Dataset, films: Sequence[Film], result_type: ResultType) -> tuple[str, ...]:
+    """Return a sentence for each broken promise; none quotes a value of the patient's.
 
     Parameters
     ----------
     result
-        A result object of any kind, as composed or as read back.
+        An object of `result_type`, as composed or as read back.
     films
         Its sources, with safe headers.
     """
-    faults = (*_missing(result), *_other_identity(result, films), *_unresolved(result, films))
-    return faults or tuple(content_faults(result, films) if "ContentSequence" in result else ())
+    faults = (*_missing(result, result_type), *_other_identity(result, films), *_unresolved(result, films))
+    if faults or "ContentSequence" not in result:
+        return faults
+    return tuple(fault for rule in (item_faults, *result_type.content_rules) for fault in rule(result, films))
 
 
-def _missing(result: Dataset) -> Iterator[str]:
-    modality = str(result.get("Modality"))
-    for keyword in (TYPE_1 + TYPE_1_OF.get(modality, "")).split():
+def _missing(result: Dataset, result_type: ResultType) -> Iterator[str]:
+    for keyword in (*TYPE_1, *result_type.type_1):
         if keyword not in result or result[keyword].is_empty:
             yield f"{keyword} has no value"
-    for keyword in (TYPE_2 + TYPE_2_OF.get(modality, "")).split():
+    for keyword in (*TYPE_2, *result_type.type_2):
         if keyword not in result:
             yield f"{keyword} is absent"
-    for keyword, value in ({**FLAGS, **FLAGS_OF.get(modality, {})}).items():
+    for keyword, value in {**FLAGS, **result_type.flags}.items():
         if result.get(keyword) != value:
             yield f"{keyword} is not {value}"
 
 
 def _other_identity(result: Dataset, films: Sequence[Film]) -> Iterator[str]:
     source = films[0].header
-    for keyword in _SAME_AS_SOURCE.split():
+    for keyword in _SAME_AS_SOURCE:
         if str(result.get(keyword) or "") != str(source.get(keyword) or ""):
             yield f"{keyword} is not that of the source"
     if result.get("StudyInstanceUID") != films[0].reading.film.study_instance_uid:
@@ -109,15 +75,15 @@ def _other_identity(result: Dataset, films: Sequence[Film]) -> Iterator[str]:
 
 
 def _unresolved(result: Dataset, films: Sequence[Film]) -> Iterator[str]:
-    named = set(_sources_named(result))
-    if named != {film.reading.film.sop_instance_uid for film in films}:
+    evidence = set(_evidence(result))
+    if evidence != {film.reading.film.sop_instance_uid for film in films}:
         yield "the references do not name the sources"
     for _, item in items(result):
-        if item.get("ValueType") == "IMAGE" and _referenced(item) not in named:
+        if item.get("ValueType") == "IMAGE" and _referenced(item) not in evidence:
             yield f"{meaning_of(item)} refers to an image that is not in the evidence"
 
 
-def _sources_named(result: Dataset) -> Iterator[str]:
+def _evidence(result: Dataset) -> Iterator[str]:
     for study in result.get("CurrentRequestedProcedureEvidenceSequence", ()):
         for series in study.ReferencedSeriesSequence:
             yield from (str(instance.ReferencedSOPInstanceUID) for instance in series.ReferencedSOPSequence)

@@ -1,21 +1,23 @@
-"""What a report is made from: the films with their readings, the node, and the report it replaces."""
+"""Input of results: films with their readings, the observing node, earlier results, and the request to compose."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.identifiers import Uid, derive_uid
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Reading
+from cxr_node.report.languages.english import ENGLISH
 from cxr_node.report.languages.language import Language
-from cxr_node.report.languages.translate import LANGUAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Film:
-    """One film of the study: its header as received (pixels may be missing), and what the node says about it.
+    """One film of the study: its header as received (pixels may be missing) and its reading.
 
-    `character_sets` is Specific Character Set as the site knows it to be, for films that declare none or a wrong one.
+    `character_sets` overrides Specific Character Set, for films that declare none or a wrong one.
     """
 
     header: Dataset
@@ -25,11 +27,10 @@ class Film:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observer:
-    """The device that observes: this node, as results name it.
+    """The observing device: this node, as results name it.
 
     Name and serial number together make the device's UID, so two nodes of one site need two names.
-    `time_zone` is what Content Time is written in where the source says nothing; see `document.py`.
-    `language` is a name of `languages.spoken.LANGUAGES`; any other is a ValueError.
+    `time_zone` is that of Content Time where the source names none; see `header`.
     """
 
     name: str = "CXRNODE"
@@ -39,16 +40,7 @@ class Observer:
     software_version: str = "0.1.0"
     first_series_number: int = 9001
     time_zone: tzinfo = UTC
-    language: str = "en"
-
-    def __post_init__(self) -> None:
-        if self.language not in LANGUAGES:
-            raise ValueError(f"no language {self.language!r}; there are {', '.join(LANGUAGES)}")
-
-    @property
-    def speaks(self) -> Language:
-        """The language of the results."""
-        return LANGUAGES[self.language]
+    language: Language = ENGLISH
 
     @property
     def uid(self) -> Uid:
@@ -58,9 +50,30 @@ class Observer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviousReport:
-    """A report of the same study that the new one replaces (Predecessor Documents Sequence)."""
+    """An earlier result of the same study and kind; a new report names the newest as its predecessor."""
 
     sop_class_uid: Uid
     sop_instance_uid: Uid
     series_instance_uid: Uid
     study_instance_uid: Uid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ComposeRequest:
+    """The study's films with their readings, and all else that a result is composed from.
+
+    Parameters
+    ----------
+    load_radiograph
+        Decodes the pixels of a film that is to be painted.
+    now
+        Aware.
+    earlier
+        The study's results of the same kind, oldest first.
+    """
+
+    films: Sequence[Film]
+    load_radiograph: Callable[[Film], Radiograph]
+    observer: Observer
+    now: datetime
+    earlier: Sequence[PreviousReport] = ()

@@ -1,4 +1,4 @@
-"""The films of one study brought together, or refused where they may be of two patients."""
+"""Collation of the films of one study, with a refusal where they may be of two patients."""
 
 from collections.abc import Sequence, Set
 from dataclasses import replace
@@ -9,27 +9,29 @@ from cxr_node.report.header.safe_header import safe_header
 from cxr_node.report.source import Film
 
 
-def brought_together(films: Sequence[Film]) -> tuple[Film, ...]:
-    """Return the films with safe headers, read ones first, in an order that does not depend on arrival.
+def collate(films: Sequence[Film]) -> tuple[Film, ...]:
+    """Return the films with safe headers, read ones first, in an order independent of arrival.
 
     Raises
     ------
     GiveUp
-        IDENTITY: they are of two studies, two patients or two orders, or a header is not that of its
-        reading. Nothing is written then, for it might be filed under the wrong patient.
+        IDENTITY: the films are of two studies, two patients or two orders, or a header is not that of its reading.
+        A result of theirs might be filed under the wrong patient.
     ValueError
         If there is no film.
     """
     if not films:
         raise ValueError("a report needs at least one film")
-    safe = tuple(replace(film, header=safe_header(film.header, character_sets=film.character_sets)) for film in films)
-    for film in safe:
+    collated = tuple(
+        replace(film, header=safe_header(film.header, character_sets=film.character_sets)) for film in films
+    )
+    for film in collated:
         _require_own_header(film)
-    _require_one("study", {film.reading.film.study_instance_uid for film in safe})
-    _require_one("patient", {film.reading.film.patient_key for film in safe})
-    _require_one("Patient ID", {_patient(film) for film in safe})
-    _require_one("Accession Number", {str(film.header.AccessionNumber or "") for film in safe} - {""})
-    return tuple(sorted(safe, key=_order))
+    _require_one("study", {film.reading.film.study_instance_uid for film in collated})
+    _require_one("patient", {film.reading.film.patient_key for film in collated})
+    _require_one("Patient ID", {_patient(film) for film in collated})
+    _require_one("Accession Number", {str(film.header.AccessionNumber or "") for film in collated} - {""})
+    return tuple(sorted(collated, key=_order))
 
 
 def _order(film: Film) -> tuple[bool, str]:
@@ -46,7 +48,7 @@ def _require_own_header(film: Film) -> None:
         raise GiveUp(Reason.IDENTITY, f"header of another instance than {identity.sop_instance_uid}")
 
 
-def _require_one(what: str, values: Set[object]) -> None:
-    """`values` stay unnamed: the sentence is logged, and they name a patient."""
+def _require_one(name: str, values: Set[object]) -> None:
+    """Raise GiveUp if there are several; the message is logged, so it quotes no value."""
     if len(values) > 1:
-        raise GiveUp(Reason.IDENTITY, f"{len(values)} values of {what} in one study")
+        raise GiveUp(Reason.IDENTITY, f"{len(values)} values of {name} in one study")

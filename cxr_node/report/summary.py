@@ -1,4 +1,4 @@
-"""What the report says in one glance: a coded summary, a paragraph, and what it may be used for."""
+"""Summary of readings: a code, a paragraph, and sentences on findings, measurements and observations."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ def evaluations(readings: Sequence[Reading], language: Language = ENGLISH) -> Co
         codes.QUALITATIVE_EVALUATIONS,
         code(codes.FINDINGS_SUMMARY, outcome(readings)),
         text(codes.SUMMARY, paragraph(readings, language)),
-        text(codes.COMMENT, language.sentences.caution),
+        text(codes.COMMENT, language.phrases.caution),
     )
 
 
@@ -26,45 +26,44 @@ def outcome(readings: Sequence[Reading]) -> Code:
     analysed = [reading for reading in readings if reading.prediction is not None]
     if not analysed:
         return codes.NONE_SUCCEEDED
-    found = any(_found(reading) for reading in analysed)
+    has_finding = any(_has_finding(reading) for reading in analysed)
     if len(analysed) == len(readings):
-        return codes.ALL_WITH_FINDINGS if found else codes.ALL_WITHOUT_FINDINGS
-    return codes.PART_WITH_FINDINGS if found else codes.PART_WITHOUT_FINDINGS
+        return codes.ALL_WITH_FINDINGS if has_finding else codes.ALL_WITHOUT_FINDINGS
+    return codes.PART_WITH_FINDINGS if has_finding else codes.PART_WITHOUT_FINDINGS
 
 
 def paragraph(readings: Sequence[Reading], language: Language = ENGLISH) -> str:
-    """Return the summary for the reader, a line per film."""
-    several = len(readings) > 1
+    """Return the summary in words, a line per film."""
     lines = []
     for ordinal, reading in enumerate(readings, start=1):
-        film = language.sentences.film.format(ordinal=ordinal, view=_view(reading, language))
-        lines.append((film if several else "") + _film(reading, language))
+        film = language.phrases.film.format(ordinal=ordinal, view=_view(reading, language))
+        lines.append((film if len(readings) > 1 else "") + _film(reading, language))
     return "\n".join(lines)
 
 
 def sentences(reading: Reading, language: Language = ENGLISH) -> list[str]:
-    """Return a sentence for each finding, absent ones too, what was measured, and what else there is to say."""
+    """Return a sentence for each finding, absent ones included, each headline and each note."""
     if reading.prediction is None:
         return [_film(reading, language)]
-    found = [sentence(finding, language) for finding in reading.prediction.findings]
-    return [*found, *headlines(reading, language), *notes(reading, language)]
+    findings = [sentence(finding, language) for finding in reading.prediction.findings]
+    return [*findings, *headlines(reading, language), *notes(reading, language)]
 
 
 def notes(reading: Reading, language: Language = ENGLISH) -> list[str]:
     """Return a sentence for each note."""
-    said = [language.meaning(codes.processing_note(note)) for note in reading.notes]
-    return [language.sentences.note.format(note=note) for note in said]
+    meanings = [language.meaning(codes.processing_note(note)) for note in reading.notes]
+    return [language.phrases.note.format(note=meaning) for meaning in meanings]
 
 
 def sentence(finding: Finding, language: Language = ENGLISH) -> str:
-    """Return a finding with where, whether, and how sure, the score beside its operating point."""
-    said = language.sentences
-    side = "" if finding.laterality is None else language.words.sides[finding.laterality]
-    places = said.comma.join(part for part in (_site(finding, language), side) if part)
-    return said.finding.format(
+    """Return a finding with its places and presence, and its score beside its operating point."""
+    phrases = language.phrases
+    side = "" if finding.laterality is None else language.terms.sides[finding.laterality]
+    places = phrases.list_separator.join(part for part in (_site(finding, language), side) if part)
+    return phrases.finding.format(
         finding=language.meaning(finding.code),
-        places=said.places.format(places=places) if places else "",
-        presence=language.words.presences[finding.presence],
+        places=phrases.places.format(places=places) if places else "",
+        presence=language.terms.presences[finding.presence],
         score=language.number(finding.score * 100, ".1f"),
         operating_point=language.number(finding.operating_point * 100, ".1f"),
     )
@@ -72,7 +71,7 @@ def sentence(finding: Finding, language: Language = ENGLISH) -> str:
 
 def measured(measurement: Measurement, language: Language = ENGLISH) -> str:
     """Return a measurement with its unit."""
-    return language.sentences.measurement.format(
+    return language.phrases.measurement.format(
         measurement=language.meaning(measurement.code),
         value=language.number(measurement.value, ".4g"),
         unit="" if measurement.unit == codes.RATIO else f" {measurement.unit.meaning}",
@@ -80,54 +79,60 @@ def measured(measurement: Measurement, language: Language = ENGLISH) -> str:
 
 
 def _film(reading: Reading, language: Language) -> str:
-    said = language.sentences
+    phrases = language.phrases
     if reading.prediction is None:
-        return said.between.join([_not_analysed(reading, language), *notes(reading, language)])
+        return phrases.sentence_separator.join([_not_analysed(reading, language), *notes(reading, language)])
     findings = reading.prediction.findings
     named = [sentence(finding, language) for finding in findings if finding.presence is not Presence.ABSENT]
     absent = [language.meaning(finding.code) for finding in findings if finding.presence is Presence.ABSENT]
-    looked = [said.looked_for.format(findings=said.comma.join(absent))] if absent else []
-    caution = [] if all(finding.calibrated for finding in findings) else [said.score_meaning]
-    parts = [*(named or [said.no_finding]), *looked, *headlines(reading, language), *caution, *notes(reading, language)]
-    return said.between.join(parts)
+    negatives = [phrases.absent_findings.format(findings=phrases.list_separator.join(absent))] if absent else []
+    caution = [] if all(finding.calibrated for finding in findings) else [phrases.score_meaning]
+    parts = [
+        *(named or [phrases.no_finding]),
+        *negatives,
+        *headlines(reading, language),
+        *caution,
+        *notes(reading, language),
+    ]
+    return phrases.sentence_separator.join(parts)
 
 
 def _not_analysed(reading: Reading, language: Language) -> str:
     reason = reading.not_analysed
-    return language.sentences.not_analysed.format(
+    return language.phrases.not_analysed.format(
         reason="" if reason is None else language.meaning(codes.not_processed(reason)),
-        detail=language.sentences.detail.format(detail=reading.detail) if reading.detail else "",
+        detail=language.phrases.detail.format(detail=reading.detail) if reading.detail else "",
     )
 
 
 def headlines(reading: Reading, language: Language = ENGLISH) -> list[str]:
-    """Return a sentence for the ratio and the diameters, for each lost border, and for an unusable film.
+    """Return a sentence for the ratio and the diameters, for each obscured border, and for an unusable film.
 
-    Everything else that was measured stands in the report's groups alone: it would bury what matters.
+    All other measurements stand only in the report's groups, where they do not bury the important ones.
     """
-    numbers = [measured(each, language) for each in reading.measurements if each.key in codes.MEASUREMENTS]
-    stated = [each for each in reading.observations if each.code == OBSCURED or each.value == UNUSABLE]
-    return [*numbers, *(observed(each, language) for each in stated)]
+    measurements = [one for one in reading.measurements if one.key in codes.MEASUREMENTS]
+    observations = [one for one in reading.observations if one.code == OBSCURED or one.value == UNUSABLE]
+    return [*(measured(one, language) for one in measurements), *(observed(one, language) for one in observations)]
 
 
 def observed(observation: Observation, language: Language = ENGLISH) -> str:
-    """Return an observation with its side and what it points to."""
-    said = language.sentences
-    side = "" if observation.laterality is None else language.words.sides[observation.laterality]
+    """Return an observation with its side and lobe."""
+    phrases = language.phrases
+    side = "" if observation.laterality is None else language.terms.sides[observation.laterality]
     lobe = "" if observation.site is None else language.meaning(observation.site)
-    places = said.comma.join(part for part in (side, lobe) if part)
-    what = f"{language.meaning(observation.code)}: {language.meaning(observation.value)}"
-    return f"{what}{said.places.format(places=places) if places else ''}."
+    places = phrases.list_separator.join(part for part in (side, lobe) if part)
+    statement = f"{language.meaning(observation.code)}: {language.meaning(observation.value)}"
+    return f"{statement}{phrases.places.format(places=places) if places else ''}."
 
 
 def _site(finding: Finding, language: Language) -> str:
-    """Return the site as it stands within a sentence."""
+    """Return the site as written within a sentence."""
     if finding.site is None:
         return ""
     return finding.site.meaning.lower() if language is ENGLISH else language.meaning(finding.site)
 
 
-def _found(reading: Reading) -> bool:
+def _has_finding(reading: Reading) -> bool:
     findings = () if reading.prediction is None else reading.prediction.findings
     return any(finding.presence is not Presence.ABSENT for finding in findings)
 
@@ -136,4 +141,4 @@ def _view(reading: Reading, language: Language) -> str:
     geometry = reading.geometry
     if geometry is None or geometry.view not in codes.VIEWS:
         return ""
-    return language.sentences.places.format(places=geometry.view.value)
+    return language.phrases.places.format(places=geometry.view.value)

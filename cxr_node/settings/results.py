@@ -1,6 +1,5 @@
 """Settings of what is said of a study, and where it goes."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +7,8 @@ from pydantic import AfterValidator, Field
 from pydicom.charset import python_encoding
 
 from cxr_node.domain.radiograph import View
+from cxr_node.report.kinds.registry import RESULT_KINDS
+from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.settings.section import Port, Seconds, Section, Title
 from cxr_node.settings.tls import TlsClient
 
@@ -19,6 +20,12 @@ class ComposeSection(Section):
     study_max_wait_s: Seconds = Field(
         300.0, description="Compose at the latest this long after the first film came, in seconds."
     )
+
+
+def _language(text: str) -> str:
+    if text not in LANGUAGES:
+        raise ValueError(f"{text!r} is no language of results; there are {', '.join(LANGUAGES)}")
+    return text
 
 
 def _character_set(text: str) -> str:
@@ -40,8 +47,9 @@ class ReportSection(Section):
     """How results introduce themselves."""
 
     serial_number: str = Field("1", min_length=1, max_length=64, description="Device Serial Number of this node.")
-    language: Literal["en", "zh", "de", "es", "fr", "ja"] = Field(
-        "en", description="Language of results. Codes are the same in each; the picture stays English."
+    language: Annotated[str, AfterValidator(_language)] = Field(
+        "en",
+        description=f"Language of results: {', '.join(LANGUAGES)}. Codes do not change; the picture is English.",
     )
     series_number: int = Field(9001, ge=1, description="Series Number of the Structured Reports.")
     character_sets: tuple[CharacterSetSection, ...] = Field(
@@ -49,20 +57,16 @@ class ReportSection(Section):
     )
 
 
-class ResultName(StrEnum):
-    """What a destination can be sent; see docs/results.md."""
+REPORT_BEST = "report-best"
+"""Not a kind: the first of `REPORT_FORMS` that the destination takes."""
 
-    REPORT = "report"
-    REPORT_BEST = "report-best"
-    """Not a kind: of report, report-comprehensive, report-enhanced and text the first that the destination takes."""
-    REPORT_COMPREHENSIVE = "report-comprehensive"
-    REPORT_ENHANCED = "report-enhanced"
-    TEXT = "text"
-    CHEST_CAD = "chest-cad"
-    PICTURE = "picture"
-    MARKS = "marks"
-    KEY_IMAGES = "key-images"
-    SEGMENTATION = "segmentation"
+_RESULT_NAMES = (RESULT_KINDS[0].name, REPORT_BEST, *(kind.name for kind in RESULT_KINDS[1:]))
+
+
+def _result_name(text: str) -> str:
+    if text not in _RESULT_NAMES:
+        raise ValueError(f"{text!r} is no result; there are {', '.join(_RESULT_NAMES)}")
+    return text
 
 
 class WhenSection(Section):
@@ -77,7 +81,10 @@ class WhenSection(Section):
 _WHEN = Field(WhenSection(), description="Which films' results go there; all, if nothing is asked for.")
 
 
-_RESULTS = Field((ResultName.REPORT,), min_length=1, description=f"What it is sent, some of: {', '.join(ResultName)}.")
+_Results = tuple[Annotated[str, AfterValidator(_result_name)], ...]
+_RESULTS = Field(
+    (RESULT_KINDS[0].name,), min_length=1, description=f"Results it is sent, some of: {', '.join(_RESULT_NAMES)}."
+)
 
 
 class CStoreSection(TlsClient):
@@ -100,7 +107,7 @@ class CStoreSection(TlsClient):
         5.0, ge=0, description="How long the answer is waited for on the same association, in seconds."
     )
     confirm_again_s: Seconds = Field(60.0, description="When it is asked again if it does not answer, in seconds.")
-    results: tuple[ResultName, ...] = _RESULTS
+    results: _Results = _RESULTS
     when: WhenSection = _WHEN
 
 
@@ -110,7 +117,7 @@ class FolderSection(Section):
     kind: Literal["folder"] = Field("folder", description="How results travel.")
     name: str = Field(min_length=1, max_length=64, description="What the destination is called here.")
     folder: Path = Field(description="Where the files go.")
-    results: tuple[ResultName, ...] = _RESULTS
+    results: _Results = _RESULTS
     when: WhenSection = _WHEN
 
 

@@ -1,8 +1,12 @@
-"""What every kind of result promises."""
+"""Contract of result kinds: every kind of the registry passes, and a new one takes one file and one line."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
+from itertools import combinations
+from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
@@ -15,59 +19,36 @@ from cxr_node.domain.reading import Reading, Region, Structure
 from cxr_node.domain.reasons import Reason
 from cxr_node.pixels import film as pixels
 from cxr_node.pixels.limits import Limits
-from cxr_node.report.kinds import tid1500
-from cxr_node.report.kinds.kind import (
-    ChestCad,
-    ComposeRequest,
-    KeyImages,
-    Picture,
-    PresentationState,
-    Report,
-    ResultKind,
-    Segmentation,
-    Text,
-)
-from cxr_node.report.source import Film, Observer, PreviousReport
+from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.kinds.registry import RESULT_KINDS
+from cxr_node.report.source import ComposeRequest, Film, Observer
 from tests.support import films
 from tests.support.node import prediction, received, with_region
 from tests.support.queue import NOON
-
-KINDS: dict[str, ResultKind] = {
-    kind.name: kind
-    for kind in (
-        Report(),
-        Report(tid1500.COMPREHENSIVE),
-        Report(tid1500.ENHANCED),
-        Text(),
-        ChestCad(),
-        Picture(),
-        PresentationState(),
-        KeyImages(),
-        Segmentation(),
-    )
-}
+from tests.unit.report.studies import previous
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=RESULT_KINDS, ids=lambda kind: str(kind.name))
 def kind(request: pytest.FixtureRequest) -> ResultKind:
-    return KINDS[request.param]
+    assert isinstance(request.param, ResultKind)
+    return request.param
 
 
-def see(film: Film) -> Radiograph:
+def load_radiograph(film: Film) -> Radiograph:
     return pixels.radiograph(film.header, limits=Limits())
 
 
 def analysed(film: Dataset) -> Film:
     reported = Film(header=film, reading=_not_analysed(film))
-    radiograph = see(reported)
-    (said,) = prediction([radiograph])
+    radiograph = load_radiograph(reported)
+    (predicted,) = prediction([radiograph])
     place = ((4.0, 4.0), (20.0, 4.0), (20.0, 30.0))
     heart = Structure(key=Anatomy.HEART, confidence=0.9, regions=(Region(outline=place),))
     reading = Reading(
         film=received(film).identity,
         geometry=radiograph.geometry,
         grayscale=radiograph.grayscale,
-        prediction=replace(with_region(said, place), structures=(heart,)),
+        prediction=replace(with_region(predicted, place), structures=(heart,)),
     )
     return Film(header=film, reading=reading)
 
@@ -83,47 +64,42 @@ def _not_analysed(film: Dataset) -> Reading:
     )
 
 
-def order(*reported: Film, minutes: int = 0, earlier: list[Instance] | None = None) -> ComposeRequest:
-    previous = [
-        PreviousReport(
-            sop_class_uid=each.identity.sop_class_uid,
-            sop_instance_uid=each.identity.sop_instance_uid,
-            series_instance_uid=each.identity.series_instance_uid,
-            study_instance_uid=each.identity.study_instance_uid,
-        )
-        for each in earlier or []
-    ]
+def request(*reported: Film, minutes: int = 0, earlier: list[Instance] | None = None) -> ComposeRequest:
     return ComposeRequest(
-        films=reported, see=see, node=Observer(), now=NOON + timedelta(minutes=minutes), earlier=previous
+        films=reported,
+        load_radiograph=load_radiograph,
+        observer=Observer(),
+        now=NOON + timedelta(minutes=minutes),
+        earlier=[previous(instance) for instance in earlier or []],
     )
 
 
-def test_the_same_is_named_the_same_whenever_it_is_made(kind: ResultKind) -> None:
-    (first,) = kind.compose(order(analysed(films.dx())))
-    (second,) = kind.compose(order(analysed(films.dx()), minutes=5))
+def test_the_same_films_give_the_same_instance_at_any_time(kind: ResultKind) -> None:
+    (first,) = kind.compose(request(analysed(films.dx())))
+    (second,) = kind.compose(request(analysed(films.dx()), minutes=5))
 
     assert first.identity == second.identity
 
 
-def test_what_has_been_said_is_not_said_again(kind: ResultKind) -> None:
-    made = kind.compose(order(analysed(films.dx())))
+def test_a_result_that_exists_is_not_composed_again(kind: ResultKind) -> None:
+    results = kind.compose(request(analysed(films.dx())))
 
-    assert kind.compose(order(analysed(films.dx()), minutes=5, earlier=made)) == []
+    assert kind.compose(request(analysed(films.dx()), minutes=5, earlier=results)) == []
 
 
-def test_a_film_more_is_said_under_the_next_number_in_the_same_series(kind: ResultKind) -> None:
-    first = kind.compose(order(analysed(films.dx())))
-    second = kind.compose(order(analysed(films.dx()), analysed(films.cr()), minutes=5, earlier=first))
+def test_another_film_gives_the_next_instance_number_of_the_series(kind: ResultKind) -> None:
+    first = kind.compose(request(analysed(films.dx())))
+    second = kind.compose(request(analysed(films.dx()), analysed(films.cr()), minutes=5, earlier=first))
 
-    numbers = [dcmread(BytesIO(each.content)).InstanceNumber for each in (*first, *second)]
+    numbers = [dcmread(BytesIO(result.content)).InstanceNumber for result in (*first, *second)]
     assert numbers == [1, 2]
     assert first[0].identity.series_instance_uid == second[0].identity.series_instance_uid
     assert first[0].identity.sop_instance_uid != second[0].identity.sop_instance_uid
 
 
-def test_a_result_is_of_the_film_s_study_and_patient_and_is_what_it_says_it_is(kind: ResultKind) -> None:
+def test_a_result_has_its_films_study_and_patient_and_its_own_identity(kind: ResultKind) -> None:
     film = films.dx()
-    (result,) = kind.compose(order(analysed(film)))
+    (result,) = kind.compose(request(analysed(film)))
 
     dataset = dcmread(BytesIO(result.content))
     assert (dataset.StudyInstanceUID, dataset.PatientID, dataset.PatientName) == (
@@ -139,13 +115,82 @@ def test_a_result_is_of_the_film_s_study_and_patient_and_is_what_it_says_it_is(k
     assert "RESEARCH" in dataset.SeriesDescription
 
 
-def test_a_film_that_was_not_analysed_is_never_painted_or_marked(kind: ResultKind) -> None:
+def test_a_film_that_was_not_analysed_has_only_reports(kind: ResultKind) -> None:
     film = films.dx()
 
-    made = kind.compose(order(Film(header=film, reading=_not_analysed(film))))
+    results = kind.compose(request(Film(header=film, reading=_not_analysed(film))))
 
-    is_report = isinstance(kind, Report | Text | ChestCad)
-    assert len(made) == (1 if is_report else 0)
+    is_report = kind.result_type.modality == "SR"
+    assert len(results) == (1 if is_report else 0)
+
+
+def test_a_result_keeps_the_promises_of_its_type(kind: ResultKind) -> None:
+    (result,) = kind.compose(request(analysed(films.dx())))
+
+    dataset = dcmread(BytesIO(result.content))
+    assert dataset.Modality == kind.result_type.modality
+    assert all(not dataset[keyword].is_empty for keyword in kind.result_type.type_1)
+    assert all(keyword in dataset for keyword in kind.result_type.type_2)
+
+
+def test_types_of_one_modality_promise_the_same() -> None:
+    """The Conformance Statement lists promises by Modality."""
+    for one, other in combinations([kind.result_type for kind in RESULT_KINDS], 2):
+        if one.modality == other.modality:
+            assert (one.type_1, one.type_2, one.flags) == (other.type_1, other.type_2, other.flags)
+
+
+def test_names_and_type_names_are_unique() -> None:
+    assert len({kind.name for kind in RESULT_KINDS}) == len(RESULT_KINDS)
+    assert len({kind.result_type.name for kind in RESULT_KINDS}) == len(RESULT_KINDS)
+
+
+_PLANTED = """
+from dataclasses import replace
+from cxr_node.domain.identifiers import Uid
+from cxr_node.report.kinds import basic_text
+from cxr_node.report.kinds.kind import document_kind
+
+PLANTED = document_kind(
+    "planted",
+    replace(basic_text.TEXT.result_type, name="PLANTED", sop_class_uid=Uid("1.2.840.10008.5.1.4.1.1.88.99")),
+    basic_text.content,
+)
+"""
+_PROGRAM = """
+import importlib.util, sys
+from pathlib import Path
+
+name = "cxr_node.report.kinds.registry"
+spec = importlib.util.find_spec(name)
+source = Path(spec.origin).read_text()
+line = "    segmentation.SEGMENTATION,\\n"
+assert source.count(line) == 1
+registry = importlib.util.module_from_spec(spec)
+sys.modules[name] = registry
+source = source.replace(line, line + "    planted.PLANTED,\\n").replace("\\nfrom", "\\nimport planted\\nfrom", 1)
+exec(source, registry.__dict__)
+
+from cxr_node.config import parse
+from cxr_node.ops import conformance, example_config
+from cxr_node.ops.checks.destinations import SOP_CLASSES
+from cxr_node.wiring import compose
+
+destination = {"kind": "folder", "name": "out", "folder": "x", "results": ["planted"]}
+settings = parse({"deliver": {"destinations": [destination]}})
+assert compose.routes(settings)["out"].kinds == {"PLANTED"}
+assert [kind.name for kind in compose.kinds_of("planted")] == ["planted"]
+assert "segmentation, planted." in example_config.text()
+assert "| planted |" in conformance.TABLES["kinds"]()
+assert "1.2.840.10008.5.1.4.1.1.88.99" in SOP_CLASSES
+"""
+
+
+def test_a_new_kind_takes_one_file_and_one_line_in_the_list(tmp_path: Path) -> None:
+    """A planted kind reaches settings, example, composing, conformance statement and doctor."""
+    (tmp_path / "planted.py").write_text(_PLANTED, encoding="utf-8")
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{_PROGRAM}"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
 def result_digest(result: Instance) -> str:

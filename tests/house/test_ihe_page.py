@@ -3,20 +3,20 @@
 import re
 
 from cxr_node.domain.commitment import PUSH_MODEL
-from cxr_node.ops.conformance import KINDS
-from cxr_node.report.kinds.kind import ComposeRequest, KeyImages, Report
+from cxr_node.report.kinds import key_objects, tid1500
+from cxr_node.report.kinds.registry import KIND_BY_NAME
 from cxr_node.report.sr.tree import items, name_of
 from tests.support import films
-from tests.unit.report.studies import NODE, NOW, everything, gray, parsed
+from tests.unit.report.studies import composed, everything, parsed
 
 PAGE = (films.ROOT / "docs" / "ihe-ai-results.md").read_text(encoding="utf-8")
 STATEMENT = (films.ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
 
 
 def test_every_code_that_the_page_names_is_in_a_report_or_a_key_image() -> None:
-    order = ComposeRequest(films=[everything(films.dx())], see=gray, node=NODE, now=NOW)
-    made = [parsed(instance) for kind in (Report(), KeyImages()) for instance in kind.compose(order)]
-    written = {name_of(item) for dataset in made for _, item in items(dataset)}
+    kinds = (tid1500.REPORT, key_objects.KEY_IMAGES)
+    documents = [parsed(composed(kind, [everything(films.dx())])) for kind in kinds]
+    written = {name_of(item) for dataset in documents for _, item in items(dataset)}
 
     named = set(re.findall(r"\((\d{6})[,)]", PAGE))
 
@@ -27,12 +27,11 @@ def test_every_code_that_the_page_names_is_in_a_report_or_a_key_image() -> None:
 def test_the_report_refers_to_films_alone_as_the_page_says() -> None:
     assert "the report does not refer to them" in PAGE
     film = everything(films.dx())
-    (report,) = Report().compose(ComposeRequest(films=[film], see=gray, node=NODE, now=NOW))
-    said = parsed(report)
+    report = parsed(composed(tid1500.REPORT, [film]))
 
     evidence = [
         instance.ReferencedSOPInstanceUID
-        for study in said.CurrentRequestedProcedureEvidenceSequence
+        for study in report.CurrentRequestedProcedureEvidenceSequence
         for series in study.ReferencedSeriesSequence
         for instance in series.ReferencedSOPSequence
     ]
@@ -50,4 +49,4 @@ def test_storage_commitment_is_on_the_page_as_in_the_statement() -> None:
 
 def test_every_kind_of_object_that_the_page_speaks_of_can_be_asked_for() -> None:
     for name in ("report", "segmentation", "key-images"):
-        assert name in {kind.value for kind in KINDS}
+        assert name in KIND_BY_NAME

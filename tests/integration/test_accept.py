@@ -16,7 +16,7 @@ from cxr_node.archive.store import OutOfSpace
 from cxr_node.db import migrate
 from cxr_node.db.database import Database, DatabaseUnavailable
 from cxr_node.db.states import State
-from cxr_node.report.kinds.kind import Picture, Report
+from cxr_node.report.kinds import secondary_capture, tid1500
 from tests.support import films
 from tests.support.node import InProcessNode, received
 
@@ -124,7 +124,7 @@ def test_a_folder_archive_of_another_owner_is_told_apart_from_a_full_one(
 
 
 def test_a_picture_of_our_own_that_a_pacs_sends_back_is_no_new_film(database: Database, tmp_path: Path) -> None:
-    shop = InProcessNode(database, tmp_path, kinds=(Report(), Picture()))
+    shop = InProcessNode(database, tmp_path, kinds=(tid1500.REPORT, secondary_capture.PICTURE))
     shop.accept(films.dx(rows=300, columns=280))
     shop.work()
     (picture,) = [each for each in shop.pacs.reports() if each.SOPClassUID == SecondaryCaptureImageStorage]

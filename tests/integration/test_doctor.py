@@ -16,11 +16,12 @@ from cxr_node.domain.identifiers import Uid
 from cxr_node.pipeline import Route
 from cxr_node.records import destination_capabilities
 from cxr_node.records.destination_capabilities import DestinationCapabilities
+from cxr_node.report.kinds import basic_text, tid1500
+from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.kinds.registry import REPORT_FORMS, RESULT_KINDS
 from cxr_node.report.sr.tree import lines
-from cxr_node.settings.results import ResultName
 from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.wiring import compose
-from cxr_node.wiring.compose import REPORT_FORMS, RESULT_KINDS
 from tests.support import certificates, films, peers
 from tests.support.node import PEER, InProcessNode
 from tests.support.queue import NOON
@@ -32,7 +33,7 @@ COMPREHENSIVE = "1.2.840.10008.5.1.4.1.1.88.33"
 COMPREHENSIVE_3D = "1.2.840.10008.5.1.4.1.1.88.34"
 BASIC_TEXT = "1.2.840.10008.5.1.4.1.1.88.11"
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
-EVERYTHING = [str(name) for name in RESULT_KINDS]
+EVERYTHING = [kind.name for kind in RESULT_KINDS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +128,7 @@ def test_an_archive_that_knows_only_enhanced_sr_is_noticed_and_the_best_form_nam
     assert said.destinations["pacs"]["takes"] == {"report-enhanced": [IMPLICIT], "text": [IMPLICIT]}
     assert kept(config)["pacs"].accepted_sop_classes == {ENHANCED, BASIC_TEXT}
     (route,) = compose.routes(load(config)).values()
-    assert REPORT_FORMS[ResultName.REPORT_ENHANCED].name in route.decided(kept(config)["pacs"]).kinds
+    assert tid1500.REPORT_ENHANCED.result_type.name in route.decided(kept(config)["pacs"]).kinds
 
 
 def test_an_archive_that_takes_no_report_at_all_is_a_problem(tmp_path: Path) -> None:
@@ -250,7 +251,7 @@ def test_a_test_report_that_is_not_taken_is_a_problem(answer: int, tmp_path: Pat
 
 
 def taken(*sop_classes: str, peer: str = PEER, destination: str = "pacs") -> DestinationCapabilities:
-    accepted = {form.sop_class_uid: () for form in REPORT_FORMS.values()} | {
+    accepted = {form.result_type.sop_class_uid: () for form in REPORT_FORMS} | {
         Uid(uid): (Uid(EXPLICIT),) for uid in sop_classes
     }
     return DestinationCapabilities(destination=destination, peer=peer, accepted=accepted, negotiated_at=NOON)
@@ -259,20 +260,20 @@ def taken(*sop_classes: str, peer: str = PEER, destination: str = "pacs") -> Des
 @pytest.mark.parametrize(
     ("said", "form"),
     [
-        (taken(COMPREHENSIVE_3D, COMPREHENSIVE, ENHANCED, BASIC_TEXT), ResultName.REPORT),
-        (taken(BASIC_TEXT, ENHANCED, COMPREHENSIVE), ResultName.REPORT_COMPREHENSIVE),
-        (taken(BASIC_TEXT, ENHANCED), ResultName.REPORT_ENHANCED),
-        (taken(BASIC_TEXT), ResultName.TEXT),
-        (taken(), ResultName.REPORT),
-        (taken(BASIC_TEXT, peer="PACS@other:104"), ResultName.REPORT),
-        (None, ResultName.REPORT),
+        (taken(COMPREHENSIVE_3D, COMPREHENSIVE, ENHANCED, BASIC_TEXT), tid1500.REPORT),
+        (taken(BASIC_TEXT, ENHANCED, COMPREHENSIVE), tid1500.REPORT_COMPREHENSIVE),
+        (taken(BASIC_TEXT, ENHANCED), tid1500.REPORT_ENHANCED),
+        (taken(BASIC_TEXT), basic_text.TEXT),
+        (taken(), tid1500.REPORT),
+        (taken(BASIC_TEXT, peer="PACS@other:104"), tid1500.REPORT),
+        (None, tid1500.REPORT),
     ],
 )
 def test_the_best_form_is_the_first_that_this_very_peer_takes(
-    said: DestinationCapabilities | None, form: ResultName
+    said: DestinationCapabilities | None, form: ResultKind
 ) -> None:
-    route = Route(kinds=frozenset({"SC"}), forms=tuple(REPORT_FORMS.values()), peer=PEER)
-    assert route.decided(said).kinds == {"SC", REPORT_FORMS[form].name}
+    route = Route(kinds=frozenset({"SC"}), forms=tuple(form.result_type for form in REPORT_FORMS), peer=PEER)
+    assert route.decided(said).kinds == {"SC", form.result_type.name}
 
 
 def test_a_route_without_a_choice_stays_as_it_is() -> None:
@@ -281,8 +282,7 @@ def test_a_route_without_a_choice_stays_as_it_is() -> None:
 
 
 def test_the_report_goes_out_in_the_best_form_that_was_negotiated(database: Database, tmp_path: Path) -> None:
-    kinds = [RESULT_KINDS[name] for name in REPORT_FORMS]
-    shop = InProcessNode(database, tmp_path, kinds=kinds, forms=tuple(REPORT_FORMS.values()))
+    shop = InProcessNode(database, tmp_path, kinds=REPORT_FORMS, forms=tuple(form.result_type for form in REPORT_FORMS))
     with database.write() as transaction:
         destination_capabilities.store(transaction, taken(COMPREHENSIVE_3D))
         destination_capabilities.store(transaction, taken(ENHANCED, BASIC_TEXT))

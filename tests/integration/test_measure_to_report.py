@@ -28,7 +28,7 @@ from tests.support.node import CEILING_S, InProcessNode, Says, prediction, recei
 from tests.support.phantom_outlines import radiograph, structures
 from tests.support.validators import iod_errors, sr_errors, state_errors
 from tests.unit.report.ohif import shown
-from tests.unit.report.studies import NODE, NOW, parsed, read
+from tests.unit.report.studies import NOW, composed, parsed, read
 
 
 @cache
@@ -59,7 +59,7 @@ def reported(view: View = View.PA, *, outlined: bool = True) -> Film:
 def test_validators_find_nothing_against_a_report_of_measurements(tmp_path: Path) -> None:
     for number, source in enumerate((reported(), reported(View.AP), reported(outlined=False))):
         path = tmp_path / f"{number}.dcm"
-        path.write_bytes(tid1500.compose([source], node=NODE, now=NOW).content)
+        path.write_bytes(composed(tid1500.REPORT, [source]).content)
 
         assert not iod_errors(path)
         assert not sr_errors(path)
@@ -68,7 +68,7 @@ def test_validators_find_nothing_against_a_report_of_measurements(tmp_path: Path
 def test_a_viewer_opens_it_and_draws_each_number_where_it_was_taken() -> None:
     source = reported()
 
-    listed = shown(parsed(tid1500.compose([source], node=NODE, now=NOW)))
+    listed = shown(parsed(composed(tid1500.REPORT, [source])))
 
     topics = {each.topic for each in source.reading.observations}
     # With what is observed, and with what is said of the film itself, stands what of the film was looked at.
@@ -76,7 +76,7 @@ def test_a_viewer_opens_it_and_draws_each_number_where_it_was_taken() -> None:
 
 
 def test_a_lost_border_is_coded_with_its_side_its_lobe_and_its_line() -> None:
-    report = parsed(tid1500.compose([reported()], node=NODE, now=NOW))
+    report = parsed(composed(tid1500.REPORT, [reported()]))
 
     obscured = [item for _, item in items(report) if name_of(item) == concepts.OBSCURED.value]
     (lost,) = [each for each in obscured if each.ConceptCodeSequence[0].CodeValue == concepts.RIGHT_HEART_BORDER.value]
@@ -88,7 +88,7 @@ def test_a_lost_border_is_coded_with_its_side_its_lobe_and_its_line() -> None:
 
 
 def test_quality_is_asserted_in_dicoms_own_codes() -> None:
-    report = parsed(tid1500.compose([reported(View.AP)], node=NODE, now=NOW))
+    report = parsed(composed(tid1500.REPORT, [reported(View.AP)]))
 
     said = [item for _, item in items(report) if name_of(item) == codes.QUALITY_ASSESSMENT.value]
 
@@ -96,7 +96,7 @@ def test_quality_is_asserted_in_dicoms_own_codes() -> None:
 
 
 def test_what_could_not_be_measured_is_said_with_its_reason() -> None:
-    report = parsed(tid1500.compose([reported(outlined=False)], node=NODE, now=NOW))
+    report = parsed(composed(tid1500.REPORT, [reported(outlined=False)]))
 
     text = [line for _, line in lines(report)]
 
@@ -106,7 +106,7 @@ def test_what_could_not_be_measured_is_said_with_its_reason() -> None:
 
 
 def test_the_summary_says_the_ratio_and_the_lost_border_and_no_more_numbers() -> None:
-    report = parsed(tid1500.compose([reported()], node=NODE, now=NOW))
+    report = parsed(composed(tid1500.REPORT, [reported()]))
 
     (summary,) = [str(item.TextValue) for _, item in items(report) if name_of(item) == codes.SUMMARY.value]
 
@@ -129,8 +129,7 @@ def test_the_picture_shows_calipers_and_the_lost_border() -> None:
 
 
 def test_the_marks_of_a_presentation_state_are_calipers_and_lost_borders(tmp_path: Path) -> None:
-    marks = presentation_state.compose(reported(), node=NODE, now=NOW)
-    assert marks is not None
+    marks = composed(presentation_state.PRESENTATION_STATE, [reported()])
     path = tmp_path / "marks.dcm"
     path.write_bytes(marks.content)
 

@@ -22,36 +22,28 @@ from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules, judge_header
 from cxr_node.report.kinds import tid1500
-from cxr_node.report.kinds.kind import (
-    ChestCad,
-    ComposeRequest,
-    KeyImages,
-    Picture,
-    PresentationState,
-    Report,
-    ResultKind,
-    Segmentation,
-    Text,
-)
-from cxr_node.report.languages.translate import LANGUAGES
-from cxr_node.report.source import Film, Observer, PreviousReport
+from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.kinds.registry import RESULT_KINDS
+from cxr_node.report.languages.registry import LANGUAGES
+from cxr_node.report.source import ComposeRequest, Film, Observer, PreviousReport
 from tests.support import films, phantom_outlines
 from tests.support.validators import entity_errors, iod_errors, sr_errors, state_errors, template_errors
 from tests.unit.report.names import NAMES
 from tests.unit.report.ohif import shown
-from tests.unit.report.studies import NODE, NOW, everything, finding, gray, not_read, parsed, read, square, with_bytes
-
-_KINDS: tuple[ResultKind, ...] = (
-    Report(),
-    Report(tid1500.COMPREHENSIVE),
-    Report(tid1500.ENHANCED),
-    Text(),
-    ChestCad(),
-    Picture(),
-    PresentationState(),
-    KeyImages(),
-    Segmentation(),
+from tests.unit.report.studies import (
+    NODE,
+    NOW,
+    everything,
+    finding,
+    gray,
+    not_read,
+    parsed,
+    previous,
+    read,
+    square,
+    with_bytes,
 )
+
 _TYPE_2 = "PatientName PatientID PatientBirthDate PatientSex StudyDate StudyTime StudyID AccessionNumber"
 _BAD = {"PatientSex": b"U", "PatientBirthDate": b"19600000", "StudyTime": b"10:11:12", "PatientAge": b"45"}
 
@@ -66,8 +58,8 @@ class Study:
 
     rounds: Sequence[Sequence[Film]]
     is_clean: bool = True
-    node: Observer = NODE
-    see: Callable[[Film], Radiograph] | None = None
+    observer: Observer = NODE
+    load_radiograph: Callable[[Film], Radiograph] | None = None
 
     @property
     def regions(self) -> int:
@@ -112,7 +104,7 @@ def _phantoms(*views: View) -> Study:
     return Study(
         rounds=[[_phantom(view) for view in views]],
         is_clean=False,  # its declared character set is not that of the results
-        see=lambda film: radiograph(film.header, limits=Limits()),
+        load_radiograph=lambda film: radiograph(film.header, limits=Limits()),
     )
 
 
@@ -159,7 +151,7 @@ _MADE: dict[str, Callable[[], Study]] = {
     **{
         f"in {name}": lambda name=name: Study(  # type: ignore[misc]  # a default binds it
             rounds=[[everything(films.dx()), not_read(_LATERAL, Reason.VIEW)]],
-            node=Observer(name="TESTNODE", serial_number="7", software_version="9.9", language=name),
+            observer=Observer(name="TESTNODE", serial_number="7", software_version="9.9", language=LANGUAGES[name]),
         )
         for name in LANGUAGES
         if name != "en"
@@ -226,7 +218,7 @@ def test_pixelmed_has_nothing_against_the_report_of_a_study(name: str, tmp_path:
     study = _MADE[name]()
     if study.regions == 1:
         pytest.skip("PixelMed takes every group of a report with one region for TID 1410")
-    (*_, report) = [instance for kind, instance in _composed(study) if kind is _KINDS[0]]
+    (*_, report) = [instance for kind, instance in _composed(study) if kind is tid1500.REPORT]
     assert template_errors(_written(report, tmp_path)) == []
 
 
@@ -239,31 +231,27 @@ def _real(name: str) -> Study:
             seen = radiograph(header, limits=Limits())
         except GiveUp as gave_up:
             film = not_read(header, gave_up.reason, gave_up.detail)
-    return Study(rounds=[[film]], is_clean=False, see=lambda _: seen)
+    return Study(rounds=[[film]], is_clean=False, load_radiograph=lambda _: seen)
 
 
 def _composed(study: Study) -> Iterator[tuple[ResultKind, Instance]]:
     """Yield each result of each kind, as composing again and again would make them."""
-    for kind in _KINDS:
+    for kind in RESULT_KINDS:
         earlier: list[PreviousReport] = []
         for together in study.rounds:
-            for instance in kind.compose(_ordered(study, together, earlier)):
-                earlier.append(_previous(instance))
+            for instance in kind.compose(_request(study, together, earlier)):
+                earlier.append(previous(instance))
                 yield kind, instance
-        assert kind.compose(_ordered(study, study.rounds[-1], earlier)) == []
+        assert kind.compose(_request(study, study.rounds[-1], earlier)) == []
 
 
-def _ordered(study: Study, together: Sequence[Film], earlier: Sequence[PreviousReport]) -> ComposeRequest:
-    return ComposeRequest(films=together, see=study.see or gray, node=study.node, now=NOW, earlier=tuple(earlier))
-
-
-def _previous(instance: Instance) -> PreviousReport:
-    identity = instance.identity
-    return PreviousReport(
-        sop_class_uid=identity.sop_class_uid,
-        sop_instance_uid=identity.sop_instance_uid,
-        series_instance_uid=identity.series_instance_uid,
-        study_instance_uid=identity.study_instance_uid,
+def _request(study: Study, together: Sequence[Film], earlier: Sequence[PreviousReport]) -> ComposeRequest:
+    return ComposeRequest(
+        films=together,
+        load_radiograph=study.load_radiograph or gray,
+        observer=study.observer,
+        now=NOW,
+        earlier=tuple(earlier),
     )
 
 
@@ -279,7 +267,7 @@ def _validate(study: Study, folder: Path) -> None:
         if said.Modality == "PR" and _may_be_checked(said):
             errors += state_errors(path)
         assert errors == [], f"{kind.name}: {errors}"
-        if isinstance(kind, Report):
+        if kind.result_type.name.startswith("TID1500"):
             assert shown(said)
     sources = {film.reading.film.sop_instance_uid: film.header for film in study.rounds[-1]}
     if study.is_clean:

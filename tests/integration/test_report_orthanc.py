@@ -15,12 +15,12 @@ from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
-from cxr_node.report.kinds.kind import ComposeRequest, Segmentation
-from cxr_node.report.source import Film
-from cxr_node.settings.results import ResultName
-from cxr_node.wiring.compose import RESULT_KINDS
+from cxr_node.report.kinds import segmentation
+from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.kinds.registry import RESULT_KINDS
+from cxr_node.report.source import ComposeRequest, Film
 from tests.support import films, peers
-from tests.unit.report.studies import NODE, NOW, everything
+from tests.unit.report.studies import NODE, NOW, composed, everything
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[peers.Orthanc]
         yield running
 
 
-def see(film: Film) -> Radiograph:
+def load_radiograph(film: Film) -> Radiograph:
     return radiograph(film.header, limits=Limits())
 
 
@@ -45,10 +45,10 @@ def _destination(orthanc: peers.Orthanc) -> CStoreDestination:
     )
 
 
-@pytest.mark.parametrize("name", RESULT_KINDS)
-def test_orthanc_gives_back_every_kind_as_it_was_sent(name: ResultName, orthanc: peers.Orthanc, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", RESULT_KINDS, ids=lambda kind: str(kind.name))
+def test_orthanc_gives_back_every_kind_as_it_was_sent(kind: ResultKind, orthanc: peers.Orthanc, tmp_path: Path) -> None:
     film = everything(films.dx())
-    (made,) = RESULT_KINDS[name].compose(ComposeRequest(films=[film], see=see, node=NODE, now=NOW))
+    (made,) = kind.compose(ComposeRequest(films=[film], load_radiograph=load_radiograph, observer=NODE, now=NOW))
 
     assert _destination(orthanc).send(made.content).status == 0
     returned = orthanc.file(made.identity.sop_instance_uid)
@@ -59,10 +59,10 @@ def test_orthanc_gives_back_every_kind_as_it_was_sent(name: ResultName, orthanc:
 
 def test_results_stand_in_the_study_of_their_film(orthanc: peers.Orthanc, tmp_path: Path) -> None:
     header = films.cr()
-    order = ComposeRequest(films=[everything(header)], see=see, node=NODE, now=NOW)
+    order = ComposeRequest(films=[everything(header)], load_radiograph=load_radiograph, observer=NODE, now=NOW)
     destination = _destination(orthanc)
     destination.send(films.written(header, tmp_path).read_bytes())
-    made = [result for kind in RESULT_KINDS.values() for result in kind.compose(order)]
+    made = [result for kind in RESULT_KINDS for result in kind.compose(order)]
     for result in made:
         destination.send(result.content)
 
@@ -77,7 +77,7 @@ def test_results_stand_in_the_study_of_their_film(orthanc: peers.Orthanc, tmp_pa
 
 def test_highdicom_reads_the_segmentation_that_orthanc_gives_back(orthanc: peers.Orthanc) -> None:
     film = everything(films.dx(rows=63, columns=47))
-    (made,) = Segmentation().compose(ComposeRequest(films=[film], see=see, node=NODE, now=NOW))
+    made = composed(segmentation.SEGMENTATION, [film])
     _destination(orthanc).send(made.content)
 
     read = highdicom.seg.segread(BytesIO(orthanc.file(made.identity.sop_instance_uid)))

@@ -2,23 +2,31 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.instance import Instance
-from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
-from cxr_node.report.header.header import ResultType
 from cxr_node.report.kinds import basic_text, key_objects, presentation_state, secondary_capture, tid1500
-from cxr_node.report.kinds.tid1500 import compose
-from cxr_node.report.source import Film, PreviousReport
+from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.source import Film
 from cxr_node.report.sr.tree import items
 from tests.support import films, peers
 from tests.support.validators import entity_errors, iod_errors, pixelmed, run, sr_errors, state_errors, template_errors
-from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read, square, with_bytes
+from tests.unit.report.studies import (
+    composed,
+    everything,
+    finding,
+    not_read,
+    parsed,
+    previous,
+    read,
+    request,
+    square,
+    with_bytes,
+)
 
 _PRESENT = finding("Lung Opacity", 0.9, Presence.PRESENT)
 _ONE_REGION = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(2, 2, 9),))
@@ -94,7 +102,7 @@ _REAL = {
 
 @pytest.mark.parametrize("together", _STUDIES.values(), ids=_STUDIES)
 def test_dciodvfy_and_dsrdump_find_no_error(together: list[Film], tmp_path: Path) -> None:
-    report = _written(compose(together, node=NODE, now=NOW), tmp_path)
+    report = _written(composed(tid1500.REPORT, together), tmp_path)
     assert iod_errors(report) == []
     assert sr_errors(report) == []
 
@@ -104,7 +112,7 @@ def test_dciodvfy_and_dsrdump_find_no_error(together: list[Film], tmp_path: Path
 def test_the_report_of_a_real_film_is_valid_and_of_the_same_patient(name: str, is_read: bool, tmp_path: Path) -> None:
     header = dcmread(films.real(name), force=True, stop_before_pixels=True)
     film = everything(header) if is_read else not_read(header, Reason.BODY_PART)
-    instance = compose([film], node=NODE, now=NOW)
+    instance = composed(tid1500.REPORT, [film])
     report = _written(instance, tmp_path)
     assert iod_errors(report) == []
     assert sr_errors(report) == []
@@ -113,14 +121,8 @@ def test_the_report_of_a_real_film_is_valid_and_of_the_same_patient(name: str, i
 
 
 def test_a_new_version_is_valid_too(tmp_path: Path) -> None:
-    old = compose([not_read(films.dx(), Reason.TIMEOUT)], node=NODE, now=NOW).identity
-    previous = PreviousReport(
-        sop_class_uid=old.sop_class_uid,
-        sop_instance_uid=old.sop_instance_uid,
-        series_instance_uid=old.series_instance_uid,
-        study_instance_uid=old.study_instance_uid,
-    )
-    new = compose([everything(films.dx())], node=NODE, now=NOW, previous=[previous], instance_number=2)
+    old = composed(tid1500.REPORT, [not_read(films.dx(), Reason.TIMEOUT)])
+    new = composed(tid1500.REPORT, [everything(films.dx())], earlier=[previous(old)])
     report = _written(new, tmp_path)
     assert iod_errors(report) == []
     assert sr_errors(report) == []
@@ -130,26 +132,28 @@ def test_a_new_version_is_valid_too(tmp_path: Path) -> None:
 def test_film_and_report_agree_about_patient_and_study(tmp_path: Path) -> None:
     film = films.dx(changes={"PatientComments": "none", "IssuerOfPatientID": "HOSPITAL", "StudyDescription": "Thorax"})
     path = films.written(film, tmp_path)
-    report = _written(compose([everything(film)], node=NODE, now=NOW), tmp_path)
+    report = _written(composed(tid1500.REPORT, [everything(film)]), tmp_path)
     assert entity_errors(path, report) == []
 
 
 @pytest.mark.parametrize("name", ["three read", "two views"])
 def test_pixelmed_finds_no_error_in_the_template_rows(name: str, tmp_path: Path) -> None:
-    assert template_errors(_written(compose(_STUDIES[name], node=NODE, now=NOW), tmp_path)) == []
+    assert template_errors(_written(composed(tid1500.REPORT, _STUDIES[name]), tmp_path)) == []
 
 
 @pytest.mark.parametrize("name", ["three read", "two views", "no type 2 attributes", "Korean"])
-@pytest.mark.parametrize("kind", [tid1500.COMPREHENSIVE, tid1500.ENHANCED], ids=lambda kind: str(kind.name))
-def test_the_same_tree_is_valid_as_comprehensive_and_enhanced_sr(kind: ResultType, name: str, tmp_path: Path) -> None:
-    report = _written(compose(_STUDIES[name], node=NODE, now=NOW, kind=kind), tmp_path)
+@pytest.mark.parametrize(
+    "kind", [tid1500.REPORT_COMPREHENSIVE, tid1500.REPORT_ENHANCED], ids=lambda kind: str(kind.name)
+)
+def test_the_same_tree_is_valid_as_comprehensive_and_enhanced_sr(kind: ResultKind, name: str, tmp_path: Path) -> None:
+    report = _written(composed(kind, _STUDIES[name]), tmp_path)
     assert iod_errors(report) == []
     assert sr_errors(report) == []
 
 
 @pytest.mark.parametrize("name", ["three read", "two views", "no type 2 attributes", "Korean", "not analysed: AGE"])
 def test_the_text_form_is_valid_as_basic_text_sr(name: str, tmp_path: Path) -> None:
-    report = _written(basic_text.compose(_STUDIES[name], node=NODE, now=NOW), tmp_path)
+    report = _written(composed(basic_text.TEXT, _STUDIES[name]), tmp_path)
     assert iod_errors(report) == []
     assert sr_errors(report) == []
 
@@ -165,7 +169,7 @@ def test_picture_marks_and_key_objects_of_a_real_film_are_valid(name: str, tmp_p
 @pytest.mark.parametrize("name", ["everything", "one region", "secondary capture", "no type 2 attributes", "Korean"])
 def test_all_results_of_a_study_are_valid_and_agree_about_it(name: str, tmp_path: Path) -> None:
     film = _STUDIES[name][0]
-    results = [compose([film], node=NODE, now=NOW), *_pictures(film)]
+    results = [composed(tid1500.REPORT, [film]), *_pictures(film)]
     written = [_written(result, tmp_path) for result in results]
     assert [error for result in written for error in iod_errors(result)] == []
     assert entity_errors(*written) == []
@@ -174,19 +178,13 @@ def test_all_results_of_a_study_are_valid_and_agree_about_it(name: str, tmp_path
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_dcmpschk_passes_the_marks(photometric: str, tmp_path: Path) -> None:
     film = everything(films.cr(changes={"PhotometricInterpretation": photometric}))
-    marks = presentation_state.compose(film, node=NODE, now=NOW)
-    assert marks is not None
+    marks = composed(presentation_state.PRESENTATION_STATE, [film])
     assert state_errors(_written(marks, tmp_path)) == []
 
 
 def _pictures(film: Film) -> list[Instance]:
-    assert film.reading.geometry is not None
-    geometry = film.reading.geometry
-    gray = np.full((geometry.rows, geometry.columns), 0x8000, np.uint16)
-    radiograph = Radiograph(p_values=gray, geometry=geometry, grayscale="made")
-    picture = secondary_capture.compose(film, radiograph, node=NODE, now=NOW)
-    others = [presentation_state.compose(film, node=NODE, now=NOW), key_objects.compose([film], node=NODE, now=NOW)]
-    return [picture, *(other for other in others if other is not None)]
+    kinds = (secondary_capture.PICTURE, presentation_state.PRESENTATION_STATE, key_objects.KEY_IMAGES)
+    return [result for kind in kinds for result in kind.compose(request([film]))]
 
 
 _CODES_OF_2022 = {
@@ -198,7 +196,7 @@ _CODES_OF_2022 = {
 
 
 def test_pixelmed_finds_the_text_form_to_be_tid_2000(tmp_path: Path) -> None:
-    report = parsed(basic_text.compose(_STUDIES["two views"], node=NODE, now=NOW))
+    report = parsed(composed(basic_text.TEXT, _STUDIES["two views"]))
     for _, item in items(report):
         name = item.ConceptNameCodeSequence[0]
         if name.CodeValue in _CODES_OF_2022:
@@ -211,7 +209,7 @@ def test_pixelmed_finds_the_text_form_to_be_tid_2000(tmp_path: Path) -> None:
 
 
 def test_the_validators_do_find_errors(tmp_path: Path) -> None:
-    broken = parsed(compose([everything(films.dx())], node=NODE, now=NOW))
+    broken = parsed(composed(tid1500.REPORT, [everything(films.dx())]))
     del broken.CompletionFlag
     broken.ContentSequence[3].RelationshipType = "INFERRED FROM"
     path = tmp_path / "broken.dcm"

@@ -30,7 +30,7 @@ from cxr_node.domain.reading import (
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.queue import queue
 from cxr_node.records import readings
-from cxr_node.report.kinds.kind import KeyImages, Report
+from cxr_node.report.kinds import key_objects, tid1500
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import deliver as delivering
 from tests.support import films
@@ -473,7 +473,7 @@ def test_a_database_that_is_away_while_a_job_ends_costs_a_lease_and_nothing_else
 def test_results_go_where_the_conditions_are_met_and_are_kept_in_any_case(
     database: Database, tmp_path: Path, condition: Condition, kinds: list[str]
 ) -> None:
-    shop = InProcessNode(database, tmp_path, kinds=(Report(), KeyImages()), condition=condition)
+    shop = InProcessNode(database, tmp_path, kinds=(tid1500.REPORT, key_objects.KEY_IMAGES), condition=condition)
     shop.accept(films.dx())
 
     shop.work()

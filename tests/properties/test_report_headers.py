@@ -11,10 +11,10 @@ from pydicom.tag import Tag
 
 from cxr_node.domain.reasons import Reason
 from cxr_node.report.header.safe_header import safe_header
-from cxr_node.report.kinds.tid1500 import compose
+from cxr_node.report.kinds import tid1500
 from cxr_node.report.sr.tree import lines
 from tests.support import films
-from tests.unit.report.studies import NODE, NOW, not_read
+from tests.unit.report.studies import composed, not_read
 
 _SENT = [
     "SpecificCharacterSet",
@@ -53,7 +53,7 @@ def test_any_header_makes_a_report_that_a_peer_can_read(sent: dict[str, bytes], 
     for keyword, value in sent.items():
         tag = Tag(keyword)
         film[tag] = RawDataElement(tag, dictionary_VR(tag), len(value), value, 0, implicit, True)
-    instance = compose([not_read(film, Reason.VIEW)], node=NODE, now=NOW)
+    instance = composed(tid1500.REPORT, [not_read(film, Reason.VIEW)])
     report = dcmread(BytesIO(instance.content))
     safe = safe_header(film)
     assert report.StudyInstanceUID == film.StudyInstanceUID

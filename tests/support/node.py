@@ -27,8 +27,9 @@ from cxr_node.queue.retry import RULES as RETRY_RULES
 from cxr_node.queue.retry import RetryRule
 from cxr_node.queue.search import JobRow
 from cxr_node.reading.preprocess import ReadContext, ReadRules
-from cxr_node.report.header.header import ResultType
-from cxr_node.report.kinds.kind import Report, ResultKind
+from cxr_node.report.kinds import tid1500
+from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import Observer
 from cxr_node.work.handlers.deliver import AnyHandler, CommitmentHandler, DeliverHandler, VerificationRule
 from cxr_node.work.handlers.read import ComposeHandler, Deadline, InTurn, ReadHandler, ReadsFilms, StudyWindow
@@ -114,7 +115,7 @@ class InProcessNode:
         *,
         reader: Says | None = None,
         reads: ReadsFilms | None = None,
-        kinds: Sequence[ResultKind] = (Report(),),
+        kinds: Sequence[ResultKind] = (tid1500.REPORT,),
         rules: ReadRules = RULES,
         condition: Condition = ANY,
         forms: tuple[ResultType, ...] = (),
@@ -146,11 +147,11 @@ class InProcessNode:
             ComposeHandler(
                 database=database,
                 archive=self.archive,
-                node=Observer(),
+                observer=Observer(),
                 kinds=kinds,
                 routes={
                     self.pacs.name: pipeline.Route(
-                        kinds=frozenset() if forms else frozenset(kind.name for kind in kinds),
+                        kinds=frozenset() if forms else frozenset(kind.result_type.name for kind in kinds),
                         condition=condition,
                         forms=forms,
                         peer=PEER,

@@ -12,13 +12,13 @@ from cxr_node.deliver.negotiation import negotiated
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
 from cxr_node.ops.checks.node import Check, fine, note, problem, why_not_written
-from cxr_node.ops.conformance import KINDS
-from cxr_node.settings.results import CStoreSection, FolderSection, ResultName
+from cxr_node.report.kinds.registry import KIND_BY_NAME, REPORT_FORMS, RESULT_KINDS
+from cxr_node.settings.results import REPORT_BEST, CStoreSection, FolderSection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import compose as results
 from cxr_node.wiring import deliver
 
-SOP_CLASSES: tuple[Uid, ...] = tuple(dict.fromkeys(kind.sop_class_uid for kind in KINDS.values()))
+SOP_CLASSES: tuple[Uid, ...] = tuple(dict.fromkeys(kind.result_type.sop_class_uid for kind in RESULT_KINDS))
 """All that the node can send."""
 
 _RICHER = "Comprehensive 3D, Comprehensive, Enhanced or Basic Text SR"
@@ -34,17 +34,17 @@ class Examined:
     accepted: Mapping[Uid, tuple[Uid, ...]] | None = field(default=None)
 
     @property
-    def takes(self) -> dict[ResultName, tuple[Uid, ...]]:
+    def takes(self) -> dict[str, tuple[Uid, ...]]:
         """What it could be sent, with the transfer syntaxes that it takes it in."""
         if self.accepted is None:
             return {}
-        said = {name: self.accepted.get(kind.sop_class_uid, ()) for name, kind in KINDS.items()}
-        return {name: syntaxes for name, syntaxes in said.items() if syntaxes}
+        accepted = {kind.name: self.accepted.get(kind.result_type.sop_class_uid, ()) for kind in RESULT_KINDS}
+        return {name: syntaxes for name, syntaxes in accepted.items() if syntaxes}
 
     @property
-    def best_report(self) -> ResultName | None:
+    def best_report(self) -> str | None:
         """The form in which it is sent the report, if it asks for the best."""
-        return next((name for name in results.REPORT_FORMS if name in self.takes), None)
+        return next((form.name for form in REPORT_FORMS if form.name in self.takes), None)
 
 
 def examined(settings: Settings, section: CStoreSection | FolderSection) -> Examined:
@@ -87,14 +87,14 @@ def _way(section: CStoreSection) -> str:
     return f"see that it runs and that host, port, ae_title{files} are right; results wait until then"
 
 
-def _wanted(destination: str, results: Sequence[ResultName], found: Examined) -> Iterator[Check]:
+def _wanted(destination: str, results: Sequence[str], found: Examined) -> Iterator[Check]:
     """Yield for each result it is to be sent whether it takes that."""
     for result in results:
         name = f"{result} to {destination}"
-        if result is ResultName.REPORT_BEST:
+        if result == REPORT_BEST:
             yield _best(name, found)
             continue
-        sop_class = UID(KINDS[result].sop_class_uid)
+        sop_class = UID(KIND_BY_NAME[result].result_type.sop_class_uid)
         if result in found.takes:
             syntaxes = ", ".join(UID(syntax).name for syntax in found.takes[result])
             yield fine(name, f"{sop_class.name} is taken, in {syntaxes}")
@@ -106,12 +106,12 @@ def _best(name: str, found: Examined) -> Check:
     if found.best_report is None:
         to_do = "have its administrator admit one of them"
         return problem(name, f"it takes no report: no {_RICHER}", to_do)
-    sop_class = UID(KINDS[found.best_report].sop_class_uid)
+    sop_class = UID(KIND_BY_NAME[found.best_report].result_type.sop_class_uid)
     return fine(name, f"it is sent {found.best_report}, {sop_class.name}")
 
 
-def _instead(result: ResultName, sop_class: UID, found: Examined) -> str:
+def _instead(result: str, sop_class: UID, found: Examined) -> str:
     admit = f"have its administrator admit {sop_class}"
-    if result in results.REPORT_FORMS and found.best_report is not None:
+    if KIND_BY_NAME[result] in REPORT_FORMS and found.best_report is not None:
         return f'{admit}, or put "report-best" in its place: that comes to {found.best_report}'
     return f'{admit}, or take "{result}" out of its results'

@@ -10,8 +10,8 @@ from cxr_node.domain.instance import Identity, Instance
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
-from cxr_node.report.kinds.kind import ComposeRequest, ResultKind
-from cxr_node.report.source import Film, Observer
+from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.source import ComposeRequest, Film, Observer
 
 PATIENT_NAME = "TEST^CXR-NODE"
 PATIENT_ID = "CXRNODE-TEST"
@@ -19,18 +19,20 @@ STUDY_DESCRIPTION = "TEST OF CXR-NODE - NO PATIENT"
 DETAIL = "a test of delivery: there is no such patient and no such film"
 
 
-def composed(kind: ResultKind, *, node: Observer, now: datetime) -> Instance:
+def composed(kind: ResultKind, *, observer: Observer, now: datetime) -> Instance:
     """Return a test report of a node: always the same one of a kind, so that testing again leaves no second one."""
-    (report,) = kind.compose(ComposeRequest(films=[_film(node)], see=_see_nothing, node=node, now=now))
+    (report,) = kind.compose(
+        ComposeRequest(films=[_film(observer)], load_radiograph=_no_pixels, observer=observer, now=now)
+    )
     return report
 
 
-def _film(node: Observer) -> Film:
+def _film(observer: Observer) -> Film:
     film = Identity(
         sop_class_uid=Uid(DigitalXRayImageStorageForPresentation),
-        sop_instance_uid=derive_uid("test film", node.uid),
-        series_instance_uid=derive_uid("test series", node.uid),
-        study_instance_uid=derive_uid("test study", node.uid),
+        sop_instance_uid=derive_uid("test film", observer.uid),
+        series_instance_uid=derive_uid("test series", observer.uid),
+        study_instance_uid=derive_uid("test study", observer.uid),
         patient_key=digest_of(PATIENT_ID.encode()),
     )
     header = Dataset()
@@ -48,5 +50,5 @@ def _film(node: Observer) -> Film:
     return Film(header=header, reading=reading)
 
 
-def _see_nothing(film: Film) -> Radiograph:
+def _no_pixels(film: Film) -> Radiograph:
     raise ValueError(f"no kind of report is painted: {film.reading.film.sop_instance_uid}")

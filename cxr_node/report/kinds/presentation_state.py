@@ -1,7 +1,6 @@
-"""The marks as vectors over the untouched film: a Grayscale Softcopy Presentation State (PS3.3 section A.33.1)."""
+"""Grayscale Softcopy Presentation State (PS3.3 section A.33.1): outlines and calipers over the film, one per film."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from pydicom.dataset import Dataset
 from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
@@ -14,8 +13,9 @@ from cxr_node.report import codes
 from cxr_node.report.check import require_sound
 from cxr_node.report.header.elements import verbatim
 from cxr_node.report.header.encoding import encoded
-from cxr_node.report.header.header import ResultType, header, identity_of
+from cxr_node.report.header.header import header, identity_of
 from cxr_node.report.header.part10 import instance_of
+from cxr_node.report.kinds.kind import film_kind
 from cxr_node.report.languages.language import Language
 from cxr_node.report.pictures import overlay
 from cxr_node.report.pictures.grayscale import (
@@ -25,16 +25,22 @@ from cxr_node.report.pictures.grayscale import (
     softcopy_voi_lut,
 )
 from cxr_node.report.pictures.outlines import bounds, closed, fitted
-from cxr_node.report.source import Film, Observer
-from cxr_node.report.study import brought_together
+from cxr_node.report.result_type import ResultType, keywords
+from cxr_node.report.source import ComposeRequest, Film
+from cxr_node.report.study import collate
 from cxr_node.report.summary import observed
 
-MARKS = ResultType(
+_TYPE = ResultType(
     name="PR",
     sop_class_uid=Uid(GrayscaleSoftcopyPresentationStateStorage),
     modality="PR",
     series_offset=19,
     series_description="AI CXR marks - RESEARCH",
+    type_1=keywords("""
+        ContentLabel PresentationCreationDate PresentationCreationTime ReferencedSeriesSequence
+        DisplayedAreaSelectionSequence PresentationLUTShape GraphicAnnotationSequence GraphicLayerSequence
+    """),  # PS3.3 C.11.9 to C.11.11
+    type_2=("ContentDescription", "ContentCreatorName"),
 )
 
 _LAYER = "AI MARKS"
@@ -42,32 +48,32 @@ _COLOR_CIELAB = [46137, 45000, 49000]
 """Orange, as PCS-values (PS3.3 section C.10.7.1.1)."""
 
 
-def compose(film: Film, *, node: Observer, now: datetime, instance_number: int = 1) -> Instance | None:
-    """Return the marks of one film, or None where there is nothing to mark; errors as of `tid1500.compose`."""
-    together = brought_together([film])
-    language = node.speaks
-    marks = _marks(together[0], language)
-    if not marks:
+def compose_film(film: Film, request: ComposeRequest, instance_number: int) -> Instance | None:
+    """Return the presentation state of a film, or None where there is nothing to draw."""
+    films = collate([film])
+    language = request.observer.language
+    graphics = _graphics(films[0], language)
+    if not graphics:
         return None
-    state = _state(together[0], marks, language)
-    identity = identity_of(together, kind=MARKS, content=digest_of(encoded(state)), node=node)
-    dataset = header(together, identity, kind=MARKS, node=node, now=now, instance_number=instance_number)
+    state = _state(films[0], graphics, language)
+    identity = identity_of(films, _TYPE, request.observer, content=digest_of(encoded(state)))
+    dataset = header(films, identity, _TYPE, request, instance_number)
     dataset.PresentationCreationDate, dataset.PresentationCreationTime = dataset.ContentDate, dataset.ContentTime
-    dataset.BodyPartExamined = "CHEST"  # of a paired part Laterality would be asked for (PS3.3 C.7.3.1)
+    dataset.BodyPartExamined = "CHEST"  # of a paired part Laterality would be required (PS3.3 C.7.3.1)
     del dataset.ContentDate, dataset.ContentTime  # no attributes of this IOD
     dataset.update(state)
-    require_sound(dataset, together)
+    require_sound(dataset, films, _TYPE)
     return instance_of(encoded(dataset), identity)
 
 
-def _state(film: Film, marks: Sequence[Dataset], language: Language) -> Dataset:
+def _state(film: Film, graphics: Sequence[Dataset], language: Language) -> Dataset:
     state = Dataset()
     state.ContentLabel = "AI_MARKS"
     state.ContentDescription = "Computer analysis, research use only"
     state.ContentCreatorName = "cxr-node^"
     state.ReferencedSeriesSequence = [_reference(film)]
     state.DisplayedAreaSelectionSequence = [_displayed_area(film)]
-    state.GraphicAnnotationSequence = [_annotation(marks, language)]
+    state.GraphicAnnotationSequence = [_annotation(graphics, language)]
     state.GraphicLayerSequence = [_layer()]
     state.update(modality_lut(film.header))
     state.update(softcopy_voi_lut(film.header))
@@ -105,34 +111,37 @@ def _layer() -> Dataset:
     return layer
 
 
-def _annotation(marks: Sequence[Dataset], language: Language) -> Dataset:
+def _annotation(graphics: Sequence[Dataset], language: Language) -> Dataset:
     annotation = Dataset()
     annotation.GraphicLayer = _LAYER
-    annotation.GraphicObjectSequence = [mark for mark in marks if "GraphicType" in mark]
-    annotation.TextObjectSequence = [*(mark for mark in marks if "GraphicType" not in mark), _caution(language)]
+    annotation.GraphicObjectSequence = [graphic for graphic in graphics if "GraphicType" in graphic]
+    annotation.TextObjectSequence = [
+        *(graphic for graphic in graphics if "GraphicType" not in graphic),
+        _caution(language),
+    ]
     return annotation
 
 
-def _marks(film: Film, language: Language) -> list[Dataset]:
+def _graphics(film: Film, language: Language) -> list[Dataset]:
     """Return a polyline and a label for each region and caliper on the film."""
     reading = film.reading
-    marks: list[Dataset] = []
+    graphics: list[Dataset] = []
     for finding in () if reading.prediction is None else reading.prediction.findings:
         score = language.number(finding.score * 100, ".1f")
-        label = f"{language.meaning(finding.code)} {language.words.presences[finding.presence]} {score}/100"
+        label = f"{language.meaning(finding.code)} {language.terms.presences[finding.presence]} {score}/100"
         for region in finding.regions:
-            marks.extend(_drawn(closed(region.outline, bounds(film)), label))
+            graphics.extend(_polyline(closed(region.outline, bounds(film)), label))
     for measurement in reading.measurements:
         if measurement.key in codes.MEASUREMENTS or measurement.key in overlay.CALIPERS:
             label = f"{measurement.key} {language.number(measurement.value, '.4g')}"
-            marks.extend(_drawn(fitted(measurement.line, bounds(film)), label))
+            graphics.extend(_polyline(fitted(measurement.line, bounds(film)), label))
     for observation in reading.observations:
         if observation.code == OBSCURED:
-            marks.extend(_drawn(fitted(observation.line, bounds(film)), observed(observation, language)))
-    return marks
+            graphics.extend(_polyline(fitted(observation.line, bounds(film)), observed(observation, language)))
+    return graphics
 
 
-def _drawn(points: Sequence[Point], label: str) -> list[Dataset]:
+def _polyline(points: Sequence[Point], label: str) -> list[Dataset]:
     if len(points) < 2:
         return []
     line = Dataset()
@@ -152,9 +161,12 @@ def _drawn(points: Sequence[Point], label: str) -> list[Dataset]:
 
 def _caution(language: Language) -> Dataset:
     text = Dataset()
-    text.UnformattedTextValue = language.sentences.caution
+    text.UnformattedTextValue = language.phrases.caution
     text.BoundingBoxAnnotationUnits = "DISPLAY"
     text.BoundingBoxTopLeftHandCorner = [0.02, 0.94]
     text.BoundingBoxBottomRightHandCorner = [0.98, 0.99]
     text.BoundingBoxTextHorizontalJustification = "LEFT"
     return text
+
+
+PRESENTATION_STATE = film_kind("presentation-state", _TYPE, compose_film)

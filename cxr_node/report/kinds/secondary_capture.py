@@ -1,6 +1,4 @@
-"""The picture every archive shows: the painted film as Secondary Capture, one per film."""
-
-from datetime import datetime
+"""Secondary Capture of the painted film, which every archive shows: one per film."""
 
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
@@ -13,39 +11,44 @@ from cxr_node.report.check import require_sound
 from cxr_node.report.header.elements import verbatim
 from cxr_node.report.header.encoding import encoded
 from cxr_node.report.header.equipment import coded
-from cxr_node.report.header.header import ResultType, header, identity_of
+from cxr_node.report.header.header import header, identity_of
 from cxr_node.report.header.part10 import instance_of
+from cxr_node.report.kinds.kind import film_kind
 from cxr_node.report.pictures.picture import UInt8, painted
-from cxr_node.report.source import Film, Observer
-from cxr_node.report.study import brought_together
+from cxr_node.report.result_type import ResultType, keywords
+from cxr_node.report.source import ComposeRequest, Film
+from cxr_node.report.study import collate
 
-PICTURE = ResultType(
+_TYPE = ResultType(
     name="SC",
     sop_class_uid=Uid(SecondaryCaptureImageStorage),
     modality="OT",
     series_offset=29,
     series_description="AI CXR picture - RESEARCH",
+    type_1=keywords("""
+        Rows Columns BitsAllocated PixelData PhotometricInterpretation SamplesPerPixel ImageType SourceImageSequence
+        ConversionType BurnedInAnnotation DerivationDescription
+    """),  # PS3.3 C.8.6.1
+    type_2=("PatientOrientation",),
+    flags={"BurnedInAnnotation": "YES"},
 )
 
 _DERIVATION = "Reduced to 8 bits and screen size; outlines, calipers and text of a computer analysis drawn in"
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 
 
-def compose(film: Film, radiograph: Radiograph, *, node: Observer, now: datetime, instance_number: int = 1) -> Instance:
-    """Return the picture of one film; `radiograph` is that film's pixels.
-
-    Raises
-    ------
-    GiveUp
-        IDENTITY: the header is not that of the reading. RESULT: the picture breaks a promise of `check`.
-    """
-    together = brought_together([film])
+def compose_film(film: Film, request: ComposeRequest, instance_number: int) -> Instance | None:
+    """Return the picture of a film, or None of one that was not analysed."""
+    if film.reading.prediction is None:
+        return None
+    radiograph = request.load_radiograph(film)
+    films = collate([film])
     pixels = painted(radiograph, film.reading)
-    identity = identity_of(together, kind=PICTURE, content=digest_of(pixels.tobytes()), node=node)
-    dataset = header(together, identity, kind=PICTURE, node=node, now=now, instance_number=instance_number)
-    _add_general_image(dataset, together[0], radiograph)
+    identity = identity_of(films, _TYPE, request.observer, content=digest_of(pixels.tobytes()))
+    dataset = header(films, identity, _TYPE, request, instance_number)
+    _add_general_image(dataset, films[0], radiograph)
     _add_pixels(dataset, pixels)
-    require_sound(dataset, together)
+    require_sound(dataset, films, _TYPE)
     return instance_of(encoded(dataset), identity)
 
 
@@ -53,7 +56,7 @@ def _add_general_image(dataset: Dataset, film: Film, radiograph: Radiograph) -> 
     dataset.ConversionType = "WSD"
     dataset.ImageType = ["DERIVED", "SECONDARY"]
     dataset.PatientOrientation = list(radiograph.geometry.patient_orientation or ())
-    dataset.BodyPartExamined = "CHEST"  # of a paired part Laterality would be asked for (PS3.3 C.7.3.1)
+    dataset.BodyPartExamined = "CHEST"  # of a paired part Laterality would be required (PS3.3 C.7.3.1)
     dataset.BurnedInAnnotation = "YES"
     dataset.DerivationDescription = _DERIVATION
     dataset.SourceImageSequence = [_source(film.reading.film)]
@@ -81,3 +84,6 @@ def _add_pixels(dataset: Dataset, pixels: UInt8) -> None:
     content = pixels.tobytes()
     dataset.PixelData = content + b"\0" * (len(content) % 2)
     dataset["PixelData"].VR = "OB"
+
+
+PICTURE = film_kind("picture", _TYPE, compose_film)

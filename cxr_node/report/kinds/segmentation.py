@@ -1,7 +1,6 @@
-"""The anatomy as outlined, one segment for each structure: a binary Segmentation (PS3.3 section A.51)."""
+"""Binary Segmentation of the outlined anatomy (PS3.3 section A.51): one per film, one segment per structure."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from pydicom.dataset import Dataset
 from pydicom.uid import SegmentationStorage
@@ -19,20 +18,30 @@ from cxr_node.report.check import require_sound
 from cxr_node.report.header.elements import verbatim
 from cxr_node.report.header.encoding import encoded
 from cxr_node.report.header.equipment import coded
-from cxr_node.report.header.header import ResultType, header, identity_of
+from cxr_node.report.header.header import header, identity_of
 from cxr_node.report.header.part10 import instance_of
 from cxr_node.report.header.uids import tracking_uid
-from cxr_node.report.pictures.masks import drawn, joined
+from cxr_node.report.kinds.kind import film_kind
+from cxr_node.report.pictures.masks import joined, packed_mask
 from cxr_node.report.pictures.outlines import bounds
-from cxr_node.report.source import Film, Observer
-from cxr_node.report.study import brought_together
+from cxr_node.report.result_type import ResultType, keywords
+from cxr_node.report.source import ComposeRequest, Film
+from cxr_node.report.study import collate
 
-ANATOMY = ResultType(
+_TYPE = ResultType(
     name="SEG",
     sop_class_uid=Uid(SegmentationStorage),
     modality="SEG",
     series_offset=9,
     series_description="AI CXR anatomy - RESEARCH",
+    type_1=keywords("""
+        ContentDate ContentTime ContentLabel Rows Columns BitsAllocated PixelData PhotometricInterpretation
+        SamplesPerPixel ImageType SegmentationType SegmentSequence NumberOfFrames SharedFunctionalGroupsSequence
+        PerFrameFunctionalGroupsSequence DimensionOrganizationSequence DimensionIndexSequence ReferencedSeriesSequence
+        LossyImageCompression
+    """),  # PS3.3 C.8.20.2
+    type_2=("ContentDescription", "ContentCreatorName", "PatientOrientation"),
+    flags={"SegmentationType": "BINARY"},
 )
 
 SEGMENTS: Mapping[Anatomy, tuple[Code, Laterality | None, tuple[int, int, int]]] = {
@@ -49,8 +58,8 @@ SEGMENTS: Mapping[Anatomy, tuple[Code, Laterality | None, tuple[int, int, int]]]
 }
 """Structure to its code, its side and a color as PCS-values (PS3.3 section C.10.7.1.1).
 
-Left out are those without a standard code (ribs, main bronchi), and the hemidiaphragms: what is outlined is all that
-lies below the dome, which a segment by the name of diaphragm would not say.
+Structures without a standard code (ribs, main bronchi) are left out, and so are the hemidiaphragms: their outline has
+all that lies below the dome, which the name diaphragm would not say.
 """
 
 _LABEL_CHARACTERS = 64
@@ -58,47 +67,47 @@ _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageComp
 _REFERENCED_SEGMENT_NUMBER = 0x0062000B
 _SEGMENT_IDENTIFICATION_SEQUENCE = 0x0062000A
 
-_Drawn = tuple[Structure, bytes]
+_MaskedStructure = tuple[Structure, bytes]
 
 
-def compose(film: Film, *, node: Observer, now: datetime, instance_number: int = 1) -> Instance | None:
-    """Return the anatomy of one film, or None where none is outlined; errors as of `tid1500.compose`.
+def compose_film(film: Film, request: ComposeRequest, instance_number: int) -> Instance | None:
+    """Return the anatomy of a film, or None where none is outlined.
 
     Memory: a byte for each pixel of the film and a bit for each pixel of each segment.
     """
-    together = brought_together([film])
-    segments = _drawn(together[0])
-    prediction = together[0].reading.prediction
+    films = collate([film])
+    segments = _masked(films[0])
+    prediction = films[0].reading.prediction
     if not segments or prediction is None:
         return None
-    content = _content(together[0], prediction.model, segments)
-    identity = identity_of(together, kind=ANATOMY, content=digest_of(encoded(content)), node=node)
-    dataset = header(together, identity, kind=ANATOMY, node=node, now=now, instance_number=instance_number)
+    content = _content(films[0], prediction.model, segments)
+    identity = identity_of(films, _TYPE, request.observer, content=digest_of(encoded(content)))
+    dataset = header(films, identity, _TYPE, request, instance_number)
     dataset.update(content)
-    require_sound(dataset, together)
+    require_sound(dataset, films, _TYPE)
     return instance_of(encoded(dataset), identity)
 
 
-def _drawn(film: Film) -> list[_Drawn]:
-    """Return the structures that are sent and cover a pixel, each with its packed mask."""
+def _masked(film: Film) -> list[_MaskedStructure]:
+    """Return the structures with a segment that cover a pixel, each with its packed mask."""
     columns, rows = (int(side) for side in bounds(film))
     prediction = film.reading.prediction
-    found: list[_Drawn] = []
+    masked: list[_MaskedStructure] = []
     for structure in () if prediction is None else prediction.structures:
         if structure.key in SEGMENTS and structure.regions:
-            mask = drawn((region.outline for region in structure.regions), rows, columns)
+            mask = packed_mask((region.outline for region in structure.regions), rows, columns)
             if mask:
-                found.append((structure, mask))
-    return found
+                masked.append((structure, mask))
+    return masked
 
 
-def _content(film: Film, model: ModelIdentity, segments: Sequence[_Drawn]) -> Dataset:
-    """Return all that the header does not say: segments, dimensions, frames and pixels."""
+def _content(film: Film, model: ModelIdentity, segments: Sequence[_MaskedStructure]) -> Dataset:
+    """Return segments, dimensions, frames and pixels."""
     content = Dataset()
     content.ContentLabel = "AI_ANATOMY"
     content.ContentDescription = "Computer analysis, research use only"
     content.ContentCreatorName = "cxr-node^"
-    content.BodyPartExamined = "CHEST"  # of a paired part Laterality would be asked for (PS3.3 C.7.3.1)
+    content.BodyPartExamined = "CHEST"  # of a paired part Laterality would be required (PS3.3 C.7.3.1)
     content.SegmentSequence = [
         _segment(number, structure, film.reading.film, model) for number, (structure, _) in enumerate(segments, start=1)
     ]
@@ -169,8 +178,8 @@ def _add_frames(content: Dataset, film: Film, number: int) -> None:
     content.DimensionOrganizationSequence = [dimensions]
     content.DimensionIndexSequence = [index]
     content.SharedFunctionalGroupsSequence = [_shared(film)]
-    # The source in each frame and not once for all: readers that look up frames by source look there alone.
-    content.PerFrameFunctionalGroupsSequence = [_frame(each, film.reading.film) for each in range(1, number + 1)]
+    # The source stands in each frame, not in the shared groups: viewers search frames by source there only.
+    content.PerFrameFunctionalGroupsSequence = [_frame(segment, film.reading.film) for segment in range(1, number + 1)]
     content.NumberOfFrames = number
 
 
@@ -223,3 +232,6 @@ def _add_image(content: Dataset, film: Film) -> None:
     content.BitsStored = 1
     content.HighBit = 0
     content.PixelRepresentation = 0
+
+
+SEGMENTATION = film_kind("segmentation", _TYPE, compose_film)

@@ -7,7 +7,7 @@ from cxr_node.report.languages.language import Language, Phrases, Terms
 
 ENGLISH = Language(
     code=codes.ENGLISH,
-    words=Terms(
+    terms=Terms(
         findings={label: code.meaning for label, (code, _, _) in codes.FINDINGS.items()},
         structures={code: code.meaning.lower() for code in codes.STRUCTURES},
         statements={code: code.meaning for code in codes.STATEMENTS},
@@ -18,16 +18,16 @@ ENGLISH = Language(
         reasons={reason: reason.meaning for reason in Reason},
         notes={note: note.meaning for note in Note},
     ),
-    sentences=Phrases(
+    phrases=Phrases(
         caution=(
             "RESEARCH USE ONLY. Computer-generated result, not reviewed or verified by a physician; not for diagnosis."
         ),
         no_finding="No finding above the operating point. This does not exclude disease.",
-        nothing_looked_for="The model looked for no finding.",
+        no_targets="The model looked for no finding.",
         score_meaning="A score is not a probability.",
         finding="{finding}{places}: {presence}, score {score} of 100, operating point {operating_point}.",
         places=" ({places})",
-        looked_for="Looked for and not seen: {findings}.",
+        absent_findings="Looked for and not seen: {findings}.",
         not_analysed="Not analysed: {reason}{detail}.",
         detail=" ({detail})",
         note="Note: {note}.",

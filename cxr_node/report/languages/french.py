@@ -96,11 +96,11 @@ FRENCH = translation(
             "ne pas utiliser pour le diagnostic."
         ),
         no_finding="Aucune anomalie au-dessus du seuil de décision. Cela n'exclut pas une maladie.",
-        nothing_looked_for="Le modèle n'a recherché aucune anomalie.",
+        no_targets="Le modèle n'a recherché aucune anomalie.",
         score_meaning="Un score n'est pas une probabilité.",
         finding="{finding}{places} : {presence}, score {score} sur 100, seuil de décision {operating_point}.",
         places=" ({places})",
-        looked_for="Recherché et non vu : {findings}.",
+        absent_findings="Recherché et non vu : {findings}.",
         not_analysed="Non analysé : {reason}{detail}.",
         detail=" ({detail})",
         note="Remarque : {note}.",

@@ -96,11 +96,11 @@ GERMAN = translation(
             "nicht zur Diagnose."
         ),
         no_finding="Kein Befund oberhalb der Entscheidungsschwelle. Das schließt eine Erkrankung nicht aus.",
-        nothing_looked_for="Das Modell hat nach keinem Befund gesucht.",
+        no_targets="Das Modell hat nach keinem Befund gesucht.",
         score_meaning="Ein Score ist keine Wahrscheinlichkeit.",
         finding="{finding}{places}: {presence}, Score {score} von 100, Entscheidungsschwelle {operating_point}.",
         places=" ({places})",
-        looked_for="Gesucht und nicht gesehen: {findings}.",
+        absent_findings="Gesucht und nicht gesehen: {findings}.",
         not_analysed="Nicht analysiert: {reason}{detail}.",
         detail=" ({detail})",
         note="Hinweis: {note}.",

@@ -96,11 +96,11 @@ SPANISH = translation(
             "no apto para el diagnóstico."
         ),
         no_finding="Ningún hallazgo por encima del umbral de decisión. Esto no descarta enfermedad.",
-        nothing_looked_for="El modelo no buscó ningún hallazgo.",
+        no_targets="El modelo no buscó ningún hallazgo.",
         score_meaning="Una puntuación no es una probabilidad.",
         finding="{finding}{places}: {presence}, puntuación {score} de 100, umbral de decisión {operating_point}.",
         places=" ({places})",
-        looked_for="Buscado y no visto: {findings}.",
+        absent_findings="Buscado y no visto: {findings}.",
         not_analysed="No analizado: {reason}{detail}.",
         detail=" ({detail})",
         note="Nota: {note}.",

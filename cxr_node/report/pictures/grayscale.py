@@ -1,7 +1,7 @@
-"""The grayscale steps of a film as a presentation state repeats them (PS3.4 section N.2).
+"""Grayscale transformations of a film, as its presentation state repeats them (PS3.4 section N.2).
 
-A presentation state replaces what the film says: a step left out is an identity, so a film whose steps
-are not repeated is shown in other grays than its maker meant.
+A presentation state replaces the film's own transformations, and one left out is an identity: a film whose
+transformations are not repeated is shown in the wrong grays.
 """
 
 from collections.abc import Sequence

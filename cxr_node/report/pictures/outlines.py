@@ -1,4 +1,4 @@
-"""Outlines and lines fitted to a film, as spatial coordinates have to be (PS3.3 section C.18.6.1)."""
+"""Outlines and lines clipped to the film, as spatial coordinates must be (PS3.3 section C.18.6.1)."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from cxr_node.domain.reading import Point
 from cxr_node.report.source import Film
 
 _DECIMALS = 1
-"""A tenth of a pixel: finer than any map, and the same digits on every machine."""
+"""A tenth of a pixel: finer than any map of the model, and equal digits on every machine."""
 
 
 def bounds(film: Film) -> tuple[float, float]:
@@ -21,15 +21,15 @@ def bounds(film: Film) -> tuple[float, float]:
 def fitted(points: Sequence[Point], within: tuple[float, float]) -> tuple[Point, ...]:
     """Return `points` moved onto the film, rounded, without immediate repetitions."""
     columns, rows = within
-    kept: list[Point] = []
+    fitted_points: list[Point] = []
     for column, row in points:
         point = (
             round(min(max(float(column), 0.0), columns), _DECIMALS),
             round(min(max(float(row), 0.0), rows), _DECIMALS),
         )
-        if not kept or kept[-1] != point:
-            kept.append(point)
-    return tuple(kept)
+        if not fitted_points or fitted_points[-1] != point:
+            fitted_points.append(point)
+    return tuple(fitted_points)
 
 
 def closed(outline: Sequence[Point], within: tuple[float, float]) -> tuple[Point, ...]:
@@ -40,14 +40,14 @@ def closed(outline: Sequence[Point], within: tuple[float, float]) -> tuple[Point
     return (*points, points[0]) if len(points) > 2 and polygon_area(points) > 0 else ()
 
 
-def middle(outline: Sequence[Point]) -> Point:
-    """Return the center of gravity of what a closed outline encloses, rounded; it may lie outside of a bent one."""
+def centroid(outline: Sequence[Point]) -> Point:
+    """Return the centroid of a closed outline, rounded; it may lie outside of a concave one."""
     column, row = polygon_centroid(outline[:-1])
     return round(column, _DECIMALS), round(row, _DECIMALS)
 
 
 def analysed(film: Film) -> tuple[Point, ...]:
-    """Return the closed outline of what the model saw; the whole film where it saw nothing that encloses an area."""
+    """Return the closed outline of the analysed area; the whole film where that encloses nothing."""
     columns, rows = bounds(film)
     whole = ((0.0, 0.0), (columns, 0.0), (columns, rows), (0.0, rows), (0.0, 0.0))
     prediction = film.reading.prediction

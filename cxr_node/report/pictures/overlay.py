@@ -1,7 +1,7 @@
-"""What was measured, drawn onto a film: outlines, borders, calipers, zones, metal and the film's quality. Pure.
+"""Overlay of measurements on a film: outlines, borders, calipers, zones, metal and film quality. Pure.
 
-Colors are those of Okabe and Ito (Color Universal Design, 2008), which stay apart for every kind of color vision; and
-nothing rests on color alone: an obscured border is thick and named, a caliper has ticks and its number.
+Colors are those of Okabe and Ito (Color Universal Design, 2008), distinct for every kind of color vision. Nothing is
+shown by color alone: an obscured border is thick and named, a caliper has ticks and its number.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,10 +30,10 @@ _OUTLINES: Mapping[str, Color] = {
 """Ribs, scapulae and the spine are measured on but not drawn: they would cover the lungs."""
 
 CALIPERS = {"MTCD": "heart", "MITD": "thorax", "mediastinal_width": "mediastinum", "tracheal_deviation": "trachea"}
-"""Measurements that are drawn as calipers, and their label."""
+"""Key of a measurement drawn as a caliper to its label."""
 _ANGLES = ("costophrenic_angle/right", "costophrenic_angle/left")
 _MARGIN = 3
-_JUDGED = {
+_QUALITIES = {
     concepts.USABLE: "usable",
     concepts.LIMITED: "usable with limits",
     concepts.UNUSABLE: "unusable",
@@ -41,8 +41,8 @@ _JUDGED = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
-    """Where to draw: `at` takes a point of the film to the picture, whose film is `width` by `height` pixels."""
+class Drawing:
+    """Drawing target: `at` maps a point of the film to the picture, where the film is `width` by `height` pixels."""
 
     draw: ImageDraw.ImageDraw
     at: Callable[[Point], Point]
@@ -51,7 +51,7 @@ class Sheet:
 
     @property
     def text(self) -> int:
-        """Height of letters in pixels: 13 on a film of 512."""
+        """Font size in pixels: 13 on a film of 512."""
         return max(9, round(min(self.width, self.height) / 40))
 
     @property
@@ -60,113 +60,115 @@ class Sheet:
         return max(1, round(min(self.width, self.height) / 500))
 
 
-def draw(sheet: Sheet, reading: Reading) -> None:
-    """Draw all that was measured on the film of `reading`."""
+def draw(drawing: Drawing, reading: Reading) -> None:
+    """Draw structures, observations and measurements of `reading`."""
     for structure in () if reading.prediction is None else reading.prediction.structures:
-        _structure(sheet, structure)
+        _structure(drawing, structure)
     for observation in reading.observations:
-        _observation(sheet, observation)
-    taken = {each.key: each for each in reading.measurements}
-    _calipers(sheet, taken)
-    for each in reading.measurements:
-        if each.code == concepts.ZONE_DENSITY:
-            _zone(sheet, each, taken)
-    _foot(sheet, reading, taken)
+        _observation(drawing, observation)
+    measurements = {measurement.key: measurement for measurement in reading.measurements}
+    _calipers(drawing, measurements)
+    for measurement in reading.measurements:
+        if measurement.code == concepts.ZONE_DENSITY:
+            _zone(drawing, measurement, measurements)
+    _foot(drawing, reading, measurements)
 
 
-def _structure(sheet: Sheet, structure: Structure) -> None:
+def _structure(drawing: Drawing, structure: Structure) -> None:
     color = _OUTLINES.get(structure.key)
     if color is not None:
         for region in structure.regions:
-            _polyline(sheet, (*region.outline, region.outline[0]), color, 1)
+            _polyline(drawing, (*region.outline, region.outline[0]), color, 1)
 
 
-def _calipers(sheet: Sheet, taken: Mapping[str, Measurement]) -> None:
+def _calipers(drawing: Drawing, measurements: Mapping[str, Measurement]) -> None:
     for key, label in CALIPERS.items():
-        if key in taken:
-            _caliper(sheet, taken[key], label)
-    if "CTR" in taken and "MTCD" not in taken:
-        _caliper(sheet, taken["CTR"], "CTR", "")
+        if key in measurements:
+            _caliper(drawing, measurements[key], label)
+    if "CTR" in measurements and "MTCD" not in measurements:
+        _caliper(drawing, measurements["CTR"], "CTR", "")
     for key in _ANGLES:
-        if key in taken:
-            _angle(sheet, taken[key])
+        if key in measurements:
+            _angle(drawing, measurements[key])
 
 
-def _observation(sheet: Sheet, one: Observation) -> None:
-    if one.code == concepts.OBSCURED and one.line:
-        _polyline(sheet, one.line, VERMILION, 3)
-        lobe = "" if one.site is None else f": {_short(one.site.meaning)}"
-        _label(sheet, f"obscured{lobe}", one.line[len(one.line) // 4], VERMILION)
-    elif one.code == concepts.CLEAR and one.line and not one.key.endswith("angle"):
-        _polyline(sheet, one.line, SKY, 2)
-    elif one.code == concepts.METAL:
-        for region in one.regions:
-            _polyline(sheet, (*region.outline, region.outline[0]), YELLOW, 1)
-        if one.value == concepts.DEVICE:
-            _label(sheet, "metal", one.regions[0].outline[0], YELLOW)
+def _observation(drawing: Drawing, observation: Observation) -> None:
+    if observation.code == concepts.OBSCURED and observation.line:
+        _polyline(drawing, observation.line, VERMILION, 3)
+        lobe = "" if observation.site is None else f": {_short(observation.site.meaning)}"
+        _label(drawing, f"obscured{lobe}", observation.line[len(observation.line) // 4], VERMILION)
+    elif observation.code == concepts.CLEAR and observation.line and not observation.key.endswith("angle"):
+        _polyline(drawing, observation.line, SKY, 2)
+    elif observation.code == concepts.METAL:
+        for region in observation.regions:
+            _polyline(drawing, (*region.outline, region.outline[0]), YELLOW, 1)
+        if observation.value == concepts.DEVICE:
+            _label(drawing, "metal", observation.regions[0].outline[0], YELLOW)
 
 
 def _short(meaning: str) -> str:
     return meaning.removesuffix(" of lung").removesuffix(" of right lung").removesuffix(" of left lung").lower()
 
 
-def _caliper(sheet: Sheet, one: Measurement, label: str, unit: str = " mm") -> None:
-    points = [sheet.at(point) for point in one.line]
+def _caliper(drawing: Drawing, measurement: Measurement, label: str, unit: str = " mm") -> None:
+    points = [drawing.at(point) for point in measurement.line]
     if len(points) < 2:
         return
-    color, tick = ORANGE, 2 * sheet.line + 3
-    sheet.draw.line(points, fill=color, width=sheet.line + 1)
+    color, tick = ORANGE, 2 * drawing.line + 3
+    drawing.draw.line(points, fill=color, width=drawing.line + 1)
     for column, row in (points[0], points[-1]):
-        sheet.draw.line([(column, row - tick), (column, row + tick)], fill=color, width=sheet.line + 1)
-    value = f"{one.value:.2f}" if not unit else f"{one.value:.0f}{unit}"
-    _label(sheet, f"{label} {value}", one.line[0], color)
+        drawing.draw.line([(column, row - tick), (column, row + tick)], fill=color, width=drawing.line + 1)
+    value = f"{measurement.value:.2f}" if not unit else f"{measurement.value:.0f}{unit}"
+    _label(drawing, f"{label} {value}", measurement.line[0], color)
 
 
-def _angle(sheet: Sheet, one: Measurement) -> None:
-    _polyline(sheet, one.line, ORANGE, 1)
-    _label(sheet, f"{one.value:.0f}\N{DEGREE SIGN}", one.line[len(one.line) // 2], ORANGE)
+def _angle(drawing: Drawing, measurement: Measurement) -> None:
+    _polyline(drawing, measurement.line, ORANGE, 1)
+    _label(drawing, f"{measurement.value:.0f}\N{DEGREE SIGN}", measurement.line[len(measurement.line) // 2], ORANGE)
 
 
-def _zone(sheet: Sheet, one: Measurement, taken: Mapping[str, Measurement]) -> None:
-    """Write a zone's share of soft tissue into its middle."""
-    share = taken.get(one.key.replace("density/", "share_soft/"))
+def _zone(drawing: Drawing, measurement: Measurement, measurements: Mapping[str, Measurement]) -> None:
+    """Write a zone's share of soft tissue at its center."""
+    share = measurements.get(measurement.key.replace("density/", "share_soft/"))
     if share is None:
         return
-    columns, rows = zip(*one.line, strict=True)
-    middle = (min(columns) + max(columns)) / 2, (min(rows) + max(rows)) / 2
-    _label(sheet, f"{share.value:.0f}% soft", middle, SKY, centered=True)
+    columns, rows = zip(*measurement.line, strict=True)
+    center = (min(columns) + max(columns)) / 2, (min(rows) + max(rows)) / 2
+    _label(drawing, f"{share.value:.0f}% soft", center, SKY, centered=True)
 
 
-def _foot(sheet: Sheet, reading: Reading, taken: Mapping[str, Measurement]) -> None:
+def _foot(drawing: Drawing, reading: Reading, measurements: Mapping[str, Measurement]) -> None:
     """Write the ratio and the film's quality into the upper left corner."""
-    lines = [f"CTR {taken['CTR'].value:.2f}"] if "CTR" in taken else []
+    lines = [f"CTR {measurements['CTR'].value:.2f}"] if "CTR" in measurements else []
     for one in reading.observations:
         if one.code == concepts.QUALITY_ASSESSMENT:
-            lines.append(f"quality: {_JUDGED.get(one.value, one.value.meaning)}")
+            lines.append(f"quality: {_QUALITIES.get(one.value, one.value.meaning)}")
         elif one.topic is Topic.QUALITY and one.value in (concepts.LIMITED, concepts.UNUSABLE) and one.detail:
             lines.append(f"- {one.detail}")
     row = float(_MARGIN)
     for text in lines:
-        sheet.draw.text((_MARGIN + 1, row), text, fill=YELLOW, font=_font(sheet), stroke_width=1, stroke_fill=(0, 0, 0))
-        row += sheet.text + 3
+        corner = _MARGIN + 1, row
+        drawing.draw.text(corner, text, fill=YELLOW, font=_font(drawing), stroke_width=1, stroke_fill=(0, 0, 0))
+        row += drawing.text + 3
 
 
-def _polyline(sheet: Sheet, points: tuple[Point, ...], color: Color, width: int) -> None:
+def _polyline(drawing: Drawing, points: tuple[Point, ...], color: Color, width: int) -> None:
     if len(points) > 1:
-        sheet.draw.line([sheet.at(point) for point in points], fill=color, width=width * sheet.line, joint="curve")
+        mapped = [drawing.at(point) for point in points]
+        drawing.draw.line(mapped, fill=color, width=width * drawing.line, joint="curve")
 
 
-def _font(sheet: Sheet) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(sheet.text)
+def _font(drawing: Drawing) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(drawing.text)
 
 
-def _label(sheet: Sheet, text: str, at: Point, color: Color, *, centered: bool = False) -> None:
-    """Write a label that stays on the film, with a dark edge so that it can be read on white and black."""
-    column, row = sheet.at(at)
-    left, top, right, bottom = sheet.draw.textbbox((0, 0), text, font=_font(sheet), stroke_width=1)
+def _label(drawing: Drawing, text: str, at: Point, color: Color, *, centered: bool = False) -> None:
+    """Write a label inside the film, with a dark edge for contrast on white and black."""
+    column, row = drawing.at(at)
+    left, top, right, bottom = drawing.draw.textbbox((0, 0), text, font=_font(drawing), stroke_width=1)
     wide, tall = right - left, bottom - top
     column = column - wide / 2 if centered else column + _MARGIN
     row = row - tall / 2 if centered else row + _MARGIN
-    column = min(max(column, _MARGIN), sheet.width - wide - _MARGIN)
-    row = min(max(row, _MARGIN), sheet.height - tall - _MARGIN)
-    sheet.draw.text((column, row), text, fill=color, font=_font(sheet), stroke_width=1, stroke_fill=(0, 0, 0))
+    column = min(max(column, _MARGIN), drawing.width - wide - _MARGIN)
+    row = min(max(row, _MARGIN), drawing.height - tall - _MARGIN)
+    drawing.draw.text((column, row), text, fill=color, font=_font(drawing), stroke_width=1, stroke_fill=(0, 0, 0))

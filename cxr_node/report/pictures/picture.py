@@ -1,6 +1,6 @@
-"""A film painted for people: its outlines and calipers, and beside it what they mean. Pure; no patient data.
+"""Painted film: outlines and calipers on it, findings in words beside it. Pure; no patient data.
 
-In English whatever the node's language: Pillow's built-in font has the letters of ASCII alone.
+Always in English: Pillow's built-in font has only the letters of ASCII.
 """
 
 import textwrap
@@ -20,7 +20,7 @@ from cxr_node.report.pictures import overlay
 UInt8 = npt.NDArray[np.uint8]
 
 _LONGEST = 1280
-"""Longest side of the painted film in pixels: what a screen shows of it, in 4 MB instead of 40."""
+"""Longest side of the painted film in pixels: screen resolution, 4 MB instead of 40."""
 _PANEL = 420
 _MARGIN = 14
 _TEXT = 17
@@ -32,7 +32,7 @@ _COLORS = {
     Presence.UNDETERMINED: (86, 180, 233),
     Presence.ABSENT: (150, 150, 150),
 }
-"""Orange and sky blue stay apart for every kind of color vision; each outline bears a number as well."""
+"""Orange and sky blue are distinct for every kind of color vision; each outline has a number too."""
 _CALIPER = overlay.ORANGE
 _FILL = 40
 _LEADING = _TEXT + 4
@@ -46,12 +46,12 @@ class _Scale:
     x: float
     y: float
 
-    def of(self, point: Point) -> Point:
+    def map(self, point: Point) -> Point:
         return point[0] * self.x, point[1] * self.y
 
 
 def painted(radiograph: Radiograph, reading: Reading) -> UInt8:
-    """Return the film with its marks on the left and the findings in words on the right.
+    """Return the film with its overlay on the left and the findings in words on the right.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def painted(radiograph: Radiograph, reading: Reading) -> UInt8:
     findings = () if reading.prediction is None else reading.prediction.findings
     for number, finding in enumerate(findings, start=1):
         _outline(draw, number, finding, scale)
-    overlay.draw(overlay.Sheet(draw=draw, at=scale.of, width=film.width, height=film.height), reading)
+    overlay.draw(overlay.Drawing(draw=draw, at=scale.map, width=film.width, height=film.height), reading)
     _label(draw, "RESEARCH USE ONLY", (_MARGIN, film.height - 2 * _TEXT), _CAUTION)
     lines = list(_lines(reading))
     canvas = Image.new("RGB", (film.width + _PANEL, max(film.height, _height(lines))), _BACKGROUND)
@@ -89,7 +89,7 @@ def _eight_bits(p_values: UInt16) -> UInt8:
 def _outline(draw: ImageDraw.ImageDraw, number: int, finding: Finding, scale: _Scale) -> None:
     color = _COLORS[finding.presence]
     for region in finding.regions:
-        points = [scale.of(point) for point in region.outline]
+        points = [scale.map(point) for point in region.outline]
         draw.polygon(points, fill=(*color, _FILL))
         draw.line([*points, points[0]], fill=color, width=3, joint="curve")
         _label(draw, str(number), min(points), color)
@@ -121,7 +121,7 @@ def _lines(reading: Reading) -> Iterator[_Line]:
 
 
 def _paragraphs(reading: Reading) -> Iterator[_Line]:
-    yield ENGLISH.sentences.caution, _CAUTION
+    yield ENGLISH.phrases.caution, _CAUTION
     if reading.prediction is None:
         yield summary.paragraph([reading]), _INK
         return
@@ -135,6 +135,6 @@ def _paragraphs(reading: Reading) -> Iterator[_Line]:
 def _foot(findings: Sequence[Finding], reading: Reading) -> list[str]:
     lines = summary.notes(reading)
     if not all(finding.calibrated for finding in findings):
-        lines.append(ENGLISH.sentences.score_meaning)
+        lines.append(ENGLISH.phrases.score_meaning)
     model = reading.prediction.model if reading.prediction is not None else None
     return lines if model is None else [*lines, f"Model {model.name} {model.version}"]

@@ -1,4 +1,4 @@
-"""Which algorithm said it, and how: Algorithm Identification (TID 4019)."""
+"""Algorithm Identification (TID 4019)."""
 
 from cxr_node.domain.reading import Finding, ModelIdentity, Prediction
 from cxr_node.report import codes
@@ -9,7 +9,7 @@ from cxr_node.report.sr.content import ContentItem, Relationship, code, text
 def identification(
     film: Film, prediction: Prediction, finding: Finding, relationship: Relationship, *more: str
 ) -> list[ContentItem]:
-    """Return TID 4019 in a relationship to what it found, with `more` parameters."""
+    """Return the rows of TID 4019 in `relationship` to a finding, with `more` Algorithm Parameters."""
     model = prediction.model
     lines = [*parameters(model, film.reading.grayscale, calibrated=finding.calibrated), *more]
     return [
@@ -22,7 +22,7 @@ def identification(
 
 
 def parameters(model: ModelIdentity, grayscale: str, *, calibrated: bool) -> list[str]:
-    """Return the Algorithm Parameters: what is needed to get the same score again and to read it rightly."""
+    """Return the Algorithm Parameters that reproduce a score and say what it means."""
     meaning = (
         "calibrated on the data that the model's card names" if calibrated else "not calibrated, not a probability"
     )

@@ -1,73 +1,93 @@
-"""A content tree made a document: the header around it (PS3.3 section A.35), and its bytes.
+"""SR and Key Object documents: a content tree with its header (PS3.3 section A.35), encoded.
 
-The header is written here and not by highdicom, whose document classes read the clock themselves, name
-the patient in log lines, and raise on headers that modalities do send (decision record 0030).
+The header is our own. The document classes of highdicom read the clock, name the patient in log lines, and raise on
+headers that modalities do send (decision 0030).
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
-from cxr_node.domain.identifiers import digest_of
+from cxr_node.domain.identifiers import Uid, digest_of
 from cxr_node.domain.instance import Identity, Instance
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes
 from cxr_node.report.check import require_sound
 from cxr_node.report.header.encoding import encoded
-from cxr_node.report.header.header import ResultType, header, identity_of
+from cxr_node.report.header.header import header, identity_of
 from cxr_node.report.header.part10 import instance_of, spliced
 from cxr_node.report.header.patient_study import requests
 from cxr_node.report.header.references import Reference, hierarchy
-from cxr_node.report.languages.translate import translate
-from cxr_node.report.source import Film, Observer, PreviousReport
+from cxr_node.report.result_type import ContentRule, ResultType, keywords
+from cxr_node.report.source import ComposeRequest, Film, PreviousReport
 from cxr_node.report.sr.content import ContentItem
+from cxr_node.report.sr.rules import caution_faults
+from cxr_node.report.sr.translate import translate
 
 _INCOMPLETE = frozenset({Reason.MODEL_ERROR, Reason.TIMEOUT})
-"""Reasons for which the same film could have been read: the document says less than was planned."""
+"""Reasons that do not lie in the film: the document says less than was planned."""
+
+DOCUMENT_TYPE_1 = keywords("""
+    ContentDate ContentTime CurrentRequestedProcedureEvidenceSequence ValueType ConceptNameCodeSequence
+    ContinuityOfContent ContentSequence
+""")
+"""Type 1 attributes of SR and Key Object documents: PS3.3 C.17.2, C.17.6.2."""
+
+DOCUMENT_TYPE_2 = ("ReferencedPerformedProcedureStepSequence",)
+
+
+def sr_type(
+    *,
+    name: str,
+    sop_class_uid: UID,
+    series_offset: int,
+    series_description: str,
+    content_rules: tuple[ContentRule, ...] = (caution_faults,),
+) -> ResultType:
+    """Return the type of a Structured Report: Modality SR, with the SR Document General module."""
+    return ResultType(
+        name=name,
+        sop_class_uid=Uid(sop_class_uid),
+        modality="SR",
+        series_offset=series_offset,
+        series_description=series_description,
+        type_1=(*DOCUMENT_TYPE_1, "CompletionFlag", "VerificationFlag"),
+        type_2=(*DOCUMENT_TYPE_2, "PerformedProcedureCodeSequence"),
+        flags={"VerificationFlag": "UNVERIFIED"},
+        content_rules=content_rules,
+    )
 
 
 def document(
-    root: ContentItem,
-    films: Sequence[Film],
-    *,
-    kind: ResultType,
-    node: Observer,
-    now: datetime,
-    previous: Sequence[PreviousReport] = (),
-    instance_number: int,
+    root: ContentItem, films: Sequence[Film], result_type: ResultType, request: ComposeRequest, instance_number: int
 ) -> Instance:
     """Return `root` as a report or selection on `films`, which have safe headers and are of one study.
 
-    `root` is put into the node's language.
-
-    Parameters
-    ----------
-    now
-        Aware; see `header`.
+    `root` is translated into the observer's language. A report names the newest of the request's earlier ones.
 
     Raises
     ------
     GiveUp
-        RESULT: the document breaks a promise of `check`.
+        RESULT: the document fails `check`.
     """
-    translate(node.speaks, root)
+    translate(request.observer.language, root)
     tree = encoded(root)
-    identity = identity_of(films, kind=kind, content=digest_of(tree), node=node)
-    dataset = header(films, identity, kind=kind, node=node, now=now, instance_number=instance_number)
+    identity = identity_of(films, result_type, request.observer, content=digest_of(tree))
+    dataset = header(films, identity, result_type, request, instance_number)
     _add_evidence(dataset, films)
-    if kind.modality == "SR":
+    if result_type.modality == "SR":
         _add_document_general(dataset, films)
-    if previous:
-        dataset.PredecessorDocumentsSequence = hierarchy(_reference(one) for one in previous)
+        if request.earlier:
+            dataset.PredecessorDocumentsSequence = hierarchy([_reference(request.earlier[-1])])
     body = spliced(dataset, root, tree)
     dataset.update(root)
-    require_sound(dataset, films)
+    require_sound(dataset, films, result_type)
     return instance_of(body, identity)
 
 
 def _add_evidence(dataset: Dataset, films: Sequence[Film]) -> None:
-    """Add what a document was made from and for: its sources, its orders, and no procedure step of its own."""
+    """Add the source films and the orders of a document; it has no procedure step of its own."""
     dataset.CurrentRequestedProcedureEvidenceSequence = hierarchy(_reference(film.reading.film) for film in films)
     dataset.ReferencedPerformedProcedureStepSequence = []
     dataset.CodingSchemeIdentificationSequence = [_private_scheme()]
@@ -84,8 +104,13 @@ def _add_document_general(dataset: Dataset, films: Sequence[Film]) -> None:
     dataset.PerformedProcedureCodeSequence = []
 
 
-def _reference(one: Identity | PreviousReport) -> Reference:
-    return one.study_instance_uid, one.series_instance_uid, one.sop_class_uid, one.sop_instance_uid
+def _reference(instance: Identity | PreviousReport) -> Reference:
+    return (
+        instance.study_instance_uid,
+        instance.series_instance_uid,
+        instance.sop_class_uid,
+        instance.sop_instance_uid,
+    )
 
 
 def _private_scheme() -> Dataset:

@@ -1,8 +1,8 @@
-"""Measurement Groups: what is said about one film, one group per finding (TID 1501, 1410).
+"""Measurement Groups of one film: one per finding or region, and one on image quality (TID 1501, 1410).
 
-Every NUM outside a region group has exactly one child, an SCOORD: with none, with an IMAGE or with two,
-OHIF's report loader fails on a film, which has no Frame of Reference, and the whole report does not open. So it does
-on a group without any coordinates: one without a NUM says what of the film it is about.
+Every NUM outside a region group has exactly one child, an SCOORD. With none, with an IMAGE or with two, OHIF's report
+loader fails on a film, which has no Frame of Reference, and the whole report does not open. The loader fails on a group
+without coordinates too, so a group without a NUM has an SCOORD of its own.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,6 @@ from cxr_node.report import codes
 from cxr_node.report.header.uids import tracking_uid
 from cxr_node.report.pictures.outlines import analysed, bounds, closed
 from cxr_node.report.source import Film, Observer
-from cxr_node.report.sr import measurement_groups
 from cxr_node.report.sr.algorithm import identification
 from cxr_node.report.sr.content import (
     ContentItem,
@@ -27,6 +26,7 @@ from cxr_node.report.sr.content import (
     text,
     uid_reference,
 )
+from cxr_node.report.sr.measurement_groups import measurement_groups
 
 _CONTEXT = Relationship.HAS_OBS_CONTEXT
 _MODIFIER = Relationship.HAS_CONCEPT_MOD
@@ -35,55 +35,55 @@ _WHOLE_IMAGE = "1501"
 _PLANAR_REGION = "1410"
 
 
-def groups_of(film: Film, node: Observer) -> list[ContentItem]:
+def film_groups(film: Film, observer: Observer) -> list[ContentItem]:
     """Return all groups of one film; there is always the one on image quality and view."""
     groups: list[ContentItem] = []
     prediction = film.reading.prediction
     if prediction is not None:
         for finding in prediction.findings:
-            groups.extend(_finding_groups(film, prediction, finding, node))
+            groups.extend(_finding_groups(film, prediction, finding, observer))
     groups.extend(
-        measurement_groups.groups_of(
+        measurement_groups(
             film,
-            lambda label, key, rows: _whole(film, [*_tracking(film, node, label, key), *rows]),
+            lambda label, key, rows: _whole(film, [*_tracking(film, observer, label, key), *rows]),
         )
     )
-    groups.append(_quality(film, node))
+    groups.append(_quality(film, observer))
     return groups
 
 
-def _finding_groups(film: Film, prediction: Prediction, finding: Finding, node: Observer) -> list[ContentItem]:
+def _finding_groups(film: Film, prediction: Prediction, finding: Finding, observer: Observer) -> list[ContentItem]:
     outlines = [outline for region in finding.regions if (outline := closed(region.outline, bounds(film)))]
-    head = [*_what(finding), *identification(film, prediction, finding, _MODIFIER)]
+    head = [*_finding_and_site(finding), *identification(film, prediction, finding, _MODIFIER)]
     certainty = round(finding.score * 100, 1)
     presence = code(codes.PRESENCE_OF_PROPERTY, codes.PRESENCES[finding.presence])
-    tracked = _tracking(film, node, finding.code.meaning, finding.key)
+    tracked = _tracking(film, observer, finding.code.meaning, finding.key)
     if len(outlines) == 1:
         score = number(codes.CERTAINTY_OF_FINDING, certainty, codes.PERCENT)
         return [_group(_PLANAR_REGION, [*tracked, *head, score, presence, *_region(film, outlines[0])])]
     area = polyline(codes.SOURCE, analysed(film), film.reading.film, Relationship.INFERRED_FROM)
     score = number(codes.CERTAINTY_OF_FINDING, certainty, codes.PERCENT, Relationship.CONTAINS, area)
     whole = _group(_WHOLE_IMAGE, [*tracked, *head, score, presence, _source(film)])
-    return [whole, *_region_groups(film, prediction, finding, outlines, node)]
+    return [whole, *_region_groups(film, prediction, finding, outlines, observer)]
 
 
 def _region_groups(
-    film: Film, prediction: Prediction, finding: Finding, outlines: Sequence[Sequence[Point]], node: Observer
+    film: Film, prediction: Prediction, finding: Finding, outlines: Sequence[Sequence[Point]], observer: Observer
 ) -> list[ContentItem]:
-    """Return a group for each of several regions. The score is the film's, so it stands in none of them."""
+    """Return a group for each of several regions, without the score, which is the film's."""
     groups = []
     for ordinal, outline in enumerate(outlines, start=1):
-        tracked = _tracking(film, node, f"{finding.code.meaning}, region {ordinal}", f"{finding.key}/{ordinal}")
+        tracked = _tracking(film, observer, f"{finding.code.meaning}, region {ordinal}", f"{finding.key}/{ordinal}")
         presence = code(codes.PRESENCE_OF_PROPERTY, codes.PRESENCES[finding.presence])
-        head = [*_what(finding), *identification(film, prediction, finding, _MODIFIER)]
+        head = [*_finding_and_site(finding), *identification(film, prediction, finding, _MODIFIER)]
         groups.append(_group(_PLANAR_REGION, [*tracked, *head, presence, *_region(film, outline)]))
     return groups
 
 
-def _quality(film: Film, node: Observer) -> ContentItem:
-    """Return what is known of the film itself. Quality is asserted only where it prevented the analysis."""
+def _quality(film: Film, observer: Observer) -> ContentItem:
+    """Return the group on the film itself. Quality is asserted only where it prevented the analysis."""
     reading = film.reading
-    items = [*_tracking(film, node, "Image quality", "quality"), code(codes.FINDING, codes.IMAGE_QUALITY)]
+    items = [*_tracking(film, observer, "Image quality", "quality"), code(codes.FINDING, codes.IMAGE_QUALITY)]
     geometry = reading.geometry
     comments: list[str] = []
     if geometry is not None and geometry.view in codes.VIEWS:
@@ -102,7 +102,7 @@ def _quality(film: Film, node: Observer) -> ContentItem:
 
 
 def _whole(film: Film, items: Sequence[ContentItem]) -> ContentItem:
-    """Return a group on the film as far as it was looked at."""
+    """Return a group on the analysed area of the film."""
     if any(item.ValueType == "NUM" for item in items):
         return _group(_WHOLE_IMAGE, [*items, _source(film)])
     area = polyline(codes.SOURCE, analysed(film), film.reading.film, Relationship.CONTAINS)
@@ -113,15 +113,15 @@ def _group(template: str, items: Sequence[ContentItem]) -> ContentItem:
     return container(codes.MEASUREMENT_GROUP, *items, template=template)
 
 
-def _tracking(film: Film, node: Observer, label: str, key: str) -> list[ContentItem]:
+def _tracking(film: Film, observer: Observer, label: str, key: str) -> list[ContentItem]:
     uid = tracking_uid(film.reading.film.sop_instance_uid, key)
     return [
-        text(codes.TRACKING_IDENTIFIER, f"{node.model_name} {label}", _CONTEXT),
+        text(codes.TRACKING_IDENTIFIER, f"{observer.model_name} {label}", _CONTEXT),
         uid_reference(codes.TRACKING_UNIQUE_IDENTIFIER, uid, _CONTEXT),
     ]
 
 
-def _what(finding: Finding) -> list[ContentItem]:
+def _finding_and_site(finding: Finding) -> list[ContentItem]:
     items = [code(codes.FINDING, finding.code)]
     if finding.site is not None:
         sides = [] if finding.laterality is None else [_side(codes.LATERALITIES[finding.laterality])]

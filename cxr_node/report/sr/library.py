@@ -1,4 +1,4 @@
-"""The Image Library: which films the report speaks of (TID 1600, 1601, 1604)."""
+"""Image Library: the films of a report (TID 1600, 1601, 1604)."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ _CONTEXT = Relationship.HAS_ACQ_CONTEXT
 
 
 def image_library(films: Sequence[Film]) -> ContentItem:
-    """Return the container that lists every film of the report; headers are safe ones (`evidence.safe_header`)."""
+    """Return the container that lists every film of the report; the films have safe headers."""
     entries = [
         image(
             codes.SOURCE,
@@ -27,7 +27,7 @@ def image_library(films: Sequence[Film]) -> ContentItem:
 
 
 def _acquisition(film: Film) -> list[ContentItem]:
-    # A garbled film may hold anything here, several values among it.
+    # A damaged film may have any value here, or several.
     modality = codes.MODALITIES.get(str(film.header.Modality), codes.MODALITIES["OT"])
     items = [code(codes.MODALITY, modality, _CONTEXT), code(codes.TARGET_REGION, codes.CHEST, _CONTEXT)]
     rows, columns = film.header.get("Rows"), film.header.get("Columns")

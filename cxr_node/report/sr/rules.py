@@ -1,4 +1,4 @@
-"""Rules for a content tree: codes, coordinates, and the rows of TID 1500 that the node promises."""
+"""Rules for the content tree of every document: codes, coordinates, the research-use caution."""
 
 from collections.abc import Container, Iterator, Sequence
 
@@ -6,7 +6,7 @@ from pydicom.dataset import Dataset
 
 from cxr_node.domain.codes import Code
 from cxr_node.report import codes
-from cxr_node.report.languages.translate import LANGUAGES
+from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.pictures.outlines import bounds
 from cxr_node.report.source import Film
 from cxr_node.report.sr.check_digit import has_right_check_digit
@@ -15,53 +15,37 @@ from cxr_node.report.sr.tree import children_of, items, meaning_of, name_of
 _SH_CHARACTERS = 16
 _LO_CHARACTERS = 64
 _CODE_SEQUENCES = ("ConceptNameCodeSequence", "ConceptCodeSequence")
-_GROUP_PROMISES = (codes.TRACKING_IDENTIFIER, codes.TRACKING_UNIQUE_IDENTIFIER)
-_ROOT_PROMISES = (
-    codes.LANGUAGE,
-    codes.OBSERVER_TYPE,
-    codes.DEVICE_OBSERVER_UID,
-    codes.PROCEDURE_REPORTED,
-    codes.IMAGE_LIBRARY,
-    codes.IMAGING_MEASUREMENTS,
-    codes.QUALITATIVE_EVALUATIONS,
-)
-_CAD_PROMISES = (
-    codes.LANGUAGE,
-    codes.FINDINGS_SUMMARY,
-    codes.SUMMARY_OF_DETECTIONS,
-    codes.SUMMARY_OF_ANALYSES,
-)
-_MARK_PROMISES = (codes.RENDERING_INTENT, codes.ALGORITHM_NAME, codes.CERTAINTY_OF_FINDING, codes.CENTER)
-_SUMMARY_PROMISES = (codes.FINDINGS_SUMMARY, codes.SUMMARY, codes.COMMENT)
 
 
-def content_faults(document: Dataset, films: Sequence[Film]) -> Iterator[str]:
-    """Yield a sentence for each fault of the content tree of a report on `films`."""
-    seen: set[int] = set()
+def item_faults(document: Dataset, films: Sequence[Film]) -> Iterator[str]:
+    """Yield a sentence for each fault of a code or coordinate in the content tree of a document on `films`."""
+    checked: set[int] = set()
     for _, item in items(document):
-        yield from _code_faults(item, seen)
+        yield from _code_faults(item, checked)
         yield from _coordinate_faults(item, films)
-    names = {name_of(item) for _, item in items(document)}
-    has_words = name_of(document) != codes.CHEST_CAD_REPORT.value or codes.ALGORITHM_NAME.value in names
-    if has_words and not any(_is_caution(str(item.get("TextValue"))) for _, item in items(document)):
+
+
+def caution_faults(document: Dataset, _films: Sequence[Film]) -> Iterator[str]:
+    """Yield a fault if no text of the document has the research-use caution."""
+    texts = [str(item.get("TextValue")) for _, item in items(document)]
+    if not any(language.phrases.caution in text for language in LANGUAGES.values() for text in texts):
         yield "the research-use caution is absent"
-    if name_of(document) == codes.IMAGING_MEASUREMENT_REPORT.value:
-        yield from _report_faults(document, films)
-    if name_of(document) == codes.CHEST_CAD_REPORT.value:
-        yield from _cad_faults(document)
 
 
-def _is_caution(said: str) -> bool:
-    return any(language.sentences.caution in said for language in LANGUAGES.values())
+def absent_concepts(promised: Sequence[Code], names: Container[str]) -> Iterator[str]:
+    """Yield a sentence for each promised concept whose code value is not among `names`."""
+    for concept in promised:
+        if concept.value not in names:
+            yield f"{concept.meaning} is absent"
 
 
-def _code_faults(item: Dataset, seen: set[int]) -> Iterator[str]:
-    """Yield the faults of an item's codes; `seen` are those looked at, for in a composed tree equal ones are one."""
+def _code_faults(item: Dataset, checked: set[int]) -> Iterator[str]:
+    """Yield the faults of an item's codes; `checked` skips entries done before: a composed tree shares equal codes."""
     for keyword in _CODE_SEQUENCES:
         for entry in item.get(keyword, ()):
-            if id(entry) in seen:
+            if id(entry) in checked:
                 continue
-            seen.add(id(entry))
+            checked.add(id(entry))
             yield from code_faults(
                 str(entry.get("CodeValue") or ""), str(entry.CodingSchemeDesignator), str(entry.CodeMeaning)
             )
@@ -90,56 +74,3 @@ def _coordinate_faults(item: Dataset, films: Sequence[Film]) -> Iterator[str]:
     is_region = name_of(item) in (codes.IMAGE_REGION.value, codes.OUTLINE.value)
     if is_region and data[:2] != data[-2:]:
         yield f"{meaning_of(item)} is not closed"
-
-
-def _report_faults(document: Dataset, films: Sequence[Film]) -> Iterator[str]:
-    parts = {name_of(part): part for part in children_of(document)}
-    absent = list(_absent(_ROOT_PROMISES, parts))
-    yield from absent
-    if absent:
-        return
-    library = [item for _, item in items(parts[codes.IMAGE_LIBRARY.value]) if item.ValueType == "IMAGE"]
-    if len(library) != len(films):
-        yield "the image library does not list every film once"
-    groups = children_of(parts[codes.IMAGING_MEASUREMENTS.value])
-    yield from _group_faults(groups, films)
-    yield from _absent(
-        _SUMMARY_PROMISES, {name_of(row) for row in children_of(parts[codes.QUALITATIVE_EVALUATIONS.value])}
-    )
-
-
-def _cad_faults(document: Dataset) -> Iterator[str]:
-    parts = {name_of(part): part for part in children_of(document)}
-    yield from _absent(_CAD_PROMISES, parts)
-    for item in children_of(parts[codes.FINDINGS_SUMMARY.value]) if codes.FINDINGS_SUMMARY.value in parts else ():
-        yield from _absent(_MARK_PROMISES, {name_of(row) for row in children_of(item)})
-
-
-def _group_faults(groups: Sequence[Dataset], films: Sequence[Film]) -> Iterator[str]:
-    if len(groups) < len(films):
-        yield "a film has no measurement group"
-    trackers = [str(row.UID) for group in groups for row in children_of(group) if row.ValueType == "UIDREF"]
-    if len(set(trackers)) != len(groups):
-        yield "tracking unique identifiers are not one per group"
-    for group in groups:
-        rows = children_of(group)
-        names = {name_of(row) for row in rows}
-        yield from _absent(_GROUP_PROMISES, names)
-        if codes.CERTAINTY_OF_FINDING.value in names:
-            yield from _absent((codes.FINDING, codes.ALGORITHM_NAME, codes.PRESENCE_OF_PROPERTY), names)
-        if codes.IMAGE_REGION.value not in names:
-            yield from _unopenable(rows)
-
-
-def _unopenable(rows: Sequence[Dataset]) -> Iterator[str]:
-    for row in rows:
-        if row.ValueType == "NUM" and [child.ValueType for child in children_of(row)] != ["SCOORD"]:
-            yield f"{meaning_of(row)} has not exactly one SCOORD, so OHIF cannot open the report"
-    if not any(row.ValueType in ("NUM", "SCOORD") for row in rows):
-        yield "a group has no coordinates, so OHIF cannot open the report"
-
-
-def _absent(promised: Sequence[Code], names: Container[str]) -> Iterator[str]:
-    for concept in promised:
-        if concept.value not in names:
-            yield f"{concept.meaning} is absent"

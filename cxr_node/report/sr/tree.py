@@ -1,4 +1,4 @@
-"""The content tree of a Structured Report as lines of text. The header, and so the patient, is not shown."""
+"""Content tree of a Structured Report: its items, and the tree as lines of text without the header and the patient."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from pydicom.dataset import Dataset
 
 from cxr_node.report import codes
 
-_BRIEF_LEAVES_OUT = frozenset(
+_OMITTED_IN_BRIEF = frozenset(
     concept.value
     for concept in (
         codes.LANGUAGE,
@@ -42,11 +42,10 @@ def lines(dataset: Dataset, *, brief: bool = False) -> list[tuple[int, str]]:
     dataset
         A Structured Report of any kind, as read or as composed.
     brief
-        Leave out who observed, identifiers, algorithm parameters, references and all that hangs below
-        them: what remains is what a reader looks for.
+        Omit observer, identifiers, algorithm parameters, references, and all below them.
     """
-    leave_out = _BRIEF_LEAVES_OUT if brief else frozenset()
-    return [(depth, _line(item)) for depth, item in _below(dataset, 0, leave_out)]
+    omitted = _OMITTED_IN_BRIEF if brief else frozenset()
+    return [(depth, _line(item)) for depth, item in _below(dataset, 0, omitted)]
 
 
 def name_of(item: Dataset) -> str:
@@ -65,14 +64,14 @@ def children_of(item: Dataset) -> list[Dataset]:
     return list(item.get("ContentSequence", ()))
 
 
-def _below(item: Dataset, depth: int, leave_out: frozenset[str]) -> Iterator[tuple[int, Dataset]]:
-    waiting = [(depth, item)]
-    while waiting:
-        depth, item = waiting.pop()
-        if leave_out and name_of(item) in leave_out:
+def _below(item: Dataset, depth: int, omitted: frozenset[str]) -> Iterator[tuple[int, Dataset]]:
+    stack = [(depth, item)]
+    while stack:
+        depth, item = stack.pop()
+        if omitted and name_of(item) in omitted:
             continue
         yield depth, item
-        waiting.extend((depth + 1, child) for child in reversed(children_of(item)))
+        stack.extend((depth + 1, child) for child in reversed(children_of(item)))
 
 
 def _value(code_sequence: list[Dataset] | None) -> str:

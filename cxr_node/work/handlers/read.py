@@ -145,7 +145,7 @@ class ComposeHandler:
         *,
         database: Database,
         archive: Archive,
-        node: Observer,
+        observer: Observer,
         kinds: Sequence[ResultKind],
         routes: Mapping[str, pipeline.Route],
         limits: Limits,
@@ -156,7 +156,7 @@ class ComposeHandler:
     ) -> None:
         self._database = database
         self._archive = archive
-        self._node = node
+        self._observer = observer
         self._character_sets = character_sets or {}
         self._kinds = kinds
         self._limits = limits
@@ -186,7 +186,7 @@ class ComposeHandler:
             kinds=self._kinds,
             routes={name: route.decided(taken.get(name)) for name, route in self._routes.items()},
             archive=self._archive,
-            node=self._node,
+            observer=self._observer,
             limits=self._limits,
             sandbox=self._sandbox,
             character_sets=self._character_sets,

@@ -1,6 +1,6 @@
 """Studies for the tests of reports: films with readings that say what a test needs them to say."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from io import BytesIO
 
@@ -29,7 +29,8 @@ from cxr_node.domain.reading import (
 )
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes
-from cxr_node.report.source import Film, Observer
+from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.source import ComposeRequest, Film, Observer, PreviousReport
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC)
 NODE = Observer(name="TESTNODE", serial_number="7", software_version="9.9")
@@ -174,6 +175,41 @@ def gray(film: Film) -> Radiograph:
         raise ValueError("a film that was not read")
     pixels = np.full((geometry.rows, geometry.columns), 0x8000, np.uint16)
     return Radiograph(p_values=pixels, geometry=geometry, grayscale="made")
+
+
+def request(
+    reported: Sequence[Film],
+    *,
+    observer: Observer = NODE,
+    now: datetime = NOW,
+    earlier: Sequence[PreviousReport] = (),
+) -> ComposeRequest:
+    """Return a request to compose the results of a study of gray films."""
+    return ComposeRequest(films=reported, load_radiograph=gray, observer=observer, now=now, earlier=earlier)
+
+
+def composed(
+    kind: ResultKind,
+    reported: Sequence[Film],
+    *,
+    observer: Observer = NODE,
+    now: datetime = NOW,
+    earlier: Sequence[PreviousReport] = (),
+) -> Instance:
+    """Return the one result of a kind on a study."""
+    (result,) = kind.compose(request(reported, observer=observer, now=now, earlier=earlier))
+    return result
+
+
+def previous(instance: Instance) -> PreviousReport:
+    """Return a result as an earlier one."""
+    identity = instance.identity
+    return PreviousReport(
+        sop_class_uid=identity.sop_class_uid,
+        sop_instance_uid=identity.sop_instance_uid,
+        series_instance_uid=identity.series_instance_uid,
+        study_instance_uid=identity.study_instance_uid,
+    )
 
 
 def parsed(instance: Instance) -> Dataset:

@@ -4,16 +4,16 @@ import pytest
 
 from cxr_node.domain.reasons import Reason
 from cxr_node.report.header.character_sets import decode, encodings_of
-from cxr_node.report.kinds.tid1500 import compose
+from cxr_node.report.kinds import tid1500
 from tests.support import films
 from tests.unit.report.names import NAMES
-from tests.unit.report.studies import NODE, NOW, not_read, parsed, with_bytes
+from tests.unit.report.studies import composed, not_read, parsed, with_bytes
 
 
 @pytest.mark.parametrize(("declared", "sent", "name"), NAMES.values(), ids=NAMES)
 def test_a_name_arrives_in_the_report_as_utf_8_with_every_character(declared: bytes, sent: bytes, name: str) -> None:
     header = with_bytes(films.cr(), {"SpecificCharacterSet": declared, "PatientName": sent})
-    report = compose([not_read(header, Reason.VIEW)], node=NODE, now=NOW)
+    report = composed(tid1500.REPORT, [not_read(header, Reason.VIEW)])
     assert name.encode() in report.content
     assert str(parsed(report).PatientName) == name
     assert parsed(report).SpecificCharacterSet == "ISO_IR 192"
@@ -21,7 +21,7 @@ def test_a_name_arrives_in_the_report_as_utf_8_with_every_character(declared: by
 
 def test_an_undeclared_name_in_utf_8_is_understood() -> None:
     header = with_bytes(films.cr(changes={"SpecificCharacterSet": None}), {"PatientName": "Wang=王".encode()})
-    assert str(parsed(compose([not_read(header, Reason.VIEW)], node=NODE, now=NOW)).PatientName) == "Wang=王"
+    assert str(parsed(composed(tid1500.REPORT, [not_read(header, Reason.VIEW)])).PatientName) == "Wang=王"
 
 
 def test_bytes_that_no_declared_set_knows_can_be_had_back() -> None:
@@ -36,7 +36,7 @@ def test_an_escape_to_a_set_that_was_not_declared_is_obeyed() -> None:
 def test_a_back_slash_inside_a_chinese_character_does_not_split_the_value() -> None:
     description = "許功蓋".encode("gb18030") + "誠".encode("gb18030")
     header = with_bytes(films.cr(), {"SpecificCharacterSet": b"GB18030", "StudyDescription": description})
-    report = parsed(compose([not_read(header, Reason.VIEW)], node=NODE, now=NOW))
+    report = parsed(composed(tid1500.REPORT, [not_read(header, Reason.VIEW)]))
     assert report.StudyDescription == "許功蓋誠"
 
 

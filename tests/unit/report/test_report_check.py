@@ -10,13 +10,13 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.reading import Finding, Presence
 from cxr_node.domain.reasons import Reason
 from cxr_node.report.check import faults_of, require_sound
-from cxr_node.report.kinds.tid1500 import compose
+from cxr_node.report.kinds import tid1500
 from cxr_node.report.source import Film
 from cxr_node.report.sr.rules import code_faults
 from cxr_node.report.sr.tree import children_of, items, name_of
-from cxr_node.report.study import brought_together
+from cxr_node.report.study import collate
 from tests.support import films
-from tests.unit.report.studies import NODE, NOW, everything, parsed, read
+from tests.unit.report.studies import composed, everything, parsed, read
 
 
 def _row(report: Dataset, name: str) -> Dataset:
@@ -106,19 +106,19 @@ _FAULTS: dict[str, tuple[Callable[[Dataset], None], str]] = {
 
 @pytest.mark.parametrize(("break_it", "sentence"), _FAULTS.values(), ids=_FAULTS)
 def test_a_broken_promise_is_named(break_it: Callable[[Dataset], None], sentence: str) -> None:
-    together = brought_together([everything(films.dx())])
-    report = parsed(compose(together, node=NODE, now=NOW))
-    assert faults_of(report, together) == ()
+    together = collate([everything(films.dx())])
+    report = parsed(composed(tid1500.REPORT, together))
+    assert faults_of(report, together, tid1500.REPORT.result_type) == ()
     break_it(report)
-    assert [fault for fault in faults_of(report, together) if fault.startswith(sentence)]
+    assert [fault for fault in faults_of(report, together, tid1500.REPORT.result_type) if fault.startswith(sentence)]
 
 
 def test_a_faulty_report_is_given_up_and_its_sentence_names_no_patient() -> None:
-    together = brought_together([everything(films.dx())])
-    report = parsed(compose(together, node=NODE, now=NOW))
+    together = collate([everything(films.dx())])
+    report = parsed(composed(tid1500.REPORT, together))
     report.PatientName = "Other^Name"
     with pytest.raises(GiveUp) as refused:
-        require_sound(report, together)
+        require_sound(report, together, tid1500.REPORT.result_type)
     assert refused.value.reason is Reason.RESULT
     assert "Other" not in str(refused.value)
     assert films.PATIENT_NAME not in str(refused.value)
@@ -135,7 +135,7 @@ def test_a_card_cannot_bring_a_wrong_code_into_a_report(value: str) -> None:
         presence=Presence.PRESENT,
     )
     with pytest.raises(GiveUp) as refused:
-        compose([read(films.dx(), wrong)], node=NODE, now=NOW)
+        composed(tid1500.REPORT, [read(films.dx(), wrong)])
     assert refused.value.reason is Reason.RESULT
 
 
@@ -154,6 +154,6 @@ def test_a_code_that_does_not_fit_its_attributes_is_a_fault(value: str, scheme: 
 
 def test_films_given_to_the_check_are_the_films_of_the_report() -> None:
     one: Film = everything(films.dx())
-    both = brought_together([one, everything(films.cr())])
-    report = parsed(compose([one], node=NODE, now=NOW))
-    assert "the references do not name the sources" in faults_of(report, both)
+    both = collate([one, everything(films.cr())])
+    report = parsed(composed(tid1500.REPORT, [one]))
+    assert "the references do not name the sources" in faults_of(report, both, tid1500.REPORT.result_type)

@@ -17,13 +17,13 @@ from cxr_node.report.check import faults_of
 from cxr_node.report.kinds import chest_cad, tid1500
 from cxr_node.report.source import Film
 from cxr_node.report.sr.tree import children_of, items, name_of
-from cxr_node.report.study import brought_together
+from cxr_node.report.study import collate
 from tests.support import films
-from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read, square
+from tests.unit.report.studies import composed, everything, finding, not_read, parsed, read, square
 
 
 def report(*together: Film) -> Dataset:
-    return parsed(chest_cad.compose(together, node=NODE, now=NOW))
+    return parsed(composed(chest_cad.CHEST_CAD, together))
 
 
 def of(dataset: Dataset, concept: Code) -> list[Dataset]:
@@ -75,7 +75,7 @@ def test_a_region_has_the_tracking_that_it_has_in_the_report() -> None:
     def tracked(dataset: Dataset) -> set[str]:
         return {str(item.UID) for item in of(dataset, codes.TRACKING_UNIQUE_IDENTIFIER)}
 
-    assert tracked(report(film)) < tracked(parsed(tid1500.compose([film], node=NODE, now=NOW)))
+    assert tracked(report(film)) < tracked(parsed(composed(tid1500.REPORT, [film])))
 
 
 def test_what_is_undetermined_may_be_shown_and_what_is_absent_is_only_said_to_have_been_looked_for() -> None:
@@ -107,9 +107,9 @@ def test_a_study_that_was_not_analysed_has_no_marks_and_says_that_nothing_was_at
 @pytest.mark.parametrize("concept", [codes.CENTER, codes.RENDERING_INTENT, codes.ALGORITHM_NAME])
 def test_a_mark_without_what_the_template_demands_does_not_leave(concept: Code) -> None:
     film = everything(films.dx())
-    instance = chest_cad.compose([film], node=NODE, now=NOW)
+    instance = composed(chest_cad.CHEST_CAD, [film])
     said = dcmread(BytesIO(instance.content))
     mark = of(said, codes.SINGLE_IMAGE_FINDING)[0]
     mark.ContentSequence = [row for row in children_of(mark) if name_of(row) != concept.value]
 
-    assert f"{concept.meaning} is absent" in faults_of(said, brought_together([film]))
+    assert f"{concept.meaning} is absent" in faults_of(said, collate([film]), chest_cad.CHEST_CAD.result_type)

@@ -8,19 +8,10 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
 from cxr_node.report.header.encoding import encoded
-from cxr_node.report.kinds.kind import (
-    ChestCad,
-    ComposeRequest,
-    KeyImages,
-    Picture,
-    PresentationState,
-    Report,
-    ResultKind,
-    Segmentation,
-    Text,
-)
+from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.kinds.registry import RESULT_KINDS
 from tests.support import films
-from tests.unit.report.studies import NODE, NOW, everything, gray, parsed, with_bytes
+from tests.unit.report.studies import everything, parsed, request, with_bytes
 
 
 def by_pydicom(dataset: Dataset) -> bytes:
@@ -31,22 +22,13 @@ def by_pydicom(dataset: Dataset) -> bytes:
 
 
 _NAMED = {"SpecificCharacterSet": b"ISO_IR 192", "PatientName": "Müller^Łucja=山田^太郎".encode()}
-_KINDS: tuple[ResultKind, ...] = (
-    Report(),
-    Text(),
-    ChestCad(),
-    Picture(),
-    PresentationState(),
-    KeyImages(),
-    Segmentation(),
-)
 
 
-@pytest.mark.parametrize("kind", _KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", RESULT_KINDS, ids=lambda kind: str(kind.name))
 def test_a_result_of_each_kind_is_encoded_as_pydicom_would(kind: ResultKind) -> None:
     film = everything(with_bytes(films.dx(), _NAMED))
 
-    for instance in kind.compose(ComposeRequest(films=[film], see=gray, node=NODE, now=NOW)):
+    for instance in kind.compose(request([film])):
         read = parsed(instance)
         del read.file_meta
         assert instance.content[films.data_set_offset(instance.content) :] == by_pydicom(read)

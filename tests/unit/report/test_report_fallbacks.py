@@ -9,15 +9,18 @@ from cxr_node.report.kinds import basic_text, tid1500
 from cxr_node.report.languages.english import ENGLISH
 from cxr_node.report.sr.tree import items, lines
 from tests.support import films
-from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read
+from tests.unit.report.studies import NODE, composed, everything, finding, not_read, parsed, read
 
 
 def test_a_fallback_says_the_same_under_another_sop_class_in_another_series() -> None:
     film = everything(films.dx())
-    first = tid1500.compose([film], node=NODE, now=NOW)
+    first = composed(tid1500.REPORT, [film])
     series = {first.identity.series_instance_uid}
-    for kind, sop_class in ((tid1500.COMPREHENSIVE, ComprehensiveSRStorage), (tid1500.ENHANCED, EnhancedSRStorage)):
-        other = tid1500.compose([film], node=NODE, now=NOW, kind=kind)
+    for kind, sop_class in (
+        (tid1500.REPORT_COMPREHENSIVE, ComprehensiveSRStorage),
+        (tid1500.REPORT_ENHANCED, EnhancedSRStorage),
+    ):
+        other = composed(kind, [film])
         assert str(other.identity.sop_class_uid) == parsed(other).SOPClassUID == sop_class
         assert lines(parsed(other)) == lines(parsed(first))
         assert other.identity.sop_instance_uid != first.identity.sop_instance_uid
@@ -26,31 +29,31 @@ def test_a_fallback_says_the_same_under_another_sop_class_in_another_series() ->
 
 
 def test_the_text_form_holds_only_what_every_viewer_shows() -> None:
-    report = parsed(basic_text.compose([everything(films.dx())], node=NODE, now=NOW))
+    report = parsed(composed(basic_text.TEXT, [everything(films.dx())]))
     assert report.SOPClassUID == BasicTextSRStorage
     assert {str(item.ValueType) for _, item in items(report)} <= {"CONTAINER", "TEXT", "CODE", "IMAGE", "UIDREF"}
 
 
 def test_the_text_form_names_present_undetermined_and_absent_findings_and_its_limits() -> None:
-    report = parsed(basic_text.compose([everything(films.dx())], node=NODE, now=NOW))
+    report = parsed(composed(basic_text.TEXT, [everything(films.dx())]))
     text = "\n".join(line for _, line in lines(report))
     assert "Opacity (lung, left): present, score 87.3 of 100, operating point 50.0." in text
     assert "Pneumothorax (pleura): undetermined" in text
     assert "Cardiomegaly (heart): absent" in text
     assert "Cardiothoracic ratio 0.53." in text
-    assert ENGLISH.sentences.caution in text
-    assert ENGLISH.sentences.score_meaning in text
+    assert ENGLISH.phrases.caution in text
+    assert ENGLISH.phrases.score_meaning in text
 
 
 def test_the_text_form_says_why_a_film_was_not_analysed() -> None:
     together = [read(films.dx(), finding("Nodule", 0.1, Presence.ABSENT)), not_read(films.cr(), Reason.AGE)]
-    text = "\n".join(line for _, line in lines(parsed(basic_text.compose(together, node=NODE, now=NOW))))
+    text = "\n".join(line for _, line in lines(parsed(composed(basic_text.TEXT, together))))
     assert f"Not analysed: {Reason.AGE.meaning}." in text
-    assert ENGLISH.sentences.no_finding in text
+    assert ENGLISH.phrases.no_finding in text
 
 
 def test_a_model_that_looked_for_nothing_does_not_leave_a_section_empty() -> None:
-    text = [line for _, line in lines(parsed(basic_text.compose([read(films.dx())], node=NODE, now=NOW)))]
+    text = [line for _, line in lines(parsed(composed(basic_text.TEXT, [read(films.dx())])))]
     assert "Finding: The model looked for no finding." in text
 
 

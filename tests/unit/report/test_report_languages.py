@@ -1,36 +1,36 @@
 """Results in every language: other words, the same codes."""
 
-from collections.abc import Callable
 from string import Formatter
 
 import pytest
 from PIL import ImageFont
 from pydicom.dataset import Dataset
 
-from cxr_node.domain.instance import Instance
+from cxr_node.config import ConfigurationError, parse
 from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes
 from cxr_node.report.check import faults_of
 from cxr_node.report.kinds import basic_text, key_objects, presentation_state, tid1500
+from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.languages.english import ENGLISH
 from cxr_node.report.languages.language import Language
-from cxr_node.report.languages.translate import LANGUAGES
+from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.source import Film, Observer
 from cxr_node.report.sr.tree import items, name_of
-from cxr_node.report.study import brought_together
+from cxr_node.report.study import collate
 from cxr_node.report.summary import paragraph
 from tests.support import films
 from tests.unit.report.ohif import shown
-from tests.unit.report.studies import NOW, everything, finding, not_read, parsed, read
+from tests.unit.report.studies import composed, everything, finding, not_read, parsed, read
 
 _OTHERS = [name for name in LANGUAGES if name != "en"]
 _CODED = ("ConceptNameCodeSequence", "ConceptCodeSequence")
 
 
 def _node(language: str) -> Observer:
-    return Observer(name="TESTNODE", serial_number="7", language=language)
+    return Observer(name="TESTNODE", serial_number="7", language=LANGUAGES[language])
 
 
 def _study() -> list[Film]:
@@ -38,7 +38,7 @@ def _study() -> list[Film]:
 
 
 def _report(language: str, together: list[Film] | None = None) -> Dataset:
-    return parsed(tid1500.compose(together or _study(), node=_node(language), now=NOW))
+    return parsed(composed(tid1500.REPORT, together or _study(), observer=_node(language)))
 
 
 def _codes(document: Dataset) -> list[tuple[str, str]]:
@@ -58,7 +58,7 @@ def _texts(document: Dataset, name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_a_language_has_a_word_for_everything_the_node_says(name: str) -> None:
-    words = LANGUAGES[name].words
+    words = LANGUAGES[name].terms
     assert set(words.findings) == set(codes.FINDINGS)
     assert set(words.structures) == set(codes.STRUCTURES)
     assert set(words.structures) >= {site for _, site, _ in codes.FINDINGS.values()}
@@ -73,7 +73,7 @@ def test_a_language_has_a_word_for_everything_the_node_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_every_word_fits_a_code_meaning(name: str) -> None:
-    for word in LANGUAGES[name].words.by_code().values():
+    for word in LANGUAGES[name].terms.by_code().values():
         assert 0 < len(word.encode()) <= 64, word  # PS3.5 means characters; dciodvfy and some archives count bytes
         assert word == word.strip()
         assert "\\" not in word
@@ -81,7 +81,7 @@ def test_every_word_fits_a_code_meaning(name: str) -> None:
 
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_no_language_calls_two_things_by_one_name(name: str) -> None:
-    words = LANGUAGES[name].words
+    words = LANGUAGES[name].terms
     for table in (words.findings, words.presences, words.sides, words.reasons, words.notes, words.statements):
         assert len(set(table.values())) == len(table)
 
@@ -89,9 +89,9 @@ def test_no_language_calls_two_things_by_one_name(name: str) -> None:
 @pytest.mark.parametrize("name", _OTHERS)
 def test_a_sentence_has_the_same_places_in_every_language(name: str) -> None:
     def places(language: Language, sentence: str) -> set[str]:
-        return {field for _, field, _, _ in Formatter().parse(getattr(language.sentences, sentence)) if field}
+        return {field for _, field, _, _ in Formatter().parse(getattr(language.phrases, sentence)) if field}
 
-    for sentence in ENGLISH.sentences.__slots__:
+    for sentence in ENGLISH.phrases.__slots__:
         assert places(LANGUAGES[name], sentence) == places(ENGLISH, sentence), sentence
 
 
@@ -123,50 +123,41 @@ def test_a_report_says_which_language_it_is_in(name: str, tag: str) -> None:
 def test_findings_reasons_and_caution_are_said_in_the_language(name: str) -> None:
     language, report = LANGUAGES[name], _report(name)
     meanings = {str(item.ConceptCodeSequence[0].CodeMeaning) for _, item in items(report) if item.ValueType == "CODE"}
-    words = language.words
+    words = language.terms
     assert {words.findings["Lung Opacity"], words.reasons[Reason.VIEW], words.notes[Note.NO_VOI]} <= meanings
     assert {words.presences[Presence.ABSENT], words.sides[Laterality.LEFT], words.views[View.PA]} <= meanings
     assert words.statements[codes.PART_WITH_FINDINGS] in meanings
     (summary,) = _texts(report, codes.SUMMARY.value)
     assert words.findings["Pneumothorax"] in summary
     assert words.reasons[Reason.VIEW] in summary
-    assert language.sentences.score_meaning in summary
+    assert language.phrases.score_meaning in summary
     for english in ("Film 1", "operating point", "Looked for", "Note:", "Not analysed"):
         assert english not in summary
-    assert _texts(report, codes.COMMENT.value)[-1] == language.sentences.caution
+    assert _texts(report, codes.COMMENT.value)[-1] == language.phrases.caution
 
 
 @pytest.mark.parametrize("name", LANGUAGES)
 @pytest.mark.parametrize(
-    "compose",
-    [
-        lambda films, node: tid1500.compose(films, node=node, now=NOW),
-        lambda films, node: basic_text.compose(films, node=node, now=NOW),
-        lambda films, node: key_objects.compose(films, node=node, now=NOW),
-    ],
-    ids=["TID1500", "TID2000", "KO"],
+    "kind", [tid1500.REPORT, basic_text.TEXT, key_objects.KEY_IMAGES], ids=lambda kind: str(kind.name)
 )
-def test_a_document_in_any_language_keeps_its_promises(
-    compose: Callable[[list[Film], Observer], Instance], name: str
-) -> None:
+def test_a_document_in_any_language_keeps_its_promises(kind: ResultKind, name: str) -> None:
     together = [everything(films.dx())]
-    document = parsed(compose(together, _node(name)))
-    assert faults_of(document, brought_together(together)) == ()
+    document = parsed(composed(kind, together, observer=_node(name)))
+    assert faults_of(document, collate(together), kind.result_type) == ()
     said = " ".join(str(item.TextValue) for _, item in items(document) if item.ValueType == "TEXT")
-    assert LANGUAGES[name].sentences.caution in said
+    assert LANGUAGES[name].phrases.caution in said
 
 
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_marks_are_labelled_in_the_language(name: str) -> None:
-    marks = presentation_state.compose(everything(films.dx()), node=_node(name), now=NOW)
-    assert marks is not None
+    marks = composed(presentation_state.PRESENTATION_STATE, [everything(films.dx())], observer=_node(name))
     labels = [str(text.UnformattedTextValue) for text in parsed(marks).GraphicAnnotationSequence[0].TextObjectSequence]
-    assert labels[0].startswith(LANGUAGES[name].words.findings["Lung Opacity"])
-    assert labels[-1] == LANGUAGES[name].sentences.caution
+    assert labels[0].startswith(LANGUAGES[name].terms.findings["Lung Opacity"])
+    assert labels[-1] == LANGUAGES[name].phrases.caution
 
 
 def test_another_language_is_another_result_of_the_same_series() -> None:
-    english, german = (tid1500.compose(_study(), node=_node(name), now=NOW).identity for name in ("en", "de"))
+    english, german = (composed(tid1500.REPORT, _study(), observer=_node(name)).identity for name in ("en", "de"))
     assert english.sop_instance_uid != german.sop_instance_uid
     assert english.series_instance_uid == german.series_instance_uid
 
@@ -181,9 +172,9 @@ def test_numbers_have_the_sign_that_the_language_has() -> None:
     )
 
 
-def test_a_language_that_there_is_not_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match=r"'kl'.*en, zh, de, es, fr, ja"):
-        _node("kl")
+def test_an_unknown_language_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigurationError, match=r"'kl'.*en, zh, de, es, fr, ja"):
+        parse({"report": {"language": "kl"}})
 
 
 @pytest.mark.parametrize("letter", ["é", "ü", "ñ", "肺", "心", "あ"])
@@ -197,7 +188,7 @@ def test_the_font_of_pictures_has_no_letters_but_those_of_english(letter: str) -
 
 def test_a_report_in_one_language_leaves_those_in_others_as_they_were() -> None:
     def digest(language: str) -> str:
-        return tid1500.compose(_study(), node=_node(language), now=NOW).digest
+        return composed(tid1500.REPORT, _study(), observer=_node(language)).digest
 
     before = {name: digest(name) for name in LANGUAGES}
 

@@ -1,6 +1,5 @@
 """Pictures, marks and key objects: right film, right grays, right words, and nobody's name."""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import numpy as np
@@ -13,13 +12,14 @@ from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
 from cxr_node.report.check import faults_of
 from cxr_node.report.kinds import key_objects, presentation_state, secondary_capture
+from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.languages.english import ENGLISH
 from cxr_node.report.pictures.picture import painted
 from cxr_node.report.source import Film, Observer
 from cxr_node.report.sr.tree import items
-from cxr_node.report.study import brought_together
+from cxr_node.report.study import collate
 from tests.support import films
-from tests.unit.report.studies import NODE, NOW, everything, finding, not_read, parsed, read, square
+from tests.unit.report.studies import NOW, composed, everything, finding, not_read, parsed, read, request, square
 
 _GRAY = 0x8080
 
@@ -31,13 +31,11 @@ def _radiograph(film: Film, aspect_ratio: float = 1.0) -> Radiograph:
 
 
 def _capture(film: Film) -> Instance:
-    return secondary_capture.compose(film, _radiograph(film), node=NODE, now=NOW)
+    return composed(secondary_capture.PICTURE, [film])
 
 
 def _marks(film: Film) -> Dataset:
-    composed = presentation_state.compose(film, node=NODE, now=NOW)
-    assert composed is not None
-    return parsed(composed)
+    return parsed(composed(presentation_state.PRESENTATION_STATE, [film]))
 
 
 def test_a_region_is_tinted_and_the_rest_of_the_film_stays_gray() -> None:
@@ -81,14 +79,14 @@ def test_a_picture_says_what_it_is_and_where_it_comes_from() -> None:
 
 def test_the_same_picture_is_the_same_instance_at_any_time() -> None:
     film = everything(films.cr())
-    later = secondary_capture.compose(film, _radiograph(film), node=NODE, now=NOW + timedelta(days=1))
+    later = composed(secondary_capture.PICTURE, [film], now=NOW + timedelta(days=1))
     assert _capture(film).identity == later.identity
     assert _capture(film).identity != _capture(read(films.cr())).identity
 
 
 def test_a_film_that_was_not_analysed_can_be_painted_too() -> None:
     film = not_read(films.cr(), Reason.AGE)
-    assert parsed(_capture(film)).Rows > 0
+    assert painted(_radiograph(film), film.reading).shape[0] > 0
 
 
 def test_marks_lie_on_the_film_in_its_own_pixels() -> None:
@@ -101,7 +99,7 @@ def test_marks_lie_on_the_film_in_its_own_pixels() -> None:
     image = marks.ReferencedSeriesSequence[0].ReferencedImageSequence[0]
     assert image.ReferencedSOPInstanceUID == header.SOPInstanceUID
     texts = [text.UnformattedTextValue for text in marks.GraphicAnnotationSequence[0].TextObjectSequence]
-    assert texts == ["Opacity present 90.0/100", ENGLISH.sentences.caution]
+    assert texts == ["Opacity present 90.0/100", ENGLISH.phrases.caution]
 
 
 @pytest.mark.parametrize(("photometric", "shape"), [("MONOCHROME1", "INVERSE"), ("MONOCHROME2", "IDENTITY")])
@@ -141,11 +139,8 @@ def test_marks_keep_the_shape_of_the_pixels(sent: object, shown: list[int]) -> N
 
 
 def test_without_anything_to_mark_there_are_no_marks() -> None:
-    assert (
-        presentation_state.compose(read(films.cr(), finding("Nodule", 0.9, Presence.PRESENT)), node=NODE, now=NOW)
-        is None
-    )
-    assert presentation_state.compose(not_read(films.cr(), Reason.VIEW), node=NODE, now=NOW) is None
+    for film in (read(films.cr(), finding("Nodule", 0.9, Presence.PRESENT)), not_read(films.cr(), Reason.VIEW)):
+        assert presentation_state.PRESENTATION_STATE.compose(request([film])) == []
 
 
 def test_key_objects_are_the_films_with_findings_and_no_others() -> None:
@@ -154,31 +149,20 @@ def test_key_objects_are_the_films_with_findings_and_no_others() -> None:
         read(films.cr(), finding("Nodule", 0.1, Presence.ABSENT)),
         not_read(films.sc(), Reason.VIEW),
     ]
-    composed = key_objects.compose(together, node=NODE, now=NOW)
-    assert composed is not None
-    chosen = [item for _, item in items(parsed(composed)) if item.ValueType == "IMAGE"]
+    selection = parsed(composed(key_objects.KEY_IMAGES, together))
+    chosen = [item for _, item in items(selection) if item.ValueType == "IMAGE"]
     assert [item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in chosen] == [films.dx().SOPInstanceUID]
 
 
 def test_a_study_without_findings_has_no_key_objects() -> None:
     absent = read(films.dx(), finding("Nodule", 0.1, Presence.ABSENT))
-    assert key_objects.compose([absent, not_read(films.cr(), Reason.VIEW)], node=NODE, now=NOW) is None
+    assert key_objects.KEY_IMAGES.compose(request([absent, not_read(films.cr(), Reason.VIEW)])) == []
 
 
-def _key_objects(film: Film) -> Dataset:
-    composed = key_objects.compose([film], node=NODE, now=NOW)
-    assert composed is not None
-    return parsed(composed)
+_KINDS = (secondary_capture.PICTURE, presentation_state.PRESENTATION_STATE, key_objects.KEY_IMAGES)
 
 
-_KINDS: dict[str, Callable[[Film], Dataset]] = {
-    "picture": lambda film: parsed(_capture(film)),
-    "marks": _marks,
-    "key objects": _key_objects,
-}
-
-
-@pytest.mark.parametrize("make", _KINDS.values(), ids=_KINDS)
+@pytest.mark.parametrize("kind", _KINDS, ids=lambda kind: str(kind.name))
 @pytest.mark.parametrize(
     ("keyword", "value", "sentence"),
     [
@@ -189,25 +173,25 @@ _KINDS: dict[str, Callable[[Film], Dataset]] = {
     ],
 )
 def test_a_broken_promise_of_any_kind_is_named(
-    make: Callable[[Film], Dataset], keyword: str, value: str | None, sentence: str
+    kind: ResultKind, keyword: str, value: str | None, sentence: str
 ) -> None:
-    together = brought_together([everything(films.cr())])
-    result = make(together[0])
-    assert faults_of(result, together) == ()
+    together = collate([everything(films.cr())])
+    result = parsed(composed(kind, [together[0]]))
+    assert faults_of(result, together, kind.result_type) == ()
     setattr(result, keyword, value)
-    assert faults_of(result, together) == (sentence,)
+    assert faults_of(result, together, kind.result_type) == (sentence,)
 
 
-@pytest.mark.parametrize("make", _KINDS.values(), ids=_KINDS)
-def test_a_result_that_names_another_film_is_held_back(make: Callable[[Film], Dataset]) -> None:
-    result = make(everything(films.cr()))
-    together = brought_together([everything(films.dx())])
-    assert "the references do not name the sources" in faults_of(result, together)
+@pytest.mark.parametrize("kind", _KINDS, ids=lambda kind: str(kind.name))
+def test_a_result_that_names_another_film_is_held_back(kind: ResultKind) -> None:
+    result = parsed(composed(kind, [everything(films.cr())]))
+    together = collate([everything(films.dx())])
+    assert "the references do not name the sources" in faults_of(result, together, kind.result_type)
 
 
 def test_a_picture_that_comes_back_can_be_told_from_a_film() -> None:
     film = everything(films.dx(changes={"Manufacturer": "Detectors", "ManufacturerModelName": "Panel 1"}))
-    picture = parsed(secondary_capture.compose(film, _radiograph(film), node=NODE, now=NOW))
+    picture = parsed(composed(secondary_capture.PICTURE, [film]))
     node = Observer()
     assert picture.Manufacturer == node.manufacturer
     assert picture.ManufacturerModelName == node.model_name

@@ -16,15 +16,13 @@ from cxr_node.report.check import faults_of
 from cxr_node.report.kinds import segmentation
 from cxr_node.report.pictures.masks import joined, packed
 from cxr_node.report.source import Film
-from cxr_node.report.study import brought_together
+from cxr_node.report.study import collate
 from tests.support import films
-from tests.unit.report.studies import NODE, NOW, everything, parsed, read, square
+from tests.unit.report.studies import NOW, composed, everything, parsed, read, request, square
 
 
 def _segmentation(film: Film) -> Dataset:
-    composed = segmentation.compose(film, node=NODE, now=NOW)
-    assert composed is not None
-    return parsed(composed)
+    return parsed(composed(segmentation.SEGMENTATION, [film]))
 
 
 def _outlined(header: Dataset, key: Anatomy, *regions: Region) -> Film:
@@ -111,9 +109,9 @@ def test_a_pixel_size_at_the_detector_is_not_said_to_be_the_patient_s(
 
 def test_what_is_not_on_the_film_has_no_segment() -> None:
     beyond = _outlined(films.cr(rows=64, columns=48), Anatomy.HEART, square(100, 100, 20))
-    assert segmentation.compose(beyond, node=NODE, now=NOW) is None
+    assert segmentation.SEGMENTATION.compose(request([beyond])) == []
     nothing = _outlined(films.cr(), Anatomy.HEART)
-    assert segmentation.compose(nothing, node=NODE, now=NOW) is None
+    assert segmentation.SEGMENTATION.compose(request([nothing])) == []
 
 
 def test_what_has_no_standard_code_or_another_name_than_what_is_outlined_is_not_sent() -> None:
@@ -127,17 +125,15 @@ def test_what_has_no_standard_code_or_another_name_than_what_is_outlined_is_not_
     assert set(Anatomy) - set(segmentation.SEGMENTS) == not_sent
     assert all(code.scheme_designator == "SCT" for code, _, _ in segmentation.SEGMENTS.values())
     for key in not_sent:
-        assert segmentation.compose(_outlined(films.cr(), key, square(2, 2, 20)), node=NODE, now=NOW) is None
+        film = _outlined(films.cr(), key, square(2, 2, 20))
+        assert segmentation.SEGMENTATION.compose(request([film])) == []
 
 
 def test_other_outlines_are_another_instance_and_another_time_is_not() -> None:
     film = _outlined(films.cr(), Anatomy.HEART, square(2, 2, 20))
-    first = segmentation.compose(film, node=NODE, now=NOW)
-    later = segmentation.compose(film, node=NODE, now=NOW + timedelta(days=1))
-    moved = segmentation.compose(_outlined(films.cr(), Anatomy.HEART, square(3, 2, 20)), node=NODE, now=NOW)
-    assert first is not None
-    assert later is not None
-    assert moved is not None
+    first = composed(segmentation.SEGMENTATION, [film])
+    later = composed(segmentation.SEGMENTATION, [film], now=NOW + timedelta(days=1))
+    moved = composed(segmentation.SEGMENTATION, [_outlined(films.cr(), Anatomy.HEART, square(3, 2, 20))])
     assert first.identity == later.identity
     assert first.identity != moved.identity
 
@@ -151,21 +147,20 @@ def test_other_outlines_are_another_instance_and_another_time_is_not() -> None:
     ],
 )
 def test_a_broken_promise_of_a_segmentation_is_named(keyword: str, value: str | None, sentence: str) -> None:
-    together = brought_together([everything(films.cr())])
+    together = collate([everything(films.cr())])
     said = _segmentation(together[0])
-    assert faults_of(said, together) == ()
+    assert faults_of(said, together, segmentation.SEGMENTATION.result_type) == ()
     setattr(said, keyword, value)
-    assert faults_of(said, together) == (sentence,)
+    assert faults_of(said, together, segmentation.SEGMENTATION.result_type) == (sentence,)
 
 
 def test_a_segmentation_of_another_film_is_held_back() -> None:
     said = _segmentation(everything(films.cr()))
-    other = brought_together([everything(films.dx())])
-    assert "the references do not name the sources" in faults_of(said, other)
+    other = collate([everything(films.dx())])
+    assert "the references do not name the sources" in faults_of(said, other, segmentation.SEGMENTATION.result_type)
 
 
 def test_large_films_cost_a_bit_for_each_pixel_of_a_segment() -> None:
     film = everything(films.cr(rows=3000, columns=2500))
-    said = segmentation.compose(film, node=NODE, now=NOW)
-    assert said is not None
-    assert len(said.content) < 2 * 3000 * 2500 / 8 + 10_000
+    result = composed(segmentation.SEGMENTATION, [film])
+    assert len(result.content) < 2 * 3000 * 2500 / 8 + 10_000

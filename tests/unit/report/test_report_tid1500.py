@@ -12,8 +12,8 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
-from cxr_node.report.kinds.tid1500 import compose
-from cxr_node.report.source import Film, Observer, PreviousReport
+from cxr_node.report.kinds import tid1500
+from cxr_node.report.source import Film, Observer
 from cxr_node.report.sr.tree import children_of, items, name_of
 from tests.support import films
 from tests.unit.report.ohif import DoesNotOpen, shown
@@ -22,10 +22,12 @@ from tests.unit.report.studies import (
     NOW,
     PATIENT_KEY,
     WEIGHTS,
+    composed,
     everything,
     finding,
     not_read,
     parsed,
+    previous,
     read,
     square,
 )
@@ -35,7 +37,7 @@ ABSENT = finding("Lung Opacity", 0.1, Presence.ABSENT)
 
 
 def _report(*together: Film) -> Dataset:
-    return parsed(compose(together, node=NODE, now=NOW))
+    return parsed(composed(tid1500.REPORT, together))
 
 
 def _rows(report: Dataset, name: str) -> list[Dataset]:
@@ -56,7 +58,7 @@ def _groups(report: Dataset) -> list[Dataset]:
 
 def test_a_report_is_filed_with_its_film_and_says_so() -> None:
     film = films.dx()
-    instance = compose([read(film, PRESENT)], node=NODE, now=NOW)
+    instance = composed(tid1500.REPORT, [read(film, PRESENT)])
     report = parsed(instance)
     assert instance.identity.study_instance_uid == report.StudyInstanceUID == film.StudyInstanceUID
     assert instance.identity.series_instance_uid == report.SeriesInstanceUID != film.SeriesInstanceUID
@@ -195,14 +197,14 @@ def test_the_same_content_is_the_same_instance_at_any_time_and_in_any_order() ->
     together = [read(films.dx(), PRESENT), read(films.cr(), ABSENT), not_read(films.sc(), Reason.VIEW)]
     later = NOW + timedelta(days=3)
     identities = {
-        compose(order, node=NODE, now=when).identity for order in permutations(together) for when in (NOW, later)
+        composed(tid1500.REPORT, order, now=when).identity for order in permutations(together) for when in (NOW, later)
     }
     assert len(identities) == 1
 
 
 def test_other_content_is_another_instance_in_the_same_series() -> None:
-    first = compose([read(films.dx(), PRESENT)], node=NODE, now=NOW).identity
-    second = compose([read(films.dx(), ABSENT)], node=NODE, now=NOW).identity
+    first = composed(tid1500.REPORT, [read(films.dx(), PRESENT)]).identity
+    second = composed(tid1500.REPORT, [read(films.dx(), ABSENT)]).identity
     assert first.sop_instance_uid != second.sop_instance_uid
     assert first.series_instance_uid == second.series_instance_uid
 
@@ -210,8 +212,8 @@ def test_other_content_is_another_instance_in_the_same_series() -> None:
 def test_another_software_or_node_makes_another_instance() -> None:
     film = read(films.dx(), PRESENT)
     nodes = [NODE, Observer(name="TESTNODE", serial_number="7", software_version="10"), Observer(name="OTHER")]
-    assert len({compose([film], node=node, now=NOW).identity.sop_instance_uid for node in nodes}) == 3
-    assert len({compose([film], node=node, now=NOW).identity.series_instance_uid for node in nodes}) == 2
+    assert len({composed(tid1500.REPORT, [film], observer=node).identity.sop_instance_uid for node in nodes}) == 3
+    assert len({composed(tid1500.REPORT, [film], observer=node).identity.series_instance_uid for node in nodes}) == 2
 
 
 def test_a_finding_keeps_its_tracking_uid_when_it_is_read_again() -> None:
@@ -222,18 +224,12 @@ def test_a_finding_keeps_its_tracking_uid_when_it_is_read_again() -> None:
 
 
 def test_a_new_version_names_the_one_it_replaces() -> None:
-    old = compose([not_read(films.dx(), Reason.TIMEOUT)], node=NODE, now=NOW).identity
-    previous = PreviousReport(
-        sop_class_uid=old.sop_class_uid,
-        sop_instance_uid=old.sop_instance_uid,
-        series_instance_uid=old.series_instance_uid,
-        study_instance_uid=old.study_instance_uid,
-    )
-    new = compose([read(films.dx(), PRESENT)], node=NODE, now=NOW, previous=[previous], instance_number=2)
+    old = composed(tid1500.REPORT, [not_read(films.dx(), Reason.TIMEOUT)])
+    new = composed(tid1500.REPORT, [read(films.dx(), PRESENT)], earlier=[previous(old)])
     predecessors = parsed(new).PredecessorDocumentsSequence
     series = predecessors[0].ReferencedSeriesSequence[0]
     assert series.SeriesInstanceUID == new.identity.series_instance_uid
-    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == old.sop_instance_uid
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == old.identity.sop_instance_uid
     assert parsed(new).InstanceNumber == 2
 
 
@@ -281,7 +277,7 @@ def test_films_that_disagree_about_the_patient_make_no_report(changes: dict[str,
         read(films.cr(changes={"AccessionNumber": "ORDER", **changes}), PRESENT),
     ]
     with pytest.raises(GiveUp) as refused:
-        compose(together, node=NODE, now=NOW)
+        composed(tid1500.REPORT, together)
     assert refused.value.reason is Reason.IDENTITY
     assert not any(str(value) in str(refused.value) for value in changes.values())
 
@@ -290,20 +286,20 @@ def test_films_of_two_patient_keys_or_studies_make_no_report() -> None:
     one = read(films.dx(), PRESENT)
     for other in (read(films.cr(), PRESENT, patient_key=digest_of(b"other")), read(films.cr(seed=1), PRESENT)):
         with pytest.raises(GiveUp) as refused:
-            compose([one, other], node=NODE, now=NOW)
+            composed(tid1500.REPORT, [one, other])
         assert refused.value.reason is Reason.IDENTITY
 
 
 def test_a_reading_is_never_reported_under_another_films_header() -> None:
     film = read(films.dx(), PRESENT)
     with pytest.raises(GiveUp) as refused:
-        compose([Film(header=films.cr(), reading=film.reading)], node=NODE, now=NOW)
+        composed(tid1500.REPORT, [Film(header=films.cr(), reading=film.reading)])
     assert refused.value.reason is Reason.IDENTITY
 
 
 def test_a_study_without_films_makes_no_report() -> None:
     with pytest.raises(ValueError, match="at least one film"):
-        compose([], node=NODE, now=NOW)
+        composed(tid1500.REPORT, [])
 
 
 def test_a_source_without_patient_attributes_makes_a_report_with_empty_ones() -> None:
@@ -315,5 +311,5 @@ def test_a_source_without_patient_attributes_makes_a_report_with_empty_ones() ->
 
 def test_a_moment_is_taken_as_given_and_the_clock_is_not_read() -> None:
     moment = datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)
-    report = parsed(compose([read(films.dx(), PRESENT)], node=NODE, now=moment))
+    report = parsed(composed(tid1500.REPORT, [read(films.dx(), PRESENT)], now=moment))
     assert report.InstanceCreationDate == report.ContentDate == "19991231"

@@ -1,14 +1,14 @@
 """A report as text: all of its content, nothing of its header."""
 
 from cxr_node.domain.reasons import Reason
-from cxr_node.report.kinds.tid1500 import compose
+from cxr_node.report.kinds import tid1500
 from cxr_node.report.sr.tree import lines
 from tests.support import films
-from tests.unit.report.studies import NODE, NOW, everything, not_read, parsed
+from tests.unit.report.studies import composed, everything, not_read, parsed
 
 
 def test_the_tree_shows_every_value_with_its_name_and_depth() -> None:
-    tree = lines(parsed(compose([everything(films.dx())], node=NODE, now=NOW)))
+    tree = lines(parsed(composed(tid1500.REPORT, [everything(films.dx())])))
     assert tree[0] == (0, "Imaging Measurement Report")
     assert (2, "Measurement Group") in tree
     assert (3, "Finding: Opacity") in tree
@@ -20,7 +20,7 @@ def test_the_tree_shows_every_value_with_its_name_and_depth() -> None:
 
 
 def test_the_brief_tree_keeps_what_a_reader_looks_for() -> None:
-    report = parsed(compose([everything(films.dx())], node=NODE, now=NOW))
+    report = parsed(composed(tid1500.REPORT, [everything(films.dx())]))
     brief = lines(report, brief=True)
     assert set(brief) < set(lines(report))
     names = {text.split(":")[0] for _, text in brief}
@@ -30,6 +30,6 @@ def test_the_brief_tree_keeps_what_a_reader_looks_for() -> None:
 
 def test_no_tree_shows_the_patient() -> None:
     for film in (everything(films.dx()), not_read(films.dx(), Reason.VIEW)):
-        text = "\n".join(line for _, line in lines(parsed(compose([film], node=NODE, now=NOW))))
+        text = "\n".join(line for _, line in lines(parsed(composed(tid1500.REPORT, [film]))))
         assert films.PATIENT_ID not in text
         assert films.PATIENT_NAME.split("^", maxsplit=1)[0] not in text

@@ -1,0 +1,31 @@
+"""Registry of result kinds: feeds settings, example configuration, composing, conformance statement and doctor."""
+
+from collections.abc import Mapping
+
+from cxr_node.report.kinds import (
+    basic_text,
+    chest_cad,
+    key_objects,
+    presentation_state,
+    secondary_capture,
+    segmentation,
+    tid1500,
+)
+from cxr_node.report.kinds.kind import ResultKind
+
+RESULT_KINDS: tuple[ResultKind, ...] = (
+    tid1500.REPORT,
+    tid1500.REPORT_COMPREHENSIVE,
+    tid1500.REPORT_ENHANCED,
+    basic_text.TEXT,
+    chest_cad.CHEST_CAD,
+    secondary_capture.PICTURE,
+    presentation_state.PRESENTATION_STATE,
+    key_objects.KEY_IMAGES,
+    segmentation.SEGMENTATION,
+)
+
+KIND_BY_NAME: Mapping[str, ResultKind] = {kind.name: kind for kind in RESULT_KINDS}
+
+REPORT_FORMS: tuple[ResultKind, ...] = RESULT_KINDS[:4]
+"""Forms of the report, best first: each leaves out more than the one before."""

@@ -1,0 +1,46 @@
+"""Result type: SOP Class, modality, series and promised attributes of one kind of result object."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pydicom.dataset import Dataset
+
+from cxr_node.domain.identifiers import Uid
+from cxr_node.report.source import Film
+
+ContentRule = Callable[[Dataset, Sequence[Film]], Iterator[str]]
+"""Yields a sentence for each fault of a document's content tree; the films have safe headers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ResultType:
+    """Objects of one kind: what they are, which series they form, and what `check` requires of them.
+
+    Parameters
+    ----------
+    name
+        Name in result rows and part of the results' UIDs: it never changes.
+    series_offset
+        Added to the node's first Series Number.
+    type_1, type_2
+        Keywords of attributes that have a value, or are present and may be empty, besides those of `check`.
+    flags
+        Keywords to fixed values.
+    content_rules
+        Rules for the content tree of a document.
+    """
+
+    name: str
+    sop_class_uid: Uid
+    modality: str
+    series_offset: int
+    series_description: str
+    type_1: tuple[str, ...]
+    type_2: tuple[str, ...]
+    flags: Mapping[str, str] = field(default_factory=dict)
+    content_rules: tuple[ContentRule, ...] = ()
+
+
+def keywords(text: str) -> tuple[str, ...]:
+    """Return the attribute keywords of a text, which spaces or line ends separate."""
+    return tuple(text.split())
