@@ -1,9 +1,10 @@
-"""TorchXRayVision itself, as what our import is held against: run in a process of its own, on files in one folder.
+"""TorchXRayVision as the reference of our import: run in a process of its own, on files in one folder.
 
-`python -m tests.support.xrv_reference PACKAGES FOLDER MODEL` reads films.npz (P-values, or 8 bits), writes the file of
-MODEL as it is published, with random weights, and scores.npy: what TorchXRayVision makes of the films with that file.
-torchvision has parts for a GPU that are not there; pandas and requests serve data sets. None of that takes part: it is
-stood in for so that the models can be imported.
+`python -m tests.support.xrv_reference PACKAGES FOLDER MODEL` reads films.npz (P-values, or 8 bits) and writes the file
+of MODEL as it is published, with random weights. It writes what TorchXRayVision computes with that file: inputs.npy
+(the prepared films), scores.npy (in float32) and exact_scores.npy (in float64, of the same inputs).
+torchvision has parts for a GPU that are absent; pandas and requests serve data sets. Stand-ins replace them, so that
+the models can be imported.
 """
 
 import contextlib
@@ -89,8 +90,12 @@ def main(packages: Path, folder: Path, name: str) -> None:
         torch.save(randomised(plain, batch, thresholds).state_dict(), file)
     kind = xrv.models.DenseNet if name.startswith("densenet") else xrv.models.ResNet
     model = kind(weights=name, cache_dir=str(folder))
+    np.save(folder / "inputs.npy", batch.numpy())
     with torch.inference_mode():
         np.save(folder / "scores.npy", torch.cat([model(film) for film in films]).numpy())
+        torch.set_default_dtype(torch.float64)  # the operating points and what is made of the scores too
+        exact = kind(weights=name, cache_dir=str(folder)).double()
+        np.save(folder / "exact_scores.npy", torch.cat([exact(film.double()) for film in films]).numpy())
 
 
 def prepared(xrv: Any, film: Any, size: int) -> Tensor:
