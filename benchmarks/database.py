@@ -141,7 +141,7 @@ def questions(films: int) -> dict[str, Callable[[Connection], object]]:
         "page studies, far back": lambda connection: queries.studies(connection, before=middle, limit=24),
         "page study": lambda connection: _study(connection, middle),
         "page film": lambda connection: (
-            queries.film_told(connection, middle),
+            queries.film_detail(connection, middle),
             queries.results_of(connection, middle),
         ),
         "page deliveries": lambda connection: (

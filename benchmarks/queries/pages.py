@@ -25,7 +25,7 @@ def pages(url: str, folder: Path, *, films: int) -> Iterator[dict[str, Callable[
             "web": {"port": 0, "users": [{"name": _NAME, "password_hash": str(of), "sees_films": True}]},
         }
     )
-    with server.served(settings) as address, httpx.Client(base_url=f"http://{address}", timeout=60) as client:
+    with server.serve(settings) as address, httpx.Client(base_url=f"http://{address}", timeout=60) as client:
         client.post("/login", data={"name": _NAME, "password": _PASSWORD})
         yield {f"GET {path}": partial(_got, client, path) for path in _paths(films)}
 

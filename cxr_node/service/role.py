@@ -54,7 +54,7 @@ def _serving(settings: Settings, role: Role, stopping: threading.Event) -> Abstr
     # Only the process that serves the page imports what it is made of.
     from cxr_node.web import server as serving
 
-    return serving.served(settings)
+    return serving.serve(settings)
 
 
 def _keep_what_is_loaded() -> None:

@@ -60,9 +60,9 @@ class OidcSection(Section):
     client_id: str = Field("", description="As what this node is registered there.")
     client_secret: str = Field("", description="Its secret; empty for a public client, which PKCE protects alone.")
     redirect_url: str = Field(
-        "http://127.0.0.1:8011/login/oidc/back",
-        pattern=r"^https?://\S+/login/oidc/back$",
-        description="Where browsers come back to: the page's own address and /login/oidc/back, as registered there.",
+        "http://127.0.0.1:8011/login/oidc/callback",
+        pattern=r"^https?://\S+/login/oidc/callback$",
+        description="Redirect URI, as registered at the provider: the page's address and /login/oidc/callback.",
     )
     label: str = Field("OpenID Connect", max_length=64, description="What the button on the login page names.")
     scopes: tuple[str, ...] = Field(("openid", "profile"), description='What is asked for; "openid" must be there.')

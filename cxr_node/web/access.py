@@ -1,4 +1,4 @@
-"""Who may see and do what: logins, sessions and tokens against forged requests."""
+"""Access control of the web application: logins, sessions and tokens against forged requests (CSRF)."""
 
 import hashlib
 import hmac
@@ -21,13 +21,13 @@ COOKIE = "cxr-node-session"
 TOKEN = "token"  # noqa: S105  # the name of a form's field
 TOKEN_HEADER = "X-Token"  # noqa: S105  # the name of a header
 _KEY_BYTES = 32
-_TRIES = 5
-_PATIENCE_S = 60.0
+_MAX_FAILURES = 5
+_LOCKOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Who is logged in, and the token that this session's forms carry."""
+    """A person with a session, and the CSRF token of its forms."""
 
     name: str
     is_operator: bool
@@ -35,14 +35,14 @@ class Person:
     token: str
 
 
-class TooManyTries(Exception):
-    """Someone guesses: nobody of this name is let in for a while."""
+class TooManyAttempts(Exception):
+    """Too many wrong passwords for one name in the last minute: logins under it are rejected."""
 
 
-class Guard:
-    """Logs people in, and knows them again by a signed cookie. A changed password or role ends their sessions.
+class Authenticator:
+    """Checks passwords, and issues and verifies sessions, which are signed cookies.
 
-    So does a changed setting of `oidc` for those whom its provider named.
+    A changed password or role ends the user's sessions; a changed `oidc` setting ends those from its provider.
     """
 
     def __init__(
@@ -53,22 +53,22 @@ class Guard:
         oidc: OidcSection | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._elsewhere = _digest(oidc.model_dump_json()) if oidc is not None and oidc.issuer else ""
+        self._oidc_fingerprint = _digest(oidc.model_dump_json()) if oidc is not None and oidc.issuer else ""
         self._users = {user.name: user for user in section.users}
         self._session_s = section.session_s
         self._signer = URLSafeTimedSerializer(key, salt="session", signer_kwargs={"digest_method": hashlib.sha256})
-        self._nobody = PasswordHash.of(secrets.token_hex(), salt=secrets.token_bytes(16))
+        self._dummy_hash = PasswordHash.of(secrets.token_hex(), salt=secrets.token_bytes(16))
         self._clock = clock
         self._failures: dict[str, tuple[int, float]] = {}
         self._lock = threading.Lock()
 
     @property
-    def is_open_to_nobody(self) -> bool:
+    def has_no_users(self) -> bool:
         """Whether no user is configured."""
-        return not self._users and not self._elsewhere
+        return not self._users and not self._oidc_fingerprint
 
     def log_in(self, name: str, password: str) -> str | None:
-        """Return a session for who shows the right password, else None; an unknown name takes as long as a known one.
+        """Return a session if name and password are right, else None; an unknown name takes as long as a known one.
 
         Raises
         ------
@@ -76,54 +76,59 @@ class Guard:
             If there were too many wrong passwords for this name in the last minute.
         """
         user = self._users.get(name)
-        with self._lock:  # one guess at a time: guessing takes neither cores nor memory
+        with self._lock:  # one password hash at a time: it takes CPU and memory
             count, since = self._failures.get(name, (0, 0.0))
-            if self._clock() - since > _PATIENCE_S:
+            if self._clock() - since > _LOCKOUT_S:
                 count = 0
-            if count >= _TRIES:
-                raise TooManyTries
-            kept = PasswordHash.parse(user.password_hash) if user else self._nobody
-            fits = kept.matches(password.encode())
-            if user is None or not fits:
-                if user is not None:  # made-up names are not counted: they would fill the memory
+            if count >= _MAX_FAILURES:
+                raise TooManyAttempts
+            password_hash = PasswordHash.parse(user.password_hash) if user else self._dummy_hash
+            is_right = password_hash.matches(password.encode())
+            if user is None or not is_right:
+                if user is not None:  # unknown names are not counted: they could fill the memory
                     self._failures[name] = (count + 1, self._clock())
                 return None
             self._failures.pop(name, None)
-        return self._signer.dumps({"name": name, "is": _standing(user), "token": secrets.token_urlsafe(16)})
+        return self._signer.dumps({"name": name, "is": _user_fingerprint(user), "token": secrets.token_urlsafe(16)})
 
-    def let_in(self, name: str, *, is_operator: bool, sees_films: bool) -> str:
-        """Return a session for whom a provider has named; the settings say what that person may."""
-        said = {"name": name, "is": self._elsewhere, "token": secrets.token_urlsafe(16)}
-        return self._signer.dumps(said | {"operator": is_operator, "films": sees_films})
+    def start_session(self, name: str, *, is_operator: bool, sees_films: bool) -> str:
+        """Return a session for a person whom the OpenID Provider authenticated."""
+        payload = {"name": name, "is": self._oidc_fingerprint, "token": secrets.token_urlsafe(16)}
+        return self._signer.dumps(payload | {"operator": is_operator, "films": sees_films})
 
     def person(self, cookie: str | None) -> Person | None:
-        """Return whose session a cookie is, or None."""
+        """Return the person of a session cookie; None if it is missing, forged, expired or revoked."""
         if not cookie:
             return None
         try:
-            said = self._signer.loads(cookie, max_age=int(self._session_s))
+            session = self._signer.loads(cookie, max_age=int(self._session_s))
         except BadSignature:
             return None
-        if "operator" in said:
-            return self._named_elsewhere(said)
-        user = self._users.get(said["name"])
-        if user is None or not hmac.compare_digest(said["is"], _standing(user)):
+        if "operator" in session:
+            return self._oidc_person(session)
+        user = self._users.get(session["name"])
+        if user is None or not hmac.compare_digest(session["is"], _user_fingerprint(user)):
             return None
         return Person(
             name=user.name,
             is_operator=user.role == "operator",
             sees_films=user.sees_films,
-            token=said["token"],
+            token=session["token"],
         )
 
-    def _named_elsewhere(self, said: Mapping[str, Any]) -> Person | None:
-        if not self._elsewhere or not hmac.compare_digest(said["is"], self._elsewhere):
+    def _oidc_person(self, session: Mapping[str, Any]) -> Person | None:
+        if not self._oidc_fingerprint or not hmac.compare_digest(session["is"], self._oidc_fingerprint):
             return None
-        return Person(name=said["name"], is_operator=said["operator"], sees_films=said["films"], token=said["token"])
+        return Person(
+            name=session["name"],
+            is_operator=session["operator"],
+            sees_films=session["films"],
+            token=session["token"],
+        )
 
 
-def key_of(folder: Path) -> bytes:
-    """Return the key that signs sessions; it is made when first asked for, and kept in the data folder."""
+def session_key(folder: Path) -> bytes:
+    """Return the key that signs sessions; it is created on first use, in the data folder."""
     path = folder / "web.key"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -135,43 +140,43 @@ def key_of(folder: Path) -> bytes:
     return key
 
 
-def logged_in(request: Request) -> Person:
-    """Return who asks, or answer 401."""
-    guard: Guard = request.app.state.guard
-    person = guard.person(request.cookies.get(COOKIE))
+def require_login(request: Request) -> Person:
+    """Return the person of the request's session, or respond 401."""
+    authenticator: Authenticator = request.app.state.authenticator
+    person = authenticator.person(request.cookies.get(COOKIE))
     if person is None:
         raise HTTPException(status.HTTP_401_UNAUTHORIZED, "log in first")
     return person
 
 
-Anyone = Annotated[Person, Depends(logged_in)]
+LoggedIn = Annotated[Person, Depends(require_login)]
 
 
-def _sees_films(person: Anyone) -> Person:
+def _require_film_access(person: LoggedIn) -> Person:
     if not person.sees_films:
         raise HTTPException(status.HTTP_403_FORBIDDEN, "your login does not show films")
     return person
 
 
-SeesFilms = Annotated[Person, Depends(_sees_films)]
+SeesFilms = Annotated[Person, Depends(_require_film_access)]
 
 
-async def _operates(person: Anyone, request: Request) -> Person:
+async def _require_operator(person: LoggedIn, request: Request) -> Person:
     if not person.is_operator:
-        raise HTTPException(status.HTTP_403_FORBIDDEN, "your login looks, and changes nothing")
-    shown = request.headers.get(TOKEN_HEADER)
-    if shown is None and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        shown = str((await request.form()).get(TOKEN, ""))
-    if not hmac.compare_digest((shown or "").encode(), person.token.encode()):
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "your login may not change anything")
+    token = request.headers.get(TOKEN_HEADER)
+    if token is None and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        token = str((await request.form()).get(TOKEN, ""))
+    if not hmac.compare_digest((token or "").encode(), person.token.encode()):
         raise HTTPException(status.HTTP_403_FORBIDDEN, "the request does not carry this session's token")
     return person
 
 
-Operates = Annotated[Person, Depends(_operates)]
+Operator = Annotated[Person, Depends(_require_operator)]
 
 
-def _standing(user: PageUserSection) -> str:
-    """Return what a session hangs on besides the name: it ends when one of these changes."""
+def _user_fingerprint(user: PageUserSection) -> str:
+    """Return a digest of what a session depends on: a change of password, role or film access ends it."""
     return _digest(f"{user.password_hash} {user.role} {user.sees_films}")
 
 

@@ -1,4 +1,4 @@
-"""What the audit trail says of people at the page: who logged in, and who was shown which film or report."""
+"""Audit of access over the web: logins, and views of films and reports."""
 
 import threading
 from collections import OrderedDict
@@ -15,14 +15,14 @@ from cxr_node.audit.subject import subject_of
 from cxr_node.web.access import SeesFilms
 from cxr_node.wiring.audit import Audit
 
-_ONCE_IN = timedelta(hours=1)
-"""A film is shown as several pictures; within this time one person's looks at it are one."""
-_REMEMBERED = 4096
+_INTERVAL = timedelta(hours=1)
+"""Views of a film by one person within this time are one record: a page shows several pictures of it."""
+_MAX_RECORDED = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
-    """A person who is shown films, and from where."""
+    """A person who may see films, and the address of the request."""
 
     name: str
     address: str
@@ -32,47 +32,47 @@ def _viewer(person: SeesFilms, request: Request) -> Viewer:
     return Viewer(name=person.name, address=address_of(request))
 
 
-Viewing = Annotated[Viewer, Depends(_viewer)]
+FilmViewer = Annotated[Viewer, Depends(_viewer)]
 
 
 def address_of(request: Request) -> str:
-    """Return the address a request came from; behind a proxy, the proxy's."""
+    """Return the address of the client; behind a proxy, that of the proxy."""
     return request.client.host if request.client is not None else ""
 
 
 class AccessAudit:
-    """Records logins and looks. Called from the threads of requests."""
+    """Records logins and views. Thread-safe."""
 
     def __init__(self, audit: Audit, archive: Archive) -> None:
         self._audit = audit
         self._archive = archive
         self._lock = threading.Lock()
-        self._looks: OrderedDict[tuple[str, str], datetime] = OrderedDict()
+        self._recorded: OrderedDict[tuple[str, str], datetime] = OrderedDict()
 
-    def tried_to_log_in(self, name: str, address: str, *, failure: str) -> None:
-        """Record that someone showed a password; `failure` says why it was not taken, or is empty."""
+    def record_login(self, name: str, address: str, *, failure: str) -> None:
+        """Record an attempt to log in; `failure` is the reason it was rejected, empty on success."""
         peer, at = Peer(ae_title="", address=address), self._audit.clock()
         self._audit.record(events.user_authentication(name, peer, by=self._audit.application, failure=failure, at=at))
 
-    def showed(self, viewer: Viewer, archive_key: str) -> None:
-        """Record that a person was shown what is kept under a key, unless that is recorded already."""
+    def record_access(self, viewer: Viewer, archive_key: str) -> None:
+        """Record a view of an object in the archive, unless a recent record covers it."""
         now = self._audit.clock()
         if not self._is_new(viewer.name, archive_key, now):
             return
         try:
             subject = subject_of(self._archive.get(archive_key))
-        except (KeyError, ValueError):  # removed meanwhile, or damaged: the scrub says so
+        except (KeyError, ValueError):  # removed meanwhile, or damaged: the scrub reports it
             return
         on = self._audit.application
         self._audit.record(events.accessed(subject, by=viewer.name, address=viewer.address, on=on, at=now))
 
     def _is_new(self, name: str, archive_key: str, now: datetime) -> bool:
         with self._lock:
-            last = self._looks.get((name, archive_key))
-            if last is not None and now - last < _ONCE_IN:
+            last = self._recorded.get((name, archive_key))
+            if last is not None and now - last < _INTERVAL:
                 return False
-            self._looks[name, archive_key] = now
-            self._looks.move_to_end((name, archive_key))
-            if len(self._looks) > _REMEMBERED:
-                self._looks.popitem(last=False)
+            self._recorded[name, archive_key] = now
+            self._recorded.move_to_end((name, archive_key))
+            if len(self._recorded) > _MAX_RECORDED:
+                self._recorded.popitem(last=False)
             return True

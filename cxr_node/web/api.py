@@ -1,4 +1,4 @@
-"""The JSON twin of every page, with its description at /api/v1/openapi.json."""
+"""JSON API: one resource for each page; described at /api/v1/openapi.json."""
 
 from typing import Annotated, Any
 
@@ -9,88 +9,88 @@ from cxr_node.queries import overview
 from cxr_node.queries.overview import Overview
 from cxr_node.queries.study_status import study_status
 from cxr_node.web import models, queries, reports
-from cxr_node.web.access import Anyone, Operates, SeesFilms
-from cxr_node.web.access_audit import Viewing
+from cxr_node.web.access import LoggedIn, Operator, SeesFilms
+from cxr_node.web.access_audit import FilmViewer
 from cxr_node.web.context import InContext, or_404
 from cxr_node.wiring import process
 
 _LARGEST = 2**63 - 1
 Number = Annotated[int, Path(ge=1, le=_LARGEST)]
-Before = Annotated[int | None, Query(ge=1, le=_LARGEST, description="Only what is older than this number.")]
-Limit = Annotated[int, Query(ge=1, le=200, description="At most this many, the newest.")]
+Before = Annotated[int | None, Query(ge=1, le=_LARGEST, description="Only rows before this number.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="At most this many rows, the newest.")]
 Days = Annotated[int, Query(ge=1, le=31, description="How many days back.")]
 Destination = Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00-\x1f]*$")]
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     401: {"model": models.Problem, "description": "Not logged in."},
-    403: {"model": models.Problem, "description": "Logged in, and not allowed to."},
-    503: {"model": models.Problem, "description": "The database is away, or took too long."},
+    403: {"model": models.Problem, "description": "Not allowed for this login."},
+    503: {"model": models.Problem, "description": "The database is unreachable, or the query timed out."},
 }
-_ABSENT: dict[int | str, dict[str, Any]] = {404: {"model": models.Problem, "description": "There is none."}}
+_ABSENT: dict[int | str, dict[str, Any]] = {404: {"model": models.Problem, "description": "Not found."}}
 router = APIRouter(prefix="/api/v1", responses=REFUSALS)
 
 
 @router.get("/overview")
-def get_overview(desk: InContext, _: Anyone) -> Overview:
-    """Return queues, destinations, senders and times."""
-    with desk.asked() as connection:
+def get_overview(context: InContext, _: LoggedIn) -> Overview:
+    """Return queues, destinations, senders and turnaround."""
+    with context.connection() as connection:
         return overview.overview(connection, now=process.now())
 
 
 @router.get("/studies", response_model=list[models.Study])
-def get_studies(desk: InContext, _: SeesFilms, before: Before = None, limit: Limit = 24) -> Any:
+def get_studies(context: InContext, _: SeesFilms, before: Before = None, limit: Limit = 24) -> Any:
     """Return studies with their films, the newest first."""
-    with desk.asked() as connection:
+    with context.connection() as connection:
         return queries.studies(connection, before=before, limit=limit)
 
 
 @router.get("/studies/{study_id}", response_model=models.StudyStatus, responses=_ABSENT)
-def get_study(desk: InContext, _: SeesFilms, study_id: Number) -> Any:
-    """Return a study's way through the node, and why it has no report."""
-    with desk.asked() as connection:
+def get_study(context: InContext, _: SeesFilms, study_id: Number) -> Any:
+    """Return the films, jobs and deliveries of a study, and why it has no report."""
+    with context.connection() as connection:
         return study_status(connection, or_404(queries.study_uid(connection, study_id), "study"))
 
 
-@router.get("/films/{film_id}", response_model=models.FilmTold, responses=_ABSENT)
-def get_film(desk: InContext, _: SeesFilms, film_id: Number) -> Any:
-    """Return a film, what was found, measured and noted, and the times of its way."""
-    with desk.asked() as connection:
-        return or_404(queries.film_told(connection, film_id), "film")
+@router.get("/films/{film_id}", response_model=models.FilmDetail, responses=_ABSENT)
+def get_film(context: InContext, _: SeesFilms, film_id: Number) -> Any:
+    """Return a film with findings, measurements, notes and timeline."""
+    with context.connection() as connection:
+        return or_404(queries.film_detail(connection, film_id), "film")
 
 
 @router.get("/reports/{result_id}", response_model=list[models.Line], responses=_ABSENT)
-def get_report(desk: InContext, viewer: Viewing, result_id: Number) -> Any:
-    """Return a Structured Report's content items; its header, and so the patient, is left out."""
-    lines = or_404(reports.lines(desk, result_id, viewer=viewer), "report")
+def get_report(context: InContext, viewer: FilmViewer, result_id: Number) -> Any:
+    """Return a Structured Report's content items; its header, which names the patient, is left out."""
+    lines = or_404(reports.lines(context, result_id, viewer=viewer), "report")
     return [{"depth": depth, "text": text} for depth, text in lines]
 
 
 @router.get("/jobs", response_model=list[models.Job])
 def get_jobs(
-    desk: InContext,
-    person: Anyone,
+    context: InContext,
+    person: LoggedIn,
     state: State | None = None,
     stage: Stage | None = None,
     before: Before = None,
     limit: Limit = 50,
 ) -> Any:
-    """Return jobs, the newest first. Who does not see films is shown no UIDs."""
-    with desk.asked() as connection:
+    """Return jobs, the newest first; without UIDs for logins that may not see films."""
+    with context.connection() as connection:
         rows = queries.jobs(connection, state=state, stage=stage, before=before, limit=limit)
     return rows if person.sees_films else [without_uids(row) for row in rows]
 
 
 @router.get("/deliveries", response_model=list[models.Delivery])
 def get_deliveries(
-    desk: InContext,
-    person: Anyone,
+    context: InContext,
+    person: LoggedIn,
     state: State | None = None,
     destination: Destination = None,
     before: Before = None,
     limit: Limit = 50,
 ) -> Any:
-    """Return deliveries, the newest first. Who does not see films is shown no UIDs."""
-    with desk.asked() as connection:
+    """Return deliveries, the newest first; without UIDs for logins that may not see films."""
+    with context.connection() as connection:
         rows = queries.deliveries(connection, state=state, destination=destination, before=before, limit=limit)
     return rows if person.sees_films else [without_uids(row) for row in rows]
 
@@ -98,28 +98,28 @@ def get_deliveries(
 @router.post(
     "/jobs/{job_id}/retry",
     response_model=models.Retried,
-    responses={409: {"model": models.Problem, "description": "There is no such job, or it has not ended."}},
+    responses={409: {"model": models.Problem, "description": "No such job, or it has not ended."}},
 )
-def post_retry(desk: InContext, person: Operates, job_id: Number) -> Any:
-    """Let a job that has ended run again. The header X-Token carries the session's token."""
-    moved = desk.retry(job_id, by=person.name)
-    if not moved:
+def post_retry(context: InContext, person: Operator, job_id: Number) -> Any:
+    """Queue an ended job again. The header X-Token must carry the session's token."""
+    requeued = context.retry(job_id, by=person.name)
+    if not requeued:
         raise HTTPException(status.HTTP_409_CONFLICT, "there is no such job, or it has not ended")
-    return {"requeued": moved}
+    return {"requeued": requeued}
 
 
 @router.get("/trends", response_model=models.Trends)
-def get_trends(desk: InContext, _: Anyone, days: Days = 7) -> Any:
-    """Return films by hour, and films, those not analysed and times by day and sender."""
-    return desk.trends.of(days)
+def get_trends(context: InContext, _: LoggedIn, days: Days = 7) -> Any:
+    """Return films by hour; films, films not analysed and turnaround by day and sender."""
+    return context.trends.for_days(days)
 
 
 @router.get("/settings")
-def get_settings(desk: InContext, _: Anyone) -> dict[str, Any]:
+def get_settings(context: InContext, _: LoggedIn) -> dict[str, Any]:
     """Return every setting, without secrets."""
-    return desk.settings.without_secrets().model_dump(mode="json")
+    return context.settings.without_secrets().model_dump(mode="json")
 
 
 def without_uids(row: queries.Row) -> queries.Row:
-    """Return a row without what leads to a patient."""
+    """Return a row without UIDs, which lead to a patient."""
     return {name: None if name.endswith("_instance_uid") else value for name, value in row.items()}

@@ -1,4 +1,4 @@
-"""The application: pages, JSON, metrics and health behind one set of headers."""
+"""Web application: pages, JSON API, metrics and health, with security headers."""
 
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from cxr_node.domain.errors import RetryLater
 from cxr_node.web import api, metrics, models, monitoring, pages
-from cxr_node.web.access import COOKIE, Guard
+from cxr_node.web.access import COOKIE, Authenticator
 from cxr_node.web.context import WebContext
 
 _HERE = Path(__file__).parent
@@ -30,109 +30,111 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _DESCRIPTION = (
-    "What a cxr-node is doing, read-only but for one request. Log in at /login with a form; the session's cookie is "
-    "asked for here, and the token that the session's pages carry for what changes anything. Research use only."
+    "State of a cxr-node, read-only except for one request. Log in at /login with a form: requests need the session's "
+    "cookie, and requests that change anything also the token in the session's pages. Research use only."
 )
 
 Next = Callable[[Request], Awaitable[Response]]
 
 
-def application(desk: WebContext, guard: Guard) -> FastAPI:
-    """Return the application at a desk."""
+def application(context: WebContext, authenticator: Authenticator) -> FastAPI:
+    """Return the application."""
     app = FastAPI(
         title="cxr-node",
         version=version("cxr-node"),
         description=_DESCRIPTION,
         openapi_url="/api/v1/openapi.json",
-        # The framework's pages for these would load scripts from elsewhere.
+        # The framework's documentation pages load scripts from other hosts.
         docs_url=None,
         redoc_url=None,
     )
-    app.state.desk, app.state.guard, app.state.templates = desk, guard, _templates()
-    app.middleware("http")(_secured)
-    app.exception_handler(HTTPException)(_explained)
-    app.exception_handler(RetryLater)(_away)
+    app.state.context, app.state.authenticator, app.state.templates = context, authenticator, _templates()
+    app.middleware("http")(_add_headers)
+    app.exception_handler(HTTPException)(_handle_error)
+    app.exception_handler(RetryLater)(_handle_unavailable)
     app.include_router(api.router)
     app.include_router(monitoring.api)
     app.include_router(pages.router)
     app.include_router(monitoring.pages)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
-    _add_machine_readable(app, desk)
+    _add_machine_readable(app, context)
     return app
 
 
 def _templates() -> Environment:
-    made = Environment(
+    environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(pages.FILTERS)
-    return made
+    environment.filters.update(pages.FILTERS)
+    return environment
 
 
-def _add_machine_readable(app: FastAPI, desk: WebContext) -> None:
-    """Add what other machines ask. It names senders and destinations, and leads to no patient, so nobody logs in."""
-    shown = metrics.registry(desk)
-    unwell: dict[int | str, dict[str, Any]] = {503: {"model": models.Health, "description": "The node is not ready."}}
+def _add_machine_readable(app: FastAPI, context: WebContext) -> None:
+    """Add metrics and health, without login: they name senders and destinations, but lead to no patient."""
+    registry = metrics.registry(context)
+    not_ready: dict[int | str, dict[str, Any]] = {
+        503: {"model": models.Health, "description": "The node is not ready."}
+    }
 
     @app.get("/metrics", response_class=PlainTextResponse)
     def get_metrics() -> Response:
-        """Return the node in numbers, for Prometheus."""
-        return Response(generate_latest(shown), media_type=CONTENT_TYPE_LATEST)
+        """Return metrics for Prometheus."""
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/health/live")
     def get_live() -> models.Health:
-        """Say that this process answers."""
+        """Respond while this process runs."""
         return models.Health(ok=True, problems=[])
 
-    @app.get("/health/ready", response_model=models.Health, responses=unwell)
+    @app.get("/health/ready", response_model=models.Health, responses=not_ready)
     def get_ready() -> Response:
-        """Say whether films can be taken and kept: the database answers, and there is room."""
-        problems = metrics.health(desk, desk.settings.node.data_folder)
+        """Report whether films can be received: the database responds, and there is free space."""
+        problems = metrics.health(context, context.settings.node.data_folder)
         code = status.HTTP_503_SERVICE_UNAVAILABLE if problems else status.HTTP_200_OK
         return JSONResponse({"ok": not problems, "problems": problems}, code)
 
 
-async def _secured(request: Request, call_next: Next) -> Response:
-    answer = await call_next(request)
+async def _add_headers(request: Request, call_next: Next) -> Response:
+    response = await call_next(request)
     for name, value in _HEADERS.items():
-        answer.headers.setdefault(name, value)
+        response.headers.setdefault(name, value)
     if not request.url.path.startswith("/static/"):
-        answer.headers.setdefault("Cache-Control", "no-store")
-    return answer
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response
 
 
-async def _explained(request: Request, error: Exception) -> Response:
-    """Answer a person with a page and a program with JSON."""
+async def _handle_error(request: Request, error: Exception) -> Response:
+    """Respond with an error page, or with JSON under /api/."""
     if not isinstance(error, HTTPException):
         raise error
     if _wants_json(request):
         return JSONResponse({"detail": error.detail}, error.status_code)
     if error.status_code == status.HTTP_401_UNAUTHORIZED:
-        answer: Response = RedirectResponse("/login", status.HTTP_303_SEE_OTHER)
-        if request.headers.get("HX-Request"):  # a part of a page: the whole page is to go
-            answer = Response(status_code=status.HTTP_204_NO_CONTENT, headers={"HX-Redirect": "/login"})
-        answer.delete_cookie(COOKIE)
-        return answer
-    return _sorry(request, error.detail, error.status_code)
+        response: Response = RedirectResponse("/login", status.HTTP_303_SEE_OTHER)
+        if request.headers.get("HX-Request"):  # part of a page: redirect the whole page
+            response = Response(status_code=status.HTTP_204_NO_CONTENT, headers={"HX-Redirect": "/login"})
+        response.delete_cookie(COOKIE)
+        return response
+    return _error_page(request, error.detail, error.status_code)
 
 
-async def _away(request: Request, error: Exception) -> Response:
-    said = f"{error}: try again in a moment"
+async def _handle_unavailable(request: Request, error: Exception) -> Response:
+    message = f"{error}: try again in a moment"
     if _wants_json(request):
-        return JSONResponse({"detail": said}, status.HTTP_503_SERVICE_UNAVAILABLE)
-    return _sorry(request, said, status.HTTP_503_SERVICE_UNAVAILABLE)
+        return JSONResponse({"detail": message}, status.HTTP_503_SERVICE_UNAVAILABLE)
+    return _error_page(request, message, status.HTTP_503_SERVICE_UNAVAILABLE)
 
 
-def _sorry(request: Request, said: str, code: int) -> Response:
-    guard: Guard = request.app.state.guard
-    template = request.app.state.templates.get_template("sorry.html")
-    desk: WebContext = request.app.state.desk
-    person = guard.person(request.cookies.get(COOKIE))
-    page = template.render(person=person, node=desk.settings.node.name, here="", said=said, code=code)
+def _error_page(request: Request, message: str, code: int) -> Response:
+    authenticator: Authenticator = request.app.state.authenticator
+    template = request.app.state.templates.get_template("error.html")
+    context: WebContext = request.app.state.context
+    person = authenticator.person(request.cookies.get(COOKIE))
+    page = template.render(person=person, node=context.settings.node.name, active="", message=message, code=code)
     return Response(page, code, media_type="text/html")
 
 

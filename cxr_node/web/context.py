@@ -1,4 +1,4 @@
-"""What the page's process holds: the settings, the database to read from, and the one thing it may write."""
+"""Dependencies of requests: settings, databases, pictures, audit, trends."""
 
 import threading
 import time
@@ -20,71 +20,71 @@ from cxr_node.web.access_audit import AccessAudit
 from cxr_node.web.pictures import Pictures
 from cxr_node.wiring import process
 
-_KEPT_S = 60.0
+_CACHE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebContext:
-    """The parts that pages need."""
+    """Shared by all requests of the process."""
 
     settings: Settings
-    reads: Database
-    writes: Database
+    read_database: Database
+    write_database: Database
     pictures: Pictures
     access_audit: AccessAudit
     trends: "Trends"
 
     @contextmanager
-    def asked(self) -> Iterator[Connection]:
+    def connection(self) -> Iterator[Connection]:
         """Open one read-only transaction."""
-        with self.reads.read() as connection:
+        with self.read_database.read() as connection:
             yield connection
 
     def retry(self, job_id: int, *, by: str) -> list[int]:
-        """Let an ended job run again, for a person; return its number in a list, empty if it had not ended."""
+        """Queue an ended job again; return its number in a list, empty if it had not ended."""
         actor = f"person/{by}"
-        with self.writes.write() as transaction:
-            moved = queue.requeue(transaction, [job_id], actor=actor, now=process.now())
-        if moved:
+        with self.write_database.write() as transaction:
+            requeued = queue.requeue(transaction, [job_id], actor=actor, now=process.now())
+        if requeued:
             operator_log.record(
                 self.settings, OperatorAction(by=actor, what="job queued again", subject=f"jobs/{job_id}")
             )
-        return moved
+        return requeued
 
 
 class Trends:
-    """Trends as they were less than a minute ago: they cost a look at every film of their days."""
+    """Cache of trends, at most a minute old: the query visits every film of its days."""
 
-    def __init__(self, reads: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._reads = reads
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
         self._clock = clock
-        self._kept: dict[int, tuple[float, queries.Row]] = {}
+        self._cache: dict[int, tuple[float, queries.Row]] = {}
         self._lock = threading.Lock()
 
-    def of(self, days: int) -> queries.Row:
-        """Return the trends of so many days."""
+    def for_days(self, days: int) -> queries.Row:
+        """Return the trends of the last `days` days."""
         with self._lock:
-            at, said = self._kept.get(days, (self._clock() - _KEPT_S, {}))
-            if self._clock() - at >= _KEPT_S:
-                with self._reads.read() as connection:
-                    said = queries.trends(connection, days=days, now=process.now())
-                self._kept[days] = (self._clock(), said)
-            return said
+            cached_at, trends = self._cache.get(days, (self._clock() - _CACHE_S, {}))
+            if self._clock() - cached_at >= _CACHE_S:
+                with self._database.read() as connection:
+                    trends = queries.trends(connection, days=days, now=process.now())
+                self._cache[days] = (self._clock(), trends)
+            return trends
 
 
-def _desk(request: Request) -> WebContext:
-    desk: WebContext = request.app.state.desk
-    return desk
+def _context(request: Request) -> WebContext:
+    context: WebContext = request.app.state.context
+    return context
 
 
-InContext = Annotated[WebContext, Depends(_desk)]
+InContext = Annotated[WebContext, Depends(_context)]
 
 
 T = TypeVar("T")
 
 
-def or_404(found: T | None, what: str) -> T:
-    """Return what was found, or answer 404."""
-    if found is None:
+def or_404(value: T | None, what: str) -> T:
+    """Return the value, or respond 404 if it is None."""
+    if value is None:
         raise HTTPException(status.HTTP_404_NOT_FOUND, f"there is no such {what}")
-    return found
+    return value

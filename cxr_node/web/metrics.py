@@ -1,4 +1,4 @@
-"""The node in numbers for Prometheus: from database, disk and certificates, so that every process is in them."""
+"""Prometheus metrics of the node: read from database, disk and certificates, so they cover every process."""
 
 import shutil
 import subprocess
@@ -29,40 +29,44 @@ _STAGES = ("wait_s", "read_s", "compose_s", "deliver_s", "total_s")
 _NVIDIA_SMI = "nvidia-smi"
 
 
-def registry(desk: WebContext) -> CollectorRegistry:
-    """Return what /metrics shows."""
-    made = CollectorRegistry()
-    made.register(_Node(desk))
-    return made
+def registry(context: WebContext) -> CollectorRegistry:
+    """Return the registry of /metrics."""
+    registered = CollectorRegistry()
+    registered.register(_Node(context))
+    return registered
 
 
 class _Node(Collector):
-    """Asks anew at each scrape; films are counted on from the last one."""
+    """Queries the database at each scrape; the film counter continues from the last scrape."""
 
-    def __init__(self, desk: WebContext) -> None:
-        self._desk = desk
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
         self._last_film = 0
         self._films: dict[str, int] = {}
 
     def describe(self) -> Iterator[Metric]:
-        """Say nothing beforehand: the database need not be there yet."""
+        """Describe no metric: the database may not exist yet."""
         yield from ()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every metric; without the database only those that need none."""
+        """Yield all metrics; without a database only those that need none."""
         now = process.now()
-        yield _gauge("cxr_node_info", "The version that runs.", {(version("cxr-node"),): 1.0}, "version")
-        yield from self._of_machine()
+        yield _gauge("cxr_node_info", "Version of the program.", {(version("cxr-node"),): 1.0}, "version")
+        yield from self._host_metrics()
         try:
-            with self._desk.asked() as connection:
-                found = [*self._of_films(connection), *_of_queue(connection, now), *_of_times(connection, now)]
-                found.extend(model_metrics.of_model(connection))
+            with self._context.connection() as connection:
+                families = [
+                    *self._film_metrics(connection),
+                    *_queue_metrics(connection, now),
+                    *_time_metrics(connection, now),
+                    *model_metrics.collect(connection),
+                ]
         except RetryLater:
-            found = []
-        yield _gauge("cxr_node_database_up", "Whether the database answers.", {(): float(bool(found))})
-        yield from found
+            families = []
+        yield _gauge("cxr_node_database_up", "1 if the database responds.", {(): float(bool(families))})
+        yield from families
 
-    def _of_films(self, connection: Connection) -> Iterator[Metric]:
+    def _film_metrics(self, connection: Connection) -> Iterator[Metric]:
         newer = select(film.c.calling_ae_title, func.count(), func.max(film.c.id)).where(film.c.id > self._last_film)
         for title, count, last in connection.execute(newer.group_by(film.c.calling_ae_title)).all():
             self._films[title] = self._films.get(title, 0) + count
@@ -78,50 +82,48 @@ class _Node(Collector):
         )
         yield _gauge(
             "cxr_node_films_not_analysed",
-            "Films whose reading says why they are not analysed.",
+            "Films not analysed, by reason.",
             {(str(why),): float(count) for why, count in reasons},
             "reason",
         )
 
-    def _of_machine(self) -> Iterator[Metric]:
-        refused = CounterMetricFamily(
-            "cxr_node_refused", "Associations and objects refused by this host.", labels=["sender", "reason"]
+    def _host_metrics(self) -> Iterator[Metric]:
+        rejected = CounterMetricFamily(
+            "cxr_node_rejected", "Associations and objects rejected by this host.", labels=["sender", "reason"]
         )
-        for (sender, reason), times in rejection_counters.counts(self._desk.settings).items():
-            refused.add_metric([sender, reason], times)
-        yield refused
-        folder = self._desk.settings.node.data_folder
-        free, reserve = space.free_bytes(folder), self._desk.settings.archive.reserve_bytes
-        yield _gauge("cxr_node_disk_free_bytes", "Free bytes where films are kept.", {(): float(free)})
-        yield _gauge("cxr_node_disk_reserve_bytes", "Below this, films are refused.", {(): float(reserve)})
+        for (sender, reason), times in rejection_counters.counts(self._context.settings).items():
+            rejected.add_metric([sender, reason], times)
+        yield rejected
+        folder = self._context.settings.node.data_folder
+        free, reserve = space.free_bytes(folder), self._context.settings.archive.reserve_bytes
+        yield _gauge("cxr_node_disk_free_bytes", "Free bytes on the volume of the data folder.", {(): float(free)})
+        yield _gauge("cxr_node_disk_reserve_bytes", "Films are rejected below this.", {(): float(reserve)})
         ends = {
-            (each.setting,): each.not_after.timestamp() for each in certificates(self._desk.settings) if each.not_after
+            (certificate.setting,): certificate.not_after.timestamp()
+            for certificate in certificates(self._context.settings)
+            if certificate.not_after
         }
-        yield _gauge("cxr_node_certificate_end_seconds", "When a certificate ends, in Unix time.", ends, "setting")
-        yield from _of_gpus()
+        yield _gauge("cxr_node_certificate_end_seconds", "Expiry of a certificate, in Unix time.", ends, "setting")
+        yield from _gpu_metrics()
 
 
-def _of_queue(connection: Connection, now: datetime) -> Iterator[Metric]:
+def _queue_metrics(connection: Connection, now: datetime) -> Iterator[Metric]:
     queues = overview.queues(connection, now=now)
     states = ("due", "later", "running", "failed")
     jobs = {(each.stage.value, state): float(getattr(each, state)) for each in queues for state in states}
-    yield _gauge(
-        "cxr_node_jobs", "Jobs that have not ended well: due, due later, running, failed.", jobs, "stage", "state"
-    )
+    yield _gauge("cxr_node_jobs", "Jobs due, due later, running and failed.", jobs, "stage", "state")
     ages = {
         (each.stage.value,): (now - each.oldest_due_at).total_seconds() if each.oldest_due_at else 0.0
         for each in queues
     }
-    yield _gauge("cxr_node_oldest_due_seconds", "For how long the oldest due job has waited.", ages, "stage")
+    yield _gauge("cxr_node_oldest_due_seconds", "Time that the oldest due job has waited.", ages, "stage")
     outlets = overview.outlets(connection)
     waiting = {
         (each.destination, state): float(getattr(each, state)) for each in outlets for state in ("waiting", "failed")
     }
-    yield _gauge("cxr_node_deliveries", "Results that have not arrived.", waiting, "destination", "state")
-    arrived = {(each.destination,): each.last_delivered_at.timestamp() for each in outlets if each.last_delivered_at}
-    yield _gauge(
-        "cxr_node_last_delivery_seconds", "When the last result arrived, in Unix time.", arrived, "destination"
-    )
+    yield _gauge("cxr_node_deliveries", "Results waiting or failed.", waiting, "destination", "state")
+    delivered = {(each.destination,): each.last_delivered_at.timestamp() for each in outlets if each.last_delivered_at}
+    yield _gauge("cxr_node_last_delivery_seconds", "Time of the last delivery, in Unix time.", delivered, "destination")
     since = now - _WINDOW
     statuses = connection.execute(
         select(func.max(delivery.c.destination), delivery.c.status, func.count())
@@ -130,17 +132,17 @@ def _of_queue(connection: Connection, now: datetime) -> Iterator[Metric]:
     )
     yield _gauge(
         "cxr_node_deliveries_last_hour",
-        "Results of the last hour that arrived, by DIMSE status.",
+        "Results of the last hour that were delivered, by DIMSE status.",
         {(name, f"0x{status or 0:04X}"): float(count) for name, status, count in statuses},
         "destination",
         "status",
     )
 
 
-def _of_times(connection: Connection, now: datetime) -> Iterator[Metric]:
+def _time_metrics(connection: Connection, now: datetime) -> Iterator[Metric]:
     since = now - _WINDOW
-    of = VIEWS["v1_turnaround"].selectable
-    rows = connection.execute(select(*(of.c[stage] for stage in _STAGES)).where(of.c.received_at >= since)).all()
+    view = VIEWS["v1_turnaround"].selectable
+    rows = connection.execute(select(*(view.c[stage] for stage in _STAGES)).where(view.c.received_at >= since)).all()
     quantiles: dict[tuple[str, ...], float] = {}
     for index, stage in enumerate(_STAGES):
         seconds = sorted(row[index] for row in rows if row[index] is not None)
@@ -148,18 +150,18 @@ def _of_times(connection: Connection, now: datetime) -> Iterator[Metric]:
             value = overview.quantile(seconds, share)
             if value is not None:
                 quantiles[stage.removesuffix("_s"), str(share)] = value
-    said = "Seconds of each stage for films of the last hour."
-    yield _gauge("cxr_node_stage_seconds", said, quantiles, "stage", "quantile")
+    text = "Seconds of each stage for films of the last hour."
+    yield _gauge("cxr_node_stage_seconds", text, quantiles, "stage", "quantile")
     last = overview.received(connection, since=since)
     yield _gauge("cxr_node_films_last_hour", "Films received in the last hour.", {(): float(last)})
     yield _gauge(
-        "cxr_node_batch_films", "Mean films that a reader took together in the last hour.", _batches(connection, since)
+        "cxr_node_batch_films", "Mean films per batch of a reader in the last hour.", _batches(connection, since)
     )
 
 
 def _batches(connection: Connection, since: datetime) -> dict[tuple[str, ...], float]:
-    """Return how many films were claimed together on average: claims of one moment by one reader are one batch."""
-    # Joined, SQLite would go through all that ever happened.
+    """Return the mean batch size: jobs claimed at one time by one reader are a batch."""
+    # With a join SQLite would scan all events.
     ended = select(job.c.id).where(job.c.ended_at >= since, job.c.film_id.is_not(None))
     claims = (
         select(job_event.c.actor, job_event.c.at, func.count().label("films"))
@@ -171,38 +173,38 @@ def _batches(connection: Connection, since: datetime) -> dict[tuple[str, ...], f
     return {} if mean is None else {(): float(mean)}
 
 
-def _of_gpus() -> Iterator[Metric]:
+def _gpu_metrics() -> Iterator[Metric]:
     program = shutil.which(_NVIDIA_SMI)
     if program is None:
         return
-    asked = [program, "--query-gpu=index,memory.used,memory.total", "--format=csv,noheader,nounits"]
+    command = [program, "--query-gpu=index,memory.used,memory.total", "--format=csv,noheader,nounits"]
     try:
-        said = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True)  # noqa: S603  # NVIDIA's own
+        output = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)  # noqa: S603  # NVIDIA's own
     except (OSError, subprocess.SubprocessError):
         return
-    rows = [[part.strip() for part in line.split(",")] for line in said.stdout.splitlines()]
+    rows = [[part.strip() for part in line.split(",")] for line in output.stdout.splitlines()]
     mebi = 2.0**20
     used = {(index, "used"): float(used) * mebi for index, used, _ in rows}
     total = {(index, "total"): float(total) * mebi for index, _, total in rows}
     yield _gauge("cxr_node_gpu_memory_bytes", "Memory of each GPU.", used | total, "gpu", "kind")
 
 
-def _gauge(name: str, said: str, values: Mapping[Any, float], *labels: str) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, said, labels=labels)
+def _gauge(name: str, text: str, values: Mapping[Any, float], *labels: str) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=labels)
     for label_values, value in values.items():
         family.add_metric(label_values, value)
     return family
 
 
-def health(desk: WebContext, data_folder: Path) -> list[str]:
-    """Return why the node is not ready to take and read films; empty if it is."""
+def health(context: WebContext, data_folder: Path) -> list[str]:
+    """Return why the node cannot receive and read films; empty if it can."""
     problems = []
     try:
-        with desk.asked() as connection:
+        with context.connection() as connection:
             connection.execute(select(1))
     except RetryLater as error:
         problems.append(str(error))
-    reserve = desk.settings.archive.reserve_bytes
+    reserve = context.settings.archive.reserve_bytes
     if not space.has_space(free_bytes=space.free_bytes(data_folder), reserve_bytes=reserve):
-        problems.append("no room: films are refused")
+        problems.append("not enough free space: films are rejected")
     return problems

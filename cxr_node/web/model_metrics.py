@@ -1,4 +1,4 @@
-"""Whether the model still behaves, in numbers for Prometheus. Labels are devices and figures, so many at most."""
+"""Prometheus metrics of drift, constancy and shadow; labels have bounded cardinality."""
 
 from collections.abc import Iterator
 
@@ -9,28 +9,26 @@ from cxr_node.queries import drift as drifts
 from cxr_node.records import constancy
 from cxr_node.records import shadow as shadows
 
-_MOST_DEVICES = 50
-"""Who may send under any AE title could fill a metrics store: the devices with most films are shown."""
+_MAX_DEVICES = 50
+"""Devices with most films that are exported: any AE title may send, and could fill a metrics store."""
 _LABELS = ("sender", "kind", "finding")
 
 
-def of_model(connection: Connection) -> Iterator[Metric]:
-    """Yield what the newest judged day came to."""
+def collect(connection: Connection) -> Iterator[Metric]:
+    """Yield drift of the newest evaluated day, the newest constancy check, and the shadow's backlog."""
     day, rows = drifts.newest(connection)
-    judged = GaugeMetricFamily("cxr_node_drift_judged_seconds", "The newest day that was judged, in Unix time.")
-    drift = GaugeMetricFamily("cxr_node_drift", "1 where a figure has drifted from its reference.", labels=_LABELS)
-    effect = GaugeMetricFamily(
-        "cxr_node_drift_effect", "How far a figure is from its reference, 0 to 1.", labels=_LABELS
-    )
+    judged = GaugeMetricFamily("cxr_node_drift_judged_seconds", "Newest day evaluated for drift, in Unix time.")
+    drift = GaugeMetricFamily("cxr_node_drift", "1 if a figure has drifted from its reference.", labels=_LABELS)
+    effect = GaugeMetricFamily("cxr_node_drift_effect", "Effect size against the reference, 0 to 1.", labels=_LABELS)
     value = GaugeMetricFamily(
         "cxr_node_drift_value", "Mean score, rate or median seconds, over the window.", labels=_LABELS
     )
     films: dict[str, int] = {}
     for row in rows:
         films[row["calling_ae_title"]] = max(row["films"], films.get(row["calling_ae_title"], 0))
-    shown = set(sorted(films, key=lambda device: -films[device])[:_MOST_DEVICES])
+    exported = set(sorted(films, key=lambda device: -films[device])[:_MAX_DEVICES])
     for row in rows:
-        if row["calling_ae_title"] in shown:
+        if row["calling_ae_title"] in exported:
             labels = (row["calling_ae_title"], row["kind"], row["key"])
             drift.add_metric(labels, float(row["is_drift"]))
             effect.add_metric(labels, row["effect"])
@@ -38,35 +36,35 @@ def of_model(connection: Connection) -> Iterator[Metric]:
     if day is not None:
         judged.add_metric([], drifts.unix_time(day))
     yield from (judged, drift, effect, value)
-    yield from _of_check(connection)
+    yield from _constancy_metrics(connection)
     shadow = shadows.newest_model(connection)
     if shadow is not None:
-        left = shadows.backlog(connection, shadow)
-        yield _one("cxr_node_shadow_behind", "Readings that the shadow has not come to.", left)
+        backlog = shadows.backlog(connection, shadow)
+        yield _one("cxr_node_shadow_backlog", "Readings that the shadow bundle has not read yet.", backlog)
 
 
-def _of_check(connection: Connection) -> Iterator[Metric]:
-    found = constancy.newest(connection)
-    if found is None:  # named all the same, so that who scrapes sees that there is such a check
-        yield GaugeMetricFamily("cxr_node_constancy_passed", "Whether the newest constancy check passed.")
+def _constancy_metrics(connection: Connection) -> Iterator[Metric]:
+    newest = constancy.newest(connection)
+    if newest is None:  # exported without a value, so that the metric is known
+        yield GaugeMetricFamily("cxr_node_constancy_passed", "1 if the newest constancy check passed.")
         return
-    row, values = found
-    yield _one("cxr_node_constancy_passed", "Whether the newest constancy check passed.", row["state"] == "passed")
+    row, values = newest
+    yield _one("cxr_node_constancy_passed", "1 if the newest constancy check passed.", row["state"] == "passed")
     at = row["started_at"].timestamp()
-    yield _one("cxr_node_constancy_seconds", "When the newest constancy check began, in Unix time.", at)
-    said = "How far the newest check's values are off, of their tolerance: above 1 is too far."
-    off = GaugeMetricFamily("cxr_node_constancy_deviation", said, labels=("kind", "name"))
+    yield _one("cxr_node_constancy_seconds", "Start of the newest constancy check, in Unix time.", at)
+    text = "Deviation of the newest check's values as a share of their tolerance: above 1 is out of tolerance."
+    deviation = GaugeMetricFamily("cxr_node_constancy_deviation", text, labels=("kind", "name"))
     worst: dict[tuple[str, str], float] = {}
-    for each in values:
-        if each["tolerance"]:
-            share = abs(each["value"] - each["expected"]) / each["tolerance"]
-            worst[each["kind"], each["key"]] = max(share, worst.get((each["kind"], each["key"]), 0.0))
+    for value in values:
+        if value["tolerance"]:
+            share = abs(value["value"] - value["expected"]) / value["tolerance"]
+            worst[value["kind"], value["key"]] = max(share, worst.get((value["kind"], value["key"]), 0.0))
     for labels, share in worst.items():
-        off.add_metric(labels, share)
-    yield off
+        deviation.add_metric(labels, share)
+    yield deviation
 
 
-def _one(name: str, said: str, number: float) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, said)
+def _one(name: str, text: str, number: float) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text)
     family.add_metric([], float(number))
     return family

@@ -1,4 +1,4 @@
-"""What the JSON holds: the views' rows as they are documented, and what is made of them."""
+"""Response models of the JSON API: rows of the views, and summaries of them."""
 
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ _TYPES: dict[ColumnType, Any] = {
 
 
 def row_of(name: str, view: str) -> Any:
-    """Return a model of a view's rows; a list may leave columns out."""
+    """Return a model of a view's rows; every column is optional."""
     fields: dict[str, Any] = {
         column: (_TYPES[kind], Field(None, description=meaning))
         for column, (kind, meaning) in VIEWS[view].columns.items()
@@ -54,7 +54,7 @@ class StudyStatus(BaseModel):
 
 
 class HeatMap(BaseModel):
-    """A finding whose heat map can be had as a picture, and the corners of what of the film it covers."""
+    """A finding with a heat map, and the corners of the film area that it covers."""
 
     finding_id: int
     key: str
@@ -63,8 +63,8 @@ class HeatMap(BaseModel):
     area: list[tuple[float, float]]
 
 
-class FilmTold(BaseModel):
-    """A film: its row, what was found, measured and noted, and the times of its way."""
+class FilmDetail(BaseModel):
+    """A film with findings, measurements, notes and timeline."""
 
     film: Film
     findings: list[Finding]
@@ -93,7 +93,7 @@ class Day(BaseModel):
 
 
 class Trends(BaseModel):
-    """Films by hour; films, those not analysed and seconds from film to report by day and sender."""
+    """Films by hour; films, films not analysed and turnaround by day and sender."""
 
     since: datetime
     per_hour: list[Hour]
@@ -101,26 +101,26 @@ class Trends(BaseModel):
 
 
 class Line(BaseModel):
-    """A content item of a report, and how deep it lies."""
+    """A content item of a report, and its depth in the tree."""
 
     depth: int
     text: str
 
 
 class Retried(BaseModel):
-    """The jobs that were queued again."""
+    """Jobs that were queued again."""
 
     requeued: list[int]
 
 
 class Health(BaseModel):
-    """Whether the node is well, and what is not."""
+    """Whether the node is ready, and what prevents it."""
 
     ok: bool
     problems: list[str]
 
 
 class Problem(BaseModel):
-    """Why a request was not answered."""
+    """Why a request failed."""
 
     detail: str

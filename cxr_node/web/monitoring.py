@@ -1,4 +1,4 @@
-"""Whether the model still behaves, as a page and its JSON twin."""
+"""Monitoring page and its JSON: drift by device, the newest constancy check, shadow agreement."""
 
 import json
 from datetime import date, datetime, timedelta
@@ -14,21 +14,21 @@ from cxr_node.queries import drift, view_rows
 from cxr_node.queries.view_rows import Comparison, Condition
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.records import constancy
-from cxr_node.web.access import Anyone
+from cxr_node.web.access import LoggedIn
 from cxr_node.web.api import REFUSALS
 from cxr_node.web.context import InContext
 from cxr_node.web.models import row_of
-from cxr_node.web.pages import shown_page
+from cxr_node.web.pages import render_page
 from cxr_node.wiring import process
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api/v1", responses=REFUSALS)
 _DAYS = 92
 _SHADOW_PERIOD = timedelta(days=31)
-_MOST_SHADOWED = 5000
-"""Findings of the newest films that the page compares; `cxr-node compare` takes them all."""
-_MOST_LINES = 8
-"""Devices that are drawn in one chart; the table has them all."""
+_MAX_SHADOW_FINDINGS = 5000
+"""Findings of the newest films that the page compares; `cxr-node compare` uses all."""
+_MAX_LINES = 8
+"""Devices drawn in one chart; the table has all."""
 
 Row = dict[str, Any]
 Name = Annotated[str, Query(max_length=64, pattern=r"^[^\x00-\x1f]*$")]
@@ -37,7 +37,7 @@ DayRow: Any = row_of("DayRow", "v1_daily_statistics")
 CheckRow: Any = row_of("CheckRow", "v1_constancy")
 
 
-class Checked(BaseModel):
+class ConstancyCheck(BaseModel):
     """The newest constancy check."""
 
     run_id: int
@@ -50,75 +50,75 @@ class Checked(BaseModel):
     values: list[CheckRow]
 
 
-class Figure(BaseModel):
-    """A figure and its 95 % interval."""
+class Interval(BaseModel):
+    """An estimate and its 95 % interval."""
 
     value: float
     low: float
     high: float
 
 
-class Agreed(BaseModel):
-    """What both models make of a finding; the shift is shadow less first."""
+class Agreement(BaseModel):
+    """Agreement of both bundles on a finding; the shift is shadow minus first."""
 
     films: int
     both: int
     first_only: int
     second_only: int
     neither: int
-    kappa: Figure | None
-    positive: Figure | None
-    negative: Figure | None
+    kappa: Interval | None
+    positive: Interval | None
+    negative: Interval | None
     shift: float
     limits: tuple[float, float] | None
     quantiles: tuple[float, float, float]
 
 
-class Shadowed(BaseModel):
-    """The newest shadow beside the model that reads, over the last month; which films differ is not for everybody."""
+class ShadowAgreement(BaseModel):
+    """The newest shadow bundle against the reading bundle over the last month, without the films that differ."""
 
     shadow: str
     first: str
     films: int
     not_analysed_by_shadow_alone: int
     not_analysed_by_first_alone: int
-    findings: dict[str, Agreed]
+    findings: dict[str, Agreement]
 
 
-class Behaviour(BaseModel):
-    """The newest day that was judged, what it came to, one figure by day and device, and the newest constancy check."""
+class Monitoring(BaseModel):
+    """Drift on the newest evaluated day, one figure by day and device, constancy and shadow agreement."""
 
     judged_day: str | None
     drifted: int
     figures: list[DriftRow]
     shown: str
     days: list[DayRow]
-    check: Checked | None
-    shadow: Shadowed | None
+    check: ConstancyCheck | None
+    shadow: ShadowAgreement | None
 
 
-@api.get("/behaviour", response_model=Behaviour)
-def get_behaviour(desk: InContext, _: Anyone, figure: Name = "") -> Any:
-    """Return whether films are read as in the reference, and the days of a figure such as "score lung_opacity"."""
-    with desk.asked() as connection:
-        return _told(connection, figure)
+@api.get("/monitoring", response_model=Monitoring)
+def get_monitoring(context: InContext, _: LoggedIn, figure: Name = "") -> Any:
+    """Return drift, constancy and shadow agreement, and the days of a figure such as "score lung_opacity"."""
+    with context.connection() as connection:
+        return _monitoring(connection, figure)
 
 
-@pages.get("/behaviour")
-def behaviour_page(request: Request, desk: InContext, person: Anyone, figure: Name = "") -> Response:
-    """Show whether films are read as in the reference."""
-    with desk.asked() as connection:
-        said = _told(connection, figure)
+@pages.get("/monitoring")
+def monitoring_page(request: Request, context: InContext, person: LoggedIn, figure: Name = "") -> Response:
+    """Show drift, constancy and shadow agreement."""
+    with context.connection() as connection:
+        state = _monitoring(connection, figure)
         choices = drift.statistic_names(connection, since=_first_day())
-    plot = json.dumps(_plot(said)).replace("<", "\\u003c")  # an AE title may hold one
-    return shown_page(request, person, "behaviour.html", here="behaviour", choices=choices, plot=plot, **said)
+    plot = json.dumps(_plot(state)).replace("<", "\\u003c")  # an AE title may contain "<"
+    return render_page(request, person, "monitoring.html", active="monitoring", choices=choices, plot=plot, **state)
 
 
 def _first_day() -> date:
     return (process.now() - timedelta(days=_DAYS)).date()
 
 
-def _told(connection: Connection, figure: str) -> Row:
+def _monitoring(connection: Connection, figure: str) -> Row:
     day, _ = drift.newest(connection)
     figures: list[Row] = []
     if day is not None:
@@ -140,7 +140,7 @@ def _told(connection: Connection, figure: str) -> Row:
 
 
 def _shadow(connection: Connection) -> Row | None:
-    rows = shadow_findings(connection, since=process.now() - _SHADOW_PERIOD, limit=_MOST_SHADOWED)
+    rows = shadow_findings(connection, since=process.now() - _SHADOW_PERIOD, limit=_MAX_SHADOW_FINDINGS)
     return {name: value for name, value in shadow_agreement(rows).items() if name != "differing"} if rows else None
 
 
@@ -151,9 +151,9 @@ def _check(connection: Connection) -> Row | None:
     run, _ = newest
     of_run = Condition(column="run_id", comparison=Comparison.EQUAL, value=run["id"])
     values = view_rows.rows(connection, VIEWS["v1_constancy"], conditions=[of_run], order="seed")
-    named = ("started_at", "state", "detail", "model_name", "model_version", "engine")
+    columns = ("started_at", "state", "detail", "model_name", "model_version", "engine")
     shown = [row for row in values if row["seed"] is not None]
-    return {"run_id": run["id"], **{name: run[name] for name in named}, "values": shown}
+    return {"run_id": run["id"], **{name: run[name] for name in columns}, "values": shown}
 
 
 def _days(connection: Connection, figure: str) -> list[Row]:
@@ -174,16 +174,16 @@ def _name(row: Row) -> str:
     return f"{row['kind']} {row['key']}".rstrip()
 
 
-def _plot(said: Row) -> Row:
-    """Return days, and for each of the busiest devices its line and its reference, for the chart."""
+def _plot(state: Row) -> Row:
+    """Return the chart's days, and values and reference of each of the busiest devices."""
     films: dict[str, int] = {}
-    for row in said["days"]:
+    for row in state["days"]:
         films[row["calling_ae_title"]] = films.get(row["calling_ae_title"], 0) + row["films"]
-    devices = sorted(sorted(films, key=lambda device: -films[device])[:_MOST_LINES])
-    days = sorted({row["day"] for row in said["days"]})
-    value = {(row["day"], row["calling_ae_title"]): row["mean"] for row in said["days"]}
+    devices = sorted(sorted(films, key=lambda device: -films[device])[:_MAX_LINES])
+    days = sorted({row["day"] for row in state["days"]})
+    value = {(row["day"], row["calling_ae_title"]): row["mean"] for row in state["days"]}
     references = {
-        row["calling_ae_title"]: row["reference_value"] for row in said["figures"] if _name(row) == said["shown"]
+        row["calling_ae_title"]: row["reference_value"] for row in state["figures"] if _name(row) == state["shown"]
     }
     at = [int(datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp()) for day in days]
     return {
@@ -192,8 +192,8 @@ def _plot(said: Row) -> Row:
             {
                 "device": device,
                 "values": [value.get((day, device)) for day in days],
-                # Times are compared by their median, and drawn by their mean: that line would mislead.
-                "reference": None if said["shown"] == Statistic.TURNAROUND else references.get(device),
+                # The test compares medians of times, the chart shows means: the reference line would mislead.
+                "reference": None if state["shown"] == Statistic.TURNAROUND else references.get(device),
             }
             for device in devices
         ],

@@ -1,4 +1,4 @@
-"""Logins by OpenID Connect: the authorization code flow with PKCE, and what an ID Token must say."""
+"""OpenID Connect client: authorization code flow with PKCE, and validation of ID Tokens."""
 
 import hashlib
 import json
@@ -21,19 +21,19 @@ from joserfc.jwk import KeySet
 from cxr_node.settings.operations import OidcSection
 
 _TIMEOUT_S = 10.0
-_LARGEST_ANSWER = 1 << 20
+_MAX_RESPONSE_BYTES = 1 << 20
 _LEEWAY_S = 60
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
-"""Signatures by a key that the provider publishes; "none" and those by a shared secret are not among them."""
+"""Accepted signatures, by a key that the provider publishes; neither "none" nor shared secrets."""
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 
 Json = Mapping[str, Any]
 
 
-class NotLoggedIn(Exception):
-    """The provider did not say who it is, or what it said may not be believed; the sentence says why.
+class LoginError(Exception):
+    """The login failed at the provider, or its response is invalid; the sentence says why.
 
-    `name` is whom it named, for the audit trail; empty where it named nobody.
+    `name` is the person in the ID Token, for the audit trail; empty if there is none.
     """
 
     def __init__(self, sentence: str, *, name: str = "") -> None:
@@ -42,8 +42,8 @@ class NotLoggedIn(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """A login that has begun: what its answer must repeat, and the secret behind the challenge."""
+class LoginAttempt:
+    """A login in progress: the state and nonce of its response, and the PKCE code verifier."""
 
     state: str
     nonce: str
@@ -51,8 +51,8 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """Whom the provider names, and what the settings make of that person's roles."""
+class OidcUser:
+    """A person authenticated by the provider, with the permissions that the settings give to the roles."""
 
     name: str
     is_operator: bool
@@ -60,28 +60,28 @@ class Known:
 
 
 class Provider:
-    """An OpenID Provider. It is asked for its addresses when someone first logs in, and again if that failed."""
+    """An OpenID Provider. Its metadata is fetched at the first login, and again after a failure."""
 
     def __init__(self, section: OidcSection, *, clock: Callable[[], float] = time.time) -> None:
         self._section = section
         self._clock = clock
         self._tls = ssl.create_default_context(cafile=section.tls_ca)
         self._lock = threading.Lock()
-        self._found: Json | None = None
+        self._discovery: Json | None = None
 
-    def begin(self) -> tuple[str, Attempt]:
-        """Return the address to send a browser to, and what is to be remembered meanwhile.
+    def start_login(self) -> tuple[str, LoginAttempt]:
+        """Return the URL to redirect the browser to, and the login to keep until its response.
 
         Raises
         ------
         NotLoggedIn
-            If the provider does not answer, or is not the one that the settings name.
+            If the provider is unreachable, or its issuer is not that of the settings.
         """
-        attempt = Attempt(
+        attempt = LoginAttempt(
             state=secrets.token_urlsafe(24), nonce=secrets.token_urlsafe(24), verifier=secrets.token_urlsafe(48)
         )
         challenge = urlsafe_b64encode(hashlib.sha256(attempt.verifier.encode()).digest()).rstrip(b"=").decode()
-        asked = {
+        parameters = {
             "response_type": "code",
             "client_id": self._section.client_id,
             "redirect_uri": self._section.redirect_url,
@@ -92,22 +92,24 @@ class Provider:
             "code_challenge_method": "S256",
         }
         address = str(self._metadata()["authorization_endpoint"])
-        return f"{address}{'&' if urlsplit(address).query else '?'}{urlencode(asked)}", attempt
+        return f"{address}{'&' if urlsplit(address).query else '?'}{urlencode(parameters)}", attempt
 
-    def finish(self, attempt: Attempt, *, code: str) -> Known:
-        """Exchange a code for an ID Token and return whom it names.
+    def finish_login(self, attempt: LoginAttempt, *, code: str) -> OidcUser:
+        """Exchange a code for an ID Token and return its person.
 
         Raises
         ------
         NotLoggedIn
-            If the provider does not answer, its answer may not be believed, or the person has no role here.
+            If the provider is unreachable, its response is invalid, or the person has no role here.
         """
         metadata = self._metadata()
-        answer = self._ask(str(metadata["token_endpoint"]), form=self._exchange(attempt, code), metadata=metadata)
-        keys = self._ask(str(metadata["jwks_uri"]))
+        tokens = self._fetch(
+            str(metadata["token_endpoint"]), form=self._token_request(attempt, code), metadata=metadata
+        )
+        keys = self._fetch(str(metadata["jwks_uri"]))
         try:
-            claims = believed(
-                str(answer.get("id_token", "")),
+            claims = verify_id_token(
+                str(tokens.get("id_token", "")),
                 KeySet.import_key_set(dict(keys)),  # type: ignore[arg-type]  # checked by the library
                 issuer=self._section.issuer,
                 client_id=self._section.client_id,
@@ -115,10 +117,10 @@ class Provider:
                 now=self._clock(),
             )
         except (JoseError, ValueError) as error:
-            raise NotLoggedIn(f"the ID Token is not to be believed: {type(error).__name__}") from error
-        return known(claims, self._section)
+            raise LoginError(f"the ID Token is invalid: {type(error).__name__}") from error
+        return user_of_claims(claims, self._section)
 
-    def _exchange(self, attempt: Attempt, code: str) -> dict[str, str]:
+    def _token_request(self, attempt: LoginAttempt, code: str) -> dict[str, str]:
         return {
             "grant_type": "authorization_code",
             "code": code,
@@ -129,19 +131,19 @@ class Provider:
 
     def _metadata(self) -> Json:
         with self._lock:
-            if self._found is None:
+            if self._discovery is None:
                 address = f"{self._section.issuer.rstrip('/')}/.well-known/openid-configuration"
-                found = self._ask(address)
-                # OpenID Connect Discovery 1.0, section 4.3: or another could speak for it.
-                if found.get("issuer") != self._section.issuer:
-                    raise NotLoggedIn("the provider calls itself otherwise than oidc.issuer does")
+                metadata = self._fetch(address)
+                # OpenID Connect Discovery 1.0, section 4.3: prevents impersonation.
+                if metadata.get("issuer") != self._section.issuer:
+                    raise LoginError("the provider's issuer is not oidc.issuer")
                 for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-                    if not is_safe(str(found.get(name, ""))):
-                        raise NotLoggedIn(f"the provider has no {name} that can be used over TLS")
-                self._found = found
-            return self._found
+                    if not is_safe(str(metadata.get(name, ""))):
+                        raise LoginError(f"the provider has no {name} over TLS")
+                self._discovery = metadata
+            return self._discovery
 
-    def _ask(self, address: str, *, form: dict[str, str] | None = None, metadata: Json | None = None) -> Json:
+    def _fetch(self, address: str, *, form: dict[str, str] | None = None, metadata: Json | None = None) -> Json:
         headers = {"Accept": "application/json"}
         if form is not None and self._section.client_secret:
             methods = (metadata or {}).get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
@@ -152,25 +154,25 @@ class Provider:
         content = None if form is None else urlencode(form).encode()
         request = urllib.request.Request(address, data=content, headers=headers)  # noqa: S310  # see is_safe
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=self._tls) as answer:  # noqa: S310  # see is_safe
-                said = json.loads(answer.read(_LARGEST_ANSWER))
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=self._tls) as response:  # noqa: S310  # see is_safe
+                content = json.loads(response.read(_MAX_RESPONSE_BYTES))
         except urllib.error.HTTPError as error:
             error.close()
-            raise NotLoggedIn(f"the provider answers with status {error.code}") from error
+            raise LoginError(f"the provider responds with status {error.code}") from error
         except (OSError, ValueError) as error:
-            raise NotLoggedIn(f"the provider does not answer: {type(error).__name__}") from error
-        if not isinstance(said, dict):
-            raise NotLoggedIn("the provider's answer is no JSON object")
-        return said
+            raise LoginError(f"the provider is unreachable: {type(error).__name__}") from error
+        if not isinstance(content, dict):
+            raise LoginError("the provider's response is not a JSON object")
+        return content
 
 
-def believed(token: str, keys: KeySet, *, issuer: str, client_id: str, nonce: str, now: float) -> Json:
-    """Return the claims of an ID Token that is meant for us, now, and for this login (Core 1.0, section 3.1.3.7).
+def verify_id_token(token: str, keys: KeySet, *, issuer: str, client_id: str, nonce: str, now: float) -> Json:
+    """Return the claims of an ID Token after validation (OpenID Connect Core 1.0, section 3.1.3.7).
 
     Raises
     ------
     JoseError, ValueError
-        If its signature, issuer, audience, times or nonce are not what they must be.
+        If signature, issuer, audience, times or nonce are invalid.
     """
     claims = jwt.decode(token, keys, algorithms=list(_ALGORITHMS)).claims
     jwt.JWTClaimsRegistry(
@@ -183,49 +185,49 @@ def believed(token: str, keys: KeySet, *, issuer: str, client_id: str, nonce: st
         iat={"essential": True},
     ).validate(claims)
     if isinstance(claims["aud"], list) and len(claims["aud"]) > 1 and claims.get("azp") != client_id:
-        raise ValueError("issued to another party")
+        raise ValueError("issued to another client")
     if not secrets.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
-        raise ValueError("of another login")
+        raise ValueError("nonce of another login")
     return claims
 
 
-def known(claims: Json, section: OidcSection) -> Known:
-    """Return whom claims name and what that person may, by the settings.
+def user_of_claims(claims: Json, section: OidcSection) -> OidcUser:
+    """Return the person of the claims, with the permissions of the settings.
 
     Raises
     ------
     NotLoggedIn
-        If there is no name, or no role of this page among the roles.
+        If there is no valid name, or no role of this node.
     """
     name = claims.get(section.name_claim)
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
-        raise NotLoggedIn(f"the ID Token has no {section.name_claim} that could be a name")
-    name = f"oidc/{name[:64]}"  # a slash is in no local name: the audit trail tells the two apart
+        raise LoginError(f"the ID Token has no valid name in {section.name_claim}")
+    name = f"oidc/{name[:64]}"  # local names have no slash, so the audit trail distinguishes the two
     roles = roles_of(claims, section.roles_claim)
     is_operator = not roles.isdisjoint(section.operators)
     if not is_operator and roles.isdisjoint(section.viewers):
-        raise NotLoggedIn("logged in there, but with no role that this page knows", name=name)
-    return Known(name=name, is_operator=is_operator, sees_films=not roles.isdisjoint(section.see_films))
+        raise LoginError("the provider gives this person no role of this node", name=name)
+    return OidcUser(name=name, is_operator=is_operator, sees_films=not roles.isdisjoint(section.see_films))
 
 
 def roles_of(claims: Json, path: str) -> frozenset[str]:
-    """Return the roles at a path such as realm_access.roles: a list of texts, or one text of words."""
-    found: Any = claims
-    for part in [path] if path in claims else path.split("."):  # a claim may have a dot in its name
-        found = found.get(part) if isinstance(found, Mapping) else None
-    if isinstance(found, str):
-        return frozenset(found.split())
-    if isinstance(found, Sequence):
-        return frozenset(each for each in found if isinstance(each, str))
+    """Return the roles at a path such as realm_access.roles: a list of strings, or a string of words."""
+    value: Any = claims
+    for part in [path] if path in claims else path.split("."):  # a claim's name may contain a dot
+        value = value.get(part) if isinstance(value, Mapping) else None
+    if isinstance(value, str):
+        return frozenset(value.split())
+    if isinstance(value, Sequence):
+        return frozenset(role for role in value if isinstance(role, str))
     return frozenset()
 
 
 def is_safe(address: str) -> bool:
-    """Whether an address of a provider may be used: over TLS, or on this very machine."""
+    """Whether a URL of a provider may be used: over TLS, or on this host."""
     parts = urlsplit(address)
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL)
 
 
 def _basic(section: OidcSection) -> str:
-    """Return the credentials as RFC 6749, section 2.3.1 has them: both parts encoded as in a form."""
+    """Return the client credentials for HTTP Basic, both parts form-encoded (RFC 6749, section 2.3.1)."""
     return b64encode(f"{quote(section.client_id, safe='')}:{quote(section.client_secret, safe='')}".encode()).decode()

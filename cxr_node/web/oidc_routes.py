@@ -1,4 +1,4 @@
-"""People who come from an OpenID Provider: sent there, and let in when they come back."""
+"""Routes of OpenID Connect logins: redirect to the provider, and callback."""
 
 import hashlib
 import hmac
@@ -10,93 +10,94 @@ from fastapi.responses import RedirectResponse
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from cxr_node.settings.root import Settings
-from cxr_node.web.access import Guard
+from cxr_node.web.access import Authenticator
 from cxr_node.web.access_audit import address_of
 from cxr_node.web.context import WebContext
-from cxr_node.web.oidc import Attempt, Known, NotLoggedIn, Provider
-from cxr_node.web.pages import keep_session, login_form
+from cxr_node.web.oidc import LoginAttempt, LoginError, OidcUser, Provider
+from cxr_node.web.pages import login_form, set_session_cookie
 
 COOKIE = "cxr-node-login"
-BACK = "/login/oidc/back"
-_WAITS_S = 600
-"""How long someone may take to log in over there."""
-_SHOWN = 64
+CALLBACK_PATH = "/login/oidc/callback"
+_LOGIN_TIMEOUT_S = 600
+"""Time allowed for the login at the provider."""
+_MAX_ERROR_CHARACTERS = 64
 
 
 def router(settings: Settings, key: bytes) -> APIRouter:
-    """Return the two addresses of a login elsewhere: where it begins and where it comes back to."""
-    made = APIRouter(include_in_schema=False)
+    """Return the routes that start and finish a login at the provider."""
+    routes = APIRouter(include_in_schema=False)
     provider = Provider(settings.oidc)
-    signer = URLSafeTimedSerializer(key, salt="login elsewhere", signer_kwargs={"digest_method": hashlib.sha256})
+    signer = URLSafeTimedSerializer(key, salt="oidc login", signer_kwargs={"digest_method": hashlib.sha256})
 
-    @made.get("/login/oidc")
-    def go(request: Request) -> Response:
-        """Send a browser to the provider."""
+    @routes.get("/login/oidc")
+    def start(request: Request) -> Response:
+        """Redirect the browser to the provider."""
         try:
-            address, attempt = provider.begin()
-        except NotLoggedIn as error:
-            return _refused(request, error)
-        answer = RedirectResponse(address, status.HTTP_303_SEE_OTHER)
-        # Lax: the provider's answer is a navigation from another site, and must find it.
-        answer.set_cookie(
+            address, attempt = provider.start_login()
+        except LoginError as error:
+            return _rejected(request, error)
+        response = RedirectResponse(address, status.HTTP_303_SEE_OTHER)
+        # Lax: the callback is a navigation from another site and needs this cookie.
+        response.set_cookie(
             COOKIE,
             signer.dumps(asdict(attempt)),
-            max_age=_WAITS_S,
-            path=BACK,
+            max_age=_LOGIN_TIMEOUT_S,
+            path=CALLBACK_PATH,
             httponly=True,
             samesite="lax",
             secure=settings.web.secure_cookie,
         )
-        return answer
+        return response
 
-    @made.get(BACK)
-    def come_back(request: Request) -> Response:
-        """Let in whom the provider names, if it was this browser that was sent there."""
+    @routes.get(CALLBACK_PATH)
+    def finish(request: Request) -> Response:
+        """Start a session for the person, if this browser started the login."""
         try:
-            who = provider.finish(_begun(request, signer), code=_code(request.query_params))
-        except NotLoggedIn as error:
-            return _refused(request, error)
-        return _welcome(request, who)
+            user = provider.finish_login(_attempt_of(request, signer), code=_code(request.query_params))
+        except LoginError as error:
+            return _rejected(request, error)
+        return _logged_in(request, user)
 
-    return made
+    return routes
 
 
-def _begun(request: Request, signer: URLSafeTimedSerializer) -> Attempt:
-    """Return the login that this browser has begun, whose state the answer must repeat."""
+def _attempt_of(request: Request, signer: URLSafeTimedSerializer) -> LoginAttempt:
+    """Return the login that this browser started, after a check of the state parameter."""
     try:
-        attempt = Attempt(**signer.loads(request.cookies.get(COOKIE, ""), max_age=_WAITS_S))
+        attempt = LoginAttempt(**signer.loads(request.cookies.get(COOKIE, ""), max_age=_LOGIN_TIMEOUT_S))
     except BadSignature as error:
-        raise NotLoggedIn("no login was begun here in the last minutes") from error
+        raise LoginError("this browser started no login in the last minutes") from error
     if not hmac.compare_digest(request.query_params.get("state", "").encode(), attempt.state.encode()):
-        raise NotLoggedIn("the answer is not to the login that was begun here")
+        raise LoginError("the response is not for the login that this browser started")
     return attempt
 
 
-def _code(answer: Mapping[str, str]) -> str:
-    code = answer.get("code", "")
+def _code(parameters: Mapping[str, str]) -> str:
+    code = parameters.get("code", "")
     if not code:
-        said = "".join(each for each in answer.get("error", "no code")[:_SHOWN] if each.isalnum() or each in " _-")
-        raise NotLoggedIn(f"the provider says {said}")
+        text = parameters.get("error", "no code")[:_MAX_ERROR_CHARACTERS]
+        error = "".join(character for character in text if character.isalnum() or character in " _-")
+        raise LoginError(f"the provider reports {error}")
     return code
 
 
-def _welcome(request: Request, who: Known) -> Response:
-    desk: WebContext = request.app.state.desk
-    guard: Guard = request.app.state.guard
-    desk.access_audit.tried_to_log_in(who.name, address_of(request), failure="")
-    # A page, not a redirection: a browser that comes from another site shows no strict cookie along one.
+def _logged_in(request: Request, user: OidcUser) -> Response:
+    context: WebContext = request.app.state.context
+    authenticator: Authenticator = request.app.state.authenticator
+    context.access_audit.record_login(user.name, address_of(request), failure="")
+    # A page, not a redirect: browsers send no SameSite=Strict cookie on a redirect from another site.
     template = request.app.state.templates.get_template("welcome.html")
-    page = template.render(person=None, node=desk.settings.node.name, here="")
-    answer = Response(page, media_type="text/html")
-    session = guard.let_in(who.name, is_operator=who.is_operator, sees_films=who.sees_films)
-    keep_session(answer, session, desk.settings.web)
-    answer.delete_cookie(COOKIE, path=BACK)
-    return answer
+    page = template.render(person=None, node=context.settings.node.name, active="")
+    response = Response(page, media_type="text/html")
+    session = authenticator.start_session(user.name, is_operator=user.is_operator, sees_films=user.sees_films)
+    set_session_cookie(response, session, context.settings.web)
+    response.delete_cookie(COOKIE, path=CALLBACK_PATH)
+    return response
 
 
-def _refused(request: Request, error: NotLoggedIn) -> Response:
-    desk: WebContext = request.app.state.desk
-    desk.access_audit.tried_to_log_in(error.name or "oidc/", address_of(request), failure=str(error))
-    answer = login_form(request, wrong=f"Not logged in: {error}.", code=status.HTTP_401_UNAUTHORIZED)
-    answer.delete_cookie(COOKIE, path=BACK)
-    return answer
+def _rejected(request: Request, error: LoginError) -> Response:
+    context: WebContext = request.app.state.context
+    context.access_audit.record_login(error.name or "oidc/", address_of(request), failure=str(error))
+    response = login_form(request, failure=f"Not logged in: {error}.", code=status.HTTP_401_UNAUTHORIZED)
+    response.delete_cookie(COOKIE, path=CALLBACK_PATH)
+    return response

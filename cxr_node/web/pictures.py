@@ -1,4 +1,4 @@
-"""Films as pictures, and what was said of them as drawings over them."""
+"""Pictures of films, and readings as SVG shapes over them."""
 
 import os
 import threading
@@ -28,16 +28,16 @@ _DRAWN = frozenset(
         Anatomy.LEFT_CLAVICLE,
     }
 )
-"""Ribs, scapulae and the spine are measured on but not drawn: they would cover the lungs."""
+"""Ribs, scapulae and the spine are segmented but not drawn: they would cover the lungs."""
 _LARGE = 1600
 _SMALL = 240
-_KEPT_S = 86400.0
-SIDES = {"film": _LARGE, "thumbnail": _SMALL}
-"""The longest side of each kind of picture, in pixels."""
+_MAX_AGE_S = 86400.0
+LONGEST_SIDE = {"film": _LARGE, "thumbnail": _SMALL}
+"""Longest side of each kind of picture, in pixels."""
 
 
 class Pictures:
-    """Pictures of kept films, made when first asked for and then kept in a folder; one film is decoded at a time."""
+    """Cache of pictures of archived films, in a folder; renders on first use, one film at a time."""
 
     def __init__(self, archive: Archive, folder: Path, *, limits: Limits, sandbox: Sandbox) -> None:
         self._archive = archive
@@ -47,7 +47,7 @@ class Pictures:
         self._lock = threading.Lock()
 
     def get(self, archive_key: str, digest: str, kind: str) -> bytes | None:
-        """Return a PNG of a film, which names nobody; None where it cannot be shown."""
+        """Return a PNG of a film, without metadata; None if the film cannot be rendered."""
         path = self._folder / digest[:2] / f"{digest}-{kind}.png"
         try:
             return path.read_bytes()
@@ -56,36 +56,36 @@ class Pictures:
         with self._lock:
             try:
                 content = self._archive.get(archive_key)
-                seen = film.radiograph(
+                radiograph = film.radiograph(
                     film.parse(content, limits=self._limits), limits=self._limits, sandbox=self._sandbox
                 )
             except (GiveUp, KeyError):
                 return None
-            made = {name: display.png(seen, longest_side=side) for name, side in SIDES.items()}
-        for name, picture in made.items():
-            _keep(self._folder / digest[:2] / f"{digest}-{name}.png", picture)
-        return made[kind]
+            pngs = {name: display.png(radiograph, longest_side=side) for name, side in LONGEST_SIDE.items()}
+        for name, picture in pngs.items():
+            _write(self._folder / digest[:2] / f"{digest}-{name}.png", picture)
+        return pngs[kind]
 
-    def forget_old(self) -> int:
-        """Remove pictures made more than a day ago, so that none outlives its film by more; return how many."""
-        old = [path for path in self._folder.glob("*/*.png") if time.time() - path.stat().st_mtime > _KEPT_S]
+    def remove_old(self) -> int:
+        """Remove pictures older than a day, so that none outlives its film by more; return their number."""
+        old = [path for path in self._folder.glob("*/*.png") if time.time() - path.stat().st_mtime > _MAX_AGE_S]
         for path in old:
             path.unlink(missing_ok=True)
         return len(old)
 
 
-def _keep(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    aside = path.with_name(uuid.uuid4().hex)
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    temporary = path.with_name(uuid.uuid4().hex)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
-    aside.rename(path)
+    temporary.rename(path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """A line or outline over the film: `path` for SVG in pixels of the film, and what it is called."""
+    """A line or outline over the film: SVG path in pixels of the film, and its name."""
 
     path: str
     name: str
@@ -96,7 +96,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """Everything drawn over a film of `columns` by `rows` pixels, a list for each toggle."""
+    """Shapes over a film of `columns` by `rows` pixels, by layer."""
 
     columns: int
     rows: int
@@ -107,7 +107,7 @@ class Drawing:
 
     @property
     def layers(self) -> Iterator[tuple[str, str, tuple[Shape, ...]]]:
-        """Yield the name of each toggle, its words and what it shows."""
+        """Yield key, label and shapes of each layer."""
         yield "outlines", "Outlines", self.outlines
         yield "anatomy", "Anatomy", self.anatomy
         yield "calipers", "Calipers", self.calipers
@@ -115,10 +115,10 @@ class Drawing:
 
 
 def drawing(reading: Reading) -> Drawing | None:
-    """Return what a reading says as lines over its film; None where the film's size is not known."""
+    """Return a reading as shapes over its film; None if the film's size is unknown."""
     if reading.geometry is None:
         return None
-    said = reading.prediction
+    prediction = reading.prediction
     return Drawing(
         columns=reading.geometry.columns,
         rows=reading.geometry.rows,
@@ -130,7 +130,7 @@ def drawing(reading: Reading) -> Drawing | None:
                 label="" if number else finding.code.meaning,
                 at=_top(region.outline),
             )
-            for finding in (said.findings if said else ())
+            for finding in (prediction.findings if prediction else ())
             for number, region in enumerate(finding.regions)
         ),
         anatomy=tuple(
@@ -139,7 +139,7 @@ def drawing(reading: Reading) -> Drawing | None:
                 name=structure.key.replace("_", " "),
                 style=f"anatomy {structure.key}",
             )
-            for structure in (said.structures if said else ())
+            for structure in (prediction.structures if prediction else ())
             if structure.regions and structure.key in _DRAWN
         ),
         calipers=tuple(

@@ -1,4 +1,4 @@
-"""What the pages show and the JSON says, asked of the database. Nothing here knows of HTTP."""
+"""Queries of pages and JSON API, independent of HTTP."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -21,34 +21,34 @@ NEWEST = ("film_id", "study_id", "calling_ae_title", "received_at", "view", "sta
 
 
 def equal(column: str, value: object) -> Condition:
-    """Return the condition that a column has a value."""
+    """Return the condition that a column equals a value."""
     return Condition(column=column, comparison=Comparison.EQUAL, value=value)
 
 
 def newest_films(connection: Connection, *, limit: int) -> list[Row]:
-    """Return the films that came last."""
+    """Return the newest films."""
     return view_rows.rows(connection, VIEWS["v1_films"], columns=NEWEST, order="-film_id", limit=limit)
 
 
 def studies(connection: Connection, *, before: int | None, limit: int) -> list[Row]:
-    """Return studies with their films, the newest first, before one that is named."""
+    """Return studies with their films, the newest first; only those before study `before`."""
     checks = select(film.c.study_id).join(constancy_film, constancy_film.c.film_id == film.c.id)
     newest = select(study.c.id, study.c.study_instance_uid, study.c.first_received_at).order_by(study.c.id.desc())
     newest = newest.where(study.c.id.not_in(checks))
     if before is not None:
         newest = newest.where(study.c.id < before)
-    found = [
+    page = [
         {"study_id": study_id, "study_instance_uid": uid, "first_received_at": at, "films": []}
         for study_id, uid, at in connection.execute(newest.limit(limit))
     ]
-    by_id = {each["study_id"]: each for each in found}
+    by_id = {row["study_id"]: row for row in page}
     view = VIEWS["v1_films"].selectable
     rows = connection.execute(
         select(*(view.c[name] for name in NEWEST)).where(view.c.study_id.in_(list(by_id))).order_by(view.c.film_id)
     )
     for row in rows.mappings():
         by_id[row["study_id"]]["films"].append(dict(row))
-    return found
+    return page
 
 
 def study_uid(connection: Connection, study_id: int) -> str | None:
@@ -57,7 +57,7 @@ def study_uid(connection: Connection, study_id: int) -> str | None:
 
 
 def results_of(connection: Connection, study_id: int) -> list[Row]:
-    """Return what was composed of a study, oldest first."""
+    """Return the results of a study, oldest first."""
     columns = (result.c.id, result.c.kind, result.c.version, result.c.sop_class_uid, result.c.composed_at)
     rows = connection.execute(
         select(*columns).where(result.c.study_id == study_id, result.c.removed_at.is_(None)).order_by(result.c.id)
@@ -65,8 +65,8 @@ def results_of(connection: Connection, study_id: int) -> list[Row]:
     return [{"result_id": row["id"], **{name: row[name] for name in row if name != "id"}} for row in rows.mappings()]
 
 
-def film_told(connection: Connection, film_id: int) -> Row | None:
-    """Return a film's row, what was found and measured on it, and the times of its way; None where there is none."""
+def film_detail(connection: Connection, film_id: int) -> Row | None:
+    """Return a film with findings, measurements, notes and timeline; None if there is none."""
     rows = view_rows.rows(connection, VIEWS["v1_films"], conditions=[equal("film_id", film_id)], limit=1)
     if not rows:
         return None
@@ -83,14 +83,14 @@ def film_told(connection: Connection, film_id: int) -> Row | None:
 
 
 def reading_of(connection: Connection, film_id: int) -> Any:
-    """Return the newest reading of a film with all that it outlines, or None."""
+    """Return the newest reading of a film with its outlines, or None."""
     if connection.execute(select(film.c.id).where(film.c.id == film_id)).first() is None:
         return None
     return readings.latest(connection, film_id, get_film(connection, film_id).identity)
 
 
 def heat_maps(connection: Connection, reading_id: int | None) -> list[Row]:
-    """Return of which findings of a reading there are heat maps, the highest score first, and where each lies."""
+    """Return the findings of a reading that have a heat map, highest score first, with its area on the film."""
     columns = (heat_map.c.finding_id, finding.c.key, finding.c.code_meaning, finding.c.presence)
     rows = connection.execute(
         select(*columns, heat_map.c.area)
@@ -103,13 +103,13 @@ def heat_maps(connection: Connection, reading_id: int | None) -> list[Row]:
 
 def heat_map_of(connection: Connection, film_id: int, finding_id: int) -> HeatMap | None:
     """Return the heat map of a finding of a film, if there is one."""
-    kept = (
+    query = (
         select(heat_map)
         .join(finding, finding.c.id == heat_map.c.finding_id)
         .join(reading, reading.c.id == finding.c.reading_id)
         .where(heat_map.c.finding_id == finding_id, reading.c.film_id == film_id)
     )
-    columns = connection.execute(kept).mappings().first()
+    columns = connection.execute(query).mappings().first()
     return None if columns is None else reading_columns.heat_map(columns)
 
 
@@ -136,7 +136,7 @@ def deliveries(
 
 
 def trends(connection: Connection, *, days: int, now: datetime) -> Row:
-    """Return films per hour of the last days, and for each day and sender films, those not analysed, and times."""
+    """Return films per hour of the last days; films, films not analysed and turnaround by day and sender."""
     since = (now - timedelta(days=days)).replace(minute=0, second=0, microsecond=0)
     view = VIEWS["v1_films"].selectable
     hours = connection.execute(
@@ -154,9 +154,11 @@ def trends(connection: Connection, *, days: int, now: datetime) -> Row:
 
 
 def _per_day(connection: Connection, since: datetime) -> list[Row]:
-    of = VIEWS["v1_turnaround"].selectable
+    view = VIEWS["v1_turnaround"].selectable
     rows = connection.execute(
-        select(of.c.received_day, of.c.calling_ae_title, of.c.state, of.c.total_s).where(of.c.received_at >= since)
+        select(view.c.received_day, view.c.calling_ae_title, view.c.state, view.c.total_s).where(
+            view.c.received_at >= since
+        )
     )
     groups: dict[tuple[str, str], list[tuple[str, float | None]]] = {}
     for day, title, state, total_s in rows:

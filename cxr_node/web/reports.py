@@ -1,4 +1,4 @@
-"""A kept report, as the lines of its content."""
+"""Content of an archived Structured Report, as lines with their depth."""
 
 from io import BytesIO
 
@@ -12,18 +12,18 @@ from cxr_node.web.context import WebContext
 from cxr_node.wiring import process
 
 
-def lines(desk: WebContext, result_id: int, *, viewer: Viewer) -> list[tuple[int, str]] | None:
-    """Return (depth, text) of each content item; None where there is no such report, or it is no Structured Report."""
-    with desk.asked() as connection:
-        kept = select(result.c.archive_key).where(result.c.id == result_id, result.c.removed_at.is_(None))
-        key = connection.execute(kept).scalar()
+def lines(context: WebContext, result_id: int, *, viewer: Viewer) -> list[tuple[int, str]] | None:
+    """Return (depth, text) of each content item; None if there is no such Structured Report."""
+    with context.connection() as connection:
+        query = select(result.c.archive_key).where(result.c.id == result_id, result.c.removed_at.is_(None))
+        key = connection.execute(query).scalar()
     if key is None:
         return None
     try:
-        dataset = dcmread(BytesIO(process.archive(desk.settings).get(key)), stop_before_pixels=True)
+        dataset = dcmread(BytesIO(process.archive(context.settings).get(key)), stop_before_pixels=True)
     except KeyError:
         return None
     if "ContentSequence" not in dataset:
         return None
-    desk.access_audit.showed(viewer, key)
+    context.access_audit.record_access(viewer, key)
     return tree.lines(dataset)

@@ -1,4 +1,4 @@
-"""The process that serves the page."""
+"""Web server of the admin role: application, alarms, traces and cleanup of pictures."""
 
 import socket
 import threading
@@ -14,7 +14,7 @@ from cxr_node.db.database import Database
 from cxr_node.ops.alarms import Alarms, sender, wrong
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.settings.root import Settings
-from cxr_node.web.access import Guard, key_of
+from cxr_node.web.access import Authenticator, session_key
 from cxr_node.web.access_audit import AccessAudit
 from cxr_node.web.app import application
 from cxr_node.web.context import Trends, WebContext
@@ -22,58 +22,68 @@ from cxr_node.web.pictures import Pictures
 from cxr_node.wiring import audit, preprocessing, process
 from cxr_node.work.scheduler import Schedule
 
-_AT_MOST_S = 10.0
+_BUSY_TIMEOUT_S = 5.0
+_STATEMENT_TIMEOUT_S = 10.0
 _START_S = 30.0
-_FORGET_S = 600.0
+_REMOVE_PICTURES_S = 600.0
 
 
 @contextmanager
-def desk(settings: Settings) -> Iterator[WebContext]:
-    """Return what pages need, while the block lasts."""
+def web_context(settings: Settings) -> Iterator[WebContext]:
+    """Open the dependencies of requests; they are closed after the block."""
     with ExitStack() as stack:
-        reads = Database(settings.database_url, busy_timeout_s=5.0, read_only=True, statement_timeout_s=_AT_MOST_S)
-        stack.callback(reads.close)
-        writes = process.database(settings)
-        stack.callback(writes.close)
+        read_database = Database(
+            settings.database_url,
+            busy_timeout_s=_BUSY_TIMEOUT_S,
+            read_only=True,
+            statement_timeout_s=_STATEMENT_TIMEOUT_S,
+        )
+        stack.callback(read_database.close)
+        write_database = process.database(settings)
+        stack.callback(write_database.close)
         limits = preprocessing.film_limits(settings)
         sandbox = stack.enter_context(Sandbox(limits))
-        shown = Pictures(
+        pictures = Pictures(
             process.archive(settings), settings.node.data_folder / "pictures", limits=limits, sandbox=sandbox
         )
-        witness = AccessAudit(stack.enter_context(audit.audit(settings)), process.archive(settings))
+        access_audit = AccessAudit(stack.enter_context(audit.audit(settings)), process.archive(settings))
         yield WebContext(
-            settings=settings, reads=reads, writes=writes, trends=Trends(reads), pictures=shown, access_audit=witness
+            settings=settings,
+            read_database=read_database,
+            write_database=write_database,
+            trends=Trends(read_database),
+            pictures=pictures,
+            access_audit=access_audit,
         )
 
 
 @contextmanager
-def _watching(settings: Settings, at: WebContext) -> Iterator[None]:
-    """Tell people what is wrong, and forget old pictures, while the block lasts."""
+def _background_jobs(settings: Settings, context: WebContext) -> Iterator[None]:
+    """Send alarms and traces, and remove old pictures, while the block lasts."""
     section = settings.alert
-    look = partial(_wrong, settings, at.reads)
-    told = Alarms(look, sender(section), name=settings.node.name)
+    alarms = Alarms(partial(_alarms, settings, context.read_database), sender(section), name=settings.node.name)
     with ExitStack() as stack:
-        stack.enter_context(Schedule(at.pictures.forget_old, tick_s=_FORGET_S))
+        stack.enter_context(Schedule(context.pictures.remove_old, tick_s=_REMOVE_PICTURES_S))
         if section.webhook or section.mail_to:
-            stack.enter_context(Schedule(told.turn, tick_s=section.every_s))
+            stack.enter_context(Schedule(alarms.turn, tick_s=section.every_s))
         if settings.trace.endpoint:
-            stack.enter_context(_traced(settings, at))
+            stack.enter_context(_tracing(settings, context))
         yield
 
 
-def _traced(settings: Settings, at: WebContext) -> AbstractContextManager[None]:
+def _tracing(settings: Settings, context: WebContext) -> AbstractContextManager[None]:
     try:
         from cxr_node.ops import tracing
     except ImportError:
         raise ConfigurationError(["trace.endpoint: needs the extra otel: pip install 'cxr-node[otel]'"]) from None
-    return tracing.telling(settings, at.reads, clock=process.now)
+    return tracing.telling(settings, context.read_database, clock=process.now)
 
 
-def _wrong(settings: Settings, reads: Database) -> dict[str, str]:
-    return wrong(settings, reads, now=process.now())
+def _alarms(settings: Settings, database: Database) -> dict[str, str]:
+    return wrong(settings, database, now=process.now())
 
 
-def _logins_elsewhere(settings: Settings, key: bytes) -> APIRouter:
+def _oidc_router(settings: Settings, key: bytes) -> APIRouter:
     try:
         from cxr_node.web import oidc_routes
     except ImportError:
@@ -82,15 +92,15 @@ def _logins_elsewhere(settings: Settings, key: bytes) -> APIRouter:
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[str]:
-    """Serve the page while the block lasts; the value is its address."""
+def serve(settings: Settings) -> Iterator[str]:
+    """Run the web server while the block lasts; the value is its address, HOST:PORT."""
     section = settings.web
-    with desk(settings) as at, _watching(settings, at):
-        key = key_of(settings.node.data_folder)
-        app = application(at, Guard(section, key, oidc=settings.oidc))
+    with web_context(settings) as context, _background_jobs(settings, context):
+        key = session_key(settings.node.data_folder)
+        app = application(context, Authenticator(section, key, oidc=settings.oidc))
         if settings.oidc.issuer:
-            app.include_router(_logins_elsewhere(settings, key))
-        configured = uvicorn.Config(
+            app.include_router(_oidc_router(settings, key))
+        uvicorn_config = uvicorn.Config(
             app,
             host=section.host,
             port=section.port,
@@ -99,17 +109,17 @@ def served(settings: Settings) -> Iterator[str]:
             server_header=False,
             timeout_graceful_shutdown=2,
         )
-        server = uvicorn.Server(configured)
-        listening = configured.bind_socket()
-        # Connections have it from here. Without it the end of each answer waits 40 ms for the peer's acknowledgement.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listening.listen()  # from now on who connects is answered, if a moment later
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="web", daemon=True)
+        server = uvicorn.Server(uvicorn_config)
+        listener = uvicorn_config.bind_socket()
+        # Connections inherit TCP_NODELAY. Without it the end of a response waits 40 ms for the client's ACK.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.listen()  # connections are accepted from now on, and served once the thread runs
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="web", daemon=True)
         thread.start()
         try:
-            host, port = listening.getsockname()[:2]
+            host, port = listener.getsockname()[:2]
             yield f"{host}:{port}"
         finally:
             server.should_exit = True
             thread.join(_START_S)
-            listening.close()
+            listener.close()

@@ -56,7 +56,9 @@ def node(tmp_path_factory: pytest.TempPathFactory, mood: Mood) -> Iterator[Runni
     port = free_port()
     with SimulatedPacs(status=lambda _: mood.status) as there, provider(CLAIMS) as op:
         # By another name it is another site, as in a hospital.
-        elsewhere = settings_of(op.issuer.replace(LOOPBACK, "localhost"), f"http://{LOOPBACK}:{port}/login/oidc/back")
+        elsewhere = settings_of(
+            op.issuer.replace(LOOPBACK, "localhost"), f"http://{LOOPBACK}:{port}/login/oidc/callback"
+        )
         config = settings_file(
             tmp_path_factory.mktemp("node"),
             destinations=(to_pacs(there.port, there.ae_title),),
@@ -120,7 +122,7 @@ def test_a_film_is_watched_as_it_arrives_and_opened(
     page.goto("/")
     keep(page, "login")
     log_in(page)
-    expect(page.get_by_text("No film has come yet.")).to_be_visible()
+    expect(page.get_by_text("No film has been received yet.")).to_be_visible()
 
     send(node, films[1])
 
@@ -129,14 +131,14 @@ def test_a_film_is_watched_as_it_arrives_and_opened(
     keep(page, "queue")
     page.get_by_role("link", name="1", exact=True).click()
     expect(page.get_by_role("heading", name="Film 1")).to_be_visible()
-    until(lambda: page.locator(".stage img").evaluate("image => image.naturalWidth") > 0, what="the picture")
+    until(lambda: page.locator(".picture img").evaluate("image => image.naturalWidth") > 0, what="the picture")
     anatomy, calipers = page.locator(".layer.anatomy"), page.locator(".layer.calipers")
     heat = page.locator(".layer.heat")
     expect(heat).to_be_hidden()
     page.get_by_label("Heat map").check()
     expect(heat).to_be_visible()
     until(lambda: page.evaluate(_HEAT_IS_LOADED), what="the heat map")
-    expect(page.get_by_text("Each map has a scale of its own")).to_be_visible()
+    expect(page.get_by_text("Each map has its own scale")).to_be_visible()
     expect(anatomy).to_be_hidden()
     page.get_by_label("Anatomy").focus()
     page.keyboard.press("Space")
@@ -171,7 +173,7 @@ def test_a_dead_letter_is_tried_again_and_arrives(
     expect(page.get_by_text("queued again")).to_be_visible()
     node.until_idle()
     page.reload()
-    expect(page.get_by_text("Nothing.")).to_be_visible()
+    expect(page.get_by_text("No failed jobs.")).to_be_visible()
     for name, path in (("studies", "/studies"), ("study", "/studies/1"), ("report", "/reports/1"),
                        ("trends", "/trends"), ("settings", "/settings")):  # fmt: skip
         page.goto(path)
@@ -207,4 +209,4 @@ def test_a_viewer_is_offered_no_button_and_everything_can_be_reached_by_keyboard
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.textContent.trim()"))
 
-    assert {"To the content", "Queue", "Studies", "Deliveries", "Trends", "Settings", "Log out reader"} <= reached
+    assert {"Skip to content", "Queue", "Studies", "Deliveries", "Trends", "Settings", "Log out reader"} <= reached

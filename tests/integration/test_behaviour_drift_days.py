@@ -233,12 +233,12 @@ def test_an_alarm_names_the_device_once_with_what_has_drifted(drifting: tuple[Pa
 def test_the_page_its_twin_and_the_metrics_say_what_has_drifted(tmp_path: Path) -> None:
     with served_page(tmp_path / "node") as page:
         with page.visited_by("admin") as client:
-            untouched = client.get("/behaviour").text
+            untouched = client.get("/monitoring").text
             _plant(page)
-            shown = client.get("/behaviour").text
-            chosen = client.get("/behaviour", params={"figure": "positive lung_opacity"})
-            twin = client.get("/api/v1/behaviour").json()
-            none = client.get("/api/v1/behaviour", params={"figure": "score </script>"}).json()
+            shown = client.get("/monitoring").text
+            chosen = client.get("/monitoring", params={"figure": "positive lung_opacity"})
+            twin = client.get("/api/v1/monitoring").json()
+            none = client.get("/api/v1/monitoring", params={"figure": "score </script>"}).json()
         metrics = client_metrics(page)
 
     assert "No day has been judged yet" in untouched

@@ -91,5 +91,5 @@ def test_refusals_are_in_the_metrics(tmp_path: Path) -> None:
         with page.visited_by() as client:
             said = client.get("/metrics").text
 
-    assert 'cxr_node_refused_total{reason="calling_ae_title_not_recognized",sender="DX9"} 1.0' in said
+    assert 'cxr_node_rejected_total{reason="calling_ae_title_not_recognized",sender="DX9"} 1.0' in said
     assert films.PATIENT_ID not in said

@@ -21,7 +21,7 @@ from tests.support.films import ROOT
 from tests.support.web import PASSWORD, Page, refuse, served_page, token_of
 
 PAGES = ("/", "/parts/queue", "/studies", "/studies/1", "/films/1", "/films/2", "/reports/1", "/deliveries",
-         "/deliveries?state=failed", "/trends", "/trends?days=1", "/behaviour", "/settings")  # fmt: skip
+         "/deliveries?state=failed", "/trends", "/trends?days=1", "/monitoring", "/settings")  # fmt: skip
 FILM_PAGES = ("/studies", "/studies/1", "/films/1", "/films/1/film.png", "/films/1/thumbnail.png",
               "/films/1/heat/1.png", "/reports/1")  # fmt: skip
 TWINS = {
@@ -32,7 +32,7 @@ TWINS = {
     "/reports/{result_id}": "/api/v1/reports/{result_id}",
     "/deliveries": "/api/v1/deliveries",
     "/trends": "/api/v1/trends",
-    "/behaviour": "/api/v1/behaviour",
+    "/monitoring": "/api/v1/monitoring",
     "/settings": "/api/v1/settings",
 }
 
@@ -141,18 +141,18 @@ def test_films_are_counted_on_from_one_scrape_to_the_next(sqlite_page: Page) -> 
         assert 'cxr_node_films_received_total{sender="DX1"} 5.0' in client.get("/metrics").text
 
 
-def test_without_room_the_node_is_not_ready(tmp_path: Path) -> None:
+def test_node_without_free_space_is_not_ready(tmp_path: Path) -> None:
     with served_page(tmp_path / "node") as served:
         text = served.config.read_text(encoding="utf-8")
     served.config.write_text(text.replace("reserve_bytes = 0", f"reserve_bytes = {2**62}"), encoding="utf-8")
     from cxr_node.config import load
     from cxr_node.web import server
 
-    with server.served(load(served.config)) as address:
+    with server.serve(load(served.config)) as address:
         answer = httpx.get(f"http://{address}/health/ready")
 
     assert answer.status_code == 503
-    assert answer.json()["problems"] == ["no room: films are refused"]
+    assert answer.json()["problems"] == ["not enough free space: films are rejected"]
 
 
 def test_a_wrong_password_is_refused_and_guessing_is_stopped(sqlite_page: Page) -> None:
@@ -246,19 +246,19 @@ def test_what_is_not_there_is_said_so(page: Page) -> None:
 
 def test_a_user_whose_role_changes_is_logged_out(sqlite_page: Page) -> None:
     from cxr_node.config import load
-    from cxr_node.web.access import Guard
+    from cxr_node.web.access import Authenticator
 
     section = load(sqlite_page.config).web
-    cookie = Guard(section, b"key").log_in("op", PASSWORD)
-    person = Guard(section, b"key").person(cookie)
+    cookie = Authenticator(section, b"key").log_in("op", PASSWORD)
+    person = Authenticator(section, b"key").person(cookie)
     assert person is not None
     assert person.is_operator
     demoted = section.model_copy(
         update={"users": tuple(user.model_copy(update={"role": "viewer"}) for user in section.users)}
     )
 
-    assert Guard(demoted, b"key").person(cookie) is None
-    assert Guard(section, b"another key").person(cookie) is None
+    assert Authenticator(demoted, b"key").person(cookie) is None
+    assert Authenticator(section, b"another key").person(cookie) is None
 
 
 def test_every_metric_that_dashboard_and_alerts_name_is_there(page: Page) -> None:

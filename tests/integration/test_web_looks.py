@@ -24,7 +24,7 @@ PATHS = (
     "/reports/1",
     "/deliveries",
     "/trends",
-    "/behaviour",
+    "/monitoring",
     "/settings",
 )
 WIDTHS = (1280, 390)

@@ -48,7 +48,7 @@ class Provider:
 def provider(people: Mapping[str, Mapping[str, object]], *, tokens_live_s: float = 3600) -> Iterator[Provider]:
     """Run a provider that knows `people`, each with claims."""
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", ROOT / "tests" / "provider_program.py"],
+        [sys.executable, "-W", "ignore", ROOT / "tests" / "support" / "oidc_provider_program.py"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

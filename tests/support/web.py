@@ -76,7 +76,7 @@ def served_page(folder: Path, *, database_url: str = "", more: str = "") -> Iter
         shop.accept(films.dx(seed=2))
         shop.work()
         shop.accept(films.dx(seed=3))
-        with server.served(settings) as address:
+        with server.serve(settings) as address:
             yield Page(address=address, config=config, shop=shop)
 
 

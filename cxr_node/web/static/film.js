@@ -1,12 +1,12 @@
-// Which finding's heat map is laid over the film, where there are several. Without this the first is.
+// Shows the heat map of the selected finding; without scripts the first is shown.
 "use strict";
-const which = document.getElementById("which-heat");
-if (which) {
+const select = document.getElementById("which-heat");
+if (select) {
   const show = () => {
-    for (const each of document.querySelectorAll(".layer.heat image")) {
-      each.classList.toggle("other", each.dataset.finding !== which.value);
+    for (const image of document.querySelectorAll(".layer.heat image")) {
+      image.classList.toggle("other", image.dataset.finding !== select.value);
     }
   };
-  which.addEventListener("change", show);
+  select.addEventListener("change", show);
   show();
 }

@@ -5,11 +5,11 @@ const lines = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: 
 const time = { ...lines, values: [[day, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1], [3600, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1]] };
 
 function draw(id, data, x, series) {
-  const place = document.getElementById(id);
-  if (!data[0].length) { place.textContent = "Nothing in this time."; return; }
-  const size = () => ({ width: place.clientWidth, height: 220 });
+  const container = document.getElementById(id);
+  if (!data[0].length) { container.textContent = "No film in this period."; return; }
+  const size = () => ({ width: container.clientWidth, height: 220 });
   const scales = { x: { range: x }, y: { range: (u, low, high) => [0, Math.max(1, high * 1.1)] } };
-  const plot = new uPlot({ ...size(), axes: [time, lines], scales, series: [{ value: "{YYYY}-{MM}-{DD} {HH}:{mm}" }, ...series] }, data, place);
+  const plot = new uPlot({ ...size(), axes: [time, lines], scales, series: [{ value: "{YYYY}-{MM}-{DD} {HH}:{mm}" }, ...series] }, data, container);
   addEventListener("resize", () => plot.setSize(size()));
 }
 

@@ -8,7 +8,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OctKey, RSAKey
 
 from cxr_node.settings.operations import OidcSection
-from cxr_node.web.oidc import Known, NotLoggedIn, believed, is_safe, known, roles_of
+from cxr_node.web.oidc import LoginError, OidcUser, is_safe, roles_of, user_of_claims, verify_id_token
 
 NOW = 1_800_000_000
 ISSUER, CLIENT, NONCE = "https://id.example/realms/hospital", "cxr-node", "n-1"
@@ -26,7 +26,7 @@ def token(changes: Mapping[str, object] | None = None, *, key: RSAKey | OctKey =
 
 def judged(text: str) -> Mapping[str, object]:
     public = KeySet.import_key_set({"keys": [KEY.as_dict(private=False)]})
-    return believed(text, public, issuer=ISSUER, client_id=CLIENT, nonce=NONCE, now=NOW)
+    return verify_id_token(text, public, issuer=ISSUER, client_id=CLIENT, nonce=NONCE, now=NOW)
 
 
 def test_a_token_that_is_as_it_must_be_is_believed() -> None:
@@ -85,21 +85,21 @@ def test_roles_come_from_where_the_settings_say() -> None:
 
 
 def test_what_a_person_may_follows_from_the_roles() -> None:
-    def may(*roles: str) -> Known:
-        return known({"preferred_username": "kim", "realm_access": {"roles": list(roles)}}, SECTION)
+    def may(*roles: str) -> OidcUser:
+        return user_of_claims({"preferred_username": "kim", "realm_access": {"roles": list(roles)}}, SECTION)
 
-    assert may("cxr-viewer") == Known(name="oidc/kim", is_operator=False, sees_films=False)
-    assert may("cxr-operator") == Known(name="oidc/kim", is_operator=True, sees_films=False)
-    assert may("cxr-viewer", "radiology") == Known(name="oidc/kim", is_operator=False, sees_films=True)
+    assert may("cxr-viewer") == OidcUser(name="oidc/kim", is_operator=False, sees_films=False)
+    assert may("cxr-operator") == OidcUser(name="oidc/kim", is_operator=True, sees_films=False)
+    assert may("cxr-viewer", "radiology") == OidcUser(name="oidc/kim", is_operator=False, sees_films=True)
     for roles in ((), ("radiology",), ("admin",)):
-        with pytest.raises(NotLoggedIn, match="no role"):
+        with pytest.raises(LoginError, match="no role"):
             may(*roles)
 
 
 @pytest.mark.parametrize("name", [None, "", "  ", 3, "kim\n"])
 def test_a_name_that_is_none_lets_nobody_in(name: object) -> None:
-    with pytest.raises(NotLoggedIn, match="could be a name"):
-        known({"preferred_username": name, "realm_access": {"roles": ["cxr-viewer"]}}, SECTION)
+    with pytest.raises(LoginError, match="no valid name"):
+        user_of_claims({"preferred_username": name, "realm_access": {"roles": ["cxr-viewer"]}}, SECTION)
 
 
 def test_a_provider_is_spoken_to_over_tls_or_on_this_machine() -> None:

@@ -1,7 +1,7 @@
 "use strict";
-const given = document.getElementById("plot");
-if (given) {
-  const plot = JSON.parse(given.textContent), place = document.getElementById("days");
+const source = document.getElementById("plot");
+if (source) {
+  const plot = JSON.parse(source.textContent), container = document.getElementById("days");
   const ink = "#c9d3de", grid = "#2b333c", day = 86400;
   const colors = ["#8fc4ff", "#e69f00", "#7fd6a3", "#f0a3c4", "#f0e442", "#d6c3ff", "#ff9c7d", "#a8e0e8"];
   const lines = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
@@ -16,9 +16,9 @@ if (given) {
       series.push({ label: line.device + " reference", stroke: colors[k], width: 1, dash: [3, 5], points: { show: false }, value: number });
     }
   });
-  const size = () => ({ width: place.clientWidth, height: 260 });
+  const size = () => ({ width: container.clientWidth, height: 260 });
   const x = () => [plot.days[0] - day, plot.days[plot.days.length - 1] + day];
   const scales = { x: { range: x }, y: { range: (u, low, high) => [0, Math.max(0.01, high * 1.1)] } };
-  const drawn = new uPlot({ ...size(), axes: [time, { ...lines, size: 60 }], scales, series }, data, place);
+  const drawn = new uPlot({ ...size(), axes: [time, { ...lines, size: 60 }], scales, series }, data, container);
   addEventListener("resize", () => drawn.setSize(size()));
 }
