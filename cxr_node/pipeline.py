@@ -7,7 +7,8 @@ a queue, a thread or a setting: `worker` decides when a stage runs and records h
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol, assert_never
+from functools import partial
+from typing import assert_never
 
 from pydicom import Dataset
 
@@ -21,13 +22,16 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Instance, Received, Sender, StagedInstance
 from cxr_node.domain.radiograph import Radiograph
-from cxr_node.domain.reading import Prediction, Presence, Reading
+from cxr_node.domain.reading import Presence, Reading
 from cxr_node.pixels import elements
 from cxr_node.pixels import film as pixels
 from cxr_node.pixels.geometry import geometry as read_geometry
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.reading.preprocess import ReadContext, build_reading, failed_reading, preprocess
+from cxr_node.reading.executor import Executor
+from cxr_node.reading.network import Network
+from cxr_node.reading.postprocess import failed_reading, postprocess
+from cxr_node.reading.preprocess import preprocess
 from cxr_node.records import commitments, ingest, results
 from cxr_node.records.destination_capabilities import DestinationCapabilities
 from cxr_node.records.films import Film
@@ -36,13 +40,6 @@ from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import ComposeRequest, Observer, PreviousReport
 from cxr_node.report.source import Film as ReportedFilm
-
-
-class Reads(Protocol):
-    """What reads radiographs: `infer.reader.Reader`, or another of its kind."""
-
-    def read(self, films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
-        """Return one prediction for each film, in order; raise GiveUp when a film cannot be read."""
 
 
 def accept(
@@ -93,29 +90,30 @@ def _keep(archive: Archive, key: str, received: Received) -> None:
             assert_never(received)
 
 
-def read(films: Sequence[Film], *, desk: ReadContext, reader: Reads) -> list[Reading]:
-    """Read films in one go: of each, in order, a prediction, or the reason why there is none.
+def read(films: Sequence[Film], *, executor: Executor, network: Network) -> list[Reading]:
+    """Read films as one batch of the network: return a reading for each, in order.
 
-    What is said of a film does not depend on those beside it.
+    A film's reading does not depend on the others of its batch. Pre- and postprocessing run in `executor`.
 
     Raises
     ------
     GiveUp
-        If the reader cannot take several together. Each may still be read alone.
+        If the films cannot be read as one batch. Each may still be read alone.
     RetryLater
-        If something else than the films is at fault.
+        If the cause is not in the films.
     """
-    looked = [preprocess(film, desk, is_measured=True) for film in films]
-    seen = [each for each in looked if not isinstance(each, Reading)]
+    adapter = network.adapter
+    preprocessed = executor.map(partial(preprocess, adapter=adapter), films)
+    passed = [item for item in preprocessed if not isinstance(item, Reading)]
     try:
-        predictions = iter(reader.read([radiograph for _, radiograph in seen]) if seen else ())
+        outputs = network.forward([array for _, array in passed]) if passed else ()
+        films_and_outputs = [(film, output) for (film, _), output in zip(passed, outputs, strict=True)]
+        readings = iter(executor.map(partial(postprocess, adapter=adapter), films_and_outputs))
     except GiveUp as gave_up:
         if len(films) > 1:
             raise
-        return [failed_reading(seen[0][0], gave_up)]
-    return [
-        each if isinstance(each, Reading) else build_reading(each[0], next(predictions), desk.rules) for each in looked
-    ]
+        return [failed_reading(passed[0][0], gave_up)]
+    return [item if isinstance(item, Reading) else next(readings) for item in preprocessed]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

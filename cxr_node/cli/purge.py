@@ -14,7 +14,7 @@ from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.records import retention
 from cxr_node.wiring import audit as auditing
 from cxr_node.wiring import audit_decorators, process
-from cxr_node.work.periodic import retention as upkeep
+from cxr_node.work.periodic.retention import remove_expired
 
 
 def purge(
@@ -32,12 +32,12 @@ def purge(
         if yes:
             settings = config.load(path)
             with auditing.of_command(settings) as audit:
-                studies = upkeep.remove_expired(
+                studies = remove_expired(
                     database,
                     process.archive(settings),
                     keep=keep,
                     clock=process.now,
-                    removing=audit_decorators.removing(audit),
+                    before_removal=audit_decorators.removing(audit),
                 )
             what = f"the films and results of {studies} studies older than {days:g} days removed"
             operator_log.record(settings, OperatorAction(by=operator_log.person(), what=what, subject="studies"))

@@ -1,4 +1,4 @@
-"""`cxr-node replay`: a film that was read is read again, and what is said now is held against what was said."""
+"""`cxr-node replay`: reads a film again and compares its scores with the stored ones."""
 
 import json
 from collections.abc import Sequence
@@ -14,14 +14,15 @@ from cxr_node import config, pipeline
 from cxr_node.cli.jobs import opened_database
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, CommandError, ConfigOption, JsonOption, explained, out
 from cxr_node.db.states import Stage
-from cxr_node.domain.reading import ModelIdentity, Prediction
+from cxr_node.domain.reading import ModelIdentity, Prediction, Reading
 from cxr_node.queue import search
-from cxr_node.reading.preprocess import ReadContext
+from cxr_node.reading.context import ReadContext
+from cxr_node.reading.executor import InProcess
 from cxr_node.records import bundles, films, readings
 from cxr_node.records.bundles import ChosenBundle
 from cxr_node.records.films import Film
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import models, preprocessing, process, read
+from cxr_node.wiring import active_bundle, preprocessing, process, read
 
 
 def replay(
@@ -32,11 +33,12 @@ def replay(
     """Read a film again as a job did: exit status 0 if every score is the same to the last bit, 1 if not."""
     with explained():
         settings = config.load(path)
-        film, stored, chosen = _stored(path, job_id)
-        scores = _compared(stored, _read_again(settings, film, stored.model, chosen))
+        film, stored, activated = _stored(path, job_id)
+        scores = _compared(stored, _read_again(settings, film, stored.model, activated))
     if as_json:
-        said = {"job": job_id, "model": _name(stored.model), "weights_digest": stored.model.weights_digest}
-        typer.echo(json.dumps({**said, "equal": scores.equal, "difference": scores.difference, "scores": scores.plain}))
+        document: dict[str, object] = {"job": job_id, "model": _name(stored.model)}
+        document |= {"weights_digest": stored.model.weights_digest, "equal": scores.equal}
+        typer.echo(json.dumps({**document, "difference": scores.difference, "scores": scores.plain}))
     else:
         _show(stored.model, scores)
     if not scores.equal:
@@ -71,17 +73,16 @@ class Scores:
 
 
 def _stored(path: Path, job_id: int) -> tuple[Film, Prediction, list[ChosenBundle]]:
-    """Return the film of a job, what was said of it, and which bundles of that name were chosen for all readers."""
+    """Return the film of a job, its prediction, and the bundles of its model's name that were activated."""
     with opened_database(path) as database, database.read() as connection:
         film = _film(connection, job_id)
-        kept = readings.latest(connection, film.film_id, film.identity)
-        if kept is None:
+        reading = readings.latest(connection, film.film_id, film.identity)
+        if reading is None:
             raise CommandError(f"job {job_id} has not been read yet")
-        if kept.prediction is None:
-            why = kept.not_analysed.meaning if kept.not_analysed else ""
-            raise CommandError(f"job {job_id} has no scores: not analysed ({why}: {kept.detail})")
-        model = kept.prediction.model
-        return film, kept.prediction, bundles.chosen_before(connection, model.name, model.version)
+        if reading.prediction is None:
+            raise CommandError(f"job {job_id} has no scores: not analysed ({_reason(reading)})")
+        model = reading.prediction.model
+        return film, reading.prediction, bundles.called(connection, model.name, model.version)
 
 
 def _film(connection: Connection, job_id: int) -> Film:
@@ -95,42 +96,45 @@ def _film(connection: Connection, job_id: int) -> Film:
     return films.get(connection, row.film_id)
 
 
-def _read_again(settings: Settings, film: Film, stored: ModelIdentity, chosen: Sequence[ChosenBundle]) -> Prediction:
-    """Read a film with the same network, prepared for in the same way: of the settings, or one chosen for all."""
+def _read_again(settings: Settings, film: Film, stored: ModelIdentity, activated: Sequence[ChosenBundle]) -> Prediction:
+    """Read a film with the same network and preparation, from the settings' bundle or an activated one."""
     from cxr_node.infer.bundle import BundleError
 
     try:
         reader = read.reader(settings)
-        for bundle in chosen:
+        for bundle in activated:
             if reader.identity.weights_digest != stored.weights_digest:
-                reader = read.reader(settings, models.fetched(settings, bundle))
+                reader = read.reader(settings, active_bundle.install_from_archive(settings, bundle))
     except BundleError as error:
         raise CommandError(str(error)) from None
     _same(stored, reader.identity)
-    desk = ReadContext(archive=process.archive(settings), rules=preprocessing.read_rules(settings))
-    (now,) = pipeline.read([film], desk=desk, reader=reader)
-    if now.prediction is None:
-        why = now.not_analysed.meaning if now.not_analysed else ""
-        raise CommandError(f"the film is not analysed now ({why}: {now.detail})")
-    return now.prediction
+    context = ReadContext(archive=process.archive(settings), rules=preprocessing.read_rules(settings))
+    (reading,) = pipeline.read([film], executor=InProcess(context), network=reader)
+    if reading.prediction is None:
+        raise CommandError(f"the film is not analysed now ({_reason(reading)})")
+    return reading.prediction
+
+
+def _reason(reading: Reading) -> str:
+    return f"{reading.not_analysed.meaning if reading.not_analysed else ''}: {reading.detail}"
 
 
 def _same(stored: ModelIdentity, present: ModelIdentity) -> None:
     if stored.weights_digest != present.weights_digest:
         raise CommandError(
-            f"the film was read by {_name(stored)}, weights SHA-256 {stored.weights_digest}, which was not chosen for "
-            f"all readers; here is {_name(present)}, weights SHA-256 {present.weights_digest}: set read.bundle to the "
-            "former"
+            f"the film was read by {_name(stored)}, weights SHA-256 {stored.weights_digest}, which was not activated "
+            f"for all readers; here is {_name(present)}, weights SHA-256 {present.weights_digest}: set "
+            "read.bundle to the former"
         )
     if stored.preparation != present.preparation:
         raise CommandError(
-            f"the film was prepared by {stored.preparation!r}, the settings and the bundle's card now say "
-            f"{present.preparation!r}: scores of both cannot be the same"
+            f"the film was prepared by {stored.preparation!r}, the settings and the bundle's card now state "
+            f"{present.preparation!r}: their scores cannot be the same"
         )
 
 
 def _compared(stored: Prediction, now: Prediction) -> Scores:
-    old, new = ({each.key: each.score for each in said.findings} for said in (stored, now))
+    old, new = ({finding.key: finding.score for finding in prediction.findings} for prediction in (stored, now))
     return Scores(pairs={key: (old.get(key), new.get(key)) for key in {**old, **new}})
 
 

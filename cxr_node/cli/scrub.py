@@ -9,7 +9,7 @@ from cxr_node import config
 from cxr_node.cli.jobs import opened_database
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, explained, out
 from cxr_node.wiring import process
-from cxr_node.work.periodic.retention import Scrubber
+from cxr_node.work.periodic.scrub import Scrubber
 
 
 def scrub(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
@@ -18,11 +18,11 @@ def scrub(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> N
         scrubbing = Scrubber(database, process.archive(config.load(path)))
         damaged = scrubbing.whole()
     if as_json:
-        found = [{**asdict(each.kept), "what": each.what} for each in damaged]
+        found = [{**asdict(each.kept), "fault": each.fault} for each in damaged]
         typer.echo(json.dumps({"checked": scrubbing.checked, "damaged": found}, indent=2))
     else:
         for each in damaged:
-            out.print(f"DAMAGED {each.kept.archive_key}: {each.what}; restore it from a backup", markup=False)
+            out.print(f"DAMAGED {each.kept.archive_key}: {each.fault}; restore it from a backup", markup=False)
         out.print(f"{scrubbing.checked} files read, {len(damaged)} damaged")
     if damaged:
         raise typer.Exit(EXIT_FAILED)

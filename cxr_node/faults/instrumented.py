@@ -6,7 +6,7 @@ and clock are exchanged for makers of wrapped ones before the first role is wire
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,8 +16,10 @@ from sqlalchemy import Connection, event
 
 from cxr_node.db.database import Database, Transaction
 from cxr_node.deliver.destination import Destination, Receipt
-from cxr_node.faults.scratch_reader import ScratchReader
+from cxr_node.domain.radiograph import Float32
+from cxr_node.faults.scratch_network import ScratchNetwork
 from cxr_node.faults.steps import Steps
+from cxr_node.reading.network import Outputs
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import deliver, process
 from cxr_node.wiring import read as reading
@@ -58,18 +60,18 @@ class SteppedDatabase(Database):
             self._steps.reach(f"{when} {found[1].upper()} {found[2]}")
 
 
-class SteppedReader(ScratchReader):
-    """A reader that may die before and after it has read."""
+class SteppedNetwork(ScratchNetwork):
+    """A network whose process may die before and after a forward pass."""
 
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
 
-    def read(self, films: Any) -> Any:
-        """Read; see `ScratchReader.read`."""
+    def forward(self, batch: Sequence[Float32]) -> Sequence[Outputs]:
+        """Return each film's digest."""
         self._steps.reach("before the model")
-        predictions = super().read(films)
+        outputs = super().forward(batch)
         self._steps.reach("after the model")
-        return predictions
+        return outputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +123,7 @@ def rewire(steps: Steps, *, clock: Callable[[], datetime] | None = None) -> None
     _exchange(process, "database", database)
     _exchange(deliver, "destinations", destinations)
     _exchange(deliver, "confirmations", confirmations)
-    _exchange(reading, "reader", lambda _settings, _folder: SteppedReader(steps))
+    _exchange(reading, "reader", lambda _settings, _folder: SteppedNetwork(steps))
     if clock is not None:
         _exchange(process, "now", clock)
     for name in _DISK:

@@ -12,7 +12,7 @@ from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate
 from cxr_node.queue import search
 from cxr_node.settings.root import Settings
-from cxr_node.work.periodic import retention
+from cxr_node.work.periodic.scrub import Scrubber
 
 
 def is_at_rest(settings: Settings) -> bool:
@@ -55,14 +55,14 @@ def drawn(
             entries = {entry.sop_instance_uid: entry for entry in ledger.entries(connection)}
             named = ledger.archive_keys(connection)
             jobs = search.jobs(connection, limit=10**9)
-        damage = retention.Scrubber(database, archive).whole()
+        damage = Scrubber(database, archive).whole()
     finally:
         database.close()
     lost = [study for study, film in promised.items() if film not in entries or not arrived.get(study)]
     doubled = [study for study, reports in arrived.items() if len(reports) > 1]
     delivered = {film for film, entry in entries.items() if entry.fate is Fate.DELIVERED}
     confirmed = [study for study, film in promised.items() if film in delivered and len(arrived.get(study, {})) == 1]
-    problems = [f"{found.kept.archive_key} is {found.what}" for found in damage]
+    problems = [f"{found.kept.archive_key} is {found.fault}" for found in damage]
     problems += [f"{key} is missing" for key in sorted(named) if key not in archive]
     failed = [job for job in jobs if job.state is State.FAILED and not failed_is_fine]
     problems += [f"{job.stage} job {job.job_id} failed: {job.detail}" for job in failed]

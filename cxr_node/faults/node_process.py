@@ -26,6 +26,7 @@ from cxr_node.wiring import process as places
 from cxr_node.wiring import roles, startup
 from cxr_node.wiring.roles import Role
 from cxr_node.work.periodic import retention
+from cxr_node.work.periodic.scrub import Scrubber
 
 _PRELOADED = ["cxr_node.faults.node_process", "cxr_node.simulators.pacs", "cxr_node.db.migrate", "sqlite3", "psycopg"]
 _START_S = 60.0
@@ -162,7 +163,7 @@ def _live(plan: Plan, talk: Connection) -> None:
 def _keep_up(settings: Settings, stopping: threading.Event) -> None:
     """Remove what is delivered and a little older, and read again what is kept, without pause."""
     database, archive = places.database(settings), places.archive(settings)
-    scrub = retention.Scrubber(database, archive)
+    scrub = Scrubber(database, archive)
     while not stopping.wait(_UPKEEP_S):
         with contextlib.suppress(RetryLater):
             retention.remove_expired(database, archive, keep=_KEPT, clock=places.now)

@@ -7,14 +7,17 @@ from datetime import UTC, datetime, timedelta
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage, State
 from cxr_node.faults.scratch import Place
-from cxr_node.faults.scratch_reader import ScratchReader
-from cxr_node.pixels.sandbox import Sandbox
+from cxr_node.faults.scratch_network import ScratchNetwork
 from cxr_node.queue import queue, search
+from cxr_node.reading.context import ReadContext
+from cxr_node.reading.executor import InProcess
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit as auditing
 from cxr_node.wiring import compose, deliver, preprocessing, process, read, receive, roles, startup
 from cxr_node.wiring.roles import Role
-from cxr_node.work.handlers.deliver import AnyHandler, CommitmentHandler, DeliverHandler
+from cxr_node.work.handler import Handler
+from cxr_node.work.handlers.commitment import CommitmentHandler
+from cxr_node.work.handlers.deliver import DeliverHandler
 from cxr_node.work.periodic import retention
 from cxr_node.work.worker import Worker
 
@@ -44,7 +47,7 @@ class Clock:
 class SimulatedNode:
     """The node. Films come in over the network, at `port`; all else moves by `work` and `pass_time`."""
 
-    def __init__(self, settings: Settings, database: Database, clock: Clock, port: int, sandbox: Sandbox) -> None:
+    def __init__(self, settings: Settings, database: Database, clock: Clock, port: int, context: ReadContext) -> None:
         self.settings = settings
         self.database = database
         self.archive = process.archive(settings)
@@ -52,16 +55,16 @@ class SimulatedNode:
         self.port = port
         self.turns = 0
         to = deliver.destinations(settings)
-        stages: list[tuple[Role, AnyHandler]] = [
-            (Role.READ, read.read_stage(settings, database, sandbox, ScratchReader())),
-            (Role.DELIVER, compose.compose_stage(settings, database, sandbox)),
+        stages: list[tuple[Role, Handler]] = [
+            (Role.READ, read.read_handler(settings, database, InProcess(context), ScratchNetwork)),
+            (Role.DELIVER, compose.compose_stage(settings, database, context.sandbox)),
             (
                 Role.DELIVER,
                 DeliverHandler(
                     database=database,
                     archive=self.archive,
                     destinations=to,
-                    confirmations=deliver.confirmations(settings, to),
+                    verification=deliver.confirmations(settings, to),
                     clock=clock,
                 ),
             ),
@@ -72,7 +75,7 @@ class SimulatedNode:
         ]
         self.workers = {stage.stage: self._worker(role, stage) for role, stage in stages}
 
-    def _worker(self, role: Role, stage: AnyHandler) -> Worker:
+    def _worker(self, role: Role, stage: Handler) -> Worker:
         lease_s = self.settings.read.lease_s if role is Role.READ else self.settings.deliver.lease_s
         return Worker(
             stage,
@@ -155,7 +158,7 @@ def simulated_node(place: Place, *, clock: Clock | None = None, listens: bool = 
             if listens:
                 audit = stack.enter_context(auditing.audit(settings))
                 port = stack.enter_context(receive.receiver(settings, database, audit)).port
-            sandbox = stack.enter_context(Sandbox(preprocessing.film_limits(settings)))
-            yield SimulatedNode(settings, database, clock, port, sandbox)
+            context = stack.enter_context(preprocessing.read_context(settings))
+            yield SimulatedNode(settings, database, clock, port, context)
     finally:
         process.now = real

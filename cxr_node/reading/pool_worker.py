@@ -1,8 +1,8 @@
-"""The child of `eyes`: does for films what it is told, in a process of its own, until the other side is gone.
+"""Preprocessing pool worker process: runs functions for its parent until the socket closes.
 
-Started as `python -m cxr_node.sight DESCRIPTOR`, a socket on which come first a function that returns the desk to
-work at, and then functions to call with it. Only this program's own values travel on it; what films hold, and what
-decoders make of them, is met here and in the sandbox behind, and comes back as readings and arrays.
+Started as `python -m cxr_node.reading DESCRIPTOR`, a socket. The first message is a function that opens the read
+context; each further one is a function and its argument. Only values of this program travel on it: film content is
+parsed here and in the sandbox, and leaves as readings and arrays.
 """
 
 import logging
@@ -14,77 +14,77 @@ from enum import StrEnum
 from multiprocessing.connection import Connection
 
 from cxr_node.domain.errors import GiveUp, RetryLater, place_of
-from cxr_node.reading.preprocess import ReadContext
+from cxr_node.reading.context import ReadContext
 
-OpensContext = Callable[[], AbstractContextManager[ReadContext]]
+OpenContext = Callable[[], AbstractContextManager[ReadContext]]
 _NICE = 5
-Note = tuple[str, int, str]
-"""Something to be logged: the logger's name, the level, and the message."""
+LogEntry = tuple[str, int, str]
+"""A log record for the parent: logger name, level, message."""
 
 
-class Answer(StrEnum):
+class Status(StrEnum):
     """How a call ended."""
 
     DONE = "done"
     GAVE_UP = "gave up"
-    LATER = "later"
+    RETRY_LATER = "retry later"
     FAULT = "fault"
 
 
-class _Notes(logging.Handler):
-    """Keeps what the node's own loggers say, for the process that logs; others' may quote a film and are dropped."""
+class _LogBuffer(logging.Handler):
+    """Buffers records of the node's own loggers for the parent. Others may quote a film and are dropped."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.kept: list[Note] = []
+        self._entries: list[LogEntry] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.startswith("cxr_node"):
-            self.kept.append((record.name, record.levelno, record.getMessage()))
+            self._entries.append((record.name, record.levelno, record.getMessage()))
 
-    def taken(self) -> list[Note]:
-        kept, self.kept = self.kept, []
-        return kept
-
-
-def serve(line: Connection, notes: _Notes) -> None:
-    """Open the desk, say so, and answer calls until the line ends."""
-    opens_desk: OpensContext = line.recv()
-    with opens_desk() as desk:
-        line.send((Answer.DONE, None, notes.taken()))
-        for call, arguments in _calls(line):
-            line.send((*_answer(call, desk, arguments), notes.taken()))
+    def drain(self) -> list[LogEntry]:
+        entries, self._entries = self._entries, []
+        return entries
 
 
-def _calls(line: Connection) -> Iterator[tuple[Callable[..., object], tuple[object, ...]]]:
+def serve(connection: Connection, log: _LogBuffer) -> None:
+    """Open the read context, report readiness, and run calls until the connection closes."""
+    open_context: OpenContext = connection.recv()
+    with open_context() as context:
+        connection.send((Status.DONE, None, log.drain()))
+        for call, item in _calls(connection):
+            connection.send((*_run(call, context, item), log.drain()))
+
+
+def _calls(connection: Connection) -> Iterator[tuple[Callable[..., object], object]]:
     try:
         while True:
-            yield line.recv()
+            yield connection.recv()
     except (EOFError, ConnectionError):
         return
 
 
-def _answer(call: Callable[..., object], desk: ReadContext, arguments: tuple[object, ...]) -> tuple[Answer, object]:
+def _run(call: Callable[..., object], context: ReadContext, item: object) -> tuple[Status, object]:
     try:
-        return Answer.DONE, call(desk, *arguments)
+        return Status.DONE, call(context, item)
     except GiveUp as error:
-        return Answer.GAVE_UP, (error.reason, error.detail)
+        return Status.GAVE_UP, (error.reason, error.detail)
     except RetryLater as error:
-        return Answer.LATER, str(error)
-    except Exception as error:  # noqa: BLE001  # the edge: the other side must be told, by type and place alone
-        return Answer.FAULT, place_of(error)
+        return Status.RETRY_LATER, str(error)
+    except Exception as error:  # noqa: BLE001  # the edge: only type and place go to the parent, a message may quote
+        return Status.FAULT, place_of(error)
 
 
 def main(descriptor: int) -> None:
-    """Serve the process that started this one."""
-    # What libraries print may quote the film.
+    """Serve the parent process."""
+    # Libraries may print film content.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    # Whoever started it ends it, also where the whole process group is told to stop.
+    # The parent ends this process, also when the whole process group is signalled.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    # The network and whoever answers modalities go first.
+    # Lower priority than the network and the receiver.
     os.nice(_NICE)
-    notes = _Notes()
-    logging.basicConfig(level=logging.INFO, handlers=[notes])
-    with Connection(descriptor) as line:
-        serve(line, notes)
+    log = _LogBuffer()
+    logging.basicConfig(level=logging.INFO, handlers=[log])
+    with Connection(descriptor) as connection:
+        serve(connection, log)

@@ -1,6 +1,6 @@
-"""Processes that look at films beside the network, each at one at a time.
+"""Preprocessing pool: worker processes beside the network, one film at a time in each.
 
-What goes wrong in one touches the film in it and no other: it is ended, and the next call starts it again.
+A crash or timeout of a worker affects the film in it and no other: the worker restarts for its next film.
 """
 
 import logging
@@ -9,167 +9,171 @@ import queue
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import Self, cast
 
 from cxr_node.domain.errors import GiveUp, RetryLater
-from cxr_node.reading.pool_worker import Answer, OpensContext
-from cxr_node.reading.preprocess import ReadContext
+from cxr_node.reading.context import ReadContext
+from cxr_node.reading.executor import Item, Result
+from cxr_node.reading.pool_worker import OpenContext, Status
 
 _log = logging.getLogger(__name__)
 
-Given = ParamSpec("Given")
-Made = TypeVar("Made")
-
 _START_S = 120.0
-_KEEPING_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 27)}
-"""For the C library: films are taken from memory that it has, up to 128 MiB of it free, and not from new pages.
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 27)}
+"""glibc malloc settings: films reuse heap memory, up to 128 MiB of it free, instead of fresh pages from mmap.
 
-Each new page is one that the system clears and maps when it is first written to, a third of what a film of 15 MB cost.
+Page faults on fresh pages took a third of the time of a 15 MB film.
 """
 
 
 class WorkerDied(RetryLater):
-    """The process that looked at a film ended, or did not answer in time and was ended."""
+    """A worker process ended, or exceeded its timeout and was killed."""
 
 
 class WorkerFault(Exception):
-    """A fault of ours, in the process that looked at a film."""
+    """Unexpected exception in a worker process: a fault of the node."""
 
 
 class PreprocessPool:
-    """`count` processes, all of them up when this is made. Close it, or use it in `with`.
+    """Executor in `count` worker processes, all of them ready when the constructor returns. Close it, or use `with`.
 
     Parameters
     ----------
-    opens_desk
-        Opens what films are looked at with, in each process; travels there, so a function of a module or a partial.
+    open_context
+        Opens the read context in each process. Pickled, so a module's function or a partial of one.
     timeout_s
-        How long one call may take before its process is ended.
+        Longest duration of one call; then its process is killed.
     """
 
-    def __init__(self, count: int, opens_desk: OpensContext, *, timeout_s: float) -> None:
-        self.count = count
-        self._all = [_PoolWorker(opens_desk, timeout_s) for _ in range(count)]
-        # The one that was at work last is the warmest.
+    def __init__(self, count: int, open_context: OpenContext, *, timeout_s: float) -> None:
+        self._workers = [_PoolWorker(open_context, timeout_s) for _ in range(count)]
+        # Last in, first out: the caches of the worker that ran last are warm.
         self._free: queue.LifoQueue[_PoolWorker] = queue.LifoQueue()
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="preprocess")
         try:
-            for each in self._all:
-                each.start()
-            for each in self._all:
-                each.await_ready()
-                self._free.put(each)
+            for worker in self._workers:
+                worker.start()
+            for worker in self._workers:
+                worker.await_ready()
+                self._free.put(worker)
         except BaseException:
             self.close()
             raise
 
-    def call(
-        self, call: Callable[Concatenate[ReadContext, Given], Made], *arguments: Given.args, **_: Given.kwargs
-    ) -> Made:
-        """Return what `call` makes of a desk and `arguments`, in a process that is free; wait for one.
+    def map(self, call: Callable[[ReadContext, Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Return `call(context, item)` for each item, in order, run in free processes; wait for these.
 
         Raises
         ------
         GiveUp, RetryLater
-            As `call` does; EyeDied if the process died or took too long.
-        EyeFault
+            As `call` does; WorkerDied if a process died or took too long.
+        WorkerFault
             If anything else was raised there.
         """
-        eye = self._free.get()
-        try:
-            return cast("Made", eye.ask(call, arguments))
-        finally:
-            self._free.put(eye)
+
+        def run(item: Item) -> Result:
+            worker = self._free.get()
+            try:
+                return cast("Result", worker.run(call, item))
+            finally:
+                self._free.put(worker)
+
+        return [run(items[0])] if len(items) == 1 else list(self._threads.map(run, items))
 
     def close(self) -> None:
-        """End every process."""
-        for each in self._all:
-            each.end()
+        """Kill every worker process."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers:
+            worker.end()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
 class _PoolWorker:
-    """One process, started again after each of its deaths."""
+    """One worker process, restarted after each of its deaths."""
 
-    def __init__(self, opens_desk: OpensContext, timeout_s: float) -> None:
-        self._opens_desk = opens_desk
+    def __init__(self, open_context: OpenContext, timeout_s: float) -> None:
+        self._open_context = open_context
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
-        self._line: Connection | None = None
+        self._connection: Connection | None = None
 
     def start(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-                [sys.executable, "-m", "cxr_node.sight", str(theirs.fileno())],
+                [sys.executable, "-m", "cxr_node.reading", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
                 env={
-                    **_KEEPING_MEMORY,
+                    **_MALLOC,
                     **os.environ,
                     "OPENBLAS_NUM_THREADS": "1",
                     "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
                 },
             )
-        self._line = Connection(ours.detach())
-        self._line.send(self._opens_desk)
+        self._connection = Connection(ours.detach())
+        self._connection.send(self._open_context)
 
     def await_ready(self) -> None:
-        self._heard(_START_S)
+        self._receive(_START_S)
 
-    def ask(self, call: Callable[..., object], arguments: tuple[object, ...]) -> object:
-        if self._line is None:
+    def run(self, call: Callable[..., object], item: object) -> object:
+        if self._connection is None:
             self.start()
             self.await_ready()
         try:
-            if self._line is not None:
-                self._line.send((call, arguments))
+            if self._connection is not None:
+                self._connection.send((call, item))
         except OSError as error:
             raise self._died() from error
-        return self._heard(self._timeout_s)
+        return self._receive(self._timeout_s)
 
     def end(self) -> None:
         process, self._process = self._process, None
-        line, self._line = self._line, None
-        if line is not None:
-            line.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
         if process is not None:
             process.kill()
             process.wait()
 
-    def _heard(self, timeout_s: float) -> object:
-        line = self._line
+    def _receive(self, timeout_s: float) -> object:
+        connection = self._connection
         try:
-            if line is None or not line.poll(timeout_s):
+            if connection is None or not connection.poll(timeout_s):
                 raise self._died(f"took longer than {timeout_s:g} s")
-            kind, value, notes = line.recv()
+            status, value, log_entries = connection.recv()
         except (EOFError, OSError) as error:
             raise self._died() from error
-        for name, level, message in notes:
+        for name, level, message in log_entries:
             logging.getLogger(name).log(level, "%s", message)
-        match kind:
-            case Answer.DONE:
+        match status:
+            case Status.DONE:
                 return value
-            case Answer.GAVE_UP:
+            case Status.GAVE_UP:
                 raise GiveUp(*value)
-            case Answer.LATER:
+            case Status.RETRY_LATER:
                 raise RetryLater(value)
             case _:
                 raise WorkerFault(value)
 
-    def _died(self, why: str = "") -> WorkerDied:
+    def _died(self, detail: str = "") -> WorkerDied:
         process = self._process
-        if process is not None and not why:
+        if process is not None and not detail:
             process.kill()
-            why = f"ended with status {process.wait()}"
+            detail = f"ended with status {process.wait()}"
         self.end()
-        _log.warning("a process that looks at films %s; the next film starts another", why)
-        return WorkerDied(f"the process that looked at the film {why}")
+        _log.warning("a preprocessing worker %s; the next film starts another", detail)
+        return WorkerDied(f"the preprocessing worker {detail}")

@@ -15,7 +15,7 @@ from cxr_node.report.source import Observer
 from cxr_node.settings.results import REPORT_BEST, CStoreSection, FolderSection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import preprocessing, process, read
-from cxr_node.work.handlers.read import ComposeHandler
+from cxr_node.work.handlers.compose import ComposeHandler
 
 
 def routes(settings: Settings) -> dict[str, pipeline.Route]:
@@ -61,7 +61,7 @@ def observer(settings: Settings) -> Observer:
     )
 
 
-def compose_stage(settings: Settings, opened: Database, sandbox: Sandbox) -> ComposeHandler:
+def compose_stage(settings: Settings, opened: Database, sandbox: Sandbox | None) -> ComposeHandler:
     """Return the handler that composes the results for a study's destinations."""
     # Without a destination the report is composed all the same, for the web page and the archive.
     names = [name for destination in settings.deliver.destinations for name in destination.results]
@@ -75,6 +75,6 @@ def compose_stage(settings: Settings, opened: Database, sandbox: Sandbox) -> Com
         limits=preprocessing.film_limits(settings),
         sandbox=sandbox,
         character_sets={each.ae_title: each.character_sets for each in settings.report.character_sets},
-        quiet=read.quiet(settings),
+        window=read.study_window(settings),
         clock=process.now,
     )

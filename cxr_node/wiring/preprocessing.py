@@ -1,4 +1,4 @@
-"""What films are looked at with, wired from settings; without torch, for processes that do nothing else."""
+"""Preprocessing from settings: gate rules, limits, read context. Without PyTorch, for the pool's worker processes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from cxr_node.pixels import suitability
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.reading.preprocess import ReadContext, ReadRules
+from cxr_node.reading.context import ReadContext, ReadRules
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import process
 
 
 def gate_rules(settings: Settings) -> suitability.Rules:
-    """Return what a film must be to be read."""
+    """Return the rules of the gate."""
     section = settings.gate
     return suitability.Rules(
         minimum_age_years=section.minimum_age_years,
@@ -23,18 +23,18 @@ def gate_rules(settings: Settings) -> suitability.Rules:
 
 
 def film_limits(settings: Settings) -> Limits:
-    """Return what one film may cost."""
+    """Return the decoding limits of one film."""
     section = settings.gate
     return Limits(maximum_samples=section.maximum_pixels, decode_timeout_s=section.decode_timeout_s)
 
 
 def read_rules(settings: Settings) -> ReadRules:
-    """Return what a film must be to be read, and how much of it may be decoded."""
+    """Return gate rules and decoding limits."""
     return ReadRules(gate=gate_rules(settings), limits=film_limits(settings))
 
 
 @contextmanager
-def desk(settings: Settings) -> Iterator[ReadContext]:
-    """Open what a process needs that looks at films."""
+def read_context(settings: Settings) -> Iterator[ReadContext]:
+    """Open a read context with its own sandbox."""
     with Sandbox(film_limits(settings)) as sandbox:
         yield ReadContext(archive=process.archive(settings), rules=read_rules(settings), sandbox=sandbox)

@@ -1,42 +1,41 @@
-"""The stage that reads, wired from settings: the gate, the reader, what looks at films beside it, its deadline."""
+"""Read role from settings: network, executor, watchdog, study window."""
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxr_node.db.database import Database
-from cxr_node.pipeline import Reads
-from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.reading.pooled_reader import PooledReader
-from cxr_node.reading.preprocess import ReadContext
+from cxr_node.reading.executor import Executor, InProcess
+from cxr_node.reading.network import Network, Watchdog
+from cxr_node.reading.network_thread import NetworkThread
 from cxr_node.reading.preprocess_pool import PreprocessPool
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import engine, preprocessing, process
-from cxr_node.wiring.models import Models
-from cxr_node.wiring.preprocessing import film_limits, read_rules
-from cxr_node.work.handlers.read import Deadline, InTurn, ReadHandler, ReadsFilms, StudyWindow
-from cxr_node.work.worker import Batching
+from cxr_node.wiring.active_bundle import ActiveBundle
+from cxr_node.work.batching import ONE_JOB, Batching
+from cxr_node.work.handlers.read import ReadHandler
+from cxr_node.work.study_window import StudyWindow
 
 if TYPE_CHECKING:
     from cxr_node.infer.reader import Reader
 
-_MOST = 8
-"""Processes that look at films, where no number is stated: each holds some 150 MB."""
+_MAXIMUM_PROCESSES = 8
+"""Upper bound of `read.processes = "auto"`: each process holds about 150 MB."""
 
 
 def reader(settings: Settings, folder: Path | None = None) -> "Reader":
-    """Return what reads films with the bundle in `folder` or that of the settings, ready to.
+    """Return a warmed-up reader of the bundle in `folder` or of the settings' bundle.
 
     Raises
     ------
     BundleError
         If the bundle cannot be used.
     """
-    # Only a process that reads imports torch.
+    # Only reading processes import PyTorch.
     import torch
 
     from cxr_node.infer import bundle, bundle_registry
@@ -56,67 +55,81 @@ def reader(settings: Settings, folder: Path | None = None) -> "Reader":
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """A stage that reads, and how: how many workers take turns at it side by side, and how many films each takes.
+class ReadWorkers:
+    """Read handler, number of workers that share it, and a function to be called before each claim."""
 
-    `look` is to be called between films.
-    """
-
-    stage: ReadHandler
-    workers: int
-    together: Batching
-    look: Callable[[], None]
+    handler: ReadHandler
+    count: int
+    before_claim: Callable[[], None]
 
 
 @contextmanager
-def at_reading(settings: Settings, opened: Database) -> Iterator[Reading]:
-    """Make what reads films, ready to, while the block lasts.
+def read_workers(settings: Settings, database: Database) -> Iterator[ReadWorkers]:
+    """Open network and executor while the block lasts.
 
-    With processes beside the network a film more is in hand than there are of these. Where a single death of the
-    reader sets a film aside, no film is to be in hand beside another.
+    With a preprocessing pool there is one film more in progress than pool processes.
     """
-    models = Models(settings, opened, opens=partial(reader, settings))
-    processes, size = _processes(settings), models.current.batch_size
-    together = Batching(size=size, wait_s=settings.read.batch_wait_s)
+    bundle = ActiveBundle(settings, database, open_reader=partial(reader, settings))
+    processes, size = _pool_size(settings), bundle.reader.batch_size
+    batching = Batching(size=size, wait_s=settings.read.batch_wait_s)
     if not processes:
-        with Sandbox(film_limits(settings)) as sandbox:
-            stage = read_stage(settings, opened, sandbox, models)
-            yield Reading(stage=stage, workers=1, together=together, look=models.look)
+        with preprocessing.read_context(settings) as context:
+            handler = read_handler(
+                settings, database, InProcess(context), lambda: bundle.reader,
+                batching=batching, watchdog=_watchdog(settings),
+            )  # fmt: skip
+            yield ReadWorkers(handler=handler, count=1, before_claim=bundle.poll)
         return
-    deadline = _deadline(settings)
-    with PreprocessPool(processes, partial(preprocessing.desk, settings), timeout_s=deadline.timeout_s) as eyes:
-        stage = _handler(settings, opened, PooledReader(lambda: models.current, eyes, watch=deadline.watched))
-        yield Reading(stage=stage, workers=2 if size > 1 else processes + 1, together=together, look=models.look)
+    open_context = partial(preprocessing.read_context, settings)
+    with PreprocessPool(processes, open_context, timeout_s=_timeout_s(settings)) as pool:
+        thread = NetworkThread(lambda: bundle.reader, watchdog=_watchdog(settings))
+        handler = read_handler(settings, database, pool, thread.network, batching=batching)
+        yield ReadWorkers(handler=handler, count=2 if size > 1 else processes + 1, before_claim=bundle.poll)
 
 
-def read_stage(settings: Settings, opened: Database, sandbox: Sandbox, reads: Reads) -> ReadHandler:
-    """Return the stage that reads films with `reads`, one after the other."""
-    desk = ReadContext(archive=process.archive(settings), rules=read_rules(settings), sandbox=sandbox)
-    return _handler(settings, opened, InTurn(desk=desk, reader=reads, deadline=_deadline(settings)))
+def read_handler(
+    settings: Settings,
+    database: Database,
+    executor: Executor,
+    network: Callable[[], Network],
+    *,
+    batching: Batching = ONE_JOB,
+    watchdog: Watchdog = nullcontext,
+) -> ReadHandler:
+    """Return a handler that reads films with `network`."""
+    return ReadHandler(
+        database=database,
+        executor=executor,
+        network=network,
+        window=study_window(settings),
+        crash_limit=settings.read.crash_limit,
+        batching=batching,
+        watchdog=watchdog,
+    )
 
 
-def _handler(settings: Settings, opened: Database, reads: ReadsFilms) -> ReadHandler:
-    return ReadHandler(database=opened, reads=reads, quiet=quiet(settings), crash_limit=settings.read.crash_limit)
+def study_window(settings: Settings) -> StudyWindow:
+    """Return the study window of `[compose]`."""
+    return StudyWindow(quiet_s=settings.compose.study_quiet_s, max_wait_s=settings.compose.study_max_wait_s)
 
 
-def _deadline(settings: Settings) -> Deadline:
+def _watchdog(settings: Settings) -> Watchdog:
     from cxr_node.infer.watchdog import at_most
 
-    # After its lease a film is another reader's, and this one had better be gone.
-    return Deadline(timeout_s=min(settings.read.timeout_s, settings.read.lease_s), watch=at_most)
+    return partial(at_most, _timeout_s(settings))
 
 
-def _processes(settings: Settings) -> int:
-    """Return how many processes look at films; none where a single death of the reader sets a film aside."""
+def _timeout_s(settings: Settings) -> float:
+    # When its lease expires, a film is another reader's, so this one must have ended.
+    return min(settings.read.timeout_s, settings.read.lease_s)
+
+
+def _pool_size(settings: Settings) -> int:
+    """Return the number of pool processes; 0 if one crash sets a film aside, which must then be read alone."""
     if settings.read.crash_limit == 1:
         return 0
-    stated = settings.read.processes
-    if stated != "auto":
-        return stated
+    configured = settings.read.processes
+    if configured != "auto":
+        return configured
     readers = max(1, len(settings.read.devices))
-    return min(max(1, len(os.sched_getaffinity(0)) // readers), _MOST)
-
-
-def quiet(settings: Settings) -> StudyWindow:
-    """Return when a study is taken to be whole."""
-    return StudyWindow(quiet_s=settings.compose.study_quiet_s, max_wait_s=settings.compose.study_max_wait_s)
+    return min(max(1, len(os.sched_getaffinity(0)) // readers), _MAXIMUM_PROCESSES)

@@ -34,11 +34,16 @@ from cxr_node.wiring import (
 )
 from cxr_node.wiring import deliver as delivering
 from cxr_node.wiring.audit import Audit
-from cxr_node.work.handlers.deliver import AnyHandler, CommitmentHandler, DeliverHandler
+from cxr_node.work.handler import Handler
+from cxr_node.work.handlers.commitment import CommitmentHandler
+from cxr_node.work.handlers.deliver import DeliverHandler
 from cxr_node.work.periodic import retention
+from cxr_node.work.periodic.clock_jump_guard import ClockJumpGuard
+from cxr_node.work.periodic.scrub import Scrubber
 from cxr_node.work.scheduler import Schedule
 from cxr_node.work.shared_lock import SharedLock
-from cxr_node.work.worker import Batching, Worker, run_workers
+from cxr_node.work.worker import Worker
+from cxr_node.work.worker_threads import run_workers
 
 _REMOVAL_S = 600.0
 _SCRUB_S = 10.0
@@ -80,9 +85,9 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                 host, port = receiver.address
                 yield f"{host}:{port}"
             case Role.READ:
-                reads = stack.enter_context(read.at_reading(settings, opened))
-                stages: list[AnyHandler] = [reads.stage] * reads.workers
-                with _working(settings, role, opened, stages, stopping, reads.together, between=reads.look):
+                readers = stack.enter_context(read.read_workers(settings, opened))
+                handlers: list[Handler] = [readers.handler] * readers.count
+                with _working(settings, role, opened, handlers, stopping, before_claim=readers.before_claim):
                     yield ""
             case Role.DELIVER:
                 to = delivering.destinations(settings)
@@ -90,23 +95,23 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                     database=opened,
                     archive=process.archive(settings),
                     destinations=audit_decorators.destinations(settings, audit, to),
-                    confirmations=audit_decorators.confirmations(
+                    verification=audit_decorators.confirmations(
                         settings, audit, delivering.confirmations(settings, to)
                     ),
                     clock=process.now,
-                    rule=delivering.rule(settings),
+                    retry=delivering.rule(settings),
                 )
                 answer = CommitmentHandler(
                     database=opened, archive=process.archive(settings), peers=delivering.commitment_peers(settings)
                 )
                 # One sender more than there are destinations, so that a dead one does not hold up the others.
-                senders: list[AnyHandler] = [deliver] * (len(to) + 1)
+                senders: list[Handler] = [deliver] * (len(to) + 1)
                 sandbox = stack.enter_context(Sandbox(preprocessing.film_limits(settings)))
-                stages = [compose.compose_stage(settings, opened, sandbox), answer, *senders]
+                handlers = [compose.compose_stage(settings, opened, sandbox), answer, *senders]
                 _keep_up(settings, opened, stack, audit)
                 drift.watch(settings, opened, stack)
                 constancy.watch(settings, opened, stack)
-                with _working(settings, role, opened, stages, stopping, Batching()):
+                with _working(settings, role, opened, handlers, stopping):
                     yield ""
             case Role.SHADOW:
                 with shadow.at_work(settings, opened, stopping=stopping):
@@ -122,27 +127,25 @@ def _working(
     settings: Settings,
     role: Role,
     opened: Database,
-    stages: Sequence[AnyHandler],
+    handlers: Sequence[Handler],
     stopping: threading.Event,
-    together: Batching,
-    between: Callable[[], None] = lambda: None,
+    before_claim: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
-    """Take turns at `stages` while the block lasts, with the tick as safety net."""
+    """Run a worker for each handler while the block lasts, with the tick as safety net."""
     lease_s = settings.read.lease_s if role is Role.READ else settings.deliver.lease_s
-    company = SharedLock() if role is Role.READ and len(stages) > 1 else None
+    lock = SharedLock() if role is Role.READ and len(handlers) > 1 else None
     workers = [
         Worker(
-            stage,
+            handler,
             database=opened,
             owner=lease_owner(settings, role, os.getpid()),
             lease=timedelta(seconds=lease_s),
             clock=process.now,
             jitter=random.random,
-            batching=together,
-            lock=company,
-            before_claim=between,
+            lock=lock,
+            before_claim=before_claim,
         )
-        for stage in stages
+        for handler in handlers
     ]
     tick_s = settings.schedule.tick_s
     with (
@@ -175,13 +178,13 @@ def _keep_up(settings: Settings, opened: Database, stack: ExitStack, audit: Audi
             kept,
             keep=keep,
             clock=process.now,
-            removing=audit_decorators.removing(audit),
+            before_removal=audit_decorators.removing(audit),
         )
-        steady = retention.ClockJumpGuard(process.now)
+        guard = ClockJumpGuard(process.now)
         alone = partial(_alone, opened, "remove", remove)
-        stack.enter_context(Schedule(partial(steady.only_if_steady, alone), tick_s=_REMOVAL_S))
+        stack.enter_context(Schedule(partial(guard.run, alone), tick_s=_REMOVAL_S))
     if section.scrub_bytes_per_second:
-        scrub = retention.Scrubber(opened, kept)
+        scrub = Scrubber(opened, kept)
         stack.enter_context(
             Schedule(partial(scrub.turn, int(section.scrub_bytes_per_second * _SCRUB_S)), tick_s=_SCRUB_S)
         )
@@ -212,9 +215,7 @@ def _longest_wait(settings: Settings) -> timedelta:
     """Return how far ahead a job can be due."""
     again = [each.confirm_again_s for each in settings.deliver.destinations if isinstance(each, CStoreSection)]
     longest = [rule.longest_s for rule in RULES.values()]
-    return timedelta(
-        seconds=max(*longest, *again, settings.compose.study_quiet_s, settings.compose.study_max_wait_s) + _SLACK_S
-    )
+    return timedelta(seconds=max(*longest, *again, read.study_window(settings).longest_s) + _SLACK_S)
 
 
 def _longest_lease(settings: Settings) -> timedelta:

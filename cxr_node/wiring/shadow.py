@@ -1,29 +1,31 @@
-"""Shadow mode, wired from settings."""
+"""Shadow mode from settings."""
 
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from cxr_node.db.database import Database
+from cxr_node.reading.executor import InProcess
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import preprocessing, process
 from cxr_node.work.periodic.shadow import Shadow
 
-_NICER = 10
-_PATIENCE_S = 5.0
+_NICE = 10
+_JOIN_S = 5.0
 
 
 @contextmanager
-def at_work(settings: Settings, opened: Database, *, stopping: threading.Event) -> Iterator[None]:
-    """Read in the shadow while the block lasts, below every other process of the node; on one host at a time."""
+def at_work(settings: Settings, database: Database, *, stopping: threading.Event) -> Iterator[None]:
+    """Read in shadow mode while the block lasts, at lower priority than the node; on one host at a time."""
     import torch
 
     from cxr_node.infer import bundle, bundle_registry
     from cxr_node.infer.reader import Precision, Reader
     from cxr_node.infer.watchdog import at_most
 
-    os.nice(_NICER)
+    os.nice(_NICE)
     torch.set_num_threads(1)
     section = settings.read
     model = bundle.load(bundle_registry.find(str(section.shadow), process.bundles_folder(settings)))
@@ -32,13 +34,13 @@ def at_work(settings: Settings, opened: Database, *, stopping: threading.Event) 
     def work() -> None:
         try:
             while not stopping.is_set():
-                with opened.exclusive("shadow") as is_ours, preprocessing.desk(settings) as desk:
+                with database.exclusive("shadow") as is_ours, preprocessing.read_context(settings) as context:
                     if is_ours:
-                        made = Shadow(
-                            opened, desk=desk, reader=reader, identity=reader.identity, clock=process.now,
-                            watched=lambda: at_most(section.timeout_s),
+                        shadow = Shadow(
+                            database, executor=InProcess(context), network=reader, identity=reader.identity,
+                            clock=process.now, watchdog=partial(at_most, section.timeout_s),
                         )  # fmt: skip
-                        made.run(tick_s=settings.schedule.tick_s, stopping=stopping)
+                        shadow.run(tick_s=settings.schedule.tick_s, stopping=stopping)
                 stopping.wait(settings.schedule.tick_s)
         finally:
             stopping.set()
@@ -49,4 +51,4 @@ def at_work(settings: Settings, opened: Database, *, stopping: threading.Event) 
         yield
     finally:
         stopping.set()
-        thread.join(_PATIENCE_S)
+        thread.join(_JOIN_S)

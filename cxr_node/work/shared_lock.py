@@ -1,4 +1,4 @@
-"""Jobs that run at the same time in one process, and one that must run alone."""
+"""Readers-writer lock for the jobs of one process."""
 
 import threading
 from collections.abc import Iterator
@@ -6,36 +6,39 @@ from contextlib import contextmanager
 
 
 class SharedLock:
-    """Those who run `among` others, and at times one `alone`, for whom the others are waited for and wait."""
+    """Readers-writer lock: many holders of `shared()` at a time, or one of `exclusive()`.
+
+    A waiting exclusive holder blocks new shared ones, so it cannot starve.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._present = 0
-        self._is_taken = False
+        self._shared_holders = 0
+        self._is_exclusive = False
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Run beside others; wait while one is alone."""
+        """Hold the lock together with other shared holders."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._is_taken)
-            self._present += 1
+            self._changed.wait_for(lambda: not self._is_exclusive)
+            self._shared_holders += 1
         try:
             yield
         finally:
             with self._changed:
-                self._present -= 1
+                self._shared_holders -= 1
                 self._changed.notify_all()
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Wait for the others to end, and keep them waiting."""
+        """Hold the lock alone."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._is_taken)
-            self._is_taken = True
-            self._changed.wait_for(lambda: not self._present)
+            self._changed.wait_for(lambda: not self._is_exclusive)
+            self._is_exclusive = True
+            self._changed.wait_for(lambda: not self._shared_holders)
         try:
             yield
         finally:
             with self._changed:
-                self._is_taken = False
+                self._is_exclusive = False
                 self._changed.notify_all()

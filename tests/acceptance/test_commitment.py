@@ -33,8 +33,8 @@ def test_a_film_is_vouched_for_to_orthanc_and_its_report_by_orthanc(tmp_path: Pa
             told = orthanc.get(f"/storage-commitment/{asked['ID']}")
             until(lambda: "confirm" in {span.name for span in told_of.spans}, what="the end of the trace")
             (delivered,), (answered,) = node.jobs(Stage.DELIVER), node.jobs(Stage.COMMIT)
-    assert (delivered.state, delivered.detail) == (State.DONE, "pacs vouches for it")
-    assert (answered.state, answered.detail) == (State.DONE, "1 vouched for, 0 not")
+    assert (delivered.state, delivered.detail) == (State.DONE, "committed by pacs")
+    assert (answered.state, answered.detail) == (State.DONE, "1 committed, 0 not")
     assert isinstance(told, dict)
     assert told["Status"] == "Success"
     assert len({span.trace_id for span in told_of.spans}) == 1

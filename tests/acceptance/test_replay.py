@@ -18,7 +18,7 @@ from cxr_node.report import codes
 from cxr_node.report.sr.tree import items, name_of
 from cxr_node.wiring import preprocessing, read
 from tests.support import films, tiny_bundles
-from tests.support.node import InProcessNode, Says
+from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file
 
 Command = Callable[..., Result]
@@ -52,10 +52,11 @@ def shop(config: Path) -> InProcessNode:
     with opened(settings) as database:
         settings.node.data_folder.mkdir(parents=True)
         migrate.upgrade(database)
+        reader = read.reader(settings)
         shop = InProcessNode(
             database,
             settings.node.data_folder,
-            reader=Says(read.reader(settings).read),
+            network=lambda: reader,
             rules=preprocessing.read_rules(settings),
         )
         shop.accept(films.dx(rows=300, columns=280))

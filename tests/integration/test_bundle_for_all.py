@@ -21,7 +21,7 @@ from cxr_node.records import films as kept
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import process
 from cxr_node.wiring import read as reading
-from cxr_node.wiring.models import Models
+from cxr_node.wiring.active_bundle import ActiveBundle
 from tests.support import films, tiny_bundles
 from tests.support.node import InProcessNode
 from tests.support.peers import until
@@ -55,8 +55,8 @@ def cxr_node(config: Path) -> Command:
     return run
 
 
-def models(settings: Settings, database: Database) -> Models:
-    return Models(settings, database, opens=partial(reading.reader, settings))
+def active_bundle(settings: Settings, database: Database) -> ActiveBundle:
+    return ActiveBundle(settings, database, open_reader=partial(reading.reader, settings))
 
 
 def _read(node: RunningNode) -> int:
@@ -68,24 +68,24 @@ def _uses(settings: Settings) -> list[bundles.Use]:
         return bundles.uses(connection)
 
 
-def changed(of: Models) -> str:
-    """Look, wait for what is being opened, and return the version that reads now."""
-    of.look()
-    if of._loader is not None:
-        of._loader.join(60)
-    return of.current.identity.version
+def changed(bundle: ActiveBundle) -> str:
+    """Poll, wait for the bundle to be loaded, and return the version of the active one."""
+    bundle.poll()
+    if bundle._loader is not None:
+        bundle._loader.join(60)
+    return bundle.reader.identity.version
 
 
 def test_readers_change_to_an_activated_bundle_and_back(config: Path, cxr_node: Command, tmp_path: Path) -> None:
     settings = load(config)
     with opened(settings) as database:
-        reader = models(settings, database)
+        reader = active_bundle(settings, database)
         assert changed(reader) == "1.2.3"
 
         activated = cxr_node("bundle", "activate", str(tiny_bundles.bundle(tmp_path / "second", changes=SECOND)))
         assert activated.exit_code == 0, activated.output
         assert changed(reader) == "2.0.0"
-        assert changed(models(settings, database)) == "2.0.0"
+        assert changed(active_bundle(settings, database)) == "2.0.0"
         (use,) = _uses(settings)
         assert (use.is_refused, use.detail) == (False, "")
         assert "tiny 2.0.0" in cxr_node("bundle", "uses").output
@@ -104,7 +104,7 @@ def test_a_host_without_the_files_has_them_from_the_archive(config: Path, cxr_no
 
     settings = load(config)
     with opened(settings) as database:
-        assert models(settings, database).current.identity.version == "2.0.0"
+        assert active_bundle(settings, database).reader.identity.version == "2.0.0"
 
 
 @pytest.mark.parametrize("fault", ["changed in the archive", "gone from the archive", "fails at warm-up"])
@@ -119,7 +119,7 @@ def test_a_bundle_that_cannot_be_used_is_refused_for_all_to_see_and_the_old_one_
                 raise RuntimeError("no memory on this device")
             return reading.reader(settings, folder)
 
-        reader = Models(settings, database, opens=opens)
+        reader = ActiveBundle(settings, database, open_reader=opens)
         cxr_node("bundle", "activate", str(tiny_bundles.bundle(tmp_path / "second", changes=SECOND)))
         with database.read() as connection:
             choice = bundles.newest(connection)
@@ -139,7 +139,7 @@ def test_a_bundle_that_cannot_be_used_is_refused_for_all_to_see_and_the_old_one_
         assert f"bundle on {use.host}" in alarms.wrong(settings, database, now=NOON)
         assert "REFUSED" in cxr_node("bundle", "uses").output
         assert not reader._loader or not reader._loader.is_alive()
-        reader.look()
+        reader.poll()
         assert not reader._loader or not reader._loader.is_alive()  # once is enough
 
 

@@ -87,7 +87,7 @@ def test_a_modality_is_told_which_films_are_kept_and_why_others_are_not(database
         (reference(never_sent), FailureReason.NO_SUCH_OBJECT_INSTANCE),
         (other_class, FailureReason.CLASS_INSTANCE_CONFLICT),
     )
-    assert answers(shop) == [(State.DONE, "1 vouched for, 4 not")]
+    assert answers(shop) == [(State.DONE, "1 committed, 4 not")]
 
 
 def test_a_modality_that_is_away_is_told_later(database: Database, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_where_to_tell_a_modality_is_asked_of_a_person(database: Database, tmp_p
     asked(shop, reference(films.dx()))
     assert shop.turn(Stage.COMMIT)
     assert answers(shop) == [
-        (State.FAILED, "where DX1 is told is not known: add it to [[receive.commitment_peers]], then retry")
+        (State.FAILED, "the address of DX1 is not known: add it to [[receive.commitment_peers]], then retry")
     ]
 
 

@@ -83,7 +83,7 @@ def test_a_result_is_delivered_when_the_archive_vouches_for_it_on_the_same_assoc
 
         assert shop.turn(Stage.DELIVER)
     assert (delivery(shop).state, fate(shop)) == (State.DONE, Fate.DELIVERED)
-    assert delivery(shop).detail == "pacs vouches for it"
+    assert delivery(shop).detail == "committed by pacs"
 
 
 def test_the_answer_is_taken_on_an_association_that_the_archive_opens(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_the_answer_is_taken_on_an_association_that_the_archive_opens(tmp_path: 
             assert shop.turn(Stage.DELIVER)
             assert shop.turn(Stage.DELIVER)
             assert not shop.turn(Stage.DELIVER)
-            assert delivery(shop).detail == "pacs was asked to vouch for it and has not answered yet"
+            assert delivery(shop).detail == "commitment requested from pacs, no result yet"
 
             entity = AE(ae_title="PACS")
             opened = entity.associate(
@@ -132,7 +132,7 @@ def test_an_archive_that_lied_is_sent_the_result_again(database: Database, tmp_p
         shop = shop_with(archive, database, tmp_path)
         assert shop.turn(Stage.DELIVER)
         assert shop.turn(Stage.DELIVER)
-        assert delivery(shop).detail == "pacs took it and does not have it: to be sent again"
+        assert delivery(shop).detail == "pacs accepted the instance and does not have it: to be sent again"
         assert archive.by_study == {}
 
         for _ in range(2):
@@ -266,7 +266,7 @@ def test_orthanc_vouches_for_what_it_was_sent_on_an_association_of_its_own(tmp_p
                 peers.until(lambda: _is_confirmed(database), what="Orthanc's report")
                 shop.clock.now = max(shop.clock.now, delivery(shop).due_at)
                 shop.work()
-        assert (delivery(shop).state, delivery(shop).detail) == (State.DONE, "pacs vouches for it")
+        assert (delivery(shop).state, delivery(shop).detail) == (State.DONE, "committed by pacs")
     finally:
         database.close()
 

@@ -407,7 +407,7 @@ def test_a_film_read_again_to_the_same_effect_sends_nothing(shop: InProcessNode)
 
     assert shop.reader.times == 2
     assert len(shop.pacs.arrived) == 1
-    assert shop.jobs(Stage.COMPOSE)[-1].detail == "nothing new to say"
+    assert shop.jobs(Stage.COMPOSE)[-1].detail == "nothing new to report"
 
 
 def test_a_study_waits_for_its_unread_films_and_no_longer_than_the_ceiling(shop: InProcessNode) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,8 +12,7 @@ from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.infer.watchdog import at_most
-from cxr_node.work.handlers.read import Deadline
-from cxr_node.work.worker import Batching
+from cxr_node.work.batching import Batching
 from tests.support.node import InProcessNode, Says
 
 TIMEOUT_S = 0.2
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
         Path(folder),
         reader=Says(HANGS[name]),
         together=Batching(size=8),
-        deadline=Deadline(timeout_s=TIMEOUT_S, watch=at_most),
+        watchdog=partial(at_most, TIMEOUT_S),
     )
     shop.turn(Stage.READ)
 

@@ -1,11 +1,13 @@
 """A whole node in one thread: real database, archive, pixels and reports; a reader and destinations that do as told."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from pydicom import Dataset, dcmread
 
 from cxr_node import pipeline
@@ -18,7 +20,7 @@ from cxr_node.deliver.routing import Condition
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Digest, digest_of, parse_uid
 from cxr_node.domain.instance import Identity, Instance, Sender
-from cxr_node.domain.radiograph import Radiograph
+from cxr_node.domain.radiograph import Float32, Geometry, Radiograph
 from cxr_node.domain.reading import Finding, HeatMap, ModelIdentity, Point, Prediction, Presence, Region
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
@@ -26,15 +28,22 @@ from cxr_node.queue import search
 from cxr_node.queue.retry import RULES as RETRY_RULES
 from cxr_node.queue.retry import RetryRule
 from cxr_node.queue.search import JobRow
-from cxr_node.reading.preprocess import ReadContext, ReadRules
+from cxr_node.reading.context import ReadContext, ReadRules
+from cxr_node.reading.executor import Executor, InProcess
+from cxr_node.reading.network import Network, Outputs, Watchdog
 from cxr_node.report.kinds import tid1500
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import Observer
-from cxr_node.work.handlers.deliver import AnyHandler, CommitmentHandler, DeliverHandler, VerificationRule
-from cxr_node.work.handlers.read import ComposeHandler, Deadline, InTurn, ReadHandler, ReadsFilms, StudyWindow
+from cxr_node.work.batching import ONE_JOB, Batching
+from cxr_node.work.handler import Handler
+from cxr_node.work.handlers.commitment import CommitmentHandler
+from cxr_node.work.handlers.compose import ComposeHandler
+from cxr_node.work.handlers.deliver import DeliverHandler, VerificationRule
+from cxr_node.work.handlers.read import ReadHandler
 from cxr_node.work.shared_lock import SharedLock
-from cxr_node.work.worker import Batching, Worker
+from cxr_node.work.study_window import StudyWindow
+from cxr_node.work.worker import Worker
 from tests.support.films import data_set_offset
 from tests.support.queue import LEASE, NOON, SENDER
 
@@ -42,7 +51,6 @@ CALM_S = 2.0
 CEILING_S = 300.0
 CRASH_LIMIT = 2
 ANY = Condition()
-ALONE = Batching()
 OWNER = "node/test/1"
 PEER = "PACS@pacs:104"
 RULES = ReadRules(gate=Rules(minimum_side_pixels=16), limits=Limits())
@@ -69,15 +77,34 @@ def prediction(films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
 
 @dataclass(slots=True)
 class Says:
-    """A reader that answers each film with what `answer` makes of it."""
+    """A network that answers each film with what `answer` makes of it; its tensors are numbers of films."""
 
     answer: Callable[[Sequence[Radiograph]], tuple[Prediction, ...]] = prediction
     times: int = 0
+    outlines_anatomy: bool = True
+    _films: list[Radiograph] = field(default_factory=list)
+    _predictions: dict[int, Prediction] = field(default_factory=dict)
 
-    def read(self, films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
+    @property
+    def adapter(self) -> "Says":
+        """Itself."""
+        return self
+
+    def preprocess(self, film: Radiograph) -> Float32:
+        """Return the number of a film."""
+        self._films.append(film)
+        return np.array([[len(self._films) - 1]], np.float32)
+
+    def forward(self, batch: Sequence[Float32]) -> Sequence[Outputs]:
         """Answer as told."""
         self.times += 1
-        return self.answer(films)
+        numbers = [int(array[0, 0]) for array in batch]
+        self._predictions.update(zip(numbers, self.answer([self._films[n] for n in numbers]), strict=True))
+        return [{"film": array} for array in batch]
+
+    def decode_outputs(self, geometry: Geometry, outputs: Outputs) -> Prediction:  # noqa: ARG002
+        """Return the answer for a film."""
+        return self._predictions[int(outputs["film"][0, 0])]
 
 
 @dataclass(slots=True)
@@ -114,34 +141,39 @@ class InProcessNode:
         folder: Path,
         *,
         reader: Says | None = None,
-        reads: ReadsFilms | None = None,
-        kinds: Sequence[ResultKind] = (tid1500.REPORT,),
+from cxr_node.reading.context import ReadContext, ReadRules
+from cxr_node.reading.executor import Executor, InProcess
+from cxr_node.reading.network import Network, Outputs, Watchdog
+from cxr_node.report.kinds import tid1500
+from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.result_type import ResultType
         rules: ReadRules = RULES,
         condition: Condition = ANY,
         forms: tuple[ResultType, ...] = (),
         character_sets: pipeline.CharacterSets | None = None,
-        together: Batching = ALONE,
+        together: Batching = ONE_JOB,
         company: SharedLock | None = None,
-        deadline: Deadline | None = None,
+        watchdog: Watchdog = nullcontext,
         confirmation: VerificationRule | None = None,
         peers: Mapping[str, Peer] | None = None,
         pacs: Destination | None = None,
         rule: RetryRule = RETRY_RULES[Stage.DELIVER],
     ) -> None:
-        self._together = together
         self._company = company
         self.clock = StoppedClock()
         self.database = database
         self.archive = FolderArchive(folder / "archive")
         self.reader = reader or Says()
         self.pacs = Mailbox()
-        quiet = StudyWindow(quiet_s=CALM_S, max_wait_s=CEILING_S)
-        stages: list[AnyHandler] = [
+        window = StudyWindow(quiet_s=CALM_S, max_wait_s=CEILING_S)
+        stages: list[Handler] = [
             ReadHandler(
                 database=database,
-                reads=reads
-                or InTurn(desk=ReadContext(archive=self.archive, rules=rules), reader=self.reader, deadline=deadline),
-                quiet=quiet,
+                executor=executor or InProcess(ReadContext(archive=self.archive, rules=rules)),
+                network=network or (lambda: self.reader),
+                watchdog=watchdog,
+                batching=together,
+                window=window,
                 crash_limit=CRASH_LIMIT,
             ),
             ComposeHandler(
@@ -159,16 +191,16 @@ class InProcessNode:
                 },
                 limits=Limits(),
                 character_sets=character_sets,
-                quiet=quiet,
+                window=window,
                 clock=self.clock,
             ),
             DeliverHandler(
                 database=database,
                 archive=self.archive,
                 destinations={self.pacs.name: pacs or self.pacs},
-                confirmations={} if confirmation is None else {self.pacs.name: confirmation},
+                verification={} if confirmation is None else {self.pacs.name: confirmation},
                 clock=self.clock,
-                rule=rule,
+                retry=rule,
             ),
             CommitmentHandler(database=database, archive=self.archive, peers=peers or {}),
         ]
@@ -198,7 +230,7 @@ class InProcessNode:
         with self.database.read() as connection:
             return search.jobs(connection, stage=stage)[::-1]
 
-    def _worker(self, stage: AnyHandler) -> Worker:
+    def _worker(self, stage: Handler) -> Worker:
         return Worker(
             stage,
             database=self.database,
@@ -206,7 +238,6 @@ class InProcessNode:
             lease=LEASE,
             clock=self.clock,
             jitter=lambda: 1.0,
-            batching=self._together if stage.stage is Stage.READ else ALONE,
             lock=self._company if stage.stage is Stage.READ else None,
         )
 

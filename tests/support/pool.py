@@ -1,9 +1,9 @@
-"""What processes that look at films are given to do in tests: imported by them, so in a module of its own."""
+"""Functions and adapters that tests run in pool worker processes, which import them from here."""
 
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,52 +15,53 @@ from cxr_node.domain.errors import GiveUp, RetryLater
 from cxr_node.domain.radiograph import Float32, Geometry, Radiograph
 from cxr_node.domain.reading import Prediction
 from cxr_node.domain.reasons import Reason
-from cxr_node.reading.preprocess import ReadContext
+from cxr_node.reading.context import ReadContext
+from cxr_node.reading.network import Outputs
 from tests.support.node import RULES, prediction
 
 DEADLY_ROWS = 68
-"""By its rows an interpreter of these tests knows the film that ends its process."""
+"""Rows of a film that kills its worker process."""
 
 
 @contextmanager
-def desk(archive: Path) -> Iterator[ReadContext]:
-    """Open a desk over an archive."""
+def read_context(archive: Path) -> Iterator[ReadContext]:
+    """Open a read context over an archive."""
     yield ReadContext(archive=FolderArchive(archive), rules=RULES)
 
 
-def process_id(_: ReadContext) -> int:
-    """Say which process this is."""
+def process_id(_context: ReadContext, _item: None) -> int:
+    """Return the process id."""
     return os.getpid()
 
 
-def is_killed(_: ReadContext) -> None:
-    """End this process as the system does when memory is short."""
+def is_killed(_context: ReadContext, _item: None) -> None:
+    """End this process like the out-of-memory killer."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def sleeps(_: ReadContext) -> None:
-    """Never answer."""
+def sleeps(_context: ReadContext, _item: None) -> None:
+    """Never return."""
     time.sleep(3600)
 
 
-def gives_up(_: ReadContext) -> None:
+def gives_up(_context: ReadContext, _item: None) -> None:
     """Give up."""
     raise GiveUp(Reason.DECODE, "the detail")
 
 
-def asks_for_patience(_: ReadContext) -> None:
-    """Ask for patience."""
-    raise RetryLater("the store is away")
+def retries_later(_context: ReadContext, _item: None) -> None:
+    """Raise RetryLater."""
+    raise RetryLater("the store is unavailable")
 
 
-def fails(_: ReadContext) -> None:
+def fails(_context: ReadContext, _item: None) -> None:
     """Fail with a message that quotes a patient."""
     raise KeyError("DOE^JANE")
 
 
 @dataclass(frozen=True)
-class Plain:
-    """Prepares a film as its mean and says the same of each; some films it cannot be shown."""
+class MeanAdapter:
+    """Reduces a film to its mean; every prediction is the same. A film of `DEADLY_ROWS` kills the process."""
 
     outlines_anatomy: bool = False
 
@@ -70,9 +71,9 @@ class Plain:
             os.kill(os.getpid(), signal.SIGKILL)
         return np.full((1, 1), film.p_values.mean(), np.float32)
 
-    def decode_outputs(self, geometry: Geometry, given: Mapping[str, Float32]) -> Prediction:
-        """Say that there is an opacity, if the film has come back."""
-        if "film" not in given:
+    def decode_outputs(self, geometry: Geometry, outputs: Outputs) -> Prediction:
+        """Return an opacity, if the outputs have the film."""
+        if "film" not in outputs:
             raise GiveUp(Reason.MODEL_ERROR, "nothing came back")
         film = Radiograph(
             p_values=np.zeros((geometry.rows, geometry.columns), np.uint16), geometry=geometry, grayscale=""
@@ -81,13 +82,13 @@ class Plain:
 
 
 class Echo:
-    """A network that gives back what it is given, and remembers how many films came together."""
+    """A network that returns its input, and counts the films of each batch."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
-        self.adapter = Plain()
+        self.adapter = MeanAdapter()
 
-    def forward(self, prepared: Sequence[Float32]) -> list[dict[str, Float32]]:
+    def forward(self, batch: Sequence[Float32]) -> Sequence[Outputs]:
         """Return the films."""
-        self.sizes.append(len(prepared))
-        return [{"film": each} for each in prepared]
+        self.sizes.append(len(batch))
+        return [{"film": film} for film in batch]

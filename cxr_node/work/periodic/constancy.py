@@ -23,7 +23,7 @@ from cxr_node.monitoring.constancy import Held, State, Tolerances, Value, compar
 from cxr_node.records import constancy as rows
 from cxr_node.records import films, readings
 from cxr_node.records.constancy import ConstancyFilm
-from cxr_node.work.handlers.read import Clock
+from cxr_node.work.handler import Clock
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from cxr_node.db.database import Database
 from cxr_node.domain.daily_stats import DriftResult
 from cxr_node.monitoring.drift import Rules, spans_of, verdicts
 from cxr_node.queries import daily_stats, drift
-from cxr_node.work.handlers.read import Clock
+from cxr_node.work.handler import Clock
 
 _log = logging.getLogger(__name__)
 

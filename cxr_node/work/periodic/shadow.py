@@ -1,12 +1,11 @@
-"""Shadow mode: a second model reads what the first has read, when the first has nothing to do. Nothing of it leaves.
+"""Shadow mode: a second model reads the same films at idle times. Its readings are never composed or delivered.
 
-It has neither jobs nor results: what it says goes into tables of its own, which nothing that composes or delivers asks.
+It has neither jobs nor results. Its readings are in tables of their own, which composing and delivering do not query.
 """
 
 import logging
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 
 from cxr_node import pipeline
 from cxr_node.db.database import Database
@@ -15,53 +14,55 @@ from cxr_node.domain.errors import GiveUp, RetryLater
 from cxr_node.domain.reading import ModelIdentity, Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.queue import claimable
-from cxr_node.reading.preprocess import ReadContext, not_analysed
+from cxr_node.reading.executor import Executor
+from cxr_node.reading.gate import not_analysed
+from cxr_node.reading.network import Network, Watchdog
 from cxr_node.records import films, shadow
 from cxr_node.records.films import Film
 from cxr_node.records.shadow import ShadowTask
-from cxr_node.work.handlers.read import Clock
+from cxr_node.work.handler import Clock
 
 _log = logging.getLogger(__name__)
 
-_MOST_TRIES = 2
-_DIED = "the reader died, or took too long, each time that it read this film in the shadow"
+_MAXIMUM_ATTEMPTS = 2
+_DIED = "the reader died, or took too long, in each attempt to read this film in shadow mode"
 
 
 class Shadow:
-    """Reads one film at a turn, unless films wait for the first reader."""
+    """Reads one film a turn, unless films wait for the first model."""
 
     def __init__(
         self,
         database: Database,
         *,
-        desk: ReadContext,
-        reader: pipeline.Reads,
+        executor: Executor,
+        network: Network,
         identity: ModelIdentity,
         clock: Clock,
-        watched: Callable[[], AbstractContextManager[None]] = nullcontext,
+        watchdog: Watchdog = nullcontext,
     ) -> None:
         self._database = database
-        self._desk = desk
-        self._reader = reader
+        self._executor = executor
+        self._network = network
         self._clock = clock
-        self._watched = watched
+        self._watchdog = watchdog
         with database.write() as transaction:
             self._model = shadow.model_id(transaction, identity, now=clock())
 
     def turn(self) -> bool:
-        """Read the next film, and return whether there was one; the first reader's films go before."""
+        """Read the next film, and return whether there was one. Films of the first model have priority."""
         with self._database.read() as connection:
             if claimable.count_due(connection, Stage.READ, now=self._clock()):
                 return False
         with self._database.write() as transaction:
-            taken = shadow.next_film(transaction, self._model)
-        if taken is None:
+            task = shadow.next_film(transaction, self._model)
+        if task is None:
             return False
         with self._database.read() as connection:
-            film = films.get(connection, taken.film_id)
-        said = self._read(film, taken)
+            film = films.get(connection, task.film_id)
+        reading = self._read(film, task)
         with self._database.write() as transaction:
-            shadow.store(transaction, self._model, taken, said, now=self._clock())
+            shadow.store(transaction, self._model, task, reading, now=self._clock())
         return True
 
     def run(self, *, tick_s: float, stopping: threading.Event) -> None:
@@ -71,17 +72,16 @@ class Shadow:
                 if self.turn():
                     continue
             except RetryLater as error:
-                _log.warning("the shadow waits: %s", error)
+                _log.warning("shadow mode waits: %s", error)
             stopping.wait(tick_s)
 
-    def _read(self, film: Film, taken: ShadowTask) -> Reading:
-        if taken.attempts > _MOST_TRIES:
+    def _read(self, film: Film, task: ShadowTask) -> Reading:
+        if task.attempts > _MAXIMUM_ATTEMPTS:
             return not_analysed(film, Reason.MODEL_ERROR, _DIED)
         try:
-            with self._watched():
-                (said,) = pipeline.read([film], desk=self._desk, reader=self._reader)
+            with self._watchdog():
+                return pipeline.read([film], executor=self._executor, network=self._network)[0]
         except GiveUp as gave_up:
             return not_analysed(film, gave_up.reason, gave_up.detail)
         except KeyError:  # removed meanwhile
-            return not_analysed(film, Reason.DECODE, "the film is no longer kept")
-        return said
+            return not_analysed(film, Reason.DECODE, "the film was removed")

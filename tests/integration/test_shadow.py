@@ -21,7 +21,8 @@ from cxr_node.domain.reasons import Reason
 from cxr_node.queries import view_rows
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queue import queue
-from cxr_node.reading.preprocess import ReadContext
+from cxr_node.reading.context import ReadContext
+from cxr_node.reading.executor import InProcess
 from cxr_node.records import shadow as shadows
 from cxr_node.wiring import process
 from cxr_node.work.periodic.shadow import Shadow
@@ -34,25 +35,24 @@ FIRST = prediction([noise(rows=8, columns=8)])[0].model
 SECOND = ModelIdentity(**{**{n: getattr(FIRST, n) for n in FIRST.__slots__}, "name": "second", "version": "2"})
 
 
-class Second:
-    """A second model whose score for the only finding is as told."""
+def second(*scores: float) -> Says:
+    """Return a second model with the given scores of the only finding, one a film; a negative one is a failure."""
+    remaining = list(scores)
 
-    def __init__(self, *scores: float) -> None:
-        self.scores = list(scores)
-
-    def read(self, seen: Sequence[Radiograph]) -> tuple[Prediction, ...]:
-        """Say the next score."""
-        (said,) = prediction(seen)
-        score = self.scores.pop(0)
+    def answer(radiographs: Sequence[Radiograph]) -> tuple[Prediction, ...]:
+        (first,) = prediction(radiographs)
+        score = remaining.pop(0)
         if score < 0:
             raise GiveUp(Reason.MODEL_ERROR, "cannot")
         presence = Presence.PRESENT if score >= 0.5 else Presence.ABSENT
-        return (replace(said, model=SECOND, findings=(replace(said.findings[0], score=score, presence=presence),)),)
+        return (replace(first, model=SECOND, findings=(replace(first.findings[0], score=score, presence=presence),)),)
+
+    return Says(answer)
 
 
-def shadow_of(shop: InProcessNode, *scores: float) -> Shadow:
-    desk = ReadContext(archive=shop.archive, rules=RULES)
-    return Shadow(shop.database, desk=desk, reader=Second(*scores), identity=SECOND, clock=shop.clock)
+def shadow_of(shop: InProcessNode, network: Says) -> Shadow:
+    executor = InProcess(ReadContext(archive=shop.archive, rules=RULES))
+    return Shadow(shop.database, executor=executor, network=network, identity=SECOND, clock=shop.clock)
 
 
 def shadowed(database: Database) -> list[dict[str, object]]:
@@ -64,7 +64,7 @@ def test_a_shadow_reads_after_the_first_and_what_it_says_is_in_its_own_view_alon
     database: Database, tmp_path: Path
 ) -> None:
     shop = InProcessNode(database, tmp_path)
-    shadow = shadow_of(shop, 0.2, 0.9)
+    shadow = shadow_of(shop, second(0.2, 0.9))
     shop.accept(films.dx())
     assert not shadow.turn(), "the first reader's film goes before"
     shop.work()
@@ -94,14 +94,13 @@ def test_a_new_shadow_begins_with_the_films_that_come_from_then_on(database: Dat
     shop.accept(films.dx())
     shop.work()
 
-    assert not shadow_of(shop, 0.5).turn()
+    assert not shadow_of(shop, second(0.5)).turn()
 
 
 def test_a_film_that_kills_the_shadow_each_time_is_passed_over(database: Database, tmp_path: Path) -> None:
     shop = InProcessNode(database, tmp_path)
     dying = Says(lambda _: pytest.fail("as if it had died"))
-    desk = ReadContext(archive=shop.archive, rules=RULES)
-    shadow = Shadow(database, desk=desk, reader=dying, identity=SECOND, clock=shop.clock)
+    shadow = shadow_of(shop, dying)
     shop.accept(films.dx())
     shop.work()
 
@@ -116,7 +115,7 @@ def test_a_film_that_kills_the_shadow_each_time_is_passed_over(database: Databas
 
 def test_a_film_read_again_is_read_again_in_the_shadow_in_place_of_before(database: Database, tmp_path: Path) -> None:
     shop = InProcessNode(database, tmp_path)
-    shadow = shadow_of(shop, 0.2, 0.3)
+    shadow = shadow_of(shop, second(0.2, 0.3))
     shop.accept(films.dx())
     shop.work()
     shadow.turn()
@@ -143,7 +142,7 @@ def compared(folder: Path, *scores: float) -> Iterator[Path]:
         migrate.upgrade(database)
         shop = InProcessNode(database, settings.node.data_folder)
         shop.clock.now = process.now()
-        shadow = shadow_of(shop, *scores)
+        shadow = shadow_of(shop, second(*scores))
         for seed, _ in enumerate(scores):
             shop.accept(films.dx(seed=seed))
             shop.work()

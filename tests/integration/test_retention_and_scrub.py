@@ -20,7 +20,8 @@ from cxr_node.pipeline import commit
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate
 from cxr_node.records import readings, retention
-from cxr_node.work.periodic import retention as upkeep
+from cxr_node.work.periodic.retention import remove_expired
+from cxr_node.work.periodic.scrub import Scrubber
 from tests.support import films
 from tests.support.node import InProcessNode, received
 from tests.support.running_node import opened, settings_file
@@ -34,7 +35,7 @@ def shop(database: Database, tmp_path: Path) -> InProcessNode:
 
 
 def removed(shop: InProcessNode) -> int:
-    return upkeep.remove_expired(shop.database, shop.archive, keep=KEEP, clock=shop.clock)
+    return remove_expired(shop.database, shop.archive, keep=KEEP, clock=shop.clock)
 
 
 def kept(shop: InProcessNode) -> int:
@@ -79,12 +80,12 @@ def test_what_is_removed_is_told_of_as_one_study_and_once(shop: InProcessNode) -
     everything = {shop.archive.get(key) for key in shop.archive.kept_keys()}
     shop.clock.go(days=31)
     for _ in range(2):
-        upkeep.remove_expired(
+        remove_expired(
             shop.database,
             shop.archive,
             keep=KEEP,
             clock=shop.clock,
-            removing=lambda files: told.append(list(files)),
+            before_removal=lambda files: told.append(list(files)),
         )
 
     assert [set(files) for files in told] == [everything]
@@ -183,7 +184,7 @@ def test_scrubbing_finds_what_is_damaged_or_missing_within_its_budget(shop: InPr
     for seed in range(4):
         shop.accept(films.dx(seed=seed))
     keys = sorted(shop.archive.kept_keys())
-    scrub = upkeep.Scrubber(shop.database, shop.archive)
+    scrub = Scrubber(shop.database, shop.archive)
     assert scrub.turn(1) == []
     assert scrub.checked == 1
     assert scrub.turn(1 << 40) == []
@@ -193,8 +194,8 @@ def test_scrubbing_finds_what_is_damaged_or_missing_within_its_budget(shop: InPr
     content = shop.archive.get(keys[1])
     shop.archive.put(keys[1], content[:-1])
     shop.archive.put(keys[2], b"")
-    found = {damage.kept.archive_key: damage.what for damage in scrub.whole()}
-    assert found == {keys[0]: "missing", keys[1]: "not what was kept", keys[2]: "not what was kept"}
+    found = {damage.kept.archive_key: damage.fault for damage in scrub.whole()}
+    assert found == {keys[0]: "missing", keys[1]: "altered", keys[2]: "altered"}
 
 
 def test_the_command_names_what_is_damaged(tmp_path: Path, database_url: str) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from cxr_node import pipeline
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage, State
 from cxr_node.domain.errors import GiveUp, RetryLater
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.queue import queue
-from cxr_node.reading.pooled_reader import PooledReader
+from cxr_node.reading.network_thread import NetworkThread
 from cxr_node.reading.preprocess_pool import PreprocessPool, WorkerDied, WorkerFault
 from cxr_node.records import films as kept
 from cxr_node.records import readings
@@ -31,27 +32,27 @@ SOON_S = 60.0
 
 @pytest.fixture(scope="module")
 def eyes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PreprocessPool]:
-    with PreprocessPool(1, partial(pool.desk, tmp_path_factory.mktemp("archive")), timeout_s=SOON_S) as opened:
+    with PreprocessPool(1, partial(pool.read_context, tmp_path_factory.mktemp("archive")), timeout_s=SOON_S) as opened:
         yield opened
 
 
 def test_one_that_dies_is_started_again_for_the_next_film(eyes: PreprocessPool) -> None:
-    before = eyes.call(pool.process_id)
+    before = eyes.map(pool.process_id, [None])
     with pytest.raises(WorkerDied, match="ended with status -9"):
-        eyes.call(pool.is_killed)
+        eyes.map(pool.is_killed, [None])
 
-    assert eyes.call(pool.process_id) != before
+    assert eyes.map(pool.process_id, [None]) != before
 
 
 def test_what_went_wrong_there_is_told_here_without_quoting_a_film(
     eyes: PreprocessPool, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(GiveUp) as gave_up:
-        eyes.call(pool.gives_up)
-    with pytest.raises(RetryLater, match="the store is away"):
-        eyes.call(pool.asks_for_patience)
+        eyes.map(pool.gives_up, [None])
+    with pytest.raises(RetryLater, match="the store is unavailable"):
+        eyes.map(pool.retries_later, [None])
     with caplog.at_level(logging.DEBUG), pytest.raises(WorkerFault) as fault:
-        eyes.call(pool.fails)
+        eyes.map(pool.fails, [None])
 
     assert (gave_up.value.reason, gave_up.value.detail) == (Reason.DECODE, "the detail")
     assert str(fault.value).startswith("KeyError in tests.support.pool:")
@@ -60,10 +61,10 @@ def test_what_went_wrong_there_is_told_here_without_quoting_a_film(
 
 def test_one_that_does_not_answer_is_ended(tmp_path: Path) -> None:
     with (
-        PreprocessPool(1, partial(pool.desk, tmp_path), timeout_s=0.2) as eyes,
+        PreprocessPool(1, partial(pool.read_context, tmp_path), timeout_s=0.2) as eyes,
         pytest.raises(WorkerDied, match="longer than"),
     ):
-        eyes.call(pool.sleeps)
+        eyes.map(pool.sleeps, [None])
 
 
 def test_films_are_read_beside_each_other_as_they_are_in_turn(database: Database, tmp_path: Path) -> None:
@@ -75,9 +76,10 @@ def test_films_are_read_beside_each_other_as_they_are_in_turn(database: Database
     with database.read() as connection:
         received = [kept.get(connection, job.film_id) for job in in_turn.jobs(Stage.READ) if job.film_id is not None]
     network = Echo()
-    with PreprocessPool(2, partial(pool.desk, tmp_path / "archive"), timeout_s=SOON_S) as eyes:
-        overlapped = PooledReader(lambda: network, eyes, watch=nullcontext)
-        together, alone = overlapped.read(received), overlapped.read(received[:1])
+    with PreprocessPool(2, partial(pool.read_context, tmp_path / "archive"), timeout_s=SOON_S) as eyes:
+        thread = NetworkThread(lambda: network, watchdog=nullcontext)
+        together = pipeline.read(received, executor=eyes, network=thread.network())
+        alone = pipeline.read(received[:1], executor=eyes, network=thread.network())
     in_turn.work()
 
     assert network.sizes == [3, 1]
@@ -87,8 +89,10 @@ def test_films_are_read_beside_each_other_as_they_are_in_turn(database: Database
 
 
 def test_a_film_that_ends_its_process_is_set_aside_and_the_others_are_read(database: Database, tmp_path: Path) -> None:
-    with PreprocessPool(2, partial(pool.desk, tmp_path / "archive"), timeout_s=SOON_S) as eyes:
-        shop = InProcessNode(database, tmp_path, reads=PooledReader(Echo, eyes, watch=nullcontext))
+    with PreprocessPool(2, partial(pool.read_context, tmp_path / "archive"), timeout_s=SOON_S) as eyes:
+        shop = InProcessNode(
+            database, tmp_path, executor=eyes, network=NetworkThread(Echo, watchdog=nullcontext).network
+        )
         for seed, rows in enumerate((64, DEADLY_ROWS, 64)):
             shop.accept(films.dx(seed=seed, rows=rows))
         for _ in range(2):

@@ -1,0 +1,57 @@
+"""Postprocessing of one film: decode the network's outputs, check the view, measure."""
+
+from dataclasses import replace
+
+from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.radiograph import Geometry
+from cxr_node.domain.reading import Prediction, Reading
+from cxr_node.measure.film import Measured, measured
+from cxr_node.pixels.view_check import judge_appearance, with_view
+from cxr_node.reading.context import ReadContext, ReadRules
+from cxr_node.reading.gate import not_analysed, pass_gate
+from cxr_node.reading.network import ModelAdapter, Outputs
+from cxr_node.reading.preprocess import PreprocessedFilm
+
+
+def postprocess(
+    context: ReadContext, film_and_outputs: tuple[PreprocessedFilm, Outputs], *, adapter: ModelAdapter
+) -> Reading:
+    """Return the reading of a film from the network's outputs for it; raise GiveUp if these are invalid."""
+    film, outputs = film_and_outputs
+    return build_reading(film, adapter.decode_outputs(film.geometry, outputs), context.rules)
+
+
+def build_reading(film: PreprocessedFilm, prediction: Prediction, rules: ReadRules) -> Reading:
+    """Return the reading of a film from its prediction, or one not analysed if its appearance is out of range."""
+    geometry, notes = film.geometry, film.notes
+    if prediction.appearance is not None:
+        try:
+            notes = (*notes, *pass_gate(judge_appearance(prediction.appearance, geometry)))
+        except GiveUp as gave_up:
+            return failed_reading(film, gave_up)
+        geometry = with_view(geometry, prediction.appearance, rules.gate)
+    results = _measure(film, geometry, prediction)
+    return Reading(
+        film=film.film.identity,
+        geometry=geometry,
+        grayscale=film.grayscale,
+        prediction=prediction,
+        measurements=results.measurements,
+        observations=results.observations,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def failed_reading(film: PreprocessedFilm, gave_up: GiveUp) -> Reading:
+    """Return the reading of a film that passed the gate and that the model cannot read."""
+    return not_analysed(
+        film.film, gave_up.reason, gave_up.detail, geometry=film.geometry, grayscale=film.grayscale, notes=film.notes
+    )
+
+
+def _measure(film: PreprocessedFilm, geometry: Geometry, prediction: Prediction) -> Measured:
+    """Measure the outlined structures; without any, there are no measurements."""
+    if film.measurement_image is None or not prediction.structures:
+        return Measured(measurements=(), observations=())
+    image = replace(film.measurement_image, geometry=geometry)
+    return measured(image, prediction.structures, prediction.appearance, is_adult=film.is_adult)

@@ -1,0 +1,131 @@
+"""Active bundle: switches the network between batches when an operator activates another bundle for all hosts.
+
+The new bundle is loaded, checked and warmed up while the old one reads on. A bundle that fails is refused, and the old
+one stays.
+"""
+
+import logging
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxr_node.db.database import Database
+from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.identifiers import digest_of
+from cxr_node.records import bundles
+from cxr_node.records.bundles import Choice, ChosenBundle, Use
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import process
+
+if TYPE_CHECKING:
+    from cxr_node.infer.reader import Reader
+
+_log = logging.getLogger(__name__)
+
+_DETAIL_CHARACTERS = 2000
+
+OpenReader = Callable[[Path | None], "Reader"]
+"""Opens and warms up the bundle in a folder, or that of the settings."""
+
+
+class ActiveBundle:
+    """The reader of the newest activated bundle that can be used, or of the settings' bundle.
+
+    Parameters
+    ----------
+    open_reader
+        May raise anything for a bundle that cannot be used.
+    """
+
+    def __init__(self, settings: Settings, database: Database, *, open_reader: OpenReader) -> None:
+        self._settings = settings
+        self._database = database
+        self._open_reader = open_reader
+        self._polling = threading.Lock()
+        self._loader: threading.Thread | None = None
+        self._handled_choice_id = 0
+        choice = self._unhandled_choice()
+        activated = self._load(choice) if choice is not None and choice.bundle is not None else None
+        self.reader: Reader = activated or open_reader(None)
+        """Reader of the next batch."""
+
+    def poll(self) -> None:
+        """Start to load another bundle in the background if one was activated. Call between batches."""
+        if not self._polling.acquire(blocking=False):
+            return
+        try:
+            if self._loader is not None and self._loader.is_alive():
+                return
+            choice = self._unhandled_choice()
+            if choice is not None:
+                self._loader = threading.Thread(target=self._switch, args=(choice,), name="bundle", daemon=True)
+                self._loader.start()
+        except RetryLater as error:
+            _log.warning("the activated bundle is not known for now: %s", error)
+        finally:
+            self._polling.release()
+
+    def _unhandled_choice(self) -> Choice | None:
+        with self._database.read() as connection:
+            choice = bundles.newest(connection)
+        return None if choice is None or choice.choice_id == self._handled_choice_id else choice
+
+    def _switch(self, choice: Choice) -> None:
+        self.reader = self._load(choice) or self.reader
+
+    def _load(self, choice: Choice) -> "Reader | None":
+        """Return the reader of a choice, warmed up; None if the bundle is refused or cannot be fetched yet."""
+        name = "its settings" if choice.bundle is None else f"{choice.bundle.name} {choice.bundle.version}"
+        reader, detail = None, ""
+        try:
+            folder = None if choice.bundle is None else install_from_archive(self._settings, choice.bundle)
+            reader = self._open_reader(folder)
+            _log.warning("reads by %s from now on, activated by %s", name, choice.chosen_by)
+        except RetryLater as error:  # the next poll tries again
+            _log.warning("%s cannot be fetched for now: %s", name, error)
+            return None
+        except Exception as error:  # noqa: BLE001  # whatever a bundle does wrong, the old one reads on
+            detail = str(error)[:_DETAIL_CHARACTERS] or type(error).__name__
+            _log.error("%s, activated by %s, is refused: %s", name, choice.chosen_by, detail)
+        self._handled_choice_id = choice.choice_id
+        self._record_use(choice, detail)
+        return reader
+
+    def _record_use(self, choice: Choice, detail: str) -> None:
+        use = Use(
+            host=process.host(self._settings),
+            choice_id=choice.choice_id,
+            is_refused=bool(detail),
+            detail=detail,
+            at=process.now(),
+        )
+        try:
+            with self._database.write() as transaction:
+                bundles.write_use(transaction, use)
+        except RetryLater as error:
+            _log.warning("the use of the activated bundle is not recorded: %s", error)
+
+
+def install_from_archive(settings: Settings, bundle: ChosenBundle) -> Path:
+    """Return the folder of an activated bundle on this host, installed from the archive if it is not there yet.
+
+    Raises
+    ------
+    BundleError
+        If the archive does not have the bundle unaltered.
+    """
+    from cxr_node.infer import install
+    from cxr_node.infer.bundle import BundleError
+
+    try:
+        content = process.archive(settings).get(bundle.archive_key)
+    except KeyError:
+        raise BundleError("it is not in the archive; activate it again") from None
+    if digest_of(content) != bundle.digest:
+        raise BundleError("the archived file is not the activated bundle; activate it again")
+    with tempfile.TemporaryDirectory() as folder:
+        zip_file = Path(folder) / "bundle.zip"
+        zip_file.write_bytes(content)
+        return install.install(zip_file, process.shared_bundles_folder(settings), may_be_built_in=True)

@@ -1,0 +1,50 @@
+"""Handler protocol: everything the worker knows about a stage."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from cxr_node.db.states import Stage
+from cxr_node.queue.queue import Claim
+from cxr_node.queue.retry import RetryRule
+from cxr_node.work.batching import Batching
+from cxr_node.work.completion import Completion
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusions:
+    """Jobs not to be claimed now: deliveries to `destinations`, the first of which is probed at `probe_at`."""
+
+    destinations: frozenset[str] = frozenset()
+    probe_at: datetime | None = None
+
+
+NOTHING_EXCLUDED = Exclusions()
+
+
+class Handler(Protocol):
+    """Runs the jobs of one stage."""
+
+    stage: Stage
+    retry: RetryRule
+    batching: Batching
+
+    def excluded(self) -> Exclusions:
+        """Return the jobs not to be claimed now."""
+
+    def run(self, claims: Sequence[Claim]) -> list[Completion]:
+        """Run claimed jobs, at most `batching.size`, and return the completion of each.
+
+        Raises
+        ------
+        GiveUp
+            If a retry cannot help. Several jobs are then run one at a time.
+        RetryLater
+            If they are to be retried.
+        """
+
+    def give_up(self, claim: Claim, detail: str) -> Completion:
+        """Return the completion of a job whose retries are exhausted."""

@@ -1,0 +1,73 @@
+"""Commitment handler: sends the result of a storage commitment request to its requester (PS3.4 annex J)."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from cxr_node import pipeline
+from cxr_node.archive.store import Archive
+from cxr_node.db.database import Database, Transaction
+from cxr_node.db.states import Stage
+from cxr_node.deliver.commitment import report_result
+from cxr_node.deliver.destination import DeliveryRejected
+from cxr_node.deliver.peer import Peer
+from cxr_node.queue import queue
+from cxr_node.queue.queue import Claim
+from cxr_node.queue.retry import RULES
+from cxr_node.records import commitments
+from cxr_node.work import completion
+from cxr_node.work.batching import GROUP_COMMIT
+from cxr_node.work.completion import Completion
+from cxr_node.work.handler import NOTHING_EXCLUDED, Exclusions
+
+
+class CommitmentHandler:
+    """Sends N-EVENT-REPORT to `peers`, by calling AE title of the request."""
+
+    stage = Stage.COMMIT
+    retry = RULES[Stage.COMMIT]
+    batching = GROUP_COMMIT
+
+    def __init__(self, *, database: Database, archive: Archive, peers: Mapping[str, Peer]) -> None:
+        self._database = database
+        self._archive = archive
+        self._peers = peers
+
+    def excluded(self) -> Exclusions:
+        """Return nothing."""
+        return NOTHING_EXCLUDED
+
+    def run(self, claims: Sequence[Claim]) -> list[Completion]:
+        """Answer each claimed request, unless it was answered on the association of the request."""
+        return [self._run(claim) for claim in claims]
+
+    def give_up(self, claim: Claim, detail: str) -> Completion:
+        """Fail the claimed request permanently."""
+        return completion.fail_permanently(claim, None, detail)
+
+    def _run(self, claim: Claim) -> Completion:
+        with self._database.read() as connection:
+            request = commitments.get(connection, claim.subject_id)
+        if request.is_reported:
+            return self._completion(claim, "answered on the association of the request")
+        peer = self._peers.get(request.calling_ae_title)
+        if peer is None:
+            title = request.calling_ae_title
+            return self.give_up(
+                claim, f"the address of {title} is not known: add it to [[receive.commitment_peers]], then retry"
+            )
+        result = pipeline.commit(
+            request.transaction_uid, request.instances, archive=self._archive, database=self._database
+        )
+        try:
+            report_result(peer, result)
+        except DeliveryRejected as error:
+            return self.give_up(claim, str(error))
+        return self._completion(claim, f"{len(result.kept)} committed, {len(result.failed)} not")
+
+    @staticmethod
+    def _completion(claim: Claim, detail: str) -> Completion:
+        def record(transaction: Transaction, now: datetime) -> None:
+            commitments.mark_reported(transaction, claim.subject_id, now=now)
+            queue.finish(transaction, claim, now=now, detail=detail)
+
+        return record

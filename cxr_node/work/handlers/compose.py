@@ -1,0 +1,112 @@
+"""Compose handler: composes the results of a study whose study window has closed."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from cxr_node import pipeline
+from cxr_node.archive.store import Archive
+from cxr_node.db.database import Database, Transaction
+from cxr_node.db.states import Stage
+from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.sandbox import Sandbox
+from cxr_node.queue import queue
+from cxr_node.queue.queue import Claim
+from cxr_node.queue.retry import RULES
+from cxr_node.records import destination_capabilities, films, readings, results
+from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.source import Observer
+from cxr_node.work import completion
+from cxr_node.work.batching import GROUP_COMMIT
+from cxr_node.work.completion import Completion
+from cxr_node.work.handler import NOTHING_EXCLUDED, Clock, Exclusions
+from cxr_node.work.study_window import StudyWindow
+
+
+class ComposeHandler:
+    """Composes results of `kinds`. `routes` maps each destination to the kinds it receives."""
+
+    stage = Stage.COMPOSE
+    retry = RULES[Stage.COMPOSE]
+    batching = GROUP_COMMIT
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        archive: Archive,
+        observer: Observer,
+        kinds: Sequence[ResultKind],
+        routes: Mapping[str, pipeline.Route],
+        limits: Limits,
+        sandbox: Sandbox | None = None,
+        character_sets: pipeline.CharacterSets | None = None,
+        window: StudyWindow,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._archive = archive
+        self._observer = observer
+        self._character_sets = character_sets or {}
+        self._kinds = kinds
+        self._limits = limits
+        self._sandbox = sandbox
+        self._window = window
+        self._routes = routes
+        self._clock = clock
+
+    def excluded(self) -> Exclusions:
+        """Return nothing."""
+        return NOTHING_EXCLUDED
+
+    def run(self, claims: Sequence[Claim]) -> list[Completion]:
+        """Compose each claimed study, or wait for its unread films."""
+        return [self._run(claim) for claim in claims]
+
+    def give_up(self, claim: Claim, detail: str) -> Completion:
+        """Fail the claimed study permanently."""
+        return completion.fail_permanently(claim, None, detail)
+
+    def _run(self, claim: Claim) -> Completion:
+        study_id = claim.subject_id
+        with self._database.read() as connection:
+            received = films.of_study(connection, study_id)
+            with_readings = [(film, readings.latest(connection, film.film_id, film.identity)) for film in received]
+            earlier = results.of_study(connection, study_id)
+            capabilities = destination_capabilities.latest(connection)
+        if not received:
+            return completion.finish(claim, "its films were removed")
+        ready = [(film, reading) for film, reading in with_readings if reading is not None]
+        deadline = self._window.deadline(min(film.received_at for film in received))
+        now = self._clock()
+        if len(ready) < len(received) and now < deadline:
+            return completion.retry(claim, due_at=deadline, detail="other films of the study are still to be read")
+        composed = pipeline.compose(
+            ready,
+            earlier,
+            kinds=self._kinds,
+            routes={name: route.decided(capabilities.get(name)) for name, route in self._routes.items()},
+            archive=self._archive,
+            observer=self._observer,
+            limits=self._limits,
+            sandbox=self._sandbox,
+            character_sets=self._character_sets,
+            now=now,
+        )
+        return self._completion(claim, composed)
+
+    def _completion(self, claim: Claim, composed: Sequence[pipeline.Composed]) -> Completion:
+        def record(transaction: Transaction, now: datetime) -> None:
+            for result in composed:
+                results.add(
+                    transaction,
+                    claim.subject_id,
+                    result.instance,
+                    kind=result.kind,
+                    version=result.version,
+                    archive_key=result.archive_key,
+                    destinations=result.destinations,
+                    now=now,
+                )
+            queue.finish(transaction, claim, now=now, detail="" if composed else "nothing new to report")
+
+        return record
