@@ -7,12 +7,12 @@ parsed here and in the sandbox, and leaves as readings and arrays.
 
 import logging
 import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from multiprocessing.connection import Connection
 
+from cxr_node.child_process import ignore_stop_signals
 from cxr_node.domain.errors import GiveUp, RetryLater, place_of
 from cxr_node.reading.context import ReadContext
 
@@ -79,9 +79,7 @@ def main(descriptor: int) -> None:
     """Serve the parent process."""
     # Libraries may print film content.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    # The parent ends this process, also when the whole process group is signalled.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    ignore_stop_signals()
     # Lower priority than the network and the receiver.
     os.nice(_NICE)
     log = _LogBuffer()

@@ -8,13 +8,13 @@ import os
 import queue
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Self, cast
 
+from cxr_node import child_process
 from cxr_node.domain.errors import GiveUp, RetryLater
 from cxr_node.reading.context import ReadContext
 from cxr_node.reading.executor import Item, Result
@@ -111,17 +111,12 @@ class _PoolWorker:
     def start(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-                [sys.executable, "-m", "cxr_node.reading", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+            self._process = child_process.start(
+                "cxr_node.reading",
+                theirs.fileno(),
+                environment={**_MALLOC, **os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                stderr=None,
                 pass_fds=(theirs.fileno(),),
-                env={
-                    **_MALLOC,
-                    **os.environ,
-                    "OPENBLAS_NUM_THREADS": "1",
-                    "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-                },
             )
         self._connection = Connection(ours.detach())
         self._connection.send(self._open_context)
@@ -146,8 +141,7 @@ class _PoolWorker:
         if connection is not None:
             connection.close()
         if process is not None:
-            process.kill()
-            process.wait()
+            child_process.end(process)
 
     def _receive(self, timeout_s: float) -> object:
         connection = self._connection
@@ -172,8 +166,7 @@ class _PoolWorker:
     def _died(self, detail: str = "") -> WorkerDied:
         process = self._process
         if process is not None and not detail:
-            process.kill()
-            detail = f"ended with status {process.wait()}"
+            detail = f"ended with status {child_process.end(process)}"
         self.end()
         _log.warning("a preprocessing worker %s; the next film starts another", detail)
         return WorkerDied(f"the preprocessing worker {detail}")
