@@ -82,7 +82,7 @@ def _stored(path: Path, job_id: int) -> tuple[Film, Prediction, list[ChosenBundl
         if reading.prediction is None:
             raise CommandError(f"job {job_id} has no scores: not analysed ({_reason(reading)})")
         model = reading.prediction.model
-        return film, reading.prediction, bundles.called(connection, model.name, model.version)
+        return film, reading.prediction, bundles.chosen_before(connection, model.name, model.version)
 
 
 def _film(connection: Connection, job_id: int) -> Film:

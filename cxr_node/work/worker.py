@@ -20,8 +20,7 @@ from cxr_node.work.shared_lock import SharedLock
 
 _log = logging.getLogger(__name__)
 
-_BLOCKED_S = 0.05
-"""Wait before the next claim when a due job is blocked by another."""
+_BLOCKED_S = 0.05  # wait before the next claim when a due job is blocked by another
 
 
 class Worker:
