@@ -141,12 +141,9 @@ class InProcessNode:
         folder: Path,
         *,
         reader: Says | None = None,
-from cxr_node.reading.context import ReadContext, ReadRules
-from cxr_node.reading.executor import Executor, InProcess
-from cxr_node.reading.network import Network, Outputs, Watchdog
-from cxr_node.report.kinds import tid1500
-from cxr_node.report.kinds.kind import ResultKind
-from cxr_node.report.result_type import ResultType
+        network: Callable[[], Network] | None = None,
+        executor: Executor | None = None,
+        kinds: Sequence[ResultKind] = (tid1500.REPORT,),
         rules: ReadRules = RULES,
         condition: Condition = ANY,
         forms: tuple[ResultType, ...] = (),
