@@ -77,7 +77,7 @@ def test_a_modality_is_told_which_films_are_kept_and_why_others_are_not(database
 
         assert shop.turn(Stage.COMMIT)
 
-        event_type, report = peer.results.get(timeout=10)
+        event_type, report = peer.results.get(timeout=60)
     assert event_type == 2
     assert report.transaction_uid == TRANSACTION
     assert report.kept == (reference(kept),)
@@ -104,7 +104,7 @@ def test_a_modality_that_is_away_is_told_later(database: Database, tmp_path: Pat
         later = InProcessNode(database, tmp_path, peers={"DX1": remote(peer)})
         later.clock.go(minutes=1)
         assert later.turn(Stage.COMMIT)
-        assert peer.results.get(timeout=10) == (
+        assert peer.results.get(timeout=60) == (
             1,
             CommitmentResult(transaction_uid=TRANSACTION, kept=(reference(film),)),
         )
@@ -121,7 +121,7 @@ def test_who_asks_the_same_again_is_told_again_and_other_films_under_its_transac
         for _ in range(2):
             asked(shop, reference(film))
             assert shop.turn(Stage.COMMIT)
-            assert peer.results.get(timeout=10)[1].kept == (reference(film),)
+            assert peer.results.get(timeout=60)[1].kept == (reference(film),)
         with pytest.raises(commitments.OtherRequest):
             asked(shop, reference(films.dx(seed=1)))
     assert len(answers(shop)) == 1
@@ -205,7 +205,7 @@ def test_who_cannot_be_called_is_told_on_its_own_association(tmp_path: Path) -> 
         shop.accept(film)
         with asking(port, on_report) as opened:
             assert ask(opened, action_information(TRANSACTION, [reference(film)])) == 0x0000
-            assert told.get(timeout=10) == CommitmentResult(transaction_uid=TRANSACTION, kept=(reference(film),))
+            assert told.get(timeout=60) == CommitmentResult(transaction_uid=TRANSACTION, kept=(reference(film),))
         peers.until(lambda: _is_answered(shop), what="the answer's row")
         shop.clock.now = shop.jobs(Stage.COMMIT)[0].due_at
         assert shop.turn(Stage.COMMIT)
@@ -235,7 +235,7 @@ def test_what_several_threads_send_on_one_association_does_not_mix(
         with asking(port, on_report) as opened:
             for transaction_uid in transactions:
                 assert ask(opened, action_information(transaction_uid, [reference(film)])) == 0x0000
-            heard = [told.get(timeout=10).transaction_uid for _ in transactions]
+            heard = [told.get(timeout=60).transaction_uid for _ in transactions]
     assert sorted(heard) == transactions
 
 
@@ -253,7 +253,7 @@ def test_a_request_survives_the_end_of_its_association_and_of_the_process(tmp_pa
             later = InProcessNode(started_again.database, tmp_path, peers={"DX1": remote(peer)})
             later.clock.now = job.due_at
             assert later.turn(Stage.COMMIT)
-            assert peer.results.get(timeout=10)[1].kept == (reference(film),)
+            assert peer.results.get(timeout=60)[1].kept == (reference(film),)
 
 
 def test_orthanc_asks_whether_its_film_is_kept_and_is_told(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_what_is_no_request_is_refused_and_the_next_one_is_answered(tmp_path: Pa
             assert ask(opened, good, action=2) == 0x0123
             assert ask(opened, good, instance="1.2.3") == 0x0112
             assert ask(opened, good) == 0x0000
-            assert told.wait(10)
+            assert told.wait(60)
             assert ask(opened, action_information(TRANSACTION, [reference(films.dx(seed=1))])) == 0x0115
         assert len(shop.jobs(Stage.COMMIT)) == 1
 

@@ -92,7 +92,7 @@ def test_a_decoder_that_hangs_is_ended_at_the_deadline() -> None:
     with child_that("import time; time.sleep(600)") as sandbox, pytest.raises(GiveUp) as gave_up:
         sandbox.decode(TASK, bytes(10), expected_bytes=SIZE)
     assert gave_up.value.reason is Reason.TIMEOUT
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
 
 
 @pytest.mark.parametrize(

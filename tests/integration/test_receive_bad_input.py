@@ -230,7 +230,7 @@ def test_stopping_does_not_wait_for_peers_that_are_silent_or_stall_or_idle() -> 
         seconds = time.perf_counter() - started
 
         assert receiver_threads() == []
-        assert seconds < 5  # the time-outs are 30 s and more
+        assert seconds < 20  # the time-outs are 30 s and more
         peers.until(lambda: idle.is_aborted, what="the abort at the idle peer")
 
 

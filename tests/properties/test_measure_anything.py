@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxr_node.domain.anatomy import Anatomy
@@ -27,7 +27,7 @@ _BOXES = st.tuples(st.integers(0, 60), st.integers(0, 70), st.integers(2, 60), s
 _STRUCTURES = st.fixed_dictionaries({part: st.one_of(_OUTLINES, _BOXES) for part in Anatomy})
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(outlines=_STRUCTURES, seed=st.integers(0, 99), spaced=st.booleans(), flat=st.booleans())
 def test_no_outline_raises_and_every_number_is_finite_and_on_the_film(
     outlines: dict[Anatomy, list[tuple[tuple[float, float], ...]]], seed: int, spaced: bool, flat: bool
@@ -55,7 +55,7 @@ def test_no_outline_raises_and_every_number_is_finite_and_on_the_film(
     assert len({each.key for each in found.observations}) == len(found.observations)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(rows=st.integers(1, 40), columns=st.integers(1, 40), aspect=st.floats(0.2, 5))
 def test_no_size_or_shape_of_film_raises(rows: int, columns: int, aspect: float) -> None:
     pixels = np.zeros((rows, columns), np.uint16)

@@ -3,7 +3,7 @@
 import resource
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 
 SHORT, LONG = 400, 20_000
 LONGEST_S = 5.0
+"""Processor time of this process for one film: as long on a busy machine. Decoders have a deadline of their own."""
 LARGEST_SWELLING_BYTES = 256 << 20
 """How much more memory this process may hold after all mutated films than before: small films, so hardly any."""
 
@@ -174,9 +175,9 @@ def sandbox() -> Iterator[Sandbox]:
 
 def check(content: bytes, sandbox: Sandbox) -> None:
     """Put one film through the stage and hold what comes out against the promise."""
-    started = time.monotonic()
+    started = time.process_time()
     outcome = through_the_stage(content, sandbox)
-    assert time.monotonic() - started < LONGEST_S
+    assert time.process_time() - started < LONGEST_S
     if isinstance(outcome, GiveUp):
         assert outcome.reason.value
         assert outcome.detail
@@ -199,10 +200,11 @@ def run(bases: list[bytes], sandbox: Sandbox, *, examples: int) -> None:
     assert swelling < LARGEST_SWELLING_BYTES
 
 
-def test_unmutated_films_pass(bases: list[bytes], sandbox: Sandbox) -> None:
-    """What is mutated is whole: else the mutations would only ever find the first fault."""
-    for content in bases:
-        assert isinstance(through_the_stage(content, sandbox), Radiograph)
+def test_unmutated_films_pass(bases: list[bytes]) -> None:
+    """The films to be mutated have no fault of their own, at which every mutated one would be given up."""
+    with Sandbox(replace(LIMITS, decode_timeout_s=60.0)) as sandbox:
+        for content in bases:
+            assert isinstance(through_the_stage(content, sandbox), Radiograph)
 
 
 def test_a_mutated_film_becomes_a_film_or_a_reason(bases: list[bytes], sandbox: Sandbox) -> None:

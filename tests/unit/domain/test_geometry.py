@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
@@ -33,14 +33,12 @@ def _crosses_oddly(point: Point, outlines: Sequence[Sequence[Point]]) -> bool:
     return crossings % 2 == 1
 
 
-@settings(deadline=None)
 @given(OUTLINES)
 def test_a_pixel_is_inside_if_its_center_is_by_the_even_odd_rule(outlines: list[list[Point]]) -> None:
     expected = [[_crosses_oddly((column + 0.5, row + 0.5), outlines) for column in range(30)] for row in range(24)]
     assert np.array_equal(fill(outlines, (24, 30)), expected)
 
 
-@settings(deadline=None)
 @given(OUTLINES)
 def test_a_band_is_the_filled_rows_from_an_aligned_one_on(outlines: list[list[Point]]) -> None:
     top, band = fill_band(outlines, (24, 30), align=8)

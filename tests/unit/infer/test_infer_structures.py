@@ -47,7 +47,7 @@ def one(logits: Float32, key: Anatomy = Anatomy.HEART, area: Region = FILM) -> S
     return structure
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     center=st.tuples(st.floats(0.2, 0.8), st.floats(0.2, 0.8)),
     radii=st.tuples(st.floats(0.15, 0.4), st.floats(0.15, 0.4)),
