@@ -4,13 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection
-from sqlalchemy.engine import make_url
-
 from cxr_node import config
 from cxr_node.cli.terminal import CommandError
 from cxr_node.db import migrate
-from cxr_node.db.database import Database
+from cxr_node.db.database import Connection, Database
+from cxr_node.db.url import sqlite_file
 from cxr_node.settings.root import Settings
 
 AT_MOST_S = 30.0
@@ -31,11 +29,9 @@ def reading(path: Path, *, at_most_s: float = AT_MOST_S) -> Iterator[Connection]
 
 def read_only(settings: Settings, *, at_most_s: float) -> Database:
     """Open the job database read-only; raise CommandError where there is none yet."""
-    url = make_url(settings.database_url)
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-        raise CommandError(
-            f"there is no database at {url.database} yet: `cxr-node run` makes it, or `cxr-node db upgrade`"
-        )
+    file = sqlite_file(settings.database_url)
+    if file is not None and not file.is_file():
+        raise CommandError(f"there is no database at {file} yet: `cxr-node run` makes it, or `cxr-node db upgrade`")
     return Database(
         settings.database_url,
         busy_timeout_s=settings.database.busy_timeout_s,

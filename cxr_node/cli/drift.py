@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
-from sqlalchemy import Connection
 
 from cxr_node import config
 from cxr_node.cli.database import reading
 from cxr_node.cli.query import Form
 from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, explained, out
+from cxr_node.db.database import Connection
 from cxr_node.queries import drift as drifts
 from cxr_node.queries import view_rows
 from cxr_node.queries.view_rows import Comparison, Condition

@@ -9,7 +9,7 @@ from cxr_node import config
 from cxr_node.audit.events import SECURITY_CONFIGURATION
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, explained
 from cxr_node.db import migrate
-from cxr_node.db.database import read_only_url
+from cxr_node.db.url import read_only_url
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.queries import grants

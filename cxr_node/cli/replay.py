@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from sqlalchemy import Connection
 
 from cxr_node import config, pipeline
 from cxr_node.cli.jobs import opened_database
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, CommandError, ConfigOption, JsonOption, explained, out
+from cxr_node.db.database import Connection
 from cxr_node.db.states import Stage
 from cxr_node.domain.reading import ModelIdentity, Prediction, Reading
 from cxr_node.queue import search

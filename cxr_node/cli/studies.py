@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
-from sqlalchemy import Connection
 
 from cxr_node.cli.database import reading
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
+from cxr_node.db.database import Connection
 from cxr_node.domain.identifiers import parse_uid
 from cxr_node.queries.study_status import find_study_uid, study_status
 

@@ -1,7 +1,7 @@
-"""Writes of several threads in one transaction: one flush of the disk for all that wait for it, and few statements.
+"""Group commit: concurrent writes of several threads in one transaction, with one flush and few statements.
 
-Who comes while nobody writes begins at once and alone. Who comes meanwhile waits, and is written with all others that
-did by the first of them when the one before has committed; nobody is told before the commit that holds their own.
+A write that finds no commit in progress starts at once, alone. Writes that arrive during a commit wait; when it ends,
+the thread of the first of them writes them all. A call returns only after the commit that holds its own write.
 """
 
 import threading
@@ -9,24 +9,31 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from cxr_node.domain.errors import RetryLater
 
-_MOST = 64
-"""Of one transaction: who wrote is waited for no longer than that takes."""
+_BATCH_SIZE = 64
+"""Writes in one transaction: a limit on how long the thread that writes them works for the others."""
 
 T = TypeVar("T")
 W = TypeVar("W")
 
 
+class Writable(Protocol):
+    """A database with transactions."""
+
+    def write(self) -> AbstractContextManager[Any]:
+        """Open a transaction that is committed at the end of the block."""
+
+
 @dataclass(slots=True, eq=False)
 class _PendingWrite:
-    """What a thread wants written by what, and what became of it."""
+    """A thread's item with the function that writes it, and its outcome."""
 
-    do_all: Callable[[Any, list[Any]], Sequence[Any]]
-    what: Any
-    turn: threading.Event = field(default_factory=threading.Event)
+    write_all: Callable[[Any, list[Any]], Sequence[Any]]
+    item: Any
+    wake: threading.Event = field(default_factory=threading.Event)
     is_done: bool = False
     result: Any = None
     error: BaseException | None = None
@@ -36,72 +43,72 @@ class _PendingWrite:
 
 
 class GroupCommit:
-    """Transactions that `write` opens, each for as many as wait. What is done in one may be done again in another."""
+    """Writes items in shared transactions. A write may be rolled back with others and repeated in a new transaction."""
 
-    def __init__(self, write: Callable[[], AbstractContextManager[Any]]) -> None:
-        self._write = write
+    def __init__(self, database: Writable) -> None:
+        self._database = database
         self._lock = threading.Lock()
         self._waiting: list[_PendingWrite] = []
         self._is_busy = False
 
-    def write(self, do_all: Callable[[Any, list[W]], Sequence[T]], what: W) -> T:
-        """Have `do_all` do `what`, together with what else waits for it; return what it returns for that.
+    def write(self, write_all: Callable[[Any, list[W]], Sequence[T]], item: W) -> T:
+        """Write `item` together with waiting items; return its element of what `write_all` returns.
 
-        Returns once the transaction is committed; raises what `do_all` or the commit raises.
+        Returns after the commit; raises what `write_all` or the commit raises.
         """
-        wish = _PendingWrite(do_all, what)
+        pending = _PendingWrite(write_all, item)
         with self._lock:
-            self._waiting.append(wish)
-            leads, self._is_busy = not self._is_busy, True
-        if not leads:
-            wish.turn.wait()
-        if not wish.is_done:
+            self._waiting.append(pending)
+            is_first, self._is_busy = not self._is_busy, True
+        if not is_first:
+            pending.wake.wait()
+        if not pending.is_done:
             self._commit_waiting()
-        if wish.error is not None:
-            raise wish.error
-        result: T = wish.result
+        if pending.error is not None:
+            raise pending.error
+        result: T = pending.result
         return result
 
     def _commit_waiting(self) -> None:
-        """Write what waits, and let the first of those that have come meanwhile go on."""
+        """Write one batch, then wake its threads and the first of those that have arrived meanwhile."""
         with self._lock:
-            batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+            batch, self._waiting = self._waiting[:_BATCH_SIZE], self._waiting[_BATCH_SIZE:]
         try:
             self._commit(batch)
         finally:
-            for wish in batch:
-                wish.turn.set()
+            for pending in batch:
+                pending.wake.set()
             with self._lock:
                 following = self._waiting[0] if self._waiting else None
                 self._is_busy = following is not None
             if following is not None:
-                following.turn.set()
+                following.wake.set()
 
     def _commit(self, batch: list[_PendingWrite]) -> None:
         try:
-            with self._write() as transaction:
-                results = [result for do_all, whats in _alike(batch) for result in do_all(transaction, whats)]
-        except BaseException as error:  # noqa: BLE001  # each of them raises it, or tries alone
+            with self._database.write() as transaction:
+                results = [result for write_all, items in _grouped(batch) for result in write_all(transaction, items)]
+        except BaseException as error:  # noqa: BLE001  # raised in each thread, or each write is repeated alone
             self._commit_each(batch, error)
         else:
-            for wish, result in zip(batch, results, strict=True):
-                wish.end(result=result)
+            for pending, result in zip(batch, results, strict=True):
+                pending.end(result=result)
 
     def _commit_each(self, batch: list[_PendingWrite], error: BaseException) -> None:
-        """Tell the error of one from what concerns all: a database that is away is not asked once for each."""
+        """Repeat each write alone, so that one faulty item fails alone. An unavailable database fails all at once."""
         if len(batch) == 1 or isinstance(error, RetryLater) or not isinstance(error, Exception):
-            for wish in batch:
-                wish.end(error=error)
+            for pending in batch:
+                pending.end(error=error)
             return
-        for number, wish in enumerate(batch):
-            self._commit([wish])
-            if isinstance(wish.error, RetryLater):
+        for number, pending in enumerate(batch):
+            self._commit([pending])
+            if isinstance(pending.error, RetryLater):
                 for other in batch[number + 1 :]:
-                    other.end(error=wish.error)
+                    other.end(error=pending.error)
                 return
 
 
-def _alike(batch: list[_PendingWrite]) -> Iterator[tuple[Callable[[Any, list[Any]], Sequence[Any]], list[Any]]]:
-    """Yield what is done by the same, in order."""
-    for do_all, wishes in groupby(batch, key=lambda wish: wish.do_all):
-        yield do_all, [wish.what for wish in wishes]
+def _grouped(batch: list[_PendingWrite]) -> Iterator[tuple[Callable[[Any, list[Any]], Sequence[Any]], list[Any]]]:
+    """Yield each function with its consecutive items, in order."""
+    for write_all, writes in groupby(batch, key=lambda pending: pending.write_all):
+        yield write_all, [pending.item for pending in writes]

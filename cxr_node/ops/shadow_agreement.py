@@ -5,8 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
-
+from cxr_node.db.database import Connection
 from cxr_node.monitoring.agreement import Pair, agreement
 from cxr_node.queries import view_rows
 from cxr_node.queries.view_rows import Comparison, Condition

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, text
 
-from cxr_node.db.database import READ_ONLY_SETTINGS
+from cxr_node.db.engine import READ_ONLY_SETTINGS
 from cxr_node.queries.views.registry import VIEWS
 
 

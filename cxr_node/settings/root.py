@@ -1,7 +1,6 @@
 """All settings of a node; order is the order of the flow."""
 
-from sqlalchemy.engine import make_url
-
+from cxr_node.db.url import without_password
 from cxr_node.settings.monitoring import ConstancySection, DriftSection
 from cxr_node.settings.node import ArchiveSection, DatabaseSection, LogSection, NodeSection, ScheduleSection
 from cxr_node.settings.operations import AlertSection, AuditSection, OidcSection, TraceSection, WebSection
@@ -40,7 +39,7 @@ class Settings(Section):
 
     def without_secrets(self) -> "Settings":
         """Return the settings as they may be shown: without the database's password and the hashes of others."""
-        shown = make_url(self.database.url).render_as_string() if self.database.url else ""
+        shown = without_password(self.database.url) if self.database.url else ""
         users = tuple(user.model_copy(update={"password_hash": "***"}) for user in self.receive.users)
         people = tuple(user.model_copy(update={"password_hash": "***"}) for user in self.web.users)
         return self.model_copy(

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, HTTPException, Request, status
-from sqlalchemy import Connection
 
-from cxr_node.db.database import Database
+from cxr_node.db.database import Connection, Database
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.queue import queue

@@ -11,10 +11,11 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from cxr_node.archive import space
 from cxr_node.db.claim_order import WithoutIndex
+from cxr_node.db.database import Connection
 from cxr_node.db.tables import delivery, film, job, job_event, reading
 from cxr_node.domain.errors import RetryLater
 from cxr_node.ops.certificates import certificates

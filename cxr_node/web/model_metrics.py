@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
-from sqlalchemy import Connection
 
+from cxr_node.db.database import Connection
 from cxr_node.queries import drift as drifts
 from cxr_node.records import constancy
 from cxr_node.records import shadow as shadows

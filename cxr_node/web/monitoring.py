@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
-from sqlalchemy import Connection
 
+from cxr_node.db.database import Connection
 from cxr_node.domain.daily_stats import Statistic
 from cxr_node.ops.shadow_agreement import shadow_agreement, shadow_findings
 from cxr_node.queries import drift, view_rows

@@ -4,12 +4,11 @@ import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.archive.store import Archive
 from cxr_node.config import ConfigurationError
 from cxr_node.db.database import Database
+from cxr_node.db.url import sqlite_file
 from cxr_node.queue.notify import FifoNotifier
 from cxr_node.settings.root import Settings
 
@@ -37,9 +36,9 @@ def database(settings: Settings) -> Database:
 
 def _keep_to_owner(url: str) -> None:
     """Make the file of SQLite for its owner alone, as its log and index then are too; by itself it asks the umask."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite" and parsed.database:
-        Path(parsed.database).touch(mode=0o600)
+    file = sqlite_file(url)
+    if file is not None:
+        file.touch(mode=0o600)
 
 
 def bundles_folder(settings: Settings) -> Path:

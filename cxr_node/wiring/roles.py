@@ -10,9 +10,8 @@ from enum import StrEnum
 from functools import partial
 from typing import assert_never
 
-from sqlalchemy.engine import make_url
-
 from cxr_node.db.database import Database
+from cxr_node.db.url import is_postgresql
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.queue import queue
 from cxr_node.queue.retry import RULES
@@ -158,7 +157,7 @@ def _working(
 
 def _relay(settings: Settings) -> AbstractContextManager[object]:
     """Return what wakes this host's workers for what other hosts commit; a database of one host needs none."""
-    if make_url(settings.database_url).get_backend_name() != "postgresql":
+    if not is_postgresql(settings.database_url):
         return nullcontext()
     from cxr_node.queue.postgres_listen import (
         PostgresListener,  # whose driver takes memory in every process that has no use for it

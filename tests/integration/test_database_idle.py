@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from cxr_node.db import database as module
+from cxr_node.db import engine as module
 from cxr_node.db.database import Database, DatabaseUnavailable
 
 

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from cxr_node.archive import space
 from cxr_node.db import migrate
-from cxr_node.db.database import Database
+from cxr_node.db.database import Database, SQLAlchemyError
 from cxr_node.db.migrate import Standing
 from cxr_node.domain.errors import RetryLater
 from cxr_node.records import bundles

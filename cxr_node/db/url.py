@@ -1,0 +1,30 @@
+"""Database URL: which database it names, and its forms without password and without write access."""
+
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+
+def is_postgresql(url: str) -> bool:
+    """Whether the URL names a PostgreSQL database; other databases are SQLite."""
+    return make_url(url).get_backend_name() == "postgresql"
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of a SQLite database; None for PostgreSQL and for a database in memory."""
+    parsed = make_url(url)
+    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
+
+
+def without_password(url: str) -> str:
+    """Return the URL with the password masked."""
+    return make_url(url).render_as_string()
+
+
+def read_only_url(url: str) -> str:
+    """Return the URL that opens a SQLite file without write access; other URLs are returned unchanged."""
+    file = sqlite_file(url)
+    if file is None:
+        return url
+    read_only = make_url(url).set(database=f"file:{file}", query={"mode": "ro", "uri": "true"})
+    return read_only.render_as_string(hide_password=False)
