@@ -1,7 +1,7 @@
-"""How often drift is said of films that have not changed, and after how many films a change is found.
+"""Drift detection on simulated streams: rate of false alarms, and films until a change is detected.
 
-`python -m benchmarks.drift` prints the table of docs/monitoring.md: streams of scores drawn by chance, with every rule
-as it is by default. No database: what is judged is days counted, as the node keeps them.
+`python -m benchmarks.drift` prints the tables of docs/monitoring.md, with the default rules and pseudo-random scores.
+It evaluates daily statistics as the node stores them, without a database.
 """
 
 import argparse
@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from cxr_node.domain.daily_stats import DailyStatistic, DriftResult, Statistic, score_bin, seconds_bin
-from cxr_node.monitoring.drift import Rules, spans_of, verdicts
+from cxr_node.monitoring.drift import DriftRules, comparison_windows, evaluate_day
 
 FIRST = date(2026, 1, 1)
 FINDINGS = ("lung_opacity", "pleural_effusion")
-_POINT = 0.5
+_OPERATING_POINT = 0.5
 
 
 def seeded(seed: int) -> random.Random:
-    """Return chance that repeats itself."""
+    """Return a seeded generator."""
     return random.Random(seed)  # noqa: S311  # a study, no secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What becomes otherwise on one device from a day on."""
+    """Change on one device from a day on."""
 
     device: str
     day: int
@@ -38,12 +38,12 @@ class Change:
 def stream(
     chance: random.Random, devices: Sequence[str], films: int, days: int, change: Change
 ) -> list[DailyStatistic]:
-    """Return the days of devices with about so many films a day; a quarter of the films show a finding."""
+    """Return daily statistics of devices with about `films` a day; a quarter of the films show a finding."""
     return [
-        each
+        statistic
         for number in range(days)
         for device in devices
-        for each in _day(chance, number, device, films, change if _is_in(change, number, device) else None)
+        for statistic in _day(chance, number, device, films, change if _is_in(change, number, device) else None)
     ]
 
 
@@ -55,12 +55,12 @@ def _day(
     chance: random.Random, number: int, device: str, films: int, change: Change | None
 ) -> Iterator[DailyStatistic]:
     day = FIRST + timedelta(days=number)
-    many = max(1, round(chance.gauss(films, films**0.5)))
-    rejected = sum(chance.random() < 0.04 + (change.rejected if change else 0.0) for _ in range(many))
+    count = max(1, round(chance.gauss(films, films**0.5)))
+    rejected = sum(chance.random() < 0.04 + (change.rejected if change else 0.0) for _ in range(count))
     yield DailyStatistic(
-        day=day, device=device, kind=Statistic.REJECTED, key="", films=many, hits=rejected, total=float(rejected)
+        day=day, device=device, kind=Statistic.REJECTED, key="", films=count, hits=rejected, total=float(rejected)
     )
-    read = max(1, many - rejected)
+    read = max(1, count - rejected)
     for key in FINDINGS:
         scores = [min(1.0, _score(chance) + (change.score if change else 0.0)) for _ in range(read)]
         yield DailyStatistic(
@@ -69,12 +69,12 @@ def _day(
             kind=Statistic.SCORE,
             key=key,
             films=read,
-            hits=sum(each >= _POINT for each in scores),
+            hits=sum(score >= _OPERATING_POINT for score in scores),
             total=sum(scores),
             histogram=Counter(map(score_bin, scores)),
         )
     seconds = [chance.lognormvariate(2.0, 0.4) * (change.slower if change else 1.0) for _ in range(read)]
-    counts = Counter(map(seconds_bin, seconds))
+    histogram = Counter(map(seconds_bin, seconds))
     yield DailyStatistic(
         day=day,
         device=device,
@@ -83,7 +83,7 @@ def _day(
         films=read,
         hits=0,
         total=sum(seconds),
-        histogram=counts,
+        histogram=histogram,
     )
 
 
@@ -92,54 +92,54 @@ def _score(chance: random.Random) -> float:
     return chance.betavariate(4, 2) if chance.random() < 0.25 else chance.betavariate(1.5, 6)
 
 
-def judged(days: Sequence[DailyStatistic], day: date, rules: Rules) -> list[DriftResult]:
-    """Return what a day comes to."""
+def evaluated(statistics: Sequence[DailyStatistic], day: date, rules: DriftRules) -> list[DriftResult]:
+    """Return the tests of a day."""
     films: dict[str, list[tuple[date, int]]] = {}
-    for each in days:
-        if each.kind is Statistic.REJECTED and each.day <= day:
-            films.setdefault(each.device, []).append((each.day, each.films))
-    spans = spans_of(films, rules, day=day)
-    within = [each for each in days if each.device in spans and any(each.day in span for span in spans[each.device])]
-    return verdicts(within, spans, rules, day=day)
+    for one in statistics:
+        if one.kind is Statistic.REJECTED and one.day <= day:
+            films.setdefault(one.device, []).append((one.day, one.films))
+    windows = comparison_windows(films, rules, day=day)
+    within = [one for one in statistics if any(one.day in window for window in windows.get(one.device, ()))]
+    return evaluate_day(within, windows, rules, day=day)
 
 
-def false_alarms(seeds: range, *, films: int, days: int, rules: Rules, devices: int = 4) -> tuple[int, int, int]:
-    """Return days judged, days with an alarm, and streams with one, of films that do not change."""
-    several = [f"DX{number}" for number in range(devices)]
+def false_alarms(seeds: range, *, films: int, days: int, rules: DriftRules, devices: int = 4) -> tuple[int, int, int]:
+    """Return days evaluated, days with an alarm, and streams with one, of films that do not change."""
+    names = [f"DX{number}" for number in range(devices)]
     total = alarms = streams = 0
     for seed in seeds:
-        made = stream(seeded(seed), several, films, days, Change(device="", day=days))
-        found = [judged(made, FIRST + timedelta(days=number), rules) for number in range(days)]
-        tested = [each for each in found if each]
-        alarmed = sum(any(verdict.is_drift for verdict in each) for each in tested)
+        statistics = stream(seeded(seed), names, films, days, Change(device="", day=days))
+        results = [evaluated(statistics, FIRST + timedelta(days=number), rules) for number in range(days)]
+        tested = [tests for tests in results if tests]
+        alarmed = sum(any(test.is_drift for test in tests) for tests in tested)
         total, alarms, streams = total + len(tested), alarms + alarmed, streams + bool(alarmed)
     return total, alarms, streams
 
 
-def found_after(seed: int, *, films: int, change: Change, rules: Rules, longest: int = 60) -> int | None:
-    """Return after how many films of the device since the change it is found; None if not within `longest` days."""
-    several = [f"DX{number}" for number in range(4)]
+def films_until_detected(seed: int, *, films: int, change: Change, rules: DriftRules, longest: int = 60) -> int | None:
+    """Return the device's films from the change to its detection; None if not within `longest` days."""
+    names = [f"DX{number}" for number in range(4)]
     days = change.day + longest
-    made = stream(seeded(seed), several, films, days, change)
+    statistics = stream(seeded(seed), names, films, days, change)
+    counts = [one.films for one in statistics if one.kind is Statistic.REJECTED and one.device == change.device]
     for number in range(change.day, days):
-        said = judged(made, FIRST + timedelta(days=number), rules)
-        if any(each.is_drift and each.device == change.device for each in said):
-            since = [each for each in made if each.kind is Statistic.REJECTED and each.device == change.device]
-            return sum(each.films for each in since[change.day : number + 1])
+        results = evaluated(statistics, FIRST + timedelta(days=number), rules)
+        if any(result.is_drift and result.device == change.device for result in results):
+            return sum(counts[change.day : number + 1])
     return None
 
 
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=40)
-    seeds, rules = range(parser.parse_args().seeds), Rules()
+    seeds, rules = range(parser.parse_args().seeds), DriftRules()
     print(f"alpha {rules.alpha:g}, 4 devices, 24 tests a day\n")
-    print("| films a day and device | days judged | days with an alarm | share |")
+    print("| films a day and device | days evaluated | days with an alarm | share |")
     print("|---|---|---|---|")
     for films in (20, 60, 200):
         total, alarms, _ = false_alarms(seeds, films=films, days=rules.reference_films // films + 120, rules=rules)
         print(f"| {films} | {total} | {alarms} | {100 * alarms / total:.2f} % |")
-    print("\n| change, on one of four devices | films a day | found in | films until then: median (most) | days |")
+    print("\n| change, on one of four devices | films a day | detected in | films until then: median (most) | days |")
     print("|---|---|---|---|---|")
     for words, change in (
         ("scores + 0.10", {"score": 0.1}),
@@ -150,11 +150,11 @@ def _main() -> None:
         for films in (20, 60, 200):
             start = max(rules.reference_films // films + 1, rules.reference_days) + rules.window_days
             planted = Change(device="DX2", day=start, **change)
-            took = [found_after(seed, films=films, change=planted, rules=rules) for seed in seeds]
-            found = sorted(each for each in took if each is not None)
-            said = f"{found[len(found) // 2]} ({found[-1]})" if found else "none"
-            days = f"{found[len(found) // 2] / films:.0f}" if found else ""
-            print(f"| {words} | {films} | {len(found)} of {len(seeds)} | {said} | {days} |")
+            delays = [films_until_detected(seed, films=films, change=planted, rules=rules) for seed in seeds]
+            detected = sorted(delay for delay in delays if delay is not None)
+            median = f"{detected[len(detected) // 2]} ({detected[-1]})" if detected else "none"
+            days = f"{detected[len(detected) // 2] / films:.0f}" if detected else ""
+            print(f"| {words} | {films} | {len(detected)} of {len(seeds)} | {median} | {days} |")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from cxr_node.audit.events import SOFTWARE_CONFIGURATION
 from cxr_node.cli.database import reading
 from cxr_node.cli.jobs import opened_database
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, CommandError, ConfigOption, JsonOption, explained, out
-from cxr_node.monitoring.constancy import State
+from cxr_node.monitoring.constancy import CheckState
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.records import constancy as rows
@@ -37,7 +37,7 @@ def run(
         with database.read() as connection:
             found = rows.newest(connection, run_id=outcome.run_id)
     _print(found, as_json=as_json)
-    if outcome.state is State.FAILED:
+    if outcome.state is CheckState.FAILED:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -49,7 +49,7 @@ def show(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> No
         if found is None:
             raise CommandError(_NONE)
     _print(found, as_json=as_json)
-    if found[0]["state"] == State.FAILED:
+    if found[0]["state"] == CheckState.FAILED:
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -1,1 +1,1 @@
-"""Drift, constancy and agreement of models: pure statistics."""
+"""Drift detection, constancy check and agreement of models: pure statistics."""

@@ -1,4 +1,4 @@
-"""Two models on the same films: where they agree at their operating points, and how far scores are apart."""
+"""Agreement of two models on the same films: kappa, specific agreement, limits of agreement of the scores."""
 
 import math
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ _Z = 1.959964
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """A film's scores by both models, and where each calls the finding present from."""
+class ScorePair:
+    """A film's scores by both models, with the operating point of each."""
 
     first: float
-    first_point: float
+    first_operating_point: float
     second: float
-    second_point: float
+    second_operating_point: float
 
     @property
-    def differs(self) -> bool:
-        """Whether one calls present what the other does not."""
-        return (self.first >= self.first_point) != (self.second >= self.second_point)
+    def calls(self) -> tuple[bool, bool]:
+        """Whether each model calls the finding present."""
+        return self.first >= self.first_operating_point, self.second >= self.second_operating_point
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +35,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """What two models make of a finding; `shift` is second less first. None where a figure cannot be said.
+    """Agreement of two models on a finding; a statistic that is undefined is None.
 
-    `limits` are those within which 95 of 100 differences would lie if they were normal (Bland and Altman 1986);
-    `quantiles` are the 5th, 50th and 95th percentile of the differences as they are.
+    `shift` is the mean of second less first. `limits` are the 95 % limits of agreement (Bland and Altman 1986), which
+    suppose normal differences; `quantiles` are the 5th, 50th and 95th percentile of the differences.
     """
 
     films: int
@@ -54,8 +54,8 @@ class Agreement:
     quantiles: tuple[float, float, float]
 
 
-def agreement(pairs: Sequence[Pair]) -> Agreement:
-    """Return how two models agree on films, each counted once.
+def agreement(pairs: Sequence[ScorePair]) -> Agreement:
+    """Return the agreement of two models on films, each counted once.
 
     Raises
     ------
@@ -64,10 +64,10 @@ def agreement(pairs: Sequence[Pair]) -> Agreement:
     """
     if not pairs:
         raise ValueError("no films to compare")
-    called = [(each.first >= each.first_point, each.second >= each.second_point) for each in pairs]
-    both, first_only = called.count((True, True)), called.count((True, False))
-    second_only, neither = called.count((False, True)), called.count((False, False))
-    differences = sorted(each.second - each.first for each in pairs)
+    calls = [pair.calls for pair in pairs]
+    both, first_only = calls.count((True, True)), calls.count((True, False))
+    second_only, neither = calls.count((False, True)), calls.count((False, False))
+    differences = sorted(pair.second - pair.first for pair in pairs)
     shift = fmean(differences)
     spread = _Z * stdev(differences) if len(differences) > 1 else None
     return Agreement(
@@ -77,8 +77,8 @@ def agreement(pairs: Sequence[Pair]) -> Agreement:
         second_only=second_only,
         neither=neither,
         kappa=kappa(both, first_only, second_only, neither),
-        positive=specific(both, first_only + second_only),
-        negative=specific(neither, first_only + second_only),
+        positive=specific_agreement(both, first_only + second_only),
+        negative=specific_agreement(neither, first_only + second_only),
         shift=shift,
         limits=None if spread is None else (shift - spread, shift + spread),
         quantiles=(_quantile(differences, 0.05), _quantile(differences, 0.5), _quantile(differences, 0.95)),
@@ -88,7 +88,7 @@ def agreement(pairs: Sequence[Pair]) -> Agreement:
 def kappa(both: int, first_only: int, second_only: int, neither: int) -> Interval | None:
     """Return Cohen's kappa with the standard error of Fleiss, Cohen and Everitt (1969).
 
-    None where either model says the same of every film: it would be 0 whatever the other says.
+    None where a model gives every film the same call: kappa is then 0 whatever the other's calls.
     """
     films = both + first_only + second_only + neither
     p = [[both / films, first_only / films], [second_only / films, neither / films]]
@@ -97,25 +97,26 @@ def kappa(both: int, first_only: int, second_only: int, neither: int) -> Interva
     if 0.0 in (*rows, *columns):
         return None
     value = (observed - chance) / (1.0 - chance)
-    same = sum(p[k][k] * (1.0 - (rows[k] + columns[k]) * (1.0 - value)) ** 2 for k in (0, 1))
-    other = sum(p[j][k] * (columns[j] + rows[k]) ** 2 for j, k in ((0, 1), (1, 0)))
-    variance = same + (1.0 - value) ** 2 * other - (value - chance * (1.0 - value)) ** 2
+    diagonal = sum(p[k][k] * (1.0 - (rows[k] + columns[k]) * (1.0 - value)) ** 2 for k in (0, 1))
+    off_diagonal = sum(p[j][k] * (columns[j] + rows[k]) ** 2 for j, k in ((0, 1), (1, 0)))
+    variance = diagonal + (1.0 - value) ** 2 * off_diagonal - (value - chance * (1.0 - value)) ** 2
     error = math.sqrt(max(0.0, variance) / films) / (1.0 - chance)
     return Interval(value=value, low=max(-1.0, value - _Z * error), high=min(1.0, value + _Z * error))
 
 
-def specific(agreed: int, differing: int) -> Interval | None:
-    """Return positive (or negative) agreement, 2a / (2a + b + c); None where nobody said so of any film.
+def specific_agreement(agreed: int, differing: int) -> Interval | None:
+    """Return positive (or negative) agreement, 2a / (2a + b + c); None where neither model gave that call.
 
-    It is 2J / (1 + J) of the share J of agreed films among those that either said so of, whose interval is Wilson's.
+    It is 2J / (1 + J), where J is the fraction of agreed films among those to which either model gave the call. The
+    interval is Wilson's for J, transformed.
     """
     films = agreed + differing
     if not films:
         return None
     share = agreed / films
-    middle = (share + _Z * _Z / (2 * films)) / (1 + _Z * _Z / films)
+    center = (share + _Z * _Z / (2 * films)) / (1 + _Z * _Z / films)
     half = _Z / (1 + _Z * _Z / films) * math.sqrt(share * (1 - share) / films + _Z * _Z / (4 * films * films))
-    value, low, high = (2 * each / (1 + each) for each in (share, max(0.0, middle - half), min(1.0, middle + half)))
+    value, low, high = (2 * j / (1 + j) for j in (share, max(0.0, center - half), min(1.0, center + half)))
     return Interval(value=value, low=low, high=high)
 
 

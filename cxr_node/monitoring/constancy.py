@@ -1,26 +1,26 @@
-"""What a phantom is read as, held against what is known of it: as the daily test film of a radiography room."""
+"""Constancy check (after IEC 61223): values read from phantoms against a baseline, once a day."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time
 from enum import StrEnum
 
 
-class Held(StrEnum):
-    """What a value is held against: what was accepted for a score or measurement, or the phantom's own truth."""
+class ValueKind(StrEnum):
+    """Kind of a checked value: a score or measurement against its baseline, or a ratio against the phantom's truth."""
 
     SCORE = "score"
     MEASUREMENT = "measurement"
     TRUTH = "truth"
 
 
-Key = tuple[int, str, str]
+ValueKey = tuple[int, str, str]
 """Seed of the phantom, kind of value, and its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerances:
-    """How far a value may be off: scores as they are, measurements as a share of what was accepted, ratios of truth."""
+    """Largest deviations: of scores absolute, of measurements as a fraction of the baseline, of ratios from truth."""
 
     score: float = 0.01
     measurement: float = 0.02
@@ -28,26 +28,31 @@ class Tolerances:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
-    """A number read from a phantom; nothing is expected of it until values were accepted."""
+class CheckedValue:
+    """A number read from a phantom; scores and measurements have no expected value without a baseline."""
 
     seed: int
-    kind: Held
+    kind: ValueKind
     key: str
     value: float
     expected: float | None = None
     tolerance: float | None = None
 
     @property
+    def value_key(self) -> ValueKey:
+        """The key of its baseline."""
+        return self.seed, self.kind, self.key
+
+    @property
     def is_within_tolerance(self) -> bool | None:
-        """Whether it is as expected; None where nothing is."""
+        """Whether the deviation is within the tolerance; None without an expected value."""
         if self.expected is None or self.tolerance is None:
             return None
         return abs(self.value - self.expected) <= self.tolerance
 
 
-class State(StrEnum):
-    """How a check ended, or that it has not."""
+class CheckState(StrEnum):
+    """State of a check: running, or how it ended."""
 
     RUNNING = "running"
     PASSED = "passed"
@@ -55,34 +60,37 @@ class State(StrEnum):
     UNACCEPTED = "unaccepted"
 
 
-def compared(values: Iterable[Value], accepted: Mapping[Key, float], tolerances: Tolerances) -> list[Value]:
-    """Return values with what was accepted for each; those of truth are as they came."""
-    return [_compared(each, accepted.get((each.seed, each.kind, each.key)), tolerances) for each in values]
+def compare_with_baseline(
+    values: Iterable[CheckedValue], baseline: Mapping[ValueKey, float], tolerances: Tolerances
+) -> list[CheckedValue]:
+    """Return values with expected value and tolerance from the baseline; those of truth have their own."""
+    return [_compare(value, baseline.get(value.value_key), tolerances) for value in values]
 
 
-def _compared(each: Value, accepted: float | None, tolerances: Tolerances) -> Value:
-    if each.kind is Held.TRUTH or accepted is None:
-        return each
-    share = abs(accepted) * tolerances.measurement
-    tolerance = tolerances.score if each.kind is Held.SCORE else share
-    return Value(seed=each.seed, kind=each.kind, key=each.key, value=each.value, expected=accepted, tolerance=tolerance)
+def _compare(value: CheckedValue, baseline: float | None, tolerances: Tolerances) -> CheckedValue:
+    if value.kind is ValueKind.TRUTH or baseline is None:
+        return value
+    is_score = value.kind is ValueKind.SCORE
+    tolerance = tolerances.score if is_score else abs(baseline) * tolerances.measurement
+    return replace(value, expected=baseline, tolerance=tolerance)
 
 
-def judged(values: Iterable[Value], accepted: Mapping[Key, float]) -> tuple[State, str]:
-    """Return how a check ends and why, from its compared values and all that was accepted.
+def check_state(values: Iterable[CheckedValue], baseline: Mapping[ValueKey, float]) -> tuple[CheckState, str]:
+    """Return the final state of a check and its reason, from its compared values and the whole baseline.
 
-    What was accepted and is not there any more is a failure as much as one that is off.
+    A baseline value that was not read again is a failure, as one out of tolerance is.
     """
-    several = list(values)
-    off = [f"{each.key} of phantom {each.seed}" for each in several if each.is_within_tolerance is False]
-    there = {(each.seed, each.kind, each.key) for each in several}
-    gone = [f"{key} of phantom {seed}" for seed, kind, key in accepted if (seed, kind, key) not in there]
-    if off or gone:
-        said = [f"not as expected: {', '.join(off)}"] if off else []
-        return State.FAILED, "; ".join([*said, *([f"not there: {', '.join(gone)}"] if gone else [])])
-    if not accepted:
-        return State.UNACCEPTED, "nothing was accepted yet for this model and device: look, then accept"
-    return State.PASSED, ""
+    compared = list(values)
+    failed = [f"{value.key} of phantom {value.seed}" for value in compared if value.is_within_tolerance is False]
+    present = {value.value_key for value in compared}
+    missing = [f"{key} of phantom {seed}" for seed, kind, key in baseline if (seed, kind, key) not in present]
+    if failed or missing:
+        reasons = [f"out of tolerance: {', '.join(failed)}"] if failed else []
+        reasons += [f"missing: {', '.join(missing)}"] if missing else []
+        return CheckState.FAILED, "; ".join(reasons)
+    if not baseline:
+        return CheckState.UNACCEPTED, "no baseline for this model and device: review the values, then accept them"
+    return CheckState.PASSED, ""
 
 
 def is_due(now: datetime, last: datetime | None, at: time) -> bool:

@@ -1,38 +1,39 @@
-"""Whether a device's films are read as they were in the reference: each day, each figure, with the tests stated here.
+"""Drift detection: each statistic of a device's films against its reference window, every day.
 
-A figure is what is counted of a day's films of one device, read by one model. Scores and durations are compared by
-the two-sample test of Kolmogorov and Smirnov, rates by Fisher's exact test; all tests of a day are adjusted by Holm,
-and a difference is drift only if it is also large enough to matter.
+A statistic is computed over one day's films of one device, read by one model. Scores and durations are compared by the
+two-sample Kolmogorov-Smirnov test, rates by Fisher's exact test. The p-values of a day get a Holm correction, and a
+difference is drift only if its effect size is large enough too.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from functools import partial
 
 from cxr_node.domain.daily_stats import DailyStatistic, DateRange, DriftResult, Statistic, seconds_of
-from cxr_node.monitoring.histogram import middle, together
-from cxr_node.monitoring.statistics import fisher, holm, kolmogorov_smirnov
+from cxr_node.monitoring.statistics import fisher_exact, holm_correction, ks_two_sample, median_bin, sum_histograms
+
+_Series = tuple[str, Statistic, str]
+"""Device, statistic, and key of the finding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """When a difference is drift.
+class DriftRules:
+    """Windows and limits of drift detection.
 
     Parameters
     ----------
     reference_films, reference_days
-        The reference is the first whole days that hold as many films and are as many days.
+        The reference window is the first whole days with this many films, and at least this many days.
     reference_from, reference_until
-        The reference is these days instead, both included, for devices that have enough films in them.
+        The reference window as declared instead, both days included, for devices with enough films in it.
     window_days, longest_window_days
-        What is held against it are the newest days, more of them where they hold too few films.
+        The current window is the newest days; it grows up to the longest while it holds too few films.
     minimum_films
-        With fewer on either side nothing is compared.
+        With fewer films in either window there is no test.
     alpha
-        The chance that a day of no change raises any alarm at all.
+        Family-wise error rate of a day: the probability of any alarm without a change.
     least_effects
-        The least difference that is drift, whatever its p-value.
+        Effect size from which a significant difference is drift.
     """
 
     reference_films: int = 1000
@@ -53,111 +54,122 @@ class Rules:
     )
 
 
-def reference_of(films: Sequence[tuple[date, int]], rules: Rules) -> DateRange | None:
-    """Return the days of a device's reference, from its films by day in order; None while there are too few."""
+def reference_window(films: Sequence[tuple[date, int]], rules: DriftRules) -> DateRange | None:
+    """Return a device's reference window from its film counts by day, in order; None while there are too few."""
     if rules.reference_from is not None and rules.reference_until is not None:
         declared = DateRange(first=rules.reference_from, last=rules.reference_until)
-        if sum(many for day, many in films if day in declared) >= rules.minimum_films:
+        if sum(count for day, count in films if day in declared) >= rules.minimum_films:
             return declared
     total = 0
-    for day, many in films:
-        total += many
+    for day, count in films:
+        total += count
         if total >= rules.reference_films and (day - films[0][0]).days + 1 >= rules.reference_days:
             return DateRange(first=films[0][0], last=day)
     return None
 
 
-def window_of(films: Sequence[tuple[date, int]], reference: DateRange, rules: Rules, *, day: date) -> DateRange | None:
-    """Return the days up to `day` that are held against the reference; None while there are too few films after it."""
+def current_window(
+    films: Sequence[tuple[date, int]], reference: DateRange, rules: DriftRules, *, day: date
+) -> DateRange | None:
+    """Return the current window, which ends on `day`, after the reference; None while it has too few films."""
     for days in range(rules.window_days, rules.longest_window_days + 1):
-        span = DateRange(first=max(day - timedelta(days=days - 1), reference.last + timedelta(days=1)), last=day)
-        if sum(many for at, many in films if at in span) >= rules.minimum_films:
-            return span
+        window = DateRange(first=max(day - timedelta(days=days - 1), reference.last + timedelta(days=1)), last=day)
+        if sum(count for at, count in films if at in window) >= rules.minimum_films:
+            return window
     return None
 
 
-def spans_of(
-    films: Mapping[str, Sequence[tuple[date, int]]], rules: Rules, *, day: date
+def comparison_windows(
+    films: Mapping[str, Sequence[tuple[date, int]]], rules: DriftRules, *, day: date
 ) -> dict[str, tuple[DateRange, DateRange]]:
-    """Return the reference and the window of each device that has enough films, from its films by day."""
-    found = {}
-    for device, days in films.items():
-        reference = reference_of(days, rules)
-        window = window_of(days, reference, rules, day=day) if reference is not None and day > reference.last else None
-        if reference is not None and window is not None:
-            found[device] = reference, window
-    return found
+    """Return reference and current window of each device with enough films, from its film counts by day."""
+    windows = {}
+    for device, counts in films.items():
+        reference = reference_window(counts, rules)
+        if reference is not None and day > reference.last:
+            window = current_window(counts, reference, rules, day=day)
+            if window is not None:
+                windows[device] = reference, window
+    return windows
 
 
-def verdicts(
-    days: Iterable[DailyStatistic], spans: dict[str, tuple[DateRange, DateRange]], rules: Rules, *, day: date
-) -> list[DriftResult]:
-    """Return every comparison of a day; `spans` has each device's reference and window."""
-    before: dict[tuple[str, Statistic, str], list[DailyStatistic]] = {}
-    now: dict[tuple[str, Statistic, str], list[DailyStatistic]] = {}
-    for each in days:
-        reference, window = spans[each.device]
-        for span, sides in ((reference, before), (window, now)):
-            if each.day in span:
-                for kind in (each.kind, Statistic.POSITIVE) if each.kind is Statistic.SCORE else (each.kind,):
-                    sides.setdefault((each.device, kind, each.key), []).append(each)
-    found = [
-        made
-        for (device, kind, key), members in sorted(now.items())
-        if (made := _compared(day, device, kind, key, before.get((device, kind, key), []), members, spans, rules))
-    ]
-    adjusted = holm([each.p_value for each in found])
-    return [_judged(each, p, rules) for each, p in zip(found, adjusted, strict=True)]
-
-
-def _compared(
+def evaluate_day(
+    statistics: Iterable[DailyStatistic],
+    windows: Mapping[str, tuple[DateRange, DateRange]],
+    rules: DriftRules,
+    *,
     day: date,
-    device: str,
-    kind: Statistic,
-    key: str,
-    before: Sequence[DailyStatistic],
-    now: Sequence[DailyStatistic],
-    spans: dict[str, tuple[DateRange, DateRange]],
-    rules: Rules,
-) -> DriftResult | None:
-    films_before, films = sum(each.films for each in before), sum(each.films for each in now)
-    if min(films_before, films) < rules.minimum_films:
-        return None
-    reference, window = spans[device]
-    made = partial(
-        DriftResult,
+) -> list[DriftResult]:
+    """Return every test of a day; `windows` has each device's reference and current window."""
+    reference: dict[_Series, list[DailyStatistic]] = {}
+    current: dict[_Series, list[DailyStatistic]] = {}
+    for statistic in statistics:
+        for window, series in zip(windows[statistic.device], (reference, current), strict=True):
+            if statistic.day in window:
+                for kind in _kinds(statistic):
+                    series.setdefault((statistic.device, kind, statistic.key), []).append(statistic)
+    results = [
+        _test(name, reference[name], days, windows[name[0]], day)
+        for name, days in sorted(current.items())
+        if min(_films(reference.get(name, ())), _films(days)) >= rules.minimum_films
+    ]
+    adjusted = holm_correction([result.p_value for result in results])
+    return [_decide(result, p_value, rules) for result, p_value in zip(results, adjusted, strict=True)]
+
+
+def _kinds(statistic: DailyStatistic) -> tuple[Statistic, ...]:
+    """Return the statistics in a row: that of scores has the rate of positive films too."""
+    return (statistic.kind, Statistic.POSITIVE) if statistic.kind is Statistic.SCORE else (statistic.kind,)
+
+
+def _films(days: Sequence[DailyStatistic]) -> int:
+    return sum(statistic.films for statistic in days)
+
+
+def _test(
+    series: _Series,
+    reference: Sequence[DailyStatistic],
+    current: Sequence[DailyStatistic],
+    windows: tuple[DateRange, DateRange],
+    day: date,
+) -> DriftResult:
+    device, kind, key = series
+    films, films_before = _films(current), _films(reference)
+    if kind in (Statistic.POSITIVE, Statistic.REJECTED):
+        hits, hits_before = (sum(statistic.hits for statistic in days) for days in (current, reference))
+        effect = abs(hits / films - hits_before / films_before)
+        p_value = fisher_exact(hits, films, hits_before, films_before)
+    else:
+        histograms = (sum_histograms(statistic.histogram for statistic in days) for days in (reference, current))
+        effect, p_value = ks_two_sample(*histograms)
+    return DriftResult(
         day=day,
         device=device,
         kind=kind,
         key=key,
-        reference=reference,
-        window=window,
+        reference=windows[0],
+        window=windows[1],
         reference_films=films_before,
         films=films,
-        reference_value=_value(kind, before),
-        value=_value(kind, now),
+        reference_value=_value(kind, reference),
+        value=_value(kind, current),
+        effect=effect,
+        p_value=p_value,
     )
-    if kind in (Statistic.POSITIVE, Statistic.REJECTED):
-        hits_before, hits = sum(each.hits for each in before), sum(each.hits for each in now)
-        effect = abs(hits / films - hits_before / films_before)
-        return made(effect=effect, p_value=fisher(hits, films, hits_before, films_before))
-    effect, p_value = kolmogorov_smirnov(
-        together(each.histogram for each in before), together(each.histogram for each in now)
-    )
-    return made(effect=effect, p_value=p_value)
 
 
 def _value(kind: Statistic, days: Sequence[DailyStatistic]) -> float:
-    films = sum(each.films for each in days)
+    """Return the mean score, the rate, or the median in seconds."""
+    films = _films(days)
     match kind:
         case Statistic.SCORE:
-            return sum(each.total for each in days) / films
+            return sum(statistic.total for statistic in days) / films
         case Statistic.POSITIVE | Statistic.REJECTED:
-            return sum(each.hits for each in days) / films
+            return sum(statistic.hits for statistic in days) / films
         case Statistic.TURNAROUND:
-            return seconds_of(middle(together(each.histogram for each in days)) or 0)
+            return seconds_of(median_bin(sum_histograms(statistic.histogram for statistic in days)) or 0)
 
 
-def _judged(each: DriftResult, adjusted_p: float, rules: Rules) -> DriftResult:
-    is_drift = adjusted_p < rules.alpha and each.effect >= rules.least_effects[each.kind]
-    return replace(each, adjusted_p=adjusted_p, is_drift=is_drift)
+def _decide(result: DriftResult, adjusted_p: float, rules: DriftRules) -> DriftResult:
+    is_drift = adjusted_p < rules.alpha and result.effect >= rules.least_effects[result.kind]
+    return replace(result, adjusted_p=adjusted_p, is_drift=is_drift)

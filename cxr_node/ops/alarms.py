@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from cxr_node.archive import space
 from cxr_node.db.database import Database
 from cxr_node.domain.errors import RetryLater
-from cxr_node.monitoring.constancy import State
+from cxr_node.monitoring.constancy import CheckState
 from cxr_node.ops.certificates import certificates
 from cxr_node.queries import drift, overview
 from cxr_node.records import bundles, constancy
@@ -69,7 +69,7 @@ def _of_model(settings: Settings, database: Database, now: datetime) -> Iterator
             check, began = constancy.newest(connection), constancy.last_started_at(connection)
     except RetryLater:
         return  # the database is said to be wrong already
-    if check is not None and check[0]["state"] != State.PASSED:
+    if check is not None and check[0]["state"] != CheckState.PASSED:
         yield "constancy", f"the constancy check {check[0]['state']}: {check[0]['detail']}; `cxr-node constancy show`"
     if settings.constancy.at and (began is None or now - began > _CHECKED_WITHIN):
         yield "constancy overdue", "there was no constancy check for more than a day"

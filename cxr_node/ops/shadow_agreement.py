@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from cxr_node.db.database import Connection
-from cxr_node.monitoring.agreement import Pair, agreement
+from cxr_node.monitoring.agreement import ScorePair, agreement
 from cxr_node.queries import view_rows
 from cxr_node.queries.view_rows import Comparison, Condition
 from cxr_node.queries.views.registry import VIEWS
@@ -44,11 +44,11 @@ def shadow_findings(
 def shadow_agreement(rows: Sequence[Row]) -> dict[str, Any]:
     """Return the agreement for each finding that both bundles look for, and the differing films, farthest first."""
     paired = [row for row in rows if row["score"] is not None and row["primary_score"] is not None]
-    findings: dict[str, list[Pair]] = {}
+    findings: dict[str, list[ScorePair]] = {}
     for row in paired:
-        pair = Pair(
-            first=row["primary_score"], first_point=row["primary_operating_point"],
-            second=row["score"], second_point=row["operating_point"],
+        pair = ScorePair(
+            first=row["primary_score"], first_operating_point=row["primary_operating_point"],
+            second=row["score"], second_operating_point=row["operating_point"],
         )  # fmt: skip
         findings.setdefault(row["key"], []).append(pair)
     differing = [row for row in paired if row["differs"]]

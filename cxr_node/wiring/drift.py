@@ -6,7 +6,7 @@ from functools import partial
 
 from cxr_node.db.database import Database
 from cxr_node.domain.daily_stats import Statistic
-from cxr_node.monitoring.drift import Rules
+from cxr_node.monitoring.drift import DriftRules
 from cxr_node.settings.monitoring import DriftSection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import process
@@ -29,11 +29,11 @@ def count(settings: Settings, opened: Database) -> None:
             drift.turn(opened, rules=drift_rules(settings.drift), clock=process.now)
 
 
-def drift_rules(section: DriftSection) -> Rules:
+def drift_rules(section: DriftSection) -> DriftRules:
     """Return when a difference is drift."""
     declared = (section.reference_from, section.reference_until)
     first, last = (date.fromisoformat(day) if all(declared) else None for day in declared)
-    return Rules(
+    return DriftRules(
         reference_films=section.reference_films,
         reference_days=section.reference_days,
         reference_from=first,

@@ -13,7 +13,7 @@ from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.identifiers import AeTitle, Uid
-from cxr_node.monitoring.constancy import State, Tolerances
+from cxr_node.monitoring.constancy import CheckState, Tolerances
 from cxr_node.queries import view_rows
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.records import constancy as rows
@@ -72,8 +72,8 @@ def test_a_check_is_held_against_what_a_person_accepted(database: Database, tmp_
     shop.reader.answer = scored(0.77).answer
     third = check(shop)
 
-    assert (first.state, second.state, third.state) == (State.UNACCEPTED, State.PASSED, State.FAILED)
-    assert third.detail == "not as expected: lung_opacity of phantom 1, lung_opacity of phantom 2"
+    assert (first.state, second.state, third.state) == (CheckState.UNACCEPTED, CheckState.PASSED, CheckState.FAILED)
+    assert third.detail == "out of tolerance: lung_opacity of phantom 1, lung_opacity of phantom 2"
     with database.read() as connection:
         said = view_rows.rows(connection, VIEWS["v1_constancy"], order="run_id")
     assert [(row["run_id"], row["state"], bool(row["is_within_tolerance"])) for row in said if row["seed"] == 1] == [
@@ -151,8 +151,8 @@ def test_a_check_that_is_not_read_or_not_taken_fails_and_says_why(database: Data
         device="cpu", timeout_s=1.0, clock=shop.clock,
     )  # fmt: skip
 
-    assert (late.state, late.detail) == (State.FAILED, "not read within 0 s: phantom 1, 2")
-    assert (refused.state, refused.detail) == (State.FAILED, "phantom 1 was not taken: no such AE title")
+    assert (late.state, late.detail) == (CheckState.FAILED, "not read within 0 s: phantom 1, 2")
+    assert (refused.state, refused.detail) == (CheckState.FAILED, "phantom 1 was not taken: no such AE title")
 
 
 def test_phantoms_of_old_checks_are_removed_from_the_archive(database: Database, tmp_path: Path) -> None:

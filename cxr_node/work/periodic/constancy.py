@@ -19,7 +19,14 @@ from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid, parse_uid
 from cxr_node.domain.reading import ModelIdentity, Reading
-from cxr_node.monitoring.constancy import Held, State, Tolerances, Value, compared, judged
+from cxr_node.monitoring.constancy import (
+    CheckedValue,
+    CheckState,
+    Tolerances,
+    ValueKind,
+    check_state,
+    compare_with_baseline,
+)
 from cxr_node.records import constancy as rows
 from cxr_node.records import films, readings
 from cxr_node.records.constancy import ConstancyFilm
@@ -46,7 +53,7 @@ class Outcome:
     """How a check ended."""
 
     run_id: int
-    state: State
+    state: CheckState
     detail: str
 
 
@@ -84,13 +91,13 @@ def check(
         arrived = _read(database, run_id, wait=wait, timeout_s=timeout_s, clock=clock)
         outcome = _judge(database, run_id, phantoms, arrived, tolerances, device, clock)
     except _Failed as failed:
-        outcome = Outcome(run_id=run_id, state=State.FAILED, detail=str(failed))
+        outcome = Outcome(run_id=run_id, state=CheckState.FAILED, detail=str(failed))
         with database.write() as transaction:
             rows.end(transaction, run_id, state=outcome.state, detail=outcome.detail, now=clock())
     with database.write() as transaction:
         rows.remove_expired(transaction, before=clock() - _KEPT, now=clock(), discard=archive.discard)
     _log.log(
-        logging.ERROR if outcome.state is State.FAILED else logging.INFO,
+        logging.ERROR if outcome.state is CheckState.FAILED else logging.INFO,
         "constancy check %d: %s %s", run_id, outcome.state, outcome.detail,
     )  # fmt: skip
     return outcome
@@ -145,7 +152,7 @@ def _judge(
     device: str,
     clock: Clock,
 ) -> Outcome:
-    values: list[Value] = []
+    values: list[CheckedValue] = []
     models: set[tuple[str, ...]] = set()
     with database.read() as connection:
         for phantom, each in zip(phantoms, arrived, strict=True):
@@ -164,8 +171,8 @@ def _judge(
     with database.write() as transaction:
         model_id = rows.model_of(transaction, of, now=clock())
         known = rows.baseline(transaction.connection, model_id, engine)
-        held = compared(values, known, tolerances)
-        state, detail = judged(held, known)
+        held = compare_with_baseline(values, known, tolerances)
+        state, detail = check_state(held, known)
         ended = [{**asdict(each), "kind": each.kind.value} for each in held]
         rows.end(
             transaction, run_id, state=state, detail=detail, now=clock(),
@@ -174,14 +181,14 @@ def _judge(
     return Outcome(run_id=run_id, state=state, detail=detail)
 
 
-def _values(phantom: Phantom, reading: Reading, tolerances: Tolerances) -> Iterator[Value]:
+def _values(phantom: Phantom, reading: Reading, tolerances: Tolerances) -> Iterator[CheckedValue]:
     for finding in reading.prediction.findings if reading.prediction else ():
-        yield Value(seed=phantom.seed, kind=Held.SCORE, key=finding.key, value=finding.score)
+        yield CheckedValue(seed=phantom.seed, kind=ValueKind.SCORE, key=finding.key, value=finding.score)
     for measurement in reading.measurements:
-        yield Value(seed=phantom.seed, kind=Held.MEASUREMENT, key=measurement.key, value=measurement.value)
+        yield CheckedValue(seed=phantom.seed, kind=ValueKind.MEASUREMENT, key=measurement.key, value=measurement.value)
         if measurement.key == _RATIO and phantom.ratio is not None:
-            yield Value(
-                seed=phantom.seed, kind=Held.TRUTH, key=_RATIO, value=measurement.value,
+            yield CheckedValue(
+                seed=phantom.seed, kind=ValueKind.TRUTH, key=_RATIO, value=measurement.value,
                 expected=phantom.ratio, tolerance=tolerances.ratio,
             )  # fmt: skip
 

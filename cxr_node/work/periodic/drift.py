@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 
 from cxr_node.db.database import Database
 from cxr_node.domain.daily_stats import DriftResult
-from cxr_node.monitoring.drift import Rules, spans_of, verdicts
+from cxr_node.monitoring.drift import DriftRules, comparison_windows, evaluate_day
 from cxr_node.queries import daily_stats, drift
 from cxr_node.work.handler import Clock
 
@@ -19,7 +19,7 @@ _BACK_DAYS = 31
 """A day that is older is judged no more."""
 
 
-def turn(database: Database, *, rules: Rules, clock: Clock) -> None:
+def turn(database: Database, *, rules: DriftRules, clock: Clock) -> None:
     """Count the days that have changed, and judge those that are over."""
     now = clock()
     counted_days(database, now=now)
@@ -45,14 +45,14 @@ def counted_days(database: Database, *, now: datetime) -> None:
             daily_stats.store_progress(transaction, mark)
 
 
-def judged_day(database: Database, day: date, *, rules: Rules, now: datetime) -> list[DriftResult]:
+def judged_day(database: Database, day: date, *, rules: DriftRules, now: datetime) -> list[DriftResult]:
     """Hold a day against the reference of each model that read films on it."""
     found: list[tuple[int, list[DriftResult]]] = []
     with database.read() as connection:
         for model_id in drift.models_of(connection, day):
-            spans = spans_of(drift.films_of(connection, model_id, until=day), rules, day=day)
+            spans = comparison_windows(drift.films_of(connection, model_id, until=day), rules, day=day)
             said = drift.statistics_in(connection, model_id, spans)
-            found.append((model_id, verdicts(said, spans, rules, day=day)))
+            found.append((model_id, evaluate_day(said, spans, rules, day=day)))
     with database.write() as transaction:
         drift.mark_evaluated(transaction, day, now=now)
         for model_id, several in found:

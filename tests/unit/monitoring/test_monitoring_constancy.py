@@ -1,47 +1,60 @@
-"""What a phantom's values come to, and when a check is due."""
+"""State of a constancy check from its values, and when a check is due."""
 
 from datetime import datetime, time
 
 import pytest
 
-from cxr_node.monitoring.constancy import Held, State, Tolerances, Value, compared, is_due, judged
+from cxr_node.monitoring.constancy import (
+    CheckedValue,
+    CheckState,
+    Tolerances,
+    ValueKind,
+    check_state,
+    compare_with_baseline,
+    is_due,
+)
 
 TOLERANCES = Tolerances()
 
 
-def value(kind: Held, number: float, *, key: str = "a", expected: float | None = None) -> Value:
-    return Value(seed=1, kind=kind, key=key, value=number, expected=expected, tolerance=0.03 if expected else None)
+def value(kind: ValueKind, number: float, *, key: str = "a", expected: float | None = None) -> CheckedValue:
+    return CheckedValue(
+        seed=1, kind=kind, key=key, value=number, expected=expected, tolerance=0.03 if expected else None
+    )
 
 
 @pytest.mark.parametrize(
     ("kind", "accepted", "number", "is_within_tolerance"),
     [
-        (Held.SCORE, 0.5, 0.509, True),
-        (Held.SCORE, 0.5, 0.511, False),
-        (Held.MEASUREMENT, 100.0, 101.9, True),
-        (Held.MEASUREMENT, -100.0, -102.1, False),
+        (ValueKind.SCORE, 0.5, 0.509, True),
+        (ValueKind.SCORE, 0.5, 0.511, False),
+        (ValueKind.MEASUREMENT, 100.0, 101.9, True),
+        (ValueKind.MEASUREMENT, -100.0, -102.1, False),
     ],
 )
-def test_scores_are_held_as_they_are_and_measurements_by_their_share(
-    kind: Held, accepted: float, number: float, is_within_tolerance: bool
+def test_score_tolerances_are_absolute_and_measurement_ones_relative(
+    kind: ValueKind, accepted: float, number: float, is_within_tolerance: bool
 ) -> None:
-    (held,) = compared([value(kind, number)], {(1, kind, "a"): accepted}, TOLERANCES)
+    (compared,) = compare_with_baseline([value(kind, number)], {(1, kind, "a"): accepted}, TOLERANCES)
 
-    assert held.is_within_tolerance is is_within_tolerance
-
-
-def test_truth_needs_no_acceptance_and_fails_without_one() -> None:
-    good, bad = value(Held.TRUTH, 0.5, expected=0.52), value(Held.TRUTH, 0.5, expected=0.54)
-
-    assert judged(compared([good], {}, TOLERANCES), {})[0] is State.UNACCEPTED
-    assert judged(compared([bad], {}, TOLERANCES), {}) == (State.FAILED, "not as expected: a of phantom 1")
+    assert compared.is_within_tolerance is is_within_tolerance
 
 
-def test_what_was_accepted_and_is_gone_is_a_failure() -> None:
-    known = {(1, "score", "a"): 0.5, (1, "score", "b"): 0.5}
+def test_a_value_with_a_true_value_fails_without_a_baseline() -> None:
+    good, bad = value(ValueKind.TRUTH, 0.5, expected=0.52), value(ValueKind.TRUTH, 0.5, expected=0.54)
 
-    assert judged(compared([value(Held.SCORE, 0.5)], known, TOLERANCES), known) == (
-        State.FAILED, "not there: b of phantom 1",
+    assert check_state(compare_with_baseline([good], {}, TOLERANCES), {})[0] is CheckState.UNACCEPTED
+    assert check_state(compare_with_baseline([bad], {}, TOLERANCES), {}) == (
+        CheckState.FAILED,
+        "out of tolerance: a of phantom 1",
+    )
+
+
+def test_a_missing_baseline_value_is_a_failure() -> None:
+    baseline = {(1, "score", "a"): 0.5, (1, "score", "b"): 0.5}
+
+    assert check_state(compare_with_baseline([value(ValueKind.SCORE, 0.5)], baseline, TOLERANCES), baseline) == (
+        CheckState.FAILED, "missing: b of phantom 1",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The tests of two samples, held against SciPy's."""
+"""Two-sample tests against SciPy's."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.drift import seeded
-from cxr_node.monitoring.statistics import fisher, holm, kolmogorov_smirnov
+from cxr_node.monitoring.statistics import fisher_exact, holm_correction, ks_two_sample
 
 
 @pytest.mark.parametrize("shift", [0, 3, 20])
@@ -16,16 +16,16 @@ def test_kolmogorov_smirnov_is_scipys(sizes: tuple[int, int], shift: int) -> Non
     one = [chance.randrange(200) for _ in range(sizes[0])]
     other = [chance.randrange(200) + shift for _ in range(sizes[1])]
 
-    difference, p_value = kolmogorov_smirnov(Counter(one), Counter(other))
+    statistic, p_value = ks_two_sample(Counter(one), Counter(other))
 
-    known = stats.ks_2samp(one, other, method="exact")
-    assert difference == pytest.approx(known.statistic)
-    assert p_value == pytest.approx(known.pvalue, rel=0.15, abs=0.02)
+    expected = stats.ks_2samp(one, other, method="exact")
+    assert statistic == pytest.approx(expected.statistic)
+    assert p_value == pytest.approx(expected.pvalue, rel=0.15, abs=0.02)
 
 
-def test_nothing_cannot_be_compared() -> None:
+def test_an_empty_sample_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing"):
-        kolmogorov_smirnov({}, {1: 1})
+        ks_two_sample({}, {1: 1})
 
 
 @pytest.mark.parametrize(
@@ -35,10 +35,10 @@ def test_fishers_test_is_scipys(counts: tuple[int, int, int, int]) -> None:
     hits, films, hits_other, films_other = counts
     table = [[hits, films - hits], [hits_other, films_other - hits_other]]
 
-    assert fisher(*counts) == pytest.approx(stats.fisher_exact(table).pvalue, rel=1e-6)
+    assert fisher_exact(*counts) == pytest.approx(stats.fisher_exact(table).pvalue, rel=1e-6)
 
 
-def test_holm_multiplies_the_least_by_their_number_and_never_falls() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
+def test_holm_correction_scales_by_rank_and_is_monotonic() -> None:
+    assert holm_correction([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm_correction([0.5, 0.9]) == [1.0, 1.0]
+    assert holm_correction([]) == []

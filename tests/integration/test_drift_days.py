@@ -17,7 +17,7 @@ from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.monitoring_tables import daily_statistic
-from cxr_node.monitoring.drift import Rules
+from cxr_node.monitoring.drift import DriftRules
 from cxr_node.ops.alarms import wrong
 from cxr_node.queries import daily_stats as days
 from cxr_node.queries import drift, view_rows
@@ -31,7 +31,7 @@ from tests.support.running_node import opened, settings_file
 from tests.support.web import Page, served_page
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=process.now().tzinfo)
-RULES = Rules(reference_films=50, minimum_films=30)
+RULES = DriftRules(reference_films=50, minimum_films=30)
 A_DAY = 8
 
 
