@@ -241,7 +241,7 @@ def test_the_page_its_twin_and_the_metrics_say_what_has_drifted(tmp_path: Path) 
             none = client.get("/api/v1/monitoring", params={"figure": "score </script>"}).json()
         metrics = client_metrics(page)
 
-    assert "No day has been judged yet" in untouched
+    assert "No day has been evaluated yet" in untouched
     assert "figures have drifted" in shown
     assert 'id="plot"' in shown
     assert chosen.status_code == 200
