@@ -1,7 +1,7 @@
-"""THE MAIN PATH: accept, read, compose, deliver.
+"""THE MAIN PATH: accept, read, compose, deliver, commit.
 
-Each stage may run twice, at any point, after any crash, and leaves the same result. Nothing here knows
-a queue, a thread or a setting: `worker` decides when a stage runs and records how it ended.
+Every stage is idempotent: run again after a crash at any point, it leaves the same result. Nothing here depends on
+queue, threads or settings: `work.worker` decides when a stage runs and records how it ended.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -48,39 +48,39 @@ def accept(
     *,
     archive: Archive,
     database: Database,
-    urgency: Callable[[Received, Sender], int] = lambda _received, _sender: 0,
+    priority: Callable[[Received, Sender], int] = lambda _received, _sender: 0,
     clock: Callable[[], datetime],
 ) -> bool:
-    """Keep a received film; when this returns, its bytes and its row are on disk and Success may be said.
+    """Store a received film; on return its bytes and its row are durable, and Success may be returned.
 
-    Bytes first, row second: a crash in between leaves a file that nobody was promised, never a row
-    without its film. Returns False if the film was known already, or is a result of our own that a PACS sends back.
-    `urgency` returns by how many seconds a film goes before others.
+    Bytes first, row second: a crash in between leaves a file without a row, never a row without its file. Returns
+    False for a duplicate, or for a result of this node that a PACS sends back. `priority` returns the priority boost
+    of a film, in seconds.
     """
-    if _may_be_ours(received):
+    if _may_be_own_result(received):
         with database.read() as connection:
             if results.is_own_result(connection, received.identity.sop_instance_uid):
                 return False
     key = film_key(received.digest)
-    # Kept even where the key is there: another receiver may have renamed it and not yet flushed the folder.
-    _keep(archive, key, received)
-    priority_boost_s = urgency(received, sender)
+    # Stored even if the key exists: another receiver may have renamed the file without flushing the folder yet.
+    _store(archive, key, received)
+    priority_boost_s = priority(received, sender)
     is_new = ingest.store(database, received, sender, archive_key=key, priority_boost_s=priority_boost_s, now=clock())
     if not is_new and key not in archive:
-        # It was just being removed as old; now that its row says that it is kept, nobody else will.
-        _keep(archive, key, received)
+        # Retention removed the file just now. The row is current again, so no later removal is pending.
+        _store(archive, key, received)
     return is_new
 
 
-def _may_be_ours(received: Received) -> bool:
+def _may_be_own_result(received: Received) -> bool:
     return received.identity.sop_class_uid not in _RADIOGRAPHS
 
 
 _RADIOGRAPHS = frozenset(f"1.2.840.10008.5.1.4.1.1.1{kind}" for kind in ("", ".1", ".1.1"))
-"""Computed Radiography and Digital X-Ray Images, as which no result is composed."""
+"""Computed Radiography and Digital X-Ray Image Storage: SOP classes of no result."""
 
 
-def _keep(archive: Archive, key: str, received: Received) -> None:
+def _store(archive: Archive, key: str, received: Received) -> None:
     match received:
         case Instance():
             archive.put(key, received.content)
@@ -118,7 +118,7 @@ def read(films: Sequence[Film], *, executor: Executor, network: Network) -> list
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composed:
-    """A result object, and which kind and version of the study's results it is."""
+    """A composed result object. `version` counts the results of its kind in the study."""
 
     kind: str
     version: int
@@ -129,9 +129,9 @@ class Composed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """What goes to a destination, by the names of `kinds`, and when.
+    """Result kinds that a destination receives, by name, and the condition.
 
-    Of `forms` of the report, best first, it gets the first that `peer`, which stands behind it, is known to take.
+    Of `forms` of the report, best first, it receives the first whose SOP class `peer` is known to accept.
     """
 
     kinds: frozenset[str]
@@ -139,20 +139,22 @@ class Route:
     forms: tuple[ResultType, ...] = ()
     peer: str = ""
 
-    def decided(self, said: DestinationCapabilities | None) -> "Route":
-        """Return the route with one form, by what the destination said that it takes.
+    def with_accepted_form(self, capabilities: DestinationCapabilities | None) -> "Route":
+        """Return the route with one form of the report.
 
-        One that was not asked since another peer stands behind it, or takes none, gets the best: its refusal is seen.
+        A destination whose peer changed since its last negotiation, or that accepts no form, receives the best one,
+        so that its rejection is seen.
         """
         if not self.forms:
             return self
-        taken = said.accepted_sop_classes if said is not None and said.peer == self.peer else frozenset()
-        form = next((form for form in self.forms if form.sop_class_uid in taken), self.forms[0])
+        is_current = capabilities is not None and capabilities.peer == self.peer
+        accepted = capabilities.accepted_sop_classes if capabilities is not None and is_current else frozenset()
+        form = next((form for form in self.forms if form.sop_class_uid in accepted), self.forms[0])
         return replace(self, kinds=self.kinds | {form.name}, forms=())
 
 
 CharacterSets = Mapping[str, tuple[str, ...]]
-"""Calling AE title, or nothing for all others, to the Specific Character Set that its films are really in."""
+"""Actual Specific Character Set of films by calling AE title; "" for all others."""
 _AS_DECLARED: CharacterSets = {}
 
 
@@ -169,17 +171,16 @@ def compose(
     character_sets: CharacterSets = _AS_DECLARED,
     now: datetime,
 ) -> list[Composed]:
-    """Compose what is to be said of a study, and keep it; return only what has not been said before.
+    """Compose and archive the results of a study; return those that differ from `composed_earlier`.
 
-    `readings` are the study's films, each with its reading; `composed_earlier` what was said of it before.
-    A result's UID follows from its content: one that is already there says nothing new.
-    Of `kinds` only those are composed that a route wants; the first if none does, so that every
-    study's report is kept and can be looked at.
+    `readings` are the study's films with their readings. A result's UID follows from its content, so an unchanged
+    result has the UID of the earlier one. Of `kinds`, those of at least one matching route are composed; the first
+    if there is none, so that every study has an archived report.
 
     Raises
     ------
     GiveUp
-        If the films are not of one patient, or a result breaks a promise that is checked before it leaves.
+        If the films belong to several patients, or a result fails its validation.
     """
     reported = [
         ReportedFilm(
@@ -193,13 +194,15 @@ def compose(
     def load_radiograph(film: ReportedFilm) -> Radiograph:
         return pixels.radiograph(film.header, limits=limits, sandbox=sandbox)
 
-    facts = [facts_of(film, each.reading, each.header) for (film, _), each in zip(readings, reported, strict=True)]
-    open_to = {name: route for name, route in routes.items() if study_answer(route.condition, facts).met}
-    wanted = [kind for kind in kinds if any(kind.result_type.name in route.kinds for route in open_to.values())]
+    facts = [
+        routing_facts(film, source.reading, source.header) for (film, _), source in zip(readings, reported, strict=True)
+    ]
+    matching = {name: route for name, route in routes.items() if study_answer(route.condition, facts).met}
+    wanted = [kind for kind in kinds if any(kind.result_type.name in route.kinds for route in matching.values())]
     composed: list[Composed] = []
     for kind in wanted or kinds[:1]:
         type_name = kind.result_type.name
-        destinations = tuple(name for name, route in open_to.items() if type_name in route.kinds)
+        destinations = tuple(name for name, route in matching.items() if type_name in route.kinds)
         request = ComposeRequest(
             films=reported,
             load_radiograph=load_radiograph,
@@ -216,15 +219,16 @@ def compose(
     return composed
 
 
-def facts_of(film: Film, reading: Reading | None, header: Dataset) -> Facts:
-    """Return what routes are decided by; `reading` is None for a film that has not been read."""
+def routing_facts(film: Film, reading: Reading | None, header: Dataset) -> Facts:
+    """Return the facts that route conditions test; `reading` is None for a film not read yet."""
     geometry = reading.geometry if reading and reading.geometry else read_geometry(header)
-    said = reading.prediction.findings if reading and reading.prediction else ()
+    findings = reading.prediction.findings if reading and reading.prediction else ()
+    keys = frozenset(finding.key for finding in findings if finding.presence != Presence.ABSENT)
     return Facts(
         calling_ae_title=film.sender.calling_ae_title,
         station_name=elements.text(header, "StationName"),
         view=geometry.view,
-        findings=None if reading is None else frozenset(each.key for each in said if each.presence != Presence.ABSENT),
+        findings=None if reading is None else keys,
     )
 
 
@@ -238,14 +242,14 @@ def _previous(result: Result) -> PreviousReport:
 
 
 def deliver(delivery: Delivery, *, archive: Archive, destinations: Mapping[str, Destination]) -> Receipt:
-    """Send a result's stored bytes to its destination.
+    """Send a result's archived bytes to its destination.
 
     Raises
     ------
     RetryLater
-        If the destination is away or asks for patience.
-    Refused
-        If the destination will never take it.
+        If the destination is unreachable or out of resources.
+    DeliveryRejected
+        If the destination will never accept it.
     KeyError
         If no destination of that name is configured.
     """
@@ -255,31 +259,31 @@ def deliver(delivery: Delivery, *, archive: Archive, destinations: Mapping[str, 
 def commit(
     transaction_uid: Uid, instances: Sequence[Reference], *, archive: Archive, database: Database
 ) -> CommitmentResult:
-    """Say which instances are kept: those whose rows are there and whose bytes, read now, are what was received."""
-    kept: list[Reference] = []
+    """Commit storage of the instances that have a row and whose archived bytes, read now, match their digest."""
+    committed: list[Reference] = []
     failed: list[tuple[Reference, int]] = []
-    for each in instances:
+    for instance in instances:
         with database.read() as connection:
-            held = commitments.held(connection, each.sop_instance_uid)
-        reason = _why_not_kept(each, held, archive)
+            held = commitments.held(connection, instance.sop_instance_uid)
+        reason = _failure_reason(instance, held, archive)
         if reason is None:
-            kept.append(each)
+            committed.append(instance)
         else:
-            failed.append((each, reason))
-    return CommitmentResult(transaction_uid=transaction_uid, kept=tuple(kept), failed=tuple(failed))
+            failed.append((instance, reason))
+    return CommitmentResult(transaction_uid=transaction_uid, kept=tuple(committed), failed=tuple(failed))
 
 
-def _why_not_kept(
+def _failure_reason(
     reference: Reference, held: Sequence[commitments.HeldInstance], archive: Archive
 ) -> FailureReason | None:
-    """Return why an instance is not vouched for. Of several contents under one UID all must be there."""
+    """Return why an instance is not committed. Of several contents under one UID, all must be archived."""
     if not held:
         return FailureReason.NO_SUCH_OBJECT_INSTANCE
-    if any(each.sop_class_uid != reference.sop_class_uid for each in held):
+    if any(instance.sop_class_uid != reference.sop_class_uid for instance in held):
         return FailureReason.CLASS_INSTANCE_CONFLICT
-    for each in held:
+    for instance in held:
         try:
-            if not is_intact(archive.get(each.archive_key), each.digest):
+            if not is_intact(archive.get(instance.archive_key), instance.digest):
                 return FailureReason.PROCESSING_FAILURE
         except KeyError:
             return FailureReason.NO_SUCH_OBJECT_INSTANCE

@@ -26,11 +26,11 @@ from cxr_node.wiring import active_bundle, preprocessing, process, read
 
 
 def replay(
-    job_id: Annotated[int, typer.Argument(help="The number of a job that has read a film.")],
+    job_id: Annotated[int, typer.Argument(help="Number of a read job.")],
     path: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a film again as a job did: exit status 0 if every score is the same to the last bit, 1 if not."""
+    """Read a film again with the same network: exit status 0 if every score is bit-identical, 1 if not."""
     with explained():
         settings = config.load(path)
         film, stored, activated = _stored(path, job_id)
@@ -47,18 +47,18 @@ def replay(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """The score of each finding, as stored and as read again; None where one of both has no such finding."""
+    """Score of each finding, stored and read again; None if one reading lacks the finding."""
 
     pairs: dict[str, tuple[float | None, float | None]]
 
     @property
     def equal(self) -> bool:
-        """Whether every score is the same to the last bit."""
+        """Whether every score is bit-identical."""
         return all(stored == now for stored, now in self.pairs.values())
 
     @property
     def difference(self) -> float | None:
-        """The largest difference; None where a finding is on one side alone."""
+        """Largest difference; None if one reading lacks a finding."""
         largest = 0.0
         for stored, now in self.pairs.values():
             if stored is None or now is None:
@@ -68,7 +68,7 @@ class Scores:
 
     @property
     def plain(self) -> list[dict[str, object]]:
-        """The same for programs."""
+        """The scores as a JSON document."""
         return [{"finding": key, "stored": stored, "now": now} for key, (stored, now) in self.pairs.items()]
 
 
@@ -88,10 +88,10 @@ def _stored(path: Path, job_id: int) -> tuple[Film, Prediction, list[ChosenBundl
 def _film(connection: Connection, job_id: int) -> Film:
     row = search.one(connection, job_id)
     if row is None:
-        raise CommandError(f"there is no job {job_id}; `cxr-node jobs list` shows those there are")
+        raise CommandError(f"there is no job {job_id}; `cxr-node jobs list` shows the jobs")
     if row.stage is not Stage.READ or row.film_id is None:
         raise CommandError(
-            f"job {job_id} reads no film, it is of the stage {row.stage}; `cxr-node jobs list --stage read`"
+            f"job {job_id} is of stage {row.stage} and reads no film; see `cxr-node jobs list --stage read`"
         )
     return films.get(connection, row.film_id)
 
@@ -145,7 +145,7 @@ def _show(model: ModelIdentity, scores: Scores) -> None:
         table.add_row(key, *("none" if score is None else repr(score) for score in pair))
     out.print(table)
     if scores.equal:
-        out.print("the same to the last bit")
+        out.print("bit-identical")
     elif scores.difference is None:
         out.print("NOT the same findings")
     else:

@@ -57,7 +57,7 @@ class SimulatedNode:
         to = deliver.destinations(settings)
         stages: list[tuple[Role, Handler]] = [
             (Role.READ, read.read_handler(settings, database, InProcess(context), ScratchNetwork)),
-            (Role.DELIVER, compose.compose_stage(settings, database, context.sandbox)),
+            (Role.DELIVER, compose.compose_handler(settings, database, context.sandbox)),
             (
                 Role.DELIVER,
                 DeliverHandler(

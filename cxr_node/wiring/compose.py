@@ -61,7 +61,7 @@ def observer(settings: Settings) -> Observer:
     )
 
 
-def compose_stage(settings: Settings, opened: Database, sandbox: Sandbox | None) -> ComposeHandler:
+def compose_handler(settings: Settings, opened: Database, sandbox: Sandbox | None) -> ComposeHandler:
     """Return the handler that composes the results for a study's destinations."""
     # Without a destination the report is composed all the same, for the web page and the archive.
     names = [name for destination in settings.deliver.destinations for name in destination.results]

@@ -45,7 +45,7 @@ def receiver(
         pipeline.accept,
         archive=archive,
         database=opened,
-        urgency=partial(priority_boost_s, rules=urgent(settings)),
+        priority=partial(priority_boost_s, rules=urgent(settings)),
         clock=process.now,
     )
     options = ReceiverOptions(

@@ -106,14 +106,14 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                 # One sender more than there are destinations, so that a dead one does not hold up the others.
                 senders: list[Handler] = [deliver] * (len(to) + 1)
                 sandbox = stack.enter_context(Sandbox(preprocessing.film_limits(settings)))
-                handlers = [compose.compose_stage(settings, opened, sandbox), answer, *senders]
+                handlers = [compose.compose_handler(settings, opened, sandbox), answer, *senders]
                 _keep_up(settings, opened, stack, audit)
                 drift.watch(settings, opened, stack)
                 constancy.watch(settings, opened, stack)
                 with _working(settings, role, opened, handlers, stopping):
                     yield ""
             case Role.SHADOW:
-                with shadow.at_work(settings, opened, stopping=stopping):
+                with shadow.run_shadow(settings, opened, stopping=stopping):
                     yield ""
             case Role.ADMIN:
                 raise ValueError("the page is served by the room of people, which lies above this one")

@@ -17,7 +17,7 @@ _JOIN_S = 5.0
 
 
 @contextmanager
-def at_work(settings: Settings, database: Database, *, stopping: threading.Event) -> Iterator[None]:
+def run_shadow(settings: Settings, database: Database, *, stopping: threading.Event) -> Iterator[None]:
     """Read in shadow mode while the block lasts, at lower priority than the node; on one host at a time."""
     import torch
 

@@ -1,6 +1,6 @@
-"""When turns happen beside the bells: the safety net.
+"""Scheduler: calls a function at an interval, in a thread of its own.
 
-The only module that imports APScheduler, which ticks and holds no state.
+The only module that imports APScheduler, which keeps no state between calls.
 """
 
 from collections.abc import Callable
@@ -11,10 +11,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 
 class Schedule:
-    """Calls `tick` every `tick_s` seconds, in a thread of its own, while the block lasts.
-
-    A tick that is still running when the next is due is not doubled; missed ones are not made up for.
-    """
+    """Calls `tick` every `tick_s` seconds while the block lasts; never two at a time, and missed calls are skipped."""
 
     def __init__(self, tick: Callable[[], object], *, tick_s: float) -> None:
         self._scheduler = BackgroundScheduler(timezone="UTC")

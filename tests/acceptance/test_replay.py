@@ -118,7 +118,7 @@ def test_a_reading_made_again_is_the_same_to_the_last_bit(cxr_node: Command) -> 
     assert (said["equal"], said["difference"]) == (True, 0.0)
     assert [each["finding"] for each in said["scores"]] == ["lung_opacity"]
     assert said["scores"][0]["stored"] == said["scores"][0]["now"]
-    assert "the same to the last bit" in cxr_node("replay", str(READ)).output
+    assert "bit-identical" in cxr_node("replay", str(READ)).output
 
 
 def test_another_score_is_noticed_in_its_last_bits(shop: InProcessNode, config: Path, cxr_node: Command) -> None:

@@ -87,7 +87,7 @@ def test_nothing_of_a_check_leaves_or_is_counted(database: Database, tmp_path: P
     check(shop)
 
     shop.work()
-    drift.counted_days(database, now=shop.clock.now)
+    drift.update_daily_statistics(database, now=shop.clock.now)
 
     assert shop.pacs.arrived == []
     assert {job.state for job in shop.jobs()} == {"done"}
@@ -152,7 +152,7 @@ def test_a_check_that_is_not_read_or_not_taken_fails_and_says_why(database: Data
     )  # fmt: skip
 
     assert (late.state, late.detail) == (CheckState.FAILED, "not read within 0 s: phantom 1, 2")
-    assert (refused.state, refused.detail) == (CheckState.FAILED, "phantom 1 was not taken: no such AE title")
+    assert (refused.state, refused.detail) == (CheckState.FAILED, "phantom 1 was not accepted: no such AE title")
 
 
 def test_phantoms_of_old_checks_are_removed_from_the_archive(database: Database, tmp_path: Path) -> None:
@@ -167,4 +167,4 @@ def test_phantoms_of_old_checks_are_removed_from_the_archive(database: Database,
 
     after = len([path for path in (tmp_path / "archive").rglob("*") if path.is_file()])
     assert kept == after == 2
-    assert timedelta(days=7) == constancy._KEPT
+    assert timedelta(days=7) == constancy._KEEP

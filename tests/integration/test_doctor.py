@@ -128,7 +128,7 @@ def test_an_archive_that_knows_only_enhanced_sr_is_noticed_and_the_best_form_nam
     assert said.destinations["pacs"]["takes"] == {"report-enhanced": [IMPLICIT], "text": [IMPLICIT]}
     assert kept(config)["pacs"].accepted_sop_classes == {ENHANCED, BASIC_TEXT}
     (route,) = compose.routes(load(config)).values()
-    assert tid1500.REPORT_ENHANCED.result_type.name in route.decided(kept(config)["pacs"]).kinds
+    assert tid1500.REPORT_ENHANCED.result_type.name in route.with_accepted_form(kept(config)["pacs"]).kinds
 
 
 def test_an_archive_that_takes_no_report_at_all_is_a_problem(tmp_path: Path) -> None:
@@ -273,12 +273,12 @@ def test_the_best_form_is_the_first_that_this_very_peer_takes(
     said: DestinationCapabilities | None, form: ResultKind
 ) -> None:
     route = Route(kinds=frozenset({"SC"}), forms=tuple(form.result_type for form in REPORT_FORMS), peer=PEER)
-    assert route.decided(said).kinds == {"SC", form.result_type.name}
+    assert route.with_accepted_form(said).kinds == {"SC", form.result_type.name}
 
 
 def test_a_route_without_a_choice_stays_as_it_is() -> None:
     route = Route(kinds=frozenset({"SC"}), peer=PEER)
-    assert route.decided(taken(BASIC_TEXT)) is route
+    assert route.with_accepted_form(taken(BASIC_TEXT)) is route
 
 
 def test_the_report_goes_out_in_the_best_form_that_was_negotiated(database: Database, tmp_path: Path) -> None:

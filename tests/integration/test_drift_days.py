@@ -111,7 +111,7 @@ def test_turn_around_is_counted_once_results_are_delivered(database: Database, t
     shop.accept(films.dx())
     shop.work()
 
-    drift_job.counted_days(database, now=shop.clock.now)
+    drift_job.update_daily_statistics(database, now=shop.clock.now)
 
     (row,) = (row for row in rows(database, "v1_daily_statistics") if row["kind"] == "turnaround")
     assert row["films"] == 1

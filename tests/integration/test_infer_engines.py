@@ -71,7 +71,7 @@ def is_not_there(_given: Bundle, _threads: int) -> Program:
 @pytest.mark.parametrize("name", [CHANNELS_LAST, OPENVINO])
 def test_an_engine_says_of_the_built_in_bundle_what_the_reference_says(name: str) -> None:
     built_in = bundle.load(bundle_registry.find("chest"))
-    film = engine._prepared(built_in)
+    film = engine._phantom_batch(built_in)
 
     chosen = engines.choose(built_in, film, wanted=name, threads=1)
 

@@ -72,7 +72,7 @@ def busy(database: Database, folder: Path) -> InProcessNode:
     shop.accept(films.dx(seed=4))
     shop.work()
     shop.accept(films.dx(seed=5))
-    drift_job.counted_days(database, now=shop.clock.now)
+    drift_job.update_daily_statistics(database, now=shop.clock.now)
     with database.write() as transaction:
         drift.store(transaction, 1, [DRIFT], now=shop.clock.now)
         failed = constancy.start(transaction, now=shop.clock.now)

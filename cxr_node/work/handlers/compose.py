@@ -84,7 +84,7 @@ class ComposeHandler:
             ready,
             earlier,
             kinds=self._kinds,
-            routes={name: route.decided(capabilities.get(name)) for name, route in self._routes.items()},
+            routes={name: route.with_accepted_form(capabilities.get(name)) for name, route in self._routes.items()},
             archive=self._archive,
             observer=self._observer,
             limits=self._limits,

@@ -1,6 +1,6 @@
-"""The constancy check: the node sends itself phantoms, and looks whether it reads them as before.
+"""Constancy check (IEC 61223): the node sends itself phantoms and compares their readings with the baseline.
 
-Nothing is made of these films: no result is composed, so that none can leave.
+No results are composed of these films, so none can be delivered.
 """
 
 import logging
@@ -34,14 +34,14 @@ from cxr_node.work.handler import Clock
 
 _log = logging.getLogger(__name__)
 
-_LOOK_S = 0.5
-_KEPT = timedelta(days=7)
+_POLL_S = 0.5
+_KEEP = timedelta(days=7)
 _RATIO = "CTR"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phantom:
-    """A film as a file, and the cardiothoracic ratio that is known of it."""
+    """A synthetic film as a DICOM file, and its true cardiothoracic ratio, if known."""
 
     seed: int
     content: bytes
@@ -58,11 +58,11 @@ class Outcome:
 
 
 class _Failed(Exception):
-    """Why a check cannot go on."""
+    """The check cannot be completed."""
 
 
 def new_uid() -> Uid:
-    """Return a UID that nobody can guess (PS3.5 section B.2)."""
+    """Return a random, unguessable UID (PS3.5 section B.2)."""
     return parse_uid(f"2.25.{uuid.uuid4().int}")
 
 
@@ -79,23 +79,23 @@ def check(
     clock: Clock,
     uid: Callable[[], Uid] = new_uid,
 ) -> Outcome:
-    """Send phantoms by `send`, wait until they are read, judge what was read, and remove the films of old checks.
+    """Send phantoms, wait until they are read, evaluate the readings, and remove the films of old checks.
 
-    What is accepted holds for a model, the host that reads and `device`, as the settings name it.
+    An accepted baseline holds for one model, reading host and `device` (as in the settings).
     """
     with database.write() as transaction:
         run_id = rows.start(transaction, now=clock())
     try:
         for phantom in phantoms:
             _send(database, run_id, phantom, send=send, clock=clock, uid=uid)
-        arrived = _read(database, run_id, wait=wait, timeout_s=timeout_s, clock=clock)
-        outcome = _judge(database, run_id, phantoms, arrived, tolerances, device, clock)
+        sent = _wait_until_read(database, run_id, wait=wait, timeout_s=timeout_s, clock=clock)
+        outcome = _evaluate(database, run_id, phantoms, sent, tolerances, device, clock)
     except _Failed as failed:
         outcome = Outcome(run_id=run_id, state=CheckState.FAILED, detail=str(failed))
         with database.write() as transaction:
             rows.end(transaction, run_id, state=outcome.state, detail=outcome.detail, now=clock())
     with database.write() as transaction:
-        rows.remove_expired(transaction, before=clock() - _KEPT, now=clock(), discard=archive.discard)
+        rows.remove_expired(transaction, before=clock() - _KEEP, now=clock(), discard=archive.discard)
     _log.log(
         logging.ERROR if outcome.state is CheckState.FAILED else logging.INFO,
         "constancy check %d: %s %s", run_id, outcome.state, outcome.detail,
@@ -112,42 +112,42 @@ def _send(
     clock: Clock,
     uid: Callable[[], Uid],
 ) -> None:
-    """Announce a phantom under UIDs of its own, and send it."""
+    """Announce a phantom under new UIDs, and send it."""
     dataset = dcmread(BytesIO(phantom.content))
-    named = uid()
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(named)
+    sop_instance_uid = uid()
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = UID(uid()), UID(uid())
     out = BytesIO()
     dataset.save_as(out, enforce_file_format=True)
     with database.write() as transaction:
-        rows.announce(transaction, run_id, phantom.seed, named, now=clock())
+        rows.announce(transaction, run_id, phantom.seed, sop_instance_uid, now=clock())
     try:
         send(out.getvalue())
     except (RetryLater, DeliveryRejected) as error:
-        raise _Failed(f"phantom {phantom.seed} was not taken: {error}") from None
+        raise _Failed(f"phantom {phantom.seed} was not accepted: {error}") from None
 
 
-def _read(
+def _wait_until_read(
     database: Database, run_id: int, *, wait: Callable[[float], object], timeout_s: float, clock: Clock
 ) -> list[ConstancyFilm]:
     """Wait until every film of a run is read."""
     ends = clock() + timedelta(seconds=timeout_s)
     while True:
         with database.read() as connection:
-            found = rows.films_of(connection, run_id)
-        if all(each.reader is not None for each in found):
-            return found
+            sent = rows.films_of(connection, run_id)
+        late = [str(film.seed) for film in sent if film.reader is None]
+        if not late:
+            return sent
         if clock() >= ends:
-            late = [str(each.seed) for each in found if each.reader is None]
             raise _Failed(f"not read within {timeout_s:g} s: phantom {', '.join(late)}")
-        wait(_LOOK_S)
+        wait(_POLL_S)
 
 
-def _judge(
+def _evaluate(
     database: Database,
     run_id: int,
     phantoms: Sequence[Phantom],
-    arrived: Sequence[ConstancyFilm],
+    sent: Sequence[ConstancyFilm],
     tolerances: Tolerances,
     device: str,
     clock: Clock,
@@ -155,28 +155,28 @@ def _judge(
     values: list[CheckedValue] = []
     models: set[tuple[str, ...]] = set()
     with database.read() as connection:
-        for phantom, each in zip(phantoms, arrived, strict=True):
-            film = films.get(connection, each.film_id or 0)
+        for phantom, sent_film in zip(phantoms, sent, strict=True):
+            film = films.get(connection, sent_film.film_id or 0)
             reading = readings.latest(connection, film.film_id, film.identity)
             if reading is None or reading.prediction is None:
-                why = f"{reading.not_analysed}: {reading.detail}" if reading is not None else "no reading"
-                raise _Failed(f"phantom {phantom.seed} is not analysed: {why}")
-            models.add(_named(reading.prediction.model))
+                reason = f"{reading.not_analysed}: {reading.detail}" if reading is not None else "no reading"
+                raise _Failed(f"phantom {phantom.seed} is not analysed: {reason}")
+            models.add(_model_key(reading.prediction.model))
             values += _values(phantom, reading, tolerances)
-    readers = {each.reader or "" for each in arrived}
+    readers = {film.reader or "" for film in sent}
     if len(models) > 1 or len(readers) > 1:
-        raise _Failed("the phantoms were read by more than one model or host: check again when one reads")
-    (of,), (reader,) = models, readers
+        raise _Failed("the phantoms were read by more than one model or host: check again when only one reads")
+    (model,), (reader,) = models, readers
     engine = f"{reader}, {device}"
     with database.write() as transaction:
-        model_id = rows.model_of(transaction, of, now=clock())
-        known = rows.baseline(transaction.connection, model_id, engine)
-        held = compare_with_baseline(values, known, tolerances)
-        state, detail = check_state(held, known)
-        ended = [{**asdict(each), "kind": each.kind.value} for each in held]
+        model_id = rows.model_of(transaction, model, now=clock())
+        baseline = rows.baseline(transaction.connection, model_id, engine)
+        compared = compare_with_baseline(values, baseline, tolerances)
+        state, detail = check_state(compared, baseline)
+        documents = [{**asdict(value), "kind": value.kind.value} for value in compared]
         rows.end(
             transaction, run_id, state=state, detail=detail, now=clock(),
-            model_id=model_id, engine=engine, values=ended,
+            model_id=model_id, engine=engine, values=documents,
         )  # fmt: skip
     return Outcome(run_id=run_id, state=state, detail=detail)
 
@@ -193,5 +193,5 @@ def _values(phantom: Phantom, reading: Reading, tolerances: Tolerances) -> Itera
             )  # fmt: skip
 
 
-def _named(model: ModelIdentity) -> tuple[str, ...]:
+def _model_key(model: ModelIdentity) -> tuple[str, ...]:
     return model.name, model.version, model.weights_digest, model.preparation, model.operating_points
