@@ -24,10 +24,9 @@ from benchmarks.queueing.queues import Ours
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.states import State
-from cxr_node.queries import overview, view_rows
+from cxr_node.queries import browse, overview, view_rows
 from cxr_node.queries.study_status import study_status
 from cxr_node.queries.views.registry import VIEWS
-from cxr_node.web import queries
 from cxr_node.wiring import process as places
 
 _EVERY_S = 60
@@ -134,24 +133,24 @@ def questions(films: int) -> dict[str, Callable[[Connection], object]]:
     asked: dict[str, Callable[[Connection], object]] = {
         "page queue": lambda connection: (
             overview.overview(connection, now=now),
-            queries.newest_films(connection, limit=8),
-            queries.jobs(connection, state=State.RUNNING, stage=None, before=None, limit=8),
+            browse.newest_films(connection, limit=8),
+            browse.jobs(connection, state=State.RUNNING, stage=None, before=None, limit=8),
         ),
-        "page studies": lambda connection: queries.studies(connection, before=None, limit=24),
-        "page studies, far back": lambda connection: queries.studies(connection, before=middle, limit=24),
+        "page studies": lambda connection: browse.studies(connection, before=None, limit=24),
+        "page studies, far back": lambda connection: browse.studies(connection, before=middle, limit=24),
         "page study": lambda connection: _study(connection, middle),
         "page film": lambda connection: (
-            queries.film_detail(connection, middle),
-            queries.results_of(connection, middle),
+            browse.film_detail(connection, middle),
+            browse.results_of(connection, middle),
         ),
         "page deliveries": lambda connection: (
-            queries.deliveries(connection, state=None, destination=None, before=None, limit=50),
-            queries.jobs(connection, state=State.FAILED, stage=None, before=None, limit=50),
+            browse.deliveries(connection, state=None, destination=None, before=None, limit=50),
+            browse.jobs(connection, state=State.FAILED, stage=None, before=None, limit=50),
         ),
-        "page deliveries, failed": lambda connection: queries.deliveries(
+        "page deliveries, failed": lambda connection: browse.deliveries(
             connection, state=State.FAILED, destination=None, before=None, limit=50
         ),
-        "page trends, 7 days": lambda connection: queries.trends(connection, days=7, now=now),
+        "page trends, 7 days": lambda connection: browse.trends(connection, days=7, now=now),
         "metrics, last hour": lambda connection: overview.turnaround(connection, since=now - timedelta(hours=1)),
     }
     for name, view in VIEWS.items():
@@ -173,7 +172,7 @@ def _answered(connection: Connection, sql: str) -> object:
 
 
 def _study(connection: Connection, study_id: int) -> object:
-    uid = queries.study_uid(connection, study_id)
+    uid = browse.study_uid(connection, study_id)
     return study_status(connection, uid or "")
 
 

@@ -6,15 +6,14 @@ from typing import Annotated
 
 import typer
 from pydicom import Dataset
-from sqlalchemy import select
 
 from cxr_node import config
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained
-from cxr_node.db.tables import film as film_table
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import parse_uid
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.pixels import display, film, suitability
+from cxr_node.queries import archived
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import preprocessing, process
 
@@ -55,8 +54,7 @@ def _content(which: str, path: Path) -> bytes:
     database = process.database(settings)
     try:
         with database.read() as connection:
-            kept = select(film_table.c.archive_key).where(film_table.c.sop_instance_uid == sop_instance_uid)
-            key = connection.execute(kept.order_by(film_table.c.id)).scalars().first()
+            key = archived.original_film_key(connection, sop_instance_uid)
     finally:
         database.close()
     if key is None:

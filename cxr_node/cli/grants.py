@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-from sqlalchemy import text
 
 from cxr_node import config
 from cxr_node.audit.events import SECURITY_CONFIGURATION
@@ -42,8 +41,7 @@ def grant_reader(
                     return
                 if not grants.exists(connection, role):
                     raise CommandError(f"there is no role {role!r}: make it first, as with CREATE ROLE {role} LOGIN")
-                for statement in said:
-                    connection.execute(text(statement))
+                grants.run(connection, said)
         finally:
             database.close()
     change = OperatorAction(by=operator_log.person(), what=f"role {role} may read the views", subject="database")

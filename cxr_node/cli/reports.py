@@ -9,19 +9,14 @@ from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.filebase import DicomBytesIO
 from rich.tree import Tree
-from sqlalchemy import select
 
 from cxr_node import config
 from cxr_node.cli.database import reading
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
-from cxr_node.db.tables import result as result_table
-from cxr_node.db.tables import study as study_table
 from cxr_node.domain.identifiers import parse_uid
+from cxr_node.queries import archived
 from cxr_node.report.sr import tree
 from cxr_node.wiring import process
-
-_SR = "1.2.840.10008.5.1.4.1.1.88."
-"""Prefix of the SOP Class UIDs of Structured Reports (PS3.6 table A-1)."""
 
 app = typer.Typer(help="Reports.", no_args_is_help=True)
 
@@ -59,19 +54,13 @@ def _content(which: str, path: Path) -> bytes:
         uid = parse_uid(which)
     except ValueError:
         raise CommandError(f"{which!r} is neither a file nor a UID") from None
-    query = (
-        select(result_table.c.archive_key, result_table.c.removed_at)
-        .join(study_table, result_table.c.study_id == study_table.c.id)
-        .where((result_table.c.sop_instance_uid == uid) | (study_table.c.study_instance_uid == uid))
-        .order_by(result_table.c.sop_class_uid.like(f"{_SR}%").desc(), result_table.c.id.desc())
-    )
     with reading(path) as connection:
-        row = connection.execute(query).first()
-    if row is None:
+        report = archived.newest_report(connection, uid)
+    if report is None:
         raise CommandError(f"there is no report of {uid}; `cxr-node study {uid}` says why")
-    if row.removed_at is not None:
-        raise CommandError(f"the report was removed from the archive on {row.removed_at:%Y-%m-%d}")
-    return process.archive(config.load(path)).get(row.archive_key)
+    if report.removed_at is not None:
+        raise CommandError(f"the report was removed from the archive on {report.removed_at:%Y-%m-%d}")
+    return process.archive(config.load(path)).get(report.archive_key)
 
 
 def _tree(lines: list[tuple[int, str]]) -> Tree:

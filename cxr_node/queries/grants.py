@@ -24,3 +24,9 @@ def statements(connection: Connection, role: str, *, at_most_s: int) -> list[str
 def exists(connection: Connection, role: str) -> bool:
     """Whether there is a role of this name."""
     return connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}).first() is not None
+
+
+def run(connection: Connection, granting: list[str]) -> None:
+    """Run statements of `statements`."""
+    for statement in granting:
+        connection.execute(text(statement))

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path, Query, status
 
 from cxr_node.db.states import Stage, State
-from cxr_node.queries import overview
+from cxr_node.queries import browse, overview
 from cxr_node.queries.overview import Overview
 from cxr_node.queries.study_status import study_status
-from cxr_node.web import models, queries, reports
+from cxr_node.web import models, reports
 from cxr_node.web.access import LoggedIn, Operator, SeesFilms
 from cxr_node.web.access_audit import FilmViewer
 from cxr_node.web.context import InContext, or_404
@@ -41,21 +41,21 @@ def get_overview(context: InContext, _: LoggedIn) -> Overview:
 def get_studies(context: InContext, _: SeesFilms, before: Before = None, limit: Limit = 24) -> Any:
     """Return studies with their films, the newest first."""
     with context.connection() as connection:
-        return queries.studies(connection, before=before, limit=limit)
+        return browse.studies(connection, before=before, limit=limit)
 
 
 @router.get("/studies/{study_id}", response_model=models.StudyStatus, responses=_ABSENT)
 def get_study(context: InContext, _: SeesFilms, study_id: Number) -> Any:
     """Return the films, jobs and deliveries of a study, and why it has no report."""
     with context.connection() as connection:
-        return study_status(connection, or_404(queries.study_uid(connection, study_id), "study"))
+        return study_status(connection, or_404(browse.study_uid(connection, study_id), "study"))
 
 
 @router.get("/films/{film_id}", response_model=models.FilmDetail, responses=_ABSENT)
 def get_film(context: InContext, _: SeesFilms, film_id: Number) -> Any:
     """Return a film with findings, measurements, notes and timeline."""
     with context.connection() as connection:
-        return or_404(queries.film_detail(connection, film_id), "film")
+        return or_404(browse.film_detail(connection, film_id), "film")
 
 
 @router.get("/reports/{result_id}", response_model=list[models.Line], responses=_ABSENT)
@@ -76,7 +76,7 @@ def get_jobs(
 ) -> Any:
     """Return jobs, the newest first; without UIDs for logins that may not see films."""
     with context.connection() as connection:
-        rows = queries.jobs(connection, state=state, stage=stage, before=before, limit=limit)
+        rows = browse.jobs(connection, state=state, stage=stage, before=before, limit=limit)
     return rows if person.sees_films else [without_uids(row) for row in rows]
 
 
@@ -91,7 +91,7 @@ def get_deliveries(
 ) -> Any:
     """Return deliveries, the newest first; without UIDs for logins that may not see films."""
     with context.connection() as connection:
-        rows = queries.deliveries(connection, state=state, destination=destination, before=before, limit=limit)
+        rows = browse.deliveries(connection, state=state, destination=destination, before=before, limit=limit)
     return rows if person.sees_films else [without_uids(row) for row in rows]
 
 
@@ -120,6 +120,6 @@ def get_settings(context: InContext, _: LoggedIn) -> dict[str, Any]:
     return context.settings.without_secrets().model_dump(mode="json")
 
 
-def without_uids(row: queries.Row) -> queries.Row:
+def without_uids(row: browse.Row) -> browse.Row:
     """Return a row without UIDs, which lead to a patient."""
     return {name: None if name.endswith("_instance_uid") else value for name, value in row.items()}

@@ -12,9 +12,9 @@ from fastapi import Depends, HTTPException, Request, status
 from cxr_node.db.database import Connection, Database
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
+from cxr_node.queries import browse
 from cxr_node.queue import queue
 from cxr_node.settings.root import Settings
-from cxr_node.web import queries
 from cxr_node.web.access_audit import AccessAudit
 from cxr_node.web.pictures import Pictures
 from cxr_node.wiring import process
@@ -57,16 +57,16 @@ class Trends:
     def __init__(self, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._clock = clock
-        self._cache: dict[int, tuple[float, queries.Row]] = {}
+        self._cache: dict[int, tuple[float, browse.Row]] = {}
         self._lock = threading.Lock()
 
-    def for_days(self, days: int) -> queries.Row:
+    def for_days(self, days: int) -> browse.Row:
         """Return the trends of the last `days` days."""
         with self._lock:
             cached_at, trends = self._cache.get(days, (self._clock() - _CACHE_S, {}))
             if self._clock() - cached_at >= _CACHE_S:
                 with self._database.read() as connection:
-                    trends = queries.trends(connection, days=days, now=process.now())
+                    trends = browse.trends(connection, days=days, now=process.now())
                 self._cache[days] = (self._clock(), trends)
             return trends
 

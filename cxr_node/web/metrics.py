@@ -11,22 +11,18 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import func, select
 
 from cxr_node.archive import space
-from cxr_node.db.claim_order import WithoutIndex
 from cxr_node.db.database import Connection
-from cxr_node.db.tables import delivery, film, job, job_event, reading
 from cxr_node.domain.errors import RetryLater
 from cxr_node.ops.certificates import certificates
+from cxr_node.queries import metrics as queries
 from cxr_node.queries import overview
-from cxr_node.queries.views.registry import VIEWS
 from cxr_node.web import model_metrics
 from cxr_node.web.context import WebContext
 from cxr_node.wiring import process, rejection_counters
 
 _WINDOW = timedelta(hours=1)
-_STAGES = ("wait_s", "read_s", "compose_s", "deliver_s", "total_s")
 _NVIDIA_SMI = "nvidia-smi"
 
 
@@ -68,23 +64,17 @@ class _Node(Collector):
         yield from families
 
     def _film_metrics(self, connection: Connection) -> Iterator[Metric]:
-        newer = select(film.c.calling_ae_title, func.count(), func.max(film.c.id)).where(film.c.id > self._last_film)
-        for title, count, last in connection.execute(newer.group_by(film.c.calling_ae_title)).all():
-            self._films[title] = self._films.get(title, 0) + count
-            self._last_film = max(self._last_film, last)
+        for sender in queries.films_by_sender(connection, after_film_id=self._last_film):
+            self._films[sender.calling_ae_title] = self._films.get(sender.calling_ae_title, 0) + sender.films
+            self._last_film = max(self._last_film, sender.last_film_id)
         received = CounterMetricFamily("cxr_node_films_received", "Films received, by sender.", labels=["sender"])
         for title, count in self._films.items():
             received.add_metric([title], count)
         yield received
-        reasons = connection.execute(
-            select(reading.c.not_analysed, func.count())
-            .where(reading.c.not_analysed.is_not(None))
-            .group_by(reading.c.not_analysed)
-        )
         yield _gauge(
             "cxr_node_films_not_analysed",
             "Films not analysed, by reason.",
-            {(str(why),): float(count) for why, count in reasons},
+            {(reason,): float(count) for reason, count in queries.films_not_analysed(connection).items()},
             "reason",
         )
 
@@ -126,15 +116,13 @@ def _queue_metrics(connection: Connection, now: datetime) -> Iterator[Metric]:
     delivered = {(each.destination,): each.last_delivered_at.timestamp() for each in outlets if each.last_delivered_at}
     yield _gauge("cxr_node_last_delivery_seconds", "Time of the last delivery, in Unix time.", delivered, "destination")
     since = now - _WINDOW
-    statuses = connection.execute(
-        select(func.max(delivery.c.destination), delivery.c.status, func.count())
-        .where(delivery.c.created_at >= since, delivery.c.delivered_at.is_not(None))
-        .group_by(WithoutIndex(delivery.c.destination), delivery.c.status)
-    )
     yield _gauge(
         "cxr_node_deliveries_last_hour",
         "Results of the last hour that were delivered, by DIMSE status.",
-        {(name, f"0x{status or 0:04X}"): float(count) for name, status, count in statuses},
+        {
+            (destination, f"0x{status:04X}"): float(count)
+            for (destination, status), count in queries.delivery_statuses(connection, since=since).items()
+        },
         "destination",
         "status",
     )
@@ -142,36 +130,19 @@ def _queue_metrics(connection: Connection, now: datetime) -> Iterator[Metric]:
 
 def _time_metrics(connection: Connection, now: datetime) -> Iterator[Metric]:
     since = now - _WINDOW
-    view = VIEWS["v1_turnaround"].selectable
-    rows = connection.execute(select(*(view.c[stage] for stage in _STAGES)).where(view.c.received_at >= since)).all()
     quantiles: dict[tuple[str, ...], float] = {}
-    for index, stage in enumerate(_STAGES):
-        seconds = sorted(row[index] for row in rows if row[index] is not None)
+    for name, seconds in queries.durations(connection, since=since).items():
         for share in (0.5, 0.99):
             value = overview.quantile(seconds, share)
             if value is not None:
-                quantiles[stage.removesuffix("_s"), str(share)] = value
+                quantiles[name.removesuffix("_s"), str(share)] = value
     text = "Seconds of each stage for films of the last hour."
     yield _gauge("cxr_node_stage_seconds", text, quantiles, "stage", "quantile")
     last = overview.received(connection, since=since)
     yield _gauge("cxr_node_films_last_hour", "Films received in the last hour.", {(): float(last)})
-    yield _gauge(
-        "cxr_node_batch_films", "Mean films per batch of a reader in the last hour.", _batches(connection, since)
-    )
-
-
-def _batches(connection: Connection, since: datetime) -> dict[tuple[str, ...], float]:
-    """Return the mean batch size: jobs claimed at one time by one reader are a batch."""
-    # With a join SQLite would scan all events.
-    ended = select(job.c.id).where(job.c.ended_at >= since, job.c.film_id.is_not(None))
-    claims = (
-        select(job_event.c.actor, job_event.c.at, func.count().label("films"))
-        .where(job_event.c.job_id.in_(ended), job_event.c.event == "claimed")
-        .group_by(job_event.c.actor, job_event.c.at)
-        .subquery()
-    )
-    mean = connection.execute(select(func.avg(claims.c.films))).scalar()
-    return {} if mean is None else {(): float(mean)}
+    mean = queries.mean_batch_films(connection, since=since)
+    batches: dict[tuple[str, ...], float] = {} if mean is None else {(): mean}
+    yield _gauge("cxr_node_batch_films", "Mean films per batch of a reader in the last hour.", batches)
 
 
 def _gpu_metrics() -> Iterator[Metric]:
@@ -202,7 +173,7 @@ def health(context: WebContext, data_folder: Path) -> list[str]:
     problems = []
     try:
         with context.connection() as connection:
-            connection.execute(select(1))
+            queries.ping(connection)
     except RetryLater as error:
         problems.append(str(error))
     reserve = context.settings.archive.reserve_bytes

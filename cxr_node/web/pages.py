@@ -6,16 +6,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, HTTPException, Path, Request, Response, status
 from fastapi.responses import HTMLResponse, RedirectResponse
-from sqlalchemy import select
 
 from cxr_node.db.states import State
-from cxr_node.db.tables import film as film_table
 from cxr_node.domain.reasons import note_meaning, reason_meaning
 from cxr_node.ops.formatting import age
-from cxr_node.queries import overview
+from cxr_node.queries import archived, browse, overview
 from cxr_node.queries.study_status import study_status
 from cxr_node.settings.operations import WebSection
-from cxr_node.web import heat, pictures, queries, reports
+from cxr_node.web import heat, pictures, reports
 from cxr_node.web.access import COOKIE, Authenticator, LoggedIn, Operator, Person, SeesFilms, TooManyAttempts
 from cxr_node.web.access_audit import AccessAudit, FilmViewer, address_of
 from cxr_node.web.api import Before, Days, Destination, Number, without_uids
@@ -27,7 +25,6 @@ router = APIRouter(include_in_schema=False)
 _NEWEST = 8
 _STUDIES = 24
 _ROWS = 50
-_SR = "1.2.840.10008.5.1.4.1.1.88."
 """Prefix of the SOP Class UIDs of Structured Reports (PS3.6 table A-1)."""
 
 
@@ -106,7 +103,7 @@ def queue_part(request: Request, context: InContext, person: LoggedIn) -> Respon
 def studies_page(request: Request, context: InContext, person: SeesFilms, before: Before = None) -> Response:
     """Show studies with thumbnails."""
     with context.connection() as connection:
-        studies = queries.studies(connection, before=before, limit=_STUDIES)
+        studies = browse.studies(connection, before=before, limit=_STUDIES)
     last = studies[-1]["study_id"] if len(studies) == _STUDIES else None
     return render_page(request, person, "studies.html", active="studies", studies=studies, last=last)
 
@@ -115,8 +112,8 @@ def studies_page(request: Request, context: InContext, person: SeesFilms, before
 def study_page(request: Request, context: InContext, person: SeesFilms, study_id: Number) -> Response:
     """Show films, jobs and results of a study, and why it has no report."""
     with context.connection() as connection:
-        state = study_status(connection, or_404(queries.study_uid(connection, study_id), "study"))
-        results = queries.results_of(connection, study_id)
+        state = study_status(connection, or_404(browse.study_uid(connection, study_id), "study"))
+        results = browse.results_of(connection, study_id)
     return render_page(request, person, "study.html", active="studies", study_id=study_id, results=results, **state)
 
 
@@ -124,11 +121,13 @@ def study_page(request: Request, context: InContext, person: SeesFilms, study_id
 def film_page(request: Request, context: InContext, person: SeesFilms, film_id: Number) -> Response:
     """Show a film with overlays, findings and timeline."""
     with context.connection() as connection:
-        detail = or_404(queries.film_detail(connection, film_id), "film")
-        reading = queries.reading_of(connection, film_id)
-        results = queries.results_of(connection, detail["film"]["study_id"])
+        detail = or_404(browse.film_detail(connection, film_id), "film")
+        reading = browse.reading_of(connection, film_id)
+        results = browse.results_of(connection, detail["film"]["study_id"])
     drawing = pictures.drawing(reading) if reading is not None else None
-    report = next((result for result in reversed(results) if result["sop_class_uid"].startswith(_SR)), None)
+    report = next(
+        (result for result in reversed(results) if result["sop_class_uid"].startswith(archived.STRUCTURED_REPORT)), None
+    )
     return render_page(
         request, person, "film.html", active="studies", report=report, drawing=drawing, results=results, **detail
     )
@@ -140,14 +139,11 @@ def picture(
 ) -> Response:
     """Return a film as a PNG."""
     with context.connection() as connection:
-        kept = select(film_table.c.archive_key, film_table.c.digest).where(
-            film_table.c.id == film_id, film_table.c.removed_at.is_(None)
-        )
-        row = connection.execute(kept).first()
-    png = context.pictures.get(row.archive_key, row.digest, kind) if row is not None and kind in LONGEST_SIDE else None
+        film = archived.film_in_archive(connection, film_id)
+    png = context.pictures.get(*film, kind) if film is not None and kind in LONGEST_SIDE else None
     content = or_404(png, "picture")
-    if row is not None:
-        context.access_audit.record_access(viewer, row.archive_key)
+    if film is not None:
+        context.access_audit.record_access(viewer, film.archive_key)
     return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
 
@@ -155,8 +151,8 @@ def picture(
 def heat_picture(context: InContext, viewer: FilmViewer, film_id: Number, finding_id: Number) -> Response:
     """Return the heat map of a finding as a transparent PNG."""
     with context.connection() as connection:
-        heat_map = or_404(queries.heat_map_of(connection, film_id, finding_id), "heat map")
-        key = connection.execute(select(film_table.c.archive_key).where(film_table.c.id == film_id)).scalar_one()
+        heat_map = or_404(browse.heat_map_of(connection, film_id, finding_id), "heat map")
+        key = archived.film_key(connection, film_id)
     context.access_audit.record_access(viewer, key)
     return Response(heat.png(heat_map), media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
@@ -181,8 +177,8 @@ def deliveries_page(
 ) -> Response:
     """Show failed jobs, and deliveries; with state=failed the dead letters."""
     with context.connection() as connection:
-        rows = queries.deliveries(connection, state=state, destination=destination, before=before, limit=_ROWS)
-        failed = queries.jobs(connection, state=State.FAILED, stage=None, before=None, limit=_ROWS)
+        rows = browse.deliveries(connection, state=state, destination=destination, before=before, limit=_ROWS)
+        failed = browse.jobs(connection, state=State.FAILED, stage=None, before=None, limit=_ROWS)
     if not person.sees_films:
         rows, failed = [without_uids(row) for row in rows], [without_uids(row) for row in failed]
     last = rows[-1]["delivery_id"] if len(rows) == _ROWS else None
@@ -224,13 +220,13 @@ def _queue(context: WebContext) -> dict[str, Any]:
     with context.connection() as connection:
         return {
             "overview": overview.overview(connection, now=process.now()),
-            "newest": queries.newest_films(connection, limit=_NEWEST),
+            "newest": browse.newest_films(connection, limit=_NEWEST),
         }
 
 
-def _daily(per_day: list[queries.Row]) -> list[list[float | None]]:
+def _daily(per_day: list[browse.Row]) -> list[list[float | None]]:
     """Return days (Unix time), and p50 and p99 of turnaround of the busiest sender of each."""
-    busiest: dict[str, queries.Row] = {}
+    busiest: dict[str, browse.Row] = {}
     for row in per_day:
         if row["films"] > busiest.get(row["day"], {"films": -1})["films"]:
             busiest[row["day"]] = row

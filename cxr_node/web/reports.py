@@ -3,9 +3,8 @@
 from io import BytesIO
 
 from pydicom import dcmread
-from sqlalchemy import select
 
-from cxr_node.db.tables import result
+from cxr_node.queries import archived
 from cxr_node.report.sr import tree
 from cxr_node.web.access_audit import Viewer
 from cxr_node.web.context import WebContext
@@ -15,8 +14,7 @@ from cxr_node.wiring import process
 def lines(context: WebContext, result_id: int, *, viewer: Viewer) -> list[tuple[int, str]] | None:
     """Return (depth, text) of each content item; None if there is no such Structured Report."""
     with context.connection() as connection:
-        query = select(result.c.archive_key).where(result.c.id == result_id, result.c.removed_at.is_(None))
-        key = connection.execute(query).scalar()
+        key = archived.result_key(connection, result_id)
     if key is None:
         return None
     try:

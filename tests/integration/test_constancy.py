@@ -17,7 +17,7 @@ from cxr_node.monitoring.constancy import CheckState, Tolerances
 from cxr_node.queries import view_rows
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.records import constancy as rows
-from cxr_node.web import queries
+from cxr_node.queries import browse
 from cxr_node.work.periodic import constancy, drift
 from cxr_node.work.periodic.constancy import Outcome, Phantom, new_uid
 from tests.support import films
@@ -94,7 +94,7 @@ def test_nothing_of_a_check_leaves_or_is_counted(database: Database, tmp_path: P
     with database.read() as connection:
         for name in (*WITHOUT_CHECKS, "v1_daily_statistics", "v1_deliveries"):
             assert view_rows.rows(connection, VIEWS[name]) == [], name
-        assert queries.studies(connection, before=None, limit=10) == []
+        assert browse.studies(connection, before=None, limit=10) == []
 
 
 def test_a_modality_can_neither_pass_for_a_check_nor_make_one_of_a_patients_film(

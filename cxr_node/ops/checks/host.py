@@ -5,13 +5,10 @@ import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
-
 from cxr_node.db.database import Database
-from cxr_node.db.tables import film, result
 from cxr_node.ops.certificates import Certificate, certificates, key_pairs
 from cxr_node.ops.checks.node import Check, fine, note, problem
-from cxr_node.queries import overview
+from cxr_node.queries import archived, overview
 from cxr_node.queries.overview import StageStatus
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import process
@@ -100,16 +97,7 @@ def _why_not_bound(host: str, port: int) -> str:
 def files(settings: Settings, opened: Database) -> Check:
     """Return whether the newest files that the rows promise are there; `cxr-node reconcile` looks at all."""
     with opened.read() as connection:
-        keys = [
-            key
-            for table in (film, result)
-            for key in connection.execute(
-                select(table.c.archive_key)
-                .where(table.c.removed_at.is_(None))
-                .order_by(table.c.id.desc())
-                .limit(_LOOKED_AT)
-            ).scalars()
-        ]
+        keys = archived.newest_keys(connection, limit=_LOOKED_AT)
     archive = process.archive(settings)
     missing = [key for key in keys if key not in archive]
     if missing:

@@ -1,0 +1,74 @@
+"""Archive keys of films and results, found by row, UID or study."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select
+
+from cxr_node.db.tables import film, result, study
+
+STRUCTURED_REPORT = "1.2.840.10008.5.1.4.1.1.88."
+"""Prefix of the SOP Class UIDs of Structured Reports (PS3.6 table A-1)."""
+
+
+class ArchivedFilm(NamedTuple):
+    """A film in the archive."""
+
+    archive_key: str
+    digest: str
+
+
+class ArchivedResult(NamedTuple):
+    """A result, and when retention removed it from the archive, if it did."""
+
+    archive_key: str
+    removed_at: datetime | None
+
+
+def film_in_archive(connection: Connection, film_id: int) -> ArchivedFilm | None:
+    """Return a film; None if there is none or its bytes were removed."""
+    query = select(film.c.archive_key, film.c.digest).where(film.c.id == film_id, film.c.removed_at.is_(None))
+    row = connection.execute(query).first()
+    return None if row is None else ArchivedFilm(*row)
+
+
+def film_key(connection: Connection, film_id: int) -> str:
+    """Return the archive key of a film that exists, also of a removed one."""
+    key: str = connection.execute(select(film.c.archive_key).where(film.c.id == film_id)).scalar_one()
+    return key
+
+
+def original_film_key(connection: Connection, sop_instance_uid: str) -> str | None:
+    """Return the archive key of the first film received under a SOP Instance UID."""
+    query = select(film.c.archive_key).where(film.c.sop_instance_uid == sop_instance_uid).order_by(film.c.id).limit(1)
+    return connection.execute(query).scalar()
+
+
+def result_key(connection: Connection, result_id: int) -> str | None:
+    """Return the archive key of a result; None if there is none or its bytes were removed."""
+    query = select(result.c.archive_key).where(result.c.id == result_id, result.c.removed_at.is_(None))
+    return connection.execute(query).scalar()
+
+
+def newest_report(connection: Connection, uid: str) -> ArchivedResult | None:
+    """Return the result with this SOP Instance UID, or the newest of this study, Structured Reports first."""
+    query = (
+        select(result.c.archive_key, result.c.removed_at)
+        .join(study, result.c.study_id == study.c.id)
+        .where((result.c.sop_instance_uid == uid) | (study.c.study_instance_uid == uid))
+        .order_by(result.c.sop_class_uid.like(f"{STRUCTURED_REPORT}%").desc(), result.c.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else ArchivedResult(*row)
+
+
+def newest_keys(connection: Connection, *, limit: int) -> list[str]:
+    """Return the archive keys of the newest films and results, `limit` of each, that were not removed."""
+    return [
+        key
+        for table in (film, result)
+        for key in connection.execute(
+            select(table.c.archive_key).where(table.c.removed_at.is_(None)).order_by(table.c.id.desc()).limit(limit)
+        ).scalars()
+    ]
