@@ -14,10 +14,9 @@ from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.monitoring.constancy import CheckState, Tolerances
-from cxr_node.queries import view_rows
+from cxr_node.queries import browse, view_rows
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.records import constancy as rows
-from cxr_node.queries import browse
 from cxr_node.work.periodic import constancy, drift
 from cxr_node.work.periodic.constancy import Outcome, Phantom, new_uid
 from tests.support import films
