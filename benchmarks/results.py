@@ -31,7 +31,7 @@ from cxr_node.report.kinds import (
     tid1500,
 )
 from cxr_node.report.kinds.kind import ResultKind
-from cxr_node.report.source import ComposeRequest, Film
+from cxr_node.report.source import ComposeRequest, ReportedFilm
 from tests.support import films, phantom_outlines
 from tests.unit.report.studies import NODE, NOW, everything
 
@@ -46,12 +46,12 @@ _ROWS, _COLUMNS = 3000, 2500
 _SEED = 21
 
 
-def load_radiograph(film: Film) -> Radiograph:
+def load_radiograph(film: ReportedFilm) -> Radiograph:
     """Return a film's pixels."""
     return radiograph(film.header, limits=Limits())
 
 
-def compose_ms(kind: ResultKind, film: Film) -> float:
+def compose_ms(kind: ResultKind, film: ReportedFilm) -> float:
     """Return the processor time in milliseconds of composing one kind."""
     request = ComposeRequest(films=[film], load_radiograph=load_radiograph, observer=NODE, now=NOW)
     start = time.process_time()
@@ -59,7 +59,7 @@ def compose_ms(kind: ResultKind, film: Film) -> float:
     return (time.process_time() - start) * 1000
 
 
-def full_film() -> Film:
+def full_film() -> ReportedFilm:
     """Return a film of 15 MB with all that the node reports."""
     film = everything(films.dx(rows=_ROWS, columns=_COLUMNS))
     if film.reading.prediction is None:

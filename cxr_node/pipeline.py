@@ -38,8 +38,7 @@ from cxr_node.records.films import Film
 from cxr_node.records.results import Delivery, Result
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.result_type import ResultType
-from cxr_node.report.source import ComposeRequest, Observer, PreviousReport
-from cxr_node.report.source import Film as ReportedFilm
+from cxr_node.report.source import ComposeRequest, Observer, PreviousReport, ReportedFilm
 
 
 def accept(

@@ -1,1 +1,1 @@
-"""Readings to DICOM objects."""
+"""Results of a study: result kinds, structured reports, pictures, headers, languages, and the check before sending."""

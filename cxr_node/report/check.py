@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.reasons import Reason
 from cxr_node.report.result_type import ResultType, keywords
-from cxr_node.report.source import Film
+from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.rules import item_faults
 from cxr_node.report.sr.tree import items, meaning_of
 
@@ -30,14 +30,14 @@ _SAME_AS_SOURCE = keywords("PatientID IssuerOfPatientID PatientName PatientBirth
 FLAGS: Mapping[str, str] = {"ContentQualification": "RESEARCH", "SpecificCharacterSet": "ISO_IR 192"}
 
 
-def require_sound(result: Dataset, films: Sequence[Film], result_type: ResultType) -> None:
+def require_sound(result: Dataset, films: Sequence[ReportedFilm], result_type: ResultType) -> None:
     """Raise GiveUp (RESULT) with every fault of `result`, made from `films`, if it has any."""
     faults = faults_of(result, films, result_type)
     if faults:
         raise GiveUp(Reason.RESULT, "; ".join(faults))
 
 
-def faults_of(result: Dataset, films: Sequence[Film], result_type: ResultType) -> tuple[str, ...]:
+def faults_of(result: Dataset, films: Sequence[ReportedFilm], result_type: ResultType) -> tuple[str, ...]:
     """Return a sentence for each broken promise; none quotes a value of the patient's.
 
     Parameters
@@ -65,7 +65,7 @@ def _missing(result: Dataset, result_type: ResultType) -> Iterator[str]:
             yield f"{keyword} is not {value}"
 
 
-def _other_identity(result: Dataset, films: Sequence[Film]) -> Iterator[str]:
+def _other_identity(result: Dataset, films: Sequence[ReportedFilm]) -> Iterator[str]:
     source = films[0].header
     for keyword in _SAME_AS_SOURCE:
         if str(result.get(keyword) or "") != str(source.get(keyword) or ""):
@@ -74,7 +74,7 @@ def _other_identity(result: Dataset, films: Sequence[Film]) -> Iterator[str]:
         yield "StudyInstanceUID is not that of the source"
 
 
-def _unresolved(result: Dataset, films: Sequence[Film]) -> Iterator[str]:
+def _unresolved(result: Dataset, films: Sequence[ReportedFilm]) -> Iterator[str]:
     evidence = set(_evidence(result))
     if evidence != {film.reading.film.sop_instance_uid for film in films}:
         yield "the references do not name the sources"

@@ -1,7 +1,7 @@
-"""Every code that the node writes, and how sure it is that the code means what it says.
+"""Codes of results, each with the proof of its meaning.
 
-A SNOMED CT code is a number: one digit off is another disease. So each code is listed once, under the
-proof that was found for it, and a test holds the table against the proof.
+A SNOMED CT code is a number, and one digit off is another disease. Each code is listed once, under its proof, and a
+test checks the table against the proof.
 """
 
 from collections.abc import Mapping
@@ -164,7 +164,7 @@ STATEMENTS = (
     PART_WITH_FINDINGS,
     NONE_SUCCEEDED,
 )
-"""What is said of a film or a study as a whole, beside its findings."""
+"""Statements on a film or a study as a whole, beside its findings."""
 
 PRESENCES: Mapping[Presence, Code] = {
     Presence.PRESENT: _sct("52101004", "Present"),
@@ -193,14 +193,14 @@ MODALITIES: Mapping[str, Code] = {
     "RG": _dcm("RG", "Radiographic imaging"),
     "OT": _dcm("OT", "Other Modality"),
 }
-"""CID 29, as far as chest films come under it; any other is written as OT."""
+"""CID 29, the modalities of chest films; any other is written as OT."""
 
 
 class Proof(StrEnum):
     """How a code was verified."""
 
     PYDICOM = "in the dictionary of PS3.16 context groups that pydicom carries, with this meaning"
-    CURATED = "check digit right, and seen with its fully specified name in an independent curated source"
+    CURATED = "valid check digit, and listed with its fully specified name in an independent curated source"
     STANDARD = "used by PS3.16 templates; its scheme has no dictionary in pydicom"
     PRIVATE = "of the node's own scheme: no standard code could be verified"
 
@@ -226,7 +226,7 @@ FINDINGS: Mapping[str, tuple[Code, Code, Proof]] = {
     "Enlarged Cardiomediastinum": (private("ENLCM", "Enlarged cardiomediastinum"), MEDIASTINUM, Proof.PRIVATE),
     "Tuberculosis": (_sct("154283005", "Pulmonary tuberculosis"), LUNG, Proof.CURATED),
 }
-"""Label of a training set to its code, its site, and the proof of the code."""
+"""Label of a training set to code, site, and proof of the code."""
 
 MARKED_BY_CAD: Mapping[Code, Code] = {
     FINDINGS["Lung Opacity"][0]: ABNORMAL_OPACITY,
@@ -235,10 +235,10 @@ MARKED_BY_CAD: Mapping[Code, Code] = {
     FINDINGS["Mass"][0]: ABNORMAL_OPACITY,
     FINDINGS["Pneumothorax"][0]: ABNORMAL_LUCENCY,
 }
-"""What Chest CAD has a place for: the modifier (CID 6104, 6105) to the finding that it modifies (CID 6101)."""
+"""Findings of the Chest CAD template: modifier (CID 6104, 6105) to the finding that it modifies (CID 6101)."""
 
 TAUGHT = (*concepts.MEASURED, *concepts.STATED, *concepts.PLACES, concepts.LIMITED, concepts.USABLE)
-"""What is measured and observed besides; its words are English in every language."""
+"""Codes of measurements and observations; their meanings are English in every language."""
 
 MEASUREMENTS: Mapping[str, Code] = {
     "CTR": concepts.CARDIOTHORACIC_RATIO,
@@ -254,5 +254,5 @@ def not_processed(reason: Reason) -> Code:
 
 
 def processing_note(note: Note) -> Code:
-    """Return the code of something noticed on a film that was analysed."""
+    """Return the code of a note on an analysed film."""
     return private(note.value, note.meaning)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.identifiers import Uid
-from cxr_node.report.source import Film
+from cxr_node.report.source import ReportedFilm
 
-ContentRule = Callable[[Dataset, Sequence[Film]], Iterator[str]]
+ContentRule = Callable[[Dataset, Sequence[ReportedFilm]], Iterator[str]]
 """Yields a sentence for each fault of a document's content tree; the films have safe headers."""
 
 

@@ -14,7 +14,7 @@ from cxr_node.report.languages.language import Language
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Film:
+class ReportedFilm:
     """One film of the study: its header as received (pixels may be missing) and its reading.
 
     `character_sets` overrides Specific Character Set, for films that declare none or a wrong one.
@@ -72,8 +72,8 @@ class ComposeRequest:
         The study's results of the same kind, oldest first.
     """
 
-    films: Sequence[Film]
-    load_radiograph: Callable[[Film], Radiograph]
+    films: Sequence[ReportedFilm]
+    load_radiograph: Callable[[ReportedFilm], Radiograph]
     observer: Observer
     now: datetime
     earlier: Sequence[PreviousReport] = ()

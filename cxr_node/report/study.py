@@ -6,10 +6,10 @@ from dataclasses import replace
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.reasons import Reason
 from cxr_node.report.header.safe_header import safe_header
-from cxr_node.report.source import Film
+from cxr_node.report.source import ReportedFilm
 
 
-def collate(films: Sequence[Film]) -> tuple[Film, ...]:
+def collate(films: Sequence[ReportedFilm]) -> tuple[ReportedFilm, ...]:
     """Return the films with safe headers, read ones first, in an order independent of arrival.
 
     Raises
@@ -34,15 +34,15 @@ def collate(films: Sequence[Film]) -> tuple[Film, ...]:
     return tuple(sorted(collated, key=_order))
 
 
-def _order(film: Film) -> tuple[bool, str]:
+def _order(film: ReportedFilm) -> tuple[bool, str]:
     return film.reading.prediction is None, film.reading.film.sop_instance_uid
 
 
-def _patient(film: Film) -> tuple[str, str]:
+def _patient(film: ReportedFilm) -> tuple[str, str]:
     return str(film.header.PatientID or ""), str(film.header.get("IssuerOfPatientID") or "")
 
 
-def _require_own_header(film: Film) -> None:
+def _require_own_header(film: ReportedFilm) -> None:
     header, identity = film.header, film.reading.film
     if header.get("SOPInstanceUID") not in ("", None, identity.sop_instance_uid):
         raise GiveUp(Reason.IDENTITY, f"header of another instance than {identity.sop_instance_uid}")

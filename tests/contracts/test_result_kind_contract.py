@@ -21,7 +21,7 @@ from cxr_node.pixels import film as pixels
 from cxr_node.pixels.limits import Limits
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.kinds.registry import RESULT_KINDS
-from cxr_node.report.source import ComposeRequest, Film, Observer
+from cxr_node.report.source import ComposeRequest, Observer, ReportedFilm
 from tests.support import films
 from tests.support.node import prediction, received, with_region
 from tests.support.queue import NOON
@@ -34,12 +34,12 @@ def kind(request: pytest.FixtureRequest) -> ResultKind:
     return request.param
 
 
-def load_radiograph(film: Film) -> Radiograph:
+def load_radiograph(film: ReportedFilm) -> Radiograph:
     return pixels.radiograph(film.header, limits=Limits())
 
 
-def analysed(film: Dataset) -> Film:
-    reported = Film(header=film, reading=_not_analysed(film))
+def analysed(film: Dataset) -> ReportedFilm:
+    reported = ReportedFilm(header=film, reading=_not_analysed(film))
     radiograph = load_radiograph(reported)
     (predicted,) = prediction([radiograph])
     place = ((4.0, 4.0), (20.0, 4.0), (20.0, 30.0))
@@ -50,7 +50,7 @@ def analysed(film: Dataset) -> Film:
         grayscale=radiograph.grayscale,
         prediction=replace(with_region(predicted, place), structures=(heart,)),
     )
-    return Film(header=film, reading=reading)
+    return ReportedFilm(header=film, reading=reading)
 
 
 def _not_analysed(film: Dataset) -> Reading:
@@ -64,7 +64,7 @@ def _not_analysed(film: Dataset) -> Reading:
     )
 
 
-def request(*reported: Film, minutes: int = 0, earlier: list[Instance] | None = None) -> ComposeRequest:
+def request(*reported: ReportedFilm, minutes: int = 0, earlier: list[Instance] | None = None) -> ComposeRequest:
     return ComposeRequest(
         films=reported,
         load_radiograph=load_radiograph,
@@ -118,7 +118,7 @@ def test_a_result_has_its_films_study_and_patient_and_its_own_identity(kind: Res
 def test_a_film_that_was_not_analysed_has_only_reports(kind: ResultKind) -> None:
     film = films.dx()
 
-    results = kind.compose(request(Film(header=film, reading=_not_analysed(film))))
+    results = kind.compose(request(ReportedFilm(header=film, reading=_not_analysed(film))))
 
     is_report = kind.result_type.modality == "SR"
     assert len(results) == (1 if is_report else 0)

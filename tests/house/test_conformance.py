@@ -1,4 +1,4 @@
-"""The Conformance Statement says what the code does."""
+"""The Conformance Statement against the code."""
 
 import re
 
@@ -23,7 +23,7 @@ def test_the_statement_has_every_table_once() -> None:
     assert PAGE.count("<!-- end -->") == len(TABLES)
 
 
-def test_a_table_that_was_changed_by_hand_is_noticed() -> None:
+def test_a_table_changed_by_hand_is_detected() -> None:
     uid = STORAGE_SOP_CLASSES[0]
     assert filled(PAGE.replace(f"`{uid}` | no | yes", f"`{uid}` | yes | yes")) == PAGE
     with pytest.raises(KeyError, match="unheard-of"):

@@ -1,4 +1,4 @@
-"""The page that holds our results against IHE AI Results says what is so."""
+"""The page on IHE AI Results against the code."""
 
 import re
 
@@ -13,7 +13,7 @@ PAGE = (films.ROOT / "docs" / "ihe-ai-results.md").read_text(encoding="utf-8")
 STATEMENT = (films.ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
 
 
-def test_every_code_that_the_page_names_is_in_a_report_or_a_key_image() -> None:
+def test_every_code_on_the_page_is_in_a_report_or_key_image() -> None:
     kinds = (tid1500.REPORT, key_objects.KEY_IMAGES)
     documents = [parsed(composed(kind, [everything(films.dx())])) for kind in kinds]
     written = {name_of(item) for dataset in documents for _, item in items(dataset)}
@@ -39,7 +39,7 @@ def test_the_report_refers_to_films_alone_as_the_page_says() -> None:
     assert evidence == [film.header.SOPInstanceUID]
 
 
-def test_storage_commitment_is_on_the_page_as_in_the_statement() -> None:
+def test_storage_commitment_is_on_the_page_as_in_the_conformance_statement() -> None:
     (row,) = (line for line in PAGE.splitlines() if line.startswith("| Storage Commitment"))
 
     assert f"`{PUSH_MODEL}` | yes |" in STATEMENT
@@ -47,6 +47,6 @@ def test_storage_commitment_is_on_the_page_as_in_the_statement() -> None:
     assert "Not supported" not in row
 
 
-def test_every_kind_of_object_that_the_page_speaks_of_can_be_asked_for() -> None:
+def test_every_kind_of_object_on_the_page_can_be_configured() -> None:
     for name in ("report", "segmentation", "key-images"):
         assert name in KIND_BY_NAME

@@ -1,4 +1,4 @@
-"""What was measured goes into report and picture with its places, which outside validators and a viewer accept."""
+"""Measurements and their places in report and picture, which outside validators and a viewer accept."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,7 +22,7 @@ from cxr_node.records import readings
 from cxr_node.report import codes
 from cxr_node.report.kinds import presentation_state, tid1500
 from cxr_node.report.pictures.picture import painted
-from cxr_node.report.source import Film
+from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.tree import children_of, items, lines, name_of
 from tests.support.node import CEILING_S, InProcessNode, Says, prediction, received
 from tests.support.phantom_outlines import radiograph, structures
@@ -32,31 +32,31 @@ from tests.unit.report.studies import NOW, composed, parsed, read
 
 
 @cache
-def made(view: View = View.PA) -> PhantomFilm:
+def phantom_film(view: View = View.PA) -> PhantomFilm:
     torch.set_num_threads(1)
     filled = Pathology(kind=Kind.CONSOLIDATION, side=Laterality.RIGHT, zone=Zone.MIDDLE, severity=0.95)
     return film(seed=21, view=view, rows=256, columns=256, pathology=[filled])
 
 
-def reported(view: View = View.PA, *, outlined: bool = True) -> Film:
+def reported(view: View = View.PA, *, outlined: bool = True) -> ReportedFilm:
     """Return a phantom that was read and measured, with its header."""
-    one = made(view)
-    given = structures(one) if outlined else ()
-    taken = measured(radiograph(one), given)
+    one = phantom_film(view)
+    outlines = structures(one) if outlined else ()
+    record = measured(radiograph(one), outlines)
     source = read(dataset(one, now=NOW), view=view)
     assert source.reading.prediction is not None
-    prediction = replace(source.reading.prediction, structures=given)
+    prediction = replace(source.reading.prediction, structures=outlines)
     reading = replace(
         source.reading,
         geometry=radiograph(one).geometry,
         prediction=prediction,
-        measurements=taken.measurements,
-        observations=taken.observations,
+        measurements=record.measurements,
+        observations=record.observations,
     )
-    return Film(header=source.header, reading=reading)
+    return ReportedFilm(header=source.header, reading=reading)
 
 
-def test_validators_find_nothing_against_a_report_of_measurements(tmp_path: Path) -> None:
+def test_validators_find_no_error_in_a_report_of_measurements(tmp_path: Path) -> None:
     for number, source in enumerate((reported(), reported(View.AP), reported(outlined=False))):
         path = tmp_path / f"{number}.dcm"
         path.write_bytes(composed(tid1500.REPORT, [source]).content)
@@ -65,37 +65,39 @@ def test_validators_find_nothing_against_a_report_of_measurements(tmp_path: Path
         assert not sr_errors(path)
 
 
-def test_a_viewer_opens_it_and_draws_each_number_where_it_was_taken() -> None:
+def test_a_viewer_draws_each_number_at_its_place() -> None:
     source = reported()
 
     listed = shown(parsed(composed(tid1500.REPORT, [source])))
 
-    topics = {each.topic for each in source.reading.observations}
-    # With what is observed, and with what is said of the film itself, stands what of the film was looked at.
-    assert sum(each.graphics for each in listed) == len(source.reading.measurements) + len(topics) + 1
+    topics = {observation.topic for observation in source.reading.observations}
+    # Groups of observations and the group on the film itself have the analysed area.
+    assert sum(row.graphics for row in listed) == len(source.reading.measurements) + len(topics) + 1
 
 
-def test_a_lost_border_is_coded_with_its_side_its_lobe_and_its_line() -> None:
+def test_an_obscured_border_has_its_side_lobe_and_line() -> None:
     report = parsed(composed(tid1500.REPORT, [reported()]))
 
     obscured = [item for _, item in items(report) if name_of(item) == concepts.OBSCURED.value]
-    (lost,) = [each for each in obscured if each.ConceptCodeSequence[0].CodeValue == concepts.RIGHT_HEART_BORDER.value]
-    below = {name_of(child): child for child in children_of(lost)}
+    (border,) = [
+        item for item in obscured if item.ConceptCodeSequence[0].CodeValue == concepts.RIGHT_HEART_BORDER.value
+    ]
+    below = {name_of(child): child for child in children_of(border)}
 
     assert below[codes.LATERALITY.value].ConceptCodeSequence[0].CodeMeaning == "Right"
     assert below[codes.FINDING_SITE.value].ConceptCodeSequence[0].CodeValue == concepts.MIDDLE_LOBE.value
     assert below[codes.SOURCE.value].GraphicType == "POLYLINE"
 
 
-def test_quality_is_asserted_in_dicoms_own_codes() -> None:
+def test_quality_is_asserted_in_codes_of_dicom() -> None:
     report = parsed(composed(tid1500.REPORT, [reported(View.AP)]))
 
-    said = [item for _, item in items(report) if name_of(item) == codes.QUALITY_ASSESSMENT.value]
+    quality = [item for _, item in items(report) if name_of(item) == codes.QUALITY_ASSESSMENT.value]
 
-    assert [item.ConceptCodeSequence[0].CodeValue for item in said] == ["111236"]
+    assert [item.ConceptCodeSequence[0].CodeValue for item in quality] == ["111236"]
 
 
-def test_what_could_not_be_measured_is_said_with_its_reason() -> None:
+def test_a_measurement_that_failed_is_reported_with_its_reason() -> None:
     report = parsed(composed(tid1500.REPORT, [reported(outlined=False)]))
 
     text = [line for _, line in lines(report)]
@@ -105,7 +107,7 @@ def test_what_could_not_be_measured_is_said_with_its_reason() -> None:
     assert not [item for _, item in items(report) if item.ValueType == "NUM" and name_of(item) == "CTR"]
 
 
-def test_the_summary_says_the_ratio_and_the_lost_border_and_no_more_numbers() -> None:
+def test_the_summary_has_the_ratio_and_the_obscured_border_only() -> None:
     report = parsed(composed(tid1500.REPORT, [reported()]))
 
     (summary,) = [str(item.TextValue) for _, item in items(report) if name_of(item) == codes.SUMMARY.value]
@@ -115,25 +117,25 @@ def test_the_summary_says_the_ratio_and_the_lost_border_and_no_more_numbers() ->
     assert "Share of the zone" not in summary
 
 
-def test_the_picture_shows_calipers_and_the_lost_border() -> None:
+def test_the_picture_shows_calipers_and_the_obscured_border() -> None:
     source = reported()
     bare = replace(source.reading, measurements=(), observations=())
 
-    drawn, plain = painted(radiograph(made()), source.reading), painted(radiograph(made()), bare)
+    drawn, plain = painted(radiograph(phantom_film()), source.reading), painted(radiograph(phantom_film()), bare)
 
     changed = (drawn[:256, :256] != plain[:256, :256]).any(2)
-    caliper = next(each for each in source.reading.measurements if each.key == "MITD").line
-    lost = next(each for each in source.reading.observations if each.code == concepts.OBSCURED).line
-    for points in (caliper, lost):
+    caliper = next(one for one in source.reading.measurements if one.key == "MITD").line
+    border = next(one for one in source.reading.observations if one.code == concepts.OBSCURED).line
+    for points in (caliper, border):
         assert np.mean([changed[min(int(row), 255), min(int(column), 255)] for column, row in points]) > 0.7
 
 
-def test_the_marks_of_a_presentation_state_are_calipers_and_lost_borders(tmp_path: Path) -> None:
+def test_a_presentation_state_has_calipers_and_obscured_borders(tmp_path: Path) -> None:
     marks = composed(presentation_state.PRESENTATION_STATE, [reported()])
     path = tmp_path / "marks.dcm"
     path.write_bytes(marks.content)
 
-    texts = [str(each.UnformattedTextValue) for each in parsed(marks).GraphicAnnotationSequence[0].TextObjectSequence]
+    texts = [str(item.UnformattedTextValue) for item in parsed(marks).GraphicAnnotationSequence[0].TextObjectSequence]
 
     assert not state_errors(path)
     assert [text.split()[0] for text in texts[:5]] == [
@@ -146,11 +148,11 @@ def test_the_marks_of_a_presentation_state_are_calipers_and_lost_borders(tmp_pat
     assert "Border obscured: Right heart border (right, Middle lobe of right lung)." in texts[5:-1]
 
 
-def test_a_film_whose_anatomy_is_outlined_is_measured_kept_and_reported(database: Database, tmp_path: Path) -> None:
-    one = made()
+def test_an_outlined_film_is_measured_stored_and_reported(database: Database, tmp_path: Path) -> None:
+    one = phantom_film()
 
     def outlining(films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
-        return tuple(replace(said, structures=structures(one)) for said in prediction(films))
+        return tuple(replace(predicted, structures=structures(one)) for predicted in prediction(films))
 
     shop = InProcessNode(database, tmp_path, reader=Says(outlining))
     source = dataset(one, now=NOW)
@@ -162,12 +164,12 @@ def test_a_film_whose_anatomy_is_outlined_is_measured_kept_and_reported(database
 
     (report,) = shop.pacs.reports()
     with database.read() as connection:
-        kept = readings.latest(connection, 1, received(source).identity)
-    assert kept is not None
-    taken = {each.key: each for each in kept.measurements}
+        stored = readings.latest(connection, 1, received(source).identity)
+    assert stored is not None
+    measurements = {one.key: one for one in stored.measurements}
     (ratio,) = [item for _, item in items(report) if name_of(item) == "CTR"]
     assert one.truth.cardiothoracic_ratio is not None
-    assert abs(taken["CTR"].value - one.truth.cardiothoracic_ratio) <= 0.02
-    assert float(ratio.MeasuredValueSequence[0].NumericValue) == taken["CTR"].value
-    (border,) = [each for each in kept.observations if each.key == "border/right_heart_border"]
+    assert abs(measurements["CTR"].value - one.truth.cardiothoracic_ratio) <= 0.02
+    assert float(ratio.MeasuredValueSequence[0].NumericValue) == measurements["CTR"].value
+    (border,) = [one for one in stored.observations if one.key == "border/right_heart_border"]
     assert (border.code, border.site) == (concepts.OBSCURED, concepts.MIDDLE_LOBE)

@@ -1,4 +1,4 @@
-"""Every kind of result of many kinds of study, before every outside validator; the short form takes a few."""
+"""Every result kind of many kinds of study, before every outside validator; the short form runs a few."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from cxr_node.report.kinds import tid1500
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.kinds.registry import RESULT_KINDS
 from cxr_node.report.languages.registry import LANGUAGES
-from cxr_node.report.source import ComposeRequest, Film, Observer, PreviousReport
+from cxr_node.report.source import ComposeRequest, Observer, PreviousReport, ReportedFilm
 from tests.support import films, phantom_outlines
 from tests.support.validators import entity_errors, iod_errors, sr_errors, state_errors, template_errors
 from tests.unit.report.names import NAMES
@@ -50,22 +50,22 @@ _BAD = {"PatientSex": b"U", "PatientBirthDate": b"19600000", "StudyTime": b"10:1
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Study:
-    """A study as it comes: its films after each composing, oldest first.
+    """A study, with its films at each composing, oldest first.
 
-    `is_clean` says that its films can be held against the results by dcentvfy, which compares bytes: not
-    those in another character set than UTF-8, nor those whose values are missing or mended.
+    `is_clean`: dcentvfy, which compares bytes, can compare films and results. It cannot where films are in another
+    character set than UTF-8, or where values are missing or normalized.
     """
 
-    rounds: Sequence[Sequence[Film]]
+    rounds: Sequence[Sequence[ReportedFilm]]
     is_clean: bool = True
     observer: Observer = NODE
-    load_radiograph: Callable[[Film], Radiograph] | None = None
+    load_radiograph: Callable[[ReportedFilm], Radiograph] | None = None
 
     @property
     def regions(self) -> int:
-        """How many Image Regions the last report has. PixelMed errs where it is one."""
+        """Number of Image Regions in the last report. PixelMed errs where it is one."""
         predictions = [film.reading.prediction for film in self.rounds[-1] if film.reading.prediction]
-        return sum(len(each.regions) for prediction in predictions for each in prediction.findings)
+        return sum(len(finding.regions) for prediction in predictions for finding in prediction.findings)
 
 
 def _named(name: str) -> Study:
@@ -81,22 +81,22 @@ def _order() -> Dataset:
 
 
 @cache
-def _phantom(view: View) -> Film:
-    """Return a phantom as a modality sends it: read and measured on its true outlines, or refused by the gate."""
+def _phantom(view: View) -> ReportedFilm:
+    """Return a phantom as a modality sends it: measured on its true outlines, or refused by the gate."""
     torch.set_num_threads(1)
     filled = Pathology(kind=Kind.CONSOLIDATION, side=Laterality.RIGHT, zone=Zone.MIDDLE, severity=0.95)
-    made = phantom(seed=21, view=view, rows=256, columns=256, pathology=[filled])
-    header = dataset(made, now=EXAMPLE_TIME)
+    synthetic = phantom(seed=21, view=view, rows=256, columns=256, pathology=[filled])
+    header = dataset(synthetic, now=EXAMPLE_TIME)
     refused = judge_header(header, Rules()).refused
     if refused is not None:
         return not_read(header, refused, view)
-    outlined = phantom_outlines.structures(made)
-    taken = measured(phantom_outlines.radiograph(made), outlined, is_adult=True)
+    structures = phantom_outlines.structures(synthetic)
+    record = measured(phantom_outlines.radiograph(synthetic), structures, is_adult=True)
     opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(60, 120, 40), square(60, 40, 9)))
-    film = read(header, opacity, finding("Effusion", 0.1, Presence.ABSENT), view=view, structures=outlined)
-    return Film(
+    film = read(header, opacity, finding("Effusion", 0.1, Presence.ABSENT), view=view, structures=structures)
+    return ReportedFilm(
         header=header,
-        reading=replace(film.reading, measurements=taken.measurements, observations=taken.observations),
+        reading=replace(film.reading, measurements=record.measurements, observations=record.observations),
     )
 
 
@@ -109,7 +109,7 @@ def _phantoms(*views: View) -> Study:
 
 
 _LATERAL = films.cr(changes={"ViewPosition": "LL"})
-_MADE: dict[str, Callable[[], Study]] = {
+_BUILDERS: dict[str, Callable[[], Study]] = {
     "DX": lambda: Study(rounds=[[everything(films.dx())]]),
     "CR": lambda: Study(rounds=[[everything(films.cr())]]),
     "SC": lambda: Study(rounds=[[everything(films.sc())]]),
@@ -185,23 +185,23 @@ _REAL = [
     "siim_SC_JPEG",
     "siim_SC_wrong_MONOCHROME1",
 ]
-"""All that are readable but CR-ModalitySequenceLUT, whose own UIDs are not valid ones: validators name that."""
+"""All readable films but CR-ModalitySequenceLUT, whose own UIDs are invalid and fail in the validators."""
 
 
 def test_the_matrix_has_at_least_forty_studies() -> None:
-    assert len(_MADE) >= 40
-    assert set(_SHORT) < set(_MADE)
+    assert len(_BUILDERS) >= 40
+    assert set(_SHORT) < set(_BUILDERS)
 
 
 @pytest.mark.parametrize("name", _SHORT)
 def test_results_of_a_study_are_valid(name: str, tmp_path: Path) -> None:
-    _validate(_MADE[name](), tmp_path)
+    _validate(_BUILDERS[name](), tmp_path)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", [name for name in _MADE if name not in _SHORT])
+@pytest.mark.parametrize("name", [name for name in _BUILDERS if name not in _SHORT])
 def test_results_of_every_study_are_valid(name: str, tmp_path: Path) -> None:
-    _validate(_MADE[name](), tmp_path)
+    _validate(_BUILDERS[name](), tmp_path)
 
 
 @pytest.mark.long
@@ -213,9 +213,9 @@ def test_results_of_a_real_film_are_valid(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", [name for name in _MADE if not name.startswith("in ")])
-def test_pixelmed_has_nothing_against_the_report_of_a_study(name: str, tmp_path: Path) -> None:
-    study = _MADE[name]()
+@pytest.mark.parametrize("name", [name for name in _BUILDERS if not name.startswith("in ")])
+def test_pixelmed_finds_no_error_in_the_report_of_a_study(name: str, tmp_path: Path) -> None:
+    study = _BUILDERS[name]()
     if study.regions == 1:
         pytest.skip("PixelMed takes every group of a report with one region for TID 1410")
     (*_, report) = [instance for kind, instance in _composed(study) if kind is tid1500.REPORT]
@@ -228,26 +228,26 @@ def _real(name: str) -> Study:
     film = everything(header) if refused is None else not_read(header, refused)
     if refused is None:
         try:
-            seen = radiograph(header, limits=Limits())
+            decoded = radiograph(header, limits=Limits())
         except GiveUp as gave_up:
             film = not_read(header, gave_up.reason, gave_up.detail)
-    return Study(rounds=[[film]], is_clean=False, load_radiograph=lambda _: seen)
+    return Study(rounds=[[film]], is_clean=False, load_radiograph=lambda _: decoded)
 
 
 def _composed(study: Study) -> Iterator[tuple[ResultKind, Instance]]:
-    """Yield each result of each kind, as composing again and again would make them."""
+    """Yield each result of each kind over repeated composing."""
     for kind in RESULT_KINDS:
         earlier: list[PreviousReport] = []
-        for together in study.rounds:
-            for instance in kind.compose(_request(study, together, earlier)):
+        for reported in study.rounds:
+            for instance in kind.compose(_request(study, reported, earlier)):
                 earlier.append(previous(instance))
                 yield kind, instance
         assert kind.compose(_request(study, study.rounds[-1], earlier)) == []
 
 
-def _request(study: Study, together: Sequence[Film], earlier: Sequence[PreviousReport]) -> ComposeRequest:
+def _request(study: Study, reported: Sequence[ReportedFilm], earlier: Sequence[PreviousReport]) -> ComposeRequest:
     return ComposeRequest(
-        films=together,
+        films=reported,
         load_radiograph=study.load_radiograph or gray,
         observer=study.observer,
         now=NOW,
@@ -260,15 +260,15 @@ def _validate(study: Study, folder: Path) -> None:
     for kind, instance in _composed(study):
         path = _written(instance, folder)
         written.append(path)
-        said = parsed(instance)
+        dataset = parsed(instance)
         errors = iod_errors(path)
-        if said.Modality in ("SR", "KO"):
+        if dataset.Modality in ("SR", "KO"):
             errors += sr_errors(path)
-        if said.Modality == "PR" and _may_be_checked(said):
+        if dataset.Modality == "PR" and _may_be_checked(dataset):
             errors += state_errors(path)
         assert errors == [], f"{kind.name}: {errors}"
         if kind.result_type.name.startswith("TID1500"):
-            assert shown(said)
+            assert shown(dataset)
     sources = {film.reading.film.sop_instance_uid: film.header for film in study.rounds[-1]}
     if study.is_clean:
         written += [films.written(source, folder) for source in sources.values()]
@@ -277,7 +277,7 @@ def _validate(study: Study, folder: Path) -> None:
 
 
 def _may_be_checked(state: Dataset) -> bool:
-    """Whether dcmpschk can check a presentation state: it knows no ISO_IR 192, and wants a name, which is of type 2."""
+    """Whether dcmpschk can check a presentation state: it requires ASCII and a name, which is type 2."""
     texts = [str(text.UnformattedTextValue) for text in state.GraphicAnnotationSequence[0].TextObjectSequence]
     return bool(state.PatientName) and all(text.isascii() for text in [str(state.PatientName), *texts])
 

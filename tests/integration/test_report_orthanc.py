@@ -1,4 +1,4 @@
-"""Every kind of result, sent to Orthanc and taken back: what comes back is what was sent."""
+"""Every result kind, stored in Orthanc and retrieved unchanged."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -18,7 +18,7 @@ from cxr_node.pixels.limits import Limits
 from cxr_node.report.kinds import segmentation
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.kinds.registry import RESULT_KINDS
-from cxr_node.report.source import ComposeRequest, Film
+from cxr_node.report.source import ComposeRequest, ReportedFilm
 from tests.support import films, peers
 from tests.unit.report.studies import NODE, NOW, composed, everything
 
@@ -29,7 +29,7 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[peers.Orthanc]
         yield running
 
 
-def load_radiograph(film: Film) -> Radiograph:
+def load_radiograph(film: ReportedFilm) -> Radiograph:
     return radiograph(film.header, limits=Limits())
 
 
@@ -46,45 +46,45 @@ def _destination(orthanc: peers.Orthanc) -> CStoreDestination:
 
 
 @pytest.mark.parametrize("kind", RESULT_KINDS, ids=lambda kind: str(kind.name))
-def test_orthanc_gives_back_every_kind_as_it_was_sent(kind: ResultKind, orthanc: peers.Orthanc, tmp_path: Path) -> None:
+def test_orthanc_returns_every_kind_unchanged(kind: ResultKind, orthanc: peers.Orthanc, tmp_path: Path) -> None:
     film = everything(films.dx())
-    (made,) = kind.compose(ComposeRequest(films=[film], load_radiograph=load_radiograph, observer=NODE, now=NOW))
+    (result,) = kind.compose(ComposeRequest(films=[film], load_radiograph=load_radiograph, observer=NODE, now=NOW))
 
-    assert _destination(orthanc).send(made.content).status == 0
-    returned = orthanc.file(made.identity.sop_instance_uid)
+    assert _destination(orthanc).send(result.content).status == 0
+    returned = orthanc.file(result.identity.sop_instance_uid)
 
-    assert returned[films.data_set_offset(returned) :] == made.content[films.data_set_offset(made.content) :]
-    assert str(dcmread(BytesIO(returned)).file_meta.TransferSyntaxUID) == str(made.transfer_syntax_uid)
+    assert returned[films.data_set_offset(returned) :] == result.content[films.data_set_offset(result.content) :]
+    assert str(dcmread(BytesIO(returned)).file_meta.TransferSyntaxUID) == str(result.transfer_syntax_uid)
 
 
-def test_results_stand_in_the_study_of_their_film(orthanc: peers.Orthanc, tmp_path: Path) -> None:
+def test_results_are_in_the_study_of_their_film(orthanc: peers.Orthanc, tmp_path: Path) -> None:
     header = films.cr()
-    order = ComposeRequest(films=[everything(header)], load_radiograph=load_radiograph, observer=NODE, now=NOW)
+    request = ComposeRequest(films=[everything(header)], load_radiograph=load_radiograph, observer=NODE, now=NOW)
     destination = _destination(orthanc)
     destination.send(films.written(header, tmp_path).read_bytes())
-    made = [result for kind in RESULT_KINDS for result in kind.compose(order)]
-    for result in made:
+    results = [result for kind in RESULT_KINDS for result in kind.compose(request)]
+    for result in results:
         destination.send(result.content)
 
     studies = {
-        str(orthanc.get(f"/instances/{found}/study"))
-        for uid in [str(header.SOPInstanceUID), *(result.identity.sop_instance_uid for result in made)]
-        for found in orthanc.find(uid)
+        str(orthanc.get(f"/instances/{instance}/study"))
+        for uid in [str(header.SOPInstanceUID), *(result.identity.sop_instance_uid for result in results)]
+        for instance in orthanc.find(uid)
     }
-    assert len(made) == len(RESULT_KINDS)
+    assert len(results) == len(RESULT_KINDS)
     assert len(studies) == 1
 
 
-def test_highdicom_reads_the_segmentation_that_orthanc_gives_back(orthanc: peers.Orthanc) -> None:
+def test_highdicom_reads_the_segmentation_from_orthanc(orthanc: peers.Orthanc) -> None:
     film = everything(films.dx(rows=63, columns=47))
-    made = composed(segmentation.SEGMENTATION, [film])
-    _destination(orthanc).send(made.content)
+    result = composed(segmentation.SEGMENTATION, [film])
+    _destination(orthanc).send(result.content)
 
-    read = highdicom.seg.segread(BytesIO(orthanc.file(made.identity.sop_instance_uid)))
+    read = highdicom.seg.segread(BytesIO(orthanc.file(result.identity.sop_instance_uid)))
 
     assert read.segmentation_type is highdicom.seg.SegmentationTypeValues.BINARY
     assert read.segmented_property_types[1].meaning == "Heart"
     source = film.reading.film.sop_instance_uid
     pixels = read.get_pixels_by_source_instance([source])
     assert pixels.shape == (1, 63, 47, 2)
-    assert np.array_equal(pixels[0, :, :, 1], dcmread(BytesIO(made.content)).pixel_array[1])
+    assert np.array_equal(pixels[0, :, :, 1], dcmread(BytesIO(result.content)).pixel_array[1])

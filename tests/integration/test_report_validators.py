@@ -1,4 +1,4 @@
-"""Reports before the outside validators: dciodvfy, dsrdump, dcentvfy and PixelMed's DicomSRValidator."""
+"""Results before outside validators: dciodvfy, dsrdump, dcentvfy and PixelMed's DicomSRValidator."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
 from cxr_node.report.kinds import basic_text, key_objects, presentation_state, secondary_capture, tid1500
 from cxr_node.report.kinds.kind import ResultKind
-from cxr_node.report.source import Film
+from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.tree import items
 from tests.support import films, peers
 from tests.support.validators import entity_errors, iod_errors, pixelmed, run, sr_errors, state_errors, template_errors
@@ -61,7 +61,7 @@ def _order() -> Dataset:
     return order
 
 
-_STUDIES: dict[str, list[Film]] = {
+_STUDIES: dict[str, list[ReportedFilm]] = {
     "everything": [everything(films.dx())],
     "no finding": [read(films.cr(), finding("Lung Opacity", 0.1, Presence.ABSENT))],
     "one region": [read(films.cr(), _ONE_REGION)],
@@ -97,12 +97,12 @@ _REAL = {
     "chrJapMulti": False,
     "chrKoreanMulti": False,
 }
-"""Real film to whether the node reads it; CR-ModalitySequenceLUT is left out, its UIDs are not valid ones."""
+"""Real film to whether the node reads it; without CR-ModalitySequenceLUT, whose UIDs are invalid."""
 
 
-@pytest.mark.parametrize("together", _STUDIES.values(), ids=_STUDIES)
-def test_dciodvfy_and_dsrdump_find_no_error(together: list[Film], tmp_path: Path) -> None:
-    report = _written(composed(tid1500.REPORT, together), tmp_path)
+@pytest.mark.parametrize("study", _STUDIES.values(), ids=_STUDIES)
+def test_dciodvfy_and_dsrdump_find_no_error(study: list[ReportedFilm], tmp_path: Path) -> None:
+    report = _written(composed(tid1500.REPORT, study), tmp_path)
     assert iod_errors(report) == []
     assert sr_errors(report) == []
 
@@ -160,7 +160,7 @@ def test_the_text_form_is_valid_as_basic_text_sr(name: str, tmp_path: Path) -> N
 
 @films.needs_real_films
 @pytest.mark.parametrize("name", [name for name, is_read in _REAL.items() if is_read])
-def test_picture_marks_and_key_objects_of_a_real_film_are_valid(name: str, tmp_path: Path) -> None:
+def test_picture_state_and_key_objects_of_a_real_film_are_valid(name: str, tmp_path: Path) -> None:
     header = dcmread(films.real(name), force=True, stop_before_pixels=True)
     results = [_written(result, tmp_path) for result in _pictures(everything(header))]
     assert [error for result in results for error in iod_errors(result)] == []
@@ -176,13 +176,13 @@ def test_all_results_of_a_study_are_valid_and_agree_about_it(name: str, tmp_path
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
-def test_dcmpschk_passes_the_marks(photometric: str, tmp_path: Path) -> None:
+def test_dcmpschk_accepts_the_presentation_state(photometric: str, tmp_path: Path) -> None:
     film = everything(films.cr(changes={"PhotometricInterpretation": photometric}))
-    marks = composed(presentation_state.PRESENTATION_STATE, [film])
-    assert state_errors(_written(marks, tmp_path)) == []
+    state = composed(presentation_state.PRESENTATION_STATE, [film])
+    assert state_errors(_written(state, tmp_path)) == []
 
 
-def _pictures(film: Film) -> list[Instance]:
+def _pictures(film: ReportedFilm) -> list[Instance]:
     kinds = (secondary_capture.PICTURE, presentation_state.PRESENTATION_STATE, key_objects.KEY_IMAGES)
     return [result for kind in kinds for result in kind.compose(request([film]))]
 
@@ -192,7 +192,7 @@ _CODES_OF_2022 = {
     "55112-7": ("121111", "DCM", "Summary"),
     "59776-5": ("121070", "DCM", "Findings"),
 }
-"""Titles of CID 7000 and 7001 as they are now, to what PixelMed's lists of 2022 hold in their place."""
+"""Present titles of CID 7000 and 7001 to those in PixelMed's lists of 2022."""
 
 
 def test_pixelmed_finds_the_text_form_to_be_tid_2000(tmp_path: Path) -> None:
@@ -203,12 +203,12 @@ def test_pixelmed_finds_the_text_form_to_be_tid_2000(tmp_path: Path) -> None:
             name.CodeValue, name.CodingSchemeDesignator, name.CodeMeaning = _CODES_OF_2022[name.CodeValue]
     path = tmp_path / "text.dcm"
     report.save_as(path)
-    said = pixelmed(path)
-    assert "Found Root Template TID_2000" in said
-    assert [line for line in said.splitlines() if line.startswith(("Error", "Warning"))] == []
+    output = pixelmed(path)
+    assert "Found Root Template TID_2000" in output
+    assert [line for line in output.splitlines() if line.startswith(("Error", "Warning"))] == []
 
 
-def test_the_validators_do_find_errors(tmp_path: Path) -> None:
+def test_the_validators_detect_planted_errors(tmp_path: Path) -> None:
     broken = parsed(composed(tid1500.REPORT, [everything(films.dx())]))
     del broken.CompletionFlag
     broken.ContentSequence[3].RelationshipType = "INFERRED FROM"

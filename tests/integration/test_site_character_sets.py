@@ -35,7 +35,7 @@ def film_in_gb18030() -> Dataset:
     ],
     ids=["of the sender", "of all", "of the sender before that of all", "of another", "of none"],
 )
-def test_a_name_is_read_as_the_site_says_of_its_sender(
+def test_a_name_is_decoded_with_the_character_set_set_for_its_sender(
     character_sets: CharacterSets, name: str, database: Database, tmp_path: Path
 ) -> None:
     film = film_in_gb18030()
@@ -49,18 +49,18 @@ def test_a_name_is_read_as_the_site_says_of_its_sender(
     assert name.encode() in shop.pacs.arrived[0]
 
 
-def test_what_was_received_is_not_changed(database: Database, tmp_path: Path) -> None:
+def test_the_received_film_is_not_changed(database: Database, tmp_path: Path) -> None:
     film = film_in_gb18030()
     shop = InProcessNode(database, tmp_path, character_sets={"": ("GB18030",)})
     shop.accept(film)
     shop.work()
 
-    kept = {key: shop.archive.get(key) for key in shop.archive.kept_keys()}
-    assert received(film).content in kept.values()
+    stored = {key: shop.archive.get(key) for key in shop.archive.kept_keys()}
+    assert received(film).content in stored.values()
     assert dcmread(BytesIO(received(film).content)).get_item("PatientName").value.strip() == SENT
 
 
-def test_a_character_set_that_is_none_is_refused() -> None:
+def test_an_undefined_character_set_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="'UTF-8' is no defined term"):
         parse({"report": {"character_sets": [{"character_sets": ["UTF-8"]}]}})
     with pytest.raises(ConfigurationError, match="the name 'DX1' is there twice"):

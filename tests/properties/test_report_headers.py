@@ -1,4 +1,4 @@
-"""Whatever bytes a modality puts into its header, the film is answered, under its own identity."""
+"""Reports of films with arbitrary header bytes keep the film's identity."""
 
 from io import BytesIO
 

@@ -11,7 +11,7 @@ from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.report.kinds.kind import ResultKind
-from cxr_node.report.source import ComposeRequest, Film, Observer
+from cxr_node.report.source import ComposeRequest, Observer, ReportedFilm
 
 PATIENT_NAME = "TEST^CXR-NODE"
 PATIENT_ID = "CXRNODE-TEST"
@@ -27,7 +27,7 @@ def composed(kind: ResultKind, *, observer: Observer, now: datetime) -> Instance
     return report
 
 
-def _film(observer: Observer) -> Film:
+def _film(observer: Observer) -> ReportedFilm:
     film = Identity(
         sop_class_uid=Uid(DigitalXRayImageStorageForPresentation),
         sop_instance_uid=derive_uid("test film", observer.uid),
@@ -47,8 +47,8 @@ def _film(observer: Observer) -> Film:
     reading = Reading(
         film=film, geometry=None, grayscale="", prediction=None, not_analysed=Reason.NO_PIXELS, detail=DETAIL
     )
-    return Film(header=header, reading=reading)
+    return ReportedFilm(header=header, reading=reading)
 
 
-def _no_pixels(film: Film) -> Radiograph:
+def _no_pixels(film: ReportedFilm) -> Radiograph:
     raise ValueError(f"no kind of report is painted: {film.reading.film.sop_instance_uid}")

@@ -1,4 +1,4 @@
-"""Text of a film in Unicode, whatever it declares and whatever it really sent (PS3.5 section 6.1)."""
+"""Decoding of a film's text to Unicode, also where its declared character set is wrong (PS3.5 section 6.1)."""
 
 import re
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ UNICODE = "ISO_IR 192"
 
 _DEFAULT = "iso8859"
 _ESCAPE = b"\x1b"
-_OF_FOUR_BYTES = (b"$(", b"$)")
+_FOUR_BYTE_ESCAPES = (b"$(", b"$)")
 _STATEFUL = frozenset({"iso2022_jp", "iso2022_jp_2"})
-"""Encodings whose Python codec reads the escape sequence itself."""
+"""Encodings whose Python codec handles the escape sequence itself."""
 _GB2312_TO_G1 = "\x1b$)A"
 _TEXT_DELIMITERS = re.compile(rb"[\t\n\f\r\\]")
 _PERSON_NAME_DELIMITERS = re.compile(rb"[\t\n\f\r\\^=]")
@@ -21,9 +21,8 @@ _PADDING = "\0 "
 def encodings_of(character_sets: Sequence[str]) -> tuple[str, ...]:
     """Return the Python encodings of Specific Character Set (0008,0005), at least one.
 
-    Spellings that modalities use for the defined terms are understood (ISO-IR 100, ISO_IR_100); a term
-    that is none of PS3.3 section C.12.1.1.2 counts as the default repertoire. An empty first value, as
-    Japanese and Korean films have it, is the default repertoire too.
+    Variant spellings of modalities are accepted (ISO-IR 100, ISO_IR_100). A term not in PS3.3 section C.12.1.1.2, and
+    an empty first value, as in Japanese and Korean films, are the default repertoire.
     """
     terms = [_term(text) for text in character_sets]
     encodings = [python_encoding.get(term, _DEFAULT) for term in terms] or [_DEFAULT]
@@ -35,9 +34,8 @@ def encodings_of(character_sets: Sequence[str]) -> tuple[str, ...]:
 def decode(value: bytes, encodings: Sequence[str], *, is_person_name: bool = False, is_declared: bool = True) -> str:
     """Return an element's value as Unicode, without its padding. Never fails.
 
-    Bytes that their declared character set does not know, or that come without a declaration and are
-    not ASCII, are read as UTF-8 where they are that, else byte by byte as ISO 8859-1, from which the
-    bytes can be had back.
+    Bytes that are invalid in the declared character set, or not ASCII and undeclared, are decoded as UTF-8 if they are
+    valid UTF-8. Otherwise they are decoded as ISO 8859-1, from which the bytes can be restored.
     """
     if not is_declared and _is_utf_8(value):
         return value.decode("utf-8").rstrip(_PADDING)
@@ -48,8 +46,8 @@ def decode(value: bytes, encodings: Sequence[str], *, is_person_name: bool = Fal
     return text.rstrip(_PADDING)
 
 
-def without_left_over_escapes(text: str) -> str:
-    """Return `text` without the escapes to GB 2312, which pydicom 3.0.2 decodes but leaves in place."""
+def without_gb2312_escapes(text: str) -> str:
+    """Return `text` without escapes to GB 2312, which pydicom 3.0.2 decodes but leaves in place."""
     return text.replace(_GB2312_TO_G1, "")
 
 
@@ -76,7 +74,7 @@ def _decode_plain(value: bytes, encoding: str) -> str:
 def _decode_escaped(value: bytes, encodings: Sequence[str], *, is_person_name: bool) -> str:
     """Decode part by part, each from one escape sequence to the next (PS3.5 section 6.1.2.5.3).
 
-    An escape sequence says which set follows, so it is obeyed even where the film forgot to declare the set.
+    An escape sequence names the set that follows, and is honored even if the film did not declare the set.
     """
     delimiters = _PERSON_NAME_DELIMITERS if is_person_name else _TEXT_DELIMITERS
     first, *escaped = value.split(_ESCAPE)
@@ -86,8 +84,8 @@ def _decode_escaped(value: bytes, encodings: Sequence[str], *, is_person_name: b
 
 
 def _decode_part(part: bytes, initial: str, delimiters: re.Pattern[bytes]) -> str:
-    """Decode what follows an escape sequence; a delimiter brings the initial set back."""
-    length = 4 if part[1:3] in _OF_FOUR_BYTES else 3
+    """Decode the text after an escape sequence; a delimiter restores the initial set."""
+    length = 4 if part[1:3] in _FOUR_BYTE_ESCAPES else 3
     encoding = CODES_TO_ENCODINGS.get(part[:length])
     if encoding is None:
         return _decode_plain(part[1:], initial)

@@ -6,10 +6,10 @@ from pydicom.dataelem import DataElement
 
 
 def verbatim(keyword: str, value: str) -> DataElement:
-    """Return an element with `value` as it is.
+    """Return an element with `value` unchanged.
 
-    Modalities send UIDs that PS3.5 section 9.1 forbids, such as components with leading zeros. A result
-    that is to be filed in their study repeats them; pydicom would warn, each time, with the value.
+    Modalities send UIDs that PS3.5 section 9.1 forbids, such as components with leading zeros. A result in their study
+    repeats them; pydicom would log a warning with the value each time.
     """
     tag = tag_for_keyword(keyword)
     if tag is None:

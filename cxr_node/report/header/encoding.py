@@ -1,7 +1,7 @@
-"""Data sets as bytes in Explicit VR Little Endian and UTF-8 (PS3.5 section 7.1.2), several times as fast as pydicom.
+"""Encoder of data sets in Explicit VR Little Endian and UTF-8 (PS3.5 section 7.1.2), several times as fast as pydicom.
 
-Written here are the elements that results are full of, by the same rules as pydicom's writer; any other goes through
-it. Tests hold the results against pydicom's bytes.
+It writes the frequent elements of results by the rules of pydicom's writer, and passes any other to that writer. Tests
+compare its output with pydicom's.
 """
 
 import struct
@@ -20,8 +20,8 @@ _CODECS = {
 }
 _FORMATS = {"FL": "f", "FD": "d", "UL": "I", "US": "H"}
 _LONG = frozenset({"OB", "SQ", "UT"})
-"""Of those written here, the ones whose length has four bytes, after two that are reserved."""
-_MOST_OF_SHORT = 0xFFFF
+"""VRs with a four-byte length after two reserved bytes, as far as this module writes them."""
+_MAXIMUM_SHORT = 0xFFFF
 
 
 def encoded(dataset: Dataset) -> bytes:
@@ -30,19 +30,19 @@ def encoded(dataset: Dataset) -> bytes:
 
 
 def _elements(dataset: Dataset) -> Iterator[bytes]:
-    found = [dataset.get_item(tag) for tag in sorted(dataset.keys())]
-    if any(element.is_raw or len(element.VR or "") != 2 for element in found):
-        # Raw ones are in another character set yet, and "US or SS" is decided by what stands beside it.
+    elements = [dataset.get_item(tag) for tag in sorted(dataset.keys())]
+    if any(element.is_raw or len(element.VR or "") != 2 for element in elements):
+        # A raw element is still in another character set, and "US or SS" depends on other elements.
         yield _by_pydicom(dataset)
         return
-    for element in found:
-        yield from _written(element)
+    for element in elements:
+        yield from _encoded_element(element)
 
 
-def _written(element: DataElement) -> Iterator[bytes]:
-    """Yield the parts of an element: what stands before its value, the value, and what makes it even."""
+def _encoded_element(element: DataElement) -> Iterator[bytes]:
+    """Yield tag, VR and length of an element, its value, and padding to an even length."""
     value = None if element.is_undefined_length else _value(element.VR, element.value)
-    if value is None or (len(value) > _MOST_OF_SHORT and element.VR not in _LONG):
+    if value is None or (len(value) > _MAXIMUM_SHORT and element.VR not in _LONG):
         yield _one_by_pydicom(element)
         return
     odd = len(value) % 2
@@ -56,7 +56,7 @@ def _written(element: DataElement) -> Iterator[bytes]:
 
 
 def _value(vr: str, value: object) -> bytes | None:
-    """Return a value's bytes before padding, or None where pydicom is to write it."""
+    """Return a value's bytes without padding, or None if pydicom must write it."""
     if vr == "OB":
         return value if isinstance(value, bytes) else None
     if value is None or value == "":
@@ -65,13 +65,13 @@ def _value(vr: str, value: object) -> bytes | None:
         return _items(cast("Sequence[Dataset]", value))
     values = cast("Sequence[object]", value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     if vr in _CODECS:
-        if all(isinstance(each, str) for each in values):
+        if all(isinstance(one, str) for one in values):
             return "\\".join(cast("Sequence[str]", values)).encode(_CODECS[vr])
         return None
     if vr in _FORMATS:
         return struct.pack(f"<{len(values)}{_FORMATS[vr]}", *values)
     if vr in ("DS", "IS"):
-        return "\\".join(str(getattr(each, "original_string", each)) for each in values).encode("ascii")
+        return "\\".join(str(getattr(one, "original_string", one)) for one in values).encode("ascii")
     return None
 
 

@@ -1,4 +1,4 @@
-"""Contributing Equipment Sequence (0018,A001): what took the film, and what looked at it (PS3.3 C.12.1)."""
+"""Contributing Equipment Sequence (0018,A001): the modality, and each model (PS3.3 C.12.1)."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ _LO_CHARACTERS = 64
 
 
 def contributing_equipment(header: Dataset, readings: Sequence[Reading]) -> list[Dataset]:
-    """Return an item for the modality that took the film, and one for each model that looked at it."""
+    """Return an item for the modality of the film, and one for each model that analysed it."""
     models = {
         reading.prediction.model.weights_digest: reading.prediction.model for reading in readings if reading.prediction
     }

@@ -13,10 +13,12 @@ from cxr_node.report.header.equipment import contributing_equipment
 from cxr_node.report.header.patient_study import copy_patient_and_study
 from cxr_node.report.header.uids import series_instance_uid, sop_instance_uid
 from cxr_node.report.result_type import ResultType
-from cxr_node.report.source import ComposeRequest, Film, Observer
+from cxr_node.report.source import ComposeRequest, Observer, ReportedFilm
 
 
-def identity_of(films: Sequence[Film], result_type: ResultType, observer: Observer, *, content: Digest) -> Identity:
+def identity_of(
+    films: Sequence[ReportedFilm], result_type: ResultType, observer: Observer, *, content: Digest
+) -> Identity:
     """Return a result's UIDs, which follow from sources, type, models, software and content."""
     readings = [film.reading for film in films]
     study_instance_uid = readings[0].film.study_instance_uid
@@ -30,7 +32,11 @@ def identity_of(films: Sequence[Film], result_type: ResultType, observer: Observ
 
 
 def header(
-    films: Sequence[Film], identity: Identity, result_type: ResultType, request: ComposeRequest, instance_number: int
+    films: Sequence[ReportedFilm],
+    identity: Identity,
+    result_type: ResultType,
+    request: ComposeRequest,
+    instance_number: int,
 ) -> Dataset:
     """Return a data set with the modules on patient, study, series, equipment and SOP instance.
 

@@ -1,4 +1,4 @@
-"""A data set as the bytes that are stored and sent (PS3.10 section 7)."""
+"""DICOM file format of results (PS3.10 section 7), and encoding of a document around its encoded tree."""
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
@@ -15,7 +15,7 @@ _PREAMBLE = b"\0" * 128 + b"DICM"
 
 
 def spliced(header: Dataset, root: Dataset, root_encoded: bytes) -> bytes:
-    """Return header and content tree encoded as one data set, the tree's items not encoded a second time.
+    """Return header and content tree encoded as one data set, without encoding the tree's items a second time.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a result says about patient, study and order: what the film said (PS3.3 sections C.7.1, C.7.2)."""
+"""Patient, study and order attributes that a result copies from its film (PS3.3 sections C.7.1, C.7.2)."""
 
 from pydicom.dataset import Dataset
 
@@ -40,7 +40,7 @@ PATIENT = [
     "ClinicalTrialSubjectReadingID",
 ]
 
-_OF_AN_ANIMAL = [
+_ANIMAL = [
     "PatientBreedDescription",
     "PatientBreedCodeSequence",
     "BreedRegistrationSequence",
@@ -117,13 +117,13 @@ def copy_patient_and_study(header: Dataset, result: Dataset) -> None:
         if keyword in header:
             result.add(header[keyword])
     if "PatientSpeciesDescription" in header or "PatientSpeciesCodeSequence" in header:
-        for keyword in _OF_AN_ANIMAL:
+        for keyword in _ANIMAL:
             if keyword not in result:
                 setattr(result, keyword, [] if keyword.endswith("Sequence") else "")
 
 
 def requests(header: Dataset, study_instance_uid: str) -> list[Dataset]:
-    """Return the items of Referenced Request Sequence (0040,A370): the orders that the film was taken for."""
+    """Return the items of Referenced Request Sequence (0040,A370): the film's orders."""
     return [_request(item, study_instance_uid) for item in header.get("RequestAttributesSequence", ())]
 
 

@@ -1,4 +1,4 @@
-"""Lists of referred instances, sorted into studies and series (PS3.3 table C.17-3)."""
+"""Hierarchical references to instances, by study and series (PS3.3 table C.17-3)."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""A film's header made safe to copy from: Unicode, complete, valid, and without pixels."""
+"""Safe header of a film, for results to copy from: Unicode, complete, valid, without pixels."""
 
 import contextlib
 import struct
@@ -18,7 +18,7 @@ from pydicom.uid import UID
 from pydicom.valuerep import PersonName
 from pydicom.values import convert_value
 
-from cxr_node.report.header.character_sets import UNICODE, decode, encodings_of, without_left_over_escapes
+from cxr_node.report.header.character_sets import UNICODE, decode, encodings_of, without_gb2312_escapes
 from cxr_node.report.header.values import CLEANERS, identifier, utc_offset
 
 _TYPE_2 = (
@@ -39,11 +39,11 @@ _BULK_GROUPS = frozenset({0x5000, 0x5400, 0x6000, 0x7FE0, 0xFFFA, 0xFFFC, 0xFFFE
 _NUMBERS = frozenset({"AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"})
 _LUT_DESCRIPTOR = 0x00283002
 _LUT_DATA = 0x00283006
-"""The one bulk element that a result repeats: a presentation state its film's tables."""
+"""The one bulk element that a result repeats: a presentation state has the film's tables."""
 _SEXES = frozenset({"M", "F", "O"})
 _TEXT_IN_ANY_SCRIPT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _MAY_NAME = frozenset({"LO", "PN", "SH", "UC"})
-"""VRs of identifiers and names, kept with a back slash that should not be there."""
+"""VRs of identifiers and names, which keep a forbidden backslash."""
 _SINGLE_VALUED = frozenset({"LT", "ST", "UT"})
 _UNREADABLE = (
     AttributeError,
@@ -58,24 +58,23 @@ _UNREADABLE = (
     ValueError,
     struct.error,
 )
-"""What pydicom 3.0.2 raises when it converts an element that is not what its VR says."""
+"""Exceptions of pydicom 3.0.2 when it converts an element that does not fit its VR."""
 
 _MODALITY = {"1.2.840.10008.5.1.4.1.1.1": "CR"}
 _MODALITY |= {f"1.2.840.10008.5.1.4.1.1.1.1{suffix}": "DX" for suffix in ("", ".1")}
 
 
 def safe_header(dataset: Dataset, *, character_sets: Sequence[str] | None = None) -> Dataset:
-    """Return a copy of `dataset` that every result object can copy from without a failure.
+    """Return a copy of `dataset` from which every result can copy without failure; `dataset` is not changed.
 
-    Private and bulk elements are gone, text is Unicode under ISO_IR 192, type 2 attributes of patient
-    and study are present, and values that are not valid for their VR are written in the standard's form
-    or emptied. Patient ID and its like keep every character. `dataset` is not changed.
+    Private and bulk elements are removed, text is Unicode under ISO_IR 192, and type 2 attributes of patient and study
+    are present. Values that are invalid for their VR are put into the standard's form or emptied. Identifiers such as
+    Patient ID keep every character.
 
     Parameters
     ----------
     character_sets
-        Specific Character Set to believe instead of the film's own, for a site whose films declare a
-        wrong one.
+        Specific Character Set that overrides the film's own, for films that declare a wrong one.
     """
     declared = _declared(dataset) if character_sets is None else tuple(character_sets)
     header = _copy(dataset, declared)
@@ -99,8 +98,8 @@ def _declared(dataset: Dataset) -> tuple[str, ...]:
 def _copy(source: Dataset, declared: Sequence[str]) -> Dataset:
     copy = Dataset()
     for tag in source.keys():  # noqa: SIM118 -- iterating a Dataset converts its elements, warning of each bad one
-        if _is_wanted(tag):
-            # pydicom raises whatever it meets in bytes that nobody meant; what cannot be read is left out.
+        if _is_copied(tag):
+            # On arbitrary bytes pydicom raises arbitrary exceptions; such an element is left out.
             with contextlib.suppress(Exception):
                 element = _safe_element(source, tag, declared)
                 if element is not None:
@@ -108,7 +107,7 @@ def _copy(source: Dataset, declared: Sequence[str]) -> Dataset:
     return copy
 
 
-def _is_wanted(tag: BaseTag) -> bool:
+def _is_copied(tag: BaseTag) -> bool:
     group = tag.group & 0xFF00 if 0x5000 <= tag.group < 0x6100 else tag.group
     return not tag.is_private and tag.element != 0 and group not in _BULK_GROUPS and dictionary_has_tag(tag)
 
@@ -127,12 +126,12 @@ def _safe_element(source: Dataset, tag: BaseTag, declared: Sequence[str]) -> Dat
 
 
 def _vr(element: DataElement | RawDataElement, tag: BaseTag) -> str:
-    known = dictionary_VR(tag)
-    return str(element.VR) if element.VR is not None and " or " in known else known
+    vr = dictionary_VR(tag)
+    return str(element.VR) if element.VR is not None and " or " in vr else vr
 
 
 def _items(element: DataElement | RawDataElement) -> list[Dataset]:
-    """Return the items; none of an element that stands where a sequence should and is none."""
+    """Return the items of a sequence; none if the element is no sequence."""
     value = _converted(element, "SQ")
     return [item for item in value if isinstance(item, Dataset)] if isinstance(value, Sequence) else []
 
@@ -145,9 +144,9 @@ def _number(element: DataElement | RawDataElement, tag: BaseTag, vr: str) -> Dat
 
 
 def _converted(element: DataElement | RawDataElement, vr: str) -> Any:
-    """Return an element's value, None if it is not what its VR says.
+    """Return an element's value, None if it does not fit its VR.
 
-    Not by asking the data set for it: pydicom then looks at the character set too, and warns of it.
+    The data set would return it too, but pydicom then checks the character set and warns of it.
     """
     if not isinstance(element, RawDataElement):
         return element.value
@@ -196,5 +195,5 @@ def _texts(element: DataElement | RawDataElement, vr: str, declared: Sequence[st
     if value is None:
         return []
     if isinstance(value, str | PersonName | UID | int | float):
-        return [without_left_over_escapes(str(value))]
-    return [without_left_over_escapes(str(one)) for one in value]
+        return [without_gb2312_escapes(str(value))]
+    return [without_gb2312_escapes(str(one)) for one in value]

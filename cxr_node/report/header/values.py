@@ -1,7 +1,7 @@
-"""One text value of a film made valid for its Value Representation (PS3.5 table 6.2-1), or emptied.
+"""Normalization of a film's text values to their Value Representation (PS3.5 table 6.2-1).
 
-Modalities send dates of day 00, times with colons and lower-case codes. What has one plain meaning is
-written in the standard's form; what has none becomes empty, never a guess.
+Modalities send dates of day 00, times with colons and lower-case codes. A value with one plain meaning is written in
+the standard's form; any other becomes empty, never a guess.
 """
 
 import re
@@ -22,7 +22,7 @@ _PARAGRAPH_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 
 
 def da(text: str) -> str:
-    """Return a date as YYYYMMDD; the form of ACR-NEMA (YYYY.MM.DD) is understood."""
+    """Return a date as YYYYMMDD; the ACR-NEMA form (YYYY.MM.DD) is accepted."""
     match = _DATE.fullmatch(text.strip())
     if match is None:
         return ""
@@ -35,7 +35,7 @@ def da(text: str) -> str:
 
 
 def tm(text: str) -> str:
-    """Return a time as HHMMSS.FFFFFF or its beginning; the form of ACR-NEMA (HH:MM:SS) is understood."""
+    """Return a time as HHMMSS.FFFFFF or its beginning; the ACR-NEMA form (HH:MM:SS) is accepted."""
     match = _TIME.fullmatch(text.strip())
     if match is None:
         return ""
@@ -74,7 +74,7 @@ def _paragraphs(longest: int) -> Callable[[str], str]:
 
 
 def identifier(text: str) -> str:
-    """Return what names a patient or an order, without control characters and otherwise untouched.
+    """Return an identifier of a patient or an order without control characters, otherwise unchanged.
 
     Over-long values stay whole: a shortened Patient ID is another patient's.
     """
@@ -99,7 +99,7 @@ CLEANERS: Mapping[str, Callable[[str], str]] = {
     "UI": _matching(_UID, 64),
     "UT": _paragraphs(65536),
 }
-"""Value Representation to the function that makes one value of it valid. Those not here are not text."""
+"""Value Representation to the function that normalizes one value; VRs that are not text are not here."""
 
 utc_offset = _matching(_OFFSET, 5)
 """Timezone Offset From UTC (0008,0201): a value of another form would shift every time of the report."""

@@ -6,14 +6,14 @@ from pydicom.uid import BasicTextSRStorage
 
 from cxr_node.report import codes
 from cxr_node.report.kinds.kind import document_kind
-from cxr_node.report.source import Film, Observer
+from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.content import ContentItem, Relationship, container, image, text
 from cxr_node.report.sr.context import observation_context
 from cxr_node.report.sr.document import sr_type
 from cxr_node.report.summary import paragraph, sentences
 
 
-def content(films: Sequence[Film], observer: Observer) -> ContentItem:
+def content(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
     """Return the content tree on films with safe headers."""
     findings = [
         text(codes.FINDING, sentence, Relationship.CONTAINS, _source(film))
@@ -32,11 +32,11 @@ def content(films: Sequence[Film], observer: Observer) -> ContentItem:
     )
 
 
-def _sentences(film: Film, observer: Observer) -> list[str]:
+def _sentences(film: ReportedFilm, observer: Observer) -> list[str]:
     return sentences(film.reading, observer.language) or [observer.language.phrases.no_targets]
 
 
-def _source(film: Film) -> ContentItem:
+def _source(film: ReportedFilm) -> ContentItem:
     return image(codes.SOURCE_OF_MEASUREMENT, film.reading.film, Relationship.INFERRED_FROM)
 
 

@@ -16,7 +16,7 @@ from cxr_node.report import codes
 from cxr_node.report.header.uids import tracking_uid
 from cxr_node.report.kinds.kind import document_kind
 from cxr_node.report.pictures.outlines import bounds, centroid, closed
-from cxr_node.report.source import Film, Observer
+from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.algorithm import identification
 from cxr_node.report.sr.content import (
     ContentItem,
@@ -52,7 +52,7 @@ _INTENTS = {
 }
 
 
-def content(films: Sequence[Film], observer: Observer) -> ContentItem:
+def content(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
     """Return the content tree on films with safe headers."""
     marks = [item for film in films for item in _single_image_findings(film, observer)]
     performed = [item for film in films for item in _performed(film, observer)]
@@ -73,13 +73,13 @@ def content(films: Sequence[Film], observer: Observer) -> ContentItem:
     )
 
 
-def _targets(film: Film) -> Iterator[tuple[Prediction, Finding]]:
+def _targets(film: ReportedFilm) -> Iterator[tuple[Prediction, Finding]]:
     prediction = film.reading.prediction
     if prediction is not None:
         yield from ((prediction, finding) for finding in prediction.findings if finding.code in codes.MARKED_BY_CAD)
 
 
-def _performed(film: Film, observer: Observer) -> Iterator[ContentItem]:
+def _performed(film: ReportedFilm, observer: Observer) -> Iterator[ContentItem]:
     """Yield the targets of detection on a film (TID 4017), absent or not."""
     for prediction, finding in _targets(film):
         algorithm = identification(film, prediction, finding, _PROPERTY, observer.language.phrases.caution)
@@ -87,7 +87,7 @@ def _performed(film: Film, observer: Observer) -> Iterator[ContentItem]:
         yield code(codes.DETECTION_PERFORMED, finding.code, Relationship.CONTAINS, *algorithm, source)
 
 
-def _single_image_findings(film: Film, observer: Observer) -> Iterator[ContentItem]:
+def _single_image_findings(film: ReportedFilm, observer: Observer) -> Iterator[ContentItem]:
     """Yield each region of the findings that are not absent (TID 4104)."""
     for prediction, finding in _targets(film):
         if finding.presence not in _INTENTS:
@@ -112,7 +112,7 @@ def _single_image_findings(film: Film, observer: Observer) -> Iterator[ContentIt
             )
 
 
-def _geometry(film: Film, outline: Sequence[Point]) -> list[ContentItem]:
+def _geometry(film: ReportedFilm, outline: Sequence[Point]) -> list[ContentItem]:
     """Return center and outline of a region (TID 4107)."""
     return [
         point(codes.CENTER, centroid(outline), film.reading.film, _PROPERTY, image_name=None),
@@ -120,7 +120,7 @@ def _geometry(film: Film, outline: Sequence[Point]) -> list[ContentItem]:
     ]
 
 
-def cad_faults(document: Dataset, films: Sequence[Film]) -> Iterator[str]:
+def cad_faults(document: Dataset, films: Sequence[ReportedFilm]) -> Iterator[str]:
     """Yield a sentence for each promised row of TID 4100 that is absent; without an algorithm it has no words."""
     if any(name_of(item) == codes.ALGORITHM_NAME.value for _, item in items(document)):
         yield from caution_faults(document, films)

@@ -9,7 +9,7 @@ from cxr_node.domain.reading import Presence
 from cxr_node.report import codes
 from cxr_node.report.kinds.kind import document_kind
 from cxr_node.report.result_type import ResultType
-from cxr_node.report.source import Film, Observer
+from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.content import ContentItem, container, image, text
 from cxr_node.report.sr.context import observation_context
 from cxr_node.report.sr.document import DOCUMENT_TYPE_1, DOCUMENT_TYPE_2
@@ -17,7 +17,7 @@ from cxr_node.report.sr.rules import caution_faults
 from cxr_node.report.summary import paragraph
 
 
-def content(films: Sequence[Film], observer: Observer) -> ContentItem:
+def content(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
     """Return the content tree on films with safe headers."""
     language = observer.language
     description = f"{language.phrases.caution}\n{paragraph([film.reading for film in films], language)}"
@@ -31,7 +31,7 @@ def content(films: Sequence[Film], observer: Observer) -> ContentItem:
     )
 
 
-def _has_finding(film: Film) -> bool:
+def _has_finding(film: ReportedFilm) -> bool:
     prediction = film.reading.prediction
     return prediction is not None and any(finding.presence is not Presence.ABSENT for finding in prediction.findings)
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from cxr_node.domain.instance import Instance
 from cxr_node.report.result_type import ResultType
-from cxr_node.report.source import ComposeRequest, Film, Observer
+from cxr_node.report.source import ComposeRequest, Observer, ReportedFilm
 from cxr_node.report.sr.content import ContentItem
 from cxr_node.report.sr.document import document
 from cxr_node.report.study import collate
@@ -30,9 +30,9 @@ class ResultKind:
 def document_kind(
     name: str,
     result_type: ResultType,
-    content: Callable[[Sequence[Film], Observer], ContentItem],
+    content: Callable[[Sequence[ReportedFilm], Observer], ContentItem],
     *,
-    select: Callable[[Film], bool] = lambda _film: True,
+    select: Callable[[ReportedFilm], bool] = lambda _film: True,
 ) -> ResultKind:
     """Return a kind of one document per study; `content` makes its tree from the films that `select` admits."""
 
@@ -50,7 +50,7 @@ def document_kind(
 
 
 def film_kind(
-    name: str, result_type: ResultType, compose_film: Callable[[Film, ComposeRequest, int], Instance | None]
+    name: str, result_type: ResultType, compose_film: Callable[[ReportedFilm, ComposeRequest, int], Instance | None]
 ) -> ResultKind:
     """Return a kind of at most one object per film, which `compose_film` makes with its Instance Number."""
     return ResultKind(

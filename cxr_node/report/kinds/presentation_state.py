@@ -26,7 +26,7 @@ from cxr_node.report.pictures.grayscale import (
 )
 from cxr_node.report.pictures.outlines import bounds, closed, fitted
 from cxr_node.report.result_type import ResultType, keywords
-from cxr_node.report.source import ComposeRequest, Film
+from cxr_node.report.source import ComposeRequest, ReportedFilm
 from cxr_node.report.study import collate
 from cxr_node.report.summary import observed
 
@@ -48,7 +48,7 @@ _COLOR_CIELAB = [46137, 45000, 49000]
 """Orange, as PCS-values (PS3.3 section C.10.7.1.1)."""
 
 
-def compose_film(film: Film, request: ComposeRequest, instance_number: int) -> Instance | None:
+def compose_film(film: ReportedFilm, request: ComposeRequest, instance_number: int) -> Instance | None:
     """Return the presentation state of a film, or None where there is nothing to draw."""
     films = collate([film])
     language = request.observer.language
@@ -66,7 +66,7 @@ def compose_film(film: Film, request: ComposeRequest, instance_number: int) -> I
     return instance_of(encoded(dataset), identity)
 
 
-def _state(film: Film, graphics: Sequence[Dataset], language: Language) -> Dataset:
+def _state(film: ReportedFilm, graphics: Sequence[Dataset], language: Language) -> Dataset:
     state = Dataset()
     state.ContentLabel = "AI_MARKS"
     state.ContentDescription = "Computer analysis, research use only"
@@ -81,7 +81,7 @@ def _state(film: Film, graphics: Sequence[Dataset], language: Language) -> Datas
     return state
 
 
-def _reference(film: Film) -> Dataset:
+def _reference(film: ReportedFilm) -> Dataset:
     source = film.reading.film
     image = Dataset()
     image.ReferencedSOPClassUID = source.sop_class_uid
@@ -92,7 +92,7 @@ def _reference(film: Film) -> Dataset:
     return series
 
 
-def _displayed_area(film: Film) -> Dataset:
+def _displayed_area(film: ReportedFilm) -> Dataset:
     columns, rows = bounds(film)
     area = Dataset()
     area.DisplayedAreaTopLeftHandCorner = [1, 1]
@@ -122,7 +122,7 @@ def _annotation(graphics: Sequence[Dataset], language: Language) -> Dataset:
     return annotation
 
 
-def _graphics(film: Film, language: Language) -> list[Dataset]:
+def _graphics(film: ReportedFilm, language: Language) -> list[Dataset]:
     """Return a polyline and a label for each region and caliper on the film."""
     reading = film.reading
     graphics: list[Dataset] = []

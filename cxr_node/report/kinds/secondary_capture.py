@@ -16,7 +16,7 @@ from cxr_node.report.header.part10 import instance_of
 from cxr_node.report.kinds.kind import film_kind
 from cxr_node.report.pictures.picture import UInt8, painted
 from cxr_node.report.result_type import ResultType, keywords
-from cxr_node.report.source import ComposeRequest, Film
+from cxr_node.report.source import ComposeRequest, ReportedFilm
 from cxr_node.report.study import collate
 
 _TYPE = ResultType(
@@ -37,7 +37,7 @@ _DERIVATION = "Reduced to 8 bits and screen size; outlines, calipers and text of
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 
 
-def compose_film(film: Film, request: ComposeRequest, instance_number: int) -> Instance | None:
+def compose_film(film: ReportedFilm, request: ComposeRequest, instance_number: int) -> Instance | None:
     """Return the picture of a film, or None of one that was not analysed."""
     if film.reading.prediction is None:
         return None
@@ -52,7 +52,7 @@ def compose_film(film: Film, request: ComposeRequest, instance_number: int) -> I
     return instance_of(encoded(dataset), identity)
 
 
-def _add_general_image(dataset: Dataset, film: Film, radiograph: Radiograph) -> None:
+def _add_general_image(dataset: Dataset, film: ReportedFilm, radiograph: Radiograph) -> None:
     dataset.ConversionType = "WSD"
     dataset.ImageType = ["DERIVED", "SECONDARY"]
     dataset.PatientOrientation = list(radiograph.geometry.patient_orientation or ())

@@ -25,7 +25,7 @@ from cxr_node.report.kinds.kind import film_kind
 from cxr_node.report.pictures.masks import joined, packed_mask
 from cxr_node.report.pictures.outlines import bounds
 from cxr_node.report.result_type import ResultType, keywords
-from cxr_node.report.source import ComposeRequest, Film
+from cxr_node.report.source import ComposeRequest, ReportedFilm
 from cxr_node.report.study import collate
 
 _TYPE = ResultType(
@@ -70,7 +70,7 @@ _SEGMENT_IDENTIFICATION_SEQUENCE = 0x0062000A
 _MaskedStructure = tuple[Structure, bytes]
 
 
-def compose_film(film: Film, request: ComposeRequest, instance_number: int) -> Instance | None:
+def compose_film(film: ReportedFilm, request: ComposeRequest, instance_number: int) -> Instance | None:
     """Return the anatomy of a film, or None where none is outlined.
 
     Memory: a byte for each pixel of the film and a bit for each pixel of each segment.
@@ -88,7 +88,7 @@ def compose_film(film: Film, request: ComposeRequest, instance_number: int) -> I
     return instance_of(encoded(dataset), identity)
 
 
-def _masked(film: Film) -> list[_MaskedStructure]:
+def _masked(film: ReportedFilm) -> list[_MaskedStructure]:
     """Return the structures with a segment that cover a pixel, each with its packed mask."""
     columns, rows = (int(side) for side in bounds(film))
     prediction = film.reading.prediction
@@ -101,7 +101,7 @@ def _masked(film: Film) -> list[_MaskedStructure]:
     return masked
 
 
-def _content(film: Film, model: ModelIdentity, segments: Sequence[_MaskedStructure]) -> Dataset:
+def _content(film: ReportedFilm, model: ModelIdentity, segments: Sequence[_MaskedStructure]) -> Dataset:
     """Return segments, dimensions, frames and pixels."""
     content = Dataset()
     content.ContentLabel = "AI_ANATOMY"
@@ -165,7 +165,7 @@ def _referenced(film: Identity) -> Dataset:
     return item
 
 
-def _add_frames(content: Dataset, film: Film, number: int) -> None:
+def _add_frames(content: Dataset, film: ReportedFilm, number: int) -> None:
     """Add a frame for each segment. A projection has no Frame of Reference: each frame lies on its source's pixels."""
     organization = derive_uid("dimensions", film.reading.film.sop_instance_uid)
     index = Dataset()
@@ -183,7 +183,7 @@ def _add_frames(content: Dataset, film: Film, number: int) -> None:
     content.NumberOfFrames = number
 
 
-def _shared(film: Film) -> Dataset:
+def _shared(film: ReportedFilm) -> Dataset:
     """Return the film's pixel size for all frames, unless it is the detector's, which Pixel Spacing is not."""
     shared = Dataset()
     spacing = film.reading.geometry and film.reading.geometry.spacing
@@ -216,7 +216,7 @@ def _frame(segment_number: int, film: Identity) -> Dataset:
     return frame
 
 
-def _add_image(content: Dataset, film: Film) -> None:
+def _add_image(content: Dataset, film: ReportedFilm) -> None:
     geometry = film.reading.geometry
     content.ImageType = ["DERIVED", "PRIMARY"]
     content.PatientOrientation = list((geometry and geometry.patient_orientation) or ())

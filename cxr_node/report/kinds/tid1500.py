@@ -12,7 +12,7 @@ from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage, E
 from cxr_node.report import codes
 from cxr_node.report.kinds.kind import document_kind
 from cxr_node.report.result_type import ResultType
-from cxr_node.report.source import Film, Observer
+from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.content import ContentItem, container
 from cxr_node.report.sr.context import observation_context
 from cxr_node.report.sr.document import sr_type
@@ -36,7 +36,7 @@ _FINDING_PROMISES = (codes.FINDING, codes.ALGORITHM_NAME, codes.PRESENCE_OF_PROP
 _SUMMARY_PROMISES = (codes.FINDINGS_SUMMARY, codes.SUMMARY, codes.COMMENT)
 
 
-def content(films: Sequence[Film], observer: Observer) -> ContentItem:
+def content(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
     """Return the content tree on films with safe headers. It holds no time, so equal films give an equal tree."""
     groups = [group for film in films for group in film_groups(film, observer)]
     return container(
@@ -50,7 +50,7 @@ def content(films: Sequence[Film], observer: Observer) -> ContentItem:
     )
 
 
-def report_faults(document: Dataset, films: Sequence[Film]) -> Iterator[str]:
+def report_faults(document: Dataset, films: Sequence[ReportedFilm]) -> Iterator[str]:
     """Yield a sentence for each promised row of TID 1500 that is absent or that OHIF cannot open."""
     parts = {name_of(part): part for part in children_of(document)}
     absent = list(absent_concepts(_ROOT_PROMISES, parts))
@@ -65,7 +65,7 @@ def report_faults(document: Dataset, films: Sequence[Film]) -> Iterator[str]:
     yield from absent_concepts(_SUMMARY_PROMISES, evaluated)
 
 
-def _group_faults(groups: Sequence[Dataset], films: Sequence[Film]) -> Iterator[str]:
+def _group_faults(groups: Sequence[Dataset], films: Sequence[ReportedFilm]) -> Iterator[str]:
     if len(groups) < len(films):
         yield "a film has no measurement group"
     trackers = [str(row.UID) for group in groups for row in children_of(group) if row.ValueType == "UIDREF"]

@@ -1,1 +1,1 @@
-"""What the node says, in the languages it says it in."""
+"""Languages of results: one file a language."""

@@ -1,4 +1,4 @@
-"""Chinese in simplified characters."""
+"""Chinese, simplified characters."""
 
 from cxr_node.domain.codes import Code
 from cxr_node.domain.radiograph import View

@@ -1,4 +1,4 @@
-"""English, the language of the codes themselves: their meanings stay as they are."""
+"""English: the language of the codes' own meanings."""
 
 from cxr_node.domain.reading import Laterality
 from cxr_node.domain.reasons import Note, Reason

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from cxr_node.domain.geometry import polygon_area, polygon_centroid
 from cxr_node.domain.reading import Point
-from cxr_node.report.source import Film
+from cxr_node.report.source import ReportedFilm
 
 _DECIMALS = 1
 """A tenth of a pixel: finer than any map of the model, and equal digits on every machine."""
 
 
-def bounds(film: Film) -> tuple[float, float]:
+def bounds(film: ReportedFilm) -> tuple[float, float]:
     """Return the film's (columns, rows), which is also the largest coordinate of a point on it."""
     geometry = film.reading.geometry
     if geometry is not None:
@@ -46,7 +46,7 @@ def centroid(outline: Sequence[Point]) -> Point:
     return round(column, _DECIMALS), round(row, _DECIMALS)
 
 
-def analysed(film: Film) -> tuple[Point, ...]:
+def analysed(film: ReportedFilm) -> tuple[Point, ...]:
     """Return the closed outline of the analysed area; the whole film where that encloses nothing."""
     columns, rows = bounds(film)
     whole = ((0.0, 0.0), (columns, 0.0), (columns, rows), (0.0, rows), (0.0, 0.0))

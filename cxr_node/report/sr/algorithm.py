@@ -2,12 +2,12 @@
 
 from cxr_node.domain.reading import Finding, ModelIdentity, Prediction
 from cxr_node.report import codes
-from cxr_node.report.source import Film
+from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.content import ContentItem, Relationship, code, text
 
 
 def identification(
-    film: Film, prediction: Prediction, finding: Finding, relationship: Relationship, *more: str
+    film: ReportedFilm, prediction: Prediction, finding: Finding, relationship: Relationship, *more: str
 ) -> list[ContentItem]:
     """Return the rows of TID 4019 in `relationship` to a finding, with `more` Algorithm Parameters."""
     model = prediction.model

@@ -1,6 +1,6 @@
-"""The check digit of SNOMED CT identifiers, by Verhoeff: the number was not mistyped."""
+"""Verhoeff check digit of SNOMED CT identifiers."""
 
-# The dihedral group D5 and its permutation, of which Verhoeff's check digit is made.
+# Multiplication table of the dihedral group D5, and Verhoeff's permutation.
 _MULTIPLY = [
     "0123456789",
     "1234067895",
@@ -25,10 +25,10 @@ _PERMUTE = [
 ]
 
 
-def has_right_check_digit(sctid: str) -> bool:
+def has_valid_check_digit(sctid: str) -> bool:
     """Whether a SNOMED CT identifier ends in the Verhoeff digit of the digits before it.
 
-    It proves that the number was not mistyped, not that it means what is claimed.
+    This excludes a mistyped number, not a wrong meaning.
     """
     check = 0
     for position, digit in enumerate(reversed(sctid)):

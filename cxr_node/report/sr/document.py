@@ -20,7 +20,7 @@ from cxr_node.report.header.part10 import instance_of, spliced
 from cxr_node.report.header.patient_study import requests
 from cxr_node.report.header.references import Reference, hierarchy
 from cxr_node.report.result_type import ContentRule, ResultType, keywords
-from cxr_node.report.source import ComposeRequest, Film, PreviousReport
+from cxr_node.report.source import ComposeRequest, PreviousReport, ReportedFilm
 from cxr_node.report.sr.content import ContentItem
 from cxr_node.report.sr.rules import caution_faults
 from cxr_node.report.sr.translate import translate
@@ -60,7 +60,11 @@ def sr_type(
 
 
 def document(
-    root: ContentItem, films: Sequence[Film], result_type: ResultType, request: ComposeRequest, instance_number: int
+    root: ContentItem,
+    films: Sequence[ReportedFilm],
+    result_type: ResultType,
+    request: ComposeRequest,
+    instance_number: int,
 ) -> Instance:
     """Return `root` as a report or selection on `films`, which have safe headers and are of one study.
 
@@ -86,7 +90,7 @@ def document(
     return instance_of(body, identity)
 
 
-def _add_evidence(dataset: Dataset, films: Sequence[Film]) -> None:
+def _add_evidence(dataset: Dataset, films: Sequence[ReportedFilm]) -> None:
     """Add the source films and the orders of a document; it has no procedure step of its own."""
     dataset.CurrentRequestedProcedureEvidenceSequence = hierarchy(_reference(film.reading.film) for film in films)
     dataset.ReferencedPerformedProcedureStepSequence = []
@@ -96,7 +100,7 @@ def _add_evidence(dataset: Dataset, films: Sequence[Film]) -> None:
         dataset.ReferencedRequestSequence = orders
 
 
-def _add_document_general(dataset: Dataset, films: Sequence[Film]) -> None:
+def _add_document_general(dataset: Dataset, films: Sequence[ReportedFilm]) -> None:
     incomplete = any(film.reading.not_analysed in _INCOMPLETE for film in films)
     dataset.CompletionFlag = "PARTIAL" if incomplete else "COMPLETE"
     dataset.VerificationFlag = "UNVERIFIED"

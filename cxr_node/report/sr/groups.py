@@ -13,7 +13,7 @@ from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes
 from cxr_node.report.header.uids import tracking_uid
 from cxr_node.report.pictures.outlines import analysed, bounds, closed
-from cxr_node.report.source import Film, Observer
+from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.algorithm import identification
 from cxr_node.report.sr.content import (
     ContentItem,
@@ -35,7 +35,7 @@ _WHOLE_IMAGE = "1501"
 _PLANAR_REGION = "1410"
 
 
-def film_groups(film: Film, observer: Observer) -> list[ContentItem]:
+def film_groups(film: ReportedFilm, observer: Observer) -> list[ContentItem]:
     """Return all groups of one film; there is always the one on image quality and view."""
     groups: list[ContentItem] = []
     prediction = film.reading.prediction
@@ -52,7 +52,9 @@ def film_groups(film: Film, observer: Observer) -> list[ContentItem]:
     return groups
 
 
-def _finding_groups(film: Film, prediction: Prediction, finding: Finding, observer: Observer) -> list[ContentItem]:
+def _finding_groups(
+    film: ReportedFilm, prediction: Prediction, finding: Finding, observer: Observer
+) -> list[ContentItem]:
     outlines = [outline for region in finding.regions if (outline := closed(region.outline, bounds(film)))]
     head = [*_finding_and_site(finding), *identification(film, prediction, finding, _MODIFIER)]
     certainty = round(finding.score * 100, 1)
@@ -68,7 +70,11 @@ def _finding_groups(film: Film, prediction: Prediction, finding: Finding, observ
 
 
 def _region_groups(
-    film: Film, prediction: Prediction, finding: Finding, outlines: Sequence[Sequence[Point]], observer: Observer
+    film: ReportedFilm,
+    prediction: Prediction,
+    finding: Finding,
+    outlines: Sequence[Sequence[Point]],
+    observer: Observer,
 ) -> list[ContentItem]:
     """Return a group for each of several regions, without the score, which is the film's."""
     groups = []
@@ -80,7 +86,7 @@ def _region_groups(
     return groups
 
 
-def _quality(film: Film, observer: Observer) -> ContentItem:
+def _quality(film: ReportedFilm, observer: Observer) -> ContentItem:
     """Return the group on the film itself. Quality is asserted only where it prevented the analysis."""
     reading = film.reading
     items = [*_tracking(film, observer, "Image quality", "quality"), code(codes.FINDING, codes.IMAGE_QUALITY)]
@@ -101,7 +107,7 @@ def _quality(film: Film, observer: Observer) -> ContentItem:
     return _whole(film, items)
 
 
-def _whole(film: Film, items: Sequence[ContentItem]) -> ContentItem:
+def _whole(film: ReportedFilm, items: Sequence[ContentItem]) -> ContentItem:
     """Return a group on the analysed area of the film."""
     if any(item.ValueType == "NUM" for item in items):
         return _group(_WHOLE_IMAGE, [*items, _source(film)])
@@ -113,7 +119,7 @@ def _group(template: str, items: Sequence[ContentItem]) -> ContentItem:
     return container(codes.MEASUREMENT_GROUP, *items, template=template)
 
 
-def _tracking(film: Film, observer: Observer, label: str, key: str) -> list[ContentItem]:
+def _tracking(film: ReportedFilm, observer: Observer, label: str, key: str) -> list[ContentItem]:
     uid = tracking_uid(film.reading.film.sop_instance_uid, key)
     return [
         text(codes.TRACKING_IDENTIFIER, f"{observer.model_name} {label}", _CONTEXT),
@@ -133,12 +139,12 @@ def _side(laterality: Code) -> ContentItem:
     return code(codes.LATERALITY, laterality, _MODIFIER)
 
 
-def _region(film: Film, outline: Sequence[Point]) -> list[ContentItem]:
+def _region(film: ReportedFilm, outline: Sequence[Point]) -> list[ContentItem]:
     return [
         code(codes.GEOMETRIC_PURPOSE, codes.BOUNDED_BY),
         polyline(codes.IMAGE_REGION, outline, film.reading.film, Relationship.CONTAINS),
     ]
 
 
-def _source(film: Film) -> ContentItem:
+def _source(film: ReportedFilm) -> ContentItem:
     return image(codes.SOURCE_OF_MEASUREMENT, film.reading.film)

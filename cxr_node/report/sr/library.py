@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from cxr_node.domain.codes import Code
 from cxr_node.domain.radiograph import Geometry
 from cxr_node.report import codes
-from cxr_node.report.source import Film
+from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.content import ContentItem, Relationship, code, container, image, number, text
 
 _CONTEXT = Relationship.HAS_ACQ_CONTEXT
 
 
-def image_library(films: Sequence[Film]) -> ContentItem:
+def image_library(films: Sequence[ReportedFilm]) -> ContentItem:
     """Return the container that lists every film of the report; the films have safe headers."""
     entries = [
         image(
@@ -26,7 +26,7 @@ def image_library(films: Sequence[Film]) -> ContentItem:
     return container(codes.IMAGE_LIBRARY, container(codes.IMAGE_LIBRARY_GROUP, *entries), template="1600")
 
 
-def _acquisition(film: Film) -> list[ContentItem]:
+def _acquisition(film: ReportedFilm) -> list[ContentItem]:
     # A damaged film may have any value here, or several.
     modality = codes.MODALITIES.get(str(film.header.Modality), codes.MODALITIES["OT"])
     items = [code(codes.MODALITY, modality, _CONTEXT), code(codes.TARGET_REGION, codes.CHEST, _CONTEXT)]

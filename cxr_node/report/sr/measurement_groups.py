@@ -10,7 +10,7 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.reading import Laterality, Measurement, Observation, Point, Topic
 from cxr_node.report import codes
 from cxr_node.report.pictures.outlines import analysed, bounds, closed, fitted
-from cxr_node.report.source import Film
+from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.content import ContentItem, Relationship, code, number, polyline, text
 
 Wrap = Callable[[str, str, Sequence[ContentItem]], ContentItem]
@@ -23,7 +23,7 @@ _POINTS = 60
 _TEXT = 200
 
 
-def measurement_groups(film: Film, group: Wrap) -> Iterator[ContentItem]:
+def measurement_groups(film: ReportedFilm, group: Wrap) -> Iterator[ContentItem]:
     """Yield the groups of a film's measurements and observations."""
     places: dict[_Place, list[Measurement]] = {}
     for measurement in film.reading.measurements:
@@ -54,7 +54,7 @@ def _provenance(measurements: Sequence[Measurement]) -> list[ContentItem]:
     return [text(codes.COMMENT, "; ".join(lines))] if lines else []
 
 
-def _number(film: Film, measurement: Measurement) -> ContentItem:
+def _number(film: ReportedFilm, measurement: Measurement) -> ContentItem:
     line = fitted(_thinned(measurement.line), bounds(film))
     if len(line) < 2:
         line = analysed(film)
@@ -62,7 +62,7 @@ def _number(film: Film, measurement: Measurement) -> ContentItem:
     return number(measurement.code, measurement.value, measurement.unit, Relationship.CONTAINS, caliper)
 
 
-def _observation(film: Film, observation: Observation) -> ContentItem:
+def _observation(film: ReportedFilm, observation: Observation) -> ContentItem:
     """Return a CODE with its side, lobe, reason, and place on the film."""
     children = []
     if observation.laterality is not None:
@@ -77,7 +77,7 @@ def _observation(film: Film, observation: Observation) -> ContentItem:
     return code(observation.code, observation.value, Relationship.CONTAINS, *children)
 
 
-def _place(film: Film, observation: Observation) -> Sequence[Point]:
+def _place(film: ReportedFilm, observation: Observation) -> Sequence[Point]:
     if observation.line:
         return fitted(_thinned(observation.line), bounds(film))
     outlines = [closed(_thinned(region.outline), bounds(film)) for region in observation.regions]

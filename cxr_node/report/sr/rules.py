@@ -8,8 +8,8 @@ from cxr_node.domain.codes import Code
 from cxr_node.report import codes
 from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.pictures.outlines import bounds
-from cxr_node.report.source import Film
-from cxr_node.report.sr.check_digit import has_right_check_digit
+from cxr_node.report.source import ReportedFilm
+from cxr_node.report.sr.check_digit import has_valid_check_digit
 from cxr_node.report.sr.tree import children_of, items, meaning_of, name_of
 
 _SH_CHARACTERS = 16
@@ -17,7 +17,7 @@ _LO_CHARACTERS = 64
 _CODE_SEQUENCES = ("ConceptNameCodeSequence", "ConceptCodeSequence")
 
 
-def item_faults(document: Dataset, films: Sequence[Film]) -> Iterator[str]:
+def item_faults(document: Dataset, films: Sequence[ReportedFilm]) -> Iterator[str]:
     """Yield a sentence for each fault of a code or coordinate in the content tree of a document on `films`."""
     checked: set[int] = set()
     for _, item in items(document):
@@ -25,7 +25,7 @@ def item_faults(document: Dataset, films: Sequence[Film]) -> Iterator[str]:
         yield from _coordinate_faults(item, films)
 
 
-def caution_faults(document: Dataset, _films: Sequence[Film]) -> Iterator[str]:
+def caution_faults(document: Dataset, _films: Sequence[ReportedFilm]) -> Iterator[str]:
     """Yield a fault if no text of the document has the research-use caution."""
     texts = [str(item.get("TextValue")) for _, item in items(document)]
     if not any(language.phrases.caution in text for language in LANGUAGES.values() for text in texts):
@@ -59,11 +59,11 @@ def code_faults(value: str, scheme_designator: str, meaning: str) -> Iterator[st
         yield f"meaning of code {value} is empty or longer than {_LO_CHARACTERS}"
     if value in codes.DENIED:
         yield f"code {value} {codes.DENIED[value]}"
-    if scheme_designator == "SCT" and not (value.isdecimal() and has_right_check_digit(value)):
+    if scheme_designator == "SCT" and not (value.isdecimal() and has_valid_check_digit(value)):
         yield f"{value} is not a SNOMED CT identifier"
 
 
-def _coordinate_faults(item: Dataset, films: Sequence[Film]) -> Iterator[str]:
+def _coordinate_faults(item: Dataset, films: Sequence[ReportedFilm]) -> Iterator[str]:
     if item.get("ValueType") != "SCOORD":
         return
     referred = str(children_of(item)[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID)

@@ -1,9 +1,8 @@
-"""Whether OHIF would open a report: the rule its loader follows for TID 1500, in a few lines.
+"""Test double of OHIF's TID 1500 loader: the rules by which it opens a report.
 
-Written from what the loader does with a film, which has no Frame of Reference: it looks for Imaging
-Measurements, merges groups of one Tracking Unique Identifier, takes a group with an SCOORD of its own as a
-region, and in any other group takes the one child of every NUM as coordinates on an image. A group that comes to no
-coordinates fails, as seen in OHIF 3.13.2.
+The rules are those for a film, which has no Frame of Reference. The loader reads Imaging Measurements and merges groups
+of one Tracking Unique Identifier. A group with an SCOORD of its own is a region. In any other group the one child of
+every NUM has the coordinates on an image. A group without coordinates fails (OHIF 3.13.2).
 """
 
 from dataclasses import dataclass
@@ -19,14 +18,14 @@ class DoesNotOpen(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """One line of the viewer's list: what it tracks, and the graphics it would draw."""
+    """One row of the viewer's list: Tracking Unique Identifier, and number of graphics."""
 
     tracking_uid: str
     graphics: int
 
 
 def shown(report: Dataset) -> list[Shown]:
-    """Return what the viewer lists, or raise DoesNotOpen."""
+    """Return the rows of the viewer's list, or raise DoesNotOpen."""
     containers = [item for item in children_of(report) if name_of(item) == "126010"]
     if not containers:
         raise DoesNotOpen("no Imaging Measurements")

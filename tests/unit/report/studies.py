@@ -1,4 +1,4 @@
-"""Studies for the tests of reports: films with readings that say what a test needs them to say."""
+"""Builders of studies for the tests of reports: films with readings."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ from cxr_node.domain.reading import (
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes
 from cxr_node.report.kinds.kind import ResultKind
-from cxr_node.report.source import ComposeRequest, Film, Observer, PreviousReport
+from cxr_node.report.source import ComposeRequest, Observer, PreviousReport, ReportedFilm
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC)
 NODE = Observer(name="TESTNODE", serial_number="7", software_version="9.9")
@@ -47,7 +47,7 @@ MODEL = ModelIdentity(
 
 
 def identity_of(header: Dataset, patient_key: Digest = PATIENT_KEY) -> Identity:
-    """Return the identity of a film; its UIDs are taken as the bytes say."""
+    """Return the identity of a film, with UIDs from its raw bytes."""
     return Identity(
         sop_class_uid=_uid(header, "SOPClassUID"),
         sop_instance_uid=_uid(header, "SOPInstanceUID"),
@@ -72,7 +72,7 @@ def finding(
     regions: tuple[Region, ...] = (),
     calibrated: bool = False,
 ) -> Finding:
-    """Return a finding with the code and site that the table gives its label."""
+    """Return a finding with code and site of its label."""
     code, site, _ = codes.FINDINGS[key]
     return Finding(
         key=key,
@@ -95,7 +95,7 @@ def read(
     patient_key: Digest = PATIENT_KEY,
     view: View = View.PA,
     structures: tuple[Structure, ...] = (),
-) -> Film:
+) -> ReportedFilm:
     """Return a film that was read."""
     rows, columns = _size(header)
     geometry = Geometry(
@@ -119,18 +119,18 @@ def read(
         measurements=measurements,
         notes=notes,
     )
-    return Film(header=header, reading=reading)
+    return ReportedFilm(header=header, reading=reading)
 
 
-def not_read(header: Dataset, reason: Reason, detail: str = "") -> Film:
+def not_read(header: Dataset, reason: Reason, detail: str = "") -> ReportedFilm:
     """Return a film that was not analysed."""
     reading = Reading(
         film=identity_of(header), geometry=None, grayscale="", prediction=None, not_analysed=reason, detail=detail
     )
-    return Film(header=header, reading=reading)
+    return ReportedFilm(header=header, reading=reading)
 
 
-def everything(header: Dataset) -> Film:
+def everything(header: Dataset) -> ReportedFilm:
     """Return a film with every kind of finding: one region, several, none; present, undetermined, absent; a caliper.
 
     A lung is outlined with a hole in it, the heart as a square, ribs that have no standard code, and no other lung.
@@ -168,17 +168,17 @@ def everything(header: Dataset) -> Film:
     )
 
 
-def gray(film: Film) -> Radiograph:
-    """Return a film that is gray all over, of the size that its reading says."""
+def gray(film: ReportedFilm) -> Radiograph:
+    """Return a uniform gray film of the size in its reading."""
     geometry = film.reading.geometry
     if geometry is None:
         raise ValueError("a film that was not read")
     pixels = np.full((geometry.rows, geometry.columns), 0x8000, np.uint16)
-    return Radiograph(p_values=pixels, geometry=geometry, grayscale="made")
+    return Radiograph(p_values=pixels, geometry=geometry, grayscale="gray")
 
 
 def request(
-    reported: Sequence[Film],
+    reported: Sequence[ReportedFilm],
     *,
     observer: Observer = NODE,
     now: datetime = NOW,
@@ -190,7 +190,7 @@ def request(
 
 def composed(
     kind: ResultKind,
-    reported: Sequence[Film],
+    reported: Sequence[ReportedFilm],
     *,
     observer: Observer = NODE,
     now: datetime = NOW,
@@ -218,7 +218,7 @@ def parsed(instance: Instance) -> Dataset:
 
 
 def with_bytes(header: Dataset, values: Mapping[str, bytes]) -> Dataset:
-    """Return `header` with the given element values as they come from a wire, undecoded."""
+    """Return `header` with raw, undecoded element values."""
     for keyword, value in values.items():
         tag = Tag(keyword)
         header[tag] = RawDataElement(tag, dictionary_VR(tag), len(value), value, 0, False, True)

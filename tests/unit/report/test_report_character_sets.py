@@ -1,4 +1,4 @@
-"""Names from every script, byte for byte from the film into UTF-8."""
+"""Names in every script, from the film's character set to UTF-8."""
 
 import pytest
 
@@ -19,17 +19,17 @@ def test_a_name_arrives_in_the_report_as_utf_8_with_every_character(declared: by
     assert parsed(report).SpecificCharacterSet == "ISO_IR 192"
 
 
-def test_an_undeclared_name_in_utf_8_is_understood() -> None:
+def test_an_undeclared_name_in_utf_8_is_decoded() -> None:
     header = with_bytes(films.cr(changes={"SpecificCharacterSet": None}), {"PatientName": "Wang=王".encode()})
     assert str(parsed(composed(tid1500.REPORT, [not_read(header, Reason.VIEW)])).PatientName) == "Wang=王"
 
 
-def test_bytes_that_no_declared_set_knows_can_be_had_back() -> None:
+def test_bytes_invalid_in_the_declared_set_can_be_restored() -> None:
     sent = b"M\xfcller^\xc3"
     assert decode(sent, encodings_of(["ISO_IR 192"])).encode("latin-1") == sent
 
 
-def test_an_escape_to_a_set_that_was_not_declared_is_obeyed() -> None:
+def test_an_escape_to_an_undeclared_set_is_honored() -> None:
     assert decode(b"\x1b$B;3ED\x1b(B", encodings_of(["ISO_IR 100"]), is_person_name=True) == "山田"
 
 

@@ -1,4 +1,4 @@
-"""Every promise broken once: what must not leave the node is held back, with the reason."""
+"""Every promise of a result broken once: the check reports each fault."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from cxr_node.domain.reading import Finding, Presence
 from cxr_node.domain.reasons import Reason
 from cxr_node.report.check import faults_of, require_sound
 from cxr_node.report.kinds import tid1500
-from cxr_node.report.source import Film
+from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.rules import code_faults
 from cxr_node.report.sr.tree import children_of, items, name_of
 from cxr_node.report.study import collate
@@ -45,12 +45,12 @@ def _repeat_a_tracker(report: Dataset) -> None:
     trackers[1].UID = trackers[0].UID
 
 
-def _unhook_a_number(report: Dataset) -> None:
+def _remove_scoord(report: Dataset) -> None:
     number = next(item for _, item in items(report) if name_of(item) == "111012" and "ContentSequence" in item)
     del number.ContentSequence
 
 
-def _take_every_place(report: Dataset) -> None:
+def _remove_coordinates(report: Dataset) -> None:
     for _, group in items(report):
         if name_of(group) == "125007":
             group.ContentSequence = [row for row in group.ContentSequence if row.ValueType not in ("NUM", "SCOORD")]
@@ -86,10 +86,10 @@ _FAULTS: dict[str, tuple[Callable[[Dataset], None], str]] = {
     "region open": (_open_region, "Image Region is not closed"),
     "two groups of one tracker": (_repeat_a_tracker, "tracking unique identifiers are not one per group"),
     "number without place": (
-        _unhook_a_number,
+        _remove_scoord,
         "Certainty of Finding has not exactly one SCOORD, so OHIF cannot open the report",
     ),
-    "group without place": (_take_every_place, "a group has no coordinates, so OHIF cannot open the report"),
+    "group without place": (_remove_coordinates, "a group has no coordinates, so OHIF cannot open the report"),
     "code on the deny list": (_wrong_code, "code 287272002 means Enlarged septal foramen of heart"),
     "no summary": (lambda report: _without(report, "C0034375", "121111"), "Summary is absent"),
     "no caution": (lambda report: _without(report, "C0034375", "121106"), "Comment is absent"),
@@ -104,24 +104,24 @@ _FAULTS: dict[str, tuple[Callable[[Dataset], None], str]] = {
 }
 
 
-@pytest.mark.parametrize(("break_it", "sentence"), _FAULTS.values(), ids=_FAULTS)
-def test_a_broken_promise_is_named(break_it: Callable[[Dataset], None], sentence: str) -> None:
-    together = collate([everything(films.dx())])
-    report = parsed(composed(tid1500.REPORT, together))
-    assert faults_of(report, together, tid1500.REPORT.result_type) == ()
-    break_it(report)
-    assert [fault for fault in faults_of(report, together, tid1500.REPORT.result_type) if fault.startswith(sentence)]
+@pytest.mark.parametrize(("plant", "sentence"), _FAULTS.values(), ids=_FAULTS)
+def test_a_broken_promise_is_reported(plant: Callable[[Dataset], None], sentence: str) -> None:
+    study = collate([everything(films.dx())])
+    report = parsed(composed(tid1500.REPORT, study))
+    assert faults_of(report, study, tid1500.REPORT.result_type) == ()
+    plant(report)
+    assert [fault for fault in faults_of(report, study, tid1500.REPORT.result_type) if fault.startswith(sentence)]
 
 
-def test_a_faulty_report_is_given_up_and_its_sentence_names_no_patient() -> None:
-    together = collate([everything(films.dx())])
-    report = parsed(composed(tid1500.REPORT, together))
+def test_a_faulty_report_is_given_up_without_naming_the_patient() -> None:
+    study = collate([everything(films.dx())])
+    report = parsed(composed(tid1500.REPORT, study))
     report.PatientName = "Other^Name"
-    with pytest.raises(GiveUp) as refused:
-        require_sound(report, together, tid1500.REPORT.result_type)
-    assert refused.value.reason is Reason.RESULT
-    assert "Other" not in str(refused.value)
-    assert films.PATIENT_NAME not in str(refused.value)
+    with pytest.raises(GiveUp) as given_up:
+        require_sound(report, study, tid1500.REPORT.result_type)
+    assert given_up.value.reason is Reason.RESULT
+    assert "Other" not in str(given_up.value)
+    assert films.PATIENT_NAME not in str(given_up.value)
 
 
 @pytest.mark.parametrize("value", ["36118009", "95436003", "287272002", ""])
@@ -134,9 +134,9 @@ def test_a_card_cannot_bring_a_wrong_code_into_a_report(value: str) -> None:
         operating_point=0.5,
         presence=Presence.PRESENT,
     )
-    with pytest.raises(GiveUp) as refused:
+    with pytest.raises(GiveUp) as given_up:
         composed(tid1500.REPORT, [read(films.dx(), wrong)])
-    assert refused.value.reason is Reason.RESULT
+    assert given_up.value.reason is Reason.RESULT
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def test_a_code_that_does_not_fit_its_attributes_is_a_fault(value: str, scheme: 
     assert list(code_faults(value, scheme, meaning))
 
 
-def test_films_given_to_the_check_are_the_films_of_the_report() -> None:
-    one: Film = everything(films.dx())
+def test_the_check_requires_references_to_all_films() -> None:
+    one: ReportedFilm = everything(films.dx())
     both = collate([one, everything(films.cr())])
     report = parsed(composed(tid1500.REPORT, [one]))
     assert "the references do not name the sources" in faults_of(report, both, tid1500.REPORT.result_type)

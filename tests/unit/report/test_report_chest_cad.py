@@ -1,4 +1,4 @@
-"""The marks of a Chest CAD Report: what it has a place for, and nothing else."""
+"""Chest CAD Report: marks, targets, and required rows."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -15,18 +15,18 @@ from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes
 from cxr_node.report.check import faults_of
 from cxr_node.report.kinds import chest_cad, tid1500
-from cxr_node.report.source import Film
+from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.tree import children_of, items, name_of
 from cxr_node.report.study import collate
 from tests.support import films
 from tests.unit.report.studies import composed, everything, finding, not_read, parsed, read, square
 
 
-def report(*together: Film) -> Dataset:
-    return parsed(composed(chest_cad.CHEST_CAD, together))
+def report(*study: ReportedFilm) -> Dataset:
+    return parsed(composed(chest_cad.CHEST_CAD, study))
 
 
-def of(dataset: Dataset, concept: Code) -> list[Dataset]:
+def rows_of(dataset: Dataset, concept: Code) -> list[Dataset]:
     return [item for _, item in items(dataset) if name_of(item) == concept.value]
 
 
@@ -39,23 +39,23 @@ def context_groups(code: Code) -> set[int]:
     return {group for entries in keywords.values() if code.value in entries for group in entries[code.value][1]}
 
 
-@pytest.mark.parametrize("modifier", codes.MARKED_BY_CAD, ids=lambda each: each.meaning)
-def test_what_is_marked_is_of_the_context_groups_of_the_template(modifier: Code) -> None:
+@pytest.mark.parametrize("modifier", codes.MARKED_BY_CAD, ids=lambda modifier: modifier.meaning)
+def test_marked_findings_are_in_the_template_context_groups(modifier: Code) -> None:
     allowed = {codes.ABNORMAL_OPACITY: 6104, codes.ABNORMAL_LUCENCY: 6105}[codes.MARKED_BY_CAD[modifier]]
 
     assert 6101 in context_groups(codes.MARKED_BY_CAD[modifier])
     assert {6102, allowed} <= context_groups(modifier)
 
 
-def test_each_region_is_a_finding_with_its_center_its_outline_and_who_said_so() -> None:
+def test_each_region_is_a_finding_with_center_outline_and_algorithm() -> None:
     film = everything(films.dx())
     rows, columns = int(film.header.Rows), int(film.header.Columns)
     side = min(rows, columns) / 8
 
-    found = of(report(film), codes.SINGLE_IMAGE_FINDING)
+    marks = rows_of(report(film), codes.SINGLE_IMAGE_FINDING)
 
-    assert [value(item) for item in found] == ["112033", "112062", "112062"]
-    opacity = {name_of(row): row for row in children_of(found[0])}
+    assert [value(item) for item in marks] == ["112033", "112062", "112062"]
+    opacity = {name_of(row): row for row in children_of(marks[0])}
     assert value(opacity[codes.SINGLE_IMAGE_FINDING_MODIFIER.value]) == "112001"
     assert value(opacity[codes.RENDERING_INTENT.value]) == codes.PRESENTATION_REQUIRED.value
     assert float(opacity[codes.CERTAINTY_OF_FINDING.value].MeasuredValueSequence[0].NumericValue) == 87.3
@@ -66,19 +66,19 @@ def test_each_region_is_a_finding_with_its_center_its_outline_and_who_said_so() 
     assert outline[:2] == outline[-2:]
     image = children_of(center)[0]
     assert image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == film.header.SOPInstanceUID
-    assert "RESEARCH USE ONLY" in "".join(str(row.get("TextValue")) for row in children_of(found[0]))
+    assert "RESEARCH USE ONLY" in "".join(str(row.get("TextValue")) for row in children_of(marks[0]))
 
 
-def test_a_region_has_the_tracking_that_it_has_in_the_report() -> None:
+def test_a_region_has_the_same_tracking_uid_as_in_the_report() -> None:
     film = everything(films.dx())
 
     def tracked(dataset: Dataset) -> set[str]:
-        return {str(item.UID) for item in of(dataset, codes.TRACKING_UNIQUE_IDENTIFIER)}
+        return {str(item.UID) for item in rows_of(dataset, codes.TRACKING_UNIQUE_IDENTIFIER)}
 
     assert tracked(report(film)) < tracked(parsed(composed(tid1500.REPORT, [film])))
 
 
-def test_what_is_undetermined_may_be_shown_and_what_is_absent_is_only_said_to_have_been_looked_for() -> None:
+def test_undetermined_is_optional_and_absent_only_a_target() -> None:
     film = read(
         films.dx(),
         finding("Nodule", 0.5, Presence.UNDETERMINED, regions=(square(2, 2, 9),)),
@@ -86,30 +86,30 @@ def test_what_is_undetermined_may_be_shown_and_what_is_absent_is_only_said_to_ha
         finding("Effusion", 0.9, Presence.PRESENT, regions=(square(2, 2, 9),)),
     )
 
-    said = report(film)
+    dataset = report(film)
 
-    (mark,) = of(said, codes.SINGLE_IMAGE_FINDING)
-    (intent,) = of(mark, codes.RENDERING_INTENT)
+    (mark,) = rows_of(dataset, codes.SINGLE_IMAGE_FINDING)
+    (intent,) = rows_of(mark, codes.RENDERING_INTENT)
     assert value(intent) == codes.PRESENTATION_OPTIONAL.value
-    assert [value(item) for item in of(said, codes.DETECTION_PERFORMED)] == ["27925004", "4147007"]
-    assert value(of(said, codes.FINDINGS_SUMMARY)[0]) == codes.ALL_WITH_FINDINGS.value
+    assert [value(item) for item in rows_of(dataset, codes.DETECTION_PERFORMED)] == ["27925004", "4147007"]
+    assert value(rows_of(dataset, codes.FINDINGS_SUMMARY)[0]) == codes.ALL_WITH_FINDINGS.value
 
 
-def test_a_study_that_was_not_analysed_has_no_marks_and_says_that_nothing_was_attempted() -> None:
-    said = report(not_read(films.dx(), Reason.VIEW))
+def test_a_study_not_analysed_has_no_marks_and_no_attempt() -> None:
+    dataset = report(not_read(films.dx(), Reason.VIEW))
 
-    assert not of(said, codes.SINGLE_IMAGE_FINDING)
-    assert value(of(said, codes.FINDINGS_SUMMARY)[0]) == codes.NONE_SUCCEEDED.value
-    assert value(of(said, codes.SUMMARY_OF_DETECTIONS)[0]) == codes.NOT_ATTEMPTED.value
-    assert said.ContentQualification == "RESEARCH"
+    assert not rows_of(dataset, codes.SINGLE_IMAGE_FINDING)
+    assert value(rows_of(dataset, codes.FINDINGS_SUMMARY)[0]) == codes.NONE_SUCCEEDED.value
+    assert value(rows_of(dataset, codes.SUMMARY_OF_DETECTIONS)[0]) == codes.NOT_ATTEMPTED.value
+    assert dataset.ContentQualification == "RESEARCH"
 
 
 @pytest.mark.parametrize("concept", [codes.CENTER, codes.RENDERING_INTENT, codes.ALGORITHM_NAME])
-def test_a_mark_without_what_the_template_demands_does_not_leave(concept: Code) -> None:
+def test_a_mark_without_a_required_row_is_a_fault(concept: Code) -> None:
     film = everything(films.dx())
     instance = composed(chest_cad.CHEST_CAD, [film])
-    said = dcmread(BytesIO(instance.content))
-    mark = of(said, codes.SINGLE_IMAGE_FINDING)[0]
+    dataset = dcmread(BytesIO(instance.content))
+    mark = rows_of(dataset, codes.SINGLE_IMAGE_FINDING)[0]
     mark.ContentSequence = [row for row in children_of(mark) if name_of(row) != concept.value]
 
-    assert f"{concept.meaning} is absent" in faults_of(said, collate([film]), chest_cad.CHEST_CAD.result_type)
+    assert f"{concept.meaning} is absent" in faults_of(dataset, collate([film]), chest_cad.CHEST_CAD.result_type)

@@ -1,4 +1,4 @@
-"""The table of codes against the proofs it claims."""
+"""Table of codes against the proofs that it states."""
 
 from collections.abc import Iterator, Mapping
 from typing import cast
@@ -10,7 +10,7 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes
 from cxr_node.report.codes import Proof
-from cxr_node.report.sr.check_digit import has_right_check_digit
+from cxr_node.report.sr.check_digit import has_valid_check_digit
 from tests.support import films
 
 _NOT_IN_PYDICOM = {
@@ -18,7 +18,7 @@ _NOT_IN_PYDICOM = {
     ("UMLS", "C0034375"): Proof.STANDARD,
     ("UCUM", "{pixels}"): Proof.STANDARD,
 }
-_OTHER_WORDING = {
+_LONGER_TERMS = {
     "816094009": {"Thorax"},
     "51440002": {"Right and left (qualifier value)"},
     "260753009": {"Source (attribute)"},
@@ -29,7 +29,7 @@ _OTHER_WORDING = {
     "3120008": {"Pleural structure"},
     "72410000": {"Mediastinal structure"},
 }
-"""SNOMED CT codes whose preferred term in the dictionary is longer than PS3.16 prints; a person compared them."""
+"""SNOMED CT codes whose preferred term in the dictionary is longer than in PS3.16; compared by hand."""
 
 
 def _constants() -> Iterator[Code]:
@@ -43,7 +43,7 @@ def _constants() -> Iterator[Code]:
 
 _FINDINGS_IN_PYDICOM = [code for code, _, proof in codes.FINDINGS.values() if proof is Proof.PYDICOM]
 _FINDINGS_ELSEWHERE = [code for code, _, proof in codes.FINDINGS.values() if proof is not Proof.PYDICOM]
-_TO_FIND = [
+_STANDARD = [
     code
     for code in [*_constants(), *_FINDINGS_IN_PYDICOM]
     if code.scheme_designator != codes.PRIVATE_SCHEME and (code.scheme_designator, code.value) not in _NOT_IN_PYDICOM
@@ -52,42 +52,44 @@ _ALL = [*dict.fromkeys(_constants()), *(code for code, _, _ in codes.FINDINGS.va
 
 
 def _meanings(code: Code) -> set[str]:
-    """Return what pydicom calls a code; several keywords may hold it, each with a wording of its own."""
+    """Return pydicom's meanings of a code; several keywords may have it, each with its own wording."""
     keywords = cast("Mapping[str, Mapping[str, tuple[str, list[int]]]]", concepts.get(code.scheme_designator, {}))
     return {entries[code.value][0] for entries in keywords.values() if code.value in entries}
 
 
-@pytest.mark.parametrize("code", _TO_FIND, ids=lambda code: f"{code.scheme_designator}-{code.value}")
+@pytest.mark.parametrize("code", _STANDARD, ids=lambda code: f"{code.scheme_designator}-{code.value}")
 def test_a_code_marked_as_in_pydicom_is_there_with_that_meaning(code: Code) -> None:
-    known = {meaning.casefold() for meaning in _meanings(code)}
-    accepted = {code.meaning.casefold(), *(wording.casefold() for wording in _OTHER_WORDING.get(code.value, set()))}
-    assert known & accepted, f"{code} is {_meanings(code) or 'not in the dictionary'}"
+    meanings = {meaning.casefold() for meaning in _meanings(code)}
+    accepted = {code.meaning.casefold(), *(wording.casefold() for wording in _LONGER_TERMS.get(code.value, set()))}
+    assert meanings & accepted, f"{code} is {_meanings(code) or 'not in the dictionary'}"
 
 
 @pytest.mark.parametrize("code", _FINDINGS_ELSEWHERE, ids=lambda code: code.value)
-def test_a_finding_marked_as_not_in_pydicom_is_not_there_with_another_meaning(code: Code) -> None:
+def test_a_finding_not_in_pydicom_has_no_other_meaning_there(code: Code) -> None:
     assert not _meanings(code)
 
 
-@pytest.mark.parametrize("code", [one for one in _ALL if one.scheme_designator == "SCT"], ids=lambda code: code.value)
+@pytest.mark.parametrize(
+    "code", [code for code in _ALL if code.scheme_designator == "SCT"], ids=lambda code: code.value
+)
 def test_every_snomed_code_passes_its_check_digit(code: Code) -> None:
-    assert has_right_check_digit(code.value)
+    assert has_valid_check_digit(code.value)
 
 
 def test_no_code_is_on_the_deny_list() -> None:
     assert not {code.value for code in _ALL} & set(codes.DENIED)
 
 
-def test_the_check_digit_catches_every_single_wrong_digit_of_a_code() -> None:
+def test_the_check_digit_detects_every_single_wrong_digit() -> None:
     right = "233604007"
     for position, digit in enumerate(right):
         for other in set("0123456789") - {digit}:
-            assert not has_right_check_digit(right[:position] + other + right[position + 1 :])
+            assert not has_valid_check_digit(right[:position] + other + right[position + 1 :])
 
 
 @pytest.mark.parametrize("value", ["95436003", "60567007", "78381009"])
-def test_the_codes_of_public_tables_that_are_no_snomed_codes_are_caught(value: str) -> None:
-    assert not has_right_check_digit(value)
+def test_wrong_snomed_codes_of_public_tables_are_detected(value: str) -> None:
+    assert not has_valid_check_digit(value)
     assert value in codes.DENIED
 
 

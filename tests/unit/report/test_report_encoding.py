@@ -1,4 +1,4 @@
-"""The node's own encoding of data sets against pydicom's: the same bytes."""
+"""Encoder of data sets against pydicom's: the same bytes."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ _NAMED = {"SpecificCharacterSet": b"ISO_IR 192", "PatientName": "Müller^Łucja=
 
 
 @pytest.mark.parametrize("kind", RESULT_KINDS, ids=lambda kind: str(kind.name))
-def test_a_result_of_each_kind_is_encoded_as_pydicom_would(kind: ResultKind) -> None:
+def test_a_result_of_each_kind_is_encoded_as_by_pydicom(kind: ResultKind) -> None:
     film = everything(with_bytes(films.dx(), _NAMED))
 
     for instance in kind.compose(request([film])):
@@ -83,24 +83,24 @@ def _rare(dataset: Dataset) -> None:
     dataset.add_new(0x00091010, "UN", b"private")
 
 
-def _by_what_stands_beside(dataset: Dataset) -> None:
+def _ambiguous_vr(dataset: Dataset) -> None:
     dataset.PixelRepresentation = 1
     dataset.SmallestImagePixelValue = -5
 
 
 @pytest.mark.parametrize(
     "fill",
-    [_odd, _empty, _several, _nested, _undefined, _long, _rare, _by_what_stands_beside],
-    ids=lambda each: each.__name__,
+    [_odd, _empty, _several, _nested, _undefined, _long, _rare, _ambiguous_vr],
+    ids=lambda fill: fill.__name__,
 )
-def test_elements_of_every_kind_are_encoded_as_pydicom_would(fill: Callable[[Dataset], None]) -> None:
+def test_elements_of_every_vr_are_encoded_as_by_pydicom(fill: Callable[[Dataset], None]) -> None:
     dataset = Dataset()
     fill(dataset)
 
     assert encoded(dataset) == by_pydicom(dataset)
 
 
-def test_bytes_of_a_film_as_they_came_are_written_in_utf_8() -> None:
+def test_raw_bytes_of_a_film_are_written_in_utf_8() -> None:
     raw = with_bytes(films.cr(), {"SpecificCharacterSet": b"ISO_IR 100", "PatientName": b"M\xfcller"})
 
     assert encoded(raw) == by_pydicom(raw)

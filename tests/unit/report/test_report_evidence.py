@@ -1,4 +1,4 @@
-"""A header made safe: complete, valid, without junk, and the film itself untouched."""
+"""Safe header: complete, valid, and the film itself unchanged."""
 
 from copy import deepcopy
 from io import BytesIO
@@ -41,7 +41,7 @@ def test_the_film_is_not_changed() -> None:
     assert film == before
 
 
-def test_pixels_and_private_elements_stay_behind() -> None:
+def test_pixels_and_private_elements_are_not_copied() -> None:
     film = films.dx()
     film.private_block(0x0009, "SOMEONE", create=True).add_new(0x01, "LO", "junk")
     film.add_new(0x60003000, "OW", b"\0\0")
@@ -71,7 +71,7 @@ def test_pixels_and_private_elements_stay_behind() -> None:
         ("AccessionNumber", "ACCESSION-NUMBER-LONGER-THAN-16", "ACCESSION-NUMBER-LONGER-THAN-16"),
     ],
 )
-def test_a_value_is_kept_put_into_form_or_emptied(keyword: str, sent: str, expected: object) -> None:
+def test_a_value_is_unchanged_normalized_or_emptied(keyword: str, sent: str, expected: object) -> None:
     film = with_bytes(films.cr(), {keyword: sent.encode()})
     assert safe_header(film)[keyword].value == expected
 
@@ -81,7 +81,7 @@ def test_a_value_that_pydicom_cannot_convert_does_not_stop_the_report() -> None:
     assert safe_header(film)["PatientWeight"].is_empty
 
 
-def test_sequences_are_made_safe_to_their_depths() -> None:
+def test_nested_sequences_are_made_safe() -> None:
     inner = Dataset()
     inner.PatientID = "OTHER-1"
     inner.add_new(0x00091001, "UN", b"x")
@@ -91,14 +91,14 @@ def test_sequences_are_made_safe_to_their_depths() -> None:
     assert len(header.OtherPatientIDsSequence[0]) == 1
 
 
-def test_what_stands_where_a_sequence_should_and_is_none_is_left_out() -> None:
+def test_an_element_that_should_be_a_sequence_and_is_none_is_omitted() -> None:
     film = films.cr()
     tag = Tag("OtherPatientIDsSequence")
     film[tag] = DataElement(tag, "LO", ["one", "two"])
     assert "OtherPatientIDsSequence" not in safe_header(film)
 
 
-def test_of_several_values_where_there_may_be_one_the_first_is_taken() -> None:
+def test_the_first_of_several_values_is_used_where_one_is_allowed() -> None:
     film = with_bytes(films.cr(), {"Rows": bytes((64, 0, 65, 0)), "ImagerPixelSpacing": b"0.2\\0.3"})
     assert safe_header(film).Rows == 64
     assert "Columns" not in safe_header(with_bytes(films.cr(), {"Columns": b"\0"}))
@@ -124,6 +124,6 @@ def test_a_table_keeps_its_descriptor_and_data_in_implicit_vr() -> None:
     film.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     written = BytesIO()
     dcmwrite(written, film, enforce_file_format=True)
-    kept = safe_header(dcmread(BytesIO(written.getvalue()))).VOILUTSequence[0]
-    assert list(kept.LUTDescriptor) == [4, 65535, 16]
-    assert kept.LUTData == table.LUTData
+    copied = safe_header(dcmread(BytesIO(written.getvalue()))).VOILUTSequence[0]
+    assert list(copied.LUTDescriptor) == [4, 65535, 16]
+    assert copied.LUTData == table.LUTData

@@ -1,4 +1,4 @@
-"""The same content for archives that do not take Comprehensive 3D SR."""
+"""Fallback forms of the report for archives without Comprehensive 3D SR."""
 
 from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
@@ -12,7 +12,7 @@ from tests.support import films
 from tests.unit.report.studies import NODE, composed, everything, finding, not_read, parsed, read
 
 
-def test_a_fallback_says_the_same_under_another_sop_class_in_another_series() -> None:
+def test_a_fallback_has_the_same_content_in_another_sop_class_and_series() -> None:
     film = everything(films.dx())
     first = composed(tid1500.REPORT, [film])
     series = {first.identity.series_instance_uid}
@@ -34,7 +34,7 @@ def test_the_text_form_holds_only_what_every_viewer_shows() -> None:
     assert {str(item.ValueType) for _, item in items(report)} <= {"CONTAINER", "TEXT", "CODE", "IMAGE", "UIDREF"}
 
 
-def test_the_text_form_names_present_undetermined_and_absent_findings_and_its_limits() -> None:
+def test_the_text_form_has_all_presences_and_the_caution() -> None:
     report = parsed(composed(basic_text.TEXT, [everything(films.dx())]))
     text = "\n".join(line for _, line in lines(report))
     assert "Opacity (lung, left): present, score 87.3 of 100, operating point 50.0." in text
@@ -45,19 +45,19 @@ def test_the_text_form_names_present_undetermined_and_absent_findings_and_its_li
     assert ENGLISH.phrases.score_meaning in text
 
 
-def test_the_text_form_says_why_a_film_was_not_analysed() -> None:
-    together = [read(films.dx(), finding("Nodule", 0.1, Presence.ABSENT)), not_read(films.cr(), Reason.AGE)]
-    text = "\n".join(line for _, line in lines(parsed(composed(basic_text.TEXT, together))))
+def test_the_text_form_has_the_reason_of_a_film_not_analysed() -> None:
+    study = [read(films.dx(), finding("Nodule", 0.1, Presence.ABSENT)), not_read(films.cr(), Reason.AGE)]
+    text = "\n".join(line for _, line in lines(parsed(composed(basic_text.TEXT, study))))
     assert f"Not analysed: {Reason.AGE.meaning}." in text
     assert ENGLISH.phrases.no_finding in text
 
 
-def test_a_model_that_looked_for_nothing_does_not_leave_a_section_empty() -> None:
+def test_a_model_without_targets_leaves_no_section_empty() -> None:
     text = [line for _, line in lines(parsed(composed(basic_text.TEXT, [read(films.dx())])))]
     assert "Finding: The model looked for no finding." in text
 
 
-def test_content_is_the_same_tree_whoever_asks_and_whenever() -> None:
+def test_the_content_tree_is_the_same_at_each_call() -> None:
     film = everything(films.dx())
     trees = {encoded(tid1500.content([film], NODE)) for _ in range(2)}
     assert len(trees) == 1

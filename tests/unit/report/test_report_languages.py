@@ -1,4 +1,4 @@
-"""Results in every language: other words, the same codes."""
+"""Results in every language: other terms, the same codes."""
 
 from string import Formatter
 
@@ -17,7 +17,7 @@ from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.languages.english import ENGLISH
 from cxr_node.report.languages.language import Language
 from cxr_node.report.languages.registry import LANGUAGES
-from cxr_node.report.source import Film, Observer
+from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.tree import items, name_of
 from cxr_node.report.study import collate
 from cxr_node.report.summary import paragraph
@@ -33,12 +33,12 @@ def _node(language: str) -> Observer:
     return Observer(name="TESTNODE", serial_number="7", language=LANGUAGES[language])
 
 
-def _study() -> list[Film]:
+def _study() -> list[ReportedFilm]:
     return [everything(films.dx()), not_read(films.cr(), Reason.VIEW, "LATERAL")]
 
 
-def _report(language: str, together: list[Film] | None = None) -> Dataset:
-    return parsed(composed(tid1500.REPORT, together or _study(), observer=_node(language)))
+def _report(language: str, study: list[ReportedFilm] | None = None) -> Dataset:
+    return parsed(composed(tid1500.REPORT, study or _study(), observer=_node(language)))
 
 
 def _codes(document: Dataset) -> list[tuple[str, str]]:
@@ -57,7 +57,7 @@ def _texts(document: Dataset, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", LANGUAGES)
-def test_a_language_has_a_word_for_everything_the_node_says(name: str) -> None:
+def test_a_language_has_a_term_for_every_concept_of_the_node(name: str) -> None:
     words = LANGUAGES[name].terms
     assert set(words.findings) == set(codes.FINDINGS)
     assert set(words.structures) == set(codes.STRUCTURES)
@@ -72,7 +72,7 @@ def test_a_language_has_a_word_for_everything_the_node_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LANGUAGES)
-def test_every_word_fits_a_code_meaning(name: str) -> None:
+def test_every_term_fits_a_code_meaning(name: str) -> None:
     for word in LANGUAGES[name].terms.by_code().values():
         assert 0 < len(word.encode()) <= 64, word  # PS3.5 means characters; dciodvfy and some archives count bytes
         assert word == word.strip()
@@ -80,7 +80,7 @@ def test_every_word_fits_a_code_meaning(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LANGUAGES)
-def test_no_language_calls_two_things_by_one_name(name: str) -> None:
+def test_no_language_has_one_term_for_two_concepts(name: str) -> None:
     words = LANGUAGES[name].terms
     for table in (words.findings, words.presences, words.sides, words.reasons, words.notes, words.statements):
         assert len(set(table.values())) == len(table)
@@ -113,14 +113,14 @@ def test_codes_numbers_and_coordinates_are_the_same_in_every_language(name: str)
 @pytest.mark.parametrize(
     ("name", "tag"), {"en": "en-US", "zh": "zh-Hans", "de": "de", "es": "es", "fr": "fr", "ja": "ja"}.items()
 )
-def test_a_report_says_which_language_it_is_in(name: str, tag: str) -> None:
+def test_a_report_states_its_language(name: str, tag: str) -> None:
     (language,) = [item for _, item in items(_report(name)) if name_of(item) == codes.LANGUAGE.value]
     assert language.ConceptCodeSequence[0].CodeValue == tag
     assert language.ConceptCodeSequence[0].CodingSchemeDesignator == "RFC5646"
 
 
 @pytest.mark.parametrize("name", _OTHERS)
-def test_findings_reasons_and_caution_are_said_in_the_language(name: str) -> None:
+def test_findings_reasons_and_caution_are_in_the_language(name: str) -> None:
     language, report = LANGUAGES[name], _report(name)
     meanings = {str(item.ConceptCodeSequence[0].CodeMeaning) for _, item in items(report) if item.ValueType == "CODE"}
     words = language.terms
@@ -141,15 +141,15 @@ def test_findings_reasons_and_caution_are_said_in_the_language(name: str) -> Non
     "kind", [tid1500.REPORT, basic_text.TEXT, key_objects.KEY_IMAGES], ids=lambda kind: str(kind.name)
 )
 def test_a_document_in_any_language_keeps_its_promises(kind: ResultKind, name: str) -> None:
-    together = [everything(films.dx())]
-    document = parsed(composed(kind, together, observer=_node(name)))
-    assert faults_of(document, collate(together), kind.result_type) == ()
-    said = " ".join(str(item.TextValue) for _, item in items(document) if item.ValueType == "TEXT")
-    assert LANGUAGES[name].phrases.caution in said
+    study = [everything(films.dx())]
+    document = parsed(composed(kind, study, observer=_node(name)))
+    assert faults_of(document, collate(study), kind.result_type) == ()
+    text = " ".join(str(item.TextValue) for _, item in items(document) if item.ValueType == "TEXT")
+    assert LANGUAGES[name].phrases.caution in text
 
 
 @pytest.mark.parametrize("name", LANGUAGES)
-def test_marks_are_labelled_in_the_language(name: str) -> None:
+def test_a_presentation_state_is_labelled_in_the_language(name: str) -> None:
     marks = composed(presentation_state.PRESENTATION_STATE, [everything(films.dx())], observer=_node(name))
     labels = [str(text.UnformattedTextValue) for text in parsed(marks).GraphicAnnotationSequence[0].TextObjectSequence]
     assert labels[0].startswith(LANGUAGES[name].terms.findings["Lung Opacity"])
@@ -162,7 +162,7 @@ def test_another_language_is_another_result_of_the_same_series() -> None:
     assert english.series_instance_uid == german.series_instance_uid
 
 
-def test_numbers_have_the_sign_that_the_language_has() -> None:
+def test_numbers_have_the_decimal_sign_of_the_language() -> None:
     film = read(films.dx(), finding("Effusion", 0.873, Presence.PRESENT, laterality=Laterality.LEFT))
     assert paragraph([film.reading], LANGUAGES["de"]).startswith(
         "Pleuraerguss (Pleura, links): vorhanden, Score 87,3 von 100, Entscheidungsschwelle 50,0. Ein Score"
@@ -186,7 +186,7 @@ def test_the_font_of_pictures_has_no_letters_but_those_of_english(letter: str) -
     assert bytes(font.getmask("e")) != absent
 
 
-def test_a_report_in_one_language_leaves_those_in_others_as_they_were() -> None:
+def test_composing_in_one_language_does_not_change_the_others() -> None:
     def digest(language: str) -> str:
         return composed(tid1500.REPORT, _study(), observer=_node(language)).digest
 

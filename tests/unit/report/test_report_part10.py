@@ -1,4 +1,4 @@
-"""The bytes of a result are those of its data set, however they were put together."""
+"""Encoding of a document around its encoded tree."""
 
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.reasons import Reason
@@ -8,7 +8,7 @@ from tests.support import films
 from tests.unit.report.studies import composed, everything, not_read, parsed
 
 
-def test_a_spliced_document_is_what_encoding_it_whole_gives() -> None:
+def test_a_spliced_document_equals_the_whole_document_encoded() -> None:
     for film in (everything(films.dx()), not_read(films.cr(changes={"TimezoneOffsetFromUTC": "+0100"}), Reason.VIEW)):
         instance = composed(tid1500.REPORT, [film])
         body = instance.content[films.data_set_offset(instance.content) :]

@@ -1,4 +1,4 @@
-"""Pictures, marks and key objects: right film, right grays, right words, and nobody's name."""
+"""Pictures, presentation states and key objects: source film, grayscale, words."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ from cxr_node.report.kinds import key_objects, presentation_state, secondary_cap
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.languages.english import ENGLISH
 from cxr_node.report.pictures.picture import painted
-from cxr_node.report.source import Film, Observer
+from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.tree import items
 from cxr_node.report.study import collate
 from tests.support import films
@@ -24,17 +24,17 @@ from tests.unit.report.studies import NOW, composed, everything, finding, not_re
 _GRAY = 0x8080
 
 
-def _radiograph(film: Film, aspect_ratio: float = 1.0) -> Radiograph:
+def _radiograph(film: ReportedFilm, aspect_ratio: float = 1.0) -> Radiograph:
     rows, columns = int(film.header.Rows), int(film.header.Columns)
     geometry = Geometry(rows=rows, columns=columns, aspect_ratio=aspect_ratio, patient_orientation=("L", "F"))
     return Radiograph(p_values=np.full((rows, columns), _GRAY, np.uint16), geometry=geometry, grayscale="made")
 
 
-def _capture(film: Film) -> Instance:
+def _capture(film: ReportedFilm) -> Instance:
     return composed(secondary_capture.PICTURE, [film])
 
 
-def _marks(film: Film) -> Dataset:
+def _state(film: ReportedFilm) -> Dataset:
     return parsed(composed(presentation_state.PRESENTATION_STATE, [film]))
 
 
@@ -59,13 +59,13 @@ def test_pixels_that_are_not_square_become_square() -> None:
     assert rows == 2 * (columns - 420)
 
 
-def test_the_panel_grows_with_what_there_is_to_say() -> None:
+def test_the_panel_grows_with_the_number_of_lines() -> None:
     one = read(films.cr(), finding("Nodule", 0.2, Presence.ABSENT))
     many = read(films.cr(), *(finding("Nodule", 0.2, Presence.ABSENT) for _ in range(18)))
     assert painted(_radiograph(many), many.reading).shape[0] > painted(_radiograph(one), one.reading).shape[0]
 
 
-def test_a_picture_says_what_it_is_and_where_it_comes_from() -> None:
+def test_a_picture_states_its_type_and_source() -> None:
     header = films.cr(changes={"LossyImageCompression": "01", "LossyImageCompressionRatio": "10"})
     picture = parsed(_capture(everything(header)))
     assert list(picture.ImageType) == ["DERIVED", "SECONDARY"]
@@ -89,30 +89,30 @@ def test_a_film_that_was_not_analysed_can_be_painted_too() -> None:
     assert painted(_radiograph(film), film.reading).shape[0] > 0
 
 
-def test_marks_lie_on_the_film_in_its_own_pixels() -> None:
+def test_graphics_are_in_pixels_of_the_film() -> None:
     header = films.cr(rows=100, columns=80)
     opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(50, 60, 100),))
-    marks = _marks(read(header, opacity))
-    graphic = marks.GraphicAnnotationSequence[0].GraphicObjectSequence[0]
+    state = _state(read(header, opacity))
+    graphic = state.GraphicAnnotationSequence[0].GraphicObjectSequence[0]
     assert graphic.GraphicAnnotationUnits == "PIXEL"
     assert list(graphic.GraphicData) == [50, 60, 80, 60, 80, 100, 50, 100, 50, 60]
-    image = marks.ReferencedSeriesSequence[0].ReferencedImageSequence[0]
+    image = state.ReferencedSeriesSequence[0].ReferencedImageSequence[0]
     assert image.ReferencedSOPInstanceUID == header.SOPInstanceUID
-    texts = [text.UnformattedTextValue for text in marks.GraphicAnnotationSequence[0].TextObjectSequence]
+    texts = [text.UnformattedTextValue for text in state.GraphicAnnotationSequence[0].TextObjectSequence]
     assert texts == ["Opacity present 90.0/100", ENGLISH.phrases.caution]
 
 
 @pytest.mark.parametrize(("photometric", "shape"), [("MONOCHROME1", "INVERSE"), ("MONOCHROME2", "IDENTITY")])
-def test_marks_do_not_turn_the_film_over(photometric: str, shape: str) -> None:
+def test_a_presentation_state_keeps_the_polarity_of_the_film(photometric: str, shape: str) -> None:
     header = films.cr(changes={"PhotometricInterpretation": photometric})
-    assert _marks(everything(header)).PresentationLUTShape == shape
+    assert _state(everything(header)).PresentationLUTShape == shape
 
 
-def test_marks_repeat_the_grayscale_steps_of_the_film() -> None:
+def test_a_presentation_state_repeats_the_grayscale_transformations() -> None:
     changes = {"RescaleSlope": "2", "RescaleIntercept": "-5", "WindowCenter": ["300", "9"], "WindowWidth": ["800", "9"]}
-    marks = _marks(everything(films.cr(changes=changes)))
-    assert (marks.RescaleSlope, marks.RescaleIntercept) == (2, -5)
-    window = marks.SoftcopyVOILUTSequence[0]
+    state = _state(everything(films.cr(changes=changes)))
+    assert (state.RescaleSlope, state.RescaleIntercept) == (2, -5)
+    window = state.SoftcopyVOILUTSequence[0]
     assert (window.WindowCenter, window.WindowWidth) == (300, 800)
 
 
@@ -121,35 +121,35 @@ def test_a_table_takes_the_place_of_slope_and_window() -> None:
     table.LUTDescriptor = [4, 0, 16]
     table.add_new("LUTData", "OW", b"\x00\x00\x01\x00\x02\x00\x03\x00")
     changes = {"VOILUTSequence": [table], "ModalityLUTSequence": [table], "RescaleSlope": "2", "RescaleIntercept": "0"}
-    marks = _marks(everything(films.cr(changes=changes)))
-    assert "RescaleSlope" not in marks
-    assert bytes(marks.ModalityLUTSequence[0].LUTData) == bytes(table.LUTData)
-    assert "VOILUTSequence" in marks.SoftcopyVOILUTSequence[0]
+    state = _state(everything(films.cr(changes=changes)))
+    assert "RescaleSlope" not in state
+    assert bytes(state.ModalityLUTSequence[0].LUTData) == bytes(table.LUTData)
+    assert "VOILUTSequence" in state.SoftcopyVOILUTSequence[0]
 
 
 @pytest.mark.parametrize("changes", [{"WindowWidth": "0"}, {"WindowWidth": None}, {"WindowCenter": None}])
 def test_a_window_that_cannot_be_used_is_left_out(changes: dict[str, object]) -> None:
-    assert "SoftcopyVOILUTSequence" not in _marks(everything(films.cr(changes=changes)))
+    assert "SoftcopyVOILUTSequence" not in _state(everything(films.cr(changes=changes)))
 
 
 @pytest.mark.parametrize(("sent", "shown"), [(["2", "1"], [2, 1]), ("01", [1, 1]), ("", [1, 1]), (["0", "0"], [1, 1])])
-def test_marks_keep_the_shape_of_the_pixels(sent: object, shown: list[int]) -> None:
-    area = _marks(everything(films.cr(changes={"PixelAspectRatio": sent}))).DisplayedAreaSelectionSequence[0]
+def test_a_presentation_state_keeps_the_pixel_aspect_ratio(sent: object, shown: list[int]) -> None:
+    area = _state(everything(films.cr(changes={"PixelAspectRatio": sent}))).DisplayedAreaSelectionSequence[0]
     assert list(area.PresentationPixelAspectRatio) == shown
 
 
-def test_without_anything_to_mark_there_are_no_marks() -> None:
+def test_a_film_without_graphics_has_no_presentation_state() -> None:
     for film in (read(films.cr(), finding("Nodule", 0.9, Presence.PRESENT)), not_read(films.cr(), Reason.VIEW)):
         assert presentation_state.PRESENTATION_STATE.compose(request([film])) == []
 
 
 def test_key_objects_are_the_films_with_findings_and_no_others() -> None:
-    together = [
+    study = [
         read(films.dx(), finding("Nodule", 0.9, Presence.PRESENT)),
         read(films.cr(), finding("Nodule", 0.1, Presence.ABSENT)),
         not_read(films.sc(), Reason.VIEW),
     ]
-    selection = parsed(composed(key_objects.KEY_IMAGES, together))
+    selection = parsed(composed(key_objects.KEY_IMAGES, study))
     chosen = [item for _, item in items(selection) if item.ValueType == "IMAGE"]
     assert [item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in chosen] == [films.dx().SOPInstanceUID]
 
@@ -172,24 +172,24 @@ _KINDS = (secondary_capture.PICTURE, presentation_state.PRESENTATION_STATE, key_
         ("InstanceNumber", None, "InstanceNumber has no value"),
     ],
 )
-def test_a_broken_promise_of_any_kind_is_named(
+def test_a_broken_promise_of_any_kind_is_reported(
     kind: ResultKind, keyword: str, value: str | None, sentence: str
 ) -> None:
-    together = collate([everything(films.cr())])
-    result = parsed(composed(kind, [together[0]]))
-    assert faults_of(result, together, kind.result_type) == ()
+    study = collate([everything(films.cr())])
+    result = parsed(composed(kind, [study[0]]))
+    assert faults_of(result, study, kind.result_type) == ()
     setattr(result, keyword, value)
-    assert faults_of(result, together, kind.result_type) == (sentence,)
+    assert faults_of(result, study, kind.result_type) == (sentence,)
 
 
 @pytest.mark.parametrize("kind", _KINDS, ids=lambda kind: str(kind.name))
-def test_a_result_that_names_another_film_is_held_back(kind: ResultKind) -> None:
+def test_a_result_that_references_another_film_is_a_fault(kind: ResultKind) -> None:
     result = parsed(composed(kind, [everything(films.cr())]))
-    together = collate([everything(films.dx())])
-    assert "the references do not name the sources" in faults_of(result, together, kind.result_type)
+    study = collate([everything(films.dx())])
+    assert "the references do not name the sources" in faults_of(result, study, kind.result_type)
 
 
-def test_a_picture_that_comes_back_can_be_told_from_a_film() -> None:
+def test_a_returned_picture_is_distinguishable_from_a_film() -> None:
     film = everything(films.dx(changes={"Manufacturer": "Detectors", "ManufacturerModelName": "Panel 1"}))
     picture = parsed(composed(secondary_capture.PICTURE, [film]))
     node = Observer()

@@ -1,4 +1,4 @@
-"""The anatomy as a Segmentation: the pixels that were outlined, what they are called, and nothing else."""
+"""Segmentation of the anatomy: pixels, codes, references."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -15,17 +15,17 @@ from cxr_node.domain.reading import Region, Structure
 from cxr_node.report.check import faults_of
 from cxr_node.report.kinds import segmentation
 from cxr_node.report.pictures.masks import joined, packed
-from cxr_node.report.source import Film
+from cxr_node.report.source import ReportedFilm
 from cxr_node.report.study import collate
 from tests.support import films
 from tests.unit.report.studies import NOW, composed, everything, parsed, read, request, square
 
 
-def _segmentation(film: Film) -> Dataset:
+def _segmentation(film: ReportedFilm) -> Dataset:
     return parsed(composed(segmentation.SEGMENTATION, [film]))
 
 
-def _outlined(header: Dataset, key: Anatomy, *regions: Region) -> Film:
+def _outlined(header: Dataset, key: Anatomy, *regions: Region) -> ReportedFilm:
     return read(header, structures=(Structure(key=key, confidence=0.9, regions=regions),))
 
 
@@ -40,9 +40,9 @@ def test_masks_that_end_within_a_byte_are_joined_bit_by_bit(frames: list[list[bo
 
 @pytest.mark.parametrize(("rows", "columns"), [(64, 48), (63, 47)])
 def test_each_frame_holds_one_structure_with_its_holes(rows: int, columns: int) -> None:
-    said = _segmentation(everything(films.cr(rows=rows, columns=columns)))
-    lung, heart = said.pixel_array
-    assert [segment.SegmentLabel for segment in said.SegmentSequence] == ["Right Lung", "Heart"]
+    dataset = _segmentation(everything(films.cr(rows=rows, columns=columns)))
+    lung, heart = dataset.pixel_array
+    assert [segment.SegmentLabel for segment in dataset.SegmentSequence] == ["Right Lung", "Heart"]
     assert lung.shape == (rows, columns)
     side = columns / 8
     assert abs(int(lung.sum()) - (4 - 0.25) * side**2) < 5 * side
@@ -52,7 +52,7 @@ def test_each_frame_holds_one_structure_with_its_holes(rows: int, columns: int) 
     assert not (lung & heart).any()
 
 
-def test_a_segment_says_what_it_is_on_which_side_and_who_drew_it() -> None:
+def test_a_segment_states_structure_side_and_algorithm() -> None:
     film = everything(films.dx())
     lung, heart = _segmentation(film).SegmentSequence
     (kind,) = lung.SegmentedPropertyTypeCodeSequence
@@ -67,24 +67,24 @@ def test_a_segment_says_what_it_is_on_which_side_and_who_drew_it() -> None:
 
 def test_a_segmentation_lies_on_its_source_without_a_frame_of_reference() -> None:
     header = films.dx(changes={"FrameOfReferenceUID": "1.2.3", "LossyImageCompression": "01"})
-    said = _segmentation(everything(header))
-    for frame in said.PerFrameFunctionalGroupsSequence:
+    dataset = _segmentation(everything(header))
+    for frame in dataset.PerFrameFunctionalGroupsSequence:
         (derivation,) = frame.DerivationImageSequence
         assert derivation.SourceImageSequence[0].ReferencedSOPInstanceUID == header.SOPInstanceUID
-    (series,) = said.ReferencedSeriesSequence
+    (series,) = dataset.ReferencedSeriesSequence
     assert series.SeriesInstanceUID == header.SeriesInstanceUID
-    assert (said.Rows, said.Columns) == (header.Rows, header.Columns)
-    assert "FrameOfReferenceUID" not in said
-    assert said.LossyImageCompression == "01"
+    assert (dataset.Rows, dataset.Columns) == (header.Rows, header.Columns)
+    assert "FrameOfReferenceUID" not in dataset
+    assert dataset.LossyImageCompression == "01"
     numbers = [
         frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
-        for frame in said.PerFrameFunctionalGroupsSequence
+        for frame in dataset.PerFrameFunctionalGroupsSequence
     ]
     assert numbers == [1, 2]
 
 
 @pytest.mark.parametrize(
-    ("source", "is_said"),
+    ("source", "is_written"),
     [
         (SpacingSource.CALIBRATED, True),
         (SpacingSource.UNSPECIFIED, True),
@@ -92,8 +92,8 @@ def test_a_segmentation_lies_on_its_source_without_a_frame_of_reference() -> Non
         (None, False),
     ],
 )
-def test_a_pixel_size_at_the_detector_is_not_said_to_be_the_patient_s(
-    source: SpacingSource | None, is_said: bool
+def test_a_pixel_size_at_the_detector_is_not_written_as_pixel_spacing(
+    source: SpacingSource | None, is_written: bool
 ) -> None:
     film = everything(films.cr())
     spacing = None if source is None else PixelSpacing(row_mm=1 / 7, column_mm=0.2, source=source)
@@ -102,34 +102,34 @@ def test_a_pixel_size_at_the_detector_is_not_said_to_be_the_patient_s(
     (shared,) = _segmentation(replace(film, reading=replace(film.reading, geometry=geometry))).get(
         "SharedFunctionalGroupsSequence"
     )
-    assert ("PixelMeasuresSequence" in shared) is is_said
-    if is_said:
+    assert ("PixelMeasuresSequence" in shared) is is_written
+    if is_written:
         assert shared.PixelMeasuresSequence[0].PixelSpacing == pytest.approx([1 / 7, 0.2])
 
 
-def test_what_is_not_on_the_film_has_no_segment() -> None:
+def test_a_structure_outside_the_film_has_no_segment() -> None:
     beyond = _outlined(films.cr(rows=64, columns=48), Anatomy.HEART, square(100, 100, 20))
     assert segmentation.SEGMENTATION.compose(request([beyond])) == []
     nothing = _outlined(films.cr(), Anatomy.HEART)
     assert segmentation.SEGMENTATION.compose(request([nothing])) == []
 
 
-def test_what_has_no_standard_code_or_another_name_than_what_is_outlined_is_not_sent() -> None:
-    not_sent = {
+def test_structures_without_a_fitting_standard_code_have_no_segment() -> None:
+    without_segment = {
         Anatomy.BRONCHI,
         Anatomy.POSTERIOR_RIBS,
         Anatomy.ANTERIOR_RIBS,
         Anatomy.RIGHT_HEMIDIAPHRAGM,
         Anatomy.LEFT_HEMIDIAPHRAGM,
     }
-    assert set(Anatomy) - set(segmentation.SEGMENTS) == not_sent
+    assert set(Anatomy) - set(segmentation.SEGMENTS) == without_segment
     assert all(code.scheme_designator == "SCT" for code, _, _ in segmentation.SEGMENTS.values())
-    for key in not_sent:
+    for key in without_segment:
         film = _outlined(films.cr(), key, square(2, 2, 20))
         assert segmentation.SEGMENTATION.compose(request([film])) == []
 
 
-def test_other_outlines_are_another_instance_and_another_time_is_not() -> None:
+def test_the_instance_depends_on_outlines_and_not_on_time() -> None:
     film = _outlined(films.cr(), Anatomy.HEART, square(2, 2, 20))
     first = composed(segmentation.SEGMENTATION, [film])
     later = composed(segmentation.SEGMENTATION, [film], now=NOW + timedelta(days=1))
@@ -146,21 +146,21 @@ def test_other_outlines_are_another_instance_and_another_time_is_not() -> None:
         ("SegmentSequence", None, "SegmentSequence has no value"),
     ],
 )
-def test_a_broken_promise_of_a_segmentation_is_named(keyword: str, value: str | None, sentence: str) -> None:
-    together = collate([everything(films.cr())])
-    said = _segmentation(together[0])
-    assert faults_of(said, together, segmentation.SEGMENTATION.result_type) == ()
-    setattr(said, keyword, value)
-    assert faults_of(said, together, segmentation.SEGMENTATION.result_type) == (sentence,)
+def test_a_broken_promise_of_a_segmentation_is_reported(keyword: str, value: str | None, sentence: str) -> None:
+    study = collate([everything(films.cr())])
+    dataset = _segmentation(study[0])
+    assert faults_of(dataset, study, segmentation.SEGMENTATION.result_type) == ()
+    setattr(dataset, keyword, value)
+    assert faults_of(dataset, study, segmentation.SEGMENTATION.result_type) == (sentence,)
 
 
-def test_a_segmentation_of_another_film_is_held_back() -> None:
-    said = _segmentation(everything(films.cr()))
+def test_a_segmentation_of_another_film_is_a_fault() -> None:
+    dataset = _segmentation(everything(films.cr()))
     other = collate([everything(films.dx())])
-    assert "the references do not name the sources" in faults_of(said, other, segmentation.SEGMENTATION.result_type)
+    assert "the references do not name the sources" in faults_of(dataset, other, segmentation.SEGMENTATION.result_type)
 
 
-def test_large_films_cost_a_bit_for_each_pixel_of_a_segment() -> None:
+def test_a_large_film_takes_one_bit_per_pixel_and_segment() -> None:
     film = everything(films.cr(rows=3000, columns=2500))
     result = composed(segmentation.SEGMENTATION, [film])
     assert len(result.content) < 2 * 3000 * 2500 / 8 + 10_000

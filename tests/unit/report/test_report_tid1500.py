@@ -1,4 +1,4 @@
-"""What the report of a study says, and what it never says."""
+"""Content and header of the TID 1500 report."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
 from cxr_node.report.kinds import tid1500
-from cxr_node.report.source import Film, Observer
+from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.tree import children_of, items, name_of
 from tests.support import films
 from tests.unit.report.ohif import DoesNotOpen, shown
@@ -36,8 +36,8 @@ PRESENT = finding("Lung Opacity", 0.9, Presence.PRESENT)
 ABSENT = finding("Lung Opacity", 0.1, Presence.ABSENT)
 
 
-def _report(*together: Film) -> Dataset:
-    return parsed(composed(tid1500.REPORT, together))
+def _report(*study: ReportedFilm) -> Dataset:
+    return parsed(composed(tid1500.REPORT, study))
 
 
 def _rows(report: Dataset, name: str) -> list[Dataset]:
@@ -56,7 +56,7 @@ def _groups(report: Dataset) -> list[Dataset]:
     return _rows(report, "125007")
 
 
-def test_a_report_is_filed_with_its_film_and_says_so() -> None:
+def test_a_report_is_in_the_study_of_its_film_and_describes_itself() -> None:
     film = films.dx()
     instance = composed(tid1500.REPORT, [read(film, PRESENT)])
     report = parsed(instance)
@@ -89,14 +89,14 @@ def test_a_score_is_a_certainty_in_percent_and_never_called_a_probability() -> N
     assert _rows(report, "122157") == []
 
 
-def test_a_calibrated_score_says_so() -> None:
+def test_a_calibrated_score_is_marked_as_calibrated() -> None:
     calibrated = finding("Lung Opacity", 0.9, Presence.PRESENT, calibrated=True)
     report = _report(read(films.dx(), calibrated))
     assert any(line.startswith("score=calibrated") for line in _texts(report, "111002"))
     assert "not a probability" not in _texts(report, "121111")[0]
 
 
-def test_every_score_names_the_weights_and_what_was_done_to_the_picture() -> None:
+def test_every_score_has_weights_and_preprocessing() -> None:
     report = _report(everything(films.dx()))
     for group in (group for group in _groups(report) if "111012" in {name_of(row) for row in children_of(group)}):
         lines = [str(row.TextValue) for row in children_of(group) if name_of(row) == "111002"]
@@ -115,7 +115,7 @@ def test_an_absent_finding_is_written_and_not_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("together", "summary"),
+    ("study", "summary"),
     [
         ([read(films.dx(), PRESENT)], "111242"),
         ([read(films.dx(), ABSENT)], "111241"),
@@ -125,16 +125,16 @@ def test_an_absent_finding_is_written_and_not_left_out() -> None:
         ([not_read(films.dx(), Reason.VIEW), not_read(films.cr(), Reason.AGE)], "111245"),
     ],
 )
-def test_the_summary_says_what_was_done_and_whether_something_was_found(together: list[Film], summary: str) -> None:
-    assert _codes(_report(*together), "111017") == [summary]
+def test_the_summary_code_states_analyses_and_findings(study: list[ReportedFilm], summary: str) -> None:
+    assert _codes(_report(*study), "111017") == [summary]
 
 
 @pytest.mark.parametrize("reason", list(Reason))
-def test_a_film_that_was_not_analysed_says_why_in_a_code_and_in_words(reason: Reason) -> None:
-    report = _report(not_read(films.dx(), reason, "what was seen"))
+def test_a_film_not_analysed_has_its_reason_as_a_code_and_in_words(reason: Reason) -> None:
+    report = _report(not_read(films.dx(), reason, "the detail"))
     assert _codes(report, "NOTPROC") == [reason.value]
     assert reason.meaning in _texts(report, "121111")[0]
-    assert "what was seen" in _texts(report, "121111")[0]
+    assert "the detail" in _texts(report, "121111")[0]
     assert _rows(report, "111012") == []
     assert len(_groups(report)) == 1
     shown(report)
@@ -147,8 +147,8 @@ def test_quality_is_asserted_only_where_it_prevented_the_analysis() -> None:
 
 
 def test_a_document_is_partial_where_a_model_failed_on_a_film() -> None:
-    together = [read(films.dx(), PRESENT), not_read(films.cr(), Reason.MODEL_ERROR)]
-    assert _report(*together).CompletionFlag == "PARTIAL"
+    study = [read(films.dx(), PRESENT), not_read(films.cr(), Reason.MODEL_ERROR)]
+    assert _report(*study).CompletionFlag == "PARTIAL"
     assert _report(read(films.dx(), PRESENT), not_read(films.cr(), Reason.VIEW)).CompletionFlag == "COMPLETE"
 
 
@@ -176,16 +176,16 @@ def test_a_region_that_encloses_nothing_on_the_film_is_not_drawn() -> None:
 
 
 def test_ohif_opens_every_form_of_the_report() -> None:
-    for together in ([everything(films.dx())], [everything(films.dx()), not_read(films.cr(), Reason.VIEW)]):
-        report = _report(*together)
+    for study in ([everything(films.dx())], [everything(films.dx()), not_read(films.cr(), Reason.VIEW)]):
+        report = _report(*study)
         lines = shown(report)
         assert len(lines) == len(_groups(report))
-        # Of each film also what of it was looked at, with what is said of the film itself.
-        assert sum(line.graphics for line in lines) == 6 + len(together)
+        # The group on each film itself has its analysed area.
+        assert sum(line.graphics for line in lines) == 6 + len(study)
 
 
 @pytest.mark.parametrize("children", [0, 2])
-def test_the_stand_in_for_ohif_does_not_open_what_ohif_does_not(children: int) -> None:
+def test_the_ohif_double_refuses_the_reports_that_ohif_refuses(children: int) -> None:
     report = _report(read(films.dx(), PRESENT))
     score = _rows(report, "111012")[0]
     score.ContentSequence = [score.ContentSequence[0]] * children
@@ -193,11 +193,11 @@ def test_the_stand_in_for_ohif_does_not_open_what_ohif_does_not(children: int) -
         shown(report)
 
 
-def test_the_same_content_is_the_same_instance_at_any_time_and_in_any_order() -> None:
-    together = [read(films.dx(), PRESENT), read(films.cr(), ABSENT), not_read(films.sc(), Reason.VIEW)]
+def test_equal_content_is_one_instance_at_any_time_and_order() -> None:
+    study = [read(films.dx(), PRESENT), read(films.cr(), ABSENT), not_read(films.sc(), Reason.VIEW)]
     later = NOW + timedelta(days=3)
     identities = {
-        composed(tid1500.REPORT, order, now=when).identity for order in permutations(together) for when in (NOW, later)
+        composed(tid1500.REPORT, order, now=now).identity for order in permutations(study) for now in (NOW, later)
     }
     assert len(identities) == 1
 
@@ -217,7 +217,7 @@ def test_another_software_or_node_makes_another_instance() -> None:
 
 
 def test_a_finding_keeps_its_tracking_uid_when_it_is_read_again() -> None:
-    def trackers(film: Film) -> list[str]:
+    def trackers(film: ReportedFilm) -> list[str]:
         return [str(row.UID) for row in _rows(_report(film), "112040")]
 
     assert trackers(read(films.dx(), PRESENT)) == trackers(read(films.dx(), ABSENT))
@@ -256,7 +256,7 @@ def test_the_orders_of_the_film_are_the_orders_of_the_report() -> None:
     assert request["PlacerOrderNumberImagingServiceRequest"].is_empty
 
 
-def test_the_modality_contributed_and_is_not_the_maker_of_the_report() -> None:
+def test_the_modality_is_contributing_equipment_not_manufacturer() -> None:
     report = _report(read(films.dx(changes={"Manufacturer": "Maker of detectors"}), PRESENT))
     assert report.Manufacturer == NODE.manufacturer
     names = [str(item.Manufacturer) for item in report.ContributingEquipmentSequence]
@@ -272,29 +272,29 @@ _OTHER_PATIENT: Sequence[dict[str, object]] = (
 
 @pytest.mark.parametrize("changes", _OTHER_PATIENT)
 def test_films_that_disagree_about_the_patient_make_no_report(changes: dict[str, object]) -> None:
-    together = [
+    study = [
         read(films.dx(changes={"AccessionNumber": "ORDER"}), PRESENT),
         read(films.cr(changes={"AccessionNumber": "ORDER", **changes}), PRESENT),
     ]
-    with pytest.raises(GiveUp) as refused:
-        composed(tid1500.REPORT, together)
-    assert refused.value.reason is Reason.IDENTITY
-    assert not any(str(value) in str(refused.value) for value in changes.values())
+    with pytest.raises(GiveUp) as given_up:
+        composed(tid1500.REPORT, study)
+    assert given_up.value.reason is Reason.IDENTITY
+    assert not any(str(value) in str(given_up.value) for value in changes.values())
 
 
 def test_films_of_two_patient_keys_or_studies_make_no_report() -> None:
-    one = read(films.dx(), PRESENT)
+    film = read(films.dx(), PRESENT)
     for other in (read(films.cr(), PRESENT, patient_key=digest_of(b"other")), read(films.cr(seed=1), PRESENT)):
-        with pytest.raises(GiveUp) as refused:
-            composed(tid1500.REPORT, [one, other])
-        assert refused.value.reason is Reason.IDENTITY
+        with pytest.raises(GiveUp) as given_up:
+            composed(tid1500.REPORT, [film, other])
+        assert given_up.value.reason is Reason.IDENTITY
 
 
 def test_a_reading_is_never_reported_under_another_films_header() -> None:
     film = read(films.dx(), PRESENT)
-    with pytest.raises(GiveUp) as refused:
-        composed(tid1500.REPORT, [Film(header=films.cr(), reading=film.reading)])
-    assert refused.value.reason is Reason.IDENTITY
+    with pytest.raises(GiveUp) as given_up:
+        composed(tid1500.REPORT, [ReportedFilm(header=films.cr(), reading=film.reading)])
+    assert given_up.value.reason is Reason.IDENTITY
 
 
 def test_a_study_without_films_makes_no_report() -> None:
@@ -302,14 +302,14 @@ def test_a_study_without_films_makes_no_report() -> None:
         composed(tid1500.REPORT, [])
 
 
-def test_a_source_without_patient_attributes_makes_a_report_with_empty_ones() -> None:
+def test_absent_patient_attributes_are_empty_in_the_report() -> None:
     absent = dict.fromkeys(["PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyTime"])
     report = _report(read(films.cr(changes=absent), PRESENT))
     for keyword in absent:
         assert report[keyword].is_empty
 
 
-def test_a_moment_is_taken_as_given_and_the_clock_is_not_read() -> None:
+def test_the_time_of_the_request_is_used_and_not_the_clock() -> None:
     moment = datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)
     report = parsed(composed(tid1500.REPORT, [read(films.dx(), PRESENT)], now=moment))
     assert report.InstanceCreationDate == report.ContentDate == "19991231"

@@ -1,4 +1,4 @@
-"""A report as text: all of its content, nothing of its header."""
+"""Content tree as text: all items, no header."""
 
 from cxr_node.domain.reasons import Reason
 from cxr_node.report.kinds import tid1500
@@ -19,7 +19,7 @@ def test_the_tree_shows_every_value_with_its_name_and_depth() -> None:
     assert (3, "Image Region: POLYLINE of 5 points, columns 0 to 6, rows 18 to 24") in tree
 
 
-def test_the_brief_tree_keeps_what_a_reader_looks_for() -> None:
+def test_the_brief_tree_has_findings_and_summary_only() -> None:
     report = parsed(composed(tid1500.REPORT, [everything(films.dx())]))
     brief = lines(report, brief=True)
     assert set(brief) < set(lines(report))
