@@ -38,7 +38,7 @@ from cxr_node.cli import (
     studies,
     turnaround,
 )
-from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors
 from cxr_node.config import ConfigurationError
 from cxr_node.db import migrate
 from cxr_node.domain.password_hash import PasswordHash
@@ -95,7 +95,7 @@ app.command("replay")(replay.replay)
 app.command("scrub")(scrub.scrub)
 
 
-def _tell_version(asked: bool) -> None:
+def _print_version(asked: bool) -> None:
     if asked:
         typer.echo(f"cxr-node {version('cxr-node')}")
         raise typer.Exit
@@ -104,7 +104,7 @@ def _tell_version(asked: bool) -> None:
 @app.callback()
 def _main(
     _: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which version this is.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which version this is.")
     ] = False,
 ) -> None:
     pass
@@ -117,11 +117,11 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run the node until SIGTERM or Ctrl-C. The database is brought up to date first."""
-    with explained():
+    with reporting_errors():
         settings = config.load(path)
         logs.configure(settings.log.level)
         try:
-            supervisor.run(settings, path, _roles(roles), on_ready=_say_json if as_json else _say)
+            supervisor.run(settings, path, _roles(roles), on_ready=_print_ready_json if as_json else _print_ready)
         except AlreadyRunning as error:
             raise CommandError(str(error)) from None
 
@@ -129,7 +129,7 @@ def run(
 @config_app.command("check")
 def config_check(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Say whether the settings can be used; with --json, what they all are."""
-    with explained():
+    with reporting_errors():
         settings = config.load(path)
     if as_json:
         typer.echo(settings.without_secrets().model_dump_json(indent=2))
@@ -155,7 +155,7 @@ def config_password() -> None:
 @database_app.command("upgrade")
 def database_upgrade(path: ConfigOption = DEFAULT_CONFIG) -> None:
     """Bring the database to the schema of this version. `run` does this by itself."""
-    with explained():
+    with reporting_errors():
         database = process.database(config.load(path))
         try:
             migrate.upgrade(database)
@@ -172,11 +172,11 @@ def _roles(text: str) -> list[Role]:
         raise ConfigurationError([f"--roles: {text!r} is not right; expected some of {', '.join(Role)}"]) from None
 
 
-def _say(role: Role, address: str) -> None:
+def _print_ready(role: Role, address: str) -> None:
     _write_line(f"{role} is ready{f' at {address}' if address else ''}")
 
 
-def _say_json(role: Role, address: str) -> None:
+def _print_ready_json(role: Role, address: str) -> None:
     _write_line(json.dumps({"role": role, "address": address}))
 
 

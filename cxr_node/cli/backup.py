@@ -10,7 +10,7 @@ import typer
 
 from cxr_node import config
 from cxr_node.cli.database import read_only
-from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors
 from cxr_node.ops import backup as backups
 from cxr_node.ops import operator_log
 from cxr_node.ops.backup import BackupError
@@ -28,7 +28,7 @@ def backup(folder: FolderArgument, path: ConfigOption = DEFAULT_CONFIG, as_json:
     The backup holds every film that got Success before it began, but not the settings file. An earlier backup in the
     folder is updated.
     """
-    with explained():
+    with reporting_errors():
         settings = config.load(path)
         try:
             with closing(read_only(settings, at_most_s=_TIMEOUT_S)) as database:
@@ -47,7 +47,7 @@ def restore(folder: FolderArgument, path: ConfigOption = DEFAULT_CONFIG, as_json
 
     The database may be of the other kind than the one that was backed up.
     """
-    with explained():
+    with reporting_errors():
         settings = config.load(path)
         try:
             manifest = backups.read_manifest(folder)
@@ -58,7 +58,7 @@ def restore(folder: FolderArgument, path: ConfigOption = DEFAULT_CONFIG, as_json
         except AlreadyRunning:
             raise CommandError("a node runs in this data folder: stop it first") from None
         what = f"restored from the backup of {manifest.begun_at}"
-        operator_log.record(settings, OperatorAction(by=operator_log.person(), what=what, subject="node"))
+        operator_log.record(settings, OperatorAction(by=operator_log.operator_name(), what=what, subject="node"))
     if as_json:
         typer.echo(json.dumps(asdict(manifest)))
     else:

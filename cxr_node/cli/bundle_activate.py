@@ -9,9 +9,9 @@ import typer
 from cxr_node import config
 from cxr_node.archive.store import bundle_key
 from cxr_node.audit.events import SOFTWARE_CONFIGURATION
-from cxr_node.cli.bundles import Which, bundle_errors
-from cxr_node.cli.jobs import opened_database
-from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, explained
+from cxr_node.cli.bundles import BundleArgument, bundle_errors
+from cxr_node.cli.jobs import open_database
+from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, reporting_errors
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
@@ -21,7 +21,7 @@ from cxr_node.settings.root import Settings
 from cxr_node.wiring import process
 
 
-def activate(which: Which, path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def activate(which: BundleArgument, path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Let all readers, on every host, read with a bundle from their next films on; none has to be started anew."""
     from cxr_node.infer import bundle, bundle_registry, install
 
@@ -37,7 +37,7 @@ def activate(which: Which, path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOpt
         key = bundle_key(digest)
         process.archive(settings).put(key, content)
         chosen = ChosenBundle(name=card.name, version=card.version, digest=digest, archive_key=key)
-        _choose(settings, path, chosen, what=f"bundle {card.name} {card.version} activated for all readers")
+        _record_choice(settings, path, chosen, what=f"bundle {card.name} {card.version} activated for all readers")
     if as_json:
         typer.echo(json.dumps({"name": card.name, "version": card.version, "network": card.network.sha256}))
     else:
@@ -49,13 +49,13 @@ def activate(which: Which, path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOpt
 def deactivate(path: ConfigOption = DEFAULT_CONFIG) -> None:
     """Let every reader read again with the bundle that its own settings name."""
     with bundle_errors():
-        _choose(config.load(path), path, None, what="bundle deactivated: readers go by their settings")
+        _record_choice(config.load(path), path, None, what="bundle deactivated: readers go by their settings")
     typer.echo("every reader goes by read.bundle of its own settings again")
 
 
 def uses(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Say which bundle was activated, and of each host that reads whether it reads with it or why not."""
-    with explained(), opened_database(path) as database, database.read() as connection:
+    with reporting_errors(), open_database(path) as database, database.read() as connection:
         choice, said = bundles.newest(connection), bundles.uses(connection)
     bundle = choice.bundle if choice else None
     if as_json:
@@ -70,8 +70,8 @@ def uses(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> No
         typer.echo(f"{each.host}: {f'REFUSED: {each.detail}' if each.is_refused else 'reads by it'}")
 
 
-def _choose(settings: Settings, path: Path, bundle: ChosenBundle | None, *, what: str) -> None:
-    with opened_database(path) as database, database.write() as transaction:
-        bundles.choose(transaction, bundle, by=operator_log.person(), now=process.now())
-    change = OperatorAction(by=operator_log.person(), what=what, subject="bundles")
+def _record_choice(settings: Settings, path: Path, bundle: ChosenBundle | None, *, what: str) -> None:
+    with open_database(path) as database, database.write() as transaction:
+        bundles.choose(transaction, bundle, by=operator_log.operator_name(), now=process.now())
+    change = OperatorAction(by=operator_log.operator_name(), what=what, subject="bundles")
     operator_log.record(settings, change, kind=SOFTWARE_CONFIGURATION)

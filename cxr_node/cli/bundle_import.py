@@ -9,7 +9,7 @@ import typer
 from rich.progress import Progress
 
 from cxr_node.cli.bundles import bundle_errors
-from cxr_node.cli.terminal import CommandError, problems
+from cxr_node.cli.terminal import CommandError, err
 from cxr_node.domain.identifiers import Digest, parse_digest
 from cxr_node.report import codes
 
@@ -31,15 +31,15 @@ def import_xrv(
 ) -> None:
     """Make a bundle of a weight file of TorchXRayVision. Nothing that the file may hold is run."""
     with bundle_errors():
-        published = _published(model)
-        wanted = _wanted(published, sha256)
+        published = _find_model(model)
+        wanted = _expected_digest(published, sha256)
         found = _digest(weights, published)
         if wanted is not None and found != wanted:
             raise CommandError(
                 f"{weights} has SHA-256 {found}, {published.name} as published has {wanted}; fetch it again from "
                 f"{published.url}, or, if this is the file you mean, say so: --sha256 {found}"
             )
-        _make(published, weights, to, found)
+        _write_bundle(published, weights, to, found)
 
 
 def pull(
@@ -53,8 +53,8 @@ def pull(
     from cxr_node.infer.bundle import BundleError
 
     with bundle_errors():
-        published = _published(model)
-        wanted = _wanted(published, sha256)
+        published = _find_model(model)
+        wanted = _expected_digest(published, sha256)
         if wanted is None:
             raise CommandError(
                 f"no digest of {published.name} is known here, so it is not fetched unchecked: fetch {published.url} "
@@ -62,7 +62,7 @@ def pull(
             )
         if to.exists():
             raise CommandError(f"{to} exists already; name a folder that does not")
-        with tempfile.TemporaryDirectory() as folder, Progress(console=problems, transient=True) as shown:
+        with tempfile.TemporaryDirectory() as folder, Progress(console=err, transient=True) as shown:
             task = shown.add_task(f"fetching {published.name}", total=None)
             file = Path(folder) / published.file
             try:
@@ -78,10 +78,10 @@ def pull(
                     f"`cxr-node bundle import-xrv {model} --weights FILE --to {to}`"
                 ) from None
             shown.stop()
-            _make(published, file, to, wanted)
+            _write_bundle(published, file, to, wanted)
 
 
-def _make(published: "Published", weights: Path, to: Path, digest: Digest) -> None:
+def _write_bundle(published: "Published", weights: Path, to: Path, digest: Digest) -> None:
     from cxr_node.infer import xrv_import
 
     coded = {label: (code, site) for label, (code, site, _) in codes.FINDINGS.items()}
@@ -95,7 +95,7 @@ def _make(published: "Published", weights: Path, to: Path, digest: Digest) -> No
     typer.echo(f"next: cxr-node bundle show {to}, then cxr-node bundle install {to}")
 
 
-def _published(model: str) -> "Published":
+def _find_model(model: str) -> "Published":
     from cxr_node.infer import xrv
 
     try:
@@ -104,7 +104,7 @@ def _published(model: str) -> "Published":
         raise CommandError(f"no model {model!r} is known here; expected one of {', '.join(xrv.MODELS)}") from None
 
 
-def _wanted(published: "Published", sha256: str) -> Digest | None:
+def _expected_digest(published: "Published", sha256: str) -> Digest | None:
     """Return the digest that the file must have, if one was given or is known."""
     try:
         return parse_digest(sha256 or published.sha256) if sha256 or published.sha256 else None

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 
 from cxr_node import config
 from cxr_node.audit.events import SOFTWARE_CONFIGURATION
-from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.settings.root import Settings
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Models: those that come with the node, and your own.", no_args_is_help=True)
 
-Which = Annotated[str, typer.Argument(help="A name, as NAME or NAME@VERSION, or a bundle's folder.")]
-_SHORT = 12
+BundleArgument = Annotated[str, typer.Argument(help="A name, as NAME or NAME@VERSION, or a bundle's folder.")]
+_DIGEST_DIGITS = 12
 """Digits of a digest that are shown in a table."""
-_FEW = 3
+_MAX_LABELS = 3
 """Labels that are named in a table."""
-_LICENCE = 40
+_LICENCE_CHARACTERS = 40
 """Characters of a licence that are shown in a table; `show` has all of it."""
 
 
@@ -37,7 +37,7 @@ def bundle_errors() -> Iterator[None]:
     # Only commands that need it import torch, which takes seconds.
     from cxr_node.infer.bundle import BundleError
 
-    with explained():
+    with reporting_errors():
         try:
             yield
         except BundleError as error:
@@ -61,23 +61,27 @@ def list_bundles(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = Fals
     table = Table("name", "version", "from", "labels", "network", "licence")
     for card, origin in zip(cards, origins, strict=True):
         keys = [label.key for label in card.labels]
-        labels = ", ".join(keys) if len(keys) <= _FEW else f"{', '.join(keys[:_FEW])} and {len(keys) - _FEW} more"
-        network = card.network.sha256[:_SHORT]
+        labels = (
+            ", ".join(keys)
+            if len(keys) <= _MAX_LABELS
+            else f"{', '.join(keys[:_MAX_LABELS])} and {len(keys) - _MAX_LABELS} more"
+        )
+        network = card.network.sha256[:_DIGEST_DIGITS]
         table.add_row(card.name, card.version, origin, labels, network, _shortened(card.licence))
     out.print(table)
 
 
 @app.command("show")
-def show(which: Which, path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def show(which: BundleArgument, path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Print a bundle's card: what it is for, what it was made from and judged on, and its limits."""
     from cxr_node.infer import bundle
 
     with bundle_errors():
-        card = bundle.read_card(_found(which, path))
+        card = bundle.read_card(_find(which, path))
     if as_json:
         typer.echo(card.model_dump_json(indent=2, exclude_none=True))
         return
-    for name, said in _facts(card).items():
+    for name, said in _card_items(card).items():
         out.print(f"[bold]{name}[/bold]")
         out.print(f"  {said}", markup=False)
     out.print(_labels(card))
@@ -86,12 +90,12 @@ def show(which: Which, path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption 
 
 
 @app.command("verify")
-def verify(which: Which, path: ConfigOption = DEFAULT_CONFIG) -> None:
+def verify(which: BundleArgument, path: ConfigOption = DEFAULT_CONFIG) -> None:
     """Open a bundle as the node does when it starts: exit status 0 if it can be used."""
     from cxr_node.infer import bundle
 
     with bundle_errors():
-        opened = bundle.load(_found(which, path))
+        opened = bundle.load(_find(which, path))
     card = opened.card
     typer.echo(f"{card.name} {card.version} can be used: {len(card.labels)} labels, network {card.network.sha256}")
 
@@ -109,7 +113,7 @@ def install_bundle(
         folder = install.install(source, process.bundles_folder(settings))
         card = bundle.read_card(folder)
     change = OperatorAction(
-        by=operator_log.person(), what=f"bundle {card.name} {card.version} installed", subject="bundles"
+        by=operator_log.operator_name(), what=f"bundle {card.name} {card.version} installed", subject="bundles"
     )
     operator_log.record(settings, change, kind=SOFTWARE_CONFIGURATION)
     typer.echo(
@@ -119,7 +123,7 @@ def install_bundle(
 
 @app.command("export")
 def export_bundle(
-    which: Which,
+    which: BundleArgument,
     file: Annotated[Path, typer.Argument(help="The zip file to write.")],
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
@@ -127,7 +131,7 @@ def export_bundle(
     from cxr_node.infer import install
 
     with bundle_errors():
-        install.export(_found(which, path), file)
+        install.export(_find(which, path), file)
     typer.echo(f"{file}: {file.stat().st_size:,} bytes")
 
 
@@ -136,14 +140,14 @@ def _settings(path: Path) -> Settings:
     return config.load(path) if path.exists() or path != DEFAULT_CONFIG else Settings()
 
 
-def _found(which: str, path: Path) -> Path:
+def _find(which: str, path: Path) -> Path:
     from cxr_node.infer import bundle_registry
 
     return bundle_registry.find(which, process.bundles_folder(_settings(path)))
 
 
 def _shortened(sentence: str) -> str:
-    return sentence if len(sentence) <= _LICENCE else sentence[: _LICENCE - 1].rstrip() + "…"
+    return sentence if len(sentence) <= _LICENCE_CHARACTERS else sentence[: _LICENCE_CHARACTERS - 1].rstrip() + "…"
 
 
 def _plain(card: "Card", origin: str) -> dict[str, object]:
@@ -157,7 +161,7 @@ def _plain(card: "Card", origin: str) -> dict[str, object]:
     }
 
 
-def _facts(card: "Card") -> dict[str, str]:
+def _card_items(card: "Card") -> dict[str, str]:
     """Return what the card says in words, in the order that a person asks."""
     taken = card.input
     facts = {

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cxr_node.cli.database import reading
-from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
+from cxr_node.cli.database import reading_database
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.cli.time_arguments import parse_time
 from cxr_node.ops.shadow_agreement import shadow_agreement, shadow_findings
 
@@ -26,8 +26,8 @@ def compare(
 
     Neither bundle is taken as the reference.
     """
-    with explained():
-        with reading(path) as connection:
+    with reporting_errors():
+        with reading_database(path) as connection:
             rows = shadow_findings(connection, bundle=bundle, since=parse_time(since), until=parse_time(until))
         if not rows:
             raise CommandError(_NO_FILMS)

@@ -9,9 +9,17 @@ from rich.table import Table
 
 from cxr_node import config
 from cxr_node.audit.events import SOFTWARE_CONFIGURATION
-from cxr_node.cli.database import reading
-from cxr_node.cli.jobs import opened_database
-from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, CommandError, ConfigOption, JsonOption, explained, out
+from cxr_node.cli.database import reading_database
+from cxr_node.cli.jobs import open_database
+from cxr_node.cli.terminal import (
+    DEFAULT_CONFIG,
+    EXIT_FAILED,
+    CommandError,
+    ConfigOption,
+    JsonOption,
+    out,
+    reporting_errors,
+)
 from cxr_node.monitoring.constancy import CheckState
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
@@ -32,7 +40,7 @@ def run(
 
     Exit status 1 if it failed. Nothing of the phantoms goes to any destination.
     """
-    with explained(), opened_database(path) as database:
+    with reporting_errors(), open_database(path) as database:
         outcome = constancy.check(config.load(path), database, port=port)
         with database.read() as connection:
             found = rows.newest(connection, run_id=outcome.run_id)
@@ -44,7 +52,7 @@ def run(
 @app.command("show")
 def show(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Say how the newest check ended. Exit status 1 if it failed."""
-    with explained(), reading(path) as connection:
+    with reporting_errors(), reading_database(path) as connection:
         found = rows.newest(connection)
         if found is None:
             raise CommandError(_NONE)
@@ -59,7 +67,7 @@ def accept(
     run_id: Annotated[int, typer.Option("--run", help="The number of a check; the newest without.")] = 0,
 ) -> None:
     """Take what was read in a check for what is expected of this model on this device, after a person has looked."""
-    with explained(), opened_database(path) as database:
+    with reporting_errors(), open_database(path) as database:
         with database.read() as connection:
             found = rows.newest(connection, run_id=run_id or None)
         if found is None:
@@ -68,19 +76,21 @@ def accept(
         if not values:
             raise CommandError(f"check {row['id']} has no values to accept: {row['detail']}")
         off = [
-            f"{each['key']} of phantom {each['seed']}" for each in values if each["kind"] == "truth" and not _held(each)
+            f"{each['key']} of phantom {each['seed']}"
+            for each in values
+            if each["kind"] == "truth" and not _is_within_tolerance(each)
         ]
         if off:
             raise CommandError(f"check {row['id']} is not accepted: not what the phantom has: {', '.join(off)}")
         with database.write() as transaction:
-            number = rows.accept(transaction, row["id"], by=operator_log.person(), now=process.now())
+            number = rows.accept(transaction, row["id"], by=operator_log.operator_name(), now=process.now())
         _record(path, row)
     typer.echo(f"{number} values of check {row['id']} are expected of {_model(row)} on {row['engine']} from now on")
 
 
 def _record(path: Path, row: dict[str, Any]) -> None:
     what = f"constancy check {row['id']} accepted for {_model(row)}"
-    change = OperatorAction(by=operator_log.person(), what=what, subject="constancy")
+    change = OperatorAction(by=operator_log.operator_name(), what=what, subject="constancy")
     operator_log.record(config.load(path), change, kind=SOFTWARE_CONFIGURATION)
 
 
@@ -89,7 +99,7 @@ def _print(found: tuple[dict[str, Any], list[dict[str, Any]]] | None, *, as_json
         return
     row, values = found
     if as_json:
-        said = {**row, "values": [{**each, "is_within_tolerance": _held(each)} for each in values]}
+        said = {**row, "values": [{**each, "is_within_tolerance": _is_within_tolerance(each)} for each in values]}
         typer.echo(json.dumps(said, indent=2, default=str))
         return
     out.print(f"check {row['id']} of {row['started_at']:%Y-%m-%d %H:%M} UTC: {row['state']}", markup=False)
@@ -100,13 +110,13 @@ def _print(found: tuple[dict[str, Any], list[dict[str, Any]]] | None, *, as_json
     out.print(f"{_model(row)} on {row['engine']}", markup=False)
     table = Table("phantom", "kind", "what", "read", "expected", "tolerance", "")
     for each in values:
-        held = {True: "", False: "OFF", None: "not accepted"}[_held(each)]
+        held = {True: "", False: "OFF", None: "not accepted"}[_is_within_tolerance(each)]
         numbers = ("" if each[name] is None else f"{each[name]:.4g}" for name in ("value", "expected", "tolerance"))
         table.add_row(str(each["seed"]), each["kind"], each["key"], *numbers, held)
     out.print(table)
 
 
-def _held(each: dict[str, Any]) -> bool | None:
+def _is_within_tolerance(each: dict[str, Any]) -> bool | None:
     if each["expected"] is None:
         return None
     return bool(abs(each["value"] - each["expected"]) <= each["tolerance"])

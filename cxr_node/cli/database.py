@@ -11,11 +11,11 @@ from cxr_node.db.database import Connection, Database
 from cxr_node.db.url import sqlite_file
 from cxr_node.settings.root import Settings
 
-AT_MOST_S = 30.0
+STATEMENT_TIMEOUT_S = 30.0
 
 
 @contextmanager
-def reading(path: Path, *, at_most_s: float = AT_MOST_S) -> Iterator[Connection]:
+def reading_database(path: Path, *, at_most_s: float = STATEMENT_TIMEOUT_S) -> Iterator[Connection]:
     """Open the job database of some settings read-only, in one transaction."""
     database = read_only(config.load(path), at_most_s=at_most_s)
     try:

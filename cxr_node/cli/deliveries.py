@@ -7,9 +7,9 @@ import typer
 from rich.table import Table
 
 from cxr_node import config
-from cxr_node.cli.database import reading
-from cxr_node.cli.jobs import opened_database
-from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
+from cxr_node.cli.database import reading_database
+from cxr_node.cli.jobs import open_database
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.db.states import ENDED, Stage, State
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
@@ -33,7 +33,7 @@ def deliveries(
     """List results on their way to destinations, newest first, with what each destination said last."""
     wanted = {"destination": destination or None, "state": state}
     conditions = [_equal(name, value) for name, value in wanted.items() if value]
-    with explained(), reading(path) as connection:
+    with reporting_errors(), reading_database(path) as connection:
         rows = view_rows.rows(connection, VIEWS["v1_deliveries"], conditions=conditions, limit=limit)
     if as_json:
         typer.echo(json.dumps(rows, indent=2, default=str))
@@ -70,7 +70,7 @@ def requeue(
         raise typer.BadParameter(f"a job that is {state} has not ended", param_hint="--state")
     wanted = {"state": state, "stage": stage, "destination": destination or None, "reason": reason or None}
     conditions = [_equal(name, value) for name, value in wanted.items() if value]
-    with explained(), opened_database(path) as database:
+    with reporting_errors(), open_database(path) as database:
         with database.read() as connection:
             found = view_rows.rows(
                 connection, VIEWS["v1_jobs"], columns=["job_id"], conditions=conditions, order="job_id", limit=limit
@@ -79,9 +79,11 @@ def requeue(
         moved: list[int] = []
         if yes and job_ids:
             with database.write() as transaction:
-                moved = queue.requeue(transaction, job_ids, actor=operator_log.person(), now=process.now())
+                moved = queue.requeue(transaction, job_ids, actor=operator_log.operator_name(), now=process.now())
             said = f"{len(moved)} jobs queued again"
-            operator_log.record(config.load(path), OperatorAction(by=operator_log.person(), what=said, subject="jobs"))
+            operator_log.record(
+                config.load(path), OperatorAction(by=operator_log.operator_name(), what=said, subject="jobs")
+            )
         if as_json:
             typer.echo(json.dumps({"found": job_ids, "requeued": moved}))
             return

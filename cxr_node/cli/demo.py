@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from cxr_node.cli.terminal import CommandError, explained, out
+from cxr_node.cli.terminal import CommandError, out, reporting_errors
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.report.sr import tree
 from cxr_node.simulators import modality
@@ -37,13 +37,13 @@ def demo(
     folder: Annotated[Path | None, typer.Option(help="Where everything goes; none: a new temporary folder.")] = None,
 ) -> None:
     """Start a node, a stand-in PACS and a modality; send films and show the reports that come back."""
-    with explained(), ExitStack() as stack:
+    with reporting_errors(), ExitStack() as stack:
         where = folder or Path(tempfile.mkdtemp(prefix="cxr-node-demo-"))
         where.mkdir(parents=True, exist_ok=True)
         logging.getLogger("pydicom").setLevel(logging.CRITICAL)
         out.print("Making films, a stand-in PACS and a node ...")
         to_send = films or _phantoms(where / "films")
-        inbox = _Inbox()
+        inbox = _Reports()
         pacs = stack.enter_context(SimulatedPacs(where / "pacs", on_stored=inbox.put))
         running = stack.enter_context(_node(where, pacs))
         out.print(f"The node listens at {running} as {_NODE_TITLE}; the PACS on port {pacs.port}.")
@@ -51,22 +51,22 @@ def demo(
         _show(sent, seconds, inbox, where)
 
 
-class _Inbox:
+class _Reports:
     """What has arrived in the PACS, by study."""
 
     def __init__(self) -> None:
-        self.arrivals: dict[str, StoredObject] = {}
+        self.by_study: dict[str, StoredObject] = {}
         self._changed = threading.Condition()
 
     def put(self, stored: StoredObject) -> None:
         with self._changed:
-            self.arrivals[stored.study_instance_uid] = stored
+            self.by_study[stored.study_instance_uid] = stored
             self._changed.notify_all()
 
     def wait(self, studies: set[str], timeout_s: float) -> bool:
         """Wait until a report of each study is here."""
         with self._changed:
-            return self._changed.wait_for(lambda: studies <= self.arrivals.keys(), timeout_s)
+            return self._changed.wait_for(lambda: studies <= self.by_study.keys(), timeout_s)
 
 
 def _phantoms(folder: Path) -> list[Path]:
@@ -139,7 +139,7 @@ def _address_when_ready(process: "subprocess.Popen[str]") -> str:
 _ROLES = ("receive", "read", "deliver")
 
 
-def _send_and_wait(films: list[Path], address: str, inbox: _Inbox) -> tuple[list[SendResult], dict[str, float]]:
+def _send_and_wait(films: list[Path], address: str, inbox: _Reports) -> tuple[list[SendResult], dict[str, float]]:
     """Send films, wait for the report of each study, and return when each film was stored."""
     host, _, port = address.rpartition(":")
     stored_at: dict[str, float] = {}
@@ -164,25 +164,25 @@ def _send_and_wait(films: list[Path], address: str, inbox: _Inbox) -> tuple[list
         progress.update(reporting, total=len(studies))
         patience_ends = time.monotonic() + _REPORTS_S
         while not inbox.wait(studies, 0.2) and time.monotonic() < patience_ends:
-            progress.update(reporting, completed=len(studies & inbox.arrivals.keys()))
-        progress.update(reporting, completed=len(studies & inbox.arrivals.keys()))
-    if not studies or not studies <= inbox.arrivals.keys():
+            progress.update(reporting, completed=len(studies & inbox.by_study.keys()))
+        progress.update(reporting, completed=len(studies & inbox.by_study.keys()))
+    if not studies or not studies <= inbox.by_study.keys():
         raise CommandError("not every film was answered by a report; the messages above say why")
     return sent, stored_at
 
 
-def _show(sent: list[SendResult], stored_at: dict[str, float], inbox: _Inbox, where: Path) -> None:
+def _show(sent: list[SendResult], stored_at: dict[str, float], inbox: _Reports, where: Path) -> None:
     """Print each report as a tree, then the times, then where the objects are."""
     table = Table("film", "bytes", "C-STORE", "stored to report in PACS")
     for result in sent:
-        arrival = inbox.arrivals[_study(result.film)]
+        arrival = inbox.by_study[_study(result.film)]
         table.add_row(
             Path(result.film).name,
             f"{result.size_bytes:,}",
             f"{result.seconds * 1000:.0f} ms",
             f"{max(0.0, arrival.at - stored_at[result.film]):.2f} s",
         )
-    for arrival in inbox.arrivals.values():
+    for arrival in inbox.by_study.values():
         report = dcmread(where / "pacs" / f"{arrival.sop_instance_uid}.dcm")
         lines = ("  " * depth + text for depth, text in tree.lines(report, brief=True))
         title = f"Structured Report {arrival.sop_instance_uid}.dcm"

@@ -10,9 +10,9 @@ import typer
 from rich.table import Table
 
 from cxr_node import config
-from cxr_node.cli.database import reading
-from cxr_node.cli.query import Form
-from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, explained, out
+from cxr_node.cli.database import reading_database
+from cxr_node.cli.query import Format
+from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, out, reporting_errors
 from cxr_node.db.database import Connection
 from cxr_node.queries import drift as drifts
 from cxr_node.queries import view_rows
@@ -32,24 +32,24 @@ def drift(
     now: Annotated[
         bool, typer.Option("--now", help="Count and judge first what the node has not come to yet.")
     ] = False,
-    form: Annotated[Form, typer.Option("--format", help="How rows are written.")] = Form.TABLE,
+    form: Annotated[Format, typer.Option("--format", help="How rows are written.")] = Format.TABLE,
 ) -> None:
     """Say of each device whether its films are read as in the reference: scores, rates, films not analysed, times.
 
     Exit status 0, whatever is found: docs/monitoring.md says what the numbers mean.
     """
-    with explained():
+    with reporting_errors():
         if now:
-            _judge(path)
-        with reading(path) as connection:
+            _evaluate(path)
+        with reading_database(path) as connection:
             judged = drifts.evaluated_days(connection, limit=days)
             found = _rows(connection, judged, device=device, only=only)
     match form:
-        case Form.TABLE:
+        case Format.TABLE:
             _print(found, judged)
-        case Form.JSON:
+        case Format.JSON:
             typer.echo(json.dumps({"days": judged, "figures": found}, indent=2))
-        case Form.CSV:
+        case Format.CSV:
             text = io.StringIO()
             writer = csv.DictWriter(text, [*VIEWS["v1_drift"].columns], lineterminator="\n")
             writer.writeheader()
@@ -57,7 +57,7 @@ def drift(
             typer.echo(text.getvalue(), nl=False)
 
 
-def _judge(path: Path) -> None:
+def _evaluate(path: Path) -> None:
     settings = config.load(path)
     database = process.database(settings)
     try:

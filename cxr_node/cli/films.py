@@ -8,7 +8,7 @@ import typer
 from pydicom import Dataset
 
 from cxr_node import config
-from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import parse_uid
 from cxr_node.domain.radiograph import Radiograph
@@ -28,7 +28,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Write a film as a picture, 0 black to 255 white, and say how it came about and whether it would be read."""
-    with explained():
+    with reporting_errors():
         content = _content(which, path)
         settings = config.load(path) if path.exists() else Settings()
         rules, limits = preprocessing.gate_rules(settings), preprocessing.film_limits(settings)

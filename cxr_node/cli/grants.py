@@ -6,7 +6,7 @@ import typer
 
 from cxr_node import config
 from cxr_node.audit.events import SECURITY_CONFIGURATION
-from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, explained
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, reporting_errors
 from cxr_node.db import migrate
 from cxr_node.db.url import read_only_url
 from cxr_node.ops import operator_log
@@ -22,7 +22,7 @@ def grant_reader(
     only_print: Annotated[bool, typer.Option("--print", help="Print the SQL, and run nothing.")] = False,
 ) -> None:
     """Let a role of PostgreSQL read the views, and nothing else; of SQLite, say how the file is opened read-only."""
-    with explained():
+    with reporting_errors():
         settings = config.load(path)
         database = process.database(settings)
         try:
@@ -44,6 +44,6 @@ def grant_reader(
                 grants.run(connection, said)
         finally:
             database.close()
-    change = OperatorAction(by=operator_log.person(), what=f"role {role} may read the views", subject="database")
+    change = OperatorAction(by=operator_log.operator_name(), what=f"role {role} may read the views", subject="database")
     operator_log.record(settings, change, kind=SECURITY_CONFIGURATION)
     typer.echo(f"{role} may read the views, and nothing else")

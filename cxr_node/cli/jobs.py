@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from cxr_node import config
-from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage, State
@@ -34,7 +34,7 @@ def list_jobs(
     as_json: JsonOption = False,
 ) -> None:
     """List jobs, newest first."""
-    with explained(), opened_database(path) as database, database.read() as connection:
+    with reporting_errors(), open_database(path) as database, database.read() as connection:
         rows = search.jobs(connection, state=state, stage=stage, limit=limit)
     if as_json:
         typer.echo(json.dumps([_plain(row) for row in rows], indent=2))
@@ -58,7 +58,7 @@ def list_jobs(
 @app.command("count")
 def count_jobs(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Count jobs by stage, state and coded reason."""
-    with explained(), opened_database(path) as database, database.read() as connection:
+    with reporting_errors(), open_database(path) as database, database.read() as connection:
         counts = search.counts(connection)
     if as_json:
         typer.echo(json.dumps([asdict(count) for count in counts], indent=2))
@@ -76,7 +76,7 @@ def show_job(
     as_json: JsonOption = False,
 ) -> None:
     """Show one job and everything that happened to it."""
-    with explained(), opened_database(path) as database, database.read() as connection:
+    with reporting_errors(), open_database(path) as database, database.read() as connection:
         row = search.one(connection, job_id)
         if row is None:
             raise CommandError(f"there is no job {job_id}; `cxr-node jobs list` shows those there are")
@@ -100,11 +100,11 @@ def retry_jobs(
     as_json: JsonOption = False,
 ) -> None:
     """Let jobs that have ended run again."""
-    with explained(), opened_database(path) as database:
+    with reporting_errors(), open_database(path) as database:
         with database.write() as transaction:
-            moved = queue.requeue(transaction, job_ids, actor=operator_log.person(), now=process.now())
+            moved = queue.requeue(transaction, job_ids, actor=operator_log.operator_name(), now=process.now())
         for job_id in moved:
-            change = OperatorAction(by=operator_log.person(), what="job queued again", subject=f"jobs/{job_id}")
+            change = OperatorAction(by=operator_log.operator_name(), what="job queued again", subject=f"jobs/{job_id}")
             operator_log.record(config.load(path), change)
         if as_json:
             typer.echo(json.dumps({"requeued": moved}))
@@ -117,7 +117,7 @@ def retry_jobs(
 
 
 @contextmanager
-def opened_database(path: Path) -> Iterator[Database]:
+def open_database(path: Path) -> Iterator[Database]:
     """Open the job database, which must have this version's schema."""
     database = process.database(config.load(path))
     try:

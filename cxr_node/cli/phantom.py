@@ -52,12 +52,15 @@ def sheet(
 ) -> None:
     """Draw a sheet of phantoms, two thirds PA and one third AP, or rows of phantoms and real films in turn."""
     tiles: list[Image.Image] = []
-    real = _real(beside, table, rows // 2 * _PER_ROW) if beside and table else []
+    real = _real_thumbnails(beside, table, rows // 2 * _PER_ROW) if beside and table else []
     for row in range(rows):
         if real and row % 2:
             tiles += real[row // 2 * _PER_ROW :][:_PER_ROW]
             continue
-        made = [film(seed=first + row * _PER_ROW + k, view=_view(k), pathology=_some(row, k)) for k in range(_PER_ROW)]
+        made = [
+            film(seed=first + row * _PER_ROW + k, view=_view(k), pathology=_pathologies(row, k))
+            for k in range(_PER_ROW)
+        ]
         tiles += [picture(one, _THUMBNAIL) for one in made]
     _compose(tiles).save(picture_path, optimize=True)
     typer.echo(picture_path)
@@ -86,13 +89,13 @@ def compare(
     """Compare the brightness of real films without findings with that of normal phantoms."""
     groups = []
     for view in (View.PA, View.AP):
-        listed = [one for one in _listed(table, view.value) if one["labels"] == "No Finding"]
+        listed = [one for one in _films_of_view(table, view.value) if one["labels"] == "No Finding"]
         names = [one["file"] for one in listed[:: max(1, len(listed) // count)]][:count]
         made = films(range(700, 700 + len(names)), views=[view] * len(names))
         groups.append(
             (
                 f"real {view}",
-                [np.asarray(_opened(folder / name)).astype(np.float32) / np.float32(255) for name in names],
+                [np.asarray(_open_grayscale(folder / name)).astype(np.float32) / np.float32(255) for name in names],
             )
         )
         groups.append((f"phantoms {view}", [comparing.shown(one) for one in made]))
@@ -130,25 +133,25 @@ def _view(k: int) -> View:
     return View.PA if k % 3 < 2 else View.AP
 
 
-def _some(row: int, k: int) -> list[Pathology]:
+def _pathologies(row: int, k: int) -> list[Pathology]:
     """Every third film of a sheet is not normal."""
     kinds = list(Kind)
     return [Pathology(kind=kinds[(row + k // 3) % len(kinds)])] if k % 3 == 2 else []
 
 
-def _real(folder: Path, table: Path, count: int) -> list[Image.Image]:
+def _real_thumbnails(folder: Path, table: Path, count: int) -> list[Image.Image]:
     """Return thumbnails of the first `count` films of the table, two PA to one AP."""
-    chosen = {view: [one["file"] for one in _listed(table, view)][5::7] for view in ("PA", "AP")}
+    chosen = {view: [one["file"] for one in _films_of_view(table, view)][5::7] for view in ("PA", "AP")}
     names = [chosen[_view(k)].pop(0) for k in range(count)]
-    return [_opened(folder / name).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS) for name in names]
+    return [_open_grayscale(folder / name).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS) for name in names]
 
 
-def _listed(table: Path, view: str) -> list[dict[str, str]]:
+def _films_of_view(table: Path, view: str) -> list[dict[str, str]]:
     with table.open(encoding="utf-8", newline="") as lines:
         return [one for one in csv.DictReader(lines) if one["view_position"] == view]
 
 
-def _opened(path: Path) -> Image.Image:
+def _open_grayscale(path: Path) -> Image.Image:
     with Image.open(path) as image:
         return image.convert("L")
 

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from cxr_node import config
-from cxr_node.cli.jobs import opened_database
-from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, explained
+from cxr_node.cli.jobs import open_database
+from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, reporting_errors
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.records import retention
@@ -28,7 +28,7 @@ def purge(
     What is not delivered, was delivered with an error, or needs a person is never removed, however old it is.
     """
     keep = timedelta(days=days)
-    with explained(), opened_database(path) as database:
+    with reporting_errors(), open_database(path) as database:
         if yes:
             settings = config.load(path)
             with auditing.of_command(settings) as audit:
@@ -40,7 +40,7 @@ def purge(
                     before_removal=audit_decorators.removing(audit),
                 )
             what = f"the films and results of {studies} studies older than {days:g} days removed"
-            operator_log.record(settings, OperatorAction(by=operator_log.person(), what=what, subject="studies"))
+            operator_log.record(settings, OperatorAction(by=operator_log.operator_name(), what=what, subject="studies"))
         else:
             with database.read() as connection:
                 studies = retention.count_removable(connection, before=process.now() - keep)

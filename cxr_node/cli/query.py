@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cxr_node.cli.database import AT_MOST_S, reading
-from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, explained, out
+from cxr_node.cli.database import STATEMENT_TIMEOUT_S, reading_database
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, out, reporting_errors
 from cxr_node.cli.time_arguments import SinceOption, TimeoutOption, parse_time
 from cxr_node.db.database import DatabaseUnavailable
 from cxr_node.queries import view_rows
@@ -22,7 +22,7 @@ from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queries.views.view import ColumnType, View
 
 
-class Form(StrEnum):
+class Format(StrEnum):
     """How rows are written."""
 
     TABLE = "table"
@@ -48,23 +48,23 @@ def query(
     columns: Annotated[str, typer.Option(help="Only these columns, separated by commas.")] = "",
     order: Annotated[str, typer.Option(help="Column to sort by; a minus before it turns it round.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most this many rows, the newest first.")] = 100,
-    form: Annotated[Form, typer.Option("--format", help="How rows are written.")] = Form.TABLE,
-    at_most_s: TimeoutOption = AT_MOST_S,
+    form: Annotated[Format, typer.Option("--format", help="How rows are written.")] = Format.TABLE,
+    at_most_s: TimeoutOption = STATEMENT_TIMEOUT_S,
     show_columns: Annotated[bool, typer.Option("--columns-of", help="Say what the view's columns hold.")] = False,
 ) -> None:
     """Ask a view of the database, which is opened so that it cannot be written to."""
-    with explained():
+    with reporting_errors():
         view = _view(name)
         if show_columns:
             _print_columns(view)
             return
         wanted = [part.strip() for part in columns.split(",")] if columns else list(view.columns)
         for each in (*wanted, *filter(None, [order.removeprefix("-")])):
-            _known(view, each)
+            _kind(view, each)
         conditions = [_condition(view, each) for each in where or ()]
         # A time that a person writes is of the place where it is asked; the views' days are of UTC.
         found = _rows(path, view, at_most_s, wanted, conditions, parse_time(since), parse_time(until), order, limit)
-        typer.echo(_written(found, wanted, form), nl=False) if form is not Form.TABLE else _print(found, wanted)
+        typer.echo(_text(found, wanted, form), nl=False) if form is not Format.TABLE else _print(found, wanted)
 
 
 def _rows(
@@ -79,7 +79,7 @@ def _rows(
     limit: int,
 ) -> list[dict[str, Any]]:
     try:
-        with reading(path, at_most_s=at_most_s) as connection:
+        with reading_database(path, at_most_s=at_most_s) as connection:
             return view_rows.rows(
                 connection,
                 view,
@@ -102,7 +102,7 @@ def _view(name: str) -> View:
         raise CommandError(f"there is no view {name!r}; expected one of {', '.join(VIEWS)}") from None
 
 
-def _known(view: View, column: str) -> ColumnType:
+def _kind(view: View, column: str) -> ColumnType:
     try:
         return view.columns[column][0]
     except KeyError:
@@ -113,7 +113,7 @@ def _condition(view: View, text: str) -> Condition:
     match = _CONDITION.fullmatch(text)
     if match is None:
         raise CommandError(f"--where {text!r}: expected COLUMN=VALUE, such as state=failed")
-    kind = _known(view, match["column"])
+    kind = _kind(view, match["column"])
     return Condition(
         column=match["column"], comparison=Comparison(match["comparison"]), value=_value(kind, match["value"])
     )
@@ -139,9 +139,9 @@ def _value(kind: ColumnType, text: str) -> object:
         raise CommandError(f"{text!r} is not right; expected a {kind}") from None
 
 
-def _written(found: list[dict[str, Any]], wanted: list[str], form: Form) -> str:
+def _text(found: list[dict[str, Any]], wanted: list[str], form: Format) -> str:
     plain = [{name: _plain(row[name]) for name in wanted} for row in found]
-    if form is Form.JSON:
+    if form is Format.JSON:
         return json.dumps(plain, indent=2) + "\n"
     text = io.StringIO()
     writer = csv.DictWriter(text, wanted, lineterminator="\n")
@@ -153,7 +153,7 @@ def _written(found: list[dict[str, Any]], wanted: list[str], form: Form) -> str:
 def _print(found: list[dict[str, Any]], wanted: list[str]) -> None:
     table = Table(*wanted)
     for row in found:
-        table.add_row(*(_shown(row[name]) for name in wanted))
+        table.add_row(*(_cell(row[name]) for name in wanted))
     out.print(table if found else "no rows")
 
 
@@ -169,7 +169,7 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _shown(value: Any) -> str:
+def _cell(value: Any) -> str:
     match value:
         case None:
             return ""

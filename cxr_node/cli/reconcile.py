@@ -11,13 +11,13 @@ from rich.table import Table
 
 from cxr_node import config
 from cxr_node.archive.store import Archive
-from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, explained, out
+from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate, LedgerEntry
 from cxr_node.wiring import process
 
 
-class By(StrEnum):
+class GroupBy(StrEnum):
     """What films are counted by."""
 
     DAY = "day"
@@ -34,7 +34,7 @@ def reconcile(
     association: Annotated[
         str | None, typer.Option(help="Only films of this association, as the log names it.")
     ] = None,
-    by: Annotated[By | None, typer.Option(help="Count them for each of these as well.")] = None,
+    by: Annotated[GroupBy | None, typer.Option(help="Count them for each of these as well.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Account for every film received. Exit status 1 if one needs a person, or a file and the rows disagree.
@@ -42,7 +42,7 @@ def reconcile(
     Received = delivered + on the way + set aside with a reason. Delivered: every destination has the study's results,
     and vouches for them where it is asked to. What was removed since, as delivered and old, is counted and said.
     """
-    with explained():
+    with reporting_errors():
         settings = config.load(path)
         since = None if day is None else datetime.combine(day.date(), time()).astimezone(UTC)
         until = None if since is None else since + timedelta(days=1)
@@ -92,22 +92,22 @@ def _counts(films: Sequence[LedgerEntry]) -> dict[str, int]:
     return {"received": len(films), **tally, "removed": sum(film.removed_at is not None for film in films)}
 
 
-_NAMES: dict[By, Callable[[LedgerEntry], str]] = {
-    By.DAY: lambda film: f"{film.received_at.astimezone():%Y-%m-%d}",
-    By.SENDER: lambda film: film.calling_ae_title,
-    By.DEVICE: lambda film: f"{film.calling_ae_title} at {film.address}",
-    By.ASSOCIATION: lambda film: film.association or "(not written down)",
+_GROUP_NAMES: dict[GroupBy, Callable[[LedgerEntry], str]] = {
+    GroupBy.DAY: lambda film: f"{film.received_at.astimezone():%Y-%m-%d}",
+    GroupBy.SENDER: lambda film: film.calling_ae_title,
+    GroupBy.DEVICE: lambda film: f"{film.calling_ae_title} at {film.address}",
+    GroupBy.ASSOCIATION: lambda film: film.association or "(not written down)",
 }
 
 
-def _groups(films: Sequence[LedgerEntry], by: By) -> dict[str, list[LedgerEntry]]:
+def _groups(films: Sequence[LedgerEntry], by: GroupBy) -> dict[str, list[LedgerEntry]]:
     groups: dict[str, list[LedgerEntry]] = {}
     for film in films:
-        groups.setdefault(_NAMES[by](film), []).append(film)
+        groups.setdefault(_GROUP_NAMES[by](film), []).append(film)
     return groups
 
 
-def _print(films: Sequence[LedgerEntry], by: By | None) -> None:
+def _print(films: Sequence[LedgerEntry], by: GroupBy | None) -> None:
     counts = ledger.tally(films)
     parts = " + ".join(f"{counts[fate]} {_words(fate)}" for fate in Fate)
     out.print(f"{len(films)} received = {parts}")

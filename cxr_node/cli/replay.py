@@ -10,8 +10,16 @@ import typer
 from rich.table import Table
 
 from cxr_node import config, pipeline
-from cxr_node.cli.jobs import opened_database
-from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, CommandError, ConfigOption, JsonOption, explained, out
+from cxr_node.cli.jobs import open_database
+from cxr_node.cli.terminal import (
+    DEFAULT_CONFIG,
+    EXIT_FAILED,
+    CommandError,
+    ConfigOption,
+    JsonOption,
+    out,
+    reporting_errors,
+)
 from cxr_node.db.database import Connection
 from cxr_node.db.states import Stage
 from cxr_node.domain.reading import ModelIdentity, Prediction, Reading
@@ -31,7 +39,7 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """Read a film again with the same network: exit status 0 if every score is bit-identical, 1 if not."""
-    with explained():
+    with reporting_errors():
         settings = config.load(path)
         film, stored, activated = _stored(path, job_id)
         scores = _compared(stored, _read_again(settings, film, stored.model, activated))
@@ -74,7 +82,7 @@ class Scores:
 
 def _stored(path: Path, job_id: int) -> tuple[Film, Prediction, list[ChosenBundle]]:
     """Return the film of a job, its prediction, and the bundles of its model's name that were activated."""
-    with opened_database(path) as database, database.read() as connection:
+    with open_database(path) as database, database.read() as connection:
         film = _film(connection, job_id)
         reading = readings.latest(connection, film.film_id, film.identity)
         if reading is None:

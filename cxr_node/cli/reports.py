@@ -11,8 +11,8 @@ from pydicom.filebase import DicomBytesIO
 from rich.tree import Tree
 
 from cxr_node import config
-from cxr_node.cli.database import reading
-from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
+from cxr_node.cli.database import reading_database
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.domain.identifiers import parse_uid
 from cxr_node.queries import archived
 from cxr_node.report.sr import tree
@@ -32,7 +32,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show a Structured Report as a tree. Its header, which names the patient, is not shown."""
-    with explained():
+    with reporting_errors():
         try:
             dataset = dcmread(DicomBytesIO(_content(which, path)))
         except InvalidDicomError:
@@ -54,7 +54,7 @@ def _content(which: str, path: Path) -> bytes:
         uid = parse_uid(which)
     except ValueError:
         raise CommandError(f"{which!r} is neither a file nor a UID") from None
-    with reading(path) as connection:
+    with reading_database(path) as connection:
         report = archived.newest_report(connection, uid)
     if report is None:
         raise CommandError(f"there is no report of {uid}; `cxr-node study {uid}` says why")

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from cxr_node import config, pipeline
-from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.deliver.routing import Answer, Facts, film_answer
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import AeTitle, Uid
@@ -31,10 +31,10 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Say whether a film would be read, and where its study's results would go, with the reasons."""
-    with explained():
+    with reporting_errors():
         settings = config.load(path)
-        gate, facts = _looked_at(file, calling, settings)
-        urgency = _urgency(file, calling, settings)
+        gate, facts = _gate_and_facts(file, calling, settings)
+        urgency = _priority_boost_s(file, calling, settings)
         routes = compose.routes(settings)
         answers = {name: film_answer(route.condition, facts) for name, route in routes.items()}
     if as_json:
@@ -50,7 +50,7 @@ def explain(
     out.print(table if answers else "no destination is configured: results are kept and go nowhere")
 
 
-def _looked_at(file: Path, calling: str, settings: Settings) -> tuple[Answer, Facts]:
+def _gate_and_facts(file: Path, calling: str, settings: Settings) -> tuple[Answer, Facts]:
     try:
         dataset = film.parse(file.read_bytes())
     except OSError as error:
@@ -69,7 +69,7 @@ def _looked_at(file: Path, calling: str, settings: Settings) -> tuple[Answer, Fa
     )
 
 
-def _urgency(file: Path, calling: str, settings: Settings) -> int:
+def _priority_boost_s(file: Path, calling: str, settings: Settings) -> int:
     content = file.read_bytes()
     sender = Sender(calling_ae_title=AeTitle(calling), called_ae_title=AeTitle(settings.receive.ae_title), address="")
     meta = film.parse(content).file_meta

@@ -6,15 +6,15 @@ from dataclasses import asdict
 import typer
 
 from cxr_node import config
-from cxr_node.cli.jobs import opened_database
-from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, explained, out
+from cxr_node.cli.jobs import open_database
+from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.wiring import process
 from cxr_node.work.periodic.scrub import Scrubber
 
 
 def scrub(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Read every kept film and result and hold it against its digest. Exit status 1 if one is damaged or missing."""
-    with explained(), opened_database(path) as database:
+    with reporting_errors(), open_database(path) as database:
         scrubbing = Scrubber(database, process.archive(config.load(path)))
         damaged = scrubbing.whole()
     if as_json:

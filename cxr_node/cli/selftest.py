@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cxr_node.cli.terminal import CommandError, JsonOption, explained, out, problems
+from cxr_node.cli.terminal import CommandError, JsonOption, err, out, reporting_errors
 from cxr_node.faults import scratch, suite
 from cxr_node.faults.context import SHORT, Amounts, Kind
 from cxr_node.faults.outcome import Outcome
@@ -59,16 +59,16 @@ def faults(
     It works in a folder and databases of its own and touches no others; a folder that is not empty and a database that
     holds films are refused.
     """
-    with explained():
+    with reporting_errors():
         amounts = SHORT if short else Amounts(kills=kills, supervised_kills=program_kills, messages=messages)
         request = Request(
-            groups=_some(groups, tuple(GROUPS), "--groups"),
-            databases=cast("tuple[Kind, ...]", _some(databases, _DATABASES, "--databases")),
+            groups=_parse_names(groups, tuple(GROUPS), "--groups"),
+            databases=cast("tuple[Kind, ...]", _parse_names(databases, _DATABASES, "--databases")),
             url=url,
             folder=folder,
             seed=seed,
             amounts=amounts,
-            receive_path=_some(receive_path, ("streaming", "pynetdicom"), "--receive-path")[0],
+            receive_path=_parse_names(receive_path, ("streaming", "pynetdicom"), "--receive-path")[0],
             receive_processes=receive_processes,
         )
         try:
@@ -84,7 +84,7 @@ def faults(
 
 def _run(request: Request, *, show: bool) -> list[Outcome]:
     columns = (SpinnerColumn(), TextColumn("{task.description:46}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=problems, transient=True, disable=not show) as progress:
+    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=not show) as progress:
         tasks = {kind: progress.add_task(f"{kind}: starting") for kind in request.databases}
 
         def tell(kind: Kind, what: str, done: int, of: int) -> None:
@@ -127,7 +127,7 @@ def _show(outcomes: list[Outcome], request: Request) -> None:
             out.print(f"PROBLEM {name}: {problem}", markup=False, soft_wrap=True)
 
 
-def _some(text: str, known: tuple[str, ...], option: str) -> tuple[str, ...]:
+def _parse_names(text: str, known: tuple[str, ...], option: str) -> tuple[str, ...]:
     named = tuple(name.strip() for name in text.split(",") if name.strip())
     unknown = [name for name in named if name not in known]
     if unknown or not named:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cxr_node.cli.terminal import CommandError, JsonOption, explained, out, problems
+from cxr_node.cli.terminal import CommandError, JsonOption, err, out, reporting_errors
 from cxr_node.domain.identifiers import AeTitle, parse_ae_title
 from cxr_node.simulators import modality
 from cxr_node.simulators.modality import SendResult
@@ -35,10 +35,10 @@ def send(
     as_json: JsonOption = False,
 ) -> None:
     """Send films to any node by C-STORE. Exit status 1 if one was not stored."""
-    with explained():
+    with reporting_errors():
         to, paths = _peer(peer, calling), _files(films)
         columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=problems, transient=True, disable=as_json) as progress:
+        with Progress(*columns, console=err, transient=True, disable=as_json) as progress:
             task = progress.add_task("", total=len(paths))
             results = modality.send(paths, **asdict(to), on_sent=lambda _: progress.advance(task))
         if as_json:
@@ -52,7 +52,7 @@ def send(
 
 def echo(peer: PeerArgument, calling: CallingOption = "CXRMODALITY", as_json: JsonOption = False) -> None:
     """Ask a node by C-ECHO whether it is there."""
-    with explained():
+    with reporting_errors():
         try:
             seconds = modality.echo(**asdict(_peer(peer, calling)))
         except ConnectionError as error:

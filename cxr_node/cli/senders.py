@@ -6,8 +6,8 @@ from dataclasses import asdict
 import typer
 from rich.table import Table
 
-from cxr_node.cli.database import AT_MOST_S, reading
-from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, explained, out
+from cxr_node.cli.database import STATEMENT_TIMEOUT_S, reading_database
+from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.cli.time_arguments import SinceOption, TimeoutOption, UntilOption, parse_time
 from cxr_node.domain.reasons import reason_meaning
 from cxr_node.queries.senders import by_sender
@@ -19,10 +19,10 @@ def senders(
     until: UntilOption = "",
     path: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
-    at_most_s: TimeoutOption = AT_MOST_S,
+    at_most_s: TimeoutOption = STATEMENT_TIMEOUT_S,
 ) -> None:
     """List senders by films not analysed, most first, with the reasons; of the last 7 days by default."""
-    with explained(), reading(path, at_most_s=at_most_s) as connection:
+    with reporting_errors(), reading_database(path, at_most_s=at_most_s) as connection:
         counts = by_sender(film_outcomes(connection, since=parse_time(since), until=parse_time(until)))
     if as_json:
         typer.echo(json.dumps([asdict(sender) | {"share": sender.share} for sender in counts], indent=2))

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from cxr_node import config
 from cxr_node.archive import space
-from cxr_node.cli.database import reading
-from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, explained, out
+from cxr_node.cli.database import reading_database
+from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.ops.formatting import age
 from cxr_node.queries import overview
 from cxr_node.queries.overview import Overview, StageStatus
@@ -30,15 +30,15 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show queues, senders, destinations and times on one screen. Exit status 1 if something failed."""
-    with explained():
-        found = _look(path)
+    with reporting_errors():
+        found = _overview(path)
         if as_json:
             typer.echo(json.dumps(plain(found), indent=2))
         elif watch:
             with Live(_screen(found, path), console=out, screen=out.is_terminal, auto_refresh=False) as shown:
                 while True:
                     time.sleep(every_s)
-                    found = _look(path)
+                    found = _overview(path)
                     shown.update(_screen(found, path), refresh=True)
         else:
             out.print(_screen(found, path))
@@ -52,8 +52,8 @@ def plain(found: Overview) -> dict[str, Any]:
     return said
 
 
-def _look(path: Path) -> Overview:
-    with reading(path) as connection:
+def _overview(path: Path) -> Overview:
+    with reading_database(path) as connection:
         return overview.overview(connection, now=process.now())
 
 
@@ -66,7 +66,7 @@ def _screen(found: Overview, path: Path) -> RenderableType:
         outlets.add_row(
             outlet.destination,
             str(outlet.waiting),
-            _alarming(outlet.failed),
+            _alert(outlet.failed),
             age(outlet.oldest_at, found.at),
             age(outlet.last_delivered_at, found.at),
         )
@@ -74,7 +74,7 @@ def _screen(found: Overview, path: Path) -> RenderableType:
     for sender in found.senders:
         last = age(sender.last_received_at, found.at)
         senders.add_row(sender.calling_ae_title, str(sender.films), str(sender.not_analysed), last)
-    parts: list[RenderableType] = [Text(_head(found, path)), queues]
+    parts: list[RenderableType] = [Text(_header(found, path)), queues]
     parts += [table for table, rows in ((outlets, found.outlets), (senders, found.senders)) if rows]
     refused = rejection_counters.counts(config.load(path))
     if refused:
@@ -85,7 +85,7 @@ def _screen(found: Overview, path: Path) -> RenderableType:
     return Group(*parts)
 
 
-def _head(found: Overview, path: Path) -> str:
+def _header(found: Overview, path: Path) -> str:
     settings = config.load(path)
     free = space.free_bytes(settings.node.data_folder) if settings.node.data_folder.is_dir() else 0
     times = found.turnaround
@@ -104,10 +104,10 @@ def _head(found: Overview, path: Path) -> str:
 
 def _queue(queue: StageStatus, now: datetime) -> tuple[str | Text, ...]:
     counts = (str(queue.due), str(queue.later), str(queue.running))
-    return (queue.stage.value, *counts, _alarming(queue.failed), age(queue.oldest_due_at, now))
+    return (queue.stage.value, *counts, _alert(queue.failed), age(queue.oldest_due_at, now))
 
 
-def _alarming(count: int) -> Text:
+def _alert(count: int) -> Text:
     return Text(str(count), style="bold red" if count else "")
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cxr_node.cli.database import reading
-from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, explained, out
+from cxr_node.cli.database import reading_database
+from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.db.database import Connection
 from cxr_node.domain.identifiers import parse_uid
 from cxr_node.queries.study_status import find_study_uid, study_status
@@ -25,7 +25,7 @@ def study(
     as_json: JsonOption = False,
 ) -> None:
     """Show the films, jobs and deliveries of a study and, if it has no report yet, why."""
-    with explained(), reading(path) as connection:
+    with reporting_errors(), reading_database(path) as connection:
         status = study_status(connection, _study_uid(connection, uid))
     if as_json:
         typer.echo(json.dumps(status, indent=2, default=str))

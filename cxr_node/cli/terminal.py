@@ -15,7 +15,7 @@ from cxr_node.domain.errors import RetryLater
 
 EXIT_FAILED = 1
 """What was asked for did not succeed."""
-EXIT_WRONG_USE = 2
+EXIT_USAGE = 2
 """A setting or an argument is wrong."""
 
 DEFAULT_CONFIG = Path("cxr-node.toml")
@@ -28,7 +28,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for progra
 # What is piped on has no edge to fold at.
 _PIPED_COLUMNS = 220
 out = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_COLUMNS)
-problems = Console(stderr=True, highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class CommandError(Exception):
@@ -36,14 +36,14 @@ class CommandError(Exception):
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def reporting_errors() -> Iterator[None]:
     """Turn the errors that a person can mend into a sentence and an exit status."""
     try:
         yield
     except ConfigurationError as error:
         for problem in error.problems:
-            problems.print(f"configuration: {problem}", markup=False)
-        raise typer.Exit(EXIT_WRONG_USE) from None
+            err.print(f"configuration: {problem}", markup=False)
+        raise typer.Exit(EXIT_USAGE) from None
     except (CommandError, RetryLater, TooNew) as error:
-        problems.print(str(error), markup=False)
+        err.print(str(error), markup=False)
         raise typer.Exit(EXIT_FAILED) from None

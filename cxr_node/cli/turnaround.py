@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cxr_node.cli.database import AT_MOST_S, reading
-from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, explained, out
+from cxr_node.cli.database import STATEMENT_TIMEOUT_S, reading_database
+from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.cli.time_arguments import SinceOption, TimeoutOption, UntilOption, parse_time
 from cxr_node.queries.turnaround import GroupBy, by_group, film_outcomes
 
@@ -19,10 +19,10 @@ def times(
     by: Annotated[GroupBy, typer.Option(help="Group by day (UTC) or by sender.")] = GroupBy.DAY,
     path: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
-    at_most_s: TimeoutOption = AT_MOST_S,
+    at_most_s: TimeoutOption = STATEMENT_TIMEOUT_S,
 ) -> None:
     """Show seconds from film to report, by day (UTC) or by sender; of the last 7 days by default."""
-    with explained(), reading(path, at_most_s=at_most_s) as connection:
+    with reporting_errors(), reading_database(path, at_most_s=at_most_s) as connection:
         groups = by_group(film_outcomes(connection, since=parse_time(since), until=parse_time(until)), by)
     if as_json:
         typer.echo(json.dumps([asdict(group) for group in groups], indent=2))

@@ -1,6 +1,6 @@
-"""The tables of the DICOM Conformance Statement, made from the code that they speak of.
+"""Tables of the DICOM Conformance Statement, generated from the code.
 
-`python -m cxr_node.ops.conformance docs/conformance.md` writes them anew into the page; its prose stays.
+`python -m cxr_node.ops.conformance docs/conformance.md` replaces the tables in the page and keeps its prose.
 """
 
 import re
@@ -32,33 +32,33 @@ from cxr_node.report.source import Observer
 _VERIFICATION = "1.2.840.10008.1.1"
 _STATUS_MEANS: Mapping[StoreStatus, str] = {
     StoreStatus.SUCCESS: "The data set is flushed to disk and its row committed",
-    StoreStatus.PROCESSING_FAILURE: "An error of the node's own; nothing was promised",
+    StoreStatus.PROCESSING_FAILURE: "An internal error; the instance is not stored",
     StoreStatus.SOP_CLASS_NOT_SUPPORTED: "The SOP Class is not that of the presentation context",
-    StoreStatus.OUT_OF_RESOURCES: "No room, or a passing trouble; send again later",
-    StoreStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS: "The data set is another object than the request says",
-    StoreStatus.CANNOT_UNDERSTAND: "No data set, or one whose UIDs are missing or are none",
+    StoreStatus.OUT_OF_RESOURCES: "Not enough free space, or a temporary failure; send again later",
+    StoreStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS: "The data set's UIDs differ from those of the request",
+    StoreStatus.CANNOT_UNDERSTAND: "No data set, or missing or invalid UIDs",
 }
 _OUTCOME_MEANS: Mapping[outcome.Outcome, str] = {
     outcome.Outcome.DELIVERED: "Delivered",
     outcome.Outcome.RETRY: "Sent again later",
-    outcome.Outcome.REFUSED: "Not sent again; the delivery is set aside with the answer",
+    outcome.Outcome.REFUSED: "Not sent again; the delivery fails with this status",
 }
 _REASON_MEANS: Mapping[FailureReason, str] = {
-    FailureReason.PROCESSING_FAILURE: "Its bytes are no longer those that were received",
-    FailureReason.NO_SUCH_OBJECT_INSTANCE: "It was not received, or its bytes are not there",
+    FailureReason.PROCESSING_FAILURE: "Its bytes differ from those received",
+    FailureReason.NO_SUCH_OBJECT_INSTANCE: "It was not received, or its bytes are missing",
     FailureReason.CLASS_INSTANCE_CONFLICT: "It is of another SOP Class",
 }
 _LAST_STATUS = 0xFFFF
 _TABLE = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def filled(page: str) -> str:
-    """Return `page` with each table between `<!-- table: name -->` and `<!-- end -->` made anew.
+def with_tables(page: str) -> str:
+    """Return `page` with each table between `<!-- table: name -->` and `<!-- end -->` replaced.
 
     Raises
     ------
     KeyError
-        If there is no table of that name.
+        If no table has that name.
     """
     return _TABLE.sub(lambda match: f"{match[1]}\n{TABLES[match[2]]()}\n{match[3]}", page)
 
@@ -113,12 +113,12 @@ def _rejections() -> str:
     return _table("why, result, source, reason", rows)
 
 
-def _answers() -> str:
-    return _table("status, what the node does", ((span, _OUTCOME_MEANS[means]) for span, means in _spans()))
+def _delivery_statuses() -> str:
+    return _table("status, action of the node", ((span, _OUTCOME_MEANS[means]) for span, means in _status_ranges()))
 
 
-def _spans() -> Iterator[tuple[str, outcome.Outcome]]:
-    """Yield each range of statuses of one outcome, those that are tried again left out but for the last line."""
+def _status_ranges() -> Iterator[tuple[str, outcome.Outcome]]:
+    """Yield each range of statuses with one outcome; statuses that are retried are summarised in the last line."""
     first, means = 0, outcome.of_status(0)
     for status in range(1, _LAST_STATUS + 2):
         following = outcome.of_status(status) if status <= _LAST_STATUS else None
@@ -127,7 +127,7 @@ def _spans() -> Iterator[tuple[str, outcome.Outcome]]:
                 yield (f"{first:04X}" if status - first == 1 else f"{first:04X} to {status - 1:04X}"), means
             if following is not None:
                 first, means = status, following
-    yield "any other, and none", outcome.Outcome.RETRY
+    yield "any other, or no response", outcome.Outcome.RETRY
 
 
 def _kinds() -> str:
@@ -158,11 +158,11 @@ def _attributes() -> str:
             for keyword in one.type_1
         ]
         rows += [(*_attribute(keyword), modality, "may be empty") for keyword in one.type_2]
-    return _table("attribute, tag, VR, in results of Modality, presence", _once(rows))
+    return _table("attribute, tag, VR, in results of Modality, presence", _without_duplicates(rows))
 
 
-def _once(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Return the rows without those whose attribute has a fixed value in another row for the same results."""
+def _without_duplicates(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return the rows, without duplicates of attributes that have a fixed value in the same results."""
     fixed = {(row[1], row[3]) for row in rows if row[4].startswith("`")}
     return [row for row in rows if row[4].startswith("`") or (row[1], row[3]) not in fixed]
 
@@ -230,7 +230,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "statuses": _statuses,
     "failure-reasons": _failure_reasons,
     "rejections": _rejections,
-    "answers": _answers,
+    "answers": _delivery_statuses,
     "kinds": _kinds,
     "attributes": _attributes,
     "copied": _copied,
@@ -239,9 +239,9 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "languages": _languages,
     "character-sets": _character_sets,
 }
-"""Name in the page to what makes the table."""
+"""Generator of each table, by its name in the page."""
 
 
 if __name__ == "__main__":
     path = Path(sys.argv[1])
-    path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
+    path.write_text(with_tables(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a person changes in a running node passes here, from the command line and from the page alike."""
+"""Operator actions, from command line and web: written to the log and the audit trail."""
 
 import getpass
 import logging
@@ -14,19 +14,19 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorAction:
-    """Who changed what: `subject` names it as a path, such as jobs/17; `what` is a sentence without patient data."""
+    """An action: by whom, a sentence without patient data, and the subject as a path such as jobs/17."""
 
     by: str
     what: str
     subject: str
 
 
-def record(settings: Settings, change: OperatorAction, *, kind: Code = USE_OF_RESTRICTED_FUNCTION) -> None:
-    """Record a change in the log and in the audit trail, once it is committed."""
-    _log.warning("%s: %s (%s)", change.by, change.what, change.subject)
-    audit.administration(settings, kind, change.what, by=change.by, subject=change.subject)
+def record(settings: Settings, action: OperatorAction, *, kind: Code = USE_OF_RESTRICTED_FUNCTION) -> None:
+    """Record an action in log and audit trail. Call after its transaction is committed."""
+    _log.warning("%s: %s (%s)", action.by, action.what, action.subject)
+    audit.administration(settings, kind, action.what, by=action.by, subject=action.subject)
 
 
-def person() -> str:
-    """Return how the person at the command line is named as an actor."""
+def operator_name() -> str:
+    """Return the actor name of the command line's user."""
     return f"person/{getpass.getuser()}"

@@ -1,6 +1,6 @@
-"""Traces: the way of each study as spans, told to a collector by OTLP after the fact, out of what the database knows.
+"""OpenTelemetry traces: each study as spans, exported by OTLP from job events in the database.
 
-Nothing on that way waits for it or knows of it: a collector that is away or slow holds no film.
+The main path does not depend on the export: an unreachable or slow collector delays no film.
 """
 
 import hashlib
@@ -27,21 +27,21 @@ from cxr_node.work.scheduler import Schedule
 
 _log = logging.getLogger(__name__)
 
-_AT_ONCE = 500
-_SETTLED = timedelta(seconds=2)
-"""What is newer is told at the next turn: a transaction with earlier events may still be under way."""
-_FORGOTTEN = 100_000
-"""So many events behind a collector that was away, the oldest are left out."""
-_WENT_WRONG = frozenset({Event.GAVE_UP, Event.LEASE_LOST})
+_BATCH_EVENTS = 500
+_SETTLE_TIME = timedelta(seconds=2)
+"""Newer events wait for the next export: a transaction with earlier events may not be committed yet."""
+_MAX_BACKLOG = 100_000
+"""Backlog in events after which the oldest are skipped."""
+_ERROR_OUTCOMES = frozenset({Event.GAVE_UP, Event.LEASE_LOST})
 _KINDS = {Step.ACCEPT: SpanKind.SERVER, Step.DELIVER: SpanKind.CLIENT, Step.CONFIRM: SpanKind.CLIENT}
 
 Export = Callable[[Sequence[ReadableSpan]], bool]
 
 
 def span(attempt: Attempt, resource: Resource) -> ReadableSpan:
-    """Return an attempt as a span. Its numbers follow from what it is, so that one told twice is one.
+    """Return an attempt as a span. Its ids are digests of the attempt, so an export repeated is no second span.
 
-    Attributes are numbers of rows, names of settings and coded outcomes: no UID, no text of a film or peer.
+    Attributes are row numbers, names of settings and coded outcomes: no UID, no text from a film or peer.
     """
     attributes: dict[str, str | int] = {
         "cxr_node.job": attempt.job_id,
@@ -62,14 +62,14 @@ def span(attempt: Attempt, resource: Resource) -> ReadableSpan:
         resource=resource,
         attributes=attributes,
         kind=_KINDS.get(attempt.step, SpanKind.INTERNAL),
-        status=Status(StatusCode.ERROR if attempt.outcome in _WENT_WRONG else StatusCode.OK),
+        status=Status(StatusCode.ERROR if attempt.outcome in _ERROR_OUTCOMES else StatusCode.OK),
         start_time=_nanoseconds(attempt.began_at),
         end_time=_nanoseconds(attempt.ended_at),
     )
 
 
-class Teller:
-    """Tells a collector of what has ended since it was last told; remembers in a file how far it came."""
+class TraceExporter:
+    """Exports attempts that ended since the last export; stores its position in a file."""
 
     def __init__(
         self, database: Database, cursor: Path, export: Export, resource: Resource, *, clock: Callable[[], datetime]
@@ -79,52 +79,52 @@ class Teller:
         self._export = export
         self._resource = resource
         self._clock = clock
-        self._is_away = False
+        self._is_unreachable = False
 
-    def turn(self) -> int:
-        """Tell what there is to tell, as far as the collector takes it; return how many spans that were."""
-        told = 0
+    def export_ended(self) -> int:
+        """Export all ended attempts until the collector rejects a batch; return the number of spans."""
+        exported = 0
         try:
-            while (count := self._some()) is not None:
-                told += count
+            while (count := self._export_batch()) is not None:
+                exported += count
         except RetryLater as error:
-            _log.warning("traces wait: %s", error)
-        return told
+            _log.warning("traces are not exported yet: %s", error)
+        return exported
 
-    def _some(self) -> int | None:
-        """Tell of the next events; return how many spans that made, None if there is nothing to go on with."""
+    def _export_batch(self) -> int | None:
+        """Export the next batch; return its number of spans, None at the end or if the collector rejects it."""
         with self._database.read() as connection:
-            since = self._told(attempts.last_event(connection))
-            found, upto = attempts.after(connection, since, before=self._clock() - _SETTLED, limit=_AT_ONCE)
-        if upto == since or not self._takes(found):
+            since = self._position(attempts.last_event(connection))
+            ended, upto = attempts.after(connection, since, before=self._clock() - _SETTLE_TIME, limit=_BATCH_EVENTS)
+        if upto == since or not self._export_spans(ended):
             return None
         self._cursor.write_text(str(upto), encoding="ascii")
-        return len(found)
+        return len(ended)
 
-    def _takes(self, found: Sequence[Attempt]) -> bool:
-        taken = not found or self._export([span(each, self._resource) for each in found])
-        if not taken and not self._is_away:
-            _log.warning("the collector of traces does not take them: they are told when it does")
-        self._is_away = not taken
-        return taken
+    def _export_spans(self, ended: Sequence[Attempt]) -> bool:
+        is_exported = not ended or self._export([span(attempt, self._resource) for attempt in ended])
+        if not is_exported and not self._is_unreachable:
+            _log.warning("the trace collector is unreachable: traces are exported later")
+        self._is_unreachable = not is_exported
+        return is_exported
 
-    def _told(self, last: int) -> int:
-        """Return the last event that was told; what was there before the first turn of all is not."""
+    def _position(self, last: int) -> int:
+        """Return the last exported event; events before the very first export are skipped."""
         try:
-            told = int(self._cursor.read_text(encoding="ascii"))
+            position = int(self._cursor.read_text(encoding="ascii"))
         except (FileNotFoundError, ValueError):
             self._cursor.write_text(str(last), encoding="ascii")
             return last
-        return max(min(told, last), last - _FORGOTTEN)
+        return max(min(position, last), last - _MAX_BACKLOG)
 
 
 @contextmanager
-def teller(settings: Settings, reads: Database, *, clock: Callable[[], datetime]) -> Iterator[Teller]:
-    """Return what tells the collector of the settings, while the block lasts."""
+def trace_exporter(settings: Settings, reads: Database, *, clock: Callable[[], datetime]) -> Iterator[TraceExporter]:
+    """Return the exporter to the collector of the settings, while the block lasts."""
     section = settings.trace
     exporter = OTLPSpanExporter(endpoint=section.endpoint, headers=_headers(section.headers), timeout=section.timeout_s)
     resource = Resource({"service.name": settings.node.name, "service.version": version("cxr-node")})
-    # The library tells of each try and of what the collector answered; we tell once that it is away.
+    # The library logs each attempt and response; the exporter logs once that the collector is unreachable.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
 
     def export(spans: Sequence[ReadableSpan]) -> bool:
@@ -132,17 +132,17 @@ def teller(settings: Settings, reads: Database, *, clock: Callable[[], datetime]
 
     cursor = settings.node.data_folder / "traces.cursor"
     try:
-        yield Teller(reads, cursor, export, resource, clock=clock)
+        yield TraceExporter(reads, cursor, export, resource, clock=clock)
     finally:
         exporter.shutdown()  # type: ignore[no-untyped-call]  # the library has no type here
 
 
 @contextmanager
-def telling(settings: Settings, reads: Database, *, clock: Callable[[], datetime]) -> Iterator[None]:
-    """Tell the collector of the settings while the block lasts."""
+def exporting_traces(settings: Settings, reads: Database, *, clock: Callable[[], datetime]) -> Iterator[None]:
+    """Export periodically to the collector of the settings while the block lasts."""
     with (
-        teller(settings, reads, clock=clock) as made,
-        Schedule(made.turn, tick_s=settings.trace.every_s),
+        trace_exporter(settings, reads, clock=clock) as exporter,
+        Schedule(exporter.export_ended, tick_s=settings.trace.every_s),
     ):
         yield
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 
 from cxr_node.config import ConfigurationError
 from cxr_node.db.database import Database
-from cxr_node.ops.alarms import Alarms, sender, wrong
+from cxr_node.ops.alarms import Alarms, active_alarms, notifier
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.settings.root import Settings
 from cxr_node.web.access import Authenticator, session_key
@@ -61,11 +61,11 @@ def web_context(settings: Settings) -> Iterator[WebContext]:
 def _background_jobs(settings: Settings, context: WebContext) -> Iterator[None]:
     """Send alarms and traces, and remove old pictures, while the block lasts."""
     section = settings.alert
-    alarms = Alarms(partial(_alarms, settings, context.read_database), sender(section), name=settings.node.name)
+    alarms = Alarms(partial(_alarms, settings, context.read_database), notifier(section), name=settings.node.name)
     with ExitStack() as stack:
         stack.enter_context(Schedule(context.pictures.remove_old, tick_s=_REMOVE_PICTURES_S))
         if section.webhook or section.mail_to:
-            stack.enter_context(Schedule(alarms.turn, tick_s=section.every_s))
+            stack.enter_context(Schedule(alarms.update, tick_s=section.every_s))
         if settings.trace.endpoint:
             stack.enter_context(_tracing(settings, context))
         yield
@@ -76,11 +76,11 @@ def _tracing(settings: Settings, context: WebContext) -> AbstractContextManager[
         from cxr_node.ops import tracing
     except ImportError:
         raise ConfigurationError(["trace.endpoint: needs the extra otel: pip install 'cxr-node[otel]'"]) from None
-    return tracing.telling(settings, context.read_database, clock=process.now)
+    return tracing.exporting_traces(settings, context.read_database, clock=process.now)
 
 
 def _alarms(settings: Settings, database: Database) -> dict[str, str]:
-    return wrong(settings, database, now=process.now())
+    return active_alarms(settings, database, now=process.now())
 
 
 def _oidc_router(settings: Settings, key: bytes) -> APIRouter:

@@ -6,7 +6,7 @@ import pytest
 
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
-from cxr_node.ops.conformance import TABLES, filled
+from cxr_node.ops.conformance import TABLES, with_tables
 from cxr_node.report import codes
 from cxr_node.report.kinds.registry import RESULT_KINDS
 from tests.support.films import ROOT
@@ -15,7 +15,7 @@ PAGE = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
 
 
 def test_the_tables_of_the_statement_are_those_of_the_code() -> None:
-    assert filled(PAGE) == PAGE, "write them anew: python -m cxr_node.ops.conformance docs/conformance.md"
+    assert with_tables(PAGE) == PAGE, "write them anew: python -m cxr_node.ops.conformance docs/conformance.md"
 
 
 def test_the_statement_has_every_table_once() -> None:
@@ -25,9 +25,9 @@ def test_the_statement_has_every_table_once() -> None:
 
 def test_a_table_changed_by_hand_is_detected() -> None:
     uid = STORAGE_SOP_CLASSES[0]
-    assert filled(PAGE.replace(f"`{uid}` | no | yes", f"`{uid}` | yes | yes")) == PAGE
+    assert with_tables(PAGE.replace(f"`{uid}` | no | yes", f"`{uid}` | yes | yes")) == PAGE
     with pytest.raises(KeyError, match="unheard-of"):
-        filled("<!-- table: unheard-of -->\n<!-- end -->")
+        with_tables("<!-- table: unheard-of -->\n<!-- end -->")
 
 
 def test_every_kind_of_result_is_stated() -> None:
@@ -51,4 +51,4 @@ def test_a_status_that_is_not_delivered_is_never_stated_as_delivered() -> None:
     delivered = re.findall(r"\| ([0-9A-F]{4}) \| Delivered \|", answers)
     assert delivered == ["0000", "0111"]
     assert "| A900 to A9FF | Not sent again" in answers
-    assert answers.rstrip().splitlines()[-1].startswith("| any other, and none | Sent again later")
+    assert answers.rstrip().splitlines()[-1].startswith("| any other, or no response | Sent again later")

@@ -13,7 +13,7 @@ import pytest
 
 from cxr_node.config import load
 from cxr_node.db import migrate
-from cxr_node.ops.alarms import Alarms, sender, wrong
+from cxr_node.ops.alarms import Alarms, active_alarms, notifier
 from cxr_node.settings.operations import AlertSection
 from cxr_node.wiring import process
 from tests.support import films
@@ -82,28 +82,28 @@ def mail_server() -> Iterator[tuple[int, list[str]]]:
 def test_what_begins_is_told_once_and_what_is_over_too() -> None:
     found: dict[str, str] = {}
     with web_server([200]) as (url, taken):
-        alarms = Alarms(lambda: dict(found), sender(AlertSection(webhook=url)), name="node")
-        alarms.turn()
+        alarms = Alarms(lambda: dict(found), notifier(AlertSection(webhook=url)), name="node")
+        alarms.update()
         found["disk"] = "0.1 GB are free"
         for _ in range(5):
-            alarms.turn()
+            alarms.update()
         found["database"] = "away"
-        alarms.turn()
+        alarms.update()
         del found["disk"]
-        alarms.turn()
+        alarms.update()
 
     assert taken == [
         {"text": "node: disk", "alarms": {"disk": "0.1 GB are free"}},
         {"text": "node: database", "alarms": {"database": "away"}},
-        {"text": "node: disk", "alarms": {"disk": "is over"}},
+        {"text": "node: disk", "alarms": {"disk": "resolved"}},
     ]
 
 
 def test_what_could_not_be_told_is_told_at_the_next_look() -> None:
     with web_server([503, 200]) as (url, taken):
-        alarms = Alarms(lambda: {"disk": "full"}, sender(AlertSection(webhook=url)), name="node")
+        alarms = Alarms(lambda: {"disk": "full"}, notifier(AlertSection(webhook=url)), name="node")
         for _ in range(4):
-            alarms.turn()
+            alarms.update()
 
     assert taken == [{"text": "node: disk", "alarms": {"disk": "full"}}]
 
@@ -111,7 +111,7 @@ def test_what_could_not_be_told_is_told_at_the_next_look() -> None:
 def test_an_alarm_goes_by_mail() -> None:
     with mail_server() as (port, taken):
         section = AlertSection(mail_to=("pacs@hospital.example",), mail_host=LOOPBACK, mail_port=port)
-        Alarms(lambda: {"failed deliver": "jobs failed"}, sender(section), name="node").turn()
+        Alarms(lambda: {"failed deliver": "jobs failed"}, notifier(section), name="node").update()
 
     (message,) = taken
     assert "Subject: node: failed deliver" in message
@@ -130,13 +130,13 @@ def test_a_dead_letter_a_stuck_queue_and_a_full_disk_are_wrong(tmp_path: Path, r
         migrate.upgrade(database)
         shop = InProcessNode(database, settings.node.data_folder)
         shop.clock.now = process.now()
-        assert set(wrong(settings, database, now=shop.clock.now)) == ({"disk"} if reserve else set())
+        assert set(active_alarms(settings, database, now=shop.clock.now)) == ({"disk"} if reserve else set())
         shop.pacs.before = refuse
         shop.accept(films.dx())
         shop.work()
         shop.accept(films.dx(seed=1))
 
-        found = wrong(settings, database, now=shop.clock.now + timedelta(minutes=16))
+        found = active_alarms(settings, database, now=shop.clock.now + timedelta(minutes=16))
 
     assert set(found) == {"failed deliver", "stuck read"} | ({"disk"} if reserve else set())
     assert "2.25." not in str(found)

@@ -30,8 +30,8 @@ def test_a_receiver_that_is_away_is_a_problem_that_says_how_much_waits(tmp_path:
         there = audit_checks.trail(told)
 
     assert (away.status, there.status) == (Status.PROBLEM, Status.OK)
-    assert f"bytes wait for syslog receiver {LOOPBACK} port {port}, which cannot be reached: " in away.said
-    assert not away.said.startswith("0 bytes")
+    assert f"bytes wait for syslog receiver {LOOPBACK} port {port}, which is unreachable: " in away.message
+    assert not away.message.startswith("0 bytes")
 
 
 def test_a_receiver_that_nobody_vouches_for_is_a_problem(tmp_path: Path) -> None:
@@ -41,4 +41,4 @@ def test_a_receiver_that_nobody_vouches_for_is_a_problem(tmp_path: Path) -> None
         said = audit_checks.trail(told)
 
     assert said.status is Status.PROBLEM
-    assert "the certificate is not trusted" in said.said
+    assert "the certificate is not trusted" in said.message

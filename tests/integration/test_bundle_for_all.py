@@ -89,11 +89,11 @@ def test_readers_change_to_an_activated_bundle_and_back(config: Path, cxr_node: 
         (use,) = _uses(settings)
         assert (use.is_refused, use.detail) == (False, "")
         assert "tiny 2.0.0" in cxr_node("bundle", "uses").output
-        assert "read with on 1 host" in checks.bundle_for_all(database)[0].said
+        assert "used on 1 host" in checks.activated_bundle(database)[0].message
 
         assert cxr_node("bundle", "deactivate").exit_code == 0
         assert changed(reader) == "1.2.3"
-        assert checks.bundle_for_all(database) == []
+        assert checks.activated_bundle(database) == []
 
 
 def test_a_host_without_the_files_has_them_from_the_archive(config: Path, cxr_node: Command, tmp_path: Path) -> None:
@@ -135,8 +135,8 @@ def test_a_bundle_that_cannot_be_used_is_refused_for_all_to_see_and_the_old_one_
 
         (use,) = _uses(settings)
         assert use.is_refused
-        assert "is refused by" in checks.bundle_for_all(database)[0].said
-        assert f"bundle on {use.host}" in alarms.wrong(settings, database, now=NOON)
+        assert "is rejected by" in checks.activated_bundle(database)[0].message
+        assert f"bundle on {use.host}" in alarms.active_alarms(settings, database, now=NOON)
         assert "REFUSED" in cxr_node("bundle", "uses").output
         assert not reader._loader or not reader._loader.is_alive()
         reader.poll()

@@ -54,7 +54,7 @@ def doctor(config: Path, *options: str) -> Said:
     assert said["ok"] == (ended.exit_code == 0)
     return Said(
         exit_code=ended.exit_code,
-        checks={each["name"]: (each["status"], each["said"], each["next"]) for each in said["checks"]},
+        checks={each["name"]: (each["status"], each["message"], each["next_step"]) for each in said["checks"]},
         destinations={each["name"]: each for each in said["destinations"]},
     )
 
@@ -92,8 +92,8 @@ def test_a_node_that_can_work_is_told_so_and_what_its_pacs_takes_is_kept(tmp_pat
         spoken = CliRunner().invoke(app, ["doctor", "--config", str(config)])
 
     assert (said.exit_code, said.problems()) == (0, [])
-    assert said.checks["destination pacs"][1].endswith("answers C-ECHO")
-    assert said.checks["report-best to pacs"][1] == "it is sent report, Comprehensive 3D SR Storage"
+    assert said.checks["destination pacs"][1].endswith("responds to C-ECHO")
+    assert said.checks["report-best to pacs"][1] == "report is selected, Comprehensive 3D SR Storage"
     assert said.checks["database"][0] == said.checks["bundle"][0] == said.checks["destination share"][0] == "ok"
     assert set(kept(config)) == {"pacs"}
     assert len(kept(config)["pacs"].accepted_sop_classes) == len(RESULT_KINDS)
@@ -108,7 +108,7 @@ def test_orthanc_takes_every_kind_and_says_in_which_encodings(tmp_path: Path) ->
         said = doctor(configured(tmp_path / "node", to))
 
     assert (said.exit_code, said.problems()) == (0, [])
-    takes = said.destinations["pacs"]["takes"]
+    takes = said.destinations["pacs"]["accepted_results"]
     assert isinstance(takes, dict)
     assert set(takes) == set(EVERYTHING)
     assert takes["segmentation"][:2] == [EXPLICIT, IMPLICIT]
@@ -123,9 +123,9 @@ def test_an_archive_that_knows_only_enhanced_sr_is_noticed_and_the_best_form_nam
 
     assert said.exit_code == 1
     assert said.problems() == ["report to pacs", "segmentation to pacs"]
-    assert 'put "report-best" in its place: that comes to report-enhanced' in said.checks["report to pacs"][2]
-    assert 'take "segmentation" out of its results' in said.checks["segmentation to pacs"][2]
-    assert said.destinations["pacs"]["takes"] == {"report-enhanced": [IMPLICIT], "text": [IMPLICIT]}
+    assert 'configure "report-best" instead, which selects report-enhanced' in said.checks["report to pacs"][2]
+    assert 'remove "segmentation" from its results' in said.checks["segmentation to pacs"][2]
+    assert said.destinations["pacs"]["accepted_results"] == {"report-enhanced": [IMPLICIT], "text": [IMPLICIT]}
     assert kept(config)["pacs"].accepted_sop_classes == {ENHANCED, BASIC_TEXT}
     (route,) = compose.routes(load(config)).values()
     assert tid1500.REPORT_ENHANCED.result_type.name in route.with_accepted_form(kept(config)["pacs"]).kinds
@@ -138,7 +138,7 @@ def test_an_archive_that_takes_no_report_at_all_is_a_problem(tmp_path: Path) -> 
 
     assert said.problems() == ["report-best to pacs"]
     assert said.checks["destination pacs"][0] == "note"
-    assert "offers no Verification" in said.checks["destination pacs"][1]
+    assert "not Verification" in said.checks["destination pacs"][1]
 
 
 def test_a_dead_destination_does_not_hide_the_others(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_dead_destination_does_not_hide_the_others(tmp_path: Path) -> None:
         said = doctor(config)
 
     assert said.problems() == ["destination gone"]
-    assert said.checks["destination gone"][2].startswith("see that it runs and that host, port, ae_title are right")
+    assert said.checks["destination gone"][2].startswith("check that it runs and that host, port, ae_title are right")
     assert said.checks["report to pacs"][0] == "ok"
     assert set(kept(config)) == {"pacs"}
 
@@ -160,7 +160,7 @@ def test_an_archive_that_does_not_know_us_is_a_problem_for_its_administrator(tmp
 
     assert said.problems() == ["destination pacs"]
     assert "rejected the association" in said.checks["destination pacs"][1]
-    assert "have its administrator admit our AE title" in said.checks["destination pacs"][2]
+    assert "have its administrator permit the node's AE title" in said.checks["destination pacs"][2]
 
 
 def test_tls_is_spoken_and_an_archive_that_another_authority_vouches_for_is_a_problem(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_tls_is_spoken_and_an_archive_that_another_authority_vouches_for_is_a_pr
         doubted = doctor(configured(tmp_path / "two", {**to, "tls_ca": str(elsewhere.certificate)}))
 
     assert (trusted.exit_code, trusted.problems()) == (0, [])
-    assert trusted.checks["destination pacs"][1].endswith("answers C-ECHO, by TLS")
+    assert trusted.checks["destination pacs"][1].endswith("responds to C-ECHO, by TLS")
     assert doubted.problems() == ["destination pacs"]
     assert "no TLS" in doubted.checks["destination pacs"][1]
 
@@ -187,7 +187,7 @@ def test_a_folder_that_cannot_be_written_to_is_a_problem(tmp_path: Path) -> None
     config = settings_file(tmp_path / "other", more=f"[node]\ndata_folder = {json.dumps(str(tmp_path / 'file'))}")
     said = doctor(config)
     assert said.problems() == ["data folder"]
-    assert "give it to the user of the node" in said.checks["data folder"][2]
+    assert "make it writable for the node's user" in said.checks["data folder"][2]
 
 
 def test_a_full_disk_is_a_problem_and_no_destination_is_not(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_full_disk_is_a_problem_and_no_destination_is_not(tmp_path: Path) -> N
 
     said = doctor(config)
 
-    assert said.problems() == ["room"]
+    assert said.problems() == ["free space"]
     assert said.checks["destinations"][0] == "note"
 
 
@@ -206,7 +206,7 @@ def test_a_database_without_tables_is_noted_and_one_that_is_away_is_a_problem(tm
     away = doctor(settings_file(tmp_path / "away", database_url=url))
 
     assert (new.exit_code, new.checks["database"][0]) == (0, "note")
-    assert "`cxr-node db upgrade` does it now" in new.checks["database"][2]
+    assert "`cxr-node db upgrade` now" in new.checks["database"][2]
     assert away.problems() == ["database"]
     assert "secret" not in str(away)
 
@@ -233,7 +233,7 @@ def test_a_test_report_arrives_in_the_best_form_and_says_that_it_is_one(tmp_path
 
     report = dcmread(arrived)
     assert (said.exit_code, said.problems()) == (0, [])
-    assert "report-enhanced was taken with status 0x0000" in said.checks["test report to pacs"][1]
+    assert "report-enhanced was accepted with status 0x0000" in said.checks["test report to pacs"][1]
     assert again.problems() == ["test report to elsewhere"]
     assert (report.SOPClassUID, report.PatientID) == (ENHANCED, "CXRNODE-TEST")
     assert report.StudyDescription == "TEST OF CXR-NODE - NO PATIENT"

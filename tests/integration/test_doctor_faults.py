@@ -102,17 +102,17 @@ def with_tls(well: Well, pem: Path, key: Path) -> None:
 def no_folder(well: Well) -> Planted:
     (well.folder / "node").mkdir()
     (well.folder / "node" / "cxr-node-data").write_text("a file where the folder should be")
-    return "data folder", "problem", "cannot be written to", "user of the node"
+    return "data folder", "problem", "is not writable", "the node's user"
 
 
 def no_room(well: Well) -> Planted:
     well.reserve = 2**62
-    return "room", "problem", "bytes are free", "films are refused"
+    return "free space", "problem", "bytes are free", "films are rejected"
 
 
 def database_away(well: Well) -> Planted:
     well.url = f"postgresql://nobody@127.0.0.1:{peers.free_port()}/none"
-    return "database", "problem", "cannot be used", "see that it runs"
+    return "database", "problem", "cannot be used", "check that it runs"
 
 
 def database_old(well: Well) -> Planted:
@@ -152,13 +152,13 @@ def not_started(well: Well) -> Planted:
     with well.shop() as shop:
         shop.clock.now -= timedelta(hours=1)
         shop.accept(films.dx())
-    return "queue", "note", "1 to read", "cxr-node run"
+    return "queue", "note", "read 1", "cxr-node run"
 
 
 def stuck(well: Well) -> Planted:
     not_started(well)
     well.stack.enter_context(data_folder_lock(load(well.config()).node.data_folder))
-    return "queue", "problem", "more than 15 minutes: 1 to read", "starting the node anew"
+    return "queue", "problem", "more than 15 minutes: read 1", "restart the node"
 
 
 def port_taken(well: Well) -> Planted:
@@ -166,30 +166,30 @@ def port_taken(well: Well) -> Planted:
     path = well.config()
     text = re.sub(r"port = \d+", f"port = {listener.getsockname()[1]}", path.read_text(encoding="utf-8"), count=1)
     path.write_text(text, encoding="utf-8")
-    return "receive.port", "problem", "another program listens there", "stop what listens"
+    return "receive.port", "problem", "another program listens on it", "stop the other program"
 
 
 def certificate_past(well: Well) -> Planted:
     with_tls(well, *certificate(well.folder / "tls", days=-1))
-    return "certificate of receive.tls_certificate", "problem", "which is past", "put a new one"
+    return "certificate of receive.tls_certificate", "problem", "expired on", "replace it"
 
 
 def certificate_soon(well: Well) -> Planted:
     with_tls(well, *certificate(well.folder / "tls", days=10))
-    return "certificate of receive.tls_certificate", "note", "in 9 days", "put a new one"
+    return "certificate of receive.tls_certificate", "note", "in 9 days", "replace it"
 
 
 def certificate_missing(well: Well) -> Planted:
     _, key = certificate(well.folder / "tls", days=100)
     with_tls(well, well.folder / "nowhere.pem", key)
-    return "certificate of receive.tls_certificate", "problem", "No such file", "put a PEM file there"
+    return "certificate of receive.tls_certificate", "problem", "No such file", "provide a PEM file"
 
 
 def key_of_another(well: Well) -> Planted:
     pem, _ = certificate(well.folder / "tls", days=100)
     _, other = certificate(well.folder / "tls", days=101)
     with_tls(well, pem, other)
-    return "key of receive", "problem", "key values mismatch", "put the key"
+    return "key of receive", "problem", "key values mismatch", "replace it by the key"
 
 
 def destination_away(well: Well) -> Planted:
@@ -200,19 +200,19 @@ def destination_away(well: Well) -> Planted:
 def destination_refuses_us(well: Well) -> Planted:
     there = well.stack.enter_context(SimulatedPacs(calling_ae_titles=["SOMEONE"]))
     well.destinations = [to_pacs(there.port, there.ae_title)]
-    return "destination pacs", "problem", "", "admit our AE title"
+    return "destination pacs", "problem", "", "permit the node's AE title"
 
 
 def destination_takes_no_reports(well: Well) -> Planted:
     there = well.stack.enter_context(SimulatedPacs(sop_classes=(peers.STORAGE[0], peers.VERIFICATION)))
     well.destinations = [to_pacs(there.port, there.ae_title)]
-    return "report to pacs", "problem", "is not taken", "have its administrator admit"
+    return "report to pacs", "problem", "is not accepted", "have its administrator permit"
 
 
 def destination_folder_is_a_file(well: Well) -> Planted:
     (well.folder / "share").write_text("a file")
     well.destinations = [{"kind": "folder", "name": "share", "folder": str(well.folder / "share")}]
-    return "destination share", "problem", "cannot be written to", "name another"
+    return "destination share", "problem", "is not writable", "configure another"
 
 
 def bundle_missing(well: Well) -> Planted:
@@ -223,7 +223,7 @@ def bundle_missing(well: Well) -> Planted:
 def bundle_damaged(well: Well) -> Planted:
     network = well.bundle / "network.pt2"
     network.write_bytes(network.read_bytes()[:-1] + b"?")
-    return "bundle", "problem", "SHA-256", "name another"
+    return "bundle", "problem", "SHA-256", "set read.bundle"
 
 
 def gpu_missing(well: Well) -> Planted:
@@ -233,7 +233,7 @@ def gpu_missing(well: Well) -> Planted:
 
 def page_in_the_open(well: Well) -> Planted:
     well.more = '[web]\nport = 0\nhost = "0.0.0.0"'
-    return "page", "problem", "passwords would cross the network", "proxy with TLS"
+    return "web", "problem", "passwords would cross the network", "proxy with TLS"
 
 
 FAULTS: tuple[Callable[[Well], Planted], ...] = (
@@ -268,7 +268,7 @@ def test_a_node_that_is_well_is_told_so(well: Well) -> None:
 
     assert exit_code == 0
     assert {name for name, check in checks.items() if check["status"] == "problem"} == set()
-    assert {name for name, check in checks.items() if check["status"] == "note"} == {"destinations", "page"}
+    assert {name for name, check in checks.items() if check["status"] == "note"} == {"destinations", "web"}
 
 
 @pytest.mark.parametrize("plant", FAULTS, ids=lambda plant: plant.__name__)
@@ -278,7 +278,7 @@ def test_a_planted_fault_is_found_and_what_to_do_is_said(plant: Callable[[Well],
     exit_code, checks = doctor(path if path.exists() else well.config())
 
     assert checks[name]["status"] == status, checks[name]
-    assert said in checks[name]["said"]
-    assert to_do in checks[name]["next"]
+    assert said in checks[name]["message"]
+    assert to_do in checks[name]["next_step"]
     assert exit_code == (1 if status == "problem" else 0)
     assert [each for each, check in checks.items() if check["status"] == "problem" and each != name] == []

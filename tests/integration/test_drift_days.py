@@ -18,7 +18,7 @@ from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.monitoring_tables import daily_statistic
 from cxr_node.monitoring.drift import DriftRules
-from cxr_node.ops.alarms import wrong
+from cxr_node.ops.alarms import active_alarms
 from cxr_node.queries import daily_stats as days
 from cxr_node.queries import drift, view_rows
 from cxr_node.queries.views.registry import VIEWS
@@ -223,7 +223,7 @@ def test_an_alarm_names_the_device_once_with_what_has_drifted(drifting: tuple[Pa
     settings = load(config)
     CliRunner().invoke(app, ["drift", "--now", "--config", str(config)])
 
-    found = wrong(settings, database, now=process.now())
+    found = active_alarms(settings, database, now=process.now())
 
     (name,) = (name for name in found if name.startswith("drift"))
     assert name == "drift DX1"

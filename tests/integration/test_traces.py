@@ -17,7 +17,7 @@ from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Identity
 from cxr_node.ops import tracing
-from cxr_node.ops.tracing import Teller
+from cxr_node.ops.tracing import TraceExporter
 from cxr_node.receive.sender import association_name
 from cxr_node.settings.root import Settings
 from cxr_node.work.handlers.deliver import VerificationRule
@@ -54,15 +54,15 @@ def shop(database: Database, tmp_path: Path) -> InProcessNode:
 
 
 @pytest.fixture
-def teller(shop: InProcessNode, told: Collector, tmp_path: Path) -> Iterator[Teller]:
+def teller(shop: InProcessNode, told: Collector, tmp_path: Path) -> Iterator[TraceExporter]:
     settings = Settings.model_validate(
         {
             "node": {"data_folder": tmp_path, "name": "ward-3"},
             "trace": {"endpoint": told.endpoint, "headers": ["Authorization=Bearer x"], "timeout_s": 1},
         }
     )
-    with tracing.teller(settings, shop.database, clock=shop.clock) as made:
-        made.turn()  # what there was before it began is not told
+    with tracing.trace_exporter(settings, shop.database, clock=shop.clock) as made:
+        made.export_ended()  # what there was before it began is not told
         yield made
 
 
@@ -71,13 +71,13 @@ def settle(shop: InProcessNode) -> None:
 
 
 def test_a_film_is_one_trace_from_its_coming_to_the_archives_word(
-    shop: InProcessNode, teller: Teller, told: Collector
+    shop: InProcessNode, teller: TraceExporter, told: Collector
 ) -> None:
     shop.accept(films.dx())
     shop.work()
     settle(shop)
 
-    assert teller.turn() == 5
+    assert teller.export_ended() == 5
 
     spans = told.by_name()
     assert set(spans) == set(WAY)
@@ -93,15 +93,15 @@ def test_a_film_is_one_trace_from_its_coming_to_the_archives_word(
     ]  # fmt: skip
     assert "ward-3" in told.services
     assert set(told.headers) == {"Bearer x"}
-    assert teller.turn() == 0
+    assert teller.export_ended() == 0
 
 
-def test_nothing_that_is_told_leads_to_a_patient(shop: InProcessNode, teller: Teller, told: Collector) -> None:
+def test_nothing_that_is_told_leads_to_a_patient(shop: InProcessNode, teller: TraceExporter, told: Collector) -> None:
     film = films.dx()
     shop.accept(film)
     shop.work()
     settle(shop)
-    teller.turn()
+    teller.export_ended()
 
     said = " ".join(str(span) for span in told.spans)
 
@@ -113,7 +113,7 @@ def test_nothing_that_is_told_leads_to_a_patient(shop: InProcessNode, teller: Te
 
 
 def test_each_attempt_is_a_span_and_those_that_need_a_person_are_errors(
-    shop: InProcessNode, teller: Teller, told: Collector
+    shop: InProcessNode, teller: TraceExporter, told: Collector
 ) -> None:
     def away() -> None:
         raise RetryLater("pacs is away")
@@ -125,7 +125,7 @@ def test_each_attempt_is_a_span_and_those_that_need_a_person_are_errors(
     shop.clock.go(hours=2)
     shop.work()
     settle(shop)
-    teller.turn()
+    teller.export_ended()
 
     sent = [span for span in told.spans if span.name == "deliver"]
     outcomes = [each.value.string_value for span in sent for each in span.attributes if each.key.endswith("outcome")]
@@ -135,22 +135,22 @@ def test_each_attempt_is_a_span_and_those_that_need_a_person_are_errors(
     assert all(span.status.code == Status.STATUS_CODE_OK for span in told.spans)
 
 
-def test_a_job_that_is_given_up_is_an_error(shop: InProcessNode, teller: Teller, told: Collector) -> None:
+def test_a_job_that_is_given_up_is_an_error(shop: InProcessNode, teller: TraceExporter, told: Collector) -> None:
     shop.pacs.before = refuse
     shop.accept(films.dx())
     shop.work()
     settle(shop)
-    teller.turn()
+    teller.export_ended()
 
     assert told.by_name()["deliver"].status.code == Status.STATUS_CODE_ERROR
 
 
-def test_films_of_a_study_are_one_trace(shop: InProcessNode, teller: Teller, told: Collector) -> None:
+def test_films_of_a_study_are_one_trace(shop: InProcessNode, teller: TraceExporter, told: Collector) -> None:
     for seed in (0, 1):
         shop.accept(films.dx(seed=seed, changes={"StudyInstanceUID": films.dx().StudyInstanceUID}))
     shop.work()
     settle(shop)
-    teller.turn()
+    teller.export_ended()
 
     assert len({span.trace_id for span in told.spans}) == 1
     accepted = [span for span in told.spans if span.name == "accept"]
@@ -158,40 +158,44 @@ def test_films_of_a_study_are_one_trace(shop: InProcessNode, teller: Teller, tol
 
 
 def test_a_collector_that_is_away_holds_nothing_and_is_told_later(
-    shop: InProcessNode, teller: Teller, told: Collector, caplog: pytest.LogCaptureFixture
+    shop: InProcessNode, teller: TraceExporter, told: Collector, caplog: pytest.LogCaptureFixture
 ) -> None:
     told.status = 503
     shop.accept(films.dx())
     shop.work()
     settle(shop)
 
-    assert (teller.turn(), teller.turn(), told.spans) == (0, 0, [])
+    assert (teller.export_ended(), teller.export_ended(), told.spans) == (0, 0, [])
     assert len(shop.pacs.arrived) == 1
-    assert sum("collector of traces" in record.message for record in caplog.records) == 1
+    assert sum("trace collector is unreachable" in record.message for record in caplog.records) == 1
     told.status = 200
-    assert (teller.turn(), len(told.spans)) == (5, 5)
+    assert (teller.export_ended(), len(told.spans)) == (5, 5)
 
 
-def test_a_collector_that_never_answers_holds_nothing(shop: InProcessNode, teller: Teller, told: Collector) -> None:
+def test_a_collector_that_never_answers_holds_nothing(
+    shop: InProcessNode, teller: TraceExporter, told: Collector
+) -> None:
     told.speaks.clear()
     shop.accept(films.dx())
     shop.turn(Stage.READ)
     settle(shop)
-    assert teller.turn() == 0
+    assert teller.export_ended() == 0
 
     shop.work()
 
     assert len(shop.pacs.arrived) == 1
 
 
-def test_what_is_still_under_way_is_told_when_it_is_over(shop: InProcessNode, teller: Teller, told: Collector) -> None:
+def test_what_is_still_under_way_is_told_when_it_is_over(
+    shop: InProcessNode, teller: TraceExporter, told: Collector
+) -> None:
     shop.accept(films.dx())
     settle(shop)
-    teller.turn()
+    teller.export_ended()
     assert set(told.by_name()) == {"accept"}
     shop.work()
     settle(shop)
-    teller.turn()
+    teller.export_ended()
 
     assert set(told.by_name()) == set(WAY)
 
@@ -206,13 +210,13 @@ def test_without_traces_nothing_of_them_is_loaded() -> None:
     assert not [name for name in loaded if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter", "joserfc"))]
 
 
-def test_an_association_says_when_it_was_opened(shop: InProcessNode, teller: Teller, told: Collector) -> None:
+def test_an_association_says_when_it_was_opened(shop: InProcessNode, teller: TraceExporter, told: Collector) -> None:
     opened = shop.clock.now
     sender = replace(SENDER, association=association_name(opened))
     shop.clock.go(seconds=3)
     shop.accept(films.dx(), sender=sender)
     settle(shop)
-    teller.turn()
+    teller.export_ended()
 
     accept = told.by_name()["accept"]
     assert accept.end_time_unix_nano - accept.start_time_unix_nano == 3_000_000_000

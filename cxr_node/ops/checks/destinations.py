@@ -1,4 +1,4 @@
-"""Whether a destination is there and takes what it is to be sent."""
+"""Check of a destination: whether it is reachable and accepts the results configured for it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.deliver.negotiation import negotiated
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
-from cxr_node.ops.checks.node import Check, fine, note, problem, why_not_written
+from cxr_node.ops.checks.node import Check, note, ok, problem, write_fault
 from cxr_node.report.kinds.registry import KIND_BY_NAME, REPORT_FORMS, RESULT_KINDS
 from cxr_node.settings.results import REPORT_BEST, CStoreSection, FolderSection
 from cxr_node.settings.root import Settings
@@ -19,14 +19,14 @@ from cxr_node.wiring import compose as results
 from cxr_node.wiring import deliver
 
 SOP_CLASSES: tuple[Uid, ...] = tuple(dict.fromkeys(kind.result_type.sop_class_uid for kind in RESULT_KINDS))
-"""All that the node can send."""
+"""SOP Classes of all results."""
 
-_RICHER = "Comprehensive 3D, Comprehensive, Enhanced or Basic Text SR"
+_REPORT_CLASSES = "Comprehensive 3D, Comprehensive, Enhanced or Basic Text SR"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Examined:
-    """What was found of a destination; `accepted` is None where it could not be asked."""
+class DestinationReport:
+    """Checks of a destination; `accepted` maps SOP Classes to transfer syntaxes, None if it was not negotiated."""
 
     name: str
     peer: str
@@ -34,8 +34,8 @@ class Examined:
     accepted: Mapping[Uid, tuple[Uid, ...]] | None = field(default=None)
 
     @property
-    def takes(self) -> dict[str, tuple[Uid, ...]]:
-        """What it could be sent, with the transfer syntaxes that it takes it in."""
+    def accepted_results(self) -> dict[str, tuple[Uid, ...]]:
+        """Results that it accepts, with the transfer syntaxes."""
         if self.accepted is None:
             return {}
         accepted = {kind.name: self.accepted.get(kind.result_type.sop_class_uid, ()) for kind in RESULT_KINDS}
@@ -43,75 +43,74 @@ class Examined:
 
     @property
     def best_report(self) -> str | None:
-        """The form in which it is sent the report, if it asks for the best."""
-        return next((form.name for form in REPORT_FORMS if form.name in self.takes), None)
+        """The report form that "report-best" selects."""
+        return next((form.name for form in REPORT_FORMS if form.name in self.accepted_results), None)
 
 
-def examined(settings: Settings, section: CStoreSection | FolderSection) -> Examined:
-    """Look at a destination; nothing is sent to it but C-ECHO."""
+def check_destination(settings: Settings, section: CStoreSection | FolderSection) -> DestinationReport:
+    """Check a destination; only C-ECHO is sent to it."""
     peer = results.peer_of(section)
     if isinstance(section, FolderSection):
-        return Examined(name=section.name, peer=peer, checks=(_folder(section.name, Path(section.folder)),))
+        return DestinationReport(
+            name=section.name, peer=peer, checks=(_folder_check(section.name, Path(section.folder)),)
+        )
     destination = deliver.destinations(settings)[section.name]
     if not isinstance(destination, CStoreDestination):
-        raise TypeError(f"{section.name} is no destination by C-STORE")
+        raise TypeError(f"{section.name} is not a C-STORE destination")
     name = f"destination {section.name}"
     try:
-        said = negotiated(destination.remote, SOP_CLASSES)
+        negotiation = negotiated(destination.remote, SOP_CLASSES)
     except RetryLater as error:
-        return Examined(name=section.name, peer=peer, checks=(problem(name, str(error), _way(section)),))
+        return DestinationReport(name=section.name, peer=peer, checks=(problem(name, str(error), _next_step(section)),))
     except DeliveryRejected as error:
-        to_do = "have its administrator admit our AE title, and see that ae_title is right"
-        return Examined(name=section.name, peer=peer, checks=(problem(name, str(error), to_do),))
-    found = Examined(name=section.name, peer=peer, checks=(), accepted=said.accepted)
-    secured = ", by TLS" if section.tls_ca else ""
-    answered = fine(name, f"{peer} answers C-ECHO{secured}")
-    if not said.echoed:
-        answered = note(
-            name, f"{peer} opens associations{secured}, but offers no Verification", "nothing, if it stores"
-        )
-    checks = (answered, *_wanted(section.name, section.results, found))
-    return Examined(name=section.name, peer=peer, checks=checks, accepted=said.accepted)
+        next_step = "have its administrator permit the node's AE title, and check ae_title"
+        return DestinationReport(name=section.name, peer=peer, checks=(problem(name, str(error), next_step),))
+    report = DestinationReport(name=section.name, peer=peer, checks=(), accepted=negotiation.accepted)
+    tls = ", by TLS" if section.tls_ca else ""
+    echo = ok(name, f"{peer} responds to C-ECHO{tls}")
+    if not negotiation.echoed:
+        echo = note(name, f"{peer} accepts associations{tls}, but not Verification", "nothing, if it stores")
+    checks = (echo, *_result_checks(section.name, section.results, report))
+    return DestinationReport(name=section.name, peer=peer, checks=checks, accepted=negotiation.accepted)
 
 
-def _folder(name: str, folder: Path) -> Check:
-    fault = why_not_written(folder)
+def _folder_check(name: str, folder: Path) -> Check:
+    fault = write_fault(folder)
     if fault:
-        to_do = "give it to the user of the node, or name another"
-        return problem(f"destination {name}", f"{folder} cannot be written to: {fault}", to_do)
-    return fine(f"destination {name}", f"{folder} can be written to")
+        next_step = "make it writable for the node's user, or configure another folder"
+        return problem(f"destination {name}", f"{folder} is not writable: {fault}", next_step)
+    return ok(f"destination {name}", f"{folder} is writable")
 
 
-def _way(section: CStoreSection) -> str:
+def _next_step(section: CStoreSection) -> str:
     files = ", tls_ca and the certificates" if section.tls_ca else ""
-    return f"see that it runs and that host, port, ae_title{files} are right; results wait until then"
+    return f"check that it runs and that host, port, ae_title{files} are right; results wait until then"
 
 
-def _wanted(destination: str, results: Sequence[str], found: Examined) -> Iterator[Check]:
-    """Yield for each result it is to be sent whether it takes that."""
+def _result_checks(destination: str, results: Sequence[str], report: DestinationReport) -> Iterator[Check]:
+    """Yield for each configured result whether the destination accepts it."""
     for result in results:
         name = f"{result} to {destination}"
         if result == REPORT_BEST:
-            yield _best(name, found)
+            yield _best_report_check(name, report)
             continue
         sop_class = UID(KIND_BY_NAME[result].result_type.sop_class_uid)
-        if result in found.takes:
-            syntaxes = ", ".join(UID(syntax).name for syntax in found.takes[result])
-            yield fine(name, f"{sop_class.name} is taken, in {syntaxes}")
+        if result in report.accepted_results:
+            syntaxes = ", ".join(UID(syntax).name for syntax in report.accepted_results[result])
+            yield ok(name, f"{sop_class.name} is accepted, in {syntaxes}")
         else:
-            yield problem(name, f"{sop_class.name} is not taken", _instead(result, sop_class, found))
+            yield problem(name, f"{sop_class.name} is not accepted", _alternative(result, sop_class, report))
 
 
-def _best(name: str, found: Examined) -> Check:
-    if found.best_report is None:
-        to_do = "have its administrator admit one of them"
-        return problem(name, f"it takes no report: no {_RICHER}", to_do)
-    sop_class = UID(KIND_BY_NAME[found.best_report].result_type.sop_class_uid)
-    return fine(name, f"it is sent {found.best_report}, {sop_class.name}")
+def _best_report_check(name: str, report: DestinationReport) -> Check:
+    if report.best_report is None:
+        return problem(name, f"it accepts no report: no {_REPORT_CLASSES}", "have its administrator permit one of them")
+    sop_class = UID(KIND_BY_NAME[report.best_report].result_type.sop_class_uid)
+    return ok(name, f"{report.best_report} is selected, {sop_class.name}")
 
 
-def _instead(result: str, sop_class: UID, found: Examined) -> str:
-    admit = f"have its administrator admit {sop_class}"
-    if KIND_BY_NAME[result] in REPORT_FORMS and found.best_report is not None:
-        return f'{admit}, or put "report-best" in its place: that comes to {found.best_report}'
-    return f'{admit}, or take "{result}" out of its results'
+def _alternative(result: str, sop_class: UID, report: DestinationReport) -> str:
+    permit = f"have its administrator permit {sop_class}"
+    if KIND_BY_NAME[result] in REPORT_FORMS and report.best_report is not None:
+        return f'{permit}, or configure "report-best" instead, which selects {report.best_report}'
+    return f'{permit}, or remove "{result}" from its results'

@@ -1,4 +1,4 @@
-"""What can be wrong with the machine of a node: certificates, GPU, ports, files kept, work that does not move."""
+"""Checks of host and operation: certificates, GPU, ports, archive files, overdue jobs, web login."""
 
 import errno
 import socket
@@ -7,140 +7,140 @@ from datetime import datetime, timedelta
 
 from cxr_node.db.database import Database
 from cxr_node.ops.certificates import Certificate, certificates, key_pairs
-from cxr_node.ops.checks.node import Check, fine, note, problem
+from cxr_node.ops.checks.node import Check, note, ok, problem
 from cxr_node.queries import archived, overview
 from cxr_node.queries.overview import StageStatus
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import process
 
-_SOON = timedelta(days=30)
-_STUCK = timedelta(minutes=15)
-_LOOKED_AT = 200
+_EXPIRY_NOTICE = timedelta(days=30)
+_OVERDUE = timedelta(minutes=15)
+_NEWEST_FILES = 200
 
 
-def of_certificates(settings: Settings, *, now: datetime) -> Iterator[Check]:
-    """Yield how it stands with each certificate that the settings name, and whether each key is its certificate's."""
-    found = certificates(settings)
-    for each in found:
-        yield _certificate(each, now)
-    unread = {certificate.path for certificate in found if certificate.not_after is None}
+def certificate_checks(settings: Settings, *, now: datetime) -> Iterator[Check]:
+    """Check each certificate that the settings name, and that each key fits its certificate."""
+    named = certificates(settings)
+    for certificate in named:
+        yield _certificate(certificate, now)
+    unread = {certificate.path for certificate in named if certificate.not_after is None}
     for pair in key_pairs(settings):
         if pair.certificate in unread:
             continue
         fault = pair.fault()
         if fault:
-            to_do = "put the key that the certificate was made with in its place; connections by TLS fail until then"
-            yield problem(f"key of {pair.setting}", f"{pair.key}: {fault}", to_do)
+            next_step = "replace it by the key of the certificate; TLS connections fail until then"
+            yield problem(f"key of {pair.setting}", f"{pair.key}: {fault}", next_step)
         else:
-            yield fine(f"key of {pair.setting}", f"{pair.key} is its certificate's")
+            yield ok(f"key of {pair.setting}", f"{pair.key} fits its certificate")
 
 
-def _certificate(each: Certificate, now: datetime) -> Check:
-    name = f"certificate of {each.setting}"
-    if each.not_after is None:
-        return problem(name, f"{each.path} cannot be read: {each.fault}", "put a PEM file there that the node may read")
-    left = each.not_after - now
-    said = f"{each.path} ends on {each.not_after:%Y-%m-%d}"
+def _certificate(certificate: Certificate, now: datetime) -> Check:
+    name, path = f"certificate of {certificate.setting}", certificate.path
+    if certificate.not_after is None:
+        return problem(name, f"{path} cannot be read: {certificate.fault}", "provide a PEM file that the node may read")
+    left = certificate.not_after - now
+    expiry = f"{certificate.not_after:%Y-%m-%d}"
     if left < timedelta():
-        return problem(name, f"{said}, which is past", "put a new one in its place; connections by TLS fail until then")
-    if left < _SOON:
-        return note(name, f"{said}, in {left.days} days", "put a new one in its place; it is read again by itself")
-    return fine(name, said)
+        return problem(name, f"{path} expired on {expiry}", "replace it; TLS connections fail until then")
+    if left < _EXPIRY_NOTICE:
+        return note(name, f"{path} expires on {expiry}, in {left.days} days", "replace it; the node reloads it")
+    return ok(name, f"{path} expires on {expiry}")
 
 
 def gpu(settings: Settings) -> Check:
-    """Return whether the device that is to read is there."""
+    """Check that the device of read.device exists."""
     import torch
 
-    asked = settings.read.device
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if not asked.startswith("cuda"):
-        found = f"{there} GPUs" if there else "no GPU: films are read on the CPU, one at a time"
-        return fine("GPU", f"read.device is {asked}; {found}")
-    number = int(asked.partition(":")[2] or 0)
-    if number >= there:
-        to_do = 'see that nvidia-smi lists it and that PyTorch is built for it, or set read.device = "auto"'
-        return problem("GPU", f"read.device is {asked}, and PyTorch finds {there} GPUs here", to_do)
+    device = settings.read.device
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not device.startswith("cuda"):
+        gpus = f"{count} GPUs" if count else "no GPU: films are read on the CPU, one at a time"
+        return ok("GPU", f"read.device is {device}; {gpus}")
+    number = int(device.partition(":")[2] or 0)
+    if number >= count:
+        next_step = 'check that nvidia-smi lists it and that PyTorch supports it, or set read.device = "auto"'
+        return problem("GPU", f"read.device is {device}, but PyTorch finds {count} GPUs", next_step)
     free, total = torch.cuda.mem_get_info(number)
-    return fine("GPU", f"{torch.cuda.get_device_name(number)}: {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
+    return ok("GPU", f"{torch.cuda.get_device_name(number)}: {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
 
 
-def ports(settings: Settings, *, runs: bool) -> Iterator[Check]:
-    """Yield whether the node can listen where the settings say, or listens there already."""
+def ports(settings: Settings, *, is_running: bool) -> Iterator[Check]:
+    """Check that the configured ports are free, or that the node runs."""
     for name, host, port in (
         ("receive.port", settings.receive.host, settings.receive.port),
         ("web.port", settings.web.host, settings.web.port),
     ):
-        if runs:
-            yield fine(name, "the node is running")
+        if is_running:
+            yield ok(name, "the node is running")
             continue
-        fault = _why_not_bound(host, port)
+        fault = _bind_fault(host, port)
         if not fault:
-            yield fine(name, f"{host}:{port} is free")
+            yield ok(name, f"{host}:{port} is free")
         elif name == "receive.port":
-            yield problem(name, f"{host}:{port}: {fault}", f"stop what listens there, or set {name} to another")
+            yield problem(name, f"{host}:{port}: {fault}", f"stop the other program, or set {name} to another port")
         else:
-            yield note(name, f"{host}:{port}: {fault}", f"the page will not be there: set {name} to another")
+            yield note(name, f"{host}:{port}: {fault}", f"the web server cannot start: set {name} to another port")
 
 
-def _why_not_bound(host: str, port: int) -> str:
+def _bind_fault(host: str, port: int) -> str:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
         except OSError as error:
-            return "another program listens there" if error.errno == errno.EADDRINUSE else error.strerror or "no"
+            return "another program listens on it" if error.errno == errno.EADDRINUSE else error.strerror or "no"
     return ""
 
 
 def files(settings: Settings, opened: Database) -> Check:
-    """Return whether the newest files that the rows promise are there; `cxr-node reconcile` looks at all."""
+    """Check that the newest files named by rows are in the archive; `cxr-node reconcile` checks all."""
     with opened.read() as connection:
-        keys = archived.newest_keys(connection, limit=_LOOKED_AT)
+        keys = archived.newest_keys(connection, limit=_NEWEST_FILES)
     archive = process.archive(settings)
     missing = [key for key in keys if key not in archive]
     if missing:
-        said = f"{len(missing)} of the newest {len(keys)} are missing, such as {missing[0]}"
-        return problem("files", said, "`cxr-node reconcile` names all; bring them back with `cxr-node restore`")
-    return fine("files", f"the newest {len(keys)} are there")
+        message = f"{len(missing)} of the newest {len(keys)} are missing, such as {missing[0]}"
+        return problem("files", message, "list all with `cxr-node reconcile`; restore them from a backup")
+    return ok("files", f"the newest {len(keys)} are in the archive")
 
 
-def work(opened: Database, *, runs: bool, now: datetime) -> Iterator[Check]:
-    """Yield whether work moves, and whether some of it needs a person."""
+def jobs(opened: Database, *, is_running: bool, now: datetime) -> Iterator[Check]:
+    """Check for failed jobs, and for jobs that are due but not claimed."""
     with opened.read() as connection:
         queues = overview.queues(connection, now=now)
     failed = sum(queue.failed for queue in queues)
     if failed:
-        to_do = "`cxr-node jobs list --state failed` says why; then `cxr-node retry` or `cxr-node requeue`"
-        yield note("failed jobs", f"{failed} jobs failed and need a person", to_do)
+        next_step = "see `cxr-node jobs list --state failed`; then `cxr-node retry` or `cxr-node requeue`"
+        yield note("failed jobs", f"{failed} jobs failed", next_step)
     else:
-        yield fine("failed jobs", "none")
-    yield _movement([queue for queue in queues if _is_stuck(queue, now)], runs=runs)
+        yield ok("failed jobs", "none")
+    yield _overdue_jobs([queue for queue in queues if _is_overdue(queue, now)], is_running=is_running)
 
 
-def _is_stuck(queue: StageStatus, now: datetime) -> bool:
-    return queue.oldest_due_at is not None and now - queue.oldest_due_at > _STUCK
+def _is_overdue(queue: StageStatus, now: datetime) -> bool:
+    return queue.oldest_due_at is not None and now - queue.oldest_due_at > _OVERDUE
 
 
-def _movement(stuck: list[StageStatus], *, runs: bool) -> Check:
-    if not stuck:
-        return fine("queue", "no job has been due for long")
-    said = ", ".join(f"{queue.due} to {queue.stage.value}" for queue in stuck)
-    if not runs:
-        return note("queue", f"jobs wait for the node, which does not run: {said}", "start it: `cxr-node run`")
-    to_do = "the log of that role says why it does not take them; a role that hangs is mended by starting the node anew"
-    return problem("queue", f"jobs have been due for more than 15 minutes: {said}", to_do)
+def _overdue_jobs(overdue: list[StageStatus], *, is_running: bool) -> Check:
+    if not overdue:
+        return ok("queue", "no job is overdue")
+    counts = ", ".join(f"{queue.stage.value} {queue.due}" for queue in overdue)
+    if not is_running:
+        return note("queue", f"jobs are due, but the node does not run: {counts}", "start it: `cxr-node run`")
+    next_step = "see the log of that role; restart the node if the role hangs"
+    return problem("queue", f"jobs have been due for more than 15 minutes: {counts}", next_step)
 
 
-def page(settings: Settings) -> Check:
-    """Return whether somebody may log in to the page, and whether it is kept from the network."""
+def web(settings: Settings) -> Check:
+    """Check that the web server is not exposed without TLS, and that someone may log in."""
     section = settings.web
     if section.host not in ("127.0.0.1", "::1", "localhost") and not section.secure_cookie:
-        to_do = "put a proxy with TLS before it, let it listen on 127.0.0.1, and set web.secure_cookie = true"
-        return problem("page", f"{section.host} is not this machine alone: passwords would cross the network", to_do)
-    elsewhere = f"who has a role at {settings.oidc.issuer}" if settings.oidc.issuer else ""
-    if not section.users and not elsewhere:
-        return note("page", "nobody may log in", "add [[web.users]]; `cxr-node config password` prints the hash")
-    people = f"{len(section.users)} people may log in"
-    return fine("page", f"{people}, and {elsewhere}" if elsewhere else people)
+        next_step = "use a reverse proxy with TLS, listen on 127.0.0.1, and set web.secure_cookie = true"
+        return problem("web", f"{section.host} is not a local address: passwords would cross the network", next_step)
+    provider = f"people with a role at {settings.oidc.issuer}" if settings.oidc.issuer else ""
+    if not section.users and not provider:
+        return note("web", "nobody may log in", "add [[web.users]]; `cxr-node config password` prints the hash")
+    users = f"{len(section.users)} users may log in"
+    return ok("web", f"{users}, and {provider}" if provider else users)

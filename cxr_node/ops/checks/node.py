@@ -1,4 +1,4 @@
-"""What can be wrong with a node before it runs, each looked at by itself and said in sentences."""
+"""Checks of a node's prerequisites: data folder, free space, database, bundle; and the result of a check."""
 
 import os
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from cxr_node.wiring import process
 
 
 class Status(StrEnum):
-    """How it stands with what was looked at."""
+    """Outcome of a check: `note` does not stop the node, `problem` needs action."""
 
     OK = "ok"
     NOTE = "note"
@@ -27,47 +27,48 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What was looked at, how it is, and what to do next; nothing where there is nothing to do."""
+    """Result of a check: what is so, and the next step; empty if there is none."""
 
     name: str
     status: Status
-    said: str
-    next: str = ""
+    message: str
+    next_step: str = ""
 
 
-def fine(name: str, said: str) -> Check:
-    """Return a check that found nothing wrong."""
-    return Check(name=name, status=Status.OK, said=said)
+def ok(name: str, message: str) -> Check:
+    """Return a passed check."""
+    return Check(name=name, status=Status.OK, message=message)
 
 
-def note(name: str, said: str, to_do: str) -> Check:
-    """Return a check that found something that does not stop the node."""
-    return Check(name=name, status=Status.NOTE, said=said, next=to_do)
+def note(name: str, message: str, next_step: str) -> Check:
+    """Return a check that found something worth knowing."""
+    return Check(name=name, status=Status.NOTE, message=message, next_step=next_step)
 
 
-def problem(name: str, said: str, to_do: str) -> Check:
-    """Return a check that found something that a person must mend."""
-    return Check(name=name, status=Status.PROBLEM, said=said, next=to_do)
+def problem(name: str, message: str, next_step: str) -> Check:
+    """Return a failed check."""
+    return Check(name=name, status=Status.PROBLEM, message=message, next_step=next_step)
 
 
 def data_folder(settings: Settings) -> Iterator[Check]:
-    """Yield whether the data folder can be written to, and has room."""
+    """Check that the data folder is writable and has free space."""
     folder = settings.node.data_folder
-    fault = why_not_written(folder)
+    fault = write_fault(folder)
     if fault:
-        yield problem("data folder", f"{folder} cannot be written to: {fault}", "give it to the user of the node")
+        yield problem("data folder", f"{folder} is not writable: {fault}", "make it writable for the node's user")
         return
-    yield fine("data folder", f"{folder} can be written to")
+    yield ok("data folder", f"{folder} is writable")
     free, reserve = space.free_bytes(folder), settings.archive.reserve_bytes
-    said = f"{free:,} bytes are free, {reserve:,} of them kept for database and results"
+    message = f"{free:,} bytes are free, {reserve:,} of them reserved for database and results"
     if space.has_space(free_bytes=free, reserve_bytes=reserve):
-        yield fine("room", said)
+        yield ok("free space", message)
     else:
-        yield problem("room", said, "films are refused until there is room: make some, or lower archive.reserve_bytes")
+        next_step = "films are rejected until then: free disk space, or lower archive.reserve_bytes"
+        yield problem("free space", message, next_step)
 
 
-def why_not_written(folder: Path) -> str:
-    """Return why nothing can be written to a folder, empty if it can be. It is made where it is not there."""
+def write_fault(folder: Path) -> str:
+    """Return why a folder is not writable; empty if it is. The folder is created if it is missing."""
     probe = folder / f".doctor-{os.getpid()}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,48 +85,48 @@ def why_not_written(folder: Path) -> str:
 
 
 def database(settings: Settings, opened: Database) -> Check:
-    """Return whether the database can be reached, and has the schema of this version."""
+    """Check that the database is reachable and has the schema of this version."""
     kind = opened.engine.url.get_backend_name()
     try:
         with opened.read() as connection:
             standing, why_not = migrate.standing(connection), migrate.why_not(connection)
     except (RetryLater, SQLAlchemyError) as error:
-        to_do = "see that it runs and that database.url is right" if settings.database.url else "see to the data folder"
-        return problem("database", f"{kind} cannot be used: {error}", to_do)
+        is_server = settings.database.url
+        next_step = "check that it runs and that database.url is right" if is_server else "check the data folder"
+        return problem("database", f"{kind} cannot be used: {error}", next_step)
     if standing is Standing.TOO_NEW:
-        return problem("database", f"{kind}: {why_not}", "install that version, or restore a backup from before")
+        return problem("database", f"{kind}: {why_not}", "install that version, or restore an earlier backup")
     if not why_not:
-        whose = "this" if standing is Standing.SAME else "a newer"
-        return fine("database", f"{kind}, with the schema of {whose} version")
-    to_do = "`cxr-node run` brings it up to date by itself, `cxr-node db upgrade` does it now"
-    return note("database", f"{kind}, without the schema of this version", to_do)
+        version = "this" if standing is Standing.SAME else "a newer"
+        return ok("database", f"{kind}, with the schema of {version} version")
+    next_step = "`cxr-node run` upgrades it at its start, `cxr-node db upgrade` now"
+    return note("database", f"{kind}, without the schema of this version", next_step)
 
 
-def bundle(settings: Settings) -> Check:
-    """Return whether the model can be opened."""
-    # Only what looks at a model imports torch.
-    from cxr_node.infer import bundle as opens
-    from cxr_node.infer import bundle_registry
+def reading_bundle(settings: Settings) -> Check:
+    """Check that the bundle of read.bundle can be loaded."""
+    # Imports torch, which takes seconds.
+    from cxr_node.infer import bundle, bundle_registry
 
     try:
-        identity = opens.load(
+        identity = bundle.load(
             bundle_registry.find(str(settings.read.bundle), process.bundles_folder(settings))
         ).identity
-    except opens.BundleError as error:
-        return problem("bundle", str(error), "name another in read.bundle; `cxr-node bundle list` has those there are")
-    return fine("bundle", f"{identity.name} {identity.version}, weights SHA-256 {identity.weights_digest[:12]}")
+    except bundle.BundleError as error:
+        return problem("bundle", str(error), "set read.bundle to one that `cxr-node bundle list` shows")
+    return ok("bundle", f"{identity.name} {identity.version}, weights SHA-256 {identity.weights_digest[:12]}")
 
 
-def bundle_for_all(opened: Database) -> list[Check]:
-    """Return whether the hosts that read do so with the bundle that was activated for all, if one was."""
+def activated_bundle(opened: Database) -> list[Check]:
+    """Check that every reading host uses the activated bundle, if there is one."""
     with opened.read() as connection:
         choice, uses = bundles.newest(connection), bundles.uses(connection)
     if choice is None or choice.bundle is None:
         return []
     name = f"{choice.bundle.name} {choice.bundle.version}"
-    refused = [each for each in uses if each.is_refused]
-    if refused:
-        said = "; ".join(f"{each.host}: {each.detail}" for each in refused)
-        to_do = "mend it there, or activate another: these hosts read on with the bundle they had"
-        return [problem("activated bundle", f"{name} is refused by {said}", to_do)]
-    return [fine("activated bundle", f"{name}, read with on {len(uses)} host(s), whatever read.bundle says")]
+    rejected = [use for use in uses if use.is_refused]
+    if rejected:
+        hosts = "; ".join(f"{use.host}: {use.detail}" for use in rejected)
+        next_step = "fix the cause there, or activate another: these hosts read with the previous bundle"
+        return [problem("activated bundle", f"{name} is rejected by {hosts}", next_step)]
+    return [ok("activated bundle", f"{name}, used on {len(uses)} host(s) in place of read.bundle")]

@@ -1,4 +1,4 @@
-"""A report that says that it is a test, to see one arrive: of no patient and no film."""
+"""Test report, marked as such, without patient and film: checks delivery to a destination."""
 
 from datetime import datetime
 
@@ -19,8 +19,8 @@ STUDY_DESCRIPTION = "TEST OF CXR-NODE - NO PATIENT"
 DETAIL = "a test of delivery: there is no such patient and no such film"
 
 
-def composed(kind: ResultKind, *, observer: Observer, now: datetime) -> Instance:
-    """Return a test report of a node: always the same one of a kind, so that testing again leaves no second one."""
+def compose_test_report(kind: ResultKind, *, observer: Observer, now: datetime) -> Instance:
+    """Return the test report of a kind: always the same instance, so that repeated tests leave one."""
     (report,) = kind.compose(
         ComposeRequest(films=[_film(observer)], load_radiograph=_no_pixels, observer=observer, now=now)
     )
@@ -51,4 +51,4 @@ def _film(observer: Observer) -> ReportedFilm:
 
 
 def _no_pixels(film: ReportedFilm) -> Radiograph:
-    raise ValueError(f"no kind of report is painted: {film.reading.film.sop_instance_uid}")
+    raise ValueError(f"a report needs no pixels: {film.reading.film.sop_instance_uid}")

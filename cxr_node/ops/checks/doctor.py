@@ -1,0 +1,94 @@
+"""All checks of `cxr-node doctor`, in the order of its output."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from cxr_node.db.database import Database
+from cxr_node.deliver.destination import DeliveryRejected
+from cxr_node.domain.errors import RetryLater
+from cxr_node.ops import single_instance
+from cxr_node.ops.checks import audit, destinations, host, node, trial_report
+from cxr_node.ops.checks.destinations import DestinationReport
+from cxr_node.ops.checks.node import Check, Status
+from cxr_node.records import destination_capabilities
+from cxr_node.records.destination_capabilities import DestinationCapabilities
+from cxr_node.report.kinds import tid1500
+from cxr_node.report.kinds.registry import KIND_BY_NAME
+from cxr_node.settings.root import Settings
+from cxr_node.wiring import compose, deliver, process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Results of all checks, and what was negotiated with each destination."""
+
+    checks: tuple[Check, ...]
+    destinations: tuple[DestinationReport, ...]
+
+    @property
+    def has_problem(self) -> bool:
+        """Whether a check failed."""
+        return _has_problem(self.checks)
+
+
+def diagnose(settings: Settings, *, test_reports: Sequence[str] = ()) -> Diagnosis:
+    """Run all checks, store what the destinations accept, and send a test report to each of `test_reports`."""
+    checks = list(node.data_folder(settings))
+    reports = [destinations.check_destination(settings, section) for section in settings.deliver.destinations]
+    if not _has_problem(checks):
+        checks.extend(_database_checks(settings, reports))
+    checks.append(node.reading_bundle(settings))
+    checks.append(host.gpu(settings))
+    checks.extend(host.certificate_checks(settings, now=process.now()))
+    checks.append(host.web(settings))
+    checks.append(audit.trail(settings))
+    if not reports:
+        next_step = "add [[deliver.destinations]] to deliver them"
+        checks.append(node.note("destinations", "results are archived but not delivered", next_step))
+    checks.extend(check for report in reports for check in report.checks)
+    checks.extend(_send_test_report(settings, name, reports) for name in test_reports)
+    return Diagnosis(checks=tuple(checks), destinations=tuple(reports))
+
+
+def _database_checks(settings: Settings, reports: Sequence[DestinationReport]) -> list[Check]:
+    with closing(process.database(settings)) as database:
+        is_running = single_instance.is_locked(settings.node.data_folder)
+        checks = [*host.ports(settings, is_running=is_running), node.database(settings, database)]
+        if checks[-1].status is Status.OK:
+            _store_capabilities(database, reports)
+            checks.extend(node.activated_bundle(database))
+            checks.append(host.files(settings, database))
+            checks.extend(host.jobs(database, is_running=is_running, now=process.now()))
+    return checks
+
+
+def _store_capabilities(database: Database, reports: Sequence[DestinationReport]) -> None:
+    with database.write() as transaction:
+        for report in reports:
+            if report.accepted is not None:
+                capabilities = DestinationCapabilities(
+                    destination=report.name, peer=report.peer, accepted=report.accepted, negotiated_at=process.now()
+                )
+                destination_capabilities.store(transaction, capabilities)
+
+
+def _send_test_report(settings: Settings, name: str, reports: Sequence[DestinationReport]) -> Check:
+    """Send a test report in the best form that the destination accepts."""
+    title, senders = f"test report to {name}", deliver.destinations(settings)
+    if name not in senders:
+        return node.problem(title, "there is no such destination", f"name one of {', '.join(senders)}")
+    best = next(report.best_report for report in reports if report.name == name) or tid1500.REPORT.name
+    report = trial_report.compose_test_report(
+        KIND_BY_NAME[best], observer=compose.observer(settings), now=process.now()
+    )
+    try:
+        receipt = senders[name].send(report.content)
+    except (RetryLater, DeliveryRejected) as error:
+        return node.problem(title, str(error), "see the checks of the destination, and try again")
+    patient = f"Patient ID {trial_report.PATIENT_ID}, SOP Instance UID {report.identity.sop_instance_uid}"
+    return node.ok(title, f"{best} was accepted with status 0x{receipt.status:04X}: look up {patient}")
+
+
+def _has_problem(checks: Sequence[Check]) -> bool:
+    return any(check.status is Status.PROBLEM for check in checks)
