@@ -20,7 +20,7 @@ from cxr_node.domain.radiograph import Radiograph, View
 from cxr_node.domain.reading import Region, Structure
 from cxr_node.infer import bundle, bundle_registry, prepare
 from cxr_node.infer.reader import Reader
-from cxr_node.measure.film import measured
+from cxr_node.measure.film import measure_film
 from cxr_node.phantom.film import film
 from tests.support.phantom_outlines import radiograph, structures
 
@@ -64,13 +64,13 @@ def main() -> None:
     small = radiograph(made), structures(made)
     large = enlarged(*small)
     for name, (picture, given) in (("512 x 512", small), ("3072 x 3072", large)):
-        spent = spent_ms(lambda picture=picture, given=given: measured(picture, given), arguments.rounds)  # type: ignore[misc]  # bound for this turn
+        spent = spent_ms(lambda picture=picture, given=given: measure_film(picture, given), arguments.rounds)  # type: ignore[misc]  # bound for this turn
         print(f"measurements of a film of {name:12} {spent:6.0f} ms")
     loaded = bundle.load(bundle_registry.find(arguments.bundle))
     reader = Reader(loaded, device="cpu")
     outlined = reader.read([small[0]])[0].structures
     if outlined:
-        spent = spent_ms(lambda: measured(small[0], outlined), arguments.rounds)
+        spent = spent_ms(lambda: measure_film(small[0], outlined), arguments.rounds)
         print(f"measurements of a film of 512 x 512, on the bundle's own outlines {spent:6.0f} ms")
     prepared = torch.from_numpy(prepare.prepare(small[0], loaded.card.input.frame))[None, None]
     program = loaded.program(torch.device("cpu"))

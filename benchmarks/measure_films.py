@@ -32,7 +32,7 @@ from cxr_node.domain.radiograph import Geometry, PixelSpacing, Radiograph, Spaci
 from cxr_node.domain.reading import Prediction, Reading
 from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.reader import Reader
-from cxr_node.measure.film import Measured, measured
+from cxr_node.measure.film import FilmMeasurements, measure_film
 from cxr_node.report.pictures import overlay
 from tests.support import films
 from tests.unit.report.studies import identity_of
@@ -72,7 +72,7 @@ class Row:
     labels: frozenset[str]
     view: View
     patient: str
-    found: Measured
+    found: FilmMeasurements
 
     @property
     def values(self) -> Mapping[str, float]:
@@ -183,7 +183,7 @@ def _against(rows: Sequence[Row], view: View, key: str, name: str, labels: froze
         yield f"| {view} | {key} | {name} | {interval(used, key, positive)} |"
 
 
-def drawn(film: Radiograph, prediction: Prediction, found: Measured) -> Image.Image:
+def drawn(film: Radiograph, prediction: Prediction, found: FilmMeasurements) -> Image.Image:
     """Return the film with its overlay, 512 pixels on the longer side."""
     reading = Reading(
         film=identity_of(films.dx()),
@@ -227,7 +227,7 @@ def main() -> None:
                 continue
             film = radiograph(arguments.folder / line["file"], line)
             (prediction,) = reader.read([film])
-            found = measured(film, prediction.structures, prediction.appearance)
+            found = measure_film(film, prediction.structures, prediction.appearance)
             labels = frozenset(line["labels"].split("|"))
             rows.append(
                 Row(file=line["file"], labels=labels, view=film.geometry.view, patient=line["patient"], found=found)

@@ -28,10 +28,10 @@ from cxr_node.domain.reading import Laterality, Prediction, Structure
 from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.reader import Reader
 from cxr_node.measure import borders, densities, proportions
-from cxr_node.measure.film import Measured, measured
+from cxr_node.measure.film import FilmMeasurements, measure_film
 from cxr_node.measure.grid import build_grid, reduce_for_measurement
-from cxr_node.measure.interfaces import Interface, interfaces
-from cxr_node.measure.preconditions import lungs
+from cxr_node.measure.interfaces import Interface, find_interfaces
+from cxr_node.measure.preconditions import both_lungs
 from cxr_node.phantom.film import film
 from cxr_node.phantom.pathology import Kind, Pathology
 from cxr_node.phantom.pathology import Zone as Place
@@ -108,7 +108,7 @@ def judge(seed: int, name: str | None = None) -> Film:
     torch.set_num_threads(1)
     view, pathologies = order(seed)
     made = film(seed=seed, view=view, pathology=pathologies)
-    found = measured(radiograph(made), _outlined(made, name))
+    found = measure_film(radiograph(made), _outlined(made, name))
     said = Film()
     _proportions(made, found, said)
     _shares(made, found, said)
@@ -116,7 +116,7 @@ def judge(seed: int, name: str | None = None) -> Film:
     return said
 
 
-def _proportions(made: PhantomFilm, found: Measured, said: Film) -> None:
+def _proportions(made: PhantomFilm, found: FilmMeasurements, said: Film) -> None:
     values = {each.key: each for each in found.measurements}
     if "CTR" in values and made.truth.cardiothoracic_ratio is not None:
         said.errors["cardiothoracic ratio"].append(values["CTR"].value - made.truth.cardiothoracic_ratio)
@@ -129,7 +129,7 @@ def _proportions(made: PhantomFilm, found: Measured, said: Film) -> None:
         said.errors["tracheal position, mm"].append(position * pitch)
 
 
-def _shares(made: PhantomFilm, found: Measured, said: Film) -> None:
+def _shares(made: PhantomFilm, found: FilmMeasurements, said: Film) -> None:
     """Compare shares with those of true attenuation: classes cut half way between the true anchors."""
     values = {each.key: each.value for each in found.measurements}
     sides = {Laterality.RIGHT: "right_lung", Laterality.LEFT: "left_lung"}
@@ -154,16 +154,16 @@ def _shares(made: PhantomFilm, found: Measured, said: Film) -> None:
                     said.errors["all shares, points"].append(values[key] - shares[density])
 
 
-def _borders(made: PhantomFilm, found: Measured, said: Film, pathologies: tuple[Pathology, ...]) -> None:
+def _borders(made: PhantomFilm, found: FilmMeasurements, said: Film, pathologies: tuple[Pathology, ...]) -> None:
     """Compare with how much of each border's step in attenuation is left: the twin without pathology has all of it."""
     if any(one.kind is not Kind.CONSOLIDATION for one in pathologies):
         return
     said_of = {each.key: each for each in found.observations}
     values = {each.key: each.value for each in found.measurements}
     grid = build_grid(reduce_for_measurement(radiograph(made)), structures(made))
-    width = proportions.across(lungs(grid))[0]
+    width = proportions.width(both_lungs(grid))[0]
     twin = film(seed=made.truth.seed, view=made.truth.view) if pathologies else made
-    for name, line in interfaces(grid.masks, width).items():
+    for name, line in find_interfaces(grid.masks, width).items():
         observation = said_of.get(f"border/{name}")
         if observation is None:
             continue
@@ -202,7 +202,7 @@ def lines(films: list[Film]) -> Iterator[str]:
         for figure, way in (("mean absolute error", _mean_absolute), ("95th percentile of errors", _large)):
             value, low, high = interval(errors, way)
             yield f"| {name}: {figure} | {value:.4g} | {low:.4g} to {high:.4g} | {count} |"
-    for name in [*[each for each in Border if each in borders.LOWEST[View.PA]], "every border"]:
+    for name in [*[each for each in Border if each in borders.LOWEST_CLARITY[View.PA]], "every border"]:
         yield from _border_lines(str(name), films)
 
 
@@ -244,7 +244,7 @@ def sheet(path: Path) -> None:
         made = film(seed=seed, view=view, pathology=[pathology])
         given, picture = structures(made), radiograph(made)
         said = Prediction(model=MODEL, findings=(), analysed_area=square(0, 0, 512), structures=given)
-        page.paste(drawn(picture, said, measured(picture, given)), (number * 512, 0))
+        page.paste(drawn(picture, said, measure_film(picture, given)), (number * 512, 0))
     page.save(path)
 
 

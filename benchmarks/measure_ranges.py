@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from cxr_node.domain.radiograph import View
-from cxr_node.measure.film import Measured, measured
+from cxr_node.measure.film import FilmMeasurements, measure_film
 from cxr_node.phantom.film import film
 from cxr_node.phantom.truth_types import PhantomFilm
 from tests.support.phantom_outlines import radiograph, structures
@@ -27,13 +27,13 @@ def made(first: int, count: int) -> Iterator[PhantomFilm]:
         yield film(seed=seed, view=View.AP if seed % 2 else View.PA)
 
 
-def taken(films: Iterable[PhantomFilm]) -> Iterator[Measured]:
+def taken(films: Iterable[PhantomFilm]) -> Iterator[FilmMeasurements]:
     """Yield what is measured on each."""
     for one in films:
-        yield measured(radiograph(one), structures(one))
+        yield measure_film(radiograph(one), structures(one))
 
 
-def table(found: Iterable[Measured]) -> Iterator[str]:
+def table(found: Iterable[FilmMeasurements]) -> Iterator[str]:
     """Yield the table's lines."""
     values = defaultdict(list)
     for each in found:

@@ -18,7 +18,7 @@ import torch
 
 from cxr_node.domain.radiograph import Radiograph, View
 from cxr_node.domain.reading import Observation, Point, Region, Structure
-from cxr_node.measure.film import measured
+from cxr_node.measure.film import measure_film
 from cxr_node.phantom.film import film as phantom
 from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
@@ -66,7 +66,7 @@ def full_film() -> ReportedFilm:
         raise ValueError("a film that was not read")
     synthetic = phantom(seed=_SEED, view=View.PA)
     picture, structures = phantom_outlines.radiograph(synthetic), phantom_outlines.structures(synthetic)
-    record = measured(picture, structures)
+    record = measure_film(picture, structures)
     rows, columns = picture.p_values.shape
 
     def scaled(points: Sequence[Point]) -> tuple[Point, ...]:

@@ -1,8 +1,7 @@
-"""How clear a border is: the step in brightness over it, and how much of the contrast around lies at it. Pure.
+"""Clarity of borders: step in brightness across each, and share of the surrounding contrast at it. Pure.
 
-A border is seen where the densities on its two sides differ. When the lung beside it fills, the step goes, and which
-border goes says which lobe is filled (the silhouette sign). Outlines of a network lie some pixels beside the border, so
-it is looked for in a band about the line.
+A border is visible where the densities on its two sides differ. If the lung beside it fills, the step disappears; the
+border tells the lobe (silhouette sign). A network's outlines lie some pixels off, so the step is searched in a band.
 """
 
 from collections.abc import Mapping
@@ -19,19 +18,19 @@ from cxr_node.measure.interfaces import Interface
 Float64 = npt.NDArray[np.float64]
 
 NEAR, FAR = 3, 12
-"""From how far to how far beside the line brightness is taken, in grid pixels: 2.4 to 10 mm on an adult's film."""
+"""Distances beside the line at which brightness is sampled, in grid pixels: 2.4 to 10 mm on an adult's film."""
 _REACH = 16
-"""How far to both sides of the line brightness is looked at, in grid pixels of about 0.8 mm."""
+"""Half length of a profile across the line, in grid pixels of about 0.8 mm."""
 _BAND = 4
-"""How far from the line the border is looked for."""
+"""Half width of the band about the line in which the border is searched."""
 _WIDE, _NARROW = 10, 3
 _GAP = 1
 _ALONG = 11
-_LEAST_OVER_LUNG = 0.1
-"""How much brighter than the film's clear lung the dense side is taken to be at least, as a share of its step."""
-_LEAST_STEP, _LEAST_CONTRAST = 0.01, 0.02
+_MIN_OVER_LUNG = 0.1
+"""Least excess of the dense side over clear lung, as a share of the film's step; smaller ones count as this."""
+_MIN_STEP, _MIN_CONTRAST = 0.01, 0.02
 
-LOWEST: Mapping[View, Mapping[Border, float]] = {
+LOWEST_CLARITY: Mapping[View, Mapping[Border, float]] = {
     View.PA: {
         Border.RIGHT_HEART_BORDER: 0.26,
         Border.LEFT_HEART_BORDER: 0.32,
@@ -47,29 +46,29 @@ LOWEST: Mapping[View, Mapping[Border, float]] = {
         Border.AORTIC_KNOB: 0.45,
     },
 }
-"""Lowest clarity of films without finding, by their outlines: of those of training patients the third percentile on
-PA and the fifth on AP films, at which 4.7 % of the borders of patients left out in turn were called."""
+"""Lowest normal clarity: of films of training patients without finding, the third percentile on PA and the fifth on AP.
+With these 4.7 % of the borders of patients left out in turn were called obscured."""
 
 
-def lowest(view: View) -> Mapping[Border, float]:
-    """Return the lowest normal clarity of each border; where the view is not known the lower, which calls less."""
-    return LOWEST[View.PA if view is View.PA else View.AP]
+def lowest_clarity(view: View) -> Mapping[Border, float]:
+    """Return the lowest normal clarity of each border; for an unknown view the AP limits, which call fewer."""
+    return LOWEST_CLARITY[View.PA if view is View.PA else View.AP]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """The film's own brightness of lung and heart, 0 to 1: its ruler for differences."""
+    """The film's brightness of lung and heart, 0 to 1, to which differences are relative."""
 
     lung: float
     heart: float
 
     @property
     def step(self) -> float:
-        """From lung to heart."""
+        """Difference from lung to heart."""
         return self.heart - self.lung
 
 
-def sampled(brightness: Float32, points: Points) -> Float64:
+def sample(brightness: Float32, points: Points) -> Float64:
     """Return brightness at points (..., 2) of the grid, by linear interpolation between pixel centers."""
     rows, columns = brightness.shape
     x = np.clip(points[..., 0] - 0.5, 0, columns - 1.001)
@@ -83,49 +82,49 @@ def sampled(brightness: Float32, points: Points) -> Float64:
 
 
 def sides(brightness: Float32, interface: Interface, near: int = NEAR, far: int = FAR) -> tuple[Float64, Float64]:
-    """Return the mean brightness beside each point (n,): on the far side from the lung, and in the lung."""
+    """Return the mean brightness beside each point (n,): on the dense side, and in the lung."""
     away = np.arange(near, far + 1)[None, :, None] * interface.toward[:, None]
     origin = interface.points[:, None]
-    return sampled(brightness, origin - away).mean(1), sampled(brightness, origin + away).mean(1)
+    return sample(brightness, origin - away).mean(1), sample(brightness, origin + away).mean(1)
 
 
 def profiles(brightness: Float32, interface: Interface) -> Float64:
-    """Return brightness across the line, from the far side into the lung, evened along it: (places, 33)."""
+    """Return profiles across the line, from the dense side into the lung, averaged along it: (places, 33)."""
     away = np.arange(-_REACH, _REACH + 1)[None, :, None] * interface.toward[:, None]
-    across = sampled(brightness, interface.points[:, None] + away)
+    across = sample(brightness, interface.points[:, None] + away)
     if len(across) < _ALONG:
         return across
     sums = np.cumsum(np.concatenate([np.zeros((1, across.shape[1])), across]), axis=0)
-    evened: Float64 = (sums[_ALONG:] - sums[:-_ALONG]) / _ALONG
-    return evened
+    averaged: Float64 = (sums[_ALONG:] - sums[:-_ALONG]) / _ALONG
+    return averaged
 
 
 def clarity(across: Float64, scale: Scale) -> float:
-    """Return how much of what the dense side is brighter than clear lung is gone beyond the border, in the middle.
+    """Return the median step across the border, as a share of the dense side's excess over clear lung.
 
-    1 where clear lung lies beside the border, 0 where both sides are equally bright. By the dense side's own brightness
-    and not by the film's heart: an arch is less bright than a heart, and beside a filled lobe all is brighter.
+    1 if clear lung lies beside the border, 0 if both sides are equally bright. Relative to the dense side and not to
+    the heart: an arch is less bright than a heart, and beside a filled lobe everything is brighter.
     """
-    dense, lung = _best(across, _WIDE, _GAP)
-    over_lung = np.maximum(dense - scale.lung, _LEAST_OVER_LUNG * max(scale.step, _LEAST_STEP))
+    dense, lung = _steepest(across, _WIDE, _GAP)
+    over_lung = np.maximum(dense - scale.lung, _MIN_OVER_LUNG * max(scale.step, _MIN_STEP))
     return float(np.median((dense - lung) / over_lung))
 
 
 def edge(across: Float64) -> float:
-    """Return how much of the contrast within 13 mm of the border lies within 5 mm at it, 0 to 1: its middle."""
-    contrast = np.maximum(np.ptp(across, axis=1), _LEAST_CONTRAST)
-    dense, lung = _best(across, _NARROW, 0)
+    """Return the share of the contrast within 13 mm of the border that lies within 5 mm, 0 to 1; the median."""
+    contrast = np.maximum(np.ptp(across, axis=1), _MIN_CONTRAST)
+    dense, lung = _steepest(across, _NARROW, 0)
     return float(np.median((dense - lung) / contrast))
 
 
-def _best(across: Float64, width: int, gap: int) -> tuple[Float64, Float64]:
-    """Return the mean brightness of `width` pixels on the dense and on the lung's side, where they differ most.
+def _steepest(across: Float64, width: int, gap: int) -> tuple[Float64, Float64]:
+    """Return the mean brightness of `width` pixels on the dense side and in the lung, where they differ most.
 
-    For each place along the border, shape (places,), within the band.
+    Per place along the border, shape (places,), within the band.
     """
     sums = np.concatenate([np.zeros((len(across), 1)), np.cumsum(across, axis=1)], axis=1)
     at = np.arange(_REACH - _BAND, _REACH + _BAND + 1)
     dense = (sums[:, at - gap] - sums[:, at - gap - width]) / width
     lung = (sums[:, at + gap + 1 + width] - sums[:, at + gap + 1]) / width
-    each, best = np.arange(len(across)), (dense - lung).argmax(axis=1)
-    return dense[each, best], lung[each, best]
+    places, steepest = np.arange(len(across)), (dense - lung).argmax(axis=1)
+    return dense[places, steepest], lung[places, steepest]

@@ -1,7 +1,6 @@
-"""The densities a film shows, by its own scale: a map, shares of each lung zone, and left against right. Pure.
+"""Densities relative to the film's own air, lung, heart and spine: class map, shares of lung zones, asymmetry. Pure.
 
-What a pixel's class says is how bright it is beside the film's own air, lung, heart and spine; not which tissue lies
-there, for brightness is the sum of all that the ray met.
+A pixel's class is its brightness on that scale, not the tissue at that place: brightness is the sum along the ray.
 """
 
 from collections.abc import Mapping
@@ -20,9 +19,9 @@ ORDER = tuple(Density)
 """Class numbers of a map: 0 air, 1 lung, 2 soft tissue, 3 bone, 4 metal."""
 
 _LUNG_QUANTILE = 0.25
-"""The clear part of the lungs, also where a good part of them is not."""
+"""Brightness of clear lung, also if a good part of the lungs is not clear."""
 _SOFT = 0.57
-"""How far from lung to heart brightness is that of soft tissue: half way in attenuation, for a film's curve is bent."""
+"""Brightness of soft tissue from lung (0) to heart (1): half way in attenuation, since a film's curve is bent."""
 _AIR = 0.5
 _BONE = 0.5
 _DARKEST = 1.0
@@ -32,7 +31,7 @@ _BRIGHTER = 0.75
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchors:
-    """The film's own brightness, 0 to 1, of open air, clear lung, and heart beside and before the spine."""
+    """Brightness, 0 to 1, of open air, clear lung, the heart beside the spine, and the heart before it (`bone`)."""
 
     air: float
     lung: float
@@ -41,42 +40,42 @@ class Anchors:
 
     @property
     def is_usable(self) -> bool:
-        """Whether they come in the order in which they absorb, and far enough apart to tell."""
+        """Whether heart and lung differ enough."""
         return self.heart - self.lung > 0.05
 
 
-def anchors(canvas: Grid) -> Anchors:
-    """Return the film's own scale; heart and lungs are outlined."""
-    lungs = canvas.mask(Anatomy.RIGHT_LUNG) | canvas.mask(Anatomy.LEFT_LUNG)
-    heart, spine = canvas.mask(Anatomy.HEART), canvas.mask(Anatomy.SPINE)
-    lung = float(np.quantile(canvas.brightness[lungs], _LUNG_QUANTILE))
+def find_anchors(grid: Grid) -> Anchors:
+    """Return the anchors of a film on which heart and lungs are outlined."""
+    lungs = grid.mask(Anatomy.RIGHT_LUNG) | grid.mask(Anatomy.LEFT_LUNG)
+    heart, spine = grid.mask(Anatomy.HEART), grid.mask(Anatomy.SPINE)
+    lung = float(np.quantile(grid.brightness[lungs], _LUNG_QUANTILE))
     beside, before = heart & ~spine, heart & spine
-    soft = float(np.median(canvas.brightness[beside if beside.any() else heart]))
-    bone = float(np.median(canvas.brightness[before])) if before.any() else 0.0
+    soft = float(np.median(grid.brightness[beside if beside.any() else heart]))
+    bone = float(np.median(grid.brightness[before])) if before.any() else 0.0
     return Anchors(
-        air=min(float(np.percentile(canvas.brightness, _DARKEST)), lung),
+        air=min(float(np.percentile(grid.brightness, _DARKEST)), lung),
         lung=lung,
         heart=soft,
         bone=max(bone, soft + _NO_SPINE * (soft - lung) / 2),
     )
 
 
-def classes(canvas: Grid, scale: Anchors, metal: Mask) -> Classes:
+def classify(grid: Grid, anchors: Anchors, metal: Mask) -> Classes:
     """Return the class of every pixel, shape (rows, columns)."""
     limits = (
-        scale.lung - _AIR * (scale.lung - scale.air),
-        scale.lung + _SOFT * (scale.heart - scale.lung),
-        scale.heart + _BONE * (scale.bone - scale.heart),
+        anchors.lung - _AIR * (anchors.lung - anchors.air),
+        anchors.lung + _SOFT * (anchors.heart - anchors.lung),
+        anchors.heart + _BONE * (anchors.bone - anchors.heart),
     )
-    found = np.zeros(canvas.brightness.shape, np.uint8)
+    class_map = np.zeros(grid.brightness.shape, np.uint8)
     for limit in limits:
-        found += canvas.brightness > limit
-    found[metal] = ORDER.index(Density.METAL)
-    return found
+        class_map += grid.brightness > limit
+    class_map[metal] = ORDER.index(Density.METAL)
+    return class_map
 
 
 def zones(lung: Mask) -> dict[Zone, Mask]:
-    """Return the thirds of a lung's height."""
+    """Return the masks of the thirds of a lung's height."""
     rows = np.flatnonzero(lung.any(1))
     parts = {}
     for number, zone in enumerate(Zone):
@@ -87,22 +86,22 @@ def zones(lung: Mask) -> dict[Zone, Mask]:
     return parts
 
 
-def shares(found: Classes, zone: Mask) -> Mapping[Density, float]:
+def shares(classes: Classes, zone: Mask) -> Mapping[Density, float]:
     """Return the share of each class in a zone, percent."""
-    counts = np.bincount(found[zone], minlength=len(ORDER))
+    counts = np.bincount(classes[zone], minlength=len(ORDER))
     return {density: float(100 * counts[number] / max(counts.sum(), 1)) for number, density in enumerate(ORDER)}
 
 
-def density(canvas: Grid, scale: Anchors, zone: Mask) -> float:
-    """Return how bright a zone is in the middle: 0 as the film's clear lung, 1 as its heart."""
-    return (float(np.median(canvas.brightness[zone])) - scale.lung) / (scale.heart - scale.lung)
+def zone_density(grid: Grid, anchors: Anchors, zone: Mask) -> float:
+    """Return the median brightness of a zone: 0 as the film's clear lung, 1 as its heart."""
+    return (float(np.median(grid.brightness[zone])) - anchors.lung) / (anchors.heart - anchors.lung)
 
 
-def asymmetry(canvas: Grid, scale: Anchors, left: Mask, right: Mask) -> float:
-    """Return how much brighter the left zone's brighter part is, as a share of the way from open air to heart.
+def asymmetry(grid: Grid, anchors: Anchors, left: Mask, right: Mask) -> float:
+    """Return the upper quartile of the left zone minus that of the right, as a share of the step from air to heart.
 
-    The upper quartile: what fills a zone fills a part of it. Not from clear lung to heart: that way is short on a film
-    whose lungs are filled.
+    The upper quartile, since an opacity fills a part of a zone. Not the step from clear lung to heart, which is small
+    on a film whose lungs are filled.
     """
-    brighter = [float(np.quantile(canvas.brightness[zone], _BRIGHTER)) for zone in (left, right)]
-    return (brighter[0] - brighter[1]) / (scale.heart - scale.air)
+    brighter = [float(np.quantile(grid.brightness[zone], _BRIGHTER)) for zone in (left, right)]
+    return (brighter[0] - brighter[1]) / (anchors.heart - anchors.air)

@@ -1,7 +1,6 @@
-"""Everything that is measured on one film: pure, the same film and structures give the same numbers.
+"""All measurements of one film, from its pixels and outlined structures. Pure: the same input gives the same numbers.
 
-`measured` is all that the main path calls. Each part writes into a notebook what it found with where, or why it could
-not.
+The main path calls `measure_film` only. Each part records its values with their lines, or why there is no value.
 """
 
 from collections.abc import Sequence
@@ -19,63 +18,63 @@ from cxr_node.measure import (
     record_proportions,
     record_quality,
 )
-from cxr_node.measure.context import BOTH, LUNGS, MeasurementContext
+from cxr_node.measure.context import BOTH_LUNGS, LUNGS, MeasurementContext
 from cxr_node.measure.grid import MeasurementImage, build_grid, reduce_for_measurement
-from cxr_node.measure.interfaces import corner, interfaces
+from cxr_node.measure.interfaces import find_corner, find_interfaces
 from cxr_node.measure.recorder import Recorder
-from cxr_node.measure.structures import Derived, outlined
+from cxr_node.measure.structures import DerivedLines, outlined_structures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What was measured on a film, and what was said of it."""
+class FilmMeasurements:
+    """Numbers and coded observations of one film."""
 
     measurements: tuple[Measurement, ...]
     observations: tuple[Observation, ...]
 
 
-def measured(
+def measure_film(
     film: Radiograph | MeasurementImage,
     structures: Sequence[Structure],
     appearance: Appearance | None = None,
     *,
     is_adult: bool = False,
-) -> Measured:
-    """Measure a frontal film whose `structures` a model outlined, in coordinates of the film.
+) -> FilmMeasurements:
+    """Measure a frontal film, with the `structures` that a model outlined in film coordinates.
 
-    `is_adult` says that the header gives the patient an adult's age: then a thorax of a child's width tells of a wrong
-    pixel spacing, and only lengths and areas are lost by it. Returns nothing but "not seen" and "not measurable" where
-    the outlines are of no use; never raises for what a model may outline.
+    `is_adult`: the header states an adult's age. A thorax of a child's width then means a wrong pixel spacing, and only
+    lengths and areas are omitted. Unusable outlines give only "not seen" and "not measurable"; no outline raises.
     """
     grid = build_grid(reduce_for_measurement(film) if isinstance(film, Radiograph) else film, structures)
-    sound = preconditions.judge(grid, structures, is_adult=is_adult)
-    usable = not sound.against(Anatomy.HEART, *BOTH)
-    scale = densities.anchors(grid) if usable else None
-    if scale is not None and not scale.is_usable:
-        scale = None
-    width = proportions.across(preconditions.lungs(grid))[0] if usable else 0.0
-    found = interfaces(grid.masks, width) if usable else {}
-    sheet = MeasurementContext(
-        canvas=grid,
+    checked = preconditions.check(grid, structures, is_adult=is_adult)
+    usable = not checked.obstacle(Anatomy.HEART, *BOTH_LUNGS)
+    anchors = densities.find_anchors(grid) if usable else None
+    if anchors is not None and not anchors.is_usable:
+        anchors = None
+    width = proportions.width(preconditions.both_lungs(grid))[0] if usable else 0.0
+    borders = find_interfaces(grid.masks, width) if usable else {}
+    context = MeasurementContext(
+        grid=grid,
         view=film.geometry.view,
-        sound=sound,
-        scale=scale,
-        found=found,
-        corners={side: corner(grid.mask(lung), side, width) if width else None for side, lung in LUNGS.items()},
-        cut=preconditions.cut_sides(grid),
-        book=Recorder(place=grid.place),
+        preconditions=checked,
+        anchors=anchors,
+        interfaces=borders,
+        corners={side: find_corner(grid.mask(lung), side, width) if width else None for side, lung in LUNGS.items()},
+        cut_sides=preconditions.cut_sides(grid),
+        recorder=Recorder(transform=grid.transform),
     )
-    _structures(sheet, structures)
-    record_densities.write(sheet)
-    record_borders.write(sheet)
-    record_proportions.write(sheet)
-    record_quality.write(sheet, appearance)
-    return Measured(measurements=tuple(sheet.book.measurements), observations=tuple(sheet.book.observations))
+    _record_structures(context, structures)
+    record_densities.record(context)
+    record_borders.record(context)
+    record_proportions.record(context)
+    record_quality.record(context, appearance)
+    recorder = context.recorder
+    return FilmMeasurements(measurements=tuple(recorder.measurements), observations=tuple(recorder.observations))
 
 
-def _structures(sheet: MeasurementContext, structures: Sequence[Structure]) -> None:
-    derived = Derived(sheet.canvas, structures)
-    sheet.book.observations.extend(outlined(structures))
-    sheet.book.observations.extend(derived.borders(sheet.found))
-    sheet.book.observations.extend(derived.corners(sheet.corners))
-    sheet.book.observations.extend(derived.airways())
+def _record_structures(context: MeasurementContext, structures: Sequence[Structure]) -> None:
+    derived = DerivedLines(context.grid, structures)
+    context.recorder.observations.extend(outlined_structures(structures))
+    context.recorder.observations.extend(derived.borders(context.interfaces))
+    context.recorder.observations.extend(derived.corners(context.corners))
+    context.recorder.observations.extend(derived.airways())

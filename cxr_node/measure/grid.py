@@ -1,7 +1,7 @@
-"""The film and its structures on one small grid of square pixels, on which everything is measured. Pure.
+"""Grid for measurements: film and structures reduced to square pixels of one size. Pure.
 
-The grid's longer side has 512 pixels whatever the film's, and the patient's right side lies on its left, so every
-distance below is a number of pixels of one and the same size. Points go back to the film through `Canvas.on_film`.
+The longer side has 512 pixels, whatever the film's, and the patient's right side is on the left.
+`GridTransform.to_film` converts points back to film coordinates.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,46 +20,46 @@ from cxr_node.measure import parts
 SIDE = 512
 """Pixels on the grid's longer side: about 0.8 mm each on an adult's film."""
 
-_NOT_MEASURED_ON = (Anatomy.RIGHT_SCAPULA, Anatomy.LEFT_SCAPULA, Anatomy.ANTERIOR_RIBS)
-_KEYS = frozenset(each.value for each in Anatomy if each not in _NOT_MEASURED_ON)
+_UNUSED = (Anatomy.RIGHT_SCAPULA, Anatomy.LEFT_SCAPULA, Anatomy.ANTERIOR_RIBS)
+_KEYS = frozenset(part for part in Anatomy if part not in _UNUSED)
 
 Mask = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.float64]
-"""Shape (n, 2): column and row on the grid, (0, 0) the upper left corner of the upper left pixel."""
+"""Shape (n, 2): (column, row) on the grid, by the convention of `domain.geometry`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridTransform:
-    """How the grid lies on the film: film pixels per grid pixel across and down, and whether it was turned over."""
+    """From grid to film: film pixels per grid pixel `across` and `down`, and whether left and right are swapped."""
 
     across: float
     down: float
     width: int
     mirrored: bool = False
 
-    def on_film(self, points: Points) -> tuple[Point, ...]:
-        """Return points of the grid in pixels of the film as sent."""
+    def to_film(self, points: Points) -> tuple[Point, ...]:
+        """Return points of the grid in film coordinates."""
         columns = self.width - points[:, 0] if self.mirrored else points[:, 0]
         return tuple(zip((columns * self.across).tolist(), (points[:, 1] * self.down).tolist(), strict=True))
 
     def mm(self, spacing: PixelSpacing | None) -> float | None:
-        """Return the size of a grid pixel in mm, or None where the film does not say."""
+        """Return the size of a grid pixel in mm; None without a pixel spacing."""
         return None if spacing is None else (self.across * spacing.column_mm + self.down * spacing.row_mm) / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Grid:
-    """`brightness` (rows, columns), 0 black to 1 white; a mask of that shape for each outlined structure."""
+    """`brightness` (rows, columns), 0 black to 1 white, and a mask of that shape for each outlined structure."""
 
     brightness: Float32
     masks: Mapping[Anatomy, Mask]
-    place: GridTransform
+    transform: GridTransform
     spacing: PixelSpacing | None
 
     @property
     def mm(self) -> float | None:
-        """The size of a pixel in mm, or None where the film does not say."""
-        return self.place.mm(self.spacing)
+        """Size of a pixel in mm; None without a pixel spacing."""
+        return self.transform.mm(self.spacing)
 
     def mask(self, structure: Anatomy) -> Mask:
         """Return a structure's mask; empty where it has no outline."""
@@ -68,10 +68,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MeasurementImage:
-    """All of a film that is measured: its brightness on the grid, 0 black to 1 white, and its geometry.
-
-    `rows` and `columns` are the film's own.
-    """
+    """A film reduced to the grid: `brightness` from 0 black to 1 white; `rows` and `columns` of the film itself."""
 
     brightness: Float32
     rows: int
@@ -80,7 +77,7 @@ class MeasurementImage:
 
 
 def reduce_for_measurement(film: Radiograph) -> MeasurementImage:
-    """Return a film on the grid."""
+    """Reduce a film to the grid."""
     rows, columns = film.p_values.shape
     width, height = _size(film.geometry, rows, columns)
     return MeasurementImage(
@@ -89,30 +86,30 @@ def reduce_for_measurement(film: Radiograph) -> MeasurementImage:
 
 
 def build_grid(film: MeasurementImage, structures: Iterable[Structure]) -> Grid:
-    """Return film and structures on the grid, turned over where the right lung lies right of the left one."""
+    """Return the grid of a film and its structures, mirrored if the right lung is right of the left one."""
     brightness = film.brightness
     height, width = brightness.shape
     place = GridTransform(across=film.columns / width, down=film.rows / height, width=width)
     masks = {}
     for structure in structures:
         if structure.regions and structure.key in _KEYS:
-            masks[Anatomy(structure.key)] = filled(parts.kept(structure), place, (height, width))
+            masks[Anatomy(structure.key)] = fill_outlines(parts.main_part(structure), place, (height, width))
     if _is_mirrored(masks):
         place = GridTransform(across=place.across, down=place.down, width=width, mirrored=True)
         brightness = np.ascontiguousarray(brightness[:, ::-1])
         masks = {key: np.ascontiguousarray(mask[:, ::-1]) for key, mask in masks.items()}
-    return Grid(brightness=brightness, masks=masks, place=place, spacing=film.geometry.spacing)
+    return Grid(brightness=brightness, masks=masks, transform=place, spacing=film.geometry.spacing)
 
 
-def filled(outlines: Sequence[Sequence[Point]], place: GridTransform, shape: tuple[int, int]) -> Mask:
-    """Return what outlines on the film enclose by the even-odd rule, on a grid of `shape` (rows, columns)."""
-    total = np.zeros(shape, np.bool_)
+def fill_outlines(outlines: Sequence[Sequence[Point]], transform: GridTransform, shape: tuple[int, int]) -> Mask:
+    """Return the mask of outlines in film coordinates, by the even-odd rule, on a grid of `shape` (rows, columns)."""
+    mask = np.zeros(shape, np.bool_)
     for outline in outlines:
         if len(outline) < 3:
             continue
-        corners = np.asarray(outline, np.float64) / (place.across, place.down)
-        total ^= fill_with_border(corners, shape)
-    return total
+        corners = np.asarray(outline, np.float64) / (transform.across, transform.down)
+        mask ^= fill_with_border(corners, shape)
+    return mask
 
 
 def _size(geometry: Geometry, rows: int, columns: int) -> tuple[int, int]:
@@ -122,7 +119,7 @@ def _size(geometry: Geometry, rows: int, columns: int) -> tuple[int, int]:
 
 
 def _reduced(film: Radiograph, width: int, height: int) -> Float32:
-    """Return mean brightness: of whole pixels where the film is the larger, between pixels where it is not."""
+    """Return mean brightness: of whole pixels of a larger film, interpolated between pixels of a smaller one."""
     rows, columns = film.p_values.shape
     # Every other pixel of a large film is enough for a mean over many of them.
     step = max(1, min(rows // height, columns // width) // 3)

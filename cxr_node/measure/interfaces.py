@@ -1,6 +1,6 @@
-"""The interfaces a reader looks along, found on masks: points on each, with the way to the lung. Pure.
+"""Derives the interfaces of a film from masks: points of each border, with the direction into the lung. Pure.
 
-A border is kept where a lung lies beside it. Lines are derived: no model draws them.
+A border counts only where a lung lies beside it. The lines are derived; no model outlines them.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,12 +14,12 @@ from cxr_node.domain.reading import Laterality
 from cxr_node.measure.grid import Mask, Points
 
 _BESIDE = 7
-"""How far a lung may lie from a structure, in grid pixels, and still border on it."""
+"""Largest distance of a lung from a structure that it borders on, in grid pixels."""
 _SMOOTH = 9
 _KNOB = 0.11
 """Height of the aortic knob as a share of the thorax's width: about 30 mm."""
 _CORNER = 0.09
-"""How far a costophrenic angle reaches from its corner, as a share of the thorax's width."""
+"""Length of the sides of a costophrenic angle, as a share of the thorax's width."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,8 +36,8 @@ class Interface:
 _NONE = Interface(points=np.zeros((0, 2)), toward=np.zeros((0, 2)))
 
 
-def smoothed(values: Points, window: int = _SMOOTH) -> Points:
-    """Return running means of (n, 2) points; the ends lean on the last ones."""
+def smooth(values: Points, window: int = _SMOOTH) -> Points:
+    """Return running means of (n, 2) points; the end points are repeated beyond the ends."""
     if len(values) < 3:
         return values
     reach = min(window, len(values)) // 2
@@ -48,11 +48,11 @@ def smoothed(values: Points, window: int = _SMOOTH) -> Points:
 
 
 def _along(points: Points, toward: tuple[float, float]) -> Interface:
-    """Return the smoothed line with its normals, on the side of `toward`."""
+    """Return the smoothed line with its normals, which point to the side of `toward`."""
     if len(points) < _SMOOTH:
         return _NONE
-    line = smoothed(points)
-    tangent = np.gradient(smoothed(line), axis=0)
+    line = smooth(points)
+    tangent = np.gradient(smooth(line), axis=0)
     normal = np.stack([tangent[:, 1], -tangent[:, 0]], 1)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
     normal *= np.where(normal @ np.asarray(toward) < 0, -1.0, 1.0)[:, None]
@@ -71,16 +71,16 @@ def _longest(present: Mask, gap: int = 8) -> slice:
 
 
 def _beside(structure: Mask, lung: Mask, side: Laterality, rows: slice) -> Points:
-    """Return the outermost points of `structure` on a side, in `rows`, where `lung` lies beside them."""
+    """Return the outermost points of `structure` on one side, within `rows`, where `lung` lies beside them."""
     flip = side is Laterality.LEFT
     if flip:
         structure, lung = structure[:, ::-1], lung[:, ::-1]
     edges, at = np.argmax(structure, axis=1), np.arange(len(structure))
     near = np.clip(edges[:, None] + np.arange(-_BESIDE, 2), 0, structure.shape[1] - 1)
-    found = structure.any(1) & lung[at[:, None], near].any(1)
-    found[: rows.start] = False
-    found[rows.stop :] = False
-    run = _longest(found)
+    borders = structure.any(1) & lung[at[:, None], near].any(1)
+    borders[: rows.start] = False
+    borders[rows.stop :] = False
+    run = _longest(borders)
     at = np.arange(run.start, run.stop)
     at = at[structure[at].any(1)] if len(at) else at
     columns = edges[at].astype(np.float64)
@@ -88,37 +88,37 @@ def _beside(structure: Mask, lung: Mask, side: Laterality, rows: slice) -> Point
 
 
 def heart_border(masks: Mapping[Anatomy, Mask], side: Laterality) -> Interface:
-    """Return where heart and lung meet on a side."""
+    """Return the interface of heart and lung on one side."""
     heart, lung = masks[Anatomy.HEART], masks[_LUNGS[side]]
     points = _beside(heart, lung, side, slice(0, len(heart)))
-    return _along(points, (_OUT[side], 0.0))
+    return _along(points, (_OUTWARD[side], 0.0))
 
 
 def hemidiaphragm(masks: Mapping[Anatomy, Mask], side: Laterality) -> Interface:
-    """Return the upper edge of what lies below a dome, as far as a lung lies above it and no heart before it."""
+    """Return the upper edge of a hemidiaphragm, where a lung lies above it and the heart does not cover it."""
     dome, lung = masks[_DOMES[side]], masks[_LUNGS[side]]
     heart = masks.get(Anatomy.HEART)
     columns = np.flatnonzero(lung.any(0))
     if not len(columns) or not dome.any():
         return _NONE
     top = np.argmax(dome, axis=0)
-    shown = dome.any(0) & (top > 0)
-    shown[: columns[0] + 3] = False
-    shown[columns[-1] - 2 :] = False
+    visible = dome.any(0) & (top > 0)
+    visible[: columns[0] + 3] = False
+    visible[columns[-1] - 2 :] = False
     if heart is not None:
-        # The heart stands on the dome: a little above the dome it covers it.
+        # The heart rests on the dome and covers it where it lies just above.
         above = np.clip(top - 4, 0, len(dome) - 1)
-        shown &= ~heart[above, np.arange(dome.shape[1])]
+        visible &= ~heart[above, np.arange(dome.shape[1])]
     lowest = len(lung) - 1 - np.argmax(lung[::-1], axis=0)
-    shown &= lung.any(0) & (np.abs(lowest + 1 - top) < 0.12 * len(columns))
-    run = _longest(shown)
+    visible &= lung.any(0) & (np.abs(lowest + 1 - top) < 0.12 * len(columns))
+    run = _longest(visible)
     at = np.arange(run.start, run.stop)
-    at = at[shown[at]] if len(at) else at
+    at = at[visible[at]] if len(at) else at
     return _along(np.stack([at + 0.5, top[at].astype(np.float64)], 1), (0.0, -1.0))
 
 
 def aortic_knob(masks: Mapping[Anatomy, Mask], width: float) -> Interface:
-    """Return the left edge of the arch where the left lung lies beside it; `width` is the thorax's."""
+    """Return the left edge of the aortic arch beside the left lung; `width` of the thorax."""
     aorta, lung = masks[Anatomy.AORTA], masks[Anatomy.LEFT_LUNG]
     rows = np.flatnonzero(aorta.any(1))
     if not len(rows):
@@ -129,15 +129,15 @@ def aortic_knob(masks: Mapping[Anatomy, Mask], width: float) -> Interface:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Corner:
-    """The lower outer corner of a lung: `point` (2,), and the lines that meet there, `wall` and `dome` (n, 2)."""
+    """Lower outer corner of a lung: `point` (2,), and the lines `wall` and `dome` (n, 2) that meet there."""
 
     point: Points
     wall: Points
     dome: Points
 
 
-def corner(lung: Mask, side: Laterality, width: float) -> Corner | None:
-    """Return the costophrenic angle of a lung, or None where its lines are too short; `width` is the thorax's."""
+def find_corner(lung: Mask, side: Laterality, width: float) -> Corner | None:
+    """Return the costophrenic angle of a lung, or None if its lines are too short; `width` of the thorax."""
     flipped = lung[:, ::-1] if side is Laterality.LEFT else lung
     rows, columns = np.nonzero(flipped)
     if not len(rows):
@@ -161,13 +161,13 @@ def corner(lung: Mask, side: Laterality, width: float) -> Corner | None:
 
 _LUNGS = {Laterality.RIGHT: Anatomy.RIGHT_LUNG, Laterality.LEFT: Anatomy.LEFT_LUNG}
 _DOMES = {Laterality.RIGHT: Anatomy.RIGHT_HEMIDIAPHRAGM, Laterality.LEFT: Anatomy.LEFT_HEMIDIAPHRAGM}
-_OUT = {Laterality.RIGHT: -1.0, Laterality.LEFT: 1.0}
-"""Across the grid, the way out of the patient on each side."""
+_OUTWARD = {Laterality.RIGHT: -1.0, Laterality.LEFT: 1.0}
+"""Column direction out of the patient, per side."""
 
 
-def interfaces(masks: Mapping[Anatomy, Mask], width: float) -> dict[Border, Interface]:
-    """Return every border of heart, domes and knob of which there is enough; `width` of the thorax in grid pixels."""
-    ways: dict[Border, tuple[tuple[Anatomy, ...], Callable[[], Interface]]] = {
+def find_interfaces(masks: Mapping[Anatomy, Mask], width: float) -> dict[Border, Interface]:
+    """Return every border of heart, domes and aortic knob that is long enough; `width` of the thorax in grid pixels."""
+    derivations: dict[Border, tuple[tuple[Anatomy, ...], Callable[[], Interface]]] = {
         Border.RIGHT_HEART_BORDER: (
             (Anatomy.HEART, Anatomy.RIGHT_LUNG),
             lambda: heart_border(masks, Laterality.RIGHT),
@@ -183,5 +183,7 @@ def interfaces(masks: Mapping[Anatomy, Mask], width: float) -> dict[Border, Inte
         ),
         Border.AORTIC_KNOB: ((Anatomy.AORTA, Anatomy.LEFT_LUNG), lambda: aortic_knob(masks, width)),
     }
-    found = {name: way() for name, (needed, way) in ways.items() if all(part in masks for part in needed)}
-    return {name: interface for name, interface in found.items() if len(interface)}
+    derived = {
+        border: derive() for border, (needed, derive) in derivations.items() if all(part in masks for part in needed)
+    }
+    return {border: interface for border, interface in derived.items() if len(interface)}

@@ -1,6 +1,6 @@
-"""Metal: what is brighter than all that is around it, with edges that no organ has. Pure.
+"""Detects metal: objects brighter than their surroundings, with edges sharper than any organ's. Pure.
 
-Thin catheters are not found: at half a millimeter of steel they are no brighter than a rib.
+Thin catheters are missed: half a millimeter of steel is no brighter than a rib.
 """
 
 from dataclasses import dataclass
@@ -12,73 +12,74 @@ import numpy as np
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.geometry import fill_with_border, polygon_area
 from cxr_node.domain.radiograph import Float32
-from cxr_node.measure.borders import sampled
+from cxr_node.measure.borders import sample
 from cxr_node.measure.densities import Anchors
 from cxr_node.measure.grid import Grid, Mask, Points
 
 _SMALL, _LARGE = 9, 61
-"""Widths in grid pixels, of 7 and 50 mm, below which something bright is taken for an object and not for the body."""
+"""Widths in grid pixels, 7 and 50 mm, below which something bright counts as an object and not as the body."""
 _OVER_SMALL, _OVER_LARGE = 0.8, 0.4
-"""How much brighter than its surroundings, as a share of the film's step from lung to heart."""
+"""Least excess over the surroundings, as a share of the film's step from lung to heart."""
 _BRIGHT = 0.8
-"""How bright, from the film's lung (0) to its heart (1)."""
-_LEAST_MARK, _LEAST_SMALL, _LEAST_LARGE = 14.0, 40.0, 500.0
+"""Least brightness, from the film's lung (0) to its heart (1)."""
+_MIN_MARKER_AREA, _MIN_SMALL_AREA, _MIN_LARGE_AREA = 14.0, 40.0, 500.0
 _STEEP = 0.075
 """Least mean slope along the outline of a large object, per pixel, as a share of the step: no organ ends so sharply."""
 _WALL = 5
-_MOST = 24
+_MAX_OBJECTS = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Object:
+class MetalObject:
     """A bright object: its `outline` (n, 2) on the grid, and whether it lies beside the patient's chest."""
 
     outline: Points
     is_marker: bool
 
 
-def find(canvas: Grid, scale: Anchors) -> tuple[Mask, tuple[Object, ...]]:
-    """Return where there is metal, and its objects, largest first; at most 24."""
-    step = scale.heart - scale.lung
-    lungs = canvas.mask(Anatomy.RIGHT_LUNG) | canvas.mask(Anatomy.LEFT_LUNG)
-    bright = canvas.brightness > scale.lung + _BRIGHT * step
-    small = bright & (canvas.brightness - opened(canvas.brightness, _SMALL) > _OVER_SMALL * step)
-    large = bright & (canvas.brightness - _coarsely_opened(canvas.brightness) > _OVER_LARGE * step) & _in_lungs(canvas)
-    outlines = [each for each in traced(large & ~small) if polygon_area(each) >= _LEAST_LARGE]
+def find_metal(grid: Grid, anchors: Anchors) -> tuple[Mask, tuple[MetalObject, ...]]:
+    """Return the mask of metal and its objects, largest first, at most 24."""
+    step = anchors.heart - anchors.lung
+    lungs = grid.mask(Anatomy.RIGHT_LUNG) | grid.mask(Anatomy.LEFT_LUNG)
+    bright = grid.brightness > anchors.lung + _BRIGHT * step
+    small = bright & (grid.brightness - opening(grid.brightness, _SMALL) > _OVER_SMALL * step)
+    large = bright & (grid.brightness - _coarse_opening(grid.brightness) > _OVER_LARGE * step) & _in_lungs(grid)
+    outlines = [outline for outline in trace(large & ~small) if polygon_area(outline) >= _MIN_LARGE_AREA]
     if outlines:
-        slope = np.hypot(*np.gradient(canvas.brightness)) / step
-        outlines = [each for each in outlines if _steep(slope, each)]
+        slope = np.hypot(*np.gradient(grid.brightness)) / step
+        outlines = [outline for outline in outlines if _is_steep(slope, outline)]
     outlines += [
-        each
-        for each in traced(small)
-        if (size := polygon_area(each)) >= _LEAST_SMALL or (size >= _LEAST_MARK and _is_beside(lungs, each))
+        outline
+        for outline in trace(small)
+        if (area := polygon_area(outline)) >= _MIN_SMALL_AREA
+        or (area >= _MIN_MARKER_AREA and _is_beside(lungs, outline))
     ]
-    kept = sorted(outlines, key=polygon_area, reverse=True)[:_MOST]
+    largest = sorted(outlines, key=polygon_area, reverse=True)[:_MAX_OBJECTS]
     mask = np.zeros(bright.shape, np.bool_)
-    for outline in kept:
+    for outline in largest:
         mask |= fill_with_border(outline, bright.shape)
     mask &= bright
-    return mask, tuple(Object(outline=each, is_marker=_is_beside(lungs, each)) for each in kept)
+    return mask, tuple(MetalObject(outline=outline, is_marker=_is_beside(lungs, outline)) for outline in largest)
 
 
-def _steep(slope: Float32, outline: Points) -> bool:
-    return float(sampled(slope, outline).mean()) >= _STEEP
+def _is_steep(slope: Float32, outline: Points) -> bool:
+    return float(sample(slope, outline).mean()) >= _STEEP
 
 
-def opened(brightness: Float32, width: int) -> Float32:
-    """Return `brightness` without what is narrower than `width`: the darkest around, and of that the brightest."""
-    return -_darkest(-_darkest(brightness, width), width)
+def opening(brightness: Float32, width: int) -> Float32:
+    """Return the morphological opening of `brightness`: bright structures narrower than `width` are removed."""
+    return -_minimum_filter(-_minimum_filter(brightness, width), width)
 
 
-def _coarsely_opened(brightness: Float32) -> Float32:
-    """Return `brightness` without what is narrower than a large object, found on every second pixel."""
-    coarse = opened(np.ascontiguousarray(brightness[::2, ::2]), _LARGE // 2)
+def _coarse_opening(brightness: Float32) -> Float32:
+    """Return the opening at the width of a large object, computed on every second pixel."""
+    coarse = opening(np.ascontiguousarray(brightness[::2, ::2]), _LARGE // 2)
     rows, columns = brightness.shape
     return np.repeat(np.repeat(coarse, 2, 0), 2, 1)[:rows, :columns]
 
 
-def _darkest(values: Float32, width: int) -> Float32:
-    """Return the minimum over squares of `width`; the film's rim is continued."""
+def _minimum_filter(values: Float32, width: int) -> Float32:
+    """Return the minimum over squares of `width`; edge pixels are repeated beyond the film."""
     for axis in (0, 1):
         padding = [(0, 0), (0, 0)]
         padding[axis] = (width // 2, width // 2)
@@ -94,7 +95,7 @@ def _darkest(values: Float32, width: int) -> Float32:
     return values
 
 
-def traced(mask: Mask) -> list[Points]:
+def trace(mask: Mask) -> list[Points]:
     """Return the outer and inner outlines of a mask."""
     if not mask.any():
         return []
@@ -106,17 +107,17 @@ def traced(mask: Mask) -> list[Points]:
     return [line[:-1] for line in lines if len(line) > 3]
 
 
-def _in_lungs(canvas: Grid) -> Mask:
-    """Return the lungs without a rim along the chest wall, and what the clavicles cover of them."""
-    inside = np.zeros(canvas.brightness.shape, np.bool_)
+def _in_lungs(grid: Grid) -> Mask:
+    """Return the lungs without a margin along the chest wall."""
+    inside = np.zeros(grid.brightness.shape, np.bool_)
     for lung in (Anatomy.RIGHT_LUNG, Anatomy.LEFT_LUNG):
-        mask = canvas.mask(lung)
+        mask = grid.mask(lung)
         inside |= mask & np.roll(mask, _WALL, 1) & np.roll(mask, -_WALL, 1) & np.roll(mask, -_WALL, 0)
     return inside
 
 
 def _is_beside(lungs: Mask, outline: Points) -> bool:
-    """Whether an object's middle lies neither over a lung nor between the two."""
+    """Whether an object's center lies neither over a lung nor between the two."""
     column, row = outline.mean(0)
     at = np.flatnonzero(lungs[min(int(row), len(lungs) - 1)])
     return not len(at) or bool(column < at[0] or column > at[-1])

@@ -1,4 +1,4 @@
-"""Outlines of one structure: its main part, its holes, and what else was outlined. Pure."""
+"""Parts of one outlined structure: main part, holes, and fragments elsewhere. Pure."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,10 @@ from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.geometry import is_inside, polygon_area
 from cxr_node.domain.reading import Point, Structure
 
-SPLIT = 0.25
-"""Two parts are one structure in two pieces where the second has at least this share of the first's area."""
+SPLIT_SHARE = 0.25
+"""A structure is split if its second part has at least this share of the first part's area."""
 
-_SINGLE = frozenset(
+_IN_ONE_PIECE = frozenset(
     {
         Anatomy.RIGHT_LUNG,
         Anatomy.LEFT_LUNG,
@@ -20,25 +20,32 @@ _SINGLE = frozenset(
         Anatomy.LEFT_CLAVICLE,
     }
 )
-"""Structures of one piece; specks beside them are dropped. A trachea is not: a tube in it may part its outline."""
+"""Structures in one piece; fragments beside them are dropped. Not the trachea: a tube may divide its outline."""
 
 Outline = Sequence[Point]
 
 
-def kept(structure: Structure) -> list[Outline]:
-    """Return the outlines to measure on: of a structure of one piece, the largest part with its holes."""
-    outlines: list[Outline] = [region.outline for region in structure.regions if len(region.outline) > 2]
-    if structure.key not in {each.value for each in _SINGLE} or len(outlines) < 2:
+def main_part(structure: Structure) -> list[Outline]:
+    """Return the outlines to measure on: of a structure in one piece, the largest part with its holes."""
+    outlines = _outlines(structure)
+    if structure.key not in _IN_ONE_PIECE or len(outlines) < 2:
         return outlines
     largest = max(outlines, key=polygon_area)
-    return [largest, *(each for each in outlines if each is not largest and is_inside(each[0], largest))]
+    return [largest, *(other for other in outlines if other is not largest and is_inside(other[0], largest))]
 
 
 def is_split(structure: Structure) -> bool:
-    """Whether a structure of one piece was outlined in two that are both too large for a speck."""
-    outlines: list[Outline] = [region.outline for region in structure.regions if len(region.outline) > 2]
-    if structure.key not in {each.value for each in _SINGLE} or len(outlines) < 2:
+    """Whether a structure in one piece was outlined as two, both too large for a fragment."""
+    outlines = _outlines(structure)
+    if structure.key not in _IN_ONE_PIECE or len(outlines) < 2:
         return False
-    largest = max(outlines, key=polygon_area)
-    others = [polygon_area(each) for each in outlines if each is not largest and not is_inside(each[0], largest)]
-    return bool(others) and max(others) >= SPLIT * polygon_area(largest)
+    main = main_part(structure)
+    return any(
+        polygon_area(other) >= SPLIT_SHARE * polygon_area(main[0])
+        for other in outlines
+        if not any(other is outline for outline in main)
+    )
+
+
+def _outlines(structure: Structure) -> list[Outline]:
+    return [region.outline for region in structure.regions if len(region.outline) > 2]

@@ -1,7 +1,7 @@
-"""Diameters, areas, the trachea's place, the mediastinum and the costophrenic angles. Pure.
+"""Proportions: diameters, areas, tracheal deviation, mediastinal width, costophrenic angles. Pure.
 
-Every function takes masks that `soundness` has passed, and returns a number in grid pixels, degrees or without unit,
-with the line that a person would lay a ruler on.
+Every function takes masks that passed `preconditions`. It returns a number in grid pixels, degrees or without unit,
+with the line along which a person would measure it.
 """
 
 import numpy as np
@@ -9,14 +9,15 @@ import numpy as np
 from cxr_node.measure.grid import Mask, Points
 from cxr_node.measure.interfaces import Corner
 
-Taken = tuple[float, Points]
+Measured = tuple[float, Points]
+"""The number, and its line on the grid."""
 
 _TOP, _BOTTOM = 0.15, 0.85
-"""Which part of the trachea's height its place is taken on."""
+"""The part of the trachea's height on which its position is measured."""
 _NEAR_CORNER = 3
 
 
-def across(mask: Mask) -> Taken:
+def width(mask: Mask) -> Measured:
     """Return the full width of `mask` and a level line over it, at the height of its left end."""
     columns = np.flatnonzero(mask.any(0))
     row = float(np.flatnonzero(mask[:, columns[0]]).mean()) + 0.5
@@ -24,13 +25,13 @@ def across(mask: Mask) -> Taken:
     return float(columns[-1] + 1 - columns[0]), line
 
 
-def area(mask: Mask) -> Taken:
+def area(mask: Mask) -> Measured:
     """Return the number of pixels of `mask` and a line over its greatest width."""
-    return float(np.count_nonzero(mask)), across(mask)[1]
+    return float(np.count_nonzero(mask)), width(mask)[1]
 
 
-def tracheal_deviation(trachea: Mask, spine: Mask) -> Taken:
-    """Return how far the trachea's middle lies from the spine's, the patient's left positive, and the line between."""
+def tracheal_deviation(trachea: Mask, spine: Mask) -> Measured:
+    """Return the trachea's distance from the spine's middle, positive to the patient's left, and the line between."""
     rows = np.flatnonzero(trachea.any(1))
     first, last = (int(rows[0] + share * np.ptp(rows)) for share in (_TOP, _BOTTOM))
     level = [row for row in range(first, last + 1) if trachea[row].any() and spine[row].any()]
@@ -47,7 +48,7 @@ def _middle(row: Mask) -> float:
     return float(at[0] + at[-1] + 1) / 2
 
 
-def mediastinal_width(right: Mask, left: Mask, knob: Points) -> Taken:
+def mediastinal_width(right: Mask, left: Mask, knob: Points) -> Measured:
     """Return the distance between the lungs at the height where the aortic knob reaches furthest out."""
     row = int(knob[np.argmax(knob[:, 0]), 1])
     inner_right, inner_left = np.flatnonzero(right[row]), np.flatnonzero(left[row])
@@ -57,17 +58,17 @@ def mediastinal_width(right: Mask, left: Mask, knob: Points) -> Taken:
     return ends[1] - ends[0], np.array([(ends[0], row + 0.5), (ends[1], row + 0.5)], np.float64)
 
 
-def costophrenic_angle(corner: Corner) -> Taken:
+def costophrenic_angle(corner: Corner) -> Measured:
     """Return the angle between chest wall and dome in degrees, and the line from wall over corner to dome."""
-    ways = [_way(line, corner.point) for line in (corner.wall, corner.dome)]
-    cosine = float(np.clip(ways[0] @ ways[1], -1.0, 1.0))
+    directions = [_direction(line, corner.point) for line in (corner.wall, corner.dome)]
+    cosine = float(np.clip(directions[0] @ directions[1], -1.0, 1.0))
     reach = max(float(np.linalg.norm(corner.wall - corner.point, axis=1).max()), 1.0)
-    line = np.stack([corner.point + reach * ways[0], corner.point, corner.point + reach * ways[1]])
+    line = np.stack([corner.point + reach * directions[0], corner.point, corner.point + reach * directions[1]])
     return float(np.degrees(np.arccos(cosine))), line
 
 
-def _way(line: Points, corner: Points) -> Points:
-    """Return the direction of a line away from the corner: the mean of its points, those at the corner left out."""
+def _direction(line: Points, corner: Points) -> Points:
+    """Return the direction of a line away from the corner: the mean over its points that are not at the corner."""
     away = line - corner
     far = away[np.linalg.norm(away, axis=1) > _NEAR_CORNER]
     mean = (far if len(far) else away).mean(0)

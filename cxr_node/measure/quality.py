@@ -1,4 +1,4 @@
-"""What limits a film: rotation, inspiration, exposure, what is cut off, motion. Pure."""
+"""Quality criteria of a film: projection, rotation, inspiration, exposure, field, motion. Pure."""
 
 from dataclasses import dataclass
 
@@ -13,31 +13,31 @@ from cxr_node.measure.densities import Anchors
 from cxr_node.measure.grid import Mask, Points
 from cxr_node.measure.interfaces import Interface
 
-MOST_ROTATED, ROTATED = 1.0, 0.5
+MAX_ROTATION, LIMITING_ROTATION = 1.0, 0.5
 FEWEST_RIBS, SHALLOW_RIBS = 8, 4
-"""So many are enough, and so few are too few. Between them nothing is said: outlines miss up to three upper ribs."""
-LEAST_CONTRAST, FAINT = 0.06, 0.12
+"""Enough from the first up, too few from the second down; between them no verdict: outlines miss up to three ribs."""
+MIN_CONTRAST, FAINT = 0.06, 0.12
 BLACK, WHITE_LUNG = 0.02, 0.75
-LEAST_SHARP = 0.28
+MIN_SHARPNESS = 0.28
 _MOST_CUT = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A code of CID 6044, and what it rests on in words."""
+    """A code of CID 6044, and the reason in words."""
 
     code: Code
     detail: str
 
 
 def projection(header: View, appearance: Appearance | None) -> Verdict:
-    """Judge the projection: what the header says against what the picture looks like."""
-    seen = None if appearance is None else appearance.view
-    if appearance is not None and seen is None:
+    """Judge the projection: the view of the header against the view that the network recognises."""
+    recognised = None if appearance is None else appearance.view
+    if appearance is not None and recognised is None:
         return Verdict(code=UNUSABLE, detail="the picture does not look like a chest film")
-    if seen is not None and header.is_frontal and seen is not header:
-        return Verdict(code=LIMITED, detail=f"the header says {header}, the picture looks like {seen}")
-    view = header if header.is_frontal else seen
+    if recognised is not None and header.is_frontal and recognised is not header:
+        return Verdict(code=LIMITED, detail=f"the header says {header}, the picture looks like {recognised}")
+    view = header if header.is_frontal else recognised
     if view is View.AP:
         return Verdict(code=LIMITED, detail="AP: the heart is magnified")
     if view is View.PA:
@@ -46,7 +46,7 @@ def projection(header: View, appearance: Appearance | None) -> Verdict:
 
 
 def rotation(right_clavicle: Mask, left_clavicle: Mask, spine: Mask) -> tuple[float, Points]:
-    """Return how unevenly the heads of the clavicles lie about the spine, 0 to 1, and the line between them."""
+    """Return the asymmetry of the clavicle heads about the spine, 0 to 1, and the line between them."""
     right, left = np.flatnonzero(right_clavicle.any(0)), np.flatnonzero(left_clavicle.any(0))
     inner = float(right[-1] + 1), float(left[0])
     heads = [
@@ -65,7 +65,9 @@ def rotation(right_clavicle: Mask, left_clavicle: Mask, spine: Mask) -> tuple[fl
 def judge_rotation(value: float) -> Verdict:
     """Judge the rotation of the patient."""
     detail = f"clavicle heads uneven about the spine by {value:.2f} of their distance"
-    return Verdict(code=UNUSABLE if value > MOST_ROTATED else LIMITED if value > ROTATED else USABLE, detail=detail)
+    return Verdict(
+        code=UNUSABLE if value > MAX_ROTATION else LIMITED if value > LIMITING_ROTATION else USABLE, detail=detail
+    )
 
 
 def ribs_above(lung: Mask, ribs: Mask) -> tuple[float, Points]:
@@ -87,7 +89,7 @@ def ribs_above(lung: Mask, ribs: Mask) -> tuple[float, Points]:
 
 
 def judge_inspiration(count: float) -> Verdict | None:
-    """Judge the depth of breath; None where the count does not tell."""
+    """Judge the depth of inspiration; None if the count is inconclusive."""
     if SHALLOW_RIBS < count < FEWEST_RIBS:
         return None
     return Verdict(
@@ -96,10 +98,10 @@ def judge_inspiration(count: float) -> Verdict | None:
 
 
 def judge_exposure(scale: Anchors) -> Verdict:
-    """Judge exposure and processing by how far lung and heart lie apart, and from black and white."""
+    """Judge exposure and processing by the contrast of lung and heart, and the lung's distance from black and white."""
     step = scale.heart - scale.lung
     detail = f"lung {scale.lung:.2f}, heart {scale.heart:.2f} of the gray scale"
-    if step < LEAST_CONTRAST:
+    if step < MIN_CONTRAST:
         return Verdict(code=UNUSABLE, detail=f"no contrast: {detail}")
     if step < FAINT or scale.lung < BLACK or scale.lung > WHITE_LUNG:
         return Verdict(code=LIMITED, detail=detail)
@@ -107,7 +109,7 @@ def judge_exposure(scale: Anchors) -> Verdict:
 
 
 def judge_field(cut: tuple[str, ...]) -> Verdict:
-    """Judge whether the whole of both lungs is on the film; `cut` names the sides at which it is not."""
+    """Judge whether both lungs are whole on the film; `cut` lists the sides at which a lung is cut off."""
     if not cut:
         return Verdict(code=USABLE, detail="both lungs whole")
     code = UNUSABLE if len(cut) >= _MOST_CUT else LIMITED
@@ -115,7 +117,7 @@ def judge_field(cut: tuple[str, ...]) -> Verdict:
 
 
 def sharpness(brightness: Float32, dome: Interface) -> float:
-    """Return which share of the step over a dome lies within 2 pixels on either side of its line, in the middle."""
+    """Return the median share of the step across a dome that lies within 2 pixels of its line."""
     inner, outer = sides(brightness, dome, 1, 2), sides(brightness, dome, 8, 10)
     whole = outer[0] - outer[1]
     steep = (inner[0] - inner[1])[whole > 0.02] / whole[whole > 0.02]
@@ -125,12 +127,12 @@ def sharpness(brightness: Float32, dome: Interface) -> float:
 def judge_motion(value: float) -> Verdict:
     """Judge whether the diaphragm moved, or the film is blurred."""
     detail = f"{value:.2f} of the step over the diaphragm within 4 pixels of 512"
-    return Verdict(code=USABLE if value >= LEAST_SHARP else LIMITED, detail=detail)
+    return Verdict(code=USABLE if value >= MIN_SHARPNESS else LIMITED, detail=detail)
 
 
-def worst(verdicts: list[Verdict]) -> Verdict:
-    """Return the judgement of the film: that of its worst part, with everything that limits it."""
+def overall(verdicts: list[Verdict]) -> Verdict:
+    """Return the overall verdict: the worst of all, with every limiting detail."""
     rank = {USABLE: 0, LIMITED: 1, UNUSABLE: 2}
     limits = [verdict.detail for verdict in verdicts if verdict.code != USABLE]
-    code = max((verdict.code for verdict in verdicts), key=lambda each: rank[each], default=LIMITED)
+    code = max((verdict.code for verdict in verdicts), key=lambda code: rank[code], default=LIMITED)
     return Verdict(code=code, detail="; ".join(limits))

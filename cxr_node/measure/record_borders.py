@@ -1,4 +1,4 @@
-"""The borders of a film written down: how clear each is, and what a lost one points to."""
+"""Records the borders of a film: clarity of each, and the lobe that an obscured one points to."""
 
 from dataclasses import replace
 
@@ -7,25 +7,25 @@ from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.borders import Border
 from cxr_node.domain.reading import Observation, Topic
 from cxr_node.measure import borders
-from cxr_node.measure.context import BOTH, HIDDEN, MeasurementContext
-from cxr_node.measure.recorder import What
+from cxr_node.measure.context import BOTH_LUNGS, NO_LUNG_BESIDE, MeasurementContext
+from cxr_node.measure.recorder import Quantity
 
 _AT_THE_BASE = (Border.RIGHT_HEMIDIAPHRAGM, Border.LEFT_HEMIDIAPHRAGM)
 _NEEDED = {
-    Border.RIGHT_HEART_BORDER: (Anatomy.HEART, *BOTH),
-    Border.LEFT_HEART_BORDER: (Anatomy.HEART, *BOTH),
-    Border.RIGHT_HEMIDIAPHRAGM: (Anatomy.RIGHT_HEMIDIAPHRAGM, *BOTH, Anatomy.HEART),
-    Border.LEFT_HEMIDIAPHRAGM: (Anatomy.LEFT_HEMIDIAPHRAGM, *BOTH, Anatomy.HEART),
-    Border.AORTIC_KNOB: (Anatomy.AORTA, *BOTH, Anatomy.HEART),
+    Border.RIGHT_HEART_BORDER: (Anatomy.HEART, *BOTH_LUNGS),
+    Border.LEFT_HEART_BORDER: (Anatomy.HEART, *BOTH_LUNGS),
+    Border.RIGHT_HEMIDIAPHRAGM: (Anatomy.RIGHT_HEMIDIAPHRAGM, *BOTH_LUNGS, Anatomy.HEART),
+    Border.LEFT_HEMIDIAPHRAGM: (Anatomy.LEFT_HEMIDIAPHRAGM, *BOTH_LUNGS, Anatomy.HEART),
+    Border.AORTIC_KNOB: (Anatomy.AORTA, *BOTH_LUNGS, Anatomy.HEART),
 }
 
 
-def write(sheet: MeasurementContext) -> None:
-    """Write down the clarity of each border, and whether it is obscured."""
-    for name, lowest in borders.lowest(sheet.view).items():
+def record(context: MeasurementContext) -> None:
+    """Record the clarity of each border, and whether it is obscured."""
+    for name, lowest in borders.lowest_clarity(context.view).items():
         site, lobe = concepts.BORDERS[name]
         side = name.side
-        what = What(
+        quantity = Quantity(
             key=f"clarity/{name}",
             topic=Topic.BORDERS,
             code=concepts.BORDER_CLARITY,
@@ -33,21 +33,23 @@ def write(sheet: MeasurementContext) -> None:
             site=site,
             laterality=side,
         )
-        base = sheet.against_base if name in _AT_THE_BASE else ""
-        against = sheet.against_brightness(*_NEEDED[name]) or base
-        interface = sheet.found.get(name)
-        if against or interface is None or sheet.scale is None:
-            sheet.book.cannot(what, against or HIDDEN)
+        base = context.base_obstacle if name in _AT_THE_BASE else ""
+        obstacle = context.brightness_obstacle(*_NEEDED[name]) or base
+        interface = context.interfaces.get(name)
+        if obstacle or interface is None or context.anchors is None:
+            context.recorder.not_measurable(quantity, obstacle or NO_LUNG_BESIDE)
             continue
-        scale = borders.Scale(lung=sheet.scale.lung, heart=sheet.scale.heart)
-        across = borders.profiles(sheet.canvas.brightness, interface)
+        scale = borders.Scale(lung=context.anchors.lung, heart=context.anchors.heart)
+        across = borders.profiles(context.grid.brightness, interface)
         value = borders.clarity(across, scale)
         how = "share of the dense side's brightness over clear lung that is gone beyond the border, its middle along it"
-        sheet.book.write(what, value, interface.points, f"{how}; normal from {lowest:g} up")
-        what = replace(what, key=f"edge/{name}", code=concepts.BORDER_EDGE)
-        sheet.book.write(what, borders.edge(across), interface.points, "contrast at the border over that around it")
+        context.recorder.write(quantity, value, interface.points, f"{how}; normal from {lowest:g} up")
+        quantity = replace(quantity, key=f"edge/{name}", code=concepts.BORDER_EDGE)
+        context.recorder.write(
+            quantity, borders.edge(across), interface.points, "contrast at the border over that around it"
+        )
         obscured = value < lowest
-        sheet.book.observations.append(
+        context.recorder.observations.append(
             Observation(
                 key=f"border/{name}",
                 topic=Topic.BORDERS,
@@ -55,7 +57,7 @@ def write(sheet: MeasurementContext) -> None:
                 value=site,
                 site=lobe if obscured else None,
                 laterality=side,
-                line=sheet.canvas.place.on_film(interface.points),
+                line=context.grid.transform.to_film(interface.points),
                 detail=f"clarity {value:.2f}, normal from {lowest:g} up",
                 provenance="an obscured border points to the lobe beside it (silhouette sign)",
             )

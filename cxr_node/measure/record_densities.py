@@ -1,4 +1,4 @@
-"""The densities of a film written down: zones, left against right, metal."""
+"""Records the densities of a film: shares and density of each lung zone, asymmetry, metal."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,48 +8,55 @@ from cxr_node.domain import concepts
 from cxr_node.domain.borders import Density, Zone
 from cxr_node.domain.reading import Laterality, Observation, Region, Topic
 from cxr_node.measure import densities, metal
-from cxr_node.measure.context import LUNGS, MeasurementContext, middle
+from cxr_node.measure.context import LUNGS, MeasurementContext, center_of
 from cxr_node.measure.grid import Mask, Points
-from cxr_node.measure.recorder import What
+from cxr_node.measure.recorder import Quantity
 
 
-def write(sheet: MeasurementContext) -> None:
-    """Write down the shares and the density of each zone, their asymmetry, and the metal."""
-    against = sheet.against_brightness()
-    what = What(key="densities", topic=Topic.DENSITIES, code=concepts.SHARES[Density.LUNG], unit=concepts.PERCENT)
-    if against or sheet.scale is None:
-        sheet.book.cannot(what, against)
+def record(context: MeasurementContext) -> None:
+    """Record the shares and the density of each zone, their asymmetry, and metal."""
+    obstacle = context.brightness_obstacle()
+    quantity = Quantity(
+        key="densities", topic=Topic.DENSITIES, code=concepts.SHARES[Density.LUNG], unit=concepts.PERCENT
+    )
+    if obstacle or context.anchors is None:
+        context.recorder.not_measurable(quantity, obstacle)
         return
-    bright, objects = metal.find(sheet.canvas, sheet.scale)
-    found = densities.classes(sheet.canvas, sheet.scale, bright)
-    thirds = {side: densities.zones(sheet.lung(side)) for side in LUNGS}
+    metal_mask, objects = metal.find_metal(context.grid, context.anchors)
+    classes = densities.classify(context.grid, context.anchors, metal_mask)
+    thirds = {side: densities.zones(context.lung(side)) for side in LUNGS}
     for side, parts in thirds.items():
         for zone, mask in parts.items():
-            dense = densities.density(sheet.canvas, sheet.scale, mask)
-            _zone(sheet, side, zone, mask, densities.shares(found, mask), dense)
+            density = densities.zone_density(context.grid, context.anchors, mask)
+            _record_zone(context, side, zone, mask, densities.shares(classes, mask), density)
     for zone in Zone:
-        what = What(
+        quantity = Quantity(
             key=f"asymmetry/{zone}",
             topic=Topic.DENSITIES,
             code=concepts.ASYMMETRY,
             unit=concepts.NO_UNITS,
             site=concepts.ZONES[zone],
         )
-        line = np.stack([middle(thirds[side][zone]) for side in LUNGS])
+        line = np.stack([center_of(thirds[side][zone]) for side in LUNGS])
         right, left = (thirds[side][zone] for side in (Laterality.RIGHT, Laterality.LEFT))
-        difference = densities.asymmetry(sheet.canvas, sheet.scale, left, right)
-        sheet.book.write(
-            what, difference, line, "upper quartile of brightness, left zone less right, over open air to heart"
+        difference = densities.asymmetry(context.grid, context.anchors, left, right)
+        context.recorder.write(
+            quantity, difference, line, "upper quartile of brightness, left zone less right, over open air to heart"
         )
-    _metal(sheet, objects)
+    _record_metal(context, objects)
 
 
-def _zone(
-    sheet: MeasurementContext, side: Laterality, zone: Zone, mask: Mask, shares: Mapping[Density, float], dense: float
+def _record_zone(
+    context: MeasurementContext,
+    side: Laterality,
+    zone: Zone,
+    mask: Mask,
+    shares: Mapping[Density, float],
+    zone_density: float,
 ) -> None:
     line = _box(mask)
     for density, share in shares.items():
-        what = What(
+        quantity = Quantity(
             key=f"share_{density}/{side}_{zone}",
             topic=Topic.DENSITIES,
             code=concepts.SHARES[density],
@@ -57,8 +64,8 @@ def _zone(
             site=concepts.ZONES[zone],
             laterality=side,
         )
-        sheet.book.write(what, share, line, "pixels of the zone by the film's own air, lung, heart and spine")
-    what = What(
+        context.recorder.write(quantity, share, line, "pixels of the zone by the film's own air, lung, heart and spine")
+    quantity = Quantity(
         key=f"density/{side}_{zone}",
         topic=Topic.DENSITIES,
         code=concepts.ZONE_DENSITY,
@@ -66,20 +73,22 @@ def _zone(
         site=concepts.ZONES[zone],
         laterality=side,
     )
-    sheet.book.write(what, dense, line, "median brightness of the zone between the film's clear lung and heart")
+    context.recorder.write(
+        quantity, zone_density, line, "median brightness of the zone between the film's clear lung and heart"
+    )
 
 
-def _metal(sheet: MeasurementContext, objects: Sequence[metal.Object]) -> None:
-    for number, each in enumerate(objects, start=1):
-        sheet.book.observations.append(
+def _record_metal(context: MeasurementContext, objects: Sequence[metal.MetalObject]) -> None:
+    for number, metal_object in enumerate(objects, start=1):
+        context.recorder.observations.append(
             Observation(
                 key=f"metal/{number}",
                 topic=Topic.DENSITIES,
                 code=concepts.METAL,
-                value=concepts.MARKER if each.is_marker else concepts.DEVICE,
-                regions=(Region(outline=sheet.canvas.place.on_film(each.outline)),),
+                value=concepts.MARKER if metal_object.is_marker else concepts.DEVICE,
+                regions=(Region(outline=context.grid.transform.to_film(metal_object.outline)),),
                 provenance="brighter than its surroundings, with edges no organ has"
-                + ("; beside the chest" if each.is_marker else "; over lungs or mediastinum"),
+                + ("; beside the chest" if metal_object.is_marker else "; over lungs or mediastinum"),
             )
         )
 

@@ -1,4 +1,4 @@
-"""Proportions written down: diameters, areas, angles, in mm where the film states its spacing."""
+"""Records the proportions of a film: diameters, areas and angles, in mm if the film states its pixel spacing."""
 
 from cxr_node.domain import concepts
 from cxr_node.domain.anatomy import Anatomy
@@ -7,64 +7,67 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.radiograph import SpacingSource, View
 from cxr_node.domain.reading import Laterality, Observation, Topic
 from cxr_node.measure import preconditions, proportions
-from cxr_node.measure.context import BOTH, HIDDEN, LUNGS, MeasurementContext
-from cxr_node.measure.grid import Grid, Points
+from cxr_node.measure.context import BOTH_LUNGS, LUNGS, NO_LUNG_BESIDE, MeasurementContext
+from cxr_node.measure.grid import Grid
 from cxr_node.measure.interfaces import Corner
-from cxr_node.measure.recorder import What
+from cxr_node.measure.recorder import Quantity
 
 WIDEST_ANGLE = 90.0
 """Above it a costophrenic angle is blunted: below it lie 95 % of films without finding (AP, left; elsewhere more)."""
 
 
-def write(sheet: MeasurementContext) -> None:
-    """Write down the proportions of heart, chest, trachea, mediastinum and costophrenic angles."""
-    book, grid = sheet.book, sheet.canvas
-    heart, both = grid.mask(Anatomy.HEART), preconditions.lungs(grid)
-    against = sheet.sound.against(Anatomy.HEART, *BOTH)
-    magnified = "; AP: the heart is magnified" if sheet.view is View.AP else ""
+def record(context: MeasurementContext) -> None:
+    """Record the proportions of heart, chest, trachea, mediastinum and costophrenic angles."""
+    recorder, grid = context.recorder, context.grid
+    heart, both = grid.mask(Anatomy.HEART), preconditions.both_lungs(grid)
+    obstacle = context.preconditions.obstacle(Anatomy.HEART, *BOTH_LUNGS)
+    magnified = "; AP: the heart is magnified" if context.view is View.AP else ""
     how = f"greatest level width of the heart over that of both lungs, by their outlines{magnified}"
 
-    def ratio() -> tuple[float, Points]:
-        (wide, line), (inner, _) = proportions.across(heart), proportions.across(both)
-        return wide / inner, line
+    def ratio() -> proportions.Measured:
+        (heart_width, line), (thorax_width, _) = proportions.width(heart), proportions.width(both)
+        return heart_width / thorax_width, line
 
-    book.measure(_heart("CTR", concepts.CARDIOTHORACIC_RATIO, concepts.RATIO), against, ratio, how)
+    recorder.measure(_quantity("CTR", concepts.CARDIOTHORACIC_RATIO, concepts.RATIO), obstacle, ratio, how)
     lengths = [
-        (_heart("MTCD", concepts.CARDIAC_DIAMETER), against, lambda: proportions.across(heart)),
-        (_heart("MITD", concepts.THORACIC_DIAMETER), against, lambda: proportions.across(both)),
+        (_quantity("MTCD", concepts.CARDIAC_DIAMETER), obstacle, lambda: proportions.width(heart)),
+        (_quantity("MITD", concepts.THORACIC_DIAMETER), obstacle, lambda: proportions.width(both)),
         (
-            _heart("tracheal_deviation", concepts.TRACHEAL_DEVIATION, site=concepts.TRACHEA),
-            sheet.sound.against(Anatomy.TRACHEA, Anatomy.SPINE),
+            _quantity("tracheal_deviation", concepts.TRACHEAL_DEVIATION, site=concepts.TRACHEA),
+            context.preconditions.obstacle(Anatomy.TRACHEA, Anatomy.SPINE),
             lambda: proportions.tracheal_deviation(grid.mask(Anatomy.TRACHEA), grid.mask(Anatomy.SPINE)),
         ),
         (
-            _heart("mediastinal_width", concepts.MEDIASTINAL_WIDTH, site=concepts.MEDIASTINUM),
-            sheet.sound.against(Anatomy.AORTA, *BOTH) or ("" if Border.AORTIC_KNOB in sheet.found else HIDDEN),
+            _quantity("mediastinal_width", concepts.MEDIASTINAL_WIDTH, site=concepts.MEDIASTINUM),
+            context.preconditions.obstacle(Anatomy.AORTA, *BOTH_LUNGS)
+            or ("" if Border.AORTIC_KNOB in context.interfaces else NO_LUNG_BESIDE),
             lambda: proportions.mediastinal_width(
-                sheet.lung(Laterality.RIGHT), sheet.lung(Laterality.LEFT), sheet.found[Border.AORTIC_KNOB].points
+                context.lung(Laterality.RIGHT),
+                context.lung(Laterality.LEFT),
+                context.interfaces[Border.AORTIC_KNOB].points,
             ),
         ),
     ]
-    for what, reason, taken in lengths:
+    for quantity, length_obstacle, compute in lengths:
         mm = grid.mm
-        book.measure(
-            what,
-            reason or sheet.sound.spacing,
-            lambda taken=taken, mm=mm or 0.0: _times(taken(), mm),  # type: ignore[misc]  # bound for this turn
+        recorder.measure(
+            quantity,
+            length_obstacle or context.preconditions.spacing,
+            lambda compute=compute, mm=mm or 0.0: _scaled(compute(), mm),  # type: ignore[misc]  # bound for this turn
             _spacing(grid) + magnified,
         )
-    _areas(sheet, against)
-    for side, found in sheet.corners.items():
-        _angle(sheet, side, found)
+    _record_areas(context, obstacle)
+    for side, corner in context.corners.items():
+        _record_angle(context, side, corner)
 
 
-def _areas(sheet: MeasurementContext, against: str) -> None:
-    grid = sheet.canvas
+def _record_areas(context: MeasurementContext, heart_obstacle: str) -> None:
+    grid = context.grid
     square_cm = (grid.mm or 0.0) ** 2 / 100
-    heart = _heart("heart_area", concepts.AREA_OF_HEART, concepts.SQUARE_CENTIMETER)
-    parts = [(heart, grid.mask(Anatomy.HEART), against)]
+    heart = _quantity("heart_area", concepts.AREA_OF_HEART, concepts.SQUARE_CENTIMETER)
+    parts = [(heart, grid.mask(Anatomy.HEART), heart_obstacle)]
     for side, lung in LUNGS.items():
-        what = What(
+        quantity = Quantity(
             key=f"lung_area/{side}",
             topic=Topic.PROPORTIONS,
             code=concepts.AREA_OF_LUNG,
@@ -72,17 +75,19 @@ def _areas(sheet: MeasurementContext, against: str) -> None:
             site=concepts.LUNG,
             laterality=side,
         )
-        parts.append((what, grid.mask(lung), sheet.sound.against(lung)))
-    for what, mask, reason in parts:
-        against = reason or sheet.sound.spacing
-        if against:
-            sheet.book.cannot(what, against)
+        parts.append((quantity, grid.mask(lung), context.preconditions.obstacle(lung)))
+    for quantity, mask, part_obstacle in parts:
+        obstacle = part_obstacle or context.preconditions.spacing
+        if obstacle:
+            context.recorder.not_measurable(quantity, obstacle)
         else:
-            sheet.book.write(what, *_times(proportions.area(mask), square_cm), f"within the outline; {_spacing(grid)}")
+            context.recorder.write(
+                quantity, *_scaled(proportions.area(mask), square_cm), f"within the outline; {_spacing(grid)}"
+            )
 
 
-def _angle(sheet: MeasurementContext, side: Laterality, found: Corner | None) -> None:
-    what = What(
+def _record_angle(context: MeasurementContext, side: Laterality, corner: Corner | None) -> None:
+    quantity = Quantity(
         key=f"costophrenic_angle/{side}",
         topic=Topic.PROPORTIONS,
         code=concepts.COSTOPHRENIC_ANGLE,
@@ -90,41 +95,43 @@ def _angle(sheet: MeasurementContext, side: Laterality, found: Corner | None) ->
         site=concepts.COSTOPHRENIC_ANGLE,
         laterality=side,
     )
-    against = (
-        sheet.sound.against(*BOTH)
-        or sheet.against_base
-        or ("" if found is not None else "no corner in the lung's outline")
+    obstacle = (
+        context.preconditions.obstacle(*BOTH_LUNGS)
+        or context.base_obstacle
+        or ("" if corner is not None else "no corner in the lung's outline")
     )
-    if against or found is None:
-        sheet.book.cannot(what, against)
+    if obstacle or corner is None:
+        context.recorder.not_measurable(quantity, obstacle)
         return
-    value, line = proportions.costophrenic_angle(found)
-    sheet.book.write(what, value, line, f"chest wall to dome at the lung's corner; normal up to {WIDEST_ANGLE:g}")
-    sheet.book.observations.append(
+    value, line = proportions.costophrenic_angle(corner)
+    context.recorder.write(
+        quantity, value, line, f"chest wall to dome at the lung's corner; normal up to {WIDEST_ANGLE:g}"
+    )
+    context.recorder.observations.append(
         Observation(
             key=f"border/{side}_costophrenic_angle",
             topic=Topic.BORDERS,
             code=concepts.OBSCURED if value > WIDEST_ANGLE else concepts.CLEAR,
             value=concepts.COSTOPHRENIC_ANGLE,
             laterality=side,
-            line=sheet.canvas.place.on_film(line),
+            line=context.grid.transform.to_film(line),
             detail=f"{value:.0f} degrees, normal up to {WIDEST_ANGLE:g}",
             provenance="by its angle: a blunted one is filled",
         )
     )
 
 
-def _heart(
+def _quantity(
     key: str,
     code: Code,
     unit: Code = concepts.MILLIMETER,
     site: Code | None = concepts.HEART,
-) -> What:
-    return What(key=key, topic=Topic.PROPORTIONS, code=code, unit=unit, site=site)
+) -> Quantity:
+    return Quantity(key=key, topic=Topic.PROPORTIONS, code=code, unit=unit, site=site)
 
 
-def _times(taken: tuple[float, Points], factor: float) -> tuple[float, Points]:
-    return taken[0] * factor, taken[1]
+def _scaled(measured: proportions.Measured, factor: float) -> proportions.Measured:
+    return measured[0] * factor, measured[1]
 
 
 def _spacing(grid: Grid) -> str:

@@ -1,4 +1,4 @@
-"""Where measurements are written down, with the way back to the film's coordinates. The one thing here with a state."""
+"""Recorder of measurements and observations, in film coordinates: the only mutable object of this package."""
 
 import math
 from collections.abc import Callable
@@ -15,8 +15,8 @@ _DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class What:
-    """What is measured: `key` names it once a film, `code` what it is, `site` and `laterality` where it is."""
+class Quantity:
+    """What is measured: `key` is unique on a film, `code` is the concept, `site` and `laterality` the place."""
 
     key: str
     topic: Topic
@@ -28,48 +28,50 @@ class What:
 
 @dataclass(slots=True, kw_only=True)
 class Recorder:
-    """Measurements and observations of one film, in the order in which they were taken."""
+    """Measurements and observations of one film, in the order of recording."""
 
-    place: GridTransform
+    transform: GridTransform
     measurements: list[Measurement] = field(default_factory=list)
     observations: list[Observation] = field(default_factory=list)
 
-    def write(self, what: What, value: float, line: Points, provenance: str) -> None:
-        """Write a number down with its line on the grid; one that is none becomes "not measurable"."""
+    def write(self, quantity: Quantity, value: float, line: Points, provenance: str) -> None:
+        """Record a value with its line on the grid; a value that is not finite becomes "not measurable"."""
         if not math.isfinite(value) or len(line) < 2 or not np.isfinite(line).all():
-            self.cannot(what, "no number came of it")
+            self.not_measurable(quantity, "no number came of it")
             return
         self.measurements.append(
             Measurement(
-                key=what.key,
-                code=what.code,
+                key=quantity.key,
+                code=quantity.code,
                 value=float(f"{value:.{_DIGITS}g}"),
-                unit=what.unit,
-                line=self.place.on_film(line),
+                unit=quantity.unit,
+                line=self.transform.to_film(line),
                 provenance=provenance,
-                topic=what.topic,
-                site=what.site,
-                laterality=what.laterality,
+                topic=quantity.topic,
+                site=quantity.site,
+                laterality=quantity.laterality,
             )
         )
 
-    def cannot(self, what: What, reason: str) -> None:
-        """Write down that something cannot be measured, and why."""
+    def not_measurable(self, quantity: Quantity, reason: str) -> None:
+        """Record that there is no value, and the reason."""
         self.observations.append(
             Observation(
-                key=f"{what.key}/not_measurable",
-                topic=what.topic,
+                key=f"{quantity.key}/not_measurable",
+                topic=quantity.topic,
                 code=NOT_MEASURABLE,
-                value=what.code,
+                value=quantity.code,
                 detail=reason,
-                site=what.site,
-                laterality=what.laterality,
+                site=quantity.site,
+                laterality=quantity.laterality,
             )
         )
 
-    def measure(self, what: What, against: str, taken: Callable[[], tuple[float, Points]], provenance: str) -> None:
-        """Write down what `taken` returns, unless there is something `against` taking it."""
-        if against:
-            self.cannot(what, against)
+    def measure(
+        self, quantity: Quantity, obstacle: str, compute: Callable[[], tuple[float, Points]], provenance: str
+    ) -> None:
+        """Record what `compute` returns, or the `obstacle` if there is one."""
+        if obstacle:
+            self.not_measurable(quantity, obstacle)
         else:
-            self.write(what, *taken(), provenance)
+            self.write(quantity, *compute(), provenance)

@@ -1,4 +1,4 @@
-"""Which parts of the taught anatomy are seen: what a model outlines, and the lines that follow from it. Pure."""
+"""Observations of anatomy: "seen" or "not seen" for each outlined structure and each derived line. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -43,56 +43,56 @@ _BRONCHI = {Laterality.RIGHT: RIGHT_MAIN_BRONCHUS, Laterality.LEFT: LEFT_MAIN_BR
 
 
 def side_of(structure: Anatomy) -> Laterality | None:
-    """Return the patient's side that a structure's name bears."""
+    """Return the side in a structure's name."""
     for side in (Laterality.RIGHT, Laterality.LEFT):
         if structure.value.startswith(side.value):
             return side
     return None
 
 
-def outlined(structures: Sequence[Structure]) -> Iterator[Observation]:
-    """Yield for each structure of the anatomy whether the model saw it; what it was not asked for is not seen."""
-    given = {structure.key: structure for structure in structures}
+def outlined_structures(structures: Sequence[Structure]) -> Iterator[Observation]:
+    """Yield an observation for each structure of the anatomy; one that the model does not outline is not seen."""
+    by_key = {structure.key: structure for structure in structures}
     for part in Anatomy:
-        structure = given.get(part.value)
-        seen = structure is not None and bool(structure.regions)
+        structure = by_key.get(part.value)
+        is_seen = structure is not None and bool(structure.regions)
         yield Observation(
             key=f"seen/{part.value}",
             topic=Topic.STRUCTURES,
-            code=SEEN if seen else NOT_SEEN,
+            code=SEEN if is_seen else NOT_SEEN,
             value=PARTS[part],
             laterality=side_of(part),
-            line=_round(structure) if structure is not None else (),
+            line=_simplified(structure) if structure is not None else (),
             confidence=structure.confidence if structure is not None else None,
             provenance=OUTLINED if structure is not None else "the model does not look for it",
         )
 
 
-def _round(structure: Structure) -> tuple[Point, ...]:
-    """Return a closed line of few points round the main part: whole outlines stand with the structures, once."""
+def _simplified(structure: Structure) -> tuple[Point, ...]:
+    """Return a closed line of few points around the main part; the full outline is stored with the structure."""
     outline = max((region.outline for region in structure.regions), key=len, default=())
     if len(outline) < _POINTS:
         return (*outline, *outline[:1])
     return tuple(outline[round(k * len(outline) / (_POINTS - 1)) % len(outline)] for k in range(_POINTS))
 
 
-class Derived:
-    """Observations of lines that no model draws, each with the confidence of the least sure outline it rests on."""
+class DerivedLines:
+    """Observations of derived lines, each with the lowest confidence of the outlines that it depends on."""
 
-    def __init__(self, canvas: Grid, structures: Sequence[Structure]) -> None:
-        self._canvas = canvas
+    def __init__(self, grid: Grid, structures: Sequence[Structure]) -> None:
+        self._grid = grid
         self._confidence = {structure.key: structure.confidence for structure in structures if structure.regions}
 
-    def borders(self, found: Mapping[Border, Interface]) -> Iterator[Observation]:
+    def borders(self, interfaces: Mapping[Border, Interface]) -> Iterator[Observation]:
         """Yield each border of heart, domes and knob."""
         for name, (sources, what) in _BORDERS_FROM.items():
-            line = found[name].points if name in found else None
+            line = interfaces[name].points if name in interfaces else None
             yield self._line(f"seen/{name.value}_line", BORDERS[name][0], name.side, line, sources, what)
 
-    def corners(self, found: Mapping[Laterality, Corner | None]) -> Iterator[Observation]:
+    def corners(self, corners: Mapping[Laterality, Corner | None]) -> Iterator[Observation]:
         """Yield both costophrenic angles and the pleura along each lung's wall."""
         for side, lung in _LUNGS.items():
-            corner = found.get(side)
+            corner = corners.get(side)
             line = None if corner is None else np.concatenate([corner.wall, corner.dome])
             what = "the lower outer corner of the lung's outline"
             yield self._line(f"seen/{side}_costophrenic_angle", COSTOPHRENIC_ANGLE, side, line, (lung,), what)
@@ -102,7 +102,7 @@ class Derived:
 
     def airways(self) -> Iterator[Observation]:
         """Yield the carina and the main bronchi."""
-        trachea, bronchi = self._canvas.mask(Anatomy.TRACHEA), self._canvas.mask(Anatomy.BRONCHI)
+        trachea, bronchi = self._grid.mask(Anatomy.TRACHEA), self._grid.mask(Anatomy.BRONCHI)
         carina = _lowest(trachea)
         sources = (Anatomy.TRACHEA,)
         yield self._line("seen/carina", CARINA, None, carina, sources, "the lower end of the trachea's outline")
@@ -114,7 +114,7 @@ class Derived:
             yield self._line(key, code, side, line, (Anatomy.BRONCHI, Anatomy.TRACHEA), what)
 
     def _wall(self, lung: Anatomy, side: Laterality) -> Points | None:
-        mask = self._canvas.mask(lung)
+        mask = self._grid.mask(lung)
         rows = np.flatnonzero(mask.any(1))[::4]
         if len(rows) < 2:
             return None
@@ -137,7 +137,7 @@ class Derived:
             code=NOT_SEEN if line is None else SEEN,
             value=code,
             laterality=side,
-            line=() if line is None else self._canvas.place.on_film(line),
+            line=() if line is None else self._grid.transform.to_film(line),
             confidence=min((self._confidence.get(source.value, 0.0) for source in sources), default=0.0),
             provenance=_DERIVED.format(what=what),
         )

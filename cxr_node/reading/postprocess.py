@@ -5,7 +5,7 @@ from dataclasses import replace
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import Geometry
 from cxr_node.domain.reading import Prediction, Reading
-from cxr_node.measure.film import Measured, measured
+from cxr_node.measure.film import FilmMeasurements, measure_film
 from cxr_node.pixels.view_check import judge_appearance, with_view
 from cxr_node.reading.context import ReadContext, ReadRules
 from cxr_node.reading.gate import not_analysed, pass_gate
@@ -49,9 +49,9 @@ def failed_reading(film: PreprocessedFilm, gave_up: GiveUp) -> Reading:
     )
 
 
-def _measure(film: PreprocessedFilm, geometry: Geometry, prediction: Prediction) -> Measured:
+def _measure(film: PreprocessedFilm, geometry: Geometry, prediction: Prediction) -> FilmMeasurements:
     """Measure the outlined structures; without any, there are no measurements."""
     if film.measurement_image is None or not prediction.structures:
-        return Measured(measurements=(), observations=())
+        return FilmMeasurements(measurements=(), observations=())
     image = replace(film.measurement_image, geometry=geometry)
-    return measured(image, prediction.structures, prediction.appearance, is_adult=film.is_adult)
+    return measure_film(image, prediction.structures, prediction.appearance, is_adult=film.is_adult)

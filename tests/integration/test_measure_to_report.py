@@ -13,7 +13,7 @@ from cxr_node.db.states import Stage
 from cxr_node.domain import concepts
 from cxr_node.domain.radiograph import Radiograph, View
 from cxr_node.domain.reading import Laterality, Prediction
-from cxr_node.measure.film import measured
+from cxr_node.measure.film import measure_film
 from cxr_node.phantom.dicom import dataset
 from cxr_node.phantom.film import film
 from cxr_node.phantom.pathology import Kind, Pathology, Zone
@@ -42,7 +42,7 @@ def reported(view: View = View.PA, *, outlined: bool = True) -> ReportedFilm:
     """Return a phantom that was read and measured, with its header."""
     one = phantom_film(view)
     outlines = structures(one) if outlined else ()
-    record = measured(radiograph(one), outlines)
+    record = measure_film(radiograph(one), outlines)
     source = read(dataset(one, now=NOW), view=view)
     assert source.reading.prediction is not None
     prediction = replace(source.reading.prediction, structures=outlines)

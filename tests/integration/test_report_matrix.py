@@ -14,7 +14,7 @@ from cxr_node.domain.instance import Instance
 from cxr_node.domain.radiograph import Radiograph, View
 from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.measure.film import measured
+from cxr_node.measure.film import measure_film
 from cxr_node.phantom.dicom import EXAMPLE_TIME, dataset
 from cxr_node.phantom.film import film as phantom
 from cxr_node.phantom.pathology import Kind, Pathology, Zone
@@ -91,7 +91,7 @@ def _phantom(view: View) -> ReportedFilm:
     if refused is not None:
         return not_read(header, refused, view)
     structures = phantom_outlines.structures(synthetic)
-    record = measured(phantom_outlines.radiograph(synthetic), structures, is_adult=True)
+    record = measure_film(phantom_outlines.radiograph(synthetic), structures, is_adult=True)
     opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(60, 120, 40), square(60, 40, 9)))
     film = read(header, opacity, finding("Effusion", 0.1, Presence.ABSENT), view=view, structures=structures)
     return ReportedFilm(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.radiograph import Geometry, PixelSpacing, Radiograph, SpacingSource, View
 from cxr_node.domain.reading import Region, Structure
-from cxr_node.measure.film import measured
+from cxr_node.measure.film import measure_film
 
 _ROWS, _COLUMNS = 96, 80
 _POINTS = st.tuples(st.floats(-5, _COLUMNS + 5), st.floats(-5, _ROWS + 5))
@@ -41,7 +41,7 @@ def test_no_outline_raises_and_every_number_is_finite_and_on_the_film(
         for part, found in outlines.items()
     ]
 
-    found = measured(film, structures)
+    found = measure_film(film, structures)
 
     for each in found.measurements:
         assert math.isfinite(each.value)
@@ -63,4 +63,4 @@ def test_no_size_or_shape_of_film_raises(rows: int, columns: int, aspect: float)
     whole = Region(outline=((0.0, 0.0), (float(columns), 0.0), (float(columns), float(rows)), (0.0, float(rows))))
     structures = [Structure(key=part, confidence=0.5, regions=(whole,)) for part in Anatomy]
 
-    assert measured(Radiograph(p_values=pixels, geometry=geometry, grayscale=""), structures).observations
+    assert measure_film(Radiograph(p_values=pixels, geometry=geometry, grayscale=""), structures).observations

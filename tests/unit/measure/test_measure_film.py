@@ -14,7 +14,7 @@ from cxr_node.domain.borders import Border
 from cxr_node.domain.radiograph import Radiograph, View
 from cxr_node.domain.reading import Appearance, Laterality, Measurement, Observation, Region, Structure
 from cxr_node.measure import borders, quality
-from cxr_node.measure.film import Measured, measured
+from cxr_node.measure.film import FilmMeasurements, measure_film
 from cxr_node.phantom.film import film
 from cxr_node.phantom.pathology import Kind, Pathology, Zone
 from cxr_node.phantom.truth_types import PhantomFilm
@@ -30,15 +30,15 @@ def made(seed: int, view: View = View.PA, *pathology: Pathology) -> PhantomFilm:
     return film(seed=seed, view=view, rows=256, columns=256, pathology=pathology)
 
 
-def read(one: PhantomFilm) -> Measured:
-    return measured(radiograph(one), structures(one))
+def read(one: PhantomFilm) -> FilmMeasurements:
+    return measure_film(radiograph(one), structures(one))
 
 
-def number(found: Measured, key: str) -> Measurement:
+def number(found: FilmMeasurements, key: str) -> Measurement:
     return next(each for each in found.measurements if each.key == key)
 
 
-def said(found: Measured, key: str) -> Observation:
+def said(found: FilmMeasurements, key: str) -> Observation:
     return next(each for each in found.observations if each.key == key)
 
 
@@ -73,7 +73,7 @@ def test_lengths_are_in_mm_of_the_stated_spacing_and_say_whose_it_is() -> None:
 
 
 def test_without_spacing_there_are_ratios_and_angles_but_no_mm() -> None:
-    found = measured(radiograph(made(11), spacing=False), structures(made(11)))
+    found = measure_film(radiograph(made(11), spacing=False), structures(made(11)))
 
     assert number(found, "CTR").value > 0
     assert not [each for each in found.measurements if each.unit in (concepts.MILLIMETER, concepts.SQUARE_CENTIMETER)]
@@ -90,7 +90,7 @@ def spaced(mm: float) -> tuple[Radiograph, tuple[Structure, ...]]:
 
 @pytest.mark.parametrize("mm", [0.3, 0.8, 5.0])
 def test_an_adults_film_of_a_spacing_that_cannot_be_has_ratios_and_borders_but_no_lengths(mm: float) -> None:
-    sound, found = read(made(11)), measured(*spaced(mm), is_adult=True)
+    sound, found = read(made(11)), measure_film(*spaced(mm), is_adult=True)
 
     assert number(found, "CTR").value == number(sound, "CTR").value
     assert number(found, "clarity/right_heart_border").value == number(sound, "clarity/right_heart_border").value
@@ -102,7 +102,7 @@ def test_an_adults_film_of_a_spacing_that_cannot_be_has_ratios_and_borders_but_n
 
 
 def test_a_spacing_too_large_for_anyone_is_not_believed_of_unknown_age_either() -> None:
-    found = measured(*spaced(5.0))
+    found = measure_film(*spaced(5.0))
 
     assert number(found, "CTR").value > 0
     assert "would be" in said(found, "MITD/not_measurable").detail
@@ -184,7 +184,7 @@ def test_a_whole_outline_stands_with_the_structure_and_only_a_thin_line_round_it
 def test_a_structure_that_is_not_outlined_is_not_seen_nor_what_follows_from_it() -> None:
     one = made(11)
 
-    found = measured(radiograph(one), without(structures(one), Anatomy.TRACHEA))
+    found = measure_film(radiograph(one), without(structures(one), Anatomy.TRACHEA))
 
     assert said(found, "seen/trachea").code == concepts.NOT_SEEN
     assert said(found, "seen/carina").code == concepts.NOT_SEEN
@@ -203,7 +203,7 @@ def test_a_header_that_contradicts_the_picture_limits_the_film() -> None:
     one = made(12)
     like_ap = Appearance(view=View.AP, score=0.97, distance=1.0, limit=9.0)
 
-    found = measured(radiograph(one), structures(one), like_ap)
+    found = measure_film(radiograph(one), structures(one), like_ap)
 
     verdict = said(found, "quality/qprojection")
     assert (verdict.value, verdict.detail) == (concepts.LIMITED, "the header says PA, the picture looks like AP")
@@ -219,7 +219,7 @@ def test_a_blurred_film_is_less_sharp_and_says_so() -> None:
         soft = np.apply_along_axis(lambda line: np.convolve(line, kernel, "same"), axis, soft)
     blurred = replace(sharp, p_values=soft.astype(np.uint16))
 
-    before, after = (measured(each, structures(one)) for each in (sharp, blurred))
+    before, after = (measure_film(each, structures(one)) for each in (sharp, blurred))
 
     assert number(after, "sharpness").value < number(before, "sharpness").value
     assert said(after, "quality/qmotion").value == concepts.LIMITED
@@ -263,7 +263,7 @@ def test_a_small_lung_field_of_several_specks_is_measured_on_its_largest_part() 
         replace(each, regions=(*each.regions, speck)) if each.key == Anatomy.HEART else each for each in structures(one)
     )
 
-    assert number(measured(radiograph(one), given), "CTR").value == number(read(one), "CTR").value
+    assert number(measure_film(radiograph(one), given), "CTR").value == number(read(one), "CTR").value
 
 
 def turned(given: Sequence[Structure], size: int) -> tuple[Structure, ...]:
@@ -333,7 +333,7 @@ def spoilt(kind: str) -> tuple[Radiograph, tuple[Structure, ...]]:
     ],
 )
 def test_bad_input_is_not_measurable_with_the_reason_and_never_a_number(kind: str, reason: str) -> None:
-    found = measured(*spoilt(kind))
+    found = measure_film(*spoilt(kind))
 
     assert said(found, "CTR/not_measurable").detail == reason
     assert said(found, "densities/not_measurable").detail == reason
@@ -347,7 +347,7 @@ def test_a_film_without_contrast_has_proportions_but_no_densities() -> None:
     one = made(11)
     flat = replace(radiograph(one), p_values=np.full_like(one.p_values, 30_000))
 
-    found = measured(flat, structures(one))
+    found = measure_film(flat, structures(one))
 
     assert number(found, "CTR").value > 0
     assert said(found, "densities/not_measurable").detail == "lung and heart are equally bright"
@@ -399,9 +399,9 @@ def test_a_border_is_found_beside_its_outline() -> None:
     )
 
     exact, beside = (
-        number(measured(radiograph(one), given), "clarity/right_heart_border").value
+        number(measure_film(radiograph(one), given), "clarity/right_heart_border").value
         for given in (structures(one), moved)
     )
 
     assert beside == pytest.approx(exact, rel=0.25)
-    assert exact > borders.lowest(View.PA)[Border.RIGHT_HEART_BORDER]
+    assert exact > borders.lowest_clarity(View.PA)[Border.RIGHT_HEART_BORDER]
