@@ -1,10 +1,9 @@
-"""What one core spends on measuring a film, beside what the network that outlines it costs.
+"""Processor time of measuring a film on one core, compared with the network that outlines it.
 
     python -m benchmarks.measure [--rounds 9] [--bundle NAME]
 
-Phantoms of 512 rows and columns with their true outlines, and one of them enlarged to 3072. The network is a bundle's,
-its forward pass on one prepared film, one thread. Processor time, the median of the rounds. Without --bundle the
-first that comes with the node.
+A phantom of 512 rows and columns with its true outlines, and the same enlarged to 3072. The network is a bundle's: its
+forward pass on one prepared film, one thread. Median of the rounds. Without --bundle, the first built-in bundle.
 """
 
 import argparse
@@ -28,7 +27,7 @@ _LARGE = 6
 
 
 def spent_ms(work: Callable[[], object], rounds: int) -> float:
-    """Return the median processor time of `work` in milliseconds; the first time does not count."""
+    """Return the median processor time of `work` in milliseconds; the first run does not count."""
     times = []
     for _ in range(rounds + 1):
         start = time.process_time()
@@ -37,20 +36,21 @@ def spent_ms(work: Callable[[], object], rounds: int) -> float:
     return statistics.median(times[1:]) * 1000
 
 
-def enlarged(picture: Radiograph, given: tuple[Structure, ...]) -> tuple[Radiograph, tuple[Structure, ...]]:
-    """Return a film and its outlines six times as large."""
+def enlarged(picture: Radiograph, outlines: tuple[Structure, ...]) -> tuple[Radiograph, tuple[Structure, ...]]:
+    """Return a film and its outlines, six times as large."""
     pixels = np.repeat(np.repeat(picture.p_values, _LARGE, 0), _LARGE, 1)
     geometry = replace(picture.geometry, rows=pixels.shape[0], columns=pixels.shape[1])
-    more = tuple(
+    enlarged_outlines = tuple(
         replace(
-            each,
+            structure,
             regions=tuple(
-                Region(outline=tuple((x * _LARGE, y * _LARGE) for x, y in region.outline)) for region in each.regions
+                Region(outline=tuple((x * _LARGE, y * _LARGE) for x, y in region.outline))
+                for region in structure.regions
             ),
         )
-        for each in given
+        for structure in outlines
     )
-    return replace(picture, p_values=pixels, geometry=geometry), more
+    return replace(picture, p_values=pixels, geometry=geometry), enlarged_outlines
 
 
 def main() -> None:
@@ -60,11 +60,11 @@ def main() -> None:
     parser.add_argument("--bundle", default=bundle_registry.built_in()[0])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    made = film(seed=4_990_000, view=View.PA)
-    small = radiograph(made), structures(made)
+    phantom = film(seed=4_990_000, view=View.PA)
+    small = radiograph(phantom), structures(phantom)
     large = enlarged(*small)
-    for name, (picture, given) in (("512 x 512", small), ("3072 x 3072", large)):
-        spent = spent_ms(lambda picture=picture, given=given: measure_film(picture, given), arguments.rounds)  # type: ignore[misc]  # bound for this turn
+    for name, (picture, outlines) in (("512 x 512", small), ("3072 x 3072", large)):
+        spent = spent_ms(lambda picture=picture, outlines=outlines: measure_film(picture, outlines), arguments.rounds)  # type: ignore[misc]  # bound for this turn
         print(f"measurements of a film of {name:12} {spent:6.0f} ms")
     loaded = bundle.load(bundle_registry.find(arguments.bundle))
     reader = Reader(loaded, device="cpu")

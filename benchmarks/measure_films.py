@@ -1,18 +1,17 @@
-"""What is measured on real films against the labels of their collection, and sheets of overlays to look at.
+"""Measurements of real films against the labels of their collection, and sheets of overlays for visual inspection.
 
     python -m benchmarks.measure_films FOLDER LABELS.csv --bundle NAME_OR_FOLDER [--unseen] [--sheets FOLDER]
 
 FOLDER holds pictures (PNG); LABELS.csv names them in `file`, with `labels` separated by |, `view_position`, `patient`
-and `original_pixel_spacing_mm`, as the list of public films does. The bundle outlines the anatomy. Printed is, for each
-view: how well the cardiothoracic ratio alone tells Cardiomegaly from No Finding, and how well each border's clarity and
-each zone's density tell films with an opacity from those without finding. AUC with a 95 % interval by resampling
-patients; also how many films could not be measured, and why. --unseen keeps the patients that training left out for
-tests, on whom no limit was set.
+and `original_pixel_spacing_mm`, as the list of public films does. The bundle outlines the anatomy. The output has, for
+each view: AUC of the cardiothoracic ratio for Cardiomegaly against No Finding, and of each border's clarity and each
+zone's density for an opacity against No Finding, with 95 % intervals by resampling patients; also how many films could
+not be measured, and why. --unseen keeps only the test patients, on whom no limit was set.
 
-Expected, before looking: with an opacity borders are less clear (AUC below a half), zones denser, more of them soft,
-and right and left further apart (above). "together" is the mean of four numbers, each in standard deviations from its
-mean on films without finding of training patients: the edges of both domes and of the left heart border, turned
-over, and the largest asymmetry. Which four was chosen on training patients too.
+Expected beforehand: with an opacity borders are less clear (AUC below a half), zones denser and softer, and the
+asymmetry larger (above a half). "together" is the mean of four numbers, each in standard deviations from its mean on
+films without finding of training patients: the edges of both domes and of the left heart border, negated, and the
+largest asymmetry. These four were chosen on training patients too.
 """
 
 import argparse
@@ -55,7 +54,7 @@ _NORMAL_OF: Mapping[View, Mapping[str, tuple[float, float]]] = {
         "asymmetry, largest": (0.114, 0.078),
     },
 }
-"""Mean and standard deviation on films without finding of training patients, negative where less tells of disease."""
+"""Mean and standard deviation on films without finding of training patients; negative if less means disease."""
 _SPLIT_SEED = 1
 _TEST_BINS = (0, 1)
 _PER_SHEET = 6
@@ -66,27 +65,27 @@ Float64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A film of the collection, and what was measured on it."""
+    """A film of the collection, and its measurements."""
 
     file: str
     labels: frozenset[str]
     view: View
     patient: str
-    found: FilmMeasurements
+    measured: FilmMeasurements
 
     @property
     def values(self) -> Mapping[str, float]:
-        """Numbers by key, the largest difference between right and left of any zone, and four numbers together."""
-        found = {each.key: each.value for each in self.found.measurements}
-        apart = [abs(value) for key, value in found.items() if key.startswith("asymmetry")]
-        found |= {"asymmetry, largest": max(apart)} if apart else {}
+        """Values by key, the largest asymmetry of any zone, and the combination of four."""
+        values = {measurement.key: measurement.value for measurement in self.measured.measurements}
+        asymmetries = [abs(value) for key, value in values.items() if key.startswith("asymmetry")]
+        values |= {"asymmetry, largest": max(asymmetries)} if asymmetries else {}
         normal = _NORMAL_OF.get(self.view, {})
-        from_normal = [(found[key] - mean) / deviation for key, (mean, deviation) in normal.items() if key in found]
-        return found | ({"together": float(np.mean(from_normal))} if from_normal else {})
+        from_normal = [(values[key] - mean) / deviation for key, (mean, deviation) in normal.items() if key in values]
+        return values | ({"together": float(np.mean(from_normal))} if from_normal else {})
 
 
 def radiograph(path: Path, line: Mapping[str, str]) -> Radiograph:
-    """Return a picture as a film, with the spacing its collection states for the original."""
+    """Return a picture as a film, with the pixel spacing that its collection states for the original."""
     pixels = np.asarray(Image.open(path).convert("L")).astype(np.uint16) * np.uint16(_ONE_BYTE)
     rows, columns = pixels.shape
     spacing = None
@@ -115,23 +114,23 @@ def auc(positive: Float64, negative: Float64) -> float:
 def interval(rows: Sequence[Row], key: str, positive: Sequence[bool]) -> str:
     """Return a line of the table: AUC of a number with its interval."""
     patients = sorted({row.patient for row in rows})
-    of = {patient: [k for k, row in enumerate(rows) if row.patient == patient] for patient in patients}
+    films_of = {patient: [k for k, row in enumerate(rows) if row.patient == patient] for patient in patients}
     values = np.array([row.values[key] for row in rows])
     truth = np.asarray(positive)
     if truth.all() or not truth.any():
         return "not both kinds of films"
-    generator, drawn = np.random.default_rng(1), []
+    generator, resampled = np.random.default_rng(1), []
     for _ in range(500):
-        chosen = np.concatenate([of[patients[k]] for k in generator.integers(len(patients), size=len(patients))])
+        chosen = np.concatenate([films_of[patients[k]] for k in generator.integers(len(patients), size=len(patients))])
         if 0 < truth[chosen].sum() < len(chosen):
-            drawn.append(auc(values[chosen][truth[chosen]], values[chosen][~truth[chosen]]))
-    low, high = np.percentile(drawn, (2.5, 97.5))
+            resampled.append(auc(values[chosen][truth[chosen]], values[chosen][~truth[chosen]]))
+    low, high = np.percentile(resampled, (2.5, 97.5))
     whole = auc(values[truth], values[~truth])
     return f"{whole:.3f} | {low:.3f} to {high:.3f} | {truth.sum()} | {(~truth).sum()}"
 
 
 def table(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield the tables' lines."""
+    """Yield the lines of the tables."""
     yield "| view | number | against no finding | AUC | 95 % interval | with | without |"
     yield "|---|---|---|---|---|---|---|"
     for view in (View.PA, View.AP):
@@ -142,36 +141,42 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
             yield from _against(of_view, view, key, "an opacity", _OPACITY)
     yield ""
     reasons = Counter(
-        (str(each.value.meaning), each.detail)
+        (str(observation.value.meaning), observation.detail)
         for row in rows
-        for each in row.found.observations
-        if each.code == NOT_MEASURABLE
+        for observation in row.measured.observations
+        if observation.code == NOT_MEASURABLE
     )
     yield "| not measurable | reason | films |"
     yield "|---|---|---|"
-    for (what, why), count in reasons.most_common():
-        yield f"| {what} | {why} | {count} of {len(rows)} |"
+    for (quantity, reason), count in reasons.most_common():
+        yield f"| {quantity} | {reason} | {count} of {len(rows)} |"
     for view in (View.PA, View.AP):
         normal = [row for row in rows if row.view is view and _NORMAL in row.labels]
         if normal:
-            yield f"| any border obscured on {view} films without finding | | {_called(normal)} |"
-        lost = Counter(each.key for row in normal for each in row.found.observations if each.code == OBSCURED)
-        for key, count in sorted(lost.items()):
+            yield f"| any border obscured on {view} films without finding | | {_share_obscured(normal)} |"
+        obscured = Counter(
+            observation.key
+            for row in normal
+            for observation in row.measured.observations
+            if observation.code == OBSCURED
+        )
+        for key, count in sorted(obscured.items()):
             yield f"| {key} obscured on {view} films without finding | | {count} of {len(normal)} |"
 
 
-def _called(rows: Sequence[Row]) -> str:
-    """Return how many borders are called obscured, and the share with its interval by resampling patients."""
-    of: dict[str, list[bool]] = {}
+def _share_obscured(rows: Sequence[Row]) -> str:
+    """Return how many borders are obscured, and the share with its interval by resampling patients."""
+    by_patient: dict[str, list[bool]] = {}
     for row in rows:
-        borders = [each for each in row.found.observations if each.code in (CLEAR, OBSCURED)]
-        said = [each.code == OBSCURED for each in borders if not each.key.endswith("angle")]
-        of.setdefault(row.patient, []).extend(said)
-    generator, patients, drawn = np.random.default_rng(1), [each for each in of.values() if each], []
+        borders = [border for border in row.measured.observations if border.code in (CLEAR, OBSCURED)]
+        obscured = [border.code == OBSCURED for border in borders if not border.key.endswith("angle")]
+        by_patient.setdefault(row.patient, []).extend(obscured)
+    generator, resampled = np.random.default_rng(1), []
+    patients = [obscured for obscured in by_patient.values() if obscured]
     for _ in range(500):
         chosen = [patients[k] for k in generator.integers(len(patients), size=len(patients))]
-        drawn.append(np.concatenate(chosen).mean())
-    low, high = np.percentile(drawn, (2.5, 97.5))
+        resampled.append(np.concatenate(chosen).mean())
+    low, high = np.percentile(resampled, (2.5, 97.5))
     whole = np.concatenate(patients)
     return f"{whole.sum()} of {len(whole)}, {whole.mean():.1%} ({low:.1%} to {high:.1%})"
 
@@ -183,15 +188,15 @@ def _against(rows: Sequence[Row], view: View, key: str, name: str, labels: froze
         yield f"| {view} | {key} | {name} | {interval(used, key, positive)} |"
 
 
-def drawn(film: Radiograph, prediction: Prediction, found: FilmMeasurements) -> Image.Image:
-    """Return the film with its overlay, 512 pixels on the longer side."""
+def with_overlay(film: Radiograph, prediction: Prediction, measured: FilmMeasurements) -> Image.Image:
+    """Return a film with its overlay, 512 pixels on the longer side."""
     reading = Reading(
         film=identity_of(films.dx()),
         geometry=film.geometry,
         grayscale=film.grayscale,
         prediction=replace(prediction, findings=()),
-        measurements=found.measurements,
-        observations=found.observations,
+        measurements=measured.measurements,
+        observations=measured.observations,
     )
     rows, columns = film.p_values.shape
     factor = 512 / max(rows, columns)
@@ -208,14 +213,14 @@ def drawn(film: Radiograph, prediction: Prediction, found: FilmMeasurements) -> 
 
 
 def main() -> None:
-    """Measure every film and print."""
+    """Measure every film and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("labels", type=Path)
     parser.add_argument("--bundle", required=True)
     parser.add_argument("--sheets", type=Path, help="folder for sheets of six overlays each")
     parser.add_argument("--limit", type=int)
-    parser.add_argument("--unseen", action="store_true", help="only patients whom training left out for tests")
+    parser.add_argument("--unseen", action="store_true", help="only the test patients")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     reader = Reader(bundle.load(bundle_registry.find(arguments.bundle)), device="cpu")
@@ -227,13 +232,19 @@ def main() -> None:
                 continue
             film = radiograph(arguments.folder / line["file"], line)
             (prediction,) = reader.read([film])
-            found = measure_film(film, prediction.structures, prediction.appearance)
+            measured = measure_film(film, prediction.structures, prediction.appearance)
             labels = frozenset(line["labels"].split("|"))
             rows.append(
-                Row(file=line["file"], labels=labels, view=film.geometry.view, patient=line["patient"], found=found)
+                Row(
+                    file=line["file"],
+                    labels=labels,
+                    view=film.geometry.view,
+                    patient=line["patient"],
+                    measured=measured,
+                )
             )
             if arguments.sheets is not None:
-                tiles.append(drawn(film, prediction, found))
+                tiles.append(with_overlay(film, prediction, measured))
     for text in table(rows):
         print(text)
     for number in range(0, len(tiles), _PER_SHEET):

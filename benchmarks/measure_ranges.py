@@ -1,8 +1,8 @@
-"""What normal phantoms measure: where the ranges of docs/measurements.md come from.
+"""Reference ranges of docs/measurements.md: percentiles of every measurement on normal phantoms.
 
     python -m benchmarks.measure_ranges [--films 240] [--first 4300000]
 
-Every number of every normal film, PA and AP in turn, structures as `tests.support.phantom_outlines` outlines them.
+All measurements of all normal films, PA and AP in turn, structures as `tests.support.phantom_outlines` outlines them.
 """
 
 import argparse
@@ -21,28 +21,28 @@ from tests.support.phantom_outlines import radiograph, structures
 _PERCENTILES = (1, 2, 5, 50, 95, 98, 99)
 
 
-def made(first: int, count: int) -> Iterator[PhantomFilm]:
+def phantoms(first: int, count: int) -> Iterator[PhantomFilm]:
     """Yield normal phantoms, PA and AP in turn."""
     for seed in range(first, first + count):
         yield film(seed=seed, view=View.AP if seed % 2 else View.PA)
 
 
-def taken(films: Iterable[PhantomFilm]) -> Iterator[FilmMeasurements]:
-    """Yield what is measured on each."""
-    for one in films:
-        yield measure_film(radiograph(one), structures(one))
+def measured(films: Iterable[PhantomFilm]) -> Iterator[FilmMeasurements]:
+    """Yield the measurements of each film."""
+    for phantom in films:
+        yield measure_film(radiograph(phantom), structures(phantom))
 
 
-def table(found: Iterable[FilmMeasurements]) -> Iterator[str]:
-    """Yield the table's lines."""
+def table(films: Iterable[FilmMeasurements]) -> Iterator[str]:
+    """Yield the lines of the table."""
     values = defaultdict(list)
-    for each in found:
-        for number in each.measurements:
-            values[number.key].append(number.value)
-    yield "| measurement | n | " + " | ".join(f"{each} %" for each in _PERCENTILES) + " |"
+    for film_measurements in films:
+        for measurement in film_measurements.measurements:
+            values[measurement.key].append(measurement.value)
+    yield "| measurement | n | " + " | ".join(f"{percentile} %" for percentile in _PERCENTILES) + " |"
     yield "|---" * (len(_PERCENTILES) + 2) + "|"
     for key, numbers in values.items():
-        cells = " | ".join(f"{each:.3g}" for each in np.percentile(numbers, _PERCENTILES))
+        cells = " | ".join(f"{value:.3g}" for value in np.percentile(numbers, _PERCENTILES))
         yield f"| {key} | {len(numbers)} | {cells} |"
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=4_300_000)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    for line in table(taken(made(arguments.first, arguments.films))):
+    for line in table(measured(phantoms(arguments.first, arguments.films))):
         print(line)
 
 

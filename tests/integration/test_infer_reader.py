@@ -191,7 +191,7 @@ def test_the_built_in_bundle_reads_a_film_that_is_none(built_in: Reader) -> None
 
 
 @needs_real_films
-def test_the_built_in_bundle_tells_films_with_edema_from_films_without_finding(built_in: Reader) -> None:
+def test_the_built_in_bundle_separates_edema_from_no_finding(built_in: Reader) -> None:
     with (FILMS / "nih.csv").open(newline="") as lines:
         rows = [(row["file"], row["labels"].split("|")) for row in csv.DictReader(lines)]
     shown = [name for name, labels in rows if "Edema" in labels][:8]

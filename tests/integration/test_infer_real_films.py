@@ -28,9 +28,7 @@ def test_a_film_and_its_near_lossless_copy_read_alike(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("name", ["RG1_JLSN", "pseudo_phi_RLE", "siim_SC_JPEG", "nih_DX_in_SC"])
-def test_films_from_modalities_are_read_and_what_is_outlined_lies_in_what_was_analysed(
-    reader: Reader, name: str
-) -> None:
+def test_regions_on_films_from_modalities_lie_in_the_analysed_area(reader: Reader, name: str) -> None:
     (prediction,) = reader.read([_film(name)])
 
     assert all(0.0 < finding.score < 1.0 for finding in prediction.findings)
@@ -41,9 +39,7 @@ def test_films_from_modalities_are_read_and_what_is_outlined_lies_in_what_was_an
 
 
 @pytest.mark.parametrize("name", ["RG1_JLSN", "RG1_J2KI", "pseudo_phi_RLE", "siim_SC_JPEG", "nih_DX_in_SC"])
-def test_chest_films_from_modalities_look_like_chest_films_with_two_lungs_and_a_heart(
-    reader: Reader, name: str
-) -> None:
+def test_chest_films_from_modalities_have_two_lungs_and_a_heart(reader: Reader, name: str) -> None:
     (prediction,) = reader.read([_film(name)])
 
     assert prediction.appearance is not None

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from cxr_node.cli.app import app
 
 
-def test_films_come_with_masks_and_truth_and_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_seed_writes_the_same_films_masks_and_truth(tmp_path: Path) -> None:
     made = []
     for folder in (tmp_path / "one", tmp_path / "two"):
         command = ["phantom", "films", str(folder), "--count", "1", "--first", "5", "--size", "128"]

@@ -72,7 +72,7 @@ def child_that(program: str) -> Sandbox:
     return Sandbox(Limits(decode_timeout_s=1.0), start=start)
 
 
-def test_a_film_that_kills_its_decoder_is_given_up_and_the_next_one_is_read(sandbox: Sandbox) -> None:
+def test_a_film_that_kills_its_decoder_fails_and_the_next_is_decoded(sandbox: Sandbox) -> None:
     gave_up = refusal(deadly(), sandbox)
     assert gave_up.reason is Reason.DECODE
     assert "ended the process" in gave_up.detail

@@ -29,7 +29,7 @@ _STRUCTURES = st.fixed_dictionaries({part: st.one_of(_OUTLINES, _BOXES) for part
 
 @settings(max_examples=60)
 @given(outlines=_STRUCTURES, seed=st.integers(0, 99), spaced=st.booleans(), flat=st.booleans())
-def test_no_outline_raises_and_every_number_is_finite_and_on_the_film(
+def test_any_outline_gives_finite_numbers_on_the_film(
     outlines: dict[Anatomy, list[tuple[tuple[float, float], ...]]], seed: int, spaced: bool, flat: bool
 ) -> None:
     pixels = np.random.default_rng(seed).integers(0, 2 if flat else 65536, (_ROWS, _COLUMNS)).astype(np.uint16)

@@ -48,7 +48,7 @@ def test_what_is_not_a_card_is_refused(content: bytes) -> None:
         card.parse(content)
 
 
-def test_a_card_of_before_reads_as_one_without_structures_appearance_and_calibration() -> None:
+def test_an_older_card_has_no_structures_appearance_and_calibration() -> None:
     read = card.parse(tiny_bundles.card(b"weights").encode())
 
     assert (read.anatomy, read.appearance, read.calibration) == ((), None, None)

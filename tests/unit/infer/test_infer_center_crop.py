@@ -32,7 +32,7 @@ def test_films_become_what_scikit_image_makes_of_them_to_the_last_bits(side: int
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 9000), (60000, 65536)])
-def test_what_lies_beside_a_dark_or_bright_film_does_not_show_at_its_border(low: int, high: int) -> None:
+def test_the_area_beside_a_film_does_not_change_its_border(low: int, high: int) -> None:
     film = noise(600, 600, low=low, high=high)
 
     prepared = center_crop.prepare(film, 224)

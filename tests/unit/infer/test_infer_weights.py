@@ -56,7 +56,7 @@ def test_a_part_of_a_larger_storage_comes_through(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("written", [hostile.zipped, hostile.legacy], ids=["today", "2020"])
 @pytest.mark.parametrize("kind", ["posix.system", "__builtin__.exec", "__builtin__.eval", "__builtin__.getattr"])
-def test_a_file_that_runs_something_is_refused_by_the_name_and_runs_nothing(
+def test_a_file_that_names_a_function_is_refused_and_runs_nothing(
     kind: str, written: Callable[[object], bytes], tmp_path: Path
 ) -> None:
     marker = tmp_path / "run"

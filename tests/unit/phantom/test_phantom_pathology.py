@@ -51,7 +51,7 @@ def test_right_and_left_are_the_patients() -> None:
         assert mask[:, half].sum() > 0.8 * mask.sum()
 
 
-def test_middle_lobe_consolidation_erases_the_right_heart_border_and_lower_lobe_does_not() -> None:
+def test_only_middle_lobe_consolidation_erases_the_right_heart_border() -> None:
     def border(zone: Zone | None) -> float:
         steps = []
         for seed in range(50, 54):

@@ -102,9 +102,7 @@ def test_monochrome1_with_shape_inverse_is_inverted_once() -> None:
 
 
 @pytest.mark.parametrize(("photometric", "shape"), [("MONOCHROME1", "IDENTITY"), ("MONOCHROME2", "INVERSE")])
-def test_a_shape_that_contradicts_the_photometric_interpretation_is_noted_not_followed(
-    photometric: str, shape: str
-) -> None:
+def test_a_shape_against_the_photometric_interpretation_is_only_noted(photometric: str, shape: str) -> None:
     stored = chest() if photometric == "MONOCHROME2" else 4095 - chest()
     elements: Changes = {"PhotometricInterpretation": photometric, "WindowCenter": 2048, "WindowWidth": 4096}
 
@@ -171,7 +169,7 @@ def test_a_voi_lut_may_begin_below_zero() -> None:
     assert np.array_equal(shown(stored, elements), np.rint(stored / 4095 * WHITE).astype(np.uint16))
 
 
-def test_a_lut_that_overflows_its_stated_depth_is_taken_at_the_depth_it_needs() -> None:
+def test_a_lut_beyond_its_stated_depth_gets_the_depth_it_needs() -> None:
     stored = chest()
     curve = np.arange(4096).astype("<u2")
     expected = np.rint(stored / 4095 * WHITE).astype(np.uint16)
@@ -214,7 +212,7 @@ def test_of_several_windows_the_one_explained_as_normal_is_taken() -> None:
     ],
     ids=["none", "empty", "width 0", "negative width", "no width", "beside the values", "empty sequence"],
 )
-def test_without_a_usable_voi_a_deep_film_is_shown_by_its_pixels_and_that_is_noted(unusable: Changes) -> None:
+def test_without_a_usable_voi_a_deep_film_is_windowed_by_its_pixels(unusable: Changes) -> None:
     stored = chest()
     low, high = np.percentile(stored, (0.5, 99.5))
 

@@ -54,7 +54,7 @@ def wrongly_labelled(**changes: object) -> Radiograph:
     return radiograph(parse(written(data_set(chest(), changes=elements | changes))), limits=Limits())
 
 
-def test_a_film_whose_header_has_the_polarity_wrong_is_righted_and_that_is_noted() -> None:
+def test_a_wrong_polarity_is_corrected_and_noted() -> None:
     righted = wrongly_labelled()
     rightly = wrongly_labelled(PhotometricInterpretation="MONOCHROME2")
     assert righted.notes == (Note.POLARITY_CORRECTED,)
@@ -70,7 +70,7 @@ def test_a_film_whose_header_has_the_polarity_wrong_is_righted_and_that_is_noted
         {"PatientSpeciesDescription": "CANINE"},
     ],
 )
-def test_on_anything_but_an_upright_frontal_human_chest_the_header_is_believed(changes: dict[str, object]) -> None:
+def test_polarity_is_corrected_on_upright_frontal_human_chests_only(changes: dict[str, object]) -> None:
     assert wrongly_labelled(**changes).notes == ()
 
 

@@ -48,7 +48,7 @@ def test_each_part_is_a_share_of_the_film() -> None:
     assert torch.allclose(parts.sum((2, 3)), torch.ones(1, PARTS), atol=1e-5)
 
 
-def test_zones_are_upper_middle_and_lower_of_the_right_and_then_of_the_left() -> None:
+def test_zones_are_upper_middle_and_lower_right_first() -> None:
     parts = Parts()(_planes())[0, :6]
     down = (parts.sum(2) * torch.arange(32.0)).sum(1)
     across = (parts.sum(1) * torch.arange(32.0)).sum(1)
@@ -127,7 +127,7 @@ def _shown(films: tuple[LabelledFilm, ...]) -> metrics.Bools:
     return np.array([bool(film.labels & FINDINGS["lung_opacity"]) for film in films])
 
 
-def test_what_surroundings_explain_is_taken_away_and_a_usual_film_adds_nothing() -> None:
+def test_what_surroundings_explain_is_subtracted() -> None:
     films, seen = _films(120), _seen(120)
     shown = _shown(films)
     normal = np.flatnonzero(~shown)
