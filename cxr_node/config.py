@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cxr_node.domain.section import Section, table_types
 from cxr_node.settings.root import Settings
-from cxr_node.settings.section import Section, table_types
 
 
 class ConfigurationError(Exception):

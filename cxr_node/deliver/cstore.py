@@ -1,88 +1,180 @@
-"""Results to a PACS by C-STORE (PS3.4 annex B)."""
+"""C-STORE destination: results to a PACS (PS3.4 annex B), verified by storage commitment or C-FIND."""
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Literal, Self
 
+from pydantic import Field
 from pydicom.dataset import Dataset
 from pynetdicom import _config, build_context
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
 
-from cxr_node.deliver.destination import Receipt
+from cxr_node.deliver.commitment import FIND_SOP_CLASS, CommitmentRequester, FindVerifier
+from cxr_node.deliver.destination import (
+    ApplicationEntity,
+    DeliveryRejected,
+    Destination,
+    DestinationKind,
+    Probe,
+    Receipt,
+    VerificationRule,
+)
 from cxr_node.deliver.dicom_file import DicomFile, converted, read_dicom_file
+from cxr_node.deliver.negotiation import negotiate
 from cxr_node.deliver.outcome import Outcome, of_status
-from cxr_node.deliver.peer import Peer, raise_for_outcome, spoken_status
+from cxr_node.deliver.peer import ApplicationEntitySection, Peer, raise_for_outcome, status_text
+from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.errors import RetryLater
-from cxr_node.domain.identifiers import Uid
+from cxr_node.domain.identifiers import AeTitle, Uid, parse_ae_title
+from cxr_node.domain.section import Seconds, Title
+from cxr_node.domain.sop_classes import VERIFICATION
 
 _log = logging.getLogger(__name__)
 
 
+class CStore(ApplicationEntitySection, DestinationKind):
+    """A PACS that receives results by C-STORE."""
+
+    kind: Literal["cstore"] = Field("cstore", description="Kind of destination.")
+    calling_ae_title: Title | Literal[""] = Field(
+        "", description="Calling AE title of this node; empty: ae_title of [receive]."
+    )
+    warning_is_success: bool = Field(False, description="Count a warning status as delivered.")
+    confirm: Literal["none", "commitment", "find"] = Field(
+        "none", description="Verification of delivered results: storage commitment, C-FIND, or none."
+    )
+    confirm_wait_s: float = Field(
+        5.0, ge=0, description="Time to wait for the commitment result on the same association, in seconds."
+    )
+    confirm_again_s: Seconds = Field(60.0, description="Time until the verification is repeated, in seconds.")
+
+    scu_sop_classes: ClassVar[tuple[Uid, ...]] = (VERIFICATION, PUSH_MODEL, FIND_SOP_CLASS)
+
+    @classmethod
+    def example(cls) -> Self:
+        """Return the table of the example configuration."""
+        return cls(name="pacs", host="127.0.0.1", port=4242, ae_title="PACS")
+
+    @property
+    def peer_name(self) -> str:
+        """AE title and address."""
+        return f"{self.ae_title}@{self.host}:{self.port}"
+
+    @property
+    def audit_target(self) -> ApplicationEntity:
+        """AE title and host."""
+        return ApplicationEntity(ae_title=self.ae_title, host=self.host)
+
+    def open(self, *, calling_ae_title: AeTitle) -> Destination:
+        """Return the destination."""
+        return CStoreDestination(
+            name=self.name, peer=self._peer(calling_ae_title), warning_is_success=self.warning_is_success
+        )
+
+    def verification(self, *, calling_ae_title: AeTitle) -> VerificationRule | None:
+        """Return the verifier that `confirm` selects."""
+        peer = self._peer(calling_ae_title)
+        match self.confirm:
+            case "none":
+                return None
+            case "commitment":
+                requester = CommitmentRequester(peer=peer, wait_s=self.confirm_wait_s)
+                return VerificationRule(verifier=requester, retry_after_s=self.confirm_again_s)
+            case "find":
+                verifier = FindVerifier(peer=peer)
+                return VerificationRule(
+                    verifier=verifier, retry_after_s=self.confirm_again_s, queried=self.audit_target
+                )
+
+    def probe(self, sop_class_uids: Sequence[Uid], *, calling_ae_title: AeTitle) -> Probe:
+        """Test by C-ECHO, and by negotiation of SOP Classes."""
+        try:
+            negotiation = negotiate(self._peer(calling_ae_title), sop_class_uids)
+        except RetryLater as error:
+            files = ", tls_ca and the certificates" if self.tls_ca else ""
+            to_do = f"check that it runs, and host, port, ae_title{files}; results wait until then"
+            return Probe(message=str(error), is_usable=False, to_do=to_do)
+        except DeliveryRejected as error:
+            to_do = "have its administrator admit our AE title, and check ae_title"
+            return Probe(message=str(error), is_usable=False, to_do=to_do)
+        by_tls = ", by TLS" if self.tls_ca else ""
+        if negotiation.echoed:
+            return Probe(message=f"{self.peer_name} answers C-ECHO{by_tls}", accepted=negotiation.accepted)
+        message = f"{self.peer_name} opens associations{by_tls}, but offers no Verification"
+        return Probe(message=message, to_do="nothing, if it stores", accepted=negotiation.accepted)
+
+    def _peer(self, calling_ae_title: AeTitle) -> Peer:
+        own = parse_ae_title(self.calling_ae_title) if self.calling_ae_title else calling_ae_title
+        return self.peer(calling_ae_title=own)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CStoreDestination:
-    """A PACS. Each object goes on an association of its own; a warning counts as success only if so configured."""
+    """Sends each object on an association of its own; a warning is success only with `warning_is_success`."""
 
     name: str
-    remote: Peer
+    peer: Peer
     warning_is_success: bool = False
 
     def send(self, content: bytes) -> Receipt:
         """Send the data set of the DICOM file `content`; see `Destination.send`.
 
-        In its own transfer syntax, byte for byte. Only where the peer accepts no other than a different
-        uncompressed one are the same values written in that, and the receipt says so.
+        In its own transfer syntax, byte for byte. If the peer accepts only another uncompressed one, the object is
+        converted, and the receipt's comment names the transfer syntax.
         """
-        outgoing = read_dicom_file(content)
-        # A context of its own for the file's transfer syntax: in a shared one the peer would choose.
-        contexts = [build_context(outgoing.sop_class_uid, outgoing.transfer_syntax_uid)]
-        if outgoing.alternatives:
-            contexts.append(build_context(outgoing.sop_class_uid, list(outgoing.alternatives)))
-        with self.remote.association(contexts) as association:
+        file = read_dicom_file(content)
+        # A separate context for the file's transfer syntax: within one context the peer chooses.
+        contexts = [build_context(file.sop_class_uid, file.transfer_syntax_uid)]
+        if file.alternatives:
+            contexts.append(build_context(file.sop_class_uid, list(file.alternatives)))
+        with self.peer.association(contexts) as association:
             accepted = [Uid(str(context.transfer_syntax[0])) for context in association.accepted_contexts]
-            to_send = _in_accepted_syntax(outgoing, accepted)
-            answer = _c_store(association, to_send)
-        return self._receipt(answer.get("Status"), str(answer.get("ErrorComment", "")), outgoing, to_send)
+            sent = _in_accepted_syntax(file, accepted)
+            response = _c_store(association, sent)
+        return self._receipt(response.get("Status"), str(response.get("ErrorComment", "")), file, sent)
 
     def echo(self) -> None:
-        """Ask by C-ECHO whether the peer is there and admits us; raises as `send` does."""
-        with self.remote.association([build_context(Verification)]) as association:
+        """Send C-ECHO; raises as `send` does."""
+        with self.peer.association([build_context(Verification)]) as association:
             status = association.send_c_echo().get("Status")
         if status != 0:
-            raise RetryLater(f"{self.remote} answered C-ECHO with {spoken_status(status)}")
+            raise RetryLater(f"{self.peer} answered C-ECHO with {status_text(status)}")
 
-    def _receipt(self, status: int | None, comment: str, outgoing: DicomFile, sent: DicomFile) -> Receipt:
+    def _receipt(self, status: int | None, comment: str, file: DicomFile, sent: DicomFile) -> Receipt:
         if status is None:
-            raise RetryLater(f"{self.remote} gave no answer to C-STORE")
+            raise RetryLater(f"{self.peer} did not answer C-STORE")
         outcome = of_status(status, warning_is_success=self.warning_is_success)
         if outcome is not Outcome.DELIVERED:
             raise_for_outcome(
                 outcome,
-                f"{self.remote} answered C-STORE with {spoken_status(status)} {comment}".rstrip(),
+                f"{self.peer} answered C-STORE with {status_text(status)} {comment}".rstrip(),
                 status=status,
             )
-        if sent.transfer_syntax_uid != outgoing.transfer_syntax_uid:
+        if sent.transfer_syntax_uid != file.transfer_syntax_uid:
             comment = f"sent as {sent.transfer_syntax_uid} {comment}".rstrip()
-        _log.info("%s took %s with status 0x%04X", self.name, outgoing.sop_instance_uid, status)
+        _log.info("%s stored %s with status 0x%04X", self.name, file.sop_instance_uid, status)
         return Receipt(status=status, comment=comment)
 
 
-def _in_accepted_syntax(outgoing: DicomFile, accepted: list[Uid]) -> DicomFile:
-    if outgoing.transfer_syntax_uid in accepted:
-        return outgoing
-    return converted(outgoing, transfer_syntax_uid=accepted[0])
+def _in_accepted_syntax(file: DicomFile, accepted: list[Uid]) -> DicomFile:
+    if file.transfer_syntax_uid in accepted:
+        return file
+    return converted(file, transfer_syntax_uid=accepted[0])
 
 
-def _c_store(association: Association, outgoing: DicomFile) -> Dataset:
-    """Send the data set as it stands in the file; an empty answer if none came."""
-    # Read by pynetdicom at each call: with it a file's bytes are sent as they are, from a path only.
+def _c_store(association: Association, file: DicomFile) -> Dataset:
+    """Send the encoded data set of the file unchanged; return an empty data set without a response."""
+    # pynetdicom then sends the bytes of a file unchanged, but only from a path; it reads the option at each call.
     _config.STORE_SEND_CHUNKED_DATASET = True
-    file = os.memfd_create("outgoing")
+    descriptor = os.memfd_create("outgoing")
     try:
-        with os.fdopen(file, "wb", closefd=False) as memory:
-            memory.write(outgoing.content)
-        return association.send_c_store(f"/proc/self/fd/{file}")
+        with os.fdopen(descriptor, "wb", closefd=False) as memory:
+            memory.write(file.content)
+        return association.send_c_store(f"/proc/self/fd/{descriptor}")
     except RuntimeError:  # the association ended between its opening and this call
         return Dataset()
     finally:
-        os.close(file)
+        os.close(descriptor)

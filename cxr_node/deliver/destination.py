@@ -1,50 +1,162 @@
-"""Where results go. The seam: a new kind of destination is one class with `name` and `send`."""
+"""Destination seam: a kind of destination is one file with a subclass of `DestinationKind`, and a line in DESTINATIONS.
 
+`tests/contracts/test_destination_contract.py` is the contract that each kind passes.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol, Self
 
+from pydantic import Field
+
+from cxr_node.deliver.routing import Condition
+from cxr_node.domain.commitment import CommitmentResult
 from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.identifiers import AeTitle, Uid
+from cxr_node.domain.instance import Identity
+from cxr_node.domain.section import Section
 
 
 class DestinationUnreachable(RetryLater):
-    """No association came about: nothing was said about the object, and others would fare no better."""
+    """No connection to the destination: the failure concerns no single object, and others would fail too."""
 
 
 class DeliveryRejected(Exception):
-    """The destination will not take this object, however often it is sent: a person must look.
+    """The destination permanently rejects this object: an operator must act.
 
     `status` is the C-STORE status where there was one.
     """
 
-    def __init__(self, sentence: str, *, status: int | None = None) -> None:
-        super().__init__(sentence)
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
         self.status = status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What the destination said when it took the object: a status, and a sentence that may be empty."""
+    """Status of the destination's success response, and its comment, which may be empty."""
 
     status: int
     comment: str = ""
 
 
 class Destination(Protocol):
-    """A place that takes DICOM objects, one call per object. Sending twice leaves one object there."""
+    """A receiver of DICOM objects, one call per object. Sending an object twice stores it once."""
 
     @property
     def name(self) -> str:
-        """The name in the configuration, in delivery rows and in logs."""
+        """The name in the settings, in delivery rows and in logs."""
         ...
 
     def send(self, content: bytes) -> Receipt:
-        """Hand over the DICOM file `content` (PS3.10 section 7); its data set arrives as it is.
+        """Send the DICOM file `content` (PS3.10 section 7); its data set arrives unchanged.
 
         Raises
         ------
         RetryLater
-            Nothing is known to have arrived; the same call may succeed later.
-        Refused
-            The object was turned away for good.
+            The object may not have arrived; the same call may succeed later.
+        DeliveryRejected
+            The destination permanently rejects the object.
         """
         ...
+
+
+class DeliveryVerifier(Protocol):
+    """Verifies that a destination has an object that it accepted."""
+
+    def verify(self, transaction_uid: Uid, identity: Identity) -> CommitmentResult | None:
+        """Request the result for one instance; return None if it arrives later on another association.
+
+        Raises
+        ------
+        RetryLater
+            If the request did not arrive.
+        DeliveryRejected
+            If the destination does not support the request.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationEntity:
+    """A DICOM peer in the audit trail: sending to it is DICOM Instances Transferred, a C-FIND is Query."""
+
+    ae_title: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportUri:
+    """Another target in the audit trail: sending to it is Export."""
+
+    uri: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationRule:
+    """Verifier of a destination, and when to repeat a request without a result.
+
+    `queried` is the peer of a verifier by C-FIND, which the audit trail records as a Query.
+    """
+
+    verifier: DeliveryVerifier
+    retry_after_s: float
+    queried: ApplicationEntity | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Result of a test of a destination, with what to do next where something is wrong.
+
+    `accepted` has the transfer syntaxes of each SOP Class that it accepts; None where it did not negotiate.
+    """
+
+    message: str
+    is_usable: bool = True
+    to_do: str = ""
+    accepted: Mapping[Uid, tuple[Uid, ...]] | None = None
+
+
+class DestinationKind(Section):
+    """A table of `[[deliver.destinations]]`. Its docstring heads the table in the example configuration."""
+
+    kind: str = Field(description="Kind of destination.")
+    name: str = Field(min_length=1, max_length=64, description="Name of the destination in this node.")
+    results: tuple[str, ...] = Field(
+        ("report",), min_length=1, description="Results that it receives; docs/results.md has their names."
+    )
+    when: Condition = Field(Condition(), description="Conditions on films; none: the results of every film.")
+
+    scu_sop_classes: ClassVar[tuple[Uid, ...]] = ()
+    """SOP Classes that the node uses as SCU besides those of results, for the conformance statement."""
+
+    verify_again_s: ClassVar[float] = 0.0
+    """Longest time between two verification requests, in seconds."""
+
+    @classmethod
+    @abstractmethod
+    def example(cls) -> Self:
+        """Return the table of the example configuration."""
+
+    @property
+    @abstractmethod
+    def peer_name(self) -> str:
+        """Identifies the receiver: capabilities found for one receiver do not apply to another."""
+
+    @property
+    @abstractmethod
+    def audit_target(self) -> ApplicationEntity | ExportUri:
+        """The receiver in the audit trail."""
+
+    @abstractmethod
+    def open(self, *, calling_ae_title: AeTitle) -> Destination:
+        """Return the destination; `calling_ae_title` is the node's own."""
+
+    @abstractmethod
+    def probe(self, sop_class_uids: Sequence[Uid], *, calling_ae_title: AeTitle) -> Probe:
+        """Test the destination without sending an object."""
+
+    def verification(self, *, calling_ae_title: AeTitle) -> VerificationRule | None:  # noqa: ARG002  # for kinds that verify
+        """Return how deliveries are verified; None if the success of `send` is final."""
+        return None

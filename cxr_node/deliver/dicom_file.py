@@ -1,4 +1,4 @@
-"""A DICOM file on its way out: what has to be proposed to a peer so that its data set can go as it is."""
+"""DICOM file to send: its UIDs, transfer syntax and uncompressed alternatives."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,12 +14,12 @@ _IMPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2")
 _EXPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2.1")
 _DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2.1.99")
 UNCOMPRESSED = (_EXPLICIT_VR_LITTLE_ENDIAN, _IMPLICIT_VR_LITTLE_ENDIAN, _DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN)
-"""Encodings of one and the same values. Big endian is none of them: pixel data would have to be swapped."""
+"""Encodings that convert without a change of values. Not big endian: pixel data would have to be swapped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DicomFile:
-    """An object to send: its UIDs and the file it is in."""
+    """An object to send: its UIDs and its file."""
 
     sop_class_uid: Uid
     sop_instance_uid: Uid
@@ -28,22 +28,22 @@ class DicomFile:
 
     @property
     def alternatives(self) -> tuple[Uid, ...]:
-        """The other transfer syntaxes it can be turned into without a change of any value."""
+        """Other transfer syntaxes that it can be converted to without a change of any value."""
         if self.transfer_syntax_uid not in UNCOMPRESSED:
             return ()
         return tuple(uid for uid in UNCOMPRESSED if uid != self.transfer_syntax_uid)
 
 
 def read_dicom_file(content: bytes) -> DicomFile:
-    """Return what the File Meta Information of the DICOM file `content` says (PS3.10 section 7.1).
+    """Parse the File Meta Information of the DICOM file `content` (PS3.10 section 7.1).
 
     Raises
     ------
-    Refused
-        If it is no DICOM file: sending it again cannot help.
+    DeliveryRejected
+        If it is no DICOM file.
     """
     try:
-        # No element is asked for, so reading ends with the File Meta Information and the first tags.
+        # With one early tag, reading ends after the File Meta Information and the first elements.
         meta = dcmread(BytesIO(content), specific_tags=[0x00080016], stop_before_pixels=True).file_meta
         return DicomFile(
             sop_class_uid=parse_uid(meta.MediaStorageSOPClassUID),
@@ -52,24 +52,24 @@ def read_dicom_file(content: bytes) -> DicomFile:
             content=content,
         )
     except (InvalidDicomError, AttributeError, ValueError, EOFError) as error:
-        raise DeliveryRejected(f"not a DICOM file that says what it is ({type(error).__name__})") from None
+        raise DeliveryRejected(f"not a DICOM file with valid File Meta Information ({type(error).__name__})") from None
 
 
-def converted(outgoing: DicomFile, *, transfer_syntax_uid: Uid) -> DicomFile:
-    """Return the same object written in one of its `alternatives`."""
-    file = dcmread(BytesIO(outgoing.content))
-    file.file_meta.TransferSyntaxUID = UID(transfer_syntax_uid)
+def converted(file: DicomFile, *, transfer_syntax_uid: Uid) -> DicomFile:
+    """Return the object encoded in one of its `alternatives`."""
+    data_set = dcmread(BytesIO(file.content))
+    data_set.file_meta.TransferSyntaxUID = UID(transfer_syntax_uid)
     written = BytesIO()
     dcmwrite(
         written,
-        file,
+        data_set,
         implicit_vr=transfer_syntax_uid == _IMPLICIT_VR_LITTLE_ENDIAN,
         little_endian=True,
         enforce_file_format=True,
     )
     return DicomFile(
-        sop_class_uid=outgoing.sop_class_uid,
-        sop_instance_uid=outgoing.sop_instance_uid,
+        sop_class_uid=file.sop_class_uid,
+        sop_instance_uid=file.sop_instance_uid,
         transfer_syntax_uid=transfer_syntax_uid,
         content=written.getvalue(),
     )

@@ -1,4 +1,4 @@
-"""Which kinds of object a peer takes, asked by association negotiation without sending any (PS3.8 section 9.3)."""
+"""Capabilities of a peer: the SOP Classes it accepts, by association negotiation without an object (PS3.8 section 9.3)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pynetdicom import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
 
 from cxr_node.deliver.dicom_file import UNCOMPRESSED
-from cxr_node.deliver.peer import Peer, spoken_status
+from cxr_node.deliver.peer import Peer, status_text
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
 
@@ -15,40 +15,40 @@ _SUCCESS = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Negotiated:
-    """What a peer said: whether it answered C-ECHO, and the transfer syntaxes it takes of each SOP Class asked for.
+class Negotiation:
+    """Result of a negotiation: the transfer syntaxes accepted for each SOP Class, none where it is not accepted.
 
-    `echoed` is False for a peer that does not offer Verification. A SOP Class that is not taken has no syntaxes.
+    `echoed` is False for a peer that does not support Verification.
     """
 
     echoed: bool
     accepted: Mapping[Uid, tuple[Uid, ...]]
 
 
-def negotiated(remote: Peer, sop_class_uids: Sequence[Uid]) -> Negotiated:
-    """Ask a peer what it takes, in one association; at most 42 SOP Classes.
+def negotiate(peer: Peer, sop_class_uids: Sequence[Uid]) -> Negotiation:
+    """Negotiate one association with a peer for at most 42 SOP Classes.
 
     Raises
     ------
-    RetryLater, Refused
-        If there is no association, as of one that takes none of them and no C-ECHO; if C-ECHO fails.
+    RetryLater, DeliveryRejected
+        If no association is established, as where no context is accepted; if C-ECHO fails.
     """
-    # A context for each transfer syntax: of several in one context the peer names only the one it likes best.
+    # A context for each transfer syntax: the peer accepts only one of those in one context.
     contexts = [build_context(Verification)]
     contexts += [build_context(sop_class, syntax) for sop_class in sop_class_uids for syntax in UNCOMPRESSED]
-    with remote.association(contexts) as association:
-        taken = {
+    with peer.association(contexts) as association:
+        accepted = {
             (str(context.abstract_syntax), str(context.transfer_syntax[0])) for context in association.accepted_contexts
         }
-        echoed = any(abstract_syntax == str(Verification) for abstract_syntax, _ in taken)
+        echoed = any(abstract_syntax == str(Verification) for abstract_syntax, _ in accepted)
         if echoed:
             status = association.send_c_echo().get("Status")
             if status != _SUCCESS:
-                raise RetryLater(f"{remote} answered C-ECHO with {spoken_status(status)}")
-    return Negotiated(
+                raise RetryLater(f"{peer} answered C-ECHO with {status_text(status)}")
+    return Negotiation(
         echoed=echoed,
         accepted={
-            sop_class: tuple(syntax for syntax in UNCOMPRESSED if (sop_class, syntax) in taken)
+            sop_class: tuple(syntax for syntax in UNCOMPRESSED if (sop_class, syntax) in accepted)
             for sop_class in sop_class_uids
         },
     )

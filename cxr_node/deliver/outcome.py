@@ -1,24 +1,23 @@
-"""What an answer, or its absence, means for an object on its way: arrived, try again, or a person must look.
+"""Outcome of a delivery by status, rejection or context result: delivered, retry, or rejected.
 
-Pure tables. What is not in them is tried again: attempts are counted elsewhere, and a lost result is
-worse than one sent twice, because an object sent again is the same object to the last byte.
+Pure tables; everything else is retried. A lost result is worse than one sent twice: both have the same bytes.
 """
 
 from enum import Enum
 
 
 class Outcome(Enum):
-    """What to do next."""
+    """Next step of a delivery."""
 
     DELIVERED = "delivered"
     RETRY = "retry"
-    REFUSED = "refused"
+    REJECTED = "rejected"
 
 
 _SUCCESS = 0x0000
 _DUPLICATE_SOP_INSTANCE = 0x0111
 
-_LASTING = frozenset(
+_PERMANENT = frozenset(
     {
         0x0105,  # No such attribute
         0x0106,  # Invalid attribute value
@@ -38,7 +37,7 @@ _LASTING = frozenset(
 _GENERAL_WARNINGS = frozenset({0x0001, 0x0107, 0x0116})
 
 _REJECTED_PERMANENT = 1
-_CURABLE_BY_CONFIGURATION_ONLY = frozenset(
+_CONFIGURATION_ERRORS = frozenset(
     {
         (1, 2),  # service user: application context name not supported
         (1, 3),  # service user: calling AE title not recognized
@@ -52,38 +51,36 @@ _TRANSFER_SYNTAXES_NOT_SUPPORTED = 4
 
 
 def is_warning(status: int) -> bool:
-    """Whether a C-STORE status says "stored, but" (PS3.7 section C.4, PS3.4 table B.2-1)."""
+    """Whether a C-STORE status is a warning (PS3.7 section C.4, PS3.4 table B.2-1)."""
     return 0xB000 <= status <= 0xBFFF or status in _GENERAL_WARNINGS
 
 
 def of_status(status: int, *, warning_is_success: bool = False) -> Outcome:
-    """Return what a C-STORE status means (PS3.4 table B.2-1, PS3.7 annex C).
+    """Return the outcome of a C-STORE status (PS3.4 table B.2-1, PS3.7 annex C).
 
-    A warning is no success: 0xB006 says that elements were thrown away, and a report without its
-    findings is not the report. It counts as delivered only if so configured. Duplicate SOP Instance
-    (0x0111) does: the UID follows from the content, so what is there is this object.
+    A warning counts as delivered only with `warning_is_success`: 0xB006 (elements discarded) may mean a report
+    without its findings. Duplicate SOP Instance (0x0111) is delivered: the UID follows from the content.
     """
     if is_warning(status):
-        return Outcome.DELIVERED if warning_is_success else Outcome.REFUSED
+        return Outcome.DELIVERED if warning_is_success else Outcome.REJECTED
     if status in {_SUCCESS, _DUPLICATE_SOP_INSTANCE}:
         return Outcome.DELIVERED
-    # A9xx: data set does not match SOP class; Cxxx: cannot understand. What passes: A7xx out of resources,
+    # A9xx: data set does not match SOP class; Cxxx: cannot understand. Transient: A7xx out of resources,
     # 0110 processing failure, 0210 duplicate invocation, 0213 resource limitation, FE00 cancel.
-    is_lasting = status in _LASTING or 0xA900 <= status <= 0xA9FF or 0xC000 <= status <= 0xCFFF
-    return Outcome.REFUSED if is_lasting else Outcome.RETRY
+    is_permanent = status in _PERMANENT or 0xA900 <= status <= 0xA9FF or 0xC000 <= status <= 0xCFFF
+    return Outcome.REJECTED if is_permanent else Outcome.RETRY
 
 
 def of_rejection(*, result: int, source: int, reason: int) -> Outcome:
-    """Return what an A-ASSOCIATE-RJ means (PS3.8 table 9-21).
+    """Return the outcome of an A-ASSOCIATE-RJ (PS3.8 table 9-21).
 
-    Rejected-permanent without a reason that names our fault is tried again: systems under load or in
-    maintenance answer so.
+    Rejected-permanent for a reason other than configuration is retried: peers under load or in maintenance send it.
     """
-    is_lasting = result == _REJECTED_PERMANENT and (source, reason) in _CURABLE_BY_CONFIGURATION_ONLY
-    return Outcome.REFUSED if is_lasting else Outcome.RETRY
+    is_permanent = result == _REJECTED_PERMANENT and (source, reason) in _CONFIGURATION_ERRORS
+    return Outcome.REJECTED if is_permanent else Outcome.RETRY
 
 
 def of_context(result: int | None) -> Outcome:
-    """Return what the rejection of a presentation context means (PS3.8 table 9-18); None if it was not answered."""
-    is_lasting = result in {_ABSTRACT_SYNTAX_NOT_SUPPORTED, _TRANSFER_SYNTAXES_NOT_SUPPORTED}
-    return Outcome.REFUSED if is_lasting else Outcome.RETRY
+    """Return the outcome of a rejected presentation context (PS3.8 table 9-18); None if it has no result."""
+    is_permanent = result in {_ABSTRACT_SYNTAX_NOT_SUPPORTED, _TRANSFER_SYNTAXES_NOT_SUPPORTED}
+    return Outcome.REJECTED if is_permanent else Outcome.RETRY

@@ -1,4 +1,4 @@
-"""A peer that we open associations with: by TLS or not, with deadlines, and with what its refusals mean."""
+"""Peer that the node requests associations with: settings, TLS, time-outs, and the error of each failure."""
 
 import ssl
 from collections.abc import Iterator, Sequence
@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
+from pydantic import Field
 from pynetdicom.association import Association
 from pynetdicom.events import EventHandlerType
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
@@ -14,23 +15,25 @@ from pynetdicom.presentation import PresentationContext
 from cxr_node.deliver.destination import DeliveryRejected, DestinationUnreachable
 from cxr_node.deliver.outcome import Outcome, of_context, of_rejection
 from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.identifiers import AeTitle, parse_ae_title
+from cxr_node.domain.section import Port, Seconds, Title
 from cxr_node.net.scu import AssociationRequest, associate
 from cxr_node.net.tls import failure_reason
 from cxr_node.net.tls_peer import TlsPeer
+from cxr_node.net.tls_settings import TlsClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer(AssociationRequest):
-    """An Application Entity to call.
+    """An Application Entity, by TLS if `tls` is set.
 
-    With `tls` the peer must be who it should be. What stands in the way there is passing: a person
-    renews a certificate, and the next attempt goes through.
+    TLS failures are transient errors: after an operator has renewed a certificate the next attempt succeeds.
     """
 
     tls: TlsPeer | None = None
 
     def __str__(self) -> str:
-        """Return how it is named in sentences."""
+        """Return its name in messages."""
         return f"{self.called_ae_title} at {self.host} port {self.port}"
 
     @contextmanager
@@ -41,24 +44,24 @@ class Peer(AssociationRequest):
         roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
         handlers: Sequence[EventHandlerType] = (),
     ) -> Iterator[Association]:
-        """Open an association for the block, with at least one of `contexts` accepted.
+        """Establish an association for the block, with at least one of `contexts` accepted.
 
         Raises
         ------
-        Away, RetryLater, Refused
-            If there is none, sorted by why.
+        DestinationUnreachable, RetryLater, DeliveryRejected
+            If there is none, by cause.
         """
         tls_failures: list[str] = []
         tls = self._tls_context(self.tls, tls_failures) if self.tls is not None else None
-        with self._called(contexts, roles, handlers, tls) as association:
+        with self._requested(contexts, roles, handlers, tls) as association:
             if tls_failures:
                 raise DestinationUnreachable(f"no TLS with {self}: {tls_failures[0]}")
             if not association.is_established:
-                self._raise_why_not(association)
+                self._raise_failure(association)
             yield association
 
     @contextmanager
-    def _called(
+    def _requested(
         self,
         contexts: Sequence[PresentationContext],
         roles: Sequence[SCP_SCU_RoleSelectionNegotiation],
@@ -69,7 +72,7 @@ class Peer(AssociationRequest):
             try:
                 request = associate(self, contexts, roles=roles, handlers=handlers, tls=tls)
                 association = stack.enter_context(request)
-            except OSError as error:  # not what the block raises
+            except OSError as error:  # not raised by the block
                 raise DestinationUnreachable(f"no connection to {self}: {error.strerror}") from error
             yield association
 
@@ -79,27 +82,51 @@ class Peer(AssociationRequest):
         except OSError as error:
             raise DestinationUnreachable(f"TLS files for {self} cannot be used: {failure_reason(error)}") from error
 
-    def _raise_why_not(self, association: Association) -> NoReturn:
-        answer = association.acceptor.primitive
-        if association.is_rejected and answer is not None:
-            result, source, reason = answer.result or 0, answer.result_source or 0, answer.diagnostic or 0
-            sentence = f"{self} rejected the association: {answer.result_str}, {answer.reason_str}"
+    def _raise_failure(self, association: Association) -> NoReturn:
+        response = association.acceptor.primitive
+        if association.is_rejected and response is not None:
+            result, source, reason = response.result or 0, response.result_source or 0, response.diagnostic or 0
+            message = f"{self} rejected the association: {response.result_str}, {response.reason_str}"
             outcome = of_rejection(result=result, source=source, reason=reason)
-            raise DeliveryRejected(sentence) if outcome is Outcome.REFUSED else DestinationUnreachable(sentence)
+            raise DeliveryRejected(message) if outcome is Outcome.REJECTED else DestinationUnreachable(message)
         if association.rejected_contexts:
-            # The first is the one for the object as it is.
-            answered = association.rejected_contexts[0].result
-            raise_for_outcome(of_context(answered), f"{self} does not take this kind of object (result {answered})")
+            # The first context is the one with the object's own transfer syntax.
+            context_result = association.rejected_contexts[0].result
+            message = f"{self} does not accept this SOP Class (result {context_result})"
+            raise_for_outcome(of_context(context_result), message)
         raise DestinationUnreachable(f"no association with {self}")
 
 
-def raise_for_outcome(outcome: Outcome, sentence: str, *, status: int | None = None) -> NoReturn:
-    """Raise what `outcome`, which is not that it arrived, means."""
-    if outcome is Outcome.REFUSED:
-        raise DeliveryRejected(sentence, status=status)
-    raise RetryLater(sentence)
+class ApplicationEntitySection(TlsClient):
+    """An Application Entity that the node requests associations with."""
+
+    ae_title: Title = Field(description="Its AE title.")
+    host: str = Field(description="Its address.")
+    port: Port = Field(description="Its TCP port.")
+    timeout_s: Seconds = Field(30.0, description="Time-out of each of its responses, in seconds.")
+
+    def peer(self, *, calling_ae_title: AeTitle) -> Peer:
+        """Return the peer of these settings."""
+        return Peer(
+            host=self.host,
+            port=self.port,
+            called_ae_title=parse_ae_title(self.ae_title),
+            calling_ae_title=calling_ae_title,
+            connection_timeout_s=self.timeout_s,
+            acse_timeout_s=self.timeout_s,
+            dimse_timeout_s=self.timeout_s,
+            network_timeout_s=self.timeout_s,
+            tls=self.tls_peer,
+        )
 
 
-def spoken_status(status: int | None) -> str:
-    """Return a DIMSE status in words."""
+def raise_for_outcome(outcome: Outcome, message: str, *, status: int | None = None) -> NoReturn:
+    """Raise the error of an outcome other than DELIVERED."""
+    if outcome is Outcome.REJECTED:
+        raise DeliveryRejected(message, status=status)
+    raise RetryLater(message)
+
+
+def status_text(status: int | None) -> str:
+    """Return a DIMSE status as text."""
     return "no status" if status is None else f"status 0x{status:04X}"

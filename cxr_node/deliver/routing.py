@@ -1,14 +1,17 @@
-"""Which films' results go to a destination: declared conditions, held against facts, with the reason in words."""
+"""Routing: conditions on the films whose results a destination receives, with the reason of each decision."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from pydantic import Field
 
 from cxr_node.domain.radiograph import View
+from cxr_node.domain.section import Section, Title
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What conditions are held against: where a film came from, and what was said of it.
+class FilmFacts:
+    """Attributes of a film that conditions are evaluated on.
 
     `findings` are the keys of those present or undetermined; None where the film has not been read yet.
     """
@@ -19,38 +22,34 @@ class Facts:
     findings: frozenset[str] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """What a film must be for its study's results to go somewhere. An empty tuple asks for nothing.
+class Condition(Section):
+    """Condition on films. A film meets it if it meets every list that is not empty; a study if one of its films does."""
 
-    A film meets it if it meets every part that asks for something; a study does if one of its films does.
-    """
-
-    calling_ae_titles: tuple[str, ...] = field(default=())
-    station_names: tuple[str, ...] = field(default=())
-    views: tuple[View, ...] = field(default=())
-    findings: tuple[str, ...] = field(default=())
+    calling_ae_titles: tuple[Title, ...] = Field((), description="AE titles of senders, of which one must match.")
+    station_names: tuple[str, ...] = Field((), description="Station Names (0008,1010), of which one must match.")
+    views: tuple[View, ...] = Field((), description="Views, of which one must match.")
+    findings: tuple[str, ...] = Field((), description="Keys of findings, one of them present or undetermined.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """Whether a condition is met; None where that depends on the reading. `why` says it in words."""
+class Decision:
+    """Whether a condition is met, and the reason; None where that depends on the reading."""
 
     met: bool | None
-    why: str
+    reason: str
 
 
-def study_answer(condition: Condition, films: Sequence[Facts]) -> Answer:
-    """Return the first film's answer that is yes, else one that is open, else the first no."""
-    answers = [film_answer(condition, film) for film in films]
+def study_decision(condition: Condition, films: Sequence[FilmFacts]) -> Decision:
+    """Return the first decision of a film that is met, else the first that is open, else the first."""
+    decisions = [film_decision(condition, film) for film in films]
     for met in (True, None):
-        for answer in answers:
-            if answer.met is met:
-                return answer
-    return answers[0] if answers else Answer(met=False, why="the study has no films")
+        for decision in decisions:
+            if decision.met is met:
+                return decision
+    return decisions[0] if decisions else Decision(met=False, reason="the study has no films")
 
 
-def film_answer(condition: Condition, film: Facts) -> Answer:
+def film_decision(condition: Condition, film: FilmFacts) -> Decision:
     """Return whether a film meets the condition, and why."""
     parts = (
         _listed("calling AE title", film.calling_ae_title, condition.calling_ae_titles),
@@ -58,28 +57,29 @@ def film_answer(condition: Condition, film: Facts) -> Answer:
         _listed("view", film.view, condition.views),
         _finding(condition.findings, film.findings),
     )
-    asked = [answer for answer in parts if answer is not None]
-    refused = [answer for answer in asked if answer.met is False]
-    if refused:
-        return refused[0]
-    unknown = [answer for answer in asked if answer.met is None]
-    why = "; ".join(answer.why for answer in asked) or "no condition is set"
-    return Answer(met=None if unknown else True, why=why)
+    decisions = [decision for decision in parts if decision is not None]
+    for decision in decisions:
+        if decision.met is False:
+            return decision
+    is_open = any(decision.met is None for decision in decisions)
+    reason = "; ".join(decision.reason for decision in decisions) or "no condition is set"
+    return Decision(met=None if is_open else True, reason=reason)
 
 
-def _listed(name: str, value: str, wanted: Sequence[str]) -> Answer | None:
+def _listed(name: str, value: str, wanted: Sequence[str]) -> Decision | None:
     if not wanted:
         return None
-    return Answer(
+    return Decision(
         met=value in wanted,
-        why=f"{name} {value or '(none)'} is {'' if value in wanted else 'not '}one of {', '.join(wanted)}",
+        reason=f"{name} {value or '(none)'} is {'' if value in wanted else 'not '}one of {', '.join(wanted)}",
     )
 
 
-def _finding(wanted: Sequence[str], found: frozenset[str] | None) -> Answer | None:
+def _finding(wanted: Sequence[str], findings: frozenset[str] | None) -> Decision | None:
     if not wanted:
         return None
-    if found is None:
-        return Answer(met=None, why=f"depends on the reading: one of {', '.join(wanted)}")
-    seen = sorted(found.intersection(wanted))
-    return Answer(met=bool(seen), why=f"found {', '.join(seen)}" if seen else f"found none of {', '.join(wanted)}")
+    if findings is None:
+        return Decision(met=None, reason=f"depends on the reading: one of {', '.join(wanted)}")
+    matching = sorted(findings.intersection(wanted))
+    reason = f"found {', '.join(matching)}" if matching else f"found none of {', '.join(wanted)}"
+    return Decision(met=bool(matching), reason=reason)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from cryptography import x509
 
+from cxr_node.net.tls_settings import TlsIdentity
 from cxr_node.settings.root import Settings
-from cxr_node.settings.tls import TlsIdentity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

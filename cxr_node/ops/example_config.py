@@ -6,11 +6,11 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
+from cxr_node.domain.section import Section, table_types
 from cxr_node.settings.operations import PageUserSection
 from cxr_node.settings.receive import CommitmentPeerSection, PeerSection, UrgentSection, UserSection
 from cxr_node.settings.results import CharacterSetSection, CStoreSection, FolderSection
 from cxr_node.settings.root import Settings
-from cxr_node.settings.section import Section, table_types
 
 _HEAD = """\
 # Settings of a cxr-node, in the order of the flow, each with its default. Copy this file to cxr-node.toml and

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from cxr_node.settings.section import Seconds, Section, Title
-from cxr_node.settings.tls import TlsClient
+from cxr_node.domain.section import Seconds, Section, Title
+from cxr_node.net.tls_settings import TlsClient
 
 
 def _day(text: str) -> str:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from cxr_node.settings.section import Seconds, Section
+from cxr_node.domain.section import Seconds, Section
 
 
 class NodeSection(Section):

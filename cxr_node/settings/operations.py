@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from cxr_node.settings.section import OptionalPath, Port, Seconds, Section
-from cxr_node.settings.tls import TlsClient
+from cxr_node.domain.section import OptionalPath, Port, Seconds, Section
+from cxr_node.net.tls_settings import TlsClient
 
 
 class AuditSection(TlsClient):

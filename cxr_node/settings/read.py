@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cxr_node.domain.section import NameOrPath, Seconds, Section
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
-from cxr_node.settings.section import NameOrPath, Seconds, Section
 
 _RULES, _LIMITS = Rules(), Limits()
 

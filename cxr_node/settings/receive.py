@@ -9,11 +9,12 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import UID
 
 from cxr_node.db.claim_order import LARGEST_PRIORITY_BOOST_S
+from cxr_node.deliver.peer import ApplicationEntitySection
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.identifiers import Digest, parse_digest
+from cxr_node.domain.section import OptionalPath, Port, Seconds, Section, Title
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
-from cxr_node.settings.section import OptionalPath, Port, Seconds, Section, Title
-from cxr_node.settings.tls import TlsClient, TlsIdentity
+from cxr_node.net.tls_settings import TlsIdentity
 
 Network = IPv4Network | IPv6Network
 
@@ -85,13 +86,8 @@ class UrgentSection(Section):
     )
 
 
-class CommitmentPeerSection(TlsClient):
-    """A peer that asks whether its films are kept (storage commitment), and where it is told."""
-
-    ae_title: Title = Field(description="Its AE title.")
-    host: str = Field(description="Its address.")
-    port: Port = Field(description="The TCP port on which it listens for the answer.")
-    timeout_s: Seconds = Field(30.0, description="How long it may take to answer, in seconds.")
+class CommitmentPeerSection(ApplicationEntitySection):
+    """A Storage Commitment SCU, and the address that N-EVENT-REPORT is sent to."""
 
 
 class ReceiveSection(TlsIdentity):

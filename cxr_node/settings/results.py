@@ -1,16 +1,16 @@
-"""Settings of what is said of a study, and where it goes."""
+"""Settings of results: composition, report and delivery."""
 
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SerializeAsAny
 from pydicom.charset import python_encoding
 
-from cxr_node.domain.radiograph import View
+from cxr_node.deliver import destinations
+from cxr_node.deliver.destination import DestinationKind
+from cxr_node.domain.section import OneOf, Seconds, Section, Title
 from cxr_node.report.kinds.registry import RESULT_KINDS
 from cxr_node.report.languages.registry import LANGUAGES
-from cxr_node.settings.section import Port, Seconds, Section, Title
-from cxr_node.settings.tls import TlsClient
 
 
 class ComposeSection(Section):
@@ -58,70 +58,11 @@ class ReportSection(Section):
 
 
 REPORT_BEST = "report-best"
-"""Not a kind: the first of `REPORT_FORMS` that the destination takes."""
+"""Not a kind: the first of `REPORT_FORMS` that the destination accepts."""
 
-_RESULT_NAMES = (RESULT_KINDS[0].name, REPORT_BEST, *(kind.name for kind in RESULT_KINDS[1:]))
+RESULT_NAMES = (RESULT_KINDS[0].name, REPORT_BEST, *(kind.name for kind in RESULT_KINDS[1:]))
 
-
-def _result_name(text: str) -> str:
-    if text not in _RESULT_NAMES:
-        raise ValueError(f"{text!r} is no result; there are {', '.join(_RESULT_NAMES)}")
-    return text
-
-
-class WhenSection(Section):
-    """What a film must be for its study's results to go to a destination. An empty list asks for nothing."""
-
-    calling_ae_titles: tuple[Title, ...] = Field((), description="AE titles of which one must have sent it.")
-    station_names: tuple[str, ...] = Field((), description="Station Names (0008,1010) of which one must be its.")
-    views: tuple[View, ...] = Field((), description="Views of which one must be its.")
-    findings: tuple[str, ...] = Field((), description="Keys of findings of which one must be present or undetermined.")
-
-
-_WHEN = Field(WhenSection(), description="Which films' results go there; all, if nothing is asked for.")
-
-
-_Results = tuple[Annotated[str, AfterValidator(_result_name)], ...]
-_RESULTS = Field(
-    (RESULT_KINDS[0].name,), min_length=1, description=f"Results it is sent, some of: {', '.join(_RESULT_NAMES)}."
-)
-
-
-class CStoreSection(TlsClient):
-    """A PACS that takes results by C-STORE."""
-
-    kind: Literal["cstore"] = Field("cstore", description="How results travel.")
-    name: str = Field(min_length=1, max_length=64, description="What the destination is called here.")
-    host: str = Field(description="Its address.")
-    port: Port = Field(description="Its TCP port.")
-    ae_title: Title = Field(description="Its AE title.")
-    calling_ae_title: Title | Literal[""] = Field(
-        "", description="How we call ourselves to it; empty: as in [receive]."
-    )
-    timeout_s: Seconds = Field(30.0, description="How long it may take to answer, in seconds.")
-    warning_is_success: bool = Field(False, description="Whether a warning status counts as delivered.")
-    confirm: Literal["none", "commitment", "find"] = Field(
-        "none", description="How it is asked whether it has what it took: storage commitment, C-FIND, or not at all."
-    )
-    confirm_wait_s: float = Field(
-        5.0, ge=0, description="How long the answer is waited for on the same association, in seconds."
-    )
-    confirm_again_s: Seconds = Field(60.0, description="When it is asked again if it does not answer, in seconds.")
-    results: _Results = _RESULTS
-    when: WhenSection = _WHEN
-
-
-class FolderSection(Section):
-    """A folder that results are written to."""
-
-    kind: Literal["folder"] = Field("folder", description="How results travel.")
-    name: str = Field(min_length=1, max_length=64, description="What the destination is called here.")
-    folder: Path = Field(description="Where the files go.")
-    results: _Results = _RESULTS
-    when: WhenSection = _WHEN
-
-
-DestinationSection = Annotated[CStoreSection | FolderSection, Field(discriminator="kind")]
+AnyDestination = Annotated[SerializeAsAny[DestinationKind], OneOf(lambda: destinations.DESTINATIONS)]
 
 
 class DeliverSection(Section):
@@ -133,4 +74,12 @@ class DeliverSection(Section):
     give_up_hours: float = Field(
         72.0, gt=0, description="How long a destination that is away is tried before a person must look, in hours."
     )
-    destinations: tuple[DestinationSection, ...] = Field((), description="Where results go, and which go there.")
+    destinations: tuple[AnyDestination, ...] = Field((), description="Where results go, and which go there.")
+
+    def contradictions(self, key: str) -> Iterator[str]:
+        """Yield the names of results that do not exist."""
+        for row in self.destinations:
+            for name in row.results:
+                if name not in RESULT_NAMES:
+                    known = ", ".join(RESULT_NAMES)
+                    yield f"{key}.destinations.{row.name}.results: {name!r} is no result; there are {known}"

@@ -1,13 +1,13 @@
 """All settings of a node; order is the order of the flow."""
 
 from cxr_node.db.url import without_password
+from cxr_node.domain.section import Section
 from cxr_node.settings.monitoring import ConstancySection, DriftSection
 from cxr_node.settings.node import ArchiveSection, DatabaseSection, LogSection, NodeSection, ScheduleSection
 from cxr_node.settings.operations import AlertSection, AuditSection, OidcSection, TraceSection, WebSection
 from cxr_node.settings.read import GateSection, ReadSection
 from cxr_node.settings.receive import ReceiveSection
 from cxr_node.settings.results import ComposeSection, DeliverSection, ReportSection
-from cxr_node.settings.section import Section
 
 
 class Settings(Section):

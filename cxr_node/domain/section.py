@@ -1,10 +1,12 @@
 """Base class of the tables of the settings file, and value types that several tables share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from cxr_node.domain.identifiers import AeTitle, parse_ae_title
 
@@ -68,8 +70,29 @@ class Section(BaseModel):
         return str(getattr(self, "name", "") or getattr(self, "ae_title", ""))
 
 
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Annotates a table that is one of several types, selected by the default of their field `kind`."""
+
+    types: Callable[[], Sequence[type[Section]]]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._parse, handler(source))
+
+    def _parse(self, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        tables = {table.model_fields["kind"].default: table for table in self.types()}
+        if value.get("kind") not in tables:
+            kinds = " or ".join(f'"{kind}"' for kind in tables)
+            raise PydanticCustomError("unknown_kind", "must be set to {kinds}", {"kinds": kinds})
+        return tables[value["kind"]].model_validate(value)
+
+
 def table_types(annotation: Any) -> list[type[Section]]:
     """Return the tables in the type of a field; empty if its values are no tables."""
+    if isinstance(annotation, OneOf):
+        return list(annotation.types())
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return [annotation]
     return [table for part in get_args(annotation) for table in table_types(part)]

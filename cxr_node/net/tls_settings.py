@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
+from cxr_node.domain.section import OptionalPath, Section
 from cxr_node.net.tls_peer import TlsPeer
-from cxr_node.settings.section import OptionalPath, Section
 
 
 class TlsIdentity(Section):
