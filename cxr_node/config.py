@@ -77,7 +77,7 @@ def _repeated_names(settings: Settings) -> list[str]:
 
 def _sentence(error: dict[str, Any]) -> str:
     """Return one sentence: the key, its value, what was expected, and the nearest right key."""
-    location = tuple(part for part in error["loc"] if part not in ("cstore", "folder") or part == error["loc"][-1])
+    location = tuple(error["loc"])
     key = ".".join(str(part) for part in location)
     match error["type"]:
         case "extra_forbidden":
@@ -86,8 +86,6 @@ def _sentence(error: dict[str, Any]) -> str:
             return f"{key}: there is no such setting{hint}"
         case "missing":
             return f"{key}: must be set ({_description(location)})"
-        case "union_tag_invalid" | "union_tag_not_found":
-            return f'{key}.kind: must be set to "cstore" or "folder" (how results travel)'
         case "value_error":
             return f"{key}: {str(error['msg']).removeprefix('Value error, ')} ({_description(location)})"
         case _ if location[-1] == "password_hash":  # what stands there may be a password

@@ -16,7 +16,7 @@ from cxr_node.archive.integrity import is_intact
 from cxr_node.archive.store import Archive, film_key, result_key
 from cxr_node.db.database import Database
 from cxr_node.deliver.destination import Destination, Receipt
-from cxr_node.deliver.routing import Condition, Facts, study_answer
+from cxr_node.deliver.routing import Condition, FilmFacts, study_decision
 from cxr_node.domain.commitment import CommitmentResult, FailureReason, Reference
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import Uid
@@ -196,7 +196,7 @@ def compose(
     facts = [
         routing_facts(film, source.reading, source.header) for (film, _), source in zip(readings, reported, strict=True)
     ]
-    matching = {name: route for name, route in routes.items() if study_answer(route.condition, facts).met}
+    matching = {name: route for name, route in routes.items() if study_decision(route.condition, facts).met}
     wanted = [kind for kind in kinds if any(kind.result_type.name in route.kinds for route in matching.values())]
     composed: list[Composed] = []
     for kind in wanted or kinds[:1]:
@@ -218,12 +218,12 @@ def compose(
     return composed
 
 
-def routing_facts(film: Film, reading: Reading | None, header: Dataset) -> Facts:
+def routing_facts(film: Film, reading: Reading | None, header: Dataset) -> FilmFacts:
     """Return the facts that route conditions test; `reading` is None for a film not read yet."""
     geometry = reading.geometry if reading and reading.geometry else read_geometry(header)
     findings = reading.prediction.findings if reading and reading.prediction else ()
     keys = frozenset(finding.key for finding in findings if finding.presence != Presence.ABSENT)
-    return Facts(
+    return FilmFacts(
         calling_ae_title=film.sender.calling_ae_title,
         station_name=elements.text(header, "StationName"),
         view=geometry.view,

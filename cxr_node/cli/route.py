@@ -9,7 +9,7 @@ from rich.table import Table
 
 from cxr_node import config, pipeline
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
-from cxr_node.deliver.routing import Answer, Facts, film_answer
+from cxr_node.deliver.routing import Decision, FilmFacts, film_decision
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.domain.instance import Sender
@@ -36,21 +36,26 @@ def explain(
         gate, facts = _gate_and_facts(file, calling, settings)
         urgency = _priority_boost_s(file, calling, settings)
         routes = compose.routes(settings)
-        answers = {name: film_answer(route.condition, facts) for name, route in routes.items()}
+        decisions = {name: film_decision(route.condition, facts) for name, route in routes.items()}
     if as_json:
-        said = {"read": gate.met, "why": gate.why, "priority_boost_s": urgency, "destinations": _plain(routes, answers)}
+        said = {
+            "read": gate.met,
+            "why": gate.reason,
+            "priority_boost_s": urgency,
+            "destinations": _plain(routes, decisions),
+        }
         typer.echo(json.dumps(said, indent=2))
         return
-    out.print(f"would be read: {_GOES[gate.met]} ({gate.why})", markup=False)
+    out.print(f"would be read: {_GOES[gate.met]} ({gate.reason})", markup=False)
     if urgency:
         out.print(f"would go first, by {urgency} s: its kind is in [[receive.urgent]]")
     table = Table("destination", "goes there", "what", "why")
-    for name, answer in answers.items():
-        table.add_row(name, _GOES[answer.met], ", ".join(_kinds(routes[name])), answer.why)
-    out.print(table if answers else "no destination is configured: results are kept and go nowhere")
+    for name, decision in decisions.items():
+        table.add_row(name, _GOES[decision.met], ", ".join(_kinds(routes[name])), decision.reason)
+    out.print(table if decisions else "no destination is configured: results are kept and go nowhere")
 
 
-def _gate_and_facts(file: Path, calling: str, settings: Settings) -> tuple[Answer, Facts]:
+def _gate_and_facts(file: Path, calling: str, settings: Settings) -> tuple[Decision, FilmFacts]:
     try:
         dataset = film.parse(file.read_bytes())
     except OSError as error:
@@ -59,9 +64,9 @@ def _gate_and_facts(file: Path, calling: str, settings: Settings) -> tuple[Answe
         raise CommandError(f"{file}: {error}") from None
     verdict = suitability.judge_header(dataset, preprocessing.gate_rules(settings))
     refused = verdict.refused
-    return Answer(
-        met=refused is None, why=f"{refused.meaning}: {verdict.detail}" if refused else "its header passes the gate"
-    ), Facts(
+    return Decision(
+        met=refused is None, reason=f"{refused.meaning}: {verdict.detail}" if refused else "its header passes the gate"
+    ), FilmFacts(
         calling_ae_title=calling,
         station_name=elements.text(dataset, "StationName"),
         view=geometry(dataset).view,
@@ -77,10 +82,10 @@ def _priority_boost_s(file: Path, calling: str, settings: Settings) -> int:
     return priority_boost_of_file_s(content, sender, rules, transfer_syntax_uid=Uid(meta.TransferSyntaxUID))
 
 
-def _plain(routes: dict[str, pipeline.Route], answers: dict[str, Answer]) -> list[dict[str, object]]:
+def _plain(routes: dict[str, pipeline.Route], decisions: dict[str, Decision]) -> list[dict[str, object]]:
     return [
-        {"name": name, "goes": answer.met, "kinds": _kinds(routes[name]), "why": answer.why}
-        for name, answer in answers.items()
+        {"name": name, "goes": decision.met, "kinds": _kinds(routes[name]), "why": decision.reason}
+        for name, decision in decisions.items()
     ]
 
 

@@ -95,16 +95,16 @@ class CStore(ApplicationEntitySection, DestinationKind):
             negotiation = negotiate(self._peer(calling_ae_title), sop_class_uids)
         except RetryLater as error:
             files = ", tls_ca and the certificates" if self.tls_ca else ""
-            to_do = f"check that it runs, and host, port, ae_title{files}; results wait until then"
-            return Probe(message=str(error), is_usable=False, to_do=to_do)
+            next_step = f"check that it runs and that host, port, ae_title{files} are right; results wait until then"
+            return Probe(message=str(error), is_usable=False, next_step=next_step)
         except DeliveryRejected as error:
-            to_do = "have its administrator admit our AE title, and check ae_title"
-            return Probe(message=str(error), is_usable=False, to_do=to_do)
+            next_step = "have its administrator permit the node's AE title, and check ae_title"
+            return Probe(message=str(error), is_usable=False, next_step=next_step)
         by_tls = ", by TLS" if self.tls_ca else ""
         if negotiation.echoed:
-            return Probe(message=f"{self.peer_name} answers C-ECHO{by_tls}", accepted=negotiation.accepted)
-        message = f"{self.peer_name} opens associations{by_tls}, but offers no Verification"
-        return Probe(message=message, to_do="nothing, if it stores", accepted=negotiation.accepted)
+            return Probe(message=f"{self.peer_name} responds to C-ECHO{by_tls}", accepted=negotiation.accepted)
+        message = f"{self.peer_name} accepts associations{by_tls}, but not Verification"
+        return Probe(message=message, next_step="nothing, if it stores", accepted=negotiation.accepted)
 
     def _peer(self, calling_ae_title: AeTitle) -> Peer:
         own = parse_ae_title(self.calling_ae_title) if self.calling_ae_title else calling_ae_title

@@ -107,14 +107,14 @@ class VerificationRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """Result of a test of a destination, with what to do next where something is wrong.
+    """Result of a test of a destination, with a next step where something is wrong.
 
     `accepted` has the transfer syntaxes of each SOP Class that it accepts; None where it did not negotiate.
     """
 
     message: str
     is_usable: bool = True
-    to_do: str = ""
+    next_step: str = ""
     accepted: Mapping[Uid, tuple[Uid, ...]] | None = None
 
 
@@ -130,9 +130,6 @@ class DestinationKind(Section):
 
     scu_sop_classes: ClassVar[tuple[Uid, ...]] = ()
     """SOP Classes that the node uses as SCU besides those of results, for the conformance statement."""
-
-    verify_again_s: ClassVar[float] = 0.0
-    """Longest time between two verification requests, in seconds."""
 
     @classmethod
     @abstractmethod

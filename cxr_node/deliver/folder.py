@@ -50,9 +50,9 @@ class Folder(DestinationKind):
         """Test whether the folder can be written to."""
         fault = write_fault(self.folder)
         if fault:
-            to_do = "let the node's user write to it, or set another folder"
-            return Probe(message=f"{self.folder} cannot be written to: {fault}", is_usable=False, to_do=to_do)
-        return Probe(message=f"{self.folder} can be written to")
+            next_step = "make it writable for the node's user, or configure another folder"
+            return Probe(message=f"{self.folder} is not writable: {fault}", is_usable=False, next_step=next_step)
+        return Probe(message=f"{self.folder} is writable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Capabilities of a peer: the SOP Classes it accepts, by association negotiation without an object (PS3.8 section 9.3)."""
+"""Capabilities of a peer: accepted SOP Classes, by association negotiation without an object (PS3.8 section 9.3)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

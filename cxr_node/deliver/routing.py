@@ -23,7 +23,7 @@ class FilmFacts:
 
 
 class Condition(Section):
-    """Condition on films. A film meets it if it meets every list that is not empty; a study if one of its films does."""
+    """Condition on films: a film meets every list that is not empty; of a study, one film does."""
 
     calling_ae_titles: tuple[Title, ...] = Field((), description="AE titles of senders, of which one must match.")
     station_names: tuple[str, ...] = Field((), description="Station Names (0008,1010), of which one must match.")

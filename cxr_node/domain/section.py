@@ -5,8 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationError,
+)
 
 from cxr_node.domain.identifiers import AeTitle, parse_ae_title
 
@@ -76,8 +83,8 @@ class OneOf:
 
     types: Callable[[], Sequence[type[Section]]]
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(self._parse, handler(source))
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return BeforeValidator(self._parse).__get_pydantic_core_schema__(source, handler)
 
     def _parse(self, value: object) -> object:
         if not isinstance(value, dict):
@@ -85,7 +92,10 @@ class OneOf:
         tables = {table.model_fields["kind"].default: table for table in self.types()}
         if value.get("kind") not in tables:
             kinds = " or ".join(f'"{kind}"' for kind in tables)
-            raise PydanticCustomError("unknown_kind", "must be set to {kinds}", {"kinds": kinds})
+            error = ValueError(f"must be set to {kinds}")
+            raise ValidationError.from_exception_data(
+                "kind", [{"type": "value_error", "loc": ("kind",), "input": value, "ctx": {"error": error}}]
+            )
         return tables[value["kind"]].model_validate(value)
 
 

@@ -110,19 +110,13 @@ def rewire(steps: Steps, *, clock: Callable[[], datetime] | None = None) -> None
         )
 
     makes_destinations = deliver.destinations
-    makes_confirmations = deliver.confirmations
 
     def destinations(settings: Settings) -> dict[str, Destination]:
         made = makes_destinations(settings)
         return {name: SteppedDestination(inner=each, steps=steps) for name, each in made.items()}
 
-    def confirmations(settings: Settings, to: Any) -> Any:
-        inner = {name: each.inner if isinstance(each, SteppedDestination) else each for name, each in to.items()}
-        return makes_confirmations(settings, inner)
-
     _exchange(process, "database", database)
     _exchange(deliver, "destinations", destinations)
-    _exchange(deliver, "confirmations", confirmations)
     _exchange(reading, "reader", lambda _settings, _folder: SteppedNetwork(steps))
     if clock is not None:
         _exchange(process, "now", clock)

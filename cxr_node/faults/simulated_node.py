@@ -64,7 +64,7 @@ class SimulatedNode:
                     database=database,
                     archive=self.archive,
                     destinations=to,
-                    verification=deliver.confirmations(settings, to),
+                    verification=deliver.verification(settings),
                     clock=clock,
                 ),
             ),

@@ -14,12 +14,12 @@ from pydicom.tag import Tag
 from pydicom.uid import UID
 from pynetdicom import ALL_TRANSFER_SYNTAXES
 
-from cxr_node.deliver import outcome
+from cxr_node.deliver import destinations, outcome
 from cxr_node.domain.codes import Code
 from cxr_node.domain.commitment import PUSH_MODEL, FailureReason
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
+from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES, VERIFICATION
 from cxr_node.pixels.decoding import CODECS, NATIVE
 from cxr_node.receive.admission import Rejection
 from cxr_node.receive.status import StoreStatus
@@ -29,7 +29,6 @@ from cxr_node.report.kinds.registry import RESULT_KINDS
 from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.source import Observer
 
-_VERIFICATION = "1.2.840.10008.1.1"
 _STATUS_MEANS: Mapping[StoreStatus, str] = {
     StoreStatus.SUCCESS: "The data set is flushed to disk and its row committed",
     StoreStatus.PROCESSING_FAILURE: "An internal error; the instance is not stored",
@@ -41,7 +40,7 @@ _STATUS_MEANS: Mapping[StoreStatus, str] = {
 _OUTCOME_MEANS: Mapping[outcome.Outcome, str] = {
     outcome.Outcome.DELIVERED: "Delivered",
     outcome.Outcome.RETRY: "Sent again later",
-    outcome.Outcome.REFUSED: "Not sent again; the delivery fails with this status",
+    outcome.Outcome.REJECTED: "Not sent again; the delivery fails with this status",
 }
 _REASON_MEANS: Mapping[FailureReason, str] = {
     FailureReason.PROCESSING_FAILURE: "Its bytes differ from those received",
@@ -81,12 +80,11 @@ def _implementation() -> str:
 
 
 def _services() -> str:
-    rows = [(UID(uid).name, f"`{uid}`", "yes", "yes") for uid in (_VERIFICATION, PUSH_MODEL)]
-    rows += [(UID(uid).name, f"`{uid}`", "no", "yes") for uid in STORAGE_SOP_CLASSES]
-    sent = {str(kind.result_type.sop_class_uid) for kind in RESULT_KINDS}
-    received = {str(uid) for uid in STORAGE_SOP_CLASSES}
-    rows = [(name, uid, "yes" if uid.strip("`") in sent else scu, scp) for name, uid, scu, scp in rows]
-    rows += [(UID(uid).name, f"`{uid}`", "yes", "no") for uid in sorted(sent - received)]
+    scp = (VERIFICATION, PUSH_MODEL, *STORAGE_SOP_CLASSES)
+    scu = {uid for kind in destinations.DESTINATIONS for uid in kind.scu_sop_classes}
+    scu |= {kind.result_type.sop_class_uid for kind in RESULT_KINDS}
+    uids = (*scp, *sorted(scu.difference(scp)))
+    rows = ((UID(uid).name, f"`{uid}`", *("yes" if uid in role else "no" for role in (scu, scp))) for uid in uids)
     return _table("SOP Class, UID, SCU, SCP", rows)
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
+from cxr_node.deliver import destinations
 from cxr_node.domain.section import Section, table_types
 from cxr_node.settings.operations import PageUserSection
 from cxr_node.settings.receive import CommitmentPeerSection, PeerSection, UrgentSection, UserSection
-from cxr_node.settings.results import CharacterSetSection, CStoreSection, FolderSection
+from cxr_node.settings.results import RESULT_NAMES, CharacterSetSection
 from cxr_node.settings.root import Settings
 
 _HEAD = """\
@@ -18,7 +19,6 @@ _HEAD = """\
 # Relative folders are taken from the folder of this file.
 """
 
-_PACS = CStoreSection(name="pacs", host="127.0.0.1", port=4242, ae_title="PACS")
 _PEER = PeerSection(
     ae_title="DX1",
     addresses=(ip_network("10.0.7.0/24"),),
@@ -31,7 +31,6 @@ _PERSON = PageUserSection(name="kim", password_hash=f"scrypt:16384:8:5:{'0' * 32
 _ASKER = CommitmentPeerSection(ae_title="DX1", host="10.0.7.11", port=104)
 _URGENT = UrgentSection(priority_boost_s=1800, calling_ae_titles=("ER1",), header=("RequestedProcedurePriority=STAT",))
 _GB18030 = CharacterSetSection(ae_title="DX1", character_sets=("GB18030",))
-_FOLDER = FolderSection(name="folder", folder=Path("results"))
 
 
 def text() -> str:
@@ -49,8 +48,9 @@ def text() -> str:
     parts.append(_table("report.character_sets", _GB18030))
     parts.append("# People. Take the marks away from this, or repeat it.\n")
     parts.append(_table("web.users", _PERSON))
-    parts.append("# Destinations. Take the marks away from one of these, or repeat them.\n")
-    parts.extend(_table("deliver.destinations", example) for example in (_PACS, _FOLDER))
+    names = f"# Names in `results`: {', '.join(RESULT_NAMES)}."
+    parts.append(f"# Destinations. Uncomment one of these, or repeat them.\n{names}\n")
+    parts.extend(_table("deliver.destinations", kind.example()) for kind in destinations.DESTINATIONS)
     return "\n".join(parts)
 
 

@@ -14,8 +14,16 @@ from cxr_node.audit import events
 from cxr_node.audit.events import Peer
 from cxr_node.audit.message import Message
 from cxr_node.audit.subject import Subject, subject_of
-from cxr_node.deliver.commitment import FIND_SOP_CLASS, DeliveryVerifier, identifier_of
-from cxr_node.deliver.destination import DeliveryRejected, Destination, Receipt
+from cxr_node.deliver.commitment import FIND_SOP_CLASS, identifier_of
+from cxr_node.deliver.destination import (
+    ApplicationEntity,
+    DeliveryRejected,
+    DeliveryVerifier,
+    Destination,
+    ExportUri,
+    Receipt,
+    VerificationRule,
+)
 from cxr_node.domain.commitment import CommitmentResult
 from cxr_node.domain.errors import RejectObject, RetryLater
 from cxr_node.domain.identifiers import Uid
@@ -24,10 +32,8 @@ from cxr_node.receive.admission import Rejection
 from cxr_node.receive.elements import values_of
 from cxr_node.receive.events import AssociationAccepted, AssociationRejected, ReceiveEvent, StoreRejected, TlsFailed
 from cxr_node.receive.part10 import data_set_of
-from cxr_node.settings.results import CStoreSection, FolderSection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.audit import Audit
-from cxr_node.work.handlers.deliver import VerificationRule
 
 _log = logging.getLogger(__name__)
 
@@ -90,33 +96,26 @@ def _at_the_door(audit: Audit, incident: ReceiveEvent) -> list[Message]:
 
 def destinations(settings: Settings, audit: Audit, to: Mapping[str, Destination]) -> dict[str, Destination]:
     """Return the destinations, each recording what is sent to it."""
-    return {each.name: _destination(each, audit, to[each.name]) for each in settings.deliver.destinations}
+    return {row.name: _audited(row.audit_target, audit, to[row.name]) for row in settings.deliver.destinations}
 
 
-def _destination(section: CStoreSection | FolderSection, audit: Audit, destination: Destination) -> Destination:
-    match section:
-        case CStoreSection():
-            return _Sending(destination=destination, audit=audit, peer=_peer(section))
-        case FolderSection():
-            return _Exporting(destination=destination, audit=audit, uri=section.folder.resolve().as_uri())
+def _audited(target: ApplicationEntity | ExportUri, audit: Audit, destination: Destination) -> Destination:
+    match target:
+        case ApplicationEntity():
+            return _Sending(destination=destination, audit=audit, peer=_peer(target))
+        case ExportUri():
+            return _Exporting(destination=destination, audit=audit, uri=target.uri)
         case _:
-            assert_never(section)
+            assert_never(target)
 
 
-def confirmations(
-    settings: Settings, audit: Audit, asked: Mapping[str, VerificationRule]
-) -> dict[str, VerificationRule]:
-    """Return how destinations are asked whether they have what they took; a query is recorded."""
-    queried = {
-        each.name: each
-        for each in settings.deliver.destinations
-        if isinstance(each, CStoreSection) and each.confirm == "find"
-    }
+def verification(audit: Audit, rules: Mapping[str, VerificationRule]) -> dict[str, VerificationRule]:
+    """Return the verification rules, with each C-FIND recorded as a Query."""
     return {
-        name: replace(each, confirms=_Querying(confirms=each.confirms, audit=audit, peer=_peer(queried[name])))
-        if name in queried
-        else each
-        for name, each in asked.items()
+        name: replace(rule, verifier=_Querying(verifier=rule.verifier, audit=audit, peer=_peer(rule.queried)))
+        if rule.queried is not None
+        else rule
+        for name, rule in rules.items()
     }
 
 
@@ -132,8 +131,8 @@ def removing(audit: Audit) -> Callable[[Iterable[bytes]], None]:
     return record
 
 
-def _peer(section: CStoreSection) -> Peer:
-    return Peer(ae_title=section.ae_title, host=section.host)
+def _peer(target: ApplicationEntity) -> Peer:
+    return Peer(ae_title=target.ae_title, host=target.host)
 
 
 def subject(arrived: Received) -> Subject:
@@ -247,7 +246,7 @@ class _Exporting:
 class _Querying:
     """An archive that is asked by C-FIND, and a record of each question."""
 
-    confirms: DeliveryVerifier
+    verifier: DeliveryVerifier
     audit: Audit
     peer: Peer
 
@@ -263,6 +262,6 @@ class _Querying:
             of=self.peer,
         )
         with _failure_recorded(audit, queried):
-            answer = self.confirms.verify(transaction_uid, identity)
+            answer = self.verifier.verify(transaction_uid, identity)
         audit.record(queried(at=audit.clock()))
         return answer

@@ -5,14 +5,13 @@ from importlib.metadata import version
 
 from cxr_node import pipeline
 from cxr_node.db.database import Database
-from cxr_node.deliver.routing import Condition
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.report.kinds import tid1500
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.kinds.registry import KIND_BY_NAME, REPORT_FORMS
 from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.source import Observer
-from cxr_node.settings.results import REPORT_BEST, CStoreSection, FolderSection
+from cxr_node.settings.results import REPORT_BEST
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import preprocessing, process, read
 from cxr_node.work.handlers.compose import ComposeHandler
@@ -24,23 +23,11 @@ def routes(settings: Settings) -> dict[str, pipeline.Route]:
         each.name: pipeline.Route(
             kinds=frozenset(KIND_BY_NAME[name].result_type.name for name in each.results if name in KIND_BY_NAME),
             forms=tuple(form.result_type for form in REPORT_FORMS) if REPORT_BEST in each.results else (),
-            peer=peer_of(each),
-            condition=Condition(
-                calling_ae_titles=each.when.calling_ae_titles,
-                station_names=each.when.station_names,
-                views=each.when.views,
-                findings=each.when.findings,
-            ),
+            peer=each.peer_name,
+            condition=each.when,
         )
         for each in settings.deliver.destinations
     }
-
-
-def peer_of(section: CStoreSection | FolderSection) -> str:
-    """Return the peer behind a destination, by which its capabilities are remembered."""
-    if isinstance(section, FolderSection):
-        return str(section.folder)
-    return f"{section.ae_title}@{section.host}:{section.port}"
 
 
 def kinds_of(name: str) -> tuple[ResultKind, ...]:

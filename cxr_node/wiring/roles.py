@@ -16,7 +16,6 @@ from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.queue import queue
 from cxr_node.queue.retry import RULES
 from cxr_node.records import backfill
-from cxr_node.settings.results import CStoreSection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit as auditing
 from cxr_node.wiring import (
@@ -94,9 +93,7 @@ def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Itera
                     database=opened,
                     archive=process.archive(settings),
                     destinations=audit_decorators.destinations(settings, audit, to),
-                    verification=audit_decorators.confirmations(
-                        settings, audit, delivering.confirmations(settings, to)
-                    ),
+                    verification=audit_decorators.verification(audit, delivering.verification(settings)),
                     clock=process.now,
                     retry=delivering.rule(settings),
                 )
@@ -212,7 +209,7 @@ def tick(settings: Settings, opened: Database) -> None:
 
 def _longest_wait(settings: Settings) -> timedelta:
     """Return how far ahead a job can be due."""
-    again = [each.confirm_again_s for each in settings.deliver.destinations if isinstance(each, CStoreSection)]
+    again = [rule.retry_after_s for rule in delivering.verification(settings).values()]
     longest = [rule.longest_s for rule in RULES.values()]
     return timedelta(seconds=max(*longest, *again, read.study_window(settings).longest_s) + _SLACK_S)
 

@@ -1,19 +1,39 @@
-"""What every kind of destination must do; a new kind is added to `KINDS` and is done when this passes."""
+"""Contract of every kind of destination; a new kind is added to `KINDS`."""
 
-from collections.abc import Callable, Iterator
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Literal, Self
 
 import pytest
+from pydantic import Field
 
+from cxr_node import config
+from cxr_node.audit import events
+from cxr_node.audit.events import Application
+from cxr_node.audit.message import Message
+from cxr_node.deliver import destinations
 from cxr_node.deliver.cstore import CStoreDestination
-from cxr_node.deliver.destination import DeliveryRejected, Destination
+from cxr_node.deliver.destination import (
+    DeliveryRejected,
+    Destination,
+    DestinationKind,
+    ExportUri,
+    Probe,
+    Receipt,
+)
 from cxr_node.deliver.folder import FolderDestination
 from cxr_node.deliver.peer import Peer
 from cxr_node.domain.errors import RetryLater
-from cxr_node.domain.identifiers import AeTitle
+from cxr_node.domain.identifiers import AeTitle, Uid
+from cxr_node.ops import conformance, example_config
+from cxr_node.ops.checks.destinations import check_destination
+from cxr_node.ops.checks.node import Status, ok
 from cxr_node.simulators.pacs import SimulatedPacs, StoredObject
+from cxr_node.wiring import audit_decorators, compose, deliver
+from cxr_node.wiring.audit import Audit
 from tests.support import films, peers
 
 
@@ -46,7 +66,7 @@ def pacs_away(_: Path) -> Iterator[Place]:
 def pacs_at(port: int) -> Destination:
     return CStoreDestination(
         name="pacs",
-        remote=Peer(
+        peer=Peer(
             host=peers.LOOPBACK,
             port=port,
             called_ae_title=AeTitle("PACS"),
@@ -128,3 +148,89 @@ def test_a_destination_that_is_away_is_tried_again(kind: Kind, tmp_path: Path) -
     _, content = file_of(1, tmp_path)
     with kind(tmp_path) as place, pytest.raises(RetryLater):
         place.destination.send(content)
+
+
+class Memory(DestinationKind):
+    """A test kind: keeps objects in memory under a name."""
+
+    kind: Literal["memory"] = Field("memory", description="Kind of destination.")
+    key: str = Field(description="Name of the memory.")
+
+    scu_sop_classes: ClassVar[tuple[Uid, ...]] = (Uid("1.2.3.4"),)
+    stored: ClassVar[list[bytes]] = []
+
+    @classmethod
+    def example(cls) -> Self:
+        """Return the table of the example configuration."""
+        return cls(name="memory", key="results")
+
+    @property
+    def peer_name(self) -> str:
+        """The key."""
+        return self.key
+
+    @property
+    def audit_target(self) -> ExportUri:
+        """A URI of the key."""
+        return ExportUri(uri=f"memory:{self.key}")
+
+    def open(self, *, calling_ae_title: AeTitle) -> Destination:
+        """Return the table itself, which is a destination."""
+        assert calling_ae_title == "CXRNODE"
+        return self
+
+    def send(self, content: bytes) -> Receipt:
+        """Store the object."""
+        self.stored.append(content)
+        return Receipt(status=0)
+
+    def probe(self, sop_class_uids: Sequence[Uid], *, calling_ae_title: AeTitle) -> Probe:  # noqa: ARG002  # of every kind
+        """Accept every SOP Class."""
+        return Probe(message=f"memory {self.key} is there", accepted=dict.fromkeys(sop_class_uids, (Uid("1.2"),)))
+
+
+@pytest.fixture
+def _third_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(destinations, "DESTINATIONS", (*destinations.DESTINATIONS, Memory))
+    monkeypatch.setattr(Memory, "stored", [])
+
+
+TABLES = {"deliver": {"destinations": [{"kind": "memory", "name": "third", "key": "results"}]}}
+
+
+@pytest.mark.usefixtures("_third_kind")
+def test_a_third_kind_is_one_class_and_a_line_in_the_list(tmp_path: Path) -> None:
+    """Settings, example, doctor, conformance statement, delivery and audit trail find it by the list alone."""
+    settings = config.parse(TABLES)
+    example = tomllib.loads(example_config.text().replace("# [[", "[[").replace("# kind", "kind"))
+    (check, *results) = check_destination(settings, settings.deliver.destinations[0]).checks
+    recorded: list[Message] = []
+    application = Application(ae_title="CXRNODE", process_id=1, host="node-1")
+    audit = Audit(application=application, record=recorded.append)
+    audited = audit_decorators.destinations(settings, audit, deliver.destinations(settings))
+    _, content = file_of(1, tmp_path)
+
+    assert audited["third"].send(content).status == 0
+
+    assert Memory.stored == [content]
+    assert [message.event for message in recorded] == [events.EXPORT]
+    assert check == ok("destination third", "memory results is there")
+    assert [result.status for result in results] == [Status.OK]
+    assert "memory" in [row["kind"] for row in example["deliver"]["destinations"]]
+    assert "`1.2.3.4`" in conformance.TABLES["services"]()
+    assert compose.routes(settings)["third"].peer == "results"
+
+
+@pytest.mark.usefixtures("_third_kind")
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ({"kind": "memory", "name": "x"}, "key: must be set (Name of the memory.)"),
+        ({"kind": "memory", "name": "x", "kye": "y", "key": "z"}, "kye: there is no such setting; did you mean 'key'?"),
+        ({"kind": "ftp"}, 'kind: must be set to "cstore" or "folder" or "memory" (Kind of destination.)'),
+    ],
+)
+def test_problems_in_the_settings_of_a_third_kind_are_named(table: dict[str, str], problem: str) -> None:
+    with pytest.raises(config.ConfigurationError) as raised:
+        config.parse({"deliver": {"destinations": [table]}})
+    assert raised.value.problems == [f"deliver.destinations.0.{problem}"]

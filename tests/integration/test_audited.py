@@ -9,7 +9,7 @@ import pytest
 
 from cxr_node.audit.events import USE_OF_RESTRICTED_FUNCTION, Application
 from cxr_node.audit.message import Message, Outcome
-from cxr_node.deliver.destination import DeliveryRejected, Receipt
+from cxr_node.deliver.destination import ApplicationEntity, DeliveryRejected, Receipt, VerificationRule
 from cxr_node.domain.commitment import CommitmentResult, Reference
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
@@ -20,7 +20,6 @@ from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit as auditing
 from cxr_node.wiring import audit_decorators
 from cxr_node.wiring.audit import Audit
-from cxr_node.work.handlers.deliver import VerificationRule
 from tests.support import films
 
 FILM = films.dx()
@@ -164,10 +163,11 @@ def test_each_attempt_to_send_is_recorded_as_it_ended(
 
 @pytest.mark.parametrize("is_away", [False, True])
 def test_a_query_is_recorded_with_what_was_asked(is_away: bool, audit: Audit, recorded: list[Message]) -> None:
-    asked = {"pacs": VerificationRule(confirms=Vouches(is_away), again_s=60.0)}
-    confirms = audit_decorators.confirmations(SETTINGS, audit, asked)["pacs"].confirms
+    queried = ApplicationEntity(ae_title="PACS", host="pacs")
+    rules = {"pacs": VerificationRule(verifier=Vouches(is_away), retry_after_s=60.0, queried=queried)}
+    verifier = audit_decorators.verification(audit, rules)["pacs"].verifier
     try:
-        confirms.verify(Uid("1.2"), IDENTITY)
+        verifier.verify(Uid("1.2"), IDENTITY)
     except RetryLater:
         assert is_away
 

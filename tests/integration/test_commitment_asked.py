@@ -16,7 +16,7 @@ from pynetdicom.dul import DULServiceProvider
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage, State
-from cxr_node.deliver.commitment import report_result
+from cxr_node.deliver.commitment import send_result
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.deliver.peer import Peer
 from cxr_node.domain.commitment import (
@@ -311,7 +311,7 @@ def test_a_report_that_nobody_asked_for_is_refused(tmp_path: Path) -> None:
         )
         report = CommitmentResult(transaction_uid=new_uid(), kept=(reference(films.dx()),))
         with pytest.raises(DeliveryRejected, match="0x0115"):
-            report_result(remote, report)
+            send_result(remote, report)
 
 
 def key_of(shop: InProcessNode, film: Dataset) -> str:

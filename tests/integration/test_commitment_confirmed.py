@@ -9,8 +9,9 @@ from pynetdicom import AE, build_context, build_role
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage, State
-from cxr_node.deliver.commitment import CommitmentRequester, DeliveryVerifier, FindVerifier
+from cxr_node.deliver.commitment import CommitmentRequester, FindVerifier
 from cxr_node.deliver.cstore import CStoreDestination
+from cxr_node.deliver.destination import DeliveryVerifier, VerificationRule
 from cxr_node.deliver.peer import Peer
 from cxr_node.domain.commitment import (
     PUSH_MODEL,
@@ -27,7 +28,6 @@ from cxr_node.records import commitment_requests, results
 from cxr_node.settings.root import Settings
 from cxr_node.simulators.pacs import CommitmentRequest, SimulatedPacs
 from cxr_node.wiring import audit, receive
-from cxr_node.work.handlers.deliver import VerificationRule
 from tests.support import films, peers
 from tests.support.node import InProcessNode
 
@@ -46,12 +46,12 @@ def shop_with(
     archive: SimulatedPacs, database: Database, folder: Path, confirms: DeliveryVerifier | None = None
 ) -> InProcessNode:
     """Return a node that has a report to deliver to the archive."""
-    asker = confirms or CommitmentRequester(remote=remote(archive), wait_s=1.0)
+    asker = confirms or CommitmentRequester(peer=remote(archive), wait_s=1.0)
     shop = InProcessNode(
         database,
         folder,
-        confirmation=VerificationRule(confirms=asker, again_s=AGAIN_S),
-        pacs=CStoreDestination(name="pacs", remote=remote(archive)),
+        confirmation=VerificationRule(verifier=asker, retry_after_s=AGAIN_S),
+        pacs=CStoreDestination(name="pacs", peer=remote(archive)),
     )
     shop.accept(films.dx())
     assert shop.turn(Stage.READ)
@@ -97,7 +97,7 @@ def test_the_answer_is_taken_on_an_association_that_the_archive_opens(tmp_path: 
             SimulatedPacs(commit=never) as archive,
             receive.receiver(settings, database, audit.unrecorded(settings)) as receiver,
         ):
-            asker = CommitmentRequester(remote=remote(archive), wait_s=0.0)
+            asker = CommitmentRequester(peer=remote(archive), wait_s=0.0)
             shop = shop_with(archive, database, tmp_path, asker)
             assert shop.turn(Stage.DELIVER)
             assert shop.turn(Stage.DELIVER)
@@ -144,7 +144,7 @@ def test_an_archive_that_lied_is_sent_the_result_again(database: Database, tmp_p
 
 def test_an_archive_that_does_not_answer_is_asked_again_for_three_days(database: Database, tmp_path: Path) -> None:
     with SimulatedPacs(commit=never) as archive:
-        shop = shop_with(archive, database, tmp_path, CommitmentRequester(remote=remote(archive), wait_s=0.0))
+        shop = shop_with(archive, database, tmp_path, CommitmentRequester(peer=remote(archive), wait_s=0.0))
         assert shop.turn(Stage.DELIVER)
         started = shop.clock.now
         while delivery(shop).state is State.WAITING:
@@ -158,7 +158,7 @@ def test_an_archive_that_does_not_answer_is_asked_again_for_three_days(database:
 
 def test_a_late_answer_to_an_earlier_question_counts(database: Database, tmp_path: Path) -> None:
     with SimulatedPacs(commit=never) as archive:
-        shop = shop_with(archive, database, tmp_path, CommitmentRequester(remote=remote(archive), wait_s=0.0))
+        shop = shop_with(archive, database, tmp_path, CommitmentRequester(peer=remote(archive), wait_s=0.0))
         for _ in range(3):
             assert shop.turn(Stage.DELIVER)
             shop.clock.now = max(shop.clock.now, delivery(shop).due_at)
@@ -179,7 +179,7 @@ def test_an_archive_without_storage_commitment_is_left_for_a_person(database: Da
         assert shop.turn(Stage.DELIVER)
         assert shop.turn(Stage.DELIVER)
     assert delivery(shop).state is State.FAILED
-    assert "does not take this kind of object" in delivery(shop).detail
+    assert "does not accept this SOP Class" in delivery(shop).detail
 
 
 def test_an_archive_that_is_out_of_resources_is_asked_again(database: Database, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_result_is_looked_for_where_there_is_no_storage_commitment(
     forgets: int, state: State, database: Database, tmp_path: Path
 ) -> None:
     with SimulatedPacs(commit=None, forgets=lambda request: request.times <= forgets) as archive:
-        shop = shop_with(archive, database, tmp_path, FindVerifier(remote=remote(archive)))
+        shop = shop_with(archive, database, tmp_path, FindVerifier(peer=remote(archive)))
         assert shop.turn(Stage.DELIVER)
         assert shop.turn(Stage.DELIVER)
         assert delivery(shop).state is state
@@ -221,14 +221,14 @@ def test_orthanc_finds_what_it_was_sent(database: Database, tmp_path: Path) -> N
     with peers.orthanc(tmp_path / "orthanc", settings={"DicomAlwaysAllowFind": True}) as archive:
         destination = CStoreDestination(
             name="pacs",
-            remote=Peer(
+            peer=Peer(
                 host=peers.LOOPBACK,
                 port=archive.port,
                 called_ae_title=AeTitle(archive.ae_title),
                 calling_ae_title=AeTitle("CXRNODE"),
             ),
         )
-        confirmation = VerificationRule(confirms=FindVerifier(remote=destination.remote), again_s=AGAIN_S)
+        confirmation = VerificationRule(verifier=FindVerifier(peer=destination.peer), retry_after_s=AGAIN_S)
         shop = InProcessNode(database, tmp_path, confirmation=confirmation, pacs=destination)
         shop.accept(films.dx())
         shop.work()
@@ -247,18 +247,18 @@ def test_orthanc_vouches_for_what_it_was_sent_on_an_association_of_its_own(tmp_p
             with peers.orthanc(tmp_path / "orthanc", settings={"DicomModalities": us}) as archive:
                 destination = CStoreDestination(
                     name="pacs",
-                    remote=Peer(
+                    peer=Peer(
                         host=peers.LOOPBACK,
                         port=archive.port,
                         called_ae_title=AeTitle(archive.ae_title),
                         calling_ae_title=AeTitle("CXRNODE"),
                     ),
                 )
-                asker = CommitmentRequester(remote=destination.remote, wait_s=0.0)
+                asker = CommitmentRequester(peer=destination.peer, wait_s=0.0)
                 shop = InProcessNode(
                     database,
                     tmp_path,
-                    confirmation=VerificationRule(confirms=asker, again_s=AGAIN_S),
+                    confirmation=VerificationRule(verifier=asker, retry_after_s=AGAIN_S),
                     pacs=destination,
                 )
                 shop.accept(films.dx())

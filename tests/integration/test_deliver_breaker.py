@@ -86,7 +86,7 @@ def test_a_peer_that_is_not_there_is_away_and_one_that_answers_is_not() -> None:
     def destination(port: int) -> CStoreDestination:
         return CStoreDestination(
             name="pacs",
-            remote=Peer(
+            peer=Peer(
                 host=peers.LOOPBACK,
                 port=port,
                 called_ae_title=AeTitle("PACS"),

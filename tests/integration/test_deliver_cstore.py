@@ -31,7 +31,7 @@ def destination(
 ) -> CStoreDestination:
     return CStoreDestination(
         name="pacs",
-        remote=Peer(
+        peer=Peer(
             host=peers.LOOPBACK,
             port=port,
             called_ae_title=AeTitle(called),
@@ -105,13 +105,16 @@ def test_a_peer_that_prefers_implicit_vr_but_takes_both_gets_the_object_as_it_is
 
 def test_a_peer_that_takes_only_big_endian_is_not_sent_swapped_pixels(film: bytes) -> None:
     with SimulatedPacs(transfer_syntaxes=[BIG_ENDIAN]) as pacs:
-        with pytest.raises(DeliveryRejected, match="does not take this kind"):
+        with pytest.raises(DeliveryRejected, match="does not accept this SOP Class"):
             destination(pacs.port).send(film)
         assert pacs.by_study == {}
 
 
 def test_a_peer_that_does_not_take_the_class_has_refused(film: bytes) -> None:
-    with SimulatedPacs(sop_classes=[CR]) as pacs, pytest.raises(DeliveryRejected, match="does not take this kind"):
+    with (
+        SimulatedPacs(sop_classes=[CR]) as pacs,
+        pytest.raises(DeliveryRejected, match="does not accept this SOP Class"),
+    ):
         destination(pacs.port).send(film)
 
 
@@ -157,7 +160,7 @@ def test_a_peer_that_aborts_instead_of_answering_is_tried_again(film: bytes) -> 
         request.association.abort()
         return 0
 
-    with SimulatedPacs(status=abort) as pacs, pytest.raises(RetryLater, match="no answer"):
+    with SimulatedPacs(status=abort) as pacs, pytest.raises(RetryLater, match="did not answer"):
         destination(pacs.port).send(film)
 
 
@@ -169,7 +172,7 @@ def test_a_peer_that_does_not_answer_in_time_is_tried_again(film: bytes) -> None
         return 0
 
     with SimulatedPacs(status=wait) as pacs:
-        with pytest.raises(RetryLater, match="no answer"):
+        with pytest.raises(RetryLater, match="did not answer"):
             destination(pacs.port, timeout_s=0.5).send(film)
         answer.set()
 
@@ -198,7 +201,7 @@ def test_a_peer_that_says_nothing_is_tried_again_after_the_time_out(film: bytes)
 
 
 def test_a_host_that_is_not_known_is_tried_again(film: bytes) -> None:
-    nowhere = replace(destination(104), remote=replace(destination(104).remote, host="pacs.invalid"))
+    nowhere = replace(destination(104), peer=replace(destination(104).peer, host="pacs.invalid"))
     with pytest.raises(RetryLater, match=r"pacs\.invalid"):
         nowhere.send(film)
 
@@ -223,7 +226,7 @@ class PausesShortly(threading.Event):
 def test_an_answer_is_heard_although_the_thread_of_the_association_goes_on(film: bytes) -> None:
     with (
         SimulatedPacs() as pacs,
-        destination(pacs.port, timeout_s=3.0).remote.association([build_context(DX)]) as opened,
+        destination(pacs.port, timeout_s=3.0).peer.association([build_context(DX)]) as opened,
     ):
         send = opened.dimse.send_msg
 

@@ -48,7 +48,7 @@ def film(tmp_path: Path) -> bytes:
 def destination(port: int, tls: TlsPeer | None, *, timeout_s: float = 30.0) -> CStoreDestination:
     return CStoreDestination(
         name="pacs",
-        remote=Peer(
+        peer=Peer(
             host=peers.LOOPBACK,
             port=port,
             called_ae_title=AeTitle("STORESCP"),
@@ -140,5 +140,5 @@ def test_a_renewed_authority_is_taken_at_the_next_attempt(site: Site, film: byte
 
 
 def test_files_that_are_missing_are_named_as_the_trouble(film: bytes, tmp_path: Path) -> None:
-    with pytest.raises(RetryLater, match=r"files for TLS with STORESCP .* cannot be used: No such file"):
+    with pytest.raises(RetryLater, match=r"TLS files for STORESCP .* cannot be used: No such file"):
         destination(1, TlsPeer(ca=tmp_path / "absent.pem")).send(film)

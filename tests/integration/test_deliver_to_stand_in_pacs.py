@@ -17,7 +17,7 @@ from tests.support.receiver import association, store
 def destination(pacs: SimulatedPacs) -> CStoreDestination:
     return CStoreDestination(
         name="pacs",
-        remote=Peer(
+        peer=Peer(
             host=peers.LOOPBACK,
             port=pacs.port,
             called_ae_title=pacs.ae_title,

@@ -36,7 +36,7 @@ def load_radiograph(film: ReportedFilm) -> Radiograph:
 def _destination(orthanc: peers.Orthanc) -> CStoreDestination:
     return CStoreDestination(
         name="orthanc",
-        remote=Peer(
+        peer=Peer(
             host=peers.LOOPBACK,
             port=orthanc.port,
             called_ae_title=AeTitle(orthanc.ae_title),

@@ -12,6 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
+from cxr_node.deliver.destination import VerificationRule
 from cxr_node.domain.commitment import CommitmentResult, Reference
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
@@ -20,7 +21,6 @@ from cxr_node.ops import tracing
 from cxr_node.ops.tracing import TraceExporter
 from cxr_node.receive.sender import association_name
 from cxr_node.settings.root import Settings
-from cxr_node.work.handlers.deliver import VerificationRule
 from tests.support import films
 from tests.support.node import InProcessNode
 from tests.support.otlp_collector import Collector, collector
@@ -50,7 +50,7 @@ def told() -> Iterator[Collector]:
 
 @pytest.fixture
 def shop(database: Database, tmp_path: Path) -> InProcessNode:
-    return InProcessNode(database, tmp_path, confirmation=VerificationRule(confirms=Vouches(), again_s=60))
+    return InProcessNode(database, tmp_path, confirmation=VerificationRule(verifier=Vouches(), retry_after_s=60))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from cxr_node import pipeline
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
-from cxr_node.deliver.destination import Destination, Receipt
+from cxr_node.deliver.destination import Destination, Receipt, VerificationRule
 from cxr_node.deliver.peer import Peer
 from cxr_node.deliver.routing import Condition
 from cxr_node.domain.codes import Code
@@ -39,7 +39,7 @@ from cxr_node.work.batching import ONE_JOB, Batching
 from cxr_node.work.handler import Handler
 from cxr_node.work.handlers.commitment import CommitmentHandler
 from cxr_node.work.handlers.compose import ComposeHandler
-from cxr_node.work.handlers.deliver import DeliverHandler, VerificationRule
+from cxr_node.work.handlers.deliver import DeliverHandler
 from cxr_node.work.handlers.read import ReadHandler
 from cxr_node.work.shared_lock import SharedLock
 from cxr_node.work.study_window import StudyWindow

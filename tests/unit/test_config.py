@@ -57,7 +57,7 @@ def test_a_missing_setting_is_named() -> None:
 def test_a_destination_of_no_known_kind_is_told_the_kinds(kind: dict[str, str]) -> None:
     (problem,) = problems({"deliver": {"destinations": [{"name": "x", **kind}]}})
 
-    assert problem == 'deliver.destinations.0.kind: must be set to "cstore" or "folder" (how results travel)'
+    assert problem == 'deliver.destinations.0.kind: must be set to "cstore" or "folder" (Kind of destination.)'
 
 
 def test_an_ae_title_that_is_none_is_refused() -> None:

@@ -1,22 +1,16 @@
 """Check of a destination: whether it is reachable and accepts the results configured for it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 from pydicom.uid import UID
 
-from cxr_node.deliver.cstore import CStoreDestination
-from cxr_node.deliver.destination import DeliveryRejected
-from cxr_node.deliver.negotiation import negotiated
-from cxr_node.domain.errors import RetryLater
-from cxr_node.domain.identifiers import Uid
-from cxr_node.ops.checks.node import Check, note, ok, problem, write_fault
+from cxr_node.deliver.destination import DestinationKind
+from cxr_node.domain.identifiers import Uid, parse_ae_title
+from cxr_node.ops.checks.node import Check, note, ok, problem
 from cxr_node.report.kinds.registry import KIND_BY_NAME, REPORT_FORMS, RESULT_KINDS
-from cxr_node.settings.results import REPORT_BEST, CStoreSection, FolderSection
+from cxr_node.settings.results import REPORT_BEST
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import compose as results
-from cxr_node.wiring import deliver
 
 SOP_CLASSES: tuple[Uid, ...] = tuple(dict.fromkeys(kind.result_type.sop_class_uid for kind in RESULT_KINDS))
 """SOP Classes of all results."""
@@ -47,44 +41,20 @@ class DestinationReport:
         return next((form.name for form in REPORT_FORMS if form.name in self.accepted_results), None)
 
 
-def check_destination(settings: Settings, section: CStoreSection | FolderSection) -> DestinationReport:
-    """Check a destination; only C-ECHO is sent to it."""
-    peer = results.peer_of(section)
-    if isinstance(section, FolderSection):
-        return DestinationReport(
-            name=section.name, peer=peer, checks=(_folder_check(section.name, Path(section.folder)),)
-        )
-    destination = deliver.destinations(settings)[section.name]
-    if not isinstance(destination, CStoreDestination):
-        raise TypeError(f"{section.name} is not a C-STORE destination")
-    name = f"destination {section.name}"
-    try:
-        negotiation = negotiated(destination.remote, SOP_CLASSES)
-    except RetryLater as error:
-        return DestinationReport(name=section.name, peer=peer, checks=(problem(name, str(error), _next_step(section)),))
-    except DeliveryRejected as error:
-        next_step = "have its administrator permit the node's AE title, and check ae_title"
-        return DestinationReport(name=section.name, peer=peer, checks=(problem(name, str(error), next_step),))
-    report = DestinationReport(name=section.name, peer=peer, checks=(), accepted=negotiation.accepted)
-    tls = ", by TLS" if section.tls_ca else ""
-    echo = ok(name, f"{peer} responds to C-ECHO{tls}")
-    if not negotiation.echoed:
-        echo = note(name, f"{peer} accepts associations{tls}, but not Verification", "nothing, if it stores")
-    checks = (echo, *_result_checks(section.name, section.results, report))
-    return DestinationReport(name=section.name, peer=peer, checks=checks, accepted=negotiation.accepted)
-
-
-def _folder_check(name: str, folder: Path) -> Check:
-    fault = write_fault(folder)
-    if fault:
-        next_step = "make it writable for the node's user, or configure another folder"
-        return problem(f"destination {name}", f"{folder} is not writable: {fault}", next_step)
-    return ok(f"destination {name}", f"{folder} is writable")
-
-
-def _next_step(section: CStoreSection) -> str:
-    files = ", tls_ca and the certificates" if section.tls_ca else ""
-    return f"check that it runs and that host, port, ae_title{files} are right; results wait until then"
+def check_destination(settings: Settings, row: DestinationKind) -> DestinationReport:
+    """Check a destination without sending an object."""
+    name = f"destination {row.name}"
+    probe = row.probe(SOP_CLASSES, calling_ae_title=parse_ae_title(settings.receive.ae_title))
+    if not probe.is_usable:
+        check = problem(name, probe.message, probe.next_step)
+    elif probe.next_step:
+        check = note(name, probe.message, probe.next_step)
+    else:
+        check = ok(name, probe.message)
+    report = DestinationReport(name=row.name, peer=row.peer_name, checks=(check,), accepted=probe.accepted)
+    if probe.accepted is None:
+        return report
+    return replace(report, checks=(check, *_result_checks(row.name, row.results, report)))
 
 
 def _result_checks(destination: str, results: Sequence[str], report: DestinationReport) -> Iterator[Check]:

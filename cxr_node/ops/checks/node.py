@@ -1,17 +1,15 @@
 """Checks of a node's prerequisites: data folder, free space, database, bundle; and the result of a check."""
 
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from cxr_node.archive import space
 from cxr_node.db import migrate
 from cxr_node.db.database import Database, SQLAlchemyError
 from cxr_node.db.migrate import Standing
 from cxr_node.domain.errors import RetryLater
+from cxr_node.domain.files import write_fault
 from cxr_node.records import bundles
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import process
@@ -65,23 +63,6 @@ def data_folder(settings: Settings) -> Iterator[Check]:
     else:
         next_step = "films are rejected until then: free disk space, or lower archive.reserve_bytes"
         yield problem("free space", message, next_step)
-
-
-def write_fault(folder: Path) -> str:
-    """Return why a folder is not writable; empty if it is. The folder is created if it is missing."""
-    probe = folder / f".doctor-{os.getpid()}"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with probe.open("wb") as file:
-            file.write(b"?")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        return error.strerror or type(error).__name__
-    finally:
-        with suppress(OSError):
-            probe.unlink()
-    return ""
 
 
 def database(settings: Settings, opened: Database) -> Check:

@@ -7,7 +7,7 @@ from cxr_node import pipeline
 from cxr_node.archive.store import Archive
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage
-from cxr_node.deliver.commitment import report_result
+from cxr_node.deliver.commitment import send_result
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.deliver.peer import Peer
 from cxr_node.queue import queue
@@ -59,7 +59,7 @@ class CommitmentHandler:
             request.transaction_uid, request.instances, archive=self._archive, database=self._database
         )
         try:
-            report_result(peer, result)
+            send_result(peer, result)
         except DeliveryRejected as error:
             return self.give_up(claim, str(error))
         return self._completion(claim, f"{len(result.kept)} committed, {len(result.failed)} not")

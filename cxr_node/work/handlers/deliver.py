@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cxr_node import pipeline
@@ -11,8 +10,7 @@ from cxr_node.archive.store import Archive
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage
 from cxr_node.deliver.circuit_breaker import CircuitBreakers
-from cxr_node.deliver.commitment import DeliveryVerifier
-from cxr_node.deliver.destination import DeliveryRejected, Destination, DestinationUnreachable
+from cxr_node.deliver.destination import DeliveryRejected, Destination, DestinationUnreachable, VerificationRule
 from cxr_node.domain.commitment import CommitmentResult, FailureReason
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid, new_uid
@@ -33,14 +31,6 @@ _PROBED_WITHIN = timedelta(seconds=1)
 
 _TRANSIENT = frozenset({0x0110, 0x0213})
 """Failure Reasons after which the request is repeated: processing failure, resource limitation (PS3.3 C.14.1.1)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerificationRule:
-    """How storage at a destination is verified; requested again after `again_s` without a result."""
-
-    confirms: DeliveryVerifier
-    again_s: float
 
 
 class DeliverHandler:
@@ -155,13 +145,13 @@ class DeliverHandler:
             with self._database.write() as transaction:
                 # Before the request: its result may reach another process first.
                 commitment_requests.add(transaction, delivery.delivery_id, transaction_uid, now=self._clock())
-            result = rule.confirms.verify(transaction_uid, delivery.result.identity)
+            result = rule.verifier.verify(transaction_uid, delivery.result.identity)
 
         def record(transaction: Transaction, now: datetime) -> None:
             if result is not None:
                 commitment_requests.settle(transaction, result, now=now)
             current = results.get_delivery(transaction.connection, delivery.delivery_id)
-            self._record_verification(transaction, claim, current, again_s=rule.again_s, now=now)
+            self._record_verification(transaction, claim, current, again_s=rule.retry_after_s, now=now)
 
         return record
 

@@ -12,16 +12,16 @@ from cxr_node.deliver.outcome import Outcome, is_warning, of_context, of_rejecti
         (0x0111, Outcome.DELIVERED),  # it is there already, and its UID says that it is the same
         (0xA700, Outcome.RETRY),  # out of resources
         (0xA7FF, Outcome.RETRY),
-        (0xA900, Outcome.REFUSED),  # data set does not match SOP class
-        (0xA9FF, Outcome.REFUSED),
-        (0xC000, Outcome.REFUSED),  # cannot understand
-        (0xCFFF, Outcome.REFUSED),
+        (0xA900, Outcome.REJECTED),  # data set does not match SOP class
+        (0xA9FF, Outcome.REJECTED),
+        (0xC000, Outcome.REJECTED),  # cannot understand
+        (0xCFFF, Outcome.REJECTED),
         (0x0110, Outcome.RETRY),  # processing failure
-        (0x0122, Outcome.REFUSED),  # SOP class not supported
-        (0x0124, Outcome.REFUSED),  # not authorized
+        (0x0122, Outcome.REJECTED),  # SOP class not supported
+        (0x0124, Outcome.REJECTED),  # not authorized
         (0x0210, Outcome.RETRY),  # duplicate invocation
-        (0x0211, Outcome.REFUSED),  # unrecognized operation
-        (0x0212, Outcome.REFUSED),  # mistyped argument
+        (0x0211, Outcome.REJECTED),  # unrecognized operation
+        (0x0212, Outcome.REJECTED),  # mistyped argument
         (0x0213, Outcome.RETRY),  # resource limitation
         (0xFE00, Outcome.RETRY),  # cancelled
         (0xFF00, Outcome.RETRY),  # pending, which no C-STORE may answer
@@ -35,7 +35,7 @@ def test_a_status_says_what_to_do_next(status: int, outcome: Outcome) -> None:
 @pytest.mark.parametrize("status", [0xB000, 0xB006, 0xB007, 0xBFFF, 0x0001, 0x0107, 0x0116])
 def test_a_warning_is_no_success_unless_configured(status: int) -> None:
     assert is_warning(status)
-    assert of_status(status) is Outcome.REFUSED
+    assert of_status(status) is Outcome.REJECTED
     assert of_status(status, warning_is_success=True) is Outcome.DELIVERED
 
 
@@ -48,11 +48,11 @@ def test_a_failure_is_no_success_however_configured(status: int) -> None:
     ("result", "source", "reason", "outcome"),
     [
         (1, 1, 1, Outcome.RETRY),  # permanent, but no reason given
-        (1, 1, 2, Outcome.REFUSED),  # application context name not supported
-        (1, 1, 3, Outcome.REFUSED),  # calling AE title not recognized
-        (1, 1, 7, Outcome.REFUSED),  # called AE title not recognized
+        (1, 1, 2, Outcome.REJECTED),  # application context name not supported
+        (1, 1, 3, Outcome.REJECTED),  # calling AE title not recognized
+        (1, 1, 7, Outcome.REJECTED),  # called AE title not recognized
         (1, 2, 1, Outcome.RETRY),  # ACSE, no reason given
-        (1, 2, 2, Outcome.REFUSED),  # protocol version not supported
+        (1, 2, 2, Outcome.REJECTED),  # protocol version not supported
         (2, 1, 3, Outcome.RETRY),  # transient, whatever the reason
         (2, 3, 1, Outcome.RETRY),  # temporary congestion
         (2, 3, 2, Outcome.RETRY),  # local limit exceeded
@@ -67,8 +67,8 @@ def test_a_rejected_association_says_what_to_do_next(result: int, source: int, r
     [
         (1, Outcome.RETRY),  # user rejection
         (2, Outcome.RETRY),  # provider rejection, no reason
-        (3, Outcome.REFUSED),  # abstract syntax not supported
-        (4, Outcome.REFUSED),  # transfer syntaxes not supported
+        (3, Outcome.REJECTED),  # abstract syntax not supported
+        (4, Outcome.REJECTED),  # transfer syntaxes not supported
         (None, Outcome.RETRY),  # not answered
     ],
 )

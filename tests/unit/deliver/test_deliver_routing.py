@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from cxr_node.deliver.routing import Condition, Facts, film_answer, study_answer
+from cxr_node.deliver.routing import Condition, FilmFacts, film_decision, study_decision
 from cxr_node.domain.radiograph import View
 
-FILM = Facts(calling_ae_title="DX1", station_name="ROOM 3", view=View.PA, findings=frozenset({"lung_opacity"}))
+FILM = FilmFacts(calling_ae_title="DX1", station_name="ROOM 3", view=View.PA, findings=frozenset({"lung_opacity"}))
 
 
 @pytest.mark.parametrize(
@@ -26,29 +26,29 @@ FILM = Facts(calling_ae_title="DX1", station_name="ROOM 3", view=View.PA, findin
     ],
 )
 def test_a_film_meets_a_condition_if_it_meets_every_part_of_it(condition: Condition, met: bool) -> None:
-    answer = film_answer(condition, FILM)
+    decision = film_decision(condition, FILM)
 
-    assert answer.met is met
-    assert answer.why
+    assert decision.met is met
+    assert decision.reason
 
 
 def test_what_depends_on_the_reading_is_open_before_it() -> None:
     unread = replace(FILM, findings=None)
 
-    assert film_answer(Condition(findings=("lung_opacity",)), unread).met is None
-    assert film_answer(Condition(findings=("lung_opacity",), views=(View.AP,)), unread).met is False
+    assert film_decision(Condition(findings=("lung_opacity",)), unread).met is None
+    assert film_decision(Condition(findings=("lung_opacity",), views=(View.AP,)), unread).met is False
 
 
 def test_a_study_goes_where_one_of_its_films_goes() -> None:
     condition = Condition(findings=("lung_opacity",))
     quiet = replace(FILM, findings=frozenset())
 
-    assert study_answer(condition, [quiet, FILM]).met is True
-    assert study_answer(condition, [quiet, quiet]).met is False
-    assert study_answer(condition, []).met is False
+    assert study_decision(condition, [quiet, FILM]).met is True
+    assert study_decision(condition, [quiet, quiet]).met is False
+    assert study_decision(condition, []).met is False
 
 
 def test_the_reason_names_what_was_there_and_what_was_asked_for() -> None:
-    answer = film_answer(Condition(calling_ae_titles=("DX2",)), FILM)
+    decision = film_decision(Condition(calling_ae_titles=("DX2",)), FILM)
 
-    assert answer.why == "calling AE title DX1 is not one of DX2"
+    assert decision.reason == "calling AE title DX1 is not one of DX2"
