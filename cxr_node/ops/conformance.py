@@ -185,7 +185,7 @@ def _private_codes() -> str:
         *((code, "measurement") for code in codes.MEASUREMENTS.values()),
         *(
             (code, "measurement or observation")
-            for code in codes.TAUGHT
+            for code in codes.MEASURE_CODES
             if code.scheme_designator == codes.PRIVATE_SCHEME
         ),
         *((codes.not_processed(reason), "reason not processed") for reason in Reason),

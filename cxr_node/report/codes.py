@@ -237,7 +237,7 @@ MARKED_BY_CAD: Mapping[Code, Code] = {
 }
 """Findings of the Chest CAD template: modifier (CID 6104, 6105) to the finding that it modifies (CID 6101)."""
 
-TAUGHT = (*concepts.MEASURED, *concepts.STATED, *concepts.PLACES, concepts.LIMITED, concepts.USABLE)
+MEASURE_CODES = (*concepts.MEASURED, *concepts.STATED, *concepts.PLACES, concepts.LIMITED, concepts.USABLE)
 """Codes of measurements and observations; their meanings are English in every language."""
 
 MEASUREMENTS: Mapping[str, Code] = {

@@ -40,7 +40,7 @@ def test_every_kind_of_result_is_stated() -> None:
 def test_every_private_code_is_stated() -> None:
     private = [code.value for code, _, _ in codes.FINDINGS.values() if code.scheme_designator == codes.PRIVATE_SCHEME]
     private += [code.value for code in (codes.NOT_PROCESSED, codes.PROCESSING_NOTE, *codes.MEASUREMENTS.values())]
-    private += [code.value for code in codes.TAUGHT if code.scheme_designator == codes.PRIVATE_SCHEME]
+    private += [code.value for code in codes.MEASURE_CODES if code.scheme_designator == codes.PRIVATE_SCHEME]
     private += [reason.value for reason in Reason] + [note.value for note in Note]
     for value in private:
         assert f"\n| {value} | " in PAGE

@@ -38,7 +38,7 @@ def _constants() -> Iterator[Code]:
             yield value
     for table in (codes.PRESENCES, codes.LATERALITIES, codes.VIEWS, codes.MODALITIES):
         yield from table.values()
-    yield from codes.TAUGHT
+    yield from codes.MEASURE_CODES
 
 
 _FINDINGS_IN_PYDICOM = [code for code, _, proof in codes.FINDINGS.values() if proof is Proof.PYDICOM]
