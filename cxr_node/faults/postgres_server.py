@@ -50,7 +50,7 @@ class Server:
 
     def make(self) -> None:
         """Make its data folder."""
-        self._run("initdb", "-D", str(self._data), "-A", "trust", "-E", "UTF8", "--locale=C")
+        self._run("initdb", "-D", str(self._data), "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
 
     @property
     def _data(self) -> Path:
@@ -83,14 +83,14 @@ def binaries(also: Sequence[Path] = ()) -> Path:
 
 
 @contextmanager
-def running(at: Path) -> Iterator[Server]:
-    """Run a server from the binaries in `at` while the block lasts."""
+def running(binaries: Path) -> Iterator[Server]:
+    """Run a server from these binaries while the block lasts."""
     # The path of its socket must be short.
     with tempfile.TemporaryDirectory(prefix="cxr-pg-") as name:
         folder, user = Path(name), _user()
         if user is not None:
             shutil.chown(folder, user)
-        server = Server(binaries=at, folder=folder, user=user)
+        server = Server(binaries=binaries, folder=folder, user=user)
         server.make()
         server.start()
         try:

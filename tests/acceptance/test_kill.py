@@ -22,9 +22,9 @@ from tests.support import films
 from tests.support.peers import LOOPBACK, until
 from tests.support.running_node import COMMAND, RunningNode, running, settings_file, to_pacs
 
-SHORT_KILLS = 4
+SHORT_KILLS = 3
 LONG_KILLS = 50
-LONGEST_LIFE_S = 12.0
+LONGEST_LIFE_S = 9.0
 PAUSE_S = 0.4
 
 

@@ -3,6 +3,7 @@
 import ast
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 
 from packaging.requirements import Requirement
@@ -16,6 +17,7 @@ _INDIRECT = {
 """Dependencies that another library imports on the package's behalf."""
 
 
+@cache
 def imported() -> set[str]:
     """Return the top-level modules that the package imports, without the standard library and itself."""
     names: set[str] = set()
@@ -38,8 +40,10 @@ def declared(*extras: str) -> set[str]:
 
 def distributions(modules: set[str]) -> set[str]:
     """Return which distributions provide the modules."""
-    known = packages_distributions()
-    return {canonicalize_name(name) for module in modules for name in known.get(module, [])}
+    return {canonicalize_name(name) for module in modules for name in _distributions_by_module().get(module, [])}
+
+
+_distributions_by_module = cache(packages_distributions)
 
 
 def test_each_run_time_dependency_is_imported_by_the_package() -> None:

@@ -51,6 +51,7 @@ def test_right_and_left_are_the_patients() -> None:
         assert mask[:, half].sum() > 0.8 * mask.sum()
 
 
+@pytest.mark.slow
 def test_only_middle_lobe_consolidation_erases_the_right_heart_border() -> None:
     def border(zone: Zone | None) -> float:
         steps = []
@@ -83,6 +84,7 @@ def test_an_effusion_takes_its_part_from_the_lung() -> None:
     assert wet.masks["right_lung"].sum() == dry.masks["right_lung"].sum()
 
 
+@pytest.mark.slow
 def test_severity_makes_it_larger() -> None:
     for kind in (Kind.CONSOLIDATION, Kind.EFFUSION, Kind.PNEUMOTHORAX, Kind.NODULE, Kind.MASS):
         mild, severe = (

@@ -92,6 +92,7 @@ def test_hearts_begin_where_they_are_wide() -> None:
     assert (rows[0], rows[-1]) == (100, 149)
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_where_an_unbroken_one_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

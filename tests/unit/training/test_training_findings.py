@@ -151,6 +151,7 @@ def test_what_surroundings_explain_is_subtracted() -> None:
     assert says(seen.parts[Look.THORAX] + explained, seen.around + shift) == pytest.approx(said, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_noise_is_not_told_from_noise_on_patients_not_learned_from() -> None:
     films = _films(300)
 
@@ -160,6 +161,7 @@ def test_noise_is_not_told_from_noise_on_patients_not_learned_from() -> None:
         assert 0.38 < metrics.auc(_shown(films), said) < 0.62
 
 
+@pytest.mark.slow
 def test_what_is_plain_to_see_is_learned_and_called() -> None:
     films, seen = _films(200), _seen(200)
     shown = _shown(films)
