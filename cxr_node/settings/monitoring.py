@@ -1,4 +1,4 @@
-"""Settings of the watch over the model: drift and constancy."""
+"""Settings of model monitoring: drift and constancy."""
 
 from datetime import date, time
 from typing import Annotated
@@ -19,32 +19,37 @@ Day = Annotated[str, AfterValidator(_day)]
 
 
 class DriftSection(Section):
-    """Whether films are read as they were in the reference, by device, each day. docs/monitoring.md has the tests."""
+    """Drift detection: daily statistics of each device against a reference. docs/monitoring.md has the tests."""
 
-    enabled: bool = Field(True, description="Whether days are counted and judged.")
+    enabled: bool = Field(True, description="Whether daily statistics are computed and tested.")
     reference_films: int = Field(
-        1000, ge=50, description="Films of a device that are its reference: its first whole days with a bundle version."
+        1000, ge=50, description="Films in a device's reference window: its first whole days with a model."
     )
-    reference_days: int = Field(7, ge=1, le=365, description="The least days of a reference.")
+    reference_days: int = Field(7, ge=1, le=365, description="Minimum days of a reference window.")
     reference_from: Day = Field(
-        "", description="First day of a declared reference, as 2026-01-31; empty for the first films instead."
+        "", description="First day of a declared reference window, as 2026-01-31; empty: the first films."
     )
-    reference_until: Day = Field("", description="Its last day. A bundle version that was not there then has its own.")
-    window_days: int = Field(7, ge=1, le=28, description="Newest days that are held against the reference.")
+    reference_until: Day = Field(
+        "", description="Last day of the declared reference window. A model with too few films in it gets its own."
+    )
+    window_days: int = Field(7, ge=1, le=28, description="Newest days, which are compared with the reference.")
     minimum_films: int = Field(
-        50, ge=20, description="Least films on either side; quiet devices are looked at over up to 28 days."
+        50, ge=20, description="Minimum films in either window; the newest days grow up to 28 for a quiet device."
     )
     alpha: float = Field(
-        0.01, gt=0, le=0.2, description="Chance that a day on which nothing has changed raises an alarm."
+        0.01, gt=0, le=0.2, description="Probability of an alarm on a day without a change (family-wise error rate)."
     )
     least_score_effect: float = Field(
-        0.1, ge=0, le=1, description="Least distance of the scores' distributions that is drift."
+        0.1, ge=0, le=1, description="Kolmogorov-Smirnov statistic of the scores from which a difference is drift."
     )
     least_rate_effect: float = Field(
-        0.05, ge=0, le=1, description="Least difference of rates, called present or not analysed, that is drift."
+        0.05, ge=0, le=1, description="Difference of rates (called present, not analysed) from which it is drift."
     )
     least_turnaround_effect: float = Field(
-        0.3, ge=0, le=1, description="Least distance of the distributions of times from film to report that is drift."
+        0.3,
+        ge=0,
+        le=1,
+        description="Kolmogorov-Smirnov statistic of the times from film to report from which it is drift.",
     )
 
 
@@ -55,20 +60,20 @@ def _time_of_day(text: str) -> str:
 
 
 class ConstancySection(TlsClient):
-    """Phantoms that the node sends itself, to see that it reads them as before. Nothing of them leaves."""
+    """Constancy check: phantoms that the node sends to itself, against a baseline. None of their results leaves."""
 
     at: Annotated[str, AfterValidator(_time_of_day)] = Field(
-        "", description="When each day, local time, as 05:30; empty for never, but by `cxr-node constancy run`."
+        "", description="Local time of the daily check, as 05:30; empty: only by `cxr-node constancy run`."
     )
     calling_ae_title: Title = Field(
-        "CXRCONSTANCY", description="How the node calls itself then; it must be let in as any sender."
+        "CXRCONSTANCY", description="Calling AE title of the check; [receive] must admit it like any sender."
     )
-    host: str = Field("", description="Address of the node that takes films; empty for this machine.")
-    score_tolerance: float = Field(0.01, gt=0, le=1, description="How far a score may be from the accepted one.")
+    host: str = Field("", description="Address of the receiving node; empty: this machine.")
+    score_tolerance: float = Field(0.01, gt=0, le=1, description="Tolerance of a score from its baseline.")
     measurement_tolerance: float = Field(
-        0.02, gt=0, le=1, description="How far a measurement may be from the accepted one, as a share of that."
+        0.02, gt=0, le=1, description="Tolerance of a measurement from its baseline, as a fraction of it."
     )
     ratio_tolerance: float = Field(
-        0.03, gt=0, le=1, description="How far the cardiothoracic ratio may be from the phantom's own."
+        0.03, gt=0, le=1, description="Tolerance of the cardiothoracic ratio from that of the phantom."
     )
-    timeout_s: Seconds = Field(300.0, description="How long reading the phantoms may take, in seconds.")
+    timeout_s: Seconds = Field(300.0, description="Time limit for reading the phantoms, in seconds.")

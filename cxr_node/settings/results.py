@@ -14,11 +14,13 @@ from cxr_node.report.languages.registry import LANGUAGES
 
 
 class ComposeSection(Section):
-    """When a study's results are composed."""
+    """Study window: when the results of a study are composed."""
 
-    study_quiet_s: float = Field(2.0, ge=0, description="Compose when no film has come for this long, in seconds.")
+    study_quiet_s: float = Field(
+        2.0, ge=0, description="Compose after this time without another film of the study, in seconds."
+    )
     study_max_wait_s: Seconds = Field(
-        300.0, description="Compose at the latest this long after the first film came, in seconds."
+        300.0, description="Compose at the latest this long after the first film of the study, in seconds."
     )
 
 
@@ -35,16 +37,18 @@ def _character_set(text: str) -> str:
 
 
 class CharacterSetSection(Section):
-    """A sender whose films declare no character set, or a wrong one."""
+    """Character set of a sender whose films declare none or a wrong one."""
 
-    ae_title: Title | Literal[""] = Field("", description="Its AE title; empty for every sender without one of these.")
+    ae_title: Title | Literal[""] = Field(
+        "", description="Calling AE title; empty for every sender without such a table."
+    )
     character_sets: tuple[Annotated[str, AfterValidator(_character_set)], ...] = Field(
-        min_length=1, description="Specific Character Set (0008,0005) that its films are really in, whatever they say."
+        min_length=1, description="Specific Character Set (0008,0005) that replaces the declared one."
     )
 
 
 class ReportSection(Section):
-    """How results introduce themselves."""
+    """Device, language and series of results."""
 
     serial_number: str = Field("1", min_length=1, max_length=64, description="Device Serial Number of this node.")
     language: Annotated[str, AfterValidator(_language)] = Field(
@@ -53,7 +57,7 @@ class ReportSection(Section):
     )
     series_number: int = Field(9001, ge=1, description="Series Number of the Structured Reports.")
     character_sets: tuple[CharacterSetSection, ...] = Field(
-        (), description="Senders whose films are in another character set than they declare."
+        (), description="Senders whose films declare no character set or a wrong one."
     )
 
 

@@ -14,7 +14,7 @@ def hierarchy(references: Iterable[Reference]) -> list[Dataset]:
     """Return an item per study, with an item per series, with an item per instance, each once and sorted."""
     studies: dict[str, dict[str, list[Dataset]]] = {}
     for study, series, sop_class, sop_instance in sorted(set(references)):
-        studies.setdefault(study, {}).setdefault(series, []).append(_instance(sop_class, sop_instance))
+        studies.setdefault(study, {}).setdefault(series, []).append(instance_reference(sop_class, sop_instance))
     return [_study(study, series) for study, series in studies.items()]
 
 
@@ -32,7 +32,8 @@ def _series(series_instance_uid: str, instances: list[Dataset]) -> Dataset:
     return item
 
 
-def _instance(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+def instance_reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    """Return an item that references an instance (PS3.3 table 10-11)."""
     item = Dataset()
     item.ReferencedSOPClassUID = sop_class_uid
     item.add(verbatim("ReferencedSOPInstanceUID", sop_instance_uid))

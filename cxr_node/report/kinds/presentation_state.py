@@ -15,6 +15,7 @@ from cxr_node.report.header.elements import verbatim
 from cxr_node.report.header.encoding import encoded
 from cxr_node.report.header.header import header, identity_of
 from cxr_node.report.header.part10 import instance_of
+from cxr_node.report.header.references import instance_reference
 from cxr_node.report.kinds.kind import film_kind
 from cxr_node.report.languages.language import Language
 from cxr_node.report.pictures import overlay
@@ -83,12 +84,9 @@ def _state(film: ReportedFilm, graphics: Sequence[Dataset], language: Language) 
 
 def _reference(film: ReportedFilm) -> Dataset:
     source = film.reading.film
-    image = Dataset()
-    image.ReferencedSOPClassUID = source.sop_class_uid
-    image.add(verbatim("ReferencedSOPInstanceUID", source.sop_instance_uid))
     series = Dataset()
     series.add(verbatim("SeriesInstanceUID", source.series_instance_uid))
-    series.ReferencedImageSequence = [image]
+    series.ReferencedImageSequence = [instance_reference(source.sop_class_uid, source.sop_instance_uid)]
     return series
 
 

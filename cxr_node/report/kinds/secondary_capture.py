@@ -8,11 +8,11 @@ from cxr_node.domain.instance import Identity, Instance
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.report import codes
 from cxr_node.report.check import require_sound
-from cxr_node.report.header.elements import verbatim
 from cxr_node.report.header.encoding import encoded
 from cxr_node.report.header.equipment import coded
 from cxr_node.report.header.header import header, identity_of
 from cxr_node.report.header.part10 import instance_of
+from cxr_node.report.header.references import instance_reference
 from cxr_node.report.kinds.kind import film_kind
 from cxr_node.report.pictures.picture import UInt8, painted
 from cxr_node.report.result_type import ResultType, keywords
@@ -66,9 +66,7 @@ def _add_general_image(dataset: Dataset, film: ReportedFilm, radiograph: Radiogr
 
 
 def _source(film: Identity) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = film.sop_class_uid
-    item.add(verbatim("ReferencedSOPInstanceUID", film.sop_instance_uid))
+    item = instance_reference(film.sop_class_uid, film.sop_instance_uid)
     item.PurposeOfReferenceCodeSequence = [coded(codes.SOURCE_IMAGE)]
     return item
 

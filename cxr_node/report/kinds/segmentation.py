@@ -20,6 +20,7 @@ from cxr_node.report.header.encoding import encoded
 from cxr_node.report.header.equipment import coded
 from cxr_node.report.header.header import header, identity_of
 from cxr_node.report.header.part10 import instance_of
+from cxr_node.report.header.references import instance_reference
 from cxr_node.report.header.uids import tracking_uid
 from cxr_node.report.kinds.kind import film_kind
 from cxr_node.report.pictures.masks import joined, packed_mask
@@ -154,15 +155,8 @@ def _algorithm(model: ModelIdentity) -> Dataset:
 def _referenced_series(film: Identity) -> Dataset:
     series = Dataset()
     series.add(verbatim("SeriesInstanceUID", film.series_instance_uid))
-    series.ReferencedInstanceSequence = [_referenced(film)]
+    series.ReferencedInstanceSequence = [instance_reference(film.sop_class_uid, film.sop_instance_uid)]
     return series
-
-
-def _referenced(film: Identity) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = film.sop_class_uid
-    item.add(verbatim("ReferencedSOPInstanceUID", film.sop_instance_uid))
-    return item
 
 
 def _add_frames(content: Dataset, film: ReportedFilm, number: int) -> None:
@@ -195,7 +189,7 @@ def _shared(film: ReportedFilm) -> Dataset:
 
 
 def _derivation(film: Identity) -> Dataset:
-    source = _referenced(film)
+    source = instance_reference(film.sop_class_uid, film.sop_instance_uid)
     source.SpatialLocationsPreserved = "YES"
     source.PurposeOfReferenceCodeSequence = [coded(codes.SOURCE_IMAGE)]
     derivation = Dataset()
