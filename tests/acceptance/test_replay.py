@@ -1,4 +1,4 @@
-"""A reading can be made again, and says with what it was made: in the report, in the job, by `cxr-node replay`."""
+"""Reproducible readings: report and job name the model, and `cxr-node replay` reads a film again."""
 
 import json
 from collections import defaultdict
@@ -25,7 +25,7 @@ Command = Callable[..., Result]
 DIGEST = digest_of(tiny_bundles.whole_network())
 NEXT = ((r'version = "1.2.3"', 'version = "2.0.0"'),)
 READ, COMPOSED, LATERAL = 1, 3, 2
-"""Jobs, in the order in which they came to be."""
+"""Job numbers."""
 
 
 def with_bundle(config: Path, folder: Path) -> None:
@@ -46,43 +46,43 @@ def config(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def shop(config: Path) -> InProcessNode:
+def node(config: Path) -> InProcessNode:
     """A node that has read a film with its real reader and set another aside."""
     settings = load(config)
     with opened(settings) as database:
         settings.node.data_folder.mkdir(parents=True)
         migrate.upgrade(database)
         reader = read.reader(settings)
-        shop = InProcessNode(
+        node = InProcessNode(
             database,
             settings.node.data_folder,
             network=lambda: reader,
             rules=preprocessing.read_rules(settings),
         )
-        shop.accept(films.dx(rows=300, columns=280))
-        shop.accept(films.dx(seed=1, changes={"ViewPosition": "LL", "ViewCodeSequence": None}))
-        shop.work()
-        assert [job.state for job in shop.jobs(Stage.READ)] == [State.DONE, State.NOT_ANALYSED]
-    return shop
+        node.accept(films.dx(rows=300, columns=280))
+        node.accept(films.dx(seed=1, changes={"ViewPosition": "LL", "ViewCodeSequence": None}))
+        node.work()
+        assert [job.state for job in node.jobs(Stage.READ)] == [State.DONE, State.NOT_ANALYSED]
+    return node
 
 
 @pytest.fixture
-def cxr_node(config: Path, shop: InProcessNode) -> Command:
+def cxr_node(config: Path, node: InProcessNode) -> Command:
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(app, [*arguments, "--config", str(config)])
 
     return run
 
 
-def test_the_report_names_card_weights_preparation_and_operating_points(shop: InProcessNode) -> None:
-    report = next(each for each in shop.pacs.reports() if each.StudyInstanceUID == films.dx().StudyInstanceUID)
-    said: dict[str, list[str]] = defaultdict(list)
+def test_the_report_names_card_weights_preparation_and_operating_points(node: InProcessNode) -> None:
+    report = next(report for report in node.pacs.reports() if report.StudyInstanceUID == films.dx().StudyInstanceUID)
+    texts: dict[str, list[str]] = defaultdict(list)
     for _, item in items(report):
-        said[name_of(item)].append(str(item.get("TextValue", "")))
+        texts[name_of(item)].append(str(item.get("TextValue", "")))
 
-    assert "tiny" in said[codes.ALGORITHM_NAME.value]
-    assert "1.2.3" in said[codes.ALGORITHM_VERSION.value]
-    parameters = said[codes.ALGORITHM_PARAMETERS.value]
+    assert "tiny" in texts[codes.ALGORITHM_NAME.value]
+    assert "1.2.3" in texts[codes.ALGORITHM_VERSION.value]
+    parameters = texts[codes.ALGORITHM_PARAMETERS.value]
     assert f"weights_sha256={DIGEST}" in parameters
     assert "preparation=squash-area 32x32 of [0.0, 0.0, 1.0, 1.0]" in parameters
     assert "operating_points=tests 1" in parameters
@@ -109,19 +109,21 @@ def test_the_job_names_card_weights_preparation_and_operating_points(cxr_node: C
         assert [shown[key] for key in expected] == [None] * len(expected)
 
 
-def test_a_reading_made_again_is_the_same_to_the_last_bit(cxr_node: Command) -> None:
+def test_a_replayed_reading_is_bit_identical(cxr_node: Command) -> None:
     again = cxr_node("replay", str(READ), "--json")
 
     assert again.exit_code == 0, again.output
-    said = json.loads(again.output)
-    assert (said["model"], said["weights_digest"]) == ("tiny 1.2.3", DIGEST)
-    assert (said["equal"], said["difference"]) == (True, 0.0)
-    assert [each["finding"] for each in said["scores"]] == ["lung_opacity"]
-    assert said["scores"][0]["stored"] == said["scores"][0]["now"]
+    document = json.loads(again.output)
+    assert (document["model"], document["weights_digest"]) == ("tiny 1.2.3", DIGEST)
+    assert (document["equal"], document["difference"]) == (True, 0.0)
+    assert [score["finding"] for score in document["scores"]] == ["lung_opacity"]
+    assert document["scores"][0]["stored"] == document["scores"][0]["now"]
     assert "bit-identical" in cxr_node("replay", str(READ)).output
 
 
-def test_another_score_is_noticed_in_its_last_bits(shop: InProcessNode, config: Path, cxr_node: Command) -> None:
+def test_a_score_that_differs_in_its_last_bits_is_reported(
+    node: InProcessNode, config: Path, cxr_node: Command
+) -> None:
     with opened(load(config)) as database, database.write() as transaction:
         transaction.connection.execute(finding.update().values(score=finding.c.score + 1e-15))
 
@@ -132,7 +134,7 @@ def test_another_score_is_noticed_in_its_last_bits(shop: InProcessNode, config: 
     assert "NOT the same: the largest difference is" in cxr_node("replay", str(READ)).output
 
 
-def test_a_finding_that_is_no_longer_there_is_noticed(config: Path, cxr_node: Command) -> None:
+def test_a_finding_that_disappeared_is_reported(config: Path, cxr_node: Command) -> None:
     with opened(load(config)) as database, database.write() as transaction:
         transaction.connection.execute(finding.update().values(key="effusion"))
 
@@ -150,7 +152,7 @@ def test_another_network_is_refused_naming_both(config: Path, cxr_node: Command,
     assert digest_of(tiny_bundles.network()) in again.output
 
 
-def test_a_film_that_was_read_with_a_bundle_chosen_for_all_is_read_with_that_one_again(
+def test_a_film_read_with_an_activated_bundle_is_replayed_with_it(
     config: Path, cxr_node: Command, tmp_path: Path
 ) -> None:
     assert cxr_node("bundle", "activate", str(tmp_path / "bundle")).exit_code == 0
@@ -178,7 +180,7 @@ def test_another_preparation_is_refused_naming_both(config: Path, cxr_node: Comm
     ("job", "sentence"),
     [(LATERAL, "has no scores: not analysed"), (COMPOSED, "reads no film"), (99, "there is no job 99")],
 )
-def test_what_has_no_scores_is_not_read_again(cxr_node: Command, job: int, sentence: str) -> None:
+def test_a_job_without_scores_is_not_replayed(cxr_node: Command, job: int, sentence: str) -> None:
     again = cxr_node("replay", str(job))
 
     assert again.exit_code == 1

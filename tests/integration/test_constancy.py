@@ -1,6 +1,6 @@
-"""The constancy check in a whole node: phantoms are read as any film, judged, and leave no trace but their values."""
+"""Constancy check in a whole node: phantoms are read as any film, and leave nothing but their values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
@@ -13,6 +13,8 @@ from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.identifiers import AeTitle, Uid
+from cxr_node.domain.radiograph import Radiograph
+from cxr_node.domain.reading import Prediction
 from cxr_node.monitoring.constancy import CheckState, Tolerances
 from cxr_node.queries import browse, view_rows
 from cxr_node.queries.views.registry import VIEWS
@@ -33,121 +35,120 @@ def phantom(seed: int, *, ratio: float | None = None) -> Phantom:
     return Phantom(seed=seed, content=out.getvalue(), ratio=ratio)
 
 
-def check(shop: InProcessNode, *, timeout_s: float = 60.0, uid: Callable[[], Uid] = new_uid) -> Outcome:
-    """Let the node check itself with two phantoms; it works while the check waits."""
+def check(node: InProcessNode, *, timeout_s: float = 60.0, uid: Callable[[], Uid] = new_uid) -> Outcome:
+    """Run a check with two phantoms; the node reads while the check waits."""
 
     def send(content: bytes) -> None:
-        shop.accept(dcmread(BytesIO(content)), sender=MODALITY)
+        node.accept(dcmread(BytesIO(content)), sender=MODALITY)
 
     def wait(_: float) -> None:
-        shop.turn(Stage.READ)
-        shop.clock.go(seconds=5)
+        node.turn(Stage.READ)
+        node.clock.go(seconds=5)
 
     return constancy.check(
-        shop.database, shop.archive, [phantom(1), phantom(2)],
-        send=send, wait=wait, tolerances=Tolerances(), device="cpu", timeout_s=timeout_s, clock=shop.clock, uid=uid,
+        node.database, node.archive, [phantom(1), phantom(2)],
+        send=send, wait=wait, tolerances=Tolerances(), device="cpu", timeout_s=timeout_s, clock=node.clock, uid=uid,
     )  # fmt: skip
 
 
-def accept(shop: InProcessNode, outcome: Outcome) -> None:
-    with shop.database.write() as transaction:
-        assert rows.accept(transaction, outcome.run_id, by="kim", now=shop.clock.now) == 2
+def accept(node: InProcessNode, outcome: Outcome) -> None:
+    with node.database.write() as transaction:
+        assert rows.accept(transaction, outcome.run_id, by="kim", now=node.clock.now) == 2
 
 
 def scored(score: float) -> Says:
-    def answer(seen: object) -> tuple[object, ...]:
-        said = prediction(seen)  # type: ignore[arg-type]  # handed on as it came
-        return tuple(replace(each, findings=(replace(each.findings[0], score=score),)) for each in said)
+    def answer(radiographs: Sequence[Radiograph]) -> tuple[Prediction, ...]:
+        return tuple(
+            replace(result, findings=(replace(result.findings[0], score=score),)) for result in prediction(radiographs)
+        )
 
-    return Says(answer)  # type: ignore[arg-type]  # of the same form
+    return Says(answer)
 
 
-def test_a_check_is_held_against_what_a_person_accepted(database: Database, tmp_path: Path) -> None:
-    shop = InProcessNode(database, tmp_path, reader=scored(0.75))
+def test_a_check_is_compared_with_the_accepted_baseline(database: Database, tmp_path: Path) -> None:
+    node = InProcessNode(database, tmp_path, reader=scored(0.75))
 
-    first = check(shop)
-    accept(shop, first)
-    second = check(shop)
-    shop.reader.answer = scored(0.77).answer
-    third = check(shop)
+    first = check(node)
+    accept(node, first)
+    second = check(node)
+    node.reader.answer = scored(0.77).answer
+    third = check(node)
 
     assert (first.state, second.state, third.state) == (CheckState.UNACCEPTED, CheckState.PASSED, CheckState.FAILED)
     assert third.detail == "out of tolerance: lung_opacity of phantom 1, lung_opacity of phantom 2"
     with database.read() as connection:
-        said = view_rows.rows(connection, VIEWS["v1_constancy"], order="run_id")
-    assert [(row["run_id"], row["state"], bool(row["is_within_tolerance"])) for row in said if row["seed"] == 1] == [
+        values = view_rows.rows(connection, VIEWS["v1_constancy"], order="run_id")
+    assert [(row["run_id"], row["state"], bool(row["is_within_tolerance"])) for row in values if row["seed"] == 1] == [
         (first.run_id, "unaccepted", False), (second.run_id, "passed", True), (third.run_id, "failed", False),
     ]  # fmt: skip
-    assert {row["engine"] for row in said} == {"node, cpu"}
+    assert {row["engine"] for row in values} == {"node, cpu"}
 
 
-def test_nothing_of_a_check_leaves_or_is_counted(database: Database, tmp_path: Path) -> None:
-    shop = InProcessNode(database, tmp_path)
-    check(shop)
+def test_films_of_a_check_are_neither_delivered_nor_counted(database: Database, tmp_path: Path) -> None:
+    node = InProcessNode(database, tmp_path)
+    check(node)
 
-    shop.work()
-    drift.update_daily_statistics(database, now=shop.clock.now)
+    node.work()
+    drift.update_daily_statistics(database, now=node.clock.now)
 
-    assert shop.pacs.arrived == []
-    assert {job.state for job in shop.jobs()} == {"done"}
+    assert node.pacs.arrived == []
+    assert {job.state for job in node.jobs()} == {"done"}
     with database.read() as connection:
         for name in (*WITHOUT_CHECKS, "v1_daily_statistics", "v1_deliveries"):
             assert view_rows.rows(connection, VIEWS[name]) == [], name
         assert browse.studies(connection, before=None, limit=10) == []
 
 
-def test_a_modality_can_neither_pass_for_a_check_nor_make_one_of_a_patients_film(
-    database: Database, tmp_path: Path
-) -> None:
-    shop = InProcessNode(database, tmp_path)
-    named: list[Uid] = []
+def test_a_modality_cannot_pass_off_a_patients_film_as_a_check(database: Database, tmp_path: Path) -> None:
+    node = InProcessNode(database, tmp_path)
+    uids: list[Uid] = []
 
-    def remembered() -> Uid:
-        named.append(new_uid())
-        return named[-1]
+    def recorded_uid() -> Uid:
+        uids.append(new_uid())
+        return uids[-1]
 
-    check(shop, uid=remembered)
-    again = films.dx(seed=7, changes={"SOPInstanceUID": named[0], "PatientComments": "a patient's"})
-    again.file_meta.MediaStorageSOPInstanceUID = UID(named[0])
-    shop.accept(again)  # the check's own UID, which was used once
-    shop.accept(films.dx(seed=8), sender=MODALITY)  # the check's AE title
-    in_its_study = films.dx(seed=9, changes={"StudyInstanceUID": named[1]})
-    shop.accept(in_its_study)
-    shop.work()
+    check(node, uid=recorded_uid)
+    again = films.dx(seed=7, changes={"SOPInstanceUID": uids[0], "PatientComments": "a patient's"})
+    again.file_meta.MediaStorageSOPInstanceUID = UID(uids[0])
+    node.accept(again)  # the check's own UID, which was used once
+    node.accept(films.dx(seed=8), sender=MODALITY)  # the check's AE title
+    in_its_study = films.dx(seed=9, changes={"StudyInstanceUID": uids[1]})
+    node.accept(in_its_study)
+    node.work()
 
     with database.read() as connection:
-        seen = {row["sop_instance_uid"]: row["state"] for row in view_rows.rows(connection, VIEWS["v1_films"])}
-    assert seen == {
-        named[0]: "not_analysed", films.dx(seed=8).SOPInstanceUID: "done", in_its_study.SOPInstanceUID: "done",
+        states = {row["sop_instance_uid"]: row["state"] for row in view_rows.rows(connection, VIEWS["v1_films"])}
+    assert states == {
+        uids[0]: "not_analysed", films.dx(seed=8).SOPInstanceUID: "done", in_its_study.SOPInstanceUID: "done",
     }  # fmt: skip
-    assert len(shop.pacs.arrived) == 2
-    assert not any(str(named[0]) in str(report) for report in shop.pacs.reports())
+    assert len(node.pacs.arrived) == 2
+    assert not any(str(uids[0]) in str(report) for report in node.pacs.reports())
 
 
-def test_a_film_that_was_announced_long_ago_is_a_film_as_any(database: Database, tmp_path: Path) -> None:
-    shop = InProcessNode(database, tmp_path)
+def test_an_announcement_expires(database: Database, tmp_path: Path) -> None:
+    node = InProcessNode(database, tmp_path)
     film = films.dx()
     with database.write() as transaction:
-        run_id = rows.start(transaction, now=shop.clock.now)
-        rows.announce(transaction, run_id, 1, Uid(str(film.SOPInstanceUID)), now=shop.clock.now)
-    shop.clock.go(minutes=16)
+        run_id = rows.start(transaction, now=node.clock.now)
+        rows.announce(transaction, run_id, 1, Uid(str(film.SOPInstanceUID)), now=node.clock.now)
+    node.clock.go(minutes=16)
 
-    shop.accept(film)
-    shop.work()
+    node.accept(film)
+    node.work()
 
-    assert len(shop.pacs.arrived) == 1
+    assert len(node.pacs.arrived) == 1
 
 
-def test_a_check_that_is_not_read_or_not_taken_fails_and_says_why(database: Database, tmp_path: Path) -> None:
-    shop = InProcessNode(database, tmp_path)
+def test_a_check_not_read_or_not_accepted_fails_with_the_reason(database: Database, tmp_path: Path) -> None:
+    node = InProcessNode(database, tmp_path)
 
     def refuse(_: bytes) -> None:
         raise DeliveryRejected("no such AE title")
 
-    late = check(shop, timeout_s=0.0)
+    late = check(node, timeout_s=0.0)
     refused = constancy.check(
-        database, shop.archive, [phantom(1)], send=refuse, wait=lambda _: None, tolerances=Tolerances(),
-        device="cpu", timeout_s=1.0, clock=shop.clock,
+        database, node.archive, [phantom(1)], send=refuse, wait=lambda _: None, tolerances=Tolerances(),
+        device="cpu", timeout_s=1.0, clock=node.clock,
     )  # fmt: skip
 
     assert (late.state, late.detail) == (CheckState.FAILED, "not read within 0 s: phantom 1, 2")
@@ -155,15 +156,13 @@ def test_a_check_that_is_not_read_or_not_taken_fails_and_says_why(database: Data
 
 
 def test_phantoms_of_old_checks_are_removed_from_the_archive(database: Database, tmp_path: Path) -> None:
-    shop = InProcessNode(database, tmp_path)
-    check(shop)
-    kept = len(list((tmp_path / "archive").rglob("*.dcm"))) or len(
-        [p for p in (tmp_path / "archive").rglob("*") if p.is_file()]
-    )
-    shop.clock.go(days=8)
+    node = InProcessNode(database, tmp_path)
+    check(node)
+    before = len([path for path in (tmp_path / "archive").rglob("*") if path.is_file()])
+    node.clock.go(days=8)
 
-    check(shop)
+    check(node)
 
     after = len([path for path in (tmp_path / "archive").rglob("*") if path.is_file()])
-    assert kept == after == 2
+    assert before == after == 2
     assert timedelta(days=7) == constancy._KEEP

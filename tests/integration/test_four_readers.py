@@ -1,4 +1,4 @@
-"""Four readers on one PostgreSQL: no film is read twice, and the loss of some of them changes nothing but speed."""
+"""Four readers on one PostgreSQL: no film is read twice, and a lost reader costs only speed."""
 
 from pathlib import Path
 
@@ -29,10 +29,10 @@ def database_kind() -> str:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_four_readers_share_the_work_and_two_of_them_can_be_lost(
+def test_four_readers_share_the_films_and_two_may_be_lost(
     database: Database, database_url: str, bucket: Bucket, tmp_path: Path
 ) -> None:
-    """Two hosts with two readers each; one host loses its power while it reads."""
+    """Two hosts with two readers each; one host is killed while it reads."""
     model = tiny_bundles.bundle(tmp_path / "model")
     hosts = [_host(tmp_path / name, database_url, bucket, model) for name in ("a", "b")]
     archive = ObjectArchive(bucket)

@@ -1,4 +1,4 @@
-"""Films through networks."""
+"""Reader: films through a network on its device."""
 
 import csv
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_each_film_gets_its_prediction_in_order(opened: Bundle) -> None:
     assert [finding.key for finding in predictions[0].findings] == ["lung_opacity"]
 
 
-def test_a_film_reads_the_same_to_the_last_bit_whatever_came_with_it(opened: Bundle) -> None:
+def test_a_reading_is_bit_identical_whatever_its_batch(opened: Bundle) -> None:
     films = [tiny_bundles.film(seed) for seed in range(5)]
 
     together = Reader(opened, device="cpu").read(films)
@@ -55,8 +55,8 @@ def test_a_film_reads_the_same_to_the_last_bit_whatever_came_with_it(opened: Bun
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
-def test_the_same_batch_gives_the_same_bits_and_any_batch_the_same_scores(built_in: Reader, size: int) -> None:
-    """Determinism on the CPU, of the network itself: what the reader adds does not depend on the batch."""
+def test_equal_batches_give_equal_bits_and_any_batch_the_same_scores(built_in: Reader, size: int) -> None:
+    """Determinism of the network itself on the CPU: the reader adds nothing that depends on the batch."""
     network = bundle.load(bundle_registry.find("chest"))
     program = network.program(torch.device("cpu"))
     films = [tiny_bundles.film(seed, rows=300, columns=280) for seed in range(8)]
@@ -67,20 +67,20 @@ def test_the_same_batch_gives_the_same_bits_and_any_batch_the_same_scores(built_
     first, second, alone = together(), together(), built_in.read(films)
 
     assert first == second
-    scores = [[said.findings[0].score for said in predictions] for predictions in (first, alone)]
+    scores = [[prediction.findings[0].score for prediction in batch] for batch in (first, alone)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-5)
     if size == 1:
         assert first == alone
 
 
-def test_bfloat16_is_within_its_tolerance_and_float32_again_in_the_end(built_in: Reader) -> None:
-    """The arithmetic of a GPU's mixed precision, by the CPU."""
+def test_bfloat16_is_within_its_tolerance_and_returns_float32(built_in: Reader) -> None:
+    """Mixed precision of a GPU, computed on the CPU."""
     network = bundle.load(bundle_registry.find("chest"))
     rounded = in_bfloat16(network.program(torch.device("cpu")), torch.device("cpu"))
     films = [tiny_bundles.film(seed, rows=300, columns=280) for seed in range(4)]
     rough = Reader(network, device="cpu", program=rounded).read(films)
 
-    scores = [[said.findings[0].score for said in predictions] for predictions in (rough, built_in.read(films))]
+    scores = [[prediction.findings[0].score for prediction in batch] for batch in (rough, built_in.read(films))]
 
     assert scores[0] == pytest.approx(scores[1], abs=0.02)
     assert scores[0] != scores[1]
@@ -95,7 +95,7 @@ def test_on_the_cpu_precision_and_batch_size_change_nothing(opened: Bundle) -> N
     assert reader.read([film]) == Reader(opened, device="cpu").read([film])
 
 
-def test_a_network_of_every_output_says_all_of_it(tmp_path: Path) -> None:
+def test_every_output_of_a_network_reaches_the_prediction(tmp_path: Path) -> None:
     changes = (
         (r"(outputs = .*)", r"\1\nmaps_window = [0.0, 0.0, 0.5, 1.0]"),
         (r"undetermined_from = 0.4", "undetermined_from = 0.0"),
@@ -104,15 +104,15 @@ def test_a_network_of_every_output_says_all_of_it(tmp_path: Path) -> None:
     )
     reader = Reader(bundle.load(tiny_bundles.whole_bundle(tmp_path, changes=changes)), device="cpu")
 
-    (said,) = reader.read([tiny_bundles.film()])
+    (prediction,) = reader.read([tiny_bundles.film()])
 
-    assert [each.key for each in said.structures] == list(tiny_bundles.STRUCTURES)
-    assert all(bool(each.regions) == (each.confidence >= 0.5) for each in said.structures)
-    assert any(each.regions for each in said.structures)
-    assert said.appearance is not None
-    assert said.appearance.limit == 4.0
-    assert 0.25 <= said.appearance.score <= 1.0
-    (finding,) = said.findings
+    assert [structure.key for structure in prediction.structures] == list(tiny_bundles.STRUCTURES)
+    assert all(bool(structure.regions) == (structure.confidence >= 0.5) for structure in prediction.structures)
+    assert any(structure.regions for structure in prediction.structures)
+    assert prediction.appearance is not None
+    assert prediction.appearance.limit == 4.0
+    assert 0.25 <= prediction.appearance.score <= 1.0
+    (finding,) = prediction.findings
     assert finding.calibrated
     assert max(column for region in finding.regions for column, _ in region.outline) <= 25.0  # half the film's width
 
@@ -123,10 +123,10 @@ def test_no_films_give_no_predictions(opened: Bundle) -> None:
 
 def test_a_batch_too_large_for_the_memory_is_halved_until_it_fits(opened: Bundle) -> None:
     program = opened.program(torch.device("cpu"))
-    seen: list[int] = []
+    sizes: list[int] = []
 
     def small(batch: torch.Tensor) -> "dict[str, torch.Tensor]":
-        seen.append(len(batch))
+        sizes.append(len(batch))
         if len(batch) > 2:
             raise torch.OutOfMemoryError("no memory")
         return dict(program(batch))
@@ -134,7 +134,7 @@ def test_a_batch_too_large_for_the_memory_is_halved_until_it_fits(opened: Bundle
     films = [tiny_bundles.film(seed) for seed in range(8)]
     predictions = Reader(opened, device="cpu", program=small).read(films)
 
-    assert seen == [8, 4, 2, 2, 4, 2, 2]
+    assert sizes == [8, 4, 2, 2, 4, 2, 2]
     expected = [prediction.findings[0].score for prediction in Reader(opened, device="cpu").read(films)]
     assert [prediction.findings[0].score for prediction in predictions] == pytest.approx(expected, abs=1e-6)
 
@@ -148,7 +148,7 @@ def test_a_film_that_does_not_fit_the_gpu_alone_is_read_on_the_cpu(opened: Bundl
     assert Reader(opened, device="cpu", program=none).read([film]) == Reader(opened, device="cpu").read([film])
 
 
-def test_a_network_that_fails_on_a_film_gives_up_on_it(opened: Bundle) -> None:
+def test_a_film_that_the_network_fails_on_is_given_up(opened: Bundle) -> None:
     def broken(batch: torch.Tensor) -> "dict[str, torch.Tensor]":
         raise RuntimeError("shapes do not match")
 
@@ -158,7 +158,7 @@ def test_a_network_that_fails_on_a_film_gives_up_on_it(opened: Bundle) -> None:
     assert caught.value.reason is Reason.MODEL_ERROR
 
 
-def test_scores_that_are_not_numbers_are_given_up_on(opened: Bundle) -> None:
+def test_a_film_with_scores_that_are_not_finite_is_given_up(opened: Bundle) -> None:
     def sick(batch: torch.Tensor) -> "dict[str, torch.Tensor]":
         return {"finding_logits": torch.full((len(batch), 1), torch.nan)}
 
@@ -178,7 +178,7 @@ def test_without_a_gpu_auto_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_device("auto") == torch.device("cpu")
 
 
-def test_the_built_in_bundle_reads_a_film_that_is_none(built_in: Reader) -> None:
+def test_the_built_in_bundle_reads_an_image_that_is_no_film(built_in: Reader) -> None:
     rows, columns = np.mgrid[0:300, 0:250]
     p_values = ((np.sin(rows / 40) + np.cos(columns / 30) + 2) * 16000).astype(np.uint16)
     film = Radiograph(p_values=p_values, geometry=Geometry(rows=300, columns=250), grayscale="drawn")

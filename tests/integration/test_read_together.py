@@ -1,4 +1,4 @@
-"""Films read together, films that hang, and the others that go on."""
+"""Batches of films: one that fails or hangs does not block the others."""
 
 import subprocess
 import sys
@@ -23,108 +23,108 @@ from tests.support.node import OWNER, InProcessNode, Says, prediction
 from tests.support.queue import claim_one
 
 SICK_ROWS = 66
-"""By its rows a reader of these tests knows the film that it cannot read."""
+"""Rows of the film that the network of these tests cannot read."""
 
 
 class Batches:
-    """A reader that remembers how many films came together, and cannot read one of them."""
+    """A network that records its batch sizes, and fails for films of `SICK_ROWS`."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.sizes: list[int] = []
         self._error = error
 
-    def __call__(self, given: Sequence[Radiograph]) -> tuple[Prediction, ...]:
-        self.sizes.append(len(given))
-        if self._error and any(film.geometry.rows == SICK_ROWS for film in given):
+    def __call__(self, radiographs: Sequence[Radiograph]) -> tuple[Prediction, ...]:
+        self.sizes.append(len(radiographs))
+        if self._error and any(film.geometry.rows == SICK_ROWS for film in radiographs):
             raise self._error
-        return prediction(given)
+        return prediction(radiographs)
 
 
-def shop_of(database: Database, folder: Path, batches: Batches, *, wait_s: float = 0.0) -> InProcessNode:
+def node_with(database: Database, folder: Path, batches: Batches, *, wait_s: float = 0.0) -> InProcessNode:
     return InProcessNode(database, folder, reader=Says(batches), together=Batching(size=3, wait_s=wait_s))
 
 
-def test_films_of_several_studies_are_read_in_one_go(database: Database, tmp_path: Path) -> None:
+def test_films_of_several_studies_are_read_as_one_batch(database: Database, tmp_path: Path) -> None:
     batches = Batches()
-    shop = shop_of(database, tmp_path, batches)
+    node = node_with(database, tmp_path, batches)
     for seed in range(4):
-        shop.accept(films.dx(seed=seed))
-    shop.accept(films.dx(seed=9, changes={"PixelData": None}))
+        node.accept(films.dx(seed=seed))
+    node.accept(films.dx(seed=9, changes={"PixelData": None}))
 
-    while shop.turn(Stage.READ):
+    while node.turn(Stage.READ):
         pass
 
     assert batches.sizes == [3, 1]  # the fifth film is not for reading
-    assert [job.state for job in shop.jobs(Stage.READ)] == [State.DONE] * 4 + [State.NOT_ANALYSED]
-    shop.work()
-    assert len(shop.pacs.arrived) == 5
+    assert [job.state for job in node.jobs(Stage.READ)] == [State.DONE] * 4 + [State.NOT_ANALYSED]
+    node.work()
+    assert len(node.pacs.arrived) == 5
 
 
-@pytest.mark.parametrize("error", [GiveUp(Reason.MODEL_ERROR, "odd output"), KeyError("a fault of ours")])
-def test_a_film_that_fails_among_others_is_read_alone_and_they_go_on(
+@pytest.mark.parametrize("error", [GiveUp(Reason.MODEL_ERROR, "odd output"), KeyError("a fault of the node")])
+def test_a_batch_with_a_failing_film_is_read_one_film_at_a_time(
     database: Database, tmp_path: Path, error: Exception
 ) -> None:
     batches = Batches(error)
-    shop = shop_of(database, tmp_path, batches)
+    node = node_with(database, tmp_path, batches)
     for seed, rows in enumerate((64, SICK_ROWS, 64)):
-        shop.accept(films.dx(seed=seed, rows=rows))
+        node.accept(films.dx(seed=seed, rows=rows))
 
-    shop.turn(Stage.READ)
+    node.turn(Stage.READ)
 
     assert batches.sizes == [3, 1, 1, 1]
-    states = [job.state for job in shop.jobs(Stage.READ)]
+    states = [job.state for job in node.jobs(Stage.READ)]
     assert (states[0], states[2]) == (State.DONE, State.DONE)
     assert states[1] == (State.NOT_ANALYSED if isinstance(error, GiveUp) else State.WAITING)
 
 
-def test_a_film_during_which_a_reader_died_is_read_alone(database: Database, tmp_path: Path) -> None:
+def test_a_film_that_crashed_a_reader_is_read_alone(database: Database, tmp_path: Path) -> None:
     batches = Batches()
-    shop = shop_of(database, tmp_path, batches)
-    shop.accept(films.dx(seed=0))
-    claim_one(database, owner=OWNER, now=shop.clock.now)
+    node = node_with(database, tmp_path, batches)
+    node.accept(films.dx(seed=0))
+    claim_one(database, owner=OWNER, now=node.clock.now)
     with database.write() as transaction:
-        queue.expire_leases(transaction, owner=OWNER, now=shop.clock.now)
+        queue.expire_leases(transaction, owner=OWNER, now=node.clock.now)
     for seed in (1, 2):
-        shop.accept(films.dx(seed=seed))
+        node.accept(films.dx(seed=seed))
 
-    while shop.turn(Stage.READ):
+    while node.turn(Stage.READ):
         pass
 
     assert batches.sizes == [1, 2]
 
 
-def test_a_film_waits_for_others_no_longer_than_it_may(database: Database, tmp_path: Path) -> None:
-    shop = shop_of(database, tmp_path, Batches(), wait_s=0.5)
-    assert shop.seconds_to_next(Stage.READ) is None
-    shop.accept(films.dx(seed=0))
+def test_a_film_waits_for_its_batch_no_longer_than_configured(database: Database, tmp_path: Path) -> None:
+    node = node_with(database, tmp_path, Batches(), wait_s=0.5)
+    assert node.seconds_to_next(Stage.READ) is None
+    node.accept(films.dx(seed=0))
 
-    assert shop.seconds_to_next(Stage.READ) == pytest.approx(0.5)
-    shop.clock.go(seconds=0.5)
-    assert shop.seconds_to_next(Stage.READ) == pytest.approx(0.0)
+    assert node.seconds_to_next(Stage.READ) == pytest.approx(0.5)
+    node.clock.go(seconds=0.5)
+    assert node.seconds_to_next(Stage.READ) == pytest.approx(0.0)
 
 
-def test_films_enough_do_not_wait(database: Database, tmp_path: Path) -> None:
-    shop = shop_of(database, tmp_path, Batches(), wait_s=0.5)
+def test_a_full_batch_does_not_wait(database: Database, tmp_path: Path) -> None:
+    node = node_with(database, tmp_path, Batches(), wait_s=0.5)
     for seed in range(3):
-        shop.accept(films.dx(seed=seed))
+        node.accept(films.dx(seed=seed))
 
-    assert shop.seconds_to_next(Stage.READ) == 0.0
+    assert node.seconds_to_next(Stage.READ) == 0.0
 
 
 def test_without_a_wait_a_film_is_read_at_once(database: Database, tmp_path: Path) -> None:
-    shop = shop_of(database, tmp_path, Batches())
-    shop.accept(films.dx())
+    node = node_with(database, tmp_path, Batches())
+    node.accept(films.dx())
 
-    assert shop.seconds_to_next(Stage.READ) == 0.0
+    assert node.seconds_to_next(Stage.READ) == 0.0
 
 
 @pytest.mark.parametrize("hang", HANGS)
-def test_a_film_that_hangs_ends_its_reader_and_is_set_aside_at_last(tmp_path: Path, hang: str) -> None:
+def test_a_hanging_film_ends_its_reader_and_is_finally_set_aside(tmp_path: Path, hang: str) -> None:
     url = f"sqlite:///{tmp_path / 'node.db'}"
     database = Database(url)
     migrate.upgrade(database)
-    shop = InProcessNode(database, tmp_path)
-    shop.accept(films.dx())
+    node = InProcessNode(database, tmp_path)
+    node.accept(films.dx())
 
     for _ in range(2):
         ended = _turn_of(url, tmp_path, hang)
@@ -133,12 +133,12 @@ def test_a_film_that_hangs_ends_its_reader_and_is_set_aside_at_last(tmp_path: Pa
         assert hang in ended.stderr
         assert films.PATIENT_NAME not in ended.stderr
         with database.write() as transaction:
-            assert queue.expire_leases(transaction, owner=OWNER, now=shop.clock.now) == 1
-    shop.accept(films.dx(seed=1))
-    shop.work()
+            assert queue.expire_leases(transaction, owner=OWNER, now=node.clock.now) == 1
+    node.accept(films.dx(seed=1))
+    node.work()
     database.close()
 
-    hung, other = shop.jobs(Stage.READ)
+    hung, other = node.jobs(Stage.READ)
     assert (hung.state, hung.reason) == (State.NOT_ANALYSED, Reason.MODEL_ERROR)
     assert "took too long" in hung.detail
     assert other.state is State.DONE

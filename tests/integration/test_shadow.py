@@ -1,4 +1,4 @@
-"""Shadow mode in a whole node: a second model reads after the first, and nothing of it leaves."""
+"""Shadow mode in a whole node: a second model reads after the first; its readings are never delivered."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -50,9 +50,9 @@ def second(*scores: float) -> Says:
     return Says(answer)
 
 
-def shadow_of(shop: InProcessNode, network: Says) -> Shadow:
-    executor = InProcess(ReadContext(archive=shop.archive, rules=RULES))
-    return Shadow(shop.database, executor=executor, network=network, identity=SECOND, clock=shop.clock)
+def shadow_of(node: InProcessNode, network: Says) -> Shadow:
+    executor = InProcess(ReadContext(archive=node.archive, rules=RULES))
+    return Shadow(node.database, executor=executor, network=network, identity=SECOND, clock=node.clock)
 
 
 def shadowed(database: Database) -> list[dict[str, object]]:
@@ -60,28 +60,26 @@ def shadowed(database: Database) -> list[dict[str, object]]:
         return view_rows.rows(connection, VIEWS["v1_shadow"], order="shadow_id")
 
 
-def test_a_shadow_reads_after_the_first_and_what_it_says_is_in_its_own_view_alone(
-    database: Database, tmp_path: Path
-) -> None:
-    shop = InProcessNode(database, tmp_path)
-    shadow = shadow_of(shop, second(0.2, 0.9))
-    shop.accept(films.dx())
+def test_shadow_readings_follow_the_first_and_appear_in_their_view_only(database: Database, tmp_path: Path) -> None:
+    node = InProcessNode(database, tmp_path)
+    shadow = shadow_of(node, second(0.2, 0.9))
+    node.accept(films.dx())
     assert not shadow.turn(), "the first reader's film goes before"
-    shop.work()
-    reports = len(shop.pacs.arrived)
+    node.work()
+    reports = len(node.pacs.arrived)
 
     assert shadow.turn()
-    shop.accept(films.dx(seed=2))
-    shop.work()
+    node.accept(films.dx(seed=2))
+    node.work()
     assert shadow.turn()
     assert not shadow.turn()
-    shop.work()
+    node.work()
 
-    assert len(shop.pacs.arrived) == reports + 1 == 2
-    assert "second" not in str(shop.pacs.reports())
+    assert len(node.pacs.arrived) == reports + 1 == 2
+    assert "second" not in str(node.pacs.reports())
     with database.read() as connection:
-        said = view_rows.rows(connection, VIEWS["v1_findings"])
-        assert {(row["model_name"], row["score"], row["is_newest"] in (True, 1)) for row in said} == {
+        rows = view_rows.rows(connection, VIEWS["v1_findings"])
+        assert {(row["model_name"], row["score"], row["is_newest"] in (True, 1)) for row in rows} == {
             ("test", 0.75, True)
         }
         assert shadows.backlog(connection, shadow._model) == 0
@@ -89,20 +87,20 @@ def test_a_shadow_reads_after_the_first_and_what_it_says_is_in_its_own_view_alon
     assert both == [("second", 0.2, 0.75, True), ("second", 0.9, 0.75, False)]
 
 
-def test_a_new_shadow_begins_with_the_films_that_come_from_then_on(database: Database, tmp_path: Path) -> None:
-    shop = InProcessNode(database, tmp_path)
-    shop.accept(films.dx())
-    shop.work()
+def test_a_new_shadow_model_starts_with_films_received_from_then_on(database: Database, tmp_path: Path) -> None:
+    node = InProcessNode(database, tmp_path)
+    node.accept(films.dx())
+    node.work()
 
-    assert not shadow_of(shop, second(0.5)).turn()
+    assert not shadow_of(node, second(0.5)).turn()
 
 
-def test_a_film_that_kills_the_shadow_each_time_is_passed_over(database: Database, tmp_path: Path) -> None:
-    shop = InProcessNode(database, tmp_path)
-    dying = Says(lambda _: pytest.fail("as if it had died"))
-    shadow = shadow_of(shop, dying)
-    shop.accept(films.dx())
-    shop.work()
+def test_a_film_that_crashes_the_shadow_each_time_is_skipped(database: Database, tmp_path: Path) -> None:
+    node = InProcessNode(database, tmp_path)
+    crashing = Says(lambda _: pytest.fail("simulated crash"))
+    shadow = shadow_of(node, crashing)
+    node.accept(films.dx())
+    node.work()
 
     for _ in range(2):
         with pytest.raises(pytest.fail.Exception):
@@ -110,22 +108,22 @@ def test_a_film_that_kills_the_shadow_each_time_is_passed_over(database: Databas
     assert shadow.turn()
 
     assert [row["not_analysed"] for row in shadowed(database)] == [Reason.MODEL_ERROR]
-    assert shop.reader.times == 1
+    assert node.reader.times == 1
 
 
-def test_a_film_read_again_is_read_again_in_the_shadow_in_place_of_before(database: Database, tmp_path: Path) -> None:
-    shop = InProcessNode(database, tmp_path)
-    shadow = shadow_of(shop, second(0.2, 0.3))
-    shop.accept(films.dx())
-    shop.work()
+def test_a_film_read_again_replaces_its_shadow_reading(database: Database, tmp_path: Path) -> None:
+    node = InProcessNode(database, tmp_path)
+    shadow = shadow_of(node, second(0.2, 0.3))
+    node.accept(films.dx())
+    node.work()
     shadow.turn()
-    shop.accept(films.dx(seed=2, changes={"ViewPosition": "LL"}))  # a reading in between: numbers are not used again
-    shop.work()
+    node.accept(films.dx(seed=2, changes={"ViewPosition": "LL"}))  # a reading in between: numbers are not used again
+    node.work()
     shadow.turn()
-    (job,) = [each for each in shop.jobs(Stage.READ) if each.state == "done"]
+    (job,) = [job for job in node.jobs(Stage.READ) if job.state == "done"]
     with database.write() as transaction:
-        queue.requeue(transaction, [job.job_id], actor="test", now=shop.clock.now)
-    shop.work()
+        queue.requeue(transaction, [job.job_id], actor="test", now=node.clock.now)
+    node.work()
 
     shadow.turn()
 
@@ -134,32 +132,32 @@ def test_a_film_read_again_is_read_again_in_the_shadow_in_place_of_before(databa
 
 @contextmanager
 def compared(folder: Path, *scores: float) -> Iterator[Path]:
-    """Yield the settings of a node whose films all score 0.75, with a shadow that scores as told."""
+    """Yield the settings of a node whose films all score 0.75, with a shadow of the given scores."""
     config = settings_file(folder)
     settings = load(config)
     settings.node.data_folder.mkdir(parents=True)
     with opened(settings) as database:
         migrate.upgrade(database)
-        shop = InProcessNode(database, settings.node.data_folder)
-        shop.clock.now = process.now()
-        shadow = shadow_of(shop, second(*scores))
+        node = InProcessNode(database, settings.node.data_folder)
+        node.clock.now = process.now()
+        shadow = shadow_of(node, second(*scores))
         for seed, _ in enumerate(scores):
-            shop.accept(films.dx(seed=seed))
-            shop.work()
+            node.accept(films.dx(seed=seed))
+            node.work()
             shadow.turn()
         yield config
 
 
-def test_compare_says_agreement_shift_and_which_films_differ(tmp_path: Path) -> None:
+def test_compare_shows_agreement_shift_and_differing_films(tmp_path: Path) -> None:
     with compared(tmp_path / "node", 0.8, 0.7, 0.1, 0.4, -1.0) as config:
 
-        def said(*arguments: str) -> str:
+        def compare(*arguments: str) -> str:
             ended = CliRunner().invoke(app, ["compare", *arguments, "--config", str(config)], env={"COLUMNS": "200"})
             assert ended.exit_code == 0, ended.output
             return ended.output
 
-        plain = json.loads(said("--json"))
-        shown = said("--bundle", "second@2", "--since", "1h")
+        plain = json.loads(compare("--json"))
+        shown = compare("--bundle", "second@2", "--since", "1h")
         other = CliRunner().invoke(app, ["compare", "--bundle", "third", "--config", str(config)])
 
     (finding,) = plain["findings"].values()

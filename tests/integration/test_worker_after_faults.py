@@ -1,4 +1,4 @@
-"""What the fault suite found, each by itself: a database away when a job has ended, a clock that goes back."""
+"""Regressions found by the fault suite: database unavailable at completion, clock set back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,20 +26,20 @@ DUE_WITHIN = timedelta(hours=2)
 
 
 @pytest.fixture
-def shop(database: Database, tmp_path: Path) -> InProcessNode:
+def node(database: Database, tmp_path: Path) -> InProcessNode:
     return InProcessNode(database, tmp_path)
 
 
-def job(shop: InProcessNode, stage: Stage) -> JobRow:
-    (found,) = shop.jobs(stage)
-    return found
+def job(node: InProcessNode, stage: Stage) -> JobRow:
+    (row,) = node.jobs(stage)
+    return row
 
 
-def test_what_ended_while_the_database_was_away_is_recorded_when_it_is_back(
-    shop: InProcessNode, monkeypatch: pytest.MonkeyPatch
+def test_completions_are_recorded_once_the_database_is_available_again(
+    node: InProcessNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop.accept(films.dx())
-    real, calls = shop.database.write, iter((True, False))
+    node.accept(films.dx())
+    real, calls = node.database.write, iter((True, False))
 
     @contextmanager
     def write() -> Iterator[Transaction]:
@@ -48,67 +48,66 @@ def test_what_ended_while_the_database_was_away_is_recorded_when_it_is_back(
             if not next(calls):
                 raise DatabaseUnavailable("database away: by the test")
 
-    monkeypatch.setattr(shop.database, "write", write)
+    monkeypatch.setattr(node.database, "write", write)
     with pytest.raises(RetryLater):
-        shop.turn(Stage.READ)
+        node.turn(Stage.READ)
     monkeypatch.undo()
-    assert job(shop, Stage.READ).state is State.RUNNING
-    assert shop.seconds_to_next(Stage.READ) == 0.0
+    assert job(node, Stage.READ).state is State.RUNNING
+    assert node.seconds_to_next(Stage.READ) == 0.0
 
-    shop.turn(Stage.READ)
+    node.turn(Stage.READ)
 
-    read = job(shop, Stage.READ)
-    assert (read.state, read.attempts, shop.reader.times) == (State.DONE, 1, 1)
-
-
-def test_a_job_due_later_than_any_can_be_is_due_now_and_others_stay(shop: InProcessNode) -> None:
-    shop.accept(films.dx())
-    shop.turn(Stage.READ)
-    assert not shop.turn(Stage.COMPOSE)  # after the calm
-
-    assert mended(shop) == 0
-    shop.clock.go(days=-1)
-    assert mended(shop) == 1
-
-    assert shop.turn(Stage.COMPOSE)
-    assert job(shop, Stage.COMPOSE).state is State.DONE
+    read = job(node, Stage.READ)
+    assert (read.state, read.attempts, node.reader.times) == (State.DONE, 1, 1)
 
 
-def test_a_lease_longer_than_any_can_be_is_lost_without_a_death(shop: InProcessNode, database: Database) -> None:
-    shop.accept(films.dx())
+def test_a_job_due_impossibly_late_is_due_now_and_others_stay(node: InProcessNode) -> None:
+    node.accept(films.dx())
+    node.turn(Stage.READ)
+    assert not node.turn(Stage.COMPOSE)  # within the study window
+
+    assert clamp_dates(node) == 0
+    node.clock.go(days=-1)
+    assert clamp_dates(node) == 1
+
+    assert node.turn(Stage.COMPOSE)
+    assert job(node, Stage.COMPOSE).state is State.DONE
+
+
+def test_an_impossibly_long_lease_expires_without_counting_as_a_crash(node: InProcessNode, database: Database) -> None:
+    node.accept(films.dx())
     with database.write() as transaction:
-        (claim,) = queue.claim(transaction, Stage.READ, owner="elsewhere/read/1", lease=LEASE, now=shop.clock())
-    shop.clock.go(hours=-1)
+        (claim,) = queue.claim(transaction, Stage.READ, owner="elsewhere/read/1", lease=LEASE, now=node.clock())
+    node.clock.go(hours=-1)
 
-    assert mended(shop) == 1
+    assert clamp_dates(node) == 1
 
-    assert shop.turn(Stage.READ)
-    assert (claim.crashes, job(shop, Stage.READ).attempts) == (0, 2)
+    assert node.turn(Stage.READ)
+    assert (claim.crashes, job(node, Stage.READ).attempts) == (0, 2)
 
 
-def test_the_tick_of_a_role_puts_dates_right(shop: InProcessNode, database: Database) -> None:
-    shop.clock.go(days=365 * 4000)
-    shop.accept(films.dx())
-    shop.turn(Stage.READ)
+def test_the_tick_of_a_role_clamps_future_dates(node: InProcessNode, database: Database) -> None:
+    node.clock.go(days=365 * 4000)
+    node.accept(films.dx())
+    node.turn(Stage.READ)
 
     roles.tick(Settings(), database)
 
-    assert job(shop, Stage.COMPOSE).due_at < shop.clock()
+    assert job(node, Stage.COMPOSE).due_at < node.clock()
 
 
-def test_a_film_delivered_after_the_clock_went_back_is_delivered_and_one_still_to_be_read_is_not(
-    shop: InProcessNode, database: Database
-) -> None:
-    shop.accept(films.dx(seed=1))
-    shop.turn(Stage.READ)
-    shop.clock.go(days=-2)
-    mended(shop)
-    shop.work()
+def test_the_ledger_is_right_after_the_clock_was_set_back(node: InProcessNode, database: Database) -> None:
+    """A film delivered afterwards is delivered; one of the same study still to be read is on the way."""
+    node.accept(films.dx(seed=1))
+    node.turn(Stage.READ)
+    node.clock.go(days=-2)
+    clamp_dates(node)
+    node.work()
     assert fates(database) == [Fate.DELIVERED]
 
     second = films.dx(seed=2, changes={"StudyInstanceUID": films.dx(seed=1).StudyInstanceUID})
-    shop.clock.go(days=-2)
-    shop.accept(second)
+    node.clock.go(days=-2)
+    node.accept(second)
 
     assert fates(database)[-1] is Fate.ON_THE_WAY
 
@@ -118,33 +117,33 @@ def fates(database: Database) -> list[Fate]:
         return [entry.fate for entry in ledger.entries(connection)]
 
 
-def test_a_destination_that_was_away_for_days_is_found_to_be_back_within_a_minute(shop: InProcessNode) -> None:
-    shop.accept(films.dx())
-    shop.turn(Stage.READ)
-    shop.clock.go(seconds=2)
-    shop.turn(Stage.COMPOSE)
-    shop.pacs.before = away
+def test_an_unreachable_destination_is_probed_within_a_minute(node: InProcessNode) -> None:
+    node.accept(films.dx())
+    node.turn(Stage.READ)
+    node.clock.go(seconds=2)
+    node.turn(Stage.COMPOSE)
+    node.pacs.before = unreachable
     for _ in range(15):
-        shop.turn(Stage.DELIVER)
-        wait_s = shop.seconds_to_next(Stage.DELIVER)
+        node.turn(Stage.DELIVER)
+        wait_s = node.seconds_to_next(Stage.DELIVER)
         assert wait_s is not None
         assert wait_s <= 60.0
-        shop.clock.go(seconds=wait_s)
+        node.clock.go(seconds=wait_s)
 
-    shop.pacs.before = present
-    assert shop.turn(Stage.DELIVER)
-    assert job(shop, Stage.DELIVER).state is State.DONE
+    node.pacs.before = reachable
+    assert node.turn(Stage.DELIVER)
+    assert job(node, Stage.DELIVER).state is State.DONE
 
 
-def away() -> None:
+def unreachable() -> None:
     raise DestinationUnreachable("no association with the PACS")
 
 
-def present() -> None:
+def reachable() -> None:
     return
 
 
-def test_nothing_is_removed_while_the_clock_has_leapt(caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_removed_after_a_clock_jump(caplog: pytest.LogCaptureFixture) -> None:
     clock, counted, removed = StoppedClock(), [0.0], []
     guard = ClockJumpGuard(clock, counter=lambda: counted[0])
 
@@ -162,6 +161,6 @@ def test_nothing_is_removed_while_the_clock_has_leapt(caplog: pytest.LogCaptureF
     assert len(removed) == 2
 
 
-def mended(shop: InProcessNode) -> int:
-    with shop.database.write() as transaction:
-        return queue.clamp_future_dates(transaction, now=shop.clock(), due_within=DUE_WITHIN, leased_within=2 * LEASE)
+def clamp_dates(node: InProcessNode) -> int:
+    with node.database.write() as transaction:
+        return queue.clamp_future_dates(transaction, now=node.clock(), due_within=DUE_WITHIN, leased_within=2 * LEASE)

@@ -1,4 +1,4 @@
-"""A reader that hangs, in a process that may be lost."""
+"""A network that hangs, run in a process of its own."""
 
 import os
 import re
@@ -19,14 +19,14 @@ TIMEOUT_S = 0.2
 
 
 def waits(films: Sequence[Radiograph]) -> NoReturn:
-    """Wait for what never comes, as a driver that does not answer."""
+    """Block on a pipe, like a driver that does not return."""
     nothing, _ = os.pipe()
     os.read(nothing, 1)
     raise AssertionError
 
 
 def never_lets_go(films: Sequence[Radiograph]) -> NoReturn:
-    """Hold the interpreter for longer than anyone lives: no thread of Python runs meanwhile."""
+    """Hold the interpreter lock for ever: no other Python thread runs."""
     re.fullmatch(r"(a+)+", "a" * 64 + "b")
     raise AssertionError
 
@@ -35,16 +35,16 @@ HANGS = {hang.__name__: hang for hang in (waits, never_lets_go)}
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Take one turn of reading with the reader that is named: URL FOLDER HANG."""
+    """Take one read turn with the named hang: URL FOLDER HANG."""
     url, folder, name = arguments
-    shop = InProcessNode(
+    node = InProcessNode(
         Database(url),
         Path(folder),
         reader=Says(HANGS[name]),
         together=Batching(size=8),
         watchdog=partial(at_most, TIMEOUT_S),
     )
-    shop.turn(Stage.READ)
+    node.turn(Stage.READ)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Those who run beside each other, and one alone."""
+"""Readers-writer lock."""
 
 import threading
 
@@ -7,46 +7,46 @@ from cxr_node.work.shared_lock import SharedLock
 SOON_S = 30.0
 
 
-def test_one_that_runs_alone_waits_for_the_others_and_they_for_it() -> None:
-    company, order = SharedLock(), []
-    in_company, may_leave, is_alone, may_end = (threading.Event() for _ in range(4))
+def test_an_exclusive_holder_waits_for_shared_ones_and_blocks_new_ones() -> None:
+    lock, order = SharedLock(), []
+    is_shared, may_leave, is_exclusive, may_end = (threading.Event() for _ in range(4))
 
-    def beside() -> None:
-        with company.shared():
-            in_company.set()
+    def share() -> None:
+        with lock.shared():
+            is_shared.set()
             may_leave.wait(SOON_S)
-            order.append("left")
+            order.append("released")
 
-    def apart() -> None:
-        with company.exclusive():
-            order.append("alone")
-            is_alone.set()
+    def exclude() -> None:
+        with lock.exclusive():
+            order.append("exclusive")
+            is_exclusive.set()
             may_end.wait(SOON_S)
-            order.append("ended")
+            order.append("exclusive released")
 
-    def later() -> None:
-        with company.shared():
-            order.append("came")
+    def share_later() -> None:
+        with lock.shared():
+            order.append("shared")
 
-    first, second, third = (threading.Thread(target=work) for work in (beside, apart, later))
+    first, second, third = (threading.Thread(target=work) for work in (share, exclude, share_later))
     first.start()
-    assert in_company.wait(SOON_S)
+    assert is_shared.wait(SOON_S)
     second.start()
-    assert not is_alone.is_set()
+    assert not is_exclusive.is_set()
     may_leave.set()
-    assert is_alone.wait(SOON_S)
+    assert is_exclusive.wait(SOON_S)
     third.start()
     may_end.set()
     for thread in (first, second, third):
         thread.join(SOON_S)
 
-    assert order == ["left", "alone", "ended", "came"]
+    assert order == ["released", "exclusive", "exclusive released", "shared"]
 
 
-def test_those_beside_each_other_do_not_wait() -> None:
-    company = SharedLock()
+def test_shared_holders_do_not_wait_for_each_other() -> None:
+    lock = SharedLock()
 
-    with company.shared(), company.shared():
+    with lock.shared(), lock.shared():
         pass
-    with company.exclusive():
+    with lock.exclusive():
         pass
