@@ -18,11 +18,11 @@ def scrub(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> N
         scrubbing = Scrubber(database, process.archive(config.load(path)))
         damaged = scrubbing.whole()
     if as_json:
-        found = [{**asdict(each.kept), "fault": each.fault} for each in damaged]
+        found = [{**asdict(each.file), "fault": each.fault} for each in damaged]
         typer.echo(json.dumps({"checked": scrubbing.checked, "damaged": found}, indent=2))
     else:
         for each in damaged:
-            out.print(f"DAMAGED {each.kept.archive_key}: {each.fault}; restore it from a backup", markup=False)
+            out.print(f"DAMAGED {each.file.archive_key}: {each.fault}; restore it from a backup", markup=False)
         out.print(f"{scrubbing.checked} files read, {len(damaged)} damaged")
     if damaged:
         raise typer.Exit(EXIT_FAILED)

@@ -62,7 +62,7 @@ def drawn(
     doubled = [study for study, reports in arrived.items() if len(reports) > 1]
     delivered = {film for film, entry in entries.items() if entry.fate is Fate.DELIVERED}
     confirmed = [study for study, film in promised.items() if film in delivered and len(arrived.get(study, {})) == 1]
-    problems = [f"{found.kept.archive_key} is {found.fault}" for found in damage]
+    problems = [f"{found.file.archive_key} is {found.fault}" for found in damage]
     problems += [f"{key} is missing" for key in sorted(named) if key not in archive]
     failed = [job for job in jobs if job.state is State.FAILED and not failed_is_fine]
     problems += [f"{job.stage} job {job.job_id} failed: {job.detail}" for job in failed]

@@ -196,7 +196,7 @@ def test_scrub_finds_damaged_and_missing_files_within_its_budget(node: InProcess
     content = node.archive.get(keys[1])
     node.archive.put(keys[1], content[:-1])
     node.archive.put(keys[2], b"")
-    faults = {damage.kept.archive_key: damage.fault for damage in scrubber.whole()}
+    faults = {damage.file.archive_key: damage.fault for damage in scrubber.whole()}
     assert faults == {keys[0]: "missing", keys[1]: "altered", keys[2]: "altered"}
 
 

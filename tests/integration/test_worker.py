@@ -302,7 +302,7 @@ def test_an_unreachable_pacs_is_retried_for_as_long_as_configured(database: Data
     assert timedelta(hours=2) <= job.ended_at - job.created_at <= timedelta(hours=3)
 
 
-def test_an_unreachable_pacs_is_retried_for_three_days_without_a_new_reading(node: InProcessNode) -> None:
+def test_an_unreachable_pacs_is_retried_for_three_days_without_rereading(node: InProcessNode) -> None:
     node.pacs.before = raising(RetryLater("PACS at 127.0.0.1 refused the connection"))
     node.accept(films.dx())
     node.work()

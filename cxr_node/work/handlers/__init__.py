@@ -1,1 +1,1 @@
-"""One handler for each stage: what is done with a claimed job."""
+"""Handlers of the stages: read, compose, deliver, commitment."""

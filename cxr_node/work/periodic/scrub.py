@@ -19,7 +19,7 @@ _BATCH = 100
 class Damage:
     """A damaged file and its fault."""
 
-    kept: ArchiveFile
+    file: ArchiveFile
     fault: str
 
 
@@ -60,7 +60,7 @@ class Scrubber:
         _log.error(
             "%s %d is damaged: %s is %s; restore it from a backup", file.kind, file.row_id, file.archive_key, fault
         )
-        return [Damage(kept=file, fault=fault)]
+        return [Damage(file=file, fault=fault)]
 
     def _fault(self, file: ArchiveFile) -> str:
         try:
