@@ -27,7 +27,7 @@ from cxr_node.db.states import State
 from cxr_node.queries import browse, overview, view_rows
 from cxr_node.queries.study_status import study_status
 from cxr_node.queries.views.registry import VIEWS
-from cxr_node.wiring import process as places
+from cxr_node.wiring.process import utc_now
 
 _EVERY_S = 60
 _WAITING = 5000
@@ -127,7 +127,7 @@ def fill(database: Database, films: int, *, every_s: int = _EVERY_S, waiting: in
 
 def questions(films: int) -> dict[str, Callable[[Connection], object]]:
     """Return what is timed: what each page asks, each view as it is looked at, and the documents' twenty questions."""
-    now = places.now()
+    now = utc_now()
     week, month = now - timedelta(days=7), now - timedelta(days=31)
     middle = films // 2
     asked: dict[str, Callable[[Connection], object]] = {

@@ -41,8 +41,8 @@ from cxr_node.db.database import Database
 from cxr_node.db.states import ENDED, Event, Stage, State
 from cxr_node.db.tables import job, job_event
 from cxr_node.queue import queue
-from cxr_node.settings.root import Settings
-from cxr_node.wiring import process, read
+from cxr_node.wiring.process import Process
+from cxr_node.wiring.read import open_reader
 from tests.support import running_node
 from tests.support.node import received
 from tests.support.queue import SENDER
@@ -91,23 +91,24 @@ def densenet(folder: Path) -> Path:
     return tiny_bundles.bundle(folder, content=content, changes=changes)
 
 
-def kept(settings: Settings, opened: Database, film: bytes, count: int) -> list[int]:
+def kept(process: Process, film: bytes, count: int) -> list[int]:
     """Put `count` copies of a film, each of its own study, into archive and queue; return their jobs."""
     for _ in range(count):
         dataset = pydicom.dcmread(io.BytesIO(film))
         for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
             setattr(dataset, keyword, uid.generate_uid())
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-        archive = process.archive(settings)
-        pipeline.accept(received(dataset), SENDER, archive=archive, database=opened, clock=process.now)
-    with opened.read() as connection:
+        pipeline.accept(
+            received(dataset), SENDER, archive=process.archive, database=process.database, clock=process.clock
+        )
+    with process.database.read() as connection:
         newest = select(job.c.id).where(job.c.stage == Stage.READ).order_by(job.c.id.desc()).limit(count)
         return list(connection.execute(newest).scalars())
 
 
-def bare(settings: Settings, count: int) -> Callable[[], float]:
+def bare(process: Process, count: int) -> Callable[[], float]:
     """Return what runs the network alone on `count` prepared films and says how many that are in a second."""
-    reader = read.reader(settings)
+    reader = open_reader(process)
     taken = reader.adapter.card.input
     low, high = taken.value_range
     generator = np.random.default_rng(1)
@@ -209,15 +210,14 @@ def run(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict[str
     changes = dict(each.removeprefix("read.").split("=", 1) for each in options.set)
     bundle = str(densenet(folder / "densenet121")) if options.bundle == "densenet121" else options.bundle
     path = settings_of(folder, bundle, changes)
-    settings = config.load(path)
+    process = stack.enter_context(Process.open(config.load(path)))
     film = write_film(folder, enlarged=_ENLARGED)
-    opened = process.database(settings)
-    stack.callback(opened.close)
+    opened = process.database
     migrate.upgrade(opened)
     contents = in_transfer_syntaxes(pydicom.dcmread(film))
-    jobs = {kind: kept(settings, opened, contents[kind], options.films) for kind in options.kinds}
+    jobs = {kind: kept(process, contents[kind], options.films) for kind in options.kinds}
     roles = ("receive", "read") if options.receiving else ("read",)
-    loop = bare(settings, options.films)
+    loop = bare(process, options.films)
     node = stack.enter_context(running_node.running(path, wait_for=roles, roles=roles))
     sending = stack.enter_context(sender()) if options.receiving else None
     until_read(opened)

@@ -10,6 +10,7 @@ import httpx
 from cxr_node import config
 from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.web import server
+from cxr_node.wiring.process import Process
 
 _NAME, _PASSWORD = "benchmark", "correct horse battery staple"
 
@@ -25,7 +26,11 @@ def pages(url: str, folder: Path, *, films: int) -> Iterator[dict[str, Callable[
             "web": {"port": 0, "users": [{"name": _NAME, "password_hash": str(of), "sees_films": True}]},
         }
     )
-    with server.serve(settings) as address, httpx.Client(base_url=f"http://{address}", timeout=60) as client:
+    with (
+        Process.open(settings) as process,
+        server.serve(process) as address,
+        httpx.Client(base_url=f"http://{address}", timeout=60) as client,
+    ):
         client.post("/login", data={"name": _NAME, "password": _PASSWORD})
         yield {f"GET {path}": partial(_got, client, path) for path in _paths(films)}
 

@@ -18,7 +18,7 @@ from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import job, study
 from cxr_node.queue import queue
 from cxr_node.queue.queue import Claim
-from cxr_node.wiring import process
+from cxr_node.wiring.process import utc_now
 
 
 class Queue(Protocol):
@@ -47,7 +47,7 @@ class Ours:
 
     def put(self, jobs: int) -> None:
         """Remember jobs that compose a study each."""
-        now = process.now()
+        now = utc_now()
         mine = time.time_ns()
         with self._database.write() as transaction:
             studies = transaction.connection.execute(
@@ -72,7 +72,7 @@ class Ours:
         while claimed < jobs or held:
             with self._database.write() as transaction:
                 for claim in held:
-                    queue.finish(transaction, claim, now=process.now())
+                    queue.finish(transaction, claim, now=utc_now())
                 took = bool(held)
                 held = [] if claimed == jobs or (self._apart and took) else self._claim(transaction, jobs - claimed)
                 claimed += len(held)
@@ -84,7 +84,7 @@ class Ours:
             Stage.COMPOSE,
             owner="benchmark/1",
             lease=timedelta(seconds=60),
-            now=process.now(),
+            now=utc_now(),
             limit=min(self._at_once, most),
         )
         if not claims:

@@ -46,7 +46,7 @@ from cxr_node.ops import example_config, logs
 from cxr_node.ops.single_instance import AlreadyRunning
 from cxr_node.records import backfill
 from cxr_node.service import supervisor
-from cxr_node.wiring import process
+from cxr_node.wiring.process import Process
 from cxr_node.wiring.roles import Role
 
 app = typer.Typer(
@@ -155,13 +155,9 @@ def config_password() -> None:
 @database_app.command("upgrade")
 def database_upgrade(path: ConfigOption = DEFAULT_CONFIG) -> None:
     """Bring the database to the schema of this version. `run` does this by itself."""
-    with reporting_errors():
-        database = process.database(config.load(path))
-        try:
-            migrate.upgrade(database)
-            backfill.fill_all(database)
-        finally:
-            database.close()
+    with reporting_errors(), Process.open(config.load(path)) as process:
+        migrate.upgrade(process.database)
+        backfill.fill_all(process.database)
     typer.echo("the database is up to date")
 
 

@@ -1,7 +1,6 @@
 """`cxr-node backup` and `restore`: a consistent copy of database, archive and bundles while the node runs."""
 
 import json
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ from cxr_node.ops import operator_log
 from cxr_node.ops.backup import BackupError
 from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.ops.single_instance import AlreadyRunning, data_folder_lock
+from cxr_node.wiring.process import Process
 
 _TIMEOUT_S = 24 * 3600.0
 
@@ -29,10 +29,9 @@ def backup(folder: FolderArgument, path: ConfigOption = DEFAULT_CONFIG, as_json:
     folder is updated.
     """
     with reporting_errors():
-        settings = config.load(path)
         try:
-            with closing(read_only(settings, at_most_s=_TIMEOUT_S)) as database:
-                manifest = backups.write(settings, database, folder)
+            with read_only(config.load(path), at_most_s=_TIMEOUT_S) as process:
+                manifest = backups.write(process, folder)
         except BackupError as error:
             raise CommandError(str(error)) from None
     if as_json:
@@ -47,18 +46,17 @@ def restore(folder: FolderArgument, path: ConfigOption = DEFAULT_CONFIG, as_json
 
     The database may be of the other kind than the one that was backed up.
     """
-    with reporting_errors():
-        settings = config.load(path)
+    with reporting_errors(), Process.open(config.load(path)) as process:
         try:
             manifest = backups.read_manifest(folder)
-            with data_folder_lock(settings.node.data_folder, timeout_s=0.0):
-                backups.restore(settings, folder, manifest)
+            with data_folder_lock(process.settings.node.data_folder, timeout_s=0.0):
+                backups.restore(process, folder, manifest)
         except BackupError as error:
             raise CommandError(str(error)) from None
         except AlreadyRunning:
             raise CommandError("a node runs in this data folder: stop it first") from None
         what = f"restored from the backup of {manifest.begun_at}"
-        operator_log.record(settings, OperatorAction(by=operator_log.operator_name(), what=what, subject="node"))
+        operator_log.record(process, OperatorAction(by=operator_log.operator_name(), what=what, subject="node"))
     if as_json:
         typer.echo(json.dumps(asdict(manifest)))
     else:

@@ -10,15 +10,14 @@ from cxr_node import config
 from cxr_node.archive.store import bundle_key
 from cxr_node.audit.events import SOFTWARE_CONFIGURATION
 from cxr_node.cli.bundles import BundleArgument, bundle_errors
-from cxr_node.cli.jobs import open_database
+from cxr_node.cli.database import read_write
 from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, reporting_errors
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.records import bundles
 from cxr_node.records.bundles import ChosenBundle
-from cxr_node.settings.root import Settings
-from cxr_node.wiring import process
+from cxr_node.wiring.process import Process
 
 
 def activate(which: BundleArgument, path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
@@ -27,7 +26,7 @@ def activate(which: BundleArgument, path: ConfigOption = DEFAULT_CONFIG, as_json
 
     with bundle_errors():
         settings = config.load(path)
-        folder = bundle_registry.find(which, process.bundles_folder(settings))
+        folder = bundle_registry.find(which, settings.node.bundles_folder)
         card = bundle.read_card(folder)
         with tempfile.TemporaryDirectory() as aside:
             packed = Path(aside) / "bundle.zip"
@@ -35,9 +34,10 @@ def activate(which: BundleArgument, path: ConfigOption = DEFAULT_CONFIG, as_json
             content = packed.read_bytes()
         digest = digest_of(content)
         key = bundle_key(digest)
-        process.archive(settings).put(key, content)
-        chosen = ChosenBundle(name=card.name, version=card.version, digest=digest, archive_key=key)
-        _record_choice(settings, path, chosen, what=f"bundle {card.name} {card.version} activated for all readers")
+        with read_write(path) as process:
+            process.archive.put(key, content)
+            chosen = ChosenBundle(name=card.name, version=card.version, digest=digest, archive_key=key)
+            _record_choice(process, chosen, what=f"bundle {card.name} {card.version} activated for all readers")
     if as_json:
         typer.echo(json.dumps({"name": card.name, "version": card.version, "network": card.network.sha256}))
     else:
@@ -48,14 +48,14 @@ def activate(which: BundleArgument, path: ConfigOption = DEFAULT_CONFIG, as_json
 
 def deactivate(path: ConfigOption = DEFAULT_CONFIG) -> None:
     """Let every reader read again with the bundle that its own settings name."""
-    with bundle_errors():
-        _record_choice(config.load(path), path, None, what="bundle deactivated: readers go by their settings")
+    with bundle_errors(), read_write(path) as process:
+        _record_choice(process, None, what="bundle deactivated: readers go by their settings")
     typer.echo("every reader goes by read.bundle of its own settings again")
 
 
 def uses(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Say which bundle was activated, and of each host that reads whether it reads with it or why not."""
-    with reporting_errors(), open_database(path) as database, database.read() as connection:
+    with reporting_errors(), read_write(path) as process, process.database.read() as connection:
         choice, said = bundles.newest(connection), bundles.uses(connection)
     bundle = choice.bundle if choice else None
     if as_json:
@@ -70,8 +70,8 @@ def uses(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> No
         typer.echo(f"{each.host}: {f'REFUSED: {each.detail}' if each.is_refused else 'reads by it'}")
 
 
-def _record_choice(settings: Settings, path: Path, bundle: ChosenBundle | None, *, what: str) -> None:
-    with open_database(path) as database, database.write() as transaction:
-        bundles.choose(transaction, bundle, by=operator_log.operator_name(), now=process.now())
+def _record_choice(process: Process, bundle: ChosenBundle | None, *, what: str) -> None:
+    with process.database.write() as transaction:
+        bundles.choose(transaction, bundle, by=operator_log.operator_name(), now=process.clock())
     change = OperatorAction(by=operator_log.operator_name(), what=what, subject="bundles")
-    operator_log.record(settings, change, kind=SOFTWARE_CONFIGURATION)
+    operator_log.record(process, change, kind=SOFTWARE_CONFIGURATION)

@@ -15,7 +15,7 @@ from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, Js
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import process
+from cxr_node.wiring.process import Process
 
 if TYPE_CHECKING:
     from cxr_node.infer.card import Card, CodeEntry
@@ -50,7 +50,7 @@ def list_bundles(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = Fals
     from cxr_node.infer import bundle, bundle_registry
 
     with bundle_errors():
-        installed = bundle_registry.installed(process.bundles_folder(_settings(path)))
+        installed = bundle_registry.installed(_settings(path).node.bundles_folder)
         folders = [*map(bundle_registry.find, bundle_registry.built_in()), *installed]
         cards = [bundle.read_card(folder) for folder in folders]
     origins = ["built-in"] * (len(folders) - len(installed)) + ["installed"] * len(installed)
@@ -110,12 +110,13 @@ def install_bundle(
 
     with bundle_errors():
         settings = _settings(path)
-        folder = install.install(source, process.bundles_folder(settings))
+        folder = install.install(source, settings.node.bundles_folder)
         card = bundle.read_card(folder)
     change = OperatorAction(
         by=operator_log.operator_name(), what=f"bundle {card.name} {card.version} installed", subject="bundles"
     )
-    operator_log.record(settings, change, kind=SOFTWARE_CONFIGURATION)
+    with Process.open(settings) as process:
+        operator_log.record(process, change, kind=SOFTWARE_CONFIGURATION)
     typer.echo(
         f"{card.name} {card.version} is installed; to read with it, set under [read]: bundle = {json.dumps(card.name)}"
     )
@@ -143,7 +144,7 @@ def _settings(path: Path) -> Settings:
 def _find(which: str, path: Path) -> Path:
     from cxr_node.infer import bundle_registry
 
-    return bundle_registry.find(which, process.bundles_folder(_settings(path)))
+    return bundle_registry.find(which, _settings(path).node.bundles_folder)
 
 
 def _shortened(sentence: str) -> str:

@@ -1,16 +1,13 @@
 """`cxr-node constancy`: the node sends itself phantoms and looks whether it reads them as before."""
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from cxr_node import config
 from cxr_node.audit.events import SOFTWARE_CONFIGURATION
-from cxr_node.cli.database import reading_database
-from cxr_node.cli.jobs import open_database
+from cxr_node.cli.database import read_write, reading_database
 from cxr_node.cli.terminal import (
     DEFAULT_CONFIG,
     EXIT_FAILED,
@@ -24,7 +21,8 @@ from cxr_node.monitoring.constancy import CheckState
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.records import constancy as rows
-from cxr_node.wiring import constancy, process
+from cxr_node.wiring import constancy
+from cxr_node.wiring.process import Process
 
 app = typer.Typer(help="Whether phantoms are read as before.", no_args_is_help=True)
 _NONE = "there has been no check yet: `cxr-node constancy run`"
@@ -40,9 +38,9 @@ def run(
 
     Exit status 1 if it failed. Nothing of the phantoms goes to any destination.
     """
-    with reporting_errors(), open_database(path) as database:
-        outcome = constancy.check(config.load(path), database, port=port)
-        with database.read() as connection:
+    with reporting_errors(), read_write(path) as process:
+        outcome = constancy.check(process, port=port)
+        with process.database.read() as connection:
             found = rows.newest(connection, run_id=outcome.run_id)
     _print(found, as_json=as_json)
     if outcome.state is CheckState.FAILED:
@@ -67,8 +65,8 @@ def accept(
     run_id: Annotated[int, typer.Option("--run", help="The number of a check; the newest without.")] = 0,
 ) -> None:
     """Take what was read in a check for what is expected of this model on this device, after a person has looked."""
-    with reporting_errors(), open_database(path) as database:
-        with database.read() as connection:
+    with reporting_errors(), read_write(path) as process:
+        with process.database.read() as connection:
             found = rows.newest(connection, run_id=run_id or None)
         if found is None:
             raise CommandError(_NONE)
@@ -82,16 +80,16 @@ def accept(
         ]
         if off:
             raise CommandError(f"check {row['id']} is not accepted: not what the phantom has: {', '.join(off)}")
-        with database.write() as transaction:
-            number = rows.accept(transaction, row["id"], by=operator_log.operator_name(), now=process.now())
-        _record(path, row)
+        with process.database.write() as transaction:
+            number = rows.accept(transaction, row["id"], by=operator_log.operator_name(), now=process.clock())
+        _record(process, row)
     typer.echo(f"{number} values of check {row['id']} are expected of {_model(row)} on {row['engine']} from now on")
 
 
-def _record(path: Path, row: dict[str, Any]) -> None:
+def _record(process: Process, row: dict[str, Any]) -> None:
     what = f"constancy check {row['id']} accepted for {_model(row)}"
     change = OperatorAction(by=operator_log.operator_name(), what=what, subject="constancy")
-    operator_log.record(config.load(path), change, kind=SOFTWARE_CONFIGURATION)
+    operator_log.record(process, change, kind=SOFTWARE_CONFIGURATION)
 
 
 def _print(found: tuple[dict[str, Any], list[dict[str, Any]]] | None, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""The job database as commands open it."""
+"""Job database of a command: read-only, or to write."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,28 +10,44 @@ from cxr_node.db import migrate
 from cxr_node.db.database import Connection, Database
 from cxr_node.db.url import sqlite_file
 from cxr_node.settings.root import Settings
+from cxr_node.wiring.process import Process
 
 STATEMENT_TIMEOUT_S = 30.0
 
 
 @contextmanager
 def reading_database(path: Path, *, at_most_s: float = STATEMENT_TIMEOUT_S) -> Iterator[Connection]:
-    """Open the job database of some settings read-only, in one transaction."""
-    database = read_only(config.load(path), at_most_s=at_most_s)
-    try:
-        with database.read() as connection:
-            if why_not := migrate.why_not(connection):
-                raise CommandError(why_not)
-            yield connection
-    finally:
-        database.close()
+    """Open the job database of the settings in `path` read-only, in one transaction."""
+    with read_only(config.load(path), at_most_s=at_most_s) as process, process.database.read() as connection:
+        _check_schema(connection)
+        yield connection
 
 
-def read_only(settings: Settings, *, at_most_s: float) -> Database:
-    """Open the job database read-only; raise CommandError where there is none yet."""
+@contextmanager
+def read_only(settings: Settings, *, at_most_s: float) -> Iterator[Process]:
+    """Open a process whose job database is read-only; raise CommandError if there is no database yet."""
     file = sqlite_file(settings.database_url)
     if file is not None and not file.is_file():
         raise CommandError(f"there is no database at {file} yet: `cxr-node run` makes it, or `cxr-node db upgrade`")
+    with Process.open(settings, make_database=lambda _: _read_only(settings, at_most_s)) as process:
+        yield process
+
+
+@contextmanager
+def read_write(path: Path) -> Iterator[Process]:
+    """Open a process of the settings in `path`; its job database must have this version's schema."""
+    with Process.open(config.load(path)) as process:
+        with process.database.read() as connection:
+            _check_schema(connection)
+        yield process
+
+
+def _check_schema(connection: Connection) -> None:
+    if why_not := migrate.why_not(connection):
+        raise CommandError(why_not)
+
+
+def _read_only(settings: Settings, at_most_s: float) -> Database:
     return Database(
         settings.database_url,
         busy_timeout_s=settings.database.busy_timeout_s,

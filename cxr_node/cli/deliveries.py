@@ -6,9 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cxr_node import config
-from cxr_node.cli.database import reading_database
-from cxr_node.cli.jobs import open_database
+from cxr_node.cli.database import read_write, reading_database
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.db.states import ENDED, Stage, State
 from cxr_node.ops import operator_log
@@ -17,7 +15,6 @@ from cxr_node.queries import view_rows
 from cxr_node.queries.view_rows import Comparison, Condition
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queue import queue
-from cxr_node.wiring import process
 
 Destination = Annotated[str, typer.Option("--destination", help="Only to this destination.")]
 _SHOWN = ("delivery_id", "job_id", "destination", "kind", "state", "attempts", "due_at", "delivered_at", "detail")
@@ -70,20 +67,18 @@ def requeue(
         raise typer.BadParameter(f"a job that is {state} has not ended", param_hint="--state")
     wanted = {"state": state, "stage": stage, "destination": destination or None, "reason": reason or None}
     conditions = [_equal(name, value) for name, value in wanted.items() if value]
-    with reporting_errors(), open_database(path) as database:
-        with database.read() as connection:
+    with reporting_errors(), read_write(path) as process:
+        with process.database.read() as connection:
             found = view_rows.rows(
                 connection, VIEWS["v1_jobs"], columns=["job_id"], conditions=conditions, order="job_id", limit=limit
             )
         job_ids = [row["job_id"] for row in found]
         moved: list[int] = []
         if yes and job_ids:
-            with database.write() as transaction:
-                moved = queue.requeue(transaction, job_ids, actor=operator_log.operator_name(), now=process.now())
+            with process.database.write() as transaction:
+                moved = queue.requeue(transaction, job_ids, actor=operator_log.operator_name(), now=process.clock())
             said = f"{len(moved)} jobs queued again"
-            operator_log.record(
-                config.load(path), OperatorAction(by=operator_log.operator_name(), what=said, subject="jobs")
-            )
+            operator_log.record(process, OperatorAction(by=operator_log.operator_name(), what=said, subject="jobs"))
         if as_json:
             typer.echo(json.dumps({"found": job_ids, "requeued": moved}))
             return

@@ -12,6 +12,7 @@ from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, Jso
 from cxr_node.ops.checks.destinations import DestinationReport
 from cxr_node.ops.checks.doctor import diagnose
 from cxr_node.ops.checks.node import Check, Status, ok
+from cxr_node.wiring.process import Process
 
 _WORDS = {Status.OK: "ok      ", Status.NOTE: "note    ", Status.PROBLEM: "PROBLEM "}
 
@@ -31,7 +32,8 @@ def doctor(
     """
     with reporting_errors():
         settings = config.load(path)
-    diagnosis = diagnose(settings, test_reports=test_reports or ())
+    with Process.open(settings) as process:
+        diagnosis = diagnose(process, test_reports=test_reports or ())
     checks = [ok("settings", f"{path} is valid"), *diagnosis.checks]
     if as_json:
         _print_json(checks, diagnosis.destinations, is_ok=not diagnosis.has_problem)

@@ -18,8 +18,8 @@ from cxr_node.queries import drift as drifts
 from cxr_node.queries import view_rows
 from cxr_node.queries.view_rows import Comparison, Condition
 from cxr_node.queries.views.registry import VIEWS
-from cxr_node.wiring import drift as watching
-from cxr_node.wiring import process
+from cxr_node.wiring.drift import judge_days
+from cxr_node.wiring.process import Process
 
 _HISTORY = 1000
 
@@ -58,12 +58,8 @@ def drift(
 
 
 def _evaluate(path: Path) -> None:
-    settings = config.load(path)
-    database = process.database(settings)
-    try:
-        watching.count(settings, database)
-    finally:
-        database.close()
+    with Process.open(config.load(path)) as process:
+        judge_days(process)
 
 
 def _rows(connection: Connection, judged: list[str], *, device: str, only: bool) -> list[dict[str, Any]]:

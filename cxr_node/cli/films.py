@@ -15,7 +15,8 @@ from cxr_node.domain.radiograph import Radiograph
 from cxr_node.pixels import display, film, suitability
 from cxr_node.queries import archived
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import preprocessing, process
+from cxr_node.wiring import preprocessing
+from cxr_node.wiring.process import Process
 
 app = typer.Typer(help="Single films.", no_args_is_help=True)
 
@@ -50,16 +51,12 @@ def _content(which: str, path: Path) -> bytes:
         sop_instance_uid = parse_uid(which)
     except ValueError:
         raise CommandError(f"there is no file {which!r}, and it is not a SOP Instance UID either") from None
-    settings = config.load(path)
-    database = process.database(settings)
-    try:
-        with database.read() as connection:
+    with Process.open(config.load(path)) as process:
+        with process.database.read() as connection:
             key = archived.original_film_key(connection, sop_instance_uid)
-    finally:
-        database.close()
-    if key is None:
-        raise CommandError(f"the node has no film {which}; `cxr-node jobs list` names those it has")
-    return process.archive(settings).get(key)
+        if key is None:
+            raise CommandError(f"the node has no film {which}; `cxr-node jobs list` names those it has")
+        return process.archive.get(key)
 
 
 def _description(dataset: Dataset, radiograph: Radiograph, rules: suitability.Rules) -> dict[str, object]:

@@ -12,7 +12,7 @@ from cxr_node.db.url import read_only_url
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.queries import grants
-from cxr_node.wiring import process
+from cxr_node.wiring.process import Process
 
 
 def grant_reader(
@@ -22,28 +22,23 @@ def grant_reader(
     only_print: Annotated[bool, typer.Option("--print", help="Print the SQL, and run nothing.")] = False,
 ) -> None:
     """Let a role of PostgreSQL read the views, and nothing else; of SQLite, say how the file is opened read-only."""
-    with reporting_errors():
-        settings = config.load(path)
-        database = process.database(settings)
-        try:
-            if database.engine.dialect.name == "sqlite":
-                url = read_only_url(settings.database_url)
-                raise CommandError(
-                    f"SQLite knows no roles: open it as {url}, and let the file's permissions say who may"
-                )
-            with database.write() as transaction:
-                connection = transaction.connection
-                if why_not := migrate.why_not(connection):
-                    raise CommandError(why_not)
-                said = grants.statements(connection, role, at_most_s=at_most_s)
-                if only_print:
-                    typer.echo(";\n".join(said) + ";")
-                    return
-                if not grants.exists(connection, role):
-                    raise CommandError(f"there is no role {role!r}: make it first, as with CREATE ROLE {role} LOGIN")
-                grants.run(connection, said)
-        finally:
-            database.close()
-    change = OperatorAction(by=operator_log.operator_name(), what=f"role {role} may read the views", subject="database")
-    operator_log.record(settings, change, kind=SECURITY_CONFIGURATION)
+    with reporting_errors(), Process.open(config.load(path)) as process:
+        if process.database.engine.dialect.name == "sqlite":
+            url = read_only_url(process.settings.database_url)
+            raise CommandError(f"SQLite knows no roles: open it as {url}, and let the file's permissions say who may")
+        with process.database.write() as transaction:
+            connection = transaction.connection
+            if why_not := migrate.why_not(connection):
+                raise CommandError(why_not)
+            statements = grants.statements(connection, role, at_most_s=at_most_s)
+            if only_print:
+                typer.echo(";\n".join(statements) + ";")
+                return
+            if not grants.exists(connection, role):
+                raise CommandError(f"there is no role {role!r}: make it first, as with CREATE ROLE {role} LOGIN")
+            grants.run(connection, statements)
+        change = OperatorAction(
+            by=operator_log.operator_name(), what=f"role {role} may read the views", subject="database"
+        )
+        operator_log.record(process, change, kind=SECURITY_CONFIGURATION)
     typer.echo(f"{role} may read the views, and nothing else")

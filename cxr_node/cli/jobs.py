@@ -1,26 +1,20 @@
 """`cxr-node jobs`: what waits, runs, is done, was set aside or failed; and another try for it."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from cxr_node import config
+from cxr_node.cli.database import read_write
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
-from cxr_node.db import migrate
-from cxr_node.db.database import Database
 from cxr_node.db.states import Stage, State
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.queue import queue, search
 from cxr_node.queue.search import EventRow, JobRow
-from cxr_node.wiring import process
 
 app = typer.Typer(help="The work: what waits, runs, is done, was set aside or failed.", no_args_is_help=True)
 
@@ -34,7 +28,7 @@ def list_jobs(
     as_json: JsonOption = False,
 ) -> None:
     """List jobs, newest first."""
-    with reporting_errors(), open_database(path) as database, database.read() as connection:
+    with reporting_errors(), read_write(path) as process, process.database.read() as connection:
         rows = search.jobs(connection, state=state, stage=stage, limit=limit)
     if as_json:
         typer.echo(json.dumps([_plain(row) for row in rows], indent=2))
@@ -58,7 +52,7 @@ def list_jobs(
 @app.command("count")
 def count_jobs(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Count jobs by stage, state and coded reason."""
-    with reporting_errors(), open_database(path) as database, database.read() as connection:
+    with reporting_errors(), read_write(path) as process, process.database.read() as connection:
         counts = search.counts(connection)
     if as_json:
         typer.echo(json.dumps([asdict(count) for count in counts], indent=2))
@@ -76,7 +70,7 @@ def show_job(
     as_json: JsonOption = False,
 ) -> None:
     """Show one job and everything that happened to it."""
-    with reporting_errors(), open_database(path) as database, database.read() as connection:
+    with reporting_errors(), read_write(path) as process, process.database.read() as connection:
         row = search.one(connection, job_id)
         if row is None:
             raise CommandError(f"there is no job {job_id}; `cxr-node jobs list` shows those there are")
@@ -100,12 +94,12 @@ def retry_jobs(
     as_json: JsonOption = False,
 ) -> None:
     """Let jobs that have ended run again."""
-    with reporting_errors(), open_database(path) as database:
-        with database.write() as transaction:
-            moved = queue.requeue(transaction, job_ids, actor=operator_log.operator_name(), now=process.now())
+    with reporting_errors(), read_write(path) as process:
+        with process.database.write() as transaction:
+            moved = queue.requeue(transaction, job_ids, actor=operator_log.operator_name(), now=process.clock())
         for job_id in moved:
             change = OperatorAction(by=operator_log.operator_name(), what="job queued again", subject=f"jobs/{job_id}")
-            operator_log.record(config.load(path), change)
+            operator_log.record(process, change)
         if as_json:
             typer.echo(json.dumps({"requeued": moved}))
         elif moved:
@@ -114,19 +108,6 @@ def retry_jobs(
         if left:
             names = ", ".join(str(job_id) for job_id in left)
             raise CommandError(f"not queued again, for they have not ended or do not exist: {names}")
-
-
-@contextmanager
-def open_database(path: Path) -> Iterator[Database]:
-    """Open the job database, which must have this version's schema."""
-    database = process.database(config.load(path))
-    try:
-        with database.read() as connection:
-            if why_not := migrate.why_not(connection):
-                raise CommandError(why_not)
-        yield database
-    finally:
-        database.close()
 
 
 def _plain(row: JobRow | EventRow) -> dict[str, object]:

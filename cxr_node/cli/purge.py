@@ -6,14 +6,12 @@ from typing import Annotated
 
 import typer
 
-from cxr_node import config
-from cxr_node.cli.jobs import open_database
+from cxr_node.cli.database import read_write
 from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, reporting_errors
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.records import retention
-from cxr_node.wiring import audit as auditing
-from cxr_node.wiring import audit_decorators, process
+from cxr_node.wiring import audit, audit_decorators
 from cxr_node.work.periodic.retention import remove_expired
 
 
@@ -28,22 +26,21 @@ def purge(
     What is not delivered, was delivered with an error, or needs a person is never removed, however old it is.
     """
     keep = timedelta(days=days)
-    with reporting_errors(), open_database(path) as database:
+    with reporting_errors(), read_write(path) as process:
         if yes:
-            settings = config.load(path)
-            with auditing.of_command(settings) as audit:
+            with audit.of_command(process.settings, process.clock) as trail:
                 studies = remove_expired(
-                    database,
-                    process.archive(settings),
+                    process.database,
+                    process.archive,
                     keep=keep,
-                    clock=process.now,
-                    before_removal=audit_decorators.removing(audit),
+                    clock=process.clock,
+                    before_removal=audit_decorators.before_removal(trail),
                 )
             what = f"the films and results of {studies} studies older than {days:g} days removed"
-            operator_log.record(settings, OperatorAction(by=operator_log.operator_name(), what=what, subject="studies"))
+            operator_log.record(process, OperatorAction(by=operator_log.operator_name(), what=what, subject="studies"))
         else:
-            with database.read() as connection:
-                studies = retention.count_removable(connection, before=process.now() - keep)
+            with process.database.read() as connection:
+                studies = retention.count_removable(connection, before=process.clock() - keep)
     if as_json:
         typer.echo(json.dumps({"studies": studies, "removed": yes}))
         return

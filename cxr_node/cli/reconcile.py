@@ -14,7 +14,7 @@ from cxr_node.archive.store import Archive
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate, LedgerEntry
-from cxr_node.wiring import process
+from cxr_node.wiring.process import Process
 
 
 class GroupBy(StrEnum):
@@ -43,24 +43,19 @@ def reconcile(
     and vouches for them where it is asked to. What was removed since, as delivered and old, is counted and said.
     """
     with reporting_errors():
-        settings = config.load(path)
         since = None if day is None else datetime.combine(day.date(), time()).astimezone(UTC)
         until = None if since is None else since + timedelta(days=1)
-        database = process.database(settings)
-        try:
-            with database.read() as connection:
-                films = ledger.entries(
-                    connection,
-                    since=since,
-                    until=until,
-                    calling_ae_title=sender,
-                    address=address,
-                    association=association,
-                )
-                named = ledger.archive_keys(connection)
-        finally:
-            database.close()
-        archive = process.archive(settings)
+        with Process.open(config.load(path)) as process, process.database.read() as connection:
+            films = ledger.entries(
+                connection,
+                since=since,
+                until=until,
+                calling_ae_title=sender,
+                address=address,
+                association=association,
+            )
+            named = ledger.archive_keys(connection)
+            archive = process.archive
     aside = [film for film in films if film.fate is Fate.SET_ASIDE]
     missing = sorted(key for key in named if key not in archive)
     unnamed = _unnamed(archive, named)

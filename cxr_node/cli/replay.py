@@ -3,14 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from cxr_node import config, pipeline
-from cxr_node.cli.jobs import open_database
+from cxr_node import pipeline
+from cxr_node.cli.database import read_write
 from cxr_node.cli.terminal import (
     DEFAULT_CONFIG,
     EXIT_FAILED,
@@ -29,8 +28,10 @@ from cxr_node.reading.executor import InProcess
 from cxr_node.records import bundles, films, readings
 from cxr_node.records.bundles import ChosenBundle
 from cxr_node.records.films import Film
-from cxr_node.settings.root import Settings
-from cxr_node.wiring import active_bundle, preprocessing, process, read
+from cxr_node.wiring import preprocessing
+from cxr_node.wiring.active_bundle import install_from_archive
+from cxr_node.wiring.process import Process
+from cxr_node.wiring.read import open_reader
 
 
 def replay(
@@ -39,10 +40,9 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """Read a film again with the same network: exit status 0 if every score is bit-identical, 1 if not."""
-    with reporting_errors():
-        settings = config.load(path)
-        film, stored, activated = _stored(path, job_id)
-        scores = _compared(stored, _read_again(settings, film, stored.model, activated))
+    with reporting_errors(), read_write(path) as process:
+        film, stored, activated = _stored(process, job_id)
+        scores = _compared(stored, _read_again(process, film, stored.model, activated))
     if as_json:
         document: dict[str, object] = {"job": job_id, "model": _name(stored.model)}
         document |= {"weights_digest": stored.model.weights_digest, "equal": scores.equal}
@@ -80,9 +80,9 @@ class Scores:
         return [{"finding": key, "stored": stored, "now": now} for key, (stored, now) in self.pairs.items()]
 
 
-def _stored(path: Path, job_id: int) -> tuple[Film, Prediction, list[ChosenBundle]]:
+def _stored(process: Process, job_id: int) -> tuple[Film, Prediction, list[ChosenBundle]]:
     """Return the film of a job, its prediction, and the bundles of its model's name that were activated."""
-    with open_database(path) as database, database.read() as connection:
+    with process.database.read() as connection:
         film = _film(connection, job_id)
         reading = readings.latest(connection, film.film_id, film.identity)
         if reading is None:
@@ -104,19 +104,19 @@ def _film(connection: Connection, job_id: int) -> Film:
     return films.get(connection, row.film_id)
 
 
-def _read_again(settings: Settings, film: Film, stored: ModelIdentity, activated: Sequence[ChosenBundle]) -> Prediction:
+def _read_again(process: Process, film: Film, stored: ModelIdentity, activated: Sequence[ChosenBundle]) -> Prediction:
     """Read a film with the same network and preparation, from the settings' bundle or an activated one."""
     from cxr_node.infer.bundle import BundleError
 
     try:
-        reader = read.reader(settings)
+        reader = open_reader(process)
         for bundle in activated:
             if reader.identity.weights_digest != stored.weights_digest:
-                reader = read.reader(settings, active_bundle.install_from_archive(settings, bundle))
+                reader = open_reader(process, install_from_archive(process, bundle))
     except BundleError as error:
         raise CommandError(str(error)) from None
     _same(stored, reader.identity)
-    context = ReadContext(archive=process.archive(settings), rules=preprocessing.read_rules(settings))
+    context = ReadContext(archive=process.archive, rules=preprocessing.read_rules(process.settings))
     (reading,) = pipeline.read([film], executor=InProcess(context), network=reader)
     if reading.prediction is None:
         raise CommandError(f"the film is not analysed now ({_reason(reading)})")

@@ -11,12 +11,11 @@ from pydicom.filebase import DicomBytesIO
 from rich.tree import Tree
 
 from cxr_node import config
-from cxr_node.cli.database import reading_database
+from cxr_node.cli.database import STATEMENT_TIMEOUT_S, read_only
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.domain.identifiers import parse_uid
 from cxr_node.queries import archived
 from cxr_node.report.sr import tree
-from cxr_node.wiring import process
 
 app = typer.Typer(help="Reports.", no_args_is_help=True)
 
@@ -54,13 +53,14 @@ def _content(which: str, path: Path) -> bytes:
         uid = parse_uid(which)
     except ValueError:
         raise CommandError(f"{which!r} is neither a file nor a UID") from None
-    with reading_database(path) as connection:
-        report = archived.newest_report(connection, uid)
-    if report is None:
-        raise CommandError(f"there is no report of {uid}; `cxr-node study {uid}` says why")
-    if report.removed_at is not None:
-        raise CommandError(f"the report was removed from the archive on {report.removed_at:%Y-%m-%d}")
-    return process.archive(config.load(path)).get(report.archive_key)
+    with read_only(config.load(path), at_most_s=STATEMENT_TIMEOUT_S) as process:
+        with process.database.read() as connection:
+            report = archived.newest_report(connection, uid)
+        if report is None:
+            raise CommandError(f"there is no report of {uid}; `cxr-node study {uid}` says why")
+        if report.removed_at is not None:
+            raise CommandError(f"the report was removed from the archive on {report.removed_at:%Y-%m-%d}")
+        return process.archive.get(report.archive_key)
 
 
 def _tree(lines: list[tuple[int, str]]) -> Tree:

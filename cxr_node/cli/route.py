@@ -17,7 +17,8 @@ from cxr_node.pixels import elements, film, suitability
 from cxr_node.pixels.geometry import geometry
 from cxr_node.receive.priority import priority_boost_of_file_s
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import compose, preprocessing, receive
+from cxr_node.wiring import compose, preprocessing
+from cxr_node.wiring.receive import priority_rules
 
 app = typer.Typer(help="Where results go.", no_args_is_help=True)
 _GOES = {True: "yes", False: "no", None: "depends"}
@@ -78,7 +79,7 @@ def _priority_boost_s(file: Path, calling: str, settings: Settings) -> int:
     content = file.read_bytes()
     sender = Sender(calling_ae_title=AeTitle(calling), called_ae_title=AeTitle(settings.receive.ae_title), address="")
     meta = film.parse(content).file_meta
-    rules = receive.urgent(settings)
+    rules = priority_rules(settings)
     return priority_boost_of_file_s(content, sender, rules, transfer_syntax_uid=Uid(meta.TransferSyntaxUID))
 
 

@@ -5,17 +5,15 @@ from dataclasses import asdict
 
 import typer
 
-from cxr_node import config
-from cxr_node.cli.jobs import open_database
+from cxr_node.cli.database import read_write
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, out, reporting_errors
-from cxr_node.wiring import process
 from cxr_node.work.periodic.scrub import Scrubber
 
 
 def scrub(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Read every kept film and result and hold it against its digest. Exit status 1 if one is damaged or missing."""
-    with reporting_errors(), open_database(path) as database:
-        scrubbing = Scrubber(database, process.archive(config.load(path)))
+    with reporting_errors(), read_write(path) as process:
+        scrubbing = Scrubber(process.database, process.archive)
         damaged = scrubbing.whole()
     if as_json:
         found = [{**asdict(each.file), "fault": each.fault} for each in damaged]

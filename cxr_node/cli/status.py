@@ -20,7 +20,8 @@ from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, Jso
 from cxr_node.ops.formatting import age
 from cxr_node.queries import overview
 from cxr_node.queries.overview import Overview, StageStatus
-from cxr_node.wiring import process, rejection_counters
+from cxr_node.wiring import rejection_counters
+from cxr_node.wiring.process import utc_now
 
 
 def status(
@@ -54,7 +55,7 @@ def plain(found: Overview) -> dict[str, Any]:
 
 def _overview(path: Path) -> Overview:
     with reading_database(path) as connection:
-        return overview.overview(connection, now=process.now())
+        return overview.overview(connection, now=utc_now())
 
 
 def _screen(found: Overview, path: Path) -> RenderableType:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cxr_node.cli.terminal import CommandError
-from cxr_node.wiring import process
+from cxr_node.wiring.process import utc_now
 
 SinceOption = Annotated[str, typer.Option(help="From this time on: 2026-01-31, 2026-01-31T12:00, or 24h, 7d ago.")]
 UntilOption = Annotated[
@@ -25,7 +25,7 @@ def parse_time(text: str) -> datetime | None:
         return None
     ago = _AGO.fullmatch(text)
     if ago is not None:
-        return process.now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        return utc_now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:

@@ -1,31 +1,32 @@
-"""The composition root of a scratch process, given parts whose every step can be the last.
+"""Instrumented process of a scratch node: each statement, disk access, delivery and reading is a step.
 
-The node's own wiring stays as it is: in the scratch process alone the makers of its database, destinations, reader
-and clock are exchanged for makers of wrapped ones before the first role is wired, and the disk is `os` with steps.
+`instrumented` opens a `Process` with a database of steps; destinations and reader are wrapped for the roles that use
+them. The disk is module `os`, whose functions `instrument_disk` replaces in the scratch process.
 """
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, event
 
 from cxr_node.db.database import Database, Transaction
+from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import Destination, Receipt
 from cxr_node.domain.radiograph import Float32
 from cxr_node.faults.scratch_network import ScratchNetwork
 from cxr_node.faults.steps import Steps
 from cxr_node.reading.network import Outputs
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import deliver, process
-from cxr_node.wiring import read as reading
+from cxr_node.wiring.deliver import open_destinations
+from cxr_node.wiring.process import Clock, Process
 
 _DISK = ("open", "write", "fsync", "rename", "replace", "mkdir", "unlink")
-"""What the archive and the folder destination do to the disk."""
+"""Functions of `os` that the archive and the folder destination call."""
 
 _STATEMENT = re.compile(r"\s*(INSERT INTO|UPDATE|DELETE FROM|CREATE TABLE|CREATE INDEX|ALTER TABLE)\s+(\w+)", re.I)
 
@@ -55,9 +56,9 @@ class SteppedDatabase(Database):
         self._step("after", statement)
 
     def _step(self, when: str, statement: str) -> None:
-        found = _STATEMENT.match(statement)
-        if found is not None:
-            self._steps.reach(f"{when} {found[1].upper()} {found[2]}")
+        match = _STATEMENT.match(statement)
+        if match is not None:
+            self._steps.reach(f"{when} {match[1].upper()} {match[2]}")
 
 
 class SteppedNetwork(ScratchNetwork):
@@ -76,14 +77,14 @@ class SteppedNetwork(ScratchNetwork):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SteppedDestination:
-    """A destination in front of which, and behind which, there is a step."""
+    """A destination with a step before and after each delivery."""
 
     inner: Destination
     steps: Steps
 
     @property
     def name(self) -> str:
-        """The name of the destination behind."""
+        """The name of the inner destination."""
         return self.inner.name
 
     def send(self, content: bytes) -> Receipt:
@@ -94,46 +95,44 @@ class SteppedDestination:
         return receipt
 
 
-def rewire(steps: Steps, *, clock: Callable[[], datetime] | None = None) -> None:
-    """Exchange the parts of this process's node, for as long as the process lives."""
+def instrumented(
+    settings: Settings, steps: Steps, clock: Clock, *, is_audited: bool = True
+) -> AbstractContextManager[Process]:
+    """Open a process of the node whose database and notifications are steps."""
 
-    def database(settings: Settings) -> Database:
+    def make_database(process: Process) -> Database:
+        def notify(stage: Stage) -> None:
+            steps.reach("before the notification")
+            process.notifier.notify(stage)
+
         settings.node.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-        def ring(stage: Any) -> None:
-            steps.reach("before the bell")
-            bells.notify(stage)
-
-        bells = process.bells(settings)
         return SteppedDatabase(
-            settings.database_url, steps=steps, busy_timeout_s=settings.database.busy_timeout_s, ring=ring
+            settings.database_url, steps=steps, busy_timeout_s=settings.database.busy_timeout_s, on_commit=notify
         )
 
-    makes_destinations = deliver.destinations
+    return Process.open(settings, clock=clock, is_audited=is_audited, make_database=make_database)
 
-    def destinations(settings: Settings) -> dict[str, Destination]:
-        made = makes_destinations(settings)
-        return {name: SteppedDestination(inner=each, steps=steps) for name, each in made.items()}
 
-    _exchange(process, "database", database)
-    _exchange(deliver, "destinations", destinations)
-    _exchange(reading, "reader", lambda _settings, _folder: SteppedNetwork(steps))
-    if clock is not None:
-        _exchange(process, "now", clock)
+def stepped_destinations(settings: Settings, steps: Steps) -> Mapping[str, Destination]:
+    """Return the destinations of the settings with steps."""
+    return {name: SteppedDestination(inner=to, steps=steps) for name, to in open_destinations(settings).items()}
+
+
+def stepped_network(steps: Steps) -> Callable[[Process, Path | None], Any]:
+    """Return a function that opens a network with steps, whatever the bundle."""
+    return lambda _process, _folder: SteppedNetwork(steps)
+
+
+def instrument_disk(steps: Steps) -> None:
+    """Make each disk access of this OS process two steps, until it ends."""
     for name in _DISK:
-        _exchange(os, name, _stepped(steps, name, getattr(os, name)))
-
-
-def _exchange(module: object, name: str, part: object) -> None:
-    if not hasattr(module, name):
-        raise AttributeError(f"{module} has no {name}: the node is wired otherwise now")
-    setattr(module, name, part)
+        setattr(os, name, _stepped(steps, name, getattr(os, name)))
 
 
 def _stepped(steps: Steps, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
     def stepped(*arguments: Any, **options: Any) -> Any:
-        # Bells and connections are written to as well; the disk's flags say what is a file that is made.
-        if not _is_of_the_disk(name, arguments):
+        # FIFOs and connections are written to as well; the flags and /proc tell files on disk.
+        if not _is_disk_access(name, arguments):
             return call(*arguments, **options)
         steps.reach(f"before {name}")
         result = call(*arguments, **options)
@@ -143,7 +142,7 @@ def _stepped(steps: Steps, name: str, call: Callable[..., Any]) -> Callable[...,
     return stepped
 
 
-def _is_of_the_disk(name: str, arguments: tuple[Any, ...]) -> bool:
+def _is_disk_access(name: str, arguments: tuple[Any, ...]) -> bool:
     if name == "open":
         return len(arguments) > 1 and bool(arguments[1] & (os.O_CREAT | os.O_DIRECTORY))
     if name == "write":

@@ -13,18 +13,17 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from cxr_node.domain.errors import RetryLater
-from cxr_node.faults.instrumented import rewire
+from cxr_node.faults.instrumented import instrument_disk, instrumented, stepped_destinations, stepped_network
 from cxr_node.faults.scratch import Place
 from cxr_node.faults.steps import STRUCK, UPKEEP, Fault, Steps
-from cxr_node.settings.root import Settings
-from cxr_node.wiring import process as places
 from cxr_node.wiring import roles, startup
-from cxr_node.wiring.roles import Role
+from cxr_node.wiring.process import Process, utc_now
 from cxr_node.work.periodic import retention
 from cxr_node.work.periodic.scrub import Scrubber
 
@@ -134,23 +133,26 @@ def life(plan: Plan) -> Iterator[NodeProcess]:
 
 
 def _live(plan: Plan, talk: Connection) -> None:
-    """Be a node, in a process of its own, until told to stop or nobody is there to tell."""
+    """Run a node in this process until the keeper sends a message or is gone."""
     _say_to(plan.place.log)
     if plan.limits is not None:
         plan.limits()
     steps = Steps(plan.faults, announce=talk.send)
-    ahead = timedelta(seconds=plan.clock_ahead_s)
-    rewire(steps, clock=(lambda: datetime.now(UTC) + ahead) if ahead else None)
+    instrument_disk(steps)
     settings, stopping = plan.place.settings, threading.Event()
+    ahead = timedelta(seconds=plan.clock_ahead_s)
+    opened = partial(instrumented, settings, steps, lambda: utc_now() + ahead)
     with contextlib.ExitStack() as stack:
-        database = places.database(settings)
-        stack.callback(database.close)
-        startup.prepare(settings, database)
-        for role in (Role.DELIVER, Role.READ):
-            stack.enter_context(roles.serve(settings, role, stopping=stopping))
-        address = stack.enter_context(roles.serve(settings, Role.RECEIVE, stopping=stopping))
+        with opened(is_audited=False) as process:
+            startup.prepare(process)
+        delivering, reading, receiving = (stack.enter_context(opened()) for _ in range(3))
+        to = stepped_destinations(settings, steps)
+        stack.enter_context(roles.deliver(delivering, stopping=stopping, destinations=to))
+        stack.enter_context(roles.read(reading, stopping=stopping, opens=stepped_network(steps)))
+        address = stack.enter_context(roles.receive(receiving))
         if plan.keeps_up:
-            threading.Thread(target=_keep_up, args=(settings, stopping), name=UPKEEP, daemon=True).start()
+            process = stack.enter_context(opened(is_audited=False))
+            threading.Thread(target=_keep_up, args=(process, stopping), name=UPKEEP, daemon=True).start()
         talk.send(f"{_PORT}{address.rpartition(':')[2]}")
         try:
             talk.recv()
@@ -160,14 +162,13 @@ def _live(plan: Plan, talk: Connection) -> None:
     os._exit(0)
 
 
-def _keep_up(settings: Settings, stopping: threading.Event) -> None:
-    """Remove what is delivered and a little older, and read again what is kept, without pause."""
-    database, archive = places.database(settings), places.archive(settings)
-    scrub = Scrubber(database, archive)
+def _keep_up(process: Process, stopping: threading.Event) -> None:
+    """Run retention of a few seconds, and scrub, without pause."""
+    scrubber = Scrubber(process.database, process.archive)
     while not stopping.wait(_UPKEEP_S):
         with contextlib.suppress(RetryLater):
-            retention.remove_expired(database, archive, keep=_KEPT, clock=places.now)
-            scrub.turn(1 << 20)
+            retention.remove_expired(process.database, process.archive, keep=_KEPT, clock=process.clock)
+            scrubber.turn(1 << 20)
 
 
 def _say_to(log: Path) -> None:

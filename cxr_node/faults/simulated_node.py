@@ -4,20 +4,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 
-from cxr_node.db.database import Database
 from cxr_node.db.states import Stage, State
 from cxr_node.faults.scratch import Place
 from cxr_node.faults.scratch_network import ScratchNetwork
 from cxr_node.queue import queue, search
 from cxr_node.reading.context import ReadContext
 from cxr_node.reading.executor import InProcess
-from cxr_node.settings.root import Settings
-from cxr_node.wiring import audit as auditing
-from cxr_node.wiring import compose, deliver, preprocessing, process, read, receive, roles, startup
-from cxr_node.wiring.roles import Role
+from cxr_node.wiring import maintenance, preprocessing, startup
+from cxr_node.wiring.compose import compose_handler
+from cxr_node.wiring.deliver import commitment_handler, delivery_handler, open_destinations
+from cxr_node.wiring.process import Process
+from cxr_node.wiring.read import read_handler
+from cxr_node.wiring.receive import receiver
+from cxr_node.wiring.roles import Role, lease_owner
 from cxr_node.work.handler import Handler
-from cxr_node.work.handlers.commitment import CommitmentHandler
-from cxr_node.work.handlers.deliver import DeliverHandler
 from cxr_node.work.periodic import retention
 from cxr_node.work.worker import Worker
 
@@ -47,31 +47,17 @@ class Clock:
 class SimulatedNode:
     """The node. Films come in over the network, at `port`; all else moves by `work` and `pass_time`."""
 
-    def __init__(self, settings: Settings, database: Database, clock: Clock, port: int, context: ReadContext) -> None:
-        self.settings = settings
-        self.database = database
-        self.archive = process.archive(settings)
+    def __init__(self, process: Process, clock: Clock, port: int, context: ReadContext) -> None:
+        self.process = process
+        self.settings, self.database, self.archive = process.settings, process.database, process.archive
         self.clock = clock
         self.port = port
         self.turns = 0
-        to = deliver.destinations(settings)
         stages: list[tuple[Role, Handler]] = [
-            (Role.READ, read.read_handler(settings, database, InProcess(context), ScratchNetwork)),
-            (Role.DELIVER, compose.compose_handler(settings, database, context.sandbox)),
-            (
-                Role.DELIVER,
-                DeliverHandler(
-                    database=database,
-                    archive=self.archive,
-                    destinations=to,
-                    verification=deliver.verification(settings),
-                    clock=clock,
-                ),
-            ),
-            (
-                Role.DELIVER,
-                CommitmentHandler(database=database, archive=self.archive, peers=deliver.commitment_peers(settings)),
-            ),
+            (Role.READ, read_handler(process, InProcess(context), ScratchNetwork)),
+            (Role.DELIVER, compose_handler(process, context.sandbox)),
+            (Role.DELIVER, delivery_handler(process, open_destinations(process.settings))),
+            (Role.DELIVER, commitment_handler(process)),
         ]
         self.workers = {stage.stage: self._worker(role, stage) for role, stage in stages}
 
@@ -80,7 +66,7 @@ class SimulatedNode:
         return Worker(
             stage,
             database=self.database,
-            owner=roles.lease_owner(self.settings, role, 1),
+            owner=lease_owner(self.settings, role, 1),
             lease=timedelta(seconds=lease_s),
             clock=self.clock,
             jitter=lambda: 1.0,
@@ -115,7 +101,7 @@ class SimulatedNode:
 
     def tick(self) -> None:
         """Do what the schedule does at each tick."""
-        roles.tick(self.settings, self.database)
+        maintenance.tick(self.process)
 
     def remove_old(self, keep: timedelta) -> int:
         """Remove what is delivered and old; return how many studies that were."""
@@ -145,20 +131,11 @@ def _has_work(worker: Worker) -> bool:
 
 @contextmanager
 def simulated_node(place: Place, *, clock: Clock | None = None, listens: bool = True) -> Iterator[SimulatedNode]:
-    """Open a node for the block; it listens from its first moment, and the clock of the process is its clock."""
+    """Open a node for the block; it listens from its start, and tells time by `clock`."""
     clock = clock or Clock()
-    real, process.now = process.now, clock
-    try:
-        with ExitStack() as stack:
-            settings = place.settings
-            database = process.database(settings)
-            stack.callback(database.close)
-            startup.prepare(settings, database)
-            port = 0
-            if listens:
-                audit = stack.enter_context(auditing.audit(settings))
-                port = stack.enter_context(receive.receiver(settings, database, audit)).port
-            context = stack.enter_context(preprocessing.read_context(settings))
-            yield SimulatedNode(settings, database, clock, port, context)
-    finally:
-        process.now = real
+    with ExitStack() as stack:
+        process = stack.enter_context(Process.open(place.settings, clock=clock, is_audited=listens))
+        startup.prepare(process)
+        port = stack.enter_context(receiver(process)).port if listens else 0
+        context = stack.enter_context(preprocessing.read_context(process))
+        yield SimulatedNode(process, clock, port, context)

@@ -11,12 +11,10 @@ from pathlib import Path
 
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.archive.integrity import is_intact
-from cxr_node.db.database import Database
 from cxr_node.domain.identifiers import Digest
 from cxr_node.queries import ledger
 from cxr_node.records import dump
-from cxr_node.settings.root import Settings
-from cxr_node.wiring import process
+from cxr_node.wiring.process import Process
 
 _MANIFEST = "backup.json"
 _FORMAT = 1
@@ -37,7 +35,7 @@ class Manifest:
     bytes: int
 
 
-def write(settings: Settings, database: Database, folder: Path) -> Manifest:
+def write(process: Process, folder: Path) -> Manifest:
     """Write a backup into `folder`, or update the one in it.
 
     The database is copied first, in one transaction. A row is committed only after its file is in the archive, so
@@ -48,12 +46,12 @@ def write(settings: Settings, database: Database, folder: Path) -> Manifest:
     BackupError
         If a file that a row names is missing from the archive.
     """
-    begun_at = process.now()
+    begun_at = process.clock()
     files = FolderArchive(folder / "archive")
     copy = folder / f"database-{begun_at:%Y%m%dT%H%M%S%f}.db"
-    dump.write(database, copy)
-    sizes = _copy_files(settings, database, copy, files)
-    _copy_folder(process.bundles_folder(settings), folder / "bundles")
+    dump.write(process.database, copy)
+    sizes = _copy_files(process, copy, files)
+    _copy_folder(process.settings.node.bundles_folder, folder / "bundles")
     _flush(copy)
     manifest = Manifest(
         database=copy.name,
@@ -67,7 +65,7 @@ def write(settings: Settings, database: Database, folder: Path) -> Manifest:
     return manifest
 
 
-def restore(settings: Settings, folder: Path, manifest: Manifest) -> None:
+def restore(process: Process, folder: Path, manifest: Manifest) -> None:
     """Restore files, then rows, into a node that has none, so that no row is without its file.
 
     Raises
@@ -78,13 +76,13 @@ def restore(settings: Settings, folder: Path, manifest: Manifest) -> None:
     copy = folder / manifest.database
     if not copy.is_file() or _sha256(copy) != manifest.sha256:
         raise BackupError(f"{copy} is missing or damaged: use another backup")
-    archive, source = process.archive(settings), FolderArchive(folder / "archive")
-    with _database(settings) as database, _scratch_copy(copy, settings.node.data_folder) as scratch:
+    source, node = FolderArchive(folder / "archive"), process.settings.node
+    with _scratch_copy(copy, node.data_folder) as scratch:
         for key, digest, _ in dump.kept_files(scratch):
-            archive.put(key, _intact(source, key, Digest(digest)))
-        _copy_folder(folder / "bundles", process.bundles_folder(settings))
+            process.archive.put(key, _intact(source, key, Digest(digest)))
+        _copy_folder(folder / "bundles", node.bundles_folder)
         try:
-            dump.read(scratch, database)
+            dump.read(scratch, process.database)
         except dump.NotEmpty:
             raise BackupError("this node has films: restore into an empty data folder and database") from None
 
@@ -107,15 +105,6 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 @contextmanager
-def _database(settings: Settings) -> Iterator[Database]:
-    database = process.database(settings)
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-@contextmanager
 def _scratch_copy(copy: Path, data_folder: Path) -> Iterator[Path]:
     scratch = data_folder / "restoring.db"
     try:
@@ -125,28 +114,27 @@ def _scratch_copy(copy: Path, data_folder: Path) -> Iterator[Path]:
         scratch.unlink(missing_ok=True)
 
 
-def _copy_files(settings: Settings, database: Database, copy: Path, files: FolderArchive) -> dict[str, int]:
+def _copy_files(process: Process, copy: Path, files: FolderArchive) -> dict[str, int]:
     """Copy the files that the copied rows name; return their sizes by key.
 
     A file that retention removed after the rows were copied is marked as removed in the copy.
     """
-    archive = process.archive(settings)
     sizes: dict[str, int] = {}
     absent: set[str] = set()
     for key, _, size in dump.kept_files(copy):
         try:
             if key not in files:
-                files.put(key, archive.get(key))
+                files.put(key, process.archive.get(key))
             sizes[key] = size
         except KeyError:
             absent.add(key)
     if absent:
-        with database.read() as connection:
+        with process.database.read() as connection:
             missing = absent & ledger.archive_keys(connection)
         if missing:
             names = ", ".join(sorted(missing)[:3])
             raise BackupError(f"missing from the archive: {names}; see `cxr-node reconcile`. Nothing was backed up")
-        dump.mark_removed(copy, absent, at=process.now())
+        dump.mark_removed(copy, absent, at=process.clock())
     return sizes
 
 

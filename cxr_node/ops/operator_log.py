@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from cxr_node.audit.events import USE_OF_RESTRICTED_FUNCTION
 from cxr_node.domain.codes import Code
-from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit
+from cxr_node.wiring.process import Process
 
 _log = logging.getLogger(__name__)
 
@@ -21,10 +21,10 @@ class OperatorAction:
     subject: str
 
 
-def record(settings: Settings, action: OperatorAction, *, kind: Code = USE_OF_RESTRICTED_FUNCTION) -> None:
+def record(process: Process, action: OperatorAction, *, kind: Code = USE_OF_RESTRICTED_FUNCTION) -> None:
     """Record an action in log and audit trail. Call after its transaction is committed."""
     _log.warning("%s: %s (%s)", action.by, action.what, action.subject)
-    audit.administration(settings, kind, action.what, by=action.by, subject=action.subject)
+    audit.administration(process.settings, process.clock, kind, action.what, by=action.by, subject=action.subject)
 
 
 def operator_name() -> str:

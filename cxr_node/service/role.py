@@ -9,12 +9,14 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import assert_never
 
 from cxr_node import config
 from cxr_node.ops import logs
 from cxr_node.service import signals
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import roles
+from cxr_node.wiring.process import Process
 from cxr_node.wiring.roles import Role
 
 # A role that cannot stop in this time is stuck; the supervisor's patience is a little longer.
@@ -36,7 +38,7 @@ def run(role: Role, settings: Settings) -> int:
     # Ctrl-C reaches the whole process group; the supervisor decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_watch_lifeline, name="lifeline", daemon=True).start()
-    with _serving(settings, role, stopping) as address:
+    with Process.open(settings, is_audited=True) as process, _serve(process, role, stopping=stopping) as address:
         serving.set()
         _keep_what_is_loaded()
         sys.stdout.write(json.dumps({"role": role, "address": address}) + "\n")
@@ -48,13 +50,24 @@ def run(role: Role, settings: Settings) -> int:
     os._exit(0 if asked.is_set() else 1)
 
 
-def _serving(settings: Settings, role: Role, stopping: threading.Event) -> AbstractContextManager[str]:
-    if role is not Role.ADMIN:
-        return roles.serve(settings, role, stopping=stopping)
-    # Only the process that serves the page imports what it is made of.
-    from cxr_node.web import server as serving
+def _serve(process: Process, role: Role, *, stopping: threading.Event) -> AbstractContextManager[str]:
+    """Run a role for the block; the value is its address, empty if it has none."""
+    match role:
+        case Role.RECEIVE:
+            return roles.receive(process)
+        case Role.READ:
+            return roles.read(process, stopping=stopping)
+        case Role.DELIVER:
+            return roles.deliver(process, stopping=stopping)
+        case Role.SHADOW:
+            return roles.shadow(process, stopping=stopping)
+        case Role.ADMIN:
+            # Only this role imports the web framework.
+            from cxr_node.web import server
 
-    return serving.serve(settings)
+            return server.serve(process)
+        case _:
+            assert_never(role)
 
 
 def _keep_what_is_loaded() -> None:

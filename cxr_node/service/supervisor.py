@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cxr_node.db.database import Database
 from cxr_node.domain.errors import RetryLater
 from cxr_node.ops.single_instance import AlreadyRunning, data_folder_lock
 from cxr_node.queue import queue
 from cxr_node.service import signals
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import process, roles, startup
+from cxr_node.wiring import roles, startup
+from cxr_node.wiring.process import Process
 from cxr_node.wiring.roles import Role
 
 _log = logging.getLogger(__name__)
@@ -49,18 +49,17 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
     with data_folder_lock(settings.node.data_folder) as lock:
         if Role.RECEIVE in roles and settings.receive.processes > 1:
             _check_port(settings)
-        database = process.database(settings)
-        startup.prepare(settings, database)
-        children = [
-            _Child(role, settings_path, lock, on_ready, more) for role in roles for more in _each(settings, role)
-        ]
-        try:
-            while not stopping.wait(_WATCH_S):
-                for child in children:
-                    _watch(child, settings, database)
-        finally:
-            _stop(children)
-            database.close()
+        with Process.open(settings) as process:
+            startup.prepare(process)
+            children = [
+                _Child(role, settings_path, lock, on_ready, more) for role in roles for more in _each(settings, role)
+            ]
+            try:
+                while not stopping.wait(_WATCH_S):
+                    for child in children:
+                        _watch(child, process)
+            finally:
+                _stop(children)
 
 
 def _check_port(settings: Settings) -> None:
@@ -144,7 +143,7 @@ class _Child:
                 pipe.close()
 
 
-def _watch(child: _Child, settings: Settings, database: Database) -> None:
+def _watch(child: _Child, process: Process) -> None:
     """Bury a role that has died and put back what it held; start it again when its time has come."""
     if child.restart_at is not None:
         if time.monotonic() >= child.restart_at:
@@ -154,10 +153,10 @@ def _watch(child: _Child, settings: Settings, database: Database) -> None:
         return
     wait_s = child.bury()
     _log.error("%s ended with status %s; again in %.1f s", child.role, child.process.returncode, wait_s)
-    owner = roles.lease_owner(settings, child.role, child.process.pid)
+    owner = roles.lease_owner(process.settings, child.role, child.process.pid)
     try:
-        with database.write() as transaction:
-            queue.expire_leases(transaction, owner=owner, now=process.now())
+        with process.database.write() as transaction:
+            queue.expire_leases(transaction, owner=owner, now=process.clock())
     except RetryLater as error:  # the leases run out by themselves, only later
         _log.warning("what %s held is not put back yet: %s", child.role, error)
 

@@ -1,11 +1,14 @@
 """Settings of the node itself: who it is, where things are kept, its clock and its log."""
 
+import socket
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from cxr_node.domain.section import Seconds, Section
+
+_LONGEST_HOST = 64
 
 
 class NodeSection(Section):
@@ -20,6 +23,21 @@ class NodeSection(Section):
     data_folder: Path = Field(
         Path("cxr-node-data"), description="Folder of films, results and, by default, the database."
     )
+
+    @property
+    def host_name(self) -> str:
+        """The name of this host among those that work on one database."""
+        return self.host or socket.gethostname()[:_LONGEST_HOST]
+
+    @property
+    def bundles_folder(self) -> Path:
+        """The folder of installed bundles."""
+        return self.data_folder / "bundles"
+
+    @property
+    def shared_bundles_folder(self) -> Path:
+        """The folder of bundles that were activated for all readers."""
+        return self.data_folder / "bundles-for-all"
 
 
 class DatabaseSection(Section):

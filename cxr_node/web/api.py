@@ -12,7 +12,6 @@ from cxr_node.web import models, reports
 from cxr_node.web.access import LoggedIn, Operator, SeesFilms
 from cxr_node.web.access_audit import FilmViewer
 from cxr_node.web.context import InContext, or_404
-from cxr_node.wiring import process
 
 _LARGEST = 2**63 - 1
 Number = Annotated[int, Path(ge=1, le=_LARGEST)]
@@ -34,7 +33,7 @@ router = APIRouter(prefix="/api/v1", responses=REFUSALS)
 def get_overview(context: InContext, _: LoggedIn) -> Overview:
     """Return queues, destinations, senders and turnaround."""
     with context.connection() as connection:
-        return overview.overview(connection, now=process.now())
+        return overview.overview(connection, now=context.process.clock())
 
 
 @router.get("/studies", response_model=list[models.Study])

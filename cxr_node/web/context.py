@@ -17,7 +17,7 @@ from cxr_node.queue import queue
 from cxr_node.settings.root import Settings
 from cxr_node.web.access_audit import AccessAudit
 from cxr_node.web.pictures import Pictures
-from cxr_node.wiring import process
+from cxr_node.wiring.process import Clock, Process
 
 _CACHE_S = 60.0
 
@@ -26,12 +26,16 @@ _CACHE_S = 60.0
 class WebContext:
     """Shared by all requests of the process."""
 
-    settings: Settings
+    process: Process
     read_database: Database
-    write_database: Database
     pictures: Pictures
     access_audit: AccessAudit
     trends: "Trends"
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the node."""
+        return self.process.settings
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -42,11 +46,11 @@ class WebContext:
     def retry(self, job_id: int, *, by: str) -> list[int]:
         """Queue an ended job again; return its number in a list, empty if it had not ended."""
         actor = f"person/{by}"
-        with self.write_database.write() as transaction:
-            requeued = queue.requeue(transaction, [job_id], actor=actor, now=process.now())
+        with self.process.database.write() as transaction:
+            requeued = queue.requeue(transaction, [job_id], actor=actor, now=self.process.clock())
         if requeued:
             operator_log.record(
-                self.settings, OperatorAction(by=actor, what="job queued again", subject=f"jobs/{job_id}")
+                self.process, OperatorAction(by=actor, what="job queued again", subject=f"jobs/{job_id}")
             )
         return requeued
 
@@ -54,8 +58,9 @@ class WebContext:
 class Trends:
     """Cache of trends, at most a minute old: the query visits every film of its days."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, database: Database, *, now: Clock, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
+        self._now = now
         self._clock = clock
         self._cache: dict[int, tuple[float, browse.Row]] = {}
         self._lock = threading.Lock()
@@ -66,7 +71,7 @@ class Trends:
             cached_at, trends = self._cache.get(days, (self._clock() - _CACHE_S, {}))
             if self._clock() - cached_at >= _CACHE_S:
                 with self._database.read() as connection:
-                    trends = browse.trends(connection, days=days, now=process.now())
+                    trends = browse.trends(connection, days=days, now=self._now())
                 self._cache[days] = (self._clock(), trends)
             return trends
 

@@ -20,7 +20,7 @@ from cxr_node.queries import metrics as queries
 from cxr_node.queries import overview
 from cxr_node.web import model_metrics
 from cxr_node.web.context import WebContext
-from cxr_node.wiring import process, rejection_counters
+from cxr_node.wiring import rejection_counters
 
 _WINDOW = timedelta(hours=1)
 _NVIDIA_SMI = "nvidia-smi"
@@ -47,7 +47,7 @@ class _Node(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics; without a database only those that need none."""
-        now = process.now()
+        now = self._context.process.clock()
         yield _gauge("cxr_node_info", "Version of the program.", {(version("cxr-node"),): 1.0}, "version")
         yield from self._host_metrics()
         try:

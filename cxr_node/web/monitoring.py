@@ -19,7 +19,6 @@ from cxr_node.web.api import REFUSALS
 from cxr_node.web.context import InContext
 from cxr_node.web.models import row_of
 from cxr_node.web.pages import render_page
-from cxr_node.wiring import process
 
 pages = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api/v1", responses=REFUSALS)
@@ -101,24 +100,25 @@ class Monitoring(BaseModel):
 def get_monitoring(context: InContext, _: LoggedIn, figure: Name = "") -> Any:
     """Return drift, constancy and shadow agreement, and the days of a figure such as "score lung_opacity"."""
     with context.connection() as connection:
-        return _monitoring(connection, figure)
+        return _monitoring(connection, figure, now=context.process.clock())
 
 
 @pages.get("/monitoring")
 def monitoring_page(request: Request, context: InContext, person: LoggedIn, figure: Name = "") -> Response:
     """Show drift, constancy and shadow agreement."""
+    now = context.process.clock()
     with context.connection() as connection:
-        state = _monitoring(connection, figure)
-        choices = drift.statistic_names(connection, since=_first_day())
+        state = _monitoring(connection, figure, now=now)
+        choices = drift.statistic_names(connection, since=_first_day(now))
     plot = json.dumps(_plot(state)).replace("<", "\\u003c")  # an AE title may contain "<"
     return render_page(request, person, "monitoring.html", active="monitoring", choices=choices, plot=plot, **state)
 
 
-def _first_day() -> date:
-    return (process.now() - timedelta(days=_DAYS)).date()
+def _first_day(now: datetime) -> date:
+    return (now - timedelta(days=_DAYS)).date()
 
 
-def _monitoring(connection: Connection, figure: str) -> Row:
+def _monitoring(connection: Connection, figure: str, *, now: datetime) -> Row:
     day, _ = drift.newest(connection)
     figures: list[Row] = []
     if day is not None:
@@ -133,14 +133,14 @@ def _monitoring(connection: Connection, figure: str) -> Row:
         "drifted": len(drifted),
         "figures": figures,
         "shown": chosen,
-        "days": _days(connection, chosen),
+        "days": _days(connection, chosen, now),
         "check": _check(connection),
-        "shadow": _shadow(connection),
+        "shadow": _shadow(connection, now),
     }
 
 
-def _shadow(connection: Connection) -> Row | None:
-    rows = shadow_findings(connection, since=process.now() - _SHADOW_PERIOD, limit=_MAX_SHADOW_FINDINGS)
+def _shadow(connection: Connection, now: datetime) -> Row | None:
+    rows = shadow_findings(connection, since=now - _SHADOW_PERIOD, limit=_MAX_SHADOW_FINDINGS)
     return {name: value for name, value in shadow_agreement(rows).items() if name != "differing"} if rows else None
 
 
@@ -156,13 +156,13 @@ def _check(connection: Connection) -> Row | None:
     return {"run_id": run["id"], **{name: run[name] for name in columns}, "values": shown}
 
 
-def _days(connection: Connection, figure: str) -> list[Row]:
+def _days(connection: Connection, figure: str, now: datetime) -> list[Row]:
     kind, _, key = figure.partition(" ")
     stored = Statistic.SCORE if kind == Statistic.POSITIVE else kind
     conditions = [
         Condition(column="kind", comparison=Comparison.EQUAL, value=str(stored)),
         Condition(column="key", comparison=Comparison.EQUAL, value=key),
-        Condition(column="day", comparison=Comparison.LEAST, value=_first_day().isoformat()),
+        Condition(column="day", comparison=Comparison.LEAST, value=_first_day(now).isoformat()),
     ]
     rows = view_rows.rows(connection, VIEWS["v1_daily_statistics"], conditions=conditions, order="day")
     if kind == Statistic.POSITIVE:

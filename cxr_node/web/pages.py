@@ -19,7 +19,6 @@ from cxr_node.web.access_audit import AccessAudit, FilmViewer, address_of
 from cxr_node.web.api import Before, Days, Destination, Number, without_uids
 from cxr_node.web.context import InContext, WebContext, or_404
 from cxr_node.web.pictures import LONGEST_SIDE
-from cxr_node.wiring import process
 
 router = APIRouter(include_in_schema=False)
 _NEWEST = 8
@@ -219,7 +218,7 @@ def settings_page(request: Request, context: InContext, person: LoggedIn) -> Res
 def _queue(context: WebContext) -> dict[str, Any]:
     with context.connection() as connection:
         return {
-            "overview": overview.overview(connection, now=process.now()),
+            "overview": overview.overview(connection, now=context.process.clock()),
             "newest": browse.newest_films(connection, limit=_NEWEST),
         }
 

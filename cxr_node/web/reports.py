@@ -8,7 +8,6 @@ from cxr_node.queries import archived
 from cxr_node.report.sr import tree
 from cxr_node.web.access_audit import Viewer
 from cxr_node.web.context import WebContext
-from cxr_node.wiring import process
 
 
 def lines(context: WebContext, result_id: int, *, viewer: Viewer) -> list[tuple[int, str]] | None:
@@ -18,7 +17,7 @@ def lines(context: WebContext, result_id: int, *, viewer: Viewer) -> list[tuple[
     if key is None:
         return None
     try:
-        dataset = dcmread(BytesIO(process.archive(context.settings).get(key)), stop_before_pixels=True)
+        dataset = dcmread(BytesIO(context.process.archive.get(key)), stop_before_pixels=True)
     except KeyError:
         return None
     if "ContentSequence" not in dataset:

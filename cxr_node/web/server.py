@@ -19,7 +19,8 @@ from cxr_node.web.access_audit import AccessAudit
 from cxr_node.web.app import application
 from cxr_node.web.context import Trends, WebContext
 from cxr_node.web.pictures import Pictures
-from cxr_node.wiring import audit, preprocessing, process
+from cxr_node.wiring import preprocessing
+from cxr_node.wiring.process import Process
 from cxr_node.work.scheduler import Schedule
 
 _BUSY_TIMEOUT_S = 5.0
@@ -29,8 +30,9 @@ _REMOVE_PICTURES_S = 600.0
 
 
 @contextmanager
-def web_context(settings: Settings) -> Iterator[WebContext]:
+def web_context(process: Process) -> Iterator[WebContext]:
     """Open the dependencies of requests; they are closed after the block."""
+    settings = process.settings
     with ExitStack() as stack:
         read_database = Database(
             settings.database_url,
@@ -39,48 +41,43 @@ def web_context(settings: Settings) -> Iterator[WebContext]:
             statement_timeout_s=_STATEMENT_TIMEOUT_S,
         )
         stack.callback(read_database.close)
-        write_database = process.database(settings)
-        stack.callback(write_database.close)
         limits = preprocessing.film_limits(settings)
         sandbox = stack.enter_context(Sandbox(limits))
-        pictures = Pictures(
-            process.archive(settings), settings.node.data_folder / "pictures", limits=limits, sandbox=sandbox
-        )
-        access_audit = AccessAudit(stack.enter_context(audit.audit(settings)), process.archive(settings))
+        pictures = Pictures(process.archive, settings.node.data_folder / "pictures", limits=limits, sandbox=sandbox)
         yield WebContext(
-            settings=settings,
+            process=process,
             read_database=read_database,
-            write_database=write_database,
-            trends=Trends(read_database),
+            trends=Trends(read_database, now=process.clock),
             pictures=pictures,
-            access_audit=access_audit,
+            access_audit=AccessAudit(process.audit, process.archive),
         )
 
 
 @contextmanager
-def _background_jobs(settings: Settings, context: WebContext) -> Iterator[None]:
+def _background_jobs(context: WebContext) -> Iterator[None]:
     """Send alarms and traces, and remove old pictures, while the block lasts."""
+    settings = context.settings
     section = settings.alert
-    alarms = Alarms(partial(_alarms, settings, context.read_database), notifier(section), name=settings.node.name)
+    alarms = Alarms(partial(_alarms, context), notifier(section), name=settings.node.name)
     with ExitStack() as stack:
         stack.enter_context(Schedule(context.pictures.remove_old, tick_s=_REMOVE_PICTURES_S))
         if section.webhook or section.mail_to:
             stack.enter_context(Schedule(alarms.update, tick_s=section.every_s))
         if settings.trace.endpoint:
-            stack.enter_context(_tracing(settings, context))
+            stack.enter_context(_tracing(context))
         yield
 
 
-def _tracing(settings: Settings, context: WebContext) -> AbstractContextManager[None]:
+def _tracing(context: WebContext) -> AbstractContextManager[None]:
     try:
         from cxr_node.ops import tracing
     except ImportError:
         raise ConfigurationError(["trace.endpoint: needs the extra otel: pip install 'cxr-node[otel]'"]) from None
-    return tracing.exporting_traces(settings, context.read_database, clock=process.now)
+    return tracing.exporting_traces(context.settings, context.read_database, clock=context.process.clock)
 
 
-def _alarms(settings: Settings, database: Database) -> dict[str, str]:
-    return active_alarms(settings, database, now=process.now())
+def _alarms(context: WebContext) -> dict[str, str]:
+    return active_alarms(context.settings, context.read_database, now=context.process.clock())
 
 
 def _oidc_router(settings: Settings, key: bytes) -> APIRouter:
@@ -92,10 +89,11 @@ def _oidc_router(settings: Settings, key: bytes) -> APIRouter:
 
 
 @contextmanager
-def serve(settings: Settings) -> Iterator[str]:
+def serve(process: Process) -> Iterator[str]:
     """Run the web server while the block lasts; the value is its address, HOST:PORT."""
+    settings = process.settings
     section = settings.web
-    with web_context(settings) as context, _background_jobs(settings, context):
+    with web_context(process) as context, _background_jobs(context):
         key = session_key(settings.node.data_folder)
         app = application(context, Authenticator(section, key, oidc=settings.oidc))
         if settings.oidc.issuer:

@@ -11,13 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxr_node.db.database import Database
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.records import bundles
 from cxr_node.records.bundles import Choice, ChosenBundle, Use
-from cxr_node.settings.root import Settings
-from cxr_node.wiring import process
+from cxr_node.wiring.process import Process
 
 if TYPE_CHECKING:
     from cxr_node.infer.reader import Reader
@@ -39,9 +37,9 @@ class ActiveBundle:
         May raise anything for a bundle that cannot be used.
     """
 
-    def __init__(self, settings: Settings, database: Database, *, open_reader: OpenReader) -> None:
-        self._settings = settings
-        self._database = database
+    def __init__(self, process: Process, *, open_reader: OpenReader) -> None:
+        self._process = process
+        self._database = process.database
         self._open_reader = open_reader
         self._polling = threading.Lock()
         self._loader: threading.Thread | None = None
@@ -80,7 +78,7 @@ class ActiveBundle:
         name = "its settings" if choice.bundle is None else f"{choice.bundle.name} {choice.bundle.version}"
         reader, detail = None, ""
         try:
-            folder = None if choice.bundle is None else install_from_archive(self._settings, choice.bundle)
+            folder = None if choice.bundle is None else install_from_archive(self._process, choice.bundle)
             reader = self._open_reader(folder)
             _log.warning("reads by %s from now on, activated by %s", name, choice.chosen_by)
         except RetryLater as error:  # the next poll tries again
@@ -95,11 +93,11 @@ class ActiveBundle:
 
     def _record_use(self, choice: Choice, detail: str) -> None:
         use = Use(
-            host=process.host(self._settings),
+            host=self._process.settings.node.host_name,
             choice_id=choice.choice_id,
             is_refused=bool(detail),
             detail=detail,
-            at=process.now(),
+            at=self._process.clock(),
         )
         try:
             with self._database.write() as transaction:
@@ -108,7 +106,7 @@ class ActiveBundle:
             _log.warning("the use of the activated bundle is not recorded: %s", error)
 
 
-def install_from_archive(settings: Settings, bundle: ChosenBundle) -> Path:
+def install_from_archive(process: Process, bundle: ChosenBundle) -> Path:
     """Return the folder of an activated bundle on this host, installed from the archive if it is not there yet.
 
     Raises
@@ -120,7 +118,7 @@ def install_from_archive(settings: Settings, bundle: ChosenBundle) -> Path:
     from cxr_node.infer.bundle import BundleError
 
     try:
-        content = process.archive(settings).get(bundle.archive_key)
+        content = process.archive.get(bundle.archive_key)
     except KeyError:
         raise BundleError("it is not in the archive; activate it again") from None
     if digest_of(content) != bundle.digest:
@@ -128,4 +126,4 @@ def install_from_archive(settings: Settings, bundle: ChosenBundle) -> Path:
     with tempfile.TemporaryDirectory() as folder:
         zip_file = Path(folder) / "bundle.zip"
         zip_file.write_bytes(content)
-        return install.install(zip_file, process.shared_bundles_folder(settings), may_be_built_in=True)
+        return install.install(zip_file, process.settings.node.shared_bundles_folder, may_be_built_in=True)

@@ -21,22 +21,23 @@ from cxr_node.audit.trail import Trail
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import process
 from cxr_node.work.scheduler import Schedule
 
-_KEEP_S = 3600.0
-_TURN_AT_TELLING_S = 5.0
-_LAST_WORDS_S = 1.0
-"""How long the end of a process waits for a receiver: what it was not told, the next process tells."""
+Clock = Callable[[], datetime]
+
+_REMOVAL_S = 3600.0
+_LOCK_RETRY_S = 5.0
+_STOP_S = 1.0
+"""How long the end of a process waits for the receiver; the next process forwards the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """Where this process records what it does, and what it is called there."""
+    """Records audit messages of this process, which `application` names in them."""
 
     application: Application
     record: Callable[[Message], None]
-    clock: Callable[[], datetime] = process.now
+    clock: Callable[[], datetime]
     records_associations: bool = True
 
 
@@ -46,67 +47,67 @@ def journal(settings: Settings) -> Journal:
 
 
 @contextmanager
-def audit(settings: Settings) -> Iterator[Audit]:
-    """Record that this process starts and stops, and what it records between; keep the trail and tell it on."""
+def recording(settings: Settings, clock: Clock) -> Iterator[Audit]:
+    """Record the start and the end of this process, and messages between; forward the trail, and remove old files."""
     with ExitStack() as stack:
-        trail = stack.enter_context(_trail(settings)) if settings.audit.enabled else None
-        kept = Audit(
+        trail = stack.enter_context(_trail(settings, clock)) if settings.audit.enabled else None
+        audit = Audit(
             application=_application(settings),
-            record=trail.record if trail is not None else _nothing,
+            record=trail.record if trail is not None else _discard,
+            clock=clock,
             records_associations=settings.audit.associations,
         )
         if trail is not None:
             stack.enter_context(_forwarding(settings))
-            _keep(settings, stack)
-        activity = partial(events.application_activity, kept.application, by=str(os.getppid()))
-        kept.record(activity(is_start=True, at=process.now()))
-        stack.callback(lambda: kept.record(activity(is_start=False, at=process.now())))
-        yield kept
+            _schedule_removal(settings, clock, stack)
+        activity = partial(events.application_activity, audit.application, by=str(os.getppid()))
+        audit.record(activity(is_start=True, at=clock()))
+        stack.callback(lambda: audit.record(activity(is_start=False, at=clock())))
+        yield audit
 
 
-def unrecorded(settings: Settings) -> Audit:
-    """Return what keeps no trail, for a node that is tried out."""
-    return Audit(application=_application(settings), record=_nothing)
+def unrecorded(settings: Settings, clock: Clock) -> Audit:
+    """Return an audit trail that discards messages."""
+    return Audit(application=_application(settings), record=_discard, clock=clock)
 
 
 @contextmanager
-def of_command(settings: Settings) -> Iterator[Audit]:
-    """Record what a command does; it is on the disk when the block is left."""
+def of_command(settings: Settings, clock: Clock) -> Iterator[Audit]:
+    """Record the messages of a command; they are flushed to disk at the end of the block."""
     if not settings.audit.enabled:
-        yield unrecorded(settings)
+        yield unrecorded(settings, clock)
         return
-    trail = _trail(settings)
-    yield Audit(application=_application(settings), record=trail.record)
+    trail = _trail(settings, clock)
+    yield Audit(application=_application(settings), record=trail.record, clock=clock)
     trail.tick()
 
 
-def administration(settings: Settings, kind: Code, what: str, *, by: str, subject: str) -> None:
-    """Record that a person changed something; `subject` is a path that names what was changed."""
-    with of_command(settings) as audit:
-        message = events.administration(kind, what, by=by, on=audit.application, subject=subject, at=audit.clock())
-        audit.record(message)
+def administration(settings: Settings, clock: Clock, kind: Code, change: str, *, by: str, subject: str) -> None:
+    """Record a change by a person; `subject` is a path that names the changed object."""
+    with of_command(settings, clock) as audit:
+        audit.record(events.administration(kind, change, by=by, on=audit.application, subject=subject, at=clock()))
 
 
-def note_settings(settings: Settings) -> None:
-    """Record that the settings are not those of the last start, if they are not; what differs is not written down."""
+def note_settings(settings: Settings, clock: Clock) -> None:
+    """Record that the settings differ from those of the last start, if they do, without the difference."""
     if not settings.audit.enabled:
         return
-    known = _folder(settings) / "settings.sha256"
+    file = _folder(settings) / "settings.sha256"
     digest = digest_of(settings.model_dump_json().encode())
-    before = known.read_text(encoding="ascii") if known.exists() else digest
+    before = file.read_text(encoding="ascii") if file.exists() else digest
     if before != digest:
-        what = "the settings are not those of the last start"
-        administration(settings, events.SECURITY_CONFIGURATION, what, by=getpass.getuser(), subject="settings")
-    known.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(known, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(digest)
+        change = "the settings are not those of the last start"
+        administration(settings, clock, events.SECURITY_CONFIGURATION, change, by=getpass.getuser(), subject="settings")
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as output:
+        output.write(digest)
 
 
-def _trail(settings: Settings) -> Trail:
+def _trail(settings: Settings, clock: Clock) -> Trail:
     section = settings.audit
     source = Source(source_id=section.source_id or settings.node.name, enterprise_site_id=section.enterprise_site_id)
-    return Trail(journal(settings), source, clock=process.now)
+    return Trail(journal(settings), source, clock=clock)
 
 
 def _application(settings: Settings) -> Application:
@@ -117,26 +118,26 @@ def _folder(settings: Settings) -> Path:
     return settings.node.data_folder / "audit"
 
 
-def _nothing(_: Message) -> None:
+def _discard(_: Message) -> None:
     return
 
 
 @contextmanager
 def _forwarding(settings: Settings) -> Iterator[None]:
-    """Tell the trail to the syslog receiver while the block lasts, in one process of a data folder at a time."""
-    told = receiver(settings)
-    if told is None:
+    """Forward the trail to the syslog receiver during the block, in one process of a data folder at a time."""
+    syslog_receiver = receiver(settings)
+    if syslog_receiver is None:
         yield
         return
     stopping = threading.Event()
 
     def run() -> None:
-        forwarder = Forwarder(journal(settings), told, host=socket.gethostname())
+        forwarder = Forwarder(journal(settings), syslog_receiver, host=socket.gethostname())
         while not stopping.is_set():
             with forward.alone(_folder(settings)) as is_ours:
                 if is_ours:
                     forwarder.run(stopping)
-            stopping.wait(_TURN_AT_TELLING_S)
+            stopping.wait(_LOCK_RETRY_S)
 
     thread = threading.Thread(target=run, name="syslog", daemon=True)
     thread.start()
@@ -144,11 +145,11 @@ def _forwarding(settings: Settings) -> Iterator[None]:
         yield
     finally:
         stopping.set()
-        thread.join(_LAST_WORDS_S)
+        thread.join(_STOP_S)
 
 
 def receiver(settings: Settings) -> Receiver | None:
-    """Return the syslog receiver that the trail is told to, if any."""
+    """Return the syslog receiver of the settings, if any."""
     section = settings.audit
     if not section.syslog_host:
         return None
@@ -156,17 +157,17 @@ def receiver(settings: Settings) -> Receiver | None:
     return Receiver(host=section.syslog_host, port=section.syslog_port, tls=tls)
 
 
-def _keep(settings: Settings, stack: ExitStack) -> None:
+def _schedule_removal(settings: Settings, clock: Clock, stack: ExitStack) -> None:
     section = settings.audit
     if not section.keep_days:
         return
 
-    def turn() -> None:
+    def remove_old() -> None:
         forward.keep(
             journal(settings),
-            today=process.now().astimezone(UTC).date(),
+            today=clock().astimezone(UTC).date(),
             keep_days=section.keep_days,
             is_told=bool(section.syslog_host),
         )
 
-    stack.enter_context(Schedule(turn, tick_s=_KEEP_S))
+    stack.enter_context(Schedule(remove_old, tick_s=_REMOVAL_S))

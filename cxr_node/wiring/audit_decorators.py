@@ -32,8 +32,8 @@ from cxr_node.receive.admission import Rejection
 from cxr_node.receive.elements import values_of
 from cxr_node.receive.events import AssociationAccepted, AssociationRejected, ReceiveEvent, StoreRejected, TlsFailed
 from cxr_node.receive.part10 import data_set_of
-from cxr_node.settings.root import Settings
 from cxr_node.wiring.audit import Audit
+from cxr_node.wiring.process import Process
 
 _log = logging.getLogger(__name__)
 
@@ -62,41 +62,42 @@ def keeping(audit: Audit, keep: Keep) -> Callable[[Received, Sender], None]:
     return accept
 
 
-def door(audit: Audit) -> Callable[[ReceiveEvent], None]:
-    """Return what records who was let in and who was not."""
+def on_event(audit: Audit) -> Callable[[ReceiveEvent], None]:
+    """Return a handler that records accepted and rejected associations."""
 
-    def tell(incident: ReceiveEvent) -> None:
-        for message in _at_the_door(audit, incident):
+    def record(event: ReceiveEvent) -> None:
+        for message in _messages(audit, event):
             audit.record(message)
 
-    return tell
+    return record
 
 
-def _at_the_door(audit: Audit, incident: ReceiveEvent) -> list[Message]:
+def _messages(audit: Audit, event: ReceiveEvent) -> list[Message]:
     at, by = audit.clock(), audit.application
-    match incident:
+    match event:
         case AssociationAccepted():
-            peer = Peer(ae_title=incident.calling_ae_title, address=incident.address)
-            messages = [events.user_authentication(incident.user, peer, by=by, at=at)] if incident.user else []
+            peer = Peer(ae_title=event.calling_ae_title, address=event.address)
+            messages = [events.user_authentication(event.user, peer, by=by, at=at)] if event.user else []
             return [*messages, events.association(peer, by=by, at=at)] if audit.records_associations else messages
         case AssociationRejected():
-            peer = Peer(ae_title=incident.calling_ae_title, address=incident.address)
-            why = f"association rejected: {incident.rejection.name.lower().replace('_', ' ')}"
-            if incident.rejection is Rejection.USER_NOT_AUTHENTICATED:
-                return [events.user_authentication(incident.user, peer, by=by, failure=why, at=at)]
+            peer = Peer(ae_title=event.calling_ae_title, address=event.address)
+            why = f"association rejected: {event.rejection.name.lower().replace('_', ' ')}"
+            if event.rejection is Rejection.USER_NOT_AUTHENTICATED:
+                return [events.user_authentication(event.user, peer, by=by, failure=why, at=at)]
             return [events.association(peer, by=by, failure=why, at=at)]
         case StoreRejected():  # what was refused before it was known whose it is; the others `keeping` records
             return []
         case TlsFailed():
-            peer = Peer(ae_title="", address=incident.address)
-            return [events.association(peer, by=by, failure=f"no TLS: {incident.reason}", at=at)]
+            peer = Peer(ae_title="", address=event.address)
+            return [events.association(peer, by=by, failure=f"no TLS: {event.reason}", at=at)]
         case _:
-            assert_never(incident)
+            assert_never(event)
 
 
-def destinations(settings: Settings, audit: Audit, to: Mapping[str, Destination]) -> dict[str, Destination]:
-    """Return the destinations, each recording what is sent to it."""
-    return {row.name: _audited(row.audit_target, audit, to[row.name]) for row in settings.deliver.destinations}
+def destinations(process: Process, to: Mapping[str, Destination]) -> dict[str, Destination]:
+    """Return the destinations `to` of the settings; each records what is sent to it."""
+    rows = process.settings.deliver.destinations
+    return {row.name: _audited(row.audit_target, process.audit, to[row.name]) for row in rows}
 
 
 def _audited(target: ApplicationEntity | ExportUri, audit: Audit, destination: Destination) -> Destination:
@@ -112,15 +113,15 @@ def _audited(target: ApplicationEntity | ExportUri, audit: Audit, destination: D
 def verification(audit: Audit, rules: Mapping[str, VerificationRule]) -> dict[str, VerificationRule]:
     """Return the verification rules, with each C-FIND recorded as a Query."""
     return {
-        name: replace(rule, verifier=_Querying(verifier=rule.verifier, audit=audit, peer=_peer(rule.queried)))
+        name: replace(rule, verifier=_RecordedQuery(verifier=rule.verifier, audit=audit, peer=_peer(rule.queried)))
         if rule.queried is not None
         else rule
         for name, rule in rules.items()
     }
 
 
-def removing(audit: Audit) -> Callable[[Iterable[bytes]], None]:
-    """Return what records that the files of a study are removed."""
+def before_removal(audit: Audit) -> Callable[[Iterable[bytes]], None]:
+    """Return a function that records the removal of a study, of which it gets the files."""
 
     def record(files: Iterable[bytes]) -> None:
         subjects = [subject for content in files if (subject := _read(content)) is not None]
@@ -243,7 +244,7 @@ class _Exporting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Querying:
+class _RecordedQuery:
     """An archive that is asked by C-FIND, and a record of each question."""
 
     verifier: DeliveryVerifier

@@ -4,7 +4,6 @@ from datetime import UTC
 from importlib.metadata import version
 
 from cxr_node import pipeline
-from cxr_node.db.database import Database
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.report.kinds import tid1500
 from cxr_node.report.kinds.kind import ResultKind
@@ -13,7 +12,8 @@ from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.source import Observer
 from cxr_node.settings.results import REPORT_BEST
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import preprocessing, process, read
+from cxr_node.wiring import preprocessing, read
+from cxr_node.wiring.process import Process
 from cxr_node.work.handlers.compose import ComposeHandler
 
 
@@ -35,8 +35,9 @@ def kinds_of(name: str) -> tuple[ResultKind, ...]:
     return REPORT_FORMS if name == REPORT_BEST else (KIND_BY_NAME[name],)
 
 
-def observer(settings: Settings) -> Observer:
+def observer(process: Process) -> Observer:
     """Return this node as results name it."""
+    settings = process.settings
     return Observer(
         name=settings.node.name,
         serial_number=settings.report.serial_number,
@@ -44,24 +45,25 @@ def observer(settings: Settings) -> Observer:
         first_series_number=settings.report.series_number,
         language=LANGUAGES[settings.report.language],
         # A film without a time zone has the site's local times, and so do its results.
-        time_zone=process.now().astimezone().tzinfo or UTC,
+        time_zone=process.clock().astimezone().tzinfo or UTC,
     )
 
 
-def compose_handler(settings: Settings, opened: Database, sandbox: Sandbox | None) -> ComposeHandler:
+def compose_handler(process: Process, sandbox: Sandbox | None) -> ComposeHandler:
     """Return the handler that composes the results for a study's destinations."""
+    settings = process.settings
     # Without a destination the report is composed all the same, for the web page and the archive.
     names = [name for destination in settings.deliver.destinations for name in destination.results]
     kinds = list(dict.fromkeys(kind for name in names for kind in kinds_of(name))) or [tid1500.REPORT]
     return ComposeHandler(
-        database=opened,
-        archive=process.archive(settings),
-        observer=observer(settings),
+        database=process.database,
+        archive=process.archive,
+        observer=observer(process),
         kinds=kinds,
         routes=routes(settings),
         limits=preprocessing.film_limits(settings),
         sandbox=sandbox,
         character_sets={each.ae_title: each.character_sets for each in settings.report.character_sets},
         window=read.study_window(settings),
-        clock=process.now,
+        clock=process.clock,
     )

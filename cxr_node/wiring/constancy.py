@@ -11,51 +11,52 @@ from importlib.metadata import version
 from pathlib import Path
 
 from cxr_node.config import ConfigurationError
-from cxr_node.db.database import Database
 from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.peer import Peer
 from cxr_node.domain.identifiers import parse_ae_title
 from cxr_node.monitoring.constancy import Tolerances, is_due
 from cxr_node.records import constancy as rows
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import process
+from cxr_node.wiring.process import Process
 from cxr_node.work.periodic import constancy
 from cxr_node.work.periodic.constancy import Outcome, Phantom
 from cxr_node.work.scheduler import Schedule
 
 FIRST_SEED, COUNT, SIZE = 401, 3, 640
-_LOOK_S = 60.0
+_TICK_S = 60.0
 _MAKING_S = 600.0
 _SEND_S = 30.0
 _ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # to be recognised, not to be listened on
 
 
-def watch(settings: Settings, opened: Database, stack: ExitStack) -> None:
-    """Check each day at the time that the settings say, until `stack` is left."""
-    if settings.constancy.at:
-        stack.enter_context(Schedule(partial(if_due, settings, opened), tick_s=_LOOK_S))
+def schedule(process: Process, stack: ExitStack) -> None:
+    """Run the check each day at `constancy.at`, until `stack` is closed."""
+    if process.settings.constancy.at:
+        stack.enter_context(Schedule(partial(run_if_due, process), tick_s=_TICK_S))
 
 
-def if_due(settings: Settings, opened: Database) -> Outcome | None:
-    """Check if today's check is due, unless another host is at it."""
-    with opened.exclusive("constancy") as is_ours:
-        with opened.read() as connection:
+def run_if_due(process: Process) -> Outcome | None:
+    """Run today's check if it is due and no other host runs it."""
+    database = process.database
+    with database.exclusive("constancy") as is_ours:
+        with database.read() as connection:
             last = rows.last_started_at(connection)
-        now = process.now().astimezone()
+        now = process.clock().astimezone()
         began = last.astimezone() if last is not None else None
-        if is_ours and is_due(now, began, time.fromisoformat(settings.constancy.at)):
-            return check(settings, opened)
+        if is_ours and is_due(now, began, time.fromisoformat(process.settings.constancy.at)):
+            return check(process)
     return None
 
 
-def check(settings: Settings, opened: Database, *, port: int = 0) -> Outcome:
-    """Send the phantoms to the node, and judge how it reads them; it listens at `port` if not as the settings say.
+def check(process: Process, *, port: int = 0) -> Outcome:
+    """Send the phantoms to the node, and compare how it reads them; `port` is its port if not that of the settings.
 
     Raises
     ------
     ConfigurationError
-        If it is not known where the node listens.
+        If the port of the node is unknown.
     """
+    settings = process.settings
     section = settings.constancy
     if not (port or settings.receive.port):
         raise ConfigurationError(["receive.port: a node that checks itself needs a port of its own, not 0"])
@@ -75,8 +76,8 @@ def check(settings: Settings, opened: Database, *, port: int = 0) -> Outcome:
         ),
     )
     return constancy.check(
-        opened,
-        process.archive(settings),
+        process.database,
+        process.archive,
         phantoms(settings),
         send=to.send,
         wait=threading.Event().wait,
@@ -85,7 +86,7 @@ def check(settings: Settings, opened: Database, *, port: int = 0) -> Outcome:
         ),
         device=settings.read.device,
         timeout_s=section.timeout_s,
-        clock=process.now,
+        clock=process.clock,
     )
 
 

@@ -1,5 +1,6 @@
 """Delivery wired from settings: destinations, their verification, retry rule, and Storage Commitment SCUs."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from cxr_node.db.states import Stage
@@ -8,9 +9,13 @@ from cxr_node.deliver.peer import Peer
 from cxr_node.domain.identifiers import parse_ae_title
 from cxr_node.queue.retry import RULES, RetryRule
 from cxr_node.settings.root import Settings
+from cxr_node.wiring import audit_decorators
+from cxr_node.wiring.process import Process
+from cxr_node.work.handlers.commitment import CommitmentHandler
+from cxr_node.work.handlers.deliver import DeliverHandler
 
 
-def destinations(settings: Settings) -> dict[str, Destination]:
+def open_destinations(settings: Settings) -> dict[str, Destination]:
     """Return the configured destinations by name."""
     calling_ae_title = parse_ae_title(settings.receive.ae_title)
     return {row.name: row.open(calling_ae_title=calling_ae_title) for row in settings.deliver.destinations}
@@ -23,7 +28,27 @@ def verification(settings: Settings) -> dict[str, VerificationRule]:
     return {name: rule for name, rule in rules.items() if rule is not None}
 
 
-def rule(settings: Settings) -> RetryRule:
+def delivery_handler(process: Process, to: Mapping[str, Destination]) -> DeliverHandler:
+    """Return the handler that sends results to the destinations `to`; the audit trail records what it sends."""
+    settings = process.settings
+    return DeliverHandler(
+        database=process.database,
+        archive=process.archive,
+        destinations=audit_decorators.destinations(process, to),
+        verification=audit_decorators.verification(process.audit, verification(settings)),
+        clock=process.clock,
+        new_uid=process.new_uid,
+        retry=retry_rule(settings),
+    )
+
+
+def commitment_handler(process: Process) -> CommitmentHandler:
+    """Return the handler that sends commitment results to peers."""
+    peers = commitment_peers(process.settings)
+    return CommitmentHandler(database=process.database, archive=process.archive, peers=peers)
+
+
+def retry_rule(settings: Settings) -> RetryRule:
     """Return how a delivery is retried, and for how long."""
     return replace(RULES[Stage.DELIVER], give_up_s=settings.deliver.give_up_hours * 3600.0)
 

@@ -8,7 +8,7 @@ from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.reading.context import ReadContext, ReadRules
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import process
+from cxr_node.wiring.process import Process
 
 
 def gate_rules(settings: Settings) -> suitability.Rules:
@@ -34,7 +34,15 @@ def read_rules(settings: Settings) -> ReadRules:
 
 
 @contextmanager
-def read_context(settings: Settings) -> Iterator[ReadContext]:
+def read_context(process: Process) -> Iterator[ReadContext]:
     """Open a read context with its own sandbox."""
+    settings = process.settings
     with Sandbox(film_limits(settings)) as sandbox:
-        yield ReadContext(archive=process.archive(settings), rules=read_rules(settings), sandbox=sandbox)
+        yield ReadContext(archive=process.archive, rules=read_rules(settings), sandbox=sandbox)
+
+
+@contextmanager
+def open_read_context(settings: Settings) -> Iterator[ReadContext]:
+    """Open a read context in a process of its own."""
+    with Process.open(settings) as process, read_context(process) as context:
+        yield context

@@ -1,82 +1,104 @@
-"""Where the node keeps things, and its one clock."""
+"""Parts that the functions of `wiring` share in one process: each is made once, and closed with the process."""
 
-import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import cached_property
 
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.archive.store import Archive
 from cxr_node.config import ConfigurationError
 from cxr_node.db.database import Database
 from cxr_node.db.url import sqlite_file
+from cxr_node.domain.identifiers import Uid, new_uid
 from cxr_node.queue.notify import FifoNotifier
 from cxr_node.settings.root import Settings
+from cxr_node.wiring.audit import Audit, recording, unrecorded
 
-_LONGEST_HOST = 64
+Clock = Callable[[], datetime]
 
 
-def now() -> datetime:
-    """Return the present time: the one clock of the node, handed to whoever needs it."""
+def utc_now() -> datetime:
+    """Return the present time."""
     return datetime.now(UTC)
 
 
-def bells(settings: Settings) -> FifoNotifier:
-    """Return the bells that wake this machine's workers."""
-    return FifoNotifier(settings.node.data_folder / "bells")
-
-
-def database(settings: Settings) -> Database:
-    """Open the database. It is not migrated here."""
+def open_database(process: "Process") -> Database:
+    """Open the database of the settings, whose commits wake the workers of this host."""
+    settings = process.settings
     settings.node.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _keep_to_owner(settings.database_url)
-    return Database(
-        settings.database_url, busy_timeout_s=settings.database.busy_timeout_s, on_commit=bells(settings).notify
-    )
-
-
-def _keep_to_owner(url: str) -> None:
-    """Make the file of SQLite for its owner alone, as its log and index then are too; by itself it asks the umask."""
-    file = sqlite_file(url)
-    if file is not None:
+    if (file := sqlite_file(settings.database_url)) is not None:
+        # SQLite makes the file as the umask says, and its log and index with the permissions of the file.
         file.touch(mode=0o600)
-
-
-def bundles_folder(settings: Settings) -> Path:
-    """Return where bundles are installed."""
-    return settings.node.data_folder / "bundles"
-
-
-def shared_bundles_folder(settings: Settings) -> Path:
-    """Return where bundles are kept that were chosen for all readers."""
-    return settings.node.data_folder / "bundles-for-all"
-
-
-def host(settings: Settings) -> str:
-    """Return the name of this machine among those that work on one database."""
-    return settings.node.host or socket.gethostname()[:_LONGEST_HOST]
-
-
-def archive(settings: Settings) -> Archive:
-    """Open the archive.
-
-    Raises
-    ------
-    ConfigurationError
-        If it is to be a bucket, and the library for it is not installed.
-    """
-    section = settings.archive
-    if not section.bucket:
-        return FolderArchive(settings.node.data_folder / "archive")
-    try:
-        from cxr_node.archive.objects import Bucket, ObjectArchive
-    except ImportError:
-        raise ConfigurationError(["archive.bucket: needs the extra s3: pip install 'cxr-node[s3]'"]) from None
-    return ObjectArchive(
-        Bucket(
-            name=section.bucket,
-            prefix=section.bucket_prefix,
-            endpoint=section.bucket_endpoint,
-            region=section.bucket_region,
-            timeout_s=section.bucket_timeout_s,
-        )
+    return Database(
+        settings.database_url, busy_timeout_s=settings.database.busy_timeout_s, on_commit=process.notifier.notify
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """One process of the node. Database, archive and notifier are opened when first used.
+
+    `make_database` opens the database; it need not be migrated.
+    """
+
+    settings: Settings
+    audit: Audit
+    clock: Clock = utc_now
+    new_uid: Callable[[], Uid] = new_uid
+    make_database: Callable[["Process"], Database] = open_database
+    resources: ExitStack = field(default_factory=ExitStack)
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        settings: Settings,
+        *,
+        clock: Clock = utc_now,
+        is_audited: bool = False,
+        make_database: Callable[["Process"], Database] = open_database,
+    ) -> Iterator["Process"]:
+        """Open the parts for the block; with `is_audited`, its start and its end are recorded in the audit trail."""
+        with ExitStack() as resources:
+            audit = resources.enter_context(recording(settings, clock)) if is_audited else unrecorded(settings, clock)
+            yield cls(settings=settings, audit=audit, clock=clock, make_database=make_database, resources=resources)
+
+    @cached_property
+    def database(self) -> Database:
+        """The job database."""
+        database = self.make_database(self)
+        self.resources.callback(database.close)
+        return database
+
+    @cached_property
+    def notifier(self) -> FifoNotifier:
+        """Wakes the workers of this host."""
+        return FifoNotifier(self.settings.node.data_folder / "bells")
+
+    @cached_property
+    def archive(self) -> Archive:
+        """The archive of films and results.
+
+        Raises
+        ------
+        ConfigurationError
+            If it is a bucket, and the library for it is not installed.
+        """
+        section = self.settings.archive
+        if not section.bucket:
+            return FolderArchive(self.settings.node.data_folder / "archive")
+        try:
+            from cxr_node.archive.objects import Bucket, ObjectArchive
+        except ImportError:
+            raise ConfigurationError(["archive.bucket: needs the extra s3: pip install 'cxr-node[s3]'"]) from None
+        return ObjectArchive(
+            Bucket(
+                name=section.bucket,
+                prefix=section.bucket_prefix,
+                endpoint=section.bucket_endpoint,
+                region=section.bucket_region,
+                timeout_s=section.bucket_timeout_s,
+            )
+        )

@@ -8,14 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxr_node.db.database import Database
 from cxr_node.reading.executor import Executor, InProcess
 from cxr_node.reading.network import Network, Watchdog
 from cxr_node.reading.network_thread import NetworkThread
 from cxr_node.reading.preprocess_pool import PreprocessPool
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import engine, preprocessing, process
+from cxr_node.wiring import engine, preprocessing
 from cxr_node.wiring.active_bundle import ActiveBundle
+from cxr_node.wiring.process import Process
 from cxr_node.work.batching import ONE_JOB, Batching
 from cxr_node.work.handlers.read import ReadHandler
 from cxr_node.work.study_window import StudyWindow
@@ -23,11 +23,14 @@ from cxr_node.work.study_window import StudyWindow
 if TYPE_CHECKING:
     from cxr_node.infer.reader import Reader
 
+OpenReader = Callable[[Process, Path | None], "Reader"]
+"""Opens and warms up the bundle in a folder, or that of the settings."""
+
 _MAXIMUM_PROCESSES = 8
 """Upper bound of `read.processes = "auto"`: each process holds about 150 MB."""
 
 
-def reader(settings: Settings, folder: Path | None = None) -> "Reader":
+def open_reader(process: Process, folder: Path | None = None) -> "Reader":
     """Return a warmed-up reader of the bundle in `folder` or of the settings' bundle.
 
     Raises
@@ -41,17 +44,18 @@ def reader(settings: Settings, folder: Path | None = None) -> "Reader":
     from cxr_node.infer import bundle, bundle_registry
     from cxr_node.infer.reader import CPU, Precision, Reader, choose_device
 
+    settings = process.settings
     section = settings.read
     if section.threads:
         torch.set_num_threads(section.threads)
-    model = bundle.load(folder or bundle_registry.find(str(section.bundle), process.bundles_folder(settings)))
+    model = bundle.load(folder or bundle_registry.find(str(section.bundle), settings.node.bundles_folder))
     if choose_device(section.device) == CPU:
-        opened = Reader(model, device="cpu", engine=engine.engine(settings, model))
+        reader = Reader(model, device="cpu", engine=engine.engine(settings, model))
     else:
         precision = Precision(section.precision)
-        opened = Reader(model, device=section.device, batch_size=section.batch_size, precision=precision)
-    opened.warm_up()
-    return opened
+        reader = Reader(model, device=section.device, batch_size=section.batch_size, precision=precision)
+    reader.warm_up()
+    return reader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,32 +68,32 @@ class ReadWorkers:
 
 
 @contextmanager
-def read_workers(settings: Settings, database: Database) -> Iterator[ReadWorkers]:
+def read_workers(process: Process, opens: OpenReader = open_reader) -> Iterator[ReadWorkers]:
     """Open network and executor while the block lasts.
 
     With a preprocessing pool there is one film more in progress than pool processes.
     """
-    bundle = ActiveBundle(settings, database, open_reader=partial(reader, settings))
+    settings = process.settings
+    bundle = ActiveBundle(process, open_reader=partial(opens, process))
     processes, size = _pool_size(settings), bundle.reader.batch_size
     batching = Batching(size=size, wait_s=settings.read.batch_wait_s)
     if not processes:
-        with preprocessing.read_context(settings) as context:
+        with preprocessing.read_context(process) as context:
             handler = read_handler(
-                settings, database, InProcess(context), lambda: bundle.reader,
+                process, InProcess(context), lambda: bundle.reader,
                 batching=batching, watchdog=_watchdog(settings),
             )  # fmt: skip
             yield ReadWorkers(handler=handler, count=1, before_claim=bundle.poll)
         return
-    open_context = partial(preprocessing.read_context, settings)
+    open_context = partial(preprocessing.open_read_context, settings)
     with PreprocessPool(processes, open_context, timeout_s=_timeout_s(settings)) as pool:
         thread = NetworkThread(lambda: bundle.reader, watchdog=_watchdog(settings))
-        handler = read_handler(settings, database, pool, thread.network, batching=batching)
+        handler = read_handler(process, pool, thread.network, batching=batching)
         yield ReadWorkers(handler=handler, count=2 if size > 1 else processes + 1, before_claim=bundle.poll)
 
 
 def read_handler(
-    settings: Settings,
-    database: Database,
+    process: Process,
     executor: Executor,
     network: Callable[[], Network],
     *,
@@ -98,11 +102,11 @@ def read_handler(
 ) -> ReadHandler:
     """Return a handler that reads films with `network`."""
     return ReadHandler(
-        database=database,
+        database=process.database,
         executor=executor,
         network=network,
-        window=study_window(settings),
-        crash_limit=settings.read.crash_limit,
+        window=study_window(process.settings),
+        crash_limit=process.settings.read.crash_limit,
         batching=batching,
         watchdog=watchdog,
     )

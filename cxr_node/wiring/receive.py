@@ -1,4 +1,4 @@
-"""The Application Entity, wired from settings."""
+"""Storage SCP and storage commitment SCP, wired from settings."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,7 +9,6 @@ from pydicom.uid import UID
 
 from cxr_node import pipeline
 from cxr_node.archive import space
-from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.domain.commitment import PUSH_MODEL, CommitmentResult, Reference
 from cxr_node.domain.errors import RejectObject
@@ -26,29 +25,38 @@ from cxr_node.receive.priority import PriorityRule, priority_boost_s
 from cxr_node.receive.scp import Receiver
 from cxr_node.receive.tls import TlsFiles
 from cxr_node.records import commitment_requests, commitments
-from cxr_node.settings.receive import ReceiveSection
+from cxr_node.settings.receive import PeerSection, ReceiveSection
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import audit_decorators, process
-from cxr_node.wiring.audit import Audit
-from cxr_node.wiring.rejection_counters import told_to
+from cxr_node.wiring import audit_decorators
+from cxr_node.wiring.process import Process
+from cxr_node.wiring.rejection_counters import each_of
 
 _ANSWERED_WITHIN = timedelta(seconds=30)
-"""How long a request for storage commitment may be answered on its own association."""
+"""How long a storage commitment request may be answered on its own association."""
 
 
-def receiver(
-    settings: Settings, opened: Database, audit: Audit, *, refused: Callable[[ReceiveEvent], None] | None = None
-) -> Receiver:
-    """Return what takes films in, not yet listening. `refused` is told of what happens at the door, as the trail is."""
-    section, archive = settings.receive, process.archive(settings)
+def receiver(process: Process, *, on_event: Callable[[ReceiveEvent], None] = lambda _: None) -> Receiver:
+    """Return the Storage SCP, not yet listening. `on_event` gets each event after the audit trail has recorded it."""
+    settings, audit = process.settings, process.audit
     keep = partial(
         pipeline.accept,
-        archive=archive,
-        database=opened,
-        priority=partial(priority_boost_s, rules=urgent(settings)),
-        clock=process.now,
+        archive=process.archive,
+        database=process.database,
+        priority=partial(priority_boost_s, rules=priority_rules(settings)),
+        clock=process.clock,
     )
-    options = ReceiverOptions(
+    return Receiver(
+        _options(settings.receive),
+        accept=audit_decorators.keeping(audit, keep),
+        stage=process.archive.stage if settings.receive.path == "streaming" else None,
+        has_space=partial(_has_space, settings),
+        commitment=_commitment_provider(process),
+        on_event=each_of(audit_decorators.on_event(audit), on_event),
+    )
+
+
+def _options(section: ReceiveSection) -> ReceiverOptions:
+    return ReceiverOptions(
         ae_title=parse_ae_title(section.ae_title),
         host=section.host,
         port=section.port,
@@ -63,47 +71,41 @@ def receiver(
         message_timeout_s=section.message_timeout_s,
         association_timeout_s=section.association_timeout_s,
         maximum_object_bytes=section.maximum_object_bytes,
-        peers=tuple(
-            Peer(
-                ae_title=parse_ae_title(peer.ae_title),
-                networks=peer.addresses,
-                maximum_associations=peer.maximum_associations,
-                certificates=frozenset(Digest(digest) for digest in peer.certificates),
-                sop_classes=frozenset(_sop_class_uid(text) for text in peer.sop_classes),
-                films_per_minute=peer.films_per_minute,
-            )
-            for peer in section.peers
-        ),
+        peers=tuple(_peer(peer) for peer in section.peers),
         users={user.name: PasswordHash.parse(user.password_hash) for user in section.users},
         tls=_tls_files(section),
         tls_handshake_timeout_s=section.tls_handshake_timeout_s,
     )
-    return Receiver(
-        options,
-        accept=audit_decorators.keeping(audit, keep),
-        stage=archive.stage if section.path == "streaming" else None,
-        has_space=partial(_has_space, settings),
-        commitment=_commitment_provider(settings, opened),
-        on_event=told_to(audit_decorators.door(audit), *([refused] if refused is not None else [])),
+
+
+def _peer(section: PeerSection) -> Peer:
+    return Peer(
+        ae_title=parse_ae_title(section.ae_title),
+        networks=section.addresses,
+        maximum_associations=section.maximum_associations,
+        certificates=frozenset(Digest(digest) for digest in section.certificates),
+        sop_classes=frozenset(_sop_class_uid(text) for text in section.sop_classes),
+        films_per_minute=section.films_per_minute,
     )
 
 
-def urgent(settings: Settings) -> tuple[PriorityRule, ...]:
-    """Return which films go first."""
+def priority_rules(settings: Settings) -> tuple[PriorityRule, ...]:
+    """Return the rules by which films get a priority boost."""
     return tuple(
         PriorityRule(
-            priority_boost_s=each.priority_boost_s,
-            calling_ae_titles=frozenset(each.calling_ae_titles),
-            called_ae_titles=frozenset(each.called_ae_titles),
-            station_names=frozenset(each.station_names),
-            header=tuple((tag_for_keyword(keyword) or 0, value) for keyword, _, value in map(_parted, each.header)),
+            priority_boost_s=section.priority_boost_s,
+            calling_ae_titles=frozenset(section.calling_ae_titles),
+            called_ae_titles=frozenset(section.called_ae_titles),
+            station_names=frozenset(section.station_names),
+            header=tuple(_element(text) for text in section.header),
         )
-        for each in settings.receive.urgent
+        for section in settings.receive.urgent
     )
 
 
-def _parted(element: str) -> tuple[str, str, str]:
-    return element.partition("=")
+def _element(text: str) -> tuple[int, str]:
+    keyword, _, value = text.partition("=")
+    return tag_for_keyword(keyword) or 0, value
 
 
 def _sop_class_uid(text: str) -> Uid:
@@ -111,35 +113,34 @@ def _sop_class_uid(text: str) -> Uid:
     return next((uid for uid in (*STORAGE_SOP_CLASSES, PUSH_MODEL) if UID(uid).keyword == text), Uid(text))
 
 
-def _commitment_provider(settings: Settings, opened: Database) -> CommitmentProvider:
-    called = {each.ae_title for each in settings.receive.commitment_peers}
+def _commitment_provider(process: Process) -> CommitmentProvider:
+    database = process.database
+    called = {section.ae_title for section in process.settings.receive.commitment_peers}
 
     def store_request(transaction_uid: Uid, instances: tuple[Reference, ...], sender: Sender) -> int:
         # A peer without an address gets the result on its own association; the job waits for that.
         wait = timedelta() if sender.calling_ae_title in called else _ANSWERED_WITHIN
-        at = process.now()
+        at = process.clock()
         try:
-            return commitments.store(opened, transaction_uid, instances, sender, due_at=at + wait, now=at)
+            return commitments.store(database, transaction_uid, instances, sender, due_at=at + wait, now=at)
         except commitments.OtherRequest as error:
             raise RejectObject("the Transaction UID is in use") from error
 
     def store_result(report: CommitmentResult) -> bool:
-        with opened.write() as transaction:
-            return commitment_requests.settle(transaction, report, now=process.now())
+        with database.write() as transaction:
+            return commitment_requests.settle(transaction, report, now=process.clock())
 
     def result(number: int) -> CommitmentResult | None:
-        with opened.read() as connection:
+        with database.read() as connection:
             request = commitments.get(connection, number)
         if request.calling_ae_title in called:
             return None
-        return pipeline.commit(
-            request.transaction_uid, request.instances, archive=process.archive(settings), database=opened
-        )
+        return pipeline.commit(request.transaction_uid, request.instances, archive=process.archive, database=database)
 
     def result_delivered(number: int) -> None:
-        with opened.write() as transaction:
-            commitments.mark_reported(transaction, number, now=process.now())
-            queue.make_due(transaction, Stage.COMMIT, number, now=process.now())
+        with database.write() as transaction:
+            commitments.mark_reported(transaction, number, now=process.clock())
+            queue.make_due(transaction, Stage.COMMIT, number, now=process.clock())
 
     return CommitmentProvider(
         store_request=store_request, store_result=store_result, result=result, result_delivered=result_delivered

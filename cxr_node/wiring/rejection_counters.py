@@ -71,14 +71,14 @@ def counting(settings: Settings) -> Iterator[Refusals]:
             refusals.write()
 
 
-def told_to(*listeners: Callable[[ReceiveEvent], None]) -> Callable[[ReceiveEvent], None]:
-    """Return what tells each of them of an incident."""
+def each_of(*handlers: Callable[[ReceiveEvent], None]) -> Callable[[ReceiveEvent], None]:
+    """Return a handler of events that calls each of `handlers` in turn."""
 
-    def tell(incident: ReceiveEvent) -> None:
-        for listener in listeners:
-            listener(incident)
+    def on_event(event: ReceiveEvent) -> None:
+        for handler in handlers:
+            handler(event)
 
-    return tell
+    return on_event
 
 
 def counts(settings: Settings) -> Counts:

@@ -1,52 +1,36 @@
-"""What each process of the node runs."""
+"""Roles of a node: what each process runs."""
 
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
-from typing import assert_never
 
-from cxr_node.db.database import Database
 from cxr_node.db.url import is_postgresql
+from cxr_node.deliver.destination import Destination
 from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.queue import queue
-from cxr_node.queue.retry import RULES
-from cxr_node.records import backfill
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import audit as auditing
 from cxr_node.wiring import (
-    audit_decorators,
     compose,
     constancy,
     drift,
+    maintenance,
     preprocessing,
-    process,
-    read,
-    receive,
     rejection_counters,
-    shadow,
 )
-from cxr_node.wiring import deliver as delivering
-from cxr_node.wiring.audit import Audit
+from cxr_node.wiring.deliver import commitment_handler, delivery_handler, open_destinations
+from cxr_node.wiring.process import Process
+from cxr_node.wiring.read import OpenReader, open_reader, read_workers
+from cxr_node.wiring.receive import receiver
+from cxr_node.wiring.shadow import run_shadow
 from cxr_node.work.handler import Handler
-from cxr_node.work.handlers.commitment import CommitmentHandler
-from cxr_node.work.handlers.deliver import DeliverHandler
-from cxr_node.work.periodic import retention
-from cxr_node.work.periodic.clock_jump_guard import ClockJumpGuard
-from cxr_node.work.periodic.scrub import Scrubber
 from cxr_node.work.scheduler import Schedule
 from cxr_node.work.shared_lock import SharedLock
 from cxr_node.work.worker import Worker
 from cxr_node.work.worker_threads import run_workers
-
-_REMOVAL_S = 600.0
-_SCRUB_S = 10.0
-_SLACK_S = 60.0
-"""What clocks of several hosts may differ by."""
 
 
 class Role(StrEnum):
@@ -65,78 +49,79 @@ def lease_owner(settings: Settings, role: Role, process_id: int) -> str:
 
 
 def lease_owner_prefix(settings: Settings) -> str:
-    """Return what the names of all workers of this node on this host begin with."""
-    return f"{settings.node.name}@{process.host(settings)}/"
+    """Return the common prefix of the names of this node's workers on this host."""
+    return f"{settings.node.name}@{settings.node.host_name}/"
 
 
 @contextmanager
-def serve(settings: Settings, role: Role, *, stopping: threading.Event) -> Iterator[str]:
-    """Run one role in this process while the block lasts; the value says where it can be reached, if anywhere."""
+def receive(process: Process) -> Iterator[str]:
+    """Receive films during the block; the value is the address, `host:port`."""
+    with (
+        rejection_counters.counting(process.settings) as counters,
+        receiver(process, on_event=counters.note) as scp,
+    ):
+        host, port = scp.address
+        yield f"{host}:{port}"
+
+
+@contextmanager
+def read(process: Process, *, stopping: threading.Event, opens: OpenReader = open_reader) -> Iterator[str]:
+    """Read films during the block. `opens` returns the reader of a bundle."""
+    with read_workers(process, opens) as workers:
+        handlers: list[Handler] = [workers.handler] * workers.count
+        lock = SharedLock() if workers.count > 1 else None
+        with _run(process, Role.READ, handlers, stopping, lock=lock, before_claim=workers.before_claim):
+            yield ""
+
+
+@contextmanager
+def deliver(
+    process: Process, *, stopping: threading.Event, destinations: Mapping[str, Destination] | None = None
+) -> Iterator[str]:
+    """Compose and deliver results, and run periodic jobs, during the block.
+
+    `destinations` replaces those of the settings, by name.
+    """
+    to = open_destinations(process.settings) if destinations is None else destinations
     with ExitStack() as stack:
-        opened = process.database(settings)
-        stack.callback(opened.close)
-        audit = stack.enter_context(auditing.audit(settings))
-        match role:
-            case Role.RECEIVE:
-                counted = stack.enter_context(rejection_counters.counting(settings))
-                receiver = stack.enter_context(receive.receiver(settings, opened, audit, refused=counted.note))
-                host, port = receiver.address
-                yield f"{host}:{port}"
-            case Role.READ:
-                readers = stack.enter_context(read.read_workers(settings, opened))
-                handlers: list[Handler] = [readers.handler] * readers.count
-                with _working(settings, role, opened, handlers, stopping, before_claim=readers.before_claim):
-                    yield ""
-            case Role.DELIVER:
-                to = delivering.destinations(settings)
-                deliver = DeliverHandler(
-                    database=opened,
-                    archive=process.archive(settings),
-                    destinations=audit_decorators.destinations(settings, audit, to),
-                    verification=audit_decorators.verification(audit, delivering.verification(settings)),
-                    clock=process.now,
-                    retry=delivering.rule(settings),
-                )
-                answer = CommitmentHandler(
-                    database=opened, archive=process.archive(settings), peers=delivering.commitment_peers(settings)
-                )
-                # One sender more than there are destinations, so that a dead one does not hold up the others.
-                senders: list[Handler] = [deliver] * (len(to) + 1)
-                sandbox = stack.enter_context(Sandbox(preprocessing.film_limits(settings)))
-                handlers = [compose.compose_handler(settings, opened, sandbox), answer, *senders]
-                _keep_up(settings, opened, stack, audit)
-                drift.watch(settings, opened, stack)
-                constancy.watch(settings, opened, stack)
-                with _working(settings, role, opened, handlers, stopping):
-                    yield ""
-            case Role.SHADOW:
-                with shadow.run_shadow(settings, opened, stopping=stopping):
-                    yield ""
-            case Role.ADMIN:
-                raise ValueError("the page is served by the room of people, which lies above this one")
-            case _:
-                assert_never(role)
+        sandbox = stack.enter_context(Sandbox(preprocessing.film_limits(process.settings)))
+        # One more sender than destinations, so that an unreachable destination does not block the others.
+        senders: list[Handler] = [delivery_handler(process, to)] * (len(to) + 1)
+        handlers: list[Handler] = [compose.compose_handler(process, sandbox), commitment_handler(process), *senders]
+        maintenance.schedule(process, stack)
+        drift.schedule(process, stack)
+        constancy.schedule(process, stack)
+        stack.enter_context(_run(process, Role.DELIVER, handlers, stopping))
+        yield ""
 
 
 @contextmanager
-def _working(
-    settings: Settings,
+def shadow(process: Process, *, stopping: threading.Event) -> Iterator[str]:
+    """Read with the shadow bundle during the block."""
+    with run_shadow(process, stopping=stopping):
+        yield ""
+
+
+@contextmanager
+def _run(
+    process: Process,
     role: Role,
-    opened: Database,
     handlers: Sequence[Handler],
     stopping: threading.Event,
+    *,
+    lock: SharedLock | None = None,
     before_claim: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
-    """Run a worker for each handler while the block lasts, with the tick as safety net."""
+    """Run a worker for each handler during the block. The tick finds work whose notification was lost."""
+    settings = process.settings
     lease_s = settings.read.lease_s if role is Role.READ else settings.deliver.lease_s
-    lock = SharedLock() if role is Role.READ and len(handlers) > 1 else None
     workers = [
         Worker(
             handler,
-            database=opened,
+            database=process.database,
             owner=lease_owner(settings, role, os.getpid()),
             lease=timedelta(seconds=lease_s),
-            clock=process.now,
+            clock=process.clock,
             jitter=random.random,
             lock=lock,
             before_claim=before_claim,
@@ -145,74 +130,19 @@ def _working(
     ]
     tick_s = settings.schedule.tick_s
     with (
-        _relay(settings),
-        run_workers(workers, process.bells(settings), tick_s=tick_s, stopping=stopping),
-        Schedule(partial(tick, settings, opened), tick_s=tick_s),
+        _listener(process),
+        run_workers(workers, process.notifier, tick_s=tick_s, stopping=stopping),
+        Schedule(partial(maintenance.tick, process), tick_s=tick_s),
     ):
         yield
 
 
-def _relay(settings: Settings) -> AbstractContextManager[object]:
-    """Return what wakes this host's workers for what other hosts commit; a database of one host needs none."""
-    if not is_postgresql(settings.database_url):
+def _listener(process: Process) -> AbstractContextManager[object]:
+    """Return a listener that wakes this host's workers for commits of other hosts; SQLite has no other hosts."""
+    url = process.settings.database_url
+    if not is_postgresql(url):
         return nullcontext()
-    from cxr_node.queue.postgres_listen import (
-        PostgresListener,  # whose driver takes memory in every process that has no use for it
-    )
+    # The driver takes memory in every process that imports it.
+    from cxr_node.queue.postgres_listen import PostgresListener
 
-    return PostgresListener(settings.database_url, process.bells(settings).notify)
-
-
-def _keep_up(settings: Settings, opened: Database, stack: ExitStack, audit: Audit) -> None:
-    """Remove what is old and read again what is kept, as far as the settings say, until `stack` is left."""
-    section, kept = settings.archive, process.archive(settings)
-    if section.keep_days:
-        keep = timedelta(days=section.keep_days)
-        remove = partial(
-            retention.remove_expired,
-            opened,
-            kept,
-            keep=keep,
-            clock=process.now,
-            before_removal=audit_decorators.removing(audit),
-        )
-        guard = ClockJumpGuard(process.now)
-        alone = partial(_alone, opened, "remove", remove)
-        stack.enter_context(Schedule(partial(guard.run, alone), tick_s=_REMOVAL_S))
-    if section.scrub_bytes_per_second:
-        scrub = Scrubber(opened, kept)
-        stack.enter_context(
-            Schedule(partial(scrub.turn, int(section.scrub_bytes_per_second * _SCRUB_S)), tick_s=_SCRUB_S)
-        )
-
-
-def _alone(opened: Database, what: str, do: Callable[[], object]) -> None:
-    """Do it unless another host is at it."""
-    with opened.exclusive(what) as is_ours:
-        if is_ours:
-            do()
-
-
-def tick(settings: Settings, opened: Database) -> None:
-    """Return the jobs of workers that died with their host, and those that a clock gone back would keep waiting.
-
-    Those of this host that died the supervisor returns at once. And fill in what an earlier version leaves out.
-    """
-    now = process.now()
-    with opened.write() as transaction:
-        queue.expire_leases(transaction, now=now)
-        queue.clamp_future_dates(
-            transaction, now=now, due_within=_longest_wait(settings), leased_within=2 * _longest_lease(settings)
-        )
-    backfill.fill(opened)
-
-
-def _longest_wait(settings: Settings) -> timedelta:
-    """Return how far ahead a job can be due."""
-    again = [rule.retry_after_s for rule in delivering.verification(settings).values()]
-    longest = [rule.longest_s for rule in RULES.values()]
-    return timedelta(seconds=max(*longest, *again, read.study_window(settings).longest_s) + _SLACK_S)
-
-
-def _longest_lease(settings: Settings) -> timedelta:
-    return timedelta(seconds=max(settings.read.lease_s, settings.deliver.lease_s))
+    return PostgresListener(url, process.notifier.notify)

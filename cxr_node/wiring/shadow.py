@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from cxr_node.db.database import Database
 from cxr_node.reading.executor import InProcess
-from cxr_node.settings.root import Settings
-from cxr_node.wiring import preprocessing, process
+from cxr_node.wiring import preprocessing
+from cxr_node.wiring.process import Process
 from cxr_node.work.periodic.shadow import Shadow
 
 _NICE = 10
@@ -17,7 +16,7 @@ _JOIN_S = 5.0
 
 
 @contextmanager
-def run_shadow(settings: Settings, database: Database, *, stopping: threading.Event) -> Iterator[None]:
+def run_shadow(process: Process, *, stopping: threading.Event) -> Iterator[None]:
     """Read in shadow mode while the block lasts, at lower priority than the node; on one host at a time."""
     import torch
 
@@ -27,18 +26,19 @@ def run_shadow(settings: Settings, database: Database, *, stopping: threading.Ev
 
     os.nice(_NICE)
     torch.set_num_threads(1)
+    settings, database = process.settings, process.database
     section = settings.read
-    model = bundle.load(bundle_registry.find(str(section.shadow), process.bundles_folder(settings)))
+    model = bundle.load(bundle_registry.find(str(section.shadow), settings.node.bundles_folder))
     reader = Reader(model, device=section.device, batch_size=1, precision=Precision(section.precision))
 
     def work() -> None:
         try:
             while not stopping.is_set():
-                with database.exclusive("shadow") as is_ours, preprocessing.read_context(settings) as context:
+                with database.exclusive("shadow") as is_ours, preprocessing.read_context(process) as context:
                     if is_ours:
                         shadow = Shadow(
                             database, executor=InProcess(context), network=reader, identity=reader.identity,
-                            clock=process.now, watchdog=partial(at_most, section.timeout_s),
+                            clock=process.clock, watchdog=partial(at_most, section.timeout_s),
                         )  # fmt: skip
                         shadow.run(tick_s=settings.schedule.tick_s, stopping=stopping)
                 stopping.wait(settings.schedule.tick_s)

@@ -1,28 +1,29 @@
-"""What is put right before the first role works: the schema, and what a crash left."""
+"""Start-up of a host: migrates the database, and recovers from a crash."""
 
 import logging
 
 from cxr_node.db import migrate
-from cxr_node.db.database import Database
 from cxr_node.queue import queue
 from cxr_node.records import backfill
-from cxr_node.settings.root import Settings
-from cxr_node.wiring import audit, process
+from cxr_node.wiring import audit
+from cxr_node.wiring.process import Process
 from cxr_node.wiring.roles import lease_owner_prefix
 
 _log = logging.getLogger(__name__)
 
 
-def prepare(settings: Settings, database: Database) -> None:
-    """Bring the database up to date and put right what a crash left; nobody else on this host may be working.
+def prepare(process: Process) -> None:
+    """Migrate the database, remove staging files and release jobs of this host. No role may run on this host.
 
-    Nodes of the version before may be, on other hosts: the schema grows first, in one piece, then rows are filled in.
+    Nodes of the previous version may run on other hosts: the schema is extended in one transaction, then rows are
+    backfilled.
     """
+    settings, database = process.settings, process.database
     migrate.upgrade(database)
     backfill.fill_all(database)
-    leftovers = process.archive(settings).clear_staging()
+    leftovers = process.archive.clear_staging()
     with database.write() as transaction:
-        released = queue.release(transaction, owner_prefix=lease_owner_prefix(settings), now=process.now())
-    audit.note_settings(settings)
+        released = queue.release(transaction, owner_prefix=lease_owner_prefix(settings), now=process.clock())
+    audit.note_settings(settings, process.clock)
     if leftovers or released:
-        _log.warning("after a crash: %d half-written files removed, %d jobs put back", leftovers, released)
+        _log.warning("recovered from a crash: %d staging files removed, %d jobs released", leftovers, released)

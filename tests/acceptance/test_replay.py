@@ -16,7 +16,10 @@ from cxr_node.db.tables import finding
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.report import codes
 from cxr_node.report.sr.tree import items, name_of
-from cxr_node.wiring import preprocessing, read
+from cxr_node.wiring import preprocessing
+from cxr_node.wiring.audit import unrecorded
+from cxr_node.wiring.process import Process, utc_now
+from cxr_node.wiring.read import open_reader
 from tests.support import films, tiny_bundles
 from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file
@@ -52,7 +55,7 @@ def node(config: Path) -> InProcessNode:
     with opened(settings) as database:
         settings.node.data_folder.mkdir(parents=True)
         migrate.upgrade(database)
-        reader = read.reader(settings)
+        reader = open_reader(Process(settings=settings, audit=unrecorded(settings, utc_now)))
         node = InProcessNode(
             database,
             settings.node.data_folder,

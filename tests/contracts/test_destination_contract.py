@@ -32,8 +32,10 @@ from cxr_node.ops import conformance, example_config
 from cxr_node.ops.checks.destinations import check_destination
 from cxr_node.ops.checks.node import Status, ok
 from cxr_node.simulators.pacs import SimulatedPacs, StoredObject
-from cxr_node.wiring import audit_decorators, compose, deliver
+from cxr_node.wiring import audit_decorators, compose
 from cxr_node.wiring.audit import Audit
+from cxr_node.wiring.deliver import open_destinations
+from cxr_node.wiring.process import Process, utc_now
 from tests.support import films, peers
 
 
@@ -206,8 +208,9 @@ def test_a_third_kind_is_one_class_and_a_line_in_the_list(tmp_path: Path) -> Non
     (check, *results) = check_destination(settings, settings.deliver.destinations[0]).checks
     recorded: list[Message] = []
     application = Application(ae_title="CXRNODE", process_id=1, host="node-1")
-    audit = Audit(application=application, record=recorded.append)
-    audited = audit_decorators.destinations(settings, audit, deliver.destinations(settings))
+    audit = Audit(application=application, record=recorded.append, clock=utc_now)
+    process = Process(settings=settings, audit=audit)
+    audited = audit_decorators.destinations(process, open_destinations(settings))
     _, content = file_of(1, tmp_path)
 
     assert audited["third"].send(content).status == 0

@@ -10,6 +10,7 @@ from typing import NoReturn
 import pytest
 from pydicom import dcmread
 from pydicom.uid import SecondaryCaptureImageStorage
+from sqlalchemy import event
 
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.archive.store import OutOfSpace
@@ -30,14 +31,14 @@ def kept(shop: InProcessNode) -> list[Path]:
     return [path for path in shop.archive._root.rglob("*") if path.is_file()]
 
 
-def test_the_bytes_are_kept_before_the_row_is_written(shop: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bytes_are_kept_before_the_row_is_written(shop: InProcessNode) -> None:
     def cut(*_: object) -> NoReturn:
         raise DatabaseUnavailable("power cut")
 
-    with monkeypatch.context() as context:
-        context.setattr(shop.database, "write", cut)
-        with pytest.raises(DatabaseUnavailable):
-            shop.accept(films.dx())
+    event.listen(shop.database.engine, "before_cursor_execute", cut)
+    with pytest.raises(DatabaseUnavailable):
+        shop.accept(films.dx())
+    event.remove(shop.database.engine, "before_cursor_execute", cut)
     assert len(kept(shop)) == 1
     assert shop.jobs() == []
 

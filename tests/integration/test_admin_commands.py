@@ -18,7 +18,7 @@ from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.queries import overview
 from cxr_node.queries.overview import quantile
-from cxr_node.wiring import process
+from cxr_node.wiring.process import utc_now
 from tests.support import films
 from tests.support.node import InProcessNode
 from tests.support.queue import NOON
@@ -128,7 +128,7 @@ def test_a_study_says_why_it_has_no_report(node: Node) -> None:
 
     shop.pacs.before = lambda: None
     assert "queued again" in node.says("retry", job[1])
-    shop.clock.now = process.now()
+    shop.clock.now = utc_now()
     shop.work()
     assert "the newest result (TID1500) was delivered to pacs" in node.says("study", str(film.SOPInstanceUID))
     assert json.loads(node.says("study", study, "--json"))["films"][0]["reason"] == "VIEW"
@@ -170,7 +170,7 @@ def test_dead_letters_are_listed_and_all_queued_again_at_once(node: Node) -> Non
     assert len(shop.pacs.arrived) == 0
     assert "3 jobs queued again" in node.says("requeue", "--destination", "pacs", "--yes")
     shop.pacs.before = lambda: None
-    shop.clock.now = process.now()
+    shop.clock.now = utc_now()
     shop.work()
 
     assert len(shop.pacs.arrived) == 3

@@ -15,7 +15,7 @@ from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.ops.alarms import Alarms, active_alarms, notifier
 from cxr_node.settings.operations import AlertSection
-from cxr_node.wiring import process
+from cxr_node.wiring.process import utc_now
 from tests.support import films
 from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file
@@ -129,7 +129,7 @@ def test_a_dead_letter_a_stuck_queue_and_a_full_disk_are_wrong(tmp_path: Path, r
     with opened(settings) as database:
         migrate.upgrade(database)
         shop = InProcessNode(database, settings.node.data_folder)
-        shop.clock.now = process.now()
+        shop.clock.now = utc_now()
         assert set(active_alarms(settings, database, now=shop.clock.now)) == ({"disk"} if reserve else set())
         shop.pacs.before = refuse
         shop.accept(films.dx())

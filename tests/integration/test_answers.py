@@ -15,7 +15,7 @@ from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.wiring import process
+from cxr_node.wiring.process import utc_now
 from tests.support import films
 from tests.support.films import ROOT
 from tests.support.node import InProcessNode
@@ -37,7 +37,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with opened(settings) as database:
         migrate.upgrade(database)
         shop = InProcessNode(database, settings.node.data_folder)
-        shop.clock.now = process.now().replace(hour=12, minute=0) - timedelta(days=DAYS)
+        shop.clock.now = utc_now().replace(hour=12, minute=0) - timedelta(days=DAYS)
         for number in range(6 * DAYS):
             is_second, is_lateral = number % 6 >= 3, number % 6 >= 4
             sender = replace(SENDER, calling_ae_title=AeTitle("DX2" if is_second else "DX1"))
@@ -46,7 +46,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shop.work()
             if number % 6 == 5:
                 shop.clock.go(days=1)
-        shop.clock.now = process.now()
+        shop.clock.now = utc_now()
         shop.pacs.before = refuse
         shop.accept(films.dx(seed=REFUSED))
         shop.work()

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,8 +19,8 @@ from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.tables import film as film_table
 from cxr_node.domain.identifiers import Digest, digest_of
-from cxr_node.wiring import process, roles
-from cxr_node.wiring.roles import Role
+from cxr_node.wiring import roles
+from cxr_node.wiring.process import Process
 from tests.support import films, peers
 from tests.support.object_store import Mishap, faulty_line
 
@@ -82,13 +81,10 @@ def _receiving(folder: Path, bucket: Bucket, **archive: Any) -> Iterator[tuple[i
             "archive": {"bucket": bucket.name, "bucket_endpoint": bucket.endpoint, **archive},
         }
     )
-    opened = process.database(settings)
-    migrate.upgrade(opened)
-    try:
-        with roles.serve(settings, Role.RECEIVE, stopping=threading.Event()) as address:
-            yield int(address.rpartition(":")[2]), opened
-    finally:
-        opened.close()
+    with Process.open(settings, is_audited=True) as process:
+        migrate.upgrade(process.database)
+        with roles.receive(process) as address:
+            yield int(address.rpartition(":")[2]), process.database
 
 
 def test_a_film_gets_success_when_store_and_database_have_it_and_not_before(bucket: Bucket, tmp_path: Path) -> None:

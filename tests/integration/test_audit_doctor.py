@@ -6,7 +6,8 @@ from cxr_node.audit import events
 from cxr_node.ops.checks import audit as audit_checks
 from cxr_node.ops.checks.node import Status
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import audit as auditing
+from cxr_node.wiring.audit import administration
+from cxr_node.wiring.process import utc_now
 from tests.support import certificates, peers, syslog
 from tests.support.peers import LOOPBACK
 
@@ -23,7 +24,7 @@ def test_a_trail_that_is_kept_here_alone_is_fine_and_none_at_all_is_noted(tmp_pa
 def test_a_receiver_that_is_away_is_a_problem_that_says_how_much_waits(tmp_path: Path) -> None:
     port = peers.free_port()
     told = settings(tmp_path, syslog_host=LOOPBACK, syslog_port=port, syslog_transport="tcp")
-    auditing.administration(told, events.USE_OF_RESTRICTED_FUNCTION, "retry", by="anna", subject="jobs/1")
+    administration(told, utc_now, events.USE_OF_RESTRICTED_FUNCTION, "retry", by="anna", subject="jobs/1")
 
     away = audit_checks.trail(told)
     with syslog.collector(port=port):

@@ -17,9 +17,9 @@ from cxr_node.domain.instance import Identity, Instance, Received, Sender
 from cxr_node.receive.admission import Rejection
 from cxr_node.receive.events import AssociationAccepted, AssociationRejected, TlsFailed
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import audit as auditing
 from cxr_node.wiring import audit_decorators
-from cxr_node.wiring.audit import Audit
+from cxr_node.wiring.audit import Audit, administration, note_settings, recording
+from cxr_node.wiring.process import Process, utc_now
 from tests.support import films
 
 FILM = films.dx()
@@ -148,7 +148,7 @@ def test_each_attempt_to_send_is_recorded_as_it_ended(
     answer: Callable[[], Receipt], outcome: Outcome, why: str, audit: Audit, recorded: list[Message], content: bytes
 ) -> None:
     to = {name: Says(name=name, answer=answer) for name in ("pacs", "folder")}
-    for destination in audit_decorators.destinations(SETTINGS, audit, to).values():
+    for destination in audit_decorators.destinations(Process(settings=SETTINGS, audit=audit), to).values():
         try:
             destination.send(content)
         except (RetryLater, DeliveryRejected, KeyError):
@@ -176,18 +176,18 @@ def test_a_query_is_recorded_with_what_was_asked(is_away: bool, audit: Audit, re
 
 
 def test_who_knocks_is_recorded(audit: Audit, recorded: list[Message]) -> None:
-    tell = audit_decorators.door(audit)
-    tell(AssociationAccepted(calling_ae_title="DX1", address="10.0.7.4", user=""))
-    tell(AssociationAccepted(calling_ae_title="DX1", address="10.0.7.4", user="dx1"))
-    tell(
+    on_event = audit_decorators.on_event(audit)
+    on_event(AssociationAccepted(calling_ae_title="DX1", address="10.0.7.4", user=""))
+    on_event(AssociationAccepted(calling_ae_title="DX1", address="10.0.7.4", user="dx1"))
+    on_event(
         AssociationRejected(calling_ae_title="X", address="10.9.9.9", user="", rejection=Rejection.LOCAL_LIMIT_EXCEEDED)
     )
-    tell(
+    on_event(
         AssociationRejected(
             calling_ae_title="X", address="10.9.9.9", user="a", rejection=Rejection.USER_NOT_AUTHENTICATED
         )
     )
-    tell(TlsFailed(address="10.9.9.9", reason="timed out"))
+    on_event(TlsFailed(address="10.9.9.9", reason="timed out"))
 
     assert said(recorded) == [
         ("Security Alert", Outcome.SUCCESS, ""),
@@ -203,7 +203,7 @@ def test_the_removal_of_a_study_names_each_of_its_instances(
     audit: Audit, recorded: list[Message], content: bytes, tmp_path: Path
 ) -> None:
     other = films.written(films.dx(seed=7), tmp_path).read_bytes()
-    audit_decorators.removing(audit)(iter([content, other]))
+    audit_decorators.before_removal(audit)(iter([content, other]))
 
     assert said(recorded) == [("DICOM Study Deleted", Outcome.SUCCESS, "")]
     instances = [uid for _, uids in recorded[0].objects[0].instances for uid in uids]
@@ -213,7 +213,7 @@ def test_the_removal_of_a_study_names_each_of_its_instances(
 def test_settings_that_changed_since_the_last_start_are_recorded_and_not_quoted(tmp_path: Path) -> None:
     def started(name: str) -> str:
         settings = Settings.model_validate({"node": {"data_folder": tmp_path, "name": name}})
-        auditing.note_settings(settings)
+        note_settings(settings, utc_now)
         return "".join(path.read_text("utf-8") for path in (tmp_path / "audit").glob("audit-*.xml"))
 
     assert started("one") == started("one") == ""
@@ -224,9 +224,9 @@ def test_settings_that_changed_since_the_last_start_are_recorded_and_not_quoted(
 
 def test_no_trail_is_kept_where_none_is_wanted(tmp_path: Path) -> None:
     settings = Settings.model_validate({"node": {"data_folder": tmp_path}, "audit": {"enabled": False}})
-    auditing.note_settings(settings)
-    auditing.administration(settings, USE_OF_RESTRICTED_FUNCTION, "retry", by="anna", subject="jobs/1")
-    with auditing.audit(settings) as audit:
-        audit_decorators.door(audit)(TlsFailed(address="10.9.9.9", reason="timed out"))
+    note_settings(settings, utc_now)
+    administration(settings, utc_now, USE_OF_RESTRICTED_FUNCTION, "retry", by="anna", subject="jobs/1")
+    with recording(settings, utc_now) as audit:
+        audit_decorators.on_event(audit)(TlsFailed(address="10.9.9.9", reason="timed out"))
 
     assert list(tmp_path.iterdir()) == []

@@ -16,7 +16,6 @@ from cxr_node import config
 from cxr_node.cli import app
 from cxr_node.infer import bundle_registry
 from cxr_node.infer.bundle import BundleError
-from cxr_node.wiring import process
 from tests.support import hostile_pickles, tiny_bundles
 
 MODEL = "densenet121-res224-all"
@@ -51,7 +50,7 @@ def names(folder: Path) -> list[str]:
 
 
 def bundles(settings: Path) -> Path:
-    return process.bundles_folder(config.load(settings))
+    return config.load(settings).node.bundles_folder
 
 
 def test_an_installed_bundle_is_listed_and_found_by_its_name(settings: Path, tmp_path: Path) -> None:

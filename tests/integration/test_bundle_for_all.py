@@ -10,7 +10,6 @@ from typer.testing import CliRunner, Result
 from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
-from cxr_node.db.database import Database
 from cxr_node.db.states import Event, Stage, State
 from cxr_node.infer.reader import Reader
 from cxr_node.ops import alarms
@@ -19,9 +18,9 @@ from cxr_node.queue import search
 from cxr_node.records import bundles, readings
 from cxr_node.records import films as kept
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import process
-from cxr_node.wiring import read as reading
 from cxr_node.wiring.active_bundle import ActiveBundle
+from cxr_node.wiring.process import Process
+from cxr_node.wiring.read import open_reader
 from tests.support import films, tiny_bundles
 from tests.support.node import InProcessNode
 from tests.support.peers import until
@@ -55,8 +54,8 @@ def cxr_node(config: Path) -> Command:
     return run
 
 
-def active_bundle(settings: Settings, database: Database) -> ActiveBundle:
-    return ActiveBundle(settings, database, open_reader=partial(reading.reader, settings))
+def active_bundle(process: Process) -> ActiveBundle:
+    return ActiveBundle(process, open_reader=partial(open_reader, process))
 
 
 def _read(node: RunningNode) -> int:
@@ -78,14 +77,14 @@ def changed(bundle: ActiveBundle) -> str:
 
 def test_readers_change_to_an_activated_bundle_and_back(config: Path, cxr_node: Command, tmp_path: Path) -> None:
     settings = load(config)
-    with opened(settings) as database:
-        reader = active_bundle(settings, database)
+    with Process.open(settings) as process:
+        database, reader = process.database, active_bundle(process)
         assert changed(reader) == "1.2.3"
 
         activated = cxr_node("bundle", "activate", str(tiny_bundles.bundle(tmp_path / "second", changes=SECOND)))
         assert activated.exit_code == 0, activated.output
         assert changed(reader) == "2.0.0"
-        assert changed(active_bundle(settings, database)) == "2.0.0"
+        assert changed(active_bundle(process)) == "2.0.0"
         (use,) = _uses(settings)
         assert (use.is_refused, use.detail) == (False, "")
         assert "tiny 2.0.0" in cxr_node("bundle", "uses").output
@@ -103,8 +102,8 @@ def test_a_host_without_the_files_has_them_from_the_archive(config: Path, cxr_no
         each.unlink()
 
     settings = load(config)
-    with opened(settings) as database:
-        assert active_bundle(settings, database).reader.identity.version == "2.0.0"
+    with Process.open(settings) as process:
+        assert active_bundle(process).reader.identity.version == "2.0.0"
 
 
 @pytest.mark.parametrize("fault", ["changed in the archive", "gone from the archive", "fails at warm-up"])
@@ -112,14 +111,15 @@ def test_a_bundle_that_cannot_be_used_is_refused_for_all_to_see_and_the_old_one_
     config: Path, cxr_node: Command, tmp_path: Path, fault: str
 ) -> None:
     settings = load(config)
-    with opened(settings) as database:
+    with Process.open(settings) as process:
+        database = process.database
 
         def opens(folder: Path | None) -> Reader:
             if folder is not None and fault == "fails at warm-up":
                 raise RuntimeError("no memory on this device")
-            return reading.reader(settings, folder)
+            return open_reader(process, folder)
 
-        reader = ActiveBundle(settings, database, open_reader=opens)
+        reader = ActiveBundle(process, open_reader=opens)
         cxr_node("bundle", "activate", str(tiny_bundles.bundle(tmp_path / "second", changes=SECOND)))
         with database.read() as connection:
             choice = bundles.newest(connection)
@@ -127,9 +127,9 @@ def test_a_bundle_that_cannot_be_used_is_refused_for_all_to_see_and_the_old_one_
         assert choice.bundle is not None
         key = choice.bundle.archive_key
         if fault == "changed in the archive":
-            process.archive(settings).put(key, b"another")
+            process.archive.put(key, b"another")
         elif fault == "gone from the archive":
-            process.archive(settings).discard(key)
+            process.archive.discard(key)
 
         assert changed(reader) == "1.2.3"
 

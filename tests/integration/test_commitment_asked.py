@@ -34,8 +34,8 @@ from cxr_node.net.scu import deliver_responses_to_requestor
 from cxr_node.records import commitments
 from cxr_node.settings.root import Settings
 from cxr_node.simulators.commitment import CommitmentListener
-from cxr_node.wiring import audit
-from cxr_node.wiring import receive as receiving
+from cxr_node.wiring.process import Process
+from cxr_node.wiring.receive import receiver
 from tests.support import films, peers
 from tests.support.node import InProcessNode, received
 from tests.support.queue import NOON, SENDER
@@ -153,13 +153,10 @@ def node(folder: Path, **receive: object) -> Iterator[tuple[int, InProcessNode]]
     settings = Settings.model_validate(
         {"node": {"data_folder": folder}, "receive": given, "archive": {"reserve_bytes": 0}}
     )
-    database = Database(settings.database_url)
-    migrate.upgrade(database)
-    try:
-        with receiving.receiver(settings, database, audit.unrecorded(settings)) as receiver:
-            yield receiver.port, InProcessNode(database, folder)
-    finally:
-        database.close()
+    with Process.open(settings) as process:
+        migrate.upgrade(process.database)
+        with receiver(process) as scp:
+            yield scp.port, InProcessNode(process.database, folder)
 
 
 @contextmanager

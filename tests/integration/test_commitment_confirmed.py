@@ -27,7 +27,8 @@ from cxr_node.queue.search import JobRow
 from cxr_node.records import commitment_requests, results
 from cxr_node.settings.root import Settings
 from cxr_node.simulators.pacs import CommitmentRequest, SimulatedPacs
-from cxr_node.wiring import audit, receive
+from cxr_node.wiring.process import Process
+from cxr_node.wiring.receive import receiver
 from tests.support import films, peers
 from tests.support.node import InProcessNode
 
@@ -90,13 +91,10 @@ def test_the_answer_is_taken_on_an_association_that_the_archive_opens(tmp_path: 
     settings = Settings.model_validate(
         {"node": {"data_folder": tmp_path}, "receive": {"port": 0}, "archive": {"reserve_bytes": 0}}
     )
-    database = Database(settings.database_url)
-    migrate.upgrade(database)
-    try:
-        with (
-            SimulatedPacs(commit=never) as archive,
-            receive.receiver(settings, database, audit.unrecorded(settings)) as receiver,
-        ):
+    with Process.open(settings) as process:
+        database = process.database
+        migrate.upgrade(database)
+        with SimulatedPacs(commit=never) as archive, receiver(process) as scp:
             asker = CommitmentRequester(peer=remote(archive), wait_s=0.0)
             shop = shop_with(archive, database, tmp_path, asker)
             assert shop.turn(Stage.DELIVER)
@@ -107,7 +105,7 @@ def test_the_answer_is_taken_on_an_association_that_the_archive_opens(tmp_path: 
             entity = AE(ae_title="PACS")
             opened = entity.associate(
                 peers.LOOPBACK,
-                receiver.port,
+                scp.port,
                 contexts=[build_context(PUSH_MODEL)],
                 ae_title="CXRNODE",
                 ext_neg=[build_role(PUSH_MODEL, scp_role=True)],
@@ -123,8 +121,6 @@ def test_the_answer_is_taken_on_an_association_that_the_archive_opens(tmp_path: 
             assert shop.turn(Stage.DELIVER)
             assert delivery(shop).state is State.DONE
             assert len(archive.commitment_requests) == 1
-    finally:
-        database.close()
 
 
 def test_an_archive_that_lied_is_sent_the_result_again(database: Database, tmp_path: Path) -> None:
@@ -239,11 +235,11 @@ def test_orthanc_vouches_for_what_it_was_sent_on_an_association_of_its_own(tmp_p
     settings = Settings.model_validate(
         {"node": {"data_folder": tmp_path}, "receive": {"port": 0}, "archive": {"reserve_bytes": 0}}
     )
-    database = Database(settings.database_url)
-    migrate.upgrade(database)
-    try:
-        with receive.receiver(settings, database, audit.unrecorded(settings)) as receiver:
-            us = {"node": ["CXRNODE", peers.LOOPBACK, receiver.port]}
+    with Process.open(settings) as process:
+        database = process.database
+        migrate.upgrade(database)
+        with receiver(process) as scp:
+            us = {"node": ["CXRNODE", peers.LOOPBACK, scp.port]}
             with peers.orthanc(tmp_path / "orthanc", settings={"DicomModalities": us}) as archive:
                 destination = CStoreDestination(
                     name="pacs",
@@ -267,8 +263,6 @@ def test_orthanc_vouches_for_what_it_was_sent_on_an_association_of_its_own(tmp_p
                 shop.clock.now = max(shop.clock.now, delivery(shop).due_at)
                 shop.work()
         assert (delivery(shop).state, delivery(shop).detail) == (State.DONE, "committed by pacs")
-    finally:
-        database.close()
 
 
 def _is_confirmed(database: Database) -> bool:

@@ -21,7 +21,7 @@ from cxr_node.db import migrate
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.ops.single_instance import data_folder_lock
 from cxr_node.simulators.pacs import SimulatedPacs
-from cxr_node.wiring import process
+from cxr_node.wiring.process import utc_now
 from tests.support import films, peers
 from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file, to_pacs
@@ -62,7 +62,7 @@ class Well:
         with opened(settings) as database:
             migrate.upgrade(database)
             shop = InProcessNode(database, settings.node.data_folder)
-            shop.clock.now = process.now()
+            shop.clock.now = utc_now()
             yield shop
 
 

@@ -22,7 +22,7 @@ from cxr_node.ops.alarms import active_alarms
 from cxr_node.queries import daily_stats as days
 from cxr_node.queries import drift, view_rows
 from cxr_node.queries.views.registry import VIEWS
-from cxr_node.wiring import process
+from cxr_node.wiring.process import utc_now
 from cxr_node.work.periodic import drift as drift_job
 from tests.support import films
 from tests.support.monitored_films import Seen, read_films
@@ -30,7 +30,7 @@ from tests.support.node import InProcessNode, StoppedClock
 from tests.support.running_node import opened, settings_file
 from tests.support.web import Page, served_page
 
-START = datetime(2026, 3, 1, 9, 0, tzinfo=process.now().tzinfo)
+START = datetime(2026, 3, 1, 9, 0, tzinfo=utc_now().tzinfo)
 RULES = DriftRules(reference_films=50, minimum_films=30)
 A_DAY = 8
 
@@ -191,7 +191,7 @@ def drifting(tmp_path: Path) -> Iterator[tuple[Path, Database]]:
     settings.node.data_folder.mkdir(parents=True)
     with opened(settings) as database:
         migrate.upgrade(database)
-        ago = process.now() - timedelta(days=21) - START
+        ago = utc_now() - timedelta(days=21) - START
         seen = [*stream(days=14), *stream(days=7, first=14, shift=0.3)]
         read_films(
             database, [Seen(**{n: getattr(each, n) for n in each.__slots__} | {"at": each.at + ago}) for each in seen]
@@ -223,7 +223,7 @@ def test_an_alarm_names_the_device_once_with_what_has_drifted(drifting: tuple[Pa
     settings = load(config)
     CliRunner().invoke(app, ["drift", "--now", "--config", str(config)])
 
-    found = active_alarms(settings, database, now=process.now())
+    found = active_alarms(settings, database, now=utc_now())
 
     (name,) = (name for name in found if name.startswith("drift"))
     assert name == "drift DX1"
@@ -253,11 +253,11 @@ def test_the_page_its_twin_and_the_metrics_say_what_has_drifted(tmp_path: Path) 
 
 
 def _plant(page: Page) -> None:
-    ago = process.now() - timedelta(days=21) - START
+    ago = utc_now() - timedelta(days=21) - START
     seen = [*stream(days=14, device="DX7"), *stream(days=7, first=14, shift=0.3, device="DX7")]
     moved = [Seen(name=each.name, at=each.at + ago, device=each.device, score=each.score) for each in seen]
     read_films(page.shop.database, moved)
-    drift_job.turn(page.shop.database, rules=RULES, clock=process.now)
+    drift_job.turn(page.shop.database, rules=RULES, clock=utc_now)
 
 
 def client_metrics(page: Page) -> str:

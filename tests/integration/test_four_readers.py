@@ -10,7 +10,7 @@ from cxr_node.archive.objects import Bucket, ObjectArchive
 from cxr_node.db.database import Database
 from cxr_node.db.states import Event, Stage, State
 from cxr_node.db.tables import job, job_event, reading
-from cxr_node.wiring import process
+from cxr_node.wiring.process import utc_now
 from tests.support import films, tiny_bundles
 from tests.support.node import received
 from tests.support.peers import until
@@ -42,7 +42,7 @@ def test_four_readers_share_the_films_and_two_may_be_lost(
     ):
         for seed in range(FILMS):
             film = received(films.dx(seed=seed, rows=300, columns=280))
-            pipeline.accept(film, SENDER, archive=archive, database=database, clock=process.now)
+            pipeline.accept(film, SENDER, archive=archive, database=database, clock=utc_now)
         until(lambda: _finished(database) >= FILMS // 4, what="the first films", timeout_s=SOON_S)
         lost.kill()
         until(lambda: _read(database) == FILMS, what="the end of reading", timeout_s=SOON_S)

@@ -13,7 +13,7 @@ from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.queue import claimable, queue
 from cxr_node.records import ingest
-from cxr_node.wiring import process
+from cxr_node.wiring.process import utc_now
 from tests.support.queue import LEASE, arrived
 
 FILMS = 10_000
@@ -104,7 +104,7 @@ def test_no_statement_of_the_queue_reads_a_table_whole(filled: str) -> None:
     found: dict[str, list[str]] = {}
 
     def work(stage: Stage, limit: int) -> None:
-        now = process.now()
+        now = utc_now()
         with database.write() as transaction:
             claimable.next_due(transaction.connection, stage)
             claimable.count_due(transaction.connection, stage, now=now)
@@ -133,7 +133,7 @@ def test_whose_turn_is_next_is_read_in_order_before_statistics_know_of_a_backlog
 
     def claim() -> None:
         with database.write() as transaction:
-            assert queue.claim(transaction, Stage.READ, owner="o", lease=LEASE, now=process.now())
+            assert queue.claim(transaction, Stage.READ, owner="o", lease=LEASE, now=utc_now())
 
     how = "EXPLAIN QUERY PLAN" if database.engine.dialect.name == "sqlite" else "EXPLAIN"
     asked = statements(database.engine, claim)

@@ -1,6 +1,5 @@
 """What the settings say about senders is what the running node does."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any
 from cxr_node import config
 from cxr_node.db import migrate
 from cxr_node.domain.password_hash import PasswordHash
-from cxr_node.wiring import process, roles
-from cxr_node.wiring.roles import Role
+from cxr_node.wiring import roles
+from cxr_node.wiring.process import Process
 from tests.support import certificates, films, peers
 
 
@@ -20,11 +19,10 @@ def serving(folder: Path, receive: dict[str, Any], **tables: dict[str, Any]) -> 
     settings = config.parse(
         {"node": {"data_folder": str(folder / "data")}, "receive": {"port": 0, **receive}, **tables}
     )
-    opened = process.database(settings)
-    migrate.upgrade(opened)
-    opened.close()
-    with roles.serve(settings, Role.RECEIVE, stopping=threading.Event()) as address:
-        yield int(address.rpartition(":")[2])
+    with Process.open(settings, is_audited=True) as process:
+        migrate.upgrade(process.database)
+        with roles.receive(process) as address:
+            yield int(address.rpartition(":")[2])
 
 
 def test_films_that_would_use_the_reserve_are_turned_away_and_an_echo_is_answered(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from cxr_node.db import migrate
 from cxr_node.receive.admission import Rejection
 from cxr_node.receive.events import AssociationAccepted, AssociationRejected, StoreRejected, TlsFailed
 from cxr_node.receive.status import StoreStatus
-from cxr_node.wiring import audit as auditing
-from cxr_node.wiring import receive, rejection_counters
+from cxr_node.wiring import rejection_counters
+from cxr_node.wiring.process import Process
+from cxr_node.wiring.receive import receiver
 from cxr_node.wiring.rejection_counters import Refusals
 from tests.support import films, peers
-from tests.support.running_node import opened, settings_file
+from tests.support.running_node import settings_file
 from tests.support.web import served_page
 
 HERE = "127.0.0.1"
@@ -30,13 +31,12 @@ def test_associations_and_objects_that_a_real_peer_is_refused_are_counted(tmp_pa
     path = settings_file(tmp_path / "node", more='[[receive.peers]]\nae_title = "DX1"')
     settings = load(path)
     settings.node.data_folder.mkdir()
-    with opened(settings) as database, rejection_counters.counting(settings) as counted:
-        migrate.upgrade(database)
-        audit = auditing.unrecorded(settings)
-        with receive.receiver(settings, database, audit, refused=counted.note) as receiver:
-            assert peers.echoscu(receiver.port, calling="DX1").returncode == 0
-            assert peers.echoscu(receiver.port, calling="DX9").returncode != 0
-            assert peers.echoscu(receiver.port, calling="DX9").returncode != 0
+    with Process.open(settings) as process, rejection_counters.counting(settings) as counters:
+        migrate.upgrade(process.database)
+        with receiver(process, on_event=counters.note) as scp:
+            assert peers.echoscu(scp.port, calling="DX1").returncode == 0
+            assert peers.echoscu(scp.port, calling="DX9").returncode != 0
+            assert peers.echoscu(scp.port, calling="DX9").returncode != 0
 
     assert rejection_counters.counts(settings) == {("DX9", "calling_ae_title_not_recognized"): 2}
     said = CliRunner().invoke(app, ["status", "--config", str(path)]).output

@@ -24,7 +24,7 @@ from cxr_node.queue import queue
 from cxr_node.reading.context import ReadContext
 from cxr_node.reading.executor import InProcess
 from cxr_node.records import shadow as shadows
-from cxr_node.wiring import process
+from cxr_node.wiring.process import utc_now
 from cxr_node.work.periodic.shadow import Shadow
 from tests.support import films
 from tests.support.node import RULES, InProcessNode, Says, prediction
@@ -139,7 +139,7 @@ def compared(folder: Path, *scores: float) -> Iterator[Path]:
     with opened(settings) as database:
         migrate.upgrade(database)
         node = InProcessNode(database, settings.node.data_folder)
-        node.clock.now = process.now()
+        node.clock.now = utc_now()
         shadow = shadow_of(node, second(*scores))
         for seed, _ in enumerate(scores):
             node.accept(films.dx(seed=seed))

@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 
 from cxr_node.db.states import State
-from cxr_node.wiring import process
+from cxr_node.wiring.process import Process, utc_now
 from tests.support import films
 from tests.support.films import ROOT
 from tests.support.web import PASSWORD, Page, refuse, served_page, token_of
@@ -148,7 +148,7 @@ def test_node_without_free_space_is_not_ready(tmp_path: Path) -> None:
     from cxr_node.config import load
     from cxr_node.web import server
 
-    with server.serve(load(served.config)) as address:
+    with Process.open(load(served.config)) as process, server.serve(process) as address:
         answer = httpx.get(f"http://{address}/health/ready")
 
     assert answer.status_code == 503
@@ -230,7 +230,7 @@ def test_only_an_operator_with_the_sessions_token_lets_a_job_run_again(page: Pag
     with page.shop.database.read() as connection:
         assert search.events(connection, failed.job_id)[-1].actor == "person/op"
     page.shop.pacs.before = lambda: None
-    page.shop.clock.now = process.now()
+    page.shop.clock.now = utc_now()
     page.shop.work()
     assert all(job.state is not State.FAILED for job in page.shop.jobs())
 

@@ -32,7 +32,7 @@ from cxr_node.queue import queue
 from cxr_node.records import readings
 from cxr_node.report.kinds import key_objects, tid1500
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import deliver as delivering
+from cxr_node.wiring.deliver import retry_rule
 from tests.support import films
 from tests.support.node import CALM_S, CEILING_S, CRASH_LIMIT, InProcessNode, Says, prediction, received
 from tests.support.queue import LEASE, claim_one
@@ -289,7 +289,7 @@ def test_a_worker_that_lost_its_lease_changes_nothing(node: InProcessNode) -> No
 
 def test_an_unreachable_pacs_is_retried_for_as_long_as_configured(database: Database, tmp_path: Path) -> None:
     settings = Settings.model_validate({"deliver": {"give_up_hours": 2}})
-    node = InProcessNode(database, tmp_path, rule=delivering.rule(settings))
+    node = InProcessNode(database, tmp_path, rule=retry_rule(settings))
     node.pacs.before = raising(RetryLater("PACS at 127.0.0.1 refused the connection"))
     node.accept(films.dx())
     node.work()

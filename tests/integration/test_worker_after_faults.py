@@ -16,7 +16,8 @@ from cxr_node.queries.ledger import Fate
 from cxr_node.queue import queue
 from cxr_node.queue.search import JobRow
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import roles
+from cxr_node.wiring import maintenance
+from cxr_node.wiring.process import Process
 from cxr_node.work.periodic.clock_jump_guard import ClockJumpGuard
 from tests.support import films
 from tests.support.node import InProcessNode, StoppedClock
@@ -91,7 +92,8 @@ def test_the_tick_of_a_role_clamps_future_dates(node: InProcessNode, database: D
     node.accept(films.dx())
     node.turn(Stage.READ)
 
-    roles.tick(Settings(), database)
+    with Process.open(Settings(), make_database=lambda _: database) as process:
+        maintenance.tick(process)
 
     assert job(node, Stage.COMPOSE).due_at < node.clock()
 

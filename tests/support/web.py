@@ -13,7 +13,7 @@ from cxr_node.db import migrate
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.web import server
-from cxr_node.wiring import process
+from cxr_node.wiring.process import Process, utc_now
 from tests.support import films
 from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file
@@ -67,7 +67,7 @@ def served_page(folder: Path, *, database_url: str = "", more: str = "") -> Iter
     with opened(settings) as database:
         migrate.upgrade(database)
         shop = InProcessNode(database, settings.node.data_folder)
-        shop.clock.now = process.now()
+        shop.clock.now = utc_now()
         shop.accept(films.dx())
         shop.work()
         shop.accept(films.dx(seed=1, changes={"ViewPosition": "LL"}))
@@ -76,7 +76,7 @@ def served_page(folder: Path, *, database_url: str = "", more: str = "") -> Iter
         shop.accept(films.dx(seed=2))
         shop.work()
         shop.accept(films.dx(seed=3))
-        with server.serve(settings) as address:
+        with Process.open(settings, is_audited=True) as process, server.serve(process) as address:
             yield Page(address=address, config=config, shop=shop)
 
 

@@ -1,10 +1,8 @@
 """All checks of `cxr-node doctor`, in the order of its output."""
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 
-from cxr_node.db.database import Database
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.errors import RetryLater
 from cxr_node.ops import single_instance
@@ -15,8 +13,9 @@ from cxr_node.records import destination_capabilities
 from cxr_node.records.destination_capabilities import DestinationCapabilities
 from cxr_node.report.kinds import tid1500
 from cxr_node.report.kinds.registry import KIND_BY_NAME
-from cxr_node.settings.root import Settings
-from cxr_node.wiring import compose, deliver, process
+from cxr_node.wiring.compose import observer
+from cxr_node.wiring.deliver import open_destinations
+from cxr_node.wiring.process import Process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,56 +31,54 @@ class Diagnosis:
         return _has_problem(self.checks)
 
 
-def diagnose(settings: Settings, *, test_reports: Sequence[str] = ()) -> Diagnosis:
+def diagnose(process: Process, *, test_reports: Sequence[str] = ()) -> Diagnosis:
     """Run all checks, store what the destinations accept, and send a test report to each of `test_reports`."""
+    settings = process.settings
     checks = list(node.data_folder(settings))
     reports = [destinations.check_destination(settings, section) for section in settings.deliver.destinations]
     if not _has_problem(checks):
-        checks.extend(_database_checks(settings, reports))
+        checks.extend(_database_checks(process, reports))
     checks.append(node.reading_bundle(settings))
     checks.append(host.gpu(settings))
-    checks.extend(host.certificate_checks(settings, now=process.now()))
+    checks.extend(host.certificate_checks(settings, now=process.clock()))
     checks.append(host.web(settings))
     checks.append(audit.trail(settings))
     if not reports:
         next_step = "add [[deliver.destinations]] to deliver them"
         checks.append(node.note("destinations", "results are archived but not delivered", next_step))
     checks.extend(check for report in reports for check in report.checks)
-    checks.extend(_send_test_report(settings, name, reports) for name in test_reports)
+    checks.extend(_send_test_report(process, name, reports) for name in test_reports)
     return Diagnosis(checks=tuple(checks), destinations=tuple(reports))
 
 
-def _database_checks(settings: Settings, reports: Sequence[DestinationReport]) -> list[Check]:
-    with closing(process.database(settings)) as database:
-        is_running = single_instance.is_locked(settings.node.data_folder)
-        checks = [*host.ports(settings, is_running=is_running), node.database(settings, database)]
-        if checks[-1].status is Status.OK:
-            _store_capabilities(database, reports)
-            checks.extend(node.activated_bundle(database))
-            checks.append(host.files(settings, database))
-            checks.extend(host.jobs(database, is_running=is_running, now=process.now()))
+def _database_checks(process: Process, reports: Sequence[DestinationReport]) -> list[Check]:
+    is_running = single_instance.is_locked(process.settings.node.data_folder)
+    checks = [*host.ports(process.settings, is_running=is_running), node.database(process)]
+    if checks[-1].status is Status.OK:
+        _store_capabilities(process, reports)
+        checks.extend(node.activated_bundle(process.database))
+        checks.append(host.files(process))
+        checks.extend(host.jobs(process.database, is_running=is_running, now=process.clock()))
     return checks
 
 
-def _store_capabilities(database: Database, reports: Sequence[DestinationReport]) -> None:
-    with database.write() as transaction:
+def _store_capabilities(process: Process, reports: Sequence[DestinationReport]) -> None:
+    with process.database.write() as transaction:
         for report in reports:
             if report.accepted is not None:
                 capabilities = DestinationCapabilities(
-                    destination=report.name, peer=report.peer, accepted=report.accepted, negotiated_at=process.now()
+                    destination=report.name, peer=report.peer, accepted=report.accepted, negotiated_at=process.clock()
                 )
                 destination_capabilities.store(transaction, capabilities)
 
 
-def _send_test_report(settings: Settings, name: str, reports: Sequence[DestinationReport]) -> Check:
+def _send_test_report(process: Process, name: str, reports: Sequence[DestinationReport]) -> Check:
     """Send a test report in the best form that the destination accepts."""
-    title, senders = f"test report to {name}", deliver.destinations(settings)
+    title, senders = f"test report to {name}", open_destinations(process.settings)
     if name not in senders:
         return node.problem(title, "there is no such destination", f"name one of {', '.join(senders)}")
     best = next(report.best_report for report in reports if report.name == name) or tid1500.REPORT.name
-    report = trial_report.compose_test_report(
-        KIND_BY_NAME[best], observer=compose.observer(settings), now=process.now()
-    )
+    report = trial_report.compose_test_report(KIND_BY_NAME[best], observer=observer(process), now=process.clock())
     try:
         receipt = senders[name].send(report.content)
     except (RetryLater, DeliveryRejected) as error:

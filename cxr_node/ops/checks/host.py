@@ -11,7 +11,7 @@ from cxr_node.ops.checks.node import Check, note, ok, problem
 from cxr_node.queries import archived, overview
 from cxr_node.queries.overview import StageStatus
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import process
+from cxr_node.wiring.process import Process
 
 _EXPIRY_NOTICE = timedelta(days=30)
 _OVERDUE = timedelta(minutes=15)
@@ -94,12 +94,11 @@ def _bind_fault(host: str, port: int) -> str:
     return ""
 
 
-def files(settings: Settings, opened: Database) -> Check:
+def files(process: Process) -> Check:
     """Check that the newest files named by rows are in the archive; `cxr-node reconcile` checks all."""
-    with opened.read() as connection:
+    with process.database.read() as connection:
         keys = archived.newest_keys(connection, limit=_NEWEST_FILES)
-    archive = process.archive(settings)
-    missing = [key for key in keys if key not in archive]
+    missing = [key for key in keys if key not in process.archive]
     if missing:
         message = f"{len(missing)} of the newest {len(keys)} are missing, such as {missing[0]}"
         return problem("files", message, "list all with `cxr-node reconcile`; restore them from a backup")

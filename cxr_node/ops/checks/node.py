@@ -12,7 +12,7 @@ from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.files import write_fault
 from cxr_node.records import bundles
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import process
+from cxr_node.wiring.process import Process
 
 
 class Status(StrEnum):
@@ -65,8 +65,9 @@ def data_folder(settings: Settings) -> Iterator[Check]:
         yield problem("free space", message, next_step)
 
 
-def database(settings: Settings, opened: Database) -> Check:
+def database(process: Process) -> Check:
     """Check that the database is reachable and has the schema of this version."""
+    settings, opened = process.settings, process.database
     kind = opened.engine.url.get_backend_name()
     try:
         with opened.read() as connection:
@@ -90,9 +91,7 @@ def reading_bundle(settings: Settings) -> Check:
     from cxr_node.infer import bundle, bundle_registry
 
     try:
-        identity = bundle.load(
-            bundle_registry.find(str(settings.read.bundle), process.bundles_folder(settings))
-        ).identity
+        identity = bundle.load(bundle_registry.find(str(settings.read.bundle), settings.node.bundles_folder)).identity
     except bundle.BundleError as error:
         return problem("bundle", str(error), "set read.bundle to one that `cxr-node bundle list` shows")
     return ok("bundle", f"{identity.name} {identity.version}, weights SHA-256 {identity.weights_digest[:12]}")
