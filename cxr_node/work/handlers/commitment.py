@@ -1,6 +1,6 @@
 """Commitment handler: sends the result of a storage commitment request to its requester (PS3.4 annex J)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
 from cxr_node import pipeline
@@ -14,37 +14,23 @@ from cxr_node.queue import queue
 from cxr_node.queue.queue import Claim
 from cxr_node.queue.retry import RULES
 from cxr_node.records import commitments
-from cxr_node.work import completion
-from cxr_node.work.batching import GROUP_COMMIT
 from cxr_node.work.completion import Completion
-from cxr_node.work.handler import NOTHING_EXCLUDED, Exclusions
+from cxr_node.work.handlers.one_job import OneJobHandler
 
 
-class CommitmentHandler:
+class CommitmentHandler(OneJobHandler):
     """Sends N-EVENT-REPORT to `peers`, by calling AE title of the request."""
 
     stage = Stage.COMMIT
     retry = RULES[Stage.COMMIT]
-    batching = GROUP_COMMIT
 
     def __init__(self, *, database: Database, archive: Archive, peers: Mapping[str, Peer]) -> None:
         self._database = database
         self._archive = archive
         self._peers = peers
 
-    def excluded(self) -> Exclusions:
-        """Return nothing."""
-        return NOTHING_EXCLUDED
-
-    def run(self, claims: Sequence[Claim]) -> list[Completion]:
-        """Answer each claimed request, unless it was answered on the association of the request."""
-        return [self._run(claim) for claim in claims]
-
-    def give_up(self, claim: Claim, detail: str) -> Completion:
-        """Fail the claimed request permanently."""
-        return completion.fail_permanently(claim, None, detail)
-
-    def _run(self, claim: Claim) -> Completion:
+    def run_one(self, claim: Claim) -> Completion:
+        """Answer the claimed request, unless it was answered on the association of the request."""
         with self._database.read() as connection:
             request = commitments.get(connection, claim.subject_id)
         if request.is_reported:

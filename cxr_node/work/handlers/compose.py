@@ -16,18 +16,17 @@ from cxr_node.records import destination_capabilities, films, readings, results
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.source import Observer
 from cxr_node.work import completion
-from cxr_node.work.batching import GROUP_COMMIT
 from cxr_node.work.completion import Completion
-from cxr_node.work.handler import NOTHING_EXCLUDED, Clock, Exclusions
+from cxr_node.work.handler import Clock
+from cxr_node.work.handlers.one_job import OneJobHandler
 from cxr_node.work.study_window import StudyWindow
 
 
-class ComposeHandler:
+class ComposeHandler(OneJobHandler):
     """Composes results of `kinds`. `routes` maps each destination to the kinds it receives."""
 
     stage = Stage.COMPOSE
     retry = RULES[Stage.COMPOSE]
-    batching = GROUP_COMMIT
 
     def __init__(
         self,
@@ -54,19 +53,8 @@ class ComposeHandler:
         self._routes = routes
         self._clock = clock
 
-    def excluded(self) -> Exclusions:
-        """Return nothing."""
-        return NOTHING_EXCLUDED
-
-    def run(self, claims: Sequence[Claim]) -> list[Completion]:
-        """Compose each claimed study, or wait for its unread films."""
-        return [self._run(claim) for claim in claims]
-
-    def give_up(self, claim: Claim, detail: str) -> Completion:
-        """Fail the claimed study permanently."""
-        return completion.fail_permanently(claim, None, detail)
-
-    def _run(self, claim: Claim) -> Completion:
+    def run_one(self, claim: Claim) -> Completion:
+        """Compose the claimed study, or wait for its unread films."""
         study_id = claim.subject_id
         with self._database.read() as connection:
             received = films.of_study(connection, study_id)

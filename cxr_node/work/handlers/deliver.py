@@ -1,7 +1,7 @@
 """Deliver handler: sends results to destinations, behind a circuit breaker, and verifies that they are stored."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -20,9 +20,9 @@ from cxr_node.queue.retry import RULES, RetryRule, due_again
 from cxr_node.records import commitment_requests, results
 from cxr_node.records.results import Delivery
 from cxr_node.work import completion
-from cxr_node.work.batching import GROUP_COMMIT
 from cxr_node.work.completion import Completion
 from cxr_node.work.handler import Clock, Exclusions
+from cxr_node.work.handlers.one_job import OneJobHandler
 
 _log = logging.getLogger(__name__)
 
@@ -33,14 +33,13 @@ _TRANSIENT = frozenset({0x0110, 0x0213})
 """Failure Reasons after which the request is repeated: processing failure, resource limitation (PS3.3 C.14.1.1)."""
 
 
-class DeliverHandler:
+class DeliverHandler(OneJobHandler):
     """Delivers results. A destination with a verification rule must confirm that it stored a result.
 
     Sending, requesting and the result are separate attempts of one job: no worker waits for a slow archive.
     """
 
     stage = Stage.DELIVER
-    batching = GROUP_COMMIT
 
     def __init__(
         self,
@@ -67,15 +66,8 @@ class DeliverHandler:
         destinations, probe_at = self._breakers.held()
         return Exclusions(destinations=destinations, probe_at=probe_at)
 
-    def run(self, claims: Sequence[Claim]) -> list[Completion]:
-        """Send the result of each claimed delivery, or verify that the destination stored it."""
-        return [self._run(claim) for claim in claims]
-
-    def give_up(self, claim: Claim, detail: str) -> Completion:
-        """Fail the claimed delivery permanently."""
-        return completion.fail_permanently(claim, None, detail)
-
-    def _run(self, claim: Claim) -> Completion:
+    def run_one(self, claim: Claim) -> Completion:
+        """Send the result of the claimed delivery, or verify that the destination stored it."""
         with self._database.read() as connection:
             delivery = results.get_delivery(connection, claim.subject_id)
         destination = delivery.destination

@@ -1,0 +1,32 @@
+"""Base of handlers that run one job at a time, at one commit each."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from cxr_node.queue.queue import Claim
+from cxr_node.work import completion
+from cxr_node.work.batching import GROUP_COMMIT
+from cxr_node.work.completion import Completion
+from cxr_node.work.handler import NOTHING_EXCLUDED, Exclusions
+
+
+class OneJobHandler(ABC):
+    """Excludes nothing, and fails a job permanently once its retries are exhausted."""
+
+    batching = GROUP_COMMIT
+
+    @abstractmethod
+    def run_one(self, claim: Claim) -> Completion:
+        """Run a claimed job; raises as `Handler.run`."""
+
+    def run(self, claims: Sequence[Claim]) -> list[Completion]:
+        """Run claimed jobs, one after the other."""
+        return [self.run_one(claim) for claim in claims]
+
+    def excluded(self) -> Exclusions:
+        """Return nothing."""
+        return NOTHING_EXCLUDED
+
+    def give_up(self, claim: Claim, detail: str) -> Completion:
+        """Return the completion of a job that fails until an operator retries it."""
+        return completion.fail_permanently(claim, None, detail)
