@@ -74,14 +74,14 @@ class Rounds:
 def densenet(folder: Path) -> Path:
     """Write a bundle of DenseNet-121 with made-up weights, prepared for as published models are; return its folder."""
     from cxr_node.infer import center_crop
-    from cxr_node.infer.export import exported
+    from cxr_node.infer.export import export_network
     from cxr_node.infer.networks.densenet import DenseNet
     from cxr_node.infer.prepare import Frame
-    from cxr_node.infer.published import Recentred
+    from cxr_node.infer.published import Recentered
     from tests.support import tiny_bundles
 
-    network = Recentred(DenseNet(18), kept=[0], thresholds=[0.5]).eval()
-    content = exported(network, Frame(rows=224, columns=224, recipe=center_crop.RECIPE))
+    network = Recentered(DenseNet(18), outputs=[0], thresholds=[0.5]).eval()
+    content = export_network(network, Frame(rows=224, columns=224, recipe=center_crop.RECIPE))
     changes = (
         (r"rows = 32\ncolumns = 32", "rows = 224\ncolumns = 224"),
         (r"value_range = .*", f"value_range = {list(center_crop.VALUE_RANGE)}"),

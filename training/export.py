@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.radiograph import Float32
 from cxr_node.infer import bundle, prepare
-from cxr_node.infer.export import exported
+from cxr_node.infer.export import export_network
 from cxr_node.infer.findings import sigmoid
 from training import datasets, evaluate, phantoms
 from training.anatomy import WHOLE
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
     (arguments.work / "distance.json").write_text(json.dumps(told, indent=1))
     print(json.dumps(told, indent=1))
     chest.distance = distance
-    content = exported(chest.eval(), WHOLE)
+    content = export_network(chest.eval(), WHOLE)
     anatomy = json.loads((arguments.work / "anatomy.json").read_text())
     arguments.bundle.mkdir(parents=True, exist_ok=True)
     (arguments.bundle / NETWORK).write_bytes(content)

@@ -85,7 +85,7 @@ def _write_bundle(published: "Published", weights: Path, to: Path, digest: Diges
     from cxr_node.infer import xrv_import
 
     coded = {label: (code, site) for label, (code, site, _) in codes.FINDINGS.items()}
-    missing = xrv_import.left_out(published, coded)
+    missing = xrv_import.labels_without_code(published, coded)
     typer.echo(f"making a bundle of {published.name}; this takes a minute or two", err=True)
     xrv_import.write(published, weights, to, codes=coded, digest=digest)
     if missing:

@@ -1,10 +1,10 @@
-"""What an archive of torch.export may hold, so that opening it runs nothing.
+"""Allowlist for archives of torch.export: rewrites an archive from checked parts, so that opening it runs no code.
 
 `torch.export.load` of torch 2.13 unpickles sample inputs, tensors marked `use_pickle`, custom and opaque objects and
 the whole of an older format; loads shared libraries under `data/aotinductor`; evaluates size expressions (sympy's
-`sympify`) and guards (`guards_code`) as Python; and writes names of nodes into Python source. So an archive is taken
-apart here, each part is compared with what is allowed, and a new archive is written from the parts: what was checked
-is what is opened, whatever two readers of zip files may disagree on.
+`sympify`) and guards (`guards_code`) as Python; and writes names of nodes into Python source. Each part is therefore
+checked against a list, and a new archive is written from the checked parts. It does not matter where two readers of
+zip files disagree.
 """
 
 import io
@@ -37,34 +37,34 @@ _TENSOR = re.compile(r"data/weights/weight_[0-9]+|data/constants/tensor_[0-9]+")
 
 
 class UnsafeArchive(ValueError):
-    """The archive holds something else than a plain network. Nothing of it was opened."""
+    """The archive contains more than a plain network. It was not opened."""
 
 
-def checked(content: bytes) -> bytes:
-    """Return an archive of the same network that holds nothing but what was checked.
+def rewrite_checked(content: bytes) -> bytes:
+    """Return an archive of the same network that contains checked parts only.
 
     Raises
     ------
     UnsafeArchive
-        If anything in `content` is not on the list of what is allowed.
+        If anything in `content` is not on the list.
     """
     if len(content) > MAX_BYTES:
-        raise UnsafeArchive(f"{len(content)} bytes; at most {MAX_BYTES} are taken")
+        raise UnsafeArchive(f"{len(content)} bytes; at most {MAX_BYTES} are allowed")
     parts = _members(content)
     missing = sorted({*_JSON, "archive_format", "archive_version", "byteorder"} - parts.keys())
     if missing:
         raise UnsafeArchive(f"not an archive of torch.export: {', '.join(missing)} missing")
     allowed = {name: _checked_member(name, part) for name, part in parts.items()}
-    return _written({**allowed, _SAMPLE_INPUTS: b""})
+    return _zip_of({**allowed, _SAMPLE_INPUTS: b""})
 
 
 def _members(content: bytes) -> dict[str, bytes]:
-    """Return the members by their name below the one root folder."""
+    """Return the members by name, below the single root folder."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = archive.infolist()
             if len(entries) > MAX_MEMBERS:
-                raise UnsafeArchive(f"{len(entries)} members; at most {MAX_MEMBERS} are taken")
+                raise UnsafeArchive(f"{len(entries)} members; at most {MAX_MEMBERS} are allowed")
             if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
                 raise UnsafeArchive("members are compressed or encrypted; torch.export writes them as they are")
             if sum(entry.file_size for entry in entries) > MAX_BYTES:
@@ -81,7 +81,7 @@ def _members(content: bytes) -> dict[str, bytes]:
 
 
 def _checked_member(name: str, part: bytes) -> bytes:
-    """Return a member as it may be opened: texts and tensors as they are, JSON written anew."""
+    """Return a checked member: texts and tensors as they are, JSON serialised again."""
     if check := _JSON.get(name):
         return _checked_json(name, part, check)
     if pattern := _TEXT.get(name):
@@ -99,7 +99,7 @@ def _checked_member(name: str, part: bytes) -> bytes:
 
 def _checked_json(name: str, part: bytes, check: "graph.Check") -> bytes:
     if len(part) > MAX_JSON_BYTES:
-        raise UnsafeArchive(f"{name} is {len(part)} bytes; at most {MAX_JSON_BYTES} are taken")
+        raise UnsafeArchive(f"{name} is {len(part)} bytes; at most {MAX_JSON_BYTES} are allowed")
     try:
         content: Any = json.loads(part)
         check(content)
@@ -108,8 +108,8 @@ def _checked_json(name: str, part: bytes, check: "graph.Check") -> bytes:
         raise UnsafeArchive(f"{name}: {error}") from error
 
 
-def _written(parts: dict[str, bytes]) -> bytes:
-    """Return a zip file of the parts, stored as torch reads them."""
+def _zip_of(parts: dict[str, bytes]) -> bytes:
+    """Return a zip file of the parts, stored uncompressed, as torch reads them."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, part in parts.items():

@@ -1,4 +1,4 @@
-"""A bundle: a folder with a card and an exported network, opened only if both are what they say."""
+"""Bundles: folders with a card and an exported network, opened only if network and card agree."""
 
 import io
 import logging
@@ -14,8 +14,8 @@ from cxr_node.infer import archive, card
 from cxr_node.infer.card import VIEWS, Card
 
 CARD = "card.toml"
-_TRIED = 2
-"""Films that a network is tried on: a program for one film alone does not take them."""
+_TRIAL_FILMS = 2
+"""Films in the trial batch: two, which a program exported for a batch of one refuses."""
 
 Program = Callable[[torch.Tensor], Mapping[str, torch.Tensor]]
 """From prepared films, shape (B, 1, rows, columns), to named outputs."""
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class BundleError(Exception):
-    """The bundle cannot be used. The sentence says what is wrong and what to do."""
+    """The bundle cannot be used. The message states the fault and the remedy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,14 +36,14 @@ class Bundle:
 
     @property
     def identity(self) -> ModelIdentity:
-        """Which model this is, as it stands in reports and job rows."""
-        taken = self.card.input
+        """Identity of the model in reports and readings."""
+        size = self.card.input
         return ModelIdentity(
             name=self.card.name,
             version=self.card.version,
             manufacturer=self.card.manufacturer,
             weights_digest=self.card.network.digest,
-            preparation=f"{taken.preparation} {taken.rows}x{taken.columns} of {taken.window}",
+            preparation=f"{size.preparation} {size.rows}x{size.columns} of {size.window}",
             operating_points=self.card.operating_points.name,
         )
 
@@ -59,51 +59,49 @@ class Bundle:
 def load(folder: Path) -> Bundle:
     """Open the bundle in `folder`.
 
-    Nothing of the network is interpreted before its digest matches the card's and every part of the archive is on
-    the list of what is allowed.
+    The network is interpreted only after its digest matches the card and every part of the archive is on the allowlist.
 
     Raises
     ------
     BundleError
-        If a file is missing, the card is not one, the network is another than the card's, or it does not do what the
-        card says.
+        If a file is missing, the card is invalid, the network's digest differs, or its outputs differ from the card.
     """
-    stated = read_card(folder)
-    content = read(folder / stated.network.file)
+    parsed = read_card(folder)
+    content = read_file(folder / parsed.network.file)
     digest = digest_of(content)
-    if digest != stated.network.digest:
+    if digest != parsed.network.digest:
         raise BundleError(
-            f"bundle {folder}: {stated.network.file} has SHA-256 {digest}, the card was written for "
-            f"{stated.network.digest}; install the bundle again, or restore the file that belongs to the card"
+            f"bundle {folder}: {parsed.network.file} has SHA-256 {digest}, the card was written for "
+            f"{parsed.network.digest}; install the bundle again, or restore the file that belongs to the card"
         )
     try:
-        safe = archive.checked(content)
+        safe = archive.rewrite_checked(content)
     except archive.UnsafeArchive as error:
         raise BundleError(
-            f"bundle {folder}: {stated.network.file} was not opened: {error}; "
+            f"bundle {folder}: {parsed.network.file} was not opened: {error}; "
             "export it again as docs/models/README.md says"
         ) from error
-    bundle = Bundle(card=stated, exported=_open(safe, folder))
-    _try(bundle, folder)
-    _log.info("bundle %s %s opened, network %s", stated.name, stated.version, digest)
+    bundle = Bundle(card=parsed, exported=_open(safe, folder))
+    _run_trial(bundle, folder)
+    _log.info("bundle %s %s opened, network %s", parsed.name, parsed.version, digest)
     return bundle
 
 
 def read_card(folder: Path) -> Card:
-    """Return the card of the bundle in `folder`, its network unread.
+    """Return the card of the bundle in `folder`, without its network.
 
     Raises
     ------
     BundleError
-        If there is none, or it is not a card.
+        If it is missing or invalid.
     """
     try:
-        return card.parse(read(folder / CARD))
+        return card.parse(read_file(folder / CARD))
     except card.CardError as error:
-        raise BundleError(f"bundle {folder}: {CARD} must be mended:\n{error}") from error
+        raise BundleError(f"bundle {folder}: {CARD} is invalid; correct it:\n{error}") from error
 
 
-def read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
     """Return a file of a bundle, or raise BundleError."""
     try:
         return path.read_bytes()
@@ -118,19 +116,19 @@ def _open(safe: bytes, folder: Path) -> torch.export.ExportedProgram:
     """Open an archive that has been checked."""
     try:
         return torch.export.load(io.BytesIO(safe))
-    except Exception as error:  # torch raises whatever its many parts raise; the node only needs to know it will not do
+    except Exception as error:  # torch raises many types; each means that the file cannot be used
         raise BundleError(
             f"bundle {folder}: this version of torch ({torch.__version__}) cannot open the network ({error}); "
             "export it again with this version"
         ) from error
 
 
-def _try(bundle: Bundle, folder: Path) -> None:
-    """Run the network once on two black films: it must take them and give what the card says."""
+def _run_trial(bundle: Bundle, folder: Path) -> None:
+    """Run the network once on two black films and compare its outputs with the card."""
     rows, columns = bundle.card.input.rows, bundle.card.input.columns
     try:
         with torch.inference_mode():
-            outputs = bundle.program(torch.device("cpu"))(torch.zeros(_TRIED, 1, rows, columns))
+            outputs = bundle.program(torch.device("cpu"))(torch.zeros(_TRIAL_FILMS, 1, rows, columns))
     except Exception as error:
         raise BundleError(
             f"bundle {folder}: the network does not take films of {rows} x {columns} ({error})"
@@ -139,30 +137,30 @@ def _try(bundle: Bundle, folder: Path) -> None:
         raise BundleError(
             f"bundle {folder}: the network gives {sorted(outputs)}, the card says {bundle.card.network.outputs}"
         )
-    for name, expected in _shapes(bundle.card).items():
+    for name, expected in _expected_shapes(bundle.card).items():
         if name in outputs:
             _check_output(name, outputs[name], expected, folder)
 
 
-def _shapes(card: Card) -> dict[str, tuple[int | str, ...]]:
-    """Return the shape of each output, a word where any size of at least one will do."""
+def _expected_shapes(card: Card) -> dict[str, tuple[int | str, ...]]:
+    """Return the shape of each output; a word stands for any size of at least one."""
     labels, structures = len(card.labels), len(card.structures)
     return {
-        "finding_logits": (_TRIED, labels),
-        "finding_maps": (_TRIED, labels, "rows", "columns"),
-        "structure_logits": (_TRIED, structures, "rows", "columns"),
-        "view_logits": (_TRIED, VIEWS),
-        "distance": (_TRIED, 1),
+        "finding_logits": (_TRIAL_FILMS, labels),
+        "finding_maps": (_TRIAL_FILMS, labels, "rows", "columns"),
+        "structure_logits": (_TRIAL_FILMS, structures, "rows", "columns"),
+        "view_logits": (_TRIAL_FILMS, VIEWS),
+        "distance": (_TRIAL_FILMS, 1),
     }
 
 
-def _check_output(name: str, found: torch.Tensor, expected: tuple[int | str, ...], folder: Path) -> None:
-    shape = tuple(found.shape)
+def _check_output(name: str, output: torch.Tensor, expected: tuple[int | str, ...], folder: Path) -> None:
+    shape = tuple(output.shape)
     fits = len(shape) == len(expected) and all(
-        size == wanted or (isinstance(wanted, str) and size > 0) for size, wanted in zip(shape, expected, strict=True)
+        size == limit or (isinstance(limit, str) and size > 0) for size, limit in zip(shape, expected, strict=True)
     )
-    if not fits or not found.is_floating_point():
+    if not fits or not output.is_floating_point():
         wanted = ", ".join(map(str, expected))
         raise BundleError(
-            f"bundle {folder}: {name} has shape {shape} of {found.dtype}, the card needs floats of ({wanted})"
+            f"bundle {folder}: {name} has shape {shape} of {output.dtype}, the card needs floats of ({wanted})"
         )

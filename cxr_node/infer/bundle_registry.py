@@ -1,4 +1,4 @@
-"""Where bundles are: those that come with the node and those installed by name, others by folder."""
+"""Registry of bundles: built-in and installed ones by name, others by folder."""
 
 from pathlib import Path
 
@@ -8,26 +8,26 @@ BUILT_IN = Path(__file__).resolve().parent.parent / "bundles"
 
 
 def built_in() -> tuple[str, ...]:
-    """Return the names of the bundles that come with the node."""
+    """Return the names of the built-in bundles."""
     return tuple(sorted(card.parent.name for card in BUILT_IN.glob(f"*/{CARD}")))
 
 
 def installed(folder: Path) -> tuple[Path, ...]:
-    """Return the installed bundles, `folder`/NAME/VERSION each, by name and then by version, the newest last."""
-    found = [card.parent for card in folder.glob(f"[!.]*/[!.]*/{CARD}")]
-    return tuple(sorted(found, key=lambda each: (each.parent.name, _order(each.name))))
+    """Return the installed bundles (`folder`/NAME/VERSION), sorted by name and version, the newest last."""
+    bundles = [card.parent for card in folder.glob(f"[!.]*/[!.]*/{CARD}")]
+    return tuple(sorted(bundles, key=lambda bundle: (bundle.parent.name, _version_key(bundle.name))))
 
 
 def find(name_or_path: str, folder: Path | None = None) -> Path:
     """Return the folder of a bundle.
 
-    A built-in name goes first, then one that is installed: NAME for its newest version, NAME@VERSION for another.
-    Anything else is a path to a folder, "~" allowed.
+    Built-in names come first, then installed ones: NAME for the newest version, NAME@VERSION for another. Anything else
+    is the path of a folder, "~" allowed.
 
     Parameters
     ----------
     folder
-        Where bundles are installed.
+        Folder of installed bundles.
 
     Raises
     ------
@@ -36,18 +36,18 @@ def find(name_or_path: str, folder: Path | None = None) -> Path:
     """
     if name_or_path in built_in():
         return BUILT_IN / name_or_path
-    there = installed(folder) if folder else ()
+    candidates = installed(folder) if folder else ()
     name, _, version = name_or_path.partition("@")
-    of_name = [each for each in there if each.parent.name == name and version in ("", each.name)]
-    if of_name:
-        return of_name[-1]
+    matching = [path for path in candidates if path.parent.name == name and version in ("", path.name)]
+    if matching:
+        return matching[-1]
     path = Path(name_or_path).expanduser()
     if (path / CARD).is_file():
         return path
-    names = dict.fromkeys((*built_in(), *(f"{each.parent.name}@{each.name}" for each in there)))
+    names = dict.fromkeys((*built_in(), *(f"{path.parent.name}@{path.name}" for path in candidates)))
     raise BundleError(f"no bundle {name_or_path!r}: expected a folder with a {CARD}, or one of {', '.join(names)}")
 
 
-def _order(version: str) -> tuple[int, ...]:
-    """Return a version's numbers, so that 1.10.0 comes after 1.9.0."""
+def _version_key(version: str) -> tuple[int, ...]:
+    """Return the numbers of a version, so that 1.10.0 sorts after 1.9.0."""
     return tuple(int(part) if part.isdecimal() else 0 for part in version.split("."))

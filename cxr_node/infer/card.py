@@ -1,4 +1,4 @@
-"""The card of a bundle: what the network is, what it takes and gives, and how its scores are to be read."""
+"""Model card of a bundle: identity, network inputs and outputs, operating points, evidence."""
 
 import tomllib
 from pathlib import PurePosixPath
@@ -14,7 +14,7 @@ from cxr_node.infer.card_parts import (
     AppearanceTable,
     Calibration,
     Key,
-    Outlined,
+    OutlinedStructure,
     Part,
     Score,
     Sha256,
@@ -26,14 +26,14 @@ from cxr_node.infer.card_parts import (
 SCHEMA_VERSION = 1
 MAX_LABELS = 64
 VIEWS = 4
-"""Channels of `view_logits`: PA, AP, lateral, none of a chest."""
+"""Channels of `view_logits`: PA, AP, lateral, not a chest film."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Output = Literal["finding_logits", "finding_maps", "structure_logits", "view_logits", "distance"]
 
 
 class CardError(ValueError):
-    """The card is not one: each line of the message names a key, what was found and what was expected."""
+    """The card is invalid: each line of the message names a key, its value and what is expected."""
 
 
 class CodeEntry(Part):
@@ -45,7 +45,7 @@ class CodeEntry(Part):
 
     @property
     def code(self) -> Code:
-        """The same as the domain has it."""
+        """As a domain value."""
         return Code(value=self.value, scheme_designator=self.scheme_designator, meaning=self.meaning)
 
 
@@ -53,7 +53,7 @@ class Network(Part):
     """The exported program: its file beside the card, the file's SHA-256, and the names of its outputs.
 
     `finding_logits` has shape (B, labels). The others are optional: `finding_maps` (B, labels, rows, columns),
-    covering `maps_window` of the input, all of it unless said; `structure_logits` (B, structures, rows, columns),
+    covering `maps_window` of the input, by default all of it; `structure_logits` (B, structures, rows, columns),
     covering the input; `view_logits` (B, 4) and `distance` (B, 1), not negative.
     """
 
@@ -74,9 +74,9 @@ class Network(Part):
 
 
 class Input(Part):
-    """What the network takes: shape (B, 1, rows, columns), 32-bit floats in `value_range`.
+    """Input of the network: shape (B, 1, rows, columns), 32-bit floats in `value_range`.
 
-    `window` is the part of the film that is taken: left, top, right and bottom as shares of its width and height.
+    `window` is the part of the film that is used: left, top, right and bottom as shares of its width and height.
     """
 
     rows: Annotated[int, Field(ge=32, le=2048)]
@@ -87,7 +87,7 @@ class Input(Part):
     description: Text
 
     @model_validator(mode="after")
-    def _is_what_the_recipe_gives(self) -> Self:
+    def _fits_the_recipe(self) -> Self:
         expected = list(prepare.VALUE_RANGES[self.preparation])
         if self.value_range != expected:
             raise ValueError(f"value_range of {self.preparation} is {expected}")
@@ -99,7 +99,7 @@ class Input(Part):
 
     @property
     def frame(self) -> prepare.Frame:
-        """The same as the recipe takes it."""
+        """As the recipe's parameters."""
         left, top, right, bottom = self.window
         return prepare.Frame(
             rows=self.rows,
@@ -113,7 +113,7 @@ class Input(Part):
 
 
 class Label(Part):
-    """What an output stands for; the order is that of the network's labels."""
+    """Meaning of an output, in the order of the network's outputs."""
 
     key: Key
     code: CodeEntry
@@ -122,7 +122,7 @@ class Label(Part):
 
 
 class OperatingPoint(Part):
-    """A label's score is read as present from `undetermined_to`, as absent below `undetermined_from`."""
+    """A finding is present from `undetermined_to` up, absent below `undetermined_from`."""
 
     label: Key
     score: Score
@@ -137,7 +137,7 @@ class OperatingPoint(Part):
 
 
 class OperatingPoints(Part):
-    """Operating points, bound to the weights that they were chosen with."""
+    """Operating points, bound to the weights with which they were chosen."""
 
     name: Text
     network_sha256: Sha256
@@ -145,7 +145,7 @@ class OperatingPoints(Part):
 
 
 class Metric(Part):
-    """A measured figure of one label: value with its 95 % interval, on which films."""
+    """A metric of one label: value with its 95 % interval, and the films."""
 
     label: Key
     metric: Text
@@ -156,18 +156,18 @@ class Metric(Part):
     films: Annotated[int, Field(ge=1)]
     with_finding: Annotated[int, Field(ge=0)]
     baseline: float | None = None
-    """The same figure of a logistic regression on 24 x 24 thumbnails of the same films."""
+    """The same metric of a logistic regression on 24 x 24 thumbnails of the same films."""
 
 
 class Source(Part):
-    """Where a network was imported from: the file's address, and its SHA-256 as it was read."""
+    """Origin of an imported network: the file's URL and SHA-256."""
 
     url: Text
     file_sha256: Sha256
 
 
 class Evidence(Part):
-    """What the network was made from and judged on."""
+    """Training data, test data and limits."""
 
     training: Text
     test: Text
@@ -176,7 +176,7 @@ class Evidence(Part):
 
 
 class Card(Part):
-    """Everything a bundle says about itself."""
+    """The whole card."""
 
     schema_version: Literal[1]
     name: Name
@@ -190,12 +190,12 @@ class Card(Part):
     operating_points: OperatingPoints
     evidence: Evidence
     source: Source | None = None
-    structures: list[Outlined] = Field(default=[])
+    structures: list[OutlinedStructure] = Field(default=[])
     appearance: AppearanceTable | None = None
     calibration: Calibration | None = None
 
     @model_validator(mode="after")
-    def _agrees_with_itself(self) -> Self:
+    def _keys_are_consistent(self) -> Self:
         keys = [label.key for label in self.labels]
         if len(set(keys)) != len(keys):
             raise ValueError("labels: a key is there twice")
@@ -209,7 +209,7 @@ class Card(Part):
         return self
 
     @model_validator(mode="after")
-    def _is_of_one_network(self) -> Self:
+    def _tables_are_of_this_network(self) -> Self:
         for name in ("operating_points", "appearance", "calibration"):
             table = getattr(self, name)
             if table is not None and table.network_sha256 != self.network.sha256:
@@ -217,7 +217,7 @@ class Card(Part):
         return self
 
     @model_validator(mode="after")
-    def _reads_what_the_network_gives(self) -> Self:
+    def _tables_match_the_outputs(self) -> Self:
         outputs = set(self.network.outputs)
         if len(outputs) != len(self.network.outputs):
             raise ValueError("network.outputs: a name is there twice")
@@ -233,8 +233,8 @@ class Card(Part):
 
     @property
     def anatomy(self) -> tuple[Anatomy, ...]:
-        """What the channels of `structure_logits` outline."""
-        return tuple(each.key for each in self.structures)
+        """Structures of the channels of `structure_logits`."""
+        return tuple(structure.key for structure in self.structures)
 
     def point_of(self, label: Label) -> OperatingPoint:
         """Return the operating point of one of this card's labels."""
@@ -247,7 +247,7 @@ def parse(content: bytes) -> Card:
     Raises
     ------
     CardError
-        If it is not TOML, lacks a key, has one too many, or a value is not what it should be.
+        If it is not TOML, lacks a key, has an unknown one, or a value is invalid.
     """
     try:
         return Card.model_validate(tomllib.loads(content.decode("utf-8")))
@@ -255,12 +255,12 @@ def parse(content: bytes) -> Card:
         raise CardError(f"not a TOML file: {error}") from error
     except ValidationError as error:
         raise CardError(
-            "\n".join(_sentence(fault["loc"], fault["msg"], fault["input"]) for fault in error.errors())
+            "\n".join(_message(fault["loc"], fault["msg"], fault["input"]) for fault in error.errors())
         ) from error
 
 
-def _sentence(place: tuple[int | str, ...], expected: str, found: object) -> str:
-    """Return one fault as a person wants to read it."""
-    key = ".".join(map(str, PurePosixPath(*map(str, place)).parts)) or "card"
-    shown = "" if isinstance(found, dict | BaseModel) else f" (found {found!r:.80})"
-    return f"{key}: {expected}{shown}"
+def _message(location: tuple[int | str, ...], expected: str, value: object) -> str:
+    """Return one fault as a line for the author of the card."""
+    key = ".".join(map(str, PurePosixPath(*map(str, location)).parts)) or "card"
+    quoted = "" if isinstance(value, dict | BaseModel) else f" (found {value!r:.80})"
+    return f"{key}: {expected}{quoted}"

@@ -1,4 +1,4 @@
-"""Parts of a card: what any of them shares, and what a card may have beside labels and operating points."""
+"""Tables of a card: base class, value types, and the optional tables."""
 
 from typing import Annotated, Literal, Self
 
@@ -20,17 +20,17 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Outlined(Part):
+class OutlinedStructure(Part):
     """A structure that a channel of `structure_logits` outlines; the order is that of the channels."""
 
-    # Not strict: TOML has strings, of which these are some.
+    # Not strict: TOML has no enumerations, only strings.
     key: Annotated[Anatomy, Field(strict=False)]
 
 
 class AppearanceTable(Part):
-    """How `view_logits` and `distance` are read, bound to the weights they were judged with.
+    """Meaning of `view_logits` and `distance`, bound to the weights with which the limit was chosen.
 
-    A film farther than `distance_limit` from those that the network learned from is not analysed.
+    A film farther than `distance_limit` from the training films is not analysed.
     """
 
     views: list[Literal["PA", "AP", "LATERAL", "OTHER"]]
@@ -45,10 +45,10 @@ class AppearanceTable(Part):
 
 
 class Calibration(Part):
-    """Why scores may be read as probabilities: how they were made so, and how far off they are.
+    """Calibration of scores as probabilities: the method and its error.
 
-    `ece` is the expected calibration error with its 95 % interval on `films` of patients that were not used for
-    fitting; it holds for films among which the share `prevalence` has the finding.
+    `ece` is the expected calibration error with its 95 % interval on `films` of patients not used for fitting; it holds
+    for films of which the share `prevalence` has the finding.
     """
 
     method: Literal["isotonic", "temperature", "platt"]
@@ -67,7 +67,7 @@ class Calibration(Part):
 
 
 def check_window(name: str, window: list[float]) -> None:
-    """Raise ValueError unless `window` holds something."""
+    """Raise ValueError if `window` is empty."""
     left, top, right, bottom = window
     if not (left < right and top < bottom):
         raise ValueError(f"expected {name} as [left, top, right, bottom], left before right and top above bottom")

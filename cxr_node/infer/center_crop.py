@@ -1,9 +1,9 @@
-"""The preparation of TorchXRayVision's models: the square in the middle of a film, smoothed, reduced, -1024 to 1024.
+"""Preparation of TorchXRayVision's models: the central square of a film, smoothed, reduced, -1024 to 1024.
 
-The published models were trained behind `XRayCenterCrop` and `XRayResizer` of torchxrayvision, which hand the film to
-scikit-image 0.19 or later: a Gaussian of standard deviation (reduction - 1) / 2 against aliasing, cut off at four of
-them, then linear interpolation, both as if the film were surrounded by mid-grey (the value 0). What lies between the
-steps is rounded to 32 bits there, and so it is here: a network of fifty layers makes much of the last bit.
+The published models were trained with `XRayCenterCrop` and `XRayResizer` of torchxrayvision. These use scikit-image
+0.19 or later: a Gaussian of standard deviation (reduction - 1) / 2 against aliasing, cut off at four of them, then
+linear interpolation, both with mid-grey (the value 0) around the film. Intermediate values are rounded to 32 bits there
+and here: a network of fifty layers amplifies the last bit.
 """
 
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ DESCRIPTION = (
 )
 
 _TRUNCATE = 4.0
-"""Where the Gaussian is cut off, in standard deviations."""
+"""Cut-off of the Gaussian, in standard deviations."""
 
 Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Square:
-    """Which part of a film is taken: its first row and column, and its side, in pixels."""
+    """The part of a film that is used: first row, first column and side, in pixels."""
 
     row: int
     column: int
@@ -37,13 +37,13 @@ class Square:
 
 
 def square(rows: int, columns: int) -> Square:
-    """Return the square in the middle of a film; of an odd remainder more lies before it if the side is odd."""
+    """Return the central square of a film; if the remainder is odd, the larger half precedes an odd side."""
     side = min(rows, columns)
     return Square(row=rows // 2 - side // 2, column=columns // 2 - side // 2, side=side)
 
 
 def prepare(p_values: UInt16, size: int) -> Float32:
-    """Return a film as the published models see it.
+    """Return a film as input of the published models.
 
     Parameters
     ----------
@@ -55,26 +55,26 @@ def prepare(p_values: UInt16, size: int) -> Float32:
     Float32
         Shape (size, size), -1024.0 black to 1024.0 white.
     """
-    taken = square(*p_values.shape)
-    film = p_values[taken.row : taken.row + taken.side, taken.column : taken.column + taken.side]
+    crop = square(*p_values.shape)
+    film = p_values[crop.row : crop.row + crop.side, crop.column : crop.column + crop.side]
     values: Float32 = (2 * (film.astype(np.float32) / np.float32(WHITE)) - 1) * np.float32(VALUE_RANGE[1])
-    reduction = taken.side / size
+    reduction = crop.side / size
     centers = (np.arange(size) + 0.5) * reduction - 0.5
     kernel = _gaussian((reduction - 1) / 2) if reduction > 1 else np.ones(1)
-    # Only the two pixels beside each sample are smoothed, along columns and then along rows.
+    # Only the two pixels beside each sample are smoothed: along columns, then along rows.
     neighbours = (np.floor(centers)[:, None] + (0, 1)).astype(np.intp).ravel()
-    bands = _smoothed(values, neighbours, kernel)  # (2 * size, side)
-    cells = _smoothed(np.ascontiguousarray(bands.T), neighbours, kernel).T  # (2 * size, 2 * size)
+    bands = _smooth(values, neighbours, kernel)  # (2 * size, side)
+    cells = _smooth(np.ascontiguousarray(bands.T), neighbours, kernel).T  # (2 * size, 2 * size)
     shares = centers - np.floor(centers)
     weights = np.stack([1 - shares, shares], axis=1)  # (size, 2)
     samples = np.einsum("iajb,ia,jb->ij", cells.reshape(size, 2, size, 2), weights, weights, dtype=np.float64)
-    # What is beside the film must not make it brighter or darker than it is anywhere.
+    # The grey around the film must not make it brighter or darker than its extremes.
     prepared: Float32 = np.clip(samples.astype(np.float32), values.min(), values.max())
     return prepared
 
 
-def _smoothed(values: Float32, rows: npt.NDArray[np.intp], kernel: Float64) -> Float32:
-    """Return rows of the film smoothed along its columns, shape (rows, columns); 0 for a row outside the film."""
+def _smooth(values: Float32, rows: npt.NDArray[np.intp], kernel: Float64) -> Float32:
+    """Return `rows` of the film smoothed along its columns, shape (rows, columns); 0 for a row outside the film."""
     radius, height = len(kernel) // 2, len(values)
     smoothed = np.zeros((len(rows), values.shape[1]), np.float32)
     for place, row in enumerate(rows):

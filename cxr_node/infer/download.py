@@ -1,4 +1,4 @@
-"""A published file over HTTPS, kept only if its SHA-256 is the one that was asked for."""
+"""Download of a published file over HTTPS, kept only if its SHA-256 matches."""
 
 import hashlib
 import urllib.error
@@ -14,58 +14,58 @@ from cxr_node.infer.bundle import BundleError
 MAX_BYTES = 512 << 20
 _PART = 1 << 20
 _SCHEMES = ("https", "http")
-"""Without TLS a file is as good, for its digest is checked, but others see what is fetched."""
+"""http is safe too, since the digest is checked, but others can see the request."""
 
 
 def fetch(
     url: str, target: Path, *, sha256: str, timeout_s: float = 60.0, progress: Callable[[int], None] = lambda _: None
 ) -> None:
-    """Fetch `url` into `target`, which comes into being only as a whole.
+    """Download `url` to `target`, which appears only when complete.
 
     Parameters
     ----------
     sha256
-        What the file must have, in hexadecimal digits.
+        Expected digest of the file, in hexadecimal digits.
     timeout_s
-        How long the server may be silent, in seconds.
+        Longest wait for data from the server, in seconds.
     progress
-        Told how many bytes have come.
+        Called with the number of bytes received so far.
 
     Raises
     ------
     BundleError
-        If it cannot be fetched, is too large, or is another file.
+        If it cannot be downloaded, is too large, or has another digest.
     """
     if urlsplit(url).scheme not in _SCHEMES:
         raise BundleError(f"{url}: expected an address that begins with https:// or http://")
-    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
-        found = _digest(url, aside, timeout_s, progress)
-        if found != sha256:
-            raise BundleError(f"{url} has SHA-256 {found}, expected {sha256}; it was not opened, and not kept")
-        aside.rename(target)
+        digest = _download(url, partial, timeout_s, progress)
+        if digest != sha256:
+            raise BundleError(f"{url} has SHA-256 {digest}, expected {sha256}; it was not opened, and not kept")
+        partial.rename(target)
     except (urllib.error.URLError, HTTPException, OSError) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
         raise BundleError(f"{url} cannot be fetched ({error})") from error
     finally:
-        aside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
-def _digest(url: str, aside: Path, timeout_s: float, progress: Callable[[int], None]) -> str:
-    """Write what comes to `aside` and return its SHA-256."""
-    seen = hashlib.sha256()
+def _download(url: str, partial: Path, timeout_s: float, progress: Callable[[int], None]) -> str:
+    """Write the response to `partial` and return its SHA-256."""
+    digest = hashlib.sha256()
     with (
-        urllib.request.urlopen(url, timeout=timeout_s) as answer,  # noqa: S310 - the scheme was checked
-        aside.open("xb") as file,
+        urllib.request.urlopen(url, timeout=timeout_s) as response,  # noqa: S310 - the scheme was checked
+        partial.open("xb") as file,
     ):
-        while part := answer.read(_PART):
+        while part := response.read(_PART):
             if file.tell() + len(part) > MAX_BYTES:
                 raise BundleError(f"{url} is larger than {MAX_BYTES} bytes")
             file.write(part)
-            seen.update(part)
+            digest.update(part)
             progress(file.tell())
-        stated = answer.headers.get("Content-Length")
+        stated = response.headers.get("Content-Length")
         if stated is not None and stated.isdecimal() and int(stated) != file.tell():
             raise BundleError(f"{url} ended after {file.tell()} of {stated} bytes; try again")
-    return seen.hexdigest()
+    return digest.hexdigest()

@@ -1,7 +1,7 @@
-"""What runs a network on the CPU: the engines there are, and the fastest of them that says the same as the reference.
+"""CPU inference engines, and the choice of the fastest whose outputs agree with the reference.
 
-The reference is PyTorch, operator by operator. Another engine is taken only if on a film, given beforehand, it says
-what the reference says within `TOLERANCE`, says it again to the last bit, and is faster by more than measuring errs.
+The reference is PyTorch, operator by operator. Another engine qualifies if, on a given film, its outputs agree within
+`TOLERANCE`, are the same to the last bit when repeated, and it is faster by more than the error of measurement.
 """
 
 import contextlib
@@ -25,22 +25,22 @@ CHANNELS_LAST = "channels_last"
 OPENVINO = "openvino"
 
 TOLERANCE = 1e-3
-"""How far a score between 0 and 1 may lie from the reference's; of other outputs, as a share of their largest value."""
+"""Largest difference of a score (0 to 1) from the reference's; of other outputs, as a share of their largest value."""
 GAIN = 1.1
-"""How many times as fast as the reference another engine must be."""
+"""Least speed of another engine, as a multiple of the reference's."""
 _ROUNDS = 5
 _PLANES = 4
 """Dimensions of a convolution's weights."""
-_SMALLEST = 1e-2
-"""Outputs smaller than this are compared as if they were as large."""
+_MIN_SCALE = 1e-2
+"""Outputs smaller than this are compared as if they were this large."""
 
-Makes = Callable[[Bundle, int], Program]
+EngineFactory = Callable[[Bundle, int], Program]
 Outputs = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """How an engine did: milliseconds a film, the largest difference from the reference, and why it will not do."""
+    """Result of one engine: milliseconds a film, largest difference from the reference, and the fault, if any."""
 
     engine: str
     milliseconds: float
@@ -50,7 +50,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EngineChoice:
-    """The engine that was taken, the network on it, and what was measured; nothing where nothing was."""
+    """The chosen engine, the network on it, and the trials that were run."""
 
     engine: str
     program: Program
@@ -58,23 +58,23 @@ class EngineChoice:
 
 
 def eager(bundle: Bundle, _threads: int) -> Program:
-    """Return the network as PyTorch runs it, one operator after the other."""
+    """Return the network run by PyTorch, operator by operator."""
     return bundle.program(torch.device("cpu"))
 
 
 def channels_last(bundle: Bundle, _threads: int) -> Program:
-    """Return the same with the channels of a cell side by side, as the convolutions' kernels like them."""
+    """Return the same in channels-last memory format, which is faster for convolution kernels."""
     module: Any = bundle.exported.module()
     weights = {
-        name: each.contiguous(memory_format=torch.channels_last) if each.dim() == _PLANES else each
-        for name, each in module.state_dict().items()
+        name: weight.contiguous(memory_format=torch.channels_last) if weight.dim() == _PLANES else weight
+        for name, weight in module.state_dict().items()
     }
-    # In place of those that the reference has, not into them.
+    # Assigned, not copied into: the reference shares these tensors.
     module.load_state_dict(weights, assign=True)
 
     def run(films: torch.Tensor) -> Outputs:
-        given: Outputs = module(films.contiguous(memory_format=torch.channels_last))
-        return given
+        outputs: Outputs = module(films.contiguous(memory_format=torch.channels_last))
+        return outputs
 
     return run
 
@@ -82,7 +82,7 @@ def channels_last(bundle: Bundle, _threads: int) -> Program:
 def openvino(bundle: Bundle, threads: int) -> Program:
     """Return the network compiled by OpenVINO, in float32, for one film at a time; converted in memory.
 
-    By its frontend and not by `convert_model`, which has telemetry.
+    Uses the frontend and not `convert_model`, which has telemetry.
 
     Raises
     ------
@@ -93,16 +93,15 @@ def openvino(bundle: Bundle, threads: int) -> Program:
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 
-    taken = bundle.card.input
-    shape = (1, 1, taken.rows, taken.columns)
+    shape = (1, 1, bundle.card.input.rows, bundle.card.input.columns)
     reference = bundle.program(torch.device("cpu"))
     with torch.inference_mode():
         names = list(reference(torch.zeros(shape)))
-    with _silent_root(), warnings.catch_warnings():
-        # torch's copies of programs use what torch itself is about to give up.
+    with _root_logger_silenced(), warnings.catch_warnings():
+        # torch's copies of programs use what torch itself has deprecated.
         warnings.filterwarnings("ignore", "`isinstance", FutureWarning)
         frontend = FrontEndManager().load_by_framework("pytorch")
-        # Held by a name: the model refers to it without holding it.
+        # Bound to a name: the model refers to the decoder without owning it.
         decoder = TorchFXPythonDecoder.from_exported_program(bundle.exported)
         model = frontend.convert(frontend.load(decoder))
     model.reshape(list(shape))
@@ -114,30 +113,31 @@ def openvino(bundle: Bundle, threads: int) -> Program:
     request = ov.Core().compile_model(model, "CPU", options).create_infer_request()
 
     def run(films: torch.Tensor) -> Outputs:
-        given = [request.infer({0: film[None].numpy()}, share_outputs=False) for film in films]
+        results = [request.infer({0: film[None].numpy()}, share_outputs=False) for film in films]
         return {
-            name: torch.cat([torch.from_numpy(each[number]) for each in given]) for number, name in enumerate(names)
+            name: torch.cat([torch.from_numpy(result[number]) for result in results])
+            for number, name in enumerate(names)
         }
 
     return run
 
 
 @contextlib.contextmanager
-def _silent_root() -> Iterator[None]:
-    """Drop what the root logger itself is told: of what it cannot decompose OpenVINO complains, and does without."""
+def _root_logger_silenced() -> Iterator[None]:
+    """Drop records of the root logger itself: OpenVINO warns of operators that it cannot decompose, harmlessly."""
     root = logging.getLogger()
-    root.addFilter(_nothing)
+    root.addFilter(_reject_all)
     try:
         yield
     finally:
-        root.removeFilter(_nothing)
+        root.removeFilter(_reject_all)
 
 
-def _nothing(_record: logging.LogRecord) -> bool:
+def _reject_all(_record: logging.LogRecord) -> bool:
     return False
 
 
-ENGINES: Mapping[str, Makes] = {EAGER: eager, CHANNELS_LAST: channels_last, OPENVINO: openvino}
+ENGINES: Mapping[str, EngineFactory] = {EAGER: eager, CHANNELS_LAST: channels_last, OPENVINO: openvino}
 
 
 def choose(
@@ -146,24 +146,24 @@ def choose(
     *,
     wanted: str,
     threads: int = 0,
-    engines: Mapping[str, Makes] = ENGINES,
+    engines: Mapping[str, EngineFactory] = ENGINES,
     clock: Callable[[], float] = time.perf_counter,
 ) -> EngineChoice:
-    """Return the engine of that name, or the fastest, with the network on it.
+    """Return the named engine, or the fastest, with the network on it.
 
     Parameters
     ----------
     film
-        A prepared film, shape (1, 1, rows, columns), on which engines are held against the reference.
+        A prepared film, shape (1, 1, rows, columns), on which engines are compared with the reference.
     wanted
         The name of an engine, or "auto".
     threads
-        Of the network; 0 for as many as torch has.
+        Threads of the network; 0 for torch's number.
 
     Raises
     ------
     BundleError
-        If the engine that is named is not there or does not say the same.
+        If the named engine is not available or does not agree with the reference.
     """
     if wanted == EAGER:
         return EngineChoice(engine=EAGER, program=eager(bundle, threads))
@@ -173,10 +173,10 @@ def choose(
     for name in names:
         try:
             programs[name] = engines[name](bundle, threads)
-        except Exception as error:  # noqa: BLE001  # an engine raises what it will; there are others
+        except Exception as error:  # noqa: BLE001  # an engine raises any type; the others remain
             faults[name] = "is not installed" if isinstance(error, ImportError) else f"cannot be made: {error}"
-    trials = _tried(programs, film, clock)
-    trials += [Trial(engine=name, milliseconds=0.0, difference=0.0, fault=why) for name, why in faults.items()]
+    trials = _run_trials(programs, film, clock)
+    trials += [Trial(engine=name, milliseconds=0.0, difference=0.0, fault=fault) for name, fault in faults.items()]
     for trial in trials:
         _log.info(
             "engine %s: %s", trial.engine, trial.fault or f"{trial.milliseconds:.1f} ms, off by {trial.difference:.2g}"
@@ -185,69 +185,69 @@ def choose(
     return EngineChoice(engine=engine, program=programs[engine], trials=tuple(trials))
 
 
-def difference(expected: Outputs, given: Outputs) -> float:
-    """Return the largest difference between two sets of outputs, as `TOLERANCE` counts it; infinite if not alike."""
-    if expected.keys() != given.keys():
+def difference(expected: Outputs, actual: Outputs) -> float:
+    """Return the largest difference of two sets of outputs, as for `TOLERANCE`; inf if names or shapes differ."""
+    if expected.keys() != actual.keys():
         return float("inf")
-    return max(_difference(name, expected[name], given[name]) for name in expected)
+    return max(_difference(name, expected[name], actual[name]) for name in expected)
 
 
-def _difference(name: str, expected: torch.Tensor, given: torch.Tensor) -> float:
-    if expected.shape != given.shape or not given.isfinite().all():
+def _difference(name: str, expected: torch.Tensor, actual: torch.Tensor) -> float:
+    if expected.shape != actual.shape or not actual.isfinite().all():
         return float("inf")
     if name.endswith("_logits"):
-        return float((expected.sigmoid() - given.sigmoid()).abs().max())
-    return float((expected - given).abs().max() / expected.abs().max().clamp(min=_SMALLEST))
+        return float((expected.sigmoid() - actual.sigmoid()).abs().max())
+    return float((expected - actual).abs().max() / expected.abs().max().clamp(min=_MIN_SCALE))
 
 
-def _tried(programs: dict[str, Program], film: torch.Tensor, clock: Callable[[], float]) -> list[Trial]:
-    """Run every engine in turn, again and again; the first round warms them up."""
+def _run_trials(programs: dict[str, Program], film: torch.Tensor, clock: Callable[[], float]) -> list[Trial]:
+    """Run the engines in turn for several rounds; the first is a warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name in programs}
-    said: dict[str, list[Outputs]] = {name: [] for name in programs}
+    first_and_last: dict[str, list[Outputs]] = {name: [] for name in programs}
     faults: dict[str, str] = {}
     with torch.inference_mode():
         for _ in range(_ROUNDS + 1):
             for name, program in programs.items():
                 if name in faults:
                     continue
-                began = clock()
+                started = clock()
                 try:
                     outputs = {key: tensor.clone() for key, tensor in program(film).items()}
                 except Exception as error:  # noqa: BLE001  # as above
                     faults[name] = f"fails: {error}"
                     continue
-                seconds[name].append(clock() - began)
-                said[name] = [*said[name][:1], outputs]
+                seconds[name].append(clock() - started)
+                first_and_last[name] = [*first_and_last[name][:1], outputs]
     return [
         Trial(engine=name, milliseconds=0.0, difference=0.0, fault=faults[name])
         if name in faults
-        else _judged(name, statistics.median(seconds[name][1:]) * 1000, said[name], said[EAGER][0])
+        else _compare(name, statistics.median(seconds[name][1:]) * 1000, first_and_last[name], first_and_last[EAGER][0])
         for name in programs
     ]
 
 
-def _judged(name: str, milliseconds: float, said: list[Outputs], expected: Outputs) -> Trial:
-    off = difference(expected, said[0])
-    first, last = said
+def _compare(name: str, milliseconds: float, outputs: list[Outputs], expected: Outputs) -> Trial:
+    largest = difference(expected, outputs[0])
+    first, last = outputs
     fault = ""
-    if off > TOLERANCE:
-        fault = f"differs from the reference by {off:.2g}"
+    if largest > TOLERANCE:
+        fault = f"differs from the reference by {largest:.2g}"
     elif any(not torch.equal(first[key], last[key]) for key in first):
-        fault = "does not say the same twice"
-    return Trial(engine=name, milliseconds=milliseconds, difference=off, fault=fault)
+        fault = "gives different outputs when run twice"
+    return Trial(engine=name, milliseconds=milliseconds, difference=largest, fault=fault)
 
 
 def _fastest(trials: list[Trial]) -> str:
-    """Return the fastest engine that will do, if it is faster than the reference by more than measuring errs."""
-    reference = next(each for each in trials if each.engine == EAGER)
-    others = [each for each in trials if not each.fault and each.engine != EAGER]
-    best = min(others, key=lambda each: each.milliseconds, default=reference)
+    """Return the fastest engine without a fault, if it is faster than the reference by `GAIN`."""
+    reference = next(trial for trial in trials if trial.engine == EAGER)
+    others = [trial for trial in trials if not trial.fault and trial.engine != EAGER]
+    best = min(others, key=lambda trial: trial.milliseconds, default=reference)
     return best.engine if best.milliseconds * GAIN < reference.milliseconds else EAGER
 
 
 def _required(trials: list[Trial], wanted: str) -> str:
-    trial = next((each for each in trials if each.engine == wanted), None)
+    trial = next((one for one in trials if one.engine == wanted), None)
     if trial is None or trial.fault:
-        why = trial.fault if trial else "is none"
-        raise BundleError(f"engine {wanted!r} {why}; set read.engine to auto or eager")
+        fault = trial.fault if trial else "does not exist"
+        raise BundleError(f"engine {wanted!r} {fault}; set read.engine to auto or eager")
     return wanted

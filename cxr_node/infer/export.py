@@ -1,4 +1,4 @@
-"""A network as an archive that the node opens: what `torch.export` writes, without its pickle and its traces."""
+"""Export of a network to an archive that the node opens: torch.export's, without pickle and debugging traces."""
 
 import io
 import json
@@ -12,38 +12,38 @@ from cxr_node.infer import archive
 from cxr_node.infer.prepare import Frame
 
 
-def exported(network: nn.Module, frame: Frame) -> bytes:
-    """Return `network` as an archive that holds no pickle and no traces of the machine it was made on.
+def export_network(network: nn.Module, frame: Frame) -> bytes:
+    """Return `network` as an archive without a pickle and without traces of the exporting machine.
 
     Parameters
     ----------
     network
-        In evaluation mode; takes (B, 1, rows, columns), gives a dictionary of tensors.
+        In evaluation mode; (B, 1, rows, columns) -> a dictionary of tensors.
     """
     batch = {"film": {0: torch.export.Dim("batch")}}
     program = torch.export.export(network, (torch.zeros(2, 1, frame.rows, frame.columns),), dynamic_shapes=batch)
     buffer = io.BytesIO()
     torch.export.save(program, buffer)
-    return plain(buffer.getvalue())
+    return strip_archive(buffer.getvalue())
 
 
-def plain(content: bytes) -> bytes:
-    """Return an archive of torch.export without sample inputs, which are a pickle, and without debugging traces.
+def strip_archive(content: bytes) -> bytes:
+    """Return an archive of torch.export without sample inputs (a pickle) and debugging traces.
 
     Members keep their order and get a fixed date, so that the same network gives the same bytes.
     """
     buffer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(buffer, "w") as new:
-        for entry in old.infolist():
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(buffer, "w") as target:
+        for entry in source.infolist():
             name = entry.filename.partition("/")[2]
-            part = old.read(entry)
+            part = source.read(entry)
             if name == "data/sample_inputs/model.pt":
                 part = b""
             elif name == "models/model.json":
                 part = json.dumps(_without_traces(json.loads(part))).encode()
             elif name == ".data/serialization_id":
                 continue
-            new.writestr(zipfile.ZipInfo(f"{archive.ROOT}/{name}"), part)
+            target.writestr(zipfile.ZipInfo(f"{archive.ROOT}/{name}"), part)
     return buffer.getvalue()
 
 

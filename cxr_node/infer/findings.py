@@ -1,4 +1,4 @@
-"""From a network's outputs for one film to findings. Pure."""
+"""Decodes finding logits and maps of one film into findings. Pure."""
 
 import math
 
@@ -10,8 +10,8 @@ from cxr_node.infer import outline
 from cxr_node.infer.card import Card, Label, OperatingPoint
 from cxr_node.infer.heat import heat_map
 
-MIDDLE = (0.45, 0.55)
-"""A region whose middle lies within this part of the film's width is on neither side."""
+MIDLINE = (0.45, 0.55)
+"""A region whose center lies within this part of the film's width is on neither side."""
 
 
 def findings(
@@ -24,9 +24,9 @@ def findings(
     logits
         Shape (labels,).
     maps
-        Shape (labels, map rows, map columns), or None where the network explains nothing.
+        Shape (labels, map rows, map columns), or None for a network without maps.
     area
-        What of the film the network saw, which the maps cover.
+        The part of the film that the maps cover.
 
     Raises
     ------
@@ -46,9 +46,9 @@ def _finding(
 ) -> Finding:
     point = card.point_of(label)
     score = sigmoid(logit)
-    found = presence(score, point)
+    present = presence(score, point)
     regions: tuple[Region, ...] = ()
-    if found is Presence.PRESENT and activation is not None:
+    if present is Presence.PRESENT and activation is not None:
         regions = outline.regions(activation, area)
     return Finding(
         key=label.key,
@@ -56,11 +56,11 @@ def _finding(
         site=label.site.code if label.site else None,
         score=score,
         operating_point=point.score,
-        presence=found,
+        presence=present,
         calibrated=label.calibrated,
         laterality=laterality(regions, geometry),
         regions=regions,
-        heat=None if activation is None or found is Presence.ABSENT else heat_map(activation, area),
+        heat=None if activation is None or present is Presence.ABSENT else heat_map(activation, area),
     )
 
 
@@ -72,7 +72,7 @@ def sigmoid(logit: float) -> float:
 
 
 def presence(score: float, point: OperatingPoint) -> Presence:
-    """Return what a score says: scores in the band around the operating point say nothing."""
+    """Return the presence of a finding: undetermined in the band around the operating point."""
     if score >= point.undetermined_to:
         return Presence.PRESENT
     if score < point.undetermined_from:
@@ -81,11 +81,10 @@ def presence(score: float, point: OperatingPoint) -> Presence:
 
 
 def laterality(regions: tuple[Region, ...], geometry: Geometry) -> Laterality | None:
-    """Return the patient's side on which the regions lie.
+    """Return the patient's side on which the regions lie, or None if it is unknown.
 
-    Told only where the film says that its rows run to the patient's left and its columns to the feet (Patient
-    Orientation (0020,0020) L and F), which puts the patient's right on the left of the picture; the middle of the
-    film stands for the middle of the patient.
+    Known only if Patient Orientation (0020,0020) is L and F: rows run to the patient's left and columns to the feet, so
+    the patient's right is on the left of the picture. The middle of the film stands for the middle of the patient.
     """
     if not regions or geometry.patient_orientation != ("L", "F"):
         return None
@@ -96,7 +95,7 @@ def laterality(regions: tuple[Region, ...], geometry: Geometry) -> Laterality | 
 
 
 def _side(share: float) -> Laterality | None:
-    """Return the side of a place at this share of the film's width."""
-    if MIDDLE[0] <= share <= MIDDLE[1]:
+    """Return the side of a point at this share of the film's width."""
+    if MIDLINE[0] <= share <= MIDLINE[1]:
         return None
-    return Laterality.RIGHT if share < MIDDLE[0] else Laterality.LEFT
+    return Laterality.RIGHT if share < MIDLINE[0] else Laterality.LEFT

@@ -1,7 +1,7 @@
-"""What the description of an exported network may say: aten operators on plain tensors, and nothing else.
+"""Allowlist for the graph of an exported network: aten operators on plain tensors only.
 
-Strings are the danger: `torch.export.load` evaluates size expressions, looks targets up by name and writes names into
-Python source. So every key, and every string by the key it stands under, must match what a plain network needs.
+Strings are the risk: `torch.export.load` evaluates size expressions, looks targets up by name and writes names into
+Python source. Every key, and every string by its key, must match what a plain network needs.
 """
 
 import json
@@ -13,7 +13,7 @@ Check = Callable[[Any], None]
 
 
 class NotAllowed(ValueError):
-    """The description says something that a plain network does not need."""
+    """The graph contains something that a plain network does not need."""
 
 
 _ATEN = """
@@ -31,7 +31,7 @@ tanh.default transpose.int unsqueeze.default upsample_bilinear2d.default upsampl
 upsample_nearest2d.default upsample_nearest2d.vec var.correction view.default where.self gt.Scalar
 """
 _OPERATORS = {f"torch.ops.aten.{name}" for name in _ATEN.split()} | {"_operator.getitem", "torch.ops.aten.sym_size.int"}
-"""Arithmetic on tensors. Operators that touch files (aten::from_file), devices or chance are not among them."""
+"""Arithmetic on tensors. Operators on files (aten::from_file), devices or random numbers are not among them."""
 
 _WORDS = """
 graph_module opset_version range_constraints schema_version major minor verifiers torch_version guards_code graph
@@ -45,7 +45,7 @@ as_layout as_device as_string as_expr expr_str hint min_val max_val config path_
 """
 _KEYS = frozenset(_WORDS.split())
 _MAPS = frozenset({"tensor_values", "sym_int_values", "opset_version", "range_constraints", "config"})
-"""Keys whose value is a table with names of the network's own as keys."""
+"""Keys whose value is a table keyed by the network's own names."""
 
 _EMPTY = frozenset(
     {
@@ -107,19 +107,19 @@ def check_constants(content: Any) -> None:
 
 
 def _check_payloads(content: Any, *, prefix: str) -> None:
-    """Each tensor is raw bytes under a name of its kind; none is a pickle."""
+    """Require that each tensor is raw bytes under a name of its kind, not a pickle."""
     if not isinstance(content, dict) or content.keys() != {"config"} or not isinstance(content["config"], dict):
         raise NotAllowed("expected the one key 'config' with a table")
     _walk(content, under="payloads")
     for name, payload in content["config"].items():
         if not isinstance(payload, dict) or payload.get("use_pickle") is not False:
-            raise NotAllowed(f"{name}: pickled tensors are not taken")
+            raise NotAllowed(f"{name}: pickled tensors are not allowed")
         if not str(payload.get("path_name")).startswith(prefix) or not isinstance(payload.get("tensor_meta"), dict):
             raise NotAllowed(f"{name}: not a plain tensor")
 
 
 def _walk(value: Any, *, under: str) -> None:
-    """Check `value`, which stands under the key `under`, and all that is in it."""
+    """Check `value`, the value of the key `under`, and everything in it."""
     if under in _EMPTY and value:
         raise NotAllowed(f"{under} must be empty: it would be run as Python or is of no use to a network")
     match value:
@@ -135,7 +135,7 @@ def _walk(value: Any, *, under: str) -> None:
 
 
 def _walk_table(table: dict[str, Any], *, under: str) -> None:
-    """Check the keys of a table: known ones, or names where the table is one of names."""
+    """Check the keys of a table: known keys, or names if the table is keyed by names."""
     for key, value in table.items():
         if under in _MAPS:
             _require(_DOTTED, key, under=under)
@@ -147,7 +147,7 @@ def _walk_table(table: dict[str, Any], *, under: str) -> None:
 
 
 def _check_string(text: str, *, under: str) -> None:
-    """Check a string by the key it stands under; one that is not listed must be a plain name."""
+    """Check a string by its key; without a rule for the key it must be a plain name."""
     if under == "target":
         if text not in _OPERATORS:
             raise NotAllowed(f"operator {text[:80]!r} is not on the list")
@@ -161,7 +161,7 @@ def _check_string(text: str, *, under: str) -> None:
 
 
 def _check_output_spec(spec: Any) -> None:
-    """The output is a table of named tensors."""
+    """Require a table of named tensors as the output."""
     leaf: dict[str, Any] = {"type": None, "context": None, "children_spec": []}
     names = json.loads(spec[1]["context"]) if isinstance(spec, list) and len(spec) == 2 else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -1,4 +1,4 @@
-"""Bundles put into a node's folder and taken out of it as one file."""
+"""Installs bundles into a node's folder, and exports them as one zip file."""
 
 import contextlib
 import os
@@ -16,50 +16,49 @@ _PART = 1 << 20
 
 
 def install(source: Path, folder: Path, *, may_be_built_in: bool = False) -> Path:
-    """Check a bundle as a node does that starts with it, and keep it as `folder`/NAME/VERSION.
+    """Check a bundle as at the start of a node, and store it as `folder`/NAME/VERSION.
 
-    It is copied aside first; what is checked is the copy. The copy is flushed and renamed: another process sees all of
-    it or nothing.
+    The check runs on a copy, which is flushed and then renamed: other processes see all of it or nothing.
 
     Parameters
     ----------
     source
         A bundle's folder, or a zip file of it.
     may_be_built_in
-        Whether it may have the name of a built-in bundle: only in a folder where nobody looks for bundles by name.
+        Allow the name of a built-in bundle: only in a folder that is not searched by name.
 
     Returns
     -------
     Path
-        The folder that it is in now. The same bundle again changes nothing.
+        Its folder. Installing the same bundle again changes nothing.
 
     Raises
     ------
     BundleError
-        If it cannot be used, or its name and version are those of another.
+        If it cannot be used, or another bundle has its name and version.
     """
-    aside = folder / f".aside-{uuid.uuid4().hex}"
-    aside.mkdir(parents=True)
+    staged = folder / f".aside-{uuid.uuid4().hex}"
+    staged.mkdir(parents=True)
     try:
-        _copy(source, aside)
-        card = bundle.load(aside).card
+        _copy(source, staged)
+        card = bundle.load(staged).card
         if card.name in bundle_registry.built_in() and not may_be_built_in:
             raise BundleError(f"{card.name} is the name of a built-in bundle; give yours another name on its card")
         target = folder / card.name / card.version
         if target.exists():
-            _require_same(aside, target)
+            _require_same(staged, target)
             return target
         target.parent.mkdir(exist_ok=True)
-        aside.rename(target)
+        staged.rename(target)
         for changed in (target.parent, folder):
             _flush(changed)
         return target
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def export(source: Path, file: Path) -> None:
-    """Write a bundle as one zip file, after checking it. The same bundle gives the same bytes.
+    """Check a bundle and write it as one zip file. The same bundle gives the same bytes.
 
     Raises
     ------
@@ -67,40 +66,40 @@ def export(source: Path, file: Path) -> None:
         If it cannot be used, or the file exists.
     """
     card = bundle.load(source).card
-    aside = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
+    staged = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     try:
-        with zipfile.ZipFile(aside, "x") as target:
+        with zipfile.ZipFile(staged, "x") as target:
             for name in (CARD, card.network.file):
                 target.writestr(zipfile.ZipInfo(f"{card.name}-{card.version}/{name}"), (source / name).read_bytes())
-        _flush(aside)
-        os.link(aside, file)
+        _flush(staged)
+        os.link(staged, file)
     except FileExistsError:
         raise BundleError(f"{file} exists already; name a file that does not") from None
     except OSError as error:
         raise BundleError(f"{file}: {error.strerror}") from error
     finally:
         with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
+            staged.unlink(missing_ok=True)
 
 
-def _copy(source: Path, aside: Path) -> None:
-    """Copy the card and the network of `source`, and nothing else that lies with them."""
+def _copy(source: Path, staged: Path) -> None:
+    """Copy the card and the network of `source`, and no other file."""
     if source.is_dir():
         for name in (CARD, bundle.read_card(source).network.file):
-            (aside / name).write_bytes(bundle.read(source / name))
+            (staged / name).write_bytes(bundle.read_file(source / name))
     else:
-        _unpack(source, aside)
-    for path in (*aside.iterdir(), aside):
+        _unpack(source, staged)
+    for path in (*staged.iterdir(), staged):
         _flush(path)
 
 
-def _unpack(source: Path, aside: Path) -> None:
-    """Take the card and the network out of a zip file, whatever its directory says of their sizes."""
+def _unpack(source: Path, staged: Path) -> None:
+    """Extract the card and the network from a zip file; its stated sizes are not trusted."""
     try:
         with zipfile.ZipFile(source) as packed:
             for entry, name in _members(packed, source).items():
                 limit = MAX_CARD_BYTES if name == CARD else archive.MAX_BYTES
-                with packed.open(entry) as member, (aside / name).open("wb") as target:
+                with packed.open(entry) as member, (staged / name).open("wb") as target:
                     while part := member.read(_PART):
                         if target.tell() + len(part) > limit:
                             raise BundleError(f"{source}: {name} is larger than {limit} bytes")
@@ -112,7 +111,7 @@ def _unpack(source: Path, aside: Path) -> None:
 
 
 def _members(packed: zipfile.ZipFile, source: Path) -> dict[zipfile.ZipInfo, str]:
-    """Return the two files of a bundle, which lie in one folder or in none, and the names they get."""
+    """Return the two files of a bundle, in one folder or none, with the names to store them under."""
     files = [entry for entry in packed.infolist() if not entry.is_dir()]
     parted = {entry: entry.filename.rpartition("/") for entry in files}
     names = sorted(name for _, _, name in parted.values())
@@ -126,9 +125,9 @@ def _members(packed: zipfile.ZipFile, source: Path) -> dict[zipfile.ZipInfo, str
     return {entry: name for entry, (_, _, name) in parted.items()}
 
 
-def _require_same(aside: Path, target: Path) -> None:
-    new, old = bundle.read_card(aside), bundle.read_card(target)
-    if (aside / CARD).read_bytes() != (target / CARD).read_bytes():
+def _require_same(staged: Path, target: Path) -> None:
+    new, old = bundle.read_card(staged), bundle.read_card(target)
+    if (staged / CARD).read_bytes() != (target / CARD).read_bytes():
         raise BundleError(
             f"{new.name} {new.version} is installed already, as another bundle (network {old.network.digest}, this one "
             f"{new.network.digest}): give this one another version on its card, or remove {target}"
@@ -136,7 +135,7 @@ def _require_same(aside: Path, target: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Bring a file, or a folder's names, to the disk."""
+    """Flush a file, or a folder's names, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -43,7 +43,7 @@ class ModelAdapter:
             With MODEL_ERROR if they are no numbers.
         """
         area = prepare.analysed_area(geometry, self.card.input.frame)
-        maps_area = structures.part_of(area, self.card.network.maps_window)
+        maps_area = structures.window_of(area, self.card.network.maps_window)
         try:
             return Prediction(
                 model=self.identity,

@@ -1,4 +1,4 @@
-"""From an activation map to the outlines of where it is high. Pure."""
+"""Outlines the regions of high activation in a map. Pure."""
 
 from collections import deque
 from typing import NamedTuple
@@ -11,13 +11,13 @@ from cxr_node.domain.reading import Point, Region
 from cxr_node.infer import polyline
 
 FRACTION = 0.6
-"""How far from the map's median to its highest value the outline is drawn."""
+"""Level of the outline, from the map's median (0) to its maximum (1)."""
 
-REGIONS = 2
-"""At most so many outlines, strongest first."""
+MAX_REGIONS = 2
+"""Largest number of outlines, strongest first."""
 
-SMALLEST = 0.25
-"""An outline is left out if it holds less than this share of the activation of the strongest."""
+MIN_SHARE = 0.25
+"""A region is dropped if its activation is less than this share of the strongest region's."""
 
 _FINER = 4
 _TOLERANCE = 1.5
@@ -31,11 +31,10 @@ class _Corner(NamedTuple):
 
 
 def regions(activation: Float32, area: Region) -> tuple[Region, ...]:
-    """Return outlines of where `activation` is high, in film coordinates.
+    """Return the outlines of high `activation`, in film coordinates.
 
-    The level lies at FRACTION of the way from the median to the maximum, so it does not depend on the scale of the
-    map; outlines follow the map's cells (each refined to 4 x 4 by linear interpolation) and are simplified to one and
-    a half of such a cell.
+    The level is relative to median and maximum, so it does not depend on the scale of the map. Outlines follow the
+    map's cells, each upsampled to 4 x 4 by linear interpolation, and are simplified to one and a half of such a cell.
 
     Parameters
     ----------
@@ -44,25 +43,25 @@ def regions(activation: Float32, area: Region) -> tuple[Region, ...]:
     area
         The rectangle of the film that the map covers.
     """
-    fine = _refined(activation)
+    fine = _upsample(activation)
     level = np.median(fine) + FRACTION * (fine.max() - np.median(fine))
     if not fine.max() > np.median(fine):
         return ()
     parts = _components(fine >= level)
     strengths = [float((fine[part] - np.median(fine)).sum()) for part in parts]
     ranked = sorted(zip(strengths, range(len(parts)), strict=True), key=lambda pair: (-pair[0], pair[1]))
-    kept = [parts[number] for strength, number in ranked[:REGIONS] if strength >= SMALLEST * ranked[0][0]]
-    return tuple(Region(outline=_outline(part, area)) for part in kept)
+    strongest = [parts[number] for strength, number in ranked[:MAX_REGIONS] if strength >= MIN_SHARE * ranked[0][0]]
+    return tuple(Region(outline=_outline(part, area)) for part in strongest)
 
 
 def center(region: Region) -> Point:
-    """Return the middle of the box around a region, as (column, row)."""
+    """Return the center of a region's bounding box, as (column, row)."""
     across = [column for column, _ in region.outline]
     down = [row for _, row in region.outline]
     return (min(across) + max(across)) / 2, (min(down) + max(down)) / 2
 
 
-def _refined(activation: Float32) -> npt.NDArray[np.float64]:
+def _upsample(activation: Float32) -> npt.NDArray[np.float64]:
     """Interpolate between the centers of cells, four times as fine each way."""
     values = activation.astype(np.float64)
     for axis in (0, 1):
@@ -76,72 +75,72 @@ def _refined(activation: Float32) -> npt.NDArray[np.float64]:
 
 
 def _components(mask: Mask) -> list[Mask]:
-    """Return the parts of a mask that hang together by sides, each as a mask."""
-    left = mask.copy()
+    """Return the 4-connected components of a mask, each as a mask."""
+    remaining = mask.copy()
     parts: list[Mask] = []
     for row, column in zip(*np.nonzero(mask), strict=True):
-        if left[row, column]:
-            parts.append(_grown(left, _Corner(int(row), int(column))))
+        if remaining[row, column]:
+            parts.append(_flood_fill(remaining, _Corner(int(row), int(column))))
     return parts
 
 
-def _grown(left: Mask, seed: _Corner) -> Mask:
-    """Take the part that holds `seed` out of `left` and return it."""
-    part = np.zeros_like(left)
+def _flood_fill(remaining: Mask, seed: _Corner) -> Mask:
+    """Remove the component of `seed` from `remaining` and return it."""
+    part = np.zeros_like(remaining)
     waiting = deque([seed])
-    left[seed] = False
+    remaining[seed] = False
     while waiting:
         row, column = waiting.popleft()
         part[row, column] = True
         for near in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
-            inside = 0 <= near[0] < left.shape[0] and 0 <= near[1] < left.shape[1]
-            if inside and left[near]:
-                left[near] = False
+            inside = 0 <= near[0] < remaining.shape[0] and 0 <= near[1] < remaining.shape[1]
+            if inside and remaining[near]:
+                remaining[near] = False
                 waiting.append(_Corner(*near))
     return part
 
 
 def _outline(part: Mask, area: Region) -> tuple[Point, ...]:
-    """Return the outer border of a part that hangs together, in film coordinates, clockwise."""
+    """Return the outer border of a component, in film coordinates, clockwise."""
     (left, top), _, (right, bottom), _ = area.outline
     across, down = (right - left) / part.shape[1], (bottom - top) / part.shape[0]
-    return tuple((left + column * across, top + row * down) for row, column in _simplified(_border(part)))
+    return tuple((left + column * across, top + row * down) for row, column in _simplify(_border(part)))
 
 
 def _border(part: Mask) -> list[_Corner]:
-    """Walk round the part with the part on the right hand, from its uppermost left cell."""
+    """Trace the border clockwise, with the component on the right, from its upper left cell."""
     padded = np.pad(part, 1)
     row, column = (int(value) for value in np.argwhere(part)[0])
-    start = here = _Corner(row, column)
+    start = corner = _Corner(row, column)
     direction = (0, 1)
     corners = []
     while True:
-        corners.append(here)
-        here = _Corner(here.row + direction[0], here.column + direction[1])
-        if here == start:
+        corners.append(corner)
+        corner = _Corner(corner.row + direction[0], corner.column + direction[1])
+        if corner == start:
             return corners
-        direction = _turned(padded, here, direction)
+        direction = _next_direction(padded, corner, direction)
 
 
-def _turned(padded: Mask, here: _Corner, direction: tuple[int, int]) -> tuple[int, int]:
-    """Return the next direction at a corner: right where the part ends, left where it goes on before us."""
+def _next_direction(padded: Mask, corner: _Corner, direction: tuple[int, int]) -> tuple[int, int]:
+    """Return the next direction at a corner: right where the component ends, left where it continues ahead."""
     down, across = direction
     right = (across, -down)
-    ahead_left = _cell(padded, here, direction, (-right[0], -right[1]))
-    ahead_right = _cell(padded, here, direction, right)
+    ahead_left = _cell(padded, corner, direction, (-right[0], -right[1]))
+    ahead_right = _cell(padded, corner, direction, right)
     if not ahead_right:
         return right
     return (-right[0], -right[1]) if ahead_left else direction
 
 
-def _cell(padded: Mask, here: _Corner, ahead: tuple[int, int], side: tuple[int, int]) -> bool:
-    """Return whether the cell ahead of a corner, on one side of the way, belongs to the part."""
-    row = here.row + (ahead[0] + side[0] - 1) // 2 + 1
-    column = here.column + (ahead[1] + side[1] - 1) // 2 + 1
+def _cell(padded: Mask, corner: _Corner, ahead: tuple[int, int], side: tuple[int, int]) -> bool:
+    """Whether the cell ahead of a corner, on one side of the direction, belongs to the component."""
+    row = corner.row + (ahead[0] + side[0] - 1) // 2 + 1
+    column = corner.column + (ahead[1] + side[1] - 1) // 2 + 1
     return bool(padded[row, column])
 
 
-def _simplified(corners: list[_Corner]) -> list[tuple[float, float]]:
-    """Leave out corners of a closed line that lie within the tolerance of it."""
-    (kept,) = polyline.thinned_loops([np.array(corners, np.float64)], _TOLERANCE)
-    return [(float(row), float(column)) for row, column in kept]
+def _simplify(corners: list[_Corner]) -> list[tuple[float, float]]:
+    """Drop corners of a closed line that lie within the tolerance of the result."""
+    (simplified,) = polyline.simplify_loops([np.array(corners, np.float64)], _TOLERANCE)
+    return [(float(row), float(column)) for row, column in simplified]

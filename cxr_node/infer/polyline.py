@@ -1,4 +1,4 @@
-"""Lines with fewer corners. Pure."""
+"""Line simplification (Douglas and Peucker, 1973) of many lines at once. Pure."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,10 @@ _Numbers = npt.NDArray[np.intp]
 _Floats = npt.NDArray[np.float64]
 
 
-def thinned(lines: Sequence[Line], tolerance: float) -> list[Line]:
-    """Leave out corners of open lines within `tolerance` of them (Douglas and Peucker, 1973); their ends stay.
+def simplify_lines(lines: Sequence[Line], tolerance: float) -> list[Line]:
+    """Drop corners of open lines that lie within `tolerance` of the result; end points stay.
 
-    All pieces of all lines are halved in one step of arrays: one piece at a time costs as much as a network.
+    All pieces of all lines are split together by array operations: one at a time would cost as much as a network.
     """
     if not lines:
         return []
@@ -39,24 +39,27 @@ def thinned(lines: Sequence[Line], tolerance: float) -> list[Line]:
     return [corners[start:end][keep[start:end]] for start, end in zip(starts, ends, strict=True)]
 
 
-def thinned_loops(lines: Sequence[Line], tolerance: float) -> list[Line]:
-    """The same for closed lines, the first corner not repeated; what would have fewer than three is left alone."""
+def simplify_loops(lines: Sequence[Line], tolerance: float) -> list[Line]:
+    """Simplify closed lines, first corner not repeated; a line left with fewer than three corners is unchanged."""
     halves = []
     for line in lines:
         far = int(((line - line[0]) ** 2).sum(axis=1).argmax())
         halves += [line[: far + 1], np.concatenate([line[far:], line[:1]])]
-    kept = thinned(halves, tolerance)
-    joined = [np.concatenate([there[:-1], back[:-1]]) for there, back in zip(kept[::2], kept[1::2], strict=True)]
+    simplified = simplify_lines(halves, tolerance)
+    joined = [
+        np.concatenate([first[:-1], second[:-1]])
+        for first, second in zip(simplified[::2], simplified[1::2], strict=True)
+    ]
     return [one if len(one) >= 3 else line for one, line in zip(joined, lines, strict=True)]
 
 
 def _furthest(across: _Floats, down: _Floats, first: _Numbers, last: _Numbers) -> tuple[_Numbers, _Floats]:
-    """Return the corner furthest from each piece between two others, and how far; each has a corner in between."""
+    """Return the corner farthest from each piece, and its distance; each piece has a corner in between."""
     counts = last - first - 1
     begins = np.cumsum(counts) - counts
     piece = np.repeat(np.arange(len(first)), counts)
     between = np.arange(len(piece)) + (first + 1 - begins)[piece]
-    # Coordinates apart: numpy is slow along an axis of two.
+    # Coordinates as separate arrays: numpy is slow along an axis of two.
     along, upward = across[last] - across[first], down[last] - down[first]
     squared = along**2 + upward**2
     along, upward = along[piece], upward[piece]
@@ -65,7 +68,7 @@ def _furthest(across: _Floats, down: _Floats, first: _Numbers, last: _Numbers) -
     distances = np.sqrt((x - shares * along) ** 2 + (y - shares * upward) ** 2)
     largest = np.maximum.reduceat(distances, begins)
     at = np.flatnonzero(distances == largest[piece])
-    of = piece[at]
+    owner = piece[at]
     is_first = np.ones(len(at), np.bool_)
-    is_first[1:] = of[1:] != of[:-1]
+    is_first[1:] = owner[1:] != owner[:-1]
     return between[at[is_first]], largest

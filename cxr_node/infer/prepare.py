@@ -1,4 +1,4 @@
-"""From a film to what a network sees: the recipe that its card names, the same for training and for reading."""
+"""Prepares a film as network input by the recipe of the card, the same for training and for reading."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from cxr_node.domain.reading import Region
 from cxr_node.infer import center_crop
 
 RECIPE = "squash-area"
-"""The node's own recipe, by its name in a card. A network is bound to the one that it was trained with."""
+"""The node's own recipe, by its name in a card. A network needs the recipe of its training."""
 
 VALUE_RANGES = {RECIPE: (0.0, 1.0), center_crop.RECIPE: center_crop.VALUE_RANGE}
-"""What each recipe makes of black and of white."""
+"""Values of black and white, by recipe."""
 
 DESCRIPTION = (
     "The window of the film, given in shares of its width and height, is reduced to a fixed size by averaging whole "
@@ -24,10 +24,10 @@ DESCRIPTION = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What of a film is taken, and how large it becomes.
+    """The part of a film that is used, and the size of the network input.
 
     `left`, `top`, `right` and `bottom` are shares of the film's width and height, 0 to 1. The recipe
-    "center-crop-gaussian" takes the square in the middle whatever they say; rows and columns are its one size.
+    "center-crop-gaussian" ignores them and uses the square in the middle; its rows and columns are equal.
     """
 
     rows: int
@@ -40,7 +40,7 @@ class Frame:
 
 
 def prepare(film: Radiograph, frame: Frame) -> Float32:
-    """Return `film` as a network sees it.
+    """Return `film` as network input.
 
     Returns
     -------
@@ -49,10 +49,10 @@ def prepare(film: Radiograph, frame: Frame) -> Float32:
     """
     if frame.recipe == center_crop.RECIPE:
         return center_crop.prepare(film.p_values, frame.rows)
-    return _squashed(film, frame)
+    return _squash(film, frame)
 
 
-def _squashed(film: Radiograph, frame: Frame) -> Float32:
+def _squash(film: Radiograph, frame: Frame) -> Float32:
     """Return means over bins.
 
     The sums are exact in integers, so the result does not depend on the machine. Bins are whole pixels: of a
@@ -64,7 +64,7 @@ def _squashed(film: Radiograph, frame: Frame) -> Float32:
     window = film.p_values[top:bottom, left:right]
     row_edges, heights = _bins(bottom - top, frame.rows)
     column_edges, widths = _bins(right - left, frame.columns)
-    # A bin of rows at a time: `reduceat` along rows takes several times as long. 32 bits hold 65,536 rows.
+    # One bin of rows at a time: `reduceat` along rows is several times slower. 32 bits hold 65,536 rows.
     bands = np.empty((frame.rows, right - left), np.uint32)
     for band, (first, height) in enumerate(zip(row_edges, heights, strict=True)):
         np.add.reduce(window[first : first + height], axis=0, dtype=np.uint32, out=bands[band])
@@ -75,11 +75,11 @@ def _squashed(film: Radiograph, frame: Frame) -> Float32:
 
 
 def analysed_area(film: Geometry, frame: Frame) -> Region:
-    """Return the outline of what the recipe takes in, corners clockwise from the upper left."""
+    """Return the outline of the part that the recipe uses, corners clockwise from the upper left."""
     if frame.recipe == center_crop.RECIPE:
-        taken = center_crop.square(film.rows, film.columns)
-        top, bottom = taken.row, taken.row + taken.side
-        left, right = taken.column, taken.column + taken.side
+        square = center_crop.square(film.rows, film.columns)
+        top, bottom = square.row, square.row + square.side
+        left, right = square.column, square.column + square.side
     else:
         top, bottom = _edges(frame.top, frame.bottom, film.rows)
         left, right = _edges(frame.left, frame.right, film.columns)
@@ -100,6 +100,6 @@ def _edges(first: float, last: float, pixels: int) -> tuple[int, int]:
 
 
 def _bins(pixels: int, count: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return the first pixel of each of `count` bins over `pixels`, and how many pixels each holds."""
+    """Return the first pixel of each of `count` bins over `pixels`, and the number of pixels in each."""
     edges = np.arange(count + 1, dtype=np.intp) * pixels // count
     return edges[:-1], np.maximum(np.diff(edges), 1)

@@ -1,4 +1,4 @@
-"""A published classifier as a bundle's network: labels chosen, scores re-centred, maps added."""
+"""Wraps a published classifier as a bundle's network: selected labels, recentered scores, maps."""
 
 import math
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
-_STEEPEST = 80.0
-"""Logits beyond this are cut off: their sigmoid is 1.8e-35 from 0, and 32 bits still hold its logarithm."""
+_MAX_LOGIT = 80.0
+"""Logits are clamped here: the sigmoid is 1.8e-35 from 0, and float32 still represents its logarithm."""
 
 
 class Classifier(Protocol):
@@ -16,32 +16,32 @@ class Classifier(Protocol):
 
     @property
     def head(self) -> nn.Linear:
-        """The linear part."""
+        """The last linear layer."""
 
     def grid(self, film: Tensor) -> Tensor:
         """(B, 1, rows, columns) -> features (B, channels, r, c)."""
 
 
-class Recentred(nn.Module):
-    """Gives scores that are 0.5 at the operating point, as TorchXRayVision shows them, and maps of them.
+class Recentered(nn.Module):
+    """Recenters scores to 0.5 at the operating point, as TorchXRayVision does, and adds maps.
 
     A score p of the network with the operating point t becomes p / 2t below t and 1 - (1 - p) / 2(1 - t) from t on.
-    The bundle's output is the logit of that. It is taken from log p and log(1 - p), for 32 bits cannot hold 1 minus
-    what is nearly 1.
+    The bundle's output is the logit of that, computed from log p and log(1 - p), since float32 cannot represent 1 minus
+    a number near 1.
 
     Parameters
     ----------
-    kept
-        Which of the network's outputs become labels, in order.
+    outputs
+        Indices of the outputs that become labels, in order.
     thresholds
         Their operating points, between 0 and 1.
     """
 
-    def __init__(self, network: Classifier, *, kept: Sequence[int], thresholds: Sequence[float]) -> None:
+    def __init__(self, network: Classifier, *, outputs: Sequence[int], thresholds: Sequence[float]) -> None:
         super().__init__()
         self.network = cast("nn.Module", network)
         head = network.head
-        chosen = list(kept)
+        chosen = list(outputs)
         self.logits = nn.Linear(head.in_features, len(chosen))
         with torch.no_grad():
             self.logits.weight.copy_(head.weight[chosen])
@@ -54,16 +54,16 @@ class Recentred(nn.Module):
         """(B, 1, rows, columns) -> finding_logits (B, labels), finding_maps (B, labels, r, c)."""
         grid = cast("Classifier", self.network).grid(film)  # (B, channels, r, c)
         logits = self.logits(grid.mean(dim=(2, 3)))  # (B, labels)
-        # The mean of a map is the finding's logit before it was re-centred.
+        # The mean of a map is the finding's logit before recentering.
         maps = nn.functional.conv2d(grid, self.logits.weight[:, :, None, None], self.logits.bias)
-        return {"finding_logits": self._recentred(logits), "finding_maps": maps}
+        return {"finding_logits": self._recenter(logits), "finding_maps": maps}
 
-    def _recentred(self, logits: Tensor) -> Tensor:
+    def _recenter(self, logits: Tensor) -> Tensor:
         threshold, below, above = (self.get_buffer(name) for name in ("threshold", "below", "above"))
-        held = logits.clamp(-_STEEPEST, _STEEPEST)
-        # log of the new score where it is small; log of what it lacks to 1 where it is large
-        small = torch.sigmoid(held).log() - below
-        large = torch.sigmoid(-held).log() - above
+        clamped = logits.clamp(-_MAX_LOGIT, _MAX_LOGIT)
+        # log of the new score where it is small; log of 1 minus the score where it is large
+        small = torch.sigmoid(clamped).log() - below
+        large = torch.sigmoid(-clamped).log() - above
         small_logit = small - (1 - small.clamp(max=-math.log(2)).exp()).log()
         large_logit = (1 - large.clamp(max=-math.log(2)).exp()).log() - large
         return torch.where(torch.sigmoid(logits) - threshold > 0, large_logit, small_logit)

@@ -1,4 +1,4 @@
-"""From a network's structure logits for one film to outlines of the anatomy. Pure."""
+"""Decodes structure logits of one film into outlines of the anatomy. Pure."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -16,12 +16,12 @@ from cxr_node.infer import polyline
 from cxr_node.infer.polyline import Line
 
 TOLERANCE = 0.1
-"""How far, in cells, a simplified outline may lie from the one that was found. Round outlines shrink by half of it."""
+"""Largest distance, in cells, of a simplified outline from the original. Round outlines shrink by half of it."""
 
-SMALLEST = 1 / 4000
-"""Parts smaller than this share of the picture are specks."""
+MIN_PART_AREA = 1 / 4000
+"""Parts smaller than this share of the map are dropped as noise."""
 
-WHOLE = frozenset(
+IN_ONE_PIECE = frozenset(
     {
         Anatomy.RIGHT_LUNG,
         Anatomy.LEFT_LUNG,
@@ -33,20 +33,20 @@ WHOLE = frozenset(
         Anatomy.LEFT_HEMIDIAPHRAGM,
     }
 )
-"""What is in one piece and without holes: its largest part is kept, and filled."""
+"""Structures in one piece without holes: only the largest part is kept, and filled."""
 
 _RIVALS = ((Anatomy.RIGHT_LUNG, Anatomy.LEFT_LUNG), (Anatomy.LEFT_LUNG, Anatomy.RIGHT_LUNG))
 _DIGITS = 2
-"""Of film coordinates: a hundredth of a pixel, far below what a network can tell."""
+"""Decimals of film coordinates: a hundredth of a pixel, far finer than a network resolves."""
 
 _Float64 = npt.NDArray[np.float64]
 
 
 def structures(keys: Sequence[Anatomy], logits: Float32, area: Region) -> tuple[Structure, ...]:
-    """Return what is seen of each structure.
+    """Return the outlines of each structure.
 
     The outline runs where the logits, interpolated between the centers of cells, cross 0, and along the edge of the
-    map where the structure goes on beyond it. What both lungs claim belongs to the one with the larger logit.
+    map where the structure continues beyond it. A cell claimed by both lungs belongs to the one with the larger logit.
 
     Parameters
     ----------
@@ -63,28 +63,28 @@ def structures(keys: Sequence[Anatomy], logits: Float32, area: Region) -> tuple[
     if not np.isfinite(logits).all():
         raise ValueError("the network gave structures that are not finite")
     grids = dict(zip(keys, logits.astype(np.float64), strict=True))
-    # Above 0 exactly where it is both inside and the larger, and continuous, so that the border between two is smooth.
+    # Above 0 where the logit is positive and the larger; continuous, so that the border between the two is smooth.
     fields = dict(grids)
     for one, other in _RIVALS:
         if one in grids and other in grids:
             fields[one] = np.minimum(grids[one], grids[one] - grids[other])
-    parts = {key: _kept(key, field) for key, field in fields.items()}
-    lines = [line for each in parts.values() for part in each for line in part]
-    thinned = iter(polyline.thinned_loops(lines, TOLERANCE))
+    parts = {key: _relevant_parts(key, field) for key, field in fields.items()}
+    lines = [line for parts_of_one in parts.values() for part in parts_of_one for line in part]
+    simplified = iter(polyline.simplify_loops(lines, TOLERANCE))
     return tuple(
         Structure(
             key=key,
             confidence=_confidence(parts[key], fields[key], grids[key]),
-            regions=tuple(_region(next(thinned), fields[key].shape, area) for part in parts[key] for _ in part),
+            regions=tuple(_region(next(simplified), fields[key].shape, area) for part in parts[key] for _ in part),
         )
         for key in keys
     )
 
 
-def _kept(key: Anatomy, field: _Float64) -> list[list[Line]]:
-    """Return the parts that are no specks; of what is whole the largest, without its holes."""
-    parts = [part for part in _parts(field) if polygon_area(part[0]) >= SMALLEST * field.size]
-    if key in WHOLE and parts:
+def _relevant_parts(key: Anatomy, field: _Float64) -> list[list[Line]]:
+    """Return the parts that are large enough; of a structure in one piece the largest, without holes."""
+    parts = [part for part in _parts(field) if polygon_area(part[0]) >= MIN_PART_AREA * field.size]
+    if key in IN_ONE_PIECE and parts:
         return [max(parts, key=lambda part: polygon_area(part[0]))[:1]]
     return parts
 
@@ -97,14 +97,14 @@ def _confidence(parts: list[list[Line]], field: _Float64, logits: _Float64) -> f
 
 
 def _parts(field: _Float64) -> list[list[Line]]:
-    """Return what is above 0: of each part its outer outline and then its holes, as (column, row) of cell centers."""
-    # A frame of the opposite sign, so that the outline of what touches the edge runs half a cell outside the
-    # outermost centers: on the edge.
+    """Return the parts above 0, each with outer outline and then holes, as (column, row) of cell centers."""
+    # A frame of the opposite sign puts the outline of a part that touches the edge on the edge, half a cell outside
+    # the outermost centers.
     framed = np.pad(field, 1, mode="edge")
     for edge in (framed[0], framed[-1], framed[:, 0], framed[:, -1]):
         np.negative(np.abs(edge), out=edge)
     generator = contourpy.contour_generator(z=framed, fill_type=contourpy.FillType.OuterOffset)
-    # What comes depends on the fill type, which its annotations do not know.
+    # The return type depends on the fill type, which the annotations do not express.
     points, offsets = cast("tuple[list[Line], list[npt.NDArray[np.uint32]]]", generator.filled(0.0, np.inf))
     return [
         [part[first : last - 1] - 1 for first, last in pairwise(starts)]
@@ -113,21 +113,21 @@ def _parts(field: _Float64) -> list[list[Line]]:
 
 
 def _mean_score(logits: _Float64) -> float:
-    """Return the mean of 1 / (1 + exp(-logit)) of what is above 0, at least a half."""
+    """Return the mean sigmoid of logits above 0, at least a half."""
     return float(np.mean(1 / (1 + np.exp(-logits)))) if len(logits) else 0.5
 
 
 def _region(line: Line, shape: tuple[int, ...], area: Region) -> Region:
     """Return an outline in film coordinates."""
     (left, top), _, (right, bottom), _ = area.outline
-    kept = line + 0.5
-    across = np.round(left + kept[:, 0] * (right - left) / shape[1], _DIGITS)
-    down = np.round(top + kept[:, 1] * (bottom - top) / shape[0], _DIGITS)
+    corners = line + 0.5
+    across = np.round(left + corners[:, 0] * (right - left) / shape[1], _DIGITS)
+    down = np.round(top + corners[:, 1] * (bottom - top) / shape[0], _DIGITS)
     return Region(outline=tuple(zip(across.tolist(), down.tolist(), strict=True)))
 
 
-def part_of(area: Region, window: Sequence[float]) -> Region:
-    """Return the rectangle that is `window` of `area`: left, top, right and bottom in shares of it."""
+def window_of(area: Region, window: Sequence[float]) -> Region:
+    """Return the rectangle `window` of `area`: left, top, right and bottom as shares of it."""
     (left, top), _, (right, bottom), _ = area.outline
     width, height = right - left, bottom - top
     first, last = left + window[0] * width, left + window[2] * width

@@ -1,8 +1,8 @@
-"""A pickle of PyTorch read as a description: nothing that it names is imported or run. Needs no PyTorch.
+"""Unpickler for PyTorch weights that imports and runs nothing that the pickle names. Needs no PyTorch.
 
-A pickle is a program that calls what it names. Here a name means one of a few functions of our own: a tensor becomes a
-note of where its bytes are, a set and an ordered dictionary themselves, and every class of a network an empty shell
-that keeps what it is filled with. Any other name is refused.
+A pickle is a program that calls the names in it. Here a name resolves to one of a few own functions: a tensor to the
+position of its bytes, set and OrderedDict to themselves, each class of a network to a placeholder that stores its
+state. Any other name is refused.
 """
 
 import io
@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 TYPES = {"FloatStorage": ("f4", 4), "DoubleStorage": ("f8", 8), "HalfStorage": ("f2", 2), "LongStorage": ("i8", 8)}
-"""Types of numbers, as numpy names them little-endian, and their size."""
+"""Storage class to numpy's type code and size in bytes; little-endian."""
 
 
 class Refused(ValueError):
-    """The file holds something else than the weights of a network."""
+    """The file contains something other than the weights of a network."""
 
 
 class Storage:
-    """Numbers in a row; the bytes come when the pickle has been read."""
+    """Contiguous numbers; `content` is set after the pickle has been read."""
 
     def __init__(self, kind: str, key: str, count: int) -> None:
         self.kind = kind
@@ -38,14 +38,14 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class StorageKind:
-    """Stands for a class of storages."""
+    """Placeholder of a storage class."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """Where a tensor lies in its storage, in numbers, not bytes."""
+    """Position of a tensor in its storage, counted in numbers, not bytes."""
 
     storage: Storage
     offset: int
@@ -53,7 +53,7 @@ class Tensor:
 
     @property
     def content(self) -> bytes:
-        """Its bytes, in the order of its shape."""
+        """Bytes of the tensor, in the order of its shape."""
         first, size = self.offset * self.storage.size, math.prod(self.shape) * self.storage.size
         content = self.storage.content[first : first + size]
         if first < 0 or len(content) != size:
@@ -61,18 +61,18 @@ class Tensor:
         return content
 
 
-class Shell:
-    """Stands for an object of a network's class: does nothing, keeps the state that it is given."""
+class Placeholder:
+    """Placeholder of an object of a network's class: stores its state and does nothing."""
 
-    def __new__(cls, *_arguments: object, **_options: object) -> "Shell":
-        """Make one, whatever the real class would have been made from."""
+    def __new__(cls, *_arguments: object, **_options: object) -> "Placeholder":
+        """Accept any arguments of the real class."""
         return super().__new__(cls)
 
     def __init__(self, *_arguments: object) -> None:
         self.state: dict[str, Any] = {}
 
     def __setstate__(self, state: object) -> None:
-        """Keep the state, if it is a table."""
+        """Store the state if it is a table."""
         self.state = state if isinstance(state, dict) else {}
 
 
@@ -91,7 +91,7 @@ def _parameter(tensor: Tensor, *_rest: object) -> Tensor:
     return tensor
 
 
-_KNOWN: dict[tuple[str, str], Any] = {
+_ALLOWED: dict[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_parameter"): _parameter,
     ("collections", "OrderedDict"): OrderedDict,
@@ -99,31 +99,31 @@ _KNOWN: dict[tuple[str, str], Any] = {
     ("builtins", "set"): set,
     **{("torch", name): StorageKind(name) for name in TYPES},
 }
-_SHELLS = ("torch.nn.modules.", "torch.nn.backends.", "torchxrayvision.models", "torchvision.models.")
-"""Modules whose classes become shells."""
+_PLACEHOLDER_MODULES = ("torch.nn.modules.", "torch.nn.backends.", "torchxrayvision.models", "torchvision.models.")
+"""Modules whose classes become placeholders."""
 
 
 class Unpickler(pickle.Unpickler):
-    """Looks names up in the list above, and nowhere else."""
+    """Resolves names in the allowlist above only."""
 
     def __init__(self, file: io.BytesIO, storage: Callable[[Storage], Storage]) -> None:
         super().__init__(file, encoding="utf-8")
         self._storage = storage
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what a name stands for here."""
-        known = _KNOWN.get((module, name))
-        if known is not None:
-            return known
-        if module.startswith(_SHELLS) and name.isidentifier():
-            return Shell
+        """Return the allowed meaning of a name."""
+        allowed = _ALLOWED.get((module, name))
+        if allowed is not None:
+            return allowed
+        if module.startswith(_PLACEHOLDER_MODULES) and name.isidentifier():
+            return Placeholder
         raise Refused(f"it names {module[:80]}.{name[:80]}, which no weights need")
 
     def persistent_load(self, pid: Any) -> Any:
-        """Return a storage without its bytes, or the class of a network, of which the source text is passed over."""
+        """Return a storage without its bytes, or a network's class, whose source text is ignored."""
         match pid:
             case ("storage", StorageKind(name=kind), str(key), str(), int(count), *_) if count >= 0:
                 return self._storage(Storage(kind, key, count))
-            case ("module", type() as kind, *_) if issubclass(kind, Shell):
-                return Shell
+            case ("module", type() as kind, *_) if issubclass(kind, Placeholder):
+                return Placeholder
         raise Refused("a reference to something else than numbers")

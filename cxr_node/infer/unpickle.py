@@ -1,11 +1,9 @@
-"""The child of `weights`: takes a pickled weight file apart without importing or running anything that it names.
+"""Child of `weights`: parses a pickled weight file without importing or running anything that it names.
 
-Started as `python -m cxr_node.infer.unpickle BYTES SECONDS`, with the bounds on its memory and its time. The file
-comes by standard input. Its tensors leave by standard output: the size of a JSON table (64 bits, little-endian), the
-table, from name to type, shape, and where in the bytes after it the tensor lies; then these. A refusal is one line on
-standard error and the exit status REFUSED.
-
-Nothing here needs PyTorch: what the pickles say is read by `torch_pickle`.
+Started as `python -m cxr_node.infer.unpickle BYTES SECONDS`, with the limits of its memory and time. It reads the file
+from standard input and writes the tensors to standard output: the size of a JSON table (64 bits, little-endian), the
+table (name to type, shape and position in the bytes that follow), and the bytes. A refusal is one line on standard
+error and the exit status REFUSED. Needs no PyTorch; `torch_pickle` reads the pickles.
 """
 
 import io
@@ -18,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from cxr_node import child_process
-from cxr_node.infer.torch_pickle import TYPES, Refused, Shell, Storage, Tensor, Unpickler
+from cxr_node.infer.torch_pickle import TYPES, Placeholder, Refused, Storage, Tensor, Unpickler
 
 REFUSED = 3
 SIZE = struct.Struct("<Q")
@@ -27,7 +25,7 @@ MAX_MEMBERS = 20_000
 _MAX_DEPTH = 32
 _NAME = re.compile(r"[A-Za-z0-9_]{1,80}(\.[A-Za-z0-9_]{1,80}){0,31}")
 _PROTOCOL = b"\x80"
-"""What every pickle since protocol 2 begins with."""
+"""First byte of every pickle since protocol 2."""
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001
 
@@ -38,11 +36,11 @@ def read(content: bytes) -> dict[str, Tensor]:
     Raises
     ------
     Refused
-        If it is something else.
+        If it is anything else.
     """
     loaded = _read_zip(content) if content.startswith(b"PK\x03\x04") else _read_legacy(content)
     tensors: dict[str, Tensor] = {}
-    for name, tensor in _named(loaded, depth=0):
+    for name, tensor in _named_tensors(loaded, depth=0):
         if name in tensors or _NAME.fullmatch(name) is None:
             raise Refused(f"a tensor named {name[:80]!r}")
         tensors[name] = tensor
@@ -52,7 +50,7 @@ def read(content: bytes) -> dict[str, Tensor]:
 
 
 def _read_zip(content: bytes) -> Any:
-    """Read what `torch.save` of version 1.6 or later writes."""
+    """Read the format of `torch.save` since version 1.6."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
         if len(entries) > MAX_MEMBERS or any(e.compress_type != zipfile.ZIP_STORED or e.flag_bits & 1 for e in entries):
@@ -65,58 +63,58 @@ def _read_zip(content: bytes) -> Any:
     if parts.get("byteorder", b"little") != b"little":
         raise Refused("numbers are big-endian")
 
-    def filled(storage: Storage) -> Storage:
+    def load_storage(storage: Storage) -> Storage:
         storage.content = parts.get(f"data/{storage.key}", b"")
-        return _complete(storage)
+        return _require_complete(storage)
 
-    return Unpickler(io.BytesIO(parts["data.pkl"]), filled).load()
+    return Unpickler(io.BytesIO(parts["data.pkl"]), load_storage).load()
 
 
 def _read_legacy(content: bytes) -> Any:
-    """Read what `torch.save` before version 1.6 wrote: five pickles, then the storages that the last one lists."""
+    """Read the format before version 1.6: five pickles, then the storages that the last one lists."""
     if not content.startswith(_PROTOCOL):
         raise Refused("not a file of torch.save")
     file = io.BytesIO(content)
     storages: dict[str, Storage] = {}
 
-    def noted(storage: Storage) -> Storage:
+    def register(storage: Storage) -> Storage:
         return storages.setdefault(storage.key, storage)
 
-    magic, version, system = (Unpickler(file, noted).load() for _ in range(3))
+    magic, version, system = (Unpickler(file, register).load() for _ in range(3))
     if magic != _LEGACY_MAGIC or version != _LEGACY_VERSION:
         raise Refused("not a file of torch.save")
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise Refused("numbers are big-endian")
-    loaded = Unpickler(file, noted).load()
-    for key in Unpickler(file, noted).load():
+    loaded = Unpickler(file, register).load()
+    for key in Unpickler(file, register).load():
         storage = storages.get(key)
         if storage is None or file.read(SIZE.size) != SIZE.pack(storage.count):
             raise Refused("storages are not those that the tensors need")
         storage.content = file.read(storage.count * storage.size)
     for storage in storages.values():
-        _complete(storage)
+        _require_complete(storage)
     return loaded
 
 
-def _complete(storage: Storage) -> Storage:
+def _require_complete(storage: Storage) -> Storage:
     if len(storage.content) != storage.count * storage.size:
         raise Refused("numbers are missing; the file is cut off or damaged")
     return storage
 
 
-def _named(value: Any, *, depth: int, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Yield every tensor with its name as a state dictionary has it."""
+def _named_tensors(value: Any, *, depth: int, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Yield every tensor with its name as in a state dictionary."""
     if depth > _MAX_DEPTH:
         raise Refused("modules within modules without end")
     match value:
-        case Shell():
+        case Placeholder():
             for group in ("_parameters", "_buffers", "_modules"):
-                yield from _named(value.state.get(group, {}), depth=depth + 1, prefix=prefix)
+                yield from _named_tensors(value.state.get(group, {}), depth=depth + 1, prefix=prefix)
         case Tensor():
             yield prefix.removesuffix("."), value
         case dict():
             for key, item in value.items():
-                yield from _named(item, depth=depth + 1, prefix=f"{prefix}{key}.")
+                yield from _named_tensors(item, depth=depth + 1, prefix=f"{prefix}{key}.")
         case None:
             return
         case _:
@@ -143,12 +141,12 @@ def main(memory_bytes: int, seconds: int) -> None:
         _write(read(sys.stdin.buffer.read()))
     except Refused as error:
         _refuse(str(error))
-    except Exception as error:  # noqa: BLE001 - pickle raises whatever a damaged file leads to; the parent is told of all
+    except Exception as error:  # noqa: BLE001 - a damaged file raises any type; the parent needs a reply
         _refuse(f"it cannot be read as a file of torch.save ({type(error).__name__})")
 
 
-def _refuse(sentence: str) -> NoReturn:
-    sys.stderr.write(sentence.replace("\n", " "))
+def _refuse(message: str) -> NoReturn:
+    sys.stderr.write(message.replace("\n", " "))
     sys.exit(REFUSED)
 
 

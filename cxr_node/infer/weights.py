@@ -1,4 +1,4 @@
-"""Tensors out of a pickled weight file, which may hold any program: read in a process of its own that can run none."""
+"""Imports tensors from a pickled weight file, which may contain any program, in a child process that runs none."""
 
 import json
 import math
@@ -19,12 +19,12 @@ _MAX_MESSAGE_CHARACTERS = 300
 
 
 class UnsafeWeights(ValueError):
-    """The file was not taken: it is damaged, too large, or more than weights. Nothing of it was run."""
+    """The file was refused: it is damaged, too large, or more than weights. Nothing of it was run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a weight file may cost: its size, and the memory in bytes and the time in seconds to take it apart."""
+    """Limits for a weight file: its size, and the memory and time of the child process."""
 
     file_bytes: int = 512 << 20
     memory_bytes: int = 2 << 30
@@ -32,7 +32,7 @@ class Limits:
 
 
 def read(file: Path, limits: Limits | None = None) -> dict[str, torch.Tensor]:
-    """Return the tensors in a file of `torch.save`, of either of its formats, by the names of a state dictionary.
+    """Return the tensors of a `torch.save` file, in either format, by their names in a state dictionary.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def read(file: Path, limits: Limits | None = None) -> dict[str, torch.Tensor]:
     limits = limits or Limits()
     size = file.stat().st_size
     if size > limits.file_bytes:
-        raise UnsafeWeights(f"{size} bytes; at most {limits.file_bytes} are taken")
+        raise UnsafeWeights(f"{size} bytes; at most {limits.file_bytes} are allowed")
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "tensors"
         with file.open("rb") as pickled, output.open("wb") as tensors:
@@ -77,15 +77,15 @@ def _run_child(pickled: int, tensors: int, limits: Limits, folder: Path) -> None
         raise UnsafeWeights(f"the process that read it ended with status {status}")
 
 
-def _tensors(answer: bytes) -> dict[str, torch.Tensor]:
-    """Return what the child has written, believing none of it."""
+def _tensors(output: bytes) -> dict[str, torch.Tensor]:
+    """Parse and validate the output of the child."""
     try:
-        (size,) = unpickle.SIZE.unpack_from(answer)
-        table = json.loads(answer[unpickle.SIZE.size : unpickle.SIZE.size + size])
-        numbers = memoryview(answer)[unpickle.SIZE.size + size :]
+        (size,) = unpickle.SIZE.unpack_from(output)
+        table = json.loads(output[unpickle.SIZE.size : unpickle.SIZE.size + size])
+        numbers = memoryview(output)[unpickle.SIZE.size + size :]
         return {str(name): _tensor(entry, numbers) for name, entry in table.items()}
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise UnsafeWeights(f"the process that read it answered in confusion: {error}") from error
+        raise UnsafeWeights(f"the process that read it gave an invalid reply: {error}") from error
 
 
 def _tensor(entry: dict[str, object], numbers: memoryview) -> torch.Tensor:

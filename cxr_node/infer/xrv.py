@@ -1,8 +1,7 @@
-"""The classifiers that TorchXRayVision publishes: which there are, and how each is read.
+"""Published classifiers of TorchXRayVision: names, labels, operating points, URLs and digests.
 
-Names, labels, operating points and addresses as its release 1.5.7 states them, Apache-2.0. Digests were not published
-by it: those here are of the same files as its authors' Hugging Face pages hold them, and are left out where neither
-that nor another independent record of the file was found.
+As stated by its release 1.5.7, Apache-2.0. It publishes no digests: those here are of the same files on its authors'
+Hugging Face pages, and are omitted where neither these pages nor another independent record had the file.
 """
 
 import math
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 VERSION = "1.0.0"
-"""Of the bundles made here: raised when the same file gets another preparation or other operating points."""
+"""Version of imported bundles: raised when the same file gets another preparation or other operating points."""
 
 RELEASE = "https://github.com/mlmed/torchxrayvision/releases/download/v1/"
 
@@ -36,11 +35,11 @@ _LABELS = (
     "Lung Opacity",
     "Enlarged Cardiomediastinum",
 )
-"""What the outputs stand for, in their order, of every model."""
+"""Labels of the outputs of every model, in order."""
 
 
 class Architecture(StrEnum):
-    """What a weight file holds the weights of."""
+    """Architecture of a weight file."""
 
     DENSENET121 = "DenseNet-121"
     RESNET50 = "ResNet-50"
@@ -50,8 +49,8 @@ class Architecture(StrEnum):
 class Published:
     """One published weight file.
 
-    `thresholds` are the operating points of the outputs, between 0 and 1; not a number where an output was not
-    trained. `sha256` is empty where it is not known.
+    `thresholds` are the operating points of the outputs, between 0 and 1; NaN for an output that was not trained.
+    `sha256` is empty if unknown.
     """
 
     name: str
@@ -64,12 +63,12 @@ class Published:
 
     @property
     def url(self) -> str:
-        """Where the file is published."""
+        """URL of the file."""
         return RELEASE + self.file
 
     @property
     def trained(self) -> dict[str, tuple[int, float]]:
-        """Label of each trained output, with the output's number and its operating point."""
+        """Trained outputs: label to the output's number and operating point."""
         pairs = enumerate(zip(_LABELS, self.thresholds, strict=True))
         return {label: (number, threshold) for number, (label, threshold) in pairs if not math.isnan(threshold)}
 

@@ -1,4 +1,4 @@
-"""From a weight file of TorchXRayVision to a bundle."""
+"""Imports a weight file of TorchXRayVision as a bundle."""
 
 import json
 import os
@@ -13,11 +13,11 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Digest, digest_of
 from cxr_node.infer import bundle, center_crop, weights, xrv
 from cxr_node.infer.bundle import BundleError
-from cxr_node.infer.export import exported
+from cxr_node.infer.export import export_network
 from cxr_node.infer.networks.densenet import DenseNet
 from cxr_node.infer.networks.resnet import ResNet
 from cxr_node.infer.prepare import Frame
-from cxr_node.infer.published import Classifier, Recentred
+from cxr_node.infer.published import Classifier, Recentered
 from cxr_node.infer.xrv import Architecture, Published
 
 NETWORK = "network.pt2"
@@ -40,47 +40,47 @@ LIMITS = (
     "large cells: they show where the evidence lies, not the border of a lesion. Not tested on children, lateral films."
 )
 _IGNORED = frozenset({"op_threshs"})
-"""Kept with some weights, and stated by the card."""
+"""Stored with some weights; the card states the operating points."""
 
 
-def left_out(model: Published, codes: Coded) -> tuple[str, ...]:
-    """Return the outputs that were trained but have no code, so that no report could name them."""
+def labels_without_code(model: Published, codes: Coded) -> tuple[str, ...]:
+    """Return the labels of trained outputs without a code, which no report could name."""
     return tuple(label for label in model.trained if label not in codes)
 
 
 def write(model: Published, file: Path, folder: Path, *, codes: Coded, digest: Digest) -> None:
-    """Make a bundle of a published weight file in `folder`, which must not exist, and open it as the node does.
+    """Write a bundle from a published weight file to `folder`, which must not exist, and open it as the node does.
 
     Parameters
     ----------
     digest
-        SHA-256 that the file has been found to have; stands in the card.
+        SHA-256 of the file, for the card.
 
     Raises
     ------
     BundleError
-        If the file is not what the model's weights are, or the folder is taken.
+        If the file does not contain the model's weights, or the folder exists.
     """
     if folder.exists():
         raise BundleError(f"{folder} exists already; name a folder that does not")
     network = _network(model, _tensors(model, file))
     labels = {label: place for label, place in model.trained.items() if label in codes}
-    merged = Recentred(
+    merged = Recentered(
         network,
-        kept=[number for number, _ in labels.values()],
+        outputs=[number for number, _ in labels.values()],
         thresholds=[threshold for _, threshold in labels.values()],
     )
-    content = exported(merged.eval(), Frame(rows=model.size, columns=model.size, recipe=center_crop.RECIPE))
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    aside.mkdir(parents=True)
+    content = export_network(merged.eval(), Frame(rows=model.size, columns=model.size, recipe=center_crop.RECIPE))
+    staged = folder.with_name(f".{folder.name}.{os.getpid()}")
+    staged.mkdir(parents=True)
     try:
-        (aside / NETWORK).write_bytes(content)
+        (staged / NETWORK).write_bytes(content)
         card = _card(model, labels, codes, network=digest_of(content), file=digest)
-        (aside / bundle.CARD).write_text(card, encoding="utf-8")
-        bundle.load(aside)
-        aside.rename(folder)
+        (staged / bundle.CARD).write_text(card, encoding="utf-8")
+        bundle.load(staged)
+        staged.rename(folder)
     except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(staged, ignore_errors=True)
         raise
 
 
@@ -88,40 +88,40 @@ def _tensors(model: Published, file: Path) -> dict[str, torch.Tensor]:
     try:
         return weights.read(file)
     except weights.UnsafeWeights as error:
-        raise BundleError(f"{file} was not taken: {error}; expected the file that {model.url} names") from error
+        raise BundleError(f"{file} was refused: {error}; expected the file that {model.url} names") from error
     except OSError as error:
         raise BundleError(f"{file}: {error.strerror}; fetch it from {model.url}") from error
 
 
 def _network(model: Published, tensors: Mapping[str, torch.Tensor]) -> Classifier:
-    """Return the network with the tensors in their places, each accounted for."""
+    """Return the network with the tensors loaded, all of them used."""
     network: DenseNet | ResNet
     match model.architecture:
         case Architecture.DENSENET121:
             network = DenseNet(xrv.OUTPUTS)
         case Architecture.RESNET50:
             network = ResNet(xrv.OUTPUTS)
-    _fill(network, tensors, model)
+    _load_state(network, tensors, model)
     return network
 
 
-def _fill(network: nn.Module, tensors: Mapping[str, torch.Tensor], model: Published) -> None:
+def _load_state(network: nn.Module, tensors: Mapping[str, torch.Tensor], model: Published) -> None:
     expected = network.state_dict()
-    # Files of early PyTorch do not count batches; the network does not look at that count when it reads.
+    # Files of early PyTorch have no batch counts, which inference does not use.
     counts = {name: tensor for name, tensor in expected.items() if name.endswith("num_batches_tracked")}
-    given = {**counts, **{name: tensor for name, tensor in tensors.items() if name not in _IGNORED}}
-    faults = [f"{name} is missing" for name in expected if name not in given]
-    faults += [f"{name} does not belong there" for name in given if name not in expected]
+    state = {**counts, **{name: tensor for name, tensor in tensors.items() if name not in _IGNORED}}
+    faults = [f"{name} is missing" for name in expected if name not in state]
+    faults += [f"{name} does not belong there" for name in state if name not in expected]
     faults += [
-        f"{name} has shape {tuple(given[name].shape)}, expected {tuple(tensor.shape)}"
+        f"{name} has shape {tuple(state[name].shape)}, expected {tuple(tensor.shape)}"
         for name, tensor in expected.items()
-        if name in given and given[name].shape != tensor.shape
+        if name in state and state[name].shape != tensor.shape
     ]
-    faults += [f"{name} is not finite" for name in given if not given[name].isfinite().all()]
+    faults += [f"{name} is not finite" for name in state if not state[name].isfinite().all()]
     if faults:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise BundleError(f"the file is not one of {model.name} ({model.architecture}): {', '.join(faults[:3])}{more}")
-    network.load_state_dict(given)
+    network.load_state_dict(state)
 
 
 def _card(model: Published, labels: Iterable[str], codes: Coded, *, network: str, file: str) -> str:
@@ -167,7 +167,7 @@ def _card(model: Published, labels: Iterable[str], codes: Coded, *, network: str
 
 
 def _table(head: str, **values: object) -> str:
-    """Return a table of TOML, whose strings, numbers and lists are written as in JSON."""
+    """Return a TOML table; its strings, numbers and lists are written as in JSON."""
     lines = [head] if head else []
     return "\n".join([*lines, *(f"{key} = {_value(value)}" for key, value in values.items())]) + "\n"
 

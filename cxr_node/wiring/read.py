@@ -118,9 +118,9 @@ def study_window(settings: Settings) -> StudyWindow:
 
 
 def _watchdog(settings: Settings) -> Watchdog:
-    from cxr_node.infer.watchdog import at_most
+    from cxr_node.infer.watchdog import exit_after
 
-    return partial(at_most, _timeout_s(settings))
+    return partial(exit_after, _timeout_s(settings))
 
 
 def _timeout_s(settings: Settings) -> float:

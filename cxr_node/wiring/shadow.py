@@ -22,7 +22,7 @@ def run_shadow(process: Process, *, stopping: threading.Event) -> Iterator[None]
 
     from cxr_node.infer import bundle, bundle_registry
     from cxr_node.infer.reader import Precision, Reader
-    from cxr_node.infer.watchdog import at_most
+    from cxr_node.infer.watchdog import exit_after
 
     os.nice(_NICE)
     torch.set_num_threads(1)
@@ -38,7 +38,7 @@ def run_shadow(process: Process, *, stopping: threading.Event) -> Iterator[None]
                     if is_ours:
                         shadow = Shadow(
                             database, executor=InProcess(context), network=reader, identity=reader.identity,
-                            clock=process.clock, watchdog=partial(at_most, section.timeout_s),
+                            clock=process.clock, watchdog=partial(exit_after, section.timeout_s),
                         )  # fmt: skip
                         shadow.run(tick_s=settings.schedule.tick_s, stopping=stopping)
                 stopping.wait(settings.schedule.tick_s)

@@ -40,7 +40,7 @@ class Clock:
                 yield from (0.0, each)
 
 
-def like(**changes: float) -> engines.Makes:
+def like(**changes: float) -> engines.EngineFactory:
     """Return an engine that says what the reference says, plus so much for an output."""
 
     def make(given: Bundle, threads: int) -> Program:
@@ -95,7 +95,7 @@ def test_an_engine_says_of_the_built_in_bundle_what_the_reference_says(name: str
     ids=["faster", "hardly faster", "other scores", "no numbers", "never the same", "not installed"],
 )
 def test_the_fastest_engine_is_taken_that_says_the_same(
-    opened: Bundle, other: engines.Makes, seconds: float, expected: str, fault: str
+    opened: Bundle, other: engines.EngineFactory, seconds: float, expected: str, fault: str
 ) -> None:
     makers = {EAGER: engines.eager, "other": other}
     clock = Clock(1.0) if other is is_not_there else Clock(1.0, seconds)
@@ -109,7 +109,7 @@ def test_the_fastest_engine_is_taken_that_says_the_same(
 
 
 @pytest.mark.parametrize("other", [like(finding_logits=0.1), is_not_there])
-def test_an_engine_that_is_named_and_will_not_do_is_an_error(opened: Bundle, other: engines.Makes) -> None:
+def test_an_engine_that_is_named_and_will_not_do_is_an_error(opened: Bundle, other: engines.EngineFactory) -> None:
     with pytest.raises(BundleError, match=r"engine 'other' .* set read.engine"):
         engines.choose(opened, FILM, wanted="other", engines={EAGER: engines.eager, "other": other})
 

@@ -25,7 +25,7 @@ from cxr_node.domain.radiograph import Geometry, Radiograph
 from cxr_node.infer import bundle, center_crop, weights, xrv
 from cxr_node.infer.networks.densenet import DenseNet
 from cxr_node.infer.networks.resnet import ResNet
-from cxr_node.infer.published import Recentred
+from cxr_node.infer.published import Recentered
 from cxr_node.infer.reader import Reader
 from cxr_node.pixels import film as pixels
 from cxr_node.pixels.limits import Limits
@@ -62,14 +62,14 @@ class Reference:
     exact_scores: npt.NDArray[np.float64]
     """The same, computed in 64 bits."""
 
-    def network(self) -> Recentred:
+    def network(self) -> Recentered:
         """Return our network with the file's weights."""
         network = NETWORKS[self.model.architecture](xrv.OUTPUTS)
         unmatched = network.load_state_dict(weights.read(self.file), strict=False)
         assert not unmatched.missing_keys
         assert not unmatched.unexpected_keys
         numbers, thresholds = zip(*self.model.trained.values(), strict=True)
-        return Recentred(network, kept=numbers, thresholds=thresholds).eval()
+        return Recentered(network, outputs=numbers, thresholds=thresholds).eval()
 
 
 @pytest.fixture(scope="module")

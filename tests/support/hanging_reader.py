@@ -11,7 +11,7 @@ from typing import NoReturn
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.domain.radiograph import Radiograph
-from cxr_node.infer.watchdog import at_most
+from cxr_node.infer.watchdog import exit_after
 from cxr_node.work.batching import Batching
 from tests.support.node import InProcessNode, Says
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> None:
         Path(folder),
         reader=Says(HANGS[name]),
         together=Batching(size=8),
-        watchdog=partial(at_most, TIMEOUT_S),
+        watchdog=partial(exit_after, TIMEOUT_S),
     )
     node.turn(Stage.READ)
 

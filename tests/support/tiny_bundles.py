@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.radiograph import Geometry, Radiograph
-from cxr_node.infer.export import exported
+from cxr_node.infer.export import export_network
 from cxr_node.infer.prepare import Frame
 
 SIDE = 32
@@ -79,7 +79,7 @@ class Tiny(nn.Module):
 @functools.cache
 def network(*, labels: int = 1, logits: str = "finding_logits") -> bytes:
     """Return the archive of a tiny network."""
-    return exported(Tiny(labels=labels, logits=logits).eval(), FRAME)
+    return export_network(Tiny(labels=labels, logits=logits).eval(), FRAME)
 
 
 def card(content: bytes, *, changes: tuple[tuple[str, str], ...] = ()) -> str:
@@ -160,7 +160,7 @@ class Whole(nn.Module):
 @functools.cache
 def whole_network(*, structures: int = len(STRUCTURES), views: int = 4, distances: int = 1) -> bytes:
     """Return the archive of a network of every output."""
-    return exported(Whole(structures=structures, views=views, distances=distances).eval(), FRAME)
+    return export_network(Whole(structures=structures, views=views, distances=distances).eval(), FRAME)
 
 
 def whole_card(content: bytes, *, changes: tuple[tuple[str, str], ...] = ()) -> str:

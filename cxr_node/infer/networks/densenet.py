@@ -1,6 +1,6 @@
 """DenseNet-121 for one channel (G. Huang et al., *Densely Connected Convolutional Networks*, 2017, table 1).
 
-Modules bear the names that published weight files use, so that their tensors find their places.
+Modules have the names of the published weight files, so that their tensors load.
 """
 
 from collections import OrderedDict
@@ -23,7 +23,7 @@ class Sizes:
 
 
 class Layer(nn.Module):
-    """(B, channels, r, c) -> (B, channels + growth, r, c): what it makes of all before it, behind all before it."""
+    """(B, channels, r, c) -> (B, channels + growth, r, c): the input, followed by the layer's own channels."""
 
     def __init__(self, channels: int, sizes: Sizes) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Layer(nn.Module):
         self.conv2 = nn.Conv2d(inner, sizes.growth, 3, padding=1, bias=False)
 
     def forward(self, before: Tensor) -> Tensor:
-        """Return `before` with the layer's own channels behind it."""
+        """Return `before` followed by the layer's own channels."""
         squeezed = self.conv1(functional.relu(self.norm1(before)))
         return torch.cat([before, self.conv2(functional.relu(self.norm2(squeezed)))], dim=1)
 
@@ -83,7 +83,7 @@ class DenseNet(nn.Module):
 
     @property
     def head(self) -> nn.Linear:
-        """What turns mean features into logits, and features into maps of them."""
+        """Layer from mean features to logits, and from features to maps."""
         return self.classifier
 
     def grid(self, film: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """ResNet-50 for one channel (K. He et al., *Deep Residual Learning for Image Recognition*, 2016, table 1).
 
-A block halves the size in its 3 x 3 convolution, as the weights that are published were trained, not in its first as
-the paper has it. Modules bear the names that published weight files use, so that their tensors find their places.
+A block halves the size in its 3 x 3 convolution, as the published weights were trained, and not in its first as in the
+paper. Modules have the names of the published weight files, so that their tensors load.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Sizes:
     first: int = 64
     stages: tuple[int, ...] = (3, 4, 6, 3)
     widening: int = 4
-    """What a block gives has this many times its inner channels."""
+    """Output channels of a block, as a multiple of its inner channels."""
 
 
 class Bottleneck(nn.Module):
@@ -39,11 +39,11 @@ class Bottleneck(nn.Module):
             )
 
     def forward(self, before: Tensor) -> Tensor:
-        """Return what the block adds to `before`, added to it."""
-        added = functional.relu(self.bn1(self.conv1(before)))
-        added = functional.relu(self.bn2(self.conv2(added)))
-        added = self.bn3(self.conv3(added))
-        return functional.relu(added + self.downsample(before))
+        """Return `before` plus the residual."""
+        residual = functional.relu(self.bn1(self.conv1(before)))
+        residual = functional.relu(self.bn2(self.conv2(residual)))
+        residual = self.bn3(self.conv3(residual))
+        return functional.relu(residual + self.downsample(before))
 
 
 class ResNet(nn.Module):
@@ -69,7 +69,7 @@ class ResNet(nn.Module):
 
     @property
     def head(self) -> nn.Linear:
-        """What turns mean features into logits, and features into maps of them."""
+        """Layer from mean features to logits, and from features to maps."""
         return self.fc
 
     def grid(self, film: Tensor) -> Tensor:

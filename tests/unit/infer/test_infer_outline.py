@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as of
 
 from cxr_node.domain.reading import Region
-from cxr_node.infer.outline import REGIONS, center, regions
+from cxr_node.infer.outline import MAX_REGIONS, center, regions
 
 
 def _film(*, rows: int, columns: int, left: int = 0, top: int = 0) -> Region:
@@ -80,7 +80,7 @@ def test_the_level_does_not_depend_on_the_scale_of_the_map() -> None:
 def test_outlines_are_closed_figures_on_the_film(activation: npt.NDArray[np.float32]) -> None:
     found = regions(activation, _film(rows=90, columns=70))
 
-    assert len(found) <= REGIONS
+    assert len(found) <= MAX_REGIONS
     for region in found:
         assert len(region.outline) >= 3
         # A part that touches itself in a corner is walked through it twice, never from one place to the same.

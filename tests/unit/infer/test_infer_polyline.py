@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cxr_node.infer.polyline import Line, thinned, thinned_loops
+from cxr_node.infer.polyline import Line, simplify_lines, simplify_loops
 
 CORNERS = arrays(np.float64, st.tuples(st.integers(3, 40), st.just(2)), elements=st.floats(-50, 50, width=16))
 
@@ -23,7 +23,7 @@ def distance(corner: Line, start: Line, end: Line) -> float:
 
 @given(line=CORNERS, tolerance=st.floats(0.01, 20))
 def test_every_corner_left_out_lies_near_the_piece_that_replaces_it(line: Line, tolerance: float) -> None:
-    (kept,) = thinned([line], tolerance)
+    (kept,) = simplify_lines([line], tolerance)
 
     assert (kept[0] == line[0]).all()
     assert (kept[-1] == line[-1]).all()
@@ -35,17 +35,17 @@ def test_every_corner_left_out_lies_near_the_piece_that_replaces_it(line: Line, 
 
 @given(line=CORNERS)
 def test_a_loop_keeps_at_least_three_corners(line: Line) -> None:
-    assert all(len(kept) >= 3 for kept in thinned_loops([line, line], 1000.0))
+    assert all(len(kept) >= 3 for kept in simplify_loops([line, line], 1000.0))
 
 
 def test_a_square_with_corners_along_its_sides_is_a_square() -> None:
     sides = np.array([(0, 0), (1, 0), (2, 0), (2, 1), (2, 2), (1, 2), (0, 2), (0, 1)], np.float64)
 
-    assert [kept.tolist() for kept in thinned_loops([sides], 0.1)] == [[[0, 0], [2, 0], [2, 2], [0, 2]]]
+    assert [kept.tolist() for kept in simplify_loops([sides], 0.1)] == [[[0, 0], [2, 0], [2, 2], [0, 2]]]
 
 
 @given(lines=st.lists(CORNERS, min_size=1, max_size=4), tolerance=st.floats(0.01, 20))
 def test_lines_thinned_together_are_those_thinned_alone(lines: list[Line], tolerance: float) -> None:
-    together = thinned(lines, tolerance)
+    together = simplify_lines(lines, tolerance)
 
-    assert [kept.tolist() for kept in together] == [thinned([line], tolerance)[0].tolist() for line in lines]
+    assert [kept.tolist() for kept in together] == [simplify_lines([line], tolerance)[0].tolist() for line in lines]

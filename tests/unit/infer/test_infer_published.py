@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cxr_node.infer.networks.densenet import DenseNet, Sizes
-from cxr_node.infer.published import Recentred
+from cxr_node.infer.published import Recentered
 
 
 class Given(nn.Module):
@@ -25,7 +25,7 @@ class Given(nn.Module):
 
 
 def recentred(logits: npt.NDArray[np.float64], threshold: float) -> npt.NDArray[np.float32]:
-    module = Recentred(Given(1), kept=[0], thresholds=[threshold])
+    module = Recentered(Given(1), outputs=[0], thresholds=[threshold])
     with torch.inference_mode():
         outputs: Tensor = module(torch.tensor(logits, dtype=torch.float32)[:, None, None, None])["finding_logits"]
     return outputs.sigmoid().numpy()[:, 0]
@@ -62,7 +62,7 @@ def test_chosen_outputs_keep_their_order_and_a_maps_mean_is_its_logit() -> None:
     torch.manual_seed(0)
     network = DenseNet(5, Sizes(first=8, growth=4, blocks=(1, 1))).eval()
     film = torch.rand(2, 1, 64, 64)
-    module = Recentred(network, kept=[3, 1], thresholds=[0.5, 0.5]).eval()
+    module = Recentered(network, outputs=[3, 1], thresholds=[0.5, 0.5]).eval()
     with torch.inference_mode():
         plain = network.head(network.grid(film).mean(dim=(2, 3)))
         outputs = module(film)

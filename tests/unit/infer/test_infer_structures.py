@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.radiograph import Float32
 from cxr_node.domain.reading import Region, Structure
-from cxr_node.infer.structures import part_of, structures
+from cxr_node.infer.structures import structures, window_of
 
 CELLS = 64
 FINER = 8
@@ -150,7 +150,7 @@ def test_structures_that_are_not_numbers_are_refused() -> None:
 def test_a_part_of_an_area_is_in_its_shares() -> None:
     area = Region(outline=((100.0, 200.0), (500.0, 200.0), (500.0, 1000.0), (100.0, 1000.0)))
 
-    assert part_of(area, [0.25, 0.5, 0.75, 1.0]).outline == (
+    assert window_of(area, [0.25, 0.5, 0.75, 1.0]).outline == (
         (200.0, 600.0),
         (400.0, 600.0),
         (400.0, 1000.0),

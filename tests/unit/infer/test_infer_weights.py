@@ -98,7 +98,7 @@ def test_a_file_that_unpacks_to_more_than_it_is_is_refused(tmp_path: Path) -> No
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     content = hostile.zipped(network())
 
-    assert refusal(content, tmp_path, Limits(file_bytes=1000)) == f"{len(content)} bytes; at most 1000 are taken"
+    assert refusal(content, tmp_path, Limits(file_bytes=1000)) == f"{len(content)} bytes; at most 1000 are allowed"
 
 
 @pytest.mark.parametrize("written", [hostile.zipped, hostile.legacy], ids=["today", "2020"])
