@@ -84,7 +84,7 @@ def _store(archive: Archive, key: str, received: Received) -> None:
         case Instance():
             archive.put(key, received.content)
         case StagedInstance():
-            received.staged.keep(key)
+            received.staged.commit(key)
         case _:
             assert_never(received)
 
@@ -269,7 +269,7 @@ def commit(
             committed.append(instance)
         else:
             failed.append((instance, reason))
-    return CommitmentResult(transaction_uid=transaction_uid, kept=tuple(committed), failed=tuple(failed))
+    return CommitmentResult(transaction_uid=transaction_uid, committed=tuple(committed), failed=tuple(failed))
 
 
 def _failure_reason(

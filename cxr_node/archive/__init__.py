@@ -1,1 +1,1 @@
-"""Bytes kept: written aside, flushed to disk, renamed."""
+"""Durable storage of films, results and bundles in a folder or an object store."""

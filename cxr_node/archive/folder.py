@@ -1,4 +1,4 @@
-"""An archive in a folder of a local or shared POSIX file system."""
+"""Archive in a folder of a local or shared POSIX file system."""
 
 import contextlib
 import errno
@@ -9,59 +9,59 @@ from pathlib import Path
 
 from cxr_node.archive.store import OutOfSpace, check_key
 
-_ASIDE = "aside"
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_FLUSHED_TOGETHER_BYTES = 1 << 20
+_STAGING = "staging"
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_WRITEBACK_BYTES = 1 << 20
 
 
 class FolderArchive:
-    """Files under `root`: written aside, flushed, renamed, and their folder flushed (so that the name survives too)."""
+    """Files under `root`: written to a staging file, flushed and renamed; then the folder is flushed, for the name."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (root / _ASIDE).mkdir(mode=0o700, exist_ok=True)
+        (root / _STAGING).mkdir(mode=0o700, exist_ok=True)
 
     def put(self, key: str, content: bytes) -> None:
-        """Keep `content` under `key` durably; see `Archive.put`."""
+        """Store `content` under `key` durably; see `Archive.put`."""
         check_key(key)
-        aside = self.stage()
+        staged = self.stage()
         try:
-            aside.write(content)
-            aside.keep(key)
+            staged.write(content)
+            staged.commit(key)
         finally:
-            aside.close()
+            staged.close()
 
     def stage(self) -> "StagedFile":
-        """Return a new file beside the kept ones; see `Archive.aside`."""
+        """Return a new staging file; see `Archive.stage`."""
         return StagedFile(self, self._root)
 
     def get(self, key: str) -> bytes:
-        """Return what is kept under `key`, or raise KeyError."""
+        """Return the content of `key`, or raise KeyError."""
         try:
             return self._path(key).read_bytes()
         except FileNotFoundError:
             raise KeyError(key) from None
 
     def discard(self, key: str) -> None:
-        """Forget `key`, if it is there."""
+        """Remove `key`, if it exists."""
         self._path(key).unlink(missing_ok=True)
 
     def __contains__(self, key: str) -> bool:
-        """Whether something is kept under `key`."""
+        """Whether `key` exists."""
         return self._path(key).is_file()
 
-    def kept_keys(self) -> Iterator[str]:
-        """Yield every key that a film or a result is kept under."""
+    def stored_keys(self) -> Iterator[str]:
+        """Yield the keys of all films and results."""
         for path in self._root.glob("*/*/*.dcm"):
             yield path.relative_to(self._root).as_posix()
 
     def clear_staging(self) -> int:
-        """Remove what was half written when the node last stopped, and return how many files that was.
+        """Remove staging files left by an earlier run, and return their number.
 
-        Only to be called while nobody writes: at the start, before the first role runs.
+        Only before the first role starts: it would remove files that others write.
         """
-        leftovers = list((self._root / _ASIDE).iterdir())
+        leftovers = list((self._root / _STAGING).iterdir())
         for path in leftovers:
             path.unlink(missing_ok=True)
         return len(leftovers)
@@ -71,20 +71,20 @@ class FolderArchive:
 
 
 class StagedFile:
-    """A file on its way into the archive whose root is `root`; there is none before something is written."""
+    """A staging file of the archive in `root`, created by the first write."""
 
     def __init__(self, archive: FolderArchive, root: Path) -> None:
         self._archive = archive
         self._root = root
-        self._path = root / _ASIDE / uuid.uuid4().hex
+        self._path = root / _STAGING / uuid.uuid4().hex
         self._descriptor = -1
         self._size_bytes = 0
-        self._under_way_bytes = 0
-        self._is_aside = True
+        self._writeback_bytes = 0
+        self._is_staged = True
 
     def write(self, content: bytes | memoryview, /) -> None:
-        """Add `content`; raise OutOfSpace where there is no room for it, OSError if it cannot be written."""
-        with _sorted():
+        """Append `content`; raise OutOfSpace if the disk is full, OSError if writing fails otherwise."""
+        with _out_of_space_raised():
             if self._descriptor < 0:
                 self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
             view = memoryview(content)
@@ -92,56 +92,56 @@ class StagedFile:
                 written = os.write(self._descriptor, view)
                 view = view[written:]
                 self._size_bytes += written
-            self._begin_to_flush()
+            self._start_writeback()
 
     def read(self) -> bytes:
-        """Return all that was written."""
+        """Return the content."""
         return os.pread(self._descriptor, self._size_bytes, 0) if self._descriptor >= 0 else b""
 
-    def keep(self, key: str) -> None:
-        """Flush the file, give it its name, and flush that too; see `Archive.put` for what this raises."""
+    def commit(self, key: str) -> None:
+        """Flush the file, rename it, and flush its folder; raises as `Archive.put`."""
         path = self._root / check_key(key)
-        if not self._is_aside:
+        if not self._is_staged:
             self._archive.put(key, self.read())
             return
-        with _sorted():
+        with _out_of_space_raised():
             os.fsync(self._descriptor)
             _make_folder(path.parent)
             self._path.rename(path)
-            self._is_aside = False
+            self._is_staged = False
             _flush_folder(path.parent)
 
     def close(self) -> None:
-        """Close the file, and remove it where it was not kept."""
+        """Close the file, and remove it if it is not committed."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor < 0:
             return
         os.close(descriptor)
-        if self._is_aside:
+        if self._is_staged:
             with contextlib.suppress(OSError):
                 self._path.unlink(missing_ok=True)
 
-    def _begin_to_flush(self) -> None:
-        """Have the disk begin with what it has not been given yet, while the rest is still on its way."""
-        if self._size_bytes - self._under_way_bytes >= _FLUSHED_TOGETHER_BYTES:
-            start, self._under_way_bytes = self._under_way_bytes, self._size_bytes
-            # Of pages that are not on the disk yet Linux takes this as a request to write them, and does not wait.
+    def _start_writeback(self) -> None:
+        """Start writeback of what is written so far, while the rest is received."""
+        if self._size_bytes - self._writeback_bytes >= _WRITEBACK_BYTES:
+            start, self._writeback_bytes = self._writeback_bytes, self._size_bytes
+            # For dirty pages Linux starts writeback and does not wait.
             os.posix_fadvise(self._descriptor, start, self._size_bytes - start, os.POSIX_FADV_DONTNEED)
 
 
 @contextlib.contextmanager
-def _sorted() -> Iterator[None]:
-    """Tell a full disk from other errors."""
+def _out_of_space_raised() -> Iterator[None]:
+    """Raise OutOfSpace for errors of a full disk."""
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise OutOfSpace("no room: free space on the file system of the archive") from error
+        if error.errno in _DISK_FULL:
+            raise OutOfSpace("disk full: free space on the file system of the archive") from error
         raise
 
 
 def _make_folder(folder: Path) -> None:
-    """Make `folder` and flush the names of those made, up to the first that was there."""
+    """Create `folder` and its parents, and flush their names."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)

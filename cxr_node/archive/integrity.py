@@ -1,4 +1,4 @@
-"""Whether kept bytes are still those that were kept."""
+"""Integrity of stored files: digest of the data set."""
 
 import struct
 
@@ -6,7 +6,7 @@ from cxr_node.domain.identifiers import Digest, digest_of
 
 _GROUP_LENGTH_OFFSET = 140
 _META_OFFSET = 144
-"""After preamble, prefix and the group length element of the File Meta Information (PS3.10 section 7.1)."""
+"""Offset after preamble, prefix and the group length element of the File Meta Information (PS3.10 section 7.1)."""
 
 
 def is_intact(content: bytes, digest: Digest) -> bool:

@@ -1,4 +1,4 @@
-"""An archive in a bucket of an S3-compatible object store, which many hosts can share."""
+"""Archive in a bucket of an S3-compatible object store, which several hosts can share."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import obstore
-from obstore import exceptions as refused
+from obstore import exceptions
 from obstore.store import S3Store
 
 from cxr_node.archive.store import check_key
@@ -17,15 +17,14 @@ _LONGEST_PAUSE = timedelta(seconds=2)
 
 
 class StoreUnreachable(RetryLater):
-    """The object store has not confirmed; whether it has what was sent is not known."""
+    """The object store has not responded; the state of the object is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """Where objects are: `prefix` stands before every key ("" for none), `endpoint` is "" for Amazon's own.
+    """A bucket; `prefix` precedes every key, `endpoint` "" is Amazon's.
 
-    Who we are is taken from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or from the host's
-    role, never from here.
+    Credentials are from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or the host's role.
     """
 
     name: str
@@ -33,13 +32,13 @@ class Bucket:
     endpoint: str = ""
     region: str = "us-east-1"
     timeout_s: float = 30.0
-    """Of one request. It is tried three times more, and never for longer than twice this altogether."""
+    """Of one request. It is retried three times, within twice this time in total."""
 
 
 class ObjectArchive:
-    """Objects in `bucket`, each written by one PUT with its SHA-256, which the store compares before it confirms.
+    """Objects in `bucket`, each written by one PUT with its SHA-256, which the store verifies.
 
-    An object is there whole or not at all, and what a store has confirmed it keeps: that is what S3 promises.
+    S3 guarantees atomic writes, and durability after the response.
     """
 
     def __init__(self, bucket: Bucket) -> None:
@@ -64,92 +63,92 @@ class ObjectArchive:
         )
 
     def put(self, key: str, content: bytes | bytearray) -> None:
-        """Keep `content` under `key`; when this returns the store has confirmed it. See `Archive.put`.
+        """Store `content` under `key`; on return the store has confirmed it. See `Archive.put`.
 
         Raises
         ------
-        StoreAway
-            If the store has not confirmed. It may have the object all the same: the next attempt writes the same.
+        StoreUnreachable
+            If the store has not confirmed. It may still have the object: the next attempt writes the same bytes.
         """
         path = check_key(key)
         try:
             obstore.put(self._store, path, content, use_multipart=False)
-        except (refused.BaseError, OSError) as error:
-            raise self._away(f"did not confirm {key}", error) from error
+        except (exceptions.BaseError, OSError) as error:
+            raise self._unreachable(f"did not confirm {key}", error) from error
 
     def stage(self) -> "StagedUpload":
-        """Return what holds bytes in memory until they are put; see `Archive.aside`."""
+        """Return a buffer in memory; see `Archive.stage`."""
         return StagedUpload(self)
 
     def get(self, key: str) -> bytes:
-        """Return what is kept under `key`, or raise KeyError; StoreAway if the store does not say."""
+        """Return the content of `key`, or raise KeyError; StoreUnreachable without a response."""
         path = check_key(key)
         try:
             return bytes(obstore.get(self._store, path).bytes())
         except FileNotFoundError:
             raise KeyError(key) from None
-        except (refused.BaseError, OSError) as error:
-            raise self._away(f"did not give {key}", error) from error
+        except (exceptions.BaseError, OSError) as error:
+            raise self._unreachable(f"did not return {key}", error) from error
 
     def discard(self, key: str) -> None:
-        """Forget `key`, if it is there."""
+        """Remove `key`, if it exists."""
         path = check_key(key)
         try:
             obstore.delete(self._store, path)
         except FileNotFoundError:
             return
-        except (refused.BaseError, OSError) as error:
-            raise self._away(f"did not forget {key}", error) from error
+        except (exceptions.BaseError, OSError) as error:
+            raise self._unreachable(f"did not delete {key}", error) from error
 
     def __contains__(self, key: str) -> bool:
-        """Whether something is kept under `key`."""
+        """Whether `key` exists."""
         path = check_key(key)
         try:
             obstore.head(self._store, path)
         except FileNotFoundError:
             return False
-        except (refused.BaseError, OSError) as error:
-            raise self._away(f"did not say whether it has {key}", error) from error
+        except (exceptions.BaseError, OSError) as error:
+            raise self._unreachable(f"did not respond to a HEAD of {key}", error) from error
         return True
 
-    def kept_keys(self) -> Iterator[str]:
-        """Yield every key that a film or a result is kept under."""
+    def stored_keys(self) -> Iterator[str]:
+        """Yield the keys of all films and results."""
         try:
             for page in obstore.list(self._store):
-                yield from (path for each in page if (path := str(each["path"])).endswith(".dcm"))
-        except (refused.BaseError, OSError) as error:
-            raise self._away("did not list what it has", error) from error
+                yield from (path for entry in page if (path := str(entry["path"])).endswith(".dcm"))
+        except (exceptions.BaseError, OSError) as error:
+            raise self._unreachable("did not list its objects", error) from error
 
     def clear_staging(self) -> int:
-        """Return 0: nothing is ever half written."""
+        """Return 0: writes are atomic."""
         return 0
 
-    def _away(self, what: str, error: Exception) -> StoreUnreachable:
-        # Its messages hold URLs and answers of the store: no more than their kind is said.
+    def _unreachable(self, what: str, error: Exception) -> StoreUnreachable:
+        # Messages of the client contain URLs and responses: only the type is reported.
         return StoreUnreachable(
             f"the object store of bucket {self._name} {what}: {type(error).__name__}; is it running?"
         )
 
 
 class StagedUpload:
-    """Bytes that are held until the store takes them: its digest of an object stands before the object."""
+    """Content in memory until it is sent: a PUT has the digest in its header, before the content."""
 
     def __init__(self, archive: ObjectArchive) -> None:
         self._archive = archive
-        self._held = bytearray()
+        self._content = bytearray()
 
     def write(self, content: bytes | memoryview, /) -> None:
-        """Add `content`."""
-        self._held += content
+        """Append `content`."""
+        self._content += content
 
     def read(self) -> bytes:
-        """Return all that was written."""
-        return bytes(self._held)
+        """Return the content."""
+        return bytes(self._content)
 
-    def keep(self, key: str) -> None:
-        """Put what is held; see `ObjectArchive.put`."""
-        self._archive.put(key, self._held)
+    def commit(self, key: str) -> None:
+        """Send the content; see `ObjectArchive.put`."""
+        self._archive.put(key, self._content)
 
     def close(self) -> None:
-        """Let go of it."""
-        self._held = bytearray()
+        """Discard the content."""
+        self._content = bytearray()

@@ -1,4 +1,4 @@
-"""What every archive promises: the contract of the storage seam."""
+"""Archive protocol and keys: the storage seam."""
 
 import re
 from collections.abc import Iterator
@@ -12,53 +12,53 @@ _KEY = re.compile(r"(films|results)/[0-9a-f]{2}/[0-9a-z.]{1,120}\.dcm|bundles/[0
 
 
 class OutOfSpace(RetryLater):
-    """There is no room to keep the bytes; nothing of them was left behind."""
+    """The disk is full; nothing is stored."""
 
 
 class Archive(Protocol):
-    """Bytes by key. A key comes from `film_key`, `result_key` or `bundle_key`, never from a peer's string."""
+    """Content by key. A key is from `film_key`, `result_key` or `bundle_key`, never from a peer's string."""
 
     def put(self, key: str, content: bytes) -> None:
-        """Keep `content` under `key`; when this returns it survives a power cut. A key is written whole or not at all.
+        """Store `content` under `key` atomically; on return it survives a power failure.
 
         Raises
         ------
         OutOfSpace
-            If there is no room for it.
+            If the disk is full.
         RetryLater
-            If whoever keeps it has not confirmed.
+            If the store has not confirmed.
         OSError
-            If it cannot be kept for another reason.
+            If it cannot be stored for another reason.
         """
 
     def stage(self) -> StagedObject:
-        """Return what takes bytes as they arrive, and keeps them whole under a key as `put` does."""
+        """Return a staged object, to write bytes as they arrive and commit them under a key."""
         ...
 
     def get(self, key: str) -> bytes:
-        """Return what is kept under `key`, or raise KeyError."""
+        """Return the content of `key`, or raise KeyError."""
 
     def discard(self, key: str) -> None:
-        """Forget `key`, if it is there."""
+        """Remove `key`, if it exists."""
 
-    def kept_keys(self) -> Iterator[str]:
-        """Yield every key that a film or a result is kept under, in no order."""
+    def stored_keys(self) -> Iterator[str]:
+        """Yield the keys of all films and results, in no order."""
         ...
 
     def __contains__(self, key: str) -> bool:
-        """Whether something is kept under `key`."""
+        """Whether `key` exists."""
         ...
 
     def clear_staging(self) -> int:
-        """Remove what was half written when the node last stopped, and return how much that was.
+        """Remove staged objects left by an earlier run, and return their number.
 
-        Only to be called while nobody writes: at the start, before the first role runs.
+        Only before the first role starts: it would remove objects that others write.
         """
         ...
 
 
 def film_key(digest: Digest) -> str:
-    """Return the key of a received film: it is named by its content, so the same bytes are kept once."""
+    """Return the key of a received film, by its content: the same bytes are stored once."""
     return f"films/{digest[:2]}/{digest}.dcm"
 
 
@@ -68,12 +68,12 @@ def result_key(sop_instance_uid: Uid) -> str:
 
 
 def bundle_key(digest: Digest) -> str:
-    """Return the key of a bundle, named by its content: where every host can get what all are to read with."""
+    """Return the key of a bundle, by its content: every host can fetch the activated bundle."""
     return f"bundles/{digest[:2]}/{digest}.zip"
 
 
 def check_key(key: str) -> str:
-    """Return `key` if it has the form of one, else raise ValueError."""
+    """Return `key` if it is valid, else raise ValueError."""
     if _KEY.fullmatch(key) is None:
         raise ValueError(f"not an archive key: {key[:160]!r}")
     return key

@@ -1,1 +1,1 @@
-"""Who did what with whose films: DICOM audit messages, kept in files and told to a syslog receiver."""
+"""DICOM audit trail: messages, files, syslog (PS3.15 section A.5)."""

@@ -1,11 +1,11 @@
-"""The events of a node as audit messages: one function for each (PS3.15 section A.5.3)."""
+"""Audit messages of the node's events, one function each (PS3.15 section A.5.3)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cxr_node.audit.message import Action, Message, Object, ObjectKind, ObjectRole, Outcome, Participant
-from cxr_node.audit.subject import Subject
+from cxr_node.audit.subject import StudySubject
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Uid
 
@@ -61,7 +61,7 @@ class Application:
     host: str
 
     def participant(self, *, is_requestor: bool, role: Code | None = None) -> Participant:
-        """Return it as one that took part."""
+        """Return the process as an Active Participant."""
         return Participant(
             user_id=str(self.process_id),
             is_requestor=is_requestor,
@@ -73,14 +73,14 @@ class Application:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """Another Application Entity: how it calls itself, and where it is (an IP address, or a name where we call it)."""
+    """Another Application Entity: AE title, and IP address, or host name where the node connects to it."""
 
     ae_title: str
     address: str = ""
     host: str = ""
 
     def participant(self, *, is_requestor: bool, role: Code | None = None) -> Participant:
-        """Return it as one that took part; its process has no other name here than its AE title."""
+        """Return the peer as an Active Participant, identified by its AE title."""
         return Participant(
             user_id=self.ae_title or self.address or self.host,
             is_requestor=is_requestor,
@@ -92,7 +92,7 @@ class Peer:
 
 
 def application_activity(application: Application, *, by: str, is_start: bool, at: datetime) -> Message:
-    """Return that a process started or stopped, and who had it do so (section A.5.3.1)."""
+    """A process started or stopped, launched by `by` (section A.5.3.1)."""
     launcher = Participant(user_id=by, is_requestor=True, host=application.host, role=_APPLICATION_LAUNCHER)
     return Message(
         event=APPLICATION_ACTIVITY,
@@ -105,9 +105,9 @@ def application_activity(application: Application, *, by: str, is_start: bool, a
 
 
 def received(
-    subject: Subject, *, by: Application, sent_by: Peer, is_new: bool, failure: str = "", at: datetime
+    subject: StudySubject, *, by: Application, sent_by: Peer, is_new: bool, failure: str = "", at: datetime
 ) -> Message:
-    """Return that an instance came from a peer and was kept, or was not (section A.5.3.7)."""
+    """An instance from a peer was stored, or not (section A.5.3.7)."""
     return Message(
         event=INSTANCES_TRANSFERRED,
         action=Action.CREATE if is_new else Action.UPDATE,
@@ -122,8 +122,8 @@ def received(
     )
 
 
-def sending(subject: Subject, *, by: Application, to: Peer, at: datetime) -> Message:
-    """Return that an instance is about to be sent (section A.5.3.3)."""
+def sending(subject: StudySubject, *, by: Application, to: Peer, at: datetime) -> Message:
+    """Sending of an instance begins (section A.5.3.3)."""
     return Message(
         event=BEGIN_TRANSFERRING,
         action=Action.EXECUTE,
@@ -134,8 +134,8 @@ def sending(subject: Subject, *, by: Application, to: Peer, at: datetime) -> Mes
     )
 
 
-def sent(subject: Subject, *, by: Application, to: Peer, failure: str = "", at: datetime) -> Message:
-    """Return that an instance was sent, or why not (section A.5.3.7). Whether the peer had it is not known: Read."""
+def sent(subject: StudySubject, *, by: Application, to: Peer, failure: str = "", at: datetime) -> Message:
+    """An instance was sent, or not (section A.5.3.7). Action Read, as it is unknown whether the peer had it."""
     return Message(
         event=INSTANCES_TRANSFERRED,
         action=Action.READ,
@@ -147,8 +147,8 @@ def sent(subject: Subject, *, by: Application, to: Peer, failure: str = "", at: 
     )
 
 
-def exported(subject: Subject, *, by: Application, uri: str, failure: str = "", at: datetime) -> Message:
-    """Return that an instance was written to a folder that others read, or why not (section A.5.3.4)."""
+def exported(subject: StudySubject, *, by: Application, uri: str, failure: str = "", at: datetime) -> Message:
+    """An instance was exported to a URI, or not (section A.5.3.4)."""
     media = Participant(user_id=uri, is_requestor=False, role=_DESTINATION_MEDIA, media_type=_URI_MEDIA)
     return Message(
         event=EXPORT,
@@ -161,8 +161,8 @@ def exported(subject: Subject, *, by: Application, uri: str, failure: str = "", 
     )
 
 
-def accessed(subject: Subject, *, by: str, address: str, on: Application, at: datetime) -> Message:
-    """Return that a person was shown an instance (section A.5.3.6)."""
+def accessed(subject: StudySubject, *, by: str, address: str, on: Application, at: datetime) -> Message:
+    """A person viewed an instance (section A.5.3.6)."""
     return Message(
         event=INSTANCES_ACCESSED,
         action=Action.READ,
@@ -176,8 +176,8 @@ def accessed(subject: Subject, *, by: str, address: str, on: Application, at: da
     )
 
 
-def study_deleted(subject: Subject, *, by: Application, at: datetime) -> Message:
-    """Return that the bytes of a study's instances were removed (section A.5.3.8)."""
+def study_deleted(subject: StudySubject, *, by: Application, at: datetime) -> Message:
+    """The files of a study's instances were removed (section A.5.3.8)."""
     return Message(
         event=STUDY_DELETED,
         action=Action.DELETE,
@@ -198,8 +198,8 @@ def queried(
     failure: str = "",
     at: datetime,
 ) -> Message:
-    """Return that a peer was asked by C-FIND; `identifier` is the encoded data set (section A.5.3.10)."""
-    asked = Object(
+    """A C-FIND was sent to a peer; `identifier` is the encoded data set (section A.5.3.10)."""
+    query = Object(
         object_id=sop_class_uid,
         id_type=_SOP_CLASS_UID,
         kind=ObjectKind.SYSTEM_OBJECT,
@@ -214,14 +214,14 @@ def queried(
         outcome=Outcome.MINOR_FAILURE if failure else Outcome.SUCCESS,
         description=failure,
         participants=_from_us(by, of),
-        objects=(asked,),
+        objects=(query,),
     )
 
 
 def association(peer: Peer, *, by: Application, failure: str = "", at: datetime) -> Message:
-    """Return that a peer was let in, or why not (section A.5.3.11, Node Authentication).
+    """An association was accepted, or not (section A.5.3.11, Node Authentication).
 
-    A failure is minor: what guards the node has worked.
+    A rejection is a minor failure: admission control has worked.
     """
     node = peer.address or peer.host
     return Message(
@@ -237,7 +237,7 @@ def association(peer: Peer, *, by: Application, failure: str = "", at: datetime)
 
 
 def user_authentication(user: str, peer: Peer, *, by: Application, failure: str = "", at: datetime) -> Message:
-    """Return that a user has shown a password, or a wrong one (section A.5.3.12)."""
+    """A user authenticated, or failed to (section A.5.3.12)."""
     person = replace(peer.participant(is_requestor=True), user_id=user or _NONE)
     return Message(
         event=USER_AUTHENTICATION,
@@ -250,8 +250,8 @@ def user_authentication(user: str, peer: Peer, *, by: Application, failure: str 
     )
 
 
-def administration(kind: Code, what: str, *, by: str, on: Application, subject: str, at: datetime) -> Message:
-    """Return that a person changed the node or its work (section A.5.3.11); `subject` is a URI of what was changed."""
+def administration(kind: Code, description: str, *, by: str, on: Application, subject: str, at: datetime) -> Message:
+    """A person changed the node or its work (section A.5.3.11); `subject` is a URI of the changed item."""
     person = Participant(user_id=by, is_requestor=True, host=on.host)
     return Message(
         event=SECURITY_ALERT,
@@ -260,7 +260,7 @@ def administration(kind: Code, what: str, *, by: str, on: Application, subject: 
         at=at,
         outcome=Outcome.SUCCESS,
         participants=(person, on.participant(is_requestor=False)),
-        objects=(_alert(subject, _URI, what),),
+        objects=(_alert(subject, _URI, description),),
     )
 
 
@@ -271,7 +271,7 @@ def _from_us(by: Application, to: Peer) -> tuple[Participant, Participant]:
     )
 
 
-def _study_and_patient(subject: Subject) -> Sequence[Object]:
+def _study_and_patient(subject: StudySubject) -> Sequence[Object]:
     study = Object(
         object_id=subject.study_instance_uid,
         id_type=_STUDY_INSTANCE_UID,

@@ -1,4 +1,4 @@
-"""From the trail to the syslog receiver: all of it, in order, however long the receiver was away."""
+"""Forwarding of the audit trail to a syslog receiver: all messages in order, after any outage."""
 
 import fcntl
 import logging
@@ -10,88 +10,88 @@ from datetime import date
 from pathlib import Path
 
 from cxr_node.audit.journal import Journal
-from cxr_node.audit.syslog import Line, Receiver, framed, is_message
+from cxr_node.audit.syslog import Connection, SyslogReceiver, framed, is_message
 from cxr_node.net.tls import failure_reason
 
 _log = logging.getLogger(__name__)
 
-_LOOK_S = 1.0
+_POLL_S = 1.0
 _SHORTEST_S, _LONGEST_S = 1.0, 60.0
-_AT_ONCE_BYTES = 1 << 16
+_BATCH_BYTES = 1 << 16
 
 
 class Forwarder:
-    """Tells a receiver what was written since it was told last; the place is remembered on disk.
+    """Sends messages written since the last call; the offsets are stored on disk.
 
-    A message may be told twice, after a broken line or a crash, and none is left out.
+    At-least-once delivery: after a broken connection or a crash messages may be sent twice.
     """
 
-    def __init__(self, journal: Journal, receiver: Receiver, *, host: str) -> None:
+    def __init__(self, journal: Journal, receiver: SyslogReceiver, *, host: str) -> None:
         self._journal = journal
         self._receiver = receiver
         self._host = host
-        self._line: Line | None = None
+        self._connection: Connection | None = None
 
-    def turn(self) -> int:
-        """Tell what is there; return how many messages that was.
+    def forward(self) -> int:
+        """Send all messages not forwarded yet; return their number.
 
         Raises
         ------
         OSError
-            If the receiver is away: what it was not told waits.
+            If the receiver is unreachable: the remaining messages stay in the trail.
         """
         count = 0
-        told = self._journal.told()
-        while (frames := self._next(told)) is not None:
+        offsets = self._journal.forwarded()
+        while (frames := self._next(offsets)) is not None:
             if frames:
                 self._send(b"".join(frames))
-            self._journal.note_told(told)
+            self._journal.store_forwarded(offsets)
             count += len(frames)
         return count
 
     def close(self) -> None:
-        """Hang up."""
-        if self._line is not None:
-            self._line.close()
-            self._line = None
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
-    def _next(self, told: dict[str, int]) -> list[bytes] | None:
-        """Return the next messages, and move `told` behind them; None where there are no more lines."""
-        lines = list(self._journal.after(told, limit_bytes=_AT_ONCE_BYTES))
-        told.update({file: offset for _, file, offset in lines})
+    def _next(self, offsets: dict[str, int]) -> list[bytes] | None:
+        """Return the next messages, and advance `offsets`; None where there are no more lines."""
+        lines = list(self._journal.lines_after(offsets, limit_bytes=_BATCH_BYTES))
+        offsets.update({file: offset for _, file, offset in lines})
         return [framed(line, host=self._host) for line, _, _ in lines if is_message(line)] if lines else None
 
     def _send(self, frames: bytes) -> None:
         try:
-            if self._line is None:
-                self._line = self._receiver.connect()
-            self._line.send(frames)
+            if self._connection is None:
+                self._connection = self._receiver.connect()
+            self._connection.send(frames)
         except OSError:
             self.close()
             raise
 
     def run(self, stopping: threading.Event) -> None:
-        """Take turns until `stopping`; a receiver that is away is tried again, at first after a second."""
-        wait_s = _LOOK_S
+        """Forward until `stopping`; with exponential backoff while the receiver is unreachable."""
+        wait_s = _POLL_S
         while not stopping.wait(wait_s):
             try:
-                self.turn()
+                self.forward()
             except OSError as error:
-                if wait_s == _LOOK_S:
+                if wait_s == _POLL_S:
                     _log.warning(
                         "syslog receiver %s is away, the trail waits: %s", self._receiver, failure_reason(error)
                     )
                 wait_s = min(_LONGEST_S, max(_SHORTEST_S, wait_s) * 2)
             else:
-                if wait_s != _LOOK_S:
-                    _log.info("syslog receiver %s is back", self._receiver)
-                wait_s = _LOOK_S
+                if wait_s != _POLL_S:
+                    _log.info("syslog receiver %s reachable again", self._receiver)
+                wait_s = _POLL_S
         self.close()
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[bool]:
-    """Whether this process is the one that tells the receiver while the block lasts: one of a folder's at a time."""
+def single_forwarder(folder: Path) -> Iterator[bool]:
+    """Hold the lock of the forwarding process for the block; False if another process has it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(folder / "forward.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -105,7 +105,7 @@ def alone(folder: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def keep(journal: Journal, *, today: date, keep_days: int, is_told: bool) -> int:
-    """Remove the files of days that are older than `keep_days`, told if they are to be; return how many."""
+def remove_old(journal: Journal, *, today: date, keep_days: int, is_forwarded: bool) -> int:
+    """Remove files older than `keep_days`, with `is_forwarded` only forwarded ones; return their number."""
     before = date.fromordinal(today.toordinal() - keep_days)
-    return journal.remove(before=before, told=journal.told() if is_told else None)
+    return journal.remove(before=before, forwarded=journal.forwarded() if is_forwarded else None)

@@ -1,4 +1,4 @@
-"""The trail on disk: a file for each day, a line for each message, and how far it has been told to a receiver."""
+"""Audit trail on disk: a file for each day, a line for each message, and the offsets of forwarded messages."""
 
 import fcntl
 import json
@@ -8,37 +8,37 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
-_TOLD = "told.json"
+_OFFSETS_FILE = "forwarded.json"
 _READ_BYTES = 1 << 20
 
 
-Told = Mapping[str, int]
-"""How far the trail has been told to a receiver: bytes of each file, none of those that are not named."""
+Offsets = Mapping[str, int]
+"""Bytes of each file that are forwarded; 0 for files without an entry."""
 
 
 class Journal:
-    """Files in `folder`, for their owner alone. Several processes append at the same time.
+    """Files in `folder`, readable by their owner only. Several processes append at the same time.
 
-    A file is never renamed or written anew, so that a place in it stays what it was.
+    A file is never renamed or rewritten, so that offsets stay valid.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def append(self, lines: Sequence[str], *, day: date) -> int:
-        """Add lines to the file of `day`, and return how many of them: they outlive this process at once.
+        """Append lines to the file of `day`, and return the number written, which survive this process.
 
-        The machine they outlive after `flush`. What a disk took of a line that it did not take whole is no message,
-        and the next one begins a new line.
+        They survive a power failure after `flush`. An incomplete line on a full disk is no message; the next message
+        begins a new line.
 
         Raises
         ------
         OSError
             If nothing could be written.
         """
-        descriptor = self._opened(day)
+        descriptor = self._open(day)
         try:
-            # Or the end of what another process is just writing would be taken for the end of a torn message.
+            # Without the lock, a partial write of another process would look like a torn message.
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             size = os.fstat(descriptor).st_size
             is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
@@ -48,16 +48,16 @@ class Journal:
         finally:
             os.close(descriptor)
 
-    def _opened(self, day: date) -> int:
-        how = os.O_RDWR | os.O_APPEND | os.O_CREAT
+    def _open(self, day: date) -> int:
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
         try:
-            return os.open(self._file(day), how, 0o600)
+            return os.open(self._file(day), flags, 0o600)
         except FileNotFoundError:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return os.open(self._file(day), how, 0o600)
+            return os.open(self._file(day), flags, 0o600)
 
     def flush(self, *, day: date) -> None:
-        """Have the file of `day` on the disk."""
+        """Flush the file of `day` to disk."""
         with suppress(FileNotFoundError):
             descriptor = os.open(self._file(day), os.O_RDONLY)
             try:
@@ -65,13 +65,13 @@ class Journal:
             finally:
                 os.close(descriptor)
 
-    def after(self, told: Told, *, limit_bytes: int = _READ_BYTES) -> Iterator[tuple[str, str, int]]:
-        """Yield the whole lines that are not told, each with its file and the place after it.
+    def lines_after(self, offsets: Offsets, *, limit_bytes: int = _READ_BYTES) -> Iterator[tuple[str, str, int]]:
+        """Yield complete lines after `offsets`, each with its file and the offset after it.
 
-        A last one without an end waits. Every file is looked at: a clock may have gone back.
+        Reads every file: a clock may have been set back.
         """
         for path in self._files():
-            offset = told.get(path.name, 0)
+            offset = offsets.get(path.name, 0)
             if limit_bytes <= 0 or path.stat().st_size <= offset:
                 continue
             with path.open("rb") as file:
@@ -81,34 +81,34 @@ class Journal:
                     limit_bytes -= len(line)
                     yield line[:-1].decode("utf-8", "replace"), path.name, offset
 
-    def waiting_bytes(self, told: Told) -> int:
-        """Return how much is not told."""
-        return sum(max(0, path.stat().st_size - told.get(path.name, 0)) for path in self._files())
+    def unforwarded_bytes(self, offsets: Offsets) -> int:
+        """Return the bytes after `offsets`."""
+        return sum(max(0, path.stat().st_size - offsets.get(path.name, 0)) for path in self._files())
 
-    def told(self) -> dict[str, int]:
-        """Return how far the trail has been told."""
+    def forwarded(self) -> dict[str, int]:
+        """Return the offsets of forwarded messages."""
         try:
-            found = json.loads((self._folder / _TOLD).read_text(encoding="ascii"))
-            return {str(name): int(offset) for name, offset in found.items()}
+            offsets = json.loads((self._folder / _OFFSETS_FILE).read_text(encoding="ascii"))
+            return {str(name): int(offset) for name, offset in offsets.items()}
         except (OSError, ValueError, AttributeError, TypeError):
-            return {}  # told twice is better than not at all
+            return {}  # forwards all again: at least once
 
-    def note_told(self, told: Told) -> None:
-        """Remember how far the trail has been told; what is no longer there is forgotten."""
-        there = {path.name for path in self._files()}
-        aside = self._folder / f".{_TOLD}"
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    def store_forwarded(self, offsets: Offsets) -> None:
+        """Store the offsets of forwarded messages, without removed files."""
+        names = {path.name for path in self._files()}
+        temporary = self._folder / f".{_OFFSETS_FILE}"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            json.dump({name: offset for name, offset in told.items() if name in there}, file)
-        aside.replace(self._folder / _TOLD)
+            json.dump({name: offset for name, offset in offsets.items() if name in names}, file)
+        temporary.replace(self._folder / _OFFSETS_FILE)
 
-    def remove(self, *, before: date, told: Told | None) -> int:
-        """Remove the files of days before that, those alone that are `told` to the end if that is given."""
+    def remove(self, *, before: date, forwarded: Offsets | None) -> int:
+        """Remove files of days before `before`, if `forwarded` is given only those forwarded to the end."""
         old = [path for path in self._files() if path.name < self._file(before).name]
-        gone = [path for path in old if told is None or path.stat().st_size <= told.get(path.name, 0)]
-        for path in gone:
+        removable = [path for path in old if forwarded is None or path.stat().st_size <= forwarded.get(path.name, 0)]
+        for path in removable:
             path.unlink(missing_ok=True)
-        return len(gone)
+        return len(removable)
 
     def _file(self, day: date) -> Path:
         return self._folder / f"audit-{day.isoformat()}.xml"

@@ -1,4 +1,4 @@
-"""An audit message, and how it is written (PS3.15 section A.5.1)."""
+"""Audit message, and its XML (PS3.15 section A.5.1)."""
 
 import base64
 import re
@@ -13,7 +13,7 @@ from cxr_node.domain.identifiers import Uid
 
 
 class Action(Enum):
-    """What was done (EventActionCode)."""
+    """EventActionCode."""
 
     CREATE = "C"
     READ = "R"
@@ -23,7 +23,7 @@ class Action(Enum):
 
 
 class Outcome(IntEnum):
-    """How it ended (EventOutcomeIndicator)."""
+    """EventOutcomeIndicator."""
 
     SUCCESS = 0
     MINOR_FAILURE = 4
@@ -32,14 +32,14 @@ class Outcome(IntEnum):
 
 
 class ObjectKind(IntEnum):
-    """What a participating object is (ParticipantObjectTypeCode)."""
+    """ParticipantObjectTypeCode."""
 
     PERSON = 1
     SYSTEM_OBJECT = 2
 
 
 class ObjectRole(IntEnum):
-    """As what it takes part (ParticipantObjectTypeCodeRole)."""
+    """ParticipantObjectTypeCodeRole."""
 
     PATIENT = 1
     REPORT = 3
@@ -48,7 +48,7 @@ class ObjectRole(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Participant:
-    """A person or process that took part; `address` is an IP address, `host` a machine's name, one of them at most."""
+    """Active Participant: a person or process, with IP `address` or `host` name, not both."""
 
     user_id: str
     is_requestor: bool
@@ -61,9 +61,9 @@ class Participant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Object:
-    """What it was done to: a study, a patient, a node.
+    """Participant Object: a study, a patient, a node.
 
-    `query` stands in place of a name. `instances` are SOP Instance UIDs by SOP Class.
+    `query` replaces the name. `instances` are SOP Instance UIDs by SOP Class.
     """
 
     object_id: str
@@ -78,7 +78,7 @@ class Object:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Who keeps the trail: this node, and the site that it belongs to."""
+    """Audit Source: this node and its site."""
 
     source_id: str
     enterprise_site_id: str = ""
@@ -86,7 +86,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One event, whoever took part in it, and what it was done to."""
+    """One event with its participants and objects."""
 
     event: Code
     action: Action
@@ -99,7 +99,7 @@ class Message:
 
 
 _UNWRITABLE = re.compile("[^\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 may not hold, and line ends: a message is one line."""
+"""Characters that XML 1.0 forbids, and line ends: a message is one line."""
 
 _APPLICATION_SERVER = "4"
 
@@ -143,30 +143,30 @@ def _participant(root: Element, participant: Participant) -> None:
         _code(SubElement(element, "MediaIdentifier"), "MediaType", participant.media_type)
 
 
-def _object(root: Element, each: Object) -> None:
+def _object(root: Element, participant_object: Object) -> None:
     element = SubElement(root, "ParticipantObjectIdentification")
-    element.set("ParticipantObjectID", _clean(each.object_id))
-    element.set("ParticipantObjectTypeCode", str(int(each.kind)))
-    if each.role is not None:
-        element.set("ParticipantObjectTypeCodeRole", str(int(each.role)))
-    _code(element, "ParticipantObjectIDTypeCode", each.id_type)
-    if each.query is None:
-        # A name or a query there must be; patients are named by their number alone.
-        SubElement(element, "ParticipantObjectName").text = _clean(each.object_id)
+    element.set("ParticipantObjectID", _clean(participant_object.object_id))
+    element.set("ParticipantObjectTypeCode", str(int(participant_object.kind)))
+    if participant_object.role is not None:
+        element.set("ParticipantObjectTypeCodeRole", str(int(participant_object.role)))
+    _code(element, "ParticipantObjectIDTypeCode", participant_object.id_type)
+    if participant_object.query is None:
+        # A name or a query is mandatory; a patient's name here is the Patient ID.
+        SubElement(element, "ParticipantObjectName").text = _clean(participant_object.object_id)
     else:
-        SubElement(element, "ParticipantObjectQuery").text = _base64(each.query)
-    for kind, value in each.details:
+        SubElement(element, "ParticipantObjectQuery").text = _base64(participant_object.query)
+    for kind, value in participant_object.details:
         detail = SubElement(element, "ParticipantObjectDetail")
         detail.set("type", kind)
         detail.set("value", _base64(value))
-    if each.accession_number or each.instances:
-        _description(SubElement(element, "ParticipantObjectDescription"), each)
+    if participant_object.accession_number or participant_object.instances:
+        _description(SubElement(element, "ParticipantObjectDescription"), participant_object)
 
 
-def _description(element: Element, each: Object) -> None:
-    if each.accession_number:
-        SubElement(element, "Accession").set("Number", _clean(each.accession_number))
-    for sop_class_uid, sop_instance_uids in each.instances:
+def _description(element: Element, participant_object: Object) -> None:
+    if participant_object.accession_number:
+        SubElement(element, "Accession").set("Number", _clean(participant_object.accession_number))
+    for sop_class_uid, sop_instance_uids in participant_object.instances:
         sop_class = SubElement(element, "SOPClass")
         sop_class.set("UID", sop_class_uid)
         sop_class.set("NumberOfInstances", str(len(sop_instance_uids)))

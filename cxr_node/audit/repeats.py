@@ -1,4 +1,4 @@
-"""What comes again and again is counted, so that who knocks at the door all day does not fill the disk."""
+"""Rate limit of repeated audit messages, so that repeated rejections cannot fill the disk."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from cxr_node.audit.message import Message
 
 _WITHIN = timedelta(minutes=1)
-_MOST = 10
-_REMEMBERED = 1024
+_MAXIMUM = 10
+_MAXIMUM_KEYS = 1024
 
 
 @dataclass(slots=True)
@@ -15,29 +15,29 @@ class _Window:
     until: datetime
     admitted: int
     last: Message
-    held: int = 0
+    suppressed: int = 0
 
 
-class Repeats:
-    """Admits ten messages of a kind in a minute, and says when the minute is over how many more there were."""
+class RepeatFilter:
+    """Admits ten messages per key and minute, and counts the others."""
 
     def __init__(self) -> None:
         self._windows: dict[str, _Window] = {}
 
-    def admits(self, kind: str, message: Message) -> bool:
-        """Whether `message` is to be written now; otherwise it is counted."""
-        # Of very many kinds in a minute, as from very many addresses, the last share one count.
-        key = kind if kind in self._windows or len(self._windows) < _REMEMBERED else ""
+    def admits(self, key: str, message: Message) -> bool:
+        """Whether to write `message` now; otherwise it is counted."""
+        # Above the limit of keys, as with very many addresses, the others share one count.
+        key = key if key in self._windows or len(self._windows) < _MAXIMUM_KEYS else ""
         window = self._windows.setdefault(key, _Window(until=message.at + _WITHIN, admitted=0, last=message))
-        if window.admitted < _MOST:
+        if window.admitted < _MAXIMUM:
             window.admitted += 1
             return True
-        window.held += 1
+        window.suppressed += 1
         window.last = message
         return False
 
-    def over(self, now: datetime) -> list[tuple[Message, int]]:
-        """Return the last message of each kind whose minute is over, and how many were only counted, where any were."""
+    def ended(self, now: datetime) -> list[tuple[Message, int]]:
+        """Return the last message of each key whose minute has ended, and the number suppressed, if any."""
         ended = [key for key, window in self._windows.items() if window.until <= now]
         windows = [self._windows.pop(key) for key in ended]
-        return [(window.last, window.held) for window in windows if window.held]
+        return [(window.last, window.suppressed) for window in windows if window.suppressed]

@@ -1,4 +1,4 @@
-"""Whose film or result it is, as the audit trail says it."""
+"""Study and patient of a file, as identified in the audit trail."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ _STUDY_INSTANCE_UID = 0x0020000D
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """A study of a patient, and instances of it by SOP Class. The patient has a number and no name here."""
+class StudySubject:
+    """A study with its Patient ID, without a name, and its instances by SOP Class."""
 
     study_instance_uid: Uid
     patient_id: str
@@ -22,24 +22,24 @@ class Subject:
     instances: Sequence[tuple[Uid, Sequence[Uid]]] = ()
 
 
-def subject_of(content: bytes) -> Subject:
-    """Return whose DICOM file `content` is (PS3.10 section 7); nothing after the Study Instance UID is read.
+def parse_subject(content: bytes) -> StudySubject:
+    """Parse the DICOM file `content` (PS3.10 section 7) up to the Study Instance UID.
 
     Raises
     ------
     ValueError
-        If it is no DICOM file that says what it is.
+        If it is no DICOM file with these UIDs.
     """
     try:
         file = read_partial(BytesIO(content), stop_when=_is_after_study)
-        return Subject(
+        return StudySubject(
             study_instance_uid=parse_uid(file.StudyInstanceUID),
             patient_id=str(file.get("PatientID") or ""),
             accession_number=str(file.get("AccessionNumber") or ""),
             instances=((parse_uid(file.SOPClassUID), (parse_uid(file.SOPInstanceUID),)),),
         )
-    except Exception as error:  # noqa: BLE001  # whatever a peer's bytes made of the decoder, whose words may quote them
-        raise ValueError(f"not a DICOM file that says what it is ({type(error).__name__})") from None
+    except Exception as error:  # noqa: BLE001  # the decoder may raise anything, and quote values
+        raise ValueError(f"not a DICOM file with valid UIDs ({type(error).__name__})") from None
 
 
 def _is_after_study(tag: BaseTag, _vr: str | None, _length: int) -> bool:

@@ -1,4 +1,4 @@
-"""The trail to a syslog receiver: RFC 5424 messages, framed by octet counts over TLS (RFC 5425) or TCP (RFC 6587)."""
+"""Syslog messages (RFC 5424), framed by octet counts over TLS (RFC 5425) or TCP (RFC 6587)."""
 
 import fcntl
 import re
@@ -19,24 +19,24 @@ _MSG_ID = "DICOM+RFC3881"
 """PS3.15 section A.6."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""With which a message in UTF-8 begins (RFC 5424 section 6.4)."""
+"""First bytes of a message in UTF-8 (RFC 5424 section 6.4)."""
 
-_AT = re.compile(r'EventDateTime="([^"\s]+)"')
+_EVENT_TIME = re.compile(r'EventDateTime="([^"\s]+)"')
 _SUCCESS = 'EventOutcomeIndicator="0"'
-_LOOK_S = 0.01
+_POLL_S = 0.01
 
 
 def is_message(line: str) -> bool:
-    """Whether a line of the trail is a whole message, and not what a full disk left of one."""
+    """Whether a line of the trail is a complete message, not one truncated on a full disk."""
     return line.startswith("<AuditMessage>") and line.endswith("</AuditMessage>")
 
 
 def framed(line: str, *, host: str) -> bytes:
-    """Return a message of the trail as a syslog message of this `host`, led by its length."""
+    """Return a message of the trail as a syslog message of `host`, preceded by its length."""
     severity = _NOTICE if _SUCCESS in line else _WARNING
-    found = _AT.search(line)
-    at = found.group(1) if found else "-"
-    head = f"<{_SECURITY * 8 + severity}>1 {at} {_printable(host)} {_APP_NAME} - {_MSG_ID} - "
+    match = _EVENT_TIME.search(line)
+    timestamp = match.group(1) if match else "-"
+    head = f"<{_SECURITY * 8 + severity}>1 {timestamp} {_printable(host)} {_APP_NAME} - {_MSG_ID} - "
     message = head.encode("ascii") + _BYTE_ORDER_MARK + line.encode()
     return b"%d %b" % (len(message), message)
 
@@ -46,8 +46,8 @@ def _printable(host: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Receiver:
-    """Where messages are told; by TLS, or in the open if `tls` is None."""
+class SyslogReceiver:
+    """Address of a syslog receiver; plain TCP if `tls` is None."""
 
     host: str
     port: int
@@ -55,22 +55,22 @@ class Receiver:
     timeout_s: float = 10.0
 
     def __str__(self) -> str:
-        """Return how it is named in sentences."""
+        """Return its name in messages."""
         return f"{self.host} port {self.port}"
 
-    def connect(self) -> "Line":
-        """Return a line to it.
+    def connect(self) -> "Connection":
+        """Return a connection to it.
 
         Raises
         ------
         OSError
-            If there is none, or it is not who it should be.
+            If the connection or the TLS handshake fails.
         """
         plain = socket.create_connection((self.host, self.port), timeout=self.timeout_s)
         if self.tls is None:
-            return Line(plain, timeout_s=self.timeout_s)
+            return Connection(plain, timeout_s=self.timeout_s)
         try:
-            return Line(
+            return Connection(
                 self.tls.context().wrap_socket(plain, server_hostname=self.host),
                 timeout_s=self.timeout_s,
             )
@@ -79,20 +79,20 @@ class Receiver:
             raise
 
 
-class Line:
-    """An open connection to a receiver. Syslog has no answers: what counts is what its machine has acknowledged."""
+class Connection:
+    """A connection to a receiver. Syslog has no responses: delivery means that its host has acknowledged the bytes."""
 
     def __init__(self, connection: socket.socket, *, timeout_s: float) -> None:
         self._connection = connection
         self._timeout_s = timeout_s
 
     def send(self, frames: bytes) -> None:
-        """Send `frames` and wait until the receiver's machine has all of them.
+        """Send `frames` and wait until the receiver's host has acknowledged them.
 
         Raises
         ------
         OSError
-            If it does not, or the receiver has hung up.
+            If it does not, or the receiver has closed the connection.
         """
         self._connection.settimeout(self._timeout_s)
         self._connection.sendall(frames)
@@ -100,11 +100,11 @@ class Line:
         while self._unacknowledged():
             if time.monotonic() > deadline:
                 raise TimeoutError("messages are not acknowledged")
-            select.select([], [], [], _LOOK_S)
+            select.select([], [], [], _POLL_S)
         self._check_open()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._connection.close()
 
     def _unacknowledged(self) -> int:
@@ -115,6 +115,6 @@ class Line:
         self._connection.settimeout(0.0)
         try:
             if not self._connection.recv(1):
-                raise ConnectionResetError("the receiver has hung up")
+                raise ConnectionResetError("the receiver has closed the connection")
         except (BlockingIOError, ssl.SSLWantReadError):
             pass

@@ -79,7 +79,7 @@ def reconcile(
 
 def _unnamed(archive: Archive, named: set[str]) -> list[str]:
     """Return the files that no row names: a film whose sender never got Success, or a result composed anew."""
-    return sorted(set(archive.kept_keys()) - named)
+    return sorted(set(archive.stored_keys()) - named)
 
 
 def _counts(films: Sequence[LedgerEntry]) -> dict[str, int]:

@@ -1,1 +1,1 @@
-"""DICOM goes out."""
+"""Delivery of results to destinations: C-STORE, folder, routing, circuit breaker, verification."""

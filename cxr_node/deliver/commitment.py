@@ -149,9 +149,9 @@ class FindVerifier:
         _check(status, f"{self.peer} answered C-FIND")
         reference = _reference(identity)
         if is_found:
-            return CommitmentResult(transaction_uid=transaction_uid, kept=(reference,))
+            return CommitmentResult(transaction_uid=transaction_uid, committed=(reference,))
         missing = (reference, FailureReason.NO_SUCH_OBJECT_INSTANCE)
-        return CommitmentResult(transaction_uid=transaction_uid, kept=(), failed=(missing,))
+        return CommitmentResult(transaction_uid=transaction_uid, committed=(), failed=(missing,))
 
 
 def identifier_of(identity: Identity) -> Dataset:

@@ -1,1 +1,1 @@
-"""The values that flow through the node, the names of things, and the errors. Imports no other room."""
+"""Values, identifiers, reasons, errors and geometry that all packages share."""

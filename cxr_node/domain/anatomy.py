@@ -1,4 +1,4 @@
-"""Names of what is seen on a frontal chest film. Right and left are the patient's."""
+"""Anatomical structures of a frontal chest film. Right and left are the patient's."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""The borders that a film is read along, as taught, and what is concluded where one is lost."""
+"""Borders, zones and densities of a chest film."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""Coded concepts: the triplet that names a thing in every language and system."""
+"""Coded concept: value, scheme and meaning."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,4 @@
-"""Storage commitment: who vouches for which instances, and why not for others (PS3.4 annex J).
-
-Modalities ask the node, and the node asks archives: the same data sets in both directions.
-"""
+"""Storage commitment data sets (PS3.4 annex J), for the node as provider and as requester."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,18 +15,18 @@ PUSH_MODEL_INSTANCE = Uid("1.2.840.10008.1.20.1.1")
 """Its well-known SOP Instance."""
 
 REQUEST = 1
-"""The Action Type ID of a request."""
+"""Action Type ID of a request."""
 
-ALL_KEPT = 1
-NOT_ALL_KEPT = 2
-"""Event Type IDs of a report: no failures, or some."""
+REQUEST_SUCCESSFUL = 1
+FAILURES_EXIST = 2
+"""Event Type IDs of a result (PS3.4 section J.3.3)."""
 
-MOST_INSTANCES = 10_000
-"""In one request; a study of chest films has a handful."""
+MAXIMUM_INSTANCES = 10_000
+"""Limit of one request; a study of chest films has a handful."""
 
 
 class FailureReason(IntEnum):
-    """Failure Reason (0008,1197): why an instance is not vouched for (PS3.3 section C.14.1.1)."""
+    """Failure Reason (0008,1197) of an instance that is not committed (PS3.3 section C.14.1.1)."""
 
     PROCESSING_FAILURE = 0x0110
     NO_SUCH_OBJECT_INSTANCE = 0x0112
@@ -38,7 +35,7 @@ class FailureReason(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """An instance that is spoken of."""
+    """A referenced SOP Instance."""
 
     sop_class_uid: Uid
     sop_instance_uid: Uid
@@ -46,10 +43,10 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentResult:
-    """What is vouched for, and what is not, with the Failure Reason."""
+    """Instances committed, and instances not committed with their Failure Reason."""
 
     transaction_uid: Uid
-    kept: tuple[Reference, ...]
+    committed: tuple[Reference, ...]
     failed: tuple[tuple[Reference, int], ...] = ()
 
 
@@ -57,7 +54,7 @@ def action_information(transaction_uid: Uid, instances: Iterable[Reference]) -> 
     """Return the Action Information of a request (PS3.4 table J.3-1)."""
     information = Dataset()
     information.TransactionUID = transaction_uid
-    information.ReferencedSOPSequence = [_item(each) for each in instances]
+    information.ReferencedSOPSequence = [_item(reference) for reference in instances]
     return information
 
 
@@ -67,34 +64,34 @@ def parse_action(information: Dataset) -> tuple[Uid, tuple[Reference, ...]]:
     Raises
     ------
     ValueError
-        If it is none.
+        If it is no request.
     """
     instances = _references(information, "ReferencedSOPSequence")
     if not instances:
-        raise ValueError("a request for no instance")
+        raise ValueError("a request without instances")
     return _uid(information, "TransactionUID"), instances
 
 
-def event_information(report: CommitmentResult) -> tuple[int, Dataset]:
-    """Return the Event Type ID and the Event Information of a report (PS3.4 table J.3-2)."""
+def event_information(result: CommitmentResult) -> tuple[int, Dataset]:
+    """Return the Event Type ID and the Event Information of a result (PS3.4 table J.3-2)."""
     information = Dataset()
-    information.TransactionUID = report.transaction_uid
-    if report.kept:
-        information.ReferencedSOPSequence = [_item(each) for each in report.kept]
-    if report.failed:
-        information.FailedSOPSequence = [_item(each) for each, _ in report.failed]
-        for item, (_, reason) in zip(information.FailedSOPSequence, report.failed, strict=True):
+    information.TransactionUID = result.transaction_uid
+    if result.committed:
+        information.ReferencedSOPSequence = [_item(reference) for reference in result.committed]
+    if result.failed:
+        information.FailedSOPSequence = [_item(reference) for reference, _ in result.failed]
+        for item, (_, reason) in zip(information.FailedSOPSequence, result.failed, strict=True):
             item.FailureReason = reason
-    return (NOT_ALL_KEPT if report.failed else ALL_KEPT), information
+    return (FAILURES_EXIST if result.failed else REQUEST_SUCCESSFUL), information
 
 
 def parse_event(information: Dataset) -> CommitmentResult:
-    """Return what a report says; a failed instance without a reason has that of a processing failure.
+    """Return the result of an event report; a missing Failure Reason becomes processing failure.
 
     Raises
     ------
     ValueError
-        If it is none.
+        If it is no result.
     """
     failed = _references(information, "FailedSOPSequence")
     reasons = [
@@ -103,7 +100,7 @@ def parse_event(information: Dataset) -> CommitmentResult:
     ]
     return CommitmentResult(
         transaction_uid=_uid(information, "TransactionUID"),
-        kept=_references(information, "ReferencedSOPSequence"),
+        committed=_references(information, "ReferencedSOPSequence"),
         failed=tuple(zip(failed, reasons, strict=True)),
     )
 
@@ -117,8 +114,8 @@ def _item(reference: Reference) -> Dataset:
 
 def _references(information: Dataset, keyword: str) -> tuple[Reference, ...]:
     items = information.get(keyword) or ()
-    if len(items) > MOST_INSTANCES:
-        raise ValueError(f"more than {MOST_INSTANCES} instances")
+    if len(items) > MAXIMUM_INSTANCES:
+        raise ValueError(f"more than {MAXIMUM_INSTANCES} instances")
     return tuple(
         Reference(
             sop_class_uid=_uid(item, "ReferencedSOPClassUID"),

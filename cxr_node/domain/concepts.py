@@ -1,4 +1,4 @@
-"""Codes of what is measured and observed on a film. How sure each is: `report.codes` and its test."""
+"""Codes of measurements and observations. `report.codes` has the evidence for each."""
 
 from collections.abc import Mapping
 

@@ -1,18 +1,18 @@
-"""Errors, sorted by what to do next."""
+"""Errors by next step: reject, retry, or give up."""
 
 from cxr_node.domain.reasons import Reason
 
 
 class RejectObject(Exception):
-    """The peer is told and nothing is kept."""
+    """The peer gets a failure status and nothing is stored."""
 
 
 class RetryLater(Exception):
-    """A passing trouble: the same step may succeed later without anyone's help."""
+    """Transient failure: the same step may succeed later without intervention."""
 
 
 class GiveUp(Exception):
-    """Trying again cannot help: a person must look. What was received stays, with this reason."""
+    """Permanent failure: an operator must act. The received object stays, with this reason."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{reason.meaning}: {detail}")
@@ -21,7 +21,7 @@ class GiveUp(Exception):
 
 
 def place_of(error: BaseException) -> str:
-    """Return an error's type and where it was raised, without its message, which may quote a film."""
+    """Return type and place of an error, without its message, which may quote element values."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

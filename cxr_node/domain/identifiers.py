@@ -1,4 +1,4 @@
-"""Unique identifiers, AE titles and digests, parsed once at the edge."""
+"""UIDs, AE titles and digests, parsed once at the edge."""
 
 import hashlib
 import re
@@ -19,8 +19,8 @@ _NAMESPACE = uuid.UUID("6a1d5d0e-6a0c-5b0e-9d4e-3f0f5b7f2c11")
 def parse_uid(text: str) -> Uid:
     """Return `text` as a unique identifier, without trailing padding.
 
-    PS3.5 section 9.1 and table 6.2-1. Components with leading zeros are taken as they are: the
-    standard forbids them, modalities send them, and changing them would name another object.
+    PS3.5 section 9.1 and table 6.2-1. Leading zeros in components stay: the standard forbids them, but modalities send
+    them, and without them it is another UID.
 
     Raises
     ------
@@ -63,14 +63,14 @@ def digest_of(content: bytes | memoryview) -> Digest:
 
 
 def derive_uid(*parts: str) -> Uid:
-    """Return the UID that follows from `parts`: the same parts give the same UID on every machine.
+    """Return the UID derived from `parts`: the same on every machine.
 
-    A UUID-derived UID (PS3.5 section B.2) of a version 5 UUID, at most 44 characters. The parts are
-    joined by a character that no UID, digest or keyword holds, so ("ab", "c") and ("a", "bc") differ.
+    A UUID-derived UID (PS3.5 section B.2) of a version 5 UUID, at most 44 characters. The separator occurs in no
+    UID, digest or keyword, so ("ab", "c") and ("a", "bc") differ.
     """
     return Uid(f"2.25.{uuid.uuid5(_NAMESPACE, chr(0x1F).join(parts)).int}")
 
 
 def new_uid() -> Uid:
-    """Return a UID that nobody can foretell (PS3.5 section B.2, from a random UUID)."""
+    """Return a UID from a random UUID (PS3.5 section B.2)."""
     return Uid(f"2.25.{uuid.uuid4().int}")

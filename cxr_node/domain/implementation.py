@@ -1,4 +1,4 @@
-"""Which program wrote an object or speaks on an association (PS3.7 section D.3.3.2)."""
+"""Implementation Class UID and Version Name (PS3.7 section D.3.3.2)."""
 
 from cxr_node.domain.identifiers import derive_uid
 

@@ -1,4 +1,4 @@
-"""A DICOM object as it travels: who it is, and its bytes."""
+"""A received SOP Instance: its identity, its bytes, and its sender."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,8 +10,8 @@ from cxr_node.domain.identifiers import AeTitle, Digest, Uid
 class Identity:
     """The identifiers of one SOP Instance and of the series, study and patient it belongs to.
 
-    `patient_key` is a digest of the patient's identifiers, never the identifiers: enough to notice
-    that two objects of one study speak of two patients, useless for learning who they are.
+    `patient_key` is a digest of the patient's identifiers: it shows that two objects of a study have different
+    patients, but does not identify them.
     """
 
     sop_class_uid: Uid
@@ -25,8 +25,7 @@ class Identity:
 class Instance:
     """One SOP Instance: its identity and its bytes as a DICOM file (PS3.10 section 7).
 
-    `digest` is over the data set bytes alone, as they were sent: the File Meta Information is written
-    by the receiver and may differ between two receptions of the same object.
+    `digest` is of the data set bytes as sent, without the File Meta Information, which the receiver writes.
     """
 
     identity: Identity
@@ -36,37 +35,37 @@ class Instance:
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes the file has."""
+        """Size of the file."""
         return len(self.content)
 
     @property
     def beginning(self) -> bytes:
-        """The file, at least as far as it says whose it is."""
+        """The file, at least up to the identifying elements."""
         return self.content
 
 
 class StagedObject(Protocol):
-    """Bytes that are written as they arrive, by one thread at a time, and then kept under a name or let go of."""
+    """Bytes written as they arrive, by one thread at a time; then committed under a key, or discarded."""
 
     def write(self, content: bytes | memoryview, /) -> None:
-        """Add to what was written; raise OSError or RetryLater if it cannot be taken."""
+        """Append `content`; raise OSError or RetryLater if that fails."""
 
     def read(self) -> bytes:
-        """Return all that was written."""
+        """Return the content."""
         ...
 
-    def keep(self, key: str) -> None:
-        """Keep what was written under `key`, as durably as the archive keeps anything; it may be kept again."""
+    def commit(self, key: str) -> None:
+        """Store the content durably under `key`; may be repeated."""
 
     def close(self) -> None:
-        """Let go of it: what is not kept is gone. It may be closed again."""
+        """Discard the content unless it is committed; may be repeated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedInstance:
-    """One SOP Instance that has arrived: as `Instance`, but its bytes wait aside to be kept and are not in memory.
+    """One SOP Instance as `Instance`, but with its bytes in a staged object instead of memory.
 
-    `beginning` is the file at least as far as it says whose it is.
+    `beginning` is the file at least up to the identifying elements.
     """
 
     identity: Identity
@@ -82,9 +81,9 @@ Received = Instance | StagedInstance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
-    """The peer of an association: how it called itself, whom it called, and from where.
+    """The peer of an association: calling and called AE title, IP address.
 
-    `association` tells its associations apart; it is empty for films from before they were told apart.
+    `association` identifies the association; empty where it is unknown.
     """
 
     calling_ae_title: AeTitle

@@ -1,4 +1,4 @@
-"""A film as the node sees it: brightness and geometry."""
+"""Radiograph: P-values and geometry of a film."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,7 +16,7 @@ WHITE = 65535
 
 
 class View(StrEnum):
-    """The projection, as taught: from which side the beam enters."""
+    """Projection, by the side that the beam enters."""
 
     PA = "PA"
     AP = "AP"
@@ -25,12 +25,12 @@ class View(StrEnum):
 
     @property
     def is_frontal(self) -> bool:
-        """Whether heart and lungs lie side by side, which is what the node reads."""
+        """Whether it is a frontal view, which the node reads."""
         return self in (View.PA, View.AP)
 
 
 class ViewSource(StrEnum):
-    """Where the view was read."""
+    """Source of the view."""
 
     VIEW_POSITION = "View Position (0018,5101)"
     VIEW_CODE = "View Code Sequence (0054,0220)"
@@ -40,7 +40,7 @@ class ViewSource(StrEnum):
 
 
 class SpacingSource(StrEnum):
-    """What a pixel's size in mm refers to, best first (PS3.3 section 10.7.1.3)."""
+    """Reference of the pixel spacing, best first (PS3.3 section 10.7.1.3)."""
 
     CALIBRATED = "calibrated at the patient"
     MAGNIFICATION = "detector spacing over radiographic magnification"
@@ -50,7 +50,7 @@ class SpacingSource(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelSpacing:
-    """The distance between pixel centers in mm: `row_mm` down the film, `column_mm` across it."""
+    """Distance between pixel centers: `row_mm` down the film, `column_mm` across it."""
 
     row_mm: float
     column_mm: float
@@ -59,11 +59,11 @@ class PixelSpacing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
-    """Where a film's pixels lie.
+    """Geometry of a film's pixels.
 
-    Coordinates everywhere are (column, row) in pixels of the film as sent, (0, 0) the upper left
+    Coordinates are always (column, row) in pixels of the film as sent, (0, 0) the upper left
     corner of the upper left pixel, as in SCOORD (PS3.3 section C.18.6.1.1). `patient_orientation` is
-    the direction of rows and of columns, such as ("L", "F"), or None where the film does not say.
+    the direction of rows and of columns, such as ("L", "F"), or None where it is absent.
     """
 
     rows: int
@@ -78,11 +78,11 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Radiograph:
-    """A film ready to be looked at.
+    """A decoded film.
 
     `p_values` has shape (rows, columns) and dtype uint16, 0 black (air) to 65535 white (metal),
-    after the modality, VOI and presentation steps (PS3.4 section N.2); it is not to be written to.
-    `grayscale` says in one line how the stored values became these, for the report's provenance.
+    after the modality, VOI and presentation steps (PS3.4 section N.2); read-only.
+    `grayscale` describes the transformation from stored values in one line, for the report's provenance.
     """
 
     p_values: UInt16

@@ -1,4 +1,4 @@
-"""What the node says about a film."""
+"""Reading of a film: prediction, measurements, observations, or the reason why there is none."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,7 +14,7 @@ Point = tuple[float, float]
 
 
 class Presence(StrEnum):
-    """What the score of a finding says against its operating point."""
+    """Score of a finding relative to its operating point."""
 
     PRESENT = "present"
     ABSENT = "absent"
@@ -22,7 +22,7 @@ class Presence(StrEnum):
 
 
 class Laterality(StrEnum):
-    """The patient's side, not the picture's."""
+    """Side of the patient."""
 
     RIGHT = "right"
     LEFT = "left"
@@ -31,16 +31,16 @@ class Laterality(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """Where on the film: a closed outline of at least three points, the first not repeated."""
+    """Area of a film: a closed outline of at least three points, the first not repeated."""
 
     outline: tuple[Point, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeatMap:
-    """Where on the film a score comes from, in few cells: `levels` has a byte for each, row by row.
+    """Contribution of image areas to a score: `levels` has a byte for each cell, row by row.
 
-    0 is the map's median and less, 255 its highest value: the scale is each map's own. `area` is the rectangle of
+    0 is the map's median and below, 255 its maximum: the scale is relative to each map. `area` is the rectangle of
     the film that the cells cover.
     """
 
@@ -56,10 +56,10 @@ class HeatMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One label the model looked for. Absent ones are kept: looked for and not seen is an answer.
+    """One label of the model, absent ones included.
 
-    `score` and `operating_point` are between 0 and 1; a score is not a probability unless the
-    model's card says that it was calibrated. `heat` is there for what is not absent, where the model explains it.
+    `score` and `operating_point` are between 0 and 1; a score is a probability only if `calibrated`, as the model's
+    card states. `heat` exists for findings that are not absent, if the model explains them.
     """
 
     key: str
@@ -75,7 +75,7 @@ class Finding:
 
 
 class Topic(StrEnum):
-    """What a measurement or observation is about."""
+    """Subject of a measurement or observation."""
 
     STRUCTURES = "structures"
     DENSITIES = "densities"
@@ -86,9 +86,9 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """A number with where on the film it was taken: `line` is an open polyline, such as a caliper.
+    """A value with its place: `line` is an open polyline, such as a caliper.
 
-    `site` is the part that was measured, on the patient's side `laterality`.
+    `site` is the measured structure, on the patient's side `laterality`.
     """
 
     key: str
@@ -104,11 +104,11 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """What is said of a film in codes, such as "border obscured: left heart border".
+    """A coded statement about a film, such as "border obscured: left heart border".
 
-    `code` is what is said and `value` of what; or, for quality, what is judged and how. `site` is what it points
-    to, such as a lobe. Where a number could not be taken, `code` says "not measurable", `value` is what was to be
-    measured and `detail` the reason. `confidence` is the mean score of a structure's outline; None where it has none.
+    `code` is the statement and `value` its object; for quality, criterion and grade. `site` is the location that it
+    indicates, such as a lobe. For a failed measurement `code` is "not measurable", `value` the measurement and
+    `detail` the reason. `confidence` is the mean score of a structure's outline; None where it has none.
     """
 
     key: str
@@ -126,7 +126,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelIdentity:
-    """Which model spoke: enough to find it again, and to refuse another's operating points."""
+    """Identity of a model: enough to find it again, and to reject another's operating points."""
 
     name: str
     version: str
@@ -138,10 +138,10 @@ class ModelIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Structure:
-    """A part of the anatomy as a model outlines it; without regions where it sees none.
+    """An anatomical structure as outlined by a model; without regions where it is not visible.
 
     `regions` are filled by the even-odd rule: an outline within another is a hole. `confidence` is the
-    mean score inside, 0.5 to 1.0, or 0.0 where nothing is seen. `key` is a name of `domain.anatomy`.
+    mean score inside, 0.5 to 1.0, or 0.0 without regions. `key` is a value of `domain.anatomy`.
     """
 
     key: str
@@ -166,7 +166,7 @@ class Appearance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What a model makes of one film. `analysed_area` outlines what of the film it saw."""
+    """Output of a model for one film. `analysed_area` outlines its input area."""
 
     model: ModelIdentity
     findings: tuple[Finding, ...]
@@ -177,7 +177,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """Everything the node says about one film: a prediction, or the reason why there is none."""
+    """All results for one film: a prediction, or the reason why there is none."""
 
     film: Identity
     geometry: Geometry | None

@@ -1,10 +1,10 @@
-"""Why a film was not analysed, and what was noted on one that was: coded values, kept for good."""
+"""Coded reasons why a film is not analysed, and notes on analysed films. Values are permanent."""
 
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a film has no findings. The value is the code in job rows, reports and metrics (at most 16 characters)."""
+    """Reason why a film has no findings. The value, of at most 16 characters, is the code in rows and reports."""
 
     BODY_PART = "BODYPART"
     NOT_HUMAN = "NOTHUMAN"
@@ -52,7 +52,7 @@ _MEANINGS = {
 
 
 class Note(StrEnum):
-    """What was noticed on a film that is analysed all the same. The value is the code (at most 16 characters)."""
+    """Remark on a film that is analysed. The value is the code, at most 16 characters."""
 
     POLARITY_CORRECTED = "POLARITY"
     POLARITY_CONTRADICTORY = "PLUTSHAPE"

@@ -66,7 +66,7 @@ def drawn(
     problems += [f"{key} is missing" for key in sorted(named) if key not in archive]
     failed = [job for job in jobs if job.state is State.FAILED and not failed_is_fine]
     problems += [f"{job.stage} job {job.job_id} failed: {job.detail}" for job in failed]
-    problems += [f"{path.name} is left half written" for path in (archive_folder(settings) / "aside").iterdir()]
+    problems += [f"{path.name} is left half written" for path in (archive_folder(settings) / "staging").iterdir()]
     if len(entries) - len(promised) > 1 and not extra_is_fine:
         # One film may be kept whose Success was on its way when the traffic ended.
         problems.append(f"{len(entries)} films are kept, and {len(promised)} got Success")

@@ -1,4 +1,4 @@
-"""The association-requestor, for whoever calls a peer: pynetdicom's, with connections that send at once and close."""
+"""Association requestor: pynetdicom's, with TCP_NODELAY, closed sockets, and responses left to their requester."""
 
 import logging
 import socket
@@ -21,7 +21,7 @@ from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTAT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssociationRequest:
-    """Whom to call, how we call ourselves, and how long each wait may take."""
+    """Address and AE titles of an association request, and its time-outs."""
 
     host: str
     port: int
@@ -42,14 +42,14 @@ def associate(
     handlers: Sequence[EventHandlerType] = (),
     tls: ssl.SSLContext | None = None,
 ) -> Iterator[Association]:
-    """Request an association for the block; whether there is one, and why not, is for the caller to look at.
+    """Request an association for the block; the caller checks whether it is established.
 
     Raises
     ------
     OSError
-        If the host's name is not known. All else pynetdicom reports in the association.
+        If the host name cannot be resolved. pynetdicom reports all other failures in the association.
     """
-    # Its log reports every message and quotes what it cannot decode.
+    # Its log has every message and quotes undecodable values.
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     association = _entity(call).associate(
         call.host,
@@ -68,16 +68,16 @@ def associate(
 
 
 def deliver_responses_to_requestor(association: Association) -> None:
-    """Keep the thread of an association that only asks away from the messages that arrive: all are answers.
+    """Prevent the association's thread from consuming responses.
 
-    pynetdicom pauses that thread while somebody waits for an answer, but takes it for paused already when it has just
-    been told to go on. It then takes the answer and drops it, and who asked waits for the whole time-out. Requests of
-    the peer's for N-EVENT-REPORT go past it.
+    pynetdicom pauses that thread while a response is awaited, but may treat it as paused when it has just been resumed.
+    The thread then consumes and drops the response, and the caller waits for its time-out. N-EVENT-REPORT requests of
+    the peer use another path.
     """
-    take = association.dimse.get_msg
+    get_message = association.dimse.get_msg
 
     def get_msg(block: bool = False) -> Any:
-        return take(block) if block else (None, None)
+        return get_message(block) if block else (None, None)
 
     association.dimse.get_msg = get_msg  # type: ignore[method-assign]
 
@@ -106,11 +106,11 @@ class _Connection(AssociationSocket):
     def connect(self, primitive: T_CONNECT) -> None:
         super().connect(primitive)
         if self.socket is not None:
-            # Or the end of each message waits for the peer's acknowledgement of the one before.
+            # Nagle's algorithm would delay the end of each message until the one before is acknowledged.
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _shutdown_socket(self) -> None:
-        # pynetdicom forgets to close a socket that cannot be shut down, as after a refused connection.
+        # pynetdicom leaks a socket whose shutdown fails, as after a refused connection.
         connection = self.socket
         super()._shutdown_socket()
         if connection is not None:

@@ -1,4 +1,4 @@
-"""What a secure connection is, at either end: the BCP 195 TLS Profile (PS3.15 annex B), after RFC 9325."""
+"""TLS versions and cipher suites of both ends: BCP 195 TLS Profile (PS3.15 annex B), after RFC 9325."""
 
 import ssl
 
@@ -7,7 +7,7 @@ _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 def restrict(context: ssl.SSLContext) -> ssl.SSLContext:
-    """Allow TLS 1.2 and 1.3 alone, with forward secrecy, and without what has been attacked; return `context`."""
+    """Restrict to TLS 1.2 and 1.3 with forward secrecy, without compression and renegotiation; return `context`."""
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
@@ -15,7 +15,7 @@ def restrict(context: ssl.SSLContext) -> ssl.SSLContext:
 
 
 def failure_reason(error: OSError) -> str:
-    """Return why TLS failed in words that name no file and quote no certificate."""
+    """Return why TLS failed, without file names and certificate contents."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is not trusted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):

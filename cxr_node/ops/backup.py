@@ -143,7 +143,7 @@ def _remove_older(folder: Path, copy: Path, files: FolderArchive, keys: Set[str]
     for older in folder.glob("database-*.db"):
         if older != copy:
             older.unlink()
-    for key in list(files.kept_keys()):
+    for key in list(files.stored_keys()):
         if key not in keys:
             files.discard(key)
 

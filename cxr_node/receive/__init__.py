@@ -1,1 +1,1 @@
-"""An Application Entity that receives films: C-ECHO and C-STORE."""
+"""Reception: Storage SCP, admission, storage commitment and identification of received objects."""

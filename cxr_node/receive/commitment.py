@@ -13,11 +13,11 @@ from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
 from pynetdicom.events import EventHandlerType
 
 from cxr_node.domain.commitment import (
-    ALL_KEPT,
-    NOT_ALL_KEPT,
+    FAILURES_EXIST,
     PUSH_MODEL,
     PUSH_MODEL_INSTANCE,
     REQUEST,
+    REQUEST_SUCCESSFUL,
     CommitmentResult,
     Reference,
     event_information,
@@ -108,7 +108,7 @@ class CommitmentScp:
 
     def _on_n_event_report(self, event: evt.Event) -> tuple[int, None]:
         request, sender = cast("N_EVENT_REPORT", event.request), sender_of(event.assoc)
-        if request.EventTypeID not in (ALL_KEPT, NOT_ALL_KEPT):
+        if request.EventTypeID not in (REQUEST_SUCCESSFUL, FAILURES_EXIST):
             return _NO_SUCH_EVENT, None
         status = _information_status(request.EventInformation)
         if status != _SUCCESS:

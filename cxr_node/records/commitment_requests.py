@@ -32,7 +32,7 @@ def settle(transaction: Transaction, report: CommitmentResult, *, now: datetime)
     delivery_id, confirmed_at, sop_instance_uid = row
     of_delivery = update(delivery).where(delivery.c.id == delivery_id)
     failure_reason = [reason for reference, reason in report.failed if reference.sop_instance_uid == sop_instance_uid]
-    if any(reference.sop_instance_uid == sop_instance_uid for reference in report.kept):
+    if any(reference.sop_instance_uid == sop_instance_uid for reference in report.committed):
         transaction.connection.execute(of_delivery.values(confirmed_at=now, failure_reason=None))
     elif failure_reason and confirmed_at is None:
         transaction.connection.execute(of_delivery.values(failure_reason=failure_reason[0]))

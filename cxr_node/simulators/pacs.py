@@ -146,7 +146,7 @@ class SimulatedPacs(SimulatedScp):
         kept = tuple(reference for reference in request.references if self.has(reference.sop_instance_uid))
         missing = (reference for reference in request.references if reference not in kept)
         failed = tuple((reference, FailureReason.NO_SUCH_OBJECT_INSTANCE) for reference in missing)
-        return CommitmentResult(transaction_uid=request.transaction_uid, kept=kept, failed=failed)
+        return CommitmentResult(transaction_uid=request.transaction_uid, committed=kept, failed=failed)
 
     def _configure(self, entity: AE) -> list[evt.EventHandlerType]:
         if self._folder is not None:

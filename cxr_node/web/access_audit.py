@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 from cxr_node.archive.store import Archive
 from cxr_node.audit import events
 from cxr_node.audit.events import Peer
-from cxr_node.audit.subject import subject_of
+from cxr_node.audit.subject import parse_subject
 from cxr_node.web.access import SeesFilms
 from cxr_node.wiring.audit import Audit
 
@@ -60,7 +60,7 @@ class AccessAudit:
         if not self._is_new(viewer.name, archive_key, now):
             return
         try:
-            subject = subject_of(self._archive.get(archive_key))
+            subject = parse_subject(self._archive.get(archive_key))
         except (KeyError, ValueError):  # removed meanwhile, or damaged: the scrub reports it
             return
         on = self._audit.application

@@ -16,7 +16,7 @@ from cxr_node.audit.events import Application
 from cxr_node.audit.forward import Forwarder
 from cxr_node.audit.journal import Journal
 from cxr_node.audit.message import Message, Source
-from cxr_node.audit.syslog import Receiver
+from cxr_node.audit.syslog import SyslogReceiver
 from cxr_node.audit.trail import Trail
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import digest_of
@@ -134,7 +134,7 @@ def _forwarding(settings: Settings) -> Iterator[None]:
     def run() -> None:
         forwarder = Forwarder(journal(settings), syslog_receiver, host=socket.gethostname())
         while not stopping.is_set():
-            with forward.alone(_folder(settings)) as is_ours:
+            with forward.single_forwarder(_folder(settings)) as is_ours:
                 if is_ours:
                     forwarder.run(stopping)
             stopping.wait(_LOCK_RETRY_S)
@@ -148,13 +148,13 @@ def _forwarding(settings: Settings) -> Iterator[None]:
         thread.join(_STOP_S)
 
 
-def receiver(settings: Settings) -> Receiver | None:
+def receiver(settings: Settings) -> SyslogReceiver | None:
     """Return the syslog receiver of the settings, if any."""
     section = settings.audit
     if not section.syslog_host:
         return None
     tls = section.tls_peer if section.syslog_transport == "tls" else None
-    return Receiver(host=section.syslog_host, port=section.syslog_port, tls=tls)
+    return SyslogReceiver(host=section.syslog_host, port=section.syslog_port, tls=tls)
 
 
 def _schedule_removal(settings: Settings, clock: Clock, stack: ExitStack) -> None:
@@ -163,11 +163,11 @@ def _schedule_removal(settings: Settings, clock: Clock, stack: ExitStack) -> Non
         return
 
     def remove_old() -> None:
-        forward.keep(
+        forward.remove_old(
             journal(settings),
             today=clock().astimezone(UTC).date(),
             keep_days=section.keep_days,
-            is_told=bool(section.syslog_host),
+            is_forwarded=bool(section.syslog_host),
         )
 
     stack.enter_context(Schedule(remove_old, tick_s=_REMOVAL_S))

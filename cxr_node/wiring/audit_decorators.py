@@ -13,7 +13,7 @@ from pynetdicom.dsutils import encode
 from cxr_node.audit import events
 from cxr_node.audit.events import Peer
 from cxr_node.audit.message import Message
-from cxr_node.audit.subject import Subject, subject_of
+from cxr_node.audit.subject import StudySubject, parse_subject
 from cxr_node.deliver.commitment import FIND_SOP_CLASS, identifier_of
 from cxr_node.deliver.destination import (
     ApplicationEntity,
@@ -136,13 +136,13 @@ def _peer(target: ApplicationEntity) -> Peer:
     return Peer(ae_title=target.ae_title, host=target.host)
 
 
-def subject(arrived: Received) -> Subject:
+def subject(arrived: Received) -> StudySubject:
     """Return whose film arrived."""
     identity = arrived.identity
     written = _written(arrived)
     read = _read(arrived.beginning) if written is None else None
     patient_id, accession_number = written or ("", "")
-    return read or Subject(
+    return read or StudySubject(
         study_instance_uid=identity.study_instance_uid,
         patient_id=patient_id,
         accession_number=accession_number,
@@ -165,9 +165,9 @@ def _written(arrived: Received) -> tuple[str, str] | None:
     return None if several_or_coded else (patient_id, accession_number)
 
 
-def _read(content: bytes) -> Subject | None:
+def _read(content: bytes) -> StudySubject | None:
     try:
-        return subject_of(content)
+        return parse_subject(content)
     except ValueError as error:
         _log.warning("the audit trail names no patient of a file: %s", error)
         return None

@@ -105,7 +105,7 @@ def kill_again_and_again(database_url: str, tmp_path: Path, load: Load, *, kills
             node.until_idle()
     assert len(promised) >= kills
     assert [study for study, uids in pacs.by_study.items() if len(uids) != 1] == []
-    assert list((tmp_path / "node" / "cxr-node-data" / "archive" / "aside").iterdir()) == []
+    assert list((tmp_path / "node" / "cxr-node-data" / "archive" / "staging").iterdir()) == []
 
 
 def _kill(node: RunningNode, number: int) -> None:

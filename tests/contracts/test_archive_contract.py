@@ -28,7 +28,7 @@ def test_what_is_put_can_be_got(archive: Archive) -> None:
     assert KEY not in archive
     archive.put(KEY, CONTENT)
     assert KEY in archive
-    assert list(archive.kept_keys()) == [KEY]
+    assert list(archive.stored_keys()) == [KEY]
     assert archive.get(KEY) == CONTENT
 
 
@@ -58,10 +58,10 @@ def test_what_is_written_aside_is_kept_whole_under_its_key_and_again_where_that_
     assert KEY not in archive
     assert aside.read() == CONTENT
 
-    aside.keep(KEY)
+    aside.commit(KEY)
     assert archive.get(KEY) == CONTENT
     archive.discard(KEY)
-    aside.keep(KEY)
+    aside.commit(KEY)
     aside.close()
     aside.close()
 
@@ -74,7 +74,7 @@ def test_what_is_let_go_of_leaves_nothing(archive: Archive) -> None:
         aside = archive.stage()
         aside.write(content)
         aside.close()
-    assert list(archive.kept_keys()) == []
+    assert list(archive.stored_keys()) == []
     assert archive.clear_staging() == 0
 
 
@@ -82,7 +82,7 @@ def test_a_key_that_leads_elsewhere_is_refused_to_what_is_aside(archive: Archive
     aside = archive.stage()
     aside.write(CONTENT)
     with pytest.raises(ValueError, match="not an archive key"):
-        aside.keep("films/00/../../../x.dcm")
+        aside.commit("films/00/../../../x.dcm")
     aside.close()
 
 
@@ -110,7 +110,7 @@ def test_what_is_large_and_written_aside_is_the_same_on_the_disk(tmp_path: Path)
     aside = archive.stage()
     for start in range(0, len(content), 123_457):
         aside.write(memoryview(content)[start : start + 123_457])
-    aside.keep(KEY)
+    aside.commit(KEY)
     aside.close()
     assert archive.get(KEY) == content
 
@@ -141,12 +141,12 @@ def test_a_folder_flushes_the_file_before_its_name_and_then_the_name(
 
 def test_a_folder_forgets_what_was_half_written(tmp_path: Path) -> None:
     archive = FolderArchive(tmp_path)
-    (tmp_path / "aside" / "half").write_bytes(b"ha")
+    (tmp_path / "staging" / "half").write_bytes(b"ha")
     archive.put(KEY, CONTENT)
 
     assert archive.clear_staging() == 1
     assert archive.get(KEY) == CONTENT
-    assert list((tmp_path / "aside").iterdir()) == []
+    assert list((tmp_path / "staging").iterdir()) == []
 
 
 def test_a_folder_lets_only_its_owner_in(tmp_path: Path) -> None:

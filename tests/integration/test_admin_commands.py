@@ -185,13 +185,13 @@ def test_purge_removes_what_is_delivered_and_nothing_else(node: Node) -> None:
     shop.pacs.before = refuse
     shop.accept(films.dx(seed=1))
     shop.work()
-    assert len(list(shop.archive.kept_keys())) == 4
+    assert len(list(shop.archive.stored_keys())) == 4
 
     assert "1 studies can go" in node.says("purge", "--older-than", "1")
-    assert len(list(shop.archive.kept_keys())) == 4
+    assert len(list(shop.archive.stored_keys())) == 4
     assert "1 studies removed" in node.says("purge", "--older-than", "1", "--yes")
 
-    assert len(list(shop.archive.kept_keys())) == 2
+    assert len(list(shop.archive.stored_keys())) == 2
     assert json.loads(node.says("purge", "--older-than", "0", "--json")) == {"studies": 0, "removed": False}
 
 

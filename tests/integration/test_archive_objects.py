@@ -37,7 +37,7 @@ def test_an_upload_that_fails_once_is_tried_again_and_kept_whole(bucket: Bucket,
         assert line.uploads == 2
 
     assert ObjectArchive(bucket).get(KEY) == CONTENT
-    assert list(ObjectArchive(bucket).kept_keys()) == [KEY]
+    assert list(ObjectArchive(bucket).stored_keys()) == [KEY]
 
 
 @pytest.mark.parametrize("mishap", [Mishap.ERROR, Mishap.CUT])
@@ -62,7 +62,7 @@ def test_a_store_that_is_not_there_is_away_and_nothing_is_taken_for_missing(buck
     with pytest.raises(StoreUnreachable):
         _ = KEY in archive
     with pytest.raises(StoreUnreachable):
-        list(archive.kept_keys())
+        list(archive.stored_keys())
 
 
 def test_the_digest_travels_with_an_upload_so_that_the_store_can_compare(bucket: Bucket) -> None:
@@ -104,7 +104,7 @@ def test_a_film_gets_success_when_store_and_database_have_it_and_not_before(buck
     assert len(kept) == 1
     ((key, digest),) = kept
     archive = ObjectArchive(bucket)
-    assert list(archive.kept_keys()) == [key]
+    assert list(archive.stored_keys()) == [key]
     assert is_intact(archive.get(key), Digest(digest))
     assert not list((tmp_path / "data").rglob("*.dcm"))
 

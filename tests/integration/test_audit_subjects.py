@@ -6,7 +6,7 @@ import pytest
 from pydicom import uid
 from pydicom.dataset import Dataset
 
-from cxr_node.audit.subject import subject_of
+from cxr_node.audit.subject import parse_subject
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Instance
 from cxr_node.wiring import audit_decorators
@@ -58,4 +58,4 @@ def test_whose_film_it_is_does_not_depend_on_how_it_is_read(
     film = films.dx(changes=changes)
     film_that_arrived = arrived(film, syntax, tmp_path)
 
-    assert audit_decorators.subject(film_that_arrived) == subject_of(film_that_arrived.content)
+    assert audit_decorators.subject(film_that_arrived) == parse_subject(film_that_arrived.content)

@@ -16,11 +16,11 @@ import pytest
 
 from cxr_node.audit import events
 from cxr_node.audit.events import Application, Peer
-from cxr_node.audit.forward import Forwarder, alone, keep
+from cxr_node.audit.forward import Forwarder, remove_old, single_forwarder
 from cxr_node.audit.journal import Journal
 from cxr_node.audit.message import Message, Source
-from cxr_node.audit.subject import Subject
-from cxr_node.audit.syslog import Receiver, framed
+from cxr_node.audit.subject import StudySubject
+from cxr_node.audit.syslog import SyslogReceiver, framed
 from cxr_node.audit.trail import Trail
 from cxr_node.domain.identifiers import Uid
 from cxr_node.net.tls_peer import TlsPeer
@@ -36,7 +36,7 @@ AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 def film(number: int, *, at: datetime = AT) -> Message:
-    subject = Subject(study_instance_uid=Uid(f"1.2.{number}"), patient_id="患者-17")
+    subject = StudySubject(study_instance_uid=Uid(f"1.2.{number}"), patient_id="患者-17")
     return events.received(subject, by=NODE, sent_by=Peer(ae_title="DX1", address=LOOPBACK), is_new=True, at=at)
 
 
@@ -135,7 +135,7 @@ def test_what_a_full_disk_took_of_several_is_not_written_again(
 
     assert studies([line for line in lines(tmp_path) if line.endswith("</AuditMessage>")]) == ["0", "1", "2", "3", "4"]
     said = [re.split("[:;,]", record.message)[0] for record in caplog.records]
-    assert said == ["the audit trail cannot be written", "the audit trail is written again"]
+    assert said == ["audit trail cannot be written", "audit trail is written again"]
 
 
 def test_messages_of_many_threads_are_all_there_and_each_before_its_thread_goes_on(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_fault_of_the_trail_stops_nobody_and_is_said(tmp_path: Path, caplog: p
 
     Trail(Faulty(tmp_path), SOURCE, clock=StoppedClock(AT)).record(film(1))
 
-    assert [record.message for record in caplog.records] == ["a message of the audit trail is lost: RuntimeError"]
+    assert [record.message for record in caplog.records] == ["audit message lost: RuntimeError"]
 
 
 def test_half_a_message_that_a_full_disk_left_is_not_told_and_spoils_no_other(tmp_path: Path) -> None:
@@ -198,14 +198,14 @@ def test_films_are_never_only_counted(tmp_path: Path) -> None:
 
 
 def forwarder(folder: Path, port: int, *, tls: TlsPeer | None = None) -> Forwarder:
-    receiver = Receiver(host=LOOPBACK, port=port, tls=tls, timeout_s=5.0)
+    receiver = SyslogReceiver(host=LOOPBACK, port=port, tls=tls, timeout_s=5.0)
     return Forwarder(Journal(folder), receiver, host="node-1")
 
 
 def told(folder: Path, port: int, *, tls: TlsPeer | None = None) -> int:
     """Tell a receiver once, and hang up."""
     with closing(forwarder(folder, port, tls=tls)) as forwards:
-        return forwards.turn()
+        return forwards.forward()
 
 
 def test_a_message_is_framed_as_the_standards_say() -> None:
@@ -226,17 +226,17 @@ def test_a_receiver_that_was_away_is_told_everything_in_order_when_it_is_back(tm
     forwards = forwarder(tmp_path, port)
     recorded.record(film(1))
     with pytest.raises(OSError, match="refused"):
-        forwards.turn()
+        forwards.forward()
     for number in range(2, 500):
         recorded.record(film(number))
 
     with syslog.collector(port=port) as collecting:
-        assert forwards.turn() == 499
-        assert forwards.turn() == 0
+        assert forwards.forward() == 499
+        assert forwards.forward() == 0
         peers.until(lambda: len(collecting.messages) == 499, what="every message")
         forwards.close()
     assert [message.partition(b"\xef\xbb\xbf")[2].decode() for message in collecting.messages] == lines(tmp_path)
-    assert Journal(tmp_path).waiting_bytes(Journal(tmp_path).told()) == 0
+    assert Journal(tmp_path).unforwarded_bytes(Journal(tmp_path).forwarded()) == 0
 
 
 def test_a_receiver_that_hangs_up_gets_what_comes_after_on_a_new_line(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_receiver_that_hangs_up_gets_what_comes_after_on_a_new_line(tmp_path: 
     with syslog.collector() as collecting:
         forwards = forwarder(tmp_path, collecting.port)
         recorded.record(film(1))
-        forwards.turn()
+        forwards.forward()
         peers.until(lambda: len(collecting.messages) == 1, what="the first message")
         collecting.hang_up()
         recorded.record(film(2))
@@ -254,7 +254,7 @@ def test_a_receiver_that_hangs_up_gets_what_comes_after_on_a_new_line(tmp_path: 
 
 def _turned(forwards: Forwarder) -> bool:
     try:
-        forwards.turn()
+        forwards.forward()
     except OSError:
         return False
     return True
@@ -271,9 +271,9 @@ def test_another_process_goes_on_where_the_one_before_ended(tmp_path: Path) -> N
 
 
 def test_one_process_of_a_folder_tells_the_receiver(tmp_path: Path) -> None:
-    with alone(tmp_path) as first, alone(tmp_path) as second:
+    with single_forwarder(tmp_path) as first, single_forwarder(tmp_path) as second:
         assert (first, second) == (True, False)
-    with alone(tmp_path) as third:
+    with single_forwarder(tmp_path) as third:
         assert third
 
 
@@ -340,7 +340,7 @@ def test_the_trail_is_not_told_to_a_receiver_that_is_not_who_it_should_be(fault:
         with pytest.raises(OSError, match="certificate verify failed"):
             told(folder, collecting.port, tls=TlsPeer(ca=authority.certificate))
         assert collecting.messages == []
-    assert Journal(folder).told() == {}
+    assert Journal(folder).forwarded() == {}
 
 
 def test_old_files_are_removed_when_they_are_told_and_not_before(tmp_path: Path) -> None:
@@ -349,10 +349,10 @@ def test_old_files_are_removed_when_they_are_told_and_not_before(tmp_path: Path)
     recorded.record(film(2, at=AT - timedelta(days=50)))
     recorded.record(film(3))
     journal = Journal(tmp_path)
-    assert keep(journal, today=TODAY, keep_days=90, is_told=True) == 0
+    assert remove_old(journal, today=TODAY, keep_days=90, is_forwarded=True) == 0
     with syslog.collector() as collecting:
         told(tmp_path, collecting.port)
 
-    assert keep(journal, today=TODAY, keep_days=90, is_told=True) == 1
+    assert remove_old(journal, today=TODAY, keep_days=90, is_forwarded=True) == 1
     assert studies(lines(tmp_path)) == ["2", "3"]
-    assert keep(journal, today=TODAY, keep_days=30, is_told=False) == 1
+    assert remove_old(journal, today=TODAY, keep_days=30, is_forwarded=False) == 1

@@ -82,7 +82,7 @@ class Vouches:
         if self.is_away:
             raise RetryLater("away")
         reference = Reference(sop_class_uid=identity.sop_class_uid, sop_instance_uid=identity.sop_instance_uid)
-        return CommitmentResult(transaction_uid=transaction_uid, kept=(reference,))
+        return CommitmentResult(transaction_uid=transaction_uid, committed=(reference,))
 
 
 def raises(error: Exception) -> Callable[[], Receipt]:

@@ -71,7 +71,7 @@ def test_what_is_restored_is_what_was_backed_up_and_the_node_goes_on(
     with opened(settings) as database:
         assert contents(database) == before
         restored = InProcessNode(database, settings.node.data_folder)
-        assert set(restored.archive.kept_keys()) == set(shop.archive.kept_keys())
+        assert set(restored.archive.stored_keys()) == set(shop.archive.stored_keys())
         restored.clock.now = shop.clock.now
         restored.accept(films.dx(seed=2))
         restored.work()
@@ -126,7 +126,7 @@ def test_the_same_folder_again_is_brought_up_to_date_and_keeps_nothing_else(
 
     said = json.loads(run("backup", str(kept), "--config", str(config), "--json"))
 
-    assert said["files"] == len(list(shop.archive.kept_keys())) == len(list(kept.glob("archive/*/*/*.dcm")))
+    assert said["files"] == len(list(shop.archive.stored_keys())) == len(list(kept.glob("archive/*/*/*.dcm")))
     assert len(list(kept.glob("database-*.db"))) == 1
 
 
@@ -147,7 +147,7 @@ def test_a_missing_film_is_no_reason_for_a_backup_that_pretends(
     source: tuple[Path, InProcessNode], tmp_path: Path
 ) -> None:
     config, shop = source
-    shop.archive.discard(next(iter(shop.archive.kept_keys())))
+    shop.archive.discard(next(iter(shop.archive.stored_keys())))
 
     said = run("backup", str(tmp_path / "kept"), "--config", str(config), exit_code=1)
 

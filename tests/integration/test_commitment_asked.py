@@ -80,7 +80,7 @@ def test_a_modality_is_told_which_films_are_kept_and_why_others_are_not(database
         event_type, report = peer.results.get(timeout=60)
     assert event_type == 2
     assert report.transaction_uid == TRANSACTION
-    assert report.kept == (reference(kept),)
+    assert report.committed == (reference(kept),)
     assert report.failed == (
         (reference(lost), FailureReason.NO_SUCH_OBJECT_INSTANCE),
         (reference(damaged), FailureReason.PROCESSING_FAILURE),
@@ -106,7 +106,7 @@ def test_a_modality_that_is_away_is_told_later(database: Database, tmp_path: Pat
         assert later.turn(Stage.COMMIT)
         assert peer.results.get(timeout=60) == (
             1,
-            CommitmentResult(transaction_uid=TRANSACTION, kept=(reference(film),)),
+            CommitmentResult(transaction_uid=TRANSACTION, committed=(reference(film),)),
         )
     assert answers(shop)[0][0] is State.DONE
 
@@ -121,7 +121,7 @@ def test_who_asks_the_same_again_is_told_again_and_other_films_under_its_transac
         for _ in range(2):
             asked(shop, reference(film))
             assert shop.turn(Stage.COMMIT)
-            assert peer.results.get(timeout=60)[1].kept == (reference(film),)
+            assert peer.results.get(timeout=60)[1].committed == (reference(film),)
         with pytest.raises(commitments.OtherRequest):
             asked(shop, reference(films.dx(seed=1)))
     assert len(answers(shop)) == 1
@@ -202,7 +202,7 @@ def test_who_cannot_be_called_is_told_on_its_own_association(tmp_path: Path) -> 
         shop.accept(film)
         with asking(port, on_report) as opened:
             assert ask(opened, action_information(TRANSACTION, [reference(film)])) == 0x0000
-            assert told.get(timeout=60) == CommitmentResult(transaction_uid=TRANSACTION, kept=(reference(film),))
+            assert told.get(timeout=60) == CommitmentResult(transaction_uid=TRANSACTION, committed=(reference(film),))
         peers.until(lambda: _is_answered(shop), what="the answer's row")
         shop.clock.now = shop.jobs(Stage.COMMIT)[0].due_at
         assert shop.turn(Stage.COMMIT)
@@ -250,7 +250,7 @@ def test_a_request_survives_the_end_of_its_association_and_of_the_process(tmp_pa
             later = InProcessNode(started_again.database, tmp_path, peers={"DX1": remote(peer)})
             later.clock.now = job.due_at
             assert later.turn(Stage.COMMIT)
-            assert peer.results.get(timeout=60)[1].kept == (reference(film),)
+            assert peer.results.get(timeout=60)[1].committed == (reference(film),)
 
 
 def test_orthanc_asks_whether_its_film_is_kept_and_is_told(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_a_report_that_nobody_asked_for_is_refused(tmp_path: Path) -> None:
         remote = Peer(
             host=peers.LOOPBACK, port=port, called_ae_title=AeTitle("CXRNODE"), calling_ae_title=AeTitle("PACS")
         )
-        report = CommitmentResult(transaction_uid=new_uid(), kept=(reference(films.dx()),))
+        report = CommitmentResult(transaction_uid=new_uid(), committed=(reference(films.dx()),))
         with pytest.raises(DeliveryRejected, match="0x0115"):
             send_result(remote, report)
 

@@ -133,7 +133,7 @@ def database_damaged(well: Well) -> Planted:
 def file_missing(well: Well) -> Planted:
     with well.shop() as shop:
         shop.accept(films.dx())
-        shop.archive.discard(next(iter(shop.archive.kept_keys())))
+        shop.archive.discard(next(iter(shop.archive.stored_keys())))
     return "files", "problem", "1 of the newest 1 are missing", "cxr-node reconcile"
 
 

@@ -39,13 +39,13 @@ def remove_expired_studies(node: InProcessNode) -> int:
 
 
 def archived_files(node: InProcessNode) -> int:
-    return len(list(node.archive.kept_keys()))
+    return len(list(node.archive.stored_keys()))
 
 
 def is_committed(node: InProcessNode) -> bool:
     film = films.dx()
     reference = Reference(sop_class_uid=Uid(film.SOPClassUID), sop_instance_uid=Uid(film.SOPInstanceUID))
-    return bool(commit(Uid("1.2"), [reference], archive=node.archive, database=node.database).kept)
+    return bool(commit(Uid("1.2"), [reference], archive=node.archive, database=node.database).committed)
 
 
 def test_a_delivered_study_is_removed_when_it_is_old_and_not_before(node: InProcessNode) -> None:
@@ -77,7 +77,7 @@ def test_removal_is_announced_once_a_study(node: InProcessNode) -> None:
     node.accept(films.dx())
     node.accept(films.cr())
     node.work()
-    everything = {node.archive.get(key) for key in node.archive.kept_keys()}
+    everything = {node.archive.get(key) for key in node.archive.stored_keys()}
     node.clock.go(days=31)
     for _ in range(2):
         remove_expired(
@@ -185,7 +185,7 @@ def test_a_film_received_again_during_its_removal_is_not_lost(node: InProcessNod
 def test_scrub_finds_damaged_and_missing_files_within_its_budget(node: InProcessNode) -> None:
     for seed in range(4):
         node.accept(films.dx(seed=seed))
-    keys = sorted(node.archive.kept_keys())
+    keys = sorted(node.archive.stored_keys())
     scrubber = Scrubber(node.database, node.archive)
     assert scrubber.turn(1) == []
     assert scrubber.checked == 1
@@ -209,7 +209,7 @@ def test_the_scrub_command_names_damaged_files(tmp_path: Path, database_url: str
         node.accept(films.dx())
         whole = CliRunner().invoke(app, ["scrub", "--config", str(config)])
         assert (whole.exit_code, whole.output) == (0, "1 files read, 0 damaged\n")
-        (key,) = node.archive.kept_keys()
+        (key,) = node.archive.stored_keys()
         node.archive.put(key, b"x" * 200)
 
     scrubbed = CliRunner().invoke(app, ["scrub", "--config", str(config), "--json"])

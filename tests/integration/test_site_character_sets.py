@@ -55,7 +55,7 @@ def test_the_received_film_is_not_changed(database: Database, tmp_path: Path) ->
     shop.accept(film)
     shop.work()
 
-    stored = {key: shop.archive.get(key) for key in shop.archive.kept_keys()}
+    stored = {key: shop.archive.get(key) for key in shop.archive.stored_keys()}
     assert received(film).content in stored.values()
     assert dcmread(BytesIO(received(film).content)).get_item("PatientName").value.strip() == SENT
 

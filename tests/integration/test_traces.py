@@ -39,7 +39,7 @@ class Vouches:
     def verify(self, transaction_uid: Uid, identity: Identity) -> CommitmentResult | None:
         self.times += 1
         kept = Reference(sop_class_uid=identity.sop_class_uid, sop_instance_uid=identity.sop_instance_uid)
-        return CommitmentResult(transaction_uid=transaction_uid, kept=(kept,), failed=())
+        return CommitmentResult(transaction_uid=transaction_uid, committed=(kept,), failed=())
 
 
 @pytest.fixture

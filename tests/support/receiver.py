@@ -38,7 +38,7 @@ class StagedInMemory:
         """Return the content."""
         return bytes(self._content)
 
-    def keep(self, key: str) -> None:
+    def commit(self, key: str) -> None:
         """Not supported: no archive."""
         raise NotImplementedError(key)
 

@@ -16,7 +16,7 @@ def trail(settings: Settings) -> Check:
     if receiver is None:
         return ok(_NAME, "kept in the data folder; no syslog receiver is configured")
     journal = audit.journal(settings)
-    waiting = f"{journal.waiting_bytes(journal.told()):,} bytes wait for syslog receiver {receiver}"
+    waiting = f"{journal.unforwarded_bytes(journal.forwarded()):,} bytes wait for syslog receiver {receiver}"
     try:
         receiver.connect().close()
     except OSError as error:

@@ -48,7 +48,7 @@ class CommitmentHandler(OneJobHandler):
             send_result(peer, result)
         except DeliveryRejected as error:
             return self.give_up(claim, str(error))
-        return self._completion(claim, f"{len(result.kept)} committed, {len(result.failed)} not")
+        return self._completion(claim, f"{len(result.committed)} committed, {len(result.failed)} not")
 
     @staticmethod
     def _completion(claim: Claim, detail: str) -> Completion:

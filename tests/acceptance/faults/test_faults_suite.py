@@ -139,8 +139,8 @@ def test_the_balance_sees_a_film_that_is_lost_doubled_or_damaged(tmp_path: Path)
     film = received(cr())
     ingest.store(database, film, SENDER, archive_key=f"films/ab/{film.digest}.dcm", now=NOON)
     database.close()
-    (ledger_check.archive_folder(settings) / "aside").mkdir(parents=True)
-    (ledger_check.archive_folder(settings) / "aside" / "half").touch()
+    (ledger_check.archive_folder(settings) / "staging").mkdir(parents=True)
+    (ledger_check.archive_folder(settings) / "staging" / "half").touch()
     study, uid = film.identity.study_instance_uid, film.identity.sop_instance_uid
 
     drawn = ledger_check.drawn(settings, {study: uid, "1.2.3": "1.2.3.4"}, {study: {"1.1": "", "1.2": ""}})

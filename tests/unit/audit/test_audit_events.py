@@ -10,7 +10,7 @@ import pytest
 from cxr_node.audit import events
 from cxr_node.audit.events import Application, Peer
 from cxr_node.audit.message import Message, Source, xml
-from cxr_node.audit.subject import Subject, subject_of
+from cxr_node.audit.subject import StudySubject, parse_subject
 from cxr_node.domain.identifiers import Uid
 from tests.support import films
 from tests.support.audit_rules import faults, read
@@ -19,7 +19,7 @@ AT = datetime(2026, 1, 31, 12, 30, 5, 250_000, tzinfo=UTC)
 NODE = Application(ae_title="CXRNODE", process_id=4711, host="node-1")
 MODALITY = Peer(ae_title="DX1", address="10.0.7.4")
 PACS = Peer(ae_title="PACS", host="pacs.example.org")
-SUBJECT = Subject(
+SUBJECT = StudySubject(
     study_instance_uid=Uid("1.2.3"),
     patient_id="P-17",
     accession_number="A-4",
@@ -155,7 +155,7 @@ def test_a_query_is_kept_as_it_was_asked() -> None:
 
 @pytest.mark.parametrize("patient_id", ["A<B&\"'", "12\n34", "\x00\x1b[2J", "\ud800", "患者", "x" * 64])
 def test_what_a_peer_wrote_cannot_break_a_message(patient_id: str) -> None:
-    subject = Subject(study_instance_uid=Uid("1.2.3"), patient_id=patient_id)
+    subject = StudySubject(study_instance_uid=Uid("1.2.3"), patient_id=patient_id)
 
     line = xml(events.study_deleted(subject, by=NODE, at=AT), SOURCE)
 
@@ -168,7 +168,7 @@ def test_what_a_peer_wrote_cannot_break_a_message(patient_id: str) -> None:
 
 
 def test_a_film_without_a_patient_id_is_said_to_have_none() -> None:
-    root = written(events.study_deleted(Subject(study_instance_uid=Uid("1.2.3"), patient_id=""), by=NODE, at=AT))
+    root = written(events.study_deleted(StudySubject(study_instance_uid=Uid("1.2.3"), patient_id=""), by=NODE, at=AT))
 
     assert root.findall("ParticipantObjectIdentification")[1].get("ParticipantObjectID") == "<none>"
 
@@ -176,7 +176,7 @@ def test_a_film_without_a_patient_id_is_said_to_have_none() -> None:
 def test_a_subject_is_read_from_the_head_of_a_film(tmp_path: Path) -> None:
     film = films.dx(changes={"AccessionNumber": "A-9"})
 
-    subject = subject_of(films.written(film, tmp_path).read_bytes())
+    subject = parse_subject(films.written(film, tmp_path).read_bytes())
 
     assert (subject.study_instance_uid, subject.patient_id) == (film.StudyInstanceUID, films.PATIENT_ID)
     assert subject.accession_number == "A-9"
@@ -186,4 +186,4 @@ def test_a_subject_is_read_from_the_head_of_a_film(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"\0" * 128 + b"DICM" + b"\xff" * 64])
 def test_what_is_no_film_has_no_subject(content: bytes) -> None:
     with pytest.raises(ValueError, match="not a DICOM file"):
-        subject_of(content)
+        parse_subject(content)
