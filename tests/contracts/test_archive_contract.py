@@ -135,7 +135,7 @@ def test_a_folder_flushes_the_file_before_its_name_and_then_the_name(
     monkeypatch.setattr(Path, "rename", record_rename)
     archive.put(KEY, CONTENT)
 
-    assert steps[0] == "flush file ('aside',)"
+    assert steps[0] == "flush file ('staging',)"
     assert steps[-2:] == ["rename", "flush folder ('films',)"]
 
 
