@@ -1,4 +1,4 @@
-"""One bundle for all readers, exchanged while films come in."""
+"""Activated bundle: all readers switch to it while films arrive."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +16,7 @@ from cxr_node.ops import alarms
 from cxr_node.ops.checks import node as checks
 from cxr_node.queue import search
 from cxr_node.records import bundles, readings
-from cxr_node.records import films as kept
+from cxr_node.records import films as film_records
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.active_bundle import ActiveBundle
 from cxr_node.wiring.process import Process
@@ -95,11 +95,13 @@ def test_readers_change_to_an_activated_bundle_and_back(config: Path, cxr_node: 
         assert checks.activated_bundle(database) == []
 
 
-def test_a_host_without_the_files_has_them_from_the_archive(config: Path, cxr_node: Command, tmp_path: Path) -> None:
+def test_a_host_without_the_files_installs_them_from_the_archive(
+    config: Path, cxr_node: Command, tmp_path: Path
+) -> None:
     second = tiny_bundles.bundle(tmp_path / "second", changes=SECOND)
     assert cxr_node("bundle", "activate", str(second)).exit_code == 0
-    for each in second.iterdir():
-        each.unlink()
+    for file in second.iterdir():
+        file.unlink()
 
     settings = load(config)
     with Process.open(settings) as process:
@@ -107,19 +109,19 @@ def test_a_host_without_the_files_has_them_from_the_archive(config: Path, cxr_no
 
 
 @pytest.mark.parametrize("fault", ["changed in the archive", "gone from the archive", "fails at warm-up"])
-def test_a_bundle_that_cannot_be_used_is_refused_for_all_to_see_and_the_old_one_reads_on(
+def test_an_unusable_bundle_is_refused_visibly_and_the_old_one_reads_on(
     config: Path, cxr_node: Command, tmp_path: Path, fault: str
 ) -> None:
     settings = load(config)
     with Process.open(settings) as process:
         database = process.database
 
-        def opens(folder: Path | None) -> Reader:
+        def open_or_fail(folder: Path | None) -> Reader:
             if folder is not None and fault == "fails at warm-up":
                 raise RuntimeError("no memory on this device")
             return open_reader(process, folder)
 
-        reader = ActiveBundle(process, open_reader=opens)
+        reader = ActiveBundle(process, open_reader=open_or_fail)
         cxr_node("bundle", "activate", str(tiny_bundles.bundle(tmp_path / "second", changes=SECOND)))
         with database.read() as connection:
             choice = bundles.newest(connection)
@@ -147,44 +149,44 @@ def test_a_hostile_bundle_is_not_activated(cxr_node: Command, tmp_path: Path) ->
     folder = tiny_bundles.bundle(tmp_path / "hostile")
     (folder / "network.pt2").write_bytes(b"another network")
 
-    said = cxr_node("bundle", "activate", str(folder))
+    activated = cxr_node("bundle", "activate", str(folder))
 
-    assert said.exit_code != 0
-    assert "SHA-256" in said.output
+    assert activated.exit_code != 0
+    assert "SHA-256" in activated.output
     assert "none, readers go by their settings" in cxr_node("bundle", "uses").output
 
 
-def test_under_load_no_film_is_left_unread_or_read_twice_and_each_names_its_bundle(
+def test_a_switch_under_load_reads_each_film_once_with_a_named_bundle(
     config: Path, cxr_node: Command, tmp_path: Path
 ) -> None:
-    """A running reader with processes beside it; films come in before, while and after it changes."""
+    """A running reader with a preprocessing pool; films arrive before, during and after the switch."""
     config.write_text(config.read_text(encoding="utf-8").replace("processes = 0", "processes = 2"))
     settings = load(config)
     with opened(settings) as database:
-        shop = InProcessNode(database, settings.node.data_folder)
+        in_process = InProcessNode(database, settings.node.data_folder)
         with running(config, wait_for=("read",), roles=("read",)) as node:
             for seed in range(6):
-                shop.accept(films.dx(seed=seed, rows=300, columns=280))
+                in_process.accept(films.dx(seed=seed, rows=300, columns=280))
             until(lambda: _read(node) > 0, what="the first reading", timeout_s=SOON_S)
             activated = cxr_node("bundle", "activate", str(tiny_bundles.bundle(tmp_path / "second", changes=SECOND)))
             assert activated.exit_code == 0, activated.output
             for seed in range(6, 12):
-                shop.accept(films.dx(seed=seed, rows=300, columns=280))
-            until(lambda: bool(_uses(settings)), what="the change", timeout_s=SOON_S)
+                in_process.accept(films.dx(seed=seed, rows=300, columns=280))
+            until(lambda: bool(_uses(settings)), what="the switch", timeout_s=SOON_S)
             for seed in range(12, 15):
-                shop.accept(films.dx(seed=seed, rows=300, columns=280))
+                in_process.accept(films.dx(seed=seed, rows=300, columns=280))
             until(lambda: _read(node) == 15, what="the end of reading", timeout_s=SOON_S)
-        jobs = sorted(shop.jobs(Stage.READ), key=lambda job: job.job_id)
+        jobs = sorted(in_process.jobs(Stage.READ), key=lambda job: job.job_id)
         versions, times = [], []
         with database.read() as connection:
             for job in jobs:
                 assert job.film_id is not None
-                film = kept.get(connection, job.film_id)
+                film = film_records.get(connection, job.film_id)
                 read = readings.latest(connection, film.film_id, film.identity)
                 assert read is not None
                 assert read.prediction is not None
                 versions.append(read.prediction.model.version)
-                events = [each.event for each in search.events(connection, job.job_id)]
+                events = [entry.event for entry in search.events(connection, job.job_id)]
                 times.append(events.count(Event.FINISHED))
 
     assert times == [1] * 15
