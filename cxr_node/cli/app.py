@@ -1,4 +1,4 @@
-"""The command line: `run`, the settings, the database, and where the other commands hang."""
+"""Command line application: `run`, `config`, `db`, and registration of the other commands."""
 
 import json
 import secrets
@@ -51,12 +51,12 @@ from cxr_node.wiring.roles import Role
 
 app = typer.Typer(
     name="cxr-node",
-    help="A DICOM node that reads chest radiographs and answers with Structured Reports. Research use only.",
+    help="A DICOM node that reads chest radiographs and sends Structured Reports. Research use only.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-config_app = typer.Typer(help="The settings.", no_args_is_help=True)
-database_app = typer.Typer(help="The job database.", no_args_is_help=True)
+config_app = typer.Typer(help="Settings.", no_args_is_help=True)
+database_app = typer.Typer(help="Job database.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(database_app, name="db")
 app.add_typer(jobs.app, name="jobs")
@@ -95,8 +95,8 @@ app.command("replay")(replay.replay)
 app.command("scrub")(scrub.scrub)
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(is_set: bool) -> None:
+    if is_set:
         typer.echo(f"cxr-node {version('cxr-node')}")
         raise typer.Exit
 
@@ -104,7 +104,7 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def _main(
     _: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which version this is.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     pass
@@ -113,10 +113,10 @@ def _main(
 @app.command()
 def run(
     path: ConfigOption = DEFAULT_CONFIG,
-    roles: Annotated[str, typer.Option(help="Roles to run here, separated by commas.")] = ",".join(Role),
+    roles: Annotated[str, typer.Option(help="Roles to run on this host, separated by commas.")] = ",".join(Role),
     as_json: JsonOption = False,
 ) -> None:
-    """Run the node until SIGTERM or Ctrl-C. The database is brought up to date first."""
+    """Run the node until SIGTERM or Ctrl-C. The database schema is upgraded first."""
     with reporting_errors():
         settings = config.load(path)
         logs.configure(settings.log.level)
@@ -128,44 +128,46 @@ def run(
 
 @config_app.command("check")
 def config_check(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Say whether the settings can be used; with --json, what they all are."""
+    """Check the settings; with --json, print all of them, without secrets."""
     with reporting_errors():
         settings = config.load(path)
     if as_json:
         typer.echo(settings.without_secrets().model_dump_json(indent=2))
         return
-    names = ", ".join(each.name for each in settings.deliver.destinations)
-    typer.echo(f"{path}: every setting is right")
-    typer.echo(f"results go to {names}" if names else "results go nowhere: [[deliver.destinations]] is empty")
+    names = ", ".join(destination.name for destination in settings.deliver.destinations)
+    typer.echo(f"{path} is valid")
+    typer.echo(
+        f"results are delivered to {names}" if names else "results are not delivered: [[deliver.destinations]] is empty"
+    )
 
 
 @config_app.command("example")
 def config_example() -> None:
-    """Print every setting with its default and what it means."""
+    """Print every setting with its default and description."""
     typer.echo(example_config.text(), nl=False)
 
 
 @config_app.command("password")
 def config_password() -> None:
-    """Ask for a password and print the hash of it that stands in [[receive.users]]."""
+    """Prompt for a password and print its hash, for [[receive.users]] and [[web.users]]."""
     password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     typer.echo(str(PasswordHash.of(password, salt=secrets.token_bytes(16))))
 
 
 @database_app.command("upgrade")
 def database_upgrade(path: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Bring the database to the schema of this version. `run` does this by itself."""
+    """Upgrade the database to the schema of this version. `run` does so at its start."""
     with reporting_errors(), Process.open(config.load(path)) as process:
         migrate.upgrade(process.database)
         backfill.fill_all(process.database)
-    typer.echo("the database is up to date")
+    typer.echo("the database schema is up to date")
 
 
 def _roles(text: str) -> list[Role]:
     try:
         return [Role(name.strip()) for name in text.split(",")]
     except ValueError:
-        raise ConfigurationError([f"--roles: {text!r} is not right; expected some of {', '.join(Role)}"]) from None
+        raise ConfigurationError([f"--roles: {text!r} is not valid; expected some of {', '.join(Role)}"]) from None
 
 
 def _print_ready(role: Role, address: str) -> None:

@@ -1,4 +1,4 @@
-"""`cxr-node bundle activate`, `deactivate` and `uses`: one bundle for all readers of a database, without a restart."""
+"""`cxr-node bundle activate`, `deactivate` and `uses`: one bundle for all readers, without a restart."""
 
 import json
 import tempfile
@@ -21,15 +21,15 @@ from cxr_node.wiring.process import Process
 
 
 def activate(which: BundleArgument, path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Let all readers, on every host, read with a bundle from their next films on; none has to be started anew."""
+    """Activate a bundle for all readers on every host, from their next films on, without a restart."""
     from cxr_node.infer import bundle, bundle_registry, install
 
     with bundle_errors():
         settings = config.load(path)
         folder = bundle_registry.find(which, settings.node.bundles_folder)
         card = bundle.read_card(folder)
-        with tempfile.TemporaryDirectory() as aside:
-            packed = Path(aside) / "bundle.zip"
+        with tempfile.TemporaryDirectory() as temporary:
+            packed = Path(temporary) / "bundle.zip"
             install.export(folder, packed)
             content = packed.read_bytes()
         digest = digest_of(content)
@@ -42,36 +42,34 @@ def activate(which: BundleArgument, path: ConfigOption = DEFAULT_CONFIG, as_json
         typer.echo(json.dumps({"name": card.name, "version": card.version, "network": card.network.sha256}))
     else:
         typer.echo(
-            f"{card.name} {card.version} is what all readers are to read with; `cxr-node bundle uses` says who does"
+            f"{card.name} {card.version} is activated for all readers; `cxr-node bundle uses` shows which hosts use it"
         )
 
 
 def deactivate(path: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Let every reader read again with the bundle that its own settings name."""
+    """Return every reader to the bundle of its own settings."""
     with bundle_errors(), read_write(path) as process:
-        _record_choice(process, None, what="bundle deactivated: readers go by their settings")
-    typer.echo("every reader goes by read.bundle of its own settings again")
+        _record_choice(process, None, what="bundle deactivated: readers use their settings")
+    typer.echo("every reader uses read.bundle of its own settings again")
 
 
 def uses(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Say which bundle was activated, and of each host that reads whether it reads with it or why not."""
+    """Show the activated bundle, and for each reading host whether it uses it or why not."""
     with reporting_errors(), read_write(path) as process, process.database.read() as connection:
-        choice, said = bundles.newest(connection), bundles.uses(connection)
+        choice, hosts = bundles.newest(connection), bundles.uses(connection)
     bundle = choice.bundle if choice else None
     if as_json:
-        rows = [{"host": each.host, "refused": each.is_refused, "detail": each.detail} for each in said]
+        rows = [{"host": use.host, "rejected": use.is_refused, "detail": use.detail} for use in hosts]
         typer.echo(json.dumps({"bundle": bundle and f"{bundle.name}@{bundle.version}", "hosts": rows}, indent=2))
         return
     by = f", by {choice.chosen_by} at {choice.chosen_at:%Y-%m-%d %H:%M}" if choice else ""
-    typer.echo(
-        f"activated: {f'{bundle.name} {bundle.version}' if bundle else 'none, readers go by their settings'}{by}"
-    )
-    for each in said:
-        typer.echo(f"{each.host}: {f'REFUSED: {each.detail}' if each.is_refused else 'reads by it'}")
+    typer.echo(f"activated: {f'{bundle.name} {bundle.version}' if bundle else 'none, readers use their settings'}{by}")
+    for use in hosts:
+        typer.echo(f"{use.host}: {f'REJECTED: {use.detail}' if use.is_refused else 'uses it'}")
 
 
 def _record_choice(process: Process, bundle: ChosenBundle | None, *, what: str) -> None:
     with process.database.write() as transaction:
         bundles.choose(transaction, bundle, by=operator_log.operator_name(), now=process.clock())
-    change = OperatorAction(by=operator_log.operator_name(), what=what, subject="bundles")
-    operator_log.record(process, change, kind=SOFTWARE_CONFIGURATION)
+    action = OperatorAction(by=operator_log.operator_name(), what=what, subject="bundles")
+    operator_log.record(process, action, kind=SOFTWARE_CONFIGURATION)

@@ -1,4 +1,4 @@
-"""`cxr-node bundle import-xrv` and `pull`: the field's public models as bundles."""
+"""`cxr-node bundle import-xrv` and `pull`: published models of TorchXRayVision as bundles."""
 
 import hashlib
 import tempfile
@@ -16,10 +16,10 @@ from cxr_node.report import codes
 if TYPE_CHECKING:
     from cxr_node.infer.xrv import Published
 
-Model = Annotated[str, typer.Argument(help="TorchXRayVision's name, such as densenet121-res224-all.")]
-To = Annotated[Path, typer.Option("--to", help="The bundle's folder, to be made.")]
+Model = Annotated[str, typer.Argument(help="Name in TorchXRayVision, such as densenet121-res224-all.")]
+To = Annotated[Path, typer.Option("--to", help="Folder of the new bundle.")]
 Sha256 = Annotated[
-    str, typer.Option(help="SHA-256 that the weight file must have; the published file's unless said, where known.")
+    str, typer.Option(help="Expected SHA-256 of the weight file; default: that of the published file, if known.")
 ]
 
 
@@ -29,56 +29,56 @@ def import_xrv(
     to: To,
     sha256: Sha256 = "",
 ) -> None:
-    """Make a bundle of a weight file of TorchXRayVision. Nothing that the file may hold is run."""
+    """Make a bundle from a weight file of TorchXRayVision. Code in the file is not executed."""
     with bundle_errors():
         published = _find_model(model)
-        wanted = _expected_digest(published, sha256)
-        found = _digest(weights, published)
-        if wanted is not None and found != wanted:
+        expected = _expected_digest(published, sha256)
+        digest = _digest(weights, published)
+        if expected is not None and digest != expected:
             raise CommandError(
-                f"{weights} has SHA-256 {found}, {published.name} as published has {wanted}; fetch it again from "
-                f"{published.url}, or, if this is the file you mean, say so: --sha256 {found}"
+                f"{weights} has SHA-256 {digest}, but {published.name} as published has {expected}; fetch it again "
+                f"from {published.url}, or, if this file is intended, add --sha256 {digest}"
             )
-        _write_bundle(published, weights, to, found)
+        _write_bundle(published, weights, to, digest)
 
 
 def pull(
     model: Model,
     to: To,
     sha256: Sha256 = "",
-    url: Annotated[str, typer.Option(help="Where to fetch it instead, such as a mirror of your own.")] = "",
+    url: Annotated[str, typer.Option(help="Another address to fetch from, such as a mirror.")] = "",
 ) -> None:
-    """Fetch a weight file of TorchXRayVision over HTTPS, check its digest, and make a bundle of it."""
+    """Fetch a weight file of TorchXRayVision over HTTPS, check its digest, and make a bundle from it."""
     from cxr_node.infer import download
     from cxr_node.infer.bundle import BundleError
 
     with bundle_errors():
         published = _find_model(model)
-        wanted = _expected_digest(published, sha256)
-        if wanted is None:
+        expected = _expected_digest(published, sha256)
+        if expected is None:
             raise CommandError(
-                f"no digest of {published.name} is known here, so it is not fetched unchecked: fetch {published.url} "
+                f"no digest of {published.name} is known, so it is not fetched: fetch {published.url} "
                 f"yourself and run `cxr-node bundle import-xrv {model} --weights FILE --to {to}`, or give --sha256"
             )
         if to.exists():
-            raise CommandError(f"{to} exists already; name a folder that does not")
-        with tempfile.TemporaryDirectory() as folder, Progress(console=err, transient=True) as shown:
-            task = shown.add_task(f"fetching {published.name}", total=None)
+            raise CommandError(f"{to} exists; name a new folder")
+        with tempfile.TemporaryDirectory() as folder, Progress(console=err, transient=True) as progress:
+            task = progress.add_task(f"fetching {published.name}", total=None)
             file = Path(folder) / published.file
             try:
                 download.fetch(
                     url or published.url,
                     file,
-                    sha256=wanted,
-                    progress=lambda come: shown.update(task, completed=come),
+                    sha256=expected,
+                    progress=lambda size: progress.update(task, completed=size),
                 )
             except BundleError as error:
                 raise CommandError(
                     f"{error}. Without the internet: fetch {published.url} on another machine and run "
                     f"`cxr-node bundle import-xrv {model} --weights FILE --to {to}`"
                 ) from None
-            shown.stop()
-            _write_bundle(published, file, to, wanted)
+            progress.stop()
+            _write_bundle(published, file, to, expected)
 
 
 def _write_bundle(published: "Published", weights: Path, to: Path, digest: Digest) -> None:
@@ -89,9 +89,9 @@ def _write_bundle(published: "Published", weights: Path, to: Path, digest: Diges
     typer.echo(f"making a bundle of {published.name}; this takes a minute or two", err=True)
     xrv_import.write(published, weights, to, codes=coded, digest=digest)
     if missing:
-        typer.echo(f"left out, for no code could be verified: {', '.join(missing)}")
+        typer.echo(f"left out, because no code could be verified: {', '.join(missing)}")
     labels = len(published.trained) - len(missing)
-    typer.echo(f"{to}: {labels} labels, scores with the operating point at 0.5, not probabilities")
+    typer.echo(f"{to}: {labels} labels; scores have the operating point 0.5 and are not probabilities")
     typer.echo(f"next: cxr-node bundle show {to}, then cxr-node bundle install {to}")
 
 
@@ -101,11 +101,11 @@ def _find_model(model: str) -> "Published":
     try:
         return xrv.MODELS[model]
     except KeyError:
-        raise CommandError(f"no model {model!r} is known here; expected one of {', '.join(xrv.MODELS)}") from None
+        raise CommandError(f"unknown model {model!r}; expected one of {', '.join(xrv.MODELS)}") from None
 
 
 def _expected_digest(published: "Published", sha256: str) -> Digest | None:
-    """Return the digest that the file must have, if one was given or is known."""
+    """Return the expected digest of the file, if one is given or known."""
     try:
         return parse_digest(sha256 or published.sha256) if sha256 or published.sha256 else None
     except ValueError:

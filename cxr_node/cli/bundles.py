@@ -1,4 +1,4 @@
-"""`cxr-node bundle`: which models there are, what their cards say, whether they work; installing and passing on."""
+"""`cxr-node bundle`: list, show, verify, install and export bundles."""
 
 import json
 from collections.abc import Iterator
@@ -20,21 +20,23 @@ from cxr_node.wiring.process import Process
 if TYPE_CHECKING:
     from cxr_node.infer.card import Card, CodeEntry
 
-app = typer.Typer(help="Models: those that come with the node, and your own.", no_args_is_help=True)
+app = typer.Typer(help="Bundles (models): built-in and installed.", no_args_is_help=True)
 
-BundleArgument = Annotated[str, typer.Argument(help="A name, as NAME or NAME@VERSION, or a bundle's folder.")]
+BundleArgument = Annotated[
+    str, typer.Argument(help="NAME or NAME@VERSION of an installed bundle, or a bundle's folder.")
+]
 _DIGEST_DIGITS = 12
-"""Digits of a digest that are shown in a table."""
+"""Digits of a digest shown in a table."""
 _MAX_LABELS = 3
-"""Labels that are named in a table."""
+"""Labels shown in a table."""
 _LICENCE_CHARACTERS = 40
-"""Characters of a licence that are shown in a table; `show` has all of it."""
+"""Characters of a licence shown in a table; `show` prints all."""
 
 
 @contextmanager
 def bundle_errors() -> Iterator[None]:
-    """Turn what is wrong with a bundle into a sentence and an exit status."""
-    # Only commands that need it import torch, which takes seconds.
+    """Print errors of a bundle as sentences and exit with status 1."""
+    # Imports torch, which takes seconds.
     from cxr_node.infer.bundle import BundleError
 
     with reporting_errors():
@@ -46,7 +48,7 @@ def bundle_errors() -> Iterator[None]:
 
 @app.command("list")
 def list_bundles(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """List the bundles that can be named in the settings."""
+    """List the bundles that the settings can name."""
     from cxr_node.infer import bundle, bundle_registry
 
     with bundle_errors():
@@ -73,7 +75,7 @@ def list_bundles(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = Fals
 
 @app.command("show")
 def show(which: BundleArgument, path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Print a bundle's card: what it is for, what it was made from and judged on, and its limits."""
+    """Print a bundle's card: intended use, training and test data, metrics and limits."""
     from cxr_node.infer import bundle
 
     with bundle_errors():
@@ -81,9 +83,9 @@ def show(which: BundleArgument, path: ConfigOption = DEFAULT_CONFIG, as_json: Js
     if as_json:
         typer.echo(card.model_dump_json(indent=2, exclude_none=True))
         return
-    for name, said in _card_items(card).items():
+    for name, value in _card_items(card).items():
         out.print(f"[bold]{name}[/bold]")
-        out.print(f"  {said}", markup=False)
+        out.print(f"  {value}", markup=False)
     out.print(_labels(card))
     if card.evidence.metrics:
         out.print(_metrics(card))
@@ -91,12 +93,12 @@ def show(which: BundleArgument, path: ConfigOption = DEFAULT_CONFIG, as_json: Js
 
 @app.command("verify")
 def verify(which: BundleArgument, path: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Open a bundle as the node does when it starts: exit status 0 if it can be used."""
+    """Load a bundle as the node does at its start: exit status 0 if it can be used."""
     from cxr_node.infer import bundle
 
     with bundle_errors():
-        opened = bundle.load(_find(which, path))
-    card = opened.card
+        loaded = bundle.load(_find(which, path))
+    card = loaded.card
     typer.echo(f"{card.name} {card.version} can be used: {len(card.labels)} labels, network {card.network.sha256}")
 
 
@@ -105,7 +107,7 @@ def install_bundle(
     source: Annotated[Path, typer.Argument(help="A bundle's folder, or a zip file of it.")],
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Check a bundle and copy it into the data folder, where its name finds it."""
+    """Check a bundle and copy it into the data folder, so that its name finds it."""
     from cxr_node.infer import bundle, install
 
     with bundle_errors():
@@ -128,7 +130,7 @@ def export_bundle(
     file: Annotated[Path, typer.Argument(help="The zip file to write.")],
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Write a bundle as one zip file, the same bytes each time, for `cxr-node bundle install` elsewhere."""
+    """Write a bundle as one zip file, byte-identical each time, for `cxr-node bundle install` on another host."""
     from cxr_node.infer import install
 
     with bundle_errors():
@@ -137,7 +139,7 @@ def export_bundle(
 
 
 def _settings(path: Path) -> Settings:
-    """Return the settings, or the defaults where no file has been written yet."""
+    """Return the settings; the defaults if there is no file at the default path."""
     return config.load(path) if path.exists() or path != DEFAULT_CONFIG else Settings()
 
 
@@ -163,24 +165,23 @@ def _plain(card: "Card", origin: str) -> dict[str, object]:
 
 
 def _card_items(card: "Card") -> dict[str, str]:
-    """Return what the card says in words, in the order that a person asks."""
-    taken = card.input
-    facts = {
+    """Return the card's texts by title."""
+    items = {
         "bundle": f"{card.name} {card.version}, {card.manufacturer}",
         "intended use": card.intended_use,
         "licence": card.licence,
         "limits": card.evidence.limits,
         "trained on": card.evidence.training,
-        "judged on": card.evidence.test,
-        "input": f"{taken.rows} x {taken.columns}, {taken.preparation}: {taken.description}",
-        "network": f"SHA-256 {card.network.sha256}; gives {', '.join(card.network.outputs)}",
+        "tested on": card.evidence.test,
+        "input": f"{card.input.rows} x {card.input.columns}, {card.input.preparation}: {card.input.description}",
+        "network": f"SHA-256 {card.network.sha256}; outputs {', '.join(card.network.outputs)}",
         "operating points": card.operating_points.name,
     }
     if card.source:
-        facts["imported from"] = f"{card.source.url} (SHA-256 {card.source.file_sha256})"
+        items["imported from"] = f"{card.source.url} (SHA-256 {card.source.file_sha256})"
     if card.structures:
-        facts["outlines"] = ", ".join(card.anatomy)
-    return facts
+        items["outlines"] = ", ".join(card.anatomy)
+    return items
 
 
 def _labels(card: "Card") -> Table:
@@ -203,8 +204,8 @@ def _coded(entry: "CodeEntry") -> str:
 
 
 def _metrics(card: "Card") -> Table:
-    table = Table(Column("label", no_wrap=True), "view", "figure", "value (95 % interval)", "films (with finding)")
-    for each in card.evidence.metrics:
-        value = f"{each.value:g} ({each.low:g} to {each.high:g})"
-        table.add_row(each.label, each.view, each.metric, value, f"{each.films} ({each.with_finding})")
+    table = Table(Column("label", no_wrap=True), "view", "metric", "value (95 % interval)", "films (with finding)")
+    for metric in card.evidence.metrics:
+        value = f"{metric.value:g} ({metric.low:g} to {metric.high:g})"
+        table.add_row(metric.label, metric.view, metric.metric, value, f"{metric.films} ({metric.with_finding})")
     return table

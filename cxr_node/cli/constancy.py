@@ -1,4 +1,4 @@
-"""`cxr-node constancy`: the node sends itself phantoms and looks whether it reads them as before."""
+"""`cxr-node constancy`: constancy check with phantoms; show and accept its values."""
 
 import json
 from typing import Annotated, Any
@@ -24,81 +24,83 @@ from cxr_node.records import constancy as rows
 from cxr_node.wiring import constancy
 from cxr_node.wiring.process import Process
 
-app = typer.Typer(help="Whether phantoms are read as before.", no_args_is_help=True)
-_NONE = "there has been no check yet: `cxr-node constancy run`"
+app = typer.Typer(help="Constancy checks with phantoms.", no_args_is_help=True)
+_NONE = "there is no check yet: run `cxr-node constancy run`"
 
 
 @app.command("run")
 def run(
     path: ConfigOption = DEFAULT_CONFIG,
-    port: Annotated[int, typer.Option(help="Where the node listens, if not where the settings say.")] = 0,
+    port: Annotated[int, typer.Option(help="Port of the node, if it is not that of the settings.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Send the phantoms to the node that runs, wait, and say how it read them.
+    """Send the phantoms to the running node, wait, and compare its readings with the expected values.
 
-    Exit status 1 if it failed. Nothing of the phantoms goes to any destination.
+    Exit status 1 if the check failed. No result of a phantom is delivered.
     """
     with reporting_errors(), read_write(path) as process:
         outcome = constancy.check(process, port=port)
         with process.database.read() as connection:
-            found = rows.newest(connection, run_id=outcome.run_id)
-    _print(found, as_json=as_json)
+            check = rows.newest(connection, run_id=outcome.run_id)
+    _print(check, as_json=as_json)
     if outcome.state is CheckState.FAILED:
         raise typer.Exit(EXIT_FAILED)
 
 
 @app.command("show")
 def show(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Say how the newest check ended. Exit status 1 if it failed."""
+    """Show the newest check. Exit status 1 if it failed."""
     with reporting_errors(), reading_database(path) as connection:
-        found = rows.newest(connection)
-        if found is None:
+        check = rows.newest(connection)
+        if check is None:
             raise CommandError(_NONE)
-    _print(found, as_json=as_json)
-    if found[0]["state"] == CheckState.FAILED:
+    _print(check, as_json=as_json)
+    if check[0]["state"] == CheckState.FAILED:
         raise typer.Exit(EXIT_FAILED)
 
 
 @app.command("accept")
 def accept(
     path: ConfigOption = DEFAULT_CONFIG,
-    run_id: Annotated[int, typer.Option("--run", help="The number of a check; the newest without.")] = 0,
+    run_id: Annotated[int, typer.Option("--run", help="Number of the check; default: the newest.")] = 0,
 ) -> None:
-    """Take what was read in a check for what is expected of this model on this device, after a person has looked."""
+    """Accept the values of a check as expected for this model on this device, after a person reviewed them."""
     with reporting_errors(), read_write(path) as process:
         with process.database.read() as connection:
-            found = rows.newest(connection, run_id=run_id or None)
-        if found is None:
+            check = rows.newest(connection, run_id=run_id or None)
+        if check is None:
             raise CommandError(_NONE)
-        row, values = found
+        row, values = check
         if not values:
             raise CommandError(f"check {row['id']} has no values to accept: {row['detail']}")
-        off = [
-            f"{each['key']} of phantom {each['seed']}"
-            for each in values
-            if each["kind"] == "truth" and not _is_within_tolerance(each)
+        wrong = [
+            f"{value['key']} of phantom {value['seed']}"
+            for value in values
+            if value["kind"] == "truth" and not _is_within_tolerance(value)
         ]
-        if off:
-            raise CommandError(f"check {row['id']} is not accepted: not what the phantom has: {', '.join(off)}")
+        if wrong:
+            raise CommandError(
+                f"check {row['id']} is not accepted: it differs from the phantom's truth: {', '.join(wrong)}"
+            )
         with process.database.write() as transaction:
             number = rows.accept(transaction, row["id"], by=operator_log.operator_name(), now=process.clock())
         _record(process, row)
-    typer.echo(f"{number} values of check {row['id']} are expected of {_model(row)} on {row['engine']} from now on")
+    typer.echo(f"{number} values of check {row['id']} are now expected of {_model(row)} on {row['engine']}")
 
 
 def _record(process: Process, row: dict[str, Any]) -> None:
     what = f"constancy check {row['id']} accepted for {_model(row)}"
-    change = OperatorAction(by=operator_log.operator_name(), what=what, subject="constancy")
-    operator_log.record(process, change, kind=SOFTWARE_CONFIGURATION)
+    action = OperatorAction(by=operator_log.operator_name(), what=what, subject="constancy")
+    operator_log.record(process, action, kind=SOFTWARE_CONFIGURATION)
 
 
-def _print(found: tuple[dict[str, Any], list[dict[str, Any]]] | None, *, as_json: bool) -> None:
-    if found is None:
+def _print(check: tuple[dict[str, Any], list[dict[str, Any]]] | None, *, as_json: bool) -> None:
+    if check is None:
         return
-    row, values = found
+    row, values = check
     if as_json:
-        said = {**row, "values": [{**each, "is_within_tolerance": _is_within_tolerance(each)} for each in values]}
-        typer.echo(json.dumps(said, indent=2, default=str))
+        document = {**row, "values": [{**v, "is_within_tolerance": _is_within_tolerance(v)} for v in values]}
+        typer.echo(json.dumps(document, indent=2, default=str))
         return
     out.print(f"check {row['id']} of {row['started_at']:%Y-%m-%d %H:%M} UTC: {row['state']}", markup=False)
     if row["detail"]:
@@ -106,11 +108,11 @@ def _print(found: tuple[dict[str, Any], list[dict[str, Any]]] | None, *, as_json
     if not values:
         return
     out.print(f"{_model(row)} on {row['engine']}", markup=False)
-    table = Table("phantom", "kind", "what", "read", "expected", "tolerance", "")
-    for each in values:
-        held = {True: "", False: "OFF", None: "not accepted"}[_is_within_tolerance(each)]
-        numbers = ("" if each[name] is None else f"{each[name]:.4g}" for name in ("value", "expected", "tolerance"))
-        table.add_row(str(each["seed"]), each["kind"], each["key"], *numbers, held)
+    table = Table("phantom", "kind", "name", "read", "expected", "tolerance", "")
+    for value in values:
+        status = {True: "", False: "OFF", None: "not accepted"}[_is_within_tolerance(value)]
+        numbers = ("" if value[name] is None else f"{value[name]:.4g}" for name in ("value", "expected", "tolerance"))
+        table.add_row(str(value["seed"]), value["kind"], value["key"], *numbers, status)
     out.print(table)
 
 

@@ -1,4 +1,4 @@
-"""Job database of a command: read-only, or to write."""
+"""Access of commands to the job database: read-only, or read-write."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ def read_only(settings: Settings, *, at_most_s: float) -> Iterator[Process]:
     """Open a process whose job database is read-only; raise CommandError if there is no database yet."""
     file = sqlite_file(settings.database_url)
     if file is not None and not file.is_file():
-        raise CommandError(f"there is no database at {file} yet: `cxr-node run` makes it, or `cxr-node db upgrade`")
+        raise CommandError(f"there is no database at {file}: `cxr-node run` creates it, or `cxr-node db upgrade`")
     with Process.open(settings, make_database=lambda _: _read_only(settings, at_most_s)) as process:
         yield process
 

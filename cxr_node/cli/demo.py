@@ -1,4 +1,4 @@
-"""`cxr-node demo`: the main job, from a modality to a PACS, on this machine and with nothing to set up."""
+"""`cxr-node demo`: films from a simulated modality through a node to a simulated PACS, without configuration."""
 
 import json
 import logging
@@ -33,26 +33,26 @@ _REPORTS_S = 90.0
 
 
 def demo(
-    films: Annotated[list[Path] | None, typer.Argument(help="DICOM files to send; none: three phantoms.")] = None,
-    folder: Annotated[Path | None, typer.Option(help="Where everything goes; none: a new temporary folder.")] = None,
+    films: Annotated[list[Path] | None, typer.Argument(help="DICOM files to send; default: three phantoms.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Folder for all files; default: a new temporary folder.")] = None,
 ) -> None:
-    """Start a node, a stand-in PACS and a modality; send films and show the reports that come back."""
+    """Start a node, a simulated PACS and a modality; send films and show the reports."""
     with reporting_errors(), ExitStack() as stack:
-        where = folder or Path(tempfile.mkdtemp(prefix="cxr-node-demo-"))
-        where.mkdir(parents=True, exist_ok=True)
+        folder = folder or Path(tempfile.mkdtemp(prefix="cxr-node-demo-"))
+        folder.mkdir(parents=True, exist_ok=True)
         logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-        out.print("Making films, a stand-in PACS and a node ...")
-        to_send = films or _phantoms(where / "films")
-        inbox = _Reports()
-        pacs = stack.enter_context(SimulatedPacs(where / "pacs", on_stored=inbox.put))
-        running = stack.enter_context(_node(where, pacs))
-        out.print(f"The node listens at {running} as {_NODE_TITLE}; the PACS on port {pacs.port}.")
-        sent, seconds = _send_and_wait(to_send, running, inbox)
-        _show(sent, seconds, inbox, where)
+        out.print("Creating films, a simulated PACS and a node ...")
+        to_send = films or _phantoms(folder / "films")
+        reports = _Reports()
+        pacs = stack.enter_context(SimulatedPacs(folder / "pacs", on_stored=reports.put))
+        address = stack.enter_context(_node(folder, pacs))
+        out.print(f"The node listens at {address} as {_NODE_TITLE}; the PACS on port {pacs.port}.")
+        sent, stored_at = _send_and_wait(to_send, address, reports)
+        _show(sent, stored_at, reports, folder)
 
 
 class _Reports:
-    """What has arrived in the PACS, by study."""
+    """Reports that the PACS stored, by study."""
 
     def __init__(self) -> None:
         self.by_study: dict[str, StoredObject] = {}
@@ -64,22 +64,22 @@ class _Reports:
             self._changed.notify_all()
 
     def wait(self, studies: set[str], timeout_s: float) -> bool:
-        """Wait until a report of each study is here."""
+        """Wait until there is a report of each study."""
         with self._changed:
             return self._changed.wait_for(lambda: studies <= self.by_study.keys(), timeout_s)
 
 
 def _phantoms(folder: Path) -> list[Path]:
-    """Write a normal chest, one with consolidation and a lateral view, which the node does not read."""
+    """Write a normal chest, one with consolidation, and a lateral view, which the node does not analyse."""
     from cxr_node.phantom import dicom
 
     return dicom.write_examples(folder)
 
 
 @contextmanager
-def _node(where: Path, pacs: SimulatedPacs) -> Iterator[str]:
-    """Run a node of its own, in processes of its own, and return where it listens."""
-    settings = where / "cxr-node.toml"
+def _node(folder: Path, pacs: SimulatedPacs) -> Iterator[str]:
+    """Run a node in child processes; the value is the address of its receiver."""
+    settings = folder / "cxr-node.toml"
     settings.write_text(
         f"""\
 [node]
@@ -87,7 +87,7 @@ data_folder = "node"
 [receive]
 ae_title = "{_NODE_TITLE}"
 port = 0
-# For a film or two nothing is measured beforehand, nor are processes started.
+# A few films do not repay the measurement of engines, nor a preprocessing pool.
 [read]
 engine = "eager"
 processes = 0
@@ -115,13 +115,13 @@ ae_title = "{pacs.ae_title}"
 
 
 def _address_when_ready(process: "subprocess.Popen[str]") -> str:
-    """Wait until every role is ready, and return the address of the one that receives."""
+    """Wait until every role is ready, and return the address of the receiver."""
     addresses: dict[str, str] = {}
 
     def read() -> None:
         for line in process.stdout or ():
-            said = json.loads(line)
-            addresses[said["role"]] = said["address"]
+            ready = json.loads(line)
+            addresses[ready["role"]] = ready["address"]
             if len(addresses) == len(_ROLES):
                 return
 
@@ -132,14 +132,14 @@ def _address_when_ready(process: "subprocess.Popen[str]") -> str:
         progress.add_task("")
         reader.join(_START_S)
     if len(addresses) < len(_ROLES):
-        raise CommandError("the node did not start; its messages above say why")
+        raise CommandError("the node did not start; see its messages above")
     return addresses["receive"]
 
 
 _ROLES = ("receive", "read", "deliver")
 
 
-def _send_and_wait(films: list[Path], address: str, inbox: _Reports) -> tuple[list[SendResult], dict[str, float]]:
+def _send_and_wait(films: list[Path], address: str, received: _Reports) -> tuple[list[SendResult], dict[str, float]]:
     """Send films, wait for the report of each study, and return when each film was stored."""
     host, _, port = address.rpartition(":")
     stored_at: dict[str, float] = {}
@@ -162,34 +162,34 @@ def _send_and_wait(films: list[Path], address: str, inbox: _Reports) -> tuple[li
         )
         studies = {_study(result.film) for result in sent if result.stored}
         progress.update(reporting, total=len(studies))
-        patience_ends = time.monotonic() + _REPORTS_S
-        while not inbox.wait(studies, 0.2) and time.monotonic() < patience_ends:
-            progress.update(reporting, completed=len(studies & inbox.by_study.keys()))
-        progress.update(reporting, completed=len(studies & inbox.by_study.keys()))
-    if not studies or not studies <= inbox.by_study.keys():
-        raise CommandError("not every film was answered by a report; the messages above say why")
+        deadline = time.monotonic() + _REPORTS_S
+        while not received.wait(studies, 0.2) and time.monotonic() < deadline:
+            progress.update(reporting, completed=len(studies & received.by_study.keys()))
+        progress.update(reporting, completed=len(studies & received.by_study.keys()))
+    if not studies or not studies <= received.by_study.keys():
+        raise CommandError("not every film has a report; see the messages above")
     return sent, stored_at
 
 
-def _show(sent: list[SendResult], stored_at: dict[str, float], inbox: _Reports, where: Path) -> None:
-    """Print each report as a tree, then the times, then where the objects are."""
+def _show(sent: list[SendResult], stored_at: dict[str, float], received: _Reports, folder: Path) -> None:
+    """Print each report as a tree, the times, and the folder of the files."""
     table = Table("film", "bytes", "C-STORE", "stored to report in PACS")
     for result in sent:
-        arrival = inbox.by_study[_study(result.film)]
+        stored = received.by_study[_study(result.film)]
         table.add_row(
             Path(result.film).name,
             f"{result.size_bytes:,}",
             f"{result.seconds * 1000:.0f} ms",
-            f"{max(0.0, arrival.at - stored_at[result.film]):.2f} s",
+            f"{max(0.0, stored.at - stored_at[result.film]):.2f} s",
         )
-    for arrival in inbox.by_study.values():
-        report = dcmread(where / "pacs" / f"{arrival.sop_instance_uid}.dcm")
+    for stored in received.by_study.values():
+        report = dcmread(folder / "pacs" / f"{stored.sop_instance_uid}.dcm")
         lines = ("  " * depth + text for depth, text in tree.lines(report, brief=True))
-        title = f"Structured Report {arrival.sop_instance_uid}.dcm"
+        title = f"Structured Report {stored.sop_instance_uid}.dcm"
         out.print(Panel(Text("\n".join(lines)), title=title, title_align="left"))
     out.print(table)
-    out.print(f"Films, the node's data and the PACS's objects are in {where}", soft_wrap=True)
-    out.print("Research use only: nothing here is verified, and the built-in model is for trying the node.")
+    out.print(f"Films, the node's data folder and the PACS's files are in {folder}", soft_wrap=True)
+    out.print("Research use only: no reading is verified, and the built-in model is for trials of the node.")
 
 
 def _study(film: str) -> str:

@@ -1,4 +1,4 @@
-"""`cxr-node drift`: whether films are read as they were in the reference, device by device."""
+"""`cxr-node drift`: comparison of readings with their reference, by device."""
 
 import csv
 import io
@@ -27,33 +27,31 @@ _HISTORY = 1000
 def drift(
     path: ConfigOption = DEFAULT_CONFIG,
     device: Annotated[str, typer.Option(help="Only this calling AE title.")] = "",
-    only: Annotated[bool, typer.Option("--only-drift", help="Only what has drifted.")] = False,
-    days: Annotated[int, typer.Option(min=1, help="The newest days that were judged.")] = 1,
-    now: Annotated[
-        bool, typer.Option("--now", help="Count and judge first what the node has not come to yet.")
-    ] = False,
-    form: Annotated[Format, typer.Option("--format", help="How rows are written.")] = Format.TABLE,
+    only: Annotated[bool, typer.Option("--only-drift", help="Only rows that drifted.")] = False,
+    days: Annotated[int, typer.Option(min=1, help="Number of evaluated days, the newest.")] = 1,
+    now: Annotated[bool, typer.Option("--now", help="Evaluate outstanding days first.")] = False,
+    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TABLE,
 ) -> None:
-    """Say of each device whether its films are read as in the reference: scores, rates, films not analysed, times.
+    """Compare each device's scores, rates, films not analysed and turnaround with their reference.
 
-    Exit status 0, whatever is found: docs/monitoring.md says what the numbers mean.
+    Exit status 0 also with drift. docs/monitoring.md explains the numbers.
     """
     with reporting_errors():
         if now:
             _evaluate(path)
         with reading_database(path) as connection:
-            judged = drifts.evaluated_days(connection, limit=days)
-            found = _rows(connection, judged, device=device, only=only)
+            evaluated = drifts.evaluated_days(connection, limit=days)
+            rows = _rows(connection, evaluated, device=device, only=only)
     match form:
         case Format.TABLE:
-            _print(found, judged)
+            _print(rows, evaluated)
         case Format.JSON:
-            typer.echo(json.dumps({"days": judged, "figures": found}, indent=2))
+            typer.echo(json.dumps({"days": evaluated, "figures": rows}, indent=2))
         case Format.CSV:
             text = io.StringIO()
             writer = csv.DictWriter(text, [*VIEWS["v1_drift"].columns], lineterminator="\n")
             writer.writeheader()
-            writer.writerows(found)
+            writer.writerows(rows)
             typer.echo(text.getvalue(), nl=False)
 
 
@@ -62,29 +60,31 @@ def _evaluate(path: Path) -> None:
         judge_days(process)
 
 
-def _rows(connection: Connection, judged: list[str], *, device: str, only: bool) -> list[dict[str, Any]]:
-    if not judged:
+def _rows(connection: Connection, evaluated: list[str], *, device: str, only: bool) -> list[dict[str, Any]]:
+    if not evaluated:
         return []
-    conditions = [Condition(column="day", comparison=Comparison.LEAST, value=judged[-1])]
+    conditions = [Condition(column="day", comparison=Comparison.LEAST, value=evaluated[-1])]
     if device:
         conditions.append(Condition(column="calling_ae_title", comparison=Comparison.EQUAL, value=device))
     if only:
         conditions.append(Condition(column="is_drift", comparison=Comparison.EQUAL, value=True))
-    found = view_rows.rows(connection, VIEWS["v1_drift"], conditions=conditions, order="adjusted_p", limit=_HISTORY)
-    return [{**row, "evaluated_at": row["evaluated_at"].isoformat()} for row in found]
+    rows = view_rows.rows(connection, VIEWS["v1_drift"], conditions=conditions, order="adjusted_p", limit=_HISTORY)
+    return [{**row, "evaluated_at": row["evaluated_at"].isoformat()} for row in rows]
 
 
-def _print(found: list[dict[str, Any]], judged: list[str]) -> None:
-    if not judged:
-        out.print("no day has been judged yet: the node does so an hour after a day (UTC) is over, or --now")
+def _print(rows: list[dict[str, Any]], evaluated: list[str]) -> None:
+    if not evaluated:
+        out.print(
+            "no day has been evaluated yet: the node evaluates a day (UTC) an hour after its end; --now does so now"
+        )
         return
-    drifted = sum(row["is_drift"] for row in found)
-    out.print(f"{' to '.join(dict.fromkeys((judged[-1], judged[0])))}: {drifted} drifted")
-    if not found:
-        out.print("nothing to compare: devices are still gathering their reference, or sent too few films")
+    drifted = sum(row["is_drift"] for row in rows)
+    out.print(f"{' to '.join(dict.fromkeys((evaluated[-1], evaluated[0])))}: {drifted} drifted")
+    if not rows:
+        out.print("nothing to compare: references are incomplete, or devices sent too few films")
         return
     table = Table("day", "device", "figure", "reference", "now", "films", "effect", "p (adjusted)", "drift")
-    for row in found:
+    for row in rows:
         table.add_row(
             row["day"],
             row["calling_ae_title"],

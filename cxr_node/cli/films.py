@@ -1,4 +1,4 @@
-"""`cxr-node film`: a film as a person would see it, and what the gate says of it."""
+"""`cxr-node film`: a film as a picture, and the decision of the gate."""
 
 import json
 from pathlib import Path
@@ -23,12 +23,12 @@ app = typer.Typer(help="Single films.", no_args_is_help=True)
 
 @app.command("show")
 def show(
-    which: Annotated[str, typer.Argument(help="A DICOM file, or the SOP Instance UID of a film that the node has.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The picture to write, a PNG file.")] = Path("film.png"),
+    which: Annotated[str, typer.Argument(help="A DICOM file, or the SOP Instance UID of a film in the archive.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="PNG file to write.")] = Path("film.png"),
     path: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a film as a picture, 0 black to 255 white, and say how it came about and whether it would be read."""
+    """Write a film as a PNG, 0 black to 255 white, and print its geometry, notes and whether it would be read."""
     with reporting_errors():
         content = _content(which, path)
         settings = config.load(path) if path.exists() else Settings()
@@ -39,31 +39,32 @@ def show(
         except GiveUp as error:
             raise CommandError(f"{which}: {error}") from None
         out.write_bytes(display.png(radiograph))
-    said = {"picture": str(out), **_description(dataset, radiograph, rules)}
-    typer.echo(json.dumps(said, indent=2) if as_json else "\n".join(f"{name:12} {said[name]}" for name in said))
+    description = {"picture": str(out), **_description(dataset, radiograph, rules)}
+    lines = (f"{name:12} {value}" for name, value in description.items())
+    typer.echo(json.dumps(description, indent=2) if as_json else "\n".join(lines))
 
 
 def _content(which: str, path: Path) -> bytes:
-    """Return the bytes of a file, or of a film that the node keeps."""
+    """Return the bytes of a file, or of a film in the archive."""
     if Path(which).is_file():
         return Path(which).read_bytes()
     try:
         sop_instance_uid = parse_uid(which)
     except ValueError:
-        raise CommandError(f"there is no file {which!r}, and it is not a SOP Instance UID either") from None
+        raise CommandError(f"{which!r} is neither a file nor a SOP Instance UID") from None
     with Process.open(config.load(path)) as process:
         with process.database.read() as connection:
             key = archived.original_film_key(connection, sop_instance_uid)
         if key is None:
-            raise CommandError(f"the node has no film {which}; `cxr-node jobs list` names those it has")
+            raise CommandError(f"the node has no film {which}; `cxr-node jobs list` shows its films")
         return process.archive.get(key)
 
 
 def _description(dataset: Dataset, radiograph: Radiograph, rules: suitability.Rules) -> dict[str, object]:
     geometry = radiograph.geometry
     verdicts = (suitability.judge_header(dataset, rules), suitability.judge_picture(radiograph, rules))
-    refused = next((verdict for verdict in verdicts if verdict.refused), None)
-    notes = dict.fromkeys(note.meaning for each in (radiograph, *verdicts) for note in each.notes)
+    rejected = next((verdict for verdict in verdicts if verdict.refused), None)
+    notes = dict.fromkeys(note.meaning for source in (radiograph, *verdicts) for note in source.notes)
     spacing = geometry.spacing
     return {
         "size": f"{geometry.columns} x {geometry.rows} pixels",
@@ -71,5 +72,5 @@ def _description(dataset: Dataset, radiograph: Radiograph, rules: suitability.Ru
         "view": f"{geometry.view} ({geometry.view_source})",
         "grayscale": radiograph.grayscale,
         "notes": "; ".join(notes) or "none",
-        "read": f"no: {refused.refused.meaning} ({refused.detail})" if refused and refused.refused else "yes",
+        "read": f"no: {rejected.refused.meaning} ({rejected.detail})" if rejected and rejected.refused else "yes",
     }

@@ -1,4 +1,4 @@
-"""`cxr-node db grant-reader`: who may read the views."""
+"""`cxr-node db grant-reader`: read permission on the views for a PostgreSQL role."""
 
 from typing import Annotated
 
@@ -16,16 +16,16 @@ from cxr_node.wiring.process import Process
 
 
 def grant_reader(
-    role: Annotated[str, typer.Argument(help="A role of PostgreSQL that is there already.")],
+    role: Annotated[str, typer.Argument(help="An existing PostgreSQL role.")],
     path: ConfigOption = DEFAULT_CONFIG,
-    at_most_s: Annotated[int, typer.Option("--at-most", min=1, help="Seconds after which its statements end.")] = 60,
-    only_print: Annotated[bool, typer.Option("--print", help="Print the SQL, and run nothing.")] = False,
+    at_most_s: Annotated[int, typer.Option("--at-most", min=1, help="Statement timeout of the role, in seconds.")] = 60,
+    only_print: Annotated[bool, typer.Option("--print", help="Only print the SQL.")] = False,
 ) -> None:
-    """Let a role of PostgreSQL read the views, and nothing else; of SQLite, say how the file is opened read-only."""
+    """Grant a PostgreSQL role read access to the views only; for SQLite, print the read-only URL."""
     with reporting_errors(), Process.open(config.load(path)) as process:
         if process.database.engine.dialect.name == "sqlite":
             url = read_only_url(process.settings.database_url)
-            raise CommandError(f"SQLite knows no roles: open it as {url}, and let the file's permissions say who may")
+            raise CommandError(f"SQLite has no roles: open it as {url}, and restrict access by file permissions")
         with process.database.write() as transaction:
             connection = transaction.connection
             if why_not := migrate.why_not(connection):
@@ -35,10 +35,10 @@ def grant_reader(
                 typer.echo(";\n".join(statements) + ";")
                 return
             if not grants.exists(connection, role):
-                raise CommandError(f"there is no role {role!r}: make it first, as with CREATE ROLE {role} LOGIN")
+                raise CommandError(f"there is no role {role!r}: create it first, such as with CREATE ROLE {role} LOGIN")
             grants.run(connection, statements)
-        change = OperatorAction(
+        action = OperatorAction(
             by=operator_log.operator_name(), what=f"role {role} may read the views", subject="database"
         )
-        operator_log.record(process, change, kind=SECURITY_CONFIGURATION)
+        operator_log.record(process, action, kind=SECURITY_CONFIGURATION)
     typer.echo(f"{role} may read the views, and nothing else")

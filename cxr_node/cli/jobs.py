@@ -1,4 +1,4 @@
-"""`cxr-node jobs`: what waits, runs, is done, was set aside or failed; and another try for it."""
+"""`cxr-node jobs`: list, count and show jobs, and queue ended jobs again."""
 
 import json
 from dataclasses import asdict
@@ -16,14 +16,14 @@ from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.queue import queue, search
 from cxr_node.queue.search import EventRow, JobRow
 
-app = typer.Typer(help="The work: what waits, runs, is done, was set aside or failed.", no_args_is_help=True)
+app = typer.Typer(help="Jobs: waiting, running, done, not analysed, failed.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_jobs(
     path: ConfigOption = DEFAULT_CONFIG,
-    state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
-    stage: Annotated[Stage | None, typer.Option(help="Only jobs of this stage.")] = None,
+    state: Annotated[State | None, typer.Option(help="Only this state.")] = None,
+    stage: Annotated[Stage | None, typer.Option(help="Only this stage.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most this many, the newest.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
@@ -33,7 +33,9 @@ def list_jobs(
     if as_json:
         typer.echo(json.dumps([_plain(row) for row in rows], indent=2))
         return
-    table = Table("job", "stage", "state", "reason", "head start", "tries", "from / to", "created", "object")
+    table = Table(
+        "job", "stage", "state", "reason", "priority", "attempts", "sender / destination", "created", "object"
+    )
     for row in rows:
         table.add_row(
             str(row.job_id),
@@ -51,7 +53,7 @@ def list_jobs(
 
 @app.command("count")
 def count_jobs(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Count jobs by stage, state and coded reason."""
+    """Count jobs by stage, state and reason."""
     with reporting_errors(), read_write(path) as process, process.database.read() as connection:
         counts = search.counts(connection)
     if as_json:
@@ -69,11 +71,11 @@ def show_job(
     path: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one job and everything that happened to it."""
+    """Show one job and its events."""
     with reporting_errors(), read_write(path) as process, process.database.read() as connection:
         row = search.one(connection, job_id)
         if row is None:
-            raise CommandError(f"there is no job {job_id}; `cxr-node jobs list` shows those there are")
+            raise CommandError(f"there is no job {job_id}; see `cxr-node jobs list`")
         events = search.events(connection, job_id)
     if as_json:
         typer.echo(json.dumps({**_plain(row), "events": [_plain(event) for event in events]}, indent=2))
@@ -89,25 +91,25 @@ def show_job(
 
 @app.command("retry")
 def retry_jobs(
-    job_ids: Annotated[list[int], typer.Argument(help="Jobs that are done, set aside or failed.")],
+    job_ids: Annotated[list[int], typer.Argument(help="Jobs that are done, not analysed or failed.")],
     path: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Let jobs that have ended run again."""
+    """Queue ended jobs again."""
     with reporting_errors(), read_write(path) as process:
         with process.database.write() as transaction:
-            moved = queue.requeue(transaction, job_ids, actor=operator_log.operator_name(), now=process.clock())
-        for job_id in moved:
-            change = OperatorAction(by=operator_log.operator_name(), what="job queued again", subject=f"jobs/{job_id}")
-            operator_log.record(process, change)
+            requeued = queue.requeue(transaction, job_ids, actor=operator_log.operator_name(), now=process.clock())
+        for job_id in requeued:
+            action = OperatorAction(by=operator_log.operator_name(), what="job queued again", subject=f"jobs/{job_id}")
+            operator_log.record(process, action)
         if as_json:
-            typer.echo(json.dumps({"requeued": moved}))
-        elif moved:
-            typer.echo(f"queued again: {', '.join(str(job_id) for job_id in moved)}")
-        left = sorted(set(job_ids) - set(moved))
+            typer.echo(json.dumps({"requeued": requeued}))
+        elif requeued:
+            typer.echo(f"queued again: {', '.join(str(job_id) for job_id in requeued)}")
+        left = sorted(set(job_ids) - set(requeued))
         if left:
             names = ", ".join(str(job_id) for job_id in left)
-            raise CommandError(f"not queued again, for they have not ended or do not exist: {names}")
+            raise CommandError(f"not queued again, because they have not ended or do not exist: {names}")
 
 
 def _plain(row: JobRow | EventRow) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""`cxr-node phantom`: films with truth, picture sheets, and how fast films are made."""
+"""`cxr-node phantom`: synthetic films with ground truth, contact sheets, and generation rate."""
 
 import csv
 import time
@@ -19,7 +19,7 @@ from cxr_node.phantom.folder import picture, write
 from cxr_node.phantom.pathology import Kind, Pathology
 from cxr_node.phantom.truth_types import PhantomFilm
 
-app = typer.Typer(help="Films of a thorax of known anatomy.", no_args_is_help=True)
+app = typer.Typer(help="Synthetic films of a thorax with known anatomy.", no_args_is_help=True)
 _THUMBNAIL = 160
 _DRAWING = 256
 _PER_ROW = 6
@@ -27,51 +27,53 @@ _PER_ROW = 6
 
 @app.command("films")
 def write_films(
-    folder: Annotated[Path, typer.Argument(help="Where to write.")],
-    count: Annotated[int, typer.Option(min=1, help="How many films.")] = 10,
-    first: Annotated[int, typer.Option(help="The first seed.")] = 1,
+    folder: Annotated[Path, typer.Argument(help="Folder to write to.")],
+    count: Annotated[int, typer.Option(min=1, help="Number of films.")] = 10,
+    first: Annotated[int, typer.Option(help="First seed.")] = 1,
     view: Annotated[View, typer.Option(help="PA, AP or LATERAL.")] = View.PA,
     size: Annotated[int, typer.Option(min=128, help="Rows and columns.")] = 1024,
-    pathology: Annotated[list[Kind] | None, typer.Option(help="What every film shows; repeatable.")] = None,
+    pathology: Annotated[list[Kind] | None, typer.Option(help="Pathology of every film; repeatable.")] = None,
 ) -> None:
-    """Write films as DICOM, with truth and masks beside them."""
-    wanted = [Pathology(kind=kind) for kind in pathology or []]
+    """Write films as DICOM, with ground truth and masks in files beside them."""
+    pathologies = [Pathology(kind=kind) for kind in pathology or []]
     seeds = range(first, first + count)
-    made = films(seeds, views=[view] * count, rows=size, columns=size, pathologies=[wanted] * count)
-    for path in write(made, folder, now=EXAMPLE_TIME):
+    phantoms = films(seeds, views=[view] * count, rows=size, columns=size, pathologies=[pathologies] * count)
+    for path in write(phantoms, folder, now=EXAMPLE_TIME):
         typer.echo(path)
 
 
 @app.command()
 def sheet(
-    picture_path: Annotated[Path, typer.Argument(help="The PNG to write.")],
-    first: Annotated[int, typer.Option(help="The first seed.")] = 200,
+    picture_path: Annotated[Path, typer.Argument(help="PNG file to write.")],
+    first: Annotated[int, typer.Option(help="First seed.")] = 200,
     rows: Annotated[int, typer.Option(min=1, help="Rows of thumbnails.")] = 4,
-    beside: Annotated[Path | None, typer.Option(help="A folder of real films: every second row shows them.")] = None,
-    table: Annotated[Path | None, typer.Option(help="Their table, with columns file and view_position.")] = None,
+    beside: Annotated[Path | None, typer.Option(help="Folder of real films, shown in every second row.")] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="Table of the real films, with columns file and view_position.")
+    ] = None,
 ) -> None:
-    """Draw a sheet of phantoms, two thirds PA and one third AP, or rows of phantoms and real films in turn."""
+    """Draw a contact sheet of phantoms, two thirds PA and one third AP, or alternating rows with real films."""
     tiles: list[Image.Image] = []
     real = _real_thumbnails(beside, table, rows // 2 * _PER_ROW) if beside and table else []
     for row in range(rows):
         if real and row % 2:
             tiles += real[row // 2 * _PER_ROW :][:_PER_ROW]
             continue
-        made = [
+        phantoms = [
             film(seed=first + row * _PER_ROW + k, view=_view(k), pathology=_pathologies(row, k))
             for k in range(_PER_ROW)
         ]
-        tiles += [picture(one, _THUMBNAIL) for one in made]
+        tiles += [picture(phantom, _THUMBNAIL) for phantom in phantoms]
     _compose(tiles).save(picture_path, optimize=True)
     typer.echo(picture_path)
 
 
 @app.command()
 def masks(
-    picture_path: Annotated[Path, typer.Argument(help="The PNG to write.")],
-    seed: Annotated[int, typer.Option(help="The seed.")] = 31,
+    picture_path: Annotated[Path, typer.Argument(help="PNG file to write.")],
+    seed: Annotated[int, typer.Option(help="Seed.")] = 31,
 ) -> None:
-    """Draw one film of each pathology with the outlines of its truth."""
+    """Draw one film of each pathology with its ground truth outlined."""
     tiles = [
         _outlined(film(seed=seed + k, pathology=[Pathology(kind=kind, severity=0.7)])) for k, kind in enumerate(Kind)
     ]
@@ -82,50 +84,50 @@ def masks(
 
 @app.command()
 def compare(
-    folder: Annotated[Path, typer.Argument(help="A folder of real films.")],
-    table: Annotated[Path, typer.Argument(help="Their table, with columns file, labels and view_position.")],
-    count: Annotated[int, typer.Option(min=2, help="How many films of each kind.")] = 60,
+    folder: Annotated[Path, typer.Argument(help="Folder of real films.")],
+    table: Annotated[Path, typer.Argument(help="Table of the films, with columns file, labels and view_position.")],
+    count: Annotated[int, typer.Option(min=2, help="Number of films of each kind.")] = 60,
 ) -> None:
     """Compare the brightness of real films without findings with that of normal phantoms."""
     groups = []
     for view in (View.PA, View.AP):
-        listed = [one for one in _films_of_view(table, view.value) if one["labels"] == "No Finding"]
-        names = [one["file"] for one in listed[:: max(1, len(listed) // count)]][:count]
-        made = films(range(700, 700 + len(names)), views=[view] * len(names))
+        normal = [row for row in _films_of_view(table, view.value) if row["labels"] == "No Finding"]
+        names = [row["file"] for row in normal[:: max(1, len(normal) // count)]][:count]
+        phantoms = films(range(700, 700 + len(names)), views=[view] * len(names))
         groups.append(
             (
                 f"real {view}",
                 [np.asarray(_open_grayscale(folder / name)).astype(np.float32) / np.float32(255) for name in names],
             )
         )
-        groups.append((f"phantoms {view}", [comparing.shown(one) for one in made]))
+        groups.append((f"phantoms {view}", [comparing.shown(phantom) for phantom in phantoms]))
     typer.echo(comparing.table(groups))
 
 
 @app.command()
 def ranges() -> None:
-    """Print what phantoms measure, and where the numbers come from."""
+    """Print the ranges of phantom anatomy and their sources."""
     typer.echo(comparing.ranges())
 
 
 @app.command()
 def rate(
-    count: Annotated[int, typer.Option(min=1, help="How many films.")] = 20,
+    count: Annotated[int, typer.Option(min=1, help="Number of films.")] = 20,
     size: Annotated[int, typer.Option(min=128, help="Rows and columns.")] = 512,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    batch: Annotated[int, typer.Option(min=1, help="Films made together.")] = 1,
-    processes: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 2,
+    batch: Annotated[int, typer.Option(min=1, help="Films per batch.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 2,
 ) -> None:
-    """Say how many films a second are made."""
+    """Measure films generated per second."""
     shares = [range(first, count, processes) for first in range(processes)]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        list(pool.map(time_films, [range(1)] * processes, *([one] * processes for one in (size, device, batch))))
+        list(pool.map(time_films, [range(1)] * processes, *([value] * processes for value in (size, device, batch))))
         start = time.perf_counter()
-        used = sum(pool.map(time_films, shares, *([one] * processes for one in (size, device, batch))))
+        cpu_s = sum(pool.map(time_films, shares, *([value] * processes for value in (size, device, batch))))
         wall = time.perf_counter() - start
     typer.echo(
         f"{count / wall:.2f} films/s of {size} x {size} on {device} "
-        f"({processes} processes, {used / count:.3f} CPU seconds a film)"
+        f"({processes} processes, {cpu_s / count:.3f} CPU seconds a film)"
     )
 
 
@@ -134,21 +136,21 @@ def _view(k: int) -> View:
 
 
 def _pathologies(row: int, k: int) -> list[Pathology]:
-    """Every third film of a sheet is not normal."""
+    """Return a pathology for every third film of a sheet."""
     kinds = list(Kind)
     return [Pathology(kind=kinds[(row + k // 3) % len(kinds)])] if k % 3 == 2 else []
 
 
 def _real_thumbnails(folder: Path, table: Path, count: int) -> list[Image.Image]:
     """Return thumbnails of the first `count` films of the table, two PA to one AP."""
-    chosen = {view: [one["file"] for one in _films_of_view(table, view)][5::7] for view in ("PA", "AP")}
-    names = [chosen[_view(k)].pop(0) for k in range(count)]
+    files = {view: [row["file"] for row in _films_of_view(table, view)][5::7] for view in ("PA", "AP")}
+    names = [files[_view(k)].pop(0) for k in range(count)]
     return [_open_grayscale(folder / name).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS) for name in names]
 
 
 def _films_of_view(table: Path, view: str) -> list[dict[str, str]]:
     with table.open(encoding="utf-8", newline="") as lines:
-        return [one for one in csv.DictReader(lines) if one["view_position"] == view]
+        return [row for row in csv.DictReader(lines) if row["view_position"] == view]
 
 
 def _open_grayscale(path: Path) -> Image.Image:
@@ -156,10 +158,10 @@ def _open_grayscale(path: Path) -> Image.Image:
         return image.convert("L")
 
 
-def _outlined(one: PhantomFilm) -> Image.Image:
-    image = picture(one, _DRAWING).convert("RGB")
+def _outlined(phantom: PhantomFilm) -> Image.Image:
+    image = picture(phantom, _DRAWING).convert("RGB")
     draw = ImageDraw.Draw(image)
-    scale = image.width / one.p_values.shape[1]
+    scale = image.width / phantom.p_values.shape[1]
     for name, color in (
         ("right_lung", "cyan"),
         ("left_lung", "cyan"),
@@ -167,13 +169,13 @@ def _outlined(one: PhantomFilm) -> Image.Image:
         ("right_clavicle", "lime"),
         ("left_clavicle", "lime"),
     ):
-        mask = Image.fromarray(one.masks[name]).resize(image.size)
+        mask = Image.fromarray(phantom.masks[name]).resize(image.size)
         edge = Image.composite(Image.new("L", image.size, 0), mask.convert("L"), _eroded(mask))
         image.paste(color, mask=edge)
-    for line in (one.truth.heart_line, one.truth.thorax_line):
+    for line in (phantom.truth.heart_line, phantom.truth.thorax_line):
         if line is not None:
             draw.line([(x * scale, y * scale) for x, y in line], fill="yellow")
-    for lesion in one.truth.lesions:
+    for lesion in phantom.truth.lesions:
         draw.rectangle([edge * scale for edge in lesion.box], outline="red")
         draw.text((4, 4), lesion.pathology.kind.value, fill="red")
     return image

@@ -1,4 +1,4 @@
-"""`cxr-node purge`: what is delivered and old goes now, rather than when archive.keep_days says."""
+"""`cxr-node purge`: remove delivered films and results older than a number of days, now."""
 
 import json
 from datetime import timedelta
@@ -16,14 +16,16 @@ from cxr_node.work.periodic.retention import remove_expired
 
 
 def purge(
-    days: Annotated[float, typer.Option("--older-than", min=0.0, help="Only studies of which all is older, in days.")],
+    days: Annotated[
+        float, typer.Option("--older-than", min=0.0, help="Only studies entirely older than this many days.")
+    ],
     path: ConfigOption = DEFAULT_CONFIG,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it; without, say how many studies there are.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove them; without it, only count them.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove the films and results of studies that are delivered and old. Rows stay, and say when.
+    """Remove films and results of delivered studies from the archive. Rows stay, with the time of removal.
 
-    What is not delivered, was delivered with an error, or needs a person is never removed, however old it is.
+    Studies that are not delivered, or have failed jobs, are never removed.
     """
     keep = timedelta(days=days)
     with reporting_errors(), read_write(path) as process:
@@ -45,5 +47,5 @@ def purge(
         typer.echo(json.dumps({"studies": studies, "removed": yes}))
         return
     typer.echo(
-        f"{studies} studies removed" if yes else f"{studies} studies can go: --yes removes their films and results"
+        f"{studies} studies removed" if yes else f"{studies} studies match: --yes removes their films and results"
     )

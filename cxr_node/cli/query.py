@@ -1,4 +1,4 @@
-"""`cxr-node query`: the views of the database, filtered, as a table, CSV or JSON."""
+"""`cxr-node query`: rows of the database views, filtered, as a table, CSV or JSON."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ from cxr_node.queries.views.view import ColumnType, View
 
 
 class Format(StrEnum):
-    """How rows are written."""
+    """Output format of rows."""
 
     TABLE = "table"
     CSV = "csv"
@@ -31,7 +31,7 @@ class Format(StrEnum):
 
 
 _CONDITION = re.compile(r"(?P<column>\w+)(?P<comparison>!=|>=|<=|=|>|<|~)(?P<value>.*)", re.DOTALL)
-_NOTHING = "none"
+_NULL = "none"
 
 
 def query(
@@ -40,38 +40,38 @@ def query(
     where: Annotated[
         list[str] | None,
         typer.Option(
-            help="COLUMN=VALUE, or with !=, <, <=, >, >=; ~ takes % for anything; none for no value. Repeatable."
+            help="COLUMN=VALUE, or with !=, <, <=, >, >=; ~ for LIKE with %; value none for NULL. Repeatable."
         ),
     ] = None,
     since: SinceOption = "",
     until: Annotated[str, typer.Option(help="Before this time.")] = "",
     columns: Annotated[str, typer.Option(help="Only these columns, separated by commas.")] = "",
-    order: Annotated[str, typer.Option(help="Column to sort by; a minus before it turns it round.")] = "",
+    order: Annotated[str, typer.Option(help="Column to sort by; with a minus before it, descending.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most this many rows, the newest first.")] = 100,
-    form: Annotated[Format, typer.Option("--format", help="How rows are written.")] = Format.TABLE,
+    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.TABLE,
     at_most_s: TimeoutOption = STATEMENT_TIMEOUT_S,
-    show_columns: Annotated[bool, typer.Option("--columns-of", help="Say what the view's columns hold.")] = False,
+    show_columns: Annotated[bool, typer.Option("--columns-of", help="Describe the view's columns.")] = False,
 ) -> None:
-    """Ask a view of the database, which is opened so that it cannot be written to."""
+    """Query a view of the database, which is opened read-only."""
     with reporting_errors():
         view = _view(name)
         if show_columns:
             _print_columns(view)
             return
-        wanted = [part.strip() for part in columns.split(",")] if columns else list(view.columns)
-        for each in (*wanted, *filter(None, [order.removeprefix("-")])):
-            _kind(view, each)
-        conditions = [_condition(view, each) for each in where or ()]
-        # A time that a person writes is of the place where it is asked; the views' days are of UTC.
-        found = _rows(path, view, at_most_s, wanted, conditions, parse_time(since), parse_time(until), order, limit)
-        typer.echo(_text(found, wanted, form), nl=False) if form is not Format.TABLE else _print(found, wanted)
+        names = [part.strip() for part in columns.split(",")] if columns else list(view.columns)
+        for name_or_order in (*names, *filter(None, [order.removeprefix("-")])):
+            _kind(view, name_or_order)
+        conditions = [_condition(view, text) for text in where or ()]
+        # Times in arguments are local; days in the views are UTC.
+        rows = _rows(path, view, at_most_s, names, conditions, parse_time(since), parse_time(until), order, limit)
+        typer.echo(_text(rows, names, form), nl=False) if form is not Format.TABLE else _print(rows, names)
 
 
 def _rows(
     path: Path,
     view: View,
     at_most_s: float,
-    wanted: list[str],
+    names: list[str],
     conditions: list[Condition],
     since: datetime | None,
     until: datetime | None,
@@ -83,7 +83,7 @@ def _rows(
             return view_rows.rows(
                 connection,
                 view,
-                columns=wanted,
+                columns=names,
                 conditions=conditions,
                 since=since,
                 until=until,
@@ -91,8 +91,8 @@ def _rows(
                 limit=limit,
             )
     except DatabaseUnavailable as error:
-        narrower = "narrow it with --since and --where, or give it longer with --at-most"
-        raise CommandError(f"no answer within {at_most_s:g} s ({error}): {narrower}") from None
+        next_step = "narrow the query with --since and --where, or raise --at-most"
+        raise CommandError(f"no result within {at_most_s:g} s ({error}): {next_step}") from None
 
 
 def _view(name: str) -> View:
@@ -120,8 +120,8 @@ def _condition(view: View, text: str) -> Condition:
 
 
 def _value(kind: ColumnType, text: str) -> object:
-    """Return what a person wrote as a value of a column's kind."""
-    if text == _NOTHING:
+    """Return an argument as a value of a column's kind."""
+    if text == _NULL:
         return None
     try:
         match kind:
@@ -136,30 +136,30 @@ def _value(kind: ColumnType, text: str) -> object:
             case ColumnType.TEXT:
                 return text
     except (ValueError, KeyError):
-        raise CommandError(f"{text!r} is not right; expected a {kind}") from None
+        raise CommandError(f"{text!r} is not valid; expected a {kind}") from None
 
 
-def _text(found: list[dict[str, Any]], wanted: list[str], form: Format) -> str:
-    plain = [{name: _plain(row[name]) for name in wanted} for row in found]
+def _text(rows: list[dict[str, Any]], names: list[str], form: Format) -> str:
+    plain = [{name: _plain(row[name]) for name in names} for row in rows]
     if form is Format.JSON:
         return json.dumps(plain, indent=2) + "\n"
     text = io.StringIO()
-    writer = csv.DictWriter(text, wanted, lineterminator="\n")
+    writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(plain)
     return text.getvalue()
 
 
-def _print(found: list[dict[str, Any]], wanted: list[str]) -> None:
-    table = Table(*wanted)
-    for row in found:
-        table.add_row(*(_cell(row[name]) for name in wanted))
-    out.print(table if found else "no rows")
+def _print(rows: list[dict[str, Any]], names: list[str]) -> None:
+    table = Table(*names)
+    for row in rows:
+        table.add_row(*(_cell(row[name]) for name in names))
+    out.print(table if rows else "no rows")
 
 
 def _print_columns(view: View) -> None:
     out.print(f"{view.name}: each row is {view.row}", markup=False)
-    table = Table("column", "holds", "meaning")
+    table = Table("column", "type", "meaning")
     for name, (kind, meaning) in view.columns.items():
         table.add_row(name, kind, meaning)
     out.print(table)

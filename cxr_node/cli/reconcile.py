@@ -1,4 +1,4 @@
-"""`cxr-node reconcile`: received = delivered + on the way + set aside, and the files that the rows promise."""
+"""`cxr-node reconcile`: received = delivered + on the way + set aside; archive files against rows."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -10,7 +10,6 @@ import typer
 from rich.table import Table
 
 from cxr_node import config
-from cxr_node.archive.store import Archive
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate, LedgerEntry
@@ -18,7 +17,7 @@ from cxr_node.wiring.process import Process
 
 
 class GroupBy(StrEnum):
-    """What films are counted by."""
+    """What films are grouped by."""
 
     DAY = "day"
     SENDER = "sender"
@@ -32,15 +31,15 @@ def reconcile(
     sender: Annotated[str | None, typer.Option("--from", help="Only films from this calling AE title.")] = None,
     address: Annotated[str | None, typer.Option(help="Only films from the device at this address.")] = None,
     association: Annotated[
-        str | None, typer.Option(help="Only films of this association, as the log names it.")
+        str | None, typer.Option(help="Only films of this association, named as in the log.")
     ] = None,
-    by: Annotated[GroupBy | None, typer.Option(help="Count them for each of these as well.")] = None,
+    by: Annotated[GroupBy | None, typer.Option(help="Also count by day, sender, device or association.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Account for every film received. Exit status 1 if one needs a person, or a file and the rows disagree.
+    """Account for every received film. Exit status 1 if one is set aside, or a file is missing.
 
     Received = delivered + on the way + set aside with a reason. Delivered: every destination has the study's results,
-    and vouches for them where it is asked to. What was removed since, as delivered and old, is counted and said.
+    and committed to their storage where required. Films removed later by retention are counted.
     """
     with reporting_errors():
         since = None if day is None else datetime.combine(day.date(), time()).astimezone(UTC)
@@ -54,32 +53,27 @@ def reconcile(
                 address=address,
                 association=association,
             )
-            named = ledger.archive_keys(connection)
+            keys = ledger.archive_keys(connection)
             archive = process.archive
-    aside = [film for film in films if film.fate is Fate.SET_ASIDE]
-    missing = sorted(key for key in named if key not in archive)
-    unnamed = _unnamed(archive, named)
+    set_aside = [film for film in films if film.fate is Fate.SET_ASIDE]
+    missing = sorted(key for key in keys if key not in archive)
+    unnamed = sorted(set(archive.stored_keys()) - keys)
     if as_json:
-        said = {
+        document = {
             "counts": _counts(films),
-            "set_aside": [_plain(film) for film in aside],
+            "set_aside": [_plain(film) for film in set_aside],
             "missing_files": missing,
             "unnamed_files": unnamed,
         }
         groups = (
             {} if by is None else {f"by_{by}": {name: _counts(group) for name, group in _groups(films, by).items()}}
         )
-        typer.echo(json.dumps(said | groups, indent=2))
+        typer.echo(json.dumps(document | groups, indent=2))
     else:
         _print(films, by)
-        _print_problems(aside, missing, unnamed)
-    if aside or missing:
+        _print_problems(set_aside, missing, unnamed)
+    if set_aside or missing:
         raise typer.Exit(EXIT_FAILED)
-
-
-def _unnamed(archive: Archive, named: set[str]) -> list[str]:
-    """Return the files that no row names: a film whose sender never got Success, or a result composed anew."""
-    return sorted(set(archive.stored_keys()) - named)
 
 
 def _counts(films: Sequence[LedgerEntry]) -> dict[str, int]:
@@ -91,7 +85,7 @@ _GROUP_NAMES: dict[GroupBy, Callable[[LedgerEntry], str]] = {
     GroupBy.DAY: lambda film: f"{film.received_at.astimezone():%Y-%m-%d}",
     GroupBy.SENDER: lambda film: film.calling_ae_title,
     GroupBy.DEVICE: lambda film: f"{film.calling_ae_title} at {film.address}",
-    GroupBy.ASSOCIATION: lambda film: film.association or "(not written down)",
+    GroupBy.ASSOCIATION: lambda film: film.association or "(not recorded)",
 }
 
 
@@ -109,28 +103,30 @@ def _print(films: Sequence[LedgerEntry], by: GroupBy | None) -> None:
     removed = [film.removed_at for film in films if film.removed_at is not None]
     if removed:
         out.print(
-            f"{len(removed)} of those delivered are no longer kept: they were delivered and old, and were removed"
+            f"{len(removed)} of the delivered films were removed from the archive"
             f" (archive.keep_days or `cxr-node purge`), the last on {max(removed).astimezone():%Y-%m-%d}"
         )
     if by is not None:
-        table = Table(by.value, "received", *(_words(fate) for fate in Fate), "removed since")
+        table = Table(by.value, "received", *(_words(fate) for fate in Fate), "removed")
         for name, group in _groups(films, by).items():
             table.add_row(name, *(str(count) for count in _counts(group).values()))
         out.print(table)
 
 
-def _print_problems(aside: Sequence[LedgerEntry], missing: Sequence[str], unnamed: Sequence[str]) -> None:
-    if aside:
-        table = Table("set aside", "from", "received", "film")
-        for film in aside:
+def _print_problems(set_aside: Sequence[LedgerEntry], missing: Sequence[str], unnamed: Sequence[str]) -> None:
+    if set_aside:
+        table = Table("set aside", "sender", "received", "film")
+        for film in set_aside:
             table.add_row(
                 film.reason, film.calling_ae_title, f"{film.received_at:%Y-%m-%d %H:%M:%S}", film.sop_instance_uid
             )
         out.print(table)
     for key in missing:
-        out.print(f"MISSING FILE {key}: its row is there, its bytes are not; restore it from a backup", markup=False)
+        out.print(f"MISSING FILE {key}: its row exists, its file does not; restore it from a backup", markup=False)
     if unnamed:
-        out.print(f"{len(unnamed)} files that no row names: nobody was promised them; --json lists them")
+        out.print(
+            f"{len(unnamed)} files without a row: not confirmed to a sender, or superseded results; --json lists them"
+        )
 
 
 def _words(fate: Fate) -> str:

@@ -1,4 +1,4 @@
-"""`cxr-node route`: what would become of a film, and why."""
+"""`cxr-node route test`: gate, priority and destinations of a film, with reasons."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from cxr_node.settings.root import Settings
 from cxr_node.wiring import compose, preprocessing
 from cxr_node.wiring.receive import priority_rules
 
-app = typer.Typer(help="Where results go.", no_args_is_help=True)
+app = typer.Typer(help="Routing of results.", no_args_is_help=True)
 _GOES = {True: "yes", False: "no", None: "depends"}
 
 
@@ -28,32 +28,32 @@ _GOES = {True: "yes", False: "no", None: "depends"}
 def explain(
     file: Annotated[Path, typer.Argument(help="A DICOM file.")],
     path: ConfigOption = DEFAULT_CONFIG,
-    calling: Annotated[str, typer.Option("--calling", help="The AE title that would send it.")] = "",
+    calling: Annotated[str, typer.Option("--calling", help="Calling AE title of the sender.")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Say whether a film would be read, and where its study's results would go, with the reasons."""
+    """Show whether a film would be read, and which destinations its study's results would have, with reasons."""
     with reporting_errors():
         settings = config.load(path)
         gate, facts = _gate_and_facts(file, calling, settings)
-        urgency = _priority_boost_s(file, calling, settings)
+        priority_boost_s = _priority_boost_s(file, calling, settings)
         routes = compose.routes(settings)
         decisions = {name: film_decision(route.condition, facts) for name, route in routes.items()}
     if as_json:
-        said = {
+        document = {
             "read": gate.met,
             "why": gate.reason,
-            "priority_boost_s": urgency,
+            "priority_boost_s": priority_boost_s,
             "destinations": _plain(routes, decisions),
         }
-        typer.echo(json.dumps(said, indent=2))
+        typer.echo(json.dumps(document, indent=2))
         return
     out.print(f"would be read: {_GOES[gate.met]} ({gate.reason})", markup=False)
-    if urgency:
-        out.print(f"would go first, by {urgency} s: its kind is in [[receive.urgent]]")
-    table = Table("destination", "goes there", "what", "why")
+    if priority_boost_s:
+        out.print(f"has priority by {priority_boost_s} s: it matches [[receive.urgent]]")
+    table = Table("destination", "delivered", "results", "why")
     for name, decision in decisions.items():
         table.add_row(name, _GOES[decision.met], ", ".join(_kinds(routes[name])), decision.reason)
-    out.print(table if decisions else "no destination is configured: results are kept and go nowhere")
+    out.print(table if decisions else "no destination is configured: results are archived but not delivered")
 
 
 def _gate_and_facts(file: Path, calling: str, settings: Settings) -> tuple[Decision, FilmFacts]:
@@ -64,14 +64,15 @@ def _gate_and_facts(file: Path, calling: str, settings: Settings) -> tuple[Decis
     except GiveUp as error:
         raise CommandError(f"{file}: {error}") from None
     verdict = suitability.judge_header(dataset, preprocessing.gate_rules(settings))
-    refused = verdict.refused
+    rejected = verdict.refused
     return Decision(
-        met=refused is None, reason=f"{refused.meaning}: {verdict.detail}" if refused else "its header passes the gate"
+        met=rejected is None,
+        reason=f"{rejected.meaning}: {verdict.detail}" if rejected else "its header passes the gate",
     ), FilmFacts(
         calling_ae_title=calling,
         station_name=elements.text(dataset, "StationName"),
         view=geometry(dataset).view,
-        findings=frozenset() if refused else None,
+        findings=frozenset() if rejected else None,
     )
 
 

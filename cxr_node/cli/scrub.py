@@ -1,4 +1,4 @@
-"""`cxr-node scrub`: every kept file read again and held against its digest."""
+"""`cxr-node scrub`: verification of every archive file against its digest."""
 
 import json
 from dataclasses import asdict
@@ -11,16 +11,16 @@ from cxr_node.work.periodic.scrub import Scrubber
 
 
 def scrub(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
-    """Read every kept film and result and hold it against its digest. Exit status 1 if one is damaged or missing."""
+    """Verify every archived film and result against its digest. Exit status 1 if one is damaged or missing."""
     with reporting_errors(), read_write(path) as process:
         scrubbing = Scrubber(process.database, process.archive)
         damaged = scrubbing.whole()
     if as_json:
-        found = [{**asdict(each.file), "fault": each.fault} for each in damaged]
-        typer.echo(json.dumps({"checked": scrubbing.checked, "damaged": found}, indent=2))
+        files = [{**asdict(damage.file), "fault": damage.fault} for damage in damaged]
+        typer.echo(json.dumps({"checked": scrubbing.checked, "damaged": files}, indent=2))
     else:
-        for each in damaged:
-            out.print(f"DAMAGED {each.file.archive_key}: {each.fault}; restore it from a backup", markup=False)
+        for damage in damaged:
+            out.print(f"DAMAGED {damage.file.archive_key}: {damage.fault}; restore it from a backup", markup=False)
         out.print(f"{scrubbing.checked} files read, {len(damaged)} damaged")
     if damaged:
         raise typer.Exit(EXIT_FAILED)

@@ -1,4 +1,4 @@
-"""`cxr-node selftest faults`: a scratch node is killed, starved and lied to; nothing may be lost or doubled."""
+"""`cxr-node selftest faults`: fault injection on a scratch node; nothing may be lost or duplicated."""
 
 import json
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from cxr_node.faults.context import SHORT, Amounts, Kind
 from cxr_node.faults.outcome import Outcome
 from cxr_node.faults.suite import GROUPS, Request
 
-app = typer.Typer(help="Try whether this installation keeps its promises.", no_args_is_help=True)
+app = typer.Typer(help="Tests of this installation.", no_args_is_help=True)
 
 _DATABASES = ("sqlite", "postgresql")
 _WHOLE = Amounts()
@@ -24,7 +24,7 @@ _WHOLE = Amounts()
 
 @app.callback()
 def _selftest() -> None:
-    """Keep `faults` a command of its own, also while there is no other."""
+    """Keep `faults` a subcommand, although it is the only one."""
 
 
 @app.command()
@@ -34,30 +34,32 @@ def faults(
         _DATABASES
     ),
     url: Annotated[
-        str, typer.Option(help="A scratch PostgreSQL, as postgresql://user@host/name; none: one of the suite's own.")
+        str,
+        typer.Option(
+            help="A scratch PostgreSQL database, as postgresql://user@host/name; default: a server of the suite."
+        ),
     ] = "",
     folder: Annotated[
-        Path | None, typer.Option(help="Where everything goes, an empty folder; none: a temporary one.")
+        Path | None, typer.Option(help="An empty folder for all files; default: a temporary one.")
     ] = None,
     kills: Annotated[int, typer.Option(min=1, help="Kills of the scratch node on each database.")] = _WHOLE.kills,
     program_kills: Annotated[
         int, typer.Option(min=0, help="Kills of the installed program on each database.")
     ] = _WHOLE.supervised_kills,
     messages: Annotated[int, typer.Option(min=1, help="Malformed PDUs and data sets.")] = _WHOLE.messages,
-    seed: Annotated[int, typer.Option(help="Of everything that is left to chance.")] = Request().seed,
+    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = Request().seed,
     receive_path: Annotated[
         str, typer.Option(help='Its receive.path: "streaming" or "pynetdicom".')
     ] = Request().receive_path,
     receive_processes: Annotated[
         int, typer.Option(min=1, help="Receiving processes of the installed program, on one port.")
     ] = Request().receive_processes,
-    short: Annotated[bool, typer.Option("--short", help="A little of each, within a minute or two.")] = False,
+    short: Annotated[bool, typer.Option("--short", help="A short run of each group, in one or two minutes.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Injure a scratch node in every way and count what is lost or doubled. Exit status 1 if anything is.
+    """Inject faults into a scratch node and count lost and duplicated films. Exit status 1 if there are any.
 
-    It works in a folder and databases of its own and touches no others; a folder that is not empty and a database that
-    holds films are refused.
+    Uses its own folder and databases; rejects a folder that is not empty and a database with films.
     """
     with reporting_errors():
         amounts = SHORT if short else Amounts(kills=kills, supervised_kills=program_kills, messages=messages)
@@ -76,10 +78,10 @@ def faults(
         except scratch.NotScratch as error:
             raise CommandError(str(error)) from None
         if as_json:
-            made = {"version": version("cxr-node"), "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "seed": seed}
-            typer.echo(json.dumps(made | {"groups": [each.plain() for each in outcomes]}, indent=2))
+            header = {"version": version("cxr-node"), "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "seed": seed}
+            typer.echo(json.dumps(header | {"groups": [outcome.plain() for outcome in outcomes]}, indent=2))
         if not suite.is_good(outcomes):
-            raise CommandError("a promise was broken, or nothing could be tried: see the table")
+            raise CommandError("a guarantee was broken, or no fault could be injected: see the table")
 
 
 def _run(request: Request, *, show: bool) -> list[Outcome]:
@@ -91,10 +93,10 @@ def _run(request: Request, *, show: bool) -> list[Outcome]:
             progress.update(tasks[kind], description=f"{kind}: {what}", completed=done, total=of)
 
         def on_outcome(outcome: Outcome) -> None:
-            word = "skipped" if outcome.skipped else ("good" if outcome.is_good else "NOT GOOD")
+            word = "skipped" if outcome.skipped else ("passed" if outcome.is_good else "FAILED")
             numbers = (
                 f"{outcome.faults:,} injected, {outcome.films:,} films in, {outcome.confirmed:,} confirmed, "
-                f"{outcome.lost:,} lost, {outcome.doubled:,} doubled, {outcome.seconds:.0f} s"
+                f"{outcome.lost:,} lost, {outcome.doubled:,} duplicated, {outcome.seconds:.0f} s"
             )
             progress.console.print(f"{outcome.group} on {outcome.database}: {word}; {numbers}")
 
@@ -109,29 +111,29 @@ def _show(outcomes: list[Outcome], request: Request) -> None:
     table = Table(
         "faults",
         "database",
-        *("injected", "films in", "confirmed", "lost", "doubled", "seconds"),
+        *("injected", "films in", "confirmed", "lost", "duplicated", "seconds"),
         title=f"cxr-node {version('cxr-node')}, {at}, seed {request.seed}",
     )
-    for each in outcomes:
-        numbers = (each.faults, each.films, each.confirmed, each.lost, each.doubled)
-        row = ["-"] * len(numbers) if each.skipped else [f"{number:,}" for number in numbers]
-        table.add_row(each.group, each.database, *row, f"{each.seconds:.0f}")
+    for outcome in outcomes:
+        numbers = (outcome.faults, outcome.films, outcome.confirmed, outcome.lost, outcome.doubled)
+        row = ["-"] * len(numbers) if outcome.skipped else [f"{number:,}" for number in numbers]
+        table.add_row(outcome.group, outcome.database, *row, f"{outcome.seconds:.0f}")
     out.print(table)
-    for each in outcomes:
-        name = f"{each.group} on {each.database}"
-        if each.skipped:
-            out.print(f"{name}: skipped, {each.skipped}", markup=False, soft_wrap=True)
-        for note in each.notes:
+    for outcome in outcomes:
+        name = f"{outcome.group} on {outcome.database}"
+        if outcome.skipped:
+            out.print(f"{name}: skipped, {outcome.skipped}", markup=False, soft_wrap=True)
+        for note in outcome.notes:
             out.print(f"{name}: {note}", markup=False, soft_wrap=True)
-        for problem in each.problems:
+        for problem in outcome.problems:
             out.print(f"PROBLEM {name}: {problem}", markup=False, soft_wrap=True)
 
 
 def _parse_names(text: str, known: tuple[str, ...], option: str) -> tuple[str, ...]:
-    named = tuple(name.strip() for name in text.split(",") if name.strip())
-    unknown = [name for name in named if name not in known]
-    if unknown or not named:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
         raise CommandError(
-            f"{option}: {', '.join(unknown) or 'nothing'} is not known; expected some of {', '.join(known)}"
+            f"{option}: {', '.join(unknown) or 'nothing'} is not valid; expected some of {', '.join(known)}"
         )
-    return named
+    return names

@@ -1,4 +1,4 @@
-"""`cxr-node send` and `cxr-node echo`: the node's own modality."""
+"""`cxr-node send` and `cxr-node echo`: a simulated modality."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -13,14 +13,14 @@ from cxr_node.domain.identifiers import AeTitle, parse_ae_title
 from cxr_node.simulators import modality
 from cxr_node.simulators.modality import SendResult
 
-PeerArgument = Annotated[str, typer.Argument(help="The node to send to: AETITLE@HOST:PORT.")]
-CallingOption = Annotated[str, typer.Option("--calling", help="How we call ourselves.")]
+PeerArgument = Annotated[str, typer.Argument(help="Node to send to: AETITLE@HOST:PORT.")]
+CallingOption = Annotated[str, typer.Option("--calling", help="Calling AE title.")]
 _A_PEER = "CXRNODE@127.0.0.1:11112"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """An Application Entity to send to, and how we call ourselves to it."""
+    """A called Application Entity and the calling AE title."""
 
     host: str
     port: int
@@ -34,13 +34,13 @@ def send(
     calling: CallingOption = "CXRMODALITY",
     as_json: JsonOption = False,
 ) -> None:
-    """Send films to any node by C-STORE. Exit status 1 if one was not stored."""
+    """Send films to a node by C-STORE. Exit status 1 if one was not stored."""
     with reporting_errors():
-        to, paths = _peer(peer, calling), _files(films)
+        target, paths = _peer(peer, calling), _files(films)
         columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=err, transient=True, disable=as_json) as progress:
             task = progress.add_task("", total=len(paths))
-            results = modality.send(paths, **asdict(to), on_sent=lambda _: progress.advance(task))
+            results = modality.send(paths, **asdict(target), on_sent=lambda _: progress.advance(task))
         if as_json:
             typer.echo(json.dumps([asdict(result) for result in results], indent=2))
         else:
@@ -51,18 +51,18 @@ def send(
 
 
 def echo(peer: PeerArgument, calling: CallingOption = "CXRMODALITY", as_json: JsonOption = False) -> None:
-    """Ask a node by C-ECHO whether it is there."""
+    """Verify a node by C-ECHO."""
     with reporting_errors():
         try:
             seconds = modality.echo(**asdict(_peer(peer, calling)))
         except ConnectionError as error:
             raise CommandError(f"{peer}: {error}") from None
-    typer.echo(json.dumps({"peer": peer, "seconds": seconds}) if as_json else f"{peer} answered in {seconds:.3f} s")
+    typer.echo(json.dumps({"peer": peer, "seconds": seconds}) if as_json else f"{peer} responded in {seconds:.3f} s")
 
 
 def _print(results: list[SendResult]) -> None:
     for result in results:
-        status = "no answer" if result.status is None else f"0x{result.status:04X}"
+        status = "no response" if result.status is None else f"0x{result.status:04X}"
         word = "stored" if result.stored else "NOT STORED"
         line = f"{word}  {status}  {result.size_bytes:>10,} B  {result.seconds:7.3f} s  {result.film}"
         out.print(f"{line}  {result.comment}".rstrip(), markup=False, soft_wrap=True)
@@ -85,11 +85,11 @@ def _files(paths: list[Path]) -> list[Path]:
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise CommandError(f"there is no such file or folder: {', '.join(missing)}")
-    found = [
+    files = [
         file
         for path in paths
-        for file in (sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path])
+        for file in (sorted(child for child in path.rglob("*") if child.is_file()) if path.is_dir() else [path])
     ]
-    if not found:
+    if not files:
         raise CommandError("there are no files in these folders")
-    return found
+    return files

@@ -1,4 +1,4 @@
-"""`cxr-node status`: how it stands with the node, on one screen."""
+"""`cxr-node status`: queues, destinations, senders and turnaround on one screen."""
 
 import json
 import time
@@ -26,31 +26,31 @@ from cxr_node.wiring.process import utc_now
 
 def status(
     path: ConfigOption = DEFAULT_CONFIG,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, and show it anew every --every seconds.")] = False,
-    every_s: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between two looks.")] = 2.0,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh every --every seconds.")] = False,
+    every_s: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between two refreshes.")] = 2.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Show queues, senders, destinations and times on one screen. Exit status 1 if something failed."""
+    """Show queues, destinations, senders and turnaround. Exit status 1 if a job failed."""
     with reporting_errors():
-        found = _overview(path)
+        current = _overview(path)
         if as_json:
-            typer.echo(json.dumps(plain(found), indent=2))
+            typer.echo(json.dumps(plain(current), indent=2))
         elif watch:
-            with Live(_screen(found, path), console=out, screen=out.is_terminal, auto_refresh=False) as shown:
+            with Live(_screen(current, path), console=out, screen=out.is_terminal, auto_refresh=False) as live:
                 while True:
                     time.sleep(every_s)
-                    found = _overview(path)
-                    shown.update(_screen(found, path), refresh=True)
+                    current = _overview(path)
+                    live.update(_screen(current, path), refresh=True)
         else:
-            out.print(_screen(found, path))
-    if any(queue.failed for queue in found.queues):
+            out.print(_screen(current, path))
+    if any(queue.failed for queue in current.queues):
         raise typer.Exit(EXIT_FAILED)
 
 
-def plain(found: Overview) -> dict[str, Any]:
-    """Return an overview for programs."""
-    said: dict[str, Any] = json.loads(json.dumps(asdict(found), default=_text))
-    return said
+def plain(state: Overview) -> dict[str, Any]:
+    """Return an overview as JSON values."""
+    values: dict[str, Any] = json.loads(json.dumps(asdict(state), default=_text))
+    return values
 
 
 def _overview(path: Path) -> Overview:
@@ -58,53 +58,53 @@ def _overview(path: Path) -> Overview:
         return overview.overview(connection, now=utc_now())
 
 
-def _screen(found: Overview, path: Path) -> RenderableType:
-    queues = Table("stage", "due", "later", "running", "failed", "oldest due", title="queues", title_justify="left")
-    for each in found.queues:
-        queues.add_row(*_queue(each, found.at))
-    outlets = Table("destination", "waiting", "failed", "oldest", "last delivered", title_justify="left")
-    for outlet in found.outlets:
-        outlets.add_row(
-            outlet.destination,
-            str(outlet.waiting),
-            _alert(outlet.failed),
-            age(outlet.oldest_at, found.at),
-            age(outlet.last_delivered_at, found.at),
+def _screen(state: Overview, path: Path) -> RenderableType:
+    queues = Table("stage", "due", "scheduled", "running", "failed", "oldest due", title="queues", title_justify="left")
+    for queue in state.queues:
+        queues.add_row(*_queue(queue, state.at))
+    destinations = Table("destination", "waiting", "failed", "oldest", "last delivered", title_justify="left")
+    for destination in state.destinations:
+        destinations.add_row(
+            destination.destination,
+            str(destination.waiting),
+            _alert(destination.failed),
+            age(destination.oldest_at, state.at),
+            age(destination.last_delivered_at, state.at),
         )
     senders = Table("sender", "films in 24 h", "not analysed", "last film", title_justify="left")
-    for sender in found.senders:
-        last = age(sender.last_received_at, found.at)
+    for sender in state.senders:
+        last = age(sender.last_received_at, state.at)
         senders.add_row(sender.calling_ae_title, str(sender.films), str(sender.not_analysed), last)
-    parts: list[RenderableType] = [Text(_header(found, path)), queues]
-    parts += [table for table, rows in ((outlets, found.outlets), (senders, found.senders)) if rows]
-    refused = rejection_counters.counts(config.load(path))
-    if refused:
-        said = (f"{sender or 'unnamed'} {reason} {times}" for (sender, reason), times in refused.items())
-        parts.append(Text("refused at the door, ever: " + ", ".join(said)))
-    if found.reasons:
-        parts.append(Text("not analysed: " + ", ".join(f"{why} {films}" for why, films in found.reasons.items())))
+    parts: list[RenderableType] = [Text(_header(state, path)), queues]
+    parts += [table for table, rows in ((destinations, state.destinations), (senders, state.senders)) if rows]
+    rejections = rejection_counters.counts(config.load(path))
+    if rejections:
+        counts = (f"{title or 'unnamed'} {reason} {count}" for (title, reason), count in rejections.items())
+        parts.append(Text("rejected by this host, in total: " + ", ".join(counts)))
+    if state.reasons:
+        parts.append(Text("not analysed: " + ", ".join(f"{reason} {films}" for reason, films in state.reasons.items())))
     return Group(*parts)
 
 
-def _header(found: Overview, path: Path) -> str:
+def _header(state: Overview, path: Path) -> str:
     settings = config.load(path)
     free = space.free_bytes(settings.node.data_folder) if settings.node.data_folder.is_dir() else 0
-    times = found.turnaround
-    took = (
+    times = state.turnaround
+    turnaround = (
         f"film to report p50 {times.p50_s:.1f} s, p99 {times.p99_s:.1f} s"
         if times.p50_s is not None and times.p99_s is not None
         else "no report delivered in 24 h"
     )
-    last = f"last {age(found.last_received_at, found.at)} ago" if found.last_received_at else "none yet"
+    last = f"last {age(state.last_received_at, state.at)} ago" if state.last_received_at else "none yet"
     return (
-        f"{settings.node.name} at {found.at.astimezone():%Y-%m-%d %H:%M:%S}\n"
-        f"films: {found.films_last_hour} in the last hour, {found.films_recent} in 24 h, {last}\n"
-        f"{took}; {free / 1e9:.1f} GB free"
+        f"{settings.node.name} at {state.at.astimezone():%Y-%m-%d %H:%M:%S}\n"
+        f"films: {state.films_last_hour} in the last hour, {state.films_recent} in 24 h, {last}\n"
+        f"{turnaround}; {free / 1e9:.1f} GB free"
     )
 
 
 def _queue(queue: StageStatus, now: datetime) -> tuple[str | Text, ...]:
-    counts = (str(queue.due), str(queue.later), str(queue.running))
+    counts = (str(queue.due), str(queue.scheduled), str(queue.running))
     return (queue.stage.value, *counts, _alert(queue.failed), age(queue.oldest_due_at, now))
 
 

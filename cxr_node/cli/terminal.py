@@ -1,4 +1,4 @@
-"""What every command shares: the settings option, exit statuses, and errors as sentences."""
+"""Shared by all commands: options, exit statuses, consoles and error messages."""
 
 import sys
 from collections.abc import Iterator
@@ -14,30 +14,28 @@ from cxr_node.db.migrate import TooNew
 from cxr_node.domain.errors import RetryLater
 
 EXIT_FAILED = 1
-"""What was asked for did not succeed."""
+"""The command failed, or found something that needs action."""
 EXIT_USAGE = 2
-"""A setting or an argument is wrong."""
+"""A setting or an argument is invalid."""
 
 DEFAULT_CONFIG = Path("cxr-node.toml")
 
-ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", envvar="CXR_NODE_CONFIG", help="The settings, a TOML file.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", envvar="CXR_NODE_CONFIG", help="Settings file (TOML).")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-# What is piped on has no edge to fold at.
+# Piped output is not wrapped at the width of a terminal.
 _PIPED_COLUMNS = 220
 out = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_COLUMNS)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class CommandError(Exception):
-    """What was asked for cannot be done; the sentence says what to do instead."""
+    """The command cannot be done; the sentence says why and what to do."""
 
 
 @contextmanager
 def reporting_errors() -> Iterator[None]:
-    """Turn the errors that a person can mend into a sentence and an exit status."""
+    """Print expected errors as sentences and exit with their status."""
     try:
         yield
     except ConfigurationError as error:

@@ -1,4 +1,4 @@
-"""How it stands with the node, in numbers: from the database alone, so that whoever asks sees every process."""
+"""Overview of the node: queues, destinations, senders and turnaround, from the database alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ _OPEN = (State.WAITING, State.RUNNING, State.FAILED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageStatus:
-    """One stage: jobs that are due, wait for a later time, run and have failed; since when the oldest is due."""
+    """Jobs of a stage: due, scheduled for later, running and failed; and when the oldest became due."""
 
     stage: Stage
     due: int
-    later: int
+    scheduled: int
     running: int
     failed: int
     oldest_due_at: datetime | None
@@ -28,7 +28,7 @@ class StageStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationStatus:
-    """One destination: how many results wait or failed, since when the oldest waits, when the last one arrived."""
+    """Deliveries to a destination: waiting and failed; times of the oldest waiting and of the last delivered."""
 
     destination: str
     waiting: int
@@ -39,7 +39,7 @@ class DestinationStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderStatus:
-    """One sender in the last 24 hours: films, those not analysed, and when the last one came."""
+    """Films of a sender in the last 24 hours: all, not analysed, and time of the last."""
 
     calling_ae_title: str
     films: int
@@ -49,7 +49,7 @@ class SenderStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnaroundTimes:
-    """Seconds from film to report of those delivered: half took at most `p50_s`, 99 of 100 at most `p99_s`."""
+    """Quantiles of the seconds from film to report, over films with a delivered report."""
 
     films: int
     p50_s: float | None
@@ -58,11 +58,11 @@ class TurnaroundTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """Everything on one screen. What is `recent` is of the last 24 hours."""
+    """State of the node; `recent` means the last 24 hours."""
 
     at: datetime
     queues: tuple[StageStatus, ...]
-    outlets: tuple[DestinationStatus, ...]
+    destinations: tuple[DestinationStatus, ...]
     senders: tuple[SenderStatus, ...]
     reasons: Mapping[str, int]
     films_last_hour: int
@@ -72,12 +72,12 @@ class Overview:
 
 
 def overview(connection: Connection, *, now: datetime) -> Overview:
-    """Return how it stands. What it costs follows the last day and what is pending, not the size of the database."""
+    """Return the overview. Its cost depends on the last day and on open jobs, not on the size of the database."""
     since = now - _RECENT
     return Overview(
         at=now,
         queues=queues(connection, now=now),
-        outlets=outlets(connection),
+        destinations=destinations(connection),
         senders=senders(connection, since=since),
         reasons=reasons(connection, since=since),
         films_last_hour=received(connection, since=now - timedelta(hours=1)),
@@ -88,7 +88,7 @@ def overview(connection: Connection, *, now: datetime) -> Overview:
 
 
 def queues(connection: Connection, *, now: datetime) -> tuple[StageStatus, ...]:
-    """Return how it stands with each stage."""
+    """Return the jobs of each stage."""
     pending = {
         (Stage(stage), State(state)): (jobs, due, oldest)
         for stage, state, jobs, due, oldest in connection.execute(
@@ -111,7 +111,7 @@ def queues(connection: Connection, *, now: datetime) -> tuple[StageStatus, ...]:
             StageStatus(
                 stage=stage,
                 due=due,
-                later=waiting - due,
+                scheduled=waiting - due,
                 running=pending.get((stage, State.RUNNING), nothing)[0],
                 failed=pending.get((stage, State.FAILED), nothing)[0],
                 oldest_due_at=oldest if due else None,
@@ -120,8 +120,8 @@ def queues(connection: Connection, *, now: datetime) -> tuple[StageStatus, ...]:
     return tuple(found)
 
 
-def outlets(connection: Connection) -> tuple[DestinationStatus, ...]:
-    """Return how it stands with each destination that was ever sent anything, or is to be."""
+def destinations(connection: Connection) -> tuple[DestinationStatus, ...]:
+    """Return the deliveries of each destination that has any."""
     open_jobs = {
         (name, State(state)): (jobs, oldest)
         for name, state, jobs, oldest in connection.execute(
@@ -133,7 +133,7 @@ def outlets(connection: Connection) -> tuple[DestinationStatus, ...]:
     }
     nothing = (0, None)
     found = []
-    for name in destinations(connection):
+    for name in destination_names(connection):
         waiting, oldest = open_jobs.get((name, State.WAITING), nothing)
         running, older = open_jobs.get((name, State.RUNNING), nothing)
         last = select(func.max(delivery.c.delivered_at)).where(delivery.c.destination == name)
@@ -149,8 +149,8 @@ def outlets(connection: Connection) -> tuple[DestinationStatus, ...]:
     return tuple(found)
 
 
-def destinations(connection: Connection) -> list[str]:
-    """Return the name of every destination that has rows; each costs one look at the index."""
+def destination_names(connection: Connection) -> list[str]:
+    """Return the names of destinations with deliveries, at the cost of one index lookup each."""
     found: list[str] = []
     while True:
         more = select(func.min(delivery.c.destination))
@@ -161,7 +161,7 @@ def destinations(connection: Connection) -> list[str]:
 
 
 def senders(connection: Connection, *, since: datetime) -> tuple[SenderStatus, ...]:
-    """Return who has sent films since then, the busiest first."""
+    """Return the senders of films since then, most films first."""
     refused = func.count().filter(job.c.state == _is(State.NOT_ANALYSED))
     rows = connection.execute(
         select(film.c.calling_ae_title, func.count().label("films"), refused, func.max(film.c.received_at))
@@ -177,7 +177,7 @@ def senders(connection: Connection, *, since: datetime) -> tuple[SenderStatus, .
 
 
 def reasons(connection: Connection, *, since: datetime) -> dict[str, int]:
-    """Return for which coded reasons how many of the films received since then are not analysed."""
+    """Return the number of films not analysed by reason, of those received since then."""
     rows = connection.execute(
         select(job.c.reason, func.count())
         .join(film, job.c.film_id == film.c.id)
@@ -189,12 +189,12 @@ def reasons(connection: Connection, *, since: datetime) -> dict[str, int]:
 
 
 def received(connection: Connection, *, since: datetime) -> int:
-    """Return how many films have been received since then."""
+    """Return the number of films received since then."""
     return connection.execute(select(func.count()).where(film.c.received_at >= since)).scalar_one()
 
 
 def turnaround(connection: Connection, *, since: datetime, calling_ae_title: str = "") -> TurnaroundTimes:
-    """Return how long the films received since then took until their report was delivered."""
+    """Return the turnaround of films received since then."""
     of = VIEWS["v1_turnaround"].selectable
     query = select(of.c.total_s).where(of.c.received_at >= since, of.c.total_s.is_not(None))
     if calling_ae_title:

@@ -100,7 +100,7 @@ class _Node(Collector):
 
 def _queue_metrics(connection: Connection, now: datetime) -> Iterator[Metric]:
     queues = overview.queues(connection, now=now)
-    states = ("due", "later", "running", "failed")
+    states = ("due", "scheduled", "running", "failed")
     jobs = {(each.stage.value, state): float(getattr(each, state)) for each in queues for state in states}
     yield _gauge("cxr_node_jobs", "Jobs due, due later, running and failed.", jobs, "stage", "state")
     ages = {
@@ -108,12 +108,16 @@ def _queue_metrics(connection: Connection, now: datetime) -> Iterator[Metric]:
         for each in queues
     }
     yield _gauge("cxr_node_oldest_due_seconds", "Time that the oldest due job has waited.", ages, "stage")
-    outlets = overview.outlets(connection)
+    destinations = overview.destinations(connection)
     waiting = {
-        (each.destination, state): float(getattr(each, state)) for each in outlets for state in ("waiting", "failed")
+        (each.destination, state): float(getattr(each, state))
+        for each in destinations
+        for state in ("waiting", "failed")
     }
     yield _gauge("cxr_node_deliveries", "Results waiting or failed.", waiting, "destination", "state")
-    delivered = {(each.destination,): each.last_delivered_at.timestamp() for each in outlets if each.last_delivered_at}
+    delivered = {
+        (each.destination,): each.last_delivered_at.timestamp() for each in destinations if each.last_delivered_at
+    }
     yield _gauge("cxr_node_last_delivery_seconds", "Time of the last delivery, in Unix time.", delivered, "destination")
     since = now - _WINDOW
     yield _gauge(

@@ -54,7 +54,7 @@ def test_a_database_of_another_schema_is_told_what_to_do(cxr_node: Command) -> N
     assert before.exit_code == 1
     assert "run `cxr-node db upgrade` first" in before.output
 
-    assert cxr_node("db", "upgrade").output == "the database is up to date\n"
+    assert cxr_node("db", "upgrade").output == "the database schema is up to date\n"
 
     assert cxr_node("jobs", "list").output == "no jobs\n"
 
@@ -81,14 +81,14 @@ def test_a_job_that_has_not_ended_or_is_not_there_is_not_tried_again(cxr_node: C
     again = cxr_node("jobs", "retry", str(failed_job), "999")
 
     assert again.exit_code == 1
-    assert f"not queued again, for they have not ended or do not exist: {failed_job}, 999" in again.output
+    assert f"not queued again, because they have not ended or do not exist: {failed_job}, 999" in again.output
     assert cxr_node("jobs", "show", "999").exit_code == 1
 
 
 def test_wrong_settings_are_named_and_right_ones_confirmed(config: Path, cxr_node: Command) -> None:
     checked = cxr_node("config", "check")
     assert checked.exit_code == 0
-    assert "results go nowhere" in checked.output
+    assert "results are not delivered" in checked.output
 
     config.write_text("[receive]\nprot = 104\n", encoding="utf-8")
 
@@ -120,7 +120,7 @@ def test_films_are_sent_to_any_node_with_what_became_of_each(tmp_path: Path) -> 
         sent = CliRunner().invoke(app, ["send", address, str(folder), "--json"])
 
     assert echoed.exit_code == 0
-    assert "answered in" in echoed.output
+    assert "responded in" in echoed.output
     assert sent.exit_code == 1
     results = json.loads(sent.stdout)
     assert sorted(result["status"] is None for result in results) == [False, False, False, True]

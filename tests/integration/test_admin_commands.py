@@ -81,10 +81,10 @@ def test_the_overview_counts_what_waits_what_failed_and_what_came(node: Node) ->
         tomorrow = overview.overview(connection, now=shop.clock.now + timedelta(days=2))
 
     queues = {queue.stage: queue for queue in found.queues}
-    assert (queues[Stage.READ].due, queues[Stage.COMPOSE].later, queues[Stage.DELIVER].failed) == (1, 1, 1)
-    (outlet,) = found.outlets
-    assert (outlet.destination, outlet.waiting, outlet.failed) == ("pacs", 0, 1)
-    assert outlet.last_delivered_at == NOON + timedelta(seconds=2)
+    assert (queues[Stage.READ].due, queues[Stage.COMPOSE].scheduled, queues[Stage.DELIVER].failed) == (1, 1, 1)
+    (destination,) = found.destinations
+    assert (destination.destination, destination.waiting, destination.failed) == ("pacs", 0, 1)
+    assert destination.last_delivered_at == NOON + timedelta(seconds=2)
     (sender,) = found.senders
     assert (sender.calling_ae_title, sender.films, sender.not_analysed) == ("DX1", 4, 1)
     assert found.reasons == {"VIEW": 1}
@@ -174,7 +174,7 @@ def test_dead_letters_are_listed_and_all_queued_again_at_once(node: Node) -> Non
     shop.work()
 
     assert len(shop.pacs.arrived) == 3
-    assert "there is no such job" in node.says("requeue", "--yes", exit_code=1)
+    assert "no job matches" in node.says("requeue", "--yes", exit_code=1)
     assert "has not ended" in node.says("requeue", "--state", "running", exit_code=2)
 
 
@@ -187,7 +187,7 @@ def test_purge_removes_what_is_delivered_and_nothing_else(node: Node) -> None:
     shop.work()
     assert len(list(shop.archive.stored_keys())) == 4
 
-    assert "1 studies can go" in node.says("purge", "--older-than", "1")
+    assert "1 studies match" in node.says("purge", "--older-than", "1")
     assert len(list(shop.archive.stored_keys())) == 4
     assert "1 studies removed" in node.says("purge", "--older-than", "1", "--yes")
 

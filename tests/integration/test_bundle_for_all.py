@@ -139,7 +139,7 @@ def test_an_unusable_bundle_is_refused_visibly_and_the_old_one_reads_on(
         assert use.is_refused
         assert "is rejected by" in checks.activated_bundle(database)[0].message
         assert f"bundle on {use.host}" in alarms.active_alarms(settings, database, now=NOON)
-        assert "REFUSED" in cxr_node("bundle", "uses").output
+        assert "REJECTED" in cxr_node("bundle", "uses").output
         assert not reader._loader or not reader._loader.is_alive()
         reader.poll()
         assert not reader._loader or not reader._loader.is_alive()  # once is enough
@@ -153,7 +153,7 @@ def test_a_hostile_bundle_is_not_activated(cxr_node: Command, tmp_path: Path) ->
 
     assert activated.exit_code != 0
     assert "SHA-256" in activated.output
-    assert "none, readers go by their settings" in cxr_node("bundle", "uses").output
+    assert "none, readers use their settings" in cxr_node("bundle", "uses").output
 
 
 def test_a_switch_under_load_reads_each_film_once_with_a_named_bundle(

@@ -207,7 +207,7 @@ def test_the_command_judges_and_writes_table_csv_and_json(drifting: tuple[Path, 
         assert ended.exit_code == 0, ended.output
         return ended.output
 
-    assert "no day has been judged" in said()
+    assert "no day has been evaluated" in said()
     table = said("--now")
     assert "DRIFT" in table
     assert "score lung_opacity" in table

@@ -165,5 +165,5 @@ def test_reconcile_counts_for_each_day_device_and_association_and_says_what_was_
     assert asked("--association", "20260102T120000Z-0a")["counts"] == first
     shown = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--by", "sender"]).output
     assert "2 received = 1 delivered + 1 on the way + 0 set aside" in shown
-    assert "1 of those delivered are no longer kept" in shown
+    assert "1 of the delivered films were removed from the archive" in shown
     assert "DX1" in shown

@@ -40,7 +40,7 @@ def test_associations_and_objects_that_a_real_peer_is_refused_are_counted(tmp_pa
 
     assert rejection_counters.counts(settings) == {("DX9", "calling_ae_title_not_recognized"): 2}
     said = CliRunner().invoke(app, ["status", "--config", str(path)]).output
-    assert "refused at the door, ever: DX9 calling_ae_title_not_recognized 2" in said
+    assert "rejected by this host, in total: DX9 calling_ae_title_not_recognized 2" in said
 
 
 def test_counts_go_on_after_a_restart_and_nothing_is_written_where_nothing_is_new(tmp_path: Path) -> None:
