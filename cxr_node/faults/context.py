@@ -1,4 +1,4 @@
-"""What a group of faults is given: an empty place, databases, a seed, how much it is to do, and someone to tell."""
+"""Context of a fault group: folder, database, seed, amounts and progress callback."""
 
 import random
 import time
@@ -12,50 +12,50 @@ from cxr_node.faults import scratch
 from cxr_node.faults.films import Films
 from cxr_node.faults.postgres_server import Server
 
-Kind = Literal["sqlite", "postgresql"]
+DatabaseKind = Literal["sqlite", "postgresql"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amounts:
-    """How much of each fault. The defaults are the whole suite; a short form shows that each group can be run."""
+    """How many faults of each kind. The defaults are the whole suite; `SHORT` runs a little of each group."""
 
     kills: int = 500
-    supervised_kills: int = 20
+    program_kills: int = 20
     messages: int = 10_000
-    crowd: int = 200
+    idle_peers: int = 200
     rounds: int = 5
     films_per_round: int = 60
     soak_hours: float = 24.0
     restarts: int = 10
     writes: int = 1_000
-    """The most writes of one kind that each fail once."""
+    """Upper limit of writes of one kind that fail once each."""
     aborts: int = 1_000
-    """The most associations that are cut."""
-    hours_away: float = 71.8
-    """How long a PACS is away; beyond 72 a person must look."""
-    jumps: int = 100
-    """The most jumps of the clock."""
+    """Upper limit of associations that are cut."""
+    outage_hours: float = 71.8
+    """How long a PACS is unreachable; after 72 h deliveries fail."""
+    clock_jumps: int = 100
+    """Upper limit of clock jumps."""
 
 
 SHORT = Amounts(
     kills=4,
-    supervised_kills=0,
+    program_kills=0,
     messages=60,
-    crowd=20,
+    idle_peers=20,
     rounds=1,
     films_per_round=8,
     soak_hours=0.5,
     restarts=1,
     writes=2,
     aborts=4,
-    hours_away=0.2,
-    jumps=2,
+    outage_hours=0.2,
+    clock_jumps=2,
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultContext:
-    """One database's bench.
+    """One database's context.
 
     `url` is PostgreSQL's, empty for SQLite; `server` is there where the server is ours and may be restarted.
     `receives` are settings of how its nodes receive films; the installed program does so in `processes`. `tell` hears
@@ -63,15 +63,15 @@ class FaultContext:
     """
 
     folder: Path
-    kind: Kind
+    kind: DatabaseKind
     films: Films
     url: str = ""
     server: Server | None = None
     seed: int = 20260102
     amounts: Amounts = field(default_factory=Amounts)
-    receives: Mapping[str, object] = field(default_factory=dict)
-    processes: int = 1
-    tell: Callable[[str, int, int], None] = lambda _what, _done, _of: None
+    receive_settings: Mapping[str, object] = field(default_factory=dict)
+    receive_processes: int = 1
+    on_progress: Callable[[str, int, int], None] = lambda _label, _done, _total: None
 
     @contextmanager
     def database_url(self) -> Iterator[str]:
@@ -82,13 +82,13 @@ class FaultContext:
         with scratch.schema(self.url) as url:
             yield url
 
-    def chance(self, of: str) -> random.Random:
-        """Return a source of chance that is the same for the same seed."""
-        return random.Random(f"{self.seed} {of} {self.kind}")  # noqa: S311  # moments, not secrets
+    def rng(self, name: str) -> random.Random:
+        """Return a source of rng that is the same for the same seed."""
+        return random.Random(f"{self.seed} {name} {self.kind}")  # noqa: S311  # not for secrets
 
 
 @contextmanager
 def stopwatch() -> Iterator[Callable[[], float]]:
-    """Yield what says how many seconds have passed."""
+    """Yield a function that returns the seconds since the block was entered."""
     began = time.monotonic()
     yield lambda: round(time.monotonic() - began, 1)

@@ -1,4 +1,4 @@
-"""A PostgreSQL that restarts in mid-transaction, loses connections, cannot serialize; an SQLite that is locked."""
+"""Database faults under load: PostgreSQL restarts, lost connections, serialization failures; a locked SQLite file."""
 
 import sqlite3
 import threading
@@ -10,88 +10,85 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.load import Load, flowing, wait_for
+from cxr_node.faults.load import LoadGenerator, running, wait_for
 from cxr_node.faults.node_process import Plan, life
-from cxr_node.faults.outcome import Outcome
+from cxr_node.faults.outcome import GroupResult
 from cxr_node.faults.scratch import Place
 from cxr_node.simulators.pacs import SimulatedPacs
 
-GROUP = "database restarted, cut off, locked under load"
-_REST_S = 240.0
+GROUP = "database restarted, disconnected, locked under load"
+_IDLE_TIMEOUT_S = 240.0
 _LOCKED_S = 7.0
 """Longer than the node waits for a lock, which is 5 s in a scratch node."""
 _LEVELS = ("serializable", "read committed")
 
 
-def run(bench: FaultContext) -> Outcome:
-    """Injure the database of a node under load again and again; draw the balance."""
-    restarts, chance = bench.amounts.restarts, bench.chance(GROUP)
+def run(context: FaultContext) -> GroupResult:
+    """Inject faults into the database of a node under load; check the ledger."""
+    restarts, rng = context.amounts.restarts, context.rng(GROUP)
     problems: list[str] = []
     with ExitStack() as stack:
         seconds, pacs = stack.enter_context(stopwatch()), stack.enter_context(SimulatedPacs())
         place = scratch.place(
-            bench.folder / "restarts",
-            receives=bench.receives,
-            database_url=stack.enter_context(bench.database_url()),
+            context.folder / "restarts",
+            receives=context.receive_settings,
+            database_url=stack.enter_context(context.database_url()),
             destinations={"pacs": scratch.to_pacs(pacs.port, confirm="find", confirm_again_s=1.0)},
         )
         node = stack.enter_context(life(Plan(place=place)))
-        traffic = Load(films=bench.films, offered=70_000_000, port=node.port)
-        traffic.arrived = lambda: len(traffic.stored.keys() & pacs.by_study.keys())
-        with flowing(traffic):
+        load = LoadGenerator(films=context.films, next_film=70_000_000, port=node.port)
+        load.reported_count = lambda: len(load.stored.keys() & pacs.by_study.keys())
+        with running(load):
             for number in range(restarts):
-                bench.tell("injuries of the database", number, restarts)
-                threading.Event().wait(chance.uniform(0.3, 2.0))
-                _injure(bench, place, number)
-                before = len(traffic.stored)
-                if not wait_for(lambda: len(traffic.stored) > before, 60.0):  # noqa: B023  # called within the turn
-                    problems.append(f"no film got Success within a minute after injury {number}")
+                context.on_progress("database faults", number, restarts)
+                threading.Event().wait(rng.uniform(0.3, 2.0))
+                _inject(context, place, number)
+                before = len(load.stored)
+                if not wait_for(lambda: len(load.stored) > before, 60.0):  # noqa: B023  # called within the iteration
+                    problems.append(f"no film got Success within a minute after fault {number}")
         done = wait_for(
-            lambda: traffic.stored.keys() <= pacs.by_study.keys() and ledger_check.is_at_rest(place.settings), _REST_S
+            lambda: load.stored.keys() <= pacs.by_study.keys() and ledger_check.is_idle(place.settings), _IDLE_TIMEOUT_S
         )
         if not done:
-            problems.append(f"not at rest after {_REST_S:.0f} s")
+            problems.append(f"not idle after {_IDLE_TIMEOUT_S:.0f} s")
         if node.stop() != 0:
-            problems.append("the node did not stop in order")
-        drawn = ledger_check.drawn(place.settings, traffic.stored, pacs.by_study)
-    return Outcome(
+            problems.append("the node did not stop cleanly")
+        ledger = ledger_check.check(place.settings, load.stored, pacs.by_study)
+    return GroupResult.of(
+        ledger,
         group=GROUP,
-        database=bench.kind,
+        database=context.kind,
         faults=restarts,
-        films=drawn.films,
-        confirmed=drawn.confirmed,
-        lost=len(drawn.lost),
-        doubled=len(drawn.doubled),
-        problems=(*problems, *drawn.problems, *pacs.changed),
-        notes=(f"{traffic.refused} times a film was refused meanwhile and sent again", _what(bench)),
+        problems=(*problems, *pacs.changed),
+        notes=(f"{load.rejected} rejected C-STORE requests, sent again", _faults_of(context)),
         seconds=seconds(),
     )
 
 
-def _what(bench: FaultContext) -> str:
-    if bench.kind == "sqlite":
+def _faults_of(context: FaultContext) -> str:
+    if context.kind == "sqlite":
         return f"the file was locked by another process for {_LOCKED_S:.0f} s each time"
-    if bench.server is None:
-        return "the server is not the suite's: connections were ended, nothing else"
-    return "in turn: restart, crash of the server, every connection ended, transactions made serializable and back"
+    if context.server is None:
+        return "an external server: only connections were ended"
+    return "in turn: restart, crash of the server, every connection ended, isolation level changed"
 
 
-def _injure(bench: FaultContext, place: Place, number: int) -> None:
-    if bench.kind == "sqlite":
+def _inject(context: FaultContext, place: Place, number: int) -> None:
+    if context.kind == "sqlite":
         with _locked(place):
             threading.Event().wait(_LOCKED_S)
         return
-    server = bench.server
+    server = context.server
     match number % 4:
         case 0 if server is not None:
             server.restart()
         case 1 if server is not None:
             server.restart(mode="immediate")
-        case 2 if server is not None:  # of a role that is the suite's own: it stays so
-            _serializable(bench.url, _LEVELS[(number // 4) % 2])
-            _end_connections(bench.url)
+        case 2 if server is not None:  # persistent, for a database role that only the suite uses
+            _set_isolation_level(context.url, _LEVELS[(number // 4) % 2])
+            _end_connections(context.url)
         case _:
-            _end_connections(bench.url)
+            _end_connections(context.url)
 
 
 @contextmanager
@@ -114,8 +111,8 @@ def _end_connections(url: str) -> None:
     )
 
 
-def _serializable(url: str, level: str) -> None:
-    """Let new connections of this role begin their transactions at another isolation level."""
+def _set_isolation_level(url: str, level: str) -> None:
+    """Set the default isolation level of new connections of this role."""
     _execute(url, f"ALTER ROLE CURRENT_USER SET default_transaction_isolation = '{level}'")
 
 
@@ -124,7 +121,7 @@ def _execute(url: str, statement: str) -> None:
     try:
         with engine.connect() as connection:
             connection.execute(text(statement))
-    except SQLAlchemyError:  # a server that has just started may hang up once
+    except SQLAlchemyError:  # a server that has just started may close a connection
         return
     finally:
         engine.dispose()

@@ -1,4 +1,4 @@
-"""Films for the fault suite: one small phantom, and as many of its kind as are wanted, each a study of its own."""
+"""Films for the fault suite: variants of one small phantom, each in a study of its own."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,33 +8,33 @@ from pydicom.dataset import FileDataset
 
 from cxr_node.domain.identifiers import derive_uid
 from cxr_node.phantom import dicom
-from cxr_node.phantom.film import film
+from cxr_node.phantom.film import film as phantom_film
 from cxr_node.phantom.truth_types import PhantomFilm
 
 SIDE_PIXELS = 256
-"""A little more than the gate asks for."""
+"""A little more than the suitability gate requires."""
 
-_TAKEN = datetime(2024, 5, 1, 10, 15, tzinfo=UTC)
+_ACQUIRED_AT = datetime(2024, 5, 1, 10, 15, tzinfo=UTC)
 
 
 class Films:
-    """Makes films by number: the same seed and number give the same bytes."""
+    """Films by number: the same seed and number give the same bytes."""
 
     def __init__(self, seed: int, *, side_pixels: int = SIDE_PIXELS) -> None:
         self._seed = seed
-        self._phantom: PhantomFilm = film(seed=1, rows=side_pixels, columns=side_pixels)
+        self._phantom: PhantomFilm = phantom_film(seed=1, rows=side_pixels, columns=side_pixels)
 
     def make(self, number: int, *, study: int | None = None) -> FileDataset:
         """Return the film `number`, of a study of its own unless another is named."""
         noise = np.random.default_rng([self._seed, number]).integers(0, 1024, (8, 8), dtype=np.uint16)
         p_values = self._phantom.p_values.copy()
         p_values[:8, :8] = noise
-        of = number if study is None else study
-        made = dicom.dataset(
+        of_study = number if study is None else study
+        film = dicom.dataset(
             replace(self._phantom, p_values=p_values),
-            now=_TAKEN,
-            study_instance_uid=derive_uid("fault suite", str(self._seed), str(of), "study"),
+            now=_ACQUIRED_AT,
+            study_instance_uid=derive_uid("fault suite", str(self._seed), str(of_study), "study"),
         )
-        made.SOPInstanceUID = derive_uid("fault suite", str(self._seed), str(number), "film")
-        made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
-        return made
+        film.SOPInstanceUID = derive_uid("fault suite", str(self._seed), str(number), "film")
+        film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
+        return film

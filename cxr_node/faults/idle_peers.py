@@ -1,4 +1,4 @@
-"""Peers that connect and wait: half-open TLS handshakes and idle associations, while a modality sends films."""
+"""Idle peers: half-open TLS handshakes and idle associations while a modality sends films."""
 
 import shutil
 import ssl
@@ -13,103 +13,100 @@ from cxr_node.faults import ledger_check, scratch, wire
 from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.load import wait_for
 from cxr_node.faults.node_process import Plan, life
-from cxr_node.faults.outcome import Outcome
+from cxr_node.faults.outcome import GroupResult
 from cxr_node.simulators.pacs import SimulatedPacs
 
 GROUP = "half-open handshakes and idle associations"
 _LIMIT = 3.0
-"""How much longer than without them the slowest film in a hundred may take."""
+"""Upper limit of p99 of the time per film, with idle peers over without."""
 _HELLO = b"\x16\x03\x01\x02"
 """The first bytes of a ClientHello."""
-_REST_S = 120.0
+_IDLE_TIMEOUT_S = 120.0
 
 
-def run(bench: FaultContext) -> Outcome:
-    """Measure a modality with and without the crowd, round after round; draw the balance."""
+def run(context: FaultContext) -> GroupResult:
+    """Measure a modality with and without idle peers in several rounds; check the ledger."""
     if shutil.which("openssl") is None:
-        return Outcome(group=GROUP, database=bench.kind, skipped="there is no openssl on this machine for certificates")
+        return GroupResult(group=GROUP, database=context.kind, skipped="no openssl on this machine")
     promised: dict[str, str] = {}
     problems: list[str] = []
     with ExitStack() as stack:
         seconds, pacs = stack.enter_context(stopwatch()), stack.enter_context(SimulatedPacs())
-        folder = bench.folder / "crowd"
-        bench.folder.mkdir(parents=True, exist_ok=True)
-        files = _certificate(bench.folder)
-        crowd = bench.amounts.crowd
+        folder = context.folder / "idle-peers"
+        context.folder.mkdir(parents=True, exist_ok=True)
+        files = _certificate(context.folder)
+        idle_count = context.amounts.idle_peers
         place = scratch.place(
             folder,
-            receives=bench.receives,
-            database_url=stack.enter_context(bench.database_url()),
+            receives=context.receive_settings,
+            database_url=stack.enter_context(context.database_url()),
             destinations={"pacs": scratch.to_pacs(pacs.port)},
             sections={
                 "receive": {
                     "tls_certificate": str(files["certificate"]),
                     "tls_key": str(files["key"]),
-                    "maximum_associations": crowd + 50,
+                    "maximum_associations": idle_count + 50,
                     "tls_handshake_timeout_s": 300.0,
                 }
             },
         )
         tls = ssl.create_default_context(cafile=str(files["certificate"]))
         node = stack.enter_context(life(Plan(place=place)))
-        _measure(bench, node.port, tls, promised, problems)  # what is made on first use
+        _measure(context, node.port, tls, promised, problems)  # warm-up
         ratios: list[float] = []
         medians: list[tuple[float, float]] = []
-        for number in range(bench.amounts.rounds):
-            bench.tell("rounds with a crowd", number, bench.amounts.rounds)
-            alone = _measure(bench, node.port, tls, promised, problems)
-            with _crowd(node.port, tls, crowd, bench.films.make(0).SOPClassUID, problems):
-                crowded = _measure(bench, node.port, tls, promised, problems)
-            ratios.append(_p99(crowded) / _p99(alone))
-            medians.append((statistics.median(alone), statistics.median(crowded)))
-        if not wait_for(lambda: promised.keys() <= pacs.by_study.keys(), _REST_S):
-            problems.append(f"not every report has arrived after {_REST_S:.0f} s")
-        wait_for(lambda: ledger_check.is_at_rest(place.settings), _REST_S)
+        for number in range(context.amounts.rounds):
+            context.on_progress("rounds with idle peers", number, context.amounts.rounds)
+            alone = _measure(context, node.port, tls, promised, problems)
+            with _idle_peers(node.port, tls, idle_count, context.films.make(0).SOPClassUID, problems):
+                with_idle = _measure(context, node.port, tls, promised, problems)
+            ratios.append(_p99(with_idle) / _p99(alone))
+            medians.append((statistics.median(alone), statistics.median(with_idle)))
+        if not wait_for(lambda: promised.keys() <= pacs.by_study.keys(), _IDLE_TIMEOUT_S):
+            problems.append(f"not every report has arrived after {_IDLE_TIMEOUT_S:.0f} s")
+        wait_for(lambda: ledger_check.is_idle(place.settings), _IDLE_TIMEOUT_S)
         node.stop()
-        drawn = ledger_check.drawn(place.settings, promised, pacs.by_study)
+        ledger = ledger_check.check(place.settings, promised, pacs.by_study)
     ratio = statistics.median(ratios)
     if ratio > _LIMIT:
         problems.append(f"p99 grew {ratio:.2f}-fold")
-    alone_ms, crowded_ms = (1000 * statistics.median(each) for each in zip(*medians, strict=True))
-    return Outcome(
+    alone_ms, with_idle_ms = (1000 * statistics.median(column) for column in zip(*medians, strict=True))
+    return GroupResult.of(
+        ledger,
         group=GROUP,
-        database=bench.kind,
-        faults=2 * crowd * bench.amounts.rounds,
-        films=drawn.films,
-        confirmed=drawn.confirmed,
-        lost=len(drawn.lost),
-        doubled=len(drawn.doubled),
-        problems=(*problems, *drawn.problems),
+        database=context.kind,
+        faults=2 * idle_count * context.amounts.rounds,
+        problems=tuple(problems),
         notes=(
-            f"p99 with {crowd} half-open handshakes and {crowd} idle associations over p99 without: {ratio:.2f}",
-            f"the median of rounds: {', '.join(f'{each:.2f}' for each in ratios)}",
-            f"connect, handshake, associate, store, release: median {alone_ms:.0f} ms alone, {crowded_ms:.0f} ms in it",
+            f"p99 with {idle_count} half-open handshakes and as many idle associations over p99 without: {ratio:.2f}",
+            f"median of the rounds: {', '.join(f'{round_ratio:.2f}' for round_ratio in ratios)}",
+            f"from connect to release: median {alone_ms:.0f} ms without, {with_idle_ms:.0f} ms with them",
         ),
         seconds=seconds(),
     )
 
 
 def _measure(
-    bench: FaultContext, port: int, tls: ssl.SSLContext, promised: dict[str, str], problems: list[str]
+    context: FaultContext, port: int, tls: ssl.SSLContext, promised: dict[str, str], problems: list[str]
 ) -> list[float]:
-    """Send films, each on an association of its own; return how many seconds each took."""
-    took: list[float] = []
-    for _ in range(bench.amounts.films_per_round):
-        sent = wire.message(bench.films.make(50_000_000 + len(promised)))
+    """Send films, each on an association of its own; return the seconds of each."""
+    durations: list[float] = []
+    for _ in range(context.amounts.films_per_round):
+        message = wire.message(context.films.make(50_000_000 + len(promised)))
         began = time.perf_counter()
         with wire.connected(port, tls=tls) as modality:
-            stored = modality.associate(sent.sop_class_uid) and modality.store(sent) == 0
+            stored = modality.associate(message.sop_class_uid) and modality.store(message) == 0
             modality.release()
-        took.append(time.perf_counter() - began)
+        durations.append(time.perf_counter() - began)
         if stored:
-            promised[sent.study_instance_uid] = sent.sop_instance_uid
+            promised[message.study_instance_uid] = message.sop_instance_uid
         else:
             problems.append("a film got no Success")
-    return took
+    return durations
 
 
 @contextmanager
-def _crowd(port: int, tls: ssl.SSLContext, count: int, sop_class_uid: str, problems: list[str]) -> Iterator[None]:
+def _idle_peers(port: int, tls: ssl.SSLContext, count: int, sop_class_uid: str, problems: list[str]) -> Iterator[None]:
     """Hold `count` handshakes half open and `count` associations idle while the block lasts."""
     with ExitStack() as stack:
         for number in range(count):
@@ -119,25 +116,25 @@ def _crowd(port: int, tls: ssl.SSLContext, count: int, sop_class_uid: str, probl
         for _ in range(count):
             idle = stack.enter_context(wire.connected(port, tls=tls))
             if not idle.associate(sop_class_uid):
-                problems.append("an idle peer was not let in")
+                problems.append("the association of an idle peer was rejected")
         yield
 
 
-def _p99(took: list[float]) -> float:
-    return sorted(took)[int(0.99 * (len(took) - 1))] if len(took) > 1 else took[0]
+def _p99(durations: list[float]) -> float:
+    return sorted(durations)[int(0.99 * (len(durations) - 1))]
 
 
 def _certificate(folder: Path) -> Mapping[str, Path]:
-    """Make a certificate for this machine that vouches for itself."""
-    made = {"certificate": folder / "certificate.pem", "key": folder / "key.pem"}
-    subprocess.run(  # noqa: S603  # the machine's own OpenSSL
+    """Create a self-signed certificate for this machine."""
+    files = {"certificate": folder / "certificate.pem", "key": folder / "key.pem"}
+    subprocess.run(  # noqa: S603  # the OpenSSL of this machine
         [
             *(shutil.which("openssl") or "openssl", "req", "-x509", "-newkey", "ec"),
             *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=fault suite"),
             *("-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-keyout", str(made["key"]), "-out", str(made["certificate"])),
+            *("-keyout", str(files["key"]), "-out", str(files["certificate"])),
         ],
         check=True,
         capture_output=True,
     )
-    return made
+    return files

@@ -1,4 +1,4 @@
-"""`kill -9` of a whole node at every named step of every stage, and at random moments, under load."""
+"""`kill -9` of a whole node at each known checkpoint of each stage, and at random moments, under load."""
 
 from collections import Counter
 from contextlib import ExitStack
@@ -7,148 +7,148 @@ from random import Random
 
 from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.load import Load, flowing, wait_for
+from cxr_node.faults.load import LoadGenerator, running, wait_for
 from cxr_node.faults.node_process import NodeProcess, Plan, life
-from cxr_node.faults.outcome import LedgerCheck, Outcome
+from cxr_node.faults.outcome import GroupResult, LedgerResult
 from cxr_node.faults.scratch import MODALITY_TITLE, Place
 from cxr_node.faults.steps import Fault
 from cxr_node.simulators.commitment import CommitmentListener
 from cxr_node.simulators.pacs import SimulatedPacs
 
-GROUP = "kill -9 at every step"
-_REHEARSAL_S = 4.0
+GROUP = "kill -9 at every checkpoint"
+_DISCOVERY_S = 4.0
 _LONGEST_S = 2.5
-"""A step that has not come by then does not come: the node is killed at that moment instead."""
-_AT_RANDOM = 0.2
+"""A node that has not reached the chosen checkpoint by then is killed at that moment instead."""
+_RANDOM_SHARE = 0.2
 """The share of kills at random moments."""
-_REST_S = 180.0
+_IDLE_TIMEOUT_S = 180.0
 
 
 @dataclass(slots=True, kw_only=True)
-class _Deaths:
-    """Which steps are known, and how often a node has died at each."""
+class _KillPoints:
+    """Known checkpoints, and how often a node was killed at each."""
 
-    chance: Random
-    at: Counter[str] = field(default_factory=Counter)
+    rng: Random
+    kills: Counter[str] = field(default_factory=Counter)
     known: set[str] = field(default_factory=set)
-    at_random: int = 0
-    unmet: Counter[str] = field(default_factory=Counter)
+    random_kills: int = 0
+    missed: Counter[str] = field(default_factory=Counter)
 
-    def learn(self, steps: set[str]) -> None:
-        """Take in the steps of a life, but for those of a first start, which does not come again."""
+    def add(self, steps: set[str]) -> None:
+        """Add the checkpoints of a run, without those of a first start, which are not reached again."""
         self.known |= {step for step in steps if not is_of_first_start(step)}
 
-    def next(self) -> Fault | None:
-        """Return where to die next: at a step at which the fewest have died, or None for a random moment."""
-        if not self.known or self.chance.random() < _AT_RANDOM:
+    def next_fault(self) -> Fault | None:
+        """Return the next fault: at a checkpoint with the fewest kills so far, or None for a random moment."""
+        if not self.known or self.rng.random() < _RANDOM_SHARE:
             return None
-        fewest = min(self.at[step] + self.unmet[step] for step in self.known)
-        step = self.chance.choice(sorted(each for each in self.known if self.at[each] + self.unmet[each] == fewest))
-        return Fault(step=step, number=self.chance.choice((1, 1, 2, 3)))
+        fewest = min(self.kills[step] + self.missed[step] for step in self.known)
+        step = self.rng.choice(sorted(name for name in self.known if self.kills[name] + self.missed[name] == fewest))
+        return Fault(step=step, number=self.rng.choice((1, 1, 2, 3)))
 
-    def note(self, fault: Fault | None, *, met: bool) -> None:
-        """Note where a node has died."""
-        if fault is not None and met:
-            self.at[fault.step] += 1
+    def count(self, fault: Fault | None, *, is_met: bool) -> None:
+        """Count a kill; `is_met` if the node reached the fault."""
+        if fault is not None and is_met:
+            self.kills[fault.step] += 1
             return
-        self.at_random += 1
+        self.random_kills += 1
         if fault is not None:
-            self.unmet[fault.step] += 1
+            self.missed[fault.step] += 1
 
 
 def is_of_first_start(step: str) -> bool:
-    """Whether a step makes the schema."""
+    """Whether a checkpoint belongs to the creation of the schema."""
     return any(word in step for word in ("CREATE", "ALTER", "alembic_version"))
 
 
-def run(bench: FaultContext) -> Outcome:
-    """Kill a node under load again and again; let it come to rest; draw the balance."""
-    kills, deaths = bench.amounts.kills, _Deaths(chance=bench.chance(GROUP))
+def run(context: FaultContext) -> GroupResult:
+    """Kill a node under load repeatedly, let the last one finish, and check the ledger."""
+    kills, kill_points = context.amounts.kills, _KillPoints(rng=context.rng(GROUP))
     with ExitStack() as stack:
         seconds = stack.enter_context(stopwatch())
         pacs = stack.enter_context(SimulatedPacs())
         listener = stack.enter_context(CommitmentListener(MODALITY_TITLE))
-        place = _place(bench, stack.enter_context(bench.database_url()), pacs, listener)
-        traffic = Load(films=bench.films, requests_commitment=True)
-        traffic.arrived = lambda: len(traffic.stored.keys() & pacs.by_study.keys())
-        stack.enter_context(flowing(traffic))
+        place = _place(context, stack.enter_context(context.database_url()), pacs, listener)
+        load = LoadGenerator(films=context.films, requests_commitment=True)
+        load.reported_count = lambda: len(load.stored.keys() & pacs.by_study.keys())
+        stack.enter_context(running(load))
         for number in range(kills):
-            bench.tell("kills", number, kills)
-            fault = deaths.next() if number else None
+            context.on_progress("kills", number, kills)
+            fault = kill_points.next_fault() if number else None
             with life(Plan(place=place, faults=(fault,) if fault else (), keeps_up=True)) as one:
-                traffic.port = one.port
-                longest = _REHEARSAL_S if not number else _LONGEST_S
-                met = one.wait(longest if fault is not None or not number else deaths.chance.uniform(0, longest))
-                traffic.port = 0
+                load.port = one.port
+                longest = _DISCOVERY_S if not number else _LONGEST_S
+                is_met = one.wait(longest if fault is not None or not number else kill_points.rng.uniform(0, longest))
+                load.port = 0
                 one.kill()
-            deaths.learn(one.steps)
-            deaths.note(fault, met=met)
-        result, unrest = _rest(place, traffic, pacs, listener)
+            kill_points.add(one.steps)
+            kill_points.count(fault, is_met=is_met)
+        ledger, unfinished = _finish(place, load, pacs, listener)
     notes = (
-        f"{len(deaths.known)} steps known, a node died at {len(deaths.at)} of them; {deaths.at_random} random moments",
-        f"{len(listener.times)} of {len(traffic.commitments)} requests for commitment answered",
+        f"{len(kill_points.known)} checkpoints known, kills at {len(kill_points.kills)} of them",
+        f"{kill_points.random_kills} kills at random moments",
+        f"{len(listener.times)} of {len(load.commitments)} commitment requests have a result",
     )
-    return Outcome(
+    return GroupResult.of(
+        ledger,
         group=GROUP,
-        database=bench.kind,
+        database=context.kind,
         faults=kills,
-        films=result.films,
-        confirmed=result.confirmed,
-        lost=len(result.lost),
-        doubled=len(result.doubled),
-        problems=result.problems + unrest + _unanswered(traffic, listener) + _changed(pacs) + _strayed(place, pacs),
+        problems=unfinished + _unanswered(load, listener) + _changed(pacs) + _at_one_destination(place, pacs),
         notes=notes,
         seconds=seconds(),
     )
 
 
-def _place(bench: FaultContext, database_url: str, pacs: SimulatedPacs, listener: CommitmentListener) -> Place:
-    folder = bench.folder / "kills"
+def _place(context: FaultContext, database_url: str, pacs: SimulatedPacs, listener: CommitmentListener) -> Place:
+    folder = context.folder / "kills"
     destinations = {
         "pacs": scratch.to_pacs(pacs.port, confirm="commitment", confirm_again_s=1.0),
         "share": scratch.to_folder(folder / "share"),
     }
     return scratch.place(
         folder,
-        receives=bench.receives,
+        receives=context.receive_settings,
         database_url=database_url,
         destinations=destinations,
         commitment_peers={MODALITY_TITLE: listener.port},
     )
 
 
-def _rest(
-    place: Place, traffic: Load, pacs: SimulatedPacs, listener: CommitmentListener
-) -> tuple[LedgerCheck, tuple[str, ...]]:
-    """Let a node without faults finish what the dead left, and draw the balance."""
+def _finish(
+    place: Place, load: LoadGenerator, pacs: SimulatedPacs, listener: CommitmentListener
+) -> tuple[LedgerResult, tuple[str, ...]]:
+    """Let a node without faults finish all jobs; check the ledger."""
     with life(Plan(place=place)) as last:
-        traffic.port = last.port
-        traffic.ended.set()
-        rested = wait_for(lambda: _is_done(last, place, traffic, pacs, listener), _REST_S)
+        load.port = last.port
+        load.stopping.set()
+        is_idle = wait_for(lambda: _is_done(last, place, load, pacs, listener), _IDLE_TIMEOUT_S)
         status = last.stop()
-    problems: tuple[str, ...] = () if rested else (f"not at rest after {_REST_S:.0f} s",)
+    problems: tuple[str, ...] = () if is_idle else (f"not idle after {_IDLE_TIMEOUT_S:.0f} s",)
     problems += () if status == 0 else (f"the last node ended with status {status}",)
-    return ledger_check.drawn(place.settings, traffic.stored, pacs.by_study), problems
+    return ledger_check.check(place.settings, load.stored, pacs.by_study), problems
 
 
-def _is_done(last: NodeProcess, place: Place, traffic: Load, pacs: SimulatedPacs, listener: CommitmentListener) -> bool:
+def _is_done(
+    last: NodeProcess, place: Place, load: LoadGenerator, pacs: SimulatedPacs, listener: CommitmentListener
+) -> bool:
     last.listen(0.0)
     if last.ended:
         return True
-    arrived = traffic.stored.keys() <= pacs.by_study.keys() and set(traffic.commitments) <= listener.times.keys()
-    return arrived and ledger_check.is_at_rest(place.settings)
+    is_delivered = load.stored.keys() <= pacs.by_study.keys() and set(load.commitments) <= listener.times.keys()
+    return is_delivered and ledger_check.is_idle(place.settings)
 
 
-def _unanswered(traffic: Load, listener: CommitmentListener) -> tuple[str, ...]:
-    return tuple(f"request {uid} was not answered" for uid in traffic.commitments if uid not in listener.times)
+def _unanswered(load: LoadGenerator, listener: CommitmentListener) -> tuple[str, ...]:
+    return tuple(f"commitment request {uid} has no result" for uid in load.commitments if uid not in listener.times)
 
 
 def _changed(pacs: SimulatedPacs) -> tuple[str, ...]:
-    return tuple(f"{uid} was sent with other bytes" for uid in pacs.changed)
+    return tuple(f"{uid} was sent again with other bytes" for uid in pacs.changed)
 
 
-def _strayed(place: Place, pacs: SimulatedPacs) -> tuple[str, ...]:
-    """Return what the folder, as another destination, has that the PACS does not, or the other way round."""
-    there = {path.stem for path in (place.folder / "share").glob("*.dcm")}
-    sent = {uid for reports in pacs.by_study.values() for uid in reports}
-    return tuple(f"{uid} is at one of two destinations" for uid in sorted(there ^ sent))
+def _at_one_destination(place: Place, pacs: SimulatedPacs) -> tuple[str, ...]:
+    """Return reports that only one of the two destinations has, the PACS or the folder."""
+    in_folder = {path.stem for path in (place.folder / "share").glob("*.dcm")}
+    in_pacs = {uid for reports in pacs.by_study.values() for uid in reports}
+    return tuple(f"{uid} is at one of two destinations" for uid in sorted(in_folder ^ in_pacs))

@@ -1,4 +1,4 @@
-"""A modality under whose feet the node dies: it sends a film until that gets Success, and asks what is kept."""
+"""Load generator: a modality that repeats each film until it gets Success, and may request commitment."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ from cxr_node.simulators.peer import Peer
 
 _HOST = "127.0.0.1"
 _TIMEOUT_S = 10.0
-_PAUSE_S = 0.02
+_RETRY_S = 0.02
 
 
 def send(film: Dataset, port: int, *, timeout_s: float = _TIMEOUT_S) -> int | None:
@@ -43,41 +43,45 @@ def _reference(film: Dataset) -> Reference:
 
 
 @dataclass(slots=True, kw_only=True)
-class Load:
-    """What was sent: of each study the film's SOP Instance UID and the digest of its pixels; what was asked."""
+class LoadGenerator:
+    """Sends films to a node that may die at any moment.
+
+    `stored` has the Study and SOP Instance UID of each film that got Success, `commitments` the Transaction UIDs of
+    accepted requests. `reported_count` returns how many stored films have a report.
+    """
 
     films: Films
     port: int = 0
-    most_under_way: int = 6
+    max_in_flight: int = 6
     requests_commitment: bool = False
-    arrived: Callable[[], int] = lambda: 0
+    reported_count: Callable[[], int] = lambda: 0
     stored: dict[str, str] = field(default_factory=dict)
     commitments: list[Uid] = field(default_factory=list)
-    offered: int = 0
-    refused: int = 0
-    ended: threading.Event = field(default_factory=threading.Event)
+    next_film: int = 0
+    rejected: int = 0
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
         """Send until `ended`. A film is not given up before it is stored; so many are under way at the most."""
-        while not self.ended.is_set():
-            if len(self.stored) - self.arrived() >= self.most_under_way:
-                self.ended.wait(_PAUSE_S)
+        while not self.stopping.is_set():
+            if len(self.stored) - self.reported_count() >= self.max_in_flight:
+                self.stopping.wait(_RETRY_S)
                 continue
-            film = self.films.make(self.offered)
-            self.offered += 1
-            while not self.ended.is_set() and not self._sent(film):
-                self.ended.wait(_PAUSE_S)
+            film = self.films.make(self.next_film)
+            self.next_film += 1
+            while not self.stopping.is_set() and not self._send(film):
+                self.stopping.wait(_RETRY_S)
 
-    def _sent(self, film: Dataset) -> bool:
+    def _send(self, film: Dataset) -> bool:
         port = self.port
         if not port:
             return False
         status = send(film, port)
         if status != 0:
-            self.refused += status is not None
+            self.rejected += status is not None
             return False
         self.stored[str(film.StudyInstanceUID)] = str(film.SOPInstanceUID)
-        if self.requests_commitment and self.offered % 3 == 0:
+        if self.requests_commitment and self.next_film % 3 == 0:
             transaction_uid = request_commitment([_reference(film)], _node(port))
             if transaction_uid is not None:
                 self.commitments.append(transaction_uid)
@@ -85,20 +89,20 @@ class Load:
 
 
 @contextmanager
-def flowing(traffic: Load) -> Iterator[Load]:
-    """Send while the block lasts, and end the film that is being sent."""
-    thread = threading.Thread(target=traffic.run, name="traffic", daemon=True)
+def running(load: LoadGenerator) -> Iterator[LoadGenerator]:
+    """Run the load generator in a thread while the block lasts; wait for the film being sent."""
+    thread = threading.Thread(target=load.run, name="load", daemon=True)
     thread.start()
     try:
-        yield traffic
+        yield load
     finally:
-        traffic.ended.set()
+        load.stopping.set()
         thread.join(3 * _TIMEOUT_S)
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float, *, pause_s: float = 0.05) -> bool:
-    """Wait until `condition` holds; return whether it did in time."""
-    patience_ends = time.monotonic() + timeout_s
-    while not (met := condition()) and time.monotonic() < patience_ends:
+    """Wait until `condition` holds; return False after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not (met := condition()) and time.monotonic() < deadline:
         threading.Event().wait(pause_s)
     return met

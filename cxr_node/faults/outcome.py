@@ -1,17 +1,17 @@
-"""What a group of faults came to."""
+"""Results of the fault suite: of one group on one database, and of one check of the ledger."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class GroupResult:
     """One group on one database.
 
-    `films` got Success; of these `confirmed` are in the PACS once and delivered by the ledger, `lost` are not there,
-    `doubled` are there under more than one SOP Instance UID. `problems` are other promises that were broken; `notes`
-    say what else was seen. A group that could not run says why in `skipped`.
+    `films` got Success. Of these, `confirmed` have one report in the PACS and are delivered by the ledger, `lost` have
+    none, `duplicated` have several SOP Instance UIDs. `problems` are other broken promises, `notes` information.
+    `skipped` is the reason why a group did not run.
     """
 
     group: str
@@ -20,40 +20,66 @@ class Outcome:
     films: int = 0
     confirmed: int = 0
     lost: int = 0
-    doubled: int = 0
+    duplicated: int = 0
     seconds: float = 0.0
     problems: tuple[str, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())
     skipped: str = ""
 
+    @classmethod
+    def of(
+        cls,
+        ledger: "LedgerResult",
+        *,
+        group: str,
+        database: str,
+        faults: int,
+        seconds: float,
+        problems: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
+    ) -> Self:
+        """Return the result of a group that ended with this check of the ledger; its problems come after `problems`."""
+        return cls(
+            group=group,
+            database=database,
+            faults=faults,
+            films=ledger.films,
+            confirmed=ledger.confirmed,
+            lost=len(ledger.lost),
+            duplicated=len(ledger.duplicated),
+            seconds=seconds,
+            problems=(*problems, *ledger.problems),
+            notes=notes,
+        )
+
     @property
     def is_good(self) -> bool:
         """Whether every promise held."""
-        return not (self.lost or self.doubled or self.problems)
+        return not (self.lost or self.duplicated or self.problems)
 
-    def plain(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+    def as_json(self) -> dict[str, Any]:
+        """Return values that JSON can hold."""
         return asdict(self) | {"good": self.is_good}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerCheck:
-    """What was promised, held against what arrived."""
+class LedgerResult:
+    """Films that got Success, compared with the ledger, the archive and the PACS."""
 
     films: int
     confirmed: int
     lost: tuple[str, ...]
-    doubled: tuple[str, ...]
+    duplicated: tuple[str, ...]
     problems: tuple[str, ...] = field(default=())
 
 
-def total(balances: Iterable[LedgerCheck]) -> LedgerCheck:
-    """Return several balances as one."""
-    each = list(balances)
-    return LedgerCheck(
-        films=sum(one.films for one in each),
-        confirmed=sum(one.confirmed for one in each),
-        lost=tuple(uid for one in each for uid in one.lost),
-        doubled=tuple(uid for one in each for uid in one.doubled),
-        problems=tuple(problem for one in each for problem in one.problems),
+def total(results: Iterable[LedgerResult]) -> LedgerResult:
+    """Return several results as one."""
+    parts = list(results)
+    return LedgerResult(
+        films=sum(part.films for part in parts),
+        confirmed=sum(part.confirmed for part in parts),
+        lost=tuple(uid for part in parts for uid in part.lost),
+        duplicated=tuple(uid for part in parts for uid in part.duplicated),
+        problems=tuple(problem for part in parts for problem in part.problems),
     )

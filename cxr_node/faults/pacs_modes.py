@@ -1,4 +1,4 @@
-"""A PACS that is away for days, slow, forgetful, unwilling, or ends the association at any PDU."""
+"""PACS faults: outages of days, slow answers, lost objects, every failure status, associations cut at each PDU."""
 
 import socket
 import time
@@ -8,78 +8,67 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from cxr_node.faults import ledger_check as balance
-from cxr_node.faults import scratch
+from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.load import send
-from cxr_node.faults.outcome import LedgerCheck, Outcome
-from cxr_node.faults.proxy import How, line
+from cxr_node.faults.outcome import GroupResult, LedgerResult, total
+from cxr_node.faults.proxy import CutMode, cutting_proxy
 from cxr_node.faults.simulated_node import SimulatedNode, simulated_node
 from cxr_node.simulators.pacs import SimulatedPacs, StoreRequest
 
-GROUP = "PACS away, slow, lying, refusing, aborting"
-_BEYOND = timedelta(hours=80)
+GROUP = "PACS unreachable, slow, losing objects, rejecting, aborting"
+_LONG_OUTAGE = timedelta(hours=80)
 _STATUSES = (
     *(0x0105, 0x0106, 0x0107, 0x0110, 0x0111, 0x0112, 0x0115, 0x0116, 0x0117, 0x0118, 0x0119, 0x0120, 0x0121),
     *(0x0122, 0x0124, 0x0210, 0x0211, 0x0212, 0x0213, 0x0001, 0xA700, 0xA7FF, 0xA900, 0xA9FF, 0xB000, 0xB006, 0xB007),
     *(0xC000, 0xC123, 0xCFFF, 0xFE00, 0xFF00, 0x4242),
 )
-"""Every general status of PS3.7 annex C, those of C-STORE (PS3.4 table B.2-1), and two that mean nothing here."""
+"""Every general status of PS3.7 annex C, those of C-STORE (PS3.4 table B.2-1), and two without meaning here."""
 _DUPLICATE = 0x0111
 _MOST_PDUS = 40
-_LONG_AWAY_H = 70.0
-"""A PACS that is to be away for less than this is not tried beyond three days either."""
+_FULL_OUTAGE_H = 70.0
+"""With shorter outages in the amounts, the outage beyond three days is left out as well."""
 
 
-def run(bench: FaultContext) -> Outcome:
-    """Let a PACS do each of these to one node after the other; draw the balance of each."""
-    parts: dict[str, Callable[[FaultContext, str], tuple[int, LedgerCheck]]] = {
-        "away": _away,
-        "beyond": _beyond,
+def run(context: FaultContext) -> GroupResult:
+    """Run each PACS fault on a node of its own; check the ledger of each."""
+    parts: dict[str, Callable[[FaultContext, str], tuple[int, LedgerResult]]] = {
+        "outage": _outage,
+        "long outage": _long_outage,
         "slow": _slow,
-        "lying to storage commitment": partial(_lying, confirm="commitment"),
-        "lying to C-FIND": partial(_lying, confirm="find"),
-        "refusing": _refusing,
+        "losing objects, verified by commitment": partial(_losing, confirm="commitment"),
+        "losing objects, verified by C-FIND": partial(_losing, confirm="find"),
+        "rejecting": _rejecting,
         "aborting": _aborting,
     }
-    balances: list[LedgerCheck] = []
+    results: list[LedgerResult] = []
     faults = 0
-    if bench.amounts.hours_away < _LONG_AWAY_H:
-        parts.pop("beyond")
+    if context.amounts.outage_hours < _FULL_OUTAGE_H:
+        parts.pop("long outage")
     with stopwatch() as seconds:
         for number, (name, part) in enumerate(parts.items()):
-            bench.tell(f"PACS {name}", number, len(parts))
-            with bench.database_url() as url:
-                injected, drawn = part(bench, url)
+            context.on_progress(f"PACS {name}", number, len(parts))
+            with context.database_url() as url:
+                injected, ledger = part(context, url)
             faults += injected
-            balances.append(replace(drawn, problems=tuple(f"{name}: {problem}" for problem in drawn.problems)))
-    return Outcome(
-        group=GROUP,
-        database=bench.kind,
-        faults=faults,
-        films=sum(each.films for each in balances),
-        confirmed=sum(each.confirmed for each in balances),
-        lost=sum(len(each.lost) for each in balances),
-        doubled=sum(len(each.doubled) for each in balances),
-        problems=tuple(problem for each in balances for problem in each.problems),
-        seconds=seconds(),
-    )
+            results.append(replace(ledger, problems=tuple(f"{name}: {problem}" for problem in ledger.problems)))
+    return GroupResult.of(total(results), group=GROUP, database=context.kind, faults=faults, seconds=seconds())
 
 
 class _Case:
-    """One node with one PACS, and what was promised."""
+    """One node with one PACS as destination, and the films that got Success."""
 
     def __init__(
-        self, bench: FaultContext, url: str, name: str, stack: ExitStack, port: int, **section: object
+        self, context: FaultContext, url: str, name: str, stack: ExitStack, port: int, **section: object
     ) -> None:
         to = scratch.to_pacs(port, **section)
         self.place = scratch.place(
-            bench.folder / name, receives=bench.receives, database_url=url, destinations={"pacs": to}
+            context.folder / name, receives=context.receive_settings, database_url=url, destinations={"pacs": to}
         )
         self.node: SimulatedNode = stack.enter_context(simulated_node(self.place))
         self.promised: dict[str, str] = {}
         self.problems: list[str] = []
-        self._bench = bench
+        self._bench = context
         self._first = int.from_bytes(name.encode()[-3:], "big") * 1000
 
     def send(self, count: int = 1) -> None:
@@ -93,52 +82,53 @@ class _Case:
             self.promised[str(film.StudyInstanceUID)] = str(film.SOPInstanceUID)
 
     def check(self, *, holds: bool, otherwise: str) -> None:
-        """Note a problem where something does not hold."""
+        """Record a problem unless a condition holds."""
         if not holds:
             self.problems.append(otherwise)
 
-    def balance(self, pacs: SimulatedPacs) -> LedgerCheck:
-        """Return the balance at the end, with what went wrong before."""
-        drawn = balance.drawn(self.place.settings, self.promised, pacs.by_study)
-        return replace(drawn, problems=(*self.problems, *drawn.problems, *pacs.changed))
+    def check_ledger(self, pacs: SimulatedPacs) -> LedgerResult:
+        """Check the ledger at the end, with earlier problems."""
+        ledger = ledger_check.check(self.place.settings, self.promised, pacs.by_study)
+        return replace(ledger, problems=(*self.problems, *pacs.changed))
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
-def _away(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
-    """Away for a little less than three days: what waits goes by itself when it is back, within minutes."""
+def _outage(context: FaultContext, url: str) -> tuple[int, LedgerResult]:
+    """Outage of a little less than three days: deliveries resume within minutes of its end."""
     with ExitStack() as stack:
         port = _free_port()
-        case = _Case(bench, url, "away", stack, port)
+        case = _Case(context, url, "outage", stack, port)
         for _ in range(4):
             case.send(2)
-            case.node.pass_days(timedelta(hours=bench.amounts.hours_away / 4))
-        case.check(holds=not case.node.failed(), otherwise="given up before 72 h")
+            case.node.pass_days(timedelta(hours=context.amounts.outage_hours / 4))
+        case.check(holds=not case.node.failed(), otherwise="a delivery failed before 72 h")
         pacs = stack.enter_context(SimulatedPacs(port=port))
         case.node.pass_time(timedelta(minutes=5))
-        case.check(holds=len(pacs.by_study) == 8, otherwise=f"five minutes after: {len(pacs.by_study)} of 8 reports")
-        return case.node.turns, case.balance(pacs)
+        reports = len(pacs.by_study)
+        case.check(holds=reports == 8, otherwise=f"five minutes after the outage: {reports} of 8 reports")
+        return case.node.turns, case.check_ledger(pacs)
 
 
-def _beyond(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
-    """Away for longer than that: a person must look, nothing is forgotten, and `requeue` brings it there."""
+def _long_outage(context: FaultContext, url: str) -> tuple[int, LedgerResult]:
+    """Outage of more than three days: deliveries fail, stay listed, and arrive after `requeue`."""
     with ExitStack() as stack:
         port = _free_port()
-        case = _Case(bench, url, "beyond", stack, port)
+        case = _Case(context, url, "long-outage", stack, port)
         case.send(2)
-        case.node.pass_days(_BEYOND)
-        case.check(holds=len(case.node.failed()) == 2, otherwise="not left for a person after 72 h")
+        case.node.pass_days(_LONG_OUTAGE)
+        case.check(holds=len(case.node.failed()) == 2, otherwise="not failed after 72 h")
         pacs = stack.enter_context(SimulatedPacs(port=port))
         case.node.retry_failed()
         case.node.pass_time(timedelta(minutes=5))
-        return case.node.turns, case.balance(pacs)
+        return case.node.turns, case.check_ledger(pacs)
 
 
-def _slow(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
-    """Answers late, and so late that the node has hung up: it is sent again and stays one object."""
+def _slow(context: FaultContext, url: str) -> tuple[int, LedgerResult]:
+    """Slow answers, also after the node's time-out: the report is sent again and stays one object."""
     waits = {1: 2.5, 2: 0.5}
 
     def status(request: StoreRequest) -> int:
@@ -147,64 +137,67 @@ def _slow(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
 
     with ExitStack() as stack:
         pacs = stack.enter_context(SimulatedPacs(status=status))
-        case = _Case(bench, url, "slow", stack, pacs.port, timeout_s=1.0)
+        case = _Case(context, url, "slow", stack, pacs.port, timeout_s=1.0)
         case.send(2)
         case.node.pass_time(timedelta(minutes=10))
-        return 4, case.balance(pacs)
+        return 4, case.check_ledger(pacs)
 
 
-def _lying(bench: FaultContext, url: str, *, confirm: str) -> tuple[int, LedgerCheck]:
-    """Says Success three times and keeps nothing: it is found out each time, and the film is on the way until then."""
+def _losing(context: FaultContext, url: str, *, confirm: str) -> tuple[int, LedgerResult]:
+    """Success three times without storing: verification fails each time, and the delivery stays open until then."""
     with ExitStack() as stack:
         pacs = stack.enter_context(SimulatedPacs(forgets=lambda request: request.times <= 3))
-        case = _Case(bench, url, f"lying-{confirm}", stack, pacs.port, confirm=confirm, confirm_again_s=30.0)
+        case = _Case(context, url, f"losing-{confirm}", stack, pacs.port, confirm=confirm, confirm_again_s=30.0)
         case.send(3)
         case.node.work()
-        early = balance.drawn(case.place.settings, case.promised, {})
-        case.check(holds=not early.confirmed, otherwise="taken for delivered on a word")
+        early = ledger_check.check(case.place.settings, case.promised, {})
+        case.check(holds=not early.confirmed, otherwise="delivered by the ledger without verification")
         case.node.pass_time(timedelta(minutes=30))
-        return sum(pacs.sent.values()) - len(pacs.by_study), case.balance(pacs)
+        return sum(pacs.sent.values()) - len(pacs.by_study), case.check_ledger(pacs)
 
 
-def _refusing(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
-    """Gives every status in turn, then takes it: tried again by itself, or after a person has looked."""
-    refused: dict[str, int] = {}
-    statuses = _STATUSES if bench.amounts.aborts > len(_STATUSES) else _STATUSES[::5]
+def _rejecting(context: FaultContext, url: str) -> tuple[int, LedgerResult]:
+    """Every status in turn, then Success: deliveries are repeated by themselves or after `requeue`."""
+    statuses_given: dict[str, int] = {}
+    statuses = _STATUSES if context.amounts.aborts > len(_STATUSES) else _STATUSES[::5]
 
     def status(request: StoreRequest) -> int:
-        refusal = refused.setdefault(request.sop_instance_uid, statuses[len(refused) % len(statuses)])
-        return refusal if request.times <= 2 or refusal == _DUPLICATE else 0
+        rejection = statuses_given.setdefault(request.sop_instance_uid, statuses[len(statuses_given) % len(statuses)])
+        return rejection if request.times <= 2 or rejection == _DUPLICATE else 0
 
     with ExitStack() as stack:
         pacs = stack.enter_context(SimulatedPacs(status=status))
-        case = _Case(bench, url, "refusing", stack, pacs.port)
+        case = _Case(context, url, "rejecting", stack, pacs.port)
         case.send(len(statuses))
         case.node.work()
-        taken = {study for study in case.promised if study in pacs.by_study}
-        early = balance.drawn(case.place.settings, case.promised, pacs.by_study, failed_is_fine=True)
-        case.check(holds=early.confirmed == len(taken), otherwise=f"{early.confirmed} taken for delivered")
+        stored = {study for study in case.promised if study in pacs.by_study}
+        early = ledger_check.check(case.place.settings, case.promised, pacs.by_study, allow_failed_jobs=True)
+        case.check(
+            holds=early.confirmed == len(stored),
+            otherwise=f"{early.confirmed} delivered by the ledger, {len(stored)} stored",
+        )
         for _ in range(3):
             case.node.pass_time(timedelta(minutes=10))
             case.node.retry_failed()
         case.node.pass_time(timedelta(minutes=10))
-        return 2 * len(statuses), case.balance(pacs)
+        return 2 * len(statuses), case.check_ledger(pacs)
 
 
-def _aborting(bench: FaultContext, url: str) -> tuple[int, LedgerCheck]:
-    """Every PDU of a delivery, in both directions, is once the last of its association."""
+def _aborting(context: FaultContext, url: str) -> tuple[int, LedgerResult]:
+    """Cut the association at each PDU of a delivery, in both directions."""
     with ExitStack() as stack:
         pacs = stack.enter_context(SimulatedPacs())
-        between = stack.enter_context(line(pacs.port))
-        case = _Case(bench, url, "aborting", stack, between.port, confirm="commitment", confirm_again_s=1.0)
+        proxy = stack.enter_context(cutting_proxy(pacs.port))
+        case = _Case(context, url, "aborting", stack, proxy.port, confirm="commitment", confirm_again_s=1.0)
         faults = 0
-        for how in How:
+        for mode in CutMode:
             for number in range(1, _MOST_PDUS):
-                if faults >= bench.amounts.aborts:
+                if faults >= context.amounts.aborts:
                     break
-                between.arm(number, how)
+                proxy.arm(number, mode)
                 case.send()
                 case.node.pass_time(timedelta(minutes=3))
-                faults += between.has_cut
-                if not between.has_cut:
+                faults += proxy.has_cut
+                if not proxy.has_cut:
                     break
-        return faults, case.balance(pacs)
+        return faults, case.check_ledger(pacs)

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the suite's own, in a temporary folder, from the machine's binaries."""
+"""Temporary PostgreSQL server, from the binaries of this machine."""
 
 import os
 import pwd
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-_PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
+_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
 _USERS = ("postgres", "nobody")
 _START_S = 60
 
 
 class NoServer(Exception):
-    """There are no binaries to start a server with, or it does not start."""
+    """PostgreSQL is not installed, or does not start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,17 +30,17 @@ class Server:
 
     @property
     def url(self) -> str:
-        """How it is reached: through a socket in its folder, by nobody else."""
+        """Its URL, over a Unix socket in its folder."""
         name = self.user or pwd.getpwuid(os.geteuid()).pw_name
         return f"postgresql+psycopg://{name}@/postgres?host={quote(str(self.folder), safe='')}"
 
     def restart(self, *, mode: str = "fast") -> None:
-        """Stop it as `mode` says ("fast" ends transactions, "immediate" as a power cut would) and start it again."""
+        """Restart: mode "fast" ends transactions, "immediate" stops without a checkpoint, as after a power cut."""
         self.stop(mode=mode)
         self.start()
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start, and wait until it accepts connections."""
         options = f"-k {self.folder} -c listen_addresses= -c max_connections=60"
         self._run("pg_ctl", "-D", str(self._data), "-o", options, "-l", str(self.folder / "log"), "-w", "start")
 
@@ -48,8 +48,8 @@ class Server:
         """Stop it."""
         self._run("pg_ctl", "-D", str(self._data), "-m", mode, "-w", "stop")
 
-    def make(self) -> None:
-        """Make its data folder."""
+    def create(self) -> None:
+        """Create the data folder."""
         self._run("initdb", "-D", str(self._data), "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
 
     @property
@@ -57,7 +57,7 @@ class Server:
         return self.folder / "data"
 
     def _run(self, name: str, *arguments: str) -> None:
-        ended = subprocess.run(  # noqa: S603  # the machine's own PostgreSQL, found by its place
+        finished = subprocess.run(  # noqa: S603  # a PostgreSQL of this machine
             [self.binaries / name, *arguments],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -66,32 +66,32 @@ class Server:
             timeout=_START_S,
             check=False,
         )
-        if ended.returncode:
-            raise NoServer(f"{name} of PostgreSQL in {self.binaries} ended with status {ended.returncode}")
+        if finished.returncode:
+            raise NoServer(f"{name} of PostgreSQL in {self.binaries} ended with status {finished.returncode}")
 
 
-def binaries(also: Sequence[Path] = ()) -> Path:
-    """Return the folder of the newest PostgreSQL on this machine, those in `also` last, or raise NoServer."""
+def binaries(more: Sequence[Path] = ()) -> Path:
+    """Return the folder of the newest PostgreSQL on this machine, else the first in `more`, or raise NoServer."""
     on_path = shutil.which("initdb")
-    found = [Path(on_path).parent] if on_path else []
-    for place in _PLACES:
-        found += sorted(Path("/").glob(place.removeprefix("/")), key=_version, reverse=True)
-    for folder in [*found, *also]:
+    folders = [Path(on_path).parent] if on_path else []
+    for pattern in _FOLDERS:
+        folders += sorted(Path("/").glob(pattern.removeprefix("/")), key=_version, reverse=True)
+    for folder in [*folders, *more]:
         if (folder / "initdb").is_file() and (folder / "pg_ctl").is_file():
             return folder
-    raise NoServer("there is no PostgreSQL on this machine (initdb and pg_ctl; on Debian: apt-get install postgresql)")
+    raise NoServer("no PostgreSQL on this machine: install initdb and pg_ctl (on Debian: apt-get install postgresql)")
 
 
 @contextmanager
 def running(binaries: Path) -> Iterator[Server]:
     """Run a server from these binaries while the block lasts."""
-    # The path of its socket must be short.
+    # A socket path has at most 107 characters.
     with tempfile.TemporaryDirectory(prefix="cxr-pg-") as name:
         folder, user = Path(name), _user()
         if user is not None:
             shutil.chown(folder, user)
         server = Server(binaries=binaries, folder=folder, user=user)
-        server.make()
+        server.create()
         server.start()
         try:
             yield server
@@ -100,14 +100,14 @@ def running(binaries: Path) -> Iterator[Server]:
 
 
 def _user() -> str | None:
-    """Return as whom it must run: PostgreSQL refuses the superuser."""
+    """Return the account to run as, None for the present one: PostgreSQL does not run as root."""
     if os.geteuid() != 0:
         return None
-    known = {each.pw_name for each in pwd.getpwall()}
+    accounts = {account.pw_name for account in pwd.getpwall()}
     for name in _USERS:
-        if name in known:
+        if name in accounts:
             return name
-    raise NoServer("PostgreSQL does not run as the superuser, and there is no user postgres or nobody")
+    raise NoServer("PostgreSQL does not run as root: add a user postgres or nobody")
 
 
 def _version(folder: Path) -> float:

@@ -1,4 +1,4 @@
-"""A line between two peers that counts PDUs, and cuts, delays or garbles the one that it was told to."""
+"""Proxy between two peers: counts PDUs and cuts the association at a chosen one."""
 
 import contextlib
 import socket
@@ -16,8 +16,8 @@ _HOST = "127.0.0.1"
 _TIMEOUT_S = 30.0
 
 
-class How(StrEnum):
-    """What befalls a PDU."""
+class CutMode(StrEnum):
+    """How the association ends at the chosen PDU."""
 
     ABORT = "aborted instead"
     RESET = "connection reset"
@@ -26,77 +26,77 @@ class How(StrEnum):
 
     @property
     def is_after(self) -> bool:
-        """Whether the PDU still passes."""
-        return self in (How.ABORT_AFTER, How.RESET_AFTER)
+        """Whether the PDU is still forwarded."""
+        return self in (CutMode.ABORT_AFTER, CutMode.RESET_AFTER)
 
     @property
     def is_abort(self) -> bool:
-        """Whether the peers are told."""
-        return self in (How.ABORT, How.ABORT_AFTER)
+        """Whether the peers get an A-ABORT."""
+        return self in (CutMode.ABORT, CutMode.ABORT_AFTER)
 
 
 @dataclass(slots=True, kw_only=True)
 class Proxy:
-    """A line to a port on this machine. The `cut`-th PDU, counted from 1 in both directions, meets `how`, once."""
+    """Proxy to a port on this machine that cuts once, at PDU `cut_at`, counted from 1 in both directions."""
 
-    to: int
+    target_port: int
     port: int = 0
-    cut: int = 0
-    how: How = How.RESET
-    passed: int = 0
+    cut_at: int = 0
+    mode: CutMode = CutMode.RESET
+    pdu_count: int = 0
     has_cut: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def arm(self, cut: int, how: How) -> None:
-        """Begin to count anew, towards another cut."""
+    def arm(self, cut_at: int, mode: CutMode) -> None:
+        """Reset the count and choose the next cut."""
         with self.lock:
-            self.cut, self.how, self.passed, self.has_cut = cut, how, 0, False
+            self.cut_at, self.mode, self.pdu_count, self.has_cut = cut_at, mode, 0, False
 
-    def is_cut_at_next(self) -> bool:
-        """Count a PDU, and return whether it is the one."""
+    def count_pdu(self) -> bool:
+        """Count a PDU; return whether the association is cut at it."""
         with self.lock:
-            self.passed += 1
-            if self.has_cut or self.passed != self.cut:
+            self.pdu_count += 1
+            if self.has_cut or self.pdu_count != self.cut_at:
                 return False
             self.has_cut = True
             return True
 
-    def serve(self, near: socket.socket) -> None:
-        """Connect both ends, and pass PDUs until one end closes or the line is cut."""
+    def serve(self, client: socket.socket) -> None:
+        """Connect to the target and forward PDUs until one end closes or the association is cut."""
         try:
-            far = socket.create_connection((_HOST, self.to), _TIMEOUT_S)
+            server = socket.create_connection((_HOST, self.target_port), _TIMEOUT_S)
         except OSError:
-            near.close()
+            client.close()
             return
-        for end in (near, far):
+        for end in (client, server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        back = threading.Thread(target=self._pass, args=(far, near), daemon=True)
-        back.start()
-        self._pass(near, far)
-        back.join(_TIMEOUT_S)
-        near.close()
-        far.close()
+        responses = threading.Thread(target=self._forward, args=(server, client), daemon=True)
+        responses.start()
+        self._forward(client, server)
+        responses.join(_TIMEOUT_S)
+        client.close()
+        server.close()
 
-    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
+    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while pdu := _read(source):
-                if not self.is_cut_at_next():
+                if not self.count_pdu():
                     sink.sendall(pdu)
                     continue
-                if self.how.is_after:
+                if self.mode.is_after:
                     sink.sendall(pdu)
-                self._end(source, sink)
+                self._cut(source, sink)
         for end in (source, sink):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
-    def _end(self, *ends: socket.socket) -> None:
+    def _cut(self, *ends: socket.socket) -> None:
         for end in ends:
             with contextlib.suppress(OSError):
-                if self.how.is_abort:
+                if self.mode.is_abort:
                     end.sendall(_ABORT)
                 else:
-                    # Without lingering a close is a reset.
+                    # With SO_LINGER 0, close() resets the connection.
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
@@ -117,22 +117,22 @@ def _exactly(source: socket.socket, size: int) -> bytes:
 
 
 @contextlib.contextmanager
-def line(to: int) -> Iterator[Proxy]:
-    """Lay a line to a port while the block lasts."""
+def cutting_proxy(target_port: int) -> Iterator[Proxy]:
+    """Run a proxy to a port while the block lasts."""
     with socket.create_server((_HOST, 0)) as listener:
-        laid = Proxy(to=to, port=int(listener.getsockname()[1]))
+        proxy = Proxy(target_port=target_port, port=int(listener.getsockname()[1]))
 
         def accept() -> None:
             while True:
                 try:
-                    near, _ = listener.accept()
+                    client, _ = listener.accept()
                 except OSError:
                     return
-                threading.Thread(target=laid.serve, args=(near,), daemon=True).start()
+                threading.Thread(target=proxy.serve, args=(client,), daemon=True).start()
 
         threading.Thread(target=accept, daemon=True).start()
         try:
-            yield laid
+            yield proxy
         finally:
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""Where scratch nodes live: empty folders and empty databases, never one that holds a film."""
+"""Scratch nodes: settings, folder and database of a node for tests, never ones that hold films."""
 
 import json
 import shutil
@@ -20,34 +20,34 @@ MODALITY_TITLE = "FAULTS_DX"
 
 
 class NotScratch(Exception):
-    """The folder or the database holds something: nothing is injured that a person may want."""
+    """The folder or the database is not empty; the fault suite does not touch it."""
 
 
 def check_folder(folder: Path) -> None:
-    """Raise NotScratch unless `folder` is empty or not there."""
+    """Raise NotScratch unless `folder` is empty or missing."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise NotScratch(f"{folder} is not empty: name a folder that is, or leave --folder out for a temporary one")
+        raise NotScratch(f"{folder} is not empty: name an empty folder, or omit --folder for a temporary one")
 
 
 def check_database(url: str) -> None:
-    """Raise NotScratch if the database holds a node's films, or cannot be asked."""
+    """Raise NotScratch if the database holds films or is unreachable."""
     try:
         engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
         try:
             with engine.connect() as connection:
                 if inspect(connection).has_table("film"):
-                    found = connection.execute(text("SELECT count(*) FROM film")).scalar_one()
-                    if found:
-                        raise NotScratch(f"the database holds {found} films: name one of its own for the fault suite")
+                    films = connection.execute(text("SELECT count(*) FROM film")).scalar_one()
+                    if films:
+                        raise NotScratch(f"the database holds {films} films: name an empty one for the fault suite")
         finally:
             engine.dispose()
     except SQLAlchemyError as error:
-        raise NotScratch(f"the database cannot be used: {type(error).__name__}") from error
+        raise NotScratch(f"the database is unreachable: {type(error).__name__}") from error
 
 
 @contextmanager
 def schema(url: str) -> Iterator[str]:
-    """Make a schema of a name nobody has in a PostgreSQL database; yield the URL of a node that works in it alone."""
+    """Create a schema of a unique name in a PostgreSQL database; yield the URL of a node that uses that schema only."""
     name = f"cxr_selftest_{uuid.uuid4().hex[:12]}"
     server = make_url(url).set(drivername="postgresql+psycopg")
     _execute(server, f"CREATE SCHEMA {name}")
@@ -75,16 +75,16 @@ class Place:
 
     @property
     def settings(self) -> Settings:
-        """The settings as the node reads them."""
+        """The settings as the node loads them."""
         return config.load(self.config)
 
     @property
     def log(self) -> Path:
-        """What the node said."""
+        """Log file of the node."""
         return self.folder / "node.log"
 
     def clear(self) -> None:
-        """Remove all of it."""
+        """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -99,8 +99,8 @@ def place(
 ) -> Place:
     """Write the settings of a scratch node into the new folder `folder`.
 
-    `destinations` by name; `commitment_peers` are AE titles with the ports on which they take results; `sections` are
-    changes to single sections, `receives` to that of receiving.
+    `destinations` by name; `commitment_peers` are AE titles with the ports on which they take results; `sections`
+    are changes of other sections, `receives` of [receive].
     """
     folder.mkdir(parents=True)
     tables: dict[str, dict[str, object]] = {
@@ -108,7 +108,7 @@ def place(
         "database": {"url": database_url, "busy_timeout_s": 5.0},
         "receive": {"ae_title": NODE_TITLE, "host": "127.0.0.1", "port": 0, **(receives or {})},
         "archive": {"reserve_bytes": 0},
-        # Its reader has no network to look beside.
+        # Its reader has no network to overlap preprocessing with.
         "read": {"threads": 1, "processes": 0},
         "compose": {"study_quiet_s": 0.0},
         "schedule": {"tick_s": 1.0},

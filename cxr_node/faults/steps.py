@@ -1,7 +1,7 @@
-"""Every step that a stage takes, counted by name; one of them may be the last, or fail.
+"""Checkpoints of a scratch process: counted by name and stage; a fault can be injected at each.
 
-Nothing in the node knows this: steps are seen from outside, by what a scratch process is given in place of its
-disk, its database, its destinations and its model (`rewired`).
+The node has no code for this: the checkpoints are in the wrappers that a scratch process gets in place of its disk,
+database, destinations and model.
 """
 
 import errno
@@ -22,14 +22,14 @@ UPKEEP, START, ACCEPT = "upkeep", "start", "accept"
 
 
 class Action(StrEnum):
-    """What happens at a step."""
+    """Effect of a fault."""
 
     DIE = "kill -9"
     NO_SPACE = "no space left"
     QUOTA = "quota exceeded"
     INPUT_OUTPUT = "input/output error"
     READ_ONLY = "read-only file system"
-    DATABASE_AWAY = "database away"
+    DATABASE_AWAY = "database unreachable"
 
 
 _ERRNOS = {
@@ -42,7 +42,7 @@ _ERRNOS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """An action at the `number`-th time that a step, named as in "compose: before write", is reached."""
+    """An action at the `number`-th time that a checkpoint, as in "compose: before write", is reached."""
 
     step: str
     action: Action = Action.DIE
@@ -50,7 +50,7 @@ class Fault:
 
 
 class Steps:
-    """Counts steps; `announce` hears each name once, and of each fault that struck, from the thread that took it."""
+    """Counts checkpoints. `announce` gets each name once, and `STRUCK` for each injected fault, in its thread."""
 
     def __init__(self, faults: Sequence[Fault] = (), *, announce: Callable[[str], None] = lambda _: None) -> None:
         self._faults = faults
@@ -58,9 +58,9 @@ class Steps:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
 
-    def reach(self, what: str) -> None:
-        """Note that this thread is at the step `what` of its stage; it may end here, or fail."""
-        name = f"{stage()}: {what}"
+    def reach(self, checkpoint: str) -> None:
+        """Count a checkpoint of this thread's stage; inject a fault if one is planned here."""
+        name = f"{stage()}: {checkpoint}"
         with self._lock:
             self._counts[name] += 1
             count = self._counts[name]
@@ -68,9 +68,9 @@ class Steps:
                 self._announce(name)
         for fault in self._faults:
             if fault.step == name and fault.number == count:
-                self._strike(fault.action)
+                self._inject(fault.action)
 
-    def _strike(self, action: Action) -> None:
+    def _inject(self, action: Action) -> None:
         if action is Action.DIE:
             os.kill(os.getpid(), signal.SIGKILL)
         with self._lock:
@@ -82,14 +82,14 @@ class Steps:
 
 
 STRUCK = "!"
-"""What is announced when a fault that does not kill has struck."""
+"""Announced after an injected fault that does not kill."""
 
 
 def stage() -> str:
-    """Return the stage that this thread works for, by the thread's name."""
+    """Return the stage of this thread, by its name."""
     thread = threading.current_thread()
     if thread.name in _STAGES:
         return thread.name
-    if thread.name.startswith((UPKEEP, "ThreadPoolExecutor")):  # the latter is the schedule's
+    if thread.name.startswith((UPKEEP, "ThreadPoolExecutor")):  # the latter is the scheduler's
         return UPKEEP
     return START if thread is threading.main_thread() else ACCEPT

@@ -1,4 +1,4 @@
-"""The groups of the fault suite by name, and the databases they are run on."""
+"""Fault suite: runs groups of faults by name, on SQLite and PostgreSQL side by side."""
 
 import logging
 import multiprocessing
@@ -28,11 +28,11 @@ from cxr_node.faults import (
     step_failures,
     supervisor_kills,
 )
-from cxr_node.faults.context import Amounts, FaultContext, Kind
+from cxr_node.faults.context import Amounts, DatabaseKind, FaultContext
 from cxr_node.faults.films import Films
-from cxr_node.faults.outcome import Outcome
+from cxr_node.faults.outcome import GroupResult
 
-Group = Callable[[FaultContext], Outcome]
+Group = Callable[[FaultContext], GroupResult]
 
 GROUPS: Mapping[str, tuple[Group, ...]] = {
     "kills": (startup_kills.run, kills.run, supervisor_kills.run),
@@ -40,19 +40,19 @@ GROUPS: Mapping[str, tuple[Group, ...]] = {
     "disk": (step_failures.disk,),
     "clock": (clock_jumps.run,),
     "database": (step_failures.database, database_restarts.run),
-    "crowd": (idle_peers.run,),
+    "idle-peers": (idle_peers.run,),
     "fuzz": (fuzz.run,),
     "soak": (soak.run,),
 }
-"""What can be asked for, in the order in which it is done."""
+"""Groups by name, in the order in which they run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked for. `url` is a scratch PostgreSQL's; empty: one of the suite's own. `folder` None: a new one."""
+    """Options of a run; `url` "" is a temporary PostgreSQL server, `folder` None a temporary folder."""
 
     groups: tuple[str, ...] = tuple(GROUPS)
-    databases: tuple[Kind, ...] = ("sqlite", "postgresql")
+    databases: tuple[DatabaseKind, ...] = ("sqlite", "postgresql")
     url: str = ""
     folder: Path | None = None
     seed: int = 20260102
@@ -62,105 +62,108 @@ class Request:
     binaries: tuple[Path, ...] = ()
 
 
-Tell = Callable[[Kind, str, int, int], None]
-"""Hears how far a database's bench is: what is counted, how many of how many."""
-OnOutcome = Callable[[Outcome], None]
-BROKEN_OFF = "broken off"
+OnProgress = Callable[[DatabaseKind, str, int, int], None]
+"""Called with a database, a label, a count and its total."""
+OnResult = Callable[[GroupResult], None]
+ABORTED = "aborted"
 
 
-def run(request: Request, *, tell: Tell, on_outcome: OnOutcome) -> list[Outcome]:
-    """Run what is asked for, a database beside the other, one group after the other; `on_outcome` hears of each.
+def run(request: Request, *, on_progress: OnProgress, on_result: OnResult) -> list[GroupResult]:
+    """Run the groups one after the other, the databases side by side; call `on_result` with each result.
 
     Raises
     ------
     NotScratch
-        If the folder or the database holds something.
+        If the folder or the database is not empty.
     """
     if request.folder is not None:
         scratch.check_folder(request.folder)
     if request.url:
         scratch.check_database(request.url)
-    outcomes: list[Outcome] = []
+    results: list[GroupResult] = []
 
-    def note(outcome: Outcome) -> None:
-        outcomes.append(outcome)
-        on_outcome(outcome)
+    def add(result: GroupResult) -> None:
+        results.append(result)
+        on_result(result)
 
     with _folder(request) as folder:
         if len(request.databases) > 1:
-            _run_side_by_side(request, folder, tell=tell, note=note)
+            _run_side_by_side(request, folder, on_progress=on_progress, on_result=add)
         else:
-            _run_on(request, request.databases[0], folder, tell=tell, note=note)
-    each = [[outcome for outcome in outcomes if outcome.database == kind] for kind in request.databases]
-    return [outcome for outcome in chain.from_iterable(zip_longest(*each)) if outcome is not None]
+            _run_on(request, request.databases[0], folder, on_progress=on_progress, on_result=add)
+    columns = [[result for result in results if result.database == kind] for kind in request.databases]
+    return [result for result in chain.from_iterable(zip_longest(*columns)) if result is not None]
 
 
-def _run_side_by_side(request: Request, folder: Path, *, tell: Tell, note: OnOutcome) -> None:
-    """Run each database's bench in a process of its own: much of the time a bench waits."""
-    processes = multiprocessing.get_context("spawn")
-    benches: dict[Connection, multiprocessing.process.BaseProcess] = {}
-    unfinished: dict[Connection, Kind] = {}
+def _run_side_by_side(request: Request, folder: Path, *, on_progress: OnProgress, on_result: OnResult) -> None:
+    """Run each database in a process of its own: groups wait much of the time."""
+    spawn = multiprocessing.get_context("spawn")
+    processes: dict[Connection, multiprocessing.process.BaseProcess] = {}
+    unfinished: dict[Connection, DatabaseKind] = {}
     for kind in request.databases:
-        heard, said = processes.Pipe(duplex=False)
-        benches[heard] = processes.Process(target=_bench, args=(request, kind, folder, said))
-        benches[heard].start()
-        said.close()
-        unfinished[heard] = kind
+        receiver, sender = spawn.Pipe(duplex=False)
+        processes[receiver] = spawn.Process(target=_run_in_process, args=(request, kind, folder, sender))
+        processes[receiver].start()
+        sender.close()
+        unfinished[receiver] = kind
     while unfinished:
-        for heard in [each for each in wait(unfinished) if isinstance(each, Connection)]:
+        for receiver in [ready for ready in wait(unfinished) if isinstance(ready, Connection)]:
             try:
-                word: Outcome | tuple[Kind, str, int, int] = heard.recv()
+                message: GroupResult | tuple[DatabaseKind, str, int, int] = receiver.recv()
             except EOFError:
-                kind, process = unfinished.pop(heard), benches[heard]
+                kind, process = unfinished.pop(receiver), processes[receiver]
                 process.join()
                 if process.exitcode:
-                    died = (f"the suite itself ended with status {process.exitcode}",)
-                    note(Outcome(group=BROKEN_OFF, database=kind, problems=died))
+                    problem = f"the process of the suite ended with status {process.exitcode}"
+                    on_result(GroupResult(group=ABORTED, database=kind, problems=(problem,)))
                 continue
-            if isinstance(word, Outcome):
-                note(word)
+            if isinstance(message, GroupResult):
+                on_result(message)
             else:
-                tell(*word)
+                on_progress(*message)
 
 
-def _bench(request: Request, kind: Kind, folder: Path, said: Connection) -> None:
-    _run_on(request, kind, folder, tell=lambda *progress: said.send(progress), note=said.send)
+def _run_in_process(request: Request, kind: DatabaseKind, folder: Path, connection: Connection) -> None:
+    send = connection.send
+    _run_on(request, kind, folder, on_progress=lambda *progress: send(progress), on_result=send)
 
 
-def _run_on(request: Request, kind: Kind, folder: Path, *, tell: Tell, note: OnOutcome) -> None:
-    with _quiet(), ExitStack() as stack:
+def _run_on(
+    request: Request, kind: DatabaseKind, folder: Path, *, on_progress: OnProgress, on_result: OnResult
+) -> None:
+    with _suppress_logs(), ExitStack() as stack:
         try:
-            own = _server(request, kind, stack)
+            server = _server(request, kind, stack)
         except postgres_server.NoServer as error:
             for name in request.groups:
-                note(Outcome(group=name, database=kind, skipped=str(error)))
+                on_result(GroupResult(group=name, database=kind, skipped=str(error)))
             return
-        bench = FaultContext(
+        context = FaultContext(
             folder=folder / kind,
             kind=kind,
             films=Films(request.seed),
-            url=own.url if own else (request.url if kind == "postgresql" else ""),
-            server=own,
+            url=server.url if server else (request.url if kind == "postgresql" else ""),
+            server=server,
             seed=request.seed,
             amounts=request.amounts,
-            receives={"path": request.receive_path},
-            processes=request.receive_processes,
-            tell=partial(tell, kind),
+            receive_settings={"path": request.receive_path},
+            receive_processes=request.receive_processes,
+            on_progress=partial(on_progress, kind),
         )
         for name in sorted(request.groups, key=tuple(GROUPS).index):
             for group in GROUPS[name]:
-                note(group(bench))
+                on_result(group(context))
 
 
-def _server(request: Request, kind: Kind, stack: ExitStack) -> "postgres_server.Server | None":
+def _server(request: Request, kind: DatabaseKind, stack: ExitStack) -> "postgres_server.Server | None":
     if kind == "sqlite" or request.url:
         return None
     return stack.enter_context(postgres_server.running(postgres_server.binaries(request.binaries)))
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Hold back what nodes say in this process, and pynetdicom's threads that die of an association's end."""
+def _suppress_logs() -> Iterator[None]:
+    """Suppress logs of nodes in this process, and errors of pynetdicom's threads at the end of an association."""
     log = logging.getLogger("cxr_node")
     level, hook = log.level, threading.excepthook
 
@@ -187,6 +190,6 @@ def _folder(request: Request) -> Iterator[Path]:
         yield Path(name)
 
 
-def is_good(outcomes: Sequence[Outcome]) -> bool:
-    """Whether something was run, and every promise held in all of it."""
-    return any(not each.skipped for each in outcomes) and all(each.is_good for each in outcomes)
+def is_good(results: Sequence[GroupResult]) -> bool:
+    """Whether at least one group ran and every promise held."""
+    return any(not result.skipped for result in results) and all(result.is_good for result in results)

@@ -1,4 +1,4 @@
-"""`kill -9` of the installed program: all of it, its supervisor alone, or one role, at random moments under load."""
+"""`kill -9` of the installed program under load: of all processes, the supervisor alone, or a role."""
 
 import json
 import os
@@ -15,60 +15,60 @@ from random import Random
 
 from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.load import Load, flowing, wait_for
-from cxr_node.faults.outcome import Outcome
+from cxr_node.faults.load import LoadGenerator, running, wait_for
+from cxr_node.faults.outcome import GroupResult
 from cxr_node.faults.scratch import Place
 from cxr_node.simulators.pacs import SimulatedPacs
 
 GROUP = "kill -9 of the program, its supervisor or a role"
 _ROLES = ("receive", "read", "deliver")
-"""All but the page, whose port another node may have."""
+"""Without the web role, whose port may be in use."""
 _START_S = 120.0
 _LONGEST_S = 12.0
-_REST_S = 240.0
+_IDLE_TIMEOUT_S = 240.0
 _END_S = 30.0
 
 
 @dataclass(slots=True)
 class Program:
-    """The running program: `addresses` has the roles that are ready, with where they listen."""
+    """The running program; `addresses` has the address of each ready role."""
 
     process: "subprocess.Popen[str]"
     addresses: dict[str, str] = field(default_factory=dict)
 
     @property
     def port(self) -> int:
-        """The port on which it receives, 0 as long as it does not."""
+        """Port of the receive role, 0 until it is ready."""
         return int(self.addresses.get("receive", ":0").rpartition(":")[2])
 
     def listen(self) -> None:
-        """Take in which roles are ready, until the program ends."""
+        """Read the addresses of ready roles until the program ends."""
         for line in self.process.stdout or ():
-            said = json.loads(line)
-            self.addresses[said["role"]] = said["address"]
+            message = json.loads(line)
+            self.addresses[message["role"]] = message["address"]
 
     def roles(self) -> dict[str, int]:
-        """Return the process of each role that is alive."""
-        found: dict[str, int] = {}
+        """Return the process ID of each running role."""
+        processes: dict[str, int] = {}
         parent = self.process.pid
-        listed = Path(f"/proc/{parent}/task/{parent}/children")
-        for child in listed.read_text().split() if listed.exists() else ():
+        children = Path(f"/proc/{parent}/task/{parent}/children")
+        for child in children.read_text().split() if children.exists() else ():
             words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
             if "role" in words:
-                found[words[words.index("role") + 1]] = int(child)
-        return found
+                processes[words[words.index("role") + 1]] = int(child)
+        return processes
 
     def kill(self) -> None:
-        """End every process of it at once, as a power cut would."""
+        """Kill all its processes at once, as a power cut does."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 
 @contextmanager
-def program(place: Place) -> Iterator[Program]:
+def running_program(place: Place) -> Iterator[Program]:
     """Run the program while the block lasts."""
     with place.log.open("a", encoding="utf-8") as log:
-        process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
+        process = subprocess.Popen(  # noqa: S603  # this package
             [
                 sys.executable,
                 "-m",
@@ -85,106 +85,103 @@ def program(place: Place) -> Iterator[Program]:
             text=True,
             start_new_session=True,
         )
-    started = Program(process)
-    listener = threading.Thread(target=started.listen, daemon=True)
+    program = Program(process)
+    listener = threading.Thread(target=program.listen, daemon=True)
     listener.start()
     try:
-        yield started
+        yield program
     finally:
         if process.poll() is None:
             process.terminate()
             try:
                 process.wait(_END_S)
             except subprocess.TimeoutExpired:
-                started.kill()
+                program.kill()
         listener.join(5)
         if process.stdout is not None:
             process.stdout.close()
 
 
-def run(bench: FaultContext) -> Outcome:
-    """Kill the program in turn as a whole, without its supervisor's roles, and role by role; draw the balance."""
-    kills, chance = bench.amounts.supervised_kills, bench.chance(GROUP)
+def run(context: FaultContext) -> GroupResult:
+    """Kill in turn all processes, the supervisor alone, and each role; check the ledger."""
+    kills, rng = context.amounts.program_kills, context.rng(GROUP)
     if not kills:
-        return Outcome(group=GROUP, database=bench.kind, skipped="only in the long form")
+        return GroupResult(group=GROUP, database=context.kind, skipped="not in the short form")
     problems: list[str] = []
     with ExitStack() as stack:
         seconds, pacs = stack.enter_context(stopwatch()), stack.enter_context(SimulatedPacs())
         place = scratch.place(
-            bench.folder / "supervised",
-            receives={**bench.receives, **_shared_port(bench.processes)},
-            database_url=stack.enter_context(bench.database_url()),
+            context.folder / "supervised",
+            receives={**context.receive_settings, **_shared_port(context.receive_processes)},
+            database_url=stack.enter_context(context.database_url()),
             destinations={"pacs": scratch.to_pacs(pacs.port)},
         )
-        traffic = Load(films=bench.films, offered=20_000_000, most_under_way=3)
-        traffic.arrived = lambda: len(traffic.stored.keys() & pacs.by_study.keys())
-        stack.enter_context(flowing(traffic))
-        done = turn = 0
-        while done < kills and not problems:
-            bench.tell("kills of the program", done, kills)
-            with program(place) as node:
-                killed, problem = _kill(node, traffic, turn, chance)
-                done, turn, traffic.port = done + killed, turn + 1, 0
+        load = LoadGenerator(films=context.films, next_film=20_000_000, max_in_flight=3)
+        load.reported_count = lambda: len(load.stored.keys() & pacs.by_study.keys())
+        stack.enter_context(running(load))
+        kills_done = turn = 0
+        while kills_done < kills and not problems:
+            context.on_progress("kills of the program", kills_done, kills)
+            with running_program(place) as node:
+                killed, problem = _kill(node, load, turn, rng)
+                kills_done, turn, load.port = kills_done + killed, turn + 1, 0
                 problems += [problem] if problem else []
-        problems += _rest(place, traffic, pacs.by_study)
-        result = ledger_check.drawn(place.settings, traffic.stored, pacs.by_study)
-    return Outcome(
+        problems += _wait_until_idle(place, load, pacs.by_study)
+        ledger = ledger_check.check(place.settings, load.stored, pacs.by_study)
+    return GroupResult.of(
+        ledger,
         group=GROUP,
-        database=bench.kind,
-        faults=done,
-        films=result.films,
-        confirmed=result.confirmed,
-        lost=len(result.lost),
-        doubled=len(result.doubled),
-        problems=(*problems, *result.problems),
+        database=context.kind,
+        faults=kills_done,
+        problems=tuple(problems),
         seconds=seconds(),
     )
 
 
 def _shared_port(processes: int) -> dict[str, object]:
-    """Return the settings of so many processes on one port, which must be named: one that was free a moment ago."""
+    """Return the settings of several processes on one port: one that was free a moment ago."""
     if processes == 1:
         return {}
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return {"processes": processes, "port": probe.getsockname()[1]}
 
 
-def _kill(node: Program, traffic: Load, turn: int, chance: Random) -> tuple[int, str]:
-    """Kill something of a program under load; return how often, and what went wrong."""
+def _kill(node: Program, load: LoadGenerator, turn: int, rng: Random) -> tuple[int, str]:
+    """Kill processes of a program under load; return the number of kills, and a problem or an empty string."""
     if not wait_for(lambda: bool(node.port) or node.process.poll() is not None, _START_S) or not node.port:
         return 1, f"the program did not start in turn {turn}"
-    traffic.port = node.port
-    threading.Event().wait(chance.uniform(0, _LONGEST_S))
+    load.port = node.port
+    threading.Event().wait(rng.uniform(0, _LONGEST_S))
     if turn % 3 == 0:
         node.kill()
         return 1, ""
-    if turn % 3 == 1:  # its roles must end by themselves, or the next start finds the folder locked
+    if turn % 3 == 1:  # its roles must end by themselves, or the data folder stays locked for the next start
         os.kill(node.process.pid, signal.SIGKILL)
         node.process.wait()
         return 1, ""
     if not wait_for(lambda: len(node.addresses) == len(_ROLES), _START_S):
         return 1, f"the program did not start in turn {turn}"
-    for killed, role in enumerate(chance.sample(_ROLES, len(_ROLES)), start=1):
+    for killed, role in enumerate(rng.sample(_ROLES, len(_ROLES)), start=1):
         before = node.roles()[role]
         node.addresses.pop(role)
         os.kill(before, signal.SIGKILL)
-        if not wait_for(lambda: role in node.addresses, _START_S):  # noqa: B023  # called within this turn of the loop
+        if not wait_for(lambda: role in node.addresses, _START_S):  # noqa: B023  # called within the iteration
             return killed, f"{role} was not started again"
-        traffic.port = node.port
+        load.port = node.port
     return len(_ROLES), ""
 
 
-def _rest(place: Place, traffic: Load, arrived: Mapping[str, object]) -> list[str]:
-    """Let the program finish what was left."""
-    with program(place) as node:
+def _wait_until_idle(place: Place, load: LoadGenerator, arrived: Mapping[str, object]) -> list[str]:
+    """Let the program finish all jobs."""
+    with running_program(place) as node:
         wait_for(lambda: bool(node.port) or node.process.poll() is not None, _START_S)
-        traffic.port = node.port
-        traffic.ended.set()
-        rested = wait_for(
-            lambda: traffic.stored.keys() <= arrived.keys() and ledger_check.is_at_rest(place.settings),
-            _REST_S,
+        load.port = node.port
+        load.stopping.set()
+        is_idle = wait_for(
+            lambda: load.stored.keys() <= arrived.keys() and ledger_check.is_idle(place.settings),
+            _IDLE_TIMEOUT_S,
             pause_s=0.5,
         )
     ended = node.process.returncode
-    problems = [] if rested else [f"not at rest after {_REST_S:.0f} s"]
+    problems = [] if is_idle else [f"not idle after {_IDLE_TIMEOUT_S:.0f} s"]
     return problems + ([] if ended == 0 else [f"the program ended with status {ended}"])

@@ -1,4 +1,4 @@
-"""DICOM by hand over a socket, so that what is sent can be wrong, and a waiting peer costs nothing."""
+"""DICOM upper layer over a plain socket: PDUs may be malformed, and an idle peer needs no thread."""
 
 import contextlib
 import socket
@@ -27,7 +27,7 @@ CONTEXT_ID = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A film as it goes over the wire."""
+    """A film as sent."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -36,7 +36,7 @@ class Message:
 
 
 def message(film: Dataset) -> Message:
-    """Return a film of Explicit VR Little Endian as it goes over the wire."""
+    """Return a film encoded in Explicit VR Little Endian."""
     return Message(
         sop_class_uid=str(film.SOPClassUID),
         sop_instance_uid=str(film.SOPInstanceUID),
@@ -105,7 +105,7 @@ class Wire:
         self._connection.sendall(b"".join(pdus))
 
     def receive(self) -> tuple[int, bytes]:
-        """Return the type and body of the next PDU; the type is 0 when the peer has hung up."""
+        """Return the type and body of the next PDU; type 0 if the peer closed the connection."""
         head = self._exactly(HEADER.size)
         if len(head) < HEADER.size:
             return 0, b""
@@ -113,22 +113,22 @@ class Wire:
         return kind, self._exactly(length)
 
     def associate(self, sop_class_uid: str) -> bool:
-        """Ask for an association; return whether it was accepted."""
+        """Request an association; return whether it was accepted."""
         self.send(associate_rq(sop_class_uid))
         return self.receive()[0] == ASSOCIATE_AC
 
     def store(self, sent: Message) -> int | None:
-        """Send a film; return the status, None if none came."""
+        """Send a film; return the status, None without a response."""
         self.send(*store_pdus(sent))
         return self.status()
 
     def status(self) -> int | None:
-        """Return the status of the next response, None if none comes."""
+        """Return the status of the next response, None without one."""
         kind, body = self.receive()
         return status_of(body) if kind == P_DATA else None
 
     def release(self) -> None:
-        """End the association in order."""
+        """Release the association."""
         self.send(pdu(RELEASE_RQ, bytes(4)))
         self.receive()
 

