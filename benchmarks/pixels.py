@@ -32,7 +32,7 @@ from cxr_node.domain.radiograph import Radiograph
 from cxr_node.infer.prepare import Frame, prepare
 from cxr_node.pixels.decoding import decode_first_frame
 from cxr_node.pixels.description import describe
-from cxr_node.pixels.film import parse, radiograph, shade
+from cxr_node.pixels.film import apply_grayscale, parse, radiograph
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.pixels.suitability import Rules, judge_header, judge_picture
@@ -130,11 +130,11 @@ def steps(content: bytes, sandbox: Sandbox) -> dict[str, Callable[[], object]]:
     dataset = parse(content)
     described = describe(dataset, limits=LIMITS)
     frame = decode_first_frame(dataset, described, limits=LIMITS, sandbox=sandbox)
-    shown = shade(dataset, frame)
+    shown = apply_grayscale(dataset, frame)
     return {
         "parse": lambda: parse(content),
         "decode": lambda: decode_first_frame(dataset, described, limits=LIMITS, sandbox=sandbox),
-        "gray scale": lambda: shade(dataset, frame),
+        "gray scale": lambda: apply_grayscale(dataset, frame),
         "judge": lambda: (judge_header(dataset, Rules()), judge_picture(shown, Rules())),
         "reduce": lambda: prepare(shown, FRAME),
     }

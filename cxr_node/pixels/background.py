@@ -1,4 +1,4 @@
-"""What of a film is no picture: padding at its border and the area outside its shutter."""
+"""Background masks of a film: pixel padding at the border, and the area outside the display shutter."""
 
 import numpy as np
 import numpy.typing as npt
@@ -13,17 +13,17 @@ from cxr_node.pixels.grayscale import stored_values
 Mask = npt.NDArray[np.bool_]
 
 _LARGEST_TABLE_BITS = 16
-_ROUNDS = 16
-_LEAST_OPEN = 0.02
-"""A shutter that leaves less of the film open than this is taken for a mistake and ignored."""
+_MAX_SWEEPS = 16
+_MIN_OPEN = 0.02
+"""A shutter that leaves less of the film open than this share is ignored as an error."""
 _CORNERS = range(3, 1001)
 
 
 def padding(dataset: Dataset, cells: Cells, description: Description) -> Mask | None:
-    """Return where pixels are padding: their value says so and they hang together with the border.
+    """Return the mask of padding: pixels of the padding value that are connected to the border.
 
-    Pixel Padding Value (0028,0120) and Range Limit (0028,0121), PS3.3 section C.7.5.1.1.2. The same value inside
-    the film may be a real measurement, so only what the border reaches counts (4-connected). None for none.
+    Pixel Padding Value (0028,0120) and Range Limit (0028,0121), PS3.3 section C.7.5.1.1.2. The same value inside the
+    film may be a real measurement, so only the part connected to the border (4-connected) counts. None for none.
     """
     if description.bits_allocated > _LARGEST_TABLE_BITS:
         return None
@@ -34,16 +34,16 @@ def padding(dataset: Dataset, cells: Cells, description: Description) -> Mask | 
     if description.is_signed:
         ends = [elements.signed(value) for value in ends]
     stored = stored_values(np.arange(1 << description.bits_allocated), description)
-    return from_border(((stored >= min(ends)) & (stored <= max(ends)))[cells])
+    return connected_to_border(((stored >= min(ends)) & (stored <= max(ends)))[cells])
 
 
-def from_border(mask: Mask) -> Mask | None:
-    """Return the part of `mask` that hangs together with the border, 4-connected; None for none."""
+def connected_to_border(mask: Mask) -> Mask | None:
+    """Return the part of `mask` that is connected to the border, 4-connected; None for none."""
     reached = np.zeros_like(mask)
     for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
         reached[edge] = mask[edge]
     before = -1
-    for _ in range(_ROUNDS):  # each round turns a corner; no collimator has sixteen
+    for _ in range(_MAX_SWEEPS):  # each sweep follows one more corner; no collimator has sixteen
         count = int(np.count_nonzero(reached))
         if count == before:
             break
@@ -61,10 +61,10 @@ def _sweep(reached: Mask, mask: Mask) -> None:
 
 
 def shutter(dataset: Dataset, description: Description) -> Mask | None:
-    """Return what lies outside the display shutter: PS3.3 section C.7.6.11. None for no usable shutter.
+    """Return the area outside the display shutter: PS3.3 section C.7.6.11. None for no usable shutter.
 
-    Of several shapes, the open area is what all of them leave open. Edges and corners are rows and columns counted
-    from 1, and the pixels on an edge are open. A shape that is malformed, or leaves next to nothing open, is ignored.
+    The open area of several shapes is their intersection. Edges and corners are rows and columns counted from 1; pixels
+    on an edge are open. A malformed shape, or one that leaves almost nothing open, is ignored.
     """
     openings = []
     for shape in elements.texts(dataset, "ShutterShape"):
@@ -75,15 +75,15 @@ def shutter(dataset: Dataset, description: Description) -> Mask | None:
     if not openings:
         return None
     opened: Mask = np.logical_and.reduce(openings)
-    if opened.all() or opened.mean() < _LEAST_OPEN:
+    if opened.all() or opened.mean() < _MIN_OPEN:
         return None
     return ~opened
 
 
 def _rectangular(dataset: Dataset, rows: int, columns: int) -> Mask | None:
     edges = ("LeftVertical", "RightVertical", "UpperHorizontal", "LowerHorizontal")
-    found = [elements.number(dataset, f"Shutter{edge}Edge") for edge in edges]
-    stated = [edge for edge in found if edge is not None]
+    numbers = [elements.number(dataset, f"Shutter{edge}Edge") for edge in edges]
+    stated = [edge for edge in numbers if edge is not None]
     if len(stated) < len(edges):
         return None
     left, right, upper, lower = stated

@@ -1,4 +1,4 @@
-"""Which part of the body a film shows, as its header says: tag, then code, then words."""
+"""Body part by the header: tag, then code, then words in descriptions."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -10,7 +10,7 @@ from cxr_node.pixels.view import TEXTS, words
 
 
 class BodyPart(Enum):
-    """As much anatomy as the gate needs."""
+    """Body part, as far as the gate distinguishes it."""
 
     CHEST = "chest"
     OTHER = "another body part"
@@ -19,18 +19,18 @@ class BodyPart(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatedBodyPart:
-    """The body part, and the element that says so ("" where none does)."""
+    """The body part, and the element that states it ("" for none)."""
 
     part: BodyPart
     where: str = ""
 
 
 def find_body_part(dataset: Dataset, *, chest_words: tuple[str, ...] = ("CHEST", "THORAX")) -> StatedBodyPart:
-    """Return the body part that the header states first. Never raises.
+    """Return the body part, from the first element that states one. Never raises.
 
-    Body Part Examined (0018,0015) is a chest where its first word is one of `chest_words`; anything else there is
-    another part, for the element takes defined terms. Then Anatomic Region Sequence (0008,2218), CID 4031. Then the
-    descriptions, where a word for the chest goes before the name of another part ("CHEST AND ABDOMEN").
+    Body Part Examined (0018,0015) is a chest if its first word is one of `chest_words`; any other value is another
+    part, since the element has defined terms. Then Anatomic Region Sequence (0008,2218), CID 4031. Then the
+    descriptions, in which a word for the chest takes precedence over another part ("CHEST AND ABDOMEN").
     """
     stated = words(elements.text(dataset, "BodyPartExamined"))
     if stated:
@@ -39,10 +39,10 @@ def find_body_part(dataset: Dataset, *, chest_words: tuple[str, ...] = ("CHEST",
     if any(codes):
         return _stated("Anatomic Region Sequence (0008,2218)", chest=not _CHEST_CODES.isdisjoint(codes))
     for keyword in TEXTS:
-        found = words(elements.text(dataset, keyword))
-        if not _CHEST_WORDS.isdisjoint(found):
+        description_words = words(elements.text(dataset, keyword))
+        if not _CHEST_WORDS.isdisjoint(description_words):
             return _stated(keyword, chest=True)
-        if not _OTHER_WORDS.isdisjoint(found):
+        if not _OTHER_WORDS.isdisjoint(description_words):
             return _stated(keyword, chest=False)
     return StatedBodyPart(part=BodyPart.UNSTATED)
 

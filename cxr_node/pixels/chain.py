@@ -1,4 +1,4 @@
-"""Which grayscale chain a film gets: what its header asks for, or what its pixels need where it asks for nothing."""
+"""Chooses the grayscale chain of a film: from its header, or from its pixels if the header has no usable VOI."""
 
 from dataclasses import dataclass
 
@@ -16,12 +16,12 @@ from cxr_node.pixels.voi import read_modality, read_voi
 
 _PERCENTILES = (0.5, 99.5)
 _DISPLAY_BITS = 8
-_MOST_CLIPPED = 0.95
+_MAX_CLIPPED = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenChain:
-    """A chain with what was noticed while choosing it; `sentence` is its provenance in one line."""
+    """A chain, the notes about it, and `sentence`, its provenance in one line."""
 
     chain: Chain
     notes: tuple[Note, ...]
@@ -29,13 +29,13 @@ class ChosenChain:
 
 
 def choose_chain(dataset: Dataset, description: Description, sample: Cells) -> ChosenChain:
-    """Return the film's chain; `sample` holds some of its cells, neither padding nor shuttered.
+    """Return the film's chain; `sample` is a sample of its cells without padding and shuttered ones.
 
-    Without a usable VOI transform, films of 8 bits stored are shown as they are (they were made for display: PS3.4
-    section N.2.1.2, identity); deeper ones from the 0.5th to the 99.5th percentile of their pixels, with a note,
-    for their bits are usually far wider than the values in them. A window that clips 95 % of the pixels counts as
-    unusable. Polarity follows Photometric Interpretation (0028,0004) and nothing else; a Presentation LUT Shape
-    (2050,0020) that contradicts it is noted.
+    Without a usable VOI transform, films of 8 bits stored are shown unchanged (they were made for display: PS3.4
+    section N.2.1.2, identity). Deeper films are shown from the 0.5th to the 99.5th percentile of their pixels, with a
+    note, since their range of bits is usually far wider than their values. A window that clips 95 % of the pixels
+    counts as unusable. Polarity follows Photometric Interpretation (0028,0004) only; a contradicting Presentation LUT
+    Shape (2050,0020) is noted.
 
     Raises
     ------
@@ -49,34 +49,34 @@ def choose_chain(dataset: Dataset, description: Description, sample: Cells) -> C
     notes = [Note.POLARITY_CONTRADICTORY] if _shape_contradicts(dataset, inverted=inverted) else []
     if voi is not None and _clips(stored, Chain(modality=modality, voi=voi, is_inverted=False)):
         voi = None
-    words = _named(voi)
+    voi_text = _description_of(voi)
     if voi is None and description.bits_stored <= _DISPLAY_BITS and not isinstance(modality, Lut):
         voi = between(*modality_range(description, modality))
-        words = "no VOI, shown as stored"
+        voi_text = "no VOI, shown as stored"
     elif voi is None:
         low, high = np.percentile(modality(stored.astype(np.float64)), _PERCENTILES)
         voi = between(float(low), float(high))
-        words = f"no VOI, shown from {low:g} to {high:g}"
+        voi_text = f"no VOI, shown from {low:g} to {high:g}"
         notes.append(Note.NO_VOI)
     chain = Chain(modality=modality, voi=voi, is_inverted=inverted)
-    sentence = "; ".join((_named(modality), words, description.photometric_interpretation))
+    sentence = "; ".join((_description_of(modality), voi_text, description.photometric_interpretation))
     return ChosenChain(chain=chain, notes=tuple(notes), sentence=sentence)
 
 
 def _shape_contradicts(dataset: Dataset, *, inverted: bool) -> bool:
-    """Whether IDENTITY stands with MONOCHROME1 or INVERSE with MONOCHROME2: PS3.3 section C.8.11.3.1.2 pairs them."""
+    """Whether MONOCHROME1 has IDENTITY or MONOCHROME2 has INVERSE, against PS3.3 section C.8.11.3.1.2."""
     shape = elements.text(dataset, "PresentationLUTShape").upper()
     return shape in ("IDENTITY", "INVERSE") and (shape == "INVERSE") != inverted
 
 
 def _clips(stored: np.ndarray[tuple[int, ...], np.dtype[np.int64]], chain: Chain) -> bool:
-    """Whether the transform leaves nearly all pixels at one end although they differ."""
+    """Whether the transform sets nearly all pixels to one end although they differ."""
     shown = p_values(stored, chain)
     clipped = max(float(np.mean(shown == 0)), float(np.mean(shown == WHITE)))
-    return clipped > _MOST_CLIPPED and int(np.ptp(stored)) > 1
+    return clipped > _MAX_CLIPPED and int(np.ptp(stored)) > 1
 
 
-def _named(step: Rescale | Lut | Window | None) -> str:
+def _description_of(step: Rescale | Lut | Window | None) -> str:
     match step:
         case Rescale(slope=1.0, intercept=0.0) | None:
             return "no rescale"

@@ -1,7 +1,7 @@
-"""The decoders of compressed frames, one function per family. Runs in a process of its own: see `sandbox`.
+"""Decoders of compressed frames, one function per family. They run in a child process: see `sandbox`.
 
-Every one delivers little-endian cells, color by pixel (RLE: by plane), just as the frame stores them: no color
-conversion but the one that is part of the codestream, no rescaling, no sign correction.
+Each delivers little-endian cells as the frame stores them, color by pixel (RLE: by plane): no color conversion except
+the codestream's own, no rescaling, no sign correction.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Codec(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One encoded frame, with what its own header says of it; `precision` of RLE, which has none, is Bits Allocated."""
+    """Parameters of one encoded frame, from its own header; for RLE, which has none, `precision` is Bits Allocated."""
 
     codec: Codec
     transfer_syntax_uid: str
@@ -36,13 +36,13 @@ class Task:
 def decode(task: Task, frame: bytes) -> bytes | bytearray:
     """Return the samples of `frame`: 8-bit cells up to 8 bits of precision, else 16-bit.
 
-    Raises whatever the decoder raises.
+    Raises any exception of the decoder.
     """
     return _DECODERS[task.codec](task, frame)
 
 
 def _jpeg(task: Task, frame: bytes) -> bytes | bytearray:
-    """Decode JPEG with GDCM, which has the 8, 12 and 16-bit builds of the reference library inside."""
+    """Decode JPEG with GDCM, which contains the 8, 12 and 16-bit builds of the reference library."""
     import gdcm
 
     fragment = gdcm.Fragment()
@@ -72,9 +72,9 @@ def _jpeg_color(task: Task, frame: bytes) -> bytes | bytearray:
 
     with Image.open(io.BytesIO(frame), formats=["JPEG"]) as picture:
         if picture.size != (task.columns, task.rows):
-            raise ValueError("the codestream's size changed its mind")
+            raise ValueError("the size of the codestream differs from its header")
         if task.photometric_interpretation == "RGB" and "adobe_transform" not in picture.info:
-            picture.draft("YCbCr", picture.size)  # as stored: without a marker libjpeg takes any color for YCbCr
+            picture.draft("YCbCr", picture.size)  # as stored: without a marker libjpeg assumes YCbCr
             return picture.tobytes()
         return picture.convert("RGB").tobytes()
 

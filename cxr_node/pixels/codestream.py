@@ -1,4 +1,4 @@
-"""What an encoded frame says of itself, read from its own header before a decoder sees it.
+"""Parses the header of an encoded frame, before it reaches a decoder.
 
 JPEG: ISO/IEC 10918-1 section B.2.2; JPEG-LS: ISO/IEC 14495-1 section C.2.2; JPEG 2000: ISO/IEC 15444-1 section A.5.1.
 """
@@ -18,7 +18,7 @@ _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codestream:
-    """The size and kind of the samples that a decoder will deliver."""
+    """Size and type of the samples in a codestream."""
 
     rows: int
     columns: int
@@ -28,7 +28,7 @@ class Codestream:
 
 
 def read_codestream(frame: bytes) -> Codestream:
-    """Return what the encoded `frame` says of itself, or give it up as undecodable."""
+    """Return the header of the encoded `frame`; raise GiveUp with DECODE if it has none."""
     try:
         if frame.startswith(_JP2_BOX):
             frame = frame[frame.index(_JPEG_2000) :]

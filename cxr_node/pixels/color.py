@@ -1,4 +1,4 @@
-"""Color films that are gray underneath, and those that are not."""
+"""Reduces color films whose channels agree to one gray channel; refuses real color."""
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -15,14 +15,14 @@ _NEUTRAL = 128
 
 
 def gray_cells(dataset: Dataset, frame: Frame) -> Cells:
-    """Return one channel, shape (rows, columns): the gray that all three agree on, or the palette's.
+    """Return one channel, shape (rows, columns): the common value of all three, or the palette's.
 
-    Only equal channels are gray. A lossy codec may move them apart by 3 of 255, no more.
+    Channels must be equal, or within 3 of 255 after a lossy codec.
 
     Raises
     ------
     GiveUp
-        COLOR where the film shows color; DECODE where a palette cannot be used.
+        COLOR if the film shows color; DECODE if a palette cannot be used.
     """
     match frame.description.photometric_interpretation:
         case "MONOCHROME1" | "MONOCHROME2":
@@ -30,20 +30,20 @@ def gray_cells(dataset: Dataset, frame: Frame) -> Cells:
         case "PALETTE COLOR":
             return _from_palette(dataset, frame)
         case "RGB":
-            return _agreed(frame, against=None)
+            return _common_channel(frame, neutral=None)
         case _:
-            return _agreed(frame, against=_NEUTRAL)
+            return _common_channel(frame, neutral=_NEUTRAL)
 
 
-def _agreed(frame: Frame, *, against: int | None) -> Cells:
+def _common_channel(frame: Frame, *, neutral: int | None) -> Cells:
     tolerance = _LOSSY_TOLERANCE if frame.is_lossy else 0
     for rows in lookup.strips(frame.cells):
         strip = frame.cells[rows].astype(np.int16)
-        gray = strip[..., 0] if against is None else against
+        gray = strip[..., 0] if neutral is None else neutral
         if max(np.abs(strip[..., 1] - gray).max(), np.abs(strip[..., 2] - gray).max()) > tolerance:
             raise GiveUp(Reason.COLOR, "the color channels differ")
     # Green carries most of the luminance of RGB; the first channel of YBR is the luminance.
-    return np.ascontiguousarray(frame.cells[..., 1 if against is None else 0])
+    return np.ascontiguousarray(frame.cells[..., 1 if neutral is None else 0])
 
 
 def _from_palette(dataset: Dataset, frame: Frame) -> Cells:
@@ -53,13 +53,13 @@ def _from_palette(dataset: Dataset, frame: Frame) -> Cells:
         raise GiveUp(Reason.DECODE, "the palette cannot be used")
     patterns = np.arange(1 << min(frame.description.bits_allocated, 16))
     stored = stored_values(patterns, frame.description).astype(np.float64)
-    shown = [_sixteen_bits(table, stored) for table in (red, green, blue)]
+    values = [_sixteen_bits(table, stored) for table in (red, green, blue)]
     used = np.unique(frame.cells)
-    if any((table[used] != shown[0][used]).any() for table in shown[1:]):
+    if any((table[used] != values[0][used]).any() for table in values[1:]):
         raise GiveUp(Reason.COLOR, "the palette's colors are not gray")
-    gray: Cells = shown[0][frame.cells]
+    gray: Cells = values[0][frame.cells]
     return gray
 
 
 def _sixteen_bits(table: Lut, stored: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Cells:
-    return np.rint(table(stored) * (0xFFFF / table.greatest)).astype(np.uint16)
+    return np.rint(table(stored) * (0xFFFF / table.maximum)).astype(np.uint16)

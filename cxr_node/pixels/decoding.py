@@ -1,4 +1,4 @@
-"""From Pixel Data as it was sent to cells in memory, for every transfer syntax (PS3.5 section A)."""
+"""Decodes Pixel Data to cells in memory, for every transfer syntax (PS3.5 section A)."""
 
 from dataclasses import dataclass, replace
 
@@ -50,7 +50,7 @@ LOSSY: frozenset[str] = frozenset(
 class Frame:
     """Cells of one frame, shape (rows, columns) or (rows, columns, 3), as unsigned patterns.
 
-    `description` is the header's, corrected where the codestream must know better.
+    `description` is the header's, corrected by the codestream where the two differ.
     """
 
     cells: Cells
@@ -63,7 +63,7 @@ def decode_first_frame(
 ) -> Frame:
     """Return the first frame's cells.
 
-    Without a `sandbox`, one is made for this film alone, which costs a process start.
+    Without a `sandbox`, one is started for this film alone, which costs a process start.
 
     Raises
     ------
@@ -81,13 +81,13 @@ def decode_first_frame(
     if sandbox is not None:
         cells, description = _encoded(frame, description, syntax, sandbox)
     else:
-        with Sandbox(limits) as own:
-            cells, description = _encoded(frame, description, syntax, own)
+        with Sandbox(limits) as temporary:
+            cells, description = _encoded(frame, description, syntax, temporary)
     return Frame(cells=cells, description=description, is_lossy=lossy)
 
 
 def transfer_syntax(dataset: Dataset) -> Uid:
-    """Return the Transfer Syntax UID (0002,0010), or give the film up without one."""
+    """Return the Transfer Syntax UID (0002,0010), or raise GiveUp without one."""
     stated = elements.text(dataset.file_meta, "TransferSyntaxUID") if hasattr(dataset, "file_meta") else ""
     try:
         return parse_uid(stated)
@@ -98,24 +98,24 @@ def transfer_syntax(dataset: Dataset) -> Uid:
 def _native(dataset: Dataset, description: Description, syntax: str) -> Cells:
     pixel_data = dataset.get_item("PixelData", keep_deferred=True)
     content = pixel_data.value if isinstance(pixel_data.value, bytes) else b""
-    thinned = description.photometric_interpretation == "YBR_FULL_422"
-    needed = description.frame_bytes // 3 * 2 if thinned else description.frame_bytes
+    subsampled = description.photometric_interpretation == "YBR_FULL_422"
+    needed = description.frame_bytes // 3 * 2 if subsampled else description.frame_bytes
     if len(content) < needed:
         raise GiveUp(Reason.DECODE, f"Pixel Data holds {len(content)} bytes where the frame needs {needed}")
     order = ">" if syntax == uid.ExplicitVRBigEndian else "<"
     if order == ">" and description.bits_allocated == 8 and pixel_data.VR == "OW":
         content = _swapped_pairs(content, needed)
-    if thinned:
-        return _filled(np.frombuffer(content, "u1", count=needed), description)
+    if subsampled:
+        return _upsample_color(np.frombuffer(content, "u1", count=needed), description)
     kind = np.dtype(f"{order}u{description.bits_allocated // 8}")
-    return _shaped(np.frombuffer(content, kind, count=description.samples), description)
+    return _reshape(np.frombuffer(content, kind, count=description.samples), description)
 
 
-def _filled(thinned: Cells, description: Description) -> Cells:
-    """Give each pixel of YBR_FULL_422 the color it shares with its neighbor (PS3.3 section C.7.6.3.1.2)."""
+def _upsample_color(subsampled: Cells, description: Description) -> Cells:
+    """Repeat the shared color of YBR_FULL_422 for both pixels of a pair (PS3.3 section C.7.6.3.1.2)."""
     if description.columns % 2:
         raise GiveUp(Reason.DECODE, "YBR_FULL_422 with an odd number of columns")
-    first, second, blue, red = thinned.reshape(-1, 4).T
+    first, second, blue, red = subsampled.reshape(-1, 4).T
     pixels = np.stack([first, blue, red, second, blue, red], axis=1)
     return pixels.reshape(description.rows, description.columns, 3)
 
@@ -146,7 +146,7 @@ def _rle(frame: bytes, description: Description, syntax: str, sandbox: Sandbox) 
     )
     decoded = sandbox.decode(task, frame, expected_bytes=description.frame_bytes)
     by_plane = replace(description, planar_configuration=1)  # PS3.5 section G.2
-    return _shaped(np.frombuffer(decoded, f"<u{description.bits_allocated // 8}"), by_plane), description
+    return _reshape(np.frombuffer(decoded, f"<u{description.bits_allocated // 8}"), by_plane), description
 
 
 def _compressed(frame: bytes, description: Description, syntax: str, sandbox: Sandbox) -> tuple[Cells, Description]:
@@ -186,7 +186,7 @@ def _compressed(frame: bytes, description: Description, syntax: str, sandbox: Sa
         planar_configuration=0,
         photometric_interpretation=_delivered(codec, description.photometric_interpretation),
     )
-    return _shaped(np.frombuffer(decoded, f"<u{cell_bytes}"), described), described
+    return _reshape(np.frombuffer(decoded, f"<u{cell_bytes}"), described), described
 
 
 def _delivered(codec: Codec, photometric_interpretation: str) -> str:
@@ -194,7 +194,7 @@ def _delivered(codec: Codec, photometric_interpretation: str) -> str:
     return "RGB" if converts else photometric_interpretation
 
 
-def _shaped(cells: Cells, description: Description) -> Cells:
+def _reshape(cells: Cells, description: Description) -> Cells:
     rows, columns = description.rows, description.columns
     if description.samples_per_pixel == 1:
         return cells.reshape(rows, columns)

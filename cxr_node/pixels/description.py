@@ -1,4 +1,4 @@
-"""What the header says of the pixels (PS3.3 section C.7.6.3), checked before anything is decoded."""
+"""Image Pixel module of the header (PS3.3 section C.7.6.3), checked before anything is decoded."""
 
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ class Description:
 
     @property
     def stored_range(self) -> tuple[int, int]:
-        """The least and greatest value that Bits Stored bits can hold."""
+        """Smallest and largest value of Bits Stored bits."""
         if self.is_signed:
             return -(1 << (self.bits_stored - 1)), (1 << (self.bits_stored - 1)) - 1
         return 0, (1 << self.bits_stored) - 1
@@ -54,7 +54,7 @@ def describe(dataset: Dataset, *, limits: Limits) -> Description:
     ------
     GiveUp
         NO_PIXELS without Pixel Data, Rows or Columns; TOO_LARGE beyond `limits`; COLOR for a photometric
-        interpretation that is neither gray nor a color that may turn out gray; DECODE for bits that cannot be.
+        interpretation that is neither gray nor convertible to gray; DECODE for impossible bits.
     """
     if not elements.present(dataset, "PixelData"):
         raise GiveUp(Reason.NO_PIXELS, "Pixel Data (7FE0,0010) is absent")

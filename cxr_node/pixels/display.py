@@ -1,4 +1,4 @@
-"""The film as a person would see it: 8-bit gray, as PNG."""
+"""Display picture of a film: 8-bit gray, as PNG."""
 
 import io
 
@@ -12,10 +12,10 @@ _WHITE_8 = 255
 
 
 def png(film: Radiograph, *, longest_side: int | None = None) -> bytes:
-    """Return the film as an 8-bit PNG, 0 black to 255 white, which names nobody.
+    """Return the film as an 8-bit PNG, 0 black to 255 white, without patient data.
 
-    As sent: neither turned nor mirrored. Pixels that are not square are made so, and a film larger than
-    `longest_side` pixels is reduced to it, by area; otherwise every pixel is one of the film's.
+    Neither rotated nor mirrored. Pixels that are not square are resampled to squares, and a film larger than
+    `longest_side` pixels is reduced to it by area; otherwise the pixels are the film's own.
     """
     to_8_bits = np.rint(np.arange(WHITE + 1) * (_WHITE_8 / WHITE)).astype(np.uint8)
     gray = np.empty(film.p_values.shape, np.uint8)
@@ -25,9 +25,9 @@ def png(film: Radiograph, *, longest_side: int | None = None) -> bytes:
     size = _size(film, longest_side)
     if size != picture.size:
         picture = picture.resize(size, Image.Resampling.BOX)
-    written = io.BytesIO()
-    picture.save(written, "PNG")
-    return written.getvalue()
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _size(film: Radiograph, longest_side: int | None) -> tuple[int, int]:

@@ -1,7 +1,7 @@
-"""Elements of a data set, read so that nothing a peer wrote can raise or warn.
+"""Reads elements of a data set without raising or warning, whatever a peer wrote.
 
-pydicom converts a value when it is first looked at, and then warns, logs the value, or raises. Here the raw
-bytes are converted instead: what cannot be understood counts as absent.
+pydicom converts a value at first access, and then warns, logs the value, or raises. These functions convert the raw
+bytes instead; a value that cannot be parsed counts as absent.
 """
 
 import math
@@ -16,9 +16,9 @@ _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "US
 
 
 def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
-    """Return the values of a text element, without padding; () where it is absent or empty.
+    """Return the values of a text element, without padding; () if it is absent or empty.
 
-    The bytes are taken as Latin-1: enough for the standard's own words, not for names.
+    The bytes are decoded as Latin-1: enough for the standard's terms, not for names.
     """
     element = _element(dataset, keyword)
     if isinstance(element, RawDataElement):
@@ -30,7 +30,7 @@ def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """Return the first value of a text element, or "" where it is absent."""
+    """Return the first value of a text element, or "" if it is absent."""
     values = texts(dataset, keyword)
     return values[0] if values else ""
 
@@ -38,7 +38,7 @@ def text(dataset: Dataset, keyword: str) -> str:
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
     """Return the values of a numeric element (DS, IS, US, SS, UL, SL, FL or FD).
 
-    A value that is no number, or is infinite, becomes NaN, so that positions keep their meaning.
+    A value that is not a finite number becomes NaN, so that positions keep their meaning.
     A US or SS element is read as unsigned: see `signed`.
     """
     element = _element(dataset, keyword)
@@ -50,25 +50,25 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:
-    """Return the first value of a numeric element; None where it is absent or not a finite number."""
+    """Return the first value of a numeric element; None if it is absent or not a finite number."""
     values = numbers(dataset, keyword)
     return values[0] if values and not math.isnan(values[0]) else None
 
 
 def integer(dataset: Dataset, keyword: str) -> int | None:
-    """Return the first value of a numeric element as an integer; None where it is absent or has a fraction."""
+    """Return the first value of a numeric element as an integer; None if it is absent or has a fraction."""
     value = number(dataset, keyword)
     return int(value) if value is not None and value == int(value) else None
 
 
 def signed(value: float) -> int:
-    """Return a 16-bit pattern read as unsigned as the signed number it stands for (VR SS)."""
+    """Return the signed number of a 16-bit pattern that was read as unsigned (VR SS)."""
     pattern = int(value) & 0xFFFF
     return pattern - 0x10000 if pattern & 0x8000 else pattern
 
 
 def payload(dataset: Dataset, keyword: str) -> bytes:
-    """Return the bytes of a binary element (OB, OW or US), little endian as words; b"" where it is absent."""
+    """Return the bytes of a binary element (OB, OW or US), little endian as words; b"" if it is absent."""
     element = _element(dataset, keyword)
     if isinstance(element, RawDataElement):
         value = _raw(element)
@@ -82,18 +82,18 @@ def payload(dataset: Dataset, keyword: str) -> bytes:
 
 
 def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:
-    """Return the items of a sequence; () where it is absent, empty or cannot be parsed."""
+    """Return the items of a sequence; () if it is absent, empty or cannot be parsed."""
     if _element(dataset, keyword) is None:
         return ()
     try:
         value = dataset[keyword].value
         return tuple(value) if not isinstance(value, str | bytes) and value is not None else ()
-    except Exception:  # noqa: BLE001 - pydicom raises whatever it meets; a broken sequence counts as absent
+    except Exception:  # noqa: BLE001 - pydicom raises any type; a broken sequence counts as absent
         return ()
 
 
 def present(dataset: Dataset, keyword: str) -> bool:
-    """Whether the element is there, with or without a value."""
+    """Whether the element is present, with or without a value."""
     return _element(dataset, keyword) is not None
 
 
@@ -105,7 +105,7 @@ def _element(dataset: Dataset, keyword: str) -> DataElement | RawDataElement | N
 
 
 def _raw(element: RawDataElement) -> bytes:
-    value: object = element.value  # annotated as bytes, and None all the same
+    value: object = element.value  # annotated as bytes, but may be None
     return value if isinstance(value, bytes) else b""
 
 

@@ -1,4 +1,4 @@
-"""Encapsulated Pixel Data taken apart: items and fragments (PS3.5 section A.4)."""
+"""Parses encapsulated Pixel Data into items and fragments (PS3.5 section A.4)."""
 
 import struct
 
@@ -13,13 +13,13 @@ _HEADER_BYTES = 8
 def first_frame(encapsulated: bytes, *, number_of_frames: int) -> bytes:
     """Return the encoded bytes of the first frame.
 
-    With one frame all fragments belong to it, whatever the Basic Offset Table says. With more, the table
-    decides, or without one a fragment is a frame.
+    With one frame all fragments belong to it, whatever the Basic Offset Table says. With more, the table decides;
+    without a table each fragment is a frame.
 
     Raises
     ------
     GiveUp
-        DECODE where the items lie about their length or no fragment holds anything.
+        DECODE if an item's length is wrong or there is no content.
     """
     table, fragments = _fragments(encapsulated)
     if number_of_frames > 1:
@@ -31,7 +31,7 @@ def first_frame(encapsulated: bytes, *, number_of_frames: int) -> bytes:
 
 
 def _fragments(encapsulated: bytes) -> tuple[bytes, list[bytes]]:
-    found: list[bytes] = []
+    items: list[bytes] = []
     at = 0
     while at + _HEADER_BYTES <= len(encapsulated):
         tag, length = encapsulated[at : at + 4], struct.unpack_from("<I", encapsulated, at + 4)[0]
@@ -42,19 +42,19 @@ def _fragments(encapsulated: bytes) -> tuple[bytes, list[bytes]]:
             raise GiveUp(Reason.DECODE, "encapsulated Pixel Data holds something that is not an item")
         if length > len(encapsulated) - at:
             raise GiveUp(Reason.DECODE, f"a fragment of {length} bytes reaches beyond the end of Pixel Data")
-        found.append(encapsulated[at : at + length])
+        items.append(encapsulated[at : at + length])
         at += length
-    if not found:
+    if not items:
         raise GiveUp(Reason.DECODE, "encapsulated Pixel Data holds no item")
-    return found[0], found[1:]
+    return items[0], items[1:]
 
 
 def _of_first_frame(table: bytes, fragments: list[bytes]) -> list[bytes]:
     if len(table) < 2 * 4:
         return fragments[:1]
     end = struct.unpack_from("<I", table, 4)[0]
-    at, taken = 0, 0
-    while taken < len(fragments) and at < end:
-        at += _HEADER_BYTES + len(fragments[taken])
-        taken += 1
-    return fragments[: max(taken, 1)]
+    at, count = 0, 0
+    while count < len(fragments) and at < end:
+        at += _HEADER_BYTES + len(fragments[count])
+        count += 1
+    return fragments[: max(count, 1)]

@@ -1,6 +1,6 @@
-"""From the bytes of a film to its display brightness: the whole of PS3.4 section N.2, in order.
+"""Parses a film and computes its P-values: all steps of PS3.4 section N.2, in order.
 
-`parse` the bytes, judge the header (`suitability`), then `radiograph`. The arithmetic is in `grayscale`.
+Order of use: `parse` the bytes, judge the header (`suitability`), then `radiograph`. The arithmetic is in `grayscale`.
 """
 
 import contextlib
@@ -37,12 +37,12 @@ _FILE_META_GROUP = 2
 
 
 def parse(content: bytes, *, limits: Limits | None = None) -> Dataset:
-    """Return the data set of a DICOM file, with `file_meta`; values are converted only when looked at.
+    """Return the data set of a DICOM file, with `file_meta`; values are converted only at access.
 
     Raises
     ------
     GiveUp
-        DECODE where it cannot be parsed; TOO_LARGE where a deflated data set inflates beyond `limits`.
+        DECODE if it cannot be parsed; TOO_LARGE if a deflated data set inflates beyond `limits`.
     """
     try:
         return _parse(content, limits or Limits())
@@ -53,50 +53,50 @@ def parse(content: bytes, *, limits: Limits | None = None) -> Dataset:
 
 
 def parse_to_damage(content: bytes, *, limits: Limits | None = None) -> Dataset:
-    """Return what can be parsed of a DICOM file: all of it, or the elements before the one that cannot be.
+    """Return a DICOM file's elements up to the first that cannot be parsed.
 
-    For a film that is to be named in its study's report though it cannot be read.
+    For a film that its study's report must name although it cannot be read.
 
     Raises
     ------
     GiveUp
-        As `parse`, where not even the File Meta Information can be parsed.
+        As `parse`, if the File Meta Information cannot be parsed.
     """
     try:
         return parse(content, limits=limits)
     except GiveUp as gave_up:
         try:
             opened = _open(content, limits or Limits())
-        except Exception:  # noqa: BLE001 - pydicom raises whatever it meets
+        except Exception:  # noqa: BLE001 - pydicom raises any type
             raise gave_up from None
-    found: dict[BaseTag, DataElement | RawDataElement] = {}
+    parsed: dict[BaseTag, DataElement | RawDataElement] = {}
     with contextlib.suppress(Exception):
         for element in data_element_generator(opened.stream, opened.is_implicit, opened.is_little_endian):
-            found[BaseTag(element.tag)] = element
-    return opened.described(Dataset(found))
+            parsed[BaseTag(element.tag)] = element
+    return opened.with_encoding(Dataset(parsed))
 
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
-    """A file at the start of its data set, and how that is encoded."""
+class _OpenFile:
+    """A file positioned at its data set, and the encoding of the data set."""
 
     stream: BinaryIO
     is_implicit: bool
     is_little_endian: bool
     meta: Dataset
 
-    def described(self, made: Dataset) -> Dataset:
-        made.set_original_encoding(self.is_implicit, self.is_little_endian)
-        made.file_meta = FileMetaDataset(self.meta)
-        return made
+    def with_encoding(self, dataset: Dataset) -> Dataset:
+        dataset.set_original_encoding(self.is_implicit, self.is_little_endian)
+        dataset.file_meta = FileMetaDataset(self.meta)
+        return dataset
 
 
 def _parse(content: bytes, limits: Limits) -> Dataset:
     opened = _open(content, limits)
-    return opened.described(read_dataset(opened.stream, opened.is_implicit, opened.is_little_endian))
+    return opened.with_encoding(read_dataset(opened.stream, opened.is_implicit, opened.is_little_endian))
 
 
-def _open(content: bytes, limits: Limits) -> _Opened:
+def _open(content: bytes, limits: Limits) -> _OpenFile:
     if content[_PREAMBLE_BYTES : _PREAMBLE_BYTES + len(_PREFIX)] != _PREFIX:
         raise GiveUp(Reason.DECODE, "not a DICOM file: the prefix DICM is missing")
     stream = io.BytesIO(content)
@@ -105,7 +105,7 @@ def _open(content: bytes, limits: Limits) -> _Opened:
     syntax = elements.text(meta, "TransferSyntaxUID")
     if syntax == uid.DeflatedExplicitVRLittleEndian:
         stream = io.BytesIO(_inflate(memoryview(content)[stream.tell() :], limits.maximum_inflated_bytes))
-    return _Opened(stream, syntax == uid.ImplicitVRLittleEndian, syntax != uid.ExplicitVRBigEndian, meta)
+    return _OpenFile(stream, syntax == uid.ImplicitVRLittleEndian, syntax != uid.ExplicitVRBigEndian, meta)
 
 
 def _after_file_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
@@ -113,7 +113,7 @@ def _after_file_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
 
 
 def _inflate(content: memoryview, maximum_bytes: int) -> bytes:
-    """Return the deflated data set (PS3.5 section A.5), which may be a bomb."""
+    """Return the deflated data set (PS3.5 section A.5), which may be a decompression bomb."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     inflated = inflater.decompress(content, maximum_bytes)
     if inflater.unconsumed_tail:
@@ -129,14 +129,14 @@ def radiograph(dataset: Dataset, *, limits: Limits, sandbox: Sandbox | None = No
     Raises
     ------
     GiveUp
-        NO_PIXELS, TOO_LARGE, COLOR, DECODE or TIMEOUT, with a sentence that quotes nothing a person typed.
+        NO_PIXELS, TOO_LARGE, COLOR, DECODE or TIMEOUT, with a detail that quotes no text typed by a person.
     """
     described = describe(dataset, limits=limits)
-    return shade(dataset, decode_first_frame(dataset, described, limits=limits, sandbox=sandbox))
+    return apply_grayscale(dataset, decode_first_frame(dataset, described, limits=limits, sandbox=sandbox))
 
 
-def shade(dataset: Dataset, frame: Frame) -> Radiograph:
-    """Return decoded cells as P-values, with the film's geometry: all of `radiograph` but the decoding."""
+def apply_grayscale(dataset: Dataset, frame: Frame) -> Radiograph:
+    """Return decoded cells as P-values, with the film's geometry: all of `radiograph` except decoding."""
     cells = gray_cells(dataset, frame)
     description = as_gray(frame.description)
     padded = background.padding(dataset, cells, description)
@@ -145,17 +145,17 @@ def shade(dataset: Dataset, frame: Frame) -> Radiograph:
     p_values = lookup.look_up(cells, description, chosen.chain)
     _blank(p_values, padded, shuttered)
     notes = chosen.notes if shuttered is None else (*chosen.notes, Note.SHUTTER)
-    place = geometry(dataset)
-    if may_check_polarity(dataset, place) and image_statistics.polarity(p_values).is_reversed:
+    film_geometry = geometry(dataset)
+    if may_check_polarity(dataset, film_geometry) and image_statistics.polarity(p_values).is_reversed:
         np.subtract(WHITE, p_values, out=p_values)
         _blank(p_values, padded, shuttered)
         notes = (*notes, Note.POLARITY_CORRECTED)
     p_values.setflags(write=False)
-    return Radiograph(p_values=p_values, geometry=place, grayscale=chosen.sentence, notes=notes)
+    return Radiograph(p_values=p_values, geometry=film_geometry, grayscale=chosen.sentence, notes=notes)
 
 
 def may_check_polarity(dataset: Dataset, place: Geometry) -> bool:
-    """Whether the film may be an upright frontal human chest: on no other does the picture tell its polarity."""
+    """Whether the film may be an upright frontal human chest, the only kind whose polarity can be checked."""
     orientation = place.patient_orientation
     upright = orientation is None or (orientation[0][0] in "LR" and orientation[1][0] == "F")
     chest = find_body_part(dataset).part is not BodyPart.OTHER and not is_animal(dataset)

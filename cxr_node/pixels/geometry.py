@@ -1,4 +1,4 @@
-"""Where a film's pixels lie in the world: spacing with its provenance, orientation and view."""
+"""Geometry by the header: pixel spacing with its provenance, orientation and view."""
 
 import math
 import re
@@ -15,9 +15,9 @@ _DIRECTION = re.compile(r"(?!.*(L.*R|R.*L|A.*P|P.*A|F.*H|H.*F))[LRAPFH]{1,3}")
 
 
 def geometry(dataset: Dataset) -> Geometry:
-    """Return the film's geometry as its header states it; nothing is taken from the picture.
+    """Return the film's geometry as its header states it; the picture is not used.
 
-    Never raises: what cannot be understood is left out. Rows and columns are 0 where absent.
+    Never raises: an element that cannot be parsed is left out. Rows and columns are 0 where absent.
     """
     spacing = read_spacing(dataset)
     view, view_source = find_view(dataset)
@@ -33,11 +33,11 @@ def geometry(dataset: Dataset) -> Geometry:
 
 
 def read_spacing(dataset: Dataset) -> PixelSpacing | None:
-    """Return the distance between pixel centers by PS3.3 section 10.7.1.3, the best founded first.
+    """Return the distance between pixel centers by PS3.3 section 10.7.1.3, the most reliable first.
 
     Calibrated (Pixel Spacing with a Calibration Type); at the detector, corrected for the stated magnification; at
-    the detector. Pixel Spacing without a Calibration Type counts as at the detector where it equals Imager Pixel
-    Spacing, and as of unstated calibration where it differs or stands alone.
+    the detector. Pixel Spacing without a Calibration Type counts as at the detector if it equals Imager Pixel
+    Spacing, and as of unstated calibration if it differs or is the only one.
     """
     pixel, imager = _pair(dataset, "PixelSpacing"), _pair(dataset, "ImagerPixelSpacing")
     scanned = _pair(dataset, "NominalScannedPixelSpacing")
@@ -70,7 +70,7 @@ def _same(one: tuple[float, float], other: tuple[float, float] | None) -> bool:
 
 
 def _aspect_ratio(dataset: Dataset) -> float:
-    """Return Pixel Aspect Ratio (0028,0034), vertical over horizontal; 1.0 where it is absent or malformed."""
+    """Return Pixel Aspect Ratio (0028,0034), vertical over horizontal; 1.0 if it is absent or malformed."""
     values = elements.numbers(dataset, "PixelAspectRatio")
     if len(values) != 2 or not all(0 < value < 1e6 for value in values):
         return 1.0

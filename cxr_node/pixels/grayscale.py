@@ -1,7 +1,7 @@
-"""The grayscale chain, pure: stored values to modality values to P-values (PS3.4 section N.2).
+"""Grayscale chain: stored values to modality values to P-values (PS3.4 section N.2). Pure.
 
-Every step depends on nothing but the value it is given, so the whole chain is one table over the patterns a cell
-can hold: `pattern_table`. High Bit, sign, dirty bits, slope, windows and polarity all disappear into it.
+Each step depends on the value alone, so the whole chain is one table over the patterns of a cell (`pattern_table`).
+High Bit, sign, unused bits, slope, windows and polarity are all part of that table.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from cxr_node.pixels.lut import Lut
 
 Values = npt.NDArray[np.float64]
 
-_LEAST_WIDTH = 1e-9
+_MIN_WIDTH = 1e-9
 
 
 class WindowFunction(StrEnum):
@@ -68,9 +68,9 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """What turns a film's stored values into P-values.
+    """Transforms from a film's stored values to P-values.
 
-    `is_inverted` is decided once, from Photometric Interpretation: MONOCHROME1 shows the least value white.
+    `is_inverted` follows from Photometric Interpretation: MONOCHROME1 shows the least value white.
     """
 
     modality: Rescale | Lut
@@ -79,14 +79,14 @@ class Chain:
 
 
 def between(low: float, high: float) -> Window:
-    """Return the window that shows `low` black and `high` white; both mid-gray where they are one."""
-    return Window(center=(low + high) / 2, width=max(high - low, _LEAST_WIDTH), function=WindowFunction.LINEAR_EXACT)
+    """Return the window that shows `low` black and `high` white; both mid-gray if they are equal."""
+    return Window(center=(low + high) / 2, width=max(high - low, _MIN_WIDTH), function=WindowFunction.LINEAR_EXACT)
 
 
 def modality_range(description: Description, modality: Rescale | Lut) -> tuple[float, float]:
-    """Return the least and greatest modality value that the film's bits can hold."""
+    """Return the smallest and largest modality value of the film's bits."""
     if isinstance(modality, Lut):
-        return 0.0, float(modality.greatest)
+        return 0.0, float(modality.maximum)
     ends = modality(np.array(description.stored_range, dtype=np.float64))
     return float(ends.min()), float(ends.max())
 
@@ -94,8 +94,8 @@ def modality_range(description: Description, modality: Rescale | Lut) -> tuple[f
 def stored_values(patterns: npt.NDArray[np.integer], description: Description) -> npt.NDArray[np.int64]:
     """Return the stored values for cells as they lie in memory.
 
-    The sample is Bits Stored wide and ends at High Bit; the bits above may be sign, dirt or an overlay, those
-    below are nothing. PS3.5 section 8.1.1.
+    The sample is Bits Stored wide and ends at High Bit. Bits above it may be a sign, arbitrary or an overlay; bits
+    below it are unused. PS3.5 section 8.1.1.
     """
     shift = description.high_bit + 1 - description.bits_stored
     values = (patterns.astype(np.int64) >> shift) & ((1 << description.bits_stored) - 1)
@@ -110,13 +110,13 @@ def p_values(stored: npt.NDArray[np.integer], chain: Chain) -> UInt16:
     modality_values = chain.modality(stored.astype(np.float64))
     brightness = chain.voi(modality_values)
     if isinstance(chain.voi, Lut):
-        brightness = brightness / chain.voi.greatest
+        brightness = brightness / chain.voi.maximum
     if chain.is_inverted:
         brightness = 1.0 - brightness
     return np.rint(brightness * WHITE).astype(np.uint16)
 
 
 def pattern_table(description: Description, chain: Chain) -> UInt16:
-    """Return the P-value of every pattern a cell of 8 or 16 bits can hold."""
+    """Return the P-value of every pattern of a cell of 8 or 16 bits."""
     patterns = np.arange(1 << description.bits_allocated)
     return p_values(stored_values(patterns, description), chain)

@@ -1,6 +1,6 @@
-"""What can be told of a frontal chest film from its picture alone, by rules a person can follow.
+"""Polarity, exposure, exposed area and burned-in text of a frontal chest film, by simple rules. Pure.
 
-Pure: P-values in, numbers out. The thresholds were set on 1,975 real films; docs/pixels.md says how and what they miss.
+The thresholds were set on 1,975 real films; docs/pixels.md states the method and the misses.
 """
 
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_node.domain.radiograph import WHITE, UInt16
-from cxr_node.pixels.lookup import strips, thin
+from cxr_node.pixels.lookup import strips, subsample
 
 Thumbnail = npt.NDArray[np.float64]
 
 _SIDE = 32
-_LEAST_CONTRADICTION = 1.0
+_MIN_CONTRADICTION = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polarity:
     """Three contrasts of an upright frontal chest, in standard deviations of the whole film's brightness.
 
-    Each is positive where the picture shows what absorbs as bright: mediastinum against lungs, abdomen against the
-    air beside the neck, abdomen against lungs.
+    Each is positive if denser tissue is brighter: mediastinum minus lungs, abdomen minus the air beside the neck,
+    abdomen minus lungs.
     """
 
     mediastinum: float
@@ -31,10 +31,10 @@ class Polarity:
 
     @property
     def is_reversed(self) -> bool:
-        """Whether all three say that black and white are exchanged, and not faintly."""
+        """Whether all three are negative and clearly so: black and white are exchanged."""
         total = self.mediastinum + (self.abdomen_over_air + self.abdomen_over_lungs) / 2
-        every = max(self.mediastinum, self.abdomen_over_air, self.abdomen_over_lungs) < 0
-        return every and total < -_LEAST_CONTRADICTION
+        largest = max(self.mediastinum, self.abdomen_over_air, self.abdomen_over_lungs)
+        return largest < 0 and total < -_MIN_CONTRADICTION
 
 
 def polarity(p_values: UInt16) -> Polarity:
@@ -53,7 +53,7 @@ def polarity(p_values: UInt16) -> Polarity:
 
 def thumbnail(p_values: UInt16) -> Thumbnail:
     """Return mean brightness over a grid of 32 by 32 equal parts, 0.0 black to 1.0 white."""
-    sampled = thin(p_values)
+    sampled = subsample(p_values)
     rows, columns = (np.arange(_SIDE) * length // _SIDE for length in sampled.shape)
     sums = np.add.reduceat(np.add.reduceat(sampled, rows, axis=0, dtype=np.float64), columns, axis=1)
     counts = [
@@ -70,7 +70,7 @@ def _mean(small: Thumbnail, top: float, bottom: float, left: float, right: float
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brightness:
-    """How a film's gray scale is used: the span of 90 % of its pixels, and the parts at either end, 0 to 1."""
+    """Use of the gray scale: range of the middle 90 % of the pixels, and shares of black and white, 0 to 1."""
 
     spread: float
     black: float
@@ -78,26 +78,26 @@ class Brightness:
 
 
 def brightness(p_values: UInt16) -> Brightness:
-    """Return how the gray scale is used."""
-    sampled = thin(p_values)
+    """Return the use of the gray scale."""
+    sampled = subsample(p_values)
     low, high = np.percentile(sampled, (5, 95)) / WHITE
     return Brightness(
         spread=float(high - low), black=float(np.mean(sampled == 0)), white=float(np.mean(sampled == WHITE))
     )
 
 
-_LEAST_DETAIL = 0.01
+_MIN_DETAIL = 0.01
 
 
-def shown_part(p_values: UInt16) -> tuple[float, float]:
-    """Return how much of the film's height and width shows anything, 0 to 1 each.
+def exposed_part(p_values: UInt16) -> tuple[float, float]:
+    """Return the exposed shares of the film's height and width, 0 to 1 each.
 
-    A row or column shows nothing where its brightness hardly differs along it: a collimator's shadow, a border.
+    A row or column of nearly constant brightness is not exposed: a collimator's shadow, a border.
     """
-    sampled = thin(p_values).astype(np.float32) / WHITE
+    sampled = subsample(p_values).astype(np.float32) / WHITE
     parts = []
     for axis in (1, 0):
-        (at,) = np.nonzero(sampled.std(axis=axis) > _LEAST_DETAIL)
+        (at,) = np.nonzero(sampled.std(axis=axis) > _MIN_DETAIL)
         parts.append(float(at[-1] + 1 - at[0]) / sampled.shape[1 - axis] if len(at) else 0.0)
     return parts[0], parts[1]
 
@@ -106,34 +106,34 @@ Edges = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.bool_]]
 
 _EDGE = round(0.35 * WHITE)
 _EVERY_ROW = 4
-_LONGEST_STROKE = 24
+_MAX_STROKE_WIDTH = 24
 _TILE = 48
-_STROKES = 5
-_TILES = 4
+_MIN_STROKES = 5
+_MIN_TILES = 4
 
 
 def has_text(p_values: UInt16) -> bool:
-    """Whether letters are drawn into the picture.
+    """Whether the picture contains burned-in text.
 
-    A letter's stroke is up and down again by a third of the gray scale, each within one pixel, and narrow: radiation
-    does not draw so sharply, nor does a side marker of lead. Text is several neighbourhoods full of such strokes. On
-    every fourth row, squares of 48 pixels, at least 5 strokes in each of at least 4 squares.
+    A letter's stroke rises and falls by a third of the gray scale, each within one pixel, and is narrow. Neither
+    radiation nor a lead marker has such edges. Text means several areas with many strokes: on every fourth row, in
+    squares of 48 pixels, at least 5 strokes in each of at least 4 squares.
     """
     row, column, rising = _edges(p_values[::_EVERY_ROW])
-    narrow = np.diff(column) <= _LONGEST_STROKE
+    narrow = np.diff(column) <= _MAX_STROKE_WIDTH
     stroke = (row[1:] == row[:-1]) & (rising[1:] != rising[:-1]) & narrow
     squares = (row[:-1][stroke] * _EVERY_ROW // _TILE) * (p_values.shape[1] // _TILE + 1) + column[:-1][stroke] // _TILE
     _, strokes = np.unique(squares, return_counts=True)
-    return int(np.count_nonzero(strokes >= _STROKES)) >= _TILES
+    return int(np.count_nonzero(strokes >= _MIN_STROKES)) >= _MIN_TILES
 
 
 def _edges(p_values: UInt16) -> Edges:
-    """Return where brightness jumps from a pixel to the next: rows, columns, and whether it rises; row by row."""
-    found: list[Edges] = []
+    """Return steps of brightness between neighboring pixels: rows, columns, and whether it rises; row by row."""
+    per_strip: list[Edges] = []
     for rows in strips(p_values):
         steps = np.diff(p_values[rows].astype(np.int32), axis=1)
         at = np.flatnonzero((steps > _EDGE) | (steps < -_EDGE))
         row, column = np.divmod(at, max(steps.shape[1], 1))
-        found.append((row + rows.start, column, steps.ravel()[at] > 0))
-    row, column, rising = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        per_strip.append((row + rows.start, column, steps.ravel()[at] > 0))
+    row, column, rising = (np.concatenate(parts) for parts in zip(*per_strip, strict=True))
     return row, column, rising

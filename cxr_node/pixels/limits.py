@@ -1,15 +1,15 @@
-"""How much a film may cost before the node gives it up."""
+"""Limits of memory and time for one film."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds on one film, checked against its header before anything is decoded.
+    """Limits of one film, checked against its header before anything is decoded.
 
-    `maximum_samples` bounds Rows x Columns x Samples per Pixel; the largest flat panels made have about
-    20 million. `decode_timeout_s` and `decode_memory_bytes` bound the process that decodes compressed
-    films. `maximum_inflated_bytes` bounds a data set sent in the deflated transfer syntax.
+    `maximum_samples` limits Rows x Columns x Samples per Pixel; the largest flat panels have about 20 million.
+    `decode_timeout_s` and `decode_memory_bytes` limit the process that decodes compressed films.
+    `maximum_inflated_bytes` limits a data set in the deflated transfer syntax.
     """
 
     maximum_samples: int = 100_000_000

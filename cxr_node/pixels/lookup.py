@@ -1,4 +1,4 @@
-"""Full-size passes over a film's cells, in strips of rows so that no full-size temporary is ever made."""
+"""Passes over a film's cells in strips of rows, without full-size temporary arrays."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
@@ -20,15 +20,15 @@ _SAMPLE_SIDE = 512
 
 def look_up(cells: Cells, description: Description, chain: Chain) -> UInt16:
     """Return the P-values of cells, shape (rows, columns)."""
-    shown = np.empty(cells.shape, np.uint16)
+    values = np.empty(cells.shape, np.uint16)
     table = pattern_table(description, chain) if description.bits_allocated <= _TABLE_BITS else None
     for strip in strips(cells):
         if table is not None:
             # "clip" lets numpy write into `out` without a buffer; a pattern is never out of range.
-            np.take(table, cells[strip], out=shown[strip], mode="clip")
+            np.take(table, cells[strip], out=values[strip], mode="clip")
         else:
-            shown[strip] = p_values(stored_values(cells[strip], description), chain)
-    return shown
+            values[strip] = p_values(stored_values(cells[strip], description), chain)
+    return values
 
 
 def strips(cells: Cells) -> Iterator[slice]:
@@ -39,14 +39,14 @@ def strips(cells: Cells) -> Iterator[slice]:
 
 
 def sample(cells: Cells, *, hidden: Sequence[npt.NDArray[np.bool_] | None] = ()) -> Cells:
-    """Return a thinned-out copy of the cells that are not hidden, one-dimensional; all of them if all are hidden."""
-    masks = [thin(mask) for mask in hidden if mask is not None]
-    thinned = thin(cells)
-    shown = thinned[~np.logical_or.reduce(masks)] if masks else thinned.ravel()
-    return shown if shown.size else thinned.ravel()
+    """Return a subsample of the cells that are not hidden, one-dimensional; of all cells if all are hidden."""
+    masks = [subsample(mask) for mask in hidden if mask is not None]
+    subsampled = subsample(cells)
+    visible = subsampled[~np.logical_or.reduce(masks)] if masks else subsampled.ravel()
+    return visible if visible.size else subsampled.ravel()
 
 
-def thin(pixels: npt.NDArray[Kind]) -> npt.NDArray[Kind]:
-    """Return every n-th row and column, so many that the shorter side keeps 512 to 1,023 pixels if it has them."""
+def subsample(pixels: npt.NDArray[Kind]) -> npt.NDArray[Kind]:
+    """Return every n-th row and column, so that the shorter side has 512 to 1,023 pixels, or all if it has fewer."""
     step = max(1, min(pixels.shape) // _SAMPLE_SIDE)
     return pixels[::step, ::step]

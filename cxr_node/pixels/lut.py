@@ -17,9 +17,9 @@ _BYTE = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Lut:
-    """A table: input `first` gives the first entry, what lies outside gives the nearest.
+    """A table: input `first` maps to the first entry; values outside map to the nearest entry.
 
-    `entries` has dtype uint16, shape (n,); its values run from 0 to `greatest`.
+    `entries` has dtype uint16, shape (n,); its values run from 0 to `maximum`.
     """
 
     first: int
@@ -27,8 +27,8 @@ class Lut:
     entries: UInt16
 
     @property
-    def greatest(self) -> int:
-        """The greatest value that the table's depth allows."""
+    def maximum(self) -> int:
+        """Largest value of the table's depth."""
         return (1 << self.bits) - 1
 
     def __call__(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -39,12 +39,12 @@ class Lut:
 
 
 def read_lut(item: Dataset, *, signed_input: bool, palette: str = "") -> Lut | None:
-    """Return the table in an item of Modality LUT or VOI LUT Sequence; None where it cannot be used.
+    """Return the table in an item of Modality LUT or VOI LUT Sequence; None if it cannot be used.
 
-    `signed_input` says whether the values that go in can be negative: then the first value mapped is signed
-    whatever its VR says. `palette` is "Red", "Green" or "Blue" for the tables of PALETTE COLOR.
+    `signed_input`: the input values can be negative, so the first value mapped is signed whatever its VR.
+    `palette` is "Red", "Green" or "Blue" for the tables of PALETTE COLOR.
 
-    The depth in the descriptor is followed unless an entry exceeds it; then the entries decide, up to 16 bits.
+    The depth of the descriptor applies unless an entry exceeds it; then the largest entry decides, up to 16 bits.
     """
     prefix = f"{palette}PaletteColorLookupTable" if palette else "LUT"
     descriptor = elements.numbers(item, f"{prefix}Descriptor")

@@ -1,6 +1,6 @@
-"""The gate: whether a film is one the node reads, and if not, why. Header first, then the picture.
+"""The gate: decides by header and picture whether the node reads a film, and states the reason if not.
 
-Nothing here quotes a value that a person typed: such text can name the patient.
+No detail quotes a value typed by a person: such text can name the patient.
 """
 
 from dataclasses import dataclass, field
@@ -30,25 +30,25 @@ SOP_CLASSES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What the gate lets through. The defaults read adult frontal chest films and doubt nothing that is unstated.
+    """Rules of the gate. The defaults pass adult frontal chest films; an unstated value passes.
 
     Attributes
     ----------
     sop_class_uids, modalities
-        What the film may call itself; an absent Modality passes.
+        Allowed values; an absent Modality passes.
     body_parts
         First words of Body Part Examined that mean a chest.
     accept_unknown_body_part, accept_unknown_view, accept_unknown_age
-        Whether a film passes that states it nowhere: neither tag, nor code, nor words. What a model sees in the
-        picture may still refuse it (`appearance.judge_appearance`).
+        Whether a film passes that states it neither by tag, code nor words. The model's view may still refuse it
+        (`view_check.judge_appearance`).
     view_from_model
-        Whether a view that is stated nowhere is the model's, where that is certain of it.
+        Whether the model's view is used if the header states none and the score is high enough.
     minimum_age_years
-        Younger patients are refused; 0 reads all.
+        Younger patients are refused; 0 disables the check.
     accept_for_processing, accept_multi_frame
-        Whether raw detector pictures, and the first of several frames, are read.
+        Whether For Processing films, and the first of several frames, are read.
     minimum_side_pixels, maximum_elongation
-        The shorter side, and how many times longer the longer one may be.
+        Least length of the shorter side, and largest ratio of the longer side to it.
     """
 
     sop_class_uids: tuple[str, ...] = SOP_CLASSES
@@ -67,7 +67,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Whether the film may pass: `refused` is None, or the reason with a sentence of `detail`."""
+    """Result of the gate: `refused` is None if the film passes, or the reason, with a sentence of `detail`."""
 
     refused: Reason | None = None
     detail: str = ""
@@ -75,7 +75,7 @@ class Verdict:
 
 
 def judge_header(dataset: Dataset, rules: Rules) -> Verdict:
-    """Return what the header alone says; the first reason that applies, in the order of `_CHECKS`."""
+    """Return the verdict by the header alone: the first reason that applies, in the order of `_CHECKS`."""
     for check in _CHECKS:
         refused = check(dataset, rules)
         if refused is not None:
@@ -156,9 +156,9 @@ _CHECKS = (_kind, _species, _body_part, _view, _age, _for_processing, _frames, _
 
 
 def judge_picture(film: Radiograph, rules: Rules) -> Verdict:
-    """Return whether the picture itself can be read: large enough, exposed, not saturated, not cut down to a part.
+    """Return the verdict by the picture: large enough, exposed, not saturated, not a small part.
 
-    Text drawn into it is noted, whatever Burned In Annotation (0028,0301) says; nothing is masked.
+    Burned-in text is noted, whatever Burned In Annotation (0028,0301) says; nothing is masked.
     """
     refused = _size(film, rules) or _exposure(image_statistics.brightness(film.p_values)) or _crop(film, rules)
     if refused is not None:
@@ -166,9 +166,9 @@ def judge_picture(film: Radiograph, rules: Rules) -> Verdict:
     return Verdict(notes=(Note.BURNED_IN_TEXT,) if image_statistics.has_text(film.p_values) else ())
 
 
-_LEAST_SPREAD = 0.08
-_MOST_AT_ONE_END = 0.75
-_LEAST_SHOWN = 0.25
+_MIN_SPREAD = 0.08
+_MAX_AT_ONE_END = 0.75
+_MIN_EXPOSED = 0.25
 
 
 def _size(film: Radiograph, rules: Rules) -> _Refusal:
@@ -180,8 +180,8 @@ def _size(film: Radiograph, rules: Rules) -> _Refusal:
 
 def _crop(film: Radiograph, rules: Rules) -> _Refusal:
     rows, columns = film.p_values.shape
-    height, width = image_statistics.shown_part(film.p_values)
-    if height * width < _LEAST_SHOWN:
+    height, width = image_statistics.exposed_part(film.p_values)
+    if height * width < _MIN_EXPOSED:
         return Reason.QUALITY, f"only {height * width:.0%} of the picture shows anything"
     short, long = sorted((height * rows * film.geometry.aspect_ratio, width * columns))
     if long > rules.maximum_elongation * short:
@@ -189,10 +189,10 @@ def _crop(film: Radiograph, rules: Rules) -> _Refusal:
     return None
 
 
-def _exposure(found: image_statistics.Brightness) -> _Refusal:
-    if found.spread < _LEAST_SPREAD:
-        return Reason.QUALITY, f"nearly blank: 90 % of it lies within {found.spread:.3f} of the gray scale"
-    for name, part in (("black", found.black), ("white", found.white)):
-        if part > _MOST_AT_ONE_END:
-            return Reason.QUALITY, f"{part:.0%} of the picture is {name}"
+def _exposure(brightness: image_statistics.Brightness) -> _Refusal:
+    if brightness.spread < _MIN_SPREAD:
+        return Reason.QUALITY, f"nearly blank: 90 % of it lies within {brightness.spread:.3f} of the gray scale"
+    for name, share in (("black", brightness.black), ("white", brightness.white)):
+        if share > _MAX_AT_ONE_END:
+            return Reason.QUALITY, f"{share:.0%} of the picture is {name}"
     return None

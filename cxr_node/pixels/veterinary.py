@@ -1,4 +1,4 @@
-"""Whether the patient is an animal: veterinary films reach human archives."""
+"""Detects animals by the header, since veterinary films reach human archives."""
 
 from pydicom.dataset import Dataset
 
@@ -13,10 +13,10 @@ _ANIMAL_WORDS = frozenset(
 
 
 def is_animal(dataset: Dataset) -> str:
-    """Return the name of the element that says so, or "" for a human and for a film that does not say.
+    """Return the name of the element that identifies an animal, or "" if none does.
 
-    PS3.3 section C.7.1.1: Patient Species Description and Code, Breed, and the Responsible Person's role; then words
-    in descriptions. "CAT" is none of the words: it is a scan.
+    PS3.3 section C.7.1.1: Patient Species Description and Code, Breed, and the Responsible Person's role; then words in
+    descriptions. "CAT" is not among the words: it is a scan.
     """
     species = words(elements.text(dataset, "PatientSpeciesDescription"))
     if species and _HUMAN_WORDS.isdisjoint(species):

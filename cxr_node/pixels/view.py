@@ -1,4 +1,4 @@
-"""From which side the beam entered: tag, then code, then words (PS3.3 sections C.8.1.1, C.8.11.5 and CID 4010)."""
+"""View by the header: tag, then code, then words (PS3.3 sections C.8.1.1, C.8.11.5 and CID 4010)."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _POSITIONS: Mapping[str, View] = {
     **dict.fromkeys(("LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT", "LLATERAL", "RLATERAL"), View.LATERAL),
 }
 _CODES: Mapping[str, View] = {
-    # SNOMED CT, and the SNOMED-RT codes that older objects carry: CID 4010 "DX View"
+    # SNOMED CT, and the SNOMED-RT codes of older objects: CID 4010 "DX View"
     **dict.fromkeys(("272479007", "R-40888", "R-10214"), View.PA),
     **dict.fromkeys(("399348003", "R-10206"), View.AP),
     **dict.fromkeys(("399067008", "399173006", "399198007", "R-102CD", "R-10236", "R-10232"), View.LATERAL),
@@ -26,7 +26,7 @@ _WORDS: Mapping[str, View] = {
     **dict.fromkeys(("OBLIQUE", "RAO", "LAO", "RPO", "LPO", "DECUBITUS", "LORDOTIC"), View.UNKNOWN),
 }
 _FRONTAL = frozenset({"FRONTAL", "399033003", "R-10202"})
-"""Says neither PA nor AP, so that what is said elsewhere decides, and nothing said elsewhere is an unknown view."""
+"""Neither PA nor AP: another element decides, and without one the view is unknown."""
 TEXTS = (
     "AcquisitionDeviceProcessingDescription",
     "SeriesDescription",
@@ -34,17 +34,17 @@ TEXTS = (
     "PerformedProcedureStepDescription",
     "StudyDescription",
 )
-"""Descriptive elements, those that speak of the one picture before those that speak of the study."""
+"""Descriptive elements, those of the image before those of the study."""
 
 _FIRST_LETTERS = re.compile(r"\b([PA])[.\-/ ]?([AP])\b\.?")
 _WORD = re.compile(r"[A-Z]+")
 
 
 def find_view(dataset: Dataset) -> tuple[View, ViewSource]:
-    """Return the view and where it was read.
+    """Return the view and its source. Never raises.
 
-    A view that is stated but is none the node knows (oblique, decubitus, apical) is UNKNOWN with its source; one
-    stated nowhere is UNKNOWN with ViewSource.NONE. Never raises.
+    A stated view of another kind (oblique, decubitus, apical) is UNKNOWN with its source; an unstated one is UNKNOWN
+    with ViewSource.NONE.
     """
     position = elements.text(dataset, "ViewPosition").upper()
     if position and position not in _FRONTAL:
@@ -60,7 +60,7 @@ def find_view(dataset: Dataset) -> tuple[View, ViewSource]:
 
 
 def _position(position: str) -> View:
-    """Return the view of a View Position, also where it holds more than its one term: "AP SUPINE", "CHEST_PA"."""
+    """Return the view of a View Position, also if it contains more than its one term: "AP SUPINE", "CHEST_PA"."""
     whole = re.sub(r"[^A-Z]", "", position)
     if whole in _POSITIONS:
         return _POSITIONS[whole]

@@ -1,4 +1,4 @@
-"""What a model says of the picture itself, against what the header says: the last question of the gate."""
+"""Last check of the gate: the model's view and distance against the header."""
 
 from dataclasses import replace
 
@@ -8,32 +8,39 @@ from cxr_node.domain.reasons import Note, Reason
 from cxr_node.pixels.suitability import Rules, Verdict
 
 CERTAIN = 0.9
-"""The share of belief from which a model's view counts, against a header's silence or its word."""
+"""Least score at which the model's view counts, whether the header states another or none."""
 
 
-def judge_appearance(seen: Appearance, stated: Geometry) -> Verdict:
-    """Return whether the picture is one that the model can read.
+def judge_appearance(appearance: Appearance, stated: Geometry) -> Verdict:
+    """Return the verdict by the model's appearance of the film.
 
-    A stated view is doubted at most: whoever took the film knew it, and the model reads PA and AP alike.
+    A stated view is at most noted as doubtful: the radiographer knew it, and the model reads PA and AP alike.
     """
-    if seen.view is None:
+    if appearance.view is None:
         return Verdict(
-            refused=Reason.BODY_PART, detail=f"the model takes it for no chest film (score {seen.score:.2f})"
+            refused=Reason.BODY_PART, detail=f"the model takes it for no chest film (score {appearance.score:.2f})"
         )
-    if seen.distance > seen.limit:
-        detail = f"distance {seen.distance:.3g} from the films that the model knows, limit {seen.limit:.3g}"
+    if appearance.distance > appearance.limit:
+        detail = f"distance {appearance.distance:.3g} from the films that the model knows, limit {appearance.limit:.3g}"
         return Verdict(refused=Reason.UNUSUAL, detail=detail)
-    if seen.score < CERTAIN or seen.view is stated.view:
+    if appearance.score < CERTAIN or appearance.view is stated.view:
         return Verdict()
     if stated.view is not View.UNKNOWN:
         return Verdict(notes=(Note.VIEW_DOUBTED,))
-    if seen.view is View.LATERAL:
-        return Verdict(refused=Reason.VIEW, detail=f"stated nowhere; the model sees a lateral (score {seen.score:.2f})")
+    if appearance.view is View.LATERAL:
+        return Verdict(
+            refused=Reason.VIEW, detail=f"stated nowhere; the model sees a lateral (score {appearance.score:.2f})"
+        )
     return Verdict()
 
 
-def with_view(stated: Geometry, seen: Appearance, rules: Rules) -> Geometry:
-    """Return the geometry with the model's view, where none is stated, the model is certain and the rules allow it."""
-    if seen.view is None or seen.score < CERTAIN or stated.view is not View.UNKNOWN or not rules.view_from_model:
+def with_view(stated: Geometry, appearance: Appearance, rules: Rules) -> Geometry:
+    """Return the geometry with the model's view, if none is stated, its score suffices and the rules allow it."""
+    if (
+        appearance.view is None
+        or appearance.score < CERTAIN
+        or stated.view is not View.UNKNOWN
+        or not rules.view_from_model
+    ):
         return stated
-    return replace(stated, view=seen.view, view_source=ViewSource.NETWORK)
+    return replace(stated, view=appearance.view, view_source=ViewSource.NETWORK)

@@ -1,4 +1,4 @@
-"""Which modality and VOI transform a header asks for (PS3.3 sections C.11.1 and C.11.2)."""
+"""Reads the modality and VOI transforms of a header (PS3.3 sections C.11.1 and C.11.2)."""
 
 import math
 
@@ -12,16 +12,16 @@ from cxr_node.pixels.grayscale import Rescale, Window, WindowFunction, modality_
 from cxr_node.pixels.lut import Lut, read_lut
 
 _LARGEST = 1e9
-"""No modality value, center or width of a radiograph comes near; beyond it arithmetic loses the small ones."""
+"""Limit of modality values, centers and widths: none of a radiograph is near it, and larger ones lose precision."""
 
 
 def read_modality(dataset: Dataset, description: Description) -> Rescale | Lut:
-    """Return the modality transform: the LUT where there is one, even beside a slope (C.11.1 forbids both).
+    """Return the modality transform: the LUT if there is one, even beside a slope (C.11.1 forbids both).
 
     Raises
     ------
     GiveUp
-        DECODE where the LUT cannot be used or the slope is 0 or no number: any picture made of it is wrong.
+        DECODE if the LUT cannot be used or the slope is 0 or no number: any picture would be wrong.
     """
     tables = elements.items(dataset, "ModalityLUTSequence")
     if tables:
@@ -41,10 +41,9 @@ def _stated(dataset: Dataset, keyword: str, default: float) -> float:
 
 
 def read_voi(dataset: Dataset, description: Description, modality: Rescale | Lut) -> Window | Lut | None:
-    """Return the VOI transform to use: the LUT before the windows; None where none is usable.
+    """Return the VOI transform to use: the LUT before the windows; None if none is usable.
 
-    Of several LUTs the first usable one is taken; of several windows the one explained as NORMAL, else the first
-    usable one.
+    The first usable LUT; of several windows the one explained as NORMAL, else the first usable one.
     """
     signed_input = modality_range(description, modality)[0] < 0
     for item in elements.items(dataset, "VOILUTSequence"):
@@ -61,11 +60,11 @@ def _windows(dataset: Dataset) -> list[tuple[str, Window]]:
     function = WindowFunction(stated) if stated in WindowFunction.__members__ else WindowFunction.LINEAR
     centers, widths = elements.numbers(dataset, "WindowCenter"), elements.numbers(dataset, "WindowWidth")
     explanations = elements.texts(dataset, "WindowCenterWidthExplanation")
-    found = []
+    usable = []
     for at, (center, width) in enumerate(zip(centers, widths, strict=False)):
         if math.isnan(center) or math.isnan(width) or abs(center) > _LARGEST or width > _LARGEST:
             continue
         window = Window(center=center, width=width, function=function)
         if window.is_usable:
-            found.append((explanations[at] if at < len(explanations) else "", window))
-    return found
+            usable.append((explanations[at] if at < len(explanations) else "", window))
+    return usable

@@ -8,7 +8,7 @@ import pytest
 
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reasons import Note
-from cxr_node.pixels.background import from_border
+from cxr_node.pixels.background import connected_to_border
 from cxr_node.pixels.film import parse, radiograph
 from cxr_node.pixels.limits import Limits
 from tests.support.pixel_films import chest, data_set, written
@@ -44,16 +44,16 @@ def assert_is(found: Mask | None, expected: Mask) -> None:
 def test_only_what_hangs_together_with_the_border_is_reached() -> None:
     mask = drawn("##....", ".#.##.", ".#.##.", ".#....", "...###")
     reached = drawn("##....", ".#....", ".#....", ".#....", "...###")
-    assert_is(from_border(mask), reached)
+    assert_is(connected_to_border(mask), reached)
 
 
 def test_a_diagonal_does_not_connect() -> None:
     mask = drawn("#....", ".#...", "..#..", ".....")
-    assert_is(from_border(mask), drawn("#....", ".....", ".....", "....."))
+    assert_is(connected_to_border(mask), drawn("#....", ".....", ".....", "....."))
 
 
 def test_nothing_at_the_border_is_nothing() -> None:
-    assert from_border(drawn("...", ".#.", "...")) is None
+    assert connected_to_border(drawn("...", ".#.", "...")) is None
 
 
 def test_padding_is_black_even_where_its_value_would_be_white() -> None:
