@@ -8,7 +8,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -28,8 +29,11 @@ from cxr_node.simulators.pacs import SimulatedPacs, StoredObject
 
 _NODE_TITLE = AeTitle("CXRNODE")
 _MODALITY_TITLE = AeTitle("DEMO_DX")
-_START_S = 90.0
-_REPORTS_S = 90.0
+_START_S = 600.0
+_REPORTS_S = 600.0
+"""Upper bounds for a busy machine. A node that ends is reported at once."""
+_STOP_S = 60.0
+_LOG_CHARACTERS = 4000
 
 
 def demo(
@@ -45,9 +49,9 @@ def demo(
         to_send = films or _phantoms(folder / "films")
         reports = _Reports()
         pacs = stack.enter_context(SimulatedPacs(folder / "pacs", on_stored=reports.put))
-        address = stack.enter_context(_node(folder, pacs))
-        out.print(f"The node listens at {address} as {_NODE_TITLE}; the PACS on port {pacs.port}.")
-        sent, stored_at = _send_and_wait(to_send, address, reports)
+        node = stack.enter_context(_node(folder, pacs))
+        out.print(f"The node listens at {node.address} as {_NODE_TITLE}; the PACS on port {pacs.port}.")
+        sent, stored_at = _send_and_wait(to_send, node, reports)
         _show(sent, stored_at, reports, folder)
 
 
@@ -76,9 +80,25 @@ def _phantoms(folder: Path) -> list[Path]:
     return dicom.write_examples(folder)
 
 
+@dataclass(slots=True)
+class _Node:
+    """A running node, and the address of the role that receives once all are ready."""
+
+    process: "subprocess.Popen[str]"
+    log: Path
+    address: str = ""
+
+    def failure(self, what: str) -> CommandError:
+        """Return an error that shows how the node ended, if it did, and the end of its log."""
+        status = self.process.poll()
+        state = "runs" if status is None else f"ended with status {status}"
+        log = self.log.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARACTERS:].strip()
+        return CommandError(f"{what}; the node {state}, and its log {self.log} ends with:\n{log or '(nothing)'}")
+
+
 @contextmanager
-def _node(folder: Path, pacs: SimulatedPacs) -> Iterator[str]:
-    """Run a node in child processes; the value is the address of its receiver."""
+def _node(folder: Path, pacs: SimulatedPacs) -> Iterator[_Node]:
+    """Run a node in child processes; the block is entered when every role is ready."""
     settings = folder / "cxr-node.toml"
     settings.write_text(
         f"""\
@@ -106,20 +126,26 @@ ae_title = "{pacs.ae_title}"
     )
     roles = ("--roles", ",".join(_ROLES))
     command = [sys.executable, "-m", "cxr_node", "run", "--json", *roles, "--config", str(settings)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own module
+    log = folder / "node.log"
+    with log.open("w", encoding="utf-8") as messages:
+        process = subprocess.Popen(  # noqa: S603  # our own module
+            command, stdout=subprocess.PIPE, stderr=messages, text=True
+        )
+    node = _Node(process, log)
     try:
-        yield _address_when_ready(process)
+        node.address = _address_when_ready(node)
+        yield node
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(_STOP_S)
 
 
-def _address_when_ready(process: "subprocess.Popen[str]") -> str:
-    """Wait until every role is ready, and return the address of the receiver."""
+def _address_when_ready(node: _Node) -> str:
+    """Wait until every role is ready or the node ends; return the address of the receiver."""
     addresses: dict[str, str] = {}
 
     def read() -> None:
-        for line in process.stdout or ():
+        for line in node.process.stdout or ():
             ready = json.loads(line)
             addresses[ready["role"]] = ready["address"]
             if len(addresses) == len(_ROLES):
@@ -132,16 +158,18 @@ def _address_when_ready(process: "subprocess.Popen[str]") -> str:
         progress.add_task("")
         reader.join(_START_S)
     if len(addresses) < len(_ROLES):
-        raise CommandError("the node did not start; see its messages above")
+        with suppress(subprocess.TimeoutExpired):
+            node.process.wait(1.0)  # its output has ended before it
+        raise node.failure(f"not ready: {', '.join(role for role in _ROLES if role not in addresses)}")
     return addresses["receive"]
 
 
 _ROLES = ("receive", "read", "deliver")
 
 
-def _send_and_wait(films: list[Path], address: str, received: _Reports) -> tuple[list[SendResult], dict[str, float]]:
+def _send_and_wait(films: list[Path], node: _Node, received: _Reports) -> tuple[list[SendResult], dict[str, float]]:
     """Send films, wait for the report of each study, and return when each film was stored."""
-    host, _, port = address.rpartition(":")
+    host, _, port = node.address.rpartition(":")
     stored_at: dict[str, float] = {}
     columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=out) as progress:
@@ -163,11 +191,11 @@ def _send_and_wait(films: list[Path], address: str, received: _Reports) -> tuple
         studies = {_study(result.film) for result in sent if result.stored}
         progress.update(reporting, total=len(studies))
         deadline = time.monotonic() + _REPORTS_S
-        while not received.wait(studies, 0.2) and time.monotonic() < deadline:
+        while not received.wait(studies, 0.2) and node.process.poll() is None and time.monotonic() < deadline:
             progress.update(reporting, completed=len(studies & received.by_study.keys()))
         progress.update(reporting, completed=len(studies & received.by_study.keys()))
     if not studies or not studies <= received.by_study.keys():
-        raise CommandError("not every film has a report; see the messages above")
+        raise node.failure("not every film got a report")
     return sent, stored_at
 
 

@@ -28,8 +28,10 @@ from cxr_node.work.periodic import retention
 from cxr_node.work.periodic.scrub import Scrubber
 
 _PRELOADED = ["cxr_node.faults.node_process", "cxr_node.simulators.pacs", "cxr_node.db.migrate", "sqlite3", "psycopg"]
-_START_S = 60.0
+_START_S = 600.0
+"""Upper bound for a busy machine. A process that ends is noticed at once."""
 _END_S = 20.0
+_LOG_CHARACTERS = 2000
 _KEPT = timedelta(seconds=3)
 """How long a scratch node keeps what it delivered: so briefly that removal is one of the stages that are killed."""
 _UPKEEP_S = 0.25
@@ -123,6 +125,9 @@ def life(plan: Plan) -> Iterator[NodeProcess]:
         patience_ends = time.monotonic() + _START_S
         while not begun.port and not begun.ended and time.monotonic() < patience_ends:
             begun.listen(0.05)
+        if not begun.port and not begun.ended:
+            log = plan.place.log.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARACTERS:].strip()
+            raise TimeoutError(f"the node is not ready after {_START_S:.0f} s; its log ends with: {log or '(nothing)'}")
         yield begun
     finally:
         if not begun.ended:

@@ -13,7 +13,11 @@ from urllib.parse import quote
 
 _FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
 _USERS = ("postgres", "nobody")
-_START_S = 60
+_START_S = 600
+"""Upper bound for a busy machine. `pg_ctl -w` ends at once if the server ends."""
+_WAIT = ("-w", "-t", str(_START_S))
+_LOG_CHARACTERS = 2000
+_END_S = 30
 
 
 class NoServer(Exception):
@@ -42,11 +46,11 @@ class Server:
     def start(self) -> None:
         """Start, and wait until it accepts connections."""
         options = f"-k {self.folder} -c listen_addresses= -c max_connections=60"
-        self._run("pg_ctl", "-D", str(self._data), "-o", options, "-l", str(self.folder / "log"), "-w", "start")
+        self._run("pg_ctl", "-D", str(self._data), "-o", options, "-l", str(self.folder / "log"), *_WAIT, "start")
 
     def stop(self, *, mode: str = "fast") -> None:
         """Stop it."""
-        self._run("pg_ctl", "-D", str(self._data), "-m", mode, "-w", "stop")
+        self._run("pg_ctl", "-D", str(self._data), "-m", mode, *_WAIT, "stop")
 
     def create(self) -> None:
         """Create the data folder."""
@@ -63,11 +67,17 @@ class Server:
             stderr=subprocess.DEVNULL,
             user=self.user,
             cwd=self.folder,
-            timeout=_START_S,
+            timeout=_START_S + _END_S,
             check=False,
         )
         if finished.returncode:
-            raise NoServer(f"{name} of PostgreSQL in {self.binaries} ended with status {finished.returncode}")
+            sentence = f"{name} of PostgreSQL in {self.binaries} ended with status {finished.returncode}"
+            raise NoServer(f"{sentence}; the server's log ends with: {self._end_of_log()}")
+
+    def _end_of_log(self) -> str:
+        log = self.folder / "log"
+        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        return text[-_LOG_CHARACTERS:].strip() or "(nothing)"
 
 
 def binaries(more: Sequence[Path] = ()) -> Path:

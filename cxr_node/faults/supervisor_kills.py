@@ -23,7 +23,9 @@ from cxr_node.simulators.pacs import SimulatedPacs
 GROUP = "kill -9 of the program, its supervisor or a role"
 _ROLES = ("receive", "read", "deliver")
 """Without the web role, whose port may be in use."""
-_START_S = 120.0
+_START_S = 600.0
+"""Upper bound for a busy machine. A program that ends is noticed at once."""
+_LOG_CHARACTERS = 2000
 _LONGEST_S = 12.0
 _IDLE_TIMEOUT_S = 240.0
 _END_S = 30.0
@@ -125,7 +127,7 @@ def run(context: FaultContext) -> GroupResult:
             with running_program(place) as node:
                 killed, problem = _kill(node, load, turn, rng)
                 kills_done, turn, load.port = kills_done + killed, turn + 1, 0
-                problems += [problem] if problem else []
+                problems += [f"{problem}; its log ends with: {_end_of_log(place)}"] if problem else []
         problems += _wait_until_idle(place, load, pacs.by_study)
         ledger = ledger_check.check(place.settings, load.stored, pacs.by_study)
     return GroupResult.of(
@@ -138,6 +140,10 @@ def run(context: FaultContext) -> GroupResult:
     )
 
 
+def _end_of_log(place: Place) -> str:
+    return place.log.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARACTERS:].strip() or "(nothing)"
+
+
 def _shared_port(processes: int) -> dict[str, object]:
     """Return the settings of several processes on one port: one that was free a moment ago."""
     if processes == 1:
@@ -148,7 +154,7 @@ def _shared_port(processes: int) -> dict[str, object]:
 
 def _kill(node: Program, load: LoadGenerator, turn: int, rng: Random) -> tuple[int, str]:
     """Kill processes of a program under load; return the number of kills, and a problem or an empty string."""
-    if not wait_for(lambda: bool(node.port) or node.process.poll() is not None, _START_S) or not node.port:
+    if not _is_ready(node, "receive"):
         return 1, f"the program did not start in turn {turn}"
     load.port = node.port
     threading.Event().wait(rng.uniform(0, _LONGEST_S))
@@ -159,22 +165,28 @@ def _kill(node: Program, load: LoadGenerator, turn: int, rng: Random) -> tuple[i
         os.kill(node.process.pid, signal.SIGKILL)
         node.process.wait()
         return 1, ""
-    if not wait_for(lambda: len(node.addresses) == len(_ROLES), _START_S):
+    if not _is_ready(node, *_ROLES):
         return 1, f"the program did not start in turn {turn}"
     for killed, role in enumerate(rng.sample(_ROLES, len(_ROLES)), start=1):
         before = node.roles()[role]
         node.addresses.pop(role)
         os.kill(before, signal.SIGKILL)
-        if not wait_for(lambda: role in node.addresses, _START_S):  # noqa: B023  # called within the iteration
+        if not _is_ready(node, role):
             return killed, f"{role} was not started again"
         load.port = node.port
     return len(_ROLES), ""
 
 
+def _is_ready(node: Program, *roles: str) -> bool:
+    """Wait until `roles` are ready or the program ends; return whether they are ready."""
+    wait_for(lambda: node.addresses.keys() >= set(roles) or node.process.poll() is not None, _START_S)
+    return node.addresses.keys() >= set(roles)
+
+
 def _wait_until_idle(place: Place, load: LoadGenerator, arrived: Mapping[str, object]) -> list[str]:
     """Let the program finish all jobs."""
     with running_program(place) as node:
-        wait_for(lambda: bool(node.port) or node.process.poll() is not None, _START_S)
+        _is_ready(node, "receive")
         load.port = node.port
         load.stopping.set()
         is_idle = wait_for(

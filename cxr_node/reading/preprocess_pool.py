@@ -22,7 +22,8 @@ from cxr_node.reading.pool_worker import OpenContext, Status
 
 _log = logging.getLogger(__name__)
 
-_START_S = 120.0
+_START_S = 600.0
+"""Upper bound for a busy machine. A process that ends is noticed at once."""
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 27)}
 """glibc malloc settings: films reuse heap memory, up to 128 MiB of it free, instead of fresh pages from mmap.
 

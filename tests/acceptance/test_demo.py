@@ -3,13 +3,15 @@
 import subprocess
 from pathlib import Path
 
+import pytest
 from pydicom import dcmread
 
 from tests.support.running_node import COMMAND
 
 
+@pytest.mark.timeout(1300)
 def test_the_demo_shows_the_main_job_and_leaves_its_objects(tmp_path: Path) -> None:
-    ended = subprocess.run([*COMMAND, "demo", "--folder", tmp_path], capture_output=True, text=True, timeout=280)
+    ended = subprocess.run([*COMMAND, "demo", "--folder", tmp_path], capture_output=True, text=True, timeout=1260)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     reports = [dcmread(path) for path in (tmp_path / "pacs").glob("*.dcm")]

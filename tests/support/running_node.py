@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,8 @@ from tests.support.receiver import ReceivePath, ReceiveProcesses
 
 ROLES = ("receive", "read", "deliver")
 COMMAND = (sys.executable, "-m", "cxr_node")
-START_S = 120.0
+START_S = 240.0
+"""Upper bound for a busy machine, below the timeout of a test. A node that ends fails the test at once."""
 
 
 @dataclass(slots=True)
@@ -123,13 +124,15 @@ def running(
     reader = threading.Thread(target=_read_addresses, args=(node,), daemon=True)
     reader.start()
     try:
-        until(
-            lambda: process.poll() is not None or set(wait_for) <= node.addresses.keys(),
-            what="the start of the node",
-            timeout_s=START_S,
-        )
-        if process.poll() is not None:
-            pytest.fail(f"the node ended at its start:\n{log.read_text(encoding='utf-8')[-2000:]}")
+        with suppress(pytest.fail.Exception):
+            until(
+                lambda: process.poll() is not None or set(wait_for) <= node.addresses.keys(),
+                what="the start of the node",
+                timeout_s=START_S,
+            )
+        if process.poll() is not None or not set(wait_for) <= node.addresses.keys():
+            state = f"is not ready after {START_S:.0f} s" if process.poll() is None else "ended at its start"
+            pytest.fail(f"the node {state}; its log:\n{log.read_text(encoding='utf-8')[-2000:]}")
         yield node
     finally:
         if process.poll() is None:
