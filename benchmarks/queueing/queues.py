@@ -16,8 +16,8 @@ from cxr_node.db import migrate
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import job, study
-from cxr_node.queue import queue
-from cxr_node.queue.queue import Claim
+from cxr_node.queue import claiming, queue
+from cxr_node.queue.claiming import Claim
 from cxr_node.wiring.process import utc_now
 
 
@@ -79,7 +79,7 @@ class Ours:
         return time.perf_counter() - started
 
     def _claim(self, transaction: Transaction, most: int) -> list[Claim]:
-        claims = queue.claim(
+        claims = claiming.claim(
             transaction,
             Stage.COMPOSE,
             owner="benchmark/1",

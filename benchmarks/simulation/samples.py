@@ -14,7 +14,7 @@ from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.faults import postgres_server, scratch
-from cxr_node.queue import queue
+from cxr_node.queue import claiming, queue
 from cxr_node.wiring.process import utc_now
 
 STAGES = ("receive", "read", "compose", "deliver")
@@ -99,7 +99,7 @@ def _turns(task: tuple[str, int]) -> float:
     began = time.monotonic()
     for _ in range(count):
         with database.write() as transaction:
-            (claim,) = queue.claim(transaction, Stage.READ, owner="benchmark/1", lease=_LEASE, now=utc_now())
+            (claim,) = claiming.claim(transaction, Stage.READ, owner="benchmark/1", lease=_LEASE, now=utc_now())
         with database.write() as transaction:
             queue.finish(transaction, claim, now=utc_now())
     took = time.monotonic() - began

@@ -1,4 +1,4 @@
-"""In which order waiting jobs are claimed: by the time at which each was due, less its head start."""
+"""Claim order of waiting jobs: due time minus priority boost, as Python and as SQL of each database."""
 
 from datetime import datetime
 
@@ -11,59 +11,59 @@ LARGEST_PRIORITY_BOOST_S = 86400
 
 
 def claim_key(due_at: datetime, priority_boost_s: int) -> float:
-    """Return what jobs are ordered by, as seconds: the lower, the sooner.
+    """Return the sort key of a job in seconds; the lowest is claimed first.
 
-    A job is passed only by those that fall due within the others' head start after it: so long, and no longer, can one
-    be kept waiting by more urgent ones.
+    Only jobs that fall due within their boost after a job can pass it, so no job starves.
     """
     return due_at.timestamp() - priority_boost_s
 
 
 class ClaimOrder(FunctionElement[datetime]):
-    """The same of a row's columns `due_at` and `priority`, as the index of waiting jobs has it in each database."""
+    """`claim_key` of the columns `due_at` and `priority`, as in the index of waiting jobs of each database."""
 
     type = DateTime()
     inherit_cache = True
-    name = "turn"
+    name = "claim_order"
 
     def __init__(self, due_at: ColumnElement[datetime], priority: ColumnElement[int]) -> None:
         super().__init__(due_at, priority)
 
 
 @compiles(ClaimOrder, "sqlite")
-def _in_sqlite(turn: ClaimOrder, compiler: Compiled, **options: object) -> str:
-    due_at, priority = (compiler.process(each, **options) for each in turn.clauses)
+def _claim_order_in_sqlite(element: ClaimOrder, compiler: Compiled, **options: object) -> str:
+    due_at, priority = (compiler.process(clause, **options) for clause in element.clauses)
     return f"(julianday({due_at}) - {priority} / 86400.0)"
 
 
 @compiles(ClaimOrder, "postgresql")
-def _in_postgresql(turn: ClaimOrder, compiler: Compiled, **options: object) -> str:
-    # An index takes only what is the same at all times and places, which a time with a zone less seconds is not.
-    due_at, priority = (compiler.process(each, **options) for each in turn.clauses)
+def _claim_order_in_postgresql(element: ClaimOrder, compiler: Compiled, **options: object) -> str:
+    # An index takes only immutable expressions; a time with time zone minus an interval is not one.
+    due_at, priority = (compiler.process(clause, **options) for clause in element.clauses)
     return f"(({due_at} AT TIME ZONE 'UTC') - {priority} * '00:00:01'::interval)"
 
 
 class WithoutIndex(FunctionElement[datetime]):
-    """A column by which SQLite is not to look rows up: it would rather find all that is due, and sort it, each time.
+    """A column that SQLite must not use an index for.
 
-    Nor is it to group by its index: it would go through the whole table for the sake of the order.
+    By the index on the due time it would find all due jobs and sort them at each claim. By an index for grouping it
+    would scan the whole table.
     """
 
     type = DateTime()
     inherit_cache = True
-    name = "not_sought"
+    name = "without_index"
 
     def __init__(self, column: ColumnElement[datetime]) -> None:
         super().__init__(column)
 
 
 @compiles(WithoutIndex, "sqlite")
-def _not_by_index(column: WithoutIndex, compiler: Compiled, **options: object) -> str:
-    (only,) = column.clauses
-    return f"+{compiler.process(only, **options)}"
+def _without_index_in_sqlite(element: WithoutIndex, compiler: Compiled, **options: object) -> str:
+    (column,) = element.clauses
+    return f"+{compiler.process(column, **options)}"
 
 
 @compiles(WithoutIndex, "postgresql")
-def _as_it_is(column: WithoutIndex, compiler: Compiled, **options: object) -> str:
-    (only,) = column.clauses
-    return compiler.process(only, **options)
+def _without_index_in_postgresql(element: WithoutIndex, compiler: Compiled, **options: object) -> str:
+    (column,) = element.clauses
+    return compiler.process(column, **options)

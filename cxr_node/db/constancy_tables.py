@@ -1,4 +1,4 @@
-"""The tables of the constancy check: runs, the films they sent, what was read of them, and what was accepted."""
+"""Tables of the constancy check: runs, films, values and accepted baselines."""
 
 from sqlalchemy import (
     Column,
@@ -29,7 +29,7 @@ constancy_run = Table(
     Column("engine", String(128), nullable=False, server_default=""),
 )
 
-# Written before the film is sent: only what comes under a UID that is here, once, is a film of a check.
+# Written before the phantom is sent. Only the first film received under this UID belongs to the check.
 constancy_film = Table(
     "constancy_film",
     metadata,
@@ -74,5 +74,5 @@ constancy_baseline = Table(
 
 
 def is_not_constancy_film() -> ColumnElement[bool]:
-    """Return the condition that a film is no check's."""
+    """Return the condition that a film is of no constancy check."""
     return ~select(constancy_film.c.id).where(constancy_film.c.film_id == film.c.id).exists()

@@ -1,4 +1,4 @@
-"""Bringing a database to the schema of this version."""
+"""Migration: upgrades a database to the schema of this version, and compares the two."""
 
 import logging
 from enum import StrEnum
@@ -15,32 +15,32 @@ from cxr_node.db.database import Database
 
 _log = logging.getLogger(__name__)
 
-_MIGRATING = 0x63787231
-"""The advisory lock of who migrates."""
+_MIGRATION_LOCK = 0x63787231
+"""Key of the advisory lock that is held during a migration."""
 
 
 class TooNew(Exception):
-    """A newer version has changed the schema in a way that this one cannot work with."""
+    """A newer version has changed the schema so that this one cannot work with it."""
 
 
 def upgrade(database: Database) -> None:
-    """Apply every migration that the database has not seen, all in one transaction or none.
+    """Apply all missing migrations in one transaction.
 
-    Hosts that start together wait for each other. A schema that a newer version has only added to is left as it is.
+    Hosts that start at the same time take turns. A newer schema that only adds to this one is not changed.
 
     Raises
     ------
     TooNew
-        If the schema is of a newer version, and this one cannot work with it.
+        If the schema is of a newer version that this one cannot work with.
     """
     with database.write() as transaction:
         if transaction.connection.dialect.name == "postgresql":
-            transaction.connection.execute(select(func.pg_advisory_xact_lock(_MIGRATING)))
+            transaction.connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         match standing(transaction.connection):
             case Standing.TOO_NEW:
                 raise TooNew(why_not(transaction.connection))
             case Standing.NEWER:
-                _log.warning("the database is at the schema of a newer version, which has only added to it")
+                _log.warning("the database has the schema of a newer version, which this version can work with")
             case _:
                 config = _config()
                 config.attributes["connection"] = transaction.connection
@@ -54,38 +54,38 @@ def is_current(connection: Connection) -> bool:
 
 
 class Standing(StrEnum):
-    """How the database's schema stands to that of this version."""
+    """The schema of the database compared with that of this version."""
 
     SAME = "same"
     OLDER = "older"
     NEWER = "newer"
-    """Of a newer version that has only added to it: this one works with it."""
+    """Of a newer version that this one can work with."""
     TOO_NEW = "too new"
 
 
 def standing(connection: Connection) -> Standing:
-    """Return how the schema stands to that of this version.
+    """Compare the schema with that of this version.
 
-    A migration that takes something away moves the floor: the oldest revision whose nodes may go on.
+    The view `schema_floor` names the oldest revision whose nodes can work with the schema.
     """
     script = ScriptDirectory.from_config(_config())
     mine, theirs = script.get_current_head() or "", MigrationContext.configure(connection).get_current_revision() or ""
     if theirs == mine:
         return Standing.SAME
-    if not theirs or theirs in {each.revision for each in script.walk_revisions()}:
+    if not theirs or theirs in {revision.revision for revision in script.walk_revisions()}:
         return Standing.OLDER
     floor: str = connection.execute(select(column("oldest")).select_from(table("schema_floor"))).scalar_one()
     return Standing.NEWER if floor <= mine else Standing.TOO_NEW
 
 
 def why_not(connection: Connection) -> str:
-    """Return why this version cannot work with the database, and what to do; nothing if it can."""
+    """Return why this version cannot work with the database, and what to do; empty if it can."""
     match standing(connection):
         case Standing.OLDER:
-            return "the database is not at this version's schema: run `cxr-node db upgrade` first"
+            return "the database has the schema of an older version: run `cxr-node db upgrade` first"
         case Standing.TOO_NEW:
             return (
-                "the database is at the schema of a newer version, which this one cannot work with: "
+                "the database has the schema of a newer version, which this version cannot work with: "
                 "install that version on this host too"
             )
         case _:
@@ -99,7 +99,7 @@ def _config() -> Config:
 
 
 def _migrations() -> Path:
-    """Return the folder of migrations: inside the package when installed, beside it in a checkout."""
+    """Return the folder of migrations: in the installed package, or beside it in a checkout."""
     package = Path(str(files("cxr_node")))
     installed = package / "migrations"
     return installed if installed.is_dir() else package.parent / "migrations"

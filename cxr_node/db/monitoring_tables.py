@@ -1,4 +1,4 @@
-"""The tables of what is watched: models, days counted, and days held against their reference."""
+"""Tables of drift monitoring: models, daily statistics, drift results."""
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
@@ -6,7 +6,7 @@ from cxr_node.db.tables import AE_TITLE, DIGEST, JSON_VALUE, RowId, UtcDateTime,
 
 _DAY = String(10)
 
-# A model as readings name it; a new version, preparation or set of operating points is another model.
+# A model; another version, preprocessing or set of operating points is another model.
 model = Table(
     "model",
     metadata,
@@ -16,19 +16,19 @@ model = Table(
     Column("weights_digest", DIGEST, nullable=False),
     Column("preparation", Text, nullable=False),
     Column("operating_points", Text, nullable=False),
-    # When this was first seen; films received before are not counted as its own.
+    # When it first read a film; statistics leave out films received before.
     Column("since", UtcDateTime, nullable=False),
     UniqueConstraint("weights_digest", "preparation", "operating_points", "name", "version", name="uq_model_identity"),
 )
 
 
 def of_model() -> Column[int]:
-    """Return a column that refers to a model."""
+    """Return the foreign key column of a model."""
     return Column("model_id", RowId, ForeignKey("model.id"), nullable=False)
 
 
-def _of_figure() -> tuple[Column[str], ...]:
-    """Return the columns that name a figure of one device's films of one UTC day."""
+def _statistic_columns() -> tuple[Column[str], ...]:
+    """Return the columns that name a statistic of one device and UTC day."""
     return (
         Column("day", _DAY, nullable=False),
         Column("calling_ae_title", AE_TITLE, nullable=False),
@@ -37,13 +37,13 @@ def _of_figure() -> tuple[Column[str], ...]:
     )
 
 
-# One figure of one device's films of one UTC day, read by one model; counted again when the day changes.
+# One statistic of one device, UTC day and model; computed again when films of the day are read.
 daily_statistic = Table(
     "daily_statistic",
     metadata,
     row_id(),
     of_model(),
-    *_of_figure(),
+    *_statistic_columns(),
     Column("films", Integer, nullable=False),
     Column("hits", Integer, nullable=False),
     Column("total", Float, nullable=False),
@@ -52,7 +52,7 @@ daily_statistic = Table(
     Index("ix_daily_statistic_day", "day"),
 )
 
-# Up to which reading, by its number, days have been counted.
+# Number of the last reading that the daily statistics include.
 daily_statistic_progress = Table(
     "daily_statistic_progress", metadata, row_id(), Column("reading_id", RowId, nullable=False)
 )
@@ -62,7 +62,7 @@ drift = Table(
     metadata,
     row_id(),
     of_model(),
-    *_of_figure(),
+    *_statistic_columns(),
     Column("reference_from", _DAY, nullable=False),
     Column("reference_until", _DAY, nullable=False),
     Column("window_from", _DAY, nullable=False),
@@ -78,7 +78,7 @@ drift = Table(
     UniqueConstraint("day", "calling_ae_title", "kind", "key", "model_id"),
 )
 
-# Which days have been judged, also those with nothing to compare.
+# Evaluated days, also those with nothing to compare.
 drift_evaluation = Table(
     "drift_evaluation",
     metadata,

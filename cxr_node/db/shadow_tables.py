@@ -1,11 +1,11 @@
-"""The tables of shadow mode: what a second model makes of the same films. Nothing else asks them."""
+"""Tables of shadow mode: progress, readings and findings of the shadow model."""
 
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
 from cxr_node.db.monitoring_tables import of_model
 from cxr_node.db.tables import CODE, RowId, UtcDateTime, metadata, row_id
 
-# How far a model has come among the readings, and how often it tried the next one.
+# Number of the last reading whose film the model has read, and attempts at the next one.
 shadow_progress = Table(
     "shadow_progress",
     metadata,

@@ -1,10 +1,10 @@
-"""The life of a job: a pure table, (state, event) to state."""
+"""State machine of a job: a table from state and event to state."""
 
 from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """Which part of the main path a job is: each stage is a queue of its own."""
+    """A step of the main path. Each stage has its own queue."""
 
     READ = "read"
     COMPOSE = "compose"
@@ -13,7 +13,7 @@ class Stage(StrEnum):
 
 
 class State(StrEnum):
-    """Where a job stands."""
+    """State of a job."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -23,7 +23,7 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
-    """What can happen to a job."""
+    """Event that changes the state of a job."""
 
     CREATED = "created"
     CLAIMED = "claimed"
@@ -40,15 +40,15 @@ ENDED = frozenset({State.DONE, State.NOT_ANALYSED, State.FAILED})
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.WAITING, Event.CLAIMED): State.RUNNING,
-    # A second content under a known SOP Instance UID is set aside before anyone reads it.
+    # Another film under a known SOP Instance UID is set aside before it is read.
     (State.WAITING, Event.SET_ASIDE): State.NOT_ANALYSED,
     (State.RUNNING, Event.FINISHED): State.DONE,
     (State.RUNNING, Event.SET_ASIDE): State.NOT_ANALYSED,
     (State.RUNNING, Event.RETRY): State.WAITING,
     (State.RUNNING, Event.GAVE_UP): State.FAILED,
-    # The worker died while the node lived: this is counted, for the job may be why.
+    # The worker died while the node ran on. It counts as a crash, as the job may be the cause.
     (State.RUNNING, Event.LEASE_LOST): State.WAITING,
-    # The whole node stopped: not the job's fault.
+    # The whole node stopped, which the job did not cause.
     (State.RUNNING, Event.RELEASED): State.WAITING,
     (State.DONE, Event.REQUEUED): State.WAITING,
     (State.NOT_ANALYSED, Event.REQUEUED): State.WAITING,
@@ -57,11 +57,11 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
 
 
 class ForbiddenTransition(Exception):
-    """An event that the job's state does not allow, or a job that another worker moved first."""
+    """The state of the job does not allow the event, or another worker has changed it first."""
 
 
 def after(state: State, event: Event) -> State:
-    """Return the state that `event` leads to from `state`, or raise `ForbiddenTransition`."""
+    """Return the state after `event`, or raise `ForbiddenTransition`."""
     try:
         return TRANSITIONS[state, event]
     except KeyError:

@@ -1,4 +1,4 @@
-"""The tables. `migrations/` brings a database to them; a test holds the two against each other."""
+"""Tables of films, readings, results and jobs. A test compares them with what `migrations/` creates."""
 
 from datetime import UTC, datetime
 
@@ -39,7 +39,7 @@ metadata = MetaData(
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time, stored in UTC. SQLite keeps no zone, so it is taken off and put back here."""
+    """Aware time in UTC. SQLite stores no time zone: it is removed on writing and added on reading."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -68,7 +68,7 @@ JSON_VALUE = JSON(none_as_null=True)
 
 
 def row_id() -> Column[int]:
-    """Return the column that numbers a table's rows."""
+    """Return the primary key column."""
     return Column("id", RowId, primary_key=True, autoincrement=True)
 
 
@@ -82,7 +82,7 @@ study = Table(
     row_id(),
     Column("study_instance_uid", UID_TEXT, nullable=False, unique=True),
     Column("first_received_at", UtcDateTime, nullable=False),
-    # The largest head start of its films; jobs of the study have it, those to come as well.
+    # The largest priority boost of its films in seconds; present and future jobs of the study have it.
     Column("priority", Integer, nullable=False, server_default="0"),
 )
 
@@ -102,17 +102,17 @@ film = Table(
     Column("calling_ae_title", AE_TITLE, nullable=False),
     Column("called_ae_title", AE_TITLE, nullable=False),
     Column("address", String(64), nullable=False),
-    # Which of the sender's associations it came on; empty where that was not written down.
+    # Identifier of the association of the sender; empty if it was not recorded.
     Column("association", String(32), nullable=False, server_default=""),
     Column("received_at", UtcDateTime, nullable=False),
-    # True for the first content received under this SOP Instance UID; a second content is kept and flagged.
+    # True for the first film received under this SOP Instance UID; a film with other bytes is kept and flagged.
     Column("is_original", Boolean, nullable=False),
-    # Since when it is kept anew, if it came again; when its bytes were removed.
+    # When the film was received again, from which retention counts; when its bytes were removed.
     Column("received_again_at", UtcDateTime),
     Column("removed_at", UtcDateTime),
     UniqueConstraint("sop_instance_uid", "digest"),
     Index("ix_film_study_id", "study_id"),
-    # These two, and the others named after a time or a state, are for people's questions: see migrations/.
+    # These two, and others on a time or a state, serve the views.
     Index("ix_film_received_at", "received_at"),
     Index("ix_film_calling_ae_title_received_at", "calling_ae_title", "received_at"),
 )
@@ -175,7 +175,7 @@ finding = Table(
     UniqueConstraint("reading_id", "key"),
 )
 
-# Where a score comes from, for people to look at: apart from the findings, which are counted, and gone with the film.
+# Heat map of a finding. It has its own table because queries over findings do not need it; retention deletes it.
 heat_map = Table(
     "heat_map",
     metadata,
@@ -236,7 +236,7 @@ delivery = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("delivered_at", UtcDateTime),
     Column("status", Integer),
-    # Where the destination is asked to vouch for it: since when it does, or with which Failure Reason it does not.
+    # Storage commitment: when the destination confirmed it, or the Failure Reason (0008,1197).
     Column("confirmed_at", UtcDateTime),
     Column("failure_reason", Integer),
     UniqueConstraint("result_id", "destination"),
@@ -244,7 +244,7 @@ delivery = Table(
     Index("ix_delivery_destination_delivered_at", "destination", "delivered_at"),
 )
 
-# Each time a destination was asked by N-ACTION; its answer may come late, and names the transaction alone.
+# Storage commitment requests (N-ACTION) to destinations. A report may come late and names the transaction only.
 commitment_request = Table(
     "commitment_request",
     metadata,
@@ -255,7 +255,7 @@ commitment_request = Table(
     Index("ix_commitment_request_delivery_id", "delivery_id"),
 )
 
-# A peer's request to vouch for instances: SOP Class and SOP Instance UIDs.
+# Storage commitment requests of peers; instances are pairs of SOP Class and SOP Instance UID.
 commitment = Table(
     "commitment",
     metadata,
@@ -280,7 +280,7 @@ SUBJECTS = {
 def _one_subject() -> str:
     return " OR ".join(
         f"(stage = '{stage}' AND "
-        + " AND ".join(f"{each} IS {'NOT ' if each == subject else ''}NULL" for each in SUBJECTS.values())
+        + " AND ".join(f"{column} IS {'NOT ' if column == subject else ''}NULL" for column in SUBJECTS.values())
         + ")"
         for stage, subject in SUBJECTS.items()
     )
@@ -296,9 +296,9 @@ job = Table(
     _reference("delivery_id", "delivery", nullable=True),
     _reference("commitment_id", "commitment", nullable=True),
     Column("state", String(16), nullable=False),
-    # Head start in seconds: it is claimed before what fell due up to so much earlier.
+    # Priority boost in seconds: the job is claimed before jobs that fell due up to so much earlier.
     Column("priority", Integer, nullable=False),
-    # Claims since it was last queued, and how many of them ended with the worker's death.
+    # Claims since the job was last queued, and how many of them ended with the death of the worker.
     Column("attempts", Integer, nullable=False),
     Column("crashes", Integer, nullable=False),
     Column("due_at", UtcDateTime, nullable=False),
@@ -309,7 +309,7 @@ job = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("queued_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
-    # The study that it is of in any stage, so that one index finds a study's jobs; answers are of none.
+    # The study of the subject, at any stage, so that one index finds all jobs of a study; empty for commit jobs.
     Column("of_study_id", RowId),
     UniqueConstraint("film_id"),
     UniqueConstraint("delivery_id"),
@@ -322,7 +322,7 @@ job = Table(
     Index("ix_job_ended_at", "ended_at"),
     Index("ix_job_created_at", "created_at"),
 )
-# What is done outgrows what is pending by far: the queue's cost follows these three, not the table.
+# Done jobs outnumber pending ones by far. With these partial indexes the queue's cost depends on pending jobs only.
 _waiting = text(f"state = '{State.WAITING}'")
 _running = text(f"state = '{State.RUNNING}'")
 Index(
@@ -349,7 +349,7 @@ job_event = Table(
     Index("ix_job_event_job_id", "job_id"),
 )
 
-# What the peer behind a destination takes, as it said when it was last asked: SOP Class to transfer syntaxes.
+# Presentation contexts that a destination accepted when last negotiated: SOP Class to transfer syntaxes.
 destination_capabilities = Table(
     "destination_capabilities",
     metadata,
@@ -360,7 +360,7 @@ destination_capabilities = Table(
     Column("negotiated_at", UtcDateTime, nullable=False),
 )
 
-# The bundle that all readers are to read with: the newest row. Without a key every host goes by its own settings.
+# Activated bundle: the newest row. Without an archive key each host uses the bundle of its settings.
 bundle_choice = Table(
     "bundle_choice",
     metadata,
@@ -373,7 +373,7 @@ bundle_choice = Table(
     Column("chosen_at", UtcDateTime, nullable=False),
 )
 
-# What each host made of it.
+# Whether each host uses the activated bundle or has rejected it.
 bundle_use = Table(
     "bundle_use",
     metadata,

@@ -9,7 +9,7 @@ from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.load import send
 from cxr_node.faults.outcome import GroupResult
 from cxr_node.faults.simulated_node import SimulatedNode, simulated_node
-from cxr_node.queue import queue
+from cxr_node.queue import claiming, queue
 from cxr_node.simulators.pacs import SimulatedPacs
 
 GROUP = "clock jumps"
@@ -77,4 +77,4 @@ def _send(context: FaultContext, node: SimulatedNode, promised: dict[str, str]) 
 def _claim_by_lost_host(node: SimulatedNode) -> None:
     lease = timedelta(seconds=node.settings.read.lease_s)
     with node.database.write() as transaction:
-        queue.claim(transaction, Stage.READ, owner="lost/read/1", lease=lease, now=node.clock())
+        claiming.claim(transaction, Stage.READ, owner="lost/read/1", lease=lease, now=node.clock())

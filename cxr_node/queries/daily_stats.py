@@ -1,9 +1,13 @@
-"""Days counted: what each device's films of a day were read as, small enough to be kept for years."""
+"""Daily statistics: scores, films not analysed and turnaround of each device, day and model.
+
+They are small enough to be kept for years, when films and readings are gone.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Integer, case, cast, delete, func, insert, select, update
 
@@ -14,79 +18,93 @@ from cxr_node.db.tables import film, finding, reading
 from cxr_node.domain.daily_stats import SCORE_BINS, DailyStatistic, Statistic, seconds_bin
 from cxr_node.domain.reading import Presence
 from cxr_node.queries.views.registry import VIEWS
-from cxr_node.records.models import IDENTITY, Model, first_read, model_id
+from cxr_node.records.models import READING_COLUMNS, ModelKey, first_read, model_id
+
+_BATCH_READINGS = 50_000
+"""Readings whose days `changed_days` returns at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelStatistic:
-    """A figure of a day, and of which model it is."""
+    """A daily statistic of one model."""
 
-    of: Model
-    day: DailyStatistic
-
-
-_AT_ONCE = 50_000
-"""Readings that are looked through at once for the days of their films."""
+    model: ModelKey
+    statistic: DailyStatistic
 
 
-def changed_days(connection: Connection) -> tuple[set[date], int | None]:
-    """Return the days of the next films that were read since days were last counted, and the mark after them.
+class ChangedDays(NamedTuple):
+    """Days of films read since the last update, and the progress to store after these days; None if there are none."""
 
-    Without a mark, nothing was read since.
-    """
-    marked = connection.execute(select(func.max(daily_statistic_progress.c.reading_id))).scalar() or 0
-    upto = marked + _AT_ONCE
-    read = reading.c.id > marked, reading.c.id <= upto
-    rows = connection.execute(select(film.c.received_at).join(reading, reading.c.film_id == film.c.id).where(*read))
-    days = {at.date() for (at,) in rows}
+    days: set[date]
+    progress: int | None
+
+
+def changed_days(connection: Connection) -> ChangedDays:
+    """Return the days of the next films that were read since the stored progress."""
+    progress = connection.execute(select(func.max(daily_statistic_progress.c.reading_id))).scalar() or 0
+    end = progress + _BATCH_READINGS
+    in_batch = reading.c.id > progress, reading.c.id <= end
+    times = connection.execute(
+        select(film.c.received_at).join(reading, reading.c.film_id == film.c.id).where(*in_batch)
+    ).scalars()
     last = connection.execute(select(func.max(reading.c.id))).scalar() or 0
-    return days, None if last <= marked else min(upto, last)
+    return ChangedDays({time.date() for time in times}, None if last <= progress else min(end, last))
 
 
 def store_progress(transaction: Transaction, reading_id: int) -> None:
-    """Remember up to which reading days have been counted."""
-    if not transaction.connection.execute(update(daily_statistic_progress).values(reading_id=reading_id)).rowcount:
-        transaction.connection.execute(insert(daily_statistic_progress).values(reading_id=reading_id))
+    """Store the last reading whose day is up to date."""
+    table = daily_statistic_progress
+    if not transaction.connection.execute(update(table).values(reading_id=reading_id)).rowcount:
+        transaction.connection.execute(insert(table).values(reading_id=reading_id))
 
 
 def compute(connection: Connection, day: date) -> list[ModelStatistic]:
-    """Count a day's films. A film read twice counts as each model last read it; one not analysed, as of the model
+    """Return the statistics of a day.
+
+    A film read twice counts for each model with its last reading. A film that was not analysed counts for the model
     that read the film before it.
     """
     films = _films(connection, day)
-    said = [*_scores(connection, day), *_rejected(films, day), *_turnaround(connection, day, films)]
-    started = first_read(connection, {each.of for each in said})
-    return [each for each in said if started[each.of].date() <= day]
+    statistics = [*_scores(connection, day), *_rejected(films, day), *_turnaround(connection, day, films)]
+    started = first_read(connection, {each.model for each in statistics})
+    return [each for each in statistics if started[each.model].date() <= day]
 
 
-def store(transaction: Transaction, day: date, said: Iterable[ModelStatistic], *, now: datetime) -> None:
-    """Write what a day's count says in place of what it said before."""
+def store(transaction: Transaction, day: date, statistics: Iterable[ModelStatistic], *, now: datetime) -> None:
+    """Replace the statistics of a day."""
     connection = transaction.connection
     connection.execute(delete(daily_statistic).where(daily_statistic.c.day == day.isoformat()))
     rows = [
         {
-            "model_id": model_id(connection, each.of, now=now),
+            "model_id": model_id(connection, each.model, now=now),
             "day": day.isoformat(),
-            "calling_ae_title": each.day.device,
-            "kind": each.day.kind.value,
-            "key": each.day.key,
-            "films": each.day.films,
-            "hits": each.day.hits,
-            "total": each.day.total,
-            "histogram": {str(number): many for number, many in each.day.histogram.items()},
+            "calling_ae_title": each.statistic.device,
+            "kind": each.statistic.kind.value,
+            "key": each.statistic.key,
+            "films": each.statistic.films,
+            "hits": each.statistic.hits,
+            "total": each.statistic.total,
+            "histogram": {str(number): count for number, count in each.statistic.histogram.items()},
         }
-        for each in said
+        for each in statistics
     ]
     if rows:
         connection.execute(insert(daily_statistic), rows)
 
 
-@dataclass(frozen=True, slots=True)
-class _Film:
+class _Film(NamedTuple):
     film_id: int
     device: str
-    of: Model
+    model: ModelKey
     is_analysed: bool
+
+
+class _Group(NamedTuple):
+    """The films that one statistic is of."""
+
+    model: ModelKey
+    device: str
+    key: str = ""
 
 
 def _of_day(day: date) -> tuple[ColumnElement[bool], ...]:
@@ -100,32 +118,44 @@ def _of_day(day: date) -> tuple[ColumnElement[bool], ...]:
 
 
 def _films(connection: Connection, day: date) -> list[_Film]:
-    """Return the day's films that have been read, each with the model that read it or the film before it."""
-    again = reading.alias("again")
-    newest = select(func.max(again.c.id)).where(again.c.film_id == film.c.id).scalar_subquery()
-    columns = (film.c.id, film.c.calling_ae_title, reading.c.not_analysed, *IDENTITY.values())
-    query = select(*columns, reading.c.id.label("reading_id")).select_from(film).join(reading, reading.c.id == newest)
+    """Return the films of a day that have been read, each with the model that read it or the film before it."""
+    other = reading.alias("other")
+    newest = select(func.max(other.c.id)).where(other.c.film_id == film.c.id).scalar_subquery()
+    columns = (film.c.id, film.c.calling_ae_title, reading.c.not_analysed, reading.c.id.label("reading_id"))
+    query = select(*columns, *READING_COLUMNS).select_from(film).join(reading, reading.c.id == newest)
     rows = connection.execute(query.where(*_of_day(day)).order_by(reading.c.id)).all()
     if not rows:
         return []
-    before = select(*IDENTITY.values()).where(reading.c.id < rows[0].reading_id, reading.c.model_name.is_not(None))
-    last = connection.execute(before.order_by(reading.c.id.desc()).limit(1)).first()
-    models = [tuple(row[3:-1]) if row[3] is not None else None for row in rows]
-    of: Model | None = tuple(last) if last else next((each for each in models if each is not None), None)
-    found = []
-    for row, named in zip(rows, models, strict=True):
-        of = named or of
-        if of is not None:
-            found.append(_Film(row[0], row[1], of, row[2] is None))
-    return found
+    models = [_model(row[len(columns) :]) for row in rows]
+    model = _model_before(connection, rows[0].reading_id) or next(filter(None, models), None)
+    films = []
+    for row, own_model in zip(rows, models, strict=True):
+        model = own_model or model
+        if model is not None:
+            films.append(_Film(row.id, row.calling_ae_title, model, row.not_analysed is None))
+    return films
+
+
+def _model(columns: Iterable[str | None]) -> ModelKey | None:
+    """Return the model of the columns of a reading; None for a film that was not analysed."""
+    name, *others = columns
+    return None if name is None else ModelKey(name, *(str(other) for other in others))
+
+
+def _model_before(connection: Connection, reading_id: int) -> ModelKey | None:
+    """Return the model of the last reading by any model before another reading."""
+    is_before = reading.c.id < reading_id, reading.c.model_name.is_not(None)
+    query = select(*READING_COLUMNS).where(*is_before).order_by(reading.c.id.desc()).limit(1)
+    row = connection.execute(query).first()
+    return None if row is None else _model(row)
 
 
 def _scores(connection: Connection, day: date) -> Iterator[ModelStatistic]:
-    """Yield each finding's scores by device and model; the database counts them into bins."""
-    place = finding.c.score * SCORE_BINS
-    if connection.dialect.name == "postgresql":  # whose casts round; SQLite's cut off, and it may have no floor()
-        place = func.floor(place)
-    groups = (*IDENTITY.values(), film.c.calling_ae_title, finding.c.key, cast(place, Integer).label("bin"))
+    """Yield the scores of each finding, device and model; the database counts the bins."""
+    bin_number = finding.c.score * SCORE_BINS
+    if connection.dialect.name == "postgresql":  # its casts round; those of SQLite truncate, and it may lack floor()
+        bin_number = func.floor(bin_number)
+    groups = (*READING_COLUMNS, film.c.calling_ae_title, finding.c.key, cast(bin_number, Integer).label("bin"))
     present = func.sum(case((finding.c.presence == Presence.PRESENT.value, 1), else_=0))
     query = (
         select(*groups, func.count(), present, func.sum(finding.c.score))
@@ -135,15 +165,14 @@ def _scores(connection: Connection, day: date) -> Iterator[ModelStatistic]:
         .where(*_of_day(day))
         .group_by(*groups)
     )
-    found: dict[tuple[Model, str, str], _Sum] = defaultdict(_Sum)
-    for *of, device, key, bin_, films, hits, total in connection.execute(query):
-        found[tuple(of), device, key].add(min(int(bin_), SCORE_BINS - 1), films, hits, total)
-    for (named, device, key), each in found.items():
-        made = DailyStatistic(
-            day=day, device=device, kind=Statistic.SCORE, key=key,
-            films=each.films, hits=each.hits, total=each.total, histogram=each.counts,
-        )  # fmt: skip
-        yield ModelStatistic(of=named, day=made)
+    sums: dict[_Group, _Sum] = defaultdict(_Sum)
+    for *model, device, key, number, films, hits, total in connection.execute(query):
+        sums[_Group(ModelKey(*model), device, key)].add(min(int(number), SCORE_BINS - 1), films, hits, total)
+    for group, scores in sums.items():
+        yield ModelStatistic(model=group.model, statistic=DailyStatistic(
+            day=day, device=group.device, kind=Statistic.SCORE, key=group.key,
+            films=scores.films, hits=scores.hits, total=scores.total, histogram=scores.histogram,
+        ))  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -151,26 +180,25 @@ class _Sum:
     films: int = 0
     hits: int = 0
     total: float = 0.0
-    counts: dict[int, int] = field(default_factory=dict)
+    histogram: dict[int, int] = field(default_factory=dict)
 
     def add(self, number: int, films: int, hits: int, total: float) -> None:
         self.films += films
         self.hits += hits
         self.total += total
-        self.counts[number] = self.counts.get(number, 0) + films
+        self.histogram[number] = self.histogram.get(number, 0) + films
 
 
 def _rejected(films: Iterable[_Film], day: date) -> Iterator[ModelStatistic]:
-    groups: dict[tuple[Model, str], list[bool]] = defaultdict(list)
+    groups: dict[_Group, list[bool]] = defaultdict(list)
     for each in films:
-        groups[each.of, each.device].append(each.is_analysed)
-    for (of, device), analysed in groups.items():
+        groups[_Group(each.model, each.device)].append(each.is_analysed)
+    for group, analysed in groups.items():
         rejected = analysed.count(False)
-        made = DailyStatistic(
-            day=day, device=device, kind=Statistic.REJECTED, key="",
+        yield ModelStatistic(model=group.model, statistic=DailyStatistic(
+            day=day, device=group.device, kind=Statistic.REJECTED, key=group.key,
             films=len(analysed), hits=rejected, total=float(rejected),
-        )  # fmt: skip
-        yield ModelStatistic(of=of, day=made)
+        ))  # fmt: skip
 
 
 def _turnaround(connection: Connection, day: date, films: Iterable[_Film]) -> Iterator[ModelStatistic]:
@@ -178,14 +206,13 @@ def _turnaround(connection: Connection, day: date, films: Iterable[_Film]) -> It
     start = datetime.combine(day, time(), UTC)
     within = (view.c.received_at >= start, view.c.received_at < start + timedelta(days=1), view.c.total_s.is_not(None))
     rows = connection.execute(select(view.c.film_id, view.c.total_s).where(*within))
-    seconds = {row.film_id: row.total_s for row in rows}
-    groups: dict[tuple[Model, str], list[float]] = defaultdict(list)
+    total_s = {row.film_id: row.total_s for row in rows}
+    groups: dict[_Group, list[float]] = defaultdict(list)
     for each in films:
-        if each.film_id in seconds:
-            groups[each.of, each.device].append(seconds[each.film_id])
-    for (of, device), took in groups.items():
-        made = DailyStatistic(
-            day=day, device=device, kind=Statistic.TURNAROUND, key="",
-            films=len(took), hits=0, total=sum(took), histogram=Counter(map(seconds_bin, took)),
-        )  # fmt: skip
-        yield ModelStatistic(of=of, day=made)
+        if each.film_id in total_s:
+            groups[_Group(each.model, each.device)].append(total_s[each.film_id])
+    for group, seconds in groups.items():
+        yield ModelStatistic(model=group.model, statistic=DailyStatistic(
+            day=day, device=group.device, kind=Statistic.TURNAROUND, key=group.key,
+            films=len(seconds), hits=0, total=sum(seconds), histogram=Counter(map(seconds_bin, seconds)),
+        ))  # fmt: skip

@@ -1,4 +1,4 @@
-"""What may be claimed now, in which order, and when the next may be."""
+"""Claimable jobs of a stage in claim order, and the time at which the next one falls due."""
 
 from collections.abc import Set as AbstractSet
 from datetime import datetime
@@ -11,23 +11,23 @@ from cxr_node.db.claim_order import ClaimOrder, WithoutIndex
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import UtcDateTime, delivery, job, result
 
-# Written as literals, not parameters: only then do the databases see that the partial indexes fit.
+# Literals, not parameters: only then do the planners use the partial indexes.
 IS_WAITING = job.c.state == literal_column(f"'{State.WAITING}'", String)
 IS_RUNNING = job.c.state == literal_column(f"'{State.RUNNING}'", String)
 
 
 @cache
-def claimable(stage: Stage, *, some_held: bool) -> Select[tuple[int]]:
-    """Select the jobs of `stage` that are due by `now` and that nothing holds back, in the order of their turns.
+def claimable(stage: Stage, *, is_blocked: bool) -> Select[tuple[int]]:
+    """Select the jobs of `stage` that are due by `now` and can be claimed, in claim order.
 
-    Made once for all: making a statement costs more than running it. Parameters are `now` and, with `some_held`, the
-    destinations that are `held`.
+    Cached: building a statement costs more than running it. Parameters are `now` and, with `is_blocked`, the
+    `blocked` destinations.
     """
     due = select(job.c.id).where(
         job.c.stage == stage,
         IS_WAITING,
         WithoutIndex(job.c.due_at) <= bindparam("now", type_=UtcDateTime),
-        *_free(stage, some_held),
+        *_conditions(stage, is_blocked),
     )
     if stage is Stage.COMPOSE:
         # One composition of a study at a time, so that its versions are numbered in order.
@@ -40,15 +40,18 @@ def claimable(stage: Stage, *, some_held: bool) -> Select[tuple[int]]:
     return due.order_by(ClaimOrder(job.c.due_at, job.c.priority), job.c.id)
 
 
-def next_due(connection: Connection, stage: Stage, *, held: AbstractSet[str] = frozenset()) -> datetime | None:
-    """Return when the next waiting job of `stage` that nothing holds back is due, or None when none waits."""
-    due: datetime | None = connection.execute(_first_due(stage, some_held=bool(held)), parameters(held)).scalar()
+def next_due(
+    connection: Connection, stage: Stage, *, blocked_destinations: AbstractSet[str] = frozenset()
+) -> datetime | None:
+    """Return when the next waiting job of `stage` that can be claimed falls due; None if no job waits."""
+    statement = _first_due(stage, is_blocked=bool(blocked_destinations))
+    due: datetime | None = connection.execute(statement, parameters(blocked_destinations)).scalar()
     return due
 
 
-def parameters(held: AbstractSet[str]) -> dict[str, object]:
-    """Return what a statement takes that is told which destinations are held."""
-    return {"held": sorted(held)} if held else {}
+def parameters(blocked_destinations: AbstractSet[str]) -> dict[str, object]:
+    """Return the parameters of a statement made with `is_blocked`."""
+    return {"blocked": sorted(blocked_destinations)} if blocked_destinations else {}
 
 
 def count_due(connection: Connection, stage: Stage, *, now: datetime) -> int:
@@ -59,32 +62,33 @@ def count_due(connection: Connection, stage: Stage, *, now: datetime) -> int:
 
 
 @cache
-def _first_due(stage: Stage, *, some_held: bool) -> Select[Any]:
-    free = select(job.c.due_at).where(job.c.stage == stage, IS_WAITING, *_free(stage, some_held))
-    return free.order_by(job.c.due_at).limit(1)
+def _first_due(stage: Stage, *, is_blocked: bool) -> Select[Any]:
+    waiting = select(job.c.due_at).where(job.c.stage == stage, IS_WAITING, *_conditions(stage, is_blocked))
+    return waiting.order_by(job.c.due_at).limit(1)
 
 
-def _free(stage: Stage, some_held: bool) -> list[ColumnElement[bool]]:
-    """Return what a delivery must meet so that nothing holds it back; other stages have nothing to meet."""
+def _conditions(stage: Stage, is_blocked: bool) -> list[ColumnElement[bool]]:
+    """Return the conditions of a delivery: no earlier result pending, no blocked destination. Others have none."""
     if stage is not Stage.DELIVER:
         return []
-    mine, composed = delivery.alias("mine"), result.alias("composed")
-    earlier, older, before = delivery.alias("earlier"), result.alias("older"), job.alias("before")
-    is_after_another = exists().where(
-        mine.c.id == job.c.delivery_id,
-        composed.c.id == mine.c.result_id,
-        older.c.study_id == composed.c.study_id,
-        older.c.id < composed.c.id,
-        earlier.c.result_id == older.c.id,
-        earlier.c.destination == mine.c.destination,
-        earlier.c.delivered_at.is_(None),
-        before.c.delivery_id == earlier.c.id,
-        before.c.state.in_([State.WAITING, State.RUNNING]),
+    own_delivery, own_result = delivery.alias("own_delivery"), result.alias("own_result")
+    earlier_delivery, earlier_result = delivery.alias("earlier_delivery"), result.alias("earlier_result")
+    earlier_job = job.alias("earlier_job")
+    has_earlier = exists().where(
+        own_delivery.c.id == job.c.delivery_id,
+        own_result.c.id == own_delivery.c.result_id,
+        earlier_result.c.study_id == own_result.c.study_id,
+        earlier_result.c.id < own_result.c.id,
+        earlier_delivery.c.result_id == earlier_result.c.id,
+        earlier_delivery.c.destination == own_delivery.c.destination,
+        earlier_delivery.c.delivered_at.is_(None),
+        earlier_job.c.delivery_id == earlier_delivery.c.id,
+        earlier_job.c.state.in_([State.WAITING, State.RUNNING]),
     )
-    free = [~is_after_another.correlate(job)]
-    if some_held:
-        is_held = exists().where(
-            delivery.c.id == job.c.delivery_id, delivery.c.destination.in_(bindparam("held", expanding=True))
+    conditions = [~has_earlier.correlate(job)]
+    if is_blocked:
+        to_blocked = exists().where(
+            delivery.c.id == job.c.delivery_id, delivery.c.destination.in_(bindparam("blocked", expanding=True))
         )
-        free.append(~is_held.correlate(job))
-    return free
+        conditions.append(~to_blocked.correlate(job))
+    return conditions

@@ -1,43 +1,26 @@
-"""The queue: claims with a lease, and the one place that moves a job from state to state."""
+"""Job queue: the only writer of job states. Each change writes a job event in the same transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, insert, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from cxr_node.db.claim_order import NO_PRIORITY_BOOST, claim_key
+from cxr_node.db.claim_order import NO_PRIORITY_BOOST
 from cxr_node.db.database import Transaction
 from cxr_node.db.states import ENDED, Event, ForbiddenTransition, Stage, State, after
-from cxr_node.db.tables import SUBJECTS, delivery, job, job_event, study
-from cxr_node.queue.claimable import IS_RUNNING, IS_WAITING, claimable, parameters
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """A job in a worker's hands until `lease_until`. `subject_id` is a film, study, delivery or
-    commitment, as the stage says.
-
-    `attempts` counts this one; `crashes` counts those that ended with a worker's death.
-    """
-
-    job_id: int
-    stage: Stage
-    subject_id: int
-    attempts: int
-    crashes: int
-    queued_at: datetime
-    lease_owner: str
-    lease_until: datetime
+from cxr_node.db.tables import SUBJECTS, delivery, job, study
+from cxr_node.queue import events
+from cxr_node.queue.claimable import IS_RUNNING, IS_WAITING
+from cxr_node.queue.claiming import Claim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """A job to be: of what, `of_study` if it is of one, and by how much it goes first; it is due `at` once."""
+    """A job to add, due `at` once; `of_study` is the study of its subject, if it has one."""
 
     subject_id: int
     of_study: int | None
@@ -48,24 +31,24 @@ class NewJob:
 def add(
     transaction: Transaction, stage: Stage, subject_id: int, *, of_study: int | None, due_at: datetime, now: datetime
 ) -> int:
-    """Queue `stage` for its film, study, delivery or commitment, to be claimed from `due_at` on; return the job's id.
+    """Add a job of `stage` for a film, study, delivery or commitment request, due at `due_at`; return its id.
 
-    A job has the head start of the study that it is of.
+    The job has the priority boost of its study.
     """
     priority_boost_s = NO_PRIORITY_BOOST
     if of_study is not None:
-        priority_boost_s = transaction.connection.execute(_STUDYS_HEAD_START, {"of": of_study}).scalar_one()
+        priority_boost_s = transaction.connection.execute(_STUDY_PRIORITY, {"study_id": of_study}).scalar_one()
     new = NewJob(subject_id=subject_id, of_study=of_study, priority_boost_s=priority_boost_s, at=now)
     (job_id,) = _add(transaction, stage, [_row(stage, new) | {"due_at": due_at}])
     return job_id
 
 
 def add_all(transaction: Transaction, stage: Stage, new: Sequence[NewJob]) -> list[int]:
-    """Queue `stage` for several at once; return the jobs' ids, in order.
+    """Add several jobs of `stage`; return their ids in order.
 
-    Whoever calls it holds the rows of their studies, from which the head starts are, until the commit.
+    The caller holds row locks on their studies until the commit, so that the priority boosts stay true.
     """
-    return _add(transaction, stage, [_row(stage, each) for each in new])
+    return _add(transaction, stage, [_row(stage, job) for job in new])
 
 
 def _row(stage: Stage, new: NewJob) -> dict[str, object]:
@@ -85,33 +68,32 @@ def _row(stage: Stage, new: NewJob) -> dict[str, object]:
 
 
 def _add(transaction: Transaction, stage: Stage, rows: Sequence[Mapping[str, object]]) -> list[int]:
-    job_ids = list(transaction.connection.execute(_ADDING, rows).scalars())
+    job_ids = list(transaction.connection.execute(_INSERT_JOBS, rows).scalars())
     created = [
-        _event(job_id, Event.CREATED, State.WAITING, now=row["created_at"])
+        events.row(job_id, Event.CREATED, State.WAITING, now=row["created_at"])
         for job_id, row in zip(job_ids, rows, strict=True)
     ]
-    transaction.connection.execute(_RECORDING, created)
+    transaction.connection.execute(events.INSERT_EVENTS, created)
     transaction.notify.add(stage)
     return job_ids
 
 
 def add_compose(transaction: Transaction, study_id: int, *, due_at: datetime, now: datetime) -> None:
-    """Queue the composition of a study, or put off the one that is waiting: the study is not quiet yet.
+    """Add a compose job of a study, or postpone the waiting one to `due_at`.
 
-    Two waiting ones, which concurrent readers on PostgreSQL can make, are harmless: the second finds
-    its result already there.
+    Concurrent readers on PostgreSQL can add two, which is harmless: the second finds its result composed already.
     """
-    waiting = (job.c.stage == Stage.COMPOSE, job.c.study_id == study_id, IS_WAITING)
-    put_off = transaction.connection.execute(update(job).where(*waiting).values(due_at=due_at).returning(job.c.id))
-    if put_off.first() is None:
+    is_waiting = (job.c.stage == Stage.COMPOSE, job.c.study_id == study_id, IS_WAITING)
+    postponed = transaction.connection.execute(update(job).where(*is_waiting).values(due_at=due_at).returning(job.c.id))
+    if postponed.first() is None:
         add(transaction, Stage.COMPOSE, study_id, of_study=study_id, due_at=due_at, now=now)
     transaction.notify.add(Stage.COMPOSE)
 
 
 def boost_study(transaction: Transaction, study_id: int, priority_boost_s: int) -> None:
-    """Give all jobs of a study, and those to come, at least this head start. None that is larger is made smaller.
+    """Raise the priority boost of a study and of its present and future jobs; a larger boost stays.
 
-    The study's row comes first here and wherever jobs are added: two who took both in turn would wait for each other.
+    The row of the study is locked before those of its jobs, as where jobs are added; another order could deadlock.
     """
     raised = transaction.connection.execute(
         update(study)
@@ -128,92 +110,18 @@ def boost_study(transaction: Transaction, study_id: int, priority_boost_s: int) 
     )
 
 
-def claim(
-    transaction: Transaction,
-    stage: Stage,
-    *,
-    owner: str,
-    lease: timedelta,
-    now: datetime,
-    limit: int = 1,
-    blocked_destinations: AbstractSet[str] = frozenset(),
-) -> list[Claim]:
-    """Take up to `limit` due jobs of `stage`, in the order of their turns, each for as long as `lease` lasts.
-
-    Deliveries to the destinations `held` are not taken, nor one of a study before those composed earlier for the same
-    destination have arrived or been given up.
-    One during which a worker died is taken alone: what dies with it next time is not to be blamed on others.
-    """
-    what = {"now": now, **parameters(blocked_destinations)}
-    several = limit > 1
-    if several:
-        first = transaction.connection.execute(_first(stage, some_held=bool(blocked_destinations)), what).scalar()
-        several = not first
-    rows = transaction.connection.execute(
-        _claiming(stage, some_held=bool(blocked_destinations), several=several),
-        what | {"limit": limit if several else 1, "owner": owner, "until": now + lease},
-    ).all()
-    rows = sorted(rows, key=lambda row: (claim_key(row[5], row[6]), row[0]))
-    _record(transaction, [row[0] for row in rows], Event.CLAIMED, State.RUNNING, now=now, actor=owner, detail="")
-    return [
-        Claim(
-            job_id=job_id,
-            stage=stage,
-            subject_id=subject_id,
-            attempts=attempts,
-            crashes=crashes,
-            queued_at=queued_at,
-            lease_owner=owner,
-            lease_until=now + lease,
-        )
-        for job_id, subject_id, attempts, crashes, queued_at, _, _ in rows
-    ]
-
-
-@cache
-def _first(stage: Stage, *, some_held: bool) -> Select[tuple[int]]:
-    """Select of the job whose turn it is how many workers died during it."""
-    return claimable(stage, some_held=some_held).with_only_columns(job.c.crashes).limit(1)
-
-
-@cache
-def _claiming(stage: Stage, *, some_held: bool, several: bool) -> ReturningUpdate[Any]:
-    due = claimable(stage, some_held=some_held)
-    if several:
-        due = due.where(job.c.crashes == 0)
-    return (
-        update(job)
-        .where(job.c.id.in_(due.limit(bindparam("limit")).with_for_update(skip_locked=True).scalar_subquery()))
-        .values(
-            state=after(State.WAITING, Event.CLAIMED),
-            attempts=job.c.attempts + 1,
-            lease_owner=bindparam("owner"),
-            lease_until=bindparam("until"),
-        )
-        .returning(
-            job.c.id,
-            job.c[SUBJECTS[stage]],
-            job.c.attempts,
-            job.c.crashes,
-            job.c.queued_at,
-            job.c.due_at,
-            job.c.priority,
-        )
-    )
-
-
 def finish(transaction: Transaction, claim: Claim, *, now: datetime, detail: str = "") -> None:
-    """Record that the claimed job is done."""
+    """End a claimed job as done."""
     _end(transaction, claim, Event.FINISHED, now=now, reason=None, detail=detail)
 
 
 def set_aside(transaction: Transaction, claim: Claim, *, reason: str, detail: str, now: datetime) -> None:
-    """Record that the film of the claimed job is not analysed, and why."""
+    """End a claimed read job as not analysed."""
     _end(transaction, claim, Event.SET_ASIDE, now=now, reason=reason, detail=detail)
 
 
 def set_aside_unclaimed(transaction: Transaction, job_id: int, *, reason: str, detail: str, now: datetime) -> None:
-    """Record that the film of a job that no worker has claimed is not to be analysed, and why."""
+    """End a waiting read job as not analysed."""
     state = after(State.WAITING, Event.SET_ASIDE)
     moved = transaction.connection.execute(
         update(job)
@@ -223,26 +131,26 @@ def set_aside_unclaimed(transaction: Transaction, job_id: int, *, reason: str, d
     )
     if moved.first() is None:
         raise ForbiddenTransition(f"job {job_id} is no longer waiting")
-    _record(transaction, [job_id], Event.SET_ASIDE, state, now=now, actor="", detail=detail)
+    events.record(transaction, [job_id], Event.SET_ASIDE, state, now=now, detail=detail)
 
 
 def give_up(transaction: Transaction, claim: Claim, *, reason: str | None, detail: str, now: datetime) -> None:
-    """Record that trying the claimed job again cannot help: a person must look."""
+    """End a claimed job as failed: another attempt cannot succeed."""
     _end(transaction, claim, Event.GAVE_UP, now=now, reason=reason, detail=detail)
 
 
 def retry(transaction: Transaction, claim: Claim, *, due_at: datetime, detail: str, now: datetime) -> None:
-    """Put the claimed job back, to be claimed again from `due_at` on."""
+    """Return a claimed job to the queue, due at `due_at`."""
     state = after(State.RUNNING, Event.RETRY)
     _move(transaction, claim, state, due_at=due_at, detail=detail, lease_owner=None, lease_until=None, ended_at=None)
-    _record(transaction, [claim.job_id], Event.RETRY, state, now=now, actor=claim.lease_owner, detail=detail)
+    events.record(transaction, [claim.job_id], Event.RETRY, state, now=now, actor=claim.lease_owner, detail=detail)
     transaction.notify.add(claim.stage)
 
 
 def release_unattempted(
     transaction: Transaction, claim: Claim, *, due_at: datetime, detail: str, now: datetime
 ) -> None:
-    """Put the claimed job back untried: it does not count as an attempt."""
+    """Return a claimed job to the queue without counting the attempt."""
     state = after(State.RUNNING, Event.RETRY)
     _move(
         transaction,
@@ -255,18 +163,18 @@ def release_unattempted(
         lease_until=None,
         ended_at=None,
     )
-    _record(transaction, [claim.job_id], Event.RETRY, state, now=now, actor=claim.lease_owner, detail=detail)
+    events.record(transaction, [claim.job_id], Event.RETRY, state, now=now, actor=claim.lease_owner, detail=detail)
 
 
 def make_due(transaction: Transaction, stage: Stage, subject_id: int, *, now: datetime) -> None:
-    """Let a waiting job of a subject be claimed at once: what it waited for is there."""
+    """Make the waiting job of a subject due now."""
     of_subject = (job.c.stage == stage, job.c[SUBJECTS[stage]] == subject_id, IS_WAITING)
     transaction.connection.execute(update(job).where(*of_subject).values(due_at=now))
     transaction.notify.add(stage)
 
 
 def make_deliveries_due(transaction: Transaction, destination: str, *, now: datetime) -> None:
-    """Let what waits for a destination that was away be sent at once."""
+    """Make waiting deliveries to a destination due now."""
     undelivered = select(delivery.c.id).where(delivery.c.destination == destination, delivery.c.delivered_at.is_(None))
     transaction.connection.execute(
         update(job)
@@ -277,36 +185,36 @@ def make_deliveries_due(transaction: Transaction, destination: str, *, now: date
 
 
 def expire_leases(transaction: Transaction, *, now: datetime, owner: str | None = None) -> int:
-    """Put back the jobs of dead workers: those of `owner`, or those whose lease has run out; return how many."""
-    dead = job.c.lease_until < now if owner is None else job.c.lease_owner == owner
-    return _put_back(transaction, dead, Event.LEASE_LOST, now=now, crashes=1)
+    """Return the jobs of `owner`, or those whose lease has expired, to the queue as crashed; return their number."""
+    is_lost = job.c.lease_until < now if owner is None else job.c.lease_owner == owner
+    return _return_to_queue(transaction, is_lost, Event.LEASE_LOST, now=now, crashes=1)
 
 
 def clamp_future_dates(
     transaction: Transaction, *, now: datetime, due_within: timedelta, leased_within: timedelta
 ) -> int:
-    """Put right what a clock that has gone back left: jobs due later, and leases longer, than any can be.
+    """Clamp due times and leases that lie further ahead than any can, after the clock was set back.
 
-    Such jobs are due now, such leases lost; return how many. A lease may still be in a live worker's hands, so it does
-    not count as a death.
+    Such jobs are due now and such leases are lost; return their number. It does not count as a crash, because the
+    worker may be alive.
     """
     due = transaction.connection.execute(
         update(job).where(IS_WAITING, job.c.due_at > now + due_within).values(due_at=now).returning(job.c.stage)
     ).all()
     transaction.notify.update(Stage(stage) for (stage,) in due)
-    return len(due) + _put_back(
+    return len(due) + _return_to_queue(
         transaction, job.c.lease_until > now + leased_within, Event.RELEASED, now=now, crashes=0
     )
 
 
 def release(transaction: Transaction, *, owner_prefix: str, now: datetime) -> int:
-    """Put back the jobs that workers named `owner_prefix`... held when their whole node stopped; return how many."""
-    theirs = job.c.lease_owner.startswith(owner_prefix, autoescape=True)
-    return _put_back(transaction, theirs, Event.RELEASED, now=now, crashes=0)
+    """Return the jobs of all workers of a stopped node, by prefix of the lease owner; return their number."""
+    is_held = job.c.lease_owner.startswith(owner_prefix, autoescape=True)
+    return _return_to_queue(transaction, is_held, Event.RELEASED, now=now, crashes=0)
 
 
 def requeue(transaction: Transaction, job_ids: Iterable[int], *, actor: str, now: datetime) -> list[int]:
-    """Let ended jobs run again, their attempts forgotten; return the ids of those that had ended."""
+    """Queue ended jobs again with no attempts; return the ids of those that had ended."""
     rows = transaction.connection.execute(
         update(job)
         .where(job.c.id.in_(list(job_ids)), job.c.state.in_(ENDED))
@@ -323,7 +231,7 @@ def requeue(transaction: Transaction, job_ids: Iterable[int], *, actor: str, now
         .returning(job.c.id, job.c.stage)
     ).all()
     moved = [job_id for job_id, _ in rows]
-    _record(transaction, moved, Event.REQUEUED, State.WAITING, now=now, actor=actor, detail="")
+    events.record(transaction, moved, Event.REQUEUED, State.WAITING, now=now, actor=actor)
     transaction.notify.update(Stage(stage) for _, stage in rows)
     return moved
 
@@ -333,15 +241,15 @@ def _end(
 ) -> None:
     state = after(State.RUNNING, event)
     _move(transaction, claim, state, reason=reason, detail=detail, lease_owner=None, lease_until=None, ended_at=now)
-    _record(transaction, [claim.job_id], event, state, now=now, actor=claim.lease_owner, detail=detail)
-    if claim.stage is Stage.DELIVER:  # another may have waited for it
+    events.record(transaction, [claim.job_id], event, state, now=now, actor=claim.lease_owner, detail=detail)
+    if claim.stage is Stage.DELIVER:  # a later delivery of the study may be claimable now
         transaction.notify.add(Stage.DELIVER)
 
 
 def _move(transaction: Transaction, claim: Claim, state: State, **columns: object) -> None:
-    """Move a claimed job on, unless its lease was lost and another worker holds it now."""
+    """Change the state of a claimed job, unless its lease was lost."""
     moved = transaction.connection.execute(
-        _moving(tuple(columns)),
+        _move_statement(tuple(columns)),
         {
             "of_job": claim.job_id,
             "of_owner": claim.lease_owner,
@@ -355,7 +263,7 @@ def _move(transaction: Transaction, claim: Claim, state: State, **columns: objec
 
 
 @cache
-def _moving(names: tuple[str, ...]) -> ReturningUpdate[Any]:
+def _move_statement(names: tuple[str, ...]) -> ReturningUpdate[Any]:
     return (
         update(job)
         .where(
@@ -369,44 +277,22 @@ def _moving(names: tuple[str, ...]) -> ReturningUpdate[Any]:
     )
 
 
-def _put_back(
-    transaction: Transaction, whose: ColumnElement[bool], event: Event, *, now: datetime, crashes: int
+def _return_to_queue(
+    transaction: Transaction, condition: ColumnElement[bool], event: Event, *, now: datetime, crashes: int
 ) -> int:
     state = after(State.RUNNING, event)
     rows = transaction.connection.execute(
         update(job)
-        .where(IS_RUNNING, whose)
+        .where(IS_RUNNING, condition)
         .values(state=state, due_at=now, lease_owner=None, lease_until=None, crashes=job.c.crashes + crashes)
         .returning(job.c.id, job.c.stage)
     ).all()
-    _record(transaction, [job_id for job_id, _ in rows], event, state, now=now, actor="", detail="")
+    events.record(transaction, [job_id for job_id, _ in rows], event, state, now=now)
     transaction.notify.update(Stage(stage) for _, stage in rows)
     return len(rows)
 
 
-# Made once for all, as in `due`.
-_RECORDING = insert(job_event)
-_ADDING = insert(job).returning(job.c.id, sort_by_parameter_order=True)
-# Held until the commit, so that who makes the study urgent meanwhile finds this job to raise.
-_STUDYS_HEAD_START = select(study.c.priority).where(study.c.id == bindparam("of")).with_for_update(read=True)
-
-
-def _record(
-    transaction: Transaction,
-    job_ids: Iterable[int],
-    event: Event,
-    state: State,
-    *,
-    now: datetime,
-    actor: str,
-    detail: str,
-) -> None:
-    rows = [_event(job_id, event, state, now=now, actor=actor, detail=detail) for job_id in job_ids]
-    if rows:
-        transaction.connection.execute(_RECORDING, rows)
-
-
-def _event(
-    job_id: int, event: Event, state: State, *, now: object, actor: str = "", detail: str = ""
-) -> dict[str, object]:
-    return {"job_id": job_id, "at": now, "event": event, "state": state, "actor": actor, "detail": detail}
+# Built once, as in `claimable`.
+_INSERT_JOBS = insert(job).returning(job.c.id, sort_by_parameter_order=True)
+# Locked until the commit, so that a concurrent `boost_study` finds the new job.
+_STUDY_PRIORITY = select(study.c.priority).where(study.c.id == bindparam("study_id")).with_for_update(read=True)

@@ -14,6 +14,7 @@ from cxr_node.db.states import Event
 from cxr_node.db.tables import UtcDateTime, film, job, job_event, reading
 from cxr_node.domain.identifiers import Uid
 from cxr_node.records import models
+from cxr_node.records.models import ModelKey
 
 _FRESH = timedelta(minutes=15)
 """How long after it was announced a film may come."""
@@ -100,9 +101,9 @@ def end(
         transaction.connection.execute(insert(constancy_value), rows)
 
 
-def model_of(transaction: Transaction, of: models.Model, *, now: datetime) -> int:
+def model_of(transaction: Transaction, key: ModelKey, *, now: datetime) -> int:
     """Return the number of a model."""
-    return models.model_id(transaction.connection, of, now=now)
+    return models.model_id(transaction.connection, key, now=now)
 
 
 def baseline(connection: Connection, model_id: int, engine: str) -> dict[tuple[int, str, str], float]:

@@ -1,43 +1,61 @@
-"""Models that read films, numbered: identity, and when each first read one."""
+"""Models that have read films: number, identity, and when each first read one."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple, Self
 
 from sqlalchemy import Connection, insert, select
 
 from cxr_node.db.monitoring_tables import model
 from cxr_node.db.tables import reading
-
-IDENTITY = {
-    "name": reading.c.model_name,
-    "version": reading.c.model_version,
-    "weights_digest": reading.c.weights_digest,
-    "preparation": reading.c.preparation,
-    "operating_points": reading.c.operating_points,
-}
-Model = tuple[str, ...]
-"""Name, version, digest, preparation and operating points, as readings have them."""
+from cxr_node.domain.reading import ModelIdentity
 
 
-def model_id(connection: Connection, of: Model, *, now: datetime) -> int:
-    """Return the number of a model; it gets one when it is first asked for."""
-    named = dict(zip(IDENTITY, of, strict=True))
-    same = [model.c[name] == value for name, value in named.items()]
-    found: int | None = connection.execute(select(model.c.id).where(*same)).scalar_one_or_none()
-    if found is None:
-        since = first_read(connection, {of}).get(of, now)
-        made = insert(model).values(**named, since=since).returning(model.c.id)
-        found = connection.execute(made).scalar_one()
-    return found
+class ModelKey(NamedTuple):
+    """What makes two models the same, as in the columns of `model` and of `reading`."""
+
+    name: str
+    version: str
+    weights_digest: str
+    preparation: str
+    operating_points: str
+
+    @classmethod
+    def of(cls, identity: ModelIdentity) -> Self:
+        """Return the key of a model identity."""
+        return cls(*(getattr(identity, name) for name in cls._fields))
 
 
-def first_read(connection: Connection, models: set[Model]) -> dict[Model, datetime]:
-    """Return when each model first read a film."""
-    found: dict[Model, datetime] = {}
-    for of in models:
-        named = dict(zip(IDENTITY, of, strict=True))
-        known = connection.execute(select(model.c.since).where(*(model.c[k] == v for k, v in named.items()))).scalar()
-        same = [IDENTITY[name] == value for name, value in named.items()]
-        first = known or connection.execute(select(reading.c.read_at).where(*same).order_by(reading.c.id)).scalar()
-        if first is not None:
-            found[of] = first
-    return found
+READING_COLUMNS = (
+    reading.c.model_name,
+    reading.c.model_version,
+    reading.c.weights_digest,
+    reading.c.preparation,
+    reading.c.operating_points,
+)
+"""The columns of a reading that name its model, in the order of `ModelKey`."""
+
+
+def model_id(connection: Connection, key: ModelKey, *, now: datetime) -> int:
+    """Return the number of a model, with a new row if it has none."""
+    is_same = [model.c[name] == value for name, value in key._asdict().items()]
+    number: int | None = connection.execute(select(model.c.id).where(*is_same)).scalar_one_or_none()
+    if number is None:
+        since = first_read(connection, {key}).get(key, now)
+        row = insert(model).values(**key._asdict(), since=since).returning(model.c.id)
+        number = connection.execute(row).scalar_one()
+    return number
+
+
+def first_read(connection: Connection, keys: Iterable[ModelKey]) -> dict[ModelKey, datetime]:
+    """Return when each model first read a film; models that never did are left out."""
+    first: dict[ModelKey, datetime] = {}
+    for key in keys:
+        is_same = [model.c[name] == value for name, value in key._asdict().items()]
+        since = connection.execute(select(model.c.since).where(*is_same)).scalar()
+        if since is None:
+            is_read = [column == value for column, value in zip(READING_COLUMNS, key, strict=True)]
+            since = connection.execute(select(reading.c.read_at).where(*is_read).order_by(reading.c.id)).scalar()
+        if since is not None:
+            first[key] = since
+    return first

@@ -11,6 +11,7 @@ from cxr_node.db.shadow_tables import shadow, shadow_finding, shadow_progress
 from cxr_node.db.tables import film, reading
 from cxr_node.domain.reading import ModelIdentity, Reading
 from cxr_node.records import models
+from cxr_node.records.models import ModelKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +26,7 @@ class ShadowTask:
 def model_id(transaction: Transaction, of: ModelIdentity, *, now: datetime) -> int:
     """Return the number of a shadow's model; one that is new begins with the films that are read from now on."""
     connection = transaction.connection
-    named = (of.name, of.version, of.weights_digest, of.preparation, of.operating_points)
-    number = models.model_id(connection, named, now=now)
+    number = models.model_id(connection, ModelKey.of(of), now=now)
     if connection.execute(select(shadow_progress.c.id).where(shadow_progress.c.model_id == number)).first() is None:
         last = connection.execute(select(func.max(reading.c.id))).scalar() or 0
         connection.execute(insert(shadow_progress).values(model_id=number, reading_id=last, attempts=0))

@@ -7,7 +7,7 @@ from datetime import datetime
 from cxr_node.db.database import Transaction
 from cxr_node.domain.reasons import Reason
 from cxr_node.queue import queue
-from cxr_node.queue.queue import Claim
+from cxr_node.queue.claiming import Claim
 
 _log = logging.getLogger(__name__)
 

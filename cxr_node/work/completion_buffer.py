@@ -6,7 +6,7 @@ from datetime import datetime
 
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import ForbiddenTransition
-from cxr_node.queue.queue import Claim
+from cxr_node.queue.claiming import Claim
 from cxr_node.work.completion import Completion
 
 _log = logging.getLogger(__name__)

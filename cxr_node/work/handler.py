@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from cxr_node.db.states import Stage
-from cxr_node.queue.queue import Claim
+from cxr_node.queue.claiming import Claim
 from cxr_node.queue.retry import RetryRule
 from cxr_node.work.batching import Batching
 from cxr_node.work.completion import Completion

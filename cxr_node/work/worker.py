@@ -8,9 +8,9 @@ from datetime import timedelta
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import ForbiddenTransition
 from cxr_node.domain.errors import GiveUp, RetryLater, place_of
-from cxr_node.queue import claimable, queue
+from cxr_node.queue import claimable, claiming, queue
+from cxr_node.queue.claiming import Claim
 from cxr_node.queue.notify import FifoListener
-from cxr_node.queue.queue import Claim
 from cxr_node.queue.retry import due_again
 from cxr_node.work import completion
 from cxr_node.work.completion import Completion
@@ -91,7 +91,7 @@ class Worker:
         now = self._clock()
         excluded, batching = self._handler.excluded(), self._handler.batching
         with self._database.read() as connection:
-            next_due = claimable.next_due(connection, self.stage, held=excluded.destinations)
+            next_due = claimable.next_due(connection, self.stage, blocked_destinations=excluded.destinations)
             dates = [date for date in (next_due, excluded.probe_at) if date is not None]
             if not dates:
                 return None
@@ -142,7 +142,7 @@ class Worker:
     def _claim_in(self, transaction: Transaction) -> list[Claim]:
         limit, blocked = self._handler.batching.size, self._handler.excluded().destinations
         owner, lease, now = self._owner, self._lease, self._clock()
-        return queue.claim(
+        return claiming.claim(
             transaction, self.stage, owner=owner, lease=lease, now=now, limit=limit, blocked_destinations=blocked
         )
 

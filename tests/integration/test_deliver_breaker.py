@@ -14,7 +14,7 @@ from cxr_node.deliver.destination import DeliveryRejected, DestinationUnreachabl
 from cxr_node.deliver.peer import Peer
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.queue import queue
+from cxr_node.queue import claiming
 from cxr_node.simulators.pacs import SimulatedPacs
 from tests.support import films, peers
 from tests.support.node import CALM_S, InProcessNode, StoppedClock
@@ -162,9 +162,9 @@ def test_a_newer_version_never_arrives_before_the_older(database: Database, tmp_
 def test_while_the_older_version_is_under_way_the_newer_is_not_taken(database: Database, tmp_path: Path) -> None:
     shop = two_versions(database, tmp_path)
     with database.write() as transaction:
-        taken = queue.claim(transaction, Stage.DELIVER, owner="a", lease=LEASE, now=shop.clock.now, limit=5)
+        taken = claiming.claim(transaction, Stage.DELIVER, owner="a", lease=LEASE, now=shop.clock.now, limit=5)
     with database.write() as transaction:
-        more = queue.claim(transaction, Stage.DELIVER, owner="b", lease=LEASE, now=shop.clock.now, limit=5)
+        more = claiming.claim(transaction, Stage.DELIVER, owner="b", lease=LEASE, now=shop.clock.now, limit=5)
     assert (len(taken), len(more)) == (1, 0)
 
 

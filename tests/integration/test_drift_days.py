@@ -173,7 +173,7 @@ def test_a_new_version_of_a_model_starts_a_reference_of_its_own(database: Databa
 
 
 def test_readings_are_looked_through_in_parts(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(days, "_AT_ONCE", 10)
+    monkeypatch.setattr(days, "_BATCH_READINGS", 10)
     read_films(database, stream(days=4))
 
     turn(database, day=40)

@@ -9,7 +9,7 @@ from cxr_node.db import migrate
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Event, ForbiddenTransition, Stage, State
 from cxr_node.domain.reasons import Reason
-from cxr_node.queue import claimable, queue, search
+from cxr_node.queue import claimable, claiming, queue, search
 from cxr_node.records import films, ingest
 from tests.support.queue import LEASE, NOON, SENDER, claim_none, claim_one, instance, remember
 
@@ -89,7 +89,7 @@ def test_two_workers_never_hold_the_same_job(database: Database) -> None:
     def work(owner: str) -> None:
         while True:
             with database.write() as transaction:
-                claims = queue.claim(transaction, Stage.READ, owner=owner, lease=LEASE, now=NOON, limit=3)
+                claims = claiming.claim(transaction, Stage.READ, owner=owner, lease=LEASE, now=NOON, limit=3)
             if not claims:
                 return
             held.extend(claim.job_id for claim in claims)

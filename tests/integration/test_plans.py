@@ -11,7 +11,7 @@ from benchmarks.database import fill, questions
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
-from cxr_node.queue import claimable, queue
+from cxr_node.queue import claimable, claiming, queue
 from cxr_node.records import ingest
 from cxr_node.wiring.process import utc_now
 from tests.support.queue import LEASE, arrived
@@ -108,7 +108,7 @@ def test_no_statement_of_the_queue_reads_a_table_whole(filled: str) -> None:
         with database.write() as transaction:
             claimable.next_due(transaction.connection, stage)
             claimable.count_due(transaction.connection, stage, now=now)
-            claims = queue.claim(transaction, stage, owner="o", lease=LEASE, now=now, limit=limit)
+            claims = claiming.claim(transaction, stage, owner="o", lease=LEASE, now=now, limit=limit)
             for claim in claims:
                 queue.finish(transaction, claim, now=now)
             queue.boost_study(transaction, FILMS // 2, 60)
@@ -133,7 +133,7 @@ def test_whose_turn_is_next_is_read_in_order_before_statistics_know_of_a_backlog
 
     def claim() -> None:
         with database.write() as transaction:
-            assert queue.claim(transaction, Stage.READ, owner="o", lease=LEASE, now=utc_now())
+            assert claiming.claim(transaction, Stage.READ, owner="o", lease=LEASE, now=utc_now())
 
     how = "EXPLAIN QUERY PLAN" if database.engine.dialect.name == "sqlite" else "EXPLAIN"
     asked = statements(database.engine, claim)

@@ -13,7 +13,7 @@ from cxr_node.deliver.destination import DestinationUnreachable
 from cxr_node.domain.errors import RetryLater
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate
-from cxr_node.queue import queue
+from cxr_node.queue import claiming, queue
 from cxr_node.queue.search import JobRow
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import maintenance
@@ -78,7 +78,7 @@ def test_a_job_due_impossibly_late_is_due_now_and_others_stay(node: InProcessNod
 def test_an_impossibly_long_lease_expires_without_counting_as_a_crash(node: InProcessNode, database: Database) -> None:
     node.accept(films.dx())
     with database.write() as transaction:
-        (claim,) = queue.claim(transaction, Stage.READ, owner="elsewhere/read/1", lease=LEASE, now=node.clock())
+        (claim,) = claiming.claim(transaction, Stage.READ, owner="elsewhere/read/1", lease=LEASE, now=node.clock())
     node.clock.go(hours=-1)
 
     assert clamp_dates(node) == 1

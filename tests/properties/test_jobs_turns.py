@@ -12,7 +12,7 @@ from cxr_node.db.claim_order import claim_key
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage
 from cxr_node.db.tables import job, study
-from cxr_node.queue import queue
+from cxr_node.queue import claiming, queue
 from tests.support.queue import LEASE, NOON
 
 LONGEST_S = 600
@@ -115,7 +115,7 @@ class _Held:
                 self.waiting[job_id] = (due, max(priority_boost_s, step.priority_boost_s))
 
     def _take(self, limit: int) -> None:
-        claims = queue.claim(self.transaction, Stage.COMPOSE, owner="o", lease=LEASE, now=self.now, limit=limit)
+        claims = claiming.claim(self.transaction, Stage.COMPOSE, owner="o", lease=LEASE, now=self.now, limit=limit)
         turns = {
             each: claim_key(NOON + due, priority_boost_s) for each, (due, priority_boost_s) in self.waiting.items()
         }

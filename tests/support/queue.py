@@ -6,8 +6,8 @@ from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.domain.identifiers import AeTitle, Uid, derive_uid, digest_of
 from cxr_node.domain.instance import Identity, Instance, Sender
-from cxr_node.queue import queue
-from cxr_node.queue.queue import Claim
+from cxr_node.queue import claiming
+from cxr_node.queue.claiming import Claim
 from cxr_node.records import ingest
 from cxr_node.records.ingest import IncomingFilm
 
@@ -55,11 +55,11 @@ def claim_one(
 ) -> Claim:
     """Claim the next job of a stage, which must be there."""
     with database.write() as transaction:
-        (claim,) = queue.claim(transaction, stage, owner=owner, lease=LEASE, now=now)
+        (claim,) = claiming.claim(transaction, stage, owner=owner, lease=LEASE, now=now)
     return claim
 
 
 def claim_none(database: Database, stage: Stage = Stage.READ, *, now: datetime = NOON) -> bool:
     """Whether there is nothing of a stage to be claimed."""
     with database.write() as transaction:
-        return not queue.claim(transaction, stage, owner="node/read/2", lease=LEASE, now=now)
+        return not claiming.claim(transaction, stage, owner="node/read/2", lease=LEASE, now=now)

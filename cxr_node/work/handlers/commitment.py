@@ -11,7 +11,7 @@ from cxr_node.deliver.commitment import send_result
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.deliver.peer import Peer
 from cxr_node.queue import queue
-from cxr_node.queue.queue import Claim
+from cxr_node.queue.claiming import Claim
 from cxr_node.queue.retry import RULES
 from cxr_node.records import commitments
 from cxr_node.work.completion import Completion

@@ -10,7 +10,7 @@ from cxr_node.db.states import Stage
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.queue import queue
-from cxr_node.queue.queue import Claim
+from cxr_node.queue.claiming import Claim
 from cxr_node.queue.retry import RULES
 from cxr_node.records import destination_capabilities, films, readings, results
 from cxr_node.report.kinds.kind import ResultKind

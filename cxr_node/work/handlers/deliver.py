@@ -15,7 +15,7 @@ from cxr_node.domain.commitment import CommitmentResult, FailureReason
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid, new_uid
 from cxr_node.queue import queue
-from cxr_node.queue.queue import Claim
+from cxr_node.queue.claiming import Claim
 from cxr_node.queue.retry import RULES, RetryRule, due_again
 from cxr_node.records import commitment_requests, results
 from cxr_node.records.results import Delivery

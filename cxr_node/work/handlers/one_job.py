@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from cxr_node.queue.queue import Claim
+from cxr_node.queue.claiming import Claim
 from cxr_node.work import completion
 from cxr_node.work.batching import GROUP_COMMIT
 from cxr_node.work.completion import Completion

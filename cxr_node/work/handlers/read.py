@@ -10,7 +10,7 @@ from cxr_node.db.states import Stage
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.queue import queue
-from cxr_node.queue.queue import Claim
+from cxr_node.queue.claiming import Claim
 from cxr_node.queue.retry import RULES
 from cxr_node.reading.executor import Executor
 from cxr_node.reading.gate import not_analysed

@@ -18,7 +18,7 @@ from cxr_node.db.database import Database
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid, parse_uid
-from cxr_node.domain.reading import ModelIdentity, Reading
+from cxr_node.domain.reading import Reading
 from cxr_node.monitoring.constancy import (
     CheckedValue,
     CheckState,
@@ -30,6 +30,7 @@ from cxr_node.monitoring.constancy import (
 from cxr_node.records import constancy as rows
 from cxr_node.records import films, readings
 from cxr_node.records.constancy import ConstancyFilm
+from cxr_node.records.models import ModelKey
 from cxr_node.work.handler import Clock
 
 _log = logging.getLogger(__name__)
@@ -153,7 +154,7 @@ def _evaluate(
     clock: Clock,
 ) -> Outcome:
     values: list[CheckedValue] = []
-    models: set[tuple[str, ...]] = set()
+    models: set[ModelKey] = set()
     with database.read() as connection:
         for phantom, sent_film in zip(phantoms, sent, strict=True):
             film = films.get(connection, sent_film.film_id or 0)
@@ -161,7 +162,7 @@ def _evaluate(
             if reading is None or reading.prediction is None:
                 reason = f"{reading.not_analysed}: {reading.detail}" if reading is not None else "no reading"
                 raise _Failed(f"phantom {phantom.seed} is not analysed: {reason}")
-            models.add(_model_key(reading.prediction.model))
+            models.add(ModelKey.of(reading.prediction.model))
             values += _values(phantom, reading, tolerances)
     readers = {film.reader or "" for film in sent}
     if len(models) > 1 or len(readers) > 1:
@@ -191,7 +192,3 @@ def _values(phantom: Phantom, reading: Reading, tolerances: Tolerances) -> Itera
                 seed=phantom.seed, kind=ValueKind.TRUTH, key=_RATIO, value=measurement.value,
                 expected=phantom.ratio, tolerance=tolerances.ratio,
             )  # fmt: skip
-
-
-def _model_key(model: ModelIdentity) -> tuple[str, ...]:
-    return model.name, model.version, model.weights_digest, model.preparation, model.operating_points
