@@ -30,7 +30,7 @@ def grant_reader(
             connection = transaction.connection
             if why_not := migrate.why_not(connection):
                 raise CommandError(why_not)
-            statements = grants.statements(connection, role, at_most_s=at_most_s)
+            statements = grants.statements(connection, role, timeout_s=at_most_s)
             if only_print:
                 typer.echo(";\n".join(statements) + ";")
                 return

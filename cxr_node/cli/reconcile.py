@@ -1,4 +1,4 @@
-"""`cxr-node reconcile`: received = delivered + on the way + set aside; archive files against rows."""
+"""`cxr-node reconcile`: received = delivered + in progress + set aside; archive files against rows."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ def reconcile(
 ) -> None:
     """Account for every received film. Exit status 1 if one is set aside, or a file is missing.
 
-    Received = delivered + on the way + set aside with a reason. Delivered: every destination has the study's results,
+    Received = delivered + in progress + set aside with a reason. Delivered: every destination has the study's results,
     and committed to their storage where required. Films removed later by retention are counted.
     """
     with reporting_errors():

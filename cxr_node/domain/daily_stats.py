@@ -1,4 +1,4 @@
-"""Days as they are watched: what is counted of each, in which bins, and what it comes to beside its reference."""
+"""Daily statistics and drift results as values, and the bins of their histograms."""
 
 import math
 from collections.abc import Mapping
@@ -7,31 +7,31 @@ from datetime import date
 from enum import StrEnum
 
 Histogram = Mapping[int, int]
-"""How many numbers lie in each bin; bins without any are left out."""
+"""Count of values by bin number; empty bins are left out."""
 
 SCORE_BINS = 200
-"""Bins of scores, 0 to 1, each 0.005 wide: what moves within one is not seen."""
-_PER_DECADE = 20
+"""Bins of scores, 0 to 1, each 0.005 wide: smaller changes are not detected."""
+_BINS_PER_DECADE = 20
 _SHORTEST_S = 0.01
 
 
 def score_bin(score: float) -> int:
-    """Return the bin of a score; 1.0 lies in the last one."""
+    """Return the bin of a score; the last bin includes 1.0."""
     return min(SCORE_BINS - 1, max(0, math.floor(score * SCORE_BINS)))
 
 
 def seconds_bin(seconds: float) -> int:
-    """Return the bin of a duration: twenty to a power of ten, as durations differ by factors."""
-    return math.floor(_PER_DECADE * math.log10(max(_SHORTEST_S, seconds) / _SHORTEST_S) + 1e-9)
+    """Return the bin of a duration; 20 logarithmic bins a decade."""
+    return math.floor(_BINS_PER_DECADE * math.log10(max(_SHORTEST_S, seconds) / _SHORTEST_S) + 1e-9)
 
 
 def seconds_of(number: int) -> float:
-    """Return the middle of a bin of durations, in seconds."""
-    return float(_SHORTEST_S * 10.0 ** ((number + 0.5) / _PER_DECADE))
+    """Return the geometric middle of a bin of durations, in seconds."""
+    return float(_SHORTEST_S * 10.0 ** ((number + 0.5) / _BINS_PER_DECADE))
 
 
 class Statistic(StrEnum):
-    """What is compared: scores of a finding, how often it is present, films not analysed, seconds to the report."""
+    """Scores of a finding, rate of its presence, rate of films not analysed, seconds from reception to delivery."""
 
     SCORE = "score"
     POSITIVE = "positive"
@@ -41,10 +41,10 @@ class Statistic(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DailyStatistic:
-    """One figure of one device's films of one day.
+    """One statistic of the films of one device and day.
 
-    `hits` are films on which the finding is present, or that were not analysed; `total` is the sum of the scores or
-    seconds. A day of `Kind.SCORE` carries the rate of `Kind.POSITIVE` too, which has no days of its own.
+    `hits` are films with the finding present, or films not analysed; `total` is the sum of the scores or seconds.
+    `Statistic.SCORE` includes the hits of `Statistic.POSITIVE`, which is not stored separately.
     """
 
     day: date
@@ -59,22 +59,22 @@ class DailyStatistic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DateRange:
-    """Days, both included."""
+    """A range of days; both ends are included."""
 
     first: date
     last: date
 
     def __contains__(self, day: date) -> bool:
-        """Whether a day is one of them."""
+        """Whether a day lies in the range."""
         return self.first <= day <= self.last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftResult:
-    """A figure held against its reference on a day.
+    """Comparison of a statistic on a day with its reference.
 
-    `value` and `reference_value` are mean scores, rates or median seconds. `effect` is the greatest difference of the
-    cumulative shares, 0 to 1, or the difference of the rates.
+    `value` and `reference_value` are mean scores, rates or median seconds. `effect`, 0 to 1, is the
+    Kolmogorov-Smirnov distance or the difference of the rates.
     """
 
     day: date

@@ -9,7 +9,7 @@ from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.load import send
 from cxr_node.faults.outcome import GroupResult
 from cxr_node.faults.simulated_node import SimulatedNode, simulated_node
-from cxr_node.queue import claiming, queue
+from cxr_node.queue import claiming
 from cxr_node.simulators.pacs import SimulatedPacs
 
 GROUP = "clock jumps"

@@ -57,7 +57,7 @@ def span(attempt: Attempt, resource: Resource) -> ReadableSpan:
     attributes |= {name: value for name, value in optional.items() if value is not None}
     return ReadableSpan(
         name=attempt.step.value,
-        context=_context(attempt, attempt.step, attempt.mark),
+        context=_context(attempt, attempt.step, attempt.span_mark),
         parent=None if attempt.after is None else _context(attempt, *attempt.after),
         resource=resource,
         attributes=attributes,
@@ -94,8 +94,10 @@ class TraceExporter:
     def _export_batch(self) -> int | None:
         """Export the next batch; return its number of spans, None at the end or if the collector rejects it."""
         with self._database.read() as connection:
-            since = self._position(attempts.last_event(connection))
-            ended, upto = attempts.after(connection, since, before=self._clock() - _SETTLE_TIME, limit=_BATCH_EVENTS)
+            since = self._position(attempts.last_event_id(connection))
+            ended, upto = attempts.ended_after(
+                connection, since, before=self._clock() - _SETTLE_TIME, limit=_BATCH_EVENTS
+            )
         if upto == since or not self._export_spans(ended):
             return None
         self._cursor.write_text(str(upto), encoding="ascii")

@@ -1,4 +1,4 @@
-"""What became of each attempt at a job, in the order in which they ended: for those who draw the way of a film."""
+"""Attempts at jobs with start, end and outcome, in the order of their end: the spans of a trace."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from cxr_node.db.states import Event, Stage
 from cxr_node.db.tables import delivery, film, job, job_event, result, study
 from cxr_node.domain.identifiers import Uid
 
-ENDINGS = (Event.FINISHED, Event.SET_ASIDE, Event.RETRY, Event.GAVE_UP, Event.LEASE_LOST, Event.RELEASED)
+END_EVENTS = (Event.FINISHED, Event.SET_ASIDE, Event.RETRY, Event.GAVE_UP, Event.LEASE_LOST, Event.RELEASED)
 
 
 class Step(StrEnum):
-    """A step on the way of a film."""
+    """A step of the main path."""
 
     ACCEPT = "accept"
     READ = "read"
@@ -27,15 +27,15 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One attempt at a step of a study's way: when it began and ended, and how.
+    """One attempt at a step of a study, with start, end and outcome.
 
-    `mark` is a number that no other attempt at this step of the study has, and `after` that of the step before, with
-    its kind; None where nothing came before. `outcome` is an event of the job; for a film that was kept, "created".
+    `span_mark` is unique among the attempts at this step of the study; `after` is the step and mark of the attempt
+    that led to this one, if any. `outcome` is the event that ended it; for an accepted film, "created".
     """
 
     step: Step
     study_instance_uid: Uid
-    mark: int
+    span_mark: int
     after: tuple[Step, int] | None
     job_id: int
     study_id: int
@@ -48,8 +48,8 @@ class Attempt:
     status: int | None
 
 
-def _taken(connection: Connection, row: Row[tuple[object, ...]], claim_id: int) -> int | None:
-    """Return the event before a claim by which the destination had taken the result; None where it had not."""
+def _acceptance_before(connection: Connection, row: Row[tuple[object, ...]], claim_id: int) -> int | None:
+    """Return the event before a claim in which the destination accepted the result; None if it had not."""
     of_job = (job_event.c.job_id == row.job_id, job_event.c.id < claim_id, job_event.c.event == Event.RETRY)
     return connection.execute(
         select(func.min(job_event.c.id)).where(*of_job, job_event.c.at == row.delivered_at)
@@ -61,15 +61,16 @@ class _Claimed(NamedTuple):
     at: datetime
 
 
-def last_event(connection: Connection) -> int:
-    """Return the number of the newest event; 0 where there is none."""
+def last_event_id(connection: Connection) -> int:
+    """Return the number of the newest event; 0 if there is none."""
     return connection.execute(select(func.max(job_event.c.id))).scalar() or 0
 
 
-def after(connection: Connection, event_id: int, *, before: datetime, limit: int) -> tuple[list[Attempt], int]:
-    """Return attempts that ended after an event and before a time, and the last event that was looked at.
+def ended_after(connection: Connection, event_id: int, *, before: datetime, limit: int) -> tuple[list[Attempt], int]:
+    """Return attempts that ended after an event and before a time, and the last event that was examined.
 
-    An event is written with its number before it is committed: `before` leaves those alone that others may yet precede.
+    Events get their number before they are committed. `before` leaves out recent ones, as events with lower numbers
+    may still be committed.
     """
     rows = connection.execute(
         select(job_event.c.id, job_event.c.event, job_event.c.at, *_OF_JOB)
@@ -81,15 +82,15 @@ def after(connection: Connection, event_id: int, *, before: datetime, limit: int
         .order_by(job_event.c.id)
         .limit(limit)
     ).all()
-    found: list[Attempt] = []
+    attempts: list[Attempt] = []
     for row in rows:
         if row.at >= before:
             break
         event_id = row.id
         attempt = _attempt(connection, row)
         if attempt is not None:
-            found.append(attempt)
-    return found, event_id
+            attempts.append(attempt)
+    return attempts, event_id
 
 
 _OF_JOB: Sequence[ColumnElement[object]] = (
@@ -107,33 +108,33 @@ _OF_JOB: Sequence[ColumnElement[object]] = (
 
 
 def _attempt(connection: Connection, row: Row[tuple[object, ...]]) -> Attempt | None:
-    """Return the attempt that an event ended; None for events that end none, and for answers, which are of no film."""
+    """Return the attempt that an event ended; None for other events and for commit jobs, which have no film."""
     event, stage = Event(row.event), Stage(row.stage)
     if row.study_id is None:
         return None
     if event is Event.CREATED and stage is Stage.READ:
-        return _made(
+        return _attempt_of(
             connection,
             row,
             Step.ACCEPT,
             mark=row.film_id,
-            after=_first(connection, row),
-            began_at=_opened(connection, row),
+            after=_first_acceptance(connection, row),
+            began_at=_began_at(connection, row),
         )
-    if event not in ENDINGS:
+    if event not in END_EVENTS:
         return None
     claim = _claim(connection, job_event.c.job_id == row.job_id, job_event.c.id < row.id)
-    if claim is None:  # set aside, and nobody had taken it
+    if claim is None:  # set aside without a claim
         return None
     step = Step(stage.value)
-    if step is Step.DELIVER and _taken(connection, row, claim.id) is not None:
+    if step is Step.DELIVER and _acceptance_before(connection, row, claim.id) is not None:
         step = Step.CONFIRM
-    return _made(
+    return _attempt_of(
         connection, row, step, mark=claim.id, after=_before(connection, row, step, claim.id), began_at=claim.at
     )
 
 
-def _made(
+def _attempt_of(
     connection: Connection,
     row: Row[tuple[object, ...]],
     step: Step,
@@ -146,7 +147,7 @@ def _made(
     return Attempt(
         step=step,
         study_instance_uid=Uid(uid),
-        mark=mark,
+        span_mark=mark,
         after=after,
         job_id=row.job_id,
         study_id=row.study_id,
@@ -160,14 +161,14 @@ def _made(
     )
 
 
-def _first(connection: Connection, row: Row[tuple[object, ...]]) -> tuple[Step, int] | None:
-    """Return what the acceptance of a film comes after: that of its study's first film, unless it is that."""
+def _first_acceptance(connection: Connection, row: Row[tuple[object, ...]]) -> tuple[Step, int] | None:
+    """Return the acceptance of the first film of the study; None for that film itself."""
     first = connection.execute(select(func.min(film.c.id)).where(film.c.study_id == row.study_id)).scalar_one()
     return None if first == row.film_id else (Step.ACCEPT, first)
 
 
-def _opened(connection: Connection, row: Row[tuple[object, ...]]) -> datetime:
-    """Return when the acceptance of a film began: with its association, or when the film before it on that was kept."""
+def _began_at(connection: Connection, row: Row[tuple[object, ...]]) -> datetime:
+    """Return when the acceptance of a film began: with its association, or after the film before it on that."""
     before = connection.execute(
         select(func.max(film.c.received_at)).where(
             film.c.study_id == row.study_id, film.c.association == row.association, film.c.id < row.film_id
@@ -178,7 +179,7 @@ def _opened(connection: Connection, row: Row[tuple[object, ...]]) -> datetime:
 
 
 def _time_of(association: str) -> datetime | None:
-    """Return when an association was opened, by its name; None where it does not say."""
+    """Return when an association was opened, from its identifier; None if that has no time."""
     try:
         return datetime.strptime(association.partition("-")[0], "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
     except ValueError:
@@ -186,7 +187,7 @@ def _time_of(association: str) -> datetime | None:
 
 
 def _before(connection: Connection, row: Row[tuple[object, ...]], step: Step, claim_id: int) -> tuple[Step, int] | None:
-    """Return the attempt that led to another."""
+    """Return the attempt that led to a claim."""
     of_study = job.c.study_id == row.study_id
     match step:
         case Step.READ:
@@ -196,23 +197,23 @@ def _before(connection: Connection, row: Row[tuple[object, ...]], step: Step, cl
             last = _claim(connection, of_study, job_event.c.id < claim_id)
             return None if last is None else (Step.READ, last.id)
         case Step.DELIVER:
-            made = connection.execute(
+            created = connection.execute(
                 select(func.min(job_event.c.id)).where(job_event.c.job_id == row.job_id)
             ).scalar_one()
-            last = _claim(connection, of_study, job.c.stage == Stage.COMPOSE, job_event.c.id < made)
+            last = _claim(connection, of_study, job.c.stage == Stage.COMPOSE, job_event.c.id < created)
             return None if last is None else (Step.COMPOSE, last.id)
         case _:
-            taken = _taken(connection, row, claim_id)
-            last = _claim(connection, job_event.c.job_id == row.job_id, job_event.c.id < taken)
+            accepted = _acceptance_before(connection, row, claim_id)
+            last = _claim(connection, job_event.c.job_id == row.job_id, job_event.c.id < accepted)
             return None if last is None else (Step.DELIVER, last.id)
 
 
-def _claim(connection: Connection, *which: ColumnElement[bool]) -> _Claimed | None:
-    """Return the last claim of which this holds."""
+def _claim(connection: Connection, *conditions: ColumnElement[bool]) -> _Claimed | None:
+    """Return the last claim under these conditions."""
     row = connection.execute(
         select(job_event.c.id, job_event.c.at)
         .join(job, job.c.id == job_event.c.job_id)
-        .where(job_event.c.event == Event.CLAIMED, *which)
+        .where(job_event.c.event == Event.CLAIMED, *conditions)
         .order_by(job_event.c.id.desc())
         .limit(1)
     ).first()

@@ -1,4 +1,4 @@
-"""The ledger: every film received is delivered, on the way, or set aside with a reason. Nothing else can be."""
+"""Ledger: every received film is delivered, in progress, or set aside with a reason."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from cxr_node.db.tables import delivery, film, job, result, study
 
 
 class Fate(StrEnum):
-    """Where a received film stands."""
+    """Fate of a received film."""
 
     DELIVERED = "delivered"
-    ON_THE_WAY = "on_the_way"
+    IN_PROGRESS = "in_progress"
     SET_ASIDE = "set_aside"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """One received film, where it stands, and why if it was set aside; `removed_at` if its bytes are no longer kept."""
+    """A received film with its fate, the reason if it was set aside, and when its bytes were removed."""
 
     film_id: int
     sop_instance_uid: str
@@ -46,32 +46,36 @@ def entries(
     address: str | None = None,
     association: str | None = None,
 ) -> list[LedgerEntry]:
-    """Return the films received from `since` on and before `until`, oldest first.
+    """Return the films received from `since` on and before `until`, the oldest first.
 
-    Of one sender, address or association, where it is named.
+    Optionally of one sender, address or association only.
     """
     query = _films()
     if since is not None:
         query = query.where(film.c.received_at >= since)
     if until is not None:
         query = query.where(film.c.received_at < until)
-    named = ((film.c.calling_ae_title, calling_ae_title), (film.c.address, address), (film.c.association, association))
-    for column, value in named:
+    filters = (
+        (film.c.calling_ae_title, calling_ae_title),
+        (film.c.address, address),
+        (film.c.association, association),
+    )
+    for column, value in filters:
         if value is not None:
             query = query.where(column == value)
     return [_entry(columns) for columns in connection.execute(query.order_by(film.c.id)).mappings()]
 
 
 def tally(films: Iterable[LedgerEntry]) -> dict[Fate, int]:
-    """Return how many films stand where; the numbers add up to the films received."""
+    """Return the number of films by fate; the numbers add up to the films received."""
     counts = dict.fromkeys(Fate, 0)
-    for each in films:
-        counts[each.fate] += 1
+    for film_entry in films:
+        counts[film_entry.fate] += 1
     return counts
 
 
 def archive_keys(connection: Connection) -> set[str]:
-    """Return every key that a film's or a result's row names, but for those whose bytes were removed."""
+    """Return the archive keys of films and results that were not removed."""
     return {
         key
         for table in (film, result)
@@ -93,7 +97,7 @@ def _films() -> Select[tuple[object, ...]]:
                 _study_job(Stage.COMPOSE, State.WAITING, State.RUNNING)
                 | _delivery_job(State.WAITING, State.RUNNING)
                 | read.c.state.in_((State.WAITING, State.RUNNING))
-                | ~_answered()
+                | ~_is_composed()
             ).label("pending"),
         )
         .join(study, film.c.study_id == study.c.id)
@@ -102,7 +106,7 @@ def _films() -> Select[tuple[object, ...]]:
 
 
 def _study_job(stage: Stage, *states: State) -> ColumnElement[bool]:
-    """Whether the newest job of a stage of the film's study is in one of `states`."""
+    """Whether the newest job of a stage of the study is in one of `states`."""
     newest = (
         select(func.max(job.c.id))
         .where(job.c.stage == stage, job.c.study_id == film.c.study_id)
@@ -113,7 +117,7 @@ def _study_job(stage: Stage, *states: State) -> ColumnElement[bool]:
 
 
 def _delivery_job(*states: State) -> ColumnElement[bool]:
-    """Whether a delivery of a result of the film's study is in one of `states`."""
+    """Whether a delivery of a result of the study is in one of `states`."""
     return (
         exists()
         .where(
@@ -126,11 +130,11 @@ def _delivery_job(*states: State) -> ColumnElement[bool]:
     )
 
 
-def _answered() -> ColumnElement[bool]:
-    """Whether the study's newest composition has ended, and left a result.
+def _is_composed() -> ColumnElement[bool]:
+    """Whether the newest compose job of the study is done and there is a result.
 
-    A reading is written and its study's composition queued in one transaction: the newest is never older than the
-    newest reading, whatever the clock said at either.
+    One transaction writes a reading and adds the compose job. So the newest compose job is never older than the
+    newest reading, whatever the clock.
     """
     composed = _study_job(Stage.COMPOSE, State.DONE)
     return composed & exists().where(result.c.study_id == film.c.study_id).correlate(film)
@@ -162,4 +166,4 @@ def _fate(columns: RowMapping) -> tuple[Fate, str]:
         return Fate.SET_ASIDE, "composing failed"
     if columns["delivery_failed"]:
         return Fate.SET_ASIDE, "delivery failed"
-    return (Fate.ON_THE_WAY, "") if columns["pending"] else (Fate.DELIVERED, "")
+    return (Fate.IN_PROGRESS, "") if columns["pending"] else (Fate.DELIVERED, "")

@@ -12,7 +12,7 @@ from cxr_node.queries.views.view import View
 
 
 class Comparison(StrEnum):
-    """How a column is held against a value. `LIKE` takes % for anything."""
+    """Comparison of a column with a value; `LIKE` patterns use %."""
 
     EQUAL = "="
     UNEQUAL = "!="
@@ -25,7 +25,7 @@ class Comparison(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """What a row must meet; a value of None, with = or !=, asks whether there is one."""
+    """A condition on a row. With = or !=, a value of None tests for an empty column."""
 
     column: str
     comparison: Comparison
@@ -43,42 +43,42 @@ def rows(
     order: str = "",
     limit: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Return a view's rows, the newest first unless `order` names a column, with a minus before it to turn it round.
+    """Return rows of a view, the newest first unless `order` names a column; a minus before it sorts descending.
 
-    Where a time is asked for, the newest are the latest.
+    With `since` or `until` the newest are the latest by the time of the view.
 
     Raises
     ------
     KeyError
-        If the view has no column of a name.
+        If the view has no such column.
     """
-    of = view.selectable
-    query: Select[Any] = select(*(of.c[name] for name in columns or view.columns))
-    query = query.where(*(_met(of.c[each.column], each) for each in conditions))
+    source = view.selectable
+    query: Select[Any] = select(*(source.c[name] for name in columns or view.columns))
+    query = query.where(*(_expression(source.c[condition.column], condition) for condition in conditions))
     if since is not None:
-        query = query.where(of.c[view.time] >= since)
+        query = query.where(source.c[view.time] >= since)
     if until is not None:
-        query = query.where(of.c[view.time] < until)
-    by = order or f"-{view.time if since or until else view.newest}"
-    direction = of.c[by.removeprefix("-")]
-    query = query.order_by(direction.desc() if by.startswith("-") else direction.asc()).limit(limit)
+        query = query.where(source.c[view.time] < until)
+    sort = order or f"-{view.time if since or until else view.newest}"
+    column = source.c[sort.removeprefix("-")]
+    query = query.order_by(column.desc() if sort.startswith("-") else column.asc()).limit(limit)
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def _met(of: ColumnElement[Any], condition: Condition) -> ColumnElement[bool]:
+def _expression(column: ColumnElement[Any], condition: Condition) -> ColumnElement[bool]:
     value = condition.value
     match condition.comparison:
         case Comparison.EQUAL:
-            return of.is_not_distinct_from(value) if value is None else of == value
+            return column.is_not_distinct_from(value) if value is None else column == value
         case Comparison.UNEQUAL:
-            return of.is_distinct_from(value)
+            return column.is_distinct_from(value)
         case Comparison.LEAST:
-            return of >= value
+            return column >= value
         case Comparison.MOST:
-            return of <= value
+            return column <= value
         case Comparison.MORE:
-            return of > value
+            return column > value
         case Comparison.LESS:
-            return of < value
+            return column < value
         case Comparison.LIKE:
-            return of.like(value)
+            return column.like(value)

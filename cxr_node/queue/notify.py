@@ -1,8 +1,7 @@
-"""Waking the workers of a stage when there is work, within one machine.
+"""Notification of workers within one machine, by one named pipe (FIFO) for each stage.
 
-A named pipe per stage: ringing never blocks and is lost when nobody listens, which is harmless, for a
-worker looks at the queue before it waits and the schedule's tick rings too. PostgreSQL is not needed,
-and processes that share only the folder wake each other.
+A notification never blocks. Without a listener it is lost, which is harmless: a worker queries the queue before it
+waits, and the scheduler notifies at each tick. It needs no PostgreSQL, only a folder that the processes share.
 """
 
 import contextlib
@@ -16,7 +15,7 @@ from cxr_node.db.states import Stage
 
 
 class FifoNotifier:
-    """The bells of one node, in one folder that must exist on a local file system."""
+    """Pipes of one node, in a folder on a local file system."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -29,39 +28,39 @@ class FifoNotifier:
         """Wake one waiting worker of `stage`, if there is one."""
         try:
             pipe = os.open(self._path(stage), os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:  # nobody listens
+        except OSError:  # no listener
             return
         try:
             os.write(pipe, b"\0")
-        except OSError:  # full: it has been rung often enough
+        except OSError:  # the pipe is full: enough notifications are pending
             pass
         finally:
             os.close(pipe)
 
     def listen(self, stage: Stage) -> "FifoListener":
-        """Return a listener for the bell of `stage`."""
+        """Return a listener for `stage`."""
         return FifoListener(self._path(stage))
 
     def _path(self, stage: Stage) -> Path:
-        return self._folder / f"{stage}.bell"
+        return self._folder / f"{stage}.fifo"
 
 
 class FifoListener:
-    """Waits for one bell."""
+    """Waits for notifications of one stage."""
 
     def __init__(self, path: Path) -> None:
-        # Opened for writing too, so that the pipe never reports its end when a ringer closes it.
+        # Opened for writing too, so that the pipe never reports end of file when a notifier closes it.
         self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
 
     def wait(self, timeout_s: float) -> None:
-        """Return when the bell has rung since the last call, or after `timeout_s` seconds."""
+        """Return at a notification since the last call, or after `timeout_s` seconds."""
         ready, _, _ = select.select([self._pipe], [], [], max(0.0, timeout_s))
         if ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._pipe, 65536)
 
     def close(self) -> None:
-        """Stop listening."""
+        """Close the pipe."""
         os.close(self._pipe)
 
     def __enter__(self) -> Self:

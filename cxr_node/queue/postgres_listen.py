@@ -1,7 +1,4 @@
-"""Waking the workers of other hosts: what one commits, PostgreSQL tells all who listen.
-
-On one machine the bells suffice; a relay rings the bells of each other machine that works on the same database.
-"""
+"""PostgreSQL LISTEN: forwards notifications of other hosts on the same database to the workers of this host."""
 
 import contextlib
 import logging
@@ -21,24 +18,24 @@ from cxr_node.db.states import Stage
 
 _log = logging.getLogger(__name__)
 
-_AGAIN_S = 2.0
-"""Between two attempts to listen to a database that is away."""
-_CONNECTING = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-"""A database host that vanishes says nothing: after a minute its connection is taken for lost. Seconds, and probes."""
+_RECONNECT_S = 2.0
+"""Delay between two attempts to connect."""
+_CONNECT_OPTIONS = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+"""Time-out and keepalives in seconds, and probes: a host that disappears is noticed within a minute."""
 
 
 class PostgresListener:
-    """Calls `ring` with each stage that any host gave work to, from a thread of its own, until it is left.
+    """Calls `notify` with each stage that any host has queued jobs for, in a thread, inside its `with` block.
 
-    After a lost connection every stage is rung once: what was told meanwhile was not heard.
+    After each connect it notifies every stage once, because notifications are lost without a connection.
     """
 
     def __init__(self, url: str, notify: Callable[[Stage], None]) -> None:
         url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-        self._conninfo = make_conninfo(url, **_CONNECTING)
+        self._conninfo = make_conninfo(url, **_CONNECT_OPTIONS)
         self._notify = notify
         self._stop = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="postgres-listen", daemon=True)
         self._stopping = False
 
     def _run(self) -> None:
@@ -50,15 +47,15 @@ class PostgresListener:
                         self._notify(stage)
                     self._listen(connection)
             except psycopg.Error as error:
-                _log.warning("no word from other hosts for now: %s", type(error).__name__)
-                select.select([self._stop], [], [], _AGAIN_S)
+                _log.warning("no notifications from other hosts: database unavailable (%s)", type(error).__name__)
+                select.select([self._stop], [], [], _RECONNECT_S)
 
     def _listen(self, connection: "psycopg.Connection[tuple[object, ...]]") -> None:
         while not self._stopping:
             select.select([connection.fileno(), self._stop], [], [])
-            for told in connection.notifies(timeout=0):
-                with contextlib.suppress(ValueError):  # a stage of a later version
-                    self._notify(Stage(told.payload))
+            for notification in connection.notifies(timeout=0):
+                with contextlib.suppress(ValueError):  # a stage of a newer version
+                    self._notify(Stage(notification.payload))
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -1,4 +1,4 @@
-"""Looking at the work, without touching it."""
+"""Search of jobs and their events, read-only."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,11 +12,9 @@ from cxr_node.db.tables import commitment, delivery, film, job, job_event, readi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRow:
-    """A job as a person sees it: what is to be done, with which object, and how it stands.
+    """A job with its study, object and state; a read job with the model of the newest reading.
 
-    An answer to a request for storage commitment is of no study; its object is the Transaction UID.
-
-    A job that has read a film says with which model: its name and version, and what the scores hang on.
+    A commit job has no study; its `sop_instance_uid` is the Transaction UID (0008,1195).
     """
 
     job_id: int
@@ -43,7 +41,7 @@ class JobRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRow:
-    """One thing that happened to a job."""
+    """An event of a job."""
 
     at: datetime
     event: str
@@ -55,7 +53,7 @@ class EventRow:
 def jobs(
     connection: Connection, *, state: State | None = None, stage: Stage | None = None, limit: int = 50
 ) -> list[JobRow]:
-    """Return jobs, newest first, of one state or stage if these are given."""
+    """Return jobs, the newest first, optionally of one state or stage."""
     query = _jobs()
     if state is not None:
         query = query.where(job.c.state == state)
@@ -66,13 +64,13 @@ def jobs(
 
 
 def one(connection: Connection, job_id: int) -> JobRow | None:
-    """Return one job, or None where there is none with this id."""
+    """Return the job with this id, or None."""
     columns = connection.execute(_jobs().where(job.c.id == job_id)).mappings().first()
     return None if columns is None else _row(columns)
 
 
 def events(connection: Connection, job_id: int) -> list[EventRow]:
-    """Return what happened to a job, oldest first."""
+    """Return the events of a job, the oldest first."""
     rows = connection.execute(select(job_event).where(job_event.c.job_id == job_id).order_by(job_event.c.id))
     return [
         EventRow(
@@ -88,7 +86,7 @@ def events(connection: Connection, job_id: int) -> list[EventRow]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """How many jobs of a stage are in a state for a reason; `reason` is empty where there is none."""
+    """Number of jobs of a stage with a state and reason; `reason` is empty if there is none."""
 
     stage: Stage
     state: State
@@ -97,13 +95,13 @@ class Count:
 
 
 def counts(connection: Connection) -> list[Count]:
-    """Return how many jobs each stage has in each state, and for which coded reason."""
+    """Return the number of jobs by stage, state and coded reason."""
     reason = func.coalesce(job.c.reason, "")
     groups = (job.c.stage, job.c.state, reason)
     rows = connection.execute(select(*groups, func.count()).group_by(*groups).order_by(*groups))
     return [
-        Count(stage=Stage(stage), state=State(state), reason=str(why), jobs=number)
-        for stage, state, why, number in rows
+        Count(stage=Stage(stage), state=State(state), reason=str(code), jobs=number)
+        for stage, state, code, number in rows
     ]
 
 
@@ -117,31 +115,26 @@ _MODEL = (
 
 
 def _jobs() -> Select[Any]:
-    # A job is of a film, a study or a delivery, each of which leads to a study by its own way, or of a commitment.
-    of_film = film.alias("of_film")
-    study_id = func.coalesce(job.c.study_id, of_film.c.study_id, result.c.study_id)
-    of_same_film = reading.alias("of_same_film")
-    newest = (
-        select(func.max(of_same_film.c.id)).where(of_same_film.c.film_id == job.c.film_id).correlate(job)
-    ).scalar_subquery()
+    other = reading.alias("other")
+    newest = (select(func.max(other.c.id)).where(other.c.film_id == job.c.film_id).correlate(job)).scalar_subquery()
     return (
         select(
             job,
             func.coalesce(study.c.study_instance_uid, "").label("study_instance_uid"),
-            func.coalesce(of_film.c.sop_instance_uid, result.c.sop_instance_uid, commitment.c.transaction_uid).label(
+            func.coalesce(film.c.sop_instance_uid, result.c.sop_instance_uid, commitment.c.transaction_uid).label(
                 "sop_instance_uid"
             ),
-            func.coalesce(of_film.c.calling_ae_title, commitment.c.calling_ae_title).label("calling_ae_title"),
+            func.coalesce(film.c.calling_ae_title, commitment.c.calling_ae_title).label("calling_ae_title"),
             delivery.c.destination,
             *_MODEL,
         )
         .select_from(job)
-        .outerjoin(of_film, job.c.film_id == of_film.c.id)
+        .outerjoin(film, job.c.film_id == film.c.id)
         .outerjoin(reading, reading.c.id == newest)
         .outerjoin(delivery, job.c.delivery_id == delivery.c.id)
         .outerjoin(result, delivery.c.result_id == result.c.id)
         .outerjoin(commitment, job.c.commitment_id == commitment.c.id)
-        .outerjoin(study, study.c.id == study_id)
+        .outerjoin(study, study.c.id == job.c.of_study_id)
     )
 
 

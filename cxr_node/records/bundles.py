@@ -1,4 +1,4 @@
-"""Which bundle all readers are to read with, and what each host made of it."""
+"""Activated bundle of all readers, and whether each host uses it or has rejected it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from cxr_node.domain.identifiers import Digest, parse_digest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenBundle:
-    """A bundle, kept in the archive under `archive_key` as a zip file that has the digest `digest`."""
+    """A bundle in the archive: a zip file under `archive_key` with SHA-256 `digest`."""
 
     name: str
     version: str
@@ -23,7 +23,7 @@ class ChosenBundle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What was chosen, by whom and when; no bundle where every host is to go by its settings."""
+    """An activation; without a bundle every host uses the bundle of its settings."""
 
     choice_id: int
     bundle: ChosenBundle | None
@@ -33,7 +33,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use:
-    """What a host made of the newest choice it knows: it reads by it, or has refused it, for the reason in `detail`."""
+    """Whether a host uses the newest choice it knows of, or has rejected it for the reason in `detail`."""
 
     host: str
     choice_id: int
@@ -43,15 +43,15 @@ class Use:
 
 
 def choose(transaction: Transaction, bundle: ChosenBundle | None, *, by: str, now: datetime) -> None:
-    """Let all readers read with a bundle, or by their settings again; those that are idle are woken."""
+    """Activate a bundle for all readers, or return them to their settings; idle readers are notified."""
     columns = {"name": bundle.name, "version": bundle.version} if bundle else {"name": "", "version": ""}
-    kept = {"digest": bundle.digest, "archive_key": bundle.archive_key} if bundle else {}
-    transaction.connection.execute(insert(bundle_choice).values(chosen_by=by, chosen_at=now, **columns, **kept))
+    file = {"digest": bundle.digest, "archive_key": bundle.archive_key} if bundle else {}
+    transaction.connection.execute(insert(bundle_choice).values(chosen_by=by, chosen_at=now, **columns, **file))
     transaction.notify.add(Stage.READ)
 
 
 def newest(connection: Connection) -> Choice | None:
-    """Return what was chosen last; None where nothing ever was."""
+    """Return the newest choice; None if there is none."""
     row = connection.execute(select(bundle_choice).order_by(bundle_choice.c.id.desc()).limit(1)).mappings().first()
     if row is None:
         return None
@@ -59,9 +59,9 @@ def newest(connection: Connection) -> Choice | None:
 
 
 def chosen_before(connection: Connection, name: str, version: str) -> list[ChosenBundle]:
-    """Return the bundles of this name and version that were ever chosen, the last one first."""
-    of_it = bundle_choice.c.name == name, bundle_choice.c.version == version, bundle_choice.c.archive_key.is_not(None)
-    rows = connection.execute(select(bundle_choice).where(*of_it).order_by(bundle_choice.c.id.desc())).mappings()
+    """Return the bundles of this name and version that were ever activated, the newest first."""
+    is_same = bundle_choice.c.name == name, bundle_choice.c.version == version, bundle_choice.c.archive_key.is_not(None)
+    rows = connection.execute(select(bundle_choice).where(*is_same).order_by(bundle_choice.c.id.desc())).mappings()
     return list(dict.fromkeys(chosen for row in rows if (chosen := _chosen(row)) is not None))
 
 
@@ -73,7 +73,7 @@ def _chosen(row: RowMapping) -> ChosenBundle | None:
 
 
 def write_use(transaction: Transaction, use: Use) -> None:
-    """Keep what a host made of a choice, in place of what it made of the one before."""
+    """Replace the use of a host."""
     transaction.connection.execute(delete(bundle_use).where(bundle_use.c.host == use.host))
     transaction.connection.execute(
         insert(bundle_use).values(
@@ -83,7 +83,7 @@ def write_use(transaction: Transaction, use: Use) -> None:
 
 
 def uses(connection: Connection) -> list[Use]:
-    """Return what each host made of the newest choice; those that have not seen it yet are missing."""
+    """Return the uses of the newest choice; hosts that do not know of it yet are missing."""
     last = select(bundle_choice.c.id).order_by(bundle_choice.c.id.desc()).limit(1).scalar_subquery()
     query = select(bundle_use).where(bundle_use.c.choice_id == last).order_by(bundle_use.c.host)
     return [

@@ -1,4 +1,4 @@
-"""Archives that are asked to vouch for what they were sent, and what they say."""
+"""Storage commitment requests to destinations, and their results (PS3.4 annex J)."""
 
 from datetime import datetime
 
@@ -13,14 +13,14 @@ from cxr_node.queue import queue
 
 
 def add(transaction: Transaction, delivery_id: int, transaction_uid: Uid, *, now: datetime) -> None:
-    """Write that a delivery's destination is about to be asked; the answer names the transaction."""
+    """Write a request for a delivery before it is sent; the report names the transaction."""
     transaction.connection.execute(
         insert(commitment_request).values(delivery_id=delivery_id, transaction_uid=transaction_uid, requested_at=now)
     )
 
 
 def settle(transaction: Transaction, report: CommitmentResult, *, now: datetime) -> bool:
-    """Write what an archive says of a delivery; return False if it was not asked. A late answer counts too."""
+    """Write the reported result of a delivery; return False for an unknown transaction. A late report counts too."""
     row = transaction.connection.execute(
         select(delivery.c.id, delivery.c.confirmed_at, result.c.sop_instance_uid)
         .join(commitment_request, commitment_request.c.delivery_id == delivery.c.id)
@@ -30,11 +30,11 @@ def settle(transaction: Transaction, report: CommitmentResult, *, now: datetime)
     if row is None:
         return False
     delivery_id, confirmed_at, sop_instance_uid = row
-    of_delivery = update(delivery).where(delivery.c.id == delivery_id)
+    statement = update(delivery).where(delivery.c.id == delivery_id)
     failure_reason = [reason for reference, reason in report.failed if reference.sop_instance_uid == sop_instance_uid]
     if any(reference.sop_instance_uid == sop_instance_uid for reference in report.committed):
-        transaction.connection.execute(of_delivery.values(confirmed_at=now, failure_reason=None))
+        transaction.connection.execute(statement.values(confirmed_at=now, failure_reason=None))
     elif failure_reason and confirmed_at is None:
-        transaction.connection.execute(of_delivery.values(failure_reason=failure_reason[0]))
+        transaction.connection.execute(statement.values(failure_reason=failure_reason[0]))
     queue.make_due(transaction, Stage.DELIVER, delivery_id, now=now)
     return True

@@ -1,4 +1,4 @@
-"""Requests of peers to vouch for instances, and what is known of the instances that they name."""
+"""Storage commitment requests of peers, and the stored instances that they name (PS3.4 annex J)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ from cxr_node.queue import queue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentRequest:
-    """A peer's request: who asked, and for which instances. `is_answered` if the answer was taken."""
+    """A request of a peer for instances. `is_reported` once the peer has accepted the N-EVENT-REPORT."""
 
     commitment_id: int
     transaction_uid: Uid
@@ -28,7 +28,7 @@ class CommitmentRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldInstance:
-    """What the rows say of one content under a SOP Instance UID."""
+    """A film or result stored under a SOP Instance UID."""
 
     sop_class_uid: Uid
     archive_key: str
@@ -36,7 +36,7 @@ class HeldInstance:
 
 
 class OtherRequest(Exception):
-    """The peer has used this Transaction UID for other instances."""
+    """The peer has used this Transaction UID (0008,1195) for other instances."""
 
 
 def store(
@@ -48,17 +48,17 @@ def store(
     due_at: datetime,
     now: datetime,
 ) -> int:
-    """Write a request and queue its answer; return its id. The same request again is answered again.
+    """Write a request and add its commit job; return its id. A repeated request is reported again.
 
     Raises
     ------
     OtherRequest
-        If the peer's Transaction UID stands for another request.
+        If the peer has used the Transaction UID for other instances.
     """
     try:
         with database.write() as transaction:
             return _store(transaction, transaction_uid, instances, sender, due_at=due_at, now=now)
-    except IntegrityError:  # another process wrote the same request in between
+    except IntegrityError:  # another process has written the same request meanwhile
         with database.write() as transaction:
             return _store(transaction, transaction_uid, instances, sender, due_at=due_at, now=now)
 
@@ -79,12 +79,12 @@ def get(connection: Connection, commitment_id: int) -> CommitmentRequest:
 
 
 def mark_reported(transaction: Transaction, commitment_id: int, *, now: datetime) -> None:
-    """Record that the peer has taken the answer."""
+    """Record that the peer has accepted the report."""
     transaction.connection.execute(update(commitment).where(commitment.c.id == commitment_id).values(reported_at=now))
 
 
 def held(connection: Connection, sop_instance_uid: Uid) -> list[HeldInstance]:
-    """Return every content under a SOP Instance UID that was received or composed and not removed."""
+    """Return the films and results under a SOP Instance UID that were not removed."""
     return [
         HeldInstance(sop_class_uid=Uid(sop_class), archive_key=key, digest=Digest(digest))
         for table in (film, result)
@@ -105,18 +105,18 @@ def _store(
     due_at: datetime,
     now: datetime,
 ) -> int:
-    named = [[each.sop_class_uid, each.sop_instance_uid] for each in instances]
-    known = transaction.connection.execute(
+    uids = [[reference.sop_class_uid, reference.sop_instance_uid] for reference in instances]
+    row = transaction.connection.execute(
         select(commitment.c.id, commitment.c.instances, job.c.id, job.c.state)
         .join(job, job.c.commitment_id == commitment.c.id)
         .where(
             commitment.c.calling_ae_title == sender.calling_ae_title, commitment.c.transaction_uid == transaction_uid
         )
     ).first()
-    if known is None:
-        return _add(transaction, transaction_uid, named, sender, due_at=due_at, now=now)
-    commitment_id, instances_before, job_id, state = known
-    if instances_before != named:
+    if row is None:
+        return _add(transaction, transaction_uid, uids, sender, due_at=due_at, now=now)
+    commitment_id, instances_before, job_id, state = row
+    if instances_before != uids:
         raise OtherRequest(f"transaction {transaction_uid} is of other instances")
     transaction.connection.execute(update(commitment).where(commitment.c.id == commitment_id).values(reported_at=None))
     if state in ENDED:
@@ -127,7 +127,7 @@ def _store(
 def _add(
     transaction: Transaction,
     transaction_uid: Uid,
-    named: list[list[Uid]],
+    uids: list[list[Uid]],
     sender: Sender,
     *,
     due_at: datetime,
@@ -139,7 +139,7 @@ def _add(
             transaction_uid=transaction_uid,
             calling_ae_title=sender.calling_ae_title,
             address=sender.address,
-            instances=named,
+            instances=uids,
             requested_at=now,
         )
         .returning(commitment.c.id)

@@ -1,4 +1,4 @@
-"""Checks of constancy, as rows: announced before they are sent, marked as they come, judged, accepted, and cleaned."""
+"""Constancy checks: runs, announced films, values and accepted baselines."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from cxr_node.domain.identifiers import Uid
 from cxr_node.records import models
 from cxr_node.records.models import ModelKey
 
-_FRESH = timedelta(minutes=15)
-"""How long after it was announced a film may come."""
+_ANNOUNCED_FOR = timedelta(minutes=15)
+"""Time after its announcement in which a film is accepted as that of a check."""
 RUNNING = "running"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConstancyFilm:
-    """A film of a run: its phantom, its number once it came, and which node on which host read it once one did."""
+    """A film of a run: its phantom, its number once received, and the node and host that read it, once one did."""
 
     seed: int
     film_id: int | None
@@ -31,42 +31,42 @@ class ConstancyFilm:
 
 
 def start(transaction: Transaction, *, now: datetime) -> int:
-    """Write that a check begins; return its number."""
-    made = insert(constancy_run).values(started_at=now, state=RUNNING, detail="").returning(constancy_run.c.id)
-    number: int = transaction.connection.execute(made).scalar_one()
+    """Write a new run; return its number."""
+    statement = insert(constancy_run).values(started_at=now, state=RUNNING, detail="").returning(constancy_run.c.id)
+    number: int = transaction.connection.execute(statement).scalar_one()
     return number
 
 
 def announce(transaction: Transaction, run_id: int, seed: int, sop_instance_uid: Uid, *, now: datetime) -> None:
-    """Write the UID under which a phantom is about to be sent."""
+    """Write the SOP Instance UID of a phantom that is sent next."""
     row = {"run_id": run_id, "seed": seed, "sop_instance_uid": sop_instance_uid, "registered_at": now}
     transaction.connection.execute(insert(constancy_film).values(row))
 
 
 def link_film(connection: Connection, sop_instance_uid: Uid, film_id: int, *, now: datetime) -> None:
-    """Mark a film that has just been received as a check's, if it was announced and none came under its UID before."""
-    connection.execute(_MARKING, {"uid": sop_instance_uid, "since": announced_since(now=now), "came": film_id})
+    """Link a received film to its announcement, if it has one and is the first under its UID."""
+    connection.execute(_LINK_FILM, {"uid": sop_instance_uid, "since": announced_since(now=now), "film": film_id})
 
 
 def announced_since(*, now: datetime) -> datetime:
-    """Return since when what is announced may still come."""
-    return now - _FRESH
+    """Return the earliest announcement that is still valid."""
+    return now - _ANNOUNCED_FOR
 
 
 IS_EXPECTED = (
     constancy_film.c.film_id.is_(None),
     constancy_film.c.registered_at >= bindparam("since", type_=UtcDateTime),
 )
-"""Of what was announced `since` and has not come."""
-_MARKING = (
+"""Films announced since `since` and not received."""
+_LINK_FILM = (
     update(constancy_film)
     .where(constancy_film.c.sop_instance_uid == bindparam("uid"), *IS_EXPECTED)
-    .values(film_id=bindparam("came"))
+    .values(film_id=bindparam("film"))
 )
 
 
 def films_of(connection: Connection, run_id: int) -> list[ConstancyFilm]:
-    """Return the films of a run, in the order they were sent."""
+    """Return the films of a run, in the order of sending."""
     is_read = select(reading.c.id).where(reading.c.film_id == constancy_film.c.film_id).exists()
     claimed = job_event.c.job_id == job.c.id, job_event.c.event == Event.CLAIMED.value
     actor = select(job_event.c.actor).where(job.c.film_id == constancy_film.c.film_id, *claimed)
@@ -93,7 +93,7 @@ def end(
     engine: str = "",
     values: Iterable[Mapping[str, object]] = (),
 ) -> None:
-    """Write how a check ended, and what was read."""
+    """Write the outcome and the values of a run."""
     ended = {"state": state, "detail": detail, "ended_at": now, "model_id": model_id, "engine": engine}
     transaction.connection.execute(update(constancy_run).where(constancy_run.c.id == run_id).values(ended))
     rows = [{"run_id": run_id, **each} for each in values]
@@ -107,15 +107,16 @@ def model_of(transaction: Transaction, key: ModelKey, *, now: datetime) -> int:
 
 
 def baseline(connection: Connection, model_id: int, engine: str) -> dict[tuple[int, str, str], float]:
-    """Return what was accepted for a model on an engine: seed, kind and name to value."""
-    same = constancy_baseline.c.model_id == model_id, constancy_baseline.c.engine == engine
+    """Return the baseline of a model and engine: value by seed, kind and key."""
+    is_same = constancy_baseline.c.model_id == model_id, constancy_baseline.c.engine == engine
     return {
-        (row.seed, row.kind, row.key): row.value for row in connection.execute(select(constancy_baseline).where(*same))
+        (row.seed, row.kind, row.key): row.value
+        for row in connection.execute(select(constancy_baseline).where(*is_same))
     }
 
 
 def newest(connection: Connection, *, run_id: int | None = None) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
-    """Return the newest check that ended, or one that is named, with its values; None where there is none."""
+    """Return the newest ended run, or run `run_id`, with its values; None if there is none."""
     columns = (constancy_run, model.c.name.label("model_name"), model.c.version.label("model_version"))
     query = select(*columns).outerjoin(model, model.c.id == constancy_run.c.model_id)
     which = constancy_run.c.id == run_id if run_id is not None else constancy_run.c.state != RUNNING
@@ -130,21 +131,21 @@ def newest(connection: Connection, *, run_id: int | None = None) -> tuple[dict[s
 
 
 def last_started_at(connection: Connection) -> datetime | None:
-    """Return when the last check began."""
-    began: datetime | None = connection.execute(
+    """Return when the last run started."""
+    started_at: datetime | None = connection.execute(
         select(constancy_run.c.started_at).order_by(constancy_run.c.id.desc()).limit(1)
     ).scalar_one_or_none()
-    return began
+    return started_at
 
 
 def accept(transaction: Transaction, run_id: int, *, by: str, now: datetime) -> int:
-    """Take what was read in a run for what is expected from now on; return how many values those are."""
+    """Make the values of a run the baseline of its model and engine; return their number."""
     connection = transaction.connection
     row = connection.execute(select(constancy_run).where(constancy_run.c.id == run_id)).mappings().one()
     of_run = select(constancy_value).where(constancy_value.c.run_id == run_id, constancy_value.c.kind != "truth")
     values = connection.execute(of_run).mappings().all()
-    same = constancy_baseline.c.model_id == row["model_id"], constancy_baseline.c.engine == row["engine"]
-    connection.execute(delete(constancy_baseline).where(*same))
+    is_same = constancy_baseline.c.model_id == row["model_id"], constancy_baseline.c.engine == row["engine"]
+    connection.execute(delete(constancy_baseline).where(*is_same))
     of = {"model_id": row["model_id"], "engine": row["engine"], "run_id": run_id, "accepted_at": now, "accepted_by": by}
     rows = [{**of, **{name: each[name] for name in ("seed", "kind", "key", "value")}} for each in values]
     if rows:
@@ -153,14 +154,14 @@ def accept(transaction: Transaction, run_id: int, *, by: str, now: datetime) -> 
 
 
 def remove_expired(transaction: Transaction, *, before: datetime, now: datetime, discard: Callable[[str], None]) -> int:
-    """Remove the bytes of checks' films that came before a time; their rows stay. Return how many those are."""
-    old = (
+    """Remove the bytes of films of checks received before a time; the rows stay. Return the number of films."""
+    is_expired = (
         film.c.id.in_(select(constancy_film.c.film_id).where(constancy_film.c.film_id.is_not(None))),
         film.c.received_at < before,
         film.c.removed_at.is_(None),
     )
-    gone = update(film).where(*old).values(removed_at=now).returning(film.c.archive_key)
-    keys = transaction.connection.execute(gone).scalars().all()
+    removed = update(film).where(*is_expired).values(removed_at=now).returning(film.c.archive_key)
+    keys = transaction.connection.execute(removed).scalars().all()
     for key in keys:
         discard(key)
     return len(keys)

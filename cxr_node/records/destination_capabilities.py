@@ -1,4 +1,4 @@
-"""What destinations were found to take: the last answer of each."""
+"""Presentation contexts that each destination accepted when last negotiated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from cxr_node.domain.identifiers import Uid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationCapabilities:
-    """What the peer that stood behind a destination took, and when it was asked.
+    """Accepted presentation contexts of the peer of a destination.
 
-    `accepted` has the transfer syntaxes taken of each SOP Class asked for; none for one that is not taken.
+    `accepted` has the accepted transfer syntaxes of each proposed SOP Class; an empty tuple if it was rejected.
     """
 
     destination: str
@@ -25,33 +25,33 @@ class DestinationCapabilities:
 
     @property
     def accepted_sop_classes(self) -> frozenset[Uid]:
-        """The SOP Classes that it takes."""
+        """The SOP Classes with an accepted presentation context."""
         return frozenset(sop_class for sop_class, syntaxes in self.accepted.items() if syntaxes)
 
 
-def store(transaction: Transaction, said: DestinationCapabilities) -> None:
-    """Keep what a destination takes, in place of what it took before."""
+def store(transaction: Transaction, capabilities: DestinationCapabilities) -> None:
+    """Replace the capabilities of a destination."""
     transaction.connection.execute(
-        delete(destination_capabilities).where(destination_capabilities.c.destination == said.destination)
+        delete(destination_capabilities).where(destination_capabilities.c.destination == capabilities.destination)
     )
     transaction.connection.execute(
         insert(destination_capabilities).values(
-            destination=said.destination,
-            peer=said.peer,
-            accepted={sop_class: list(syntaxes) for sop_class, syntaxes in said.accepted.items()},
-            negotiated_at=said.negotiated_at,
+            destination=capabilities.destination,
+            peer=capabilities.peer,
+            accepted={sop_class: list(syntaxes) for sop_class, syntaxes in capabilities.accepted.items()},
+            negotiated_at=capabilities.negotiated_at,
         )
     )
 
 
 def latest(connection: Connection) -> dict[str, DestinationCapabilities]:
-    """Return what each destination that was asked takes, by its name."""
+    """Return the capabilities by name of the destination."""
     rows = connection.execute(select(destination_capabilities)).mappings()
     return {
         row["destination"]: DestinationCapabilities(
             destination=row["destination"],
             peer=row["peer"],
-            accepted={Uid(key): tuple(Uid(each) for each in value) for key, value in row["accepted"].items()},
+            accepted={Uid(key): tuple(Uid(syntax) for syntax in value) for key, value in row["accepted"].items()},
             negotiated_at=row["negotiated_at"],
         )
         for row in rows

@@ -1,4 +1,4 @@
-"""The whole database in one SQLite file, from either kind and into either kind."""
+"""Dump of a whole database to one SQLite file, and restore of it, for SQLite and PostgreSQL."""
 
 import sqlite3
 from collections.abc import Collection, Iterator
@@ -12,18 +12,18 @@ from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.tables import film, metadata, result
 
-_AT_ONCE = 2000
+_BATCH_ROWS = 2000
 
 
 class NotEmpty(Exception):
-    """The database that is to be filled has films already."""
+    """The database to restore into contains films."""
 
 
 def write(database: Database, path: Path) -> None:
-    """Write a database as it is at one moment into a new SQLite file. Nobody waits for that."""
+    """Write a snapshot of a database to a new SQLite file, without blocking writers."""
     url = database.engine.url
     if url.get_backend_name() == "sqlite":
-        # The driver's own copy: one reading transaction, during which the WAL takes what is written.
+        # The backup of the driver: one read transaction, during which writes go to the WAL.
         with (
             closing(sqlite3.connect(f"file:{str(url.database).removeprefix('file:')}?mode=ro", uri=True)) as source,
             closing(sqlite3.connect(path)) as target,
@@ -33,74 +33,74 @@ def write(database: Database, path: Path) -> None:
     copy = Database(f"sqlite:///{path}")
     try:
         migrate.upgrade(copy)
-        one_state = database.engine.connect().execution_options(isolation_level="REPEATABLE READ")
-        with one_state as source, copy.write() as target:
+        snapshot = database.engine.connect().execution_options(isolation_level="REPEATABLE READ")
+        with snapshot as source, copy.write() as target:
             _copy(source, target.connection)
     finally:
         copy.close()
-        _fold(path)
+        _merge_wal(path)
 
 
 def read(path: Path, database: Database) -> None:
-    """Fill an empty database, brought to the present schema, with what `write` has written.
+    """Restore a dump into an empty database, which is upgraded first.
 
     Raises
     ------
     NotEmpty
-        If there are films in it.
+        If the database contains films.
     """
     migrate.upgrade(database)
-    written = Database(f"sqlite:///{path}")
+    dump = Database(f"sqlite:///{path}")
     try:
-        migrate.upgrade(written)  # it may be of an older version
-        with written.read() as source, database.write() as target:
+        migrate.upgrade(dump)  # an older version may have written it
+        with dump.read() as source, database.write() as target:
             if target.connection.execute(select(film.c.id).limit(1)).first() is not None:
-                raise NotEmpty("the database has films already")
+                raise NotEmpty("the database contains films already")
             _copy(source, target.connection)
             if target.connection.dialect.name == "postgresql":
-                _continue_numbers(target.connection)
+                _set_sequences(target.connection)
     finally:
-        written.close()
-        _fold(path)
+        dump.close()
+        _merge_wal(path)
 
 
 def kept_files(path: Path) -> Iterator[tuple[str, str, int]]:
-    """Yield archive key, digest and size in bytes of every file that the rows of a written database promise."""
-    written = Database(f"sqlite:///{path}", read_only=True)
+    """Yield archive key, digest and size in bytes of every file of a dump that was not removed."""
+    dump = Database(f"sqlite:///{path}", read_only=True)
     try:
-        with written.read() as connection:
+        with dump.read() as connection:
             for table in (film, result):
                 columns = (table.c.archive_key, table.c.digest, table.c.size_bytes)
-                rows = connection.execution_options(yield_per=_AT_ONCE).execute(
+                rows = connection.execution_options(yield_per=_BATCH_ROWS).execute(
                     select(*columns).where(table.c.removed_at.is_(None))
                 )
                 yield from ((key, digest, size) for key, digest, size in rows)
     finally:
-        written.close()
+        dump.close()
 
 
 def mark_removed(path: Path, keys: Collection[str], *, at: datetime) -> None:
-    """Mark in a written database the rows of files that were removed since."""
-    written = Database(f"sqlite:///{path}")
+    """Mark rows of a dump whose files were removed after it was written."""
+    dump = Database(f"sqlite:///{path}")
     try:
-        with written.write() as transaction:
+        with dump.write() as transaction:
             for table in (film, result):
                 for key in keys:
-                    gone = update(table).where(table.c.archive_key == key, table.c.removed_at.is_(None))
-                    transaction.connection.execute(gone.values(removed_at=at))
+                    removed = update(table).where(table.c.archive_key == key, table.c.removed_at.is_(None))
+                    transaction.connection.execute(removed.values(removed_at=at))
     finally:
-        written.close()
-        _fold(path)
+        dump.close()
+        _merge_wal(path)
 
 
 def _copy(source: Connection, target: Connection) -> None:
     for table in metadata.sorted_tables:
-        for rows in source.execution_options(yield_per=_AT_ONCE).execute(select(table)).mappings().partitions():
+        for rows in source.execution_options(yield_per=_BATCH_ROWS).execute(select(table)).mappings().partitions():
             target.execute(insert(table), [dict(row) for row in rows])
 
 
-def _continue_numbers(connection: Connection) -> None:
-    """Let PostgreSQL number new rows after those that were copied."""
+def _set_sequences(connection: Connection) -> None:
+    """Set the sequences of PostgreSQL after the copied rows."""
     for table in metadata.sorted_tables:
         if "id" in table.c:
             sequence = func.pg_get_serial_sequence(table.name, "id")
@@ -112,7 +112,7 @@ def _has_rows(table: Table) -> ScalarSelect[bool]:
     return select(func.count() > 0).select_from(table).scalar_subquery()
 
 
-def _fold(path: Path) -> None:
-    """Bring a written database into its one file: what travels is not to depend on a WAL beside it."""
+def _merge_wal(path: Path) -> None:
+    """Merge the WAL into the file of a dump, so that it can be moved alone."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")

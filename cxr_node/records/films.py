@@ -13,7 +13,7 @@ from cxr_node.domain.instance import Identity, Sender
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Film:
-    """A film's row: who it is, where its bytes are, who sent it and when."""
+    """A film: identity, archive key, sender and time of reception."""
 
     film_id: int
     study_id: int
@@ -32,12 +32,12 @@ def get(connection: Connection, film_id: int) -> Film:
 
 
 def of_study(connection: Connection, study_id: int) -> list[Film]:
-    """Return the films of a study that are its own (not flagged duplicates) and kept, in order of reception.
+    """Return the films of a study in order of reception, without flagged duplicates and removed films.
 
-    Of those of a constancy check there are none: whoever would speak of a study finds nothing to speak of.
+    Films of constancy checks are left out too, so that no result is composed of them.
     """
-    own = (film.c.study_id == study_id, film.c.is_original.is_(True), film.c.removed_at.is_(None))
-    rows = connection.execute(_FILMS.where(*own, is_not_constancy_film()).order_by(film.c.id))
+    conditions = (film.c.study_id == study_id, film.c.is_original.is_(True), film.c.removed_at.is_(None))
+    rows = connection.execute(_FILMS.where(*conditions, is_not_constancy_film()).order_by(film.c.id))
     return [_film(row) for row in rows.mappings()]
 
 

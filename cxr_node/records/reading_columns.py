@@ -1,4 +1,4 @@
-"""What a reading says, as columns and JSON, and back: nothing is lost on the way."""
+"""Conversion of a reading to columns and JSON, and back without loss."""
 
 import zlib
 from dataclasses import asdict, replace
@@ -30,14 +30,14 @@ Json = dict[str, Any]
 
 
 def of_reading(value: Reading) -> Json:
-    """Return a reading's own columns; findings and measurements have tables of their own."""
+    """Return the columns of a reading; findings and measurements have their own tables."""
     return {
         "not_analysed": value.not_analysed,
         "detail": value.detail,
         "notes": list(value.notes),
         "geometry": asdict(value.geometry) if value.geometry else None,
         "grayscale": value.grayscale,
-        "observations": [_of_observation(each) for each in value.observations],
+        "observations": [_of_observation(observation) for observation in value.observations],
         **(_of_prediction(value.prediction) if value.prediction else {}),
     }
 
@@ -101,13 +101,13 @@ def prediction(columns: RowMapping, findings: tuple[Finding, ...]) -> Prediction
         ),
         findings=findings,
         analysed_area=_region(columns["analysed_area"]),
-        structures=tuple(_structure(each) for each in columns["structures"] or ()),
+        structures=tuple(_structure(stored) for stored in columns["structures"] or ()),
         appearance=_appearance(columns["appearance"]),
     )
 
 
 def of_heat_map(value: HeatMap) -> Json:
-    """Return the columns of a heat map; its levels are packed, for most of a film is cold."""
+    """Return the columns of a heat map; its levels are compressed, as most of them are low."""
     area = value.area.outline
     return {"rows": value.rows, "columns": value.columns, "area": area, "levels": zlib.compress(value.levels, 9)}
 
@@ -151,15 +151,15 @@ def measurement(columns: RowMapping) -> Measurement:
 
 
 def observations(stored: list[Json] | None) -> tuple[Observation, ...]:
-    """Return observations from their column; readings from before there were any have none."""
-    return tuple(_observation(each) for each in stored or ())
+    """Return observations from their column."""
+    return tuple(_observation(element) for element in stored or ())
 
 
 def _of_prediction(value: Prediction) -> Json:
     model = value.model
     return {
         "analysed_area": value.analysed_area.outline,
-        "structures": [_of_structure(each) for each in value.structures],
+        "structures": [_of_structure(structure) for structure in value.structures],
         "appearance": asdict(value.appearance) if value.appearance else None,
         "model_name": model.name,
         "model_version": model.version,
@@ -175,9 +175,9 @@ def _of_structure(value: Structure) -> Json:
 
 
 def _of_observation(value: Observation) -> Json:
-    # Points apart: `asdict` copies each, which costs more than all else that is written of a film.
-    without = asdict(replace(value, line=(), regions=()))
-    return {**without, "line": value.line, "regions": _of_regions(value.regions)}
+    # Points separately: `asdict` copies each, which costs more than all other writing of a film.
+    columns = asdict(replace(value, line=(), regions=()))
+    return {**columns, "line": value.line, "regions": _of_regions(value.regions)}
 
 
 def _of_code(code: Code) -> Json:

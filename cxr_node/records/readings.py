@@ -1,4 +1,4 @@
-"""Readings, kept whole: what was said of a film can be said again from its rows."""
+"""Readings with their findings, heat maps and measurements; a stored reading is read back without loss."""
 
 from datetime import datetime
 
@@ -14,9 +14,9 @@ from cxr_node.records import reading_columns
 
 
 def write(transaction: Transaction, film_id: int, value: Reading, *, now: datetime) -> None:
-    """Write a film's reading; one of the same film by the same model is replaced."""
+    """Write the reading of a film, in place of one by the same model."""
     connection = transaction.connection
-    _forget(connection, film_id, value.prediction.model.weights_digest if value.prediction else None)
+    _delete_same(connection, film_id, value.prediction.model.weights_digest if value.prediction else None)
     columns = {"film_id": film_id, "read_at": now, **reading_columns.of_reading(value)}
     reading_id = connection.execute(insert(reading).values(columns).returning(reading.c.id)).scalar_one()
     findings = value.prediction.findings if value.prediction else ()
@@ -37,7 +37,7 @@ def _write_findings(connection: Connection, reading_id: int, findings: tuple[Fin
 
 
 def latest(connection: Connection, film_id: int, identity: Identity) -> Reading | None:
-    """Return the newest reading of a film whose identity is known, or None when it has not been read."""
+    """Return the newest reading of a film; None if it has not been read."""
     newest = select(reading).where(reading.c.film_id == film_id).order_by(reading.c.id.desc()).limit(1)
     columns = connection.execute(newest).mappings().first()
     if columns is None:
@@ -58,24 +58,26 @@ def latest(connection: Connection, film_id: int, identity: Identity) -> Reading 
     )
 
 
-def _forget(connection: Connection, film_id: int, weights_digest: Digest | None) -> None:
-    same = select(reading.c.id).where(
+def _delete_same(connection: Connection, film_id: int, weights_digest: Digest | None) -> None:
+    is_same = select(reading.c.id).where(
         reading.c.film_id == film_id, reading.c.weights_digest.is_not_distinct_from(weights_digest)
     )
-    ids = connection.execute(same).scalars().all()
+    ids = connection.execute(is_same).scalars().all()
     if ids:
-        of_them = select(finding.c.id).where(finding.c.reading_id.in_(ids))
-        connection.execute(delete(heat_map).where(heat_map.c.finding_id.in_(of_them)))
+        finding_ids = select(finding.c.id).where(finding.c.reading_id.in_(ids))
+        connection.execute(delete(heat_map).where(heat_map.c.finding_id.in_(finding_ids)))
         connection.execute(delete(finding).where(finding.c.reading_id.in_(ids)))
         connection.execute(delete(measurement).where(measurement.c.reading_id.in_(ids)))
         connection.execute(delete(reading).where(reading.c.id.in_(ids)))
 
 
 def _findings(connection: Connection, reading_id: int) -> tuple[Finding, ...]:
-    of_it = select(finding).where(finding.c.reading_id == reading_id).order_by(finding.c.id)
-    rows = connection.execute(of_it).mappings().all()
-    kept = select(heat_map).where(heat_map.c.finding_id.in_([columns["id"] for columns in rows]))
-    heat = {columns["finding_id"]: reading_columns.heat_map(columns) for columns in connection.execute(kept).mappings()}
+    query = select(finding).where(finding.c.reading_id == reading_id).order_by(finding.c.id)
+    rows = connection.execute(query).mappings().all()
+    heat_maps = select(heat_map).where(heat_map.c.finding_id.in_([columns["id"] for columns in rows]))
+    heat = {
+        columns["finding_id"]: reading_columns.heat_map(columns) for columns in connection.execute(heat_maps).mappings()
+    }
     return tuple(reading_columns.finding(columns, heat.get(columns["id"])) for columns in rows)
 
 

@@ -16,7 +16,7 @@ from cxr_node.queue import queue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A result object's row. `version` counts, from 1, the results of one kind of one study."""
+    """A result. `version` counts the results of one kind and study, from 1."""
 
     result_id: int
     kind: str
@@ -30,7 +30,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A result on its way to a destination.
+    """A delivery of one result to one destination.
 
     Storage commitment sets `is_confirmed`, or `failure_reason` to the Failure Reason (0008,1197).
     """
@@ -44,16 +44,16 @@ class Delivery:
 
 
 def is_own_result(connection: Connection, sop_instance_uid: Uid) -> bool:
-    """Whether a result with this SOP Instance UID was composed here."""
-    return connection.execute(_OURS, {"uid": sop_instance_uid}).first() is not None
+    """Whether this node has composed a result with this SOP Instance UID."""
+    return connection.execute(_OWN_RESULT, {"uid": sop_instance_uid}).first() is not None
 
 
-_OURS = select(result.c.id).where(result.c.sop_instance_uid == bindparam("uid"))
-"""Made once for all: every film that is received asks."""
+_OWN_RESULT = select(result.c.id).where(result.c.sop_instance_uid == bindparam("uid"))
+"""Built once: it runs for every film received."""
 
 
 def of_study(connection: Connection, study_id: int) -> list[Result]:
-    """Return the results of a study, oldest first."""
+    """Return the results of a study, the oldest first."""
     rows = connection.execute(
         select(result, study.c.study_instance_uid)
         .join(study, result.c.study_id == study.c.id)
@@ -74,7 +74,7 @@ def add(
     destinations: Iterable[str],
     now: datetime,
 ) -> None:
-    """Write the row of a result whose bytes are kept, and queue its delivery to each destination."""
+    """Write an archived result, and add a delivery with its job for each destination."""
     result_id = transaction.connection.execute(
         insert(result)
         .values(
@@ -129,7 +129,7 @@ def get_delivery(connection: Connection, delivery_id: int) -> Delivery:
 
 
 def mark_delivered(transaction: Transaction, delivery_id: int, *, status: int, now: datetime) -> None:
-    """Record that a destination has taken a result, and with which DIMSE status."""
+    """Record that a destination has accepted a result with a DIMSE status."""
     transaction.connection.execute(
         update(delivery)
         .where(delivery.c.id == delivery_id)
@@ -138,14 +138,14 @@ def mark_delivered(transaction: Transaction, delivery_id: int, *, status: int, n
 
 
 def mark_undelivered(transaction: Transaction, delivery_id: int) -> None:
-    """Record that a destination that had taken a result does not have it: it is to be sent again."""
+    """Record that a destination does not have a result that it had accepted, so that it is sent again."""
     transaction.connection.execute(
         update(delivery).where(delivery.c.id == delivery_id).values(delivered_at=None, failure_reason=None)
     )
 
 
 def clear_failure_reason(transaction: Transaction, delivery_id: int) -> None:
-    """Forget that a destination would not vouch for a result, for a reason that passes."""
+    """Clear a Failure Reason that is temporary, so that storage commitment is requested again."""
     transaction.connection.execute(update(delivery).where(delivery.c.id == delivery_id).values(failure_reason=None))
 
 

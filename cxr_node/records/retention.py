@@ -1,4 +1,4 @@
-"""What may be removed from the archive, and what is kept there: rows say it, and say it before a file goes."""
+"""Retention: studies that can be removed, and files of the archive. A row is marked before its file is deleted."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from cxr_node.domain.identifiers import Digest
 
 
 class ArchiveFileKind(StrEnum):
-    """Whose bytes a file holds."""
+    """What a file in the archive holds."""
 
     FILM = "film"
     RESULT = "result"
@@ -22,7 +22,7 @@ class ArchiveFileKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveFile:
-    """A file of the archive by its row."""
+    """A file of the archive, as its row describes it."""
 
     kind: ArchiveFileKind
     row_id: int
@@ -33,94 +33,95 @@ class ArchiveFile:
 
 
 _TABLES = {ArchiveFileKind.FILM: film, ArchiveFileKind.RESULT: result}
-_ENDED_WELL = (State.DONE, State.NOT_ANALYSED)
+_SUCCESSFUL = (State.DONE, State.NOT_ANALYSED)
 
 
 def mark_removed(transaction: Transaction, *, before: datetime, now: datetime, limit: int = 100) -> int:
-    """Mark films and results of up to `limit` studies as removed; return how many studies those are.
+    """Mark films and results of up to `limit` studies as removed; return the number of studies.
 
-    Their heat maps, which are pictures of them, go at once; what was found and measured stays.
+    Heat maps are deleted at once, since they show the film; findings and measurements stay.
 
-    A study may go when all of it is older than `before`: every film, and the end of every job. Every job ended well,
-    each result arrived at each of its destinations, and there is one at least. A study with
-    a film that a person must look at stays.
+    A study can be removed when every film was received, and every job ended, before `before`; when every job was
+    successful; and when each result is delivered, at least one of them. A study with a flagged duplicate stays.
     """
-    ids = transaction.connection.execute(select(study.c.id).where(*_may_go(before)).limit(limit)).scalars().all()
+    ids = transaction.connection.execute(select(study.c.id).where(*_is_removable(before)).limit(limit)).scalars().all()
     for table in (film, result):
         transaction.connection.execute(
             update(table).where(table.c.study_id.in_(ids), table.c.removed_at.is_(None)).values(removed_at=now)
         )
-    of_them = (
+    finding_ids = (
         select(finding.c.id)
         .join(reading, reading.c.id == finding.c.reading_id)
         .join(film, film.c.id == reading.c.film_id)
         .where(film.c.study_id.in_(ids))
     )
-    transaction.connection.execute(delete(heat_map).where(heat_map.c.finding_id.in_(of_them)))
+    transaction.connection.execute(delete(heat_map).where(heat_map.c.finding_id.in_(finding_ids)))
     return len(ids)
 
 
 def count_removable(connection: Connection, *, before: datetime) -> int:
-    """Return how many studies may go, as `mark` would find them."""
-    return connection.execute(select(func.count()).select_from(study).where(*_may_go(before))).scalar_one()
+    """Return the number of studies that `mark_removed` would mark."""
+    return connection.execute(select(func.count()).select_from(study).where(*_is_removable(before))).scalar_one()
 
 
 def removed_since(connection: Connection, *, since: datetime) -> list[ArchiveFile]:
-    """Return the files whose rows say that they were removed at that time or later."""
-    return [each for of in ArchiveFileKind for each in _kept(connection, of, _TABLES[of].c.removed_at >= since)]
+    """Return the files that were marked as removed since a time."""
+    return [file for kind in ArchiveFileKind for file in _files(connection, kind, _TABLES[kind].c.removed_at >= since)]
 
 
-def remove(transaction: Transaction, kept: ArchiveFile, discard: Callable[[str], None]) -> None:
-    """Call `discard` for a file whose row says that it was removed, unless the film has come again meanwhile.
+def remove(transaction: Transaction, file: ArchiveFile, discard: Callable[[str], None]) -> None:
+    """Call `discard` with the key of a file marked as removed, unless the film was received again meanwhile.
 
-    The row is held while the file goes, so that a film that comes again finds either both or none.
+    The row stays locked until the file is deleted, so that a film received again finds both or neither.
     """
-    table = _TABLES[kept.kind]
-    still = transaction.connection.execute(
+    table = _TABLES[file.kind]
+    locked = transaction.connection.execute(
         update(table)
-        .where(table.c.id == kept.row_id, table.c.removed_at.is_not(None))
+        .where(table.c.id == file.row_id, table.c.removed_at.is_not(None))
         .values(removed_at=table.c.removed_at)
         .returning(table.c.id)
     )
-    if still.first() is not None:
-        discard(kept.archive_key)
+    if locked.first() is not None:
+        discard(file.archive_key)
 
 
-def files_after(connection: Connection, of: ArchiveFileKind, row_id: int, *, limit: int) -> list[ArchiveFile]:
+def files_after(connection: Connection, kind: ArchiveFileKind, row_id: int, *, limit: int) -> list[ArchiveFile]:
     """Return the next files after a row, in the order of rows."""
-    table = _TABLES[of]
-    return _kept(connection, of, table.c.removed_at.is_(None) & (table.c.id > row_id), limit=limit)
+    table = _TABLES[kind]
+    return _files(connection, kind, table.c.removed_at.is_(None) & (table.c.id > row_id), limit=limit)
 
 
-def _kept(
-    connection: Connection, of: ArchiveFileKind, which: ColumnElement[bool], *, limit: int | None = None
+def _files(
+    connection: Connection, kind: ArchiveFileKind, condition: ColumnElement[bool], *, limit: int | None = None
 ) -> list[ArchiveFile]:
-    table = _TABLES[of]
+    table = _TABLES[kind]
     columns = (table.c.id, table.c.study_id, table.c.archive_key, table.c.digest, table.c.size_bytes)
-    rows = connection.execute(select(*columns).where(which).order_by(table.c.id).limit(limit))
+    rows = connection.execute(select(*columns).where(condition).order_by(table.c.id).limit(limit))
     return [
-        ArchiveFile(kind=of, row_id=row_id, study_id=study_id, archive_key=key, digest=Digest(digest), size_bytes=size)
+        ArchiveFile(
+            kind=kind, row_id=row_id, study_id=study_id, archive_key=key, digest=Digest(digest), size_bytes=size
+        )
         for row_id, study_id, key, digest, size in rows
     ]
 
 
-def _may_go(before: datetime) -> list[ColumnElement[bool]]:
-    of_study = film.c.study_id == study.c.id
-    sent = (result.c.study_id == study.c.id) & (delivery.c.result_id == result.c.id)
-    unfinished = or_(job.c.state.not_in(_ENDED_WELL), job.c.ended_at >= before)
-    needs_a_person = or_(
+def _is_removable(before: datetime) -> list[ColumnElement[bool]]:
+    in_study = film.c.study_id == study.c.id
+    is_delivery = (result.c.study_id == study.c.id) & (delivery.c.result_id == result.c.id)
+    unfinished = or_(job.c.state.not_in(_SUCCESSFUL), job.c.ended_at >= before)
+    is_recent_or_flagged = or_(
         func.coalesce(film.c.received_again_at, film.c.received_at) >= before, film.c.is_original.is_(False)
     )
     return [
-        _there_is(of_study, film.c.removed_at.is_(None)),
-        ~_there_is(of_study, needs_a_person),
-        ~_there_is(of_study, job.c.film_id == film.c.id, unfinished),
-        ~_there_is(job.c.study_id == study.c.id, unfinished),
-        ~_there_is(sent, job.c.delivery_id == delivery.c.id, unfinished),
-        ~_there_is(sent, delivery.c.delivered_at.is_(None)),
-        _there_is(sent),
+        _exists(in_study, film.c.removed_at.is_(None)),
+        ~_exists(in_study, is_recent_or_flagged),
+        ~_exists(in_study, job.c.film_id == film.c.id, unfinished),
+        ~_exists(job.c.study_id == study.c.id, unfinished),
+        ~_exists(is_delivery, job.c.delivery_id == delivery.c.id, unfinished),
+        ~_exists(is_delivery, delivery.c.delivered_at.is_(None)),
+        _exists(is_delivery),
     ]
 
 
-def _there_is(*conditions: ColumnElement[bool]) -> Exists:
+def _exists(*conditions: ColumnElement[bool]) -> Exists:
     return exists().where(*conditions).correlate(study)

@@ -1,4 +1,4 @@
-"""What a second model makes of films, in rows of its own: the next film, and what was said of it."""
+"""Shadow mode: the next film for the shadow model, and its readings."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,17 +16,17 @@ from cxr_node.records.models import ModelKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShadowTask:
-    """A film that is to be read in the shadow, the reading after which, and how often that was tried."""
+    """A film to read with the shadow model, its newest reading, and the attempts including this one."""
 
     film_id: int
     reading_id: int
     attempts: int
 
 
-def model_id(transaction: Transaction, of: ModelIdentity, *, now: datetime) -> int:
-    """Return the number of a shadow's model; one that is new begins with the films that are read from now on."""
+def model_id(transaction: Transaction, identity: ModelIdentity, *, now: datetime) -> int:
+    """Return the number of a shadow model; a new one starts with the films that are read from now on."""
     connection = transaction.connection
-    number = models.model_id(connection, ModelKey.of(of), now=now)
+    number = models.model_id(connection, ModelKey.of(identity), now=now)
     if connection.execute(select(shadow_progress.c.id).where(shadow_progress.c.model_id == number)).first() is None:
         last = connection.execute(select(func.max(reading.c.id))).scalar() or 0
         connection.execute(insert(shadow_progress).values(model_id=number, reading_id=last, attempts=0))
@@ -34,13 +34,13 @@ def model_id(transaction: Transaction, of: ModelIdentity, *, now: datetime) -> i
 
 
 def next_film(transaction: Transaction, model: int) -> ShadowTask | None:
-    """Return the next film that was read and is still kept, and count the try; None where there is none."""
+    """Return the next film that was read and is in the archive, and count the attempt; None if there is none."""
     connection = transaction.connection
     progress = connection.execute(select(shadow_progress).where(shadow_progress.c.model_id == model)).mappings().one()
-    kept = film.c.removed_at.is_(None), is_not_constancy_film()
+    conditions = film.c.removed_at.is_(None), is_not_constancy_film()
     query = select(reading.c.id, reading.c.film_id).join(film, film.c.id == reading.c.film_id)
     row = connection.execute(
-        query.where(reading.c.id > progress["reading_id"], *kept).order_by(reading.c.id).limit(1)
+        query.where(reading.c.id > progress["reading_id"], *conditions).order_by(reading.c.id).limit(1)
     ).first()
     if row is None:
         return None
@@ -52,16 +52,16 @@ def next_film(transaction: Transaction, model: int) -> ShadowTask | None:
     return ShadowTask(film_id=row.film_id, reading_id=row.id, attempts=progress["attempts"] + 1)
 
 
-def store(transaction: Transaction, model: int, of: ShadowTask, said: Reading, *, now: datetime) -> None:
-    """Write what a film was read as, in place of what the same model said of it before, and go on."""
+def store(transaction: Transaction, model: int, task: ShadowTask, value: Reading, *, now: datetime) -> None:
+    """Write a shadow reading, in place of one by the same model, and advance the progress."""
     connection = transaction.connection
-    before = select(shadow.c.id).where(shadow.c.film_id == of.film_id, shadow.c.model_id == model)
+    before = select(shadow.c.id).where(shadow.c.film_id == task.film_id, shadow.c.model_id == model)
     old = connection.execute(before).scalar_one_or_none()
     if old is not None:
         connection.execute(delete(shadow_finding).where(shadow_finding.c.shadow_id == old))
         connection.execute(delete(shadow).where(shadow.c.id == old))
-    row = {"film_id": of.film_id, "model_id": model, "read_at": now, "not_analysed": said.not_analysed}
-    made = insert(shadow).values(**row, detail=said.detail).returning(shadow.c.id)
+    row = {"film_id": task.film_id, "model_id": model, "read_at": now, "not_analysed": value.not_analysed}
+    made = insert(shadow).values(**row, detail=value.detail).returning(shadow.c.id)
     number = connection.execute(made).scalar_one()
     findings = [
         {
@@ -71,22 +71,22 @@ def store(transaction: Transaction, model: int, of: ShadowTask, said: Reading, *
             "operating_point": each.operating_point,
             "presence": each.presence,
         }
-        for each in (said.prediction.findings if said.prediction else ())
+        for each in (value.prediction.findings if value.prediction else ())
     ]
     if findings:
         connection.execute(insert(shadow_finding), findings)
     gone = update(shadow_progress).where(shadow_progress.c.model_id == model)
-    connection.execute(gone.values(reading_id=of.reading_id, attempts=0))
+    connection.execute(gone.values(reading_id=task.reading_id, attempts=0))
 
 
 def backlog(connection: Connection, model: int) -> int:
-    """Return how many readings a shadow has not progress to yet."""
+    """Return the number of readings after the progress of a shadow model."""
     progress = select(shadow_progress.c.reading_id).where(shadow_progress.c.model_id == model).scalar_subquery()
     return connection.execute(select(func.count()).select_from(reading).where(reading.c.id > progress)).scalar_one()
 
 
 def newest_model(connection: Connection) -> int | None:
-    """Return the model that read a film in the shadow last; None where none ever did."""
+    """Return the model of the newest shadow reading; None if there is none."""
     found: int | None = connection.execute(
         select(shadow.c.model_id).order_by(shadow.c.id.desc()).limit(1)
     ).scalar_one_or_none()

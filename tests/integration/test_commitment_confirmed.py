@@ -80,7 +80,7 @@ def test_a_result_is_delivered_when_the_archive_vouches_for_it_on_the_same_assoc
 
         assert shop.turn(Stage.DELIVER)
         assert len(archive.by_study) == 1
-        assert (delivery(shop).state, fate(shop)) == (State.WAITING, Fate.ON_THE_WAY)
+        assert (delivery(shop).state, fate(shop)) == (State.WAITING, Fate.IN_PROGRESS)
 
         assert shop.turn(Stage.DELIVER)
     assert (delivery(shop).state, fate(shop)) == (State.DONE, Fate.DELIVERED)

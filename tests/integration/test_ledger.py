@@ -1,4 +1,4 @@
-"""The ledger: received = delivered + on the way + set aside, at every step."""
+"""The ledger: received = delivered + in progress + set aside, at every step."""
 
 import json
 from dataclasses import replace
@@ -35,10 +35,10 @@ def fates(shop: InProcessNode) -> list[Fate]:
         return [entry.fate for entry in ledger.entries(connection)]
 
 
-def test_a_film_is_on_the_way_until_its_report_is_delivered(shop: InProcessNode) -> None:
+def test_a_film_is_in_progress_until_its_report_is_delivered(shop: InProcessNode) -> None:
     shop.accept(films.dx())
     for stage in (Stage.READ, Stage.COMPOSE, Stage.DELIVER):
-        assert fates(shop) == [Fate.ON_THE_WAY]
+        assert fates(shop) == [Fate.IN_PROGRESS]
         assert shop.turn(stage)
         shop.clock.go(seconds=CALM_S)
 
@@ -52,18 +52,18 @@ def test_a_film_that_could_not_be_read_is_delivered_when_its_reason_is(shop: InP
     assert fates(shop) == [Fate.DELIVERED]
 
 
-def test_a_late_film_is_on_the_way_beside_one_that_is_delivered(shop: InProcessNode) -> None:
+def test_a_late_film_is_in_progress_beside_one_that_is_delivered(shop: InProcessNode) -> None:
     shop.accept(films.dx())
     shop.work()
     shop.accept(films.cr())
 
-    assert fates(shop) == [Fate.DELIVERED, Fate.ON_THE_WAY]
+    assert fates(shop) == [Fate.DELIVERED, Fate.IN_PROGRESS]
 
     shop.work()
     assert fates(shop) == [Fate.DELIVERED, Fate.DELIVERED]
 
 
-def test_a_delivery_that_waits_is_on_the_way_and_one_that_failed_is_set_aside(shop: InProcessNode) -> None:
+def test_a_delivery_that_waits_is_in_progress_and_one_that_failed_is_set_aside(shop: InProcessNode) -> None:
     def away() -> None:
         raise RetryLater("away")
 
@@ -73,7 +73,7 @@ def test_a_delivery_that_waits_is_on_the_way_and_one_that_failed_is_set_aside(sh
     shop.pacs.before = away
     shop.accept(films.dx())
     shop.work()
-    assert fates(shop) == [Fate.ON_THE_WAY]
+    assert fates(shop) == [Fate.IN_PROGRESS]
 
     shop.pacs.before = refused
     shop.clock.go(hours=1)
@@ -112,7 +112,7 @@ def test_reconcile_adds_up_and_names_what_needs_a_person(tmp_path: Path, databas
         shop.work()
         asked = CliRunner().invoke(app, ["reconcile", "--config", str(config)])
         assert asked.exit_code == 0
-        assert asked.output == "1 received = 1 delivered + 0 on the way + 0 set aside\n"
+        assert asked.output == "1 received = 1 delivered + 0 in progress + 0 set aside\n"
 
         (kept,) = [key for key in shop.archive.stored_keys() if key.startswith("films/")]
         shop.archive.discard(kept)
@@ -124,12 +124,12 @@ def test_reconcile_adds_up_and_names_what_needs_a_person(tmp_path: Path, databas
 
     assert asked.exit_code == 1
     said = json.loads(asked.output)
-    assert said["counts"] == {"received": 3, "delivered": 1, "on_the_way": 1, "set_aside": 1, "removed": 0}
+    assert said["counts"] == {"received": 3, "delivered": 1, "in_progress": 1, "set_aside": 1, "removed": 0}
     assert [entry["reason"] for entry in said["set_aside"]] == ["DUPLICATE"]
     assert said["missing_files"] == [kept]
     assert said["unnamed_files"] == [f"films/ff/{'f' * 64}.dcm"]
     shown = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--day", "2026-01-02", "--from", "DX1"])
-    assert "3 received = 1 delivered + 1 on the way + 1 set aside" in shown.output
+    assert "3 received = 1 delivered + 1 in progress + 1 set aside" in shown.output
     assert "MISSING FILE" in shown.output
 
 
@@ -153,8 +153,8 @@ def test_reconcile_counts_for_each_day_device_and_association_and_says_what_was_
         said: dict[str, Any] = json.loads(ended.output)
         return said
 
-    first = {"received": 1, "delivered": 1, "on_the_way": 0, "set_aside": 0, "removed": 1}
-    second = {"received": 1, "delivered": 0, "on_the_way": 1, "set_aside": 0, "removed": 0}
+    first = {"received": 1, "delivered": 1, "in_progress": 0, "set_aside": 0, "removed": 1}
+    second = {"received": 1, "delivered": 0, "in_progress": 1, "set_aside": 0, "removed": 0}
     assert asked("--by", "association")["by_association"] == {
         "20260102T120000Z-0a": first,
         "20260202T120000Z-0b": second,
@@ -164,6 +164,6 @@ def test_reconcile_counts_for_each_day_device_and_association_and_says_what_was_
     assert asked("--address", "10.0.7.9")["counts"] == second
     assert asked("--association", "20260102T120000Z-0a")["counts"] == first
     shown = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--by", "sender"]).output
-    assert "2 received = 1 delivered + 1 on the way + 0 set aside" in shown
+    assert "2 received = 1 delivered + 1 in progress + 0 set aside" in shown
     assert "1 of the delivered films were removed from the archive" in shown
     assert "DX1" in shown

@@ -111,7 +111,7 @@ def test_the_ledger_is_right_after_the_clock_was_set_back(node: InProcessNode, d
     node.clock.go(days=-2)
     node.accept(second)
 
-    assert fates(database)[-1] is Fate.ON_THE_WAY
+    assert fates(database)[-1] is Fate.IN_PROGRESS
 
 
 def fates(database: Database) -> list[Fate]:
