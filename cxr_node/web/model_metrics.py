@@ -17,7 +17,7 @@ _LABELS = ("sender", "kind", "finding")
 def collect(connection: Connection) -> Iterator[Metric]:
     """Yield drift of the newest evaluated day, the newest constancy check, and the shadow's backlog."""
     day, rows = drifts.newest(connection)
-    judged = GaugeMetricFamily("cxr_node_drift_judged_seconds", "Newest day evaluated for drift, in Unix time.")
+    evaluated = GaugeMetricFamily("cxr_node_drift_evaluated_seconds", "Newest day evaluated for drift, in Unix time.")
     drift = GaugeMetricFamily("cxr_node_drift", "1 if a figure has drifted from its reference.", labels=_LABELS)
     effect = GaugeMetricFamily("cxr_node_drift_effect", "Effect size against the reference, 0 to 1.", labels=_LABELS)
     value = GaugeMetricFamily(
@@ -34,8 +34,8 @@ def collect(connection: Connection) -> Iterator[Metric]:
             effect.add_metric(labels, row["effect"])
             value.add_metric(labels, row["value"])
     if day is not None:
-        judged.add_metric([], drifts.unix_time(day))
-    yield from (judged, drift, effect, value)
+        evaluated.add_metric([], drifts.unix_time(day))
+    yield from (evaluated, drift, effect, value)
     yield from _constancy_metrics(connection)
     shadow = shadows.newest_model(connection)
     if shadow is not None:

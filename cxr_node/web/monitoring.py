@@ -87,10 +87,10 @@ class ShadowAgreement(BaseModel):
 class Monitoring(BaseModel):
     """Drift on the newest evaluated day, one figure by day and device, constancy and shadow agreement."""
 
-    judged_day: str | None
+    evaluated_day: str | None
     drifted: int
     figures: list[DriftRow]
-    shown: str
+    figure: str
     days: list[DayRow]
     check: ConstancyCheck | None
     shadow: ShadowAgreement | None
@@ -129,10 +129,10 @@ def _monitoring(connection: Connection, figure: str, *, now: datetime) -> Row:
         drifted[0] if drifted else figures[0] if figures else {"kind": Statistic.REJECTED, "key": ""}
     )
     return {
-        "judged_day": day.isoformat() if day else None,
+        "evaluated_day": day.isoformat() if day else None,
         "drifted": len(drifted),
         "figures": figures,
-        "shown": chosen,
+        "figure": chosen,
         "days": _days(connection, chosen, now),
         "check": _check(connection),
         "shadow": _shadow(connection, now),
@@ -183,7 +183,7 @@ def _plot(state: Row) -> Row:
     days = sorted({row["day"] for row in state["days"]})
     value = {(row["day"], row["calling_ae_title"]): row["mean"] for row in state["days"]}
     references = {
-        row["calling_ae_title"]: row["reference_value"] for row in state["figures"] if _name(row) == state["shown"]
+        row["calling_ae_title"]: row["reference_value"] for row in state["figures"] if _name(row) == state["figure"]
     }
     at = [int(datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp()) for day in days]
     return {
@@ -193,7 +193,7 @@ def _plot(state: Row) -> Row:
                 "device": device,
                 "values": [value.get((day, device)) for day in days],
                 # The test compares medians of times, the chart shows means: the reference line would mislead.
-                "reference": None if state["shown"] == Statistic.TURNAROUND else references.get(device),
+                "reference": None if state["figure"] == Statistic.TURNAROUND else references.get(device),
             }
             for device in devices
         ],

@@ -1,4 +1,4 @@
-"""A person in front of the page of a whole node: Debian's Chromium, a modality that sends, a PACS that refuses."""
+"""Pages of a running node in Chromium, with a modality and a PACS that rejects."""
 
 import os
 from collections.abc import Iterator
@@ -112,9 +112,7 @@ def keep(page: Page, name: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
 
 
-def test_a_film_is_watched_as_it_arrives_and_opened(
-    context: BrowserContext, node: RunningNode, films: list[Path]
-) -> None:
+def test_film_appears_in_the_queue_and_is_opened(context: BrowserContext, node: RunningNode, films: list[Path]) -> None:
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
@@ -154,7 +152,7 @@ def test_a_film_is_watched_as_it_arrives_and_opened(
     assert complaints == []
 
 
-def test_a_dead_letter_is_tried_again_and_arrives(
+def test_dead_letter_is_retried_and_delivered(
     context: BrowserContext, node: RunningNode, films: list[Path], mood: Mood
 ) -> None:
     page = context.new_page()
@@ -183,7 +181,7 @@ def test_a_dead_letter_is_tried_again_and_arrives(
         keep(page, name)
 
 
-def test_a_person_comes_by_way_of_the_hospitals_login_and_stays(context: BrowserContext, node: RunningNode) -> None:
+def test_person_logs_in_at_the_hospitals_provider(context: BrowserContext, node: RunningNode) -> None:
     page = context.new_page()
     page.goto("/")
     page.get_by_role("link", name="Log in with the hospital").click()
@@ -195,9 +193,7 @@ def test_a_person_comes_by_way_of_the_hospitals_login_and_stays(context: Browser
     expect(page.get_by_role("heading", name="Studies")).to_be_visible()
 
 
-def test_a_viewer_is_offered_no_button_and_everything_can_be_reached_by_keyboard(
-    context: BrowserContext, node: RunningNode
-) -> None:
+def test_viewer_has_no_retry_button_and_keyboard_reaches_all_links(context: BrowserContext, node: RunningNode) -> None:
     page = context.new_page()
     log_in(page, "reader")
     page.get_by_role("link", name="Deliveries").click()

@@ -49,7 +49,7 @@ def failed_job(config: Path, cxr_node: Command) -> int:
     return claim.job_id
 
 
-def test_a_database_of_another_schema_is_told_what_to_do(cxr_node: Command) -> None:
+def test_command_on_another_schema_names_the_upgrade(cxr_node: Command) -> None:
     before = cxr_node("jobs", "list")
     assert before.exit_code == 1
     assert "run `cxr-node db upgrade` first" in before.output
@@ -75,7 +75,7 @@ def test_jobs_are_listed_shown_and_tried_again(cxr_node: Command, failed_job: in
     assert json.loads(cxr_node("jobs", "list", "--json").output)[0]["state"] == "waiting"
 
 
-def test_a_job_that_has_not_ended_or_is_not_there_is_not_tried_again(cxr_node: Command, failed_job: int) -> None:
+def test_running_or_unknown_job_is_not_retried(cxr_node: Command, failed_job: int) -> None:
     cxr_node("jobs", "retry", str(failed_job))
 
     again = cxr_node("jobs", "retry", str(failed_job), "999")
@@ -129,21 +129,21 @@ def test_films_are_sent_to_any_node_with_what_became_of_each(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("peer", ["PACS", "PACS@host", "PACS@host:port", "@host:104", "PACS@host:70000"])
-def test_what_is_no_peer_is_told_what_one_looks_like(peer: str) -> None:
+def test_invalid_peer_is_rejected_with_the_expected_form(peer: str) -> None:
     answer = CliRunner().invoke(app, ["echo", peer])
 
     assert answer.exit_code == 1
     assert "AETITLE@HOST:PORT" in answer.output or "AE title" in answer.output
 
 
-def test_a_peer_that_is_not_there_is_said_to_be_away() -> None:
+def test_unreachable_peer_is_named() -> None:
     answer = CliRunner().invoke(app, ["echo", f"PACS@{LOOPBACK}:1"])
 
     assert answer.exit_code == 1
     assert "PACS" in answer.output
 
 
-def test_a_film_is_shown_as_a_picture_with_what_the_gate_says(
+def test_film_show_writes_a_picture_and_the_gate_decision(
     config: Path, cxr_node: Command, failed_job: int, tmp_path: Path
 ) -> None:
     file = films.written(films.dx(rows=300, columns=280), tmp_path)
@@ -184,7 +184,7 @@ def test_no_patient_is_named_in_any_log_or_job(tmp_path: Path, database_url: str
         assert secret not in str(jobs)
 
 
-def test_a_route_says_what_a_film_would_do_and_why(tmp_path: Path) -> None:
+def test_route_test_explains_gate_priority_and_destinations(tmp_path: Path) -> None:
     to = {"kind": "folder", "folder": "out", "results": ["report", "picture"]}
     config = settings_file(
         tmp_path,

@@ -19,7 +19,7 @@ from cxr_node.wiring.process import utc_now
 from tests.support import films
 from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file
-from tests.support.web import refuse
+from tests.support.web import reject
 
 LOOPBACK = "127.0.0.1"
 
@@ -79,7 +79,7 @@ def mail_server() -> Iterator[tuple[int, list[str]]]:
             thread.join()
 
 
-def test_what_begins_is_told_once_and_what_is_over_too() -> None:
+def test_alarm_is_sent_once_when_it_begins_and_once_when_resolved() -> None:
     found: dict[str, str] = {}
     with web_server([200]) as (url, taken):
         alarms = Alarms(lambda: dict(found), notifier(AlertSection(webhook=url)), name="node")
@@ -99,7 +99,7 @@ def test_what_begins_is_told_once_and_what_is_over_too() -> None:
     ]
 
 
-def test_what_could_not_be_told_is_told_at_the_next_look() -> None:
+def test_failed_alarm_message_is_sent_again() -> None:
     with web_server([503, 200]) as (url, taken):
         alarms = Alarms(lambda: {"disk": "full"}, notifier(AlertSection(webhook=url)), name="node")
         for _ in range(4):
@@ -108,7 +108,7 @@ def test_what_could_not_be_told_is_told_at_the_next_look() -> None:
     assert taken == [{"text": "node: disk", "alarms": {"disk": "full"}}]
 
 
-def test_an_alarm_goes_by_mail() -> None:
+def test_alarm_is_sent_by_mail() -> None:
     with mail_server() as (port, taken):
         section = AlertSection(mail_to=("pacs@hospital.example",), mail_host=LOOPBACK, mail_port=port)
         Alarms(lambda: {"failed deliver": "jobs failed"}, notifier(section), name="node").update()
@@ -120,7 +120,7 @@ def test_an_alarm_goes_by_mail() -> None:
 
 
 @pytest.mark.parametrize("reserve", [0, 2**62])
-def test_a_dead_letter_a_stuck_queue_and_a_full_disk_are_wrong(tmp_path: Path, reserve: int) -> None:
+def test_dead_letter_overdue_job_and_full_disk_are_alarms(tmp_path: Path, reserve: int) -> None:
     config = settings_file(tmp_path)
     text = config.read_text(encoding="utf-8").replace("reserve_bytes = 0", f"reserve_bytes = {reserve}")
     config.write_text(text, encoding="utf-8")
@@ -128,15 +128,15 @@ def test_a_dead_letter_a_stuck_queue_and_a_full_disk_are_wrong(tmp_path: Path, r
     settings.node.data_folder.mkdir()
     with opened(settings) as database:
         migrate.upgrade(database)
-        shop = InProcessNode(database, settings.node.data_folder)
-        shop.clock.now = utc_now()
-        assert set(active_alarms(settings, database, now=shop.clock.now)) == ({"disk"} if reserve else set())
-        shop.pacs.before = refuse
-        shop.accept(films.dx())
-        shop.work()
-        shop.accept(films.dx(seed=1))
+        node = InProcessNode(database, settings.node.data_folder)
+        node.clock.now = utc_now()
+        assert set(active_alarms(settings, database, now=node.clock.now)) == ({"disk"} if reserve else set())
+        node.pacs.before = reject
+        node.accept(films.dx())
+        node.work()
+        node.accept(films.dx(seed=1))
 
-        found = active_alarms(settings, database, now=shop.clock.now + timedelta(minutes=16))
+        found = active_alarms(settings, database, now=node.clock.now + timedelta(minutes=16))
 
     assert set(found) == {"failed deliver", "stuck read"} | ({"disk"} if reserve else set())
     assert "2.25." not in str(found)

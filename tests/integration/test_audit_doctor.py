@@ -1,4 +1,4 @@
-"""`cxr-node doctor` says whether the audit trail reaches its receiver."""
+"""Check of the audit trail and its syslog receiver."""
 
 from pathlib import Path
 
@@ -16,12 +16,12 @@ def settings(folder: Path, **audit: object) -> Settings:
     return Settings.model_validate({"node": {"data_folder": folder}, "audit": audit})
 
 
-def test_a_trail_that_is_kept_here_alone_is_fine_and_none_at_all_is_noted(tmp_path: Path) -> None:
+def test_local_trail_is_ok_and_a_disabled_one_is_noted(tmp_path: Path) -> None:
     assert audit_checks.trail(settings(tmp_path)).status is Status.OK
     assert audit_checks.trail(settings(tmp_path, enabled=False)).status is Status.NOTE
 
 
-def test_a_receiver_that_is_away_is_a_problem_that_says_how_much_waits(tmp_path: Path) -> None:
+def test_unreachable_receiver_is_a_problem_with_its_backlog(tmp_path: Path) -> None:
     port = peers.free_port()
     told = settings(tmp_path, syslog_host=LOOPBACK, syslog_port=port, syslog_transport="tcp")
     administration(told, utc_now, events.USE_OF_RESTRICTED_FUNCTION, "retry", by="anna", subject="jobs/1")
@@ -35,7 +35,7 @@ def test_a_receiver_that_is_away_is_a_problem_that_says_how_much_waits(tmp_path:
     assert not away.message.startswith("0 bytes")
 
 
-def test_a_receiver_that_nobody_vouches_for_is_a_problem(tmp_path: Path) -> None:
+def test_untrusted_receiver_is_a_problem(tmp_path: Path) -> None:
     authority, other = certificates.authority(tmp_path), certificates.authority(tmp_path, "other")
     with syslog.collector(shows=certificates.issued(tmp_path, other, "receiver")) as collecting:
         told = settings(tmp_path, syslog_host=LOOPBACK, syslog_port=collecting.port, tls_ca=str(authority.certificate))

@@ -1,4 +1,4 @@
-"""Backups: taken while the node works, brought back into either kind of database, and refused where damaged."""
+"""Backup while the node works, restore into either kind of database, rejection of damaged backups."""
 
 import json
 import shutil
@@ -46,22 +46,22 @@ def source(tmp_path: Path, database_url: str) -> Iterator[tuple[Path, InProcessN
     settings = load(config)
     with opened(settings) as database:
         migrate.upgrade(database)
-        shop = InProcessNode(database, settings.node.data_folder)
-        shop.accept(films.dx())
-        shop.work()
-        shop.accept(films.dx(changes={"PatientComments": "another"}))
-        shop.accept(films.dx(seed=1))
-        yield config, shop
+        node = InProcessNode(database, settings.node.data_folder)
+        node.accept(films.dx())
+        node.work()
+        node.accept(films.dx(changes={"PatientComments": "another"}))
+        node.accept(films.dx(seed=1))
+        yield config, node
 
 
 @pytest.mark.parametrize("into", ["sqlite", "the same kind"])
-def test_what_is_restored_is_what_was_backed_up_and_the_node_goes_on(
+def test_restored_node_equals_the_backup_and_continues(
     into: str, source: tuple[Path, InProcessNode], tmp_path: Path, request: pytest.FixtureRequest, database_kind: str
 ) -> None:
-    config, shop = source
+    config, node = source
     said = json.loads(run("backup", str(tmp_path / "kept"), "--config", str(config), "--json"))
     assert said["files"] == 4
-    before = contents(shop.database)
+    before = contents(node.database)
     url = "" if into == "sqlite" or database_kind == "sqlite" else _another(request)
     new = settings_file(tmp_path / "new", database_url=url)
 
@@ -71,8 +71,8 @@ def test_what_is_restored_is_what_was_backed_up_and_the_node_goes_on(
     with opened(settings) as database:
         assert contents(database) == before
         restored = InProcessNode(database, settings.node.data_folder)
-        assert set(restored.archive.stored_keys()) == set(shop.archive.stored_keys())
-        restored.clock.now = shop.clock.now
+        assert set(restored.archive.stored_keys()) == set(node.archive.stored_keys())
+        restored.clock.now = node.clock.now
         restored.accept(films.dx(seed=2))
         restored.work()
         with database.read() as connection:
@@ -94,20 +94,20 @@ def _another(request: pytest.FixtureRequest) -> str:
     return server.set(database=name).render_as_string(hide_password=False)
 
 
-def test_a_result_that_was_delivered_after_the_backup_is_sent_again_as_the_same_instance(
+def test_result_delivered_after_the_backup_is_resent_as_same_instance(
     source: tuple[Path, InProcessNode], tmp_path: Path
 ) -> None:
-    config, shop = source
+    config, node = source
     run("backup", str(tmp_path / "kept"), "--config", str(config))
-    shop.work()
-    sent = {report.SOPInstanceUID for report in shop.pacs.reports()}
+    node.work()
+    sent = {report.SOPInstanceUID for report in node.pacs.reports()}
     new = settings_file(tmp_path / "new")
     run("restore", str(tmp_path / "kept"), "--config", str(new))
 
     settings = load(new)
     with opened(settings) as database:
         restored = InProcessNode(database, settings.node.data_folder)
-        restored.clock.now = shop.clock.now
+        restored.clock.now = node.clock.now
         restored.work()
 
     again = [report.SOPInstanceUID for report in restored.pacs.reports()]
@@ -115,27 +115,27 @@ def test_a_result_that_was_delivered_after_the_backup_is_sent_again_as_the_same_
     assert set(again) <= sent
 
 
-def test_the_same_folder_again_is_brought_up_to_date_and_keeps_nothing_else(
+def test_backup_into_the_same_folder_replaces_the_earlier_one(
     source: tuple[Path, InProcessNode], tmp_path: Path
 ) -> None:
-    config, shop = source
+    config, node = source
     kept = tmp_path / "kept"
     run("backup", str(kept), "--config", str(config))
-    shop.work()
+    node.work()
     run("purge", "--older-than", "0", "--yes", "--config", str(config))
 
     said = json.loads(run("backup", str(kept), "--config", str(config), "--json"))
 
-    assert said["files"] == len(list(shop.archive.stored_keys())) == len(list(kept.glob("archive/*/*/*.dcm")))
+    assert said["files"] == len(list(node.archive.stored_keys())) == len(list(kept.glob("archive/*/*/*.dcm")))
     assert len(list(kept.glob("database-*.db"))) == 1
 
 
-def test_a_film_removed_while_the_backup_is_taken_is_marked_in_it(
+def test_film_removed_during_the_backup_is_marked_as_removed(
     source: tuple[Path, InProcessNode], tmp_path: Path
 ) -> None:
-    _, shop = source
+    _, node = source
     written = tmp_path / "copy.db"
-    dump.write(shop.database, written)
+    dump.write(node.database, written)
     (key, *others) = [key for key, _, _ in dump.kept_files(written)]
 
     dump.mark_removed(written, [key], at=NOON)
@@ -143,11 +143,9 @@ def test_a_film_removed_while_the_backup_is_taken_is_marked_in_it(
     assert [kept for kept, _, _ in dump.kept_files(written)] == others
 
 
-def test_a_missing_film_is_no_reason_for_a_backup_that_pretends(
-    source: tuple[Path, InProcessNode], tmp_path: Path
-) -> None:
-    config, shop = source
-    shop.archive.discard(next(iter(shop.archive.stored_keys())))
+def test_backup_fails_if_a_film_is_missing(source: tuple[Path, InProcessNode], tmp_path: Path) -> None:
+    config, node = source
+    node.archive.discard(next(iter(node.archive.stored_keys())))
 
     said = run("backup", str(tmp_path / "kept"), "--config", str(config), exit_code=1)
 
@@ -155,7 +153,7 @@ def test_a_missing_film_is_no_reason_for_a_backup_that_pretends(
     assert not (tmp_path / "kept" / "backup.json").exists()
 
 
-def test_a_damaged_or_incomplete_backup_is_refused(source: tuple[Path, InProcessNode], tmp_path: Path) -> None:
+def test_damaged_or_incomplete_backup_is_rejected(source: tuple[Path, InProcessNode], tmp_path: Path) -> None:
     config, _ = source
     kept, new = tmp_path / "kept", settings_file(tmp_path / "new")
     run("backup", str(kept), "--config", str(config))
@@ -177,7 +175,7 @@ def test_a_damaged_or_incomplete_backup_is_refused(source: tuple[Path, InProcess
     assert "has films: restore into an empty" in again
 
 
-def test_nothing_is_restored_into_a_node_that_runs(source: tuple[Path, InProcessNode], tmp_path: Path) -> None:
+def test_restore_into_a_running_node_is_rejected(source: tuple[Path, InProcessNode], tmp_path: Path) -> None:
     config, _ = source
     new = settings_file(tmp_path / "new")
     run("backup", str(tmp_path / "kept"), "--config", str(config))

@@ -53,7 +53,7 @@ def bundles(settings: Path) -> Path:
     return config.load(settings).node.bundles_folder
 
 
-def test_an_installed_bundle_is_listed_and_found_by_its_name(settings: Path, tmp_path: Path) -> None:
+def test_installed_bundle_is_listed_and_found_by_name(settings: Path, tmp_path: Path) -> None:
     said = good("install", tiny_bundles.bundle(tmp_path / "mine"), "--config", settings)
 
     assert 'bundle = "tiny"' in said
@@ -66,7 +66,7 @@ def test_an_installed_bundle_is_listed_and_found_by_its_name(settings: Path, tmp
     assert "tiny" in good("list", "--config", settings)
 
 
-def test_the_newest_version_goes_by_the_name_and_others_by_theirs(settings: Path, tmp_path: Path) -> None:
+def test_name_selects_the_newest_version_of_a_bundle(settings: Path, tmp_path: Path) -> None:
     for version in ("1.9.0", "1.10.0", "1.2.3"):
         made = tiny_bundles.bundle(tmp_path / version, changes=(('version = "1.2.3"', f'version = "{version}"'),))
         good("install", made, "--config", settings)
@@ -79,7 +79,7 @@ def test_the_newest_version_goes_by_the_name_and_others_by_theirs(settings: Path
         bundle_registry.find("tiny@2.0.0", folder)
 
 
-def test_the_same_bundle_again_is_no_fault_and_another_of_its_version_is(settings: Path, tmp_path: Path) -> None:
+def test_only_an_identical_bundle_may_be_installed_again(settings: Path, tmp_path: Path) -> None:
     mine = tiny_bundles.bundle(tmp_path / "mine")
     good("install", mine, "--config", settings)
     good("install", mine, "--config", settings)
@@ -95,7 +95,7 @@ def test_the_same_bundle_again_is_no_fault_and_another_of_its_version_is(setting
     assert names(bundles(settings)) == ["tiny"]
 
 
-def test_a_bundle_that_cannot_be_used_is_not_installed(settings: Path, tmp_path: Path) -> None:
+def test_unusable_bundle_is_not_installed(settings: Path, tmp_path: Path) -> None:
     mine = tiny_bundles.bundle(tmp_path / "mine")
     network = mine / "network.pt2"
     network.write_bytes(network.read_bytes()[:-1] + b"x")
@@ -105,13 +105,13 @@ def test_a_bundle_that_cannot_be_used_is_not_installed(settings: Path, tmp_path:
     assert names(bundles(settings)) == []
 
 
-def test_a_bundle_with_the_name_of_a_built_in_one_is_not_installed(settings: Path, tmp_path: Path) -> None:
+def test_bundle_with_a_built_in_name_is_not_installed(settings: Path, tmp_path: Path) -> None:
     mine = tiny_bundles.bundle(tmp_path / "mine", changes=(('name = "tiny"', 'name = "chest"'),))
 
     assert "another name" in refused("install", mine, "--config", settings)
 
 
-def test_what_was_exported_is_the_same_each_time_and_installs_as_the_same(settings: Path, tmp_path: Path) -> None:
+def test_export_is_reproducible_and_installs_as_the_same_bundle(settings: Path, tmp_path: Path) -> None:
     mine = tiny_bundles.bundle(tmp_path / "mine")
     first, second = tmp_path / "first.zip", tmp_path / "second.zip"
     good("export", mine, first, "--config", settings)
@@ -139,7 +139,7 @@ def test_what_was_exported_is_the_same_each_time_and_installs_as_the_same(settin
     ids="+".join,
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
-def test_a_zip_file_of_anything_else_is_refused(members: tuple[str, ...], settings: Path, tmp_path: Path) -> None:
+def test_zip_file_of_anything_else_is_rejected(members: tuple[str, ...], settings: Path, tmp_path: Path) -> None:
     mine, packed = tiny_bundles.bundle(tmp_path / "mine"), tmp_path / "packed.zip"
     with zipfile.ZipFile(packed, "w") as archive:
         for name in members:
@@ -150,7 +150,7 @@ def test_a_zip_file_of_anything_else_is_refused(members: tuple[str, ...], settin
     assert names(bundles(settings)) == []
 
 
-def test_a_zip_file_whose_card_unpacks_without_end_is_refused(settings: Path, tmp_path: Path) -> None:
+def test_zip_bomb_is_rejected(settings: Path, tmp_path: Path) -> None:
     packed = tmp_path / "packed.zip"
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("card.toml", bytes(8 << 20))
@@ -159,12 +159,12 @@ def test_a_zip_file_whose_card_unpacks_without_end_is_refused(settings: Path, tm
     assert "card.toml is larger than" in refused("install", packed, "--config", settings)
 
 
-def test_what_is_no_bundle_is_told_what_was_expected(settings: Path, tmp_path: Path) -> None:
+def test_file_that_is_no_bundle_is_rejected_with_a_hint(settings: Path, tmp_path: Path) -> None:
     assert "expected a folder with a card.toml" in refused("install", tmp_path / "none", "--config", settings)
     assert "expected a folder with a card.toml" in refused("show", "none", "--config", settings)
 
 
-def test_a_card_is_shown_to_people_and_to_programs(settings: Path, tmp_path: Path) -> None:
+def test_card_is_shown_as_text_and_json(settings: Path, tmp_path: Path) -> None:
     mine = tiny_bundles.bundle(tmp_path / "mine")
 
     shown = " ".join(good("show", mine, "--config", settings).split())
@@ -185,7 +185,7 @@ def test_figures_of_a_card_are_shown_with_their_intervals(settings: Path) -> Non
     assert all(f"{each['value']:g}" in shown and f"({each['low']:g}" in shown for each in figures)
 
 
-def test_a_node_reads_with_an_installed_bundle_by_its_name(settings: Path, tmp_path: Path) -> None:
+def test_node_reads_with_an_installed_bundle(settings: Path, tmp_path: Path) -> None:
     good("install", tiny_bundles.bundle(tmp_path / "mine"), "--config", settings)
     settings.write_text('[read]\nbundle = "tiny"\n', encoding="utf-8")
 
@@ -194,13 +194,13 @@ def test_a_node_reads_with_an_installed_bundle_by_its_name(settings: Path, tmp_p
     assert folder.is_relative_to(tmp_path / "cxr-node-data")
 
 
-def test_a_model_that_is_not_known_is_told_those_that_are(tmp_path: Path) -> None:
+def test_unknown_model_is_rejected_with_the_known_names(tmp_path: Path) -> None:
     said = refused("import-xrv", "densenet121", "--weights", tmp_path / "w.pt", "--to", tmp_path / "to")
 
     assert MODEL in said
 
 
-def test_a_file_that_is_not_the_published_one_is_not_opened(tmp_path: Path) -> None:
+def test_weight_file_with_another_digest_is_not_opened(tmp_path: Path) -> None:
     weights, marker = tmp_path / "weights.pt", tmp_path / "run"
     weights.write_bytes(hostile_pickles.legacy(hostile_pickles.calls(marker)["posix.system"]))
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -248,7 +248,7 @@ def server() -> Iterator[str]:
         thread.join()
 
 
-def test_a_file_that_was_fetched_is_opened_only_with_its_digest(server: str, tmp_path: Path) -> None:
+def test_fetched_file_is_opened_only_with_its_digest(server: str, tmp_path: Path) -> None:
     right = hashlib.sha256(Files.content).hexdigest()
     arguments = ("pull", MODEL, "--to", tmp_path / "to", "--url", f"{server}/weights.pt")
 
@@ -260,7 +260,7 @@ def test_a_file_that_was_fetched_is_opened_only_with_its_digest(server: str, tmp
 
 
 @pytest.mark.parametrize("path", ["none", "half"])
-def test_what_cannot_be_fetched_says_how_to_go_on_by_hand(path: str, server: str, tmp_path: Path) -> None:
+def test_failed_fetch_explains_the_manual_import(path: str, server: str, tmp_path: Path) -> None:
     said = refused("pull", MODEL, "--to", tmp_path / "to", "--url", f"{server}/{path}")
 
     assert f"import-xrv {MODEL} --weights FILE" in said
@@ -281,5 +281,5 @@ def test_only_the_web_is_fetched_from(url: str, tmp_path: Path) -> None:
     assert "expected an address that begins with https" in refused("pull", MODEL, "--to", tmp_path / "to", "--url", url)
 
 
-def test_a_file_without_a_known_digest_is_not_fetched_unchecked(tmp_path: Path) -> None:
+def test_file_without_a_known_digest_is_not_fetched(tmp_path: Path) -> None:
     assert "--sha256" in refused("pull", "densenet121-res224-nih", "--to", tmp_path / "to")

@@ -1,4 +1,4 @@
-"""`cxr-node doctor` on nodes that can work and on nodes that cannot, with real peers; and what its answers are for."""
+"""`cxr-node doctor` with real peers, and the use of negotiated capabilities."""
 
 import json
 from collections.abc import Mapping
@@ -84,7 +84,7 @@ def limited_storescp(folder: Path, *sop_classes: str) -> list[str]:
     return ["-xf", str(path), "Default"]
 
 
-def test_a_node_that_can_work_is_told_so_and_what_its_pacs_takes_is_kept(tmp_path: Path) -> None:
+def test_working_node_passes_and_capabilities_are_stored(tmp_path: Path) -> None:
     with SimulatedPacs(tmp_path / "pacs") as pacs:
         to = {**to_pacs(pacs.port, pacs.ae_title), "results": [*EVERYTHING, "report-best"]}
         config = configured(tmp_path / "node", to, {"kind": "folder", "name": "share", "folder": "out"})
@@ -102,7 +102,7 @@ def test_a_node_that_can_work_is_told_so_and_what_its_pacs_takes_is_kept(tmp_pat
     assert spoken.exit_code == 0
 
 
-def test_orthanc_takes_every_kind_and_says_in_which_encodings(tmp_path: Path) -> None:
+def test_orthanc_accepts_every_kind_with_its_transfer_syntaxes(tmp_path: Path) -> None:
     with peers.orthanc(tmp_path / "orthanc") as orthanc:
         to = {**to_pacs(orthanc.port, orthanc.ae_title), "results": EVERYTHING}
         said = doctor(configured(tmp_path / "node", to))
@@ -114,7 +114,7 @@ def test_orthanc_takes_every_kind_and_says_in_which_encodings(tmp_path: Path) ->
     assert takes["segmentation"][:2] == [EXPLICIT, IMPLICIT]
 
 
-def test_an_archive_that_knows_only_enhanced_sr_is_noticed_and_the_best_form_named(tmp_path: Path) -> None:
+def test_archive_with_enhanced_sr_only_gets_its_best_form_named(tmp_path: Path) -> None:
     options = limited_storescp(tmp_path, ENHANCED, BASIC_TEXT, peers.VERIFICATION)
     with peers.storescp(tmp_path / "arrived", *options) as peer:
         to = {**to_pacs(peer.port, peer.ae_title), "results": ["report", "report-best", "segmentation"]}
@@ -131,7 +131,7 @@ def test_an_archive_that_knows_only_enhanced_sr_is_noticed_and_the_best_form_nam
     assert tid1500.REPORT_ENHANCED.result_type.name in route.with_accepted_form(kept(config)["pacs"]).kinds
 
 
-def test_an_archive_that_takes_no_report_at_all_is_a_problem(tmp_path: Path) -> None:
+def test_archive_that_accepts_no_report_is_a_problem(tmp_path: Path) -> None:
     with SimulatedPacs(sop_classes=("1.2.840.10008.5.1.4.1.1.7",)) as pacs:
         to = {**to_pacs(pacs.port, pacs.ae_title), "results": ["report-best", "picture"]}
         said = doctor(configured(tmp_path, to))
@@ -141,7 +141,7 @@ def test_an_archive_that_takes_no_report_at_all_is_a_problem(tmp_path: Path) -> 
     assert "not Verification" in said.checks["destination pacs"][1]
 
 
-def test_a_dead_destination_does_not_hide_the_others(tmp_path: Path) -> None:
+def test_unreachable_destination_does_not_hide_the_others(tmp_path: Path) -> None:
     with SimulatedPacs(tmp_path / "pacs") as pacs:
         alive = to_pacs(pacs.port, pacs.ae_title)
         dead = {**to_pacs(peers.free_port(), "GONE"), "name": "gone"}
@@ -154,7 +154,7 @@ def test_a_dead_destination_does_not_hide_the_others(tmp_path: Path) -> None:
     assert set(kept(config)) == {"pacs"}
 
 
-def test_an_archive_that_does_not_know_us_is_a_problem_for_its_administrator(tmp_path: Path) -> None:
+def test_archive_that_rejects_the_ae_title_is_a_problem(tmp_path: Path) -> None:
     with SimulatedPacs(calling_ae_titles=["SOMEONE"]) as pacs:
         said = doctor(configured(tmp_path, to_pacs(pacs.port, pacs.ae_title)))
 
@@ -163,7 +163,7 @@ def test_an_archive_that_does_not_know_us_is_a_problem_for_its_administrator(tmp
     assert "have its administrator permit the node's AE title" in said.checks["destination pacs"][2]
 
 
-def test_tls_is_spoken_and_an_archive_that_another_authority_vouches_for_is_a_problem(tmp_path: Path) -> None:
+def test_tls_is_used_and_an_untrusted_archive_is_a_problem(tmp_path: Path) -> None:
     authority, elsewhere = certificates.authority(tmp_path), certificates.authority(tmp_path, "elsewhere")
     archive = certificates.issued(tmp_path, authority, "archive")
     options = ["+tls", str(archive.key), str(archive.certificate), "+cf", str(authority.certificate), "-ic"]
@@ -178,7 +178,7 @@ def test_tls_is_spoken_and_an_archive_that_another_authority_vouches_for_is_a_pr
     assert "no TLS" in doubted.checks["destination pacs"][1]
 
 
-def test_a_folder_that_cannot_be_written_to_is_a_problem(tmp_path: Path) -> None:
+def test_folder_that_is_not_writable_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     share = {"kind": "folder", "name": "share", "folder": str(tmp_path / "file" / "out")}
     said = doctor(configured(tmp_path / "node", share))
@@ -190,7 +190,7 @@ def test_a_folder_that_cannot_be_written_to_is_a_problem(tmp_path: Path) -> None
     assert "make it writable for the node's user" in said.checks["data folder"][2]
 
 
-def test_a_full_disk_is_a_problem_and_no_destination_is_not(tmp_path: Path) -> None:
+def test_full_disk_is_a_problem_and_no_destination_a_note(tmp_path: Path) -> None:
     config = configured(tmp_path)
     config.write_text("[archive]\nreserve_bytes = 1000000000000000000\n", encoding="utf-8")
 
@@ -200,7 +200,7 @@ def test_a_full_disk_is_a_problem_and_no_destination_is_not(tmp_path: Path) -> N
     assert said.checks["destinations"][0] == "note"
 
 
-def test_a_database_without_tables_is_noted_and_one_that_is_away_is_a_problem(tmp_path: Path) -> None:
+def test_empty_database_is_noted_and_an_unreachable_one_a_problem(tmp_path: Path) -> None:
     new = doctor(settings_file(tmp_path / "new"))
     url = f"postgresql://node:secret@{peers.LOOPBACK}:{peers.free_port()}/cxr"
     away = doctor(settings_file(tmp_path / "away", database_url=url))
@@ -211,7 +211,7 @@ def test_a_database_without_tables_is_noted_and_one_that_is_away_is_a_problem(tm
     assert "secret" not in str(away)
 
 
-def test_a_bundle_that_is_not_there_is_a_problem_and_a_wrong_setting_is_wrong_use(tmp_path: Path) -> None:
+def test_missing_bundle_is_a_problem_and_a_wrong_setting_exits_2(tmp_path: Path) -> None:
     config = configured(tmp_path)
     config.write_text('[read]\nbundle = "unheard-of"\n[archive]\nreserve_bytes = 0\n', encoding="utf-8")
     said = doctor(config)
@@ -222,7 +222,7 @@ def test_a_bundle_that_is_not_there_is_a_problem_and_a_wrong_setting_is_wrong_us
     assert CliRunner().invoke(app, ["doctor", "--config", str(config)]).exit_code == 2
 
 
-def test_a_test_report_arrives_in_the_best_form_and_says_that_it_is_one(tmp_path: Path) -> None:
+def test_test_report_is_delivered_in_the_best_form_and_marked(tmp_path: Path) -> None:
     options = limited_storescp(tmp_path, ENHANCED, peers.VERIFICATION)
     with peers.storescp(tmp_path / "arrived", *options) as peer:
         to = {**to_pacs(peer.port, peer.ae_title), "results": ["report-best"]}
@@ -242,7 +242,7 @@ def test_a_test_report_arrives_in_the_best_form_and_says_that_it_is_one(tmp_path
 
 
 @pytest.mark.parametrize("answer", [0xA900, 0xA700])
-def test_a_test_report_that_is_not_taken_is_a_problem(answer: int, tmp_path: Path) -> None:
+def test_rejected_test_report_is_a_problem(answer: int, tmp_path: Path) -> None:
     with SimulatedPacs(status=answer) as pacs:
         said = doctor(configured(tmp_path, to_pacs(pacs.port, pacs.ae_title)), "--test-report", "pacs")
 
@@ -269,30 +269,28 @@ def taken(*sop_classes: str, peer: str = PEER, destination: str = "pacs") -> Des
         (None, tid1500.REPORT),
     ],
 )
-def test_the_best_form_is_the_first_that_this_very_peer_takes(
-    said: DestinationCapabilities | None, form: ResultKind
-) -> None:
+def test_best_form_is_the_first_that_this_peer_accepts(said: DestinationCapabilities | None, form: ResultKind) -> None:
     route = Route(kinds=frozenset({"SC"}), forms=tuple(form.result_type for form in REPORT_FORMS), peer=PEER)
     assert route.with_accepted_form(said).kinds == {"SC", form.result_type.name}
 
 
-def test_a_route_without_a_choice_stays_as_it_is() -> None:
+def test_route_without_a_choice_is_unchanged() -> None:
     route = Route(kinds=frozenset({"SC"}), peer=PEER)
     assert route.with_accepted_form(taken(BASIC_TEXT)) is route
 
 
-def test_the_report_goes_out_in_the_best_form_that_was_negotiated(database: Database, tmp_path: Path) -> None:
-    shop = InProcessNode(database, tmp_path, kinds=REPORT_FORMS, forms=tuple(form.result_type for form in REPORT_FORMS))
+def test_report_is_sent_in_the_best_negotiated_form(database: Database, tmp_path: Path) -> None:
+    node = InProcessNode(database, tmp_path, kinds=REPORT_FORMS, forms=tuple(form.result_type for form in REPORT_FORMS))
     with database.write() as transaction:
         destination_capabilities.store(transaction, taken(COMPREHENSIVE_3D))
         destination_capabilities.store(transaction, taken(ENHANCED, BASIC_TEXT))
-    shop.accept(films.dx())
-    shop.work()
+    node.accept(films.dx())
+    node.work()
 
-    assert [str(report.SOPClassUID) for report in shop.pacs.reports()] == [ENHANCED]
+    assert [str(report.SOPClassUID) for report in node.pacs.reports()] == [ENHANCED]
 
 
-def test_what_was_kept_is_what_was_said(database: Database) -> None:
+def test_stored_capabilities_equal_the_negotiated_ones(database: Database) -> None:
     first = taken(ENHANCED)
     second = taken(COMPREHENSIVE, destination="other")
     with database.write() as transaction:

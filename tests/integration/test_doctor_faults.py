@@ -1,4 +1,4 @@
-"""Fifteen faults and more, each planted in a node that was well: `cxr-node doctor` finds each and says what to do."""
+"""Faults planted in a working node: `cxr-node doctor` finds each and names the next step."""
 
 import json
 import re
@@ -28,11 +28,11 @@ from tests.support.running_node import opened, settings_file, to_pacs
 from tests.support.tiny_bundles import bundle
 
 Planted = tuple[str, str, str, str]
-"""The check that finds the fault, its status, and words of what is said and of what to do."""
+"""Check that finds the fault, its status, and parts of its message and next step."""
 
 
-class Well:
-    """A node in which nothing is wrong, and a place to plant faults."""
+class NodeSetup:
+    """Settings of a working node, to plant faults in."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
@@ -55,15 +55,15 @@ class Well:
         return path
 
     @contextmanager
-    def shop(self) -> Iterator[InProcessNode]:
+    def node(self) -> Iterator[InProcessNode]:
         """Open the node's database and archive."""
         settings = load(self.config())
         settings.node.data_folder.mkdir(parents=True, exist_ok=True)
         with opened(settings) as database:
             migrate.upgrade(database)
-            shop = InProcessNode(database, settings.node.data_folder)
-            shop.clock.now = utc_now()
-            yield shop
+            node = InProcessNode(database, settings.node.data_folder)
+            node.clock.now = utc_now()
+            yield node
 
 
 def certificate(folder: Path, *, days: float) -> tuple[Path, Path]:
@@ -90,153 +90,153 @@ def certificate(folder: Path, *, days: float) -> tuple[Path, Path]:
     return files
 
 
-def with_tls(well: Well, pem: Path, key: Path) -> None:
+def with_tls(setup: NodeSetup, pem: Path, key: Path) -> None:
     """Let the node receive by TLS with these files."""
-    path = well.config()
-    well.more = f"{well.more}\n"
+    path = setup.config()
+    setup.more = f"{setup.more}\n"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("[receive]", f"[receive]\ntls_certificate = {json.dumps(str(pem))}\ntls_key = "
                                  f"{json.dumps(str(key))}"), encoding="utf-8")  # fmt: skip
 
 
-def no_folder(well: Well) -> Planted:
-    (well.folder / "node").mkdir()
-    (well.folder / "node" / "cxr-node-data").write_text("a file where the folder should be")
+def no_folder(setup: NodeSetup) -> Planted:
+    (setup.folder / "node").mkdir()
+    (setup.folder / "node" / "cxr-node-data").write_text("a file where the folder should be")
     return "data folder", "problem", "is not writable", "the node's user"
 
 
-def no_room(well: Well) -> Planted:
-    well.reserve = 2**62
+def no_room(setup: NodeSetup) -> Planted:
+    setup.reserve = 2**62
     return "free space", "problem", "bytes are free", "films are rejected"
 
 
-def database_away(well: Well) -> Planted:
-    well.url = f"postgresql://nobody@127.0.0.1:{peers.free_port()}/none"
+def database_away(setup: NodeSetup) -> Planted:
+    setup.url = f"postgresql://nobody@127.0.0.1:{peers.free_port()}/none"
     return "database", "problem", "cannot be used", "check that it runs"
 
 
-def database_old(well: Well) -> Planted:
-    well.url = f"sqlite:///{well.folder / 'old.db'}"
+def database_old(setup: NodeSetup) -> Planted:
+    setup.url = f"sqlite:///{setup.folder / 'old.db'}"
     return "database", "note", "without the schema", "db upgrade"
 
 
-def database_damaged(well: Well) -> Planted:
-    with well.shop():
+def database_damaged(setup: NodeSetup) -> Planted:
+    with setup.node():
         pass
-    file = load(well.config()).node.data_folder / "node.db"
+    file = load(setup.config()).node.data_folder / "node.db"
     for part in file.parent.glob("node.db*"):
         part.unlink()
     file.write_bytes(b"this is no database" * 1000)
     return "database", "problem", "cannot be used", "data folder"
 
 
-def file_missing(well: Well) -> Planted:
-    with well.shop() as shop:
-        shop.accept(films.dx())
-        shop.archive.discard(next(iter(shop.archive.stored_keys())))
+def file_missing(setup: NodeSetup) -> Planted:
+    with setup.node() as node:
+        node.accept(films.dx())
+        node.archive.discard(next(iter(node.archive.stored_keys())))
     return "files", "problem", "1 of the newest 1 are missing", "cxr-node reconcile"
 
 
-def dead_letter(well: Well) -> Planted:
+def dead_letter(setup: NodeSetup) -> Planted:
     def refuse() -> None:
         raise DeliveryRejected("no")
 
-    with well.shop() as shop:
-        shop.pacs.before = refuse
-        shop.accept(films.dx())
-        shop.work()
+    with setup.node() as node:
+        node.pacs.before = refuse
+        node.accept(films.dx())
+        node.work()
     return "failed jobs", "note", "1 jobs failed", "cxr-node retry"
 
 
-def not_started(well: Well) -> Planted:
-    with well.shop() as shop:
-        shop.clock.now -= timedelta(hours=1)
-        shop.accept(films.dx())
+def not_started(setup: NodeSetup) -> Planted:
+    with setup.node() as node:
+        node.clock.now -= timedelta(hours=1)
+        node.accept(films.dx())
     return "queue", "note", "read 1", "cxr-node run"
 
 
-def stuck(well: Well) -> Planted:
-    not_started(well)
-    well.stack.enter_context(data_folder_lock(load(well.config()).node.data_folder))
+def stuck(setup: NodeSetup) -> Planted:
+    not_started(setup)
+    setup.stack.enter_context(data_folder_lock(load(setup.config()).node.data_folder))
     return "queue", "problem", "more than 15 minutes: read 1", "restart the node"
 
 
-def port_taken(well: Well) -> Planted:
-    listener = well.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-    path = well.config()
+def port_taken(setup: NodeSetup) -> Planted:
+    listener = setup.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    path = setup.config()
     text = re.sub(r"port = \d+", f"port = {listener.getsockname()[1]}", path.read_text(encoding="utf-8"), count=1)
     path.write_text(text, encoding="utf-8")
     return "receive.port", "problem", "another program listens on it", "stop the other program"
 
 
-def certificate_past(well: Well) -> Planted:
-    with_tls(well, *certificate(well.folder / "tls", days=-1))
+def certificate_past(setup: NodeSetup) -> Planted:
+    with_tls(setup, *certificate(setup.folder / "tls", days=-1))
     return "certificate of receive.tls_certificate", "problem", "expired on", "replace it"
 
 
-def certificate_soon(well: Well) -> Planted:
-    with_tls(well, *certificate(well.folder / "tls", days=10))
+def certificate_soon(setup: NodeSetup) -> Planted:
+    with_tls(setup, *certificate(setup.folder / "tls", days=10))
     return "certificate of receive.tls_certificate", "note", "in 9 days", "replace it"
 
 
-def certificate_missing(well: Well) -> Planted:
-    _, key = certificate(well.folder / "tls", days=100)
-    with_tls(well, well.folder / "nowhere.pem", key)
+def certificate_missing(setup: NodeSetup) -> Planted:
+    _, key = certificate(setup.folder / "tls", days=100)
+    with_tls(setup, setup.folder / "nowhere.pem", key)
     return "certificate of receive.tls_certificate", "problem", "No such file", "provide a PEM file"
 
 
-def key_of_another(well: Well) -> Planted:
-    pem, _ = certificate(well.folder / "tls", days=100)
-    _, other = certificate(well.folder / "tls", days=101)
-    with_tls(well, pem, other)
+def key_of_another(setup: NodeSetup) -> Planted:
+    pem, _ = certificate(setup.folder / "tls", days=100)
+    _, other = certificate(setup.folder / "tls", days=101)
+    with_tls(setup, pem, other)
     return "key of receive", "problem", "key values mismatch", "replace it by the key"
 
 
-def destination_away(well: Well) -> Planted:
-    well.destinations = [to_pacs(peers.free_port(), "PACS")]
+def destination_away(setup: NodeSetup) -> Planted:
+    setup.destinations = [to_pacs(peers.free_port(), "PACS")]
     return "destination pacs", "problem", "", "results wait until then"
 
 
-def destination_refuses_us(well: Well) -> Planted:
-    there = well.stack.enter_context(SimulatedPacs(calling_ae_titles=["SOMEONE"]))
-    well.destinations = [to_pacs(there.port, there.ae_title)]
+def destination_refuses_us(setup: NodeSetup) -> Planted:
+    there = setup.stack.enter_context(SimulatedPacs(calling_ae_titles=["SOMEONE"]))
+    setup.destinations = [to_pacs(there.port, there.ae_title)]
     return "destination pacs", "problem", "", "permit the node's AE title"
 
 
-def destination_takes_no_reports(well: Well) -> Planted:
-    there = well.stack.enter_context(SimulatedPacs(sop_classes=(peers.STORAGE[0], peers.VERIFICATION)))
-    well.destinations = [to_pacs(there.port, there.ae_title)]
+def destination_takes_no_reports(setup: NodeSetup) -> Planted:
+    there = setup.stack.enter_context(SimulatedPacs(sop_classes=(peers.STORAGE[0], peers.VERIFICATION)))
+    setup.destinations = [to_pacs(there.port, there.ae_title)]
     return "report to pacs", "problem", "is not accepted", "have its administrator permit"
 
 
-def destination_folder_is_a_file(well: Well) -> Planted:
-    (well.folder / "share").write_text("a file")
-    well.destinations = [{"kind": "folder", "name": "share", "folder": str(well.folder / "share")}]
+def destination_folder_is_a_file(setup: NodeSetup) -> Planted:
+    (setup.folder / "share").write_text("a file")
+    setup.destinations = [{"kind": "folder", "name": "share", "folder": str(setup.folder / "share")}]
     return "destination share", "problem", "is not writable", "configure another"
 
 
-def bundle_missing(well: Well) -> Planted:
-    well.bundle = well.folder / "nowhere"
+def bundle_missing(setup: NodeSetup) -> Planted:
+    setup.bundle = setup.folder / "nowhere"
     return "bundle", "problem", "", "cxr-node bundle list"
 
 
-def bundle_damaged(well: Well) -> Planted:
-    network = well.bundle / "network.pt2"
+def bundle_damaged(setup: NodeSetup) -> Planted:
+    network = setup.bundle / "network.pt2"
     network.write_bytes(network.read_bytes()[:-1] + b"?")
     return "bundle", "problem", "SHA-256", "set read.bundle"
 
 
-def gpu_missing(well: Well) -> Planted:
-    well.read = 'device = "cuda:7"'
+def gpu_missing(setup: NodeSetup) -> Planted:
+    setup.read = 'device = "cuda:7"'
     return "GPU", "problem", "cuda:7", "nvidia-smi"
 
 
-def page_in_the_open(well: Well) -> Planted:
-    well.more = '[web]\nport = 0\nhost = "0.0.0.0"'
+def page_in_the_open(setup: NodeSetup) -> Planted:
+    setup.more = '[web]\nport = 0\nhost = "0.0.0.0"'
     return "web", "problem", "passwords would cross the network", "proxy with TLS"
 
 
-FAULTS: tuple[Callable[[Well], Planted], ...] = (
+FAULTS: tuple[Callable[[NodeSetup], Planted], ...] = (
     no_folder, no_room, database_away, database_old, database_damaged, file_missing, dead_letter, not_started, stuck,
     port_taken, certificate_past, certificate_soon, certificate_missing, key_of_another, destination_away,
     destination_refuses_us, destination_takes_no_reports, destination_folder_is_a_file, bundle_missing, bundle_damaged,
@@ -251,18 +251,18 @@ def doctor(config: Path) -> tuple[int, dict[str, dict[str, str]]]:
 
 
 @pytest.fixture
-def well(tmp_path: Path) -> Iterator[Well]:
+def setup(tmp_path: Path) -> Iterator[NodeSetup]:
     with ExitStack() as stack:
-        yield Well(tmp_path, stack)
+        yield NodeSetup(tmp_path, stack)
 
 
-def test_a_node_that_is_well_is_told_so(well: Well) -> None:
-    with well.shop() as shop:
-        shop.accept(films.dx())
-        shop.work()
-    pem, key = certificate(well.folder / "tls", days=100)
-    path = well.config()
-    with_tls(well, pem, key)
+def test_node_without_faults_has_no_problem(setup: NodeSetup) -> None:
+    with setup.node() as node:
+        node.accept(films.dx())
+        node.work()
+    pem, key = certificate(setup.folder / "tls", days=100)
+    path = setup.config()
+    with_tls(setup, pem, key)
 
     exit_code, checks = doctor(path)
 
@@ -272,10 +272,10 @@ def test_a_node_that_is_well_is_told_so(well: Well) -> None:
 
 
 @pytest.mark.parametrize("plant", FAULTS, ids=lambda plant: plant.__name__)
-def test_a_planted_fault_is_found_and_what_to_do_is_said(plant: Callable[[Well], Planted], well: Well) -> None:
-    name, status, said, to_do = plant(well)
-    path = well.folder / "node" / "cxr-node.toml"
-    exit_code, checks = doctor(path if path.exists() else well.config())
+def test_planted_fault_is_found_with_its_next_step(plant: Callable[[NodeSetup], Planted], setup: NodeSetup) -> None:
+    name, status, said, to_do = plant(setup)
+    path = setup.folder / "node" / "cxr-node.toml"
+    exit_code, checks = doctor(path if path.exists() else setup.config())
 
     assert checks[name]["status"] == status, checks[name]
     assert said in checks[name]["message"]

@@ -246,7 +246,7 @@ def test_the_page_its_twin_and_the_metrics_say_what_has_drifted(tmp_path: Path) 
     assert 'id="plot"' in shown
     assert chosen.status_code == 200
     assert twin["drifted"] >= 1
-    assert twin["shown"] == "score lung_opacity"
+    assert twin["figure"] == "score lung_opacity"
     assert len([row for row in twin["days"] if row["calling_ae_title"] == "DX7"]) == 21
     assert none["days"] == []
     assert 'cxr_node_drift{finding="lung_opacity",kind="score",sender="DX7"} 1.0' in metrics
@@ -256,8 +256,8 @@ def _plant(page: Page) -> None:
     ago = utc_now() - timedelta(days=21) - START
     seen = [*stream(days=14, device="DX7"), *stream(days=7, first=14, shift=0.3, device="DX7")]
     moved = [Seen(name=each.name, at=each.at + ago, device=each.device, score=each.score) for each in seen]
-    read_films(page.shop.database, moved)
-    drift_job.turn(page.shop.database, rules=RULES, clock=utc_now)
+    read_films(page.node.database, moved)
+    drift_job.turn(page.node.database, rules=RULES, clock=utc_now)
 
 
 def client_metrics(page: Page) -> str:

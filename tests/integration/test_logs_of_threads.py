@@ -1,11 +1,11 @@
-"""What a thread that ends with an error leaves in the log: its kind and place, not its message."""
+"""Log of an uncaught error of a thread: type and place, without its message."""
 
 import subprocess
 import sys
 
 PROGRAM = """
 import threading
-from cxr_node.admin import logs
+from cxr_node.ops import logs
 
 def fail():
     raise ValueError("Filmer^Testa")
@@ -17,7 +17,7 @@ thread.join()
 """
 
 
-def test_a_thread_that_ends_with_an_error_is_named_without_its_message() -> None:
+def test_error_of_a_thread_is_logged_without_its_message() -> None:
     ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True)
 
     assert "a thread ended: ValueError in <string>:" in ended.stderr

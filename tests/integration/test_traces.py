@@ -1,4 +1,4 @@
-"""Traces: a real collector's protocol over HTTP, a node whose clock stands still, and a collector that is away."""
+"""Traces: the OTLP protocol of a real collector, a node with a fixed clock, an unreachable collector."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ from tests.support import films
 from tests.support.node import InProcessNode
 from tests.support.otlp_collector import Collector, collector
 from tests.support.queue import SENDER
-from tests.support.web import refuse
+from tests.support.web import reject
 
 WAY = ("accept", "read", "compose", "deliver", "confirm")
 
@@ -49,33 +49,33 @@ def told() -> Iterator[Collector]:
 
 
 @pytest.fixture
-def shop(database: Database, tmp_path: Path) -> InProcessNode:
+def node(database: Database, tmp_path: Path) -> InProcessNode:
     return InProcessNode(database, tmp_path, confirmation=VerificationRule(verifier=Vouches(), retry_after_s=60))
 
 
 @pytest.fixture
-def teller(shop: InProcessNode, told: Collector, tmp_path: Path) -> Iterator[TraceExporter]:
+def teller(node: InProcessNode, told: Collector, tmp_path: Path) -> Iterator[TraceExporter]:
     settings = Settings.model_validate(
         {
             "node": {"data_folder": tmp_path, "name": "ward-3"},
             "trace": {"endpoint": told.endpoint, "headers": ["Authorization=Bearer x"], "timeout_s": 1},
         }
     )
-    with tracing.trace_exporter(settings, shop.database, clock=shop.clock) as made:
+    with tracing.trace_exporter(settings, node.database, clock=node.clock) as made:
         made.export_ended()  # what there was before it began is not told
         yield made
 
 
-def settle(shop: InProcessNode) -> None:
-    shop.clock.go(seconds=10)
+def settle(node: InProcessNode) -> None:
+    node.clock.go(seconds=10)
 
 
-def test_a_film_is_one_trace_from_its_coming_to_the_archives_word(
-    shop: InProcessNode, teller: TraceExporter, told: Collector
+def test_film_is_one_trace_from_acceptance_to_commitment(
+    node: InProcessNode, teller: TraceExporter, told: Collector
 ) -> None:
-    shop.accept(films.dx())
-    shop.work()
-    settle(shop)
+    node.accept(films.dx())
+    node.work()
+    settle(node)
 
     assert teller.export_ended() == 5
 
@@ -96,11 +96,11 @@ def test_a_film_is_one_trace_from_its_coming_to_the_archives_word(
     assert teller.export_ended() == 0
 
 
-def test_nothing_that_is_told_leads_to_a_patient(shop: InProcessNode, teller: TraceExporter, told: Collector) -> None:
+def test_spans_lead_to_no_patient(node: InProcessNode, teller: TraceExporter, told: Collector) -> None:
     film = films.dx()
-    shop.accept(film)
-    shop.work()
-    settle(shop)
+    node.accept(film)
+    node.work()
+    settle(node)
     teller.export_ended()
 
     said = " ".join(str(span) for span in told.spans)
@@ -112,19 +112,19 @@ def test_nothing_that_is_told_leads_to_a_patient(shop: InProcessNode, teller: Tr
     assert names == {"job", "study", "film", "destination", "outcome", "dimse_status"}
 
 
-def test_each_attempt_is_a_span_and_those_that_need_a_person_are_errors(
-    shop: InProcessNode, teller: TraceExporter, told: Collector
+def test_each_attempt_is_a_span_and_a_retry_is_no_error(
+    node: InProcessNode, teller: TraceExporter, told: Collector
 ) -> None:
     def away() -> None:
         raise RetryLater("pacs is away")
 
-    shop.pacs.before = away
-    shop.accept(films.dx())
-    shop.work()
-    shop.pacs.before = lambda: None
-    shop.clock.go(hours=2)
-    shop.work()
-    settle(shop)
+    node.pacs.before = away
+    node.accept(films.dx())
+    node.work()
+    node.pacs.before = lambda: None
+    node.clock.go(hours=2)
+    node.work()
+    settle(node)
     teller.export_ended()
 
     sent = [span for span in told.spans if span.name == "deliver"]
@@ -135,21 +135,21 @@ def test_each_attempt_is_a_span_and_those_that_need_a_person_are_errors(
     assert all(span.status.code == Status.STATUS_CODE_OK for span in told.spans)
 
 
-def test_a_job_that_is_given_up_is_an_error(shop: InProcessNode, teller: TraceExporter, told: Collector) -> None:
-    shop.pacs.before = refuse
-    shop.accept(films.dx())
-    shop.work()
-    settle(shop)
+def test_failed_job_is_an_error_span(node: InProcessNode, teller: TraceExporter, told: Collector) -> None:
+    node.pacs.before = reject
+    node.accept(films.dx())
+    node.work()
+    settle(node)
     teller.export_ended()
 
     assert told.by_name()["deliver"].status.code == Status.STATUS_CODE_ERROR
 
 
-def test_films_of_a_study_are_one_trace(shop: InProcessNode, teller: TraceExporter, told: Collector) -> None:
+def test_films_of_a_study_are_one_trace(node: InProcessNode, teller: TraceExporter, told: Collector) -> None:
     for seed in (0, 1):
-        shop.accept(films.dx(seed=seed, changes={"StudyInstanceUID": films.dx().StudyInstanceUID}))
-    shop.work()
-    settle(shop)
+        node.accept(films.dx(seed=seed, changes={"StudyInstanceUID": films.dx().StudyInstanceUID}))
+    node.work()
+    settle(node)
     teller.export_ended()
 
     assert len({span.trace_id for span in told.spans}) == 1
@@ -157,50 +157,46 @@ def test_films_of_a_study_are_one_trace(shop: InProcessNode, teller: TraceExport
     assert [span.parent_span_id for span in accepted] == [b"", accepted[0].span_id]
 
 
-def test_a_collector_that_is_away_holds_nothing_and_is_told_later(
-    shop: InProcessNode, teller: TraceExporter, told: Collector, caplog: pytest.LogCaptureFixture
+def test_unreachable_collector_delays_nothing_and_gets_spans_later(
+    node: InProcessNode, teller: TraceExporter, told: Collector, caplog: pytest.LogCaptureFixture
 ) -> None:
     told.status = 503
-    shop.accept(films.dx())
-    shop.work()
-    settle(shop)
+    node.accept(films.dx())
+    node.work()
+    settle(node)
 
     assert (teller.export_ended(), teller.export_ended(), told.spans) == (0, 0, [])
-    assert len(shop.pacs.arrived) == 1
+    assert len(node.pacs.arrived) == 1
     assert sum("trace collector is unreachable" in record.message for record in caplog.records) == 1
     told.status = 200
     assert (teller.export_ended(), len(told.spans)) == (5, 5)
 
 
-def test_a_collector_that_never_answers_holds_nothing(
-    shop: InProcessNode, teller: TraceExporter, told: Collector
-) -> None:
-    told.speaks.clear()
-    shop.accept(films.dx())
-    shop.turn(Stage.READ)
-    settle(shop)
+def test_silent_collector_delays_nothing(node: InProcessNode, teller: TraceExporter, told: Collector) -> None:
+    told.may_respond.clear()
+    node.accept(films.dx())
+    node.turn(Stage.READ)
+    settle(node)
     assert teller.export_ended() == 0
 
-    shop.work()
+    node.work()
 
-    assert len(shop.pacs.arrived) == 1
+    assert len(node.pacs.arrived) == 1
 
 
-def test_what_is_still_under_way_is_told_when_it_is_over(
-    shop: InProcessNode, teller: TraceExporter, told: Collector
-) -> None:
-    shop.accept(films.dx())
-    settle(shop)
+def test_attempt_is_exported_when_it_has_ended(node: InProcessNode, teller: TraceExporter, told: Collector) -> None:
+    node.accept(films.dx())
+    settle(node)
     teller.export_ended()
     assert set(told.by_name()) == {"accept"}
-    shop.work()
-    settle(shop)
+    node.work()
+    settle(node)
     teller.export_ended()
 
     assert set(told.by_name()) == set(WAY)
 
 
-def test_without_traces_nothing_of_them_is_loaded() -> None:
+def test_tracing_is_not_imported_unless_configured() -> None:
     listed = "import sys, cxr_node.web.server, cxr_node.wiring.roles; print(*sys.modules)"
     said = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True)
 
@@ -210,12 +206,12 @@ def test_without_traces_nothing_of_them_is_loaded() -> None:
     assert not [name for name in loaded if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter", "joserfc"))]
 
 
-def test_an_association_says_when_it_was_opened(shop: InProcessNode, teller: TraceExporter, told: Collector) -> None:
-    opened = shop.clock.now
+def test_accept_span_starts_with_its_association(node: InProcessNode, teller: TraceExporter, told: Collector) -> None:
+    opened = node.clock.now
     sender = replace(SENDER, association=association_name(opened))
-    shop.clock.go(seconds=3)
-    shop.accept(films.dx(), sender=sender)
-    settle(shop)
+    node.clock.go(seconds=3)
+    node.accept(films.dx(), sender=sender)
+    settle(node)
     teller.export_ended()
 
     accept = told.by_name()["accept"]

@@ -1,4 +1,4 @@
-"""The page over HTTP: who is let in, what each may see and do, and that pages and JSON say the same."""
+"""Web pages over HTTP: logins, permissions, JSON resources, metrics, headers."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from cxr_node.db.states import State
 from cxr_node.wiring.process import Process, utc_now
 from tests.support import films
 from tests.support.films import ROOT
-from tests.support.web import PASSWORD, Page, refuse, served_page, token_of
+from tests.support.web import PASSWORD, Page, reject, served_page, token_of
 
 PAGES = ("/", "/parts/queue", "/studies", "/studies/1", "/films/1", "/films/2", "/reports/1", "/deliveries",
          "/deliveries?state=failed", "/trends", "/trends?days=1", "/monitoring", "/settings")  # fmt: skip
@@ -49,7 +49,7 @@ def sqlite_page(tmp_path: Path) -> Iterator[Page]:
         yield served
 
 
-def test_every_page_is_shown_to_who_may_see_it_and_names_no_patient(page: Page) -> None:
+def test_every_page_is_shown_and_names_no_patient(page: Page) -> None:
     film = films.dx()
     with page.visited_by("op") as client:
         for path in PAGES:
@@ -63,7 +63,7 @@ def test_every_page_is_shown_to_who_may_see_it_and_names_no_patient(page: Page) 
             assert picture.content.startswith(b"\x89PNG")
 
 
-def test_every_page_has_a_twin_in_json_that_the_description_names(sqlite_page: Page) -> None:
+def test_every_page_has_a_described_json_resource(sqlite_page: Page) -> None:
     with sqlite_page.visited_by("op") as client:
         described = client.get("/api/v1/openapi.json").json()["paths"]
         for twin in TWINS.values():
@@ -77,7 +77,7 @@ def test_every_page_has_a_twin_in_json_that_the_description_names(sqlite_page: P
         assert client.get("/api/v1/jobs?state=failed").json()[0]["detail"] == "0xA700, out of resources"
 
 
-def test_a_heat_map_is_a_clear_picture_where_the_film_is_cold(sqlite_page: Page) -> None:
+def test_heat_map_is_transparent_where_it_is_low(sqlite_page: Page) -> None:
     with sqlite_page.visited_by("op") as client:
         (told,) = client.get("/api/v1/films/1").json()["heat_maps"]
         answer = client.get(f"/films/1/heat/{told['finding_id']}.png")
@@ -92,7 +92,7 @@ def test_a_heat_map_is_a_clear_picture_where_the_film_is_cold(sqlite_page: Page)
     assert opacity[0, 0] < 20 < 190 < opacity[15, 23]
 
 
-def test_nothing_is_shown_to_who_is_not_logged_in(sqlite_page: Page) -> None:
+def test_nothing_is_shown_without_a_login(sqlite_page: Page) -> None:
     with sqlite_page.visited_by() as client:
         for path in (*PAGES, *FILM_PAGES):
             answer = client.get(path)
@@ -104,7 +104,7 @@ def test_nothing_is_shown_to_who_is_not_logged_in(sqlite_page: Page) -> None:
         assert part.headers["hx-redirect"] == "/login"
 
 
-def test_who_does_not_see_films_is_shown_none_and_no_uid_that_leads_to_one(page: Page) -> None:
+def test_login_without_film_access_sees_no_films_and_no_uids(page: Page) -> None:
     with page.visited_by("admin") as client:
         for path in FILM_PAGES:
             assert client.get(path).status_code == 403, path
@@ -120,7 +120,7 @@ def test_who_does_not_see_films_is_shown_none_and_no_uid_that_leads_to_one(page:
     assert "2.25." not in shown
 
 
-def test_metrics_and_health_are_for_machines_and_lead_to_no_patient(page: Page) -> None:
+def test_metrics_and_health_need_no_login_and_name_no_patient(page: Page) -> None:
     with page.visited_by() as client:
         metrics = client.get("/metrics")
         ready = client.get("/health/ready")
@@ -134,10 +134,10 @@ def test_metrics_and_health_are_for_machines_and_lead_to_no_patient(page: Page) 
     assert "2.25." not in metrics.text
 
 
-def test_films_are_counted_on_from_one_scrape_to_the_next(sqlite_page: Page) -> None:
+def test_film_counter_continues_between_scrapes(sqlite_page: Page) -> None:
     with sqlite_page.visited_by() as client:
         client.get("/metrics")
-        sqlite_page.shop.accept(films.dx(seed=4))
+        sqlite_page.node.accept(films.dx(seed=4))
         assert 'cxr_node_films_received_total{sender="DX1"} 5.0' in client.get("/metrics").text
 
 
@@ -155,7 +155,7 @@ def test_node_without_free_space_is_not_ready(tmp_path: Path) -> None:
     assert answer.json()["problems"] == ["not enough free space: films are rejected"]
 
 
-def test_a_wrong_password_is_refused_and_guessing_is_stopped(sqlite_page: Page) -> None:
+def test_wrong_passwords_are_rejected_and_lock_the_name(sqlite_page: Page) -> None:
     with sqlite_page.visited_by() as client:
         wrong = [client.post("/login", data={"name": "op", "password": "x"}).status_code for _ in range(6)]
         right = client.post("/login", data={"name": "op", "password": PASSWORD})
@@ -166,7 +166,7 @@ def test_a_wrong_password_is_refused_and_guessing_is_stopped(sqlite_page: Page) 
     assert (right.status_code, other.status_code, nobody.status_code) == (429, 303, 401)
 
 
-def test_a_session_is_kept_from_scripts_and_other_sites_and_ends(sqlite_page: Page) -> None:
+def test_session_cookie_is_http_only_strict_and_ends_at_logout(sqlite_page: Page) -> None:
     with sqlite_page.visited_by() as client:
         cookie = client.post("/login", data={"name": "op", "password": PASSWORD}).headers["set-cookie"]
         assert {"httponly", "samesite=strict"} <= {part.strip().lower() for part in cookie.split(";")}
@@ -179,7 +179,7 @@ def test_a_session_is_kept_from_scripts_and_other_sites_and_ends(sqlite_page: Pa
         assert client.get("/").status_code == 303
 
 
-def test_headers_forbid_scripts_of_others_frames_and_guesses(sqlite_page: Page) -> None:
+def test_headers_forbid_foreign_scripts_frames_and_sniffing(sqlite_page: Page) -> None:
     with sqlite_page.visited_by("op") as client:
         for path in (
             "/",
@@ -199,7 +199,7 @@ def test_headers_forbid_scripts_of_others_frames_and_guesses(sqlite_page: Page) 
         assert client.get("/").headers["cache-control"] == "no-store"
 
 
-def test_pages_load_nothing_from_elsewhere(sqlite_page: Page) -> None:
+def test_pages_load_nothing_from_other_hosts(sqlite_page: Page) -> None:
     with sqlite_page.visited_by("op") as client:
         for path in PAGES:
             for link in re.findall(r'(?:src|href|action)="([^"]+)"', client.get(path).text):
@@ -208,8 +208,8 @@ def test_pages_load_nothing_from_elsewhere(sqlite_page: Page) -> None:
                     assert client.get(link).status_code == 200, link
 
 
-def test_only_an_operator_with_the_sessions_token_lets_a_job_run_again(page: Page) -> None:
-    failed = next(job for job in page.shop.jobs() if job.state is State.FAILED)
+def test_only_an_operator_with_the_session_token_retries_a_job(page: Page) -> None:
+    failed = next(job for job in page.node.jobs() if job.state is State.FAILED)
     path = f"/api/v1/jobs/{failed.job_id}/retry"
     with page.visited_by("reader") as viewer:
         assert viewer.post(path, headers={"X-Token": token_of(viewer)}).status_code == 403
@@ -218,7 +218,7 @@ def test_only_an_operator_with_the_sessions_token_lets_a_job_run_again(page: Pag
         assert operator.post(path).status_code == 403
         assert operator.post(path, headers={"X-Token": token[:-1] + "x"}).status_code == 403
         assert operator.post(f"/jobs/{failed.job_id}/retry", data={"token": "x"}).status_code == 403
-        assert page.shop.jobs()[failed.job_id - 1].state is State.FAILED
+        assert page.node.jobs()[failed.job_id - 1].state is State.FAILED
 
         answer = operator.post(path, headers={"X-Token": token})
         again = operator.post(path, headers={"X-Token": token})
@@ -227,15 +227,15 @@ def test_only_an_operator_with_the_sessions_token_lets_a_job_run_again(page: Pag
     assert again.status_code == 409
     from cxr_node.queue import search
 
-    with page.shop.database.read() as connection:
+    with page.node.database.read() as connection:
         assert search.events(connection, failed.job_id)[-1].actor == "person/op"
-    page.shop.pacs.before = lambda: None
-    page.shop.clock.now = utc_now()
-    page.shop.work()
-    assert all(job.state is not State.FAILED for job in page.shop.jobs())
+    page.node.pacs.before = lambda: None
+    page.node.clock.now = utc_now()
+    page.node.work()
+    assert all(job.state is not State.FAILED for job in page.node.jobs())
 
 
-def test_what_is_not_there_is_said_so(page: Page) -> None:
+def test_missing_objects_are_404(page: Page) -> None:
     with page.visited_by("op") as client:
         for path in ("/films/999", "/studies/999", "/reports/999", "/films/999/film.png", "/films/1/other.png"):
             assert client.get(path).status_code == 404, path
@@ -244,7 +244,7 @@ def test_what_is_not_there_is_said_so(page: Page) -> None:
         assert client.get("/films/0").status_code in (404, 422)
 
 
-def test_a_user_whose_role_changes_is_logged_out(sqlite_page: Page) -> None:
+def test_change_of_role_ends_the_session(sqlite_page: Page) -> None:
     from cxr_node.config import load
     from cxr_node.web.access import Authenticator
 
@@ -261,8 +261,8 @@ def test_a_user_whose_role_changes_is_logged_out(sqlite_page: Page) -> None:
     assert Authenticator(section, b"another key").person(cookie) is None
 
 
-def test_every_metric_that_dashboard_and_alerts_name_is_there(page: Page) -> None:
-    page.shop.pacs.before = refuse
+def test_every_metric_of_dashboard_and_alerts_exists(page: Page) -> None:
+    page.node.pacs.before = reject
     with page.visited_by() as client:
         there = set(re.findall(r"^# TYPE (\w+) ", client.get("/metrics").text, re.MULTILINE))
     there.add("cxr_node_gpu_memory_bytes")  # where there is a GPU
@@ -282,7 +282,7 @@ def test_every_metric_that_dashboard_and_alerts_name_is_there(page: Page) -> Non
         assert rule["annotations"]["to_do"]
 
 
-def test_colors_can_be_told_apart_by_who_sees_little_contrast() -> None:
+def test_colors_have_the_contrast_of_wcag_aa() -> None:
     style = (ROOT / "cxr_node/web/static/style.css").read_text(encoding="utf-8")
     colors = dict(re.findall(r"--(\w+): #([0-9a-f]{6})", style))
 
@@ -304,7 +304,7 @@ def _luminance(color: str) -> float:
 
 
 @pytest.mark.parametrize("room", ["cxr_node.service.role", "cxr_node.wiring.roles", "cxr_node.receive.scp"])
-def test_a_process_that_receives_imports_nothing_of_the_page(room: str) -> None:
+def test_receiving_process_imports_no_web_framework(room: str) -> None:
     unwanted = {"fastapi", "starlette", "uvicorn", "jinja2", "prometheus_client", "torch"}
     said = f"import sys, {room}; print(*({unwanted!r} & set(sys.modules)))"
 

@@ -1,4 +1,4 @@
-"""Who logs in at the page, and who is shown which film or report, is in the audit trail."""
+"""Audit of logins, views and retries on the web pages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ def recorded(page: Page, event: str) -> list[Element]:
     return audit_rules.recorded(page.config.parent / "cxr-node-data" / "audit", event)
 
 
-def test_logins_are_recorded_right_and_wrong(page: Page) -> None:
+def test_successful_and_failed_logins_are_audited(page: Page) -> None:
     with page.visited_by() as client:
         client.post("/login", data={"name": "op", "password": "wrong"})
     with page.visited_by("reader"):
@@ -32,7 +32,7 @@ def test_logins_are_recorded_right_and_wrong(page: Page) -> None:
     assert {login.findall("ActiveParticipant")[0].get("NetworkAccessPointID") for login in logins} == {"127.0.0.1"}
 
 
-def test_who_was_shown_which_film_or_report_is_recorded_once_in_a_while(page: Page) -> None:
+def test_views_of_films_and_reports_are_audited_once_per_interval(page: Page) -> None:
     with page.visited_by("reader") as client:
         for path in ("/films/1/thumbnail.png", "/films/1/film.png", "/films/1/film.png", "/reports/1"):
             assert client.get(path).status_code == 200, path
@@ -50,7 +50,7 @@ def test_who_was_shown_which_film_or_report_is_recorded_once_in_a_while(page: Pa
         assert patient.get("ParticipantObjectID") == films.PATIENT_ID
 
 
-def test_what_a_person_changes_at_the_page_is_recorded_with_the_name(page: Page) -> None:
+def test_retry_on_the_page_is_audited_with_the_operator(page: Page) -> None:
     with page.visited_by("op") as client:
         answer = client.post("/api/v1/jobs/1/retry", headers={"X-Token": token_of(client)})
         assert answer.status_code == 200, answer.text

@@ -1,4 +1,4 @@
-"""Every page in Debian's Chromium at two widths: WCAG 2.2 AA as far as axe-core can judge, and no sideways scroll."""
+"""Pages in Chromium at two widths: WCAG 2.2 AA by axe-core, and no horizontal scrolling."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -61,7 +61,7 @@ def broken(results: dict[str, object]) -> list[str]:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_every_page_can_be_seen_and_used_by_all(served: Page, chromium: Browser, width: int) -> None:
+def test_every_page_meets_wcag_aa_and_fits_the_width(served: Page, chromium: Browser, width: int) -> None:
     problems: list[str] = []
     with chromium.new_context(base_url=f"http://{served.address}", viewport={"width": width, "height": 900}) as context:
         page = context.new_page()
@@ -79,17 +79,17 @@ def test_every_page_can_be_seen_and_used_by_all(served: Page, chromium: Browser,
     assert problems == []
 
 
-def test_of_several_heat_maps_the_chosen_one_is_shown(served: Page, chromium: Browser) -> None:
+def test_selected_heat_map_is_shown(served: Page, chromium: Browser) -> None:
     effusion = Code(value="60046008", scheme_designator="SCT", meaning="Pleural effusion")
-    with served.shop.database.read() as connection:
+    with served.node.database.read() as connection:
         said = readings.latest(connection, 1, received(films.dx()).identity)
     assert said is not None
     assert said.prediction is not None
     (opacity,) = said.prediction.findings
     both = (opacity, replace(opacity, key="pleural_effusion", code=effusion, score=0.6))
-    with served.shop.database.write() as transaction:
+    with served.node.database.write() as transaction:
         again = replace(said, prediction=replace(said.prediction, findings=both))
-        readings.write(transaction, 1, again, now=served.shop.clock.now)
+        readings.write(transaction, 1, again, now=served.node.clock.now)
     with chromium.new_context(base_url=f"http://{served.address}") as context:
         page = context.new_page()
         log_in(page)

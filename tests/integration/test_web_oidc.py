@@ -1,4 +1,4 @@
-"""Logins by OpenID Connect: a real provider on this machine, and one whose answers are changed on their way."""
+"""Logins by OpenID Connect at a real provider, and with manipulated responses."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ def page(op: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pag
 @pytest.fixture(autouse=True)
 def honest(op: Provider) -> Iterator[None]:
     yield
-    op.say({})
+    op.override({})
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def log_in(client: httpx.Client, sub: str) -> httpx.Response:
     return came_back(client, agreed(sent(client), sub))
 
 
-def test_whom_the_provider_names_is_let_in_with_the_roles_it_names(page: Page) -> None:
+def test_person_logs_in_with_the_roles_of_the_id_token(page: Page) -> None:
     with page.visited_by() as client:
         assert "Log in with the hospital" in client.get("/login").text
         welcome = log_in(client, "kim")
@@ -80,7 +80,7 @@ def test_whom_the_provider_names_is_let_in_with_the_roles_it_names(page: Page) -
         assert client.get("/films/1").status_code == 200, "local users may log in as before"
 
 
-def test_who_has_no_role_here_is_told_so_and_it_is_recorded(page: Page) -> None:
+def test_person_without_a_role_is_rejected_and_audited(page: Page) -> None:
     with page.visited_by() as client:
         answer = log_in(client, "eve")
         assert answer.status_code == 401
@@ -95,7 +95,7 @@ def test_who_has_no_role_here_is_told_so_and_it_is_recorded(page: Page) -> None:
     assert ("oidc/kim", "0") in outcomes
 
 
-def test_an_answer_to_another_login_is_not_taken(page: Page) -> None:
+def test_response_to_another_login_is_rejected(page: Page) -> None:
     with page.visited_by() as client, page.visited_by() as other:
         stolen = agreed(sent(other), "kim")
         sent(client)
@@ -109,7 +109,7 @@ def test_an_answer_to_another_login_is_not_taken(page: Page) -> None:
     assert "the provider reports access_denied" in denied.text
 
 
-def test_a_code_is_of_no_use_to_another_browser_even_with_its_own_state(page: Page) -> None:
+def test_code_of_another_browser_is_rejected_by_pkce(page: Page) -> None:
     with page.visited_by() as client, page.visited_by() as thief:
         code = parse_qs(agreed(sent(client), "kim"))["code"][0]
         state = parse_qs(urlsplit(sent(thief)).query)["state"][0]
@@ -118,12 +118,12 @@ def test_a_code_is_of_no_use_to_another_browser_even_with_its_own_state(page: Pa
     assert answer.status_code == 401, "the proof of the other login does not fit"
 
 
-def test_a_token_of_another_login_or_one_that_was_changed_is_refused(page: Page, op: Provider) -> None:
+def test_token_of_another_login_or_a_changed_one_is_rejected(page: Page, op: Provider) -> None:
     with page.visited_by() as client:
         assert log_in(client, "kim").status_code == 200
     kept = op.last_token()
     for token in (kept, f"{kept}x", ""):
-        op.say({"/oauth2/token": {"id_token": token}})
+        op.override({"/oauth2/token": {"id_token": token}})
         with page.visited_by() as client:
             answer = log_in(client, "sam")
             assert answer.status_code == 401
@@ -131,7 +131,7 @@ def test_a_token_of_another_login_or_one_that_was_changed_is_refused(page: Page,
             assert client.get("/").status_code == 303
 
 
-def test_a_token_that_has_expired_is_refused(tmp_path: Path) -> None:
+def test_expired_token_is_rejected(tmp_path: Path) -> None:
     with (
         provider(CLAIMS, tokens_live_s=-600) as late,
         served(tmp_path, late.issuer) as page,
@@ -142,19 +142,19 @@ def test_a_token_that_has_expired_is_refused(tmp_path: Path) -> None:
     assert (answer.status_code, "ExpiredTokenError" in answer.text) == (401, True)
 
 
-def test_a_provider_that_calls_itself_otherwise_logs_nobody_in(tmp_path: Path, op: Provider) -> None:
-    op.say({"/.well-known/openid-configuration": {"issuer": "https://id.example"}})
+def test_provider_with_another_issuer_is_rejected(tmp_path: Path, op: Provider) -> None:
+    op.override({"/.well-known/openid-configuration": {"issuer": "https://id.example"}})
     with served(tmp_path, op.issuer) as page, page.visited_by() as client:
         answer = client.get("/login/oidc")
         assert (answer.status_code, "issuer is not oidc.issuer" in answer.text) == (401, True)
-        op.say({"/.well-known/openid-configuration": {"token_endpoint": "http://id.example/token"}})
+        op.override({"/.well-known/openid-configuration": {"token_endpoint": "http://id.example/token"}})
         answer = client.get("/login/oidc")
         assert (answer.status_code, "no token_endpoint over TLS" in answer.text) == (401, True)
-        op.say({})
+        op.override({})
         assert client.get("/login/oidc").status_code == 303, "it is asked again"
 
 
-def test_a_provider_that_is_away_keeps_no_local_user_out(tmp_path: Path) -> None:
+def test_local_users_log_in_while_the_provider_is_unreachable(tmp_path: Path) -> None:
     with served(tmp_path, "http://127.0.0.1:1") as page:
         with page.visited_by() as client:
             answer = client.get("/login/oidc")

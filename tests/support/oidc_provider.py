@@ -1,4 +1,4 @@
-"""An OpenID Provider over HTTP on this machine, in a process of its own; what it says may be changed."""
+"""OpenID Provider over HTTP in a child process, with responses that a test can override."""
 
 import json
 import subprocess
@@ -17,11 +17,11 @@ CLAIMS: dict[str, dict[str, object]] = {
     "sam": {"preferred_username": "sam", "realm_access": {"roles": ["cxr-viewer"]}},
     "eve": {"preferred_username": "eve", "realm_access": {"roles": ["other"]}},
 }
-"""People whom a provider knows: an operator who sees films, a viewer who does not, and one with no role here."""
+"""Claims by person: an operator with film access, a viewer without, and a person without a role."""
 
 
 def settings_of(issuer: str, redirect_url: str) -> str:
-    """Return the settings of a node whose people log in there."""
+    """Return the settings of a node with this provider."""
     return (
         f'[oidc]\nissuer = "{issuer}"\nclient_id = "cxr-node"\nclient_secret = "of the tests"\n'
         f'redirect_url = "{redirect_url}"\nlabel = "the hospital"\n'
@@ -31,22 +31,22 @@ def settings_of(issuer: str, redirect_url: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """A provider that runs."""
+    """A running provider."""
 
     issuer: str
 
-    def say(self, changes: Mapping[str, Mapping[str, object]]) -> None:
-        """Let it say otherwise from now on, by path; nothing lets it be honest again."""
+    def override(self, changes: Mapping[str, Mapping[str, object]]) -> None:
+        """Change JSON responses by path; an empty mapping restores them."""
         httpx.put(f"{self.issuer}/changes", json=changes).raise_for_status()
 
     def last_token(self) -> str:
-        """Return the last ID Token that it issued."""
+        """Return the last ID Token issued."""
         return httpx.get(f"{self.issuer}/last").text
 
 
 @contextmanager
 def provider(people: Mapping[str, Mapping[str, object]], *, tokens_live_s: float = 3600) -> Iterator[Provider]:
-    """Run a provider that knows `people`, each with claims."""
+    """Run a provider with the claims of each person."""
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", ROOT / "tests" / "support" / "oidc_provider_program.py"],
         stdin=subprocess.PIPE,

@@ -1,6 +1,6 @@
-"""The program of `tests.support.oidc_provider`: an OpenID Provider of others, behind a door that insists on PKCE.
+"""Program of `tests.support.oidc_provider`: oidc-provider-mock behind a proxy that enforces PKCE.
 
-A process of its own: the library uses what its authors have set aside, and warns on every request.
+A separate process: the library uses deprecated functions and warns on every request.
 """
 
 import hashlib
@@ -22,10 +22,10 @@ AUTHORIZE, TOKEN = "/oauth2/authorize", "/oauth2/token"
 
 
 @dataclass(slots=True)
-class Door:
-    """Remembers each code's challenge and asks for its verifier (RFC 7636, S256).
+class PkceProxy:
+    """Proxy that stores each code's challenge and requires its verifier (RFC 7636, S256).
 
-    PUT /changes takes what is to be said otherwise, by path; GET /last returns the last ID Token.
+    PUT /changes overrides JSON responses by path; GET /last returns the last ID Token.
     """
 
     provider: WSGIApplication
@@ -34,7 +34,7 @@ class Door:
     last: str = ""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
-        """Answer as the provider does, unless the proof is missing or something is to be said otherwise."""
+        """Forward to the provider; reject a missing verifier, and apply overrides."""
         content = Request(environ).get_data()
         environ["wsgi.input"] = io.BytesIO(content)  # the provider reads it again
         return self._answer(environ, content)(environ, start_response)
@@ -46,36 +46,36 @@ class Door:
             return Response()
         if request.path == "/last":
             return Response(self.last)
-        if request.path == TOKEN and not self._is_proven(parse_qs(content.decode())):
+        if request.path == TOKEN and not self._has_verifier(parse_qs(content.decode())):
             return Response("no proof", 400)
-        said = Response.from_app(self.provider, environ)
+        response = Response.from_app(self.provider, environ)
         if request.path == AUTHORIZE:
-            self._remember(request, parse_qs(urlsplit(said.headers.get("Location", "")).query))
-        if said.mimetype == "application/json":
-            tokens = json.loads(said.get_data())
+            self._store_challenge(request, parse_qs(urlsplit(response.headers.get("Location", "")).query))
+        if response.mimetype == "application/json":
+            tokens = json.loads(response.get_data())
             self.last = tokens.get("id_token", self.last)
-            said.set_data(json.dumps(tokens | self.changes.get(request.path, {})))
-        return said
+            response.set_data(json.dumps(tokens | self.changes.get(request.path, {})))
+        return response
 
-    def _is_proven(self, form: dict[str, list[str]]) -> bool:
+    def _has_verifier(self, form: dict[str, list[str]]) -> bool:
         verifier = form.get("code_verifier", [""])[0].encode()
-        shown = urlsafe_b64encode(hashlib.sha256(verifier).digest()).rstrip(b"=").decode()
-        return self.challenges.pop(form.get("code", [""])[0], None) == shown
+        challenge = urlsafe_b64encode(hashlib.sha256(verifier).digest()).rstrip(b"=").decode()
+        return self.challenges.pop(form.get("code", [""])[0], None) == challenge
 
-    def _remember(self, request: Request, answer: dict[str, list[str]]) -> None:
+    def _store_challenge(self, request: Request, answer: dict[str, list[str]]) -> None:
         if "code" in answer and request.args.get("code_challenge_method") == "S256":
             self.challenges[answer["code"][0]] = request.args["code_challenge"]
 
 
 def main() -> None:
-    """Serve, and say on which port; people and how long tokens live come as JSON on standard input."""
-    asked = json.loads(sys.stdin.readline())
+    """Serve and print the port; persons and lifetime of tokens come as JSON on standard input."""
+    request = json.loads(sys.stdin.readline())
     app = oidc_provider_mock.app(
         require_nonce=True,
-        access_token_max_age=timedelta(seconds=asked["tokens_live_s"]),
-        user_claims=[oidc_provider_mock.User(sub=name, claims=claims) for name, claims in asked["people"].items()],
+        access_token_max_age=timedelta(seconds=request["tokens_live_s"]),
+        user_claims=[oidc_provider_mock.User(sub=name, claims=claims) for name, claims in request["people"].items()],
     )
-    server = make_server("127.0.0.1", 0, Door(provider=cast("WSGIApplication", app)), threaded=True)
+    server = make_server("127.0.0.1", 0, PkceProxy(provider=cast("WSGIApplication", app)), threaded=True)
     sys.stdout.write(f"{server.server_port}\n")
     sys.stdout.flush()
     server.serve_forever()

@@ -1,4 +1,4 @@
-"""A collector of OpenTelemetry traces over HTTP on this machine, which answers as it is told to."""
+"""OpenTelemetry collector over HTTP, with a configurable response."""
 
 import threading
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from tests.support.peers import LOOPBACK
 
 @dataclass(slots=True, kw_only=True)
 class Collector:
-    """What has arrived, and the status that is answered next; while `silent` is set nothing is answered."""
+    """Received spans, and the status of the next response; no response until `may_respond` is set."""
 
     endpoint: str = ""
     status: int = 200
-    speaks: threading.Event = field(default_factory=threading.Event)
+    may_respond: threading.Event = field(default_factory=threading.Event)
     spans: list[Span] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
     services: set[str] = field(default_factory=set)
@@ -32,32 +32,32 @@ class Collector:
 @contextmanager
 def collector() -> Iterator[Collector]:
     """Run a collector while the block lasts."""
-    kept = Collector()
-    kept.speaks.set()
+    state = Collector()
+    state.may_respond.set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers["Content-Length"]))
-            kept.headers.append(self.headers.get("Authorization", ""))
-            kept.speaks.wait(30)
-            if kept.status == 200:
+            state.headers.append(self.headers.get("Authorization", ""))
+            state.may_respond.wait(30)
+            if state.status == 200:
                 for group in ExportTraceServiceRequest.FromString(content).resource_spans:
-                    kept.services |= {each.value.string_value for each in group.resource.attributes}
-                    kept.spans += [span for scope in group.scope_spans for span in scope.spans]
-            self.send_response(kept.status)
+                    state.services |= {item.value.string_value for item in group.resource.attributes}
+                    state.spans += [span for scope in group.scope_spans for span in scope.spans]
+            self.send_response(state.status)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
             return
 
     server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
-    kept.endpoint = f"http://{LOOPBACK}:{server.server_port}/v1/traces"
+    state.endpoint = f"http://{LOOPBACK}:{server.server_port}/v1/traces"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield kept
+        yield state
     finally:
-        kept.speaks.set()
+        state.may_respond.set()
         server.shutdown()
         thread.join(10)
         server.server_close()

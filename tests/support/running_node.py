@@ -1,4 +1,4 @@
-"""The installed program, running: started, killed and started again as an admin or a power cut would."""
+"""The installed program as a child process: started, killed and restarted."""
 
 import json
 import os
@@ -30,7 +30,7 @@ START_S = 240.0
 
 @dataclass(slots=True)
 class RunningNode:
-    """A node in processes of its own. `addresses` has the roles that are ready, with where they listen."""
+    """A node in child processes; `addresses` has the ready roles with their addresses."""
 
     config: Path
     process: subprocess.Popen[str]
@@ -39,11 +39,11 @@ class RunningNode:
 
     @property
     def port(self) -> int:
-        """The port on which it receives."""
+        """Port of the receiver."""
         return int(self.addresses["receive"].rpartition(":")[2])
 
     def jobs(self, stage: Stage | None = None) -> list[JobRow]:
-        """Return its jobs, newest first."""
+        """Return the jobs, newest first."""
         with opened(load(self.config)) as database, database.read() as connection:
             return search.jobs(connection, stage=stage, limit=100_000)
 
@@ -54,12 +54,12 @@ class RunningNode:
         return self.jobs()
 
     def kill(self) -> None:
-        """End every process of the node at once, as a power cut would."""
+        """Kill every process of the node at once, as a power cut would."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def stop(self) -> int:
-        """Ask it to stop, and return its exit status."""
+        """Stop the node; return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
 
@@ -73,19 +73,19 @@ def settings_file(
     port: int = 0,
     processes: int = 0,
 ) -> Path:
-    """Write the settings of a node that composes at once; return their path.
+    """Write the settings of a node that composes without waiting; return their path.
 
-    It receives on `port`, 0 for any free one, in `processes`, 0 for as many as `--receive-processes` says.
+    `port` 0 selects a free port, `processes` 0 the number of `--receive-processes`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "cxr-node.toml"
     receivers = processes or ReceiveProcesses.chosen
     lines = [
         f"[database]\nurl = {json.dumps(database_url)}",
-        # Whatever room this machine has: tests of the reserve set their own.
+        # Independent of the free space of this host; tests of the reserve set their own.
         "[archive]\nreserve_bytes = 0",
         f"[receive]\nhost = {json.dumps(LOOPBACK)}\npath = {json.dumps(ReceivePath.chosen)}",
-        # Several processes share a port, which must be named then.
+        # Several processes share a port, which must be configured then.
         f"port = {port or (free_port() if receivers > 1 else 0)}\nprocesses = {receivers}",
         '[read]\nthreads = 1\nprocesses = 0\nengine = "eager"',
         "[compose]\nstudy_quiet_s = 0",
@@ -109,7 +109,7 @@ def to_pacs(port: int, ae_title: str) -> dict[str, object]:
 def running(
     config: Path, *, wait_for: tuple[str, ...] = ROLES, roles: tuple[str, ...] = ROLES
 ) -> Iterator[RunningNode]:
-    """Run a node until the end of the block; it is entered when the roles `wait_for` are ready."""
+    """Run a node while the block lasts; the block starts when the roles `wait_for` are ready."""
     log = config.parent / "node.log"
     with log.open("a", encoding="utf-8") as messages:
         process = subprocess.Popen(
@@ -117,7 +117,7 @@ def running(
             stdout=subprocess.PIPE,
             stderr=messages,
             text=True,
-            # A process group of its own, which can be killed as one.
+            # Its own process group, which can be killed as one.
             start_new_session=True,
         )
     node = RunningNode(config=config, process=process, log=log)
@@ -144,7 +144,7 @@ def running(
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Database]:
-    """Open a node's database beside the node."""
+    """Open the database of a node."""
     database = Database(settings.database_url)
     try:
         yield database
@@ -159,5 +159,5 @@ def _is_idle(database: Database) -> bool:
 
 def _read_addresses(node: RunningNode) -> None:
     for line in node.process.stdout or ():
-        said = json.loads(line)
-        node.addresses[said["role"]] = said["address"]
+        ready = json.loads(line)
+        node.addresses[ready["role"]] = ready["address"]

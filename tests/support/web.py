@@ -1,4 +1,4 @@
-"""The page of a node in this process, and people who are logged in to it."""
+"""Web server of a node in this process, and logged-in clients."""
 
 import re
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _HASH = PasswordHash.of(PASSWORD, salt=bytes(16), cost=16)
 
 
 def users(*people: tuple[str, str, bool]) -> str:
-    """Return the settings of people: name, role, whether films are shown."""
+    """Return the settings of users: name, role, film access."""
     return "\n".join(
         f'[[web.users]]\nname = "{name}"\npassword_hash = "{_HASH}"\nrole = "{role}"\nsees_films = {str(sees).lower()}'
         for name, role, sees in people
@@ -35,24 +35,24 @@ PEOPLE = users(("op", "operator", True), ("reader", "viewer", True), ("admin", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A page that is served, and the node whose page it is."""
+    """Address and settings of a web server, and its node."""
 
     address: str
     config: Path
-    shop: InProcessNode
+    node: InProcessNode
 
     @contextmanager
     def visited_by(self, name: str = "") -> Iterator[httpx.Client]:
         """Return a client, logged in if a name is given."""
         with httpx.Client(base_url=f"http://{self.address}", timeout=30) as client:
             if name:
-                answer = client.post("/login", data={"name": name, "password": PASSWORD})
-                assert answer.status_code == 303, answer.text
+                response = client.post("/login", data={"name": name, "password": PASSWORD})
+                assert response.status_code == 303, response.text
             yield client
 
 
 def token_of(client: httpx.Client) -> str:
-    """Return the token that this session's pages carry."""
+    """Return the CSRF token of the session's pages."""
     match = re.search(r'name="token" value="([^"]+)"', client.get("/").text)
     assert match is not None
     return match[1]
@@ -60,26 +60,26 @@ def token_of(client: httpx.Client) -> str:
 
 @contextmanager
 def served_page(folder: Path, *, database_url: str = "", more: str = "") -> Iterator[Page]:
-    """Serve the page of a node with a delivered study, a lateral film, a dead letter and a film that waits."""
+    """Serve the pages of a node with a delivered study, a lateral film, a dead letter and a waiting film."""
     config = settings_file(folder, database_url=database_url, more=f"[web]\nport = 0\n{more or PEOPLE}")
     settings = load(config)
     settings.node.data_folder.mkdir(parents=True, exist_ok=True)
     with opened(settings) as database:
         migrate.upgrade(database)
-        shop = InProcessNode(database, settings.node.data_folder)
-        shop.clock.now = utc_now()
-        shop.accept(films.dx())
-        shop.work()
-        shop.accept(films.dx(seed=1, changes={"ViewPosition": "LL"}))
-        shop.work()
-        shop.pacs.before = refuse
-        shop.accept(films.dx(seed=2))
-        shop.work()
-        shop.accept(films.dx(seed=3))
+        node = InProcessNode(database, settings.node.data_folder)
+        node.clock.now = utc_now()
+        node.accept(films.dx())
+        node.work()
+        node.accept(films.dx(seed=1, changes={"ViewPosition": "LL"}))
+        node.work()
+        node.pacs.before = reject
+        node.accept(films.dx(seed=2))
+        node.work()
+        node.accept(films.dx(seed=3))
         with Process.open(settings, is_audited=True) as process, server.serve(process) as address:
-            yield Page(address=address, config=config, shop=shop)
+            yield Page(address=address, config=config, node=node)
 
 
-def refuse() -> None:
-    """Refuse what is sent, as a full PACS would."""
+def reject() -> None:
+    """Reject a delivery, as a full PACS would."""
     raise DeliveryRejected("0xA700, out of resources")

@@ -1,11 +1,11 @@
-"""A role's process."""
+"""Process of a role."""
 
 import gc
 
 from cxr_node.service import role
 
 
-def test_what_is_loaded_at_the_start_is_not_looked_through_at_each_collection() -> None:
+def test_objects_of_the_start_are_frozen_for_the_garbage_collector() -> None:
     loaded = len(gc.get_objects())
     try:
         role._keep_what_is_loaded()

@@ -1,4 +1,4 @@
-"""What an ID Token must say to be believed, and what its claims come to."""
+"""Validation of ID Tokens, and permissions from claims."""
 
 from collections.abc import Mapping
 
@@ -29,7 +29,7 @@ def judged(text: str) -> Mapping[str, object]:
     return verify_id_token(text, public, issuer=ISSUER, client_id=CLIENT, nonce=NONCE, now=NOW)
 
 
-def test_a_token_that_is_as_it_must_be_is_believed() -> None:
+def test_valid_token_is_accepted() -> None:
     assert judged(token())["sub"] == "1"
     assert judged(token({"aud": [CLIENT, "other"], "azp": CLIENT}))["sub"] == "1"
     assert judged(token({"exp": NOW - 30}))["sub"] == "1", "clocks differ a little"
@@ -53,17 +53,17 @@ def test_a_token_that_is_as_it_must_be_is_believed() -> None:
         {"sub": None},
     ],
 )
-def test_a_token_for_another_time_place_or_login_is_not_believed(changes: dict[str, object]) -> None:
+def test_token_for_another_time_client_or_login_is_rejected(changes: dict[str, object]) -> None:
     with pytest.raises((JoseError, ValueError)):
         judged(token(changes))
 
 
-def test_a_token_that_another_signed_is_not_believed() -> None:
+def test_token_with_a_foreign_signature_is_rejected() -> None:
     with pytest.raises((JoseError, ValueError)):
         judged(token(key=RSAKey.generate_key(2048, {"kid": "k"})))
 
 
-def test_a_token_signed_by_a_shared_secret_or_not_at_all_is_not_believed() -> None:
+def test_token_with_a_shared_secret_or_no_signature_is_rejected() -> None:
     with pytest.raises((JoseError, ValueError)):
         judged(token(key=OctKey.import_key(KEY.as_pem(private=False)), algorithm="HS256"))
     header_and_claims = token().split(".")[1]
@@ -74,7 +74,7 @@ def test_a_token_signed_by_a_shared_secret_or_not_at_all_is_not_believed() -> No
             judged(text)
 
 
-def test_roles_come_from_where_the_settings_say() -> None:
+def test_roles_are_read_at_the_configured_path() -> None:
     nested = {"realm_access": {"roles": ["a", "b"]}, "groups": "a b", "https://x.example/roles": ["c"], "n": 3}
 
     assert roles_of(nested, "realm_access.roles") == {"a", "b"}
@@ -84,7 +84,7 @@ def test_roles_come_from_where_the_settings_say() -> None:
         assert roles_of(nested, path) == frozenset()
 
 
-def test_what_a_person_may_follows_from_the_roles() -> None:
+def test_permissions_follow_from_the_roles() -> None:
     def may(*roles: str) -> OidcUser:
         return user_of_claims({"preferred_username": "kim", "realm_access": {"roles": list(roles)}}, SECTION)
 
@@ -97,12 +97,12 @@ def test_what_a_person_may_follows_from_the_roles() -> None:
 
 
 @pytest.mark.parametrize("name", [None, "", "  ", 3, "kim\n"])
-def test_a_name_that_is_none_lets_nobody_in(name: object) -> None:
+def test_invalid_name_is_rejected(name: object) -> None:
     with pytest.raises(LoginError, match="no valid name"):
         user_of_claims({"preferred_username": name, "realm_access": {"roles": ["cxr-viewer"]}}, SECTION)
 
 
-def test_a_provider_is_spoken_to_over_tls_or_on_this_machine() -> None:
+def test_provider_is_used_over_tls_or_on_this_host() -> None:
     assert is_safe("https://id.example/token")
     assert is_safe("http://127.0.0.1:9000/token")
     for address in ("http://id.example/token", "ftp://id.example", "", "file:///etc/passwd"):

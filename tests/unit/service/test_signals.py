@@ -1,4 +1,4 @@
-"""What a process does when signals tell it to stop."""
+"""Signal handling of a process."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ def handler_put_back() -> Iterator[None]:
     signal.signal(TOLD, before)
 
 
-def test_a_signal_that_comes_while_the_first_is_dealt_with_waits_for_nothing() -> None:
+def test_signal_during_the_first_one_does_not_deadlock() -> None:
     lock, begun, again, stopped = threading.Lock(), threading.Event(), threading.Event(), threading.Event()
     calls = 0
 

@@ -1,4 +1,4 @@
-"""The walk-throughs of docs/admin.md: its commands on a node with troubles, and what it says that they print."""
+"""Walk-throughs of docs/admin.md: their commands on a node with problems, and the output that the page shows."""
 
 import json
 import re
@@ -21,7 +21,7 @@ from tests.support.films import ROOT
 from tests.support.node import InProcessNode
 from tests.support.queue import SENDER
 from tests.support.running_node import opened, settings_file
-from tests.support.web import refuse
+from tests.support.web import reject
 
 DAYS = 2
 REFUSED = 99
@@ -36,20 +36,20 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings.node.data_folder.mkdir(parents=True, exist_ok=True)
     with opened(settings) as database:
         migrate.upgrade(database)
-        shop = InProcessNode(database, settings.node.data_folder)
-        shop.clock.now = utc_now().replace(hour=12, minute=0) - timedelta(days=DAYS)
+        node = InProcessNode(database, settings.node.data_folder)
+        node.clock.now = utc_now().replace(hour=12, minute=0) - timedelta(days=DAYS)
         for number in range(6 * DAYS):
             is_second, is_lateral = number % 6 >= 3, number % 6 >= 4
             sender = replace(SENDER, calling_ae_title=AeTitle("DX2" if is_second else "DX1"))
             changes = {"ViewPosition": "LL"} if is_lateral else {}
-            shop.accept(films.dx(seed=number + 1, changes=changes), sender=sender)
-            shop.work()
+            node.accept(films.dx(seed=number + 1, changes=changes), sender=sender)
+            node.work()
             if number % 6 == 5:
-                shop.clock.go(days=1)
-        shop.clock.now = utc_now()
-        shop.pacs.before = refuse
-        shop.accept(films.dx(seed=REFUSED))
-        shop.work()
+                node.clock.go(days=1)
+        node.clock.now = utc_now()
+        node.pacs.before = reject
+        node.accept(films.dx(seed=REFUSED))
+        node.work()
     return path
 
 
@@ -79,12 +79,12 @@ def walks() -> Iterator[tuple[str, list[str]]]:
         yield command, plain(printed)
 
 
-def test_the_walk_throughs_are_there() -> None:
+def test_page_has_the_walk_throughs() -> None:
     assert [command.split()[1] for command, _ in walks()] == ["study", "study", "senders", "times"]
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_a_walk_through_prints_what_the_page_says(config: Path, number: int) -> None:
+def test_walk_through_prints_what_the_page_shows(config: Path, number: int) -> None:
     command, printed = list(walks())[number]
     program, *arguments = shlex.split(command)
     seeds = iter((5, REFUSED)[number:])
@@ -97,7 +97,7 @@ def test_a_walk_through_prints_what_the_page_says(config: Path, number: int) -> 
     assert missing == [], said
 
 
-def test_who_sends_most_that_are_not_analysed_comes_first(config: Path) -> None:
+def test_sender_with_most_films_not_analysed_comes_first(config: Path) -> None:
     found = json.loads(run(config, "senders", "--json"))
 
     assert [(each["calling_ae_title"], each["films"], each["not_analysed"]) for each in found] == [
@@ -108,7 +108,7 @@ def test_who_sends_most_that_are_not_analysed_comes_first(config: Path) -> None:
     assert found[0]["share"] == pytest.approx(2 / 3)
 
 
-def test_times_are_told_by_day_or_sender_and_for_all(config: Path) -> None:
+def test_turnaround_is_grouped_by_day_or_sender_with_a_total(config: Path) -> None:
     by_day = json.loads(run(config, "times", "--json"))
     by_sender = json.loads(run(config, "times", "--by", "sender", "--json"))
 
@@ -118,7 +118,7 @@ def test_times_are_told_by_day_or_sender_and_for_all(config: Path) -> None:
     assert sum(each["films"] for each in by_day[:-1]) == by_day[-1]["films"]
 
 
-def test_a_time_without_films_is_said_to_be_one(config: Path) -> None:
+def test_period_without_films_is_reported(config: Path) -> None:
     for command in ("senders", "times"):
         assert run(config, command, "--until", "2000-01-01", "--since", "1999-01-01").strip() == (
             "no film was received in this time"
