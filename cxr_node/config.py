@@ -1,4 +1,4 @@
-"""From a file to settings, or to sentences that say which keys are wrong and what was expected."""
+"""TOML file to settings; each error names the key, its value, the expected value and the nearest key."""
 
 import difflib
 import tomllib
@@ -13,7 +13,7 @@ from cxr_node.settings.root import Settings
 
 
 class ConfigurationError(Exception):
-    """The configuration cannot be used; the sentences say which keys are wrong, and what was expected."""
+    """The configuration is invalid; `problems` has one sentence for each key."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -23,7 +23,7 @@ class ConfigurationError(Exception):
 def load(path: Path) -> Settings:
     """Read the settings of a TOML file.
 
-    Relative folders in it are taken from the file's own folder.
+    Relative paths are taken from the file's folder.
 
     Raises
     ------
@@ -40,12 +40,12 @@ def load(path: Path) -> Settings:
 
 
 def parse(tables: dict[str, Any]) -> Settings:
-    """Return the settings that `tables` hold; what is absent has its default.
+    """Return the settings in `tables`; a missing key has its default.
 
     Raises
     ------
     ConfigurationError
-        If a setting is wrong, with one sentence for each.
+        If a setting is invalid.
     """
     try:
         settings = Settings.model_validate(tables)
@@ -76,7 +76,7 @@ def _repeated_names(settings: Settings) -> list[str]:
 
 
 def _sentence(error: dict[str, Any]) -> str:
-    """Return one sentence: the key, its value, what was expected, and the nearest right key."""
+    """Return a sentence with the key, its value, the expected value or the nearest key."""
     location = tuple(error["loc"])
     key = ".".join(str(part) for part in location)
     match error["type"]:
@@ -88,7 +88,7 @@ def _sentence(error: dict[str, Any]) -> str:
             return f"{key}: must be set ({_description(location)})"
         case "value_error":
             return f"{key}: {str(error['msg']).removeprefix('Value error, ')} ({_description(location)})"
-        case _ if location[-1] == "password_hash":  # what stands there may be a password
+        case _ if location[-1] == "password_hash":  # the value may be a password
             return f"{key}: not a password hash ({_description(location)})"
         case _:
             expected = str(error["msg"]).removeprefix("Input should be ")
@@ -108,7 +108,7 @@ def _description(location: tuple[int | str, ...]) -> str:
 
 
 def _tables_at(location: tuple[int | str, ...]) -> list[type[Section]]:
-    """Return the tables that `location` may name: several where a table is of one of several kinds."""
+    """Return the tables that `location` may name: several if a row can be of several kinds."""
     tables: list[type[Section]] = [Settings]
     for key in location:
         if isinstance(key, str):

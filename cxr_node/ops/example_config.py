@@ -1,4 +1,4 @@
-"""The example configuration, written from the settings themselves, so that none is missing and no default is wrong."""
+"""Example configuration, generated from the settings: every key with its default and description."""
 
 import json
 from ipaddress import ip_network
@@ -14,9 +14,9 @@ from cxr_node.settings.results import RESULT_NAMES, CharacterSetSection
 from cxr_node.settings.root import Settings
 
 _HEAD = """\
-# Settings of a cxr-node, in the order of the flow, each with its default. Copy this file to cxr-node.toml and
-# keep what you change: what is left out has its default. `cxr-node config check` says whether it can be used.
-# Relative folders are taken from the folder of this file.
+# All settings of a cxr-node with their defaults, in the order of the main path. Copy this file to cxr-node.toml
+# and keep the settings that you change. `cxr-node config check` validates it.
+# Relative paths are taken from the folder of the file.
 """
 
 _PEER = PeerSection(
@@ -27,8 +27,8 @@ _PEER = PeerSection(
     films_per_minute=60,
 )
 _USER = UserSection(name="dx1", password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}")
-_PERSON = PageUserSection(name="kim", password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}", sees_films=True)
-_ASKER = CommitmentPeerSection(ae_title="DX1", host="10.0.7.11", port=104)
+_ACCOUNT = PageUserSection(name="kim", password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}", sees_films=True)
+_COMMITMENT_PEER = CommitmentPeerSection(ae_title="DX1", host="10.0.7.11", port=104)
 _URGENT = UrgentSection(priority_boost_s=1800, calling_ae_titles=("ER1",), header=("RequestedProcedurePriority=STAT",))
 _GB18030 = CharacterSetSection(ae_title="DX1", character_sets=("GB18030",))
 
@@ -40,14 +40,14 @@ def text() -> str:
     for name in type(settings).model_fields:
         section: Section = getattr(settings, name)
         parts.append(f"# {type(section).__doc__}\n[{name}]\n{_lines(section)}")
-    parts.append("# Senders. Take the marks away from one of these, or repeat them.\n")
-    senders = (("receive.peers", _PEER), ("receive.users", _USER), ("receive.commitment_peers", _ASKER))
+    parts.append("# Senders. Uncomment one of these, or repeat them.\n")
+    senders = (("receive.peers", _PEER), ("receive.users", _USER), ("receive.commitment_peers", _COMMITMENT_PEER))
     parts.extend(_table(key, example) for key, example in senders)
-    parts.append("# What goes first. Take the marks away from this, or repeat it.\n")
+    parts.append("# Priority rules. Uncomment this, or repeat it.\n")
     parts.append(_table("receive.urgent", _URGENT))
     parts.append(_table("report.character_sets", _GB18030))
-    parts.append("# People. Take the marks away from this, or repeat it.\n")
-    parts.append(_table("web.users", _PERSON))
+    parts.append("# Accounts of the web page. Uncomment this, or repeat it.\n")
+    parts.append(_table("web.users", _ACCOUNT))
     names = f"# Names in `results`: {', '.join(RESULT_NAMES)}."
     parts.append(f"# Destinations. Uncomment one of these, or repeat them.\n{names}\n")
     parts.extend(_table("deliver.destinations", kind.example()) for kind in destinations.DESTINATIONS)

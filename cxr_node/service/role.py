@@ -1,4 +1,4 @@
-"""One role in a process of its own, for as long as its supervisor lives."""
+"""Process of one role, which ends with its supervisor."""
 
 import gc
 import json
@@ -19,35 +19,35 @@ from cxr_node.wiring import roles
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.roles import Role
 
-# A role that cannot stop in this time is stuck; the supervisor's patience is a little longer.
-_LAST_RESORT_S = 8.0
+_STOP_S = 8.0
+"""A role that takes longer to stop exits; the supervisor waits a little longer."""
 
 
 def run(role: Role, settings: Settings) -> int:
-    """Run `role` until told to stop or the supervisor is gone; return the exit status."""
+    """Run `role` until SIGTERM or the end of the supervisor; exit with status 0 after SIGTERM, else 1."""
     logs.configure(settings.log.level)
-    stopping, asked, serving = threading.Event(), threading.Event(), threading.Event()
+    stopping, signalled, ready = threading.Event(), threading.Event(), threading.Event()
 
     def stop() -> None:
-        asked.set()
+        signalled.set()
         stopping.set()
-        if not serving.is_set():  # it holds nothing yet
+        if not ready.is_set():  # no job is claimed yet
             os._exit(0)
 
     signals.on_first([signal.SIGTERM], stop)
-    # Ctrl-C reaches the whole process group; the supervisor decides.
+    # Ctrl-C reaches the whole process group; the supervisor stops the roles.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch_lifeline, name="lifeline", daemon=True).start()
+    threading.Thread(target=_exit_with_supervisor, name="supervisor watch", daemon=True).start()
     with Process.open(settings, is_audited=True) as process, _serve(process, role, stopping=stopping) as address:
-        serving.set()
-        _keep_what_is_loaded()
+        ready.set()
+        _freeze_garbage_collector()
         sys.stdout.write(json.dumps({"role": role, "address": address}) + "\n")
         sys.stdout.flush()
         stopping.wait()
-        threading.Timer(_LAST_RESORT_S, os._exit, args=(1,)).start()
-    # Threads that are stuck in a library must not hold the process.
+        threading.Timer(_STOP_S, os._exit, args=(1,)).start()
+    # A thread that hangs in a library must not block the exit.
     sys.stdout.flush()
-    os._exit(0 if asked.is_set() else 1)
+    os._exit(0 if signalled.is_set() else 1)
 
 
 def _serve(process: Process, role: Role, *, stopping: threading.Event) -> AbstractContextManager[str]:
@@ -70,19 +70,19 @@ def _serve(process: Process, role: Role, *, stopping: threading.Event) -> Abstra
             assert_never(role)
 
 
-def _keep_what_is_loaded() -> None:
-    """Have what was loaded at the start never looked through again for what can be freed.
+def _freeze_garbage_collector() -> None:
+    """Exclude the objects of the start from garbage collection.
 
-    pynetdicom collects at every sixtieth connection, which took 0.1 s, and no other thread goes on meanwhile.
+    pynetdicom runs a collection at every sixtieth connection. It took 0.1 s, in which no other thread runs.
     """
     gc.collect()
     gc.freeze()
 
 
-def _watch_lifeline() -> None:
-    """End with standard input: the supervisor holds its other end, never writes, and outlives us unless it was killed.
+def _exit_with_supervisor() -> None:
+    """Exit when standard input closes: the supervisor holds its other end, and closes it only by ending.
 
-    At once, as in a power cut: what the next start puts right is the same, and it waits for our lock.
+    The exit is immediate, as in a power cut. The next start waits for this process's lock, and recovers the same way.
     """
     while os.read(0, 1):
         pass
@@ -91,9 +91,9 @@ def _watch_lifeline() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the role that the supervisor's command names: ROLE --config FILE [--device DEVICE]."""
-    role, _, path, *more = arguments
+    role, _, path, *device = arguments
     settings = config.load(Path(path))
-    if more:
-        read = settings.read.model_copy(update={"device": more[1]})
+    if device:
+        read = settings.read.model_copy(update={"device": device[1]})
         settings = settings.model_copy(update={"read": read})
     return run(Role(role), settings)

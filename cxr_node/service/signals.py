@@ -1,4 +1,4 @@
-"""What a process does when a signal tells it to stop."""
+"""Stop signals: one action in its own thread."""
 
 import os
 import signal
@@ -8,24 +8,23 @@ from contextlib import suppress
 
 
 def on_first(numbers: Iterable[signal.Signals], stop: Callable[[], None]) -> None:
-    """Call `stop` in a thread of its own at the first of these signals; further ones change nothing.
+    """Call `stop` in its own thread on the first of these signals; ignore further ones.
 
-    A handler interrupts the main thread wherever that is, also within an earlier call of the same handler, and an
-    Event that is being set must not be set there again: the second call would wait for the lock of the first for ever.
-    Two signals at once are common, as where a whole process group is told, and the supervisor tells its roles too.
-    So a handler only writes a byte.
+    A handler interrupts the main thread anywhere, also within an earlier call of the handler. Setting an Event that
+    is being set would then deadlock on the Event's lock. Two signals at once are common: a signal to the process
+    group, and that of the supervisor to its roles. So a handler only writes a byte to a pipe.
     """
-    hears, tells = os.pipe()
-    os.set_blocking(tells, False)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
 
     def write(*_: object) -> None:
-        with suppress(BlockingIOError):  # told so often that it cannot be missed
-            os.write(tells, b"\0")
+        with suppress(BlockingIOError):  # the pipe is full of signals
+            os.write(writer, b"\0")
 
     def wait() -> None:
-        os.read(hears, 1)
+        os.read(reader, 1)
         stop()
 
-    threading.Thread(target=wait, name="told to stop", daemon=True).start()
+    threading.Thread(target=wait, name="stop signal", daemon=True).start()
     for number in numbers:
         signal.signal(number, write)

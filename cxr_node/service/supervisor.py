@@ -1,4 +1,4 @@
-"""Every role of a node on one machine: started together, started again when one dies, stopped together."""
+"""Supervisor of a host: starts all roles, restarts one that dies, stops all."""
 
 import json
 import logging
@@ -24,25 +24,25 @@ from cxr_node.wiring.roles import Role
 _log = logging.getLogger(__name__)
 
 OnReady = Callable[[Role, str], None]
-"""Called from another thread with a role that is ready, and its address if it has one."""
+"""Called in another thread when a role is ready, with its address, empty if it has none."""
 
 _WATCH_S = 0.1
 _STOP_S = 9.5
 _SHORTEST_BACK_OFF_S = 0.5
 _LONGEST_BACK_OFF_S = 30.0
-# A role that ran this long before it died is not failing at its start.
 _STEADY_S = 30.0
+"""A role that ran this long did not fail at its start: the back-off begins anew."""
 _ENVIRONMENT = {Role.RECEIVE: {"MALLOC_ARENA_MAX": "2"}}
-"""Two threads for each association would otherwise each keep memory of their own that the others cannot have."""
+"""glibc malloc arenas: by default, each of the two threads of an association gets an arena and keeps its memory."""
 
 
 def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_ready: OnReady) -> None:
-    """Run `roles`, each in a process of its own, until SIGTERM or SIGINT.
+    """Run `roles`, each in its own process, until SIGTERM or SIGINT.
 
     Raises
     ------
     AlreadyRunning
-        If another node runs in the same data folder, or the port that several processes are to share is taken.
+        If another node runs in the same data folder, or the port that several processes share is in use.
     """
     stopping = threading.Event()
     signals.on_first([signal.SIGTERM, signal.SIGINT], stopping.set)
@@ -52,7 +52,9 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
         with Process.open(settings) as process:
             startup.prepare(process)
             children = [
-                _Child(role, settings_path, lock, on_ready, more) for role in roles for more in _each(settings, role)
+                _Child(role, settings_path, lock, on_ready, arguments)
+                for role in roles
+                for arguments in _arguments(settings, role)
             ]
             try:
                 while not stopping.wait(_WATCH_S):
@@ -63,20 +65,17 @@ def run(settings: Settings, settings_path: Path, roles: Sequence[Role], *, on_re
 
 
 def _check_port(settings: Settings) -> None:
-    """Raise AlreadyRunning if another program has the port: our processes would share it with that one."""
+    """Raise AlreadyRunning if another program listens on the shared port, which would get part of the associations."""
     section = settings.receive
     try:
         family = socket.AF_INET6 if ":" in section.host else socket.AF_INET
         socket.create_server((section.host, section.port), family=family).close()
     except OSError as error:
-        raise AlreadyRunning(f"port {section.port} of {section.host} cannot be had: {error.strerror}") from None
+        raise AlreadyRunning(f"port {section.port} of {section.host} is not available: {error.strerror}") from None
 
 
-def _each(settings: Settings, role: Role) -> list[list[str]]:
-    """Return what distinguishes the processes of a role: of readers their devices; several that receive are alike.
-
-    Without a second bundle nothing reads in the shadow.
-    """
+def _arguments(settings: Settings, role: Role) -> list[list[str]]:
+    """Return the additional arguments of each process of a role: `--device` for several readers."""
     if role is Role.RECEIVE:
         return [[]] * settings.receive.processes
     if role is Role.SHADOW:
@@ -87,20 +86,22 @@ def _each(settings: Settings, role: Role) -> list[list[str]]:
 
 
 class _Child:
-    """A role's process, and when to start the next one once it has died."""
+    """A role's process, and when to restart it after its death."""
 
-    def __init__(self, role: Role, settings_path: Path, lock: int, on_ready: OnReady, more: Sequence[str] = ()) -> None:
+    def __init__(
+        self, role: Role, settings_path: Path, lock: int, on_ready: OnReady, arguments: Sequence[str] = ()
+    ) -> None:
         self.role = role
         self.restart_at: float | None = None
-        self._command = [sys.executable, "-m", "cxr_node", "role", role, "--config", str(settings_path), *more]
+        self._command = [sys.executable, "-m", "cxr_node", "role", role, "--config", str(settings_path), *arguments]
         self._lock = lock
         self._on_ready = on_ready
         self._failures = 0
         self.start()
 
     def start(self) -> None:
-        """Start the process. Its standard input is its life line: it ends when ours does."""
-        self.process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
+        """Start the process. It ends when its standard input closes, so it does not outlive the supervisor."""
+        self.process = subprocess.Popen(  # noqa: S603  # this interpreter and package
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -112,8 +113,8 @@ class _Child:
         self._reader = threading.Thread(target=self._await_ready, daemon=True)
         self._reader.start()
 
-    def bury(self) -> float:
-        """Note that the process has died; return in how many seconds the next may start, longer at each failure."""
+    def schedule_restart(self) -> float:
+        """Schedule the restart of a dead process; return the wait in seconds, longer after each failure."""
         self._close()
         lived_s = time.monotonic() - self._started
         self._failures = 1 if lived_s > _STEADY_S else self._failures + 1
@@ -122,11 +123,11 @@ class _Child:
         return wait_s
 
     def wait(self, timeout_s: float) -> None:
-        """Wait for the end of the process; kill it when it takes too long."""
+        """Wait for the end of the process; kill it after `timeout_s`."""
         try:
             self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            _log.error("%s did not stop in time and is killed", self.role)
+            _log.error("%s did not stop in time and was killed", self.role)
             self.process.kill()
             self.process.wait()
         self._close()
@@ -144,27 +145,27 @@ class _Child:
 
 
 def _watch(child: _Child, process: Process) -> None:
-    """Bury a role that has died and put back what it held; start it again when its time has come."""
+    """Release the jobs of a role that died, and restart it after its wait."""
     if child.restart_at is not None:
         if time.monotonic() >= child.restart_at:
             child.start()
         return
     if child.process.poll() is None:
         return
-    wait_s = child.bury()
-    _log.error("%s ended with status %s; again in %.1f s", child.role, child.process.returncode, wait_s)
+    wait_s = child.schedule_restart()
+    _log.error("%s ended with status %s; restart in %.1f s", child.role, child.process.returncode, wait_s)
     owner = roles.lease_owner(process.settings, child.role, child.process.pid)
     try:
         with process.database.write() as transaction:
             queue.expire_leases(transaction, owner=owner, now=process.clock())
-    except RetryLater as error:  # the leases run out by themselves, only later
-        _log.warning("what %s held is not put back yet: %s", child.role, error)
+    except RetryLater as error:  # the leases expire later
+        _log.warning("the jobs of %s are not released yet: %s", child.role, error)
 
 
 def _stop(children: Sequence[_Child]) -> None:
-    """Ask every role to finish what it holds, and end those that cannot."""
+    """Stop every role; kill those that take longer than `_STOP_S`."""
     for child in children:
         child.process.terminate()
-    patience_ends = time.monotonic() + _STOP_S
+    deadline = time.monotonic() + _STOP_S
     for child in children:
-        child.wait(max(0.0, patience_ends - time.monotonic()))
+        child.wait(max(0.0, deadline - time.monotonic()))

@@ -1,1 +1,1 @@
-"""Every setting, once: its key, type, default, unit and meaning."""
+"""Settings: key, type, default, unit and effect of each."""

@@ -1,4 +1,4 @@
-"""Settings of the node itself: who it is, where things are kept, its clock and its log."""
+"""Settings of the host: names, folders, database, archive, schedule, log."""
 
 import socket
 from pathlib import Path
@@ -12,16 +12,16 @@ _LONGEST_HOST = 64
 
 
 class NodeSection(Section):
-    """Who the node is, and where it keeps things."""
+    """Name and data folder of the node."""
 
-    name: str = Field("cxr-node", min_length=1, max_length=16, description="Names this node in results and leases.")
+    name: str = Field("cxr-node", min_length=1, max_length=16, description="Name of the node in results and leases.")
     host: str = Field(
         "",
         pattern=r"^[A-Za-z0-9._-]{0,64}$",
-        description="Names this machine among those that work on one database; empty for its own name.",
+        description="Name of this host among those that share the database; empty: the host name.",
     )
     data_folder: Path = Field(
-        Path("cxr-node-data"), description="Folder of films, results and, by default, the database."
+        Path("cxr-node-data"), description="Folder of the archive, the audit trail and, by default, the database."
     )
 
     @property
@@ -41,57 +41,54 @@ class NodeSection(Section):
 
 
 class DatabaseSection(Section):
-    """Where the work is remembered."""
+    """Job database."""
 
-    url: str = Field(
-        "", description="SQLAlchemy URL, such as postgresql://user@host/name. Empty: SQLite in the data folder."
-    )
-    busy_timeout_s: Seconds = Field(30.0, description="How long SQLite waits for another process's write, in seconds.")
+    url: str = Field("", description="URL, such as postgresql://user@host/name; empty: SQLite in the data folder.")
+    busy_timeout_s: Seconds = Field(30.0, description="Time that SQLite waits for the write lock, in seconds.")
 
 
 class ArchiveSection(Section):
-    """Where films and results are kept: in the data folder, or in a bucket that several hosts share."""
+    """Archive of films and results: a folder, or a bucket that several hosts share; retention and scrub."""
 
     bucket: str = Field(
         "",
         pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
-        description="Bucket of an S3-compatible store to keep films and results in; empty for the data folder.",
+        description="Bucket of an S3-compatible store; empty: the data folder. Requires the extra s3.",
     )
-    bucket_prefix: str = Field("", pattern=r"^[A-Za-z0-9._/-]{0,200}$", description="What their names begin with.")
+    bucket_prefix: str = Field("", pattern=r"^[A-Za-z0-9._/-]{0,200}$", description="Prefix of the object keys.")
     bucket_endpoint: str = Field(
         "",
         pattern=r"^(https?://\S{1,200})?$",
-        description="Address of the store; empty for Amazon S3. http:// only on a network that nobody else is on.",
+        description="URL of the store; empty: Amazon S3. Use http:// only on a trusted network.",
     )
     bucket_region: str = Field("us-east-1", min_length=1, max_length=60, description="Region of the bucket.")
     bucket_timeout_s: Seconds = Field(
-        30.0, description="Longest wait for an answer of the store, in seconds; a request is tried three times more."
+        30.0, description="Timeout of a request to the store, in seconds; it is retried three times."
     )
     reserve_bytes: int = Field(
         2**30,
         ge=0,
-        description="Free space kept for the database and results, in bytes; films that would use it are refused.",
+        description="Disk space reserved for database and results, in bytes. Films are rejected (0xA700) below it.",
     )
     keep_days: float = Field(
-        0.0, ge=0, description="Days after which the films and results of delivered studies are removed; 0 for never."
+        0.0, ge=0, description="Retention of the films and results of delivered studies, in days; 0: unlimited."
     )
     scrub_bytes_per_second: int = Field(
         2**20,
         ge=0,
-        description="Bytes a second of kept files that are read again and held against their digests; 0 for none.",
+        description="Scrub rate: archived bytes per second that are checked against their digests; 0: no scrub.",
     )
 
 
-# The stages' own defaults, said once.
-
-
 class ScheduleSection(Section):
-    """The safety net: work is woken when it is committed, and looked for at each tick as well."""
+    """Polling, as a fallback for lost notifications."""
 
-    tick_s: Seconds = Field(5.0, description="How often each role looks for work it was not woken for, in seconds.")
+    tick_s: Seconds = Field(
+        5.0, description="Interval at which each role polls for jobs without a notification, in seconds."
+    )
 
 
 class LogSection(Section):
-    """What the node tells while it runs. Logs name jobs, UIDs and AE titles, never patients."""
+    """Log on standard error. It names jobs, UIDs and AE titles, never patients."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level that is shown.")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum level of messages.")

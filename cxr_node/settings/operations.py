@@ -1,4 +1,4 @@
-"""Settings of what people and other systems are told: audit, page, logins, traces, alarms."""
+"""Settings of audit trail, web page, logins, traces and alarms."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -10,117 +10,115 @@ from cxr_node.net.tls_settings import TlsClient
 
 
 class AuditSection(TlsClient):
-    """The trail of who did what with whose films: DICOM audit messages in files, and to a syslog receiver."""
+    """Audit trail: DICOM audit messages (PS3.15 annex A.5) in files, and to a syslog receiver."""
 
-    enabled: bool = Field(True, description="Whether the trail is kept, in the data folder's audit.")
-    associations: bool = Field(
-        True, description="Whether accepted associations are recorded; those that are refused always are."
-    )
+    enabled: bool = Field(True, description="Write the audit trail to the folder audit of the data folder.")
+    associations: bool = Field(True, description="Record accepted associations. Rejected ones are always recorded.")
     keep_days: int = Field(
-        0, ge=0, description="Days after which a file is removed, once the receiver has it; 0 for never."
+        0, ge=0, description="Retention of trail files, in days, once the syslog receiver has them; 0: unlimited."
     )
-    source_id: str = Field("", max_length=64, description="What the trail calls this node; empty: its name.")
-    enterprise_site_id: str = Field("", max_length=64, description="What it calls the site, if anything.")
-    syslog_host: str = Field("", description="Address of the syslog receiver; empty for none.")
-    syslog_port: Port = Field(6514, description="Its TCP port.")
+    source_id: str = Field("", max_length=64, description="Audit Source ID; empty: node.name.")
+    enterprise_site_id: str = Field("", max_length=64, description="Audit Enterprise Site ID; empty: none.")
+    syslog_host: str = Field("", description="Address of the syslog receiver; empty: none.")
+    syslog_port: Port = Field(6514, description="TCP port of the syslog receiver.")
     syslog_transport: Literal["tls", "tcp"] = Field(
         "tls", description='"tls", which requires tls_ca, or "tcp", which sends patient IDs unencrypted.'
     )
     tls_ca: OptionalPath = Field(None, description="PEM file of the certificate authorities trusted for the receiver.")
 
     def contradictions(self, key: str) -> Iterator[str]:
-        """Yield which TLS settings are set without another that they need, or are missing."""
+        """Yield a sentence for each missing TLS setting."""
         yield from super().contradictions(key)
         if self.syslog_host and self.syslog_transport == "tls" and not self.tls_ca:
-            yield f'{key}.syslog_host: needs {key}.tls_ca, or syslog_transport = "tcp", which hides nothing'
+            yield f'{key}.syslog_host: needs {key}.tls_ca, or syslog_transport = "tcp", which is unencrypted'
 
 
 class PageUserSection(Section):
-    """A person who may log in to the page."""
+    """Account for the web page."""
 
     name: str = Field(min_length=1, max_length=64, pattern=r"^[\w.@-]+$", description="User name.")
     password_hash: str = Field(
         pattern=r"^scrypt:\d{1,7}:\d{1,2}:\d{1,2}:[0-9a-f]{32}:[0-9a-f]{64}$",
-        description="What `cxr-node config password` prints.",
+        description="Hash that `cxr-node config password` prints.",
     )
     role: Literal["viewer", "operator"] = Field(
-        "viewer", description='"viewer" looks; "operator" may also let jobs run again.'
+        "viewer", description='"viewer" reads; "operator" may also requeue jobs.'
     )
-    sees_films: bool = Field(False, description="Whether films, and what was said of them, are shown to this person.")
+    sees_films: bool = Field(False, description="Permit films and their readings.")
 
 
 class OidcSection(Section):
-    """Logins to the page by OpenID Connect, beside web.users: what a person may follows from roles named there."""
+    """Logins to the web page by OpenID Connect, in addition to web.users. Roles of the provider give permissions."""
 
     issuer: str = Field(
         "",
         pattern=r"^(https://\S+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?\S*)?$",
-        description="The provider's issuer, as it writes it; empty for none. https, or http on this machine.",
+        description="Issuer URL, exactly as the provider states it; empty: no OpenID Connect. http only on this host.",
     )
-    client_id: str = Field("", description="As what this node is registered there.")
-    client_secret: str = Field("", description="Its secret; empty for a public client, which PKCE protects alone.")
+    client_id: str = Field("", description="Client ID of this node at the provider.")
+    client_secret: str = Field("", description="Client secret; empty: public client, protected by PKCE only.")
     redirect_url: str = Field(
         "http://127.0.0.1:8011/login/oidc/callback",
         pattern=r"^https?://\S+/login/oidc/callback$",
         description="Redirect URI, as registered at the provider: the page's address and /login/oidc/callback.",
     )
-    label: str = Field("OpenID Connect", max_length=64, description="What the button on the login page names.")
-    scopes: tuple[str, ...] = Field(("openid", "profile"), description='What is asked for; "openid" must be there.')
-    name_claim: str = Field("preferred_username", description="The claim that is a person's name in the audit trail.")
-    roles_claim: str = Field("realm_access.roles", description="The claim with a person's roles; dots lead into it.")
-    viewers: tuple[str, ...] = Field((), description="Roles that may look.")
-    operators: tuple[str, ...] = Field((), description="Roles that may look, and let jobs run again.")
-    see_films: tuple[str, ...] = Field((), description="Roles that are shown films, and what was said of them.")
+    label: str = Field("OpenID Connect", max_length=64, description="Text of the login button.")
+    scopes: tuple[str, ...] = Field(("openid", "profile"), description='Requested scopes; must include "openid".')
+    name_claim: str = Field("preferred_username", description="Claim with the user name, for the audit trail.")
+    roles_claim: str = Field("realm_access.roles", description="Claim with the roles; dots separate nested keys.")
+    viewers: tuple[str, ...] = Field((), description="Roles that may read.")
+    operators: tuple[str, ...] = Field((), description="Roles that may read, and requeue jobs.")
+    see_films: tuple[str, ...] = Field((), description="Roles that may see films and their readings.")
     tls_ca: OptionalPath = Field(
         None, description="PEM file of the certificate authorities trusted for the provider; empty for the system's."
     )
 
     def contradictions(self, key: str) -> Iterator[str]:
-        """Yield what is missing for logins by OpenID Connect, if `issuer` is set."""
+        """Yield a sentence for each missing setting, if `issuer` is set."""
         if not self.issuer:
             return
         if not self.client_id:
             yield f"{key}.client_id: must be set where {key}.issuer is"
         if "openid" not in self.scopes:
-            yield f'{key}.scopes: must hold "openid", or the provider names nobody'
+            yield f'{key}.scopes: must include "openid", or the provider returns no user'
         if not self.viewers and not self.operators:
-            yield f"{key}.viewers and {key}.operators: name a role in one of them, or nobody may log in"
+            yield f"{key}.viewers and {key}.operators: set one of them, or no role may log in"
 
 
 class WebSection(Section):
-    """The page for people, its JSON, the metrics and the health checks: one address, in a process of its own."""
+    """Web server: pages, JSON, metrics and health checks."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on; beyond this machine only behind TLS.")
-    port: Port = Field(8011, description="TCP port to listen on; 0 takes a free one.")
+    host: str = Field("127.0.0.1", description="Address to listen on. For other hosts, use a reverse proxy with TLS.")
+    port: Port = Field(8011, description="TCP port to listen on; 0: any free port.")
     secure_cookie: bool = Field(
-        False, description="Whether browsers show the session over HTTPS only: set it behind a proxy with TLS."
+        False, description="Mark the session cookie Secure (HTTPS only). Set it behind a proxy with TLS."
     )
-    session_s: Seconds = Field(28800.0, description="How long a login lasts, in seconds.")
-    users: tuple[PageUserSection, ...] = Field((), description="Who may log in; empty: nobody.")
+    session_s: Seconds = Field(28800.0, description="Lifetime of a session, in seconds.")
+    users: tuple[PageUserSection, ...] = Field((), description="Accounts; empty: none.")
 
 
 class TraceSection(Section):
-    """Traces for an OpenTelemetry collector: the way of each study from C-STORE to delivery, by OTLP over HTTP."""
+    """OpenTelemetry traces of each study from C-STORE to delivery, by OTLP over HTTP. Requires the extra otel."""
 
     endpoint: str = Field(
         "",
         pattern=r"^(https?://\S{1,400})?$",
-        description="The collector's address for traces, such as http://127.0.0.1:4318/v1/traces; empty: no traces.",
+        description="Traces URL of the collector, such as http://127.0.0.1:4318/v1/traces; empty: no traces.",
     )
-    headers: tuple[str, ...] = Field((), description='What each request carries, such as "Authorization=Bearer x".')
-    timeout_s: Seconds = Field(5.0, le=8.0, description="How long the collector may take to answer, in seconds.")
-    every_s: Seconds = Field(5.0, description="How often it is told, in seconds.")
+    headers: tuple[str, ...] = Field((), description='HTTP headers of each request, such as "Authorization=Bearer x".')
+    timeout_s: Seconds = Field(5.0, le=8.0, description="Timeout of a request, in seconds.")
+    every_s: Seconds = Field(5.0, description="Export interval, in seconds.")
 
 
 class AlertSection(Section):
-    """Who is told, once, when something is wrong: jobs that fail or are stuck, disk, certificates, database."""
+    """Alarms, sent once at begin and end: failed or overdue jobs, disk space, certificates, database, model."""
 
     webhook: str = Field(
-        "", pattern=r"^(https?://\S{1,400})?$", description="Address that a JSON message is posted to; empty for none."
+        "", pattern=r"^(https?://\S{1,400})?$", description="URL that a JSON message is posted to; empty: none."
     )
-    mail_to: tuple[str, ...] = Field((), description="Who is sent an e-mail; empty for nobody.")
-    mail_from: str = Field("cxr-node@localhost", description="Whom that e-mail is from.")
-    mail_host: str = Field("127.0.0.1", description="Mail server.")
-    mail_port: Port = Field(25, description="Its TCP port.")
-    mail_tls: bool = Field(False, description="Whether the mail server must speak STARTTLS.")
-    every_s: Seconds = Field(60.0, description="How often is looked, in seconds.")
+    mail_to: tuple[str, ...] = Field((), description="E-mail recipients; empty: none.")
+    mail_from: str = Field("cxr-node@localhost", description="E-mail sender.")
+    mail_host: str = Field("127.0.0.1", description="SMTP server.")
+    mail_port: Port = Field(25, description="TCP port of the SMTP server.")
+    mail_tls: bool = Field(False, description="Require STARTTLS.")
+    every_s: Seconds = Field(60.0, description="Interval of the checks, in seconds.")

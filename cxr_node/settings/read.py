@@ -1,4 +1,4 @@
-"""Settings of the gate and the reader."""
+"""Settings of gate and reader."""
 
 from typing import Annotated, Literal
 
@@ -12,72 +12,67 @@ _RULES, _LIMITS = Rules(), Limits()
 
 
 class GateSection(Section):
-    """Which films are read. The others are kept and answered with the reason why they are not."""
+    """Gate: which films are read. Others are archived, and the report gives the coded reason."""
 
     minimum_age_years: float = Field(
-        _RULES.minimum_age_years, ge=0, le=120, description="Younger patients' films are not read; 0 reads every age."
+        _RULES.minimum_age_years, ge=0, le=120, description="Minimum patient age, in years; 0: every age."
     )
     accept_unknown_view: bool = Field(
-        _RULES.accept_unknown_view, description="Read chest films that state no view anywhere."
+        _RULES.accept_unknown_view, description="Read chest films without a view in the header."
     )
     view_from_model: bool = Field(
-        _RULES.view_from_model, description="Take the model's view, where it is certain, for films that state none."
+        _RULES.view_from_model, description="Use the model's view, where it is certain, for films without one."
     )
-    accept_for_processing: bool = Field(_RULES.accept_for_processing, description="Read DX images For Processing.")
+    accept_for_processing: bool = Field(_RULES.accept_for_processing, description="Read DX Images - For Processing.")
     maximum_pixels: int = Field(
         _LIMITS.maximum_samples,
         ge=1,
-        description="Largest Rows x Columns that is decoded; larger ones are refused unread.",
+        description="Maximum Rows x Columns to decode; larger films are not read.",
     )
-    decode_timeout_s: Seconds = Field(
-        _LIMITS.decode_timeout_s, description="How long decoding one film may take, in seconds."
-    )
+    decode_timeout_s: Seconds = Field(_LIMITS.decode_timeout_s, description="Timeout of decoding a film, in seconds.")
 
 
 class ReadSection(Section):
-    """The model that reads."""
+    """Bundle, device and processes of the reader."""
 
     bundle: NameOrPath = Field(
-        "chest", description="Folder of a bundle (with a slash), or the name of one built in or installed."
+        "chest", description="Bundle: a name, built-in or installed, or a folder (with a slash)."
     )
     shadow: NameOrPath = Field(
         "",
-        description="A second bundle, named likewise, that reads the same films after the first; nothing of it leaves. "
-        "Empty for none.",
+        description="Second bundle, for shadow mode: it reads the same films, unreported. Empty: none.",
     )
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
-        description='"auto" (GPU if there is one), "cpu", "cuda", "cuda:1".',
+        description='"auto" (a GPU if there is one), "cpu", "cuda" or "cuda:1".',
     )
     devices: tuple[Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$")], ...] = Field(
-        (), description='A reader on each of these, such as ["cuda:0", "cuda:1"]; empty for one, on `device`.'
+        (), description='One reader process on each, such as ["cuda:0", "cuda:1"]; empty: one, on `device`.'
     )
-    threads: int = Field(0, ge=0, description="CPU threads of the network; 0 for one per core.")
+    threads: int = Field(0, ge=0, description="CPU threads of the network; 0: one per core.")
     engine: Literal["auto", "eager", "channels_last", "openvino"] = Field(
         "auto",
-        description='What runs the network on the CPU: "eager" (PyTorch, the reference), "channels_last", "openvino" '
-        '(the extra of that name), or "auto": the fastest here whose scores are within 0.001 of the reference\'s.',
+        description='Engine on the CPU: "eager" (PyTorch, the reference), "channels_last", "openvino" (an extra), '
+        'or "auto": the fastest on this host whose scores differ by at most 0.001 from the reference.',
     )
     processes: Annotated[int, Field(ge=0, le=256)] | Literal["auto"] = Field(
         "auto",
-        description='Processes that decode and measure films while others are in the network; "auto" for one per core, '
-        "8 at most; 0 for none: one film after the other.",
+        description='Preprocessing processes, which decode and measure films beside the network; "auto": one per core, '
+        "at most 8; 0: none, films are read one at a time.",
     )
     lease_s: Seconds = Field(
-        300.0, description="How long a reader may hold a film before another takes it, in seconds."
+        300.0, description="Lease of a film: time after which another reader may claim it, in seconds."
     )
     batch_size: int = Field(
-        8, ge=1, le=256, description="The most films that go to a GPU together; on the CPU they go one at a time."
+        8, ge=1, le=256, description="Maximum films in a batch on a GPU. The CPU reads one at a time."
     )
-    batch_wait_s: float = Field(
-        0.0, ge=0, description="How long a film may wait for others to go to the GPU with, in seconds; 0 not at all."
-    )
+    batch_wait_s: float = Field(0.0, ge=0, description="Time that a film waits for a batch to fill, in seconds.")
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="What a GPU computes in; the CPU always in float32."
+        "float32", description="Precision on a GPU. The CPU computes in float32."
     )
     timeout_s: Seconds = Field(
         120.0,
-        description="Reading that takes longer, or as long as lease_s, ends the reader, which starts anew, in seconds.",
+        description="Watchdog: a reader that needs longer for a batch, or lease_s, is restarted, in seconds.",
     )
-    crash_limit: int = Field(2, ge=1, description="A film during which the reader died this often is set aside.")
+    crash_limit: int = Field(2, ge=1, description="Number of reader crashes during a film after which it is set aside.")

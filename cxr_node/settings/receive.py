@@ -1,4 +1,4 @@
-"""Settings of the door: who may send what, and how much at a time."""
+"""Settings of the Storage SCP: listener, admission rules, limits, TLS, storage commitment."""
 
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
@@ -24,38 +24,38 @@ def _fingerprint(text: str) -> Digest:
 
 
 def _sop_class(text: str) -> str:
-    taken = [UID(uid) for uid in (*STORAGE_SOP_CLASSES, PUSH_MODEL)]
-    if text not in taken and text not in [uid.keyword for uid in taken]:
-        raise ValueError(f"{text!r} is none of {', '.join(uid.keyword for uid in taken)}")
+    supported = [UID(uid) for uid in (*STORAGE_SOP_CLASSES, PUSH_MODEL)]
+    if text not in supported and text not in [uid.keyword for uid in supported]:
+        raise ValueError(f"{text!r} is none of {', '.join(uid.keyword for uid in supported)}")
     return text
 
 
 class PeerSection(Section):
-    """A sender that is let in; with one of these, no other is."""
+    """Permitted sender. With one such table, others are rejected."""
 
-    ae_title: Title = Field(description="Its AE title.")
+    ae_title: Title = Field(description="Calling AE title.")
     addresses: tuple[Network, ...] = Field(
-        (), description="Networks it may come from, as 10.0.7.0/24 or one address; empty for any."
+        (), description="Permitted networks, as 10.0.7.0/24 or one address; empty: any."
     )
-    maximum_associations: int = Field(0, ge=0, description="Its associations at the same time; 0 for no own bound.")
+    maximum_associations: int = Field(0, ge=0, description="Maximum associations at a time; 0: no separate limit.")
     certificates: tuple[Annotated[str, AfterValidator(_fingerprint)], ...] = Field(
-        (), description="SHA-256 fingerprints of the certificates it may show; empty for any that is vouched for."
+        (), description="SHA-256 fingerprints of its certificates; empty: any trusted certificate."
     )
     sop_classes: tuple[Annotated[str, AfterValidator(_sop_class)], ...] = Field(
-        (), description="SOP Classes it may use, by keyword or UID; empty for all. C-ECHO is always answered."
+        (), description="Permitted SOP Classes, by keyword or UID; empty: all. C-ECHO is always permitted."
     )
     films_per_minute: int = Field(
-        0, ge=0, description="Films it may send in a minute, the rest is refused with 0xA700; 0 for no own bound."
+        0, ge=0, description="Maximum films in a minute; more are rejected with 0xA700. 0: no limit."
     )
 
 
 class UserSection(Section):
-    """A user name that senders show with its password; with one of these, no association is opened without."""
+    """User Identity of senders (PS3.7 annex D.3.3.7). With one such table, associations without one are rejected."""
 
     name: str = Field(min_length=1, max_length=64, description="User name.")
     password_hash: str = Field(
         pattern=r"^scrypt:\d{1,7}:\d{1,2}:\d{1,2}:[0-9a-f]{32}:[0-9a-f]{64}$",
-        description="What `cxr-node config password` prints.",
+        description="Hash that `cxr-node config password` prints.",
     )
 
 
@@ -63,7 +63,7 @@ def _element(text: str) -> str:
     keyword, equals, value = text.partition("=")
     tag = tag_for_keyword(keyword)
     if not equals or not value or tag is None or dictionary_VR(tag) not in _TEXT_VRS:
-        raise ValueError(f"{text!r} is no KEYWORD=VALUE of a text element, such as RequestedProcedurePriority=STAT")
+        raise ValueError(f"{text!r} is not KEYWORD=VALUE of a text element, such as RequestedProcedurePriority=STAT")
     return text
 
 
@@ -71,18 +71,18 @@ _TEXT_VRS = frozenset({"AE", "CS", "LO", "SH", "UI"})
 
 
 class UrgentSection(Section):
-    """A kind of film that goes first, with its whole study. A film must meet every part that asks for something."""
+    """Priority rule: films that match every list that is not empty, and their studies, get a priority boost."""
 
     priority_boost_s: int = Field(
         ge=1,
         le=LARGEST_PRIORITY_BOOST_S,
-        description="It goes before what came up to so many seconds earlier, and after what has waited longer.",
+        description="Claim before jobs that became due up to this many seconds earlier.",
     )
-    calling_ae_titles: tuple[Title, ...] = Field((), description="AE titles of which one must have sent it.")
-    called_ae_titles: tuple[Title, ...] = Field((), description="AE titles of which one must have been called for it.")
-    station_names: tuple[str, ...] = Field((), description="Station Names (0008,1010) of which one must be its.")
+    calling_ae_titles: tuple[Title, ...] = Field((), description="Calling AE titles.")
+    called_ae_titles: tuple[Title, ...] = Field((), description="Called AE titles.")
+    station_names: tuple[str, ...] = Field((), description="Station Names (0008,1010).")
     header: tuple[Annotated[str, AfterValidator(_element)], ...] = Field(
-        (), description="Elements of which one must be in its header, as RequestedProcedurePriority=STAT."
+        (), description="Elements, as RequestedProcedurePriority=STAT; one of them must match."
     )
 
 
@@ -91,30 +91,30 @@ class CommitmentPeerSection(ApplicationEntitySection):
 
 
 class ReceiveSection(TlsIdentity):
-    """The Application Entity that modalities send to."""
+    """Storage SCP: the Application Entity that modalities send to."""
 
     ae_title: Title = Field("CXRNODE", description="AE title of the node, 1 to 16 characters.")
     host: str = Field("127.0.0.1", description='Address to listen on; "0.0.0.0" for every interface.')
-    port: Port = Field(11112, description="TCP port to listen on; 0 takes a free one.")
-    require_called_ae_title: bool = Field(
-        False, description="Refuse associations that call another AE title than ours."
+    port: Port = Field(11112, description="TCP port to listen on; 0: any free port.")
+    require_called_ae_title: bool = Field(False, description="Reject associations with another called AE title.")
+    calling_ae_titles: tuple[Title, ...] = Field((), description="Permitted calling AE titles; empty: any.")
+    maximum_associations: int = Field(
+        64, ge=1, description="Maximum associations at a time; more are rejected (local limit exceeded)."
     )
-    calling_ae_titles: tuple[Title, ...] = Field((), description="AE titles that may send; empty for any.")
-    maximum_associations: int = Field(64, ge=1, description="Associations open at the same time.")
-    maximum_pdu_bytes: int = Field(
-        131072, ge=4096, le=2**31, description="Largest PDU that peers may send us, in bytes."
+    maximum_pdu_bytes: int = Field(131072, ge=4096, le=2**31, description="Maximum Length of received PDUs, in bytes.")
+    acse_timeout_s: Seconds = Field(
+        30.0, description="Timeout of association negotiation and release (ARTIM), in seconds."
     )
-    acse_timeout_s: Seconds = Field(30.0, description="How long association set-up and release may take, in seconds.")
-    dimse_timeout_s: Seconds = Field(60.0, description="How long a PDU may take to come, in seconds.")
+    dimse_timeout_s: Seconds = Field(60.0, description="Timeout of a PDU within a message, in seconds.")
     message_timeout_s: Seconds = Field(
-        300.0, description="How long a message may take from its first fragment to its last, in seconds."
+        300.0, description="Timeout of a message from its first fragment to its last, in seconds."
     )
     maximum_object_bytes: int = Field(
-        2**28, ge=1, description="Largest data set that is taken, in bytes; a larger one is refused with 0xC000."
+        2**28, ge=1, description="Maximum data set size, in bytes; larger ones are rejected with 0xC000."
     )
-    network_timeout_s: Seconds = Field(600.0, description="How long an association may be silent, in seconds.")
+    network_timeout_s: Seconds = Field(600.0, description="Idle timeout of an association, in seconds.")
     association_timeout_s: float = Field(
-        86400.0, ge=0, description="How long an association may last altogether, in seconds; 0 for as long as it likes."
+        86400.0, ge=0, description="Maximum duration of an association, in seconds; 0: unlimited."
     )
     tls_certificate: OptionalPath = Field(
         None,
@@ -124,35 +124,34 @@ class ReceiveSection(TlsIdentity):
         None,
         description="PEM file of the certificate authorities trusted for senders. If set, a certificate is required.",
     )
-    tls_handshake_timeout_s: Seconds = Field(10.0, description="How long a TLS handshake may take, in seconds.")
-    peers: tuple[PeerSection, ...] = Field((), description="Who may send, and from where; empty for anyone.")
+    tls_handshake_timeout_s: Seconds = Field(10.0, description="Timeout of the TLS handshake, in seconds.")
+    peers: tuple[PeerSection, ...] = Field((), description="Permitted senders; empty: any.")
     processes: int = Field(
         1,
         ge=1,
         le=64,
-        description="Processes that receive, on one port; associations, and films in a minute, are counted in each.",
+        description="Receiving processes on one port. Limits of associations and films apply to each process.",
     )
     path: str = Field(
         "streaming",
         pattern=r"^(streaming|pynetdicom)$",
         description='How data sets are received: "streaming" to the archive, or "pynetdicom", in memory.',
     )
-    users: tuple[UserSection, ...] = Field((), description="Who may send by password; empty: nobody is asked for one.")
+    users: tuple[UserSection, ...] = Field((), description="User Identities of senders; empty: not required.")
     commitment_peers: tuple[CommitmentPeerSection, ...] = Field(
-        (), description="Where those are told who ask what is kept; others only on the association on which they ask."
+        (),
+        description="Storage Commitment SCUs with an address; others get results on the requesting association.",
     )
-    urgent: tuple[UrgentSection, ...] = Field(
-        (), description="Films that go first, by who sends them or what their header says; empty for none."
-    )
+    urgent: tuple[UrgentSection, ...] = Field((), description="Priority rules; empty: none.")
 
     def contradictions(self, key: str) -> Iterator[str]:
-        """Yield which settings are set without another that they need."""
+        """Yield a sentence for each setting without another that it needs."""
         yield from super().contradictions(key)
         if self.tls_peers_ca and not self.tls_certificate:
             yield f"{key}.tls_peers_ca: needs {key}.tls_certificate"
         if self.users and not self.tls_certificate:
-            yield f"{key}.users: needs {key}.tls_certificate, or passwords would cross the network in the open"
+            yield f"{key}.users: needs {key}.tls_certificate, or passwords would be sent unencrypted"
         if any(peer.certificates for peer in self.peers) and not self.tls_peers_ca:
-            yield f"{key}.peers.certificates: needs {key}.tls_peers_ca, or nobody is asked for a certificate"
+            yield f"{key}.peers.certificates: needs {key}.tls_peers_ca, or no certificate is requested"
         if self.processes > 1 and not self.port:
-            yield f"{key}.port: must be named where {key}.processes share it"
+            yield f"{key}.port: must not be 0 if {key}.processes is more than 1"

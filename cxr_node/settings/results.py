@@ -70,15 +70,19 @@ AnyDestination = Annotated[SerializeAsAny[DestinationKind], OneOf(lambda: destin
 
 
 class DeliverSection(Section):
-    """Where results go."""
+    """Delivery of results to destinations."""
 
     lease_s: Seconds = Field(
-        300.0, description="How long a sender may hold a result before another takes it, in seconds."
+        300.0, description="Lease of a delivery: time after which another sender may claim it, in seconds."
     )
     give_up_hours: float = Field(
-        72.0, gt=0, description="How long a destination that is away is tried before a person must look, in hours."
+        72.0,
+        gt=0,
+        description="Time that a delivery to an unreachable destination is retried before it fails, in hours.",
     )
-    destinations: tuple[AnyDestination, ...] = Field((), description="Where results go, and which go there.")
+    destinations: tuple[AnyDestination, ...] = Field(
+        (), description="Destinations; empty: results stay in the archive."
+    )
 
     def contradictions(self, key: str) -> Iterator[str]:
         """Yield the names of results that do not exist."""

@@ -1,4 +1,4 @@
-"""All settings of a node; order is the order of the flow."""
+"""All settings of a node, in the order of the main path."""
 
 from cxr_node.db.url import without_password
 from cxr_node.domain.section import Section
@@ -34,19 +34,19 @@ class Settings(Section):
 
     @property
     def database_url(self) -> str:
-        """The database's URL, SQLite in the data folder unless another is set."""
+        """URL of the database: `database.url`, else SQLite in the data folder."""
         return self.database.url or f"sqlite:///{self.node.data_folder / 'node.db'}"
 
     def without_secrets(self) -> "Settings":
-        """Return the settings as they may be shown: without the database's password and the hashes of others."""
-        shown = without_password(self.database.url) if self.database.url else ""
-        users = tuple(user.model_copy(update={"password_hash": "***"}) for user in self.receive.users)
-        people = tuple(user.model_copy(update={"password_hash": "***"}) for user in self.web.users)
+        """Return the settings without passwords, hashes and other secrets, as web page and command line show them."""
+        url = without_password(self.database.url) if self.database.url else ""
+        receive_users = tuple(user.model_copy(update={"password_hash": "***"}) for user in self.receive.users)
+        web_users = tuple(user.model_copy(update={"password_hash": "***"}) for user in self.web.users)
         return self.model_copy(
             update={
-                "database": self.database.model_copy(update={"url": shown}),
-                "receive": self.receive.model_copy(update={"users": users}),
-                "web": self.web.model_copy(update={"users": people}),
+                "database": self.database.model_copy(update={"url": url}),
+                "receive": self.receive.model_copy(update={"users": receive_users}),
+                "web": self.web.model_copy(update={"users": web_users}),
                 "oidc": self.oidc.model_copy(update={"client_secret": "***" if self.oidc.client_secret else ""}),
                 "trace": self.trace.model_copy(update={"headers": ("***",) if self.trace.headers else ()}),
                 "alert": self.alert.model_copy(update={"webhook": "***" if self.alert.webhook else ""}),

@@ -87,6 +87,6 @@ def test_a_port_that_another_program_has_is_not_shared_with_it(tmp_path: Path) -
             [*COMMAND, "run", "--roles", "receive", "--config", path], capture_output=True, text=True, timeout=120
         )
     assert ended.returncode == 1
-    assert "cannot be had" in ended.stderr
+    assert "is not available" in ended.stderr
     with data_folder_lock(config.load(path).node.data_folder):
         pass
