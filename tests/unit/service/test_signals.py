@@ -1,4 +1,4 @@
-"""Signal handling of a process."""
+"""Stop signals: one action, however many signals arrive."""
 
 import os
 import signal
@@ -9,18 +9,18 @@ import pytest
 
 from cxr_node.service import signals
 
-TOLD = signal.SIGUSR1
+SIGNAL = signal.SIGUSR1
 
 
 @pytest.fixture(autouse=True)
-def handler_put_back() -> Iterator[None]:
-    before = signal.getsignal(TOLD)
+def _restore_handler() -> Iterator[None]:
+    before = signal.getsignal(SIGNAL)
     yield
-    signal.signal(TOLD, before)
+    signal.signal(SIGNAL, before)
 
 
-def test_signal_during_the_first_one_does_not_deadlock() -> None:
-    lock, begun, again, stopped = threading.Lock(), threading.Event(), threading.Event(), threading.Event()
+def test_signals_during_the_stop_action_neither_wait_nor_repeat_it() -> None:
+    lock, begun, resume, stopped = threading.Lock(), threading.Event(), threading.Event(), threading.Event()
     calls = 0
 
     def stop() -> None:
@@ -28,14 +28,14 @@ def test_signal_during_the_first_one_does_not_deadlock() -> None:
         calls += 1
         with lock:
             begun.set()
-            again.wait(60)
+            resume.wait(60)
         stopped.set()
 
-    signals.on_first([TOLD], stop)
-    os.kill(os.getpid(), TOLD)
+    signals.on_first([SIGNAL], stop)
+    os.kill(os.getpid(), SIGNAL)
     assert begun.wait(60)
     for _ in range(1000):
-        os.kill(os.getpid(), TOLD)
-    again.set()
+        os.kill(os.getpid(), SIGNAL)
+    resume.set()
     assert stopped.wait(60)
     assert calls == 1
