@@ -43,7 +43,7 @@ def _names_the_patient(path: Path) -> bool:
     return films.PATIENT_ID.encode() in content or films.PATIENT_NAME.encode() in content
 
 
-def test_from_film_to_report_everything_is_recorded_and_told(tmp_path: Path) -> None:
+def test_every_step_from_film_to_report_is_recorded_and_forwarded(tmp_path: Path) -> None:
     authority = certificates.authority(tmp_path)
     receiver = certificates.issued(tmp_path, authority, "receiver")
     port = peers.free_port()

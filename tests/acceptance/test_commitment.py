@@ -10,7 +10,7 @@ from tests.support.peers import until
 from tests.support.running_node import ROLES, running, settings_file
 
 
-def test_a_film_is_vouched_for_to_orthanc_and_its_report_by_orthanc(tmp_path: Path) -> None:
+def test_orthanc_gets_commitment_for_a_film_and_gives_it_for_a_report(tmp_path: Path) -> None:
     with peers.orthanc(tmp_path / "orthanc") as orthanc, collector() as told_of:
         title, port = orthanc.ae_title, orthanc.port
         pacs = {"kind": "cstore", "name": "pacs", "host": peers.LOOPBACK, "port": port, "ae_title": title}

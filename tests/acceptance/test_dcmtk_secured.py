@@ -32,7 +32,7 @@ films_per_minute = 60
     return config
 
 
-def test_a_film_comes_by_mutual_tls_with_a_password_and_its_report_goes(tmp_path: Path) -> None:
+def test_film_and_report_travel_by_mutual_tls_with_a_password(tmp_path: Path) -> None:
     ca, strangers = certificates.authority(tmp_path), certificates.authority(tmp_path, "strangers")
     shown, modality = certificates.issued(tmp_path, ca, "node"), certificates.issued(tmp_path, ca, "modality")
     stranger = certificates.issued(tmp_path, strangers, "stranger")

@@ -24,7 +24,7 @@ def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Archive:
     return ObjectArchive(replace(bucket, prefix="hospital/north") if "prefix" in request.param else bucket)
 
 
-def test_what_is_put_can_be_got(archive: Archive) -> None:
+def test_content_that_is_put_can_be_read(archive: Archive) -> None:
     assert KEY not in archive
     archive.put(KEY, CONTENT)
     assert KEY in archive
@@ -32,7 +32,7 @@ def test_what_is_put_can_be_got(archive: Archive) -> None:
     assert archive.get(KEY) == CONTENT
 
 
-def test_what_is_put_twice_is_there_once(archive: Archive) -> None:
+def test_content_that_is_put_twice_exists_once(archive: Archive) -> None:
     archive.put(KEY, CONTENT)
     archive.put(KEY, CONTENT)
     assert archive.get(KEY) == CONTENT
@@ -40,18 +40,18 @@ def test_what_is_put_twice_is_there_once(archive: Archive) -> None:
     assert KEY not in archive
 
 
-def test_what_is_not_there_cannot_be_got_and_can_be_discarded(archive: Archive) -> None:
+def test_a_missing_key_cannot_be_read_but_discarded(archive: Archive) -> None:
     archive.discard(KEY)
     with pytest.raises(KeyError):
         archive.get(KEY)
 
 
-def test_a_key_that_leads_elsewhere_is_refused(archive: Archive) -> None:
+def test_an_invalid_key_is_an_error(archive: Archive) -> None:
     with pytest.raises(ValueError, match="not an archive key"):
         archive.put("films/00/../../../x.dcm", CONTENT)
 
 
-def test_what_is_written_aside_is_kept_whole_under_its_key_and_again_where_that_went(archive: Archive) -> None:
+def test_a_staged_object_is_committed_and_can_be_committed_again(archive: Archive) -> None:
     aside = archive.stage()
     for start in range(0, len(CONTENT), 1000):
         aside.write(memoryview(CONTENT)[start : start + 1000])
@@ -69,7 +69,7 @@ def test_what_is_written_aside_is_kept_whole_under_its_key_and_again_where_that_
     assert archive.clear_staging() == 0
 
 
-def test_what_is_let_go_of_leaves_nothing(archive: Archive) -> None:
+def test_a_discarded_staged_object_leaves_nothing(archive: Archive) -> None:
     for content in (CONTENT, b""):
         aside = archive.stage()
         aside.write(content)
@@ -78,7 +78,7 @@ def test_what_is_let_go_of_leaves_nothing(archive: Archive) -> None:
     assert archive.clear_staging() == 0
 
 
-def test_a_key_that_leads_elsewhere_is_refused_to_what_is_aside(archive: Archive) -> None:
+def test_a_staged_object_cannot_be_committed_to_an_invalid_key(archive: Archive) -> None:
     aside = archive.stage()
     aside.write(CONTENT)
     with pytest.raises(ValueError, match="not an archive key"):
@@ -86,13 +86,13 @@ def test_a_key_that_leads_elsewhere_is_refused_to_what_is_aside(archive: Archive
     aside.close()
 
 
-def test_nothing_is_half_written_when_nothing_has_gone_wrong(archive: Archive) -> None:
+def test_a_put_leaves_no_staged_object(archive: Archive) -> None:
     archive.put(KEY, CONTENT)
     assert archive.clear_staging() == 0
     assert KEY in archive
 
 
-def test_a_folder_without_room_says_so_and_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_out_of_space_and_stores_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = FolderArchive(tmp_path)
 
     def full(*_: object) -> int:
@@ -105,7 +105,7 @@ def test_a_folder_without_room_says_so_and_keeps_nothing(tmp_path: Path, monkeyp
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_what_is_large_and_written_aside_is_the_same_on_the_disk(tmp_path: Path) -> None:
+def test_a_large_staged_file_is_stored_unchanged(tmp_path: Path) -> None:
     archive, content = FolderArchive(tmp_path), os.urandom(5 << 20)
     aside = archive.stage()
     for start in range(0, len(content), 123_457):
@@ -115,7 +115,7 @@ def test_what_is_large_and_written_aside_is_the_same_on_the_disk(tmp_path: Path)
     assert archive.get(KEY) == content
 
 
-def test_a_folder_flushes_the_file_before_its_name_and_then_the_name(
+def test_the_file_is_flushed_before_the_rename_and_the_folder_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = FolderArchive(tmp_path)
@@ -139,7 +139,7 @@ def test_a_folder_flushes_the_file_before_its_name_and_then_the_name(
     assert steps[-2:] == ["rename", "flush folder ('films',)"]
 
 
-def test_a_folder_forgets_what_was_half_written(tmp_path: Path) -> None:
+def test_clear_staging_removes_staging_files(tmp_path: Path) -> None:
     archive = FolderArchive(tmp_path)
     (tmp_path / "staging" / "half").write_bytes(b"ha")
     archive.put(KEY, CONTENT)
@@ -149,7 +149,7 @@ def test_a_folder_forgets_what_was_half_written(tmp_path: Path) -> None:
     assert list((tmp_path / "staging").iterdir()) == []
 
 
-def test_a_folder_lets_only_its_owner_in(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_files(tmp_path: Path) -> None:
     archive = FolderArchive(tmp_path)
     archive.put(KEY, CONTENT)
 

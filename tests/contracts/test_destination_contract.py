@@ -103,7 +103,7 @@ def file_of(seed: int, here: Path) -> tuple[str, bytes]:
 
 
 @KINDS
-def test_an_object_arrives_with_its_data_set_as_it_was(kind: Kind, tmp_path: Path) -> None:
+def test_an_object_arrives_with_its_data_set_unchanged(kind: Kind, tmp_path: Path) -> None:
     uid, content = file_of(1, tmp_path)
     with kind(tmp_path) as place:
         receipt = place.destination.send(content)
@@ -113,7 +113,7 @@ def test_an_object_arrives_with_its_data_set_as_it_was(kind: Kind, tmp_path: Pat
 
 
 @KINDS
-def test_an_object_sent_twice_is_there_once(kind: Kind, tmp_path: Path) -> None:
+def test_an_object_sent_twice_is_stored_once(kind: Kind, tmp_path: Path) -> None:
     uid, content = file_of(1, tmp_path)
     with kind(tmp_path) as place:
         place.destination.send(content)
@@ -123,7 +123,7 @@ def test_an_object_sent_twice_is_there_once(kind: Kind, tmp_path: Path) -> None:
 
 
 @KINDS
-def test_objects_do_not_replace_one_another(kind: Kind, tmp_path: Path) -> None:
+def test_objects_do_not_replace_each_other(kind: Kind, tmp_path: Path) -> None:
     sent = [file_of(seed, tmp_path) for seed in range(3)]
     with kind(tmp_path) as place:
         for _, content in sent:
@@ -134,7 +134,7 @@ def test_objects_do_not_replace_one_another(kind: Kind, tmp_path: Path) -> None:
 
 @KINDS
 @pytest.mark.parametrize("content", [b"", b"no DICOM file", bytes(128) + b"DICM", bytes(4096)])
-def test_what_is_no_dicom_file_is_refused_for_good(kind: Kind, content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_no_dicom_is_rejected_permanently(kind: Kind, content: bytes, tmp_path: Path) -> None:
     with kind(tmp_path) as place, pytest.raises(DeliveryRejected):
         place.destination.send(content)
 
@@ -146,7 +146,7 @@ def test_a_destination_has_a_name(kind: Kind, tmp_path: Path) -> None:
 
 
 @AWAY
-def test_a_destination_that_is_away_is_tried_again(kind: Kind, tmp_path: Path) -> None:
+def test_an_unreachable_destination_is_retried(kind: Kind, tmp_path: Path) -> None:
     _, content = file_of(1, tmp_path)
     with kind(tmp_path) as place, pytest.raises(RetryLater):
         place.destination.send(content)

@@ -31,7 +31,7 @@ def kept(shop: InProcessNode) -> list[Path]:
     return [path for path in shop.archive._root.rglob("*") if path.is_file()]
 
 
-def test_the_bytes_are_kept_before_the_row_is_written(shop: InProcessNode) -> None:
+def test_the_bytes_are_stored_before_the_row(shop: InProcessNode) -> None:
     def cut(*_: object) -> NoReturn:
         raise DatabaseUnavailable("power cut")
 
@@ -47,7 +47,7 @@ def test_the_bytes_are_kept_before_the_row_is_written(shop: InProcessNode) -> No
     assert [job.state for job in shop.jobs()] == [State.WAITING]
 
 
-def test_no_room_leaves_neither_bytes_nor_row(shop: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_space_there_are_neither_bytes_nor_row(shop: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> NoReturn:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -60,7 +60,7 @@ def test_no_room_leaves_neither_bytes_nor_row(shop: InProcessNode, monkeypatch: 
     assert shop.jobs() == []
 
 
-def test_the_same_film_is_known_and_other_bytes_are_kept_beside_it(shop: InProcessNode) -> None:
+def test_other_bytes_under_a_known_uid_are_stored_too(shop: InProcessNode) -> None:
     film, other = films.dx(), films.dx(changes={"PatientComments": "another"})
 
     assert [shop.accept(each) for each in (film, film, other, other)] == [True, False, True, False]
@@ -72,7 +72,7 @@ def test_the_same_film_is_known_and_other_bytes_are_kept_beside_it(shop: InProce
     assert report.StudyInstanceUID == film.StudyInstanceUID
 
 
-def test_what_is_kept_is_what_was_received(shop: InProcessNode) -> None:
+def test_the_stored_bytes_are_the_received_bytes(shop: InProcessNode) -> None:
     film = films.dx()
     shop.accept(film)
 
@@ -82,7 +82,7 @@ def test_what_is_kept_is_what_was_received(shop: InProcessNode) -> None:
     assert dcmread(BytesIO(path.read_bytes())).SOPInstanceUID == film.SOPInstanceUID
 
 
-def test_a_database_locked_by_another_program_is_away_and_nothing_is_promised(tmp_path: Path) -> None:
+def test_with_a_locked_database_nothing_is_accepted(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'node.db'}", busy_timeout_s=0.05)
     migrate.upgrade(database)
     other = sqlite3.connect(tmp_path / "node.db", isolation_level=None)
@@ -98,7 +98,7 @@ def test_a_database_locked_by_another_program_is_away_and_nothing_is_promised(tm
         database.close()
 
 
-def test_sqlite_flushes_each_commit_and_lets_others_read(tmp_path: Path) -> None:
+def test_sqlite_flushes_each_commit_and_allows_readers(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'node.db'}")
     try:
         with database.read() as connection:
@@ -111,9 +111,7 @@ def test_sqlite_flushes_each_commit_and_lets_others_read(tmp_path: Path) -> None
         database.close()
 
 
-def test_a_folder_archive_of_another_owner_is_told_apart_from_a_full_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_permission_error_is_not_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = FolderArchive(tmp_path)
 
     def denied(*_: object, **__: object) -> NoReturn:
@@ -124,7 +122,7 @@ def test_a_folder_archive_of_another_owner_is_told_apart_from_a_full_one(
         archive.put("films/00/0.dcm", b"film")
 
 
-def test_a_picture_of_our_own_that_a_pacs_sends_back_is_no_new_film(database: Database, tmp_path: Path) -> None:
+def test_an_own_result_sent_back_is_no_new_film(database: Database, tmp_path: Path) -> None:
     shop = InProcessNode(database, tmp_path, kinds=(tid1500.REPORT, secondary_capture.PICTURE))
     shop.accept(films.dx(rows=300, columns=280))
     shop.work()

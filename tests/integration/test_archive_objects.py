@@ -29,7 +29,7 @@ KEY = film_key(digest_of(CONTENT))
 
 
 @pytest.mark.parametrize("mishap", Mishap)
-def test_an_upload_that_fails_once_is_tried_again_and_kept_whole(bucket: Bucket, mishap: Mishap) -> None:
+def test_a_failed_upload_is_retried(bucket: Bucket, mishap: Mishap) -> None:
     with faulty_line(bucket) as line:
         archive = ObjectArchive(replace(bucket, endpoint=line.endpoint, timeout_s=1.0))
         line.mishaps = [mishap]
@@ -41,7 +41,7 @@ def test_an_upload_that_fails_once_is_tried_again_and_kept_whole(bucket: Bucket,
 
 
 @pytest.mark.parametrize("mishap", [Mishap.ERROR, Mishap.CUT])
-def test_what_the_store_does_not_confirm_is_not_said_to_be_kept(bucket: Bucket, mishap: Mishap) -> None:
+def test_an_unconfirmed_upload_is_an_error(bucket: Bucket, mishap: Mishap) -> None:
     with faulty_line(bucket) as line:
         archive = ObjectArchive(replace(bucket, endpoint=line.endpoint))
         line.mishaps = [mishap] * 10
@@ -51,7 +51,7 @@ def test_what_the_store_does_not_confirm_is_not_said_to_be_kept(bucket: Bucket, 
     assert KEY not in ObjectArchive(bucket)
 
 
-def test_a_store_that_is_not_there_is_away_and_nothing_is_taken_for_missing(bucket: Bucket) -> None:
+def test_an_unreachable_store_is_not_a_missing_object(bucket: Bucket) -> None:
     with faulty_line(bucket) as line:
         gone = replace(bucket, endpoint=line.endpoint, timeout_s=0.5)
     archive = ObjectArchive(gone)
@@ -65,7 +65,7 @@ def test_a_store_that_is_not_there_is_away_and_nothing_is_taken_for_missing(buck
         list(archive.stored_keys())
 
 
-def test_the_digest_travels_with_an_upload_so_that_the_store_can_compare(bucket: Bucket) -> None:
+def test_an_upload_has_its_digest_in_the_header(bucket: Bucket) -> None:
     with faulty_line(bucket) as line:
         ObjectArchive(replace(bucket, endpoint=line.endpoint)).put(KEY, CONTENT)
 
@@ -87,7 +87,7 @@ def _receiving(folder: Path, bucket: Bucket, **archive: Any) -> Iterator[tuple[i
             yield int(address.rpartition(":")[2]), process.database
 
 
-def test_a_film_gets_success_when_store_and_database_have_it_and_not_before(bucket: Bucket, tmp_path: Path) -> None:
+def test_success_follows_store_and_database(bucket: Bucket, tmp_path: Path) -> None:
     film = films.written(films.dx(), tmp_path)
     with faulty_line(bucket) as line, _receiving(tmp_path, replace(bucket, endpoint=line.endpoint)) as (port, database):
         line.mishaps = [Mishap.ERROR] * 4

@@ -52,9 +52,7 @@ def arrived(film: Dataset, syntax: uid.UID, folder: Path) -> Instance:
     ],
     ids=["as it is", "padded", "empty", "absent", "UTF-8", "with escape sequences", "several"],
 )
-def test_whose_film_it_is_does_not_depend_on_how_it_is_read(
-    changes: dict[str, object], syntax: uid.UID, tmp_path: Path
-) -> None:
+def test_both_ways_of_parsing_a_subject_agree(changes: dict[str, object], syntax: uid.UID, tmp_path: Path) -> None:
     film = films.dx(changes=changes)
     film_that_arrived = arrived(film, syntax, tmp_path)
 

@@ -59,7 +59,7 @@ def studies(messages: list[str]) -> list[str]:
     return [match.group(1) for match in found if match is not None]
 
 
-def test_what_is_recorded_is_in_a_file_of_its_day_for_its_owner_alone(tmp_path: Path) -> None:
+def test_messages_are_in_a_file_per_day_for_the_owner_only(tmp_path: Path) -> None:
     folder = tmp_path / "audit"
     recorded = trail(folder)
     recorded.record(film(1))
@@ -77,7 +77,7 @@ def _record_many(folder: Path, first: int) -> None:
         recorded.record(film(number))
 
 
-def test_processes_that_record_at_once_do_not_mix_their_messages(tmp_path: Path) -> None:
+def test_messages_of_concurrent_processes_are_not_interleaved(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     writers = [context.Process(target=_record_many, args=(tmp_path, first)) for first in (1000, 2000, 3000)]
     for writer in writers:
@@ -97,7 +97,7 @@ def _record_and_die(folder: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_what_is_recorded_outlives_the_process_that_is_killed_in_the_next_moment(tmp_path: Path) -> None:
+def test_a_recorded_message_survives_a_kill_of_the_process(tmp_path: Path) -> None:
     doomed = multiprocessing.get_context("fork").Process(target=_record_and_die, args=(tmp_path,))
     doomed.start()
     doomed.join(60)
@@ -106,7 +106,7 @@ def test_what_is_recorded_outlives_the_process_that_is_killed_in_the_next_moment
     assert studies(lines(tmp_path)) == ["1"]
 
 
-def test_while_the_disk_takes_nothing_messages_wait_and_no_one_is_stopped(tmp_path: Path) -> None:
+def test_messages_are_queued_while_the_disk_is_full(tmp_path: Path) -> None:
     folder = tmp_path / "audit"
     folder.write_text("where the folder should be")
     recorded = trail(folder)
@@ -118,7 +118,7 @@ def test_while_the_disk_takes_nothing_messages_wait_and_no_one_is_stopped(tmp_pa
     assert studies(lines(folder)) == ["1", "2", "3"]
 
 
-def test_what_a_full_disk_took_of_several_is_not_written_again(
+def test_messages_written_before_the_disk_was_full_are_not_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     recorded = trail(tmp_path)
@@ -138,7 +138,7 @@ def test_what_a_full_disk_took_of_several_is_not_written_again(
     assert said == ["audit trail cannot be written", "audit trail is written again"]
 
 
-def test_messages_of_many_threads_are_all_there_and_each_before_its_thread_goes_on(tmp_path: Path) -> None:
+def test_messages_of_many_threads_are_written_before_record_returns(tmp_path: Path) -> None:
     recorded = trail(tmp_path)
 
     def record(number: int) -> bool:
@@ -150,7 +150,7 @@ def test_messages_of_many_threads_are_all_there_and_each_before_its_thread_goes_
     assert len(lines(tmp_path)) == 200
 
 
-def test_a_fault_of_the_trail_stops_nobody_and_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_of_the_trail_is_logged_and_not_raised(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     class Faulty(Journal):
         def append(self, lines: Sequence[str], *, day: date) -> int:
             raise RuntimeError(lines[0][:20] + day.isoformat())
@@ -160,7 +160,7 @@ def test_a_fault_of_the_trail_stops_nobody_and_is_said(tmp_path: Path, caplog: p
     assert [record.message for record in caplog.records] == ["audit message lost: RuntimeError"]
 
 
-def test_half_a_message_that_a_full_disk_left_is_not_told_and_spoils_no_other(tmp_path: Path) -> None:
+def test_a_truncated_message_is_not_forwarded(tmp_path: Path) -> None:
     recorded = trail(tmp_path)
     recorded.record(film(1))
     (file,) = tmp_path.glob("audit-*.xml")
@@ -173,7 +173,7 @@ def test_half_a_message_that_a_full_disk_left_is_not_told_and_spoils_no_other(tm
         peers.until(lambda: len(collecting.messages) == 2, what="both messages")
 
 
-def test_who_knocks_all_day_is_counted_and_does_not_fill_the_disk(tmp_path: Path) -> None:
+def test_repeated_alerts_are_counted_and_do_not_fill_the_disk(tmp_path: Path) -> None:
     clock = StoppedClock(AT)
     recorded = trail(tmp_path, clock)
     for _ in range(500):
@@ -189,7 +189,7 @@ def test_who_knocks_all_day_is_counted_and_does_not_fill_the_disk(tmp_path: Path
     read(summary)
 
 
-def test_films_are_never_only_counted(tmp_path: Path) -> None:
+def test_messages_about_films_are_never_suppressed(tmp_path: Path) -> None:
     recorded = trail(tmp_path)
     for number in range(50):
         recorded.record(film(number))
@@ -208,7 +208,7 @@ def told(folder: Path, port: int, *, tls: TlsPeer | None = None) -> int:
         return forwards.forward()
 
 
-def test_a_message_is_framed_as_the_standards_say() -> None:
+def test_a_message_is_framed_as_in_rfc_5424_and_5425() -> None:
     at = "2026-01-31T12:00:00+00:00"
     head = f'<EventIdentification EventDateTime="{at}" EventOutcomeIndicator="0"/>'
     journaled = f"<AuditMessage>{head}</AuditMessage>"
@@ -221,7 +221,7 @@ def test_a_message_is_framed_as_the_standards_say() -> None:
     assert b"<84>1 " in framed(journaled.replace('="0"', '="4"'), host="node-1")
 
 
-def test_a_receiver_that_was_away_is_told_everything_in_order_when_it_is_back(tmp_path: Path) -> None:
+def test_all_messages_are_forwarded_in_order_after_an_outage(tmp_path: Path) -> None:
     recorded, port = trail(tmp_path), peers.free_port()
     forwards = forwarder(tmp_path, port)
     recorded.record(film(1))
@@ -239,7 +239,7 @@ def test_a_receiver_that_was_away_is_told_everything_in_order_when_it_is_back(tm
     assert Journal(tmp_path).unforwarded_bytes(Journal(tmp_path).forwarded()) == 0
 
 
-def test_a_receiver_that_hangs_up_gets_what_comes_after_on_a_new_line(tmp_path: Path) -> None:
+def test_after_a_closed_connection_a_new_one_is_used(tmp_path: Path) -> None:
     recorded = trail(tmp_path)
     with syslog.collector() as collecting:
         forwards = forwarder(tmp_path, collecting.port)
@@ -260,7 +260,7 @@ def _turned(forwards: Forwarder) -> bool:
     return True
 
 
-def test_another_process_goes_on_where_the_one_before_ended(tmp_path: Path) -> None:
+def test_another_process_continues_at_the_stored_offsets(tmp_path: Path) -> None:
     recorded = trail(tmp_path)
     with syslog.collector() as collecting:
         for number in (1, 2):
@@ -270,14 +270,14 @@ def test_another_process_goes_on_where_the_one_before_ended(tmp_path: Path) -> N
         peers.until(lambda: len(collecting.messages) == 4, what="four messages")
 
 
-def test_one_process_of_a_folder_tells_the_receiver(tmp_path: Path) -> None:
+def test_one_process_of_a_folder_forwards(tmp_path: Path) -> None:
     with single_forwarder(tmp_path) as first, single_forwarder(tmp_path) as second:
         assert (first, second) == (True, False)
     with single_forwarder(tmp_path) as third:
         assert third
 
 
-def test_the_forwarder_tries_until_the_receiver_is_there_and_ends_when_it_is_told_to(tmp_path: Path) -> None:
+def test_the_forwarder_retries_until_it_is_stopped(tmp_path: Path) -> None:
     port, stopping = peers.free_port(), threading.Event()
     trail(tmp_path).record(film(1))
     thread = threading.Thread(target=forwarder(tmp_path, port).run, args=(stopping,))
@@ -292,7 +292,7 @@ def test_the_forwarder_tries_until_the_receiver_is_there_and_ends_when_it_is_tol
 
 
 @pytest.mark.parametrize("mutual", [False, True])
-def test_rsyslog_takes_the_trail_by_tls(mutual: bool, tmp_path: Path) -> None:
+def test_rsyslog_receives_the_trail_by_tls(mutual: bool, tmp_path: Path) -> None:
     authority = certificates.authority(tmp_path)
     shows = certificates.issued(tmp_path, authority, "receiver")
     ours = certificates.issued(tmp_path, authority, "node")
@@ -306,7 +306,7 @@ def test_rsyslog_takes_the_trail_by_tls(mutual: bool, tmp_path: Path) -> None:
         _records_arrive(tmp_path / "audit", port, received, tls=tls)
 
 
-def test_rsyslog_takes_the_trail_by_plain_tcp_if_that_is_asked_for(tmp_path: Path) -> None:
+def test_rsyslog_receives_the_trail_by_plain_tcp(tmp_path: Path) -> None:
     port = peers.free_port()
     with syslog.rsyslog(tmp_path / "rsyslog", port=port) as received:
         _records_arrive(tmp_path / "audit", port, received, tls=None)
@@ -330,7 +330,7 @@ def _records_arrive(folder: Path, port: int, received: Path, *, tls: TlsPeer | N
 
 
 @pytest.mark.parametrize("fault", ["authority", "host"])
-def test_the_trail_is_not_told_to_a_receiver_that_is_not_who_it_should_be(fault: str, tmp_path: Path) -> None:
+def test_an_untrusted_receiver_gets_no_messages(fault: str, tmp_path: Path) -> None:
     authority, other = certificates.authority(tmp_path), certificates.authority(tmp_path, "other")
     host = "DNS:elsewhere.example.org" if fault == "host" else "IP:127.0.0.1"
     shows = certificates.issued(tmp_path, other if fault == "authority" else authority, "receiver", host=host)
@@ -343,7 +343,7 @@ def test_the_trail_is_not_told_to_a_receiver_that_is_not_who_it_should_be(fault:
     assert Journal(folder).forwarded() == {}
 
 
-def test_old_files_are_removed_when_they_are_told_and_not_before(tmp_path: Path) -> None:
+def test_old_files_are_removed_only_when_forwarded(tmp_path: Path) -> None:
     recorded = trail(tmp_path)
     recorded.record(film(1, at=AT - timedelta(days=100)))
     recorded.record(film(2, at=AT - timedelta(days=50)))

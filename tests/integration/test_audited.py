@@ -107,7 +107,7 @@ def instance(content: bytes) -> Instance:
 
 
 @pytest.mark.parametrize(("is_new", "action"), [(True, "C"), (False, "U")])
-def test_a_film_that_came_is_recorded_before_its_sender_is_told(
+def test_a_film_is_recorded_before_its_response(
     is_new: bool, action: str, audit: Audit, recorded: list[Message], content: bytes
 ) -> None:
     audit_decorators.keeping(audit, lambda _instance, _sender: is_new)(instance(content), SENDER)
@@ -117,7 +117,7 @@ def test_a_film_that_came_is_recorded_before_its_sender_is_told(
     assert [each.object_id for each in recorded[0].objects] == [FILM.StudyInstanceUID, films.PATIENT_ID]
 
 
-def test_a_film_that_could_not_be_kept_is_recorded_as_such(
+def test_a_film_that_was_not_stored_is_recorded_as_failure(
     audit: Audit, recorded: list[Message], content: bytes
 ) -> None:
     def keep(_received: Received, _sender: Sender) -> bool:
@@ -129,7 +129,7 @@ def test_a_film_that_could_not_be_kept_is_recorded_as_such(
     assert said(recorded) == [("DICOM Instances Transferred", Outcome.MINOR_FAILURE, "no room")]
 
 
-def test_a_film_whose_head_cannot_be_read_is_recorded_without_a_patient(audit: Audit, recorded: list[Message]) -> None:
+def test_a_film_with_an_unreadable_head_has_no_patient(audit: Audit, recorded: list[Message]) -> None:
     audit_decorators.keeping(audit, lambda _instance, _sender: True)(instance(b"\0" * 200), SENDER)
 
     assert [each.object_id for each in recorded[0].objects] == [FILM.StudyInstanceUID, "<none>"]
@@ -144,7 +144,7 @@ def test_a_film_whose_head_cannot_be_read_is_recorded_without_a_patient(audit: A
         (raises(KeyError("Doe^John")), Outcome.MINOR_FAILURE, "KeyError"),
     ],
 )
-def test_each_attempt_to_send_is_recorded_as_it_ended(
+def test_each_attempt_to_send_is_recorded_with_its_outcome(
     answer: Callable[[], Receipt], outcome: Outcome, why: str, audit: Audit, recorded: list[Message], content: bytes
 ) -> None:
     to = {name: Says(name=name, answer=answer) for name in ("pacs", "folder")}
@@ -162,7 +162,7 @@ def test_each_attempt_to_send_is_recorded_as_it_ended(
 
 
 @pytest.mark.parametrize("is_away", [False, True])
-def test_a_query_is_recorded_with_what_was_asked(is_away: bool, audit: Audit, recorded: list[Message]) -> None:
+def test_a_query_is_recorded_with_its_identifier(is_away: bool, audit: Audit, recorded: list[Message]) -> None:
     queried = ApplicationEntity(ae_title="PACS", host="pacs")
     rules = {"pacs": VerificationRule(verifier=Vouches(is_away), retry_after_s=60.0, queried=queried)}
     verifier = audit_decorators.verification(audit, rules)["pacs"].verifier
@@ -175,7 +175,7 @@ def test_a_query_is_recorded_with_what_was_asked(is_away: bool, audit: Audit, re
     assert FILM.SOPInstanceUID.encode() in (recorded[0].objects[0].query or b"")
 
 
-def test_who_knocks_is_recorded(audit: Audit, recorded: list[Message]) -> None:
+def test_associations_are_recorded(audit: Audit, recorded: list[Message]) -> None:
     on_event = audit_decorators.on_event(audit)
     on_event(AssociationAccepted(calling_ae_title="DX1", address="10.0.7.4", user=""))
     on_event(AssociationAccepted(calling_ae_title="DX1", address="10.0.7.4", user="dx1"))
@@ -199,7 +199,7 @@ def test_who_knocks_is_recorded(audit: Audit, recorded: list[Message]) -> None:
     ]
 
 
-def test_the_removal_of_a_study_names_each_of_its_instances(
+def test_the_removal_of_a_study_names_its_instances(
     audit: Audit, recorded: list[Message], content: bytes, tmp_path: Path
 ) -> None:
     other = films.written(films.dx(seed=7), tmp_path).read_bytes()
@@ -210,7 +210,7 @@ def test_the_removal_of_a_study_names_each_of_its_instances(
     assert instances == [FILM.SOPInstanceUID, films.dx(seed=7).SOPInstanceUID]
 
 
-def test_settings_that_changed_since_the_last_start_are_recorded_and_not_quoted(tmp_path: Path) -> None:
+def test_changed_settings_are_recorded_but_not_quoted(tmp_path: Path) -> None:
     def started(name: str) -> str:
         settings = Settings.model_validate({"node": {"data_folder": tmp_path, "name": name}})
         note_settings(settings, utc_now)
@@ -222,7 +222,7 @@ def test_settings_that_changed_since_the_last_start_are_recorded_and_not_quoted(
     assert started("two") == trail
 
 
-def test_no_trail_is_kept_where_none_is_wanted(tmp_path: Path) -> None:
+def test_a_disabled_trail_records_nothing(tmp_path: Path) -> None:
     settings = Settings.model_validate({"node": {"data_folder": tmp_path}, "audit": {"enabled": False}})
     note_settings(settings, utc_now)
     administration(settings, utc_now, USE_OF_RESTRICTED_FUNCTION, "retry", by="anna", subject="jobs/1")

@@ -47,7 +47,7 @@ def tries(shop: InProcessNode) -> int:
     return sum(job.attempts for job in shop.jobs(Stage.DELIVER))
 
 
-def test_a_destination_that_is_away_is_tried_by_one_delivery_at_a_time(database: Database, tmp_path: Path) -> None:
+def test_an_unreachable_destination_is_probed_by_one_delivery(database: Database, tmp_path: Path) -> None:
     shop = with_reports(database, tmp_path)
     shop.pacs.before = raising(DestinationUnreachable("away"))
     started = shop.clock.now
@@ -68,7 +68,7 @@ def test_a_destination_that_is_away_is_tried_by_one_delivery_at_a_time(database:
     assert {job.state for job in shop.jobs(Stage.DELIVER)} == {State.DONE}
 
 
-def test_an_object_that_is_turned_away_for_now_holds_up_no_other(database: Database, tmp_path: Path) -> None:
+def test_a_transient_rejection_does_not_delay_other_objects(database: Database, tmp_path: Path) -> None:
     shop = with_reports(database, tmp_path)
     answers = iter([RetryLater("out of resources")])
 
@@ -82,7 +82,7 @@ def test_an_object_that_is_turned_away_for_now_holds_up_no_other(database: Datab
     assert len(shop.pacs.arrived) == STUDIES - 1
 
 
-def test_a_peer_that_is_not_there_is_away_and_one_that_answers_is_not() -> None:
+def test_only_a_failed_connection_is_unreachable() -> None:
     def destination(port: int) -> CStoreDestination:
         return CStoreDestination(
             name="pacs",
@@ -102,7 +102,7 @@ def test_a_peer_that_is_not_there_is_away_and_one_that_answers_is_not() -> None:
         destination(port).echo()
 
 
-def test_one_probe_at_a_time_and_later_each_time() -> None:
+def test_one_probe_at_a_time_with_growing_intervals() -> None:
     clock = StoppedClock()
     breakers = CircuitBreakers(clock)
     assert breakers.enter("pacs")
@@ -159,7 +159,7 @@ def test_a_newer_version_never_arrives_before_the_older(database: Database, tmp_
     assert versions(shop) == [0, 1]
 
 
-def test_while_the_older_version_is_under_way_the_newer_is_not_taken(database: Database, tmp_path: Path) -> None:
+def test_a_newer_version_is_not_claimed_while_an_older_is_sent(database: Database, tmp_path: Path) -> None:
     shop = two_versions(database, tmp_path)
     with database.write() as transaction:
         taken = claiming.claim(transaction, Stage.DELIVER, owner="a", lease=LEASE, now=shop.clock.now, limit=5)
@@ -168,7 +168,7 @@ def test_while_the_older_version_is_under_way_the_newer_is_not_taken(database: D
     assert (len(taken), len(more)) == (1, 0)
 
 
-def test_an_older_version_that_was_given_up_does_not_hold_up_the_newer(database: Database, tmp_path: Path) -> None:
+def test_a_failed_older_version_does_not_delay_the_newer(database: Database, tmp_path: Path) -> None:
     shop = two_versions(database, tmp_path)
     shop.pacs.before = raising(DeliveryRejected("no"))
     assert shop.turn(Stage.DELIVER)

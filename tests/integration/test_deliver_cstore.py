@@ -54,7 +54,7 @@ def data_set_of(content: bytes) -> bytes:
     return content[films.data_set_offset(content) :]
 
 
-def test_dcmtk_gets_the_data_set_bit_by_bit(film: bytes, tmp_path: Path) -> None:
+def test_dcmtk_receives_the_data_set_unchanged(film: bytes, tmp_path: Path) -> None:
     with peers.storescp(tmp_path / "arrived") as scp:
         destination(scp.port, called=scp.ae_title).echo()
         destination(scp.port, called=scp.ae_title).send(film)
@@ -63,7 +63,7 @@ def test_dcmtk_gets_the_data_set_bit_by_bit(film: bytes, tmp_path: Path) -> None
     assert films.data_set_bytes(arrived) == data_set_of(film)
 
 
-def test_orthanc_gets_the_data_set_bit_by_bit_and_twice_is_once(film: bytes, tmp_path: Path) -> None:
+def test_orthanc_receives_the_data_set_unchanged_and_once(film: bytes, tmp_path: Path) -> None:
     uid = films.dx().SOPInstanceUID
     with peers.orthanc(tmp_path / "orthanc") as archive:
         to_orthanc = destination(archive.port, called=archive.ae_title)
@@ -76,7 +76,7 @@ def test_orthanc_gets_the_data_set_bit_by_bit_and_twice_is_once(film: bytes, tmp
 
 
 @pytest.mark.parametrize("name", ["RG1_J2KI", "siim_SC_JPEG", "pseudo_phi_RLE"])
-def test_a_compressed_object_goes_as_it_is(name: str) -> None:
+def test_a_compressed_object_is_sent_unchanged(name: str) -> None:
     content = films.real(name).read_bytes()
     stored: list[StoredObject] = []
     with SimulatedPacs(on_stored=stored.append) as pacs:
@@ -84,7 +84,7 @@ def test_a_compressed_object_goes_as_it_is(name: str) -> None:
     assert [arrived.data_set for arrived in stored] == [data_set_of(content)]
 
 
-def test_a_peer_that_takes_only_implicit_vr_gets_the_same_values_and_the_receipt_says_so(film: bytes) -> None:
+def test_an_object_is_converted_for_a_peer_with_implicit_vr_only(film: bytes) -> None:
     stored: list[StoredObject] = []
     with SimulatedPacs(transfer_syntaxes=[IMPLICIT], on_stored=stored.append) as pacs:
         receipt = destination(pacs.port).send(film)
@@ -95,7 +95,7 @@ def test_a_peer_that_takes_only_implicit_vr_gets_the_same_values_and_the_receipt
     assert again == dcmread(BytesIO(film))
 
 
-def test_a_peer_that_prefers_implicit_vr_but_takes_both_gets_the_object_as_it_is(film: bytes) -> None:
+def test_a_peer_that_accepts_both_syntaxes_gets_the_object_unchanged(film: bytes) -> None:
     stored: list[StoredObject] = []
     with SimulatedPacs(transfer_syntaxes=[IMPLICIT, EXPLICIT], on_stored=stored.append) as pacs:
         destination(pacs.port).send(film)
@@ -103,14 +103,14 @@ def test_a_peer_that_prefers_implicit_vr_but_takes_both_gets_the_object_as_it_is
     assert [arrived.data_set for arrived in stored] == [data_set_of(film)]
 
 
-def test_a_peer_that_takes_only_big_endian_is_not_sent_swapped_pixels(film: bytes) -> None:
+def test_nothing_is_converted_to_big_endian(film: bytes) -> None:
     with SimulatedPacs(transfer_syntaxes=[BIG_ENDIAN]) as pacs:
         with pytest.raises(DeliveryRejected, match="does not accept this SOP Class"):
             destination(pacs.port).send(film)
         assert pacs.by_study == {}
 
 
-def test_a_peer_that_does_not_take_the_class_has_refused(film: bytes) -> None:
+def test_a_peer_without_the_sop_class_rejects_permanently(film: bytes) -> None:
     with (
         SimulatedPacs(sop_classes=[CR]) as pacs,
         pytest.raises(DeliveryRejected, match="does not accept this SOP Class"),
@@ -119,34 +119,34 @@ def test_a_peer_that_does_not_take_the_class_has_refused(film: bytes) -> None:
 
 
 @pytest.mark.parametrize("status", [0xA700, 0x0110, 0x0213])
-def test_a_passing_failure_is_tried_again(status: int, film: bytes) -> None:
+def test_a_transient_failure_is_retried(status: int, film: bytes) -> None:
     with SimulatedPacs(status=status) as pacs, pytest.raises(RetryLater, match=f"0x{status:04X}"):
         destination(pacs.port).send(film)
 
 
 @pytest.mark.parametrize("status", [0xA900, 0xC123, 0x0124, 0xB000, 0xB006])
-def test_a_lasting_failure_or_a_warning_is_not_tried_again(status: int, film: bytes) -> None:
+def test_a_permanent_failure_or_warning_is_not_retried(status: int, film: bytes) -> None:
     with SimulatedPacs(status=status) as pacs, pytest.raises(DeliveryRejected) as refused:
         destination(pacs.port).send(film)
     assert refused.value.status == status
 
 
-def test_a_warning_is_a_success_where_it_is_configured(film: bytes) -> None:
+def test_a_warning_is_success_if_configured(film: bytes) -> None:
     with SimulatedPacs(status=0xB000) as pacs:
         assert destination(pacs.port, warning=True).send(film).status == 0xB000
 
 
-def test_a_peer_that_does_not_know_us_has_refused(film: bytes) -> None:
+def test_an_unknown_calling_title_is_a_permanent_rejection(film: bytes) -> None:
     with SimulatedPacs(calling_ae_titles=["OTHER"]) as pacs, pytest.raises(DeliveryRejected, match="Calling AE title"):
         destination(pacs.port).send(film)
 
 
-def test_a_peer_of_another_name_has_refused(film: bytes) -> None:
+def test_an_unknown_called_title_is_a_permanent_rejection(film: bytes) -> None:
     with SimulatedPacs() as pacs, pytest.raises(DeliveryRejected, match="Called AE title"):
         destination(pacs.port, called="ELSE").send(film)
 
 
-def test_a_peer_with_too_many_associations_is_tried_again(film: bytes) -> None:
+def test_a_peer_at_its_association_limit_is_retried(film: bytes) -> None:
     with (
         SimulatedPacs(maximum_associations=1) as pacs,
         association(pacs.port, called=pacs.ae_title),
@@ -155,7 +155,7 @@ def test_a_peer_with_too_many_associations_is_tried_again(film: bytes) -> None:
         destination(pacs.port).send(film)
 
 
-def test_a_peer_that_aborts_instead_of_answering_is_tried_again(film: bytes) -> None:
+def test_an_abort_instead_of_a_response_is_retried(film: bytes) -> None:
     def abort(request: StoreRequest) -> int:
         request.association.abort()
         return 0
@@ -164,7 +164,7 @@ def test_a_peer_that_aborts_instead_of_answering_is_tried_again(film: bytes) -> 
         destination(pacs.port).send(film)
 
 
-def test_a_peer_that_does_not_answer_in_time_is_tried_again(film: bytes) -> None:
+def test_a_response_after_the_time_out_is_retried(film: bytes) -> None:
     answer = threading.Event()
 
     def wait(_request: StoreRequest) -> int:
@@ -180,7 +180,7 @@ def test_a_peer_that_does_not_answer_in_time_is_tried_again(film: bytes) -> None
 @pytest.mark.parametrize(
     "words", [b"", b"\0", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x02\x00\x00\x00\x00\x04\0\0\0\0"]
 )
-def test_a_peer_that_speaks_no_dicom_is_tried_again(words: bytes, film: bytes) -> None:
+def test_a_peer_without_dicom_is_retried(words: bytes, film: bytes) -> None:
     def speak(connection: socket.socket) -> None:
         connection.sendall(words)
 
@@ -188,7 +188,7 @@ def test_a_peer_that_speaks_no_dicom_is_tried_again(words: bytes, film: bytes) -
         destination(port, timeout_s=1).send(film)
 
 
-def test_a_peer_that_says_nothing_is_tried_again_after_the_time_out(film: bytes) -> None:
+def test_a_silent_peer_is_retried_after_the_time_out(film: bytes) -> None:
     done = threading.Event()
 
     def wait(_connection: socket.socket) -> None:
@@ -200,13 +200,13 @@ def test_a_peer_that_says_nothing_is_tried_again_after_the_time_out(film: bytes)
         done.set()
 
 
-def test_a_host_that_is_not_known_is_tried_again(film: bytes) -> None:
+def test_an_unknown_host_is_retried(film: bytes) -> None:
     nowhere = replace(destination(104), peer=replace(destination(104).peer, host="pacs.invalid"))
     with pytest.raises(RetryLater, match=r"pacs\.invalid"):
         nowhere.send(film)
 
 
-def test_echo_tells_a_refusal_from_an_absence() -> None:
+def test_echo_distinguishes_rejection_from_failed_connection() -> None:
     with SimulatedPacs() as pacs:
         destination(pacs.port).echo()
         with pytest.raises(DeliveryRejected):
@@ -223,7 +223,7 @@ class PausesShortly(threading.Event):
         return super().wait(timeout)
 
 
-def test_an_answer_is_heard_although_the_thread_of_the_association_goes_on(film: bytes) -> None:
+def test_a_response_is_not_consumed_by_the_associations_thread(film: bytes) -> None:
     with (
         SimulatedPacs() as pacs,
         destination(pacs.port, timeout_s=3.0).peer.association([build_context(DX)]) as opened,

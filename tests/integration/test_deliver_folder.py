@@ -23,7 +23,7 @@ def files_of_at_most(size_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_write_that_fails_leaves_what_was_there_and_nothing_half_written(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_earlier_file_only(tmp_path: Path) -> None:
     first = films.written(films.dx(changes={"StudyID": "first"}), tmp_path).read_bytes()
     second = films.written(films.dx(changes={"StudyID": "second"}), tmp_path).read_bytes()
     destination = FolderDestination(name="share", folder=tmp_path / "share")
@@ -36,7 +36,7 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_half_written(tmp_p
     assert kept.read_bytes() == first
 
 
-def test_the_file_is_the_one_that_was_handed_over(tmp_path: Path) -> None:
+def test_the_file_is_written_unchanged(tmp_path: Path) -> None:
     film = films.written(films.dx(), tmp_path)
     destination = FolderDestination(name="share", folder=tmp_path / "not" / "yet" / "there")
     destination.send(film.read_bytes())

@@ -68,7 +68,7 @@ def secured(site: Site, shown: Certificate) -> list[str]:
     return [*shown.dcmtk, "+cf", str(site.authority.certificate)]
 
 
-def test_dcmtk_gets_the_data_set_by_mutual_tls(site: Site, film: bytes, tmp_path: Path) -> None:
+def test_dcmtk_receives_the_data_set_by_mutual_tls(site: Site, film: bytes, tmp_path: Path) -> None:
     with peers.storescp(tmp_path / "arrived", *secured(site, site.archive), secure=True) as scp:
         to = destination(scp.port, ours(site, site.authority))
         to.echo()
@@ -77,18 +77,14 @@ def test_dcmtk_gets_the_data_set_by_mutual_tls(site: Site, film: bytes, tmp_path
     assert films.data_set_bytes(arrived) == film[films.data_set_offset(film) :]
 
 
-def test_nothing_is_sent_to_an_archive_that_another_authority_vouches_for(
-    site: Site, film: bytes, tmp_path: Path
-) -> None:
+def test_an_archive_with_an_untrusted_certificate_gets_nothing(site: Site, film: bytes, tmp_path: Path) -> None:
     with peers.storescp(tmp_path / "arrived", *secured(site, site.archive), secure=True) as scp:
         with pytest.raises(RetryLater, match=r"no TLS with STORESCP at .*: the certificate is not trusted"):
             destination(scp.port, ours(site, site.elsewhere)).send(film)
         assert scp.files() == []
 
 
-def test_nothing_is_sent_to_an_archive_whose_certificate_names_another_host(
-    site: Site, film: bytes, tmp_path: Path
-) -> None:
+def test_an_archive_with_a_certificate_of_another_host_gets_nothing(site: Site, film: bytes, tmp_path: Path) -> None:
     with peers.storescp(tmp_path / "arrived", *secured(site, site.other_host), secure=True) as scp:
         with pytest.raises(RetryLater, match="not trusted: IP address mismatch"):
             destination(scp.port, ours(site, site.authority)).send(film)
@@ -103,23 +99,21 @@ def test_nothing_is_sent_to_an_archive_whose_certificate_names_another_host(
         assert destination(scp.port, lenient).send(film).status == 0
 
 
-def test_an_archive_that_asks_for_a_certificate_turns_us_away_without_one(
-    site: Site, film: bytes, tmp_path: Path
-) -> None:
+def test_an_archive_that_requires_a_certificate_rejects_without(site: Site, film: bytes, tmp_path: Path) -> None:
     with peers.storescp(tmp_path / "arrived", *secured(site, site.archive), secure=True) as scp:
         with pytest.raises(RetryLater):
             destination(scp.port, TlsPeer(ca=site.authority.certificate)).send(film)
         assert scp.files() == []
 
 
-def test_an_archive_that_speaks_no_tls_gets_nothing(site: Site, film: bytes, tmp_path: Path) -> None:
+def test_an_archive_without_tls_gets_nothing(site: Site, film: bytes, tmp_path: Path) -> None:
     with peers.storescp(tmp_path / "arrived") as scp:
         with pytest.raises(RetryLater, match="no TLS with STORESCP"):
             destination(scp.port, ours(site, site.authority)).send(film)
         assert scp.files() == []
 
 
-def test_an_archive_that_stalls_in_the_handshake_is_left_at_the_time_out(site: Site, film: bytes) -> None:
+def test_a_stalled_handshake_ends_at_the_time_out(site: Site, film: bytes) -> None:
     def stall(connection: socket.socket) -> None:
         while connection.recv(4096):
             pass
@@ -128,7 +122,7 @@ def test_an_archive_that_stalls_in_the_handshake_is_left_at_the_time_out(site: S
         destination(port, ours(site, site.authority), timeout_s=0.5).send(film)
 
 
-def test_a_renewed_authority_is_taken_at_the_next_attempt(site: Site, film: bytes, tmp_path: Path) -> None:
+def test_a_renewed_authority_is_used_at_the_next_attempt(site: Site, film: bytes, tmp_path: Path) -> None:
     trusted = tmp_path / "trusted.pem"
     shutil.copy(site.elsewhere.certificate, trusted)
     with peers.storescp(tmp_path / "arrived", *secured(site, site.archive), secure=True) as scp:
@@ -139,6 +133,6 @@ def test_a_renewed_authority_is_taken_at_the_next_attempt(site: Site, film: byte
         assert to.send(film).status == 0
 
 
-def test_files_that_are_missing_are_named_as_the_trouble(film: bytes, tmp_path: Path) -> None:
+def test_missing_tls_files_are_reported(film: bytes, tmp_path: Path) -> None:
     with pytest.raises(RetryLater, match=r"TLS files for STORESCP .* cannot be used: No such file"):
         destination(1, TlsPeer(ca=tmp_path / "absent.pem")).send(film)

@@ -78,7 +78,7 @@ def pdu(message_control_header: int, fragment: bytes) -> bytes:
         (RuntimeError("a fault"), 0x0110),
     ],
 )
-def test_what_cannot_be_kept_gets_no_success_and_the_association_goes_on(error: Exception, status: int) -> None:
+def test_a_film_that_is_not_stored_gets_no_success(error: Exception, status: int) -> None:
     film = films.dx()
     with receiving(accept=raising(error)) as node, association(node.port) as opened:
         answers = [store(opened, encoded(film), sop_instance_uid=film.SOPInstanceUID) for _ in range(2)]
@@ -86,7 +86,7 @@ def test_what_cannot_be_kept_gets_no_success_and_the_association_goes_on(error: 
         assert node.instances == []
 
 
-def test_a_request_for_another_instance_than_its_data_set_does_not_match() -> None:
+def test_a_request_for_another_instance_does_not_match() -> None:
     film = films.dx()
     with receiving() as node, association(node.port) as opened:
         status, comment = store(opened, encoded(film), sop_instance_uid="1.2.3.4")
@@ -96,7 +96,7 @@ def test_a_request_for_another_instance_than_its_data_set_does_not_match() -> No
         assert store(opened, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0
 
 
-def test_a_request_on_the_context_of_another_class_is_refused() -> None:
+def test_a_request_on_the_context_of_another_class_is_rejected() -> None:
     film = films.cr()
     with receiving() as node, association(node.port, sop_class_uid=DX) as opened:
         status, _ = store(opened, encoded(film), sop_class_uid=film.SOPClassUID, sop_instance_uid=film.SOPInstanceUID)
@@ -104,7 +104,7 @@ def test_a_request_on_the_context_of_another_class_is_refused() -> None:
         assert node.instances == []
 
 
-def test_a_data_set_of_another_class_than_the_request_says_does_not_match() -> None:
+def test_a_data_set_of_another_sop_class_does_not_match() -> None:
     film = films.cr()
     with receiving() as node, association(node.port, sop_class_uid=DX) as opened:
         status, _ = store(opened, encoded(film), sop_class_uid=DX, sop_instance_uid=film.SOPInstanceUID)
@@ -113,14 +113,14 @@ def test_a_data_set_of_another_class_than_the_request_says_does_not_match() -> N
 
 
 @pytest.mark.parametrize("data_set", [b"\0", b"no data set at all", b"\xff" * 100_000])
-def test_what_is_no_data_set_is_not_understood(data_set: bytes) -> None:
+def test_bytes_that_are_no_data_set_are_not_understood(data_set: bytes) -> None:
     with receiving() as node, association(node.port) as opened:
         assert store(opened, data_set, sop_instance_uid="1.2.3")[0] == 0xC000
         assert node.instances == []
 
 
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID"])
-def test_a_film_of_no_study_or_series_is_not_understood(keyword: str) -> None:
+def test_a_film_without_study_or_series_is_not_understood(keyword: str) -> None:
     film = films.dx(changes={keyword: None})
     with receiving() as node, association(node.port) as opened:
         assert store(opened, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0xC000
@@ -129,7 +129,7 @@ def test_a_film_of_no_study_or_series_is_not_understood(keyword: str) -> None:
 
 @a_uid_that_is_none
 @pytest.mark.parametrize("uid", ["../../../etc/passwd", "1.2/../../3", "1.2.3;rm -rf", "1.2.3\\1.2.4"])
-def test_a_uid_that_is_a_path_is_not_understood_and_reaches_no_one(uid: str) -> None:
+def test_a_uid_with_a_path_is_not_understood(uid: str) -> None:
     film = films.dx()
     data_set = encoded(film).replace(film.SOPInstanceUID.encode(), uid.encode().ljust(len(film.SOPInstanceUID), b"\0"))
     with receiving() as node, association(node.port) as opened:
@@ -165,7 +165,7 @@ def test_no_log_line_quotes_the_film(caplog: pytest.LogCaptureFixture) -> None:
         b"\x07\x00\x00\x00\x00\x04\x00\x00\x00\x00",  # A-ABORT before any association
     ],
 )
-def test_what_is_not_dicom_is_hung_up_on_and_others_are_served(words: bytes) -> None:
+def test_a_connection_without_dicom_is_closed(words: bytes) -> None:
     with receiving() as node:
         with socket.create_connection((LOOPBACK, node.port), timeout=30) as stranger:
             stranger.sendall(words)
@@ -178,7 +178,7 @@ def test_what_is_not_dicom_is_hung_up_on_and_others_are_served(words: bytes) -> 
         assert node.instances == []
 
 
-def test_a_peer_that_says_nothing_is_hung_up_on() -> None:
+def test_a_silent_connection_is_closed() -> None:
     with (
         receiving(acse_timeout_s=0.3) as node,
         socket.create_connection((LOOPBACK, node.port), timeout=30) as silent,
@@ -186,7 +186,7 @@ def test_a_peer_that_says_nothing_is_hung_up_on() -> None:
         assert silent.recv(1) == b""
 
 
-def test_a_peer_that_stalls_within_a_message_is_hung_up_on_and_others_are_served() -> None:
+def test_a_stalled_message_ends_only_its_association() -> None:
     film = films.dx()
     with receiving(dimse_timeout_s=0.5) as node:
         with association(node.port) as opened:
@@ -196,7 +196,7 @@ def test_a_peer_that_stalls_within_a_message_is_hung_up_on_and_others_are_served
         assert node.instances == []
 
 
-def test_an_abort_in_mid_transfer_leaves_nothing_behind() -> None:
+def test_an_abort_within_a_message_leaves_nothing_behind() -> None:
     film = films.dx()
     with receiving() as node:
         with association(node.port) as opened:
@@ -215,7 +215,7 @@ def test_an_abort_in_mid_transfer_leaves_nothing_behind() -> None:
         assert node.sop_instance_uids == [film.SOPInstanceUID]
 
 
-def test_stopping_does_not_wait_for_peers_that_are_silent_or_stall_or_idle() -> None:
+def test_stopping_does_not_wait_for_silent_stalled_or_idle_peers() -> None:
     film = films.dx()
     with ExitStack() as stack:
         node = stack.enter_context(receiving())
@@ -234,7 +234,7 @@ def test_stopping_does_not_wait_for_peers_that_are_silent_or_stall_or_idle() -> 
         peers.until(lambda: idle.is_aborted, what="the abort at the idle peer")
 
 
-def test_idle_associations_do_not_keep_others_out() -> None:
+def test_idle_associations_do_not_block_others() -> None:
     with receiving() as node, ExitStack() as stack:
         idle = [stack.enter_context(association(node.port, calling=f"IDLE{number}")) for number in range(8)]
         assert all(one.is_established for one in idle)

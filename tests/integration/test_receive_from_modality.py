@@ -38,7 +38,7 @@ def echo(port: int, *, timeout_s: float = 30.0) -> float:
     )
 
 
-def test_films_of_several_kinds_go_on_one_association_in_their_order(tmp_path: Path) -> None:
+def test_films_of_several_classes_use_one_association_in_order(tmp_path: Path) -> None:
     film = films.written(films.cr(), tmp_path)
     heard: list[SendResult] = []
     with receiving(require_called_ae_title=False, maximum_associations=1) as node:
@@ -52,7 +52,7 @@ def test_films_of_several_kinds_go_on_one_association_in_their_order(tmp_path: P
     assert results[1].seconds > 0
 
 
-def test_a_film_in_a_file_goes_bit_by_bit_whatever_its_meta_says(tmp_path: Path) -> None:
+def test_a_file_is_sent_unchanged_whatever_its_meta_information(tmp_path: Path) -> None:
     film = films.written(films.dx(), tmp_path)
     bare = tmp_path / "bare.dcm"
     bare.write_bytes(film.read_bytes().replace(b"\x02\x00\x03\x00UI", b"\x02\x00\x99\x00UI"))  # no instance UID in it
@@ -66,7 +66,7 @@ def test_a_film_in_a_file_goes_bit_by_bit_whatever_its_meta_says(tmp_path: Path)
     ]
 
 
-def test_more_kinds_than_one_association_has_room_for_go_on_two(tmp_path: Path) -> None:
+def test_more_than_128_contexts_use_two_associations(tmp_path: Path) -> None:
     encapsulated = [uid for uid in ALL_TRANSFER_SYNTAXES if UID(uid).is_encapsulated]
     kinds = [(sop_class, syntax) for sop_class in peers.STORAGE for syntax in encapsulated]
     assert len(kinds) > 128
@@ -98,7 +98,7 @@ def retold(content: bytes, *, transfer_syntax_uid: str) -> bytes:
     return content[:140] + length.to_bytes(4, "little") + content[144:start] + element + content[end:]
 
 
-def test_what_is_no_film_is_named_and_the_others_go(tmp_path: Path) -> None:
+def test_a_file_that_is_no_film_does_not_stop_the_others(tmp_path: Path) -> None:
     note = tmp_path / "README.txt"
     note.write_text("These are films.")
     with SimulatedPacs() as pacs:
@@ -111,7 +111,7 @@ def test_what_is_no_film_is_named_and_the_others_go(tmp_path: Path) -> None:
     assert by_film[films.dx().SOPInstanceUID].stored
 
 
-def test_a_peer_that_aborts_on_one_film_gets_the_next_on_a_new_association() -> None:
+def test_after_an_abort_a_new_association_is_used() -> None:
     unwanted = films.dx(seed=2).SOPInstanceUID
 
     def answer(request: StoreRequest) -> int:
@@ -126,7 +126,7 @@ def test_a_peer_that_aborts_on_one_film_gets_the_next_on_a_new_association() -> 
     assert results[1].comment == "no answer"
 
 
-def test_a_film_that_the_peer_does_not_take_does_not_stop_the_others() -> None:
+def test_a_rejected_film_does_not_stop_the_others() -> None:
     with SimulatedPacs(sop_classes=[films.dx().SOPClassUID]) as pacs:
         results = send(films.cr(), films.dx(), port=pacs.port)
 
@@ -134,30 +134,30 @@ def test_a_film_that_the_peer_does_not_take_does_not_stop_the_others() -> None:
     assert "not accepted" in results[0].comment
 
 
-def test_a_refusal_is_reported_with_its_status() -> None:
+def test_a_failure_is_reported_with_its_status() -> None:
     with SimulatedPacs(status=0xA700) as pacs:
         (result,) = send(films.dx(), port=pacs.port)
     assert (result.status, result.stored) == (0xA700, False)
 
 
-def test_a_peer_that_is_away_is_a_result_for_every_film_not_an_error() -> None:
+def test_an_unreachable_peer_is_a_result_for_every_film() -> None:
     results = send(films.dx(), films.cr(), port=peers.free_port())
     assert [result.status for result in results] == [None, None]
     assert all("no association with PACS" in result.comment for result in results)
 
 
-def test_a_rejection_says_why() -> None:
+def test_a_rejection_is_reported_with_its_reason() -> None:
     with SimulatedPacs(calling_ae_titles=["OTHER"]) as pacs:
         (result,) = send(films.dx(), port=pacs.port)
     assert "Calling AE title not recognised" in result.comment
 
 
-def test_echo_answers_with_how_long_it_took() -> None:
+def test_echo_returns_the_response_time() -> None:
     with SimulatedPacs() as pacs:
         assert 0 < echo(pacs.port) < 30
 
 
-def test_echo_of_a_peer_that_is_away_or_silent_is_an_error() -> None:
+def test_echo_of_an_unreachable_or_silent_peer_is_an_error() -> None:
     with pytest.raises(ConnectionError, match="no association"):
         echo(peers.free_port())
     done = threading.Event()

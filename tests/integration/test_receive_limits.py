@@ -69,7 +69,7 @@ def gone(opened: Association, *, timeout_s: float = 20.0) -> bool:
     return opened.is_aborted
 
 
-def test_a_peer_is_served_at_its_address_and_not_elsewhere(tmp_path: Path) -> None:
+def test_a_peer_is_served_from_its_address_only(tmp_path: Path) -> None:
     film = films.written(films.dx(), tmp_path)
     known = (Peer(ae_title=AeTitle("DX1"), networks=(HERE,)), Peer(ae_title=AeTitle("DX2"), networks=(ELSEWHERE,)))
     with receiving(peers=known) as node:
@@ -80,7 +80,7 @@ def test_a_peer_is_served_at_its_address_and_not_elsewhere(tmp_path: Path) -> No
         assert [sender.calling_ae_title for sender in node.senders] == ["DX1"]
 
 
-def test_a_peer_has_no_more_associations_than_its_rule_says_and_others_still_come() -> None:
+def test_associations_of_a_peer_are_limited_by_its_rule() -> None:
     known = (Peer(ae_title=AeTitle("DX1"), maximum_associations=2), Peer(ae_title=AeTitle("DX2")))
     with receiving(peers=known) as node, ExitStack() as stack:
         first, second, third = (stack.enter_context(association(node.port, calling="DX1")) for _ in range(3))
@@ -93,7 +93,7 @@ def test_a_peer_has_no_more_associations_than_its_rule_says_and_others_still_com
         )
 
 
-def test_an_object_that_is_too_large_is_not_understood_and_the_association_goes_on() -> None:
+def test_an_object_above_the_limit_is_rejected_within_its_association() -> None:
     large, small = films.dx(rows=256, columns=256, seed=1), films.dx(rows=32, columns=32, seed=2)
     with receiving(maximum_object_bytes=20_000) as node, association(node.port) as opened:
         status, comment = store(opened, encoded(large), sop_instance_uid=large.SOPInstanceUID)
@@ -103,14 +103,14 @@ def test_an_object_that_is_too_large_is_not_understood_and_the_association_goes_
         assert node.sop_instance_uids == [small.SOPInstanceUID]
 
 
-def test_an_object_of_just_the_size_is_kept() -> None:
+def test_an_object_of_exactly_the_limit_is_stored() -> None:
     film = films.dx()
     with receiving(maximum_object_bytes=len(encoded(film))) as node, association(node.port) as opened:
         assert store(opened, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0
     assert node.sop_instance_uids == [film.SOPInstanceUID]
 
 
-def test_a_message_that_trickles_ends_at_its_deadline() -> None:
+def test_a_slow_message_ends_at_its_deadline() -> None:
     stop = threading.Event()
     with receiving(message_timeout_s=1.0) as node, association(node.port) as opened:
         connection = connection_of(opened)
@@ -131,13 +131,13 @@ def test_a_message_that_trickles_ends_at_its_deadline() -> None:
     assert node.instances == []
 
 
-def test_a_message_that_stops_between_two_fragments_ends_at_its_deadline() -> None:
+def test_a_message_that_stops_between_fragments_is_aborted() -> None:
     with receiving(message_timeout_s=0.5, network_timeout_s=600.0) as node, association(node.port) as opened:
         connection_of(opened).sendall(c_store_request())
         assert gone(opened)
 
 
-def test_a_pdu_that_trickles_ends_at_the_time_out() -> None:
+def test_a_slow_pdu_ends_at_the_time_out() -> None:
     stop = threading.Event()
     with receiving(dimse_timeout_s=1.0) as node, association(node.port) as opened:
         connection = connection_of(opened)
@@ -159,7 +159,7 @@ def test_a_pdu_that_trickles_ends_at_the_time_out() -> None:
     assert node.instances == []
 
 
-def test_an_association_may_last_longer_than_any_of_its_messages() -> None:
+def test_the_message_time_out_does_not_bound_the_association() -> None:
     film = films.dx()
     with receiving(message_timeout_s=1.0) as node, association(node.port) as opened:
         started = time.monotonic()
@@ -177,7 +177,7 @@ def test_an_association_may_last_longer_than_any_of_its_messages() -> None:
         pytest.param(fragment(0x01, bytes(30_000)) * 3, id="a command set without end"),
     ],
 )
-def test_a_message_that_cannot_be_read_ends_its_association_and_no_other(pdu: bytes) -> None:
+def test_an_undecodable_message_ends_only_its_association(pdu: bytes) -> None:
     film = films.dx()
     with receiving() as node, association(node.port) as other, association(node.port) as opened:
         connection_of(opened).sendall(pdu)
@@ -185,7 +185,7 @@ def test_a_message_that_cannot_be_read_ends_its_association_and_no_other(pdu: by
         assert store(other, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0
 
 
-def test_without_room_associations_that_would_send_films_are_turned_away_for_now() -> None:
+def test_without_space_storage_associations_are_rejected_transiently() -> None:
     room = threading.Event()
     with receiving(has_space=lambda _size_bytes: room.is_set()) as node:
         with association(node.port) as opened:
@@ -197,7 +197,7 @@ def test_without_room_associations_that_would_send_films_are_turned_away_for_now
             assert opened.is_established
 
 
-def test_a_film_that_does_not_fit_any_more_is_refused_before_it_is_kept() -> None:
+def test_a_film_without_space_is_rejected_before_it_is_stored() -> None:
     film = films.dx()
     asked: list[int] = []
     room = threading.Event()
@@ -215,7 +215,7 @@ def test_a_film_that_does_not_fit_any_more_is_refused_before_it_is_kept() -> Non
         assert node.sop_instance_uids == [film.SOPInstanceUID]
 
 
-def test_without_room_a_film_on_an_open_association_is_refused_as_out_of_resources() -> None:
+def test_without_space_a_film_gets_out_of_resources() -> None:
     film, room = films.dx(), threading.Event()
     room.set()
     large = encoded(film) + bytes(8 << 20)
@@ -228,7 +228,7 @@ def test_without_room_a_film_on_an_open_association_is_refused_as_out_of_resourc
 
 
 @pytest.mark.parametrize(("had_space", "held"), [(True, 6 << 20), (False, 0)])
-def test_where_there_is_no_room_no_more_is_held_than_another_message_needs(had_space: bool, held: int) -> None:
+def test_without_space_a_large_data_set_is_not_buffered(had_space: bool, held: int) -> None:
     data_set = BoundedDataSet(1 << 28, had_space=had_space)
     for _ in range(6):
         data_set.write(bytes(1 << 20))
@@ -237,7 +237,7 @@ def test_where_there_is_no_room_no_more_is_held_than_another_message_needs(had_s
     assert data_set.size_bytes == 6 << 20
 
 
-def test_dcmtk_is_served_with_the_right_password_over_tls_and_not_without(tmp_path: Path) -> None:
+def test_dcmtk_needs_the_right_password_over_tls(tmp_path: Path) -> None:
     authority = certificates.authority(tmp_path)
     shown = certificates.issued(tmp_path, authority, "node")
     secured = ["+tla", "+cf", str(authority.certificate)]
@@ -257,6 +257,6 @@ def test_dcmtk_is_served_with_the_right_password_over_tls_and_not_without(tmp_pa
         assert node.sop_instance_uids == [film.stem] * 2
 
 
-def test_who_shows_no_password_is_rejected_for_good() -> None:
+def test_a_peer_without_password_is_rejected_permanently() -> None:
     with receiving(users=USERS) as node, association(node.port) as opened:
         assert rejection(opened) == (1, 2, 1)

@@ -31,12 +31,12 @@ def send(port: int, film: Path | Dataset) -> modality.SendResult:
     return result
 
 
-def test_dcmtk_echo_is_answered() -> None:
+def test_dcmtk_echo_succeeds() -> None:
     with receiving() as node:
         assert peers.echoscu(node.port).returncode == 0
 
 
-def test_a_film_that_dcmtk_sends_is_kept_with_who_sent_it(tmp_path: Path) -> None:
+def test_a_film_from_dcmtk_is_stored_with_its_sender(tmp_path: Path) -> None:
     film = films.written(films.dx(), tmp_path)
     with receiving() as node:
         sent = peers.storescu(node.port, film, calling="DX1")
@@ -49,7 +49,7 @@ def test_a_film_that_dcmtk_sends_is_kept_with_who_sent_it(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_a_real_film_arrives_bit_by_bit(name: str) -> None:
+def test_a_real_film_arrives_unchanged(name: str) -> None:
     film = films.real(name)
     with receiving() as node:
         result = send(node.port, film)
@@ -71,7 +71,7 @@ def test_a_film_without_preamble_and_meta_arrives_as_implicit_vr() -> None:
     assert data_set_of(instance.content) == film.read_bytes()
 
 
-def test_the_kept_file_is_one_that_dcmtk_reads(tmp_path: Path) -> None:
+def test_dcmtk_reads_the_stored_file(tmp_path: Path) -> None:
     with receiving() as node:
         sent = peers.storescu(node.port, films.written(films.cr(), tmp_path), calling="CR1")
         assert sent.returncode == 0, sent.stderr
@@ -85,7 +85,7 @@ def test_the_kept_file_is_one_that_dcmtk_reads(tmp_path: Path) -> None:
     assert f"[{instance.identity.sop_instance_uid}]" in meta
 
 
-def test_dcmtk_sends_compressed_films_by_their_own_transfer_syntax(tmp_path: Path) -> None:
+def test_dcmtk_sends_compressed_films_in_their_transfer_syntax(tmp_path: Path) -> None:
     film = films.written(films.dx(), tmp_path)
     compressed = tmp_path / "jpeg_lossless.dcm"
     assert peers.run("dcmcjpeg", "+e1", str(film), str(compressed)).returncode == 0
@@ -96,7 +96,7 @@ def test_dcmtk_sends_compressed_films_by_their_own_transfer_syntax(tmp_path: Pat
     assert instance.transfer_syntax_uid == "1.2.840.10008.1.2.4.70"
 
 
-def test_many_films_on_one_association_and_many_associations_at_once_all_arrive(tmp_path: Path) -> None:
+def test_many_films_on_many_associations_all_arrive(tmp_path: Path) -> None:
     sent = {seed: films.written(films.dx(seed=seed), tmp_path) for seed in range(16)}
     ended: list[int] = []
 
@@ -115,9 +115,7 @@ def test_many_films_on_one_association_and_many_associations_at_once_all_arrive(
         assert sorted(node.sop_instance_uids) == sorted(path.stem for path in sent.values())
 
 
-def test_every_read_is_acknowledged_at_once_and_answers_are_not_held_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tcp_acknowledgements_and_responses_are_not_delayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int, int]] = []
     set_option, receive = socket.socket.setsockopt, transport._read_available
     reads = 0
@@ -145,14 +143,14 @@ def test_every_read_is_acknowledged_at_once_and_answers_are_not_held_back(
     assert asked.count((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)) == 1
 
 
-def test_a_peer_that_calls_another_title_is_told_so() -> None:
+def test_an_unknown_called_title_is_rejected_with_its_reason() -> None:
     with receiving() as node:
         refused = peers.echoscu(node.port, called="PACS")
         assert refused.returncode != 0
         assert "Called AE Title Not Recognized" in refused.stderr
 
 
-def test_a_peer_that_is_not_listed_is_told_so(tmp_path: Path) -> None:
+def test_an_unlisted_peer_is_rejected_with_its_reason(tmp_path: Path) -> None:
     film = films.written(films.dx(), tmp_path)
     with receiving(calling_ae_titles=frozenset({AeTitle("DX1")})) as node:
         refused = peers.storescu(node.port, film, calling="DX2")
@@ -162,7 +160,7 @@ def test_a_peer_that_is_not_listed_is_told_so(tmp_path: Path) -> None:
         assert node.sop_instance_uids == [film.stem]
 
 
-def test_one_association_too_many_is_turned_away_for_now() -> None:
+def test_an_association_above_the_limit_is_rejected_transiently() -> None:
     with receiving(maximum_associations=1) as node, association(node.port) as first:
         assert first.is_established
         with association(node.port) as second:
@@ -173,14 +171,14 @@ def test_one_association_too_many_is_turned_away_for_now() -> None:
             assert (answer.result, answer.result_source, answer.diagnostic) == (2, 3, 2)
 
 
-def test_only_what_a_chest_film_can_be_is_taken() -> None:
+def test_only_sop_classes_of_chest_films_are_accepted() -> None:
     ct = "1.2.840.10008.5.1.4.1.1.2"
     with receiving() as node, association(node.port, sop_class_uid=ct) as opened:
         assert not opened.is_established
         assert [context.result for context in opened.rejected_contexts] == [3]  # abstract syntax not supported
 
 
-def test_a_stopped_receiver_lets_its_port_go_and_can_be_started_anew() -> None:
+def test_a_stopped_receiver_can_be_started_again() -> None:
     with receiving() as node:
         port = node.port
     with receiving(port=port) as again:
@@ -188,7 +186,7 @@ def test_a_stopped_receiver_lets_its_port_go_and_can_be_started_anew() -> None:
         assert peers.echoscu(port).returncode == 0
 
 
-def test_stopping_waits_for_the_film_that_is_being_kept() -> None:
+def test_stopping_waits_for_the_film_being_stored() -> None:
     film = films.dx()
     reached, go_on = threading.Event(), threading.Event()
 

@@ -47,7 +47,7 @@ def watched(port: int) -> Iterator[tuple[Association, socket.socket]]:
             yield opened, raw
 
 
-def test_dcmtk_may_send_the_sop_classes_of_its_rule_and_no_other(tmp_path: Path) -> None:
+def test_dcmtk_may_send_only_the_sop_classes_of_its_rule(tmp_path: Path) -> None:
     dx, cr = films.written(films.dx(), tmp_path), films.written(films.cr(), tmp_path)
     known = (Peer(ae_title=AeTitle("DX1"), sop_classes=frozenset({Uid(DX)})), Peer(ae_title=AeTitle("ANY")))
     with receiving(peers=known) as node:
@@ -60,7 +60,7 @@ def test_dcmtk_may_send_the_sop_classes_of_its_rule_and_no_other(tmp_path: Path)
     assert node.sop_instance_uids == [dx.stem, cr.stem]
 
 
-def test_a_class_that_a_peer_may_not_use_is_an_abstract_syntax_that_is_not_supported() -> None:
+def test_a_forbidden_sop_class_is_abstract_syntax_not_supported() -> None:
     known = (Peer(ae_title=AeTitle("DX1"), sop_classes=frozenset({Uid(DX)})),)
     entity = AE(ae_title="DX1")
     for sop_class_uid in (VERIFICATION, DX, CR, PUSH_MODEL):
@@ -75,7 +75,7 @@ def test_a_class_that_a_peer_may_not_use_is_an_abstract_syntax_that_is_not_suppo
     assert rejected == dict.fromkeys((CR, PUSH_MODEL), ABSTRACT_SYNTAX_NOT_SUPPORTED)
 
 
-def test_a_peer_that_may_ask_for_commitment_alone_sends_no_film(tmp_path: Path) -> None:
+def test_a_peer_restricted_to_commitment_cannot_send_films(tmp_path: Path) -> None:
     config = settings_file(
         tmp_path / "node",
         more='[[receive.peers]]\nae_title = "ASKER"\nsop_classes = ["StorageCommitmentPushModel"]',
@@ -87,12 +87,12 @@ def test_a_peer_that_may_ask_for_commitment_alone_sends_no_film(tmp_path: Path) 
             assert [str(context.abstract_syntax) for context in opened.accepted_contexts] == [PUSH_MODEL]
 
 
-def test_a_sop_class_that_the_node_does_not_take_is_no_setting() -> None:
+def test_a_sop_class_that_is_not_accepted_is_no_setting() -> None:
     with pytest.raises(ValueError, match="is none of ComputedRadiographyImageStorage"):
         Settings.model_validate({"receive": {"peers": [{"ae_title": "DX1", "sop_classes": ["CTImageStorage"]}]}})
 
 
-def test_dcmtk_is_told_to_come_again_later_when_it_sends_too_many_films(tmp_path: Path) -> None:
+def test_dcmtk_gets_out_of_resources_above_its_rate(tmp_path: Path) -> None:
     sent = [films.written(films.dx(seed=seed), tmp_path) for seed in range(4)]
     known = (Peer(ae_title=AeTitle("DX1"), films_per_minute=2), Peer(ae_title=AeTitle("DX2")))
     with receiving(peers=known) as node:
@@ -103,14 +103,14 @@ def test_dcmtk_is_told_to_come_again_later_when_it_sends_too_many_films(tmp_path
         assert len(node.instances) == 6
 
 
-def test_a_pace_lets_a_burst_through_and_then_the_rate() -> None:
+def test_a_token_bucket_admits_a_burst_and_then_the_rate() -> None:
     pace = TokenBucket(6, now=0.0)
     assert [pace.admits(now=0.0) for _ in range(7)] == [True] * 6 + [False]
     assert [pace.admits(now=now) for now in (9.0, 10.0, 11.0, 20.0)] == [False, True, False, True]
     assert [pace.admits(now=1000.0) for _ in range(7)] == [True] * 6 + [False]
 
 
-def test_an_association_that_sends_all_the_time_ends_when_it_has_had_its_time() -> None:
+def test_a_busy_association_ends_at_its_time_out() -> None:
     film = films.dx()
     data_set = encoded(film)
     answers: list[int] = []
@@ -129,13 +129,13 @@ def test_an_association_that_sends_all_the_time_ends_when_it_has_had_its_time() 
     assert answers
 
 
-def test_an_idle_association_ends_when_it_has_had_its_time() -> None:
+def test_an_idle_association_ends_at_its_time_out() -> None:
     with receiving(association_timeout_s=0.5, network_timeout_s=600.0) as node, watched(node.port) as (opened, _):
         opened.join(20.0)
         assert opened.is_aborted
 
 
-def test_a_pdu_longer_than_any_may_be_ends_its_association_and_is_not_read() -> None:
+def test_a_pdu_above_the_maximum_length_ends_its_association() -> None:
     film = films.dx()
     with receiving() as node, association(node.port) as other, watched(node.port) as (opened, raw):
         raw.sendall(b"\x04\x00" + (1 << 31).to_bytes(4, "big") + bytes(1000))
@@ -144,7 +144,7 @@ def test_a_pdu_longer_than_any_may_be_ends_its_association_and_is_not_read() -> 
         assert store(other, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0
 
 
-def test_films_of_one_association_are_known_by_its_name_and_no_other_has_it(tmp_path: Path) -> None:
+def test_films_of_one_association_share_a_unique_name(tmp_path: Path) -> None:
     sent = [films.written(films.dx(seed=seed), tmp_path) for seed in range(3)]
     with receiving() as node:
         assert peers.storescu(node.port, *sent[:2]).returncode == 0
@@ -155,7 +155,7 @@ def test_films_of_one_association_are_known_by_its_name_and_no_other_has_it(tmp_
     assert re.fullmatch(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{8}", third)
 
 
-def test_a_peer_cannot_borrow_the_title_of_another_whose_certificate_it_has_not(tmp_path: Path) -> None:
+def test_a_peer_needs_the_certificate_of_its_ae_title(tmp_path: Path) -> None:
     ca = certificates.authority(tmp_path)
     shown, first, second = (certificates.issued(tmp_path, ca, name) for name in ("node", "first", "second"))
     film = films.written(films.dx(), tmp_path)
@@ -176,7 +176,7 @@ def test_a_peer_cannot_borrow_the_title_of_another_whose_certificate_it_has_not(
     assert [sender.calling_ae_title for sender in node.senders] == ["DX1", "DX2", "ANY"]
 
 
-def test_a_fingerprint_is_taken_as_openssl_writes_it_and_only_where_certificates_are_asked_for(tmp_path: Path) -> None:
+def test_a_fingerprint_in_openssl_form_needs_client_certificates(tmp_path: Path) -> None:
     own = certificates.authority(tmp_path)
     written = peers.run("openssl", "x509", "-in", str(own.certificate), "-noout", "-fingerprint", "-sha256").stdout
     rule = {"ae_title": "DX1", "certificates": [written.strip().partition("=")[2]]}

@@ -25,7 +25,7 @@ def serving(folder: Path, receive: dict[str, Any], **tables: dict[str, Any]) -> 
             yield int(address.rpartition(":")[2])
 
 
-def test_films_that_would_use_the_reserve_are_turned_away_and_an_echo_is_answered(tmp_path: Path) -> None:
+def test_films_are_rejected_within_the_reserve_but_not_echo(tmp_path: Path) -> None:
     film = films.written(films.dx(), tmp_path)
     with serving(tmp_path, {}, archive={"reserve_bytes": 2**62}) as port:
         refused = peers.storescu(port, film)
@@ -36,7 +36,7 @@ def test_films_that_would_use_the_reserve_are_turned_away_and_an_echo_is_answere
         assert peers.storescu(port, film).returncode == 0
 
 
-def test_peers_users_and_tls_are_as_the_settings_say(tmp_path: Path) -> None:
+def test_peers_users_and_tls_follow_the_settings(tmp_path: Path) -> None:
     film = films.written(films.dx(), tmp_path)
     authority = certificates.authority(tmp_path)
     shown = certificates.issued(tmp_path, authority, "node")
@@ -61,7 +61,7 @@ def test_peers_users_and_tls_are_as_the_settings_say(tmp_path: Path) -> None:
         assert peers.storescu(port, film, calling="DX1", options=[*anonymous, *password]).returncode != 0
 
 
-def test_a_film_larger_than_the_settings_allow_is_refused(tmp_path: Path) -> None:
+def test_a_film_above_the_size_in_the_settings_is_rejected(tmp_path: Path) -> None:
     film = films.written(films.dx(), tmp_path)
     with serving(tmp_path, {"maximum_object_bytes": 1000}) as port:
         refused = peers.storescu(port, film)

@@ -74,7 +74,7 @@ def shown(node: Running, site: Site, *, version: ssl.TLSVersion | None = None, c
 
 
 @pytest.mark.parametrize("profile", ["+py", "+px", "+pz"])
-def test_dcmtk_sends_a_film_by_tls_in_each_profile_of_bcp_195(site: Site, film: Path, profile: str) -> None:
+def test_dcmtk_sends_by_tls_in_each_profile_of_bcp_195(site: Site, film: Path, profile: str) -> None:
     with receiving(tls=site.files) as node:
         sent = peers.storescu(node.port, film, options=[*site.anonymous, profile])
 
@@ -83,9 +83,7 @@ def test_dcmtk_sends_a_film_by_tls_in_each_profile_of_bcp_195(site: Site, film: 
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_tls_1_2_and_1_3_are_spoken_with_ephemeral_keys_and_authenticated_encryption(
-    site: Site, version: ssl.TLSVersion
-) -> None:
+def test_tls_1_2_and_1_3_use_forward_secrecy_and_aead(site: Site, version: ssl.TLSVersion) -> None:
     with receiving(tls=site.files) as node, shown(node, site, version=version) as connection:
         cipher = connection.cipher()
         assert cipher is not None
@@ -94,18 +92,18 @@ def test_tls_1_2_and_1_3_are_spoken_with_ephemeral_keys_and_authenticated_encryp
 
 
 @pytest.mark.parametrize("ciphers", ["AES256-GCM-SHA384", "ECDHE+AES:!AESGCM:!AESCCM", "DHE+AESGCM:!ECDHE"])
-def test_ciphers_without_forward_secrecy_or_authentication_are_refused(site: Site, ciphers: str) -> None:
+def test_ciphers_without_forward_secrecy_or_aead_are_refused(site: Site, ciphers: str) -> None:
     with receiving(tls=site.files) as node, pytest.raises(OSError):  # noqa: PT011  # an alert or a reset
         shown(node, site, version=ssl.TLSVersion.TLSv1_2, ciphers=ciphers)
 
 
-def test_who_speaks_no_tls_is_not_served_where_tls_is_set(site: Site, film: Path) -> None:
+def test_a_plain_connection_is_not_served_where_tls_is_set(site: Site, film: Path) -> None:
     with receiving(tls=site.files) as node:
         assert peers.storescu(node.port, film).returncode != 0
         assert node.instances == []
 
 
-def test_a_peer_with_a_certificate_of_the_authority_is_served_and_no_other(site: Site, film: Path) -> None:
+def test_only_peers_with_a_trusted_certificate_are_served(site: Site, film: Path) -> None:
     with receiving(tls=site.mutual) as node:
         assert peers.storescu(node.port, film, options=site.anonymous).returncode != 0
         assert peers.storescu(node.port, film, options=site.sender(site.stranger)).returncode != 0
@@ -116,7 +114,7 @@ def test_a_peer_with_a_certificate_of_the_authority_is_served_and_no_other(site:
         assert node.sop_instance_uids == [film.stem]
 
 
-def test_many_half_open_handshakes_stop_no_sender(site: Site, film: Path) -> None:
+def test_many_unfinished_handshakes_do_not_block_senders(site: Site, film: Path) -> None:
     with receiving(tls=site.files, maximum_associations=4) as node, ExitStack() as stalled:
         for number in range(100):
             connection = stalled.enter_context(socket.create_connection((LOOPBACK, node.port), 30))
@@ -131,7 +129,7 @@ def test_many_half_open_handshakes_stop_no_sender(site: Site, film: Path) -> Non
         assert elapsed_s < 10.0  # the handshakes' deadline, which it would wait for in the accept loop
 
 
-def test_a_handshake_that_trickles_ends_at_its_deadline(site: Site) -> None:
+def test_a_slow_handshake_ends_at_its_deadline(site: Site) -> None:
     hello = bytes.fromhex("16030101000100")
     stop = threading.Event()
     with (
@@ -163,7 +161,7 @@ def test_a_handshake_that_trickles_ends_at_its_deadline(site: Site) -> None:
         assert 0.5 < elapsed_s < 15.0
 
 
-def test_of_too_many_handshakes_the_oldest_is_hung_up_on(site: Site) -> None:
+def test_above_the_limit_the_oldest_handshake_is_closed(site: Site) -> None:
     handshakes = Handshakes(CertificateFiles(site.files), timeout_s=60.0, maximum=1)
     context = ssl.create_default_context(cafile=str(site.authority.certificate))
     stalling, stalled = socket.socketpair()
@@ -189,7 +187,7 @@ def test_of_too_many_handshakes_the_oldest_is_hung_up_on(site: Site) -> None:
     assert len(ended) == 1
 
 
-def test_stopping_waits_for_no_handshake(site: Site) -> None:
+def test_stopping_does_not_wait_for_handshakes(site: Site) -> None:
     with ExitStack() as stalled:
         with receiving(tls=site.files, tls_handshake_timeout_s=60.0) as node:
             for _ in range(5):
@@ -198,7 +196,7 @@ def test_stopping_waits_for_no_handshake(site: Site) -> None:
         assert time.monotonic() - started < 15.0
 
 
-def test_certificates_are_read_again_when_their_files_change(site: Site, tmp_path: Path) -> None:
+def test_certificates_are_reloaded_when_their_files_change(site: Site, tmp_path: Path) -> None:
     files = TlsFiles(certificate=tmp_path / "node.pem", key=tmp_path / "node-key.pem")
     renewed = certificates.issued(tmp_path, site.authority, "renewed")
     shutil.copy(site.node.certificate, files.certificate)
@@ -215,7 +213,7 @@ def test_certificates_are_read_again_when_their_files_change(site: Site, tmp_pat
             assert connection.getpeercert(binary_form=True) == new != site.node.der
 
 
-def test_an_authority_that_is_taken_away_vouches_for_no_one_any_more(site: Site, film: Path, tmp_path: Path) -> None:
+def test_a_removed_authority_is_no_longer_trusted(site: Site, film: Path, tmp_path: Path) -> None:
     trusted = tmp_path / "trusted.pem"
     shutil.copy(site.authority.certificate, trusted)
     with receiving(tls=TlsFiles(certificate=site.node.certificate, key=site.node.key, peers_ca=trusted)) as node:
@@ -226,7 +224,7 @@ def test_an_authority_that_is_taken_away_vouches_for_no_one_any_more(site: Site,
         assert peers.storescu(node.port, film, options=site.sender(site.modality)).returncode != 0
 
 
-def test_files_that_cannot_be_used_are_an_error_at_the_start(site: Site, tmp_path: Path) -> None:
+def test_unusable_tls_files_are_an_error_at_the_start(site: Site, tmp_path: Path) -> None:
     unfit = TlsFiles(certificate=site.node.certificate, key=site.modality.key)
     with pytest.raises(OSError), receiving(tls=unfit):  # noqa: PT011  # the words are OpenSSL's
         pass
@@ -235,7 +233,7 @@ def test_files_that_cannot_be_used_are_an_error_at_the_start(site: Site, tmp_pat
         pass
 
 
-def test_the_log_says_why_there_was_no_tls(site: Site, film: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_has_the_reason_of_a_failed_handshake(site: Site, film: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     with receiving(tls=site.mutual) as node:
         peers.storescu(node.port, film, options=site.sender(site.stranger))

@@ -74,7 +74,7 @@ def test_values_are_those_of_the_top_level_in_every_encoding(data_set: Dataset, 
 
 
 @given(content=st.binary(max_size=400), syntax=SYNTAXES)
-def test_any_bytes_are_an_object_or_refused(content: bytes, syntax: str) -> None:
+def test_arbitrary_bytes_are_an_object_or_rejected(content: bytes, syntax: str) -> None:
     with pytest.raises(RejectObject):
         identify(memoryview(content), transfer_syntax_uid=Uid(syntax))
 
@@ -91,7 +91,7 @@ HEADERS = {
     replacement=st.binary(min_size=1, max_size=8),
     syntax=SYNTAXES,
 )
-def test_a_damaged_header_gives_uids_or_a_refusal_and_nothing_else(at: int, replacement: bytes, syntax: str) -> None:
+def test_a_damaged_header_gives_uids_or_a_rejection(at: int, replacement: bytes, syntax: str) -> None:
     content = bytearray(HEADERS[syntax])
     content[at : at + len(replacement)] = replacement
     try:

@@ -222,7 +222,7 @@ QUIETLY = (HealthCheck.too_slow, HealthCheck.function_scoped_fixture)
 
 @given(st.lists(STEPS, max_size=4), CHANGES, st.floats(0, 1))
 @settings(max_examples=20, deadline=None, suppress_health_check=QUIETLY)
-def test_both_paths_answer_alike(
+def test_both_paths_respond_alike(
     both: Both, steps: list[bytes], change: tuple[int, float, int] | None, cut: float
 ) -> None:
     answer_alike(both, steps, change, cut)
@@ -231,7 +231,7 @@ def test_both_paths_answer_alike(
 @pytest.mark.long
 @given(st.lists(STEPS, max_size=6), CHANGES, st.floats(0, 1))
 @settings(max_examples=1000, deadline=None, suppress_health_check=QUIETLY)
-def test_both_paths_answer_alike_a_thousand_times(
+def test_both_paths_respond_alike_a_thousand_times(
     both: Both, steps: list[bytes], change: tuple[int, float, int] | None, cut: float
 ) -> None:
     answer_alike(both, steps, change, cut)
@@ -240,7 +240,7 @@ def test_both_paths_answer_alike_a_thousand_times(
 @pytest.mark.parametrize(
     "step", [*WHOLE, WHOLE[0] * 12], ids=["at once", "in fragments", "an echo", "two in one PDU", "a dozen ahead"]
 )
-def test_what_is_whole_is_answered_on_both(both: Both, step: bytes) -> None:
+def test_both_paths_respond_to_complete_messages(both: Both, step: bytes) -> None:
     streaming, pynetdicom = both.told([step, step], 0.5)
     assert streaming == pynetdicom
     assert streaming[0].count(b"synchronised") == 2

@@ -61,7 +61,7 @@ def code(root: Element, path: str) -> str | None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_every_event_is_a_message_in_one_line(name: str) -> None:
+def test_every_event_is_a_message_of_one_line(name: str) -> None:
     line = xml(EVERY[name], SOURCE)
 
     read(line)
@@ -70,7 +70,7 @@ def test_every_event_is_a_message_in_one_line(name: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ["EventID", "UserID", "ParticipantObjectName", "EventOutcomeIndicator"])
-def test_the_rules_bite(fault: str) -> None:
+def test_the_audit_rules_detect_planted_faults(fault: str) -> None:
     root = written(EVERY["received"])
     for element in root.iter():
         element.attrib.pop(fault, None)
@@ -116,7 +116,7 @@ def test_an_event_has_the_codes_of_its_table(
 @pytest.mark.parametrize(
     "name", ["received", "not received", "sending", "sent", "not sent", "exported", "accessed", "deleted"]
 )
-def test_what_is_about_films_names_one_study_its_instances_and_one_patient_by_number(name: str) -> None:
+def test_film_events_have_study_instances_and_patient_id(name: str) -> None:
     study, patient = written(EVERY[name]).findall("ParticipantObjectIdentification")
 
     assert (study.get("ParticipantObjectTypeCode"), study.get("ParticipantObjectTypeCodeRole")) == ("2", "3")
@@ -129,7 +129,7 @@ def test_what_is_about_films_names_one_study_its_instances_and_one_patient_by_nu
     assert code(patient, "ParticipantObjectIDTypeCode") == "2"
 
 
-def test_an_alert_says_what_it_is_about_and_why() -> None:
+def test_an_alert_has_its_subject_and_reason() -> None:
     (about,) = written(EVERY["turned away"]).findall("ParticipantObjectIdentification")
     (detail,) = about.findall("ParticipantObjectDetail")
 
@@ -139,14 +139,14 @@ def test_an_alert_says_what_it_is_about_and_why() -> None:
     assert base64.b64decode(detail.get("value", "")) == b"calling AE title not recognized"
 
 
-def test_a_login_says_from_where() -> None:
+def test_a_login_has_its_address() -> None:
     person = written(EVERY["login"]).findall("ActiveParticipant")[0]
 
     assert person.get("UserID") == "dx1"
     assert (person.get("NetworkAccessPointTypeCode"), person.get("NetworkAccessPointID")) == ("2", "10.0.7.4")
 
 
-def test_a_query_is_kept_as_it_was_asked() -> None:
+def test_a_query_is_recorded_as_sent() -> None:
     (asked,) = written(EVERY["queried"]).findall("ParticipantObjectIdentification")
 
     assert asked.get("ParticipantObjectID") == FIND
@@ -154,7 +154,7 @@ def test_a_query_is_kept_as_it_was_asked() -> None:
 
 
 @pytest.mark.parametrize("patient_id", ["A<B&\"'", "12\n34", "\x00\x1b[2J", "\ud800", "患者", "x" * 64])
-def test_what_a_peer_wrote_cannot_break_a_message(patient_id: str) -> None:
+def test_values_of_a_peer_cannot_break_a_message(patient_id: str) -> None:
     subject = StudySubject(study_instance_uid=Uid("1.2.3"), patient_id=patient_id)
 
     line = xml(events.study_deleted(subject, by=NODE, at=AT), SOURCE)
@@ -167,13 +167,13 @@ def test_what_a_peer_wrote_cannot_break_a_message(patient_id: str) -> None:
     assert all(mine == theirs or mine == "\ufffd" for mine, theirs in zip(kept, patient_id, strict=True))
 
 
-def test_a_film_without_a_patient_id_is_said_to_have_none() -> None:
+def test_a_film_without_a_patient_id_is_recorded_as_such() -> None:
     root = written(events.study_deleted(StudySubject(study_instance_uid=Uid("1.2.3"), patient_id=""), by=NODE, at=AT))
 
     assert root.findall("ParticipantObjectIdentification")[1].get("ParticipantObjectID") == "<none>"
 
 
-def test_a_subject_is_read_from_the_head_of_a_film(tmp_path: Path) -> None:
+def test_a_subject_is_parsed_from_the_head_of_a_film(tmp_path: Path) -> None:
     film = films.dx(changes={"AccessionNumber": "A-9"})
 
     subject = parse_subject(films.written(film, tmp_path).read_bytes())
@@ -184,6 +184,6 @@ def test_a_subject_is_read_from_the_head_of_a_film(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"\0" * 128 + b"DICM" + b"\xff" * 64])
-def test_what_is_no_film_has_no_subject(content: bytes) -> None:
+def test_a_file_that_is_no_film_has_no_subject(content: bytes) -> None:
     with pytest.raises(ValueError, match="not a DICOM file"):
         parse_subject(content)

@@ -28,19 +28,19 @@ from cxr_node.deliver.outcome import Outcome, is_warning, of_context, of_rejecti
         (0x1234, Outcome.RETRY),  # unknown
     ],
 )
-def test_a_status_says_what_to_do_next(status: int, outcome: Outcome) -> None:
+def test_each_status_has_its_outcome(status: int, outcome: Outcome) -> None:
     assert of_status(status) is outcome
 
 
 @pytest.mark.parametrize("status", [0xB000, 0xB006, 0xB007, 0xBFFF, 0x0001, 0x0107, 0x0116])
-def test_a_warning_is_no_success_unless_configured(status: int) -> None:
+def test_a_warning_is_success_only_if_configured(status: int) -> None:
     assert is_warning(status)
     assert of_status(status) is Outcome.REJECTED
     assert of_status(status, warning_is_success=True) is Outcome.DELIVERED
 
 
 @pytest.mark.parametrize("status", [0xA700, 0xA900, 0xC000, 0x0110, 0x0122])
-def test_a_failure_is_no_success_however_configured(status: int) -> None:
+def test_a_failure_is_never_success(status: int) -> None:
     assert of_status(status, warning_is_success=True) is not Outcome.DELIVERED
 
 
@@ -58,7 +58,7 @@ def test_a_failure_is_no_success_however_configured(status: int) -> None:
         (2, 3, 2, Outcome.RETRY),  # local limit exceeded
     ],
 )
-def test_a_rejected_association_says_what_to_do_next(result: int, source: int, reason: int, outcome: Outcome) -> None:
+def test_each_rejection_has_its_outcome(result: int, source: int, reason: int, outcome: Outcome) -> None:
     assert of_rejection(result=result, source=source, reason=reason) is outcome
 
 
@@ -72,5 +72,5 @@ def test_a_rejected_association_says_what_to_do_next(result: int, source: int, r
         (None, Outcome.RETRY),  # not answered
     ],
 )
-def test_a_rejected_context_says_what_to_do_next(result: int | None, outcome: Outcome) -> None:
+def test_each_context_result_has_its_outcome(result: int | None, outcome: Outcome) -> None:
     assert of_context(result) is outcome

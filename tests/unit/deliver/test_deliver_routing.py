@@ -25,21 +25,21 @@ FILM = FilmFacts(calling_ae_title="DX1", station_name="ROOM 3", view=View.PA, fi
         (Condition(calling_ae_titles=("DX1",), views=(View.AP,)), False),
     ],
 )
-def test_a_film_meets_a_condition_if_it_meets_every_part_of_it(condition: Condition, met: bool) -> None:
+def test_a_film_meets_a_condition_if_it_meets_every_field(condition: Condition, met: bool) -> None:
     decision = film_decision(condition, FILM)
 
     assert decision.met is met
     assert decision.reason
 
 
-def test_what_depends_on_the_reading_is_open_before_it() -> None:
+def test_a_condition_on_findings_is_open_before_the_reading() -> None:
     unread = replace(FILM, findings=None)
 
     assert film_decision(Condition(findings=("lung_opacity",)), unread).met is None
     assert film_decision(Condition(findings=("lung_opacity",), views=(View.AP,)), unread).met is False
 
 
-def test_a_study_goes_where_one_of_its_films_goes() -> None:
+def test_a_study_meets_a_condition_if_one_film_does() -> None:
     condition = Condition(findings=("lung_opacity",))
     quiet = replace(FILM, findings=frozenset())
 
@@ -48,7 +48,7 @@ def test_a_study_goes_where_one_of_its_films_goes() -> None:
     assert study_decision(condition, []).met is False
 
 
-def test_the_reason_names_what_was_there_and_what_was_asked_for() -> None:
+def test_the_reason_names_the_value_and_the_condition() -> None:
     decision = film_decision(Condition(calling_ae_titles=("DX2",)), FILM)
 
     assert decision.reason == "calling AE title DX1 is not one of DX2"

@@ -13,35 +13,35 @@ ANYONE = AccessControl(ae_title=AeTitle("CXRNODE"))
 KNOWN = AccessControl(ae_title=AeTitle("CXRNODE"), calling_ae_titles=frozenset({AeTitle("DX1"), AeTitle("DX2")}))
 
 
-def test_any_sender_that_calls_our_title_is_let_in() -> None:
+def test_any_calling_title_is_allowed_without_a_list() -> None:
     assert ANYONE.rejection(calling_ae_title="SOMEONE", called_ae_title="CXRNODE", address=ADDRESS) is None
 
 
-def test_padding_around_titles_does_not_count() -> None:
+def test_padding_around_ae_titles_is_ignored() -> None:
     assert KNOWN.rejection(calling_ae_title="DX1             ", called_ae_title="  CXRNODE", address=ADDRESS) is None
 
 
-def test_a_sender_that_calls_someone_else_is_turned_away() -> None:
+def test_an_unknown_called_ae_title_is_rejected() -> None:
     rejection = ANYONE.rejection(calling_ae_title="DX1", called_ae_title="PACS", address=ADDRESS)
     assert rejection is Rejection.CALLED_AE_TITLE_NOT_RECOGNIZED
 
 
-def test_any_called_title_will_do_where_none_is_required() -> None:
+def test_any_called_title_is_allowed_if_none_is_required() -> None:
     lenient = AccessControl(ae_title=AeTitle("CXRNODE"), require_called_ae_title=False)
     assert lenient.rejection(calling_ae_title="DX1", called_ae_title="ANY-SCP", address=ADDRESS) is None
 
 
-def test_a_stranger_is_turned_away_where_senders_are_listed() -> None:
+def test_an_unlisted_calling_title_is_rejected() -> None:
     rejection = KNOWN.rejection(calling_ae_title="DX3", called_ae_title="CXRNODE", address=ADDRESS)
     assert rejection is Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED
 
 
-def test_titles_differ_by_case() -> None:
+def test_ae_titles_are_case_sensitive() -> None:
     assert KNOWN.rejection(calling_ae_title="dx1", called_ae_title="CXRNODE", address=ADDRESS) is not None
 
 
 @pytest.mark.parametrize("title", ["", "                ", "A\\B", "TAB\tTITLE"])
-def test_what_is_no_title_is_turned_away_even_if_anyone_may_send(title: str) -> None:
+def test_an_invalid_calling_title_is_rejected_without_a_list(title: str) -> None:
     assert ANYONE.rejection(calling_ae_title=title, called_ae_title="CXRNODE", address=ADDRESS) is not None
 
 
@@ -67,7 +67,7 @@ PEERS = AccessControl(
         ("GATEWAY", "fe80::1%eth0"),
     ],
 )
-def test_a_peer_may_come_from_its_networks(title: str, address: str) -> None:
+def test_a_peer_is_allowed_from_its_networks(title: str, address: str) -> None:
     assert PEERS.rejection(calling_ae_title=title, called_ae_title="CXRNODE", address=address) is None
 
 
@@ -75,19 +75,19 @@ def test_a_peer_may_come_from_its_networks(title: str, address: str) -> None:
     ("title", "address"),
     [("DX1", "10.0.8.5"), ("DX2", "10.0.7.20"), ("DX1", "::1"), ("DX3", "10.0.7.20"), ("", "10.0.7.20")],
 )
-def test_a_peer_from_elsewhere_is_told_what_a_stranger_is_told(title: str, address: str) -> None:
+def test_a_peer_from_another_network_is_rejected_as_unknown(title: str, address: str) -> None:
     rejection = PEERS.rejection(calling_ae_title=title, called_ae_title="CXRNODE", address=address)
     assert rejection is Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED
 
 
-def test_the_rule_of_a_peer_is_the_one_of_its_network() -> None:
+def test_the_peer_rule_is_selected_by_network() -> None:
     from_ninth = PEERS.peer(calling_ae_title="DX2 ", address="10.0.9.1")
     assert from_ninth is not None
     assert from_ninth.maximum_associations == 9
     assert PEERS.peer(calling_ae_title="DX3", address="10.0.9.1") is None
 
 
-def test_titles_that_are_listed_and_peers_must_both_agree() -> None:
+def test_title_list_and_peer_rules_must_both_allow() -> None:
     both = AccessControl(ae_title=AeTitle("CXRNODE"), calling_ae_titles=frozenset({AeTitle("DX2")}), peers=PEERS.peers)
     assert both.rejection(calling_ae_title="DX1", called_ae_title="CXRNODE", address="10.0.7.20") is not None
     assert both.rejection(calling_ae_title="DX2", called_ae_title="CXRNODE", address="10.0.9.1") is None

@@ -53,11 +53,11 @@ def by_pynetdicom(request: StoreRequest, *, context_id: int, status: int, error_
     return P_DATA_TF(fragment).encode()
 
 
-def test_a_request_is_read() -> None:
+def test_a_plain_request_is_decoded() -> None:
     assert store_request(command()) == StoreRequest(message_id=7, sop_class_uid=Uid(DX), sop_instance_uid=Uid("1.2.3"))
 
 
-def test_what_moved_the_film_is_passed_over() -> None:
+def test_move_originator_elements_are_ignored() -> None:
     moved = command({"MoveOriginatorApplicationEntityTitle": "PACS", "MoveOriginatorMessageID": 3})
     assert store_request(moved) == store_request(command())
 
@@ -79,22 +79,20 @@ def test_what_moved_the_film_is_passed_over() -> None:
         pytest.param(b"", id="nothing"),
     ],
 )
-def test_what_is_not_the_plain_form_is_left_to_the_library(other: bytes) -> None:
+def test_a_request_in_another_form_is_left_to_pynetdicom(other: bytes) -> None:
     assert store_request(other) is None
 
 
 @given(st.binary(max_size=200))
 @settings(max_examples=100, deadline=None)
-def test_no_bytes_are_an_error(content: bytes) -> None:
+def test_arbitrary_bytes_raise_no_error(content: bytes) -> None:
     assert store_request(content) is None
 
 
 @pytest.mark.parametrize("context_id", [1, 255])
 @pytest.mark.parametrize(("status", "comment"), [(0, ""), (0xA700, "not stored, send again later"), (0xC000, "odd")])
 @pytest.mark.parametrize("uid", ["1.2.3", "1.2.34", "1." + "2" * 62])
-def test_a_response_is_to_the_byte_what_the_library_would_send(
-    context_id: int, status: int, comment: str, uid: str
-) -> None:
+def test_a_response_has_the_bytes_that_pynetdicom_sends(context_id: int, status: int, comment: str, uid: str) -> None:
     request = StoreRequest(message_id=65535, sop_class_uid=Uid(DX), sop_instance_uid=Uid(uid))
     pdu = store_response(request, context_id=context_id, status=status, error_comment=comment)
     assert pdu == by_pynetdicom(request, context_id=context_id, status=status, error_comment=comment)

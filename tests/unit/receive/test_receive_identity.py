@@ -32,7 +32,7 @@ def identity_of(data_set: bytes, transfer_syntax_uid: str = EXPLICIT) -> Identit
 @pytest.mark.parametrize(
     "transfer_syntax_uid", [EXPLICIT, IMPLICIT, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
 )
-def test_an_object_is_known_in_every_encoding(transfer_syntax_uid: str) -> None:
+def test_an_object_is_identified_in_every_encoding(transfer_syntax_uid: str) -> None:
     film = films.dx(seed=1)
 
     identity = identity_of(encoded(film, transfer_syntax_uid), transfer_syntax_uid)
@@ -44,7 +44,7 @@ def test_an_object_is_known_in_every_encoding(transfer_syntax_uid: str) -> None:
     assert identity.patient_key == patient_key(b"", b"CXR-TEST-0001", b"Filmer^Testa", b"19610412")
 
 
-def test_pixels_are_not_looked_at() -> None:
+def test_pixel_data_is_not_read() -> None:
     data_set = encoded(films.dx())
     identity = identity_of(data_set)
     assert identity_of(data_set[: data_set.index(b"\xe0\x7f\x10\x00") + 9]) == identity
@@ -52,12 +52,12 @@ def test_pixels_are_not_looked_at() -> None:
 
 @pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
 @pytest.mark.parametrize("value", [None, ""])
-def test_an_object_without_one_of_its_uids_is_refused(keyword: str, value: str | None) -> None:
+def test_an_object_without_one_of_its_uids_is_rejected(keyword: str, value: str | None) -> None:
     with pytest.raises(RejectObject, match="is missing"):
         identity_of(encoded(films.dx(changes={keyword: value})))
 
 
-def test_a_uid_that_leads_out_of_a_folder_is_refused_without_being_quoted() -> None:
+def test_a_uid_with_a_path_is_rejected_and_not_quoted() -> None:
     data_set = encoded(films.dx())
     instance_uid = films.dx().SOPInstanceUID.encode()
     evil = b"../../etc/cron.d/x".ljust(len(instance_uid), b"1")
@@ -67,7 +67,7 @@ def test_a_uid_that_leads_out_of_a_folder_is_refused_without_being_quoted() -> N
     assert "etc" not in str(refused.value)
 
 
-def test_a_uid_of_other_characters_than_ascii_is_refused() -> None:
+def test_a_uid_with_non_ascii_characters_is_rejected() -> None:
     data_set = encoded(films.dx())
     instance_uid = films.dx().SOPInstanceUID.encode()
     with pytest.raises(RejectObject, match="is not a UID"):
@@ -87,12 +87,12 @@ def test_a_uid_of_other_characters_than_ascii_is_refused() -> None:
     ],
 )
 @pytest.mark.parametrize("transfer_syntax_uid", [EXPLICIT, IMPLICIT, ExplicitVRBigEndian])
-def test_what_is_no_data_set_is_refused(junk: bytes, transfer_syntax_uid: str) -> None:
+def test_bytes_that_are_no_data_set_are_rejected(junk: bytes, transfer_syntax_uid: str) -> None:
     with pytest.raises(RejectObject):
         identity_of(junk, transfer_syntax_uid)
 
 
-def test_a_data_set_cut_anywhere_in_its_header_is_refused() -> None:
+def test_a_truncated_header_is_rejected() -> None:
     data_set = encoded(films.dx())
     end_of_series = data_set.index(b"\x20\x00\x0e\x00")
     for length in range(end_of_series):
@@ -100,7 +100,7 @@ def test_a_data_set_cut_anywhere_in_its_header_is_refused() -> None:
             identity_of(data_set[:length])
 
 
-def test_private_junk_before_the_uids_is_stepped_over() -> None:
+def test_private_elements_before_the_uids_are_skipped() -> None:
     film = films.dx()
     expected = identity_of(encoded(film))
     data_set = encoded(film)
@@ -116,7 +116,7 @@ def test_private_junk_before_the_uids_is_stepped_over() -> None:
     assert identity_of(data_set[:at] + junk + data_set[at:]) == expected
 
 
-def test_sequences_of_undefined_length_are_stepped_over_whatever_they_hold() -> None:
+def test_sequences_of_undefined_length_are_skipped() -> None:
     film = films.dx()
     expected = identity_of(encoded(film))
     data_set = encoded(film)
@@ -140,14 +140,14 @@ def test_sequences_of_undefined_length_are_stepped_over_whatever_they_hold() -> 
     assert identity_of(data_set[:at] + junk + data_set[at:]) == expected
 
 
-def test_sequences_within_sequences_without_end_are_refused_not_followed_into_a_stack_overflow() -> None:
+def test_endless_nested_sequences_are_rejected_without_recursion() -> None:
     item = struct.pack("<HHL", 0xFFFE, 0xE000, 0xFFFFFFFF)
     opened = struct.pack("<HH2sHL", 0x0008, 0x0006, b"SQ", 0, 0xFFFFFFFF) + item
     with pytest.raises(RejectObject):
         identity_of(opened * 100_000)
 
 
-def test_a_deflated_bomb_is_not_inflated_to_its_end() -> None:
+def test_a_deflate_bomb_is_not_inflated_to_its_end() -> None:
     bomb = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     header = struct.pack("<HH2sHL", 0x0009, 0x1001, b"OB", 0, 16 << 20)
     data_set = bomb.compress(header) + bomb.compress(bytes(16 << 20)) + bomb.flush()
@@ -155,12 +155,12 @@ def test_a_deflated_bomb_is_not_inflated_to_its_end() -> None:
         identity_of(data_set, DeflatedExplicitVRLittleEndian)
 
 
-def test_what_does_not_inflate_is_refused() -> None:
+def test_a_data_set_that_does_not_inflate_is_rejected() -> None:
     with pytest.raises(RejectObject, match="inflated"):
         identity_of(b"\xff\xff\xff\xff", DeflatedExplicitVRLittleEndian)
 
 
-def test_a_request_that_names_another_object_does_not_match() -> None:
+def test_a_request_for_another_object_does_not_match() -> None:
     film = films.dx()
     identity = identity_of(encoded(film))
 
@@ -171,7 +171,7 @@ def test_a_request_that_names_another_object_does_not_match() -> None:
         check_request(identity, affected_sop_class_uid="1.2.3", affected_sop_instance_uid=film.SOPInstanceUID)
 
 
-def test_one_patient_has_one_key_whatever_the_padding_and_the_encoding() -> None:
+def test_padding_and_encoding_do_not_change_the_patient_key() -> None:
     assert patient_key(b"", b"12 ", b"Roe^Jane", b"19700101") == patient_key(b"", b"12", b"Roe^Jane ", b"19700101")
     film = films.dx()
     implicit = identity_of(encoded(film, ImplicitVRLittleEndian), ImplicitVRLittleEndian)
@@ -192,7 +192,7 @@ def test_patients_that_differ_in_one_value_have_two_keys(other: tuple[bytes, byt
     assert patient_key(*other) != patient_key(b"", b"12", b"Roe^Jane", b"19700101")
 
 
-def test_a_key_does_not_hold_what_it_was_made_of() -> None:
+def test_a_patient_key_does_not_contain_the_identifiers() -> None:
     key = patient_key(b"", b"12", b"Roe^Jane", b"19700101")
     assert len(key) == 64
     assert "Roe" not in key

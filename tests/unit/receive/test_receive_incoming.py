@@ -73,7 +73,7 @@ def streamed(
 
 
 @pytest.mark.parametrize("fragment_bytes", [7, 16_384, 1 << 17, 1 << 30])
-def test_a_film_arrives_as_it_was_sent_however_it_is_cut(fragment_bytes: int) -> None:
+def test_a_film_is_staged_unchanged_for_every_fragment_size(fragment_bytes: int) -> None:
     staged = StagedInMemory()
     instance = streamed(DATA_SET, staged=staged, fragment_bytes=fragment_bytes).finish()
 
@@ -91,7 +91,7 @@ def test_a_film_arrives_as_it_was_sent_however_it_is_cut(fragment_bytes: int) ->
     assert not staged.is_closed
 
 
-def test_who_it_is_may_stand_behind_what_is_held_of_it() -> None:
+def test_uids_after_the_beginning_in_memory_are_found() -> None:
     long = films.dx(rows=300, columns=400)
     long.add_new(0x00091010, "OB", bytes(1 << 18))
     content = encode(long, False, True)
@@ -101,7 +101,7 @@ def test_who_it_is_may_stand_behind_what_is_held_of_it() -> None:
     assert len(instance.beginning) == instance.size_bytes
 
 
-def test_what_is_too_large_is_let_go_of_and_counted() -> None:
+def test_a_data_set_above_the_limit_is_discarded_and_counted() -> None:
     staged = StagedInMemory()
     film = streamed(DATA_SET, staged=staged, maximum_object_bytes=100_000)
     assert staged.is_closed
@@ -109,14 +109,14 @@ def test_what_is_too_large_is_let_go_of_and_counted() -> None:
         film.finish()
 
 
-def test_what_has_no_room_is_not_begun() -> None:
+def test_without_disk_space_nothing_is_staged() -> None:
     staged = StagedInMemory()
     with pytest.raises(RetryLater, match="no space"):
         streamed(DATA_SET, staged=staged, has_space=lambda: False).finish()
     assert staged.read() == b""
 
 
-def test_what_runs_out_of_room_on_its_way_is_let_go_of() -> None:
+def test_a_film_is_discarded_when_disk_space_runs_out() -> None:
     staged, answers = StagedInMemory(), iter([True, True, False])
     film = streamed(DATA_SET + bytes(12 << 20), staged=staged, has_space=lambda: next(answers))
     assert staged.is_closed
@@ -124,7 +124,7 @@ def test_what_runs_out_of_room_on_its_way_is_let_go_of() -> None:
         film.finish()
 
 
-def test_what_the_disk_does_not_take_is_an_error_when_the_film_is_asked_for() -> None:
+def test_a_write_error_is_raised_by_finish() -> None:
     staged = Full(0)
     film = streamed(DATA_SET, staged=staged)
     with pytest.raises(OSError, match="No space left"):
@@ -132,7 +132,7 @@ def test_what_the_disk_does_not_take_is_an_error_when_the_film_is_asked_for() ->
     assert staged.is_closed
 
 
-def test_of_a_film_that_the_disk_does_not_take_to_its_end_the_rest_is_let_go_of() -> None:
+def test_a_film_is_discarded_after_a_write_error() -> None:
     staged = Full(1)
     film = streamed(DATA_SET + bytes(2 << 20), staged=staged)
     assert staged.is_closed
@@ -141,12 +141,12 @@ def test_of_a_film_that_the_disk_does_not_take_to_its_end_the_rest_is_let_go_of(
 
 
 @pytest.mark.parametrize("content", [b"", b"\0", b"no data set at all", b"\xff" * 300_000, DATA_SET[:400]])
-def test_what_is_no_data_set_is_refused(content: bytes) -> None:
+def test_bytes_that_are_no_data_set_are_rejected(content: bytes) -> None:
     with pytest.raises(RejectObject):
         streamed(content, staged=StagedInMemory()).finish()
 
 
-def test_another_object_than_the_request_says_does_not_match() -> None:
+def test_another_object_than_requested_does_not_match() -> None:
     with pytest.raises(DataSetMismatch):
         streamed(DATA_SET, staged=StagedInMemory(), request=replace(REQUEST, sop_instance_uid=Uid("1.2.3"))).finish()
 
@@ -158,7 +158,7 @@ def pdu(items: list[tuple[int, bytes]]) -> bytes:
 
 @given(st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=40)), max_size=5), st.data())
 @settings(max_examples=200, deadline=None)
-def test_the_items_of_a_pdu_are_those_the_library_finds(items: list[tuple[int, bytes]], data: st.DataObject) -> None:
+def test_pdv_items_are_those_that_pynetdicom_decodes(items: list[tuple[int, bytes]], data: st.DataObject) -> None:
     whole = pdu(items)
     if len(whole) > 6 and data.draw(st.booleans()):
         position = data.draw(st.integers(6, len(whole) - 1))

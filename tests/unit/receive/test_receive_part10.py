@@ -21,7 +21,7 @@ def head_of(sop_instance_uid: str) -> bytes:
     )
 
 
-def test_the_head_says_what_follows_and_how_it_came() -> None:
+def test_the_head_has_uids_transfer_syntax_and_ae_titles() -> None:
     meta = dcmread(BytesIO(head_of("1.2.3"))).file_meta
 
     assert meta.FileMetaInformationVersion == b"\x00\x01"
@@ -35,7 +35,7 @@ def test_the_head_says_what_follows_and_how_it_came() -> None:
     assert meta.ReceivingApplicationEntityTitle == "CXRNODE"
 
 
-def test_the_group_length_points_at_the_data_set() -> None:
+def test_the_group_length_locates_the_data_set() -> None:
     for uid in ("1.2.3", "1.2.34"):  # odd and even
         head = head_of(uid)
         assert len(head) % 2 == 0
@@ -43,5 +43,5 @@ def test_the_group_length_points_at_the_data_set() -> None:
         assert head[:132] == bytes(128) + b"DICM"
 
 
-def test_a_uid_with_leading_zeros_goes_in_as_it_was_sent() -> None:
+def test_a_uid_with_leading_zeros_is_written_as_sent() -> None:
     assert b"1.2.007.3\0" in head_of("1.2.007.3")

@@ -62,7 +62,7 @@ def digest(part: object) -> str:
 
 
 @pytest.mark.parametrize("name", PINS)
-def test_what_the_fast_path_replaces_is_what_it_was_when_it_was_read(name: str) -> None:
+def test_replaced_parts_of_pynetdicom_are_unchanged(name: str) -> None:
     part, pinned = PINS[name]
     assert digest(part) == pinned, (
         f"pynetdicom {version('pynetdicom')}: {name} is no longer that of {READ_AT}. Read it, see whether "

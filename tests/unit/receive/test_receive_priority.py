@@ -17,7 +17,7 @@ EMERGENCY_ROOM = PriorityRule(
 )
 
 
-def test_a_film_goes_first_by_what_its_header_says() -> None:
+def test_a_film_is_boosted_by_its_header() -> None:
     stat = received(films.dx(changes={"RequestedProcedurePriority": "STAT"}))
     routine = received(films.dx(changes={"RequestedProcedurePriority": "ROUTINE"}))
 
@@ -26,7 +26,7 @@ def test_a_film_goes_first_by_what_its_header_says() -> None:
     assert priority_boost_s(received(films.dx()), SENDER, [STAT]) == 0
 
 
-def test_every_part_of_a_rule_must_be_met_and_the_largest_head_start_counts() -> None:
+def test_all_fields_of_a_rule_must_match_and_the_largest_boost_wins() -> None:
     film = received(films.dx(changes={"StationName": "ER-DX", "RequestedProcedurePriority": "HIGH"}))
     from_there = replace(SENDER, calling_ae_title=AeTitle("ER1"))
 
@@ -35,7 +35,7 @@ def test_every_part_of_a_rule_must_be_met_and_the_largest_head_start_counts() ->
     assert priority_boost_s(received(films.dx()), from_there, [EMERGENCY_ROOM]) == 0
 
 
-def test_a_title_that_was_called_is_enough_and_the_header_is_then_not_read() -> None:
+def test_a_rule_on_titles_alone_does_not_read_the_header() -> None:
     damaged = replace(received(films.dx()), content=b"no DICOM file")
     called = replace(SENDER, called_ae_title=AeTitle("CXRSTAT"))
     rule = PriorityRule(priority_boost_s=60, called_ae_titles=frozenset({"CXRSTAT"}))

@@ -27,7 +27,7 @@ from cxr_node.receive.status import SopClassNotSupported, StoreStatus, comment_o
         (KeyError("a fault of ours"), 0x0110),
     ],
 )
-def test_an_error_earns_its_status(error: Exception, status: int) -> None:
+def test_each_error_has_its_status(error: Exception, status: int) -> None:
     assert status_of(error) == status
 
 
@@ -38,13 +38,13 @@ def test_no_error_is_success_or_a_warning(error: Exception) -> None:
     assert not 0xB000 <= status <= 0xBFFF
 
 
-def test_only_our_own_refusals_speak_in_their_own_words() -> None:
+def test_only_messages_of_own_errors_are_quoted() -> None:
     assert comment_of(RejectObject("Study Instance UID (0020,000D) is missing")).startswith("Study Instance UID")
     assert "Roe^Jane" not in comment_of(ValueError("cannot decode 'Roe^Jane'"))
     assert "/films" not in comment_of(OSError(errno.ENOSPC, "No space left", "/films/roe"))
 
 
-def test_a_comment_fits_its_element() -> None:
+def test_an_error_comment_fits_its_element() -> None:
     comment = comment_of(RejectObject("ü\\" + "x" * 100))
     assert len(comment) == 64
     assert comment.startswith("?/x")

@@ -26,16 +26,16 @@ def test_a_user_with_the_right_password_is_admitted() -> None:
     ("name", "password"),
     [(b"dx1", b"other"), (b"dx1", b""), (b"dx1", b"correct horse "), (b"", b""), (b"dx3", b"correct horse")],
 )
-def test_no_one_else_is(name: bytes, password: bytes) -> None:
+def test_a_wrong_name_or_password_is_not_admitted(name: bytes, password: bytes) -> None:
     assert not admitted(name, password)
 
 
 @pytest.mark.parametrize("kind", [None, 1, 3, 4, 5])
-def test_another_kind_of_identity_is_none(kind: int | None) -> None:
+def test_another_user_identity_type_is_not_admitted(kind: int | None) -> None:
     assert not admitted(b"dx1", b"correct horse", kind=kind)
 
 
-def test_a_hash_that_is_written_down_is_the_same_when_read() -> None:
+def test_a_password_hash_survives_writing_and_parsing() -> None:
     assert PasswordHash.parse(str(KEPT)) == KEPT
     assert "correct" not in str(KEPT)
 
@@ -45,12 +45,12 @@ def test_the_key_is_that_of_scrypt() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "correct horse", "scrypt:16:8:5:00:00", str(KEPT) + " ", "md5" + str(KEPT)[6:]])
-def test_what_is_no_hash_is_refused(text: str) -> None:
+def test_an_invalid_password_hash_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="not a password hash"):
         PasswordHash.parse(text)
 
 
-def test_the_command_line_prints_a_hash_that_fits_and_never_the_password() -> None:
+def test_the_command_prints_a_matching_hash_and_no_password() -> None:
     answer = CliRunner().invoke(app, ["config", "password"], input="correct horse\ncorrect horse\n")
 
     assert answer.exit_code == 0

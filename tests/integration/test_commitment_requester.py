@@ -72,9 +72,7 @@ def fate(shop: InProcessNode) -> Fate:
     return entry.fate
 
 
-def test_a_result_is_delivered_when_the_archive_vouches_for_it_on_the_same_association(
-    database: Database, tmp_path: Path
-) -> None:
+def test_a_commitment_result_on_the_same_association_confirms(database: Database, tmp_path: Path) -> None:
     with SimulatedPacs() as archive:
         shop = shop_with(archive, database, tmp_path)
 
@@ -87,7 +85,7 @@ def test_a_result_is_delivered_when_the_archive_vouches_for_it_on_the_same_assoc
     assert delivery(shop).detail == "committed by pacs"
 
 
-def test_the_answer_is_taken_on_an_association_that_the_archive_opens(tmp_path: Path) -> None:
+def test_a_commitment_result_on_another_association_confirms(tmp_path: Path) -> None:
     settings = Settings.model_validate(
         {"node": {"data_folder": tmp_path}, "receive": {"port": 0}, "archive": {"reserve_bytes": 0}}
     )
@@ -123,7 +121,7 @@ def test_the_answer_is_taken_on_an_association_that_the_archive_opens(tmp_path: 
             assert len(archive.commitment_requests) == 1
 
 
-def test_an_archive_that_lied_is_sent_the_result_again(database: Database, tmp_path: Path) -> None:
+def test_a_result_that_the_archive_lacks_is_sent_again(database: Database, tmp_path: Path) -> None:
     with SimulatedPacs(forgets=lambda request: request.times == 1) as archive:
         shop = shop_with(archive, database, tmp_path)
         assert shop.turn(Stage.DELIVER)
@@ -138,7 +136,7 @@ def test_an_archive_that_lied_is_sent_the_result_again(database: Database, tmp_p
     assert (delivery(shop).state, fate(shop)) == (State.DONE, Fate.DELIVERED)
 
 
-def test_an_archive_that_does_not_answer_is_asked_again_for_three_days(database: Database, tmp_path: Path) -> None:
+def test_a_request_without_result_is_repeated_for_three_days(database: Database, tmp_path: Path) -> None:
     with SimulatedPacs(commit=never) as archive:
         shop = shop_with(archive, database, tmp_path, CommitmentRequester(peer=remote(archive), wait_s=0.0))
         assert shop.turn(Stage.DELIVER)
@@ -152,7 +150,7 @@ def test_an_archive_that_does_not_answer_is_asked_again_for_three_days(database:
     assert (delivery(shop).state, fate(shop)) == (State.FAILED, Fate.SET_ASIDE)
 
 
-def test_a_late_answer_to_an_earlier_question_counts(database: Database, tmp_path: Path) -> None:
+def test_a_late_result_of_an_earlier_request_counts(database: Database, tmp_path: Path) -> None:
     with SimulatedPacs(commit=never) as archive:
         shop = shop_with(archive, database, tmp_path, CommitmentRequester(peer=remote(archive), wait_s=0.0))
         for _ in range(3):
@@ -169,7 +167,7 @@ def test_a_late_answer_to_an_earlier_question_counts(database: Database, tmp_pat
     assert len(archive.commitment_requests) == 2
 
 
-def test_an_archive_without_storage_commitment_is_left_for_a_person(database: Database, tmp_path: Path) -> None:
+def test_an_archive_without_storage_commitment_fails_permanently(database: Database, tmp_path: Path) -> None:
     with SimulatedPacs(commit=None) as archive:
         shop = shop_with(archive, database, tmp_path)
         assert shop.turn(Stage.DELIVER)
@@ -178,7 +176,7 @@ def test_an_archive_without_storage_commitment_is_left_for_a_person(database: Da
     assert "does not accept this SOP Class" in delivery(shop).detail
 
 
-def test_an_archive_that_is_out_of_resources_is_asked_again(database: Database, tmp_path: Path) -> None:
+def test_a_request_is_repeated_after_a_resource_limitation(database: Database, tmp_path: Path) -> None:
     with SimulatedPacs(commit_status=0x0213) as archive:
         shop = shop_with(archive, database, tmp_path)
         assert shop.turn(Stage.DELIVER)
@@ -188,9 +186,7 @@ def test_an_archive_that_is_out_of_resources_is_asked_again(database: Database, 
 
 
 @pytest.mark.parametrize(("forgets", "state"), [(0, State.DONE), (1, State.WAITING)])
-def test_a_result_is_looked_for_where_there_is_no_storage_commitment(
-    forgets: int, state: State, database: Database, tmp_path: Path
-) -> None:
+def test_a_result_is_verified_by_c_find(forgets: int, state: State, database: Database, tmp_path: Path) -> None:
     with SimulatedPacs(commit=None, forgets=lambda request: request.times <= forgets) as archive:
         shop = shop_with(archive, database, tmp_path, FindVerifier(peer=remote(archive)))
         assert shop.turn(Stage.DELIVER)
@@ -202,7 +198,7 @@ def test_a_result_is_looked_for_where_there_is_no_storage_commitment(
         assert delivery(shop).state is State.WAITING or len(archive.by_study) == 1
 
 
-def test_a_delivery_that_a_person_lets_run_again_is_sent_again(database: Database, tmp_path: Path) -> None:
+def test_a_retried_delivery_is_sent_again(database: Database, tmp_path: Path) -> None:
     with SimulatedPacs() as archive:
         shop = shop_with(archive, database, tmp_path)
         shop.work()
@@ -213,7 +209,7 @@ def test_a_delivery_that_a_person_lets_run_again_is_sent_again(database: Databas
     assert delivery(shop).state is State.DONE
 
 
-def test_orthanc_finds_what_it_was_sent(database: Database, tmp_path: Path) -> None:
+def test_orthanc_finds_a_sent_result(database: Database, tmp_path: Path) -> None:
     with peers.orthanc(tmp_path / "orthanc", settings={"DicomAlwaysAllowFind": True}) as archive:
         destination = CStoreDestination(
             name="pacs",
@@ -231,7 +227,7 @@ def test_orthanc_finds_what_it_was_sent(database: Database, tmp_path: Path) -> N
     assert (delivery(shop).state, fate(shop)) == (State.DONE, Fate.DELIVERED)
 
 
-def test_orthanc_vouches_for_what_it_was_sent_on_an_association_of_its_own(tmp_path: Path) -> None:
+def test_orthanc_confirms_on_an_association_of_its_own(tmp_path: Path) -> None:
     settings = Settings.model_validate(
         {"node": {"data_folder": tmp_path}, "receive": {"port": 0}, "archive": {"reserve_bytes": 0}}
     )

@@ -62,7 +62,7 @@ def answers(shop: InProcessNode) -> list[tuple[State, str]]:
     return [(job.state, job.detail) for job in shop.jobs(Stage.COMMIT)]
 
 
-def test_a_modality_is_told_which_films_are_kept_and_why_others_are_not(database: Database, tmp_path: Path) -> None:
+def test_a_modality_gets_committed_instances_and_failure_reasons(database: Database, tmp_path: Path) -> None:
     kept, lost, damaged, never_sent = films.dx(), films.dx(seed=1), films.dx(seed=2), films.dx(seed=3)
     with CommitmentListener("DX1") as peer:
         shop = InProcessNode(database, tmp_path, peers={"DX1": remote(peer)})
@@ -90,7 +90,7 @@ def test_a_modality_is_told_which_films_are_kept_and_why_others_are_not(database
     assert answers(shop) == [(State.DONE, "1 committed, 4 not")]
 
 
-def test_a_modality_that_is_away_is_told_later(database: Database, tmp_path: Path) -> None:
+def test_an_unreachable_modality_gets_the_result_later(database: Database, tmp_path: Path) -> None:
     film = films.dx()
     with CommitmentListener("DX1") as away:
         gone = remote(away)
@@ -111,9 +111,7 @@ def test_a_modality_that_is_away_is_told_later(database: Database, tmp_path: Pat
     assert answers(shop)[0][0] is State.DONE
 
 
-def test_who_asks_the_same_again_is_told_again_and_other_films_under_its_transaction_are_refused(
-    database: Database, tmp_path: Path
-) -> None:
+def test_a_repeated_request_is_answered_but_not_with_other_films(database: Database, tmp_path: Path) -> None:
     film = films.dx()
     with CommitmentListener("DX1") as peer:
         shop = InProcessNode(database, tmp_path, peers={"DX1": remote(peer)})
@@ -127,7 +125,7 @@ def test_who_asks_the_same_again_is_told_again_and_other_films_under_its_transac
     assert len(answers(shop)) == 1
 
 
-def test_a_modality_that_will_not_hear_it_is_left_for_a_person(database: Database, tmp_path: Path) -> None:
+def test_a_modality_that_rejects_the_result_fails_permanently(database: Database, tmp_path: Path) -> None:
     with CommitmentListener("DX1", status=0x0115) as peer:
         shop = InProcessNode(database, tmp_path, peers={"DX1": remote(peer)})
         asked(shop, reference(films.dx()))
@@ -137,7 +135,7 @@ def test_a_modality_that_will_not_hear_it_is_left_for_a_person(database: Databas
     assert "0x0115" in detail
 
 
-def test_where_to_tell_a_modality_is_asked_of_a_person(database: Database, tmp_path: Path) -> None:
+def test_a_modality_without_an_address_fails_permanently(database: Database, tmp_path: Path) -> None:
     shop = InProcessNode(database, tmp_path)
     asked(shop, reference(films.dx()))
     assert shop.turn(Stage.COMMIT)
@@ -190,7 +188,7 @@ def ask(
     return cast("int", status.Status)
 
 
-def test_who_cannot_be_called_is_told_on_its_own_association(tmp_path: Path) -> None:
+def test_a_peer_without_an_address_gets_the_result_on_its_association(tmp_path: Path) -> None:
     told: queues.Queue[CommitmentResult] = queues.Queue()
     film = films.dx()
 
@@ -209,9 +207,7 @@ def test_who_cannot_be_called_is_told_on_its_own_association(tmp_path: Path) -> 
         assert answers(shop) == [(State.DONE, "answered on the association of the request")]
 
 
-def test_what_several_threads_send_on_one_association_does_not_mix(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_messages_of_several_threads_are_not_interleaved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: queues.Queue[CommitmentResult] = queues.Queue()
     film = films.dx()
     transactions = [Uid(f"{TRANSACTION}.{number}") for number in range(4)]
@@ -236,7 +232,7 @@ def test_what_several_threads_send_on_one_association_does_not_mix(
     assert sorted(heard) == transactions
 
 
-def test_a_request_survives_the_end_of_its_association_and_of_the_process(tmp_path: Path) -> None:
+def test_a_request_survives_its_association_and_the_process(tmp_path: Path) -> None:
     film = films.dx()
     with CommitmentListener("DX1") as peer:
         commitment_peers = [{"ae_title": "DX1", "host": peers.LOOPBACK, "port": peer.port}]
@@ -253,7 +249,7 @@ def test_a_request_survives_the_end_of_its_association_and_of_the_process(tmp_pa
             assert peer.results.get(timeout=60)[1].committed == (reference(film),)
 
 
-def test_orthanc_asks_whether_its_film_is_kept_and_is_told(tmp_path: Path) -> None:
+def test_orthanc_requests_commitment_and_gets_the_result(tmp_path: Path) -> None:
     film, never_sent = films.dx(), films.dx(seed=1)
     with peers.orthanc(tmp_path / "orthanc") as orthanc:
         commitment_peers = [{"ae_title": orthanc.ae_title, "host": peers.LOOPBACK, "port": orthanc.port}]
@@ -278,7 +274,7 @@ def test_orthanc_asks_whether_its_film_is_kept_and_is_told(tmp_path: Path) -> No
     assert [each["SOPInstanceUID"] for each in told["Failures"]] == [never_sent.SOPInstanceUID]
 
 
-def test_what_is_no_request_is_refused_and_the_next_one_is_answered(tmp_path: Path) -> None:
+def test_an_invalid_request_is_rejected_and_the_next_answered(tmp_path: Path) -> None:
     film = films.dx()
     good = action_information(TRANSACTION, [reference(film)])
     without_transaction = action_information(TRANSACTION, [reference(film)])
@@ -301,7 +297,7 @@ def test_what_is_no_request_is_refused_and_the_next_one_is_answered(tmp_path: Pa
         assert len(shop.jobs(Stage.COMMIT)) == 1
 
 
-def test_a_report_that_nobody_asked_for_is_refused(tmp_path: Path) -> None:
+def test_an_unrequested_result_is_rejected(tmp_path: Path) -> None:
     with node(tmp_path) as (port, _):
         remote = Peer(
             host=peers.LOOPBACK, port=port, called_ae_title=AeTitle("CXRNODE"), calling_ae_title=AeTitle("PACS")

@@ -26,7 +26,7 @@ def destination(pacs: SimulatedPacs) -> CStoreDestination:
     )
 
 
-def test_what_is_sent_lies_in_the_folder_under_its_uid(tmp_path: Path) -> None:
+def test_a_sent_object_is_a_file_named_by_its_uid(tmp_path: Path) -> None:
     film = films.written(films.cr(), tmp_path)
     stored: list[StoredObject] = []
     with SimulatedPacs(tmp_path / "pacs", on_stored=stored.append) as pacs:
@@ -38,7 +38,7 @@ def test_what_is_sent_lies_in_the_folder_under_its_uid(tmp_path: Path) -> None:
     assert dcmread(filed).file_meta.TransferSyntaxUID == dcmread(film).file_meta.TransferSyntaxUID
 
 
-def test_what_is_sent_twice_lies_there_once(tmp_path: Path) -> None:
+def test_an_object_sent_twice_is_one_file(tmp_path: Path) -> None:
     film = films.written(films.cr(), tmp_path)
     with SimulatedPacs(tmp_path / "pacs") as pacs:
         destination(pacs).send(film.read_bytes())
@@ -56,7 +56,7 @@ def test_what_is_sent_twice_lies_there_once(tmp_path: Path) -> None:
         "1.2.840.10008.5.1.4.1.1.88.59",  # Key Object Selection
     ],
 )
-def test_every_kind_of_result_is_taken(sop_class_uid: str, tmp_path: Path) -> None:
+def test_every_kind_of_result_is_accepted(sop_class_uid: str, tmp_path: Path) -> None:
     with (
         SimulatedPacs(tmp_path / "pacs") as pacs,
         association(pacs.port, sop_class_uid=sop_class_uid, called=pacs.ae_title) as opened,
@@ -64,13 +64,13 @@ def test_every_kind_of_result_is_taken(sop_class_uid: str, tmp_path: Path) -> No
         assert opened.is_established
 
 
-def test_it_answers_dcmtk_echo(tmp_path: Path) -> None:
+def test_it_responds_to_dcmtk_echo(tmp_path: Path) -> None:
     with SimulatedPacs(tmp_path) as pacs:
         assert peers.echoscu(pacs.port, called=pacs.ae_title).returncode == 0
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")  # pydicom, of the request's UID
-def test_a_uid_that_is_a_path_is_not_followed(tmp_path: Path) -> None:
+def test_a_uid_with_a_path_is_not_used_as_a_path(tmp_path: Path) -> None:
     data_set = encode(films.dx(), False, True)
     assert data_set is not None
     with (
