@@ -29,13 +29,13 @@ def those(messages: list[Element], event: tuple[str | None, str | None]) -> list
 
 
 def outcomes(messages: list[Element]) -> list[str]:
-    """Return how each ended."""
+    """Return the outcome of each message."""
     return [message.find("EventIdentification").get("EventOutcomeIndicator", "") for message in messages]  # type: ignore[union-attr]  # read() has seen it
 
 
 def objects(message: Element) -> list[str]:
-    """Return what it was done to."""
-    return [each.get("ParticipantObjectID", "") for each in message.findall("ParticipantObjectIdentification")]
+    """Return the IDs of its objects."""
+    return [element.get("ParticipantObjectID", "") for element in message.findall("ParticipantObjectIdentification")]
 
 
 def _names_the_patient(path: Path) -> bool:
@@ -68,12 +68,12 @@ ae_title = "DX1"
         )
         with running(config) as node:
             assert peers.storescu(node.port, film, calling="DX1").returncode == 0
-            assert peers.storescu(node.port, film, calling="STRANGER").returncode != 0
+            assert peers.storescu(node.port, film, calling="UNKNOWN").returncode != 0
             job = node.until_idle()[0]
             retry = [*COMMAND, "jobs", "retry", "--config", str(config), str(job.job_id)]
             subprocess.run(retry, check=True, capture_output=True)
             node.until_idle()
-            peers.until(lambda: received.read_text("utf-8").count("STRANGER") > 0, what="the trail in rsyslog")
+            peers.until(lambda: received.read_text("utf-8").count("UNKNOWN") > 0, what="the trail in rsyslog")
             log = node.log.read_text(encoding="utf-8")
     folder = config.parent / "cxr-node-data" / "audit"
     lines = [line for path in folder.glob("audit-*.xml") for line in path.read_text(encoding="utf-8").splitlines()]
@@ -81,20 +81,20 @@ ae_title = "DX1"
 
     # The page's process may have been ready in time or not, and so may those that receive beside the first.
     assert 3 <= len(those(messages, STOP)) <= len(those(messages, START)) <= 3 + ReceiveProcesses.chosen
-    came, *sent = those(messages, TRANSFERRED)
-    assert objects(came) == [films.dx().StudyInstanceUID, films.PATIENT_ID]
-    assert outcomes([came, *sent]) == ["0"] * len([came, *sent])
+    received_film, *sent = those(messages, TRANSFERRED)
+    assert objects(received_film) == [films.dx().StudyInstanceUID, films.PATIENT_ID]
+    assert outcomes([received_film, *sent]) == ["0"] * len([received_film, *sent])
     assert len(those(messages, BEGIN)) == len(sent) >= 1
     assert len(those(messages, EXPORT)) >= 1
     assert outcomes(those(messages, NODE_AUTHENTICATION)) == ["0", "4"]
     (by_person,) = those(messages, RESTRICTED)
     assert objects(by_person) == [f"jobs/{job.job_id}"]
-    told = [line.partition("\ufeff")[2] for line in received.read_text("utf-8").splitlines()]
-    assert told == lines[: len(told)]
+    forwarded = [line.partition("\ufeff")[2] for line in received.read_text("utf-8").splitlines()]
+    assert forwarded == lines[: len(forwarded)]
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
     assert films.PATIENT_ID not in log
-    kept = [path for path in folder.parent.rglob("*") if path.is_file()]
-    naming = {path.relative_to(folder.parent).parts[0] for path in kept if _names_the_patient(path)}
+    files = [path for path in folder.parent.rglob("*") if path.is_file()]
+    naming = {path.relative_to(folder.parent).parts[0] for path in files if _names_the_patient(path)}
     assert naming == {"archive", "audit"}
     assert films.PATIENT_NAME not in log + "".join(lines)

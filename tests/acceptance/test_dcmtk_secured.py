@@ -1,4 +1,4 @@
-"""DCMTK's storescu brings a film to a whole node by mutual TLS, with a user's name and password."""
+"""DCMTK sends a film to the node by mutual TLS, with user name and password."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.support.running_node import running, settings_file
 
 
 def secured(folder: Path, ca: Certificate, shown: Certificate, password: str) -> Path:
-    """Return the settings of a node that lets in who shows a certificate of `ca` and a password."""
+    """Return the settings of a node that requires a certificate of `ca` and a password."""
     config = settings_file(
         folder,
         destinations=({"kind": "folder", "name": "folder", "folder": str(folder / "results")},),
@@ -33,22 +33,22 @@ films_per_minute = 60
 
 
 def test_film_and_report_travel_by_mutual_tls_with_a_password(tmp_path: Path) -> None:
-    ca, strangers = certificates.authority(tmp_path), certificates.authority(tmp_path, "strangers")
+    ca, other_ca = certificates.authority(tmp_path), certificates.authority(tmp_path, "other")
     shown, modality = certificates.issued(tmp_path, ca, "node"), certificates.issued(tmp_path, ca, "modality")
-    stranger = certificates.issued(tmp_path, strangers, "stranger")
+    untrusted = certificates.issued(tmp_path, other_ca, "untrusted")
     film = films.written(films.dx(rows=300, columns=280), tmp_path)
     config = secured(tmp_path / "node", ca, shown, "correct horse")
 
     with running(config) as node:
 
-        def send(who: Certificate | None, *identity: str, calling: str = "DX1") -> int:
-            tls = ("+tla",) if who is None else who.dcmtk
+        def send(certificate: Certificate | None, *identity: str, calling: str = "DX1") -> int:
+            tls = ("+tla",) if certificate is None else certificate.dcmtk
             options = [*tls, "+cf", str(ca.certificate), *identity]
             return peers.storescu(node.port, film, calling=calling, options=options).returncode
 
         assert peers.storescu(node.port, film, calling="DX1").returncode != 0
         assert send(None, "-usr", "dx1", "-pwd", "correct horse") != 0
-        assert send(stranger, "-usr", "dx1", "-pwd", "correct horse") != 0
+        assert send(untrusted, "-usr", "dx1", "-pwd", "correct horse") != 0
         assert send(modality) != 0
         assert send(modality, "-usr", "dx1", "-pwd", "wrong") != 0
         assert send(modality, "-usr", "dx1", "-pwd", "correct horse", calling="DX2") != 0

@@ -52,18 +52,18 @@ def test_an_invalid_key_is_an_error(archive: Archive) -> None:
 
 
 def test_a_staged_object_is_committed_and_can_be_committed_again(archive: Archive) -> None:
-    aside = archive.stage()
+    staged = archive.stage()
     for start in range(0, len(CONTENT), 1000):
-        aside.write(memoryview(CONTENT)[start : start + 1000])
+        staged.write(memoryview(CONTENT)[start : start + 1000])
     assert KEY not in archive
-    assert aside.read() == CONTENT
+    assert staged.read() == CONTENT
 
-    aside.commit(KEY)
+    staged.commit(KEY)
     assert archive.get(KEY) == CONTENT
     archive.discard(KEY)
-    aside.commit(KEY)
-    aside.close()
-    aside.close()
+    staged.commit(KEY)
+    staged.close()
+    staged.close()
 
     assert archive.get(KEY) == CONTENT
     assert archive.clear_staging() == 0
@@ -71,19 +71,19 @@ def test_a_staged_object_is_committed_and_can_be_committed_again(archive: Archiv
 
 def test_a_discarded_staged_object_leaves_nothing(archive: Archive) -> None:
     for content in (CONTENT, b""):
-        aside = archive.stage()
-        aside.write(content)
-        aside.close()
+        staged = archive.stage()
+        staged.write(content)
+        staged.close()
     assert list(archive.stored_keys()) == []
     assert archive.clear_staging() == 0
 
 
 def test_a_staged_object_cannot_be_committed_to_an_invalid_key(archive: Archive) -> None:
-    aside = archive.stage()
-    aside.write(CONTENT)
+    staged = archive.stage()
+    staged.write(CONTENT)
     with pytest.raises(ValueError, match="not an archive key"):
-        aside.commit("films/00/../../../x.dcm")
-    aside.close()
+        staged.commit("films/00/../../../x.dcm")
+    staged.close()
 
 
 def test_a_put_leaves_no_staged_object(archive: Archive) -> None:
@@ -107,11 +107,11 @@ def test_a_full_disk_is_out_of_space_and_stores_nothing(tmp_path: Path, monkeypa
 
 def test_a_large_staged_file_is_stored_unchanged(tmp_path: Path) -> None:
     archive, content = FolderArchive(tmp_path), os.urandom(5 << 20)
-    aside = archive.stage()
+    staged = archive.stage()
     for start in range(0, len(content), 123_457):
-        aside.write(memoryview(content)[start : start + 123_457])
-    aside.commit(KEY)
-    aside.close()
+        staged.write(memoryview(content)[start : start + 123_457])
+    staged.commit(KEY)
+    staged.close()
     assert archive.get(KEY) == content
 
 
@@ -153,6 +153,6 @@ def test_only_the_owner_can_read_the_files(tmp_path: Path) -> None:
     archive = FolderArchive(tmp_path)
     archive.put(KEY, CONTENT)
 
-    kept = tmp_path / KEY
-    assert kept.stat().st_mode & 0o777 == 0o600
-    assert kept.parent.stat().st_mode & 0o777 == 0o700
+    path = tmp_path / KEY
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700

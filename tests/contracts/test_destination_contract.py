@@ -78,8 +78,8 @@ def pacs_at(port: int) -> Destination:
 
 
 @contextmanager
-def folder(here: Path) -> Iterator[Place]:
-    place = here / "results"
+def folder(tmp_path: Path) -> Iterator[Place]:
+    place = tmp_path / "results"
 
     def arrived() -> dict[str, bytes]:
         return {path.stem: films.data_set_bytes(path) for path in place.iterdir()}
@@ -88,17 +88,17 @@ def folder(here: Path) -> Iterator[Place]:
 
 
 @contextmanager
-def folder_away(here: Path) -> Iterator[Place]:
-    (here / "results").write_text("a file where the folder should be")
-    yield Place(destination=FolderDestination(name="folder", folder=here / "results"), arrived=dict)
+def folder_away(tmp_path: Path) -> Iterator[Place]:
+    (tmp_path / "results").write_text("a file where the folder should be")
+    yield Place(destination=FolderDestination(name="folder", folder=tmp_path / "results"), arrived=dict)
 
 
 KINDS = pytest.mark.parametrize("kind", [pacs, folder])
 AWAY = pytest.mark.parametrize("kind", [pacs_away, folder_away])
 
 
-def file_of(seed: int, here: Path) -> tuple[str, bytes]:
-    path = films.written(films.dx(seed=seed), here)
+def file_of(seed: int, tmp_path: Path) -> tuple[str, bytes]:
+    path = films.written(films.dx(seed=seed), tmp_path)
     return path.stem, path.read_bytes()
 
 

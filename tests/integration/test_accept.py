@@ -23,60 +23,60 @@ from tests.support.node import InProcessNode, received
 
 
 @pytest.fixture
-def shop(database: Database, tmp_path: Path) -> InProcessNode:
+def node(database: Database, tmp_path: Path) -> InProcessNode:
     return InProcessNode(database, tmp_path)
 
 
-def kept(shop: InProcessNode) -> list[Path]:
-    return [path for path in shop.archive._root.rglob("*") if path.is_file()]
+def archived_files(node: InProcessNode) -> list[Path]:
+    return [path for path in node.archive._root.rglob("*") if path.is_file()]
 
 
-def test_the_bytes_are_stored_before_the_row(shop: InProcessNode) -> None:
+def test_the_bytes_are_stored_before_the_row(node: InProcessNode) -> None:
     def cut(*_: object) -> NoReturn:
         raise DatabaseUnavailable("power cut")
 
-    event.listen(shop.database.engine, "before_cursor_execute", cut)
+    event.listen(node.database.engine, "before_cursor_execute", cut)
     with pytest.raises(DatabaseUnavailable):
-        shop.accept(films.dx())
-    event.remove(shop.database.engine, "before_cursor_execute", cut)
-    assert len(kept(shop)) == 1
-    assert shop.jobs() == []
+        node.accept(films.dx())
+    event.remove(node.database.engine, "before_cursor_execute", cut)
+    assert len(archived_files(node)) == 1
+    assert node.jobs() == []
 
-    assert shop.accept(films.dx())
-    assert len(kept(shop)) == 1
-    assert [job.state for job in shop.jobs()] == [State.WAITING]
+    assert node.accept(films.dx())
+    assert len(archived_files(node)) == 1
+    assert [job.state for job in node.jobs()] == [State.WAITING]
 
 
-def test_without_space_there_are_neither_bytes_nor_row(shop: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_space_there_are_neither_bytes_nor_row(node: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> NoReturn:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as context:
         context.setattr(os, "fsync", full)
         with pytest.raises(OutOfSpace):
-            shop.accept(films.dx())
+            node.accept(films.dx())
 
-    assert kept(shop) == []
-    assert shop.jobs() == []
+    assert archived_files(node) == []
+    assert node.jobs() == []
 
 
-def test_other_bytes_under_a_known_uid_are_stored_too(shop: InProcessNode) -> None:
+def test_other_bytes_under_a_known_uid_are_stored_too(node: InProcessNode) -> None:
     film, other = films.dx(), films.dx(changes={"PatientComments": "another"})
 
-    assert [shop.accept(each) for each in (film, film, other, other)] == [True, False, True, False]
+    assert [node.accept(sent) for sent in (film, film, other, other)] == [True, False, True, False]
 
-    assert len(kept(shop)) == 2
-    assert [job.state for job in shop.jobs()] == [State.WAITING, State.NOT_ANALYSED]
-    shop.work()
-    (report,) = shop.pacs.reports()
+    assert len(archived_files(node)) == 2
+    assert [job.state for job in node.jobs()] == [State.WAITING, State.NOT_ANALYSED]
+    node.work()
+    (report,) = node.pacs.reports()
     assert report.StudyInstanceUID == film.StudyInstanceUID
 
 
-def test_the_stored_bytes_are_the_received_bytes(shop: InProcessNode) -> None:
+def test_the_stored_bytes_are_the_received_bytes(node: InProcessNode) -> None:
     film = films.dx()
-    shop.accept(film)
+    node.accept(film)
 
-    (path,) = kept(shop)
+    (path,) = archived_files(node)
 
     assert path.read_bytes() == received(film).content
     assert dcmread(BytesIO(path.read_bytes())).SOPInstanceUID == film.SOPInstanceUID
@@ -87,12 +87,12 @@ def test_with_a_locked_database_nothing_is_accepted(tmp_path: Path) -> None:
     migrate.upgrade(database)
     other = sqlite3.connect(tmp_path / "node.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    shop = InProcessNode(database, tmp_path)
+    node = InProcessNode(database, tmp_path)
     try:
         with pytest.raises(DatabaseUnavailable):
-            shop.accept(films.dx())
+            node.accept(films.dx())
         other.execute("ROLLBACK")
-        assert shop.accept(films.dx())
+        assert node.accept(films.dx())
     finally:
         other.close()
         database.close()
@@ -123,13 +123,13 @@ def test_a_permission_error_is_not_a_full_disk(tmp_path: Path, monkeypatch: pyte
 
 
 def test_an_own_result_sent_back_is_no_new_film(database: Database, tmp_path: Path) -> None:
-    shop = InProcessNode(database, tmp_path, kinds=(tid1500.REPORT, secondary_capture.PICTURE))
-    shop.accept(films.dx(rows=300, columns=280))
-    shop.work()
-    (picture,) = [each for each in shop.pacs.reports() if each.SOPClassUID == SecondaryCaptureImageStorage]
-    jobs, files = len(shop.jobs()), len(kept(shop))
+    node = InProcessNode(database, tmp_path, kinds=(tid1500.REPORT, secondary_capture.PICTURE))
+    node.accept(films.dx(rows=300, columns=280))
+    node.work()
+    (picture,) = [report for report in node.pacs.reports() if report.SOPClassUID == SecondaryCaptureImageStorage]
+    jobs, files = len(node.jobs()), len(archived_files(node))
 
-    assert not shop.accept(picture)
+    assert not node.accept(picture)
 
-    shop.work()
-    assert (len(shop.jobs()), len(kept(shop))) == (jobs, files)
+    node.work()
+    assert (len(node.jobs()), len(archived_files(node))) == (jobs, files)

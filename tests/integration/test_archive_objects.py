@@ -94,22 +94,22 @@ def test_success_follows_store_and_database(bucket: Bucket, tmp_path: Path) -> N
         refused = peers.storescu(port, film)
         assert refused.returncode != 0
         assert "OutOfResources" in refused.stderr
-        assert _kept(database) == []
+        assert _film_rows(database) == []
 
         line.mishaps = [Mishap.LOST]
         assert peers.storescu(port, film).returncode == 0
         assert peers.storescu(port, film).returncode == 0
-        kept = _kept(database)
+        rows = _film_rows(database)
 
-    assert len(kept) == 1
-    ((key, digest),) = kept
+    assert len(rows) == 1
+    ((key, digest),) = rows
     archive = ObjectArchive(bucket)
     assert list(archive.stored_keys()) == [key]
     assert is_intact(archive.get(key), Digest(digest))
     assert not list((tmp_path / "data").rglob("*.dcm"))
 
 
-def _kept(database: Database) -> list[tuple[str, str]]:
+def _film_rows(database: Database) -> list[tuple[str, str]]:
     with database.read() as connection:
         rows = connection.execute(select(film_table.c.archive_key, film_table.c.digest))
         return [(str(row.archive_key), str(row.digest)) for row in rows]

@@ -23,23 +23,25 @@ def test_local_trail_is_ok_and_a_disabled_one_is_noted(tmp_path: Path) -> None:
 
 def test_unreachable_receiver_is_a_problem_with_its_backlog(tmp_path: Path) -> None:
     port = peers.free_port()
-    told = settings(tmp_path, syslog_host=LOOPBACK, syslog_port=port, syslog_transport="tcp")
-    administration(told, utc_now, events.USE_OF_RESTRICTED_FUNCTION, "retry", by="anna", subject="jobs/1")
+    configured = settings(tmp_path, syslog_host=LOOPBACK, syslog_port=port, syslog_transport="tcp")
+    administration(configured, utc_now, events.USE_OF_RESTRICTED_FUNCTION, "retry", by="anna", subject="jobs/1")
 
-    away = audit_checks.trail(told)
+    unreachable = audit_checks.trail(configured)
     with syslog.collector(port=port):
-        there = audit_checks.trail(told)
+        reachable = audit_checks.trail(configured)
 
-    assert (away.status, there.status) == (Status.PROBLEM, Status.OK)
-    assert f"bytes wait for syslog receiver {LOOPBACK} port {port}, which is unreachable: " in away.message
-    assert not away.message.startswith("0 bytes")
+    assert (unreachable.status, reachable.status) == (Status.PROBLEM, Status.OK)
+    assert f"bytes wait for syslog receiver {LOOPBACK} port {port}, which is unreachable: " in unreachable.message
+    assert not unreachable.message.startswith("0 bytes")
 
 
 def test_untrusted_receiver_is_a_problem(tmp_path: Path) -> None:
     authority, other = certificates.authority(tmp_path), certificates.authority(tmp_path, "other")
     with syslog.collector(shows=certificates.issued(tmp_path, other, "receiver")) as collecting:
-        told = settings(tmp_path, syslog_host=LOOPBACK, syslog_port=collecting.port, tls_ca=str(authority.certificate))
-        said = audit_checks.trail(told)
+        configured = settings(
+            tmp_path, syslog_host=LOOPBACK, syslog_port=collecting.port, tls_ca=str(authority.certificate)
+        )
+        check = audit_checks.trail(configured)
 
-    assert said.status is Status.PROBLEM
-    assert "the certificate is not trusted" in said.message
+    assert check.status is Status.PROBLEM
+    assert "the certificate is not trusted" in check.message

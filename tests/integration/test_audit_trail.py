@@ -55,8 +55,8 @@ def lines(folder: Path) -> list[str]:
 
 
 def studies(messages: list[str]) -> list[str]:
-    found = [re.search(r'ParticipantObjectID="1\.2\.(\d+)"', message) for message in messages]
-    return [match.group(1) for match in found if match is not None]
+    matches = [re.search(r'ParticipantObjectID="1\.2\.(\d+)"', message) for message in messages]
+    return [match.group(1) for match in matches if match is not None]
 
 
 def test_messages_are_in_a_file_per_day_for_the_owner_only(tmp_path: Path) -> None:
@@ -134,8 +134,8 @@ def test_messages_written_before_the_disk_was_full_are_not_repeated(
     recorded.record(film(4))
 
     assert studies([line for line in lines(tmp_path) if line.endswith("</AuditMessage>")]) == ["0", "1", "2", "3", "4"]
-    said = [re.split("[:;,]", record.message)[0] for record in caplog.records]
-    assert said == ["audit trail cannot be written", "audit trail is written again"]
+    logged = [re.split("[:;,]", record.message)[0] for record in caplog.records]
+    assert logged == ["audit trail cannot be written", "audit trail is written again"]
 
 
 def test_messages_of_many_threads_are_written_before_record_returns(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_truncated_message_is_not_forwarded(tmp_path: Path) -> None:
     recorded.record(film(2))
 
     with syslog.collector() as collecting:
-        assert told(tmp_path, collecting.port) == 2
+        assert forward_once(tmp_path, collecting.port) == 2
         peers.until(lambda: len(collecting.messages) == 2, what="both messages")
 
 
@@ -202,10 +202,10 @@ def forwarder(folder: Path, port: int, *, tls: TlsPeer | None = None) -> Forward
     return Forwarder(Journal(folder), receiver, host="node-1")
 
 
-def told(folder: Path, port: int, *, tls: TlsPeer | None = None) -> int:
-    """Tell a receiver once, and hang up."""
-    with closing(forwarder(folder, port, tls=tls)) as forwards:
-        return forwards.forward()
+def forward_once(folder: Path, port: int, *, tls: TlsPeer | None = None) -> int:
+    """Forward once, and close the connection."""
+    with closing(forwarder(folder, port, tls=tls)) as sender:
+        return sender.forward()
 
 
 def test_a_message_is_framed_as_in_rfc_5424_and_5425() -> None:
@@ -223,18 +223,18 @@ def test_a_message_is_framed_as_in_rfc_5424_and_5425() -> None:
 
 def test_all_messages_are_forwarded_in_order_after_an_outage(tmp_path: Path) -> None:
     recorded, port = trail(tmp_path), peers.free_port()
-    forwards = forwarder(tmp_path, port)
+    sender = forwarder(tmp_path, port)
     recorded.record(film(1))
     with pytest.raises(OSError, match="refused"):
-        forwards.forward()
+        sender.forward()
     for number in range(2, 500):
         recorded.record(film(number))
 
     with syslog.collector(port=port) as collecting:
-        assert forwards.forward() == 499
-        assert forwards.forward() == 0
+        assert sender.forward() == 499
+        assert sender.forward() == 0
         peers.until(lambda: len(collecting.messages) == 499, what="every message")
-        forwards.close()
+        sender.close()
     assert [message.partition(b"\xef\xbb\xbf")[2].decode() for message in collecting.messages] == lines(tmp_path)
     assert Journal(tmp_path).unforwarded_bytes(Journal(tmp_path).forwarded()) == 0
 
@@ -242,19 +242,22 @@ def test_all_messages_are_forwarded_in_order_after_an_outage(tmp_path: Path) -> 
 def test_after_a_closed_connection_a_new_one_is_used(tmp_path: Path) -> None:
     recorded = trail(tmp_path)
     with syslog.collector() as collecting:
-        forwards = forwarder(tmp_path, collecting.port)
+        sender = forwarder(tmp_path, collecting.port)
         recorded.record(film(1))
-        forwards.forward()
+        sender.forward()
         peers.until(lambda: len(collecting.messages) == 1, what="the first message")
         collecting.hang_up()
         recorded.record(film(2))
-        peers.until(lambda: _turned(forwards) and b"1.2.2" in b"".join(collecting.messages), what="the second message")
-        forwards.close()
+        peers.until(
+            lambda: _has_forwarded(sender) and b"1.2.2" in b"".join(collecting.messages),
+            what="the second message",
+        )
+        sender.close()
 
 
-def _turned(forwards: Forwarder) -> bool:
+def _has_forwarded(sender: Forwarder) -> bool:
     try:
-        forwards.forward()
+        sender.forward()
     except OSError:
         return False
     return True
@@ -266,7 +269,7 @@ def test_another_process_continues_at_the_stored_offsets(tmp_path: Path) -> None
         for number in (1, 2):
             recorded.record(film(number))
             recorded.record(film(number + 10, at=AT + timedelta(days=1)))
-            assert told(tmp_path, collecting.port) == 2
+            assert forward_once(tmp_path, collecting.port) == 2
         peers.until(lambda: len(collecting.messages) == 4, what="four messages")
 
 
@@ -317,7 +320,7 @@ def _records_arrive(folder: Path, port: int, received: Path, *, tls: TlsPeer | N
     for number in range(20):
         recorded.record(film(number))
     recorded.record(stranger())
-    assert told(folder, port, tls=tls) == 21
+    assert forward_once(folder, port, tls=tls) == 21
     peers.until(
         lambda: received.exists() and received.read_text("utf-8").count("\n") == 21, what="21 messages in rsyslog"
     )
@@ -338,7 +341,7 @@ def test_an_untrusted_receiver_gets_no_messages(fault: str, tmp_path: Path) -> N
     trail(folder).record(film(1))
     with syslog.collector(shows=shows) as collecting:
         with pytest.raises(OSError, match="certificate verify failed"):
-            told(folder, collecting.port, tls=TlsPeer(ca=authority.certificate))
+            forward_once(folder, collecting.port, tls=TlsPeer(ca=authority.certificate))
         assert collecting.messages == []
     assert Journal(folder).forwarded() == {}
 
@@ -351,7 +354,7 @@ def test_old_files_are_removed_only_when_forwarded(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     assert remove_old(journal, today=TODAY, keep_days=90, is_forwarded=True) == 0
     with syslog.collector() as collecting:
-        told(tmp_path, collecting.port)
+        forward_once(tmp_path, collecting.port)
 
     assert remove_old(journal, today=TODAY, keep_days=90, is_forwarded=True) == 1
     assert studies(lines(tmp_path)) == ["2", "3"]

@@ -1,4 +1,4 @@
-"""What the node does is recorded as it ended, whatever came in between."""
+"""The audit trail records each action with its outcome."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,8 +60,8 @@ def audit(recorded: list[Message]) -> Audit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Says:
-    """A destination that does as told."""
+class StubDestination:
+    """A destination with a given answer."""
 
     name: str
     answer: Callable[[], Receipt]
@@ -72,8 +72,8 @@ class Says:
 
 
 @dataclass(frozen=True, slots=True)
-class Vouches:
-    """An archive that has everything, unless it is away."""
+class StubVerifier:
+    """A verifier that confirms every instance, or is unreachable."""
 
     is_away: bool
 
@@ -92,8 +92,8 @@ def raises(error: Exception) -> Callable[[], Receipt]:
     return answer
 
 
-def said(recorded: list[Message]) -> list[tuple[str, Outcome, str]]:
-    """Return what was recorded: event, outcome and why."""
+def outcomes(recorded: list[Message]) -> list[tuple[str, Outcome, str]]:
+    """Return event, outcome and description of each message."""
     return [(message.event.meaning, message.outcome, message.description) for message in recorded]
 
 
@@ -112,7 +112,7 @@ def test_a_film_is_recorded_before_its_response(
 ) -> None:
     audit_decorators.keeping(audit, lambda _instance, _sender: is_new)(instance(content), SENDER)
 
-    assert said(recorded) == [("DICOM Instances Transferred", Outcome.SUCCESS, "")]
+    assert outcomes(recorded) == [("DICOM Instances Transferred", Outcome.SUCCESS, "")]
     assert recorded[0].action.value == action
     assert [each.object_id for each in recorded[0].objects] == [FILM.StudyInstanceUID, films.PATIENT_ID]
 
@@ -126,7 +126,7 @@ def test_a_film_that_was_not_stored_is_recorded_as_failure(
     with pytest.raises(RetryLater):
         audit_decorators.keeping(audit, keep)(instance(content), SENDER)
 
-    assert said(recorded) == [("DICOM Instances Transferred", Outcome.MINOR_FAILURE, "no room")]
+    assert outcomes(recorded) == [("DICOM Instances Transferred", Outcome.MINOR_FAILURE, "no room")]
 
 
 def test_a_film_with_an_unreadable_head_has_no_patient(audit: Audit, recorded: list[Message]) -> None:
@@ -147,14 +147,14 @@ def test_a_film_with_an_unreadable_head_has_no_patient(audit: Audit, recorded: l
 def test_each_attempt_to_send_is_recorded_with_its_outcome(
     answer: Callable[[], Receipt], outcome: Outcome, why: str, audit: Audit, recorded: list[Message], content: bytes
 ) -> None:
-    to = {name: Says(name=name, answer=answer) for name in ("pacs", "folder")}
+    to = {name: StubDestination(name=name, answer=answer) for name in ("pacs", "folder")}
     for destination in audit_decorators.destinations(Process(settings=SETTINGS, audit=audit), to).values():
         try:
             destination.send(content)
         except (RetryLater, DeliveryRejected, KeyError):
             assert outcome is Outcome.MINOR_FAILURE
 
-    assert said(recorded) == [
+    assert outcomes(recorded) == [
         ("Begin Transferring DICOM Instances", Outcome.SUCCESS, ""),
         ("DICOM Instances Transferred", outcome, why),
         ("Export", outcome, why),
@@ -164,14 +164,14 @@ def test_each_attempt_to_send_is_recorded_with_its_outcome(
 @pytest.mark.parametrize("is_away", [False, True])
 def test_a_query_is_recorded_with_its_identifier(is_away: bool, audit: Audit, recorded: list[Message]) -> None:
     queried = ApplicationEntity(ae_title="PACS", host="pacs")
-    rules = {"pacs": VerificationRule(verifier=Vouches(is_away), retry_after_s=60.0, queried=queried)}
+    rules = {"pacs": VerificationRule(verifier=StubVerifier(is_away), retry_after_s=60.0, queried=queried)}
     verifier = audit_decorators.verification(audit, rules)["pacs"].verifier
     try:
         verifier.verify(Uid("1.2"), IDENTITY)
     except RetryLater:
         assert is_away
 
-    assert said(recorded) == [("Query", Outcome(4 if is_away else 0), "away" if is_away else "")]
+    assert outcomes(recorded) == [("Query", Outcome(4 if is_away else 0), "away" if is_away else "")]
     assert FILM.SOPInstanceUID.encode() in (recorded[0].objects[0].query or b"")
 
 
@@ -189,7 +189,7 @@ def test_associations_are_recorded(audit: Audit, recorded: list[Message]) -> Non
     )
     on_event(TlsFailed(address="10.9.9.9", reason="timed out"))
 
-    assert said(recorded) == [
+    assert outcomes(recorded) == [
         ("Security Alert", Outcome.SUCCESS, ""),
         ("User Authentication", Outcome.SUCCESS, ""),
         ("Security Alert", Outcome.SUCCESS, ""),
@@ -205,7 +205,7 @@ def test_the_removal_of_a_study_names_its_instances(
     other = films.written(films.dx(seed=7), tmp_path).read_bytes()
     audit_decorators.before_removal(audit)(iter([content, other]))
 
-    assert said(recorded) == [("DICOM Study Deleted", Outcome.SUCCESS, "")]
+    assert outcomes(recorded) == [("DICOM Study Deleted", Outcome.SUCCESS, "")]
     instances = [uid for _, uids in recorded[0].objects[0].instances for uid in uids]
     assert instances == [FILM.SOPInstanceUID, films.dx(seed=7).SOPInstanceUID]
 

@@ -54,51 +54,51 @@ def reference(film: Dataset, **changes: str) -> Reference:
     return Reference(**{name: Uid(uid) for name, uid in uids.items()})
 
 
-def asked(shop: InProcessNode, *instances: Reference, transaction_uid: Uid = TRANSACTION) -> int:
-    return commitments.store(shop.database, transaction_uid, instances, SENDER, due_at=NOON, now=NOON)
+def store_request(node: InProcessNode, *instances: Reference, transaction_uid: Uid = TRANSACTION) -> int:
+    return commitments.store(node.database, transaction_uid, instances, SENDER, due_at=NOON, now=NOON)
 
 
-def answers(shop: InProcessNode) -> list[tuple[State, str]]:
-    return [(job.state, job.detail) for job in shop.jobs(Stage.COMMIT)]
+def answers(node: InProcessNode) -> list[tuple[State, str]]:
+    return [(job.state, job.detail) for job in node.jobs(Stage.COMMIT)]
 
 
 def test_a_modality_gets_committed_instances_and_failure_reasons(database: Database, tmp_path: Path) -> None:
-    kept, lost, damaged, never_sent = films.dx(), films.dx(seed=1), films.dx(seed=2), films.dx(seed=3)
+    stored, lost, damaged, never_sent = films.dx(), films.dx(seed=1), films.dx(seed=2), films.dx(seed=3)
     with CommitmentListener("DX1") as peer:
-        shop = InProcessNode(database, tmp_path, peers={"DX1": remote(peer)})
-        for film in (kept, lost, damaged):
-            shop.accept(film)
-        keys = {str(film.SOPInstanceUID): key_of(shop, film) for film in (lost, damaged)}
-        shop.archive.discard(keys[lost.SOPInstanceUID])
-        whole = shop.archive.get(keys[damaged.SOPInstanceUID])
-        shop.archive.put(keys[damaged.SOPInstanceUID], whole[:-1] + bytes([whole[-1] ^ 1]))
-        other_class = reference(kept, sop_class_uid="1.2.840.10008.5.1.4.1.1.1")
-        asked(shop, reference(kept), *(reference(each) for each in (lost, damaged, never_sent)), other_class)
+        node = InProcessNode(database, tmp_path, peers={"DX1": remote(peer)})
+        for film in (stored, lost, damaged):
+            node.accept(film)
+        keys = {str(film.SOPInstanceUID): key_of(node, film) for film in (lost, damaged)}
+        node.archive.discard(keys[lost.SOPInstanceUID])
+        whole = node.archive.get(keys[damaged.SOPInstanceUID])
+        node.archive.put(keys[damaged.SOPInstanceUID], whole[:-1] + bytes([whole[-1] ^ 1]))
+        other_class = reference(stored, sop_class_uid="1.2.840.10008.5.1.4.1.1.1")
+        store_request(node, reference(stored), *(reference(film) for film in (lost, damaged, never_sent)), other_class)
 
-        assert shop.turn(Stage.COMMIT)
+        assert node.turn(Stage.COMMIT)
 
-        event_type, report = peer.results.get(timeout=60)
+        event_type, result = peer.results.get(timeout=60)
     assert event_type == 2
-    assert report.transaction_uid == TRANSACTION
-    assert report.committed == (reference(kept),)
-    assert report.failed == (
+    assert result.transaction_uid == TRANSACTION
+    assert result.committed == (reference(stored),)
+    assert result.failed == (
         (reference(lost), FailureReason.NO_SUCH_OBJECT_INSTANCE),
         (reference(damaged), FailureReason.PROCESSING_FAILURE),
         (reference(never_sent), FailureReason.NO_SUCH_OBJECT_INSTANCE),
         (other_class, FailureReason.CLASS_INSTANCE_CONFLICT),
     )
-    assert answers(shop) == [(State.DONE, "1 committed, 4 not")]
+    assert answers(node) == [(State.DONE, "1 committed, 4 not")]
 
 
 def test_an_unreachable_modality_gets_the_result_later(database: Database, tmp_path: Path) -> None:
     film = films.dx()
     with CommitmentListener("DX1") as away:
         gone = remote(away)
-    shop = InProcessNode(database, tmp_path, peers={"DX1": gone})
-    shop.accept(film)
-    asked(shop, reference(film))
-    assert shop.turn(Stage.COMMIT)
-    assert answers(shop)[0][0] is State.WAITING
+    node = InProcessNode(database, tmp_path, peers={"DX1": gone})
+    node.accept(film)
+    store_request(node, reference(film))
+    assert node.turn(Stage.COMMIT)
+    assert answers(node)[0][0] is State.WAITING
 
     with CommitmentListener("DX1") as peer:
         later = InProcessNode(database, tmp_path, peers={"DX1": remote(peer)})
@@ -108,48 +108,48 @@ def test_an_unreachable_modality_gets_the_result_later(database: Database, tmp_p
             1,
             CommitmentResult(transaction_uid=TRANSACTION, committed=(reference(film),)),
         )
-    assert answers(shop)[0][0] is State.DONE
+    assert answers(node)[0][0] is State.DONE
 
 
 def test_a_repeated_request_is_answered_but_not_with_other_films(database: Database, tmp_path: Path) -> None:
     film = films.dx()
     with CommitmentListener("DX1") as peer:
-        shop = InProcessNode(database, tmp_path, peers={"DX1": remote(peer)})
-        shop.accept(film)
+        node = InProcessNode(database, tmp_path, peers={"DX1": remote(peer)})
+        node.accept(film)
         for _ in range(2):
-            asked(shop, reference(film))
-            assert shop.turn(Stage.COMMIT)
+            store_request(node, reference(film))
+            assert node.turn(Stage.COMMIT)
             assert peer.results.get(timeout=60)[1].committed == (reference(film),)
         with pytest.raises(commitments.OtherRequest):
-            asked(shop, reference(films.dx(seed=1)))
-    assert len(answers(shop)) == 1
+            store_request(node, reference(films.dx(seed=1)))
+    assert len(answers(node)) == 1
 
 
 def test_a_modality_that_rejects_the_result_fails_permanently(database: Database, tmp_path: Path) -> None:
     with CommitmentListener("DX1", status=0x0115) as peer:
-        shop = InProcessNode(database, tmp_path, peers={"DX1": remote(peer)})
-        asked(shop, reference(films.dx()))
-        assert shop.turn(Stage.COMMIT)
-    ((state, detail),) = answers(shop)
+        node = InProcessNode(database, tmp_path, peers={"DX1": remote(peer)})
+        store_request(node, reference(films.dx()))
+        assert node.turn(Stage.COMMIT)
+    ((state, detail),) = answers(node)
     assert state is State.FAILED
     assert "0x0115" in detail
 
 
 def test_a_modality_without_an_address_fails_permanently(database: Database, tmp_path: Path) -> None:
-    shop = InProcessNode(database, tmp_path)
-    asked(shop, reference(films.dx()))
-    assert shop.turn(Stage.COMMIT)
-    assert answers(shop) == [
+    node = InProcessNode(database, tmp_path)
+    store_request(node, reference(films.dx()))
+    assert node.turn(Stage.COMMIT)
+    assert answers(node) == [
         (State.FAILED, "the address of DX1 is not known: add it to [[receive.commitment_peers]], then retry")
     ]
 
 
 @contextmanager
-def node(folder: Path, **receive: object) -> Iterator[tuple[int, InProcessNode]]:
+def receiving_node(folder: Path, **receive: object) -> Iterator[tuple[int, InProcessNode]]:
     """Run the receiving part of a node; yield its port, and the rest of it."""
-    given = {"port": 0, **receive}
+    table = {"port": 0, **receive}
     settings = Settings.model_validate(
-        {"node": {"data_folder": folder}, "receive": given, "archive": {"reserve_bytes": 0}}
+        {"node": {"data_folder": folder}, "receive": table, "archive": {"reserve_bytes": 0}}
     )
     with Process.open(settings) as process:
         migrate.upgrade(process.database)
@@ -158,8 +158,8 @@ def node(folder: Path, **receive: object) -> Iterator[tuple[int, InProcessNode]]
 
 
 @contextmanager
-def asking(
-    port: int, on_report: Callable[[evt.Event], tuple[int, None]] = lambda _: (0x0000, None)
+def commitment_scu(
+    port: int, on_result: Callable[[evt.Event], tuple[int, None]] = lambda _: (0x0000, None)
 ) -> Iterator[Association]:
     entity = AE(ae_title="DX1")
     opened = entity.associate(
@@ -168,7 +168,7 @@ def asking(
         contexts=[build_context(PUSH_MODEL)],
         ae_title="CXRNODE",
         ext_neg=[build_role(PUSH_MODEL, scu_role=True)],
-        evt_handlers=[(evt.EVT_N_EVENT_REPORT, on_report)],
+        evt_handlers=[(evt.EVT_N_EVENT_REPORT, on_result)],
     )
     deliver_responses_to_requestor(opened)
     assert opened.is_established
@@ -181,7 +181,7 @@ def asking(
             connection.socket.close()
 
 
-def ask(
+def request_commitment(
     opened: Association, information: Dataset, *, action: int = REQUEST, instance: str = PUSH_MODEL_INSTANCE
 ) -> int:
     status, _ = opened.send_n_action(information, action, PUSH_MODEL, instance)
@@ -189,26 +189,28 @@ def ask(
 
 
 def test_a_peer_without_an_address_gets_the_result_on_its_association(tmp_path: Path) -> None:
-    told: queues.Queue[CommitmentResult] = queues.Queue()
+    results: queues.Queue[CommitmentResult] = queues.Queue()
     film = films.dx()
 
-    def on_report(event: evt.Event) -> tuple[int, None]:
-        told.put(parse_event(event.event_information))
+    def on_result(event: evt.Event) -> tuple[int, None]:
+        results.put(parse_event(event.event_information))
         return 0x0000, None
 
-    with node(tmp_path) as (port, shop):
-        shop.accept(film)
-        with asking(port, on_report) as opened:
-            assert ask(opened, action_information(TRANSACTION, [reference(film)])) == 0x0000
-            assert told.get(timeout=60) == CommitmentResult(transaction_uid=TRANSACTION, committed=(reference(film),))
-        peers.until(lambda: _is_answered(shop), what="the answer's row")
-        shop.clock.now = shop.jobs(Stage.COMMIT)[0].due_at
-        assert shop.turn(Stage.COMMIT)
-        assert answers(shop) == [(State.DONE, "answered on the association of the request")]
+    with receiving_node(tmp_path) as (port, node):
+        node.accept(film)
+        with commitment_scu(port, on_result) as opened:
+            assert request_commitment(opened, action_information(TRANSACTION, [reference(film)])) == 0x0000
+            assert results.get(timeout=60) == CommitmentResult(
+                transaction_uid=TRANSACTION, committed=(reference(film),)
+            )
+        peers.until(lambda: _is_answered(node), what="the answer's row")
+        node.clock.now = node.jobs(Stage.COMMIT)[0].due_at
+        assert node.turn(Stage.COMMIT)
+        assert answers(node) == [(State.DONE, "answered on the association of the request")]
 
 
 def test_messages_of_several_threads_are_not_interleaved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: queues.Queue[CommitmentResult] = queues.Queue()
+    results: queues.Queue[CommitmentResult] = queues.Queue()
     film = films.dx()
     transactions = [Uid(f"{TRANSACTION}.{number}") for number in range(4)]
     send = DULServiceProvider.send_pdu
@@ -218,31 +220,31 @@ def test_messages_of_several_threads_are_not_interleaved(tmp_path: Path, monkeyp
         # Long enough for another thread to begin between the parts of a message.
         threading.Event().wait(0.02)
 
-    def on_report(event: evt.Event) -> tuple[int, None]:
-        told.put(parse_event(event.event_information))
+    def on_result(event: evt.Event) -> tuple[int, None]:
+        results.put(parse_event(event.event_information))
         return 0x0000, None
 
     monkeypatch.setattr(DULServiceProvider, "send_pdu", send_and_dawdle)
-    with node(tmp_path) as (port, shop):
-        shop.accept(film)
-        with asking(port, on_report) as opened:
+    with receiving_node(tmp_path) as (port, node):
+        node.accept(film)
+        with commitment_scu(port, on_result) as opened:
             for transaction_uid in transactions:
-                assert ask(opened, action_information(transaction_uid, [reference(film)])) == 0x0000
-            heard = [told.get(timeout=60).transaction_uid for _ in transactions]
-    assert sorted(heard) == transactions
+                assert request_commitment(opened, action_information(transaction_uid, [reference(film)])) == 0x0000
+            transaction_uids = [results.get(timeout=60).transaction_uid for _ in transactions]
+    assert sorted(transaction_uids) == transactions
 
 
 def test_a_request_survives_its_association_and_the_process(tmp_path: Path) -> None:
     film = films.dx()
     with CommitmentListener("DX1") as peer:
         commitment_peers = [{"ae_title": "DX1", "host": peers.LOOPBACK, "port": peer.port}]
-        with node(tmp_path, commitment_peers=commitment_peers) as (port, shop):
-            shop.accept(film)
-            with asking(port) as opened:
-                assert ask(opened, action_information(TRANSACTION, [reference(film)])) == 0x0000
-            (job,) = shop.jobs(Stage.COMMIT)
+        with receiving_node(tmp_path, commitment_peers=commitment_peers) as (port, node):
+            node.accept(film)
+            with commitment_scu(port) as opened:
+                assert request_commitment(opened, action_information(TRANSACTION, [reference(film)])) == 0x0000
+            (job,) = node.jobs(Stage.COMMIT)
         assert peer.results.empty()
-        with node(tmp_path) as (_, started_again):
+        with receiving_node(tmp_path) as (_, started_again):
             later = InProcessNode(started_again.database, tmp_path, peers={"DX1": remote(peer)})
             later.clock.now = job.due_at
             assert later.turn(Stage.COMMIT)
@@ -253,25 +255,25 @@ def test_orthanc_requests_commitment_and_gets_the_result(tmp_path: Path) -> None
     film, never_sent = films.dx(), films.dx(seed=1)
     with peers.orthanc(tmp_path / "orthanc") as orthanc:
         commitment_peers = [{"ae_title": orthanc.ae_title, "host": peers.LOOPBACK, "port": orthanc.port}]
-        with node(tmp_path, commitment_peers=commitment_peers) as (port, shop):
-            shop.accept(film)
+        with receiving_node(tmp_path, commitment_peers=commitment_peers) as (port, node):
+            node.accept(film)
             orthanc.send("PUT", "/modalities/us", ["CXRNODE", peers.LOOPBACK, port])
-            wanted = [[str(each.SOPClassUID), str(each.SOPInstanceUID)] for each in (film, never_sent)]
-            asked = orthanc.send("POST", "/modalities/us/storage-commitment", {"DicomInstances": wanted})
+            wanted = [[str(requested.SOPClassUID), str(requested.SOPInstanceUID)] for requested in (film, never_sent)]
+            response = orthanc.send("POST", "/modalities/us/storage-commitment", {"DicomInstances": wanted})
             remote = Peer(
                 host=peers.LOOPBACK,
                 port=orthanc.port,
                 called_ae_title=AeTitle(orthanc.ae_title),
                 calling_ae_title=AeTitle("CXRNODE"),
             )
-            answering = InProcessNode(shop.database, tmp_path, peers={orthanc.ae_title: remote})
-            answering.clock.now = shop.jobs(Stage.COMMIT)[0].due_at
+            answering = InProcessNode(node.database, tmp_path, peers={orthanc.ae_title: remote})
+            answering.clock.now = node.jobs(Stage.COMMIT)[0].due_at
             assert answering.turn(Stage.COMMIT)
-            told = orthanc.get(f"/storage-commitment/{asked['ID']}")
-    assert isinstance(told, dict)
-    assert told["Status"] == "Failure"
-    assert [each["SOPInstanceUID"] for each in told["Success"]] == [film.SOPInstanceUID]
-    assert [each["SOPInstanceUID"] for each in told["Failures"]] == [never_sent.SOPInstanceUID]
+            result = orthanc.get(f"/storage-commitment/{response['ID']}")
+    assert isinstance(result, dict)
+    assert result["Status"] == "Failure"
+    assert [instance["SOPInstanceUID"] for instance in result["Success"]] == [film.SOPInstanceUID]
+    assert [instance["SOPInstanceUID"] for instance in result["Failures"]] == [never_sent.SOPInstanceUID]
 
 
 def test_an_invalid_request_is_rejected_and_the_next_answered(tmp_path: Path) -> None:
@@ -279,40 +281,40 @@ def test_an_invalid_request_is_rejected_and_the_next_answered(tmp_path: Path) ->
     good = action_information(TRANSACTION, [reference(film)])
     without_transaction = action_information(TRANSACTION, [reference(film)])
     del without_transaction.TransactionUID
-    with node(tmp_path) as (port, shop):
-        told = threading.Event()
+    with receiving_node(tmp_path) as (port, node):
+        has_result = threading.Event()
 
-        def on_report(_: evt.Event) -> tuple[int, None]:
-            told.set()
+        def on_result(_: evt.Event) -> tuple[int, None]:
+            has_result.set()
             return 0x0000, None
 
-        with asking(port, on_report) as opened:
-            assert ask(opened, action_information(TRANSACTION, [])) == 0x0115
-            assert ask(opened, without_transaction) == 0x0115
-            assert ask(opened, good, action=2) == 0x0123
-            assert ask(opened, good, instance="1.2.3") == 0x0112
-            assert ask(opened, good) == 0x0000
-            assert told.wait(60)
-            assert ask(opened, action_information(TRANSACTION, [reference(films.dx(seed=1))])) == 0x0115
-        assert len(shop.jobs(Stage.COMMIT)) == 1
+        with commitment_scu(port, on_result) as opened:
+            assert request_commitment(opened, action_information(TRANSACTION, [])) == 0x0115
+            assert request_commitment(opened, without_transaction) == 0x0115
+            assert request_commitment(opened, good, action=2) == 0x0123
+            assert request_commitment(opened, good, instance="1.2.3") == 0x0112
+            assert request_commitment(opened, good) == 0x0000
+            assert has_result.wait(60)
+            assert request_commitment(opened, action_information(TRANSACTION, [reference(films.dx(seed=1))])) == 0x0115
+        assert len(node.jobs(Stage.COMMIT)) == 1
 
 
 def test_an_unrequested_result_is_rejected(tmp_path: Path) -> None:
-    with node(tmp_path) as (port, _):
+    with receiving_node(tmp_path) as (port, _):
         remote = Peer(
             host=peers.LOOPBACK, port=port, called_ae_title=AeTitle("CXRNODE"), calling_ae_title=AeTitle("PACS")
         )
-        report = CommitmentResult(transaction_uid=new_uid(), committed=(reference(films.dx()),))
+        result = CommitmentResult(transaction_uid=new_uid(), committed=(reference(films.dx()),))
         with pytest.raises(DeliveryRejected, match="0x0115"):
-            send_result(remote, report)
+            send_result(remote, result)
 
 
-def key_of(shop: InProcessNode, film: Dataset) -> str:
-    with shop.database.read() as connection:
+def key_of(node: InProcessNode, film: Dataset) -> str:
+    with node.database.read() as connection:
         (held,) = commitments.held(connection, received(film).identity.sop_instance_uid)
     return held.archive_key
 
 
-def _is_answered(shop: InProcessNode) -> bool:
-    with shop.database.read() as connection:
+def _is_answered(node: InProcessNode) -> bool:
+    with node.database.read() as connection:
         return commitments.get(connection, 1).is_reported

@@ -43,46 +43,46 @@ def never(_pacs: SimulatedPacs, _request: CommitmentRequest) -> None:
     """Do not send the result of a request."""
 
 
-def shop_with(
-    archive: SimulatedPacs, database: Database, folder: Path, confirms: DeliveryVerifier | None = None
+def node_with_report(
+    archive: SimulatedPacs, database: Database, folder: Path, verifier: DeliveryVerifier | None = None
 ) -> InProcessNode:
     """Return a node that has a report to deliver to the archive."""
-    asker = confirms or CommitmentRequester(peer=remote(archive), wait_s=1.0)
-    shop = InProcessNode(
+    requester = verifier or CommitmentRequester(peer=remote(archive), wait_s=1.0)
+    node = InProcessNode(
         database,
         folder,
-        confirmation=VerificationRule(verifier=asker, retry_after_s=AGAIN_S),
+        confirmation=VerificationRule(verifier=requester, retry_after_s=AGAIN_S),
         pacs=CStoreDestination(name="pacs", peer=remote(archive)),
     )
-    shop.accept(films.dx())
-    assert shop.turn(Stage.READ)
-    shop.clock.go(seconds=2)
-    assert shop.turn(Stage.COMPOSE)
-    return shop
+    node.accept(films.dx())
+    assert node.turn(Stage.READ)
+    node.clock.go(seconds=2)
+    assert node.turn(Stage.COMPOSE)
+    return node
 
 
-def delivery(shop: InProcessNode) -> JobRow:
-    (job,) = shop.jobs(Stage.DELIVER)
+def delivery(node: InProcessNode) -> JobRow:
+    (job,) = node.jobs(Stage.DELIVER)
     return job
 
 
-def fate(shop: InProcessNode) -> Fate:
-    with shop.database.read() as connection:
+def fate(node: InProcessNode) -> Fate:
+    with node.database.read() as connection:
         (entry,) = ledger.entries(connection)
     return entry.fate
 
 
 def test_a_commitment_result_on_the_same_association_confirms(database: Database, tmp_path: Path) -> None:
     with SimulatedPacs() as archive:
-        shop = shop_with(archive, database, tmp_path)
+        node = node_with_report(archive, database, tmp_path)
 
-        assert shop.turn(Stage.DELIVER)
+        assert node.turn(Stage.DELIVER)
         assert len(archive.by_study) == 1
-        assert (delivery(shop).state, fate(shop)) == (State.WAITING, Fate.IN_PROGRESS)
+        assert (delivery(node).state, fate(node)) == (State.WAITING, Fate.IN_PROGRESS)
 
-        assert shop.turn(Stage.DELIVER)
-    assert (delivery(shop).state, fate(shop)) == (State.DONE, Fate.DELIVERED)
-    assert delivery(shop).detail == "committed by pacs"
+        assert node.turn(Stage.DELIVER)
+    assert (delivery(node).state, fate(node)) == (State.DONE, Fate.DELIVERED)
+    assert delivery(node).detail == "committed by pacs"
 
 
 def test_a_commitment_result_on_another_association_confirms(tmp_path: Path) -> None:
@@ -93,12 +93,12 @@ def test_a_commitment_result_on_another_association_confirms(tmp_path: Path) -> 
         database = process.database
         migrate.upgrade(database)
         with SimulatedPacs(commit=never) as archive, receiver(process) as scp:
-            asker = CommitmentRequester(peer=remote(archive), wait_s=0.0)
-            shop = shop_with(archive, database, tmp_path, asker)
-            assert shop.turn(Stage.DELIVER)
-            assert shop.turn(Stage.DELIVER)
-            assert not shop.turn(Stage.DELIVER)
-            assert delivery(shop).detail == "commitment requested from pacs, no result yet"
+            requester = CommitmentRequester(peer=remote(archive), wait_s=0.0)
+            node = node_with_report(archive, database, tmp_path, requester)
+            assert node.turn(Stage.DELIVER)
+            assert node.turn(Stage.DELIVER)
+            assert not node.turn(Stage.DELIVER)
+            assert delivery(node).detail == "commitment requested from pacs, no result yet"
 
             entity = AE(ae_title="PACS")
             opened = entity.associate(
@@ -111,102 +111,102 @@ def test_a_commitment_result_on_another_association_confirms(tmp_path: Path) -> 
             deliver_responses_to_requestor(opened)
             assert [context.as_scp for context in opened.accepted_contexts] == [True]
             event_type, information = event_information(archive.result_of(archive.commitment_requests[-1]))
-            said, _ = opened.send_n_event_report(information, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+            response, _ = opened.send_n_event_report(information, event_type, PUSH_MODEL, PUSH_MODEL_INSTANCE)
             opened.release()
-            assert said.Status == 0x0000
+            assert response.Status == 0x0000
 
-            shop.clock.now = max(shop.clock.now, delivery(shop).due_at)
-            assert shop.turn(Stage.DELIVER)
-            assert delivery(shop).state is State.DONE
+            node.clock.now = max(node.clock.now, delivery(node).due_at)
+            assert node.turn(Stage.DELIVER)
+            assert delivery(node).state is State.DONE
             assert len(archive.commitment_requests) == 1
 
 
 def test_a_result_that_the_archive_lacks_is_sent_again(database: Database, tmp_path: Path) -> None:
     with SimulatedPacs(forgets=lambda request: request.times == 1) as archive:
-        shop = shop_with(archive, database, tmp_path)
-        assert shop.turn(Stage.DELIVER)
-        assert shop.turn(Stage.DELIVER)
-        assert delivery(shop).detail == "pacs accepted the instance and does not have it: to be sent again"
+        node = node_with_report(archive, database, tmp_path)
+        assert node.turn(Stage.DELIVER)
+        assert node.turn(Stage.DELIVER)
+        assert delivery(node).detail == "pacs accepted the instance and does not have it: to be sent again"
         assert archive.by_study == {}
 
         for _ in range(2):
-            shop.clock.go(seconds=AGAIN_S)
-            assert shop.turn(Stage.DELIVER)
+            node.clock.go(seconds=AGAIN_S)
+            assert node.turn(Stage.DELIVER)
         assert len(archive.by_study) == 1
-    assert (delivery(shop).state, fate(shop)) == (State.DONE, Fate.DELIVERED)
+    assert (delivery(node).state, fate(node)) == (State.DONE, Fate.DELIVERED)
 
 
 def test_a_request_without_result_is_repeated_for_three_days(database: Database, tmp_path: Path) -> None:
     with SimulatedPacs(commit=never) as archive:
-        shop = shop_with(archive, database, tmp_path, CommitmentRequester(peer=remote(archive), wait_s=0.0))
-        assert shop.turn(Stage.DELIVER)
-        started = shop.clock.now
-        while delivery(shop).state is State.WAITING:
-            shop.clock.now = delivery(shop).due_at
-            assert shop.turn(Stage.DELIVER)
-        assert timedelta(hours=71) < shop.clock.now - started < timedelta(hours=74)
+        node = node_with_report(archive, database, tmp_path, CommitmentRequester(peer=remote(archive), wait_s=0.0))
+        assert node.turn(Stage.DELIVER)
+        started = node.clock.now
+        while delivery(node).state is State.WAITING:
+            node.clock.now = delivery(node).due_at
+            assert node.turn(Stage.DELIVER)
+        assert timedelta(hours=71) < node.clock.now - started < timedelta(hours=74)
         assert len(archive.commitment_requests) > 72
         assert len(archive.by_study) == 1
-    assert (delivery(shop).state, fate(shop)) == (State.FAILED, Fate.SET_ASIDE)
+    assert (delivery(node).state, fate(node)) == (State.FAILED, Fate.SET_ASIDE)
 
 
 def test_a_late_result_of_an_earlier_request_counts(database: Database, tmp_path: Path) -> None:
     with SimulatedPacs(commit=never) as archive:
-        shop = shop_with(archive, database, tmp_path, CommitmentRequester(peer=remote(archive), wait_s=0.0))
+        node = node_with_report(archive, database, tmp_path, CommitmentRequester(peer=remote(archive), wait_s=0.0))
         for _ in range(3):
-            assert shop.turn(Stage.DELIVER)
-            shop.clock.now = max(shop.clock.now, delivery(shop).due_at)
+            assert node.turn(Stage.DELIVER)
+            node.clock.now = max(node.clock.now, delivery(node).due_at)
         assert len(archive.commitment_requests) == 2
         with database.write() as transaction:
             assert commitment_requests.settle(
-                transaction, archive.result_of(archive.commitment_requests[0]), now=shop.clock.now
+                transaction, archive.result_of(archive.commitment_requests[0]), now=node.clock.now
             )
 
-        assert shop.turn(Stage.DELIVER)
-    assert delivery(shop).state is State.DONE
+        assert node.turn(Stage.DELIVER)
+    assert delivery(node).state is State.DONE
     assert len(archive.commitment_requests) == 2
 
 
 def test_an_archive_without_storage_commitment_fails_permanently(database: Database, tmp_path: Path) -> None:
     with SimulatedPacs(commit=None) as archive:
-        shop = shop_with(archive, database, tmp_path)
-        assert shop.turn(Stage.DELIVER)
-        assert shop.turn(Stage.DELIVER)
-    assert delivery(shop).state is State.FAILED
-    assert "does not accept this SOP Class" in delivery(shop).detail
+        node = node_with_report(archive, database, tmp_path)
+        assert node.turn(Stage.DELIVER)
+        assert node.turn(Stage.DELIVER)
+    assert delivery(node).state is State.FAILED
+    assert "does not accept this SOP Class" in delivery(node).detail
 
 
 def test_a_request_is_repeated_after_a_resource_limitation(database: Database, tmp_path: Path) -> None:
     with SimulatedPacs(commit_status=0x0213) as archive:
-        shop = shop_with(archive, database, tmp_path)
-        assert shop.turn(Stage.DELIVER)
-        assert shop.turn(Stage.DELIVER)
-    assert delivery(shop).state is State.WAITING
-    assert "0x0213" in delivery(shop).detail
+        node = node_with_report(archive, database, tmp_path)
+        assert node.turn(Stage.DELIVER)
+        assert node.turn(Stage.DELIVER)
+    assert delivery(node).state is State.WAITING
+    assert "0x0213" in delivery(node).detail
 
 
 @pytest.mark.parametrize(("forgets", "state"), [(0, State.DONE), (1, State.WAITING)])
 def test_a_result_is_verified_by_c_find(forgets: int, state: State, database: Database, tmp_path: Path) -> None:
     with SimulatedPacs(commit=None, forgets=lambda request: request.times <= forgets) as archive:
-        shop = shop_with(archive, database, tmp_path, FindVerifier(peer=remote(archive)))
-        assert shop.turn(Stage.DELIVER)
-        assert shop.turn(Stage.DELIVER)
-        assert delivery(shop).state is state
+        node = node_with_report(archive, database, tmp_path, FindVerifier(peer=remote(archive)))
+        assert node.turn(Stage.DELIVER)
+        assert node.turn(Stage.DELIVER)
+        assert delivery(node).state is state
 
-        shop.clock.go(seconds=AGAIN_S)
-        shop.work()
-        assert delivery(shop).state is State.WAITING or len(archive.by_study) == 1
+        node.clock.go(seconds=AGAIN_S)
+        node.work()
+        assert delivery(node).state is State.WAITING or len(archive.by_study) == 1
 
 
 def test_a_retried_delivery_is_sent_again(database: Database, tmp_path: Path) -> None:
     with SimulatedPacs() as archive:
-        shop = shop_with(archive, database, tmp_path)
-        shop.work()
+        node = node_with_report(archive, database, tmp_path)
+        node.work()
         with database.write() as transaction:
-            queue.requeue(transaction, [delivery(shop).job_id], actor="person/x", now=shop.clock.now)
-        shop.work()
+            queue.requeue(transaction, [delivery(node).job_id], actor="person/x", now=node.clock.now)
+        node.work()
         assert archive.sent.total() == 2
-    assert delivery(shop).state is State.DONE
+    assert delivery(node).state is State.DONE
 
 
 def test_orthanc_finds_a_sent_result(database: Database, tmp_path: Path) -> None:
@@ -221,10 +221,10 @@ def test_orthanc_finds_a_sent_result(database: Database, tmp_path: Path) -> None
             ),
         )
         confirmation = VerificationRule(verifier=FindVerifier(peer=destination.peer), retry_after_s=AGAIN_S)
-        shop = InProcessNode(database, tmp_path, confirmation=confirmation, pacs=destination)
-        shop.accept(films.dx())
-        shop.work()
-    assert (delivery(shop).state, fate(shop)) == (State.DONE, Fate.DELIVERED)
+        node = InProcessNode(database, tmp_path, confirmation=confirmation, pacs=destination)
+        node.accept(films.dx())
+        node.work()
+    assert (delivery(node).state, fate(node)) == (State.DONE, Fate.DELIVERED)
 
 
 def test_orthanc_confirms_on_an_association_of_its_own(tmp_path: Path) -> None:
@@ -246,19 +246,19 @@ def test_orthanc_confirms_on_an_association_of_its_own(tmp_path: Path) -> None:
                         calling_ae_title=AeTitle("CXRNODE"),
                     ),
                 )
-                asker = CommitmentRequester(peer=destination.peer, wait_s=0.0)
-                shop = InProcessNode(
+                requester = CommitmentRequester(peer=destination.peer, wait_s=0.0)
+                node = InProcessNode(
                     database,
                     tmp_path,
-                    confirmation=VerificationRule(verifier=asker, retry_after_s=AGAIN_S),
+                    confirmation=VerificationRule(verifier=requester, retry_after_s=AGAIN_S),
                     pacs=destination,
                 )
-                shop.accept(films.dx())
-                shop.work()
+                node.accept(films.dx())
+                node.work()
                 peers.until(lambda: _is_confirmed(database), what="Orthanc's report")
-                shop.clock.now = max(shop.clock.now, delivery(shop).due_at)
-                shop.work()
-        assert (delivery(shop).state, delivery(shop).detail) == (State.DONE, "committed by pacs")
+                node.clock.now = max(node.clock.now, delivery(node).due_at)
+                node.work()
+        assert (delivery(node).state, delivery(node).detail) == (State.DONE, "committed by pacs")
 
 
 def _is_confirmed(database: Database) -> bool:

@@ -32,54 +32,54 @@ def raising(error: Exception) -> Callable[[], None]:
 
 def with_reports(database: Database, folder: Path, films_: int = STUDIES) -> InProcessNode:
     """Return a node with a report of each of several studies to deliver."""
-    shop = InProcessNode(database, folder)
+    node = InProcessNode(database, folder)
     for seed in range(films_):
-        shop.accept(films.dx(seed=seed))
-    while shop.turn(Stage.READ):
+        node.accept(films.dx(seed=seed))
+    while node.turn(Stage.READ):
         pass
-    shop.clock.go(seconds=CALM_S)
-    while shop.turn(Stage.COMPOSE):
+    node.clock.go(seconds=CALM_S)
+    while node.turn(Stage.COMPOSE):
         pass
-    return shop
+    return node
 
 
-def tries(shop: InProcessNode) -> int:
-    return sum(job.attempts for job in shop.jobs(Stage.DELIVER))
+def tries(node: InProcessNode) -> int:
+    return sum(job.attempts for job in node.jobs(Stage.DELIVER))
 
 
 def test_an_unreachable_destination_is_probed_by_one_delivery(database: Database, tmp_path: Path) -> None:
-    shop = with_reports(database, tmp_path)
-    shop.pacs.before = raising(DestinationUnreachable("away"))
-    started = shop.clock.now
-    while (shop.clock.now - started).total_seconds() < 600:
-        while shop.turn(Stage.DELIVER):
+    node = with_reports(database, tmp_path)
+    node.pacs.before = raising(DestinationUnreachable("away"))
+    started = node.clock.now
+    while (node.clock.now - started).total_seconds() < 600:
+        while node.turn(Stage.DELIVER):
             pass
-        seconds = shop.seconds_to_next(Stage.DELIVER)
+        seconds = node.seconds_to_next(Stage.DELIVER)
         assert seconds is not None
         assert 0 < seconds <= 60
-        shop.clock.go(seconds=seconds)
-    assert 8 <= tries(shop) <= 16
+        node.clock.go(seconds=seconds)
+    assert 8 <= tries(node) <= 16
 
-    shop.pacs.before = lambda: None
-    shop.clock.go(seconds=60)
-    while shop.turn(Stage.DELIVER):
+    node.pacs.before = lambda: None
+    node.clock.go(seconds=60)
+    while node.turn(Stage.DELIVER):
         pass
-    assert len(shop.pacs.arrived) == STUDIES
-    assert {job.state for job in shop.jobs(Stage.DELIVER)} == {State.DONE}
+    assert len(node.pacs.arrived) == STUDIES
+    assert {job.state for job in node.jobs(Stage.DELIVER)} == {State.DONE}
 
 
 def test_a_transient_rejection_does_not_delay_other_objects(database: Database, tmp_path: Path) -> None:
-    shop = with_reports(database, tmp_path)
+    node = with_reports(database, tmp_path)
     answers = iter([RetryLater("out of resources")])
 
     def first_fails() -> None:
         for error in answers:
             raise error
 
-    shop.pacs.before = first_fails
-    while shop.turn(Stage.DELIVER):
+    node.pacs.before = first_fails
+    while node.turn(Stage.DELIVER):
         pass
-    assert len(shop.pacs.arrived) == STUDIES - 1
+    assert len(node.pacs.arrived) == STUDIES - 1
 
 
 def test_only_a_failed_connection_is_unreachable() -> None:
@@ -130,49 +130,49 @@ def test_one_probe_at_a_time_with_growing_intervals() -> None:
 
 def two_versions(database: Database, folder: Path) -> InProcessNode:
     """Return a node with two versions of one study's report, neither delivered."""
-    shop = with_reports(database, folder, 1)
-    shop.accept(films.cr())
-    while shop.turn(Stage.READ):
+    node = with_reports(database, folder, 1)
+    node.accept(films.cr())
+    while node.turn(Stage.READ):
         pass
-    shop.clock.go(seconds=CALM_S)
-    assert shop.turn(Stage.COMPOSE)
-    assert len(shop.jobs(Stage.DELIVER)) == 2
-    return shop
+    node.clock.go(seconds=CALM_S)
+    assert node.turn(Stage.COMPOSE)
+    assert len(node.jobs(Stage.DELIVER)) == 2
+    return node
 
 
-def versions(shop: InProcessNode) -> list[int]:
-    return [len(report.get("PredecessorDocumentsSequence", ())) for report in shop.pacs.reports()]
+def versions(node: InProcessNode) -> list[int]:
+    return [len(report.get("PredecessorDocumentsSequence", ())) for report in node.pacs.reports()]
 
 
 def test_a_newer_version_never_arrives_before_the_older(database: Database, tmp_path: Path) -> None:
-    shop = two_versions(database, tmp_path)
-    shop.pacs.before = raising(RetryLater("out of resources"))
-    assert shop.turn(Stage.DELIVER)
-    assert not shop.turn(Stage.DELIVER)
-    assert [job.attempts for job in shop.jobs(Stage.DELIVER)] == [1, 0]
-    assert (shop.seconds_to_next(Stage.DELIVER) or 0) > 0
+    node = two_versions(database, tmp_path)
+    node.pacs.before = raising(RetryLater("out of resources"))
+    assert node.turn(Stage.DELIVER)
+    assert not node.turn(Stage.DELIVER)
+    assert [job.attempts for job in node.jobs(Stage.DELIVER)] == [1, 0]
+    assert (node.seconds_to_next(Stage.DELIVER) or 0) > 0
 
-    shop.pacs.before = lambda: None
-    shop.clock.go(seconds=60)
-    while shop.turn(Stage.DELIVER):
+    node.pacs.before = lambda: None
+    node.clock.go(seconds=60)
+    while node.turn(Stage.DELIVER):
         pass
-    assert versions(shop) == [0, 1]
+    assert versions(node) == [0, 1]
 
 
 def test_a_newer_version_is_not_claimed_while_an_older_is_sent(database: Database, tmp_path: Path) -> None:
-    shop = two_versions(database, tmp_path)
+    node = two_versions(database, tmp_path)
     with database.write() as transaction:
-        taken = claiming.claim(transaction, Stage.DELIVER, owner="a", lease=LEASE, now=shop.clock.now, limit=5)
+        claims = claiming.claim(transaction, Stage.DELIVER, owner="a", lease=LEASE, now=node.clock.now, limit=5)
     with database.write() as transaction:
-        more = claiming.claim(transaction, Stage.DELIVER, owner="b", lease=LEASE, now=shop.clock.now, limit=5)
-    assert (len(taken), len(more)) == (1, 0)
+        further_claims = claiming.claim(transaction, Stage.DELIVER, owner="b", lease=LEASE, now=node.clock.now, limit=5)
+    assert (len(claims), len(further_claims)) == (1, 0)
 
 
 def test_a_failed_older_version_does_not_delay_the_newer(database: Database, tmp_path: Path) -> None:
-    shop = two_versions(database, tmp_path)
-    shop.pacs.before = raising(DeliveryRejected("no"))
-    assert shop.turn(Stage.DELIVER)
-    shop.pacs.before = lambda: None
-    assert shop.turn(Stage.DELIVER)
-    assert [job.state for job in shop.jobs(Stage.DELIVER)] == [State.FAILED, State.DONE]
-    assert versions(shop) == [1]
+    node = two_versions(database, tmp_path)
+    node.pacs.before = raising(DeliveryRejected("no"))
+    assert node.turn(Stage.DELIVER)
+    node.pacs.before = lambda: None
+    assert node.turn(Stage.DELIVER)
+    assert [job.state for job in node.jobs(Stage.DELIVER)] == [State.FAILED, State.DONE]
+    assert versions(node) == [1]

@@ -189,15 +189,15 @@ def test_a_peer_without_dicom_is_retried(words: bytes, film: bytes) -> None:
 
 
 def test_a_silent_peer_is_retried_after_the_time_out(film: bytes) -> None:
-    done = threading.Event()
+    stop = threading.Event()
 
     def wait(_connection: socket.socket) -> None:
-        done.wait(30)
+        stop.wait(30)
 
     with peers.line(wait) as port:
         with pytest.raises(RetryLater, match="no association"):
             destination(port, timeout_s=0.3).send(film)
-        done.set()
+        stop.set()
 
 
 def test_an_unknown_host_is_retried(film: bytes) -> None:

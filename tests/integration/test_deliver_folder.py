@@ -32,8 +32,8 @@ def test_a_failed_write_keeps_the_earlier_file_only(tmp_path: Path) -> None:
     with files_of_at_most(4096), pytest.raises(RetryLater, match="share"):
         destination.send(second)
 
-    (kept,) = destination.folder.iterdir()
-    assert kept.read_bytes() == first
+    (file,) = destination.folder.iterdir()
+    assert file.read_bytes() == first
 
 
 def test_the_file_is_written_unchanged(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ MODALITY = AeTitle("MODALITY")
 
 
 def send(*sent: Path | Dataset, port: int, on_sent: list[SendResult] | None = None) -> list[SendResult]:
-    heard = on_sent if on_sent is not None else []
+    reported = on_sent if on_sent is not None else []
     return modality.send(
         sent,
         host=peers.LOOPBACK,
@@ -28,7 +28,7 @@ def send(*sent: Path | Dataset, port: int, on_sent: list[SendResult] | None = No
         called_ae_title=PACS,
         calling_ae_title=MODALITY,
         timeout_s=30,
-        on_sent=heard.append,
+        on_sent=reported.append,
     )
 
 
@@ -40,12 +40,12 @@ def echo(port: int, *, timeout_s: float = 30.0) -> float:
 
 def test_films_of_several_classes_use_one_association_in_order(tmp_path: Path) -> None:
     film = films.written(films.cr(), tmp_path)
-    heard: list[SendResult] = []
+    reported: list[SendResult] = []
     with receiving(require_called_ae_title=False, maximum_associations=1) as node:
-        results = send(films.dx(), film, films.sc(), port=node.port, on_sent=heard)
+        results = send(films.dx(), film, films.sc(), port=node.port, on_sent=reported)
 
         assert node.sop_instance_uids == [films.dx().SOPInstanceUID, film.stem, films.sc().SOPInstanceUID]
-    assert results == heard
+    assert results == reported
     assert [result.stored for result in results] == [True, True, True]
     assert results[1].film == str(film)
     assert results[1].size_bytes == len(films.data_set_bytes(film))
@@ -160,12 +160,12 @@ def test_echo_returns_the_response_time() -> None:
 def test_echo_of_an_unreachable_or_silent_peer_is_an_error() -> None:
     with pytest.raises(ConnectionError, match="no association"):
         echo(peers.free_port())
-    done = threading.Event()
-    with peers.line(lambda _connection: wait(done)) as port:
+    stop = threading.Event()
+    with peers.line(lambda _connection: wait(stop)) as port:
         with pytest.raises(ConnectionError, match="no association"):
             echo(port, timeout_s=0.3)
-        done.set()
+        stop.set()
 
 
-def wait(done: threading.Event) -> None:
-    done.wait(30)
+def wait(stop: threading.Event) -> None:
+    stop.wait(30)

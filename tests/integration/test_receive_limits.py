@@ -1,4 +1,4 @@
-"""Peers that want too much: of the node's doors, its memory, its time or its disk."""
+"""Limits of reception: admission, message size and time, disk space."""
 
 import socket
 import threading
@@ -21,7 +21,7 @@ from tests.support import certificates, films, peers
 from tests.support.peers import VERIFICATION
 from tests.support.receiver import DX, association, receiving, store
 
-HERE, ELSEWHERE = ip_network("127.0.0.0/8"), ip_network("192.0.2.0/24")
+LOCAL_NETWORK, OTHER_NETWORK = ip_network("127.0.0.0/8"), ip_network("192.0.2.0/24")
 USERS = {"dx1": PasswordHash.of("correct horse", salt=bytes(16), cost=16)}
 
 
@@ -71,8 +71,11 @@ def gone(opened: Association, *, timeout_s: float = 20.0) -> bool:
 
 def test_a_peer_is_served_from_its_address_only(tmp_path: Path) -> None:
     film = films.written(films.dx(), tmp_path)
-    known = (Peer(ae_title=AeTitle("DX1"), networks=(HERE,)), Peer(ae_title=AeTitle("DX2"), networks=(ELSEWHERE,)))
-    with receiving(peers=known) as node:
+    rules = (
+        Peer(ae_title=AeTitle("DX1"), networks=(LOCAL_NETWORK,)),
+        Peer(ae_title=AeTitle("DX2"), networks=(OTHER_NETWORK,)),
+    )
+    with receiving(peers=rules) as node:
         assert peers.storescu(node.port, film, calling="DX1").returncode == 0
         refused = peers.storescu(node.port, film, calling="DX2")
         assert refused.returncode != 0
@@ -81,8 +84,8 @@ def test_a_peer_is_served_from_its_address_only(tmp_path: Path) -> None:
 
 
 def test_associations_of_a_peer_are_limited_by_its_rule() -> None:
-    known = (Peer(ae_title=AeTitle("DX1"), maximum_associations=2), Peer(ae_title=AeTitle("DX2")))
-    with receiving(peers=known) as node, ExitStack() as stack:
+    rules = (Peer(ae_title=AeTitle("DX1"), maximum_associations=2), Peer(ae_title=AeTitle("DX2")))
+    with receiving(peers=rules) as node, ExitStack() as stack:
         first, second, third = (stack.enter_context(association(node.port, calling="DX1")) for _ in range(3))
         assert (first.is_established, second.is_established) == (True, True)
         assert rejection(third) == (2, 3, 2)
@@ -186,44 +189,44 @@ def test_an_undecodable_message_ends_only_its_association(pdu: bytes) -> None:
 
 
 def test_without_space_storage_associations_are_rejected_transiently() -> None:
-    room = threading.Event()
-    with receiving(has_space=lambda _size_bytes: room.is_set()) as node:
+    has_free_space = threading.Event()
+    with receiving(has_space=lambda _size_bytes: has_free_space.is_set()) as node:
         with association(node.port) as opened:
             assert rejection(opened) == (2, 3, 1)
         with association(node.port, sop_class_uid=VERIFICATION) as opened:
             assert opened.is_established
-        room.set()
+        has_free_space.set()
         with association(node.port) as opened:
             assert opened.is_established
 
 
 def test_a_film_without_space_is_rejected_before_it_is_stored() -> None:
     film = films.dx()
-    asked: list[int] = []
-    room = threading.Event()
+    sizes: list[int] = []
+    has_free_space = threading.Event()
 
     def has_space(size_bytes: int) -> bool:
-        asked.append(size_bytes)
-        return size_bytes == 0 or room.is_set()
+        sizes.append(size_bytes)
+        return size_bytes == 0 or has_free_space.is_set()
 
     with receiving(has_space=has_space) as node, association(node.port) as opened:
         assert store(opened, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0xA700
         assert node.instances == []
-        assert asked[-1] > len(encoded(film))
-        room.set()
+        assert sizes[-1] > len(encoded(film))
+        has_free_space.set()
         assert store(opened, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0
         assert node.sop_instance_uids == [film.SOPInstanceUID]
 
 
 def test_without_space_a_film_gets_out_of_resources() -> None:
-    film, room = films.dx(), threading.Event()
-    room.set()
+    film, has_free_space = films.dx(), threading.Event()
+    has_free_space.set()
     large = encoded(film) + bytes(8 << 20)
-    with receiving(has_space=lambda _size_bytes: room.is_set()) as node, association(node.port) as opened:
-        room.clear()
+    with receiving(has_space=lambda _size_bytes: has_free_space.is_set()) as node, association(node.port) as opened:
+        has_free_space.clear()
         assert store(opened, large, sop_instance_uid=film.SOPInstanceUID)[0] == 0xA700
         assert node.instances == []
-        room.set()
+        has_free_space.set()
         assert store(opened, encoded(film), sop_instance_uid=film.SOPInstanceUID)[0] == 0
 
 

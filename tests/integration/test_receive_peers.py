@@ -76,10 +76,10 @@ def test_dcmtk_reads_the_stored_file(tmp_path: Path) -> None:
         sent = peers.storescu(node.port, films.written(films.cr(), tmp_path), calling="CR1")
         assert sent.returncode == 0, sent.stderr
         (instance,) = node.instances
-    kept = tmp_path / "kept.dcm"
-    kept.write_bytes(instance.content)
+    path = tmp_path / "stored.dcm"
+    path.write_bytes(instance.content)
 
-    meta = peers.run("dcmdump", "-q", "+P", "0002,0016", "+P", "0002,0003", str(kept)).stdout
+    meta = peers.run("dcmdump", "-q", "+P", "0002,0016", "+P", "0002,0003", str(path)).stdout
 
     assert "[CR1]" in meta
     assert f"[{instance.identity.sop_instance_uid}]" in meta
@@ -98,10 +98,10 @@ def test_dcmtk_sends_compressed_films_in_their_transfer_syntax(tmp_path: Path) -
 
 def test_many_films_on_many_associations_all_arrive(tmp_path: Path) -> None:
     sent = {seed: films.written(films.dx(seed=seed), tmp_path) for seed in range(16)}
-    ended: list[int] = []
+    exit_codes: list[int] = []
 
     def send_some(some: list[Path]) -> None:
-        ended.append(peers.storescu(node.port, *some).returncode)
+        exit_codes.append(peers.storescu(node.port, *some).returncode)
 
     with receiving() as node:
         shares = [list(sent.values())[start::4] for start in range(4)]
@@ -111,17 +111,17 @@ def test_many_films_on_many_associations_all_arrive(tmp_path: Path) -> None:
         for sender in senders:
             sender.join()
 
-        assert ended == [0, 0, 0, 0]
+        assert exit_codes == [0, 0, 0, 0]
         assert sorted(node.sop_instance_uids) == sorted(path.stem for path in sent.values())
 
 
 def test_tcp_acknowledgements_and_responses_are_not_delayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, int, int]] = []
+    options: list[tuple[int, int, int]] = []
     set_option, receive = socket.socket.setsockopt, transport._read_available
     reads = 0
 
     def record(connection: socket.socket, level: int, option: int, value: int) -> None:
-        asked.append((level, option, value))
+        options.append((level, option, value))
         set_option(connection, level, option, value)
 
     def count(connection: socket.socket, buffer: memoryview) -> int:
@@ -139,8 +139,8 @@ def test_tcp_acknowledgements_and_responses_are_not_delayed(tmp_path: Path, monk
 
     assert reads > 10
     # Linux clears the option by itself: once for the connection, and again after each read.
-    assert asked.count((socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)) == 1 + reads
-    assert asked.count((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)) == 1
+    assert options.count((socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)) == 1 + reads
+    assert options.count((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)) == 1
 
 
 def test_an_unknown_called_title_is_rejected_with_its_reason() -> None:

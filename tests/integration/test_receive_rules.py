@@ -38,7 +38,7 @@ def encoded(film: Dataset) -> bytes:
 
 @contextmanager
 def watched(port: int) -> Iterator[tuple[Association, socket.socket]]:
-    """Open an association, and close its socket at the end, which pynetdicom forgets where the node hung up."""
+    """Open an association, and close its socket at the end, which pynetdicom leaks after an abort."""
     with association(port) as opened:
         wrapped = opened.dul.socket
         assert wrapped is not None
@@ -49,8 +49,8 @@ def watched(port: int) -> Iterator[tuple[Association, socket.socket]]:
 
 def test_dcmtk_may_send_only_the_sop_classes_of_its_rule(tmp_path: Path) -> None:
     dx, cr = films.written(films.dx(), tmp_path), films.written(films.cr(), tmp_path)
-    known = (Peer(ae_title=AeTitle("DX1"), sop_classes=frozenset({Uid(DX)})), Peer(ae_title=AeTitle("ANY")))
-    with receiving(peers=known) as node:
+    rules = (Peer(ae_title=AeTitle("DX1"), sop_classes=frozenset({Uid(DX)})), Peer(ae_title=AeTitle("ANY")))
+    with receiving(peers=rules) as node:
         assert peers.storescu(node.port, dx, calling="DX1").returncode == 0
         refused = peers.storescu(node.port, cr, calling="DX1")
         assert refused.returncode != 0
@@ -61,11 +61,11 @@ def test_dcmtk_may_send_only_the_sop_classes_of_its_rule(tmp_path: Path) -> None
 
 
 def test_a_forbidden_sop_class_is_abstract_syntax_not_supported() -> None:
-    known = (Peer(ae_title=AeTitle("DX1"), sop_classes=frozenset({Uid(DX)})),)
+    rules = (Peer(ae_title=AeTitle("DX1"), sop_classes=frozenset({Uid(DX)})),)
     entity = AE(ae_title="DX1")
     for sop_class_uid in (VERIFICATION, DX, CR, PUSH_MODEL):
         entity.add_requested_context(sop_class_uid)
-    with receiving(peers=known) as node:
+    with receiving(peers=rules) as node:
         opened = entity.associate(LOOPBACK, node.port, ae_title="CXRNODE")
         accepted = {str(context.abstract_syntax) for context in opened.accepted_contexts}
         rejected = {str(context.abstract_syntax): context.result for context in opened.rejected_contexts}
@@ -78,12 +78,12 @@ def test_a_forbidden_sop_class_is_abstract_syntax_not_supported() -> None:
 def test_a_peer_restricted_to_commitment_cannot_send_films(tmp_path: Path) -> None:
     config = settings_file(
         tmp_path / "node",
-        more='[[receive.peers]]\nae_title = "ASKER"\nsop_classes = ["StorageCommitmentPushModel"]',
+        more='[[receive.peers]]\nae_title = "REQUESTER"\nsop_classes = ["StorageCommitmentPushModel"]',
     )
     film = films.written(films.dx(), tmp_path)
     with running(config, wait_for=("receive",)) as node:
-        assert peers.storescu(node.port, film, calling="ASKER").returncode != 0
-        with association(node.port, sop_class_uid=PUSH_MODEL, calling="ASKER") as opened:
+        assert peers.storescu(node.port, film, calling="REQUESTER").returncode != 0
+        with association(node.port, sop_class_uid=PUSH_MODEL, calling="REQUESTER") as opened:
             assert [str(context.abstract_syntax) for context in opened.accepted_contexts] == [PUSH_MODEL]
 
 
@@ -94,8 +94,8 @@ def test_a_sop_class_that_is_not_accepted_is_no_setting() -> None:
 
 def test_dcmtk_gets_out_of_resources_above_its_rate(tmp_path: Path) -> None:
     sent = [films.written(films.dx(seed=seed), tmp_path) for seed in range(4)]
-    known = (Peer(ae_title=AeTitle("DX1"), films_per_minute=2), Peer(ae_title=AeTitle("DX2")))
-    with receiving(peers=known) as node:
+    rules = (Peer(ae_title=AeTitle("DX1"), films_per_minute=2), Peer(ae_title=AeTitle("DX2")))
+    with receiving(peers=rules) as node:
         ended = peers.storescu(node.port, *sent, calling="DX1", options=["-nh"])
         assert ended.stderr.count("Refused: OutOfResources") == 2
         assert node.sop_instance_uids == [film.stem for film in sent[:2]]
@@ -104,10 +104,10 @@ def test_dcmtk_gets_out_of_resources_above_its_rate(tmp_path: Path) -> None:
 
 
 def test_a_token_bucket_admits_a_burst_and_then_the_rate() -> None:
-    pace = TokenBucket(6, now=0.0)
-    assert [pace.admits(now=0.0) for _ in range(7)] == [True] * 6 + [False]
-    assert [pace.admits(now=now) for now in (9.0, 10.0, 11.0, 20.0)] == [False, True, False, True]
-    assert [pace.admits(now=1000.0) for _ in range(7)] == [True] * 6 + [False]
+    bucket = TokenBucket(6, now=0.0)
+    assert [bucket.admits(now=0.0) for _ in range(7)] == [True] * 6 + [False]
+    assert [bucket.admits(now=now) for now in (9.0, 10.0, 11.0, 20.0)] == [False, True, False, True]
+    assert [bucket.admits(now=1000.0) for _ in range(7)] == [True] * 6 + [False]
 
 
 def test_a_busy_association_ends_at_its_time_out() -> None:
@@ -159,12 +159,12 @@ def test_a_peer_needs_the_certificate_of_its_ae_title(tmp_path: Path) -> None:
     ca = certificates.authority(tmp_path)
     shown, first, second = (certificates.issued(tmp_path, ca, name) for name in ("node", "first", "second"))
     film = films.written(films.dx(), tmp_path)
-    known = tuple(
+    rules = tuple(
         Peer(ae_title=AeTitle(title), certificates=frozenset({digest_of(own.der)}))
         for title, own in (("DX1", first), ("DX2", second))
     )
     tls = TlsFiles(certificate=shown.certificate, key=shown.key, peers_ca=ca.certificate)
-    with receiving(peers=(*known, Peer(ae_title=AeTitle("ANY"))), tls=tls) as node:
+    with receiving(peers=(*rules, Peer(ae_title=AeTitle("ANY"))), tls=tls) as node:
 
         def send(own: Certificate, calling: str) -> subprocess.CompletedProcess[str]:
             return peers.storescu(node.port, film, calling=calling, options=[*own.dcmtk, "+cf", str(ca.certificate)])

@@ -25,7 +25,7 @@ uids = st.from_regex(r"[1-9](\.[1-9][0-9]{0,3}){1,8}", fullmatch=True)
 
 @st.composite
 def items(draw: st.DrawFn, depth: int = 0) -> Dataset:
-    """A sequence item that holds the wanted tags too, where they must not be found."""
+    """A sequence item that holds the wanted tags too, where they must not be values."""
     item = Dataset()
     item.SOPInstanceUID = draw(uids)
     item.PatientID = draw(words)
@@ -66,9 +66,9 @@ def encoded(data_set: Dataset, transfer_syntax_uid: str) -> bytes:
 @settings(max_examples=50)
 @given(data_set=data_sets(), syntax=SYNTAXES)
 def test_values_are_those_of_the_top_level_in_every_encoding(data_set: Dataset, syntax: str) -> None:
-    found = values_of(memoryview(encoded(data_set, syntax)), WANTED, transfer_syntax_uid=Uid(syntax))
+    values = values_of(memoryview(encoded(data_set, syntax)), WANTED, transfer_syntax_uid=Uid(syntax))
 
-    assert {tag: value.rstrip(b"\0 ").decode() for tag, value in found.items()} == {
+    assert {tag: value.rstrip(b"\0 ").decode() for tag, value in values.items()} == {
         tag: str(data_set[tag].value) for tag in WANTED if tag in data_set
     }
 

@@ -1,4 +1,4 @@
-"""Both paths by which films come, told the same: whatever a peer sends, they answer alike and end alike."""
+"""Both paths of reception give the same responses and end associations alike, for any bytes of a peer."""
 
 import socket
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from tests.support.peers import LOOPBACK, VERIFICATION
 from tests.support.receiver import DX, EXPLICIT_VR_LITTLE_ENDIAN, PATHS, ReceivePath, Running, receiving
 
 STORAGE_CONTEXT, ECHO_CONTEXT, NO_CONTEXT = 1, 3, 9
-PATIENCE_S = 3.0
+TIMEOUT_S = 3.0
 
 
 def encoded(data_set: Dataset, *, implicit: bool = False) -> bytes:
@@ -131,14 +131,14 @@ SYNCHRONISE = pdu(item(0x03, command(0x30, message_id=999, data_set=False), ECHO
 SYNCHRONISED = b"\x20\x01\x02\0\0\0\xe7\x03"  # Message ID Being Responded To (0000,0120)
 
 
-def heard(port: int, steps: list[bytes], cut: float) -> list[bytes]:
-    """Send each step in two pieces and a C-ECHO request after it; return the PDUs that come."""
+def exchange(port: int, steps: list[bytes], cut: float) -> list[bytes]:
+    """Send each step in two pieces, each followed by a C-ECHO request; return the received PDUs."""
     answers: list[bytes] = []
     with socket.create_connection((LOOPBACK, port), timeout=30) as connection, suppress(ConnectionError):
         connection.sendall(REQUEST)
         assert received_pdu(connection)[:1] == b"\x02"
         for step in steps:
-            with suppress(ConnectionError):  # it may have hung up before it was told all: what it said is there
+            with suppress(ConnectionError):  # the connection may be closed early; its responses are kept
                 connection.sendall(step[: int(cut * len(step))])
                 connection.sendall(step[int(cut * len(step)) :] + SYNCHRONISE)
             while not answers or SYNCHRONISED not in answers[-1]:
@@ -156,24 +156,24 @@ class Both:
     def __init__(self, running: list[Running]) -> None:
         self.running = running
 
-    def told(self, steps: list[bytes], cut: float) -> list[tuple[list[bytes], list[Instance]]]:
-        """Return what each answers and keeps."""
+    def exchange_with_both(self, steps: list[bytes], cut: float) -> list[tuple[list[bytes], list[Instance]]]:
+        """Return responses and stored instances of each."""
         before = [len(node.instances) for node in self.running]
         with ThreadPoolExecutor(len(self.running)) as pool:
-            answers = list(pool.map(lambda node: heard(node.port, steps, cut), self.running))
-        kept = [node.instances[count:] for node, count in zip(self.running, before, strict=True)]
-        return list(zip(answers, kept, strict=True))
+            answers = list(pool.map(lambda node: exchange(node.port, steps, cut), self.running))
+        stored = [node.instances[count:] for node, count in zip(self.running, before, strict=True)]
+        return list(zip(answers, stored, strict=True))
 
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[Both]:
-    """Both, with little patience."""
+    """Receivers on both paths, with short time-outs."""
     with ExitStack() as stack:
         running = []
         before = ReceivePath.chosen
         for path in PATHS:
             ReceivePath.chosen = path
-            receiver = receiving(dimse_timeout_s=PATIENCE_S, message_timeout_s=PATIENCE_S)
+            receiver = receiving(dimse_timeout_s=TIMEOUT_S, message_timeout_s=TIMEOUT_S)
             running.append(stack.enter_context(receiver))
         ReceivePath.chosen = before
         yield Both(running)
@@ -185,14 +185,14 @@ def answer_alike(both: Both, steps: list[bytes], change: tuple[int, float, int] 
         step = steps[which % len(steps)]
         position = int(where * len(step))
         steps[which % len(steps)] = step[:position] + bytes([value]) + step[position + 1 :]
-    (streaming, kept_streaming), (pynetdicom, kept_pynetdicom) = both.told(steps, cut)
+    (streaming, stored_streaming), (pynetdicom, stored_pynetdicom) = both.exchange_with_both(steps, cut)
     streaming, pynetdicom = until_end(streaming), until_end(pynetdicom)
     if streaming and streaming[-1] == b"synchronised":
-        assert (streaming, kept_streaming) == (pynetdicom, kept_pynetdicom)
+        assert (streaming, stored_streaming) == (pynetdicom, stored_pynetdicom)
         return
-    # Where the end comes behind a film in one breath, its answer may be on the wire before the end or not.
+    # Where the association ends directly after a film, its response may or may not precede the end.
     assert streaming[-1:] == pynetdicom[-1:] or not (is_end(streaming) or is_end(pynetdicom))
-    for one, other in ((without_end(streaming), without_end(pynetdicom)), (kept_streaming, kept_pynetdicom)):
+    for one, other in ((without_end(streaming), without_end(pynetdicom)), (stored_streaming, stored_pynetdicom)):
         shorter = min(len(one), len(other))
         assert one[:shorter] == other[:shorter]
 
@@ -209,7 +209,7 @@ def without_end(answers: list[bytes]) -> list[bytes]:
 
 
 def until_end(answers: list[bytes]) -> list[bytes]:
-    """Return what came up to the first word of the end: what is sent behind that may be answered by another."""
+    """Return the responses up to the first release or abort."""
     return next((answers[: n + 1] for n, answer in enumerate(answers) if answer[:1] in ENDS), answers)
 
 
@@ -241,7 +241,7 @@ def test_both_paths_respond_alike_a_thousand_times(
     "step", [*WHOLE, WHOLE[0] * 12], ids=["at once", "in fragments", "an echo", "two in one PDU", "a dozen ahead"]
 )
 def test_both_paths_respond_to_complete_messages(both: Both, step: bytes) -> None:
-    streaming, pynetdicom = both.told([step, step], 0.5)
+    streaming, pynetdicom = both.exchange_with_both([step, step], 0.5)
     assert streaming == pynetdicom
     assert streaming[0].count(b"synchronised") == 2
     assert len(streaming[0]) >= 4

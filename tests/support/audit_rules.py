@@ -101,43 +101,43 @@ RULES = {
 
 
 def read(line: str) -> Element:
-    """Return an audit message that breaks no rule; fail the test where it does."""
-    root = fromstring(line)  # noqa: S314  # what the node itself wrote
+    """Parse an audit message; fail the test if it breaks a rule."""
+    root = fromstring(line)  # noqa: S314  # written by the node
     problems = list(faults(root))
     assert problems == [], line
     return root
 
 
 def faults(root: Element) -> list[str]:
-    """Return what a message breaks."""
+    """Return the faults of a message."""
     if root.tag != "AuditMessage":
         return [f"{root.tag} is no message"]
-    found = [fault for element in root.iter() for fault in _element_faults(element)]
+    problems = [fault for element in root.iter() for fault in _element_faults(element)]
     times = [element.get("EventDateTime", "") for element in root.iter("EventIdentification")]
-    found += ["a time without a zone" for at in times if datetime.fromisoformat(at).tzinfo is None]
-    found += [
+    problems += ["a time without a zone" for at in times if datetime.fromisoformat(at).tzinfo is None]
+    problems += [
         "not just one of name and query"
-        for each in root.iter("ParticipantObjectIdentification")
-        if (each.find("ParticipantObjectName") is None) == (each.find("ParticipantObjectQuery") is None)
+        for element in root.iter("ParticipantObjectIdentification")
+        if (element.find("ParticipantObjectName") is None) == (element.find("ParticipantObjectQuery") is None)
     ]
-    for value in [each.get("value", "") for each in root.iter("ParticipantObjectDetail")]:
+    for value in [detail.get("value", "") for detail in root.iter("ParticipantObjectDetail")]:
         base64.b64decode(value, validate=True)
-    return found
+    return problems
 
 
 def _element_faults(element: Element) -> list[str]:
     rule = RULES.get(element.tag)
     if rule is None:
         return [f"no such element: {element.tag}"]
-    found = [f"{element.tag} lacks {name}" for name in rule.required if name not in element.attrib]
+    problems = [f"{element.tag} lacks {name}" for name in rule.required if name not in element.attrib]
     for name, value in element.attrib.items():
         if name not in rule.attributes:
-            found.append(f"{element.tag} has no {name}")
+            problems.append(f"{element.tag} has no {name}")
         elif (allowed := rule.attributes[name]) is not None and value not in allowed:
-            found.append(f"{element.tag} {name} cannot be {value}")
+            problems.append(f"{element.tag} {name} cannot be {value}")
         elif value != " ".join(value.split()) or not value:
-            found.append(f"{element.tag} {name} is no token: {value!r}")
-    return found + _children_faults(element, rule)
+            problems.append(f"{element.tag} {name} is no token: {value!r}")
+    return problems + _children_faults(element, rule)
 
 
 def _children_faults(element: Element, rule: Rule) -> list[str]:
@@ -145,11 +145,11 @@ def _children_faults(element: Element, rule: Rule) -> list[str]:
     order = [name for name, _, _ in rule.children]
     if unknown := [name for name in names if name not in order]:
         return [f"{element.tag} holds {unknown}"]
-    found = [] if names == sorted(names, key=order.index) else [f"{element.tag}: {names} out of order"]
+    problems = [] if names == sorted(names, key=order.index) else [f"{element.tag}: {names} out of order"]
     for name, least, most in rule.children:
         if not least <= names.count(name) <= most:
-            found.append(f"{element.tag} has {names.count(name)} {name}")
-    return found
+            problems.append(f"{element.tag} has {names.count(name)} {name}")
+    return problems
 
 
 def recorded(folder: Path, event: str) -> list[Element]:

@@ -1,4 +1,4 @@
-"""Certificates for tests, made by OpenSSL: an authority, and what it vouches for."""
+"""Certificates for tests, made by OpenSSL: authorities and certificates that they issue."""
 
 import ssl
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Certificate:
 
     @property
     def dcmtk(self) -> tuple[str, str, str]:
-        """DCMTK's options for a peer that shows this certificate."""
+        """DCMTK's options for a peer with this certificate."""
         return "+tls", str(self.key), str(self.certificate)
 
     @property
@@ -29,29 +29,29 @@ class Certificate:
 
 def authority(folder: Path, name: str = "authority") -> Certificate:
     """Return a new authority in `folder`."""
-    made = Certificate(certificate=folder / f"{name}.pem", key=folder / f"{name}-key.pem")
+    certificate = Certificate(certificate=folder / f"{name}.pem", key=folder / f"{name}-key.pem")
     _openssl(
         *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", _DAYS),
-        *("-subj", f"/CN=test {name}", "-keyout", str(made.key), "-out", str(made.certificate)),
+        *("-subj", f"/CN=test {name}", "-keyout", str(certificate.key), "-out", str(certificate.certificate)),
         *("-addext", "keyUsage=critical,keyCertSign"),
     )
-    return made
+    return certificate
 
 
 def issued(folder: Path, by: Certificate, name: str, *, host: str = "IP:127.0.0.1") -> Certificate:
-    """Return a new certificate for `host` that the authority `by` vouches for."""
-    made = Certificate(certificate=folder / f"{name}.pem", key=folder / f"{name}-key.pem")
+    """Return a new certificate for `host` issued by the authority `by`."""
+    certificate = Certificate(certificate=folder / f"{name}.pem", key=folder / f"{name}-key.pem")
     request, extensions = folder / f"{name}.csr", folder / f"{name}.ext"
     extensions.write_text(f"subjectAltName={host}\nbasicConstraints=CA:FALSE\n")
     _openssl(
         *("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-        *("-subj", f"/CN={name}", "-keyout", str(made.key), "-out", str(request)),
+        *("-subj", f"/CN={name}", "-keyout", str(certificate.key), "-out", str(request)),
     )
     _openssl(
         *("x509", "-req", "-in", str(request), "-CA", str(by.certificate), "-CAkey", str(by.key)),
-        *("-CAcreateserial", "-days", _DAYS, "-extfile", str(extensions), "-out", str(made.certificate)),
+        *("-CAcreateserial", "-days", _DAYS, "-extfile", str(extensions), "-out", str(certificate.certificate)),
     )
-    return made
+    return certificate
 
 
 def _openssl(*arguments: str) -> None:

@@ -63,13 +63,13 @@ class Line:
 
 
 class _Proxy(ThreadingHTTPServer):
-    """Hands requests on to the store at `there`, but for what befalls them on `line`."""
+    """Hands requests on to the store at `target`, but for what befalls them on `line`."""
 
     daemon_threads = True
 
-    def __init__(self, line: Line, there: str) -> None:
+    def __init__(self, line: Line, target: str) -> None:
         super().__init__((LOOPBACK, 0), _Handler)
-        self.line, self.there, self.over = line, there, threading.Event()
+        self.line, self.target, self.over = line, target, threading.Event()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -112,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _forwarded(self, size: int) -> tuple[int, dict[str, str], bytes]:
         body = self.rfile.read(size)
-        connection = HTTPConnection(self.server.there, timeout=30)
+        connection = HTTPConnection(self.server.target, timeout=30)
         try:
             connection.request(self.command, self.path, body, dict(self.headers))
             answer = connection.getresponse()

@@ -175,19 +175,19 @@ class Orthanc:
         content = json.dumps(body).encode()
         request = urllib.request.Request(self._url(path), data=content, method=method)  # noqa: S310  # as above
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # a loopback URL made here
-            said: dict[str, str] = json.loads(answer.read() or b"{}")
-        return said
+            response: dict[str, str] = json.loads(answer.read() or b"{}")
+        return response
 
     def find(self, sop_instance_uid: str) -> list[str]:
         """Return Orthanc's own identifiers of the instances with this SOP Instance UID."""
         request = urllib.request.Request(self._url("/tools/lookup"), data=sop_instance_uid.encode())  # noqa: S310
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # a loopback URL made here
-            return [found["ID"] for found in json.load(answer) if found["Type"] == "Instance"]
+            return [entry["ID"] for entry in json.load(answer) if entry["Type"] == "Instance"]
 
     def file(self, sop_instance_uid: str) -> bytes:
         """Return the DICOM file of the one instance with this SOP Instance UID, as Orthanc keeps it."""
-        (found,) = self.find(sop_instance_uid)
-        with urllib.request.urlopen(self._url(f"/instances/{found}/file"), timeout=30) as answer:  # noqa: S310
+        (identifier,) = self.find(sop_instance_uid)
+        with urllib.request.urlopen(self._url(f"/instances/{identifier}/file"), timeout=30) as answer:  # noqa: S310
             content: bytes = answer.read()
         return content
 

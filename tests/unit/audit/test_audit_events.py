@@ -56,8 +56,8 @@ def written(message: Message) -> Element:
 
 
 def code(root: Element, path: str) -> str | None:
-    found = root.find(path)
-    return None if found is None else found.get("csd-code")
+    element = root.find(path)
+    return None if element is None else element.get("csd-code")
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -122,8 +122,8 @@ def test_film_events_have_study_instances_and_patient_id(name: str) -> None:
     assert (study.get("ParticipantObjectTypeCode"), study.get("ParticipantObjectTypeCodeRole")) == ("2", "3")
     assert study.get("ParticipantObjectID") == "1.2.3"
     assert code(study, "ParticipantObjectIDTypeCode") == "110180"
-    assert [each.get("UID") for each in study.iter("Instance")] == ["1.2.3.4", "1.2.3.5"]
-    assert [each.get("Number") for each in study.iter("Accession")] == ["A-4"]
+    assert [instance.get("UID") for instance in study.iter("Instance")] == ["1.2.3.4", "1.2.3.5"]
+    assert [accession.get("Number") for accession in study.iter("Accession")] == ["A-4"]
     assert (patient.get("ParticipantObjectTypeCode"), patient.get("ParticipantObjectTypeCodeRole")) == ("1", "1")
     assert patient.get("ParticipantObjectID") == "P-17"
     assert code(patient, "ParticipantObjectIDTypeCode") == "2"
@@ -147,10 +147,10 @@ def test_a_login_has_its_address() -> None:
 
 
 def test_a_query_is_recorded_as_sent() -> None:
-    (asked,) = written(EVERY["queried"]).findall("ParticipantObjectIdentification")
+    (query,) = written(EVERY["queried"]).findall("ParticipantObjectIdentification")
 
-    assert asked.get("ParticipantObjectID") == FIND
-    assert base64.b64decode(asked.findtext("ParticipantObjectQuery", "")) == b"\x08\x00"
+    assert query.get("ParticipantObjectID") == FIND
+    assert base64.b64decode(query.findtext("ParticipantObjectQuery", "")) == b"\x08\x00"
 
 
 @pytest.mark.parametrize("patient_id", ["A<B&\"'", "12\n34", "\x00\x1b[2J", "\ud800", "患者", "x" * 64])
@@ -162,9 +162,9 @@ def test_values_of_a_peer_cannot_break_a_message(patient_id: str) -> None:
     line.encode()
     assert "\n" not in line
     _, patient = read(line).findall("ParticipantObjectIdentification")
-    kept = patient.get("ParticipantObjectID", "")
-    assert len(kept) == len(patient_id)
-    assert all(mine == theirs or mine == "\ufffd" for mine, theirs in zip(kept, patient_id, strict=True))
+    written_id = patient.get("ParticipantObjectID", "")
+    assert len(written_id) == len(patient_id)
+    assert all(mine == theirs or mine == "\ufffd" for mine, theirs in zip(written_id, patient_id, strict=True))
 
 
 def test_a_film_without_a_patient_id_is_recorded_as_such() -> None:

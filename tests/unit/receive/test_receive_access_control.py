@@ -1,4 +1,4 @@
-"""Who may open an association."""
+"""Access control by AE title and address."""
 
 from ipaddress import ip_network
 
@@ -9,20 +9,20 @@ from cxr_node.receive.admission import AccessControl, Peer, Rejection
 
 ADDRESS = "10.0.7.20"
 
-ANYONE = AccessControl(ae_title=AeTitle("CXRNODE"))
-KNOWN = AccessControl(ae_title=AeTitle("CXRNODE"), calling_ae_titles=frozenset({AeTitle("DX1"), AeTitle("DX2")}))
+ANY_SENDER = AccessControl(ae_title=AeTitle("CXRNODE"))
+LISTED = AccessControl(ae_title=AeTitle("CXRNODE"), calling_ae_titles=frozenset({AeTitle("DX1"), AeTitle("DX2")}))
 
 
 def test_any_calling_title_is_allowed_without_a_list() -> None:
-    assert ANYONE.rejection(calling_ae_title="SOMEONE", called_ae_title="CXRNODE", address=ADDRESS) is None
+    assert ANY_SENDER.rejection(calling_ae_title="SOMEONE", called_ae_title="CXRNODE", address=ADDRESS) is None
 
 
 def test_padding_around_ae_titles_is_ignored() -> None:
-    assert KNOWN.rejection(calling_ae_title="DX1             ", called_ae_title="  CXRNODE", address=ADDRESS) is None
+    assert LISTED.rejection(calling_ae_title="DX1             ", called_ae_title="  CXRNODE", address=ADDRESS) is None
 
 
 def test_an_unknown_called_ae_title_is_rejected() -> None:
-    rejection = ANYONE.rejection(calling_ae_title="DX1", called_ae_title="PACS", address=ADDRESS)
+    rejection = ANY_SENDER.rejection(calling_ae_title="DX1", called_ae_title="PACS", address=ADDRESS)
     assert rejection is Rejection.CALLED_AE_TITLE_NOT_RECOGNIZED
 
 
@@ -32,17 +32,17 @@ def test_any_called_title_is_allowed_if_none_is_required() -> None:
 
 
 def test_an_unlisted_calling_title_is_rejected() -> None:
-    rejection = KNOWN.rejection(calling_ae_title="DX3", called_ae_title="CXRNODE", address=ADDRESS)
+    rejection = LISTED.rejection(calling_ae_title="DX3", called_ae_title="CXRNODE", address=ADDRESS)
     assert rejection is Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED
 
 
 def test_ae_titles_are_case_sensitive() -> None:
-    assert KNOWN.rejection(calling_ae_title="dx1", called_ae_title="CXRNODE", address=ADDRESS) is not None
+    assert LISTED.rejection(calling_ae_title="dx1", called_ae_title="CXRNODE", address=ADDRESS) is not None
 
 
 @pytest.mark.parametrize("title", ["", "                ", "A\\B", "TAB\tTITLE"])
 def test_an_invalid_calling_title_is_rejected_without_a_list(title: str) -> None:
-    assert ANYONE.rejection(calling_ae_title=title, called_ae_title="CXRNODE", address=ADDRESS) is not None
+    assert ANY_SENDER.rejection(calling_ae_title=title, called_ae_title="CXRNODE", address=ADDRESS) is not None
 
 
 PEERS = AccessControl(

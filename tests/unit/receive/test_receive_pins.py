@@ -1,4 +1,4 @@
-"""What the fast path replaces, and leans on, in pynetdicom: when that moves, someone has to look again."""
+"""Digests of the parts of pynetdicom that receive/upper_layer replaces or relies on."""
 
 import hashlib
 import inspect
@@ -15,7 +15,7 @@ from pynetdicom.presentation import negotiate_as_acceptor
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import AssociationServer, AssociationSocket, RequestHandler
 
-READ_AT = "3.0.4"
+REVIEWED_AT = "3.0.4"
 PINS: dict[str, tuple[object, str]] = {
     "AssociationSocket.__init__": (AssociationSocket.__init__, "1f0325fdef2cc353"),
     "AssociationSocket.ready": (AssociationSocket.ready, "3eb58e3d39dc076d"),
@@ -55,9 +55,9 @@ PINS: dict[str, tuple[object, str]] = {
 
 def digest(part: object) -> str:
     """Return a digest of the source of a function, of a property's getter, or of a class."""
-    found = part.fget if isinstance(part, property) else part
-    assert callable(found)
-    source: Callable[..., object] = found
+    getter = part.fget if isinstance(part, property) else part
+    assert callable(getter)
+    source: Callable[..., object] = getter
     return hashlib.sha256(inspect.getsource(source).encode()).hexdigest()[:16]
 
 
@@ -65,7 +65,7 @@ def digest(part: object) -> str:
 def test_replaced_parts_of_pynetdicom_are_unchanged(name: str) -> None:
     part, pinned = PINS[name]
     assert digest(part) == pinned, (
-        f"pynetdicom {version('pynetdicom')}: {name} is no longer that of {READ_AT}. Read it, see whether "
-        "cxr_node/receive/upper_layer still fits it, mend it, and pin "
+        f"pynetdicom {version('pynetdicom')}: {name} differs from {REVIEWED_AT}. Review it, adapt "
+        "cxr_node/receive/upper_layer, and pin "
         f'{digest(part)}. Until then receive.path = "pynetdicom" uses only transport.py and bounded_dimse.py.'
     )

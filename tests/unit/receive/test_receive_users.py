@@ -1,4 +1,4 @@
-"""What is kept of a password, and who is admitted by one."""
+"""Password hashes, and user identity negotiation."""
 
 import hashlib
 
@@ -9,8 +9,8 @@ from cxr_node.cli.app import app
 from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.receive.admission import Users
 
-KEPT = PasswordHash.of("correct horse", salt=bytes(16), cost=16)
-USERS = Users({"dx1": KEPT, "dx2": PasswordHash.of("other", salt=b"s" * 16, cost=16)})
+HASH = PasswordHash.of("correct horse", salt=bytes(16), cost=16)
+USERS = Users({"dx1": HASH, "dx2": PasswordHash.of("other", salt=b"s" * 16, cost=16)})
 
 
 def admitted(name: bytes, password: bytes, *, kind: int | None = 2) -> bool:
@@ -36,15 +36,15 @@ def test_another_user_identity_type_is_not_admitted(kind: int | None) -> None:
 
 
 def test_a_password_hash_survives_writing_and_parsing() -> None:
-    assert PasswordHash.parse(str(KEPT)) == KEPT
-    assert "correct" not in str(KEPT)
+    assert PasswordHash.parse(str(HASH)) == HASH
+    assert "correct" not in str(HASH)
 
 
 def test_the_key_is_that_of_scrypt() -> None:
-    assert KEPT.key == hashlib.scrypt(b"correct horse", salt=bytes(16), n=16, r=8, p=5, dklen=32)
+    assert HASH.key == hashlib.scrypt(b"correct horse", salt=bytes(16), n=16, r=8, p=5, dklen=32)
 
 
-@pytest.mark.parametrize("text", ["", "correct horse", "scrypt:16:8:5:00:00", str(KEPT) + " ", "md5" + str(KEPT)[6:]])
+@pytest.mark.parametrize("text", ["", "correct horse", "scrypt:16:8:5:00:00", str(HASH) + " ", "md5" + str(HASH)[6:]])
 def test_an_invalid_password_hash_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="not a password hash"):
         PasswordHash.parse(text)
