@@ -154,15 +154,15 @@ def test_an_outlined_film_is_measured_stored_and_reported(database: Database, tm
     def outlining(films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
         return tuple(replace(predicted, structures=structures(one)) for predicted in prediction(films))
 
-    shop = InProcessNode(database, tmp_path, reader=Says(outlining))
+    node = InProcessNode(database, tmp_path, reader=Says(outlining))
     source = dataset(one, now=NOW)
-    shop.accept(source)
-    shop.turn(Stage.READ)
-    shop.clock.go(seconds=CEILING_S)
-    shop.turn(Stage.COMPOSE)
-    shop.turn(Stage.DELIVER)
+    node.accept(source)
+    node.turn(Stage.READ)
+    node.clock.go(seconds=CEILING_S)
+    node.turn(Stage.COMPOSE)
+    node.turn(Stage.DELIVER)
 
-    (report,) = shop.pacs.reports()
+    (report,) = node.pacs.reports()
     with database.read() as connection:
         stored = readings.latest(connection, 1, received(source).identity)
     assert stored is not None

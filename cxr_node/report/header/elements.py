@@ -1,4 +1,4 @@
-"""Data elements that say what a film said."""
+"""Elements with a film's value unchanged, also where it is invalid."""
 
 from pydicom.config import IGNORE
 from pydicom.datadict import dictionary_VR, tag_for_keyword

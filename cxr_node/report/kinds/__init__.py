@@ -1,1 +1,1 @@
-"""One file a result kind: its types, its promises and how it is composed."""
+"""Result kinds: one file a kind, with its types, their promises and how it is composed."""

@@ -1,6 +1,8 @@
 """Results in every language: other terms, the same codes."""
 
+from dataclasses import replace
 from string import Formatter
+from typing import cast
 
 import pytest
 from PIL import ImageFont
@@ -194,3 +196,13 @@ def test_composing_in_one_language_does_not_change_the_others() -> None:
 
     assert {name: digest(name) for name in reversed(list(LANGUAGES))} == before
     assert len(set(before.values())) == len(LANGUAGES)
+
+
+def test_a_new_language_takes_one_line_in_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings, results and their check find a planted language by the registry alone."""
+    caution = "FORSCHNING. Datorresultat."
+    planted = replace(ENGLISH, phrases=replace(ENGLISH.phrases, caution=caution))
+    monkeypatch.setitem(cast("dict[str, Language]", LANGUAGES), "sv", planted)
+
+    assert parse({"report": {"language": "sv"}}).report.language == "sv"
+    assert caution in _texts(_report("sv"), codes.COMMENT.value)
