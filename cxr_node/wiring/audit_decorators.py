@@ -1,4 +1,4 @@
-"""What is recorded in the audit trail: films that come in, results that go out, who knocks, what is removed."""
+"""Audit decorators: record received films, associations, deliveries, queries and removed studies."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -39,27 +39,27 @@ _log = logging.getLogger(__name__)
 
 _EXPLICIT_VR_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2.1")
 
-_NAMED = (0x00100020, 0x00080050)
+_SUBJECT_TAGS = (0x00100020, 0x00080050)
 """Patient ID and Accession Number."""
 
-Keep = Callable[[Received, Sender], bool]
+Accept = Callable[[Received, Sender], bool]
 
 
-def keeping(audit: Audit, keep: Keep) -> Callable[[Received, Sender], None]:
-    """Return what keeps a film by `keep` and records that it came, before its sender is told."""
+def audited_accept(audit: Audit, accept: Accept) -> Callable[[Received, Sender], None]:
+    """Return a function that accepts a film and records it, before the C-STORE response is sent."""
 
-    def accept(arrived: Received, sender: Sender) -> None:
+    def accept_and_record(instance: Received, sender: Sender) -> None:
         received = partial(
             events.received,
-            subject(arrived),
+            subject(instance),
             by=audit.application,
             sent_by=Peer(ae_title=sender.calling_ae_title, address=sender.address),
         )
         with _failure_recorded(audit, partial(received, is_new=True)):
-            is_new = keep(arrived, sender)
+            is_new = accept(instance, sender)
         audit.record(received(is_new=is_new, at=audit.clock()))
 
-    return accept
+    return accept_and_record
 
 
 def on_event(audit: Audit) -> Callable[[ReceiveEvent], None]:
@@ -81,11 +81,11 @@ def _messages(audit: Audit, event: ReceiveEvent) -> list[Message]:
             return [*messages, events.association(peer, by=by, at=at)] if audit.records_associations else messages
         case AssociationRejected():
             peer = Peer(ae_title=event.calling_ae_title, address=event.address)
-            why = f"association rejected: {event.rejection.name.lower().replace('_', ' ')}"
+            failure = f"association rejected: {event.rejection.name.lower().replace('_', ' ')}"
             if event.rejection is Rejection.USER_NOT_AUTHENTICATED:
-                return [events.user_authentication(event.user, peer, by=by, failure=why, at=at)]
-            return [events.association(peer, by=by, failure=why, at=at)]
-        case StoreRejected():  # what was refused before it was known whose it is; the others `keeping` records
+                return [events.user_authentication(event.user, peer, by=by, failure=failure, at=at)]
+            return [events.association(peer, by=by, failure=failure, at=at)]
+        case StoreRejected():  # rejected before its identity is known; `audited_accept` records the others
             return []
         case TlsFailed():
             peer = Peer(ae_title="", address=event.address)
@@ -103,9 +103,9 @@ def destinations(process: Process, to: Mapping[str, Destination]) -> dict[str, D
 def _audited(target: ApplicationEntity | ExportUri, audit: Audit, destination: Destination) -> Destination:
     match target:
         case ApplicationEntity():
-            return _Sending(destination=destination, audit=audit, peer=_peer(target))
+            return _AuditedTransfer(destination=destination, audit=audit, peer=_peer(target))
         case ExportUri():
-            return _Exporting(destination=destination, audit=audit, uri=target.uri)
+            return _AuditedExport(destination=destination, audit=audit, uri=target.uri)
         case _:
             assert_never(target)
 
@@ -113,7 +113,7 @@ def _audited(target: ApplicationEntity | ExportUri, audit: Audit, destination: D
 def verification(audit: Audit, rules: Mapping[str, VerificationRule]) -> dict[str, VerificationRule]:
     """Return the verification rules, with each C-FIND recorded as a Query."""
     return {
-        name: replace(rule, verifier=_RecordedQuery(verifier=rule.verifier, audit=audit, peer=_peer(rule.queried)))
+        name: replace(rule, verifier=_AuditedQuery(verifier=rule.verifier, audit=audit, peer=_peer(rule.queried)))
         if rule.queried is not None
         else rule
         for name, rule in rules.items()
@@ -124,10 +124,11 @@ def before_removal(audit: Audit) -> Callable[[Iterable[bytes]], None]:
     """Return a function that records the removal of a study, of which it gets the files."""
 
     def record(files: Iterable[bytes]) -> None:
-        subjects = [subject for content in files if (subject := _read(content)) is not None]
+        subjects = [subject for content in files if (subject := _parse(content)) is not None]
         if subjects:
-            whole = replace(subjects[0], instances=[each for subject in subjects for each in subject.instances])
-            audit.record(events.study_deleted(whole, by=audit.application, at=audit.clock()))
+            instances = [instance for subject in subjects for instance in subject.instances]
+            study = replace(subjects[0], instances=instances)
+            audit.record(events.study_deleted(study, by=audit.application, at=audit.clock()))
 
     return record
 
@@ -136,13 +137,13 @@ def _peer(target: ApplicationEntity) -> Peer:
     return Peer(ae_title=target.ae_title, host=target.host)
 
 
-def subject(arrived: Received) -> StudySubject:
-    """Return whose film arrived."""
-    identity = arrived.identity
-    written = _written(arrived)
-    read = _read(arrived.beginning) if written is None else None
-    patient_id, accession_number = written or ("", "")
-    return read or StudySubject(
+def subject(instance: Received) -> StudySubject:
+    """Return study, patient and instance of a received film."""
+    identity = instance.identity
+    ascii_values = _ascii_values(instance)
+    parsed = _parse(instance.beginning) if ascii_values is None else None
+    patient_id, accession_number = ascii_values or ("", "")
+    return parsed or StudySubject(
         study_instance_uid=identity.study_instance_uid,
         patient_id=patient_id,
         accession_number=accession_number,
@@ -150,31 +151,31 @@ def subject(arrived: Received) -> StudySubject:
     )
 
 
-def _written(arrived: Received) -> tuple[str, str] | None:
-    """Return Patient ID and Accession Number of what arrived; None where it takes more than ASCII to read them.
+def _ascii_values(instance: Received) -> tuple[str, str] | None:
+    """Return Patient ID and Accession Number; None if they are not plain ASCII.
 
-    Nearly all are written so, and decoding the header for the two would take a sixth of the time that a film costs.
+    Nearly all are. Decoding the whole header instead takes a sixth of the time of receiving a film.
     """
     try:
-        data_set = data_set_of(arrived.beginning)
-        values = values_of(data_set, frozenset(_NAMED), transfer_syntax_uid=arrived.transfer_syntax_uid)
-        patient_id, accession_number = (values.get(tag, b"").decode("ascii").rstrip(" \0") for tag in _NAMED)
+        data_set = data_set_of(instance.beginning)
+        values = values_of(data_set, frozenset(_SUBJECT_TAGS), transfer_syntax_uid=instance.transfer_syntax_uid)
+        patient_id, accession_number = (values.get(tag, b"").decode("ascii").rstrip(" \0") for tag in _SUBJECT_TAGS)
     except ValueError:
         return None
-    several_or_coded = any(sign in text for sign in "\\\x1b" for text in (patient_id, accession_number))
-    return None if several_or_coded else (patient_id, accession_number)
+    is_multiple_or_escaped = any(sign in text for sign in "\\\x1b" for text in (patient_id, accession_number))
+    return None if is_multiple_or_escaped else (patient_id, accession_number)
 
 
-def _read(content: bytes) -> StudySubject | None:
+def _parse(content: bytes) -> StudySubject | None:
     try:
         return parse_subject(content)
     except ValueError as error:
-        _log.warning("the audit trail names no patient of a file: %s", error)
+        _log.warning("audit message without a patient: %s", error)
         return None
 
 
-class _Said(Protocol):
-    """An event that is still to be given how and when it ended."""
+class _PendingEvent(Protocol):
+    """An audit event without outcome and time."""
 
     def __call__(self, *, failure: str, at: datetime) -> Message:
         """Return its message."""
@@ -182,19 +183,19 @@ class _Said(Protocol):
 
 
 @contextmanager
-def _failure_recorded(audit: Audit, event: _Said) -> Iterator[None]:
+def _failure_recorded(audit: Audit, event: _PendingEvent) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # Only the node's own refusals speak in their own words.
-        said = str(error) if isinstance(error, RejectObject | RetryLater | DeliveryRejected) else type(error).__name__
-        audit.record(event(failure=said, at=audit.clock()))
+        # The text of other errors may quote element values.
+        is_own = isinstance(error, RejectObject | RetryLater | DeliveryRejected)
+        audit.record(event(failure=str(error) if is_own else type(error).__name__, at=audit.clock()))
         raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Sending:
-    """A PACS, and a record of each attempt to send to it."""
+class _AuditedTransfer:
+    """Records each transfer to a PACS: begin and end."""
 
     destination: Destination
     audit: Audit
@@ -202,13 +203,13 @@ class _Sending:
 
     @property
     def name(self) -> str:
-        """The destination's own."""
+        """Name of the destination."""
         return self.destination.name
 
     def send(self, content: bytes) -> Receipt:
-        """Record that it begins, send, and record how it ended."""
-        audit, subject = self.audit, _read(content)
-        if subject is None:  # which the destination refuses
+        """Send, and record begin and outcome."""
+        audit, subject = self.audit, _parse(content)
+        if subject is None:  # the destination rejects it
             return self.destination.send(content)
         audit.record(events.sending(subject, by=audit.application, to=self.peer, at=audit.clock()))
         sent = partial(events.sent, subject, by=audit.application, to=self.peer)
@@ -219,8 +220,8 @@ class _Sending:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Exporting:
-    """A folder that others read, and a record of each file written to it."""
+class _AuditedExport:
+    """Records each file that is exported to a folder."""
 
     destination: Destination
     audit: Audit
@@ -228,13 +229,13 @@ class _Exporting:
 
     @property
     def name(self) -> str:
-        """The destination's own."""
+        """Name of the destination."""
         return self.destination.name
 
     def send(self, content: bytes) -> Receipt:
-        """Write, and record how it ended."""
-        audit, subject = self.audit, _read(content)
-        if subject is None:  # which the destination refuses
+        """Write, and record the outcome."""
+        audit, subject = self.audit, _parse(content)
+        if subject is None:  # the destination rejects it
             return self.destination.send(content)
         exported = partial(events.exported, subject, by=audit.application, uri=self.uri)
         with _failure_recorded(audit, exported):
@@ -244,15 +245,15 @@ class _Exporting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _RecordedQuery:
-    """An archive that is asked by C-FIND, and a record of each question."""
+class _AuditedQuery:
+    """Records each C-FIND query of a PACS."""
 
     verifier: DeliveryVerifier
     audit: Audit
     peer: Peer
 
     def verify(self, transaction_uid: Uid, identity: Identity) -> CommitmentResult | None:
-        """Ask, and record that it was."""
+        """Query, and record it."""
         audit = self.audit
         queried = partial(
             events.queried,
@@ -263,6 +264,6 @@ class _RecordedQuery:
             of=self.peer,
         )
         with _failure_recorded(audit, queried):
-            answer = self.verifier.verify(transaction_uid, identity)
+            result = self.verifier.verify(transaction_uid, identity)
         audit.record(queried(at=audit.clock()))
-        return answer
+        return result

@@ -1,4 +1,4 @@
-"""The constancy check, wired from settings."""
+"""Constancy check, wired from settings."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.peer import Peer
 from cxr_node.domain.identifiers import parse_ae_title
 from cxr_node.monitoring.constancy import Tolerances, is_due
-from cxr_node.records import constancy as rows
+from cxr_node.records.constancy import last_started_at
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.process import Process
 from cxr_node.work.periodic import constancy
@@ -24,9 +24,9 @@ from cxr_node.work.scheduler import Schedule
 
 FIRST_SEED, COUNT, SIZE = 401, 3, 640
 _TICK_S = 60.0
-_MAKING_S = 600.0
+_RENDER_S = 600.0
 _SEND_S = 30.0
-_ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # to be recognised, not to be listened on
+_ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # compared with, not bound to
 
 
 def schedule(process: Process, stack: ExitStack) -> None:
@@ -40,10 +40,10 @@ def run_if_due(process: Process) -> Outcome | None:
     database = process.database
     with database.exclusive("constancy") as is_ours:
         with database.read() as connection:
-            last = rows.last_started_at(connection)
+            last = last_started_at(connection)
         now = process.clock().astimezone()
-        began = last.astimezone() if last is not None else None
-        if is_ours and is_due(now, began, time.fromisoformat(process.settings.constancy.at)):
+        started_at = last.astimezone() if last is not None else None
+        if is_ours and is_due(now, started_at, time.fromisoformat(process.settings.constancy.at)):
             return check(process)
     return None
 
@@ -59,7 +59,7 @@ def check(process: Process, *, port: int = 0) -> Outcome:
     settings = process.settings
     section = settings.constancy
     if not (port or settings.receive.port):
-        raise ConfigurationError(["receive.port: a node that checks itself needs a port of its own, not 0"])
+        raise ConfigurationError(["receive.port: must not be 0 for the constancy check"])
     host = section.host or (settings.receive.host if settings.receive.host not in _ANY_ADDRESS else "127.0.0.1")
     to = CStoreDestination(
         name="constancy",
@@ -87,19 +87,20 @@ def check(process: Process, *, port: int = 0) -> Outcome:
         device=settings.read.device,
         timeout_s=section.timeout_s,
         clock=process.clock,
+        uid=process.new_uid,
     )
 
 
 def phantoms(settings: Settings) -> list[Phantom]:
-    """Return the phantoms, which are made once by each version, in a process that may import PyTorch."""
+    """Return the phantoms. Each version renders them once, in a process that imports PyTorch."""
     folder = settings.node.data_folder / "constancy" / version("cxr-node")
     seeds = range(FIRST_SEED, FIRST_SEED + COUNT)
     paths = [folder / f"{seed}-PA.dcm" for seed in seeds]
     if not all(path.with_suffix(".json").exists() for path in paths):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = [sys.executable, "-m", "cxr_node", "phantom", "films", str(folder)]
-        what = ["--count", str(COUNT), "--first", str(FIRST_SEED), "--size", str(SIZE)]
-        subprocess.run([*made, *what], check=True, capture_output=True, timeout=_MAKING_S)  # noqa: S603  # our own
+        command = [sys.executable, "-m", "cxr_node", "phantom", "films", str(folder)]
+        options = ["--count", str(COUNT), "--first", str(FIRST_SEED), "--size", str(SIZE)]
+        subprocess.run([*command, *options], check=True, capture_output=True, timeout=_RENDER_S)  # noqa: S603  # this program
     return [_phantom(seed, path) for seed, path in zip(seeds, paths, strict=True)]
 
 

@@ -38,7 +38,7 @@ _ANSWERED_WITHIN = timedelta(seconds=30)
 def receiver(process: Process, *, on_event: Callable[[ReceiveEvent], None] = lambda _: None) -> Receiver:
     """Return the Storage SCP, not yet listening. `on_event` gets each event after the audit trail has recorded it."""
     settings, audit = process.settings, process.audit
-    keep = partial(
+    accept = partial(
         pipeline.accept,
         archive=process.archive,
         database=process.database,
@@ -47,7 +47,7 @@ def receiver(process: Process, *, on_event: Callable[[ReceiveEvent], None] = lam
     )
     return Receiver(
         _options(settings.receive),
-        accept=audit_decorators.keeping(audit, keep),
+        accept=audit_decorators.audited_accept(audit, accept),
         stage=process.archive.stage if settings.receive.path == "streaming" else None,
         has_space=partial(_has_space, settings),
         commitment=_commitment_provider(process),

@@ -1,4 +1,4 @@
-"""What was refused at the door, counted in a file: a stranger who knocks is not to write to the database."""
+"""Rejection counters per host, in a file: rejected associations write no database row."""
 
 import json
 import os
@@ -14,15 +14,15 @@ from cxr_node.settings.root import Settings
 from cxr_node.work.scheduler import Schedule
 
 _EVERY_S = 5.0
-_SENDERS = 200
-"""Titles are what strangers call themselves: those that come after so many are counted as one, without a name."""
+_MAXIMUM_TITLES = 200
+"""Peers choose their AE titles; further titles share one counter without a title."""
 
 Counts = Mapping[tuple[str, str], int]
-"""Sender and reason to how often, since the data folder was made."""
+"""(calling AE title, reason) to number of rejections since the data folder was made."""
 
 
-class Refusals:
-    """Counts, and writes them down when asked to."""
+class RejectionCounters:
+    """Counts rejections in memory; `write` stores them."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -30,45 +30,45 @@ class Refusals:
         self._counts = Counter(_read(path))
         self._written = Counter(self._counts)
 
-    def note(self, incident: ReceiveEvent) -> None:
-        """Count an incident, if something was refused."""
-        refused = _refused(incident)
-        if refused is None:
+    def note(self, event: ReceiveEvent) -> None:
+        """Count an event that is a rejection."""
+        rejection = _rejection(event)
+        if rejection is None:
             return
-        sender, reason = refused
+        title, reason = rejection
         with self._lock:
-            if len({title for title, _ in self._counts} | {sender}) > _SENDERS:
-                sender = ""
-            self._counts[sender, reason] += 1
+            if len({counted for counted, _ in self._counts} | {title}) > _MAXIMUM_TITLES:
+                title = ""
+            self._counts[title, reason] += 1
 
     def write(self) -> None:
-        """Write the counts, if there are new ones. A full disk is no reason to stop: they are written later."""
+        """Replace the file if the counts have changed. If the disk is full, a later call writes it."""
         with self._lock:
             counts = Counter(self._counts)
         if counts == self._written:
             return
-        rows = [[sender, reason, times] for (sender, reason), times in sorted(counts.items())]
-        aside = self._path.with_name(f"{self._path.name}.{uuid.uuid4().hex}")
+        rows = [[title, reason, count] for (title, reason), count in sorted(counts.items())]
+        temporary = self._path.with_name(f"{self._path.name}.{uuid.uuid4().hex}")
         try:
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump(rows, file)
-            aside.rename(self._path)
+            temporary.rename(self._path)
         except OSError:
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             return
         self._written = counts
 
 
 @contextmanager
-def counting(settings: Settings) -> Iterator[Refusals]:
-    """Count while the block lasts."""
-    refusals = Refusals(_path(settings))
-    with Schedule(refusals.write, tick_s=_EVERY_S):
+def counting(settings: Settings) -> Iterator[RejectionCounters]:
+    """Write the counts every few seconds during the block, and at its end."""
+    counters = RejectionCounters(_path(settings))
+    with Schedule(counters.write, tick_s=_EVERY_S):
         try:
-            yield refusals
+            yield counters
         finally:
-            refusals.write()
+            counters.write()
 
 
 def each_of(*handlers: Callable[[ReceiveEvent], None]) -> Callable[[ReceiveEvent], None]:
@@ -82,34 +82,34 @@ def each_of(*handlers: Callable[[ReceiveEvent], None]) -> Callable[[ReceiveEvent
 
 
 def counts(settings: Settings) -> Counts:
-    """Return what this host has refused, as it was written a few seconds ago at the latest."""
+    """Return the counts of this host, at most a few seconds old."""
     return _read(_path(settings))
 
 
 def _path(settings: Settings) -> Path:
-    return settings.node.data_folder / "refused.json"
+    return settings.node.data_folder / "rejections.json"
 
 
 def _read(path: Path) -> Counts:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-        return {(str(sender), str(reason)): int(times) for sender, reason, times in rows}
-    except (OSError, ValueError, TypeError):  # not there yet, or damaged: counting begins anew
+        return {(str(title), str(reason)): int(count) for title, reason, count in rows}
+    except (OSError, ValueError, TypeError):  # no file yet, or a damaged one: start at zero
         return {}
 
 
-def _refused(incident: ReceiveEvent) -> tuple[str, str] | None:
-    match incident:
+def _rejection(event: ReceiveEvent) -> tuple[str, str] | None:
+    match event:
         case AssociationAccepted():
             return None
         case AssociationRejected():
-            return _title(incident.calling_ae_title), incident.rejection.name.lower()
+            return _title(event.calling_ae_title), event.rejection.name.lower()
         case TlsFailed():
             return "", "no_tls"
         case StoreRejected():
-            return _title(incident.calling_ae_title), incident.status.name.lower()
+            return _title(event.calling_ae_title), event.status.name.lower()
 
 
-def _title(shown: str) -> str:
-    """Return an AE title as a peer has sent it, without what a line of metrics cannot hold."""
-    return "".join(each if each.isascii() and each.isprintable() else "?" for each in shown.strip()[:16])
+def _title(text: str) -> str:
+    """Return a peer's AE title, with other than printable ASCII characters replaced, for metrics."""
+    return "".join(sign if sign.isascii() and sign.isprintable() else "?" for sign in text.strip()[:16])

@@ -110,7 +110,7 @@ def instance(content: bytes) -> Instance:
 def test_a_film_is_recorded_before_its_response(
     is_new: bool, action: str, audit: Audit, recorded: list[Message], content: bytes
 ) -> None:
-    audit_decorators.keeping(audit, lambda _instance, _sender: is_new)(instance(content), SENDER)
+    audit_decorators.audited_accept(audit, lambda _instance, _sender: is_new)(instance(content), SENDER)
 
     assert outcomes(recorded) == [("DICOM Instances Transferred", Outcome.SUCCESS, "")]
     assert recorded[0].action.value == action
@@ -124,13 +124,13 @@ def test_a_film_that_was_not_stored_is_recorded_as_failure(
         raise RetryLater("no room")
 
     with pytest.raises(RetryLater):
-        audit_decorators.keeping(audit, keep)(instance(content), SENDER)
+        audit_decorators.audited_accept(audit, keep)(instance(content), SENDER)
 
     assert outcomes(recorded) == [("DICOM Instances Transferred", Outcome.MINOR_FAILURE, "no room")]
 
 
 def test_a_film_with_an_unreadable_head_has_no_patient(audit: Audit, recorded: list[Message]) -> None:
-    audit_decorators.keeping(audit, lambda _instance, _sender: True)(instance(b"\0" * 200), SENDER)
+    audit_decorators.audited_accept(audit, lambda _instance, _sender: True)(instance(b"\0" * 200), SENDER)
 
     assert [each.object_id for each in recorded[0].objects] == [FILM.StudyInstanceUID, "<none>"]
 
