@@ -53,6 +53,7 @@ class LoadGenerator:
     films: Films
     port: int = 0
     max_in_flight: int = 6
+    pause_s: float = 0.0
     requests_commitment: bool = False
     reported_count: Callable[[], int] = lambda: 0
     stored: dict[str, str] = field(default_factory=dict)
@@ -67,6 +68,7 @@ class LoadGenerator:
             if len(self.stored) - self.reported_count() >= self.max_in_flight:
                 self.stopping.wait(_RETRY_S)
                 continue
+            self.stopping.wait(self.pause_s)
             film = self.films.make(self.next_film)
             self.next_film += 1
             while not self.stopping.is_set() and not self._send(film):
