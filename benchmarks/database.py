@@ -1,4 +1,4 @@
-"""How long pages, views and questions take with very many films, and what that costs the queue's claims.
+"""Response times of pages, views and questions with many films, and their effect on claims of the queue.
 
 python -m benchmarks.database --films 1000000                                   # SQLite, in a temporary folder
 python -m benchmarks.database --films 1000000 --url postgresql://user@host/empty
@@ -50,7 +50,7 @@ _GEOMETRY = (
 
 
 def fill(database: Database, films: int, *, every_s: int = _EVERY_S, waiting: int = _WAITING) -> None:
-    """Write studies of one film each, a film in `every_s` up to now: one in ten not analysed, the last ones waiting."""
+    """Write studies of one film, one each `every_s` seconds until now; a tenth not analysed, the last `waiting`."""
     kind = database.engine.dialect.name
 
     def at(plus: float) -> str:
@@ -122,15 +122,15 @@ def fill(database: Database, films: int, *, every_s: int = _EVERY_S, waiting: in
                     text(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")
                 )
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("ANALYZE")  # as autovacuum does by itself, later
+            connection.exec_driver_sql("ANALYZE")  # as autovacuum does later
 
 
 def questions(films: int) -> dict[str, Callable[[Connection], object]]:
-    """Return what is timed: what each page asks, each view as it is looked at, and the documents' twenty questions."""
+    """Return the queries to time: those of each page, each view, and the twenty questions of docs/database.md."""
     now = utc_now()
     week, month = now - timedelta(days=7), now - timedelta(days=31)
     middle = films // 2
-    asked: dict[str, Callable[[Connection], object]] = {
+    queries: dict[str, Callable[[Connection], object]] = {
         "page queue": lambda connection: (
             overview.overview(connection, now=now),
             browse.newest_films(connection, limit=8),
@@ -154,20 +154,20 @@ def questions(films: int) -> dict[str, Callable[[Connection], object]]:
         "metrics, last hour": lambda connection: overview.turnaround(connection, since=now - timedelta(hours=1)),
     }
     for name, view in VIEWS.items():
-        asked[f"{name}, newest 100"] = partial(view_rows.rows, view=view, limit=100)
-        asked[f"{name}, 100 of a week"] = partial(view_rows.rows, view=view, since=week, limit=100)
+        queries[f"{name}, newest 100"] = partial(view_rows.rows, view=view, limit=100)
+        queries[f"{name}, 100 of a week"] = partial(view_rows.rows, view=view, since=week, limit=100)
     document = (Path(__file__).parent.parent / "docs" / "database.md").read_text(encoding="utf-8")
     for number, sql in re.findall(r"\*\*(\d+)\. .*?\*\*.*?```sql\n(.*?)```", document, re.DOTALL):
-        mine = sql.replace("2.25.1'", f"2.25.{110000000000 + middle}'")
-        for day, instead in (("2026-01-01", week), ("2026-01-08", now), ("2026-02-01", now)):
-            mine = mine.replace(f"'{day}'", f"'{instead:%Y-%m-%d %H:%M}'")
-        for day, instead in (("2025-12-30", month), ("2026-01-02", now - timedelta(days=1)), ("2026-01-03", now)):
-            mine = mine.replace(f"'{day}'", f"'{instead:%Y-%m-%d %H:%M}'")
-        asked[f"question {number}"] = partial(_answered, sql=mine)
-    return asked
+        statement = sql.replace("2.25.1'", f"2.25.{110000000000 + middle}'")
+        for day, at in (("2026-01-01", week), ("2026-01-08", now), ("2026-02-01", now)):
+            statement = statement.replace(f"'{day}'", f"'{at:%Y-%m-%d %H:%M}'")
+        for day, at in (("2025-12-30", month), ("2026-01-02", now - timedelta(days=1)), ("2026-01-03", now)):
+            statement = statement.replace(f"'{day}'", f"'{at:%Y-%m-%d %H:%M}'")
+        queries[f"question {number}"] = partial(_run_sql, sql=statement)
+    return queries
 
 
-def _answered(connection: Connection, sql: str) -> object:
+def _run_sql(connection: Connection, sql: str) -> object:
     return connection.execute(text(sql)).all()
 
 
@@ -176,39 +176,38 @@ def _study(connection: Connection, study_id: int) -> object:
     return study_status(connection, uid or "")
 
 
-def timed(ask: Callable[[], object], *, times: int) -> list[float]:
-    """Return how many seconds each of `times` askings took, shortest first; the first of all is not counted."""
-    ask()
+def timed(query: Callable[[], object], *, times: int) -> list[float]:
+    """Return the seconds of each of `times` runs, the shortest first, after one run to warm up."""
+    query()
     seconds = []
     for _ in range(times):
         started = time.perf_counter()
-        ask()
+        query()
         seconds.append(time.perf_counter() - started)
     return sorted(seconds)
 
 
-def asked_of(reader: Database, ask: Callable[[Connection], object]) -> None:
-    """Ask within a transaction of its own."""
+def run_query(reader: Database, query: Callable[[Connection], object]) -> None:
+    """Run a query in its own transaction."""
     with reader.read() as connection:
-        ask(connection)
+        query(connection)
 
 
-def ask_on(url: str, films: int) -> None:
-    """Ask one question after the other, with a breath between two, until this process is ended."""
+def query_forever(url: str, films: int) -> None:
+    """Run all queries in a loop with pauses of 0.25 s, until this process is terminated."""
     reader = Database(url, read_only=True)
     while True:
-        for each in questions(films).values():
-            with reader.read() as connection:
-                each(connection)
+        for query in questions(films).values():
+            run_query(reader, query)
             time.sleep(0.25)
 
 
 @contextmanager
-def asking(url: str, films: int) -> Iterator[None]:
-    """Let another process ask while the block lasts."""
-    process = multiprocessing.get_context("spawn").Process(target=ask_on, args=(url, films), daemon=True)
+def concurrent_queries(url: str, films: int) -> Iterator[None]:
+    """Run queries in another process during the block."""
+    process = multiprocessing.get_context("spawn").Process(target=query_forever, args=(url, films), daemon=True)
     process.start()
-    time.sleep(3.0)  # it starts up
+    time.sleep(3.0)  # start-up
     try:
         yield
     finally:
@@ -216,24 +215,24 @@ def asking(url: str, films: int) -> Iterator[None]:
         process.join()
 
 
-def table_of(asked: dict[str, Callable[[], object]], *, times: int) -> Iterator[Sequence[str]]:
-    """Yield a line for each thing that is asked."""
-    for name, each in asked.items():
-        seconds = timed(each, times=times)
+def table_of(queries: dict[str, Callable[[], object]], *, times: int) -> Iterator[Sequence[str]]:
+    """Yield a line for each query."""
+    for name, query in queries.items():
+        seconds = timed(query, times=times)
         p50, p95 = seconds[len(seconds) // 2], seconds[-1 - len(seconds) // 20]
         yield name, f"{p50 * 1000:.1f}", f"{p95 * 1000:.1f}", "over 300 ms" if p95 > _BOUND_S else ""
 
 
 def claims(database: Database, url: str, *, films: int, rounds: int) -> Iterator[Sequence[str]]:
-    """Yield claims a second of each round, alone and while another process asks everything without end."""
+    """Yield claims a second of each round, alone and while another process runs queries."""
     worker = Ours(database)
     worker.put(_CLAIMS * (3 * rounds + 1))
     worker.work(_CLAIMS)
     ratios = []
     for number in range(rounds):
-        # The machine is not the same from one moment to the next: alone before and after.
+        # The speed of the machine varies: measure alone before and after.
         before = _CLAIMS / worker.work(_CLAIMS)
-        with asking(url, films):
+        with concurrent_queries(url, films):
             beside = _CLAIMS / worker.work(_CLAIMS)
         after = _CLAIMS / worker.work(_CLAIMS)
         alone = (before + after) / 2
@@ -244,12 +243,12 @@ def claims(database: Database, url: str, *, films: int, rounds: int) -> Iterator
 
 
 def main() -> None:
-    """Fill, ask, and print tables."""
+    """Fill a database, measure, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", type=int, default=1_000_000)
-    parser.add_argument("--url", default="", help="of an empty PostgreSQL database, or one that this has filled")
-    parser.add_argument("--times", type=int, default=20, help="each thing is asked")
-    parser.add_argument("--rounds", type=int, default=5, help="of claims, alone and beside who asks")
+    parser.add_argument("--url", default="", help="an empty PostgreSQL database, or one filled by this program")
+    parser.add_argument("--times", type=int, default=20, help="runs of each query")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of claims, alone and with queries")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         url = arguments.url or f"sqlite:///{folder}/node.db"
@@ -264,11 +263,11 @@ def main() -> None:
         print(f"{kind}: {arguments.films} films, {took_s:.0f} s to write\n")
         reader = Database(url, read_only=True)
         with pages(url, Path(folder), films=arguments.films) as served:
-            asked = {name: partial(asked_of, reader, each) for name, each in questions(arguments.films).items()}
-            for line in markdown(("asked", "p50 ms", "p95 ms", ""), table_of(served | asked, times=arguments.times)):
+            queries = {name: partial(run_query, reader, query) for name, query in questions(arguments.films).items()}
+            for line in markdown(("query", "p50 ms", "p95 ms", ""), table_of(served | queries, times=arguments.times)):
                 print(line, flush=True)
         print()
-        headings = ("round", "claims/s alone", "while asked", "ratio")
+        headings = ("round", "claims/s alone", "with queries", "ratio")
         for line in markdown(headings, claims(database, url, films=arguments.films, rounds=arguments.rounds)):
             print(line, flush=True)
         reader.close()

@@ -1,9 +1,9 @@
-"""Jobs claimed and finished a second: against procrastinate (PostgreSQL) and huey (SQLite), and beside many rows.
+"""Throughput of the job queue: against procrastinate (PostgreSQL) and huey (SQLite), and with many jobs in the table.
 
-python -m benchmarks.queue                                      # against the others, each on its own kind of database
-python -m benchmarks.queue --rows 10000,1000000                 # what a job costs with so many jobs in the table
+python -m benchmarks.queue                                      # against the others, each on its database
+python -m benchmarks.queue --rows 10000,1000000                 # time of a job with so many jobs in the table
 
-PostgreSQL is a server of its own in a temporary folder, or --url of an empty database whose server makes more.
+PostgreSQL runs in a temporary folder, or is given by --url: a database whose server can create others.
 """
 
 import argparse
@@ -27,7 +27,7 @@ _JOBS_OF_A_FILM = 3
 
 @contextmanager
 def server(url: str) -> Iterator[URL]:
-    """Return where PostgreSQL is: the one that is named, or one of our own while the block lasts."""
+    """Return the URL of a PostgreSQL server: the given one, or one that runs during the block."""
     if url:
         yield make_url(url).set(drivername="postgresql+psycopg")
         return
@@ -44,8 +44,8 @@ def server(url: str) -> Iterator[URL]:
 
 
 @contextmanager
-def new(at: URL, name: str) -> Iterator[str]:
-    """Return the URL of an empty database, which goes at the end of the block."""
+def new_database(at: URL, name: str) -> Iterator[str]:
+    """Return the URL of an empty database, dropped at the end of the block."""
     engine = create_engine(at, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
@@ -58,39 +58,39 @@ def new(at: URL, name: str) -> Iterator[str]:
 
 
 def rounds(queues: Sequence[Queue], *, jobs: int, times: int) -> dict[str, list[float]]:
-    """Return jobs a second of each queue in each round, one queue after the other, another first each time."""
-    for each in queues:
-        each.put(jobs * (times + 1))
-        each.work(jobs)  # connections, plans and caches are warm
-    speeds: dict[str, list[float]] = {each.name: [] for each in queues}
+    """Return jobs a second of each queue in each round; the first queue rotates."""
+    for queue in queues:
+        queue.put(jobs * (times + 1))
+        queue.work(jobs)  # warm up connections, plans and caches
+    speeds: dict[str, list[float]] = {queue.name: [] for queue in queues}
     for number in range(times):
-        turned = number % len(queues)
-        for each in (*queues[turned:], *queues[:turned]):
-            speeds[each.name].append(jobs / each.work(jobs))
+        first = number % len(queues)
+        for queue in (*queues[first:], *queues[:first]):
+            speeds[queue.name].append(jobs / queue.work(jobs))
     return speeds
 
 
-def lines(speeds: dict[str, list[float]], *, ours_is: str, kept: str) -> Iterator[Sequence[str]]:
-    """Yield a line for each queue: its speed, and ours by its in the same round, as median and range."""
-    for name, each in speeds.items():
-        ratios = sorted(mine / theirs for mine, theirs in zip(speeds[ours_is], each, strict=True))
-        middle = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        yield name, kept, f"{statistics.median(each):.0f}", "" if name == ours_is else middle
+def lines(speeds: dict[str, list[float]], *, baseline: str, durability: str) -> Iterator[Sequence[str]]:
+    """Yield a line for each queue: its speed, and the ratio of the baseline to it, as median and range."""
+    for name, speed in speeds.items():
+        ratios = sorted(ours / theirs for ours, theirs in zip(speeds[baseline], speed, strict=True))
+        ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        yield name, durability, f"{statistics.median(speed):.0f}", "" if name == baseline else ratio
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    """Print our queue against the others."""
-    headings = ("queue", "a commit is kept by", "jobs/s", "cxr-node by this, in one round")
+    """Print the queue of the node against the others."""
+    headings = ("queue", "durability of a commit", "jobs/s", "cxr-node / this queue, by round")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         at = stack.enter_context(server(arguments.url))
-        here = stack.enter_context(ours(f"sqlite:///{folder / 'node.db'}"))
-        there = stack.enter_context(ours(stack.enter_context(new(at, "queue_ours"))))
-        rival = Procrastinate(stack.enter_context(new(at, "queue_theirs")))
-        stack.callback(rival.close)
+        sqlite = stack.enter_context(ours(f"sqlite:///{folder / 'node.db'}"))
+        postgresql = stack.enter_context(ours(stack.enter_context(new_database(at, "queue_ours"))))
+        procrastinate = Procrastinate(stack.enter_context(new_database(at, "queue_theirs")))
+        stack.callback(procrastinate.close)
         for database, others in (
-            (here, [Huey(folder / "1.db", remembers=True), Huey(folder / "2.db", remembers=False)]),
-            (there, [rival]),
+            (sqlite, [Huey(folder / "1.db", stores_results=True), Huey(folder / "2.db", stores_results=False)]),
+            (postgresql, [procrastinate]),
         ):
             queues: list[Queue] = [
                 Ours(database),
@@ -100,14 +100,14 @@ def compare(arguments: argparse.Namespace) -> None:
             ]
             speeds = rounds(queues, jobs=arguments.jobs, times=arguments.rounds)
             print(f"\n{database.engine.dialect.name}, {arguments.rounds} rounds of {arguments.jobs} jobs, one worker\n")
-            kept = durability(database)
-            for line in markdown(headings, lines(speeds, ours_is="cxr-node", kept=kept)):
+            table = lines(speeds, baseline="cxr-node", durability=durability(database))
+            for line in markdown(headings, table):
                 print(line, flush=True)
 
 
-def beside(arguments: argparse.Namespace) -> None:
-    """Print what claiming and finishing a job costs with few and many jobs in the table."""
-    counts = [int(each) for each in arguments.rows.split(",")]
+def compare_sizes(arguments: argparse.Namespace) -> None:
+    """Print the time to claim and finish a job with few and many jobs in the table."""
+    counts = [int(count) for count in arguments.rows.split(",")]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         at = stack.enter_context(server(arguments.url))
@@ -117,11 +117,11 @@ def beside(arguments: argparse.Namespace) -> None:
                 url = (
                     f"sqlite:///{folder / f'{count}.db'}"
                     if kind == "sqlite"
-                    else stack.enter_context(new(at, f"rows_{count}"))
+                    else stack.enter_context(new_database(at, f"rows_{count}"))
                 )
                 database = stack.enter_context(ours(url))
                 fill(database, count // _JOBS_OF_A_FILM, waiting=1)
-                _settle(database)
+                _vacuum(database)
                 filled = Ours(database)
                 filled.name = f"{count} jobs"
                 queues.append(filled)
@@ -129,16 +129,16 @@ def beside(arguments: argparse.Namespace) -> None:
             first = speeds[queues[0].name]
             print(f"\n{kind}, {arguments.rounds} rounds of {arguments.jobs} jobs, one worker\n")
             table = []
-            for name, each in speeds.items():
-                costs = sorted(few / many for few, many in zip(first, each, strict=True))
+            for name, speed in speeds.items():
+                costs = sorted(few / many for few, many in zip(first, speed, strict=True))
                 spread = f"{statistics.median(costs):.2f} ({costs[0]:.2f} to {costs[-1]:.2f})"
-                table.append((name, f"{1000 / statistics.median(each):.2f}", spread))
-            for line in markdown(("in the table", "ms a job", "cost by the first's, in one round"), table):
+                table.append((name, f"{1000 / statistics.median(speed):.2f}", spread))
+            for line in markdown(("in the table", "ms a job", "time / time of the first, by round"), table):
                 print(line, flush=True)
 
 
-def _settle(database: Database) -> None:
-    """Let PostgreSQL do now what it does by itself later: what is filled at once is not what a node writes."""
+def _vacuum(database: Database) -> None:
+    """Let PostgreSQL analyse and checkpoint now, as it does by itself on a node that fills slowly."""
     if database.engine.dialect.name == "postgresql":
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("VACUUM ANALYZE")
@@ -146,15 +146,15 @@ def _settle(database: Database) -> None:
 
 
 def main() -> None:
-    """Measure, and print tables."""
+    """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=500, help="in one turn of one round")
+    parser.add_argument("--jobs", type=int, default=500, help="jobs of one queue in one round")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--rows", default="", help="jobs in the table, such as 10000,1000000")
     parser.add_argument("--url", default="", help="an empty PostgreSQL database, such as postgresql://user@host/name")
     arguments = parser.parse_args()
     if arguments.rows:
-        beside(arguments)
+        compare_sizes(arguments)
     else:
         compare(arguments)
 

@@ -1,9 +1,9 @@
-"""Processor time that the rows of a film cost, where it comes alone and where it comes among others.
+"""CPU time of writing the rows of a film, alone and in batches.
 
     python -m benchmarks.rows [--films 480] [--rounds 5]
 
-Rows of films of different studies in a SQLite file, so many of them in one transaction; its commit is among it. The
-median of the rounds, each with a database of its own.
+Films of different studies in a SQLite file, a batch in each transaction, commit included. Median of the rounds, each
+with a new database.
 """
 
 import argparse
@@ -16,25 +16,25 @@ from benchmarks.load.tables import markdown
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.records import ingest
-from tests.support.queue import arrived
+from tests.support.queue import incoming_film
 
-_TOGETHER = (1, 4, 12, 64)
+_BATCHES = (1, 4, 12, 64)
 
 
-def spent_ms(folder: Path, together: int, count: int) -> float:
-    """Return milliseconds of processor time for each of `count` films, `together` in a transaction."""
+def cpu_ms(folder: Path, batch: int, count: int) -> float:
+    """Return milliseconds of CPU time for each of `count` films, `batch` in a transaction."""
     database = Database(f"sqlite:///{folder / 'node.db'}")
     migrate.upgrade(database)
-    films = [arrived(f"film {number}", of=f"study {number}") for number in range(count + _TOGETHER[-1])]
+    films = [incoming_film(f"film {number}", of=f"study {number}") for number in range(count + _BATCHES[-1])]
     with database.write() as transaction:
         ingest.write(transaction, films[count:])
     start = time.process_time()
-    for first in range(0, count, together):
+    for first in range(0, count, batch):
         with database.write() as transaction:
-            ingest.write(transaction, films[first : min(first + together, count)])
-    spent = time.process_time() - start
+            ingest.write(transaction, films[first : min(first + batch, count)])
+    cpu_s = time.process_time() - start
     database.close()
-    return spent * 1000 / count
+    return cpu_s * 1000 / count
 
 
 def main() -> None:
@@ -43,12 +43,12 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=480)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    spent: dict[int, list[float]] = {together: [] for together in _TOGETHER}
+    times_ms: dict[int, list[float]] = {batch: [] for batch in _BATCHES}
     for _ in range(options.rounds):
-        for together, times in spent.items():
+        for batch, times in times_ms.items():
             with tempfile.TemporaryDirectory() as folder:
-                times.append(spent_ms(Path(folder), together, options.films))
-    rows = [(str(together), f"{statistics.median(times):.2f}") for together, times in spent.items()]
+                times.append(cpu_ms(Path(folder), batch, options.films))
+    rows = [(str(batch), f"{statistics.median(times):.2f}") for batch, times in times_ms.items()]
     for line in markdown(("films in a transaction", "CPU ms/film"), rows):
         print(line)
 

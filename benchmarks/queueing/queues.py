@@ -1,4 +1,4 @@
-"""Our queue and others, each made to do the same: remember jobs, and claim and finish them one by one."""
+"""Job queues under the same load: add jobs, then claim and finish each."""
 
 import asyncio
 import importlib
@@ -27,16 +27,16 @@ class Queue(Protocol):
     name: str
 
     def put(self, jobs: int) -> None:
-        """Remember so many jobs."""
+        """Add jobs."""
 
     def work(self, jobs: int) -> float:
-        """Claim and finish so many jobs; return how many seconds that took."""
+        """Claim and finish jobs; return the seconds."""
 
 
 class Ours:
-    """This node's queue, as its workers use it: how jobs ended is recorded in the transaction that claims the next.
+    """The queue of this node as its workers use it: one transaction finishes jobs and claims the next.
 
-    `apart` has a transaction for each, as a worker that reads films; `at_once` is how many are claimed together.
+    With `apart` these are two transactions, as for films; `at_once` is the batch size of a claim.
     """
 
     def __init__(self, database: Database, *, at_once: int = 1, apart: bool = False) -> None:
@@ -46,26 +46,26 @@ class Ours:
         self.name = "cxr-node" + (", apart" if apart else "") + (f", {at_once} at once" if at_once > 1 else "")
 
     def put(self, jobs: int) -> None:
-        """Remember jobs that compose a study each."""
+        """Add compose jobs."""
         now = utc_now()
-        mine = time.time_ns()
+        run = time.time_ns()
         with self._database.write() as transaction:
             studies = transaction.connection.execute(
                 insert(study).returning(study.c.id),
-                [{"study_instance_uid": f"2.25.{mine}{i}", "first_received_at": now} for i in range(jobs)],
+                [{"study_instance_uid": f"2.25.{run}{i}", "first_received_at": now} for i in range(jobs)],
             ).scalars()
             rows = [
                 {
-                    "stage": Stage.COMPOSE, "study_id": each, "of_study_id": each, "state": State.WAITING,
+                    "stage": Stage.COMPOSE, "study_id": study_id, "of_study_id": study_id, "state": State.WAITING,
                     "priority": 0, "attempts": 0, "crashes": 0, "due_at": now, "detail": "",
                     "created_at": now, "queued_at": now,
                 }
-                for each in studies
+                for study_id in studies
             ]  # fmt: skip
             transaction.connection.execute(insert(job), rows)
 
     def work(self, jobs: int) -> float:
-        """Claim with a lease, and finish, with a row of history for each."""
+        """Claim and finish jobs, each with its events."""
         started = time.perf_counter()
         held: list[Claim] = []
         claimed = 0
@@ -73,8 +73,12 @@ class Ours:
             with self._database.write() as transaction:
                 for claim in held:
                     queue.finish(transaction, claim, now=utc_now())
-                took = bool(held)
-                held = [] if claimed == jobs or (self._apart and took) else self._claim(transaction, jobs - claimed)
+                has_finished = bool(held)
+                held = (
+                    []
+                    if claimed == jobs or (self._apart and has_finished)
+                    else self._claim(transaction, jobs - claimed)
+                )
                 claimed += len(held)
         return time.perf_counter() - started
 
@@ -93,7 +97,7 @@ class Ours:
 
 
 class Procrastinate:
-    """procrastinate: its own functions that fetch a job and finish it, as its worker calls them."""
+    """procrastinate, by the functions with which its worker fetches and finishes jobs."""
 
     name = "procrastinate"
 
@@ -113,11 +117,11 @@ class Procrastinate:
         self._worker = await self._app.job_manager.register_worker()
 
     def put(self, jobs: int) -> None:
-        """Remember jobs that do nothing."""
+        """Add jobs that do nothing."""
         self._loop.run(self._task.batch_defer_async(*[{} for _ in range(jobs)]))
 
     def work(self, jobs: int) -> float:
-        """Fetch and finish; triggers of its own write the history."""
+        """Fetch and finish jobs; its triggers write the events."""
         return self._loop.run(self._work(jobs))
 
     async def _work(self, jobs: int) -> float:
@@ -128,27 +132,27 @@ class Procrastinate:
         return time.perf_counter() - started
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         self._loop.run(self._app.close_async())
         self._loop.close()
 
 
 class Huey:
-    """huey on SQLite with fsync; `remembers` that a job is done by storing what it returned, which is nothing."""
+    """huey on SQLite with fsync; with `stores_results` it stores the empty result of each job."""
 
-    def __init__(self, path: Path, *, remembers: bool) -> None:
+    def __init__(self, path: Path, *, stores_results: bool) -> None:
         huey: Any = importlib.import_module("huey")
-        self._huey = huey.SqliteHuey(filename=str(path), fsync=True, store_none=remembers, results=remembers)
+        self._huey = huey.SqliteHuey(filename=str(path), fsync=True, store_none=stores_results, results=stores_results)
         self._task = self._huey.task()(_nothing)
-        self.name = "huey, result stored" if remembers else "huey, nothing stored"
+        self.name = "huey, result stored" if stores_results else "huey, nothing stored"
 
     def put(self, jobs: int) -> None:
-        """Remember jobs that do nothing."""
+        """Add jobs that do nothing."""
         for _ in range(jobs):
             self._task()
 
     def work(self, jobs: int) -> float:
-        """Take a job off the queue, and run it, which stores its result."""
+        """Dequeue and run jobs."""
         started = time.perf_counter()
         for _ in range(jobs):
             self._huey.execute(self._huey.dequeue())
@@ -161,7 +165,7 @@ def _nothing() -> None:
 
 @contextmanager
 def ours(url: str) -> Iterator[Database]:
-    """Return a database of ours at the present schema."""
+    """Return a migrated database of the node."""
     database = Database(url)
     migrate.upgrade(database)
     try:
@@ -171,12 +175,14 @@ def ours(url: str) -> Iterator[Database]:
 
 
 def durability(database: Database) -> str:
-    """Return how a commit is kept, as the database says."""
+    """Return the durability settings of a database."""
     with database.read() as connection:
         if database.engine.dialect.name == "sqlite":
-            said = {
+            settings = {
                 name: connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")
             }
         else:
-            said = {name: connection.execute(text(f"SHOW {name}")).scalar() for name in ("fsync", "synchronous_commit")}
-    return ", ".join(f"{name}={value}" for name, value in said.items())
+            settings = {
+                name: connection.execute(text(f"SHOW {name}")).scalar() for name in ("fsync", "synchronous_commit")
+            }
+    return ", ".join(f"{name}={value}" for name, value in settings.items())

@@ -25,7 +25,7 @@ from cxr_node.queries.views.registry import VIEWS
 from cxr_node.wiring.process import utc_now
 from cxr_node.work.periodic import drift as drift_job
 from tests.support import films
-from tests.support.monitored_films import Seen, read_films
+from tests.support.monitored_films import ScoredFilm, read_films
 from tests.support.node import InProcessNode, StoppedClock
 from tests.support.running_node import opened, settings_file
 from tests.support.web import Page, served_page
@@ -35,11 +35,13 @@ RULES = DriftRules(reference_films=50, minimum_films=30)
 A_DAY = 8
 
 
-def stream(*, days: int, first: int = 0, shift: float = 0.0, device: str = "DX1", version: str = "1") -> Iterator[Seen]:
+def stream(
+    *, days: int, first: int = 0, shift: float = 0.0, device: str = "DX1", version: str = "1"
+) -> Iterator[ScoredFilm]:
     chance = seeded(first * 100 + sum(device.encode()))
     for day in range(first, first + days):
         for number in range(A_DAY):
-            yield Seen(
+            yield ScoredFilm(
                 name=f"{device}-{version}-{day}-{number}",
                 at=START + timedelta(days=day, minutes=number),
                 device=device,
@@ -57,10 +59,11 @@ def turn(database: Database, *, day: int) -> None:
     drift_job.turn(database, rules=RULES, clock=StoppedClock(START + timedelta(days=day)))
 
 
-def test_a_day_is_counted_by_device_and_model(database: Database) -> None:
+def test_statistics_are_by_device_and_model(database: Database) -> None:
     read_films(database, [
-        Seen(name="a", at=START, score=0.2), Seen(name="b", at=START, score=0.7), Seen(name="c", at=START, score=None),
-        Seen(name="d", at=START, device="DX2", score=1.0), Seen(name="e", at=START, score=0.9, version="2"),
+        ScoredFilm(name="a", at=START, score=0.2), ScoredFilm(name="b", at=START, score=0.7),
+        ScoredFilm(name="c", at=START, score=None), ScoredFilm(name="d", at=START, device="DX2", score=1.0),
+        ScoredFilm(name="e", at=START, score=0.9, version="2"),
     ])  # fmt: skip
 
     turn(database, day=0)
@@ -82,10 +85,10 @@ def test_a_day_is_counted_by_device_and_model(database: Database) -> None:
     assert {"199": 1} in histograms
 
 
-def test_a_film_read_again_moves_its_day_and_is_counted_once(database: Database) -> None:
-    read_films(database, [Seen(name="a", at=START, score=0.2), Seen(name="b", at=START, score=0.2)])
+def test_a_film_read_again_counts_once_on_its_day(database: Database) -> None:
+    read_films(database, [ScoredFilm(name="a", at=START, score=0.2), ScoredFilm(name="b", at=START, score=0.2)])
     turn(database, day=0)
-    read_films(database, [Seen(name="a", at=START, score=0.8)])
+    read_films(database, [ScoredFilm(name="a", at=START, score=0.8)])
 
     turn(database, day=20)
 
@@ -93,11 +96,11 @@ def test_a_film_read_again_moves_its_day_and_is_counted_once(database: Database)
     assert (score["films"], score["hits"], score["mean"]) == (2, 1, pytest.approx(0.5))
 
 
-def test_films_that_came_before_a_model_are_not_its_own(database: Database) -> None:
-    read_films(database, [Seen(name="old", at=START)])
-    read_films(database, [Seen(name="new", at=START + timedelta(days=5), version="2")])
+def test_films_received_before_a_model_are_left_out(database: Database) -> None:
+    read_films(database, [ScoredFilm(name="old", at=START)])
+    read_films(database, [ScoredFilm(name="new", at=START + timedelta(days=5), version="2")])
     turn(database, day=5)
-    read_films(database, [Seen(name="old", at=START, score=0.9, version="2")])
+    read_films(database, [ScoredFilm(name="old", at=START, score=0.9, version="2")])
 
     turn(database, day=6)
 
@@ -106,7 +109,7 @@ def test_films_that_came_before_a_model_are_not_its_own(database: Database) -> N
     }  # fmt: skip
 
 
-def test_turn_around_is_counted_once_results_are_delivered(database: Database, tmp_path: Path) -> None:
+def test_turnaround_counts_delivered_results(database: Database, tmp_path: Path) -> None:
     shop = InProcessNode(database, tmp_path)
     shop.accept(films.dx())
     shop.work()
@@ -118,7 +121,7 @@ def test_turn_around_is_counted_once_results_are_delivered(database: Database, t
     assert row["mean"] == pytest.approx(2.0)
 
 
-def test_a_shift_of_one_device_is_drift_and_the_other_device_is_not(database: Database) -> None:
+def test_drift_of_one_device_does_not_affect_another(database: Database) -> None:
     read_films(database, stream(days=14))
     read_films(database, stream(days=14, device="DX2"))
     read_films(database, stream(days=7, first=14, shift=0.3))
@@ -141,7 +144,7 @@ def test_a_shift_of_one_device_is_drift_and_the_other_device_is_not(database: Da
     assert row["is_drift"] is True or row["is_drift"] == 1
 
 
-def test_a_day_is_judged_once_and_not_before_it_has_been_over_for_an_hour(database: Database) -> None:
+def test_a_day_is_evaluated_once_an_hour_after_its_end(database: Database) -> None:
     read_films(database, stream(days=9))
     midnight = datetime.combine((START + timedelta(days=9)).date(), datetime.min.time(), START.tzinfo)
     clock = StoppedClock(midnight + timedelta(minutes=59))
@@ -160,7 +163,7 @@ def test_a_day_is_judged_once_and_not_before_it_has_been_over_for_an_hour(databa
     assert rows(database, "v1_drift") == before
 
 
-def test_a_new_version_of_a_model_starts_a_reference_of_its_own(database: Database) -> None:
+def test_a_new_model_version_has_its_own_reference(database: Database) -> None:
     read_films(database, stream(days=14))
     read_films(database, stream(days=8, first=14, shift=0.3, version="2"))
 
@@ -172,7 +175,7 @@ def test_a_new_version_of_a_model_starts_a_reference_of_its_own(database: Databa
     assert {row["model_version"] for row in rows(database, "v1_drift")} == {"1"}
 
 
-def test_readings_are_looked_through_in_parts(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_readings_are_processed_in_batches(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(days, "_BATCH_READINGS", 10)
     read_films(database, stream(days=4))
 
@@ -194,12 +197,13 @@ def drifting(tmp_path: Path) -> Iterator[tuple[Path, Database]]:
         ago = utc_now() - timedelta(days=21) - START
         seen = [*stream(days=14), *stream(days=7, first=14, shift=0.3)]
         read_films(
-            database, [Seen(**{n: getattr(each, n) for n in each.__slots__} | {"at": each.at + ago}) for each in seen]
+            database,
+            [ScoredFilm(**{n: getattr(each, n) for n in each.__slots__} | {"at": each.at + ago}) for each in seen],
         )
         yield config, database
 
 
-def test_the_command_judges_and_writes_table_csv_and_json(drifting: tuple[Path, Database]) -> None:
+def test_the_command_evaluates_and_prints_table_csv_and_json(drifting: tuple[Path, Database]) -> None:
     config, _ = drifting
 
     def said(*arguments: str) -> str:
@@ -218,7 +222,7 @@ def test_the_command_judges_and_writes_table_csv_and_json(drifting: tuple[Path, 
     assert "nothing to compare" in said("--device", "DX9")
 
 
-def test_an_alarm_names_the_device_once_with_what_has_drifted(drifting: tuple[Path, Database]) -> None:
+def test_an_alarm_names_a_drifted_device_once(drifting: tuple[Path, Database]) -> None:
     config, database = drifting
     settings = load(config)
     CliRunner().invoke(app, ["drift", "--now", "--config", str(config)])
@@ -230,7 +234,7 @@ def test_an_alarm_names_the_device_once_with_what_has_drifted(drifting: tuple[Pa
     assert "score lung_opacity" in found[name]
 
 
-def test_the_page_its_twin_and_the_metrics_say_what_has_drifted(tmp_path: Path) -> None:
+def test_page_api_and_metrics_show_drift(tmp_path: Path) -> None:
     with served_page(tmp_path / "node") as page:
         with page.visited_by("admin") as client:
             untouched = client.get("/monitoring").text
@@ -255,7 +259,7 @@ def test_the_page_its_twin_and_the_metrics_say_what_has_drifted(tmp_path: Path) 
 def _plant(page: Page) -> None:
     ago = utc_now() - timedelta(days=21) - START
     seen = [*stream(days=14, device="DX7"), *stream(days=7, first=14, shift=0.3, device="DX7")]
-    moved = [Seen(name=each.name, at=each.at + ago, device=each.device, score=each.score) for each in seen]
+    moved = [ScoredFilm(name=each.name, at=each.at + ago, device=each.device, score=each.score) for each in seen]
     read_films(page.node.database, moved)
     drift_job.turn(page.node.database, rules=RULES, clock=utc_now)
 

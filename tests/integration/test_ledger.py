@@ -45,7 +45,7 @@ def test_a_film_is_in_progress_until_its_report_is_delivered(shop: InProcessNode
     assert fates(shop) == [Fate.DELIVERED]
 
 
-def test_a_film_that_could_not_be_read_is_delivered_when_its_reason_is(shop: InProcessNode) -> None:
+def test_a_film_not_analysed_is_delivered_with_the_report_of_its_reason(shop: InProcessNode) -> None:
     shop.accept(films.dx(changes={"PixelData": None}))
     shop.work()
 
@@ -63,7 +63,7 @@ def test_a_late_film_is_in_progress_beside_one_that_is_delivered(shop: InProcess
     assert fates(shop) == [Fate.DELIVERED, Fate.DELIVERED]
 
 
-def test_a_delivery_that_waits_is_in_progress_and_one_that_failed_is_set_aside(shop: InProcessNode) -> None:
+def test_a_waiting_delivery_is_in_progress_and_a_failed_one_set_aside(shop: InProcessNode) -> None:
     def away() -> None:
         raise RetryLater("away")
 
@@ -81,7 +81,7 @@ def test_a_delivery_that_waits_is_in_progress_and_one_that_failed_is_set_aside(s
     assert fates(shop) == [Fate.SET_ASIDE]
 
 
-def test_other_bytes_under_a_known_uid_and_a_study_of_two_patients_are_set_aside(shop: InProcessNode) -> None:
+def test_duplicates_and_studies_of_two_patients_are_set_aside(shop: InProcessNode) -> None:
     shop.accept(films.dx())
     shop.accept(films.dx(changes={"PatientComments": "another"}))
     shop.accept(films.dx(seed=1))
@@ -91,7 +91,7 @@ def test_other_bytes_under_a_known_uid_and_a_study_of_two_patients_are_set_aside
     assert fates(shop) == [Fate.DELIVERED, Fate.SET_ASIDE, Fate.SET_ASIDE, Fate.SET_ASIDE]
 
 
-def test_the_ledger_can_be_asked_for_a_time_and_a_sender(shop: InProcessNode) -> None:
+def test_the_ledger_filters_by_time_and_sender(shop: InProcessNode) -> None:
     shop.accept(films.dx())
 
     with shop.database.read() as connection:
@@ -102,7 +102,7 @@ def test_the_ledger_can_be_asked_for_a_time_and_a_sender(shop: InProcessNode) ->
         assert ledger.entries(connection, calling_ae_title="DX2") == []
 
 
-def test_reconcile_adds_up_and_names_what_needs_a_person(tmp_path: Path, database_url: str) -> None:
+def test_reconcile_adds_up_and_names_films_set_aside(tmp_path: Path, database_url: str) -> None:
     config = settings_file(tmp_path / "node", database_url=database_url)
     settings = load(config)
     with opened(settings) as database:
@@ -133,9 +133,7 @@ def test_reconcile_adds_up_and_names_what_needs_a_person(tmp_path: Path, databas
     assert "MISSING FILE" in shown.output
 
 
-def test_reconcile_counts_for_each_day_device_and_association_and_says_what_was_removed(
-    tmp_path: Path, database_url: str
-) -> None:
+def test_reconcile_counts_by_day_device_and_association(tmp_path: Path, database_url: str) -> None:
     config = settings_file(tmp_path / "node", database_url=database_url)
     settings = load(config)
     with opened(settings) as database:

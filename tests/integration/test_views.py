@@ -1,4 +1,4 @@
-"""The views as people and programs ask them: what the documents say of them is so, on both databases."""
+"""Views on both databases: their rows, their document, and read-only access."""
 
 import csv
 import io
@@ -153,7 +153,7 @@ def test_no_view_shows_a_patient(database: Database, tmp_path: Path) -> None:
         assert secret not in shown
 
 
-def test_turn_around_is_the_sum_of_its_parts(database: Database, tmp_path: Path) -> None:
+def test_turnaround_is_the_sum_of_its_parts(database: Database, tmp_path: Path) -> None:
     busy(database, tmp_path)
 
     with database.read() as connection:
@@ -167,7 +167,7 @@ def test_turn_around_is_the_sum_of_its_parts(database: Database, tmp_path: Path)
         assert row["received_at"] + timedelta(seconds=row["total_s"]) == row["delivered_at"]
 
 
-def test_a_database_opened_to_read_only_cannot_be_written_to(database: Database, database_url: str) -> None:
+def test_a_read_only_database_cannot_be_written(database: Database, database_url: str) -> None:
     reader = Database(database_url, read_only=True)
     try:
         with reader.read() as connection:
@@ -178,7 +178,7 @@ def test_a_database_opened_to_read_only_cannot_be_written_to(database: Database,
         reader.close()
 
 
-def test_a_question_that_takes_too_long_is_given_up(database: Database, database_url: str) -> None:
+def test_a_statement_ends_after_its_timeout(database: Database, database_url: str) -> None:
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
     reader = Database(database_url, read_only=True, statement_timeout_s=0.2)
     try:
@@ -190,27 +190,27 @@ def test_a_question_that_takes_too_long_is_given_up(database: Database, database
         reader.close()
 
 
-def test_a_granted_role_reads_the_views_and_nothing_else(postgresql_server: str, tmp_path: Path) -> None:
+def test_a_granted_role_reads_only_the_views(postgresql_server: str, tmp_path: Path) -> None:
     server = make_url(postgresql_server).set(drivername="postgresql+psycopg")
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text("CREATE DATABASE granted"))
-        connection.execute(text("CREATE ROLE looker LOGIN"))
+        connection.execute(text("CREATE ROLE reader LOGIN"))
     engine.dispose()
     url = server.set(database="granted").render_as_string(hide_password=False)
     config = settings_file(tmp_path, database_url=url)
-    early = CliRunner().invoke(app, ["db", "grant-reader", "looker", "--config", str(config)])
+    early = CliRunner().invoke(app, ["db", "grant-reader", "reader", "--config", str(config)])
     assert "db upgrade" in early.output
     CliRunner().invoke(app, ["db", "upgrade", "--config", str(config)])
     unknown = CliRunner().invoke(app, ["db", "grant-reader", "nobody", "--config", str(config)])
-    printed = CliRunner().invoke(app, ["db", "grant-reader", "looker", "--print", "--config", str(config)])
+    printed = CliRunner().invoke(app, ["db", "grant-reader", "reader", "--print", "--config", str(config)])
     assert (unknown.exit_code, printed.exit_code) == (1, 0)
     assert "GRANT SELECT ON v1_films" in printed.output
 
-    granted = CliRunner().invoke(app, ["db", "grant-reader", "looker", "--config", str(config)])
+    granted = CliRunner().invoke(app, ["db", "grant-reader", "reader", "--config", str(config)])
 
     assert granted.exit_code == 0, granted.output
-    reader = create_engine(server.set(database="granted", username="looker", password=None))
+    reader = create_engine(server.set(database="granted", username="reader", password=None))
     try:
         for name in VIEWS:
             with reader.connect() as connection:
@@ -225,19 +225,19 @@ def test_a_granted_role_reads_the_views_and_nothing_else(postgresql_server: str,
 
 
 @pytest.fixture
-def asked(tmp_path: Path, database_url: str) -> Path:
+def config(tmp_path: Path, database_url: str) -> Path:
     """The settings of a node with one of everything."""
-    config = settings_file(tmp_path / "node", database_url=database_url)
-    settings = load(config)
+    path = settings_file(tmp_path / "node", database_url=database_url)
+    settings = load(path)
     with opened(settings) as database:
         migrate.upgrade(database)
         busy(database, settings.node.data_folder)
-    return config
+    return path
 
 
-def test_query_writes_tables_csv_and_json(asked: Path) -> None:
+def test_query_writes_tables_csv_and_json(config: Path) -> None:
     def query(*arguments: str) -> str:
-        ended = CliRunner().invoke(app, ["query", *arguments, "--config", str(asked)], env={"COLUMNS": "200"})
+        ended = CliRunner().invoke(app, ["query", *arguments, "--config", str(config)], env={"COLUMNS": "200"})
         assert ended.exit_code == 0, ended.output
         return ended.output
 
@@ -269,7 +269,7 @@ def test_query_writes_tables_csv_and_json(asked: Path) -> None:
         (["v1_films", "--order", "film"], "has no column"),
     ],
 )
-def test_query_says_what_is_wrong_with_a_question(arguments: list[str], said: str, tmp_path: Path) -> None:
+def test_query_explains_a_wrong_argument(arguments: list[str], said: str, tmp_path: Path) -> None:
     ended = CliRunner().invoke(app, ["query", *arguments, "--config", str(settings_file(tmp_path))])
 
     assert ended.exit_code == 1

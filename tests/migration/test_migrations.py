@@ -13,10 +13,10 @@ from cxr_node.db.database import Database
 from cxr_node.db.tables import metadata
 from cxr_node.queries.views.registry import VIEWS
 from tests.support import migrations
-from tests.support.queue import remember
+from tests.support.queue import store_film
 
 
-# SQLAlchemy does not reflect an index on an expression from SQLite; test_plans.py shows that it exists and is used.
+# SQLAlchemy does not reflect an index on an expression from SQLite; test_query_plans.py covers it.
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index ix_job_claim_order")
 @pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index 'ix_job_claim")
 def test_the_migrated_schema_is_that_of_the_tables(database: Database) -> None:
@@ -88,11 +88,11 @@ def test_every_revision_is_upgraded_to_the_present_schema(
 
 
 def test_an_upgrade_of_a_present_database_changes_nothing(database: Database) -> None:
-    remember(database, "a")
+    store_film(database, "a")
 
     migrate.upgrade(database)
 
-    assert not remember(database, "a")
+    assert not store_film(database, "a")
 
 
 def test_an_empty_database_is_not_current(database_url: str) -> None:

@@ -18,7 +18,7 @@ from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queue import queue, search
 from cxr_node.records import backfill
 from tests.support import migrations
-from tests.support.queue import claim_none, claim_one, remember
+from tests.support.queue import claim_none, claim_one, store_film
 
 Columns = dict[str, dict[str, tuple[str, bool, bool]]]
 HEAD = migrations.revisions()[-1]
@@ -91,8 +91,8 @@ def test_the_newest_migrations_only_add(old: Database) -> None:
 
 def test_rows_of_the_old_version_are_filled_in_after_an_upgrade(old: Database) -> None:
     for name in ("a", "b", "c"):
-        remember(old, name, study=name)
-    remember(old, "d", study="a")
+        store_film(old, name, study=name)
+    store_film(old, "d", study="a")
 
     migrate.upgrade(old)
     assert film_counts(old) == [None] * 4
@@ -107,8 +107,8 @@ def test_the_old_version_works_on_with_the_new_schema(old: Database) -> None:
     """It stores films, claims, ends and queues jobs, and the new version fills in its rows."""
     migrate.upgrade(old)
 
-    remember(old, "a")
-    assert not remember(old, "a")
+    store_film(old, "a")
+    assert not store_film(old, "a")
     claim = claim_one(old)
     with old.write() as transaction:
         queue.finish(transaction, claim, now=claim.queued_at)

@@ -1,4 +1,4 @@
-"""Films that were read, for tests of what is watched: rows without pixels, many at once."""
+"""Readings for tests of monitoring: rows without pixels, many at once."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -19,12 +19,12 @@ from tests.support.node import prediction
 from tests.support.queue import SENDER, instance
 from tests.support.tiny_bundles import film as noise
 
-_SAID = prediction([noise(rows=8, columns=8)])[0]
+_PREDICTION = prediction([noise(rows=8, columns=8)])[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A film that came from a device at a time, and its score; None where it is not analysed."""
+class ScoredFilm:
+    """A film of a device with a time and a score; without a score it is not analysed."""
 
     name: str
     at: datetime
@@ -33,36 +33,36 @@ class Seen:
     version: str = "1"
 
 
-def read_films(database: Database, several: Iterable[Seen]) -> None:
-    """Write films and their readings, in order; a film that is there already is read again."""
+def read_films(database: Database, several: Iterable[ScoredFilm]) -> None:
+    """Write films and their readings in order; a known film is read again."""
     with database.write() as transaction:
-        for each in several:
-            made = instance(each.name, study=each.name)
-            sender = replace(SENDER, calling_ae_title=AeTitle(each.device))
+        for row in several:
+            film_instance = instance(row.name, study=row.name)
+            sender = replace(SENDER, calling_ae_title=AeTitle(row.device))
             arrived = IncomingFilm(
-                instance=made,
+                instance=film_instance,
                 sender=sender,
-                archive_key=f"films/{each.name}",
+                archive_key=f"films/{row.name}",
                 priority_boost_s=NO_PRIORITY_BOOST,
-                at=each.at,
+                at=row.at,
             )
             ingest.write(transaction, [arrived])
-            named = select(film.c.id).where(film.c.sop_instance_uid == made.identity.sop_instance_uid)
-            number = transaction.connection.execute(named).scalar_one()
-            said = reading_of(made.identity, score=each.score, version=each.version)
-            readings.write(transaction, number, said, now=each.at + timedelta(seconds=3))
+            query = select(film.c.id).where(film.c.sop_instance_uid == film_instance.identity.sop_instance_uid)
+            number = transaction.connection.execute(query).scalar_one()
+            reading = reading_of(film_instance.identity, score=row.score, version=row.version)
+            readings.write(transaction, number, reading, now=row.at + timedelta(seconds=3))
 
 
 def reading_of(identity: Identity, *, score: float | None, version: str = "1") -> Reading:
-    """Return a reading with one score, or of a film that is not analysed."""
+    """Return a reading with one score, or one of a film that is not analysed."""
     if score is None:
         return Reading(film=identity, geometry=None, grayscale="", prediction=None, not_analysed=Reason.VIEW)
-    (finding,) = _SAID.findings
+    (finding,) = _PREDICTION.findings
     presence = Presence.PRESENT if score >= finding.operating_point else Presence.ABSENT
-    digest = type(_SAID.model.weights_digest)(version.rjust(64, "0"))
-    said = replace(
-        _SAID,
-        model=replace(_SAID.model, version=version, weights_digest=digest),
+    digest = type(_PREDICTION.model.weights_digest)(version.rjust(64, "0"))
+    scored = replace(
+        _PREDICTION,
+        model=replace(_PREDICTION.model, version=version, weights_digest=digest),
         findings=(replace(finding, score=score, presence=presence),),
     )
-    return Reading(film=identity, geometry=None, grayscale="", prediction=said)
+    return Reading(film=identity, geometry=None, grayscale="", prediction=scored)

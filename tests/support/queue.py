@@ -1,4 +1,4 @@
-"""Films and jobs for tests of the queue: identities without pixels, and a clock that stands still."""
+"""Films and jobs for tests of the queue, without pixels, and a fixed time."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,8 +17,8 @@ SENDER = Sender(calling_ae_title=AeTitle("DX1"), called_ae_title=AeTitle("CXRNOD
 
 
 def instance(name: str, *, study: str = "study", content: bytes | None = None) -> Instance:
-    """Return an instance whose identifiers follow from `name`, and whose bytes are `content` or follow too."""
-    kept = content if content is not None else name.encode()
+    """Return an instance with identifiers derived from `name`, and with `content` or the name as bytes."""
+    content_bytes = content if content is not None else name.encode()
     return Instance(
         identity=Identity(
             sop_class_uid=Uid("1.2.840.10008.5.1.4.1.1.1.1"),
@@ -28,15 +28,15 @@ def instance(name: str, *, study: str = "study", content: bytes | None = None) -
             patient_key=digest_of(b"patient"),
         ),
         transfer_syntax_uid=Uid("1.2.840.10008.1.2.1"),
-        digest=digest_of(kept),
-        content=kept,
+        digest=digest_of(content_bytes),
+        content=content_bytes,
     )
 
 
-def arrived(
+def incoming_film(
     name: str, *, of: str = "study", content: bytes | None = None, priority_boost_s: int = 0, after_s: float = 0
 ) -> IncomingFilm:
-    """Return a made-up film that has come, `after_s` past noon."""
+    """Return a film received `after_s` seconds past noon."""
     made = instance(name, study=of, content=content)
     at = NOON + timedelta(seconds=after_s)
     return IncomingFilm(
@@ -44,8 +44,8 @@ def arrived(
     )
 
 
-def remember(database: Database, name: str, *, study: str = "study", now: datetime = NOON) -> bool:
-    """Write the row of a made-up film; return whether it was new."""
+def store_film(database: Database, name: str, *, study: str = "study", now: datetime = NOON) -> bool:
+    """Store a film; return whether it was new."""
     made = instance(name, study=study)
     return ingest.store(database, made, SENDER, archive_key=f"films/{name}", now=now)
 
@@ -53,13 +53,13 @@ def remember(database: Database, name: str, *, study: str = "study", now: dateti
 def claim_one(
     database: Database, stage: Stage = Stage.READ, *, owner: str = "node/read/1", now: datetime = NOON
 ) -> Claim:
-    """Claim the next job of a stage, which must be there."""
+    """Claim the next job of a stage; fail without one."""
     with database.write() as transaction:
         (claim,) = claiming.claim(transaction, stage, owner=owner, lease=LEASE, now=now)
     return claim
 
 
 def claim_none(database: Database, stage: Stage = Stage.READ, *, now: datetime = NOON) -> bool:
-    """Whether there is nothing of a stage to be claimed."""
+    """Whether no job of a stage can be claimed."""
     with database.write() as transaction:
         return not claiming.claim(transaction, stage, owner="node/read/2", lease=LEASE, now=now)

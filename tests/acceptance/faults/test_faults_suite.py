@@ -19,7 +19,7 @@ from cxr_node.faults.suite import GROUPS, Request
 from cxr_node.records import films, ingest
 from tests.support.films import cr
 from tests.support.node import received
-from tests.support.queue import NOON, SENDER, remember
+from tests.support.queue import NOON, SENDER, store_film
 from tests.support.receiver import ReceivePath, ReceiveProcesses
 
 KINDS: tuple[DatabaseKind, ...] = ("sqlite", "postgresql")
@@ -98,7 +98,7 @@ def test_a_folder_that_is_not_empty_is_rejected(tmp_path: Path) -> None:
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 def test_a_database_that_holds_films_is_rejected_and_unchanged(database: Database, database_url: str) -> None:
     scratch.check_database(database_url)
-    remember(database, "a film")
+    store_film(database, "a film")
 
     rejected = CliRunner().invoke(app, ["selftest", "faults", "--url", database_url])
 

@@ -1,4 +1,4 @@
-"""Urgent studies on real databases: all of a study goes first, and what was urgent stays so."""
+"""Priority boosts: they apply to the whole study and are never lowered."""
 
 import threading
 from datetime import timedelta
@@ -9,7 +9,7 @@ from cxr_node.queries import view_rows
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queue import queue, search
 from cxr_node.records import ingest
-from tests.support.queue import NOON, SENDER, claim_one, instance, remember
+from tests.support.queue import NOON, SENDER, claim_one, instance, store_film
 
 
 def urgent(
@@ -26,27 +26,27 @@ def priorities(database: Database, stage: Stage | None = None) -> list[int]:
         return [row.priority for row in reversed(search.jobs(connection, stage=stage))]
 
 
-def test_an_urgent_film_is_read_before_those_that_came_earlier_but_not_before_those_that_waited_long(
+def test_a_boosted_film_passes_only_films_within_its_boost(
     database: Database,
 ) -> None:
-    remember(database, "long ago", study="a", now=NOON - timedelta(seconds=601))
-    remember(database, "just now", study="b", now=NOON - timedelta(seconds=599))
+    store_film(database, "long ago", study="a", now=NOON - timedelta(seconds=601))
+    store_film(database, "just now", study="b", now=NOON - timedelta(seconds=599))
     urgent(database, "urgent", study="c")
 
     assert [claim_one(database).job_id for _ in range(3)] == [1, 3, 2]
 
 
-def test_a_second_film_makes_the_whole_study_urgent_and_a_third_not_less_so(database: Database) -> None:
-    remember(database, "a")
+def test_a_boost_applies_to_the_whole_study_and_is_not_lowered(database: Database) -> None:
+    store_film(database, "a")
     claim = claim_one(database)
     with database.write() as transaction:
         queue.add_compose(transaction, 1, due_at=NOON, now=NOON)
         queue.finish(transaction, claim, now=NOON)
-    remember(database, "other", study="other")
+    store_film(database, "other", study="other")
 
     urgent(database, "b", priority_boost_s=600)
     urgent(database, "c", priority_boost_s=60)
-    remember(database, "d")
+    store_film(database, "d")
 
     assert priorities(database, Stage.READ) == [600, 0, 600, 600, 600]
     assert priorities(database, Stage.COMPOSE) == [600]
@@ -55,15 +55,15 @@ def test_a_second_film_makes_the_whole_study_urgent_and_a_third_not_less_so(data
     assert priorities(database, Stage.READ)[0] == 600
 
 
-def test_a_film_that_comes_again_as_urgent_makes_its_study_urgent(database: Database) -> None:
-    remember(database, "a")
+def test_a_known_film_received_with_a_boost_boosts_its_study(database: Database) -> None:
+    store_film(database, "a")
 
     urgent(database, "a")
 
     assert priorities(database) == [600]
 
 
-def test_films_that_come_at_once_are_all_of_an_urgent_study(database: Database) -> None:
+def test_concurrent_films_of_a_boosted_study_are_all_boosted(database: Database) -> None:
     names = [f"film{number}" for number in range(8)]
     start = threading.Barrier(len(names))
     errors: list[Exception] = []
@@ -85,7 +85,7 @@ def test_films_that_come_at_once_are_all_of_an_urgent_study(database: Database) 
     assert priorities(database) == [600] * len(names)
 
 
-def test_a_job_says_when_its_turn_is(database: Database) -> None:
+def test_the_view_of_jobs_has_their_claim_order(database: Database) -> None:
     urgent(database, "a", priority_boost_s=90)
 
     with database.read() as connection:

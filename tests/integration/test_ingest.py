@@ -1,4 +1,4 @@
-"""Films that are written together leave the same rows as films that are written one by one."""
+"""Films written in one transaction leave the same rows as films written one by one."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +11,14 @@ from cxr_node.db.database import Database
 from cxr_node.db.tables import film, job, job_event, study
 from cxr_node.records import constancy, ingest
 from cxr_node.records.ingest import IncomingFilm
-from tests.support.queue import NOON, arrived
+from tests.support.queue import NOON, incoming_film
 
 
-def any_arrivals(seed: int) -> list[IncomingFilm]:
-    """Return films as they never come in so short a time: known, changed, urgent, of few studies."""
+def random_films(seed: int) -> list[IncomingFilm]:
+    """Return films of few studies: known ones, ones with other bytes, boosted ones."""
     chance = np.random.default_rng(seed)
     return [
-        arrived(
+        incoming_film(
             f"film {(number := chance.integers(8))}",
             of=f"study {number % 3}",
             content=(b"one", b"one", b"two")[chance.integers(3)],
@@ -29,9 +29,9 @@ def any_arrivals(seed: int) -> list[IncomingFilm]:
     ]
 
 
-def everything(database: Database) -> list[list[tuple[object, ...]]]:
-    """Return what the films left, without the numbers of rows."""
-    of_job = job.join(film, job.c.film_id == film.c.id)
+def all_rows(database: Database) -> list[list[tuple[object, ...]]]:
+    """Return all rows without their numbers."""
+    film_jobs = job.join(film, job.c.film_id == film.c.id)
     queries = (
         select(study.c.study_instance_uid, study.c.priority, study.c.first_received_at).order_by(
             study.c.study_instance_uid
@@ -45,10 +45,10 @@ def everything(database: Database) -> list[list[tuple[object, ...]]]:
         select(
             film.c.digest, film.c.sop_instance_uid, job.c.stage, job.c.state, job.c.reason, job.c.priority, job.c.due_at
         )
-        .select_from(of_job)
+        .select_from(film_jobs)
         .order_by(film.c.sop_instance_uid, film.c.digest),
         select(film.c.sop_instance_uid, film.c.digest, job_event.c.event, job_event.c.state, job_event.c.at)
-        .select_from(of_job.join(job_event, job_event.c.job_id == job.c.id))
+        .select_from(film_jobs.join(job_event, job_event.c.job_id == job.c.id))
         .order_by(film.c.sop_instance_uid, film.c.digest, job_event.c.event),
     )
     with database.read() as connection:
@@ -56,57 +56,61 @@ def everything(database: Database) -> list[list[tuple[object, ...]]]:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_together_or_one_by_one_is_the_same(database: Database, seed: int) -> None:
-    several = any_arrivals(seed)
+def test_a_batch_leaves_the_same_rows_as_single_films(database: Database, seed: int) -> None:
+    several = random_films(seed)
     with database.write() as transaction:
-        said = ingest.write(transaction, several)
-    together = everything(database)
+        are_new = ingest.write(transaction, several)
+    together = all_rows(database)
     with database.write() as transaction:
         for table in (job_event, job, film, study):
             transaction.connection.execute(delete(table))
-    said_alone = []
-    for each in several:
+    are_new_alone = []
+    for single in several:
         with database.write() as transaction:
-            said_alone += ingest.write(transaction, [each])
-    assert said == said_alone
-    assert 0 < sum(said) < len(said)
-    assert together == everything(database)
+            are_new_alone += ingest.write(transaction, [single])
+    assert are_new == are_new_alone
+    assert 0 < sum(are_new) < len(are_new)
+    assert together == all_rows(database)
 
 
-def test_films_of_a_check_are_marked_among_others(database: Database) -> None:
-    expected = arrived("phantom", of="check")
+def test_films_of_a_constancy_check_are_linked_in_a_batch(database: Database) -> None:
+    expected = incoming_film("phantom", of="check")
     with database.write() as transaction:
         run = constancy.start(transaction, now=NOON)
         constancy.announce(transaction, run, 7, expected.uid, now=NOON)
     with database.write() as transaction:
-        assert ingest.write(transaction, [arrived("a"), expected, arrived("b")]) == [True, True, True]
+        assert ingest.write(transaction, [incoming_film("a"), expected, incoming_film("b")]) == [True, True, True]
     with database.read() as connection:
         (sent,) = constancy.films_of(connection, run)
-        named = select(film.c.id).where(film.c.sop_instance_uid == expected.uid)
-        assert sent.film_id == connection.scalar(named)
+        query = select(film.c.id).where(film.c.sop_instance_uid == expected.uid)
+        assert sent.film_id == connection.scalar(query)
 
 
-def test_two_that_write_films_of_the_same_studies_do_not_stop_each_other(database: Database, database_url: str) -> None:
+def test_two_writers_of_the_same_studies_do_not_deadlock(database: Database, database_url: str) -> None:
     rounds, studies = 25, 6
     start = threading.Barrier(2)
 
     def write(other: Database, number: int) -> None:
         chance = np.random.default_rng(number)
-        for turn in range(rounds):
+        for round_number in range(rounds):
             films = [
-                arrived(f"{number} {turn} {each}", of=f"study {each}", priority_boost_s=turn * (each == number))
-                for each in range(studies)
+                incoming_film(
+                    f"{number} {round_number} {study_number}",
+                    of=f"study {study_number}",
+                    priority_boost_s=round_number * (study_number == number),
+                )
+                for study_number in range(studies)
             ]
             start.wait(60)
             with other.write() as transaction:
-                assert all(ingest.write(transaction, [films[each] for each in chance.permutation(studies)]))
+                assert all(ingest.write(transaction, [films[index] for index in chance.permutation(studies)]))
 
     with database.write() as transaction:
-        ingest.write(transaction, [arrived(f"first {each}", of=f"study {each}") for each in range(studies)])
+        ingest.write(transaction, [incoming_film(f"first {index}", of=f"study {index}") for index in range(studies)])
     others = [Database(database_url) for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:
-        done_all = [pool.submit(write, other, number) for number, other in enumerate(others)]
-        assert [done.exception() for done in done_all] == [None, None]
+        writers = [pool.submit(write, other, number) for number, other in enumerate(others)]
+        assert [writer.exception() for writer in writers] == [None, None]
     for other in others:
         other.close()
     with database.read() as connection:

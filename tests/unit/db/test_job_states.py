@@ -1,4 +1,4 @@
-"""The table of states, and the table of retries."""
+"""State machine of jobs, and retry rules."""
 
 from datetime import timedelta
 from itertools import product
@@ -12,7 +12,7 @@ from tests.support.queue import NOON
 RULE = RetryRule(first_s=5, longest_s=60, give_up_s=3600)
 
 
-def test_every_pair_of_state_and_event_is_either_in_the_table_or_forbidden() -> None:
+def test_every_other_pair_of_state_and_event_is_forbidden() -> None:
     for state, event in product(State, Event):
         if (state, event) in TRANSITIONS:
             assert after(state, event) in State
@@ -21,11 +21,11 @@ def test_every_pair_of_state_and_event_is_either_in_the_table_or_forbidden() -> 
                 after(state, event)
 
 
-def test_only_a_person_moves_a_job_that_has_ended() -> None:
+def test_an_ended_job_can_only_be_requeued() -> None:
     assert {event for state, event in TRANSITIONS if state in ENDED} == {Event.REQUEUED}
 
 
-def test_a_running_job_has_a_way_to_every_end() -> None:
+def test_a_running_job_can_reach_every_end() -> None:
     assert {after(State.RUNNING, event) for state, event in TRANSITIONS if state is State.RUNNING} == {
         *ENDED,
         State.WAITING,
@@ -33,7 +33,7 @@ def test_a_running_job_has_a_way_to_every_end() -> None:
 
 
 @pytest.mark.parametrize(("attempts", "seconds"), [(1, 5), (2, 10), (3, 20), (4, 40), (5, 60), (1000, 60)])
-def test_the_delay_doubles_up_to_the_longest(attempts: int, seconds: float) -> None:
+def test_the_delay_doubles_up_to_its_maximum(attempts: int, seconds: float) -> None:
     due = due_again(RULE, attempts=attempts, queued_at=NOON, now=NOON, jitter=1.0)
 
     assert due == NOON + timedelta(seconds=seconds)
@@ -45,13 +45,13 @@ def test_jitter_spreads_over_the_second_half_of_the_delay() -> None:
     assert due == NOON + timedelta(seconds=2.5)
 
 
-def test_a_job_is_given_up_when_its_time_is_over_and_not_before() -> None:
+def test_a_job_is_given_up_after_its_time() -> None:
     end = NOON + timedelta(seconds=RULE.give_up_s)
 
     assert due_again(RULE, attempts=9, queued_at=NOON, now=end - timedelta(seconds=1), jitter=0.5) is not None
     assert due_again(RULE, attempts=9, queued_at=NOON, now=end, jitter=0.5) is None
 
 
-def test_every_leg_has_a_rule_and_deliveries_are_tried_for_three_days() -> None:
+def test_every_stage_has_a_rule_and_deliveries_have_three_days() -> None:
     assert set(RULES) == set(Stage)
     assert RULES[Stage.DELIVER].give_up_s == 72 * 3600

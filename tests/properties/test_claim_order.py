@@ -1,4 +1,4 @@
-"""Whatever comes, however urgent: jobs are claimed in the order of their turns, and none is kept waiting for long."""
+"""Claim order for any sequence of arrivals and priority boosts: it is kept, and no job starves."""
 
 import contextlib
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from cxr_node.db.tables import job, study
 from cxr_node.queue import claiming, queue
 from tests.support.queue import LEASE, NOON
 
-LONGEST_S = 600
-HEAD_STARTS = st.sampled_from((0, 30, LONGEST_S))
+LARGEST_BOOST_S = 600
+BOOSTS = st.sampled_from((0, 30, LARGEST_BOOST_S))
 GAPS = st.integers(0, 400)
 
 
@@ -27,48 +27,48 @@ class Arrive:
 
 
 @dataclass(frozen=True)
-class Urge:
-    which: int
+class Boost:
+    study: int
     priority_boost_s: int
 
 
 @dataclass(frozen=True)
-class Take:
+class ClaimJobs:
     limit: int
 
 
 STEPS = st.lists(
     st.one_of(
-        st.builds(Arrive, gap_s=GAPS, priority_boost_s=HEAD_STARTS),
-        st.builds(Urge, which=st.integers(0, 9), priority_boost_s=HEAD_STARTS),
-        st.builds(Take, limit=st.integers(1, 3)),
+        st.builds(Arrive, gap_s=GAPS, priority_boost_s=BOOSTS),
+        st.builds(Boost, study=st.integers(0, 9), priority_boost_s=BOOSTS),
+        st.builds(ClaimJobs, limit=st.integers(1, 3)),
     ),
     min_size=4,
     max_size=14,
 )
 
 
-class _Undo(Exception):
-    """Ends a transaction without a trace."""
+class _Rollback(Exception):
+    """Rolls a transaction back."""
 
 
-def test_nothing_waits_longer_than_the_longest_head_start_and_no_priority_falls(database: Database) -> None:
+def test_no_job_waits_longer_than_the_largest_boost(database: Database) -> None:
     @settings(max_examples=20, deadline=None, database=None)
     @given(steps=STEPS)
-    def held(steps: list[Arrive | Urge | Take]) -> None:
-        with contextlib.suppress(_Undo), database.write() as transaction:
-            _Held(transaction).through(steps)
-            _undo()
+    def check(steps: list[Arrive | Boost | ClaimJobs]) -> None:
+        with contextlib.suppress(_Rollback), database.write() as transaction:
+            _Model(transaction).run(steps)
+            _roll_back()
 
-    held()
-
-
-def _undo() -> None:
-    raise _Undo
+    check()
 
 
-class _Held:
-    """The queue beside a list of what waits: studies that are to be composed."""
+def _roll_back() -> None:
+    raise _Rollback
+
+
+class _Model:
+    """The queue beside a model of its waiting compose jobs."""
 
     def __init__(self, transaction: Transaction) -> None:
         self.transaction = transaction
@@ -76,22 +76,24 @@ class _Held:
         self.studies: list[int] = []
         self.waiting: dict[int, tuple[timedelta, int]] = {}
 
-    def through(self, steps: list[Arrive | Urge | Take]) -> None:
+    def run(self, steps: list[Arrive | Boost | ClaimJobs]) -> None:
         before: dict[int, int] = {}
         for step in steps:
             match step:
                 case Arrive():
                     self._arrive(step)
-                case Urge() if self.studies:
-                    self._urge(step)
-                case Take():
-                    self._take(step.limit)
+                case Boost() if self.studies:
+                    self._boost(step)
+                case ClaimJobs():
+                    self._claim(step.limit)
             after = self._priorities()
             assert all(after[job_id] >= priority for job_id, priority in before.items())
-            assert {each: after[each] for each in self.waiting} == {each: at[1] for each, at in self.waiting.items()}
+            assert {job_id: after[job_id] for job_id in self.waiting} == {
+                job_id: priority for job_id, (_, priority) in self.waiting.items()
+            }
             before = after
         while self.waiting:
-            self._take(3)
+            self._claim(3)
 
     def _arrive(self, step: Arrive) -> None:
         self.now += timedelta(seconds=step.gap_s)
@@ -105,26 +107,26 @@ class _Held:
         self.studies.append(study_id)
         self.waiting[job_id] = (self.now - NOON, step.priority_boost_s)
 
-    def _urge(self, step: Urge) -> None:
-        study_id = self.studies[step.which % len(self.studies)]
+    def _boost(self, step: Boost) -> None:
+        study_id = self.studies[step.study % len(self.studies)]
         queue.boost_study(self.transaction, study_id, step.priority_boost_s)
-        of_it = select(job.c.id).where(job.c.study_id == study_id)
-        for job_id in self.transaction.connection.execute(of_it).scalars():
+        query = select(job.c.id).where(job.c.study_id == study_id)
+        for job_id in self.transaction.connection.execute(query).scalars():
             if job_id in self.waiting:
                 due, priority_boost_s = self.waiting[job_id]
                 self.waiting[job_id] = (due, max(priority_boost_s, step.priority_boost_s))
 
-    def _take(self, limit: int) -> None:
+    def _claim(self, limit: int) -> None:
         claims = claiming.claim(self.transaction, Stage.COMPOSE, owner="o", lease=LEASE, now=self.now, limit=limit)
-        turns = {
-            each: claim_key(NOON + due, priority_boost_s) for each, (due, priority_boost_s) in self.waiting.items()
+        keys = {
+            job_id: claim_key(NOON + due, priority_boost_s) for job_id, (due, priority_boost_s) in self.waiting.items()
         }
-        expected = sorted(turns, key=lambda each: (turns[each], each))[:limit]
+        expected = sorted(keys, key=lambda job_id: (keys[job_id], job_id))[:limit]
         assert [claim.job_id for claim in claims] == expected
-        taken = [self.waiting.pop(each) for each in expected]
-        for due, _ in taken:
-            for still, _ in self.waiting.values():
-                assert due <= still + timedelta(seconds=LONGEST_S)
+        claimed = [self.waiting.pop(job_id) for job_id in expected]
+        for due, _ in claimed:
+            for waiting_due, _ in self.waiting.values():
+                assert due <= waiting_due + timedelta(seconds=LARGEST_BOOST_S)
 
     def _priorities(self) -> dict[int, int]:
         return {row.id: row.priority for row in self.transaction.connection.execute(select(job.c.id, job.c.priority))}

@@ -1,4 +1,4 @@
-"""The queue on real databases."""
+"""Job queue on SQLite and PostgreSQL."""
 
 import threading
 from datetime import timedelta
@@ -11,7 +11,7 @@ from cxr_node.db.states import Event, ForbiddenTransition, Stage, State
 from cxr_node.domain.reasons import Reason
 from cxr_node.queue import claimable, claiming, queue, search
 from cxr_node.records import films, ingest
-from tests.support.queue import LEASE, NOON, SENDER, claim_none, claim_one, instance, remember
+from tests.support.queue import LEASE, NOON, SENDER, claim_none, claim_one, instance, store_film
 
 
 def states(database: Database, stage: Stage | None = None) -> list[State]:
@@ -19,8 +19,8 @@ def states(database: Database, stage: Stage | None = None) -> list[State]:
         return [row.state for row in search.jobs(connection, stage=stage)]
 
 
-def test_a_film_remembered_becomes_one_waiting_job(database: Database) -> None:
-    assert remember(database, "a")
+def test_a_stored_film_becomes_one_waiting_job(database: Database) -> None:
+    assert store_film(database, "a")
 
     claim = claim_one(database)
 
@@ -34,13 +34,13 @@ def test_a_film_remembered_becomes_one_waiting_job(database: Database) -> None:
 
 
 def test_the_same_film_twice_is_one_job(database: Database) -> None:
-    assert remember(database, "a")
-    assert not remember(database, "a", now=NOON + LEASE)
+    assert store_film(database, "a")
+    assert not store_film(database, "a", now=NOON + LEASE)
 
     assert states(database) == [State.WAITING]
 
 
-def test_the_same_uid_with_other_content_is_kept_and_set_aside(database: Database) -> None:
+def test_the_same_uid_with_other_bytes_is_kept_and_set_aside(database: Database) -> None:
     ingest.store(database, instance("a", content=b"one"), SENDER, archive_key="1", now=NOON)
     ingest.store(database, instance("a", content=b"two"), SENDER, archive_key="2", now=NOON)
     ingest.store(database, instance("a", content=b"three"), SENDER, archive_key="3", now=NOON)
@@ -48,16 +48,16 @@ def test_the_same_uid_with_other_content_is_kept_and_set_aside(database: Databas
     with database.read() as connection:
         rows = search.jobs(connection)
         first = films.get(connection, 1)
-        of_study = films.of_study(connection, first.study_id)
+        study_films = films.of_study(connection, first.study_id)
     assert [(row.state, row.reason) for row in rows] == [
         (State.NOT_ANALYSED, Reason.DUPLICATE),
         (State.NOT_ANALYSED, Reason.DUPLICATE),
         (State.WAITING, None),
     ]
-    assert [film.archive_key for film in of_study] == ["1"]
+    assert [film.archive_key for film in study_films] == ["1"]
 
 
-def test_films_that_arrive_together_in_one_new_study_are_all_kept(database: Database) -> None:
+def test_concurrent_films_of_one_new_study_are_all_stored(database: Database) -> None:
     names = [f"film{number}" for number in range(8)]
     start = threading.Barrier(len(names))
     errors: list[Exception] = []
@@ -65,7 +65,7 @@ def test_films_that_arrive_together_in_one_new_study_are_all_kept(database: Data
     def receive(name: str) -> None:
         try:
             start.wait()
-            remember(database, name)
+            store_film(database, name)
         except Exception as error:  # noqa: BLE001  # shown below
             errors.append(error)
 
@@ -83,7 +83,7 @@ def test_films_that_arrive_together_in_one_new_study_are_all_kept(database: Data
 
 def test_two_workers_never_hold_the_same_job(database: Database) -> None:
     for number in range(40):
-        remember(database, f"film{number}", study=f"study{number}")
+        store_film(database, f"film{number}", study=f"study{number}")
     held: list[int] = []
 
     def work(owner: str) -> None:
@@ -103,8 +103,8 @@ def test_two_workers_never_hold_the_same_job(database: Database) -> None:
     assert sorted(held) == list(range(1, 41))
 
 
-def test_a_lease_that_runs_out_gives_the_job_back_and_counts_a_crash(database: Database) -> None:
-    remember(database, "a")
+def test_an_expired_lease_returns_the_job_and_counts_a_crash(database: Database) -> None:
+    store_film(database, "a")
     lost = claim_one(database)
     later = NOON + LEASE + timedelta(seconds=1)
 
@@ -121,9 +121,9 @@ def test_a_lease_that_runs_out_gives_the_job_back_and_counts_a_crash(database: D
     assert states(database) == [State.DONE]
 
 
-def test_a_restart_of_the_node_gives_jobs_back_without_blaming_them(database: Database) -> None:
-    remember(database, "a")
-    remember(database, "b")
+def test_a_restart_of_the_node_returns_jobs_without_a_crash(database: Database) -> None:
+    store_film(database, "a")
+    store_film(database, "b")
     claim_one(database, owner="node/read/1")
     claim_one(database, owner="nodes/read/1")
 
@@ -134,8 +134,8 @@ def test_a_restart_of_the_node_gives_jobs_back_without_blaming_them(database: Da
     assert claim_none(database)
 
 
-def test_a_job_put_off_is_not_claimed_before_it_is_due(database: Database) -> None:
-    remember(database, "a")
+def test_a_retried_job_is_not_claimed_before_it_is_due(database: Database) -> None:
+    store_film(database, "a")
     claim = claim_one(database)
     due_at = NOON + timedelta(seconds=5)
 
@@ -148,8 +148,8 @@ def test_a_job_put_off_is_not_claimed_before_it_is_due(database: Database) -> No
     assert claim_one(database, now=due_at).attempts == 2
 
 
-def test_every_step_of_a_job_is_remembered(database: Database) -> None:
-    remember(database, "a")
+def test_every_state_change_of_a_job_is_an_event(database: Database) -> None:
+    store_film(database, "a")
     claim = claim_one(database)
     with database.write() as transaction:
         queue.set_aside(transaction, claim, reason=Reason.VIEW, detail="lateral", now=NOON)
@@ -166,8 +166,8 @@ def test_every_step_of_a_job_is_remembered(database: Database) -> None:
     ]
 
 
-def test_a_job_in_hand_cannot_be_requeued(database: Database) -> None:
-    remember(database, "a")
+def test_a_running_job_cannot_be_requeued(database: Database) -> None:
+    store_film(database, "a")
     claim = claim_one(database)
 
     with database.write() as transaction:
@@ -176,8 +176,8 @@ def test_a_job_in_hand_cannot_be_requeued(database: Database) -> None:
     assert states(database) == [State.RUNNING]
 
 
-def test_a_study_is_composed_once_it_is_quiet_and_by_one_worker_at_a_time(database: Database) -> None:
-    remember(database, "a")
+def test_a_study_is_composed_when_due_by_one_worker_at_a_time(database: Database) -> None:
+    store_film(database, "a")
     for seconds in (1, 3):
         with database.write() as transaction:
             queue.add_compose(transaction, 1, due_at=NOON + timedelta(seconds=seconds), now=NOON)
@@ -193,21 +193,21 @@ def test_a_study_is_composed_once_it_is_quiet_and_by_one_worker_at_a_time(databa
     assert claim_one(database, Stage.COMPOSE).subject_id == 1
 
 
-def _having_woken(transaction: Transaction) -> Transaction:
+def _with_notification(transaction: Transaction) -> Transaction:
     transaction.notify.add(Stage.READ)
     return transaction
 
 
-def test_work_is_rung_for_when_it_is_committed_and_not_when_it_is_rolled_back(database_url: str) -> None:
-    rung: list[Stage] = []
-    database = Database(database_url, on_commit=rung.append)
+def test_stages_are_notified_at_commit_and_not_at_rollback(database_url: str) -> None:
+    notified: list[Stage] = []
+    database = Database(database_url, on_commit=notified.append)
     migrate.upgrade(database)
     try:
         with pytest.raises(ForbiddenTransition), database.write() as transaction:
-            queue.set_aside_unclaimed(_having_woken(transaction), 999, reason="", detail="", now=NOON)
-        assert rung == []
+            queue.set_aside_unclaimed(_with_notification(transaction), 999, reason="", detail="", now=NOON)
+        assert notified == []
 
-        remember(database, "a")
-        assert rung == [Stage.READ]
+        store_film(database, "a")
+        assert notified == [Stage.READ]
     finally:
         database.close()
