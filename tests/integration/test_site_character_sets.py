@@ -40,22 +40,22 @@ def test_a_name_is_decoded_with_the_character_set_set_for_its_sender(
 ) -> None:
     film = film_in_gb18030()
     assert SENT in received(film).content
-    shop = InProcessNode(database, tmp_path, character_sets=character_sets)
-    shop.accept(film)
-    shop.work()
+    node = InProcessNode(database, tmp_path, character_sets=character_sets)
+    node.accept(film)
+    node.work()
 
-    (report,) = shop.pacs.reports()
+    (report,) = node.pacs.reports()
     assert (report.SpecificCharacterSet, str(report.PatientName)) == ("ISO_IR 192", name)
-    assert name.encode() in shop.pacs.arrived[0]
+    assert name.encode() in node.pacs.arrived[0]
 
 
 def test_the_received_film_is_not_changed(database: Database, tmp_path: Path) -> None:
     film = film_in_gb18030()
-    shop = InProcessNode(database, tmp_path, character_sets={"": ("GB18030",)})
-    shop.accept(film)
-    shop.work()
+    node = InProcessNode(database, tmp_path, character_sets={"": ("GB18030",)})
+    node.accept(film)
+    node.work()
 
-    stored = {key: shop.archive.get(key) for key in shop.archive.stored_keys()}
+    stored = {key: node.archive.get(key) for key in node.archive.stored_keys()}
     assert received(film).content in stored.values()
     assert dcmread(BytesIO(received(film).content)).get_item("PatientName").value.strip() == SENT
 
