@@ -13,11 +13,16 @@ from cxr_node.report.kinds import (
 )
 from cxr_node.report.kinds.kind import ResultKind
 
-RESULT_KINDS: tuple[ResultKind, ...] = (
+REPORT_FORMS: tuple[ResultKind, ...] = (
     tid1500.REPORT,
     tid1500.REPORT_COMPREHENSIVE,
     tid1500.REPORT_ENHANCED,
     basic_text.TEXT,
+)
+"""Forms of the report, best first: each leaves out more than the one before."""
+
+RESULT_KINDS: tuple[ResultKind, ...] = (
+    *REPORT_FORMS,
     chest_cad.CHEST_CAD,
     secondary_capture.PICTURE,
     presentation_state.PRESENTATION_STATE,
@@ -26,6 +31,3 @@ RESULT_KINDS: tuple[ResultKind, ...] = (
 )
 
 KIND_BY_NAME: Mapping[str, ResultKind] = {kind.name: kind for kind in RESULT_KINDS}
-
-REPORT_FORMS: tuple[ResultKind, ...] = RESULT_KINDS[:4]
-"""Forms of the report, best first: each leaves out more than the one before."""
