@@ -1,4 +1,4 @@
-"""The pages as people see them, and their JSON: asked over HTTP of a node's own web application."""
+"""Requests of pages and JSON API over HTTP to a node's web server."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,13 +17,13 @@ _NAME, _PASSWORD = "benchmark", "correct horse battery staple"
 
 @contextmanager
 def pages(url: str, folder: Path, *, films: int) -> Iterator[dict[str, Callable[[], object]]]:
-    """Serve the pages over a database while the block lasts; return what asks for each, as one who is logged in."""
-    of = PasswordHash.of(_PASSWORD, salt=bytes(16))
+    """Serve a database's pages while the block lasts; the value has a logged-in request for each, by name."""
+    password_hash = PasswordHash.of(_PASSWORD, salt=bytes(16))
     settings = config.parse(
         {
             "node": {"data_folder": str(folder)},
             "database": {"url": url},
-            "web": {"port": 0, "users": [{"name": _NAME, "password_hash": str(of), "sees_films": True}]},
+            "web": {"port": 0, "users": [{"name": _NAME, "password_hash": str(password_hash), "sees_films": True}]},
         }
     )
     with (
@@ -32,13 +32,13 @@ def pages(url: str, folder: Path, *, films: int) -> Iterator[dict[str, Callable[
         httpx.Client(base_url=f"http://{address}", timeout=60) as client,
     ):
         client.post("/login", data={"name": _NAME, "password": _PASSWORD})
-        yield {f"GET {path}": partial(_got, client, path) for path in _paths(films)}
+        yield {f"GET {path}": partial(_get, client, path) for path in _paths(films)}
 
 
-def _got(client: httpx.Client, path: str) -> int:
-    answer = client.get(path)
-    answer.raise_for_status()
-    return len(answer.content)
+def _get(client: httpx.Client, path: str) -> int:
+    response = client.get(path)
+    response.raise_for_status()
+    return len(response.content)
 
 
 def _paths(films: int) -> list[str]:

@@ -101,23 +101,19 @@ class _Node(Collector):
 def _queue_metrics(connection: Connection, now: datetime) -> Iterator[Metric]:
     queues = overview.queues(connection, now=now)
     states = ("due", "scheduled", "running", "failed")
-    jobs = {(each.stage.value, state): float(getattr(each, state)) for each in queues for state in states}
+    jobs = {(queue.stage.value, state): float(getattr(queue, state)) for queue in queues for state in states}
     yield _gauge("cxr_node_jobs", "Jobs due, due later, running and failed.", jobs, "stage", "state")
     ages = {
-        (each.stage.value,): (now - each.oldest_due_at).total_seconds() if each.oldest_due_at else 0.0
-        for each in queues
+        (queue.stage.value,): (now - queue.oldest_due_at).total_seconds() if queue.oldest_due_at else 0.0
+        for queue in queues
     }
     yield _gauge("cxr_node_oldest_due_seconds", "Time that the oldest due job has waited.", ages, "stage")
     destinations = overview.destinations(connection)
     waiting = {
-        (each.destination, state): float(getattr(each, state))
-        for each in destinations
-        for state in ("waiting", "failed")
+        (row.destination, state): float(getattr(row, state)) for row in destinations for state in ("waiting", "failed")
     }
     yield _gauge("cxr_node_deliveries", "Results waiting or failed.", waiting, "destination", "state")
-    delivered = {
-        (each.destination,): each.last_delivered_at.timestamp() for each in destinations if each.last_delivered_at
-    }
+    delivered = {(row.destination,): row.last_delivered_at.timestamp() for row in destinations if row.last_delivered_at}
     yield _gauge("cxr_node_last_delivery_seconds", "Time of the last delivery, in Unix time.", delivered, "destination")
     since = now - _WINDOW
     yield _gauge(

@@ -39,30 +39,28 @@ def browser() -> Iterator[Browser]:
 
 
 @dataclass(slots=True)
-class Mood:
+class PacsStatus:
     """With which status the PACS answers."""
 
     status: int = 0x0000
 
 
 @pytest.fixture(scope="module")
-def mood() -> Mood:
-    return Mood()
+def pacs_status() -> PacsStatus:
+    return PacsStatus()
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory, mood: Mood) -> Iterator[RunningNode]:
+def node(tmp_path_factory: pytest.TempPathFactory, pacs_status: PacsStatus) -> Iterator[RunningNode]:
     people = users(("op", "operator", True), ("reader", "viewer", True))
     port = free_port()
-    with SimulatedPacs(status=lambda _: mood.status) as there, provider(CLAIMS) as op:
+    with SimulatedPacs(status=lambda _: pacs_status.status) as archive, provider(CLAIMS) as op:
         # By another name it is another site, as in a hospital.
-        elsewhere = settings_of(
-            op.issuer.replace(LOOPBACK, "localhost"), f"http://{LOOPBACK}:{port}/login/oidc/callback"
-        )
+        oidc = settings_of(op.issuer.replace(LOOPBACK, "localhost"), f"http://{LOOPBACK}:{port}/login/oidc/callback")
         config = settings_file(
             tmp_path_factory.mktemp("node"),
-            destinations=(to_pacs(there.port, there.ae_title),),
-            more=f"[web]\nport = {port}\n{people}\n{elsewhere}",
+            destinations=(to_pacs(archive.port, archive.ae_title),),
+            more=f"[web]\nport = {port}\n{people}\n{oidc}",
         )
         with running(config, wait_for=(*ROLES, "admin"), roles=(*ROLES, "admin")) as started:
             yield started
@@ -115,7 +113,7 @@ def keep(page: Page, name: str) -> None:
 def test_film_appears_in_the_queue_and_is_opened(context: BrowserContext, node: RunningNode, films: list[Path]) -> None:
     page = context.new_page()
     complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto("/")
     keep(page, "login")
@@ -153,18 +151,18 @@ def test_film_appears_in_the_queue_and_is_opened(context: BrowserContext, node: 
 
 
 def test_dead_letter_is_retried_and_delivered(
-    context: BrowserContext, node: RunningNode, films: list[Path], mood: Mood
+    context: BrowserContext, node: RunningNode, films: list[Path], pacs_status: PacsStatus
 ) -> None:
     page = context.new_page()
     log_in(page)
-    mood.status = CANNOT_UNDERSTAND
+    pacs_status.status = CANNOT_UNDERSTAND
     send(node, films[0])
     node.until_idle()
     page.get_by_role("link", name="Deliveries").click()
     button = page.get_by_role("button", name="Retry job")
     expect(button).to_have_count(1)
     keep(page, "deliveries")
-    mood.status = 0x0000
+    pacs_status.status = 0x0000
 
     button.click()
 

@@ -27,14 +27,14 @@ LOOPBACK = "127.0.0.1"
 @contextmanager
 def web_server(statuses: list[int]) -> Iterator[tuple[str, list[dict[str, object]]]]:
     """Take what is posted; answer with the next status, with the last one from then on."""
-    taken: list[dict[str, object]] = []
+    messages: list[dict[str, object]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
             if status == 200:
-                taken.append(body)
+                messages.append(body)
             self.send_response(status)
             self.end_headers()
 
@@ -45,7 +45,7 @@ def web_server(statuses: list[int]) -> Iterator[tuple[str, list[dict[str, object
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://{LOOPBACK}:{server.server_port}/hook", taken
+            yield f"http://{LOOPBACK}:{server.server_port}/hook", messages
         finally:
             server.shutdown()
             thread.join()
@@ -54,7 +54,7 @@ def web_server(statuses: list[int]) -> Iterator[tuple[str, list[dict[str, object
 @contextmanager
 def mail_server() -> Iterator[tuple[int, list[str]]]:
     """Speak as much SMTP (RFC 5321) as taking a message needs."""
-    taken: list[str] = []
+    messages: list[str] = []
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
@@ -64,7 +64,7 @@ def mail_server() -> Iterator[tuple[int, list[str]]]:
                 if command == b"DATA":
                     self.wfile.write(b"354 go on\r\n")
                     lines = iter(self.rfile.readline, b".\r\n")
-                    taken.append(b"".join(lines).decode())
+                    messages.append(b"".join(lines).decode())
                 self.wfile.write(b"221 bye\r\n" if command == b"QUIT" else b"250 ok\r\n")
                 if command == b"QUIT":
                     return
@@ -73,26 +73,26 @@ def mail_server() -> Iterator[tuple[int, list[str]]]:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield int(server.server_address[1]), taken
+            yield int(server.server_address[1]), messages
         finally:
             server.shutdown()
             thread.join()
 
 
 def test_alarm_is_sent_once_when_it_begins_and_once_when_resolved() -> None:
-    found: dict[str, str] = {}
-    with web_server([200]) as (url, taken):
-        alarms = Alarms(lambda: dict(found), notifier(AlertSection(webhook=url)), name="node")
+    current: dict[str, str] = {}
+    with web_server([200]) as (url, messages):
+        alarms = Alarms(lambda: dict(current), notifier(AlertSection(webhook=url)), name="node")
         alarms.update()
-        found["disk"] = "0.1 GB are free"
+        current["disk"] = "0.1 GB are free"
         for _ in range(5):
             alarms.update()
-        found["database"] = "away"
+        current["database"] = "away"
         alarms.update()
-        del found["disk"]
+        del current["disk"]
         alarms.update()
 
-    assert taken == [
+    assert messages == [
         {"text": "node: disk", "alarms": {"disk": "0.1 GB are free"}},
         {"text": "node: database", "alarms": {"database": "away"}},
         {"text": "node: disk", "alarms": {"disk": "resolved"}},
@@ -100,20 +100,20 @@ def test_alarm_is_sent_once_when_it_begins_and_once_when_resolved() -> None:
 
 
 def test_failed_alarm_message_is_sent_again() -> None:
-    with web_server([503, 200]) as (url, taken):
+    with web_server([503, 200]) as (url, messages):
         alarms = Alarms(lambda: {"disk": "full"}, notifier(AlertSection(webhook=url)), name="node")
         for _ in range(4):
             alarms.update()
 
-    assert taken == [{"text": "node: disk", "alarms": {"disk": "full"}}]
+    assert messages == [{"text": "node: disk", "alarms": {"disk": "full"}}]
 
 
 def test_alarm_is_sent_by_mail() -> None:
-    with mail_server() as (port, taken):
+    with mail_server() as (port, messages):
         section = AlertSection(mail_to=("pacs@hospital.example",), mail_host=LOOPBACK, mail_port=port)
         Alarms(lambda: {"failed deliver": "jobs failed"}, notifier(section), name="node").update()
 
-    (message,) = taken
+    (message,) = messages
     assert "Subject: node: failed deliver" in message
     assert "To: pacs@hospital.example" in message
     assert "failed deliver: jobs failed" in message
@@ -136,7 +136,7 @@ def test_dead_letter_overdue_job_and_full_disk_are_alarms(tmp_path: Path, reserv
         node.work()
         node.accept(films.dx(seed=1))
 
-        found = active_alarms(settings, database, now=node.clock.now + timedelta(minutes=16))
+        current = active_alarms(settings, database, now=node.clock.now + timedelta(minutes=16))
 
-    assert set(found) == {"failed deliver", "stuck read"} | ({"disk"} if reserve else set())
-    assert "2.25." not in str(found)
+    assert set(current) == {"failed deliver", "stuck read"} | ({"disk"} if reserve else set())
+    assert "2.25." not in str(current)

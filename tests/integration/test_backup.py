@@ -59,13 +59,13 @@ def test_restored_node_equals_the_backup_and_continues(
     into: str, source: tuple[Path, InProcessNode], tmp_path: Path, request: pytest.FixtureRequest, database_kind: str
 ) -> None:
     config, node = source
-    said = json.loads(run("backup", str(tmp_path / "kept"), "--config", str(config), "--json"))
-    assert said["files"] == 4
+    output = json.loads(run("backup", str(tmp_path / "backup"), "--config", str(config), "--json"))
+    assert output["files"] == 4
     before = contents(node.database)
     url = "" if into == "sqlite" or database_kind == "sqlite" else _another(request)
     new = settings_file(tmp_path / "new", database_url=url)
 
-    run("restore", str(tmp_path / "kept"), "--config", str(new))
+    run("restore", str(tmp_path / "backup"), "--config", str(new))
 
     settings = load(new)
     with opened(settings) as database:
@@ -98,11 +98,11 @@ def test_result_delivered_after_the_backup_is_resent_as_same_instance(
     source: tuple[Path, InProcessNode], tmp_path: Path
 ) -> None:
     config, node = source
-    run("backup", str(tmp_path / "kept"), "--config", str(config))
+    run("backup", str(tmp_path / "backup"), "--config", str(config))
     node.work()
     sent = {report.SOPInstanceUID for report in node.pacs.reports()}
     new = settings_file(tmp_path / "new")
-    run("restore", str(tmp_path / "kept"), "--config", str(new))
+    run("restore", str(tmp_path / "backup"), "--config", str(new))
 
     settings = load(new)
     with opened(settings) as database:
@@ -119,15 +119,15 @@ def test_backup_into_the_same_folder_replaces_the_earlier_one(
     source: tuple[Path, InProcessNode], tmp_path: Path
 ) -> None:
     config, node = source
-    kept = tmp_path / "kept"
-    run("backup", str(kept), "--config", str(config))
+    backup = tmp_path / "backup"
+    run("backup", str(backup), "--config", str(config))
     node.work()
     run("purge", "--older-than", "0", "--yes", "--config", str(config))
 
-    said = json.loads(run("backup", str(kept), "--config", str(config), "--json"))
+    output = json.loads(run("backup", str(backup), "--config", str(config), "--json"))
 
-    assert said["files"] == len(list(node.archive.stored_keys())) == len(list(kept.glob("archive/*/*/*.dcm")))
-    assert len(list(kept.glob("database-*.db"))) == 1
+    assert output["files"] == len(list(node.archive.stored_keys())) == len(list(backup.glob("archive/*/*/*.dcm")))
+    assert len(list(backup.glob("database-*.db"))) == 1
 
 
 def test_film_removed_during_the_backup_is_marked_as_removed(
@@ -140,34 +140,34 @@ def test_film_removed_during_the_backup_is_marked_as_removed(
 
     dump.mark_removed(written, [key], at=NOON)
 
-    assert [kept for kept, _, _ in dump.kept_files(written)] == others
+    assert [backup for backup, _, _ in dump.kept_files(written)] == others
 
 
 def test_backup_fails_if_a_film_is_missing(source: tuple[Path, InProcessNode], tmp_path: Path) -> None:
     config, node = source
     node.archive.discard(next(iter(node.archive.stored_keys())))
 
-    said = run("backup", str(tmp_path / "kept"), "--config", str(config), exit_code=1)
+    output = run("backup", str(tmp_path / "backup"), "--config", str(config), exit_code=1)
 
-    assert "missing from the archive" in said
-    assert not (tmp_path / "kept" / "backup.json").exists()
+    assert "missing from the archive" in output
+    assert not (tmp_path / "backup" / "backup.json").exists()
 
 
 def test_damaged_or_incomplete_backup_is_rejected(source: tuple[Path, InProcessNode], tmp_path: Path) -> None:
     config, _ = source
-    kept, new = tmp_path / "kept", settings_file(tmp_path / "new")
-    run("backup", str(kept), "--config", str(config))
-    shutil.copytree(kept, tmp_path / "sound")
-    film = next(kept.glob("archive/*/*/*.dcm"))
+    backup, new = tmp_path / "backup", settings_file(tmp_path / "new")
+    run("backup", str(backup), "--config", str(config))
+    shutil.copytree(backup, tmp_path / "sound")
+    film = next(backup.glob("archive/*/*/*.dcm"))
     film.write_bytes(film.read_bytes()[:-1] + b"?")
-    assert "is damaged in the backup" in run("restore", str(kept), "--config", str(new), exit_code=1)
+    assert "is damaged in the backup" in run("restore", str(backup), "--config", str(new), exit_code=1)
     film.unlink()
-    assert "is missing from the backup" in run("restore", str(kept), "--config", str(new), exit_code=1)
-    (database,) = kept.glob("database-*.db")
+    assert "is missing from the backup" in run("restore", str(backup), "--config", str(new), exit_code=1)
+    (database,) = backup.glob("database-*.db")
     database.write_bytes(database.read_bytes() + b"?")
-    assert "is missing or damaged" in run("restore", str(kept), "--config", str(new), exit_code=1)
-    (kept / "backup.json").unlink()
-    assert "is not a complete backup" in run("restore", str(kept), "--config", str(new), exit_code=1)
+    assert "is missing or damaged" in run("restore", str(backup), "--config", str(new), exit_code=1)
+    (backup / "backup.json").unlink()
+    assert "is not a complete backup" in run("restore", str(backup), "--config", str(new), exit_code=1)
 
     run("restore", str(tmp_path / "sound"), "--config", str(new))
     again = run("restore", str(tmp_path / "sound"), "--config", str(new), exit_code=1)
@@ -178,9 +178,9 @@ def test_damaged_or_incomplete_backup_is_rejected(source: tuple[Path, InProcessN
 def test_restore_into_a_running_node_is_rejected(source: tuple[Path, InProcessNode], tmp_path: Path) -> None:
     config, _ = source
     new = settings_file(tmp_path / "new")
-    run("backup", str(tmp_path / "kept"), "--config", str(config))
+    run("backup", str(tmp_path / "backup"), "--config", str(config))
 
     with data_folder_lock(load(new).node.data_folder):
-        said = run("restore", str(tmp_path / "kept"), "--config", str(new), exit_code=1)
+        output = run("restore", str(tmp_path / "backup"), "--config", str(new), exit_code=1)
 
-    assert "stop it first" in said
+    assert "stop it first" in output

@@ -57,11 +57,11 @@ def test_program_prints_its_version() -> None:
 
 
 def test_status_of_a_new_node_shows_zeros(cli: CommandLine) -> None:
-    said = json.loads(cli.run("status", "--json"))
+    output = json.loads(cli.run("status", "--json"))
 
-    assert [queue["stage"] for queue in said["queues"]] == ["read", "compose", "deliver", "commit"]
-    assert said["films_recent"] == 0
-    assert said["turnaround"] == {"films": 0, "p50_s": None, "p99_s": None}
+    assert [queue["stage"] for queue in output["queues"]] == ["read", "compose", "deliver", "commit"]
+    assert output["films_recent"] == 0
+    assert output["turnaround"] == {"films": 0, "p50_s": None, "p99_s": None}
     assert "no report delivered in 24 h" in cli.run("status")
 
 
@@ -77,18 +77,18 @@ def test_overview_counts_open_jobs_deliveries_and_senders(cli: CommandLine) -> N
     node.accept(films.dx(seed=3))
 
     with node.database.read() as connection:
-        found = overview.overview(connection, now=node.clock.now)
+        current = overview.overview(connection, now=node.clock.now)
         tomorrow = overview.overview(connection, now=node.clock.now + timedelta(days=2))
 
-    queues = {queue.stage: queue for queue in found.queues}
+    queues = {queue.stage: queue for queue in current.queues}
     assert (queues[Stage.READ].due, queues[Stage.COMPOSE].scheduled, queues[Stage.DELIVER].failed) == (1, 1, 1)
-    (destination,) = found.destinations
+    (destination,) = current.destinations
     assert (destination.destination, destination.waiting, destination.failed) == ("pacs", 0, 1)
     assert destination.last_delivered_at == NOON + timedelta(seconds=2)
-    (sender,) = found.senders
+    (sender,) = current.senders
     assert (sender.calling_ae_title, sender.films, sender.not_analysed) == ("DX1", 4, 1)
-    assert found.reasons == {"VIEW": 1}
-    assert (found.films_recent, found.turnaround.films, found.turnaround.p50_s) == (4, 1, 2.0)
+    assert current.reasons == {"VIEW": 1}
+    assert (current.films_recent, current.turnaround.films, current.turnaround.p50_s) == (4, 1, 2.0)
     assert (tomorrow.films_recent, tomorrow.senders, tomorrow.reasons) == (0, (), {})
     assert "failed" in cli.run("status", exit_code=1)
 
@@ -115,15 +115,15 @@ def test_study_explains_why_it_has_no_report(cli: CommandLine) -> None:
     node.accept(film)
     assert "reading is waiting" in cli.run("study", study)
     node.turn(Stage.READ)
-    said = cli.run("study", study)
-    assert "is not analysed: Not a frontal view, or view unknown" in said
-    assert "composing is waiting" in said
-    assert "no report has been composed yet" in said
+    output = cli.run("study", study)
+    assert "is not analysed: Not a frontal view, or view unknown" in output
+    assert "composing is waiting" in output
+    assert "no report has been composed yet" in output
 
     node.pacs.before = refuse
     node.work()
-    said = cli.run("study", study)
-    job = re.search(r"delivery to pacs failed: no room; fix the cause, then `cxr-node retry (\d+)`", said)
+    output = cli.run("study", study)
+    job = re.search(r"delivery to pacs failed: no room; fix the cause, then `cxr-node retry (\d+)`", output)
     assert job is not None
 
     node.pacs.before = lambda: None
@@ -144,14 +144,14 @@ def test_report_is_shown_as_a_tree_without_patient(cli: CommandLine) -> None:
     cli.node.accept(film)
     cli.node.work()
 
-    said = cli.run("report", "show", str(film.StudyInstanceUID))
+    output = cli.run("report", "show", str(film.StudyInstanceUID))
 
-    assert said.splitlines()[0].startswith("Imaging Measurement Report")
-    assert re.search(r"├── |└── ", said)
-    assert str(film.PatientName) not in said
+    assert output.splitlines()[0].startswith("Imaging Measurement Report")
+    assert re.search(r"├── |└── ", output)
+    assert str(film.PatientName) not in output
     lines = json.loads(cli.run("report", "show", str(film.StudyInstanceUID), "--json", "--brief"))
     assert {"depth": 0, "text": lines[0]["text"]} == lines[0]
-    assert len(lines) < len(said.splitlines())
+    assert len(lines) < len(output.splitlines())
     assert "there is no report of 1.2.3" in cli.run("report", "show", "1.2.3", exit_code=1)
 
 

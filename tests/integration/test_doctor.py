@@ -37,8 +37,8 @@ EVERYTHING = [kind.name for kind in RESULT_KINDS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """What doctor said: its exit status, and the status, the sentence and the next step by what was looked at."""
+class DoctorResult:
+    """Exit status, and (status, message, next step) of each check by name."""
 
     exit_code: int
     checks: dict[str, tuple[str, str, str]] = field(default_factory=dict)
@@ -48,14 +48,14 @@ class Said:
         return [name for name, (status, _, _) in self.checks.items() if status == "problem"]
 
 
-def doctor(config: Path, *options: str) -> Said:
+def doctor(config: Path, *options: str) -> DoctorResult:
     ended = CliRunner().invoke(app, ["doctor", "--json", "--config", str(config), *options])
-    said = json.loads(ended.output)
-    assert said["ok"] == (ended.exit_code == 0)
-    return Said(
+    result = json.loads(ended.output)
+    assert result["ok"] == (ended.exit_code == 0)
+    return DoctorResult(
         exit_code=ended.exit_code,
-        checks={each["name"]: (each["status"], each["message"], each["next_step"]) for each in said["checks"]},
-        destinations={each["name"]: each for each in said["destinations"]},
+        checks={each["name"]: (each["status"], each["message"], each["next_step"]) for each in result["checks"]},
+        destinations={each["name"]: each for each in result["destinations"]},
     )
 
 
@@ -66,7 +66,7 @@ def configured(folder: Path, *destinations: Mapping[str, object], more: str = ""
     return config
 
 
-def kept(config: Path) -> dict[str, DestinationCapabilities]:
+def stored_capabilities(config: Path) -> dict[str, DestinationCapabilities]:
     with opened(load(config)) as database, database.read() as connection:
         return destination_capabilities.latest(connection)
 
@@ -88,15 +88,15 @@ def test_working_node_passes_and_capabilities_are_stored(tmp_path: Path) -> None
     with SimulatedPacs(tmp_path / "pacs") as pacs:
         to = {**to_pacs(pacs.port, pacs.ae_title), "results": [*EVERYTHING, "report-best"]}
         config = configured(tmp_path / "node", to, {"kind": "folder", "name": "share", "folder": "out"})
-        said = doctor(config)
+        result = doctor(config)
         spoken = CliRunner().invoke(app, ["doctor", "--config", str(config)])
 
-    assert (said.exit_code, said.problems()) == (0, [])
-    assert said.checks["destination pacs"][1].endswith("responds to C-ECHO")
-    assert said.checks["report-best to pacs"][1] == "report is selected, Comprehensive 3D SR Storage"
-    assert said.checks["database"][0] == said.checks["bundle"][0] == said.checks["destination share"][0] == "ok"
-    assert set(kept(config)) == {"pacs"}
-    assert len(kept(config)["pacs"].accepted_sop_classes) == len(RESULT_KINDS)
+    assert (result.exit_code, result.problems()) == (0, [])
+    assert result.checks["destination pacs"][1].endswith("responds to C-ECHO")
+    assert result.checks["report-best to pacs"][1] == "report is selected, Comprehensive 3D SR Storage"
+    assert result.checks["database"][0] == result.checks["bundle"][0] == result.checks["destination share"][0] == "ok"
+    assert set(stored_capabilities(config)) == {"pacs"}
+    assert len(stored_capabilities(config)["pacs"].accepted_sop_classes) == len(RESULT_KINDS)
     assert not list((tmp_path / "pacs").glob("*"))
     assert "ok       destination pacs: " in spoken.output
     assert spoken.exit_code == 0
@@ -105,10 +105,10 @@ def test_working_node_passes_and_capabilities_are_stored(tmp_path: Path) -> None
 def test_orthanc_accepts_every_kind_with_its_transfer_syntaxes(tmp_path: Path) -> None:
     with peers.orthanc(tmp_path / "orthanc") as orthanc:
         to = {**to_pacs(orthanc.port, orthanc.ae_title), "results": EVERYTHING}
-        said = doctor(configured(tmp_path / "node", to))
+        result = doctor(configured(tmp_path / "node", to))
 
-    assert (said.exit_code, said.problems()) == (0, [])
-    takes = said.destinations["pacs"]["accepted_results"]
+    assert (result.exit_code, result.problems()) == (0, [])
+    takes = result.destinations["pacs"]["accepted_results"]
     assert isinstance(takes, dict)
     assert set(takes) == set(EVERYTHING)
     assert takes["segmentation"][:2] == [EXPLICIT, IMPLICIT]
@@ -119,26 +119,28 @@ def test_archive_with_enhanced_sr_only_gets_its_best_form_named(tmp_path: Path) 
     with peers.storescp(tmp_path / "arrived", *options) as peer:
         to = {**to_pacs(peer.port, peer.ae_title), "results": ["report", "report-best", "segmentation"]}
         config = configured(tmp_path / "node", to)
-        said = doctor(config)
+        result = doctor(config)
 
-    assert said.exit_code == 1
-    assert said.problems() == ["report to pacs", "segmentation to pacs"]
-    assert 'configure "report-best" instead, which selects report-enhanced' in said.checks["report to pacs"][2]
-    assert 'remove "segmentation" from its results' in said.checks["segmentation to pacs"][2]
-    assert said.destinations["pacs"]["accepted_results"] == {"report-enhanced": [IMPLICIT], "text": [IMPLICIT]}
-    assert kept(config)["pacs"].accepted_sop_classes == {ENHANCED, BASIC_TEXT}
+    assert result.exit_code == 1
+    assert result.problems() == ["report to pacs", "segmentation to pacs"]
+    assert 'configure "report-best" instead, which selects report-enhanced' in result.checks["report to pacs"][2]
+    assert 'remove "segmentation" from its results' in result.checks["segmentation to pacs"][2]
+    assert result.destinations["pacs"]["accepted_results"] == {"report-enhanced": [IMPLICIT], "text": [IMPLICIT]}
+    assert stored_capabilities(config)["pacs"].accepted_sop_classes == {ENHANCED, BASIC_TEXT}
     (route,) = compose.routes(load(config)).values()
-    assert tid1500.REPORT_ENHANCED.result_type.name in route.with_accepted_form(kept(config)["pacs"]).kinds
+    assert (
+        tid1500.REPORT_ENHANCED.result_type.name in route.with_accepted_form(stored_capabilities(config)["pacs"]).kinds
+    )
 
 
 def test_archive_that_accepts_no_report_is_a_problem(tmp_path: Path) -> None:
     with SimulatedPacs(sop_classes=("1.2.840.10008.5.1.4.1.1.7",)) as pacs:
         to = {**to_pacs(pacs.port, pacs.ae_title), "results": ["report-best", "picture"]}
-        said = doctor(configured(tmp_path, to))
+        result = doctor(configured(tmp_path, to))
 
-    assert said.problems() == ["report-best to pacs"]
-    assert said.checks["destination pacs"][0] == "note"
-    assert "not Verification" in said.checks["destination pacs"][1]
+    assert result.problems() == ["report-best to pacs"]
+    assert result.checks["destination pacs"][0] == "note"
+    assert "not Verification" in result.checks["destination pacs"][1]
 
 
 def test_unreachable_destination_does_not_hide_the_others(tmp_path: Path) -> None:
@@ -146,21 +148,21 @@ def test_unreachable_destination_does_not_hide_the_others(tmp_path: Path) -> Non
         alive = to_pacs(pacs.port, pacs.ae_title)
         dead = {**to_pacs(peers.free_port(), "GONE"), "name": "gone"}
         config = configured(tmp_path / "node", dead, alive)
-        said = doctor(config)
+        result = doctor(config)
 
-    assert said.problems() == ["destination gone"]
-    assert said.checks["destination gone"][2].startswith("check that it runs and that host, port, ae_title are right")
-    assert said.checks["report to pacs"][0] == "ok"
-    assert set(kept(config)) == {"pacs"}
+    assert result.problems() == ["destination gone"]
+    assert result.checks["destination gone"][2].startswith("check that it runs and that host, port, ae_title are right")
+    assert result.checks["report to pacs"][0] == "ok"
+    assert set(stored_capabilities(config)) == {"pacs"}
 
 
 def test_archive_that_rejects_the_ae_title_is_a_problem(tmp_path: Path) -> None:
     with SimulatedPacs(calling_ae_titles=["SOMEONE"]) as pacs:
-        said = doctor(configured(tmp_path, to_pacs(pacs.port, pacs.ae_title)))
+        result = doctor(configured(tmp_path, to_pacs(pacs.port, pacs.ae_title)))
 
-    assert said.problems() == ["destination pacs"]
-    assert "rejected the association" in said.checks["destination pacs"][1]
-    assert "have its administrator permit the node's AE title" in said.checks["destination pacs"][2]
+    assert result.problems() == ["destination pacs"]
+    assert "rejected the association" in result.checks["destination pacs"][1]
+    assert "have its administrator permit the node's AE title" in result.checks["destination pacs"][2]
 
 
 def test_tls_is_used_and_an_untrusted_archive_is_a_problem(tmp_path: Path) -> None:
@@ -181,23 +183,23 @@ def test_tls_is_used_and_an_untrusted_archive_is_a_problem(tmp_path: Path) -> No
 def test_folder_that_is_not_writable_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     share = {"kind": "folder", "name": "share", "folder": str(tmp_path / "file" / "out")}
-    said = doctor(configured(tmp_path / "node", share))
-    assert said.problems() == ["destination share"]
+    result = doctor(configured(tmp_path / "node", share))
+    assert result.problems() == ["destination share"]
 
     config = settings_file(tmp_path / "other", more=f"[node]\ndata_folder = {json.dumps(str(tmp_path / 'file'))}")
-    said = doctor(config)
-    assert said.problems() == ["data folder"]
-    assert "make it writable for the node's user" in said.checks["data folder"][2]
+    result = doctor(config)
+    assert result.problems() == ["data folder"]
+    assert "make it writable for the node's user" in result.checks["data folder"][2]
 
 
 def test_full_disk_is_a_problem_and_no_destination_a_note(tmp_path: Path) -> None:
     config = configured(tmp_path)
     config.write_text("[archive]\nreserve_bytes = 1000000000000000000\n", encoding="utf-8")
 
-    said = doctor(config)
+    result = doctor(config)
 
-    assert said.problems() == ["free space"]
-    assert said.checks["destinations"][0] == "note"
+    assert result.problems() == ["free space"]
+    assert result.checks["destinations"][0] == "note"
 
 
 def test_empty_database_is_noted_and_an_unreachable_one_a_problem(tmp_path: Path) -> None:
@@ -214,9 +216,9 @@ def test_empty_database_is_noted_and_an_unreachable_one_a_problem(tmp_path: Path
 def test_missing_bundle_is_a_problem_and_a_wrong_setting_exits_2(tmp_path: Path) -> None:
     config = configured(tmp_path)
     config.write_text('[read]\nbundle = "unheard-of"\n[archive]\nreserve_bytes = 0\n', encoding="utf-8")
-    said = doctor(config)
-    assert said.problems() == ["bundle"]
-    assert "cxr-node bundle list" in said.checks["bundle"][2]
+    result = doctor(config)
+    assert result.problems() == ["bundle"]
+    assert "cxr-node bundle list" in result.checks["bundle"][2]
 
     config.write_text("[read]\nbundel = 1\n", encoding="utf-8")
     assert CliRunner().invoke(app, ["doctor", "--config", str(config)]).exit_code == 2
@@ -227,13 +229,13 @@ def test_test_report_is_delivered_in_the_best_form_and_marked(tmp_path: Path) ->
     with peers.storescp(tmp_path / "arrived", *options) as peer:
         to = {**to_pacs(peer.port, peer.ae_title), "results": ["report-best"]}
         config = configured(tmp_path / "node", to)
-        said = doctor(config, "--test-report", "pacs")
+        result = doctor(config, "--test-report", "pacs")
         again = doctor(config, "--test-report", "pacs", "--test-report", "elsewhere")
         (arrived,) = peer.files()
 
     report = dcmread(arrived)
-    assert (said.exit_code, said.problems()) == (0, [])
-    assert "report-enhanced was accepted with status 0x0000" in said.checks["test report to pacs"][1]
+    assert (result.exit_code, result.problems()) == (0, [])
+    assert "report-enhanced was accepted with status 0x0000" in result.checks["test report to pacs"][1]
     assert again.problems() == ["test report to elsewhere"]
     assert (report.SOPClassUID, report.PatientID) == (ENHANCED, "CXRNODE-TEST")
     assert report.StudyDescription == "TEST OF CXR-NODE - NO PATIENT"
@@ -244,13 +246,13 @@ def test_test_report_is_delivered_in_the_best_form_and_marked(tmp_path: Path) ->
 @pytest.mark.parametrize("answer", [0xA900, 0xA700])
 def test_rejected_test_report_is_a_problem(answer: int, tmp_path: Path) -> None:
     with SimulatedPacs(status=answer) as pacs:
-        said = doctor(configured(tmp_path, to_pacs(pacs.port, pacs.ae_title)), "--test-report", "pacs")
+        result = doctor(configured(tmp_path, to_pacs(pacs.port, pacs.ae_title)), "--test-report", "pacs")
 
-    assert said.problems() == ["test report to pacs"]
-    assert f"status 0x{answer:04X}" in said.checks["test report to pacs"][1]
+    assert result.problems() == ["test report to pacs"]
+    assert f"status 0x{answer:04X}" in result.checks["test report to pacs"][1]
 
 
-def taken(*sop_classes: str, peer: str = PEER, destination: str = "pacs") -> DestinationCapabilities:
+def capabilities(*sop_classes: str, peer: str = PEER, destination: str = "pacs") -> DestinationCapabilities:
     accepted = {form.result_type.sop_class_uid: () for form in REPORT_FORMS} | {
         Uid(uid): (Uid(EXPLICIT),) for uid in sop_classes
     }
@@ -258,32 +260,32 @@ def taken(*sop_classes: str, peer: str = PEER, destination: str = "pacs") -> Des
 
 
 @pytest.mark.parametrize(
-    ("said", "form"),
+    ("known", "form"),
     [
-        (taken(COMPREHENSIVE_3D, COMPREHENSIVE, ENHANCED, BASIC_TEXT), tid1500.REPORT),
-        (taken(BASIC_TEXT, ENHANCED, COMPREHENSIVE), tid1500.REPORT_COMPREHENSIVE),
-        (taken(BASIC_TEXT, ENHANCED), tid1500.REPORT_ENHANCED),
-        (taken(BASIC_TEXT), basic_text.TEXT),
-        (taken(), tid1500.REPORT),
-        (taken(BASIC_TEXT, peer="PACS@other:104"), tid1500.REPORT),
+        (capabilities(COMPREHENSIVE_3D, COMPREHENSIVE, ENHANCED, BASIC_TEXT), tid1500.REPORT),
+        (capabilities(BASIC_TEXT, ENHANCED, COMPREHENSIVE), tid1500.REPORT_COMPREHENSIVE),
+        (capabilities(BASIC_TEXT, ENHANCED), tid1500.REPORT_ENHANCED),
+        (capabilities(BASIC_TEXT), basic_text.TEXT),
+        (capabilities(), tid1500.REPORT),
+        (capabilities(BASIC_TEXT, peer="PACS@other:104"), tid1500.REPORT),
         (None, tid1500.REPORT),
     ],
 )
-def test_best_form_is_the_first_that_this_peer_accepts(said: DestinationCapabilities | None, form: ResultKind) -> None:
+def test_best_form_is_the_first_that_this_peer_accepts(known: DestinationCapabilities | None, form: ResultKind) -> None:
     route = Route(kinds=frozenset({"SC"}), forms=tuple(form.result_type for form in REPORT_FORMS), peer=PEER)
-    assert route.with_accepted_form(said).kinds == {"SC", form.result_type.name}
+    assert route.with_accepted_form(known).kinds == {"SC", form.result_type.name}
 
 
 def test_route_without_a_choice_is_unchanged() -> None:
     route = Route(kinds=frozenset({"SC"}), peer=PEER)
-    assert route.with_accepted_form(taken(BASIC_TEXT)) is route
+    assert route.with_accepted_form(capabilities(BASIC_TEXT)) is route
 
 
 def test_report_is_sent_in_the_best_negotiated_form(database: Database, tmp_path: Path) -> None:
     node = InProcessNode(database, tmp_path, kinds=REPORT_FORMS, forms=tuple(form.result_type for form in REPORT_FORMS))
     with database.write() as transaction:
-        destination_capabilities.store(transaction, taken(COMPREHENSIVE_3D))
-        destination_capabilities.store(transaction, taken(ENHANCED, BASIC_TEXT))
+        destination_capabilities.store(transaction, capabilities(COMPREHENSIVE_3D))
+        destination_capabilities.store(transaction, capabilities(ENHANCED, BASIC_TEXT))
     node.accept(films.dx())
     node.work()
 
@@ -291,8 +293,8 @@ def test_report_is_sent_in_the_best_negotiated_form(database: Database, tmp_path
 
 
 def test_stored_capabilities_equal_the_negotiated_ones(database: Database) -> None:
-    first = taken(ENHANCED)
-    second = taken(COMPREHENSIVE, destination="other")
+    first = capabilities(ENHANCED)
+    second = capabilities(COMPREHENSIVE, destination="other")
     with database.write() as transaction:
         destination_capabilities.store(transaction, first)
         destination_capabilities.store(transaction, second)

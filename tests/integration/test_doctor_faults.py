@@ -198,14 +198,14 @@ def destination_away(setup: NodeSetup) -> Planted:
 
 
 def destination_refuses_us(setup: NodeSetup) -> Planted:
-    there = setup.stack.enter_context(SimulatedPacs(calling_ae_titles=["SOMEONE"]))
-    setup.destinations = [to_pacs(there.port, there.ae_title)]
+    pacs = setup.stack.enter_context(SimulatedPacs(calling_ae_titles=["SOMEONE"]))
+    setup.destinations = [to_pacs(pacs.port, pacs.ae_title)]
     return "destination pacs", "problem", "", "permit the node's AE title"
 
 
 def destination_takes_no_reports(setup: NodeSetup) -> Planted:
-    there = setup.stack.enter_context(SimulatedPacs(sop_classes=(peers.STORAGE[0], peers.VERIFICATION)))
-    setup.destinations = [to_pacs(there.port, there.ae_title)]
+    pacs = setup.stack.enter_context(SimulatedPacs(sop_classes=(peers.STORAGE[0], peers.VERIFICATION)))
+    setup.destinations = [to_pacs(pacs.port, pacs.ae_title)]
     return "report to pacs", "problem", "is not accepted", "have its administrator permit"
 
 
@@ -273,12 +273,12 @@ def test_node_without_faults_has_no_problem(setup: NodeSetup) -> None:
 
 @pytest.mark.parametrize("plant", FAULTS, ids=lambda plant: plant.__name__)
 def test_planted_fault_is_found_with_its_next_step(plant: Callable[[NodeSetup], Planted], setup: NodeSetup) -> None:
-    name, status, said, to_do = plant(setup)
+    name, status, message, next_step = plant(setup)
     path = setup.folder / "node" / "cxr-node.toml"
     exit_code, checks = doctor(path if path.exists() else setup.config())
 
     assert checks[name]["status"] == status, checks[name]
-    assert said in checks[name]["message"]
-    assert to_do in checks[name]["next_step"]
+    assert message in checks[name]["message"]
+    assert next_step in checks[name]["next_step"]
     assert exit_code == (1 if status == "problem" else 0)
     assert [each for each, check in checks.items() if check["status"] == "problem" and each != name] == []

@@ -24,7 +24,7 @@ from tests.support.running_node import opened, settings_file
 from tests.support.web import reject
 
 DAYS = 2
-REFUSED = 99
+REJECTED = 99
 """The seed of the film whose report the PACS refuses; those of the others are counted on from one."""
 
 
@@ -48,7 +48,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 node.clock.go(days=1)
         node.clock.now = utc_now()
         node.pacs.before = reject
-        node.accept(films.dx(seed=REFUSED))
+        node.accept(films.dx(seed=REJECTED))
         node.work()
     return path
 
@@ -71,7 +71,7 @@ def plain(text: str) -> list[str]:
 
 
 def walks() -> Iterator[tuple[str, list[str]]]:
-    """Yield each command of the walk-throughs, and the lines that it is said to print."""
+    """Yield each command of the walk-throughs, and the lines of its output."""
     page = (ROOT / "docs" / "admin.md").read_text(encoding="utf-8")
     section = page.partition("## Three questions")[2].partition("\n## ")[0]
     blocks = re.findall(r"(?m)^    \$ (.+)\n((?:    .*\n)*)", section)
@@ -87,35 +87,35 @@ def test_page_has_the_walk_throughs() -> None:
 def test_walk_through_prints_what_the_page_shows(config: Path, number: int) -> None:
     command, printed = list(walks())[number]
     program, *arguments = shlex.split(command)
-    seeds = iter((5, REFUSED)[number:])
-    arguments = [study(next(seeds)) if each.startswith("2.25.") else each for each in arguments]
+    seeds = iter((5, REJECTED)[number:])
+    arguments = [study(next(seeds)) if row.startswith("2.25.") else row for row in arguments]
 
-    said = plain(run(config, *arguments))
+    output = plain(run(config, *arguments))
 
     assert program == "cxr-node"
-    missing = [line for line in printed if line != "..." and line not in said]
-    assert missing == [], said
+    missing = [line for line in printed if line != "..." and line not in output]
+    assert missing == [], output
 
 
 def test_sender_with_most_films_not_analysed_comes_first(config: Path) -> None:
-    found = json.loads(run(config, "senders", "--json"))
+    rows = json.loads(run(config, "senders", "--json"))
 
-    assert [(each["calling_ae_title"], each["films"], each["not_analysed"]) for each in found] == [
+    assert [(row["calling_ae_title"], row["films"], row["not_analysed"]) for row in rows] == [
         ("DX2", 3 * DAYS, 2 * DAYS),
         ("DX1", 3 * DAYS + 1, 0),
     ]
-    assert found[0]["reasons"] == {"VIEW": 2 * DAYS}
-    assert found[0]["share"] == pytest.approx(2 / 3)
+    assert rows[0]["reasons"] == {"VIEW": 2 * DAYS}
+    assert rows[0]["share"] == pytest.approx(2 / 3)
 
 
 def test_turnaround_is_grouped_by_day_or_sender_with_a_total(config: Path) -> None:
     by_day = json.loads(run(config, "times", "--json"))
     by_sender = json.loads(run(config, "times", "--by", "sender", "--json"))
 
-    assert [each["group"] for each in by_sender] == ["DX1", "DX2", "all"]
+    assert [row["group"] for row in by_sender] == ["DX1", "DX2", "all"]
     assert by_day[-1] == by_sender[-1]
     assert (by_day[-1]["films"], by_day[-1]["reported"], by_day[-1]["p50_s"]) == (6 * DAYS + 1, 6 * DAYS, 2.0)
-    assert sum(each["films"] for each in by_day[:-1]) == by_day[-1]["films"]
+    assert sum(row["films"] for row in by_day[:-1]) == by_day[-1]["films"]
 
 
 def test_period_without_films_is_reported(config: Path) -> None:

@@ -24,7 +24,7 @@ PAGES = ("/", "/parts/queue", "/studies", "/studies/1", "/films/1", "/films/2", 
          "/deliveries?state=failed", "/trends", "/trends?days=1", "/monitoring", "/settings")  # fmt: skip
 FILM_PAGES = ("/studies", "/studies/1", "/films/1", "/films/1/film.png", "/films/1/thumbnail.png",
               "/films/1/heat/1.png", "/reports/1")  # fmt: skip
-TWINS = {
+RESOURCES = {
     "/": "/api/v1/overview",
     "/studies": "/api/v1/studies",
     "/studies/{study_id}": "/api/v1/studies/{study_id}",
@@ -66,27 +66,27 @@ def test_every_page_is_shown_and_names_no_patient(page: Page) -> None:
 def test_every_page_has_a_described_json_resource(sqlite_page: Page) -> None:
     with sqlite_page.visited_by("op") as client:
         described = client.get("/api/v1/openapi.json").json()["paths"]
-        for twin in TWINS.values():
-            assert twin in described
-            answer = client.get(re.sub(r"\{\w+\}", "1", twin))
-            assert answer.status_code == 200, twin
+        for resource in RESOURCES.values():
+            assert resource in described
+            answer = client.get(re.sub(r"\{\w+\}", "1", resource))
+            assert answer.status_code == 200, resource
             assert answer.json()
-        told = client.get("/api/v1/films/1").json()
-        assert [finding["key"] for finding in told["findings"]] == ["lung_opacity"]
-        assert told["turnaround"]["total_s"] == 2.0
+        document = client.get("/api/v1/films/1").json()
+        assert [finding["key"] for finding in document["findings"]] == ["lung_opacity"]
+        assert document["turnaround"]["total_s"] == 2.0
         assert client.get("/api/v1/jobs?state=failed").json()[0]["detail"] == "0xA700, out of resources"
 
 
 def test_heat_map_is_transparent_where_it_is_low(sqlite_page: Page) -> None:
     with sqlite_page.visited_by("op") as client:
-        (told,) = client.get("/api/v1/films/1").json()["heat_maps"]
-        answer = client.get(f"/films/1/heat/{told['finding_id']}.png")
-        of_another = client.get(f"/films/2/heat/{told['finding_id']}.png")
+        (document,) = client.get("/api/v1/films/1").json()["heat_maps"]
+        answer = client.get(f"/films/1/heat/{document['finding_id']}.png")
+        of_another = client.get(f"/films/2/heat/{document['finding_id']}.png")
         page = client.get("/films/1").text
 
-    assert (told["key"], told["presence"], len(told["area"])) == ("lung_opacity", "present", 4)
+    assert (document["key"], document["presence"], len(document["area"])) == ("lung_opacity", "present", 4)
     assert of_another.status_code == 404
-    assert f'href="/films/1/heat/{told["finding_id"]}.png"' in page
+    assert f'href="/films/1/heat/{document["finding_id"]}.png"' in page
     opacity = np.asarray(Image.open(BytesIO(answer.content)).convert("RGBA"))[:, :, 3]
     assert opacity.shape == (16, 24)
     assert opacity[0, 0] < 20 < 190 < opacity[15, 23]
@@ -97,8 +97,8 @@ def test_nothing_is_shown_without_a_login(sqlite_page: Page) -> None:
         for path in (*PAGES, *FILM_PAGES):
             answer = client.get(path)
             assert (answer.status_code, answer.headers["location"]) == (303, "/login"), path
-        for twin in TWINS.values():
-            assert client.get(re.sub(r"\{\w+\}", "1", twin)).status_code == 401
+        for resource in RESOURCES.values():
+            assert client.get(re.sub(r"\{\w+\}", "1", resource)).status_code == 401
         assert client.post("/api/v1/jobs/1/retry").status_code == 401
         part = client.get("/parts/queue", headers={"HX-Request": "true"})
         assert part.headers["hx-redirect"] == "/login"
@@ -264,8 +264,8 @@ def test_change_of_role_ends_the_session(sqlite_page: Page) -> None:
 def test_every_metric_of_dashboard_and_alerts_exists(page: Page) -> None:
     page.node.pacs.before = reject
     with page.visited_by() as client:
-        there = set(re.findall(r"^# TYPE (\w+) ", client.get("/metrics").text, re.MULTILINE))
-    there.add("cxr_node_gpu_memory_bytes")  # where there is a GPU
+        names = set(re.findall(r"^# TYPE (\w+) ", client.get("/metrics").text, re.MULTILINE))
+    names.add("cxr_node_gpu_memory_bytes")  # only on hosts with a GPU
     dashboard = json.loads((ROOT / "deploy/grafana/cxr-node.json").read_text(encoding="utf-8"))
     rules = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text(encoding="utf-8"))
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
@@ -276,7 +276,7 @@ def test_every_metric_of_dashboard_and_alerts_exists(page: Page) -> None:
     for expression in (*expressions, *(rule["expr"] for rule in alerts)):
         named = set(re.findall(r"cxr_node_\w+", expression))
         assert named, expression
-        assert named <= there, expression
+        assert named <= names, expression
     for rule in alerts:
         assert rule["annotations"]["summary"]
         assert rule["annotations"]["to_do"]
@@ -306,8 +306,8 @@ def _luminance(color: str) -> float:
 @pytest.mark.parametrize("room", ["cxr_node.service.role", "cxr_node.wiring.roles", "cxr_node.receive.scp"])
 def test_receiving_process_imports_no_web_framework(room: str) -> None:
     unwanted = {"fastapi", "starlette", "uvicorn", "jinja2", "prometheus_client", "torch"}
-    said = f"import sys, {room}; print(*({unwanted!r} & set(sys.modules)))"
+    program = f"import sys, {room}; print(*({unwanted!r} & set(sys.modules)))"
 
-    ended = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert ended.stdout.strip() == ""

@@ -41,11 +41,11 @@ def test_views_of_films_and_reports_are_audited_once_per_interval(page: Page) ->
         assert client.get("/films/1/film.png").status_code == 200
     with page.visited_by("admin") as client:
         assert client.get("/films/1/film.png").status_code == 403
-    looks = recorded(page, "110103")
+    views = recorded(page, "110103")
 
-    assert [look.findall("ActiveParticipant")[0].get("UserID") for look in looks] == ["reader", "reader", "op"]
-    for look in looks:
-        study, patient = look.findall("ParticipantObjectIdentification")
+    assert [view.findall("ActiveParticipant")[0].get("UserID") for view in views] == ["reader", "reader", "op"]
+    for view in views:
+        study, patient = view.findall("ParticipantObjectIdentification")
         assert study.get("ParticipantObjectID") == films.dx().StudyInstanceUID
         assert patient.get("ParticipantObjectID") == films.PATIENT_ID
 
@@ -57,4 +57,4 @@ def test_retry_on_the_page_is_audited_with_the_operator(page: Page) -> None:
     (change,) = recorded(page, "110113")
 
     assert change.findall("ActiveParticipant")[0].get("UserID") == "person/op"
-    assert [each.get("ParticipantObjectID") for each in change.findall("ParticipantObjectIdentification")] == ["jobs/1"]
+    assert [item.get("ParticipantObjectID") for item in change.findall("ParticipantObjectIdentification")] == ["jobs/1"]

@@ -53,11 +53,11 @@ def log_in(page: Tab) -> None:
     page.wait_for_url("/")
 
 
-def broken(results: dict[str, object]) -> list[str]:
-    """Return the broken rules, each with where."""
-    found = results["violations"]
-    assert isinstance(found, list)
-    return [f"{each['id']}: {node['target']} {node['html'][:120]}" for each in found for node in each["nodes"]]
+def violations(results: dict[str, object]) -> list[str]:
+    """Return the violated rules, each with its element."""
+    entries = results["violations"]
+    assert isinstance(entries, list)
+    return [f"{each['id']}: {node['target']} {node['html'][:120]}" for each in entries for node in each["nodes"]]
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -66,13 +66,13 @@ def test_every_page_meets_wcag_aa_and_fits_the_width(served: Page, chromium: Bro
     with chromium.new_context(base_url=f"http://{served.address}", viewport={"width": width, "height": 900}) as context:
         page = context.new_page()
         page.goto("/login")
-        problems += broken(Axe().run(page, options=RULES).response)
+        problems += violations(Axe().run(page, options=RULES).response)
         log_in(page)
         for path in PATHS:
             page.goto(path)
             for each in page.locator("details").all():
                 each.evaluate("details => { details.open = true; }")
-            problems += [f"{path} {each}" for each in broken(Axe().run(page, options=RULES).response)]
+            problems += [f"{path} {each}" for each in violations(Axe().run(page, options=RULES).response)]
             if page.evaluate("document.documentElement.scrollWidth") > width:
                 problems.append(f"{path} scrolls sideways at {width}")
 
@@ -82,13 +82,13 @@ def test_every_page_meets_wcag_aa_and_fits_the_width(served: Page, chromium: Bro
 def test_selected_heat_map_is_shown(served: Page, chromium: Browser) -> None:
     effusion = Code(value="60046008", scheme_designator="SCT", meaning="Pleural effusion")
     with served.node.database.read() as connection:
-        said = readings.latest(connection, 1, received(films.dx()).identity)
-    assert said is not None
-    assert said.prediction is not None
-    (opacity,) = said.prediction.findings
+        reading = readings.latest(connection, 1, received(films.dx()).identity)
+    assert reading is not None
+    assert reading.prediction is not None
+    (opacity,) = reading.prediction.findings
     both = (opacity, replace(opacity, key="pleural_effusion", code=effusion, score=0.6))
     with served.node.database.write() as transaction:
-        again = replace(said, prediction=replace(said.prediction, findings=both))
+        again = replace(reading, prediction=replace(reading.prediction, findings=both))
         readings.write(transaction, 1, again, now=served.node.clock.now)
     with chromium.new_context(base_url=f"http://{served.address}") as context:
         page = context.new_page()

@@ -12,7 +12,7 @@ from tests.support.audit_rules import recorded
 from tests.support.oidc_provider import CLAIMS, Provider, provider, settings_of
 from tests.support.web import PEOPLE, Page, served_page, token_of
 
-BACK = "http://127.0.0.1:1/login/oidc/callback"
+CALLBACK = "http://127.0.0.1:1/login/oidc/callback"
 """Registered at the provider, which sends nobody there: the test follows its answer to where the page is."""
 
 
@@ -29,38 +29,38 @@ def page(op: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pag
 
 
 @pytest.fixture(autouse=True)
-def honest(op: Provider) -> Iterator[None]:
+def restored(op: Provider) -> Iterator[None]:
     yield
     op.override({})
 
 
 @contextmanager
 def served(folder: Path, issuer: str) -> Iterator[Page]:
-    with served_page(folder / "node", more=f"{PEOPLE}\n{settings_of(issuer, BACK)}") as running:
+    with served_page(folder / "node", more=f"{PEOPLE}\n{settings_of(issuer, CALLBACK)}") as running:
         yield running
 
 
-def sent(client: httpx.Client) -> str:
+def start_login(client: httpx.Client) -> str:
     """Begin a login, and return where the browser is sent to."""
     answer = client.get("/login/oidc")
     assert answer.status_code == 303, answer.text
     return answer.headers["location"]
 
 
-def agreed(address: str, sub: str) -> str:
+def consent(address: str, sub: str) -> str:
     """Agree at the provider's page, and return what it sends the browser back with."""
     answer = httpx.post(address, data={"sub": sub}, timeout=30)
     assert answer.status_code == 302, answer.text
-    assert answer.headers["location"].startswith(BACK)
+    assert answer.headers["location"].startswith(CALLBACK)
     return urlsplit(answer.headers["location"]).query
 
 
-def came_back(client: httpx.Client, query: str) -> httpx.Response:
+def finish_login(client: httpx.Client, query: str) -> httpx.Response:
     return client.get(f"/login/oidc/callback?{query}")
 
 
 def log_in(client: httpx.Client, sub: str) -> httpx.Response:
-    return came_back(client, agreed(sent(client), sub))
+    return finish_login(client, consent(start_login(client), sub))
 
 
 def test_person_logs_in_with_the_roles_of_the_id_token(page: Page) -> None:
@@ -89,7 +89,7 @@ def test_person_without_a_role_is_rejected_and_audited(page: Page) -> None:
 
     logins = recorded(page.config.parent / "cxr-node-data" / "audit", "110114")
     outcomes = [
-        (each.findall("ActiveParticipant")[0].get("UserID"), each[0].get("EventOutcomeIndicator")) for each in logins
+        (login.findall("ActiveParticipant")[0].get("UserID"), login[0].get("EventOutcomeIndicator")) for login in logins
     ]
     assert outcomes[-1] == ("oidc/eve", "4")
     assert ("oidc/kim", "0") in outcomes
@@ -97,11 +97,11 @@ def test_person_without_a_role_is_rejected_and_audited(page: Page) -> None:
 
 def test_response_to_another_login_is_rejected(page: Page) -> None:
     with page.visited_by() as client, page.visited_by() as other:
-        stolen = agreed(sent(other), "kim")
-        sent(client)
-        wrong_state = came_back(client, stolen)
+        stolen = consent(start_login(other), "kim")
+        start_login(client)
+        wrong_state = finish_login(client, stolen)
         begun_nowhere = httpx.get(f"http://{page.address}/login/oidc/callback?{stolen}")
-        denied = came_back(other, "error=access_denied&state=" + parse_qs(stolen)["state"][0])
+        denied = finish_login(other, "error=access_denied&state=" + parse_qs(stolen)["state"][0])
 
     assert (wrong_state.status_code, begun_nowhere.status_code, denied.status_code) == (401, 401, 401)
     assert "not for the login that this browser started" in wrong_state.text
@@ -111,9 +111,9 @@ def test_response_to_another_login_is_rejected(page: Page) -> None:
 
 def test_code_of_another_browser_is_rejected_by_pkce(page: Page) -> None:
     with page.visited_by() as client, page.visited_by() as thief:
-        code = parse_qs(agreed(sent(client), "kim"))["code"][0]
-        state = parse_qs(urlsplit(sent(thief)).query)["state"][0]
-        answer = came_back(thief, f"code={code}&state={state}")
+        code = parse_qs(consent(start_login(client), "kim"))["code"][0]
+        state = parse_qs(urlsplit(start_login(thief)).query)["state"][0]
+        answer = finish_login(thief, f"code={code}&state={state}")
 
     assert answer.status_code == 401, "the proof of the other login does not fit"
 
@@ -121,8 +121,8 @@ def test_code_of_another_browser_is_rejected_by_pkce(page: Page) -> None:
 def test_token_of_another_login_or_a_changed_one_is_rejected(page: Page, op: Provider) -> None:
     with page.visited_by() as client:
         assert log_in(client, "kim").status_code == 200
-    kept = op.last_token()
-    for token in (kept, f"{kept}x", ""):
+    last = op.last_token()
+    for token in (last, f"{last}x", ""):
         op.override({"/oauth2/token": {"id_token": token}})
         with page.visited_by() as client:
             answer = log_in(client, "sam")

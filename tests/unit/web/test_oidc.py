@@ -24,15 +24,15 @@ def token(changes: Mapping[str, object] | None = None, *, key: RSAKey | OctKey =
     return jwt.encode({"alg": algorithm, "kid": "k"}, claims, key, algorithms=[algorithm])
 
 
-def judged(text: str) -> Mapping[str, object]:
+def validated(text: str) -> Mapping[str, object]:
     public = KeySet.import_key_set({"keys": [KEY.as_dict(private=False)]})
     return verify_id_token(text, public, issuer=ISSUER, client_id=CLIENT, nonce=NONCE, now=NOW)
 
 
 def test_valid_token_is_accepted() -> None:
-    assert judged(token())["sub"] == "1"
-    assert judged(token({"aud": [CLIENT, "other"], "azp": CLIENT}))["sub"] == "1"
-    assert judged(token({"exp": NOW - 30}))["sub"] == "1", "clocks differ a little"
+    assert validated(token())["sub"] == "1"
+    assert validated(token({"aud": [CLIENT, "other"], "azp": CLIENT}))["sub"] == "1"
+    assert validated(token({"exp": NOW - 30}))["sub"] == "1", "clocks differ a little"
 
 
 @pytest.mark.parametrize(
@@ -55,23 +55,23 @@ def test_valid_token_is_accepted() -> None:
 )
 def test_token_for_another_time_client_or_login_is_rejected(changes: dict[str, object]) -> None:
     with pytest.raises((JoseError, ValueError)):
-        judged(token(changes))
+        validated(token(changes))
 
 
 def test_token_with_a_foreign_signature_is_rejected() -> None:
     with pytest.raises((JoseError, ValueError)):
-        judged(token(key=RSAKey.generate_key(2048, {"kid": "k"})))
+        validated(token(key=RSAKey.generate_key(2048, {"kid": "k"})))
 
 
 def test_token_with_a_shared_secret_or_no_signature_is_rejected() -> None:
     with pytest.raises((JoseError, ValueError)):
-        judged(token(key=OctKey.import_key(KEY.as_pem(private=False)), algorithm="HS256"))
+        validated(token(key=OctKey.import_key(KEY.as_pem(private=False)), algorithm="HS256"))
     header_and_claims = token().split(".")[1]
     with pytest.raises((JoseError, ValueError)):
-        judged(f"eyJhbGciOiJub25lIn0.{header_and_claims}.")
+        validated(f"eyJhbGciOiJub25lIn0.{header_and_claims}.")
     for text in ("", "a.b.c", "x" * 100):
         with pytest.raises((JoseError, ValueError)):
-            judged(text)
+            validated(text)
 
 
 def test_roles_are_read_at_the_configured_path() -> None:
@@ -85,15 +85,15 @@ def test_roles_are_read_at_the_configured_path() -> None:
 
 
 def test_permissions_follow_from_the_roles() -> None:
-    def may(*roles: str) -> OidcUser:
+    def permissions(*roles: str) -> OidcUser:
         return user_of_claims({"preferred_username": "kim", "realm_access": {"roles": list(roles)}}, SECTION)
 
-    assert may("cxr-viewer") == OidcUser(name="oidc/kim", is_operator=False, sees_films=False)
-    assert may("cxr-operator") == OidcUser(name="oidc/kim", is_operator=True, sees_films=False)
-    assert may("cxr-viewer", "radiology") == OidcUser(name="oidc/kim", is_operator=False, sees_films=True)
+    assert permissions("cxr-viewer") == OidcUser(name="oidc/kim", is_operator=False, sees_films=False)
+    assert permissions("cxr-operator") == OidcUser(name="oidc/kim", is_operator=True, sees_films=False)
+    assert permissions("cxr-viewer", "radiology") == OidcUser(name="oidc/kim", is_operator=False, sees_films=True)
     for roles in ((), ("radiology",), ("admin",)):
         with pytest.raises(LoginError, match="no role"):
-            may(*roles)
+            permissions(*roles)
 
 
 @pytest.mark.parametrize("name", [None, "", "  ", 3, "kim\n"])
