@@ -83,5 +83,5 @@ def _toml(value: object) -> str:
         entries = (f"{name} = {_toml(getattr(value, name))}" for name in type(value).model_fields)
         return f"{{ {', '.join(entries)} }}"
     if isinstance(value, tuple):
-        return json.dumps([str(each) for each in value])
+        return json.dumps([str(item) for item in value])
     return json.dumps(str(value or "") if isinstance(value, Path | None) else value)

@@ -89,5 +89,5 @@ class DeliverSection(Section):
         for row in self.destinations:
             for name in row.results:
                 if name not in RESULT_NAMES:
-                    known = ", ".join(RESULT_NAMES)
-                    yield f"{key}.destinations.{row.name}.results: {name!r} is no result; there are {known}"
+                    names = ", ".join(RESULT_NAMES)
+                    yield f"{key}.destinations.{row.name}.results: {name!r} is no result; there are {names}"

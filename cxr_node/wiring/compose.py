@@ -18,15 +18,15 @@ from cxr_node.work.handlers.compose import ComposeHandler
 
 
 def routes(settings: Settings) -> dict[str, pipeline.Route]:
-    """Return what goes to each destination, and when."""
+    """Return the route to each destination: result kinds and condition."""
     return {
-        each.name: pipeline.Route(
-            kinds=frozenset(KIND_BY_NAME[name].result_type.name for name in each.results if name in KIND_BY_NAME),
-            forms=tuple(form.result_type for form in REPORT_FORMS) if REPORT_BEST in each.results else (),
-            peer=each.peer_name,
-            condition=each.when,
+        row.name: pipeline.Route(
+            kinds=frozenset(KIND_BY_NAME[name].result_type.name for name in row.results if name in KIND_BY_NAME),
+            forms=tuple(form.result_type for form in REPORT_FORMS) if REPORT_BEST in row.results else (),
+            peer=row.peer_name,
+            condition=row.when,
         )
-        for each in settings.deliver.destinations
+        for row in settings.deliver.destinations
     }
 
 
@@ -63,7 +63,7 @@ def compose_handler(process: Process, sandbox: Sandbox | None) -> ComposeHandler
         routes=routes(settings),
         limits=preprocessing.film_limits(settings),
         sandbox=sandbox,
-        character_sets={each.ae_title: each.character_sets for each in settings.report.character_sets},
+        character_sets={row.ae_title: row.character_sets for row in settings.report.character_sets},
         window=read.study_window(settings),
         clock=process.clock,
     )

@@ -1,4 +1,4 @@
-"""Parts that the functions of `wiring` share in one process: each is made once, and closed with the process."""
+"""Parts that all functions of `wiring` share in a process: opened once, and closed with it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -74,8 +74,8 @@ class Process:
 
     @cached_property
     def notifier(self) -> FifoNotifier:
-        """Wakes the workers of this host."""
-        return FifoNotifier(self.settings.node.data_folder / "bells")
+        """Notifier of this host's workers."""
+        return FifoNotifier(self.settings.node.data_folder / "notify")
 
     @cached_property
     def archive(self) -> Archive:

@@ -1,4 +1,4 @@
-"""Several receiving processes on one port: a film is promised once, whichever takes it; one that dies is replaced."""
+"""Several receiving processes on one port: each film becomes one job; a process that dies is replaced."""
 
 import os
 import signal
@@ -24,8 +24,8 @@ PROCESSES, SENDERS, FILMS_OF_EACH = 3, 4, 6
 
 def listening(port: int) -> list[psutil.Process]:
     """Return the processes that listen on a port of this machine, youngest last."""
-    found = (process for process in psutil.process_iter() if _listens(process, port))
-    return sorted(found, key=lambda process: process.create_time())
+    listeners = (process for process in psutil.process_iter() if _listens(process, port))
+    return sorted(listeners, key=lambda process: process.create_time())
 
 
 def _listens(process: psutil.Process, port: int) -> bool:
@@ -33,7 +33,7 @@ def _listens(process: psutil.Process, port: int) -> bool:
         connections = process.net_connections(kind="tcp4")
     except psutil.Error:
         return False
-    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in connections)
+    return any(entry.status == psutil.CONN_LISTEN and entry.laddr.port == port for entry in connections)
 
 
 def sent(film: Dataset, port: int, title: str) -> bool:
@@ -50,15 +50,15 @@ def sent(film: Dataset, port: int, title: str) -> bool:
 
 
 def send_all(node: RunningNode, number: int, tried: list[str]) -> None:
-    """Send films until each is stored; an association may end under one, with the process that took it."""
-    for each in range(FILMS_OF_EACH):
-        film = films.cr(rows=200, columns=180, seed=1000 * number + each)
+    """Send films, and each again until it is stored: its association may end with the process."""
+    for seed in range(FILMS_OF_EACH):
+        film = films.cr(rows=200, columns=180, seed=1000 * number + seed)
         tried.append(str(film.SOPInstanceUID))
         while not sent(film, node.port, f"CR{number}"):
             assert node.process.poll() is None
 
 
-def test_films_that_several_processes_take_are_promised_once_also_when_one_is_killed(tmp_path: Path) -> None:
+def test_each_film_becomes_one_job_when_a_receiving_process_is_killed(tmp_path: Path) -> None:
     port = free_port()
     path = settings_file(tmp_path, port=port, processes=PROCESSES)
     with running(path, roles=("receive",), wait_for=("receive",)) as node:
@@ -80,13 +80,13 @@ def test_films_that_several_processes_take_are_promised_once_also_when_one_is_ki
         assert listening(port) == []
 
 
-def test_a_port_that_another_program_has_is_not_shared_with_it(tmp_path: Path) -> None:
+def test_a_port_in_use_is_not_shared_with_its_program(tmp_path: Path) -> None:
     with socket.create_server((LOOPBACK, 0)) as other:
         path = settings_file(tmp_path, port=other.getsockname()[1], processes=PROCESSES)
-        ended = subprocess.run(
+        finished = subprocess.run(
             [*COMMAND, "run", "--roles", "receive", "--config", path], capture_output=True, text=True, timeout=120
         )
-    assert ended.returncode == 1
-    assert "is not available" in ended.stderr
+    assert finished.returncode == 1
+    assert "is not available" in finished.stderr
     with data_folder_lock(config.load(path).node.data_folder):
         pass

@@ -1,4 +1,4 @@
-"""A node that is told to stop, by more than one and more than once."""
+"""Stop of a node by repeated signals to its process group."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from tests.support.running_node import running, settings_file
 _SIGNALS = 200
 
 
-def test_a_node_whose_whole_process_group_is_told_again_and_again_stops_in_order(tmp_path: Path) -> None:
+def test_repeated_stop_signals_to_the_process_group_stop_the_node_in_order(tmp_path: Path) -> None:
     roles = ("receive", "read", "deliver", "admin")
     path = settings_file(tmp_path)
     path.write_text(path.read_text(encoding="utf-8").replace("processes = 0", "processes = 1"), encoding="utf-8")
@@ -17,6 +17,6 @@ def test_a_node_whose_whole_process_group_is_told_again_and_again_stops_in_order
         for _ in range(_SIGNALS):
             os.killpg(node.process.pid, signal.SIGTERM)
         assert node.process.wait(30) == 0
-        said = node.log.read_text(encoding="utf-8")
-    assert "did not stop in time" not in said
-    assert "ended with status" not in said
+        log = node.log.read_text(encoding="utf-8")
+    assert "did not stop in time" not in log
+    assert "ended with status" not in log

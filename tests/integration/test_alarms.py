@@ -16,7 +16,7 @@ from cxr_node.db import migrate
 from cxr_node.ops.alarms import Alarms, active_alarms, notifier
 from cxr_node.settings.operations import AlertSection
 from cxr_node.wiring.process import utc_now
-from tests.support import films
+from tests.support import certificates, films
 from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file
 from tests.support.web import reject
@@ -140,3 +140,19 @@ def test_dead_letter_overdue_job_and_full_disk_are_alarms(tmp_path: Path, reserv
 
     assert set(current) == {"failed deliver", "stuck read"} | ({"disk"} if reserve else set())
     assert "2.25." not in str(current)
+
+
+def test_certificates_of_every_section_raise_an_alarm_before_expiry(tmp_path: Path) -> None:
+    authority = certificates.authority(tmp_path)  # expires in two days
+    more = "".join(f'[{section}]\ntls_ca = "{authority.certificate}"\n' for section in ("audit", "constancy", "oidc"))
+    settings = load(settings_file(tmp_path / "node", more=more))
+    settings.node.data_folder.mkdir()
+    with opened(settings) as database:
+        migrate.upgrade(database)
+        alarms = active_alarms(settings, database, now=utc_now())
+
+    assert {name for name in alarms if name.startswith("certificate")} == {
+        "certificate audit.tls_ca",
+        "certificate constancy.tls_ca",
+        "certificate oidc.tls_ca",
+    }

@@ -18,7 +18,7 @@ def problems(tables: dict[str, Any]) -> list[str]:
     return caught.value.problems
 
 
-def test_an_empty_file_gives_every_default(tmp_path: Path) -> None:
+def test_an_empty_file_has_all_defaults(tmp_path: Path) -> None:
     path = tmp_path / "node.toml"
     path.write_text("", encoding="utf-8")
 
@@ -29,55 +29,55 @@ def test_an_empty_file_gives_every_default(tmp_path: Path) -> None:
     assert settings.database_url == f"sqlite:///{tmp_path / 'cxr-node-data' / 'node.db'}"
 
 
-def test_a_misspelt_setting_is_told_the_nearest_right_one() -> None:
+def test_a_misspelt_key_is_reported_with_the_nearest_key() -> None:
     assert problems({"receive": {"prot": 104}}) == ["receive.prot: there is no such setting; did you mean 'port'?"]
     assert problems({"recieve": {}}) == ["recieve: there is no such setting; did you mean 'receive'?"]
 
 
-def test_a_misspelt_setting_of_a_destination_is_told_the_nearest_right_one() -> None:
+def test_a_misspelt_key_of_a_destination_is_reported_with_the_nearest_key() -> None:
     (problem,) = problems({"deliver": {"destinations": [{**PACS, "timout_s": 3}]}})
 
     assert problem == "deliver.destinations.0.timout_s: there is no such setting; did you mean 'timeout_s'?"
 
 
-def test_a_wrong_value_is_shown_with_what_was_expected() -> None:
+def test_an_invalid_value_is_reported_with_the_expected_value() -> None:
     (problem,) = problems({"receive": {"port": 70000}})
 
     assert problem.startswith("receive.port: 70000 is not right; expected less than or equal to 65535")
     assert "TCP port" in problem
 
 
-def test_a_missing_setting_is_named() -> None:
+def test_a_missing_setting_is_reported() -> None:
     (problem,) = problems({"deliver": {"destinations": [{k: v for k, v in PACS.items() if k != "ae_title"}]}})
 
     assert problem == "deliver.destinations.0.ae_title: must be set (Its AE title.)"
 
 
 @pytest.mark.parametrize("kind", [{}, {"kind": "ftp"}])
-def test_a_destination_of_no_known_kind_is_told_the_kinds(kind: dict[str, str]) -> None:
+def test_a_destination_without_a_known_kind_is_reported_with_the_kinds(kind: dict[str, str]) -> None:
     (problem,) = problems({"deliver": {"destinations": [{"name": "x", **kind}]}})
 
     assert problem == 'deliver.destinations.0.kind: must be set to "cstore" or "folder" (Kind of destination.)'
 
 
-def test_an_ae_title_that_is_none_is_refused() -> None:
+def test_an_invalid_ae_title_is_an_error() -> None:
     (problem,) = problems({"receive": {"ae_title": "much too long for one"}})
 
     assert problem.startswith("receive.ae_title: not an AE title (1 to 16 printable characters)")
 
 
-def test_two_destinations_of_one_name_are_refused() -> None:
+def test_two_destinations_of_one_name_are_an_error() -> None:
     assert problems({"deliver": {"destinations": [PACS, PACS]}}) == [
         "deliver.destinations: the name 'pacs' is there twice"
     ]
 
 
-def test_every_wrong_setting_is_named_at_once() -> None:
+def test_all_invalid_settings_are_reported_at_once() -> None:
     assert len(problems({"receive": {"prot": 1, "port": -1}, "node": {"name": ""}})) == 3
 
 
 @pytest.mark.parametrize(("content", "sentence"), [(b"[node", "not TOML"), (b"\xff\xfe", "not TOML")])
-def test_a_file_that_is_not_toml_is_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
+def test_a_file_that_is_not_toml_is_an_error(tmp_path: Path, content: bytes, sentence: str) -> None:
     path = tmp_path / "node.toml"
     path.write_bytes(content)
 
@@ -85,7 +85,7 @@ def test_a_file_that_is_not_toml_is_refused(tmp_path: Path, content: bytes, sent
         config.load(path)
 
 
-def test_a_missing_file_is_named_with_the_option_that_names_it(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_with_the_option(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="--config"):
         config.load(tmp_path / "absent.toml")
 
@@ -105,7 +105,7 @@ def test_a_missing_file_is_named_with_the_option_that_names_it(tmp_path: Path) -
         ),
     ],
 )
-def test_incomplete_tls_settings_are_refused(tables: dict[str, Any], problem: str) -> None:
+def test_incomplete_tls_settings_are_an_error(tables: dict[str, Any], problem: str) -> None:
     assert [sentence[: len(problem)] for sentence in problems(tables)] == [problem]
 
 
@@ -179,7 +179,7 @@ def test_a_bundle_without_a_slash_is_a_name(tmp_path: Path) -> None:
     assert config.load(path).read.bundle == "chest"
 
 
-def test_the_certificates_of_every_section_are_named(tmp_path: Path) -> None:
+def test_certificates_and_keys_of_every_section_are_found(tmp_path: Path) -> None:
     path = tmp_path / "node.toml"
     path.write_text(EVERY_PATH, encoding="utf-8")
     settings = config.load(path)
@@ -209,7 +209,7 @@ def test_the_certificates_of_every_section_are_named(tmp_path: Path) -> None:
 USER = {"name": "dx1", "password_hash": f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}"}
 
 
-def test_passwords_in_the_open_are_refused() -> None:
+def test_user_identities_without_tls_are_an_error() -> None:
     (problem,) = problems({"receive": {"users": [USER]}})
 
     assert problem.startswith("receive.users: needs receive.tls_certificate")
@@ -222,7 +222,7 @@ def test_hashes_of_passwords_are_not_shown() -> None:
     assert settings.receive.users[0].password_hash.startswith("scrypt")
 
 
-def test_a_password_where_its_hash_belongs_is_refused_with_what_is_wanted() -> None:
+def test_a_password_instead_of_its_hash_is_an_error_that_does_not_quote_it() -> None:
     (problem,) = problems({"receive": {"users": [{**USER, "password_hash": "correct horse"}]}})
 
     assert problem.startswith("receive.users.0.password_hash")
@@ -231,19 +231,19 @@ def test_a_password_where_its_hash_belongs_is_refused_with_what_is_wanted() -> N
 
 
 @pytest.mark.parametrize("address", ["10.0.7.0/33", "dx1.example.org", "10.0.7.20/24"])
-def test_an_address_that_is_none_is_refused(address: str) -> None:
-    found = problems({"receive": {"peers": [{"ae_title": "DX1", "addresses": [address]}]}})
+def test_an_invalid_address_is_an_error(address: str) -> None:
+    sentences = problems({"receive": {"peers": [{"ae_title": "DX1", "addresses": [address]}]}})
 
-    assert all(each.startswith("receive.peers.0.addresses.0") for each in found)
+    assert all(sentence.startswith("receive.peers.0.addresses.0") for sentence in sentences)
 
 
 def test_a_single_address_is_a_network_of_one() -> None:
     settings = config.parse({"receive": {"peers": [{"ae_title": "DX1", "addresses": ["10.0.7.20", "2001:db8::/32"]}]}})
 
-    assert [str(each) for each in settings.receive.peers[0].addresses] == ["10.0.7.20/32", "2001:db8::/32"]
+    assert [str(network) for network in settings.receive.peers[0].addresses] == ["10.0.7.20/32", "2001:db8::/32"]
 
 
-def test_two_users_of_one_name_are_refused() -> None:
+def test_two_users_of_one_name_are_an_error() -> None:
     tables = {"receive": {"users": [USER, USER], "tls_certificate": "a.pem", "tls_key": "k.pem"}}
 
     assert problems(tables) == ["receive.users: the name 'dx1' is there twice"]
