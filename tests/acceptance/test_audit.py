@@ -1,4 +1,4 @@
-"""A whole node keeps its audit trail, tells it to a receiver, and says a patient's number nowhere else."""
+"""The audit trail of a whole node and its forwarding; no Patient ID outside archive and trail."""
 
 import json
 import stat
@@ -18,7 +18,7 @@ NODE_AUTHENTICATION, RESTRICTED = ("110113", "110126"), ("110113", "110132")
 
 
 def event_of(message: Element) -> tuple[str | None, str | None]:
-    """Return the codes of what happened."""
+    """Return the codes of the event."""
     event, kind = (message.find(f"EventIdentification/{name}") for name in ("EventID", "EventTypeCode"))
     return (None if event is None else event.get("csd-code")), (None if kind is None else kind.get("csd-code"))
 

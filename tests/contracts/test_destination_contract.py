@@ -41,7 +41,7 @@ from tests.support import films, peers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A destination, and what lies there: data set bytes by SOP Instance UID."""
+    """A destination and its stored objects: data set bytes by SOP Instance UID."""
 
     destination: Destination
     arrived: Callable[[], dict[str, bytes]]

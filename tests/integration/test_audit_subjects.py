@@ -1,4 +1,4 @@
-"""Whose film it is, as the audit trail says it: read at once where that is enough, else by a parser, always alike."""
+"""Subjects of audit messages: the fast parser and the full one agree."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The trail on disk and on its way: nothing of it is lost, whoever dies, is away or floods it."""
+"""Audit trail on disk and its forwarding: no message is lost in kills, outages and floods."""
 
 import multiprocessing
 import os

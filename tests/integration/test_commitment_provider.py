@@ -1,4 +1,4 @@
-"""Storage commitment as SCP: modalities ask whether their films are kept, and get the truth."""
+"""Storage commitment as provider: requests of modalities and their results."""
 
 import queue as queues
 import threading

@@ -1,4 +1,4 @@
-"""Destinations that are away are tried by one delivery at a time, and results of a study arrive in order."""
+"""Circuit breaker per destination, and the order of results of a study."""
 
 from collections.abc import Callable
 from datetime import datetime

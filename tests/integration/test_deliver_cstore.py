@@ -216,7 +216,7 @@ def test_echo_distinguishes_rejection_from_failed_connection() -> None:
 
 
 class PausesShortly(threading.Event):
-    """Lets the thread of an association go on although it is paused, as one that has just been told to go on."""
+    """Keeps the thread of an association running while it is paused, as one that has just been resumed."""
 
     def wait(self, timeout: float | None = 0.01) -> bool:
         """Wait for a moment."""
@@ -232,7 +232,7 @@ def test_a_response_is_not_consumed_by_the_associations_thread(film: bytes) -> N
 
         def send_and_dawdle(primitive: Any, context_id: int) -> None:
             send(primitive, context_id)
-            # Long enough for the answer to be here, and for a thread that looks all the time to take it.
+            # Long enough for the response to arrive, and for a polling thread to consume it.
             threading.Event().wait(0.5)
 
         opened.dimse.send_msg = send_and_dawdle  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""A folder as destination: a file is whole or not there."""
+"""Folder destination: files are written atomically."""
 
 import resource
 from collections.abc import Iterator

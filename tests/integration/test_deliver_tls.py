@@ -64,7 +64,7 @@ def ours(site: Site, ca: Certificate) -> TlsPeer:
 
 
 def secured(site: Site, shown: Certificate) -> list[str]:
-    """Return the options of an archive that shows `shown` and asks for a certificate of the authority."""
+    """Return the options of an archive with the certificate `shown` that requires one of the authority."""
     return [*shown.dcmtk, "+cf", str(site.authority.certificate)]
 
 

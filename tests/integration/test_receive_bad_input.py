@@ -154,7 +154,7 @@ def test_no_log_line_quotes_the_film(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        b"",  # as a load balancer asks whether the port is open
+        b"",  # as a load balancer checks the port
         b"GET / HTTP/1.1\r\nHost: node\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500),  # a TLS handshake
         b"\x00" * 64,
@@ -167,14 +167,14 @@ def test_no_log_line_quotes_the_film(caplog: pytest.LogCaptureFixture) -> None:
 )
 def test_a_connection_without_dicom_is_closed(words: bytes) -> None:
     with receiving() as node:
-        with socket.create_connection((LOOPBACK, node.port), timeout=30) as stranger:
-            stranger.sendall(words)
+        with socket.create_connection((LOOPBACK, node.port), timeout=30) as connection:
+            connection.sendall(words)
             assert peers.echoscu(node.port).returncode == 0
-            stranger.shutdown(socket.SHUT_WR)
-            while stranger.recv(4096):  # at most an A-ABORT, then the end
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(4096):  # at most an A-ABORT, then the end
                 pass
         # Long before the time-out for an association request, which is 30 s.
-        peers.until(lambda: receiver_threads() == [], what="the end of the stranger's threads", timeout_s=10)
+        peers.until(lambda: receiver_threads() == [], what="the end of the connection's threads", timeout_s=10)
         assert node.instances == []
 
 

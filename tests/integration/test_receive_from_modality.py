@@ -1,4 +1,4 @@
-"""The modality that the demo and `send` use: what it sends, and what it says of it."""
+"""The simulated modality of the demo and `send`, against real and simulated peers."""
 
 import threading
 from pathlib import Path
@@ -75,7 +75,7 @@ def test_more_than_128_contexts_use_two_associations(tmp_path: Path) -> None:
         film = films.dx(rows=2, columns=2, changes={"SOPClassUID": sop_class, "SOPInstanceUID": f"1.2.{number}"})
         path = films.written(film, tmp_path)
         content = path.read_bytes()
-        # The head says what the pixels are not: whoever sends them does not look.
+        # The head has another transfer syntax than the pixel data: the sender does not check.
         paths.append(path)
         path.write_bytes(retold(content, transfer_syntax_uid=syntax))
     stored: list[StoredObject] = []

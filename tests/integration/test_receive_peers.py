@@ -134,7 +134,7 @@ def test_tcp_acknowledgements_and_responses_are_not_delayed(tmp_path: Path, monk
     with receiving() as node, monkeypatch.context() as context:
         context.setattr(socket.socket, "setsockopt", record)
         context.setattr(transport, "_read_available", count)
-        # From another process: what is recorded is the receiving end alone.
+        # From another process, so that only the receiving end is recorded.
         assert peers.storescu(node.port, film).returncode == 0
 
     assert reads > 10

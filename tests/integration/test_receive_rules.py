@@ -124,7 +124,7 @@ def test_a_busy_association_ends_at_its_time_out() -> None:
         opened.join(20.0)
         assert opened.is_aborted
         assert 0.9 < time.monotonic() - started < 20.0
-    # Whatever was answered was kept, and what was kept was answered.
+    # Exactly the stored films got a response.
     assert answers == [0] * len(node.instances)
     assert answers
 

@@ -1,4 +1,4 @@
-"""What the settings say about senders is what the running node does."""
+"""Settings of reception, in a running node."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

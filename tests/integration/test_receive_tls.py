@@ -21,13 +21,13 @@ from tests.support.receiver import Running, receiving
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A hospital: its authority, the node's certificate, a modality's, and a stranger's of another authority."""
+    """A site: its authority, certificates of node and modality, and one of another authority."""
 
     folder: Path
     authority: Certificate
     node: Certificate
     modality: Certificate
-    stranger: Certificate
+    untrusted: Certificate
 
     @property
     def files(self) -> TlsFiles:
@@ -54,7 +54,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         authority=authority,
         node=certificates.issued(folder, authority, "node"),
         modality=certificates.issued(folder, authority, "modality"),
-        stranger=certificates.issued(folder, elsewhere, "stranger"),
+        untrusted=certificates.issued(folder, elsewhere, "untrusted"),
     )
 
 
@@ -106,7 +106,7 @@ def test_a_plain_connection_is_not_served_where_tls_is_set(site: Site, film: Pat
 def test_only_peers_with_a_trusted_certificate_are_served(site: Site, film: Path) -> None:
     with receiving(tls=site.mutual) as node:
         assert peers.storescu(node.port, film, options=site.anonymous).returncode != 0
-        assert peers.storescu(node.port, film, options=site.sender(site.stranger)).returncode != 0
+        assert peers.storescu(node.port, film, options=site.sender(site.untrusted)).returncode != 0
         assert node.instances == []
 
         sent = peers.storescu(node.port, film, options=site.sender(site.modality))
@@ -236,6 +236,6 @@ def test_unusable_tls_files_are_an_error_at_the_start(site: Site, tmp_path: Path
 def test_the_log_has_the_reason_of_a_failed_handshake(site: Site, film: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     with receiving(tls=site.mutual) as node:
-        peers.storescu(node.port, film, options=site.sender(site.stranger))
+        peers.storescu(node.port, film, options=site.sender(site.untrusted))
         peers.until(lambda: "is not trusted" in caplog.text, what="the line")
     assert f"TLS handshake with {LOOPBACK} failed" in caplog.text

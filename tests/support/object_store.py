@@ -1,4 +1,4 @@
-"""A real S3-speaking store on loopback, and a line to it on which things go wrong."""
+"""An S3 store on loopback, and a proxy to it that injects faults."""
 
 import threading
 import uuid
@@ -18,7 +18,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
 class Mishap(Enum):
-    """What becomes of one upload."""
+    """Fault of one upload."""
 
     ERROR = "answered 500, not stored"
     CUT = "cut in the middle, not stored"
@@ -28,7 +28,7 @@ class Mishap(Enum):
 
 @contextmanager
 def running() -> Iterator[str]:
-    """Run a store while the block lasts; the value is its address."""
+    """Run a store for the block; yield its address."""
     server = ThreadedMotoServer(ip_address=LOOPBACK, port=0, verbose=False)
     server.start()
     try:
@@ -53,17 +53,17 @@ def new_bucket(endpoint: str) -> Bucket:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Line:
-    """A line to the store: `mishaps` befall the next uploads, in order; `uploads` counts them all."""
+    """The proxy: `mishaps` are the faults of the next uploads, in order; `uploads` counts all."""
 
     endpoint: str = ""
     mishaps: list[Mishap] = field(default_factory=list)
     uploads: int = 0
     checksums: list[str] = field(default_factory=list)
-    """What each upload says is the SHA-256 of its body, in base64."""
+    """SHA-256 header of each upload, in base64."""
 
 
 class _Proxy(ThreadingHTTPServer):
-    """Hands requests on to the store at `target`, but for what befalls them on `line`."""
+    """Forwards requests to the store at `target`, with the faults of `line`."""
 
     daemon_threads = True
 
@@ -133,12 +133,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def faulty_line(to: Bucket) -> Iterator[Line]:
-    """Give a line to a store while the block lasts."""
+    """Run a proxy to a store for the block."""
     line = Line()
     server = _Proxy(line, to.endpoint.removeprefix("http://"))
     thread = threading.Thread(target=server.serve_forever, daemon=True)

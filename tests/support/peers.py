@@ -96,14 +96,14 @@ def until(condition: Callable[[], bool], *, what: str, timeout_s: float = 30.0, 
 
 
 def echoscu(port: int, *, called: str = "CXRNODE", calling: str = "ECHOSCU") -> CompletedProcess[str]:
-    """Run DCMTK's echoscu, verbose, and return how it ended."""
+    """Run DCMTK's echoscu, verbose, and return its exit status and output."""
     return run("echoscu", "-v", "-aet", calling, "-aec", called, LOOPBACK, str(port))
 
 
 def storescu(
     port: int, *films: Path, called: str = "CXRNODE", calling: str = "STORESCU", options: Sequence[str] = ()
 ) -> CompletedProcess[str]:
-    """Run DCMTK's storescu, verbose and as shipped (Nagle's algorithm on), and return how it ended."""
+    """Run DCMTK's storescu, verbose and as shipped (Nagle's algorithm on), and return its exit status and output."""
     return run("storescu", "-v", "-aet", calling, "-aec", called, *options, LOOPBACK, str(port), *map(str, films))
 
 
@@ -114,14 +114,14 @@ def run(name: str, *arguments: str) -> CompletedProcess[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreScp:
-    """A running DCMTK storescp that puts what it gets into `folder` bit by bit as received."""
+    """A running DCMTK storescp that stores received objects in `folder` unchanged."""
 
     port: int
     folder: Path
     ae_title: str = "STORESCP"
 
     def files(self) -> list[Path]:
-        """Return the files that have arrived."""
+        """Return the received files."""
         return sorted(self.folder.iterdir())
 
 
@@ -166,22 +166,22 @@ class Orthanc:
     ae_title: str = "ORTHANC"
 
     def get(self, path: str) -> object:
-        """Return the JSON answer of the REST resource `path`."""
-        with urllib.request.urlopen(self._url(path), timeout=30) as answer:  # noqa: S310  # a loopback URL made here
+        """Return the JSON response of the REST resource `path`."""
+        with urllib.request.urlopen(self._url(path), timeout=30) as answer:  # noqa: S310  # a loopback URL
             return json.load(answer)
 
     def send(self, method: str, path: str, body: object) -> dict[str, str]:
-        """Send JSON to the REST resource `path`, and return what it answers, empty if nothing."""
+        """Send JSON to the REST resource `path`, and return its response, empty if there is none."""
         content = json.dumps(body).encode()
         request = urllib.request.Request(self._url(path), data=content, method=method)  # noqa: S310  # as above
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # a loopback URL made here
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # a loopback URL
             response: dict[str, str] = json.loads(answer.read() or b"{}")
         return response
 
     def find(self, sop_instance_uid: str) -> list[str]:
         """Return Orthanc's own identifiers of the instances with this SOP Instance UID."""
         request = urllib.request.Request(self._url("/tools/lookup"), data=sop_instance_uid.encode())  # noqa: S310
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # a loopback URL made here
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # a loopback URL
             return [entry["ID"] for entry in json.load(answer) if entry["Type"] == "Instance"]
 
     def file(self, sop_instance_uid: str) -> bytes:
@@ -238,7 +238,7 @@ def running(command: Sequence[str | Path]) -> Iterator[None]:
 
 @contextmanager
 def line(serve: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Listen on a port that speaks no DICOM: each connection is handed to `serve`, then closed."""
+    """Listen on a port without DICOM: each connection is passed to `serve`, then closed."""
     listener = socket.create_server((LOOPBACK, 0))
 
     def accept() -> None:

@@ -1,4 +1,4 @@
-"""Syslog receivers: rsyslog as Debian ships it, and one of our own that can hang up."""
+"""Syslog receivers: Debian's rsyslog, and a collector that can close connections."""
 
 import socket
 import ssl
@@ -18,7 +18,7 @@ from tests.support.peers import LOOPBACK
 def rsyslog(
     folder: Path, *, port: int, shows: Certificate | None = None, asks: Certificate | None = None
 ) -> Iterator[Path]:
-    """Run rsyslog on `port`, by TLS if it `shows` a certificate, asking for one if it `asks`; yield what it writes."""
+    """Run rsyslog on `port`, by TLS with the certificate `shows`, requiring one if `asks`; yield its output file."""
     folder.mkdir(exist_ok=True)
     written = folder / "received.log"
     tls = ""
@@ -61,7 +61,7 @@ def _answers(port: int) -> bool:
 
 @dataclass(slots=True)
 class Collector:
-    """A receiver that counts octets (RFC 6587 section 3.4.1) and hangs up when told to."""
+    """A receiver that counts octets (RFC 6587 section 3.4.1) and can close its connections."""
 
     port: int
     messages: list[bytes] = field(default_factory=list)

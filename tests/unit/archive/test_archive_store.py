@@ -1,4 +1,4 @@
-"""What archive keys look like, and what is no key."""
+"""Valid and invalid archive keys."""
 
 import pytest
 

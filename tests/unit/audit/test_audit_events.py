@@ -1,4 +1,4 @@
-"""Every event of the node is a message that PS3.15 section A.5 allows, and says what its table demands."""
+"""Audit messages follow PS3.15 section A.5."""
 
 import base64
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What an answer means for an object on its way."""
+"""Outcomes of statuses, rejections and context results."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from cxr_node.deliver.outcome import Outcome, is_warning, of_context, of_rejecti
     ("status", "outcome"),
     [
         (0x0000, Outcome.DELIVERED),
-        (0x0111, Outcome.DELIVERED),  # it is there already, and its UID says that it is the same
+        (0x0111, Outcome.DELIVERED),  # the UID follows from the content: it is the same object
         (0xA700, Outcome.RETRY),  # out of resources
         (0xA7FF, Outcome.RETRY),
         (0xA900, Outcome.REJECTED),  # data set does not match SOP class
@@ -24,7 +24,7 @@ from cxr_node.deliver.outcome import Outcome, is_warning, of_context, of_rejecti
         (0x0212, Outcome.REJECTED),  # mistyped argument
         (0x0213, Outcome.RETRY),  # resource limitation
         (0xFE00, Outcome.RETRY),  # cancelled
-        (0xFF00, Outcome.RETRY),  # pending, which no C-STORE may answer
+        (0xFF00, Outcome.RETRY),  # pending, invalid for C-STORE
         (0x1234, Outcome.RETRY),  # unknown
     ],
 )

@@ -46,7 +46,7 @@ def by_pynetdicom(request: StoreRequest, *, context_id: int, status: int, error_
     answer.AffectedSOPInstanceUID = UID(request.sop_instance_uid)
     answer.Status = status
     if error_comment:
-        answer.ErrorComment = error_comment  # type: ignore[assignment]  # where its class says that there is none yet
+        answer.ErrorComment = error_comment  # type: ignore[assignment]  # its class declares None
     message = C_STORE_RSP()
     message.primitive_to_message(answer)
     (fragment,) = message.encode_msg(context_id, 0)

@@ -1,4 +1,4 @@
-"""A film that streams staged, held against what is made of one that is held in memory."""
+"""Incoming data sets, compared with data sets in memory."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -167,7 +167,7 @@ def test_pdv_items_are_those_that_pynetdicom_decodes(items: list[tuple[int, byte
     read = P_DATA_TF()
     try:
         read.decode(whole)
-    except Exception:  # noqa: BLE001  # whatever it raises for what it cannot read
+    except Exception:  # noqa: BLE001  # it may raise anything
         with pytest.raises(ValueError, match="item"):
             pdv_items(memoryview(whole))
         return

@@ -1,4 +1,4 @@
-"""Which films go first: by who sends them, whom they call, and what their header says."""
+"""Priority rules, by AE titles and header."""
 
 from dataclasses import replace
 
