@@ -1,9 +1,8 @@
-"""Train, judge and export the bundle `chest`.
+"""Trains, evaluates and exports the bundle `chest`.
 
     python -m training --films FOLDER --table CSV --work FOLDER --bundle FOLDER
 
-Run again after an interruption, it goes on where it stopped. `docs/models/chest.md` says where NIH publishes films and
-table.
+Run again after an interruption, it resumes. `docs/models/chest.md` states where NIH publishes films and table.
 """
 
 import argparse
@@ -15,7 +14,7 @@ STEPS = {
     "phantoms": phantoms.run,
     "anatomy": anatomy.run,
     "views": views.run,
-    "judge": evaluate.run,
+    "evaluate": evaluate.run,
     "findings": findings.run,
     "export": export.run,
     "report": report.run,
@@ -23,12 +22,12 @@ STEPS = {
 
 
 def main() -> None:
-    """Do the steps that the command line asks for, all of them unless it says otherwise."""
+    """Run the steps of the command line, by default all."""
     parser = argparse.ArgumentParser(prog="python -m training", description=(__doc__ or "").splitlines()[0])
     for part in (datasets, phantoms, anatomy, evaluate, report):
         part.add_options(parser)
     parser.add_argument("--bundle", type=Path, required=True, help="folder to write the bundle to")
-    parser.add_argument("--steps", nargs="+", choices=list(STEPS), default=list(STEPS), help="in the order given")
+    parser.add_argument("--steps", nargs="+", choices=list(STEPS), default=list(STEPS), help="run in this order")
     arguments = parser.parse_args()
     for step in arguments.steps:
         STEPS[step](arguments)

@@ -1,7 +1,7 @@
-"""The network for anatomy: a U-Net of four levels that also says what kind of picture it looks at.
+"""Anatomy network: a U-Net of four levels with a second head for the view.
 
-It draws at half the film's rows and columns: taught by shares of covered area, the border lies where a logit passes 0,
-between cells too, and a quarter of the work is done.
+Its masks have half the film's rows and columns. Trained on covered shares of cells, a border lies where the logit is 0,
+between cells too, at a quarter of the cost.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """What can be varied. Rows and columns of what comes in are multiples of 32."""
+    """Sizes of the network. Rows and columns of the input are multiples of 32."""
 
     planes: int = 19
     """Structures and lesions."""
@@ -22,22 +22,22 @@ class Sizes:
     channels: tuple[int, int, int, int] = (32, 64, 112, 144)
     near: int = 20
     far: int = 68
-    """Pixels on a side of the squares that a pixel is compared with."""
+    """Sides, in pixels, of the neighborhoods for local contrast."""
 
 
 class Outputs(NamedTuple):
     """`planes` (B, planes, 128, 128) logits; `views` (B, 4) logits; `features` (B, 256): means over the film.
 
-    `seen` (B, 160, 32, 32) is what the network knows of each cell, for findings to be learned from.
+    `cells` (B, 160, 32, 32): features of each cell, from which findings are trained.
     """
 
     planes: Tensor
     views: Tensor
     features: Tensor
-    seen: Tensor
+    cells: Tensor
 
 
-class Pair(nn.Module):
+class ResidualBlock(nn.Module):
     """Two 3 x 3 convolutions, the second beside a shortcut."""
 
     def __init__(self, inside: int, outside: int, *, stride: int = 1) -> None:
@@ -53,8 +53,8 @@ class Pair(nn.Module):
         return torch.relu(y + self.second_norm(self.second(y)))
 
 
-class Join(nn.Module):
-    """What is known coarsely, brought to twice the size and joined with what was seen finely."""
+class UpBlock(nn.Module):
+    """Upsample coarse features and concatenate them with finer ones."""
 
     def __init__(self, coarse: int, fine: int) -> None:
         super().__init__()
@@ -69,57 +69,59 @@ class Join(nn.Module):
 
 
 class AnatomyNet(nn.Module):
-    """A film in; structures, lesions and the view out."""
+    """U-Net from a film to masks of structures and lesions, and the view."""
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         a, b, c, d = sizes.channels
         self.near, self.far = sizes.near, sizes.far
         self.unshuffle = nn.PixelUnshuffle(4)
-        self.see_quarter = Pair(48, a)
-        self.see_eighth = Pair(a, b, stride=2)
-        self.see_sixteenth = Pair(b, c, stride=2)
-        self.see_whole = Pair(c, d, stride=2)
-        self.join_sixteenth = Join(d, c)
-        self.join_eighth = Join(c, b)
-        self.join_quarter = Join(b, a)
-        self.draw = Pair(a, a)
+        self.encoder_quarter = ResidualBlock(48, a)
+        self.encoder_eighth = ResidualBlock(a, b, stride=2)
+        self.encoder_sixteenth = ResidualBlock(b, c, stride=2)
+        self.bottleneck = ResidualBlock(c, d, stride=2)
+        self.decoder_sixteenth = UpBlock(d, c)
+        self.decoder_eighth = UpBlock(c, b)
+        self.decoder_quarter = UpBlock(b, a)
+        self.refine = ResidualBlock(a, a)
         self.planes = nn.Conv2d(a, 4 * sizes.planes, 1)
         self.shuffle = nn.PixelShuffle(2)
         self.views = nn.Linear(c + d, sizes.views)
 
     def forward(self, film: Tensor) -> Outputs:
         """Shapes for a film of 256 x 256 and the default sizes."""
-        x = torch.cat((whitened(film), contrast(film, self.far), contrast(film, self.near)), 1)  # (B, 3, 256, 256)
-        quarter = self.see_quarter(self.unshuffle(x))  # (B, 32, 64, 64)
-        eighth = self.see_eighth(quarter)  # (B, 64, 32, 32)
-        sixteenth = self.see_sixteenth(eighth)  # (B, 112, 16, 16)
-        whole = self.see_whole(sixteenth)  # (B, 144, 8, 8)
-        up = self.join_sixteenth(whole, sixteenth)  # (B, 112, 16, 16)
+        x = torch.cat(
+            (standardize(film), local_contrast(film, self.far), local_contrast(film, self.near)), 1
+        )  # (B, 3, 256, 256)
+        quarter = self.encoder_quarter(self.unshuffle(x))  # (B, 32, 64, 64)
+        eighth = self.encoder_eighth(quarter)  # (B, 64, 32, 32)
+        sixteenth = self.encoder_sixteenth(eighth)  # (B, 112, 16, 16)
+        whole = self.bottleneck(sixteenth)  # (B, 144, 8, 8)
+        up = self.decoder_sixteenth(whole, sixteenth)  # (B, 112, 16, 16)
         features = torch.cat((up.mean((2, 3)), whole.mean((2, 3))), 1)  # (B, 256)
-        known = self.join_eighth(up, eighth)  # (B, 64, 32, 32)
-        strokes = self.draw(self.join_quarter(known, quarter))  # (B, 32, 64, 64)
-        planes = self.shuffle(self.planes(strokes))  # (B, 19, 128, 128)
-        seen = torch.cat((eighth, known, functional.avg_pool2d(strokes, 2)), 1)  # (B, 160, 32, 32)
-        return Outputs(planes, self.views(features), features, seen)
+        middle = self.decoder_eighth(up, eighth)  # (B, 64, 32, 32)
+        fine = self.refine(self.decoder_quarter(middle, quarter))  # (B, 32, 64, 64)
+        planes = self.shuffle(self.planes(fine))  # (B, 19, 128, 128)
+        cells = torch.cat((eighth, middle, functional.avg_pool2d(fine, 2)), 1)  # (B, 160, 32, 32)
+        return Outputs(planes, self.views(features), features, cells)
 
 
-def whitened(film: Tensor) -> Tensor:
+def standardize(film: Tensor) -> Tensor:
     """Return a film with mean 0 and standard deviation 1."""
     centred = film - film.mean((2, 3), keepdim=True)
     return centred / (centred.square().mean((2, 3), keepdim=True).sqrt() + 0.02)
 
 
-def contrast(film: Tensor, side: int) -> Tensor:
-    """Return by how many standard deviations of its neighbourhood each pixel differs from the neighbourhood's mean."""
-    centred = film - _mean_around(film, side)
-    return centred / (_mean_around(centred.square(), side).sqrt() + 0.02)
+def local_contrast(film: Tensor, side: int) -> Tensor:
+    """Return each pixel's difference from the mean of its neighborhood, in standard deviations of the neighborhood."""
+    centred = film - _local_mean(film, side)
+    return centred / (_local_mean(centred.square(), side).sqrt() + 0.02)
 
 
-def _mean_around(x: Tensor, side: int) -> Tensor:
-    """Return the mean over about a square around each pixel, of what of it lies on the film.
+def _local_mean(x: Tensor, side: int) -> Tensor:
+    """Return the mean over approximately a square around each pixel, restricted to the film.
 
-    Taken over cells of 4 x 4 pixels, and smoothly between them: a sixteenth of the work.
+    Computed over cells of 4 x 4 pixels and interpolated: a sixteenth of the cost.
     """
     cells, reach = functional.avg_pool2d(x, 4), side // 4 // 2
     across = functional.avg_pool2d(cells, (1, 2 * reach + 1), 1, (0, reach), count_include_pad=False)

@@ -1,4 +1,4 @@
-"""Films varied with what is drawn on them: the chest moves and bends, machine and gray scale change."""
+"""Data augmentation of films and their masks: affine and elastic transforms, intensity, noise, occlusion."""
 
 import math
 
@@ -11,31 +11,31 @@ SCALE = 0.2
 STRETCH = 0.14
 SHIFT = 0.12
 BEND = 0.035
-"""Elastic displacement, as a share of half the film's side; fields of 5 x 5 and 9 x 9 knots."""
+"""Elastic displacement, as a share of half the film's side, on fields of 5 x 5 and 9 x 9 knots."""
 GAMMA = 0.55
 HAZE = 0.25
 NOISE = 0.05
 EQUALISED = 0.15
 
 
-def vary(films: Tensor, bits: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return films (B, 1, side, side), 0.0 to 1.0, and their bits (B, side, side), each pair varied on its own.
+def augment(films: Tensor, masks: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Augment films (B, 1, side, side), 0.0 to 1.0, and their bit masks (B, side, side), each pair independently.
 
-    Beyond the film's border the film goes on black or with its last gray, by chance, and nothing is drawn there.
+    Beyond the border the film is padded with black or with its edge, at random, and the masks with 0.
     """
     grid = _grid(len(films), films.shape[-1], generator)
-    beyond = "border" if torch.rand(1, generator=generator) < 0.5 else "zeros"
-    moved = functional.grid_sample(films, grid, padding_mode=beyond, align_corners=False)
-    return expose(moved, generator=generator), _picked(bits, grid)
+    padding = "border" if torch.rand(1, generator=generator) < 0.5 else "zeros"
+    warped = functional.grid_sample(films, grid, padding_mode=padding, align_corners=False)
+    return augment_intensity(warped, generator=generator), _resample_masks(masks, grid)
 
 
-def expose(films: Tensor, *, generator: torch.Generator) -> Tensor:
-    """Return films with another exposure, gray scale, sharpness, noise, and things in the way."""
+def augment_intensity(films: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Vary exposure, gray scale, sharpness and noise, and occlude parts."""
     count = len(films)
     films = films.clamp(0, 1) ** torch.exp(_uniform(count, generator, GAMMA))
     chosen = _unit(count, generator).flatten() < EQUALISED
-    films[chosen] = _equalised(films[chosen])
-    films = _sharpen(films, generator)
+    films[chosen] = _equalize(films[chosen])
+    films = _random_sharpness(films, generator)
     haze = functional.interpolate(torch.randn(count, 1, 4, 4, generator=generator), films.shape[-2:], mode="bicubic")
     films = films * (1 + haze * HAZE * _unit(count, generator)) + 0.5 * haze * HAZE * _unit(count, generator)
     grain = torch.randn(films.shape, generator=generator)
@@ -43,11 +43,11 @@ def expose(films: Tensor, *, generator: torch.Generator) -> Tensor:
     films = films + torch.where(_unit(count, generator) < 0.5, grain, coarse) * NOISE * _unit(count, generator) ** 2
     low, high = _unit(count, generator) * 0.3, 1 - _unit(count, generator) * 0.3
     films = torch.where(_unit(count, generator) < 0.5, films * (high - low) + low, films)
-    return _cover(films, generator).clamp(0, 1)
+    return _random_occlusion(films, generator).clamp(0, 1)
 
 
 def _grid(count: int, side: int, generator: torch.Generator) -> Tensor:
-    """Return where each pixel comes from, (B, side, side, 2), in -1 to 1 across and down."""
+    """Return the sampling grid, (B, side, side, 2), in -1 to 1 across and down."""
     angle = _uniform(count, generator, ROTATION).flatten()
     scale = torch.exp(_uniform(count, generator, SCALE)).flatten()
     stretch = torch.exp(_uniform(count, generator, STRETCH)).flatten()
@@ -61,36 +61,36 @@ def _grid(count: int, side: int, generator: torch.Generator) -> Tensor:
     return grid
 
 
-def _picked(bits: Tensor, grid: Tensor) -> Tensor:
-    """Return the bits at the nearest pixel; none beyond the border."""
-    count, side = len(bits), bits.shape[-1]
+def _resample_masks(masks: Tensor, grid: Tensor) -> Tensor:
+    """Return the masks at the nearest pixel; 0 beyond the border."""
+    count, side = len(masks), masks.shape[-1]
     column = ((grid[..., 0] + 1) * side / 2).floor().long()
     row = ((grid[..., 1] + 1) * side / 2).floor().long()
     inside = (column >= 0) & (column < side) & (row >= 0) & (row < side)
     at = (row.clamp(0, side - 1) * side + column.clamp(0, side - 1)).view(count, -1)
-    return torch.where(inside, bits.view(count, -1).gather(1, at).view(count, side, side), 0)
+    return torch.where(inside, masks.view(count, -1).gather(1, at).view(count, side, side), 0)
 
 
-def _equalised(films: Tensor) -> Tensor:
-    """Return films in which every gray is as frequent as any other."""
+def _equalize(films: Tensor) -> Tensor:
+    """Return films after histogram equalization."""
     flat = films.flatten(1)
     ranks = flat.argsort(1).argsort(1).float() / flat.shape[1]
     return ranks.view_as(films)
 
 
-def _sharpen(films: Tensor, generator: torch.Generator) -> Tensor:
-    """Sharpen or blur, finely and coarsely."""
+def _random_sharpness(films: Tensor, generator: torch.Generator) -> Tensor:
+    """Sharpen or blur at a fine and a coarse scale."""
     for side, reach in ((3, 1.0), (15, 0.5)):
         blurred = functional.avg_pool2d(films, side, 1, side // 2, count_include_pad=False)
         films = films + _uniform(len(films), generator, reach) * (films - blurred)
     return films
 
 
-def _cover(films: Tensor, generator: torch.Generator) -> Tensor:
-    """Put a shutter around some films, and plates of one gray (labels, electrodes) on some."""
+def _random_occlusion(films: Tensor, generator: torch.Generator) -> Tensor:
+    """Add a shutter around some films, and uniform rectangles (labels, electrodes) to some."""
     side = films.shape[-1]
-    covered = films.clone()
-    for film in covered:
+    occluded = films.clone()
+    for film in occluded:
         chances = torch.rand(4, generator=generator).tolist()
         if chances[0] < 0.25:
             edges = (torch.rand(4, generator=generator) * 0.08 * side).int().tolist()
@@ -103,14 +103,14 @@ def _cover(films: Tensor, generator: torch.Generator) -> Tensor:
                 rows, columns = int(2 + height**2 * 30), int(2 + width**2 * 40)
                 row, column = int(top * (side - rows)), int(left * (side - columns))
                 film[:, row : row + rows, column : column + columns] = shade
-    return covered
+    return occluded
 
 
-def _uniform(count: int, generator: torch.Generator, reach: float) -> Tensor:
-    """Return a number between -reach and reach for each film, (B, 1, 1, 1)."""
-    return (torch.rand(count, 1, 1, 1, generator=generator) * 2 - 1) * reach
+def _uniform(count: int, generator: torch.Generator, limit: float) -> Tensor:
+    """Return a random number from -limit to limit per film, (B, 1, 1, 1)."""
+    return (torch.rand(count, 1, 1, 1, generator=generator) * 2 - 1) * limit
 
 
 def _unit(count: int, generator: torch.Generator) -> Tensor:
-    """Return a number between 0 and 1 for each film, (B, 1, 1, 1)."""
+    """Return a random number from 0 to 1 per film, (B, 1, 1, 1)."""
     return torch.rand(count, 1, 1, 1, generator=generator)

@@ -1,4 +1,4 @@
-"""Join anatomy, views, distance and findings into one graph and write it, with its card, as the bundle `chest`."""
+"""Exports the bundle `chest`: anatomy, views, distance and findings as one graph, with its card."""
 
 import argparse
 import json
@@ -17,50 +17,50 @@ from cxr_node.infer import bundle, prepare
 from cxr_node.infer.export import export_network
 from cxr_node.infer.findings import sigmoid
 from training import datasets, evaluate, phantoms
-from training.anatomy import WHOLE
+from training.anatomy import FRAME
 from training.anatomynet import AnatomyNet
-from training.features import Heads, looks
-from training.findings import LEAST
+from training.features import Heads, two_passes
+from training.findings import MIN_AUC
 from training.metrics import Floats
-from training.out_of_distribution import strangers
+from training.out_of_distribution import synthesize
 from training.phantoms import STRUCTURES
-from training.thorax import PARTS, SURROUNDINGS
-from training.views import features, gray
+from training.thorax import CONTEXT, PARTS
+from training.views import features, to_float
 
 NAME = "chest"
 VERSION = "1.1.0"
 NETWORK = "network.pt2"
-BAND = 0.25
-"""Logits this near to the operating point say nothing; the card states the scores that come of it."""
+UNDETERMINED_BAND = 0.25
+"""Half width of the undetermined band around the operating point, in logits; the card states it as scores."""
 
-CROWD = 600
-"""Films of each kind, phantoms and real ones, that the distance is measured from."""
-FAR = 0.995
-ROOM = 1.25
-"""The limit is this much beyond the distance within which all but 5 of 1000 films lie that the crowd does not hold."""
+REFERENCE_FILMS = 600
+"""Number of films in each of the two reference sets of the distance."""
+LIMIT_QUANTILE = 0.995
+MARGIN = 1.25
+"""The limit is this factor times the 99.5th percentile of the distances of films outside the reference sets."""
 
 
-class Distance(nn.Module):
-    """How far features lie from the nearer of two crowds, phantoms and films (Lee et al., NeurIPS 2018)."""
+class MahalanobisDistance(nn.Module):
+    """Mahalanobis distance to the nearer of two reference sets, phantoms and films (Lee et al., NeurIPS 2018)."""
 
-    def __init__(self, crowds: Sequence[Floats]) -> None:
+    def __init__(self, reference_sets: Sequence[Floats]) -> None:
         super().__init__()
-        fits = [LedoitWolf().fit(crowd) for crowd in crowds]
-        roots = [np.linalg.cholesky(fit.precision_) / np.sqrt(crowds[0].shape[1]) for fit in fits]
+        fits = [LedoitWolf().fit(reference_set) for reference_set in reference_sets]
+        roots = [np.linalg.cholesky(fit.precision_) / np.sqrt(reference_sets[0].shape[1]) for fit in fits]
         self.means: Tensor
         self.roots: Tensor
         self.register_buffer("means", torch.from_numpy(np.stack([fit.location_ for fit in fits])).float())
         self.register_buffer("roots", torch.from_numpy(np.stack(roots)).float())
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, 256) -> (B, 1), about 1 for films of a crowd."""
-        beside = features[None] - self.means[:, None]  # (2, B, 256)
-        turned = torch.matmul(beside, self.roots)  # (2, B, 256)
-        return turned.square().sum(2).amin(0).sqrt()[:, None]
+        """(B, 256) -> (B, 1), about 1 for films of a reference set."""
+        offsets = features[None] - self.means[:, None]  # (2, B, 256)
+        whitened = torch.matmul(offsets, self.roots)  # (2, B, 256)
+        return whitened.square().sum(2).amin(0).sqrt()[:, None]
 
 
 class Chest(nn.Module):
-    """One pass: findings with their maps, structures, view, and how far the film lies from those learned from."""
+    """Whole graph: findings with their maps, structures, view, and distance from the reference sets."""
 
     def __init__(self, anatomy: AnatomyNet, heads: Heads, bias: Tensor) -> None:
         super().__init__()
@@ -69,12 +69,12 @@ class Chest(nn.Module):
         self.distance: nn.Module = nn.Identity()
 
     def forward(self, film: Tensor) -> dict[str, Tensor]:
-        """(B, 1, 256, 256) -> what the card names."""
-        whole, thorax = looks(self.anatomy, film)
-        added = self.heads(whole.planes, thorax)  # (B, findings, 32, 32)
+        """(B, 1, 256, 256) -> the outputs on the card."""
+        whole, thorax = two_passes(self.anatomy, film)
+        contributions = self.heads(whole.planes, thorax)  # (B, findings, 32, 32)
         return {
-            "finding_logits": added.sum((2, 3)) + self.bias,
-            "finding_maps": added * (added.shape[2] * added.shape[3]),
+            "finding_logits": contributions.sum((2, 3)) + self.bias,
+            "finding_maps": contributions * (contributions.shape[2] * contributions.shape[3]),
             "structure_logits": whole.planes[:, : len(STRUCTURES)],
             "view_logits": whole.views,
             "distance": self.distance(whole.features),
@@ -82,18 +82,18 @@ class Chest(nn.Module):
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write the bundle from what the other steps left in the work folder, and open it as a node does."""
+    """Write the bundle from the results of the other steps in the work folder, and open it as a node does."""
     torch.set_num_threads(arguments.threads)
     network = evaluate.load(arguments.work)
     table = json.loads((arguments.work / "findings.json").read_text())
-    offered = [one for one in table["findings"] if _good(one["name"], table["rows"])]
+    offered = [one for one in table["findings"] if _is_good_enough(one["name"], table["rows"])]
     fits = torch.load(arguments.work / "findings.pt", weights_only=True)
-    chest = joined(network, [fits[one["name"]] for one in offered])
-    distance, limit, told = distance_of(network, arguments)
-    (arguments.work / "distance.json").write_text(json.dumps(told, indent=1))
-    print(json.dumps(told, indent=1))
+    chest = assemble(network, [fits[one["name"]] for one in offered])
+    distance, limit, summary = fit_distance(network, arguments)
+    (arguments.work / "distance.json").write_text(json.dumps(summary, indent=1))
+    print(json.dumps(summary, indent=1))
     chest.distance = distance
-    content = export_network(chest.eval(), WHOLE)
+    content = export_network(chest.eval(), FRAME)
     anatomy = json.loads((arguments.work / "anatomy.json").read_text())
     arguments.bundle.mkdir(parents=True, exist_ok=True)
     (arguments.bundle / NETWORK).write_bytes(content)
@@ -103,15 +103,15 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{arguments.bundle}: {len(content):,} bytes, network {opened.identity.weights_digest}")
 
 
-def joined(anatomy: AnatomyNet, fits: list[dict[str, Tensor]]) -> Chest:
-    """Return one graph whose findings are the means of what all fits say, on the scale that was fitted.
+def assemble(anatomy: AnatomyNet, fits: list[dict[str, Tensor]]) -> Chest:
+    """Return the whole graph; its heads are the mean over folds, on the fitted scale.
 
     Parameters
     ----------
     fits
-        Of each finding that is offered, what `findings.Fit` holds.
+        `findings.Fit` of each exported finding.
     """
-    heads, bias = Heads(len(fits), fits[0]["heads"].shape[2] - SURROUNDINGS), torch.zeros(len(fits))
+    heads, bias = Heads(len(fits), fits[0]["heads"].shape[2] - CONTEXT), torch.zeros(len(fits))
     with torch.no_grad():
         for number, fit in enumerate(fits):
             weights = (fit["heads"].mean(0) * fit["scale"]).float()  # (8, 184)
@@ -120,30 +120,34 @@ def joined(anatomy: AnatomyNet, fits: list[dict[str, Tensor]]) -> Chest:
     return Chest(anatomy, heads, bias)
 
 
-def distance_of(
+def fit_distance(
     network: AnatomyNet, arguments: argparse.Namespace
-) -> tuple[Distance, float, dict[str, dict[str, float]]]:
-    """Return the distance, its limit, and how many films of which kind lie beyond it."""
+) -> tuple[MahalanobisDistance, float, dict[str, dict[str, float]]]:
+    """Return the distance, its limit, and the share of each kind of films beyond it."""
     films = datasets.read_table(arguments.table, arguments.films, only=arguments.only)
-    part = datasets.split(films, member=0, seed=arguments.seed)
-    made = phantoms.load(arguments.work / "phantoms", "training", count=arguments.phantoms).films
+    part = datasets.split(films, fold=0, seed=arguments.seed)
+    synthetic = phantoms.load(arguments.work / "phantoms", "training", count=arguments.phantoms).films
     tested = phantoms.load(arguments.work / "phantoms", "test", count=arguments.test_phantoms).films
-    known = datasets.load(part.train, WHOLE)
-    distance = Distance([features(network, gray(made[:CROWD])), features(network, known[:CROWD])])
-    spare = np.concatenate([gray(made[CROWD : CROWD + 200]), datasets.load(part.validation, WHOLE)])
-    limit = round(float(np.quantile(distances(distance, network, spare), FAR)) * ROOM, 2)
-    test = datasets.load(part.test, WHOLE)
+    real = datasets.load(part.train, FRAME)
+    distance = MahalanobisDistance(
+        [features(network, to_float(synthetic[:REFERENCE_FILMS])), features(network, real[:REFERENCE_FILMS])]
+    )
+    held_out = np.concatenate(
+        [to_float(synthetic[REFERENCE_FILMS : REFERENCE_FILMS + 200]), datasets.load(part.validation, FRAME)]
+    )
+    limit = round(float(np.quantile(distances(distance, network, held_out), LIMIT_QUANTILE)) * MARGIN, 2)
+    test = datasets.load(part.test, FRAME)
     generator = torch.Generator().manual_seed(arguments.seed)
-    strange = strangers(torch.from_numpy(test)[:, None], generator=generator)[:, 0].numpy()
-    told = {}
-    for name, some in (("films", test), ("phantoms", gray(tested)), ("strangers", strange)):
+    outliers = synthesize(torch.from_numpy(test)[:, None], generator=generator)[:, 0].numpy()
+    summary = {}
+    for name, some in (("films", test), ("phantoms", to_float(tested)), ("out of distribution", outliers)):
         far = distances(distance, network, some)
-        told[name] = {"films": len(far), "beyond": float((far > limit).mean()), "median": float(np.median(far))}
-    return distance, limit, told
+        summary[name] = {"films": len(far), "beyond": float((far > limit).mean()), "median": float(np.median(far))}
+    return distance, limit, summary
 
 
-def distances(distance: Distance, network: AnatomyNet, films: Float32) -> Floats:
-    """Return how far each film lies, (films,)."""
+def distances(distance: MahalanobisDistance, network: AnatomyNet, films: Float32) -> Floats:
+    """Return the distance of each film, (films,)."""
     with torch.inference_mode():
         far: Floats = distance(torch.from_numpy(features(network, films)).float())[:, 0].numpy().astype(np.float64)
     return far
@@ -158,11 +162,11 @@ def card(
     digest: str,
     arguments: argparse.Namespace,
 ) -> str:
-    """Return the text of the card: fixed statements, and the figures that the other steps wrote."""
+    """Return the text of the card: the template, filled with the metrics of the other steps."""
     values = {
         "digest": digest,
-        "rows": WHOLE.rows,
-        "columns": WHOLE.columns,
+        "rows": FRAME.rows,
+        "columns": FRAME.columns,
         "recipe": prepare.RECIPE,
         "description": prepare.DESCRIPTION,
         "name": NAME,
@@ -199,9 +203,9 @@ site = { value = "3120008", scheme_designator = "SCT", meaning = "Pleural struct
 }
 
 
-def _good(name: str, rows: list[dict[str, Any]]) -> bool:
-    """Return whether a finding's AUC on all films is surely above the least that is offered."""
-    return any(line["finding"] == name and line["view"] == "all" and line["AUC"]["low"] >= LEAST for line in rows)
+def _is_good_enough(name: str, rows: list[dict[str, Any]]) -> bool:
+    """Whether the lower bound of a finding's AUC on all films reaches `MIN_AUC`."""
+    return any(line["finding"] == name and line["view"] == "all" and line["AUC"]["low"] >= MIN_AUC for line in rows)
 
 
 def _point(one: dict[str, Any]) -> str:
@@ -210,25 +214,25 @@ def _point(one: dict[str, Any]) -> str:
         "[[operating_points.points]]",
         f'label = "{one["name"]}"',
         f"score = {sigmoid(logit):.4f}",
-        f"undetermined_from = {sigmoid(logit - BAND):.4f}",
-        f"undetermined_to = {sigmoid(logit + BAND):.4f}",
+        f"undetermined_from = {sigmoid(logit - UNDETERMINED_BAND):.4f}",
+        f"undetermined_to = {sigmoid(logit + UNDETERMINED_BAND):.4f}",
     ]
     return "\n".join(lines) + "\n"
 
 
 def _metrics(line: dict[str, Any]) -> str:
-    """Return one row of figures as entries of the card."""
+    """Return one row of metrics as entries of the card."""
     return "".join(_metric(line, metric) for metric in ("AUC", "sensitivity", "specificity", "ECE"))
 
 
 def _metric(line: dict[str, Any], metric: str) -> str:
-    figure = {name: round(value, 3) for name, value in line[metric].items()}
+    estimate = {name: round(value, 3) for name, value in line[metric].items()}
     lines = [
         "\n[[evidence.metrics]]",
         f'label = "{line["finding"]}"',
         f'metric = "{metric}"',
         f'view = "{line["view"]}"',
-        *(f"{name} = {value}" for name, value in figure.items()),
+        *(f"{name} = {value}" for name, value in estimate.items()),
         f"films = {line['films']}",
         f"with_finding = {line['with_finding']}",
     ]

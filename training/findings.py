@@ -1,8 +1,8 @@
-"""Findings: weighted sums over cells, so that the map is the explanation, cell by cell.
+"""Trains findings: linear heads over cell features, so that the map of contributions explains the score.
 
-The network for anatomy looks a second time, at the thorax alone, all else being gray. What it then knows of each cell,
-less what the anatomy around the cell explains on films without finding, is averaged over zones of the lungs, their
-bases and the thorax, and weighed.
+The anatomy network runs a second time on the thorax alone, with gray outside. The part of the cell features that the
+anatomical context explains on films without finding is subtracted. The rest is averaged over zones of the lungs, their
+bases and the thorax, and weighted by logistic regression.
 """
 
 import argparse
@@ -17,38 +17,37 @@ from sklearn.preprocessing import StandardScaler
 
 from cxr_node.domain.radiograph import View
 from training import datasets, metrics
-from training.anatomy import WHOLE
-from training.datasets import FINDINGS, LabelledFilm
+from training.anatomy import FRAME
+from training.datasets import FINDINGS, LabeledFilm
 from training.evaluate import load
-from training.features import Look, Places, Seen, seen_of
+from training.features import Features, FilmPass, Indices, extract_features
 from training.metrics import Bools, Floats
 
 STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 THUMBNAIL_STRENGTHS = (1e-4, 3e-4, 1e-3, 1e-2, 1e-1)
 
-LEAST = 0.65
-"""A finding whose AUC has a lower bound under this is not offered."""
+MIN_AUC = 0.65
+"""A finding is left out of the bundle if the lower bound of its AUC is below this."""
 
 BINS = 10
-"""Groups of films of like scores, for the calibration error."""
+"""Groups of films of similar scores, for the calibration error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Labels:
-    """What is known of every film, each (films,): whether it shows the finding, its weight, its patient's fifth."""
+    """Labels, sample weights and fold of every film, each (films,)."""
 
-    shown: Bools
+    positive: Bools
     weights: Floats
-    fifth: Places
+    fold: Indices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OutOfFoldPredictions:
-    """What is said of every film, each (films,): by the fit that never saw its patient.
+    """Predictions for every film, each (films,), by the fit whose training set excludes its patient.
 
-    `logits` are calibrated on the films of the other fits; `present` is called at an operating point chosen on these.
-    The others are what these are held against: `thumbnails` of film and thorax, the same sums on the whole film, and
-    what is told by the film without its thorax.
+    `logits` are calibrated, and the operating point of `present` is chosen, on the films of the other folds. The others
+    are baselines: thumbnails of film and thorax, the same heads on the whole film, and the film without its thorax.
     """
 
     logits: Floats
@@ -61,7 +60,7 @@ class OutOfFoldPredictions:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fit:
-    """How fits are joined: what one says is the sum of heads * (parts, around), plus its bias.
+    """Heads of all folds: the output of one is the sum of heads * (parts, context), plus its bias.
 
     Shapes: heads (fits, 8, 184), bias (fits,). The mean over fits, times `scale`, plus `offset`, is the finding's
     logit, and `threshold` its operating point.
@@ -75,22 +74,22 @@ class Fit:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Fit the findings: write `findings.pt` and `findings.json` into the work folder and print the figures."""
+    """Fit the findings, write `findings.pt` and `findings.json` into the work folder, and print the metrics."""
     torch.set_num_threads(arguments.threads)
     films = datasets.read_table(arguments.table, arguments.films, only=arguments.only)
-    seen = seen_of(load(arguments.work), datasets.load(films, WHOLE))
+    features = extract_features(load(arguments.work), datasets.load(films, FRAME))
     rows: list[dict[str, object]] = []
-    told_of, fits = [], {}
+    reports, fits = [], {}
     for name, labels in FINDINGS.items():
-        shown = np.array([bool(film.labels & labels) for film in films])
-        opinions, fit = cross_validate(films, shown, seen, seed=arguments.seed)
-        rows += [row(name, films, shown, opinions, view) for view in (None, View.PA, View.AP)]
-        told_of.append(told(name, films, shown, opinions, fit))
+        positive = np.array([bool(film.labels & labels) for film in films])
+        predictions, fit = cross_validate(films, positive, features, seed=arguments.seed)
+        rows += [metrics_row(name, films, positive, predictions, view) for view in (None, View.PA, View.AP)]
+        reports.append(report_data(name, films, positive, predictions, fit))
         fits[name] = {key: torch.as_tensor(value) for key, value in asdict(fit).items()}
     table = {
         "films": len(films),
         "patients": len({film.patient for film in films}),
-        "findings": told_of,
+        "findings": reports,
         "rows": rows,
     }
     (arguments.work / "findings.json").write_text(json.dumps(table, indent=1))
@@ -99,117 +98,128 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def cross_validate(
-    films: tuple[LabelledFilm, ...], shown: Bools, seen: Seen, *, seed: int
+    films: tuple[LabeledFilm, ...], positive: Bools, features: Features, *, seed: int
 ) -> tuple[OutOfFoldPredictions, Fit]:
-    """Fit one finding five times, each time without the patients of a fifth, and judge each on its fifth."""
-    weights = datasets.balance(films, shown)
+    """Fit one finding by five-fold cross-validation over patients; predict each fold with the fit that excludes it."""
+    weights = datasets.balanced_weights(films, positive)
     normal = np.array([film.labels == datasets.NO_FINDING for film in films])
-    fifth = np.array([datasets.bin_of(film.patient, seed=seed) * datasets.MEMBERS // datasets.BINS for film in films])
-    known = Labels(shown=shown, weights=weights, fifth=fifth)
+    folds = np.array([datasets.bin_of(film.patient, seed=seed) * datasets.FOLDS // datasets.BINS for film in films])
+    labels = Labels(positive=positive, weights=weights, fold=folds)
     raw, whole = np.zeros(len(films)), np.zeros(len(films))
     rest, small, thorax = np.zeros(len(films)), np.zeros(len(films)), np.zeros(len(films))
     heads, bias = [], []
-    for number in range(datasets.MEMBERS):
-        test, learned = np.flatnonzero(fifth == number), np.flatnonzero(fifth != number)
-        for look, into in ((Look.WHOLE, whole), (Look.THORAX, raw)):
-            one, offset = fit_fold(seen, look, known, learned, normal=learned[normal[learned]])
-            into[test] = np.einsum("fpc,pc->f", np.concatenate((seen.parts[look], seen.around), 2)[test], one) + offset
-        heads.append(one)
+    for number in range(datasets.FOLDS):
+        test, train = np.flatnonzero(folds == number), np.flatnonzero(folds != number)
+        for film_pass, target in ((FilmPass.WHOLE, whole), (FilmPass.THORAX, raw)):
+            head, offset = fit_fold(features, film_pass, labels, train, normal=train[normal[train]])
+            inputs = np.concatenate((features.parts[film_pass], features.context), 2)[test]
+            target[test] = np.einsum("fpc,pc->f", inputs, head) + offset
+        heads.append(head)
         bias.append(offset)
-        for inputs, into, strengths in (
-            (seen.rest, rest, STRENGTHS),
-            (seen.thumbnails[Look.WHOLE], small, THUMBNAIL_STRENGTHS),
-            (seen.thumbnails[Look.THORAX], thorax, THUMBNAIL_STRENGTHS),
+        for inputs, target, strengths in (
+            (features.rest, rest, STRENGTHS),
+            (features.thumbnails[FilmPass.WHOLE], small, THUMBNAIL_STRENGTHS),
+            (features.thumbnails[FilmPass.THORAX], thorax, THUMBNAIL_STRENGTHS),
         ):
-            slope, offset = fitted(inputs, known, learned, strengths)
-            into[test] = inputs[test] @ slope + offset
-    logits, present = _called(raw, known)
-    scale, offset = metrics.platt(raw, shown, np.ones(len(films)))
+            slope, offset = fit_logistic_regression(inputs, labels, train, strengths)
+            target[test] = inputs[test] @ slope + offset
+    logits, present = _call(raw, labels)
+    scale, offset = metrics.fit_platt(raw, positive, np.ones(len(films)))
     fit = Fit(
         heads=np.stack(heads),
         bias=np.array(bias),
         scale=scale,
         offset=offset,
-        threshold=metrics.threshold(scale * raw + offset, shown, weights),
+        threshold=metrics.choose_threshold(scale * raw + offset, positive, weights),
     )
-    opinions = OutOfFoldPredictions(
+    predictions = OutOfFoldPredictions(
         logits=logits, present=present, thumbnails=small, thorax_thumbnails=thorax, whole=whole, rest=rest
     )
-    return opinions, fit
+    return predictions, fit
 
 
-def fit_fold(seen: Seen, look: Look, known: Labels, learned: Places, *, normal: Places) -> tuple[Floats, float]:
-    """Fit what one look tells of a finding to the films `learned`.
+def fit_fold(
+    features: Features, film_pass: FilmPass, labels: Labels, train: Indices, *, normal: Indices
+) -> tuple[Floats, float]:
+    """Fit the head of one finding on the films `train`.
 
-    What surroundings explain on the films `normal` is taken away before, and so is what is left there on average: a
-    cell that looks as it should adds nothing.
+    The part of the features that the context explains on the films `normal`, and their mean residual, are subtracted
+    first, so that a normal cell contributes nothing.
 
     Returns
     -------
     tuple[Floats, float]
-        Weights (8, 184) on what `Seen.parts` and `Seen.around` hold, and a bias.
+        Weights (8, 184) for `Features.parts` and `Features.context`, and a bias.
     """
-    explained = seen.explained(look, normal)  # (20, 164)
-    left = seen.parts[look] - seen.around @ explained  # (films, 8, 164)
-    usual = left[normal].mean(0)  # (8, 164)
-    slope, offset = fitted((left - usual).reshape(len(left), -1), known, learned, STRENGTHS)
-    weight = slope.reshape(usual.shape)
-    around = -weight @ explained.T
-    # The first of the surroundings is 1 everywhere.
-    around[:, 0] -= (weight * usual).sum(1)
-    return np.concatenate((weight, around), 1), offset
+    explained = features.explained(film_pass, normal)  # (20, 164)
+    residuals = features.parts[film_pass] - features.context @ explained  # (films, 8, 164)
+    mean = residuals[normal].mean(0)  # (8, 164)
+    slope, offset = fit_logistic_regression((residuals - mean).reshape(len(residuals), -1), labels, train, STRENGTHS)
+    weight = slope.reshape(mean.shape)
+    context = -weight @ explained.T
+    # The first number of the context is 1 everywhere.
+    context[:, 0] -= (weight * mean).sum(1)
+    return np.concatenate((weight, context), 1), offset
 
 
-def fitted(inputs: Floats, known: Labels, learned: Places, strengths: tuple[float, ...]) -> tuple[Floats, float]:
-    """Return slope and offset of a logistic regression on the films `learned`, calibrated.
+def fit_logistic_regression(
+    inputs: Floats, labels: Labels, train: Indices, strengths: tuple[float, ...]
+) -> tuple[Floats, float]:
+    """Return slope and offset of a calibrated logistic regression on the films `train`.
 
-    Strength and calibration are those that do best when each fifth of the patients among them is left out in turn.
+    Regularization strength and calibration come from cross-validation over the folds among them.
     """
-    shown, weights = known.shown, known.weights
+    positive, weights = labels.positive, labels.weights
 
-    def of(strength: float, films: Places) -> tuple[Floats, float]:
+    def fit(strength: float, films: Indices) -> tuple[Floats, float]:
         model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=3000))
-        model.fit(inputs[films], shown[films], logisticregression__sample_weight=weights[films])
+        model.fit(inputs[films], positive[films], logisticregression__sample_weight=weights[films])
         scaler, regression = (step for _, step in model.steps)
         slope = regression.coef_[0] / scaler.scale_
         return slope, float(regression.intercept_[0] - slope @ scaler.mean_)
 
-    def left_out(strength: float) -> Floats:
-        said = np.zeros(len(shown))
-        for number in np.unique(known.fifth[learned]):
-            out = known.fifth[learned] == number
-            slope, offset = of(strength, learned[~out])
-            said[learned[out]] = inputs[learned[out]] @ slope + offset
-        return said[learned]
+    def out_of_fold(strength: float) -> Floats:
+        scores = np.zeros(len(positive))
+        for number in np.unique(labels.fold[train]):
+            held_out = labels.fold[train] == number
+            slope, offset = fit(strength, train[~held_out])
+            scores[train[held_out]] = inputs[train[held_out]] @ slope + offset
+        return scores[train]
 
-    tried = {strength: left_out(strength) for strength in strengths}
-    best = max(strengths, key=lambda strength: metrics.auc(shown[learned], tried[strength]))
-    scale, moved = metrics.platt(tried[best], shown[learned], weights[learned])
-    slope, offset = of(best, learned)
-    return slope * scale, offset * scale + moved
+    scores = {strength: out_of_fold(strength) for strength in strengths}
+    best = max(strengths, key=lambda strength: metrics.auc(positive[train], scores[strength]))
+    scale, shift = metrics.fit_platt(scores[best], positive[train], weights[train])
+    slope, offset = fit(best, train)
+    return slope * scale, offset * scale + shift
 
 
-def _called(raw: Floats, known: Labels) -> tuple[Floats, Bools]:
-    """Return calibrated logits, and what is called present: by what the films of the other fits say."""
-    shown, weights = known.shown, known.weights
+def _call(raw: Floats, labels: Labels) -> tuple[Floats, Bools]:
+    """Return calibrated logits and calls; calibration and operating point come from the other folds."""
+    positive, weights = labels.positive, labels.weights
     logits, present = np.zeros(len(raw)), np.zeros(len(raw), np.bool_)
-    for number in range(datasets.MEMBERS):
-        others, own = known.fifth != number, known.fifth == number
-        scale, offset = metrics.platt(raw[others], shown[others], np.ones(int(others.sum())))
+    for number in range(datasets.FOLDS):
+        others, own = labels.fold != number, labels.fold == number
+        scale, offset = metrics.fit_platt(raw[others], positive[others], np.ones(int(others.sum())))
         logits[own] = scale * raw[own] + offset
-        present[own] = logits[own] >= metrics.threshold(scale * raw[others] + offset, shown[others], weights[others])
+        present[own] = logits[own] >= metrics.choose_threshold(
+            scale * raw[others] + offset, positive[others], weights[others]
+        )
     return logits, present
 
 
-def row(
-    name: str, films: tuple[LabelledFilm, ...], shown: Bools, opinions: OutOfFoldPredictions, view: View | None
+def metrics_row(
+    name: str, films: tuple[LabeledFilm, ...], positive: Bools, predictions: OutOfFoldPredictions, view: View | None
 ) -> dict[str, object]:
-    """Return the figures of one finding on the films of one view, or on all."""
+    """Return the metrics of one finding on the films of one view, or on all."""
     chosen = np.array([view is None or film.view is view for film in films])
-    patients = [film.patient for film, taken in zip(films, chosen, strict=True) if taken]
-    shown, present = shown[chosen], opinions.present[chosen]
-    logits, small, thorax = opinions.logits[chosen], opinions.thumbnails[chosen], opinions.thorax_thumbnails[chosen]
-    whole, rest = opinions.whole[chosen], opinions.rest[chosen]
+    patients = [film.patient for film, is_chosen in zip(films, chosen, strict=True) if is_chosen]
+    positive, present = positive[chosen], predictions.present[chosen]
+    logits, small, thorax = (
+        predictions.logits[chosen],
+        predictions.thumbnails[chosen],
+        predictions.thorax_thumbnails[chosen],
+    )
+    whole, rest = predictions.whole[chosen], predictions.rest[chosen]
     scores = 1 / (1 + np.exp(-logits))
 
     def interval(statistic: metrics.Statistic) -> dict[str, float]:
@@ -220,42 +230,42 @@ def row(
         "view": view or "all",
         "films": int(chosen.sum()),
         "patients": len(set(patients)),
-        "with_finding": int(shown.sum()),
-        "AUC": interval(lambda n: metrics.auc(shown[n], logits[n])),
-        "thumbnails": interval(lambda n: metrics.auc(shown[n], small[n])),
-        "gain": interval(lambda n: metrics.auc(shown[n], logits[n]) - metrics.auc(shown[n], small[n])),
-        "thumbnails of the thorax": interval(lambda n: metrics.auc(shown[n], thorax[n])),
-        "gain on these": interval(lambda n: metrics.auc(shown[n], logits[n]) - metrics.auc(shown[n], thorax[n])),
-        "whole film": interval(lambda n: metrics.auc(shown[n], whole[n])),
-        "without the thorax": interval(lambda n: metrics.auc(shown[n], rest[n])),
-        "sensitivity": interval(lambda n: _share(present[n], shown[n])),
-        "specificity": interval(lambda n: _share(~present[n], ~shown[n])),
-        "ECE": interval(lambda n: calibration_error(scores[n], shown[n])),
+        "with_finding": int(positive.sum()),
+        "AUC": interval(lambda n: metrics.auc(positive[n], logits[n])),
+        "thumbnails": interval(lambda n: metrics.auc(positive[n], small[n])),
+        "gain": interval(lambda n: metrics.auc(positive[n], logits[n]) - metrics.auc(positive[n], small[n])),
+        "thumbnails of the thorax": interval(lambda n: metrics.auc(positive[n], thorax[n])),
+        "gain on these": interval(lambda n: metrics.auc(positive[n], logits[n]) - metrics.auc(positive[n], thorax[n])),
+        "whole film": interval(lambda n: metrics.auc(positive[n], whole[n])),
+        "without the thorax": interval(lambda n: metrics.auc(positive[n], rest[n])),
+        "sensitivity": interval(lambda n: _share(present[n], positive[n])),
+        "specificity": interval(lambda n: _share(~present[n], ~positive[n])),
+        "ECE": interval(lambda n: calibration_error(scores[n], positive[n])),
     }
 
 
-def calibration_error(scores: Floats, shown: Bools) -> float:
+def calibration_error(scores: Floats, positive: Bools) -> float:
     """Return the expected calibration error over ten groups of as many films each (Naeini et al., AAAI 2015)."""
     groups = np.array_split(np.argsort(scores, kind="stable"), BINS)
-    return float(sum(len(g) * abs(scores[g].mean() - shown[g].mean()) for g in groups if len(g)) / len(scores))
+    return float(sum(len(g) * abs(scores[g].mean() - positive[g].mean()) for g in groups if len(g)) / len(scores))
 
 
-def told(
-    name: str, films: tuple[LabelledFilm, ...], shown: Bools, opinions: OutOfFoldPredictions, fit: Fit
+def report_data(
+    name: str, films: tuple[LabeledFilm, ...], positive: Bools, predictions: OutOfFoldPredictions, fit: Fit
 ) -> dict[str, object]:
-    """Return what a report needs of a finding: its operating point, and score and truth of each film."""
+    """Return the data of a finding for the report: operating point, and score and label of each film."""
     return {
         "name": name,
         "threshold": fit.threshold,
         "films": [film.path.name for film in films],
         "views": [film.view for film in films],
-        "shown": shown.tolist(),
-        "logits": [round(float(logit), 4) for logit in opinions.logits],
+        "positive": positive.tolist(),
+        "logits": [round(float(logit), 4) for logit in predictions.logits],
     }
 
 
 def as_text(rows: list[dict[str, object]]) -> str:
-    """Return the figures as a Markdown table."""
+    """Return the metrics as a Markdown table."""
     names = [name for name, value in rows[0].items() if isinstance(value, dict)]
     lines = ["| finding | view | films (with finding) | " + " | ".join(names) + " |", "|---" * (3 + len(names)) + "|"]
     for line in rows:
@@ -265,9 +275,9 @@ def as_text(rows: list[dict[str, object]]) -> str:
     return "\n".join(lines)
 
 
-def _cell(figure: object) -> str:
-    """Return a figure with its interval."""
-    parts: dict[str, float] = figure if isinstance(figure, dict) else {}
+def _cell(estimate: object) -> str:
+    """Return an estimate with its interval."""
+    parts: dict[str, float] = estimate if isinstance(estimate, dict) else {}
     return f"{parts['value']:.3f} ({parts['low']:.3f} to {parts['high']:.3f})"
 
 

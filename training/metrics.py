@@ -1,4 +1,4 @@
-"""Figures with their uncertainty."""
+"""Metrics with bootstrap confidence intervals, Platt scaling, and choice of the operating point."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ Floats = npt.NDArray[np.floating]
 Bools = npt.NDArray[np.bool_]
 
 Statistic = Callable[[npt.NDArray[np.intp]], float]
-"""From the films drawn, repeated ones included, to a value; nan where it is undefined."""
+"""From the indices of resampled films, repeated ones included, to a value; nan if it is undefined."""
 
 RESAMPLES = 2000
 
 SPECIFICITY = 0.8
-"""A finding that is called on more than one in five films without it is a nuisance."""
+"""Least specificity of an operating point: more false positives than one in five are a nuisance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """A value and its 95 % interval by resampling patients."""
+class Estimate:
+    """A value and its 95 % bootstrap interval over patients."""
 
     value: float
     low: float
@@ -30,47 +30,47 @@ class Figure:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-def auc(shown: Bools, scores: Floats) -> float:
-    """Return the area under the ROC curve: how often a film with the finding scores above one without.
+def auc(positive: Bools, scores: Floats) -> float:
+    """Return the area under the ROC curve: the probability that a positive film scores above a negative one.
 
-    Ties count half. nan if either kind is missing.
+    Ties count half. nan without positive or negative films.
     """
-    positive, negative = int(shown.sum()), int((~shown).sum())
-    if not positive or not negative:
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    if not positives or not negatives:
         return float("nan")
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return float((ranks[shown].sum() - positive * (positive + 1) / 2) / (positive * negative))
+    return float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def with_interval(statistic: Statistic, patients: list[str], *, seed: int = 0, resamples: int = RESAMPLES) -> Figure:
+def with_interval(statistic: Statistic, patients: list[str], *, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
     """Return `statistic` of all films with its 95 % bootstrap interval.
 
-    Patients are drawn with replacement and bring all their films: films of one patient are not independent.
+    Patients are resampled with replacement, each with all films: films of one patient are not independent.
 
     Parameters
     ----------
     statistic
-        From film indices, repeated ones included, to a value; nan where it is undefined, which is left out.
+        From film indices, repeated ones included, to a value; nan, if undefined, is left out.
     patients
         The patient of each film.
     """
     generator = np.random.default_rng(seed)
     names, owner = np.unique(patients, return_inverse=True)
     films_of = [np.flatnonzero(owner == number) for number in range(len(names))]
-    drawn = (generator.integers(len(names), size=len(names)) for _ in range(resamples))
-    values = [statistic(np.concatenate([films_of[number] for number in draw])) for draw in drawn]
+    resampled = (generator.integers(len(names), size=len(names)) for _ in range(resamples))
+    values = [statistic(np.concatenate([films_of[number] for number in sample])) for sample in resampled]
     low, high = np.nanquantile(values, (0.025, 0.975))
-    return Figure(value=statistic(np.arange(len(patients))), low=float(low), high=float(high))
+    return Estimate(value=statistic(np.arange(len(patients))), low=float(low), high=float(high))
 
 
-def platt(logits: Floats, shown: Bools, weights: Floats) -> tuple[float, float]:
-    """Return (scale, offset) that make sigmoid(scale * logit + offset) fit best, by Newton's method.
+def fit_platt(logits: Floats, positive: Bools, weights: Floats) -> tuple[float, float]:
+    """Return the (scale, offset) for which sigmoid(scale * logit + offset) fits best, by Newton's method.
 
-    Platt's targets (n + 1) / (n + 2) keep a small sample from asking for certainty; the scale is kept positive.
+    Platt's targets (n + 1) / (n + 2) avoid overconfidence on a small sample; the scale stays positive.
     """
-    positive, negative = shown.sum(), (~shown).sum()
-    target = np.where(shown, (positive + 1) / (positive + 2), 1 / (negative + 2))
+    positives, negatives = positive.sum(), (~positive).sum()
+    target = np.where(positive, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     design = np.stack((logits, np.ones_like(logits)), axis=1)
     solution = np.array([1.0, 0.0])
     for _ in range(50):
@@ -84,15 +84,15 @@ def platt(logits: Floats, shown: Bools, weights: Floats) -> tuple[float, float]:
     return max(float(solution[0]), 0.05), float(solution[1])
 
 
-def threshold(scores: Floats, shown: Bools, weights: Floats, *, specificity: float = SPECIFICITY) -> float:
-    """Return the score at which weighted sensitivity plus specificity is largest, halfway between two films.
+def choose_threshold(scores: Floats, positive: Bools, weights: Floats, *, specificity: float = SPECIFICITY) -> float:
+    """Return the score of the largest weighted sensitivity plus specificity, halfway between two films.
 
-    Scores at which the weighted specificity is less than `specificity` are no choice.
+    Only scores with a weighted specificity of at least `specificity` are considered.
     """
     order = np.argsort(scores)
-    ordered, weight, kind = scores[order], weights[order], shown[order]
-    absent_below = np.cumsum(np.where(kind, 0.0, weight)) / weight[~kind].sum()
-    present_below = np.cumsum(np.where(kind, weight, 0.0)) / weight[kind].sum()
-    gained = np.where(absent_below >= specificity, absent_below - present_below, -1.0)
-    best = int(np.argmax(gained[:-1]))
+    ordered, weight, is_positive = scores[order], weights[order], positive[order]
+    absent_below = np.cumsum(np.where(is_positive, 0.0, weight)) / weight[~is_positive].sum()
+    present_below = np.cumsum(np.where(is_positive, weight, 0.0)) / weight[is_positive].sum()
+    youden = np.where(absent_below >= specificity, absent_below - present_below, -1.0)
+    best = int(np.argmax(youden[:-1]))
     return float((ordered[best] + ordered[best + 1]) / 2)

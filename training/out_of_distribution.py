@@ -1,16 +1,16 @@
-"""Pictures that are no chest film as it should lie, made of chest films: parts, turned films, limbs, noise."""
+"""Synthesizes out-of-distribution pictures from chest films: crops, rotations, negatives, limbs, noise."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 
-def strangers(films: Tensor, *, generator: torch.Generator) -> Tensor:
-    """Return a stranger made of each film, (B, 1, side, side), 0.0 to 1.0, or of nothing."""
-    return torch.stack([_stranger(film, generator) for film in films])
+def synthesize(films: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Return one out-of-distribution picture per film, (B, 1, side, side), 0.0 to 1.0."""
+    return torch.stack([_synthesize_one(film, generator) for film in films])
 
 
-def _stranger(film: Tensor, generator: torch.Generator) -> Tensor:
+def _synthesize_one(film: Tensor, generator: torch.Generator) -> Tensor:
     kind = int(torch.randint(0, 8, (1,), generator=generator))
     match kind:
         case 0:
@@ -20,16 +20,16 @@ def _stranger(film: Tensor, generator: torch.Generator) -> Tensor:
         case 2:
             return 1 - film
         case 3:
-            return _part(film, generator)
+            return _magnified_crop(film, generator)
         case 4:
-            return _puzzle(film, generator)
+            return _shuffled_tiles(film, generator)
         case 5 | 6:
             return _limbs(film, generator)
-    return _cloud(film, generator)
+    return _smooth_noise(film, generator)
 
 
-def _part(film: Tensor, generator: torch.Generator) -> Tensor:
-    """A fifth to a third of the film, as large as a film."""
+def _magnified_crop(film: Tensor, generator: torch.Generator) -> Tensor:
+    """Return a fifth to a third of the film, resized to the whole."""
     side = film.shape[-1]
     size = int(side * (0.2 + 0.13 * float(torch.rand(1, generator=generator))))
     top, left = (int(torch.randint(0, side - size, (1,), generator=generator)) for _ in range(2))
@@ -37,8 +37,8 @@ def _part(film: Tensor, generator: torch.Generator) -> Tensor:
     return functional.interpolate(part, (side, side), mode="bilinear")[0]
 
 
-def _puzzle(film: Tensor, generator: torch.Generator) -> Tensor:
-    """The film cut into 4 x 4 pieces and laid anew."""
+def _shuffled_tiles(film: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the film with its 4 x 4 tiles in random order."""
     side = film.shape[-1] // 4
     pieces = film.view(4, side, 4, side).permute(0, 2, 1, 3).reshape(16, side, side)
     pieces = pieces[torch.randperm(16, generator=generator)]
@@ -46,7 +46,7 @@ def _puzzle(film: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _limbs(film: Tensor, generator: torch.Generator) -> Tensor:
-    """One to three shafts of bone in flesh on a dark ground, at any angle."""
+    """Return one to three shafts of bone in soft tissue on a dark background, at any angle."""
     side = film.shape[-1]
     across = torch.linspace(-1, 1, side)
     picture = torch.zeros(side, side)
@@ -66,8 +66,8 @@ def _limbs(film: Tensor, generator: torch.Generator) -> Tensor:
     return (picture + 0.05 * torch.randn(picture.shape, generator=generator)).clamp(0, 1)[None]
 
 
-def _cloud(film: Tensor, generator: torch.Generator) -> Tensor:
-    """Smooth noise of several sizes."""
+def _smooth_noise(film: Tensor, generator: torch.Generator) -> Tensor:
+    """Return smooth noise of several scales."""
     side = film.shape[-1]
     total = torch.zeros(1, 1, side, side)
     for knots in (2, 4, 8, 16, 32, 64):

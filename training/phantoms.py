@@ -1,4 +1,4 @@
-"""Phantoms as training data: films of 256 x 256 with a bit per structure, made once and kept in parts."""
+"""Dataset of phantoms: films of 256 x 256 with a bit per structure, generated once and stored in files of 200."""
 
 import argparse
 import os
@@ -37,7 +37,7 @@ STRUCTURES = (
     "right_hemidiaphragm",
     "left_hemidiaphragm",
 )
-"""Masks of a phantom that are learned, in the order of their bits."""
+"""Masks of a phantom, in the order of their bits."""
 
 LESIONS = {
     "opacity": frozenset({Kind.CONSOLIDATION, Kind.EDEMA, Kind.MASS, Kind.ATELECTASIS}),
@@ -45,24 +45,24 @@ LESIONS = {
     "pneumothorax": frozenset({Kind.PNEUMOTHORAX}),
     "device": frozenset({Kind.PACEMAKER, Kind.LINE, Kind.TUBE}),
 }
-"""What is planted, by the bit after those of the structures; nodules and large hearts have no bit."""
+"""Lesions, with the bits after those of the structures; nodules and large hearts have no bit."""
 
 VIEWS = (View.PA, View.AP, View.LATERAL)
-SHARES = (0.5, 0.38, 0.12)
-NORMAL = 0.4
-PART = 200
+VIEW_SHARES = (0.5, 0.38, 0.12)
+NORMAL_SHARE = 0.4
+FILMS_PER_FILE = 200
 """Films in a file."""
 
-TRAINING = 1_000_000
-TEST = 9_000_000
-"""First seeds: no film for training has the seed of one for judging."""
+FIRST_TRAINING_SEED = 1_000_000
+FIRST_TEST_SEED = 9_000_000
+"""First seeds: no training film has the seed of a test film."""
 
 Bits = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Phantoms:
-    """Films (count, 256, 256) of 8 bit, structures as bits (count, 256, 256), views (count,) as places in VIEWS.
+    """Films (count, 256, 256) of 8 bit, structures as bits (count, 256, 256), views (count,) as indices of VIEWS.
 
     `ratio` (count,) is the true cardiothoracic ratio, NaN on a lateral film.
     """
@@ -74,45 +74,45 @@ class Phantoms:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Make what the command line asks for; parts that are there already stay as they are."""
+    """Generate the films of the command line; existing files stay."""
     for name, first, count in (
-        ("training", TRAINING, arguments.phantoms),
-        ("test", TEST, arguments.test_phantoms),
+        ("training", FIRST_TRAINING_SEED, arguments.phantoms),
+        ("test", FIRST_TEST_SEED, arguments.test_phantoms),
     ):
-        make(arguments.work / "phantoms", name, first=first, count=count, processes=arguments.threads)
+        generate(arguments.work / "phantoms", name, first=first, count=count, processes=arguments.threads)
 
 
-def make(folder: Path, name: str, *, first: int, count: int, processes: int) -> None:
-    """Write films in parts of 200, each whole or not at all."""
+def generate(folder: Path, name: str, *, first: int, count: int, processes: int) -> None:
+    """Write films in files of 200, each atomically."""
     folder.mkdir(parents=True, exist_ok=True)
-    starts = [start for start in range(0, count, PART) if not _part(folder, name, start).exists()]
+    starts = [start for start in range(0, count, FILMS_PER_FILE) if not _part(folder, name, start).exists()]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(_write, _part(folder, name, start), first + start) for start in starts]
-        for job in tqdm(jobs, desc=f"phantoms for {name}", unit=f"{PART} films"):
+        for job in tqdm(jobs, desc=f"phantoms for {name}", unit=f"{FILMS_PER_FILE} films"):
             job.result()
 
 
 def load(folder: Path, name: str, *, count: int) -> Phantoms:
-    """Return the first `count` films of those made under `name`.
+    """Return the first `count` films of the set `name`.
 
     Raises
     ------
     FileNotFoundError
-        If fewer were made.
+        If there are fewer.
     """
     parts = []
-    for start in range(0, count, PART):
+    for start in range(0, count, FILMS_PER_FILE):
         with np.load(_part(folder, name, start)) as part:
             parts.append({key: part[key] for key in ("films", "bits", "views", "ratio")})
     joined = {key: np.concatenate([part[key] for part in parts])[:count] for key in parts[0]}
     return Phantoms(**joined)
 
 
-def order(seed: int) -> tuple[View, tuple[Pathology, ...]]:
-    """Return what the phantom of a seed is to show."""
+def sample_content(seed: int) -> tuple[View, tuple[Pathology, ...]]:
+    """Return view and pathology of the phantom of a seed."""
     generator = np.random.default_rng([seed, 256])
-    view = VIEWS[int(generator.choice(len(VIEWS), p=SHARES))]
-    if generator.random() < NORMAL:
+    view = VIEWS[int(generator.choice(len(VIEWS), p=VIEW_SHARES))]
+    if generator.random() < NORMAL_SHARE:
         return view, ()
     kinds = list(Kind)
     count = 1 if generator.random() < 0.6 else 2
@@ -133,28 +133,32 @@ def bits_of(film: PhantomFilm) -> Bits:
 
 
 def _write(path: Path, first: int) -> None:
-    """Make one part."""
-    made = list(_made(first))
+    """Generate and write one file."""
+    generated = list(_generate_part(first))
     content: dict[str, npt.NDArray[np.generic]] = {
-        "films": np.stack([(film.p_values >> 8).astype(np.uint8) for film in made]),
-        "bits": np.stack([bits_of(film) for film in made]),
-        "views": np.array([VIEWS.index(film.truth.view) for film in made]),
-        "ratio": np.array([film.truth.cardiothoracic_ratio or np.nan for film in made]),
+        "films": np.stack([(film.p_values >> 8).astype(np.uint8) for film in generated]),
+        "bits": np.stack([bits_of(film) for film in generated]),
+        "views": np.array([VIEWS.index(film.truth.view) for film in generated]),
+        "ratio": np.array([film.truth.cardiothoracic_ratio or np.nan for film in generated]),
     }
-    aside = path.with_suffix(f".{os.getpid()}")
-    with aside.open("wb") as file:
+    partial = path.with_suffix(f".{os.getpid()}")
+    with partial.open("wb") as file:
         np.savez_compressed(file, **content)  # type: ignore[arg-type] # the stub takes allow_pickle for one of them
-    aside.replace(path)
+    partial.replace(path)
 
 
-def _made(first: int) -> Iterator[PhantomFilm]:
+def _generate_part(first: int) -> Iterator[PhantomFilm]:
     import torch
 
     torch.set_num_threads(1)
-    seeds = range(first, first + PART)
-    orders = [order(seed) for seed in seeds]
+    seeds = range(first, first + FILMS_PER_FILE)
+    contents = [sample_content(seed) for seed in seeds]
     return films(
-        seeds, views=[one[0] for one in orders], pathologies=[one[1] for one in orders], rows=SIDE, columns=SIDE
+        seeds,
+        views=[view for view, _ in contents],
+        pathologies=[pathologies for _, pathologies in contents],
+        rows=SIDE,
+        columns=SIDE,
     )
 
 
@@ -163,6 +167,6 @@ def _part(folder: Path, name: str, start: int) -> Path:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of phantoms to a command line."""
-    parser.add_argument("--phantoms", type=int, default=2400, help="phantoms to learn anatomy from")
-    parser.add_argument("--test-phantoms", type=int, default=400, help="phantoms to judge anatomy on")
+    """Add the options for phantoms to a command line."""
+    parser.add_argument("--phantoms", type=int, default=2400, help="phantoms for training")
+    parser.add_argument("--test-phantoms", type=int, default=400, help="phantoms for evaluation")

@@ -1,4 +1,4 @@
-"""Where on a film findings are looked for, and the film with all that lies elsewhere taken away."""
+"""Parts of the thorax over which findings are pooled, anatomical context, and films with the rest grayed out."""
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +13,15 @@ HEART = STRUCTURES.index("heart")
 PARTS = 8
 """Upper, middle and lower zone of the right lung, the same of the left, the bases, and the thorax."""
 MIDDLE = 3.0
-"""Cells of 8 pixels above and below the middle of a lung that are its middle zone."""
-SURROUNDINGS = 5 + len(STRUCTURES)
+"""Half height of a lung's middle zone, in cells of 8 pixels."""
+CONTEXT = 5 + len(STRUCTURES)
 
 GRAY = 0.45
-"""What takes the place of what is taken away."""
+"""Gray value of the area outside."""
 
 
 class Parts(nn.Module):
-    """Where a finding is looked for."""
+    """Pooling weights of the eight parts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,22 +31,22 @@ class Parts(nn.Module):
     def forward(self, planes: Tensor) -> Tensor:
         """Logits (B, planes, 128, 128) -> shares that sum to 1 over the film, (B, 8, 32, 32)."""
         scores = functional.avg_pool2d(torch.sigmoid(planes), 4)  # (B, planes, 32, 32)
-        each = scores[:, LUNGS]  # (B, 2, 32, 32)
-        middle = (each.sum(3) * self.rows).sum(2, keepdim=True) / (each.sum((2, 3)) + 1e-6)[:, :, None]  # (B, 2, 1)
+        both = scores[:, LUNGS]  # (B, 2, 32, 32)
+        middle = (both.sum(3) * self.rows).sum(2, keepdim=True) / (both.sum((2, 3)) + 1e-6)[:, :, None]  # (B, 2, 1)
         below = (self.rows - middle)[..., None]  # (B, 2, 32, 1)
         upper, lower = torch.sigmoid(-2 * (below + MIDDLE)), torch.sigmoid(2 * (below - MIDDLE))
         shares = torch.stack((upper, 1 - upper - lower, lower), 2)  # (B, 2, 3, 32, 1)
-        zones = (each[:, :, None] * shares).flatten(1, 2)  # (B, 6, 32, 32)
-        lungs = each.amax(1, keepdim=True)  # (B, 1, 32, 32)
+        zones = (both[:, :, None] * shares).flatten(1, 2)  # (B, 6, 32, 32)
+        lungs = both.amax(1, keepdim=True)  # (B, 1, 32, 32)
         domes = scores[:, DOMES].amax(1, keepdim=True)
         base = functional.max_pool2d(lungs, 7, 1, 3) * functional.max_pool2d(domes, 7, 1, 3)
-        thorax = functional.max_pool2d(closed(lungs, reach=10), 3, 1, 1)
+        thorax = functional.max_pool2d(close_rows(lungs, reach=10), 3, 1, 1)
         parts = torch.cat((zones, base, thorax), 1) + 1e-4
         return parts / parts.sum((2, 3), keepdim=True)
 
 
-def surroundings(planes: Tensor) -> Tensor:
-    """Return what anatomy there is at and around each cell; the first number is 1.
+def anatomy_context(planes: Tensor) -> Tensor:
+    """Return the anatomy at and around each cell; the first number is 1.
 
     Logits (B, planes, 128, 128) -> (B, 20, 32, 32).
     """
@@ -63,22 +63,22 @@ def surroundings(planes: Tensor) -> Tensor:
     return torch.cat(parts, 1)
 
 
-def thorax_of(planes: Tensor) -> Tensor:
-    """Return where the lungs are and all between them: logits (B, planes, 128, 128) -> (B, 1, 256, 256), 0.0 to 1.0."""
+def thorax_mask(planes: Tensor) -> Tensor:
+    """Return a soft mask of the lungs and the area between: (B, planes, 128, 128) -> (B, 1, 256, 256), 0.0 to 1.0."""
     scores = functional.avg_pool2d(torch.sigmoid(planes[:, LUNGS]), 2)  # (B, 2, 64, 64)
-    around = functional.max_pool2d(closed(scores.amax(1, keepdim=True), reach=20), 9, 1, 4)
+    around = functional.max_pool2d(close_rows(scores.amax(1, keepdim=True), reach=20), 9, 1, 4)
     sharp = torch.sigmoid(20 * (around - 0.5))
     wide = functional.interpolate(sharp, scale_factor=4.0, mode="nearest")  # (B, 1, 256, 256)
     return functional.avg_pool2d(wide, 9, 1, 4)
 
 
-def closed(x: Tensor, *, reach: int) -> Tensor:
-    """Return (B, 1, H, W) with gaps within a row filled that are at most twice `reach` wide."""
+def close_rows(x: Tensor, *, reach: int) -> Tensor:
+    """Return (B, 1, H, W) after closing gaps within rows, up to twice `reach` wide."""
     side = 2 * reach + 1
     grown = functional.max_pool2d(functional.pad(x, (reach, reach)), (1, side), 1, (0, reach))  # (B, 1, H, W + 2 reach)
     return -functional.max_pool2d(-grown, (1, side), 1)
 
 
-def only(film: Tensor, where: Tensor) -> Tensor:
-    """Return the film with gray in the place of all that is not `where`; both are (B, 1, 256, 256)."""
+def gray_outside(film: Tensor, where: Tensor) -> Tensor:
+    """Return the film with gray outside `where`; both are (B, 1, 256, 256)."""
     return film * where + GRAY * (1 - where)

@@ -10,14 +10,14 @@ from PIL import Image
 
 from cxr_node.domain.radiograph import View
 from training import datasets
-from training.datasets import BINS, MEMBERS, LabelledFilm
+from training.datasets import BINS, FOLDS, LabeledFilm
 
 REDUCED = "file,labels,view_position,patient,age,sex"
 NIH = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position"
 
 
-def _film(patient: str, *, view: View = View.PA, opacity: bool = True) -> LabelledFilm:
-    return LabelledFilm(
+def _film(patient: str, *, view: View = View.PA, opacity: bool = True) -> LabeledFilm:
+    return LabeledFilm(
         path=Path(f"{patient}-{view}-{opacity}.png"),
         patient=patient,
         view=view,
@@ -82,11 +82,11 @@ def test_a_folder_without_films_is_refused(tmp_path: Path) -> None:
         datasets.read_table(_table(tmp_path, REDUCED, "a.png,Edema,AP,7,61,M"), tmp_path)
 
 
-@given(st.integers(0, 5), st.integers(0, MEMBERS - 1))
+@given(st.integers(0, 5), st.integers(0, FOLDS - 1))
 def test_no_patient_is_in_two_parts_of_a_split(seed: int, member: int) -> None:
     films = tuple(_film(str(patient), view=view) for patient in range(200) for view in (View.PA, View.AP))
 
-    part = datasets.split(films, member=member, seed=seed)
+    part = datasets.split(films, fold=member, seed=seed)
 
     groups = [{film.patient for film in films} for films in (part.train, part.validation, part.test)]
     assert sum(map(len, groups)) == len(set.union(*groups)) == 200
@@ -96,7 +96,7 @@ def test_no_patient_is_in_two_parts_of_a_split(seed: int, member: int) -> None:
 def test_every_patient_is_tested_by_exactly_one_member() -> None:
     films = tuple(_film(str(patient)) for patient in range(300))
 
-    tested = [film.patient for member in range(MEMBERS) for film in datasets.split(films, member=member, seed=1).test]
+    tested = [film.patient for member in range(FOLDS) for film in datasets.split(films, fold=member, seed=1).test]
 
     assert sorted(tested) == sorted(film.patient for film in films)
 
@@ -114,7 +114,7 @@ def test_in_each_view_films_with_and_without_opacity_weigh_the_same() -> None:
         *(_film(str(number), view=View.AP, opacity=False) for number in range(3)),
     )
 
-    weights = datasets.balance(films, np.array([film.opacity for film in films]))
+    weights = datasets.balanced_weights(films, np.array([film.opacity for film in films]))
 
     assert weights[:6].sum() == pytest.approx(weights[6:8].sum())
     assert weights[8:9].sum() == pytest.approx(weights[9:].sum())

@@ -1,4 +1,4 @@
-"""What findings are learned from, how they are fitted, and the graph in which everything is joined."""
+"""Features for findings, their cross-validated heads, and the exported graph."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ from cxr_node.domain.radiograph import View
 from training import findings, metrics
 from training.anatomy import PLANES
 from training.anatomynet import AnatomyNet, Sizes
-from training.datasets import FINDINGS, LabelledFilm
-from training.export import Distance, joined
-from training.features import Look, Seen, looks, seen_of
-from training.thorax import GRAY, PARTS, SURROUNDINGS, Parts, only, surroundings, thorax_of
+from training.datasets import FINDINGS, LabeledFilm
+from training.export import MahalanobisDistance, assemble
+from training.features import Features, FilmPass, extract_features, two_passes
+from training.thorax import CONTEXT, GRAY, PARTS, Parts, anatomy_context, gray_outside, thorax_mask
 
 KNOWN = 8 + 8 + 8 + 4
-"""What the tiny network for anatomy knows of a cell: three levels of eight channels, and four lesions."""
-CHANNELS = KNOWN + SURROUNDINGS
+"""Cell features of the tiny anatomy network: three levels of eight channels, and four lesions."""
+CHANNELS = KNOWN + CONTEXT
 
 
 @pytest.fixture(autouse=True)
@@ -65,8 +65,8 @@ def test_the_base_is_where_lung_and_dome_meet() -> None:
     assert base[:, 18:].sum() < 0.1
 
 
-def test_the_thorax_is_the_lungs_and_all_between_them() -> None:
-    thorax = thorax_of(_planes())
+def test_the_thorax_covers_the_lungs_and_the_area_between() -> None:
+    thorax = thorax_mask(_planes())
 
     assert thorax.shape == (1, 1, 256, 256)
     assert thorax[0, 0, 60:150, 40:216].min() > 0.9
@@ -74,43 +74,43 @@ def test_the_thorax_is_the_lungs_and_all_between_them() -> None:
     assert thorax[0, 0, :10].max() < 0.01
 
 
-def test_the_second_look_sees_nothing_outside_the_thorax() -> None:
-    thorax, film = thorax_of(_planes()), torch.rand(1, 1, 256, 256)
+def test_the_second_pass_ignores_everything_outside_the_thorax() -> None:
+    thorax, film = thorax_mask(_planes()), torch.rand(1, 1, 256, 256)
     other = film.clone()
     other[:, :, 200:] = torch.rand(56, 256)
 
     assert not torch.equal(film, other)
-    assert torch.allclose(only(film, thorax), only(other, thorax), atol=1e-3)
-    assert torch.allclose(only(film, thorax)[:, :, 230:], torch.tensor(GRAY), atol=1e-3)
+    assert torch.allclose(gray_outside(film, thorax), gray_outside(other, thorax), atol=1e-3)
+    assert torch.allclose(gray_outside(film, thorax)[:, :, 230:], torch.tensor(GRAY), atol=1e-3)
 
 
-def test_surroundings_begin_with_a_one() -> None:
-    around = surroundings(_planes())
+def test_the_context_begins_with_a_one() -> None:
+    context = anatomy_context(_planes())
 
-    assert around.shape == (1, SURROUNDINGS, 32, 32)
-    assert torch.equal(around[:, 0], torch.ones(1, 32, 32))
+    assert context.shape == (1, CONTEXT, 32, 32)
+    assert torch.equal(context[:, 0], torch.ones(1, 32, 32))
 
 
-def _seen(films: int, *, seed: int = 0) -> Seen:
-    """Return what is seen of films of noise."""
+def _features(films: int, *, seed: int = 0) -> Features:
+    """Return features of films of noise."""
     generator = np.random.default_rng(seed)
-    around = generator.normal(size=(films, 40, SURROUNDINGS))
-    around[:, :, 0] = 1.0
+    context = generator.normal(size=(films, 40, CONTEXT))
+    context[:, :, 0] = 1.0
     both = generator.normal(size=(2, films, 40, KNOWN))
-    return Seen(
+    return Features(
         parts=both.reshape(2, films, PARTS, -1, KNOWN).mean(3),
-        around=around.reshape(films, PARTS, -1, SURROUNDINGS).mean(2),
-        gram=np.einsum("fci,fcj->fij", around, around),
-        moment=np.einsum("fci,lfcj->lfij", around, both),
+        context=context.reshape(films, PARTS, -1, CONTEXT).mean(2),
+        gram=np.einsum("fci,fcj->fij", context, context),
+        moment=np.einsum("fci,lfcj->lfij", context, both),
         rest=generator.normal(size=(films, KNOWN)),
         thumbnails=generator.normal(size=(2, films, 12)),
     )
 
 
-def _films(number: int) -> tuple[LabelledFilm, ...]:
+def _films(number: int) -> tuple[LabeledFilm, ...]:
     """Return films of as many patients, every other with an opacity."""
     return tuple(
-        LabelledFilm(
+        LabeledFilm(
             path=Path(f"{at:04}.png"),
             patient=str(at),
             view=(View.PA, View.AP)[at // 2 % 2],
@@ -123,66 +123,68 @@ def _films(number: int) -> tuple[LabelledFilm, ...]:
     )
 
 
-def _shown(films: tuple[LabelledFilm, ...]) -> metrics.Bools:
+def _positive(films: tuple[LabeledFilm, ...]) -> metrics.Bools:
     return np.array([bool(film.labels & FINDINGS["lung_opacity"]) for film in films])
 
 
-def test_what_surroundings_explain_is_subtracted() -> None:
-    films, seen = _films(120), _seen(120)
-    shown = _shown(films)
-    normal = np.flatnonzero(~shown)
+def test_what_the_context_explains_is_subtracted() -> None:
+    films, features = _films(120), _features(120)
+    positive = _positive(films)
+    normal = np.flatnonzero(~positive)
 
-    known = findings.Labels(shown=shown, weights=np.ones(120), fifth=np.arange(120) // 2 % 5)
+    labels = findings.Labels(positive=positive, weights=np.ones(120), fold=np.arange(120) // 2 % 5)
 
-    heads, bias = findings.fit_fold(seen, Look.THORAX, known, np.flatnonzero(known.fifth), normal=normal)
+    heads, bias = findings.fit_fold(features, FilmPass.THORAX, labels, np.flatnonzero(labels.fold), normal=normal)
 
-    def says(parts: metrics.Floats, around: metrics.Floats) -> metrics.Floats:
-        said: metrics.Floats = (np.concatenate((parts, around), 2) * heads).sum((1, 2))
-        return said
+    def score(parts: metrics.Floats, context: metrics.Floats) -> metrics.Floats:
+        scores: metrics.Floats = (np.concatenate((parts, context), 2) * heads).sum((1, 2))
+        return scores
 
-    said = says(seen.parts[Look.THORAX], seen.around)
+    scores = score(features.parts[FilmPass.THORAX], features.context)
     assert heads.shape == (PARTS, CHANNELS)
-    assert said[normal].mean() == pytest.approx(0.0, abs=1e-9)
-    assert said.std() > 1e-4
+    assert scores[normal].mean() == pytest.approx(0.0, abs=1e-9)
+    assert scores.std() > 1e-4
     assert np.isfinite(bias)
-    shift = np.random.default_rng(1).normal(size=SURROUNDINGS)
+    shift = np.random.default_rng(1).normal(size=CONTEXT)
     shift[0] = 0.0
-    explained = shift @ seen.explained(Look.THORAX, normal)
-    assert says(seen.parts[Look.THORAX] + explained, seen.around + shift) == pytest.approx(said, abs=1e-9)
+    explained = shift @ features.explained(FilmPass.THORAX, normal)
+    assert score(features.parts[FilmPass.THORAX] + explained, features.context + shift) == pytest.approx(
+        scores, abs=1e-9
+    )
 
 
 @pytest.mark.slow
-def test_noise_is_not_told_from_noise_on_patients_not_learned_from() -> None:
+def test_noise_gives_chance_level_on_held_out_patients() -> None:
     films = _films(300)
 
-    opinions, _ = findings.cross_validate(films, _shown(films), _seen(300), seed=1)
+    predictions, _ = findings.cross_validate(films, _positive(films), _features(300), seed=1)
 
-    for said in (opinions.logits, opinions.whole, opinions.rest, opinions.thumbnails):
-        assert 0.38 < metrics.auc(_shown(films), said) < 0.62
+    for scores in (predictions.logits, predictions.whole, predictions.rest, predictions.thumbnails):
+        assert 0.38 < metrics.auc(_positive(films), scores) < 0.62
 
 
 @pytest.mark.slow
-def test_what_is_plain_to_see_is_learned_and_called() -> None:
-    films, seen = _films(200), _seen(200)
-    shown = _shown(films)
-    seen.parts[Look.THORAX, shown, 2, :6] += 1.0
+def test_a_planted_signal_is_learned_and_called() -> None:
+    films, features = _films(200), _features(200)
+    positive = _positive(films)
+    features.parts[FilmPass.THORAX, positive, 2, :6] += 1.0
 
-    opinions, fit = findings.cross_validate(films, shown, seen, seed=1)
+    predictions, fit = findings.cross_validate(films, positive, features, seed=1)
 
-    assert metrics.auc(shown, opinions.logits) > 0.95
-    assert metrics.auc(shown, opinions.whole) < 0.65
-    assert opinions.present[shown].mean() > 0.8
-    assert opinions.present[~shown].mean() < 0.3
+    assert metrics.auc(positive, predictions.logits) > 0.95
+    assert metrics.auc(positive, predictions.whole) < 0.65
+    assert predictions.present[positive].mean() > 0.8
+    assert predictions.present[~positive].mean() < 0.3
     part, channel = np.unravel_index(np.abs(fit.heads.mean(0)[:, :KNOWN]).argmax(), (PARTS, KNOWN))
     assert part == 2
     assert channel < 6
 
 
-def test_joined_fits_say_their_mean_in_the_scale_that_was_fitted() -> None:
+def test_the_exported_graph_gives_the_mean_of_the_folds() -> None:
     network, films = _network(), torch.rand(2, 1, 256, 256)
-    seen = seen_of(network, films[:, 0].numpy())
-    assert seen.parts.shape == (2, 2, PARTS, KNOWN)
-    assert seen.thumbnails.shape == (2, 2, 576)
+    features = extract_features(network, films[:, 0].numpy())
+    assert features.parts.shape == (2, 2, PARTS, KNOWN)
+    assert features.thumbnails.shape == (2, 2, 576)
     fits = [
         {
             "heads": torch.randn(3, PARTS, CHANNELS, dtype=torch.float64),
@@ -192,29 +194,29 @@ def test_joined_fits_say_their_mean_in_the_scale_that_was_fitted() -> None:
         }
         for _ in range(2)
     ]
-    known = torch.from_numpy(np.concatenate((seen.parts[Look.THORAX], seen.around), 2))
+    labels = torch.from_numpy(np.concatenate((features.parts[FilmPass.THORAX], features.context), 2))
     expected = [
-        (torch.einsum("bpc,fpc->bf", known, fit["heads"]) + fit["bias"]).mean(1) * fit["scale"] + fit["offset"]
+        (torch.einsum("bpc,fpc->bf", labels, fit["heads"]) + fit["bias"]).mean(1) * fit["scale"] + fit["offset"]
         for fit in fits
     ]
 
-    chest = joined(network, fits)
-    chest.distance = Distance([np.random.default_rng(1).normal(size=(40, 16))] * 2)
+    chest = assemble(network, fits)
+    chest.distance = MahalanobisDistance([np.random.default_rng(1).normal(size=(40, 16))] * 2)
     with torch.inference_mode():
-        told = chest.eval()(films)
+        outputs = chest.eval()(films)
 
-    assert torch.allclose(told["finding_logits"], torch.stack(expected, 1).float(), atol=1e-3)
-    assert torch.allclose(told["finding_logits"], told["finding_maps"].mean((2, 3)) + chest.bias, atol=1e-3)
-    assert told["finding_maps"].shape == (2, 2, 32, 32)
-    assert told["structure_logits"].shape == (2, 15, 128, 128)
+    assert torch.allclose(outputs["finding_logits"], torch.stack(expected, 1).float(), atol=1e-3)
+    assert torch.allclose(outputs["finding_logits"], outputs["finding_maps"].mean((2, 3)) + chest.bias, atol=1e-3)
+    assert outputs["finding_maps"].shape == (2, 2, 32, 32)
+    assert outputs["structure_logits"].shape == (2, 15, 128, 128)
 
 
-def test_both_looks_are_of_the_same_network() -> None:
+def test_both_passes_use_the_same_network() -> None:
     network, film = _network(), torch.rand(1, 1, 256, 256)
 
-    first, second = looks(network, film)
+    first, second = two_passes(network, film)
 
     with torch.inference_mode():
         assert torch.allclose(first.views, network(film).views, atol=1e-6)
-        alone = network(only(film, thorax_of(first.planes)))
+        alone = network(gray_outside(film, thorax_mask(first.planes)))
     assert torch.allclose(second.views, alone.views, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Figures and their uncertainty."""
+"""Metrics and their confidence intervals."""
 
 import numpy as np
 import pytest
@@ -11,15 +11,15 @@ from training import metrics
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(-5, 5)), min_size=2, max_size=60))
 def test_auc_is_what_scikit_learn_says_ties_included(pairs: list[tuple[bool, int]]) -> None:
-    shown = np.array([kind for kind, _ in pairs])
+    positive = np.array([kind for kind, _ in pairs])
     scores = np.array([float(score) for _, score in pairs])
 
-    value = metrics.auc(shown, scores)
+    value = metrics.auc(positive, scores)
 
-    if shown.all() or not shown.any():
+    if positive.all() or not positive.any():
         assert np.isnan(value)
     else:
-        assert value == pytest.approx(roc_auc_score(shown, scores))
+        assert value == pytest.approx(roc_auc_score(positive, scores))
 
 
 def test_films_of_one_patient_widen_the_interval() -> None:
@@ -28,7 +28,7 @@ def test_films_of_one_patient_widen_the_interval() -> None:
     repeated = np.repeat(one_each, 8)
 
     def mean(values: "np.typing.NDArray[np.float64]") -> metrics.Statistic:
-        return lambda drawn: float(values[drawn].mean())
+        return lambda films: float(values[films].mean())
 
     alone = metrics.with_interval(mean(repeated), [str(number) for number in range(400)], resamples=300)
     grouped = metrics.with_interval(mean(repeated), [str(number // 8) for number in range(400)], resamples=300)
@@ -39,8 +39,8 @@ def test_films_of_one_patient_widen_the_interval() -> None:
 
 
 def test_the_interval_is_the_same_each_time() -> None:
-    def first(drawn: "np.typing.NDArray[np.intp]") -> float:
-        return float(drawn.mean())
+    def first(films: "np.typing.NDArray[np.intp]") -> float:
+        return float(films.mean())
 
     patients = [str(number) for number in range(30)]
 
@@ -50,9 +50,9 @@ def test_the_interval_is_the_same_each_time() -> None:
 def test_platt_finds_the_scale_and_offset_that_made_the_labels() -> None:
     generator = np.random.default_rng(0)
     logits = generator.normal(size=20_000)
-    shown = generator.random(20_000) < 1 / (1 + np.exp(-(2 * logits - 1)))
+    positive = generator.random(20_000) < 1 / (1 + np.exp(-(2 * logits - 1)))
 
-    scale, offset = metrics.platt(logits, shown, np.ones(20_000))
+    scale, offset = metrics.fit_platt(logits, positive, np.ones(20_000))
 
     assert scale == pytest.approx(2, abs=0.1)
     assert offset == pytest.approx(-1, abs=0.1)
@@ -60,6 +60,6 @@ def test_platt_finds_the_scale_and_offset_that_made_the_labels() -> None:
 
 def test_the_operating_point_lies_between_the_two_kinds() -> None:
     scores = np.array([-3.0, -2.0, -1.0, 1.0, 2.0])
-    shown = np.array([False, False, False, True, True])
+    positive = np.array([False, False, False, True, True])
 
-    assert metrics.threshold(scores, shown, np.ones(5)) == 0.0
+    assert metrics.choose_threshold(scores, positive, np.ones(5)) == 0.0
