@@ -8,8 +8,9 @@ from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.load import send
 from cxr_node.faults.outcome import GroupResult
-from cxr_node.faults.simulated_node import SimulatedNode, simulated_node
+from cxr_node.faults.scratch_network import ScratchNetwork
 from cxr_node.queue import claiming
+from cxr_node.simulators.node import InProcessNode, wired_node
 from cxr_node.simulators.pacs import SimulatedPacs
 
 GROUP = "clock jumps"
@@ -37,7 +38,7 @@ def run(context: FaultContext) -> GroupResult:
             destinations={"pacs": scratch.to_pacs(pacs.port)},
             sections={"compose": {"study_quiet_s": 2.0}},
         )
-        node = stack.enter_context(simulated_node(place))
+        node = stack.enter_context(wired_node(place.settings, network=ScratchNetwork))
         jumps = _JUMPS[-context.amounts.clock_jumps :]
         for number, jump in enumerate(jumps):
             context.on_progress("clock jumps", number, len(jumps))
@@ -47,7 +48,7 @@ def run(context: FaultContext) -> GroupResult:
             _send(context, node, promised)
             node.workers[Stage.READ].turn()  # a study that is read and waits for its quiet time
             _send(context, node, promised)
-            _claim_by_lost_host(node)  # a lease whose worker died with its host
+            _claim_by_lost_host(node, place.settings.read.lease_s)  # a lease whose worker died with its host
             rejects["now"] = False
             node.clock.now += jump
             node.pass_time(_SOON)
@@ -68,13 +69,12 @@ def run(context: FaultContext) -> GroupResult:
     )
 
 
-def _send(context: FaultContext, node: SimulatedNode, promised: dict[str, str]) -> None:
+def _send(context: FaultContext, node: InProcessNode, promised: dict[str, str]) -> None:
     film = context.films.make(40_000_000 + len(promised))
     if send(film, node.port) == 0:
         promised[str(film.StudyInstanceUID)] = str(film.SOPInstanceUID)
 
 
-def _claim_by_lost_host(node: SimulatedNode) -> None:
-    lease = timedelta(seconds=node.settings.read.lease_s)
+def _claim_by_lost_host(node: InProcessNode, lease_s: float) -> None:
     with node.database.write() as transaction:
-        claiming.claim(transaction, Stage.READ, owner="lost/read/1", lease=lease, now=node.clock())
+        claiming.claim(transaction, Stage.READ, owner="lost/read/1", lease=timedelta(seconds=lease_s), now=node.clock())

@@ -13,7 +13,8 @@ from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.load import send
 from cxr_node.faults.outcome import GroupResult, LedgerResult, total
 from cxr_node.faults.proxy import CutMode, cutting_proxy
-from cxr_node.faults.simulated_node import SimulatedNode, simulated_node
+from cxr_node.faults.scratch_network import ScratchNetwork
+from cxr_node.simulators.node import InProcessNode, wired_node
 from cxr_node.simulators.pacs import SimulatedPacs, StoreRequest
 
 GROUP = "PACS unreachable, slow, losing objects, rejecting, aborting"
@@ -65,7 +66,7 @@ class _Case:
         self.place = scratch.place(
             context.folder / name, receives=context.receive_settings, database_url=url, destinations={"pacs": to}
         )
-        self.node: SimulatedNode = stack.enter_context(simulated_node(self.place))
+        self.node: InProcessNode = stack.enter_context(wired_node(self.place.settings, network=ScratchNetwork))
         self.promised: dict[str, str] = {}
         self.problems: list[str] = []
         self._bench = context
@@ -149,7 +150,7 @@ def _losing(context: FaultContext, url: str, *, confirm: str) -> tuple[int, Ledg
         pacs = stack.enter_context(SimulatedPacs(forgets=lambda request: request.times <= 3))
         case = _Case(context, url, f"losing-{confirm}", stack, pacs.port, confirm=confirm, confirm_again_s=30.0)
         case.send(3)
-        case.node.work()
+        case.node.run_due()
         early = ledger_check.check(case.place.settings, case.promised, {})
         case.check(holds=not early.confirmed, otherwise="delivered by the ledger without verification")
         case.node.pass_time(timedelta(minutes=30))
@@ -169,7 +170,7 @@ def _rejecting(context: FaultContext, url: str) -> tuple[int, LedgerResult]:
         pacs = stack.enter_context(SimulatedPacs(status=status))
         case = _Case(context, url, "rejecting", stack, pacs.port)
         case.send(len(statuses))
-        case.node.work()
+        case.node.run_due()
         stored = {study for study in case.promised if study in pacs.by_study}
         early = ledger_check.check(case.place.settings, case.promised, pacs.by_study, allow_failed_jobs=True)
         case.check(

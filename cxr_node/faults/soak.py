@@ -10,8 +10,10 @@ from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.load import send
 from cxr_node.faults.outcome import GroupResult
-from cxr_node.faults.simulated_node import SimulatedNode, simulated_node
+from cxr_node.faults.scratch_network import ScratchNetwork
+from cxr_node.simulators.node import InProcessNode, wired_node
 from cxr_node.simulators.pacs import SimulatedPacs
+from cxr_node.work.periodic import retention
 
 GROUP = "a compressed soak"
 _FILMS_AN_HOUR = (2, 30)
@@ -41,7 +43,7 @@ def run(context: FaultContext) -> GroupResult:
             destinations={"pacs": scratch.to_pacs(pacs.port, confirm="find", confirm_again_s=60.0)},
             sections={"compose": {"study_quiet_s": 2.0}},
         )
-        node = stack.enter_context(simulated_node(place))
+        node = stack.enter_context(wired_node(place.settings, network=ScratchNetwork))
         sizes = [_size()]
         for step in range(steps):
             context.on_progress("ten minutes of films", step, steps)
@@ -50,7 +52,7 @@ def run(context: FaultContext) -> GroupResult:
             for _ in range(_films(step)):
                 _send(context, node, promised, problems)
             node.pass_time(_STEP)
-            removed += node.remove_old(_KEPT)
+            removed += retention.remove_expired(node.database, node.archive, keep=_KEPT, clock=node.clock)
             sizes.append(_size())
         rejects["now"] = False
         node.pass_time(timedelta(hours=2))
@@ -81,7 +83,7 @@ def _films(step: int) -> int:
     return round(an_hour / 6 * (step + 1)) - round(an_hour / 6 * step)
 
 
-def _send(context: FaultContext, node: SimulatedNode, promised: dict[str, str], problems: list[str]) -> None:
+def _send(context: FaultContext, node: InProcessNode, promised: dict[str, str], problems: list[str]) -> None:
     film = context.films.make(80_000_000 + len(promised))
     status = send(film, node.port)
     if status == 0:

@@ -24,9 +24,9 @@ from cxr_node.audit.syslog import SyslogReceiver, framed
 from cxr_node.audit.trail import Trail
 from cxr_node.domain.identifiers import Uid
 from cxr_node.net.tls_peer import TlsPeer
+from cxr_node.simulators.clock import SimulatedClock
 from tests.support import certificates, peers, syslog
 from tests.support.audit_rules import read
-from tests.support.node import StoppedClock
 from tests.support.peers import LOOPBACK
 
 SOURCE = Source(source_id="cxr-node")
@@ -44,8 +44,8 @@ def stranger(address: str = "192.0.2.9", *, at: datetime = AT) -> Message:
     return events.association(Peer(ae_title="X", address=address), by=NODE, failure="not known here", at=at)
 
 
-def trail(folder: Path, clock: StoppedClock | None = None) -> Trail:
-    return Trail(Journal(folder), SOURCE, clock=clock or StoppedClock(AT))
+def trail(folder: Path, clock: SimulatedClock | None = None) -> Trail:
+    return Trail(Journal(folder), SOURCE, clock=clock or SimulatedClock(AT))
 
 
 def lines(folder: Path) -> list[str]:
@@ -155,7 +155,7 @@ def test_a_failure_of_the_trail_is_logged_and_not_raised(tmp_path: Path, caplog:
         def append(self, lines: Sequence[str], *, day: date) -> int:
             raise RuntimeError(lines[0][:20] + day.isoformat())
 
-    Trail(Faulty(tmp_path), SOURCE, clock=StoppedClock(AT)).record(film(1))
+    Trail(Faulty(tmp_path), SOURCE, clock=SimulatedClock(AT)).record(film(1))
 
     assert [record.message for record in caplog.records] == ["audit message lost: RuntimeError"]
 
@@ -174,14 +174,14 @@ def test_a_truncated_message_is_not_forwarded(tmp_path: Path) -> None:
 
 
 def test_repeated_alerts_are_counted_and_do_not_fill_the_disk(tmp_path: Path) -> None:
-    clock = StoppedClock(AT)
+    clock = SimulatedClock(AT)
     recorded = trail(tmp_path, clock)
     for _ in range(500):
         recorded.record(stranger())
     recorded.record(stranger("192.0.2.10"))
     assert len(lines(tmp_path)) == 11
 
-    clock.go(seconds=61)
+    clock.advance(seconds=61)
     recorded.tick()
     recorded.tick()
     (summary,) = lines(tmp_path)[11:]

@@ -102,7 +102,7 @@ def test_an_unreachable_modality_gets_the_result_later(database: Database, tmp_p
 
     with CommitmentListener("DX1") as peer:
         later = InProcessNode(database, tmp_path, peers={"DX1": remote(peer)})
-        later.clock.go(minutes=1)
+        later.clock.advance(minutes=1)
         assert later.turn(Stage.COMMIT)
         assert peer.results.get(timeout=60) == (
             1,

@@ -56,7 +56,7 @@ def node_with_report(
     )
     node.accept(films.dx())
     assert node.turn(Stage.READ)
-    node.clock.go(seconds=2)
+    node.clock.advance(seconds=2)
     assert node.turn(Stage.COMPOSE)
     return node
 
@@ -130,7 +130,7 @@ def test_a_result_that_the_archive_lacks_is_sent_again(database: Database, tmp_p
         assert archive.by_study == {}
 
         for _ in range(2):
-            node.clock.go(seconds=AGAIN_S)
+            node.clock.advance(seconds=AGAIN_S)
             assert node.turn(Stage.DELIVER)
         assert len(archive.by_study) == 1
     assert (delivery(node).state, fate(node)) == (State.DONE, Fate.DELIVERED)
@@ -193,7 +193,7 @@ def test_a_result_is_verified_by_c_find(forgets: int, state: State, database: Da
         assert node.turn(Stage.DELIVER)
         assert delivery(node).state is state
 
-        node.clock.go(seconds=AGAIN_S)
+        node.clock.advance(seconds=AGAIN_S)
         node.work()
         assert delivery(node).state is State.WAITING or len(archive.by_study) == 1
 

@@ -43,7 +43,7 @@ def check(node: InProcessNode, *, timeout_s: float = 60.0, uid: Callable[[], Uid
 
     def wait(_: float) -> None:
         node.turn(Stage.READ)
-        node.clock.go(seconds=5)
+        node.clock.advance(seconds=5)
 
     return constancy.check(
         node.database, node.archive, [phantom(1), phantom(2)],
@@ -131,7 +131,7 @@ def test_an_announcement_expires(database: Database, tmp_path: Path) -> None:
     with database.write() as transaction:
         run_id = rows.start(transaction, now=node.clock.now)
         rows.announce(transaction, run_id, 1, Uid(str(film.SOPInstanceUID)), now=node.clock.now)
-    node.clock.go(minutes=16)
+    node.clock.advance(minutes=16)
 
     node.accept(film)
     node.work()
@@ -159,7 +159,7 @@ def test_phantoms_of_old_checks_are_removed_from_the_archive(database: Database,
     node = InProcessNode(database, tmp_path)
     check(node)
     before = len([path for path in (tmp_path / "archive").rglob("*") if path.is_file()])
-    node.clock.go(days=8)
+    node.clock.advance(days=8)
 
     check(node)
 

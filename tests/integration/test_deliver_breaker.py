@@ -15,10 +15,11 @@ from cxr_node.deliver.peer import Peer
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.queue import claiming
+from cxr_node.simulators.clock import SimulatedClock
 from cxr_node.simulators.pacs import SimulatedPacs
 from tests.support import films, peers
-from tests.support.node import CALM_S, InProcessNode, StoppedClock
-from tests.support.queue import LEASE
+from tests.support.node import CALM_S, InProcessNode
+from tests.support.queue import LEASE, NOON
 
 STUDIES = 5
 
@@ -37,7 +38,7 @@ def with_reports(database: Database, folder: Path, films_: int = STUDIES) -> InP
         node.accept(films.dx(seed=seed))
     while node.turn(Stage.READ):
         pass
-    node.clock.go(seconds=CALM_S)
+    node.clock.advance(seconds=CALM_S)
     while node.turn(Stage.COMPOSE):
         pass
     return node
@@ -57,11 +58,11 @@ def test_an_unreachable_destination_is_probed_by_one_delivery(database: Database
         seconds = node.seconds_to_next(Stage.DELIVER)
         assert seconds is not None
         assert 0 < seconds <= 60
-        node.clock.go(seconds=seconds)
+        node.clock.advance(seconds=seconds)
     assert 8 <= tries(node) <= 16
 
     node.pacs.before = lambda: None
-    node.clock.go(seconds=60)
+    node.clock.advance(seconds=60)
     while node.turn(Stage.DELIVER):
         pass
     assert len(node.pacs.arrived) == STUDIES
@@ -103,7 +104,7 @@ def test_only_a_failed_connection_is_unreachable() -> None:
 
 
 def test_one_probe_at_a_time_with_growing_intervals() -> None:
-    clock = StoppedClock()
+    clock = SimulatedClock(NOON)
     breakers = CircuitBreakers(clock)
     assert breakers.enter("pacs")
     assert breakers.enter("pacs")
@@ -134,7 +135,7 @@ def two_versions(database: Database, folder: Path) -> InProcessNode:
     node.accept(films.cr())
     while node.turn(Stage.READ):
         pass
-    node.clock.go(seconds=CALM_S)
+    node.clock.advance(seconds=CALM_S)
     assert node.turn(Stage.COMPOSE)
     assert len(node.jobs(Stage.DELIVER)) == 2
     return node
@@ -153,7 +154,7 @@ def test_a_newer_version_never_arrives_before_the_older(database: Database, tmp_
     assert (node.seconds_to_next(Stage.DELIVER) or 0) > 0
 
     node.pacs.before = lambda: None
-    node.clock.go(seconds=60)
+    node.clock.advance(seconds=60)
     while node.turn(Stage.DELIVER):
         pass
     assert versions(node) == [0, 1]

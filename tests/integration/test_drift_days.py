@@ -22,11 +22,12 @@ from cxr_node.ops.alarms import active_alarms
 from cxr_node.queries import daily_stats as days
 from cxr_node.queries import drift, view_rows
 from cxr_node.queries.views.registry import VIEWS
+from cxr_node.simulators.clock import SimulatedClock
 from cxr_node.wiring.process import utc_now
 from cxr_node.work.periodic import drift as drift_job
 from tests.support import films
 from tests.support.monitored_films import ScoredFilm, read_films
-from tests.support.node import InProcessNode, StoppedClock
+from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file
 from tests.support.web import Page, served_page
 
@@ -56,7 +57,7 @@ def rows(database: Database, view: str) -> list[dict[str, object]]:
 
 
 def turn(database: Database, *, day: int) -> None:
-    drift_job.turn(database, rules=RULES, clock=StoppedClock(START + timedelta(days=day)))
+    drift_job.turn(database, rules=RULES, clock=SimulatedClock(START + timedelta(days=day)))
 
 
 def test_statistics_are_by_device_and_model(database: Database) -> None:
@@ -147,15 +148,15 @@ def test_drift_of_one_device_does_not_affect_another(database: Database) -> None
 def test_a_day_is_evaluated_once_an_hour_after_its_end(database: Database) -> None:
     read_films(database, stream(days=9))
     midnight = datetime.combine((START + timedelta(days=9)).date(), datetime.min.time(), START.tzinfo)
-    clock = StoppedClock(midnight + timedelta(minutes=59))
+    clock = SimulatedClock(midnight + timedelta(minutes=59))
     drift_job.turn(database, rules=RULES, clock=clock)
     with database.read() as connection:
         assert drift.newest(connection)[0] == date(2026, 3, 8)
 
-    clock.go(minutes=2)
+    clock.advance(minutes=2)
     drift_job.turn(database, rules=RULES, clock=clock)
     before = rows(database, "v1_drift")
-    clock.go(minutes=10)
+    clock.advance(minutes=10)
     drift_job.turn(database, rules=RULES, clock=clock)
 
     with database.read() as connection:

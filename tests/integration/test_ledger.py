@@ -40,7 +40,7 @@ def test_a_film_is_in_progress_until_its_report_is_delivered(shop: InProcessNode
     for stage in (Stage.READ, Stage.COMPOSE, Stage.DELIVER):
         assert fates(shop) == [Fate.IN_PROGRESS]
         assert shop.turn(stage)
-        shop.clock.go(seconds=CALM_S)
+        shop.clock.advance(seconds=CALM_S)
 
     assert fates(shop) == [Fate.DELIVERED]
 
@@ -76,7 +76,7 @@ def test_a_waiting_delivery_is_in_progress_and_a_failed_one_set_aside(shop: InPr
     assert fates(shop) == [Fate.IN_PROGRESS]
 
     shop.pacs.before = refused
-    shop.clock.go(hours=1)
+    shop.clock.advance(hours=1)
     shop.work()
     assert fates(shop) == [Fate.SET_ASIDE]
 
@@ -141,7 +141,7 @@ def test_reconcile_counts_by_day_device_and_association(tmp_path: Path, database
         shop = InProcessNode(database, settings.node.data_folder)
         shop.accept(films.dx(), sender=replace(SENDER, association="20260102T120000Z-0a"))
         shop.work()
-        shop.clock.go(days=31)
+        shop.clock.advance(days=31)
         retention.remove_expired(database, shop.archive, keep=timedelta(days=30), clock=shop.clock)
         shop.accept(films.dx(seed=1), sender=replace(SENDER, association="20260202T120000Z-0b", address="10.0.7.9"))
 

@@ -158,7 +158,7 @@ def test_an_outlined_film_is_measured_stored_and_reported(database: Database, tm
     source = dataset(one, now=NOW)
     node.accept(source)
     node.turn(Stage.READ)
-    node.clock.go(seconds=CEILING_S)
+    node.clock.advance(seconds=CEILING_S)
     node.turn(Stage.COMPOSE)
     node.turn(Stage.DELIVER)
 

@@ -101,7 +101,7 @@ def test_a_film_that_kills_its_worker_is_set_aside_and_others_are_read(database:
             node.accept(films.dx(seed=seed, rows=rows))
         for _ in range(2):
             node.work()
-            node.clock.go(seconds=60)
+            node.clock.advance(seconds=60)
 
     first, deadly, last = node.jobs(Stage.READ)
     assert (first.state, last.state) == (State.DONE, State.DONE)

@@ -99,7 +99,7 @@ def test_a_film_waits_for_its_batch_no_longer_than_configured(database: Database
     node.accept(films.dx(seed=0))
 
     assert node.seconds_to_next(Stage.READ) == pytest.approx(0.5)
-    node.clock.go(seconds=0.5)
+    node.clock.advance(seconds=0.5)
     assert node.seconds_to_next(Stage.READ) == pytest.approx(0.0)
 
 

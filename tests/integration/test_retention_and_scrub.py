@@ -54,10 +54,10 @@ def test_a_delivered_study_is_removed_when_it_is_old_and_not_before(node: InProc
     assert (remove_expired_studies(node), archived_files(node), is_committed(node)) == (0, 2, True)
     with node.database.read() as connection:
         before = readings.latest(connection, 1, received(films.dx()).identity)
-    node.clock.go(days=29)
+    node.clock.advance(days=29)
     assert (remove_expired_studies(node), archived_files(node)) == (0, 2)
 
-    node.clock.go(days=2)
+    node.clock.advance(days=2)
     assert (remove_expired_studies(node), archived_files(node), is_committed(node)) == (1, 0, False)
     assert remove_expired_studies(node) == 0
     with node.database.read() as connection:
@@ -78,7 +78,7 @@ def test_removal_is_announced_once_a_study(node: InProcessNode) -> None:
     node.accept(films.cr())
     node.work()
     everything = {node.archive.get(key) for key in node.archive.stored_keys()}
-    node.clock.go(days=31)
+    node.clock.advance(days=31)
     for _ in range(2):
         remove_expired(
             node.database,
@@ -98,9 +98,9 @@ def test_undelivered_studies_are_never_removed(stage: Stage, node: InProcessNode
         : (Stage.READ, Stage.COMPOSE, Stage.DELIVER).index(stage)
     ]:
         assert node.turn(earlier)
-        node.clock.go(seconds=2)
+        node.clock.advance(seconds=2)
     before = archived_files(node)
-    node.clock.go(days=3650)
+    node.clock.advance(days=3650)
     assert (remove_expired_studies(node), archived_files(node)) == (0, before)
 
 
@@ -114,28 +114,28 @@ def test_failed_studies_are_never_removed(node: InProcessNode) -> None:
     node.pacs.before = unreachable
     node.accept(films.dx(seed=2))
     node.work()
-    node.clock.go(days=4)
+    node.clock.advance(days=4)
     node.work()
     assert node.jobs(Stage.DELIVER)[-1].state is State.FAILED
     before = archived_files(node)
-    node.clock.go(days=3650)
+    node.clock.advance(days=3650)
     assert (remove_expired_studies(node), archived_files(node)) == (0, before)
 
 
 def test_a_late_film_keeps_its_whole_study(node: InProcessNode) -> None:
     node.accept(films.dx())
     node.work()
-    node.clock.go(days=20)
+    node.clock.advance(days=20)
     node.accept(films.cr())
     node.work()
-    node.clock.go(days=20)
+    node.clock.advance(days=20)
     assert remove_expired_studies(node) == 0
 
 
 def test_a_film_of_a_removed_study_is_read_and_reported(node: InProcessNode) -> None:
     node.accept(films.dx())
     node.work()
-    node.clock.go(days=31)
+    node.clock.advance(days=31)
     assert remove_expired_studies(node) == 1
     node.accept(films.cr())
     node.work()
@@ -146,20 +146,20 @@ def test_a_film_of_a_removed_study_is_read_and_reported(node: InProcessNode) -> 
 def test_a_removed_film_received_again_is_archived_again(node: InProcessNode) -> None:
     node.accept(films.dx())
     node.work()
-    node.clock.go(days=31)
+    node.clock.advance(days=31)
     assert remove_expired_studies(node) == 1
     assert not node.accept(films.dx())
     assert is_committed(node)
-    node.clock.go(days=29)
+    node.clock.advance(days=29)
     assert (remove_expired_studies(node), is_committed(node)) == (0, True)
-    node.clock.go(days=2)
+    node.clock.advance(days=2)
     assert (remove_expired_studies(node), is_committed(node)) == (1, False)
 
 
 def test_a_file_left_by_a_crash_is_removed_next_time(node: InProcessNode) -> None:
     node.accept(films.dx())
     node.work()
-    node.clock.go(days=31)
+    node.clock.advance(days=31)
     with node.database.write() as transaction:
         retention.mark_removed(transaction, before=node.clock.now - KEEP, now=node.clock.now)
     assert archived_files(node) == 2
@@ -170,7 +170,7 @@ def test_a_file_left_by_a_crash_is_removed_next_time(node: InProcessNode) -> Non
 def test_a_film_received_again_during_its_removal_is_not_lost(node: InProcessNode) -> None:
     node.accept(films.dx())
     node.work()
-    node.clock.go(days=31)
+    node.clock.advance(days=31)
     with node.database.write() as transaction:
         retention.mark_removed(transaction, before=node.clock.now - KEEP, now=node.clock.now)
     with node.database.read() as connection:

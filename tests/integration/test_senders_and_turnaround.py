@@ -45,7 +45,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
             node.accept(films.dx(seed=number + 1, changes=changes), sender=sender)
             node.work()
             if number % 6 == 5:
-                node.clock.go(days=1)
+                node.clock.advance(days=1)
         node.clock.now = utc_now()
         node.pacs.before = reject
         node.accept(films.dx(seed=REJECTED))

@@ -67,7 +67,7 @@ def exporter(node: InProcessNode, received: Collector, tmp_path: Path) -> Iterat
 
 
 def settle(node: InProcessNode) -> None:
-    node.clock.go(seconds=10)
+    node.clock.advance(seconds=10)
 
 
 def test_film_is_one_trace_from_acceptance_to_commitment(
@@ -122,7 +122,7 @@ def test_each_attempt_is_a_span_and_a_retry_is_no_error(
     node.accept(films.dx())
     node.work()
     node.pacs.before = lambda: None
-    node.clock.go(hours=2)
+    node.clock.advance(hours=2)
     node.work()
     settle(node)
     exporter.export_ended()
@@ -218,7 +218,7 @@ def test_accept_span_starts_with_its_association(
 ) -> None:
     opened = node.clock.now
     sender = replace(SENDER, association=association_name(opened))
-    node.clock.go(seconds=3)
+    node.clock.advance(seconds=3)
     node.accept(films.dx(), sender=sender)
     settle(node)
     exporter.export_ended()

@@ -242,7 +242,7 @@ def test_a_fault_of_the_node_is_retried_and_reported_without_film_content(databa
     (job,) = node.jobs()
     assert (job.state, job.due_at) == (State.WAITING, node.clock.now + timedelta(seconds=1))
 
-    node.clock.go(hours=1)
+    node.clock.advance(hours=1)
     node.work()
 
     job = node.jobs(Stage.READ)[0]
@@ -272,7 +272,7 @@ def test_a_worker_that_lost_its_lease_changes_nothing(node: InProcessNode) -> No
     node.accept(films.dx())
 
     def slow(_radiographs: object) -> NoReturn:
-        node.clock.go(seconds=LEASE.total_seconds() + 1)
+        node.clock.advance(seconds=LEASE.total_seconds() + 1)
         with node.database.write() as transaction:
             queue.expire_leases(transaction, now=node.clock.now)
         claim_one(node.database, owner="node/read/9", now=node.clock.now)
@@ -324,7 +324,7 @@ def test_a_pacs_that_comes_back_gets_the_stored_bytes_once(node: InProcessNode) 
     node.accept(films.dx())
     node.work()
     node.pacs.before = lambda: None
-    node.clock.go(hours=1)
+    node.clock.advance(hours=1)
 
     node.work()
 
@@ -353,7 +353,7 @@ def test_a_rejected_delivery_fails_until_an_operator_retries_it(node: InProcessN
 def test_a_destination_removed_from_the_settings_is_named(node: InProcessNode) -> None:
     node.accept(films.dx())
     while node.turn(Stage.READ) or node.turn(Stage.COMPOSE):
-        node.clock.go(seconds=CALM_S)
+        node.clock.advance(seconds=CALM_S)
     with node.database.write() as transaction:
         transaction.connection.execute(delivery.update().values(destination="old"))
 
@@ -369,7 +369,7 @@ def test_a_destination_removed_from_the_settings_is_named(node: InProcessNode) -
 def test_a_study_of_two_films_sent_together_has_one_report(node: InProcessNode) -> None:
     node.accept(films.dx())
     node.turn(Stage.READ)
-    node.clock.go(seconds=1)
+    node.clock.advance(seconds=1)
     node.accept(films.cr())
 
     node.work()
@@ -381,7 +381,7 @@ def test_a_study_of_two_films_sent_together_has_one_report(node: InProcessNode) 
 def test_a_late_film_yields_a_new_version_that_names_the_one_before(node: InProcessNode) -> None:
     node.accept(films.dx())
     node.work()
-    node.clock.go(minutes=5)
+    node.clock.advance(minutes=5)
     node.accept(films.cr())
 
     node.work()
@@ -416,7 +416,7 @@ def test_a_study_waits_for_unread_films_until_its_deadline(node: InProcessNode) 
     node.work()
     assert node.pacs.arrived == []
 
-    node.clock.go(seconds=CEILING_S)
+    node.clock.advance(seconds=CEILING_S)
     node.turn(Stage.COMPOSE)
     node.turn(Stage.DELIVER)
 
@@ -450,7 +450,7 @@ def test_an_unavailable_database_at_completion_costs_one_lease_only(node: InProc
 
     with pytest.raises(DatabaseUnavailable):
         node.turn(Stage.READ)
-    node.clock.go(seconds=LEASE.total_seconds() + 1)
+    node.clock.advance(seconds=LEASE.total_seconds() + 1)
     with node.database.write() as transaction:
         queue.expire_leases(transaction, now=node.clock.now)
     node.reader.answer = prediction

@@ -16,12 +16,13 @@ from cxr_node.queries.ledger import Fate
 from cxr_node.queue import claiming, queue
 from cxr_node.queue.search import JobRow
 from cxr_node.settings.root import Settings
+from cxr_node.simulators.clock import SimulatedClock
 from cxr_node.wiring import maintenance
 from cxr_node.wiring.process import Process
 from cxr_node.work.periodic.clock_jump_guard import ClockJumpGuard
 from tests.support import films
-from tests.support.node import InProcessNode, StoppedClock
-from tests.support.queue import LEASE
+from tests.support.node import InProcessNode
+from tests.support.queue import LEASE, NOON
 
 DUE_WITHIN = timedelta(hours=2)
 
@@ -68,7 +69,7 @@ def test_a_job_due_impossibly_late_is_due_now_and_others_stay(node: InProcessNod
     assert not node.turn(Stage.COMPOSE)  # within the study window
 
     assert clamp_dates(node) == 0
-    node.clock.go(days=-1)
+    node.clock.advance(days=-1)
     assert clamp_dates(node) == 1
 
     assert node.turn(Stage.COMPOSE)
@@ -79,7 +80,7 @@ def test_an_impossibly_long_lease_expires_without_counting_as_a_crash(node: InPr
     node.accept(films.dx())
     with database.write() as transaction:
         (claim,) = claiming.claim(transaction, Stage.READ, owner="elsewhere/read/1", lease=LEASE, now=node.clock())
-    node.clock.go(hours=-1)
+    node.clock.advance(hours=-1)
 
     assert clamp_dates(node) == 1
 
@@ -88,7 +89,7 @@ def test_an_impossibly_long_lease_expires_without_counting_as_a_crash(node: InPr
 
 
 def test_the_tick_of_a_role_clamps_future_dates(node: InProcessNode, database: Database) -> None:
-    node.clock.go(days=365 * 4000)
+    node.clock.advance(days=365 * 4000)
     node.accept(films.dx())
     node.turn(Stage.READ)
 
@@ -102,13 +103,13 @@ def test_the_ledger_is_right_after_the_clock_was_set_back(node: InProcessNode, d
     """A film delivered afterwards is delivered; one of the same study still to be read is on the way."""
     node.accept(films.dx(seed=1))
     node.turn(Stage.READ)
-    node.clock.go(days=-2)
+    node.clock.advance(days=-2)
     clamp_dates(node)
     node.work()
     assert fates(database) == [Fate.DELIVERED]
 
     second = films.dx(seed=2, changes={"StudyInstanceUID": films.dx(seed=1).StudyInstanceUID})
-    node.clock.go(days=-2)
+    node.clock.advance(days=-2)
     node.accept(second)
 
     assert fates(database)[-1] is Fate.IN_PROGRESS
@@ -122,7 +123,7 @@ def fates(database: Database) -> list[Fate]:
 def test_an_unreachable_destination_is_probed_within_a_minute(node: InProcessNode) -> None:
     node.accept(films.dx())
     node.turn(Stage.READ)
-    node.clock.go(seconds=2)
+    node.clock.advance(seconds=2)
     node.turn(Stage.COMPOSE)
     node.pacs.before = unreachable
     for _ in range(15):
@@ -130,7 +131,7 @@ def test_an_unreachable_destination_is_probed_within_a_minute(node: InProcessNod
         wait_s = node.seconds_to_next(Stage.DELIVER)
         assert wait_s is not None
         assert wait_s <= 60.0
-        node.clock.go(seconds=wait_s)
+        node.clock.advance(seconds=wait_s)
 
     node.pacs.before = reachable
     assert node.turn(Stage.DELIVER)
@@ -146,11 +147,11 @@ def reachable() -> None:
 
 
 def test_nothing_is_removed_after_a_clock_jump(caplog: pytest.LogCaptureFixture) -> None:
-    clock, counted, removed = StoppedClock(), [0.0], []
+    clock, counted, removed = SimulatedClock(NOON), [0.0], []
     guard = ClockJumpGuard(clock, counter=lambda: counted[0])
 
     def pass_and_remove(*, by_the_clock_s: float, really_s: float) -> None:
-        clock.go(seconds=by_the_clock_s)
+        clock.advance(seconds=by_the_clock_s)
         counted[0] += really_s
         guard.run(lambda: removed.append(clock()))
 

@@ -44,7 +44,7 @@ def counted(node: InProcessNode, monkeypatch: pytest.MonkeyPatch) -> Iterator[li
 def run_until_idle(node: InProcessNode, stage: Stage) -> None:
     """Run a worker until no job is due."""
     listener = IdleListener()
-    node._workers[stage].run(listener, tick_s=1.0, stopping=lambda: listener.is_idle)  # type: ignore[arg-type]  # double
+    node.workers[stage].run(listener, tick_s=1.0, stopping=lambda: listener.is_idle)  # type: ignore[arg-type]  # double
 
 
 def studies(node: InProcessNode, count: int) -> None:
@@ -58,7 +58,7 @@ def test_a_job_is_recorded_in_the_transaction_that_claims_the_next(
     node = InProcessNode(database, tmp_path)
     studies(node, 3)
     run_until_idle(node, Stage.READ)
-    node.clock.go(seconds=10)
+    node.clock.advance(seconds=10)
     run_until_idle(node, Stage.COMPOSE)
 
     with counted(node, monkeypatch) as count:
@@ -91,7 +91,7 @@ def test_an_expired_lease_does_not_keep_other_completions_unrecorded(database: D
     node = InProcessNode(database, tmp_path)
     studies(node, 3)
     run_until_idle(node, Stage.READ)
-    node.clock.go(seconds=10)
+    node.clock.advance(seconds=10)
     run_until_idle(node, Stage.COMPOSE)
     node.pacs.before = lose_one
 

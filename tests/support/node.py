@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -24,10 +23,8 @@ from cxr_node.domain.radiograph import Float32, Geometry, Radiograph
 from cxr_node.domain.reading import Finding, HeatMap, ModelIdentity, Point, Prediction, Presence, Region
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
-from cxr_node.queue import search
 from cxr_node.queue.retry import RULES as RETRY_RULES
 from cxr_node.queue.retry import RetryRule
-from cxr_node.queue.search import JobRow
 from cxr_node.reading.context import ReadContext, ReadRules
 from cxr_node.reading.executor import Executor, InProcess
 from cxr_node.reading.network import Network, Outputs, Watchdog
@@ -35,6 +32,8 @@ from cxr_node.report.kinds import tid1500
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import Observer
+from cxr_node.simulators import node
+from cxr_node.simulators.clock import SimulatedClock
 from cxr_node.work.batching import ONE_JOB, Batching
 from cxr_node.work.handler import Handler
 from cxr_node.work.handlers.commitment import CommitmentHandler
@@ -54,20 +53,6 @@ ANY = Condition()
 OWNER = "node/test/1"
 PEER = "PACS@pacs:104"
 RULES = ReadRules(gate=Rules(minimum_side_pixels=16), limits=Limits())
-
-
-class StoppedClock:
-    """A clock that goes when it is told to."""
-
-    def __init__(self, now: datetime = NOON) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def go(self, **delta: float) -> None:
-        """Let time pass; the arguments are those of `timedelta`."""
-        self.now += timedelta(**delta)
 
 
 def prediction(films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
@@ -132,8 +117,10 @@ def with_region(said: Prediction, outline: tuple[Point, ...]) -> Prediction:
     return replace(said, findings=tuple(replace(finding, regions=regions) for finding in said.findings))
 
 
-class InProcessNode:
-    """The node. Nothing moves but by `turn` and `work`, and no time passes but by `clock`."""
+class InProcessNode(node.InProcessNode):
+    """Node of real handlers, with a network and destinations of the test."""
+
+    archive: FolderArchive
 
     def __init__(
         self,
@@ -156,17 +143,15 @@ class InProcessNode:
         pacs: Destination | None = None,
         rule: RetryRule = RETRY_RULES[Stage.DELIVER],
     ) -> None:
-        self._company = company
-        self.clock = StoppedClock()
-        self.database = database
-        self.archive = FolderArchive(folder / "archive")
+        clock = SimulatedClock(NOON)
+        archive = FolderArchive(folder / "archive")
         self.reader = reader or Says()
         self.pacs = Mailbox()
         window = StudyWindow(quiet_s=CALM_S, max_wait_s=CEILING_S)
-        stages: list[Handler] = [
+        handlers: list[Handler] = [
             ReadHandler(
                 database=database,
-                executor=executor or InProcess(ReadContext(archive=self.archive, rules=rules)),
+                executor=executor or InProcess(ReadContext(archive=archive, rules=rules)),
                 network=network or (lambda: self.reader),
                 watchdog=watchdog,
                 batching=together,
@@ -175,7 +160,7 @@ class InProcessNode:
             ),
             ComposeHandler(
                 database=database,
-                archive=self.archive,
+                archive=archive,
                 observer=Observer(),
                 kinds=kinds,
                 routes={
@@ -189,54 +174,46 @@ class InProcessNode:
                 limits=Limits(),
                 character_sets=character_sets,
                 window=window,
-                clock=self.clock,
+                clock=clock,
             ),
             DeliverHandler(
                 database=database,
-                archive=self.archive,
+                archive=archive,
                 destinations={self.pacs.name: pacs or self.pacs},
                 verification={} if confirmation is None else {self.pacs.name: confirmation},
-                clock=self.clock,
+                clock=clock,
                 retry=rule,
             ),
-            CommitmentHandler(database=database, archive=self.archive, peers=peers or {}),
+            CommitmentHandler(database=database, archive=archive, peers=peers or {}),
         ]
-        self._workers = {stage.stage: self._worker(stage) for stage in stages}
+        super().__init__(
+            {
+                handler.stage: Worker(
+                    handler,
+                    database=database,
+                    owner=OWNER,
+                    lease=LEASE,
+                    clock=clock,
+                    jitter=lambda: 1.0,
+                    lock=company if handler.stage is Stage.READ else None,
+                )
+                for handler in handlers
+            },
+            database=database,
+            archive=archive,
+            clock=clock,
+        )
 
     def accept(self, film: Dataset, *, sender: Sender = SENDER) -> bool:
         """Take a film as if a modality had sent it."""
         return pipeline.accept(received(film), sender, archive=self.archive, database=self.database, clock=self.clock)
-
-    def seconds_to_next(self, stage: Stage) -> float | None:
-        """Return how long until there is work on a stage, if there will be."""
-        return self._workers[stage].seconds_to_next()
-
-    def turn(self, stage: Stage) -> bool:
-        """Run one due job of a stage, if there is one."""
-        return self._workers[stage].turn()
 
     def work(self) -> None:
         """Run everything that is due, and then once more after the calm."""
         for _ in range(2):
             while any(self.turn(stage) for stage in Stage):
                 pass
-            self.clock.go(seconds=CALM_S)
-
-    def jobs(self, stage: Stage | None = None) -> list[JobRow]:
-        """Return the jobs, oldest first."""
-        with self.database.read() as connection:
-            return search.jobs(connection, stage=stage)[::-1]
-
-    def _worker(self, stage: Handler) -> Worker:
-        return Worker(
-            stage,
-            database=self.database,
-            owner=OWNER,
-            lease=LEASE,
-            clock=self.clock,
-            jitter=lambda: 1.0,
-            lock=self._company if stage.stage is Stage.READ else None,
-        )
+            self.clock.advance(seconds=CALM_S)
 
 
 def received(film: Dataset) -> Instance:
