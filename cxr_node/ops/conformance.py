@@ -228,7 +228,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "statuses": _statuses,
     "failure-reasons": _failure_reasons,
     "rejections": _rejections,
-    "answers": _delivery_statuses,
+    "delivery-statuses": _delivery_statuses,
     "kinds": _kinds,
     "attributes": _attributes,
     "copied": _copied,

@@ -47,8 +47,8 @@ def test_every_private_code_is_stated() -> None:
 
 
 def test_a_status_that_is_not_delivered_is_never_stated_as_delivered() -> None:
-    answers = TABLES["answers"]()
-    delivered = re.findall(r"\| ([0-9A-F]{4}) \| Delivered \|", answers)
+    statuses = TABLES["delivery-statuses"]()
+    delivered = re.findall(r"\| ([0-9A-F]{4}) \| Delivered \|", statuses)
     assert delivered == ["0000", "0111"]
-    assert "| A900 to A9FF | Not sent again" in answers
-    assert answers.rstrip().splitlines()[-1].startswith("| any other, or no response | Sent again later")
+    assert "| A900 to A9FF | Not sent again" in statuses
+    assert statuses.rstrip().splitlines()[-1].startswith("| any other, or no response | Sent again later")

@@ -279,7 +279,7 @@ def test_every_metric_of_dashboard_and_alerts_exists(page: Page) -> None:
         assert named <= names, expression
     for rule in alerts:
         assert rule["annotations"]["summary"]
-        assert rule["annotations"]["to_do"]
+        assert rule["annotations"]["description"]
 
 
 def test_colors_have_the_contrast_of_wcag_aa() -> None:
