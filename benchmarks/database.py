@@ -38,7 +38,7 @@ _NOW = {
     "sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now', '-' || ((:films - i) * {every} - ({plus})) || ' seconds')",
     "postgresql": "now() - (((:films - i) * {every} - ({plus})) || ' seconds')::interval",
 }
-_UID = "'2.25.' || (100000000000 + {which} * 10000000000 + i)"
+_UID = "'2.25.' || (100000000000 + {root} * 10000000000 + i)"
 _HEX = {
     "sqlite": "lower(hex(zeroblob(28))) || printf('%08x', i)",
     "postgresql": "lpad(to_hex(i), 64, '0')",
@@ -56,8 +56,8 @@ def fill(database: Database, films: int, *, every_s: int = _EVERY_S, waiting: in
     def at(plus: float) -> str:
         return _NOW[kind].format(every=every_s, plus=plus)
 
-    def uid(which: int) -> str:
-        return _UID.format(which=which)
+    def uid(root: int) -> str:
+        return _UID.format(root=root)
 
     true, false = ("1", "0") if kind == "sqlite" else ("true", "false")
     read = f"i <= :films - {waiting}"

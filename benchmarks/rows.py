@@ -25,7 +25,7 @@ def cpu_ms(folder: Path, batch: int, count: int) -> float:
     """Return milliseconds of CPU time for each of `count` films, `batch` in a transaction."""
     database = Database(f"sqlite:///{folder / 'node.db'}")
     migrate.upgrade(database)
-    films = [incoming_film(f"film {number}", of=f"study {number}") for number in range(count + _BATCHES[-1])]
+    films = [incoming_film(f"film {number}", study=f"study {number}") for number in range(count + _BATCHES[-1])]
     with database.write() as transaction:
         ingest.write(transaction, films[count:])
     start = time.process_time()

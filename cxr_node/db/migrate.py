@@ -69,13 +69,14 @@ def standing(connection: Connection) -> Standing:
     The view `schema_floor` names the oldest revision whose nodes can work with the schema.
     """
     script = ScriptDirectory.from_config(_config())
-    mine, theirs = script.get_current_head() or "", MigrationContext.configure(connection).get_current_revision() or ""
-    if theirs == mine:
+    head = script.get_current_head() or ""
+    present = MigrationContext.configure(connection).get_current_revision() or ""
+    if present == head:
         return Standing.SAME
-    if not theirs or theirs in {revision.revision for revision in script.walk_revisions()}:
+    if not present or present in {revision.revision for revision in script.walk_revisions()}:
         return Standing.OLDER
     floor: str = connection.execute(select(column("oldest")).select_from(table("schema_floor"))).scalar_one()
-    return Standing.NEWER if floor <= mine else Standing.TOO_NEW
+    return Standing.NEWER if floor <= head else Standing.TOO_NEW
 
 
 def why_not(connection: Connection) -> str:

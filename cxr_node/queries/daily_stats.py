@@ -66,8 +66,8 @@ def compute(connection: Connection, day: date) -> list[ModelStatistic]:
     """
     films = _films(connection, day)
     statistics = [*_scores(connection, day), *_rejected(films, day), *_turnaround(connection, day, films)]
-    started = first_read(connection, {each.model for each in statistics})
-    return [each for each in statistics if started[each.model].date() <= day]
+    started = first_read(connection, {item.model for item in statistics})
+    return [item for item in statistics if started[item.model].date() <= day]
 
 
 def store(transaction: Transaction, day: date, statistics: Iterable[ModelStatistic], *, now: datetime) -> None:
@@ -76,17 +76,17 @@ def store(transaction: Transaction, day: date, statistics: Iterable[ModelStatist
     connection.execute(delete(daily_statistic).where(daily_statistic.c.day == day.isoformat()))
     rows = [
         {
-            "model_id": model_id(connection, each.model, now=now),
+            "model_id": model_id(connection, item.model, now=now),
             "day": day.isoformat(),
-            "calling_ae_title": each.statistic.device,
-            "kind": each.statistic.kind.value,
-            "key": each.statistic.key,
-            "films": each.statistic.films,
-            "hits": each.statistic.hits,
-            "total": each.statistic.total,
-            "histogram": {str(number): count for number, count in each.statistic.histogram.items()},
+            "calling_ae_title": item.statistic.device,
+            "kind": item.statistic.kind.value,
+            "key": item.statistic.key,
+            "films": item.statistic.films,
+            "hits": item.statistic.hits,
+            "total": item.statistic.total,
+            "histogram": {str(number): count for number, count in item.statistic.histogram.items()},
         }
-        for each in statistics
+        for item in statistics
     ]
     if rows:
         connection.execute(insert(daily_statistic), rows)
@@ -191,8 +191,8 @@ class _Sum:
 
 def _rejected(films: Iterable[_Film], day: date) -> Iterator[ModelStatistic]:
     groups: dict[_Group, list[bool]] = defaultdict(list)
-    for each in films:
-        groups[_Group(each.model, each.device)].append(each.is_analysed)
+    for film_read in films:
+        groups[_Group(film_read.model, film_read.device)].append(film_read.is_analysed)
     for group, analysed in groups.items():
         rejected = analysed.count(False)
         yield ModelStatistic(model=group.model, statistic=DailyStatistic(
@@ -208,9 +208,9 @@ def _turnaround(connection: Connection, day: date, films: Iterable[_Film]) -> It
     rows = connection.execute(select(view.c.film_id, view.c.total_s).where(*within))
     total_s = {row.film_id: row.total_s for row in rows}
     groups: dict[_Group, list[float]] = defaultdict(list)
-    for each in films:
-        if each.film_id in total_s:
-            groups[_Group(each.model, each.device)].append(total_s[each.film_id])
+    for film_read in films:
+        if film_read.film_id in total_s:
+            groups[_Group(film_read.model, film_read.device)].append(total_s[film_read.film_id])
     for group, seconds in groups.items():
         yield ModelStatistic(model=group.model, statistic=DailyStatistic(
             day=day, device=group.device, kind=Statistic.TURNAROUND, key=group.key,

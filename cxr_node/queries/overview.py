@@ -104,10 +104,10 @@ def queues(connection: Connection, *, now: datetime) -> tuple[StageStatus, ...]:
         )
     }
     nothing = (0, 0, None)
-    found = []
+    statuses = []
     for stage in Stage:
         waiting, due, oldest = pending.get((stage, State.WAITING), nothing)
-        found.append(
+        statuses.append(
             StageStatus(
                 stage=stage,
                 due=due,
@@ -117,7 +117,7 @@ def queues(connection: Connection, *, now: datetime) -> tuple[StageStatus, ...]:
                 oldest_due_at=oldest if due else None,
             )
         )
-    return tuple(found)
+    return tuple(statuses)
 
 
 def destinations(connection: Connection) -> tuple[DestinationStatus, ...]:
@@ -132,12 +132,12 @@ def destinations(connection: Connection) -> tuple[DestinationStatus, ...]:
         )
     }
     nothing = (0, None)
-    found = []
+    statuses = []
     for name in destination_names(connection):
         waiting, oldest = open_jobs.get((name, State.WAITING), nothing)
         running, older = open_jobs.get((name, State.RUNNING), nothing)
         last = select(func.max(delivery.c.delivered_at)).where(delivery.c.destination == name)
-        found.append(
+        statuses.append(
             DestinationStatus(
                 destination=name,
                 waiting=waiting + running,
@@ -146,33 +146,33 @@ def destinations(connection: Connection) -> tuple[DestinationStatus, ...]:
                 last_delivered_at=connection.execute(last).scalar(),
             )
         )
-    return tuple(found)
+    return tuple(statuses)
 
 
 def destination_names(connection: Connection) -> list[str]:
     """Return the names of destinations with deliveries, at the cost of one index lookup each."""
-    found: list[str] = []
+    names: list[str] = []
     while True:
-        more = select(func.min(delivery.c.destination))
-        name = connection.execute(more.where(delivery.c.destination > found[-1]) if found else more).scalar()
+        query = select(func.min(delivery.c.destination))
+        name = connection.execute(query.where(delivery.c.destination > names[-1]) if names else query).scalar()
         if name is None:
-            return found
-        found.append(name)
+            return names
+        names.append(name)
 
 
 def senders(connection: Connection, *, since: datetime) -> tuple[SenderStatus, ...]:
     """Return the senders of films since then, most films first."""
-    refused = func.count().filter(job.c.state == _is(State.NOT_ANALYSED))
+    not_analysed = func.count().filter(job.c.state == _literal(State.NOT_ANALYSED))
     rows = connection.execute(
-        select(film.c.calling_ae_title, func.count().label("films"), refused, func.max(film.c.received_at))
+        select(film.c.calling_ae_title, func.count().label("films"), not_analysed, func.max(film.c.received_at))
         .outerjoin(job, job.c.film_id == film.c.id)
         .where(film.c.received_at >= since)
         .group_by(film.c.calling_ae_title)
         .order_by(func.count().desc(), film.c.calling_ae_title)
     )
     return tuple(
-        SenderStatus(calling_ae_title=title, films=films, not_analysed=refused, last_received_at=last)
-        for title, films, refused, last in rows
+        SenderStatus(calling_ae_title=title, films=films, not_analysed=count, last_received_at=last)
+        for title, films, count, last in rows
     )
 
 
@@ -195,20 +195,20 @@ def received(connection: Connection, *, since: datetime) -> int:
 
 def turnaround(connection: Connection, *, since: datetime, calling_ae_title: str = "") -> TurnaroundTimes:
     """Return the turnaround of films received since then."""
-    of = VIEWS["v1_turnaround"].selectable
-    query = select(of.c.total_s).where(of.c.received_at >= since, of.c.total_s.is_not(None))
+    view = VIEWS["v1_turnaround"].selectable
+    query = select(view.c.total_s).where(view.c.received_at >= since, view.c.total_s.is_not(None))
     if calling_ae_title:
-        query = query.where(of.c.calling_ae_title == calling_ae_title)
+        query = query.where(view.c.calling_ae_title == calling_ae_title)
     seconds = sorted(connection.execute(query).scalars())
     return TurnaroundTimes(films=len(seconds), p50_s=quantile(seconds, 0.50), p99_s=quantile(seconds, 0.99))
 
 
 def quantile(values: list[float], share: float) -> float | None:
-    """Return the least of sorted `values` that at least `share` of them do not exceed; None of none."""
+    """Return the least of sorted `values` that at least a `share` of them do not exceed; None without values."""
     if not values:
         return None
     return values[max(0, -(-len(values) * round(share * 1000) // 1000) - 1)]
 
 
-def _is(state: State) -> ColumnElement[str]:
+def _literal(state: State) -> ColumnElement[str]:
     return literal(state.value, literal_execute=True)

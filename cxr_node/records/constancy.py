@@ -94,9 +94,9 @@ def end(
     values: Iterable[Mapping[str, object]] = (),
 ) -> None:
     """Write the outcome and the values of a run."""
-    ended = {"state": state, "detail": detail, "ended_at": now, "model_id": model_id, "engine": engine}
-    transaction.connection.execute(update(constancy_run).where(constancy_run.c.id == run_id).values(ended))
-    rows = [{"run_id": run_id, **each} for each in values]
+    outcome = {"state": state, "detail": detail, "ended_at": now, "model_id": model_id, "engine": engine}
+    transaction.connection.execute(update(constancy_run).where(constancy_run.c.id == run_id).values(outcome))
+    rows = [{"run_id": run_id, **value} for value in values]
     if rows:
         transaction.connection.execute(insert(constancy_value), rows)
 
@@ -119,15 +119,15 @@ def newest(connection: Connection, *, run_id: int | None = None) -> tuple[dict[s
     """Return the newest ended run, or run `run_id`, with its values; None if there is none."""
     columns = (constancy_run, model.c.name.label("model_name"), model.c.version.label("model_version"))
     query = select(*columns).outerjoin(model, model.c.id == constancy_run.c.model_id)
-    which = constancy_run.c.id == run_id if run_id is not None else constancy_run.c.state != RUNNING
-    row = connection.execute(query.where(which).order_by(constancy_run.c.id.desc()).limit(1)).mappings().first()
+    is_wanted = constancy_run.c.id == run_id if run_id is not None else constancy_run.c.state != RUNNING
+    row = connection.execute(query.where(is_wanted).order_by(constancy_run.c.id.desc()).limit(1)).mappings().first()
     if row is None:
         return None
     order = (constancy_value.c.seed, constancy_value.c.kind, constancy_value.c.key)
     values = connection.execute(
         select(constancy_value).where(constancy_value.c.run_id == row["id"]).order_by(*order)
     ).mappings()
-    return dict(row), [dict(each) for each in values]
+    return dict(row), [dict(value) for value in values]
 
 
 def last_started_at(connection: Connection) -> datetime | None:
@@ -146,8 +146,14 @@ def accept(transaction: Transaction, run_id: int, *, by: str, now: datetime) -> 
     values = connection.execute(of_run).mappings().all()
     is_same = constancy_baseline.c.model_id == row["model_id"], constancy_baseline.c.engine == row["engine"]
     connection.execute(delete(constancy_baseline).where(*is_same))
-    of = {"model_id": row["model_id"], "engine": row["engine"], "run_id": run_id, "accepted_at": now, "accepted_by": by}
-    rows = [{**of, **{name: each[name] for name in ("seed", "kind", "key", "value")}} for each in values]
+    common = {
+        "model_id": row["model_id"],
+        "engine": row["engine"],
+        "run_id": run_id,
+        "accepted_at": now,
+        "accepted_by": by,
+    }
+    rows = [{**common, **{name: value[name] for name in ("seed", "kind", "key", "value")}} for value in values]
     if rows:
         connection.execute(insert(constancy_baseline), rows)
     return len(rows)

@@ -23,15 +23,21 @@ def write(transaction: Transaction, film_id: int, value: Reading, *, now: dateti
     if findings:
         _write_findings(connection, reading_id, findings)
     if value.measurements:
-        rows = [{"reading_id": reading_id, **reading_columns.of_measurement(each)} for each in value.measurements]
+        rows = [
+            {"reading_id": reading_id, **reading_columns.of_measurement(measured)} for measured in value.measurements
+        ]
         connection.execute(insert(measurement), rows)
 
 
 def _write_findings(connection: Connection, reading_id: int, findings: tuple[Finding, ...]) -> None:
-    rows = [{"reading_id": reading_id, **reading_columns.of_finding(each)} for each in findings]
+    rows = [{"reading_id": reading_id, **reading_columns.of_finding(element)} for element in findings]
     written = connection.execute(insert(finding).returning(finding.c.id, finding.c.key), rows)
     ids: dict[str, int] = {key: finding_id for finding_id, key in written}
-    heat = [{"finding_id": ids[each.key], **reading_columns.of_heat_map(each.heat)} for each in findings if each.heat]
+    heat = [
+        {"finding_id": ids[element.key], **reading_columns.of_heat_map(element.heat)}
+        for element in findings
+        if element.heat
+    ]
     if heat:
         connection.execute(insert(heat_map), heat)
 

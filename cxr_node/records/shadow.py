@@ -55,28 +55,28 @@ def next_film(transaction: Transaction, model: int) -> ShadowTask | None:
 def store(transaction: Transaction, model: int, task: ShadowTask, value: Reading, *, now: datetime) -> None:
     """Write a shadow reading, in place of one by the same model, and advance the progress."""
     connection = transaction.connection
-    before = select(shadow.c.id).where(shadow.c.film_id == task.film_id, shadow.c.model_id == model)
-    old = connection.execute(before).scalar_one_or_none()
+    query = select(shadow.c.id).where(shadow.c.film_id == task.film_id, shadow.c.model_id == model)
+    old = connection.execute(query).scalar_one_or_none()
     if old is not None:
         connection.execute(delete(shadow_finding).where(shadow_finding.c.shadow_id == old))
         connection.execute(delete(shadow).where(shadow.c.id == old))
     row = {"film_id": task.film_id, "model_id": model, "read_at": now, "not_analysed": value.not_analysed}
-    made = insert(shadow).values(**row, detail=value.detail).returning(shadow.c.id)
-    number = connection.execute(made).scalar_one()
+    statement = insert(shadow).values(**row, detail=value.detail).returning(shadow.c.id)
+    shadow_id = connection.execute(statement).scalar_one()
     findings = [
         {
-            "shadow_id": number,
-            "key": each.key,
-            "score": each.score,
-            "operating_point": each.operating_point,
-            "presence": each.presence,
+            "shadow_id": shadow_id,
+            "key": finding.key,
+            "score": finding.score,
+            "operating_point": finding.operating_point,
+            "presence": finding.presence,
         }
-        for each in (value.prediction.findings if value.prediction else ())
+        for finding in (value.prediction.findings if value.prediction else ())
     ]
     if findings:
         connection.execute(insert(shadow_finding), findings)
-    gone = update(shadow_progress).where(shadow_progress.c.model_id == model)
-    connection.execute(gone.values(reading_id=task.reading_id, attempts=0))
+    advanced = update(shadow_progress).where(shadow_progress.c.model_id == model)
+    connection.execute(advanced.values(reading_id=task.reading_id, attempts=0))
 
 
 def backlog(connection: Connection, model: int) -> int:
@@ -87,7 +87,7 @@ def backlog(connection: Connection, model: int) -> int:
 
 def newest_model(connection: Connection) -> int | None:
     """Return the model of the newest shadow reading; None if there is none."""
-    found: int | None = connection.execute(
+    number: int | None = connection.execute(
         select(shadow.c.model_id).order_by(shadow.c.id.desc()).limit(1)
     ).scalar_one_or_none()
-    return found
+    return number

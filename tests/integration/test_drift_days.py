@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -69,16 +70,16 @@ def test_statistics_are_by_device_and_model(database: Database) -> None:
 
     turn(database, day=0)
 
-    found = {
+    statistics = {
         (row["calling_ae_title"], row["model_version"], row["kind"]): row
         for row in rows(database, "v1_daily_statistics")
     }
-    assert {key: (row["films"], row["hits"]) for key, row in found.items()} == {
+    assert {key: (row["films"], row["hits"]) for key, row in statistics.items()} == {
         ("DX1", "1", "score"): (2, 1), ("DX2", "1", "score"): (1, 1), ("DX1", "2", "score"): (1, 1),
         ("DX1", "1", "rejected"): (3, 1), ("DX2", "1", "rejected"): (1, 0), ("DX1", "2", "rejected"): (1, 0),
     }  # fmt: skip
-    assert found["DX1", "1", "score"]["mean"] == pytest.approx(0.45)
-    assert found["DX1", "1", "score"]["day"] == "2026-03-01"
+    assert statistics["DX1", "1", "score"]["mean"] == pytest.approx(0.45)
+    assert statistics["DX1", "1", "score"]["day"] == "2026-03-01"
     with database.read() as connection:
         query = select(daily_statistic.c.histogram).where(daily_statistic.c.kind == "score")
         histograms = connection.execute(query).scalars().all()
@@ -196,10 +197,10 @@ def drifting(tmp_path: Path) -> Iterator[tuple[Path, Database]]:
     with opened(settings) as database:
         migrate.upgrade(database)
         ago = utc_now() - timedelta(days=21) - START
-        seen = [*stream(days=14), *stream(days=7, first=14, shift=0.3)]
+        recorded = [*stream(days=14), *stream(days=7, first=14, shift=0.3)]
         read_films(
             database,
-            [ScoredFilm(**{n: getattr(each, n) for n in each.__slots__} | {"at": each.at + ago}) for each in seen],
+            [replace(film, at=film.at + ago) for film in recorded],
         )
         yield config, database
 
@@ -207,20 +208,20 @@ def drifting(tmp_path: Path) -> Iterator[tuple[Path, Database]]:
 def test_the_command_evaluates_and_prints_table_csv_and_json(drifting: tuple[Path, Database]) -> None:
     config, _ = drifting
 
-    def said(*arguments: str) -> str:
+    def output(*arguments: str) -> str:
         ended = CliRunner().invoke(app, ["drift", *arguments, "--config", str(config)], env={"COLUMNS": "200"})
         assert ended.exit_code == 0, ended.output
         return ended.output
 
-    assert "no day has been evaluated" in said()
-    table = said("--now")
+    assert "no day has been evaluated" in output()
+    table = output("--now")
     assert "DRIFT" in table
     assert "score lung_opacity" in table
-    plain = json.loads(said("--format", "json", "--only-drift", "--days", "3"))
+    plain = json.loads(output("--format", "json", "--only-drift", "--days", "3"))
     assert plain["figures"]
     assert {row["calling_ae_title"] for row in plain["figures"] if row["is_drift"]} == {"DX1"}
-    assert next(csv.DictReader(io.StringIO(said("--format", "csv"))))["calling_ae_title"] == "DX1"
-    assert "nothing to compare" in said("--device", "DX9")
+    assert next(csv.DictReader(io.StringIO(output("--format", "csv"))))["calling_ae_title"] == "DX1"
+    assert "nothing to compare" in output("--device", "DX9")
 
 
 def test_an_alarm_names_a_drifted_device_once(drifting: tuple[Path, Database]) -> None:
@@ -228,11 +229,11 @@ def test_an_alarm_names_a_drifted_device_once(drifting: tuple[Path, Database]) -
     settings = load(config)
     CliRunner().invoke(app, ["drift", "--now", "--config", str(config)])
 
-    found = active_alarms(settings, database, now=utc_now())
+    alarms = active_alarms(settings, database, now=utc_now())
 
-    (name,) = (name for name in found if name.startswith("drift"))
+    (name,) = (name for name in alarms if name.startswith("drift"))
     assert name == "drift DX1"
-    assert "score lung_opacity" in found[name]
+    assert "score lung_opacity" in alarms[name]
 
 
 def test_page_api_and_metrics_show_drift(tmp_path: Path) -> None:
@@ -259,9 +260,8 @@ def test_page_api_and_metrics_show_drift(tmp_path: Path) -> None:
 
 def _plant(page: Page) -> None:
     ago = utc_now() - timedelta(days=21) - START
-    seen = [*stream(days=14, device="DX7"), *stream(days=7, first=14, shift=0.3, device="DX7")]
-    moved = [ScoredFilm(name=each.name, at=each.at + ago, device=each.device, score=each.score) for each in seen]
-    read_films(page.node.database, moved)
+    recorded = [*stream(days=14, device="DX7"), *stream(days=7, first=14, shift=0.3, device="DX7")]
+    read_films(page.node.database, [replace(film, at=film.at + ago) for film in recorded])
     drift_job.turn(page.node.database, rules=RULES, clock=utc_now)
 
 

@@ -20,7 +20,7 @@ def random_films(seed: int) -> list[IncomingFilm]:
     return [
         incoming_film(
             f"film {(number := chance.integers(8))}",
-            of=f"study {number % 3}",
+            study=f"study {number % 3}",
             content=(b"one", b"one", b"two")[chance.integers(3)],
             priority_boost_s=(0, 0, 0, 60, 600)[chance.integers(5)],
             after_s=second,
@@ -74,7 +74,7 @@ def test_a_batch_leaves_the_same_rows_as_single_films(database: Database, seed: 
 
 
 def test_films_of_a_constancy_check_are_linked_in_a_batch(database: Database) -> None:
-    expected = incoming_film("phantom", of="check")
+    expected = incoming_film("phantom", study="check")
     with database.write() as transaction:
         run = constancy.start(transaction, now=NOON)
         constancy.announce(transaction, run, 7, expected.uid, now=NOON)
@@ -96,7 +96,7 @@ def test_two_writers_of_the_same_studies_do_not_deadlock(database: Database, dat
             films = [
                 incoming_film(
                     f"{number} {round_number} {study_number}",
-                    of=f"study {study_number}",
+                    study=f"study {study_number}",
                     priority_boost_s=round_number * (study_number == number),
                 )
                 for study_number in range(studies)
@@ -106,7 +106,7 @@ def test_two_writers_of_the_same_studies_do_not_deadlock(database: Database, dat
                 assert all(ingest.write(transaction, [films[index] for index in chance.permutation(studies)]))
 
     with database.write() as transaction:
-        ingest.write(transaction, [incoming_film(f"first {index}", of=f"study {index}") for index in range(studies)])
+        ingest.write(transaction, [incoming_film(f"first {index}", study=f"study {index}") for index in range(studies)])
     others = [Database(database_url) for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:
         writers = [pool.submit(write, other, number) for number, other in enumerate(others)]

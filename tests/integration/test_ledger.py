@@ -110,24 +110,24 @@ def test_reconcile_adds_up_and_names_films_set_aside(tmp_path: Path, database_ur
         shop = InProcessNode(database, settings.node.data_folder)
         shop.accept(films.dx())
         shop.work()
-        asked = CliRunner().invoke(app, ["reconcile", "--config", str(config)])
-        assert asked.exit_code == 0
-        assert asked.output == "1 received = 1 delivered + 0 in progress + 0 set aside\n"
+        result = CliRunner().invoke(app, ["reconcile", "--config", str(config)])
+        assert result.exit_code == 0
+        assert result.output == "1 received = 1 delivered + 0 in progress + 0 set aside\n"
 
-        (kept,) = [key for key in shop.archive.stored_keys() if key.startswith("films/")]
-        shop.archive.discard(kept)
+        (key,) = [stored for stored in shop.archive.stored_keys() if stored.startswith("films/")]
+        shop.archive.discard(key)
         shop.archive.put(f"films/ff/{'f' * 64}.dcm", b"nobody's")
         shop.accept(films.dx(seed=1))
         shop.accept(films.dx(seed=1, changes={"PatientComments": "another"}))
 
-    asked = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--json"])
+    result = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--json"])
 
-    assert asked.exit_code == 1
-    said = json.loads(asked.output)
-    assert said["counts"] == {"received": 3, "delivered": 1, "in_progress": 1, "set_aside": 1, "removed": 0}
-    assert [entry["reason"] for entry in said["set_aside"]] == ["DUPLICATE"]
-    assert said["missing_files"] == [kept]
-    assert said["unnamed_files"] == [f"films/ff/{'f' * 64}.dcm"]
+    assert result.exit_code == 1
+    document = json.loads(result.output)
+    assert document["counts"] == {"received": 3, "delivered": 1, "in_progress": 1, "set_aside": 1, "removed": 0}
+    assert [entry["reason"] for entry in document["set_aside"]] == ["DUPLICATE"]
+    assert document["missing_files"] == [key]
+    assert document["unnamed_files"] == [f"films/ff/{'f' * 64}.dcm"]
     shown = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--day", "2026-01-02", "--from", "DX1"])
     assert "3 received = 1 delivered + 1 in progress + 1 set aside" in shown.output
     assert "MISSING FILE" in shown.output
@@ -145,22 +145,22 @@ def test_reconcile_counts_by_day_device_and_association(tmp_path: Path, database
         retention.remove_expired(database, shop.archive, keep=timedelta(days=30), clock=shop.clock)
         shop.accept(films.dx(seed=1), sender=replace(SENDER, association="20260202T120000Z-0b", address="10.0.7.9"))
 
-    def asked(*options: str) -> dict[str, Any]:
+    def reconcile(*options: str) -> dict[str, Any]:
         ended = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--json", *options])
         assert ended.exit_code == 0
-        said: dict[str, Any] = json.loads(ended.output)
-        return said
+        document: dict[str, Any] = json.loads(ended.output)
+        return document
 
     first = {"received": 1, "delivered": 1, "in_progress": 0, "set_aside": 0, "removed": 1}
     second = {"received": 1, "delivered": 0, "in_progress": 1, "set_aside": 0, "removed": 0}
-    assert asked("--by", "association")["by_association"] == {
+    assert reconcile("--by", "association")["by_association"] == {
         "20260102T120000Z-0a": first,
         "20260202T120000Z-0b": second,
     }
-    assert list(asked("--by", "day")["by_day"].values()) == [first, second]
-    assert asked("--by", "device")["by_device"] == {"DX1 at 127.0.0.1": first, "DX1 at 10.0.7.9": second}
-    assert asked("--address", "10.0.7.9")["counts"] == second
-    assert asked("--association", "20260102T120000Z-0a")["counts"] == first
+    assert list(reconcile("--by", "day")["by_day"].values()) == [first, second]
+    assert reconcile("--by", "device")["by_device"] == {"DX1 at 127.0.0.1": first, "DX1 at 10.0.7.9": second}
+    assert reconcile("--address", "10.0.7.9")["counts"] == second
+    assert reconcile("--association", "20260102T120000Z-0a")["counts"] == first
     shown = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--by", "sender"]).output
     assert "2 received = 1 delivered + 1 in progress + 0 set aside" in shown
     assert "1 of the delivered films were removed from the archive" in shown

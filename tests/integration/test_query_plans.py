@@ -127,7 +127,7 @@ def test_no_statement_of_the_queue_scans_a_large_table(filled: str) -> None:
 
 def test_claims_follow_an_index_before_statistics_include_a_backlog(database: Database) -> None:
     fill(database, 2000, every_s=EVERY_S, waiting=1)
-    several = [incoming_film(f"film {number}", of=f"study {number}") for number in range(2000)]
+    several = [incoming_film(f"film {number}", study=f"study {number}") for number in range(2000)]
     with database.write() as transaction:
         ingest.write(transaction, several)
 

@@ -106,7 +106,7 @@ def test_each_view_has_its_columns_and_rows(database: Database, tmp_path: Path) 
 
     with database.read() as connection:
         for name, view in VIEWS.items():
-            assert [each["name"] for each in inspect(connection).get_columns(name)] == list(view.columns), name
+            assert [column["name"] for column in inspect(connection).get_columns(name)] == list(view.columns), name
             assert view_rows.rows(connection, view), name
 
 
@@ -259,7 +259,7 @@ def test_query_writes_tables_csv_and_json(config: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["v9_films"], "there is no view"),
         (["v1_films", "--where", "patient_key=1"], "has no column 'patient_key'"),
@@ -269,8 +269,8 @@ def test_query_writes_tables_csv_and_json(config: Path) -> None:
         (["v1_films", "--order", "film"], "has no column"),
     ],
 )
-def test_query_explains_a_wrong_argument(arguments: list[str], said: str, tmp_path: Path) -> None:
+def test_query_explains_a_wrong_argument(arguments: list[str], message: str, tmp_path: Path) -> None:
     ended = CliRunner().invoke(app, ["query", *arguments, "--config", str(settings_file(tmp_path))])
 
     assert ended.exit_code == 1
-    assert said in ended.output
+    assert message in ended.output

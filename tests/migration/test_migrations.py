@@ -41,7 +41,7 @@ def test_the_migrated_schema_has_the_check_constraints_of_the_tables(database: D
 
 
 def constraint_definitions(connection: Connection) -> list[tuple[str | None, str]]:
-    return [(each["name"], each["sqltext"]) for each in inspect(connection).get_check_constraints("job")]
+    return [(check["name"], check["sqltext"]) for check in inspect(connection).get_check_constraints("job")]
 
 
 @pytest.mark.parametrize("name", VIEWS)

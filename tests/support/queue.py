@@ -34,20 +34,20 @@ def instance(name: str, *, study: str = "study", content: bytes | None = None) -
 
 
 def incoming_film(
-    name: str, *, of: str = "study", content: bytes | None = None, priority_boost_s: int = 0, after_s: float = 0
+    name: str, *, study: str = "study", content: bytes | None = None, priority_boost_s: int = 0, after_s: float = 0
 ) -> IncomingFilm:
     """Return a film received `after_s` seconds past noon."""
-    made = instance(name, study=of, content=content)
+    film = instance(name, study=study, content=content)
     at = NOON + timedelta(seconds=after_s)
     return IncomingFilm(
-        instance=made, sender=SENDER, archive_key=f"films/{made.digest}", priority_boost_s=priority_boost_s, at=at
+        instance=film, sender=SENDER, archive_key=f"films/{film.digest}", priority_boost_s=priority_boost_s, at=at
     )
 
 
 def store_film(database: Database, name: str, *, study: str = "study", now: datetime = NOON) -> bool:
     """Store a film; return whether it was new."""
-    made = instance(name, study=study)
-    return ingest.store(database, made, SENDER, archive_key=f"films/{name}", now=now)
+    film = instance(name, study=study)
+    return ingest.store(database, film, SENDER, archive_key=f"films/{name}", now=now)
 
 
 def claim_one(
