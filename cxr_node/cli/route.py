@@ -21,7 +21,7 @@ from cxr_node.wiring import compose, preprocessing
 from cxr_node.wiring.receive import priority_rules
 
 app = typer.Typer(help="Routing of results.", no_args_is_help=True)
-_GOES = {True: "yes", False: "no", None: "depends"}
+_WORDS = {True: "yes", False: "no", None: "depends"}
 
 
 @app.command("test")
@@ -41,18 +41,18 @@ def explain(
     if as_json:
         document = {
             "read": gate.met,
-            "why": gate.reason,
+            "reason": gate.reason,
             "priority_boost_s": priority_boost_s,
             "destinations": _plain(routes, decisions),
         }
         typer.echo(json.dumps(document, indent=2))
         return
-    out.print(f"would be read: {_GOES[gate.met]} ({gate.reason})", markup=False)
+    out.print(f"would be read: {_WORDS[gate.met]} ({gate.reason})", markup=False)
     if priority_boost_s:
         out.print(f"has priority by {priority_boost_s} s: it matches [[receive.urgent]]")
-    table = Table("destination", "delivered", "results", "why")
+    table = Table("destination", "delivered", "results", "reason")
     for name, decision in decisions.items():
-        table.add_row(name, _GOES[decision.met], ", ".join(_kinds(routes[name])), decision.reason)
+        table.add_row(name, _WORDS[decision.met], ", ".join(_results(routes[name])), decision.reason)
     out.print(table if decisions else "no destination is configured: results are archived but not delivered")
 
 
@@ -86,10 +86,10 @@ def _priority_boost_s(file: Path, calling: str, settings: Settings) -> int:
 
 def _plain(routes: dict[str, pipeline.Route], decisions: dict[str, Decision]) -> list[dict[str, object]]:
     return [
-        {"name": name, "goes": decision.met, "kinds": _kinds(routes[name]), "why": decision.reason}
+        {"name": name, "delivered": decision.met, "results": _results(routes[name]), "reason": decision.reason}
         for name, decision in decisions.items()
     ]
 
 
-def _kinds(route: pipeline.Route) -> list[str]:
+def _results(route: pipeline.Route) -> list[str]:
     return sorted(route.kinds) + (["report-best"] if route.forms else [])

@@ -1,4 +1,4 @@
-"""The command line, on a node's database and against real peers."""
+"""Commands on a node's database and against real peers."""
 
 import json
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def cxr_node(config: Path) -> Command:
 
 @pytest.fixture
 def failed_job(config: Path, cxr_node: Command) -> int:
-    """The number of a job that waits for a person."""
+    """Number of a failed job."""
     assert cxr_node("db", "upgrade").exit_code == 0
     with opened(load(config)) as database:
         InProcessNode(database, load(config).node.data_folder).accept(films.dx())
@@ -59,7 +59,7 @@ def test_command_on_another_schema_names_the_upgrade(cxr_node: Command) -> None:
     assert cxr_node("jobs", "list").output == "no jobs\n"
 
 
-def test_jobs_are_listed_shown_and_tried_again(cxr_node: Command, failed_job: int) -> None:
+def test_jobs_are_listed_shown_and_retried(cxr_node: Command, failed_job: int) -> None:
     (row,) = json.loads(cxr_node("jobs", "list", "--state", "failed", "--json").output)
     assert (row["job_id"], row["stage"], row["detail"]) == (failed_job, "read", "the PACS said no")
     assert row["sop_instance_uid"] == films.dx().SOPInstanceUID
@@ -85,7 +85,7 @@ def test_running_or_unknown_job_is_not_retried(cxr_node: Command, failed_job: in
     assert cxr_node("jobs", "show", "999").exit_code == 1
 
 
-def test_wrong_settings_are_named_and_right_ones_confirmed(config: Path, cxr_node: Command) -> None:
+def test_invalid_settings_are_named_and_valid_ones_confirmed(config: Path, cxr_node: Command) -> None:
     checked = cxr_node("config", "check")
     assert checked.exit_code == 0
     assert "results are not delivered" in checked.output
@@ -130,17 +130,17 @@ def test_films_are_sent_to_any_node_with_what_became_of_each(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("peer", ["PACS", "PACS@host", "PACS@host:port", "@host:104", "PACS@host:70000"])
 def test_invalid_peer_is_rejected_with_the_expected_form(peer: str) -> None:
-    answer = CliRunner().invoke(app, ["echo", peer])
+    ended = CliRunner().invoke(app, ["echo", peer])
 
-    assert answer.exit_code == 1
-    assert "AETITLE@HOST:PORT" in answer.output or "AE title" in answer.output
+    assert ended.exit_code == 1
+    assert "AETITLE@HOST:PORT" in ended.output or "AE title" in ended.output
 
 
 def test_unreachable_peer_is_named() -> None:
-    answer = CliRunner().invoke(app, ["echo", f"PACS@{LOOPBACK}:1"])
+    ended = CliRunner().invoke(app, ["echo", f"PACS@{LOOPBACK}:1"])
 
-    assert answer.exit_code == 1
-    assert "PACS" in answer.output
+    assert ended.exit_code == 1
+    assert "PACS" in ended.output
 
 
 def test_film_show_writes_a_picture_and_the_gate_decision(
@@ -150,14 +150,14 @@ def test_film_show_writes_a_picture_and_the_gate_decision(
     picture = tmp_path / "film.png"
 
     shown = json.loads(cxr_node("film", "show", str(file), "--out", str(picture), "--json").output)
-    kept = cxr_node("film", "show", films.dx().SOPInstanceUID, "--out", str(tmp_path / "kept.png"))
+    archived = cxr_node("film", "show", films.dx().SOPInstanceUID, "--out", str(tmp_path / "archived.png"))
 
     assert shown["size"] == "280 x 300 pixels"
     assert shown["view"].startswith("AP")
     with Image.open(picture) as image:
         assert (image.size, image.mode) == ((280, 300), "L")
-    assert kept.exit_code == 0
-    assert "Image quality insufficient" in kept.output
+    assert archived.exit_code == 0
+    assert "Image quality insufficient" in archived.output
     assert cxr_node("film", "show", "1.2.3").exit_code == 1
     assert cxr_node("film", "show", "no such file").exit_code == 1
 
@@ -200,11 +200,11 @@ def test_route_test_explains_gate_priority_and_destinations(tmp_path: Path) -> N
     )
 
     def tested(film: Path) -> tuple[bool, dict[str, bool | None]]:
-        answer = CliRunner().invoke(
+        ended = CliRunner().invoke(
             app, ["route", "test", str(film), "--calling", "DX2", "--config", str(config), "--json"]
         )
-        said = json.loads(answer.output)
-        return said["read"], {each["name"]: each["goes"] for each in said["destinations"]}
+        document = json.loads(ended.output)
+        return document["read"], {row["name"]: row["delivered"] for row in document["destinations"]}
 
     assert tested(frontal) == (True, {"all": True, "found": None, "room1": False})
     assert tested(lateral) == (False, {"all": True, "found": False, "room1": False})
