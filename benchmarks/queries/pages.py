@@ -18,7 +18,7 @@ _NAME, _PASSWORD = "benchmark", "correct horse battery staple"
 @contextmanager
 def pages(url: str, folder: Path, *, films: int) -> Iterator[dict[str, Callable[[], object]]]:
     """Serve a database's pages while the block lasts; the value has a logged-in request for each, by name."""
-    password_hash = PasswordHash.of(_PASSWORD, salt=bytes(16))
+    password_hash = PasswordHash.from_password(_PASSWORD, salt=bytes(16))
     settings = config.parse(
         {
             "node": {"data_folder": str(folder)},

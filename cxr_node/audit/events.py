@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from cxr_node.audit.message import Action, Message, Object, ObjectKind, ObjectRole, Outcome, Participant
+from cxr_node.audit.message import (
+    ActiveParticipant,
+    AuditMessage,
+    EventAction,
+    EventOutcome,
+    ObjectKind,
+    ObjectRole,
+    ParticipantObject,
+)
 from cxr_node.audit.subject import StudySubject
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Uid
@@ -60,9 +68,9 @@ class Application:
     process_id: int
     host: str
 
-    def participant(self, *, is_requestor: bool, role: Code | None = None) -> Participant:
+    def participant(self, *, is_requestor: bool, role: Code | None = None) -> ActiveParticipant:
         """Return the process as an Active Participant."""
-        return Participant(
+        return ActiveParticipant(
             user_id=str(self.process_id),
             is_requestor=is_requestor,
             ae_title=self.ae_title,
@@ -72,16 +80,16 @@ class Application:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Peer:
+class AuditPeer:
     """Another Application Entity: AE title, and IP address, or host name where the node connects to it."""
 
     ae_title: str
     address: str = ""
     host: str = ""
 
-    def participant(self, *, is_requestor: bool, role: Code | None = None) -> Participant:
+    def participant(self, *, is_requestor: bool, role: Code | None = None) -> ActiveParticipant:
         """Return the peer as an Active Participant, identified by its AE title."""
-        return Participant(
+        return ActiveParticipant(
             user_id=self.ae_title or self.address or self.host,
             is_requestor=is_requestor,
             ae_title=self.ae_title,
@@ -91,28 +99,28 @@ class Peer:
         )
 
 
-def application_activity(application: Application, *, by: str, is_start: bool, at: datetime) -> Message:
+def application_activity(application: Application, *, by: str, is_start: bool, at: datetime) -> AuditMessage:
     """A process started or stopped, launched by `by` (section A.5.3.1)."""
-    launcher = Participant(user_id=by, is_requestor=True, host=application.host, role=_APPLICATION_LAUNCHER)
-    return Message(
+    launcher = ActiveParticipant(user_id=by, is_requestor=True, host=application.host, role=_APPLICATION_LAUNCHER)
+    return AuditMessage(
         event=APPLICATION_ACTIVITY,
         event_type=APPLICATION_START if is_start else APPLICATION_STOP,
-        action=Action.EXECUTE,
+        action=EventAction.EXECUTE,
         at=at,
-        outcome=Outcome.SUCCESS,
+        outcome=EventOutcome.SUCCESS,
         participants=(application.participant(is_requestor=False, role=_APPLICATION), launcher),
     )
 
 
 def received(
-    subject: StudySubject, *, by: Application, sent_by: Peer, is_new: bool, failure: str = "", at: datetime
-) -> Message:
+    subject: StudySubject, *, by: Application, sent_by: AuditPeer, is_new: bool, failure: str = "", at: datetime
+) -> AuditMessage:
     """An instance from a peer was stored, or not (section A.5.3.7)."""
-    return Message(
+    return AuditMessage(
         event=INSTANCES_TRANSFERRED,
-        action=Action.CREATE if is_new else Action.UPDATE,
+        action=EventAction.CREATE if is_new else EventAction.UPDATE,
         at=at,
-        outcome=Outcome.MINOR_FAILURE if failure else Outcome.SUCCESS,
+        outcome=EventOutcome.MINOR_FAILURE if failure else EventOutcome.SUCCESS,
         description=failure,
         participants=(
             sent_by.participant(is_requestor=True, role=_SOURCE_ROLE),
@@ -122,67 +130,67 @@ def received(
     )
 
 
-def sending(subject: StudySubject, *, by: Application, to: Peer, at: datetime) -> Message:
+def sending(subject: StudySubject, *, by: Application, to: AuditPeer, at: datetime) -> AuditMessage:
     """Sending of an instance begins (section A.5.3.3)."""
-    return Message(
+    return AuditMessage(
         event=BEGIN_TRANSFERRING,
-        action=Action.EXECUTE,
+        action=EventAction.EXECUTE,
         at=at,
-        outcome=Outcome.SUCCESS,
+        outcome=EventOutcome.SUCCESS,
         participants=_from_us(by, to),
         objects=_study_and_patient(subject),
     )
 
 
-def sent(subject: StudySubject, *, by: Application, to: Peer, failure: str = "", at: datetime) -> Message:
+def sent(subject: StudySubject, *, by: Application, to: AuditPeer, failure: str = "", at: datetime) -> AuditMessage:
     """An instance was sent, or not (section A.5.3.7). Action Read, as it is unknown whether the peer had it."""
-    return Message(
+    return AuditMessage(
         event=INSTANCES_TRANSFERRED,
-        action=Action.READ,
+        action=EventAction.READ,
         at=at,
-        outcome=Outcome.MINOR_FAILURE if failure else Outcome.SUCCESS,
+        outcome=EventOutcome.MINOR_FAILURE if failure else EventOutcome.SUCCESS,
         description=failure,
         participants=_from_us(by, to),
         objects=_study_and_patient(subject),
     )
 
 
-def exported(subject: StudySubject, *, by: Application, uri: str, failure: str = "", at: datetime) -> Message:
+def exported(subject: StudySubject, *, by: Application, uri: str, failure: str = "", at: datetime) -> AuditMessage:
     """An instance was exported to a URI, or not (section A.5.3.4)."""
-    media = Participant(user_id=uri, is_requestor=False, role=_DESTINATION_MEDIA, media_type=_URI_MEDIA)
-    return Message(
+    media = ActiveParticipant(user_id=uri, is_requestor=False, role=_DESTINATION_MEDIA, media_type=_URI_MEDIA)
+    return AuditMessage(
         event=EXPORT,
-        action=Action.READ,
+        action=EventAction.READ,
         at=at,
-        outcome=Outcome.MINOR_FAILURE if failure else Outcome.SUCCESS,
+        outcome=EventOutcome.MINOR_FAILURE if failure else EventOutcome.SUCCESS,
         description=failure,
         participants=(by.participant(is_requestor=True, role=_SOURCE_ROLE), media),
         objects=_study_and_patient(subject),
     )
 
 
-def accessed(subject: StudySubject, *, by: str, address: str, on: Application, at: datetime) -> Message:
+def accessed(subject: StudySubject, *, by: str, address: str, on: Application, at: datetime) -> AuditMessage:
     """A person viewed an instance (section A.5.3.6)."""
-    return Message(
+    return AuditMessage(
         event=INSTANCES_ACCESSED,
-        action=Action.READ,
+        action=EventAction.READ,
         at=at,
-        outcome=Outcome.SUCCESS,
+        outcome=EventOutcome.SUCCESS,
         participants=(
-            Participant(user_id=by, is_requestor=True, address=address),
+            ActiveParticipant(user_id=by, is_requestor=True, address=address),
             on.participant(is_requestor=False),
         ),
         objects=_study_and_patient(subject),
     )
 
 
-def study_deleted(subject: StudySubject, *, by: Application, at: datetime) -> Message:
+def study_deleted(subject: StudySubject, *, by: Application, at: datetime) -> AuditMessage:
     """The files of a study's instances were removed (section A.5.3.8)."""
-    return Message(
+    return AuditMessage(
         event=STUDY_DELETED,
-        action=Action.DELETE,
+        action=EventAction.DELETE,
         at=at,
-        outcome=Outcome.SUCCESS,
+        outcome=EventOutcome.SUCCESS,
         participants=(by.participant(is_requestor=True),),
         objects=_study_and_patient(subject),
     )
@@ -194,12 +202,12 @@ def queried(
     transfer_syntax_uid: Uid,
     *,
     by: Application,
-    of: Peer,
+    peer: AuditPeer,
     failure: str = "",
     at: datetime,
-) -> Message:
+) -> AuditMessage:
     """A C-FIND was sent to a peer; `identifier` is the encoded data set (section A.5.3.10)."""
-    query = Object(
+    query = ParticipantObject(
         object_id=sop_class_uid,
         id_type=_SOP_CLASS_UID,
         kind=ObjectKind.SYSTEM_OBJECT,
@@ -207,72 +215,76 @@ def queried(
         query=identifier,
         details=(("TransferSyntax", transfer_syntax_uid.encode("ascii")),),
     )
-    return Message(
+    return AuditMessage(
         event=QUERY,
-        action=Action.EXECUTE,
+        action=EventAction.EXECUTE,
         at=at,
-        outcome=Outcome.MINOR_FAILURE if failure else Outcome.SUCCESS,
+        outcome=EventOutcome.MINOR_FAILURE if failure else EventOutcome.SUCCESS,
         description=failure,
-        participants=_from_us(by, of),
+        participants=_from_us(by, peer),
         objects=(query,),
     )
 
 
-def association(peer: Peer, *, by: Application, failure: str = "", at: datetime) -> Message:
+def association(peer: AuditPeer, *, by: Application, failure: str = "", at: datetime) -> AuditMessage:
     """An association was accepted, or not (section A.5.3.11, Node Authentication).
 
     A rejection is a minor failure: admission control has worked.
     """
     node = peer.address or peer.host
-    return Message(
+    return AuditMessage(
         event=SECURITY_ALERT,
         event_type=NODE_AUTHENTICATION,
-        action=Action.EXECUTE,
+        action=EventAction.EXECUTE,
         at=at,
-        outcome=Outcome.MINOR_FAILURE if failure else Outcome.SUCCESS,
+        outcome=EventOutcome.MINOR_FAILURE if failure else EventOutcome.SUCCESS,
         description=failure,
         participants=(by.participant(is_requestor=False), peer.participant(is_requestor=False)),
         objects=(_alert(node, _NODE_ID, failure or "association accepted"),),
     )
 
 
-def user_authentication(user: str, peer: Peer, *, by: Application, failure: str = "", at: datetime) -> Message:
+def user_authentication(
+    user: str, peer: AuditPeer, *, by: Application, failure: str = "", at: datetime
+) -> AuditMessage:
     """A user authenticated, or failed to (section A.5.3.12)."""
     person = replace(peer.participant(is_requestor=True), user_id=user or _NONE)
-    return Message(
+    return AuditMessage(
         event=USER_AUTHENTICATION,
         event_type=LOGIN,
-        action=Action.EXECUTE,
+        action=EventAction.EXECUTE,
         at=at,
-        outcome=Outcome.MINOR_FAILURE if failure else Outcome.SUCCESS,
+        outcome=EventOutcome.MINOR_FAILURE if failure else EventOutcome.SUCCESS,
         description=failure,
         participants=(person, by.participant(is_requestor=False)),
     )
 
 
-def administration(kind: Code, description: str, *, by: str, on: Application, subject: str, at: datetime) -> Message:
+def administration(
+    kind: Code, description: str, *, by: str, on: Application, subject: str, at: datetime
+) -> AuditMessage:
     """A person changed the node or its work (section A.5.3.11); `subject` is a URI of the changed item."""
-    person = Participant(user_id=by, is_requestor=True, host=on.host)
-    return Message(
+    person = ActiveParticipant(user_id=by, is_requestor=True, host=on.host)
+    return AuditMessage(
         event=SECURITY_ALERT,
         event_type=kind,
-        action=Action.EXECUTE,
+        action=EventAction.EXECUTE,
         at=at,
-        outcome=Outcome.SUCCESS,
+        outcome=EventOutcome.SUCCESS,
         participants=(person, on.participant(is_requestor=False)),
         objects=(_alert(subject, _URI, description),),
     )
 
 
-def _from_us(by: Application, to: Peer) -> tuple[Participant, Participant]:
+def _from_us(by: Application, to: AuditPeer) -> tuple[ActiveParticipant, ActiveParticipant]:
     return (
         by.participant(is_requestor=True, role=_SOURCE_ROLE),
         to.participant(is_requestor=False, role=_DESTINATION_ROLE),
     )
 
 
-def _study_and_patient(subject: StudySubject) -> Sequence[Object]:
-    study = Object(
+def _study_and_patient(subject: StudySubject) -> Sequence[ParticipantObject]:
+    study = ParticipantObject(
         object_id=subject.study_instance_uid,
         id_type=_STUDY_INSTANCE_UID,
         kind=ObjectKind.SYSTEM_OBJECT,
@@ -280,7 +292,7 @@ def _study_and_patient(subject: StudySubject) -> Sequence[Object]:
         accession_number=subject.accession_number,
         instances=subject.instances,
     )
-    patient = Object(
+    patient = ParticipantObject(
         object_id=subject.patient_id or _NONE,
         id_type=_PATIENT_NUMBER,
         kind=ObjectKind.PERSON,
@@ -289,8 +301,8 @@ def _study_and_patient(subject: StudySubject) -> Sequence[Object]:
     return study, patient
 
 
-def _alert(subject: str, id_type: Code, description: str) -> Object:
-    return Object(
+def _alert(subject: str, id_type: Code, description: str) -> ParticipantObject:
+    return ParticipantObject(
         object_id=subject,
         id_type=id_type,
         kind=ObjectKind.SYSTEM_OBJECT,

@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from cxr_node.audit.journal import Journal
-from cxr_node.audit.syslog import Connection, SyslogReceiver, framed, is_message
+from cxr_node.audit.syslog import SyslogConnection, SyslogReceiver, framed, is_message
 from cxr_node.net.tls import failure_reason
 
 _log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Forwarder:
         self._journal = journal
         self._receiver = receiver
         self._host = host
-        self._connection: Connection | None = None
+        self._connection: SyslogConnection | None = None
 
     def forward(self) -> int:
         """Send all messages not forwarded yet; return their number.

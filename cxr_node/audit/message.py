@@ -12,7 +12,7 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Uid
 
 
-class Action(Enum):
+class EventAction(Enum):
     """EventActionCode."""
 
     CREATE = "C"
@@ -22,7 +22,7 @@ class Action(Enum):
     EXECUTE = "E"
 
 
-class Outcome(IntEnum):
+class EventOutcome(IntEnum):
     """EventOutcomeIndicator."""
 
     SUCCESS = 0
@@ -47,7 +47,7 @@ class ObjectRole(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Participant:
+class ActiveParticipant:
     """Active Participant: a person or process, with IP `address` or `host` name, not both."""
 
     user_id: str
@@ -60,7 +60,7 @@ class Participant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Object:
+class ParticipantObject:
     """Participant Object: a study, a patient, a node.
 
     `query` replaces the name. `instances` are SOP Instance UIDs by SOP Class.
@@ -77,7 +77,7 @@ class Object:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class AuditSource:
     """Audit Source: this node and its site."""
 
     source_id: str
@@ -85,17 +85,17 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class AuditMessage:
     """One event with its participants and objects."""
 
     event: Code
-    action: Action
+    action: EventAction
     at: datetime
-    outcome: Outcome
-    participants: Sequence[Participant]
+    outcome: EventOutcome
+    participants: Sequence[ActiveParticipant]
     event_type: Code | None = None
     description: str = ""
-    objects: Sequence[Object] = ()
+    objects: Sequence[ParticipantObject] = ()
 
 
 _UNWRITABLE = re.compile("[^\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -104,7 +104,7 @@ _UNWRITABLE = re.compile("[^\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _APPLICATION_SERVER = "4"
 
 
-def xml(message: Message, source: Source) -> str:
+def xml(message: AuditMessage, source: AuditSource) -> str:
     """Return the message as XML in one line, without a declaration."""
     root = Element("AuditMessage")
     event = SubElement(root, "EventIdentification")
@@ -128,7 +128,7 @@ def xml(message: Message, source: Source) -> str:
     return tostring(root, encoding="unicode")
 
 
-def _participant(root: Element, participant: Participant) -> None:
+def _participant(root: Element, participant: ActiveParticipant) -> None:
     element = SubElement(root, "ActiveParticipant")
     element.set("UserID", _clean(participant.user_id))
     if participant.ae_title:
@@ -143,7 +143,7 @@ def _participant(root: Element, participant: Participant) -> None:
         _code(SubElement(element, "MediaIdentifier"), "MediaType", participant.media_type)
 
 
-def _object(root: Element, participant_object: Object) -> None:
+def _object(root: Element, participant_object: ParticipantObject) -> None:
     element = SubElement(root, "ParticipantObjectIdentification")
     element.set("ParticipantObjectID", _clean(participant_object.object_id))
     element.set("ParticipantObjectTypeCode", str(int(participant_object.kind)))
@@ -163,7 +163,7 @@ def _object(root: Element, participant_object: Object) -> None:
         _description(SubElement(element, "ParticipantObjectDescription"), participant_object)
 
 
-def _description(element: Element, participant_object: Object) -> None:
+def _description(element: Element, participant_object: ParticipantObject) -> None:
     if participant_object.accession_number:
         SubElement(element, "Accession").set("Number", _clean(participant_object.accession_number))
     for sop_class_uid, sop_instance_uids in participant_object.instances:

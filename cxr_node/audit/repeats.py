@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cxr_node.audit.message import Message
+from cxr_node.audit.message import AuditMessage
 
 _WITHIN = timedelta(minutes=1)
 _MAXIMUM = 10
@@ -14,7 +14,7 @@ _MAXIMUM_KEYS = 1024
 class _Window:
     until: datetime
     admitted: int
-    last: Message
+    last: AuditMessage
     suppressed: int = 0
 
 
@@ -24,7 +24,7 @@ class RepeatFilter:
     def __init__(self) -> None:
         self._windows: dict[str, _Window] = {}
 
-    def admits(self, key: str, message: Message) -> bool:
+    def admits(self, key: str, message: AuditMessage) -> bool:
         """Whether to write `message` now; otherwise it is counted."""
         # Above the limit of keys, as with very many addresses, the others share one count.
         key = key if key in self._windows or len(self._windows) < _MAXIMUM_KEYS else ""
@@ -36,7 +36,7 @@ class RepeatFilter:
         window.last = message
         return False
 
-    def ended(self, now: datetime) -> list[tuple[Message, int]]:
+    def ended(self, now: datetime) -> list[tuple[AuditMessage, int]]:
         """Return the last message of each key whose minute has ended, and the number suppressed, if any."""
         ended = [key for key, window in self._windows.items() if window.until <= now]
         windows = [self._windows.pop(key) for key in ended]

@@ -58,7 +58,7 @@ class SyslogReceiver:
         """Return its name in messages."""
         return f"{self.host} port {self.port}"
 
-    def connect(self) -> "Connection":
+    def connect(self) -> "SyslogConnection":
         """Return a connection to it.
 
         Raises
@@ -68,9 +68,9 @@ class SyslogReceiver:
         """
         plain = socket.create_connection((self.host, self.port), timeout=self.timeout_s)
         if self.tls is None:
-            return Connection(plain, timeout_s=self.timeout_s)
+            return SyslogConnection(plain, timeout_s=self.timeout_s)
         try:
-            return Connection(
+            return SyslogConnection(
                 self.tls.context().wrap_socket(plain, server_hostname=self.host),
                 timeout_s=self.timeout_s,
             )
@@ -79,7 +79,7 @@ class SyslogReceiver:
             raise
 
 
-class Connection:
+class SyslogConnection:
     """A connection to a receiver. Syslog has no responses: delivery means that its host has acknowledged the bytes."""
 
     def __init__(self, connection: socket.socket, *, timeout_s: float) -> None:

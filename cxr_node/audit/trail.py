@@ -11,7 +11,7 @@ from typing import Self
 
 from cxr_node.audit.events import SECURITY_ALERT, USER_AUTHENTICATION
 from cxr_node.audit.journal import Journal
-from cxr_node.audit.message import Message, Outcome, Source, xml
+from cxr_node.audit.message import AuditMessage, AuditSource, EventOutcome, xml
 from cxr_node.audit.repeats import RepeatFilter
 
 _log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ _BATCH_MESSAGES = 256
 class Trail:
     """Records messages. Thread-safe. Within its block they are flushed after at most a second."""
 
-    def __init__(self, journal: Journal, source: Source, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, journal: Journal, source: AuditSource, *, clock: Callable[[], datetime]) -> None:
         self._journal = journal
         self._source = source
         self._clock = clock
@@ -38,7 +38,7 @@ class Trail:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
 
-    def record(self, message: Message) -> None:
+    def record(self, message: AuditMessage) -> None:
         """Write `message`, or queue it while writing fails. Never raises."""
         try:
             if self._is_suppressed(message):
@@ -83,7 +83,7 @@ class Trail:
         except OSError as error:
             _log.error("audit trail cannot be flushed: %s", error.strerror)
 
-    def _is_suppressed(self, message: Message) -> bool:
+    def _is_suppressed(self, message: AuditMessage) -> bool:
         if not _is_suppressible(message):
             return False
         with self._lock:
@@ -127,11 +127,11 @@ class Trail:
         self._is_failing, self._lost = False, 0
 
 
-def _is_suppressible(message: Message) -> bool:
-    return message.outcome is not Outcome.SUCCESS and message.event in (SECURITY_ALERT, USER_AUTHENTICATION)
+def _is_suppressible(message: AuditMessage) -> bool:
+    return message.outcome is not EventOutcome.SUCCESS and message.event in (SECURITY_ALERT, USER_AUTHENTICATION)
 
 
-def _repeat_key(message: Message) -> str:
+def _repeat_key(message: AuditMessage) -> str:
     """Return the key of repeated messages: event, description and addresses."""
     addresses = sorted(participant.address for participant in message.participants)
     return "\0".join((message.event.value, message.description, *addresses))

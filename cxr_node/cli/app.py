@@ -151,7 +151,7 @@ def config_example() -> None:
 def config_password() -> None:
     """Prompt for a password and print its hash, for [[receive.users]] and [[web.users]]."""
     password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-    typer.echo(str(PasswordHash.of(password, salt=secrets.token_bytes(16))))
+    typer.echo(str(PasswordHash.from_password(password, salt=secrets.token_bytes(16))))
 
 
 @database_app.command("upgrade")

@@ -15,7 +15,7 @@ from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.events import EventHandlerType
 from pynetdicom.pdu import P_DATA_TF
 
-from cxr_node.deliver.outcome import Outcome, of_status
+from cxr_node.deliver.outcome import DeliveryOutcome, of_status
 from cxr_node.deliver.peer import Peer, raise_for_outcome, status_text
 from cxr_node.domain.commitment import (
     PUSH_MODEL,
@@ -172,5 +172,5 @@ def _check(status: int | None, message: str) -> None:
     if status is None:
         raise RetryLater(f"{message} with nothing")
     outcome = of_status(status)
-    if outcome is not Outcome.DELIVERED:
+    if outcome is not DeliveryOutcome.DELIVERED:
         raise_for_outcome(outcome, f"{message} with {status_text(status)}", status=status)

@@ -24,7 +24,7 @@ from cxr_node.deliver.destination import (
 )
 from cxr_node.deliver.dicom_file import DicomFile, converted, read_dicom_file
 from cxr_node.deliver.negotiation import negotiate
-from cxr_node.deliver.outcome import Outcome, of_status
+from cxr_node.deliver.outcome import DeliveryOutcome, of_status
 from cxr_node.deliver.peer import ApplicationEntitySection, Peer, raise_for_outcome, status_text
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.errors import RetryLater
@@ -147,7 +147,7 @@ class CStoreDestination:
         if status is None:
             raise RetryLater(f"{self.peer} did not answer C-STORE")
         outcome = of_status(status, warning_is_success=self.warning_is_success)
-        if outcome is not Outcome.DELIVERED:
+        if outcome is not DeliveryOutcome.DELIVERED:
             raise_for_outcome(
                 outcome,
                 f"{self.peer} answered C-STORE with {status_text(status)} {comment}".rstrip(),

@@ -6,7 +6,7 @@ Pure tables; everything else is retried. A lost result is worse than one sent tw
 from enum import Enum
 
 
-class Outcome(Enum):
+class DeliveryOutcome(Enum):
     """Next step of a delivery."""
 
     DELIVERED = "delivered"
@@ -55,32 +55,32 @@ def is_warning(status: int) -> bool:
     return 0xB000 <= status <= 0xBFFF or status in _GENERAL_WARNINGS
 
 
-def of_status(status: int, *, warning_is_success: bool = False) -> Outcome:
+def of_status(status: int, *, warning_is_success: bool = False) -> DeliveryOutcome:
     """Return the outcome of a C-STORE status (PS3.4 table B.2-1, PS3.7 annex C).
 
     A warning counts as delivered only with `warning_is_success`: 0xB006 (elements discarded) may mean a report
     without its findings. Duplicate SOP Instance (0x0111) is delivered: the UID follows from the content.
     """
     if is_warning(status):
-        return Outcome.DELIVERED if warning_is_success else Outcome.REJECTED
+        return DeliveryOutcome.DELIVERED if warning_is_success else DeliveryOutcome.REJECTED
     if status in {_SUCCESS, _DUPLICATE_SOP_INSTANCE}:
-        return Outcome.DELIVERED
+        return DeliveryOutcome.DELIVERED
     # A9xx: data set does not match SOP class; Cxxx: cannot understand. Transient: A7xx out of resources,
     # 0110 processing failure, 0210 duplicate invocation, 0213 resource limitation, FE00 cancel.
     is_permanent = status in _PERMANENT or 0xA900 <= status <= 0xA9FF or 0xC000 <= status <= 0xCFFF
-    return Outcome.REJECTED if is_permanent else Outcome.RETRY
+    return DeliveryOutcome.REJECTED if is_permanent else DeliveryOutcome.RETRY
 
 
-def of_rejection(*, result: int, source: int, reason: int) -> Outcome:
+def of_rejection(*, result: int, source: int, reason: int) -> DeliveryOutcome:
     """Return the outcome of an A-ASSOCIATE-RJ (PS3.8 table 9-21).
 
     Rejected-permanent for a reason other than configuration is retried: peers under load or in maintenance send it.
     """
     is_permanent = result == _REJECTED_PERMANENT and (source, reason) in _CONFIGURATION_ERRORS
-    return Outcome.REJECTED if is_permanent else Outcome.RETRY
+    return DeliveryOutcome.REJECTED if is_permanent else DeliveryOutcome.RETRY
 
 
-def of_context(result: int | None) -> Outcome:
+def of_context(result: int | None) -> DeliveryOutcome:
     """Return the outcome of a rejected presentation context (PS3.8 table 9-18); None if it has no result."""
     is_permanent = result in {_ABSTRACT_SYNTAX_NOT_SUPPORTED, _TRANSFER_SYNTAXES_NOT_SUPPORTED}
-    return Outcome.REJECTED if is_permanent else Outcome.RETRY
+    return DeliveryOutcome.REJECTED if is_permanent else DeliveryOutcome.RETRY

@@ -13,7 +13,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
 from cxr_node.deliver.destination import DeliveryRejected, DestinationUnreachable
-from cxr_node.deliver.outcome import Outcome, of_context, of_rejection
+from cxr_node.deliver.outcome import DeliveryOutcome, of_context, of_rejection
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, parse_ae_title
 from cxr_node.domain.section import Port, Seconds, Title
@@ -88,7 +88,7 @@ class Peer(AssociationRequest):
             result, source, reason = response.result or 0, response.result_source or 0, response.diagnostic or 0
             message = f"{self} rejected the association: {response.result_str}, {response.reason_str}"
             outcome = of_rejection(result=result, source=source, reason=reason)
-            raise DeliveryRejected(message) if outcome is Outcome.REJECTED else DestinationUnreachable(message)
+            raise DeliveryRejected(message) if outcome is DeliveryOutcome.REJECTED else DestinationUnreachable(message)
         if association.rejected_contexts:
             # The first context is the one with the object's own transfer syntax.
             context_result = association.rejected_contexts[0].result
@@ -120,9 +120,9 @@ class ApplicationEntitySection(TlsClient):
         )
 
 
-def raise_for_outcome(outcome: Outcome, message: str, *, status: int | None = None) -> NoReturn:
+def raise_for_outcome(outcome: DeliveryOutcome, message: str, *, status: int | None = None) -> NoReturn:
     """Raise the error of an outcome other than DELIVERED."""
-    if outcome is Outcome.REJECTED:
+    if outcome is DeliveryOutcome.REJECTED:
         raise DeliveryRejected(message, status=status)
     raise RetryLater(message)
 

@@ -24,7 +24,7 @@ class PasswordHash:
     key: bytes
 
     @classmethod
-    def of(cls, password: str, *, salt: bytes, cost: int = _COST) -> Self:
+    def from_password(cls, password: str, *, salt: bytes, cost: int = _COST) -> Self:
         """Return the hash of `password`; `salt` is 16 random bytes, `cost` a power of two."""
         key = _scrypt(password.encode(), salt, cost, _BLOCK_SIZE, _PARALLELISM)
         return cls(cost=cost, block_size=_BLOCK_SIZE, parallelism=_PARALLELISM, salt=salt, key=key)

@@ -37,10 +37,10 @@ _STATUS_MEANS: Mapping[StoreStatus, str] = {
     StoreStatus.DATA_SET_DOES_NOT_MATCH_SOP_CLASS: "The data set's UIDs differ from those of the request",
     StoreStatus.CANNOT_UNDERSTAND: "No data set, or missing or invalid UIDs",
 }
-_OUTCOME_MEANS: Mapping[outcome.Outcome, str] = {
-    outcome.Outcome.DELIVERED: "Delivered",
-    outcome.Outcome.RETRY: "Sent again later",
-    outcome.Outcome.REJECTED: "Not sent again; the delivery fails with this status",
+_OUTCOME_MEANS: Mapping[outcome.DeliveryOutcome, str] = {
+    outcome.DeliveryOutcome.DELIVERED: "Delivered",
+    outcome.DeliveryOutcome.RETRY: "Sent again later",
+    outcome.DeliveryOutcome.REJECTED: "Not sent again; the delivery fails with this status",
 }
 _REASON_MEANS: Mapping[FailureReason, str] = {
     FailureReason.PROCESSING_FAILURE: "Its bytes differ from those received",
@@ -115,17 +115,17 @@ def _delivery_statuses() -> str:
     return _table("status, action of the node", ((span, _OUTCOME_MEANS[means]) for span, means in _status_ranges()))
 
 
-def _status_ranges() -> Iterator[tuple[str, outcome.Outcome]]:
+def _status_ranges() -> Iterator[tuple[str, outcome.DeliveryOutcome]]:
     """Yield each range of statuses with one outcome; statuses that are retried are summarised in the last line."""
     first, means = 0, outcome.of_status(0)
     for status in range(1, _LAST_STATUS + 2):
         following = outcome.of_status(status) if status <= _LAST_STATUS else None
         if following is not means:
-            if means is not outcome.Outcome.RETRY:
+            if means is not outcome.DeliveryOutcome.RETRY:
                 yield (f"{first:04X}" if status - first == 1 else f"{first:04X} to {status - 1:04X}"), means
             if following is not None:
                 first, means = status, following
-    yield "any other, or no response", outcome.Outcome.RETRY
+    yield "any other, or no response", outcome.DeliveryOutcome.RETRY
 
 
 def _kinds() -> str:

@@ -34,7 +34,7 @@ class Rejection(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Peer:
+class PeerRule:
     """Rules for one sender. An empty collection or 0 sets no rule.
 
     `certificates` are digests of the client certificates that it may present. Verification is allowed besides
@@ -71,7 +71,7 @@ class AccessControl:
     ae_title: AeTitle
     require_called_ae_title: bool = True
     calling_ae_titles: AbstractSet[AeTitle] = field(default=frozenset())
-    peers: tuple[Peer, ...] = ()
+    peers: tuple[PeerRule, ...] = ()
 
     def rejection(self, *, calling_ae_title: str, called_ae_title: str, address: str) -> Rejection | None:
         """Return the rejection of a request with these titles, as the peer sent them; None if it is allowed."""
@@ -86,7 +86,7 @@ class AccessControl:
             return Rejection.CALLED_AE_TITLE_NOT_RECOGNIZED
         return None
 
-    def peer(self, *, calling_ae_title: str, address: str) -> Peer | None:
+    def peer(self, *, calling_ae_title: str, address: str) -> PeerRule | None:
         """Return the first of `peers` with this title and address, if any."""
         calling = _parsed(calling_ae_title)
         return next((peer for peer in self.peers if peer.ae_title == calling and peer.allows_address(address)), None)
@@ -104,9 +104,9 @@ class AssociationLimiter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: dict[Peer, list[Association]] = {}
+        self._open: dict[PeerRule, list[Association]] = {}
 
-    def admits(self, peer: Peer, association: Association) -> bool:
+    def admits(self, peer: PeerRule, association: Association) -> bool:
         """Whether `peer` may have this association too; if so it counts until it ends."""
         if not peer.maximum_associations:
             return True
@@ -146,9 +146,9 @@ class RateLimiter:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._buckets: dict[Peer, TokenBucket] = {}
+        self._buckets: dict[PeerRule, TokenBucket] = {}
 
-    def admits(self, peer: Peer) -> bool:
+    def admits(self, peer: PeerRule) -> bool:
         """Whether `peer` may send another film now; if so it counts."""
         if not peer.films_per_minute:
             return True
@@ -213,7 +213,7 @@ class AdmissionPolicy:
         peer = self._peer(association)
         return peer is None or self._rate_limiter.admits(peer)
 
-    def _peer(self, association: Association) -> Peer | None:
+    def _peer(self, association: Association) -> PeerRule | None:
         request = cast("A_ASSOCIATE", association.requestor.primitive)
         address = association.requestor.address
         return self._access_control.peer(calling_ae_title=request.calling_ae_title, address=address)

@@ -12,7 +12,7 @@ from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
-from cxr_node.receive.admission import AccessControl, Peer
+from cxr_node.receive.admission import AccessControl, PeerRule
 from cxr_node.receive.tls import TlsFiles
 
 _MINIMUM_PDU_BYTES = 4096
@@ -42,7 +42,7 @@ class ReceiverOptions:
     message_timeout_s: float = 300.0
     association_timeout_s: float = 0.0
     maximum_object_bytes: int = 1 << 28
-    peers: tuple[Peer, ...] = ()
+    peers: tuple[PeerRule, ...] = ()
     users: Mapping[str, PasswordHash] = field(default_factory=dict)
     tls: TlsFiles | None = None
     tls_handshake_timeout_s: float = 10.0

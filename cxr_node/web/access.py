@@ -57,7 +57,7 @@ class Authenticator:
         self._users = {user.name: user for user in section.users}
         self._session_s = section.session_s
         self._signer = URLSafeTimedSerializer(key, salt="session", signer_kwargs={"digest_method": hashlib.sha256})
-        self._dummy_hash = PasswordHash.of(secrets.token_hex(), salt=secrets.token_bytes(16))
+        self._dummy_hash = PasswordHash.from_password(secrets.token_hex(), salt=secrets.token_bytes(16))
         self._clock = clock
         self._failures: dict[str, tuple[int, float]] = {}
         self._lock = threading.Lock()

@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 
 from cxr_node.archive.store import Archive
 from cxr_node.audit import events
-from cxr_node.audit.events import Peer
+from cxr_node.audit.events import AuditPeer
 from cxr_node.audit.subject import parse_subject
 from cxr_node.web.access import SeesFilms
 from cxr_node.wiring.audit import Audit
@@ -51,7 +51,7 @@ class AccessAudit:
 
     def record_login(self, name: str, address: str, *, failure: str) -> None:
         """Record an attempt to log in; `failure` is the reason it was rejected, empty on success."""
-        peer, at = Peer(ae_title="", address=address), self._audit.clock()
+        peer, at = AuditPeer(ae_title="", address=address), self._audit.clock()
         self._audit.record(events.user_authentication(name, peer, by=self._audit.application, failure=failure, at=at))
 
     def record_access(self, viewer: Viewer, archive_key: str) -> None:

@@ -15,7 +15,7 @@ from cxr_node.audit import events, forward
 from cxr_node.audit.events import Application
 from cxr_node.audit.forward import Forwarder
 from cxr_node.audit.journal import Journal
-from cxr_node.audit.message import Message, Source
+from cxr_node.audit.message import AuditMessage, AuditSource
 from cxr_node.audit.syslog import SyslogReceiver
 from cxr_node.audit.trail import Trail
 from cxr_node.domain.codes import Code
@@ -36,7 +36,7 @@ class Audit:
     """Records audit messages of this process, which `application` names in them."""
 
     application: Application
-    record: Callable[[Message], None]
+    record: Callable[[AuditMessage], None]
     clock: Callable[[], datetime]
     records_associations: bool = True
 
@@ -106,7 +106,9 @@ def note_settings(settings: Settings, clock: Clock) -> None:
 
 def _trail(settings: Settings, clock: Clock) -> Trail:
     section = settings.audit
-    source = Source(source_id=section.source_id or settings.node.name, enterprise_site_id=section.enterprise_site_id)
+    source = AuditSource(
+        source_id=section.source_id or settings.node.name, enterprise_site_id=section.enterprise_site_id
+    )
     return Trail(journal(settings), source, clock=clock)
 
 
@@ -118,7 +120,7 @@ def _folder(settings: Settings) -> Path:
     return settings.node.data_folder / "audit"
 
 
-def _discard(_: Message) -> None:
+def _discard(_: AuditMessage) -> None:
     return
 
 

@@ -11,8 +11,8 @@ from typing import Protocol, assert_never
 from pynetdicom.dsutils import encode
 
 from cxr_node.audit import events
-from cxr_node.audit.events import Peer
-from cxr_node.audit.message import Message
+from cxr_node.audit.events import AuditPeer
+from cxr_node.audit.message import AuditMessage
 from cxr_node.audit.subject import StudySubject, parse_subject
 from cxr_node.deliver.commitment import FIND_SOP_CLASS, identifier_of
 from cxr_node.deliver.destination import (
@@ -53,7 +53,7 @@ def audited_accept(audit: Audit, accept: Accept) -> Callable[[Received, Sender],
             events.received,
             subject(instance),
             by=audit.application,
-            sent_by=Peer(ae_title=sender.calling_ae_title, address=sender.address),
+            sent_by=AuditPeer(ae_title=sender.calling_ae_title, address=sender.address),
         )
         with _failure_recorded(audit, partial(received, is_new=True)):
             is_new = accept(instance, sender)
@@ -72,15 +72,15 @@ def on_event(audit: Audit) -> Callable[[ReceiveEvent], None]:
     return record
 
 
-def _messages(audit: Audit, event: ReceiveEvent) -> list[Message]:
+def _messages(audit: Audit, event: ReceiveEvent) -> list[AuditMessage]:
     at, by = audit.clock(), audit.application
     match event:
         case AssociationAccepted():
-            peer = Peer(ae_title=event.calling_ae_title, address=event.address)
+            peer = AuditPeer(ae_title=event.calling_ae_title, address=event.address)
             messages = [events.user_authentication(event.user, peer, by=by, at=at)] if event.user else []
             return [*messages, events.association(peer, by=by, at=at)] if audit.records_associations else messages
         case AssociationRejected():
-            peer = Peer(ae_title=event.calling_ae_title, address=event.address)
+            peer = AuditPeer(ae_title=event.calling_ae_title, address=event.address)
             failure = f"association rejected: {event.rejection.name.lower().replace('_', ' ')}"
             if event.rejection is Rejection.USER_NOT_AUTHENTICATED:
                 return [events.user_authentication(event.user, peer, by=by, failure=failure, at=at)]
@@ -88,7 +88,7 @@ def _messages(audit: Audit, event: ReceiveEvent) -> list[Message]:
         case StoreRejected():  # rejected before its identity is known; `audited_accept` records the others
             return []
         case TlsFailed():
-            peer = Peer(ae_title="", address=event.address)
+            peer = AuditPeer(ae_title="", address=event.address)
             return [events.association(peer, by=by, failure=f"no TLS: {event.reason}", at=at)]
         case _:
             assert_never(event)
@@ -133,8 +133,8 @@ def before_removal(audit: Audit) -> Callable[[Iterable[bytes]], None]:
     return record
 
 
-def _peer(target: ApplicationEntity) -> Peer:
-    return Peer(ae_title=target.ae_title, host=target.host)
+def _peer(target: ApplicationEntity) -> AuditPeer:
+    return AuditPeer(ae_title=target.ae_title, host=target.host)
 
 
 def subject(instance: Received) -> StudySubject:
@@ -177,7 +177,7 @@ def _parse(content: bytes) -> StudySubject | None:
 class _PendingEvent(Protocol):
     """An audit event without outcome and time."""
 
-    def __call__(self, *, failure: str, at: datetime) -> Message:
+    def __call__(self, *, failure: str, at: datetime) -> AuditMessage:
         """Return its message."""
         ...
 
@@ -199,7 +199,7 @@ class _AuditedTransfer:
 
     destination: Destination
     audit: Audit
-    peer: Peer
+    peer: AuditPeer
 
     @property
     def name(self) -> str:
@@ -250,7 +250,7 @@ class _AuditedQuery:
 
     verifier: DeliveryVerifier
     audit: Audit
-    peer: Peer
+    peer: AuditPeer
 
     def verify(self, transaction_uid: Uid, identity: Identity) -> CommitmentResult | None:
         """Query, and record it."""
@@ -261,7 +261,7 @@ class _AuditedQuery:
             encode(identifier_of(identity), is_implicit_vr=False, is_little_endian=True) or b"",
             _EXPLICIT_VR_LITTLE_ENDIAN,
             by=audit.application,
-            of=self.peer,
+            peer=self.peer,
         )
         with _failure_recorded(audit, queried):
             result = self.verifier.verify(transaction_uid, identity)

@@ -17,7 +17,7 @@ from cxr_node.domain.instance import Sender
 from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES
 from cxr_node.queue import queue
-from cxr_node.receive.admission import Peer
+from cxr_node.receive.admission import PeerRule
 from cxr_node.receive.application_entity import ReceiverOptions
 from cxr_node.receive.commitment import CommitmentProvider
 from cxr_node.receive.events import ReceiveEvent
@@ -78,8 +78,8 @@ def _options(section: ReceiveSection) -> ReceiverOptions:
     )
 
 
-def _peer(section: PeerSection) -> Peer:
-    return Peer(
+def _peer(section: PeerSection) -> PeerRule:
+    return PeerRule(
         ae_title=parse_ae_title(section.ae_title),
         networks=section.addresses,
         maximum_associations=section.maximum_associations,

@@ -17,7 +17,7 @@ def secured(folder: Path, ca: Certificate, shown: Certificate, password: str) ->
         more=f"""
 [[receive.users]]
 name = "dx1"
-password_hash = "{PasswordHash.of(password, salt=bytes(16))}"
+password_hash = "{PasswordHash.from_password(password, salt=bytes(16))}"
 
 [[receive.peers]]
 ae_title = "DX1"

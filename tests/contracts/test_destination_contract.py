@@ -13,7 +13,7 @@ from pydantic import Field
 from cxr_node import config
 from cxr_node.audit import events
 from cxr_node.audit.events import Application
-from cxr_node.audit.message import Message
+from cxr_node.audit.message import AuditMessage
 from cxr_node.deliver import destinations
 from cxr_node.deliver.cstore import CStoreDestination
 from cxr_node.deliver.destination import (
@@ -206,7 +206,7 @@ def test_a_third_kind_is_one_class_and_a_line_in_the_list(tmp_path: Path) -> Non
     settings = config.parse(TABLES)
     example = tomllib.loads(example_config.text().replace("# [[", "[[").replace("# kind", "kind"))
     (check, *results) = check_destination(settings, settings.deliver.destinations[0]).checks
-    recorded: list[Message] = []
+    recorded: list[AuditMessage] = []
     application = Application(ae_title="CXRNODE", process_id=1, host="node-1")
     audit = Audit(application=application, record=recorded.append, clock=utc_now)
     process = Process(settings=settings, audit=audit)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cxr_node.audit.events import USE_OF_RESTRICTED_FUNCTION, Application
-from cxr_node.audit.message import Message, Outcome
+from cxr_node.audit.message import AuditMessage, EventOutcome
 from cxr_node.deliver.destination import ApplicationEntity, DeliveryRejected, Receipt, VerificationRule
 from cxr_node.domain.commitment import CommitmentResult, Reference
 from cxr_node.domain.errors import RetryLater
@@ -49,12 +49,12 @@ def content(tmp_path: Path) -> bytes:
 
 
 @pytest.fixture
-def recorded() -> list[Message]:
+def recorded() -> list[AuditMessage]:
     return []
 
 
 @pytest.fixture
-def audit(recorded: list[Message]) -> Audit:
+def audit(recorded: list[AuditMessage]) -> Audit:
     node = Application(ae_title="CXRNODE", process_id=1, host="node-1")
     return Audit(application=node, record=recorded.append, clock=lambda: datetime(2026, 1, 31, tzinfo=UTC))
 
@@ -92,7 +92,7 @@ def raises(error: Exception) -> Callable[[], Receipt]:
     return answer
 
 
-def outcomes(recorded: list[Message]) -> list[tuple[str, Outcome, str]]:
+def outcomes(recorded: list[AuditMessage]) -> list[tuple[str, EventOutcome, str]]:
     """Return event, outcome and description of each message."""
     return [(message.event.meaning, message.outcome, message.description) for message in recorded]
 
@@ -108,17 +108,17 @@ def instance(content: bytes) -> Instance:
 
 @pytest.mark.parametrize(("is_new", "action"), [(True, "C"), (False, "U")])
 def test_a_film_is_recorded_before_its_response(
-    is_new: bool, action: str, audit: Audit, recorded: list[Message], content: bytes
+    is_new: bool, action: str, audit: Audit, recorded: list[AuditMessage], content: bytes
 ) -> None:
     audit_decorators.audited_accept(audit, lambda _instance, _sender: is_new)(instance(content), SENDER)
 
-    assert outcomes(recorded) == [("DICOM Instances Transferred", Outcome.SUCCESS, "")]
+    assert outcomes(recorded) == [("DICOM Instances Transferred", EventOutcome.SUCCESS, "")]
     assert recorded[0].action.value == action
     assert [each.object_id for each in recorded[0].objects] == [FILM.StudyInstanceUID, films.PATIENT_ID]
 
 
 def test_a_film_that_was_not_stored_is_recorded_as_failure(
-    audit: Audit, recorded: list[Message], content: bytes
+    audit: Audit, recorded: list[AuditMessage], content: bytes
 ) -> None:
     def keep(_received: Received, _sender: Sender) -> bool:
         raise RetryLater("no room")
@@ -126,10 +126,10 @@ def test_a_film_that_was_not_stored_is_recorded_as_failure(
     with pytest.raises(RetryLater):
         audit_decorators.audited_accept(audit, keep)(instance(content), SENDER)
 
-    assert outcomes(recorded) == [("DICOM Instances Transferred", Outcome.MINOR_FAILURE, "no room")]
+    assert outcomes(recorded) == [("DICOM Instances Transferred", EventOutcome.MINOR_FAILURE, "no room")]
 
 
-def test_a_film_with_an_unreadable_head_has_no_patient(audit: Audit, recorded: list[Message]) -> None:
+def test_a_film_with_an_unreadable_head_has_no_patient(audit: Audit, recorded: list[AuditMessage]) -> None:
     audit_decorators.audited_accept(audit, lambda _instance, _sender: True)(instance(b"\0" * 200), SENDER)
 
     assert [each.object_id for each in recorded[0].objects] == [FILM.StudyInstanceUID, "<none>"]
@@ -138,31 +138,36 @@ def test_a_film_with_an_unreadable_head_has_no_patient(audit: Audit, recorded: l
 @pytest.mark.parametrize(
     ("answer", "outcome", "why"),
     [
-        (lambda: Receipt(status=0), Outcome.SUCCESS, ""),
-        (raises(RetryLater("away")), Outcome.MINOR_FAILURE, "away"),
-        (raises(DeliveryRejected("status 0xC000")), Outcome.MINOR_FAILURE, "status 0xC000"),
-        (raises(KeyError("Doe^John")), Outcome.MINOR_FAILURE, "KeyError"),
+        (lambda: Receipt(status=0), EventOutcome.SUCCESS, ""),
+        (raises(RetryLater("away")), EventOutcome.MINOR_FAILURE, "away"),
+        (raises(DeliveryRejected("status 0xC000")), EventOutcome.MINOR_FAILURE, "status 0xC000"),
+        (raises(KeyError("Doe^John")), EventOutcome.MINOR_FAILURE, "KeyError"),
     ],
 )
 def test_each_attempt_to_send_is_recorded_with_its_outcome(
-    answer: Callable[[], Receipt], outcome: Outcome, why: str, audit: Audit, recorded: list[Message], content: bytes
+    answer: Callable[[], Receipt],
+    outcome: EventOutcome,
+    why: str,
+    audit: Audit,
+    recorded: list[AuditMessage],
+    content: bytes,
 ) -> None:
     to = {name: StubDestination(name=name, answer=answer) for name in ("pacs", "folder")}
     for destination in audit_decorators.destinations(Process(settings=SETTINGS, audit=audit), to).values():
         try:
             destination.send(content)
         except (RetryLater, DeliveryRejected, KeyError):
-            assert outcome is Outcome.MINOR_FAILURE
+            assert outcome is EventOutcome.MINOR_FAILURE
 
     assert outcomes(recorded) == [
-        ("Begin Transferring DICOM Instances", Outcome.SUCCESS, ""),
+        ("Begin Transferring DICOM Instances", EventOutcome.SUCCESS, ""),
         ("DICOM Instances Transferred", outcome, why),
         ("Export", outcome, why),
     ]
 
 
 @pytest.mark.parametrize("is_away", [False, True])
-def test_a_query_is_recorded_with_its_identifier(is_away: bool, audit: Audit, recorded: list[Message]) -> None:
+def test_a_query_is_recorded_with_its_identifier(is_away: bool, audit: Audit, recorded: list[AuditMessage]) -> None:
     queried = ApplicationEntity(ae_title="PACS", host="pacs")
     rules = {"pacs": VerificationRule(verifier=StubVerifier(is_away), retry_after_s=60.0, queried=queried)}
     verifier = audit_decorators.verification(audit, rules)["pacs"].verifier
@@ -171,11 +176,11 @@ def test_a_query_is_recorded_with_its_identifier(is_away: bool, audit: Audit, re
     except RetryLater:
         assert is_away
 
-    assert outcomes(recorded) == [("Query", Outcome(4 if is_away else 0), "away" if is_away else "")]
+    assert outcomes(recorded) == [("Query", EventOutcome(4 if is_away else 0), "away" if is_away else "")]
     assert FILM.SOPInstanceUID.encode() in (recorded[0].objects[0].query or b"")
 
 
-def test_associations_are_recorded(audit: Audit, recorded: list[Message]) -> None:
+def test_associations_are_recorded(audit: Audit, recorded: list[AuditMessage]) -> None:
     on_event = audit_decorators.on_event(audit)
     on_event(AssociationAccepted(calling_ae_title="DX1", address="10.0.7.4", user=""))
     on_event(AssociationAccepted(calling_ae_title="DX1", address="10.0.7.4", user="dx1"))
@@ -190,22 +195,22 @@ def test_associations_are_recorded(audit: Audit, recorded: list[Message]) -> Non
     on_event(TlsFailed(address="10.9.9.9", reason="timed out"))
 
     assert outcomes(recorded) == [
-        ("Security Alert", Outcome.SUCCESS, ""),
-        ("User Authentication", Outcome.SUCCESS, ""),
-        ("Security Alert", Outcome.SUCCESS, ""),
-        ("Security Alert", Outcome.MINOR_FAILURE, "association rejected: local limit exceeded"),
-        ("User Authentication", Outcome.MINOR_FAILURE, "association rejected: user not authenticated"),
-        ("Security Alert", Outcome.MINOR_FAILURE, "no TLS: timed out"),
+        ("Security Alert", EventOutcome.SUCCESS, ""),
+        ("User Authentication", EventOutcome.SUCCESS, ""),
+        ("Security Alert", EventOutcome.SUCCESS, ""),
+        ("Security Alert", EventOutcome.MINOR_FAILURE, "association rejected: local limit exceeded"),
+        ("User Authentication", EventOutcome.MINOR_FAILURE, "association rejected: user not authenticated"),
+        ("Security Alert", EventOutcome.MINOR_FAILURE, "no TLS: timed out"),
     ]
 
 
 def test_the_removal_of_a_study_names_its_instances(
-    audit: Audit, recorded: list[Message], content: bytes, tmp_path: Path
+    audit: Audit, recorded: list[AuditMessage], content: bytes, tmp_path: Path
 ) -> None:
     other = films.written(films.dx(seed=7), tmp_path).read_bytes()
     audit_decorators.before_removal(audit)(iter([content, other]))
 
-    assert outcomes(recorded) == [("DICOM Study Deleted", Outcome.SUCCESS, "")]
+    assert outcomes(recorded) == [("DICOM Study Deleted", EventOutcome.SUCCESS, "")]
     instances = [uid for _, uids in recorded[0].objects[0].instances for uid in uids]
     assert instances == [FILM.SOPInstanceUID, films.dx(seed=7).SOPInstanceUID]
 

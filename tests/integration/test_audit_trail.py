@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from cxr_node.audit import events
-from cxr_node.audit.events import Application, Peer
+from cxr_node.audit.events import Application, AuditPeer
 from cxr_node.audit.forward import Forwarder, remove_old, single_forwarder
 from cxr_node.audit.journal import Journal
-from cxr_node.audit.message import Message, Source
+from cxr_node.audit.message import AuditMessage, AuditSource
 from cxr_node.audit.subject import StudySubject
 from cxr_node.audit.syslog import SyslogReceiver, framed
 from cxr_node.audit.trail import Trail
@@ -29,19 +29,19 @@ from tests.support import certificates, peers, syslog
 from tests.support.audit_rules import read
 from tests.support.peers import LOOPBACK
 
-SOURCE = Source(source_id="cxr-node")
+SOURCE = AuditSource(source_id="cxr-node")
 NODE = Application(ae_title="CXRNODE", process_id=1, host="node-1")
 TODAY = date(2026, 1, 31)
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-def film(number: int, *, at: datetime = AT) -> Message:
+def film(number: int, *, at: datetime = AT) -> AuditMessage:
     subject = StudySubject(study_instance_uid=Uid(f"1.2.{number}"), patient_id="患者-17")
-    return events.received(subject, by=NODE, sent_by=Peer(ae_title="DX1", address=LOOPBACK), is_new=True, at=at)
+    return events.received(subject, by=NODE, sent_by=AuditPeer(ae_title="DX1", address=LOOPBACK), is_new=True, at=at)
 
 
-def stranger(address: str = "192.0.2.9", *, at: datetime = AT) -> Message:
-    return events.association(Peer(ae_title="X", address=address), by=NODE, failure="not known here", at=at)
+def stranger(address: str = "192.0.2.9", *, at: datetime = AT) -> AuditMessage:
+    return events.association(AuditPeer(ae_title="X", address=address), by=NODE, failure="not known here", at=at)
 
 
 def trail(folder: Path, clock: SimulatedClock | None = None) -> Trail:

@@ -14,7 +14,7 @@ from pynetdicom.dsutils import encode
 
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.password_hash import PasswordHash
-from cxr_node.receive.admission import Peer
+from cxr_node.receive.admission import PeerRule
 from cxr_node.receive.tls import TlsFiles
 from cxr_node.receive.upper_layer.bounded_dimse import BoundedDataSet
 from tests.support import certificates, films, peers
@@ -22,7 +22,7 @@ from tests.support.peers import VERIFICATION
 from tests.support.receiver import DX, association, receiving, store
 
 LOCAL_NETWORK, OTHER_NETWORK = ip_network("127.0.0.0/8"), ip_network("192.0.2.0/24")
-USERS = {"dx1": PasswordHash.of("correct horse", salt=bytes(16), cost=16)}
+USERS = {"dx1": PasswordHash.from_password("correct horse", salt=bytes(16), cost=16)}
 
 
 def encoded(film: Dataset, *, implicit: bool = False) -> bytes:
@@ -72,8 +72,8 @@ def gone(opened: Association, *, timeout_s: float = 20.0) -> bool:
 def test_a_peer_is_served_from_its_address_only(tmp_path: Path) -> None:
     film = films.written(films.dx(), tmp_path)
     rules = (
-        Peer(ae_title=AeTitle("DX1"), networks=(LOCAL_NETWORK,)),
-        Peer(ae_title=AeTitle("DX2"), networks=(OTHER_NETWORK,)),
+        PeerRule(ae_title=AeTitle("DX1"), networks=(LOCAL_NETWORK,)),
+        PeerRule(ae_title=AeTitle("DX2"), networks=(OTHER_NETWORK,)),
     )
     with receiving(peers=rules) as node:
         assert peers.storescu(node.port, film, calling="DX1").returncode == 0
@@ -84,7 +84,7 @@ def test_a_peer_is_served_from_its_address_only(tmp_path: Path) -> None:
 
 
 def test_associations_of_a_peer_are_limited_by_its_rule() -> None:
-    rules = (Peer(ae_title=AeTitle("DX1"), maximum_associations=2), Peer(ae_title=AeTitle("DX2")))
+    rules = (PeerRule(ae_title=AeTitle("DX1"), maximum_associations=2), PeerRule(ae_title=AeTitle("DX2")))
     with receiving(peers=rules) as node, ExitStack() as stack:
         first, second, third = (stack.enter_context(association(node.port, calling="DX1")) for _ in range(3))
         assert (first.is_established, second.is_established) == (True, True)

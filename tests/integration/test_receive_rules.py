@@ -17,7 +17,7 @@ from pynetdicom.dsutils import encode
 from cxr_node.config import ConfigurationError, parse
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.identifiers import AeTitle, Uid, digest_of
-from cxr_node.receive.admission import Peer, TokenBucket
+from cxr_node.receive.admission import PeerRule, TokenBucket
 from cxr_node.receive.tls import TlsFiles
 from cxr_node.settings.root import Settings
 from tests.support import certificates, films, peers
@@ -49,7 +49,7 @@ def watched(port: int) -> Iterator[tuple[Association, socket.socket]]:
 
 def test_dcmtk_may_send_only_the_sop_classes_of_its_rule(tmp_path: Path) -> None:
     dx, cr = films.written(films.dx(), tmp_path), films.written(films.cr(), tmp_path)
-    rules = (Peer(ae_title=AeTitle("DX1"), sop_classes=frozenset({Uid(DX)})), Peer(ae_title=AeTitle("ANY")))
+    rules = (PeerRule(ae_title=AeTitle("DX1"), sop_classes=frozenset({Uid(DX)})), PeerRule(ae_title=AeTitle("ANY")))
     with receiving(peers=rules) as node:
         assert peers.storescu(node.port, dx, calling="DX1").returncode == 0
         refused = peers.storescu(node.port, cr, calling="DX1")
@@ -61,7 +61,7 @@ def test_dcmtk_may_send_only_the_sop_classes_of_its_rule(tmp_path: Path) -> None
 
 
 def test_a_forbidden_sop_class_is_abstract_syntax_not_supported() -> None:
-    rules = (Peer(ae_title=AeTitle("DX1"), sop_classes=frozenset({Uid(DX)})),)
+    rules = (PeerRule(ae_title=AeTitle("DX1"), sop_classes=frozenset({Uid(DX)})),)
     entity = AE(ae_title="DX1")
     for sop_class_uid in (VERIFICATION, DX, CR, PUSH_MODEL):
         entity.add_requested_context(sop_class_uid)
@@ -94,7 +94,7 @@ def test_a_sop_class_that_is_not_accepted_is_no_setting() -> None:
 
 def test_dcmtk_gets_out_of_resources_above_its_rate(tmp_path: Path) -> None:
     sent = [films.written(films.dx(seed=seed), tmp_path) for seed in range(4)]
-    rules = (Peer(ae_title=AeTitle("DX1"), films_per_minute=2), Peer(ae_title=AeTitle("DX2")))
+    rules = (PeerRule(ae_title=AeTitle("DX1"), films_per_minute=2), PeerRule(ae_title=AeTitle("DX2")))
     with receiving(peers=rules) as node:
         ended = peers.storescu(node.port, *sent, calling="DX1", options=["-nh"])
         assert ended.stderr.count("Refused: OutOfResources") == 2
@@ -160,11 +160,11 @@ def test_a_peer_needs_the_certificate_of_its_ae_title(tmp_path: Path) -> None:
     shown, first, second = (certificates.issued(tmp_path, ca, name) for name in ("node", "first", "second"))
     film = films.written(films.dx(), tmp_path)
     rules = tuple(
-        Peer(ae_title=AeTitle(title), certificates=frozenset({digest_of(own.der)}))
+        PeerRule(ae_title=AeTitle(title), certificates=frozenset({digest_of(own.der)}))
         for title, own in (("DX1", first), ("DX2", second))
     )
     tls = TlsFiles(certificate=shown.certificate, key=shown.key, peers_ca=ca.certificate)
-    with receiving(peers=(*rules, Peer(ae_title=AeTitle("ANY"))), tls=tls) as node:
+    with receiving(peers=(*rules, PeerRule(ae_title=AeTitle("ANY"))), tls=tls) as node:
 
         def send(own: Certificate, calling: str) -> subprocess.CompletedProcess[str]:
             return peers.storescu(node.port, film, calling=calling, options=[*own.dcmtk, "+cf", str(ca.certificate)])

@@ -49,7 +49,7 @@ def test_peers_users_and_tls_follow_the_settings(tmp_path: Path) -> None:
             {"ae_title": "DX1", "addresses": ["127.0.0.1"]},
             {"ae_title": "DX2", "addresses": ["192.0.2.7"]},
         ],
-        "users": [{"name": "dx1", "password_hash": str(PasswordHash.of("secret", salt=bytes(16), cost=16))}],
+        "users": [{"name": "dx1", "password_hash": str(PasswordHash.from_password("secret", salt=bytes(16), cost=16))}],
     }
     secured = [*modality.dcmtk, "+cf", str(authority.certificate)]
     password = ["-usr", "dx1", "-pwd", "secret"]

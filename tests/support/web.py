@@ -19,7 +19,7 @@ from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file
 
 PASSWORD = "correct horse battery staple"  # noqa: S105  # of nobody
-_HASH = PasswordHash.of(PASSWORD, salt=bytes(16), cost=16)
+_HASH = PasswordHash.from_password(PASSWORD, salt=bytes(16), cost=16)
 
 
 def users(*people: tuple[str, str, bool]) -> str:

@@ -33,7 +33,7 @@ class EncodedResponse(P_DATA):
         self.presentation_data_value_list.append((context_id, pdu[PDV_OFFSET_BYTES:]))
 
 
-class Acceptor(Protocol):
+class PausableAssociation(Protocol):
     """The association of the streaming path."""
 
     is_pausing: bool
@@ -52,7 +52,7 @@ class StreamingDimse(BoundedDimse):
         self, association: Association, *, stage: Callable[[], StagedObject], respond: Respond, **options: Any
     ) -> None:
         super().__init__(association, **options)
-        self._acceptor = cast("Acceptor", association)
+        self._pausable = cast("PausableAssociation", association)
         self._stage = stage
         self._respond = respond
         self._incoming: IncomingDataSet | None = None
@@ -63,7 +63,7 @@ class StreamingDimse(BoundedDimse):
     def is_full(self) -> bool:
         """Whether so many messages have no response yet that reading stops."""
         # A thread that waits for a response of the peer (N-EVENT-REPORT-RSP) needs reading to go on.
-        return not self._acceptor.is_pausing and self.msg_queue.qsize() >= _MAXIMUM_PENDING_MESSAGES
+        return not self._pausable.is_pausing and self.msg_queue.qsize() >= _MAXIMUM_PENDING_MESSAGES
 
     def get_msg(self, block: bool = False) -> Any:
         """Return the next message that pynetdicom serves; streamed C-STORE requests get their response here."""
@@ -72,7 +72,7 @@ class StreamingDimse(BoundedDimse):
             if not isinstance(message, IncomingDataSet):
                 return context_id, message
             self._send_response(message)
-            if self._acceptor.is_pausing or not self.dul.to_user_queue.empty():
+            if self._pausable.is_pausing or not self.dul.to_user_queue.empty():
                 return None, None
 
     @property
@@ -100,7 +100,7 @@ class StreamingDimse(BoundedDimse):
         if value[0] & (IS_COMMAND | IS_LAST) != IS_COMMAND | IS_LAST:
             return None
         request = store_request(bytes(value[1:]))
-        context = self._acceptor.accepted_context(context_id)
+        context = self._pausable.accepted_context(context_id)
         if request is None or context is None or str(context.abstract_syntax) != request.sop_class_uid:
             return None
         return IncomingDataSet(

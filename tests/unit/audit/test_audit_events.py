@@ -8,8 +8,8 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from cxr_node.audit import events
-from cxr_node.audit.events import Application, Peer
-from cxr_node.audit.message import Message, Source, xml
+from cxr_node.audit.events import Application, AuditPeer
+from cxr_node.audit.message import AuditMessage, AuditSource, xml
 from cxr_node.audit.subject import StudySubject, parse_subject
 from cxr_node.domain.identifiers import Uid
 from tests.support import films
@@ -17,15 +17,15 @@ from tests.support.audit_rules import faults, read
 
 AT = datetime(2026, 1, 31, 12, 30, 5, 250_000, tzinfo=UTC)
 NODE = Application(ae_title="CXRNODE", process_id=4711, host="node-1")
-MODALITY = Peer(ae_title="DX1", address="10.0.7.4")
-PACS = Peer(ae_title="PACS", host="pacs.example.org")
+MODALITY = AuditPeer(ae_title="DX1", address="10.0.7.4")
+PACS = AuditPeer(ae_title="PACS", host="pacs.example.org")
 SUBJECT = StudySubject(
     study_instance_uid=Uid("1.2.3"),
     patient_id="P-17",
     accession_number="A-4",
     instances=((Uid("1.2.840.10008.5.1.4.1.1.1"), (Uid("1.2.3.4"), Uid("1.2.3.5"))),),
 )
-SOURCE = Source(source_id="cxr-node", enterprise_site_id="Hospital")
+SOURCE = AuditSource(source_id="cxr-node", enterprise_site_id="Hospital")
 FIND = Uid("1.2.840.10008.5.1.4.1.2.2.1")
 
 EVERY = {
@@ -39,10 +39,10 @@ EVERY = {
     "exported": events.exported(SUBJECT, by=NODE, uri="file:///results/1.dcm", at=AT),
     "accessed": events.accessed(SUBJECT, by="kim", address="10.0.7.20", on=NODE, at=AT),
     "deleted": events.study_deleted(SUBJECT, by=NODE, at=AT),
-    "queried": events.queried(FIND, b"\x08\x00", Uid("1.2.840.10008.1.2"), by=NODE, of=PACS, at=AT),
+    "queried": events.queried(FIND, b"\x08\x00", Uid("1.2.840.10008.1.2"), by=NODE, peer=PACS, at=AT),
     "let in": events.association(MODALITY, by=NODE, at=AT),
     "turned away": events.association(MODALITY, by=NODE, failure="calling AE title not recognized", at=AT),
-    "no name at all": events.association(Peer(ae_title="", address="10.0.7.4"), by=NODE, failure="no TLS", at=AT),
+    "no name at all": events.association(AuditPeer(ae_title="", address="10.0.7.4"), by=NODE, failure="no TLS", at=AT),
     "login": events.user_authentication("dx1", MODALITY, by=NODE, at=AT),
     "wrong password": events.user_authentication("", MODALITY, by=NODE, failure="wrong password", at=AT),
     "retry": events.administration(
@@ -51,7 +51,7 @@ EVERY = {
 }
 
 
-def written(message: Message) -> Element:
+def written(message: AuditMessage) -> Element:
     return read(xml(message, SOURCE))
 
 

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.receive.admission import AccessControl, Peer, Rejection
+from cxr_node.receive.admission import AccessControl, PeerRule, Rejection
 
 ADDRESS = "10.0.7.20"
 
@@ -48,10 +48,10 @@ def test_an_invalid_calling_title_is_rejected_without_a_list(title: str) -> None
 PEERS = AccessControl(
     ae_title=AeTitle("CXRNODE"),
     peers=(
-        Peer(ae_title=AeTitle("DX1"), networks=(ip_network("10.0.7.0/24"), ip_network("2001:db8::/32"))),
-        Peer(ae_title=AeTitle("DX2"), networks=(ip_network("10.0.8.5/32"),), maximum_associations=1),
-        Peer(ae_title=AeTitle("DX2"), networks=(ip_network("10.0.9.0/24"),), maximum_associations=9),
-        Peer(ae_title=AeTitle("GATEWAY")),
+        PeerRule(ae_title=AeTitle("DX1"), networks=(ip_network("10.0.7.0/24"), ip_network("2001:db8::/32"))),
+        PeerRule(ae_title=AeTitle("DX2"), networks=(ip_network("10.0.8.5/32"),), maximum_associations=1),
+        PeerRule(ae_title=AeTitle("DX2"), networks=(ip_network("10.0.9.0/24"),), maximum_associations=9),
+        PeerRule(ae_title=AeTitle("GATEWAY")),
     ),
 )
 

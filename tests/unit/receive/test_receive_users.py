@@ -9,8 +9,8 @@ from cxr_node.cli.app import app
 from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.receive.admission import Users
 
-HASH = PasswordHash.of("correct horse", salt=bytes(16), cost=16)
-USERS = Users({"dx1": HASH, "dx2": PasswordHash.of("other", salt=b"s" * 16, cost=16)})
+HASH = PasswordHash.from_password("correct horse", salt=bytes(16), cost=16)
+USERS = Users({"dx1": HASH, "dx2": PasswordHash.from_password("other", salt=b"s" * 16, cost=16)})
 
 
 def admitted(name: bytes, password: bytes, *, kind: int | None = 2) -> bool:
