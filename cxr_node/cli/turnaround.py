@@ -1,4 +1,4 @@
-"""`cxr-node times`: seconds from film to report, by day or by sender."""
+"""`cxr-node turnaround`: seconds from film to report, by day or by sender."""
 
 import json
 from dataclasses import asdict
@@ -13,7 +13,7 @@ from cxr_node.cli.time_arguments import SinceOption, TimeoutOption, UntilOption,
 from cxr_node.queries.turnaround import GroupBy, by_group, film_outcomes
 
 
-def times(
+def turnaround(
     since: SinceOption = "7d",
     until: UntilOption = "",
     by: Annotated[GroupBy, typer.Option(help="Group by day (UTC) or by sender.")] = GroupBy.DAY,

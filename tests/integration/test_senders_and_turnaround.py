@@ -80,7 +80,7 @@ def walks() -> Iterator[tuple[str, list[str]]]:
 
 
 def test_page_has_the_walk_throughs() -> None:
-    assert [command.split()[1] for command, _ in walks()] == ["study", "study", "senders", "times"]
+    assert [command.split()[1] for command, _ in walks()] == ["study", "study", "senders", "turnaround"]
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -109,8 +109,8 @@ def test_sender_with_most_films_not_analysed_comes_first(config: Path) -> None:
 
 
 def test_turnaround_is_grouped_by_day_or_sender_with_a_total(config: Path) -> None:
-    by_day = json.loads(run(config, "times", "--json"))
-    by_sender = json.loads(run(config, "times", "--by", "sender", "--json"))
+    by_day = json.loads(run(config, "turnaround", "--json"))
+    by_sender = json.loads(run(config, "turnaround", "--by", "sender", "--json"))
 
     assert [row["group"] for row in by_sender] == ["DX1", "DX2", "all"]
     assert by_day[-1] == by_sender[-1]
@@ -119,7 +119,7 @@ def test_turnaround_is_grouped_by_day_or_sender_with_a_total(config: Path) -> No
 
 
 def test_period_without_films_is_reported(config: Path) -> None:
-    for command in ("senders", "times"):
+    for command in ("senders", "turnaround"):
         assert run(config, command, "--until", "2000-01-01", "--since", "1999-01-01").strip() == (
             "no film was received in this time"
         )
