@@ -1,10 +1,9 @@
 """Forwarding of the audit trail to a syslog receiver: all messages in order, after any outage."""
 
 import fcntl
-import logging
 import os
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -13,9 +12,6 @@ from cxr_node.audit.journal import Journal
 from cxr_node.audit.syslog import SyslogConnection, SyslogReceiver, framed, is_message
 from cxr_node.net.tls import failure_reason
 
-_log = logging.getLogger(__name__)
-
-_POLL_S = 1.0
 _SHORTEST_S, _LONGEST_S = 1.0, 60.0
 _BATCH_BYTES = 1 << 16
 
@@ -26,11 +22,17 @@ class Forwarder:
     At-least-once delivery: after a broken connection or a crash messages may be sent twice.
     """
 
-    def __init__(self, journal: Journal, receiver: SyslogReceiver, *, host: str) -> None:
+    def __init__(
+        self, journal: Journal, receiver: SyslogReceiver, *, host: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._journal = journal
         self._receiver = receiver
         self._host = host
+        self._clock = clock
         self._connection: SyslogConnection | None = None
+        self._fault: OSError | None = None
+        self._wait_s = 0.0
+        self._retry_at = 0.0
 
     def forward(self) -> int:
         """Send all messages not forwarded yet; return their number.
@@ -70,23 +72,25 @@ class Forwarder:
             self.close()
             raise
 
-    def run(self, stopping: threading.Event) -> None:
-        """Forward until `stopping`; with exponential backoff while the receiver is unreachable."""
-        wait_s = _POLL_S
-        while not stopping.wait(wait_s):
-            try:
-                self.forward()
-            except OSError as error:
-                if wait_s == _POLL_S:
-                    _log.warning(
-                        "syslog receiver %s is away, the trail waits: %s", self._receiver, failure_reason(error)
-                    )
-                wait_s = min(_LONGEST_S, max(_SHORTEST_S, wait_s) * 2)
-            else:
-                if wait_s != _POLL_S:
-                    _log.info("syslog receiver %s reachable again", self._receiver)
-                wait_s = _POLL_S
-        self.close()
+    def turn(self) -> int:
+        """Forward, unless the receiver was unreachable a moment ago: exponential backoff up to a minute.
+
+        Raises
+        ------
+        OSError
+            If the receiver is, or was a moment ago, unreachable.
+        """
+        if self._fault is not None and self._clock() < self._retry_at:
+            raise self._fault
+        try:
+            count = self.forward()
+        except OSError as error:
+            self._wait_s = min(_LONGEST_S, max(_SHORTEST_S, self._wait_s * 2))
+            self._retry_at = self._clock() + self._wait_s
+            self._fault = OSError(f"syslog receiver {self._receiver} unreachable: {failure_reason(error)}")
+            raise self._fault from error
+        self._fault, self._wait_s = None, 0.0
+        return count
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from cxr_node.cli.database import reading_database
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.ops.formatting import age
 from cxr_node.queries import overview
-from cxr_node.queries.overview import Overview, StageStatus
+from cxr_node.queries.overview import Overview, PeriodicJobStatus, StageStatus
 from cxr_node.wiring import rejection_counters
 from cxr_node.wiring.process import utc_now
 
@@ -76,7 +76,11 @@ def _screen(state: Overview, path: Path) -> RenderableType:
         last = age(sender.last_received_at, state.at)
         senders.add_row(sender.calling_ae_title, str(sender.films), str(sender.not_analysed), last)
     parts: list[RenderableType] = [Text(_header(state, path)), queues]
-    parts += [table for table, rows in ((destinations, state.destinations), (senders, state.senders)) if rows]
+    jobs = Table("periodic job", "role", "last run", "took", "outcome", "next run", title_justify="left")
+    for job in state.periodic_jobs:
+        jobs.add_row(*_periodic_job(job, state.at))
+    tables = ((destinations, state.destinations), (senders, state.senders), (jobs, state.periodic_jobs))
+    parts += [table for table, rows in tables if rows]
     rejections = rejection_counters.counts(config.load(path))
     if rejections:
         counts = (f"{title or 'unnamed'} {reason} {count}" for (title, reason), count in rejections.items())
@@ -106,6 +110,13 @@ def _header(state: Overview, path: Path) -> str:
 def _queue(queue: StageStatus, now: datetime) -> tuple[str | Text, ...]:
     counts = (str(queue.due), str(queue.scheduled), str(queue.running))
     return (queue.stage.value, *counts, _alert(queue.failed), age(queue.oldest_due_at, now))
+
+
+def _periodic_job(job: PeriodicJobStatus, now: datetime) -> tuple[str | Text, ...]:
+    outcome = Text(f"{job.outcome}: {job.detail}" if job.detail else job.outcome)
+    outcome.stylize("bold red" if job.outcome == "failed" else "")
+    next_run = f"{job.next_at.astimezone():%H:%M:%S}" if job.next_at is not None else ""
+    return (job.name, f"{job.role}, {job.host}", age(job.started_at, now), f"{job.duration_s:.2f} s", outcome, next_run)
 
 
 def _alert(count: int) -> Text:

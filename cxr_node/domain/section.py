@@ -1,5 +1,6 @@
 """Base class of the tables of the settings file, and value types that several tables share."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,20 @@ Title = Annotated[str, AfterValidator(_ae_title)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 Seconds = Annotated[float, Field(gt=0)]
+
+
+def _trigger(value: object) -> object:
+    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        return float(value)
+    if isinstance(value, str) and _CRON.fullmatch(value):
+        return value
+    raise ValueError("expected seconds, or a cron expression of five fields such as '30 2 * * *'")
+
+
+_CRON = re.compile(r"(?:[0-9*/,a-z-]+ ){4}[0-9*/,a-z-]+")
+
+Trigger = Annotated[float | str, BeforeValidator(_trigger)]
+"""When a periodic job runs: an interval in seconds, or a cron expression of five fields, in UTC."""
 
 OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
 """A path, or None for the empty string."""

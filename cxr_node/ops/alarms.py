@@ -4,7 +4,7 @@ import json
 import logging
 import smtplib
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 
@@ -14,12 +14,16 @@ from cxr_node.domain.errors import RetryLater
 from cxr_node.monitoring.constancy import CheckState
 from cxr_node.ops.certificates import certificates
 from cxr_node.queries import drift, overview
+from cxr_node.queries.overview import PeriodicJobStatus
 from cxr_node.records import bundles, constancy
 from cxr_node.settings.operations import AlertSection
 from cxr_node.settings.root import Settings
+from cxr_node.work.scheduler import Outcome
 
 _log = logging.getLogger(__name__)
 
+_RECENT = timedelta(days=1)
+"""A host that is gone leaves its last failure; it is an alarm for a day."""
 _OVERDUE = timedelta(minutes=15)
 _CERTIFICATE_NOTICE = timedelta(days=14)
 _CONSTANCY_INTERVAL = timedelta(hours=26)
@@ -49,6 +53,7 @@ def _job_alarms(database: Database, now: datetime) -> Iterator[tuple[str, str]]:
     try:
         with database.read() as connection:
             queues, uses = overview.queues(connection, now=now), bundles.uses(connection)
+            periodic_jobs = overview.periodic_jobs(connection)
     except RetryLater as error:
         yield "database", str(error)
         return
@@ -58,11 +63,18 @@ def _job_alarms(database: Database, now: datetime) -> Iterator[tuple[str, str]]:
                 f"bundle on {use.host}",
                 f"rejects the activated bundle, reads with the previous one: {use.detail}",
             )
+    yield from _periodic_job_alarms(periodic_jobs, now)
     for queue in queues:
         if queue.failed:
             yield f"failed {queue.stage}", "jobs failed: see `cxr-node jobs list --state failed`"
         if queue.oldest_due_at is not None and now - queue.oldest_due_at > _OVERDUE:
             yield f"stuck {queue.stage}", "a job has been due for more than 15 minutes, and no worker claims it"
+
+
+def _periodic_job_alarms(jobs: Sequence[PeriodicJobStatus], now: datetime) -> Iterator[tuple[str, str]]:
+    for job in jobs:
+        if job.outcome == Outcome.FAILED and now - job.started_at < _RECENT:
+            yield f"periodic job {job.name} on {job.host}", f"failed, and runs again: {job.detail}"
 
 
 def _model_alarms(settings: Settings, database: Database, now: datetime) -> Iterator[tuple[str, str]]:

@@ -23,7 +23,6 @@ from cxr_node.domain.errors import RetryLater
 from cxr_node.queries import attempts
 from cxr_node.queries.attempts import Attempt, Step
 from cxr_node.settings.root import Settings
-from cxr_node.work.scheduler import Schedule
 
 _log = logging.getLogger(__name__)
 
@@ -137,16 +136,6 @@ def trace_exporter(settings: Settings, reads: Database, *, clock: Callable[[], d
         yield TraceExporter(reads, cursor, export, resource, clock=clock)
     finally:
         exporter.shutdown()  # type: ignore[no-untyped-call]  # the library has no type here
-
-
-@contextmanager
-def exporting_traces(settings: Settings, reads: Database, *, clock: Callable[[], datetime]) -> Iterator[None]:
-    """Export periodically to the collector of the settings while the block lasts."""
-    with (
-        trace_exporter(settings, reads, clock=clock) as exporter,
-        Schedule(exporter.export_ended, tick_s=settings.trace.every_s),
-    ):
-        yield
 
 
 def _headers(lines: Sequence[str]) -> dict[str, str]:

@@ -57,6 +57,20 @@ class TurnaroundTimes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodicJobStatus:
+    """Last run of a periodic job of a host and role; a frequent job is recorded once a minute."""
+
+    name: str
+    host: str
+    role: str
+    started_at: datetime
+    duration_s: float
+    outcome: str
+    detail: str
+    next_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """State of the node; `recent` means the last 24 hours."""
 
@@ -69,6 +83,7 @@ class Overview:
     films_recent: int
     last_received_at: datetime | None
     turnaround: TurnaroundTimes
+    periodic_jobs: tuple[PeriodicJobStatus, ...]
 
 
 def overview(connection: Connection, *, now: datetime) -> Overview:
@@ -84,7 +99,15 @@ def overview(connection: Connection, *, now: datetime) -> Overview:
         films_recent=received(connection, since=since),
         last_received_at=connection.execute(select(func.max(film.c.received_at))).scalar(),
         turnaround=turnaround(connection, since=since),
+        periodic_jobs=periodic_jobs(connection),
     )
+
+
+def periodic_jobs(connection: Connection) -> tuple[PeriodicJobStatus, ...]:
+    """Return the last runs of all periodic jobs."""
+    runs = VIEWS["v1_periodic_jobs"].selectable
+    rows = connection.execute(select(runs).order_by(runs.c.name, runs.c.host, runs.c.role)).mappings()
+    return tuple(PeriodicJobStatus(**row) for row in rows)
 
 
 def queues(connection: Connection, *, now: datetime) -> tuple[StageStatus, ...]:

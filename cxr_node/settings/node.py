@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from cxr_node.domain.section import Seconds, Section
+from cxr_node.domain.section import Seconds, Section, Trigger
 
 _LONGEST_HOST = 64
 
@@ -81,11 +81,20 @@ class ArchiveSection(Section):
 
 
 class ScheduleSection(Section):
-    """Polling, as a fallback for lost notifications."""
+    """Periodic jobs: an interval in seconds, or a cron expression of five fields in UTC, such as "30 2 * * *"."""
 
     tick_s: Seconds = Field(
-        5.0, description="Interval at which each role polls for jobs without a notification, in seconds."
+        5.0,
+        description="Interval of expired leases, of shadow mode, and of polling as a fallback for lost notifications.",
     )
+    retention: Trigger = Field(600.0, description="When films and results older than archive.keep_days are removed.")
+    scrub_s: Seconds = Field(10.0, description="Interval at which archived files are compared with their digests.")
+    drift: Trigger = Field(600.0, description="When daily statistics are updated and tested.")
+    constancy: Trigger = Field(60.0, description="When the constancy check is started, if it is due that day.")
+    pictures: Trigger = Field(600.0, description="When cached pictures of the page are removed.")
+    counters_s: Seconds = Field(5.0, description="Interval at which counters of rejections are written to their file.")
+    audit_forwarding_s: Seconds = Field(1.0, description="Interval of forwarding the audit trail to the receiver.")
+    audit_removal: Trigger = Field(3600.0, description="When audit files older than audit.keep_days are removed.")
 
 
 class LogSection(Section):

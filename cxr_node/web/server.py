@@ -2,9 +2,10 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import uvicorn
 from fastapi import APIRouter
@@ -20,13 +21,15 @@ from cxr_node.web.app import application
 from cxr_node.web.context import Trends, WebContext
 from cxr_node.web.pictures import Pictures
 from cxr_node.wiring import preprocessing
+from cxr_node.wiring.periodic import run_jobs
 from cxr_node.wiring.process import Process
-from cxr_node.work.scheduler import Schedule
+
+if TYPE_CHECKING:
+    from cxr_node.ops.tracing import TraceExporter
 
 _BUSY_TIMEOUT_S = 5.0
 _STATEMENT_TIMEOUT_S = 10.0
 _START_S = 30.0
-_REMOVE_PICTURES_S = 600.0
 
 
 @contextmanager
@@ -57,23 +60,21 @@ def web_context(process: Process) -> Iterator[WebContext]:
 def _background_jobs(context: WebContext) -> Iterator[None]:
     """Send alarms and traces, and remove old pictures, while the block lasts."""
     settings = context.settings
-    section = settings.alert
-    alarms = Alarms(partial(_alarms, context), notifier(section), name=settings.node.name)
+    alarms = Alarms(partial(_alarms, context), notifier(settings.alert), name=settings.node.name)
+    functions: dict[str, Callable[[], object]] = {"pictures": context.pictures.remove_old, "alarms": alarms.update}
     with ExitStack() as stack:
-        stack.enter_context(Schedule(context.pictures.remove_old, tick_s=_REMOVE_PICTURES_S))
-        if section.webhook or section.mail_to:
-            stack.enter_context(Schedule(alarms.update, tick_s=section.every_s))
         if settings.trace.endpoint:
-            stack.enter_context(_tracing(context))
+            functions["traces"] = stack.enter_context(_trace_exporter(context)).export_ended
+        stack.enter_context(run_jobs(context.process, "admin", functions))
         yield
 
 
-def _tracing(context: WebContext) -> AbstractContextManager[None]:
+def _trace_exporter(context: WebContext) -> "AbstractContextManager[TraceExporter]":
     try:
         from cxr_node.ops import tracing
     except ImportError:
         raise ConfigurationError(["trace.endpoint: needs the extra otel: pip install 'cxr-node[otel]'"]) from None
-    return tracing.exporting_traces(context.settings, context.read_database, clock=context.process.clock)
+    return tracing.trace_exporter(context.settings, context.read_database, clock=context.process.clock)
 
 
 def _alarms(context: WebContext) -> dict[str, str]:

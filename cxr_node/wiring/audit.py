@@ -3,13 +3,14 @@
 import getpass
 import os
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from cxr_node.audit import events, forward
 from cxr_node.audit.events import Application
@@ -21,14 +22,9 @@ from cxr_node.audit.trail import Trail
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.settings.root import Settings
-from cxr_node.work.scheduler import Schedule
+from cxr_node.work.scheduler import Outcome
 
 Clock = Callable[[], datetime]
-
-_REMOVAL_S = 3600.0
-_LOCK_RETRY_S = 5.0
-_STOP_S = 1.0
-"""How long the end of a process waits for the receiver; the next process forwards the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +44,7 @@ def journal(settings: Settings) -> Journal:
 
 @contextmanager
 def recording(settings: Settings, clock: Clock) -> Iterator[Audit]:
-    """Record the start and the end of this process, and messages between; forward the trail, and remove old files."""
+    """Record the start and the end of this process, and messages between."""
     with ExitStack() as stack:
         trail = stack.enter_context(_trail(settings, clock)) if settings.audit.enabled else None
         audit = Audit(
@@ -57,9 +53,6 @@ def recording(settings: Settings, clock: Clock) -> Iterator[Audit]:
             clock=clock,
             records_associations=settings.audit.associations,
         )
-        if trail is not None:
-            stack.enter_context(_forwarding(settings))
-            _schedule_removal(settings, clock, stack)
         activity = partial(events.application_activity, audit.application, by=str(os.getppid()))
         audit.record(activity(is_start=True, at=clock()))
         stack.callback(lambda: audit.record(activity(is_start=False, at=clock())))
@@ -125,29 +118,45 @@ def _discard(_: AuditMessage) -> None:
 
 
 @contextmanager
-def _forwarding(settings: Settings) -> Iterator[None]:
-    """Forward the trail to the syslog receiver during the block, in one process of a data folder at a time."""
+def periodic_functions(settings: Settings, clock: Clock) -> Iterator[dict[str, Callable[[], object]]]:
+    """Return the periodic jobs of the trail by name: forwarding, and removal of old files."""
+    functions: dict[str, Callable[[], object]] = {"audit_removal": partial(_remove_old, settings, clock)}
     syslog_receiver = receiver(settings)
     if syslog_receiver is None:
-        yield
+        yield functions
         return
-    stopping = threading.Event()
+    forwarder = Forwarder(journal(settings), syslog_receiver, host=socket.gethostname())
+    with _Forwarding(forwarder, _folder(settings)) as forwarding:
+        yield functions | {"audit_forwarding": forwarding.turn}
 
-    def run() -> None:
-        forwarder = Forwarder(journal(settings), syslog_receiver, host=socket.gethostname())
-        while not stopping.is_set():
-            with forward.single_forwarder(_folder(settings)) as is_ours:
-                if is_ours:
-                    forwarder.run(stopping)
-            stopping.wait(_LOCK_RETRY_S)
 
-    thread = threading.Thread(target=run, name="syslog", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        thread.join(_STOP_S)
+class _Forwarding:
+    """Forwards in one process of a data folder: the one that has the lock keeps it until it ends."""
+
+    def __init__(self, forwarder: Forwarder, folder: Path) -> None:
+        self._forwarder = forwarder
+        self._folder = folder
+        self._lock = ExitStack()
+        self._is_ours = False
+
+    def turn(self) -> Outcome:
+        """Forward what was recorded, if no other process of the folder forwards."""
+        if not self._is_ours:
+            self._is_ours = self._lock.enter_context(forward.single_forwarder(self._folder))
+        if not self._is_ours:
+            self._lock.close()
+            return Outcome.SKIPPED
+        self._forwarder.turn()
+        return Outcome.SUCCEEDED
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._forwarder.close()
+        self._lock.close()
 
 
 def receiver(settings: Settings) -> SyslogReceiver | None:
@@ -159,17 +168,10 @@ def receiver(settings: Settings) -> SyslogReceiver | None:
     return SyslogReceiver(host=section.syslog_host, port=section.syslog_port, tls=tls)
 
 
-def _schedule_removal(settings: Settings, clock: Clock, stack: ExitStack) -> None:
-    section = settings.audit
-    if not section.keep_days:
-        return
-
-    def remove_old() -> None:
-        forward.remove_old(
-            journal(settings),
-            today=clock().astimezone(UTC).date(),
-            keep_days=section.keep_days,
-            is_forwarded=bool(section.syslog_host),
-        )
-
-    stack.enter_context(Schedule(remove_old, tick_s=_REMOVAL_S))
+def _remove_old(settings: Settings, clock: Clock) -> None:
+    forward.remove_old(
+        journal(settings),
+        today=clock().astimezone(UTC).date(),
+        keep_days=settings.audit.keep_days,
+        is_forwarded=bool(settings.audit.syslog_host),
+    )

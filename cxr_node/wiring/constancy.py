@@ -4,9 +4,7 @@ import json
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
 from datetime import time
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,31 +18,21 @@ from cxr_node.settings.root import Settings
 from cxr_node.wiring.process import Process
 from cxr_node.work.periodic import constancy
 from cxr_node.work.periodic.constancy import Outcome, Phantom
-from cxr_node.work.scheduler import Schedule
 
 FIRST_SEED, COUNT, SIZE = 401, 3, 640
-_TICK_S = 60.0
 _RENDER_S = 600.0
 _SEND_S = 30.0
 _ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # compared with, not bound to
 
 
-def schedule(process: Process, stack: ExitStack) -> None:
-    """Run the check each day at `constancy.at`, until `stack` is closed."""
-    if process.settings.constancy.at:
-        stack.enter_context(Schedule(partial(run_if_due, process), tick_s=_TICK_S))
-
-
 def run_if_due(process: Process) -> Outcome | None:
-    """Run today's check if it is due and no other host runs it."""
-    database = process.database
-    with database.exclusive("constancy") as is_ours:
-        with database.read() as connection:
-            last = last_started_at(connection)
-        now = process.clock().astimezone()
-        started_at = last.astimezone() if last is not None else None
-        if is_ours and is_due(now, started_at, time.fromisoformat(process.settings.constancy.at)):
-            return check(process)
+    """Run today's check if it is due. One host runs it at a time."""
+    with process.database.read() as connection:
+        last = last_started_at(connection)
+    now = process.clock().astimezone()
+    started = last.astimezone() if last is not None else None
+    if is_due(now, started, time.fromisoformat(process.settings.constancy.at)):
+        return check(process)
     return None
 
 

@@ -1,30 +1,17 @@
 """Drift monitoring, wired from settings."""
 
-from contextlib import ExitStack
 from datetime import date
-from functools import partial
 
 from cxr_node.domain.daily_stats import Statistic
 from cxr_node.monitoring.drift import DriftRules
 from cxr_node.settings.monitoring import DriftSection
 from cxr_node.wiring.process import Process
 from cxr_node.work.periodic import drift
-from cxr_node.work.scheduler import Schedule
-
-_TICK_S = 600.0
-
-
-def schedule(process: Process, stack: ExitStack) -> None:
-    """Run the drift tests, if the settings enable them, until `stack` is closed."""
-    if process.settings.drift.enabled:
-        stack.enter_context(Schedule(partial(judge_days, process), tick_s=_TICK_S))
 
 
 def judge_days(process: Process) -> None:
-    """Update daily statistics and test the days that are over, unless another host does."""
-    with process.database.exclusive("drift") as is_ours:
-        if is_ours:
-            drift.turn(process.database, rules=drift_rules(process.settings.drift), clock=process.clock)
+    """Update daily statistics and test the days that are over. One host runs it at a time."""
+    drift.turn(process.database, rules=drift_rules(process.settings.drift), clock=process.clock)
 
 
 def drift_rules(section: DriftSection) -> DriftRules:

@@ -1,6 +1,6 @@
 """Maintenance of queue and archive: expired leases, backfill, retention, scrub."""
 
-from contextlib import ExitStack
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
@@ -8,32 +8,31 @@ from cxr_node.queue import queue
 from cxr_node.queue.retry import RULES
 from cxr_node.records import backfill
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import audit_decorators
+from cxr_node.wiring import audit_decorators, constancy, drift
 from cxr_node.wiring.deliver import verification
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.read import study_window
 from cxr_node.work.periodic import retention
 from cxr_node.work.periodic.clock_jump_guard import ClockJumpGuard
 from cxr_node.work.periodic.scrub import Scrubber
-from cxr_node.work.scheduler import Schedule
 
-_RETENTION_S = 600.0
-_SCRUB_S = 10.0
 _CLOCK_SKEW_S = 60.0
 """Largest difference between the clocks of hosts."""
 
 
-def schedule(process: Process, stack: ExitStack) -> None:
-    """Run retention and scrub, as far as the settings enable them, until `stack` is closed."""
+def functions(process: Process) -> dict[str, Callable[[], object]]:
+    """Return the periodic jobs of the deliver role by name."""
     section = process.settings.archive
-    if section.keep_days:
-        guard = ClockJumpGuard(process.clock)
-        remove = partial(_remove_expired, process, timedelta(days=section.keep_days))
-        stack.enter_context(Schedule(partial(guard.run, remove), tick_s=_RETENTION_S))
-    if section.scrub_bytes_per_second:
-        scrubber = Scrubber(process.database, process.archive)
-        size_bytes = int(section.scrub_bytes_per_second * _SCRUB_S)
-        stack.enter_context(Schedule(partial(scrubber.turn, size_bytes), tick_s=_SCRUB_S))
+    guard = ClockJumpGuard(process.clock)
+    scrubber = Scrubber(process.database, process.archive)
+    size_bytes = int(section.scrub_bytes_per_second * process.settings.schedule.scrub_s)
+    return {
+        "leases": partial(tick, process),
+        "retention": partial(guard.run, partial(_remove_expired, process, timedelta(days=section.keep_days))),
+        "scrub": partial(scrubber.turn, size_bytes),
+        "drift": partial(drift.judge_days, process),
+        "constancy": partial(constancy.run_if_due, process),
+    }
 
 
 def tick(process: Process) -> None:
@@ -51,16 +50,14 @@ def tick(process: Process) -> None:
 
 
 def _remove_expired(process: Process, keep: timedelta) -> None:
-    """Remove old studies unless another host does."""
-    with process.database.exclusive("remove") as is_ours:
-        if is_ours:
-            retention.remove_expired(
-                process.database,
-                process.archive,
-                keep=keep,
-                clock=process.clock,
-                before_removal=audit_decorators.before_removal(process.audit),
-            )
+    """Remove old studies. One host runs it at a time."""
+    retention.remove_expired(
+        process.database,
+        process.archive,
+        keep=keep,
+        clock=process.clock,
+        before_removal=audit_decorators.before_removal(process.audit),
+    )
 
 
 def _longest_wait(settings: Settings) -> timedelta:

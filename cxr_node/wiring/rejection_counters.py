@@ -11,9 +11,7 @@ from pathlib import Path
 
 from cxr_node.receive.events import AssociationAccepted, AssociationRejected, ReceiveEvent, StoreRejected, TlsFailed
 from cxr_node.settings.root import Settings
-from cxr_node.work.scheduler import Schedule
 
-_EVERY_S = 5.0
 _MAXIMUM_TITLES = 200
 """Peers choose their AE titles; further titles share one counter without a title."""
 
@@ -62,13 +60,12 @@ class RejectionCounters:
 
 @contextmanager
 def counting(settings: Settings) -> Iterator[RejectionCounters]:
-    """Write the counts every few seconds during the block, and at its end."""
+    """Count rejections during the block; the counts are written at its end."""
     counters = RejectionCounters(_path(settings))
-    with Schedule(counters.write, tick_s=_EVERY_S):
-        try:
-            yield counters
-        finally:
-            counters.write()
+    try:
+        yield counters
+    finally:
+        counters.write()
 
 
 def each_of(*handlers: Callable[[ReceiveEvent], None]) -> Callable[[ReceiveEvent], None]:

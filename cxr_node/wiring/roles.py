@@ -15,19 +15,17 @@ from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import (
     compose,
-    constancy,
-    drift,
     maintenance,
     preprocessing,
     rejection_counters,
 )
 from cxr_node.wiring.deliver import commitment_handler, delivery_handler, open_destinations
+from cxr_node.wiring.periodic import run_jobs
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.read import OpenReader, open_reader, read_workers
 from cxr_node.wiring.receive import receiver
 from cxr_node.wiring.shadow import run_shadow
 from cxr_node.work.handler import Handler
-from cxr_node.work.scheduler import Schedule
 from cxr_node.work.shared_lock import SharedLock
 from cxr_node.work.worker import Worker
 from cxr_node.work.worker_threads import run_workers
@@ -61,7 +59,8 @@ def receive(process: Process) -> Iterator[str]:
         receiver(process, on_event=counters.note) as scp,
     ):
         host, port = scp.address
-        yield f"{host}:{port}"
+        with run_jobs(process, Role.RECEIVE, {"rejection_counters": counters.write}):
+            yield f"{host}:{port}"
 
 
 @contextmanager
@@ -70,7 +69,8 @@ def read(process: Process, *, stopping: threading.Event, opens: OpenReader = ope
     with read_workers(process, opens) as workers:
         handlers: list[Handler] = [workers.handler] * workers.count
         lock = SharedLock() if workers.count > 1 else None
-        with _run(process, Role.READ, handlers, stopping, lock=lock, before_claim=workers.before_claim):
+        jobs = {"leases": partial(maintenance.tick, process)}
+        with _run(process, Role.READ, handlers, stopping, jobs, lock=lock, before_claim=workers.before_claim):
             yield ""
 
 
@@ -88,10 +88,7 @@ def deliver(
         # One more sender than destinations, so that an unreachable destination does not block the others.
         senders: list[Handler] = [delivery_handler(process, to)] * (len(to) + 1)
         handlers: list[Handler] = [compose.compose_handler(process, sandbox), commitment_handler(process), *senders]
-        maintenance.schedule(process, stack)
-        drift.schedule(process, stack)
-        constancy.schedule(process, stack)
-        stack.enter_context(_run(process, Role.DELIVER, handlers, stopping))
+        stack.enter_context(_run(process, Role.DELIVER, handlers, stopping, maintenance.functions(process)))
         yield ""
 
 
@@ -108,11 +105,12 @@ def _run(
     role: Role,
     handlers: Sequence[Handler],
     stopping: threading.Event,
+    jobs: Mapping[str, Callable[[], object]],
     *,
     lock: SharedLock | None = None,
     before_claim: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
-    """Run a worker for each handler during the block. The tick finds work whose notification was lost."""
+    """Run a worker for each handler, and periodic jobs, during the block; workers poll for lost notifications."""
     settings = process.settings
     lease_s = settings.read.lease_s if role is Role.READ else settings.deliver.lease_s
     workers = [
@@ -132,7 +130,7 @@ def _run(
     with (
         _listener(process),
         run_workers(workers, process.notifier, tick_s=tick_s, stopping=stopping),
-        Schedule(partial(maintenance.tick, process), tick_s=tick_s),
+        run_jobs(process, role, jobs),
     ):
         yield
 

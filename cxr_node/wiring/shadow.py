@@ -8,11 +8,11 @@ from functools import partial
 
 from cxr_node.reading.executor import InProcess
 from cxr_node.wiring import preprocessing
+from cxr_node.wiring.periodic import run_jobs
 from cxr_node.wiring.process import Process
 from cxr_node.work.periodic.shadow import Shadow
 
 _NICE = 10
-_JOIN_S = 5.0
 
 
 @contextmanager
@@ -31,24 +31,13 @@ def run_shadow(process: Process, *, stopping: threading.Event) -> Iterator[None]
     model = bundle.load(bundle_registry.find(str(section.shadow), settings.node.bundles_folder))
     reader = Reader(model, device=section.device, batch_size=1, precision=Precision(section.precision))
 
-    def work() -> None:
+    with preprocessing.read_context(process) as context:
+        shadow = Shadow(
+            database, executor=InProcess(context), network=reader, identity=reader.identity,
+            clock=process.clock, watchdog=partial(exit_after, section.timeout_s),
+        )  # fmt: skip
         try:
-            while not stopping.is_set():
-                with database.exclusive("shadow") as is_ours, preprocessing.read_context(process) as context:
-                    if is_ours:
-                        shadow = Shadow(
-                            database, executor=InProcess(context), network=reader, identity=reader.identity,
-                            clock=process.clock, watchdog=partial(exit_after, section.timeout_s),
-                        )  # fmt: skip
-                        shadow.run(tick_s=settings.schedule.tick_s, stopping=stopping)
-                stopping.wait(settings.schedule.tick_s)
+            with run_jobs(process, "shadow", {"shadow": partial(shadow.run, stopping=stopping)}):
+                yield
         finally:
             stopping.set()
-
-    thread = threading.Thread(target=work, name="shadow", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        thread.join(_JOIN_S)

@@ -439,6 +439,18 @@ CREATE TABLE job_event (
 
 CREATE INDEX ix_job_event_job_id ON job_event (job_id);
 
+CREATE TABLE periodic_job (
+    name VARCHAR(64) NOT NULL,
+    host VARCHAR(64) NOT NULL,
+    role VARCHAR(16) NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    duration_s FLOAT NOT NULL,
+    outcome VARCHAR(16) NOT NULL,
+    detail TEXT NOT NULL,
+    next_at TIMESTAMP WITH TIME ZONE,
+    CONSTRAINT pk_periodic_job PRIMARY KEY (name, host, role)
+);
+
 CREATE VIEW v1_films AS
 SELECT f.id AS film_id, f.study_id, s.study_instance_uid, f.series_instance_uid, f.sop_instance_uid, f.sop_class_uid,
        f.transfer_syntax_uid, f.calling_ae_title, f.called_ae_title, f.address, f.received_at,
@@ -545,3 +557,7 @@ JOIN model m ON m.id = h.model_id
 LEFT JOIN shadow_finding y ON y.shadow_id = h.id
 LEFT JOIN reading r ON r.id = (SELECT max(n.id) FROM reading n WHERE n.film_id = f.id)
 LEFT JOIN finding x ON x.reading_id = r.id AND x.key = y.key;
+
+CREATE VIEW v1_periodic_jobs AS
+SELECT p.name, p.host, p.role, p.started_at, p.duration_s, p.outcome, p.detail, p.next_at
+FROM periodic_job p;

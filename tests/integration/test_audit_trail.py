@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import stat
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -280,18 +279,19 @@ def test_one_process_of_a_folder_forwards(tmp_path: Path) -> None:
         assert third
 
 
-def test_the_forwarder_retries_until_it_is_stopped(tmp_path: Path) -> None:
-    port, stopping = peers.free_port(), threading.Event()
+def test_the_forwarder_waits_longer_after_each_failure(tmp_path: Path) -> None:
+    port, seconds = peers.free_port(), [0.0]
     trail(tmp_path).record(film(1))
-    thread = threading.Thread(target=forwarder(tmp_path, port).run, args=(stopping,))
-    thread.start()
-    try:
+    receiver = SyslogReceiver(host="127.0.0.1", port=port)
+    with closing(Forwarder(Journal(tmp_path), receiver, host="node-1", clock=lambda: seconds[0])) as forwards:
+        with pytest.raises(OSError, match="unreachable"):
+            forwards.turn()
         with syslog.collector(port=port) as collecting:
+            with pytest.raises(OSError, match="unreachable"):
+                forwards.turn()  # too early
+            seconds[0] = 1.0
+            assert forwards.turn() == 1
             peers.until(lambda: len(collecting.messages) == 1, what="the message")
-    finally:
-        stopping.set()
-        thread.join(10)
-    assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("mutual", [False, True])

@@ -27,7 +27,7 @@ from cxr_node.domain.reading import Measurement
 from cxr_node.queries import drift, view_rows
 from cxr_node.queries.view_rows import Comparison, Condition
 from cxr_node.queries.views.registry import VIEWS
-from cxr_node.records import constancy, readings, shadow
+from cxr_node.records import constancy, periodic_jobs, readings, shadow
 from cxr_node.records import films as film_rows
 from cxr_node.records.shadow import ShadowTask
 from cxr_node.work.periodic import drift as drift_job
@@ -83,6 +83,10 @@ def busy(database: Database, folder: Path) -> InProcessNode:
         assert read.prediction is not None
         model = shadow.model_id(transaction, read.prediction.model, now=shop.clock.now)
         shadow.store(transaction, model, ShadowTask(film_id=1, reading_id=1, attempts=1), read, now=shop.clock.now)
+        periodic_jobs.store(
+            transaction, "drift", host="host-1", role="deliver", started_at=shop.clock.now, duration_s=0.5,
+            outcome="succeeded", detail="", next_at=shop.clock.now,
+        )  # fmt: skip
     return shop
 
 

@@ -14,6 +14,7 @@ from cxr_node.queries.views.films import FILMS
 from cxr_node.queries.views.findings import FINDINGS
 from cxr_node.queries.views.jobs import JOBS
 from cxr_node.queries.views.measurements import MEASUREMENTS
+from cxr_node.queries.views.periodic_jobs import PERIODIC_JOBS
 from cxr_node.queries.views.shadow import SHADOW
 from cxr_node.queries.views.turnaround import TURNAROUND
 from cxr_node.queries.views.view import View
@@ -31,5 +32,6 @@ VIEWS: Mapping[str, View] = {
         DRIFT,
         CONSTANCY,
         SHADOW,
+        PERIODIC_JOBS,
     )
 }

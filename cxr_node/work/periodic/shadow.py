@@ -3,14 +3,13 @@
 It has neither jobs nor results. Its readings are in tables of their own, which composing and delivering do not query.
 """
 
-import logging
 import threading
 from contextlib import nullcontext
 
 from cxr_node import pipeline
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
-from cxr_node.domain.errors import GiveUp, RetryLater
+from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.reading import ModelIdentity, Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.queue import claimable
@@ -21,8 +20,6 @@ from cxr_node.records import films, shadow
 from cxr_node.records.films import Film
 from cxr_node.records.shadow import ShadowTask
 from cxr_node.work.handler import Clock
-
-_log = logging.getLogger(__name__)
 
 _MAXIMUM_ATTEMPTS = 2
 _DIED = "the reader died, or took too long, in each attempt to read this film in shadow mode"
@@ -65,15 +62,10 @@ class Shadow:
             shadow.store(transaction, self._model, task, reading, now=self._clock())
         return True
 
-    def run(self, *, tick_s: float, stopping: threading.Event) -> None:
-        """Take turns until `stopping`."""
-        while not stopping.is_set():
-            try:
-                if self.turn():
-                    continue
-            except RetryLater as error:
-                _log.warning("shadow mode waits: %s", error)
-            stopping.wait(tick_s)
+    def run(self, *, stopping: threading.Event) -> None:
+        """Take turns until there is no film to read, or until `stopping`."""
+        while not stopping.is_set() and self.turn():
+            pass
 
     def _read(self, film: Film, task: ShadowTask) -> Reading:
         if task.attempts > _MAXIMUM_ATTEMPTS:
