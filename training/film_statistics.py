@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training.metrics import Bools, Figure, Floats, auc, with_interval
+from training.metrics import Bools, Estimate, Floats, auc, with_interval
 
 LARGEST_AUC = 0.60
 """A set whose label a statistic predicts better than this must neither teach nor judge that label."""
@@ -74,7 +74,7 @@ def columns_of(statistics: list[FilmStatistics]) -> dict[str, Floats]:
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def separation(values: Floats, has_label: Bools, patients: list[str]) -> Figure:
+def separation(values: Floats, has_label: Bools, patients: list[str]) -> Estimate:
     """Return the AUC with which a statistic separates films, in its better direction, with its interval."""
 
     def either_way(films: np.ndarray) -> float:

@@ -85,15 +85,21 @@ class ScheduleSection(Section):
 
     tick_s: Seconds = Field(
         5.0,
-        description="Interval of expired leases, of shadow mode, and of polling as a fallback for lost notifications.",
+        description="Interval of expired leases, of shadow mode, and of polling for lost notifications, in seconds.",
     )
     retention: Trigger = Field(600.0, description="When films and results older than archive.keep_days are removed.")
-    scrub_s: Seconds = Field(10.0, description="Interval at which archived files are compared with their digests.")
+    scrub_s: Seconds = Field(
+        10.0, description="Interval at which archived files are compared with their digests, in seconds."
+    )
     drift: Trigger = Field(600.0, description="When daily statistics are updated and tested.")
     constancy: Trigger = Field(60.0, description="When the constancy check is started, if it is due that day.")
     pictures: Trigger = Field(600.0, description="When cached pictures of the page are removed.")
-    counters_s: Seconds = Field(5.0, description="Interval at which counters of rejections are written to their file.")
-    audit_forwarding_s: Seconds = Field(1.0, description="Interval of forwarding the audit trail to the receiver.")
+    counters_s: Seconds = Field(
+        5.0, description="Interval at which counters of rejections are written to their file, in seconds."
+    )
+    audit_forwarding_s: Seconds = Field(
+        1.0, description="Interval of forwarding the audit trail to the receiver, in seconds."
+    )
     audit_removal: Trigger = Field(3600.0, description="When audit files older than audit.keep_days are removed.")
 
 
