@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from cxr_node.domain.radiograph import View
 from cxr_node.phantom import compare as comparing
 from cxr_node.phantom.dicom import EXAMPLE_TIME
-from cxr_node.phantom.film import film, films, time_films
+from cxr_node.phantom.film import film, films, measure_rate
 from cxr_node.phantom.folder import picture, write
 from cxr_node.phantom.pathology import Kind, Pathology
 from cxr_node.phantom.truth_types import PhantomFilm
@@ -100,7 +100,7 @@ def compare(
                 [np.asarray(_open_grayscale(folder / name)).astype(np.float32) / np.float32(255) for name in names],
             )
         )
-        groups.append((f"phantoms {view}", [comparing.shown(phantom) for phantom in phantoms]))
+        groups.append((f"phantoms {view}", [comparing.brightness_of(phantom) for phantom in phantoms]))
     typer.echo(comparing.table(groups))
 
 
@@ -121,9 +121,9 @@ def rate(
     """Measure films generated per second."""
     shares = [range(first, count, processes) for first in range(processes)]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        list(pool.map(time_films, [range(1)] * processes, *([value] * processes for value in (size, device, batch))))
+        list(pool.map(measure_rate, [range(1)] * processes, *([value] * processes for value in (size, device, batch))))
         start = time.perf_counter()
-        cpu_s = sum(pool.map(time_films, shares, *([value] * processes for value in (size, device, batch))))
+        cpu_s = sum(pool.map(measure_rate, shares, *([value] * processes for value in (size, device, batch))))
         wall = time.perf_counter() - start
     typer.echo(
         f"{count / wall:.2f} films/s of {size} x {size} on {device} "

@@ -108,7 +108,7 @@ def _tree(points: Float64, root: Float64, radius_mm: float, generator: np.random
 
 
 def vessels(anatomy: PatientAnatomy, torso: Torso, generator: np.random.Generator) -> list[Branches]:
-    """Return the arteries and veins of both lungs, thinning by Murray's law from the hila outwards."""
+    """Return the arteries and veins of both lungs, with radii by Murray's law from the hila outwards."""
     grown = []
     size = (anatomy.lung_height_mm / 224.0) * (1 + 0.08 * anatomy.shape.vessel_radius)
     for side in SIDES.values():

@@ -1,4 +1,4 @@
-"""Where the tube and the detector stand: the acquisition of a view, sampled from what departments do."""
+"""Geometry of X-ray tube and detector for a view, sampled from common practice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,16 +30,16 @@ class Exposure:
     down: Float64
     """From the center to the middle of the pixels at the right and at the lower edge."""
     midway: float
-    """Part of the way to the detector at which the middle of the patient lies."""
+    """Distance from source to the patient's middle, as a share of the distance to the detector."""
 
 
-def expose(
+def sample_exposure(
     anatomy: PatientAnatomy, torso: Torso, view: View, rows: int, columns: int, generator: np.random.Generator
 ) -> Exposure:
-    """Return the geometry of a film: distances, field and centering, and how the patient is turned.
+    """Return the geometry of a film: distances, field, centering, and rotation of the patient.
 
     PA and lateral at 1.8 m with the chest against the detector; AP at 1.0 to 1.3 m from the front,
-    which magnifies the heart. The patient may be turned by a few degrees, and tilted on AP films.
+    which magnifies the heart. The patient may be rotated by a few degrees, and tilted on AP films.
     """
     lateral, frontal_ap = view is View.LATERAL, view is View.AP
     distance = float(generator.uniform(1000, 1300) if frontal_ap else generator.uniform(1780, 1850))
@@ -80,7 +80,7 @@ def expose(
 
 
 def beam_of(exposures: Sequence[Exposure], device: str) -> Beam:
-    """Return the rays' geometry of `exposures`, which must agree in rows and columns."""
+    """Return the beams of `exposures`, which must agree in rows and columns."""
 
     def stack(name: str) -> torch.Tensor:
         values = np.array([getattr(one, name) for one in exposures])

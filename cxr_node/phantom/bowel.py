@@ -1,4 +1,4 @@
-"""Gas under the left dome: the stomach's bubble, and the colon with its pouches."""
+"""Bowel gas: the gastric bubble, and the colon with its haustra."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ _Y_AXIS = np.array([0.0, 1.0, 0.0])
 
 
 def bowel(anatomy: PatientAnatomy, torso: Torso, generator: np.random.Generator) -> list[Tube]:
-    """Return tubes of gas; an erect patient's stomach shows a level of fluid, a lying one's a round bubble."""
+    """Return tubes of gas; the stomach of an erect patient has a fluid level, that of a supine one a round bubble."""
     tubes = []
     if generator.random() < 0.75:
         tubes.append(_stomach(anatomy, torso, generator))
@@ -55,8 +55,8 @@ def _colon(anatomy: PatientAnatomy, torso: Torso, generator: np.random.Generator
         (outer, y + 4, top - 75),
     ]
     line: Float64 = spline(*[tuple(np.add(knot, shift)) for knot, shift in zip(knots, wobble, strict=True)])
-    pouches = float(generator.uniform(5, 8))
-    wave = np.abs(np.sin(np.linspace(0, pouches * np.pi, KNOTS) + generator.uniform(0, 3)))
+    haustra = float(generator.uniform(5, 8))
+    wave = np.abs(np.sin(np.linspace(0, haustra * np.pi, KNOTS) + generator.uniform(0, 3)))
     radius = float(generator.uniform(9, 19)) * (0.5 + 0.5 * wave)
     return Tube(
         part=Part.GAS,

@@ -1,4 +1,4 @@
-"""Phantoms against real films in numbers: how bright the middle of the chest is, and how much fine contrast it has."""
+"""Compares phantoms with real films: brightness percentiles and fine contrast of the middle of the chest."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,14 +11,14 @@ from cxr_node.phantom.truth_types import PhantomFilm
 
 PERCENTILES = (2, 10, 25, 50, 75, 90, 98)
 _COARSE_PIXELS = 16
-"""Of 512: what varies over less is fine contrast."""
+"""Block size for a width of 512 pixels; variation within blocks is fine contrast."""
 
 
 def brightness(film: Float32) -> npt.NDArray[np.float64]:
     """Return percentiles of the middle of a film (values 0 black to 1 white), then its fine contrast.
 
     The middle is 20 to 65 % of the height and 15 to 85 % of the width: mostly lungs and heart. Fine
-    contrast is the deviation of what is left when means over a 32nd of the width are taken away.
+    contrast is the standard deviation of the residuals from means over a 32nd of the width.
     """
     rows, columns = film.shape
     middle = film[rows // 5 : rows * 13 // 20, columns * 3 // 20 : columns * 17 // 20].astype(np.float64)
@@ -44,14 +44,16 @@ def table(named: Sequence[tuple[str, Iterable[Float32]]]) -> str:
 
 
 def ranges() -> str:
-    """Return what phantoms measure as a Markdown table: mean, deviation and limits of men and of women."""
+    """Return the anatomical ranges as a Markdown table: mean, deviation and limits of men and women."""
     lines = ["| measure | men | women | from |", "|---|---|---|---|"]
     for name, (men, women) in RANGES.items():
-        cells = [f"{one.mean:g} ({one.deviation:g}), {one.low:g} to {one.high:g}" for one in (men, women)]
+        cells = [
+            f"{limits.mean:g} ({limits.deviation:g}), {limits.low:g} to {limits.high:g}" for limits in (men, women)
+        ]
         lines.append(f"| {name} | {cells[0]} | {cells[1]} | {men.source} |")
     return "\n".join(lines)
 
 
-def shown(film: PhantomFilm) -> Float32:
+def brightness_of(film: PhantomFilm) -> Float32:
     """Return the film's brightness, 0 black to 1 white."""
     return film.p_values.astype(np.float32) / np.float32(WHITE)

@@ -1,7 +1,7 @@
-"""Tubes, branches and clouds laid on the film: quadrature points, each spread over four pixels. All in torch.
+"""Path lengths through tubes, branches and clouds: quadrature points, each spread over four pixels. All in torch.
 
-Sections are projected before they are filled with points: the camera is linear in homogeneous
-coordinates, so a frame of three projected vectors gives every point of a section.
+Sections are projected before they are filled with points: the camera matrix is linear in homogeneous coordinates, so
+three projected vectors give every point of a section.
 """
 
 import math
@@ -16,9 +16,9 @@ from torch import Tensor
 from cxr_node.phantom.solids import KNOTS, Branches, Cloud, Tube
 
 _UNITS_PER_MM = 2.0**21
-"""Paths are added up as integers, so that the order of the points cannot change the sum; 1 m fits."""
+"""Paths are summed as integers, so that the sum does not depend on the order of the points; 1 m fits."""
 _CHUNK = 32768
-"""Points added at once: 128 KiB of float32, which a processor's cache holds."""
+"""Points added at once: 128 KiB of float32, which fits the processor's cache."""
 _GOLDEN = 2.399963229728653
 
 
@@ -30,8 +30,8 @@ class Points(NamedTuple):
     slot: Tensor
 
 
-class Canvas:
-    """Path lengths in mm, `slots` planes of (rows, columns), added up point by point."""
+class PathAccumulator:
+    """Accumulates path lengths in mm on `slots` planes of (rows, columns)."""
 
     def __init__(self, *, pixel_mm2: float, slots: int, rows: int, columns: int, device: torch.device) -> None:
         self._pixel_mm2, self._shape = pixel_mm2, (slots, rows, columns)
@@ -66,12 +66,12 @@ class Canvas:
             self._units.scatter_add_(0, index + (step + 1), right.round_().to(torch.int32))
 
     def lengths_mm(self) -> Tensor:
-        """Return what was added, float32 (slots, rows, columns)."""
+        """Return the sums, float32 (slots, rows, columns)."""
         return self._units.reshape(self._shape).float().mul_(1.0 / _UNITS_PER_MM)
 
 
 def cloud_points(clouds: Sequence[Cloud], camera: Tensor) -> Points:
-    """Return the points of `clouds` as `camera` (3, 4) sees them."""
+    """Return the points of `clouds` projected by `camera` (3, 4)."""
     device = camera.device
     points = torch.from_numpy(np.concatenate([cloud.points for cloud in clouds]).astype(np.float32)).to(device)
     volume = torch.from_numpy(np.concatenate([cloud.volume_mm3 for cloud in clouds]).astype(np.float32)).to(device)
@@ -86,15 +86,15 @@ def tube_points(tubes: Sequence[Tube], camera: Tensor, step_mm: float) -> list[P
         length = float(np.linalg.norm(np.diff(tube.line[::4], axis=0), axis=1).sum())
         girth = float(np.pi * tube.radii.mean(0).sum())
         flat = 1.6 if girth > 4 * length else 1.0
-        steps, around = _rounded(flat * length / step_mm, 8, 1024), _rounded(girth / step_mm, 4, 96)
+        steps, around = _round_up(flat * length / step_mm, 8, 1024), _round_up(girth / step_mm, 4, 96)
         most = 20.0 if tube.core < 0.1 else 120.0
         inner = 2 if around < 8 else round(0.03 * around**2 if tube.shell_mm == 0 else min(most, 6 + 0.012 * around**2))
         groups.setdefault((steps, around, inner), []).append(tube)
     return [_fill_tubes(group, *counts, camera) for counts, group in groups.items()]
 
 
-def _rounded(count: float, least: int, most: int) -> int:
-    """Return the next of `least` times 1, 1.5, 2, 3, 4, 6, 8 ... up to `most`: few sizes make few groups."""
+def _round_up(count: float, least: int, most: int) -> int:
+    """Return the next of `least` times 1, 1.5, 2, 3, 4, 6, 8 ... up to `most`: few sizes give few groups."""
     size = least
     while size < most and 3 * size < 2 * count:
         size *= 2

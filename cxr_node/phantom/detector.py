@@ -1,4 +1,4 @@
-"""From path lengths to P-values: spectrum, scatter, noise, blur, and a system's gray scale. All in torch."""
+"""Detector: from path lengths to P-values by spectrum, scatter, noise, blur and gray scale. All in torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ ATTENUATION_PER_MM = {
     "metal": (0.9, 0.34, 0.18),
 }
 """Linear attenuation at those energies: ICRU-44 soft tissue (1.06 g/cm3), adipose tissue (0.95) and cortical bone
-(1.92), NIST XCOM mass coefficients; metal stands for titanium. Air is taken as nothing."""
+(1.92), NIST XCOM mass coefficients; metal is titanium. Air does not attenuate."""
 
 
 _KNEE, _FADE = 0.22, 0.16
-"""How soon the curve straightens above dark lung, and how soon it fades below, in parts of lung to heart."""
+"""Widths of the curve's bend above and below dark lung, as shares of the step from lung to heart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processing:
-    """How one film was exposed and processed."""
+    """Exposure and processing of one film."""
 
     scatter: float
     """Scattered over unscattered signal behind the middle of the patient, after the grid."""
@@ -34,21 +34,21 @@ class Processing:
     """Relative deviation of the signal in the open field."""
     blur_px: float
     latitude: float
-    """How much of the coarse contrast is kept, 1 all."""
+    """Share of the coarse contrast that remains."""
     detail: float
-    """By what the fine contrast is multiplied."""
+    """Factor of the fine contrast."""
     dark: float
     bright: float
     """P-values, 0 to 1, of the dark parts of the lungs, and of the heart and what lies below the diaphragm."""
     gamma: float
     headroom: float
-    """How much of what is left above `bright` the densest parts may use."""
+    """Share of the range above `bright` that the densest parts use."""
     toe: float
-    """How steeply what is thinner than lung darkens at first, 0 not at all to 1 evenly down to the open field."""
+    """Initial steepness below lung: 0 flat, 1 linear down to the open field."""
     seed: int
 
 
-def develop(generator: np.random.Generator, *, portable: bool) -> Processing:
+def sample_processing(generator: np.random.Generator, *, portable: bool) -> Processing:
     """Return the exposure and processing of one film; portable AP films scatter more and are noisier."""
     return Processing(
         scatter=float(generator.uniform(1.2, 2.6) if portable else generator.uniform(0.6, 1.6)),
@@ -66,7 +66,7 @@ def develop(generator: np.random.Generator, *, portable: bool) -> Processing:
 
 
 def blur(image: Tensor, sigma_px: float) -> Tensor:
-    """Return `image` (films, rows, columns) under a Gaussian; wide ones are taken on a coarser grid."""
+    """Return `image` (films, rows, columns) blurred by a Gaussian; wide ones on a coarser grid."""
     if sigma_px > 4.0:
         factor = int(2 ** np.floor(np.log2(sigma_px / 2.0)))
         rows, columns = image.shape[-2:]
@@ -93,7 +93,7 @@ def blur(image: Tensor, sigma_px: float) -> Tensor:
 def signal(tissues: dict[str, Tensor], aperture: Tensor, processing: Sequence[Processing]) -> Tensor:
     """Return the logarithm of the detected signal, negated: 0 in the open field, higher behind more tissue.
 
-    Beer-Lambert over the spectrum, plus scatter that follows what the surroundings let through, plus
+    Beer-Lambert over the spectrum, plus scatter proportional to the transmission of the surroundings, plus
     quantum noise.
     """
     first = next(iter(tissues.values()))
@@ -124,7 +124,7 @@ def attenuation(tissues: dict[str, Tensor]) -> Tensor:
     return total
 
 
-def present(signals: Tensor, lungs: Tensor, belly: Tensor, processing: Sequence[Processing]) -> Tensor:
+def to_p_values(signals: Tensor, lungs: Tensor, belly: Tensor, processing: Sequence[Processing]) -> Tensor:
     """Return P-values, float 0 (black) to 1 (white), of `signals`.
 
     `lungs` and `belly` (what lies below the diaphragm, and the heart), bool, set the window, as a

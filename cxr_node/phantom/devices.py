@@ -1,4 +1,4 @@
-"""Pacemakers, lines, tubes and the wires of monitors."""
+"""Devices: pacemakers, catheters, tubes and monitor wires."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ def _wire(*points: Point, radius_mm: float, density: float) -> Tube:
     )
 
 
-def _moved(center: Float64, x: float, y: float, z: float) -> Point:
+def _offset(center: Float64, x: float, y: float, z: float) -> Point:
     return float(center[0] + x), float(center[1] + y), float(center[2] + z)
 
 
@@ -32,7 +32,7 @@ def _front(torso: Torso, z: float) -> float:
 
 
 def pacemaker(anatomy: PatientAnatomy, torso: Torso, side: int, generator: np.random.Generator) -> list[Layer]:
-    """A can below the clavicle, and leads through the vena cava into right atrium and ventricle."""
+    """Return a can below the clavicle, and leads through the vena cava into right atrium and ventricle."""
     x, z = side * generator.uniform(88, 112), anatomy.apex_mm - generator.uniform(48, 75)
     y = _front(torso, z) + 14.0
     tall = generator.uniform(20, 25)
@@ -52,25 +52,27 @@ def pacemaker(anatomy: PatientAnatomy, torso: Torso, side: int, generator: np.ra
         (-19.0, -8.0, 38.0),
         (-21.0, -6.0, 0.0),
     )
-    ventricular = _wire(*start, _moved(atrium, -6, 2, -36), _moved(ventricle, 34, -6, -18), radius_mm=0.9, density=0.45)
-    atrial = _wire(*start, _moved(atrium, -18, 4, -12), _moved(atrium, 4, -14, 2), radius_mm=0.9, density=0.45)
+    ventricular = _wire(
+        *start, _offset(atrium, -6, 2, -36), _offset(ventricle, 34, -6, -18), radius_mm=0.9, density=0.45
+    )
+    atrial = _wire(*start, _offset(atrium, -18, 4, -12), _offset(atrium, 4, -14, 2), radius_mm=0.9, density=0.45)
     leads = [ventricular, atrial][: int(generator.integers(1, 3))]
     return [Layer(effect=Effect.METAL, solids=(can, *leads), blur_mm=0.6, visible_mm=0.2)]
 
 
 def line(anatomy: PatientAnatomy, torso: Torso, side: int, generator: np.random.Generator) -> list[Layer]:
-    """A central venous catheter from the neck, the subclavian vein or the arm, its tip in the vena cava."""
+    """Return a central venous catheter from the neck, the subclavian vein or the arm, its tip in the vena cava."""
     tip = float(generator.uniform(-30, 22))
     end: tuple[Point, ...] = ((-19.0, -8.0, 40.0), (-20.0, -6.0, tip))
-    way = generator.random()
+    route = generator.random()
     points: tuple[Point, ...]
-    if way < 0.5:
+    if route < 0.5:
         points = (
             (side * 48, -10, anatomy.apex_mm + 75),
             (side * 34, -14, anatomy.apex_mm + 20),
             (side * 20, -18, anatomy.apex_mm - 28),
         )
-    elif way < 0.75:
+    elif route < 0.75:
         points = (
             (side * 110, _front(torso, anatomy.apex_mm - 50) + 6, anatomy.apex_mm - 62),
             (side * 62, -34, anatomy.apex_mm - 34),
@@ -91,7 +93,7 @@ def line(anatomy: PatientAnatomy, torso: Torso, side: int, generator: np.random.
 
 
 def tube(anatomy: PatientAnatomy, _torso: Torso, _side: int, generator: np.random.Generator) -> list[Layer]:
-    """A tracheal tube with its tip 2 to 6 cm above the carina, and often a stomach tube."""
+    """Return a tracheal tube with its tip 2 to 6 cm above the carina, and often a stomach tube."""
     tip = float(generator.uniform(20, 60))
     tracheal: tuple[Point, ...] = ((0, -10, anatomy.apex_mm + 100), (1, -3, anatomy.apex_mm), (0, 10, tip))
     radius = float(generator.uniform(4.2, 5.5))
@@ -121,7 +123,7 @@ def tube(anatomy: PatientAnatomy, _torso: Torso, _side: int, generator: np.rando
 
 
 def monitor(anatomy: PatientAnatomy, torso: Torso, generator: np.random.Generator) -> list[Layer]:
-    """Electrodes on the skin with their wires, which cross the chest as they please."""
+    """Return electrodes on the skin with wires that cross the chest at random."""
     solids = []
     half = anatomy.thoracic_width_mm / 2
     for x0, z0 in ((-0.62, 0.12), (0.62, 0.12), (0.72, 0.78), (-0.7, 0.75))[: int(generator.integers(2, 5))]:

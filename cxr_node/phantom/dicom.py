@@ -1,4 +1,4 @@
-"""A phantom as a digital radiography modality would write it: Digital X-Ray Image Storage - For Presentation."""
+"""Writes a phantom as a DX modality does: Digital X-Ray Image Storage - For Presentation."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,7 +18,7 @@ from cxr_node.domain.radiograph import WHITE, UInt16, View
 from cxr_node.phantom.truth_types import PhantomFilm
 
 EXAMPLE_TIME: Final = datetime(2024, 5, 1, 10, 15)  # noqa: DTZ001  # DICOM's DA and TM carry no zone
-"""When the example films say they were taken."""
+"""Acquisition time of the example films."""
 
 _CHEST = Code(value="43799004", scheme_designator="SCT", meaning="Chest")
 _VIEWS: Final[Mapping[View, Code]] = {  # PS3.16 CID 4010
@@ -27,12 +27,12 @@ _VIEWS: Final[Mapping[View, Code]] = {  # PS3.16 CID 4010
     View.LATERAL: Code(value="399173006", scheme_designator="SCT", meaning="left lateral"),
 }
 _VIEW_POSITIONS: Final[Mapping[View, str]] = {View.PA: "PA", View.AP: "AP", View.LATERAL: "LL"}
-_ROOM = 0.08
-"""Part of the range of stored values left free at either end when a window is sent."""
+_MARGIN = 0.08
+"""Share of the range of stored values left unused at either end if a window is sent."""
 
 
 class Voi(StrEnum):
-    """How the stored values are to become P-values (PS3.3 section C.11.2)."""
+    """VOI transform of the stored values (PS3.3 section C.11.2)."""
 
     WINDOW = "window"
     LUT = "VOI LUT Sequence"
@@ -55,7 +55,7 @@ def dataset(
     PS3.3 section A.26. Films of one seed share patient and study, whatever the view. `bits_stored` is
     10 to 16; with MONOCHROME1 the stored values are inverted and the film looks the same.
     """
-    stored = _stored(film, bits_stored=bits_stored, voi=voi)
+    stored = _to_stored_values(film, bits_stored=bits_stored, voi=voi)
     if photometric_interpretation == "MONOCHROME1":
         stored = ((1 << bits_stored) - 1 - stored).astype(np.uint16)
     seed, view = str(film.truth.seed), film.truth.view
@@ -92,23 +92,23 @@ def write_examples(folder: Path, *, size: int = 640) -> list[Path]:
     return paths
 
 
-def _stored(film: PhantomFilm, *, bits_stored: int, voi: Voi) -> UInt16:
-    """Return stored values that the window or the LUT turns back into the film's P-values, within rounding."""
-    most = (1 << bits_stored) - 1
+def _to_stored_values(film: PhantomFilm, *, bits_stored: int, voi: Voi) -> UInt16:
+    """Return stored values from which the window or LUT restores the film's P-values, within rounding."""
+    maximum = (1 << bits_stored) - 1
     p_values = film.p_values.astype(np.float64) / WHITE
     if voi is Voi.LUT:
-        return np.interp(p_values, _curve(bits_stored) / WHITE, np.arange(most + 1)).round().astype(np.uint16)
+        return np.interp(p_values, _curve(bits_stored) / WHITE, np.arange(maximum + 1)).round().astype(np.uint16)
     low, high = _window_ends(bits_stored)
     return (low + p_values * (high - low)).round().astype(np.uint16)
 
 
 def _window_ends(bits_stored: int) -> tuple[int, int]:
-    most = (1 << bits_stored) - 1
-    return round(_ROOM * most), round((1 - _ROOM) * most)
+    maximum = (1 << bits_stored) - 1
+    return round(_MARGIN * maximum), round((1 - _MARGIN) * maximum)
 
 
 def _curve(bits_stored: int) -> UInt16:
-    """Return the entries of the VOI LUT: rising, with a toe and a shoulder as film has them."""
+    """Return the entries of the VOI LUT: rising, with the toe and shoulder of film."""
     x = np.linspace(0.0, 1.0, 1 << bits_stored)
     return ((0.5 * x + 0.5 * x * x * (3 - 2 * x)) * WHITE).round().astype(np.uint16)
 
@@ -178,17 +178,17 @@ def _pixels(out: Dataset, stored: UInt16, bits_stored: int, photometric_interpre
 
 
 def _grayscale(out: Dataset, bits_stored: int, photometric_interpretation: str, voi: Voi) -> None:
-    """PS3.3 section C.8.11.3: the values say how the detector's signal was encoded and how to show it."""
+    """Set the encoding of the detector's signal and its display (PS3.3 section C.8.11.3)."""
     inverted = photometric_interpretation == "MONOCHROME1"
     out.PixelIntensityRelationship, out.PixelIntensityRelationshipSign = "LOG", 1 if inverted else -1
     out.RescaleIntercept, out.RescaleSlope, out.RescaleType = "0", "1", "US"
     out.PresentationLUTShape = "INVERSE" if inverted else "IDENTITY"
     out.LossyImageCompression, out.BurnedInAnnotation = "00", "NO"
-    most = (1 << bits_stored) - 1
+    maximum = (1 << bits_stored) - 1
     if voi is Voi.WINDOW:
         low, high = _window_ends(bits_stored)
         if inverted:
-            low, high = most - high, most - low
+            low, high = maximum - high, maximum - low
         out.WindowCenter, out.WindowWidth = f"{(low + high + 1) / 2:g}", f"{high - low + 1}"
         return
     curve = _curve(bits_stored)

@@ -1,6 +1,6 @@
-"""One call from a seed to a film with its truth.
+"""Entry point: a film with its truth from a seed.
 
-Nothing here imports torch until a film is made, so that what only stores or sends films stays light.
+Torch is imported only when a film is generated, so that modules that only store or send films do not load it.
 """
 
 import time
@@ -27,7 +27,7 @@ def film(
     view
         PA, AP or LATERAL (left side at the detector).
     erect
-        Whether the patient stands; by default PA and lateral do, and AP films as the seed decides.
+        Whether the patient stands; by default on PA and lateral films, and on AP films by the seed.
     """
     return next(films([seed], views=[view], rows=rows, columns=columns, pathologies=[pathology], erect=erect))
 
@@ -43,24 +43,24 @@ def films(
     device: str = "cpu",
     batch: int = 1,
 ) -> Iterator[PhantomFilm]:
-    """Yield the film of each seed, `batch` at a time on `device`; a GPU wants 8 or more.
+    """Yield the film of each seed, `batch` at a time on `device`; 8 or more on a GPU.
 
-    On a CPU films are made one by one, so the bytes depend on nothing but the arguments.
+    On a CPU films are generated one by one, so the bytes depend on the arguments only.
     """
     from cxr_node.phantom.render import render
 
     chosen = list(views) if views is not None else [View.PA] * len(seeds)
-    wrong = list(pathologies) if pathologies is not None else [()] * len(seeds)
+    per_film = list(pathologies) if pathologies is not None else [()] * len(seeds)
     together = 1 if device == "cpu" else batch
     for start in range(0, len(seeds), together):
         part = slice(start, start + together)
         yield from render(
-            seeds[part], chosen[part], wrong[part], rows=rows, columns=columns, erect=erect, device=device
+            seeds[part], chosen[part], per_film[part], rows=rows, columns=columns, erect=erect, device=device
         )
 
 
-def time_films(seeds: Sequence[int], size: int, device: str, batch: int) -> float:
-    """Make the films of `seeds`, `size` pixels wide and high, on one thread, and return the CPU seconds they took."""
+def measure_rate(seeds: Sequence[int], size: int, device: str, batch: int) -> float:
+    """Generate films of `size` x `size` pixels on one thread and return the CPU seconds."""
     before = time.process_time()
     for _ in films(seeds, rows=size, columns=size, device=device, batch=batch):
         pass

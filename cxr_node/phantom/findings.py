@@ -1,4 +1,4 @@
-"""Pathologies given a place in one patient: layers of solids, each with what it does to the rays."""
+"""Places pathologies in a patient as layers of solids, each with its effect on the rays."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,14 +16,14 @@ from cxr_node.phantom.torso import Torso
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Finding:
-    """A pathology with nothing left open, and its layers; cardiomegaly has none, it is the heart itself."""
+    """A complete pathology and its layers; cardiomegaly has none, since the heart itself is enlarged."""
 
     pathology: Pathology
     layers: tuple[Layer, ...]
 
 
-def settle(pathology: Pathology, generator: np.random.Generator) -> Pathology:
-    """Return `pathology` with side, zone and severity drawn where they were left open."""
+def complete(pathology: Pathology, generator: np.random.Generator) -> Pathology:
+    """Return `pathology` with a random side, zone and severity where these are None."""
     both = (Kind.CARDIOMEGALY, Kind.EDEMA, Kind.TUBE)
     side = pathology.side or (
         Laterality.BILATERAL if pathology.kind in both else generator.choice([Laterality.RIGHT, Laterality.LEFT])
@@ -33,8 +33,8 @@ def settle(pathology: Pathology, generator: np.random.Generator) -> Pathology:
     return replace(pathology, side=Laterality(side), zone=Zone(zone), severity=float(severity))
 
 
-class _Ward:
-    """One patient's lungs, filled with points only when something is put into them."""
+class _LungCache:
+    """One patient's lungs, filled with points at first use."""
 
     def __init__(self, anatomy: PatientAnatomy, torso: Torso, generator: np.random.Generator) -> None:
         self.anatomy, self.torso, self.generator = anatomy, torso, generator
@@ -47,22 +47,22 @@ class _Ward:
 
 
 def place(
-    wanted: Sequence[Pathology],
+    pathologies: Sequence[Pathology],
     anatomy: PatientAnatomy,
     torso: Torso,
     branches: list[Branches],
     generator: np.random.Generator,
 ) -> tuple[list[Finding], list[Branches]]:
-    """Return the findings, one for each that was wanted, and the vessels that are left."""
-    ward = _Ward(anatomy, torso, generator)
+    """Return a finding for each pathology, and the remaining vessels."""
+    lungs = _LungCache(anatomy, torso, generator)
     findings = []
-    for one in wanted:
-        settled = settle(one, generator)
+    for pathology in pathologies:
+        completed = complete(pathology, generator)
         layers = []
-        for side in _sides(settled):
-            more, branches = _layers(settled, side, ward, branches)
+        for side in _sides(completed):
+            more, branches = _layers(completed, side, lungs, branches)
             layers += more
-        findings.append(Finding(pathology=settled, layers=tuple(layers)))
+        findings.append(Finding(pathology=completed, layers=tuple(layers)))
     return findings, branches
 
 
@@ -73,27 +73,27 @@ def _sides(pathology: Pathology) -> list[int]:
 
 
 def _layers(
-    pathology: Pathology, side: int, ward: _Ward, branches: list[Branches]
+    pathology: Pathology, side: int, lungs: _LungCache, branches: list[Branches]
 ) -> tuple[list[Layer], list[Branches]]:
     severity, zone, kind = pathology.severity or 0.0, pathology.zone or Zone.LOWER, pathology.kind
     if kind in _IN_ONE_LUNG:
-        return _IN_ONE_LUNG[kind](ward.lung(side), zone, severity), branches
+        return _IN_ONE_LUNG[kind](lungs.lung(side), zone, severity), branches
     if kind in _DEVICES:
-        return _DEVICES[kind](ward.anatomy, ward.torso, side, ward.generator), branches
+        return _DEVICES[kind](lungs.anatomy, lungs.torso, side, lungs.generator), branches
     if kind is Kind.PNEUMOTHORAX:
-        layers, bare = opacities.pneumothorax(ward.lung(side), severity)
+        layers, bare = opacities.pneumothorax(lungs.lung(side), severity)
         return layers, [_scaled(branch, np.where(bare(branch.middle), 0.02, 1.0)) for branch in branches]
     if kind is Kind.EDEMA:
         engorged = np.array(1 + 0.25 * severity)
-        return opacities.edema([ward.lung(-1), ward.lung(1)], severity), [_scaled(one, engorged) for one in branches]
+        return opacities.edema([lungs.lung(-1), lungs.lung(1)], severity), [_scaled(one, engorged) for one in branches]
     return [], branches
 
 
 _IN_ONE_LUNG: Mapping[Kind, Callable[[opacities.Lung, Zone, float], list[Layer]]] = {
     Kind.CONSOLIDATION: opacities.consolidation,
     Kind.EFFUSION: lambda lung, _zone, severity: opacities.effusion(lung, severity),
-    Kind.NODULE: lambda lung, zone, severity: opacities.lump(lung, severity, mass=False, zone=zone),
-    Kind.MASS: lambda lung, zone, severity: opacities.lump(lung, severity, mass=True, zone=zone),
+    Kind.NODULE: lambda lung, zone, severity: opacities.nodule_or_mass(lung, severity, mass=False, zone=zone),
+    Kind.MASS: lambda lung, zone, severity: opacities.nodule_or_mass(lung, severity, mass=True, zone=zone),
     Kind.ATELECTASIS: lambda lung, _zone, severity: opacities.atelectasis(lung, severity),
 }
 _DEVICES: Mapping[Kind, Callable[[PatientAnatomy, Torso, int, np.random.Generator], list[Layer]]] = {

@@ -1,4 +1,4 @@
-"""Films with their truth in a folder, for people, trainings and tests to read."""
+"""Writes films with their truth to a folder."""
 
 import json
 from collections.abc import Iterable

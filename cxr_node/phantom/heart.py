@@ -1,15 +1,15 @@
-"""Heart and great vessels."""
+"""Heart chambers, pericardium and great vessels as ellipsoids."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from cxr_node.phantom.shapes import LEVELS, Barrel, Ellipsoid, even
+from cxr_node.phantom.shapes import LEVELS, Barrel, Ellipsoid, smooth
 from cxr_node.phantom.thorax import PatientAnatomy
 
 
 def chambers(anatomy: PatientAnatomy) -> dict[str, Ellipsoid]:
-    """The chambers, sized so that together they are as wide as the cardiothoracic ratio says."""
+    """Return the chambers, whose total width follows the cardiothoracic ratio."""
     shape = anatomy.shape
     width = anatomy.cardiothoracic_ratio * anatomy.thoracic_width_mm
     right = width * (0.33 + 0.03 * shape.heart_right_share)
@@ -37,7 +37,7 @@ def chambers(anatomy: PatientAnatomy) -> dict[str, Ellipsoid]:
 
 
 def sac(parts: Mapping[str, Ellipsoid]) -> Barrel:
-    """Return one barrel around the chambers: the heart in its sac."""
+    """Return one barrel around the chambers: the pericardial sac."""
     angle, rise = np.meshgrid(np.linspace(0, 2 * np.pi, 48, endpoint=False), np.linspace(-1, 1, 64))
     flat = np.sqrt(1 - rise**2)
     sphere = np.stack([flat * np.cos(angle), flat * np.sin(angle), rise], -1).reshape(-1, 3)
@@ -47,9 +47,9 @@ def sac(parts: Mapping[str, Ellipsoid]) -> Barrel:
     ends = np.full((4, LEVELS), np.nan)
     for row, (axis, pick) in enumerate(((0, np.fmin), (0, np.fmax), (1, np.fmin), (1, np.fmax))):
         pick.at(ends[row], level, surface[:, axis])
-    known = ~np.isnan(ends[0])
+    measured = ~np.isnan(ends[0])
     levels = np.arange(LEVELS)
-    ends = np.stack([even(even(np.interp(levels, levels[known], row[known]))) for row in ends])
+    ends = np.stack([smooth(smooth(np.interp(levels, levels[measured], row[measured]))) for row in ends])
     close = np.sqrt(np.clip(np.minimum(levels, LEVELS - 1 - levels) / 6.0, 0.0, 1.0))
     half_width, half_depth = (ends[1] - ends[0]) / 2 * close + 0.5, (ends[3] - ends[2]) / 2 * close + 0.5
     table = np.stack([half_width, half_depth, (ends[0] + ends[1]) / 2, (ends[2] + ends[3]) / 2], axis=1)

@@ -1,4 +1,4 @@
-"""What a finding is made of."""
+"""Layers of a finding: solids and their effect on the path through the lung."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -7,18 +7,18 @@ from cxr_node.phantom.solids import Cloud, Tube
 
 
 class Effect(Enum):
-    """What the path through a layer does."""
+    """Effect of the path through a layer."""
 
     FILLS_LUNG = auto()
-    """Fluid or tissue in place of air, never more than there is lung on the ray."""
+    """Fluid or tissue replaces air, at most the lung on the ray."""
     EMPTIES_LUNG = auto()
-    """Air in place of lung."""
+    """Air replaces lung."""
     METAL = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Layer:
-    """Solids of one effect. `blur_mm` smooths the grain of their points; `visible_mm` is where its mask begins."""
+    """Solids of one effect. `blur_mm` smooths their points; `visible_mm` is the least path of its mask."""
 
     effect: Effect
     solids: tuple[Cloud | Tube, ...]

@@ -1,4 +1,4 @@
-"""What lies on a film beside the patient: lead letters, annotations, and the edge of the collimated field."""
+"""Marks on a film: lead letters, annotations, and the edge of the collimated field."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ Float32 = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Marks:
-    """`lead` (rows, columns): how much of each pixel a mark covers, 0 to 1, and how white marks are.
+    """`lead` (rows, columns): share of each pixel that a mark covers, 0 to 1; `white`: their brightness.
 
-    `field` (rows, columns) is 1 inside the collimated field and 0 outside; `shutter` says that the
-    modality blackened what lies outside.
+    `field` (rows, columns) is 1 inside the collimated field and 0 outside; `shutter`: the
+    modality blackened the area outside.
     """
 
     lead: Float32
@@ -26,7 +26,7 @@ class Marks:
 
 
 def draw(view: View, rows: int, columns: int, generator: np.random.Generator, *, erect: bool) -> Marks:
-    """Return the marks of one film; a letter stands on the side of the patient that it names."""
+    """Return the marks of one film; a letter marks its side of the patient."""
     canvas = Image.new("L", (columns, rows))
     scale = columns / 512
     if generator.random() < 0.92:
@@ -37,7 +37,7 @@ def draw(view: View, rows: int, columns: int, generator: np.random.Generator, *,
         for word in words[: int(generator.integers(1, 4))]:
             _stamp(canvas, word, (x * columns, y * rows), 9 * scale, angle=0)
             y += 0.045
-    field, shutter = _collimated(rows, columns, generator)
+    field, shutter = _collimation(rows, columns, generator)
     lead: Float32 = np.asarray(canvas).astype(np.float32) / np.float32(255)
     return Marks(lead=lead, white=float(generator.uniform(0.85, 1.0)), field=field, shutter=shutter)
 
@@ -74,7 +74,7 @@ def _stamp(canvas: Image.Image, text: str, at: tuple[float, float], size: float,
     canvas.paste(255, (int(at[0] - patch.width / 2), int(at[1] - patch.height / 2)), patch)
 
 
-def _collimated(rows: int, columns: int, generator: np.random.Generator) -> tuple[Float32 | None, bool]:
+def _collimation(rows: int, columns: int, generator: np.random.Generator) -> tuple[Float32 | None, bool]:
     if generator.random() < 0.55:
         return None, False
     edges = np.maximum(generator.normal(0.0, 0.028, 4), -0.01)

@@ -1,7 +1,7 @@
-"""Disease of lung and pleura, as clouds of points inside the lung.
+"""Diseases of lung and pleura, as clouds of points inside the lung.
 
-The points come from a jittered lattice, so what lies in a lung ends where the lung ends: opacity
-that touches heart or diaphragm takes away the border between them.
+The points come from a jittered lattice inside the lung, so disease ends where the lung ends: an opacity that touches
+heart or diaphragm removes the border between them.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _Z_AXIS = np.array([0.0, 0.0, 1.0])
 
 
 class Lung:
-    """One lung of one patient, filled with points: `points` (n, 3), each standing for `volume_mm3`."""
+    """One lung of one patient, filled with points: `points` (n, 3), each of `volume_mm3`."""
 
     def __init__(self, anatomy: PatientAnatomy, torso: Torso, side: int, generator: np.random.Generator) -> None:
         self.anatomy, self.torso, self.side, self.generator = anatomy, torso, side, generator
@@ -38,19 +38,19 @@ class Lung:
         self.volume_mm3 = _SPACING_MM**3
 
     def cloud(self, weights: Float64) -> Cloud:
-        """Return the points with `weights` (n,), 1 for full density, leaving out those of none."""
-        kept = weights > 0.01
-        return Cloud(part=Part.FINDINGS, points=self.points[kept], volume_mm3=weights[kept] * self.volume_mm3)
+        """Return the points with `weights` (n,), 1 for full density, without those of about 0."""
+        dense = weights > 0.01
+        return Cloud(part=Part.FINDINGS, points=self.points[dense], volume_mm3=weights[dense] * self.volume_mm3)
 
     def depth(self) -> Float64:
-        """Return how far out each point lies, 0 in the middle of the lung and 1 at the ribs."""
+        """Return the relative distance of each point from the middle of the lung (0) to the ribs (1)."""
         level = self.torso.cage.at(self.points[:, 2])
         across = (self.points[:, 0] - level[:, 2]) / level[:, 0]
         deep: Float64 = np.hypot(across, (self.points[:, 1] - level[:, 3]) / level[:, 1])
         return deep
 
     def zone(self, zone: Zone) -> npt.NDArray[np.bool_]:
-        """Return which points lie in a lobe; the left lung's middle is the lingula."""
+        """Return the points in a lobe; the middle one of the left lung is the lingula."""
         y, z = self.points[:, 1], self.points[:, 2]
         deep, tall = self.anatomy.depth_mm, self.anatomy.lung_height_mm
         # The oblique fissure runs from the fourth rib at the back to the dome, a third of the way from the front.
@@ -72,13 +72,13 @@ class Lung:
         return field
 
 
-def _step(values: Float64, softness: float) -> Float64:
+def _sigmoid(values: Float64, softness: float) -> Float64:
     step: Float64 = 1 / (1 + np.exp(-np.clip(values / softness, -40, 40)))
     return step
 
 
 def consolidation(lung: Lung, zone: Zone, severity: float) -> list[Layer]:
-    """Alveoli full of fluid in one lobe, patchy where mild, with air bronchograms where dense."""
+    """Return fluid-filled alveoli in one lobe, patchy if mild, with air bronchograms if dense."""
     inside = np.flatnonzero(lung.zone(zone))
     if len(inside) == 0:
         inside = np.arange(len(lung.points))
@@ -88,7 +88,7 @@ def consolidation(lung: Lung, zone: Zone, severity: float) -> list[Layer]:
     away = np.linalg.norm((lung.points - center) / size, axis=1)
     patches = 0.35 * lung.noise(26.0 + 30 * severity)
     weights = (
-        _step(1.0 - away + patches, 0.10) * (0.35 + 0.60 * severity) * (1 + 0.25 * lung.noise(11.0)).clip(0.3, 1.4)
+        _sigmoid(1.0 - away + patches, 0.10) * (0.35 + 0.60 * severity) * (1 + 0.25 * lung.noise(11.0)).clip(0.3, 1.4)
     )
     weights *= lung.zone(zone) if lung.generator.random() < 0.8 else 1.0
     root = np.array([lung.side * 32.0, 14.0, -28.0])
@@ -105,7 +105,7 @@ def consolidation(lung: Lung, zone: Zone, severity: float) -> list[Layer]:
 
 
 def effusion(lung: Lung, severity: float) -> list[Layer]:
-    """Fluid between lung and chest wall: to a level that climbs the wall when erect, behind the lung when lying."""
+    """Return pleural fluid: up to a level with a meniscus if erect, behind the lung if supine."""
     points, torso = lung.points, lung.torso
     deep = lung.depth()
     if lung.anatomy.erect:
@@ -117,17 +117,17 @@ def effusion(lung: Lung, severity: float) -> list[Layer]:
             + max(0.0, severity - 0.2) * 0.75 * lung.anatomy.lung_height_mm
         )
         climb = (18.0 + 34.0 * severity) * deep**9
-        weights = _step(level + climb - points[:, 2], 2.0)
+        weights = _sigmoid(level + climb - points[:, 2], 2.0)
     else:
         level_y = torso.cage.at(points[:, 2])
         behind = (points[:, 1] - level_y[:, 3]) / level_y[:, 1]
         low = np.clip((lung.anatomy.apex_mm - points[:, 2]) / lung.anatomy.lung_height_mm, 0, 1)
-        weights = _step(behind - (0.93 - 0.75 * severity * (0.35 + 0.65 * low)), 0.05)
+        weights = _sigmoid(behind - (0.93 - 0.75 * severity * (0.35 + 0.65 * low)), 0.05)
     return [Layer(effect=Effect.FILLS_LUNG, solids=(lung.cloud(weights),), blur_mm=2.0, visible_mm=14.0)]
 
 
 def pneumothorax(lung: Lung, severity: float) -> tuple[list[Layer], Callable[[Float64], npt.NDArray[np.bool_]]]:
-    """Air around the lung, and the line of the pleura at its edge; also which points (n, 3) hold no vessel then."""
+    """Return air around the lung with the pleural line, and a test for points (n, 3) without vessels."""
     gap = 0.08 + 0.42 * severity
 
     def edge(points: Float64) -> Float64:
@@ -145,16 +145,16 @@ def pneumothorax(lung: Lung, severity: float) -> tuple[list[Layer], Callable[[Fl
     def bare(points: Float64) -> npt.NDArray[np.bool_]:
         level = lung.torso.cage.at(points[:, 2])
         wall = np.sqrt((points[:, 0] / level[:, 0]) ** 2 + ((points[:, 1] - level[:, 3]) / level[:, 1]) ** 2)
-        gone: npt.NDArray[np.bool_] = (points[:, 0] * lung.side > 0) & (wall > edge(points))
-        return gone
+        is_bare: npt.NDArray[np.bool_] = (points[:, 0] * lung.side > 0) & (wall > edge(points))
+        return is_bare
 
-    air = Layer(effect=Effect.EMPTIES_LUNG, solids=(lung.cloud(_step(outside, thick)),), blur_mm=2.0, visible_mm=8.0)
+    air = Layer(effect=Effect.EMPTIES_LUNG, solids=(lung.cloud(_sigmoid(outside, thick)),), blur_mm=2.0, visible_mm=8.0)
     pleura = Layer(effect=Effect.FILLS_LUNG, solids=(lung.cloud(line),), blur_mm=1.2, masked=False)
     return [air, pleura], bare
 
 
-def lump(lung: Lung, severity: float, *, mass: bool, zone: Zone | None) -> list[Layer]:
-    """A nodule of 8 to 30 mm, or a mass of 32 to 80 mm with spicules.
+def nodule_or_mass(lung: Lung, severity: float, *, mass: bool, zone: Zone | None) -> list[Layer]:
+    """Return a nodule of 8 to 30 mm, or a mass of 32 to 80 mm with spicules.
 
     Above 30 mm it is a mass: Fleischner Society glossary, Radiology 2008;246:697-722.
     """
@@ -182,12 +182,12 @@ def lump(lung: Lung, severity: float, *, mass: bool, zone: Zone | None) -> list[
         )
     ]
     for _ in range(int(generator.integers(5, 11)) if mass else 0):
-        way = generator.normal(size=3)
-        way *= radius / np.linalg.norm(way)
+        spicule = generator.normal(size=3)
+        spicule *= radius / np.linalg.norm(spicule)
         solids.append(
             Tube(
                 part=Part.FINDINGS,
-                line=spline(tuple(center + 0.8 * way), tuple(center + way * generator.uniform(1.3, 1.7))),
+                line=spline(tuple(center + 0.8 * spicule), tuple(center + spicule * generator.uniform(1.3, 1.7))),
                 radii=profile((1.6, 1.6), (0.3, 0.3)),
                 up=_Z_AXIS + 0.1,
             )
@@ -196,7 +196,7 @@ def lump(lung: Lung, severity: float, *, mass: bool, zone: Zone | None) -> list[
 
 
 def edema(lungs: list[Lung], severity: float) -> list[Layer]:
-    """Haze around the hila and towards the bases, and septal lines at the ribs."""
+    """Return haze around the hila and towards the bases, and septal lines at the ribs."""
     solids: list[Cloud | Tube] = []
     for lung in lungs:
         hilum = np.array([lung.side * 38.0, 15.0, -28.0])
@@ -226,7 +226,7 @@ def edema(lungs: list[Lung], severity: float) -> list[Layer]:
 
 
 def atelectasis(lung: Lung, severity: float) -> list[Layer]:
-    """One to three plates of airless lung across a base (discoid atelectasis)."""
+    """Return one to three plates of airless lung across a base (discoid atelectasis)."""
     generator, solids = lung.generator, []
     for _ in range(1 + int(severity * 2.5)):
         z = lung.anatomy.dome_mm(lung.side) + generator.uniform(10, 55)

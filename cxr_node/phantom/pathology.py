@@ -1,4 +1,4 @@
-"""What can be wrong with a phantom, and where."""
+"""Pathologies and devices of a phantom, with side, zone and severity."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from cxr_node.domain.reading import Laterality
 
 
 class Kind(StrEnum):
-    """A pathology or device that a phantom can be given."""
+    """Kind of a pathology or device."""
 
     CONSOLIDATION = "consolidation"
     EFFUSION = "effusion"
@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 
 class Zone(StrEnum):
-    """Where in a lung: a lobe of CONSOLIDATION, or a third of the lung's height."""
+    """Zone of a lung: a lobe for CONSOLIDATION, else a third of the lung's height."""
 
     UPPER = "upper"
     MIDDLE = "middle"
@@ -32,7 +32,7 @@ class Zone(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pathology:
-    """One thing to show. What is None is drawn by the film's seed."""
+    """One pathology. Attributes that are None are sampled from the film's seed."""
 
     kind: Kind
     side: Laterality | None = None

@@ -1,4 +1,4 @@
-"""How much of each tissue every ray crosses, and what of it is which structure. All in torch."""
+"""Path lengths of every ray through tissues and structures. All in torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,8 +21,8 @@ _DOMES = ("right_dome", "left_dome")
 class Paths:
     """Lengths in mm along the rays, each (films, rows, columns): the body, its lean part, breasts, and lung with air.
 
-    `seen` holds lengths inside single structures, whatever else lies before or behind them; "beside" is
-    what lies between the lungs beside heart and aorta.
+    `structures` holds lengths inside single structures, regardless of others before or behind them; "beside" is the
+    mediastinum beside heart and aorta.
     """
 
     body: Tensor
@@ -31,11 +31,11 @@ class Paths:
     lungs: Tensor
     spine: Tensor
     """In the vertebral bodies, as compact bone."""
-    seen: dict[str, Tensor]
+    structures: dict[str, Tensor]
 
 
 class _Shapes:
-    """The shapes of several torsos, each met by the rays of its own film."""
+    """Shapes of several torsos, each with the rays of its own film."""
 
     def __init__(self, beam: Beam, torsos: Sequence[Torso]) -> None:
         self.beam, self.torsos = beam, torsos
@@ -58,7 +58,7 @@ class _Shapes:
 
 
 class _Smooth:
-    """What may be found on every second pixel: the outer body, and what lies between the lungs beside the heart."""
+    """Smooth shapes, computed on every second pixel: the outer body, and the mediastinum beside the heart."""
 
     names = ("body", "lean", "breasts", *CHAMBERS, "aorta", "beside")
 
@@ -75,7 +75,7 @@ class _Smooth:
         """Return lengths in mm of `names`, then the ends of middle, column and ascending aorta, stacked second."""
         limbs = [one.crossed(grid) for one in self._limbs]
         body = projection.hull(self._body.crossed(grid), *limbs)
-        lean = projection.hull(self._lean.crossed(grid), *(_shrunk(limb) for limb in limbs))
+        lean = projection.hull(self._lean.crossed(grid), *(_without_fat(limb) for limb in limbs))
         breasts = torch.zeros_like(body[0])
         for one in self._breasts:
             breast = one.crossed(grid)
@@ -86,20 +86,20 @@ class _Smooth:
         lengths += [projection.extent(organs[name]) for name in CHAMBERS]
         aorta = torch.stack([projection.extent(organs[name]) for name in _VESSELS[:3]]).amax(0)
         lengths += [aorta, torch.maximum(projection.extent(mediastinum), projection.extent(organs["vena_cava"]))]
-        way = grid.quadratic(self._length).sqrt_()
+        ray_mm = grid.quadratic(self._length).sqrt_()
         middle = projection.hull(mediastinum, organs["vena_cava"], organs["knob"])
         column = projection.hull(self._column.crossed(grid), organs["descending_aorta"])
-        return torch.stack([*(part * way for part in lengths), *middle, *column, *organs["ascending_aorta"]], 1)
+        return torch.stack([*(part * ray_mm for part in lengths), *middle, *column, *organs["ascending_aorta"]], 1)
 
 
-def _shrunk(interval: Interval) -> Interval:
-    """Return a limb without its fat: a tenth off both ends."""
+def _without_fat(interval: Interval) -> Interval:
+    """Return a limb without its fat: shortened by a tenth at both ends."""
     rim = 0.1 * (interval[1] - interval[0])
     return interval[0] + rim, interval[1] - rim
 
 
 class _Sharp:
-    """What borders the lungs with an edge: ribs, heart and domes; and the bodies of the spine."""
+    """Shapes with sharp edges: rib cage, heart, domes, and the vertebral bodies."""
 
     def __init__(self, beam: Beam, torsos: Sequence[Torso]) -> None:
         shapes = _Shapes(beam, torsos)
@@ -114,7 +114,7 @@ class _Sharp:
         self._height = beam.origin[:, :, 2].float(), beam.direction[:, :, 2].float()
 
     def lengths(self, grid: Grid, ends: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Return path lengths in mm; "lungs" is what holds air, "spine" counts as compact bone.
+        """Return path lengths in mm; "lungs" is aerated lung, "spine" counts as compact bone.
 
         `ends` are those of middle, column and ascending aorta on `grid`.
         """
@@ -131,11 +131,11 @@ class _Sharp:
             lengths[f"{name}_lung"] = projection.extent(projection.both(inside, space.crossed(grid)))
         lengths |= {"heart": projection.extent(heart), "cage": projection.extent(cage), "spine": self._bone(grid)}
         lengths["lungs"] = (projection.extent(inside) - solid).clamp_(min=0.0)
-        way = grid.quadratic(self._length).sqrt_()
-        return {name: part.mul_(way) for name, part in lengths.items()}
+        ray_mm = grid.quadratic(self._length).sqrt_()
+        return {name: part.mul_(ray_mm) for name, part in lengths.items()}
 
     def _bone(self, grid: Grid) -> Tensor:
-        """Return the way through the vertebral bodies, weighted by their density at the height of its middle."""
+        """Return the path through the vertebral bodies, weighted by their density at its mid-height."""
         bodies, levels = self._bodies.crossed(grid), self._spongy.shape[1]
         z = grid.linear(self._height[0]) + 0.5 * (bodies[0] + bodies[1]) * grid.linear(self._height[1])
         bottom, top = self._bounds[:, :1, None], self._bounds[:, 1:, None]
@@ -150,12 +150,12 @@ def paths(beam: Beam, torsos: Sequence[Torso]) -> Paths:
     half = Grid((beam.rows + 1) // 2, (beam.columns + 1) // 2, beam.source.device)
     smooth = _Smooth(replace(beam, rows=half.rows, columns=half.columns), torsos)
     sharp = _Sharp(beam, torsos)
-    coarse = projection.finer(smooth.fields(half), beam.columns)
+    coarse = projection.upsample_columns(smooth.fields(half), beam.columns)
     parts = []
     for grid in whole.strips():
         fields = grid.fine(coarse).unbind(1)
         lengths = sharp.lengths(grid, fields[len(_Smooth.names) :])
         parts.append(lengths | dict(zip(_Smooth.names, fields, strict=False)))
-    seen = {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
-    body, lean, breasts, lungs, spine = (seen.pop(name) for name in ("body", "lean", "breasts", "lungs", "spine"))
-    return Paths(body=body, lean=lean, breasts=breasts, lungs=lungs, spine=spine, seen=seen)
+    lengths = {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
+    body, lean, breasts, lungs, spine = (lengths.pop(name) for name in ("body", "lean", "breasts", "lungs", "spine"))
+    return Paths(body=body, lean=lean, breasts=breasts, lungs=lungs, spine=spine, structures=lengths)

@@ -1,10 +1,10 @@
-"""Rays from the focal spot to the pixels, and how long each runs inside a shape. All in torch.
+"""Rays from the focal spot to the pixels, and their intervals inside shapes. All in torch.
 
 A ray is O + t D, where D runs from source to pixel and O is where the ray crosses the plane through
 the middle of the patient: t stays small, which keeps float32 exact enough at the edges of shapes.
 O and D are affine in column and row, so the terms of the quadratic equation of an ellipsoid are
 polynomials of the second degree, evaluated from vectors; those of a barrel are smooth, and are
-found on a coarse grid. Films are worked on in strips of rows, which stay in a processor's cache.
+computed on a coarse grid. Films are processed in strips of rows that fit the processor's cache.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ import torch.nn.functional
 from torch import Tensor
 
 Interval = tuple[Tensor, Tensor]
-"""Where rays enter and leave, as t; leave <= enter: missed. Each (films, rows, columns)."""
+"""Entry and exit of rays, as t; exit <= entry is a miss. Each (films, rows, columns)."""
 
 _FAR = 2.0
 _COARSE = 129
@@ -33,7 +33,7 @@ class Grid:
         self.row = torch.linspace(-1, 1, rows, device=device)[self.start : self.stop, None]
 
     def strips(self) -> "list[Grid]":
-        """Return the film in strips that a processor's cache holds; on a GPU, in one."""
+        """Return the film in strips that fit the processor's cache; on a GPU in one."""
         size = self.rows if self.device.type != "cpu" else max(8, _STRIP_PIXELS // self.columns)
         return [
             Grid(self.rows, self.columns, self.device, start=at, stop=min(at + size, self.rows))
@@ -56,16 +56,16 @@ class Grid:
 
     def fine(self, fields: Tensor) -> Tensor:
         """Return `fields` (films, n, coarse, columns) over the pixels."""
-        return _between(fields, self.row[:, 0])
+        return _interpolate_rows(fields, self.row[:, 0])
 
 
-def finer(fields: Tensor, columns: int) -> Tensor:
+def upsample_columns(fields: Tensor, columns: int) -> Tensor:
     """Return `fields` (films, n, coarse, coarse) over more columns: (films, n, coarse, columns)."""
     size = (fields.shape[-2], columns)
     return torch.nn.functional.interpolate(fields, size=size, mode="bilinear", align_corners=True)
 
 
-def _between(fields: Tensor, places: Tensor) -> Tensor:
+def _interpolate_rows(fields: Tensor, places: Tensor) -> Tensor:
     """Return `fields`, evenly spaced from -1 to 1 along their rows, at `places`, by linear interpolation."""
     steps = (places + 1) * ((fields.shape[-2] - 1) / 2)
     below = steps.floor().clamp_(max=fields.shape[-2] - 2)
@@ -111,7 +111,7 @@ class Beam:
         return (self.direction @ self.direction.transpose(1, 2)).float()
 
     def camera(self, film: int) -> Tensor:
-        """Return the matrix (3, 4) that takes a point in mm to column, row and 1, times its distance from the source.
+        """Return the camera matrix (3, 4) from a point in mm to (column, row, 1) times its distance from the source.
 
         That distance is along the beam's axis and in parts of the distance from source to detector.
         """
@@ -136,7 +136,7 @@ class Ellipsoids:
         self._c = self._c.float()
 
     def crossed(self, grid: Grid) -> Interval:
-        """Return where the rays of `grid` cross."""
+        """Return the intervals of the rays of `grid`."""
         return _crossing(grid.quadratic(self._a), grid.quadratic(self._b), grid.quadratic(self._c))
 
 
@@ -157,10 +157,10 @@ class Barrels:
         if follow:
             ends = [_slice(o, d, table, bounds, o[2] + t * d[2]) for t in _crossing(*terms)]
             terms = [*ends[0], *ends[1]]
-        self._fields = finer(torch.stack(terms, 1), beam.columns)
+        self._fields = upsample_columns(torch.stack(terms, 1), beam.columns)
 
     def crossed(self, grid: Grid) -> Interval:
-        """Return where the rays of `grid` cross."""
+        """Return the intervals of the rays of `grid`."""
         terms = grid.fine(self._fields).unbind(1)
         return _crossing(*terms[:3])[0], _crossing(*terms[-3:])[1]
 
@@ -174,7 +174,7 @@ class Spaces:
         self._place, self._speed = self._place.float(), (beam.direction @ normal).float()
 
     def crossed(self, grid: Grid) -> Interval:
-        """Return where the rays of `grid` run inside."""
+        """Return the intervals of the rays of `grid`."""
         speed = grid.linear(self._speed)
         speed = speed + ((speed >= 0).float() * 2 - 1) * 1e-4
         crossing = (-grid.linear(self._place) / speed).clamp_(-_FAR, _FAR)
@@ -205,7 +205,7 @@ def _slice(o: list[Tensor], d: list[Tensor], table: Tensor, bounds: Tensor, z: T
 
 
 def both(*intervals: Interval) -> Interval:
-    """Return where rays are inside all of `intervals`."""
+    """Return the intersection of `intervals`."""
     enter, leave = intervals[0]
     for start, end in intervals[1:]:
         enter, leave = torch.maximum(enter, start), torch.minimum(leave, end)
@@ -222,14 +222,14 @@ def hull(*intervals: Interval) -> Interval:
 
 
 def extent(interval: Interval) -> Tensor:
-    """Return the part of the way that rays spend in `interval`."""
+    """Return the length of `interval`, as a share of the ray."""
     return (interval[1] - interval[0]).clamp_(min=0.0)
 
 
 def covered(inside: Interval, parts: list[Interval]) -> Tensor:
-    """Return how much of `inside` lies in any of `parts`, counting overlaps once.
+    """Return the length of `inside` that lies in any of `parts`, overlaps counted once.
 
-    Sorts the starts by a network of comparisons, then walks from first to last.
+    Sorts the starts by a sorting network, then sums from first to last.
     """
     pieces = [list(both(inside, part)) for part in parts]
     for length in range(len(pieces), 1, -1):

@@ -1,4 +1,4 @@
-"""A batch of films: scenes drawn in numpy, projected in torch, and read back with their masks."""
+"""Renders a batch of films: scenes sampled in numpy, projected in torch, returned with their masks."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,12 +21,12 @@ from cxr_node.phantom.truth import lesions_of, outline, structures, truth
 from cxr_node.phantom.truth_types import PhantomFilm, freeze
 
 LUNG_DENSITY = 0.20
-"""Of soft tissue, at full inspiration, between the vessels that are drawn (CT about -850 HU with the small ones)."""
+"""Of soft tissue, at full inspiration, between the modelled vessels (CT about -850 HU with the small ones)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Solids:
-    """Path lengths in mm, (films, rows, columns) unless said otherwise."""
+    """Path lengths in mm, (films, rows, columns) unless stated otherwise."""
 
     planes: Tensor
     """(films, parts, rows, columns)."""
@@ -34,7 +34,7 @@ class _Solids:
     emptied: Tensor
     metal: Tensor
     fluid: Tensor
-    """Of what is filled, pleural effusion."""
+    """The part of `filled` that is pleural effusion."""
     masks: list[dict[int, Tensor]]
     """For each film, the mask of each masked layer."""
 
@@ -49,16 +49,16 @@ def render(
     erect: bool | None,
     device: str,
 ) -> list[PhantomFilm]:
-    """Return the films of `seeds`, made together on `device`."""
+    """Return the films of `seeds`, rendered together on `device`."""
     scenes = [
         scene(seed, view, wrong, rows=rows, columns=columns, erect=erect)
         for seed, view, wrong in zip(seeds, views, pathologies, strict=True)
     ]
     with torch.no_grad(), _one_thread():
-        return _taken(scenes, device)
+        return _render(scenes, device)
 
 
-def _taken(scenes: Sequence[Scene], device: str) -> list[PhantomFilm]:
+def _render(scenes: Sequence[Scene], device: str) -> list[PhantomFilm]:
     processing = [one.processing for one in scenes]
     beam = beam_of([one.exposure for one in scenes], device)
     organs = paths(beam, [one.torso for one in scenes])
@@ -68,20 +68,22 @@ def _taken(scenes: Sequence[Scene], device: str) -> list[PhantomFilm]:
     aperture = _aperture(scenes, beam, device)
     tissues = _tissues(scenes, beam, organs, solids)
     signals = detector.signal(tissues, aperture, processing)
-    met = detector.attenuation(tissues)
+    attenuation = detector.attenuation(tissues)
     lungs = masks["right_lung"] | masks["left_lung"]
     belly = masks["right_hemidiaphragm"] | masks["left_hemidiaphragm"] | masks["heart"]
-    values = _marked(detector.present(signals, lungs, belly, processing), aperture, scenes)
-    cage = organs.seen["cage"] > 0
+    values = _add_marks(detector.to_p_values(signals, lungs, belly, processing), aperture, scenes)
+    cage = organs.structures["cage"] > 0
     return [
-        _film(one, (values[k], met[k]), {name: mask[k] for name, mask in masks.items()}, solids.masks[k], cage[k])
+        _film(
+            one, (values[k], attenuation[k]), {name: mask[k] for name, mask in masks.items()}, solids.masks[k], cage[k]
+        )
         for k, one in enumerate(scenes)
     ]
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Work on one CPU thread: a film's tensors are too small to share, and waiting threads take the others' time."""
+    """Use one CPU thread: a film's tensors are too small to share, and idle threads would take CPU time."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -122,28 +124,28 @@ def _solids(scenes: Sequence[Scene], beam: Beam, organs: Paths) -> _Solids:
     )
 
 
-def _deposit(one: Scene, beam: Beam, film: int) -> Tensor:
-    """Return path lengths (parts and layers, rows, columns) in everything that is not an ellipsoid or a barrel."""
-    camera, pitch = beam.camera(film), one.exposure.pitch_mm
+def _deposit(scene: Scene, beam: Beam, film: int) -> Tensor:
+    """Return path lengths (parts and layers, rows, columns) for everything except ellipsoids and barrels."""
+    camera, pitch = beam.camera(film), scene.exposure.pitch_mm
     step = 1.7 * max(pitch, 0.4)
-    tubes, clouds = one.layered_solids()
-    canvas = deposit.Canvas(
+    tubes, clouds = scene.layered_solids()
+    canvas = deposit.PathAccumulator(
         pixel_mm2=pitch**2,
-        slots=int(Part.FINDINGS) + len(one.layers),
+        slots=int(Part.FINDINGS) + len(scene.layers),
         rows=beam.rows,
         columns=beam.columns,
         device=camera.device,
     )
-    canvas.add(deposit.cloud_points(one.clouds + clouds, camera))
-    for points in deposit.tube_points(one.tubes + tubes, camera, step):
+    canvas.add(deposit.cloud_points(scene.clouds + clouds, camera))
+    for points in deposit.tube_points(scene.tubes + tubes, camera, step):
         canvas.add(points)
-    for points in deposit.branch_points(one.branches, camera, step):
+    for points in deposit.branch_points(scene.branches, camera, step):
         canvas.add(points)
     return canvas.lengths_mm()
 
 
 def _tissues(scenes: Sequence[Scene], beam: Beam, organs: Paths, solids: _Solids) -> dict[str, Tensor]:
-    """Return path lengths in the five densities but air, which counts as nothing."""
+    """Return path lengths in four densities; air does not count."""
     planes = solids.planes
     lung = torch.stack([_density(one, beam, film) for film, one in enumerate(scenes)])
     aerated = (organs.lungs - planes[:, Part.LUNG_VESSELS] - solids.filled).clamp(min=0.0)
@@ -157,22 +159,22 @@ def _tissues(scenes: Sequence[Scene], beam: Beam, organs: Paths, solids: _Solids
     return {"soft": soft * (1.0 + flesh), "fat": fat, "bone": bone, "metal": solids.metal}
 
 
-def _density(one: Scene, beam: Beam, film: int) -> Tensor:
+def _density(scene: Scene, beam: Beam, film: int) -> Tensor:
     """Return the density of the lung between its vessels (rows, columns), 1 for soft tissue.
 
     Blood makes lungs denser towards the bases, more so when erect, and around the hila; breath thins them.
     """
-    anatomy, grid = one.anatomy, beam.grid()
+    anatomy, grid = scene.anatomy, beam.grid()
     x, y, z = (grid.linear(beam.origin[film : film + 1, :, axis].float())[0] for axis in range(3))
     low = ((anatomy.apex_mm - z) / anatomy.lung_height_mm).clamp(0, 1.3)
-    across = x.abs() - 36.0 if one.exposure.view.is_frontal else y - 15.0
+    across = x.abs() - 36.0 if scene.exposure.view.is_frontal else y - 15.0
     near = torch.exp(-((across / 34.0) ** 2) - ((z + 34.0) / 52.0) ** 2)
     slope = (0.13 if anatomy.erect else 0.07) * (1 + 0.3 * anatomy.shape.lung_density_slope)
     return LUNG_DENSITY + 0.11 * (1 - anatomy.inspiration) + slope * (low - 0.35) + 0.07 * near
 
 
-def _grain(one: Scene, device: torch.device, seed: int, size: float, weights: Sequence[float]) -> Tensor:
-    return size * field(one.processing.seed + seed, one.exposure.rows, one.exposure.columns, weights, device)
+def _grain(scene: Scene, device: torch.device, seed: int, size: float, weights: Sequence[float]) -> Tensor:
+    return size * field(scene.processing.seed + seed, scene.exposure.rows, scene.exposure.columns, weights, device)
 
 
 def _aperture(scenes: Sequence[Scene], beam: Beam, device: str) -> Tensor:
@@ -182,8 +184,8 @@ def _aperture(scenes: Sequence[Scene], beam: Beam, device: str) -> Tensor:
     return torch.stack(fields).to(device)
 
 
-def _marked(values: Tensor, aperture: Tensor, scenes: Sequence[Scene]) -> Tensor:
-    """Return `values` with lead letters, and black where a shutter covers what was not exposed."""
+def _add_marks(values: Tensor, aperture: Tensor, scenes: Sequence[Scene]) -> Tensor:
+    """Return `values` with lead letters, and black outside a shutter."""
     films = []
     for film, one in enumerate(scenes):
         image = values[film] * aperture[film] if one.marks.shutter else values[film]
@@ -193,12 +195,12 @@ def _marked(values: Tensor, aperture: Tensor, scenes: Sequence[Scene]) -> Tensor
 
 
 def _film(
-    one: Scene, image: tuple[Tensor, Tensor], masks: dict[str, Tensor], layers: dict[int, Tensor], cage: Tensor
+    scene: Scene, image: tuple[Tensor, Tensor], masks: dict[str, Tensor], layers: dict[int, Tensor], cage: Tensor
 ) -> PhantomFilm:
     values, met = image
     found = {name: mask.cpu().numpy() for name, mask in masks.items()}
-    lesions = lesions_of(one, {k: mask.cpu().numpy() for k, mask in layers.items()}, found)
-    known = truth(one, found, cage.cpu().numpy(), lesions)
+    lesions = lesions_of(scene, {k: mask.cpu().numpy() for k, mask in layers.items()}, found)
+    known = truth(scene, found, cage.cpu().numpy(), lesions)
     p_values = (values * WHITE).round().to(torch.int32).cpu().numpy().astype("uint16")
     p_values.flags.writeable = False
     attenuation = met.cpu().numpy()

@@ -1,4 +1,4 @@
-"""A patient before the tube: all that a film is made from, drawn in numpy from one seed."""
+"""Scene of one film: patient, exposure, processing, marks and findings, sampled in numpy from one seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,9 +8,9 @@ import numpy as np
 from cxr_node.domain.radiograph import View
 from cxr_node.phantom import devices, findings
 from cxr_node.phantom.airways import airway, vessels
-from cxr_node.phantom.beam import Exposure, expose
+from cxr_node.phantom.beam import Exposure, sample_exposure
 from cxr_node.phantom.bowel import bowel
-from cxr_node.phantom.detector import Processing, develop
+from cxr_node.phantom.detector import Processing, sample_processing
 from cxr_node.phantom.findings import Finding
 from cxr_node.phantom.layers import Layer
 from cxr_node.phantom.marks import Marks, draw
@@ -23,7 +23,7 @@ from cxr_node.phantom.torso import Torso, torso
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scene:
-    """One patient before one tube."""
+    """One patient and one exposure."""
 
     seed: int
     anatomy: PatientAnatomy
@@ -60,15 +60,15 @@ def scene(
     standing = (not portable) if erect is None else erect
     anatomy = sample(seed, erect=standing, enlarged_heart=any(one.kind is Kind.CARDIOMEGALY for one in pathology))
     organs = torso(anatomy, arms_raised=view is View.LATERAL)
-    exposure = expose(anatomy, organs, view, rows, columns, generator)
-    processing = develop(generator, portable=portable)
+    exposure = sample_exposure(anatomy, organs, view, rows, columns, generator)
+    processing = sample_processing(generator, portable=portable)
     marks = draw(view, rows, columns, generator, erect=standing)
     scenery = devices.monitor(anatomy, organs, generator) if portable and generator.random() < 0.55 else []
     body = np.random.default_rng([seed, 3])
     tubes, clouds = skeleton(anatomy, organs.cage, organs.arms)
     tubes += airway(anatomy) + bowel(anatomy, organs, body)
     branches = vessels(anatomy, organs, body)
-    found, branches = findings.place(pathology, anatomy, organs, branches, np.random.default_rng([seed, 4]))
+    placed, branches = findings.place(pathology, anatomy, organs, branches, np.random.default_rng([seed, 4]))
     return Scene(
         seed=seed,
         anatomy=anatomy,
@@ -79,6 +79,6 @@ def scene(
         tubes=tubes,
         clouds=clouds,
         branches=branches,
-        findings=found,
+        findings=placed,
         scenery=scenery,
     )

@@ -1,8 +1,8 @@
-"""Ellipsoids and barrels: the shapes of soft organs.
+"""Shapes of soft organs: ellipsoids and barrels.
 
-An ellipsoid may be turned. A barrel is a stack of ellipses, one for each height, between which
-half-width, half-depth and center are interpolated. Both are met by a ray in at most one interval,
-so path lengths follow from arithmetic on intervals, not from sampling.
+An ellipsoid may be rotated. A barrel is a stack of ellipses, one per height; half-width, half-depth and center are
+interpolated between them. A ray crosses each in at most one interval, so path lengths follow from arithmetic on
+intervals, not from sampling.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Ellipsoid:
         pitch: float = 0.0,
         roll: float = 0.0,
     ) -> "Ellipsoid":
-        """Return the ellipsoid of `semi_axes` about x, y and z, then turned (radians)."""
+        """Return the ellipsoid of `semi_axes` about x, y and z, then rotated (radians)."""
         turn = rotation(yaw, pitch, roll)
         return cls(center=np.array(center), matrix=np.diag(1.0 / np.array(semi_axes)) @ turn.T)
 
@@ -63,7 +63,7 @@ class Barrel:
         return rows[..., 3] + rows[..., 1]
 
 
-def even(values: Float64) -> Float64:
+def smooth(values: Float64) -> Float64:
     """Return `values` smoothed over five neighbours."""
     padded = np.pad(values, 2, mode="edge")
     return np.convolve(padded, [0.1, 0.24, 0.32, 0.24, 0.1], mode="valid")

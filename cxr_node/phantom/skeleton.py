@@ -1,4 +1,4 @@
-"""Ribs, clavicles, scapulae, spine, sternum and upper arms as tubes and clouds."""
+"""Skeleton: ribs, clavicles, scapulae, spine, sternum and upper arms as tubes and clouds."""
 
 from collections.abc import Mapping
 

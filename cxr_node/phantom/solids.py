@@ -1,4 +1,4 @@
-"""Small solids that are laid on the film by quadrature: tubes, and clouds of points that each carry a volume."""
+"""Small solids projected by quadrature: tubes, branches, and clouds of points with volumes."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -13,7 +13,7 @@ KNOTS = 48
 
 
 class Part(IntEnum):
-    """The channel of the film a solid is added to."""
+    """Channel of the film to which a solid is added."""
 
     POSTERIOR_RIBS = 0
     ANTERIOR_RIBS = 1
@@ -51,7 +51,7 @@ class Tube:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Cloud:
-    """Points (n, 3) in mm, each standing for `volume_mm3` (n,) of the channel's tissue."""
+    """Points (n, 3) in mm, each with `volume_mm3` (n,) of the channel's tissue."""
 
     part: Part | int
     points: Float64

@@ -1,4 +1,4 @@
-"""Where the vertebrae lie: shared by the trunk, which they indent, and the skeleton, which they carry."""
+"""Positions of the vertebrae, shared by trunk and skeleton."""
 
 from collections.abc import Callable
 
@@ -34,7 +34,7 @@ def vertebrae(anatomy: PatientAnatomy, back_of_cage: Callable[[Float64], Float64
 
 
 def spongy(centers: Float64, z: Float64) -> Float64:
-    """Return how dense the spine is at heights `z`, 1 for compact bone: bodies, their end plates, and discs of none."""
+    """Return the spine's density at heights `z`, 1 for compact bone: bodies and end plates; discs have none."""
     half = 0.5 * np.abs(np.gradient(centers[:, 2])) * 0.84
     offset = np.abs(z[:, None] - centers[:, 2])
     inside = 0.5 - 0.5 * np.tanh(offset - half)

@@ -1,4 +1,4 @@
-"""Random fields with detail at all scales: what no anatomy above draws. All in torch."""
+"""Random fields with detail at all scales, for unmodelled texture. All in torch."""
 
 from collections.abc import Sequence
 

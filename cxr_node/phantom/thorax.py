@@ -1,4 +1,4 @@
-"""The patient: anatomy sampled from adult ranges.
+"""Patient anatomy, sampled from adult ranges.
 
 Patient coordinates are millimetres along the axes of PS3.3 section C.7.6.2.1.1: x to the patient's
 left, y to the back, z to the head. The origin lies in the midline, at mid-depth of the rib cage, at
@@ -24,7 +24,7 @@ class Sex(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """A normal distribution cut at `low` and `high`, and where its numbers were published."""
+    """A normal distribution truncated at `low` and `high`, and the source of its numbers."""
 
     mean: float
     deviation: float
@@ -32,8 +32,8 @@ class Range:
     high: float
     source: str
 
-    def draw(self, generator: np.random.Generator) -> float:
-        """Return one value; what falls outside is drawn again, so the ends do not pile up."""
+    def sample(self, generator: np.random.Generator) -> float:
+        """Return one value by rejection sampling, so that values do not accumulate at the ends."""
         value = generator.normal(self.mean, self.deviation)
         while not self.low <= value <= self.high:
             value = generator.normal(self.mean, self.deviation)
@@ -103,7 +103,7 @@ RANGES: Final[Mapping[str, tuple[Range, Range]]] = {
         Range(mean=36, deviation=14, low=10, high=72, source=_FILMS),
     ),
 }
-"""What men and women measure, and who says so; lengths in mm on the patient, not on the film."""
+"""Ranges of men and women with their sources; lengths in mm on the patient, not on the film."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +162,7 @@ class PatientAnatomy:
     lung_height_mm: float
     """From the apex to the top of the right dome at full inspiration."""
     cardiothoracic_ratio: float
-    """What the heart is built to; the true ratio on a film follows from its projection."""
+    """Ratio of the model; the true ratio on a film follows from its projection."""
     trachea_width_mm: float
     aorta_width_mm: float
     vertebra_scale: float
@@ -246,7 +246,7 @@ def sample(seed: int, *, erect: bool = True, enlarged_heart: bool = False) -> Pa
     generator = np.random.default_rng([seed, 1])
     sex = Sex.MALE if generator.random() < 0.5 else Sex.FEMALE
     column = 0 if sex is Sex.MALE else 1
-    values = {name: pair[column].draw(generator) for name, pair in RANGES.items()}
+    values = {name: pair[column].sample(generator) for name, pair in RANGES.items()}
     age = float(np.clip(generator.normal(52, 17), 18, 92))
     inspiration = float(np.clip(generator.normal(0.80 if erect else 0.45, 0.18), 0.1, 1.0))
     shape = _shape(np.clip(generator.normal(size=_DEVIATIONS), -2.3, 2.3).tolist())
@@ -257,7 +257,7 @@ def sample(seed: int, *, erect: bool = True, enlarged_heart: bool = False) -> Pa
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> npt.NDArray[np.float64]:
-    """Return the (3, 3) matrix that turns about z (yaw), then x (pitch), then y (roll); radians."""
+    """Return the (3, 3) rotation matrix about z (yaw), then x (pitch), then y (roll); radians."""
     cy, sy, cp, sp, cr, sr = (f(angle) for angle in (yaw, pitch, roll) for f in (math.cos, math.sin))
     about_z = np.array([[cy, -sy, 0.0], [sy, cy, 0.0], [0.0, 0.0, 1.0]])
     about_x = np.array([[1.0, 0.0, 0.0], [0.0, cp, -sp], [0.0, sp, cp]])

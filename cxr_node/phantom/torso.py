@@ -1,4 +1,4 @@
-"""The trunk: soft organs and the body around them."""
+"""Trunk: soft organs and the body around them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cxr_node.phantom.heart import chambers, great_vessels, sac
-from cxr_node.phantom.shapes import LEVELS, SIDES, Barrel, Ellipsoid, Float64, even
+from cxr_node.phantom.shapes import LEVELS, SIDES, Barrel, Ellipsoid, Float64, smooth
 from cxr_node.phantom.spine import BODY_DEPTH_MM, BODY_WIDTH_MM, spongy, vertebrae
 from cxr_node.phantom.thorax import PatientAnatomy
 
@@ -24,11 +24,11 @@ class Torso:
     mediastinum: Barrel
     heart: Barrel
     column: Barrel
-    """The spine and what lies beside it."""
+    """The spine and the tissue beside it."""
     bodies: Barrel
     """The vertebral bodies, and between them the discs."""
     spongy: Float64
-    """How dense the bodies' barrel is from its bottom to its top, evenly spaced; 1 for compact bone."""
+    """Density of the vertebral bodies from bottom to top, evenly spaced; 1 for compact bone."""
     organs: Mapping[str, Ellipsoid]
     arms: Mapping[str, Float64]
     """The direction (3,) in which each upper arm hangs."""
@@ -92,7 +92,7 @@ def cage(anatomy: PatientAnatomy) -> Barrel:
 
 
 def _body(anatomy: PatientAnatomy, ribs: Barrel, *, wall_mm: float, arms_raised: bool) -> Barrel:
-    """Neck, shoulders and trunk, `wall_mm` of muscle and fat around the cage."""
+    """Return neck, shoulders and trunk, `wall_mm` of muscle and fat around the cage."""
     apex = anatomy.apex_mm
     top, bottom = apex + 190.0, ribs.bottom_mm - 60.0
     z = np.linspace(bottom, top, LEVELS)
@@ -118,12 +118,12 @@ def _body(anatomy: PatientAnatomy, ribs: Barrel, *, wall_mm: float, arms_raised:
     )
     thin = np.interp(above, [-80, -20, 30, 70], [0.0, 14.0, 24.0, 34.0])
     depth = np.maximum(inner[:, 1] + 0.55 * wall_mm + 5.0 + thin, 60.0 + 0.35 * wall_mm)
-    table = np.stack([even(width), even(depth), np.zeros(LEVELS), inner[:, 3] + 4.0], axis=1)
+    table = np.stack([smooth(width), smooth(depth), np.zeros(LEVELS), inner[:, 3] + 4.0], axis=1)
     return Barrel(bottom_mm=bottom, top_mm=top, table=table)
 
 
 def _mediastinum(anatomy: PatientAnatomy, ribs: Barrel) -> Barrel:
-    """Everything between the lungs that is neither heart, spine nor a great vessel seen on its own."""
+    """Return the tissue between the lungs except heart, spine and the modelled great vessels."""
     z = np.linspace(ribs.bottom_mm, ribs.top_mm + 60.0, LEVELS)
     inner, apex = ribs.at(z), anatomy.apex_mm
     broad = anatomy.thoracic_width_mm / 290.0 * (1.0 + 0.08 * anatomy.shape.mediastinum_width)
@@ -157,7 +157,7 @@ def _diaphragm(anatomy: PatientAnatomy, ribs: Barrel, sulcus: float) -> dict[str
 
 
 def _limbs(anatomy: PatientAnatomy, *, arms_raised: bool) -> tuple[dict[str, Ellipsoid], dict[str, Float64]]:
-    """Arms and deltoid muscles, and where the arms point."""
+    """Return arms and deltoid muscles, and the directions of the arms."""
     wall = 0.55 * (anatomy.muscle_mm + anatomy.fat_mm)
     spread = np.radians(np.clip(11.0 + 8.0 * anatomy.shape.arm_spread + (4.0 if anatomy.erect else -4.0), 3.0, 38.0))
     reach = anatomy.clavicle_length_mm + 22.0
@@ -184,7 +184,7 @@ def _limbs(anatomy: PatientAnatomy, *, arms_raised: bool) -> tuple[dict[str, Ell
 
 
 def _breasts(anatomy: PatientAnatomy, body: Barrel) -> dict[str, Ellipsoid]:
-    """The breasts."""
+    """Return the breasts."""
     shape, parts = anatomy.shape, {}
     half, b = anatomy.thoracic_width_mm / 2, anatomy.breast_mm
     for name, side in SIDES.items():

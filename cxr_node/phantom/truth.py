@@ -1,4 +1,4 @@
-"""What a film shows, read from its rays: masks, calipers and boxes."""
+"""Truth of a film from its rays: masks, calipers and boxes."""
 
 from collections.abc import Mapping
 
@@ -31,7 +31,7 @@ def structures(organs: Paths, solids: Tensor, effusion: Tensor, frontal: Tensor)
     """Return a bool mask (films, rows, columns) for each structure.
 
     On a frontal film a lung is the visible field: outside heart, mediastinum and great vessels, above
-    the diaphragm and any fluid. On a lateral one it is all of it above its diaphragm.
+    the diaphragm and any fluid. On a lateral film it is the whole lung above its diaphragm.
 
     Parameters
     ----------
@@ -40,16 +40,16 @@ def structures(organs: Paths, solids: Tensor, effusion: Tensor, frontal: Tensor)
     frontal
         Whether each film is frontal, (films, 1, 1).
     """
-    seen = organs.seen
-    masks = {"heart": seen["heart"] > 0}
-    masks["aorta"] = seen["aorta"] > 1
-    center = masks["heart"] | masks["aorta"] | (seen["beside"] > 1)
+    paths = organs.structures
+    masks = {"heart": paths["heart"] > 0}
+    masks["aorta"] = paths["aorta"] > 1
+    center = masks["heart"] | masks["aorta"] | (paths["beside"] > 1)
     for name in SIDES:
-        below = seen[f"{name}_dome"] > 0
-        lung = seen[f"{name}_lung"]
+        below = paths[f"{name}_dome"] > 0
+        lung = paths[f"{name}_lung"]
         masks[f"{name}_lung"] = (lung > 0) & ~(center & frontal) & ~below & (effusion < 0.55 * lung + 12.0)
         masks[f"{name}_hemidiaphragm"] = below
-    masks |= {name: seen[name] > 1 for name in CHAMBERS}
+    masks |= {name: paths[name] > 1 for name in CHAMBERS}
     outlines = outline(solids[:, [int(part) for part in _BONES.values()]])
     masks |= {name: outlines[:, k] > _BONE_MM for k, name in enumerate(_BONES)}
     masks["spine"] |= organs.spine > _BONE_MM
@@ -59,7 +59,7 @@ def structures(organs: Paths, solids: Tensor, effusion: Tensor, frontal: Tensor)
 
 
 def outline(planes: Tensor) -> Tensor:
-    """Return `planes` (films, n, rows, columns) without the grain of their points: means over 3 by 3 pixels."""
+    """Return `planes` (films, n, rows, columns) smoothed by means over 3 by 3 pixels."""
     for axis in (-1, -2):
         size = planes.shape[axis]
         total = planes.clone()
@@ -69,17 +69,17 @@ def outline(planes: Tensor) -> Tensor:
     return planes.mul_(1 / 9)
 
 
-def truth(one: Scene, masks: Mapping[str, Mask], cage: Mask, lesions: tuple[Lesion, ...]) -> Truth:
+def truth(scene: Scene, masks: Mapping[str, Mask], cage: Mask, lesions: tuple[Lesion, ...]) -> Truth:
     """Return the truth of one film; `cage` is the outline of the inner rib cage."""
-    exposure = one.exposure
+    exposure = scene.exposure
     heart_line, thorax_line, ratio = None, None, None
     if exposure.view.is_frontal and masks["heart"].any():
-        heart_line, thorax_line = _across(masks["heart"]), _across(_above_domes(masks, cage))
+        heart_line, thorax_line = _width_line(masks["heart"]), _width_line(_above_domes(masks, cage))
         ratio = (heart_line[1][0] - heart_line[0][0]) / (thorax_line[1][0] - thorax_line[0][0])
     return Truth(
-        seed=one.seed,
+        seed=scene.seed,
         view=exposure.view,
-        anatomy=one.anatomy,
+        anatomy=scene.anatomy,
         imager_pixel_spacing_mm=exposure.pitch_mm,
         distance_source_to_detector_mm=exposure.distance_mm,
         magnification=1.0 / exposure.midway,
@@ -100,7 +100,7 @@ def _above_domes(masks: Mapping[str, Mask], cage: Mask) -> Mask:
     return part
 
 
-def _across(mask: Mask) -> Line:
+def _width_line(mask: Mask) -> Line:
     """Return the horizontal line over the full width of `mask`, at the middle of its rows at the left end."""
     columns = np.flatnonzero(mask.any(0))
     row = float(np.flatnonzero(mask[:, columns[0]]).mean()) + 0.5
@@ -108,17 +108,17 @@ def _across(mask: Mask) -> Line:
 
 
 def box_of(mask: npt.NDArray[np.bool_]) -> Box | None:
-    """Return left, top, right and bottom of `mask` in pixels, or None where it is empty."""
+    """Return left, top, right and bottom of `mask` in pixels, or None if it is empty."""
     if not mask.any():
         return None
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
-def lesions_of(one: Scene, layers: Mapping[int, Mask], masks: dict[str, Mask]) -> tuple[Lesion, ...]:
-    """Return the findings that reach the film, and add their masks to `masks`; `layers` are those of masked layers."""
-    found, at = [], 0
-    for number, finding in enumerate(one.findings):
+def lesions_of(scene: Scene, layers: Mapping[int, Mask], masks: dict[str, Mask]) -> tuple[Lesion, ...]:
+    """Return the findings visible on the film, and add their masks to `masks`; `layers` has the masks of layers."""
+    lesions, at = [], 0
+    for number, finding in enumerate(scene.findings):
         own = [layers[k] for k in range(at, at + len(finding.layers)) if k in layers]
         at += len(finding.layers)
         mask = masks["heart"] if finding.pathology.kind is Kind.CARDIOMEGALY else np.logical_or.reduce(own)
@@ -126,5 +126,5 @@ def lesions_of(one: Scene, layers: Mapping[int, Mask], masks: dict[str, Mask]) -
         if box is not None:
             name = f"{finding.pathology.kind}_{number}"
             masks[name] = mask
-            found.append(Lesion(pathology=finding.pathology, mask=name, box=box))
-    return tuple(found)
+            lesions.append(Lesion(pathology=finding.pathology, mask=name, box=box))
+    return tuple(lesions)

@@ -1,4 +1,4 @@
-"""A phantom's film and what is known of it because it was made."""
+"""Types of a phantom film and its truth."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Lesion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """What is known of a film because it was made. Coordinates are (column, row) as in `Geometry`."""
+    """Truth of a film. Coordinates are (column, row) as in `Geometry`."""
 
     seed: int
     view: View
@@ -46,10 +46,10 @@ class Truth:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PhantomFilm:
-    """A film and its truth: `p_values` (rows, columns), 0 black to 65535 white; a mask for every structure seen.
+    """A film and its truth: `p_values` (rows, columns), 0 black to 65535 white; a mask for every structure.
 
-    `attenuation` (rows, columns) is what the rays met on their way at 60 keV, 0 in the open field: the natural
-    logarithm, negated, of the share that arrives, before scatter, noise and any processing.
+    `attenuation` (rows, columns) is the line integral of the attenuation at 60 keV, 0 in the open field: the negative
+    natural logarithm of the transmitted share, before scatter, noise and processing.
     """
 
     p_values: UInt16

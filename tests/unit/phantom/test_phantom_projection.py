@@ -106,7 +106,9 @@ def test_a_tube_lays_down_its_own_volume(shell_mm: float) -> None:
         core=0.5,
         shell_mm=shell_mm,
     )
-    canvas = deposit.Canvas(pixel_mm2=PITCH_MM**2, slots=1, rows=SIZE, columns=SIZE, device=torch.device("cpu"))
+    canvas = deposit.PathAccumulator(
+        pixel_mm2=PITCH_MM**2, slots=1, rows=SIZE, columns=SIZE, device=torch.device("cpu")
+    )
     for points in deposit.tube_points([tube], beam().camera(0), 1.0):
         canvas.add(points)
 
