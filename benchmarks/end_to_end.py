@@ -146,7 +146,7 @@ def _began(answer: Answer) -> float:
 @contextmanager
 def benches(
     folder: Path, database: str, sets: Sequence[str], *, enlarged: int
-) -> Iterator[tuple[Bench, scratch.Place]]:
+) -> Iterator[tuple[Bench, scratch.ScratchNode]]:
     """Run a node on a database of its own, with one film behind it."""
     with ExitStack() as stack:
         url = ""
@@ -160,7 +160,7 @@ def benches(
         }
         for name, changes in receivers.sections(sets).items():
             sections.setdefault(name, {}).update(changes)
-        place = scratch.place(
+        place = scratch.create_node(
             folder / "node", database_url=url, destinations={"pacs": scratch.to_pacs(pacs.port)}, sections=sections
         )
         node = stack.enter_context(running_node.running(place.config))
@@ -170,7 +170,7 @@ def benches(
         yield bench, place
 
 
-def stages_s(place: scratch.Place) -> dict[str, list[float]]:
+def stages_s(place: scratch.ScratchNode) -> dict[str, list[float]]:
     """Return how long each stage's jobs were held, claim to end; the first of each, when caches are cold, left out.
 
     Raises
@@ -197,7 +197,7 @@ def stages_s(place: scratch.Place) -> dict[str, list[float]]:
     return {stage: each[1:] for stage, each in held.items()}
 
 
-def connections(place: scratch.Place) -> int:
+def connections(place: scratch.ScratchNode) -> int:
     """Return how many connections to PostgreSQL the node holds, ours not counted."""
     with running_node.opened(place.settings) as database, database.read() as connection:
         asked = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"

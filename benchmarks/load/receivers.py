@@ -63,7 +63,7 @@ def node(
     given = sections(sets)
     # Several receiving processes share a port only if it is named.
     given.setdefault("receive", {}).setdefault("port", peers.free_port())
-    place = scratch.place(folder, database_url=url, destinations={}, sections=given)
+    place = scratch.create_node(folder, database_url=url, destinations={}, sections=given)
     with running_node.running(place.config, roles=tuple(roles), wait_for=tuple(roles)) as started:
         yield Receiver(
             name=name,

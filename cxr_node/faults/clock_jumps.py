@@ -31,9 +31,9 @@ def run(context: FaultContext) -> GroupResult:
         seconds = stack.enter_context(stopwatch())
         rejects = {"now": False}
         pacs = stack.enter_context(SimulatedPacs(status=lambda _: 0xA700 if rejects["now"] else 0))
-        place = scratch.place(
+        place = scratch.create_node(
             context.folder / "clocks",
-            receives=context.receive_settings,
+            receive=context.receive_settings,
             database_url=stack.enter_context(context.database_url()),
             destinations={"pacs": scratch.to_pacs(pacs.port)},
             sections={"compose": {"study_quiet_s": 2.0}},

@@ -11,9 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.load import LoadGenerator, running, wait_for
-from cxr_node.faults.node_process import Plan, life
+from cxr_node.faults.node_process import NodePlan, node_process
 from cxr_node.faults.outcome import GroupResult
-from cxr_node.faults.scratch import Place
+from cxr_node.faults.scratch import ScratchNode
 from cxr_node.simulators.pacs import SimulatedPacs
 
 GROUP = "database restarted, disconnected, locked under load"
@@ -29,13 +29,13 @@ def run(context: FaultContext) -> GroupResult:
     problems: list[str] = []
     with ExitStack() as stack:
         seconds, pacs = stack.enter_context(stopwatch()), stack.enter_context(SimulatedPacs())
-        place = scratch.place(
+        place = scratch.create_node(
             context.folder / "restarts",
-            receives=context.receive_settings,
+            receive=context.receive_settings,
             database_url=stack.enter_context(context.database_url()),
             destinations={"pacs": scratch.to_pacs(pacs.port, confirm="find", confirm_again_s=1.0)},
         )
-        node = stack.enter_context(life(Plan(place=place)))
+        node = stack.enter_context(node_process(NodePlan(place=place)))
         load = LoadGenerator(films=context.films, next_film=70_000_000, port=node.port)
         load.reported_count = lambda: len(load.stored.keys() & pacs.by_study.keys())
         with running(load):
@@ -73,7 +73,7 @@ def _faults_of(context: FaultContext) -> str:
     return "in turn: restart, crash of the server, every connection ended, isolation level changed"
 
 
-def _inject(context: FaultContext, place: Place, number: int) -> None:
+def _inject(context: FaultContext, place: ScratchNode, number: int) -> None:
     if context.kind == "sqlite":
         with _locked(place):
             threading.Event().wait(_LOCKED_S)
@@ -92,7 +92,7 @@ def _inject(context: FaultContext, place: Place, number: int) -> None:
 
 
 @contextmanager
-def _locked(place: Place) -> Iterator[None]:
+def _locked(place: ScratchNode) -> Iterator[None]:
     path = place.settings.node.data_folder / "node.db"
     connection = sqlite3.connect(path, isolation_level=None, timeout=30.0)
     try:

@@ -16,7 +16,7 @@ from random import Random
 from cxr_node.faults import ledger_check, scratch, wire
 from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.load import send, wait_for
-from cxr_node.faults.node_process import Plan, life
+from cxr_node.faults.node_process import NodePlan, node_process
 from cxr_node.faults.outcome import GroupResult
 from cxr_node.faults.wire import COMMAND, Message, Wire
 from cxr_node.simulators.pacs import SimulatedPacs
@@ -46,14 +46,14 @@ def run(context: FaultContext) -> GroupResult:
     problems: list[str] = []
     with ExitStack() as stack:
         seconds, pacs = stack.enter_context(stopwatch()), stack.enter_context(SimulatedPacs())
-        place = scratch.place(
+        place = scratch.create_node(
             context.folder / "fuzz",
-            receives=context.receive_settings,
+            receive=context.receive_settings,
             database_url=stack.enter_context(context.database_url()),
             destinations={"pacs": scratch.to_pacs(pacs.port)},
             sections={"receive": {"acse_timeout_s": 2.0, "dimse_timeout_s": 2.0, "message_timeout_s": 4.0}},
         )
-        node = stack.enter_context(life(Plan(place=place)))
+        node = stack.enter_context(node_process(NodePlan(place=place)))
         count = context.amounts.messages
         usage: list[tuple[int, int]] = []
         model = wire.message(context.films.make(60_000_000))

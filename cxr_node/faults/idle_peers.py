@@ -12,7 +12,7 @@ from pathlib import Path
 from cxr_node.faults import ledger_check, scratch, wire
 from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.load import wait_for
-from cxr_node.faults.node_process import Plan, life
+from cxr_node.faults.node_process import NodePlan, node_process
 from cxr_node.faults.outcome import GroupResult
 from cxr_node.simulators.pacs import SimulatedPacs
 
@@ -36,9 +36,9 @@ def run(context: FaultContext) -> GroupResult:
         context.folder.mkdir(parents=True, exist_ok=True)
         files = _certificate(context.folder)
         idle_count = context.amounts.idle_peers
-        place = scratch.place(
+        place = scratch.create_node(
             folder,
-            receives=context.receive_settings,
+            receive=context.receive_settings,
             database_url=stack.enter_context(context.database_url()),
             destinations={"pacs": scratch.to_pacs(pacs.port)},
             sections={
@@ -51,7 +51,7 @@ def run(context: FaultContext) -> GroupResult:
             },
         )
         tls = ssl.create_default_context(cafile=str(files["certificate"]))
-        node = stack.enter_context(life(Plan(place=place)))
+        node = stack.enter_context(node_process(NodePlan(place=place)))
         _measure(context, node.port, tls, promised, problems)  # warm-up
         ratios: list[float] = []
         medians: list[tuple[float, float]] = []

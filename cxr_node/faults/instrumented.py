@@ -1,7 +1,7 @@
-"""Instrumented process of a scratch node: each statement, disk access, delivery and reading is a step.
+"""Instrumented process of a scratch node: each statement, disk access, delivery and forward pass is a checkpoint.
 
-`instrumented` opens a `Process` with a database of steps; destinations and reader are wrapped for the roles that use
-them. The disk is module `os`, whose functions `instrument_disk` replaces in the scratch process.
+`instrumented` opens a `Process` whose database has checkpoints; destinations and network are wrapped for the roles that
+use them. The disk is module `os`, whose functions `instrument_disk` replaces in the scratch process.
 """
 
 import os
@@ -19,7 +19,7 @@ from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import Destination, Receipt
 from cxr_node.domain.radiograph import Float32
 from cxr_node.faults.scratch_network import ScratchNetwork
-from cxr_node.faults.steps import Steps
+from cxr_node.faults.steps import Checkpoints
 from cxr_node.reading.network import Outputs
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.deliver import open_destinations
@@ -32,9 +32,9 @@ _STATEMENT = re.compile(r"\s*(INSERT INTO|UPDATE|DELETE FROM|CREATE TABLE|CREATE
 
 
 class SteppedDatabase(Database):
-    """A database whose writing statements and commits are steps."""
+    """Database with checkpoints at writing statements and commits."""
 
-    def __init__(self, url: str, *, steps: Steps, **options: Any) -> None:
+    def __init__(self, url: str, *, steps: Checkpoints, **options: Any) -> None:
         super().__init__(url, **options)
         self._steps = steps
         event.listen(self.engine, "before_cursor_execute", self._before)
@@ -62,9 +62,9 @@ class SteppedDatabase(Database):
 
 
 class SteppedNetwork(ScratchNetwork):
-    """A network whose process may die before and after a forward pass."""
+    """Network with checkpoints before and after a forward pass."""
 
-    def __init__(self, steps: Steps) -> None:
+    def __init__(self, steps: Checkpoints) -> None:
         self._steps = steps
 
     def forward(self, batch: Sequence[Float32]) -> Sequence[Outputs]:
@@ -77,10 +77,10 @@ class SteppedNetwork(ScratchNetwork):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SteppedDestination:
-    """A destination with a step before and after each delivery."""
+    """Destination with checkpoints before and after each delivery."""
 
     inner: Destination
-    steps: Steps
+    steps: Checkpoints
 
     @property
     def name(self) -> str:
@@ -96,9 +96,9 @@ class SteppedDestination:
 
 
 def instrumented(
-    settings: Settings, steps: Steps, clock: Clock, *, is_audited: bool = True
+    settings: Settings, steps: Checkpoints, clock: Clock, *, is_audited: bool = True
 ) -> AbstractContextManager[Process]:
-    """Open a process of the node whose database and notifications are steps."""
+    """Open a process of the node with checkpoints in its database and notifications."""
 
     def make_database(process: Process) -> Database:
         def notify(stage: Stage) -> None:
@@ -113,23 +113,23 @@ def instrumented(
     return Process.open(settings, clock=clock, is_audited=is_audited, make_database=make_database)
 
 
-def stepped_destinations(settings: Settings, steps: Steps) -> Mapping[str, Destination]:
-    """Return the destinations of the settings with steps."""
+def stepped_destinations(settings: Settings, steps: Checkpoints) -> Mapping[str, Destination]:
+    """Return the destinations of the settings, with checkpoints."""
     return {name: SteppedDestination(inner=to, steps=steps) for name, to in open_destinations(settings).items()}
 
 
-def stepped_network(steps: Steps) -> Callable[[Process, Path | None], Any]:
-    """Return a function that opens a network with steps, whatever the bundle."""
+def stepped_network(steps: Checkpoints) -> Callable[[Process, Path | None], Any]:
+    """Return a function that opens a network with checkpoints, whatever the bundle."""
     return lambda _process, _folder: SteppedNetwork(steps)
 
 
-def instrument_disk(steps: Steps) -> None:
-    """Make each disk access of this OS process two steps, until it ends."""
+def instrument_disk(steps: Checkpoints) -> None:
+    """Put checkpoints before and after each disk access of this OS process, until it ends."""
     for name in _DISK:
         setattr(os, name, _stepped(steps, name, getattr(os, name)))
 
 
-def _stepped(steps: Steps, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+def _stepped(steps: Checkpoints, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
     def stepped(*arguments: Any, **options: Any) -> Any:
         # FIFOs and connections are written to as well; the flags and /proc tell files on disk.
         if not _is_disk_access(name, arguments):

@@ -8,9 +8,9 @@ from random import Random
 from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.load import LoadGenerator, running, wait_for
-from cxr_node.faults.node_process import NodeProcess, Plan, life
+from cxr_node.faults.node_process import NodePlan, NodeProcess, node_process
 from cxr_node.faults.outcome import GroupResult, LedgerResult
-from cxr_node.faults.scratch import MODALITY_TITLE, Place
+from cxr_node.faults.scratch import MODALITY_TITLE, ScratchNode
 from cxr_node.faults.steps import Fault
 from cxr_node.simulators.commitment import CommitmentListener
 from cxr_node.simulators.pacs import SimulatedPacs
@@ -75,7 +75,7 @@ def run(context: FaultContext) -> GroupResult:
         for number in range(kills):
             context.on_progress("kills", number, kills)
             fault = kill_points.next_fault() if number else None
-            with life(Plan(place=place, faults=(fault,) if fault else (), keeps_up=True)) as one:
+            with node_process(NodePlan(place=place, faults=(fault,) if fault else (), maintains=True)) as one:
                 load.port = one.port
                 longest = _DISCOVERY_S if not number else _LONGEST_S
                 is_met = one.wait(longest if fault is not None or not number else kill_points.rng.uniform(0, longest))
@@ -100,15 +100,15 @@ def run(context: FaultContext) -> GroupResult:
     )
 
 
-def _place(context: FaultContext, database_url: str, pacs: SimulatedPacs, listener: CommitmentListener) -> Place:
+def _place(context: FaultContext, database_url: str, pacs: SimulatedPacs, listener: CommitmentListener) -> ScratchNode:
     folder = context.folder / "kills"
     destinations = {
         "pacs": scratch.to_pacs(pacs.port, confirm="commitment", confirm_again_s=1.0),
         "share": scratch.to_folder(folder / "share"),
     }
-    return scratch.place(
+    return scratch.create_node(
         folder,
-        receives=context.receive_settings,
+        receive=context.receive_settings,
         database_url=database_url,
         destinations=destinations,
         commitment_peers={MODALITY_TITLE: listener.port},
@@ -116,10 +116,10 @@ def _place(context: FaultContext, database_url: str, pacs: SimulatedPacs, listen
 
 
 def _finish(
-    place: Place, load: LoadGenerator, pacs: SimulatedPacs, listener: CommitmentListener
+    place: ScratchNode, load: LoadGenerator, pacs: SimulatedPacs, listener: CommitmentListener
 ) -> tuple[LedgerResult, tuple[str, ...]]:
     """Let a node without faults finish all jobs; check the ledger."""
-    with life(Plan(place=place)) as last:
+    with node_process(NodePlan(place=place)) as last:
         load.port = last.port
         load.stopping.set()
         is_idle = wait_for(lambda: _is_done(last, place, load, pacs, listener), _IDLE_TIMEOUT_S)
@@ -130,10 +130,10 @@ def _finish(
 
 
 def _is_done(
-    last: NodeProcess, place: Place, load: LoadGenerator, pacs: SimulatedPacs, listener: CommitmentListener
+    last: NodeProcess, place: ScratchNode, load: LoadGenerator, pacs: SimulatedPacs, listener: CommitmentListener
 ) -> bool:
-    last.listen(0.0)
-    if last.ended:
+    last.read_messages(0.0)
+    if last.has_ended:
         return True
     is_delivered = load.stored.keys() <= pacs.by_study.keys() and set(load.commitments) <= listener.times.keys()
     return is_delivered and ledger_check.is_idle(place.settings)
@@ -147,7 +147,7 @@ def _changed(pacs: SimulatedPacs) -> tuple[str, ...]:
     return tuple(f"{uid} was sent again with other bytes" for uid in pacs.changed)
 
 
-def _at_one_destination(place: Place, pacs: SimulatedPacs) -> tuple[str, ...]:
+def _at_one_destination(place: ScratchNode, pacs: SimulatedPacs) -> tuple[str, ...]:
     """Return reports that only one of the two destinations has, the PACS or the folder."""
     in_folder = {path.stem for path in (place.folder / "share").glob("*.dcm")}
     in_pacs = {uid for reports in pacs.by_study.values() for uid in reports}

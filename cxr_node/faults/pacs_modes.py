@@ -63,8 +63,8 @@ class _Case:
         self, context: FaultContext, url: str, name: str, stack: ExitStack, port: int, **section: object
     ) -> None:
         to = scratch.to_pacs(port, **section)
-        self.place = scratch.place(
-            context.folder / name, receives=context.receive_settings, database_url=url, destinations={"pacs": to}
+        self.place = scratch.create_node(
+            context.folder / name, receive=context.receive_settings, database_url=url, destinations={"pacs": to}
         )
         self.node: InProcessNode = stack.enter_context(wired_node(self.place.settings, network=ScratchNetwork))
         self.promised: dict[str, str] = {}

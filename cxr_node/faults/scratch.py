@@ -67,7 +67,7 @@ def _execute(url: URL, statement: str) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ScratchNode:
     """A scratch node's folder and settings."""
 
     folder: Path
@@ -88,15 +88,15 @@ class Place:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def place(
+def create_node(
     folder: Path,
     *,
     database_url: str = "",
     destinations: Mapping[str, Mapping[str, object]],
     commitment_peers: Mapping[str, int] | None = None,
     sections: Mapping[str, Mapping[str, object]] | None = None,
-    receives: Mapping[str, object] | None = None,
-) -> Place:
+    receive: Mapping[str, object] | None = None,
+) -> ScratchNode:
     """Write the settings of a scratch node into the new folder `folder`.
 
     `destinations` by name; `commitment_peers` are AE titles with the ports on which they take results; `sections`
@@ -106,7 +106,7 @@ def place(
     tables: dict[str, dict[str, object]] = {
         "node": {"name": "faults", "data_folder": "node"},
         "database": {"url": database_url, "busy_timeout_s": 5.0},
-        "receive": {"ae_title": NODE_TITLE, "host": "127.0.0.1", "port": 0, **(receives or {})},
+        "receive": {"ae_title": NODE_TITLE, "host": "127.0.0.1", "port": 0, **(receive or {})},
         "archive": {"reserve_bytes": 0},
         # Its reader has no network to overlap preprocessing with.
         "read": {"threads": 1, "processes": 0},
@@ -123,7 +123,7 @@ def place(
         lines.append(_table("[[deliver.destinations]]", {"name": name, **entries}))
     path = folder / "cxr-node.toml"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return Place(folder=folder, config=path)
+    return ScratchNode(folder=folder, config=path)
 
 
 def to_pacs(port: int, **changes: object) -> dict[str, object]:

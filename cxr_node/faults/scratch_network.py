@@ -1,4 +1,4 @@
-"""Stand-in network of scratch nodes: the score is a digest of the film's pixels and means nothing."""
+"""Network of scratch nodes: its score is a digest of the film's pixels and has no meaning."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ _LUNG = Code(value="39607008", scheme_designator="SCT", meaning="Lung")
 
 
 class ScratchAdapter:
-    """Reduces a film to 16 bits of its digest, shape (1, 1), and takes these for the score."""
+    """Reduces a film to 16 bits of its digest, shape (1, 1), used as the score."""
 
     outlines_anatomy = False
 

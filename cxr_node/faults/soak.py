@@ -36,9 +36,9 @@ def run(context: FaultContext) -> GroupResult:
     with ExitStack() as stack:
         seconds = stack.enter_context(stopwatch())
         pacs = stack.enter_context(SimulatedPacs(status=lambda _: 0xA700 if rejects["now"] else 0))
-        place = scratch.place(
+        place = scratch.create_node(
             context.folder / "soak",
-            receives=context.receive_settings,
+            receive=context.receive_settings,
             database_url=stack.enter_context(context.database_url()),
             destinations={"pacs": scratch.to_pacs(pacs.port, confirm="find", confirm_again_s=60.0)},
             sections={"compose": {"study_quiet_s": 2.0}},

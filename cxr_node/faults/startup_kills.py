@@ -4,7 +4,7 @@ from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.kills import is_of_first_start
 from cxr_node.faults.load import send, wait_for
-from cxr_node.faults.node_process import Plan, life
+from cxr_node.faults.node_process import NodePlan, node_process
 from cxr_node.faults.outcome import GroupResult, LedgerResult, total
 from cxr_node.faults.steps import Fault
 from cxr_node.simulators.pacs import SimulatedPacs
@@ -42,18 +42,18 @@ def _run_one(
     film = context.films.make(10_000_000 + number)
     study = str(film.StudyInstanceUID)
     with context.database_url() as url:
-        place = scratch.place(
+        place = scratch.create_node(
             context.folder / f"first-start-{number}",
-            receives=context.receive_settings,
+            receive=context.receive_settings,
             database_url=url,
             destinations={"pacs": scratch.to_pacs(pacs.port)},
         )
         steps: set[str] = set()
         if fault is not None:
-            with life(Plan(place=place, faults=(fault,))) as killed:
+            with node_process(NodePlan(place=place, faults=(fault,))) as killed:
                 killed.wait(1.0)
             steps |= killed.steps
-        with life(Plan(place=place)) as node:
+        with node_process(NodePlan(place=place)) as node:
             stored = send(film, node.port) == 0 if node.port else False
             wait_for(lambda: study in pacs.by_study and ledger_check.is_idle(place.settings), _REPORT_S)
             node.stop()

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.load import send, wait_for
-from cxr_node.faults.node_process import NodeProcess, Plan, life
+from cxr_node.faults.node_process import NodePlan, NodeProcess, node_process
 from cxr_node.faults.outcome import GroupResult
-from cxr_node.faults.scratch import Place
-from cxr_node.faults.steps import START, UPKEEP, Action, Fault
+from cxr_node.faults.scratch import ScratchNode
+from cxr_node.faults.steps import MAINTENANCE, START, Action, Fault
 from cxr_node.simulators.pacs import SimulatedPacs
 
 DISK, DATABASE = "disk full, failing, read-only at every write", "database unreachable at every statement"
@@ -45,9 +45,9 @@ def _run(
     with ExitStack() as stack:
         seconds, pacs = stack.enter_context(stopwatch()), stack.enter_context(SimulatedPacs())
         folder = context.folder / name
-        place = scratch.place(
+        place = scratch.create_node(
             folder,
-            receives=context.receive_settings,
+            receive=context.receive_settings,
             database_url=stack.enter_context(context.database_url()),
             destinations={
                 "pacs": scratch.to_pacs(pacs.port, confirm="find", confirm_again_s=1.0),
@@ -55,21 +55,21 @@ def _run(
             },
         )
         sender = _Sender(context, promised, problems)
-        with life(Plan(place=place, keeps_up=True)) as discovery:
+        with node_process(NodePlan(place=place, maintains=True)) as discovery:
             sender.send(discovery, _DISCOVERY_FILMS)
             _wait_until_idle(place, promised, pacs, problems)
         for number, action in enumerate(actions):
             context.on_progress(action, number, len(actions))
             faults = _faults(discovery.steps, action, context.amounts.writes)
-            with life(Plan(place=place, faults=tuple(faults), keeps_up=True)) as one:
+            with node_process(NodePlan(place=place, faults=tuple(faults), maintains=True)) as one:
                 sender.send(one, min(_FILMS, 3 * context.amounts.writes))
                 _wait_until_idle(place, promised, pacs, problems)
-                one.listen(0.0)
-            injected, planned = injected + one.struck, planned + len(faults)
+                one.read_messages(0.0)
+            injected, planned = injected + one.injected, planned + len(faults)
         notes = [f"{injected} of {planned} faults injected: {len(faults)} of each kind"]
         if limits_file_size:
             notes.append(_send_beyond_limit(place, sender, problems))
-            with life(Plan(place=place)) as last:
+            with node_process(NodePlan(place=place)) as last:
                 sender.send(last, 2)
                 _wait_until_idle(place, promised, pacs, problems)
         ledger = ledger_check.check(place.settings, promised, pacs.by_study)
@@ -88,7 +88,7 @@ def _run(
 
 def _faults(steps: Iterable[str], action: Action, limit: int) -> list[Fault]:
     """Return the faults of one run: every checkpoint that `action` applies to, at several counts."""
-    names = sorted(step for step in steps if not step.startswith((START, UPKEEP)) and _fits(step, action))
+    names = sorted(step for step in steps if not step.startswith((START, MAINTENANCE)) and _fits(step, action))
     return [Fault(step=step, action=action, number=number) for number in _NUMBERS for step in names[:limit]]
 
 
@@ -126,10 +126,10 @@ class _Sender:
         return status
 
     def _send(self, node: NodeProcess) -> bool:
-        return any(self.once(node) == 0 for _ in range(_ATTEMPTS) if node.port and not node.ended)
+        return any(self.once(node) == 0 for _ in range(_ATTEMPTS) if node.port and not node.has_ended)
 
 
-def _wait_until_idle(place: Place, promised: dict[str, str], pacs: SimulatedPacs, problems: list[str]) -> None:
+def _wait_until_idle(place: ScratchNode, promised: dict[str, str], pacs: SimulatedPacs, problems: list[str]) -> None:
     done = wait_for(
         lambda: promised.keys() <= pacs.by_study.keys() and ledger_check.is_idle(place.settings),
         _IDLE_TIMEOUT_S,
@@ -143,9 +143,9 @@ def _limit_file_size() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE_BYTES, _LARGEST_FILE_BYTES))
 
 
-def _send_beyond_limit(place: Place, sender: _Sender, problems: list[str]) -> str:
+def _send_beyond_limit(place: ScratchNode, sender: _Sender, problems: list[str]) -> str:
     """Send to a node whose process cannot write a file as large as a film: no film may get Success."""
-    with life(Plan(place=place, limits=_limit_file_size)) as full:
+    with node_process(NodePlan(place=place, limits=_limit_file_size)) as full:
         if not full.port:
             return "with a file size limit below a film the node does not start"
         statuses = [sender.once(full) for _ in range(5)]

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from cxr_node.db.states import Stage
 
 _STAGES = frozenset(Stage)
-UPKEEP, START, ACCEPT = "upkeep", "start", "accept"
+MAINTENANCE, START, ACCEPT = "maintenance", "start", "accept"
 
 
 class Action(StrEnum):
@@ -49,8 +49,8 @@ class Fault:
     number: int = 1
 
 
-class Steps:
-    """Counts checkpoints. `announce` gets each name once, and `STRUCK` for each injected fault, in its thread."""
+class Checkpoints:
+    """Counts checkpoints. `announce` gets each name once, and `INJECTED` for each injected fault, in its thread."""
 
     def __init__(self, faults: Sequence[Fault] = (), *, announce: Callable[[str], None] = lambda _: None) -> None:
         self._faults = faults
@@ -74,14 +74,14 @@ class Steps:
         if action is Action.DIE:
             os.kill(os.getpid(), signal.SIGKILL)
         with self._lock:
-            self._announce(STRUCK)
+            self._announce(INJECTED)
         if action is Action.DATABASE_AWAY:
             raise OperationalError("a statement", None, ConnectionError("by the fault suite"))
         number = _ERRNOS[action]
         raise OSError(number, os.strerror(number))
 
 
-STRUCK = "!"
+INJECTED = "!"
 """Announced after an injected fault that does not kill."""
 
 
@@ -90,6 +90,6 @@ def stage() -> str:
     thread = threading.current_thread()
     if thread.name in _STAGES:
         return thread.name
-    if thread.name.startswith((UPKEEP, "ThreadPoolExecutor")):  # the latter is the scheduler's
-        return UPKEEP
+    if thread.name.startswith((MAINTENANCE, "ThreadPoolExecutor")):  # the latter is the scheduler's
+        return MAINTENANCE
     return START if thread is threading.main_thread() else ACCEPT

@@ -17,7 +17,7 @@ from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
 from cxr_node.faults.load import LoadGenerator, running, wait_for
 from cxr_node.faults.outcome import GroupResult
-from cxr_node.faults.scratch import Place
+from cxr_node.faults.scratch import ScratchNode
 from cxr_node.simulators.pacs import SimulatedPacs
 
 GROUP = "kill -9 of the program, its supervisor or a role"
@@ -67,7 +67,7 @@ class Program:
 
 
 @contextmanager
-def running_program(place: Place) -> Iterator[Program]:
+def running_program(place: ScratchNode) -> Iterator[Program]:
     """Run the program while the block lasts."""
     with place.log.open("a", encoding="utf-8") as log:
         process = subprocess.Popen(  # noqa: S603  # this package
@@ -112,9 +112,9 @@ def run(context: FaultContext) -> GroupResult:
     problems: list[str] = []
     with ExitStack() as stack:
         seconds, pacs = stack.enter_context(stopwatch()), stack.enter_context(SimulatedPacs())
-        place = scratch.place(
+        place = scratch.create_node(
             context.folder / "supervised",
-            receives={**context.receive_settings, **_shared_port(context.receive_processes)},
+            receive={**context.receive_settings, **_shared_port(context.receive_processes)},
             database_url=stack.enter_context(context.database_url()),
             destinations={"pacs": scratch.to_pacs(pacs.port)},
         )
@@ -140,7 +140,7 @@ def run(context: FaultContext) -> GroupResult:
     )
 
 
-def _end_of_log(place: Place) -> str:
+def _end_of_log(place: ScratchNode) -> str:
     return place.log.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARACTERS:].strip() or "(nothing)"
 
 
@@ -183,7 +183,7 @@ def _is_ready(node: Program, *roles: str) -> bool:
     return node.addresses.keys() >= set(roles)
 
 
-def _wait_until_idle(place: Place, load: LoadGenerator, arrived: Mapping[str, object]) -> list[str]:
+def _wait_until_idle(place: ScratchNode, load: LoadGenerator, arrived: Mapping[str, object]) -> list[str]:
     """Let the program finish all jobs."""
     with running_program(place) as node:
         _is_ready(node, "receive")

@@ -1,1 +1,1 @@
-"""Simulated peers: a modality and a PACS."""
+"""Simulated modality, PACS and Storage Commitment SCU, and a node in one thread."""

@@ -1,4 +1,4 @@
-"""A modality: sends films over real associations, each as it stands in its file."""
+"""Simulated modality: sends films by C-STORE, each with the data set of its file unchanged."""
 
 import os
 import time
@@ -26,7 +26,7 @@ _CONTEXTS_PER_ASSOCIATION = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendResult:
-    """What became of one film. `status` is None where no answer came, and `comment` then says why."""
+    """Result of one film. `status` is None without a response; then `comment` is the reason."""
 
     film: str
     sop_instance_uid: str
@@ -37,7 +37,7 @@ class SendResult:
 
     @property
     def stored(self) -> bool:
-        """Whether the peer said Success."""
+        """Whether the status is Success."""
         return self.status == _SUCCESS
 
 
@@ -53,7 +53,7 @@ class _Film:
     offset: int
 
     def data_set(self) -> bytes:
-        """Return the encoded data set: of a file, the very bytes in it."""
+        """Return the encoded data set; of a file, its bytes."""
         if isinstance(self.source, Path):
             return self.source.read_bytes()[self.offset :]
         syntax = self.transfer_syntax_uid
@@ -73,18 +73,17 @@ def send(
     timeout_s: float = 60.0,
     on_sent: Callable[[SendResult], None] = lambda _: None,
 ) -> list[SendResult]:
-    """Send films on as few associations as their kinds allow; return what became of each.
+    """Send films on as few associations as their presentation contexts allow; return the result of each.
 
-    A film's data set goes as it stands in its file, under a presentation context of its own SOP class
-    and transfer syntax. A file without preamble and File Meta Information is taken for Implicit VR
-    Little Endian, the default transfer syntax. A film that cannot be sent, or on which the peer ends
-    the association, does not stop the others. `on_sent` hears of each as soon as its fate is known;
-    `timeout_s` bounds each wait for the peer.
+    The data set of a file is sent unchanged, in a presentation context of its SOP class and transfer
+    syntax. A file without preamble and File Meta Information is read as Implicit VR Little Endian, the
+    default transfer syntax. A film that cannot be sent, or at which the peer ends the association, does
+    not stop the others. `on_sent` is called with each result; `timeout_s` bounds each wait for the peer.
     """
     peer = Peer(host, port, called_ae_title, calling_ae_title, timeout_s)
     results: list[SendResult] = []
 
-    def tell(result: SendResult) -> None:
+    def add(result: SendResult) -> None:
         results.append(result)
         on_sent(result)
 
@@ -94,46 +93,48 @@ def send(
             ready.append(_read(film))
         except (InvalidDicomError, AttributeError, OSError, ValueError, EOFError) as error:
             label = str(film) if isinstance(film, Path) else "data set"
-            tell(_unsent(label, "", f"not a film that can be sent ({type(error).__name__})"))
+            add(_unsent(label, "", f"not a film that can be sent ({type(error).__name__})"))
     for batch in _batches(ready):
-        _send_batch(batch, peer, tell)
+        _send_batch(batch, peer, add)
     return results
 
 
 def echo(
     *, host: str, port: int, called_ae_title: AeTitle, calling_ae_title: AeTitle, timeout_s: float = 60.0
 ) -> float:
-    """Ask by C-ECHO whether the peer is there; return how long that took with its association, in seconds.
+    """Send a C-ECHO; return the seconds it took, with its association.
 
     Raises
     ------
     ConnectionError
-        If there is no association or no answer, or the answer is not Success.
+        If there is no association or no response, or the status is not Success.
     """
     started = time.perf_counter()
     peer = Peer(host, port, called_ae_title, calling_ae_title, timeout_s)
     with peer.association([build_context(Verification)]) as association:
         status = association.send_c_echo().get("Status")
     if status != _SUCCESS:
-        raise ConnectionError("no answer to C-ECHO" if status is None else f"C-ECHO answered with 0x{status:04X}")
+        raise ConnectionError(
+            "no response to C-ECHO" if status is None else f"C-ECHO response with status 0x{status:04X}"
+        )
     return time.perf_counter() - started
 
 
-def _send_batch(batch: Sequence[_Film], peer: Peer, tell: Callable[[SendResult], None]) -> None:
-    contexts = [build_context(*kind) for kind in dict.fromkeys(map(_kind, batch))]
-    waiting = deque(batch)
-    while waiting:
+def _send_batch(batch: Sequence[_Film], peer: Peer, on_sent: Callable[[SendResult], None]) -> None:
+    contexts = [build_context(*context) for context in dict.fromkeys(map(_context, batch))]
+    unsent = deque(batch)
+    while unsent:
         try:
             with peer.association(contexts) as association:
-                result = _store(association, waiting.popleft())
-                tell(result)
-                # A film without an answer ends the association, also where the peer's abort is still on its way.
-                while waiting and result.status is not None and association.is_established:
-                    result = _store(association, waiting.popleft())
-                    tell(result)
+                result = _store(association, unsent.popleft())
+                on_sent(result)
+                # A film without a response ends the association, also before the abort of the peer arrives.
+                while unsent and result.status is not None and association.is_established:
+                    result = _store(association, unsent.popleft())
+                    on_sent(result)
         except ConnectionError as error:
-            for film in waiting:
-                tell(_unsent(film.label, film.sop_instance_uid, str(error)))
+            for film in unsent:
+                on_sent(_unsent(film.label, film.sop_instance_uid, str(error)))
             return
 
 
@@ -160,27 +161,27 @@ def _film(label: str, header: Dataset, transfer_syntax_uid: UID, source: Path | 
     )
 
 
-def _kind(film: _Film) -> tuple[UID, UID]:
+def _context(film: _Film) -> tuple[UID, UID]:
     return film.sop_class_uid, film.transfer_syntax_uid
 
 
 def _batches(films: Iterable[_Film]) -> Iterator[list[_Film]]:
-    """Yield films in their order, as many together as have room on one association."""
+    """Yield films in their order, as many as fit on one association."""
     batch: list[_Film] = []
-    kinds: set[tuple[UID, UID]] = set()
+    contexts: set[tuple[UID, UID]] = set()
     for film in films:
-        if len(kinds | {_kind(film)}) > _CONTEXTS_PER_ASSOCIATION:
+        if len(contexts | {_context(film)}) > _CONTEXTS_PER_ASSOCIATION:
             yield batch
-            batch, kinds = [], set()
+            batch, contexts = [], set()
         batch.append(film)
-        kinds.add(_kind(film))
+        contexts.add(_context(film))
     if batch:
         yield batch
 
 
 def _store(association: Association, film: _Film) -> SendResult:
     started = time.perf_counter()
-    # Read by pynetdicom at each call: with it a file's bytes are sent as they are, from a path only.
+    # pynetdicom reads this at each call: the bytes of a file are sent unchanged, but only from a path.
     _config.STORE_SEND_CHUNKED_DATASET = True
     file = os.memfd_create("film")
     try:
@@ -188,19 +189,19 @@ def _store(association: Association, film: _Film) -> SendResult:
         with os.fdopen(file, "wb", closefd=False) as memory:
             memory.write(_head(film))
             memory.write(data_set)
-        answer = association.send_c_store(f"/proc/self/fd/{file}")
+        response = association.send_c_store(f"/proc/self/fd/{file}")
     except (OSError, ValueError, RuntimeError) as error:
-        # ValueError: the peer did not accept this kind. RuntimeError: the association ended before the call.
-        why = "kind of film not accepted by the peer" if isinstance(error, ValueError) else type(error).__name__
-        return _unsent(film.label, film.sop_instance_uid, why)
+        # ValueError: presentation context not accepted. RuntimeError: the association ended before the call.
+        reason = "presentation context not accepted" if isinstance(error, ValueError) else type(error).__name__
+        return _unsent(film.label, film.sop_instance_uid, reason)
     finally:
         os.close(file)
-    status = answer.get("Status")
+    status = response.get("Status")
     return SendResult(
         film=film.label,
         sop_instance_uid=film.sop_instance_uid,
         status=status,
-        comment="no answer" if status is None else str(answer.get("ErrorComment", "")),
+        comment="no response" if status is None else str(response.get("ErrorComment", "")),
         size_bytes=len(data_set),
         seconds=time.perf_counter() - started,
     )
@@ -215,5 +216,7 @@ def _head(film: _Film) -> bytes:
     return bytes(128) + b"DICM" + encode_file_meta(meta)
 
 
-def _unsent(label: str, sop_instance_uid: str, why: str) -> SendResult:
-    return SendResult(film=label, sop_instance_uid=sop_instance_uid, status=None, comment=why, size_bytes=0, seconds=0)
+def _unsent(label: str, sop_instance_uid: str, reason: str) -> SendResult:
+    return SendResult(
+        film=label, sop_instance_uid=sop_instance_uid, status=None, comment=reason, size_bytes=0, seconds=0
+    )

@@ -1,4 +1,4 @@
-"""The Application Entity that a modality sends to, and the associations it opens with it."""
+"""Application Entity that the simulated modality sends to, and associations with it."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,7 +13,7 @@ from cxr_node.net.scu import AssociationRequest, associate
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Whom to call, how we call ourselves, and how long each wait may take."""
+    """Address, AE titles and the time-out of each wait."""
 
     host: str
     port: int
@@ -23,14 +23,14 @@ class Peer:
 
     @contextmanager
     def association(self, contexts: list[PresentationContext]) -> Iterator[Association]:
-        """Open an association for the block; raise ConnectionError, which says why, if there is none to be had."""
+        """Open an association for the block; raise ConnectionError with the reason if that fails."""
         with ExitStack() as stack:
             try:
                 association = stack.enter_context(associate(self._call, contexts))
-            except OSError as error:  # the host's name is not known
+            except OSError as error:  # unknown host name
                 raise ConnectionError(f"no connection to {self}: {error.strerror}") from error
             if not association.is_established:
-                raise ConnectionError(self._why_not(association))
+                raise ConnectionError(self._failure(association))
             yield association
 
     @property
@@ -46,12 +46,12 @@ class Peer:
             network_timeout_s=self.timeout_s,
         )
 
-    def _why_not(self, association: Association) -> str:
-        answer = association.acceptor.primitive
-        if association.is_rejected and answer is not None:
-            return f"{self} rejected the association: {answer.reason_str}"
+    def _failure(self, association: Association) -> str:
+        response = association.acceptor.primitive
+        if association.is_rejected and response is not None:
+            return f"{self} rejected the association: {response.reason_str}"
         if association.rejected_contexts:
-            return f"{self} takes none of these kinds of film"
+            return f"{self} accepts none of the presentation contexts"
         return f"no association with {self}"
 
     def __str__(self) -> str:

@@ -131,7 +131,7 @@ def test_dead_letter_overdue_job_and_full_disk_are_alarms(tmp_path: Path, reserv
         node = InProcessNode(database, settings.node.data_folder)
         node.clock.now = utc_now()
         assert set(active_alarms(settings, database, now=node.clock.now)) == ({"disk"} if reserve else set())
-        node.pacs.before = reject
+        node.pacs.before_send = reject
         node.accept(films.dx())
         node.work()
         node.accept(films.dx(seed=1))

@@ -69,7 +69,7 @@ def test_overview_counts_open_jobs_deliveries_and_senders(cli: CommandLine) -> N
     node = cli.node
     node.accept(films.dx())
     node.work()
-    node.pacs.before = refuse
+    node.pacs.before_send = refuse
     node.accept(films.dx(seed=1))
     node.work()
     node.accept(films.dx(seed=2, changes={"ViewPosition": "LL"}))
@@ -120,13 +120,13 @@ def test_study_explains_why_it_has_no_report(cli: CommandLine) -> None:
     assert "composing is waiting" in output
     assert "no report has been composed yet" in output
 
-    node.pacs.before = refuse
+    node.pacs.before_send = refuse
     node.work()
     output = cli.run("study", study)
     job = re.search(r"delivery to pacs failed: no room; fix the cause, then `cxr-node retry (\d+)`", output)
     assert job is not None
 
-    node.pacs.before = lambda: None
+    node.pacs.before_send = lambda: None
     assert "queued again" in cli.run("retry", job[1])
     node.clock.now = utc_now()
     node.work()
@@ -157,7 +157,7 @@ def test_report_is_shown_as_a_tree_without_patient(cli: CommandLine) -> None:
 
 def test_dead_letters_are_listed_and_requeued_together(cli: CommandLine) -> None:
     node = cli.node
-    node.pacs.before = refuse
+    node.pacs.before_send = refuse
     for seed in range(3):
         node.accept(films.dx(seed=seed))
     node.work()
@@ -167,13 +167,13 @@ def test_dead_letters_are_listed_and_requeued_together(cli: CommandLine) -> None
     assert "no room" in cli.run("deliveries")
 
     assert "3 jobs: --yes" in cli.run("requeue", "--destination", "pacs")
-    assert len(node.pacs.arrived) == 0
+    assert len(node.pacs.received) == 0
     assert "3 jobs queued again" in cli.run("requeue", "--destination", "pacs", "--yes")
-    node.pacs.before = lambda: None
+    node.pacs.before_send = lambda: None
     node.clock.now = utc_now()
     node.work()
 
-    assert len(node.pacs.arrived) == 3
+    assert len(node.pacs.received) == 3
     assert "no job matches" in cli.run("requeue", "--yes", exit_code=1)
     assert "has not ended" in cli.run("requeue", "--state", "running", exit_code=2)
 
@@ -182,7 +182,7 @@ def test_purge_removes_only_delivered_studies(cli: CommandLine) -> None:
     node = cli.node
     node.accept(films.dx())
     node.work()
-    node.pacs.before = refuse
+    node.pacs.before_send = refuse
     node.accept(films.dx(seed=1))
     node.work()
     assert len(list(node.archive.stored_keys())) == 4

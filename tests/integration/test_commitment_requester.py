@@ -51,7 +51,7 @@ def node_with_report(
     node = InProcessNode(
         database,
         folder,
-        confirmation=VerificationRule(verifier=requester, retry_after_s=AGAIN_S),
+        verification=VerificationRule(verifier=requester, retry_after_s=AGAIN_S),
         pacs=CStoreDestination(name="pacs", peer=remote(archive)),
     )
     node.accept(films.dx())
@@ -221,7 +221,7 @@ def test_orthanc_finds_a_sent_result(database: Database, tmp_path: Path) -> None
             ),
         )
         confirmation = VerificationRule(verifier=FindVerifier(peer=destination.peer), retry_after_s=AGAIN_S)
-        node = InProcessNode(database, tmp_path, confirmation=confirmation, pacs=destination)
+        node = InProcessNode(database, tmp_path, verification=confirmation, pacs=destination)
         node.accept(films.dx())
         node.work()
     assert (delivery(node).state, fate(node)) == (State.DONE, Fate.DELIVERED)
@@ -250,7 +250,7 @@ def test_orthanc_confirms_on_an_association_of_its_own(tmp_path: Path) -> None:
                 node = InProcessNode(
                     database,
                     tmp_path,
-                    confirmation=VerificationRule(verifier=requester, retry_after_s=AGAIN_S),
+                    verification=VerificationRule(verifier=requester, retry_after_s=AGAIN_S),
                     pacs=destination,
                 )
                 node.accept(films.dx())

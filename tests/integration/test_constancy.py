@@ -22,7 +22,7 @@ from cxr_node.records import constancy as rows
 from cxr_node.work.periodic import constancy, drift
 from cxr_node.work.periodic.constancy import Outcome, Phantom, new_uid
 from tests.support import films
-from tests.support.node import InProcessNode, Says, prediction
+from tests.support.node import InProcessNode, StubNetwork, prediction
 from tests.support.queue import SENDER
 
 MODALITY = replace(SENDER, calling_ae_title=AeTitle("CXRCONSTANCY"))
@@ -56,13 +56,13 @@ def accept(node: InProcessNode, outcome: Outcome) -> None:
         assert rows.accept(transaction, outcome.run_id, by="kim", now=node.clock.now) == 2
 
 
-def scored(score: float) -> Says:
+def scored(score: float) -> StubNetwork:
     def answer(radiographs: Sequence[Radiograph]) -> tuple[Prediction, ...]:
         return tuple(
             replace(result, findings=(replace(result.findings[0], score=score),)) for result in prediction(radiographs)
         )
 
-    return Says(answer)
+    return StubNetwork(answer)
 
 
 def test_a_check_is_compared_with_the_accepted_baseline(database: Database, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_films_of_a_check_are_neither_delivered_nor_counted(database: Database, 
     node.work()
     drift.update_daily_statistics(database, now=node.clock.now)
 
-    assert node.pacs.arrived == []
+    assert node.pacs.received == []
     assert {job.state for job in node.jobs()} == {"done"}
     with database.read() as connection:
         for name in (*WITHOUT_CHECKS, "v1_daily_statistics", "v1_deliveries"):
@@ -121,7 +121,7 @@ def test_a_modality_cannot_pass_off_a_patients_film_as_a_check(database: Databas
     assert states == {
         uids[0]: "not_analysed", films.dx(seed=8).SOPInstanceUID: "done", in_its_study.SOPInstanceUID: "done",
     }  # fmt: skip
-    assert len(node.pacs.arrived) == 2
+    assert len(node.pacs.received) == 2
     assert not any(str(uids[0]) in str(report) for report in node.pacs.reports())
 
 
@@ -136,7 +136,7 @@ def test_an_announcement_expires(database: Database, tmp_path: Path) -> None:
     node.accept(film)
     node.work()
 
-    assert len(node.pacs.arrived) == 1
+    assert len(node.pacs.received) == 1
 
 
 def test_a_check_not_read_or_not_accepted_fails_with_the_reason(database: Database, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from cxr_node.queue import claiming
 from cxr_node.simulators.clock import SimulatedClock
 from cxr_node.simulators.pacs import SimulatedPacs
 from tests.support import films, peers
-from tests.support.node import CALM_S, InProcessNode
+from tests.support.node import QUIET_S, InProcessNode
 from tests.support.queue import LEASE, NOON
 
 STUDIES = 5
@@ -38,7 +38,7 @@ def with_reports(database: Database, folder: Path, films_: int = STUDIES) -> InP
         node.accept(films.dx(seed=seed))
     while node.turn(Stage.READ):
         pass
-    node.clock.advance(seconds=CALM_S)
+    node.clock.advance(seconds=QUIET_S)
     while node.turn(Stage.COMPOSE):
         pass
     return node
@@ -50,7 +50,7 @@ def tries(node: InProcessNode) -> int:
 
 def test_an_unreachable_destination_is_probed_by_one_delivery(database: Database, tmp_path: Path) -> None:
     node = with_reports(database, tmp_path)
-    node.pacs.before = raising(DestinationUnreachable("away"))
+    node.pacs.before_send = raising(DestinationUnreachable("away"))
     started = node.clock.now
     while (node.clock.now - started).total_seconds() < 600:
         while node.turn(Stage.DELIVER):
@@ -61,11 +61,11 @@ def test_an_unreachable_destination_is_probed_by_one_delivery(database: Database
         node.clock.advance(seconds=seconds)
     assert 8 <= tries(node) <= 16
 
-    node.pacs.before = lambda: None
+    node.pacs.before_send = lambda: None
     node.clock.advance(seconds=60)
     while node.turn(Stage.DELIVER):
         pass
-    assert len(node.pacs.arrived) == STUDIES
+    assert len(node.pacs.received) == STUDIES
     assert {job.state for job in node.jobs(Stage.DELIVER)} == {State.DONE}
 
 
@@ -77,10 +77,10 @@ def test_a_transient_rejection_does_not_delay_other_objects(database: Database, 
         for error in answers:
             raise error
 
-    node.pacs.before = first_fails
+    node.pacs.before_send = first_fails
     while node.turn(Stage.DELIVER):
         pass
-    assert len(node.pacs.arrived) == STUDIES - 1
+    assert len(node.pacs.received) == STUDIES - 1
 
 
 def test_only_a_failed_connection_is_unreachable() -> None:
@@ -135,7 +135,7 @@ def two_versions(database: Database, folder: Path) -> InProcessNode:
     node.accept(films.cr())
     while node.turn(Stage.READ):
         pass
-    node.clock.advance(seconds=CALM_S)
+    node.clock.advance(seconds=QUIET_S)
     assert node.turn(Stage.COMPOSE)
     assert len(node.jobs(Stage.DELIVER)) == 2
     return node
@@ -147,13 +147,13 @@ def versions(node: InProcessNode) -> list[int]:
 
 def test_a_newer_version_never_arrives_before_the_older(database: Database, tmp_path: Path) -> None:
     node = two_versions(database, tmp_path)
-    node.pacs.before = raising(RetryLater("out of resources"))
+    node.pacs.before_send = raising(RetryLater("out of resources"))
     assert node.turn(Stage.DELIVER)
     assert not node.turn(Stage.DELIVER)
     assert [job.attempts for job in node.jobs(Stage.DELIVER)] == [1, 0]
     assert (node.seconds_to_next(Stage.DELIVER) or 0) > 0
 
-    node.pacs.before = lambda: None
+    node.pacs.before_send = lambda: None
     node.clock.advance(seconds=60)
     while node.turn(Stage.DELIVER):
         pass
@@ -171,9 +171,9 @@ def test_a_newer_version_is_not_claimed_while_an_older_is_sent(database: Databas
 
 def test_a_failed_older_version_does_not_delay_the_newer(database: Database, tmp_path: Path) -> None:
     node = two_versions(database, tmp_path)
-    node.pacs.before = raising(DeliveryRejected("no"))
+    node.pacs.before_send = raising(DeliveryRejected("no"))
     assert node.turn(Stage.DELIVER)
-    node.pacs.before = lambda: None
+    node.pacs.before_send = lambda: None
     assert node.turn(Stage.DELIVER)
     assert [job.state for job in node.jobs(Stage.DELIVER)] == [State.FAILED, State.DONE]
     assert versions(node) == [1]

@@ -142,7 +142,7 @@ def dead_letter(setup: NodeSetup) -> Planted:
         raise DeliveryRejected("no")
 
     with setup.node() as node:
-        node.pacs.before = refuse
+        node.pacs.before_send = refuse
         node.accept(films.dx())
         node.work()
     return "failed jobs", "note", "1 jobs failed", "cxr-node retry"

@@ -26,7 +26,7 @@ from cxr_node.reading.context import ReadRules
 from cxr_node.report.sr import tree
 from tests.support import films
 from tests.support.films import real
-from tests.support.node import InProcessNode, Says, received
+from tests.support.node import InProcessNode, StubNetwork, received
 from tests.support.peers import program
 from tests.support.queue import SENDER
 
@@ -89,7 +89,7 @@ def test_every_reason_of_a_film_is_tried() -> None:
 def test_the_reason_reaches_job_counts_and_a_valid_report(reason: Reason, tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'node.db'}")
     migrate.upgrade(database)
-    shop = InProcessNode(database, tmp_path, reader=Says(_gives_up(reason)), rules=SMALL)
+    shop = InProcessNode(database, tmp_path, reader=StubNetwork(_gives_up(reason)), rules=SMALL)
 
     shop.accept(FILMS[reason]())
     shop.work()
@@ -99,7 +99,7 @@ def test_the_reason_reaches_job_counts_and_a_valid_report(reason: Reason, tmp_pa
     assert job.detail
     with database.read() as connection:
         assert Count(stage=Stage.READ, state=State.NOT_ANALYSED, reason=reason, jobs=1) in search.counts(connection)
-    (sent,) = shop.pacs.arrived
+    (sent,) = shop.pacs.received
     assert any(reason.meaning in text for _, text in tree.lines(dcmread(BytesIO(sent)), brief=True))
     _hold_against_dciodvfy(sent, tmp_path)
     database.close()
@@ -128,7 +128,7 @@ def test_a_garbled_film_is_named_in_its_study_s_report_beside_those_that_were_re
 
     assert garbled.content != good.content
     assert [job.state for job in shop.jobs(Stage.COMPOSE)] == [State.DONE]
-    (sent,) = shop.pacs.arrived
+    (sent,) = shop.pacs.received
     assert {film.SOPInstanceUID, films.dx(seed=2).SOPInstanceUID} <= _named(dcmread(BytesIO(sent)))
     _hold_against_dciodvfy(sent, tmp_path)
     database.close()

@@ -20,7 +20,7 @@ from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate
 from cxr_node.work.periodic import retention
 from tests.support import films
-from tests.support.node import CALM_S, InProcessNode
+from tests.support.node import QUIET_S, InProcessNode
 from tests.support.queue import NOON, SENDER
 from tests.support.running_node import opened, settings_file
 
@@ -40,7 +40,7 @@ def test_a_film_is_in_progress_until_its_report_is_delivered(shop: InProcessNode
     for stage in (Stage.READ, Stage.COMPOSE, Stage.DELIVER):
         assert fates(shop) == [Fate.IN_PROGRESS]
         assert shop.turn(stage)
-        shop.clock.advance(seconds=CALM_S)
+        shop.clock.advance(seconds=QUIET_S)
 
     assert fates(shop) == [Fate.DELIVERED]
 
@@ -70,12 +70,12 @@ def test_a_waiting_delivery_is_in_progress_and_a_failed_one_set_aside(shop: InPr
     def refused() -> None:
         raise DeliveryRejected("no")
 
-    shop.pacs.before = away
+    shop.pacs.before_send = away
     shop.accept(films.dx())
     shop.work()
     assert fates(shop) == [Fate.IN_PROGRESS]
 
-    shop.pacs.before = refused
+    shop.pacs.before_send = refused
     shop.clock.advance(hours=1)
     shop.work()
     assert fates(shop) == [Fate.SET_ASIDE]

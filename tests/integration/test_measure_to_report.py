@@ -24,7 +24,7 @@ from cxr_node.report.kinds import presentation_state, tid1500
 from cxr_node.report.pictures.picture import painted
 from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.tree import children_of, items, lines, name_of
-from tests.support.node import CEILING_S, InProcessNode, Says, prediction, received
+from tests.support.node import MAX_WAIT_S, InProcessNode, StubNetwork, prediction, received
 from tests.support.phantom_outlines import radiograph, structures
 from tests.support.validators import iod_errors, sr_errors, state_errors
 from tests.unit.report.ohif import shown
@@ -154,11 +154,11 @@ def test_an_outlined_film_is_measured_stored_and_reported(database: Database, tm
     def outlining(films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
         return tuple(replace(predicted, structures=structures(one)) for predicted in prediction(films))
 
-    node = InProcessNode(database, tmp_path, reader=Says(outlining))
+    node = InProcessNode(database, tmp_path, reader=StubNetwork(outlining))
     source = dataset(one, now=NOW)
     node.accept(source)
     node.turn(Stage.READ)
-    node.clock.advance(seconds=CEILING_S)
+    node.clock.advance(seconds=MAX_WAIT_S)
     node.turn(Stage.COMPOSE)
     node.turn(Stage.DELIVER)
 

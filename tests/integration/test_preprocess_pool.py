@@ -112,7 +112,7 @@ def test_a_film_that_kills_its_worker_is_set_aside_and_others_are_read(database:
 
 def test_a_film_that_crashed_a_reader_is_not_read_beside_others(database: Database, tmp_path: Path) -> None:
     lock = SharedLock()
-    node = InProcessNode(database, tmp_path, company=lock)
+    node = InProcessNode(database, tmp_path, lock=lock)
     node.accept(films.dx())
     claim_one(database, owner=OWNER, now=node.clock.now)
     with database.write() as transaction:
@@ -124,11 +124,11 @@ def test_a_film_that_crashed_a_reader_is_not_read_beside_others(database: Databa
         until(
             lambda: "to be run alone" in [job.detail for job in node.jobs(Stage.READ)], what="the film to be released"
         )
-        assert node.reader.times == 0
+        assert node.reader.calls == 0
     thread.join(SOON_S)
 
     (job,) = node.jobs(Stage.READ)
-    assert (job.state, job.attempts, node.reader.times) == (State.DONE, 2, 1)
+    assert (job.state, job.attempts, node.reader.calls) == (State.DONE, 2, 1)
 
 
 def _comparable(reading: Reading) -> tuple[object, ...]:

@@ -19,7 +19,7 @@ from cxr_node.work.batching import Batching
 from tests.support import films
 from tests.support.films import ROOT
 from tests.support.hanging_reader import HANGS
-from tests.support.node import OWNER, InProcessNode, Says, prediction
+from tests.support.node import OWNER, InProcessNode, StubNetwork, prediction
 from tests.support.queue import claim_one
 
 SICK_ROWS = 66
@@ -41,7 +41,7 @@ class Batches:
 
 
 def node_with(database: Database, folder: Path, batches: Batches, *, wait_s: float = 0.0) -> InProcessNode:
-    return InProcessNode(database, folder, reader=Says(batches), together=Batching(size=3, wait_s=wait_s))
+    return InProcessNode(database, folder, reader=StubNetwork(batches), batching=Batching(size=3, wait_s=wait_s))
 
 
 def test_films_of_several_studies_are_read_as_one_batch(database: Database, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_films_of_several_studies_are_read_as_one_batch(database: Database, tmp_
     assert batches.sizes == [3, 1]  # the fifth film is not for reading
     assert [job.state for job in node.jobs(Stage.READ)] == [State.DONE] * 4 + [State.NOT_ANALYSED]
     node.work()
-    assert len(node.pacs.arrived) == 5
+    assert len(node.pacs.received) == 5
 
 
 @pytest.mark.parametrize("error", [GiveUp(Reason.MODEL_ERROR, "odd output"), KeyError("a fault of the node")])

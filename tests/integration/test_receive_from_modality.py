@@ -123,7 +123,7 @@ def test_after_an_abort_a_new_association_is_used() -> None:
         results = send(films.dx(seed=1), films.dx(seed=2), films.dx(seed=3), port=pacs.port)
 
     assert [result.status for result in results] == [0, None, 0]
-    assert results[1].comment == "no answer"
+    assert results[1].comment == "no response"
 
 
 def test_a_rejected_film_does_not_stop_the_others() -> None:

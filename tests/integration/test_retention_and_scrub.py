@@ -111,7 +111,7 @@ def test_failed_studies_are_never_removed(node: InProcessNode) -> None:
     node.accept(films.dx(seed=1))
     node.accept(films.dx(seed=1, changes={"PatientComments": "another"}))
     node.work()
-    node.pacs.before = unreachable
+    node.pacs.before_send = unreachable
     node.accept(films.dx(seed=2))
     node.work()
     node.clock.advance(days=4)
@@ -139,7 +139,7 @@ def test_a_film_of_a_removed_study_is_read_and_reported(node: InProcessNode) -> 
     assert remove_expired_studies(node) == 1
     node.accept(films.cr())
     node.work()
-    assert len(node.pacs.arrived) == 2
+    assert len(node.pacs.received) == 2
     assert {job.state for job in node.jobs()} == {State.DONE}
 
 

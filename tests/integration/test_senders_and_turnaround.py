@@ -47,7 +47,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if number % 6 == 5:
                 node.clock.advance(days=1)
         node.clock.now = utc_now()
-        node.pacs.before = reject
+        node.pacs.before_send = reject
         node.accept(films.dx(seed=REJECTED))
         node.work()
     return path

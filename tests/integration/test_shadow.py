@@ -27,7 +27,7 @@ from cxr_node.records import shadow as shadows
 from cxr_node.wiring.process import utc_now
 from cxr_node.work.periodic.shadow import Shadow
 from tests.support import films
-from tests.support.node import RULES, InProcessNode, Says, prediction
+from tests.support.node import RULES, InProcessNode, StubNetwork, prediction
 from tests.support.running_node import opened, settings_file
 from tests.support.tiny_bundles import film as noise
 
@@ -35,7 +35,7 @@ FIRST = prediction([noise(rows=8, columns=8)])[0].model
 SECOND = ModelIdentity(**{**{n: getattr(FIRST, n) for n in FIRST.__slots__}, "name": "second", "version": "2"})
 
 
-def second(*scores: float) -> Says:
+def second(*scores: float) -> StubNetwork:
     """Return a second model with the given scores of the only finding, one a film; a negative one is a failure."""
     remaining = list(scores)
 
@@ -47,10 +47,10 @@ def second(*scores: float) -> Says:
         presence = Presence.PRESENT if score >= 0.5 else Presence.ABSENT
         return (replace(first, model=SECOND, findings=(replace(first.findings[0], score=score, presence=presence),)),)
 
-    return Says(answer)
+    return StubNetwork(answer)
 
 
-def shadow_of(node: InProcessNode, network: Says) -> Shadow:
+def shadow_of(node: InProcessNode, network: StubNetwork) -> Shadow:
     executor = InProcess(ReadContext(archive=node.archive, rules=RULES))
     return Shadow(node.database, executor=executor, network=network, identity=SECOND, clock=node.clock)
 
@@ -66,7 +66,7 @@ def test_shadow_readings_follow_the_first_and_appear_in_their_view_only(database
     node.accept(films.dx())
     assert not shadow.turn(), "the first reader's film goes before"
     node.work()
-    reports = len(node.pacs.arrived)
+    reports = len(node.pacs.received)
 
     assert shadow.turn()
     node.accept(films.dx(seed=2))
@@ -75,7 +75,7 @@ def test_shadow_readings_follow_the_first_and_appear_in_their_view_only(database
     assert not shadow.turn()
     node.work()
 
-    assert len(node.pacs.arrived) == reports + 1 == 2
+    assert len(node.pacs.received) == reports + 1 == 2
     assert "second" not in str(node.pacs.reports())
     with database.read() as connection:
         rows = view_rows.rows(connection, VIEWS["v1_findings"])
@@ -97,7 +97,7 @@ def test_a_new_shadow_model_starts_with_films_received_from_then_on(database: Da
 
 def test_a_film_that_crashes_the_shadow_each_time_is_skipped(database: Database, tmp_path: Path) -> None:
     node = InProcessNode(database, tmp_path)
-    crashing = Says(lambda _: pytest.fail("simulated crash"))
+    crashing = StubNetwork(lambda _: pytest.fail("simulated crash"))
     shadow = shadow_of(node, crashing)
     node.accept(films.dx())
     node.work()
@@ -108,7 +108,7 @@ def test_a_film_that_crashes_the_shadow_each_time_is_skipped(database: Database,
     assert shadow.turn()
 
     assert [row["not_analysed"] for row in shadowed(database)] == [Reason.MODEL_ERROR]
-    assert node.reader.times == 1
+    assert node.reader.calls == 1
 
 
 def test_a_film_read_again_replaces_its_shadow_reading(database: Database, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_a_name_is_decoded_with_the_character_set_set_for_its_sender(
 
     (report,) = node.pacs.reports()
     assert (report.SpecificCharacterSet, str(report.PatientName)) == ("ISO_IR 192", name)
-    assert name.encode() in node.pacs.arrived[0]
+    assert name.encode() in node.pacs.received[0]
 
 
 def test_the_received_film_is_not_changed(database: Database, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def received() -> Iterator[Collector]:
 
 @pytest.fixture
 def node(database: Database, tmp_path: Path) -> InProcessNode:
-    return InProcessNode(database, tmp_path, confirmation=VerificationRule(verifier=StubVerifier(), retry_after_s=60))
+    return InProcessNode(database, tmp_path, verification=VerificationRule(verifier=StubVerifier(), retry_after_s=60))
 
 
 @pytest.fixture
@@ -118,10 +118,10 @@ def test_each_attempt_is_a_span_and_a_retry_is_no_error(
     def away() -> None:
         raise RetryLater("pacs is away")
 
-    node.pacs.before = away
+    node.pacs.before_send = away
     node.accept(films.dx())
     node.work()
-    node.pacs.before = lambda: None
+    node.pacs.before_send = lambda: None
     node.clock.advance(hours=2)
     node.work()
     settle(node)
@@ -141,7 +141,7 @@ def test_each_attempt_is_a_span_and_a_retry_is_no_error(
 
 
 def test_failed_job_is_an_error_span(node: InProcessNode, exporter: TraceExporter, received: Collector) -> None:
-    node.pacs.before = reject
+    node.pacs.before_send = reject
     node.accept(films.dx())
     node.work()
     settle(node)
@@ -171,7 +171,7 @@ def test_unreachable_collector_delays_nothing_and_gets_spans_later(
     settle(node)
 
     assert (exporter.export_ended(), exporter.export_ended(), received.spans) == (0, 0, [])
-    assert len(node.pacs.arrived) == 1
+    assert len(node.pacs.received) == 1
     assert sum("trace collector is unreachable" in record.message for record in caplog.records) == 1
     received.status = 200
     assert (exporter.export_ended(), len(received.spans)) == (5, 5)
@@ -186,7 +186,7 @@ def test_silent_collector_delays_nothing(node: InProcessNode, exporter: TraceExp
 
     node.work()
 
-    assert len(node.pacs.arrived) == 1
+    assert len(node.pacs.received) == 1
 
 
 def test_attempt_is_exported_when_it_has_ended(

@@ -65,10 +65,10 @@ def busy(database: Database, folder: Path) -> InProcessNode:
     def away() -> None:
         raise RetryLater("away")
 
-    shop.pacs.before = refuse
+    shop.pacs.before_send = refuse
     shop.accept(films.dx(seed=3))
     shop.work()
-    shop.pacs.before = away
+    shop.pacs.before_send = away
     shop.accept(films.dx(seed=4))
     shop.work()
     shop.accept(films.dx(seed=5))

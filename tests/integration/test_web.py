@@ -229,7 +229,7 @@ def test_only_an_operator_with_the_session_token_retries_a_job(page: Page) -> No
 
     with page.node.database.read() as connection:
         assert search.events(connection, failed.job_id)[-1].actor == "person/op"
-    page.node.pacs.before = lambda: None
+    page.node.pacs.before_send = lambda: None
     page.node.clock.now = utc_now()
     page.node.work()
     assert all(job.state is not State.FAILED for job in page.node.jobs())
@@ -262,7 +262,7 @@ def test_change_of_role_ends_the_session(sqlite_page: Page) -> None:
 
 
 def test_every_metric_of_dashboard_and_alerts_exists(page: Page) -> None:
-    page.node.pacs.before = reject
+    page.node.pacs.before_send = reject
     with page.visited_by() as client:
         names = set(re.findall(r"^# TYPE (\w+) ", client.get("/metrics").text, re.MULTILINE))
     names.add("cxr_node_gpu_memory_bytes")  # only on hosts with a GPU

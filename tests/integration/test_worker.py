@@ -34,7 +34,7 @@ from cxr_node.report.kinds import key_objects, tid1500
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.deliver import retry_rule
 from tests.support import films
-from tests.support.node import CALM_S, CEILING_S, CRASH_LIMIT, InProcessNode, Says, prediction, received
+from tests.support.node import CRASH_LIMIT, MAX_WAIT_S, QUIET_S, InProcessNode, StubNetwork, prediction, received
 from tests.support.queue import LEASE, claim_one
 
 WITHOUT_VIEW = {"ViewPosition": None, "ViewCodeSequence": None}
@@ -67,7 +67,7 @@ def test_a_film_is_read_composed_and_delivered(node: InProcessNode) -> None:
     with node.database.read() as connection:
         assert connection.execute(select(finding.c.key, finding.c.score)).all() == [("lung_opacity", 0.75)]
         assert connection.execute(select(delivery.c.status, delivery.c.delivered_at)).all() == [
-            (0, node.clock.now - timedelta(seconds=CALM_S))
+            (0, node.clock.now - timedelta(seconds=QUIET_S))
         ]
 
 
@@ -174,7 +174,7 @@ def test_a_refused_film_is_reported_with_the_reason(
     assert read.detail
     assert (compose.state, deliver.state) == (State.DONE, State.DONE)
     assert reason.meaning in str(node.pacs.reports()[0])
-    assert node.reader.times == 0
+    assert node.reader.calls == 0
 
 
 def looking_like(view: View | None, *, distance: float = 1.0) -> Callable[..., tuple[Prediction, ...]]:
@@ -190,7 +190,7 @@ def looking_like(view: View | None, *, distance: float = 1.0) -> Callable[..., t
 def test_a_film_of_unsuitable_appearance_is_reported_with_the_reason(
     database: Database, tmp_path: Path, view: View | None, distance: float, reason: Reason
 ) -> None:
-    node = InProcessNode(database, tmp_path, reader=Says(looking_like(view, distance=distance)))
+    node = InProcessNode(database, tmp_path, reader=StubNetwork(looking_like(view, distance=distance)))
     node.accept(films.dx(changes=WITHOUT_VIEW))
 
     node.work()
@@ -201,7 +201,7 @@ def test_a_film_of_unsuitable_appearance_is_reported_with_the_reason(
 
 
 def test_a_view_not_stated_is_taken_from_the_network(database: Database, tmp_path: Path) -> None:
-    node = InProcessNode(database, tmp_path, reader=Says(looking_like(View.AP)))
+    node = InProcessNode(database, tmp_path, reader=StubNetwork(looking_like(View.AP)))
     node.accept(films.dx(changes=WITHOUT_VIEW))
 
     node.work()
@@ -212,7 +212,7 @@ def test_a_view_not_stated_is_taken_from_the_network(database: Database, tmp_pat
 
 
 def test_a_stated_view_that_the_model_doubts_stays_and_is_noted(database: Database, tmp_path: Path) -> None:
-    node = InProcessNode(database, tmp_path, reader=Says(looking_like(View.PA)))
+    node = InProcessNode(database, tmp_path, reader=StubNetwork(looking_like(View.PA)))
     node.accept(films.dx())  # states AP
 
     node.work()
@@ -223,7 +223,7 @@ def test_a_stated_view_that_the_model_doubts_stays_and_is_noted(database: Databa
 
 
 def test_a_reader_that_gives_a_film_up_does_not_stop_the_next(database: Database, tmp_path: Path) -> None:
-    node = InProcessNode(database, tmp_path, reader=Says(raising(GiveUp(Reason.MODEL_ERROR, "odd output"))))
+    node = InProcessNode(database, tmp_path, reader=StubNetwork(raising(GiveUp(Reason.MODEL_ERROR, "odd output"))))
     node.accept(films.dx(seed=1))
     node.turn(Stage.READ)
     node.reader.answer = prediction
@@ -232,11 +232,11 @@ def test_a_reader_that_gives_a_film_up_does_not_stop_the_next(database: Database
     node.work()
 
     assert [job.state for job in node.jobs(Stage.READ)] == [State.NOT_ANALYSED, State.DONE]
-    assert len(node.pacs.arrived) == 2
+    assert len(node.pacs.received) == 2
 
 
 def test_a_fault_of_the_node_is_retried_and_reported_without_film_content(database: Database, tmp_path: Path) -> None:
-    node = InProcessNode(database, tmp_path, reader=Says(raising(KeyError(films.PATIENT_NAME))))
+    node = InProcessNode(database, tmp_path, reader=StubNetwork(raising(KeyError(films.PATIENT_NAME))))
     node.accept(films.dx())
     node.turn(Stage.READ)
     (job,) = node.jobs()
@@ -249,7 +249,7 @@ def test_a_fault_of_the_node_is_retried_and_reported_without_film_content(databa
     assert (job.state, job.reason) == (State.NOT_ANALYSED, Reason.MODEL_ERROR)
     assert "fault in the node: KeyError" in job.detail
     assert films.PATIENT_NAME not in job.detail
-    assert len(node.pacs.arrived) == 1
+    assert len(node.pacs.received) == 1
 
 
 def test_a_film_that_crashes_its_reader_repeatedly_is_set_aside(node: InProcessNode) -> None:
@@ -264,8 +264,8 @@ def test_a_film_that_crashes_its_reader_repeatedly_is_set_aside(node: InProcessN
     job = node.jobs(Stage.READ)[0]
     assert (job.state, job.reason) == (State.NOT_ANALYSED, Reason.MODEL_ERROR)
     assert "stopped 2 times" in job.detail
-    assert node.reader.times == 0
-    assert len(node.pacs.arrived) == 1
+    assert node.reader.calls == 0
+    assert len(node.pacs.received) == 1
 
 
 def test_a_worker_that_lost_its_lease_changes_nothing(node: InProcessNode) -> None:
@@ -289,8 +289,8 @@ def test_a_worker_that_lost_its_lease_changes_nothing(node: InProcessNode) -> No
 
 def test_an_unreachable_pacs_is_retried_for_as_long_as_configured(database: Database, tmp_path: Path) -> None:
     settings = Settings.model_validate({"deliver": {"give_up_hours": 2}})
-    node = InProcessNode(database, tmp_path, rule=retry_rule(settings))
-    node.pacs.before = raising(RetryLater("PACS at 127.0.0.1 refused the connection"))
+    node = InProcessNode(database, tmp_path, retry=retry_rule(settings))
+    node.pacs.before_send = raising(RetryLater("PACS at 127.0.0.1 refused the connection"))
     node.accept(films.dx())
     node.work()
     while (job := node.jobs(Stage.DELIVER)[0]).state is State.WAITING:
@@ -303,7 +303,7 @@ def test_an_unreachable_pacs_is_retried_for_as_long_as_configured(database: Data
 
 
 def test_an_unreachable_pacs_is_retried_for_three_days_without_rereading(node: InProcessNode) -> None:
-    node.pacs.before = raising(RetryLater("PACS at 127.0.0.1 refused the connection"))
+    node.pacs.before_send = raising(RetryLater("PACS at 127.0.0.1 refused the connection"))
     node.accept(films.dx())
     node.work()
     attempts = 0
@@ -316,44 +316,44 @@ def test_an_unreachable_pacs_is_retried_for_three_days_without_rereading(node: I
     assert job.ended_at is not None
     assert timedelta(hours=72) <= job.ended_at - job.created_at <= timedelta(hours=73)
     assert 72 < attempts < 100
-    assert node.reader.times == 1
+    assert node.reader.calls == 1
 
 
 def test_a_pacs_that_comes_back_gets_the_stored_bytes_once(node: InProcessNode) -> None:
-    node.pacs.before = raising(RetryLater("unreachable"))
+    node.pacs.before_send = raising(RetryLater("unreachable"))
     node.accept(films.dx())
     node.work()
-    node.pacs.before = lambda: None
+    node.pacs.before_send = lambda: None
     node.clock.advance(hours=1)
 
     node.work()
 
-    (sent,) = node.pacs.arrived
+    (sent,) = node.pacs.received
     assert node.jobs(Stage.DELIVER)[0].state is State.DONE
     (file,) = tuple(Path(node.archive._root).glob("results/*/*.dcm"))
     assert file.read_bytes() == sent
 
 
 def test_a_rejected_delivery_fails_until_an_operator_retries_it(node: InProcessNode) -> None:
-    node.pacs.before = raising(DeliveryRejected("PACS answered 0x0122 (SOP class not supported)", status=0x0122))
+    node.pacs.before_send = raising(DeliveryRejected("PACS answered 0x0122 (SOP class not supported)", status=0x0122))
     node.accept(films.dx())
     node.work()
     job = node.jobs(Stage.DELIVER)[0]
     assert (job.state, job.detail) == (State.FAILED, "PACS answered 0x0122 (SOP class not supported)")
 
-    node.pacs.before = lambda: None
+    node.pacs.before_send = lambda: None
     with node.database.write() as transaction:
         queue.requeue(transaction, [job.job_id], actor="person/ann", now=node.clock.now)
     node.work()
 
     assert node.jobs(Stage.DELIVER)[0].state is State.DONE
-    assert len(node.pacs.arrived) == 1
+    assert len(node.pacs.received) == 1
 
 
 def test_a_destination_removed_from_the_settings_is_named(node: InProcessNode) -> None:
     node.accept(films.dx())
     while node.turn(Stage.READ) or node.turn(Stage.COMPOSE):
-        node.clock.advance(seconds=CALM_S)
+        node.clock.advance(seconds=QUIET_S)
     with node.database.write() as transaction:
         transaction.connection.execute(delivery.update().values(destination="old"))
 
@@ -374,7 +374,7 @@ def test_a_study_of_two_films_sent_together_has_one_report(node: InProcessNode) 
 
     node.work()
 
-    assert len(node.pacs.arrived) == 1
+    assert len(node.pacs.received) == 1
     assert [job.stage for job in node.jobs()] == [Stage.READ, Stage.COMPOSE, Stage.READ, Stage.DELIVER]
 
 
@@ -403,8 +403,8 @@ def test_a_film_read_again_with_the_same_result_sends_nothing(node: InProcessNod
 
     node.work()
 
-    assert node.reader.times == 2
-    assert len(node.pacs.arrived) == 1
+    assert node.reader.calls == 2
+    assert len(node.pacs.received) == 1
     assert node.jobs(Stage.COMPOSE)[-1].detail == "nothing new to report"
 
 
@@ -414,13 +414,13 @@ def test_a_study_waits_for_unread_films_until_its_deadline(node: InProcessNode) 
     node.turn(Stage.READ)
     claim_one(node.database, now=node.clock.now)  # a reader that never comes back
     node.work()
-    assert node.pacs.arrived == []
+    assert node.pacs.received == []
 
-    node.clock.advance(seconds=CEILING_S)
+    node.clock.advance(seconds=MAX_WAIT_S)
     node.turn(Stage.COMPOSE)
     node.turn(Stage.DELIVER)
 
-    assert len(node.pacs.arrived) == 1
+    assert len(node.pacs.received) == 1
 
 
 def test_films_of_two_patients_in_one_study_fail_permanently(node: InProcessNode) -> None:
@@ -431,7 +431,7 @@ def test_films_of_two_patients_in_one_study_fail_permanently(node: InProcessNode
 
     (compose,) = node.jobs(Stage.COMPOSE)
     assert (compose.state, compose.reason) == (State.FAILED, Reason.IDENTITY)
-    assert node.pacs.arrived == []
+    assert node.pacs.received == []
 
 
 def test_an_unavailable_database_at_completion_costs_one_lease_only(node: InProcessNode) -> None:
@@ -456,7 +456,7 @@ def test_an_unavailable_database_at_completion_costs_one_lease_only(node: InProc
     node.reader.answer = prediction
     node.work()
 
-    assert len(node.pacs.arrived) == 1
+    assert len(node.pacs.received) == 1
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_completions_are_recorded_once_the_database_is_available_again(
     node.turn(Stage.READ)
 
     read = job(node, Stage.READ)
-    assert (read.state, read.attempts, node.reader.times) == (State.DONE, 1, 1)
+    assert (read.state, read.attempts, node.reader.calls) == (State.DONE, 1, 1)
 
 
 def test_a_job_due_impossibly_late_is_due_now_and_others_stay(node: InProcessNode) -> None:
@@ -125,7 +125,7 @@ def test_an_unreachable_destination_is_probed_within_a_minute(node: InProcessNod
     node.turn(Stage.READ)
     node.clock.advance(seconds=2)
     node.turn(Stage.COMPOSE)
-    node.pacs.before = unreachable
+    node.pacs.before_send = unreachable
     for _ in range(15):
         node.turn(Stage.DELIVER)
         wait_s = node.seconds_to_next(Stage.DELIVER)
@@ -133,7 +133,7 @@ def test_an_unreachable_destination_is_probed_within_a_minute(node: InProcessNod
         assert wait_s <= 60.0
         node.clock.advance(seconds=wait_s)
 
-    node.pacs.before = reachable
+    node.pacs.before_send = reachable
     assert node.turn(Stage.DELIVER)
     assert job(node, Stage.DELIVER).state is State.DONE
 

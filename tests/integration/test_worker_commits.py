@@ -66,13 +66,13 @@ def test_a_job_is_recorded_in_the_transaction_that_claims_the_next(
 
     assert count == [4]
     assert [job.state for job in node.jobs(Stage.DELIVER)] == [State.DONE] * 3
-    assert len(node.pacs.arrived) == 3
+    assert len(node.pacs.received) == 3
 
 
 def test_films_of_one_batch_are_recorded_in_one_transaction(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    node = InProcessNode(database, tmp_path, together=Batching(size=3))
+    node = InProcessNode(database, tmp_path, batching=Batching(size=3))
     studies(node, 3)
 
     with counted(node, monkeypatch) as count:
@@ -84,7 +84,7 @@ def test_films_of_one_batch_are_recorded_in_one_transaction(
 
 def test_an_expired_lease_does_not_keep_other_completions_unrecorded(database: Database, tmp_path: Path) -> None:
     def lose_one() -> None:
-        if len(node.pacs.arrived) == 1:
+        if len(node.pacs.received) == 1:
             with database.write() as transaction:
                 queue.expire_leases(transaction, owner=OWNER, now=node.clock.now)
 
@@ -93,9 +93,9 @@ def test_an_expired_lease_does_not_keep_other_completions_unrecorded(database: D
     run_until_idle(node, Stage.READ)
     node.clock.advance(seconds=10)
     run_until_idle(node, Stage.COMPOSE)
-    node.pacs.before = lose_one
+    node.pacs.before_send = lose_one
 
     run_until_idle(node, Stage.DELIVER)
 
     assert [job.state for job in node.jobs(Stage.DELIVER)] == [State.DONE] * 3
-    assert len(node.pacs.arrived) == 4
+    assert len(node.pacs.received) == 4

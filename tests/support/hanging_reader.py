@@ -13,7 +13,7 @@ from cxr_node.db.states import Stage
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.infer.watchdog import exit_after
 from cxr_node.work.batching import Batching
-from tests.support.node import InProcessNode, Says
+from tests.support.node import InProcessNode, StubNetwork
 
 TIMEOUT_S = 0.2
 
@@ -40,8 +40,8 @@ def main(arguments: Sequence[str]) -> None:
     node = InProcessNode(
         Database(url),
         Path(folder),
-        reader=Says(HANGS[name]),
-        together=Batching(size=8),
+        reader=StubNetwork(HANGS[name]),
+        batching=Batching(size=8),
         watchdog=partial(exit_after, TIMEOUT_S),
     )
     node.turn(Stage.READ)

@@ -46,8 +46,8 @@ from cxr_node.work.worker import Worker
 from tests.support.films import data_set_offset
 from tests.support.queue import LEASE, NOON, SENDER
 
-CALM_S = 2.0
-CEILING_S = 300.0
+QUIET_S = 2.0
+MAX_WAIT_S = 300.0
 CRASH_LIMIT = 2
 ANY = Condition()
 OWNER = "node/test/1"
@@ -61,17 +61,17 @@ def prediction(films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
 
 
 @dataclass(slots=True)
-class Says:
+class StubNetwork:
     """A network that answers each film with what `answer` makes of it; its tensors are numbers of films."""
 
     answer: Callable[[Sequence[Radiograph]], tuple[Prediction, ...]] = prediction
-    times: int = 0
+    calls: int = 0
     outlines_anatomy: bool = True
     _films: list[Radiograph] = field(default_factory=list)
     _predictions: dict[int, Prediction] = field(default_factory=dict)
 
     @property
-    def adapter(self) -> "Says":
+    def adapter(self) -> "StubNetwork":
         """Itself."""
         return self
 
@@ -82,7 +82,7 @@ class Says:
 
     def forward(self, batch: Sequence[Float32]) -> Sequence[Outputs]:
         """Answer as told."""
-        self.times += 1
+        self.calls += 1
         numbers = [int(array[0, 0]) for array in batch]
         self._predictions.update(zip(numbers, self.answer([self._films[n] for n in numbers]), strict=True))
         return [{"film": array} for array in batch]
@@ -93,22 +93,22 @@ class Says:
 
 
 @dataclass(slots=True)
-class Mailbox:
+class FakeDestination:
     """A destination that keeps what it is sent, after `before` has had its say."""
 
     name: str = "pacs"
-    before: Callable[[], None] = lambda: None
-    arrived: list[bytes] = field(default_factory=list)
+    before_send: Callable[[], None] = lambda: None
+    received: list[bytes] = field(default_factory=list)
 
     def send(self, content: bytes) -> Receipt:
         """Keep `content`, unless `before` raises."""
-        self.before()
-        self.arrived.append(content)
+        self.before_send()
+        self.received.append(content)
         return Receipt(status=0)
 
     def reports(self) -> list[Dataset]:
         """Return what has arrived."""
-        return [dcmread(BytesIO(content)) for content in self.arrived]
+        return [dcmread(BytesIO(content)) for content in self.received]
 
 
 def with_region(said: Prediction, outline: tuple[Point, ...]) -> Prediction:
@@ -127,7 +127,7 @@ class InProcessNode(node.InProcessNode):
         database: Database,
         folder: Path,
         *,
-        reader: Says | None = None,
+        reader: StubNetwork | None = None,
         network: Callable[[], Network] | None = None,
         executor: Executor | None = None,
         kinds: Sequence[ResultKind] = (tid1500.REPORT,),
@@ -135,26 +135,26 @@ class InProcessNode(node.InProcessNode):
         condition: Condition = ANY,
         forms: tuple[ResultType, ...] = (),
         character_sets: pipeline.CharacterSets | None = None,
-        together: Batching = ONE_JOB,
-        company: SharedLock | None = None,
+        batching: Batching = ONE_JOB,
+        lock: SharedLock | None = None,
         watchdog: Watchdog = nullcontext,
-        confirmation: VerificationRule | None = None,
+        verification: VerificationRule | None = None,
         peers: Mapping[str, Peer] | None = None,
         pacs: Destination | None = None,
-        rule: RetryRule = RETRY_RULES[Stage.DELIVER],
+        retry: RetryRule = RETRY_RULES[Stage.DELIVER],
     ) -> None:
         clock = SimulatedClock(NOON)
         archive = FolderArchive(folder / "archive")
-        self.reader = reader or Says()
-        self.pacs = Mailbox()
-        window = StudyWindow(quiet_s=CALM_S, max_wait_s=CEILING_S)
+        self.reader = reader or StubNetwork()
+        self.pacs = FakeDestination()
+        window = StudyWindow(quiet_s=QUIET_S, max_wait_s=MAX_WAIT_S)
         handlers: list[Handler] = [
             ReadHandler(
                 database=database,
                 executor=executor or InProcess(ReadContext(archive=archive, rules=rules)),
                 network=network or (lambda: self.reader),
                 watchdog=watchdog,
-                batching=together,
+                batching=batching,
                 window=window,
                 crash_limit=CRASH_LIMIT,
             ),
@@ -180,9 +180,9 @@ class InProcessNode(node.InProcessNode):
                 database=database,
                 archive=archive,
                 destinations={self.pacs.name: pacs or self.pacs},
-                verification={} if confirmation is None else {self.pacs.name: confirmation},
+                verification={} if verification is None else {self.pacs.name: verification},
                 clock=clock,
-                retry=rule,
+                retry=retry,
             ),
             CommitmentHandler(database=database, archive=archive, peers=peers or {}),
         ]
@@ -195,7 +195,7 @@ class InProcessNode(node.InProcessNode):
                     lease=LEASE,
                     clock=clock,
                     jitter=lambda: 1.0,
-                    lock=company if handler.stage is Stage.READ else None,
+                    lock=lock if handler.stage is Stage.READ else None,
                 )
                 for handler in handlers
             },
@@ -213,7 +213,7 @@ class InProcessNode(node.InProcessNode):
         for _ in range(2):
             while any(self.turn(stage) for stage in Stage):
                 pass
-            self.clock.advance(seconds=CALM_S)
+            self.clock.advance(seconds=QUIET_S)
 
 
 def received(film: Dataset) -> Instance:

@@ -72,7 +72,7 @@ def served_page(folder: Path, *, database_url: str = "", more: str = "") -> Iter
         node.work()
         node.accept(films.dx(seed=1, changes={"ViewPosition": "LL"}))
         node.work()
-        node.pacs.before = reject
+        node.pacs.before_send = reject
         node.accept(films.dx(seed=2))
         node.work()
         node.accept(films.dx(seed=3))

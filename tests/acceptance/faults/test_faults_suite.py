@@ -14,7 +14,7 @@ from cxr_node.db.database import Database
 from cxr_node.faults import ledger_check, scratch, suite
 from cxr_node.faults.context import SHORT, Amounts, DatabaseKind
 from cxr_node.faults.outcome import GroupResult
-from cxr_node.faults.steps import STRUCK, Action, Fault, Steps
+from cxr_node.faults.steps import INJECTED, Action, Checkpoints, Fault
 from cxr_node.faults.suite import GROUPS, Request
 from cxr_node.records import films, ingest
 from tests.support.films import cr
@@ -131,7 +131,7 @@ def schemas(url: str) -> list[str]:
 
 
 def test_the_ledger_check_detects_lost_duplicated_and_missing_films(tmp_path: Path) -> None:
-    place = scratch.place(tmp_path / "node", destinations={"share": scratch.to_folder(tmp_path / "share")})
+    place = scratch.create_node(tmp_path / "node", destinations={"share": scratch.to_folder(tmp_path / "share")})
     settings = place.settings
     settings.node.data_folder.mkdir()
     database = Database(settings.database_url)
@@ -165,11 +165,13 @@ def test_a_result_with_a_lost_or_duplicated_film_is_not_good() -> None:
 
 def test_a_fault_is_injected_at_its_checkpoint_and_count_only() -> None:
     announced: list[str] = []
-    steps = Steps([Fault(step="start: before write", action=Action.NO_SPACE, number=2)], announce=announced.append)
+    steps = Checkpoints(
+        [Fault(step="start: before write", action=Action.NO_SPACE, number=2)], announce=announced.append
+    )
     steps.reach("before write")
     steps.reach("after write")
     with pytest.raises(OSError, match="No space left"):
         steps.reach("before write")
     steps.reach("before write")
 
-    assert announced == ["start: before write", "start: after write", STRUCK]
+    assert announced == ["start: before write", "start: after write", INJECTED]
