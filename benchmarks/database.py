@@ -24,10 +24,10 @@ from benchmarks.queueing.queues import Ours
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.states import State
+from cxr_node.domain.clock import utc_now
 from cxr_node.queries import browse, overview, view_rows
 from cxr_node.queries.study_status import study_status
 from cxr_node.queries.views.registry import VIEWS
-from cxr_node.wiring.process import utc_now
 
 _EVERY_S = 60
 _WAITING = 5000

@@ -16,9 +16,9 @@ from cxr_node.db import migrate
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import job, study
+from cxr_node.domain.clock import utc_now
 from cxr_node.queue import claiming, queue
 from cxr_node.queue.claiming import Claim
-from cxr_node.wiring.process import utc_now
 
 
 class Queue(Protocol):

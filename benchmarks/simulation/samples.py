@@ -13,9 +13,9 @@ from benchmarks.database import fill
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
+from cxr_node.domain.clock import utc_now
 from cxr_node.faults import postgres_server, scratch
 from cxr_node.queue import claiming, queue
-from cxr_node.wiring.process import utc_now
 
 STAGES = ("receive", "read", "compose", "deliver")
 TRANSACTIONS = 7

@@ -17,11 +17,11 @@ from cxr_node import config
 from cxr_node.archive import space
 from cxr_node.cli.database import reading_database
 from cxr_node.cli.terminal import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, out, reporting_errors
+from cxr_node.domain.clock import utc_now
 from cxr_node.ops.formatting import age
 from cxr_node.queries import overview
 from cxr_node.queries.overview import Overview, PeriodicJobStatus, StageStatus
 from cxr_node.wiring import rejection_counters
-from cxr_node.wiring.process import utc_now
 
 
 def status(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cxr_node.cli.terminal import CommandError
-from cxr_node.wiring.process import utc_now
+from cxr_node.domain.clock import utc_now
 
 SinceOption = Annotated[str, typer.Option(help="From this time on: 2026-01-31, 2026-01-31T12:00, or 24h, 7d ago.")]
 UntilOption = Annotated[

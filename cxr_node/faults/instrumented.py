@@ -17,13 +17,14 @@ from sqlalchemy import Connection, event
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import Destination, Receipt
+from cxr_node.domain.clock import Clock
 from cxr_node.domain.radiograph import Float32
 from cxr_node.faults.scratch_network import ScratchNetwork
 from cxr_node.faults.steps import Checkpoints
 from cxr_node.reading.network import Outputs
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.deliver import open_destinations
-from cxr_node.wiring.process import Clock, Process
+from cxr_node.wiring.process import Process
 
 _DISK = ("open", "write", "fsync", "rename", "replace", "mkdir", "unlink")
 """Functions of `os` that the archive and the folder destination call."""

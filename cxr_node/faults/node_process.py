@@ -17,12 +17,13 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from cxr_node.domain.clock import utc_now
 from cxr_node.domain.errors import RetryLater
 from cxr_node.faults.instrumented import instrument_disk, instrumented, stepped_destinations, stepped_network
 from cxr_node.faults.scratch import ScratchNode
 from cxr_node.faults.steps import INJECTED, MAINTENANCE, Checkpoints, Fault
 from cxr_node.wiring import roles, startup
-from cxr_node.wiring.process import Process, utc_now
+from cxr_node.wiring.process import Process
 from cxr_node.work.periodic import retention
 from cxr_node.work.periodic.scrub import Scrubber
 

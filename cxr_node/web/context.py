@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, HTTPException, Request, status
 
 from cxr_node.db.database import Connection, Database
+from cxr_node.domain.clock import Clock
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.queries import browse
@@ -17,7 +18,7 @@ from cxr_node.queue import queue
 from cxr_node.settings.root import Settings
 from cxr_node.web.access_audit import AccessAudit
 from cxr_node.web.pictures import Pictures
-from cxr_node.wiring.process import Clock, Process
+from cxr_node.wiring.process import Process
 
 _CACHE_S = 60.0
 

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -19,12 +19,11 @@ from cxr_node.audit.journal import Journal
 from cxr_node.audit.message import AuditMessage, AuditSource
 from cxr_node.audit.syslog import SyslogReceiver
 from cxr_node.audit.trail import Trail
+from cxr_node.domain.clock import Clock
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.settings.root import Settings
 from cxr_node.work.scheduler import Outcome
-
-Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +32,7 @@ class Audit:
 
     application: Application
     record: Callable[[AuditMessage], None]
-    clock: Callable[[], datetime]
+    clock: Clock
     records_associations: bool = True
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 
 from cxr_node.archive.folder import FolderArchive
@@ -11,17 +10,11 @@ from cxr_node.archive.store import Archive
 from cxr_node.config import ConfigurationError
 from cxr_node.db.database import Database
 from cxr_node.db.url import sqlite_file
+from cxr_node.domain.clock import Clock, utc_now
 from cxr_node.domain.identifiers import Uid, new_uid
 from cxr_node.queue.notify import FifoNotifier
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.audit import Audit, recording, unrecorded
-
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """Return the present time."""
-    return datetime.now(UTC)
 
 
 def open_database(process: "Process") -> Database:

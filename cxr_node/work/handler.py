@@ -1,6 +1,6 @@
 """Handler protocol: everything the worker knows about a stage."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -10,8 +10,6 @@ from cxr_node.queue.claiming import Claim
 from cxr_node.queue.retry import RetryRule
 from cxr_node.work.batching import Batching
 from cxr_node.work.completion import Completion
-
-Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import ForbiddenTransition
+from cxr_node.domain.clock import Clock
 from cxr_node.domain.errors import GiveUp, RetryLater, place_of
 from cxr_node.queue import claimable, claiming, queue
 from cxr_node.queue.claiming import Claim
@@ -15,7 +16,7 @@ from cxr_node.queue.retry import due_again
 from cxr_node.work import completion
 from cxr_node.work.completion import Completion
 from cxr_node.work.completion_buffer import CompletionBuffer
-from cxr_node.work.handler import Clock, Handler
+from cxr_node.work.handler import Handler
 from cxr_node.work.shared_lock import SharedLock
 
 _log = logging.getLogger(__name__)

@@ -13,12 +13,13 @@ from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import finding
+from cxr_node.domain.clock import utc_now
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.report import codes
 from cxr_node.report.sr.tree import items, name_of
 from cxr_node.wiring import preprocessing
 from cxr_node.wiring.audit import unrecorded
-from cxr_node.wiring.process import Process, utc_now
+from cxr_node.wiring.process import Process
 from cxr_node.wiring.read import open_reader
 from tests.support import films, tiny_bundles
 from tests.support.node import InProcessNode

@@ -26,6 +26,7 @@ from cxr_node.deliver.destination import (
 )
 from cxr_node.deliver.folder import FolderDestination
 from cxr_node.deliver.peer import Peer
+from cxr_node.domain.clock import utc_now
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.ops import conformance, example_config
@@ -35,7 +36,7 @@ from cxr_node.simulators.pacs import SimulatedPacs, StoredObject
 from cxr_node.wiring import audit_decorators, compose
 from cxr_node.wiring.audit import Audit
 from cxr_node.wiring.deliver import open_destinations
-from cxr_node.wiring.process import Process, utc_now
+from cxr_node.wiring.process import Process
 from tests.support import films, peers
 
 

@@ -13,9 +13,9 @@ import pytest
 
 from cxr_node.config import load
 from cxr_node.db import migrate
+from cxr_node.domain.clock import utc_now
 from cxr_node.ops.alarms import Alarms, active_alarms, notifier
 from cxr_node.settings.operations import AlertSection
-from cxr_node.wiring.process import utc_now
 from tests.support import certificates, films
 from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file

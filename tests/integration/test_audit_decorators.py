@@ -10,6 +10,7 @@ import pytest
 from cxr_node.audit.events import USE_OF_RESTRICTED_FUNCTION, Application
 from cxr_node.audit.message import AuditMessage, EventOutcome
 from cxr_node.deliver.destination import ApplicationEntity, DeliveryRejected, Receipt, VerificationRule
+from cxr_node.domain.clock import utc_now
 from cxr_node.domain.commitment import CommitmentResult, Reference
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
@@ -19,7 +20,7 @@ from cxr_node.receive.events import AssociationAccepted, AssociationRejected, Tl
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit_decorators
 from cxr_node.wiring.audit import Audit, administration, note_settings, recording
-from cxr_node.wiring.process import Process, utc_now
+from cxr_node.wiring.process import Process
 from tests.support import films
 
 FILM = films.dx()

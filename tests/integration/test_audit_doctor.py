@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from cxr_node.audit import events
+from cxr_node.domain.clock import utc_now
 from cxr_node.ops.checks import audit as audit_checks
 from cxr_node.ops.checks.node import Status
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.audit import administration
-from cxr_node.wiring.process import utc_now
 from tests.support import certificates, peers, syslog
 from tests.support.peers import LOOPBACK
 

@@ -16,9 +16,9 @@ from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.db.states import Stage
 from cxr_node.deliver.destination import DeliveryRejected
+from cxr_node.domain.clock import utc_now
 from cxr_node.queries import overview
 from cxr_node.queries.overview import quantile
-from cxr_node.wiring.process import utc_now
 from tests.support import films
 from tests.support.node import InProcessNode
 from tests.support.queue import NOON

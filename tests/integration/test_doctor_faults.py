@@ -19,9 +19,9 @@ from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.deliver.destination import DeliveryRejected
+from cxr_node.domain.clock import utc_now
 from cxr_node.ops.single_instance import data_folder_lock
 from cxr_node.simulators.pacs import SimulatedPacs
-from cxr_node.wiring.process import utc_now
 from tests.support import films, peers
 from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file, to_pacs

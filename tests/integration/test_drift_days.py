@@ -18,13 +18,13 @@ from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.monitoring_tables import daily_statistic
+from cxr_node.domain.clock import utc_now
 from cxr_node.monitoring.drift import DriftRules
 from cxr_node.ops.alarms import active_alarms
 from cxr_node.queries import daily_stats as days
 from cxr_node.queries import drift, view_rows
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.simulators.clock import SimulatedClock
-from cxr_node.wiring.process import utc_now
 from cxr_node.work.periodic import drift as drift_job
 from tests.support import films
 from tests.support.monitored_films import ScoredFilm, read_films

@@ -10,7 +10,7 @@ from cxr_node.archive.objects import Bucket, ObjectArchive
 from cxr_node.db.database import Database
 from cxr_node.db.states import Event, Stage, State
 from cxr_node.db.tables import job, job_event, reading
-from cxr_node.wiring.process import utc_now
+from cxr_node.domain.clock import utc_now
 from tests.support import films, tiny_bundles
 from tests.support.node import received
 from tests.support.peers import until

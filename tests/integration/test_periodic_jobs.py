@@ -10,12 +10,13 @@ import pytest
 from cxr_node.config import ConfigurationError, parse
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
+from cxr_node.domain.clock import utc_now
 from cxr_node.ops.alarms import active_alarms
 from cxr_node.queries import overview
 from cxr_node.records import periodic_jobs
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.periodic import JOBS, run_jobs
-from cxr_node.wiring.process import Process, utc_now
+from cxr_node.wiring.process import Process
 from cxr_node.wiring.roles import Role
 from tests.support.queue import NOON
 

@@ -11,9 +11,9 @@ from benchmarks.database import fill, questions
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
+from cxr_node.domain.clock import utc_now
 from cxr_node.queue import claimable, claiming, queue
 from cxr_node.records import ingest
-from cxr_node.wiring.process import utc_now
 from tests.support.queue import LEASE, incoming_film
 
 FILMS = 10_000

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
+from cxr_node.domain.clock import utc_now
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.wiring.process import utc_now
 from tests.support import films
 from tests.support.films import ROOT
 from tests.support.node import InProcessNode

@@ -14,6 +14,7 @@ from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
+from cxr_node.domain.clock import utc_now
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import ModelIdentity, Prediction, Presence
@@ -24,7 +25,6 @@ from cxr_node.queue import queue
 from cxr_node.reading.context import ReadContext
 from cxr_node.reading.executor import InProcess
 from cxr_node.records import shadow as shadows
-from cxr_node.wiring.process import utc_now
 from cxr_node.work.periodic.shadow import Shadow
 from tests.support import films
 from tests.support.node import RULES, InProcessNode, StubNetwork, prediction

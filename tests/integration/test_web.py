@@ -15,7 +15,8 @@ import yaml
 from PIL import Image
 
 from cxr_node.db.states import State
-from cxr_node.wiring.process import Process, utc_now
+from cxr_node.domain.clock import utc_now
+from cxr_node.wiring.process import Process
 from tests.support import films
 from tests.support.films import ROOT
 from tests.support.web import PASSWORD, Page, reject, served_page, token_of

@@ -11,9 +11,10 @@ import httpx
 from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.deliver.destination import DeliveryRejected
+from cxr_node.domain.clock import utc_now
 from cxr_node.domain.password_hash import PasswordHash
 from cxr_node.web import server
-from cxr_node.wiring.process import Process, utc_now
+from cxr_node.wiring.process import Process
 from tests.support import films
 from tests.support.node import InProcessNode
 from tests.support.running_node import opened, settings_file

@@ -7,6 +7,7 @@ from cxr_node import pipeline
 from cxr_node.archive.store import Archive
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage
+from cxr_node.domain.clock import Clock
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.queue import queue
@@ -17,7 +18,6 @@ from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.source import Observer
 from cxr_node.work import completion
 from cxr_node.work.completion import Completion
-from cxr_node.work.handler import Clock
 from cxr_node.work.handlers.one_job import OneJobHandler
 from cxr_node.work.study_window import StudyWindow
 

@@ -11,6 +11,7 @@ from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage
 from cxr_node.deliver.circuit_breaker import CircuitBreakers
 from cxr_node.deliver.destination import DeliveryRejected, Destination, DestinationUnreachable, VerificationRule
+from cxr_node.domain.clock import Clock
 from cxr_node.domain.commitment import CommitmentResult, FailureReason
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid, new_uid
@@ -21,7 +22,7 @@ from cxr_node.records import commitment_requests, results
 from cxr_node.records.results import Delivery
 from cxr_node.work import completion
 from cxr_node.work.completion import Completion
-from cxr_node.work.handler import Clock, Exclusions
+from cxr_node.work.handler import Exclusions
 from cxr_node.work.handlers.one_job import OneJobHandler
 
 _log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from cxr_node.work.handler import Clock
+from cxr_node.domain.clock import Clock
 
 _log = logging.getLogger(__name__)
 

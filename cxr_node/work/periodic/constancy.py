@@ -16,6 +16,7 @@ from pydicom.uid import UID
 from cxr_node.archive.store import Archive
 from cxr_node.db.database import Database
 from cxr_node.deliver.destination import DeliveryRejected
+from cxr_node.domain.clock import Clock
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid, parse_uid
 from cxr_node.domain.reading import Reading
@@ -31,7 +32,6 @@ from cxr_node.records import constancy as rows
 from cxr_node.records import films, readings
 from cxr_node.records.constancy import ConstancyFilm
 from cxr_node.records.models import ModelKey
-from cxr_node.work.handler import Clock
 
 _log = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ import logging
 from datetime import date, datetime, timedelta
 
 from cxr_node.db.database import Database
+from cxr_node.domain.clock import Clock
 from cxr_node.domain.daily_stats import DriftResult
 from cxr_node.monitoring.drift import DriftRules, comparison_windows, evaluate_day
 from cxr_node.queries import daily_stats, drift
-from cxr_node.work.handler import Clock
 
 _log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from cxr_node.archive.store import Archive
 from cxr_node.db.database import Database
+from cxr_node.domain.clock import Clock
 from cxr_node.records import retention
 from cxr_node.records.retention import ArchiveFile
-from cxr_node.work.handler import Clock
 
 _log = logging.getLogger(__name__)
 

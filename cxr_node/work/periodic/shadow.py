@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from cxr_node import pipeline
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
+from cxr_node.domain.clock import Clock
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.reading import ModelIdentity, Reading
 from cxr_node.domain.reasons import Reason
@@ -19,7 +20,6 @@ from cxr_node.reading.network import Network, Watchdog
 from cxr_node.records import films, shadow
 from cxr_node.records.films import Film
 from cxr_node.records.shadow import ShadowTask
-from cxr_node.work.handler import Clock
 
 _MAXIMUM_ATTEMPTS = 2
 _DIED = "the reader died, or took too long, in each attempt to read this film in shadow mode"
