@@ -1,4 +1,4 @@
-"""The stand-in PACS that the demo shows results in."""
+"""Simulated PACS of the demo, as a destination."""
 
 from pathlib import Path
 
