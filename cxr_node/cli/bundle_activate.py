@@ -16,7 +16,7 @@ from cxr_node.domain.identifiers import digest_of
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.records import bundles
-from cxr_node.records.bundles import ChosenBundle
+from cxr_node.records.bundles import ArchivedBundle
 from cxr_node.wiring.process import Process
 
 
@@ -36,7 +36,7 @@ def activate(which: BundleArgument, path: ConfigOption = DEFAULT_CONFIG, as_json
         key = bundle_key(digest)
         with read_write(path) as process:
             process.archive.put(key, content)
-            chosen = ChosenBundle(name=card.name, version=card.version, digest=digest, archive_key=key)
+            chosen = ArchivedBundle(name=card.name, version=card.version, digest=digest, archive_key=key)
             _record_choice(process, chosen, what=f"bundle {card.name} {card.version} activated for all readers")
     if as_json:
         typer.echo(json.dumps({"name": card.name, "version": card.version, "network": card.network.sha256}))
@@ -59,17 +59,17 @@ def uses(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> No
         choice, hosts = bundles.newest(connection), bundles.uses(connection)
     bundle = choice.bundle if choice else None
     if as_json:
-        rows = [{"host": use.host, "rejected": use.is_refused, "detail": use.detail} for use in hosts]
+        rows = [{"host": use.host, "rejected": use.is_rejected, "detail": use.detail} for use in hosts]
         typer.echo(json.dumps({"bundle": bundle and f"{bundle.name}@{bundle.version}", "hosts": rows}, indent=2))
         return
-    by = f", by {choice.chosen_by} at {choice.chosen_at:%Y-%m-%d %H:%M}" if choice else ""
+    by = f", by {choice.activated_by} at {choice.activated_at:%Y-%m-%d %H:%M}" if choice else ""
     typer.echo(f"activated: {f'{bundle.name} {bundle.version}' if bundle else 'none, readers use their settings'}{by}")
     for use in hosts:
-        typer.echo(f"{use.host}: {f'REJECTED: {use.detail}' if use.is_refused else 'uses it'}")
+        typer.echo(f"{use.host}: {f'REJECTED: {use.detail}' if use.is_rejected else 'uses it'}")
 
 
-def _record_choice(process: Process, bundle: ChosenBundle | None, *, what: str) -> None:
+def _record_choice(process: Process, bundle: ArchivedBundle | None, *, what: str) -> None:
     with process.database.write() as transaction:
-        bundles.choose(transaction, bundle, by=operator_log.operator_name(), now=process.clock())
+        bundles.activate(transaction, bundle, by=operator_log.operator_name(), now=process.clock())
     action = OperatorAction(by=operator_log.operator_name(), what=what, subject="bundles")
     operator_log.record(process, action, kind=SOFTWARE_CONFIGURATION)

@@ -26,7 +26,7 @@ from cxr_node.queue import search
 from cxr_node.reading.context import ReadContext
 from cxr_node.reading.executor import InProcess
 from cxr_node.records import bundles, films, readings
-from cxr_node.records.bundles import ChosenBundle
+from cxr_node.records.bundles import ArchivedBundle
 from cxr_node.records.films import Film
 from cxr_node.wiring import preprocessing
 from cxr_node.wiring.active_bundle import install_from_archive
@@ -80,7 +80,7 @@ class Scores:
         return [{"finding": key, "stored": stored, "now": now} for key, (stored, now) in self.pairs.items()]
 
 
-def _stored(process: Process, job_id: int) -> tuple[Film, Prediction, list[ChosenBundle]]:
+def _stored(process: Process, job_id: int) -> tuple[Film, Prediction, list[ArchivedBundle]]:
     """Return the film of a job, its prediction, and the bundles of its model's name that were activated."""
     with process.database.read() as connection:
         film = _film(connection, job_id)
@@ -90,7 +90,7 @@ def _stored(process: Process, job_id: int) -> tuple[Film, Prediction, list[Chose
         if reading.prediction is None:
             raise CommandError(f"job {job_id} has no scores: not analysed ({_reason(reading)})")
         model = reading.prediction.model
-        return film, reading.prediction, bundles.chosen_before(connection, model.name, model.version)
+        return film, reading.prediction, bundles.activated_before(connection, model.name, model.version)
 
 
 def _film(connection: Connection, job_id: int) -> Film:
@@ -104,7 +104,7 @@ def _film(connection: Connection, job_id: int) -> Film:
     return films.get(connection, row.film_id)
 
 
-def _read_again(process: Process, film: Film, stored: ModelIdentity, activated: Sequence[ChosenBundle]) -> Prediction:
+def _read_again(process: Process, film: Film, stored: ModelIdentity, activated: Sequence[ArchivedBundle]) -> Prediction:
     """Read a film with the same network and preparation, from the settings' bundle or an activated one."""
     from cxr_node.infer.bundle import BundleError
 

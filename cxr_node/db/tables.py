@@ -361,16 +361,16 @@ destination_capabilities = Table(
 )
 
 # Activated bundle: the newest row. Without an archive key each host uses the bundle of its settings.
-bundle_choice = Table(
-    "bundle_choice",
+bundle_activation = Table(
+    "bundle_activation",
     metadata,
     row_id(),
     Column("name", String(64), nullable=False),
     Column("version", String(64), nullable=False),
     Column("digest", DIGEST),
     Column("archive_key", String(200)),
-    Column("chosen_by", String(128), nullable=False),
-    Column("chosen_at", UtcDateTime, nullable=False),
+    Column("activated_by", String(128), nullable=False),
+    Column("activated_at", UtcDateTime, nullable=False),
 )
 
 # Whether each host uses the activated bundle or has rejected it.
@@ -379,8 +379,8 @@ bundle_use = Table(
     metadata,
     row_id(),
     Column("host", String(64), nullable=False, unique=True),
-    _reference("choice_id", "bundle_choice"),
-    Column("is_refused", Boolean, nullable=False),
+    _reference("activation_id", "bundle_activation"),
+    Column("is_rejected", Boolean, nullable=False),
     Column("detail", Text, nullable=False),
     Column("at", UtcDateTime, nullable=False),
 )

@@ -58,7 +58,7 @@ def _job_alarms(database: Database, now: datetime) -> Iterator[tuple[str, str]]:
         yield "database", str(error)
         return
     for use in uses:
-        if use.is_refused:
+        if use.is_rejected:
             yield (
                 f"bundle on {use.host}",
                 f"rejects the activated bundle, reads with the previous one: {use.detail}",

@@ -1,1 +1,1 @@
-"""What is stored: films, readings, results, commitments, capabilities, bundles."""
+"""Stored rows: films, readings, results, commitments, capabilities, bundles."""

@@ -7,12 +7,12 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select
 
 from cxr_node.db.database import Transaction
 from cxr_node.db.states import Stage
-from cxr_node.db.tables import bundle_choice, bundle_use
+from cxr_node.db.tables import bundle_activation, bundle_use
 from cxr_node.domain.identifiers import Digest, parse_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChosenBundle:
+class ArchivedBundle:
     """A bundle in the archive: a zip file under `archive_key` with SHA-256 `digest`."""
 
     name: str
@@ -22,75 +22,92 @@ class ChosenBundle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class BundleActivation:
     """An activation; without a bundle every host uses the bundle of its settings."""
 
-    choice_id: int
-    bundle: ChosenBundle | None
-    chosen_by: str
-    chosen_at: datetime
+    activation_id: int
+    bundle: ArchivedBundle | None
+    activated_by: str
+    activated_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
-    """Whether a host uses the newest choice it knows of, or has rejected it for the reason in `detail`."""
+class BundleUse:
+    """Whether a host uses the newest activation known to it, or has rejected it for the reason in `detail`."""
 
     host: str
-    choice_id: int
-    is_refused: bool
+    activation_id: int
+    is_rejected: bool
     detail: str
     at: datetime
 
 
-def choose(transaction: Transaction, bundle: ChosenBundle | None, *, by: str, now: datetime) -> None:
+def activate(transaction: Transaction, bundle: ArchivedBundle | None, *, by: str, now: datetime) -> None:
     """Activate a bundle for all readers, or return them to their settings; idle readers are notified."""
     columns = {"name": bundle.name, "version": bundle.version} if bundle else {"name": "", "version": ""}
     file = {"digest": bundle.digest, "archive_key": bundle.archive_key} if bundle else {}
-    transaction.connection.execute(insert(bundle_choice).values(chosen_by=by, chosen_at=now, **columns, **file))
+    transaction.connection.execute(
+        insert(bundle_activation).values(activated_by=by, activated_at=now, **columns, **file)
+    )
     transaction.notify.add(Stage.READ)
 
 
-def newest(connection: Connection) -> Choice | None:
-    """Return the newest choice; None if there is none."""
-    row = connection.execute(select(bundle_choice).order_by(bundle_choice.c.id.desc()).limit(1)).mappings().first()
+def newest(connection: Connection) -> BundleActivation | None:
+    """Return the newest activation; None if there is none."""
+    row = (
+        connection.execute(select(bundle_activation).order_by(bundle_activation.c.id.desc()).limit(1))
+        .mappings()
+        .first()
+    )
     if row is None:
         return None
-    return Choice(choice_id=row["id"], bundle=_chosen(row), chosen_by=row["chosen_by"], chosen_at=row["chosen_at"])
+    return BundleActivation(
+        activation_id=row["id"],
+        bundle=_archived_bundle(row),
+        activated_by=row["activated_by"],
+        activated_at=row["activated_at"],
+    )
 
 
-def chosen_before(connection: Connection, name: str, version: str) -> list[ChosenBundle]:
+def activated_before(connection: Connection, name: str, version: str) -> list[ArchivedBundle]:
     """Return the bundles of this name and version that were ever activated, the newest first."""
-    is_same = bundle_choice.c.name == name, bundle_choice.c.version == version, bundle_choice.c.archive_key.is_not(None)
-    rows = connection.execute(select(bundle_choice).where(*is_same).order_by(bundle_choice.c.id.desc())).mappings()
-    return list(dict.fromkeys(chosen for row in rows if (chosen := _chosen(row)) is not None))
+    is_same = (
+        bundle_activation.c.name == name,
+        bundle_activation.c.version == version,
+        bundle_activation.c.archive_key.is_not(None),
+    )
+    rows = connection.execute(
+        select(bundle_activation).where(*is_same).order_by(bundle_activation.c.id.desc())
+    ).mappings()
+    return list(dict.fromkeys(bundle for row in rows if (bundle := _archived_bundle(row)) is not None))
 
 
-def _chosen(row: RowMapping) -> ChosenBundle | None:
+def _archived_bundle(row: RowMapping) -> ArchivedBundle | None:
     if row["archive_key"] is None:
         return None
     digest = parse_digest(row["digest"])
-    return ChosenBundle(name=row["name"], version=row["version"], digest=digest, archive_key=row["archive_key"])
+    return ArchivedBundle(name=row["name"], version=row["version"], digest=digest, archive_key=row["archive_key"])
 
 
-def write_use(transaction: Transaction, use: Use) -> None:
+def write_use(transaction: Transaction, use: BundleUse) -> None:
     """Replace the use of a host."""
     transaction.connection.execute(delete(bundle_use).where(bundle_use.c.host == use.host))
     transaction.connection.execute(
         insert(bundle_use).values(
-            host=use.host, choice_id=use.choice_id, is_refused=use.is_refused, detail=use.detail, at=use.at
+            host=use.host, activation_id=use.activation_id, is_rejected=use.is_rejected, detail=use.detail, at=use.at
         )
     )
 
 
-def uses(connection: Connection) -> list[Use]:
-    """Return the uses of the newest choice; hosts that do not know of it yet are missing."""
-    last = select(bundle_choice.c.id).order_by(bundle_choice.c.id.desc()).limit(1).scalar_subquery()
-    query = select(bundle_use).where(bundle_use.c.choice_id == last).order_by(bundle_use.c.host)
+def uses(connection: Connection) -> list[BundleUse]:
+    """Return the uses of the newest activation; hosts that have not noticed it yet are missing."""
+    last = select(bundle_activation.c.id).order_by(bundle_activation.c.id.desc()).limit(1).scalar_subquery()
+    query = select(bundle_use).where(bundle_use.c.activation_id == last).order_by(bundle_use.c.host)
     return [
-        Use(
+        BundleUse(
             host=row["host"],
-            choice_id=row["choice_id"],
-            is_refused=row["is_refused"],
+            activation_id=row["activation_id"],
+            is_rejected=row["is_rejected"],
             detail=row["detail"],
             at=row["at"],
         )

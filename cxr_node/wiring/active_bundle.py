@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.records import bundles
-from cxr_node.records.bundles import Choice, ChosenBundle, Use
+from cxr_node.records.bundles import ArchivedBundle, BundleActivation, BundleUse
 from cxr_node.wiring.process import Process
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ class ActiveBundle:
         self._open_reader = open_reader
         self._polling = threading.Lock()
         self._loader: threading.Thread | None = None
-        self._handled_choice_id = 0
-        choice = self._unhandled_choice()
-        activated = self._load(choice) if choice is not None and choice.bundle is not None else None
+        self._handled_activation_id = 0
+        activation = self._unhandled_activation()
+        activated = self._load(activation) if activation is not None and activation.bundle is not None else None
         self.reader: Reader = activated or open_reader(None)
         """Reader of the next batch."""
 
@@ -56,46 +56,46 @@ class ActiveBundle:
         try:
             if self._loader is not None and self._loader.is_alive():
                 return
-            choice = self._unhandled_choice()
-            if choice is not None:
-                self._loader = threading.Thread(target=self._switch, args=(choice,), name="bundle", daemon=True)
+            activation = self._unhandled_activation()
+            if activation is not None:
+                self._loader = threading.Thread(target=self._switch, args=(activation,), name="bundle", daemon=True)
                 self._loader.start()
         except RetryLater as error:
             _log.warning("the activated bundle is not known for now: %s", error)
         finally:
             self._polling.release()
 
-    def _unhandled_choice(self) -> Choice | None:
+    def _unhandled_activation(self) -> BundleActivation | None:
         with self._database.read() as connection:
-            choice = bundles.newest(connection)
-        return None if choice is None or choice.choice_id == self._handled_choice_id else choice
+            activation = bundles.newest(connection)
+        return None if activation is None or activation.activation_id == self._handled_activation_id else activation
 
-    def _switch(self, choice: Choice) -> None:
-        self.reader = self._load(choice) or self.reader
+    def _switch(self, activation: BundleActivation) -> None:
+        self.reader = self._load(activation) or self.reader
 
-    def _load(self, choice: Choice) -> "Reader | None":
-        """Return the reader of a choice, warmed up; None if the bundle is refused or cannot be fetched yet."""
-        name = "its settings" if choice.bundle is None else f"{choice.bundle.name} {choice.bundle.version}"
+    def _load(self, activation: BundleActivation) -> "Reader | None":
+        """Return the reader of a activation, warmed up; None if the bundle is refused or cannot be fetched yet."""
+        name = "its settings" if activation.bundle is None else f"{activation.bundle.name} {activation.bundle.version}"
         reader, detail = None, ""
         try:
-            folder = None if choice.bundle is None else install_from_archive(self._process, choice.bundle)
+            folder = None if activation.bundle is None else install_from_archive(self._process, activation.bundle)
             reader = self._open_reader(folder)
-            _log.warning("reads by %s from now on, activated by %s", name, choice.chosen_by)
+            _log.warning("reads by %s from now on, activated by %s", name, activation.activated_by)
         except RetryLater as error:  # the next poll tries again
             _log.warning("%s cannot be fetched for now: %s", name, error)
             return None
         except Exception as error:  # noqa: BLE001  # whatever a bundle does wrong, the old one reads on
             detail = str(error)[:_DETAIL_CHARACTERS] or type(error).__name__
-            _log.error("%s, activated by %s, is refused: %s", name, choice.chosen_by, detail)
-        self._handled_choice_id = choice.choice_id
-        self._record_use(choice, detail)
+            _log.error("%s, activated by %s, is refused: %s", name, activation.activated_by, detail)
+        self._handled_activation_id = activation.activation_id
+        self._record_use(activation, detail)
         return reader
 
-    def _record_use(self, choice: Choice, detail: str) -> None:
-        use = Use(
+    def _record_use(self, activation: BundleActivation, detail: str) -> None:
+        use = BundleUse(
             host=self._process.settings.node.host_name,
-            choice_id=choice.choice_id,
-            is_refused=bool(detail),
+            activation_id=activation.activation_id,
+            is_rejected=bool(detail),
             detail=detail,
             at=self._process.clock(),
         )
@@ -106,7 +106,7 @@ class ActiveBundle:
             _log.warning("the use of the activated bundle is not recorded: %s", error)
 
 
-def install_from_archive(process: Process, bundle: ChosenBundle) -> Path:
+def install_from_archive(process: Process, bundle: ArchivedBundle) -> Path:
     """Return the folder of an activated bundle on this host, installed from the archive if it is not there yet.
 
     Raises

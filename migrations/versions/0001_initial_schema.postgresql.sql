@@ -1,12 +1,12 @@
-CREATE TABLE bundle_choice (
+CREATE TABLE bundle_activation (
     id BIGSERIAL NOT NULL,
     name VARCHAR(64) NOT NULL,
     version VARCHAR(64) NOT NULL,
     digest VARCHAR(64),
     archive_key VARCHAR(200),
-    chosen_by VARCHAR(128) NOT NULL,
-    chosen_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    CONSTRAINT pk_bundle_choice PRIMARY KEY (id)
+    activated_by VARCHAR(128) NOT NULL,
+    activated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    CONSTRAINT pk_bundle_activation PRIMARY KEY (id)
 );
 
 CREATE TABLE commitment (
@@ -69,13 +69,13 @@ CREATE TABLE study (
 CREATE TABLE bundle_use (
     id BIGSERIAL NOT NULL,
     host VARCHAR(64) NOT NULL,
-    choice_id BIGINT NOT NULL,
-    is_refused BOOLEAN NOT NULL,
+    activation_id BIGINT NOT NULL,
+    is_rejected BOOLEAN NOT NULL,
     detail TEXT NOT NULL,
     at TIMESTAMP WITH TIME ZONE NOT NULL,
     CONSTRAINT pk_bundle_use PRIMARY KEY (id),
     CONSTRAINT uq_bundle_use_host UNIQUE (host),
-    CONSTRAINT fk_bundle_use_choice_id_bundle_choice FOREIGN KEY(choice_id) REFERENCES bundle_choice (id)
+    CONSTRAINT fk_bundle_use_activation_id_bundle_activation FOREIGN KEY(activation_id) REFERENCES bundle_activation (id)
 );
 
 CREATE TABLE constancy_run (

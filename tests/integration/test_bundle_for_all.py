@@ -62,7 +62,7 @@ def _read(node: RunningNode) -> int:
     return sum(job.state is State.DONE for job in node.jobs(Stage.READ))
 
 
-def _uses(settings: Settings) -> list[bundles.Use]:
+def _uses(settings: Settings) -> list[bundles.BundleUse]:
     with opened(settings) as database, database.read() as connection:
         return bundles.uses(connection)
 
@@ -86,7 +86,7 @@ def test_readers_change_to_an_activated_bundle_and_back(config: Path, cxr_node: 
         assert changed(reader) == "2.0.0"
         assert changed(active_bundle(process)) == "2.0.0"
         (use,) = _uses(settings)
-        assert (use.is_refused, use.detail) == (False, "")
+        assert (use.is_rejected, use.detail) == (False, "")
         assert "tiny 2.0.0" in cxr_node("bundle", "uses").output
         assert "used on 1 host" in checks.activated_bundle(database)[0].message
 
@@ -136,7 +136,7 @@ def test_an_unusable_bundle_is_refused_visibly_and_the_old_one_reads_on(
         assert changed(reader) == "1.2.3"
 
         (use,) = _uses(settings)
-        assert use.is_refused
+        assert use.is_rejected
         assert "is rejected by" in checks.activated_bundle(database)[0].message
         assert f"bundle on {use.host}" in alarms.active_alarms(settings, database, now=NOON)
         assert "REJECTED" in cxr_node("bundle", "uses").output

@@ -104,7 +104,7 @@ def activated_bundle(opened: Database) -> list[Check]:
     if choice is None or choice.bundle is None:
         return []
     name = f"{choice.bundle.name} {choice.bundle.version}"
-    rejected = [use for use in uses if use.is_refused]
+    rejected = [use for use in uses if use.is_rejected]
     if rejected:
         hosts = "; ".join(f"{use.host}: {use.detail}" for use in rejected)
         next_step = "fix the cause there, or activate another: these hosts read with the previous bundle"
