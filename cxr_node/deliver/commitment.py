@@ -31,13 +31,12 @@ from cxr_node.domain.commitment import (
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Identity
+from cxr_node.domain.sop_classes import STUDY_ROOT_FIND
 
 _log = logging.getLogger(__name__)
 
 _SUCCESS = 0x0000
 _INVALID_ARGUMENT = 0x0115
-FIND_SOP_CLASS = Uid("1.2.840.10008.5.1.4.1.2.2.1")
-"""Study Root Query/Retrieve Information Model - FIND."""
 
 _POLL_S = 0.05
 
@@ -136,9 +135,9 @@ class FindVerifier:
         identifier = identifier_of(identity)
         is_found = False
         status: int | None = None
-        with self.peer.association([build_context(FIND_SOP_CLASS)]) as association:
+        with self.peer.association([build_context(STUDY_ROOT_FIND)]) as association:
             try:
-                for response, match in association.send_c_find(identifier, UID(FIND_SOP_CLASS)):
+                for response, match in association.send_c_find(identifier, UID(STUDY_ROOT_FIND)):
                     status = response.get("Status")
                     # Some archives ignore an unsupported key and return all instances.
                     is_found = is_found or (

@@ -4,15 +4,11 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field
 from pydicom.dataset import Dataset
-from pynetdicom import _config, build_context
-from pynetdicom.association import Association
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
 
-from cxr_node.deliver.commitment import FIND_SOP_CLASS, CommitmentRequester, FindVerifier
 from cxr_node.deliver.destination import (
     ApplicationEntity,
     DeliveryRejected,
@@ -23,14 +19,16 @@ from cxr_node.deliver.destination import (
     VerificationRule,
 )
 from cxr_node.deliver.dicom_file import DicomFile, converted, read_dicom_file
-from cxr_node.deliver.negotiation import negotiate
 from cxr_node.deliver.outcome import DeliveryOutcome, of_status
 from cxr_node.deliver.peer import ApplicationEntitySection, Peer, raise_for_outcome, status_text
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Uid, parse_ae_title
 from cxr_node.domain.section import Seconds, Title
-from cxr_node.domain.sop_classes import VERIFICATION
+from cxr_node.domain.sop_classes import STUDY_ROOT_FIND, VERIFICATION
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +49,7 @@ class CStore(ApplicationEntitySection, DestinationKind):
     )
     confirm_again_s: Seconds = Field(60.0, description="Time until the verification is repeated, in seconds.")
 
-    scu_sop_classes: ClassVar[tuple[Uid, ...]] = (VERIFICATION, PUSH_MODEL, FIND_SOP_CLASS)
+    scu_sop_classes: ClassVar[tuple[Uid, ...]] = (VERIFICATION, PUSH_MODEL, STUDY_ROOT_FIND)
 
     @classmethod
     def example(cls) -> Self:
@@ -76,6 +74,8 @@ class CStore(ApplicationEntitySection, DestinationKind):
 
     def verification(self, *, calling_ae_title: AeTitle) -> VerificationRule | None:
         """Return the verifier that `confirm` selects."""
+        from cxr_node.deliver.commitment import CommitmentRequester, FindVerifier
+
         peer = self._peer(calling_ae_title)
         match self.confirm:
             case "none":
@@ -91,6 +91,8 @@ class CStore(ApplicationEntitySection, DestinationKind):
 
     def probe(self, sop_class_uids: Sequence[Uid], *, calling_ae_title: AeTitle) -> Probe:
         """Test by C-ECHO, and by negotiation of SOP Classes."""
+        from cxr_node.deliver.negotiation import negotiate
+
         try:
             negotiation = negotiate(self._peer(calling_ae_title), sop_class_uids)
         except RetryLater as error:
@@ -125,6 +127,8 @@ class CStoreDestination:
         In its own transfer syntax, byte for byte. If the peer accepts only another uncompressed one, the object is
         converted, and the receipt's comment names the transfer syntax.
         """
+        from pynetdicom import build_context
+
         file = read_dicom_file(content)
         # A separate context for the file's transfer syntax: within one context the peer chooses.
         contexts = [build_context(file.sop_class_uid, file.transfer_syntax_uid)]
@@ -138,7 +142,9 @@ class CStoreDestination:
 
     def echo(self) -> None:
         """Send C-ECHO; raises as `send` does."""
-        with self.peer.association([build_context(Verification)]) as association:
+        from pynetdicom import build_context
+
+        with self.peer.association([build_context(VERIFICATION)]) as association:
             status = association.send_c_echo().get("Status")
         if status != 0:
             raise RetryLater(f"{self.peer} answered C-ECHO with {status_text(status)}")
@@ -165,8 +171,10 @@ def _in_accepted_syntax(file: DicomFile, accepted: list[Uid]) -> DicomFile:
     return converted(file, transfer_syntax_uid=accepted[0])
 
 
-def _c_store(association: Association, file: DicomFile) -> Dataset:
+def _c_store(association: "Association", file: DicomFile) -> Dataset:
     """Send the encoded data set of the file unchanged; return an empty data set without a response."""
+    from pynetdicom import _config
+
     # pynetdicom then sends the bytes of a file unchanged, but only from a path; it reads the option at each call.
     _config.STORE_SEND_CHUNKED_DATASET = True
     descriptor = os.memfd_create("outgoing")

@@ -4,23 +4,25 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pydantic import Field
-from pynetdicom.association import Association
-from pynetdicom.events import EventHandlerType
-from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
-from pynetdicom.presentation import PresentationContext
 
 from cxr_node.deliver.destination import DeliveryRejected, DestinationUnreachable
 from cxr_node.deliver.outcome import DeliveryOutcome, of_context, of_rejection
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, parse_ae_title
 from cxr_node.domain.section import Port, Seconds, Title
-from cxr_node.net.scu import AssociationRequest, associate
+from cxr_node.net.association_request import AssociationRequest
 from cxr_node.net.tls import failure_reason
 from cxr_node.net.tls_peer import TlsPeer
 from cxr_node.net.tls_settings import TlsClient
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
+    from pynetdicom.events import EventHandlerType
+    from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+    from pynetdicom.presentation import PresentationContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +41,11 @@ class Peer(AssociationRequest):
     @contextmanager
     def association(
         self,
-        contexts: Sequence[PresentationContext],
+        contexts: "Sequence[PresentationContext]",
         *,
-        roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
-        handlers: Sequence[EventHandlerType] = (),
-    ) -> Iterator[Association]:
+        roles: "Sequence[SCP_SCU_RoleSelectionNegotiation]" = (),
+        handlers: "Sequence[EventHandlerType]" = (),
+    ) -> "Iterator[Association]":
         """Establish an association for the block, with at least one of `contexts` accepted.
 
         Raises
@@ -63,11 +65,13 @@ class Peer(AssociationRequest):
     @contextmanager
     def _requested(
         self,
-        contexts: Sequence[PresentationContext],
-        roles: Sequence[SCP_SCU_RoleSelectionNegotiation],
-        handlers: Sequence[EventHandlerType],
+        contexts: "Sequence[PresentationContext]",
+        roles: "Sequence[SCP_SCU_RoleSelectionNegotiation]",
+        handlers: "Sequence[EventHandlerType]",
         tls: ssl.SSLContext | None,
-    ) -> Iterator[Association]:
+    ) -> "Iterator[Association]":
+        from cxr_node.net.scu import associate
+
         with ExitStack() as stack:
             try:
                 request = associate(self, contexts, roles=roles, handlers=handlers, tls=tls)
@@ -82,7 +86,7 @@ class Peer(AssociationRequest):
         except OSError as error:
             raise DestinationUnreachable(f"TLS files for {self} cannot be used: {failure_reason(error)}") from error
 
-    def _raise_failure(self, association: Association) -> NoReturn:
+    def _raise_failure(self, association: "Association") -> NoReturn:
         response = association.acceptor.primitive
         if association.is_rejected and response is not None:
             result, source, reason = response.result or 0, response.result_source or 0, response.diagnostic or 0

@@ -1,8 +1,9 @@
-"""SOP Classes that the node accepts (PS3.4 annexes A and B)."""
+"""SOP Classes that the node accepts or requests (PS3.4 annexes A to C)."""
 
 from cxr_node.domain.identifiers import Uid
 
 VERIFICATION = Uid("1.2.840.10008.1.1")
+STUDY_ROOT_FIND = Uid("1.2.840.10008.5.1.4.1.2.2.1")
 
 STORAGE_SOP_CLASSES = (
     Uid("1.2.840.10008.5.1.4.1.1.1"),  # Computed Radiography Image

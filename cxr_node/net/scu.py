@@ -5,7 +5,6 @@ import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from pynetdicom import AE
@@ -15,22 +14,8 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
-from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssociationRequest:
-    """Address and AE titles of an association request, and its time-outs."""
-
-    host: str
-    port: int
-    called_ae_title: AeTitle
-    calling_ae_title: AeTitle
-    connection_timeout_s: float = 10.0
-    acse_timeout_s: float = 30.0
-    dimse_timeout_s: float = 60.0
-    network_timeout_s: float = 60.0
+from cxr_node.net.association_request import AssociationRequest
 
 
 @contextmanager

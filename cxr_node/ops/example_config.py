@@ -10,7 +10,7 @@ from cxr_node.deliver import destinations
 from cxr_node.domain.section import Section, table_types
 from cxr_node.settings.operations import PageUserSection
 from cxr_node.settings.receive import CommitmentPeerSection, PeerSection, UrgentSection, UserSection
-from cxr_node.settings.results import RESULT_NAMES, CharacterSetSection
+from cxr_node.settings.results import CharacterSetSection, result_names
 from cxr_node.settings.root import Settings
 
 _HEAD = """\
@@ -48,7 +48,7 @@ def text() -> str:
     parts.append(_table("report.character_sets", _GB18030))
     parts.append("# Accounts of the web page. Uncomment this, or repeat it.\n")
     parts.append(_table("web.users", _ACCOUNT))
-    names = f"# Names in `results`: {', '.join(RESULT_NAMES)}."
+    names = f"# Names in `results`: {', '.join(result_names())}."
     parts.append(f"# Destinations. Uncomment one of these, or repeat them.\n{names}\n")
     parts.extend(_table("deliver.destinations", kind.example()) for kind in destinations.DESTINATIONS)
     return "\n".join(parts)

@@ -9,7 +9,6 @@ from pydicom.charset import python_encoding
 from cxr_node.deliver import destinations
 from cxr_node.deliver.destination import DestinationKind
 from cxr_node.domain.section import OneOf, Seconds, Section, Title
-from cxr_node.report.kinds.registry import RESULT_KINDS
 from cxr_node.report.languages.registry import LANGUAGES
 
 
@@ -64,9 +63,14 @@ class ReportSection(Section):
 REPORT_BEST = "report-best"
 """Not a kind: the first of `REPORT_FORMS` that the destination accepts."""
 
-RESULT_NAMES = (RESULT_KINDS[0].name, REPORT_BEST, *(kind.name for kind in RESULT_KINDS[1:]))
-
 AnyDestination = Annotated[SerializeAsAny[DestinationKind], OneOf(lambda: destinations.DESTINATIONS)]
+
+
+def result_names() -> tuple[str, ...]:
+    """Return the names of all results; the registry loads the whole report package, so it is imported here only."""
+    from cxr_node.report.kinds.registry import RESULT_KINDS
+
+    return (RESULT_KINDS[0].name, REPORT_BEST, *(kind.name for kind in RESULT_KINDS[1:]))
 
 
 class DeliverSection(Section):
@@ -88,6 +92,6 @@ class DeliverSection(Section):
         """Yield the names of results that do not exist."""
         for row in self.destinations:
             for name in row.results:
-                if name not in RESULT_NAMES:
-                    names = ", ".join(RESULT_NAMES)
+                if name != REPORT_BEST and name not in result_names():
+                    names = ", ".join(result_names())
                     yield f"{key}.destinations.{row.name}.results: {name!r} is no result; there are {names}"

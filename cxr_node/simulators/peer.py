@@ -8,7 +8,8 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.net.scu import AssociationRequest, associate
+from cxr_node.net.association_request import AssociationRequest
+from cxr_node.net.scu import associate
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from cxr_node.audit import events
 from cxr_node.audit.events import AuditPeer
 from cxr_node.audit.message import AuditMessage
 from cxr_node.audit.subject import StudySubject, parse_subject
-from cxr_node.deliver.commitment import FIND_SOP_CLASS, identifier_of
+from cxr_node.deliver.commitment import identifier_of
 from cxr_node.deliver.destination import (
     ApplicationEntity,
     DeliveryRejected,
@@ -28,6 +28,7 @@ from cxr_node.domain.commitment import CommitmentResult
 from cxr_node.domain.errors import RejectObject, RetryLater
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.instance import Identity, Received, Sender
+from cxr_node.domain.sop_classes import STUDY_ROOT_FIND
 from cxr_node.receive.admission import Rejection
 from cxr_node.receive.elements import values_of
 from cxr_node.receive.events import AssociationAccepted, AssociationRejected, ReceiveEvent, StoreRejected, TlsFailed
@@ -257,7 +258,7 @@ class _AuditedQuery:
         audit = self.audit
         queried = partial(
             events.queried,
-            FIND_SOP_CLASS,
+            STUDY_ROOT_FIND,
             encode(identifier_of(identity), is_implicit_vr=False, is_little_endian=True) or b"",
             _EXPLICIT_VR_LITTLE_ENDIAN,
             by=audit.application,
