@@ -21,7 +21,7 @@ FILMS = 10_000
 EVERY_S = 6 * 3600
 LARGE = ("film", "job", "study", "reading", "finding", "measurement", "result", "delivery", "job_event")
 # Views of small tables. Their aliases are those of large tables, which only PostgreSQL's plans tell apart.
-SMALL_VIEWS = ("v1_daily_statistics", "v1_drift", "v1_constancy")
+SMALL_VIEWS = ("v1_daily_statistics", "v1_drift", "v1_constancy", "v1_periodic_jobs")
 # Questions about a month or about all time, which is half of these films.
 LONG_PERIODS = {"question 8", "question 9", "question 10", "question 11", "question 12", "question 13", "question 15"}
 
