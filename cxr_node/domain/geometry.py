@@ -77,7 +77,7 @@ def fill_band(polygons: Iterable[Polygon], shape: tuple[int, ...], *, align: int
     # An edge toggles every pixel right of it: the running parity along a row is the mask.
     toggles = np.zeros((bottom - top, right - left + 1), np.bool_)
     for polygon in corners:
-        _toggle(toggles, polygon - (left, top))
+        _toggle(toggles, polygon, left, top)
     band = np.zeros((bottom - top, shape[1]), np.bool_)
     band[:, left:right] = np.logical_xor.accumulate(toggles, axis=1, out=toggles)[:, :-1]
     return top, band
@@ -95,22 +95,25 @@ def _bounds(points: _Float64, shape: tuple[int, ...], *, beyond: int = 0) -> tup
     )
 
 
-def _toggle(toggles: Mask, starts: _Float64) -> None:
-    """Toggle the first pixel right of each edge, in each row whose center line the edge crosses."""
+def _toggle(toggles: Mask, starts: _Float64, left: int, top: int) -> None:
+    """Toggle the first pixel right of each edge, in each row whose center line the edge crosses.
+
+    `toggles` begins at column `left` and row `top` of the image.
+    """
     height, last_column = toggles.shape[0], toggles.shape[1] - 1
     ends = np.concatenate([starts[1:], starts[:1]])
     # Rows whose center line lies at or below each corner: an edge crosses those between its two corners' numbers.
-    below = np.ceil(starts[:, 1] - 0.5).clip(0, height).astype(np.int64)
+    below = np.ceil(starts[:, 1] - 0.5).clip(top, top + height).astype(np.int64)
     below_end = np.concatenate([below[1:], below[:1]])
     first = np.minimum(below, below_end)
     counts = np.abs(below_end - below)
     edges = np.arange(len(starts)).repeat(counts)
     rows = np.arange(len(edges)) + (first - counts.cumsum() + counts)[edges]
     start, along = starts[edges], (ends - starts)[edges]
-    # Multiplied before it is divided: exact where a whole-numbered edge crosses at a whole number.
-    crossings = start[:, 0] + (rows + 0.5 - start[:, 1]) * along[:, 0] / along[:, 1]
-    columns = np.ceil(crossings - 0.5).clip(0, last_column).astype(np.int64)
-    np.logical_xor.at(toggles, (rows, columns), True)
+    # In this order and relative to the image: a pixel on an edge is inside by the last digit, and results keep UIDs.
+    crossings = start[:, 0] + (rows + 0.5 - start[:, 1]) * (along[:, 0] / along[:, 1])
+    columns = (np.ceil(crossings - 0.5) - left).clip(0, last_column).astype(np.int64)
+    np.logical_xor.at(toggles, (rows - top, columns), True)
 
 
 def fill_with_border(polygon: Polygon, shape: tuple[int, ...]) -> Mask:

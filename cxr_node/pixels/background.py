@@ -17,6 +17,8 @@ _MAX_SWEEPS = 16
 _MIN_OPEN = 0.02
 """A shutter that leaves less of the film open than this share is ignored as an error."""
 _CORNERS = range(3, 1001)
+_MARGIN = 1e-6
+"""Pixels; far below the distance of an edge to a center that it does not meet."""
 
 
 def padding(dataset: Dataset, cells: Cells, description: Description) -> Mask | None:
@@ -104,8 +106,9 @@ def _polygonal(dataset: Dataset, rows: int, columns: int) -> Mask | None:
     vertices = np.array(elements.numbers(dataset, "VerticesOfThePolygonalShutter"))
     if len(vertices) % 2 or len(vertices) // 2 not in _CORNERS or not (np.abs(vertices) < rows + columns).all():
         return None
-    # Counted from 1, the corner (1, 1) is the center of the first pixel.
-    return fill([vertices.reshape(-1, 2)[:, ::-1] - 0.5], (rows, columns))
+    # Counted from 1, the corner (1, 1) is the center of the first pixel. Where an edge of whole-numbered corners meets
+    # a center, rounding cannot exclude it at the left or include it at the right.
+    return fill([vertices.reshape(-1, 2)[:, ::-1] - (0.5 + _MARGIN, 0.5)], (rows, columns))
 
 
 def _centers(rows: int, columns: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

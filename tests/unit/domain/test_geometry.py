@@ -29,7 +29,7 @@ def _crosses_oddly(point: Point, outlines: Sequence[Sequence[Point]]) -> bool:
     for outline in outlines:
         for (x0, y0), (x1, y1) in zip(outline, [*outline[1:], outline[0]], strict=True):
             if (y0 <= point[1]) != (y1 <= point[1]):
-                crossings += x0 + (point[1] - y0) * (x1 - x0) / (y1 - y0) <= point[0]
+                crossings += x0 + (point[1] - y0) * ((x1 - x0) / (y1 - y0)) <= point[0]
     return crossings % 2 == 1
 
 
@@ -46,6 +46,11 @@ def test_a_band_is_the_filled_rows_from_an_aligned_one_on(outlines: list[list[Po
     assert top % 8 == 0
     assert np.array_equal(mask[top : top + len(band)], band)
     assert mask.sum() == band.sum()
+
+
+def test_a_center_on_an_edge_keeps_the_side_that_earlier_results_have() -> None:
+    """The edge meets the center of (25, 7) but for the last digit; another side would give a mask another UID."""
+    assert fill([[(0.5, 0.5), (14.5, 50.5), (0.5, 50.5)]], (50, 50))[25].nonzero()[0].tolist() == list(range(8))
 
 
 def test_no_polygon_fills_no_pixel() -> None:

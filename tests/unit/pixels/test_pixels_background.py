@@ -120,6 +120,11 @@ def test_outside_a_polygonal_shutter_is_black() -> None:
     assert film.p_values[60, 24] > 0
 
 
+def test_a_center_on_the_right_edge_of_a_polygonal_shutter_is_black() -> None:
+    film = shown(np.full((64, 48), 3000), TRIANGLE | {"VerticesOfThePolygonalShutter": [1, 1, 51, 15, 51, 1]})
+    assert film.p_values[25].nonzero()[0].tolist() == list(range(7))
+
+
 def test_of_several_shapes_all_must_be_open() -> None:
     both = RECTANGLE | CIRCLE | {"ShutterShape": ["RECTANGULAR", "CIRCULAR"]}
     opened = [shown(np.full((64, 48), 3000), shutter).p_values > 0 for shutter in (both, RECTANGLE, CIRCLE)]
