@@ -1,12 +1,12 @@
-"""How fast a film becomes a network's input, against the obvious way; and where the time and the memory go.
+"""Time and memory from a DICOM file to network input, compared with the obvious implementation.
 
     python -m benchmarks.pixels [--rounds 7]
 
-The film is made up: 3056 rows of 2500 columns, 14 bits stored in 16, a window, structure and noise. The obvious way is
-pydicom's `pixel_array`, `apply_modality_lut` and `apply_voi_lut` and scikit-image's `resize`. Both begin with the
-bytes of the file and end at 256 by 256 values. The rounds are interleaved, the medians are of one run: on a busy
-machine the milliseconds move, the ratios hardly. "peak" is the most memory held at once by this process beyond the
-file's bytes, in decoded frames of 15 MB; "stage" is that of the pixel stage alone, without the reduction.
+The film is synthetic: 3056 rows of 2500 columns, 14 bits stored in 16, a window, structure and noise. The obvious
+implementation is pydicom's `pixel_array`, `apply_modality_lut` and `apply_voi_lut` and scikit-image's `resize`. Both
+begin with the bytes of the file and end at 256 by 256 values. The rounds are interleaved, the medians are of one run:
+on a busy machine the milliseconds vary, the ratios hardly. "peak" is the most memory of this process at one time beyond
+the file's bytes, in decoded frames of 15 MB; "stage" is that of the pixel stage alone, without the reduction.
 """
 
 import argparse
@@ -43,32 +43,32 @@ FRAME = Frame(rows=SIDE, columns=SIDE)
 LIMITS = Limits()
 HEADING = (
     f"{'transfer syntax':20}{'obvious ms':>11}{'ours ms':>9}{'ratio':>7}{'stage':>7}{'peak':>6}{'obvious peak':>14}"
-    "   where ours goes, ms"
+    "   our steps, ms"
 )
 DCMCJPEG = Path("/usr/bin/dcmcjpeg")
 
 
 def film() -> Dataset:
-    """Return the film as a detector would send it."""
+    """Return a film as a detector sends it."""
     row, column = np.mgrid[0:ROWS, 0:COLUMNS]
     y, x = row / ROWS, column / COLUMNS
     lungs = sum(np.exp(-(((x - c) / 0.12) ** 4) - ((y - 0.45) / 0.27) ** 4) for c in (0.28, 0.72))
     shade = (0.5 + 0.3 * y) * (1 - 0.5 * lungs) * (1 << BITS)
     noise = np.random.default_rng(1).normal(0, 25, shade.shape)
     stored = np.clip(np.rint(shade + noise), 0, (1 << BITS) - 1).astype("<u2")
-    made = Dataset()
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
-    made.SOPClassUID, made.SOPInstanceUID = uid.DigitalXRayImageStorageForPresentation, "2.25.1"
-    made.Modality, made.BodyPartExamined, made.ViewPosition = "DX", "CHEST", "PA"
-    made.Rows, made.Columns, made.SamplesPerPixel = ROWS, COLUMNS, 1
-    made.PhotometricInterpretation = "MONOCHROME2"
-    made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 16, BITS, BITS - 1, 0
-    made.RescaleSlope, made.RescaleIntercept = 1, 0
-    made.WindowCenter, made.WindowWidth = 1 << (BITS - 1), 1 << BITS
-    made.PixelData = stored.tobytes()
-    made["PixelData"].VR = "OW"
-    return made
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+    dataset.SOPClassUID, dataset.SOPInstanceUID = uid.DigitalXRayImageStorageForPresentation, "2.25.1"
+    dataset.Modality, dataset.BodyPartExamined, dataset.ViewPosition = "DX", "CHEST", "PA"
+    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = ROWS, COLUMNS, 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, BITS, BITS - 1, 0
+    dataset.RescaleSlope, dataset.RescaleIntercept = 1, 0
+    dataset.WindowCenter, dataset.WindowWidth = 1 << (BITS - 1), 1 << BITS
+    dataset.PixelData = stored.tobytes()
+    dataset["PixelData"].VR = "OW"
+    return dataset
 
 
 def written(dataset: Dataset) -> bytes:
@@ -107,17 +107,17 @@ def obvious(content: bytes) -> np.ndarray:
     dataset = pydicom.dcmread(io.BytesIO(content))
     values = apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset)
     low, high = 0.0, float((1 << BITS) - 1)
-    shown = (values - low) / (high - low)
-    return np.asarray(resize(shown, (SIDE, SIDE), anti_aliasing=True))  # type: ignore[no-untyped-call] # scikit-image
+    film_pixels = (values - low) / (high - low)
+    return np.asarray(resize(film_pixels, (SIDE, SIDE), anti_aliasing=True))  # type: ignore[no-untyped-call] # scikit-image
 
 
 def stage(content: bytes, sandbox: Sandbox) -> Radiograph:
     """Return the film as the pixel stage hands it on, the gate included."""
     dataset = parse(content)
     judge_header(dataset, Rules())
-    shown = radiograph(dataset, limits=LIMITS, sandbox=sandbox)
-    judge_picture(shown, Rules())
-    return shown
+    film_pixels = radiograph(dataset, limits=LIMITS, sandbox=sandbox)
+    judge_picture(film_pixels, Rules())
+    return film_pixels
 
 
 def ours(content: bytes, sandbox: Sandbox) -> np.ndarray:
@@ -126,42 +126,42 @@ def ours(content: bytes, sandbox: Sandbox) -> np.ndarray:
 
 
 def steps(content: bytes, sandbox: Sandbox) -> dict[str, Callable[[], object]]:
-    """Return our way taken apart."""
+    """Return our steps one by one."""
     dataset = parse(content)
     described = describe(dataset, limits=LIMITS)
     frame = decode_first_frame(dataset, described, limits=LIMITS, sandbox=sandbox)
-    shown = apply_grayscale(dataset, frame)
+    film_pixels = apply_grayscale(dataset, frame)
     return {
         "parse": lambda: parse(content),
         "decode": lambda: decode_first_frame(dataset, described, limits=LIMITS, sandbox=sandbox),
         "gray scale": lambda: apply_grayscale(dataset, frame),
-        "judge": lambda: (judge_header(dataset, Rules()), judge_picture(shown, Rules())),
-        "reduce": lambda: prepare(shown, FRAME),
+        "judge": lambda: (judge_header(dataset, Rules()), judge_picture(film_pixels, Rules())),
+        "reduce": lambda: prepare(film_pixels, FRAME),
     }
 
 
-def timed(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the median milliseconds of each way, the rounds interleaved, the first not counted."""
-    taken: dict[str, list[float]] = {name: [] for name in ways}
+def timed(implementations: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Return the median milliseconds of each implementation, rounds interleaved, without the first."""
+    milliseconds: dict[str, list[float]] = {name: [] for name in implementations}
     for _ in range(rounds + 1):
-        for name, way in ways.items():
+        for name, run in implementations.items():
             started = time.perf_counter()
-            way()
-            taken[name].append((time.perf_counter() - started) * 1000)
-    return {name: statistics.median(times[1:]) for name, times in taken.items()}
+            run()
+            milliseconds[name].append((time.perf_counter() - started) * 1000)
+    return {name: statistics.median(times[1:]) for name, times in milliseconds.items()}
 
 
-def peak(way: Callable[[], object]) -> float:
-    """Return the most memory held at once beyond what was held before, in decoded frames."""
+def peak(run: Callable[[], object]) -> float:
+    """Return the peak of additional memory, in decoded frames."""
     tracemalloc.start()
-    way()
-    _, most = tracemalloc.get_traced_memory()
+    run()
+    _, maximum = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    return most / (ROWS * COLUMNS * 2)
+    return maximum / (ROWS * COLUMNS * 2)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     rounds: int = parser.parse_args().rounds
@@ -175,11 +175,11 @@ def main() -> None:
             }
             medians = timed(both, rounds)
             parts = timed(steps(content, sandbox), rounds)
-            where = ", ".join(f"{part} {ms:.0f}" for part, ms in parts.items())
+            steps_ms = ", ".join(f"{part} {ms:.0f}" for part, ms in parts.items())
             print(
                 f"{name:20}{medians['obvious']:11.0f}{medians['ours']:9.0f}{medians['obvious'] / medians['ours']:7.1f}"
                 f"{peak(partial(stage, content, sandbox)):7.1f}{peak(both['ours']):6.1f}{peak(both['obvious']):14.1f}"
-                f"   {where}"
+                f"   {steps_ms}"
             )
 
 

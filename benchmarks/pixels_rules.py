@@ -1,8 +1,8 @@
-"""How often the rules on the picture are right and wrong on a folder of upright frontal chest films, 8-bit gray.
+"""Counts right and wrong decisions of the picture rules on a folder of upright frontal chest films, 8-bit gray.
 
     python -m benchmarks.pixels_rules FOLDER
 
-The films must be the right way round, as in a curated collection; each is tried as it is and as its negative.
+The films must have the right polarity, as in a curated collection; each is checked as it is and as its negative.
 """
 
 import argparse
@@ -19,23 +19,23 @@ from cxr_node.pixels.suitability import Rules, judge_picture
 RULES = Rules(minimum_side_pixels=1)
 
 
-def tried(p_values: UInt16) -> list[str]:
-    """Return what the rules say of a film and of its negative."""
+def decisions(p_values: UInt16) -> list[str]:
+    """Return the decisions of the rules on a film and on its negative."""
     negative = (WHITE - p_values.astype(np.int32)).astype(np.uint16)
-    place = Geometry(rows=p_values.shape[0], columns=p_values.shape[1])
-    verdict = judge_picture(Radiograph(p_values=p_values, geometry=place, grayscale=""), RULES)
-    said = {
-        "taken for a negative (wrong)": image_statistics.polarity(p_values).is_reversed,
-        "its negative noticed (right)": image_statistics.polarity(negative).is_reversed,
-        "lying on its side, taken for a negative (wrong)": image_statistics.polarity(np.rot90(p_values)).is_reversed,
+    geometry = Geometry(rows=p_values.shape[0], columns=p_values.shape[1])
+    verdict = judge_picture(Radiograph(p_values=p_values, geometry=geometry, grayscale=""), RULES)
+    results = {
+        "inverted (wrong)": image_statistics.polarity(p_values).is_reversed,
+        "negative detected (right)": image_statistics.polarity(negative).is_reversed,
+        "rotated by 90 degrees and inverted (wrong)": image_statistics.polarity(np.rot90(p_values)).is_reversed,
         "refused for quality": verdict.refused is not None,
-        "text noted": bool(verdict.notes),
+        "text detected": bool(verdict.notes),
     }
-    return [sentence for sentence, holds in said.items() if holds]
+    return [sentence for sentence, holds in results.items() if holds]
 
 
 def main() -> None:
-    """Count and print."""
+    """Count and print the decisions."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     counts: Counter[str] = Counter()
@@ -43,7 +43,7 @@ def main() -> None:
     for path in paths:
         with Image.open(path) as film:
             p_values = np.asarray(film.convert("L")).astype(np.uint16) * 257
-        counts.update(tried(p_values))
+        counts.update(decisions(p_values))
     print(f"{len(paths)} films")
     for sentence, count in sorted(counts.items()):
         print(f"{count:5} {sentence}")

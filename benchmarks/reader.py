@@ -1,15 +1,15 @@
-"""Films that the role `read` reads in a second, against nothing but its network on films already prepared.
+"""Throughput of the role `read`, compared with its bare network on prepared films.
 
     python -m benchmarks.reader                              # the table, about five minutes
     python -m benchmarks.reader --receiving 1 --set read.threads=1 --bundle densenet121
 
-A node with the role `read` alone in processes of its own, its films in the archive and in the queue. The bare loop is
-the same network, made in the same way and with as many threads, on films prepared beforehand, one after the other, in
-this process, while the node has nothing to do. Rounds are interleaved: bare, then the node on each kind of film. The
-ratio is that of films a second in the same round, its median and the least and the most of all rounds; "CPU ms" is
-processor time per film, of the role itself with its network and of the processes beside it. With --receiving the
-role `receive` runs too and takes as many films a second from a sender as are named, which are read as well and
-counted. Films are phantoms of 15 MB, enlarged. "densenet121" is that network with made-up weights.
+A node runs the role `read` only, with its films in the archive and the queue. The bare loop runs the same network, with
+as many threads, on films prepared beforehand, one after the other, in this process, while the node is idle. Rounds are
+interleaved: bare, then the node on each kind of film. The ratio is that of films a second in the same round: its
+median, minimum and maximum over all rounds; "CPU ms" is processor time per film, of the role itself with its network
+and of its preprocessing processes. With --receiving the role `receive` runs too and receives that many films a second,
+which are read and counted too. Films are phantoms of 15 MB, enlarged. "densenet121" is that network with random
+weights.
 """
 
 import argparse
@@ -48,31 +48,31 @@ from tests.support.node import received
 from tests.support.queue import SENDER
 
 KINDS = ("uncompressed", "RLE", "JPEG Lossless", "JPEG 2000 lossless")
-HEADINGS = ("films", "bare films/s", "node films/s", "ratio", "least to most", "CPU ms: role", "beside it")
+HEADINGS = ("films", "bare films/s", "node films/s", "ratio", "least to most", "CPU ms: role", "pool")
 _ENLARGED = 6
-_PATIENCE_S = 600.0
+_MAX_WAIT_S = 600.0
 
 
 @dataclass(slots=True)
 class Rounds:
-    """What was measured of one kind of film, a number for each round."""
+    """Measurements of one kind of film, a number per round."""
 
     bare: list[float] = field(default_factory=list)
     node: list[float] = field(default_factory=list)
     role_ms: list[float] = field(default_factory=list)
-    beside_ms: list[float] = field(default_factory=list)
+    pool_ms: list[float] = field(default_factory=list)
 
     def row(self, kind: str) -> tuple[str, ...]:
         """Return the row of the table."""
         ratios = [node / bare for node, bare in zip(self.node, self.bare, strict=True)]
-        numbers = (statistics.median(each) for each in (self.bare, self.node))
-        costs = (f"{statistics.median(each):.0f}" for each in (self.role_ms, self.beside_ms))
+        numbers = (statistics.median(rates) for rates in (self.bare, self.node))
+        costs = (f"{statistics.median(times):.0f}" for times in (self.role_ms, self.pool_ms))
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        return kind, *(f"{each:.1f}" for each in numbers), f"{statistics.median(ratios):.2f}", spread, *costs
+        return kind, *(f"{rate:.1f}" for rate in numbers), f"{statistics.median(ratios):.2f}", spread, *costs
 
 
 def densenet(folder: Path) -> Path:
-    """Write a bundle of DenseNet-121 with made-up weights, prepared for as published models are; return its folder."""
+    """Write a bundle of DenseNet-121 with random weights and the published preparation; return its folder."""
     from cxr_node.infer import center_crop
     from cxr_node.infer.export import export_network
     from cxr_node.infer.networks.densenet import DenseNet
@@ -91,8 +91,8 @@ def densenet(folder: Path) -> Path:
     return tiny_bundles.bundle(folder, content=content, changes=changes)
 
 
-def kept(process: Process, film: bytes, count: int) -> list[int]:
-    """Put `count` copies of a film, each of its own study, into archive and queue; return their jobs."""
+def enqueue(process: Process, film: bytes, count: int) -> list[int]:
+    """Store and enqueue `count` copies of a film, each in its own study; return their jobs."""
     for _ in range(count):
         dataset = pydicom.dcmread(io.BytesIO(film))
         for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
@@ -107,18 +107,18 @@ def kept(process: Process, film: bytes, count: int) -> list[int]:
 
 
 def bare(process: Process, count: int) -> Callable[[], float]:
-    """Return what runs the network alone on `count` prepared films and says how many that are in a second."""
+    """Return a loop that runs the network on `count` prepared films and returns the films a second."""
     reader = open_reader(process)
-    taken = reader.adapter.card.input
-    low, high = taken.value_range
+    size = reader.adapter.card.input
+    low, high = size.value_range
     generator = np.random.default_rng(1)
-    prepared = [generator.uniform(low, high, (taken.rows, taken.columns)).astype(np.float32) for _ in range(8)]
+    prepared = [generator.uniform(low, high, (size.rows, size.columns)).astype(np.float32) for _ in range(8)]
 
     def loop() -> float:
-        began = time.monotonic()
+        started = time.monotonic()
         for number in range(count):
             reader.forward([prepared[number % len(prepared)]])
-        return count / (time.monotonic() - began)
+        return count / (time.monotonic() - started)
 
     return loop
 
@@ -126,7 +126,7 @@ def bare(process: Process, count: int) -> Callable[[], float]:
 def until_read(opened: Database, jobs: Sequence[int] = ()) -> None:
     """Wait until the films of `jobs`, or all, have been read."""
     which = (job.c.stage == Stage.READ, job.c.id.in_(jobs)) if jobs else (job.c.stage == Stage.READ,)
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + _MAX_WAIT_S
     while True:
         with opened.read() as connection:
             states = set(connection.execute(select(job.c.state).where(*which)).scalars())
@@ -139,45 +139,45 @@ def until_read(opened: Database, jobs: Sequence[int] = ()) -> None:
         time.sleep(0.05)
 
 
-class Reads:
-    """The node's readers at work, seen from its books and the system's."""
+class ReadRole:
+    """The node's role `read`, observed through its database and the operating system."""
 
     def __init__(self, opened: Database, process_id: int) -> None:
         self._opened = opened
         self._supervisor = psutil.Process(process_id)
 
-    def turn(self, jobs: list[int], rounds: Rounds) -> None:
-        """Let the films of `jobs` be read once more, and write down how it went."""
-        before, began = self._cpu_s(), datetime.now(UTC)
+    def run_round(self, jobs: list[int], rounds: Rounds) -> None:
+        """Read the films of `jobs` again and record the results."""
+        before, started = self._cpu_s(), datetime.now(UTC)
         with self._opened.write() as transaction:
-            queue.requeue(transaction, jobs, actor="benchmark", now=began)
+            queue.requeue(transaction, jobs, actor="benchmark", now=started)
         until_read(self._opened, jobs)
-        count, ended = self._read_since(began)
+        count, ended = self._read_since(started)
         after = self._cpu_s()
-        rounds.node.append(count / (ended - began).total_seconds())
+        rounds.node.append(count / (ended - started).total_seconds())
         rounds.role_ms.append((after[0] - before[0]) * 1000 / count)
-        rounds.beside_ms.append((after[1] - before[1]) * 1000 / count)
+        rounds.pool_ms.append((after[1] - before[1]) * 1000 / count)
 
-    def _read_since(self, began: datetime) -> tuple[int, datetime]:
-        """Return how many films have been read since, and when the last was."""
+    def _read_since(self, started: datetime) -> tuple[int, datetime]:
+        """Return the number of films read since, and the time of the last."""
         ended = (job.c.id == job_event.c.job_id, job.c.stage == Stage.READ, job_event.c.event == Event.FINISHED)
         with self._opened.read() as connection:
-            query = select(func.count(), func.max(job_event.c.at)).where(*ended, job_event.c.at > began)
+            query = select(func.count(), func.max(job_event.c.at)).where(*ended, job_event.c.at > started)
             count, last = connection.execute(query).one()
         return count, last
 
     def _cpu_s(self) -> tuple[float, float]:
-        """Return the processor time of the role that reads, and of the processes that it has started."""
-        role = next(each for each in self._supervisor.children() if "read" in each.cmdline())
-        own, beside = sum(role.cpu_times()[:2]), 0.0
-        for each in role.children(recursive=True):
-            beside += sum(each.cpu_times()[:2])
-        return own, beside
+        """Return the processor time of the role, and of its child processes."""
+        role = next(child for child in self._supervisor.children() if "read" in child.cmdline())
+        own, pool = sum(role.cpu_times()[:2]), 0.0
+        for child in role.children(recursive=True):
+            pool += sum(child.cpu_times()[:2])
+        return own, pool
 
 
 @contextmanager
 def sent(sending: Sending | None, port: int, path: Path, a_second: float) -> Iterator[None]:
-    """Send films to the node at a pace while the block lasts."""
+    """Send films to the node at a constant rate while the block lasts."""
     stopping = threading.Event()
 
     def send() -> None:
@@ -196,18 +196,18 @@ def sent(sending: Sending | None, port: int, path: Path, a_second: float) -> Ite
 
 
 def settings_of(folder: Path, bundle: str, changes: Mapping[str, str]) -> Path:
-    """Write the settings of the node; `changes` are of the section read, as they stand in a file."""
+    """Write the settings of the node; `changes` are of the section read, as TOML."""
     path = running_node.settings_file(folder)
-    stated = {"threads": "1", "processes": '"auto"', "bundle": f'"{bundle}"', **changes}
-    lines = "\n".join(f"{key} = {value}" for key, value in stated.items())
+    values = {"threads": "1", "processes": '"auto"', "bundle": f'"{bundle}"', **changes}
+    lines = "\n".join(f"{key} = {value}" for key, value in values.items())
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace('threads = 1\nprocesses = 0\nengine = "eager"', lines), encoding="utf-8")
     return path
 
 
 def run(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict[str, Rounds]:
-    """Measure, and return what was measured of each kind."""
-    changes = dict(each.removeprefix("read.").split("=", 1) for each in options.set)
+    """Measure, and return the rounds of each kind of film."""
+    changes = dict(option.removeprefix("read.").split("=", 1) for option in options.set)
     bundle = str(densenet(folder / "densenet121")) if options.bundle == "densenet121" else options.bundle
     path = settings_of(folder, bundle, changes)
     process = stack.enter_context(Process.open(config.load(path)))
@@ -215,18 +215,18 @@ def run(options: argparse.Namespace, folder: Path, stack: ExitStack) -> dict[str
     opened = process.database
     migrate.upgrade(opened)
     contents = in_transfer_syntaxes(pydicom.dcmread(film))
-    jobs = {kind: kept(process, contents[kind], options.films) for kind in options.kinds}
+    jobs = {kind: enqueue(process, contents[kind], options.films) for kind in options.kinds}
     roles = ("receive", "read") if options.receiving else ("read",)
     loop = bare(process, options.films)
     node = stack.enter_context(running_node.running(path, wait_for=roles, roles=roles))
     sending = stack.enter_context(sender()) if options.receiving else None
     until_read(opened)
-    reads, measured = Reads(opened, node.process.pid), {kind: Rounds() for kind in options.kinds}
+    reads, measured = ReadRole(opened, node.process.pid), {kind: Rounds() for kind in options.kinds}
     for _ in range(options.rounds):
         for kind, rounds in measured.items():
             rounds.bare.append(loop())
             with sent(sending, node.port, film, options.receiving) if sending else nullcontext():
-                reads.turn(jobs[kind], rounds)
+                reads.run_round(jobs[kind], rounds)
             if sending:
                 until_read(opened)
     return measured

@@ -1,4 +1,4 @@
-"""Films through one network."""
+"""Runs the network of one bundle on films, on CPU or GPU."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ Outputs = Mapping[str, torch.Tensor]
 
 
 class Precision(StrEnum):
-    """What a GPU computes in."""
+    """Number format of a GPU's computation."""
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
@@ -32,22 +32,22 @@ class Precision(StrEnum):
 class Reader:
     """Runs one bundle.
 
-    On the CPU films go through one at a time, in float32: batches gain little there, and so a film's scores are the
-    same to the last bit whatever films came with it. On a GPU up to `batch_size` films go together; when its memory
-    does not suffice the batch is halved, and a film that does not fit alone is read on the CPU.
+    On the CPU one film at a time, in float32: batches gain little there, and a film's scores are the same to the last
+    bit whatever other films are read. On a GPU up to `batch_size` films; if its memory does not suffice the batch is
+    halved, and a film that does not fit alone runs on the CPU.
 
     Parameters
     ----------
     device
         "cpu", "cuda", "cuda:1", or "auto": the first GPU if there is one.
     batch_size
-        The most films that go to the GPU together.
+        Largest batch on the GPU.
     precision
-        What a GPU computes in; the model's identity says so where it is not float32.
+        Number format on a GPU; the model's identity names one other than float32.
     program
-        The network on its device, if it is not to be made from the bundle.
+        The network on its device; by default from the bundle.
     engine
-        What runs it on the CPU; the model's identity names one that is not the reference.
+        Engine on the CPU; the model's identity names one other than the reference.
 
     Raises
     ------
@@ -74,33 +74,33 @@ class Reader:
         self._program = program or (engine.program if engine is not None else bundle.program(self._device))
         self._on_cpu: Program | None = None
         if self._device != CPU:
-            repeatable()
+            set_deterministic()
             if precision is Precision.BFLOAT16:
                 self._program = in_bfloat16(self._program, self._device)
                 self.identity = replace(self.identity, preparation=f"{self.identity.preparation}, in {precision}")
 
     def warm_up(self) -> None:
-        """Run one black film, so that the first real one does not pay for what is made on first use."""
-        taken = self._bundle.card.input
-        self._outputs(torch.zeros(1, 1, taken.rows, taken.columns))
+        """Run one black film, so that the first real film does not pay for lazy initialization."""
+        network_input = self._bundle.card.input
+        self._outputs(torch.zeros(1, 1, network_input.rows, network_input.columns))
 
     @property
     def adapter(self) -> ModelAdapter:
-        """What prepares films for this network and says what its outputs mean."""
+        """Preprocessing and decoding for this network."""
         return ModelAdapter(card=self._bundle.card, identity=self.identity)
 
     def read(self, films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
-        """Return what the network makes of each film, in order.
+        """Return the prediction for each film, in order.
 
         Raises
         ------
         GiveUp
             With MODEL_ERROR if the network fails on any of them, alone or together.
         """
-        interpreter = self.adapter
-        outputs = self.forward([interpreter.preprocess(film) for film in films])
+        adapter = self.adapter
+        outputs = self.forward([adapter.preprocess(film) for film in films])
         return tuple(
-            interpreter.decode_outputs(film.geometry, given) for film, given in zip(films, outputs, strict=True)
+            adapter.decode_outputs(film.geometry, of_film) for film, of_film in zip(films, outputs, strict=True)
         )
 
     def forward(self, prepared: Sequence[Float32]) -> list[dict[str, Float32]]:
@@ -111,7 +111,7 @@ class Reader:
         GiveUp
             With MODEL_ERROR if the network fails on any of them, alone or together.
         """
-        given: list[dict[str, Float32]] = []
+        per_film: list[dict[str, Float32]] = []
         for first in range(0, len(prepared), self.batch_size):
             batch = torch.from_numpy(np.stack(prepared[first : first + self.batch_size])[:, None])
             try:
@@ -120,17 +120,17 @@ class Reader:
                 card = self._bundle.card
                 raise GiveUp(Reason.MODEL_ERROR, f"{card.name} {card.version}: {error}") from error
             arrays = {name: tensor.numpy().astype(np.float32, copy=False) for name, tensor in outputs.items()}
-            given += [{name: array[number] for name, array in arrays.items()} for number in range(len(batch))]
-        return given
+            per_film += [{name: array[number] for name, array in arrays.items()} for number in range(len(batch))]
+        return per_film
 
     def _outputs(self, batch: torch.Tensor) -> Outputs:
-        """Run the network; halve what does not fit the GPU's memory."""
+        """Run the network; halve a batch that does not fit the GPU's memory."""
         try:
             return self._run(self._program, batch, self._device)
         except torch.OutOfMemoryError:
             if len(batch) > 1:
                 _log.warning("no memory on %s for %d films: half as many", self._device, len(batch))
-                return _joined([self._outputs(half) for half in batch.tensor_split(2)])
+                return _concatenate([self._outputs(half) for half in batch.tensor_split(2)])
         _log.warning("no memory on %s for one film: read on the CPU", self._device)
         if self._on_cpu is None:
             self._on_cpu = self._bundle.program(CPU)
@@ -143,7 +143,7 @@ class Reader:
 
 
 def in_bfloat16(program: Program, device: torch.device) -> Program:
-    """Return a program that computes in bfloat16 where torch holds that to be safe: convolutions and products."""
+    """Return a program that computes convolutions and matrix products in bfloat16, by torch's autocast."""
 
     def run(batch: torch.Tensor) -> Outputs:
         with torch.autocast(device.type, dtype=torch.bfloat16):
@@ -152,8 +152,8 @@ def in_bfloat16(program: Program, device: torch.device) -> Program:
     return run
 
 
-def repeatable() -> None:
-    """Let a GPU compute float32 as such, and choose its kernels by the shape of the batch alone."""
+def set_deterministic() -> None:
+    """Disable TF32 on a GPU and select deterministic kernels, by the shape of the batch alone."""
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
@@ -161,12 +161,12 @@ def repeatable() -> None:
 
 
 def choose_device(wanted: str) -> torch.device:
-    """Return the device that a setting names.
+    """Return the device of a setting.
 
     Raises
     ------
     BundleError
-        If it is no device, or this machine has none of that kind or number.
+        If it is no device, or this machine does not have it.
     """
     present = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "auto":
@@ -181,5 +181,5 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device("cuda", int(number or "0"))
 
 
-def _joined(parts: list[Outputs]) -> Outputs:
+def _concatenate(parts: list[Outputs]) -> Outputs:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -49,15 +49,15 @@ def lung_points(torso: Torso, side: int, count: int, generator: np.random.Genera
     """Return `count` points (count, 3) spread over one lung, a little inside its surface."""
     bottom = torso.sulcus_mm + 15.0
     top = torso.cage.top_mm - 14.0
-    found = np.empty((0, 3))
-    while len(found) < count:
+    points_inside = np.empty((0, 3))
+    while len(points_inside) < count:
         z = generator.uniform(bottom, top, 3 * count)
         level, medial = torso.cage.at(z), torso.mediastinum.at(z)[:, 0]
         x = side * (medial + generator.uniform(0, 1, 3 * count) * (level[:, 0] - medial))
         y = level[:, 3] + generator.uniform(-1, 1, 3 * count) * level[:, 1]
         points = np.stack([x, y, z], axis=1)
-        found = np.concatenate([found, points[inside_lung(torso, points, side, shrink=0.93)]])
-    return found[:count]
+        points_inside = np.concatenate([points_inside, points[inside_lung(torso, points, side, shrink=0.93)]])
+    return points_inside[:count]
 
 
 def inside_lung(torso: Torso, points: Float64, side: int, *, shrink: float = 1.0) -> npt.NDArray[np.bool_]:

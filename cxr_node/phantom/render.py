@@ -99,7 +99,7 @@ def _solids(scenes: Sequence[Scene], beam: Beam, organs: Paths) -> _Solids:
     for film, one in enumerate(scenes):
         deposited = _deposit(one, beam, film)
         planes.append(deposited[: Part.FINDINGS])
-        seen = {}
+        visible = {}
         kinds = [finding.pathology.kind for finding in one.findings for _ in finding.layers] + [None] * len(one.scenery)
         for k, (layer, kind) in enumerate(zip(one.layers, kinds, strict=True)):
             path = deposited[Part.FINDINGS + k].clamp(min=0.0)
@@ -112,8 +112,8 @@ def _solids(scenes: Sequence[Scene], beam: Beam, organs: Paths) -> _Solids:
                 fluid[film] += path
             if layer.masked and kind is not None:
                 whole = 0.7 * organs.lungs[film] if layer.effect is Effect.EMPTIES_LUNG else 0.0
-                seen[k] = (path > layer.visible_mm) & (path > whole)
-        masks.append(seen)
+                visible[k] = (path > layer.visible_mm) & (path > whole)
+        masks.append(visible)
     return _Solids(
         planes=torch.stack(planes),
         filled=torch.minimum(totals[Effect.FILLS_LUNG], organs.lungs),
@@ -198,11 +198,11 @@ def _film(
     scene: Scene, image: tuple[Tensor, Tensor], masks: dict[str, Tensor], layers: dict[int, Tensor], cage: Tensor
 ) -> PhantomFilm:
     values, met = image
-    found = {name: mask.cpu().numpy() for name, mask in masks.items()}
-    lesions = lesions_of(scene, {k: mask.cpu().numpy() for k, mask in layers.items()}, found)
-    known = truth(scene, found, cage.cpu().numpy(), lesions)
+    arrays = {name: mask.cpu().numpy() for name, mask in masks.items()}
+    lesions = lesions_of(scene, {k: mask.cpu().numpy() for k, mask in layers.items()}, arrays)
+    film_truth = truth(scene, arrays, cage.cpu().numpy(), lesions)
     p_values = (values * WHITE).round().to(torch.int32).cpu().numpy().astype("uint16")
     p_values.flags.writeable = False
     attenuation = met.cpu().numpy()
     attenuation.flags.writeable = False
-    return PhantomFilm(p_values=p_values, attenuation=attenuation, masks=freeze(found), truth=known)
+    return PhantomFilm(p_values=p_values, attenuation=attenuation, masks=freeze(arrays), truth=film_truth)
