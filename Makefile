@@ -18,11 +18,11 @@ LOCK := $(TOOLS)/bin/uv pip compile pyproject.toml --quiet --upgrade --python-ve
 # A process that may not write bytecode compiles the whole package at each start, and tests start hundreds.
 export PYTHONDONTWRITEBYTECODE :=
 
+COVERAGE_FLOOR := 80
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal
 QUICK := tests/unit tests/properties tests/house --ignore tests/house/test_gates.py --ignore tests/house/test_contracts.py
-FILM_TESTS = $(shell grep -rlE 'films\.real|needs_real_films|films\.FILMS' tests --include='test_*.py')
 
-.PHONY: demo quick test test-long test-without-films coverage check gates clean lock audit
+.PHONY: demo quick test test-long coverage check gates clean lock audit
 
 demo: $(VENV)/installed
 	$(BIN)/cxr-node demo
@@ -37,13 +37,10 @@ test: $(VENV)/installed-test
 test-long: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m long
 
-# The tests that use real films, as they run where nobody has these films.
-test-without-films: $(VENV)/installed-test
-	CXR_NODE_FILMS=$(CURDIR)/no-such-folder $(PYTEST) -m "not long" $(FILM_TESTS)
-
-# In this process alone: what acceptance tests run in processes of their own is not counted.
+# Lines that only run in processes of their own, as in most acceptance tests, are not counted.
 coverage: $(VENV)/installed-test
-	$(PYTEST) -m "not long" --cov --cov-report=term:skip-covered tests/unit tests/properties tests/contracts tests/integration
+	$(PYTEST) -m "not long" --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR) \
+	  tests/unit tests/properties tests/contracts tests/integration tests/acceptance/test_film_to_report.py
 
 check: gates test
 

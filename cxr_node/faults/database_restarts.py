@@ -46,10 +46,10 @@ def run(context: FaultContext) -> GroupResult:
                 before = len(load.stored)
                 if not wait_for(lambda: len(load.stored) > before, 60.0):  # noqa: B023  # called within the iteration
                     problems.append(f"no film got Success within a minute after fault {number}")
-        done = wait_for(
+        is_idle = wait_for(
             lambda: load.stored.keys() <= pacs.by_study.keys() and ledger_check.is_idle(place.settings), _IDLE_TIMEOUT_S
         )
-        if not done:
+        if not is_idle:
             problems.append(f"not idle after {_IDLE_TIMEOUT_S:.0f} s")
         if node.stop() != 0:
             problems.append("the node did not stop cleanly")

@@ -68,10 +68,10 @@ def run(context: FaultContext) -> GroupResult:
             wait(malformed)
             usage.append((_resident_bytes(node.pid), _open_files(node.pid)))
         _good(context, node.port, count, promised, problems)
-        done = wait_for(
+        is_idle = wait_for(
             lambda: promised.keys() <= pacs.by_study.keys() and ledger_check.is_idle(place.settings), _IDLE_TIMEOUT_S
         )
-        if not done:
+        if not is_idle:
             problems.append(f"not idle after {_IDLE_TIMEOUT_S:.0f} s")
         usage.append((_resident_bytes(node.pid), _open_files(node.pid)))
         if node.stop() != 0:

@@ -62,7 +62,7 @@ def check(
     duplicated = [study for study, instances in reports.items() if len(instances) > 1]
     delivered = {film for film, entry in entries.items() if entry.fate is Fate.DELIVERED}
     confirmed = [study for study, film in promised.items() if film in delivered and len(reports.get(study, {})) == 1]
-    problems = [f"{found.file.archive_key} is {found.fault}" for found in damage]
+    problems = [f"{damaged.file.archive_key} is {damaged.fault}" for damaged in damage]
     problems += [f"{key} is missing" for key in sorted(keys) if key not in archive]
     failed = [job for job in jobs if job.state is State.FAILED and not allow_failed_jobs]
     problems += [f"{job.stage} job {job.job_id} failed: {job.detail}" for job in failed]

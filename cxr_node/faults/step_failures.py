@@ -130,12 +130,12 @@ class _Sender:
 
 
 def _wait_until_idle(place: ScratchNode, promised: dict[str, str], pacs: SimulatedPacs, problems: list[str]) -> None:
-    done = wait_for(
+    is_idle = wait_for(
         lambda: promised.keys() <= pacs.by_study.keys() and ledger_check.is_idle(place.settings),
         _IDLE_TIMEOUT_S,
         pause_s=0.2,
     )
-    if not done:
+    if not is_idle:
         problems.append(f"not idle after {_IDLE_TIMEOUT_S:.0f} s")
 
 

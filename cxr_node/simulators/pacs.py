@@ -143,10 +143,10 @@ class SimulatedPacs(SimulatedScp):
 
     def result_of(self, request: CommitmentRequest) -> CommitmentResult:
         """Return which of the instances it has."""
-        kept = tuple(reference for reference in request.references if self.has(reference.sop_instance_uid))
-        missing = (reference for reference in request.references if reference not in kept)
+        committed = tuple(reference for reference in request.references if self.has(reference.sop_instance_uid))
+        missing = (reference for reference in request.references if reference not in committed)
         failed = tuple((reference, FailureReason.NO_SUCH_OBJECT_INSTANCE) for reference in missing)
-        return CommitmentResult(transaction_uid=request.transaction_uid, committed=kept, failed=failed)
+        return CommitmentResult(transaction_uid=request.transaction_uid, committed=committed, failed=failed)
 
     def _configure(self, entity: AE) -> list[evt.EventHandlerType]:
         if self._folder is not None:

@@ -1,4 +1,4 @@
-"""A whole node in one thread: real database, archive, pixels and reports; a reader and destinations that do as told."""
+"""In-process node of tests: real database, archive, pixels and reports, with a stub network and fake destination."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -56,13 +56,13 @@ RULES = ReadRules(gate=Rules(minimum_side_pixels=16), limits=Limits())
 
 
 def prediction(films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
-    """Say of each film that there is an opacity."""
+    """Return a prediction with an opacity for each film."""
     return tuple(_prediction(film) for film in films)
 
 
 @dataclass(slots=True)
 class StubNetwork:
-    """A network that answers each film with what `answer` makes of it; its tensors are numbers of films."""
+    """Network whose predictions are those of `answer`; its tensors are indices of films."""
 
     answer: Callable[[Sequence[Radiograph]], tuple[Prediction, ...]] = prediction
     calls: int = 0
@@ -76,45 +76,46 @@ class StubNetwork:
         return self
 
     def preprocess(self, film: Radiograph) -> Float32:
-        """Return the number of a film."""
+        """Return the index of a film."""
         self._films.append(film)
         return np.array([[len(self._films) - 1]], np.float32)
 
     def forward(self, batch: Sequence[Float32]) -> Sequence[Outputs]:
-        """Answer as told."""
+        """Compute the predictions of a batch."""
         self.calls += 1
         numbers = [int(array[0, 0]) for array in batch]
         self._predictions.update(zip(numbers, self.answer([self._films[n] for n in numbers]), strict=True))
         return [{"film": array} for array in batch]
 
     def decode_outputs(self, geometry: Geometry, outputs: Outputs) -> Prediction:  # noqa: ARG002
-        """Return the answer for a film."""
+        """Return the prediction of a film."""
         return self._predictions[int(outputs["film"][0, 0])]
 
 
 @dataclass(slots=True)
 class FakeDestination:
-    """A destination that keeps what it is sent, after `before` has had its say."""
+    """Destination that stores objects in memory; `before_send` may raise."""
 
     name: str = "pacs"
     before_send: Callable[[], None] = lambda: None
     received: list[bytes] = field(default_factory=list)
 
     def send(self, content: bytes) -> Receipt:
-        """Keep `content`, unless `before` raises."""
+        """Store `content`."""
         self.before_send()
         self.received.append(content)
         return Receipt(status=0)
 
     def reports(self) -> list[Dataset]:
-        """Return what has arrived."""
+        """Return the received objects."""
         return [dcmread(BytesIO(content)) for content in self.received]
 
 
-def with_region(said: Prediction, outline: tuple[Point, ...]) -> Prediction:
-    """Return a prediction whose findings are at one place of the film."""
+def with_region(prediction: Prediction, outline: tuple[Point, ...]) -> Prediction:
+    """Return a prediction with one region for all findings."""
     regions = (Region(outline=outline),)
-    return replace(said, findings=tuple(replace(finding, regions=regions) for finding in said.findings))
+    findings = tuple(replace(finding, regions=regions) for finding in prediction.findings)
+    return replace(prediction, findings=findings)
 
 
 class InProcessNode(node.InProcessNode):
