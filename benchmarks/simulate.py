@@ -92,7 +92,7 @@ def stages(samples: Samples) -> Iterator[tuple[str, ...]]:
         yield stage, str(times.size), f"{times.mean():.3f}", f"{p50:.3f}", f"{p99:.3f}"
 
 
-def told(day: Day, story: Story, outcome: Outcome) -> tuple[str, ...]:
+def outcome_row(day: Day, story: Story, outcome: Outcome) -> tuple[str, ...]:
     """Return a line of the table of what happens."""
     latencies = outcome.latencies_s
     p50, p99, most = np.quantile(latencies, (0.5, 0.99, 1.0))
@@ -163,7 +163,7 @@ def main() -> None:
             for story in stories(day):
                 outcome = simulate(samples, day, story, busy=arguments.busy, seed=arguments.seed)
                 outcomes.append((story, outcome))
-                yield told(day, story, outcome)
+                yield outcome_row(day, story, outcome)
             if arguments.pictures is not None:
                 drawn(outcomes, day, arguments.pictures)
 

@@ -48,9 +48,9 @@ class Inbox:
 
     def _read(self) -> None:
         while line := self._line():
-            said = json.loads(line)
+            message = json.loads(line)
             with self._changed:
-                self._came.setdefault(said["study"], said["at"])
+                self._came.setdefault(message["study"], message["at"])
                 self._changed.notify_all()
 
 

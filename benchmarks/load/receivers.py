@@ -173,8 +173,8 @@ def _orthanc(name: str, folder: Path) -> Iterator[Receiver]:
     file.write_text(json.dumps(configuration), encoding="utf-8")
 
     def kept() -> int:
-        said: Any = rest.get("/statistics")
-        return int(said["CountInstances"])
+        statistics: Any = rest.get("/statistics")
+        return int(statistics["CountInstances"])
 
     def clear() -> None:
         patients: Any = rest.get("/patients")

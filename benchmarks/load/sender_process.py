@@ -28,9 +28,9 @@ class Sending:
         """Wait for the answer to the order that was begun."""
         line = self._process.stdout.readline() if self._process.stdout is not None else ""
         if not line:
-            raise RuntimeError("the sender ended; what it said stands above")
-        said = json.loads(line)
-        return Answer(**(said | {"films": [tuple(film) for film in said["films"]]}))
+            raise RuntimeError("the sender ended; its output is above")
+        answer = json.loads(line)
+        return Answer(**(answer | {"films": [tuple(film) for film in answer["films"]]}))
 
     def send(self, order: Order) -> Answer:
         """Give an order and wait for its answer."""

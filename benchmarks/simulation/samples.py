@@ -46,26 +46,26 @@ class Samples:
     @classmethod
     def read(cls, path: Path, database: str) -> "Samples":
         """Return what the file says of one database."""
-        said = json.loads(path.read_text(encoding="utf-8"))
-        loads = {each["name"]: each for each in said["loads"][database]}
-        stages = {"receive": loads["idle"]["answers_each"]} | said["stages_s"][database]
+        document = json.loads(path.read_text(encoding="utf-8"))
+        loads = {each["name"]: each for each in document["loads"][database]}
+        stages = {"receive": loads["idle"]["answers_each"]} | document["stages_s"][database]
         everything = loads["all at once"]
         return cls(
-            machine=said["machine"],
-            cores=said["cores"],
-            at=said["at"],
-            film_bytes=said["film_bytes"],
+            machine=document["machine"],
+            cores=document["cores"],
+            at=document["at"],
+            film_bytes=document["film_bytes"],
             stages_s={stage: tuple(stages[stage]) for stage in STAGES},
             saturated=everything["films"] / everything["seconds"],
-            connections=said["connections"],
-            transactions=said["transactions"],
+            connections=document["connections"],
+            transactions=document["transactions"],
         )
 
 
 def add_transactions(path: Path) -> None:
     """Measure claims and ends of jobs, and add to the file how many a second one worker does, and eight together."""
-    said = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(said | {"transactions": _transactions()}), encoding="utf-8")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(document | {"transactions": _transactions()}), encoding="utf-8")
 
 
 def _transactions() -> dict[str, dict[str, float]]:

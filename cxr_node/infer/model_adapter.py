@@ -34,7 +34,7 @@ class ModelAdapter:
 
         Parameters
         ----------
-        given
+        outputs
             Outputs by name, without the batch dimension.
 
         Raises

@@ -19,8 +19,8 @@ from tests.support.running_node import running, settings_file, to_pacs
 def test_a_node_that_wants_certificates_shows_itself_one(tmp_path: Path) -> None:
     ca = certificates.authority(tmp_path)
     own, shown = (certificates.issued(tmp_path, ca, name) for name in ("node", "constancy"))
-    told = {"tls_ca": ca.certificate, "tls_certificate": shown.certificate, "tls_key": shown.key}
-    section = "[constancy]\n" + "".join(f"{name} = {json.dumps(str(path))}\n" for name, path in told.items())
+    client_files = {"tls_ca": ca.certificate, "tls_certificate": shown.certificate, "tls_key": shown.key}
+    section = "[constancy]\n" + "".join(f"{name} = {json.dumps(str(path))}\n" for name, path in client_files.items())
     config = settings_file(tmp_path / "node", more=section)
     files = {"tls_certificate": own.certificate, "tls_key": own.key, "tls_peers_ca": ca.certificate}
     tls = "".join(f"{name} = {json.dumps(str(path))}\n" for name, path in files.items())
@@ -39,20 +39,20 @@ def test_a_node_that_wants_certificates_shows_itself_one(tmp_path: Path) -> None
 
 
 @pytest.mark.long
-def test_a_node_checks_itself_and_only_the_patients_report_reaches_the_pacs(tmp_path: Path) -> None:
+def test_a_constancy_check_leaves_the_pacs_the_report_of_the_patient(tmp_path: Path) -> None:
     with SimulatedPacs(tmp_path / "pacs", ae_title=AeTitle("PACS"), port=0) as pacs:
         config = settings_file(tmp_path / "node", destinations=(to_pacs(pacs.port, "PACS"),))
         with running(config) as node:
 
-            def said(command: str, *arguments: str, exit_code: int = 0) -> dict[str, Any]:
+            def run_command(command: str, *arguments: str, exit_code: int = 0) -> dict[str, Any]:
                 ended = CliRunner().invoke(app, ["constancy", command, "--config", str(config), *arguments])
                 assert ended.exit_code == exit_code, ended.output
                 answer: dict[str, Any] = json.loads(ended.output) if "--json" in arguments else {}
                 return answer
 
-            first = said("run", "--port", str(node.port), "--json")
-            said("accept")
-            second = said("run", "--port", str(node.port), "--json")
+            first = run_command("run", "--port", str(node.port), "--json")
+            run_command("accept")
+            second = run_command("run", "--port", str(node.port), "--json")
             path = tmp_path / "film.dcm"
             films.dx().save_as(path, enforce_file_format=True)
             assert storescu(node.port, path, called="CXRNODE", options=[]).returncode == 0

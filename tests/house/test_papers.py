@@ -24,7 +24,7 @@ def test_the_example_configuration_is_complete_and_holds_the_defaults() -> None:
     assert config.parse(tomllib.loads(text)) == Settings()
 
 
-def test_the_example_destinations_can_be_used_once_their_marks_are_taken_away() -> None:
+def test_the_example_destinations_are_valid_without_comment_marks() -> None:
     head, _, destinations = example_config.text().partition("# Destinations.")
     lines = destinations.splitlines()[1:]
     text = head + "\n".join(re.sub(r"^# (?=\[\[|\w+ = )", "", line) for line in lines)

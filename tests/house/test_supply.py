@@ -132,7 +132,7 @@ def _of_extra(name: str, extra: str) -> list[str]:
     ]
 
 
-def test_everything_the_node_needs_is_pinned_by_hash_at_the_version_it_was_tested_with() -> None:
+def test_every_dependency_is_pinned_by_hash_at_its_tested_version() -> None:
     pinned = locked(CPU)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = needed(project["dependencies"])

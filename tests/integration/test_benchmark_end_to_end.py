@@ -24,16 +24,16 @@ def test_the_pacs_stamps_a_study_when_its_object_is_in_place(tmp_path: Path) -> 
 
 
 @pytest.mark.long
-def test_the_command_tells_of_every_load_how_long_films_took_and_how_long_each_stage(
+def test_the_command_reports_film_and_stage_times_of_every_load(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = tmp_path / "measured.json"
+    results = tmp_path / "measured.json"
     few = ("--films", "1", "--enlarged", "1", "--databases", "sqlite", "--set", "read.threads=1")
-    monkeypatch.setattr("sys.argv", ["end_to_end", *few, "--json", str(told)])
+    monkeypatch.setattr("sys.argv", ["end_to_end", *few, "--json", str(results)])
 
     end_to_end.main()
 
-    measured = json.loads(told.read_text(encoding="utf-8"))
+    measured = json.loads(results.read_text(encoding="utf-8"))
     loads, stages_s = measured["loads"]["sqlite"], measured["stages_s"]["sqlite"]
     assert [each["name"] for each in loads] == ["idle", "2 a second", "all at once"]
     assert [len(each["seconds_each"]) for each in loads] == [1, 1, 1]

@@ -61,7 +61,7 @@ def test_every_film_that_is_sent_is_whole_and_of_its_own(
     assert all(film.PixelData == pixels for film in got)
 
 
-def test_films_are_sent_at_the_pace_that_is_asked_for(sending: Sending, tmp_path: Path) -> None:
+def test_films_are_sent_at_the_requested_rate(sending: Sending, tmp_path: Path) -> None:
     path = films.write(tmp_path, KIND)
     with receiving() as node:
         answer = sending.send(replace(order(node.port, path), every_s=0.1))
@@ -69,7 +69,7 @@ def test_films_are_sent_at_the_pace_that_is_asked_for(sending: Sending, tmp_path
     assert max(film[1] for film in answer.films) - answer.began_at >= 0.4
 
 
-def test_a_receiver_that_holds_less_than_it_said_fails_the_run(sending: Sending, tmp_path: Path) -> None:
+def test_a_receiver_that_stores_less_than_it_accepted_fails_the_run(sending: Sending, tmp_path: Path) -> None:
     path = films.write(tmp_path, KIND)
     with receiving() as node:
         forgetful = Receiver(name="forgetful", port=node.port, pid=0, kept=lambda: 0, clear=lambda: None)
@@ -91,13 +91,13 @@ def receiver() -> Iterator[Receiver]:
         yield Receiver(name="node", port=node.port, pid=os.getpid(), kept=lambda: len(kept), clear=lambda: None)
 
 
-def asked(*options: str) -> argparse.Namespace:
+def parsed(*options: str) -> argparse.Namespace:
     return receive.parser().parse_args([*options, "--rounds", "1", "--kinds", KIND])
 
 
-def test_what_idle_associations_cost_is_told_with_how_many_there_were(tmp_path: Path) -> None:
+def test_the_cost_of_idle_associations_is_reported_with_their_number(tmp_path: Path) -> None:
     with receiver() as node:
-        _, lines = modes.idle(asked("--idle", "3", "--idle-seconds", "0.1"), tmp_path, [node])
+        _, lines = modes.idle(parsed("--idle", "3", "--idle-seconds", "0.1"), tmp_path, [node])
         ((name, associations, share, rss_mb),) = lines
 
     assert (name, associations) == ("node", "3")
@@ -105,9 +105,9 @@ def test_what_idle_associations_cost_is_told_with_how_many_there_were(tmp_path: 
     assert float(rss_mb) > 10
 
 
-def test_memory_is_told_after_each_tenth_of_the_films(tmp_path: Path) -> None:
+def test_memory_is_reported_after_each_tenth_of_the_films(tmp_path: Path) -> None:
     with receiver() as node:
-        headings, lines = modes.flat(asked("--flat", "20", "--senders", "2"), tmp_path, [node])
+        headings, lines = modes.flat(parsed("--flat", "20", "--senders", "2"), tmp_path, [node])
         (line,) = lines
         kept = node.kept()
 
@@ -119,7 +119,7 @@ def test_a_modality_as_shipped_is_timed_on_films_that_are_all_kept(tmp_path: Pat
     if not available("storescp"):
         pytest.skip("DCMTK is not installed")
     with receiver() as node:
-        _, lines = modes.shipped(asked("--storescu", "--storescu-seconds", "0.1"), tmp_path, [node])
+        _, lines = modes.shipped(parsed("--storescu", "--storescu-seconds", "0.1"), tmp_path, [node])
         ((kind, name, speed, _),) = lines
 
     assert (kind, name) == (KIND, "node")
@@ -131,13 +131,13 @@ def test_the_command_compares_this_node_with_a_peer_and_prints_a_table(
 ) -> None:
     if not available("storescp"):
         pytest.skip("DCMTK is not installed")
-    told = tmp_path / "told.json"
+    results = tmp_path / "results.json"
     few = ("--kinds", KIND, "--senders", "2", "--rounds", "2", "--seconds", "0.1", "--megabytes", "0.2")
-    monkeypatch.setattr("sys.argv", ["receive", *few, "--peers", "storescp nodelay", "--json", str(told)])
+    monkeypatch.setattr("sys.argv", ["receive", *few, "--peers", "storescp nodelay", "--json", str(results)])
 
     receive.main()
 
-    (cell,) = json.loads(told.read_text(encoding="utf-8"))
+    (cell,) = json.loads(results.read_text(encoding="utf-8"))
     assert all(each["films"] > 0 for rounds in cell["rounds"].values() for each in rounds)
     node, peer = (line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:4])
     assert (node[3], peer[3]) == ("node", "storescp nodelay")

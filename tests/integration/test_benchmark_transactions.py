@@ -20,9 +20,9 @@ def test_transactions_of_both_databases_are_added_to_what_was_measured(tmp_path:
 
     add_transactions(measured)
 
-    said = json.loads(measured.read_text(encoding="utf-8"))
-    assert said["machine"] == "a machine"
-    assert said["transactions"].keys() == {"sqlite", "postgresql"}
-    for found in said["transactions"].values():
+    document = json.loads(measured.read_text(encoding="utf-8"))
+    assert document["machine"] == "a machine"
+    assert document["transactions"].keys() == {"sqlite", "postgresql"}
+    for found in document["transactions"].values():
         assert found["one worker"] > 1
         assert found["eight workers"] > 1

@@ -112,11 +112,11 @@ def test_films_received_before_a_model_are_left_out(database: Database) -> None:
 
 
 def test_turnaround_counts_delivered_results(database: Database, tmp_path: Path) -> None:
-    shop = InProcessNode(database, tmp_path)
-    shop.accept(films.dx())
-    shop.work()
+    node = InProcessNode(database, tmp_path)
+    node.accept(films.dx())
+    node.work()
 
-    drift_job.update_daily_statistics(database, now=shop.clock.now)
+    drift_job.update_daily_statistics(database, now=node.clock.now)
 
     (row,) = (row for row in rows(database, "v1_daily_statistics") if row["kind"] == "turnaround")
     assert row["films"] == 1

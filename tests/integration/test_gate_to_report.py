@@ -89,17 +89,17 @@ def test_every_reason_of_a_film_is_tried() -> None:
 def test_the_reason_reaches_job_counts_and_a_valid_report(reason: Reason, tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'node.db'}")
     migrate.upgrade(database)
-    shop = InProcessNode(database, tmp_path, reader=StubNetwork(_gives_up(reason)), rules=SMALL)
+    node = InProcessNode(database, tmp_path, reader=StubNetwork(_gives_up(reason)), rules=SMALL)
 
-    shop.accept(FILMS[reason]())
-    shop.work()
+    node.accept(FILMS[reason]())
+    node.work()
 
-    job = shop.jobs(Stage.READ)[0]
+    job = node.jobs(Stage.READ)[0]
     assert (job.state, job.reason) == (State.NOT_ANALYSED, reason)
     assert job.detail
     with database.read() as connection:
         assert Count(stage=Stage.READ, state=State.NOT_ANALYSED, reason=reason, jobs=1) in search.counts(connection)
-    (sent,) = shop.pacs.received
+    (sent,) = node.pacs.received
     assert any(reason.meaning in text for _, text in tree.lines(dcmread(BytesIO(sent)), brief=True))
     _hold_against_dciodvfy(sent, tmp_path)
     database.close()
@@ -112,23 +112,23 @@ GARBLED: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damage", GARBLED)
-def test_a_garbled_film_is_named_in_its_study_s_report_beside_those_that_were_read(damage: str, tmp_path: Path) -> None:
+def test_the_study_report_names_a_garbled_film_beside_those_read(damage: str, tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'node.db'}")
     migrate.upgrade(database)
-    shop = InProcessNode(database, tmp_path, rules=ReadRules(gate=Rules(), limits=Limits()))
+    node = InProcessNode(database, tmp_path, rules=ReadRules(gate=Rules(), limits=Limits()))
     film = films.dx(seed=1)
     film.StudyInstanceUID = films.dx(seed=2).StudyInstanceUID
     good = received(film)
     content = GARBLED[damage](good.content)
     garbled = replace(good, content=content, digest=digest_of(content[films.data_set_offset(content) :]))
 
-    pipeline.accept(garbled, SENDER, archive=shop.archive, database=database, clock=shop.clock)
-    shop.accept(films.dx(seed=2))
-    shop.work()
+    pipeline.accept(garbled, SENDER, archive=node.archive, database=database, clock=node.clock)
+    node.accept(films.dx(seed=2))
+    node.work()
 
     assert garbled.content != good.content
-    assert [job.state for job in shop.jobs(Stage.COMPOSE)] == [State.DONE]
-    (sent,) = shop.pacs.received
+    assert [job.state for job in node.jobs(Stage.COMPOSE)] == [State.DONE]
+    (sent,) = node.pacs.received
     assert {film.SOPInstanceUID, films.dx(seed=2).SOPInstanceUID} <= _named(dcmread(BytesIO(sent)))
     _hold_against_dciodvfy(sent, tmp_path)
     database.close()
@@ -165,16 +165,14 @@ def test_a_readable_chest_film_is_read(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "reason"), REFUSED.items())
-def test_a_film_that_is_no_adult_s_frontal_chest_is_answered_with_the_reason(
-    name: str, reason: Reason, tmp_path: Path
-) -> None:
+def test_an_unsuitable_film_gets_a_report_with_the_reason(name: str, reason: Reason, tmp_path: Path) -> None:
     job, report = _read_real(name, tmp_path)
 
     assert (job.state, job.reason) == (State.NOT_ANALYSED, reason)
     assert reason.meaning in str(report)
 
 
-def test_a_contradicted_polarity_is_told_in_the_report(tmp_path: Path) -> None:
+def test_a_contradicted_polarity_is_in_the_report(tmp_path: Path) -> None:
     _, report = _read_real("siim_SC_wrong_MONOCHROME1", tmp_path)
 
     assert "Photometric Interpretation contradicts the picture" in str(report)
@@ -183,12 +181,12 @@ def test_a_contradicted_polarity_is_told_in_the_report(tmp_path: Path) -> None:
 def _read_real(name: str, tmp_path: Path) -> tuple[search.JobRow, Dataset]:
     database = Database(f"sqlite:///{tmp_path / 'node.db'}")
     migrate.upgrade(database)
-    shop = InProcessNode(database, tmp_path, rules=ReadRules(gate=Rules(), limits=Limits()))
+    node = InProcessNode(database, tmp_path, rules=ReadRules(gate=Rules(), limits=Limits()))
     try:
-        shop.accept(films.with_file_meta(real(name)))
-        shop.work()
-        (report,) = shop.pacs.reports()
-        return shop.jobs(Stage.READ)[0], report
+        node.accept(films.with_file_meta(real(name)))
+        node.work()
+        (report,) = node.pacs.reports()
+        return node.jobs(Stage.READ)[0], report
     finally:
         database.close()
 

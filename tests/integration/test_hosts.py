@@ -57,7 +57,7 @@ def test_what_is_rolled_back_wakes_nobody(database: Database, rung: waiting.Queu
     assert rung.get(timeout=SOON_S) is Stage.DELIVER
 
 
-def test_a_host_whose_connection_was_lost_looks_at_every_leg_and_hears_again(
+def test_a_reconnected_host_is_notified_of_every_stage_and_listens_again(
     database: Database, rung: waiting.Queue[Stage]
 ) -> None:
     with database.write() as transaction:

@@ -221,10 +221,10 @@ def test_an_imported_bundle_reads_films_as_they_do(
 
 
 def test_what_is_known_of_the_published_models_is_what_they_state() -> None:
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", _STATED, PACKAGES], cwd=films.ROOT, check=True, capture_output=True, text=True
     ).stdout
-    stated = {line.split("|")[0]: line.split("|")[1:] for line in said.splitlines() if line.count("|") == 4}
+    stated = {line.split("|")[0]: line.split("|")[1:] for line in output.splitlines() if line.count("|") == 4}
 
     for name, model in xrv.MODELS.items():
         url, size, labels, thresholds = stated[name]

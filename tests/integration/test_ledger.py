@@ -26,75 +26,75 @@ from tests.support.running_node import opened, settings_file
 
 
 @pytest.fixture
-def shop(database: Database, tmp_path: Path) -> InProcessNode:
+def node(database: Database, tmp_path: Path) -> InProcessNode:
     return InProcessNode(database, tmp_path)
 
 
-def fates(shop: InProcessNode) -> list[Fate]:
-    with shop.database.read() as connection:
+def fates(node: InProcessNode) -> list[Fate]:
+    with node.database.read() as connection:
         return [entry.fate for entry in ledger.entries(connection)]
 
 
-def test_a_film_is_in_progress_until_its_report_is_delivered(shop: InProcessNode) -> None:
-    shop.accept(films.dx())
+def test_a_film_is_in_progress_until_its_report_is_delivered(node: InProcessNode) -> None:
+    node.accept(films.dx())
     for stage in (Stage.READ, Stage.COMPOSE, Stage.DELIVER):
-        assert fates(shop) == [Fate.IN_PROGRESS]
-        assert shop.turn(stage)
-        shop.clock.advance(seconds=QUIET_S)
+        assert fates(node) == [Fate.IN_PROGRESS]
+        assert node.turn(stage)
+        node.clock.advance(seconds=QUIET_S)
 
-    assert fates(shop) == [Fate.DELIVERED]
-
-
-def test_a_film_not_analysed_is_delivered_with_the_report_of_its_reason(shop: InProcessNode) -> None:
-    shop.accept(films.dx(changes={"PixelData": None}))
-    shop.work()
-
-    assert fates(shop) == [Fate.DELIVERED]
+    assert fates(node) == [Fate.DELIVERED]
 
 
-def test_a_late_film_is_in_progress_beside_one_that_is_delivered(shop: InProcessNode) -> None:
-    shop.accept(films.dx())
-    shop.work()
-    shop.accept(films.cr())
+def test_a_film_not_analysed_is_delivered_with_the_report_of_its_reason(node: InProcessNode) -> None:
+    node.accept(films.dx(changes={"PixelData": None}))
+    node.work()
 
-    assert fates(shop) == [Fate.DELIVERED, Fate.IN_PROGRESS]
-
-    shop.work()
-    assert fates(shop) == [Fate.DELIVERED, Fate.DELIVERED]
+    assert fates(node) == [Fate.DELIVERED]
 
 
-def test_a_waiting_delivery_is_in_progress_and_a_failed_one_set_aside(shop: InProcessNode) -> None:
-    def away() -> None:
+def test_a_late_film_is_in_progress_beside_one_that_is_delivered(node: InProcessNode) -> None:
+    node.accept(films.dx())
+    node.work()
+    node.accept(films.cr())
+
+    assert fates(node) == [Fate.DELIVERED, Fate.IN_PROGRESS]
+
+    node.work()
+    assert fates(node) == [Fate.DELIVERED, Fate.DELIVERED]
+
+
+def test_a_waiting_delivery_is_in_progress_and_a_failed_one_set_aside(node: InProcessNode) -> None:
+    def unreachable() -> None:
         raise RetryLater("away")
 
-    def refused() -> None:
+    def rejecting() -> None:
         raise DeliveryRejected("no")
 
-    shop.pacs.before_send = away
-    shop.accept(films.dx())
-    shop.work()
-    assert fates(shop) == [Fate.IN_PROGRESS]
+    node.pacs.before_send = unreachable
+    node.accept(films.dx())
+    node.work()
+    assert fates(node) == [Fate.IN_PROGRESS]
 
-    shop.pacs.before_send = refused
-    shop.clock.advance(hours=1)
-    shop.work()
-    assert fates(shop) == [Fate.SET_ASIDE]
-
-
-def test_duplicates_and_studies_of_two_patients_are_set_aside(shop: InProcessNode) -> None:
-    shop.accept(films.dx())
-    shop.accept(films.dx(changes={"PatientComments": "another"}))
-    shop.accept(films.dx(seed=1))
-    shop.accept(films.cr(seed=1, changes={"PatientID": "SOMEONE-ELSE"}))
-    shop.work()
-
-    assert fates(shop) == [Fate.DELIVERED, Fate.SET_ASIDE, Fate.SET_ASIDE, Fate.SET_ASIDE]
+    node.pacs.before_send = rejecting
+    node.clock.advance(hours=1)
+    node.work()
+    assert fates(node) == [Fate.SET_ASIDE]
 
 
-def test_the_ledger_filters_by_time_and_sender(shop: InProcessNode) -> None:
-    shop.accept(films.dx())
+def test_duplicates_and_studies_of_two_patients_are_set_aside(node: InProcessNode) -> None:
+    node.accept(films.dx())
+    node.accept(films.dx(changes={"PatientComments": "another"}))
+    node.accept(films.dx(seed=1))
+    node.accept(films.cr(seed=1, changes={"PatientID": "SOMEONE-ELSE"}))
+    node.work()
 
-    with shop.database.read() as connection:
+    assert fates(node) == [Fate.DELIVERED, Fate.SET_ASIDE, Fate.SET_ASIDE, Fate.SET_ASIDE]
+
+
+def test_the_ledger_filters_by_time_and_sender(node: InProcessNode) -> None:
+    node.accept(films.dx())
+
+    with node.database.read() as connection:
         assert len(ledger.entries(connection, since=NOON, until=NOON + timedelta(days=1))) == 1
         assert ledger.entries(connection, since=NOON + timedelta(seconds=1)) == []
         assert ledger.entries(connection, until=NOON) == []
@@ -107,18 +107,18 @@ def test_reconcile_adds_up_and_names_films_set_aside(tmp_path: Path, database_ur
     settings = load(config)
     with opened(settings) as database:
         migrate.upgrade(database)
-        shop = InProcessNode(database, settings.node.data_folder)
-        shop.accept(films.dx())
-        shop.work()
+        node = InProcessNode(database, settings.node.data_folder)
+        node.accept(films.dx())
+        node.work()
         result = CliRunner().invoke(app, ["reconcile", "--config", str(config)])
         assert result.exit_code == 0
         assert result.output == "1 received = 1 delivered + 0 in progress + 0 set aside\n"
 
-        (key,) = [stored for stored in shop.archive.stored_keys() if stored.startswith("films/")]
-        shop.archive.discard(key)
-        shop.archive.put(f"films/ff/{'f' * 64}.dcm", b"nobody's")
-        shop.accept(films.dx(seed=1))
-        shop.accept(films.dx(seed=1, changes={"PatientComments": "another"}))
+        (key,) = [stored for stored in node.archive.stored_keys() if stored.startswith("films/")]
+        node.archive.discard(key)
+        node.archive.put(f"films/ff/{'f' * 64}.dcm", b"nobody's")
+        node.accept(films.dx(seed=1))
+        node.accept(films.dx(seed=1, changes={"PatientComments": "another"}))
 
     result = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--json"])
 
@@ -138,12 +138,12 @@ def test_reconcile_counts_by_day_device_and_association(tmp_path: Path, database
     settings = load(config)
     with opened(settings) as database:
         migrate.upgrade(database)
-        shop = InProcessNode(database, settings.node.data_folder)
-        shop.accept(films.dx(), sender=replace(SENDER, association="20260102T120000Z-0a"))
-        shop.work()
-        shop.clock.advance(days=31)
-        retention.remove_expired(database, shop.archive, keep=timedelta(days=30), clock=shop.clock)
-        shop.accept(films.dx(seed=1), sender=replace(SENDER, association="20260202T120000Z-0b", address="10.0.7.9"))
+        node = InProcessNode(database, settings.node.data_folder)
+        node.accept(films.dx(), sender=replace(SENDER, association="20260102T120000Z-0a"))
+        node.work()
+        node.clock.advance(days=31)
+        retention.remove_expired(database, node.archive, keep=timedelta(days=30), clock=node.clock)
+        node.accept(films.dx(seed=1), sender=replace(SENDER, association="20260202T120000Z-0b", address="10.0.7.9"))
 
     def reconcile(*options: str) -> dict[str, Any]:
         ended = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--json", *options])

@@ -20,6 +20,6 @@ def test_the_same_seed_writes_the_same_films_masks_and_truth(tmp_path: Path) -> 
     (film,) = (tmp_path / "one").rglob("*.dcm")
     (truth,) = (tmp_path / "one").rglob("*.json")
     assert pydicom.dcmread(film).Modality == "DX"
-    told = json.loads(truth.read_text())
-    assert [lesion["kind"] for lesion in told["lesions"]] == ["effusion"]
+    document = json.loads(truth.read_text())
+    assert [lesion["kind"] for lesion in document["lesions"]] == ["effusion"]
     assert len(made[0]) > 2, "no masks beside the film"

@@ -87,7 +87,7 @@ def test_burned_in_text_is_noted_although_the_header_is_silent_about_it(sandbox:
     assert judge_picture(film("pseudo_phi_RLE", sandbox), Rules()).notes == (Note.BURNED_IN_TEXT,)
 
 
-def test_no_other_readable_film_is_said_to_hold_text(sandbox: Sandbox) -> None:
+def test_no_text_is_noted_on_any_other_readable_film(sandbox: Sandbox) -> None:
     for name in READABLE:
         if name != "pseudo_phi_RLE":
             assert judge_picture(film(name, sandbox), Rules()).notes == ()

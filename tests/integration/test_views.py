@@ -49,15 +49,15 @@ DRIFT = DriftResult(
 
 def busy(database: Database, folder: Path) -> InProcessNode:
     """Return a node with one of everything: delivered, measured, not analysed, twice, failed, waiting."""
-    shop = InProcessNode(database, folder)
+    node = InProcessNode(database, folder)
     first = films.dx()
-    shop.accept(first)
-    shop.turn(Stage.READ)
-    _measure(shop)
-    shop.work()
-    shop.accept(films.dx(changes={"PatientComments": "another"}))
-    shop.accept(films.dx(seed=2, changes={"ViewPosition": "LL"}))
-    shop.work()
+    node.accept(first)
+    node.turn(Stage.READ)
+    _measure(node)
+    node.work()
+    node.accept(films.dx(changes={"PatientComments": "another"}))
+    node.accept(films.dx(seed=2, changes={"ViewPosition": "LL"}))
+    node.work()
 
     def refuse() -> None:
         raise DeliveryRejected("no")
@@ -65,34 +65,34 @@ def busy(database: Database, folder: Path) -> InProcessNode:
     def away() -> None:
         raise RetryLater("away")
 
-    shop.pacs.before_send = refuse
-    shop.accept(films.dx(seed=3))
-    shop.work()
-    shop.pacs.before_send = away
-    shop.accept(films.dx(seed=4))
-    shop.work()
-    shop.accept(films.dx(seed=5))
-    drift_job.update_daily_statistics(database, now=shop.clock.now)
+    node.pacs.before_send = refuse
+    node.accept(films.dx(seed=3))
+    node.work()
+    node.pacs.before_send = away
+    node.accept(films.dx(seed=4))
+    node.work()
+    node.accept(films.dx(seed=5))
+    drift_job.update_daily_statistics(database, now=node.clock.now)
     with database.write() as transaction:
-        drift.store(transaction, 1, [DRIFT], now=shop.clock.now)
-        failed = constancy.start(transaction, now=shop.clock.now)
-        constancy.end(transaction, failed, state="failed", detail="not taken", now=shop.clock.now)
+        drift.store(transaction, 1, [DRIFT], now=node.clock.now)
+        failed = constancy.start(transaction, now=node.clock.now)
+        constancy.end(transaction, failed, state="failed", detail="not taken", now=node.clock.now)
         film = film_rows.get(transaction.connection, 1)
         read = readings.latest(transaction.connection, 1, film.identity)
         assert read is not None
         assert read.prediction is not None
-        model = shadow.model_id(transaction, read.prediction.model, now=shop.clock.now)
-        shadow.store(transaction, model, ShadowTask(film_id=1, reading_id=1, attempts=1), read, now=shop.clock.now)
+        model = shadow.model_id(transaction, read.prediction.model, now=node.clock.now)
+        shadow.store(transaction, model, ShadowTask(film_id=1, reading_id=1, attempts=1), read, now=node.clock.now)
         periodic_jobs.store(
-            transaction, "drift", host="host-1", role="deliver", started_at=shop.clock.now, duration_s=0.5,
-            outcome="succeeded", detail="", next_at=shop.clock.now,
+            transaction, "drift", host="host-1", role="deliver", started_at=node.clock.now, duration_s=0.5,
+            outcome="succeeded", detail="", next_at=node.clock.now,
         )  # fmt: skip
-    return shop
+    return node
 
 
-def _measure(shop: InProcessNode) -> None:
+def _measure(node: InProcessNode) -> None:
     """Add a measurement to the only reading there is."""
-    with shop.database.read() as connection:
+    with node.database.read() as connection:
         film = film_rows.get(connection, 1)
         read = readings.latest(connection, 1, film.identity)
     assert read is not None
@@ -101,8 +101,8 @@ def _measure(shop: InProcessNode) -> None:
         value=0.48, unit=UNIT, line=((0.0, 0.0), (1.0, 0.0)), provenance="by a test",
     )  # fmt: skip
     measured = type(read)(**{name: getattr(read, name) for name in read.__slots__} | {"measurements": (ratio,)})
-    with shop.database.write() as transaction:
-        readings.write(transaction, 1, measured, now=shop.clock.now)
+    with node.database.write() as transaction:
+        readings.write(transaction, 1, measured, now=node.clock.now)
 
 
 def test_each_view_has_its_columns_and_rows(database: Database, tmp_path: Path) -> None:
@@ -119,8 +119,8 @@ def test_the_document_has_every_view_and_column() -> None:
 
 
 def test_every_question_of_the_document_has_an_answer(database: Database, tmp_path: Path) -> None:
-    shop = busy(database, tmp_path)
-    study = shop.jobs(Stage.READ)[0].study_instance_uid
+    node = busy(database, tmp_path)
+    study = node.jobs(Stage.READ)[0].study_instance_uid
 
     assert list(QUESTIONS) == [str(number) for number in range(1, 21)]
     answers = {}
@@ -146,9 +146,9 @@ def test_every_question_of_the_document_has_an_answer(database: Database, tmp_pa
 
 
 def test_no_view_shows_a_patient(database: Database, tmp_path: Path) -> None:
-    shop = busy(database, tmp_path)
+    node = busy(database, tmp_path)
     film = films.dx()
-    with shop.database.read() as connection:
+    with node.database.read() as connection:
         key = film_rows.get(connection, 1).identity.patient_key
         shown = " ".join(str(view_rows.rows(connection, view)) for view in VIEWS.values())
 

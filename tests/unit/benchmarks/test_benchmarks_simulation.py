@@ -77,7 +77,7 @@ def test_what_is_inside_is_what_comes_in_a_second_times_how_long_it_stays() -> N
     assert outcome.backlog(at).mean() == pytest.approx(rate * outcome.latencies_s.mean(), rel=0.02)
 
 
-def test_a_film_whose_server_is_lost_is_read_by_another_once_its_lease_has_run_out() -> None:
+def test_a_film_of_a_lost_server_is_read_by_another_after_its_lease() -> None:
     plan = Plan(
         arrivals=iter([0.0, 1.0]),
         servers={"read": 2},
@@ -110,7 +110,7 @@ def test_no_film_is_lost_whatever_is_lost_or_away() -> None:
     assert not np.any((outcome.left_s > 1_010.0) & (outcome.left_s < 2_030.0)), "nothing leaves while it is away"
 
 
-def test_a_day_has_its_films_and_its_busiest_moment_as_many_times_the_mean_as_is_said() -> None:
+def test_a_day_has_its_films_and_its_peak_factor_times_the_mean_rate() -> None:
     day = Day(films=20_000, peak=3.0)
     came = np.array(list(day.arrivals(np.random.default_rng(6), begin_s=0.0, end_s=DAY_S)))
 

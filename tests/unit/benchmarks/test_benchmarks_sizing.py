@@ -12,13 +12,13 @@ from benchmarks.simulation.day import DAY_S, Day
 from benchmarks.simulation.samples import Samples
 from benchmarks.simulation.sizing import Hosts
 
-LEGS_S = {"receive": [0.1, 0.1], "read": [0.2, 0.6], "compose": [0.2], "deliver": [0.1]}
+STAGES_S = {"receive": [0.1, 0.1], "read": [0.2, 0.6], "compose": [0.2], "deliver": [0.1]}
 SAMPLES = Samples(
     machine="a machine",
     cores=2,
     at="a day",
     film_bytes=15_000_000,
-    stages_s={stage: tuple(times) for stage, times in LEGS_S.items()},
+    stages_s={stage: tuple(times) for stage, times in STAGES_S.items()},
     saturated=2.0,
     connections=10,
     transactions={kind: {"one worker": 100.0, "eight workers": 400.0} for kind in ("sqlite", "postgresql")},
@@ -61,18 +61,18 @@ def test_the_command_prints_hosts_limits_and_what_happens_and_draws_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     measured = tmp_path / "measured.json"
-    load = {"films": 10, "seconds": 5.0, "answers_each": LEGS_S["receive"]}
-    said = {
+    load = {"films": 10, "seconds": 5.0, "answers_each": STAGES_S["receive"]}
+    document = {
         "machine": "a machine",
         "cores": 2,
         "at": "a day",
         "film_bytes": 15_000_000,
         "loads": {"postgresql": [load | {"name": "idle"}, load | {"name": "all at once"}]},
-        "stages_s": {"postgresql": {stage: LEGS_S[stage] for stage in ("read", "compose", "deliver")}},
+        "stages_s": {"postgresql": {stage: STAGES_S[stage] for stage in ("read", "compose", "deliver")}},
         "connections": 10,
         "transactions": SAMPLES.transactions,
     }
-    measured.write_text(json.dumps(said), encoding="utf-8")
+    measured.write_text(json.dumps(document), encoding="utf-8")
     options = ("--measured", str(measured), "--films", "300", "--pictures", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["simulate", *options])
 

@@ -106,7 +106,7 @@ def test_the_side_is_the_patients(regions: tuple[Region, ...], expected: Lateral
 
 
 @pytest.mark.parametrize("orientation", [None, ("R", "F"), ("L", "H")])
-def test_no_side_is_told_of_a_film_that_does_not_say_how_it_lies(orientation: tuple[str, str] | None) -> None:
+def test_a_film_without_a_known_orientation_gets_no_side(orientation: tuple[str, str] | None) -> None:
     geometry = Geometry(rows=800, columns=600, patient_orientation=orientation)
 
     assert laterality((LEFT_OF_PICTURE,), geometry) is None

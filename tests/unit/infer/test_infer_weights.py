@@ -61,9 +61,9 @@ def test_a_file_that_names_a_function_is_refused_and_runs_nothing(
 ) -> None:
     marker = tmp_path / "run"
 
-    said = refusal(written(hostile.calls(marker)[kind]), tmp_path)
+    message = refusal(written(hostile.calls(marker)[kind]), tmp_path)
 
-    assert f"it names {kind}, which no weights need" in said
+    assert f"it names {kind}, which no weights need" in message
     assert not marker.exists()
 
 
@@ -131,11 +131,11 @@ def test_a_picture_is_no_weight_file(tmp_path: Path) -> None:
 
 
 def test_the_child_imports_no_torch() -> None:
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", "import sys, cxr_node.infer.unpickle; print('torch' in sys.modules)"],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
 
-    assert said == "False\n"
+    assert output == "False\n"

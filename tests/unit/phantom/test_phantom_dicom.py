@@ -43,10 +43,12 @@ def test_dciodvfy_finds_no_error(
         path, enforce_file_format=True
     )
 
-    said = subprocess.run([peers.program("dciodvfy"), "-new", path], capture_output=True, text=True, check=False).stderr
+    output = subprocess.run(
+        [peers.program("dciodvfy"), "-new", path], capture_output=True, text=True, check=False
+    ).stderr
 
-    assert "DXImageForPresentation" in said
-    assert "Error" not in said
+    assert "DXImageForPresentation" in output
+    assert "Error" not in output
 
 
 @pytest.mark.parametrize("photometric_interpretation", ["MONOCHROME1", "MONOCHROME2"])
