@@ -18,7 +18,7 @@ LOCK := $(TOOLS)/bin/uv pip compile pyproject.toml --quiet --upgrade --python-ve
 # A process that may not write bytecode compiles the whole package at each start, and tests start hundreds.
 export PYTHONDONTWRITEBYTECODE :=
 
-COVERAGE_FLOOR := 80
+COVERAGE_FLOOR := 86
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal
 QUICK := tests/unit tests/properties tests/house --ignore tests/house/test_gates.py --ignore tests/house/test_contracts.py
 
