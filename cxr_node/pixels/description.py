@@ -93,8 +93,8 @@ def _integer(dataset: Dataset, keyword: str, default: int) -> int:
 def _photometric_interpretation(dataset: Dataset, samples_per_pixel: int) -> str:
     photometric = elements.text(dataset, "PhotometricInterpretation").upper()
     if photometric not in _SAMPLES.get(samples_per_pixel, ()):
-        known = any(photometric in names for names in _SAMPLES.values())
-        named = photometric if known else "none that is known"
+        is_known = any(photometric in names for names in _SAMPLES.values())
+        named = photometric if is_known else "none that is known"
         raise GiveUp(
             Reason.COLOR if samples_per_pixel != 1 else Reason.DECODE,
             f"Photometric Interpretation (0028,0004) is {named} with {samples_per_pixel} samples per pixel",

@@ -36,15 +36,15 @@ class Clock:
     @staticmethod
     def _forever(seconds: tuple[float, ...]) -> Iterator[float]:
         while True:
-            for each in seconds:
-                yield from (0.0, each)
+            for duration in seconds:
+                yield from (0.0, duration)
 
 
 def like(**changes: float) -> engines.EngineFactory:
     """Return an engine that says what the reference says, plus so much for an output."""
 
-    def make(given: Bundle, threads: int) -> Program:
-        program = engines.eager(given, threads)
+    def make(bundle: Bundle, threads: int) -> Program:
+        program = engines.eager(bundle, threads)
 
         def run(films: torch.Tensor) -> Outputs:
             outputs = program(films)
@@ -55,8 +55,8 @@ def like(**changes: float) -> engines.EngineFactory:
     return make
 
 
-def never_the_same(given: Bundle, threads: int) -> Program:
-    program, times = engines.eager(given, threads), iter(range(1000))
+def never_the_same(bundle: Bundle, threads: int) -> Program:
+    program, times = engines.eager(bundle, threads), iter(range(1000))
 
     def run(films: torch.Tensor) -> Outputs:
         return {name: tensor + 1e-6 * next(times) for name, tensor in program(films).items()}
@@ -76,7 +76,7 @@ def test_an_engine_says_of_the_built_in_bundle_what_the_reference_says(name: str
     chosen = engines.choose(built_in, film, wanted=name, threads=1)
 
     assert chosen.engine == name
-    (trial,) = (each for each in chosen.trials if each.engine == name)
+    (trial,) = (one for one in chosen.trials if one.engine == name)
     assert trial.difference <= TOLERANCE
     with torch.inference_mode():
         assert engines.difference(engines.eager(built_in, 1)(film), chosen.program(film)) == trial.difference
@@ -103,7 +103,7 @@ def test_the_fastest_engine_is_taken_that_says_the_same(
     chosen = engines.choose(opened, FILM, wanted="auto", engines=makers, clock=clock)
 
     assert chosen.engine == expected
-    (trial,) = (each for each in chosen.trials if each.engine == "other")
+    (trial,) = (one for one in chosen.trials if one.engine == "other")
     assert fault in trial.fault
     assert bool(trial.fault) == bool(fault)
 
@@ -125,17 +125,17 @@ def test_what_a_reader_says_names_its_engine(opened: Bundle) -> None:
 def test_a_choice_is_remembered_until_something_changes(
     opened: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
+    requested: list[str] = []
 
-    def choose(given: Bundle, film: torch.Tensor, *, wanted: str, threads: int = 0) -> engines.EngineChoice:
-        asked.append(wanted)
-        return engines.EngineChoice(engine=CHANNELS_LAST, program=engines.eager(given, threads))
+    def choose(actual: Bundle, film: torch.Tensor, *, wanted: str, threads: int = 0) -> engines.EngineChoice:
+        requested.append(wanted)
+        return engines.EngineChoice(engine=CHANNELS_LAST, program=engines.eager(actual, threads))
 
     monkeypatch.setattr(engines, "choose", choose)
     settings = Settings.model_validate({"node": {"data_folder": tmp_path}, "read": {"threads": 1}})
     other = Settings.model_validate({"node": {"data_folder": tmp_path}, "read": {"threads": 2}})
 
-    chosen = [engine.engine(each, opened).engine for each in (settings, settings, other)]
+    chosen = [engine.engine(trial_, opened).engine for trial_ in (settings, settings, other)]
 
     assert chosen == [CHANNELS_LAST] * 3
-    assert asked == ["auto", "auto"]
+    assert requested == ["auto", "auto"]

@@ -135,9 +135,9 @@ def assert_same_scores(scores: npt.NDArray[np.floating], theirs: Reference) -> N
 
 def some_films() -> list[npt.NDArray[np.generic]]:
     """Return real films where there are some: DICOM samples as displayed, others of 8 bits; and always two made."""
-    made = [films.dx(rows=700, columns=600), films.cr(rows=300, columns=410)]
+    synthetic = [films.dx(rows=700, columns=600), films.cr(rows=300, columns=410)]
     paths = [path for path in (films.FILMS / "dicom" / f"{name}.dcm" for name in SAMPLES) if path.is_file()]
-    read = [*made, *(films.with_file_meta(path) for path in paths)]
+    read = [*synthetic, *(films.with_file_meta(path) for path in paths)]
     shown: list[npt.NDArray[np.generic]] = [pixels.radiograph(each, limits=Limits()).p_values for each in read]
     pictures = sorted((films.FILMS / "nih").glob("*.png"))[:2]
     return shown + [np.asarray(Image.open(path).convert("L")) for path in pictures]

@@ -37,22 +37,22 @@ def test_any_outline_gives_finite_numbers_on_the_film(
     geometry = Geometry(rows=_ROWS, columns=_COLUMNS, spacing=spacing, view=View.AP)
     film = Radiograph(p_values=pixels, geometry=geometry, grayscale="")
     structures = [
-        Structure(key=part, confidence=0.7, regions=tuple(Region(outline=outline) for outline in found))
-        for part, found in outlines.items()
+        Structure(key=part, confidence=0.7, regions=tuple(Region(outline=outline) for outline in result))
+        for part, result in outlines.items()
     ]
 
-    found = measure_film(film, structures)
+    result = measure_film(film, structures)
 
-    for each in found.measurements:
-        assert math.isfinite(each.value)
-        assert len(each.line) >= 2
-    lines = [*(each.line for each in found.measurements), *(each.line for each in found.observations)]
+    for entry in result.measurements:
+        assert math.isfinite(entry.value)
+        assert len(entry.line) >= 2
+    lines = [*(entry.line for entry in result.measurements), *(entry.line for entry in result.observations)]
     for column, row in (point for line in lines for point in line):
         assert -40 <= column <= _COLUMNS + 40
         assert -40 <= row <= _ROWS + 40
-    keys = [each.key for each in found.measurements]
+    keys = [entry.key for entry in result.measurements]
     assert len(set(keys)) == len(keys)
-    assert len({each.key for each in found.observations}) == len(found.observations)
+    assert len({entry.key for entry in result.observations}) == len(result.observations)
 
 
 @settings(max_examples=30)

@@ -30,11 +30,11 @@ def outlines(mask: npt.NDArray[np.bool_], side: int = SIDE) -> tuple[Region, ...
 
 def structures(film: PhantomFilm) -> tuple[Structure, ...]:
     """Return the true structures of a phantom, with a confidence as a network might state."""
-    found = []
+    outlined = []
     for part in Anatomy:
         regions = outlines(film.masks[part.value])
-        found.append(Structure(key=part.value, confidence=0.9 if regions else 0.0, regions=regions))
-    return tuple(found)
+        outlined.append(Structure(key=part.value, confidence=0.9 if regions else 0.0, regions=regions))
+    return tuple(outlined)
 
 
 def radiograph(film: PhantomFilm, *, spacing: bool = True) -> Radiograph:

@@ -65,8 +65,8 @@ def randomised(network: nn.Module, films: Tensor, thresholds: Tensor) -> nn.Modu
         nn.init.zeros_(head.bias)
         logits = network.eval()(films)
         head.weight.mul_((1.5 / logits.std(0))[:, None])
-        known = torch.nan_to_num(thresholds, 0.5)
-        head.bias.copy_(torch.logit(known) - 1.5 * logits.mean(0) / logits.std(0))
+        filled = torch.nan_to_num(thresholds, 0.5)
+        head.bias.copy_(torch.logit(filled) - 1.5 * logits.mean(0) / logits.std(0))
     return network
 
 

@@ -53,9 +53,9 @@ def test_two_places_are_two_regions_the_stronger_first() -> None:
     activation[2:5, 2:5] = 0.9
     activation[10:14, 10:14] = 1.0
 
-    found = regions(activation, _film(rows=16, columns=16))
+    outlined = regions(activation, _film(rows=16, columns=16))
 
-    assert [center(region)[0] > 8 for region in found] == [True, False]
+    assert [center(region)[0] > 8 for region in outlined] == [True, False]
 
 
 def test_a_speck_beside_a_strong_place_is_left_out() -> None:
@@ -78,10 +78,10 @@ def test_the_level_does_not_depend_on_the_scale_of_the_map() -> None:
 
 @given(of.arrays(np.float32, (9, 7), elements=st.floats(-8, 8, width=16)))
 def test_outlines_are_closed_figures_on_the_film(activation: npt.NDArray[np.float32]) -> None:
-    found = regions(activation, _film(rows=90, columns=70))
+    outlined = regions(activation, _film(rows=90, columns=70))
 
-    assert len(found) <= MAX_REGIONS
-    for region in found:
+    assert len(outlined) <= MAX_REGIONS
+    for region in outlined:
         assert len(region.outline) >= 3
         # A part that touches itself in a corner is walked through it twice, never from one place to the same.
         assert all(one != other for one, other in pairwise((*region.outline, region.outline[0])))

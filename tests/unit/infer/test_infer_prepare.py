@@ -46,13 +46,13 @@ def test_only_the_window_is_taken() -> None:
     p_values = np.zeros((8, 8), np.uint16)
     p_values[2:6, 4:8] = 65535
 
-    taken = Frame(rows=2, columns=2, left=0.5, top=0.25, right=1.0, bottom=0.75)
+    window = Frame(rows=2, columns=2, left=0.5, top=0.25, right=1.0, bottom=0.75)
 
-    assert np.all(prepare(_film(p_values), taken) == 1.0)
-    assert analysed_area(_film(p_values).geometry, taken).outline == ((4.0, 2.0), (8.0, 2.0), (8.0, 6.0), (4.0, 6.0))
+    assert np.all(prepare(_film(p_values), window) == 1.0)
+    assert analysed_area(_film(p_values).geometry, window).outline == ((4.0, 2.0), (8.0, 2.0), (8.0, 6.0), (4.0, 6.0))
 
 
 def test_a_window_smaller_than_a_pixel_takes_one() -> None:
-    taken = Frame(rows=2, columns=2, left=0.99, top=0.99, right=1.0, bottom=1.0)
+    window = Frame(rows=2, columns=2, left=0.99, top=0.99, right=1.0, bottom=1.0)
 
-    assert prepare(_film(np.full((4, 4), 65535, np.uint16)), taken).tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    assert prepare(_film(np.full((4, 4), 65535, np.uint16)), window).tolist() == [[1.0, 1.0], [1.0, 1.0]]

@@ -93,27 +93,29 @@ def test_what_may_be_in_pieces_keeps_them_and_its_holes_but_no_specks() -> None:
     ribs = np.minimum(ribs, -ellipse((0.7, 0.6), (0.1, 0.1)))
     ribs[2, 2] = 0.01
 
-    seen = one(ribs, Anatomy.POSTERIOR_RIBS)
+    decoded = one(ribs, Anatomy.POSTERIOR_RIBS)
 
     truth = (ellipse((0.3, 0.3), (0.2, 0.1), cells=int(SIDE)) > 0) | (
         (ellipse((0.7, 0.6), (0.2, 0.2), cells=int(SIDE)) > 0) & (ellipse((0.7, 0.6), (0.1, 0.1), cells=int(SIDE)) < 0)
     )
-    assert len(seen.regions) == 3
-    assert dice(drawn(seen), truth) > 0.99
+    assert len(decoded.regions) == 3
+    assert dice(drawn(decoded), truth) > 0.99
 
 
 def test_what_both_lungs_claim_belongs_to_the_larger() -> None:
     right, left = ellipse((0.4, 0.5), (0.3, 0.4)), ellipse((0.6, 0.5), (0.3, 0.4))
 
-    seen = [drawn(each) for each in structures([Anatomy.RIGHT_LUNG, Anatomy.LEFT_LUNG], np.stack([right, left]), FILM)]
+    decoded = [
+        drawn(each) for each in structures([Anatomy.RIGHT_LUNG, Anatomy.LEFT_LUNG], np.stack([right, left]), FILM)
+    ]
 
     middle = int(SIDE) // 2
-    assert (seen[0] & seen[1]).sum() <= 2 * SIDE  # pixels that the border runs through
-    assert not seen[0][:, middle + 1 :].any()
-    assert not seen[1][:, : middle - 1].any()
+    assert (decoded[0] & decoded[1]).sum() <= 2 * SIDE  # pixels that the border runs through
+    assert not decoded[0][:, middle + 1 :].any()
+    assert not decoded[1][:, : middle - 1].any()
     assert (
         dice(
-            seen[0] | seen[1],
+            decoded[0] | decoded[1],
             (ellipse((0.4, 0.5), (0.3, 0.4), cells=int(SIDE)) > 0)
             | (ellipse((0.6, 0.5), (0.3, 0.4), cells=int(SIDE)) > 0),
         )

@@ -39,8 +39,8 @@ def beam() -> Beam:
 def lengths(interval: Interval) -> npt.NDArray[np.float32]:
     grid = beam().grid()
     way = grid.quadratic(beam().length_terms()).sqrt()
-    found: npt.NDArray[np.float32] = (projection.extent(interval) * way)[0].numpy()
-    return found
+    measured: npt.NDArray[np.float32] = (projection.extent(interval) * way)[0].numpy()
+    return measured
 
 
 def directions() -> npt.NDArray[np.float64]:
@@ -55,20 +55,20 @@ def test_a_ray_crosses_a_sphere_along_its_chord() -> None:
     center, radius = np.array([30.0, 10.0, -20.0]), 40.0
     sphere = Ellipsoids(beam(), torch.from_numpy(center)[None], torch.eye(3, dtype=torch.float64)[None] / radius)
 
-    found = lengths(sphere.crossed(beam().grid()))
+    measured = lengths(sphere.crossed(beam().grid()))
 
     offset = center - np.array([0.0, DISTANCE_MM - DETECTOR_MM, 0.0])
     miss = np.linalg.norm(np.cross(directions(), offset), axis=-1)
     expected = 2 * np.sqrt(np.clip(radius**2 - miss**2, 0, None))
     assert expected.max() == pytest.approx(2 * radius, rel=0.01)
-    assert np.abs(found - expected).max() < 0.4
+    assert np.abs(measured - expected).max() < 0.4
 
 
 def test_a_barrel_of_equal_ellipses_is_a_cylinder() -> None:
     table = torch.tensor([[[60.0, 40.0, 5.0, -3.0]] * 16])
     barrel = Barrels(beam(), table, torch.tensor([[-500.0, 500.0]]), follow=True)
 
-    found = lengths(barrel.crossed(beam().grid()))
+    measured = lengths(barrel.crossed(beam().grid()))
 
     ways = directions()
     start = np.array([0.0 - 5.0, DISTANCE_MM - DETECTOR_MM + 3.0])
@@ -77,7 +77,7 @@ def test_a_barrel_of_equal_ellipses_is_a_cylinder() -> None:
     c = (start[0] / 60) ** 2 + (start[1] / 40) ** 2 - 1
     expected = 2 * np.sqrt(np.clip(b * b - a * c, 0, None)) / a
     inside = expected > 12
-    assert np.abs(found - expected)[inside].max() < 0.6
+    assert np.abs(measured - expected)[inside].max() < 0.6
 
 
 def test_overlaps_are_counted_once() -> None:
@@ -86,13 +86,13 @@ def test_overlaps_are_counted_once() -> None:
     ends = (starts + generator.uniform(-0.1, 0.4, starts.shape)).astype(np.float32)
     inside = (torch.full((1, 8, 8), 0.1), torch.full((1, 8, 8), 0.9))
 
-    found = projection.covered(
+    measured = projection.covered(
         inside, [(torch.from_numpy(a), torch.from_numpy(b)) for a, b in zip(starts, ends, strict=True)]
     )
 
     places = (np.arange(4000) + 0.5) / 4000
     hit = ((places > starts[..., None]) & (places < ends[..., None])).any(0) & (places > 0.1) & (places < 0.9)
-    assert np.abs(found.numpy() - hit.mean(-1)).max() < 0.003
+    assert np.abs(measured.numpy() - hit.mean(-1)).max() < 0.003
 
 
 @pytest.mark.parametrize("shell_mm", [0.0, 0.8])
@@ -120,10 +120,10 @@ def test_a_tube_lays_down_its_own_volume(shell_mm: float) -> None:
 
 
 def test_what_lies_twice_as_far_from_the_focal_spot_is_half_as_large() -> None:
-    seen = beam().camera(0)
+    projected = beam().camera(0)
     points = torch.tensor([[10.0, 0.0, 0.0, 1.0], [10.0, (DISTANCE_MM - DETECTOR_MM) / 2, 0.0, 1.0]])
 
-    column, _, depth = seen @ points.T
+    column, _, depth = projected @ points.T
 
     offsets = column / depth - (SIZE - 1) / 2
     assert float(offsets[1] / offsets[0]) == pytest.approx(2.0, rel=1e-4)

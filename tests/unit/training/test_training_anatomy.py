@@ -151,10 +151,10 @@ def test_the_largest_component_is_kept_and_filled() -> None:
     mask[2:4, 2:4] = True
     mask[8:18, 8:18] = True
     mask[12, 12] = False
-    found = largest_component(mask)
-    assert found.sum() == 100
-    assert found[12, 12]
-    assert not found[2, 2]
+    component = largest_component(mask)
+    assert component.sum() == 100
+    assert component[12, 12]
+    assert not component[2, 2]
 
 
 def test_the_content_of_a_phantom_follows_from_its_seed() -> None:

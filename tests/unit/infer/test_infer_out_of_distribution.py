@@ -12,10 +12,10 @@ def test_the_view_is_that_of_the_largest_logit(channel: int, view: View | None) 
     logits = np.zeros(4, np.float32)
     logits[channel] = np.log(7.0)
 
-    seen = appearance(logits, 1.5, limit=4.0)
+    decoded = appearance(logits, 1.5, limit=4.0)
 
-    assert (seen.view, seen.distance, seen.limit) == (view, 1.5, 4.0)
-    assert seen.score == pytest.approx(0.7)
+    assert (decoded.view, decoded.distance, decoded.limit) == (view, 1.5, 4.0)
+    assert decoded.score == pytest.approx(0.7)
 
 
 def test_large_logits_do_not_overflow() -> None:

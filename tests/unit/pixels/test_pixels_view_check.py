@@ -44,9 +44,9 @@ def test_what_the_model_sees_refuses_doubts_or_agrees(
 
 
 def test_a_view_that_is_stated_nowhere_is_the_models() -> None:
-    taken = with_view(stated(), seen(View.AP), Rules())
+    checked = with_view(stated(), seen(View.AP), Rules())
 
-    assert (taken.view, taken.view_source) == (View.AP, ViewSource.NETWORK)
+    assert (checked.view, checked.view_source) == (View.AP, ViewSource.NETWORK)
 
 
 @pytest.mark.parametrize(
