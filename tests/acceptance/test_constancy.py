@@ -60,6 +60,6 @@ def test_a_constancy_check_leaves_the_pacs_the_report_of_the_patient(tmp_path: P
 
     assert (first["state"], second["state"]) == ("unaccepted", "passed")
     values: list[dict[str, object]] = second["values"]
-    assert {each["kind"] for each in values} == {"score", "measurement", "truth"}
-    assert [each["is_within_tolerance"] for each in values if each["kind"] == "truth"] == [True, True, True], values
+    assert {value["kind"] for value in values} == {"score", "measurement", "truth"}
+    assert [value["is_within_tolerance"] for value in values if value["kind"] == "truth"] == [True, True, True], values
     assert [path.suffix for path in (tmp_path / "pacs").iterdir()] == [".dcm"]

@@ -38,14 +38,15 @@ class Site:
         """Return the reports of a study that the PACS has."""
         series = self.pacs.get(f"/studies/{self._study(study_instance_uid)}/instances")
         assert isinstance(series, list)
-        found = (self.pacs.file(each["MainDicomTags"]["SOPInstanceUID"]) for each in series)
-        return [each for each in (dcmread(BytesIO(file)) for file in found) if each.SOPClassUID == SR_STORAGE]
+        files = (self.pacs.file(row["MainDicomTags"]["SOPInstanceUID"]) for row in series)
+        documents = (dcmread(BytesIO(file)) for file in files)
+        return [document for document in documents if document.SOPClassUID == SR_STORAGE]
 
     def _study(self, study_instance_uid: str) -> str:
         studies = self.pacs.get("/studies?expand")
         assert isinstance(studies, list)
-        (found,) = [each["ID"] for each in studies if each["MainDicomTags"]["StudyInstanceUID"] == study_instance_uid]
-        return str(found)
+        (identifier,) = [row["ID"] for row in studies if row["MainDicomTags"]["StudyInstanceUID"] == study_instance_uid]
+        return str(identifier)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def test_the_example_destinations_are_valid_without_comment_marks() -> None:
 
     settings = config.parse(tomllib.loads(text))
 
-    assert [each.kind for each in settings.deliver.destinations] == ["cstore", "folder"]
+    assert [destination.kind for destination in settings.deliver.destinations] == ["cstore", "folder"]
 
 
 def test_the_readme_begins_with_the_two_commands_and_make_knows_them() -> None:
@@ -46,13 +46,13 @@ def test_the_readme_begins_with_the_two_commands_and_make_knows_them() -> None:
 
 def test_every_command_in_the_documents_exists() -> None:
     names = set(get_command(app).commands)  # type: ignore[attr-defined]  # a group of commands
-    found = 0
+    commands = 0
     for document in DOCUMENTS:
         for line in document.read_text(encoding="utf-8").splitlines():
             for command in re.findall(r"(?:`|^ +(?:\.venv/bin/)?)cxr-node ([a-z]+)", line):
-                found += 1
+                commands += 1
                 assert command in names, f"{document.name}: {line}"
-    assert found > 10
+    assert commands > 10
 
 
 @pytest.mark.parametrize("command", [[], ["config"], ["db"], ["jobs"], ["run"], ["send"], ["echo"], ["demo"]])
@@ -105,7 +105,7 @@ def test_documents_name_no_machine() -> None:
 def test_every_dependency_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
-    names = {re.split(r"[\[<>=]", each)[0].lower() for each in wanted} - {"cxr-node"}
+    names = {re.split(r"[\[<>=]", requirement)[0].lower() for requirement in wanted} - {"cxr-node"}
     pinned = {line.split("==")[0].lower() for line in Path(ROOT / "constraints.txt").read_text().splitlines()}
 
     assert names <= pinned

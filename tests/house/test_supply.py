@@ -34,22 +34,22 @@ _ALLOWED = {("infer/torch_pickle.py", "imports pickle")}
 
 def dangers(source: str) -> list[str]:
     """Return what in a module could run what it is given."""
-    found: list[str] = []
+    violations: list[str] = []
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Import(names=names):
-                found += [f"imports {alias.name}" for alias in names if alias.name.partition(".")[0] in _MODULES]
+                violations += [f"imports {alias.name}" for alias in names if alias.name.partition(".")[0] in _MODULES]
             case ast.ImportFrom(module=str(module)) if module.partition(".")[0] in _MODULES:
-                found.append(f"imports {module}")
+                violations.append(f"imports {module}")
             case ast.Call(func=ast.Name(id=name)) if name in _BUILTINS:
-                found.append(f"calls {name}")
+                violations.append(f"calls {name}")
             case ast.Call(func=ast.Attribute(value=ast.Name(id=module), attr=name)) if (module, name) in _CALLS:
-                found.append(f"calls {module}.{name}")
+                violations.append(f"calls {module}.{name}")
             case ast.keyword(arg="shell" | "allow_pickle", value=value) if not _is_false(value):
-                found.append("asks for a shell or a pickle")
+                violations.append("asks for a shell or a pickle")
             case _:
                 pass
-    return found
+    return violations
 
 
 def _is_false(value: ast.expr) -> bool:
@@ -58,13 +58,13 @@ def _is_false(value: ast.expr) -> bool:
 
 def test_nothing_in_the_node_runs_what_it_is_given() -> None:
     package = ROOT / "cxr_node"
-    found = {
+    dangerous = {
         (path.relative_to(package).as_posix(), danger)
         for path in package.rglob("*.py")
         for danger in dangers(path.read_text(encoding="utf-8"))
     }
 
-    assert found == _ALLOWED
+    assert dangerous == _ALLOWED
 
 
 @pytest.mark.parametrize(
@@ -95,40 +95,40 @@ def test_the_gate_bites_nothing_else(harmless: str) -> None:
 
 def locked(path: Path) -> dict[str, str]:
     """Return name to version of a file of requirements, each of which must have its hashes."""
-    found: dict[str, str] = {}
+    pins: dict[str, str] = {}
     for entry in re.split(r"(?<!\\)\n", path.read_text(encoding="ascii")):
         if not entry.strip() or entry.startswith("#"):
             continue
         match = re.fullmatch(r"([\w.\-]+)==([\w.+]+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)", entry)
         assert match is not None, f"{path.name}: {entry}"
-        found[canonicalize_name(match.group(1))] = match.group(2)
-    return found
+        pins[canonicalize_name(match.group(1))] = match.group(2)
+    return pins
 
 
-def needed(texts: Iterable[str], *, seen: set[str] | None = None) -> set[str]:
+def needed(texts: Iterable[str], *, names: set[str] | None = None) -> set[str]:
     """Return what these requirements come to here, however far down."""
-    seen = set() if seen is None else seen
+    names = set() if names is None else names
     for requirement in map(Requirement, texts):
         other = canonicalize_name(requirement.name)
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
-        if other not in seen:
-            seen.add(other)
-            needed(requires(other) or (), seen=seen)
+        if other not in names:
+            names.add(other)
+            needed(requires(other) or (), names=names)
         for extra in requirement.extras:
-            needed(_of_extra(other, extra), seen=seen)
-    return seen
+            needed(_of_extra(other, extra), names=names)
+    return names
 
 
 def _of_extra(name: str, extra: str) -> list[str]:
     """Return what an extra of a distribution adds, without the marker that says so."""
-    found = [Requirement(text) for text in requires(name) or ()]
+    requirements = [Requirement(text) for text in requires(name) or ()]
     return [
-        f"{each.name}{each.specifier}"
-        for each in found
-        if each.marker is not None
-        and each.marker.evaluate({"extra": extra})
-        and not each.marker.evaluate({"extra": ""})
+        f"{requirement.name}{requirement.specifier}"
+        for requirement in requirements
+        if requirement.marker is not None
+        and requirement.marker.evaluate({"extra": extra})
+        and not requirement.marker.evaluate({"extra": ""})
     ]
 
 

@@ -115,7 +115,7 @@ def test_a_film_is_recorded_before_its_response(
 
     assert outcomes(recorded) == [("DICOM Instances Transferred", EventOutcome.SUCCESS, "")]
     assert recorded[0].action.value == action
-    assert [each.object_id for each in recorded[0].objects] == [FILM.StudyInstanceUID, films.PATIENT_ID]
+    assert [participant.object_id for participant in recorded[0].objects] == [FILM.StudyInstanceUID, films.PATIENT_ID]
 
 
 def test_a_film_that_was_not_stored_is_recorded_as_failure(
@@ -133,7 +133,7 @@ def test_a_film_that_was_not_stored_is_recorded_as_failure(
 def test_a_film_with_an_unreadable_head_has_no_patient(audit: Audit, recorded: list[AuditMessage]) -> None:
     audit_decorators.audited_accept(audit, lambda _instance, _sender: True)(instance(b"\0" * 200), SENDER)
 
-    assert [each.object_id for each in recorded[0].objects] == [FILM.StudyInstanceUID, "<none>"]
+    assert [participant.object_id for participant in recorded[0].objects] == [FILM.StudyInstanceUID, "<none>"]
 
 
 @pytest.mark.parametrize(

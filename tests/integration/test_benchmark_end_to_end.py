@@ -35,9 +35,9 @@ def test_the_command_reports_film_and_stage_times_of_every_load(
 
     measured = json.loads(results.read_text(encoding="utf-8"))
     loads, stages_s = measured["loads"]["sqlite"], measured["stages_s"]["sqlite"]
-    assert [each["name"] for each in loads] == ["idle", "2 a second", "all at once"]
-    assert [len(each["seconds_each"]) for each in loads] == [1, 1, 1]
-    assert {stage: len(each) for stage, each in stages_s.items()} == {"read": 1, "compose": 1, "deliver": 1}
+    assert [load["name"] for load in loads] == ["idle", "2 a second", "all at once"]
+    assert [len(load["seconds_each"]) for load in loads] == [1, 1, 1]
+    assert {stage: len(times) for stage, times in stages_s.items()} == {"read": 1, "compose": 1, "deliver": 1}
     # The report cannot be there sooner than reading and composing have taken, one after the other.
     assert loads[0]["seconds_each"][0] >= stages_s["read"][0] + stages_s["compose"][0]
     assert len(capsys.readouterr().out.splitlines()) == 2 + 3

@@ -51,7 +51,7 @@ def test_every_film_that_is_sent_is_whole_and_of_its_own(
     with receiving() as node:
         answer = sending.send(way(order(node.port, path)))
 
-    got = [pydicom.dcmread(io.BytesIO(each.content)) for each in node.instances]
+    got = [pydicom.dcmread(io.BytesIO(instance.content)) for instance in node.instances]
     assert [status for *_, status in answer.films] == [0] * 5
     assert all(began < sent < answered for _, began, sent, answered, _ in answer.films)
     assert answer.refused == 0
@@ -87,8 +87,8 @@ def test_a_receiver_that_stores_less_than_it_accepted_fails_the_run(sending: Sen
 @contextmanager
 def receiver() -> Iterator[Receiver]:
     with receiving(require_called_ae_title=False) as node:
-        kept = node.instances
-        yield Receiver(name="node", port=node.port, pid=os.getpid(), kept=lambda: len(kept), clear=lambda: None)
+        instances = node.instances
+        yield Receiver(name="node", port=node.port, pid=os.getpid(), kept=lambda: len(instances), clear=lambda: None)
 
 
 def parsed(*options: str) -> argparse.Namespace:
@@ -109,10 +109,10 @@ def test_memory_is_reported_after_each_tenth_of_the_films(tmp_path: Path) -> Non
     with receiver() as node:
         headings, lines = modes.flat(parsed("--flat", "20", "--senders", "2"), tmp_path, [node])
         (line,) = lines
-        kept = node.kept()
+        stored = node.kept()
 
     assert len(line) == len(headings) == 3 + 10 + 1
-    assert kept == 20
+    assert stored == 20
 
 
 def test_a_modality_as_shipped_is_timed_on_films_that_are_all_kept(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_the_command_compares_this_node_with_a_peer_and_prints_a_table(
     receive.main()
 
     (cell,) = json.loads(results.read_text(encoding="utf-8"))
-    assert all(each["films"] > 0 for rounds in cell["rounds"].values() for each in rounds)
+    assert all(turn_result["films"] > 0 for rounds in cell["rounds"].values() for turn_result in rounds)
     node, peer = (line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:4])
     assert (node[3], peer[3]) == ("node", "storescp nodelay")
     assert float(peer[5].partition(" ")[0]) > 0, "the ratio of the films a second"

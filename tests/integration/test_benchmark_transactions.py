@@ -23,6 +23,6 @@ def test_transactions_of_both_databases_are_added_to_what_was_measured(tmp_path:
     document = json.loads(measured.read_text(encoding="utf-8"))
     assert document["machine"] == "a machine"
     assert document["transactions"].keys() == {"sqlite", "postgresql"}
-    for found in document["transactions"].values():
-        assert found["one worker"] > 1
-        assert found["eight workers"] > 1
+    for rates in document["transactions"].values():
+        assert rates["one worker"] > 1
+        assert rates["eight workers"] > 1

@@ -68,8 +68,8 @@ def test_installed_bundle_is_listed_and_found_by_name(settings: Path, tmp_path: 
 
 def test_name_selects_the_newest_version_of_a_bundle(settings: Path, tmp_path: Path) -> None:
     for version in ("1.9.0", "1.10.0", "1.2.3"):
-        made = tiny_bundles.bundle(tmp_path / version, changes=(('version = "1.2.3"', f'version = "{version}"'),))
-        succeed("install", made, "--config", settings)
+        source = tiny_bundles.bundle(tmp_path / version, changes=(('version = "1.2.3"', f'version = "{version}"'),))
+        succeed("install", source, "--config", settings)
 
     folder = bundles(settings)
 
@@ -182,7 +182,7 @@ def test_figures_of_a_card_are_shown_with_their_intervals(settings: Path) -> Non
     shown = succeed("show", name, "--config", settings)
 
     assert figures
-    assert all(f"{each['value']:g}" in shown and f"({each['low']:g}" in shown for each in figures)
+    assert all(f"{figure['value']:g}" in shown and f"({figure['low']:g}" in shown for figure in figures)
 
 
 def test_node_reads_with_an_installed_bundle(settings: Path, tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_dead_letters_are_listed_and_requeued_together(cli: CommandLine) -> None
         node.accept(films.dx(seed=seed))
     node.work()
     dead = json.loads(cli.run("deliveries", "--state", "failed", "--json"))
-    assert [each["detail"] for each in dead] == ["no room"] * 3
+    assert [letter["detail"] for letter in dead] == ["no room"] * 3
     assert cli.run("deliveries", "--destination", "elsewhere") == "no deliveries\n"
     assert "no room" in cli.run("deliveries")
 

@@ -54,8 +54,8 @@ def doctor(config: Path, *options: str) -> DoctorResult:
     assert result["ok"] == (ended.exit_code == 0)
     return DoctorResult(
         exit_code=ended.exit_code,
-        checks={each["name"]: (each["status"], each["message"], each["next_step"]) for each in result["checks"]},
-        destinations={each["name"]: each for each in result["destinations"]},
+        checks={check["name"]: (check["status"], check["message"], check["next_step"]) for check in result["checks"]},
+        destinations={destination["name"]: destination for destination in result["destinations"]},
     )
 
 
@@ -260,7 +260,7 @@ def capabilities(*sop_classes: str, peer: str = PEER, destination: str = "pacs")
 
 
 @pytest.mark.parametrize(
-    ("known", "form"),
+    ("accepted", "form"),
     [
         (capabilities(COMPREHENSIVE_3D, COMPREHENSIVE, ENHANCED, BASIC_TEXT), tid1500.REPORT),
         (capabilities(BASIC_TEXT, ENHANCED, COMPREHENSIVE), tid1500.REPORT_COMPREHENSIVE),
@@ -271,9 +271,11 @@ def capabilities(*sop_classes: str, peer: str = PEER, destination: str = "pacs")
         (None, tid1500.REPORT),
     ],
 )
-def test_best_form_is_the_first_that_this_peer_accepts(known: DestinationCapabilities | None, form: ResultKind) -> None:
+def test_best_form_is_the_first_that_this_peer_accepts(
+    accepted: DestinationCapabilities | None, form: ResultKind
+) -> None:
     route = Route(kinds=frozenset({"SC"}), forms=tuple(form.result_type for form in REPORT_FORMS), peer=PEER)
-    assert route.with_accepted_form(known).kinds == {"SC", form.result_type.name}
+    assert route.with_accepted_form(accepted).kinds == {"SC", form.result_type.name}
 
 
 def test_route_without_a_choice_is_unchanged() -> None:

@@ -72,7 +72,7 @@ def certificate(folder: Path, *, days: float) -> tuple[Path, Path]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node")])
     end = datetime.now(UTC) + timedelta(days=days)
-    made = (
+    issued = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -83,7 +83,7 @@ def certificate(folder: Path, *, days: float) -> tuple[Path, Path]:
         .sign(key, hashes.SHA256())
     )
     files = folder / f"{days}.pem", folder / f"{days}-key.pem"
-    files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    files[0].write_bytes(issued.public_bytes(serialization.Encoding.PEM))
     files[1].write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
@@ -281,4 +281,4 @@ def test_planted_fault_is_found_with_its_next_step(plant: Callable[[NodeSetup], 
     assert message in checks[name]["message"]
     assert next_step in checks[name]["next_step"]
     assert exit_code == (1 if status == "problem" else 0)
-    assert [each for each, check in checks.items() if check["status"] == "problem" and each != name] == []
+    assert {key for key, check in checks.items() if check["status"] == "problem"} <= {name}

@@ -75,10 +75,10 @@ def _host(folder: Path, database_url: str, bucket: Bucket, model: Path) -> Path:
 
 
 def _finished(database: Database) -> int:
-    done = (job.c.id == job_event.c.job_id, job.c.stage == Stage.READ, job_event.c.event == Event.FINISHED)
+    condition = (job.c.id == job_event.c.job_id, job.c.stage == Stage.READ, job_event.c.event == Event.FINISHED)
     with database.read() as connection:
         return connection.execute(
-            select(func.count()).select_from(job_event).join(job, done[0]).where(*done)
+            select(func.count()).select_from(job_event).join(job, condition[0]).where(*condition)
         ).scalar_one()
 
 

@@ -45,8 +45,10 @@ def test_chest_films_from_modalities_have_two_lungs_and_a_heart(reader: Reader, 
     assert prediction.appearance is not None
     assert prediction.appearance.view in (View.PA, View.AP)
     assert prediction.appearance.distance < prediction.appearance.limit
-    seen = {structure.key: structure for structure in prediction.structures}
-    assert all(seen[key].regions for key in ("right_lung", "left_lung", "heart", "right_clavicle", "left_clavicle"))
+    structures = {structure.key: structure for structure in prediction.structures}
+    assert all(
+        structures[key].regions for key in ("right_lung", "left_lung", "heart", "right_clavicle", "left_clavicle")
+    )
 
 
 @pytest.mark.parametrize("name", ["dog_DX_lateral", "RG2_JPLY", "RG3_RLE", "CR-ModalitySequenceLUT"])

@@ -10,16 +10,16 @@ from cxr_node.cli.app import app
 
 
 def test_the_same_seed_writes_the_same_films_masks_and_truth(tmp_path: Path) -> None:
-    made = []
+    written = []
     for folder in (tmp_path / "one", tmp_path / "two"):
         command = ["phantom", "films", str(folder), "--count", "1", "--first", "5", "--size", "128"]
         answer = CliRunner().invoke(app, [*command, "--pathology", "effusion"])
         assert answer.exit_code == 0, answer.output
-        made.append({path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()})
-    assert made[0] == made[1]
+        written.append({path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()})
+    assert written[0] == written[1]
     (film,) = (tmp_path / "one").rglob("*.dcm")
     (truth,) = (tmp_path / "one").rglob("*.json")
     assert pydicom.dcmread(film).Modality == "DX"
     document = json.loads(truth.read_text())
     assert [lesion["kind"] for lesion in document["lesions"]] == ["effusion"]
-    assert len(made[0]) > 2, "no masks beside the film"
+    assert len(written[0]) > 2, "no masks beside the film"

@@ -86,11 +86,11 @@ def test_no_page_view_or_question_scans_a_large_table(filled: str) -> None:
         if name in LONG_PERIODS:
             continue
 
-        def asked(ask: Callable[[Connection], object] = ask) -> None:
+        def execute(ask: Callable[[Connection], object] = ask) -> None:
             with database.read() as connection:
                 ask(connection)
 
-        for statement, parameters in statements(database.engine, asked):
+        for statement, parameters in statements(database.engine, execute):
             with database.read() as connection:
                 if lines := table_scans(connection, statement, parameters):
                     scans.setdefault(name, []).extend(lines)

@@ -57,7 +57,7 @@ def violations(results: dict[str, object]) -> list[str]:
     """Return the violated rules, each with its element."""
     entries = results["violations"]
     assert isinstance(entries, list)
-    return [f"{each['id']}: {node['target']} {node['html'][:120]}" for each in entries for node in each["nodes"]]
+    return [f"{entry['id']}: {node['target']} {node['html'][:120]}" for entry in entries for node in entry["nodes"]]
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -70,9 +70,9 @@ def test_every_page_meets_wcag_aa_and_fits_the_width(served: Page, chromium: Bro
         log_in(page)
         for path in PATHS:
             page.goto(path)
-            for each in page.locator("details").all():
-                each.evaluate("details => { details.open = true; }")
-            problems += [f"{path} {each}" for each in violations(Axe().run(page, options=RULES).response)]
+            for details in page.locator("details").all():
+                details.evaluate("details => { details.open = true; }")
+            problems += [f"{path} {violation}" for violation in violations(Axe().run(page, options=RULES).response)]
             if page.evaluate("document.documentElement.scrollWidth") > width:
                 problems.append(f"{path} scrolls sideways at {width}")
 

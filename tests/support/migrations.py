@@ -20,8 +20,8 @@ def with_made_migration(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Let this process find the package's migrations and, on top of them, those of tests/migration/versions."""
     chain = folder / "migrations"
     shutil.copytree(ROOT / "migrations", chain)
-    for made in (ROOT / "tests" / "migration" / "versions").glob("*.py"):
-        shutil.copy(made, chain / "versions")
+    for migration in (ROOT / "tests" / "migration" / "versions").glob("*.py"):
+        shutil.copy(migration, chain / "versions")
     monkeypatch.setattr(migrate, "_migrations", lambda: chain)
 
 

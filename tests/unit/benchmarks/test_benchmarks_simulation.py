@@ -58,11 +58,11 @@ def test_one_server_with_one_time_for_all_waits_half_as_long(load: float) -> Non
 
 def test_three_servers_wait_as_erlang_says() -> None:
     generator = np.random.default_rng(3)
-    found = waits(exponential(generator, 2.4 / RATE), servers=3, generator=generator)
-    mean, error = interval(found)
+    waits_s = waits(exponential(generator, 2.4 / RATE), servers=3, generator=generator)
+    mean, error = interval(waits_s)
 
     assert abs(mean - erlang_c(3, 2.4) * 2.4 / (3 - 2.4)) < error
-    share, share_error = interval((found > 0).astype(float))
+    share, share_error = interval((waits_s > 0).astype(float))
     assert abs(share - erlang_c(3, 2.4)) < share_error < 0.15
 
 

@@ -40,8 +40,8 @@ def test_one_machine_is_enough_for_what_it_was_seen_to_do(films_a_second: float,
 def test_what_breaks_first_comes_first() -> None:
     limits = sizing.limits(SAMPLES, peak=2.0, busy=0.5)
 
-    assert [each.films_a_day for each in limits] == sorted(each.films_a_day for each in limits)
-    assert {each.what: each.films_a_day for each in limits}["one reading host"] == pytest.approx(DAY_S / 4 / 0.4)
+    assert [limit.films_a_day for limit in limits] == sorted(limit.films_a_day for limit in limits)
+    assert {limit.what: limit.films_a_day for limit in limits}["one reading host"] == pytest.approx(DAY_S / 4 / 0.4)
 
 
 def test_a_piece_of_a_plant_is_as_busy_as_the_whole() -> None:

@@ -74,11 +74,11 @@ def test_a_large_map_is_kept_small_and_a_flat_one_not_at_all() -> None:
     large = np.zeros((100, 130), np.float32)
     large[:50] = np.linspace(0, 1, 50)[:, None]
 
-    kept = heat_map(large, WHOLE)
+    heat = heat_map(large, WHOLE)
 
-    assert kept is not None
-    assert (kept.rows, kept.columns) == (64, 64)
-    levels = np.frombuffer(kept.levels, np.uint8).reshape(64, 64)
+    assert heat is not None
+    assert (heat.rows, heat.columns) == (64, 64)
+    levels = np.frombuffer(heat.levels, np.uint8).reshape(64, 64)
     assert levels.max() == 255
     assert (np.diff(levels[:32, 0].astype(int)) >= 0).all()
     assert heat_map(np.ones((8, 8), np.float32), WHOLE) is None

@@ -35,12 +35,12 @@ def test_tensors_come_through_as_they_are(written: Callable[[object], bytes], wh
     file = tmp_path / "weights.pt"
     file.write_bytes(written(network() if whole else expected))
 
-    found = weights.read(file)
+    tensors = weights.read(file)
 
-    assert found.keys() == expected.keys()
+    assert tensors.keys() == expected.keys()
     for name, tensor in expected.items():
-        assert found[name].dtype == tensor.dtype
-        assert torch.equal(found[name], tensor)
+        assert tensors[name].dtype == tensor.dtype
+        assert torch.equal(tensors[name], tensor)
 
 
 def test_a_part_of_a_larger_storage_comes_through(tmp_path: Path) -> None:
@@ -48,10 +48,10 @@ def test_a_part_of_a_larger_storage_comes_through(tmp_path: Path) -> None:
     file = tmp_path / "weights.pt"
     file.write_bytes(hostile.zipped({"a": numbers[2:8].reshape(2, 3), "b": numbers}))
 
-    found = weights.read(file)
+    tensors = weights.read(file)
 
-    assert torch.equal(found["a"], numbers[2:8].reshape(2, 3))
-    assert torch.equal(found["b"], numbers)
+    assert torch.equal(tensors["a"], numbers[2:8].reshape(2, 3))
+    assert torch.equal(tensors["b"], numbers)
 
 
 @pytest.mark.parametrize("written", [hostile.zipped, hostile.legacy], ids=["today", "2020"])
@@ -86,9 +86,9 @@ def test_functions_of_libraries_are_not_called_either(kind: str, tmp_path: Path)
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("made", [hostile.swelling, hostile.memo], ids=["an object", "the memo"])
-def test_a_file_that_asks_for_more_memory_than_there_is_is_refused(made: Callable[[], bytes], tmp_path: Path) -> None:
-    assert "cannot be read as a file of torch.save" in refusal(made(), tmp_path)
+@pytest.mark.parametrize("write", [hostile.swelling, hostile.memo], ids=["an object", "the memo"])
+def test_a_file_that_asks_for_more_memory_than_there_is_is_refused(write: Callable[[], bytes], tmp_path: Path) -> None:
+    assert "cannot be read as a file of torch.save" in refusal(write(), tmp_path)
 
 
 def test_a_file_that_unpacks_to_more_than_it_is_is_refused(tmp_path: Path) -> None:
@@ -102,11 +102,11 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("written", [hostile.zipped, hostile.legacy], ids=["today", "2020"])
-@pytest.mark.parametrize("kept", [0.0, 0.2, 0.6, 0.99])
-def test_a_file_that_is_cut_off_is_refused(kept: float, written: Callable[[object], bytes], tmp_path: Path) -> None:
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.6, 0.99])
+def test_a_file_that_is_cut_off_is_refused(share: float, written: Callable[[object], bytes], tmp_path: Path) -> None:
     content = written(network())
 
-    assert refusal(content[: int(len(content) * kept)], tmp_path)
+    assert refusal(content[: int(len(content) * share)], tmp_path)
 
 
 def test_a_module_that_holds_itself_is_refused(tmp_path: Path) -> None:

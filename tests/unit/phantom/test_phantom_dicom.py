@@ -100,9 +100,9 @@ def test_the_spacing_is_the_detectors(chest: PhantomFilm) -> None:
 def test_a_folder_holds_film_truth_and_masks(chest: PhantomFilm, tmp_path: Path) -> None:
     (path,) = write([chest], tmp_path, now=NOW)
 
-    with np.load(path.with_suffix(".npz")) as kept:
-        count = int(np.prod(kept["shape"]))
-        heart = np.unpackbits(kept["heart"], count=count).reshape(kept["shape"]).astype(bool)
+    with np.load(path.with_suffix(".npz")) as masks:
+        count = int(np.prod(masks["shape"]))
+        heart = np.unpackbits(masks["heart"], count=count).reshape(masks["shape"]).astype(bool)
     assert np.array_equal(heart, chest.masks["heart"])
     assert '"seed": 60' in path.with_suffix(".json").read_text(encoding="utf-8")
     assert dcmread(path).Rows == 200

@@ -44,37 +44,37 @@ def test_a_film_does_not_depend_on_those_it_is_made_with() -> None:
 
 
 def test_p_values_are_sixteen_bit_not_writable_and_use_the_range() -> None:
-    made = small(8)
+    healthy = small(8)
 
-    assert made.p_values.dtype == np.uint16
-    assert made.p_values.shape == (SIZE, SIZE)
-    assert not made.p_values.flags.writeable
-    assert made.p_values.min() < 12000
-    assert made.p_values.max() > 45000
+    assert healthy.p_values.dtype == np.uint16
+    assert healthy.p_values.shape == (SIZE, SIZE)
+    assert not healthy.p_values.flags.writeable
+    assert healthy.p_values.min() < 12000
+    assert healthy.p_values.max() > 45000
 
 
 @pytest.mark.parametrize("view", [View.PA, View.AP])
 def test_lungs_are_darker_than_heart_and_do_not_overlap_it(view: View) -> None:
-    made = small(9, view)
-    lungs = made.masks["right_lung"] | made.masks["left_lung"]
-    heart = made.masks["heart"]
+    healthy = small(9, view)
+    lungs = healthy.masks["right_lung"] | healthy.masks["left_lung"]
+    heart = healthy.masks["heart"]
 
-    assert np.median(made.p_values[lungs]) < np.median(made.p_values[heart])
+    assert np.median(healthy.p_values[lungs]) < np.median(healthy.p_values[heart])
     assert not (lungs & heart).any()
-    assert not (made.masks["right_lung"] & made.masks["left_lung"]).any()
+    assert not (healthy.masks["right_lung"] & healthy.masks["left_lung"]).any()
 
 
 def test_the_right_lung_lies_on_the_left_of_a_frontal_film() -> None:
-    made = small(10)
+    healthy = small(10)
 
-    assert np.nonzero(made.masks["right_lung"])[1].mean() < np.nonzero(made.masks["left_lung"])[1].mean()
-    assert made.masks["left_lung"].sum() < 1.3 * made.masks["right_lung"].sum()
+    assert np.nonzero(healthy.masks["right_lung"])[1].mean() < np.nonzero(healthy.masks["left_lung"])[1].mean()
+    assert healthy.masks["left_lung"].sum() < 1.3 * healthy.masks["right_lung"].sum()
 
 
 def test_every_structure_is_seen_on_a_frontal_film() -> None:
-    made = film(seed=11, rows=256, columns=256)
+    healthy = film(seed=11, rows=256, columns=256)
 
-    empty = [name for name, mask in made.masks.items() if not mask.any()]
+    empty = [name for name, mask in healthy.masks.items() if not mask.any()]
 
     assert not empty
     assert {
@@ -89,21 +89,23 @@ def test_every_structure_is_seen_on_a_frontal_film() -> None:
         "left_hemidiaphragm",
         "right_atrium",
         "left_ventricle",
-    } <= made.masks.keys()
+    } <= healthy.masks.keys()
 
 
 def test_the_true_ratio_is_the_heart_over_the_thorax_on_the_film() -> None:
-    made = small(12)
-    heart, thorax = made.truth.heart_line, made.truth.thorax_line
+    healthy = small(12)
+    heart, thorax = healthy.truth.heart_line, healthy.truth.thorax_line
     assert heart is not None
     assert thorax is not None
 
-    columns = np.flatnonzero(made.masks["heart"].any(0))
-    lungs = np.flatnonzero((made.masks["right_lung"] | made.masks["left_lung"]).any(0))
+    columns = np.flatnonzero(healthy.masks["heart"].any(0))
+    lungs = np.flatnonzero((healthy.masks["right_lung"] | healthy.masks["left_lung"]).any(0))
 
     assert heart[1][0] - heart[0][0] == columns[-1] + 1 - columns[0]
     assert abs((thorax[1][0] - thorax[0][0]) - (lungs[-1] + 1 - lungs[0])) <= 3
-    assert made.truth.cardiothoracic_ratio == pytest.approx((heart[1][0] - heart[0][0]) / (thorax[1][0] - thorax[0][0]))
+    assert healthy.truth.cardiothoracic_ratio == pytest.approx(
+        (heart[1][0] - heart[0][0]) / (thorax[1][0] - thorax[0][0])
+    )
 
 
 def test_ap_magnifies_the_heart() -> None:
@@ -117,18 +119,18 @@ def test_ap_magnifies_the_heart() -> None:
 
 
 def test_a_lateral_film_has_no_ratio_and_both_lungs() -> None:
-    made = small(13, View.LATERAL)
+    healthy = small(13, View.LATERAL)
 
-    assert made.truth.cardiothoracic_ratio is None
-    assert made.masks["right_lung"].any()
-    assert (made.masks["right_lung"] & made.masks["left_lung"]).any()
+    assert healthy.truth.cardiothoracic_ratio is None
+    assert healthy.masks["right_lung"].any()
+    assert (healthy.masks["right_lung"] & healthy.masks["left_lung"]).any()
 
 
 def test_an_enlarged_heart_is_more_than_half_as_wide_as_the_thorax() -> None:
-    made = [small(seed, View.PA, Pathology(kind=Kind.CARDIOMEGALY)) for seed in range(30, 34)]
+    enlarged = [small(seed, View.PA, Pathology(kind=Kind.CARDIOMEGALY)) for seed in range(30, 34)]
 
-    assert all((one.truth.cardiothoracic_ratio or 0) > 0.5 for one in made)
-    assert all(one.truth.lesions[0].mask == "cardiomegaly_0" for one in made)
+    assert all((one.truth.cardiothoracic_ratio or 0) > 0.5 for one in enlarged)
+    assert all(one.truth.lesions[0].mask == "cardiomegaly_0" for one in enlarged)
 
 
 def test_anatomy_stays_in_the_published_ranges() -> None:
@@ -168,13 +170,13 @@ def test_the_page_on_phantoms_holds_the_ranges_and_every_mask() -> None:
 
 
 def test_attenuation_is_what_the_rays_met_before_noise_and_processing() -> None:
-    made, ill = small(9), small(9, View.PA, Pathology(kind=Kind.CONSOLIDATION, severity=0.9))
-    lungs = made.masks["right_lung"] | made.masks["left_lung"]
+    healthy, ill = small(9), small(9, View.PA, Pathology(kind=Kind.CONSOLIDATION, severity=0.9))
+    lungs = healthy.masks["right_lung"] | healthy.masks["left_lung"]
     filled = ill.masks[ill.truth.lesions[0].mask]
 
-    assert made.attenuation.shape == made.p_values.shape
-    assert not made.attenuation.flags.writeable
-    assert made.attenuation.min() == 0.0
-    assert made.attenuation[made.masks["heart"]].mean() > made.attenuation[lungs].mean() + 0.5
-    assert (ill.attenuation - made.attenuation)[filled].mean() > 0.15
-    assert np.abs(ill.attenuation - made.attenuation)[~lungs & ~ill.masks["heart"]].mean() < 0.02
+    assert healthy.attenuation.shape == healthy.p_values.shape
+    assert not healthy.attenuation.flags.writeable
+    assert healthy.attenuation.min() == 0.0
+    assert healthy.attenuation[healthy.masks["heart"]].mean() > healthy.attenuation[lungs].mean() + 0.5
+    assert (ill.attenuation - healthy.attenuation)[filled].mean() > 0.15
+    assert np.abs(ill.attenuation - healthy.attenuation)[~lungs & ~ill.masks["heart"]].mean() < 0.02

@@ -20,14 +20,14 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def made(seed: int, *pathology: Pathology, erect: bool | None = None) -> PhantomFilm:
+def phantom(seed: int, *pathology: Pathology, erect: bool | None = None) -> PhantomFilm:
     return film(seed=seed, rows=SIZE, columns=SIZE, pathology=pathology, erect=erect)
 
 
 def change(seed: int, pathology: Pathology) -> tuple[npt.NDArray[np.float64], PhantomFilm]:
     """The film with a pathology less the film without, in P-values from 0 to 1."""
-    ill = made(seed, pathology)
-    difference = (ill.p_values.astype(np.float64) - made(seed).p_values) / 65535
+    ill = phantom(seed, pathology)
+    difference = (ill.p_values.astype(np.float64) - phantom(seed).p_values) / 65535
     return difference - np.median(difference[: SIZE // 8]), ill
 
 
@@ -46,7 +46,7 @@ def test_a_pathology_changes_the_film_inside_its_mask(kind: Kind) -> None:
 
 def test_right_and_left_are_the_patients() -> None:
     for side, half in ((Laterality.RIGHT, slice(0, SIZE // 2)), (Laterality.LEFT, slice(SIZE // 2, SIZE))):
-        ill = made(42, Pathology(kind=Kind.EFFUSION, side=side, severity=0.5))
+        ill = phantom(42, Pathology(kind=Kind.EFFUSION, side=side, severity=0.5))
         mask = ill.masks[ill.truth.lesions[0].mask]
         assert mask[:, half].sum() > 0.8 * mask.sum()
 
@@ -61,7 +61,7 @@ def test_only_middle_lobe_consolidation_erases_the_right_heart_border() -> None:
                 if zone is None
                 else [Pathology(kind=Kind.CONSOLIDATION, side=Laterality.RIGHT, zone=zone, severity=0.95)]
             )
-            ill = made(seed, *wrong)
+            ill = phantom(seed, *wrong)
             heart = ill.masks["right_atrium"]
             rows = np.flatnonzero(heart.any(1))
             for row in rows[len(rows) // 3 : 2 * len(rows) // 3]:
@@ -77,8 +77,8 @@ def test_only_middle_lobe_consolidation_erases_the_right_heart_border() -> None:
 
 
 def test_an_effusion_takes_its_part_from_the_lung() -> None:
-    wet = made(43, Pathology(kind=Kind.EFFUSION, side=Laterality.LEFT, severity=0.7), erect=True)
-    dry = made(43, erect=True)
+    wet = phantom(43, Pathology(kind=Kind.EFFUSION, side=Laterality.LEFT, severity=0.7), erect=True)
+    dry = phantom(43, erect=True)
 
     assert wet.masks["left_lung"].sum() < 0.8 * dry.masks["left_lung"].sum()
     assert wet.masks["right_lung"].sum() == dry.masks["right_lung"].sum()
@@ -88,14 +88,14 @@ def test_an_effusion_takes_its_part_from_the_lung() -> None:
 def test_severity_makes_it_larger() -> None:
     for kind in (Kind.CONSOLIDATION, Kind.EFFUSION, Kind.PNEUMOTHORAX, Kind.NODULE, Kind.MASS):
         mild, severe = (
-            made(44, Pathology(kind=kind, side=Laterality.RIGHT, zone=Zone.LOWER, severity=severity))
+            phantom(44, Pathology(kind=kind, side=Laterality.RIGHT, zone=Zone.LOWER, severity=severity))
             for severity in (0.2, 0.9)
         )
         assert severe.masks[severe.truth.lesions[0].mask].sum() > mild.masks[mild.truth.lesions[0].mask].sum()
 
 
 def test_what_is_left_open_is_drawn_by_the_seed() -> None:
-    first, again = (made(45, Pathology(kind=Kind.NODULE)).truth.lesions[0] for _ in range(2))
+    first, again = (phantom(45, Pathology(kind=Kind.NODULE)).truth.lesions[0] for _ in range(2))
 
     assert first == again
     assert first.pathology.side in (Laterality.RIGHT, Laterality.LEFT)
@@ -104,7 +104,7 @@ def test_what_is_left_open_is_drawn_by_the_seed() -> None:
 
 
 def test_several_pathologies_are_kept_apart() -> None:
-    ill = made(
+    ill = phantom(
         46, Pathology(kind=Kind.PACEMAKER, side=Laterality.LEFT), Pathology(kind=Kind.EFFUSION, side=Laterality.RIGHT)
     )
 

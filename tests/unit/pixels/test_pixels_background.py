@@ -36,9 +36,9 @@ def drawn(*rows: str) -> Mask:
     return np.array([[character == "#" for character in row] for row in rows])
 
 
-def assert_is(found: Mask | None, expected: Mask) -> None:
-    assert found is not None
-    assert np.array_equal(found, expected)
+def assert_is(mask: Mask | None, expected: Mask) -> None:
+    assert mask is not None
+    assert np.array_equal(mask, expected)
 
 
 def test_only_what_hangs_together_with_the_border_is_reached() -> None:

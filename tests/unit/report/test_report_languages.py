@@ -107,7 +107,7 @@ def test_codes_numbers_and_coordinates_are_the_same_in_every_language(name: str)
             for report in (english, other)
         ]
         assert values[0] == values[1]
-    assert [each.tracking_uid for each in shown(other)] == [each.tracking_uid for each in shown(english)]
+    assert [group.tracking_uid for group in shown(other)] == [group.tracking_uid for group in shown(english)]
     for identifier in (codes.TRACKING_IDENTIFIER, codes.ALGORITHM_PARAMETERS):
         assert _texts(other, identifier.value) == _texts(english, identifier.value)
 
