@@ -183,14 +183,14 @@ def stages_s(place: scratch.ScratchNode) -> dict[str, list[float]]:
     asked = (
         select(job.c.id, job.c.stage, job_event.c.event, job_event.c.at)
         .join_from(job_event, job, job_event.c.job_id == job.c.id)
-        .where(job_event.c.event.in_([Event.CLAIMED, Event.FINISHED, Event.SET_ASIDE]))
+        .where(job_event.c.event.in_([Event.CLAIMED, Event.FINISHED, Event.NOT_ANALYSED]))
         .order_by(job_event.c.id)
     )
     with running_node.opened(place.settings) as database, database.read() as connection:
         for number, stage, event, at in connection.execute(asked):
             if event == Event.CLAIMED:
                 claimed[number] = at
-            elif event == Event.SET_ASIDE:
+            elif event == Event.NOT_ANALYSED:
                 raise receivers.Unfit("a film was not analysed: its report comes sooner than it should")
             else:
                 held[stage].append((at - claimed[number]).total_seconds())

@@ -1,4 +1,4 @@
-"""`cxr-node reconcile`: received = delivered + in progress + set aside; archive files against rows."""
+"""`cxr-node reconcile`: received = delivered + in progress + not reported; archive files against rows."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -36,10 +36,10 @@ def reconcile(
     by: Annotated[GroupBy | None, typer.Option(help="Also count by day, sender, device or association.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Account for every received film. Exit status 1 if one is set aside, or a file is missing.
+    """Account for every received film. Exit status 1 if one is not reported, or a file is missing.
 
-    Received = delivered + in progress + set aside with a reason. Delivered: every destination has the study's results,
-    and committed to their storage where required. Films removed later by retention are counted.
+    Received = delivered + in progress + not reported, with a reason. Delivered: every destination has the
+    study's results, and committed to their storage where required. Films removed later by retention are counted.
     """
     with reporting_errors():
         since = None if day is None else datetime.combine(day.date(), time()).astimezone(UTC)
@@ -55,13 +55,13 @@ def reconcile(
             )
             keys = ledger.archive_keys(connection)
             archive = process.archive
-    set_aside = [film for film in films if film.fate is Fate.SET_ASIDE]
+    not_reported = [film for film in films if film.fate is Fate.NOT_REPORTED]
     missing = sorted(key for key in keys if key not in archive)
     unnamed = sorted(set(archive.stored_keys()) - keys)
     if as_json:
         document = {
             "counts": _counts(films),
-            "set_aside": [_plain(film) for film in set_aside],
+            "not_reported": [_plain(film) for film in not_reported],
             "missing_files": missing,
             "unnamed_files": unnamed,
         }
@@ -71,8 +71,8 @@ def reconcile(
         typer.echo(json.dumps(document | groups, indent=2))
     else:
         _print(films, by)
-        _print_problems(set_aside, missing, unnamed)
-    if set_aside or missing:
+        _print_problems(not_reported, missing, unnamed)
+    if not_reported or missing:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -113,10 +113,10 @@ def _print(films: Sequence[LedgerEntry], by: GroupBy | None) -> None:
         out.print(table)
 
 
-def _print_problems(set_aside: Sequence[LedgerEntry], missing: Sequence[str], unnamed: Sequence[str]) -> None:
-    if set_aside:
-        table = Table("set aside", "sender", "received", "film")
-        for film in set_aside:
+def _print_problems(not_reported: Sequence[LedgerEntry], missing: Sequence[str], unnamed: Sequence[str]) -> None:
+    if not_reported:
+        table = Table("not reported", "sender", "received", "film")
+        for film in not_reported:
             table.add_row(
                 film.reason, film.calling_ae_title, f"{film.received_at:%Y-%m-%d %H:%M:%S}", film.sop_instance_uid
             )

@@ -28,7 +28,7 @@ class Event(StrEnum):
     CREATED = "created"
     CLAIMED = "claimed"
     FINISHED = "finished"
-    SET_ASIDE = "set_aside"
+    NOT_ANALYSED = "not_analysed"
     RETRY = "retry"
     GAVE_UP = "gave_up"
     LEASE_LOST = "lease_lost"
@@ -40,10 +40,10 @@ ENDED = frozenset({State.DONE, State.NOT_ANALYSED, State.FAILED})
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.WAITING, Event.CLAIMED): State.RUNNING,
-    # Another film under a known SOP Instance UID is set aside before it is read.
-    (State.WAITING, Event.SET_ASIDE): State.NOT_ANALYSED,
+    # Another film under a known SOP Instance UID is not analysed.
+    (State.WAITING, Event.NOT_ANALYSED): State.NOT_ANALYSED,
     (State.RUNNING, Event.FINISHED): State.DONE,
-    (State.RUNNING, Event.SET_ASIDE): State.NOT_ANALYSED,
+    (State.RUNNING, Event.NOT_ANALYSED): State.NOT_ANALYSED,
     (State.RUNNING, Event.RETRY): State.WAITING,
     (State.RUNNING, Event.GAVE_UP): State.FAILED,
     # The worker died while the node ran on. It counts as a crash, as the job may be the cause.

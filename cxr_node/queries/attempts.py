@@ -12,7 +12,7 @@ from cxr_node.db.states import Event, Stage
 from cxr_node.db.tables import delivery, film, job, job_event, result, study
 from cxr_node.domain.identifiers import Uid
 
-END_EVENTS = (Event.FINISHED, Event.SET_ASIDE, Event.RETRY, Event.GAVE_UP, Event.LEASE_LOST, Event.RELEASED)
+END_EVENTS = (Event.FINISHED, Event.NOT_ANALYSED, Event.RETRY, Event.GAVE_UP, Event.LEASE_LOST, Event.RELEASED)
 
 
 class Step(StrEnum):
@@ -124,7 +124,7 @@ def _attempt(connection: Connection, row: Row[tuple[object, ...]]) -> Attempt | 
     if event not in END_EVENTS:
         return None
     claim = _claim(connection, job_event.c.job_id == row.job_id, job_event.c.id < row.id)
-    if claim is None:  # set aside without a claim
+    if claim is None:  # ended without a claim
         return None
     step = Step(stage.value)
     if step is Step.DELIVER and _acceptance_before(connection, row, claim.id) is not None:

@@ -1,4 +1,4 @@
-"""Ledger: every received film is delivered, in progress, or set aside with a reason."""
+"""Ledger: every received film is delivered, in progress, or not reported, with a reason."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ class Fate(StrEnum):
 
     DELIVERED = "delivered"
     IN_PROGRESS = "in_progress"
-    SET_ASIDE = "set_aside"
+    NOT_REPORTED = "not_reported"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """A received film with its fate, the reason if it was set aside, and when its bytes were removed."""
+    """A received film with its fate, the reason if it is not reported, and when its bytes were removed."""
 
     film_id: int
     sop_instance_uid: str
@@ -159,11 +159,11 @@ def _entry(columns: RowMapping) -> LedgerEntry:
 
 def _fate(columns: RowMapping) -> tuple[Fate, str]:
     if not columns["is_original"]:
-        return Fate.SET_ASIDE, columns["reason"]
+        return Fate.NOT_REPORTED, columns["reason"]
     if columns["state"] == State.FAILED:
-        return Fate.SET_ASIDE, columns["reason"] or "reading failed"
+        return Fate.NOT_REPORTED, columns["reason"] or "reading failed"
     if columns["compose_failed"]:
-        return Fate.SET_ASIDE, "composing failed"
+        return Fate.NOT_REPORTED, "composing failed"
     if columns["delivery_failed"]:
-        return Fate.SET_ASIDE, "delivery failed"
+        return Fate.NOT_REPORTED, "delivery failed"
     return (Fate.IN_PROGRESS, "") if columns["pending"] else (Fate.DELIVERED, "")

@@ -115,14 +115,16 @@ def finish(transaction: Transaction, claim: Claim, *, now: datetime, detail: str
     _end(transaction, claim, Event.FINISHED, now=now, reason=None, detail=detail)
 
 
-def set_aside(transaction: Transaction, claim: Claim, *, reason: str, detail: str, now: datetime) -> None:
+def finish_not_analysed(transaction: Transaction, claim: Claim, *, reason: str, detail: str, now: datetime) -> None:
     """End a claimed read job as not analysed."""
-    _end(transaction, claim, Event.SET_ASIDE, now=now, reason=reason, detail=detail)
+    _end(transaction, claim, Event.NOT_ANALYSED, now=now, reason=reason, detail=detail)
 
 
-def set_aside_unclaimed(transaction: Transaction, job_id: int, *, reason: str, detail: str, now: datetime) -> None:
+def finish_unclaimed_not_analysed(
+    transaction: Transaction, job_id: int, *, reason: str, detail: str, now: datetime
+) -> None:
     """End a waiting read job as not analysed."""
-    state = after(State.WAITING, Event.SET_ASIDE)
+    state = after(State.WAITING, Event.NOT_ANALYSED)
     moved = transaction.connection.execute(
         update(job)
         .where(job.c.id == job_id, IS_WAITING)
@@ -131,7 +133,7 @@ def set_aside_unclaimed(transaction: Transaction, job_id: int, *, reason: str, d
     )
     if moved.first() is None:
         raise ForbiddenTransition(f"job {job_id} is no longer waiting")
-    events.record(transaction, [job_id], Event.SET_ASIDE, state, now=now, detail=detail)
+    events.record(transaction, [job_id], Event.NOT_ANALYSED, state, now=now, detail=detail)
 
 
 def give_up(transaction: Transaction, claim: Claim, *, reason: str | None, detail: str, now: datetime) -> None:

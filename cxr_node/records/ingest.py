@@ -75,7 +75,7 @@ def store(
     A priority boost applies to the whole study, also if the film was known without one.
 
     The same SOP Instance UID with the same bytes is the same film. With other bytes it is another film: it is kept,
-    flagged and set aside for an operator, and the first film is not changed.
+    flagged and not analysed, and the first film is not changed.
     """
     film = IncomingFilm(
         instance=instance, sender=sender, archive_key=archive_key, priority_boost_s=priority_boost_s, at=now
@@ -147,7 +147,7 @@ def _write_new(
     job_ids = queue.add_all(transaction, Stage.READ, jobs)
     for film_id, job_id, film in zip(film_ids, job_ids, films, strict=True):
         if known.digests[film.uid]:
-            queue.set_aside_unclaimed(
+            queue.finish_unclaimed_not_analysed(
                 transaction, job_id, reason=Reason.DUPLICATE, detail=_DUPLICATE_DETAIL, now=film.at
             )
         elif film.uid in known.announced:

@@ -75,4 +75,6 @@ class ReadSection(Section):
         120.0,
         description="Watchdog: a reader that needs longer for a batch, or lease_s, is restarted, in seconds.",
     )
-    crash_limit: int = Field(2, ge=1, description="Number of reader crashes during a film after which it is set aside.")
+    crash_limit: int = Field(
+        2, ge=1, description="Number of reader crashes during a film after which it is not analysed."
+    )

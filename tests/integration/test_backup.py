@@ -41,7 +41,7 @@ def contents(database: Database) -> dict[str, list[dict[str, object]]]:
 
 @pytest.fixture
 def source(tmp_path: Path, database_url: str) -> Iterator[tuple[Path, InProcessNode]]:
-    """A node with a delivered study, a film that waits and one that was set aside."""
+    """A node with a delivered study, a film that waits and one that was not reported."""
     config = settings_file(tmp_path / "source", database_url=database_url)
     settings = load(config)
     with opened(settings) as database:
@@ -77,7 +77,7 @@ def test_restored_node_equals_the_backup_and_continues(
         restored.work()
         with database.read() as connection:
             fates = [entry.fate for entry in ledger.entries(connection)]
-        assert fates == [Fate.DELIVERED, Fate.SET_ASIDE, Fate.DELIVERED, Fate.DELIVERED]
+        assert fates == [Fate.DELIVERED, Fate.NOT_REPORTED, Fate.DELIVERED, Fate.DELIVERED]
 
 
 def _another(request: pytest.FixtureRequest) -> str:

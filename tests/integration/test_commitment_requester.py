@@ -147,7 +147,7 @@ def test_a_request_without_result_is_repeated_for_three_days(database: Database,
         assert timedelta(hours=71) < node.clock.now - started < timedelta(hours=74)
         assert len(archive.commitment_requests) > 72
         assert len(archive.by_study) == 1
-    assert (delivery(node).state, fate(node)) == (State.FAILED, Fate.SET_ASIDE)
+    assert (delivery(node).state, fate(node)) == (State.FAILED, Fate.NOT_REPORTED)
 
 
 def test_a_late_result_of_an_earlier_request_counts(database: Database, tmp_path: Path) -> None:

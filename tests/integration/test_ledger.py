@@ -1,4 +1,4 @@
-"""The ledger: received = delivered + in progress + set aside, at every step."""
+"""The ledger: received = delivered + in progress + not reported, at every step."""
 
 import json
 from dataclasses import replace
@@ -63,7 +63,7 @@ def test_a_late_film_is_in_progress_beside_one_that_is_delivered(node: InProcess
     assert fates(node) == [Fate.DELIVERED, Fate.DELIVERED]
 
 
-def test_a_waiting_delivery_is_in_progress_and_a_failed_one_set_aside(node: InProcessNode) -> None:
+def test_a_waiting_delivery_is_in_progress_and_a_failed_one_not_reported(node: InProcessNode) -> None:
     def unreachable() -> None:
         raise RetryLater("away")
 
@@ -78,17 +78,17 @@ def test_a_waiting_delivery_is_in_progress_and_a_failed_one_set_aside(node: InPr
     node.pacs.before_send = rejecting
     node.clock.advance(hours=1)
     node.work()
-    assert fates(node) == [Fate.SET_ASIDE]
+    assert fates(node) == [Fate.NOT_REPORTED]
 
 
-def test_duplicates_and_studies_of_two_patients_are_set_aside(node: InProcessNode) -> None:
+def test_duplicates_and_studies_of_two_patients_are_not_reported(node: InProcessNode) -> None:
     node.accept(films.dx())
     node.accept(films.dx(changes={"PatientComments": "another"}))
     node.accept(films.dx(seed=1))
     node.accept(films.cr(seed=1, changes={"PatientID": "SOMEONE-ELSE"}))
     node.work()
 
-    assert fates(node) == [Fate.DELIVERED, Fate.SET_ASIDE, Fate.SET_ASIDE, Fate.SET_ASIDE]
+    assert fates(node) == [Fate.DELIVERED, Fate.NOT_REPORTED, Fate.NOT_REPORTED, Fate.NOT_REPORTED]
 
 
 def test_the_ledger_filters_by_time_and_sender(node: InProcessNode) -> None:
@@ -102,7 +102,7 @@ def test_the_ledger_filters_by_time_and_sender(node: InProcessNode) -> None:
         assert ledger.entries(connection, calling_ae_title="DX2") == []
 
 
-def test_reconcile_adds_up_and_names_films_set_aside(tmp_path: Path, database_url: str) -> None:
+def test_reconcile_adds_up_and_names_films_not_reported(tmp_path: Path, database_url: str) -> None:
     config = settings_file(tmp_path / "node", database_url=database_url)
     settings = load(config)
     with opened(settings) as database:
@@ -112,7 +112,7 @@ def test_reconcile_adds_up_and_names_films_set_aside(tmp_path: Path, database_ur
         node.work()
         result = CliRunner().invoke(app, ["reconcile", "--config", str(config)])
         assert result.exit_code == 0
-        assert result.output == "1 received = 1 delivered + 0 in progress + 0 set aside\n"
+        assert result.output == "1 received = 1 delivered + 0 in progress + 0 not reported\n"
 
         (key,) = [stored for stored in node.archive.stored_keys() if stored.startswith("films/")]
         node.archive.discard(key)
@@ -124,12 +124,12 @@ def test_reconcile_adds_up_and_names_films_set_aside(tmp_path: Path, database_ur
 
     assert result.exit_code == 1
     document = json.loads(result.output)
-    assert document["counts"] == {"received": 3, "delivered": 1, "in_progress": 1, "set_aside": 1, "removed": 0}
-    assert [entry["reason"] for entry in document["set_aside"]] == ["DUPLICATE"]
+    assert document["counts"] == {"received": 3, "delivered": 1, "in_progress": 1, "not_reported": 1, "removed": 0}
+    assert [entry["reason"] for entry in document["not_reported"]] == ["DUPLICATE"]
     assert document["missing_files"] == [key]
     assert document["unnamed_files"] == [f"films/ff/{'f' * 64}.dcm"]
     shown = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--day", "2026-01-02", "--from", "DX1"])
-    assert "3 received = 1 delivered + 1 in progress + 1 set aside" in shown.output
+    assert "3 received = 1 delivered + 1 in progress + 1 not reported" in shown.output
     assert "MISSING FILE" in shown.output
 
 
@@ -151,8 +151,8 @@ def test_reconcile_counts_by_day_device_and_association(tmp_path: Path, database
         document: dict[str, Any] = json.loads(ended.output)
         return document
 
-    first = {"received": 1, "delivered": 1, "in_progress": 0, "set_aside": 0, "removed": 1}
-    second = {"received": 1, "delivered": 0, "in_progress": 1, "set_aside": 0, "removed": 0}
+    first = {"received": 1, "delivered": 1, "in_progress": 0, "not_reported": 0, "removed": 1}
+    second = {"received": 1, "delivered": 0, "in_progress": 1, "not_reported": 0, "removed": 0}
     assert reconcile("--by", "association")["by_association"] == {
         "20260102T120000Z-0a": first,
         "20260202T120000Z-0b": second,
@@ -162,6 +162,6 @@ def test_reconcile_counts_by_day_device_and_association(tmp_path: Path, database
     assert reconcile("--address", "10.0.7.9")["counts"] == second
     assert reconcile("--association", "20260102T120000Z-0a")["counts"] == first
     shown = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--by", "sender"]).output
-    assert "2 received = 1 delivered + 1 in progress + 0 set aside" in shown
+    assert "2 received = 1 delivered + 1 in progress + 0 not reported" in shown
     assert "1 of the delivered films were removed from the archive" in shown
     assert "DX1" in shown

@@ -92,7 +92,7 @@ def test_films_read_in_the_pool_have_the_readings_of_one_process(database: Datab
     ]
 
 
-def test_a_film_that_kills_its_worker_is_set_aside_and_others_are_read(database: Database, tmp_path: Path) -> None:
+def test_a_film_that_kills_its_worker_is_given_up_and_others_are_read(database: Database, tmp_path: Path) -> None:
     with PreprocessPool(2, partial(pool.read_context, tmp_path / "archive"), timeout_s=SOON_S) as workers:
         node = InProcessNode(
             database, tmp_path, executor=workers, network=NetworkThread(Echo, watchdog=nullcontext).network

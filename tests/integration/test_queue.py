@@ -40,7 +40,7 @@ def test_the_same_film_twice_is_one_job(database: Database) -> None:
     assert states(database) == [State.WAITING]
 
 
-def test_the_same_uid_with_other_bytes_is_kept_and_set_aside(database: Database) -> None:
+def test_the_same_uid_with_other_bytes_is_kept_and_not_analysed(database: Database) -> None:
     ingest.store(database, instance("a", content=b"one"), SENDER, archive_key="1", now=NOON)
     ingest.store(database, instance("a", content=b"two"), SENDER, archive_key="2", now=NOON)
     ingest.store(database, instance("a", content=b"three"), SENDER, archive_key="3", now=NOON)
@@ -152,7 +152,7 @@ def test_every_state_change_of_a_job_is_an_event(database: Database) -> None:
     store_film(database, "a")
     claim = claim_one(database)
     with database.write() as transaction:
-        queue.set_aside(transaction, claim, reason=Reason.VIEW, detail="lateral", now=NOON)
+        queue.finish_not_analysed(transaction, claim, reason=Reason.VIEW, detail="lateral", now=NOON)
     with database.write() as transaction:
         assert queue.requeue(transaction, [claim.job_id, 999], actor="person/ann", now=NOON) == [claim.job_id]
 
@@ -161,7 +161,7 @@ def test_every_state_change_of_a_job_is_an_event(database: Database) -> None:
     assert [(event.event, event.state, event.actor) for event in events] == [
         (Event.CREATED, State.WAITING, ""),
         (Event.CLAIMED, State.RUNNING, "node/read/1"),
-        (Event.SET_ASIDE, State.NOT_ANALYSED, "node/read/1"),
+        (Event.NOT_ANALYSED, State.NOT_ANALYSED, "node/read/1"),
         (Event.REQUEUED, State.WAITING, "person/ann"),
     ]
 
@@ -204,7 +204,7 @@ def test_stages_are_notified_at_commit_and_not_at_rollback(database_url: str) ->
     migrate.upgrade(database)
     try:
         with pytest.raises(ForbiddenTransition), database.write() as transaction:
-            queue.set_aside_unclaimed(_with_notification(transaction), 999, reason="", detail="", now=NOON)
+            queue.finish_unclaimed_not_analysed(_with_notification(transaction), 999, reason="", detail="", now=NOON)
         assert notified == []
 
         store_film(database, "a")

@@ -119,7 +119,7 @@ def test_without_a_wait_a_film_is_read_at_once(database: Database, tmp_path: Pat
 
 
 @pytest.mark.parametrize("hang", HANGS)
-def test_a_hanging_film_ends_its_reader_and_is_finally_set_aside(tmp_path: Path, hang: str) -> None:
+def test_a_hanging_film_ends_its_reader_and_is_finally_given_up(tmp_path: Path, hang: str) -> None:
     url = f"sqlite:///{tmp_path / 'node.db'}"
     database = Database(url)
     migrate.upgrade(database)

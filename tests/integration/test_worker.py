@@ -252,7 +252,7 @@ def test_a_fault_of_the_node_is_retried_and_reported_without_film_content(databa
     assert len(node.pacs.received) == 1
 
 
-def test_a_film_that_crashes_its_reader_repeatedly_is_set_aside(node: InProcessNode) -> None:
+def test_a_film_that_crashes_its_reader_repeatedly_is_given_up(node: InProcessNode) -> None:
     node.accept(films.dx())
     for _ in range(CRASH_LIMIT):
         claim_one(node.database, owner="node/read/7", now=node.clock.now)

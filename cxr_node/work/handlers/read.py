@@ -24,7 +24,7 @@ from cxr_node.work.study_window import StudyWindow
 
 
 class ReadHandler:
-    """Reads films. A film that crashed its reader `crash_limit` times is set aside, and the others go on.
+    """Reads films. A film that crashed its reader `crash_limit` times is not analysed, and the others go on.
 
     Parameters
     ----------
@@ -100,6 +100,8 @@ class ReadHandler:
             if reading.not_analysed is None:
                 queue.finish(transaction, claim, now=now)
             else:
-                queue.set_aside(transaction, claim, reason=reading.not_analysed, detail=reading.detail, now=now)
+                queue.finish_not_analysed(
+                    transaction, claim, reason=reading.not_analysed, detail=reading.detail, now=now
+                )
 
         return record

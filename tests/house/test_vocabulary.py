@@ -1,0 +1,125 @@
+"""Names and sizes: no identifier of the old vocabulary, no module, function or test name beyond its limit."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from tests.support.films import ROOT
+
+PACKAGES = ("cxr_node", "tests", "training", "benchmarks", "migrations")
+FORBIDDEN = frozenset(
+    [
+        "said",
+        "told",
+        "desk",
+        "eye",
+        "eyes",
+        "bell",
+        "bells",
+        "company",
+        "shop",
+        "door",
+        "guests",
+        "pace",
+        "witness",
+        "aside",
+        "strangers",
+        "crowd",
+        "legs",
+        "sight",
+        "behaving",
+        "upkeep",
+        "outbound",
+        "vouch",
+        "asker",
+        "askers",
+        "hasten",
+        "urge",
+    ]
+)
+LONGEST_MODULE = 400
+LONGEST_FUNCTION = 60
+LONGEST_TEST_NAME = 70
+LARGEST_MEDIAN = 120
+
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+
+def modules() -> list[Path]:
+    """Return the Python files of the project."""
+    return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def names(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield every name that a module defines, with its line."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef() | ast.ClassDef():
+                yield node.lineno, node.name
+            case ast.arg():
+                yield node.lineno, node.arg
+            case ast.Name(ctx=ast.Store()):
+                yield node.lineno, node.id
+            case ast.Attribute(ctx=ast.Store()):
+                yield node.lineno, node.attr
+            case ast.alias(asname=str(name)):
+                yield node.lineno, name
+
+
+def parts(name: str) -> set[str]:
+    """Return the words of an identifier in lower case."""
+    return {part.lower() for part in _PART.findall(name)}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_name_is_of_the_old_vocabulary(package: str) -> None:
+    violations = [
+        f"{path.relative_to(ROOT)}:{line} {name}"
+        for path in modules()
+        if path.is_relative_to(ROOT / package)
+        for line, name in [(1, path.stem), *names(ast.parse(path.read_text(encoding="utf-8")))]
+        if parts(name) & FORBIDDEN
+    ]
+    assert violations == []
+
+
+@pytest.mark.parametrize(
+    ("name", "is_old"), [("bellows", False), ("_EyeDied", True), ("is_told", True), ("legal", False)]
+)
+def test_names_are_split_into_words(name: str, is_old: bool) -> None:
+    assert bool(parts(name) & FORBIDDEN) is is_old
+
+
+def test_no_module_is_longer_than_its_limit() -> None:
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in modules()
+        if path.is_relative_to(ROOT / "cxr_node")
+    }
+    assert {path: length for path, length in lengths.items() if length > LONGEST_MODULE} == {}
+    assert median(length for path, length in lengths.items() if not path.endswith("__init__.py")) <= LARGEST_MEDIAN
+
+
+def test_no_function_is_longer_than_its_limit() -> None:
+    lengths = {
+        f"{path.relative_to(ROOT)}:{node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+        for path in modules()
+        if path.is_relative_to(ROOT / "cxr_node")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
+
+
+def test_test_names_are_short_sentences() -> None:
+    too_long = [
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for _, name in names(ast.parse(path.read_text(encoding="utf-8")))
+        if name.startswith("test_") and len(name) > LONGEST_TEST_NAME
+    ]
+    assert too_long == []
