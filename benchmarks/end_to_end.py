@@ -78,9 +78,9 @@ class Measured:
 
 def write_film(folder: Path, *, enlarged: int) -> Path:
     """Write a phantom as a modality would send it."""
-    made = film(seed=21, rows=_ROWS, columns=_COLUMNS)
-    large = np.repeat(np.repeat(made.p_values, enlarged, 0), enlarged, 1)
-    dataset = dicom.dataset(replace(made, p_values=large), now=dicom.EXAMPLE_TIME)
+    phantom = film(seed=21, rows=_ROWS, columns=_COLUMNS)
+    large = np.repeat(np.repeat(phantom.p_values, enlarged, 0), enlarged, 1)
+    dataset = dicom.dataset(replace(phantom, p_values=large), now=dicom.EXAMPLE_TIME)
     films.as_template(dataset)
     path = folder / "phantom.dcm"
     dataset.save_as(path, enforce_file_format=True)
@@ -102,8 +102,8 @@ class Bench:
         return Load(
             name="idle",
             films=count,
-            seconds_each=tuple(each for part in parts for each in part.seconds_each),
-            answers_each=tuple(each for part in parts for each in part.answers_each),
+            seconds_each=tuple(time_s for part in parts for time_s in part.seconds_each),
+            answers_each=tuple(time_s for part in parts for time_s in part.answers_each),
             seconds=sum(part.seconds for part in parts),
             cpu_s=processes.cpu_s(self._pid) - before,
         )
@@ -124,12 +124,12 @@ class Bench:
         answer = self._sending.send(order)
         if len(answer.stored) != films:
             raise receivers.Unfit(f"{len(answer.stored)} of {films} films were answered with Success")
-        came = self._pacs.wait({_study(run, each[0]) for each in answer.stored}, timeout_s=_PATIENCE_S)
+        came = self._pacs.wait({_study(run, film[0]) for film in answer.stored}, timeout_s=_PATIENCE_S)
         return Load(
             name="",
             films=films,
-            seconds_each=tuple(came[_study(run, each[0])] - each[2] for each in answer.stored),
-            answers_each=tuple(each[3] - each[1] for each in answer.stored),
+            seconds_each=tuple(came[_study(run, film[0])] - film[2] for film in answer.stored),
+            answers_each=tuple(film[3] - film[1] for film in answer.stored),
             seconds=max(came.values()) - _began(answer),
             cpu_s=processes.cpu_s(self._pid) - before,
         )
@@ -140,7 +140,7 @@ def _study(run: int, number: int) -> str:
 
 
 def _began(answer: Answer) -> float:
-    return min(each[1] for each in answer.stored)
+    return min(film[1] for film in answer.stored)
 
 
 @contextmanager
@@ -180,28 +180,28 @@ def stages_s(place: scratch.ScratchNode) -> dict[str, list[float]]:
     """
     held: dict[str, list[float]] = {stage: [] for stage in (Stage.READ, Stage.COMPOSE, Stage.DELIVER)}
     claimed: dict[int, datetime] = {}
-    asked = (
+    query = (
         select(job.c.id, job.c.stage, job_event.c.event, job_event.c.at)
         .join_from(job_event, job, job_event.c.job_id == job.c.id)
         .where(job_event.c.event.in_([Event.CLAIMED, Event.FINISHED, Event.NOT_ANALYSED]))
         .order_by(job_event.c.id)
     )
     with running_node.opened(place.settings) as database, database.read() as connection:
-        for number, stage, event, at in connection.execute(asked):
+        for number, stage, event, at in connection.execute(query):
             if event == Event.CLAIMED:
                 claimed[number] = at
             elif event == Event.NOT_ANALYSED:
                 raise receivers.Unfit("a film was not analysed: its report comes sooner than it should")
             else:
                 held[stage].append((at - claimed[number]).total_seconds())
-    return {stage: each[1:] for stage, each in held.items()}
+    return {stage: times[1:] for stage, times in held.items()}
 
 
 def connections(place: scratch.ScratchNode) -> int:
     """Return how many connections to PostgreSQL the node holds, ours not counted."""
     with running_node.opened(place.settings) as database, database.read() as connection:
-        asked = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-        return int(connection.execute(text(asked)).scalar_one()) - 1
+        query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        return int(connection.execute(text(query)).scalar_one()) - 1
 
 
 def machine() -> str:

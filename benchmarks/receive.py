@@ -61,8 +61,8 @@ def running(arguments: argparse.Namespace, folder: Path) -> Iterator[list[Receiv
     """Run the nodes that are asked for, then the peers that are here."""
     with ExitStack() as stack:
         nodes = {OURS: list(arguments.set)}
-        for each in arguments.node:
-            name, _, sets = each.partition(":")
+        for text in arguments.node:
+            name, _, sets = text.partition(":")
             nodes[name] = [*arguments.set, *filter(None, sets.split(","))]
         started: list[Receiver] = []
         at = stack.enter_context(postgres_server.running(postgres_server.binaries())) if arguments.postgresql else None
@@ -87,13 +87,16 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
         with sender() as sending:
             for cell in cells(arguments):
                 path = films.write(folder, cell.kind)
-                found = rounds.compared(
+                results = rounds.compared(
                     started, cell, path, sending=sending, bounds=bounds, rounds=arguments.rounds, runs=runs
                 )
                 everything.append(
-                    {"cell": asdict(cell), "rounds": {name: list(map(asdict, each)) for name, each in found.items()}}
+                    {
+                        "cell": asdict(cell),
+                        "rounds": {name: list(map(asdict, turns)) for name, turns in results.items()},
+                    }
                 )
-                yield from rounds.rows(cell, found, ours=OURS)
+                yield from rounds.rows(cell, results, ours=OURS)
 
     with running(arguments, folder) as started:
         for line in markdown(rounds.HEADINGS, lines(started)):

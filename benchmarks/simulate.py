@@ -75,7 +75,7 @@ def simulate(samples: Samples, day: Day, story: Story, *, busy: float, seed: int
         arrivals=piece.arrivals(coming, begin_s=0.0, end_s=DAY_S),
         servers={stage: part.servers for stage, part in parts.items()},
         services={
-            stage: of_samples([each * parts[stage].slower for each in samples.stages_s[stage]], serving)
+            stage: of_samples([time_s * parts[stage].slower for time_s in samples.stages_s[stage]], serving)
             for stage in STAGES
         },
         losses=story.losses,
@@ -154,7 +154,7 @@ def main() -> None:
     limits = sizing.limits(samples, peak=arguments.peak, busy=arguments.busy)
     _print(
         ("what", "does at most, films a day", "then"),
-        ((each.what, f"{each.films_a_day:,.0f}", each.then) for each in limits),
+        ((limit.what, f"{limit.films_a_day:,.0f}", limit.then) for limit in limits),
     )
 
     def happenings() -> Iterator[tuple[str, ...]]:
@@ -175,9 +175,9 @@ def main() -> None:
 def _sizes(samples: Samples, days: Sequence[Day], busy: float) -> Iterator[tuple[str, ...]]:
     columns = []
     for day in days:
-        found = sizing.hosts(samples, day, busy=busy, spare=1)
+        hosts = sizing.hosts(samples, day, busy=busy, spare=1)
         one = sizing.is_one_machine(samples, day, busy=busy)
-        columns.append(list(sizing.needs(samples, day, found, one_machine=one)))
+        columns.append(list(sizing.needs(samples, day, hosts, one_machine=one)))
     for line in zip(*columns, strict=True):
         yield line[0][0], *(cell[1] for cell in line)
 

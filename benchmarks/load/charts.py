@@ -16,18 +16,18 @@ _WIDTH = 0.8
 def of_receiving(everything: Sequence[Mapping[str, Any]], folder: Path) -> Iterator[Path]:
     """Draw films a second by receiver, a picture for each kind of film; bars from the least to the most round."""
     folder.mkdir(parents=True, exist_ok=True)
-    for kind in dict.fromkeys(each["cell"]["kind"] for each in everything):
-        cells = [each for each in everything if each["cell"]["kind"] == kind]
+    for kind in dict.fromkeys(row["cell"]["kind"] for row in everything):
+        cells = [row for row in everything if row["cell"]["kind"] == kind]
         figure = drawn()
         axes = figure.add_subplot()
         names = list(cells[0]["rounds"])
         for place, name in enumerate(names):
-            spreads = [Spread.of(_speed(each) for each in cell["rounds"][name]) for cell in cells]
+            spreads = [Spread.of(_speed(row) for row in cell["rounds"][name]) for cell in cells]
             x = [number + (place - (len(names) - 1) / 2) * _WIDTH / len(names) for number in range(len(cells))]
-            middle = [each.median for each in spreads]
+            middle = [row.median for row in spreads]
             error = [
-                [each.median - each.least for each in spreads],
-                [each.most - each.median for each in spreads],
+                [row.median - row.least for row in spreads],
+                [row.most - row.median for row in spreads],
             ]
             color = COLORS[place % len(COLORS)]
             axes.bar(x, middle, _WIDTH / len(names), yerr=error, label=name, color=color, ecolor="#333333", capsize=2)

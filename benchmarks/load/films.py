@@ -80,23 +80,23 @@ def _film(kind: Kind) -> Dataset:
     shade = 2048 + 1500 * np.sin(row / kind.rows * 3) * np.cos(column / kind.columns * 3)
     noise = np.random.default_rng(1).normal(0, kind.noise, shade.shape)
     stored = np.clip(np.rint(shade + noise), 0, 4095).astype("<u2")
-    made = Dataset()
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID = UID(kind.sop_class_uid)
-    as_template(made)
-    made.PatientName, made.PatientBirthDate, made.PatientSex = "LOAD^FILM", "19700101", "O"
-    made.StudyDate, made.StudyTime, made.AccessionNumber = "20240501", "101500", ""
-    made.Modality = "CR" if kind.sop_class_uid == ComputedRadiographyImageStorage else "DX"
-    made.BodyPartExamined, made.ViewPosition, made.PatientAge = "CHEST", "PA", "054Y"
-    made.StudyID, made.SeriesNumber, made.InstanceNumber = "1", 1, 1
-    made.Rows, made.Columns, made.SamplesPerPixel = kind.rows, kind.columns, 1
-    made.PhotometricInterpretation = "MONOCHROME2"
-    made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 16, 12, 11, 0
-    made.WindowCenter, made.WindowWidth = 2048, 4096
-    made.PixelData = stored.tobytes()
-    made["PixelData"].VR = "OW"
-    return _compressed(made) if kind.lossless else made
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = UID(kind.sop_class_uid)
+    as_template(dataset)
+    dataset.PatientName, dataset.PatientBirthDate, dataset.PatientSex = "LOAD^FILM", "19700101", "O"
+    dataset.StudyDate, dataset.StudyTime, dataset.AccessionNumber = "20240501", "101500", ""
+    dataset.Modality = "CR" if kind.sop_class_uid == ComputedRadiographyImageStorage else "DX"
+    dataset.BodyPartExamined, dataset.ViewPosition, dataset.PatientAge = "CHEST", "PA", "054Y"
+    dataset.StudyID, dataset.SeriesNumber, dataset.InstanceNumber = "1", 1, 1
+    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = kind.rows, kind.columns, 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
+    dataset.WindowCenter, dataset.WindowWidth = 2048, 4096
+    dataset.PixelData = stored.tobytes()
+    dataset["PixelData"].VR = "OW"
+    return _compressed(dataset) if kind.lossless else dataset
 
 
 def _compressed(film: Dataset) -> Dataset:
@@ -129,7 +129,7 @@ class ReadyFilm:
     command_places: tuple[tuple[int, str], ...]
     head_places: tuple[tuple[int, str], ...]
 
-    def of(self, *, run: int, number: int) -> tuple[bytes, bytes]:
+    def copy(self, *, run: int, number: int) -> tuple[bytes, bytes]:
         """Return command and head of a film of its own: with its UIDs and its patient in their places."""
         return (
             _patched(self.command, self.command_places, run, number),
@@ -141,19 +141,19 @@ _WHICH = ("1", "2", "3", "P")
 
 
 def _named(which: str, run: int, number: int) -> bytes:
-    made = patient_id(run=run, number=number) if which == "P" else uid(which, run=run, number=number)
-    return made.encode()
+    name = patient_id(run=run, number=number) if which == "P" else uid(which, run=run, number=number)
+    return name.encode()
 
 
 def _places(content: bytes) -> tuple[tuple[int, str], ...]:
-    found: list[tuple[int, str]] = []
+    places: list[tuple[int, str]] = []
     for which in _WHICH:
         name = _named(which, 0, 0)
         at = content.find(name)
         while at >= 0:
-            found.append((at, which))
+            places.append((at, which))
             at = content.find(name, at + 1)
-    return tuple(sorted(found))
+    return tuple(sorted(places))
 
 
 def _patched(content: bytes, places: tuple[tuple[int, str], ...], run: int, number: int) -> bytes:

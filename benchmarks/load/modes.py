@@ -93,7 +93,7 @@ def flat(arguments: argparse.Namespace, folder: Path, receivers: Sequence[Receiv
                 for receiver in receivers:
                     processes.forget_peaks(receiver.pid)
                     tenths = _tenths(receiver, path, arguments.flat // _SAMPLES, senders, sending, runs)
-                    memory = [f"{each:.0f}" for each in tenths]
+                    memory = [f"{megabytes:.0f}" for megabytes in tenths]
                     yield (kind, str(senders), receiver.name, *memory, f"{processes.peak_rss_mb(receiver.pid):.0f}")
 
     return ("film", "senders", "receiver", *(f"RSS MB after {name}" for name in names), "peak"), lines()
@@ -105,11 +105,13 @@ def _tenths(receiver: Receiver, path: Path, count: int, senders: int, sending: S
     for _ in range(_SAMPLES):
         left = count
         while left > 0:
-            kept = receiver.kept()
+            before = receiver.count_stored()
             order = Order(port=receiver.port, path=str(path), run=runs.number(), senders=senders, films=min(left, most))
             stored = len(sending.send(order).stored)
-            if not 0 < stored == receiver.kept() - kept:
-                raise Unfit(f"{receiver.name} said Success to {stored} films and holds {receiver.kept() - kept}")
+            if not 0 < stored == receiver.count_stored() - before:
+                raise Unfit(
+                    f"{receiver.name} answered Success to {stored} films and holds {receiver.count_stored() - before}"
+                )
             receiver.clear()
             left -= stored
         yield processes.rss_mb(receiver.pid)
@@ -121,15 +123,15 @@ def shipped(arguments: argparse.Namespace, folder: Path, receivers: Sequence[Rec
     def lines() -> Iterator[Line]:
         for kind in arguments.kinds or ["10 kB DX", "2 MB DX", "15 MB DX"]:
             path = films.write(folder, kind)
-            counts = {each.name: _count(each, path, arguments) for each in receivers}
-            speeds: dict[str, list[float]] = {each.name: [] for each in receivers}
+            counts = {receiver.name: _count(receiver, path, arguments) for receiver in receivers}
+            speeds: dict[str, list[float]] = {receiver.name: [] for receiver in receivers}
             for _ in range(arguments.rounds):
                 for receiver in receivers:
                     speeds[receiver.name].append(_speed(receiver, path, counts[receiver.name]))
             ours = speeds[receivers[0].name]
-            for name, each in speeds.items():
-                ratio = Spread.of(our / other for our, other in zip(ours, each, strict=True))
-                yield kind, name, str(Spread.of(each)), "" if each is ours else str(ratio)
+            for name, films_per_s in speeds.items():
+                ratio = Spread.of(our / other for our, other in zip(ours, films_per_s, strict=True))
+                yield kind, name, str(Spread.of(films_per_s)), "" if films_per_s is ours else str(ratio)
 
     return ("film", "receiver", "films/s", "node / it"), lines()
 
@@ -146,11 +148,11 @@ def _speed(receiver: Receiver, path: Path, count: int) -> float:
     """Return the films a second of `count` films after the first, with which storescu's own start goes."""
     receiver.clear()
     os.sync()
-    kept = receiver.kept()
+    before = receiver.count_stored()
     one = _storescu_s(receiver, path, 1)
     whole = _storescu_s(receiver, path, count + 1)
-    if receiver.kept() - kept != count + 2:
-        raise Unfit(f"{receiver.name} holds {receiver.kept() - kept} of {count + 2} films")
+    if receiver.count_stored() - before != count + 2:
+        raise Unfit(f"{receiver.name} holds {receiver.count_stored() - before} of {count + 2} films")
     receiver.clear()
     return count / max(whole - one, whole / _START_SHARE)
 

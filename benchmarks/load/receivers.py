@@ -32,7 +32,7 @@ class Receiver:
     name: str
     port: int
     pid: int
-    kept: Callable[[], int]
+    count_stored: Callable[[], int]
     clear: Callable[[], None]
 
 
@@ -60,28 +60,28 @@ def node(
     name: str, folder: Path, *, url: str = "", sets: Sequence[str] = (), roles: Sequence[str] = ("receive",)
 ) -> Iterator[Receiver]:
     """Run this node's receiving role alone; `sets` are settings as "receive.port=0", values as in TOML or bare text."""
-    given = sections(sets)
+    settings = sections(sets)
     # Several receiving processes share a port only if it is named.
-    given.setdefault("receive", {}).setdefault("port", peers.free_port())
-    place = scratch.create_node(folder, database_url=url, destinations={}, sections=given)
+    settings.setdefault("receive", {}).setdefault("port", peers.free_port())
+    place = scratch.create_node(folder, database_url=url, destinations={}, sections=settings)
     with running_node.running(place.config, roles=tuple(roles), wait_for=tuple(roles)) as started:
         yield Receiver(
             name=name,
             port=started.port,
             pid=started.process.pid,
-            kept=lambda: _films(place.settings),
+            count_stored=lambda: _films(place.settings),
             clear=lambda: _unlink(place.settings.node.data_folder / "archive"),
         )
 
 
 def sections(sets: Sequence[str]) -> dict[str, dict[str, object]]:
     """Return settings by section and name."""
-    given: dict[str, dict[str, object]] = {}
-    for each in sets:
-        key, _, value = each.partition("=")
+    settings: dict[str, dict[str, object]] = {}
+    for setting in sets:
+        key, _, value = setting.partition("=")
         section, _, name = key.partition(".")
-        given.setdefault(section, {})[name] = _value(value)
-    return given
+        settings.setdefault(section, {})[name] = _value(value)
+    return settings
 
 
 def _value(written: str) -> object:
@@ -150,7 +150,7 @@ def _of_folder(name: str, folder: Path, port: int, pid: int) -> Receiver:
         name=name,
         port=port,
         pid=pid,
-        kept=lambda: sum(1 for _ in folder.iterdir()),
+        count_stored=lambda: sum(1 for _ in folder.iterdir()),
         clear=lambda: _unlink(folder),
     )
 
@@ -172,7 +172,7 @@ def _orthanc(name: str, folder: Path) -> Iterator[Receiver]:
     file = folder / "orthanc.json"
     file.write_text(json.dumps(configuration), encoding="utf-8")
 
-    def kept() -> int:
+    def count_stored() -> int:
         statistics: Any = rest.get("/statistics")
         return int(statistics["CountInstances"])
 
@@ -183,7 +183,7 @@ def _orthanc(name: str, folder: Path) -> Iterator[Receiver]:
 
     with _process([peers.program("Orthanc"), str(file)]) as pid:
         peers.until(lambda: peers.echoscu(port).returncode == 0, what="an answer of Orthanc")
-        yield Receiver(name=name, port=port, pid=pid, kept=kept, clear=clear)
+        yield Receiver(name=name, port=port, pid=pid, count_stored=count_stored, clear=clear)
 
 
 @contextmanager

@@ -22,8 +22,8 @@ class Cell:
     nagle: bool = False
 
     def __str__(self) -> str:
-        each = {0: "many", 1: "one"}.get(self.per_association, str(self.per_association))
-        return f"{self.kind}, {self.senders} sender(s), {each} on an association{', Nagle' if self.nagle else ''}"
+        number = {0: "many", 1: "one"}.get(self.per_association, str(self.per_association))
+        return f"{self.kind}, {self.senders} sender(s), {number} on an association{', Nagle' if self.nagle else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def turn(receiver: Receiver, cell: Cell, path: Path, *, sending: Sending, bounds
     """
     receiver.clear()
     os.sync()
-    before, kept = processes.cpu_s(receiver.pid), receiver.kept()
+    before, stored_before = processes.cpu_s(receiver.pid), receiver.count_stored()
     processes.forget_peaks(receiver.pid)
     most = max(cell.senders, int(bounds.megabytes * 1e6 / path.stat().st_size))
     answer = sending.send(
@@ -92,9 +92,9 @@ def turn(receiver: Receiver, cell: Cell, path: Path, *, sending: Sending, bounds
         )
     )
     cpu_s, peak_mb = processes.cpu_s(receiver.pid) - before, processes.peak_rss_mb(receiver.pid)
-    held = receiver.kept() - kept
+    held = receiver.count_stored() - stored_before
     if held != len(answer.stored):
-        raise Unfit(f"{receiver.name} said Success to {len(answer.stored)} films and holds {held} ({cell})")
+        raise Unfit(f"{receiver.name} answered Success to {len(answer.stored)} films and holds {held} ({cell})")
     receiver.clear()
     return _round(answer, cpu_s=cpu_s, peak_rss_mb=peak_mb)
 
@@ -124,16 +124,16 @@ def compared(
     runs: Runs,
 ) -> dict[str, list[Round]]:
     """Return each receiver's rounds after a film that does not count; who begins changes from round to round."""
-    found: dict[str, list[Round]] = {receiver.name: [] for receiver in receivers}
+    results: dict[str, list[Round]] = {receiver.name: [] for receiver in receivers}
     for receiver in receivers:
         one = Bounds(seconds=bounds.seconds, megabytes=0.0)
         turn(receiver, Cell(kind=cell.kind, senders=1), path, sending=sending, bounds=one, run=runs.number())
     for number in range(rounds):
         first = number % len(receivers)
         for receiver in (*receivers[first:], *receivers[:first]):
-            done = turn(receiver, cell, path, sending=sending, bounds=bounds, run=runs.number())
-            found[receiver.name].append(done)
-    return found
+            result = turn(receiver, cell, path, sending=sending, bounds=bounds, run=runs.number())
+            results[receiver.name].append(result)
+    return results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +161,7 @@ def _short(value: float) -> str:
 def ratios(ours: Sequence[Round], others: Sequence[Round]) -> Spread | None:
     """Return how many times the other's films a second ours are, round by round; None where one took none."""
     pairs = list(zip(ours, others, strict=True))
-    if not all(each.films for pair in pairs for each in pair):
+    if not all(result.films for pair in pairs for result in pair):
         return None
     return Spread.of(our.films_per_second / other.films_per_second for our, other in pairs)
 
@@ -188,28 +188,28 @@ HEADINGS = (
 )
 
 
-def rows(cell: Cell, found: Mapping[str, Sequence[Round]], *, ours: str) -> Iterator[tuple[str, ...]]:
+def rows(cell: Cell, rounds: Mapping[str, Sequence[Round]], *, ours: str) -> Iterator[tuple[str, ...]]:
     """Yield a line of the table for each receiver."""
-    for name, turns in found.items():
-        films = sum(each.films for each in turns)
-        answers = [answer for each in turns for answer in each.answers_s]
-        ratio = None if name == ours else ratios(found[ours], turns)
+    for name, turns in rounds.items():
+        films = sum(result.films for result in turns)
+        answers = [answer for result in turns for answer in result.answers_s]
+        ratio = None if name == ours else ratios(rounds[ours], turns)
         yield (
             cell.kind + (", Nagle" if cell.nagle else ""),
             str(cell.senders),
             {0: "many", 1: "one"}.get(cell.per_association, str(cell.per_association)),
             name,
-            str(Spread.of(each.films_per_second for each in turns)),
+            str(Spread.of(result.films_per_second for result in turns)),
             "" if ratio is None else str(ratio),
             f"{percentile(answers, 0.5) * 1000:.1f}" if answers else "",
             f"{percentile(answers, 0.99) * 1000:.1f}" if answers else "",
-            f"{sum(each.cpu_s for each in turns) / films * 1000:.2f}" if films else "",
-            f"{max(each.peak_rss_mb for each in turns):.0f}",
+            f"{sum(result.cpu_s for result in turns) / films * 1000:.2f}" if films else "",
+            f"{max(result.peak_rss_mb for result in turns):.0f}",
             _share(turns),
-            f"{sum(each.refused for each in turns)}, {sum(each.failed for each in turns)}",
+            f"{sum(result.refused for result in turns)}, {sum(result.failed for result in turns)}",
         )
 
 
 def _share(turns: Sequence[Round]) -> str:
-    seconds = sum(each.seconds for each in turns)
-    return f"{100 * sum(each.sender_cpu_s for each in turns) / seconds:.0f}" if seconds > 0 else ""
+    seconds = sum(result.seconds for result in turns)
+    return f"{100 * sum(result.sender_cpu_s for result in turns) / seconds:.0f}" if seconds > 0 else ""

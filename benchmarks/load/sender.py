@@ -140,7 +140,7 @@ class _Load:
                 return
 
     def _film(self, line: Line, film: ReadyFilm, number: int) -> Step:
-        command, head = film.of(run=self._order.run, number=number)
+        command, head = film.copy(run=self._order.run, number=number)
         began = time.monotonic()
         for content in (command, head) if self._order.nagle else (command + head,):
             yield from line.send(content)

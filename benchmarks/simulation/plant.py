@@ -89,15 +89,15 @@ class Station:
         """Take a server away at the time of its loss, one that serves if any does; give it back when it is back."""
         yield self._env.timeout(max(0.0, loss.at_s - self._env.now))
         if self._serving:
-            taken, film = self._serving.popitem()
+            request, film = self._serving.popitem()
             if film is not None:
                 film.interrupt()
         else:
-            taken = self._servers.request()
-            yield taken
+            request = self._servers.request()
+            yield request
         if np.isfinite(loss.back_s):
             yield self._env.timeout(loss.back_s - self._env.now)
-            self._servers.release(taken)
+            self._servers.release(request)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

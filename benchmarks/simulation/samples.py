@@ -47,7 +47,7 @@ class Samples:
     def read(cls, path: Path, database: str) -> "Samples":
         """Return what the file says of one database."""
         document = json.loads(path.read_text(encoding="utf-8"))
-        loads = {each["name"]: each for each in document["loads"][database]}
+        loads = {load["name"]: load for load in document["loads"][database]}
         stages = {"receive": loads["idle"]["answers_each"]} | document["stages_s"][database]
         everything = loads["all at once"]
         return cls(
@@ -69,12 +69,12 @@ def add_transactions(path: Path) -> None:
 
 
 def _transactions() -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {}
+    rates: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        found["sqlite"] = _of_database(f"sqlite:///{folder}/node.db")
+        rates["sqlite"] = _of_database(f"sqlite:///{folder}/node.db")
     with postgres_server.running(postgres_server.binaries()) as at, scratch.schema(at.url) as url:
-        found["postgresql"] = _of_database(url)
-    return found
+        rates["postgresql"] = _of_database(url)
+    return rates
 
 
 def _of_database(url: str) -> dict[str, float]:

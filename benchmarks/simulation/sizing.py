@@ -70,8 +70,8 @@ def limits(samples: Samples, *, peak: float, busy: float) -> list[Limit]:
     """Return what breaks, first things first, and what to do then."""
     a_day = busy * DAY_S / peak
     one = {stage: a_day * SERVERS[stage] / mean_s(samples, stage) for stage in SERVERS}
-    each = TRANSACTIONS / a_day
-    found = [
+    a_transaction = TRANSACTIONS / a_day
+    all_limits = [
         Limit(
             what="one machine with every role",
             films_a_day=a_day * samples.saturated,
@@ -87,12 +87,12 @@ def limits(samples: Samples, *, peak: float, busy: float) -> list[Limit]:
         ),
         Limit(
             what="SQLite, transactions of eight processes",
-            films_a_day=samples.transactions["sqlite"]["eight workers"] / each,
+            films_a_day=samples.transactions["sqlite"]["eight workers"] / a_transaction,
             then="PostgreSQL",
         ),
         Limit(
             what="this machine's PostgreSQL, transactions of eight processes",
-            films_a_day=samples.transactions["postgresql"]["eight workers"] / each,
+            films_a_day=samples.transactions["postgresql"]["eight workers"] / a_transaction,
             then="a host of its own with flash storage; then a database for each region of senders",
         ),
         Limit(
@@ -101,17 +101,19 @@ def limits(samples: Samples, *, peak: float, busy: float) -> list[Limit]:
             then="more receiving hosts and a store of several hosts",
         ),
     ]
-    return sorted(found, key=lambda limit: limit.films_a_day)
+    return sorted(all_limits, key=lambda limit: limit.films_a_day)
 
 
-def needs(samples: Samples, day: Day, found: Hosts, *, one_machine: bool) -> Iterator[tuple[str, str]]:
+def needs(samples: Samples, day: Day, hosts_needed: Hosts, *, one_machine: bool) -> Iterator[tuple[str, str]]:
     """Yield what else a day takes, by name."""
     rate = day.mean_rate * day.peak
     share = rate * TRANSACTIONS / samples.transactions["postgresql"]["eight workers"]
     yield "films/s, mean and busiest", f"{day.mean_rate:.3g}, {rate:.3g}"
-    every = "1 with every role" if one_machine else f"{found.receive}, {found.read}, {found.deliver}"
+    every = (
+        "1 with every role" if one_machine else f"{hosts_needed.receive}, {hosts_needed.read}, {hosts_needed.deliver}"
+    )
     yield "hosts, one spare of each (receive, read, deliver)", every
-    connections = samples.connections * (1 if one_machine else found.total)
+    connections = samples.connections * (1 if one_machine else hosts_needed.total)
     yield "connections to PostgreSQL, at most", f"{connections:,}"
     yield "write transactions/s, busiest", _rounded(rate * TRANSACTIONS)
     yield "of what the measured PostgreSQL does", f"{_rounded(100 * share)} %"
@@ -132,9 +134,9 @@ class Part:
     slower: float
 
 
-def pieces(found: Hosts, into: int) -> Mapping[str, Part]:
+def pieces(whole: Hosts, into: int) -> Mapping[str, Part]:
     """Return one of `into` equal pieces of a plant, by stage."""
     return {
         stage: Part(servers=ceil(count / into), slower=ceil(count / into) * into / count)
-        for stage, count in found.servers().items()
+        for stage, count in whole.servers().items()
     }

@@ -123,8 +123,8 @@ def xml(message: AuditMessage, source: AuditSource) -> str:
         identification.set("AuditEnterpriseSiteID", _clean(source.enterprise_site_id))
     identification.set("AuditSourceID", _clean(source.source_id))
     SubElement(identification, "AuditSourceTypeCode").set("csd-code", _APPLICATION_SERVER)
-    for each in message.objects:
-        _object(root, each)
+    for participant_object in message.objects:
+        _object(root, participant_object)
     return tostring(root, encoding="unicode")
 
 

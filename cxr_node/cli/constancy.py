@@ -116,10 +116,10 @@ def _print(check: tuple[dict[str, Any], list[dict[str, Any]]] | None, *, as_json
     out.print(table)
 
 
-def _is_within_tolerance(each: dict[str, Any]) -> bool | None:
-    if each["expected"] is None:
+def _is_within_tolerance(value: dict[str, Any]) -> bool | None:
+    if value["expected"] is None:
         return None
-    return bool(abs(each["value"] - each["expected"]) <= each["tolerance"])
+    return bool(abs(value["value"] - value["expected"]) <= value["tolerance"])
 
 
 def _model(row: dict[str, Any]) -> str:

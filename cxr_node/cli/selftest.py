@@ -126,11 +126,11 @@ def _show(results: list[GroupResult], request: Request) -> None:
             out.print(f"PROBLEM {name}: {problem}", markup=False, soft_wrap=True)
 
 
-def _parse_names(text: str, known: tuple[str, ...], option: str) -> tuple[str, ...]:
+def _parse_names(text: str, choices: tuple[str, ...], option: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if name not in choices]
     if unknown or not names:
         raise CommandError(
-            f"{option}: {', '.join(unknown) or 'nothing'} is unknown; expected some of {', '.join(known)}"
+            f"{option}: {', '.join(unknown) or 'nothing'} is unknown; expected some of {', '.join(choices)}"
         )
     return names

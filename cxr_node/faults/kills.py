@@ -30,20 +30,20 @@ class _KillPoints:
 
     rng: Random
     kills: Counter[str] = field(default_factory=Counter)
-    known: set[str] = field(default_factory=set)
+    steps: set[str] = field(default_factory=set)
     random_kills: int = 0
     missed: Counter[str] = field(default_factory=Counter)
 
     def add(self, steps: set[str]) -> None:
         """Add the checkpoints of a run, without those of a first start, which are not reached again."""
-        self.known |= {step for step in steps if not is_of_first_start(step)}
+        self.steps |= {step for step in steps if not is_of_first_start(step)}
 
     def next_fault(self) -> Fault | None:
         """Return the next fault: at a checkpoint with the fewest kills so far, or None for a random moment."""
-        if not self.known or self.rng.random() < _RANDOM_SHARE:
+        if not self.steps or self.rng.random() < _RANDOM_SHARE:
             return None
-        fewest = min(self.kills[step] + self.missed[step] for step in self.known)
-        step = self.rng.choice(sorted(name for name in self.known if self.kills[name] + self.missed[name] == fewest))
+        fewest = min(self.kills[step] + self.missed[step] for step in self.steps)
+        step = self.rng.choice(sorted(name for name in self.steps if self.kills[name] + self.missed[name] == fewest))
         return Fault(step=step, number=self.rng.choice((1, 1, 2, 3)))
 
     def count(self, fault: Fault | None, *, is_met: bool) -> None:
@@ -85,7 +85,7 @@ def run(context: FaultContext) -> GroupResult:
             kill_points.count(fault, is_met=is_met)
         ledger, unfinished = _finish(place, load, pacs, listener)
     notes = (
-        f"{len(kill_points.known)} checkpoints known, kills at {len(kill_points.kills)} of them",
+        f"{len(kill_points.steps)} checkpoints known, kills at {len(kill_points.kills)} of them",
         f"{kill_points.random_kills} kills at random moments",
         f"{len(listener.times)} of {len(load.commitments)} commitment requests have a result",
     )

@@ -72,8 +72,8 @@ def test_films_are_sent_at_the_requested_rate(sending: Sending, tmp_path: Path) 
 def test_a_receiver_that_stores_less_than_it_accepted_fails_the_run(sending: Sending, tmp_path: Path) -> None:
     path = films.write(tmp_path, KIND)
     with receiving() as node:
-        forgetful = Receiver(name="forgetful", port=node.port, pid=0, kept=lambda: 0, clear=lambda: None)
-        with pytest.raises(Unfit, match="forgetful said Success to 3 films and holds 0"):
+        forgetful = Receiver(name="forgetful", port=node.port, pid=0, count_stored=lambda: 0, clear=lambda: None)
+        with pytest.raises(Unfit, match="forgetful answered Success to 3 films and holds 0"):
             turn(
                 forgetful,
                 Cell(kind=KIND, senders=1),
@@ -88,7 +88,9 @@ def test_a_receiver_that_stores_less_than_it_accepted_fails_the_run(sending: Sen
 def receiver() -> Iterator[Receiver]:
     with receiving(require_called_ae_title=False) as node:
         instances = node.instances
-        yield Receiver(name="node", port=node.port, pid=os.getpid(), kept=lambda: len(instances), clear=lambda: None)
+        yield Receiver(
+            name="node", port=node.port, pid=os.getpid(), count_stored=lambda: len(instances), clear=lambda: None
+        )
 
 
 def parsed(*options: str) -> argparse.Namespace:
@@ -109,7 +111,7 @@ def test_memory_is_reported_after_each_tenth_of_the_films(tmp_path: Path) -> Non
     with receiver() as node:
         headings, lines = modes.flat(parsed("--flat", "20", "--senders", "2"), tmp_path, [node])
         (line,) = lines
-        stored = node.kept()
+        stored = node.count_stored()
 
     assert len(line) == len(headings) == 3 + 10 + 1
     assert stored == 20
