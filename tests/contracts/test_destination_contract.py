@@ -198,6 +198,8 @@ def _third_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Memory, "stored", [])
 
 
+CONFIGURED: tuple[type[DestinationKind], ...] = (*destinations.DESTINATIONS, Memory)
+KIND_NAMES = " or ".join(f'"{kind.example().kind}"' for kind in CONFIGURED)
 TABLES = {"deliver": {"destinations": [{"kind": "memory", "name": "third", "key": "results"}]}}
 
 
@@ -231,7 +233,7 @@ def test_a_third_kind_is_one_class_and_a_line_in_the_list(tmp_path: Path) -> Non
     [
         ({"kind": "memory", "name": "x"}, "key: must be set (Name of the memory.)"),
         ({"kind": "memory", "name": "x", "kye": "y", "key": "z"}, "kye: there is no such setting; did you mean 'key'?"),
-        ({"kind": "ftp"}, 'kind: must be set to "cstore" or "folder" or "memory" (Kind of destination.)'),
+        ({"kind": "ftp"}, f"kind: must be set to {KIND_NAMES} (Kind of destination.)"),
     ],
 )
 def test_problems_in_the_settings_of_a_third_kind_are_named(table: dict[str, str], problem: str) -> None:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from cxr_node import config
 from cxr_node.cli.app import app
+from cxr_node.deliver.destinations import DESTINATIONS
 from cxr_node.ops import example_config
 from cxr_node.settings.root import Settings
 from tests.support.films import ROOT
@@ -31,7 +32,7 @@ def test_the_example_destinations_are_valid_without_comment_marks() -> None:
 
     settings = config.parse(tomllib.loads(text))
 
-    assert [destination.kind for destination in settings.deliver.destinations] == ["cstore", "folder"]
+    assert [type(destination) for destination in settings.deliver.destinations] == list(DESTINATIONS)
 
 
 def test_the_readme_begins_with_the_two_commands_and_make_knows_them() -> None:
