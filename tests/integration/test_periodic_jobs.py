@@ -15,6 +15,7 @@ from cxr_node.ops.alarms import active_alarms
 from cxr_node.queries import overview
 from cxr_node.records import periodic_jobs
 from cxr_node.settings.root import Settings
+from cxr_node.wiring import maintenance
 from cxr_node.wiring.periodic import JOBS, run_jobs
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.roles import Role
@@ -44,6 +45,13 @@ def run(process: Process, role: str, name: str, function: Callable[[], object]) 
 def test_each_role_has_periodic_jobs_with_unique_names() -> None:
     assert len({spec.name for spec in JOBS}) == len(JOBS)
     assert set().union(*(spec.roles for spec in JOBS)) == {role.value for role in Role}
+
+
+def test_each_job_of_the_deliver_role_has_a_function(tmp_path: Path) -> None:
+    names = {spec.name for spec in JOBS if "deliver" in spec.roles and not spec.name.startswith("audit_")}
+
+    with Process.open(settings_of(tmp_path)) as process:
+        assert set(maintenance.functions(process)) == names
 
 
 def test_the_last_run_of_a_job_is_in_the_database(tmp_path: Path) -> None:

@@ -283,6 +283,14 @@ def test_every_metric_of_dashboard_and_alerts_exists(page: Page) -> None:
         assert rule["annotations"]["description"]
 
 
+def test_the_page_on_metrics_lists_every_metric(sqlite_page: Page) -> None:
+    with sqlite_page.visited_by() as client:
+        exported = re.findall(r"^# TYPE (\w+) ", client.get("/metrics").text, re.MULTILINE)
+    listed = re.findall(r"`(cxr_node_\w+)", (ROOT / "docs/web.md").read_text(encoding="utf-8"))
+
+    assert set(exported) <= set(listed)
+
+
 def test_colors_have_the_contrast_of_wcag_aa() -> None:
     style = (ROOT / "cxr_node/web/static/style.css").read_text(encoding="utf-8")
     colors = dict(re.findall(r"--(\w+): #([0-9a-f]{6})", style))

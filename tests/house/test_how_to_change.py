@@ -1,0 +1,125 @@
+"""Recipes of docs/how-to-change.md against the code."""
+
+import importlib
+import re
+from collections.abc import Callable, Collection
+from pathlib import Path
+from types import FunctionType, ModuleType
+
+import pytest
+import typer
+from pydicom.dataset import Dataset
+
+from cxr_node.cli import app
+from cxr_node.deliver.destination import DestinationKind
+from cxr_node.pixels import suitability
+from cxr_node.queries.views.view import View
+from cxr_node.report.kinds.kind import ResultKind
+from cxr_node.report.languages.language import Language
+from cxr_node.settings.root import Settings
+from cxr_node.wiring.periodic import JobSpec
+from tests.support.films import ROOT
+
+PACKAGE = ROOT / "cxr_node"
+PAGE = (ROOT / "docs" / "how-to-change.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| ([a-z ]+) \| ([^|]+) \| `(\w+)` in `([\w/]+)\.py` \| `([\w/.]+)` \|$", PAGE, re.MULTILINE)
+"""Change, number of source files, name of the list, module without suffix, and test."""
+
+
+def is_class(kind: type) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, type) and issubclass(value, kind)
+
+
+def holds(kind: type) -> Callable[[Collection[object]], bool]:
+    return lambda entries: bool(entries) and all(isinstance(entry, kind) for entry in entries)
+
+
+EXPECTED: dict[str, Callable[..., bool]] = {
+    "RESULT_KINDS": holds(ResultKind),
+    "DESTINATIONS": lambda kinds: bool(kinds) and all(map(is_class(DestinationKind), kinds)),
+    "VIEWS": lambda views: holds(View)(views.values()),
+    "FINDINGS": lambda rows: all(len(row) == len(("code", "site", "proof")) for row in rows.values()),
+    "LANGUAGES": lambda languages: holds(Language)(languages.values()),
+    "_CHECKS": lambda checks: bool(checks) and all(map(callable, checks)),
+    "_Node": lambda collector: hasattr(collector, "collect"),
+    "app": lambda command: isinstance(command, typer.Typer),
+    "JOBS": holds(JobSpec),
+    "Settings": is_class(Settings),
+}
+
+
+def module_of(path: str) -> ModuleType:
+    return importlib.import_module(f"cxr_node.{path.replace('/', '.')}")
+
+
+def test_every_recipe_has_its_row_in_the_table() -> None:
+    recipes = re.findall(r"^## Add an? (.+)$", PAGE, re.MULTILINE)
+
+    assert [change.replace("column of", "column to") for change, *_ in ROWS] == recipes
+    assert {name for _, _, name, _, _ in ROWS} == set(EXPECTED)
+
+
+@pytest.mark.parametrize(("name", "path"), [(name, path) for _, _, name, path, _ in ROWS])
+def test_a_list_of_the_table_holds_what_the_page_says(name: str, path: str) -> None:
+    assert EXPECTED[name](getattr(module_of(path), name))
+
+
+def test_every_path_of_the_page_exists() -> None:
+    paths = [path for path in re.findall(r"`([\w/.*-]+)`", PAGE) if "/" in path]
+    paths = [re.sub("NAME|VIEW|FILE", "*", path) for path in paths]
+
+    assert len(paths) > len(ROWS)
+    for path in paths:
+        assert [*ROOT.glob(path), *PACKAGE.glob(path)], path
+
+
+@pytest.mark.parametrize(
+    ("registry", "name", "is_entry"),
+    [
+        ("report/kinds/registry", "RESULT_KINDS", lambda value: isinstance(value, ResultKind)),
+        ("report/languages/registry", "LANGUAGES", lambda value: isinstance(value, Language)),
+        ("queries/views/registry", "VIEWS", lambda value: isinstance(value, View)),
+        (
+            "deliver/destinations",
+            "DESTINATIONS",
+            lambda value: is_class(DestinationKind)(value) and value is not DestinationKind,
+        ),
+    ],
+)
+def test_what_a_module_defines_is_in_its_list(registry: str, name: str, is_entry: Callable[[object], bool]) -> None:
+    listed = getattr(module_of(registry), name)
+    entries = [*(listed.values() if isinstance(listed, dict) else listed)]
+    folder = Path(registry).parent
+
+    for path in (PACKAGE / folder).glob("*.py"):
+        for value in vars(module_of(f"{folder}/{path.stem}")).values():
+            assert not is_entry(value) or value in entries, f"{path.name}: {value}"
+
+
+def test_every_header_check_of_the_gate_is_in_its_list() -> None:
+    functions = [value for value in vars(suitability).values() if isinstance(value, FunctionType)]
+    checks = [
+        function
+        for function in functions
+        if function.__annotations__.get("return") == suitability._Refusal
+        and Dataset in function.__annotations__.values()
+    ]
+
+    assert set(checks) == set(suitability._CHECKS)
+
+
+def test_every_module_of_a_command_is_registered() -> None:
+    helpers = {"__init__", "app", "database", "terminal", "time_arguments"}
+    modules = {path.stem for path in (PACKAGE / "cli").glob("*.py")} - helpers
+
+    assert modules <= {name for name, value in vars(app).items() if isinstance(value, ModuleType)}
+
+
+def test_every_setting_is_used_outside_the_settings() -> None:
+    modules = [path for path in PACKAGE.rglob("*.py") if "settings" not in path.relative_to(PACKAGE).parts]
+    used = set(re.findall(r"\.(\w+)\b", "\n".join(path.read_text(encoding="utf-8") for path in modules)))
+
+    for name, section in Settings.model_fields.items():
+        assert isinstance(section.annotation, type), name
+        fields = section.annotation.model_fields
+        assert set(fields) <= used, f"[{name}] {set(fields) - used}"
