@@ -69,13 +69,13 @@ class _Case:
         self.node: InProcessNode = stack.enter_context(wired_node(self.place.settings, network=ScratchNetwork))
         self.promised: dict[str, str] = {}
         self.problems: list[str] = []
-        self._bench = context
+        self._context = context
         self._first = int.from_bytes(name.encode()[-3:], "big") * 1000
 
     def send(self, count: int = 1) -> None:
         """Send new films, each of which must get Success."""
         for _ in range(count):
-            film = self._bench.films.make(self._first + len(self.promised))
+            film = self._context.films.make(self._first + len(self.promised))
             status = send(film, self.node.port)
             if status != 0:
                 self.problems.append(f"a film got status {status}")

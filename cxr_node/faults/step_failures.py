@@ -104,7 +104,7 @@ class _Sender:
     """Sends films one by one, each until it gets Success."""
 
     def __init__(self, context: FaultContext, promised: dict[str, str], problems: list[str]) -> None:
-        self._bench = context
+        self._context = context
         self._promised = promised
         self._problems = problems
         self.rejected: dict[int | None, int] = {}
@@ -117,7 +117,7 @@ class _Sender:
 
     def once(self, node: NodeProcess) -> int | None:
         """Send a new film once, and return the status."""
-        film = self._bench.films.make(30_000_000 + len(self._promised))
+        film = self._context.films.make(30_000_000 + len(self._promised))
         status = send(film, node.port)
         if status == 0:
             self._promised[str(film.StudyInstanceUID)] = str(film.SOPInstanceUID)

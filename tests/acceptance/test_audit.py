@@ -57,7 +57,7 @@ tls_ca = {json.dumps(str(authority.certificate))}
 ae_title = "DX1"
 """
     film = films.written(films.dx(rows=300, columns=280), tmp_path)
-    with SimulatedPacs() as pacs, syslog.rsyslog(tmp_path / "rsyslog", port=port, shows=receiver) as received:
+    with SimulatedPacs() as pacs, syslog.rsyslog(tmp_path / "rsyslog", port=port, certificate=receiver) as received:
         config = settings_file(
             tmp_path / "node",
             destinations=(

@@ -16,7 +16,7 @@ from tests.support.running_node import running, settings_file, to_pacs
 
 
 @pytest.mark.long
-def test_a_node_that_wants_certificates_shows_itself_one(tmp_path: Path) -> None:
+def test_a_node_that_requires_certificates_presents_one_to_itself(tmp_path: Path) -> None:
     ca = certificates.authority(tmp_path)
     own, shown = (certificates.issued(tmp_path, ca, name) for name in ("node", "constancy"))
     client_files = {"tls_ca": ca.certificate, "tls_certificate": shown.certificate, "tls_key": shown.key}

@@ -24,7 +24,7 @@ def test_every_code_on_the_page_is_in_a_report_or_key_image() -> None:
     assert named <= written
 
 
-def test_the_report_refers_to_films_alone_as_the_page_says() -> None:
+def test_the_report_refers_to_films_only_as_on_the_page() -> None:
     assert "the report does not refer to them" in PAGE
     film = everything(films.dx())
     report = parsed(composed(tid1500.REPORT, [film]))

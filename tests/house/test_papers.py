@@ -83,13 +83,13 @@ def test_packages_re_export_nothing() -> None:
         assert not [line for line in lines if line.startswith(("import ", "from "))], path
 
 
-def test_no_room_is_called_common() -> None:
+def test_no_module_has_a_generic_name() -> None:
     forbidden = {"common", "utils", "util", "helpers", "helper", "misc"}
 
     assert not [path for path in (ROOT / "cxr_node").rglob("*") if path.stem in forbidden]
 
 
-def test_every_setting_says_what_it_is_and_times_say_their_unit() -> None:
+def test_every_setting_has_a_description_and_times_a_unit() -> None:
     for name, section in Settings.model_fields.items():
         assert isinstance(section.annotation, type), name
         for key, field in section.annotation.model_fields.items():

@@ -37,7 +37,7 @@ def test_unreachable_receiver_is_a_problem_with_its_backlog(tmp_path: Path) -> N
 
 def test_untrusted_receiver_is_a_problem(tmp_path: Path) -> None:
     authority, other = certificates.authority(tmp_path), certificates.authority(tmp_path, "other")
-    with syslog.collector(shows=certificates.issued(tmp_path, other, "receiver")) as collecting:
+    with syslog.collector(certificate=certificates.issued(tmp_path, other, "receiver")) as collecting:
         configured = settings(
             tmp_path, syslog_host=LOOPBACK, syslog_port=collecting.port, tls_ca=str(authority.certificate)
         )

@@ -39,7 +39,7 @@ def film(number: int, *, at: datetime = AT) -> AuditMessage:
     return events.received(subject, by=NODE, sent_by=AuditPeer(ae_title="DX1", address=LOOPBACK), is_new=True, at=at)
 
 
-def stranger(address: str = "192.0.2.9", *, at: datetime = AT) -> AuditMessage:
+def unknown_peer(address: str = "192.0.2.9", *, at: datetime = AT) -> AuditMessage:
     return events.association(AuditPeer(ae_title="X", address=address), by=NODE, failure="not known here", at=at)
 
 
@@ -176,8 +176,8 @@ def test_repeated_alerts_are_counted_and_do_not_fill_the_disk(tmp_path: Path) ->
     clock = SimulatedClock(AT)
     recorded = trail(tmp_path, clock)
     for _ in range(500):
-        recorded.record(stranger())
-    recorded.record(stranger("192.0.2.10"))
+        recorded.record(unknown_peer())
+    recorded.record(unknown_peer("192.0.2.10"))
     assert len(lines(tmp_path)) == 11
 
     clock.advance(seconds=61)
@@ -305,7 +305,9 @@ def test_rsyslog_receives_the_trail_by_tls(mutual: bool, tmp_path: Path) -> None
         key=ours.key if mutual else None,
     )
     port = peers.free_port()
-    with syslog.rsyslog(tmp_path / "rsyslog", port=port, shows=shows, asks=authority if mutual else None) as received:
+    with syslog.rsyslog(
+        tmp_path / "rsyslog", port=port, certificate=shows, client_ca=authority if mutual else None
+    ) as received:
         _records_arrive(tmp_path / "audit", port, received, tls=tls)
 
 
@@ -319,7 +321,7 @@ def _records_arrive(folder: Path, port: int, received: Path, *, tls: TlsPeer | N
     recorded = trail(folder)
     for number in range(20):
         recorded.record(film(number))
-    recorded.record(stranger())
+    recorded.record(unknown_peer())
     assert forward_once(folder, port, tls=tls) == 21
     peers.until(
         lambda: received.exists() and received.read_text("utf-8").count("\n") == 21, what="21 messages in rsyslog"
@@ -339,7 +341,7 @@ def test_an_untrusted_receiver_gets_no_messages(fault: str, tmp_path: Path) -> N
     shows = certificates.issued(tmp_path, other if fault == "authority" else authority, "receiver", host=host)
     folder = tmp_path / "audit"
     trail(folder).record(film(1))
-    with syslog.collector(shows=shows) as collecting:
+    with syslog.collector(certificate=shows) as collecting:
         with pytest.raises(OSError, match="certificate verify failed"):
             forward_once(folder, collecting.port, tls=TlsPeer(ca=authority.certificate))
         assert collecting.messages == []

@@ -266,7 +266,7 @@ def test_failed_fetch_explains_the_manual_import(path: str, server: str, tmp_pat
     assert f"import-xrv {MODEL} --weights FILE" in output
 
 
-def test_without_the_internet_it_says_how_to_go_on_by_hand(tmp_path: Path) -> None:
+def test_without_the_internet_the_manual_steps_are_printed(tmp_path: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Files) as closed:
         port = closed.server_address[1]
 

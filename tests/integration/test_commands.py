@@ -94,17 +94,17 @@ def test_overview_counts_open_jobs_deliveries_and_senders(cli: CommandLine) -> N
 
 
 def test_watched_status_is_refreshed_until_interrupted(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[float] = []
+    pauses: list[float] = []
 
     def sleep(seconds: float) -> None:
-        looks.append(seconds)
-        if len(looks) == 3:
+        pauses.append(seconds)
+        if len(pauses) == 3:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(time, "sleep", sleep)
     ended = CliRunner().invoke(app, ["status", "--watch", "--every", "0.5", "--config", str(cli.config)])
 
-    assert looks == [0.5, 0.5, 0.5]
+    assert pauses == [0.5, 0.5, 0.5]
     assert ended.exit_code == 130
 
 

@@ -178,13 +178,13 @@ def test_a_response_after_the_time_out_is_retried(film: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [b"", b"\0", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x02\x00\x00\x00\x00\x04\0\0\0\0"]
+    "response", [b"", b"\0", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x02\x00\x00\x00\x00\x04\0\0\0\0"]
 )
-def test_a_peer_without_dicom_is_retried(words: bytes, film: bytes) -> None:
-    def speak(connection: socket.socket) -> None:
-        connection.sendall(words)
+def test_a_peer_without_dicom_is_retried(response: bytes, film: bytes) -> None:
+    def send_response(connection: socket.socket) -> None:
+        connection.sendall(response)
 
-    with peers.line(speak) as port, pytest.raises(RetryLater):
+    with peers.line(send_response) as port, pytest.raises(RetryLater):
         destination(port, timeout_s=1).send(film)
 
 

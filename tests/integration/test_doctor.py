@@ -89,7 +89,7 @@ def test_working_node_passes_and_capabilities_are_stored(tmp_path: Path) -> None
         to = {**to_pacs(pacs.port, pacs.ae_title), "results": [*EVERYTHING, "report-best"]}
         config = configured(tmp_path / "node", to, {"kind": "folder", "name": "share", "folder": "out"})
         result = doctor(config)
-        spoken = CliRunner().invoke(app, ["doctor", "--config", str(config)])
+        printed = CliRunner().invoke(app, ["doctor", "--config", str(config)])
 
     assert (result.exit_code, result.problems()) == (0, [])
     assert result.checks["destination pacs"][1].endswith("responds to C-ECHO")
@@ -98,8 +98,8 @@ def test_working_node_passes_and_capabilities_are_stored(tmp_path: Path) -> None
     assert set(stored_capabilities(config)) == {"pacs"}
     assert len(stored_capabilities(config)["pacs"].accepted_sop_classes) == len(RESULT_KINDS)
     assert not list((tmp_path / "pacs").glob("*"))
-    assert "ok       destination pacs: " in spoken.output
-    assert spoken.exit_code == 0
+    assert "ok       destination pacs: " in printed.output
+    assert printed.exit_code == 0
 
 
 def test_orthanc_accepts_every_kind_with_its_transfer_syntaxes(tmp_path: Path) -> None:

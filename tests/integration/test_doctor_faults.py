@@ -105,7 +105,7 @@ def no_folder(setup: NodeSetup) -> Planted:
     return "data folder", "problem", "is not writable", "the node's user"
 
 
-def no_room(setup: NodeSetup) -> Planted:
+def no_space(setup: NodeSetup) -> Planted:
     setup.reserve = 2**62
     return "free space", "problem", "bytes are free", "films are rejected"
 
@@ -237,7 +237,7 @@ def page_in_the_open(setup: NodeSetup) -> Planted:
 
 
 FAULTS: tuple[Callable[[NodeSetup], Planted], ...] = (
-    no_folder, no_room, database_away, database_old, database_damaged, file_missing, dead_letter, not_started, stuck,
+    no_folder, no_space, database_away, database_old, database_damaged, file_missing, dead_letter, not_started, stuck,
     port_taken, certificate_past, certificate_soon, certificate_missing, key_of_another, destination_away,
     destination_refuses_us, destination_takes_no_reports, destination_folder_is_a_file, bundle_missing, bundle_damaged,
     gpu_missing, page_in_the_open,

@@ -27,8 +27,8 @@ def database_kind() -> str:
 
 
 @pytest.fixture
-def rung(database: Database) -> Iterator[waiting.Queue[Stage]]:
-    """What a host hears that is told nothing directly; what it rings at its start is taken out."""
+def notified(database: Database) -> Iterator[waiting.Queue[Stage]]:
+    """Stages that another host is notified of, without the notifications of its start."""
     stages: waiting.Queue[Stage] = waiting.Queue()
     with PostgresListener(database.engine.url.render_as_string(hide_password=False), stages.put):
         for _ in Stage:
@@ -36,14 +36,16 @@ def rung(database: Database) -> Iterator[waiting.Queue[Stage]]:
         yield stages
 
 
-def test_another_host_hears_which_leg_a_commit_gave_work_to(database: Database, rung: waiting.Queue[Stage]) -> None:
+def test_another_host_is_notified_of_the_stage_that_a_commit_gave_work(
+    database: Database, notified: waiting.Queue[Stage]
+) -> None:
     with database.write() as transaction:
         transaction.notify.add(Stage.COMPOSE)
 
-    assert rung.get(timeout=SOON_S) is Stage.COMPOSE
+    assert notified.get(timeout=SOON_S) is Stage.COMPOSE
 
 
-def test_what_is_rolled_back_wakes_nobody(database: Database, rung: waiting.Queue[Stage]) -> None:
+def test_a_rolled_back_transaction_notifies_no_host(database: Database, notified: waiting.Queue[Stage]) -> None:
     def fails() -> None:
         with database.write() as transaction:
             transaction.notify.add(Stage.READ)
@@ -54,11 +56,11 @@ def test_what_is_rolled_back_wakes_nobody(database: Database, rung: waiting.Queu
     with database.write() as transaction:
         transaction.notify.add(Stage.DELIVER)
 
-    assert rung.get(timeout=SOON_S) is Stage.DELIVER
+    assert notified.get(timeout=SOON_S) is Stage.DELIVER
 
 
 def test_a_reconnected_host_is_notified_of_every_stage_and_listens_again(
-    database: Database, rung: waiting.Queue[Stage]
+    database: Database, notified: waiting.Queue[Stage]
 ) -> None:
     with database.write() as transaction:
         ended = transaction.connection.execute(
@@ -68,11 +70,11 @@ def test_a_reconnected_host_is_notified_of_every_stage_and_listens_again(
             )
         ).scalar()
     assert ended == 1
-    assert {rung.get(timeout=SOON_S) for _ in Stage} == set(Stage)
+    assert {notified.get(timeout=SOON_S) for _ in Stage} == set(Stage)
 
     with database.write() as transaction:
         transaction.notify.add(Stage.READ)
-    assert rung.get(timeout=SOON_S) is Stage.READ
+    assert notified.get(timeout=SOON_S) is Stage.READ
 
 
 def test_what_one_host_is_at_another_leaves(database: Database) -> None:

@@ -12,7 +12,7 @@ from cxr_node.infer.bundle import BundleError
 from tests.support import tiny_bundles
 
 
-def test_a_bundle_that_is_what_it_says_is_opened(tmp_path: Path) -> None:
+def test_a_bundle_that_matches_its_card_is_opened(tmp_path: Path) -> None:
     opened = bundle.load(tiny_bundles.bundle(tmp_path))
 
     assert opened.identity.name == "tiny"

@@ -69,7 +69,7 @@ def is_not_there(_given: Bundle, _threads: int) -> Program:
 
 
 @pytest.mark.parametrize("name", [CHANNELS_LAST, OPENVINO])
-def test_an_engine_says_of_the_built_in_bundle_what_the_reference_says(name: str) -> None:
+def test_an_engine_agrees_with_the_reference_on_the_built_in_bundle(name: str) -> None:
     built_in = bundle.load(bundle_registry.find("chest"))
     film = engine._phantom_batch(built_in)
 
@@ -94,7 +94,7 @@ def test_an_engine_says_of_the_built_in_bundle_what_the_reference_says(name: str
     ],
     ids=["faster", "hardly faster", "other scores", "no numbers", "never the same", "not installed"],
 )
-def test_the_fastest_engine_is_taken_that_says_the_same(
+def test_the_fastest_engine_with_equal_outputs_is_chosen(
     opened: Bundle, other: engines.EngineFactory, seconds: float, expected: str, fault: str
 ) -> None:
     makers = {EAGER: engines.eager, "other": other}
@@ -114,7 +114,7 @@ def test_an_engine_that_is_named_and_will_not_do_is_an_error(opened: Bundle, oth
         engines.choose(opened, FILM, wanted="other", engines={EAGER: engines.eager, "other": other})
 
 
-def test_what_a_reader_says_names_its_engine(opened: Bundle) -> None:
+def test_the_identity_of_a_reader_names_its_engine(opened: Bundle) -> None:
     reference = Reader(opened, device="cpu", engine=engines.choose(opened, FILM, wanted=EAGER))
     other = Reader(opened, device="cpu", engine=engines.choose(opened, FILM, wanted=CHANNELS_LAST))
 

@@ -111,7 +111,7 @@ def _input_spec(model: Any) -> None:
         _input_spec,
     ],
 )
-def test_a_graph_that_says_more_than_a_network_needs_is_refused(change: Callable[[Any], None]) -> None:
+def test_a_graph_with_more_than_a_network_needs_is_refused(change: Callable[[Any], None]) -> None:
     with pytest.raises(archive.UnsafeArchive, match=r"models/model\.json"):
         archive.rewrite_checked(hostile_archives.changed(hostile_archives.MODEL, change))
 

@@ -126,7 +126,7 @@ def rounding_bound(theirs: Reference) -> npt.NDArray[np.float64]:
 
 def assert_same_scores(scores: npt.NDArray[np.floating], theirs: Reference) -> None:
     """Compare float32 scores with TorchXRayVision's."""
-    assert_tells_films_apart(theirs.scores)
+    assert_scores_differ_by_film(theirs.scores)
     difference = np.abs(scores - theirs.scores)
     largest = float(difference.max())
     _log.info("%s: %d films, largest difference of scores %.1e", theirs.model.name, len(theirs.films), largest)
@@ -149,7 +149,7 @@ def radiograph(stored: npt.NDArray[np.generic]) -> Radiograph:
     return Radiograph(p_values=p_values, geometry=Geometry(rows=rows, columns=columns), grayscale="as stored")
 
 
-def assert_tells_films_apart(scores: npt.NDArray[np.floating]) -> None:
+def assert_scores_differ_by_film(scores: npt.NDArray[np.floating]) -> None:
     """Scores at 0, 1 or 0.5 for every film would agree whatever the network did."""
     assert scores.std(axis=0).min() > 0.01
     assert ((scores > 0.5).any(axis=0) & (scores < 0.5).any(axis=0)).mean() > 0.8
@@ -174,7 +174,7 @@ def test_our_network_computes_their_scores_in_float64(name: str, reference: Call
         films_at_double = torch.from_numpy(theirs.inputs).double()
         scores = torch.cat([ours(film[None])["finding_logits"] for film in films_at_double]).sigmoid().numpy()
 
-    assert_tells_films_apart(theirs.exact_scores)
+    assert_scores_differ_by_film(theirs.exact_scores)
     assert np.abs(scores - theirs.exact_scores).max() <= 1e-9
 
 

@@ -101,7 +101,7 @@ def test_no_log_line_names_the_patient(sandbox: Sandbox, caplog: pytest.LogCaptu
     assert "DAVIDSON" not in caplog.text.upper()
 
 
-def test_views_and_spacings_say_where_they_come_from() -> None:
+def test_views_and_spacings_have_their_source() -> None:
     portable, paper = geometry(data_set("pseudo_phi_RLE")), geometry(data_set("siim_SC_JPEG"))
     assert (portable.view, portable.view_source) == (View.AP, ViewSource.TEXT)
     assert portable.spacing is not None

@@ -113,7 +113,7 @@ def test_whatever_the_child_does_the_film_gets_a_reason(program: str) -> None:
     assert gave_up.value.reason in (Reason.DECODE, Reason.TIMEOUT)
 
 
-def test_a_decoder_that_wants_too_much_memory_is_refused_it() -> None:
+def test_a_decoder_is_refused_too_much_memory() -> None:
     film = encoded(data_set(np.zeros((4000, 4000), np.int32)), uid.JPEG2000Lossless)
     tight = Limits(decode_memory_bytes=160 << 20)
     with Sandbox(tight) as sandbox:

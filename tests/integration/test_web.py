@@ -312,10 +312,10 @@ def _luminance(color: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@pytest.mark.parametrize("room", ["cxr_node.service.role", "cxr_node.wiring.roles", "cxr_node.receive.scp"])
-def test_receiving_process_imports_no_web_framework(room: str) -> None:
+@pytest.mark.parametrize("module", ["cxr_node.service.role", "cxr_node.wiring.roles", "cxr_node.receive.scp"])
+def test_receiving_process_imports_no_web_framework(module: str) -> None:
     unwanted = {"fastapi", "starlette", "uvicorn", "jinja2", "prometheus_client", "torch"}
-    program = f"import sys, {room}; print(*({unwanted!r} & set(sys.modules)))"
+    program = f"import sys, {module}; print(*({unwanted!r} & set(sys.modules)))"
 
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 

@@ -16,22 +16,25 @@ from tests.support.peers import LOOPBACK
 
 @contextmanager
 def rsyslog(
-    folder: Path, *, port: int, shows: Certificate | None = None, asks: Certificate | None = None
+    folder: Path, *, port: int, certificate: Certificate | None = None, client_ca: Certificate | None = None
 ) -> Iterator[Path]:
-    """Run rsyslog on `port`, by TLS with the certificate `shows`, requiring one if `asks`; yield its output file."""
+    """Run rsyslog on `port`; yield its output file.
+
+    By TLS with `certificate`; clients need a certificate of `client_ca` if it is set.
+    """
     folder.mkdir(exist_ok=True)
     written = folder / "received.log"
     tls = ""
-    if shows is not None:
-        ca = asks or shows
+    if certificate is not None:
+        ca = client_ca or certificate
         tls = f"""global(DefaultNetstreamDriver="gtls"
   DefaultNetstreamDriverCAFile="{ca.certificate}"
-  DefaultNetstreamDriverCertFile="{shows.certificate}"
-  DefaultNetstreamDriverKeyFile="{shows.key}")
+  DefaultNetstreamDriverCertFile="{certificate.certificate}"
+  DefaultNetstreamDriverKeyFile="{certificate.key}")
 """
     driver = ""
-    if shows is not None:
-        mode = "x509/certvalid" if asks is not None else "anon"
+    if certificate is not None:
+        mode = "x509/certvalid" if client_ca is not None else "anon"
         driver = f'StreamDriver.Name="gtls" StreamDriver.Mode="1" StreamDriver.AuthMode="{mode}"'
     settings = folder / "rsyslog.conf"
     settings.write_text(
@@ -83,14 +86,14 @@ def _length(stream: BinaryIO) -> int | None:
 
 
 @contextmanager
-def collector(*, port: int = 0, shows: Certificate | None = None) -> Iterator[Collector]:
-    """Run one, by TLS if it `shows` a certificate."""
+def collector(*, port: int = 0, certificate: Certificate | None = None) -> Iterator[Collector]:
+    """Run one, by TLS if it has a certificate."""
     listener = socket.create_server((LOOPBACK, port))
     collecting = Collector(port=int(listener.getsockname()[1]))
     context: ssl.SSLContext | None = None
-    if shows is not None:
+    if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(shows.certificate, shows.key)
+        context.load_cert_chain(certificate.certificate, certificate.key)
 
     def serve(accepted: socket.socket) -> None:
         with suppress(OSError), accepted:

@@ -56,7 +56,7 @@ def test_one_server_with_one_time_for_all_waits_half_as_long(load: float) -> Non
     assert abs(mean - load / RATE * load / (2 * (1 - load))) < error
 
 
-def test_three_servers_wait_as_erlang_says() -> None:
+def test_waits_at_three_servers_follow_erlang_c() -> None:
     generator = np.random.default_rng(3)
     waits_s = waits(exponential(generator, 2.4 / RATE), servers=3, generator=generator)
     mean, error = interval(waits_s)

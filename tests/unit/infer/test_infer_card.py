@@ -6,7 +6,7 @@ from cxr_node.infer import card
 from tests.support import tiny_bundles
 
 
-def test_a_card_says_what_the_network_is() -> None:
+def test_a_card_describes_the_network() -> None:
     read = card.parse(tiny_bundles.card(b"weights").encode())
 
     assert (read.name, read.version) == ("tiny", "1.2.3")
@@ -55,7 +55,7 @@ def test_an_older_card_has_no_structures_appearance_and_calibration() -> None:
     assert read.network.maps_window == [0.0, 0.0, 1.0, 1.0]
 
 
-def test_a_card_says_what_every_output_means() -> None:
+def test_a_card_describes_every_output() -> None:
     changes = ((r"(outputs = .*)", r"\1\nmaps_window = [0.1, 0.2, 0.9, 0.8]"),)
 
     read = card.parse(tiny_bundles.whole_card(b"weights", changes=changes).encode())

@@ -87,7 +87,7 @@ def test_functions_of_libraries_are_not_called_either(kind: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("write", [hostile.swelling, hostile.memo], ids=["an object", "the memo"])
-def test_a_file_that_asks_for_more_memory_than_there_is_is_refused(write: Callable[[], bytes], tmp_path: Path) -> None:
+def test_a_file_that_needs_more_than_the_memory_limit_is_refused(write: Callable[[], bytes], tmp_path: Path) -> None:
     assert "cannot be read as a file of torch.save" in refusal(write(), tmp_path)
 
 

@@ -199,7 +199,7 @@ def test_a_structure_without_outline_is_not_seen_nor_its_derived_lines() -> None
     assert observation(result, "tracheal_deviation/not_measurable").detail == "no trachea outlined"
 
 
-def test_an_ap_film_says_that_the_heart_is_magnified() -> None:
+def test_an_ap_film_notes_that_the_heart_is_magnified() -> None:
     result = measured(phantom_film(12, View.AP))
 
     assert "magnified" in measurement(result, "CTR").provenance

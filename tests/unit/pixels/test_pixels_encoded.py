@@ -21,7 +21,7 @@ def item(content: bytes, *, length: int | None = None) -> bytes:
     return ITEM + struct.pack("<I", len(content) if length is None else length) + content
 
 
-def test_all_fragments_are_the_one_frames_whatever_the_offset_table_says() -> None:
+def test_all_fragments_belong_to_a_single_frame_despite_the_offset_table() -> None:
     content = item(struct.pack("<I", 4000)) + item(b"one ") + item(b"two ") + END
     assert first_frame(content, number_of_frames=1) == b"one two "
 
@@ -30,7 +30,7 @@ def test_a_missing_delimiter_is_forgiven() -> None:
     assert first_frame(item(b"") + item(b"one "), number_of_frames=1) == b"one "
 
 
-def test_of_two_frames_the_first_ends_where_the_offset_table_says() -> None:
+def test_the_offset_table_ends_the_first_of_two_frames() -> None:
     content = encapsulate([b"first frame ", b"second"], fragments_per_frame=2)
     assert first_frame(content, number_of_frames=2) == b"first frame "
 
@@ -80,14 +80,14 @@ def frame_of(syntax: uid.UID) -> bytes:
         (uid.HTJ2KLossless, 16),
     ],
 )
-def test_each_codestream_says_what_it_holds(syntax: uid.UID, precision: int) -> None:
+def test_a_codestream_header_is_decoded(syntax: uid.UID, precision: int) -> None:
     """Lossless encoders code the whole cell, 16 bits; the film has 12 bits stored."""
     assert syntax in (*LOSSLESS, *LOSSY)
     assert read_codestream(frame_of(syntax)) == Codestream(rows=64, columns=48, components=1, precision=precision)
 
 
 @pytest.mark.parametrize("syntax", [uid.JPEGLosslessSV1, uid.JPEG2000Lossless])
-def test_a_codestream_that_ends_before_it_says_anything_is_given_up(syntax: uid.UID) -> None:
+def test_a_codestream_that_ends_in_its_header_is_given_up(syntax: uid.UID) -> None:
     frame = frame_of(syntax)
     for length in (0, 1, 2, 3, 5, 12):
         with pytest.raises(GiveUp):

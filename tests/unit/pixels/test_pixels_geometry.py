@@ -53,7 +53,7 @@ IMAGER = {"ImagerPixelSpacing": [0.2, 0.2]}
         ({"PixelSpacing": [200, 200]}, None),
     ],
 )
-def test_spacing_is_the_best_founded_one_and_says_what_it_is(
+def test_spacing_is_the_best_founded_one_with_its_source(
     changes: Changes, expected: tuple[float, SpacingSource] | None
 ) -> None:
     spacing = geometry(film(changes)).spacing

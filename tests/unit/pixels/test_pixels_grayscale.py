@@ -300,7 +300,7 @@ def test_32_bits_allocated_take_the_same_path() -> None:
     assert np.array_equal(shown(stored, elements), linear(stored.astype(float), 2048, 4096))
 
 
-def test_the_provenance_says_what_was_done() -> None:
+def test_the_provenance_lists_the_steps() -> None:
     sentence, _ = grayscale({"RescaleSlope": 2, "RescaleIntercept": -5, "WindowCenter": 2048, "WindowWidth": 4096})
     assert sentence == "rescale 2, -5; window 2048, 4096 LINEAR; MONOCHROME2"
 

@@ -53,7 +53,7 @@ def test_both_tables_are_understood(tmp_path: Path, header: str, row: str, label
     assert (film.patient, film.view, film.age, film.opacity) == ("7", View.AP, 61.0, opacity)
 
 
-def test_films_that_say_neither_yes_nor_no_are_left_out(tmp_path: Path) -> None:
+def test_films_without_a_definite_label_are_left_out(tmp_path: Path) -> None:
     table = _table(
         tmp_path, REDUCED, "a.png,Effusion,AP,7,61,M", "b.png,No Finding,AP,8,61,M", "gone.png,Edema,AP,9,61,M"
     )

@@ -10,7 +10,7 @@ from training import metrics
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(-5, 5)), min_size=2, max_size=60))
-def test_auc_is_what_scikit_learn_says_ties_included(pairs: list[tuple[bool, int]]) -> None:
+def test_auc_equals_that_of_scikit_learn_with_ties(pairs: list[tuple[bool, int]]) -> None:
     positive = np.array([kind for kind, _ in pairs])
     scores = np.array([float(score) for _, score in pairs])
 
