@@ -1,15 +1,15 @@
-"""From the last byte of a film to its report in the PACS: how long, and how many a second, on SQLite and PostgreSQL.
+"""Latency from the last byte of a film to its report in the PACS, and throughput, on SQLite and PostgreSQL.
 
     python -m benchmarks.end_to_end                       # the table, about five minutes
     python -m benchmarks.end_to_end --films 200 --databases sqlite --set read.bundle=chest --json measured.json
 
-A whole node on its defaults but for the calm of a study (0 s), in processes of its own, and a stand-in PACS in
-another that stamps when each report is in place. Films are phantoms of 15 MB, DX, uncompressed, each with a patient,
-a study and UIDs of its own. "idle": one film at a time, on an association of its own, the next when the report of
-the one before has come. "2 a second": at that pace, on four associations. "all at once": on four associations as fast
-as they are answered; films a second from the first byte to the last report. Every film must be analysed and every
-report come, or the run fails. The file of --json has what benchmarks/simulate.py is fed with: how long each film
-was waited for, and how long each stage held its jobs, as the node's own books say.
+A whole node in its own processes, with default settings except the study window (0 s), and a simulated PACS in another
+process that records the arrival time of each report. Films are phantoms of 15 MB, DX, uncompressed, each with its own
+patient, study and UIDs. "idle": one film at a time, each on its own association, the next after the report of the one
+before. "2 a second": at that rate, on four associations. "all at once": on four associations as fast as they are
+answered; films a second from the first byte to the last report. The run fails unless every film is analysed and every
+report arrives. The file of --json is the input of benchmarks/simulate.py: the latency of each film, and the time that
+each stage held its jobs, from the node's job events.
 """
 
 import argparse
@@ -48,7 +48,7 @@ _EVERY_S = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What a node went through."""
+    """Load on a node, with its times."""
 
     name: str
     films: int
@@ -63,7 +63,7 @@ class Load:
 
 @dataclass(slots=True, kw_only=True)
 class Measured:
-    """What `--json` holds: where, when, and of each database the loads and how long each stage held its jobs."""
+    """Document of `--json`: place, date, and for each database the loads and the times that stages held jobs."""
 
     machine: str
     cores: int
@@ -71,7 +71,7 @@ class Measured:
     film_bytes: int
     loads: dict[str, list[Load]] = field(default_factory=dict)
     stages_s: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    """Of the idle load alone: nobody waits for anybody."""
+    """Of the idle load only, in which no film waits for another."""
     connections: int = 0
     """To PostgreSQL, of the whole node after its loads."""
 
@@ -96,7 +96,7 @@ class Bench:
         self._runs = Runs()
 
     def idle(self, count: int) -> Load:
-        """Send one film after the other, each when the report of the one before has come."""
+        """Send one film after the other, each after the report of the one before."""
         before = processes.cpu_s(self._pid)
         parts = [self._sent(films=1) for _ in range(count)]
         return Load(
@@ -147,7 +147,7 @@ def _began(answer: Answer) -> float:
 def benches(
     folder: Path, database: str, sets: Sequence[str], *, enlarged: int
 ) -> Iterator[tuple[Bench, scratch.ScratchNode]]:
-    """Run a node on a database of its own, with one film behind it."""
+    """Run a node on its own database that has read one film."""
     with ExitStack() as stack:
         url = ""
         if database == "postgresql":
@@ -171,7 +171,7 @@ def benches(
 
 
 def stages_s(place: scratch.ScratchNode) -> dict[str, list[float]]:
-    """Return how long each stage's jobs were held, claim to end; the first of each, when caches are cold, left out.
+    """Return the time from claim to end of each stage's jobs, without the first, when caches are cold.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def stages_s(place: scratch.ScratchNode) -> dict[str, list[float]]:
             if event == Event.CLAIMED:
                 claimed[number] = at
             elif event == Event.NOT_ANALYSED:
-                raise receivers.Unfit("a film was not analysed: its report comes sooner than it should")
+                raise receivers.Unfit("a film was not analysed: its report arrives too early")
             else:
                 held[stage].append((at - claimed[number]).total_seconds())
     return {stage: times[1:] for stage, times in held.items()}
@@ -205,7 +205,7 @@ def connections(place: scratch.ScratchNode) -> int:
 
 
 def machine() -> str:
-    """Return what the processor calls itself."""
+    """Return the processor's name."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
@@ -234,7 +234,7 @@ def main() -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="a setting of the node"
     )
-    parser.add_argument("--json", type=Path, help="where what was measured goes, for the simulation")
+    parser.add_argument("--json", type=Path, help="file for the measurements, for the simulation")
     arguments = parser.parse_args()
     at = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     measured = Measured(machine=machine(), cores=os.cpu_count() or 1, at=at, film_bytes=0)

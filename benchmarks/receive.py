@@ -1,22 +1,22 @@
-"""How fast films are received: this node against DCMTK's storescp, Orthanc and pynetdicom's storescp, in one run.
+"""Receive throughput: this node against DCMTK's storescp, Orthanc and pynetdicom's storescp, in one run.
 
     python -m benchmarks.receive                                      # the table, about six minutes
     python -m benchmarks.receive --kinds "15 MB DX" --senders 16 --seconds 3 --rounds 7
     python -m benchmarks.receive --node pynetdicom:receive.path=pynetdicom  # one more node, with a setting of its own
     python -m benchmarks.receive --postgresql --plot pictures --json receive.json
-    python -m benchmarks.receive --idle 32                            # what idle associations cost
+    python -m benchmarks.receive --idle 32                            # cost of idle associations
     python -m benchmarks.receive --flat 10000 --kinds "10 kB DX"      # memory over very many films
     python -m benchmarks.receive --storescu                           # DCMTK's storescu as shipped: Nagle on
 
-Films are sent by a process of ours that is not what is waited for (benchmarks/load/sender.py; its share of a core
-is in the table), each with a patient, a study and UIDs of its own, on this machine's loopback. Receivers take turns,
-each of at most --seconds and --megabytes; what they have kept is removed and the disk synchronised between turns.
-A receiver that does not hold what it answered with Success fails the run. "node / it" is the median of the ratios of
-each round, with the least and the most. Answers are counted from a film's first byte, on an association that is open:
-storescp without --fork serves one association after the other, and who waits for the next stands in no column.
+A process of its own sends the films on the loopback interface (benchmarks/load/sender.py); it is not the bottleneck,
+and its share of a core is in the table. Each film has its own patient, study and UIDs. Receivers take turns, each of
+at most --seconds and --megabytes; between turns stored films are removed and the disk is synchronised. A receiver that
+stores fewer films than it answered with Success fails the run. "node / it" is the median of the ratios of each round,
+with the least and the most. Answer times begin with a film's first byte, on an open association: storescp without
+--fork serves one association after the other, and the wait for the next is in no column.
 
-Names of peers may have words: "storescp nodelay fork 128k exact" sets TCP_NODELAY=1, --fork, --max-pdu 131072 and +B;
-"pynetdicom minimal" has a handler that only writes the file, and room for more than ten associations.
+Names of peers may have options: "storescp nodelay fork 128k exact" sets TCP_NODELAY=1, --fork, --max-pdu 131072 and
++B; "pynetdicom minimal" has a handler that only writes the file, and accepts more than ten associations.
 """
 
 import argparse
@@ -46,7 +46,7 @@ DEFAULT = (
 
 
 def cells(arguments: argparse.Namespace) -> Sequence[Cell]:
-    """Return what is asked for, or what is compared where nothing is."""
+    """Return the requested comparisons, or the default ones."""
     if not (arguments.kinds or arguments.senders or arguments.per_association is not None or arguments.nagle):
         return DEFAULT
     return [
@@ -58,7 +58,7 @@ def cells(arguments: argparse.Namespace) -> Sequence[Cell]:
 
 @contextmanager
 def running(arguments: argparse.Namespace, folder: Path) -> Iterator[list[Receiver]]:
-    """Run the nodes that are asked for, then the peers that are here."""
+    """Run the requested nodes, then the installed peers."""
     with ExitStack() as stack:
         nodes = {OURS: list(arguments.set)}
         for text in arguments.node:
@@ -111,7 +111,7 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what can be asked for."""
+    """Return the parser of the options."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--kinds", nargs="+", choices=list(films.KINDS), default=[])
     options.add_argument("--senders", nargs="+", type=int, default=[])
@@ -126,15 +126,15 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=float, default=0.5, help="of one turn")
     options.add_argument("--megabytes", type=float, default=600.0, help="of one turn")
-    options.add_argument("--json", type=Path, help="where every round goes")
+    options.add_argument("--json", type=Path, help="file for every round")
     options.add_argument("--plot", type=Path, help="folder for pictures")
-    options.add_argument("--folder", type=Path, help="where films are kept meanwhile; a temporary one by default")
+    options.add_argument("--folder", type=Path, help="folder for films during the run; a temporary one by default")
     modes.add(options)
     return options
 
 
 def main() -> None:
-    """Do what is asked for."""
+    """Run the requested benchmark."""
     arguments = parser().parse_args()
     with tempfile.TemporaryDirectory(prefix="cxr-receive-", dir=arguments.folder) as name:
         chosen = modes.chosen(arguments)

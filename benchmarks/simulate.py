@@ -1,16 +1,15 @@
-"""How many hosts, disks and connections: measured times of each stage, and a day of films that is simulated with them.
+"""Sizing: hosts, disks and connections from measured times of each stage and a simulated day of films.
 
     python -m benchmarks.end_to_end --json measured.json          # measure, on the machine that is to be planned with
     python -m benchmarks.simulate --measured measured.json --transactions --pictures docs/pictures
     python -m benchmarks.simulate --films 5000 --peak 4           # another day
 
-Service times are drawn from what was measured (`benchmarks/measured.json` as it comes, which says where and when). What
-is chosen and not measured: the shape of a day (one bell around 11 o'clock, its top --peak times the mean), the share
-of the busiest moment that a host may be busy (--busy), one spare host of each role, and what goes wrong. A film is a
-study of its own; a stage does one film at a time on each host (delivering two). A day of more than 100,000 films is
-simulated in equal pieces, of which one is told: servers are rounded up and made slower by as much, which waits longer
-than the whole would; and what dies, dies in each piece. No piece has fewer than four reading hosts: the death of one
-would be that of all.
+Service times are drawn from the measurements (by default `benchmarks/measured.json`, with their place and date).
+Chosen, not measured: the shape of a day (one peak at 11 o'clock, --peak times the mean), the share of the busiest
+moment that a host may be busy (--busy), one spare host of each role, and the failures. Each film is a study of its own;
+a stage handles one film at a time on each host (delivery two). A day of more than 100,000 films is simulated in equal
+pieces, of which one is shown: servers are rounded up and slowed down by as much, so films wait longer than in the whole
+plant; a failed host fails in each piece. No piece has fewer than four reading hosts, or one failure would stop reading.
 """
 
 import argparse
@@ -34,7 +33,7 @@ _LARGEST = 100_000
 _FEWEST_READERS = 4
 """Reading hosts of a piece."""
 _PROBE_S = 60.0
-"""A destination that is away is tried once a minute at the longest (cxr_node/deliver/circuit_breaker.py)."""
+"""An unreachable destination is retried at least once a minute (cxr_node/deliver/circuit_breaker.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +47,7 @@ class Story:
 
 
 def stories(busiest: Day) -> Sequence[Story]:
-    """Return what is told of each day: nothing, the PACS away, a reading host lost, with spares or without."""
+    """Return the stories of a day: no failure, the PACS away, a reading host lost, with spares or without."""
     noon = busiest.busiest_hour * _HOUR_S
     # It is back at midnight: a node of one reading host reads nothing until then.
     dead = (Loss(station="read", servers=1, at_s=noon, back_s=DAY_S),)
@@ -69,7 +68,7 @@ def simulate(samples: Samples, day: Day, story: Story, *, busy: float, seed: int
     into = max(1, min(round(day.films / _LARGEST), plant.servers()["read"] // _FEWEST_READERS))
     piece = Day(films=day.films / into, peak=day.peak, busiest_hour=day.busiest_hour)
     parts = sizing.pieces(plant, into)
-    # Of one seed the films of every story come at the same times.
+    # With one seed the films of every story arrive at the same times.
     coming, serving = (np.random.default_rng([seed, which]) for which in range(2))
     plan = Plan(
         arrivals=piece.arrivals(coming, begin_s=0.0, end_s=DAY_S),
@@ -85,7 +84,7 @@ def simulate(samples: Samples, day: Day, story: Story, *, busy: float, seed: int
 
 
 def stages(samples: Samples) -> Iterator[tuple[str, ...]]:
-    """Yield how long each stage took where it was measured."""
+    """Yield the measured times of each stage."""
     for stage in STAGES:
         times = np.array(samples.stages_s[stage])
         p50, p99 = np.quantile(times, (0.5, 0.99))
@@ -93,7 +92,7 @@ def stages(samples: Samples) -> Iterator[tuple[str, ...]]:
 
 
 def outcome_row(day: Day, story: Story, outcome: Outcome) -> tuple[str, ...]:
-    """Return a line of the table of what happens."""
+    """Return a row of the table of stories."""
     latencies = outcome.latencies_s
     p50, p99, most = np.quantile(latencies, (0.5, 0.99, 1.0))
     at = np.arange(0.0, DAY_S, _MINUTE_S)
@@ -114,7 +113,7 @@ def _lasting(seconds: float) -> str:
 
 
 def drawn(outcomes: Sequence[tuple[Story, Outcome]], day: Day, folder: Path) -> Path:
-    """Draw what waits in the node over the day, a line for each story."""
+    """Draw the backlog of the node over the day, a line for each story."""
     folder.mkdir(parents=True, exist_ok=True)
     figure = charts.drawn()
     axes = figure.add_subplot()

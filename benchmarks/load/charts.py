@@ -1,4 +1,4 @@
-"""Pictures of what was measured."""
+"""Charts of measurements."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,10 +24,10 @@ def of_receiving(everything: Sequence[Mapping[str, Any]], folder: Path) -> Itera
         for place, name in enumerate(names):
             spreads = [Spread.of(_speed(row) for row in cell["rounds"][name]) for cell in cells]
             x = [number + (place - (len(names) - 1) / 2) * _WIDTH / len(names) for number in range(len(cells))]
-            middle = [row.median for row in spreads]
+            middle = [spread.median for spread in spreads]
             error = [
-                [row.median - row.least for row in spreads],
-                [row.most - row.median for row in spreads],
+                [spread.median - spread.least for spread in spreads],
+                [spread.most - spread.median for spread in spreads],
             ]
             color = COLORS[place % len(COLORS)]
             axes.bar(x, middle, _WIDTH / len(names), yerr=error, label=name, color=color, ecolor="#333333", capsize=2)

@@ -1,4 +1,4 @@
-"""One connection of the load sender: it never blocks, and says what it waits for."""
+"""One connection of the load sender: never blocks, and yields the event that it waits for."""
 
 import os
 import selectors
@@ -12,7 +12,7 @@ LARGEST_PDU = 131_072
 _SMALLEST_PDU = 4_096
 
 Step = Generator[int | float, None, None]
-"""Yields what it waits for: an event of its socket (int), or until when by the monotonic clock (float)."""
+"""Yields the event that it waits for: of its socket (int), or a time of the monotonic clock (float)."""
 
 
 class Gone(Exception):

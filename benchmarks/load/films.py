@@ -1,4 +1,4 @@
-"""The films that receivers are loaded with, and how one becomes bytes that only wait to be sent."""
+"""Films of the load, and their encoding to bytes that are ready to be sent."""
 
 import io
 import os
@@ -39,7 +39,7 @@ class Kind:
     sop_class_uid: str = DigitalXRayImageStorageForPresentation
     lossless: bool = False
     noise: float = 400.0
-    """Standard deviation in stored values: what JPEG Lossless makes of the film depends on it."""
+    """Standard deviation in stored values, on which the size in JPEG Lossless depends."""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -69,7 +69,7 @@ def write(folder: Path, name: str) -> Path:
 
 
 def as_template(dataset: Dataset) -> None:
-    """Give a film the UIDs and the Patient ID that a sender looks for to put others in their place."""
+    """Give a film the UIDs and the Patient ID that a sender replaces."""
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(uid("3"))
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = UID(uid("1")), UID(uid("2"))
     dataset.PatientID = patient_id()
@@ -119,7 +119,7 @@ def _compressed(film: Dataset) -> Dataset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyFilm:
-    """A film as the bytes of its PDUs: what differs from film to film in memory, the rest in a file for sendfile."""
+    """A film as the bytes of its PDUs: its own part in memory, the part common to all films in a file for sendfile."""
 
     command: bytes
     head: bytes
@@ -193,14 +193,14 @@ def ready(path: Path, *, pdu_bytes: int) -> ReadyFilm:
     return ReadyFilm(
         command=command,
         head=pdus[0],
-        tail=_kept(rest),
+        tail=_memory_file(rest),
         tail_bytes=len(rest),
         command_places=_places(command),
         head_places=places,
     )
 
 
-def _kept(content: bytes) -> int:
+def _memory_file(content: bytes) -> int:
     """Return a descriptor of a file in memory that holds `content`; it lives as long as the process."""
     file = os.memfd_create("film")
     with os.fdopen(os.dup(file), "wb") as writer:

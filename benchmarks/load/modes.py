@@ -1,4 +1,4 @@
-"""Other things to ask of receivers than films a second: idle associations, memory, a modality as it is shipped."""
+"""Other benchmarks of receivers: idle associations, memory, a modality with its default settings."""
 
 import argparse
 import os
@@ -20,21 +20,21 @@ _SETTLE_S = 1.0
 _SAMPLES = 10
 _TRIAL = 10
 _START_SHARE = 10
-"""A start that seems to take more than nine tenths of the time was slow by chance."""
-_ROOM_BYTES = 400e6
+"""A start-up that takes more than nine tenths of the time was slow by chance."""
+_MAX_STORED_BYTES = 400e6
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options of each."""
-    parser.add_argument("--idle", type=int, metavar="N", help="N associations that say nothing for --idle-seconds")
+    parser.add_argument("--idle", type=int, metavar="N", help="N associations that are idle for --idle-seconds")
     parser.add_argument("--idle-seconds", type=float, default=10.0)
     parser.add_argument("--flat", type=int, metavar="N", help="N films to each, and the memory on the way")
     parser.add_argument("--storescu", action="store_true", help="DCMTK's storescu as shipped, one association")
-    parser.add_argument("--storescu-seconds", type=float, default=2.0, help="about how long one of its turns is")
+    parser.add_argument("--storescu-seconds", type=float, default=2.0, help="approximate length of one of its turns")
 
 
 def peers_of(arguments: argparse.Namespace) -> Sequence[str]:
-    """Return who is compared where nobody is named."""
+    """Return the peers that are compared by default."""
     if arguments.idle is not None:
         return ("pynetdicom minimal",)
     if arguments.flat is not None:
@@ -43,7 +43,7 @@ def peers_of(arguments: argparse.Namespace) -> Sequence[str]:
 
 
 def chosen(arguments: argparse.Namespace) -> Mode | None:
-    """Return what is asked for, None for films a second."""
+    """Return the requested benchmark, None for films a second."""
     if arguments.idle is not None:
         return idle
     if arguments.flat is not None:
@@ -52,7 +52,7 @@ def chosen(arguments: argparse.Namespace) -> Mode | None:
 
 
 def idle(arguments: argparse.Namespace, folder: Path, receivers: Sequence[Receiver]) -> tuple[Line, Iterable[Line]]:
-    """Return what associations that say nothing cost each receiver."""
+    """Return the cost of idle associations at each receiver."""
 
     def lines() -> Iterator[Line]:
         path = films.write(folder, "10 kB DX")
@@ -81,7 +81,7 @@ def idle(arguments: argparse.Namespace, folder: Path, receivers: Sequence[Receiv
 
 
 def flat(arguments: argparse.Namespace, folder: Path, receivers: Sequence[Receiver]) -> tuple[Line, Iterable[Line]]:
-    """Return the memory of each receiver after each tenth of very many films, kept films being removed on the way."""
+    """Return the memory of each receiver after each tenth of very many films; stored films are removed meanwhile."""
     names = [str(number * arguments.flat // _SAMPLES) for number in range(1, _SAMPLES + 1)]
     senders = (arguments.senders or [16])[0]
 
@@ -100,8 +100,8 @@ def flat(arguments: argparse.Namespace, folder: Path, receivers: Sequence[Receiv
 
 
 def _tenths(receiver: Receiver, path: Path, count: int, senders: int, sending: Sending, runs: Runs) -> Iterator[float]:
-    """Yield the memory after each `count` films, of which none is lost and no more than so many bytes lie about."""
-    most = max(senders, int(_ROOM_BYTES / path.stat().st_size))
+    """Yield the memory after each `count` films, of which none is lost; at most `_MAX_STORED_BYTES` are stored."""
+    most = max(senders, int(_MAX_STORED_BYTES / path.stat().st_size))
     for _ in range(_SAMPLES):
         left = count
         while left > 0:
@@ -118,7 +118,7 @@ def _tenths(receiver: Receiver, path: Path, count: int, senders: int, sending: S
 
 
 def shipped(arguments: argparse.Namespace, folder: Path, receivers: Sequence[Receiver]) -> tuple[Line, Iterable[Line]]:
-    """Return how many films a second DCMTK's storescu, as shipped, gets rid of on one association."""
+    """Return the films a second that DCMTK's storescu, as shipped, sends on one association."""
 
     def lines() -> Iterator[Line]:
         for kind in arguments.kinds or ["10 kB DX", "2 MB DX", "15 MB DX"]:
@@ -137,15 +137,15 @@ def shipped(arguments: argparse.Namespace, folder: Path, receivers: Sequence[Rec
 
 
 def _count(receiver: Receiver, path: Path, arguments: argparse.Namespace) -> int:
-    """Return how many films take about as long as is wanted, and no more room than there is."""
-    # With storescu's own start: what is left without it may be nothing, by chance.
+    """Return the number of films that take about `--storescu-seconds`, within `--megabytes`."""
+    # With storescu's start-up time: without it the rest may be zero by chance.
     speed = _TRIAL / _storescu_s(receiver, path, _TRIAL)
     most = arguments.megabytes * 1e6 / path.stat().st_size
     return max(_TRIAL, int(min(arguments.storescu_seconds * speed, most)))
 
 
 def _speed(receiver: Receiver, path: Path, count: int) -> float:
-    """Return the films a second of `count` films after the first, with which storescu's own start goes."""
+    """Return the films a second of `count` films after the first, which includes storescu's start-up time."""
     receiver.clear()
     os.sync()
     before = receiver.count_stored()

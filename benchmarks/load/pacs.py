@@ -1,8 +1,8 @@
-"""A stand-in PACS in a process of its own, which tells when the result of each study came.
+"""Simulated PACS in its own process, which reports the arrival time of each study's result.
 
     python -m benchmarks.load.pacs FOLDER
 
-The monotonic clock is that of the machine, so that the sender's and this one's are the same.
+The monotonic clock is the machine's, so it is also the sender's.
 """
 
 import json
@@ -18,7 +18,7 @@ from tests.support.films import ROOT
 
 
 class Inbox:
-    """What has come so far: of each study when, in monotonic seconds, its first result was in place."""
+    """Arrival times of each study's first result so far, in seconds of the monotonic clock."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
@@ -29,12 +29,12 @@ class Inbox:
         self._reader.start()
 
     def wait(self, studies: set[str], *, timeout_s: float) -> dict[str, float]:
-        """Wait for a result of each study, and return when they came.
+        """Wait for a result of each study, and return the arrival times.
 
         Raises
         ------
         TimeoutError
-            If one has not come within `timeout_s` after the one before it.
+            If one does not arrive within `timeout_s` of the one before it.
         """
         with self._changed:
             while missing := studies - self._came.keys():

@@ -1,4 +1,4 @@
-"""What a program costs, seen from outside: processor time and memory of its processes."""
+"""Cost of a program: processor time and memory of its processes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The receivers that are compared: this node's receiving role and its peers, each in processes of its own."""
+"""Compared receivers: this node's receiving role and its peers, each in its own processes."""
 
 import json
 import os
@@ -18,16 +18,16 @@ from cxr_node.settings.root import Settings
 from tests.support import peers, running_node
 
 PEERS = ("storescp", "storescp nodelay", "orthanc", "pynetdicom")
-"""Those that are compared by default."""
+"""Compared by default."""
 
 
 class Unfit(Exception):
-    """What was measured is not what was meant: it is not told."""
+    """The measurement is invalid and is not reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
-    """A running receiver. `kept` counts what it holds by its own books, `clear` removes the bytes of what it holds."""
+    """A running receiver. `count_stored` counts its stored films by its own records, `clear` removes their bytes."""
 
     name: str
     port: int
@@ -121,7 +121,7 @@ def _storescp(name: str, folder: Path) -> Iterator[Receiver]:
 
 @contextmanager
 def _pynetdicom(name: str, folder: Path) -> Iterator[Receiver]:
-    """Run its application as it comes: ten associations at most."""
+    """Run its application unchanged: ten associations at most."""
     folder.mkdir(parents=True)
     port = peers.free_port()
     command: list[str | Path] = [sys.executable, "-m", "pynetdicom", "storescp", "-q", "-od", folder, str(port)]
@@ -132,7 +132,7 @@ def _pynetdicom(name: str, folder: Path) -> Iterator[Receiver]:
 
 @contextmanager
 def _minimal(name: str, folder: Path) -> Iterator[Receiver]:
-    """Run it with room for a hundred associations and a handler that only writes the file."""
+    """Run it with at most a hundred associations and a handler that only writes the file."""
     folder.mkdir(parents=True)
     port = peers.free_port()
     with _process([sys.executable, "-m", "benchmarks.load.stock", str(port), str(folder)]) as pid:
@@ -157,7 +157,7 @@ def _of_folder(name: str, folder: Path, port: int, pid: int) -> Receiver:
 
 @contextmanager
 def _orthanc(name: str, folder: Path) -> Iterator[Receiver]:
-    """Run it with its own defaults but for ports and folders."""
+    """Run it with its own defaults except ports and folders."""
     folder.mkdir(parents=True)
     port, http_port = peers.free_port(), peers.free_port()
     rest = peers.Orthanc(port=port, http_port=http_port)

@@ -1,4 +1,4 @@
-"""Interleaved rounds: each receiver in turn, again and again, and what the figures of all rounds come to."""
+"""Interleaved rounds: each receiver in turn, repeatedly, and the figures of all rounds."""
 
 import os
 import statistics
@@ -14,7 +14,7 @@ from benchmarks.load.sender_process import Sending
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """What is sent in one comparison."""
+    """Films and associations of one comparison."""
 
     kind: str
     senders: int
@@ -48,7 +48,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How long and how much one turn is at most."""
+    """Largest time and size of one turn."""
 
     seconds: float
     megabytes: float
@@ -67,12 +67,12 @@ class Runs:
 
 
 def turn(receiver: Receiver, cell: Cell, path: Path, *, sending: Sending, bounds: Bounds, run: int) -> Round:
-    """Let one receiver have its turn, and hold what it keeps against what it said.
+    """Run one receiver's turn, and compare its stored films with its responses.
 
     Raises
     ------
     Unfit
-        If it holds another number of films than it answered with Success.
+        If it stored another number of films than it answered with Success.
     """
     receiver.clear()
     os.sync()
@@ -123,7 +123,7 @@ def compared(
     rounds: int,
     runs: Runs,
 ) -> dict[str, list[Round]]:
-    """Return each receiver's rounds after a film that does not count; who begins changes from round to round."""
+    """Return each receiver's rounds after a film that does not count; the first receiver changes with the round."""
     results: dict[str, list[Round]] = {receiver.name: [] for receiver in receivers}
     for receiver in receivers:
         one = Bounds(seconds=bounds.seconds, megabytes=0.0)

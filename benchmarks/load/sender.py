@@ -1,4 +1,4 @@
-"""A load sender in a process of its own, which waits for one thing only: the receiver.
+"""Load sender in its own process, limited only by the receiver.
 
     python -m benchmarks.load.sender
 
@@ -26,7 +26,7 @@ from cxr_node.faults import wire
 
 LOOPBACK = "127.0.0.1"
 _PATIENCE_S = 60.0
-"""How long nothing may happen at all before the receiver is given up."""
+"""Time without any event after which the receiver is given up."""
 
 Sender = Generator[socket.socket | int | float, None, None]
 """A step that also yields each socket before it waits for it."""
@@ -34,7 +34,7 @@ Sender = Generator[socket.socket | int | float, None, None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What to send. Ends after `seconds` or `films`, whichever is first; films begun are finished."""
+    """Films to send. Ends after `seconds` or `films`, whichever is first; films begun are finished."""
 
     port: int
     path: str
@@ -57,7 +57,7 @@ class Order:
 
 @dataclass(slots=True, kw_only=True)
 class Answer:
-    """What became of an order: of each film number, begin, last byte sent, answer (monotonic seconds) and status."""
+    """Result of an order: of each film its number, begin, last byte sent, answer (monotonic seconds) and status."""
 
     films: list[tuple[int, float, float, float, int]] = field(default_factory=list)
     refused: int = 0
@@ -79,7 +79,7 @@ class Answer:
 
 
 class _Load:
-    """One order at work."""
+    """One order being sent."""
 
     def __init__(self, order: Order, library: "Library") -> None:
         self._order, self._library = order, library
@@ -154,7 +154,7 @@ class _Load:
 
 
 def _drive(senders: list[Sender]) -> None:
-    """Go on with each sender whenever what it waits for has come, until all have ended."""
+    """Resume each sender when its event occurs, until all have ended."""
     number = count()
     due = [(0.0, next(number), sender) for sender in senders]
     sockets: dict[int, socket.socket] = {}
@@ -171,9 +171,9 @@ def _drive(senders: list[Sender]) -> None:
 
 
 def _none(due: object, selector: selectors.EpollSelector) -> list[tuple[selectors.SelectorKey, int]]:
-    """Return nothing if there are clocks to wait for; otherwise the receiver has fallen silent."""
+    """Return nothing if a time is due later; otherwise the receiver does not respond."""
     if not due and selector.get_map():
-        raise TimeoutError(f"the receiver said nothing for {_PATIENCE_S:.0f} s")
+        raise TimeoutError(f"the receiver sent nothing for {_PATIENCE_S:.0f} s")
     return []
 
 
@@ -184,7 +184,7 @@ def _go_on(
     due: list[tuple[float, int, Sender]],
     number: int,
 ) -> bool:
-    """Go on with a sender until it waits; return whether it has ended."""
+    """Resume a sender until it waits; return whether it has ended."""
     for wanted in sender:
         if isinstance(wanted, socket.socket):
             sockets[id(sender)] = wanted
@@ -204,7 +204,7 @@ class Library:
         self._films: dict[tuple[str, int], ReadyFilm] = {}
 
     def film(self, path: str, pdu_bytes: int) -> ReadyFilm:
-        """Return the film of a file in PDUs of this size, made at the first asking."""
+        """Return the film of a file in PDUs of this size, encoded once."""
         key = (path, pdu_bytes)
         if key not in self._films:
             self._films[key] = ready(Path(path), pdu_bytes=pdu_bytes)

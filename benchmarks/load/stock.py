@@ -1,4 +1,4 @@
-"""pynetdicom as it comes, with room for many associations and a handler that writes the file and nothing else.
+"""pynetdicom unchanged, with many associations allowed and a handler that only writes the file.
 
 python -m benchmarks.load.stock PORT FOLDER
 """

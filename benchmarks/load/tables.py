@@ -1,4 +1,4 @@
-"""Tables as Markdown has them."""
+"""Markdown tables."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""When films come: a day with a busiest moment, as a Poisson process whose rate follows the clock."""
+"""Arrivals of films: a day with a busiest moment, as a Poisson process whose rate follows the clock."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _LARGEST_CONCENTRATION = 500.0
 class Day:
     """A day of `films` films on average, the busiest moment at `busiest_hour` with `peak` times the mean rate.
 
-    The rate is that of a von Mises distribution around the clock: one bell by day, quiet nights, no further parameter.
+    The rate is that of a von Mises distribution around the clock: one peak by day, quiet nights, no further parameter.
     `peak` 1 is a day without hours.
     """
 
@@ -47,7 +47,7 @@ class Day:
         return self.mean_rate * exp(self.concentration * cos(angle)) / self._mean_density
 
     def arrivals(self, generator: np.random.Generator, *, begin_s: float, end_s: float) -> Iterator[float]:
-        """Yield when films come, by thinning a process of the highest rate (Lewis and Shedler 1979)."""
+        """Yield the arrival times of films, by thinning a process of the highest rate (Lewis and Shedler 1979)."""
         highest = self.mean_rate * self.peak * (1 + 1e-9)
         at = begin_s + generator.exponential(1 / highest)
         while at < end_s:

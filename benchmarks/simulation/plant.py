@@ -15,7 +15,7 @@ Steps = Generator[simpy.Event, object, None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """Some servers of a station are gone from `at_s` to `back_s`, with what they held."""
+    """Some servers of a station are gone from `at_s` to `back_s`, with the films that they served."""
 
     station: str
     servers: int
@@ -75,7 +75,7 @@ class Station:
             yield self._env.timeout(again_s)
 
     def _served(self, turn: Turn) -> Generator[simpy.Event, object, bool]:
-        """Take as long as it takes; return False if the server was lost meanwhile: then it is nobody's to give back."""
+        """Serve for one service time; return False if the server was lost meanwhile, and then do not release it."""
         self._serving[turn] = self._env.active_process
         try:
             yield self._env.timeout(self._service())
@@ -102,7 +102,7 @@ class Station:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is simulated: when films come, and the stations in their order with servers and service times."""
+    """Input of the simulation: arrivals, and the stations in their order with servers and service times."""
 
     arrivals: Iterable[float]
     servers: Mapping[str, int]
@@ -115,7 +115,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of the films. `came_s` and `left_s` belong together, film by film, in the order of coming."""
+    """Times of the films. `came_s` and `left_s` are parallel, in the order of arrival."""
 
     came_s: Float64
     left_s: Float64
@@ -150,7 +150,7 @@ def run(plan: Plan) -> Outcome:
 
 
 class _Plant:
-    """A plan at work."""
+    """A plan being simulated."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -202,7 +202,7 @@ class _Plant:
 
 
 def of_samples(samples: Iterable[float], generator: np.random.Generator) -> Service:
-    """Return service times drawn with replacement from what was measured."""
+    """Return service times drawn with replacement from measured ones."""
     measured = np.array(list(samples))
     if measured.size == 0 or not np.all(measured > 0):
         raise ValueError("service times are measured, and more than nothing")

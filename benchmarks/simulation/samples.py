@@ -1,4 +1,4 @@
-"""What was measured, and where: the only numbers that service times are drawn from."""
+"""Measurements and their place: the only numbers that service times are drawn from."""
 
 import json
 import multiprocessing
@@ -35,17 +35,17 @@ class Samples:
     at: str
     film_bytes: int
     stages_s: Mapping[str, tuple[float, ...]]
-    """By stage, how long each film took it on a node that had no other."""
+    """By stage, the time of each film on a node without another film."""
     saturated: float
     """Films a second of one machine that does everything."""
     connections: int
-    """To PostgreSQL, of a node with every role but the page's."""
+    """To PostgreSQL, of a node with every role except `web`."""
     transactions: Mapping[str, Mapping[str, float]]
     """By database, write transactions a second of one worker alone, and of eight together."""
 
     @classmethod
     def read(cls, path: Path, database: str) -> "Samples":
-        """Return what the file says of one database."""
+        """Return the file's numbers of one database."""
         document = json.loads(path.read_text(encoding="utf-8"))
         loads = {load["name"]: load for load in document["loads"][database]}
         stages = {"receive": loads["idle"]["answers_each"]} | document["stages_s"][database]

@@ -1,4 +1,4 @@
-"""How many hosts, disks and connections a day of films takes: arithmetic on measured times."""
+"""Hosts, disks and connections that a day of films needs, from measured times."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from benchmarks.simulation.samples import TRANSACTIONS, Samples
 SERVERS = {"receive": 1, "read": 1, "compose": 1, "deliver": 2}
 """Jobs of each stage that a host runs at a time. Receiving runs about one and a half, as measured."""
 HOST_OF = {"receive": "receive", "read": "read", "compose": "deliver", "deliver": "deliver"}
-"""The role that does a stage."""
+"""The role that runs a stage."""
 _LINE_BYTES = 1.25e9
 """Of a line of 10 Gbit/s: chosen, not measured."""
 
@@ -53,13 +53,13 @@ def hosts(samples: Samples, day: Day, *, busy: float, spare: int) -> Hosts:
 
 
 def is_one_machine(samples: Samples, day: Day, *, busy: float) -> bool:
-    """Whether the machine that was measured does it all by itself."""
+    """Whether the measured machine suffices alone."""
     return day.mean_rate * day.peak <= busy * samples.saturated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """What one of something does at most: films a day, at the peak and the share of time busy that are planned with."""
+    """Capacity of one component in films a day, at the planned peak and busy share."""
 
     what: str
     films_a_day: float
@@ -67,7 +67,7 @@ class Limit:
 
 
 def limits(samples: Samples, *, peak: float, busy: float) -> list[Limit]:
-    """Return what breaks, first things first, and what to do then."""
+    """Return the limits, lowest first, each with its remedy."""
     a_day = busy * DAY_S / peak
     one = {stage: a_day * SERVERS[stage] / mean_s(samples, stage) for stage in SERVERS}
     a_transaction = TRANSACTIONS / a_day
@@ -105,7 +105,7 @@ def limits(samples: Samples, *, peak: float, busy: float) -> list[Limit]:
 
 
 def needs(samples: Samples, day: Day, hosts_needed: Hosts, *, one_machine: bool) -> Iterator[tuple[str, str]]:
-    """Yield what else a day takes, by name."""
+    """Yield the other needs of a day, by name."""
     rate = day.mean_rate * day.peak
     share = rate * TRANSACTIONS / samples.transactions["postgresql"]["eight workers"]
     yield "films/s, mean and busiest", f"{day.mean_rate:.3g}, {rate:.3g}"
