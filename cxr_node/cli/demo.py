@@ -1,15 +1,11 @@
 """`cxr-node demo`: films from a simulated modality through a node to a simulated PACS, without configuration."""
 
-import json
 import logging
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +22,7 @@ from cxr_node.report.sr import tree
 from cxr_node.simulators import modality
 from cxr_node.simulators.modality import SendResult
 from cxr_node.simulators.pacs import SimulatedPacs, StoredObject
+from cxr_node.simulators.program import ROLES, Program
 
 _NODE_TITLE = AeTitle("CXRNODE")
 _MODALITY_TITLE = AeTitle("DEMO_DX")
@@ -33,7 +30,6 @@ _START_S = 600.0
 _REPORTS_S = 600.0
 """Upper bounds for a busy machine. A node that ends is reported at once."""
 _STOP_S = 60.0
-_LOG_CHARACTERS = 4000
 
 
 def demo(
@@ -50,7 +46,7 @@ def demo(
         reports = _Reports()
         pacs = stack.enter_context(SimulatedPacs(folder / "pacs", on_stored=reports.put))
         node = stack.enter_context(_node(folder, pacs))
-        out.print(f"The node listens at {node.address} as {_NODE_TITLE}; the PACS on port {pacs.port}.")
+        out.print(f"The node listens at {node.addresses['receive']} as {_NODE_TITLE}; the PACS on port {pacs.port}.")
         sent, stored_at = _send_and_wait(to_send, node, reports)
         _show(sent, stored_at, reports, folder)
 
@@ -80,24 +76,8 @@ def _phantoms(folder: Path) -> list[Path]:
     return dicom.write_examples(folder)
 
 
-@dataclass(slots=True)
-class _Node:
-    """A running node, and the address of the role that receives once all are ready."""
-
-    process: "subprocess.Popen[str]"
-    log: Path
-    address: str = ""
-
-    def failure(self, what: str) -> CommandError:
-        """Return an error that shows how the node ended, if it did, and the end of its log."""
-        status = self.process.poll()
-        state = "runs" if status is None else f"ended with status {status}"
-        log = self.log.read_text(encoding="utf-8", errors="replace")[-_LOG_CHARACTERS:].strip()
-        return CommandError(f"{what}; the node {state}, and its log {self.log} ends with:\n{log or '(nothing)'}")
-
-
 @contextmanager
-def _node(folder: Path, pacs: SimulatedPacs) -> Iterator[_Node]:
+def _node(folder: Path, pacs: SimulatedPacs) -> Iterator[Program]:
     """Run a node in child processes; the block is entered when every role is ready."""
     settings = folder / "cxr-node.toml"
     settings.write_text(
@@ -124,52 +104,34 @@ ae_title = "{pacs.ae_title}"
 """,
         encoding="utf-8",
     )
-    roles = ("--roles", ",".join(_ROLES))
-    command = [sys.executable, "-m", "cxr_node", "run", "--json", *roles, "--config", str(settings)]
     log = folder / "node.log"
-    with log.open("w", encoding="utf-8") as messages:
-        process = subprocess.Popen(  # noqa: S603  # our own module
-            command, stdout=subprocess.PIPE, stderr=messages, text=True
-        )
-    node = _Node(process, log)
-    try:
-        node.address = _address_when_ready(node)
+    log.unlink(missing_ok=True)
+    # In the terminal's process group, so that it ends with the terminal.
+    with Program(settings, log=log, own_group=False, stop_s=_STOP_S) as node:
+        _wait_until_ready(node)
         yield node
-    finally:
-        process.terminate()
-        process.wait(_STOP_S)
 
 
-def _address_when_ready(node: _Node) -> str:
-    """Wait until every role is ready or the node ends; return the address of the receiver."""
-    addresses: dict[str, str] = {}
+def _wait_until_ready(node: Program) -> None:
+    """Wait until every role is ready.
 
-    def read() -> None:
-        for line in node.process.stdout or ():
-            ready = json.loads(line)
-            addresses[ready["role"]] = ready["address"]
-            if len(addresses) == len(_ROLES):
-                return
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
+    Raises
+    ------
+    CommandError
+        If the node ends, or is not ready in time.
+    """
     columns = (SpinnerColumn(), TextColumn("starting the node"), TimeElapsedColumn())
     with Progress(*columns, console=out, transient=True) as progress:
         progress.add_task("")
-        reader.join(_START_S)
-    if len(addresses) < len(_ROLES):
-        with suppress(subprocess.TimeoutExpired):
-            node.process.wait(1.0)  # its output has ended before it
-        raise node.failure(f"not ready: {', '.join(role for role in _ROLES if role not in addresses)}")
-    return addresses["receive"]
+        is_ready = node.wait_until_ready(*ROLES, timeout_s=_START_S)
+    if not is_ready:
+        missing = ", ".join(role for role in ROLES if role not in node.addresses)
+        raise CommandError(f"not ready: {missing}; {node.state()}")
 
 
-_ROLES = ("receive", "read", "deliver")
-
-
-def _send_and_wait(films: list[Path], node: _Node, received: _Reports) -> tuple[list[SendResult], dict[str, float]]:
+def _send_and_wait(films: list[Path], node: Program, received: _Reports) -> tuple[list[SendResult], dict[str, float]]:
     """Send films, wait for the report of each study, and return when each film was stored."""
-    host, _, port = node.address.rpartition(":")
+    host, _, port = node.addresses["receive"].rpartition(":")
     stored_at: dict[str, float] = {}
     columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=out) as progress:
@@ -195,7 +157,7 @@ def _send_and_wait(films: list[Path], node: _Node, received: _Reports) -> tuple[
             progress.update(reporting, completed=len(studies & received.by_study.keys()))
         progress.update(reporting, completed=len(studies & received.by_study.keys()))
     if not studies or not studies <= received.by_study.keys():
-        raise node.failure("not every film got a report")
+        raise CommandError(f"not every film got a report; {node.state()}")
     return sent, stored_at
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from cxr_node.simulators.pacs import SimulatedPacs
+from cxr_node.simulators.program import COMMAND
 from tests.support import certificates, films, peers, syslog
 from tests.support.audit_rules import read
 from tests.support.receiver import ReceiveProcesses
-from tests.support.running_node import COMMAND, running, settings_file, to_pacs
+from tests.support.running_node import running, settings_file, to_pacs
 
 START, STOP = ("110100", "110120"), ("110100", "110121")
 BEGIN, TRANSFERRED, EXPORT = ("110102", None), ("110104", None), ("110106", None)

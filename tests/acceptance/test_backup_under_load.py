@@ -8,8 +8,9 @@ from pathlib import Path
 from cxr_node.faults.films import Films
 from cxr_node.faults.load import LoadGenerator
 from cxr_node.faults.load import running as sending
+from cxr_node.simulators.program import COMMAND
 from tests.support.peers import until
-from tests.support.running_node import COMMAND, running, settings_file
+from tests.support.running_node import running, settings_file
 from tests.support.tiny_bundles import bundle
 
 MOST_FILMS = 10_000

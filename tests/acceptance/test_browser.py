@@ -12,10 +12,11 @@ from cxr_node.domain.identifiers import AeTitle
 from cxr_node.phantom import dicom
 from cxr_node.simulators import modality
 from cxr_node.simulators.pacs import SimulatedPacs
+from cxr_node.simulators.program import ROLES
 from tests.support.films import ROOT
 from tests.support.oidc_provider import CLAIMS, provider, settings_of
 from tests.support.peers import LOOPBACK, free_port, program, until
-from tests.support.running_node import ROLES, RunningNode, running, settings_file, to_pacs
+from tests.support.running_node import RunningNode, running, settings_file, to_pacs
 from tests.support.web import PASSWORD, users
 
 PICTURES = ROOT / "docs" / "pictures" / "page"

@@ -4,10 +4,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from cxr_node.db.states import Stage, State
+from cxr_node.simulators.program import ROLES
 from tests.support import films, peers
 from tests.support.otlp_collector import collector
 from tests.support.peers import until
-from tests.support.running_node import ROLES, running, settings_file
+from tests.support.running_node import running, settings_file
 
 
 def test_orthanc_gets_commitment_for_a_film_and_gives_it_for_a_report(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from tests.support.running_node import COMMAND
+from cxr_node.simulators.program import COMMAND
 
 
 @pytest.mark.timeout(1300)

@@ -16,8 +16,9 @@ from cxr_node.faults.load import LoadGenerator, send
 from cxr_node.faults.load import running as sending
 from cxr_node.ops.single_instance import data_folder_lock
 from cxr_node.simulators.pacs import SimulatedPacs
+from cxr_node.simulators.program import COMMAND
 from tests.support.peers import until
-from tests.support.running_node import COMMAND, RunningNode, running, settings_file, to_pacs
+from tests.support.running_node import RunningNode, running, settings_file, to_pacs
 
 SHORT_KILLS = 3
 LONG_KILLS = 50

@@ -15,9 +15,10 @@ from cxr_node.db.states import Stage
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.ops.single_instance import data_folder_lock
 from cxr_node.simulators import modality
+from cxr_node.simulators.program import COMMAND
 from tests.support import films
 from tests.support.peers import LOOPBACK, free_port, until
-from tests.support.running_node import COMMAND, RunningNode, running, settings_file
+from tests.support.running_node import RunningNode, running, settings_file
 
 PROCESSES, SENDERS, FILMS_OF_EACH = 3, 4, 6
 

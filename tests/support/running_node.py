@@ -1,14 +1,8 @@
 """The installed program as a child process: started, killed and restarted."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,28 +13,16 @@ from cxr_node.db.states import ENDED, Stage
 from cxr_node.queue import search
 from cxr_node.queue.search import JobRow
 from cxr_node.settings.root import Settings
+from cxr_node.simulators.program import ROLES, Program
 from tests.support.peers import LOOPBACK, free_port, until
 from tests.support.receiver import ReceivePath, ReceiveProcesses
 
-ROLES = ("receive", "read", "deliver")
-COMMAND = (sys.executable, "-m", "cxr_node")
 START_S = 240.0
 """Upper bound for a busy machine, below the timeout of a test. A node that ends fails the test at once."""
 
 
-@dataclass(slots=True)
-class RunningNode:
-    """A node in child processes; `addresses` has the ready roles with their addresses."""
-
-    config: Path
-    process: subprocess.Popen[str]
-    log: Path
-    addresses: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def port(self) -> int:
-        """Port of the receiver."""
-        return int(self.addresses["receive"].rpartition(":")[2])
+class RunningNode(Program):
+    """A node in child processes, and its jobs."""
 
     def jobs(self, stage: Stage | None = None) -> list[JobRow]:
         """Return the jobs, newest first."""
@@ -52,16 +34,6 @@ class RunningNode:
         with opened(load(self.config)) as database:
             until(lambda: _is_idle(database), what="the end of every job", timeout_s=timeout_s, pause_s=0.1)
         return self.jobs()
-
-    def kill(self) -> None:
-        """Kill every process of the node at once, as a power cut would."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self) -> int:
-        """Stop the node; return its exit status."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
 
 
 def settings_file(
@@ -110,36 +82,10 @@ def running(
     config: Path, *, wait_for: tuple[str, ...] = ROLES, roles: tuple[str, ...] = ROLES
 ) -> Iterator[RunningNode]:
     """Run a node while the block lasts; the block starts when the roles `wait_for` are ready."""
-    log = config.parent / "node.log"
-    with log.open("a", encoding="utf-8") as messages:
-        process = subprocess.Popen(
-            [*COMMAND, "run", "--json", "--roles", ",".join(roles), "--config", config],
-            stdout=subprocess.PIPE,
-            stderr=messages,
-            text=True,
-            # Its own process group, which can be killed as one.
-            start_new_session=True,
-        )
-    node = RunningNode(config=config, process=process, log=log)
-    reader = threading.Thread(target=_read_addresses, args=(node,), daemon=True)
-    reader.start()
-    try:
-        with suppress(pytest.fail.Exception):
-            until(
-                lambda: process.poll() is not None or set(wait_for) <= node.addresses.keys(),
-                what="the start of the node",
-                timeout_s=START_S,
-            )
-        if process.poll() is not None or not set(wait_for) <= node.addresses.keys():
-            state = f"is not ready after {START_S:.0f} s" if process.poll() is None else "ended at its start"
-            pytest.fail(f"the node {state}; its log:\n{log.read_text(encoding='utf-8')[-2000:]}")
+    with RunningNode(config, log=config.parent / "node.log", roles=roles) as node:
+        if not node.wait_until_ready(*wait_for, timeout_s=START_S):
+            pytest.fail(f"not ready within {START_S:.0f} s; {node.state()}")
         yield node
-    finally:
-        if process.poll() is None:
-            node.stop()
-        reader.join(10)
-        if process.stdout is not None:
-            process.stdout.close()
 
 
 @contextmanager
@@ -155,9 +101,3 @@ def opened(settings: Settings) -> Iterator[Database]:
 def _is_idle(database: Database) -> bool:
     with database.read() as connection:
         return all(count.state in ENDED for count in search.counts(connection))
-
-
-def _read_addresses(node: RunningNode) -> None:
-    for line in node.process.stdout or ():
-        ready = json.loads(line)
-        node.addresses[ready["role"]] = ready["address"]
