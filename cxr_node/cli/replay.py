@@ -23,8 +23,7 @@ from cxr_node.db.database import Connection
 from cxr_node.db.states import Stage
 from cxr_node.domain.reading import ModelIdentity, Prediction, Reading
 from cxr_node.queue import search
-from cxr_node.reading.context import ReadContext
-from cxr_node.reading.executor import InProcess
+from cxr_node.reading.executor import InProcess, ReadContext
 from cxr_node.records import bundles, films, readings
 from cxr_node.records.bundles import ArchivedBundle
 from cxr_node.records.films import Film

@@ -1,8 +1,21 @@
-"""Tables of drift monitoring: models, daily statistics, drift results."""
+"""Tables of drift monitoring, shadow mode, constancy checks and periodic jobs."""
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    select,
+)
 
-from cxr_node.db.tables import AE_TITLE, DIGEST, JSON_VALUE, RowId, UtcDateTime, metadata, row_id
+from cxr_node.db.tables import AE_TITLE, CODE, DIGEST, JSON_VALUE, UID_TEXT, RowId, UtcDateTime, film, metadata, row_id
 
 _DAY = String(10)
 
@@ -86,3 +99,113 @@ drift_evaluation = Table(
     Column("day", _DAY, nullable=False, unique=True),
     Column("evaluated_at", UtcDateTime, nullable=False),
 )
+
+# Number of the last reading whose film the model has read, and attempts at the next one.
+shadow_progress = Table(
+    "shadow_progress",
+    metadata,
+    row_id(),
+    of_model(),
+    Column("reading_id", RowId, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    UniqueConstraint("model_id"),
+)
+
+shadow = Table(
+    "shadow",
+    metadata,
+    row_id(),
+    of_model(),
+    Column("film_id", RowId, ForeignKey("film.id"), nullable=False),
+    Column("read_at", UtcDateTime, nullable=False),
+    Column("not_analysed", CODE),
+    Column("detail", Text, nullable=False),
+    UniqueConstraint("film_id", "model_id"),
+    Index("ix_shadow_model_id_read_at", "model_id", "read_at"),
+)
+
+shadow_finding = Table(
+    "shadow_finding",
+    metadata,
+    row_id(),
+    Column("shadow_id", RowId, ForeignKey("shadow.id"), nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("score", Float, nullable=False),
+    Column("operating_point", Float, nullable=False),
+    Column("presence", String(16), nullable=False),
+    UniqueConstraint("shadow_id", "key"),
+)
+
+constancy_run = Table(
+    "constancy_run",
+    metadata,
+    row_id(),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("state", String(16), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("model_id", RowId, ForeignKey("model.id")),
+    Column("engine", String(128), nullable=False, server_default=""),
+)
+
+# Written before the phantom is sent. Only the first film received under this UID belongs to the check.
+constancy_film = Table(
+    "constancy_film",
+    metadata,
+    row_id(),
+    Column("run_id", RowId, ForeignKey("constancy_run.id"), nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("sop_instance_uid", UID_TEXT, nullable=False, unique=True),
+    Column("registered_at", UtcDateTime, nullable=False),
+    Column("film_id", RowId, ForeignKey("film.id"), unique=True),
+    Index("ix_constancy_film_run_id", "run_id"),
+)
+
+constancy_value = Table(
+    "constancy_value",
+    metadata,
+    row_id(),
+    Column("run_id", RowId, ForeignKey("constancy_run.id"), nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("value", Float, nullable=False),
+    Column("expected", Float),
+    Column("tolerance", Float),
+    UniqueConstraint("run_id", "seed", "kind", "key"),
+)
+
+constancy_baseline = Table(
+    "constancy_baseline",
+    metadata,
+    row_id(),
+    of_model(),
+    Column("engine", String(128), nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("value", Float, nullable=False),
+    Column("run_id", RowId, ForeignKey("constancy_run.id"), nullable=False),
+    Column("accepted_at", UtcDateTime, nullable=False),
+    Column("accepted_by", String(64), nullable=False),
+    UniqueConstraint("model_id", "engine", "seed", "kind", "key"),
+)
+
+# Last run of each periodic job on each host and role.
+periodic_job = Table(
+    "periodic_job",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("host", String(64), primary_key=True),
+    Column("role", String(16), primary_key=True),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("duration_s", Float, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("next_at", UtcDateTime),
+)
+
+
+def is_not_constancy_film() -> ColumnElement[bool]:
+    """Return the condition that a film is of no constancy check."""
+    return ~select(constancy_film.c.id).where(constancy_film.c.film_id == film.c.id).exists()

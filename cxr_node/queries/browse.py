@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from cxr_node.db.constancy_tables import constancy_film
 from cxr_node.db.database import Connection
+from cxr_node.db.monitoring_tables import constancy_film
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import film, finding, heat_map, reading, result, study
 from cxr_node.domain.reading import HeatMap

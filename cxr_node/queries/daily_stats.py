@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Integer, case, cast, delete, func, insert, select, update
 
-from cxr_node.db.constancy_tables import is_not_constancy_film
 from cxr_node.db.database import Transaction
-from cxr_node.db.monitoring_tables import daily_statistic, daily_statistic_progress
+from cxr_node.db.monitoring_tables import daily_statistic, daily_statistic_progress, is_not_constancy_film
 from cxr_node.db.tables import film, finding, reading
 from cxr_node.domain.daily_stats import SCORE_BINS, DailyStatistic, Statistic, seconds_bin
 from cxr_node.domain.reading import Presence

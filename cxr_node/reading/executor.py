@@ -1,9 +1,31 @@
-"""Executor protocol: where preprocessing and postprocessing run, in this process or in the preprocessing pool."""
+"""Executor protocol: where preprocessing and postprocessing run, and the read context that they run with."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from cxr_node.reading.context import ReadContext
+from cxr_node.archive.store import Archive
+from cxr_node.pixels import suitability
+from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.sandbox import Sandbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRules:
+    """Gate rules and decoding limits."""
+
+    gate: suitability.Rules
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadContext:
+    """Archive, rules and decoding sandbox. Without a `sandbox`, each compressed film starts its own."""
+
+    archive: Archive
+    rules: ReadRules
+    sandbox: Sandbox | None = None
+
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

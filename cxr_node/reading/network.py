@@ -1,7 +1,9 @@
-"""Network and model adapter protocols: the seam between the main path and inference."""
+"""Network and model adapter protocols, the seam between the main path and inference; the network thread."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from cxr_node.domain.radiograph import Float32, Geometry, Radiograph
@@ -37,3 +39,44 @@ class Network(Protocol):
 
     def forward(self, batch: Sequence[Float32]) -> Sequence[Outputs]:
         """Return the outputs for each film of a batch, in order; raise GiveUp if the network fails."""
+
+
+class NetworkThread:
+    """Runs the forward passes of a network in one thread.
+
+    Always the same thread: PyTorch and OpenVINO start a thread pool for each calling thread.
+
+    Parameters
+    ----------
+    current
+        Returns the network for the next batch. The network may change between batches.
+    watchdog
+        Ends the process if a forward pass exceeds its deadline.
+    """
+
+    def __init__(self, current: Callable[[], Network], *, watchdog: Watchdog) -> None:
+        self._current = current
+        self._watchdog = watchdog
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="network")
+
+    def network(self) -> Network:
+        """Return the current network, for one batch."""
+        return _OnThread(self._current(), self._thread, self._watchdog)
+
+
+@dataclass(frozen=True, slots=True)
+class _OnThread:
+    network: Network
+    thread: ThreadPoolExecutor
+    watchdog: Watchdog
+
+    @property
+    def adapter(self) -> ModelAdapter:
+        return self.network.adapter
+
+    def forward(self, batch: Sequence[Float32]) -> Sequence[Outputs]:
+        return self.thread.submit(self._watched, batch).result()
+
+    def _watched(self, batch: Sequence[Float32]) -> Sequence[Outputs]:
+        with self.watchdog():
+            return self.network.forward(batch)

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 
 from cxr_node.child_process import ignore_stop_signals
 from cxr_node.domain.errors import GiveUp, RetryLater, place_of
-from cxr_node.reading.context import ReadContext
+from cxr_node.reading.executor import ReadContext
 
 OpenContext = Callable[[], AbstractContextManager[ReadContext]]
 _NICE = 5

@@ -7,10 +7,9 @@ from cxr_node.domain.radiograph import Geometry
 from cxr_node.domain.reading import Prediction, Reading
 from cxr_node.measure.film import FilmMeasurements, measure_film
 from cxr_node.pixels.view_check import judge_appearance, with_view
-from cxr_node.reading.context import ReadContext, ReadRules
-from cxr_node.reading.gate import not_analysed, pass_gate
+from cxr_node.reading.executor import ReadContext, ReadRules
 from cxr_node.reading.network import ModelAdapter, Outputs
-from cxr_node.reading.preprocess import PreprocessedFilm
+from cxr_node.reading.preprocess import PreprocessedFilm, not_analysed, pass_gate
 
 
 def postprocess(

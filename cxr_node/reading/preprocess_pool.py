@@ -16,8 +16,7 @@ from typing import Self, cast
 
 from cxr_node import child_process
 from cxr_node.domain.errors import GiveUp, RetryLater
-from cxr_node.reading.context import ReadContext
-from cxr_node.reading.executor import Item, Result
+from cxr_node.reading.executor import Item, ReadContext, Result
 from cxr_node.reading.pool_worker import OpenContext, Status
 
 _log = logging.getLogger(__name__)

@@ -7,9 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from cxr_node.db.constancy_tables import constancy_baseline, constancy_film, constancy_run, constancy_value
 from cxr_node.db.database import Transaction
-from cxr_node.db.monitoring_tables import model
+from cxr_node.db.monitoring_tables import constancy_baseline, constancy_film, constancy_run, constancy_value, model
 from cxr_node.db.states import Event
 from cxr_node.db.tables import UtcDateTime, film, job, job_event, reading
 from cxr_node.domain.identifiers import Uid

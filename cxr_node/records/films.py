@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, Select, func, select
 
-from cxr_node.db.constancy_tables import is_not_constancy_film
+from cxr_node.db.monitoring_tables import is_not_constancy_film
 from cxr_node.db.tables import film, study
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
 from cxr_node.domain.instance import Identity, Sender

@@ -22,8 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from cxr_node.db.claim_order import NO_PRIORITY_BOOST
-from cxr_node.db.constancy_tables import constancy_film
 from cxr_node.db.database import Database, Transaction
+from cxr_node.db.monitoring_tables import constancy_film
 from cxr_node.db.states import Stage
 from cxr_node.db.tables import film as film_table
 from cxr_node.db.tables import study as study_table

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import delete, insert, update
 
 from cxr_node.db.database import Transaction
-from cxr_node.db.periodic_tables import periodic_job
+from cxr_node.db.monitoring_tables import periodic_job
 
 
 def store(

@@ -5,9 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from cxr_node.db.constancy_tables import is_not_constancy_film
 from cxr_node.db.database import Transaction
-from cxr_node.db.shadow_tables import shadow, shadow_finding, shadow_progress
+from cxr_node.db.monitoring_tables import is_not_constancy_film, shadow, shadow_finding, shadow_progress
 from cxr_node.db.tables import film, reading
 from cxr_node.domain.reading import ModelIdentity, Reading
 from cxr_node.records import models

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from cxr_node.pixels import suitability
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
-from cxr_node.reading.context import ReadContext, ReadRules
+from cxr_node.reading.executor import ReadContext, ReadRules
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.process import Process
 

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxr_node.reading.executor import Executor, InProcess
-from cxr_node.reading.network import Network, Watchdog
-from cxr_node.reading.network_thread import NetworkThread
+from cxr_node.reading.network import Network, NetworkThread, Watchdog
 from cxr_node.reading.preprocess_pool import PreprocessPool
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import engine, preprocessing
 from cxr_node.wiring.active_bundle import ActiveBundle
 from cxr_node.wiring.process import Process
-from cxr_node.work.batching import ONE_JOB, Batching
+from cxr_node.work.handler import ONE_JOB, Batching
 from cxr_node.work.handlers.read import ReadHandler
 from cxr_node.work.study_window import StudyWindow
 

@@ -1,4 +1,4 @@
-"""Handler protocol: everything the worker knows about a stage."""
+"""Handler protocol: everything the worker knows about a stage, and how its jobs are batched."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,23 @@ from typing import Protocol
 from cxr_node.db.states import Stage
 from cxr_node.queue.claiming import Claim
 from cxr_node.queue.retry import RetryRule
-from cxr_node.work.batching import Batching
 from cxr_node.work.completion import Completion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batching:
+    """Up to `size` jobs are run as one batch; the first waits up to `wait_s` for the others.
+
+    With `group_commit`, a completion is recorded in the transaction that claims the next job.
+    """
+
+    size: int = 1
+    wait_s: float = 0.0
+    group_commit: bool = False
+
+
+ONE_JOB = Batching()
+GROUP_COMMIT = Batching(group_commit=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

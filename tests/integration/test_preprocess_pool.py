@@ -16,7 +16,7 @@ from cxr_node.domain.errors import GiveUp, RetryLater
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.queue import queue
-from cxr_node.reading.network_thread import NetworkThread
+from cxr_node.reading.network import NetworkThread
 from cxr_node.reading.preprocess_pool import PreprocessPool, WorkerDied, WorkerFault
 from cxr_node.records import films as film_records
 from cxr_node.records import readings

@@ -15,7 +15,7 @@ from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Prediction
 from cxr_node.domain.reasons import Reason
 from cxr_node.queue import queue
-from cxr_node.work.batching import Batching
+from cxr_node.work.handler import Batching
 from tests.support import films
 from tests.support.films import ROOT
 from tests.support.hanging_reader import HANGS

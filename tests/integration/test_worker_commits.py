@@ -9,7 +9,7 @@ import pytest
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage, State
 from cxr_node.queue import queue
-from cxr_node.work.batching import Batching
+from cxr_node.work.handler import Batching
 from tests.support import films
 from tests.support.node import OWNER, InProcessNode
 

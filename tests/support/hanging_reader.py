@@ -12,7 +12,7 @@ from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.infer.watchdog import exit_after
-from cxr_node.work.batching import Batching
+from cxr_node.work.handler import Batching
 from tests.support.node import InProcessNode, StubNetwork
 
 TIMEOUT_S = 0.2

@@ -25,8 +25,7 @@ from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
 from cxr_node.queue.retry import RULES as RETRY_RULES
 from cxr_node.queue.retry import RetryRule
-from cxr_node.reading.context import ReadContext, ReadRules
-from cxr_node.reading.executor import Executor, InProcess
+from cxr_node.reading.executor import Executor, InProcess, ReadContext, ReadRules
 from cxr_node.reading.network import Network, Outputs, Watchdog
 from cxr_node.report.kinds import tid1500
 from cxr_node.report.kinds.kind import ResultKind
@@ -34,8 +33,7 @@ from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import Observer
 from cxr_node.simulators import node
 from cxr_node.simulators.clock import SimulatedClock
-from cxr_node.work.batching import ONE_JOB, Batching
-from cxr_node.work.handler import Handler
+from cxr_node.work.handler import ONE_JOB, Batching, Handler
 from cxr_node.work.handlers.commitment import CommitmentHandler
 from cxr_node.work.handlers.compose import ComposeHandler
 from cxr_node.work.handlers.deliver import DeliverHandler

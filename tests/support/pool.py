@@ -15,7 +15,7 @@ from cxr_node.domain.errors import GiveUp, RetryLater
 from cxr_node.domain.radiograph import Float32, Geometry, Radiograph
 from cxr_node.domain.reading import Prediction
 from cxr_node.domain.reasons import Reason
-from cxr_node.reading.context import ReadContext
+from cxr_node.reading.executor import ReadContext
 from cxr_node.reading.network import Outputs
 from tests.support.node import RULES, prediction
 

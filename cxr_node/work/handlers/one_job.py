@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 from cxr_node.queue.claiming import Claim
 from cxr_node.work import completion
-from cxr_node.work.batching import GROUP_COMMIT
 from cxr_node.work.completion import Completion
-from cxr_node.work.handler import NOTHING_EXCLUDED, Exclusions
+from cxr_node.work.handler import GROUP_COMMIT, NOTHING_EXCLUDED, Exclusions
 
 
 class OneJobHandler(ABC):

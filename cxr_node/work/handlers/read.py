@@ -13,13 +13,12 @@ from cxr_node.queue import queue
 from cxr_node.queue.claiming import Claim
 from cxr_node.queue.retry import RULES
 from cxr_node.reading.executor import Executor
-from cxr_node.reading.gate import not_analysed
 from cxr_node.reading.network import Network, Watchdog
+from cxr_node.reading.preprocess import not_analysed
 from cxr_node.reading.preprocess_pool import WorkerDied
 from cxr_node.records import films, readings
-from cxr_node.work.batching import Batching
 from cxr_node.work.completion import Completion
-from cxr_node.work.handler import NOTHING_EXCLUDED, Exclusions
+from cxr_node.work.handler import NOTHING_EXCLUDED, Batching, Exclusions
 from cxr_node.work.study_window import StudyWindow
 
 

@@ -15,8 +15,8 @@ from cxr_node.domain.reading import ModelIdentity, Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.queue import claimable
 from cxr_node.reading.executor import Executor
-from cxr_node.reading.gate import not_analysed
 from cxr_node.reading.network import Network, Watchdog
+from cxr_node.reading.preprocess import not_analysed
 from cxr_node.records import films, shadow
 from cxr_node.records.films import Film
 from cxr_node.records.shadow import ShadowTask
