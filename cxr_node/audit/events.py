@@ -8,7 +8,6 @@ from cxr_node.audit.message import (
     ActiveParticipant,
     AuditMessage,
     EventAction,
-    EventOutcome,
     ObjectKind,
     ObjectRole,
     ParticipantObject,
@@ -107,7 +106,6 @@ def application_activity(application: Application, *, by: str, is_start: bool, a
         event_type=APPLICATION_START if is_start else APPLICATION_STOP,
         action=EventAction.EXECUTE,
         at=at,
-        outcome=EventOutcome.SUCCESS,
         participants=(application.participant(is_requestor=False, role=_APPLICATION), launcher),
     )
 
@@ -120,7 +118,6 @@ def received(
         event=INSTANCES_TRANSFERRED,
         action=EventAction.CREATE if is_new else EventAction.UPDATE,
         at=at,
-        outcome=EventOutcome.MINOR_FAILURE if failure else EventOutcome.SUCCESS,
         description=failure,
         participants=(
             sent_by.participant(is_requestor=True, role=_SOURCE_ROLE),
@@ -136,7 +133,6 @@ def sending(subject: StudySubject, *, by: Application, to: AuditPeer, at: dateti
         event=BEGIN_TRANSFERRING,
         action=EventAction.EXECUTE,
         at=at,
-        outcome=EventOutcome.SUCCESS,
         participants=_from_us(by, to),
         objects=_study_and_patient(subject),
     )
@@ -148,7 +144,6 @@ def sent(subject: StudySubject, *, by: Application, to: AuditPeer, failure: str 
         event=INSTANCES_TRANSFERRED,
         action=EventAction.READ,
         at=at,
-        outcome=EventOutcome.MINOR_FAILURE if failure else EventOutcome.SUCCESS,
         description=failure,
         participants=_from_us(by, to),
         objects=_study_and_patient(subject),
@@ -162,7 +157,6 @@ def exported(subject: StudySubject, *, by: Application, uri: str, failure: str =
         event=EXPORT,
         action=EventAction.READ,
         at=at,
-        outcome=EventOutcome.MINOR_FAILURE if failure else EventOutcome.SUCCESS,
         description=failure,
         participants=(by.participant(is_requestor=True, role=_SOURCE_ROLE), media),
         objects=_study_and_patient(subject),
@@ -175,7 +169,6 @@ def accessed(subject: StudySubject, *, by: str, address: str, on: Application, a
         event=INSTANCES_ACCESSED,
         action=EventAction.READ,
         at=at,
-        outcome=EventOutcome.SUCCESS,
         participants=(
             ActiveParticipant(user_id=by, is_requestor=True, address=address),
             on.participant(is_requestor=False),
@@ -190,7 +183,6 @@ def study_deleted(subject: StudySubject, *, by: Application, at: datetime) -> Au
         event=STUDY_DELETED,
         action=EventAction.DELETE,
         at=at,
-        outcome=EventOutcome.SUCCESS,
         participants=(by.participant(is_requestor=True),),
         objects=_study_and_patient(subject),
     )
@@ -219,7 +211,6 @@ def queried(
         event=QUERY,
         action=EventAction.EXECUTE,
         at=at,
-        outcome=EventOutcome.MINOR_FAILURE if failure else EventOutcome.SUCCESS,
         description=failure,
         participants=_from_us(by, peer),
         objects=(query,),
@@ -237,7 +228,6 @@ def association(peer: AuditPeer, *, by: Application, failure: str = "", at: date
         event_type=NODE_AUTHENTICATION,
         action=EventAction.EXECUTE,
         at=at,
-        outcome=EventOutcome.MINOR_FAILURE if failure else EventOutcome.SUCCESS,
         description=failure,
         participants=(by.participant(is_requestor=False), peer.participant(is_requestor=False)),
         objects=(_alert(node, _NODE_ID, failure or "association accepted"),),
@@ -254,7 +244,6 @@ def user_authentication(
         event_type=LOGIN,
         action=EventAction.EXECUTE,
         at=at,
-        outcome=EventOutcome.MINOR_FAILURE if failure else EventOutcome.SUCCESS,
         description=failure,
         participants=(person, by.participant(is_requestor=False)),
     )
@@ -270,7 +259,6 @@ def administration(
         event_type=kind,
         action=EventAction.EXECUTE,
         at=at,
-        outcome=EventOutcome.SUCCESS,
         participants=(person, on.participant(is_requestor=False)),
         objects=(_alert(subject, _URI, description),),
     )

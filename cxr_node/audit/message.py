@@ -86,16 +86,20 @@ class AuditSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditMessage:
-    """One event with its participants and objects."""
+    """One event with its participants and objects; a failure has a `description`."""
 
     event: Code
     action: EventAction
     at: datetime
-    outcome: EventOutcome
     participants: Sequence[ActiveParticipant]
     event_type: Code | None = None
     description: str = ""
     objects: Sequence[ParticipantObject] = ()
+
+    @property
+    def outcome(self) -> EventOutcome:
+        """Success, or a minor failure if there is a description of it."""
+        return EventOutcome.MINOR_FAILURE if self.description else EventOutcome.SUCCESS
 
 
 _UNWRITABLE = re.compile("[^\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -16,7 +16,6 @@ import subprocess
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
-from types import TracebackType
 from typing import Self
 
 from cxr_node import child_process
@@ -53,7 +52,7 @@ class Sandbox:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

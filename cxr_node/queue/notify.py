@@ -8,7 +8,6 @@ import contextlib
 import os
 import select
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from cxr_node.db.states import Stage
@@ -66,7 +65,5 @@ class FifoListener:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -6,7 +6,6 @@ import os
 import select
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 import psycopg
@@ -61,9 +60,7 @@ class PostgresListener:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopping = True
         os.eventfd_write(self._stop, 1)
         self._thread.join()

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from types import TracebackType
 from typing import Self, cast
 
 from pydicom.dataset import Dataset
@@ -152,9 +151,7 @@ class Receiver:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _on_connection_open(self, event: evt.Event) -> None:

@@ -1,7 +1,6 @@
 """Base of the simulated peers that listen: one Application Entity on a port, from `start` to `stop`."""
 
 import logging
-from types import TracebackType
 from typing import Self
 
 from pynetdicom import AE, evt
@@ -57,9 +56,7 @@ class SimulatedScp:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _configure(self, entity: AE) -> list[evt.EventHandlerType]:

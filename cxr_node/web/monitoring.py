@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from cxr_node.db.database import Connection
 from cxr_node.domain.daily_stats import Statistic
+from cxr_node.monitoring.agreement import Agreement
 from cxr_node.ops.shadow_agreement import shadow_agreement, shadow_findings
 from cxr_node.queries import drift, view_rows
 from cxr_node.queries.view_rows import Comparison, Condition
@@ -47,30 +48,6 @@ class ConstancyCheck(BaseModel):
     model_version: str | None
     engine: str
     values: list[CheckRow]
-
-
-class Interval(BaseModel):
-    """An estimate and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-class Agreement(BaseModel):
-    """Agreement of both bundles on a finding; the shift is shadow minus first."""
-
-    films: int
-    both: int
-    first_only: int
-    second_only: int
-    neither: int
-    kappa: Interval | None
-    positive: Interval | None
-    negative: Interval | None
-    shift: float
-    limits: tuple[float, float] | None
-    quantiles: tuple[float, float, float]
 
 
 class ShadowAgreement(BaseModel):

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from cxr_node.audit import events, forward
@@ -151,9 +150,7 @@ class _Forwarding:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._forwarder.close()
         self._lock.close()
 

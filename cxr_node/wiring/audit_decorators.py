@@ -102,11 +102,13 @@ def destinations(process: Process, to: Mapping[str, Destination]) -> dict[str, D
 
 
 def _audited(target: ApplicationEntity | ExportUri, audit: Audit, destination: Destination) -> Destination:
+    audited, by = partial(_AuditedDestination, destination=destination, audit=audit), audit.application
     match target:
         case ApplicationEntity():
-            return _AuditedTransfer(destination=destination, audit=audit, peer=_peer(target))
+            to = _peer(target)
+            return audited(begun=partial(events.sending, by=by, to=to), sent=partial(events.sent, by=by, to=to))
         case ExportUri():
-            return _AuditedExport(destination=destination, audit=audit, uri=target.uri)
+            return audited(sent=partial(events.exported, by=by, uri=target.uri))
         case _:
             assert_never(target)
 
@@ -195,12 +197,13 @@ def _failure_recorded(audit: Audit, event: _PendingEvent) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _AuditedTransfer:
-    """Records each transfer to a PACS: begin and end."""
+class _AuditedDestination:
+    """Records each object that is sent: the event `sent` with its outcome, after the event `begun` of a transfer."""
 
     destination: Destination
     audit: Audit
-    peer: AuditPeer
+    begun: Callable[..., AuditMessage] | None = None
+    sent: Callable[..., AuditMessage]
 
     @property
     def name(self) -> str:
@@ -208,40 +211,16 @@ class _AuditedTransfer:
         return self.destination.name
 
     def send(self, content: bytes) -> Receipt:
-        """Send, and record begin and outcome."""
+        """Send, and record it."""
         audit, subject = self.audit, _parse(content)
         if subject is None:  # the destination rejects it
             return self.destination.send(content)
-        audit.record(events.sending(subject, by=audit.application, to=self.peer, at=audit.clock()))
-        sent = partial(events.sent, subject, by=audit.application, to=self.peer)
+        if self.begun is not None:
+            audit.record(self.begun(subject, at=audit.clock()))
+        sent = partial(self.sent, subject)
         with _failure_recorded(audit, sent):
             receipt = self.destination.send(content)
         audit.record(sent(at=audit.clock()))
-        return receipt
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _AuditedExport:
-    """Records each file that is exported to a folder."""
-
-    destination: Destination
-    audit: Audit
-    uri: str
-
-    @property
-    def name(self) -> str:
-        """Name of the destination."""
-        return self.destination.name
-
-    def send(self, content: bytes) -> Receipt:
-        """Write, and record the outcome."""
-        audit, subject = self.audit, _parse(content)
-        if subject is None:  # the destination rejects it
-            return self.destination.send(content)
-        exported = partial(events.exported, subject, by=audit.application, uri=self.uri)
-        with _failure_recorded(audit, exported):
-            receipt = self.destination.send(content)
-        audit.record(exported(at=audit.clock()))
         return receipt
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from types import TracebackType
 from typing import Self
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -90,9 +89,7 @@ class Scheduler:
         self._scheduler.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._scheduler.shutdown(wait=False)
         for name, is_idle in self._is_idle.items():
             is_idle.wait(self._stop_s[name])

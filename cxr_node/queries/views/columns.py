@@ -5,15 +5,24 @@ from cxr_node.queries.views.view import ColumnType
 WHOLE, NUMBER, TEXT = ColumnType.WHOLE, ColumnType.NUMBER, ColumnType.TEXT
 TIME, YES_NO = ColumnType.TIME, ColumnType.YES_NO
 
-FILM_ID = (WHOLE, "Number of the film.")
 STUDY_ID = (WHOLE, "Number of the study.")
 STUDY_UID = (TEXT, "Study Instance UID (0020,000D).")
-SOP_UID = (TEXT, "SOP Instance UID (0008,0018) of the film.")
 CALLING = (TEXT, "Calling AE title of the sender.")
-RECEIVED = (TIME, "When the film was received.")
+FILM = {
+    "film_id": (WHOLE, "Number of the film."),
+    "study_id": STUDY_ID,
+    "study_instance_uid": STUDY_UID,
+    "sop_instance_uid": (TEXT, "SOP Instance UID (0008,0018) of the film."),
+    "calling_ae_title": CALLING,
+    "received_at": (TIME, "When the film was received."),
+}
 RECEIVED_DAY = (TEXT, "UTC day of reception, such as 2026-01-31.")
 STATE = "waiting, running, done, not_analysed or failed"
 REASON = "a code such as VIEW or DECODE; empty if there is none"
+READ_JOB = {
+    "state": (TEXT, f"State of the read job: {STATE}."),
+    "reason": (TEXT, f"Why the film was not analysed or reading failed: {REASON}."),
+}
 DETAIL = (TEXT, "Message of the node; quotes no value of the film's header.")
 MODEL = {
     "model_name": (TEXT, "Name of the model."),
@@ -22,12 +31,7 @@ MODEL = {
 }
 READING = {
     "reading_id": (WHOLE, "Number of the reading."),
-    "film_id": FILM_ID,
-    "study_id": STUDY_ID,
-    "study_instance_uid": STUDY_UID,
-    "sop_instance_uid": SOP_UID,
-    "calling_ae_title": CALLING,
-    "received_at": RECEIVED,
+    **FILM,
     "received_day": RECEIVED_DAY,
     "read_at": (TIME, "When the film was read."),
     **MODEL,

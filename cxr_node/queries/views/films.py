@@ -1,22 +1,6 @@
 """`v1_films`: one row for each film received, with its newest reading."""
 
-from cxr_node.queries.views.columns import (
-    CALLING,
-    DETAIL,
-    FILM_ID,
-    MODEL,
-    REASON,
-    RECEIVED,
-    RECEIVED_DAY,
-    SOP_UID,
-    STATE,
-    STUDY_ID,
-    STUDY_UID,
-    TEXT,
-    TIME,
-    WHOLE,
-    YES_NO,
-)
+from cxr_node.queries.views.columns import DETAIL, FILM, MODEL, READ_JOB, RECEIVED_DAY, TEXT, TIME, WHOLE, YES_NO
 from cxr_node.queries.views.dialects import Dialect
 from cxr_node.queries.views.sql import NEWEST_READING, is_not_constancy_film
 from cxr_node.queries.views.view import View
@@ -44,25 +28,24 @@ FILMS = View(
     time="received_at",
     newest="film_id",
     columns={
-        "film_id": FILM_ID,
-        "study_id": STUDY_ID,
-        "study_instance_uid": STUDY_UID,
+        "film_id": FILM["film_id"],
+        "study_id": FILM["study_id"],
+        "study_instance_uid": FILM["study_instance_uid"],
         "series_instance_uid": (TEXT, "Series Instance UID (0020,000E)."),
-        "sop_instance_uid": SOP_UID,
+        "sop_instance_uid": FILM["sop_instance_uid"],
         "sop_class_uid": (TEXT, "SOP Class UID (0008,0016)."),
         "transfer_syntax_uid": (TEXT, "Transfer Syntax UID (0002,0010) of reception and archive."),
-        "calling_ae_title": CALLING,
+        "calling_ae_title": FILM["calling_ae_title"],
         "called_ae_title": (TEXT, "Called AE title."),
         "address": (TEXT, "Network address of the sender."),
-        "received_at": RECEIVED,
+        "received_at": FILM["received_at"],
         "received_day": RECEIVED_DAY,
         "received_hour": (WHOLE, "UTC hour of reception, 0 to 23."),
         "size_bytes": (WHOLE, "Size as a DICOM file."),
         "is_original": (YES_NO, "No if another film with this SOP Instance UID and other bytes came first."),
         "removed_at": (TIME, "When retention removed the bytes from the archive; else empty."),
         "job_id": (WHOLE, "Number of the read job."),
-        "state": (TEXT, f"State of the read job: {STATE}."),
-        "reason": (TEXT, f"Why the film was not analysed or reading failed: {REASON}."),
+        **READ_JOB,
         "detail": DETAIL,
         "reading_id": (WHOLE, "Number of the newest reading; empty if the film has not been read."),
         "read_at": (TIME, "When the newest reading was written."),

@@ -1,19 +1,6 @@
 """`v1_shadow`: one row for each finding of a reading in shadow mode."""
 
-from cxr_node.queries.views.columns import (
-    CALLING,
-    FILM_ID,
-    MODEL,
-    NUMBER,
-    RECEIVED,
-    SOP_UID,
-    STUDY_ID,
-    STUDY_UID,
-    TEXT,
-    TIME,
-    WHOLE,
-    YES_NO,
-)
+from cxr_node.queries.views.columns import FILM, MODEL, NUMBER, TEXT, TIME, WHOLE, YES_NO
 from cxr_node.queries.views.dialects import Dialect
 from cxr_node.queries.views.sql import NEWEST_READING
 from cxr_node.queries.views.view import View
@@ -44,12 +31,7 @@ SHADOW = View(
     newest="shadow_id",
     columns={
         "shadow_id": (WHOLE, "Number of the shadow reading."),
-        "film_id": FILM_ID,
-        "study_id": STUDY_ID,
-        "study_instance_uid": STUDY_UID,
-        "sop_instance_uid": SOP_UID,
-        "calling_ae_title": CALLING,
-        "received_at": RECEIVED,
+        **FILM,
         "read_at": (TIME, "When the shadow model read the film."),
         **MODEL,
         "not_analysed": (TEXT, "Reason code if the shadow model did not analyse the film; there is no finding then."),

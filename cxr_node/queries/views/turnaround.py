@@ -1,19 +1,6 @@
 """`v1_turnaround`: times from reception to delivery, one row a film."""
 
-from cxr_node.queries.views.columns import (
-    CALLING,
-    FILM_ID,
-    NUMBER,
-    REASON,
-    RECEIVED,
-    RECEIVED_DAY,
-    SOP_UID,
-    STATE,
-    STUDY_ID,
-    STUDY_UID,
-    TEXT,
-    TIME,
-)
+from cxr_node.queries.views.columns import FILM, NUMBER, READ_JOB, RECEIVED_DAY, TIME
 from cxr_node.queries.views.dialects import Dialect
 from cxr_node.queries.views.sql import is_not_constancy_film
 from cxr_node.queries.views.view import View
@@ -81,19 +68,13 @@ TURNAROUND = View(
     time="received_at",
     newest="film_id",
     columns={
-        "film_id": FILM_ID,
-        "study_id": STUDY_ID,
-        "study_instance_uid": STUDY_UID,
-        "sop_instance_uid": SOP_UID,
-        "calling_ae_title": CALLING,
-        "received_at": RECEIVED,
+        **FILM,
         "received_day": RECEIVED_DAY,
         "claimed_at": (TIME, "When a reader first claimed the film."),
         "read_at": (TIME, "When the read job ended."),
         "composed_at": (TIME, "When the first result of the study after that was composed."),
         "delivered_at": (TIME, "When the first of the results after that was delivered."),
-        "state": (TEXT, f"State of the read job: {STATE}."),
-        "reason": (TEXT, f"Why the film was not analysed or reading failed: {REASON}."),
+        **READ_JOB,
         "wait_s": (NUMBER, "Seconds from received_at to claimed_at."),
         "read_s": (NUMBER, "Seconds from claimed_at to read_at."),
         "compose_s": (NUMBER, "Seconds from read_at to composed_at, including the study window."),
