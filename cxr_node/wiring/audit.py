@@ -6,23 +6,18 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC
 from functools import partial
 from pathlib import Path
-from typing import Self
 
-from cxr_node.audit import events, forward
+from cxr_node.audit import events
 from cxr_node.audit.events import Application
-from cxr_node.audit.forward import Forwarder
 from cxr_node.audit.journal import Journal
 from cxr_node.audit.message import AuditMessage, AuditSource
-from cxr_node.audit.syslog import SyslogReceiver
 from cxr_node.audit.trail import Trail
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.settings.root import Settings
-from cxr_node.work.scheduler import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +30,14 @@ class Audit:
     records_associations: bool = True
 
 
+def trail_folder(settings: Settings) -> Path:
+    """Return the folder of the trail."""
+    return settings.node.data_folder / "audit"
+
+
 def journal(settings: Settings) -> Journal:
     """Return the trail on disk."""
-    return Journal(_folder(settings))
+    return Journal(trail_folder(settings))
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def note_settings(settings: Settings, clock: Clock) -> None:
     """Record that the settings differ from those of the last start, if they do, without the difference."""
     if not settings.audit.enabled:
         return
-    file = _folder(settings) / "settings.sha256"
+    file = trail_folder(settings) / "settings.sha256"
     digest = digest_of(settings.model_dump_json().encode())
     before = file.read_text(encoding="ascii") if file.exists() else digest
     if before != digest:
@@ -107,67 +107,5 @@ def _application(settings: Settings) -> Application:
     return Application(ae_title=settings.receive.ae_title, process_id=os.getpid(), host=socket.gethostname())
 
 
-def _folder(settings: Settings) -> Path:
-    return settings.node.data_folder / "audit"
-
-
 def _discard(_: AuditMessage) -> None:
     return
-
-
-@contextmanager
-def periodic_functions(settings: Settings, clock: Clock) -> Iterator[dict[str, Callable[[], object]]]:
-    """Return the periodic jobs of the trail by name: forwarding, and removal of old files."""
-    functions: dict[str, Callable[[], object]] = {"audit_removal": partial(_remove_old, settings, clock)}
-    syslog_receiver = receiver(settings)
-    if syslog_receiver is None:
-        yield functions
-        return
-    forwarder = Forwarder(journal(settings), syslog_receiver, host=socket.gethostname())
-    with _Forwarding(forwarder, _folder(settings)) as forwarding:
-        yield functions | {"audit_forwarding": forwarding.turn}
-
-
-class _Forwarding:
-    """Forwards in one process of a data folder: the one that has the lock keeps it until it ends."""
-
-    def __init__(self, forwarder: Forwarder, folder: Path) -> None:
-        self._forwarder = forwarder
-        self._folder = folder
-        self._lock = ExitStack()
-        self._is_ours = False
-
-    def turn(self) -> Outcome:
-        """Forward what was recorded, if no other process of the folder forwards."""
-        if not self._is_ours:
-            self._is_ours = self._lock.enter_context(forward.single_forwarder(self._folder))
-        if not self._is_ours:
-            self._lock.close()
-            return Outcome.SKIPPED
-        self._forwarder.turn()
-        return Outcome.SUCCEEDED
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._forwarder.close()
-        self._lock.close()
-
-
-def receiver(settings: Settings) -> SyslogReceiver | None:
-    """Return the syslog receiver of the settings, if any."""
-    section = settings.audit
-    if not section.syslog_host:
-        return None
-    tls = section.tls_peer if section.syslog_transport == "tls" else None
-    return SyslogReceiver(host=section.syslog_host, port=section.syslog_port, tls=tls)
-
-
-def _remove_old(settings: Settings, clock: Clock) -> None:
-    forward.remove_old(
-        journal(settings),
-        today=clock().astimezone(UTC).date(),
-        keep_days=settings.audit.keep_days,
-        is_forwarded=bool(settings.audit.syslog_host),
-    )

@@ -9,7 +9,7 @@ from functools import partial
 from cxr_node.domain.errors import RetryLater
 from cxr_node.records import periodic_jobs
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import audit
+from cxr_node.wiring import audit_forwarding
 from cxr_node.wiring.process import Process
 from cxr_node.work.scheduler import JobRun, Outcome, PeriodicJob, Scheduler, Trigger
 
@@ -98,7 +98,7 @@ def run_jobs(process: Process, role: str, functions: Mapping[str, Callable[[], o
 
     `functions` has one function for each of the role's enabled jobs but those of the audit trail.
     """
-    with audit.periodic_functions(process.settings, process.clock) as audit_functions:
+    with audit_forwarding.periodic_functions(process.settings, process.clock) as audit_functions:
         jobs = list(_jobs(process, role, {**functions, **audit_functions}))
         recorder = _Recorder(process, role, frozenset(job.name for job in jobs))
         with Scheduler(jobs, record=recorder.record, clock=process.clock):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-ROLE_LIBRARIES = {"contourpy", "cxr_node.report.kinds", "fastapi", "pynetdicom", "torch"}
+ROLE_LIBRARIES = {"apscheduler", "contourpy", "cxr_node.report.kinds", "fastapi", "pynetdicom", "torch"}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from cxr_node.net.tls import failure_reason
 from cxr_node.ops.checks.node import Check, note, ok, problem
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import audit
+from cxr_node.wiring import audit, audit_forwarding
 
 _NAME = "audit trail"
 
@@ -12,7 +12,7 @@ def trail(settings: Settings) -> Check:
     """Check the audit trail."""
     if not settings.audit.enabled:
         return note(_NAME, "disabled", "set audit.enabled, unless the site has another audit trail")
-    receiver = audit.receiver(settings)
+    receiver = audit_forwarding.receiver(settings)
     if receiver is None:
         return ok(_NAME, "kept in the data folder; no syslog receiver is configured")
     journal = audit.journal(settings)
