@@ -121,22 +121,22 @@ class _Known:
 def _write(films: Sequence[IncomingFilm], transaction: Transaction) -> list[bool]:
     """Write films of different UIDs."""
     studies = _studies(transaction, films)
-    known = _known(transaction, films)
-    are_known = [film.instance.digest in known.digests[film.uid] for film in films]
+    stored = _known(transaction, films)
+    are_known = [film.instance.digest in stored.digests[film.uid] for film in films]
     for film, is_known in zip(films, are_known, strict=True):
         if is_known:
             parameters = {"of_uid": film.uid, "of_digest": film.instance.digest, "now": film.at}
             transaction.connection.execute(_RECEIVE_AGAIN, parameters)
     new = [film for film, is_known in zip(films, are_known, strict=True) if not is_known]
     if new:
-        _write_new(transaction, new, studies, known)
+        _write_new(transaction, new, studies, stored)
     return [not is_known for is_known in are_known]
 
 
 def _write_new(
-    transaction: Transaction, films: Sequence[IncomingFilm], studies: Mapping[Uid, _Study], known: _Known
+    transaction: Transaction, films: Sequence[IncomingFilm], studies: Mapping[Uid, _Study], stored: _Known
 ) -> None:
-    rows = [_row(film, studies[film.study_uid].study_id, is_original=not known.digests[film.uid]) for film in films]
+    rows = [_row(film, studies[film.study_uid].study_id, is_original=not stored.digests[film.uid]) for film in films]
     film_ids = transaction.connection.execute(_INSERT_FILMS, rows).scalars().all()
     jobs = []
     for film_id, film in zip(film_ids, films, strict=True):
@@ -146,11 +146,11 @@ def _write_new(
         )
     job_ids = queue.add_all(transaction, Stage.READ, jobs)
     for film_id, job_id, film in zip(film_ids, job_ids, films, strict=True):
-        if known.digests[film.uid]:
+        if stored.digests[film.uid]:
             queue.finish_unclaimed_not_analysed(
                 transaction, job_id, reason=Reason.DUPLICATE, detail=_DUPLICATE_DETAIL, now=film.at
             )
-        elif film.uid in known.announced:
+        elif film.uid in stored.announced:
             constancy.link_film(transaction.connection, film.uid, film_id, now=film.at)
 
 

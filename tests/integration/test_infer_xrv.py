@@ -138,7 +138,7 @@ def some_films() -> list[npt.NDArray[np.generic]]:
     synthetic = [films.dx(rows=700, columns=600), films.cr(rows=300, columns=410)]
     paths = [path for path in (films.FILMS / "dicom" / f"{name}.dcm" for name in SAMPLES) if path.is_file()]
     read = [*synthetic, *(films.with_file_meta(path) for path in paths)]
-    shown: list[npt.NDArray[np.generic]] = [pixels.radiograph(each, limits=Limits()).p_values for each in read]
+    shown: list[npt.NDArray[np.generic]] = [pixels.radiograph(film, limits=Limits()).p_values for film in read]
     pictures = sorted((films.FILMS / "nih").glob("*.png"))[:2]
     return shown + [np.asarray(Image.open(path).convert("L")) for path in pictures]
 
@@ -214,10 +214,10 @@ def test_an_imported_bundle_reads_films_as_they_do(
     assert opened.card.source is not None
     assert opened.card.source.file_sha256 == digest
     predictions = Reader(opened, device="cpu").read(theirs.films)
-    scores = np.array([[finding.score for finding in each.findings] for each in predictions])
+    scores = np.array([[finding.score for finding in predicted.findings] for predicted in predictions])
     assert len(opened.card.labels) == theirs.scores.shape[1]
     assert_same_scores(scores, theirs)
-    assert all(finding.operating_point == 0.5 for each in predictions for finding in each.findings)
+    assert all(finding.operating_point == 0.5 for predicted in predictions for finding in predicted.findings)
 
 
 def test_what_is_known_of_the_published_models_is_what_they_state() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as of
+from hypothesis.extra import numpy as numpy_strategies
 
 from cxr_node.domain.reading import Region
 from cxr_node.infer.outline import MAX_REGIONS, center, regions
@@ -76,7 +76,7 @@ def test_the_level_does_not_depend_on_the_scale_of_the_map() -> None:
     assert regions(activation, _film(rows=99, columns=77)) == regions(activation * 8 - 32, _film(rows=99, columns=77))
 
 
-@given(of.arrays(np.float32, (9, 7), elements=st.floats(-8, 8, width=16)))
+@given(numpy_strategies.arrays(np.float32, (9, 7), elements=st.floats(-8, 8, width=16)))
 def test_outlines_are_closed_figures_on_the_film(activation: npt.NDArray[np.float32]) -> None:
     outlined = regions(activation, _film(rows=90, columns=70))
 

@@ -106,7 +106,8 @@ def test_what_both_lungs_claim_belongs_to_the_larger() -> None:
     right, left = ellipse((0.4, 0.5), (0.3, 0.4)), ellipse((0.6, 0.5), (0.3, 0.4))
 
     decoded = [
-        drawn(each) for each in structures([Anatomy.RIGHT_LUNG, Anatomy.LEFT_LUNG], np.stack([right, left]), FILM)
+        drawn(structure)
+        for structure in structures([Anatomy.RIGHT_LUNG, Anatomy.LEFT_LUNG], np.stack([right, left]), FILM)
     ]
 
     middle = int(SIDE) // 2

@@ -9,7 +9,7 @@ from cxr_node.pixels.suitability import Rules
 from cxr_node.pixels.view_check import judge_appearance, with_view
 
 
-def seen(view: View | None, *, score: float = 0.99, distance: float = 1.0) -> Appearance:
+def appearance_of(view: View | None, *, score: float = 0.99, distance: float = 1.0) -> Appearance:
     return Appearance(view=view, score=score, distance=distance, limit=4.0)
 
 
@@ -21,17 +21,17 @@ def stated(view: View = View.UNKNOWN) -> Geometry:
 @pytest.mark.parametrize(
     ("appearance", "view", "reason", "notes"),
     [
-        (seen(None), View.PA, Reason.BODY_PART, ()),
-        (seen(None, score=0.4), View.UNKNOWN, Reason.BODY_PART, ()),
-        (seen(View.PA, distance=4.1), View.PA, Reason.UNUSUAL, ()),
-        (seen(View.PA, distance=4.0), View.PA, None, ()),
-        (seen(View.LATERAL), View.UNKNOWN, Reason.VIEW, ()),
-        (seen(View.LATERAL, score=0.89), View.UNKNOWN, None, ()),
-        (seen(View.LATERAL), View.PA, None, (Note.VIEW_DOUBTED,)),
-        (seen(View.AP), View.PA, None, (Note.VIEW_DOUBTED,)),
-        (seen(View.AP, score=0.89), View.PA, None, ()),
-        (seen(View.AP), View.AP, None, ()),
-        (seen(View.AP), View.UNKNOWN, None, ()),
+        (appearance_of(None), View.PA, Reason.BODY_PART, ()),
+        (appearance_of(None, score=0.4), View.UNKNOWN, Reason.BODY_PART, ()),
+        (appearance_of(View.PA, distance=4.1), View.PA, Reason.UNUSUAL, ()),
+        (appearance_of(View.PA, distance=4.0), View.PA, None, ()),
+        (appearance_of(View.LATERAL), View.UNKNOWN, Reason.VIEW, ()),
+        (appearance_of(View.LATERAL, score=0.89), View.UNKNOWN, None, ()),
+        (appearance_of(View.LATERAL), View.PA, None, (Note.VIEW_DOUBTED,)),
+        (appearance_of(View.AP), View.PA, None, (Note.VIEW_DOUBTED,)),
+        (appearance_of(View.AP, score=0.89), View.PA, None, ()),
+        (appearance_of(View.AP), View.AP, None, ()),
+        (appearance_of(View.AP), View.UNKNOWN, None, ()),
     ],
 )
 def test_what_the_model_sees_refuses_doubts_or_agrees(
@@ -44,7 +44,7 @@ def test_what_the_model_sees_refuses_doubts_or_agrees(
 
 
 def test_a_view_that_is_stated_nowhere_is_the_models() -> None:
-    checked = with_view(stated(), seen(View.AP), Rules())
+    checked = with_view(stated(), appearance_of(View.AP), Rules())
 
     assert (checked.view, checked.view_source) == (View.AP, ViewSource.NETWORK)
 
@@ -52,10 +52,10 @@ def test_a_view_that_is_stated_nowhere_is_the_models() -> None:
 @pytest.mark.parametrize(
     ("geometry", "appearance", "rules"),
     [
-        (stated(View.PA), seen(View.AP), Rules()),
-        (stated(), seen(View.AP, score=0.89), Rules()),
-        (stated(), seen(View.AP), Rules(view_from_model=False)),
-        (stated(), seen(None), Rules()),
+        (stated(View.PA), appearance_of(View.AP), Rules()),
+        (stated(), appearance_of(View.AP, score=0.89), Rules()),
+        (stated(), appearance_of(View.AP), Rules(view_from_model=False)),
+        (stated(), appearance_of(None), Rules()),
     ],
 )
 def test_a_view_is_otherwise_left_as_it_is(geometry: Geometry, appearance: Appearance, rules: Rules) -> None:
