@@ -13,46 +13,42 @@ from cxr_node.audit.message import (
     ParticipantObject,
 )
 from cxr_node.audit.subject import StudySubject
-from cxr_node.domain.codes import Code
+from cxr_node.domain.codes import Code, dcm
 from cxr_node.domain.identifiers import Uid
-
-
-def _dcm(value: str, meaning: str) -> Code:
-    return Code(value=value, scheme_designator="DCM", meaning=meaning)
 
 
 def _rfc_3881(value: str, meaning: str) -> Code:
     return Code(value=value, scheme_designator="RFC-3881", meaning=meaning)
 
 
-APPLICATION_ACTIVITY = _dcm("110100", "Application Activity")
-BEGIN_TRANSFERRING = _dcm("110102", "Begin Transferring DICOM Instances")
-INSTANCES_ACCESSED = _dcm("110103", "DICOM Instances Accessed")
-INSTANCES_TRANSFERRED = _dcm("110104", "DICOM Instances Transferred")
-STUDY_DELETED = _dcm("110105", "DICOM Study Deleted")
-EXPORT = _dcm("110106", "Export")
-QUERY = _dcm("110112", "Query")
-SECURITY_ALERT = _dcm("110113", "Security Alert")
-USER_AUTHENTICATION = _dcm("110114", "User Authentication")
+APPLICATION_ACTIVITY = dcm("110100", "Application Activity")
+BEGIN_TRANSFERRING = dcm("110102", "Begin Transferring DICOM Instances")
+INSTANCES_ACCESSED = dcm("110103", "DICOM Instances Accessed")
+INSTANCES_TRANSFERRED = dcm("110104", "DICOM Instances Transferred")
+STUDY_DELETED = dcm("110105", "DICOM Study Deleted")
+EXPORT = dcm("110106", "Export")
+QUERY = dcm("110112", "Query")
+SECURITY_ALERT = dcm("110113", "Security Alert")
+USER_AUTHENTICATION = dcm("110114", "User Authentication")
 
-APPLICATION_START = _dcm("110120", "Application Start")
-APPLICATION_STOP = _dcm("110121", "Application Stop")
-LOGIN = _dcm("110122", "Login")
-NODE_AUTHENTICATION = _dcm("110126", "Node Authentication")
-SECURITY_CONFIGURATION = _dcm("110129", "Security Configuration")
-SOFTWARE_CONFIGURATION = _dcm("110131", "Software Configuration")
-USE_OF_RESTRICTED_FUNCTION = _dcm("110132", "Use of Restricted Function")
+APPLICATION_START = dcm("110120", "Application Start")
+APPLICATION_STOP = dcm("110121", "Application Stop")
+LOGIN = dcm("110122", "Login")
+NODE_AUTHENTICATION = dcm("110126", "Node Authentication")
+SECURITY_CONFIGURATION = dcm("110129", "Security Configuration")
+SOFTWARE_CONFIGURATION = dcm("110131", "Software Configuration")
+USE_OF_RESTRICTED_FUNCTION = dcm("110132", "Use of Restricted Function")
 
-_APPLICATION = _dcm("110150", "Application")
-_APPLICATION_LAUNCHER = _dcm("110151", "Application Launcher")
-_DESTINATION_ROLE = _dcm("110152", "Destination Role ID")
-_SOURCE_ROLE = _dcm("110153", "Source Role ID")
-_DESTINATION_MEDIA = _dcm("110154", "Destination Media")
-_URI_MEDIA = _dcm("110037", "URI")
+_APPLICATION = dcm("110150", "Application")
+_APPLICATION_LAUNCHER = dcm("110151", "Application Launcher")
+_DESTINATION_ROLE = dcm("110152", "Destination Role ID")
+_SOURCE_ROLE = dcm("110153", "Source Role ID")
+_DESTINATION_MEDIA = dcm("110154", "Destination Media")
+_URI_MEDIA = dcm("110037", "URI")
 
-_STUDY_INSTANCE_UID = _dcm("110180", "Study Instance UID")
-_SOP_CLASS_UID = _dcm("110181", "SOP Class UID")
-_NODE_ID = _dcm("110182", "Node ID")
+_STUDY_INSTANCE_UID = dcm("110180", "Study Instance UID")
+_SOP_CLASS_UID = dcm("110181", "SOP Class UID")
+_NODE_ID = dcm("110182", "Node ID")
 _PATIENT_NUMBER = _rfc_3881("2", "Patient Number")
 _URI = _rfc_3881("12", "URI")
 

@@ -4,9 +4,11 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -63,33 +65,16 @@ def query(
             _kind(view, name_or_order)
         conditions = [_condition(view, text) for text in where or ()]
         # Times in arguments are local; days in the views are UTC.
-        rows = _rows(path, view, at_most_s, names, conditions, parse_time(since), parse_time(until), order, limit)
+        select = partial(view_rows.rows, columns=names, since=parse_time(since), until=parse_time(until))
+        with _narrowing_suggested(at_most_s), reading_database(path, at_most_s=at_most_s) as connection:
+            rows = select(connection, view, conditions=conditions, order=order, limit=limit)
         typer.echo(_text(rows, names, form), nl=False) if form is not Format.TABLE else _print(rows, names)
 
 
-def _rows(
-    path: Path,
-    view: View,
-    at_most_s: float,
-    names: list[str],
-    conditions: list[Condition],
-    since: datetime | None,
-    until: datetime | None,
-    order: str,
-    limit: int,
-) -> list[dict[str, Any]]:
+@contextmanager
+def _narrowing_suggested(at_most_s: float) -> Iterator[None]:
     try:
-        with reading_database(path, at_most_s=at_most_s) as connection:
-            return view_rows.rows(
-                connection,
-                view,
-                columns=names,
-                conditions=conditions,
-                since=since,
-                until=until,
-                order=order,
-                limit=limit,
-            )
+        yield
     except DatabaseUnavailable as error:
         next_step = "narrow the query with --since and --where, or raise --at-most"
         raise CommandError(f"no result within {at_most_s:g} s ({error}): {next_step}") from None

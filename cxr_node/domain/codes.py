@@ -10,3 +10,18 @@ class Code:
     value: str
     scheme_designator: str
     meaning: str
+
+
+def dcm(value: str, meaning: str) -> Code:
+    """Return a code of DICOM (PS3.16 annex D)."""
+    return Code(value=value, scheme_designator="DCM", meaning=meaning)
+
+
+def sct(value: str, meaning: str) -> Code:
+    """Return a code of SNOMED CT."""
+    return Code(value=value, scheme_designator="SCT", meaning=meaning)
+
+
+def ucum(value: str, meaning: str) -> Code:
+    """Return a unit of UCUM."""
+    return Code(value=value, scheme_designator="UCUM", meaning=meaning)

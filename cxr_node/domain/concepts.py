@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.borders import Border, Density, Zone
-from cxr_node.domain.codes import Code
+from cxr_node.domain.codes import Code, dcm, sct, ucum
 
 PRIVATE_SCHEME = "99CXRNODE"
 """Coding Scheme Designator of concepts for which no standard code was found (PS3.3 section 8.2)."""
@@ -15,24 +15,12 @@ def private(value: str, meaning: str) -> Code:
     return Code(value=value, scheme_designator=PRIVATE_SCHEME, meaning=meaning)
 
 
-def _sct(value: str, meaning: str) -> Code:
-    return Code(value=value, scheme_designator="SCT", meaning=meaning)
-
-
-def _ucum(value: str, meaning: str) -> Code:
-    return Code(value=value, scheme_designator="UCUM", meaning=meaning)
-
-
-def _dcm(value: str, meaning: str) -> Code:
-    return Code(value=value, scheme_designator="DCM", meaning=meaning)
-
-
-PERCENT = _ucum("%", "Percent")
-MILLIMETER = _ucum("mm", "mm")
-SQUARE_CENTIMETER = _ucum("cm2", "Centimeter**2")
-DEGREE = _ucum("deg", "Degree")
-RATIO = _ucum("{ratio}", "ratio")
-NO_UNITS = _ucum("1", "no units")
+PERCENT = ucum("%", "Percent")
+MILLIMETER = ucum("mm", "mm")
+SQUARE_CENTIMETER = ucum("cm2", "Centimeter**2")
+DEGREE = ucum("deg", "Degree")
+RATIO = ucum("{ratio}", "ratio")
+NO_UNITS = ucum("1", "no units")
 
 CARDIOTHORACIC_RATIO = private("CTR", "Cardiothoracic ratio")
 CARDIAC_DIAMETER = private("MTCD", "Maximal transverse cardiac diameter")
@@ -89,38 +77,38 @@ INSPIRATION = private("QINSPIRATION", "Quality: inspiration")
 EXPOSURE = private("QEXPOSURE", "Quality: exposure")
 FIELD = private("QFIELD", "Quality: whole thorax on the film")
 MOTION = private("QMOTION", "Quality: sharpness of what moves")
-QUALITY_ASSESSMENT = _dcm("111050", "Quality Assessment")
+QUALITY_ASSESSMENT = dcm("111050", "Quality Assessment")
 
-UNUSABLE = _dcm("111235", "Unusable - Quality renders image unusable")
-LIMITED = _dcm("111236", "Usable - Does not meet the quality control standard")
-USABLE = _dcm("111237", "Usable - Meets the quality control standard")
+UNUSABLE = dcm("111235", "Unusable - Quality renders image unusable")
+LIMITED = dcm("111236", "Usable - Does not meet the quality control standard")
+USABLE = dcm("111237", "Usable - Meets the quality control standard")
 """CID 6044."""
 
 DEVICE = private("DEVICE", "Device or other metal on the patient")
 MARKER = private("MARKER", "Lead marker or letters")
 
-LUNG = _sct("39607008", "Lung")
-HEART = _sct("80891009", "Heart")
-TRACHEA = _sct("44567001", "Trachea")
-CARINA = _sct("28700002", "Carina")
-RIGHT_MAIN_BRONCHUS = _sct("70074004", "Right main bronchus")
-LEFT_MAIN_BRONCHUS = _sct("75245000", "Left main bronchus")
-CLAVICLE = _sct("51299004", "Clavicle")
-SCAPULA = _sct("79601000", "Scapula")
-THORACIC_SPINE = _sct("122495006", "Thoracic spine")
-AORTA = _sct("15825003", "Aorta")
-AORTIC_ARCH = _sct("57034009", "Aortic arch")
-PLEURA = _sct("3120008", "Pleura")
-DIAPHRAGM = _sct("5798000", "Diaphragm")
-MEDIASTINUM = _sct("72410000", "Mediastinum")
+LUNG = sct("39607008", "Lung")
+HEART = sct("80891009", "Heart")
+TRACHEA = sct("44567001", "Trachea")
+CARINA = sct("28700002", "Carina")
+RIGHT_MAIN_BRONCHUS = sct("70074004", "Right main bronchus")
+LEFT_MAIN_BRONCHUS = sct("75245000", "Left main bronchus")
+CLAVICLE = sct("51299004", "Clavicle")
+SCAPULA = sct("79601000", "Scapula")
+THORACIC_SPINE = sct("122495006", "Thoracic spine")
+AORTA = sct("15825003", "Aorta")
+AORTIC_ARCH = sct("57034009", "Aortic arch")
+PLEURA = sct("3120008", "Pleura")
+DIAPHRAGM = sct("5798000", "Diaphragm")
+MEDIASTINUM = sct("72410000", "Mediastinum")
 POSTERIOR_RIBS = private("POSTRIBS", "Posterior ribs")
 ANTERIOR_RIBS = private("ANTRIBS", "Anterior ribs")
 BRONCHI = private("BRONCHI", "Main bronchi")
 RIGHT_HEART_BORDER = private("RHEARTBORDER", "Right heart border")
 LEFT_HEART_BORDER = private("LHEARTBORDER", "Left heart border")
-UPPER_LOBE = _sct("45653009", "Upper lobe of lung")
-MIDDLE_LOBE = _sct("72481006", "Middle lobe of right lung")
-LOWER_LOBE = _sct("90572001", "Lower lobe of lung")
+UPPER_LOBE = sct("45653009", "Upper lobe of lung")
+MIDDLE_LOBE = sct("72481006", "Middle lobe of right lung")
+LOWER_LOBE = sct("90572001", "Lower lobe of lung")
 LINGULA = private("LINGULA", "Lingula of left lung")
 
 PARTS: Mapping[Anatomy, Code] = {

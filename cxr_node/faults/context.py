@@ -58,8 +58,8 @@ class FaultContext:
     """One database's context.
 
     `url` is PostgreSQL's, empty for SQLite; `server` is there where the server is ours and may be restarted.
-    `receives` are settings of how its nodes receive films; the installed program does so in `processes`. `tell` hears
-    how far a group is: what is counted, how many of how many.
+    `receive_settings` are changes of [receive]; the installed program receives in `receive_processes`. `on_progress`
+    is called with a label, a count and its total.
     """
 
     folder: Path

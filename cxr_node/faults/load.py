@@ -63,7 +63,7 @@ class LoadGenerator:
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Send until `ended`. A film is not given up before it is stored; so many are under way at the most."""
+        """Send until `stopping` is set; repeat each film until it is stored, with at most `max_in_flight` under way."""
         while not self.stopping.is_set():
             if len(self.stored) - self.reported_count() >= self.max_in_flight:
                 self.stopping.wait(_RETRY_S)

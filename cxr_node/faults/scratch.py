@@ -100,7 +100,7 @@ def create_node(
     """Write the settings of a scratch node into the new folder `folder`.
 
     `destinations` by name; `commitment_peers` are AE titles with the ports on which they take results; `sections`
-    are changes of other sections, `receives` of [receive].
+    are changes of other sections, `receive` of [receive].
     """
     folder.mkdir(parents=True)
     tables: dict[str, dict[str, object]] = {

@@ -6,6 +6,7 @@ import numpy as np
 
 from cxr_node.domain import concepts
 from cxr_node.domain.borders import Density, Zone
+from cxr_node.domain.codes import Code
 from cxr_node.domain.reading import Laterality, Observation, Region, Topic
 from cxr_node.measure import densities, metal
 from cxr_node.measure.context import LUNGS, MeasurementContext, center_of
@@ -16,9 +17,7 @@ from cxr_node.measure.recorder import Quantity
 def record(context: MeasurementContext) -> None:
     """Record the shares and the density of each zone, their asymmetry, and metal."""
     obstacle = context.brightness_obstacle()
-    quantity = Quantity(
-        key="densities", topic=Topic.DENSITIES, code=concepts.SHARES[Density.LUNG], unit=concepts.PERCENT
-    )
+    quantity = _quantity("densities", concepts.SHARES[Density.LUNG], unit=concepts.PERCENT)
     if obstacle or context.anchors is None:
         context.recorder.not_measurable(quantity, obstacle)
         return
@@ -30,13 +29,7 @@ def record(context: MeasurementContext) -> None:
             density = densities.zone_density(context.grid, context.anchors, mask)
             _record_zone(context, side, zone, mask, densities.shares(classes, mask), density)
     for zone in Zone:
-        quantity = Quantity(
-            key=f"asymmetry/{zone}",
-            topic=Topic.DENSITIES,
-            code=concepts.ASYMMETRY,
-            unit=concepts.NO_UNITS,
-            site=concepts.ZONES[zone],
-        )
+        quantity = _quantity(f"asymmetry/{zone}", concepts.ASYMMETRY, zone)
         line = np.stack([center_of(thirds[side][zone]) for side in LUNGS])
         right, left = (thirds[side][zone] for side in (Laterality.RIGHT, Laterality.LEFT))
         difference = densities.asymmetry(context.grid, context.anchors, left, right)
@@ -56,26 +49,20 @@ def _record_zone(
 ) -> None:
     line = _box(mask)
     for density, share in shares.items():
-        quantity = Quantity(
-            key=f"share_{density}/{side}_{zone}",
-            topic=Topic.DENSITIES,
-            code=concepts.SHARES[density],
-            unit=concepts.PERCENT,
-            site=concepts.ZONES[zone],
-            laterality=side,
-        )
+        key = f"share_{density}/{side}_{zone}"
+        quantity = _quantity(key, concepts.SHARES[density], zone, side, unit=concepts.PERCENT)
         context.recorder.write(quantity, share, line, "pixels of the zone by the film's own air, lung, heart and spine")
-    quantity = Quantity(
-        key=f"density/{side}_{zone}",
-        topic=Topic.DENSITIES,
-        code=concepts.ZONE_DENSITY,
-        unit=concepts.NO_UNITS,
-        site=concepts.ZONES[zone],
-        laterality=side,
-    )
+    quantity = _quantity(f"density/{side}_{zone}", concepts.ZONE_DENSITY, zone, side)
     context.recorder.write(
         quantity, zone_density, line, "median brightness of the zone between the film's clear lung and heart"
     )
+
+
+def _quantity(
+    key: str, code: Code, zone: Zone | None = None, side: Laterality | None = None, *, unit: Code = concepts.NO_UNITS
+) -> Quantity:
+    site = None if zone is None else concepts.ZONES[zone]
+    return Quantity(key=key, topic=Topic.DENSITIES, code=code, unit=unit, site=site, laterality=side)
 
 
 def _record_metal(context: MeasurementContext, objects: Sequence[metal.MetalObject]) -> None:

@@ -67,14 +67,8 @@ def _record_areas(context: MeasurementContext, heart_obstacle: str) -> None:
     heart = _quantity("heart_area", concepts.AREA_OF_HEART, concepts.SQUARE_CENTIMETER)
     parts = [(heart, grid.mask(Anatomy.HEART), heart_obstacle)]
     for side, lung in LUNGS.items():
-        quantity = Quantity(
-            key=f"lung_area/{side}",
-            topic=Topic.PROPORTIONS,
-            code=concepts.AREA_OF_LUNG,
-            unit=concepts.SQUARE_CENTIMETER,
-            site=concepts.LUNG,
-            laterality=side,
-        )
+        key, unit = f"lung_area/{side}", concepts.SQUARE_CENTIMETER
+        quantity = _quantity(key, concepts.AREA_OF_LUNG, unit, concepts.LUNG, side)
         parts.append((quantity, grid.mask(lung), context.preconditions.obstacle(lung)))
     for quantity, mask, part_obstacle in parts:
         obstacle = part_obstacle or context.preconditions.spacing
@@ -87,14 +81,8 @@ def _record_areas(context: MeasurementContext, heart_obstacle: str) -> None:
 
 
 def _record_angle(context: MeasurementContext, side: Laterality, corner: Corner | None) -> None:
-    quantity = Quantity(
-        key=f"costophrenic_angle/{side}",
-        topic=Topic.PROPORTIONS,
-        code=concepts.COSTOPHRENIC_ANGLE,
-        unit=concepts.DEGREE,
-        site=concepts.COSTOPHRENIC_ANGLE,
-        laterality=side,
-    )
+    key, angle = f"costophrenic_angle/{side}", concepts.COSTOPHRENIC_ANGLE
+    quantity = _quantity(key, angle, concepts.DEGREE, angle, side)
     obstacle = (
         context.preconditions.obstacle(*BOTH_LUNGS)
         or context.base_obstacle
@@ -126,8 +114,9 @@ def _quantity(
     code: Code,
     unit: Code = concepts.MILLIMETER,
     site: Code | None = concepts.HEART,
+    side: Laterality | None = None,
 ) -> Quantity:
-    return Quantity(key=key, topic=Topic.PROPORTIONS, code=code, unit=unit, site=site)
+    return Quantity(key=key, topic=Topic.PROPORTIONS, code=code, unit=unit, site=site, laterality=side)
 
 
 def _scaled(measured: proportions.Measured, factor: float) -> proportions.Measured:

@@ -167,50 +167,24 @@ def _arches(anatomy: PatientAnatomy, centers: Float64) -> list[Tube]:
     tubes = []
     scale = anatomy.vertebra_scale
     x_axis, z_axis = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])
+
+    def add(
+        line: Float64, *radii: tuple[float, float], up: Float64 = z_axis, core: float = 0.15, shell_mm: float
+    ) -> None:
+        tube = Tube(part=Part.SPINE, line=line, radii=profile(*radii), up=up, core=core, shell_mm=shell_mm)
+        tubes.append(tube)
+
     for (x, y, z), wide, deep in zip(centers, BODY_WIDTH_MM * scale, BODY_DEPTH_MM * scale, strict=True):
         rear = y + deep / 2
         for side in SIDES.values():
             root = x + side * 0.36 * wide
-            tubes.append(
-                Tube(
-                    part=Part.SPINE,
-                    line=spline((root, rear - 3, z + 3), (root, rear + 11, z + 2)),
-                    radii=profile((5.0 * scale, 3.3 * scale), (5.0 * scale, 3.3 * scale)),
-                    up=z_axis,
-                    core=0.1,
-                    shell_mm=0.35,
-                )
-            )
-            tubes.append(
-                Tube(
-                    part=Part.SPINE,
-                    line=spline((root, rear + 9, z + 2), (x + side * 29 * scale, rear + 18, z + 5)),
-                    radii=profile((5, 4), (3.5, 3.5), (4.5, 4)),
-                    up=z_axis,
-                    core=0.15,
-                    shell_mm=0.6,
-                )
-            )
-            tubes.append(
-                Tube(
-                    part=Part.SPINE,
-                    line=spline((root, rear + 12, z), (x, rear + 20, z - 5)),
-                    radii=profile((7, 2.5), (6, 2.5)),
-                    up=z_axis,
-                    core=0.15,
-                    shell_mm=0.35,
-                )
-            )
-        tubes.append(
-            Tube(
-                part=Part.SPINE,
-                line=spline((x, rear + 18, z - 3), (x, rear + 42, z - 17)),
-                radii=profile((2.5, 7), (2.3, 5.5), (3.2, 4)),
-                up=x_axis,
-                core=0.15,
-                shell_mm=0.8,
-            )
-        )
+            pedicle = spline((root, rear - 3, z + 3), (root, rear + 11, z + 2))
+            add(pedicle, *[(5.0 * scale, 3.3 * scale)] * 2, core=0.1, shell_mm=0.35)
+            transverse = spline((root, rear + 9, z + 2), (x + side * 29 * scale, rear + 18, z + 5))
+            add(transverse, (5, 4), (3.5, 3.5), (4.5, 4), shell_mm=0.6)
+            add(spline((root, rear + 12, z), (x, rear + 20, z - 5)), (7, 2.5), (6, 2.5), shell_mm=0.35)
+        spinous = spline((x, rear + 18, z - 3), (x, rear + 42, z - 17))
+        add(spinous, (2.5, 7), (2.3, 5.5), (3.2, 4), up=x_axis, shell_mm=0.8)
     return tubes
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from cxr_node.domain import concepts
-from cxr_node.domain.codes import Code
+from cxr_node.domain.codes import Code, dcm, sct, ucum
 from cxr_node.domain.concepts import private
 from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality, Presence
@@ -27,86 +27,74 @@ DENIED: Mapping[str, str] = {
 """Code values that are in circulation for chest findings and are wrong, and why."""
 
 
-def _dcm(value: str, meaning: str) -> Code:
-    return Code(value=value, scheme_designator="DCM", meaning=meaning)
-
-
-def _sct(value: str, meaning: str) -> Code:
-    return Code(value=value, scheme_designator="SCT", meaning=meaning)
-
-
 def _ln(value: str, meaning: str) -> Code:
     return Code(value=value, scheme_designator="LN", meaning=meaning)
 
 
-def _ucum(value: str, meaning: str) -> Code:
-    return Code(value=value, scheme_designator="UCUM", meaning=meaning)
-
-
 # Document and its context: TID 1500, 1204, 1002, 1600
-IMAGING_MEASUREMENT_REPORT = _dcm("126000", "Imaging Measurement Report")
-LANGUAGE = _dcm("121049", "Language of Content Item and Descendants")
+IMAGING_MEASUREMENT_REPORT = dcm("126000", "Imaging Measurement Report")
+LANGUAGE = dcm("121049", "Language of Content Item and Descendants")
 ENGLISH = Code(value="en-US", scheme_designator="RFC5646", meaning="English (United States)")
-OBSERVER_TYPE = _dcm("121005", "Observer Type")
-DEVICE = _dcm("121007", "Device")
-DEVICE_OBSERVER_UID = _dcm("121012", "Device Observer UID")
-DEVICE_OBSERVER_NAME = _dcm("121013", "Device Observer Name")
-DEVICE_OBSERVER_MANUFACTURER = _dcm("121014", "Device Observer Manufacturer")
-DEVICE_OBSERVER_MODEL_NAME = _dcm("121015", "Device Observer Model Name")
-DEVICE_OBSERVER_SERIAL_NUMBER = _dcm("121016", "Device Observer Serial Number")
-PROCEDURE_REPORTED = _dcm("121058", "Procedure reported")
-IMAGING_PROCEDURE = _sct("363679005", "Imaging procedure")
-IMAGE_LIBRARY = _dcm("111028", "Image Library")
-IMAGE_LIBRARY_GROUP = _dcm("126200", "Image Library Group")
-MODALITY = _dcm("121139", "Modality")
-TARGET_REGION = _dcm("123014", "Target Region")
-CHEST = _sct("816094009", "Chest")
-PIXEL_DATA_ROWS = _dcm("110910", "Pixel Data Rows")
-PIXEL_DATA_COLUMNS = _dcm("110911", "Pixel Data Columns")
-HORIZONTAL_PIXEL_SPACING = _dcm("111026", "Horizontal Pixel Spacing")
-VERTICAL_PIXEL_SPACING = _dcm("111066", "Vertical Pixel Spacing")
-PATIENT_ORIENTATION_ROW = _dcm("111044", "Patient Orientation Row")
-PATIENT_ORIENTATION_COLUMN = _dcm("111043", "Patient Orientation Column")
-IMAGE_VIEW = _dcm("111031", "Image View")
-SOURCE = _sct("260753009", "Source")
+OBSERVER_TYPE = dcm("121005", "Observer Type")
+DEVICE = dcm("121007", "Device")
+DEVICE_OBSERVER_UID = dcm("121012", "Device Observer UID")
+DEVICE_OBSERVER_NAME = dcm("121013", "Device Observer Name")
+DEVICE_OBSERVER_MANUFACTURER = dcm("121014", "Device Observer Manufacturer")
+DEVICE_OBSERVER_MODEL_NAME = dcm("121015", "Device Observer Model Name")
+DEVICE_OBSERVER_SERIAL_NUMBER = dcm("121016", "Device Observer Serial Number")
+PROCEDURE_REPORTED = dcm("121058", "Procedure reported")
+IMAGING_PROCEDURE = sct("363679005", "Imaging procedure")
+IMAGE_LIBRARY = dcm("111028", "Image Library")
+IMAGE_LIBRARY_GROUP = dcm("126200", "Image Library Group")
+MODALITY = dcm("121139", "Modality")
+TARGET_REGION = dcm("123014", "Target Region")
+CHEST = sct("816094009", "Chest")
+PIXEL_DATA_ROWS = dcm("110910", "Pixel Data Rows")
+PIXEL_DATA_COLUMNS = dcm("110911", "Pixel Data Columns")
+HORIZONTAL_PIXEL_SPACING = dcm("111026", "Horizontal Pixel Spacing")
+VERTICAL_PIXEL_SPACING = dcm("111066", "Vertical Pixel Spacing")
+PATIENT_ORIENTATION_ROW = dcm("111044", "Patient Orientation Row")
+PATIENT_ORIENTATION_COLUMN = dcm("111043", "Patient Orientation Column")
+IMAGE_VIEW = dcm("111031", "Image View")
+SOURCE = sct("260753009", "Source")
 
 # Measurement groups: TID 1501, 1410, 300, 4019
-IMAGING_MEASUREMENTS = _dcm("126010", "Imaging Measurements")
-MEASUREMENT_GROUP = _dcm("125007", "Measurement Group")
-TRACKING_IDENTIFIER = _dcm("112039", "Tracking Identifier")
-TRACKING_UNIQUE_IDENTIFIER = _dcm("112040", "Tracking Unique Identifier")
-FINDING = _dcm("121071", "Finding")
-FINDING_SITE = _sct("363698007", "Finding Site")
-LATERALITY = _sct("272741003", "Laterality")
-ALGORITHM_NAME = _dcm("111001", "Algorithm Name")
-ALGORITHM_VERSION = _dcm("111003", "Algorithm Version")
-ALGORITHM_MANUFACTURER = _dcm("122405", "Algorithm Manufacturer")
-ALGORITHM_PARAMETERS = _dcm("111002", "Algorithm Parameters")
-ALGORITHM_FAMILY = _dcm("111000", "Algorithm Family")
-ARTIFICIAL_INTELLIGENCE = _dcm("123110", "Artificial Intelligence")
-CERTAINTY_OF_FINDING = _dcm("111012", "Certainty of Finding")
-PRESENCE_OF_PROPERTY = _dcm("121052", "Presence of property")
-SOURCE_OF_MEASUREMENT = _dcm("121112", "Source of Measurement")
-GEOMETRIC_PURPOSE = _dcm("130400", "Geometric purpose of region")
-BOUNDED_BY = _sct("75958009", "Bounded by")
-IMAGE_REGION = _dcm("111030", "Image Region")
-HEART = _sct("80891009", "Heart")
-IMAGE_QUALITY = _dcm("111101", "Image Quality")
-QUALITY_ASSESSMENT = _dcm("111050", "Quality Assessment")
-UNUSABLE = _dcm("111235", "Unusable - Quality renders image unusable")
-COMMENT = _dcm("121106", "Comment")
+IMAGING_MEASUREMENTS = dcm("126010", "Imaging Measurements")
+MEASUREMENT_GROUP = dcm("125007", "Measurement Group")
+TRACKING_IDENTIFIER = dcm("112039", "Tracking Identifier")
+TRACKING_UNIQUE_IDENTIFIER = dcm("112040", "Tracking Unique Identifier")
+FINDING = dcm("121071", "Finding")
+FINDING_SITE = sct("363698007", "Finding Site")
+LATERALITY = sct("272741003", "Laterality")
+ALGORITHM_NAME = dcm("111001", "Algorithm Name")
+ALGORITHM_VERSION = dcm("111003", "Algorithm Version")
+ALGORITHM_MANUFACTURER = dcm("122405", "Algorithm Manufacturer")
+ALGORITHM_PARAMETERS = dcm("111002", "Algorithm Parameters")
+ALGORITHM_FAMILY = dcm("111000", "Algorithm Family")
+ARTIFICIAL_INTELLIGENCE = dcm("123110", "Artificial Intelligence")
+CERTAINTY_OF_FINDING = dcm("111012", "Certainty of Finding")
+PRESENCE_OF_PROPERTY = dcm("121052", "Presence of property")
+SOURCE_OF_MEASUREMENT = dcm("121112", "Source of Measurement")
+GEOMETRIC_PURPOSE = dcm("130400", "Geometric purpose of region")
+BOUNDED_BY = sct("75958009", "Bounded by")
+IMAGE_REGION = dcm("111030", "Image Region")
+HEART = sct("80891009", "Heart")
+IMAGE_QUALITY = dcm("111101", "Image Quality")
+QUALITY_ASSESSMENT = dcm("111050", "Quality Assessment")
+UNUSABLE = dcm("111235", "Unusable - Quality renders image unusable")
+COMMENT = dcm("121106", "Comment")
 NOT_PROCESSED = private("NOTPROC", "Reason not processed")
 PROCESSING_NOTE = private("NOTE", "Processing note")
 
 # Summary: TID 1500 rows 12-14, CID 6047
 QUALITATIVE_EVALUATIONS = Code(value="C0034375", scheme_designator="UMLS", meaning="Qualitative Evaluations")
-FINDINGS_SUMMARY = _dcm("111017", "CAD Processing and Findings Summary")
-SUMMARY = _dcm("121111", "Summary")
-ALL_WITHOUT_FINDINGS = _dcm("111241", "All algorithms succeeded; without findings")
-ALL_WITH_FINDINGS = _dcm("111242", "All algorithms succeeded; with findings")
-PART_WITHOUT_FINDINGS = _dcm("111243", "Not all algorithms succeeded; without findings")
-PART_WITH_FINDINGS = _dcm("111244", "Not all algorithms succeeded; with findings")
-NONE_SUCCEEDED = _dcm("111245", "No algorithms succeeded; without findings")
+FINDINGS_SUMMARY = dcm("111017", "CAD Processing and Findings Summary")
+SUMMARY = dcm("121111", "Summary")
+ALL_WITHOUT_FINDINGS = dcm("111241", "All algorithms succeeded; without findings")
+ALL_WITH_FINDINGS = dcm("111242", "All algorithms succeeded; with findings")
+PART_WITHOUT_FINDINGS = dcm("111243", "Not all algorithms succeeded; without findings")
+PART_WITH_FINDINGS = dcm("111244", "Not all algorithms succeeded; with findings")
+NONE_SUCCEEDED = dcm("111245", "No algorithms succeeded; without findings")
 
 # Plain text: TID 2000, CID 7000, 7001
 X_RAY_REPORT = _ln("43468-8", "X-Ray Report")
@@ -114,45 +102,45 @@ FINDINGS_SECTION = _ln("59776-5", "Findings")
 SUMMARY_SECTION = _ln("55112-7", "Summary")
 
 # Chest CAD: TID 4100, 4101, 4104, 4107, 4015, 4017; CID 6034, 6042, 6101
-CHEST_CAD_REPORT = _dcm("112000", "Chest CAD Report")
-SINGLE_IMAGE_FINDING = _dcm("111059", "Single Image Finding")
-SINGLE_IMAGE_FINDING_MODIFIER = _dcm("112024", "Single Image Finding Modifier")
-ABNORMAL_OPACITY = _dcm("112033", "Abnormal opacity")
-ABNORMAL_LUCENCY = _dcm("112062", "Abnormal lucency")
-RENDERING_INTENT = _dcm("111056", "Rendering Intent")
-PRESENTATION_REQUIRED = _dcm("111150", "Presentation Required: Rendering device is expected to present")
-PRESENTATION_OPTIONAL = _dcm("111151", "Presentation Optional: Rendering device may present")
-CENTER = _dcm("111010", "Center")
-OUTLINE = _dcm("111041", "Outline")
-SUMMARY_OF_DETECTIONS = _dcm("111064", "Summary of Detections")
-SUMMARY_OF_ANALYSES = _dcm("111065", "Summary of Analyses")
-SUCCEEDED = _dcm("111222", "Succeeded")
-NOT_ATTEMPTED = _dcm("111225", "Not Attempted")
-SUCCESSFUL_DETECTIONS = _dcm("111063", "Successful Detections")
-DETECTION_PERFORMED = _dcm("111022", "Detection Performed")
+CHEST_CAD_REPORT = dcm("112000", "Chest CAD Report")
+SINGLE_IMAGE_FINDING = dcm("111059", "Single Image Finding")
+SINGLE_IMAGE_FINDING_MODIFIER = dcm("112024", "Single Image Finding Modifier")
+ABNORMAL_OPACITY = dcm("112033", "Abnormal opacity")
+ABNORMAL_LUCENCY = dcm("112062", "Abnormal lucency")
+RENDERING_INTENT = dcm("111056", "Rendering Intent")
+PRESENTATION_REQUIRED = dcm("111150", "Presentation Required: Rendering device is expected to present")
+PRESENTATION_OPTIONAL = dcm("111151", "Presentation Optional: Rendering device may present")
+CENTER = dcm("111010", "Center")
+OUTLINE = dcm("111041", "Outline")
+SUMMARY_OF_DETECTIONS = dcm("111064", "Summary of Detections")
+SUMMARY_OF_ANALYSES = dcm("111065", "Summary of Analyses")
+SUCCEEDED = dcm("111222", "Succeeded")
+NOT_ATTEMPTED = dcm("111225", "Not Attempted")
+SUCCESSFUL_DETECTIONS = dcm("111063", "Successful Detections")
+DETECTION_PERFORMED = dcm("111022", "Detection Performed")
 
 # Equipment that contributed (CID 7005)
-ACQUISITION_EQUIPMENT = _dcm("109101", "Acquisition Equipment")
-PROCESSING_EQUIPMENT = _dcm("109102", "Processing Equipment")
+ACQUISITION_EQUIPMENT = dcm("109101", "Acquisition Equipment")
+PROCESSING_EQUIPMENT = dcm("109102", "Processing Equipment")
 
 # Pictures, segmentations and key objects (CID 7202, 7203, 7150, 7010; TID 2010)
-SOURCE_IMAGE = _dcm("121322", "Source image for image processing operation")
-SEGMENTATION = _dcm("113076", "Segmentation")
-ANATOMICAL_STRUCTURE = _sct("91723000", "Anatomical Structure")
-OF_INTEREST = _dcm("113000", "Of Interest")
-KEY_OBJECT_DESCRIPTION = _dcm("113012", "Key Object Description")
+SOURCE_IMAGE = dcm("121322", "Source image for image processing operation")
+SEGMENTATION = dcm("113076", "Segmentation")
+ANATOMICAL_STRUCTURE = sct("91723000", "Anatomical Structure")
+OF_INTEREST = dcm("113000", "Of Interest")
+KEY_OBJECT_DESCRIPTION = dcm("113012", "Key Object Description")
 
 # Units
-PERCENT = _ucum("%", "Percent")
-MILLIMETER = _ucum("mm", "mm")
-RATIO = _ucum("{ratio}", "ratio")
-PIXELS = _ucum("{pixels}", "pixels")
+PERCENT = ucum("%", "Percent")
+MILLIMETER = ucum("mm", "mm")
+RATIO = ucum("{ratio}", "ratio")
+PIXELS = ucum("{pixels}", "pixels")
 
 # Structures
-LUNG = _sct("39607008", "Lung")
-PLEURA = _sct("3120008", "Pleura")
-MEDIASTINUM = _sct("72410000", "Mediastinum")
-DIAPHRAGM = _sct("5798000", "Diaphragm")
+LUNG = sct("39607008", "Lung")
+PLEURA = sct("3120008", "Pleura")
+MEDIASTINUM = sct("72410000", "Mediastinum")
+DIAPHRAGM = sct("5798000", "Diaphragm")
 
 STRUCTURES = (LUNG, PLEURA, MEDIASTINUM, DIAPHRAGM, HEART, CHEST)
 STATEMENTS = (
@@ -167,31 +155,31 @@ STATEMENTS = (
 """Statements on a film or a study as a whole, beside its findings."""
 
 PRESENCES: Mapping[Presence, Code] = {
-    Presence.PRESENT: _sct("52101004", "Present"),
-    Presence.ABSENT: _sct("272519000", "Absent"),
-    Presence.UNDETERMINED: _sct("373068000", "Undetermined"),
+    Presence.PRESENT: sct("52101004", "Present"),
+    Presence.ABSENT: sct("272519000", "Absent"),
+    Presence.UNDETERMINED: sct("373068000", "Undetermined"),
 }
 """CID 240."""
 
 LATERALITIES: Mapping[Laterality, Code] = {
-    Laterality.RIGHT: _sct("24028007", "Right"),
-    Laterality.LEFT: _sct("7771000", "Left"),
-    Laterality.BILATERAL: _sct("51440002", "Right and left"),
+    Laterality.RIGHT: sct("24028007", "Right"),
+    Laterality.LEFT: sct("7771000", "Left"),
+    Laterality.BILATERAL: sct("51440002", "Right and left"),
 }
 """CID 244."""
 
 VIEWS: Mapping[View, Code] = {
-    View.PA: _sct("272479007", "postero-anterior"),
-    View.AP: _sct("399348003", "antero-posterior"),
-    View.LATERAL: _sct("399067008", "lateral"),
+    View.PA: sct("272479007", "postero-anterior"),
+    View.AP: sct("399348003", "antero-posterior"),
+    View.LATERAL: sct("399067008", "lateral"),
 }
 """CID 4010."""
 
 MODALITIES: Mapping[str, Code] = {
-    "CR": _dcm("CR", "Computed Radiography"),
-    "DX": _dcm("DX", "Digital Radiography"),
-    "RG": _dcm("RG", "Radiographic imaging"),
-    "OT": _dcm("OT", "Other Modality"),
+    "CR": dcm("CR", "Computed Radiography"),
+    "DX": dcm("DX", "Digital Radiography"),
+    "RG": dcm("RG", "Radiographic imaging"),
+    "OT": dcm("OT", "Other Modality"),
 }
 """CID 29, the modalities of chest films; any other is written as OT."""
 
@@ -206,25 +194,25 @@ class Proof(StrEnum):
 
 
 FINDINGS: Mapping[str, tuple[Code, Code, Proof]] = {
-    "Atelectasis": (_sct("46621007", "Atelectasis"), LUNG, Proof.CURATED),
-    "Consolidation": (_sct("95436008", "Lung consolidation"), LUNG, Proof.CURATED),
-    "Infiltration": (_dcm("112121", "Infiltrate"), LUNG, Proof.PYDICOM),
-    "Pneumothorax": (_sct("36118008", "Pneumothorax"), PLEURA, Proof.PYDICOM),
-    "Edema": (_sct("19242006", "Pulmonary edema"), LUNG, Proof.PYDICOM),
-    "Emphysema": (_sct("87433001", "Pulmonary emphysema"), LUNG, Proof.CURATED),
-    "Fibrosis": (_sct("51615001", "Fibrosis of lung"), LUNG, Proof.CURATED),
-    "Effusion": (_sct("60046008", "Pleural effusion"), PLEURA, Proof.PYDICOM),
-    "Pneumonia": (_sct("233604007", "Pneumonia"), LUNG, Proof.CURATED),
+    "Atelectasis": (sct("46621007", "Atelectasis"), LUNG, Proof.CURATED),
+    "Consolidation": (sct("95436008", "Lung consolidation"), LUNG, Proof.CURATED),
+    "Infiltration": (dcm("112121", "Infiltrate"), LUNG, Proof.PYDICOM),
+    "Pneumothorax": (sct("36118008", "Pneumothorax"), PLEURA, Proof.PYDICOM),
+    "Edema": (sct("19242006", "Pulmonary edema"), LUNG, Proof.PYDICOM),
+    "Emphysema": (sct("87433001", "Pulmonary emphysema"), LUNG, Proof.CURATED),
+    "Fibrosis": (sct("51615001", "Fibrosis of lung"), LUNG, Proof.CURATED),
+    "Effusion": (sct("60046008", "Pleural effusion"), PLEURA, Proof.PYDICOM),
+    "Pneumonia": (sct("233604007", "Pneumonia"), LUNG, Proof.CURATED),
     "Pleural_Thickening": (private("PLTHICK", "Pleural thickening"), PLEURA, Proof.PRIVATE),
-    "Cardiomegaly": (_sct("8186001", "Cardiomegaly"), HEART, Proof.CURATED),
-    "Nodule": (_sct("27925004", "Nodule"), LUNG, Proof.PYDICOM),
-    "Mass": (_sct("4147007", "Mass"), LUNG, Proof.PYDICOM),
-    "Hernia": (_sct("39839004", "Diaphragmatic hernia"), DIAPHRAGM, Proof.CURATED),
-    "Lung Lesion": (_sct("52988006", "Lesion"), LUNG, Proof.PYDICOM),
-    "Fracture": (_sct("125605004", "Fracture of bone"), CHEST, Proof.CURATED),
-    "Lung Opacity": (_dcm("112001", "Opacity"), LUNG, Proof.PYDICOM),
+    "Cardiomegaly": (sct("8186001", "Cardiomegaly"), HEART, Proof.CURATED),
+    "Nodule": (sct("27925004", "Nodule"), LUNG, Proof.PYDICOM),
+    "Mass": (sct("4147007", "Mass"), LUNG, Proof.PYDICOM),
+    "Hernia": (sct("39839004", "Diaphragmatic hernia"), DIAPHRAGM, Proof.CURATED),
+    "Lung Lesion": (sct("52988006", "Lesion"), LUNG, Proof.PYDICOM),
+    "Fracture": (sct("125605004", "Fracture of bone"), CHEST, Proof.CURATED),
+    "Lung Opacity": (dcm("112001", "Opacity"), LUNG, Proof.PYDICOM),
     "Enlarged Cardiomediastinum": (private("ENLCM", "Enlarged cardiomediastinum"), MEDIASTINUM, Proof.PRIVATE),
-    "Tuberculosis": (_sct("154283005", "Pulmonary tuberculosis"), LUNG, Proof.CURATED),
+    "Tuberculosis": (sct("154283005", "Pulmonary tuberculosis"), LUNG, Proof.CURATED),
 }
 """Label of a training set to code, site, and proof of the code."""
 
