@@ -66,11 +66,7 @@ class Application:
     def participant(self, *, is_requestor: bool, role: Code | None = None) -> ActiveParticipant:
         """Return the process as an Active Participant."""
         return ActiveParticipant(
-            user_id=str(self.process_id),
-            is_requestor=is_requestor,
-            ae_title=self.ae_title,
-            host=self.host,
-            role=role,
+            user_id=str(self.process_id), is_requestor=is_requestor, ae_title=self.ae_title, host=self.host, role=role
         )
 
 
@@ -277,10 +273,7 @@ def _study_and_patient(subject: StudySubject) -> Sequence[ParticipantObject]:
         instances=subject.instances,
     )
     patient = ParticipantObject(
-        object_id=subject.patient_id or _NONE,
-        id_type=_PATIENT_NUMBER,
-        kind=ObjectKind.PERSON,
-        role=ObjectRole.PATIENT,
+        object_id=subject.patient_id or _NONE, id_type=_PATIENT_NUMBER, kind=ObjectKind.PERSON, role=ObjectRole.PATIENT
     )
     return study, patient
 

@@ -71,8 +71,7 @@ class SyslogReceiver:
             return SyslogConnection(plain, timeout_s=self.timeout_s)
         try:
             return SyslogConnection(
-                self.tls.context().wrap_socket(plain, server_hostname=self.host),
-                timeout_s=self.timeout_s,
+                self.tls.context().wrap_socket(plain, server_hostname=self.host), timeout_s=self.timeout_s
             )
         except OSError:
             plain.close()

@@ -24,10 +24,7 @@ Sha256 = Annotated[
 
 
 def import_xrv(
-    model: Model,
-    weights: Annotated[Path, typer.Option(help="The published weight file.")],
-    to: To,
-    sha256: Sha256 = "",
+    model: Model, weights: Annotated[Path, typer.Option(help="The published weight file.")], to: To, sha256: Sha256 = ""
 ) -> None:
     """Make a bundle from a weight file of TorchXRayVision. Code in the file is not executed."""
     with bundle_errors():

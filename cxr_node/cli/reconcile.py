@@ -46,12 +46,7 @@ def reconcile(
         until = None if since is None else since + timedelta(days=1)
         with Process.open(config.load(path)) as process, process.database.read() as connection:
             films = ledger.entries(
-                connection,
-                since=since,
-                until=until,
-                calling_ae_title=sender,
-                address=address,
-                association=association,
+                connection, since=since, until=until, calling_ae_title=sender, address=address, association=association
             )
             keys = ledger.archive_keys(connection)
             archive = process.archive

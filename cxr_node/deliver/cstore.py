@@ -155,9 +155,7 @@ class CStoreDestination:
         outcome = of_status(status, warning_is_success=self.warning_is_success)
         if outcome is not DeliveryOutcome.DELIVERED:
             raise_for_outcome(
-                outcome,
-                f"{self.peer} answered C-STORE with {status_text(status)} {comment}".rstrip(),
-                status=status,
+                outcome, f"{self.peer} answered C-STORE with {status_text(status)} {comment}".rstrip(), status=status
             )
         if sent.transfer_syntax_uid != file.transfer_syntax_uid:
             comment = f"sent as {sent.transfer_syntax_uid} {comment}".rstrip()

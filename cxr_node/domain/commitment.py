@@ -118,8 +118,7 @@ def _references(information: Dataset, keyword: str) -> tuple[Reference, ...]:
         raise ValueError(f"more than {MAXIMUM_INSTANCES} instances")
     return tuple(
         Reference(
-            sop_class_uid=_uid(item, "ReferencedSOPClassUID"),
-            sop_instance_uid=_uid(item, "ReferencedSOPInstanceUID"),
+            sop_class_uid=_uid(item, "ReferencedSOPClassUID"), sop_instance_uid=_uid(item, "ReferencedSOPInstanceUID")
         )
         for item in items
     )

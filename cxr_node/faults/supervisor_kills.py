@@ -52,12 +52,7 @@ def run(context: FaultContext) -> GroupResult:
         problems += _wait_until_idle(place, load, pacs.by_study)
         ledger = ledger_check.check(place.settings, load.stored, pacs.by_study)
     return GroupResult.of(
-        ledger,
-        group=GROUP,
-        database=context.kind,
-        faults=kills_done,
-        problems=tuple(problems),
-        seconds=seconds(),
+        ledger, group=GROUP, database=context.kind, faults=kills_done, problems=tuple(problems), seconds=seconds()
     )
 
 

@@ -168,10 +168,7 @@ _OUTWARD = {Laterality.RIGHT: -1.0, Laterality.LEFT: 1.0}
 def find_interfaces(masks: Mapping[Anatomy, Mask], width: float) -> dict[Border, Interface]:
     """Return every border of heart, domes and aortic knob that is long enough; `width` of the thorax in grid pixels."""
     derivations: dict[Border, tuple[tuple[Anatomy, ...], Callable[[], Interface]]] = {
-        Border.RIGHT_HEART_BORDER: (
-            (Anatomy.HEART, Anatomy.RIGHT_LUNG),
-            lambda: heart_border(masks, Laterality.RIGHT),
-        ),
+        Border.RIGHT_HEART_BORDER: ((Anatomy.HEART, Anatomy.RIGHT_LUNG), lambda: heart_border(masks, Laterality.RIGHT)),
         Border.LEFT_HEART_BORDER: ((Anatomy.HEART, Anatomy.LEFT_LUNG), lambda: heart_border(masks, Laterality.LEFT)),
         Border.RIGHT_HEMIDIAPHRAGM: (
             (Anatomy.RIGHT_HEMIDIAPHRAGM, Anatomy.RIGHT_LUNG),

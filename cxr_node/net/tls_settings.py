@@ -12,8 +12,7 @@ class TlsIdentity(Section):
     """The certificate of this node and its key."""
 
     tls_certificate: OptionalPath = Field(
-        None,
-        description="PEM file of this node's certificate and chain, shown to a peer that requests one.",
+        None, description="PEM file of this node's certificate and chain, shown to a peer that requests one."
     )
     tls_key: OptionalPath = Field(None, description="PEM file of the private key of tls_certificate, unencrypted.")
 

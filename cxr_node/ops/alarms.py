@@ -59,10 +59,7 @@ def _job_alarms(database: Database, now: datetime) -> Iterator[tuple[str, str]]:
         return
     for use in uses:
         if use.is_rejected:
-            yield (
-                f"bundle on {use.host}",
-                f"rejects the activated bundle, reads with the previous one: {use.detail}",
-            )
+            yield (f"bundle on {use.host}", f"rejects the activated bundle, reads with the previous one: {use.detail}")
     yield from _periodic_job_alarms(periodic_jobs, now)
     for queue in queues:
         if queue.failed:

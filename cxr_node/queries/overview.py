@@ -116,11 +116,7 @@ def queues(connection: Connection, *, now: datetime) -> tuple[StageStatus, ...]:
         (Stage(stage), State(state)): (jobs, due, oldest)
         for stage, state, jobs, due, oldest in connection.execute(
             select(
-                job.c.stage,
-                job.c.state,
-                func.count(),
-                func.count().filter(job.c.due_at <= now),
-                func.min(job.c.due_at),
+                job.c.stage, job.c.state, func.count(), func.count().filter(job.c.due_at <= now), func.min(job.c.due_at)
             )
             .where(job.c.stage.in_(list(Stage)), job.c.state.in_(_OPEN))
             .group_by(job.c.stage, job.c.state)

@@ -221,14 +221,7 @@ def requeue(transaction: Transaction, job_ids: Iterable[int], *, actor: str, now
         update(job)
         .where(job.c.id.in_(list(job_ids)), job.c.state.in_(ENDED))
         .values(
-            state=State.WAITING,
-            attempts=0,
-            crashes=0,
-            due_at=now,
-            queued_at=now,
-            reason=None,
-            detail="",
-            ended_at=None,
+            state=State.WAITING, attempts=0, crashes=0, due_at=now, queued_at=now, reason=None, detail="", ended_at=None
         )
         .returning(job.c.id, job.c.stage)
     ).all()

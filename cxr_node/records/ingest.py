@@ -7,18 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Executable,
-    Select,
-    bindparam,
-    insert,
-    null,
-    select,
-    union_all,
-    update,
-)
+from sqlalchemy import Column, ColumnElement, Executable, Select, bindparam, insert, null, select, union_all, update
 from sqlalchemy.exc import IntegrityError
 
 from cxr_node.db.claim_order import NO_PRIORITY_BOOST

@@ -25,9 +25,7 @@ class GateSection(Section):
     )
     accept_for_processing: bool = Field(_RULES.accept_for_processing, description="Read DX Images - For Processing.")
     maximum_pixels: int = Field(
-        _LIMITS.maximum_samples,
-        ge=1,
-        description="Maximum Rows x Columns to decode; larger films are not read.",
+        _LIMITS.maximum_samples, ge=1, description="Maximum Rows x Columns to decode; larger films are not read."
     )
     decode_timeout_s: Seconds = Field(_LIMITS.decode_timeout_s, description="Timeout of decoding a film, in seconds.")
 
@@ -39,8 +37,7 @@ class ReadSection(Section):
         "chest", description="Bundle: a name, built-in or installed, or a folder (with a slash)."
     )
     shadow: NameOrPath = Field(
-        "",
-        description="Second bundle, for shadow mode: it reads the same films, unreported. Empty: none.",
+        "", description="Second bundle, for shadow mode: it reads the same films, unreported. Empty: none."
     )
     device: str = Field(
         "auto",
@@ -72,8 +69,7 @@ class ReadSection(Section):
         "float32", description="Precision on a GPU. The CPU computes in float32."
     )
     timeout_s: Seconds = Field(
-        120.0,
-        description="Watchdog: a reader that needs longer for a batch, or lease_s, is restarted, in seconds.",
+        120.0, description="Watchdog: a reader that needs longer for a batch, or lease_s, is restarted, in seconds."
     )
     crash_limit: int = Field(
         2, ge=1, description="Number of reader crashes during a film after which it is not analysed."

@@ -139,8 +139,7 @@ class ReceiveSection(TlsIdentity):
     )
     users: tuple[UserSection, ...] = Field((), description="User Identities of senders; empty: not required.")
     commitment_peers: tuple[CommitmentPeerSection, ...] = Field(
-        (),
-        description="Storage Commitment SCUs with an address; others get results on the requesting association.",
+        (), description="Storage Commitment SCUs with an address; others get results on the requesting association."
     )
     urgent: tuple[UrgentSection, ...] = Field((), description="Priority rules; empty: none.")
 

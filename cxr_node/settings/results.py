@@ -51,8 +51,7 @@ class ReportSection(Section):
 
     serial_number: str = Field("1", min_length=1, max_length=64, description="Device Serial Number of this node.")
     language: Annotated[str, AfterValidator(_language)] = Field(
-        "en",
-        description=f"Language of results: {', '.join(LANGUAGES)}. Codes do not change; the picture is English.",
+        "en", description=f"Language of results: {', '.join(LANGUAGES)}. Codes do not change; the picture is English."
     )
     series_number: int = Field(9001, ge=1, description="Series Number of the Structured Reports.")
     character_sets: tuple[CharacterSetSection, ...] = Field(

@@ -110,20 +110,14 @@ class Authenticator:
         if user is None or not hmac.compare_digest(session["is"], _user_fingerprint(user)):
             return None
         return Person(
-            name=user.name,
-            is_operator=user.role == "operator",
-            sees_films=user.sees_films,
-            token=session["token"],
+            name=user.name, is_operator=user.role == "operator", sees_films=user.sees_films, token=session["token"]
         )
 
     def _oidc_person(self, session: Mapping[str, Any]) -> Person | None:
         if not self._oidc_fingerprint or not hmac.compare_digest(session["is"], self._oidc_fingerprint):
             return None
         return Person(
-            name=session["name"],
-            is_operator=session["operator"],
-            sees_films=session["films"],
-            token=session["token"],
+            name=session["name"], is_operator=session["operator"], sees_films=session["films"], token=session["token"]
         )
 
 

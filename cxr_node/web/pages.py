@@ -35,9 +35,7 @@ def login_page(request: Request) -> Response:
 
 @router.post("/login")
 def login(
-    request: Request,
-    name: Annotated[str, Form(max_length=64)],
-    password: Annotated[str, Form(max_length=1024)],
+    request: Request, name: Annotated[str, Form(max_length=64)], password: Annotated[str, Form(max_length=1024)]
 ) -> Response:
     """Start a session if name and password are right."""
     authenticator: Authenticator = request.app.state.authenticator

@@ -13,12 +13,7 @@ from cxr_node.db.url import is_postgresql
 from cxr_node.deliver.destination import Destination
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.settings.root import Settings
-from cxr_node.wiring import (
-    compose,
-    maintenance,
-    preprocessing,
-    rejection_counters,
-)
+from cxr_node.wiring import compose, maintenance, preprocessing, rejection_counters
 from cxr_node.wiring.deliver import commitment_handler, delivery_handler, open_destinations
 from cxr_node.wiring.periodic import run_jobs
 from cxr_node.wiring.process import Process
@@ -53,10 +48,7 @@ def lease_owner_prefix(settings: Settings) -> str:
 @contextmanager
 def receive(process: Process) -> Iterator[str]:
     """Receive films during the block; the value is the address, `host:port`."""
-    with (
-        rejection_counters.counting(process.settings) as counters,
-        receiver(process, on_event=counters.note) as scp,
-    ):
+    with rejection_counters.counting(process.settings) as counters, receiver(process, on_event=counters.note) as scp:
         host, port = scp.address
         with run_jobs(process, Role.RECEIVE, {"rejection_counters": counters.write}):
             yield f"{host}:{port}"

@@ -34,8 +34,7 @@ class Bottleneck(nn.Module):
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or channels != inner * widening:
             self.downsample = nn.Sequential(
-                nn.Conv2d(channels, inner * widening, 1, stride=stride, bias=False),
-                nn.BatchNorm2d(inner * widening),
+                nn.Conv2d(channels, inner * widening, 1, stride=stride, bias=False), nn.BatchNorm2d(inner * widening)
             )
 
     def forward(self, before: Tensor) -> Tensor:

@@ -48,9 +48,6 @@ STATISTIC = {
     "day": (TEXT, "UTC day, such as 2026-01-31."),
     "calling_ae_title": CALLING,
     **MODEL,
-    "kind": (
-        TEXT,
-        "score, rejected (not analysed) or turnaround; in v1_drift also positive (finding present).",
-    ),
+    "kind": (TEXT, "score, rejected (not analysed) or turnaround; in v1_drift also positive (finding present)."),
     "key": (TEXT, "Key of the finding for score and positive; else empty."),
 }

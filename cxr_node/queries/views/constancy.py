@@ -28,10 +28,7 @@ CONSTANCY = View(
         **MODEL,
         "engine": (TEXT, "Node and host that read the phantom, and the configured device."),
         "seed": (WHOLE, "Number of the phantom."),
-        "kind": (
-            TEXT,
-            "score or measurement (compared with the baseline), or truth (with the phantom itself).",
-        ),
+        "kind": (TEXT, "score or measurement (compared with the baseline), or truth (with the phantom itself)."),
         "key": (TEXT, "Key of the finding or measurement."),
         "value": (NUMBER, "Value of this check."),
         "expected": (NUMBER, "Expected value."),

@@ -43,10 +43,7 @@ def _source(film: ReportedFilm) -> ContentItem:
 TEXT = document_kind(
     "text",
     sr_type(
-        name="TID2000",
-        sop_class_uid=BasicTextSRStorage,
-        series_offset=2,
-        series_description="AI CXR text - RESEARCH",
+        name="TID2000", sop_class_uid=BasicTextSRStorage, series_offset=2, series_description="AI CXR text - RESEARCH"
     ),
     content,
 )

@@ -33,11 +33,7 @@ CALIPERS = {"MTCD": "heart", "MITD": "thorax", "mediastinal_width": "mediastinum
 """Key of a measurement drawn as a caliper to its label."""
 _ANGLES = ("costophrenic_angle/right", "costophrenic_angle/left")
 _MARGIN = 3
-_QUALITIES = {
-    concepts.USABLE: "usable",
-    concepts.LIMITED: "usable with limits",
-    concepts.UNUSABLE: "unusable",
-}
+_QUALITIES = {concepts.USABLE: "usable", concepts.LIMITED: "usable with limits", concepts.UNUSABLE: "unusable"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

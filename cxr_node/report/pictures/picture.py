@@ -27,11 +27,7 @@ _TEXT = 17
 _BACKGROUND = (16, 16, 16)
 _INK = (235, 235, 235)
 _CAUTION = (255, 196, 0)
-_COLORS = {
-    Presence.PRESENT: (255, 140, 0),
-    Presence.UNDETERMINED: (86, 180, 233),
-    Presence.ABSENT: (150, 150, 150),
-}
+_COLORS = {Presence.PRESENT: (255, 140, 0), Presence.UNDETERMINED: (86, 180, 233), Presence.ABSENT: (150, 150, 150)}
 """Orange and sky blue are distinct for every kind of color vision; each outline has a number too."""
 _CALIPER = overlay.ORANGE
 _FILL = 40

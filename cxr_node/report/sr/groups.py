@@ -43,10 +43,7 @@ def film_groups(film: ReportedFilm, observer: Observer) -> list[ContentItem]:
         for finding in prediction.findings:
             groups.extend(_finding_groups(film, prediction, finding, observer))
     groups.extend(
-        measurement_groups(
-            film,
-            lambda label, key, rows: _whole(film, [*_tracking(film, observer, label, key), *rows]),
-        )
+        measurement_groups(film, lambda label, key, rows: _whole(film, [*_tracking(film, observer, label, key), *rows]))
     )
     groups.append(_quality(film, observer))
     return groups
