@@ -10,7 +10,8 @@ from pydicom.dataset import Dataset
 
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.reasons import Reason
-from cxr_node.report.result_type import ResultType, keywords
+from cxr_node.report.header.elements import keywords
+from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.rules import item_faults
 from cxr_node.report.sr.tree import items, meaning_of

@@ -39,8 +39,3 @@ class ResultType:
     type_2: tuple[str, ...]
     flags: Mapping[str, str] = field(default_factory=dict)
     content_rules: tuple[ContentRule, ...] = ()
-
-
-def keywords(text: str) -> tuple[str, ...]:
-    """Return the attribute keywords of a text, which spaces or line ends separate."""
-    return tuple(text.split())

@@ -72,7 +72,7 @@ class Authenticator:
 
         Raises
         ------
-        TooManyTries
+        TooManyAttempts
             If there were too many wrong passwords for this name in the last minute.
         """
         user = self._users.get(name)

@@ -74,7 +74,7 @@ class Provider:
 
         Raises
         ------
-        NotLoggedIn
+        LoginError
             If the provider is unreachable, or its issuer is not that of the settings.
         """
         attempt = LoginAttempt(
@@ -99,7 +99,7 @@ class Provider:
 
         Raises
         ------
-        NotLoggedIn
+        LoginError
             If the provider is unreachable, its response is invalid, or the person has no role here.
         """
         metadata = self._metadata()
@@ -196,7 +196,7 @@ def user_of_claims(claims: Json, section: OidcSection) -> OidcUser:
 
     Raises
     ------
-    NotLoggedIn
+    LoginError
         If there is no valid name, or no role of this node.
     """
     name = claims.get(section.name_claim)

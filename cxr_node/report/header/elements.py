@@ -1,8 +1,22 @@
-"""Elements with a film's value unchanged, also where it is invalid."""
+"""Elements by keyword: lists of keywords, sequence items, values repeated unchanged from a film."""
 
 from pydicom.config import IGNORE
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+
+
+def keywords(text: str) -> tuple[str, ...]:
+    """Return the attribute keywords of a text, which spaces or line ends separate."""
+    return tuple(text.split())
+
+
+def item(**values: object) -> Dataset:
+    """Return a sequence item with these values, by keyword."""
+    dataset = Dataset()
+    for keyword, value in values.items():
+        setattr(dataset, keyword, value)
+    return dataset
 
 
 def verbatim(keyword: str, value: str) -> DataElement:

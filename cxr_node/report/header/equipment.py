@@ -7,16 +7,12 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.codes import Code
 from cxr_node.domain.reading import ModelIdentity, Reading
 from cxr_node.report import codes
+from cxr_node.report.header.elements import item, keywords
 
-_ACQUISITION = [
-    "Manufacturer",
-    "InstitutionName",
-    "StationName",
-    "InstitutionalDepartmentName",
-    "ManufacturerModelName",
-    "DeviceSerialNumber",
-    "SoftwareVersions",
-]
+_ACQUISITION = keywords("""
+    Manufacturer InstitutionName StationName InstitutionalDepartmentName ManufacturerModelName DeviceSerialNumber
+    SoftwareVersions
+""")
 _LO_CHARACTERS = 64
 
 
@@ -30,32 +26,26 @@ def contributing_equipment(header: Dataset, readings: Sequence[Reading]) -> list
 
 
 def _modality(header: Dataset) -> Dataset:
-    item = _item(codes.ACQUISITION_EQUIPMENT)
+    equipment = _item(codes.ACQUISITION_EQUIPMENT)
     for keyword in _ACQUISITION:
         if header.get(keyword):
-            item.add(header[keyword])
-    return item
+            equipment.add(header[keyword])
+    return equipment
 
 
 def _model(model: ModelIdentity) -> Dataset:
-    item = _item(codes.PROCESSING_EQUIPMENT)
-    item.Manufacturer = model.manufacturer[:_LO_CHARACTERS]
-    item.ManufacturerModelName = model.name[:_LO_CHARACTERS]
-    item.SoftwareVersions = model.version[:_LO_CHARACTERS]
-    item.ContributionDescription = f"Analysis of the image; weights SHA-256 {model.weights_digest}"
-    return item
+    equipment = _item(codes.PROCESSING_EQUIPMENT)
+    equipment.Manufacturer = model.manufacturer[:_LO_CHARACTERS]
+    equipment.ManufacturerModelName = model.name[:_LO_CHARACTERS]
+    equipment.SoftwareVersions = model.version[:_LO_CHARACTERS]
+    equipment.ContributionDescription = f"Analysis of the image; weights SHA-256 {model.weights_digest}"
+    return equipment
 
 
 def _item(purpose: Code) -> Dataset:
-    item = Dataset()
-    item.PurposeOfReferenceCodeSequence = [coded(purpose)]
-    return item
+    return item(PurposeOfReferenceCodeSequence=[coded(purpose)])
 
 
 def coded(entry: Code) -> Dataset:
     """Return an item of a code sequence (PS3.3 table 8.8-1)."""
-    item = Dataset()
-    item.CodeValue = entry.value
-    item.CodingSchemeDesignator = entry.scheme_designator
-    item.CodeMeaning = entry.meaning
-    return item
+    return item(CodeValue=entry.value, CodingSchemeDesignator=entry.scheme_designator, CodeMeaning=entry.meaning)

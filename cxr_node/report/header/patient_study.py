@@ -2,112 +2,48 @@
 
 from pydicom.dataset import Dataset
 
-from cxr_node.report.header.elements import verbatim
+from cxr_node.report.header.elements import keywords, verbatim
 
-PATIENT = [
-    "PatientName",
-    "PatientID",
-    "IssuerOfPatientID",
-    "TypeOfPatientID",
-    "IssuerOfPatientIDQualifiersSequence",
-    "PatientBirthDate",
-    "PatientBirthTime",
-    "PatientSex",
-    "OtherPatientIDs",
-    "OtherPatientIDsSequence",
-    "OtherPatientNames",
-    "EthnicGroup",
-    "PatientComments",
-    "ReferencedPatientSequence",
-    "PatientSpeciesDescription",
-    "PatientSpeciesCodeSequence",
-    "PatientBreedDescription",
-    "PatientBreedCodeSequence",
-    "BreedRegistrationSequence",
-    "ResponsiblePerson",
-    "ResponsiblePersonRole",
-    "ResponsibleOrganization",
-    "PatientIdentityRemoved",
-    "DeidentificationMethod",
-    "DeidentificationMethodCodeSequence",
-    "QualityControlSubject",
-    "ClinicalTrialSponsorName",
-    "ClinicalTrialProtocolID",
-    "ClinicalTrialProtocolName",
-    "ClinicalTrialSiteID",
-    "ClinicalTrialSiteName",
-    "ClinicalTrialSubjectID",
-    "ClinicalTrialSubjectReadingID",
-]
+PATIENT = keywords("""
+    PatientName PatientID IssuerOfPatientID TypeOfPatientID IssuerOfPatientIDQualifiersSequence PatientBirthDate
+    PatientBirthTime PatientSex OtherPatientIDs OtherPatientIDsSequence OtherPatientNames EthnicGroup
+    PatientComments ReferencedPatientSequence PatientSpeciesDescription PatientSpeciesCodeSequence
+    PatientBreedDescription PatientBreedCodeSequence BreedRegistrationSequence ResponsiblePerson
+    ResponsiblePersonRole ResponsibleOrganization PatientIdentityRemoved DeidentificationMethod
+    DeidentificationMethodCodeSequence QualityControlSubject ClinicalTrialSponsorName ClinicalTrialProtocolID
+    ClinicalTrialProtocolName ClinicalTrialSiteID ClinicalTrialSiteName ClinicalTrialSubjectID
+    ClinicalTrialSubjectReadingID
+""")
 
-_ANIMAL = [
-    "PatientBreedDescription",
-    "PatientBreedCodeSequence",
-    "BreedRegistrationSequence",
-    "ResponsiblePerson",
-    "ResponsibleOrganization",
-    "PatientSexNeutered",
-]
+_ANIMAL = keywords("""
+    PatientBreedDescription PatientBreedCodeSequence BreedRegistrationSequence ResponsiblePerson
+    ResponsibleOrganization PatientSexNeutered
+""")
 """Type 2C, present where a species is (PS3.3 sections C.7.1.1 and C.7.2.2)."""
 
-STUDY = [
-    "StudyDate",
-    "StudyTime",
-    "ReferringPhysicianName",
-    "StudyID",
-    "AccessionNumber",
-    "IssuerOfAccessionNumberSequence",
-    "StudyDescription",
-    "PhysiciansOfRecord",
-    "NameOfPhysiciansReadingStudy",
-    "ConsultingPhysicianName",
-    "RequestingServiceCodeSequence",
-    "ReferencedStudySequence",
-    "ProcedureCodeSequence",
-    "ReasonForPerformedProcedureCodeSequence",
-    "ClinicalTrialTimePointID",
-    "ClinicalTrialTimePointDescription",
-]
+STUDY = keywords("""
+    StudyDate StudyTime ReferringPhysicianName StudyID AccessionNumber IssuerOfAccessionNumberSequence
+    StudyDescription PhysiciansOfRecord NameOfPhysiciansReadingStudy ConsultingPhysicianName
+    RequestingServiceCodeSequence ReferencedStudySequence ProcedureCodeSequence
+    ReasonForPerformedProcedureCodeSequence ClinicalTrialTimePointID ClinicalTrialTimePointDescription
+""")
 
-PATIENT_STUDY = [
-    "PatientAge",
-    "PatientSize",
-    "PatientWeight",
-    "AdmittingDiagnosesDescription",
-    "AdmittingDiagnosesCodeSequence",
-    "AdmissionID",
-    "IssuerOfAdmissionIDSequence",
-    "ServiceEpisodeID",
-    "ServiceEpisodeDescription",
-    "PatientState",
-    "Occupation",
-    "AdditionalPatientHistory",
-    "PregnancyStatus",
-    "SmokingStatus",
-    "MedicalAlerts",
-    "Allergies",
-    "PatientSexNeutered",
-]
+PATIENT_STUDY = keywords("""
+    PatientAge PatientSize PatientWeight AdmittingDiagnosesDescription AdmittingDiagnosesCodeSequence AdmissionID
+    IssuerOfAdmissionIDSequence ServiceEpisodeID ServiceEpisodeDescription PatientState Occupation
+    AdditionalPatientHistory PregnancyStatus SmokingStatus MedicalAlerts Allergies PatientSexNeutered
+""")
 
-_REQUEST = [
-    "AccessionNumber",
-    "IssuerOfAccessionNumberSequence",
-    "RequestedProcedureID",
-    "RequestedProcedureDescription",
-    "RequestedProcedureCodeSequence",
-    "ReasonForTheRequestedProcedure",
-    "ReferencedStudySequence",
-    "PlacerOrderNumberImagingServiceRequest",
-    "FillerOrderNumberImagingServiceRequest",
-]
+_REQUEST = keywords("""
+    AccessionNumber IssuerOfAccessionNumberSequence RequestedProcedureID RequestedProcedureDescription
+    RequestedProcedureCodeSequence ReasonForTheRequestedProcedure ReferencedStudySequence
+    PlacerOrderNumberImagingServiceRequest FillerOrderNumberImagingServiceRequest
+""")
 
-_REQUEST_TYPE_2 = [
-    "AccessionNumber",
-    "RequestedProcedureID",
-    "RequestedProcedureDescription",
-    "PlacerOrderNumberImagingServiceRequest",
-    "FillerOrderNumberImagingServiceRequest",
-]
+_REQUEST_TYPE_2 = keywords("""
+    AccessionNumber RequestedProcedureID RequestedProcedureDescription PlacerOrderNumberImagingServiceRequest
+    FillerOrderNumberImagingServiceRequest
+""")
 """PS3.3 table C.17-2, Referenced Request Sequence; the two sequences of type 2 are added beside them."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pydicom.dataset import Dataset
 
-from cxr_node.report.header.elements import verbatim
+from cxr_node.report.header.elements import item, verbatim
 
 Reference = tuple[str, str, str, str]
 """Study Instance UID, Series Instance UID, SOP Class UID, SOP Instance UID."""
@@ -19,22 +19,24 @@ def hierarchy(references: Iterable[Reference]) -> list[Dataset]:
 
 
 def _study(study_instance_uid: str, series: dict[str, list[Dataset]]) -> Dataset:
-    item = Dataset()
-    item.add(verbatim("StudyInstanceUID", study_instance_uid))
-    item.ReferencedSeriesSequence = [_series(uid, instances) for uid, instances in series.items()]
-    return item
+    study = item(
+        ReferencedSeriesSequence=[
+            series_item(uid, ReferencedSOPSequence=instances) for uid, instances in series.items()
+        ]
+    )
+    study.add(verbatim("StudyInstanceUID", study_instance_uid))
+    return study
 
 
-def _series(series_instance_uid: str, instances: list[Dataset]) -> Dataset:
-    item = Dataset()
-    item.add(verbatim("SeriesInstanceUID", series_instance_uid))
-    item.ReferencedSOPSequence = instances
-    return item
+def series_item(series_instance_uid: str, **values: object) -> Dataset:
+    """Return an item that references a series."""
+    series = item(**values)
+    series.add(verbatim("SeriesInstanceUID", series_instance_uid))
+    return series
 
 
 def instance_reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
     """Return an item that references an instance (PS3.3 table 10-11)."""
-    item = Dataset()
-    item.ReferencedSOPClassUID = sop_class_uid
-    item.add(verbatim("ReferencedSOPInstanceUID", sop_instance_uid))
-    return item
+    reference = item(ReferencedSOPClassUID=sop_class_uid)
+    reference.add(verbatim("ReferencedSOPInstanceUID", sop_instance_uid))
+    return reference

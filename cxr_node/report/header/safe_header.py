@@ -19,19 +19,13 @@ from pydicom.valuerep import PersonName
 from pydicom.values import convert_value
 
 from cxr_node.report.header.character_sets import UNICODE, decode, encodings_of, without_gb2312_escapes
+from cxr_node.report.header.elements import keywords
 from cxr_node.report.header.values import CLEANERS, identifier, utc_offset
 
-_TYPE_2 = (
-    "AccessionNumber",
-    "PatientBirthDate",
-    "PatientID",
-    "PatientName",
-    "PatientSex",
-    "ReferringPhysicianName",
-    "StudyDate",
-    "StudyID",
-    "StudyTime",
-)
+_TYPE_2 = keywords("""
+    AccessionNumber PatientBirthDate PatientID PatientName PatientSex ReferringPhysicianName StudyDate StudyID
+    StudyTime
+""")
 """Attributes of the Patient and General Study modules that shall be present, empty where unknown (PS3.3 C.7)."""
 
 _IDENTIFIERS = frozenset({"AccessionNumber", "PatientID", "IssuerOfPatientID", "OtherPatientIDs", "StudyID"})

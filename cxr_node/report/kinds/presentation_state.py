@@ -11,11 +11,11 @@ from cxr_node.domain.instance import Instance
 from cxr_node.domain.reading import Point
 from cxr_node.report import codes
 from cxr_node.report.check import require_sound
-from cxr_node.report.header.elements import verbatim
+from cxr_node.report.header.elements import item, keywords
 from cxr_node.report.header.encoding import encoded
 from cxr_node.report.header.header import header, identity_of
 from cxr_node.report.header.part10 import instance_of
-from cxr_node.report.header.references import instance_reference
+from cxr_node.report.header.references import instance_reference, series_item
 from cxr_node.report.kinds.kind import film_kind
 from cxr_node.report.languages.language import Language
 from cxr_node.report.pictures import overlay
@@ -26,7 +26,7 @@ from cxr_node.report.pictures.grayscale import (
     softcopy_voi_lut,
 )
 from cxr_node.report.pictures.outlines import bounds, closed, fitted
-from cxr_node.report.result_type import ResultType, keywords
+from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import ComposeRequest, ReportedFilm
 from cxr_node.report.study import collate
 from cxr_node.report.summary import observed
@@ -84,40 +84,36 @@ def _state(film: ReportedFilm, graphics: Sequence[Dataset], language: Language) 
 
 def _reference(film: ReportedFilm) -> Dataset:
     source = film.reading.film
-    series = Dataset()
-    series.add(verbatim("SeriesInstanceUID", source.series_instance_uid))
-    series.ReferencedImageSequence = [instance_reference(source.sop_class_uid, source.sop_instance_uid)]
-    return series
+    references = [instance_reference(source.sop_class_uid, source.sop_instance_uid)]
+    return series_item(source.series_instance_uid, ReferencedImageSequence=references)
 
 
 def _displayed_area(film: ReportedFilm) -> Dataset:
     columns, rows = bounds(film)
-    area = Dataset()
-    area.DisplayedAreaTopLeftHandCorner = [1, 1]
-    area.DisplayedAreaBottomRightHandCorner = [int(columns), int(rows)]
-    area.PresentationSizeMode = "SCALE TO FIT"
-    area.PresentationPixelAspectRatio = pixel_aspect_ratio(film.header)
-    return area
+    return item(
+        DisplayedAreaTopLeftHandCorner=[1, 1],
+        DisplayedAreaBottomRightHandCorner=[int(columns), int(rows)],
+        PresentationSizeMode="SCALE TO FIT",
+        PresentationPixelAspectRatio=pixel_aspect_ratio(film.header),
+    )
 
 
 def _layer() -> Dataset:
-    layer = Dataset()
-    layer.GraphicLayer = _LAYER
-    layer.GraphicLayerOrder = 1
-    layer.GraphicLayerRecommendedDisplayCIELabValue = _COLOR_CIELAB
-    layer.GraphicLayerDescription = "Computer analysis"
-    return layer
+    return item(
+        GraphicLayer=_LAYER,
+        GraphicLayerOrder=1,
+        GraphicLayerRecommendedDisplayCIELabValue=_COLOR_CIELAB,
+        GraphicLayerDescription="Computer analysis",
+    )
 
 
 def _annotation(graphics: Sequence[Dataset], language: Language) -> Dataset:
-    annotation = Dataset()
-    annotation.GraphicLayer = _LAYER
-    annotation.GraphicObjectSequence = [graphic for graphic in graphics if "GraphicType" in graphic]
-    annotation.TextObjectSequence = [
-        *(graphic for graphic in graphics if "GraphicType" not in graphic),
-        _caution(language),
-    ]
-    return annotation
+    texts = [graphic for graphic in graphics if "GraphicType" not in graphic]
+    return item(
+        GraphicLayer=_LAYER,
+        GraphicObjectSequence=[graphic for graphic in graphics if "GraphicType" in graphic],
+        TextObjectSequence=[*texts, _caution(language)],
+    )
 
 
 def _graphics(film: ReportedFilm, language: Language) -> list[Dataset]:
@@ -142,29 +138,31 @@ def _graphics(film: ReportedFilm, language: Language) -> list[Dataset]:
 def _polyline(points: Sequence[Point], label: str) -> list[Dataset]:
     if len(points) < 2:
         return []
-    line = Dataset()
-    line.GraphicAnnotationUnits = "PIXEL"
-    line.GraphicDimensions = 2
-    line.NumberOfGraphicPoints = len(points)
-    line.GraphicData = [coordinate for point in points for coordinate in point]
-    line.GraphicType = "POLYLINE"
-    line.GraphicFilled = "N"
-    text = Dataset()
-    text.UnformattedTextValue = label
-    text.AnchorPointAnnotationUnits = "PIXEL"
-    text.AnchorPoint = list(points[0])
-    text.AnchorPointVisibility = "N"
+    line = item(
+        GraphicAnnotationUnits="PIXEL",
+        GraphicDimensions=2,
+        NumberOfGraphicPoints=len(points),
+        GraphicData=[coordinate for point in points for coordinate in point],
+        GraphicType="POLYLINE",
+        GraphicFilled="N",
+    )
+    text = item(
+        UnformattedTextValue=label,
+        AnchorPointAnnotationUnits="PIXEL",
+        AnchorPoint=list(points[0]),
+        AnchorPointVisibility="N",
+    )
     return [line, text]
 
 
 def _caution(language: Language) -> Dataset:
-    text = Dataset()
-    text.UnformattedTextValue = language.phrases.caution
-    text.BoundingBoxAnnotationUnits = "DISPLAY"
-    text.BoundingBoxTopLeftHandCorner = [0.02, 0.94]
-    text.BoundingBoxBottomRightHandCorner = [0.98, 0.99]
-    text.BoundingBoxTextHorizontalJustification = "LEFT"
-    return text
+    return item(
+        UnformattedTextValue=language.phrases.caution,
+        BoundingBoxAnnotationUnits="DISPLAY",
+        BoundingBoxTopLeftHandCorner=[0.02, 0.94],
+        BoundingBoxBottomRightHandCorner=[0.98, 0.99],
+        BoundingBoxTextHorizontalJustification="LEFT",
+    )
 
 
 PRESENTATION_STATE = film_kind("presentation-state", _TYPE, compose_film)

@@ -8,6 +8,7 @@ from cxr_node.domain.instance import Identity, Instance
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.report import codes
 from cxr_node.report.check import require_sound
+from cxr_node.report.header.elements import keywords
 from cxr_node.report.header.encoding import encoded
 from cxr_node.report.header.equipment import coded
 from cxr_node.report.header.header import header, identity_of
@@ -15,7 +16,7 @@ from cxr_node.report.header.part10 import instance_of
 from cxr_node.report.header.references import instance_reference
 from cxr_node.report.kinds.kind import film_kind
 from cxr_node.report.pictures.picture import UInt8, painted
-from cxr_node.report.result_type import ResultType, keywords
+from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import ComposeRequest, ReportedFilm
 from cxr_node.report.study import collate
 

@@ -15,17 +15,17 @@ from cxr_node.domain.radiograph import SpacingSource
 from cxr_node.domain.reading import Laterality, ModelIdentity, Structure
 from cxr_node.report import codes
 from cxr_node.report.check import require_sound
-from cxr_node.report.header.elements import verbatim
+from cxr_node.report.header.elements import item, keywords
 from cxr_node.report.header.encoding import encoded
 from cxr_node.report.header.equipment import coded
 from cxr_node.report.header.header import header, identity_of
 from cxr_node.report.header.part10 import instance_of
-from cxr_node.report.header.references import instance_reference
+from cxr_node.report.header.references import instance_reference, series_item
 from cxr_node.report.header.uids import tracking_uid
 from cxr_node.report.kinds.kind import film_kind
 from cxr_node.report.pictures.masks import joined, packed_mask
 from cxr_node.report.pictures.outlines import bounds
-from cxr_node.report.result_type import ResultType, keywords
+from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import ComposeRequest, ReportedFilm
 from cxr_node.report.study import collate
 
@@ -112,7 +112,9 @@ def _content(film: ReportedFilm, model: ModelIdentity, segments: Sequence[_Maske
     content.SegmentSequence = [
         _segment(number, structure, film.reading.film, model) for number, (structure, _) in enumerate(segments, start=1)
     ]
-    content.ReferencedSeriesSequence = [_referenced_series(film.reading.film)]
+    source = film.reading.film
+    references = [instance_reference(source.sop_class_uid, source.sop_instance_uid)]
+    content.ReferencedSeriesSequence = [series_item(source.series_instance_uid, ReferencedInstanceSequence=references)]
     _add_frames(content, film, len(segments))
     _add_image(content, film)
     columns, rows = (int(side) for side in bounds(film))
@@ -143,34 +145,27 @@ def _segment(number: int, structure: Structure, film: Identity, model: ModelIden
 
 
 def _algorithm(model: ModelIdentity) -> Dataset:
-    item = Dataset()
-    item.AlgorithmFamilyCodeSequence = [coded(codes.ARTIFICIAL_INTELLIGENCE)]
-    item.AlgorithmName = model.name[:_LABEL_CHARACTERS]
-    item.AlgorithmVersion = model.version[:_LABEL_CHARACTERS]
-    item.AlgorithmParameters = f"weights_sha256={model.weights_digest}; preparation={model.preparation}"
-    item.AlgorithmSource = model.manufacturer[:_LABEL_CHARACTERS]
-    return item
-
-
-def _referenced_series(film: Identity) -> Dataset:
-    series = Dataset()
-    series.add(verbatim("SeriesInstanceUID", film.series_instance_uid))
-    series.ReferencedInstanceSequence = [instance_reference(film.sop_class_uid, film.sop_instance_uid)]
-    return series
+    return item(
+        AlgorithmFamilyCodeSequence=[coded(codes.ARTIFICIAL_INTELLIGENCE)],
+        AlgorithmName=model.name[:_LABEL_CHARACTERS],
+        AlgorithmVersion=model.version[:_LABEL_CHARACTERS],
+        AlgorithmParameters=f"weights_sha256={model.weights_digest}; preparation={model.preparation}",
+        AlgorithmSource=model.manufacturer[:_LABEL_CHARACTERS],
+    )
 
 
 def _add_frames(content: Dataset, film: ReportedFilm, number: int) -> None:
     """Add a frame for each segment. A projection has no Frame of Reference: each frame lies on its source's pixels."""
     organization = derive_uid("dimensions", film.reading.film.sop_instance_uid)
-    index = Dataset()
-    index.DimensionOrganizationUID = organization
-    index.DimensionIndexPointer = _REFERENCED_SEGMENT_NUMBER
-    index.FunctionalGroupPointer = _SEGMENT_IDENTIFICATION_SEQUENCE
-    index.DimensionDescriptionLabel = "Segment Number"
-    dimensions = Dataset()
-    dimensions.DimensionOrganizationUID = organization
-    content.DimensionOrganizationSequence = [dimensions]
-    content.DimensionIndexSequence = [index]
+    content.DimensionOrganizationSequence = [item(DimensionOrganizationUID=organization)]
+    content.DimensionIndexSequence = [
+        item(
+            DimensionOrganizationUID=organization,
+            DimensionIndexPointer=_REFERENCED_SEGMENT_NUMBER,
+            FunctionalGroupPointer=_SEGMENT_IDENTIFICATION_SEQUENCE,
+            DimensionDescriptionLabel="Segment Number",
+        )
+    ]
     content.SharedFunctionalGroupsSequence = [_shared(film)]
     # The source stands in each frame, not in the shared groups: viewers search frames by source there only.
     content.PerFrameFunctionalGroupsSequence = [_frame(segment, film.reading.film) for segment in range(1, number + 1)]
@@ -179,35 +174,26 @@ def _add_frames(content: Dataset, film: ReportedFilm, number: int) -> None:
 
 def _shared(film: ReportedFilm) -> Dataset:
     """Return the film's pixel size for all frames, unless it is the detector's, which Pixel Spacing is not."""
-    shared = Dataset()
     spacing = film.reading.geometry and film.reading.geometry.spacing
-    if spacing and spacing.source is not SpacingSource.DETECTOR:
-        measures = Dataset()
-        measures.PixelSpacing = [DSfloat(mm, auto_format=True) for mm in (spacing.row_mm, spacing.column_mm)]
-        shared.PixelMeasuresSequence = [measures]
-    return shared
+    if not spacing or spacing.source is SpacingSource.DETECTOR:
+        return Dataset()
+    sides = [DSfloat(mm, auto_format=True) for mm in (spacing.row_mm, spacing.column_mm)]
+    return item(PixelMeasuresSequence=[item(PixelSpacing=sides)])
 
 
 def _derivation(film: Identity) -> Dataset:
     source = instance_reference(film.sop_class_uid, film.sop_instance_uid)
     source.SpatialLocationsPreserved = "YES"
     source.PurposeOfReferenceCodeSequence = [coded(codes.SOURCE_IMAGE)]
-    derivation = Dataset()
-    derivation.SourceImageSequence = [source]
-    derivation.DerivationCodeSequence = [coded(codes.SEGMENTATION)]
-    return derivation
+    return item(SourceImageSequence=[source], DerivationCodeSequence=[coded(codes.SEGMENTATION)])
 
 
 def _frame(segment_number: int, film: Identity) -> Dataset:
-    position = Dataset()
-    position.DimensionIndexValues = [segment_number]
-    segment = Dataset()
-    segment.ReferencedSegmentNumber = segment_number
-    frame = Dataset()
-    frame.DerivationImageSequence = [_derivation(film)]
-    frame.FrameContentSequence = [position]
-    frame.SegmentIdentificationSequence = [segment]
-    return frame
+    return item(
+        DerivationImageSequence=[_derivation(film)],
+        FrameContentSequence=[item(DimensionIndexValues=[segment_number])],
+        SegmentIdentificationSequence=[item(ReferencedSegmentNumber=segment_number)],
+    )
 
 
 def _add_image(content: Dataset, film: ReportedFilm) -> None:

@@ -14,12 +14,13 @@ from cxr_node.domain.instance import Identity, Instance
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes
 from cxr_node.report.check import require_sound
+from cxr_node.report.header.elements import item, keywords
 from cxr_node.report.header.encoding import encoded
 from cxr_node.report.header.header import header, identity_of
 from cxr_node.report.header.part10 import instance_of, spliced
 from cxr_node.report.header.patient_study import requests
 from cxr_node.report.header.references import Reference, hierarchy
-from cxr_node.report.result_type import ContentRule, ResultType, keywords
+from cxr_node.report.result_type import ContentRule, ResultType
 from cxr_node.report.source import ComposeRequest, PreviousReport, ReportedFilm
 from cxr_node.report.sr.content import ContentItem
 from cxr_node.report.sr.rules import caution_faults
@@ -109,18 +110,14 @@ def _add_document_general(dataset: Dataset, films: Sequence[ReportedFilm]) -> No
 
 
 def _reference(instance: Identity | PreviousReport) -> Reference:
-    return (
-        instance.study_instance_uid,
-        instance.series_instance_uid,
-        instance.sop_class_uid,
-        instance.sop_instance_uid,
-    )
+    series = instance.study_instance_uid, instance.series_instance_uid
+    return (*series, instance.sop_class_uid, instance.sop_instance_uid)
 
 
 def _private_scheme() -> Dataset:
-    scheme = Dataset()
-    scheme.CodingSchemeDesignator = codes.PRIVATE_SCHEME
-    scheme.CodingSchemeName = "Concepts of cxr-node"
-    scheme.CodingSchemeVersion = "1"
-    scheme.CodingSchemeResponsibleOrganization = "cxr-node developers"
-    return scheme
+    return item(
+        CodingSchemeDesignator=codes.PRIVATE_SCHEME,
+        CodingSchemeName="Concepts of cxr-node",
+        CodingSchemeVersion="1",
+        CodingSchemeResponsibleOrganization="cxr-node developers",
+    )
