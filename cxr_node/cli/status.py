@@ -115,7 +115,8 @@ def _queue(queue: StageStatus, now: datetime) -> tuple[str | Text, ...]:
 def _periodic_job(job: PeriodicJobStatus, now: datetime) -> tuple[str | Text, ...]:
     outcome = Text(f"{job.outcome}: {job.detail}" if job.detail else job.outcome)
     outcome.stylize("bold red" if job.outcome == "failed" else "")
-    next_run = f"{job.next_at.astimezone():%H:%M:%S}" if job.next_at is not None else ""
+    # A frequent job is recorded once a minute: its next run may be over.
+    next_run = f"{job.next_at.astimezone():%H:%M:%S}" if job.next_at is not None and job.next_at > now else "soon"
     return (job.name, f"{job.role}, {job.host}", age(job.started_at, now), f"{job.duration_s:.2f} s", outcome, next_run)
 
 
