@@ -12,7 +12,7 @@ from cxr_node.db.states import ENDED, Stage, State
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.queries import view_rows
-from cxr_node.queries.view_rows import Comparison, Condition
+from cxr_node.queries.view_rows import equal
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.queue import queue
 
@@ -29,7 +29,7 @@ def deliveries(
 ) -> None:
     """List deliveries, newest first, with the last response of each destination."""
     values = {"destination": destination or None, "state": state}
-    conditions = [_equal(name, value) for name, value in values.items() if value]
+    conditions = [equal(name, value) for name, value in values.items() if value]
     with reporting_errors(), reading_database(path) as connection:
         rows = view_rows.rows(connection, VIEWS["v1_deliveries"], conditions=conditions, limit=limit)
     if as_json:
@@ -66,7 +66,7 @@ def requeue(
     if state not in ENDED:
         raise typer.BadParameter(f"a job that is {state} has not ended", param_hint="--state")
     values = {"state": state, "stage": stage, "destination": destination or None, "reason": reason or None}
-    conditions = [_equal(name, value) for name, value in values.items() if value]
+    conditions = [equal(name, value) for name, value in values.items() if value]
     with reporting_errors(), read_write(path) as process:
         with process.database.read() as connection:
             rows = view_rows.rows(
@@ -86,7 +86,3 @@ def requeue(
         typer.echo(f"{len(requeued)} jobs queued again" if yes else f"{len(job_ids)} jobs: --yes queues them again")
         if yes and not job_ids:
             raise CommandError("no job matches")
-
-
-def _equal(column: str, value: object) -> Condition:
-    return Condition(column=column, comparison=Comparison.EQUAL, value=value)

@@ -16,7 +16,7 @@ from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, out, reporting_e
 from cxr_node.db.database import Connection
 from cxr_node.queries import drift as drifts
 from cxr_node.queries import view_rows
-from cxr_node.queries.view_rows import Comparison, Condition
+from cxr_node.queries.view_rows import Comparison, Condition, equal
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.wiring.drift import judge_days
 from cxr_node.wiring.process import Process
@@ -65,9 +65,9 @@ def _rows(connection: Connection, evaluated: list[str], *, device: str, only: bo
         return []
     conditions = [Condition(column="day", comparison=Comparison.LEAST, value=evaluated[-1])]
     if device:
-        conditions.append(Condition(column="calling_ae_title", comparison=Comparison.EQUAL, value=device))
+        conditions.append(equal("calling_ae_title", device))
     if only:
-        conditions.append(Condition(column="is_drift", comparison=Comparison.EQUAL, value=True))
+        conditions.append(equal("is_drift", value=True))
     rows = view_rows.rows(connection, VIEWS["v1_drift"], conditions=conditions, order="adjusted_p", limit=_HISTORY)
     return [{**row, "evaluated_at": row["evaluated_at"].isoformat()} for row in rows]
 

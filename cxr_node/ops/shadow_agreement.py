@@ -8,7 +8,7 @@ from typing import Any
 from cxr_node.db.database import Connection
 from cxr_node.monitoring.agreement import ScorePair, agreement
 from cxr_node.queries import view_rows
-from cxr_node.queries.view_rows import Comparison, Condition
+from cxr_node.queries.view_rows import equal
 from cxr_node.queries.views.registry import VIEWS
 
 Row = dict[str, Any]
@@ -33,9 +33,7 @@ def shadow_findings(
     if not name:
         newest = view_rows.rows(connection, VIEWS["v1_shadow"], columns=("model_name", "model_version"), limit=1)
         model = newest[0] if newest else model
-    conditions = [
-        Condition(column=column, comparison=Comparison.EQUAL, value=value) for column, value in model.items() if value
-    ]
+    conditions = [equal(column, value) for column, value in model.items() if value]
     return view_rows.rows(
         connection, VIEWS["v1_shadow"], columns=_COLUMNS, conditions=conditions, since=since, until=until, limit=limit
     )

@@ -12,18 +12,13 @@ from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import film, finding, heat_map, reading, result, study
 from cxr_node.domain.reading import HeatMap
 from cxr_node.queries import overview, view_rows
-from cxr_node.queries.view_rows import Comparison, Condition
+from cxr_node.queries.view_rows import Comparison, Condition, equal
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.records import reading_columns, readings
 from cxr_node.records.films import get as get_film
 
 Row = dict[str, Any]
 NEWEST = ("film_id", "study_id", "calling_ae_title", "received_at", "view", "state", "reason")
-
-
-def equal(column: str, value: object) -> Condition:
-    """Return the condition that a column equals a value."""
-    return Condition(column=column, comparison=Comparison.EQUAL, value=value)
 
 
 def newest_films(connection: Connection, *, limit: int) -> list[Row]:

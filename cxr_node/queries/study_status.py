@@ -9,7 +9,7 @@ from cxr_node.db.tables import study
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.reasons import reason_meaning
 from cxr_node.queries import view_rows
-from cxr_node.queries.view_rows import Comparison, Condition
+from cxr_node.queries.view_rows import equal
 from cxr_node.queries.views.registry import VIEWS
 
 Row = dict[str, Any]
@@ -23,7 +23,7 @@ _STAGES = {"read": "reading", "compose": "composing", "deliver": "delivery to {d
 
 def study_status(connection: Connection, study_instance_uid: str) -> Row:
     """Return the films, jobs and deliveries of a study, and a summary: sentences on what is open or failed."""
-    of_study = [Condition(column="study_instance_uid", comparison=Comparison.EQUAL, value=study_instance_uid)]
+    of_study = [equal("study_instance_uid", study_instance_uid)]
     rows = {
         name: view_rows.rows(connection, VIEWS[view], conditions=of_study, order=order) for name, view, order in _VIEWS
     }
@@ -39,7 +39,7 @@ def find_study_uid(connection: Connection, uid: Uid) -> str | None:
     """Return the Study Instance UID of a study, or of the study of a film or result; None if `uid` is unknown."""
     if connection.execute(select(study.c.id).where(study.c.study_instance_uid == uid)).first():
         return uid
-    of_object = [Condition(column="sop_instance_uid", comparison=Comparison.EQUAL, value=uid)]
+    of_object = [equal("sop_instance_uid", uid)]
     for view in ("v1_films", "v1_deliveries"):
         rows = view_rows.rows(connection, VIEWS[view], columns=["study_instance_uid"], conditions=of_object, limit=1)
         if rows:

@@ -32,6 +32,11 @@ class Condition:
     value: object
 
 
+def equal(column: str, value: object) -> Condition:
+    """Return the condition that a column equals a value."""
+    return Condition(column=column, comparison=Comparison.EQUAL, value=value)
+
+
 def rows(
     connection: Connection,
     view: View,

@@ -143,9 +143,7 @@ def give_up(transaction: Transaction, claim: Claim, *, reason: str | None, detai
 
 def retry(transaction: Transaction, claim: Claim, *, due_at: datetime, detail: str, now: datetime) -> None:
     """Return a claimed job to the queue, due at `due_at`."""
-    state = after(State.RUNNING, Event.RETRY)
-    _move(transaction, claim, state, due_at=due_at, detail=detail, lease_owner=None, lease_until=None, ended_at=None)
-    events.record(transaction, [claim.job_id], Event.RETRY, state, now=now, actor=claim.lease_owner, detail=detail)
+    _end_claim(transaction, claim, Event.RETRY, now=now, detail=detail, due_at=due_at, ended_at=None)
     transaction.notify.add(claim.stage)
 
 
@@ -153,19 +151,8 @@ def release_unattempted(
     transaction: Transaction, claim: Claim, *, due_at: datetime, detail: str, now: datetime
 ) -> None:
     """Return a claimed job to the queue without counting the attempt."""
-    state = after(State.RUNNING, Event.RETRY)
-    _move(
-        transaction,
-        claim,
-        state,
-        due_at=due_at,
-        detail=detail,
-        attempts=claim.attempts - 1,
-        lease_owner=None,
-        lease_until=None,
-        ended_at=None,
-    )
-    events.record(transaction, [claim.job_id], Event.RETRY, state, now=now, actor=claim.lease_owner, detail=detail)
+    columns = {"due_at": due_at, "attempts": claim.attempts - 1, "ended_at": None}
+    _end_claim(transaction, claim, Event.RETRY, now=now, detail=detail, **columns)
 
 
 def make_due(transaction: Transaction, stage: Stage, subject_id: int, *, now: datetime) -> None:
@@ -234,11 +221,17 @@ def requeue(transaction: Transaction, job_ids: Iterable[int], *, actor: str, now
 def _end(
     transaction: Transaction, claim: Claim, event: Event, *, now: datetime, reason: str | None, detail: str
 ) -> None:
-    state = after(State.RUNNING, event)
-    _move(transaction, claim, state, reason=reason, detail=detail, lease_owner=None, lease_until=None, ended_at=now)
-    events.record(transaction, [claim.job_id], event, state, now=now, actor=claim.lease_owner, detail=detail)
+    _end_claim(transaction, claim, event, now=now, detail=detail, reason=reason, ended_at=now)
     if claim.stage is Stage.DELIVER:  # a later delivery of the study may be claimable now
         transaction.notify.add(Stage.DELIVER)
+
+
+def _end_claim(
+    transaction: Transaction, claim: Claim, event: Event, *, now: datetime, detail: str, **columns: object
+) -> None:
+    state = after(State.RUNNING, event)
+    _move(transaction, claim, state, detail=detail, lease_owner=None, lease_until=None, **columns)
+    events.record(transaction, [claim.job_id], event, state, now=now, actor=claim.lease_owner, detail=detail)
 
 
 def _move(transaction: Transaction, claim: Claim, state: State, **columns: object) -> None:

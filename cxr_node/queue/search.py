@@ -1,6 +1,6 @@
 """Search of jobs and their events, read-only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -71,17 +71,9 @@ def one(connection: Connection, job_id: int) -> JobRow | None:
 
 def events(connection: Connection, job_id: int) -> list[EventRow]:
     """Return the events of a job, the oldest first."""
-    rows = connection.execute(select(job_event).where(job_event.c.job_id == job_id).order_by(job_event.c.id))
-    return [
-        EventRow(
-            at=columns["at"],
-            event=columns["event"],
-            state=State(columns["state"]),
-            actor=columns["actor"],
-            detail=columns["detail"],
-        )
-        for columns in rows.mappings()
-    ]
+    columns = (job_event.c[field.name] for field in fields(EventRow))
+    rows = connection.execute(select(*columns).where(job_event.c.job_id == job_id).order_by(job_event.c.id))
+    return [EventRow(**{**row, "state": State(row["state"])}) for row in rows.mappings()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,21 +131,6 @@ def _jobs() -> Select[Any]:
 
 
 def _row(columns: RowMapping) -> JobRow:
-    return JobRow(
-        job_id=columns["id"],
-        stage=Stage(columns["stage"]),
-        film_id=columns["film_id"],
-        state=State(columns["state"]),
-        reason=columns["reason"],
-        detail=columns["detail"],
-        priority=columns["priority"],
-        attempts=columns["attempts"],
-        due_at=columns["due_at"],
-        created_at=columns["created_at"],
-        ended_at=columns["ended_at"],
-        study_instance_uid=columns["study_instance_uid"],
-        sop_instance_uid=columns["sop_instance_uid"],
-        calling_ae_title=columns["calling_ae_title"],
-        destination=columns["destination"],
-        **{column.name: columns[column.name] for column in _MODEL},
-    )
+    converted = {"job_id": columns["id"], "stage": Stage(columns["stage"]), "state": State(columns["state"])}
+    names = (field.name for field in fields(JobRow) if field.name not in converted)
+    return JobRow(**converted, **{name: columns[name] for name in names})

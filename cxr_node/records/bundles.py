@@ -1,6 +1,6 @@
 """Activated bundle of all readers, and whether each host uses it or has rejected it."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select
@@ -54,11 +54,8 @@ def activate(transaction: Transaction, bundle: ArchivedBundle | None, *, by: str
 
 def newest(connection: Connection) -> BundleActivation | None:
     """Return the newest activation; None if there is none."""
-    row = (
-        connection.execute(select(bundle_activation).order_by(bundle_activation.c.id.desc()).limit(1))
-        .mappings()
-        .first()
-    )
+    query = select(bundle_activation).order_by(bundle_activation.c.id.desc()).limit(1)
+    row = connection.execute(query).mappings().first()
     if row is None:
         return None
     return BundleActivation(
@@ -92,24 +89,12 @@ def _archived_bundle(row: RowMapping) -> ArchivedBundle | None:
 def write_use(transaction: Transaction, use: BundleUse) -> None:
     """Replace the use of a host."""
     transaction.connection.execute(delete(bundle_use).where(bundle_use.c.host == use.host))
-    transaction.connection.execute(
-        insert(bundle_use).values(
-            host=use.host, activation_id=use.activation_id, is_rejected=use.is_rejected, detail=use.detail, at=use.at
-        )
-    )
+    transaction.connection.execute(insert(bundle_use).values(asdict(use)))
 
 
 def uses(connection: Connection) -> list[BundleUse]:
     """Return the uses of the newest activation; hosts that have not noticed it yet are missing."""
     last = select(bundle_activation.c.id).order_by(bundle_activation.c.id.desc()).limit(1).scalar_subquery()
-    query = select(bundle_use).where(bundle_use.c.activation_id == last).order_by(bundle_use.c.host)
-    return [
-        BundleUse(
-            host=row["host"],
-            activation_id=row["activation_id"],
-            is_rejected=row["is_rejected"],
-            detail=row["detail"],
-            at=row["at"],
-        )
-        for row in connection.execute(query).mappings()
-    ]
+    columns = (bundle_use.c[field.name] for field in fields(BundleUse))
+    query = select(*columns).where(bundle_use.c.activation_id == last).order_by(bundle_use.c.host)
+    return [BundleUse(**row) for row in connection.execute(query).mappings()]

@@ -114,7 +114,17 @@ def _store(
         )
     ).first()
     if row is None:
-        return _add(transaction, transaction_uid, uids, sender, due_at=due_at, now=now)
+        request = {
+            "transaction_uid": transaction_uid,
+            "calling_ae_title": sender.calling_ae_title,
+            "address": sender.address,
+            "instances": uids,
+            "requested_at": now,
+        }
+        added = transaction.connection.execute(insert(commitment).values(request).returning(commitment.c.id))
+        new_id: int = added.scalar_one()
+        queue.add(transaction, Stage.COMMIT, new_id, of_study=None, due_at=due_at, now=now)
+        return new_id
     commitment_id, instances_before, job_id, state = row
     if instances_before != uids:
         raise OtherRequest(f"transaction {transaction_uid} is of other instances")
@@ -122,27 +132,3 @@ def _store(
     if state in ENDED:
         queue.requeue(transaction, [job_id], actor=f"peer/{sender.calling_ae_title}", now=now)
     return int(commitment_id)
-
-
-def _add(
-    transaction: Transaction,
-    transaction_uid: Uid,
-    uids: list[list[Uid]],
-    sender: Sender,
-    *,
-    due_at: datetime,
-    now: datetime,
-) -> int:
-    commitment_id: int = transaction.connection.execute(
-        insert(commitment)
-        .values(
-            transaction_uid=transaction_uid,
-            calling_ae_title=sender.calling_ae_title,
-            address=sender.address,
-            instances=uids,
-            requested_at=now,
-        )
-        .returning(commitment.c.id)
-    ).scalar_one()
-    queue.add(transaction, Stage.COMMIT, commitment_id, of_study=None, due_at=due_at, now=now)
-    return commitment_id

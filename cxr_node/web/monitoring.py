@@ -12,7 +12,7 @@ from cxr_node.domain.daily_stats import Statistic
 from cxr_node.monitoring.agreement import Agreement
 from cxr_node.ops.shadow_agreement import shadow_agreement, shadow_findings
 from cxr_node.queries import drift, view_rows
-from cxr_node.queries.view_rows import Comparison, Condition
+from cxr_node.queries.view_rows import Comparison, Condition, equal
 from cxr_node.queries.views.registry import VIEWS
 from cxr_node.records import constancy
 from cxr_node.web.access import LoggedIn
@@ -99,7 +99,7 @@ def _monitoring(connection: Connection, figure: str, *, now: datetime) -> Row:
     day, _ = drift.newest(connection)
     figures: list[Row] = []
     if day is not None:
-        conditions = [Condition(column="day", comparison=Comparison.EQUAL, value=day.isoformat())]
+        conditions = [equal("day", day.isoformat())]
         figures = view_rows.rows(connection, VIEWS["v1_drift"], conditions=conditions, order="adjusted_p")
     drifted = [row for row in figures if row["is_drift"]]
     chosen = figure or _name(
@@ -126,8 +126,7 @@ def _check(connection: Connection) -> Row | None:
     if newest is None:
         return None
     run, _ = newest
-    of_run = Condition(column="run_id", comparison=Comparison.EQUAL, value=run["id"])
-    values = view_rows.rows(connection, VIEWS["v1_constancy"], conditions=[of_run], order="seed")
+    values = view_rows.rows(connection, VIEWS["v1_constancy"], conditions=[equal("run_id", run["id"])], order="seed")
     columns = ("started_at", "state", "detail", "model_name", "model_version", "engine")
     shown = [row for row in values if row["seed"] is not None]
     return {"run_id": run["id"], **{name: run[name] for name in columns}, "values": shown}
@@ -137,8 +136,8 @@ def _days(connection: Connection, figure: str, now: datetime) -> list[Row]:
     kind, _, key = figure.partition(" ")
     stored = Statistic.SCORE if kind == Statistic.POSITIVE else kind
     conditions = [
-        Condition(column="kind", comparison=Comparison.EQUAL, value=str(stored)),
-        Condition(column="key", comparison=Comparison.EQUAL, value=key),
+        equal("kind", str(stored)),
+        equal("key", key),
         Condition(column="day", comparison=Comparison.LEAST, value=_first_day(now).isoformat()),
     ]
     rows = view_rows.rows(connection, VIEWS["v1_daily_statistics"], conditions=conditions, order="day")
