@@ -3,13 +3,16 @@
     python -m benchmarks.end_to_end                       # the table, about five minutes
     python -m benchmarks.end_to_end --films 200 --databases sqlite --set read.bundle=chest --json measured.json
 
-A whole node in its own processes, with default settings except the study window (0 s), and a simulated PACS in another
-process that records the arrival time of each report. Films are phantoms of 15 MB, DX, uncompressed, each with its own
-patient, study and UIDs. "idle": one film at a time, each on its own association, the next after the report of the one
-before. "2 a second": at that rate, on four associations. "all at once": on four associations as fast as they are
-answered; films a second from the first byte to the last report. The run fails unless every film is analysed and every
-report arrives. The file of --json is the input of benchmarks/simulate.py: the latency of each film, and the time that
-each stage held its jobs, from the node's job events.
+A whole node runs in its own processes, with default settings except the study window (0 s). A simulated PACS in another
+process records the arrival time of each report. Films are phantoms of 15 MB, DX, uncompressed, each with its own
+patient, study and UIDs. Loads:
+
+- "idle": one film at a time, each on its own association, after the report of the previous film;
+- "2 a second": at that rate, on four associations;
+- "all at once": on four associations without pause; films/s from the first byte to the last report.
+
+The run fails unless every film is analysed and every report arrives. The file of --json is the input of
+benchmarks/simulate.py: the latency of each film, and each stage's time per job from the node's job events.
 """
 
 import argparse
@@ -48,7 +51,7 @@ _EVERY_S = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Load on a node, with its times."""
+    """A load on a node, and its times."""
 
     name: str
     films: int
@@ -63,7 +66,7 @@ class Load:
 
 @dataclass(slots=True, kw_only=True)
 class Measured:
-    """Document of `--json`: place, date, and for each database the loads and the times that stages held jobs."""
+    """Document of `--json`: machine, date, and by database the loads and the seconds per job of each stage."""
 
     machine: str
     cores: int
@@ -71,13 +74,13 @@ class Measured:
     film_bytes: int
     loads: dict[str, list[Load]] = field(default_factory=dict)
     stages_s: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    """Of the idle load only, in which no film waits for another."""
+    """Of the idle load only, in which films do not queue."""
     connections: int = 0
-    """To PostgreSQL, of the whole node after its loads."""
+    """Connections to PostgreSQL of the whole node after its loads."""
 
 
 def write_film(folder: Path, *, enlarged: int) -> Path:
-    """Write a phantom as a modality would send it."""
+    """Write a phantom as a modality sends it."""
     phantom = film(seed=21, rows=_ROWS, columns=_COLUMNS)
     large = np.repeat(np.repeat(phantom.p_values, enlarged, 0), enlarged, 1)
     dataset = dicom.dataset(replace(phantom, p_values=large), now=dicom.EXAMPLE_TIME)
@@ -96,7 +99,7 @@ class Bench:
         self._runs = Runs()
 
     def idle(self, count: int) -> Load:
-        """Send one film after the other, each after the report of the one before."""
+        """Send one film at a time, each after the report of the previous one."""
         before = processes.cpu_s(self._pid)
         parts = [self._sent(films=1) for _ in range(count)]
         return Load(
@@ -113,7 +116,7 @@ class Bench:
         return replace(self._sent(films=count, every_s=_EVERY_S, senders=_ASSOCIATIONS), name="2 a second")
 
     def saturated(self, count: int) -> Load:
-        """Send as fast as films are answered."""
+        """Send the next film of an association at the response to the previous one."""
         return replace(self._sent(films=count, senders=_ASSOCIATIONS), name="all at once")
 
     def _sent(self, *, films: int, every_s: float = 0.0, senders: int = 1) -> Load:
@@ -147,7 +150,7 @@ def _began(answer: Answer) -> float:
 def benches(
     folder: Path, database: str, sets: Sequence[str], *, enlarged: int
 ) -> Iterator[tuple[Bench, scratch.ScratchNode]]:
-    """Run a node on its own database that has read one film."""
+    """Run a node on its own database; it has read one film when the block starts."""
     with ExitStack() as stack:
         url = ""
         if database == "postgresql":
@@ -171,7 +174,7 @@ def benches(
 
 
 def stages_s(place: scratch.ScratchNode) -> dict[str, list[float]]:
-    """Return the time from claim to end of each stage's jobs, without the first, when caches are cold.
+    """Return the seconds from claim to end of each stage's jobs, without the first one, which has cold caches.
 
     Raises
     ------
@@ -198,7 +201,7 @@ def stages_s(place: scratch.ScratchNode) -> dict[str, list[float]]:
 
 
 def connections(place: scratch.ScratchNode) -> int:
-    """Return how many connections to PostgreSQL the node holds, ours not counted."""
+    """Return the number of connections that the node has to PostgreSQL, without this one."""
     with running_node.opened(place.settings) as database, database.read() as connection:
         query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
         return int(connection.execute(text(query)).scalar_one()) - 1
@@ -228,13 +231,13 @@ def row(database: str, load: Load) -> tuple[str, ...]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--films", type=int, default=60, help="of each load")
-    parser.add_argument("--enlarged", type=int, default=_ENLARGED, help="film's rows in 512, columns in 416")
+    parser.add_argument("--films", type=int, default=60, help="per load")
+    parser.add_argument("--enlarged", type=int, default=_ENLARGED, help="rows of a film by 512, columns by 416")
     parser.add_argument("--databases", nargs="+", choices=["sqlite", "postgresql"], default=["sqlite", "postgresql"])
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="a setting of the node"
     )
-    parser.add_argument("--json", type=Path, help="file for the measurements, for the simulation")
+    parser.add_argument("--json", type=Path, help="file of the measurements, input of the simulation")
     arguments = parser.parse_args()
     at = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     measured = Measured(machine=machine(), cores=os.cpu_count() or 1, at=at, film_bytes=0)

@@ -1,22 +1,23 @@
-"""Receive throughput: this node against DCMTK's storescp, Orthanc and pynetdicom's storescp, in one run.
+"""Receive throughput of this node, DCMTK's storescp, Orthanc and pynetdicom's storescp, compared in one run.
 
     python -m benchmarks.receive                                      # the table, about six minutes
     python -m benchmarks.receive --kinds "15 MB DX" --senders 16 --seconds 3 --rounds 7
-    python -m benchmarks.receive --node pynetdicom:receive.path=pynetdicom  # one more node, with a setting of its own
+    python -m benchmarks.receive --node pynetdicom:receive.path=pynetdicom  # one more node, with its own setting
     python -m benchmarks.receive --postgresql --plot pictures --json receive.json
     python -m benchmarks.receive --idle 32                            # cost of idle associations
-    python -m benchmarks.receive --flat 10000 --kinds "10 kB DX"      # memory over very many films
+    python -m benchmarks.receive --flat 10000 --kinds "10 kB DX"      # memory over 10,000 films
     python -m benchmarks.receive --storescu                           # DCMTK's storescu as shipped: Nagle on
 
-A process of its own sends the films on the loopback interface (benchmarks/load/sender.py); it is not the bottleneck,
-and its share of a core is in the table. Each film has its own patient, study and UIDs. Receivers take turns, each of
-at most --seconds and --megabytes; between turns stored films are removed and the disk is synchronised. A receiver that
-stores fewer films than it answered with Success fails the run. "node / it" is the median of the ratios of each round,
-with the least and the most. Answer times begin with a film's first byte, on an open association: storescp without
---fork serves one association after the other, and the wait for the next is in no column.
+A separate process sends the films on the loopback interface (benchmarks/load/sender.py). It is not the bottleneck; the
+table has its share of a core. It shares no code with the node's upper layer, whose defects could otherwise be on both
+sides. Each film has its own patient, study and UIDs. Receivers take turns of at most --seconds and --megabytes. Between
+turns, stored films are removed and the disk is synchronised. A receiver that stores fewer films than it answered with
+Success fails the run. "node / it" is the median, minimum and maximum of each round's ratio. Response times begin with a
+film's first byte, on an open association: storescp without --fork serves one association at a time, and no column
+includes the wait for the next.
 
-Names of peers may have options: "storescp nodelay fork 128k exact" sets TCP_NODELAY=1, --fork, --max-pdu 131072 and
-+B; "pynetdicom minimal" has a handler that only writes the file, and accepts more than ten associations.
+Peer names may have options: "storescp nodelay fork 128k exact" sets TCP_NODELAY=1, --fork, --max-pdu 131072 and +B.
+"pynetdicom minimal" has a handler that only writes the file, and accepts more than ten associations.
 """
 
 import argparse
@@ -46,7 +47,7 @@ DEFAULT = (
 
 
 def cells(arguments: argparse.Namespace) -> Sequence[Cell]:
-    """Return the requested comparisons, or the default ones."""
+    """Return the requested comparisons, or the defaults."""
     if not (arguments.kinds or arguments.senders or arguments.per_association is not None or arguments.nagle):
         return DEFAULT
     return [
@@ -73,12 +74,12 @@ def running(arguments: argparse.Namespace, folder: Path) -> Iterator[list[Receiv
             if receivers.available(name):
                 started.append(stack.enter_context(receivers.peer(name, folder / f"peer-{number}")))
             else:
-                print(f"{name}: not on this machine, left out", flush=True)
+                print(f"{name}: not installed, skipped", flush=True)
         yield started
 
 
 def compare(arguments: argparse.Namespace, folder: Path) -> None:
-    """Compare, and print the table line by line."""
+    """Compare the receivers; print the table line by line."""
     bounds = Bounds(seconds=arguments.seconds, megabytes=arguments.megabytes)
     everything: list[dict[str, object]] = []
     runs = Runs()
@@ -116,19 +117,19 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--kinds", nargs="+", choices=list(films.KINDS), default=[])
     options.add_argument("--senders", nargs="+", type=int, default=[])
     options.add_argument("--per-association", type=int, help="films on one association; 0 for many")
-    options.add_argument("--nagle", action="store_true", help="Nagle's algorithm stays on at the sender")
+    options.add_argument("--nagle", action="store_true", help="leave Nagle's algorithm on at the sender")
     options.add_argument("--peers", nargs="*", metavar="NAME")
     options.add_argument(
         "--set", action="append", default=[], metavar="SECTION.NAME=VALUE", help="a setting of the node"
     )
     options.add_argument("--node", action="append", default=[], metavar="NAME:SETTING,...", help="one more node")
-    options.add_argument("--postgresql", action="store_true", help="nodes work on a PostgreSQL of this run's own")
+    options.add_argument("--postgresql", action="store_true", help="run the nodes on a temporary PostgreSQL")
     options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--seconds", type=float, default=0.5, help="of one turn")
-    options.add_argument("--megabytes", type=float, default=600.0, help="of one turn")
-    options.add_argument("--json", type=Path, help="file for every round")
+    options.add_argument("--seconds", type=float, default=0.5, help="per turn")
+    options.add_argument("--megabytes", type=float, default=600.0, help="per turn")
+    options.add_argument("--json", type=Path, help="file for the results of every round")
     options.add_argument("--plot", type=Path, help="folder for pictures")
-    options.add_argument("--folder", type=Path, help="folder for films during the run; a temporary one by default")
+    options.add_argument("--folder", type=Path, help="parent of the temporary folder of films")
     modes.add(options)
     return options
 

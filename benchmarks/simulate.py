@@ -1,15 +1,15 @@
-"""Sizing: hosts, disks and connections from measured times of each stage and a simulated day of films.
+"""Sizing: hosts, disks and connections from measured stage times and a simulated day of films.
 
-    python -m benchmarks.end_to_end --json measured.json          # measure, on the machine that is to be planned with
+    python -m benchmarks.end_to_end --json measured.json          # measure on the machine of the plan
     python -m benchmarks.simulate --measured measured.json --transactions --pictures docs/pictures
     python -m benchmarks.simulate --films 5000 --peak 4           # another day
 
 Service times are drawn from the measurements (by default `benchmarks/measured.json`, with their place and date).
-Chosen, not measured: the shape of a day (one peak at 11 o'clock, --peak times the mean), the share of the busiest
-moment that a host may be busy (--busy), one spare host of each role, and the failures. Each film is a study of its own;
-a stage handles one film at a time on each host (delivery two). A day of more than 100,000 films is simulated in equal
-pieces, of which one is shown: servers are rounded up and slowed down by as much, so films wait longer than in the whole
-plant; a failed host fails in each piece. No piece has fewer than four reading hosts, or one failure would stop reading.
+Assumptions, not measurements: the shape of a day (one peak at 11 o'clock, --peak times the mean), the utilisation of a
+host at the peak (--busy), one spare host per role, and the failures. Each film is its own study. A host runs one job of
+each stage at a time (two of delivery). A day of more than 100,000 films is simulated in equal pieces, of which one is
+shown. Its servers are rounded up and slowed down in proportion, so films wait longer than in the whole plant. A failed
+host fails in each piece. Each piece has at least four reading hosts, or one failure would stop reading.
 """
 
 import argparse
@@ -29,16 +29,16 @@ from benchmarks.simulation.samples import STAGES, Samples, add_transactions
 _HOUR_S = 3600.0
 _MINUTE_S = 60.0
 _LARGEST = 100_000
-"""Films of a day that is simulated whole; a larger one is simulated in equal pieces."""
+"""Films of the largest day that is simulated whole."""
 _FEWEST_READERS = 4
-"""Reading hosts of a piece."""
+"""Least number of reading hosts in a piece."""
 _PROBE_S = 60.0
 """An unreachable destination is retried at least once a minute (cxr_node/deliver/circuit_breaker.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
-    """A day on which something happens."""
+class Scenario:
+    """A day with or without a failure."""
 
     name: str
     away: Away | None = None
@@ -46,29 +46,29 @@ class Story:
     spare: int = 1
 
 
-def stories(busiest: Day) -> Sequence[Story]:
-    """Return the stories of a day: no failure, the PACS away, a reading host lost, with spares or without."""
+def scenarios(busiest: Day) -> Sequence[Scenario]:
+    """Return the scenarios of a day: no failure, PACS unreachable, reading host lost with and without spares."""
     noon = busiest.busiest_hour * _HOUR_S
-    # It is back at midnight: a node of one reading host reads nothing until then.
+    # The host is back at midnight. A node with one reading host reads nothing until then.
     dead = (Loss(station="read", servers=1, at_s=noon, back_s=DAY_S),)
     return (
-        Story(name="nothing happens"),
-        Story(
+        Scenario(name="nothing happens"),
+        Scenario(
             name="the PACS is away from 10 to 12",
             away=Away(begin_s=noon - _HOUR_S, end_s=noon + _HOUR_S, found_s=_PROBE_S),
         ),
-        Story(name="a reading host dies at 11, with a spare", losses=dead),
-        Story(name="no spares, a reading host dies at 11", losses=dead, spare=0),
+        Scenario(name="a reading host dies at 11, with a spare", losses=dead),
+        Scenario(name="no spares, a reading host dies at 11", losses=dead, spare=0),
     )
 
 
-def simulate(samples: Samples, day: Day, story: Story, *, busy: float, seed: int) -> Outcome:
+def simulate(samples: Samples, day: Day, scenario: Scenario, *, busy: float, seed: int) -> Outcome:
     """Simulate a day, or an equal piece of it."""
-    plant = sizing.hosts(samples, day, busy=busy, spare=story.spare)
+    plant = sizing.hosts(samples, day, busy=busy, spare=scenario.spare)
     into = max(1, min(round(day.films / _LARGEST), plant.servers()["read"] // _FEWEST_READERS))
     piece = Day(films=day.films / into, peak=day.peak, busiest_hour=day.busiest_hour)
     parts = sizing.pieces(plant, into)
-    # With one seed the films of every story arrive at the same times.
+    # The films of all scenarios of a seed arrive at the same times.
     coming, serving = (np.random.default_rng([seed, which]) for which in range(2))
     plan = Plan(
         arrivals=piece.arrivals(coming, begin_s=0.0, end_s=DAY_S),
@@ -77,29 +77,29 @@ def simulate(samples: Samples, day: Day, story: Story, *, busy: float, seed: int
             stage: of_samples([time_s * parts[stage].slower for time_s in samples.stages_s[stage]], serving)
             for stage in STAGES
         },
-        losses=story.losses,
-        away=story.away,
+        losses=scenario.losses,
+        away=scenario.away,
     )
     return run(plan)
 
 
 def stages(samples: Samples) -> Iterator[tuple[str, ...]]:
-    """Yield the measured times of each stage."""
+    """Yield the rows of the measured stage times."""
     for stage in STAGES:
         times = np.array(samples.stages_s[stage])
         p50, p99 = np.quantile(times, (0.5, 0.99))
         yield stage, str(times.size), f"{times.mean():.3f}", f"{p50:.3f}", f"{p99:.3f}"
 
 
-def outcome_row(day: Day, story: Story, outcome: Outcome) -> tuple[str, ...]:
-    """Return a row of the table of stories."""
+def outcome_row(day: Day, scenario: Scenario, outcome: Outcome) -> tuple[str, ...]:
+    """Return a row of the table of scenarios."""
     latencies = outcome.latencies_s
     p50, p99, most = np.quantile(latencies, (0.5, 0.99, 1.0))
     at = np.arange(0.0, DAY_S, _MINUTE_S)
     backlog = outcome.backlog(at)
     return (
         f"{day.films:,.0f}",
-        story.name,
+        scenario.name,
         f"{len(latencies):,}",
         *map(_lasting, (p50, p99, most)),
         f"{backlog.max():,.0f}",
@@ -112,14 +112,14 @@ def _lasting(seconds: float) -> str:
     return f"{seconds / _MINUTE_S:.3g} min" if seconds < 2 * _HOUR_S else f"{seconds / _HOUR_S:.3g} h"
 
 
-def drawn(outcomes: Sequence[tuple[Story, Outcome]], day: Day, folder: Path) -> Path:
-    """Draw the backlog of the node over the day, a line for each story."""
+def drawn(outcomes: Sequence[tuple[Scenario, Outcome]], day: Day, folder: Path) -> Path:
+    """Draw the backlog of the node over the day, a line per scenario."""
     folder.mkdir(parents=True, exist_ok=True)
     figure = charts.drawn()
     axes = figure.add_subplot()
     at = np.arange(6 * _HOUR_S, 20 * _HOUR_S, _MINUTE_S)
-    for (story, outcome), color in zip(outcomes, charts.COLORS, strict=False):
-        axes.plot(at / _HOUR_S, outcome.backlog(at), color=color, label=story.name, linewidth=1.3)
+    for (scenario, outcome), color in zip(outcomes, charts.COLORS, strict=False):
+        axes.plot(at / _HOUR_S, outcome.backlog(at), color=color, label=scenario.name, linewidth=1.3)
     axes.set_yscale("symlog", linthresh=10)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("hour of the day")
@@ -132,14 +132,16 @@ def drawn(outcomes: Sequence[tuple[Story, Outcome]], day: Day, folder: Path) -> 
 
 
 def main() -> None:
-    """Print the tables, and draw."""
+    """Print the tables and draw the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measured", type=Path, default=Path(__file__).parent / "measured.json")
-    parser.add_argument("--transactions", action="store_true", help="measure them first, and add them to that file")
+    parser.add_argument(
+        "--transactions", action="store_true", help="measure the databases first; add the rates to --measured"
+    )
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="postgresql")
-    parser.add_argument("--films", nargs="+", type=int, default=[1_000, 100_000, 10_000_000], help="a day")
-    parser.add_argument("--peak", type=float, default=3.0, help="busiest moment over the mean of the day")
-    parser.add_argument("--busy", type=float, default=0.7, help="share of the busiest moment that a host may be busy")
+    parser.add_argument("--films", nargs="+", type=int, default=[1_000, 100_000, 10_000_000], help="films a day")
+    parser.add_argument("--peak", type=float, default=3.0, help="peak rate by the mean rate of the day")
+    parser.add_argument("--busy", type=float, default=0.7, help="utilisation of a host at the peak, 0 to 1")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pictures", type=Path, help="folder for pictures")
     arguments = parser.parse_args()
@@ -152,23 +154,21 @@ def main() -> None:
     _print(("films a day", *(f"{day.films:,.0f}" for day in days)), _sizes(samples, days, arguments.busy))
     limits = sizing.limits(samples, peak=arguments.peak, busy=arguments.busy)
     _print(
-        ("what", "does at most, films a day", "then"),
+        ("component", "films a day, at most", "remedy"),
         ((limit.what, f"{limit.films_a_day:,.0f}", limit.then) for limit in limits),
     )
 
-    def happenings() -> Iterator[tuple[str, ...]]:
+    def scenario_rows() -> Iterator[tuple[str, ...]]:
         for day in days:
             outcomes = []
-            for story in stories(day):
-                outcome = simulate(samples, day, story, busy=arguments.busy, seed=arguments.seed)
-                outcomes.append((story, outcome))
-                yield outcome_row(day, story, outcome)
+            for scenario in scenarios(day):
+                outcome = simulate(samples, day, scenario, busy=arguments.busy, seed=arguments.seed)
+                outcomes.append((scenario, outcome))
+                yield outcome_row(day, scenario, outcome)
             if arguments.pictures is not None:
                 drawn(outcomes, day, arguments.pictures)
 
-    _print(
-        ("films a day", "what happens", "simulated", "p50", "p99", "most", "films in the node at most"), happenings()
-    )
+    _print(("films a day", "scenario", "simulated", "p50", "p99", "most", "films in the node at most"), scenario_rows())
 
 
 def _sizes(samples: Samples, days: Sequence[Day], busy: float) -> Iterator[tuple[str, ...]]:

@@ -14,7 +14,7 @@ _WIDTH = 0.8
 
 
 def of_receiving(everything: Sequence[Mapping[str, Any]], folder: Path) -> Iterator[Path]:
-    """Draw films a second by receiver, a picture for each kind of film; bars from the least to the most round."""
+    """Draw films/s by receiver, a picture per kind of film; error bars from minimum to maximum of the rounds."""
     folder.mkdir(parents=True, exist_ok=True)
     for kind in dict.fromkeys(row["cell"]["kind"] for row in everything):
         cells = [row for row in everything if row["cell"]["kind"] == kind]
@@ -42,7 +42,7 @@ def of_receiving(everything: Sequence[Mapping[str, Any]], folder: Path) -> Itera
 
 
 def drawn(width: float = 8.0, height: float = 4.2) -> Figure:
-    """Return an empty figure, without a screen."""
+    """Return an empty figure of the non-interactive backend."""
     mpl.use("Agg")
     return Figure(figsize=(width, height), layout="constrained")
 

@@ -1,4 +1,4 @@
-"""One connection of the load sender: never blocks, and yields the event that it waits for."""
+"""Non-blocking connection of the load sender: its steps yield the event that they wait for."""
 
 import os
 import selectors
@@ -12,15 +12,15 @@ LARGEST_PDU = 131_072
 _SMALLEST_PDU = 4_096
 
 Step = Generator[int | float, None, None]
-"""Yields the event that it waits for: of its socket (int), or a time of the monotonic clock (float)."""
+"""Yields the next event: of its socket (int), or a time of the monotonic clock (float)."""
 
 
 class Gone(Exception):
-    """The receiver has refused or closed the association."""
+    """The receiver rejected or closed the association."""
 
 
 class Line:
-    """One connection, which never blocks."""
+    """One non-blocking connection."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -59,7 +59,7 @@ class Line:
 
 
 def _whole(received: bytearray) -> int:
-    """Return how long the first PDU is, 0 if it is not all there."""
+    """Return the length of the first PDU, 0 if it is incomplete."""
     if len(received) < wire.HEADER.size:
         return 0
     size = wire.HEADER.size + int(wire.HEADER.unpack_from(received)[2])

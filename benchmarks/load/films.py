@@ -1,4 +1,4 @@
-"""Films of the load, and their encoding to bytes that are ready to be sent."""
+"""Films of the load, and their encoding to PDUs."""
 
 import io
 import os
@@ -27,19 +27,19 @@ from cxr_node.faults import wire
 _DCMCJPEG = Path("/usr/bin/dcmcjpeg")
 _RUN_DIGITS, _NUMBER_DIGITS = 20, 12
 _RESTART = 1 << 20
-"""Bytes of a fragment of the stand-in for JPEG."""
+"""Bytes of a fragment of the substitute for JPEG."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """A kind of film: how large, of which SOP Class, compressed or not."""
+    """A kind of film: size, SOP Class and compression."""
 
     rows: int
     columns: int
     sop_class_uid: str = DigitalXRayImageStorageForPresentation
     lossless: bool = False
     noise: float = 400.0
-    """Standard deviation in stored values, on which the size in JPEG Lossless depends."""
+    """Standard deviation in stored values; it determines the size in JPEG Lossless."""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -52,24 +52,24 @@ KINDS: Mapping[str, Kind] = {
 
 
 def uid(which: str, *, run: int = 0, number: int = 0) -> str:
-    """Return a UID of always the same length: of the study "1", series "2" or instance "3" of a film of a run."""
+    """Return a UID of constant length: of the study "1", series "2" or instance "3" of a film of a run."""
     return f"2.25.{which}{run:0{_RUN_DIGITS}d}{number:0{_NUMBER_DIGITS}d}"
 
 
 def patient_id(*, run: int = 0, number: int = 0) -> str:
-    """Return a Patient ID, always 16 characters: each film has a patient of its own."""
+    """Return the Patient ID of a film, always 16 characters; each film has its own patient."""
     return f"P{run % 1000:03d}{number:0{_NUMBER_DIGITS}d}"
 
 
 def write(folder: Path, name: str) -> Path:
-    """Write the film of a kind as a file; its UIDs and Patient ID are those of run 0, number 0."""
+    """Write a film of a kind to a file; its UIDs and Patient ID are those of run 0, number 0."""
     path = folder / f"{name.replace(' ', '-')}.dcm"
     _film(KINDS[name]).save_as(path, enforce_file_format=True)
     return path
 
 
 def as_template(dataset: Dataset) -> None:
-    """Give a film the UIDs and the Patient ID that a sender replaces."""
+    """Set the UIDs and the Patient ID that the sender replaces."""
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(uid("3"))
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = UID(uid("1")), UID(uid("2"))
     dataset.PatientID = patient_id()
@@ -100,7 +100,7 @@ def _film(kind: Kind) -> Dataset:
 
 
 def _compressed(film: Dataset) -> Dataset:
-    """Return the film in JPEG Lossless by DCMTK; without DCMTK noise of that size, which no receiver decodes."""
+    """Return the film in JPEG Lossless by DCMTK; without DCMTK noise of that size (no receiver decodes it)."""
     if _DCMCJPEG.is_file():
         with TemporaryDirectory() as folder:
             plain, small = Path(folder, "plain.dcm"), Path(folder, "small.dcm")
@@ -119,7 +119,7 @@ def _compressed(film: Dataset) -> Dataset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyFilm:
-    """A film as the bytes of its PDUs: its own part in memory, the part common to all films in a file for sendfile."""
+    """A film as the bytes of its PDUs: individual part in memory, part common to all films in a file for sendfile."""
 
     command: bytes
     head: bytes
@@ -130,7 +130,7 @@ class ReadyFilm:
     head_places: tuple[tuple[int, str], ...]
 
     def copy(self, *, run: int, number: int) -> tuple[bytes, bytes]:
-        """Return command and head of a film of its own: with its UIDs and its patient in their places."""
+        """Return command and head of a copy with its own UIDs and patient."""
         return (
             _patched(self.command, self.command_places, run, number),
             _patched(self.head, self.head_places, run, number),
@@ -171,7 +171,7 @@ def identity(path: Path) -> tuple[str, str]:
 
 
 def ready(path: Path, *, pdu_bytes: int) -> ReadyFilm:
-    """Cut a file's data set into PDUs of at most `pdu_bytes` of variable field, once for all its copies."""
+    """Split a file's data set into PDUs of at most `pdu_bytes` of variable field, once for all copies."""
     meta, offset = split_dataset(path)
     data_set = path.read_bytes()[offset:]
     fragment_bytes = pdu_bytes - struct.calcsize(">LBB")
@@ -188,7 +188,7 @@ def ready(path: Path, *, pdu_bytes: int) -> ReadyFilm:
     ]
     places = _places(pdus[0])
     if {which for _, which in places} != set(_WHICH):
-        raise ValueError(f"{path.name}: the first PDU lacks a UID or the patient's ID to put others in place of")
+        raise ValueError(f"{path.name}: the first PDU lacks a UID or the Patient ID that the sender replaces")
     rest = b"".join(pdus[1:])
     return ReadyFilm(
         command=command,
@@ -201,7 +201,7 @@ def ready(path: Path, *, pdu_bytes: int) -> ReadyFilm:
 
 
 def _memory_file(content: bytes) -> int:
-    """Return a descriptor of a file in memory that holds `content`; it lives as long as the process."""
+    """Return the descriptor of a file in memory with `content`; it stays open until the process ends."""
     file = os.memfd_create("film")
     with os.fdopen(os.dup(file), "wb") as writer:
         writer.write(content)

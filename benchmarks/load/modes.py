@@ -1,4 +1,4 @@
-"""Other benchmarks of receivers: idle associations, memory, a modality with its default settings."""
+"""More benchmarks of receivers: idle associations, memory, DCMTK's storescu with default settings."""
 
 import argparse
 import os
@@ -20,21 +20,21 @@ _SETTLE_S = 1.0
 _SAMPLES = 10
 _TRIAL = 10
 _START_SHARE = 10
-"""A start-up that takes more than nine tenths of the time was slow by chance."""
+"""A start-up longer than nine tenths of the time was slow by chance."""
 _MAX_STORED_BYTES = 400e6
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add the options of each."""
-    parser.add_argument("--idle", type=int, metavar="N", help="N associations that are idle for --idle-seconds")
+    """Add the options of each benchmark."""
+    parser.add_argument("--idle", type=int, metavar="N", help="open N associations, idle for --idle-seconds")
     parser.add_argument("--idle-seconds", type=float, default=10.0)
-    parser.add_argument("--flat", type=int, metavar="N", help="N films to each, and the memory on the way")
+    parser.add_argument("--flat", type=int, metavar="N", help="N films to each, with the memory after each tenth")
     parser.add_argument("--storescu", action="store_true", help="DCMTK's storescu as shipped, one association")
     parser.add_argument("--storescu-seconds", type=float, default=2.0, help="approximate length of one of its turns")
 
 
 def peers_of(arguments: argparse.Namespace) -> Sequence[str]:
-    """Return the peers that are compared by default."""
+    """Return the peers of the comparison by default."""
     if arguments.idle is not None:
         return ("pynetdicom minimal",)
     if arguments.flat is not None:
@@ -43,7 +43,7 @@ def peers_of(arguments: argparse.Namespace) -> Sequence[str]:
 
 
 def chosen(arguments: argparse.Namespace) -> Mode | None:
-    """Return the requested benchmark, None for films a second."""
+    """Return the requested benchmark, None for receive throughput."""
     if arguments.idle is not None:
         return idle
     if arguments.flat is not None:
@@ -65,7 +65,7 @@ def idle(arguments: argparse.Namespace, folder: Path, receivers: Sequence[Receiv
                     sending.begin(
                         Order(port=receiver.port, path=str(path), run=0, senders=arguments.idle, idle_s=open_s)
                     )
-                    time.sleep(_SETTLE_S)  # they are being opened
+                    time.sleep(_SETTLE_S)  # until all are open
                     before, began = processes.cpu_s(receiver.pid), time.monotonic()
                     time.sleep(arguments.idle_seconds)
                     shares.append((processes.cpu_s(receiver.pid) - before) / (time.monotonic() - began))
@@ -81,7 +81,7 @@ def idle(arguments: argparse.Namespace, folder: Path, receivers: Sequence[Receiv
 
 
 def flat(arguments: argparse.Namespace, folder: Path, receivers: Sequence[Receiver]) -> tuple[Line, Iterable[Line]]:
-    """Return the memory of each receiver after each tenth of very many films; stored films are removed meanwhile."""
+    """Return the memory of each receiver after each tenth of the films; stored films are removed meanwhile."""
     names = [str(number * arguments.flat // _SAMPLES) for number in range(1, _SAMPLES + 1)]
     senders = (arguments.senders or [16])[0]
 
@@ -100,7 +100,7 @@ def flat(arguments: argparse.Namespace, folder: Path, receivers: Sequence[Receiv
 
 
 def _tenths(receiver: Receiver, path: Path, count: int, senders: int, sending: Sending, runs: Runs) -> Iterator[float]:
-    """Yield the memory after each `count` films, of which none is lost; at most `_MAX_STORED_BYTES` are stored."""
+    """Yield the memory after each `count` films; no film may be lost, and at most `_MAX_STORED_BYTES` are stored."""
     most = max(senders, int(_MAX_STORED_BYTES / path.stat().st_size))
     for _ in range(_SAMPLES):
         left = count
@@ -118,7 +118,7 @@ def _tenths(receiver: Receiver, path: Path, count: int, senders: int, sending: S
 
 
 def shipped(arguments: argparse.Namespace, folder: Path, receivers: Sequence[Receiver]) -> tuple[Line, Iterable[Line]]:
-    """Return the films a second that DCMTK's storescu, as shipped, sends on one association."""
+    """Return the films/s of DCMTK's storescu with default settings on one association."""
 
     def lines() -> Iterator[Line]:
         for kind in arguments.kinds or ["10 kB DX", "2 MB DX", "15 MB DX"]:
@@ -138,14 +138,14 @@ def shipped(arguments: argparse.Namespace, folder: Path, receivers: Sequence[Rec
 
 def _count(receiver: Receiver, path: Path, arguments: argparse.Namespace) -> int:
     """Return the number of films that take about `--storescu-seconds`, within `--megabytes`."""
-    # With storescu's start-up time: without it the rest may be zero by chance.
+    # Includes storescu's start-up time: the difference without it may be zero by chance.
     speed = _TRIAL / _storescu_s(receiver, path, _TRIAL)
     most = arguments.megabytes * 1e6 / path.stat().st_size
     return max(_TRIAL, int(min(arguments.storescu_seconds * speed, most)))
 
 
 def _speed(receiver: Receiver, path: Path, count: int) -> float:
-    """Return the films a second of `count` films after the first, which includes storescu's start-up time."""
+    """Return films/s of `count` films after the first, whose time includes storescu's start-up."""
     receiver.clear()
     os.sync()
     before = receiver.count_stored()
@@ -158,7 +158,7 @@ def _speed(receiver: Receiver, path: Path, count: int) -> float:
 
 
 def _storescu_s(receiver: Receiver, path: Path, count: int) -> float:
-    """Return how long storescu takes to send `count` instances of a film, each with UIDs and a patient of its own."""
+    """Return the seconds in which storescu sends `count` copies of a film, each with its own UIDs and patient."""
     own = ["--repeat", str(count), "+IR", "1", "+IS", "1", "+IP", "1"]
     command: list[str | Path] = [peers.program("storescu"), "-R", *own, peers.LOOPBACK, str(receiver.port), str(path)]
     began = time.monotonic()

@@ -1,8 +1,8 @@
-"""Simulated PACS in its own process, which reports the arrival time of each study's result.
+"""Simulated PACS in its own process: reports the arrival time of each study's result.
 
     python -m benchmarks.load.pacs FOLDER
 
-The monotonic clock is the machine's, so it is also the sender's.
+All processes of a machine share the monotonic clock, so its times compare with the sender's.
 """
 
 import json

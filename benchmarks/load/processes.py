@@ -1,15 +1,15 @@
-"""Cost of a program: processor time and memory of its processes."""
+"""Processor time and memory of a program's processes."""
 
 from pathlib import Path
 
 import psutil
 
 _FORGET_PEAKS = "5"
-"""Written to clear_refs: the peak of resident memory begins anew (proc(5))."""
+"""Written to clear_refs: resets the peak of resident memory (proc(5))."""
 
 
 def cpu_s(root: int) -> float:
-    """Return the processor time in seconds that a process, its children, and those that have ended have used."""
+    """Return the processor seconds of a process and its children, including those that have ended."""
     used = 0.0
     for process in _family(root):
         try:
@@ -21,26 +21,26 @@ def cpu_s(root: int) -> float:
 
 
 def forget_peaks(root: int) -> None:
-    """Let the peaks of memory begin anew."""
+    """Reset the peaks of resident memory."""
     for process in _family(root):
         try:
             Path(f"/proc/{process.pid}/clear_refs").write_text(_FORGET_PEAKS, encoding="ascii")
-        except OSError:  # it has ended, or is another user's: then its peak is that of its life
+        except OSError:  # it has ended, or is of another user: its peak is then since its start
             continue
 
 
 def peak_rss_mb(root: int) -> float:
-    """Return the most memory in 10^6 bytes that the largest of the processes that receive has had resident."""
+    """Return the peak resident memory of the largest receiving process, in 10^6 bytes."""
     return max((_status_kib(process.pid, "VmHWM") for process in _receiving(root)), default=0) * 1024 / 1e6
 
 
 def rss_mb(root: int) -> float:
-    """Return the memory in 10^6 bytes that the largest of the processes that receive has resident now."""
+    """Return the resident memory of the largest receiving process, in 10^6 bytes."""
     return max((_status_kib(process.pid, "VmRSS") for process in _receiving(root)), default=0) * 1024 / 1e6
 
 
 def _receiving(root: int) -> list[psutil.Process]:
-    """Return the processes that connections come to: of this node those of its role, of others all."""
+    """Return the processes that accept connections: those of the receive role of this node, all of a peer."""
     family = _family(root)
     return [process for process in family if {"role", "receive"} <= set(_words(process))] or family
 

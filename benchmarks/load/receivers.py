@@ -1,4 +1,4 @@
-"""Compared receivers: this node's receiving role and its peers, each in its own processes."""
+"""Receivers under comparison: this node's receive role and its peers, each in its own processes."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from cxr_node.settings.root import Settings
 from tests.support import peers, running_node
 
 PEERS = ("storescp", "storescp nodelay", "orthanc", "pynetdicom")
-"""Compared by default."""
+"""Peers of the default comparison."""
 
 
 class Unfit(Exception):
@@ -27,7 +27,7 @@ class Unfit(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
-    """A running receiver. `count_stored` counts its stored films by its own records, `clear` removes their bytes."""
+    """A running receiver. `count_stored` counts films by the receiver's own records, `clear` removes their bytes."""
 
     name: str
     port: int
@@ -37,19 +37,19 @@ class Receiver:
 
 
 def installed(program: str) -> bool:
-    """Whether a peer's program is on this machine."""
+    """Whether a peer's program is installed."""
     return any((folder / program).is_file() for folder in (Path("/usr/bin"), Path("/usr/sbin")))
 
 
 def available(name: str) -> bool:
-    """Whether the peer `name` can be run here."""
+    """Whether the programs of the peer `name` are installed."""
     if name.startswith("storescp"):
         return installed("storescp") and installed("echoscu")
     return installed("Orthanc") and installed("echoscu") if name == "orthanc" else True
 
 
 def peer(name: str, folder: Path) -> AbstractContextManager[Receiver]:
-    """Run the peer `name` in `folder`: storescp with any of the words nodelay, fork, 128k and exact, or another."""
+    """Run the peer `name` in `folder`: storescp with options nodelay, fork, 128k and exact, or another peer."""
     if name.startswith("storescp"):
         return _storescp(name, folder)
     return {"orthanc": _orthanc, "pynetdicom": _pynetdicom, "pynetdicom minimal": _minimal}[name](name, folder)
@@ -59,9 +59,9 @@ def peer(name: str, folder: Path) -> AbstractContextManager[Receiver]:
 def node(
     name: str, folder: Path, *, url: str = "", sets: Sequence[str] = (), roles: Sequence[str] = ("receive",)
 ) -> Iterator[Receiver]:
-    """Run this node's receiving role alone; `sets` are settings as "receive.port=0", values as in TOML or bare text."""
+    """Run this node with `roles`; `sets` are settings like "receive.port=0", values in TOML or bare text."""
     settings = sections(sets)
-    # Several receiving processes share a port only if it is named.
+    # Several receiving processes need a configured port.
     settings.setdefault("receive", {}).setdefault("port", peers.free_port())
     place = scratch.create_node(folder, database_url=url, destinations={}, sections=settings)
     with running_node.running(place.config, roles=tuple(roles), wait_for=tuple(roles)) as started:
@@ -121,7 +121,7 @@ def _storescp(name: str, folder: Path) -> Iterator[Receiver]:
 
 @contextmanager
 def _pynetdicom(name: str, folder: Path) -> Iterator[Receiver]:
-    """Run its application unchanged: ten associations at most."""
+    """Run pynetdicom's storescp unchanged: ten associations at most."""
     folder.mkdir(parents=True)
     port = peers.free_port()
     command: list[str | Path] = [sys.executable, "-m", "pynetdicom", "storescp", "-q", "-od", folder, str(port)]
@@ -132,7 +132,7 @@ def _pynetdicom(name: str, folder: Path) -> Iterator[Receiver]:
 
 @contextmanager
 def _minimal(name: str, folder: Path) -> Iterator[Receiver]:
-    """Run it with at most a hundred associations and a handler that only writes the file."""
+    """Run pynetdicom with at most a hundred associations and a handler that only writes the file."""
     folder.mkdir(parents=True)
     port = peers.free_port()
     with _process([sys.executable, "-m", "benchmarks.load.stock", str(port), str(folder)]) as pid:
@@ -157,7 +157,7 @@ def _of_folder(name: str, folder: Path, port: int, pid: int) -> Receiver:
 
 @contextmanager
 def _orthanc(name: str, folder: Path) -> Iterator[Receiver]:
-    """Run it with its own defaults except ports and folders."""
+    """Run Orthanc with its defaults except ports and folders."""
     folder.mkdir(parents=True)
     port, http_port = peers.free_port(), peers.free_port()
     rest = peers.Orthanc(port=port, http_port=http_port)
@@ -188,7 +188,7 @@ def _orthanc(name: str, folder: Path) -> Iterator[Receiver]:
 
 @contextmanager
 def _process(command: Sequence[str | Path], more: Mapping[str, str] | None = None) -> Iterator[int]:
-    """Run a program with more environment; the value is its process."""
+    """Run a program with more environment variables; yield its process ID."""
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **(more or {})}
     )

@@ -1,4 +1,4 @@
-"""Interleaved rounds: each receiver in turn, repeatedly, and the figures of all rounds."""
+"""Interleaved rounds of all receivers, and the figures of all rounds."""
 
 import os
 import statistics
@@ -33,7 +33,7 @@ class Round:
     films: int
     seconds: float
     answers_s: tuple[float, ...]
-    """From the first byte of a film to the answer."""
+    """From the first byte of a film to its response."""
     cpu_s: float
     sender_cpu_s: float
     peak_rss_mb: float
@@ -55,13 +55,13 @@ class Bounds:
 
 
 class Runs:
-    """Numbers of runs: no two films that are sent have the same UID."""
+    """Numbers of runs, unique so that each sent film has its own UIDs."""
 
     def __init__(self) -> None:
         self._next = int.from_bytes(os.urandom(7))
 
     def number(self) -> int:
-        """Return the next one."""
+        """Return the next number."""
         self._next += 1
         return self._next
 
@@ -72,7 +72,7 @@ def turn(receiver: Receiver, cell: Cell, path: Path, *, sending: Sending, bounds
     Raises
     ------
     Unfit
-        If it stored another number of films than it answered with Success.
+        If the number of stored films differs from the number of Success responses.
     """
     receiver.clear()
     os.sync()
@@ -123,7 +123,7 @@ def compared(
     rounds: int,
     runs: Runs,
 ) -> dict[str, list[Round]]:
-    """Return each receiver's rounds after a film that does not count; the first receiver changes with the round."""
+    """Return each receiver's rounds after a warm-up film; the first receiver changes with the round."""
     results: dict[str, list[Round]] = {receiver.name: [] for receiver in receivers}
     for receiver in receivers:
         one = Bounds(seconds=bounds.seconds, megabytes=0.0)
@@ -159,7 +159,7 @@ def _short(value: float) -> str:
 
 
 def ratios(ours: Sequence[Round], others: Sequence[Round]) -> Spread | None:
-    """Return how many times the other's films a second ours are, round by round; None where one took none."""
+    """Return the ratio of our films/s to the other's, by round; None if a round of either has no film."""
     pairs = list(zip(ours, others, strict=True))
     if not all(result.films for pair in pairs for result in pair):
         return None

@@ -2,9 +2,10 @@
 
     python -m benchmarks.load.sender
 
-One order a line on standard input (`Order` as JSON), one answer a line on standard output (`Answer` as JSON). Films
-are made into PDUs once; all associations are served by one thread that waits in epoll, and pixels go from a file in
-memory to the socket by sendfile, so that a film costs the sender a few system calls and no copy of its own.
+Reads one order per line on standard input (`Order` as JSON), and writes one answer per line on standard output
+(`Answer` as JSON). It shares no upper-layer code with the measured receivers: otherwise the same error or delay could
+be on both sides. Films are encoded to PDUs once. One thread serves all associations by epoll; pixels go from a file in
+memory to the socket by sendfile, so that a film costs the sender a few system calls and no copy.
 """
 
 import heapq
@@ -26,60 +27,60 @@ from cxr_node.faults import wire
 
 LOOPBACK = "127.0.0.1"
 _PATIENCE_S = 60.0
-"""Time without any event after which the receiver is given up."""
+"""Time without any event after which the run fails."""
 
 Sender = Generator[socket.socket | int | float, None, None]
-"""A step that also yields each socket before it waits for it."""
+"""A step that also yields each socket before it waits for its events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """Films to send. Ends after `seconds` or `films`, whichever is first; films begun are finished."""
+    """Films to send, until `seconds` or `films` is reached; a film in progress is completed."""
 
     port: int
     path: str
     run: int
-    """Number of the run: no two films of different runs have the same UID."""
+    """Number of the run, part of each UID."""
     senders: int = 1
     seconds: float = 3600.0
     films: int = 1_000_000_000
     per_association: int = 0
-    """Films on one association; 0 for as many as there are."""
+    """Films per association; 0 for all."""
     every_s: float = 0.0
-    """A film of all senders together each so many seconds, as a modality's day; 0 as fast as they are answered."""
+    """Seconds between the films of all senders together; 0 for no pause after a response."""
     nagle: bool = False
-    """Leave Nagle's algorithm on and write the command by itself, as DCMTK's storescu and many modalities do."""
+    """Leave Nagle's algorithm on and write the command separately, like DCMTK's storescu and many modalities."""
     pdu_bytes: int = LARGEST_PDU
-    """Largest PDU that is sent, where the receiver allows it."""
+    """Largest PDU to send, if the receiver allows it."""
     idle_s: float = 0.0
-    """Instead of films: keep the associations open for so long."""
+    """Seconds of open associations without a film, instead of films."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Answer:
-    """Result of an order: of each film its number, begin, last byte sent, answer (monotonic seconds) and status."""
+    """Result of an order: number, begin, last byte sent, response (monotonic seconds) and status of each film."""
 
     films: list[tuple[int, float, float, float, int]] = field(default_factory=list)
     refused: int = 0
-    """Associations that were not accepted, or ended by the receiver."""
+    """Associations that the receiver rejected or ended."""
     began_at: float = 0.0
-    """When the first association was open."""
+    """Time at which the first association was open."""
     cpu_s: float = 0.0
     """Processor time of the sender."""
 
     @property
     def stored(self) -> list[tuple[int, float, float, float, int]]:
-        """The films that were answered with Success."""
+        """The films with a Success response."""
         return [film for film in self.films if film[4] == 0]
 
     @property
     def seconds(self) -> float:
-        """From the start to the last answer."""
+        """From the start to the last response."""
         return max((film[3] for film in self.films), default=self.began_at) - self.began_at
 
 
 class _Load:
-    """One order being sent."""
+    """One order in progress."""
 
     def __init__(self, order: Order, library: "Library") -> None:
         self._order, self._library = order, library
@@ -96,7 +97,7 @@ class _Load:
         return self.answer
 
     def _sender(self) -> Sender:
-        """Open one association after the other; yields each one's socket before waiting for it."""
+        """Open one association after the other; yield the socket of each before its events."""
         more = True
         while more and time.monotonic() < self._deadline:
             with closing(socket.create_connection((LOOPBACK, self._order.port), _PATIENCE_S)) as connection:
@@ -110,7 +111,7 @@ class _Load:
                     more = False
 
     def _association(self, line: Line) -> Generator[int | float, None, bool]:
-        """Send films on a new association; return whether there may be more to send."""
+        """Send films on a new association; return whether films may remain."""
         yield from line.send(wire.associate_rq(self._sop_class_uid, (self._transfer_syntax_uid,)))
         kind, body = yield from line.pdu()
         if kind != wire.ASSOCIATE_AC:
@@ -198,7 +199,7 @@ def _go_on(
 
 
 class Library:
-    """Films that are ready to be sent."""
+    """Films encoded to PDUs, by path and PDU size."""
 
     def __init__(self) -> None:
         self._films: dict[tuple[str, int], ReadyFilm] = {}
@@ -212,7 +213,7 @@ class Library:
 
 
 def main() -> None:
-    """Take orders until standard input ends."""
+    """Process orders until standard input ends."""
     library = Library()
     for line in sys.stdin:
         answer = _Load(Order(**json.loads(line)), library).run()

@@ -1,4 +1,4 @@
-"""The load sender from outside: started, given orders, ended."""
+"""Client of the load sender: starts the process, sends orders, stops it."""
 
 import json
 import subprocess
@@ -18,14 +18,14 @@ class Sending:
         self._process = process
 
     def begin(self, order: Order) -> None:
-        """Give an order."""
+        """Send an order."""
         if self._process.stdin is None:
             raise RuntimeError("the sender has no standard input")
         self._process.stdin.write(json.dumps(asdict(order)) + "\n")
         self._process.stdin.flush()
 
     def end(self) -> Answer:
-        """Wait for the answer to the order that was begun."""
+        """Wait for the answer to the last order."""
         line = self._process.stdout.readline() if self._process.stdout is not None else ""
         if not line:
             raise RuntimeError("the sender ended; its output is above")
@@ -33,7 +33,7 @@ class Sending:
         return Answer(**(answer | {"films": [tuple(film) for film in answer["films"]]}))
 
     def send(self, order: Order) -> Answer:
-        """Give an order and wait for its answer."""
+        """Send an order and wait for its answer."""
         self.begin(order)
         return self.end()
 

@@ -1,4 +1,4 @@
-"""pynetdicom unchanged, with many associations allowed and a handler that only writes the file.
+"""pynetdicom unchanged, with up to 100 associations and a handler that only writes the file.
 
 python -m benchmarks.load.stock PORT FOLDER
 """
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # created at import
 
 from benchmarks.load.films import KINDS
 

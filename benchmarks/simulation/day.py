@@ -1,4 +1,4 @@
-"""Arrivals of films: a day with a busiest moment, as a Poisson process whose rate follows the clock."""
+"""Arrivals of films: Poisson process whose rate follows the time of day, with one peak."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ _LARGEST_CONCENTRATION = 500.0
 
 @dataclass(frozen=True, kw_only=True)
 class Day:
-    """A day of `films` films on average, the busiest moment at `busiest_hour` with `peak` times the mean rate.
+    """A day of `films` films on average, with `peak` times the mean rate at `busiest_hour`.
 
-    The rate is that of a von Mises distribution around the clock: one peak by day, quiet nights, no further parameter.
-    `peak` 1 is a day without hours.
+    The rate is a von Mises distribution over 24 h: one peak, low rates at night, no further parameter. `peak` 1 is a
+    constant rate.
     """
 
     films: float
@@ -30,7 +30,7 @@ class Day:
 
     @cached_property
     def concentration(self) -> float:
-        """The k for which exp(k) / I0(k), the highest density over the mean, is `peak`; found by halving."""
+        """The k for which exp(k) / I0(k), the highest density over the mean, is `peak`; by bisection."""
         low, high = 0.0, _LARGEST_CONCENTRATION
         for _ in range(100):
             middle = (low + high) / 2
@@ -42,12 +42,12 @@ class Day:
         return float(np.i0(self.concentration))
 
     def rate(self, at_s: float) -> float:
-        """Films a second at a time of the day, in seconds since midnight."""
+        """Return films/s at a time of the day, in seconds since midnight."""
         angle = 2 * pi * (at_s - self.busiest_hour * 3600) / DAY_S
         return self.mean_rate * exp(self.concentration * cos(angle)) / self._mean_density
 
     def arrivals(self, generator: np.random.Generator, *, begin_s: float, end_s: float) -> Iterator[float]:
-        """Yield the arrival times of films, by thinning a process of the highest rate (Lewis and Shedler 1979)."""
+        """Yield arrival times in seconds, by thinning a process of the highest rate (Lewis and Shedler 1979)."""
         highest = self.mean_rate * self.peak * (1 + 1e-9)
         at = begin_s + generator.exponential(1 / highest)
         while at < end_s:

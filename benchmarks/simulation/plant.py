@@ -1,4 +1,4 @@
-"""A node on any number of hosts as a plant: films queue at one station after the other."""
+"""Queueing model of a node on any number of hosts: films pass one station after the other."""
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ Steps = Generator[simpy.Event, object, None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """Some servers of a station are gone from `at_s` to `back_s`, with the films that they served."""
+    """Failure of `servers` of a station from `at_s` to `back_s`; the films in service are interrupted."""
 
     station: str
     servers: int
@@ -25,7 +25,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Away:
-    """The PACS takes nothing from `begin_s` to `end_s`; `found_s` after that it is found to be back."""
+    """The PACS is unreachable from `begin_s` to `end_s`; a retry succeeds `found_s` later."""
 
     begin_s: float
     end_s: float
@@ -33,10 +33,10 @@ class Away:
 
 
 class Station:
-    """Servers that take films in the order of their coming.
+    """Servers with a queue, first in first out.
 
-    A film whose server is lost is begun anew by another one `lease_s` later, when the lease has run out. A film whose
-    turn it is while the station is shut gives way, and comes again when it is open.
+    A film whose server is lost restarts at another one `lease_s` later, after its lease has expired. A film that
+    reaches a server while the station is shut releases the server and queues again when the station is open.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Station:
         self._serving: dict[Turn, simpy.Process | None] = {}
 
     def serve(self) -> Steps:
-        """Wait for a server and be served."""
+        """Queue for a server and hold it for the service time."""
         came = self._env.now
         while True:
             turn = self._servers.request()
@@ -75,7 +75,7 @@ class Station:
             yield self._env.timeout(again_s)
 
     def _served(self, turn: Turn) -> Generator[simpy.Event, object, bool]:
-        """Serve for one service time; return False if the server was lost meanwhile, and then do not release it."""
+        """Hold the server for one service time and release it; return False if it was lost meanwhile."""
         self._serving[turn] = self._env.active_process
         try:
             yield self._env.timeout(self._service())
@@ -86,7 +86,7 @@ class Station:
         return True
 
     def lose(self, loss: Loss) -> Steps:
-        """Take a server away at the time of its loss, one that serves if any does; give it back when it is back."""
+        """Remove a server at the time of its loss, a busy one if any is; add it again at `back_s`."""
         yield self._env.timeout(max(0.0, loss.at_s - self._env.now))
         if self._serving:
             request, film = self._serving.popitem()
@@ -102,7 +102,7 @@ class Station:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Input of the simulation: arrivals, and the stations in their order with servers and service times."""
+    """Input of the simulation: arrivals, and the stations in order with servers and service times."""
 
     arrivals: Iterable[float]
     servers: Mapping[str, int]
@@ -110,7 +110,7 @@ class Plan:
     losses: tuple[Loss, ...] = ()
     away: Away | None = None
     delivers: str = "deliver"
-    """The station that is shut while the PACS is away."""
+    """Name of the station that is shut while the PACS is unreachable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,18 +124,18 @@ class Outcome:
 
     @property
     def latencies_s(self) -> Float64:
-        """From a film's coming to its leaving."""
+        """Seconds from a film's arrival to its departure."""
         return self.left_s - self.came_s
 
     def backlog(self, at_s: Float64) -> Float64:
-        """Return how many films are in the plant at each of these times."""
+        """Return the number of films in the plant at each time."""
         left = np.sort(self.left_s)
         inside: Float64 = np.searchsorted(self.came_s, at_s, "right") - np.searchsorted(left, at_s, "right") * 1.0
         return inside
 
 
 class LostFilm(Exception):
-    """A film went in and did not come out: the model is wrong."""
+    """A film arrived and did not leave: the model has an error."""
 
 
 def run(plan: Plan) -> Outcome:
@@ -144,13 +144,13 @@ def run(plan: Plan) -> Outcome:
     Raises
     ------
     LostFilm
-        If one has not.
+        If a film does not leave.
     """
     return _Plant(plan).run()
 
 
 class _Plant:
-    """A plan being simulated."""
+    """State of the simulation of a plan."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -175,7 +175,7 @@ class _Plant:
         self._env.process(self._source())
         self._env.run()
         if len(self._left) != len(self._came):
-            raise LostFilm(f"{len(self._came)} films came, {len(self._left)} left")
+            raise LostFilm(f"{len(self._came)} films arrived, {len(self._left)} left")
         return Outcome(
             came_s=np.array(self._came),
             left_s=np.array([self._left[number] for number in range(len(self._came))]),
@@ -202,10 +202,10 @@ class _Plant:
 
 
 def of_samples(samples: Iterable[float], generator: np.random.Generator) -> Service:
-    """Return service times drawn with replacement from measured ones."""
+    """Return a source of service times, drawn with replacement from measured ones."""
     measured = np.array(list(samples))
     if measured.size == 0 or not np.all(measured > 0):
-        raise ValueError("service times are measured, and more than nothing")
+        raise ValueError("measured service times must be positive, and at least one")
 
     def draws() -> Generator[float, None, None]:
         while True:

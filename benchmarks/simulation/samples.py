@@ -1,4 +1,4 @@
-"""Measurements and their place: the only numbers that service times are drawn from."""
+"""Measurements with machine and date: the only source of service times."""
 
 import json
 import multiprocessing
@@ -19,8 +19,8 @@ from cxr_node.queue import claiming, queue
 
 STAGES = ("receive", "read", "compose", "deliver")
 TRANSACTIONS = 7
-"""Write transactions of a film: accepted; claimed and finished by each of three stages. At most: a worker that
-goes on to its next job records the end of the last one with that claim."""
+"""Most write transactions of a film: accept, and claim and finish of each of three stages. A worker that continues
+with another job records the end of the last one with that claim."""
 _FILMS = 6_000
 _ALONE, _TOGETHER = 300, 200
 _LEASE = timedelta(seconds=600)
@@ -35,17 +35,17 @@ class Samples:
     at: str
     film_bytes: int
     stages_s: Mapping[str, tuple[float, ...]]
-    """By stage, the time of each film on a node without another film."""
+    """By stage, the seconds of each film on an otherwise idle node."""
     saturated: float
-    """Films a second of one machine that does everything."""
+    """Films/s of one machine with every role."""
     connections: int
-    """To PostgreSQL, of a node with every role except `web`."""
+    """Connections to PostgreSQL of a node with every role except `web`."""
     transactions: Mapping[str, Mapping[str, float]]
-    """By database, write transactions a second of one worker alone, and of eight together."""
+    """By database, write transactions/s of one worker and of eight concurrent ones."""
 
     @classmethod
     def read(cls, path: Path, database: str) -> "Samples":
-        """Return the file's numbers of one database."""
+        """Return the measurements of one database."""
         document = json.loads(path.read_text(encoding="utf-8"))
         loads = {load["name"]: load for load in document["loads"][database]}
         stages = {"receive": loads["idle"]["answers_each"]} | document["stages_s"][database]
@@ -63,7 +63,7 @@ class Samples:
 
 
 def add_transactions(path: Path) -> None:
-    """Measure claims and ends of jobs, and add to the file how many a second one worker does, and eight together."""
+    """Measure claims and completions/s of one worker and of eight concurrent ones; add them to the file."""
     document = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(document | {"transactions": _transactions()}), encoding="utf-8")
 
@@ -85,7 +85,7 @@ def _of_database(url: str) -> dict[str, float]:
     _turns((url, 20))
     alone = 2 * _ALONE / _turns((url, _ALONE))
     with multiprocessing.get_context("spawn").Pool(8) as pool:
-        pool.map(_turns, [(url, 2)] * 8, chunksize=1)  # each has started
+        pool.map(_turns, [(url, 2)] * 8, chunksize=1)  # start each process
         began = time.monotonic()
         pool.map(_turns, [(url, _TOGETHER)] * 8, chunksize=1)
         together = 8 * 2 * _TOGETHER / (time.monotonic() - began)
@@ -93,7 +93,7 @@ def _of_database(url: str) -> dict[str, float]:
 
 
 def _turns(task: tuple[str, int]) -> float:
-    """Claim and finish as many films; return how long it took."""
+    """Claim and finish `count` jobs; return the seconds."""
     url, count = task
     database = Database(url)
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Hosts, disks and connections that a day of films needs, from measured times."""
+"""Hosts, disks and connections for a day of films, from measured times."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from benchmarks.simulation.day import DAY_S, Day
 from benchmarks.simulation.samples import TRANSACTIONS, Samples
 
 SERVERS = {"receive": 1, "read": 1, "compose": 1, "deliver": 2}
-"""Jobs of each stage that a host runs at a time. Receiving runs about one and a half, as measured."""
+"""Concurrent jobs of each stage per host. Receiving measured about 1.5."""
 HOST_OF = {"receive": "receive", "read": "read", "compose": "deliver", "deliver": "deliver"}
-"""The role that runs a stage."""
+"""Role of each stage."""
 _LINE_BYTES = 1.25e9
-"""Of a line of 10 Gbit/s: chosen, not measured."""
+"""Bytes/s of a line of 10 Gbit/s: assumed, not measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hosts:
-    """How many hosts of each role, spares included."""
+    """Number of hosts of each role, spares included."""
 
     receive: int
     read: int
@@ -25,26 +25,26 @@ class Hosts:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Number of all hosts."""
         return self.receive + self.read + self.deliver
 
     def of(self, role: str) -> int:
-        """Return how many have a role."""
+        """Return the number of hosts of a role."""
         return {"receive": self.receive, "read": self.read, "deliver": self.deliver}[role]
 
     def servers(self) -> dict[str, int]:
-        """Return how many films each stage does at a time."""
+        """Return the concurrent jobs of each stage."""
         return {stage: SERVERS[stage] * self.of(HOST_OF[stage]) for stage in SERVERS}
 
 
 def mean_s(samples: Samples, stage: str) -> float:
-    """Return the mean time of a stage."""
+    """Return the mean seconds of a stage."""
     times = samples.stages_s[stage]
     return sum(times) / len(times)
 
 
 def hosts(samples: Samples, day: Day, *, busy: float, spare: int) -> Hosts:
-    """Return the fewest hosts that are busy for at most `busy` of the busiest moment, and `spare` more of each role."""
+    """Return the fewest hosts with a utilisation of at most `busy` at the peak, and `spare` more of each role."""
     needed = dict.fromkeys(HOST_OF.values(), 1)
     for stage, role in HOST_OF.items():
         servers = ceil(day.mean_rate * day.peak * mean_s(samples, stage) / busy)
@@ -53,7 +53,7 @@ def hosts(samples: Samples, day: Day, *, busy: float, spare: int) -> Hosts:
 
 
 def is_one_machine(samples: Samples, day: Day, *, busy: float) -> bool:
-    """Whether the measured machine suffices alone."""
+    """Whether one machine like the measured one is enough."""
     return day.mean_rate * day.peak <= busy * samples.saturated
 
 
@@ -75,7 +75,7 @@ def limits(samples: Samples, *, peak: float, busy: float) -> list[Limit]:
         Limit(
             what="one machine with every role",
             films_a_day=a_day * samples.saturated,
-            then="readers on hosts of their own, PostgreSQL, a shared place for films",
+            then="separate reading hosts, PostgreSQL, a shared archive",
         ),
         Limit(what="one reading host", films_a_day=one["read"], then="more reading hosts, or one with a GPU"),
         Limit(what="one composing worker (a host of `deliver`)", films_a_day=one["compose"], then="more of them"),
@@ -83,7 +83,7 @@ def limits(samples: Samples, *, peak: float, busy: float) -> list[Limit]:
         Limit(
             what="one receiving host, one film at a time",
             films_a_day=one["receive"],
-            then="more of them, each with the address of some modalities",
+            then="more of them, each with its own modalities",
         ),
         Limit(
             what="SQLite, transactions of eight processes",
@@ -91,14 +91,14 @@ def limits(samples: Samples, *, peak: float, busy: float) -> list[Limit]:
             then="PostgreSQL",
         ),
         Limit(
-            what="this machine's PostgreSQL, transactions of eight processes",
+            what="PostgreSQL of the measured machine, transactions of eight processes",
             films_a_day=samples.transactions["postgresql"]["eight workers"] / a_transaction,
-            then="a host of its own with flash storage; then a database for each region of senders",
+            then="a separate host with flash storage; then a database per region of senders",
         ),
         Limit(
-            what="a line of 10 Gbit/s, films once in and once out",
+            what="a line of 10 Gbit/s, each film in and out once",
             films_a_day=a_day * _LINE_BYTES / (2 * samples.film_bytes),
-            then="more receiving hosts and a store of several hosts",
+            then="more receiving hosts and a distributed object store",
         ),
     ]
     return sorted(all_limits, key=lambda limit: limit.films_a_day)
@@ -112,14 +112,14 @@ def needs(samples: Samples, day: Day, hosts_needed: Hosts, *, one_machine: bool)
     every = (
         "1 with every role" if one_machine else f"{hosts_needed.receive}, {hosts_needed.read}, {hosts_needed.deliver}"
     )
-    yield "hosts, one spare of each (receive, read, deliver)", every
+    yield "hosts with one spare per role (receive, read, deliver)", every
     connections = samples.connections * (1 if one_machine else hosts_needed.total)
     yield "connections to PostgreSQL, at most", f"{connections:,}"
     yield "write transactions/s, busiest", _rounded(rate * TRANSACTIONS)
-    yield "of what the measured PostgreSQL does", f"{_rounded(100 * share)} %"
+    yield "share of the measured PostgreSQL's rate", f"{_rounded(100 * share)} %"
     yield "network in, busiest", f"{_rounded(rate * samples.film_bytes / 1e6)} MB/s"
-    yield "films kept a day", f"{_rounded(day.films * samples.film_bytes / 1e9)} GB"
-    yield "films kept in 30 days", f"{_rounded(30 * day.films * samples.film_bytes / 1e12)} TB"
+    yield "archive growth a day", f"{_rounded(day.films * samples.film_bytes / 1e9)} GB"
+    yield "archive of 30 days", f"{_rounded(30 * day.films * samples.film_bytes / 1e12)} TB"
 
 
 def _rounded(value: float) -> str:
@@ -128,7 +128,7 @@ def _rounded(value: float) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """The servers of one of several equal pieces of a plant: rounded up, and `slower` so as to be as busy."""
+    """Servers of one of several equal pieces of a plant: rounded up, and `slower` for the same utilisation."""
 
     servers: int
     slower: float

@@ -16,7 +16,7 @@ from tests.support.peers import Orthanc, orthanc, program, storescu
 from tests.support.running_node import RunningNode, running, settings_file, to_pacs
 
 REAL_FILMS = {
-    # Film, and what storescu is told so that it proposes the film's own transfer syntax.
+    # Option of storescu that proposes the film's own transfer syntax, by film.
     "RG1_J2KI": ["-xw"],
     "RG1_JLSN": ["-xu"],
     "siim_SC_JPEG": ["-xy"],
@@ -35,7 +35,7 @@ class Site:
     pacs: Orthanc
 
     def reports(self, study_instance_uid: str) -> list[Dataset]:
-        """Return the reports of a study that the PACS has."""
+        """Return the reports of a study in the PACS."""
         series = self.pacs.get(f"/studies/{self._study(study_instance_uid)}/instances")
         assert isinstance(series, list)
         files = (self.pacs.file(row["MainDicomTags"]["SOPInstanceUID"]) for row in series)
@@ -58,7 +58,7 @@ def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
             yield Site(node, pacs)
 
 
-def test_each_film_is_answered_in_its_own_study_by_a_valid_report(site: Site, tmp_path: Path) -> None:
+def test_each_film_gets_a_valid_report_in_its_own_study(site: Site, tmp_path: Path) -> None:
     paths = {name: real(name) for name in REAL_FILMS}
     for name, path in paths.items():
         for port, called in ((site.node.port, "CXRNODE"), (site.pacs.port, site.pacs.ae_title)):
@@ -83,7 +83,7 @@ def test_each_film_is_answered_in_its_own_study_by_a_valid_report(site: Site, tm
         check(latest, tmp_path / f"{name}.dcm")
 
 
-def test_a_film_sent_twice_makes_one_job_and_one_report(site: Site, tmp_path: Path) -> None:
+def test_a_film_sent_twice_becomes_one_job_and_one_report(site: Site, tmp_path: Path) -> None:
     film = films.dx(rows=300, columns=280)
     path = films.written(film, tmp_path)
 
@@ -96,7 +96,7 @@ def test_a_film_sent_twice_makes_one_job_and_one_report(site: Site, tmp_path: Pa
 
 
 def check(report: Dataset, path: Path) -> None:
-    """Hold a report against dciodvfy and dsrdump."""
+    """Check a report with dciodvfy and dsrdump."""
     report.save_as(path)
     verified = subprocess.run([program("dciodvfy"), path], capture_output=True, text=True)
     assert "Error" not in verified.stderr, verified.stderr

@@ -1,4 +1,4 @@
-"""The benchmark from a film to its report in the PACS."""
+"""Benchmark of the latency from a film to its report in the PACS."""
 
 import json
 from pathlib import Path
@@ -12,15 +12,15 @@ from benchmarks.load.sender import Order
 from benchmarks.load.sender_process import sender
 
 
-def test_the_pacs_stamps_a_study_when_its_object_is_in_place(tmp_path: Path) -> None:
+def test_the_pacs_reports_when_the_object_of_a_study_is_stored(tmp_path: Path) -> None:
     path = films.write(tmp_path, "10 kB DX")
     with inbox(tmp_path / "pacs") as pacs, sender() as sending:
         answer = sending.send(Order(port=pacs.port, path=str(path), run=3, films=2))
-        came = pacs.wait({films.uid("1", run=3, number=number) for number in (1, 2)}, timeout_s=30)
+        arrived_at = pacs.wait({films.uid("1", run=3, number=number) for number in (1, 2)}, timeout_s=30)
 
     for number, began, _, answered, status in answer.films:
         assert status == 0
-        assert began < came[films.uid("1", run=3, number=number)] < answered
+        assert began < arrived_at[films.uid("1", run=3, number=number)] < answered
 
 
 @pytest.mark.long
@@ -38,6 +38,6 @@ def test_the_command_reports_film_and_stage_times_of_every_load(
     assert [load["name"] for load in loads] == ["idle", "2 a second", "all at once"]
     assert [len(load["seconds_each"]) for load in loads] == [1, 1, 1]
     assert {stage: len(times) for stage, times in stages_s.items()} == {"read": 1, "compose": 1, "deliver": 1}
-    # The report cannot be there sooner than reading and composing have taken, one after the other.
+    # The report cannot arrive before reading and composing have ended, one after the other.
     assert loads[0]["seconds_each"][0] >= stages_s["read"][0] + stages_s["compose"][0]
     assert len(capsys.readouterr().out.splitlines()) == 2 + 3

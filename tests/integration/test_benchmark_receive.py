@@ -1,4 +1,4 @@
-"""The benchmark of receiving: its films, its sender and its books."""
+"""Benchmark of reception: films, sender, and the check of stored films."""
 
 import argparse
 import io
@@ -34,7 +34,7 @@ def order(port: int, path: Path) -> Order:
 
 
 @pytest.mark.parametrize(
-    "way",
+    "variant",
     [
         lambda order: order,
         lambda order: replace(order, nagle=True),
@@ -43,22 +43,22 @@ def order(port: int, path: Path) -> Order:
     ],
     ids=["plain", "nagle", "one film an association", "small PDUs"],
 )
-def test_every_film_that_is_sent_is_whole_and_of_its_own(
-    way: Callable[[Order], Order], sending: Sending, tmp_path: Path
+def test_each_sent_film_is_complete_and_has_its_own_uids(
+    variant: Callable[[Order], Order], sending: Sending, tmp_path: Path
 ) -> None:
     path = films.write(tmp_path, KIND)
     pixels = pydicom.dcmread(path).PixelData
     with receiving() as node:
-        answer = sending.send(way(order(node.port, path)))
+        answer = sending.send(variant(order(node.port, path)))
 
-    got = [pydicom.dcmread(io.BytesIO(instance.content)) for instance in node.instances]
+    stored = [pydicom.dcmread(io.BytesIO(instance.content)) for instance in node.instances]
     assert [status for *_, status in answer.films] == [0] * 5
     assert all(began < sent < answered for _, began, sent, answered, _ in answer.films)
     assert answer.refused == 0
     for which, keyword in (("1", "StudyInstanceUID"), ("2", "SeriesInstanceUID"), ("3", "SOPInstanceUID")):
-        assert {film[keyword].value for film in got} == {films.uid(which, run=7, number=n) for n in range(1, 6)}
-    assert {film.PatientID for film in got} == {films.patient_id(run=7, number=n) for n in range(1, 6)}
-    assert all(film.PixelData == pixels for film in got)
+        assert {film[keyword].value for film in stored} == {films.uid(which, run=7, number=n) for n in range(1, 6)}
+    assert {film.PatientID for film in stored} == {films.patient_id(run=7, number=n) for n in range(1, 6)}
+    assert all(film.PixelData == pixels for film in stored)
 
 
 def test_films_are_sent_at_the_requested_rate(sending: Sending, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_films_are_sent_at_the_requested_rate(sending: Sending, tmp_path: Path) 
     assert max(film[1] for film in answer.films) - answer.began_at >= 0.4
 
 
-def test_a_receiver_that_stores_less_than_it_accepted_fails_the_run(sending: Sending, tmp_path: Path) -> None:
+def test_a_receiver_that_loses_accepted_films_fails_the_run(sending: Sending, tmp_path: Path) -> None:
     path = films.write(tmp_path, KIND)
     with receiving() as node:
         forgetful = Receiver(name="forgetful", port=node.port, pid=0, count_stored=lambda: 0, clear=lambda: None)
@@ -97,7 +97,7 @@ def parsed(*options: str) -> argparse.Namespace:
     return receive.parser().parse_args([*options, "--rounds", "1", "--kinds", KIND])
 
 
-def test_the_cost_of_idle_associations_is_reported_with_their_number(tmp_path: Path) -> None:
+def test_the_cost_of_idle_associations_has_their_number(tmp_path: Path) -> None:
     with receiver() as node:
         _, lines = modes.idle(parsed("--idle", "3", "--idle-seconds", "0.1"), tmp_path, [node])
         ((name, associations, share, rss_mb),) = lines
@@ -117,7 +117,7 @@ def test_memory_is_reported_after_each_tenth_of_the_films(tmp_path: Path) -> Non
     assert stored == 20
 
 
-def test_a_modality_as_shipped_is_timed_on_films_that_are_all_kept(tmp_path: Path) -> None:
+def test_storescu_is_timed_on_films_that_are_all_stored(tmp_path: Path) -> None:
     if not available("storescp"):
         pytest.skip("DCMTK is not installed")
     with receiver() as node:
@@ -128,7 +128,7 @@ def test_a_modality_as_shipped_is_timed_on_films_that_are_all_kept(tmp_path: Pat
     assert float(speed.split()[0]) > 1
 
 
-def test_the_command_compares_this_node_with_a_peer_and_prints_a_table(
+def test_the_command_prints_a_table_of_the_node_and_a_peer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if not available("storescp"):

@@ -1,4 +1,4 @@
-"""What the capacity model knows of databases."""
+"""Transaction rates of the capacity model."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from cxr_node.faults import postgres_server
 
 
 @pytest.mark.long
-def test_transactions_of_both_databases_are_added_to_what_was_measured(tmp_path: Path) -> None:
+def test_rates_of_both_databases_are_added_to_the_measurements(tmp_path: Path) -> None:
     try:
         postgres_server.binaries()
     except postgres_server.NoServer as missing:

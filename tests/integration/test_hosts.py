@@ -1,6 +1,6 @@
-"""Several hosts on one PostgreSQL: told of each other's work, never in each other's way."""
+"""Several hosts on one PostgreSQL: notifications, exclusive tasks, and a film across three hosts."""
 
-import queue as waiting
+import queue
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -27,25 +27,23 @@ def database_kind() -> str:
 
 
 @pytest.fixture
-def notified(database: Database) -> Iterator[waiting.Queue[Stage]]:
+def notified(database: Database) -> Iterator[queue.Queue[Stage]]:
     """Stages that another host is notified of, without the notifications of its start."""
-    stages: waiting.Queue[Stage] = waiting.Queue()
+    stages: queue.Queue[Stage] = queue.Queue()
     with PostgresListener(database.engine.url.render_as_string(hide_password=False), stages.put):
         for _ in Stage:
             stages.get(timeout=SOON_S)
         yield stages
 
 
-def test_another_host_is_notified_of_the_stage_that_a_commit_gave_work(
-    database: Database, notified: waiting.Queue[Stage]
-) -> None:
+def test_another_host_is_notified_of_a_stage_with_new_work(database: Database, notified: queue.Queue[Stage]) -> None:
     with database.write() as transaction:
         transaction.notify.add(Stage.COMPOSE)
 
     assert notified.get(timeout=SOON_S) is Stage.COMPOSE
 
 
-def test_a_rolled_back_transaction_notifies_no_host(database: Database, notified: waiting.Queue[Stage]) -> None:
+def test_a_rolled_back_transaction_notifies_no_host(database: Database, notified: queue.Queue[Stage]) -> None:
     def fails() -> None:
         with database.write() as transaction:
             transaction.notify.add(Stage.READ)
@@ -60,7 +58,7 @@ def test_a_rolled_back_transaction_notifies_no_host(database: Database, notified
 
 
 def test_a_reconnected_host_is_notified_of_every_stage_and_listens_again(
-    database: Database, notified: waiting.Queue[Stage]
+    database: Database, notified: queue.Queue[Stage]
 ) -> None:
     with database.write() as transaction:
         ended = transaction.connection.execute(
@@ -77,7 +75,7 @@ def test_a_reconnected_host_is_notified_of_every_stage_and_listens_again(
     assert notified.get(timeout=SOON_S) is Stage.READ
 
 
-def test_what_one_host_is_at_another_leaves(database: Database) -> None:
+def test_an_exclusive_task_runs_on_one_host_at_a_time(database: Database) -> None:
     with (
         database.exclusive("remove") as first,
         database.exclusive("remove") as second,
@@ -109,9 +107,9 @@ def test_hosts_that_start_together_migrate_once(database_url: str) -> None:
 def test_one_host_receives_another_reads_and_a_third_delivers(
     database_url: str, bucket: Bucket, tmp_path: Path
 ) -> None:
-    """Nothing but the database and the bucket is shared: each has a folder of its own, and a long tick."""
+    """The hosts share the database and the bucket only; each has its own folder, and a tick of an hour."""
     model = tiny_bundles.bundle(tmp_path / "model")
-    received: waiting.Queue[object] = waiting.Queue()
+    received: queue.Queue[object] = queue.Queue()
     with SimulatedPacs(tmp_path / "pacs", on_stored=received.put) as pacs:
         settings = {
             name: _host(tmp_path / name, database_url, bucket, model, to_pacs(pacs.port, pacs.ae_title))
@@ -133,7 +131,7 @@ def test_one_host_receives_another_reads_and_a_third_delivers(
 
 
 def _host(folder: Path, database_url: str, bucket: Bucket, model: Path, pacs: Mapping[str, object]) -> Path:
-    """Write the settings of a host that only its own bell or the database can wake."""
+    """Write the settings of a host that waits for notifications only: its tick is an hour."""
     path = settings_file(
         folder, database_url=database_url, destinations=(pacs,), more=f'[node]\nhost = "{folder.name}"'
     )

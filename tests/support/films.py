@@ -1,4 +1,4 @@
-"""Films for tests: small ones made here, always; real ones where their folder is present, and its absence said."""
+"""Films for tests: synthetic ones, and real ones where their folder exists; without it those tests are skipped."""
 
 import os
 from collections.abc import Mapping
@@ -24,19 +24,19 @@ from cxr_node.domain.identifiers import derive_uid
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FILMS = Path(os.environ.get("CXR_NODE_FILMS", ROOT.parent / "shared" / "films"))
-"""The folder of real films, which is not part of the project: NIH and DICOM samples."""
+"""Folder of real films (NIH and DICOM samples), not part of the project."""
 
 needs_real_films = pytest.mark.skipif(not FILMS.is_dir(), reason=f"no real films at {FILMS} (set CXR_NODE_FILMS)")
 
 PATIENT_NAME = "Filmer^Testa"
 PATIENT_ID = "CXR-TEST-0001"
-"""The identity every made film carries: what a log must never show."""
+"""Identity in each synthetic film; no log line may contain it."""
 
 BITS_STORED = 12
 
 
 def real(name: str) -> Path:
-    """Return the path of the DICOM sample `name`, without its suffix, or skip the test where it is missing."""
+    """Return the path of the DICOM sample `name`.dcm; skip the test if it is missing."""
     path = FILMS / "dicom" / f"{name}.dcm"
     if not path.is_file():
         pytest.skip(f"no real film {name} at {FILMS} (set CXR_NODE_FILMS)")
@@ -51,15 +51,15 @@ def dx(
     for_processing: bool = False,
     changes: Mapping[str, object] | None = None,
 ) -> Dataset:
-    """Return a frontal chest film of a made-up adult as a digital detector would send it, uncompressed.
+    """Return a synthetic frontal chest film (AP) as a digital detector sends it, uncompressed.
 
-    12 bits stored, MONOCHROME2, a window, 43 cm of film height whatever the size. Films of one `seed`
-    and size are the same to the last bit and UID; each seed is a study of its own.
+    12 bits stored, MONOCHROME2, with a window; the film is 43 cm high at any size. Films of one `seed` and size are
+    equal in each bit and UID; each seed has its own study.
 
     Parameters
     ----------
     changes
-        Keyword to value, put in last; None takes the element out.
+        Values by keyword, set last; None removes the element.
     """
     sop_class = DigitalXRayImageStorageForProcessing if for_processing else DigitalXRayImageStorageForPresentation
     film = _film(sop_class, "DX", seed=seed, pixels=_chest(rows, columns, seed))
@@ -87,7 +87,7 @@ def dx(
 
 
 def cr(*, rows: int = 64, columns: int = 48, seed: int = 0, changes: Mapping[str, object] | None = None) -> Dataset:
-    """Return a PA chest film of a made-up adult as a phosphor plate reader would send it; otherwise as `dx`."""
+    """Return a synthetic PA chest film as a phosphor plate reader sends it; otherwise like `dx`."""
     film = _film(ComputedRadiographyImageStorage, "CR", seed=seed, pixels=_chest(rows, columns, seed))
     spacing_mm = round(430 / rows, 4)
     film.ImagerPixelSpacing = [spacing_mm, spacing_mm]
@@ -97,21 +97,21 @@ def cr(*, rows: int = 64, columns: int = 48, seed: int = 0, changes: Mapping[str
 
 
 def sc(*, rows: int = 64, columns: int = 48, seed: int = 0, changes: Mapping[str, object] | None = None) -> Dataset:
-    """Return the same chest as a Secondary Capture, the way a scanner of old films would send it."""
+    """Return the same chest as a Secondary Capture, as a film scanner sends it."""
     film = _film(SecondaryCaptureImageStorage, "DX", seed=seed, pixels=_chest(rows, columns, seed))
     film.ConversionType = "WSD"
     return _with(film, changes)
 
 
 def written(film: Dataset, folder: Path) -> Path:
-    """Write `film` as a DICOM file into `folder`, named by its SOP Instance UID, and return its path."""
+    """Write `film` as a DICOM file to `folder`; return its path. Its name is the SOP Instance UID."""
     path = folder / f"{film.SOPInstanceUID}.dcm"
     film.save_as(path, enforce_file_format=True)
     return path
 
 
 def with_file_meta(path: Path) -> Dataset:
-    """Read a film, and give one without preamble and File Meta Information what a receiver would give it."""
+    """Read a film; add the File Meta Information that a receiver adds, if it is missing."""
     film = dcmread(path, force=True)
     if not film.file_meta.get("TransferSyntaxUID"):
         film.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
@@ -121,13 +121,13 @@ def with_file_meta(path: Path) -> Dataset:
 
 
 def data_set_bytes(path: Path) -> bytes:
-    """Return what follows the File Meta Information in the DICOM file at `path` (PS3.10 section 7.1)."""
+    """Return the data set of a DICOM file, without File Meta Information (PS3.10 section 7.1)."""
     content = path.read_bytes()
     return content[data_set_offset(content) :]
 
 
 def data_set_offset(content: bytes) -> int:
-    """Return where the data set begins in a DICOM file, by File Meta Information Group Length (0002,0000)."""
+    """Return the offset of the data set in a DICOM file, by File Meta Information Group Length (0002,0000)."""
     assert content[128:140] == b"DICM\x02\x00\x00\x00UL\x04\x00"
     return 144 + int.from_bytes(content[140:144], "little")
 
@@ -193,7 +193,7 @@ _PLAIN: Mapping[str, object] = {
 
 
 def _chest(rows: int, columns: int, seed: int) -> npt.NDArray[np.uint16]:
-    """Return stored values, shape (rows, columns): a bright trunk, two dark lungs, a heart, and some noise."""
+    """Return stored values, shape (rows, columns): bright trunk, two dark lungs, heart and noise."""
     y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
 
     def oval(center_x: float, center_y: float, half_width: float, half_height: float) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Archives that run something when they are opened."""
+"""Hostile network archives: each runs code when it is opened or called."""
 
 import io
 import json
@@ -23,7 +23,7 @@ SAMPLES = "data/sample_inputs/model.pt"
 
 @dataclass(frozen=True, slots=True)
 class Toucher:
-    """When unpickled, makes the folder `marker`."""
+    """Creates the folder `marker` when unpickled."""
 
     marker: Path
 
@@ -32,12 +32,12 @@ class Toucher:
 
 
 def python(marker: Path) -> str:
-    """Return a Python expression that makes the folder `marker`."""
+    """Return a Python expression that creates the folder `marker`."""
     return f"__import__('os').mkdir({str(marker)!r})"
 
 
 def members(content: bytes | None = None) -> dict[str, bytes]:
-    """Return the members of a network's archive by their name below its root."""
+    """Return the members of a network archive by their path below its root."""
     with zipfile.ZipFile(io.BytesIO(tiny_bundles.network() if content is None else content)) as archive:
         return {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
 
@@ -60,12 +60,12 @@ def changed(name: str, change: Callable[[Any], None]) -> bytes:
 
 
 def pickled_samples(marker: Path) -> bytes:
-    """A pickle where torch.export.save puts sample inputs."""
+    """A pickle in the place of the sample inputs of torch.export.save."""
     return written({**members(), SAMPLES: pickle.dumps(Toucher(marker))})
 
 
 def pickled_weight(marker: Path) -> bytes:
-    """A weight that says it is a pickle."""
+    """A weight that is declared a pickle."""
     config = json.loads(members()[WEIGHTS])
     name, payload = next(iter(config["config"].items()))
     config["config"][name] = {**payload, "use_pickle": True}
@@ -74,12 +74,12 @@ def pickled_weight(marker: Path) -> bytes:
 
 
 def pickled_constant(marker: Path) -> bytes:
-    """A constant that says it is a pickle."""
+    """A constant that is declared a pickle."""
     return _constant("tensor_0", Toucher(marker))
 
 
 def opaque_constant(marker: Path) -> bytes:
-    """A constant of the kind that is always a pickle."""
+    """A constant of the type that is always a pickle."""
     return _constant("opaque_obj_0", Toucher(marker))
 
 
@@ -94,7 +94,7 @@ def legacy_constants(marker: Path) -> bytes:
 
 
 def legacy_format(marker: Path) -> bytes:
-    """The archive of torch 2.7, pickles throughout."""
+    """An archive of torch 2.7, which consists of pickles."""
     parts = {
         "version": b"8.20",
         "serialized_exported_program.json": members()[MODEL],
@@ -106,7 +106,7 @@ def legacy_format(marker: Path) -> bytes:
 
 
 def size_expression(marker: Path) -> bytes:
-    """A size that is Python."""
+    """A tensor size that is a Python expression."""
 
     def change(model: Any) -> None:
         for value in model["graph_module"]["graph"]["tensor_values"].values():
@@ -118,7 +118,7 @@ def size_expression(marker: Path) -> bytes:
 
 
 def guard(marker: Path) -> bytes:
-    """A guard that is Python; torch uses guards where there are sample inputs, so this has harmless ones."""
+    """A guard that is a Python expression; harmless sample inputs, without which torch ignores guards."""
     program = torch.export.export(
         tiny_bundles.Tiny().eval(), (torch.zeros(2, 1, tiny_bundles.SIDE, tiny_bundles.SIDE),)
     )
@@ -131,7 +131,7 @@ def guard(marker: Path) -> bytes:
 
 
 def input_name(marker: Path) -> bytes:
-    """An input whose name is a default argument in the Python that is made of the graph."""
+    """An input whose name becomes a default argument in the Python code that torch generates of the graph."""
 
     def change(model: Any) -> None:
         text = json.dumps(model["graph_module"])

@@ -1,4 +1,4 @@
-"""Weight files that a careless reader would run, swell from or choke on. Each leaves `marker` behind if it is run."""
+"""Hostile weight files: run code (which creates `marker`), exhaust memory, or break a careless reader."""
 
 import io
 import os
@@ -14,7 +14,7 @@ from torch import nn
 
 
 class Call:
-    """Pickles as a call of `function` with `arguments`."""
+    """Unpickles to a call of `function` with `arguments`."""
 
     def __init__(self, function: Callable[..., object], *arguments: object) -> None:
         self.function = function
@@ -25,14 +25,14 @@ class Call:
 
 
 def zipped(value: object) -> bytes:
-    """Return `value` as torch.save writes it today."""
+    """Return `value` in the format of torch.save today, a zip file."""
     buffer = io.BytesIO()
     torch.save(value, buffer)
     return buffer.getvalue()
 
 
 def legacy(value: object) -> bytes:
-    """Return `value` as torch.save wrote it in 2020."""
+    """Return `value` in the format of torch.save until 2020."""
     buffer = io.BytesIO()
     torch.save(value, buffer, _use_new_zipfile_serialization=False)
     return buffer.getvalue()
@@ -48,7 +48,7 @@ def with_pickle(content: bytes) -> bytes:
 
 
 def swelling() -> bytes:
-    """Return a pickle that asks for 2 ** 60 bytes."""
+    """Return a pickle that allocates 2 ** 60 bytes."""
     return with_pickle(b"\x80\x05\x96" + struct.pack("<Q", 1 << 60) + b".")
 
 
@@ -67,7 +67,7 @@ def bomb() -> bytes:
 
 
 def ring() -> bytes:
-    """Return a module that holds itself."""
+    """Return a module that contains itself."""
     module = nn.Module()
     module._modules["again"] = module
     return zipped(module)
@@ -88,7 +88,7 @@ def claims_more() -> bytes:
 
 
 def calls(marker: Path) -> dict[str, Any]:
-    """Return values whose pickles run something, by what it is."""
+    """Return values whose pickles run code, by the name of the called function."""
     touch = f"open({str(marker)!r}, 'w').close()"
     return {
         "posix.system": Call(os.system, f"touch {marker}"),

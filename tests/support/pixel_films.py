@@ -1,4 +1,4 @@
-"""Small films whose every stored value is known, in every transfer syntax, with any element changed."""
+"""Small films with known stored values, in each transfer syntax, with any element changed."""
 
 import io
 import subprocess
@@ -36,7 +36,7 @@ LOSSY = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, ui
 
 
 def chest(rows: int = ROWS, columns: int = COLUMNS, *, bits: int = 12) -> Stored:
-    """Return something like a chest: air 0 and up, lungs dark, the middle and the lower part bright. No randomness."""
+    """Return stored values of a schematic chest without noise: air near 0, dark lungs, bright middle and lower part."""
     row, column = np.mgrid[0:rows, 0:columns]
     y, x = row / rows, column / columns
     body = np.clip(1 - ((x - 0.5) / 0.47) ** 6 - np.clip(0.12 - y, 0, 1) * 5, 0.05, 1)
@@ -49,8 +49,8 @@ def chest(rows: int = ROWS, columns: int = COLUMNS, *, bits: int = 12) -> Stored
 def data_set(stored: Stored, *, bits_stored: int = 12, changes: Mapping[str, object] | None = None) -> Dataset:
     """Return a chest film of `stored` values, MONOCHROME2 and 16 bits allocated, without window or other transform.
 
-    `changes` are put in last; None takes an element out. Pixel Data follows Bits Allocated, High Bit and Pixel
-    Representation as changed, without bits above High Bit.
+    `changes` are set last; None removes an element. Pixel Data follows the changed Bits Allocated, High Bit and Pixel
+    Representation, without bits above High Bit.
     """
     film = Dataset()
     film.file_meta = FileMetaDataset()
@@ -72,7 +72,7 @@ def data_set(stored: Stored, *, bits_stored: int = 12, changes: Mapping[str, obj
 
 
 def put(film: Dataset, changes: Mapping[str, object]) -> None:
-    """Set elements by keyword, conformant or not; None takes one out."""
+    """Set elements by keyword, conformant or not; None removes one."""
     for keyword, value in changes.items():
         if value is None:
             film.pop(keyword, None)
@@ -83,14 +83,14 @@ def put(film: Dataset, changes: Mapping[str, object]) -> None:
 
 
 def cells(stored: Stored, film: Dataset) -> npt.NDArray[np.unsignedinteger]:
-    """Return the cells that hold `stored`, little endian."""
+    """Return pixel cells of the values `stored`, little endian."""
     shift = int(film.HighBit) + 1 - int(film.BitsStored)
     patterns = (stored.astype(np.int64) & ((1 << int(film.BitsStored)) - 1)) << shift
     return patterns.astype(f"<u{int(film.BitsAllocated) // 8}")
 
 
 def written(film: Dataset) -> bytes:
-    """Return `film` as the bytes of a DICOM file, in the transfer syntax that its file meta names."""
+    """Return `film` as the bytes of a DICOM file, in the transfer syntax of its file meta."""
     film.file_meta.MediaStorageSOPClassUID = film.SOPClassUID
     film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
     content = io.BytesIO()
@@ -99,9 +99,9 @@ def written(film: Dataset) -> bytes:
 
 
 def encoded(film: Dataset, syntax: uid.UID) -> bytes:
-    """Return the bytes of `film` in another transfer syntax, made by an encoder that is none of the node's decoders.
+    """Return the bytes of `film` in another transfer syntax, by an encoder that the node does not use.
 
-    HTJ2K comes from a file, which holds `chest()` and nothing else: see tests/fixtures/README.md.
+    HTJ2K is a file of `chest()` and works for that film only: see tests/fixtures/README.md.
     """
     if syntax in (*UNCOMPRESSED, uid.DeflatedExplicitVRLittleEndian):
         return _rewritten(film, syntax)
@@ -158,7 +158,7 @@ def lut(entries: npt.NDArray[np.unsignedinteger], *, first: int, bits: int) -> D
 
 
 def with_text_elements(content: bytes, values: Mapping[tuple[int, int], str]) -> bytes:
-    """Return the film with decimal strings put in before Pixel Data, unchecked: pydicom refuses to write such ones."""
+    """Return the film with unchecked decimal strings before Pixel Data; pydicom does not write invalid ones."""
     at = content.rindex(b"\xe0\x7f\x10\x00")
     raw = b""
     for (group, element), value in sorted(values.items()):
@@ -169,7 +169,7 @@ def with_text_elements(content: bytes, values: Mapping[tuple[int, int], str]) ->
 
 
 def part10(path: Path) -> bytes:
-    """Return the film at `path` as the receiver keeps it: one of the real ones has no preamble and no file meta."""
+    """Return the film at `path` as the receiver stores it; one of the real films has no preamble and no file meta."""
     content = path.read_bytes()
     if content[128:132] == b"DICM":
         return content

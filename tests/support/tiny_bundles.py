@@ -62,7 +62,7 @@ limits = "Knows nothing."
 
 
 class Tiny(nn.Module):
-    """One convolution; its map's mean is the logit."""
+    """One convolution; the mean of its map is the logit."""
 
     def __init__(self, *, labels: int = 1, logits: str = "finding_logits") -> None:
         super().__init__()
@@ -83,12 +83,12 @@ def network(*, labels: int = 1, logits: str = "finding_logits") -> bytes:
 
 
 def card(content: bytes, *, changes: tuple[tuple[str, str], ...] = ()) -> str:
-    """Return the card that belongs to a network, each change a pattern and what replaces it; none may miss."""
+    """Return the card of a network after `changes`, pairs of pattern and replacement; each pattern must match."""
     return changed(CARD.replace("<digest>", digest_of(content)), changes)
 
 
 def changed(text: str, changes: tuple[tuple[str, str], ...]) -> str:
-    """Return `text` with each pattern replaced; none may miss."""
+    """Return `text` with each pattern replaced; each must match."""
     for pattern, replacement in changes:
         text, count = re.subn(pattern, replacement, text)
         assert count, f"{pattern} is not in the card"
@@ -96,7 +96,7 @@ def changed(text: str, changes: tuple[tuple[str, str], ...]) -> str:
 
 
 def bundle(folder: Path, *, content: bytes | None = None, changes: tuple[tuple[str, str], ...] = ()) -> Path:
-    """Write a bundle into `folder` and return it."""
+    """Write a bundle to `folder`; return `folder`."""
     content = network() if content is None else content
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "network.pt2").write_bytes(content)
@@ -134,7 +134,7 @@ network_sha256 = "<digest>"
 
 
 class Whole(nn.Module):
-    """A network of every output: a convolution each for maps and structures, means for the rest."""
+    """A network with every output: a convolution for maps, one for structures, row means for the rest."""
 
     def __init__(self, *, structures: int = len(STRUCTURES), views: int = 4, distances: int = 1) -> None:
         super().__init__()
@@ -159,12 +159,12 @@ class Whole(nn.Module):
 
 @functools.cache
 def whole_network(*, structures: int = len(STRUCTURES), views: int = 4, distances: int = 1) -> bytes:
-    """Return the archive of a network of every output."""
+    """Return the archive of a network with every output."""
     return export_network(Whole(structures=structures, views=views, distances=distances).eval(), FRAME)
 
 
 def whole_card(content: bytes, *, changes: tuple[tuple[str, str], ...] = ()) -> str:
-    """Return the card that belongs to a network of every output."""
+    """Return the card of a network with every output."""
     outputs = (r"outputs = .*", f"outputs = {json.dumps(EVERY_OUTPUT)}")
     calibrated = (r"(site = .*)", r"\1\ncalibrated = true")
     text = card(content, changes=(outputs, calibrated)) + WHOLE.replace("<digest>", digest_of(content))
@@ -172,7 +172,7 @@ def whole_card(content: bytes, *, changes: tuple[tuple[str, str], ...] = ()) -> 
 
 
 def whole_bundle(folder: Path, *, content: bytes | None = None, changes: tuple[tuple[str, str], ...] = ()) -> Path:
-    """Write a bundle of every output into `folder` and return it."""
+    """Write a bundle with every output to `folder`; return `folder`."""
     content = whole_network() if content is None else content
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "network.pt2").write_bytes(content)

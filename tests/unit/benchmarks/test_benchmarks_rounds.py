@@ -1,4 +1,4 @@
-"""What several rounds come to."""
+"""Ratios and percentiles of several rounds."""
 
 import pytest
 
@@ -25,10 +25,10 @@ def test_a_ratio_is_taken_round_by_round() -> None:
     assert ratios(ours, others) == Spread(median=2.0, least=2.0, most=3.0)
 
 
-def test_there_is_no_ratio_to_a_receiver_that_took_nothing() -> None:
+def test_there_is_no_ratio_to_a_receiver_without_films() -> None:
     assert ratios([a_round(10, 1.0)], [a_round(0, 0.0)]) is None
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.001, 1)])
-def test_a_percentile_is_a_value_that_was_measured(share: float, expected: int) -> None:
+def test_a_percentile_is_a_measured_value(share: float, expected: int) -> None:
     assert percentile(list(range(100, 0, -1)), share) == expected

@@ -1,4 +1,4 @@
-"""The simulation against what queueing theory knows, and against the law that no film is lost."""
+"""Simulation against queueing theory (M/M/1, M/D/1, M/M/c, Little's law); no film may be lost."""
 
 from collections.abc import Iterator
 from math import factorial
@@ -27,28 +27,28 @@ def waits(service: Service, *, servers: int, generator: np.random.Generator) -> 
 
 
 def interval(values: Float64) -> tuple[float, float]:
-    """The mean and four standard errors of it, by the means of fifty batches: neighbours are alike."""
+    """Return the mean and four standard errors, by the means of fifty batches because neighbours correlate."""
     batches = values[: len(values) // 50 * 50].reshape(50, -1).mean(axis=1)
     return float(batches.mean()), 4 * float(batches.std(ddof=1)) / 50**0.5
 
 
 def erlang_c(servers: int, load: float) -> float:
-    """The share of films that wait at all (M/M/c)."""
+    """Return the share of films that wait (M/M/c)."""
     last = load**servers / factorial(servers) * servers / (servers - load)
     return last / (sum(load**k / factorial(k) for k in range(servers)) + last)
 
 
 @pytest.mark.parametrize("load", [0.5, 0.8])
-def test_one_server_with_exponential_times_waits_as_m_m_1_does(load: float) -> None:
+def test_waits_at_one_server_with_exponential_times_follow_m_m_1(load: float) -> None:
     generator = np.random.default_rng(1)
     mean, error = interval(waits(exponential(generator, load / RATE), servers=1, generator=generator))
 
-    assert error < 0.4 * mean, "enough films to say so"
+    assert error < 0.4 * mean, "too few films"
     assert abs(mean - load / RATE * load / (1 - load)) < error
 
 
 @pytest.mark.parametrize("load", [0.5, 0.8])
-def test_one_server_with_one_time_for_all_waits_half_as_long(load: float) -> None:
+def test_waits_at_one_server_with_constant_times_are_half_as_long(load: float) -> None:
     generator = np.random.default_rng(2)
     mean, error = interval(waits(lambda: load / RATE, servers=1, generator=generator))
 
@@ -66,18 +66,18 @@ def test_waits_at_three_servers_follow_erlang_c() -> None:
     assert abs(share - erlang_c(3, 2.4)) < share_error < 0.15
 
 
-def test_what_is_inside_is_what_comes_in_a_second_times_how_long_it_stays() -> None:
+def test_the_backlog_is_the_arrival_rate_times_the_latency() -> None:
     generator = np.random.default_rng(4)
     services = {"read": exponential(generator, 0.5), "deliver": exponential(generator, 0.3)}
     outcome = run(Plan(arrivals=poisson(generator, 8_000), servers={"read": 1, "deliver": 1}, services=services))
     at = np.linspace(0, outcome.came_s[-1], 50_000)
 
-    # Little's law; the first and the last few films make it true only nearly.
+    # Little's law; approximate because of the first and last films.
     rate = len(outcome.came_s) / outcome.came_s[-1]
     assert outcome.backlog(at).mean() == pytest.approx(rate * outcome.latencies_s.mean(), rel=0.02)
 
 
-def test_a_film_of_a_lost_server_is_read_by_another_after_its_lease() -> None:
+def test_a_film_of_a_lost_server_restarts_after_its_lease() -> None:
     plan = Plan(
         arrivals=iter([0.0, 1.0]),
         servers={"read": 2},
@@ -89,7 +89,7 @@ def test_a_film_of_a_lost_server_is_read_by_another_after_its_lease() -> None:
     assert sorted(outcome.left_s) in ([10.0, 315.0], [11.0, 315.0])
 
 
-def test_no_film_is_lost_whatever_is_lost_or_away() -> None:
+def test_no_film_is_lost_with_lost_servers_and_an_unreachable_pacs() -> None:
     generator = np.random.default_rng(5)
     services = {name: exponential(generator, 0.4) for name in ("read", "deliver")}
     outcome = run(
@@ -107,25 +107,25 @@ def test_no_film_is_lost_whatever_is_lost_or_away() -> None:
 
     assert len(outcome.left_s) == len(outcome.came_s) == 5_000
     assert np.all(outcome.latencies_s > 0)
-    assert not np.any((outcome.left_s > 1_010.0) & (outcome.left_s < 2_030.0)), "nothing leaves while it is away"
+    assert not np.any((outcome.left_s > 1_010.0) & (outcome.left_s < 2_030.0)), "no film leaves meanwhile"
 
 
-def test_a_day_has_its_films_and_its_peak_factor_times_the_mean_rate() -> None:
+def test_a_day_has_its_films_and_its_peak_rate() -> None:
     day = Day(films=20_000, peak=3.0)
-    came = np.array(list(day.arrivals(np.random.default_rng(6), begin_s=0.0, end_s=DAY_S)))
+    arrived_s = np.array(list(day.arrivals(np.random.default_rng(6), begin_s=0.0, end_s=DAY_S)))
 
-    assert len(came) == pytest.approx(20_000, abs=4 * 20_000**0.5)
+    assert len(arrived_s) == pytest.approx(20_000, abs=4 * 20_000**0.5)
     assert day.rate(11 * 3600) == pytest.approx(3 * day.mean_rate)
-    busiest = np.sum((came > 10.5 * 3600) & (came < 11.5 * 3600))
+    busiest = np.sum((arrived_s > 10.5 * 3600) & (arrived_s < 11.5 * 3600))
     assert busiest == pytest.approx(3 * 20_000 / 24, rel=0.08)
 
 
-def test_times_that_were_not_measured_are_refused() -> None:
+def test_an_empty_list_of_times_is_rejected() -> None:
     with pytest.raises(ValueError, match="measured"):
         of_samples([], np.random.default_rng(1))
 
 
-def test_drawn_times_are_those_that_were_measured() -> None:
+def test_drawn_times_are_measured_times() -> None:
     draw = of_samples([0.25, 0.5], np.random.default_rng(1))
 
     assert {draw() for _ in range(100)} == {0.25, 0.5}

@@ -1,4 +1,4 @@
-"""Hosts for a day of films, and the command that prints them."""
+"""Number of hosts for a day of films, and the command that prints it."""
 
 import json
 from pathlib import Path
@@ -25,26 +25,26 @@ SAMPLES = Samples(
 )
 
 
-def test_there_are_as_many_hosts_as_the_busiest_moment_needs_and_the_spare() -> None:
-    # 10 films/s at the busiest moment; reading takes 0.4 s on average: 4 readers always busy, 8 busy for half.
+def test_hosts_are_enough_for_the_peak_with_a_spare() -> None:
+    # 10 films/s at the peak, 0.4 s of reading on average: 4 readers at full utilisation, 8 at a half.
     day = Day(films=2 * DAY_S, peak=5.0)
 
     assert sizing.hosts(SAMPLES, day, busy=0.5, spare=1) == Hosts(receive=3, read=9, deliver=5)
 
 
 @pytest.mark.parametrize(("films_a_second", "is_one"), [(0.4, True), (0.6, False)])
-def test_one_machine_is_enough_for_what_it_was_seen_to_do(films_a_second: float, is_one: bool) -> None:
+def test_one_machine_is_enough_up_to_its_measured_rate(films_a_second: float, is_one: bool) -> None:
     assert sizing.is_one_machine(SAMPLES, Day(films=films_a_second * DAY_S, peak=2.0), busy=0.5) is is_one
 
 
-def test_what_breaks_first_comes_first() -> None:
+def test_the_lowest_limit_comes_first() -> None:
     limits = sizing.limits(SAMPLES, peak=2.0, busy=0.5)
 
     assert [limit.films_a_day for limit in limits] == sorted(limit.films_a_day for limit in limits)
     assert {limit.what: limit.films_a_day for limit in limits}["one reading host"] == pytest.approx(DAY_S / 4 / 0.4)
 
 
-def test_a_piece_of_a_plant_is_as_busy_as_the_whole() -> None:
+def test_a_piece_of_a_plant_has_the_utilisation_of_the_whole() -> None:
     parts = sizing.pieces(Hosts(receive=10, read=15, deliver=20), 10)
 
     assert {stage: part.servers for stage, part in parts.items()} == {
@@ -57,7 +57,7 @@ def test_a_piece_of_a_plant_is_as_busy_as_the_whole() -> None:
     assert all(parts[stage].slower == 1.0 for stage in ("receive", "compose", "deliver"))
 
 
-def test_the_command_prints_hosts_limits_and_what_happens_and_draws_it(
+def test_the_command_prints_and_draws_hosts_limits_and_scenarios(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     measured = tmp_path / "measured.json"
@@ -82,8 +82,8 @@ def test_the_command_prints_hosts_limits_and_what_happens_and_draws_it(
     lines = [line.strip("| ").split(" | ") for line in out.splitlines() if line.startswith("|")]
     cells = {line[1]: line for line in lines if line[0] == "300"}
     quiet, away = cells["nothing happens"], cells["the PACS is away from 10 to 12"]
-    assert quiet[2] == away[2], "the same films come in every story"
-    assert (quiet[5].split()[1], away[5].split()[1]) == ("s", "h"), "the longest way of a film"
+    assert quiet[2] == away[2], "the same films arrive in each scenario"
+    assert (quiet[5].split()[1], away[5].split()[1]) == ("s", "h"), "the longest latency of a film"
     assert (tmp_path / "scale-300.png").stat().st_size > 1000
 
 
