@@ -37,10 +37,10 @@ from benchmarks.load.sender_process import Sending, sender
 from benchmarks.load.tables import markdown
 from cxr_node.db.states import Event, Stage
 from cxr_node.db.tables import job, job_event
-from cxr_node.faults import postgres_server, scratch
+from cxr_node.faults import ledger_check, postgres_server, scratch
 from cxr_node.phantom import dicom
 from cxr_node.phantom.film import film
-from tests.support import running_node
+from tests.support import peers, running_node
 
 HEADINGS = ("database", "load", "films", "p50 s", "p99 s", "most s", "films/s", "CPU s/film")
 _ROWS, _COLUMNS, _ENLARGED = 512, 416, 6
@@ -181,6 +181,8 @@ def stages_s(place: scratch.ScratchNode) -> dict[str, list[float]]:
     Unfit
         If a film was not analysed.
     """
+    # The end of a delivery is committed after the report's arrival.
+    peers.until(lambda: ledger_check.is_idle(place.settings), what="the end of every job")
     held: dict[str, list[float]] = {stage: [] for stage in (Stage.READ, Stage.COMPOSE, Stage.DELIVER)}
     claimed: dict[int, datetime] = {}
     query = (
