@@ -23,7 +23,7 @@ from benchmarks.load import charts
 from benchmarks.load.tables import markdown
 from benchmarks.simulation import sizing
 from benchmarks.simulation.day import DAY_S, Day
-from benchmarks.simulation.plant import Away, Loss, Outcome, Plan, of_samples, run
+from benchmarks.simulation.plant import Loss, Outage, Outcome, Plan, of_samples, run
 from benchmarks.simulation.samples import STAGES, Samples, add_transactions
 
 _HOUR_S = 3600.0
@@ -41,7 +41,7 @@ class Scenario:
     """A day with or without a failure."""
 
     name: str
-    away: Away | None = None
+    outage: Outage | None = None
     losses: tuple[Loss, ...] = ()
     spare: int = 1
 
@@ -55,7 +55,7 @@ def scenarios(busiest: Day) -> Sequence[Scenario]:
         Scenario(name="nothing happens"),
         Scenario(
             name="the PACS is away from 10 to 12",
-            away=Away(begin_s=noon - _HOUR_S, end_s=noon + _HOUR_S, found_s=_PROBE_S),
+            outage=Outage(begin_s=noon - _HOUR_S, end_s=noon + _HOUR_S, detection_s=_PROBE_S),
         ),
         Scenario(name="a reading host dies at 11, with a spare", losses=dead),
         Scenario(name="no spares, a reading host dies at 11", losses=dead, spare=0),
@@ -78,7 +78,7 @@ def simulate(samples: Samples, day: Day, scenario: Scenario, *, busy: float, see
             for stage in STAGES
         },
         losses=scenario.losses,
-        away=scenario.away,
+        outage=scenario.outage,
     )
     return run(plan)
 

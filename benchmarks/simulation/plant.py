@@ -24,12 +24,12 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Away:
-    """The PACS is unreachable from `begin_s` to `end_s`; a retry succeeds `found_s` later."""
+class Outage:
+    """The PACS is unreachable from `begin_s` to `end_s`; a retry succeeds `detection_s` after that."""
 
     begin_s: float
     end_s: float
-    found_s: float = 0.0
+    detection_s: float = 0.0
 
 
 class Station:
@@ -58,7 +58,7 @@ class Station:
 
     def serve(self) -> Steps:
         """Queue for a server and hold it for the service time."""
-        came = self._env.now
+        arrived = self._env.now
         while True:
             turn = self._servers.request()
             yield turn
@@ -69,7 +69,7 @@ class Station:
             else:
                 if (yield from self._served(turn)):
                     self.busy_s += self._env.now - began
-                    self.waits_s.append(began - came)
+                    self.waits_s.append(began - arrived)
                     return
                 again_s = self._lease_s
             yield self._env.timeout(again_s)
@@ -108,16 +108,16 @@ class Plan:
     servers: Mapping[str, int]
     services: Mapping[str, Service]
     losses: tuple[Loss, ...] = ()
-    away: Away | None = None
+    outage: Outage | None = None
     delivers: str = "deliver"
     """Name of the station that is shut while the PACS is unreachable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Times of the films. `came_s` and `left_s` are parallel, in the order of arrival."""
+    """Times of the films. `arrived_s` and `left_s` are parallel, in the order of arrival."""
 
-    came_s: Float64
+    arrived_s: Float64
     left_s: Float64
     waits_s: Mapping[str, Float64] = field(repr=False)
     busy_s: Mapping[str, float]
@@ -125,12 +125,12 @@ class Outcome:
     @property
     def latencies_s(self) -> Float64:
         """Seconds from a film's arrival to its departure."""
-        return self.left_s - self.came_s
+        return self.left_s - self.arrived_s
 
     def backlog(self, at_s: Float64) -> Float64:
         """Return the number of films in the plant at each time."""
         left = np.sort(self.left_s)
-        inside: Float64 = np.searchsorted(self.came_s, at_s, "right") - np.searchsorted(left, at_s, "right") * 1.0
+        inside: Float64 = np.searchsorted(self.arrived_s, at_s, "right") - np.searchsorted(left, at_s, "right") * 1.0
         return inside
 
 
@@ -161,11 +161,11 @@ class _Plant:
                 name=name,
                 servers=plan.servers[name],
                 service=service,
-                shut_s=self._away_s if name == plan.delivers else lambda _now: 0.0,
+                shut_s=self._outage_s if name == plan.delivers else lambda _now: 0.0,
             )
             for name, service in plan.services.items()
         }
-        self._came: list[float] = []
+        self._arrived: list[float] = []
         self._left: dict[int, float] = {}
 
     def run(self) -> Outcome:
@@ -174,11 +174,11 @@ class _Plant:
                 self._env.process(self._stations[loss.station].lose(loss))
         self._env.process(self._source())
         self._env.run()
-        if len(self._left) != len(self._came):
-            raise LostFilm(f"{len(self._came)} films arrived, {len(self._left)} left")
+        if len(self._left) != len(self._arrived):
+            raise LostFilm(f"{len(self._arrived)} films arrived, {len(self._left)} left")
         return Outcome(
-            came_s=np.array(self._came),
-            left_s=np.array([self._left[number] for number in range(len(self._came))]),
+            arrived_s=np.array(self._arrived),
+            left_s=np.array([self._left[number] for number in range(len(self._arrived))]),
             waits_s={name: np.array(station.waits_s) for name, station in self._stations.items()},
             busy_s={name: station.busy_s for name, station in self._stations.items()},
         )
@@ -186,7 +186,7 @@ class _Plant:
     def _source(self) -> Steps:
         for number, at in enumerate(self._plan.arrivals):
             yield self._env.timeout(at - self._env.now)
-            self._came.append(self._env.now)
+            self._arrived.append(self._env.now)
             self._env.process(self._film(number))
 
     def _film(self, number: int) -> Steps:
@@ -194,11 +194,11 @@ class _Plant:
             yield from station.serve()
         self._left[number] = self._env.now
 
-    def _away_s(self, now: float) -> float:
-        away = self._plan.away
-        if away is None or not away.begin_s <= now < away.end_s + away.found_s:
+    def _outage_s(self, now: float) -> float:
+        outage = self._plan.outage
+        if outage is None or not outage.begin_s <= now < outage.end_s + outage.detection_s:
             return 0.0
-        return away.end_s + away.found_s - now
+        return outage.end_s + outage.detection_s - now
 
 
 def of_samples(samples: Iterable[float], generator: np.random.Generator) -> Service:

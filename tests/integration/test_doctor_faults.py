@@ -161,7 +161,7 @@ def stuck(setup: NodeSetup) -> Planted:
     return "queue", "problem", "more than 15 minutes: read 1", "restart the node"
 
 
-def port_taken(setup: NodeSetup) -> Planted:
+def port_in_use(setup: NodeSetup) -> Planted:
     listener = setup.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
     path = setup.config()
     text = re.sub(r"port = \d+", f"port = {listener.getsockname()[1]}", path.read_text(encoding="utf-8"), count=1)
@@ -238,7 +238,7 @@ def page_in_the_open(setup: NodeSetup) -> Planted:
 
 FAULTS: tuple[Callable[[NodeSetup], Planted], ...] = (
     no_folder, no_space, database_away, database_old, database_damaged, file_missing, dead_letter, not_started, stuck,
-    port_taken, certificate_past, certificate_soon, certificate_missing, key_of_another, destination_away,
+    port_in_use, certificate_past, certificate_soon, certificate_missing, key_of_another, destination_away,
     destination_refuses_us, destination_takes_no_reports, destination_folder_is_a_file, bundle_missing, bundle_damaged,
     gpu_missing, page_in_the_open,
 )  # fmt: skip

@@ -64,7 +64,7 @@ def never_the_same(bundle: Bundle, threads: int) -> Program:
     return run
 
 
-def is_not_there(_given: Bundle, _threads: int) -> Program:
+def missing(_bundle: Bundle, _threads: int) -> Program:
     raise ImportError
 
 
@@ -90,7 +90,7 @@ def test_an_engine_agrees_with_the_reference_on_the_built_in_bundle(name: str) -
         (like(finding_logits=0.1), 0.5, EAGER, "differs"),
         (like(distance=float("nan")), 0.5, EAGER, "differs"),
         (never_the_same, 0.5, EAGER, "twice"),
-        (is_not_there, 0.5, EAGER, "not installed"),
+        (missing, 0.5, EAGER, "not installed"),
     ],
     ids=["faster", "hardly faster", "other scores", "no numbers", "never the same", "not installed"],
 )
@@ -98,7 +98,7 @@ def test_the_fastest_engine_with_equal_outputs_is_chosen(
     opened: Bundle, other: engines.EngineFactory, seconds: float, expected: str, fault: str
 ) -> None:
     makers = {EAGER: engines.eager, "other": other}
-    clock = Clock(1.0) if other is is_not_there else Clock(1.0, seconds)
+    clock = Clock(1.0) if other is missing else Clock(1.0, seconds)
 
     chosen = engines.choose(opened, FILM, wanted="auto", engines=makers, clock=clock)
 
@@ -108,7 +108,7 @@ def test_the_fastest_engine_with_equal_outputs_is_chosen(
     assert bool(trial.fault) == bool(fault)
 
 
-@pytest.mark.parametrize("other", [like(finding_logits=0.1), is_not_there])
+@pytest.mark.parametrize("other", [like(finding_logits=0.1), missing])
 def test_an_engine_that_is_named_and_will_not_do_is_an_error(opened: Bundle, other: engines.EngineFactory) -> None:
     with pytest.raises(BundleError, match=r"engine 'other' .* set read.engine"):
         engines.choose(opened, FILM, wanted="other", engines={EAGER: engines.eager, "other": other})

@@ -67,7 +67,7 @@ def definition(connection: Connection, view: str) -> str:
 def test_every_revision_is_upgraded_to_the_present_schema(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    migrations.with_made_migration(monkeypatch, tmp_path)
+    migrations.with_test_migrations(monkeypatch, tmp_path)
     for revision in migrations.revisions():
         database = Database(database_url)
         try:

@@ -40,7 +40,7 @@ def fill_film_count(transaction: Transaction) -> int:
 @pytest.fixture
 def old(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """A database at the schema of the old version, in a process of the new one."""
-    migrations.with_made_migration(monkeypatch, tmp_path)
+    migrations.with_test_migrations(monkeypatch, tmp_path)
     monkeypatch.setattr(backfill, "BACKFILLS", (fill_film_count,))
     database = Database(database_url)
     migrations.bring_to(database, HEAD)

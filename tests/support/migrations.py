@@ -16,8 +16,8 @@ MADE = "9000"
 """Revision of the migration made for tests."""
 
 
-def with_made_migration(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Let this process find the package's migrations and, on top of them, those of tests/migration/versions."""
+def with_test_migrations(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Use the package's migrations in this process, followed by those of tests/migration/versions."""
     chain = folder / "migrations"
     shutil.copytree(ROOT / "migrations", chain)
     for migration in (ROOT / "tests" / "migration" / "versions").glob("*.py"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.simulation.day import DAY_S, Day
-from benchmarks.simulation.plant import Away, Float64, Loss, Plan, Service, of_samples, run
+from benchmarks.simulation.plant import Float64, Loss, Outage, Plan, Service, of_samples, run
 
 FILMS = 15_000
 RATE = 1.0
@@ -70,10 +70,10 @@ def test_the_backlog_is_the_arrival_rate_times_the_latency() -> None:
     generator = np.random.default_rng(4)
     services = {"read": exponential(generator, 0.5), "deliver": exponential(generator, 0.3)}
     outcome = run(Plan(arrivals=poisson(generator, 8_000), servers={"read": 1, "deliver": 1}, services=services))
-    at = np.linspace(0, outcome.came_s[-1], 50_000)
+    at = np.linspace(0, outcome.arrived_s[-1], 50_000)
 
     # Little's law; approximate because of the first and last films.
-    rate = len(outcome.came_s) / outcome.came_s[-1]
+    rate = len(outcome.arrived_s) / outcome.arrived_s[-1]
     assert outcome.backlog(at).mean() == pytest.approx(rate * outcome.latencies_s.mean(), rel=0.02)
 
 
@@ -101,11 +101,11 @@ def test_no_film_is_lost_with_lost_servers_and_an_unreachable_pacs() -> None:
                 Loss(station="read", servers=3, at_s=500.0, back_s=900.0),
                 Loss(station="deliver", servers=1, at_s=100.0),
             ),
-            away=Away(begin_s=1_000.0, end_s=2_000.0, found_s=30.0),
+            outage=Outage(begin_s=1_000.0, end_s=2_000.0, detection_s=30.0),
         )
     )
 
-    assert len(outcome.left_s) == len(outcome.came_s) == 5_000
+    assert len(outcome.left_s) == len(outcome.arrived_s) == 5_000
     assert np.all(outcome.latencies_s > 0)
     assert not np.any((outcome.left_s > 1_010.0) & (outcome.left_s < 2_030.0)), "no film leaves meanwhile"
 

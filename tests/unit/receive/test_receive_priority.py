@@ -28,11 +28,11 @@ def test_a_film_is_boosted_by_its_header() -> None:
 
 def test_all_fields_of_a_rule_must_match_and_the_largest_boost_wins() -> None:
     film = received(films.dx(changes={"StationName": "ER-DX", "RequestedProcedurePriority": "HIGH"}))
-    from_there = replace(SENDER, calling_ae_title=AeTitle("ER1"))
+    emergency_sender = replace(SENDER, calling_ae_title=AeTitle("ER1"))
 
-    assert priority_boost_s(film, from_there, [STAT, EMERGENCY_ROOM]) == 1800
+    assert priority_boost_s(film, emergency_sender, [STAT, EMERGENCY_ROOM]) == 1800
     assert priority_boost_s(film, SENDER, [STAT, EMERGENCY_ROOM]) == 600
-    assert priority_boost_s(received(films.dx()), from_there, [EMERGENCY_ROOM]) == 0
+    assert priority_boost_s(received(films.dx()), emergency_sender, [EMERGENCY_ROOM]) == 0
 
 
 def test_a_rule_on_titles_alone_does_not_read_the_header() -> None:
