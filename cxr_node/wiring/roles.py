@@ -22,7 +22,8 @@ from cxr_node.wiring.receive import receiver
 from cxr_node.wiring.shadow import run_shadow
 from cxr_node.work.handler import Handler
 from cxr_node.work.shared_lock import SharedLock
-from cxr_node.work.worker import Worker, run_workers
+from cxr_node.work.worker import Worker
+from cxr_node.work.worker_threads import run_workers
 
 
 class Role(StrEnum):

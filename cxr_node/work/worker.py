@@ -1,9 +1,8 @@
-"""Worker: claims due jobs of one stage, runs its handler, records how the jobs ended; one thread for each worker."""
+"""Worker: claims due jobs of one stage, runs its handler, records how the jobs ended."""
 
 import logging
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 from cxr_node.db.database import Database, Transaction
@@ -12,7 +11,7 @@ from cxr_node.domain.clock import Clock
 from cxr_node.domain.errors import GiveUp, RetryLater, place_of
 from cxr_node.queue import claimable, claiming, queue
 from cxr_node.queue.claiming import Claim
-from cxr_node.queue.notify import FifoListener, FifoNotifier
+from cxr_node.queue.notify import FifoListener
 from cxr_node.queue.retry import due_again
 from cxr_node.work import completion
 from cxr_node.work.completion import Completion, CompletionBuffer
@@ -22,8 +21,6 @@ from cxr_node.work.shared_lock import SharedLock
 _log = logging.getLogger(__name__)
 
 _BLOCKED_S = 0.05  # wait before the next claim when a due job is blocked by another
-_NOTIFY_EVERY_S = 0.1
-"""Interval of notifications to a worker that is to stop: each wakes one listener of its stage."""
 
 
 class Worker:
@@ -200,32 +197,3 @@ class Worker:
             return self._handler.give_up(claim, detail)
         _log.warning("%s job %d again at %s: %s", self.stage, claim.job_id, due_at.isoformat(), detail)
         return completion.retry(claim, due_at=due_at, detail=detail)
-
-
-@contextmanager
-def run_workers(
-    workers: Sequence[Worker], notifier: FifoNotifier, *, tick_s: float, stopping: threading.Event
-) -> Iterator[None]:
-    """Run each worker in a thread while the block lasts; on exit each finishes its claimed job.
-
-    A thread that dies sets `stopping`, so that the supervisor restarts the whole process.
-    """
-
-    def run(worker: Worker) -> None:
-        try:
-            with notifier.listen(worker.stage) as listener:
-                worker.run(listener, tick_s=tick_s, stopping=stopping.is_set)
-        finally:
-            stopping.set()
-
-    threads = [threading.Thread(target=run, args=(worker,), name=worker.stage, daemon=True) for worker in workers]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        for worker, thread in zip(workers, threads, strict=True):
-            while thread.is_alive():
-                notifier.notify(worker.stage)
-                thread.join(_NOTIFY_EVERY_S)

@@ -123,3 +123,10 @@ def test_test_names_are_short_sentences() -> None:
         if name.startswith("test_") and len(name) > LONGEST_TEST_NAME
     ]
     assert too_long == []
+
+
+def test_the_worker_stays_small_and_knows_no_handler() -> None:
+    worker = (ROOT / "cxr_node" / "work" / "worker.py").read_text(encoding="utf-8")
+    assert len(worker.splitlines()) < 200
+    assert "isinstance" not in worker
+    assert "work.handlers" not in worker
