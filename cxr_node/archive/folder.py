@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cxr_node.archive.store import OutOfSpace, check_key
+from cxr_node.domain.files import flush
 
 _STAGING = "staging"
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -109,7 +110,7 @@ class StagedFile:
             _make_folder(path.parent)
             self._path.rename(path)
             self._is_staged = False
-            _flush_folder(path.parent)
+            flush(path.parent, os.O_DIRECTORY)
 
     def close(self) -> None:
         """Close the file, and remove it if it is not committed."""
@@ -147,12 +148,4 @@ def _make_folder(folder: Path) -> None:
     _make_folder(folder.parent)
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    _flush_folder(folder.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush(folder.parent, os.O_DIRECTORY)

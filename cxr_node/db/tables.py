@@ -1,6 +1,7 @@
 """Tables of films, readings, results and jobs. A test compares them with what `migrations/` creates."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -8,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     DateTime,
     Dialect,
     Float,
@@ -76,6 +78,11 @@ def _reference(name: str, target: str, *, nullable: bool = False) -> Column[int]
     return Column(name, RowId, ForeignKey(f"{target}.id"), nullable=nullable)
 
 
+def _partial_index(name: str, *columns: ColumnElement[Any], where: str, unique: bool = False) -> Index:
+    """Return an index of the rows that meet a condition."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
 study = Table(
     "study",
     metadata,
@@ -116,13 +123,7 @@ film = Table(
     Index("ix_film_received_at", "received_at"),
     Index("ix_film_calling_ae_title_received_at", "calling_ae_title", "received_at"),
 )
-Index(
-    "uq_film_original",
-    film.c.sop_instance_uid,
-    unique=True,
-    sqlite_where=text("is_original"),
-    postgresql_where=text("is_original"),
-)
+_partial_index("uq_film_original", film.c.sop_instance_uid, where="is_original", unique=True)
 
 reading = Table(
     "reading",
@@ -147,14 +148,7 @@ reading = Table(
     Column("operating_points", Text),
     Index("ix_reading_film_id", "film_id"),
 )
-_is_not_analysed = text("not_analysed IS NOT NULL")
-Index(
-    "ix_reading_not_analysed",
-    reading.c.not_analysed,
-    reading.c.film_id,
-    sqlite_where=_is_not_analysed,
-    postgresql_where=_is_not_analysed,
-)
+_partial_index("ix_reading_not_analysed", reading.c.not_analysed, reading.c.film_id, where="not_analysed IS NOT NULL")
 
 finding = Table(
     "finding",
@@ -323,18 +317,10 @@ job = Table(
     Index("ix_job_created_at", "created_at"),
 )
 # Done jobs outnumber pending ones by far. With these partial indexes the queue's cost depends on pending jobs only.
-_waiting = text(f"state = '{State.WAITING}'")
-_running = text(f"state = '{State.RUNNING}'")
-Index(
-    "ix_job_claim_order",
-    job.c.stage,
-    ClaimOrder(job.c.due_at, job.c.priority),
-    job.c.id,
-    sqlite_where=_waiting,
-    postgresql_where=_waiting,
-)
-Index("ix_job_due", job.c.stage, job.c.due_at, sqlite_where=_waiting, postgresql_where=_waiting)
-Index("ix_job_running", job.c.lease_until, sqlite_where=_running, postgresql_where=_running)
+_WAITING = f"state = '{State.WAITING}'"
+_partial_index("ix_job_claim_order", job.c.stage, ClaimOrder(job.c.due_at, job.c.priority), job.c.id, where=_WAITING)
+_partial_index("ix_job_due", job.c.stage, job.c.due_at, where=_WAITING)
+_partial_index("ix_job_running", job.c.lease_until, where=f"state = '{State.RUNNING}'")
 
 job_event = Table(
     "job_event",

@@ -13,7 +13,7 @@ from pydantic import Field
 from cxr_node.deliver.destination import Destination, DestinationKind, ExportUri, Probe, Receipt
 from cxr_node.deliver.dicom_file import read_dicom_file
 from cxr_node.domain.errors import RetryLater
-from cxr_node.domain.files import write_fault
+from cxr_node.domain.files import flush, write_fault
 from cxr_node.domain.identifiers import AeTitle, Uid
 
 _log = logging.getLogger(__name__)
@@ -77,18 +77,10 @@ class FolderDestination:
                 stream.flush()
                 os.fsync(stream.fileno())
             temporary.replace(final)
-            _flush_folder(self.folder)
+            flush(self.folder, os.O_DIRECTORY)
         except OSError as error:
             with suppress(OSError):
                 temporary.unlink()
             raise RetryLater(f"cannot write to the folder of {self.name}: {error.strerror}") from error
         _log.info("%s stored %s", self.name, file.sop_instance_uid)
         return Receipt(status=_SUCCESS)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

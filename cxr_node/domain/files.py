@@ -1,4 +1,4 @@
-"""Folders: whether they can be written to."""
+"""Files and folders: whether a folder can be written to, and flushing to disk."""
 
 import os
 from contextlib import suppress
@@ -20,3 +20,12 @@ def write_fault(folder: Path) -> str:
         with suppress(OSError):
             probe.unlink()
     return ""
+
+
+def flush(path: Path, flags: int = 0) -> None:
+    """Flush a file, or a folder's names, to disk; `flags` are those of `os.open` besides O_RDONLY."""
+    descriptor = os.open(path, os.O_RDONLY | flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

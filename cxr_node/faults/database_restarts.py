@@ -3,9 +3,8 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
-from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from cxr_node.faults import ledger_check, scratch
@@ -46,11 +45,7 @@ def run(context: FaultContext) -> GroupResult:
                 before = len(load.stored)
                 if not wait_for(lambda: len(load.stored) > before, 60.0):  # noqa: B023  # called within the iteration
                     problems.append(f"no film got Success within a minute after fault {number}")
-        is_idle = wait_for(
-            lambda: load.stored.keys() <= pacs.by_study.keys() and ledger_check.is_idle(place.settings), _IDLE_TIMEOUT_S
-        )
-        if not is_idle:
-            problems.append(f"not idle after {_IDLE_TIMEOUT_S:.0f} s")
+        problems += ledger_check.wait_until_idle(place.settings, load.stored, pacs, _IDLE_TIMEOUT_S)
         if node.stop() != 0:
             problems.append("the node did not stop cleanly")
         ledger = ledger_check.check(place.settings, load.stored, pacs.by_study)
@@ -117,11 +112,5 @@ def _set_isolation_level(url: str, level: str) -> None:
 
 
 def _execute(url: str, statement: str) -> None:
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    try:
-        with engine.connect() as connection:
-            connection.execute(text(statement))
-    except SQLAlchemyError:  # a server that has just started may close a connection
-        return
-    finally:
-        engine.dispose()
+    with suppress(SQLAlchemyError):  # a server that has just started may close a connection
+        scratch.execute(url, statement)

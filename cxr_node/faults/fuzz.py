@@ -15,7 +15,7 @@ from random import Random
 
 from cxr_node.faults import ledger_check, scratch, wire
 from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.load import send, wait_for
+from cxr_node.faults.load import send
 from cxr_node.faults.node_process import NodePlan, node_process
 from cxr_node.faults.outcome import GroupResult
 from cxr_node.faults.wire import COMMAND, Message, Wire
@@ -68,11 +68,7 @@ def run(context: FaultContext) -> GroupResult:
             wait(malformed)
             usage.append((_resident_bytes(node.pid), _open_files(node.pid)))
         _good(context, node.port, count, promised, problems)
-        is_idle = wait_for(
-            lambda: promised.keys() <= pacs.by_study.keys() and ledger_check.is_idle(place.settings), _IDLE_TIMEOUT_S
-        )
-        if not is_idle:
-            problems.append(f"not idle after {_IDLE_TIMEOUT_S:.0f} s")
+        problems += ledger_check.wait_until_idle(place.settings, promised, pacs, _IDLE_TIMEOUT_S)
         usage.append((_resident_bytes(node.pid), _open_files(node.pid)))
         if node.stop() != 0:
             problems.append("the node died or did not stop cleanly")

@@ -7,11 +7,13 @@ from cxr_node.archive.folder import FolderArchive
 from cxr_node.db.database import Database
 from cxr_node.db.states import ENDED, State
 from cxr_node.domain.errors import RetryLater
+from cxr_node.faults.load import wait_for
 from cxr_node.faults.outcome import LedgerResult
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate
 from cxr_node.queue import search
 from cxr_node.settings.root import Settings
+from cxr_node.simulators.pacs import SimulatedPacs
 from cxr_node.work.periodic.scrub import Scrubber
 
 
@@ -25,6 +27,15 @@ def is_idle(settings: Settings) -> bool:
         return False
     finally:
         database.close()
+
+
+def wait_until_idle(
+    settings: Settings, promised: Mapping[str, str], pacs: SimulatedPacs, timeout_s: float, *, pause_s: float = 0.05
+) -> list[str]:
+    """Wait until the PACS has a report on each promised film and every job has ended; return the problem, if any."""
+    if wait_for(lambda: promised.keys() <= pacs.by_study.keys() and is_idle(settings), timeout_s, pause_s=pause_s):
+        return []
+    return [f"not idle after {timeout_s:.0f} s"]
 
 
 def check(
@@ -41,11 +52,11 @@ def check(
     ----------
     promised
         Study Instance UID to the SOP Instance UID of its one film that got Success.
-    arrived
+    reports
         Study Instance UID to the reports in the PACS: SOP Instance UID to digest.
-    failed_is_fine
+    allow_failed_jobs
         Whether the faults are meant to leave failed jobs.
-    extra_is_fine
+    allow_extra_films
         Whether more films than the promised ones may be stored: some mutated films are valid.
     """
     database = Database(settings.database_url)

@@ -50,14 +50,15 @@ def schema(url: str) -> Iterator[str]:
     """Create a schema of a unique name in a PostgreSQL database; yield the URL of a node that uses that schema only."""
     name = f"cxr_selftest_{uuid.uuid4().hex[:12]}"
     server = make_url(url).set(drivername="postgresql+psycopg")
-    _execute(server, f"CREATE SCHEMA {name}")
+    execute(server, f"CREATE SCHEMA {name}")
     try:
         yield server.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(hide_password=False)
     finally:
-        _execute(server, f"DROP SCHEMA IF EXISTS {name} CASCADE")
+        execute(server, f"DROP SCHEMA IF EXISTS {name} CASCADE")
 
 
-def _execute(url: URL, statement: str) -> None:
+def execute(url: URL | str, statement: str) -> None:
+    """Run a statement in a transaction of its own."""
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:

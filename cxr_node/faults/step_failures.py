@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.load import send, wait_for
+from cxr_node.faults.load import send
 from cxr_node.faults.node_process import NodePlan, NodeProcess, node_process
 from cxr_node.faults.outcome import GroupResult
 from cxr_node.faults.scratch import ScratchNode
@@ -130,13 +130,7 @@ class _Sender:
 
 
 def _wait_until_idle(place: ScratchNode, promised: dict[str, str], pacs: SimulatedPacs, problems: list[str]) -> None:
-    is_idle = wait_for(
-        lambda: promised.keys() <= pacs.by_study.keys() and ledger_check.is_idle(place.settings),
-        _IDLE_TIMEOUT_S,
-        pause_s=0.2,
-    )
-    if not is_idle:
-        problems.append(f"not idle after {_IDLE_TIMEOUT_S:.0f} s")
+    problems += ledger_check.wait_until_idle(place.settings, promised, pacs, _IDLE_TIMEOUT_S, pause_s=0.2)
 
 
 def _limit_file_size() -> None:

@@ -5,14 +5,14 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from random import Random
 
 from cxr_node.faults import ledger_check, scratch
 from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.load import LoadGenerator, running, wait_for
+from cxr_node.faults.load import LoadGenerator, running
 from cxr_node.faults.outcome import GroupResult
 from cxr_node.faults.scratch import ScratchNode
 from cxr_node.simulators.pacs import SimulatedPacs
@@ -49,7 +49,7 @@ def run(context: FaultContext) -> GroupResult:
                 killed, problem = _kill(node, load, turn, rng)
                 kills_done, turn, load.port = kills_done + killed, turn + 1, 0
                 problems += [f"{problem}; {node.state()}"] if problem else []
-        problems += _wait_until_idle(place, load, pacs.by_study)
+        problems += _wait_until_idle(place, load, pacs)
         ledger = ledger_check.check(place.settings, load.stored, pacs.by_study)
     return GroupResult.of(
         ledger, group=GROUP, database=context.kind, faults=kills_done, problems=tuple(problems), seconds=seconds()
@@ -107,17 +107,12 @@ def _role_processes(supervisor: int) -> dict[str, int]:
     return processes
 
 
-def _wait_until_idle(place: ScratchNode, load: LoadGenerator, arrived: Mapping[str, object]) -> list[str]:
+def _wait_until_idle(place: ScratchNode, load: LoadGenerator, pacs: SimulatedPacs) -> list[str]:
     """Let the program finish all jobs."""
     with _running_program(place) as node:
         node.wait_until_ready("receive", timeout_s=_START_S)
         load.port = node.port
         load.stopping.set()
-        is_idle = wait_for(
-            lambda: load.stored.keys() <= arrived.keys() and ledger_check.is_idle(place.settings),
-            _IDLE_TIMEOUT_S,
-            pause_s=0.5,
-        )
+        problems = ledger_check.wait_until_idle(place.settings, load.stored, pacs, _IDLE_TIMEOUT_S, pause_s=0.5)
     ended = node.process.returncode
-    problems = [] if is_idle else [f"not idle after {_IDLE_TIMEOUT_S:.0f} s"]
     return problems + ([] if ended == 0 else [f"the program ended with status {ended}"])

@@ -78,7 +78,6 @@ def check_window(name: str, window: list[float]) -> None:
         raise ValueError(f"expected {name} as [left, top, right, bottom], left before right and top above bottom")
 
 
-SCHEMA_VERSION = 1
 MAX_LABELS = 64
 VIEWS = 4
 """Channels of `view_logits`: PA, AP, lateral, not a chest film."""

@@ -8,6 +8,7 @@ import uuid
 import zipfile
 from pathlib import Path
 
+from cxr_node.domain.files import flush
 from cxr_node.infer import archive, bundle, bundle_registry
 from cxr_node.infer.bundle import CARD, BundleError
 
@@ -51,7 +52,7 @@ def install(source: Path, folder: Path, *, may_be_built_in: bool = False) -> Pat
         target.parent.mkdir(exist_ok=True)
         staged.rename(target)
         for changed in (target.parent, folder):
-            _flush(changed)
+            flush(changed)
         return target
     finally:
         shutil.rmtree(staged, ignore_errors=True)
@@ -71,7 +72,7 @@ def export(source: Path, file: Path) -> None:
         with zipfile.ZipFile(staged, "x") as target:
             for name in (CARD, card.network.file):
                 target.writestr(zipfile.ZipInfo(f"{card.name}-{card.version}/{name}"), (source / name).read_bytes())
-        _flush(staged)
+        flush(staged)
         os.link(staged, file)
     except FileExistsError:
         raise BundleError(f"{file} exists already; name a file that does not") from None
@@ -90,7 +91,7 @@ def _copy(source: Path, staged: Path) -> None:
     else:
         _unpack(source, staged)
     for path in (*staged.iterdir(), staged):
-        _flush(path)
+        flush(path)
 
 
 def _unpack(source: Path, staged: Path) -> None:
@@ -132,12 +133,3 @@ def _require_same(staged: Path, target: Path) -> None:
             f"{new.name} {new.version} is installed already, as another bundle (network {old.network.digest}, this one "
             f"{new.network.digest}): give this one another version on its card, or remove {target}"
         )
-
-
-def _flush(path: Path) -> None:
-    """Flush a file, or a folder's names, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.archive.integrity import is_intact
+from cxr_node.domain.files import flush
 from cxr_node.domain.identifiers import Digest
 from cxr_node.queries import ledger
 from cxr_node.records import dump
@@ -52,7 +52,7 @@ def write(process: Process, folder: Path) -> Manifest:
     dump.write(process.database, copy)
     sizes = _copy_files(process, copy, files)
     _copy_folder(process.settings.node.bundles_folder, folder / "bundles")
-    _flush(copy)
+    flush(copy)
     manifest = Manifest(
         database=copy.name,
         sha256=_sha256(copy),
@@ -172,14 +172,6 @@ def _replace(path: Path, text: str) -> None:
     """Replace a file atomically and flush it to disk."""
     new = path.with_suffix(".new")
     new.write_text(text + "\n", encoding="utf-8")
-    _flush(new)
+    flush(new)
     new.rename(path)
-    _flush(path.parent)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush(path.parent)

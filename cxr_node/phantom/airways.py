@@ -23,25 +23,14 @@ def airway(anatomy: PatientAnatomy) -> list[Tube]:
     trachea = spline((0.3 * swerve, -8, top), (0.5 * swerve, -2, anatomy.apex_mm), (-swerve, 10, 40), (-swerve, 14, 2))
     right = spline((-swerve, 14, 4), (-14 - swerve, 16, -12), (-30, 18, -26), (-38, 22, -50))
     left = spline((-swerve, 14, 4), (16, 18, -12), (36, 22, -24), (46, 28, -44))
+
+    def pipe(part: Part, line: Float64, *ratios: tuple[float, float]) -> Tube:
+        return Tube(part=part, line=line, radii=profile(*((a * r, b * r) for a, b in ratios)), up=y_axis)
+
     return [
-        Tube(
-            part=Part.TRACHEA,
-            line=trachea,
-            radii=profile((1.02 * r, r), (0.98 * r, r), (0.98 * r, r), (1.1 * r, r)),
-            up=y_axis,
-        ),
-        Tube(
-            part=Part.BRONCHI,
-            line=right,
-            radii=profile((0.8 * r, 0.8 * r), (0.7 * r, 0.7 * r), (0.5 * r, 0.5 * r)),
-            up=y_axis,
-        ),
-        Tube(
-            part=Part.BRONCHI,
-            line=left,
-            radii=profile((0.75 * r, 0.75 * r), (0.62 * r, 0.62 * r), (0.42 * r, 0.42 * r)),
-            up=y_axis,
-        ),
+        pipe(Part.TRACHEA, trachea, (1.02, 1.0), (0.98, 1.0), (0.98, 1.0), (1.1, 1.0)),
+        pipe(Part.BRONCHI, right, (0.8, 0.8), (0.7, 0.7), (0.5, 0.5)),
+        pipe(Part.BRONCHI, left, (0.75, 0.75), (0.62, 0.62), (0.42, 0.42)),
     ]
 
 

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from cxr_node.phantom.airways import inside_lung
 from cxr_node.phantom.layers import Effect, Layer
 from cxr_node.phantom.pathology import Zone
-from cxr_node.phantom.shapes import SIDES
 from cxr_node.phantom.solids import KNOTS, Cloud, Float64, Part, Tube, profile, spline
 from cxr_node.phantom.thorax import PatientAnatomy
 from cxr_node.phantom.torso import Torso
@@ -249,8 +248,3 @@ def atelectasis(lung: Lung, severity: float) -> list[Layer]:
             )
         )
     return [Layer(effect=Effect.FILLS_LUNG, solids=tuple(solids), blur_mm=0.8, visible_mm=2.0)]
-
-
-def lungs_of(anatomy: PatientAnatomy, torso: Torso, generator: np.random.Generator) -> list[Lung]:
-    """Return both lungs, right first."""
-    return [Lung(anatomy, torso, side, generator) for side in SIDES.values()]
