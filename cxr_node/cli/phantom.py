@@ -170,7 +170,8 @@ def _outlined(phantom: PhantomFilm) -> Image.Image:
         ("left_clavicle", "lime"),
     ):
         mask = Image.fromarray(phantom.masks[name]).resize(image.size)
-        edge = Image.composite(Image.new("L", image.size, 0), mask.convert("L"), _eroded(mask))
+        eroded = mask.convert("L").filter(ImageFilter.MinFilter(3)).convert("1")
+        edge = Image.composite(Image.new("L", image.size, 0), mask.convert("L"), eroded)
         image.paste(color, mask=edge)
     for line in (phantom.truth.heart_line, phantom.truth.thorax_line):
         if line is not None:
@@ -179,10 +180,6 @@ def _outlined(phantom: PhantomFilm) -> Image.Image:
         draw.rectangle([edge * scale for edge in lesion.box], outline="red")
         draw.text((4, 4), lesion.pathology.kind.value, fill="red")
     return image
-
-
-def _eroded(mask: Image.Image) -> Image.Image:
-    return mask.convert("L").filter(ImageFilter.MinFilter(3)).convert("1")
 
 
 def _compose(tiles: list[Image.Image]) -> Image.Image:

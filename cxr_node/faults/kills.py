@@ -94,7 +94,12 @@ def run(context: FaultContext) -> GroupResult:
         group=GROUP,
         database=context.kind,
         faults=kills,
-        problems=unfinished + _unanswered(load, listener) + _changed(pacs) + _at_one_destination(place, pacs),
+        problems=(
+            *unfinished,
+            *(f"commitment request {uid} has no result" for uid in load.commitments if uid not in listener.times),
+            *(f"{uid} was sent again with other bytes" for uid in pacs.changed),
+            *_at_one_destination(place, pacs),
+        ),
         notes=notes,
         seconds=seconds(),
     )
@@ -137,14 +142,6 @@ def _is_done(
         return True
     is_delivered = load.stored.keys() <= pacs.by_study.keys() and set(load.commitments) <= listener.times.keys()
     return is_delivered and ledger_check.is_idle(place.settings)
-
-
-def _unanswered(load: LoadGenerator, listener: CommitmentListener) -> tuple[str, ...]:
-    return tuple(f"commitment request {uid} has no result" for uid in load.commitments if uid not in listener.times)
-
-
-def _changed(pacs: SimulatedPacs) -> tuple[str, ...]:
-    return tuple(f"{uid} was sent again with other bytes" for uid in pacs.changed)
 
 
 def _at_one_destination(place: ScratchNode, pacs: SimulatedPacs) -> tuple[str, ...]:

@@ -34,14 +34,6 @@ def send(film: Dataset, port: int, *, timeout_s: float = _TIMEOUT_S) -> int | No
     return result.status
 
 
-def _node(port: int) -> Peer:
-    return Peer(_HOST, port, AeTitle(NODE_TITLE), AeTitle(MODALITY_TITLE), _TIMEOUT_S)
-
-
-def _reference(film: Dataset) -> Reference:
-    return Reference(sop_class_uid=Uid(film.SOPClassUID), sop_instance_uid=Uid(film.SOPInstanceUID))
-
-
 @dataclass(slots=True, kw_only=True)
 class LoadGenerator:
     """Sends films to a node that may die at any moment.
@@ -84,7 +76,9 @@ class LoadGenerator:
             return False
         self.stored[str(film.StudyInstanceUID)] = str(film.SOPInstanceUID)
         if self.requests_commitment and self.next_film % 3 == 0:
-            transaction_uid = request_commitment([_reference(film)], _node(port))
+            reference = Reference(sop_class_uid=Uid(film.SOPClassUID), sop_instance_uid=Uid(film.SOPInstanceUID))
+            peer = Peer(_HOST, port, AeTitle(NODE_TITLE), AeTitle(MODALITY_TITLE), _TIMEOUT_S)
+            transaction_uid = request_commitment([reference], peer)
             if transaction_uid is not None:
                 self.commitments.append(transaction_uid)
         return True

@@ -112,7 +112,7 @@ class _Sender:
     def send(self, node: NodeProcess, count: int) -> None:
         """Send `count` new films to a node."""
         for _ in range(count):
-            if not self._send(node):
+            if not any(self.once(node) == 0 for _ in range(_ATTEMPTS) if node.port and not node.has_ended):
                 self._problems.append(f"a film got no Success in {_ATTEMPTS} attempts")
 
     def once(self, node: NodeProcess) -> int | None:
@@ -124,9 +124,6 @@ class _Sender:
         else:
             self.rejected[status] = self.rejected.get(status, 0) + 1
         return status
-
-    def _send(self, node: NodeProcess) -> bool:
-        return any(self.once(node) == 0 for _ in range(_ATTEMPTS) if node.port and not node.has_ended)
 
 
 def _wait_until_idle(place: ScratchNode, promised: dict[str, str], pacs: SimulatedPacs, problems: list[str]) -> None:

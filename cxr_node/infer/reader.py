@@ -130,7 +130,8 @@ class Reader:
         except torch.OutOfMemoryError:
             if len(batch) > 1:
                 _log.warning("no memory on %s for %d films: half as many", self._device, len(batch))
-                return _concatenate([self._outputs(half) for half in batch.tensor_split(2)])
+                halves = [self._outputs(half) for half in batch.tensor_split(2)]
+                return {name: torch.cat([half[name] for half in halves]) for name in halves[0]}
         _log.warning("no memory on %s for one film: read on the CPU", self._device)
         if self._on_cpu is None:
             self._on_cpu = self._bundle.program(CPU)
@@ -179,7 +180,3 @@ def choose_device(wanted: str) -> torch.device:
     if int(number or "0") >= present:
         raise BundleError(f"device {wanted!r}: this machine has {present} GPU(s) that torch can use; set auto or cpu")
     return torch.device("cuda", int(number or "0"))
-
-
-def _concatenate(parts: list[Outputs]) -> Outputs:
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

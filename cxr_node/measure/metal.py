@@ -47,7 +47,7 @@ def find_metal(grid: Grid, anchors: Anchors) -> tuple[Mask, tuple[MetalObject, .
     outlines = [outline for outline in trace(large & ~small) if polygon_area(outline) >= _MIN_LARGE_AREA]
     if outlines:
         slope = np.hypot(*np.gradient(grid.brightness)) / step
-        outlines = [outline for outline in outlines if _is_steep(slope, outline)]
+        outlines = [outline for outline in outlines if float(sample(slope, outline).mean()) >= _STEEP]
     outlines += [
         outline
         for outline in trace(small)
@@ -60,10 +60,6 @@ def find_metal(grid: Grid, anchors: Anchors) -> tuple[Mask, tuple[MetalObject, .
         mask |= fill_with_border(outline, bright.shape)
     mask &= bright
     return mask, tuple(MetalObject(outline=outline, is_marker=_is_beside(lungs, outline)) for outline in largest)
-
-
-def _is_steep(slope: Float32, outline: Points) -> bool:
-    return float(sample(slope, outline).mean()) >= _STEEP
 
 
 def opening(brightness: Float32, width: int) -> Float32:

@@ -8,7 +8,7 @@ from cxr_node.domain.reasons import Reason
 from cxr_node.pixels import lookup
 from cxr_node.pixels.decoding import Cells, Frame
 from cxr_node.pixels.grayscale import stored_values
-from cxr_node.pixels.lut import Lut, read_lut
+from cxr_node.pixels.lut import read_lut
 
 _LOSSY_TOLERANCE = 3
 _NEUTRAL = 128
@@ -53,13 +53,9 @@ def _from_palette(dataset: Dataset, frame: Frame) -> Cells:
         raise GiveUp(Reason.DECODE, "the palette cannot be used")
     patterns = np.arange(1 << min(frame.description.bits_allocated, 16))
     stored = stored_values(patterns, frame.description).astype(np.float64)
-    values = [_sixteen_bits(table, stored) for table in (red, green, blue)]
+    values = [np.rint(table(stored) * (0xFFFF / table.maximum)).astype(np.uint16) for table in (red, green, blue)]
     used = np.unique(frame.cells)
     if any((table[used] != values[0][used]).any() for table in values[1:]):
         raise GiveUp(Reason.COLOR, "the palette's colors are not gray")
     gray: Cells = values[0][frame.cells]
     return gray
-
-
-def _sixteen_bits(table: Lut, stored: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Cells:
-    return np.rint(table(stored) * (0xFFFF / table.maximum)).astype(np.uint16)

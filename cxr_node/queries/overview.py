@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, func, literal, select
+from sqlalchemy import Connection, func, literal, select
 
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, film, job
@@ -181,7 +181,7 @@ def destination_names(connection: Connection) -> list[str]:
 
 def senders(connection: Connection, *, since: datetime) -> tuple[SenderStatus, ...]:
     """Return the senders of films since then, most films first."""
-    not_analysed = func.count().filter(job.c.state == _literal(State.NOT_ANALYSED))
+    not_analysed = func.count().filter(job.c.state == literal(State.NOT_ANALYSED.value, literal_execute=True))
     rows = connection.execute(
         select(film.c.calling_ae_title, func.count().label("films"), not_analysed, func.max(film.c.received_at))
         .outerjoin(job, job.c.film_id == film.c.id)
@@ -227,7 +227,3 @@ def quantile(values: list[float], share: float) -> float | None:
     if not values:
         return None
     return values[max(0, -(-len(values) * round(share * 1000) // 1000) - 1)]
-
-
-def _literal(state: State) -> ColumnElement[str]:
-    return literal(state.value, literal_execute=True)

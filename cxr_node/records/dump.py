@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, ScalarSelect, Table, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from cxr_node.db import migrate
 from cxr_node.db.database import Database
@@ -105,11 +105,8 @@ def _set_sequences(connection: Connection) -> None:
         if "id" in table.c:
             sequence = func.pg_get_serial_sequence(table.name, "id")
             last = select(func.max(table.c.id)).scalar_subquery()
-            connection.execute(select(func.setval(sequence, func.coalesce(last, 1), _has_rows(table))))
-
-
-def _has_rows(table: Table) -> ScalarSelect[bool]:
-    return select(func.count() > 0).select_from(table).scalar_subquery()
+            has_rows = select(func.count() > 0).select_from(table).scalar_subquery()
+            connection.execute(select(func.setval(sequence, func.coalesce(last, 1), has_rows)))
 
 
 def _merge_wal(path: Path) -> None:

@@ -80,7 +80,9 @@ def _unresolved(result: Dataset, films: Sequence[ReportedFilm]) -> Iterator[str]
     if evidence != {film.reading.film.sop_instance_uid for film in films}:
         yield "the references do not name the sources"
     for _, item in items(result):
-        if item.get("ValueType") == "IMAGE" and _referenced(item) not in evidence:
+        if item.get("ValueType") != "IMAGE":
+            continue
+        if str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) not in evidence:
             yield f"{meaning_of(item)} refers to an image that is not in the evidence"
 
 
@@ -92,7 +94,3 @@ def _evidence(result: Dataset) -> Iterator[str]:
         images = series.get("ReferencedImageSequence") or series.get("ReferencedInstanceSequence", ())
         yield from (str(instance.ReferencedSOPInstanceUID) for instance in images)
     yield from (str(instance.ReferencedSOPInstanceUID) for instance in result.get("SourceImageSequence", ()))
-
-
-def _referenced(item: Dataset) -> str:
-    return str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)

@@ -31,11 +31,9 @@ def collate(films: Sequence[ReportedFilm]) -> tuple[ReportedFilm, ...]:
     _require_one("patient", {film.reading.film.patient_key for film in collated})
     _require_one("Patient ID", {_patient(film) for film in collated})
     _require_one("Accession Number", {str(film.header.AccessionNumber or "") for film in collated} - {""})
-    return tuple(sorted(collated, key=_order))
-
-
-def _order(film: ReportedFilm) -> tuple[bool, str]:
-    return film.reading.prediction is None, film.reading.film.sop_instance_uid
+    return tuple(
+        sorted(collated, key=lambda film: (film.reading.prediction is None, film.reading.film.sop_instance_uid))
+    )
 
 
 def _patient(film: ReportedFilm) -> tuple[str, str]:

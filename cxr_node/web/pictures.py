@@ -11,7 +11,7 @@ from pathlib import Path
 from cxr_node.archive.store import Archive
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.errors import GiveUp
-from cxr_node.domain.reading import Measurement, Point, Reading, Topic
+from cxr_node.domain.reading import Point, Reading, Topic
 from cxr_node.pixels import display, film
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
@@ -128,7 +128,7 @@ def drawing(reading: Reading) -> Drawing | None:
                 name=f"{finding.code.meaning}: where its score comes from",
                 style=f"outline {finding.presence}",
                 label="" if number else finding.code.meaning,
-                at=_top(region.outline),
+                at=min(region.outline, key=lambda point: point[1]),
             )
             for finding in (prediction.findings if prediction else ())
             for number, region in enumerate(finding.regions)
@@ -147,7 +147,7 @@ def drawing(reading: Reading) -> Drawing | None:
                 path=_open(measurement.line),
                 name=f"{measurement.code.meaning} {measurement.value:.3g} {measurement.unit.value}",
                 style="caliper",
-                label=_label(measurement),
+                label=f"{CALIPERS[measurement.key]} {measurement.value:.3g} {measurement.unit.value}",
                 at=measurement.line[0],
             )
             for measurement in reading.measurements
@@ -165,10 +165,6 @@ def drawing(reading: Reading) -> Drawing | None:
     )
 
 
-def _label(measurement: Measurement) -> str:
-    return f"{CALIPERS[measurement.key]} {measurement.value:.3g} {measurement.unit.value}"
-
-
 def _points(points: Iterable[Point]) -> str:
     return " L".join(f"{column:.1f} {row:.1f}" for column, row in points)
 
@@ -179,7 +175,3 @@ def _open(points: Iterable[Point]) -> str:
 
 def _closed(points: Iterable[Point]) -> str:
     return f"M{_points(points)}Z"
-
-
-def _top(points: Iterable[Point]) -> Point:
-    return min(points, key=lambda point: point[1])

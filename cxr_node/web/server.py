@@ -4,7 +4,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -60,7 +59,11 @@ def web_context(process: Process) -> Iterator[WebContext]:
 def _background_jobs(context: WebContext) -> Iterator[None]:
     """Send alarms and traces, and remove old pictures, while the block lasts."""
     settings = context.settings
-    alarms = Alarms(partial(_alarms, context), notifier(settings.alert), name=settings.node.name)
+
+    def find_alarms() -> dict[str, str]:
+        return active_alarms(settings, context.read_database, now=context.process.clock())
+
+    alarms = Alarms(find_alarms, notifier(settings.alert), name=settings.node.name)
     functions: dict[str, Callable[[], object]] = {"pictures": context.pictures.remove_old, "alarms": alarms.update}
     with ExitStack() as stack:
         if settings.trace.endpoint:
@@ -75,10 +78,6 @@ def _trace_exporter(context: WebContext) -> "AbstractContextManager[TraceExporte
     except ImportError:
         raise ConfigurationError(["trace.endpoint: needs the extra otel: pip install 'cxr-node[otel]'"]) from None
     return tracing.trace_exporter(context.settings, context.read_database, clock=context.process.clock)
-
-
-def _alarms(context: WebContext) -> dict[str, str]:
-    return active_alarms(context.settings, context.read_database, now=context.process.clock())
 
 
 def _oidc_router(settings: Settings, key: bytes) -> APIRouter:

@@ -43,9 +43,8 @@ def tick(process: Process) -> None:
     now, settings = process.clock(), process.settings
     with process.database.write() as transaction:
         queue.expire_leases(transaction, now=now)
-        queue.clamp_future_dates(
-            transaction, now=now, due_within=_longest_wait(settings), leased_within=2 * _longest_lease(settings)
-        )
+        leased_within = 2 * timedelta(seconds=max(settings.read.lease_s, settings.deliver.lease_s))
+        queue.clamp_future_dates(transaction, now=now, due_within=_longest_wait(settings), leased_within=leased_within)
     backfill.fill(process.database)
 
 
@@ -65,7 +64,3 @@ def _longest_wait(settings: Settings) -> timedelta:
     verified = [rule.retry_after_s for rule in verification(settings).values()]
     retried = [rule.longest_s for rule in RULES.values()]
     return timedelta(seconds=max(*retried, *verified, study_window(settings).longest_s) + _CLOCK_SKEW_S)
-
-
-def _longest_lease(settings: Settings) -> timedelta:
-    return timedelta(seconds=max(settings.read.lease_s, settings.deliver.lease_s))

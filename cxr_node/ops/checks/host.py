@@ -115,11 +115,8 @@ def jobs(opened: Database, *, is_running: bool, now: datetime) -> Iterator[Check
         yield note("failed jobs", f"{failed} jobs failed", next_step)
     else:
         yield ok("failed jobs", "none")
-    yield _overdue_jobs([queue for queue in queues if _is_overdue(queue, now)], is_running=is_running)
-
-
-def _is_overdue(queue: StageStatus, now: datetime) -> bool:
-    return queue.oldest_due_at is not None and now - queue.oldest_due_at > _OVERDUE
+    overdue = [queue for queue in queues if queue.oldest_due_at is not None and now - queue.oldest_due_at > _OVERDUE]
+    yield _overdue_jobs(overdue, is_running=is_running)
 
 
 def _overdue_jobs(overdue: list[StageStatus], *, is_running: bool) -> Check:

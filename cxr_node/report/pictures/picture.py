@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from cxr_node.domain.radiograph import Radiograph, UInt16
+from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Finding, Point, Presence, Reading
 from cxr_node.report import summary
 from cxr_node.report.languages.english import ENGLISH
@@ -62,24 +62,21 @@ def painted(radiograph: Radiograph, reading: Reading) -> UInt8:
     overlay.draw(overlay.Drawing(draw=draw, at=scale.map, width=film.width, height=film.height), reading)
     _label(draw, "RESEARCH USE ONLY", (_MARGIN, film.height - 2 * _TEXT), _CAUTION)
     lines = list(_lines(reading))
-    canvas = Image.new("RGB", (film.width + _PANEL, max(film.height, _height(lines))), _BACKGROUND)
+    height = max(film.height, 2 * _MARGIN + len(lines) * _LEADING)
+    canvas = Image.new("RGB", (film.width + _PANEL, height), _BACKGROUND)
     canvas.paste(film, (0, 0))
     _panel(ImageDraw.Draw(canvas), lines, left=film.width + _MARGIN)
     return np.asarray(canvas, dtype=np.uint8)
 
 
 def _film(radiograph: Radiograph) -> tuple[Image.Image, _Scale]:
-    gray = _eight_bits(radiograph.p_values)
+    gray = (radiograph.p_values >> 8).astype(np.uint8)
     rows, columns = gray.shape
     height = rows * radiograph.geometry.aspect_ratio
     factor = min(1.0, _LONGEST / max(height, columns))
     size = max(1, round(columns * factor)), max(1, round(height * factor))
     film = Image.fromarray(gray).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
     return film.convert("RGB"), _Scale(x=size[0] / columns, y=size[1] / rows)
-
-
-def _eight_bits(p_values: UInt16) -> UInt8:
-    return (p_values >> 8).astype(np.uint8)
 
 
 def _outline(draw: ImageDraw.ImageDraw, number: int, finding: Finding, scale: _Scale) -> None:
@@ -103,10 +100,6 @@ def _panel(draw: ImageDraw.ImageDraw, lines: Sequence[_Line], *, left: int) -> N
     font = ImageFont.load_default(_TEXT)
     for number, (text, color) in enumerate(lines):
         draw.text((left, _MARGIN + number * _LEADING), text, fill=color, font=font)
-
-
-def _height(lines: Sequence[_Line]) -> int:
-    return 2 * _MARGIN + len(lines) * _LEADING
 
 
 def _lines(reading: Reading) -> Iterator[_Line]:

@@ -7,7 +7,6 @@ without coordinates too, so a group without a NUM has an SCOORD of its own.
 
 from collections.abc import Sequence
 
-from cxr_node.domain.codes import Code
 from cxr_node.domain.reading import Finding, Point, Prediction
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes
@@ -127,13 +126,10 @@ def _tracking(film: ReportedFilm, observer: Observer, label: str, key: str) -> l
 def _finding_and_site(finding: Finding) -> list[ContentItem]:
     items = [code(codes.FINDING, finding.code)]
     if finding.site is not None:
-        sides = [] if finding.laterality is None else [_side(codes.LATERALITIES[finding.laterality])]
-        items.append(code(codes.FINDING_SITE, finding.site, _MODIFIER, *sides))
+        sides = [] if finding.laterality is None else [codes.LATERALITIES[finding.laterality]]
+        modifiers = (code(codes.LATERALITY, side, _MODIFIER) for side in sides)
+        items.append(code(codes.FINDING_SITE, finding.site, _MODIFIER, *modifiers))
     return items
-
-
-def _side(laterality: Code) -> ContentItem:
-    return code(codes.LATERALITY, laterality, _MODIFIER)
 
 
 def _region(film: ReportedFilm, outline: Sequence[Point]) -> list[ContentItem]:
