@@ -106,6 +106,8 @@ class Scheduler:
             self._is_idle[job.name].set()
 
     def _run_of(self, job: PeriodicJob) -> JobRun:
+        # The end of the scheduler clears its jobs, perhaps during this run.
+        next_at = self.next_runs().get(job.name)
         started_at, started = self._clock(), time.monotonic()
         outcome, detail = _outcome_of(job)
         self._log_change(job.name, outcome, detail)
@@ -115,7 +117,7 @@ class Scheduler:
             duration_s=time.monotonic() - started,
             outcome=outcome,
             detail=detail,
-            next_at=self.next_runs().get(job.name),
+            next_at=next_at,
         )
 
     def _log_change(self, name: str, outcome: Outcome, detail: str) -> None:
