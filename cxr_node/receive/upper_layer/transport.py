@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -246,11 +247,17 @@ def end_associations(associations: Sequence[Association]) -> None:
             _shut_down(association)
     deadline = time.monotonic() + _ABORT_TIMEOUT_S
     for association in associations:
-        association.dul.join(max(0.0, deadline - time.monotonic()))
+        _join(association.dul, max(0.0, deadline - time.monotonic()))
         _shut_down(association)
     for association in associations:
         association.kill()
-        association.join(_END_TIMEOUT_S)
+        _join(association, _END_TIMEOUT_S)
+
+
+def _join(thread: threading.Thread, timeout_s: float) -> None:
+    """Wait for a thread; one of a connection that was accepted just now may not have started yet."""
+    if thread.ident is not None:
+        thread.join(timeout_s)
 
 
 def _shut_down(association: Association) -> None:
