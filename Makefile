@@ -20,7 +20,8 @@ export PYTHONDONTWRITEBYTECODE :=
 
 COVERAGE_FLOOR := 86
 PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal
-QUICK := tests/unit tests/properties tests/house --ignore tests/house/test_gates.py --ignore tests/house/test_contracts.py
+QUICK := tests/unit tests/properties tests/house -k "not postgresql" \
+  --ignore tests/house/test_gates.py --ignore tests/house/test_contracts.py --ignore tests/house/test_imports.py
 
 .PHONY: demo quick test test-long coverage check gates clean lock audit
 
