@@ -12,7 +12,7 @@ from cxr_node.records import ingest
 from tests.support.queue import NOON, SENDER, claim_one, instance, store_film
 
 
-def urgent(
+def store_boosted(
     database: Database, name: str, *, study: str = "study", priority_boost_s: int = 600, after_s: float = 0
 ) -> None:
     ingest.store(
@@ -31,7 +31,7 @@ def test_a_boosted_film_passes_only_films_within_its_boost(
 ) -> None:
     store_film(database, "long ago", study="a", now=NOON - timedelta(seconds=601))
     store_film(database, "just now", study="b", now=NOON - timedelta(seconds=599))
-    urgent(database, "urgent", study="c")
+    store_boosted(database, "urgent", study="c")
 
     assert [claim_one(database).job_id for _ in range(3)] == [1, 3, 2]
 
@@ -44,8 +44,8 @@ def test_a_boost_applies_to_the_whole_study_and_is_not_lowered(database: Databas
         queue.finish(transaction, claim, now=NOON)
     store_film(database, "other", study="other")
 
-    urgent(database, "b", priority_boost_s=600)
-    urgent(database, "c", priority_boost_s=60)
+    store_boosted(database, "b", priority_boost_s=600)
+    store_boosted(database, "c", priority_boost_s=60)
     store_film(database, "d")
 
     assert priorities(database, Stage.READ) == [600, 0, 600, 600, 600]
@@ -58,7 +58,7 @@ def test_a_boost_applies_to_the_whole_study_and_is_not_lowered(database: Databas
 def test_a_known_film_received_with_a_boost_boosts_its_study(database: Database) -> None:
     store_film(database, "a")
 
-    urgent(database, "a")
+    store_boosted(database, "a")
 
     assert priorities(database) == [600]
 
@@ -71,7 +71,7 @@ def test_concurrent_films_of_a_boosted_study_are_all_boosted(database: Database)
     def receive(name: str, priority_boost_s: int) -> None:
         try:
             start.wait()
-            urgent(database, name, priority_boost_s=priority_boost_s)
+            store_boosted(database, name, priority_boost_s=priority_boost_s)
         except Exception as error:  # noqa: BLE001  # shown below
             errors.append(error)
 
@@ -86,7 +86,7 @@ def test_concurrent_films_of_a_boosted_study_are_all_boosted(database: Database)
 
 
 def test_the_view_of_jobs_has_their_claim_order(database: Database) -> None:
-    urgent(database, "a", priority_boost_s=90)
+    store_boosted(database, "a", priority_boost_s=90)
 
     with database.read() as connection:
         (row,) = view_rows.rows(connection, VIEWS["v1_jobs"])
