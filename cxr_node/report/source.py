@@ -9,8 +9,8 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.identifiers import Uid, derive_uid
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Reading
-from cxr_node.report.languages.english import ENGLISH
 from cxr_node.report.languages.language import Language
+from cxr_node.report.languages.registry import ENGLISH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

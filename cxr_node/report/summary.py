@@ -6,8 +6,8 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.concepts import OBSCURED, UNUSABLE
 from cxr_node.domain.reading import Finding, Measurement, Observation, Presence, Reading
 from cxr_node.report import codes
-from cxr_node.report.languages.english import ENGLISH
 from cxr_node.report.languages.language import Language
+from cxr_node.report.languages.registry import ENGLISH
 from cxr_node.report.sr.content import ContentItem, code, container, text
 
 

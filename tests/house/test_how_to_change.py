@@ -96,6 +96,12 @@ def test_what_a_module_defines_is_in_its_list(registry: str, name: str, is_entry
             assert not is_entry(value) or value in entries, f"{path.name}: {value}"
 
 
+def test_every_language_file_is_in_its_list() -> None:
+    names = {path.stem for path in (PACKAGE / "report" / "languages").glob("*.toml")}
+
+    assert names == set(module_of("report/languages/registry").LANGUAGES)
+
+
 def test_every_header_check_of_the_gate_is_in_its_list() -> None:
     functions = [value for value in vars(suitability).values() if isinstance(value, FunctionType)]
     checks = [

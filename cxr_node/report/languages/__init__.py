@@ -1,1 +1,1 @@
-"""Languages of results: one file a language."""
+"""Languages of results: one TOML file each."""

@@ -80,9 +80,3 @@ class Language:
     def number(self, value: float, specification: str) -> str:
         """Return a number with the language's decimal sign."""
         return format(value, specification).replace(".", self.phrases.decimal_sign)
-
-
-def translation(code: Code, terms: Terms, phrases: Phrases) -> Language:
-    """Return a language whose terms replace the codes' own meanings (PS3.3 section 8.3)."""
-    meanings = {(key.scheme_designator, key.value): term for key, term in terms.by_code().items()}
-    return Language(code=code, terms=terms, phrases=phrases, meanings=meanings)

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Finding, Point, Presence, Reading
 from cxr_node.report import summary
-from cxr_node.report.languages.english import ENGLISH
+from cxr_node.report.languages.registry import ENGLISH
 from cxr_node.report.pictures import overlay
 
 UInt8 = npt.NDArray[np.uint8]

@@ -6,7 +6,7 @@ from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
 from cxr_node.report.header.encoding import encoded
 from cxr_node.report.kinds import basic_text, tid1500
-from cxr_node.report.languages.english import ENGLISH
+from cxr_node.report.languages.registry import ENGLISH
 from cxr_node.report.sr.tree import items, lines
 from tests.support import films
 from tests.unit.report.studies import NODE, composed, everything, finding, not_read, parsed, read

@@ -1,6 +1,7 @@
 """Results in every language: other terms, the same codes."""
 
 from dataclasses import replace
+from importlib.resources import files
 from string import Formatter
 from typing import cast
 
@@ -16,9 +17,9 @@ from cxr_node.report import codes
 from cxr_node.report.check import faults_of
 from cxr_node.report.kinds import basic_text, key_objects, presentation_state, tid1500
 from cxr_node.report.kinds.kind import ResultKind
-from cxr_node.report.languages.english import ENGLISH
+from cxr_node.report.languages import registry
 from cxr_node.report.languages.language import Language
-from cxr_node.report.languages.registry import LANGUAGES
+from cxr_node.report.languages.registry import ENGLISH, LANGUAGES
 from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.tree import items, name_of
 from cxr_node.report.study import collate
@@ -71,6 +72,24 @@ def test_a_language_has_a_term_for_every_concept_of_the_node(name: str) -> None:
     assert set(words.measurements) == set(codes.MEASUREMENTS)
     assert set(words.reasons) == set(Reason)
     assert set(words.notes) == set(Note)
+
+
+@pytest.mark.parametrize(
+    ("line", "replacement", "message"),
+    [
+        ('"Nodule" = "Rundherd"', "", r"de\.toml \[findings\]: absent \['Nodule'\], unknown \[\]"),
+        ('"Nodule" = "Rundherd"', '"Noddle" = "Rundherd"', r"de\.toml \[findings\].*'Nodule'.*unknown \['Noddle'\]"),
+        ('detail = " ({detail})"', "", r"de\.toml \[phrases\]: absent \['detail'\]"),
+        ("[notes]", "[remarks]", r"de\.toml: absent \['notes'\], unknown \['remarks'\]"),
+        ('value = "de"', "", r"de\.toml \[code\]: absent \['value'\]"),
+    ],
+)
+def test_an_incomplete_language_file_is_refused(line: str, replacement: str, message: str) -> None:
+    text = files(registry.__package__).joinpath("de.toml").read_text(encoding="utf-8")
+    assert line in text
+
+    with pytest.raises(ValueError, match=message):
+        registry.parse_language("de", text.replace(line, replacement))
 
 
 @pytest.mark.parametrize("name", LANGUAGES)

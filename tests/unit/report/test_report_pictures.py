@@ -13,7 +13,7 @@ from cxr_node.domain.reasons import Reason
 from cxr_node.report.check import faults_of
 from cxr_node.report.kinds import key_objects, presentation_state, secondary_capture
 from cxr_node.report.kinds.kind import ResultKind
-from cxr_node.report.languages.english import ENGLISH
+from cxr_node.report.languages.registry import ENGLISH
 from cxr_node.report.pictures.picture import painted
 from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.tree import items
