@@ -18,7 +18,7 @@ _TRIAL_FILMS = 2
 """Films in the trial batch: two, which a program exported for a batch of one refuses."""
 
 Program = Callable[[torch.Tensor], Mapping[str, torch.Tensor]]
-"""From prepared films, shape (B, 1, rows, columns), to named outputs."""
+"""From prepared films, shape (B, channels, rows, columns), to named outputs."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,13 +37,12 @@ class Bundle:
     @property
     def identity(self) -> ModelIdentity:
         """Identity of the model in reports and readings."""
-        size = self.card.input
         return ModelIdentity(
             name=self.card.name,
             version=self.card.version,
             manufacturer=self.card.manufacturer,
             weights_digest=self.card.network.digest,
-            preparation=f"{size.preparation} {size.rows}x{size.columns} of {size.window}",
+            preparation=self.card.input.identity,
             operating_points=self.card.operating_points.name,
         )
 
@@ -125,13 +124,13 @@ def _open(safe: bytes, folder: Path) -> torch.export.ExportedProgram:
 
 def _run_trial(bundle: Bundle, folder: Path) -> None:
     """Run the network once on two black films and compare its outputs with the card."""
-    rows, columns = bundle.card.input.rows, bundle.card.input.columns
+    channels, rows, columns = bundle.card.input.shape
     try:
         with torch.inference_mode():
-            outputs = bundle.program(torch.device("cpu"))(torch.zeros(_TRIAL_FILMS, 1, rows, columns))
+            outputs = bundle.program(torch.device("cpu"))(torch.zeros(_TRIAL_FILMS, channels, rows, columns))
     except Exception as error:
         raise BundleError(
-            f"bundle {folder}: the network does not take films of {rows} x {columns} ({error})"
+            f"bundle {folder}: the network does not take films of {rows} x {columns} in {channels} channel(s) ({error})"
         ) from error
     if outputs.keys() != set(bundle.card.network.outputs):
         raise BundleError(

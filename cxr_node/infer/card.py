@@ -4,25 +4,15 @@ import tomllib
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Digest, parse_digest
-from cxr_node.infer import center_crop, prepare
+from cxr_node.infer.input_card import Input, Part, Score, Text, Window, check_window
 
-Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Score = Annotated[float, Field(ge=0, le=1)]
-Window = Annotated[list[Score], Field(min_length=4, max_length=4)]
-"""Left, top, right and bottom in shares of width and height."""
-
-
-class Part(BaseModel):
-    """A table of the card. Unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class OutlinedStructure(Part):
@@ -69,13 +59,6 @@ class Calibration(Part):
         if not self.ece_low <= self.ece <= self.ece_high:
             raise ValueError("expected ece_low <= ece <= ece_high")
         return self
-
-
-def check_window(name: str, window: list[float]) -> None:
-    """Raise ValueError if `window` is empty."""
-    left, top, right, bottom = window
-    if not (left < right and top < bottom):
-        raise ValueError(f"expected {name} as [left, top, right, bottom], left before right and top above bottom")
 
 
 MAX_LABELS = 64
@@ -125,45 +108,6 @@ class Network(Part):
     def digest(self) -> Digest:
         """The digest of the file."""
         return parse_digest(self.sha256)
-
-
-class Input(Part):
-    """Input of the network: shape (B, 1, rows, columns), 32-bit floats in `value_range`.
-
-    `window` is the part of the film that is used: left, top, right and bottom as shares of its width and height.
-    """
-
-    rows: Annotated[int, Field(ge=32, le=2048)]
-    columns: Annotated[int, Field(ge=32, le=2048)]
-    window: Window
-    value_range: Annotated[list[float], Field(min_length=2, max_length=2)]
-    preparation: Literal["squash-area", "center-crop-gaussian"]
-    description: Text
-
-    @model_validator(mode="after")
-    def _fits_the_recipe(self) -> Self:
-        expected = list(prepare.VALUE_RANGES[self.preparation])
-        if self.value_range != expected:
-            raise ValueError(f"value_range of {self.preparation} is {expected}")
-        whole = self.window == [0.0, 0.0, 1.0, 1.0]
-        if self.preparation == center_crop.RECIPE and not (whole and self.rows == self.columns):
-            raise ValueError(f"{self.preparation} takes the window [0.0, 0.0, 1.0, 1.0] and as many rows as columns")
-        check_window("window", self.window)
-        return self
-
-    @property
-    def frame(self) -> prepare.Frame:
-        """As the recipe's parameters."""
-        left, top, right, bottom = self.window
-        return prepare.Frame(
-            rows=self.rows,
-            columns=self.columns,
-            left=left,
-            top=top,
-            right=right,
-            bottom=bottom,
-            recipe=self.preparation,
-        )
 
 
 class Label(Part):
@@ -283,6 +227,8 @@ class Card(Part):
             raise ValueError("structures: expected one for each channel of structure_logits, none without that output")
         if {name in outputs for name in ("view_logits", "distance")} != {self.appearance is not None}:
             raise ValueError("appearance: expected with the outputs view_logits and distance, and not without both")
+        if self.input.has_borders and outputs & {"finding_maps", "structure_logits"}:
+            raise ValueError("input.steps.fit: the borders of letterbox have no place on the film, so no maps with it")
         return self
 
     @property

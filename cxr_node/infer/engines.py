@@ -93,7 +93,7 @@ def openvino(bundle: Bundle, threads: int) -> Program:
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 
-    shape = (1, 1, bundle.card.input.rows, bundle.card.input.columns)
+    shape = (1, *bundle.card.input.shape)
     reference = bundle.program(torch.device("cpu"))
     with torch.inference_mode():
         names = list(reference(torch.zeros(shape)))
@@ -154,7 +154,7 @@ def choose(
     Parameters
     ----------
     film
-        A prepared film, shape (1, 1, rows, columns), on which engines are compared with the reference.
+        A prepared film, shape (1, channels, rows, columns), on which engines are compared with the reference.
     wanted
         The name of an engine, or "auto".
     threads

@@ -26,7 +26,7 @@ class ModelAdapter:
         return bool(self.card.structures)
 
     def preprocess(self, film: Radiograph) -> Float32:
-        """Return a film as network input, shape (rows, columns) of the card."""
+        """Return a film as network input, shape (rows, columns) of the card, or (channels, rows, columns)."""
         return prepare.prepare(film, self.card.input.frame)
 
     def decode_outputs(self, geometry: Geometry, outputs: Mapping[str, Float32]) -> Prediction:

@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from cxr_node.domain.radiograph import WHITE, Float32, Geometry, Radiograph
 from cxr_node.domain.reading import Region
-from cxr_node.infer import center_crop
+from cxr_node.infer import center_crop, steps
+from cxr_node.infer.steps import Steps
 
 RECIPE = "squash-area"
 """The node's own recipe, by its name in a card. A network needs the recipe of its training."""
@@ -27,7 +28,8 @@ class Frame:
     """The part of a film that is used, and the size of the network input.
 
     `left`, `top`, `right` and `bottom` are shares of the film's width and height, 0 to 1. The recipe
-    "center-crop-gaussian" ignores them and uses the square in the middle; its rows and columns are equal.
+    "center-crop-gaussian" ignores them and uses the square in the middle; its rows and columns are equal. `steps` are
+    those of the recipe "steps", which ignores them too.
     """
 
     rows: int
@@ -37,6 +39,7 @@ class Frame:
     right: float = 1.0
     bottom: float = 1.0
     recipe: str = RECIPE
+    steps: Steps = steps.DEFAULT
 
 
 def prepare(film: Radiograph, frame: Frame) -> Float32:
@@ -45,10 +48,13 @@ def prepare(film: Radiograph, frame: Frame) -> Float32:
     Returns
     -------
     Float32
-        Shape (frame.rows, frame.columns), in the recipe's value range.
+        Shape (frame.rows, frame.columns), in the recipe's value range; with more than one channel, only of the recipe
+        "steps", (channels, rows, columns).
     """
     if frame.recipe == center_crop.RECIPE:
         return center_crop.prepare(film.p_values, frame.rows)
+    if frame.recipe == steps.RECIPE:
+        return steps.prepare(film.p_values, frame.rows, frame.columns, frame.steps)
     return _squash(film, frame)
 
 
@@ -78,19 +84,27 @@ def analysed_area(film: Geometry, frame: Frame) -> Region:
     """Return the outline of the part that the recipe uses, corners clockwise from the upper left."""
     if frame.recipe == center_crop.RECIPE:
         square = center_crop.square(film.rows, film.columns)
-        top, bottom = square.row, square.row + square.side
-        left, right = square.column, square.column + square.side
-    else:
-        top, bottom = _edges(frame.top, frame.bottom, film.rows)
-        left, right = _edges(frame.left, frame.right, film.columns)
-    return Region(
-        outline=(
-            (float(left), float(top)),
-            (float(right), float(top)),
-            (float(right), float(bottom)),
-            (float(left), float(bottom)),
-        )
-    )
+        return _rectangle(square.column, square.row, square.column + square.side, square.row + square.side)
+    if frame.recipe == steps.RECIPE:
+        return _area_of_steps(film, frame)
+    top, bottom = _edges(frame.top, frame.bottom, film.rows)
+    left, right = _edges(frame.left, frame.right, film.columns)
+    return _rectangle(left, top, right, bottom)
+
+
+def _area_of_steps(film: Geometry, frame: Frame) -> Region:
+    """Return the central crop in pixels of the film, or all of it."""
+    if frame.steps.fit != "center-crop":
+        return _rectangle(0, 0, film.columns, film.rows)
+    height, width = steps.size_before_crop(film.rows, film.columns, frame.rows, frame.columns, frame.steps)
+    top, left = steps.crop_offset(height, frame.rows), steps.crop_offset(width, frame.columns)
+    down, across = film.rows / height, film.columns / width
+    return _rectangle(left * across, top * down, (left + frame.columns) * across, (top + frame.rows) * down)
+
+
+def _rectangle(left: float, top: float, right: float, bottom: float) -> Region:
+    corners = ((left, top), (right, top), (right, bottom), (left, bottom))
+    return Region(outline=tuple((float(column), float(row)) for column, row in corners))
 
 
 def _edges(first: float, last: float, pixels: int) -> tuple[int, int]:

@@ -81,8 +81,7 @@ class Reader:
 
     def warm_up(self) -> None:
         """Run one black film, so that the first real film does not pay for lazy initialization."""
-        network_input = self._bundle.card.input
-        self._outputs(torch.zeros(1, 1, network_input.rows, network_input.columns))
+        self._outputs(torch.zeros(1, *self._bundle.card.input.shape))
 
     @property
     def adapter(self) -> ModelAdapter:
@@ -113,7 +112,8 @@ class Reader:
         """
         per_film: list[dict[str, Float32]] = []
         for first in range(0, len(prepared), self.batch_size):
-            batch = torch.from_numpy(np.stack(prepared[first : first + self.batch_size])[:, None])
+            stacked = np.stack(prepared[first : first + self.batch_size])
+            batch = torch.from_numpy(stacked.reshape(len(stacked), *self._bundle.card.input.shape))
             try:
                 outputs = self._outputs(batch)
             except (RuntimeError, ValueError) as error:

@@ -24,7 +24,7 @@ class ModelAdapter(Protocol):
         """Whether predictions have structures to measure."""
 
     def preprocess(self, film: Radiograph) -> Float32:
-        """Return the network's input for a film, shape (rows, columns)."""
+        """Return the network's input for a film, shape (rows, columns) or (channels, rows, columns)."""
 
     def decode_outputs(self, geometry: Geometry, outputs: Outputs) -> Prediction:
         """Return the prediction for one film; raise GiveUp if the outputs are invalid."""

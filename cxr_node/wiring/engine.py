@@ -62,7 +62,7 @@ def _empty_batch() -> "torch.Tensor":
 
 
 def _phantom_batch(bundle: "Bundle") -> "torch.Tensor":
-    """Return a synthetic film as network input, shape (1, 1, rows, columns)."""
+    """Return a synthetic film as network input, shape (1, channels, rows, columns)."""
     import torch
 
     from cxr_node.infer import prepare
@@ -70,7 +70,8 @@ def _phantom_batch(bundle: "Bundle") -> "torch.Tensor":
 
     p_values = film(seed=_SEED, rows=_ROWS, columns=_COLUMNS).p_values
     radiograph = Radiograph(p_values=p_values, geometry=Geometry(rows=_ROWS, columns=_COLUMNS), grayscale="phantom")
-    return torch.from_numpy(prepare.prepare(radiograph, bundle.card.input.frame)[None, None])
+    prepared = torch.from_numpy(prepare.prepare(radiograph, bundle.card.input.frame))
+    return prepared.reshape(1, *bundle.card.input.shape)
 
 
 def _key(bundle: "Bundle", threads: int) -> str:

@@ -55,6 +55,40 @@ def test_an_older_card_has_no_structures_appearance_and_calibration() -> None:
     assert read.network.maps_window == [0.0, 0.0, 1.0, 1.0]
 
 
+STEPS = """preparation = "steps"
+steps = { fit = "center-crop", shorter_side = 40, channels = 3, mean = [0.5], deviation = [0.1, 0.2, 0.3] }"""
+
+
+def test_a_card_states_the_steps_of_its_preparation() -> None:
+    read = card.parse(tiny_bundles.card(b"weights", changes=(('preparation = "squash-area"', STEPS),)).encode())
+
+    frame = read.input.frame
+    assert read.input.shape == (3, 32, 32)
+    assert (frame.recipe, frame.steps.fit, frame.steps.shorter_side) == ("steps", "center-crop", 40)
+    assert (frame.steps.mean, frame.steps.deviation) == ((0.5, 0.5, 0.5), (0.1, 0.2, 0.3))
+    assert "shorter_side=40 channels=3" in read.input.identity
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "named"),
+    [
+        ("channels = 3", "channels = 4", "input.steps.channels"),
+        ("shorter_side = 40", "shorter_side = 31", "steps.shorter_side"),
+        ("channels = 3", "channels = 2", "one for each channel"),
+        ("0.3]", "0.0]", "deviation above 0"),
+        ('fit = "center-crop"', 'fit = "squash"', "shorter_side belongs to"),
+        ('fit = "center-crop", shorter_side = 40', 'fit = "letterbox"', "no maps with it"),
+        ('preparation = "steps"', 'preparation = "squash-area"', "input.steps"),
+        ("steps = .*", "", "a table"),
+    ],
+)
+def test_steps_that_contradict_each_other_are_refused(pattern: str, replacement: str, named: str) -> None:
+    changed = (('preparation = "squash-area"', STEPS), (pattern, replacement))
+
+    with pytest.raises(card.CardError, match=named):
+        card.parse(tiny_bundles.card(b"weights", changes=changed).encode())
+
+
 def test_a_card_describes_every_output() -> None:
     changes = ((r"(outputs = .*)", r"\1\nmaps_window = [0.1, 0.2, 0.9, 0.8]"),)
 
