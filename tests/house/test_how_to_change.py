@@ -78,7 +78,6 @@ def test_every_path_of_the_page_exists() -> None:
     [
         ("report/kinds/registry", "RESULT_KINDS", lambda value: isinstance(value, ResultKind)),
         ("report/languages/registry", "LANGUAGES", lambda value: isinstance(value, Language)),
-        ("queries/views/registry", "VIEWS", lambda value: isinstance(value, View)),
         (
             "deliver/destinations",
             "DESTINATIONS",
@@ -96,10 +95,11 @@ def test_what_a_module_defines_is_in_its_list(registry: str, name: str, is_entry
             assert not is_entry(value) or value in entries, f"{path.name}: {value}"
 
 
-def test_every_language_file_is_in_its_list() -> None:
-    names = {path.stem for path in (PACKAGE / "report" / "languages").glob("*.toml")}
+@pytest.mark.parametrize(("folder", "name"), [("report/languages", "LANGUAGES"), ("queries/views", "VIEWS")])
+def test_every_data_file_is_in_its_list(folder: str, name: str) -> None:
+    names = {path.stem for path in (PACKAGE / folder).glob("*.toml")} - {"shared"}
 
-    assert names == set(module_of("report/languages/registry").LANGUAGES)
+    assert names == set(getattr(module_of(f"{folder}/registry"), name))
 
 
 def test_every_header_check_of_the_gate_is_in_its_list() -> None:

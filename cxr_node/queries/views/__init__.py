@@ -1,1 +1,1 @@
-"""The `v1_` views: the words and the present SQL of each, one file a view."""
+"""The `v1_` views: columns, meanings and present SQL of each in one TOML file."""

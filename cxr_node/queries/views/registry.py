@@ -1,37 +1,61 @@
 """Registry of views by name, in the order of docs/database.md.
 
-Migrations create the views from frozen copies of their SQL. New columns are added at the end; none is changed or
-removed: a view with other columns is a `v2_` view beside it. Tests compare SQL, columns and document.
+A view is the TOML file of its name: the meaning of a row, its columns, and its SQL. Migrations create the views from
+frozen copies of their SQL. New columns are added at the end; none is changed or removed: a view with other columns is
+a `v2_` view beside it. Tests compare SQL, columns and document.
 """
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from typing import Any
 
-from cxr_node.queries.views.constancy import CONSTANCY
-from cxr_node.queries.views.daily_statistics import DAILY_STATISTICS
-from cxr_node.queries.views.deliveries import DELIVERIES
-from cxr_node.queries.views.drift import DRIFT
-from cxr_node.queries.views.films import FILMS
-from cxr_node.queries.views.findings import FINDINGS
-from cxr_node.queries.views.jobs import JOBS
-from cxr_node.queries.views.measurements import MEASUREMENTS
-from cxr_node.queries.views.periodic_jobs import PERIODIC_JOBS
-from cxr_node.queries.views.shadow import SHADOW
-from cxr_node.queries.views.turnaround import TURNAROUND
-from cxr_node.queries.views.view import View
+from cxr_node.queries.views.view import ColumnType, View
 
-VIEWS: Mapping[str, View] = {
-    view.name: view
-    for view in (
-        FILMS,
-        JOBS,
-        FINDINGS,
-        MEASUREMENTS,
-        DELIVERIES,
-        TURNAROUND,
-        DAILY_STATISTICS,
-        DRIFT,
-        CONSTANCY,
-        SHADOW,
-        PERIODIC_JOBS,
-    )
-}
+_NAMES = (
+    "v1_films",
+    "v1_jobs",
+    "v1_findings",
+    "v1_measurements",
+    "v1_deliveries",
+    "v1_turnaround",
+    "v1_daily_statistics",
+    "v1_drift",
+    "v1_constancy",
+    "v1_shadow",
+    "v1_periodic_jobs",
+)
+
+
+def parse_view(name: str, document: Mapping[str, Any], shared: Mapping[str, Any]) -> View:
+    """Return the view of a TOML document; an entry of its columns is name, type and meaning, or a name in `shared`.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If a column is not in `shared`, a name is absent or unknown, or a type is none of `ColumnType`.
+    """
+    columns = {
+        column: (ColumnType(kind), meaning)
+        for entry in document["columns"]
+        for column, kind, meaning in ([entry] if isinstance(entry, list) else _shared(entry, shared))
+    }
+    return View(name=name, **{**document, "columns": columns})
+
+
+def _shared(name: str, shared: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield a shared column, or those of a group."""
+    if name in shared["groups"]:
+        for member in shared["groups"][name]:
+            yield from _shared(member, shared)
+    else:
+        kind, meaning = shared["columns"][name]
+        yield name, kind, meaning
+
+
+def _load(name: str) -> dict[str, Any]:
+    return tomllib.loads(files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+
+
+_SHARED = _load("shared")
+VIEWS: Mapping[str, View] = {name: parse_view(name, _load(name), _SHARED) for name in _NAMES}

@@ -1,15 +1,15 @@
-"""View: its name, its columns with their meanings, and its SQL."""
+"""View: its name, its columns with their meanings, and a template of its SQL."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.resources import files
 from typing import Any
 
 from sqlalchemy import Boolean, Float, Integer, String, TableClause, column, table
 from sqlalchemy.types import TypeEngine
 
 from cxr_node.db.tables import UtcDateTime
-from cxr_node.queries.views.dialects import DIALECTS, Dialect
 
 
 class ColumnType(StrEnum):
@@ -34,7 +34,7 @@ class View:
     time: str
     newest: str
     columns: Mapping[str, tuple[ColumnType, str]]
-    sql: Callable[[Dialect], str]
+    sql: str
 
     @property
     def selectable(self) -> TableClause:
@@ -43,7 +43,16 @@ class View:
 
     def query(self, dialect_name: str) -> str:
         """Return the SELECT that defines the view on SQLite or PostgreSQL."""
-        return self.sql(DIALECTS[dialect_name]).strip()
+        # Only tests and new migrations need the SQL: no process of the node loads the template engine for it.
+        from jinja2 import StrictUndefined, Template
+
+        macros = [
+            files(__package__).joinpath(f"{name}.sql").read_text(encoding="utf-8")
+            for name in (dialect_name, "fragments")
+        ]
+        source = "\n".join([*macros, self.sql])
+        query: str = Template(source, undefined=StrictUndefined).render(dialect=dialect_name)
+        return query.strip()
 
 
 _TYPES: Mapping[ColumnType, type[TypeEngine[Any]]] = {
