@@ -12,6 +12,8 @@ from rich.table import Column, Table
 from cxr_node import config
 from cxr_node.audit.events import SOFTWARE_CONFIGURATION
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
+from cxr_node.domain.codes import Code
+from cxr_node.domain.concepts import CARDIOMEGALY, CARDIOMEGALY_BY_RATIO, HEART
 from cxr_node.ops import operator_log
 from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.settings.root import Settings
@@ -196,10 +198,20 @@ def _labels(card: "Card") -> Table:
             f"{point.undetermined_from:g} to {point.undetermined_to:g}",
             "yes" if label.calibrated else "no",
         )
+    if card.cardiomegaly_by_ratio is not None:
+        for view, limits in (("PA", card.cardiomegaly_by_ratio.pa), ("other views", card.cardiomegaly_by_ratio.ap)):
+            table.add_row(
+                f"{CARDIOMEGALY_BY_RATIO}, {view}",
+                _coded(CARDIOMEGALY),
+                _coded(HEART),
+                f"ratio {limits.score:g}",
+                f"{limits.undetermined_from:g} to {limits.undetermined_to:g}",
+                "no",
+            )
     return table
 
 
-def _coded(entry: "CodeEntry") -> str:
+def _coded(entry: "CodeEntry | Code") -> str:
     return f'({entry.value}, {entry.scheme_designator}, "{entry.meaning}")'
 
 

@@ -23,6 +23,9 @@ RATIO = ucum("{ratio}", "ratio")
 NO_UNITS = ucum("1", "no units")
 
 CARDIOTHORACIC_RATIO = private("CTR", "Cardiothoracic ratio")
+CARDIOMEGALY = sct("8186001", "Cardiomegaly")
+CARDIOMEGALY_BY_RATIO = "cardiomegaly_by_ratio"
+"""Key of the finding whose score is the cardiothoracic ratio."""
 CARDIAC_DIAMETER = private("MTCD", "Maximal transverse cardiac diameter")
 THORACIC_DIAMETER = private("MITD", "Maximal internal thoracic diameter")
 AREA_OF_HEART = private("HEARTAREA", "Projected area of the heart")

@@ -6,8 +6,8 @@ import numpy as np
 
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import digest_of
-from cxr_node.domain.radiograph import Float32, Geometry, Radiograph
-from cxr_node.domain.reading import Finding, ModelIdentity, Prediction, Presence, Region
+from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
+from cxr_node.domain.reading import Finding, Measurement, ModelIdentity, Prediction, Presence, Region
 from cxr_node.reading.network import Outputs
 
 _MODEL = ModelIdentity(
@@ -45,6 +45,10 @@ class ScratchAdapter:
         right, bottom = float(geometry.columns), float(geometry.rows)
         outline = ((0.0, 0.0), (right, 0.0), (right, bottom), (0.0, bottom))
         return Prediction(model=_MODEL, findings=(finding,), analysed_area=Region(outline=outline))
+
+    def findings_by_measurement(self, measurements: Sequence[Measurement], view: View) -> tuple[Finding, ...]:  # noqa: ARG002
+        """Return none."""
+        return ()
 
 
 class ScratchNetwork:

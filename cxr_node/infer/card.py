@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.codes import Code
+from cxr_node.domain.concepts import CARDIOMEGALY_BY_RATIO
 from cxr_node.domain.identifiers import Digest, parse_digest
 from cxr_node.infer.input_card import Input, Part, Score, Text, Window, check_window
 
@@ -62,6 +63,7 @@ class Calibration(Part):
 
 
 MAX_LABELS = 64
+BOTH_LUNGS = (Anatomy.RIGHT_LUNG, Anatomy.LEFT_LUNG)
 VIEWS = 4
 """Channels of `view_logits`: PA, AP, lateral, not a chest film."""
 
@@ -119,10 +121,9 @@ class Label(Part):
     calibrated: bool = False
 
 
-class OperatingPoint(Part):
+class ScoreLimits(Part):
     """A finding is present from `undetermined_to` up, absent below `undetermined_from`."""
 
-    label: Key
     score: Score
     undetermined_from: Score
     undetermined_to: Score
@@ -132,6 +133,23 @@ class OperatingPoint(Part):
         if not self.undetermined_from <= self.score <= self.undetermined_to:
             raise ValueError("expected undetermined_from <= score <= undetermined_to")
         return self
+
+
+class OperatingPoint(ScoreLimits):
+    """Limits of the score of one label."""
+
+    label: Key
+
+
+class RatioTable(Part):
+    """The finding cardiomegaly by the cardiothoracic ratio, bound to the network with whose outlines it is measured.
+
+    Its score is the ratio. `ap` holds for every view but PA: on AP films the heart is magnified.
+    """
+
+    pa: ScoreLimits
+    ap: ScoreLimits
+    network_sha256: Sha256
 
 
 class OperatingPoints(Part):
@@ -190,6 +208,7 @@ class Card(Part):
     source: Source | None = None
     structures: list[OutlinedStructure] = Field(default=[])
     appearance: AppearanceTable | None = None
+    cardiomegaly_by_ratio: RatioTable | None = None
     calibration: Calibration | None = None
 
     @model_validator(mode="after")
@@ -197,6 +216,8 @@ class Card(Part):
         keys = [label.key for label in self.labels]
         if len(set(keys)) != len(keys):
             raise ValueError("labels: a key is there twice")
+        if CARDIOMEGALY_BY_RATIO in keys:
+            raise ValueError(f"labels: the key {CARDIOMEGALY_BY_RATIO} is that of the finding by the ratio")
         points = [point.label for point in self.operating_points.points]
         if sorted(points) != sorted(keys):
             raise ValueError(f"operating_points.points: expected one for each of {keys}, found {points}")
@@ -208,7 +229,7 @@ class Card(Part):
 
     @model_validator(mode="after")
     def _tables_are_of_this_network(self) -> Self:
-        for name in ("operating_points", "appearance", "calibration"):
+        for name in ("operating_points", "appearance", "calibration", "cardiomegaly_by_ratio"):
             table = getattr(self, name)
             if table is not None and table.network_sha256 != self.network.sha256:
                 raise ValueError(f"{name}.network_sha256: made with another network than network.sha256")
@@ -225,6 +246,8 @@ class Card(Part):
             raise ValueError("structures: a key is there twice")
         if bool(self.structures) != ("structure_logits" in outputs):
             raise ValueError("structures: expected one for each channel of structure_logits, none without that output")
+        if self.cardiomegaly_by_ratio is not None and not {*BOTH_LUNGS, Anatomy.HEART} <= set(self.anatomy):
+            raise ValueError("cardiomegaly_by_ratio: expected heart and both lungs among the structures")
         if {name in outputs for name in ("view_logits", "distance")} != {self.appearance is not None}:
             raise ValueError("appearance: expected with the outputs view_logits and distance, and not without both")
         if self.input.has_borders and outputs & {"finding_maps", "structure_logits"}:

@@ -1,13 +1,15 @@
 """Decodes finding logits and maps of one film into findings. Pure."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
-from cxr_node.domain.radiograph import Float32, Geometry
-from cxr_node.domain.reading import Finding, Laterality, Presence, Region
+from cxr_node.domain import concepts
+from cxr_node.domain.radiograph import Float32, Geometry, View
+from cxr_node.domain.reading import Finding, Laterality, Measurement, Presence, Region
 from cxr_node.infer import outline
-from cxr_node.infer.card import Card, Label, OperatingPoint
+from cxr_node.infer.card import Card, Label, RatioTable, ScoreLimits
 from cxr_node.infer.heat import heat_map
 
 MIDLINE = (0.45, 0.55)
@@ -64,6 +66,23 @@ def _finding(
     )
 
 
+def cardiomegaly(table: RatioTable, measurements: Iterable[Measurement], view: View) -> tuple[Finding, ...]:
+    """Return the finding cardiomegaly with the cardiothoracic ratio as its score; nothing without a ratio."""
+    point = table.pa if view is View.PA else table.ap
+    ratios = [min(value.value, 1.0) for value in measurements if value.code == concepts.CARDIOTHORACIC_RATIO]
+    return tuple(
+        Finding(
+            key=concepts.CARDIOMEGALY_BY_RATIO,
+            code=concepts.CARDIOMEGALY,
+            site=concepts.HEART,
+            score=ratio,
+            operating_point=point.score,
+            presence=presence(ratio, point),
+        )
+        for ratio in ratios
+    )
+
+
 def sigmoid(logit: float) -> float:
     """Return 1 / (1 + exp(-logit)) for any finite logit."""
     if logit >= 0:
@@ -71,7 +90,7 @@ def sigmoid(logit: float) -> float:
     return math.exp(logit) / (1 + math.exp(logit))
 
 
-def presence(score: float, point: OperatingPoint) -> Presence:
+def presence(score: float, point: ScoreLimits) -> Presence:
     """Return the presence of a finding: undetermined in the band around the operating point."""
     if score >= point.undetermined_to:
         return Presence.PRESENT

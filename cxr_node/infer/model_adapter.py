@@ -1,15 +1,15 @@
 """Model adapter: prepares films as network input and decodes network outputs into predictions. Without torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cxr_node.domain.errors import GiveUp
-from cxr_node.domain.radiograph import Float32, Geometry, Radiograph
-from cxr_node.domain.reading import Appearance, ModelIdentity, Prediction, Region, Structure
+from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
+from cxr_node.domain.reading import Appearance, Finding, Measurement, ModelIdentity, Prediction, Region, Structure
 from cxr_node.domain.reasons import Reason
 from cxr_node.infer import prepare, structures
 from cxr_node.infer.card import Card
-from cxr_node.infer.findings import findings
+from cxr_node.infer.findings import cardiomegaly, findings
 from cxr_node.infer.out_of_distribution import appearance
 
 
@@ -56,6 +56,11 @@ class ModelAdapter:
             )
         except ValueError as error:
             raise GiveUp(Reason.MODEL_ERROR, f"{self.card.name} {self.card.version}: {error}") from error
+
+    def findings_by_measurement(self, measurements: Sequence[Measurement], view: View) -> tuple[Finding, ...]:
+        """Return the findings that the card derives from measurements, for a film of this view."""
+        table = self.card.cardiomegaly_by_ratio
+        return () if table is None else cardiomegaly(table, measurements, view)
 
     def _structures(self, outputs: Mapping[str, Float32], area: Region) -> tuple[Structure, ...]:
         logits = outputs.get("structure_logits")

@@ -22,15 +22,15 @@ def record(context: MeasurementContext) -> None:
     heart, both = grid.mask(Anatomy.HEART), preconditions.both_lungs(grid)
     obstacle = context.preconditions.obstacle(Anatomy.HEART, *BOTH_LUNGS)
     magnified = "; AP: the heart is magnified" if context.view is View.AP else ""
-    how = f"greatest level width of the heart over that of both lungs, by their outlines{magnified}"
+    how = f"level width of the heart, mean of its widest rows, over that of both lungs, by their outlines{magnified}"
 
     def ratio() -> proportions.Measured:
-        (heart_width, line), (thorax_width, _) = proportions.width(heart), proportions.width(both)
+        (heart_width, line), (thorax_width, _) = proportions.heart_width(heart), proportions.width(both)
         return heart_width / thorax_width, line
 
     recorder.measure(_quantity("CTR", concepts.CARDIOTHORACIC_RATIO, concepts.RATIO), obstacle, ratio, how)
     lengths = [
-        (_quantity("MTCD", concepts.CARDIAC_DIAMETER), obstacle, lambda: proportions.width(heart)),
+        (_quantity("MTCD", concepts.CARDIAC_DIAMETER), obstacle, lambda: proportions.heart_width(heart)),
         (_quantity("MITD", concepts.THORACIC_DIAMETER), obstacle, lambda: proportions.width(both)),
         (
             _quantity("tracheal_deviation", concepts.TRACHEAL_DEVIATION, site=concepts.TRACHEA),

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from cxr_node.domain.radiograph import Float32, Geometry, Radiograph
-from cxr_node.domain.reading import Prediction
+from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
+from cxr_node.domain.reading import Finding, Measurement, Prediction
 
 Outputs = Mapping[str, Float32]
 """Outputs of a network for one film, by name, without the batch dimension."""
@@ -28,6 +28,9 @@ class ModelAdapter(Protocol):
 
     def decode_outputs(self, geometry: Geometry, outputs: Outputs) -> Prediction:
         """Return the prediction for one film; raise GiveUp if the outputs are invalid."""
+
+    def findings_by_measurement(self, measurements: Sequence[Measurement], view: View) -> tuple[Finding, ...]:
+        """Return the findings that the model derives from measurements of a film of this view."""
 
 
 class Network(Protocol):

@@ -17,11 +17,16 @@ def postprocess(
 ) -> Reading:
     """Return the reading of a film from the network's outputs for it; raise GiveUp if these are invalid."""
     film, outputs = film_and_outputs
-    return build_reading(film, adapter.decode_outputs(film.geometry, outputs), context.rules)
+    return build_reading(film, adapter.decode_outputs(film.geometry, outputs), context.rules, adapter=adapter)
 
 
-def build_reading(film: PreprocessedFilm, prediction: Prediction, rules: ReadRules) -> Reading:
-    """Return the reading of a film from its prediction, or one not analysed if its appearance is out of range."""
+def build_reading(
+    film: PreprocessedFilm, prediction: Prediction, rules: ReadRules, *, adapter: ModelAdapter
+) -> Reading:
+    """Return the reading of a film from its prediction, or one not analysed if its appearance is out of range.
+
+    Findings that the model derives from measurements follow those of its network.
+    """
     geometry, notes = film.geometry, film.notes
     if prediction.appearance is not None:
         try:
@@ -30,11 +35,12 @@ def build_reading(film: PreprocessedFilm, prediction: Prediction, rules: ReadRul
             return failed_reading(film, gave_up)
         geometry = with_view(geometry, prediction.appearance, rules.gate)
     results = _measure(film, geometry, prediction)
+    by_measurement = adapter.findings_by_measurement(results.measurements, geometry.view)
     return Reading(
         film=film.film.identity,
         geometry=geometry,
         grayscale=film.grayscale,
-        prediction=prediction,
+        prediction=replace(prediction, findings=(*prediction.findings, *by_measurement)),
         measurements=results.measurements,
         observations=results.observations,
         notes=tuple(dict.fromkeys(notes)),

@@ -204,7 +204,7 @@ FINDINGS: Mapping[str, tuple[Code, Code, Proof]] = {
     "Effusion": (sct("60046008", "Pleural effusion"), PLEURA, Proof.PYDICOM),
     "Pneumonia": (sct("233604007", "Pneumonia"), LUNG, Proof.CURATED),
     "Pleural_Thickening": (private("PLTHICK", "Pleural thickening"), PLEURA, Proof.PRIVATE),
-    "Cardiomegaly": (sct("8186001", "Cardiomegaly"), HEART, Proof.CURATED),
+    "Cardiomegaly": (concepts.CARDIOMEGALY, HEART, Proof.CURATED),
     "Nodule": (sct("27925004", "Nodule"), LUNG, Proof.PYDICOM),
     "Mass": (sct("4147007", "Mass"), LUNG, Proof.PYDICOM),
     "Hernia": (sct("39839004", "Diaphragmatic hernia"), DIAPHRAGM, Proof.CURATED),

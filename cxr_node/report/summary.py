@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cxr_node.domain.codes import Code
-from cxr_node.domain.concepts import OBSCURED, UNUSABLE
+from cxr_node.domain.concepts import CARDIOMEGALY_BY_RATIO, CARDIOTHORACIC_RATIO, OBSCURED, UNUSABLE
 from cxr_node.domain.reading import Finding, Measurement, Observation, Presence, Reading
 from cxr_node.report import codes
 from cxr_node.report.languages.language import Language
@@ -56,10 +56,18 @@ def notes(reading: Reading, language: Language = ENGLISH) -> list[str]:
 
 
 def sentence(finding: Finding, language: Language = ENGLISH) -> str:
-    """Return a finding with its places and presence, and its score beside its operating point."""
+    """Return a finding with its places and presence, and its score, or its ratio, beside its operating point."""
     phrases = language.phrases
     side = "" if finding.laterality is None else language.terms.sides[finding.laterality]
     places = phrases.list_separator.join(part for part in (_site(finding, language), side) if part)
+    if finding.key == CARDIOMEGALY_BY_RATIO:
+        return phrases.finding_by_ratio.format(
+            finding=language.meaning(finding.code),
+            presence=language.terms.presences[finding.presence],
+            ratio=language.meaning(CARDIOTHORACIC_RATIO),
+            value=language.number(finding.score, ".2f"),
+            limit=language.number(finding.operating_point, ".2f"),
+        )
     return phrases.finding.format(
         finding=language.meaning(finding.code),
         places=phrases.places.format(places=places) if places else "",

@@ -12,15 +12,18 @@ from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
 from cxr_node.domain import concepts
 from cxr_node.domain.radiograph import Radiograph, View
-from cxr_node.domain.reading import Laterality, Prediction
+from cxr_node.domain.reading import Laterality, Prediction, Presence
+from cxr_node.infer.card import RatioTable, ScoreLimits
+from cxr_node.infer.findings import cardiomegaly
 from cxr_node.measure.film import measure_film
 from cxr_node.phantom.dicom import dataset
 from cxr_node.phantom.film import film
 from cxr_node.phantom.pathology import Kind, Pathology, Zone
 from cxr_node.phantom.truth_types import PhantomFilm
 from cxr_node.records import readings
-from cxr_node.report import codes
+from cxr_node.report import codes, summary
 from cxr_node.report.kinds import presentation_state, tid1500
+from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.pictures.picture import painted
 from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.tree import children_of, items, lines, name_of
@@ -56,8 +59,21 @@ def reported(view: View = View.PA, *, outlined: bool = True) -> ReportedFilm:
     return ReportedFilm(header=source.header, reading=reading)
 
 
+def by_ratio(source: ReportedFilm, *, limit: float) -> ReportedFilm:
+    """Return the film with the finding cardiomegaly by its ratio, present from `limit` up."""
+    assert source.reading.prediction is not None
+    assert source.reading.geometry is not None
+    limits = ScoreLimits(score=limit, undetermined_from=limit, undetermined_to=limit)
+    table = RatioTable(pa=limits, ap=limits, network_sha256="0" * 64)
+    added = cardiomegaly(table, source.reading.measurements, source.reading.geometry.view)
+    predicted = replace(source.reading.prediction, findings=(*source.reading.prediction.findings, *added))
+    return ReportedFilm(header=source.header, reading=replace(source.reading, prediction=predicted))
+
+
 def test_validators_find_no_error_in_a_report_of_measurements(tmp_path: Path) -> None:
-    for number, source in enumerate((reported(), reported(View.AP), reported(outlined=False))):
+    for number, source in enumerate(
+        (reported(), reported(View.AP), reported(outlined=False), by_ratio(reported(), limit=0.3))
+    ):
         path = tmp_path / f"{number}.dcm"
         path.write_bytes(composed(tid1500.REPORT, [source]).content)
 
@@ -73,6 +89,20 @@ def test_a_viewer_draws_each_number_at_its_place() -> None:
     topics = {observation.topic for observation in source.reading.observations}
     # Groups of observations and the group on the film itself have the analysed area.
     assert sum(row.graphics for row in listed) == len(source.reading.measurements) + len(topics) + 1
+
+
+def test_cardiomegaly_is_reported_with_ratio_and_limit_instead_of_a_score() -> None:
+    source = by_ratio(reported(), limit=0.3)
+    value = next(one.value for one in source.reading.measurements if one.key == "CTR")
+
+    text = summary.paragraph([source.reading])
+    report = parsed(composed(tid1500.REPORT, [source]))
+
+    assert f"Cardiomegaly: present, Cardiothoracic ratio {value:.2f}, limit 0.30." in text
+    numbers = [item for _, item in items(report) if name_of(item) == "CTR"]
+    assert [float(item.MeasuredValueSequence[0].NumericValue) for item in numbers] == [value, value]
+    in_german = summary.paragraph([by_ratio(reported(), limit=0.9).reading], LANGUAGES["de"])
+    assert "Kardiomegalie" in in_german
 
 
 def test_an_obscured_border_has_its_side_lobe_and_line() -> None:
@@ -154,7 +184,9 @@ def test_an_outlined_film_is_measured_stored_and_reported(database: Database, tm
     def outlining(films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
         return tuple(replace(predicted, structures=structures(one)) for predicted in prediction(films))
 
-    node = InProcessNode(database, tmp_path, reader=StubNetwork(outlining))
+    limits = ScoreLimits(score=0.3, undetermined_from=0.3, undetermined_to=0.3)
+    table = RatioTable(pa=limits, ap=limits, network_sha256="0" * 64)
+    node = InProcessNode(database, tmp_path, reader=StubNetwork(outlining, ratio_table=table))
     source = dataset(one, now=NOW)
     node.accept(source)
     node.turn(Stage.READ)
@@ -167,9 +199,13 @@ def test_an_outlined_film_is_measured_stored_and_reported(database: Database, tm
         stored = readings.latest(connection, 1, received(source).identity)
     assert stored is not None
     measurements = {one.key: one for one in stored.measurements}
-    (ratio,) = [item for _, item in items(report) if name_of(item) == "CTR"]
+    ratio, _ = [item for _, item in items(report) if name_of(item) == "CTR"]
     assert one.truth.cardiothoracic_ratio is not None
     assert abs(measurements["CTR"].value - one.truth.cardiothoracic_ratio) <= 0.02
     assert float(ratio.MeasuredValueSequence[0].NumericValue) == measurements["CTR"].value
+    assert stored.prediction is not None
+    assert stored.prediction.findings[-1].key == concepts.CARDIOMEGALY_BY_RATIO
+    assert stored.prediction.findings[-1].score == measurements["CTR"].value
+    assert stored.prediction.findings[-1].presence is Presence.PRESENT
     (border,) = [one for one in stored.observations if one.key == "border/right_heart_border"]
     assert (border.code, border.site) == (concepts.OBSCURED, concepts.MIDDLE_LOBE)

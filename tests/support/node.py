@@ -19,8 +19,10 @@ from cxr_node.deliver.routing import Condition
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Digest, digest_of, parse_uid
 from cxr_node.domain.instance import Identity, Instance, Sender
-from cxr_node.domain.radiograph import Float32, Geometry, Radiograph
-from cxr_node.domain.reading import Finding, HeatMap, ModelIdentity, Point, Prediction, Presence, Region
+from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
+from cxr_node.domain.reading import Finding, HeatMap, Measurement, ModelIdentity, Point, Prediction, Presence, Region
+from cxr_node.infer.card import RatioTable
+from cxr_node.infer.findings import cardiomegaly
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
 from cxr_node.queue.retry import RULES as RETRY_RULES
@@ -65,6 +67,7 @@ class StubNetwork:
     answer: Callable[[Sequence[Radiograph]], tuple[Prediction, ...]] = prediction
     calls: int = 0
     outlines_anatomy: bool = True
+    ratio_table: RatioTable | None = None
     _films: list[Radiograph] = field(default_factory=list)
     _predictions: dict[int, Prediction] = field(default_factory=dict)
 
@@ -88,6 +91,10 @@ class StubNetwork:
     def decode_outputs(self, geometry: Geometry, outputs: Outputs) -> Prediction:  # noqa: ARG002
         """Return the prediction of a film."""
         return self._predictions[int(outputs["film"][0, 0])]
+
+    def findings_by_measurement(self, measurements: Sequence[Measurement], view: View) -> tuple[Finding, ...]:
+        """Return cardiomegaly by the ratio, if there is a table of limits."""
+        return () if self.ratio_table is None else cardiomegaly(self.ratio_table, measurements, view)
 
 
 @dataclass(slots=True)

@@ -12,8 +12,8 @@ import numpy as np
 
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.domain.errors import GiveUp, RetryLater
-from cxr_node.domain.radiograph import Float32, Geometry, Radiograph
-from cxr_node.domain.reading import Prediction
+from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
+from cxr_node.domain.reading import Finding, Measurement, Prediction
 from cxr_node.domain.reasons import Reason
 from cxr_node.reading.executor import ReadContext
 from cxr_node.reading.network import Outputs
@@ -79,6 +79,10 @@ class MeanAdapter:
             p_values=np.zeros((geometry.rows, geometry.columns), np.uint16), geometry=geometry, grayscale=""
         )
         return prediction([film])[0]
+
+    def findings_by_measurement(self, measurements: Sequence[Measurement], view: View) -> tuple[Finding, ...]:  # noqa: ARG002
+        """Return none."""
+        return ()
 
 
 class Echo:

@@ -51,6 +51,7 @@ class Phrases:
     no_targets: str
     score_meaning: str
     finding: str
+    finding_by_ratio: str
     places: str
     absent_findings: str
     not_analysed: str

@@ -7,6 +7,8 @@ without coordinates too, so a group without a NUM has an SCOORD of its own.
 
 from collections.abc import Sequence
 
+from cxr_node.domain import concepts
+from cxr_node.domain.codes import Code
 from cxr_node.domain.reading import Finding, Point, Prediction
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes
@@ -53,16 +55,23 @@ def _finding_groups(
 ) -> list[ContentItem]:
     outlines = [outline for region in finding.regions if (outline := closed(region.outline, bounds(film)))]
     head = [*_finding_and_site(finding), *identification(film, prediction, finding, _MODIFIER)]
-    certainty = round(finding.score * 100, 1)
+    value = _score(finding)
     presence = code(codes.PRESENCE_OF_PROPERTY, codes.PRESENCES[finding.presence])
     tracked = _tracking(film, observer, finding.code.meaning, finding.key)
     if len(outlines) == 1:
-        score = number(codes.CERTAINTY_OF_FINDING, certainty, codes.PERCENT)
+        score = number(*value)
         return [_group(_PLANAR_REGION, [*tracked, *head, score, presence, *_region(film, outlines[0])])]
     area = polyline(codes.SOURCE, analysed(film), film.reading.film, Relationship.INFERRED_FROM)
-    score = number(codes.CERTAINTY_OF_FINDING, certainty, codes.PERCENT, Relationship.CONTAINS, area)
+    score = number(*value, Relationship.CONTAINS, area)
     whole = _group(_WHOLE_IMAGE, [*tracked, *head, score, presence, _source(film)])
     return [whole, *_region_groups(film, prediction, finding, outlines, observer)]
+
+
+def _score(finding: Finding) -> tuple[Code, float, Code]:
+    """Return concept, value and unit of a finding's score."""
+    if finding.key == concepts.CARDIOMEGALY_BY_RATIO:
+        return concepts.CARDIOTHORACIC_RATIO, finding.score, concepts.RATIO
+    return codes.CERTAINTY_OF_FINDING, round(finding.score * 100, 1), codes.PERCENT
 
 
 def _region_groups(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cxr_node.domain.identifiers import digest_of
 from cxr_node.infer import card
 from tests.support import tiny_bundles
 
@@ -100,6 +101,40 @@ def test_a_card_describes_every_output() -> None:
     assert read.appearance.distance_limit == 4.0
     assert read.calibration is not None
     assert read.calibration.method == "isotonic"
+
+
+def by_ratio(digest: str, limits: str = "{ score = 0.5, undetermined_from = 0.5, undetermined_to = 0.5 }") -> str:
+    """Return the table of the finding by the ratio."""
+    return f'\n[cardiomegaly_by_ratio]\nnetwork_sha256 = "{digest}"\npa = {limits}\nap = {limits}\n'
+
+
+def test_a_card_offers_cardiomegaly_by_the_ratio() -> None:
+    table = by_ratio(digest_of(b"weights"))
+
+    read = card.parse((tiny_bundles.whole_card(b"weights") + table).encode())
+
+    assert read.cardiomegaly_by_ratio is not None
+    assert read.cardiomegaly_by_ratio.ap.score == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "table", "named"),
+    [
+        (tiny_bundles.card(b"weights"), by_ratio(digest_of(b"weights")), "cardiomegaly_by_ratio: expected heart"),
+        (tiny_bundles.whole_card(b"weights"), by_ratio("0" * 64), "cardiomegaly_by_ratio.network_sha256"),
+        (
+            tiny_bundles.whole_card(b"weights"),
+            by_ratio(digest_of(b"weights"), "{ score = 0.5, undetermined_from = 0.6, undetermined_to = 0.7 }"),
+            "cardiomegaly_by_ratio.pa",
+        ),
+        (tiny_bundles.card(b"weights").replace("lung_opacity", "cardiomegaly_by_ratio"), "", "that of the finding"),
+    ],
+)
+def test_a_wrong_table_of_the_ratio_is_refused_naming_the_key(text: str, table: str, named: str) -> None:
+    with pytest.raises(card.CardError) as caught:
+        card.parse((text + table).encode())
+
+    assert named in str(caught.value)
 
 
 OTHER_NETWORK = f'network_sha256 = "{"0" * 64}"'

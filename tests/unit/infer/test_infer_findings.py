@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 
-from cxr_node.domain.radiograph import Geometry
-from cxr_node.domain.reading import Laterality, Presence, Region
-from cxr_node.infer import card
-from cxr_node.infer.findings import findings, laterality, sigmoid
+from cxr_node.domain import concepts
+from cxr_node.domain.codes import Code
+from cxr_node.domain.radiograph import Geometry, View
+from cxr_node.domain.reading import Laterality, Measurement, Presence, Region
+from cxr_node.infer import bundle, bundle_registry, card
+from cxr_node.infer.findings import cardiomegaly, findings, laterality, sigmoid
 from cxr_node.infer.heat import heat_map
+from cxr_node.infer.model_adapter import ModelAdapter
 from tests.support import tiny_bundles
+from tests.unit.report.studies import MODEL
 
 CARD = card.parse(tiny_bundles.card(b"weights").encode())
 STANDING = Geometry(rows=800, columns=600, patient_orientation=("L", "F"))
@@ -120,3 +124,52 @@ def test_values_that_are_not_finite_are_an_error() -> None:
 @pytest.mark.parametrize("logit", [-1000.0, 0.0, 1000.0])
 def test_scores_stay_between_0_and_1(logit: float) -> None:
     assert 0.0 <= sigmoid(logit) <= 1.0
+
+
+RATIO_TABLE = card.RatioTable(
+    pa=card.ScoreLimits(score=0.52, undetermined_from=0.5, undetermined_to=0.52),
+    ap=card.ScoreLimits(score=0.6, undetermined_from=0.5, undetermined_to=0.6),
+    network_sha256="0" * 64,
+)
+
+
+def measured(value: float, code: Code = concepts.CARDIOTHORACIC_RATIO) -> Measurement:
+    return Measurement(key="CTR", code=code, value=value, unit=concepts.RATIO, line=((0, 0), (1, 0)), provenance="")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "view", "expected"),
+    [
+        (0.49, View.PA, Presence.ABSENT),
+        (0.51, View.PA, Presence.UNDETERMINED),
+        (0.52, View.PA, Presence.PRESENT),
+        (0.49, View.AP, Presence.ABSENT),
+        (0.55, View.AP, Presence.UNDETERMINED),
+        (0.6, View.AP, Presence.PRESENT),
+        (0.55, View.UNKNOWN, Presence.UNDETERMINED),
+        (1.2, View.PA, Presence.PRESENT),
+    ],
+)
+def test_cardiomegaly_follows_the_ratio_and_the_limits_of_the_view(
+    ratio: float, view: View, expected: Presence
+) -> None:
+    (finding,) = cardiomegaly(RATIO_TABLE, [measured(ratio)], view)
+
+    assert finding.presence is expected
+    assert (finding.code.value, finding.score) == ("8186001", min(ratio, 1.0))
+    assert finding.operating_point == (0.52 if view is View.PA else 0.6)
+    assert not finding.calibrated
+
+
+def test_without_a_ratio_there_is_no_finding_cardiomegaly() -> None:
+    assert cardiomegaly(RATIO_TABLE, [measured(0.7, concepts.CARDIAC_DIAMETER)], View.PA) == ()
+
+
+def test_the_built_in_bundle_offers_cardiomegaly_by_the_ratio() -> None:
+    built_in = bundle.read_card(bundle_registry.find("chest"))
+    adapter = ModelAdapter(card=built_in, identity=MODEL)
+
+    (finding,) = adapter.findings_by_measurement([measured(0.58)], View.PA)
+
+    assert finding.presence is Presence.PRESENT
+    assert ModelAdapter(card=CARD, identity=MODEL).findings_by_measurement([measured(0.58)], View.PA) == ()
