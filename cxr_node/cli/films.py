@@ -10,6 +10,7 @@ from pydicom import Dataset
 from cxr_node import config
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.hanging import hang
 from cxr_node.domain.identifiers import parse_uid
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.pixels import display, film, suitability
@@ -28,7 +29,7 @@ def show(
     path: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a film as a PNG, 0 black to 255 white, and print its geometry, notes and whether it would be read."""
+    """Write a film as it hangs as a PNG, 0 black to 255 white; print geometry, notes and whether it would be read."""
     with reporting_errors():
         content = _content(which, path)
         settings = config.load(path) if path.exists() else Settings()
@@ -38,7 +39,7 @@ def show(
             radiograph = film.radiograph(dataset, limits=limits)
         except GiveUp as error:
             raise CommandError(f"{which}: {error}") from None
-        out.write_bytes(display.png(radiograph))
+        out.write_bytes(display.png(hang(radiograph)))
     description = {"picture": str(out), **_description(dataset, radiograph, rules)}
     lines = (f"{name:12} {value}" for name, value in description.items())
     typer.echo(json.dumps(description, indent=2) if as_json else "\n".join(lines))

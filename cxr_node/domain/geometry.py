@@ -1,4 +1,4 @@
-"""Polygons in pixel coordinates: area, centroid, point in polygon, fill to a mask. Pure.
+"""Pixel coordinates: area, centroid and mask of polygons, point in polygon, turned and mirrored pictures. Pure.
 
 One convention for all of them. A point is (column, row), with (0, 0) the upper left corner of the upper left pixel, as
 in SCOORD (PS3.3 section C.18.6.1.1). The center of the pixel in row i and column j is therefore (j + 0.5, i + 0.5).
@@ -7,6 +7,8 @@ A polygon is a closed line of at least three points, the first not repeated. The
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,7 @@ from PIL import Image, ImageDraw
 Mask = npt.NDArray[np.bool_]
 """Shape (rows, columns): True inside."""
 _Float64 = npt.NDArray[np.float64]
+_Pixel = TypeVar("_Pixel", bound=np.generic)
 Polygon = Sequence[tuple[float, float]] | _Float64
 """Points as pairs, or as an array of shape (points, 2)."""
 
@@ -131,3 +134,70 @@ def fill_with_border(polygon: Polygon, shape: tuple[int, ...]) -> Mask:
         ImageDraw.Draw(image).polygon((points - (left, top)).ravel().tolist(), fill=1)
         mask[top:bottom, left:right] = np.asarray(image).view(np.bool_)
     return mask
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """One of the eight positions of a picture: how its pixels become those of the picture as it should hang.
+
+    The picture is transposed first (rows become columns), then its columns and its rows are reversed. The default
+    changes nothing. Points are at the corners of pixels, as everywhere in this module, so (column, row) becomes
+    (columns - column, row) where columns are reversed, and centers of pixels become centers.
+    """
+
+    transposed: bool = False
+    columns_reversed: bool = False
+    rows_reversed: bool = False
+
+    @classmethod
+    def of_directions(cls, row: str, column: str) -> Self | None:
+        """Return how a picture of these directions becomes L and F; None if they are not of a frontal view.
+
+        `row` is the direction of rows and `column` that of columns, by their first letters (PS3.3 section
+        C.7.6.1.1.1): L or R for the one and F or H for the other.
+        """
+        across, down = row[:1], column[:1]
+        if across in ("L", "R") and down in ("F", "H"):
+            return cls(False, across == "R", down == "H")
+        if across in ("F", "H") and down in ("L", "R"):
+            return cls(True, down == "R", across == "H")
+        return None
+
+    @classmethod
+    def clockwise(cls, quarter_turns: int) -> Self:
+        """Return the rotation by quarter turns, clockwise as the picture is seen."""
+        return (cls(), cls(True, True, False), cls(False, True, True), cls(True, False, True))[quarter_turns % 4]
+
+    @property
+    def inverse(self) -> "Orientation":
+        """The orientation that undoes this one."""
+        if self.transposed:
+            return Orientation(True, self.rows_reversed, self.columns_reversed)
+        return self
+
+    @property
+    def rotation_and_flip(self) -> tuple[int, bool]:
+        """The same as clockwise degrees, and whether a horizontal flip follows (PS3.3 section C.10.6)."""
+        mirrored = self.transposed ^ self.columns_reversed ^ self.rows_reversed
+        turned = {False: (0, 180), True: (90, 270)}[self.transposed]
+        return turned[self.rows_reversed], mirrored
+
+    def shape(self, rows: int, columns: int) -> tuple[int, int]:
+        """Return the rows and columns that a picture of this size gets."""
+        return (columns, rows) if self.transposed else (rows, columns)
+
+    def of_pixels(self, pixels: npt.NDArray[_Pixel]) -> npt.NDArray[_Pixel]:
+        """Return the reoriented pixels, shape (rows, columns): a view of `pixels`."""
+        turned = pixels.T if self.transposed else pixels
+        return turned[:: -1 if self.rows_reversed else 1, :: -1 if self.columns_reversed else 1]
+
+    def of_points(
+        self, points: Iterable[tuple[float, float]], *, rows: int, columns: int
+    ) -> tuple[tuple[float, float], ...]:
+        """Return the reoriented points (column, row) of a picture of `rows` and `columns`, in the same order."""
+        height, width = self.shape(rows, columns)
+        swapped = ((row, column) for column, row in points) if self.transposed else points
+        return tuple(
+            (width - column if self.columns_reversed else column, height - row if self.rows_reversed else row)
+            for column, row in swapped
+        )

@@ -17,6 +17,7 @@ from pydicom.filereader import data_element_generator, read_dataset
 from pydicom.tag import BaseTag
 
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.hanging import orientation_of, states_sides
 from cxr_node.domain.radiograph import WHITE, Geometry, Radiograph, UInt16, ViewSource
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.pixels import background, elements, image_statistics, lookup
@@ -146,7 +147,8 @@ def apply_grayscale(dataset: Dataset, frame: Frame) -> Radiograph:
     _blank(p_values, padded, shuttered)
     notes = chosen.notes if shuttered is None else (*chosen.notes, Note.SHUTTER)
     film_geometry = geometry(dataset)
-    if may_check_polarity(dataset, film_geometry) and image_statistics.polarity(p_values).is_reversed:
+    upright = orientation_of(film_geometry).of_pixels(p_values)
+    if may_check_polarity(dataset, film_geometry) and image_statistics.polarity(upright).is_reversed:
         np.subtract(WHITE, p_values, out=p_values)
         _blank(p_values, padded, shuttered)
         notes = (*notes, Note.POLARITY_CORRECTED)
@@ -155,12 +157,10 @@ def apply_grayscale(dataset: Dataset, frame: Frame) -> Radiograph:
 
 
 def may_check_polarity(dataset: Dataset, place: Geometry) -> bool:
-    """Whether the film may be an upright frontal human chest, the only kind whose polarity can be checked."""
-    orientation = place.patient_orientation
-    upright = orientation is None or (orientation[0][0] in "LR" and orientation[1][0] == "F")
+    """Whether the film may be a frontal human chest, the only kind whose polarity can be checked, as it hangs."""
     chest = find_body_part(dataset).part is not BodyPart.OTHER and not is_animal(dataset)
     frontal = place.view.is_frontal or place.view_source is ViewSource.NONE
-    return upright and chest and frontal
+    return chest and frontal and (place.patient_orientation is None or states_sides(place))
 
 
 def _blank(p_values: UInt16, *masks: Mask | None) -> None:

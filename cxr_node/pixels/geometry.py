@@ -11,6 +11,7 @@ from cxr_node.pixels.view import find_view
 
 _PLAUSIBLE_MM = (0.005, 10.0)
 _MAGNIFICATIONS = (1.0, 3.0)
+_AXES = ("LR", "AP", "FH")
 _DIRECTION = re.compile(r"(?!.*(L.*R|R.*L|A.*P|P.*A|F.*H|H.*F))[LRAPFH]{1,3}")
 
 
@@ -79,8 +80,12 @@ def _aspect_ratio(dataset: Dataset) -> float:
 
 
 def patient_orientation(dataset: Dataset) -> tuple[str, str] | None:
-    """Return Patient Orientation (0020,0020): directions of rows and columns, PS3.3 section C.7.6.1.1.1."""
-    values = elements.texts(dataset, "PatientOrientation")
+    """Return Patient Orientation (0020,0020): directions of rows and columns, PS3.3 section C.7.6.1.1.1.
+
+    None if it is absent or contradicts itself: rows and columns cannot both run between left and right.
+    """
+    values = tuple(value.upper() for value in elements.texts(dataset, "PatientOrientation"))
     if len(values) != 2 or not all(_DIRECTION.fullmatch(value) for value in values):
         return None
-    return values[0], values[1]
+    axes = [next(axis for axis in _AXES if value[0] in axis) for value in values]
+    return None if axes[0] == axes[1] else (values[0], values[1])

@@ -1,8 +1,12 @@
-"""Postprocessing of one film: decode the network's outputs, check the view, measure."""
+"""Postprocessing of one film: decode the network's outputs, check the view, measure.
+
+All of it on the film as it hangs; the coordinates of the reading are turned back to the film's own pixels.
+"""
 
 from dataclasses import replace
 
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.hanging import hang_geometry, turn_back
 from cxr_node.domain.radiograph import Geometry
 from cxr_node.domain.reading import Prediction, Reading
 from cxr_node.measure.film import FilmMeasurements, measure_film
@@ -17,15 +21,17 @@ def postprocess(
 ) -> Reading:
     """Return the reading of a film from the network's outputs for it; raise GiveUp if these are invalid."""
     film, outputs = film_and_outputs
-    return build_reading(film, adapter.decode_outputs(film.geometry, outputs), context.rules, adapter=adapter)
+    prediction = adapter.decode_outputs(hang_geometry(film.geometry), outputs)
+    return build_reading(film, prediction, context.rules, adapter=adapter)
 
 
 def build_reading(
     film: PreprocessedFilm, prediction: Prediction, rules: ReadRules, *, adapter: ModelAdapter
 ) -> Reading:
-    """Return the reading of a film from its prediction, or one not analysed if its appearance is out of range.
+    """Return the reading of a film from the prediction for the film as it hangs.
 
-    Findings that the model derives from measurements follow those of its network.
+    If its appearance is out of range, it is one not analysed. Findings that the model derives from measurements follow
+    those of its network.
     """
     geometry, notes = film.geometry, film.notes
     if prediction.appearance is not None:
@@ -34,15 +40,16 @@ def build_reading(
         except GiveUp as gave_up:
             return failed_reading(film, gave_up)
         geometry = with_view(geometry, prediction.appearance, rules.gate)
-    results = _measure(film, geometry, prediction)
+    results = _measure(film, hang_geometry(geometry), prediction)
     by_measurement = adapter.findings_by_measurement(results.measurements, geometry.view)
+    turn = turn_back(geometry)
     return Reading(
         film=film.film.identity,
         geometry=geometry,
         grayscale=film.grayscale,
-        prediction=replace(prediction, findings=(*prediction.findings, *by_measurement)),
-        measurements=results.measurements,
-        observations=results.observations,
+        prediction=turn.prediction(replace(prediction, findings=(*prediction.findings, *by_measurement))),
+        measurements=turn.measurements(results.measurements),
+        observations=turn.observations(results.observations),
         notes=tuple(dict.fromkeys(notes)),
     )
 

@@ -1,8 +1,10 @@
-"""Preprocessing of one film: decode, pass the gate, prepare the network's input."""
+"""Preprocessing of one film: decode, pass the gate, turn it as it hangs, prepare the network's input."""
 
 from dataclasses import dataclass
 
 from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.geometry import Orientation
+from cxr_node.domain.hanging import hang, orientation_of
 from cxr_node.domain.radiograph import Float32, Geometry
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Note, Reason
@@ -48,7 +50,7 @@ def not_analysed(
 class PreprocessedFilm:
     """A film that passed the gate, without its pixels.
 
-    `measurement_image` is None where nothing is to be measured.
+    `geometry` is the film's own. `measurement_image` shows the film as it hangs; None where nothing is to be measured.
     """
 
     film: Film
@@ -77,12 +79,15 @@ def preprocess(
         notes = (*notes, *pass_gate(suitability.judge_picture(radiograph, rules.gate)))
     except GiveUp as gave_up:
         return not_analysed(film, gave_up.reason, gave_up.detail, geometry=geometry, grayscale=grayscale, notes=notes)
+    if orientation_of(geometry) != Orientation():
+        notes = (*notes, Note.ROTATED)
+    hung = hang(radiograph)
     preprocessed = PreprocessedFilm(
         film=film,
         geometry=geometry,
         grayscale=grayscale,
         notes=notes,
         is_adult=is_adult(dataset),
-        measurement_image=reduce_for_measurement(radiograph) if adapter.outlines_anatomy else None,
+        measurement_image=reduce_for_measurement(hung) if adapter.outlines_anatomy else None,
     )
-    return preprocessed, adapter.preprocess(radiograph)
+    return preprocessed, adapter.preprocess(hung)

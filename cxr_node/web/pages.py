@@ -122,6 +122,8 @@ def film_page(request: Request, context: InContext, person: SeesFilms, film_id: 
         reading = browse.reading_of(connection, film_id)
         results = browse.results_of(connection, detail["film"]["study_id"])
     drawing = pictures.drawing(reading) if reading is not None else None
+    for heat_map in detail["heat_maps"]:
+        heat_map["area"] = pictures.hung_area(heat_map["area"], reading)
     report = next(
         (result for result in reversed(results) if result["sop_class_uid"].startswith(archived.STRUCTURED_REPORT)), None
     )
@@ -149,9 +151,11 @@ def heat_picture(context: InContext, viewer: FilmViewer, film_id: Number, findin
     """Return the heat map of a finding as a transparent PNG."""
     with context.connection() as connection:
         heat_map = or_404(browse.heat_map_of(connection, film_id, finding_id), "heat map")
+        reading = browse.reading_of(connection, film_id)
         key = archived.film_key(connection, film_id)
     context.access_audit.record_access(viewer, key)
-    return Response(heat.png(heat_map), media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+    content = heat.png(pictures.hung_heat_map(heat_map, reading))
+    return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
 
 @router.get("/reports/{result_id}")

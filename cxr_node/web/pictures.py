@@ -1,17 +1,18 @@
-"""Pictures of films, and readings as SVG shapes over them."""
+"""Pictures of films as they hang, and readings as SVG shapes over them."""
 
 import os
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_node.archive.store import Archive
 from cxr_node.domain.anatomy import Anatomy
 from cxr_node.domain.errors import GiveUp
-from cxr_node.domain.reading import Point, Reading, Topic
+from cxr_node.domain.hanging import hang, hang_reading, turn_of
+from cxr_node.domain.reading import HeatMap, Point, Reading, Region, Topic
 from cxr_node.pixels import display, film
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
@@ -61,7 +62,7 @@ class Pictures:
                 )
             except (GiveUp, KeyError):
                 return None
-            pngs = {name: display.png(radiograph, longest_side=side) for name, side in LONGEST_SIDE.items()}
+            pngs = {name: display.png(hang(radiograph), longest_side=side) for name, side in LONGEST_SIDE.items()}
         for name, picture in pngs.items():
             _write(self._folder / digest[:2] / f"{digest}-{name}.png", picture)
         return pngs[kind]
@@ -96,7 +97,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """Shapes over a film of `columns` by `rows` pixels, by layer."""
+    """Shapes over a film as it hangs, of `columns` by `rows` pixels, by layer."""
 
     columns: int
     rows: int
@@ -115,7 +116,8 @@ class Drawing:
 
 
 def drawing(reading: Reading) -> Drawing | None:
-    """Return a reading as shapes over its film; None if the film's size is unknown."""
+    """Return a reading as shapes over its film as it hangs; None if the film's size is unknown."""
+    reading = hang_reading(reading)
     if reading.geometry is None:
         return None
     prediction = reading.prediction
@@ -163,6 +165,18 @@ def drawing(reading: Reading) -> Drawing | None:
             if observation.topic is Topic.BORDERS and len(observation.line) > 1
         ),
     )
+
+
+def hung_heat_map(heat_map: HeatMap, reading: Reading | None) -> HeatMap:
+    """Return a heat map of a reading's film as this hangs."""
+    geometry = None if reading is None else reading.geometry
+    return heat_map if geometry is None else turn_of(geometry).heat_map(heat_map)
+
+
+def hung_area(area: Sequence[Point], reading: Reading | None) -> tuple[Point, ...]:
+    """Return the rectangle of a heat map on the film as it hangs."""
+    geometry = None if reading is None else reading.geometry
+    return tuple(area) if geometry is None else turn_of(geometry).rectangle(Region(outline=tuple(area))).outline
 
 
 def _points(points: Iterable[Point]) -> str:

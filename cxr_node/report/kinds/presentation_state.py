@@ -1,4 +1,8 @@
-"""Grayscale Softcopy Presentation State (PS3.3 section A.33.1): outlines and calipers over the film, one per film."""
+"""Grayscale Softcopy Presentation State (PS3.3 section A.33.1): outlines and calipers over the film, one per film.
+
+Coordinates are those of the film's own pixels. A film that lies turned or mirrored by its header is shown as it hangs:
+its state has the Spatial Transformation Module (PS3.3 section C.10.6).
+"""
 
 from collections.abc import Sequence
 
@@ -6,6 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 
 from cxr_node.domain.concepts import OBSCURED
+from cxr_node.domain.geometry import Orientation
+from cxr_node.domain.hanging import orientation_of
 from cxr_node.domain.identifiers import Uid, digest_of
 from cxr_node.domain.instance import Instance
 from cxr_node.domain.reading import Point
@@ -73,7 +79,11 @@ def _state(film: ReportedFilm, graphics: Sequence[Dataset], language: Language) 
     state.ContentDescription = "Computer analysis, research use only"
     state.ContentCreatorName = "cxr-node^"
     state.ReferencedSeriesSequence = [_reference(film)]
-    state.DisplayedAreaSelectionSequence = [_displayed_area(film)]
+    orientation = Orientation() if film.reading.geometry is None else orientation_of(film.reading.geometry)
+    state.DisplayedAreaSelectionSequence = [_displayed_area(film, orientation)]
+    if orientation != Orientation():
+        state.ImageRotation, flipped = orientation.rotation_and_flip
+        state.ImageHorizontalFlip = "Y" if flipped else "N"
     state.GraphicAnnotationSequence = [_annotation(graphics, language)]
     state.GraphicLayerSequence = [_layer()]
     state.update(modality_lut(film.header))
@@ -88,11 +98,16 @@ def _reference(film: ReportedFilm) -> Dataset:
     return series_item(source.series_instance_uid, ReferencedImageSequence=references)
 
 
-def _displayed_area(film: ReportedFilm) -> Dataset:
-    columns, rows = bounds(film)
+def _displayed_area(film: ReportedFilm, orientation: Orientation) -> Dataset:
+    """Return the whole film; its corners are those of the picture as it hangs, by their stored pixels (C.10.4)."""
+    columns, rows = (int(side) for side in bounds(film))
+    height, width = orientation.shape(rows, columns)
+    centers = ((0.5, 0.5), (width - 0.5, height - 0.5))
+    corners = orientation.inverse.of_points(centers, rows=height, columns=width)
+    first, last = ([int(column) + 1, int(row) + 1] for column, row in corners)
     return item(
-        DisplayedAreaTopLeftHandCorner=[1, 1],
-        DisplayedAreaBottomRightHandCorner=[int(columns), int(rows)],
+        DisplayedAreaTopLeftHandCorner=first,
+        DisplayedAreaBottomRightHandCorner=last,
         PresentationSizeMode="SCALE TO FIT",
         PresentationPixelAspectRatio=pixel_aspect_ratio(film.header),
     )

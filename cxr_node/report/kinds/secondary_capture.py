@@ -1,8 +1,9 @@
-"""Secondary Capture of the painted film, which every archive shows: one per film."""
+"""Secondary Capture of the painted film, as it hangs, which every archive shows: one per film."""
 
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from cxr_node.domain.hanging import hang, hang_reading
 from cxr_node.domain.identifiers import Uid, digest_of
 from cxr_node.domain.instance import Identity, Instance
 from cxr_node.domain.radiograph import Radiograph
@@ -42,9 +43,9 @@ def compose_film(film: ReportedFilm, request: ComposeRequest, instance_number: i
     """Return the picture of a film, or None of one that was not analysed."""
     if film.reading.prediction is None:
         return None
-    radiograph = request.load_radiograph(film)
+    radiograph = hang(request.load_radiograph(film))
     films = collate([film])
-    pixels = painted(radiograph, film.reading)
+    pixels = painted(radiograph, hang_reading(film.reading))
     identity = identity_of(films, _TYPE, request.observer, content=digest_of(pixels.tobytes()))
     dataset = header(films, identity, _TYPE, request, instance_number)
     _add_general_image(dataset, films[0], radiograph)

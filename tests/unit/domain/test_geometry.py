@@ -1,4 +1,4 @@
-"""Polygons: area, centroid, point in polygon, fill."""
+"""Polygons: area, centroid, point in polygon, fill. Orientations: pixels and points."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from cxr_node.domain.geometry import (
+    Orientation,
     fill,
     fill_band,
     fill_with_border,
@@ -90,3 +91,45 @@ def test_fill_with_border_reaches_left_and_up_to_the_border_pixels() -> None:
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (2, 5, 2, 5)
     rows, columns = np.nonzero(fill([square], (10, 10)))
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (3, 5, 3, 5)
+
+
+_ONE_AXIS = {"LL", "LR", "RL", "RR", "FF", "FH", "HF", "HH"}
+DIRECTIONS = st.tuples(st.sampled_from("LRFH"), st.sampled_from("LRFH")).filter(
+    lambda pair: pair[0] + pair[1] not in _ONE_AXIS
+)
+PICTURE = np.arange(12).reshape(3, 4)
+
+
+@given(DIRECTIONS)
+def test_an_orientation_moves_points_with_the_pixels_they_lie_in(directions: tuple[str, str]) -> None:
+    orientation = Orientation.of_directions(*directions)
+    assert orientation is not None
+    turned = orientation.of_pixels(PICTURE)
+
+    assert turned.shape == orientation.shape(*PICTURE.shape)
+    for row, column in np.ndindex(3, 4):
+        ((x, y),) = orientation.of_points([(column + 0.5, row + 0.25)], rows=3, columns=4)
+        assert turned[int(y), int(x)] == PICTURE[row, column]
+    assert np.array_equal(orientation.inverse.of_pixels(turned), PICTURE)
+
+
+@given(DIRECTIONS)
+def test_rotation_and_flip_give_the_same_picture_as_the_orientation(directions: tuple[str, str]) -> None:
+    """PS3.3 section C.10.6: rotated clockwise first, then flipped."""
+    orientation = Orientation.of_directions(*directions)
+    assert orientation is not None
+
+    degrees, flipped = orientation.rotation_and_flip
+    rotated = np.rot90(PICTURE, -degrees // 90)
+
+    assert np.array_equal(rotated[:, ::-1] if flipped else rotated, orientation.of_pixels(PICTURE))
+
+
+@pytest.mark.parametrize("quarter_turns", range(5))
+def test_clockwise_turns_the_top_of_a_picture_to_the_right(quarter_turns: int) -> None:
+    assert np.array_equal(Orientation.clockwise(quarter_turns).of_pixels(PICTURE), np.rot90(PICTURE, -quarter_turns))
+
+
+@pytest.mark.parametrize("directions", [("A", "F"), ("P", "F"), ("H", "P"), ("L", "A")])
+def test_directions_of_no_frontal_view_have_no_orientation(directions: tuple[str, str]) -> None:
+    assert Orientation.of_directions(*directions) is None

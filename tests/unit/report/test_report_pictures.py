@@ -1,5 +1,6 @@
 """Pictures, presentation states and key objects: source film, grayscale, words."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -197,3 +198,48 @@ def test_a_returned_picture_is_distinguishable_from_a_film() -> None:
     assert picture.ManufacturerModelName == node.model_name
     assert picture.ImageType == ["DERIVED", "SECONDARY"]
     assert picture.SourceImageSequence[0].ReferencedSOPInstanceUID == film.reading.film.sop_instance_uid
+
+
+TURNED = {("R", "F"): (0, "Y"), ("F", "R"): (90, "N"), ("R", "H"): (180, "N"), ("H", "L"): (270, "N")}
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+def test_a_state_shows_a_turned_film_as_it_hangs(orientation: tuple[str, str]) -> None:
+    """The corners are those after the transformation, as stored pixels (PS3.3 section C.10.4)."""
+    opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(200, 100, 100),))
+    state = _state(_lying(read(films.cr(rows=640, columns=512), opacity), orientation))
+
+    assert (state.ImageRotation, state.ImageHorizontalFlip) == TURNED[orientation]
+    area = state.DisplayedAreaSelectionSequence[0]
+    corners = [area.DisplayedAreaTopLeftHandCorner, area.DisplayedAreaBottomRightHandCorner]
+    first = {("R", "F"): [512, 1], ("F", "R"): [1, 640], ("R", "H"): [512, 640], ("H", "L"): [512, 1]}[orientation]
+    assert corners == [first, [513 - first[0], 641 - first[1]]]
+    assert state.GraphicAnnotationSequence[0].GraphicObjectSequence[0].GraphicData[:2] == [200, 100]
+
+
+def test_a_film_that_hangs_already_has_no_spatial_transformation() -> None:
+    opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(200, 100, 100),))
+    state = _state(_lying(read(films.cr(rows=640, columns=512), opacity), ("L", "F")))
+
+    assert "ImageRotation" not in state
+    assert state.DisplayedAreaSelectionSequence[0].DisplayedAreaBottomRightHandCorner == [512, 640]
+
+
+def test_the_picture_of_a_turned_film_and_its_region_hang() -> None:
+    opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(0, 540, 100),))
+    film = _lying(read(films.cr(rows=640, columns=512), opacity), ("F", "R"))
+    capture = parsed(composed(secondary_capture.PICTURE, [film]))
+    pixels = np.frombuffer(capture.PixelData, np.uint8)[: capture.Rows * capture.Columns * 3]
+    picture = pixels.reshape(capture.Rows, capture.Columns, 3).astype(int)
+
+    assert (capture.Columns - 420, list(capture.PatientOrientation)) == (640, ["L", "F"])
+    tint = picture[..., 0] - picture[..., 2]
+    assert tint[50, 50] > tint[450, 50]
+    assert tint[50, 50] > tint[50, 590]
+
+
+def _lying(film: ReportedFilm, orientation: tuple[str, str]) -> ReportedFilm:
+    assert film.reading.geometry is not None
+    film.header.PatientOrientation = list(orientation)
+    geometry = replace(film.reading.geometry, patient_orientation=orientation)
+    return replace(film, reading=replace(film.reading, geometry=geometry))
