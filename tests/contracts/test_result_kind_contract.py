@@ -181,7 +181,7 @@ settings = parse({"deliver": {"destinations": [destination]}})
 assert compose.routes(settings)["out"].kinds == {"PLANTED"}
 assert [kind.name for kind in compose.kinds_of("planted")] == ["planted"]
 assert "planted, " in example_config.text()
-assert "| planted |" in conformance.TABLES["kinds"]()
+assert "| planted |" in conformance.tables()["kinds"]
 assert "1.2.840.10008.5.1.4.1.1.88.99" in SOP_CLASSES
 """
 
