@@ -11,6 +11,7 @@ from typing import Literal
 from cxr_node.faults import scratch
 from cxr_node.faults.films import Films
 from cxr_node.faults.postgres_server import Server
+from cxr_node.faults.scratch import ScratchNode
 
 DatabaseKind = Literal["sqlite", "postgresql"]
 
@@ -82,13 +83,33 @@ class FaultContext:
         with scratch.schema(self.url) as url:
             yield url
 
+    @contextmanager
+    def node(
+        self,
+        name: str,
+        *,
+        destinations: Mapping[str, Mapping[str, object]],
+        commitment_peers: Mapping[str, int] | None = None,
+        sections: Mapping[str, Mapping[str, object]] | None = None,
+        receive: Mapping[str, object] | None = None,
+    ) -> Iterator[ScratchNode]:
+        """Yield a scratch node in the folder `name` with a database of its own; see `scratch.create_node`."""
+        with self.database_url() as url:
+            yield scratch.create_node(
+                self.folder / name,
+                database_url=url,
+                destinations=destinations,
+                commitment_peers=commitment_peers,
+                sections=sections,
+                receive={**self.receive_settings, **(receive or {})},
+            )
+
     def rng(self, name: str) -> random.Random:
-        """Return a source of rng that is the same for the same seed."""
+        """Return a random number generator that is the same for the same seed."""
         return random.Random(f"{self.seed} {name} {self.kind}")  # noqa: S311  # not for secrets
 
 
-@contextmanager
-def stopwatch() -> Iterator[Callable[[], float]]:
-    """Yield a function that returns the seconds since the block was entered."""
+def stopwatch() -> Callable[[], float]:
+    """Return a function that returns the seconds since this call."""
     began = time.monotonic()
-    yield lambda: round(time.monotonic() - began, 1)
+    return lambda: round(time.monotonic() - began, 1)

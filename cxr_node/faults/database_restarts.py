@@ -7,8 +7,9 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from cxr_node.faults import ledger_check, scratch
-from cxr_node.faults.context import FaultContext, stopwatch
+from cxr_node.faults import scratch
+from cxr_node.faults.context import FaultContext
+from cxr_node.faults.group_run import GroupRun
 from cxr_node.faults.load import LoadGenerator, running, wait_for
 from cxr_node.faults.node_process import NodePlan, node_process
 from cxr_node.faults.outcome import GroupResult
@@ -25,17 +26,13 @@ _LEVELS = ("serializable", "read committed")
 def run(context: FaultContext) -> GroupResult:
     """Inject faults into the database of a node under load; check the ledger."""
     restarts, rng = context.amounts.restarts, context.rng(GROUP)
-    problems: list[str] = []
+    group = GroupRun(context, GROUP)
     with ExitStack() as stack:
-        seconds, pacs = stack.enter_context(stopwatch()), stack.enter_context(SimulatedPacs())
-        place = scratch.create_node(
-            context.folder / "restarts",
-            receive=context.receive_settings,
-            database_url=stack.enter_context(context.database_url()),
-            destinations={"pacs": scratch.to_pacs(pacs.port, confirm="find", confirm_again_s=1.0)},
-        )
+        pacs = stack.enter_context(SimulatedPacs())
+        destinations = {"pacs": scratch.to_pacs(pacs.port, confirm="find", confirm_again_s=1.0)}
+        place = stack.enter_context(context.node("restarts", destinations=destinations))
         node = stack.enter_context(node_process(NodePlan(place=place)))
-        load = LoadGenerator(films=context.films, next_film=70_000_000, port=node.port)
+        load = LoadGenerator(films=context.films, stored=group.promised, next_film=70_000_000, port=node.port)
         load.reported_count = lambda: len(load.stored.keys() & pacs.by_study.keys())
         with running(load):
             for number in range(restarts):
@@ -44,20 +41,13 @@ def run(context: FaultContext) -> GroupResult:
                 _inject(context, place, number)
                 before = len(load.stored)
                 if not wait_for(lambda: len(load.stored) > before, 60.0):  # noqa: B023  # called within the iteration
-                    problems.append(f"no film got Success within a minute after fault {number}")
-        problems += ledger_check.wait_until_idle(place.settings, load.stored, pacs, _IDLE_TIMEOUT_S)
+                    group.problems.append(f"no film got Success within a minute after fault {number}")
+        group.wait_until_idle(place, pacs, _IDLE_TIMEOUT_S)
         if node.stop() != 0:
-            problems.append("the node did not stop cleanly")
-        ledger = ledger_check.check(place.settings, load.stored, pacs.by_study)
-    return GroupResult.of(
-        ledger,
-        group=GROUP,
-        database=context.kind,
-        faults=restarts,
-        problems=(*problems, *pacs.changed),
-        notes=(f"{load.rejected} rejected C-STORE requests, sent again", _faults_of(context)),
-        seconds=seconds(),
-    )
+            group.problems.append("the node did not stop cleanly")
+        ledger = group.check_ledger(place, pacs)
+    notes = (f"{load.rejected} rejected C-STORE requests, sent again", _faults_of(context))
+    return group.result(ledger, faults=restarts, notes=notes, problems=pacs.changed)
 
 
 def _faults_of(context: FaultContext) -> str:

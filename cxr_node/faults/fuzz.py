@@ -5,19 +5,18 @@ messages stay valid. The node must survive, answer Success only to films that it
 peers meanwhile.
 """
 
-import os
 import struct
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from pathlib import Path
 from random import Random
 
-from cxr_node.faults import ledger_check, scratch, wire
-from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.load import send
+from cxr_node.faults import scratch, wire
+from cxr_node.faults.context import FaultContext
+from cxr_node.faults.group_run import GroupRun
 from cxr_node.faults.node_process import NodePlan, node_process
 from cxr_node.faults.outcome import GroupResult
+from cxr_node.faults.process_usage import Usage
 from cxr_node.faults.wire import COMMAND, Message, Wire
 from cxr_node.simulators.pacs import SimulatedPacs
 
@@ -26,10 +25,9 @@ _LENGTHS = (0, 1, 2, 5, 0x7F, 0xFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0xFFFFFFFE, 0xF
 _EVERY = 50
 """One valid film, which must get Success, is sent with so many malformed messages."""
 _PEERS = 4
-_GROWTH = 1.25
+_GROWTH = 0.25
 _GROWTH_BYTES = 48 << 20
 """Permitted growth of the process from the first fifth of the run to its end, by ratio or by size."""
-_MORE_FILES = 20
 _IDLE_TIMEOUT_S = 1800.0
 """Mutated films that are still valid are read and reported before the last good ones."""
 _TIMEOUT_S = 0.2
@@ -42,20 +40,19 @@ Mutation = Callable[[Random, bytes], bytes]
 def run(context: FaultContext) -> GroupResult:
     """Send malformed messages with good films in between; check the ledger."""
     seed = context.rng(GROUP).getrandbits(32)
-    promised: dict[str, str] = {}
-    problems: list[str] = []
+    group = GroupRun(context, GROUP, first_film=61_000_000)
     with ExitStack() as stack:
-        seconds, pacs = stack.enter_context(stopwatch()), stack.enter_context(SimulatedPacs())
-        place = scratch.create_node(
-            context.folder / "fuzz",
-            receive=context.receive_settings,
-            database_url=stack.enter_context(context.database_url()),
-            destinations={"pacs": scratch.to_pacs(pacs.port)},
-            sections={"receive": {"acse_timeout_s": 2.0, "dimse_timeout_s": 2.0, "message_timeout_s": 4.0}},
+        pacs = stack.enter_context(SimulatedPacs())
+        place = stack.enter_context(
+            context.node(
+                "fuzz",
+                destinations={"pacs": scratch.to_pacs(pacs.port)},
+                sections={"receive": {"acse_timeout_s": 2.0, "dimse_timeout_s": 2.0, "message_timeout_s": 4.0}},
+            )
         )
         node = stack.enter_context(node_process(NodePlan(place=place)))
         count = context.amounts.messages
-        usage: list[tuple[int, int]] = []
+        usage: list[Usage] = []
         model = wire.message(context.films.make(60_000_000))
         peers = stack.enter_context(ThreadPoolExecutor(_PEERS))
         for number in range(0, count, _EVERY):
@@ -64,51 +61,18 @@ def run(context: FaultContext) -> GroupResult:
                 peers.submit(_bad, Random(seed + index), node.port, _renamed(model, index))  # noqa: S311  # not for secrets
                 for index in range(number, min(count, number + _EVERY))
             ]
-            _good(context, node.port, number, promised, problems)
+            group.store(node.port)
             wait(malformed)
-            usage.append((_resident_bytes(node.pid), _open_files(node.pid)))
-        _good(context, node.port, count, promised, problems)
-        problems += ledger_check.wait_until_idle(place.settings, promised, pacs, _IDLE_TIMEOUT_S)
-        usage.append((_resident_bytes(node.pid), _open_files(node.pid)))
+            usage.append(Usage.of(node.pid))
+        group.store(node.port)
+        group.wait_until_idle(place, pacs, _IDLE_TIMEOUT_S)
+        usage.append(Usage.of(node.pid))
         if node.stop() != 0:
-            problems.append("the node died or did not stop cleanly")
-        ledger = ledger_check.check(
-            place.settings, promised, pacs.by_study, allow_failed_jobs=True, allow_extra_films=True
-        )
-    problems += _growth(usage)
-    (early_bytes, _), (bytes_at_end, files_at_end) = usage[len(usage) // 5], usage[-1]
-    return GroupResult.of(
-        ledger,
-        group=GROUP,
-        database=context.kind,
-        faults=count,
-        problems=tuple(problems),
-        notes=(
-            f"resident memory {early_bytes >> 20} MiB after a fifth, {bytes_at_end >> 20} MiB at the end",
-            f"{files_at_end} open files at the end",
-        ),
-        seconds=seconds(),
-    )
-
-
-def _growth(usage: Sequence[tuple[int, int]]) -> list[str]:
-    """Return problems of memory and open files, sampled over the run."""
-    (early, files_before), (memory, files) = usage[len(usage) // 5], usage[-1]
-    problems: list[str] = []
-    if memory > max(early * _GROWTH, early + _GROWTH_BYTES):
-        problems.append(f"the process grew from {early >> 20} to {memory >> 20} MiB")
-    if files > files_before + _MORE_FILES:
-        problems.append(f"the process had {files_before} open files after a fifth and {files} at the end")
-    return problems
-
-
-def _good(context: FaultContext, port: int, number: int, promised: dict[str, str], problems: list[str]) -> None:
-    film = context.films.make(61_000_000 + number)
-    status = send(film, port)
-    if status == 0:
-        promised[str(film.StudyInstanceUID)] = str(film.SOPInstanceUID)
-    else:
-        problems.append(f"a good film after {number} malformed messages got {status}")
+            group.problems.append("the node died or did not stop cleanly")
+        ledger = group.check_ledger(place, pacs, is_fuzzed=True)
+    early, last = usage[len(usage) // 5], usage[-1]
+    growth = early.growth(last, limit_bytes=max(int(_GROWTH * early.resident_bytes), _GROWTH_BYTES))
+    return group.result(ledger, faults=count, notes=(f"{early} after a fifth, {last} at the end",), problems=growth)
 
 
 def _renamed(model: Message, number: int) -> Message:
@@ -239,15 +203,3 @@ def _noise(rng: Random, content: bytes) -> bytes:
 
 
 _BYTES: tuple[Mutation, ...] = (_flip, _set_length, _set_length, _cut, _repeat, _noise)
-
-
-def _resident_bytes(process_id: int) -> int:
-    """Return the resident memory of a process (second number of /proc/<id>/statm, in pages)."""
-    status = Path(f"/proc/{process_id}/statm")
-    return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if status.exists() else 0
-
-
-def _open_files(process_id: int) -> int:
-    """Return the number of open files and connections of a process."""
-    folder = Path(f"/proc/{process_id}/fd")
-    return len(list(folder.iterdir())) if folder.exists() else 0

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from cxr_node.faults import ledger_check, scratch, wire
-from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.load import wait_for
+from cxr_node.faults import scratch, wire
+from cxr_node.faults.context import FaultContext
+from cxr_node.faults.group_run import GroupRun
 from cxr_node.faults.node_process import NodePlan, node_process
 from cxr_node.faults.outcome import GroupResult
 from cxr_node.simulators.pacs import SimulatedPacs
@@ -28,80 +28,61 @@ def run(context: FaultContext) -> GroupResult:
     """Measure a modality with and without idle peers in several rounds; check the ledger."""
     if shutil.which("openssl") is None:
         return GroupResult(group=GROUP, database=context.kind, skipped="no openssl on this machine")
-    promised: dict[str, str] = {}
-    problems: list[str] = []
+    group = GroupRun(context, GROUP)
     with ExitStack() as stack:
-        seconds, pacs = stack.enter_context(stopwatch()), stack.enter_context(SimulatedPacs())
-        folder = context.folder / "idle-peers"
+        pacs = stack.enter_context(SimulatedPacs())
         context.folder.mkdir(parents=True, exist_ok=True)
         files = _certificate(context.folder)
         idle_count = context.amounts.idle_peers
-        place = scratch.create_node(
-            folder,
-            receive=context.receive_settings,
-            database_url=stack.enter_context(context.database_url()),
-            destinations={"pacs": scratch.to_pacs(pacs.port)},
-            sections={
-                "receive": {
-                    "tls_certificate": str(files["certificate"]),
-                    "tls_key": str(files["key"]),
-                    "maximum_associations": idle_count + 50,
-                    "tls_handshake_timeout_s": 300.0,
-                }
-            },
-        )
+        receive = {
+            "tls_certificate": str(files["certificate"]),
+            "tls_key": str(files["key"]),
+            "maximum_associations": idle_count + 50,
+            "tls_handshake_timeout_s": 300.0,
+        }
+        destinations = {"pacs": scratch.to_pacs(pacs.port)}
+        place = stack.enter_context(context.node("idle-peers", destinations=destinations, receive=receive))
         tls = ssl.create_default_context(cafile=str(files["certificate"]))
         node = stack.enter_context(node_process(NodePlan(place=place)))
-        _measure(context, node.port, tls, promised, problems)  # warm-up
+        _measure(group, node.port, tls)  # warm-up
         ratios: list[float] = []
         medians: list[tuple[float, float]] = []
         for number in range(context.amounts.rounds):
             context.on_progress("rounds with idle peers", number, context.amounts.rounds)
-            alone = _measure(context, node.port, tls, promised, problems)
-            with _idle_peers(node.port, tls, idle_count, context.films.make(0).SOPClassUID, problems):
-                with_idle = _measure(context, node.port, tls, promised, problems)
+            alone = _measure(group, node.port, tls)
+            with _idle_peers(node.port, tls, idle_count, context.films.make(0).SOPClassUID, group.problems):
+                with_idle = _measure(group, node.port, tls)
             ratios.append(_p99(with_idle) / _p99(alone))
             medians.append((statistics.median(alone), statistics.median(with_idle)))
-        if not wait_for(lambda: promised.keys() <= pacs.by_study.keys(), _IDLE_TIMEOUT_S):
-            problems.append(f"not every report has arrived after {_IDLE_TIMEOUT_S:.0f} s")
-        wait_for(lambda: ledger_check.is_idle(place.settings), _IDLE_TIMEOUT_S)
+        group.wait_until_idle(place, pacs, _IDLE_TIMEOUT_S)
         node.stop()
-        ledger = ledger_check.check(place.settings, promised, pacs.by_study)
+        ledger = group.check_ledger(place, pacs)
     ratio = statistics.median(ratios)
     if ratio > _LIMIT:
-        problems.append(f"p99 grew {ratio:.2f}-fold")
+        group.problems.append(f"p99 grew {ratio:.2f}-fold")
     alone_ms, with_idle_ms = (1000 * statistics.median(column) for column in zip(*medians, strict=True))
-    return GroupResult.of(
-        ledger,
-        group=GROUP,
-        database=context.kind,
-        faults=2 * idle_count * context.amounts.rounds,
-        problems=tuple(problems),
-        notes=(
-            f"p99 with {idle_count} half-open handshakes and as many idle associations over p99 without: {ratio:.2f}",
-            f"median of the rounds: {', '.join(f'{round_ratio:.2f}' for round_ratio in ratios)}",
-            f"from connect to release: median {alone_ms:.0f} ms without, {with_idle_ms:.0f} ms with them",
-        ),
-        seconds=seconds(),
+    notes = (
+        f"p99 with {idle_count} half-open handshakes and as many idle associations over p99 without: {ratio:.2f}",
+        f"median of the rounds: {', '.join(f'{round_ratio:.2f}' for round_ratio in ratios)}",
+        f"from connect to release: median {alone_ms:.0f} ms without, {with_idle_ms:.0f} ms with them",
     )
+    return group.result(ledger, faults=2 * idle_count * context.amounts.rounds, notes=notes)
 
 
-def _measure(
-    context: FaultContext, port: int, tls: ssl.SSLContext, promised: dict[str, str], problems: list[str]
-) -> list[float]:
+def _measure(group: GroupRun, port: int, tls: ssl.SSLContext) -> list[float]:
     """Send films, each on an association of its own; return the seconds of each."""
     durations: list[float] = []
-    for _ in range(context.amounts.films_per_round):
-        message = wire.message(context.films.make(50_000_000 + len(promised)))
+    for _ in range(group.context.amounts.films_per_round):
+        message = wire.message(group.context.films.make(50_000_000 + len(group.promised)))
         began = time.perf_counter()
         with wire.connected(port, tls=tls) as modality:
             stored = modality.associate(message.sop_class_uid) and modality.store(message) == 0
             modality.release()
         durations.append(time.perf_counter() - began)
         if stored:
-            promised[message.study_instance_uid] = message.sop_instance_uid
+            group.promised[message.study_instance_uid] = message.sop_instance_uid
         else:
-            problems.append("a film got no Success")
+            group.problems.append("a film got no Success")
     return durations
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from random import Random
 
 from cxr_node.faults import ledger_check, scratch
-from cxr_node.faults.context import FaultContext, stopwatch
+from cxr_node.faults.context import FaultContext
+from cxr_node.faults.group_run import GroupRun
 from cxr_node.faults.load import LoadGenerator, running, wait_for
 from cxr_node.faults.node_process import NodePlan, NodeProcess, node_process
-from cxr_node.faults.outcome import GroupResult, LedgerResult
+from cxr_node.faults.outcome import GroupResult
 from cxr_node.faults.scratch import MODALITY_TITLE, ScratchNode
 from cxr_node.faults.steps import Fault
 from cxr_node.simulators.commitment import CommitmentListener
@@ -64,12 +65,17 @@ def is_of_first_start(step: str) -> bool:
 def run(context: FaultContext) -> GroupResult:
     """Kill a node under load repeatedly, let the last one finish, and check the ledger."""
     kills, kill_points = context.amounts.kills, _KillPoints(rng=context.rng(GROUP))
+    group = GroupRun(context, GROUP)
     with ExitStack() as stack:
-        seconds = stack.enter_context(stopwatch())
         pacs = stack.enter_context(SimulatedPacs())
         listener = stack.enter_context(CommitmentListener(MODALITY_TITLE))
-        place = _place(context, stack.enter_context(context.database_url()), pacs, listener)
-        load = LoadGenerator(films=context.films, requests_commitment=True)
+        destinations = {
+            "pacs": scratch.to_pacs(pacs.port, confirm="commitment", confirm_again_s=1.0),
+            "share": scratch.to_folder(context.folder / "kills" / "share"),
+        }
+        peers = {MODALITY_TITLE: listener.port}
+        place = stack.enter_context(context.node("kills", destinations=destinations, commitment_peers=peers))
+        load = LoadGenerator(films=context.films, stored=group.promised, requests_commitment=True)
         load.reported_count = lambda: len(load.stored.keys() & pacs.by_study.keys())
         stack.enter_context(running(load))
         for number in range(kills):
@@ -83,55 +89,32 @@ def run(context: FaultContext) -> GroupResult:
                 one.kill()
             kill_points.add(one.steps)
             kill_points.count(fault, is_met=is_met)
-        ledger, unfinished = _finish(place, load, pacs, listener)
+        group.problems += _finish(place, load, pacs, listener)
+        ledger = group.check_ledger(place, pacs)
     notes = (
         f"{len(kill_points.steps)} checkpoints known, kills at {len(kill_points.kills)} of them",
         f"{kill_points.random_kills} kills at random moments",
         f"{len(listener.times)} of {len(load.commitments)} commitment requests have a result",
     )
-    return GroupResult.of(
-        ledger,
-        group=GROUP,
-        database=context.kind,
-        faults=kills,
-        problems=(
-            *unfinished,
-            *(f"commitment request {uid} has no result" for uid in load.commitments if uid not in listener.times),
-            *(f"{uid} was sent again with other bytes" for uid in pacs.changed),
-            *_at_one_destination(place, pacs),
-        ),
-        notes=notes,
-        seconds=seconds(),
+    problems = (
+        *(f"commitment request {uid} has no result" for uid in load.commitments if uid not in listener.times),
+        *(f"{uid} was sent again with other bytes" for uid in pacs.changed),
+        *_at_one_destination(place, pacs),
     )
-
-
-def _place(context: FaultContext, database_url: str, pacs: SimulatedPacs, listener: CommitmentListener) -> ScratchNode:
-    folder = context.folder / "kills"
-    destinations = {
-        "pacs": scratch.to_pacs(pacs.port, confirm="commitment", confirm_again_s=1.0),
-        "share": scratch.to_folder(folder / "share"),
-    }
-    return scratch.create_node(
-        folder,
-        receive=context.receive_settings,
-        database_url=database_url,
-        destinations=destinations,
-        commitment_peers={MODALITY_TITLE: listener.port},
-    )
+    return group.result(ledger, faults=kills, notes=notes, problems=problems)
 
 
 def _finish(
     place: ScratchNode, load: LoadGenerator, pacs: SimulatedPacs, listener: CommitmentListener
-) -> tuple[LedgerResult, tuple[str, ...]]:
-    """Let a node without faults finish all jobs; check the ledger."""
+) -> tuple[str, ...]:
+    """Let a node without faults finish all jobs; return problems."""
     with node_process(NodePlan(place=place)) as last:
         load.port = last.port
         load.stopping.set()
         is_idle = wait_for(lambda: _is_done(last, place, load, pacs, listener), _IDLE_TIMEOUT_S)
         status = last.stop()
     problems: tuple[str, ...] = () if is_idle else (f"not idle after {_IDLE_TIMEOUT_S:.0f} s",)
-    problems += () if status == 0 else (f"the last node ended with status {status}",)
-    return ledger_check.check(place.settings, load.stored, pacs.by_study), problems
+    return problems if status == 0 else (*problems, f"the last node ended with status {status}")
 
 
 def _is_done(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,32 +25,6 @@ class GroupResult:
     problems: tuple[str, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())
     skipped: str = ""
-
-    @classmethod
-    def of(
-        cls,
-        ledger: "LedgerResult",
-        *,
-        group: str,
-        database: str,
-        faults: int,
-        seconds: float,
-        problems: tuple[str, ...] = (),
-        notes: tuple[str, ...] = (),
-    ) -> Self:
-        """Return the result of a group that ended with this check of the ledger; its problems come after `problems`."""
-        return cls(
-            group=group,
-            database=database,
-            faults=faults,
-            films=ledger.films,
-            confirmed=ledger.confirmed,
-            lost=len(ledger.lost),
-            duplicated=len(ledger.duplicated),
-            seconds=seconds,
-            problems=(*problems, *ledger.problems),
-            notes=notes,
-        )
 
     @property
     def is_good(self) -> bool:

@@ -9,8 +9,8 @@ from datetime import timedelta
 from functools import partial
 
 from cxr_node.faults import ledger_check, scratch
-from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.load import send
+from cxr_node.faults.context import FaultContext
+from cxr_node.faults.group_run import GroupRun
 from cxr_node.faults.outcome import GroupResult, LedgerResult, total
 from cxr_node.faults.proxy import CutMode, cutting_proxy
 from cxr_node.faults.scratch_network import ScratchNetwork
@@ -33,7 +33,7 @@ _FULL_OUTAGE_H = 70.0
 
 def run(context: FaultContext) -> GroupResult:
     """Run each PACS fault on a node of its own; check the ledger of each."""
-    parts: dict[str, Callable[[FaultContext, str], tuple[int, LedgerResult]]] = {
+    parts: dict[str, Callable[[FaultContext], tuple[int, LedgerResult]]] = {
         "outage": _outage,
         "long outage": _long_outage,
         "slow": _slow,
@@ -42,55 +42,42 @@ def run(context: FaultContext) -> GroupResult:
         "rejecting": _rejecting,
         "aborting": _aborting,
     }
+    group = GroupRun(context, GROUP)
     results: list[LedgerResult] = []
     faults = 0
     if context.amounts.outage_hours < _FULL_OUTAGE_H:
         parts.pop("long outage")
-    with stopwatch() as seconds:
-        for number, (name, part) in enumerate(parts.items()):
-            context.on_progress(f"PACS {name}", number, len(parts))
-            with context.database_url() as url:
-                injected, ledger = part(context, url)
-            faults += injected
-            results.append(replace(ledger, problems=tuple(f"{name}: {problem}" for problem in ledger.problems)))
-    return GroupResult.of(total(results), group=GROUP, database=context.kind, faults=faults, seconds=seconds())
+    for number, (name, part) in enumerate(parts.items()):
+        context.on_progress(f"PACS {name}", number, len(parts))
+        injected, ledger = part(context)
+        faults += injected
+        results.append(replace(ledger, problems=tuple(f"{name}: {problem}" for problem in ledger.problems)))
+    return group.result(total(results), faults=faults)
 
 
-class _Case:
-    """One node with one PACS as destination, and the films that got Success."""
+class _Case(GroupRun):
+    """One node with one PACS as destination."""
 
-    def __init__(
-        self, context: FaultContext, url: str, name: str, stack: ExitStack, port: int, **section: object
-    ) -> None:
-        to = scratch.to_pacs(port, **section)
-        self.place = scratch.create_node(
-            context.folder / name, receive=context.receive_settings, database_url=url, destinations={"pacs": to}
-        )
+    def __init__(self, context: FaultContext, name: str, stack: ExitStack, port: int, **section: object) -> None:
+        super().__init__(context, GROUP, first_film=int.from_bytes(name.encode()[-3:], "big") * 1000)
+        destinations = {"pacs": scratch.to_pacs(port, **section)}
+        self.place = stack.enter_context(context.node(name, destinations=destinations))
         self.node: InProcessNode = stack.enter_context(wired_node(self.place.settings, network=ScratchNetwork))
-        self.promised: dict[str, str] = {}
-        self.problems: list[str] = []
-        self._context = context
-        self._first = int.from_bytes(name.encode()[-3:], "big") * 1000
 
-    def send(self, count: int = 1) -> None:
+    def store_films(self, count: int) -> None:
         """Send new films, each of which must get Success."""
         for _ in range(count):
-            film = self._context.films.make(self._first + len(self.promised))
-            status = send(film, self.node.port)
-            if status != 0:
-                self.problems.append(f"a film got status {status}")
-                continue
-            self.promised[str(film.StudyInstanceUID)] = str(film.SOPInstanceUID)
+            self.store(self.node.port)
 
     def check(self, *, holds: bool, otherwise: str) -> None:
         """Record a problem unless a condition holds."""
         if not holds:
             self.problems.append(otherwise)
 
-    def check_ledger(self, pacs: SimulatedPacs) -> LedgerResult:
+    def end(self, pacs: SimulatedPacs) -> LedgerResult:
         """Check the ledger at the end, with earlier problems."""
-        ledger = ledger_check.check(self.place.settings, self.promised, pacs.by_study)
-        return replace(ledger, problems=(*self.problems, *pacs.changed))
+        ledger = self.check_ledger(self.place, pacs)
+        return replace(ledger, problems=(*self.problems, *pacs.changed, *ledger.problems))
 
 
 def _free_port() -> int:
@@ -98,37 +85,37 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _outage(context: FaultContext, url: str) -> tuple[int, LedgerResult]:
+def _outage(context: FaultContext) -> tuple[int, LedgerResult]:
     """Outage of a little less than three days: deliveries resume within minutes of its end."""
     with ExitStack() as stack:
         port = _free_port()
-        case = _Case(context, url, "outage", stack, port)
+        case = _Case(context, "outage", stack, port)
         for _ in range(4):
-            case.send(2)
+            case.store_films(2)
             case.node.pass_days(timedelta(hours=context.amounts.outage_hours / 4))
         case.check(holds=not case.node.failed(), otherwise="a delivery failed before 72 h")
         pacs = stack.enter_context(SimulatedPacs(port=port))
         case.node.pass_time(timedelta(minutes=5))
         reports = len(pacs.by_study)
         case.check(holds=reports == 8, otherwise=f"five minutes after the outage: {reports} of 8 reports")
-        return case.node.turns, case.check_ledger(pacs)
+        return case.node.turns, case.end(pacs)
 
 
-def _long_outage(context: FaultContext, url: str) -> tuple[int, LedgerResult]:
+def _long_outage(context: FaultContext) -> tuple[int, LedgerResult]:
     """Outage of more than three days: deliveries fail, stay listed, and arrive after `requeue`."""
     with ExitStack() as stack:
         port = _free_port()
-        case = _Case(context, url, "long-outage", stack, port)
-        case.send(2)
+        case = _Case(context, "long-outage", stack, port)
+        case.store_films(2)
         case.node.pass_days(_LONG_OUTAGE)
         case.check(holds=len(case.node.failed()) == 2, otherwise="not failed after 72 h")
         pacs = stack.enter_context(SimulatedPacs(port=port))
         case.node.retry_failed()
         case.node.pass_time(timedelta(minutes=5))
-        return case.node.turns, case.check_ledger(pacs)
+        return case.node.turns, case.end(pacs)
 
 
-def _slow(context: FaultContext, url: str) -> tuple[int, LedgerResult]:
+def _slow(context: FaultContext) -> tuple[int, LedgerResult]:
     """Slow answers, also after the node's time-out: the report is sent again and stays one object."""
     waits = {1: 2.5, 2: 0.5}
 
@@ -138,26 +125,26 @@ def _slow(context: FaultContext, url: str) -> tuple[int, LedgerResult]:
 
     with ExitStack() as stack:
         pacs = stack.enter_context(SimulatedPacs(status=status))
-        case = _Case(context, url, "slow", stack, pacs.port, timeout_s=1.0)
-        case.send(2)
+        case = _Case(context, "slow", stack, pacs.port, timeout_s=1.0)
+        case.store_films(2)
         case.node.pass_time(timedelta(minutes=10))
-        return 4, case.check_ledger(pacs)
+        return 4, case.end(pacs)
 
 
-def _losing(context: FaultContext, url: str, *, confirm: str) -> tuple[int, LedgerResult]:
+def _losing(context: FaultContext, *, confirm: str) -> tuple[int, LedgerResult]:
     """Success three times without storing: verification fails each time, and the delivery stays open until then."""
     with ExitStack() as stack:
         pacs = stack.enter_context(SimulatedPacs(forgets=lambda request: request.times <= 3))
-        case = _Case(context, url, f"losing-{confirm}", stack, pacs.port, confirm=confirm, confirm_again_s=30.0)
-        case.send(3)
+        case = _Case(context, f"losing-{confirm}", stack, pacs.port, confirm=confirm, confirm_again_s=30.0)
+        case.store_films(3)
         case.node.run_due()
         early = ledger_check.check(case.place.settings, case.promised, {})
         case.check(holds=not early.confirmed, otherwise="delivered by the ledger without verification")
         case.node.pass_time(timedelta(minutes=30))
-        return sum(pacs.sent.values()) - len(pacs.by_study), case.check_ledger(pacs)
+        return sum(pacs.sent.values()) - len(pacs.by_study), case.end(pacs)
 
 
-def _rejecting(context: FaultContext, url: str) -> tuple[int, LedgerResult]:
+def _rejecting(context: FaultContext) -> tuple[int, LedgerResult]:
     """Every status in turn, then Success: deliveries are repeated by themselves or after `requeue`."""
     statuses_given: dict[str, int] = {}
     statuses = _STATUSES if context.amounts.aborts > len(_STATUSES) else _STATUSES[::5]
@@ -168,8 +155,8 @@ def _rejecting(context: FaultContext, url: str) -> tuple[int, LedgerResult]:
 
     with ExitStack() as stack:
         pacs = stack.enter_context(SimulatedPacs(status=status))
-        case = _Case(context, url, "rejecting", stack, pacs.port)
-        case.send(len(statuses))
+        case = _Case(context, "rejecting", stack, pacs.port)
+        case.store_films(len(statuses))
         case.node.run_due()
         stored = {study for study in case.promised if study in pacs.by_study}
         early = ledger_check.check(case.place.settings, case.promised, pacs.by_study, allow_failed_jobs=True)
@@ -181,24 +168,24 @@ def _rejecting(context: FaultContext, url: str) -> tuple[int, LedgerResult]:
             case.node.pass_time(timedelta(minutes=10))
             case.node.retry_failed()
         case.node.pass_time(timedelta(minutes=10))
-        return 2 * len(statuses), case.check_ledger(pacs)
+        return 2 * len(statuses), case.end(pacs)
 
 
-def _aborting(context: FaultContext, url: str) -> tuple[int, LedgerResult]:
+def _aborting(context: FaultContext) -> tuple[int, LedgerResult]:
     """Cut the association at each PDU of a delivery, in both directions."""
     with ExitStack() as stack:
         pacs = stack.enter_context(SimulatedPacs())
         proxy = stack.enter_context(cutting_proxy(pacs.port))
-        case = _Case(context, url, "aborting", stack, proxy.port, confirm="commitment", confirm_again_s=1.0)
+        case = _Case(context, "aborting", stack, proxy.port, confirm="commitment", confirm_again_s=1.0)
         faults = 0
         for mode in CutMode:
             for number in range(1, _MOST_PDUS):
                 if faults >= context.amounts.aborts:
                     break
                 proxy.arm(number, mode)
-                case.send()
+                case.store_films(1)
                 case.node.pass_time(timedelta(minutes=3))
                 faults += proxy.has_cut
                 if not proxy.has_cut:
                     break
-        return faults, case.check_ledger(pacs)
+        return faults, case.end(pacs)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-_HEADER = struct.Struct(">BBL")
-"""PDU type, reserved, length of what follows (PS3.8 section 9.3)."""
-_ABORT = bytes((0x07, 0, 0, 0, 0, 4, 0, 0, 0x02, 0))
+from cxr_node.faults import wire
+
+_ABORT = wire.pdu(wire.ABORT, bytes((0, 0, 0x02, 0)))
 """A-ABORT by the service provider, no reason given (PS3.8 section 9.3.8)."""
 _HOST = "127.0.0.1"
 _TIMEOUT_S = 30.0
@@ -79,7 +79,7 @@ class Proxy:
 
     def _forward(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while pdu := _read(source):
+            while pdu := wire.receive_pdu(source):
                 if not self.count_pdu():
                     sink.sendall(pdu)
                     continue
@@ -98,22 +98,6 @@ class Proxy:
                 else:
                     # With SO_LINGER 0, close() resets the connection.
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-def _read(source: socket.socket) -> bytes:
-    head = _exactly(source, _HEADER.size)
-    if len(head) < _HEADER.size:
-        return b""
-    _, _, length = _HEADER.unpack(head)
-    return head + _exactly(source, length)
-
-
-def _exactly(source: socket.socket, size: int) -> bytes:
-    parts: list[bytes] = []
-    while size and (part := source.recv(min(size, 1 << 16))):
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """`kill -9` of a node at its first start, at checkpoints of schema creation; the next start must work."""
 
 from cxr_node.faults import ledger_check, scratch
-from cxr_node.faults.context import FaultContext, stopwatch
+from cxr_node.faults.context import FaultContext
+from cxr_node.faults.group_run import GroupRun
 from cxr_node.faults.kills import is_of_first_start
 from cxr_node.faults.load import send, wait_for
 from cxr_node.faults.node_process import NodePlan, node_process
@@ -17,22 +18,16 @@ _SHARE = 10
 
 def run(context: FaultContext) -> GroupResult:
     """Kill new nodes while they create their schema; the next start of each must report a film."""
-    with stopwatch() as seconds, SimulatedPacs() as pacs:
+    group = GroupRun(context, GROUP)
+    with SimulatedPacs() as pacs:
         steps, first = _run_one(context, pacs, 0, None)
         fatal = context.rng(GROUP).sample(steps, min(len(steps), max(1, context.amounts.kills // _SHARE)))
         results = [first]
         for number, step in enumerate(sorted(fatal), start=1):
             context.on_progress("first starts", number, len(fatal))
             results.append(_run_one(context, pacs, number, Fault(step=step))[1])
-    ledger = total(results)
-    return GroupResult.of(
-        ledger,
-        group=GROUP,
-        database=context.kind,
-        faults=len(fatal),
-        notes=(f"the schema is created in {len(steps)} checkpoints",),
-        seconds=seconds(),
-    )
+    notes = (f"the schema is created in {len(steps)} checkpoints",)
+    return group.result(total(results), faults=len(fatal), notes=notes)
 
 
 def _run_one(
@@ -41,13 +36,8 @@ def _run_one(
     """Return the checkpoints of schema creation, and the ledger of a new node whose first start had `fault`."""
     film = context.films.make(10_000_000 + number)
     study = str(film.StudyInstanceUID)
-    with context.database_url() as url:
-        place = scratch.create_node(
-            context.folder / f"first-start-{number}",
-            receive=context.receive_settings,
-            database_url=url,
-            destinations={"pacs": scratch.to_pacs(pacs.port)},
-        )
+    destinations = {"pacs": scratch.to_pacs(pacs.port)}
+    with context.node(f"first-start-{number}", destinations=destinations) as place:
         steps: set[str] = set()
         if fault is not None:
             with node_process(NodePlan(place=place, faults=(fault,))) as killed:

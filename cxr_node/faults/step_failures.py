@@ -4,9 +4,9 @@ import resource
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 
-from cxr_node.faults import ledger_check, scratch
-from cxr_node.faults.context import FaultContext, stopwatch
-from cxr_node.faults.load import send
+from cxr_node.faults import scratch
+from cxr_node.faults.context import FaultContext
+from cxr_node.faults.group_run import GroupRun
 from cxr_node.faults.node_process import NodePlan, NodeProcess, node_process
 from cxr_node.faults.outcome import GroupResult
 from cxr_node.faults.scratch import ScratchNode
@@ -37,53 +37,39 @@ def database(context: FaultContext) -> GroupResult:
 
 
 def _run(
-    context: FaultContext, group: str, name: str, actions: Sequence[Action], *, limits_file_size: bool
+    context: FaultContext, title: str, name: str, actions: Sequence[Action], *, limits_file_size: bool
 ) -> GroupResult:
-    promised: dict[str, str] = {}
-    problems: list[str] = []
+    group = GroupRun(context, title, first_film=30_000_000)
     injected = planned = 0
     with ExitStack() as stack:
-        seconds, pacs = stack.enter_context(stopwatch()), stack.enter_context(SimulatedPacs())
-        folder = context.folder / name
-        place = scratch.create_node(
-            folder,
-            receive=context.receive_settings,
-            database_url=stack.enter_context(context.database_url()),
-            destinations={
-                "pacs": scratch.to_pacs(pacs.port, confirm="find", confirm_again_s=1.0),
-                "share": scratch.to_folder(folder / "share"),
-            },
-        )
-        sender = _Sender(context, promised, problems)
-        with node_process(NodePlan(place=place, maintains=True)) as discovery:
-            sender.send(discovery, _DISCOVERY_FILMS)
-            _wait_until_idle(place, promised, pacs, problems)
+        pacs = stack.enter_context(SimulatedPacs())
+        destinations = {
+            "pacs": scratch.to_pacs(pacs.port, confirm="find", confirm_again_s=1.0),
+            "share": scratch.to_folder(context.folder / name / "share"),
+        }
+        place = stack.enter_context(context.node(name, destinations=destinations))
+
+        def run_node(films: int, faults: Sequence[Fault] = (), *, maintains: bool = True) -> NodeProcess:
+            with node_process(NodePlan(place=place, faults=tuple(faults), maintains=maintains)) as node:
+                _store(group, node, films)
+                group.wait_until_idle(place, pacs, _IDLE_TIMEOUT_S, pause_s=0.2)
+                node.read_messages(0.0)
+            return node
+
+        discovery = run_node(_DISCOVERY_FILMS)
         for number, action in enumerate(actions):
             context.on_progress(action, number, len(actions))
             faults = _faults(discovery.steps, action, context.amounts.writes)
-            with node_process(NodePlan(place=place, faults=tuple(faults), maintains=True)) as one:
-                sender.send(one, min(_FILMS, 3 * context.amounts.writes))
-                _wait_until_idle(place, promised, pacs, problems)
-                one.read_messages(0.0)
-            injected, planned = injected + one.injected, planned + len(faults)
+            injected += run_node(min(_FILMS, 3 * context.amounts.writes), faults).injected
+            planned += len(faults)
         notes = [f"{injected} of {planned} faults injected: {len(faults)} of each kind"]
         if limits_file_size:
-            notes.append(_send_beyond_limit(place, sender, problems))
-            with node_process(NodePlan(place=place)) as last:
-                sender.send(last, 2)
-                _wait_until_idle(place, promised, pacs, problems)
-        ledger = ledger_check.check(place.settings, promised, pacs.by_study)
+            notes.append(_send_beyond_limit(place, group))
+            run_node(2, maintains=False)
+        ledger = group.check_ledger(place, pacs)
     if injected < planned // 2:
-        problems.append(f"only {injected} of {planned} faults injected")
-    return GroupResult.of(
-        ledger,
-        group=group,
-        database=context.kind,
-        faults=injected,
-        problems=(*problems, *pacs.changed),
-        notes=tuple(notes),
-        seconds=seconds(),
-    )
+        group.problems.append(f"only {injected} of {planned} faults injected")
+    return group.result(ledger, faults=injected, notes=notes, problems=pacs.changed)
 
 
 def _faults(steps: Iterable[str], action: Action, limit: int) -> list[Fault]:
@@ -100,47 +86,24 @@ def _fits(step: str, action: Action) -> bool:
     return when == "before" and call in _DISK_WORDS
 
 
-class _Sender:
-    """Sends films one by one, each until it gets Success."""
-
-    def __init__(self, context: FaultContext, promised: dict[str, str], problems: list[str]) -> None:
-        self._context = context
-        self._promised = promised
-        self._problems = problems
-        self.rejected: dict[int | None, int] = {}
-
-    def send(self, node: NodeProcess, count: int) -> None:
-        """Send `count` new films to a node."""
-        for _ in range(count):
-            if not any(self.once(node) == 0 for _ in range(_ATTEMPTS) if node.port and not node.has_ended):
-                self._problems.append(f"a film got no Success in {_ATTEMPTS} attempts")
-
-    def once(self, node: NodeProcess) -> int | None:
-        """Send a new film once, and return the status."""
-        film = self._context.films.make(30_000_000 + len(self._promised))
-        status = send(film, node.port)
-        if status == 0:
-            self._promised[str(film.StudyInstanceUID)] = str(film.SOPInstanceUID)
-        else:
-            self.rejected[status] = self.rejected.get(status, 0) + 1
-        return status
-
-
-def _wait_until_idle(place: ScratchNode, promised: dict[str, str], pacs: SimulatedPacs, problems: list[str]) -> None:
-    problems += ledger_check.wait_until_idle(place.settings, promised, pacs, _IDLE_TIMEOUT_S, pause_s=0.2)
+def _store(group: GroupRun, node: NodeProcess, films: int) -> None:
+    """Send new films one by one, each until it gets Success."""
+    for _ in range(films):
+        if not any(group.send(node.port) == 0 for _ in range(_ATTEMPTS) if node.port and not node.has_ended):
+            group.problems.append(f"a film got no Success in {_ATTEMPTS} attempts")
 
 
 def _limit_file_size() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE_BYTES, _LARGEST_FILE_BYTES))
 
 
-def _send_beyond_limit(place: ScratchNode, sender: _Sender, problems: list[str]) -> str:
+def _send_beyond_limit(place: ScratchNode, group: GroupRun) -> str:
     """Send to a node whose process cannot write a file as large as a film: no film may get Success."""
     with node_process(NodePlan(place=place, limits=_limit_file_size)) as full:
         if not full.port:
             return "with a file size limit below a film the node does not start"
-        statuses = [sender.once(full) for _ in range(5)]
+        statuses = [group.send(full.port) for _ in range(5)]
     answers = ", ".join("no answer" if status is None else f"0x{status:04X}" for status in dict.fromkeys(statuses))
     if 0 in statuses:
-        problems.append("Success for a film that the process cannot write")
+        group.problems.append("Success for a film that the process cannot write")
     return f"with a file size limit below a film, C-STORE is answered with {answers}"

@@ -11,7 +11,8 @@ from pathlib import Path
 from random import Random
 
 from cxr_node.faults import ledger_check, scratch
-from cxr_node.faults.context import FaultContext, stopwatch
+from cxr_node.faults.context import FaultContext
+from cxr_node.faults.group_run import GroupRun
 from cxr_node.faults.load import LoadGenerator, running
 from cxr_node.faults.outcome import GroupResult
 from cxr_node.faults.scratch import ScratchNode
@@ -30,30 +31,25 @@ def run(context: FaultContext) -> GroupResult:
     kills, rng = context.amounts.program_kills, context.rng(GROUP)
     if not kills:
         return GroupResult(group=GROUP, database=context.kind, skipped="not in the short form")
-    problems: list[str] = []
+    group = GroupRun(context, GROUP)
     with ExitStack() as stack:
-        seconds, pacs = stack.enter_context(stopwatch()), stack.enter_context(SimulatedPacs())
-        place = scratch.create_node(
-            context.folder / "supervised",
-            receive={**context.receive_settings, **_shared_port(context.receive_processes)},
-            database_url=stack.enter_context(context.database_url()),
-            destinations={"pacs": scratch.to_pacs(pacs.port)},
-        )
-        load = LoadGenerator(films=context.films, next_film=20_000_000, max_in_flight=3)
+        pacs = stack.enter_context(SimulatedPacs())
+        shared_port = _shared_port(context.receive_processes)
+        destinations = {"pacs": scratch.to_pacs(pacs.port)}
+        place = stack.enter_context(context.node("supervised", destinations=destinations, receive=shared_port))
+        load = LoadGenerator(films=context.films, stored=group.promised, next_film=20_000_000, max_in_flight=3)
         load.reported_count = lambda: len(load.stored.keys() & pacs.by_study.keys())
         stack.enter_context(running(load))
         kills_done = turn = 0
-        while kills_done < kills and not problems:
+        while kills_done < kills and not group.problems:
             context.on_progress("kills of the program", kills_done, kills)
             with _running_program(place) as node:
                 killed, problem = _kill(node, load, turn, rng)
                 kills_done, turn, load.port = kills_done + killed, turn + 1, 0
-                problems += [f"{problem}; {node.state()}"] if problem else []
-        problems += _wait_until_idle(place, load, pacs)
-        ledger = ledger_check.check(place.settings, load.stored, pacs.by_study)
-    return GroupResult.of(
-        ledger, group=GROUP, database=context.kind, faults=kills_done, problems=tuple(problems), seconds=seconds()
-    )
+                group.problems += [f"{problem}; {node.state()}"] if problem else []
+        group.problems += _wait_until_idle(place, load, pacs)
+        ledger = group.check_ledger(place, pacs)
+    return group.result(ledger, faults=kills_done)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from cxr_node.faults.scratch import MODALITY_TITLE, NODE_TITLE
 ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = range(1, 8)
 """PDU types (PS3.8 section 9.3)."""
 HEADER = struct.Struct(">BBL")
+"""PDU type, reserved, length of what follows."""
 _PDV = struct.Struct(">LBB")
 COMMAND, LAST = 0x01, 0x02
 """Bits of the message control header (PS3.8 annex E.2)."""
@@ -106,11 +107,8 @@ class Wire:
 
     def receive(self) -> tuple[int, bytes]:
         """Return the type and body of the next PDU; type 0 if the peer closed the connection."""
-        head = self._exactly(HEADER.size)
-        if len(head) < HEADER.size:
-            return 0, b""
-        kind, _, length = HEADER.unpack(head)
-        return kind, self._exactly(length)
+        received = receive_pdu(self._connection)
+        return (received[0], received[HEADER.size :]) if received else (0, b"")
 
     def associate(self, sop_class_uid: str) -> bool:
         """Request an association; return whether it was accepted."""
@@ -132,12 +130,19 @@ class Wire:
         self.send(pdu(RELEASE_RQ, bytes(4)))
         self.receive()
 
-    def _exactly(self, size: int) -> bytes:
-        parts: list[bytes] = []
-        while size and (part := self._connection.recv(min(size, 1 << 16))):
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
+
+def receive_pdu(connection: socket.socket) -> bytes:
+    """Return the next PDU; empty if the peer closed the connection."""
+    head = _exactly(connection, HEADER.size)
+    return head + _exactly(connection, HEADER.unpack(head)[2]) if len(head) == HEADER.size else b""
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    parts: list[bytes] = []
+    while size and (part := connection.recv(min(size, 1 << 16))):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
 
 
 def status_of(body: bytes) -> int | None:

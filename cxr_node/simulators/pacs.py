@@ -61,10 +61,10 @@ SOP_CLASSES = (
 
 _FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 """Study Root Query/Retrieve Information Model - FIND."""
-_SUCCESS = 0x0000
+SUCCESS = 0x0000
 _PENDING = 0xFF00
 _DUPLICATE = 0x0111
-_OUT_OF_RESOURCES = 0xA700
+OUT_OF_RESOURCES = 0xA700
 _CANNOT_UNDERSTAND = 0xC000
 
 
@@ -138,10 +138,10 @@ class SimulatedPacs(SimulatedScp):
         transfer_syntaxes: Sequence[str] = tuple(ALL_TRANSFER_SYNTAXES),
         calling_ae_titles: Sequence[str] = (),
         maximum_associations: int = 100,
-        status: int | Callable[[StoreRequest], int] = _SUCCESS,
+        status: int | Callable[[StoreRequest], int] = SUCCESS,
         forgets: Callable[[StoreRequest], bool] = lambda _: False,
         commit: "Callable[[SimulatedPacs, CommitmentRequest], None] | None" = commit_on_same_association,
-        commit_status: int = _SUCCESS,
+        commit_status: int = SUCCESS,
         on_stored: Callable[[StoredObject], None] = lambda _: None,
     ) -> None:
         super().__init__(ae_title, host=host, port=port, require_called_ae_title=require_called_ae_title)
@@ -150,7 +150,7 @@ class SimulatedPacs(SimulatedScp):
         self._transfer_syntaxes = list(transfer_syntaxes)
         self._calling_ae_titles = list(calling_ae_titles)
         self._maximum_associations = maximum_associations
-        self._status = status
+        self.status = status
         self._forgets = forgets
         self._commit = commit
         self._commit_status = commit_status
@@ -202,14 +202,14 @@ class SimulatedPacs(SimulatedScp):
         with self._lock:
             self.sent[uid] += 1
             request = StoreRequest(sop_instance_uid=uid, times=self.sent[uid], association=event.assoc)
-        status = self._status(request) if callable(self._status) else self._status
-        if status not in (_SUCCESS, _DUPLICATE) or self._forgets(request):
+        status = self.status(request) if callable(self.status) else self.status
+        if status not in (SUCCESS, _DUPLICATE) or self._forgets(request):
             return status
         data_set = primitive.DataSet.getvalue() if primitive.DataSet is not None else b""
         try:
             stored = self._store(event, uid, data_set)
         except OSError:
-            return _OUT_OF_RESOURCES
+            return OUT_OF_RESOURCES
         self._on_stored(stored)
         return status
 
@@ -244,7 +244,7 @@ class SimulatedPacs(SimulatedScp):
             yield _PENDING, match
 
     def _on_n_action(self, event: evt.Event) -> tuple[int, None]:
-        if self._commit_status == _SUCCESS:
+        if self._commit_status == SUCCESS:
             transaction_uid, references = parse_action(event.action_information)
             request = CommitmentRequest(transaction_uid=transaction_uid, references=references, association=event.assoc)
             self.commitment_requests.append(request)
