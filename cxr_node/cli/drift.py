@@ -46,7 +46,7 @@ def drift(
         case Format.TABLE:
             _print(rows, evaluated)
         case Format.JSON:
-            typer.echo(json.dumps({"days": evaluated, "figures": rows}, indent=2))
+            typer.echo(json.dumps({"days": evaluated, "statistics": rows}, indent=2))
         case Format.CSV:
             text = io.StringIO()
             writer = csv.DictWriter(text, [*VIEWS["v1_drift"].columns], lineterminator="\n")
@@ -83,7 +83,7 @@ def _print(rows: list[dict[str, Any]], evaluated: list[str]) -> None:
     if not rows:
         out.print("nothing to compare: references are incomplete, or devices sent too few films")
         return
-    table = Table("day", "device", "figure", "reference", "now", "films", "effect", "p (adjusted)", "drift")
+    table = Table("day", "device", "statistic", "reference", "now", "films", "effect", "p (adjusted)", "drift")
     for row in rows:
         table.add_row(
             row["day"],

@@ -1,1 +1,1 @@
-"""The fault suite: a scratch node, injected faults, and a count of what was lost or doubled."""
+"""Fault suite: faults injected into a scratch node, and the count of lost and duplicated films."""

@@ -51,7 +51,7 @@ class NodePlan:
 
 @dataclass(slots=True)
 class NodeProcess:
-    """A node process, seen from outside. `steps` are the checkpoints it has reached, `injected` counts its faults."""
+    """Handle of a node process. `steps` are the checkpoints it has reached, `injected` counts its faults."""
 
     process: "multiprocessing.process.BaseProcess"
     connection: Connection
@@ -137,7 +137,7 @@ def node_process(plan: NodePlan) -> Iterator[NodeProcess]:
 
 
 def _run(plan: NodePlan, connection: Connection) -> None:
-    """Run a node in this process until the keeper sends a message or is gone."""
+    """Run a node in this process until the parent process sends a message or ends."""
     _log_to(plan.place.log)
     if plan.limits is not None:
         plan.limits()

@@ -38,7 +38,7 @@ def install(source: Path, folder: Path, *, may_be_built_in: bool = False) -> Pat
     BundleError
         If it cannot be used, or another bundle has its name and version.
     """
-    staged = folder / f".aside-{uuid.uuid4().hex}"
+    staged = folder / f".staging-{uuid.uuid4().hex}"
     staged.mkdir(parents=True)
     try:
         _copy(source, staged)

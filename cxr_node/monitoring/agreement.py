@@ -26,7 +26,7 @@ class ScorePair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """A figure and its 95 % interval."""
+    """A value and its 95 % interval."""
 
     value: float
     low: float

@@ -88,8 +88,8 @@ def _model_alarms(settings: Settings, database: Database, now: datetime) -> Iter
         )
     if settings.constancy.at and (started_at is None or now - started_at > _CONSTANCY_INTERVAL):
         yield "constancy overdue", "no constancy check for more than a day"
-    for device, figures in drifted.items():
-        yield f"drift {device}", f"differs from the reference: {', '.join(figures)}; see `cxr-node drift`"
+    for device, statistics in drifted.items():
+        yield f"drift {device}", f"differs from the reference: {', '.join(statistics)}; see `cxr-node drift`"
 
 
 class Alarms:

@@ -6,10 +6,12 @@ the level of the carina.
 """
 
 import math
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from importlib.resources import files
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -40,69 +42,17 @@ class Range:
         return float(value)
 
 
-_WIDTH = "303 frontal films, West Afr J Med 2006;25:186-189: 27.8 to 29.6 cm men, 25.1 to 27.1 cm women"
-_RATIO = "Nickol and Wade, Br J Radiol 1982;55:399-403: medians 0.43 to 0.46, upper limits 0.50 to 0.53, 1432 men"
-_TRACHEA = "Breatnach et al., AJR 1984;142:903-906: coronal 13 to 25 mm men, 10 to 21 mm women"
-_AORTA = "Hager et al., J Thorac Cardiovasc Surg 2002;123:1060-1066: arch 27.7 (3.7) to 24.7 (4.0) mm, wider with age"
-_SPINE = "1 for the means of Panjabi et al., Spine 1991;16:888-901; spread assumed"
-_CLAVICLE = "Yang et al., Biomed Res Int 2017:8149109: 156 (9) mm men, 143 (13) mm women"
-_CORTEX = "below the local maxima of 0.9 to 2.6 mm in Holcombe et al., J Anat 2019;235:883-891"
-_FILMS = "fitted by eye to public films (Wang et al., CVPR 2017)"
+def _load_ranges() -> dict[str, tuple[Range, Range]]:
+    tables = tomllib.loads(files(__package__).joinpath("ranges.toml").read_text(encoding="utf-8"))
+    return {name: (_range(table, "men"), _range(table, "women")) for name, table in tables.items()}
 
-RANGES: Final[Mapping[str, tuple[Range, Range]]] = {
-    "thoracic_width_mm": (
-        Range(mean=292, deviation=17, low=250, high=335, source=_WIDTH),
-        Range(mean=264, deviation=15, low=228, high=305, source=_WIDTH),
-    ),
-    "thoracic_index": (
-        Range(mean=0.60, deviation=0.05, low=0.49, high=0.76, source=_FILMS),
-        Range(mean=0.58, deviation=0.05, low=0.48, high=0.74, source=_FILMS),
-    ),
-    "lung_height_mm": (
-        Range(mean=236, deviation=18, low=190, high=280, source=_FILMS),
-        Range(mean=212, deviation=17, low=172, high=255, source=_FILMS),
-    ),
-    "cardiothoracic_ratio": (
-        Range(mean=0.445, deviation=0.036, low=0.35, high=0.52, source=_RATIO),
-        Range(mean=0.460, deviation=0.036, low=0.36, high=0.53, source=_RATIO),
-    ),
-    "trachea_width_mm": (
-        Range(mean=19.5, deviation=2.3, low=13, high=25, source=_TRACHEA),
-        Range(mean=16.5, deviation=2.2, low=10, high=21, source=_TRACHEA),
-    ),
-    "aorta_width_mm": (
-        Range(mean=27.5, deviation=3.2, low=20, high=37, source=_AORTA),
-        Range(mean=25.5, deviation=3.0, low=19, high=35, source=_AORTA),
-    ),
-    "vertebra_scale": (
-        Range(mean=1.04, deviation=0.05, low=0.92, high=1.16, source=_SPINE),
-        Range(mean=0.96, deviation=0.05, low=0.85, high=1.08, source=_SPINE),
-    ),
-    "clavicle_length_mm": (
-        Range(mean=156, deviation=9, low=134, high=178, source=_CLAVICLE),
-        Range(mean=143, deviation=9, low=121, high=164, source=_CLAVICLE),
-    ),
-    "rib_height_mm": (
-        Range(mean=13.2, deviation=1.0, low=10.5, high=16, source=_FILMS),
-        Range(mean=11.9, deviation=0.9, low=9.5, high=14.5, source=_FILMS),
-    ),
-    "rib_cortex_mm": (
-        Range(mean=0.80, deviation=0.13, low=0.5, high=1.2, source=_CORTEX),
-        Range(mean=0.74, deviation=0.13, low=0.45, high=1.1, source=_CORTEX),
-    ),
-    "fat_mm": (
-        Range(mean=15, deviation=9, low=4, high=45, source=_FILMS),
-        Range(mean=18, deviation=9, low=5, high=48, source=_FILMS),
-    ),
-    "muscle_mm": (
-        Range(mean=20, deviation=4, low=11, high=32, source=_FILMS),
-        Range(mean=15, deviation=3, low=9, high=25, source=_FILMS),
-    ),
-    "breast_mm": (
-        Range(mean=8, deviation=5, low=2, high=22, source=_FILMS),
-        Range(mean=36, deviation=14, low=10, high=72, source=_FILMS),
-    ),
-}
+
+def _range(table: Mapping[str, Any], group: str) -> Range:
+    mean, deviation, low, high = table[group]
+    return Range(mean=mean, deviation=deviation, low=low, high=high, source=table["source"])
+
+
+RANGES: Final[Mapping[str, tuple[Range, Range]]] = _load_ranges()
 """Ranges of men and women with their sources; lengths in mm on the patient, not on the film."""
 
 

@@ -30,7 +30,7 @@ _TICK = timedelta(minutes=5)
 
 
 class InProcessNode:
-    """A worker per stage. Nothing runs but by `turn`, `work`, `pass_time` and `pass_days`.
+    """A worker per stage. Jobs run only in `turn`, `run_due`, `pass_time` and `pass_days`.
 
     `on_tick` runs the periodic jobs; `port` is where films are received, 0 if they are not.
     """

@@ -1,4 +1,4 @@
-"""Simulated PACS: Storage, Storage Commitment and C-FIND SCP that counts what it gets, and fails as told."""
+"""Simulated PACS: Storage, Storage Commitment and C-FIND SCP that counts requests and answers with chosen statuses."""
 
 import os
 import threading
@@ -70,7 +70,7 @@ _CANNOT_UNDERSTAND = 0xC000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreRequest:
-    """A C-STORE request; `times` counts how often this instance has come, 1 for the first time."""
+    """A C-STORE request; `times` is the number of requests for this instance, this one included."""
 
     sop_instance_uid: str
     times: int
@@ -79,7 +79,7 @@ class StoreRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
-    """An object that the PACS has: its file, if it has a folder, and when that was in place, in monotonic seconds."""
+    """A stored object: its file, if the PACS has a folder, and when it was in place, in monotonic seconds."""
 
     sop_instance_uid: str
     study_instance_uid: str
@@ -91,7 +91,7 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitmentRequest:
-    """A request for storage commitment, and the association that it came on."""
+    """A storage commitment request and its association."""
 
     transaction_uid: Uid
     references: tuple[Reference, ...]
@@ -108,7 +108,7 @@ def commit_on_same_association(pacs: "SimulatedPacs", request: CommitmentRequest
 
 
 class SimulatedPacs(SimulatedScp):
-    """A PACS on this machine. It is counted per SOP Instance UID, also when an instance comes again.
+    """A PACS on this machine. It counts requests per SOP Instance UID, also repeated ones.
 
     Parameters
     ----------
@@ -158,19 +158,19 @@ class SimulatedPacs(SimulatedScp):
         self._lock = threading.Lock()
         self._pending: dict[Association, CommitmentRequest] = {}
         self.sent: Counter[str] = Counter()
-        """How often each instance came, by SOP Instance UID."""
+        """Number of C-STORE requests by SOP Instance UID."""
         self.by_study: dict[str, dict[str, str]] = {}
-        """The instances of each study, with the digest of the data set as it came first."""
+        """Instances of each study, with the digest of the data set as first stored."""
         self.changed: list[str] = []
-        """Instances that came again with another data set."""
+        """Instances that were sent again with another data set."""
         self.commitment_requests: list[CommitmentRequest] = []
 
     def has(self, sop_instance_uid: str) -> bool:
-        """Whether it has an instance."""
+        """Whether an instance is stored."""
         return any(sop_instance_uid in instances for instances in list(self.by_study.values()))
 
     def result_of(self, request: CommitmentRequest) -> CommitmentResult:
-        """Return which of the instances it has."""
+        """Return which of the requested instances are stored."""
         committed = tuple(reference for reference in request.references if self.has(reference.sop_instance_uid))
         missing = (reference for reference in request.references if reference not in committed)
         failed = tuple((reference, FailureReason.NO_SUCH_OBJECT_INSTANCE) for reference in missing)

@@ -18,7 +18,7 @@ def collect(connection: Connection) -> Iterator[Metric]:
     """Yield drift of the newest evaluated day, the newest constancy check, and the shadow's backlog."""
     day, rows = drifts.newest(connection)
     evaluated = GaugeMetricFamily("cxr_node_drift_evaluated_seconds", "Newest day evaluated for drift, in Unix time.")
-    drift = GaugeMetricFamily("cxr_node_drift", "1 if a figure has drifted from its reference.", labels=_LABELS)
+    drift = GaugeMetricFamily("cxr_node_drift", "1 if a statistic has drifted from its reference.", labels=_LABELS)
     effect = GaugeMetricFamily("cxr_node_drift_effect", "Effect size against the reference, 0 to 1.", labels=_LABELS)
     value = GaugeMetricFamily(
         "cxr_node_drift_value", "Mean score, rate or median seconds, over the window.", labels=_LABELS

@@ -62,30 +62,30 @@ class ShadowAgreement(BaseModel):
 
 
 class Monitoring(BaseModel):
-    """Drift on the newest evaluated day, one figure by day and device, constancy and shadow agreement."""
+    """Drift on the newest evaluated day, one statistic by day and device, constancy and shadow agreement."""
 
     evaluated_day: str | None
     drifted: int
-    figures: list[DriftRow]
-    figure: str
+    statistics: list[DriftRow]
+    statistic: str
     days: list[DayRow]
     check: ConstancyCheck | None
     shadow: ShadowAgreement | None
 
 
 @api.get("/monitoring", response_model=Monitoring)
-def get_monitoring(context: InContext, _: LoggedIn, figure: Name = "") -> Any:
-    """Return drift, constancy and shadow agreement, and the days of a figure such as "score lung_opacity"."""
+def get_monitoring(context: InContext, _: LoggedIn, statistic: Name = "") -> Any:
+    """Return drift, constancy and shadow agreement, and the days of a statistic such as "score lung_opacity"."""
     with context.connection() as connection:
-        return _monitoring(connection, figure, now=context.process.clock())
+        return _monitoring(connection, statistic, now=context.process.clock())
 
 
 @pages.get("/monitoring")
-def monitoring_page(request: Request, context: InContext, person: LoggedIn, figure: Name = "") -> Response:
+def monitoring_page(request: Request, context: InContext, person: LoggedIn, statistic: Name = "") -> Response:
     """Show drift, constancy and shadow agreement."""
     now = context.process.clock()
     with context.connection() as connection:
-        state = _monitoring(connection, figure, now=now)
+        state = _monitoring(connection, statistic, now=now)
         choices = drift.statistic_names(connection, since=_first_day(now))
     plot = json.dumps(_plot(state)).replace("<", "\\u003c")  # an AE title may contain "<"
     return render_page(request, person, "monitoring.html", active="monitoring", choices=choices, plot=plot, **state)
@@ -95,21 +95,21 @@ def _first_day(now: datetime) -> date:
     return (now - timedelta(days=_DAYS)).date()
 
 
-def _monitoring(connection: Connection, figure: str, *, now: datetime) -> Row:
+def _monitoring(connection: Connection, statistic: str, *, now: datetime) -> Row:
     day, _ = drift.newest(connection)
-    figures: list[Row] = []
+    statistics: list[Row] = []
     if day is not None:
         conditions = [equal("day", day.isoformat())]
-        figures = view_rows.rows(connection, VIEWS["v1_drift"], conditions=conditions, order="adjusted_p")
-    drifted = [row for row in figures if row["is_drift"]]
-    chosen = figure or _name(
-        drifted[0] if drifted else figures[0] if figures else {"kind": Statistic.REJECTED, "key": ""}
+        statistics = view_rows.rows(connection, VIEWS["v1_drift"], conditions=conditions, order="adjusted_p")
+    drifted = [row for row in statistics if row["is_drift"]]
+    chosen = statistic or _name(
+        drifted[0] if drifted else statistics[0] if statistics else {"kind": Statistic.REJECTED, "key": ""}
     )
     return {
         "evaluated_day": day.isoformat() if day else None,
         "drifted": len(drifted),
-        "figures": figures,
-        "figure": chosen,
+        "statistics": statistics,
+        "statistic": chosen,
         "days": _days(connection, chosen, now),
         "check": _check(connection),
         "shadow": _shadow(connection, now),
@@ -132,8 +132,8 @@ def _check(connection: Connection) -> Row | None:
     return {"run_id": run["id"], **{name: run[name] for name in columns}, "values": shown}
 
 
-def _days(connection: Connection, figure: str, now: datetime) -> list[Row]:
-    kind, _, key = figure.partition(" ")
+def _days(connection: Connection, statistic: str, now: datetime) -> list[Row]:
+    kind, _, key = statistic.partition(" ")
     stored = Statistic.SCORE if kind == Statistic.POSITIVE else kind
     conditions = [
         equal("kind", str(stored)),
@@ -159,7 +159,9 @@ def _plot(state: Row) -> Row:
     days = sorted({row["day"] for row in state["days"]})
     value = {(row["day"], row["calling_ae_title"]): row["mean"] for row in state["days"]}
     references = {
-        row["calling_ae_title"]: row["reference_value"] for row in state["figures"] if _name(row) == state["figure"]
+        row["calling_ae_title"]: row["reference_value"]
+        for row in state["statistics"]
+        if _name(row) == state["statistic"]
     }
     at = [int(datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp()) for day in days]
     return {
@@ -169,7 +171,7 @@ def _plot(state: Row) -> Row:
                 "device": device,
                 "values": [value.get((day, device)) for day in days],
                 # The test compares medians of times, the chart shows means: the reference line would mislead.
-                "reference": None if state["figure"] == Statistic.TURNAROUND else references.get(device),
+                "reference": None if state["statistic"] == Statistic.TURNAROUND else references.get(device),
             }
             for device in devices
         ],

@@ -218,8 +218,8 @@ def test_the_command_evaluates_and_prints_table_csv_and_json(drifting: tuple[Pat
     assert "DRIFT" in table
     assert "score lung_opacity" in table
     plain = json.loads(output("--format", "json", "--only-drift", "--days", "3"))
-    assert plain["figures"]
-    assert {row["calling_ae_title"] for row in plain["figures"] if row["is_drift"]} == {"DX1"}
+    assert plain["statistics"]
+    assert {row["calling_ae_title"] for row in plain["statistics"] if row["is_drift"]} == {"DX1"}
     assert next(csv.DictReader(io.StringIO(output("--format", "csv"))))["calling_ae_title"] == "DX1"
     assert "nothing to compare" in output("--device", "DX9")
 
@@ -242,17 +242,17 @@ def test_page_api_and_metrics_show_drift(tmp_path: Path) -> None:
             untouched = client.get("/monitoring").text
             _plant(page)
             shown = client.get("/monitoring").text
-            chosen = client.get("/monitoring", params={"figure": "positive lung_opacity"})
+            chosen = client.get("/monitoring", params={"statistic": "positive lung_opacity"})
             twin = client.get("/api/v1/monitoring").json()
-            none = client.get("/api/v1/monitoring", params={"figure": "score </script>"}).json()
+            none = client.get("/api/v1/monitoring", params={"statistic": "score </script>"}).json()
         metrics = client_metrics(page)
 
     assert "No day has been evaluated yet" in untouched
-    assert "figures have drifted" in shown
+    assert "statistics have drifted" in shown
     assert 'id="plot"' in shown
     assert chosen.status_code == 200
     assert twin["drifted"] >= 1
-    assert twin["figure"] == "score lung_opacity"
+    assert twin["statistic"] == "score lung_opacity"
     assert len([row for row in twin["days"] if row["calling_ae_title"] == "DX7"]) == 21
     assert none["days"] == []
     assert 'cxr_node_drift{finding="lung_opacity",kind="score",sender="DX7"} 1.0' in metrics

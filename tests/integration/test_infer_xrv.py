@@ -230,9 +230,9 @@ def test_what_is_known_of_the_published_models_is_what_they_state() -> None:
         url, size, labels, thresholds = stated[name]
         numbers = [float(number) for number in thresholds.split(",")]
         assert (model.url, model.size) == (url, int(size))
-        assert list(map(str, model.thresholds)) == list(map(str, numbers))
-        trained = {n: label for n, label in enumerate(labels.split(",")) if not math.isnan(numbers[n])}
-        assert {number: label for label, (number, _) in model.trained.items()} == trained
+        outputs = enumerate(zip(labels.split(","), numbers, strict=True))
+        trained = {label: (number, value) for number, (label, value) in outputs if not math.isnan(value)}
+        assert model.trained == trained
 
 
 _STATED = """
