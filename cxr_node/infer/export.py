@@ -18,10 +18,11 @@ def export_network(network: nn.Module, frame: Frame) -> bytes:
     Parameters
     ----------
     network
-        In evaluation mode; (B, 1, rows, columns) -> a dictionary of tensors.
+        In evaluation mode; (B, channels, rows, columns) -> a dictionary of tensors.
     """
     batch = {"film": {0: torch.export.Dim("batch")}}
-    program = torch.export.export(network, (torch.zeros(2, 1, frame.rows, frame.columns),), dynamic_shapes=batch)
+    films = torch.zeros(2, frame.steps.channels, frame.rows, frame.columns)
+    program = torch.export.export(network, (films,), dynamic_shapes=batch)
     buffer = io.BytesIO()
     torch.export.save(program, buffer)
     return strip_archive(buffer.getvalue())

@@ -27,7 +27,9 @@ mean.dim mul.Scalar mul.Tensor mul_.Tensor neg.default pad.default permute.defau
 pixel_unshuffle.default pow.Tensor_Scalar relu.default relu_.default reshape.default rsqrt.default rsub.Scalar
 scaled_dot_product_attention.default select.int sigmoid.default silu.default silu_.default slice.Tensor softmax.int
 sqrt.default square.default squeeze.dim stack.default std.correction sub.Scalar sub.Tensor sum.dim_IntList
-tanh.default transpose.int unsqueeze.default upsample_bilinear2d.default upsample_bilinear2d.vec
+abs.default erf.default gt.Tensor index_select.default lt.Scalar lt.Tensor mish.default ne.Scalar reciprocal.default
+softplus.default where.Scalar where.ScalarOther where.ScalarSelf tanh.default transpose.int
+unsqueeze.default upsample_bilinear2d.default upsample_bilinear2d.vec
 upsample_nearest2d.default upsample_nearest2d.vec var.correction view.default where.self gt.Scalar
 """
 _OPERATORS = {f"torch.ops.aten.{name}" for name in _ATEN.split()} | {"_operator.getitem", "torch.ops.aten.sym_size.int"}
