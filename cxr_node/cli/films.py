@@ -1,6 +1,7 @@
 """`cxr-node film`: a film as a picture, and the decision of the gate."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,9 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.hanging import hang
 from cxr_node.domain.identifiers import parse_uid
 from cxr_node.domain.radiograph import Radiograph
+from cxr_node.domain.reading import Appearance
 from cxr_node.pixels import display, film, suitability
+from cxr_node.pixels.view_check import judge_appearance, with_view
 from cxr_node.queries import archived
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import preprocessing
@@ -26,10 +29,16 @@ app = typer.Typer(help="Single films.", no_args_is_help=True)
 def show(
     which: Annotated[str, typer.Argument(help="A DICOM file, or the SOP Instance UID of a film in the archive.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="PNG file to write.")] = Path("film.png"),
+    ask_model: Annotated[
+        bool, typer.Option("--model/--no-model", help="Ask the model for view and distance; loading it takes seconds.")
+    ] = True,
     path: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a film as it hangs as a PNG, 0 black to 255 white; print geometry, notes and whether it would be read."""
+    """Write a film as it hangs as a PNG, 0 black to 255 white; print geometry, notes and whether it would be read.
+
+    The model is that of `read.bundle`. The whole gate decides: header, picture, and what the model takes the film for.
+    """
     with reporting_errors():
         content = _content(which, path)
         settings = config.load(path) if path.exists() else Settings()
@@ -39,8 +48,10 @@ def show(
             radiograph = film.radiograph(dataset, limits=limits)
         except GiveUp as error:
             raise CommandError(f"{which}: {error}") from None
-        out.write_bytes(display.png(hang(radiograph)))
-    description = {"picture": str(out), **_description(dataset, radiograph, rules)}
+        hung = hang(radiograph)
+        out.write_bytes(display.png(hung))
+        seen = _Seen() if not ask_model else _ask(settings, hung)
+    description = {"picture": str(out), **_description(dataset, radiograph, rules, seen)}
     lines = (f"{name:12} {value}" for name, value in description.items())
     typer.echo(json.dumps(description, indent=2) if as_json else "\n".join(lines))
 
@@ -61,17 +72,57 @@ def _content(which: str, path: Path) -> bytes:
         return process.archive.get(key)
 
 
-def _description(dataset: Dataset, radiograph: Radiograph, rules: suitability.Rules) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The model's name and its appearance of a film, or why it has none."""
+
+    model: str = "not asked"
+    appearance: Appearance | None = None
+
+    def __str__(self) -> str:
+        seen = self.appearance
+        if seen is None:
+            return self.model
+        view = "no chest film" if seen.view is None else f"view {seen.view}"
+        return f"{self.model}: {view} (score {seen.score:.2f}), distance {seen.distance:.3g} of at most {seen.limit:g}"
+
+
+def _ask(settings: Settings, radiograph: Radiograph) -> _Seen:
+    """Return what the model of the settings takes a film for."""
+    # Imports torch, which takes seconds.
+    from cxr_node.infer import bundle, bundle_registry
+    from cxr_node.infer.reader import Reader
+
+    try:
+        reader = Reader(
+            bundle.load(bundle_registry.find(str(settings.read.bundle), settings.node.bundles_folder)), device="cpu"
+        )
+        (prediction,) = reader.read([radiograph])
+    except (bundle.BundleError, GiveUp) as error:
+        return _Seen(f"not asked: {error}")
+    name = f"{reader.identity.name} {reader.identity.version}"
+    if prediction.appearance is None:
+        return _Seen(f"{name} classifies neither view nor distance")
+    return _Seen(name, prediction.appearance)
+
+
+def _description(dataset: Dataset, radiograph: Radiograph, rules: suitability.Rules, seen: _Seen) -> dict[str, object]:
     geometry = radiograph.geometry
-    verdicts = (suitability.judge_header(dataset, rules), suitability.judge_picture(radiograph, rules))
+    verdicts = [suitability.judge_header(dataset, rules), suitability.judge_picture(radiograph, rules)]
+    if seen.appearance is not None:
+        frontal = suitability.states_frontal_chest(dataset, rules)
+        verdicts.append(judge_appearance(seen.appearance, geometry, rules, states_frontal_chest=frontal))
+        geometry = with_view(geometry, seen.appearance, rules)
     rejected = next((verdict for verdict in verdicts if verdict.refused), None)
-    notes = dict.fromkeys(note.meaning for source in (radiograph, *verdicts) for note in source.notes)
+    noted = (*radiograph.notes, *(note for verdict in verdicts for note in verdict.notes))
+    notes = dict.fromkeys(note.meaning for note in noted)
     spacing = geometry.spacing
     return {
         "size": f"{geometry.columns} x {geometry.rows} pixels",
         "spacing": f"{spacing.column_mm:.4f} x {spacing.row_mm:.4f} mm, {spacing.source}" if spacing else "unknown",
         "view": f"{geometry.view} ({geometry.view_source})",
         "grayscale": radiograph.grayscale,
+        "model": str(seen),
         "notes": "; ".join(notes) or "none",
         "read": f"no: {rejected.refused.meaning} ({rejected.detail})" if rejected and rejected.refused else "yes",
     }

@@ -46,6 +46,7 @@ class Note(_CodedEnum):
     NO_VOI = "NOVOI", "No usable window or VOI LUT; gray scale from the pixel values"
     VIEW_GUESSED = "VIEWGUESS", "View Position absent; view taken from descriptive text"
     VIEW_DOUBTED = "VIEWDOUBT", "Stated view doubted: the picture looks like another"
+    CHEST_DOUBTED = "CHESTDOUBT", "Stated chest doubted: the picture may be another"
     ROTATED = "ROTATED", "Image turned to standard orientation before analysis"
     SHUTTER = "SHUTTER", "Area outside the display shutter ignored"
 

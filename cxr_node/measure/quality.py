@@ -34,7 +34,7 @@ def projection(header: View, appearance: Appearance | None) -> Verdict:
     """Judge the projection: the view of the header against the view that the network recognises."""
     recognised = None if appearance is None else appearance.view
     if appearance is not None and recognised is None:
-        return Verdict(code=UNUSABLE, detail="the picture does not look like a chest film")
+        return Verdict(code=LIMITED, detail="the picture may not be a chest film")
     if recognised is not None and header.is_frontal and recognised is not header:
         return Verdict(code=LIMITED, detail=f"the header says {header}, the picture looks like {recognised}")
     view = header if header.is_frontal else recognised

@@ -43,6 +43,9 @@ class Rules:
         (`view_check.judge_appearance`).
     view_from_model
         Whether the model's view is used if the header states none and the score is high enough.
+    no_chest_score
+        Score from which the model's "no chest film" refuses a film whose header states chest and a frontal view. Any
+        other film is refused where that is the model's first choice.
     minimum_age_years
         Younger patients are refused; 0 disables the check.
     accept_for_processing, accept_multi_frame
@@ -58,6 +61,7 @@ class Rules:
     accept_unknown_view: bool = True
     accept_unknown_age: bool = True
     view_from_model: bool = True
+    no_chest_score: float = 0.9
     minimum_age_years: float = 18.0
     accept_for_processing: bool = False
     accept_multi_frame: bool = False
@@ -86,6 +90,12 @@ def judge_header(dataset: Dataset, rules: Rules) -> Verdict:
     if elements.text(dataset, "BurnedInAnnotation").upper() == "YES":
         notes.append(Note.BURNED_IN_TEXT)
     return Verdict(notes=tuple(notes))
+
+
+def states_frontal_chest(dataset: Dataset, rules: Rules) -> bool:
+    """Whether the header states a chest, by tag, code or words, and a frontal view."""
+    part = find_body_part(dataset, chest_words=rules.body_parts).part
+    return part is BodyPart.CHEST and find_view(dataset)[0].is_frontal
 
 
 _Refusal = tuple[Reason, str] | None

@@ -11,18 +11,22 @@ CERTAIN = 0.9
 """Least score at which the model's view counts, whether the header states another or none."""
 
 
-def judge_appearance(appearance: Appearance, stated: Geometry) -> Verdict:
+def judge_appearance(appearance: Appearance, stated: Geometry, rules: Rules, *, states_frontal_chest: bool) -> Verdict:
     """Return the verdict by the model's appearance of the film.
 
-    A stated view is at most noted as doubtful: the radiographer knew it, and the model reads PA and AP alike.
+    A stated view is at most noted as doubtful: the radiographer knew it, and the model reads PA and AP alike. A stated
+    frontal chest is refused as no chest film only where the model is certain of that.
     """
-    if appearance.view is None:
+    is_doubted = appearance.view is None and states_frontal_chest and appearance.score < rules.no_chest_score
+    if appearance.view is None and not is_doubted:
         return Verdict(
             refused=Reason.BODY_PART, detail=f"the model takes it for no chest film (score {appearance.score:.2f})"
         )
     if appearance.distance > appearance.limit:
         detail = f"distance {appearance.distance:.3g} from the films that the model knows, limit {appearance.limit:.3g}"
         return Verdict(refused=Reason.UNUSUAL, detail=detail)
+    if is_doubted:
+        return Verdict(notes=(Note.CHEST_DOUBTED,))
     if appearance.score < CERTAIN or appearance.view is stated.view:
         return Verdict()
     if stated.view is not View.UNKNOWN:

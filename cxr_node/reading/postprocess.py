@@ -36,7 +36,10 @@ def build_reading(
     geometry, notes = film.geometry, film.notes
     if prediction.appearance is not None:
         try:
-            notes = (*notes, *pass_gate(judge_appearance(prediction.appearance, geometry)))
+            verdict = judge_appearance(
+                prediction.appearance, geometry, rules.gate, states_frontal_chest=film.states_frontal_chest
+            )
+            notes = (*notes, *pass_gate(verdict))
         except GiveUp as gave_up:
             return failed_reading(film, gave_up)
         geometry = with_view(geometry, prediction.appearance, rules.gate)

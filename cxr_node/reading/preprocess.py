@@ -58,6 +58,7 @@ class PreprocessedFilm:
     grayscale: str
     notes: tuple[Note, ...]
     is_adult: bool
+    states_frontal_chest: bool
     measurement_image: MeasurementImage | None
 
 
@@ -88,6 +89,7 @@ def preprocess(
         grayscale=grayscale,
         notes=notes,
         is_adult=is_adult(dataset),
+        states_frontal_chest=suitability.states_frontal_chest(dataset, rules.gate),
         measurement_image=reduce_for_measurement(hung) if adapter.outlines_anatomy else None,
     )
     return preprocessed, adapter.preprocess(hung)

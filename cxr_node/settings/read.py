@@ -23,6 +23,12 @@ class GateSection(Section):
     view_from_model: bool = Field(
         _RULES.view_from_model, description="Use the model's view, where it is certain, for films without one."
     )
+    no_chest_score: float = Field(
+        _RULES.no_chest_score,
+        ge=0,
+        le=1,
+        description='Score from which the model\'s "no chest film" refuses a film whose header states a frontal chest.',
+    )
     accept_for_processing: bool = Field(_RULES.accept_for_processing, description="Read DX Images - For Processing.")
     maximum_pixels: int = Field(
         _LIMITS.maximum_samples, ge=1, description="Maximum Rows x Columns to decode; larger films are not read."

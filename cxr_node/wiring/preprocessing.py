@@ -18,6 +18,7 @@ def gate_rules(settings: Settings) -> suitability.Rules:
         minimum_age_years=section.minimum_age_years,
         accept_unknown_view=section.accept_unknown_view,
         view_from_model=section.view_from_model,
+        no_chest_score=section.no_chest_score,
         accept_for_processing=section.accept_for_processing,
     )
 

@@ -154,6 +154,8 @@ def test_film_show_writes_a_picture_and_the_gate_decision(
 
     assert shown["size"] == "280 x 300 pixels"
     assert shown["view"].startswith("AP")
+    assert shown["model"].startswith("chest ")
+    assert "distance" in shown["model"]
     with Image.open(picture) as image:
         assert (image.size, image.mode) == ((280, 300), "L")
     assert archived.exit_code == 0

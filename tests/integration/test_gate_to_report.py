@@ -1,7 +1,7 @@
 """Each reason why a film is not read reaches its job, the counts and a valid report that shows it."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -17,18 +17,23 @@ from cxr_node.db.database import Database
 from cxr_node.db.states import Stage, State
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import digest_of
+from cxr_node.domain.radiograph import Radiograph, View
+from cxr_node.domain.reading import Appearance, Prediction
 from cxr_node.domain.reasons import Reason
+from cxr_node.phantom import film as phantom
+from cxr_node.phantom.dicom import dataset
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
+from cxr_node.pixels.view import TEXTS
 from cxr_node.queue import search
 from cxr_node.queue.search import Count
 from cxr_node.reading.executor import ReadRules
 from cxr_node.report.sr import tree
 from tests.support import films
 from tests.support.films import real
-from tests.support.node import InProcessNode, StubNetwork, received
+from tests.support.node import InProcessNode, StubNetwork, prediction, received
 from tests.support.peers import program
-from tests.support.queue import SENDER
+from tests.support.queue import NOON, SENDER
 
 pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")  # two real films have such UIDs
 
@@ -102,6 +107,46 @@ def test_the_reason_reaches_job_counts_and_a_valid_report(reason: Reason, tmp_pa
     (sent,) = node.pacs.received
     assert any(reason.meaning in text for _, text in tree.lines(dcmread(BytesIO(sent)), brief=True))
     _hold_against_dciodvfy(sent, tmp_path)
+    database.close()
+
+
+def _portable(*absent: str) -> Dataset:
+    """Return a portable phantom's data set without some elements."""
+    film = dataset(phantom.film(seed=3, view=View.AP, rows=256, columns=256), now=NOON)
+    for keyword in absent:
+        if keyword in film:
+            delattr(film, keyword)
+    return film
+
+
+@pytest.mark.parametrize(
+    ("film", "rules", "is_read"),
+    [
+        (_portable(), Rules(), True),
+        (_portable(), Rules(no_chest_score=0.6), False),
+        (_portable("ViewPosition", "ViewCodeSequence", *TEXTS), Rules(), False),
+        (_portable("BodyPartExamined", "AnatomicRegionSequence", *TEXTS), Rules(), False),
+    ],
+)
+def test_a_stated_frontal_chest_is_refused_only_by_a_certain_model(
+    film: Dataset, rules: Rules, is_read: bool, tmp_path: Path
+) -> None:
+    def doubting(films: Sequence[Radiograph]) -> tuple[Prediction, ...]:
+        seen = Appearance(view=None, score=0.7, distance=1.0, limit=4.0)
+        return tuple(replace(predicted, appearance=seen) for predicted in prediction(films))
+
+    database = Database(f"sqlite:///{tmp_path / 'node.db'}")
+    migrate.upgrade(database)
+    node = InProcessNode(database, tmp_path, reader=StubNetwork(doubting), rules=ReadRules(gate=rules, limits=Limits()))
+
+    node.accept(film)
+    node.work()
+
+    job = node.jobs(Stage.READ)[0]
+    (sent,) = node.pacs.received
+    note = "Stated chest doubted" in " ".join(text for _, text in tree.lines(dcmread(BytesIO(sent))))
+    assert (job.state, note) == ((State.DONE, True) if is_read else (State.NOT_ANALYSED, False))
+    assert job.reason == (None if is_read else Reason.BODY_PART)
     database.close()
 
 

@@ -23,6 +23,9 @@ def stated(view: View = View.UNKNOWN) -> Geometry:
     [
         (appearance_of(None), View.PA, Reason.BODY_PART, ()),
         (appearance_of(None, score=0.4), View.UNKNOWN, Reason.BODY_PART, ()),
+        (appearance_of(None, score=0.9), View.AP, Reason.BODY_PART, ()),
+        (appearance_of(None, score=0.89), View.AP, None, (Note.CHEST_DOUBTED,)),
+        (appearance_of(None, score=0.89, distance=4.1), View.AP, Reason.UNUSUAL, ()),
         (appearance_of(View.PA, distance=4.1), View.PA, Reason.UNUSUAL, ()),
         (appearance_of(View.PA, distance=4.0), View.PA, None, ()),
         (appearance_of(View.LATERAL), View.UNKNOWN, Reason.VIEW, ()),
@@ -37,7 +40,7 @@ def stated(view: View = View.UNKNOWN) -> Geometry:
 def test_what_the_model_sees_refuses_doubts_or_agrees(
     appearance: Appearance, view: View, reason: Reason | None, notes: tuple[Note, ...]
 ) -> None:
-    verdict = judge_appearance(appearance, stated(view))
+    verdict = judge_appearance(appearance, stated(view), Rules(), states_frontal_chest=view.is_frontal)
 
     assert (verdict.refused, verdict.notes) == (reason, notes)
     assert bool(verdict.detail) == (reason is not None)
