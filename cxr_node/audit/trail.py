@@ -11,7 +11,7 @@ from typing import Self
 from cxr_node.audit.events import SECURITY_ALERT, USER_AUTHENTICATION
 from cxr_node.audit.journal import Journal
 from cxr_node.audit.message import AuditMessage, AuditSource, EventOutcome, xml
-from cxr_node.audit.repeats import RepeatFilter
+from cxr_node.domain.repeats import RepeatFilter
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Trail:
         self._source = source
         self._clock = clock
         self._lock = threading.Lock()
-        self._repeats = RepeatFilter()
+        self._repeats: RepeatFilter[AuditMessage] = RepeatFilter()
         self._queued: deque[str] = deque()
         self._lost = 0
         self._is_failing = False
@@ -84,7 +84,7 @@ class Trail:
         if not _is_suppressible(message):
             return False
         with self._lock:
-            return not self._repeats.admits(_repeat_key(message), message)
+            return not self._repeats.admits(_repeat_key(message), message, at=message.at)
 
     def _enqueue(self, line: str) -> None:
         if len(self._queued) < _MAXIMUM_QUEUED:

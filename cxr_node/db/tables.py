@@ -25,7 +25,6 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.schema import SchemaItem
 
 from cxr_node.db.claim_order import ClaimOrder
 from cxr_node.db.states import Stage, State
@@ -70,33 +69,13 @@ CODE = String(16)
 JSON_VALUE = JSON(none_as_null=True)
 
 
-def numbered_table(name: str, *items: SchemaItem) -> Table:
-    """Return a table of columns, constraints and indexes whose primary key is a number of the row."""
-    return Table(name, metadata, Column("id", RowId, primary_key=True, autoincrement=True), *items)
+def row_id() -> Column[int]:
+    """Return the primary key column."""
+    return Column("id", RowId, primary_key=True, autoincrement=True)
 
 
 def _reference(name: str, target: str, *, nullable: bool = False) -> Column[int]:
     return Column(name, RowId, ForeignKey(f"{target}.id"), nullable=nullable)
-
-
-def _coded() -> tuple[Column[str], ...]:
-    """Return the columns of the key and code of a finding or measurement."""
-    return (
-        Column("key", String(64), nullable=False),
-        Column("code_value", CODE, nullable=False),
-        Column("code_scheme", CODE, nullable=False),
-        Column("code_meaning", String(64), nullable=False),
-    )
-
-
-def _archived() -> tuple[Column[Any], ...]:
-    """Return the columns of an instance in the archive, beside its UIDs."""
-    return (
-        Column("patient_key", DIGEST, nullable=False),
-        Column("digest", DIGEST, nullable=False),
-        Column("archive_key", String(200), nullable=False),
-        Column("size_bytes", BigInteger, nullable=False),
-    )
 
 
 def _partial_index(name: str, *columns: ColumnElement[Any], where: str, unique: bool = False) -> Index:
@@ -104,22 +83,29 @@ def _partial_index(name: str, *columns: ColumnElement[Any], where: str, unique: 
     return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
-study = numbered_table(
+study = Table(
     "study",
+    metadata,
+    row_id(),
     Column("study_instance_uid", UID_TEXT, nullable=False, unique=True),
     Column("first_received_at", UtcDateTime, nullable=False),
     # The largest priority boost of its films in seconds; present and future jobs of the study have it.
     Column("priority", Integer, nullable=False, server_default="0"),
 )
 
-film = numbered_table(
+film = Table(
     "film",
+    metadata,
+    row_id(),
     _reference("study_id", "study"),
     Column("sop_class_uid", UID_TEXT, nullable=False),
     Column("sop_instance_uid", UID_TEXT, nullable=False),
     Column("series_instance_uid", UID_TEXT, nullable=False),
     Column("transfer_syntax_uid", UID_TEXT, nullable=False),
-    *_archived(),
+    Column("patient_key", DIGEST, nullable=False),
+    Column("digest", DIGEST, nullable=False),
+    Column("archive_key", String(200), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
     Column("calling_ae_title", AE_TITLE, nullable=False),
     Column("called_ae_title", AE_TITLE, nullable=False),
     Column("address", String(64), nullable=False),
@@ -139,8 +125,10 @@ film = numbered_table(
 )
 _partial_index("uq_film_original", film.c.sop_instance_uid, where="is_original", unique=True)
 
-reading = numbered_table(
+reading = Table(
     "reading",
+    metadata,
+    row_id(),
     _reference("film_id", "film"),
     Column("read_at", UtcDateTime, nullable=False),
     Column("not_analysed", CODE),
@@ -162,10 +150,15 @@ reading = numbered_table(
 )
 _partial_index("ix_reading_not_analysed", reading.c.not_analysed, reading.c.film_id, where="not_analysed IS NOT NULL")
 
-finding = numbered_table(
+finding = Table(
     "finding",
+    metadata,
+    row_id(),
     _reference("reading_id", "reading"),
-    *_coded(),
+    Column("key", String(64), nullable=False),
+    Column("code_value", CODE, nullable=False),
+    Column("code_scheme", CODE, nullable=False),
+    Column("code_meaning", String(64), nullable=False),
     Column("site", JSON_VALUE),
     Column("score", Float, nullable=False),
     Column("operating_point", Float, nullable=False),
@@ -177,8 +170,10 @@ finding = numbered_table(
 )
 
 # Heat map of a finding. It has its own table because queries over findings do not need it; retention deletes it.
-heat_map = numbered_table(
+heat_map = Table(
     "heat_map",
+    metadata,
+    row_id(),
     _reference("finding_id", "finding"),
     Column("rows", Integer, nullable=False),
     Column("columns", Integer, nullable=False),
@@ -187,10 +182,15 @@ heat_map = numbered_table(
     UniqueConstraint("finding_id"),
 )
 
-measurement = numbered_table(
+measurement = Table(
     "measurement",
+    metadata,
+    row_id(),
     _reference("reading_id", "reading"),
-    *_coded(),
+    Column("key", String(64), nullable=False),
+    Column("code_value", CODE, nullable=False),
+    Column("code_scheme", CODE, nullable=False),
+    Column("code_meaning", String(64), nullable=False),
     Column("value", Float, nullable=False),
     Column("unit", JSON_VALUE, nullable=False),
     Column("line", JSON_VALUE, nullable=False),
@@ -201,8 +201,10 @@ measurement = numbered_table(
     UniqueConstraint("reading_id", "key"),
 )
 
-result = numbered_table(
+result = Table(
     "result",
+    metadata,
+    row_id(),
     _reference("study_id", "study"),
     Column("kind", String(32), nullable=False),
     Column("version", Integer, nullable=False),
@@ -210,14 +212,19 @@ result = numbered_table(
     Column("sop_instance_uid", UID_TEXT, nullable=False, unique=True),
     Column("series_instance_uid", UID_TEXT, nullable=False),
     Column("transfer_syntax_uid", UID_TEXT, nullable=False),
-    *_archived(),
+    Column("patient_key", DIGEST, nullable=False),
+    Column("digest", DIGEST, nullable=False),
+    Column("archive_key", String(200), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
     Column("composed_at", UtcDateTime, nullable=False),
     Column("removed_at", UtcDateTime),
     UniqueConstraint("study_id", "kind", "version"),
 )
 
-delivery = numbered_table(
+delivery = Table(
     "delivery",
+    metadata,
+    row_id(),
     _reference("result_id", "result"),
     Column("destination", String(64), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -232,8 +239,10 @@ delivery = numbered_table(
 )
 
 # Storage commitment requests (N-ACTION) to destinations. A report may come late and names the transaction only.
-commitment_request = numbered_table(
+commitment_request = Table(
     "commitment_request",
+    metadata,
+    row_id(),
     _reference("delivery_id", "delivery"),
     Column("transaction_uid", UID_TEXT, nullable=False, unique=True),
     Column("requested_at", UtcDateTime, nullable=False),
@@ -241,8 +250,10 @@ commitment_request = numbered_table(
 )
 
 # Storage commitment requests of peers; instances are pairs of SOP Class and SOP Instance UID.
-commitment = numbered_table(
+commitment = Table(
     "commitment",
+    metadata,
+    row_id(),
     Column("transaction_uid", UID_TEXT, nullable=False),
     Column("calling_ae_title", AE_TITLE, nullable=False),
     Column("address", String(64), nullable=False),
@@ -269,8 +280,10 @@ def _one_subject() -> str:
     )
 
 
-job = numbered_table(
+job = Table(
     "job",
+    metadata,
+    row_id(),
     Column("stage", String(16), nullable=False),
     _reference("film_id", "film", nullable=True),
     _reference("study_id", "study", nullable=True),
@@ -309,8 +322,10 @@ _partial_index("ix_job_claim_order", job.c.stage, ClaimOrder(job.c.due_at, job.c
 _partial_index("ix_job_due", job.c.stage, job.c.due_at, where=_WAITING)
 _partial_index("ix_job_running", job.c.lease_until, where=f"state = '{State.RUNNING}'")
 
-job_event = numbered_table(
+job_event = Table(
     "job_event",
+    metadata,
+    row_id(),
     _reference("job_id", "job"),
     Column("at", UtcDateTime, nullable=False),
     Column("event", String(16), nullable=False),
@@ -321,8 +336,10 @@ job_event = numbered_table(
 )
 
 # Presentation contexts that a destination accepted when last negotiated: SOP Class to transfer syntaxes.
-destination_capabilities = numbered_table(
+destination_capabilities = Table(
     "destination_capabilities",
+    metadata,
+    row_id(),
     Column("destination", String(64), nullable=False, unique=True),
     Column("peer", Text, nullable=False),
     Column("accepted", JSON_VALUE, nullable=False),
@@ -330,8 +347,10 @@ destination_capabilities = numbered_table(
 )
 
 # Activated bundle: the newest row. Without an archive key each host uses the bundle of its settings.
-bundle_activation = numbered_table(
+bundle_activation = Table(
     "bundle_activation",
+    metadata,
+    row_id(),
     Column("name", String(64), nullable=False),
     Column("version", String(64), nullable=False),
     Column("digest", DIGEST),
@@ -341,8 +360,10 @@ bundle_activation = numbered_table(
 )
 
 # Whether each host uses the activated bundle or has rejected it.
-bundle_use = numbered_table(
+bundle_use = Table(
     "bundle_use",
+    metadata,
+    row_id(),
     Column("host", String(64), nullable=False, unique=True),
     _reference("activation_id", "bundle_activation"),
     Column("is_rejected", Boolean, nullable=False),

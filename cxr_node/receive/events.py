@@ -1,9 +1,21 @@
 """Events of reception, for the audit trail and the counters of rejections."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 from cxr_node.receive.admission import Rejection
 from cxr_node.receive.status import StoreStatus
+
+
+class ConnectionFailure(Enum):
+    """Causes of a connection that ends without an association being accepted or rejected."""
+
+    CLOSED_BY_PEER = "closed_by_peer"
+    NO_REQUEST_IN_TIME = "no_request_in_time"
+    NOT_A_REQUEST = "not_a_request"
+    INVALID_REQUEST = "invalid_request"
+    NODE_STOPPED = "node_stopped"
+    INTERNAL_ERROR = "internal_error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +46,15 @@ class TlsFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionFailed:
+    """A connection from `address` ended without an association; `detail` says why, without a value of the peer."""
+
+    address: str
+    failure: ConnectionFailure
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreRejected:
     """The C-STORE response to an object had this status."""
 
@@ -42,4 +63,4 @@ class StoreRejected:
     status: StoreStatus
 
 
-ReceiveEvent = AssociationAccepted | AssociationRejected | TlsFailed | StoreRejected
+ReceiveEvent = AssociationAccepted | AssociationRejected | ConnectionFailed | TlsFailed | StoreRejected

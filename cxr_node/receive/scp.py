@@ -9,9 +9,7 @@ from typing import Self, cast
 
 from pydicom.dataset import Dataset
 from pynetdicom import evt
-from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from cxr_node.domain.errors import RejectObject
 from cxr_node.domain.identifiers import digest_of, parse_uid
@@ -19,16 +17,18 @@ from cxr_node.domain.instance import Instance, Received, Sender, StagedObject
 from cxr_node.receive.admission import AdmissionPolicy, Rejection, Users, requested_user
 from cxr_node.receive.application_entity import ReceiverOptions, application_entity
 from cxr_node.receive.commitment import CommitmentProvider, CommitmentScp
-from cxr_node.receive.events import AssociationAccepted, AssociationRejected, ReceiveEvent
+from cxr_node.receive.connections import ConnectionReporter
+from cxr_node.receive.events import ReceiveEvent
 from cxr_node.receive.identify import check_request, identify
 from cxr_node.receive.part10 import file_head
 from cxr_node.receive.sender import association_name, sender_of
 from cxr_node.receive.status import SopClassNotSupported, StoreStatus, out_of_resources, too_large
 from cxr_node.receive.store_scp import StoreScp
 from cxr_node.receive.tls import CertificateFiles, Handshakes
-from cxr_node.receive.upper_layer.acceptor import Acceptor, Limits, end_request_wait, reject
+from cxr_node.receive.upper_layer.acceptor import Acceptor, Limits, reject
+from cxr_node.receive.upper_layer.association import AcceptorAssociation, end_associations
 from cxr_node.receive.upper_layer.bounded_dimse import BoundedDataSet
-from cxr_node.receive.upper_layer.transport import PortSharingServer, ReceiveServer, end_associations
+from cxr_node.receive.upper_layer.transport import PortSharingServer, ReceiveServer
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Receiver:
             respond=self._store_scp.respond,
             has_space=partial(has_space, 0),
         )
-        self._on_event = on_event
+        self._reporter = ConnectionReporter(on_event=on_event, clock=clock)
         self._clock = clock
         self._server: ReceiveServer | None = None
         self._thread: threading.Thread | None = None
@@ -118,7 +118,7 @@ class Receiver:
         )
         self._server = cast("ReceiveServer", server)
         self._server.handshakes = handshakes
-        self._server.on_tls_failed = self._on_event
+        self._server.on_tls_failed = self._reporter.tls_failed
         self._thread = threading.Thread(target=server.serve_forever, name="receive", daemon=True)
         self._thread.start()
         _log.info("%s listens on %s port %d", options.ae_title, *self.address)
@@ -132,6 +132,7 @@ class Receiver:
         end_associations(server.active_associations)
         if self._thread is not None:
             self._thread.join(_STOP_TIMEOUT_S)
+        self._reporter.close()
         _log.info("%s no longer listens", self._options.ae_title)
 
     @property
@@ -155,34 +156,29 @@ class Receiver:
         self.stop()
 
     def _on_connection_open(self, event: evt.Event) -> None:
-        self._acceptor.prepare(event.assoc, name=association_name(self._clock()))
+        association = cast("AcceptorAssociation", event.assoc)
+        association.on_end = self._reporter.ended
+        self._acceptor.prepare(association, name=association_name(self._clock()))
 
     def _on_requested(self, event: evt.Event) -> None:
-        association = event.assoc
+        association = cast("AcceptorAssociation", event.assoc)
         try:
-            rejection = self._admission.rejection(association)
+            rejection = association.refusal or self._admission.rejection(association)
         except Exception as error:  # noqa: BLE001  # pynetdicom would log it and accept the association
             _log.error("admission of an association request failed, request rejected: %s", type(error).__name__)
             rejection = Rejection.TEMPORARY_CONGESTION
         if rejection is not None:
-            _log.warning("association from %s rejected: %s", association.requestor.address, rejection.name)
-            self._on_event(_association_rejected(association, rejection))
+            self._reporter.rejected(association, rejection)
             result, source, reason = rejection.value
             reject(association, result=result, source=source, reason=reason)
 
     def _on_accepted(self, event: evt.Event) -> None:
-        request = cast("A_ASSOCIATE", event.assoc.requestor.primitive)
         user = requested_user(event.assoc) if self._options.users else ""
-        self._on_event(
-            AssociationAccepted(
-                calling_ae_title=request.calling_ae_title, address=event.assoc.requestor.address, user=user
-            )
-        )
+        self._reporter.accepted(cast("AcceptorAssociation", event.assoc), user=user)
 
     def _on_rejected(self, event: evt.Event) -> None:
         # pynetdicom's only rejection of its own: `maximum_associations` are open.
-        _log.warning("association from %s rejected: LOCAL_LIMIT_EXCEEDED", event.assoc.requestor.address)
-        self._on_event(_association_rejected(event.assoc, Rejection.LOCAL_LIMIT_EXCEEDED))
+        self._reporter.rejected(cast("AcceptorAssociation", event.assoc), Rejection.LOCAL_LIMIT_EXCEEDED)
 
     def _on_c_echo(self, event: evt.Event) -> int:
         _log.info("C-ECHO from %s", sender_of(event.assoc).calling_ae_title)
@@ -196,18 +192,8 @@ class Receiver:
         return response
 
 
-def _association_rejected(association: Association, rejection: Rejection) -> AssociationRejected:
-    request = cast("A_ASSOCIATE", association.requestor.primitive)
-    return AssociationRejected(
-        calling_ae_title=request.calling_ae_title,
-        address=association.requestor.address,
-        user=requested_user(association),
-        rejection=rejection,
-    )
-
-
 def _on_connection_close(event: evt.Event) -> None:
-    end_request_wait(event.assoc)
+    cast("AcceptorAssociation", event.assoc).end_request_wait()
 
 
 def silence_library_logs() -> None:

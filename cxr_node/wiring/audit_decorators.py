@@ -31,7 +31,14 @@ from cxr_node.domain.instance import Identity, Received, Sender
 from cxr_node.domain.sop_classes import STUDY_ROOT_FIND
 from cxr_node.receive.admission import Rejection
 from cxr_node.receive.elements import values_of
-from cxr_node.receive.events import AssociationAccepted, AssociationRejected, ReceiveEvent, StoreRejected, TlsFailed
+from cxr_node.receive.events import (
+    AssociationAccepted,
+    AssociationRejected,
+    ConnectionFailed,
+    ReceiveEvent,
+    StoreRejected,
+    TlsFailed,
+)
 from cxr_node.receive.part10 import data_set_of
 from cxr_node.wiring.audit import Audit
 from cxr_node.wiring.process import Process
@@ -64,7 +71,7 @@ def audited_accept(audit: Audit, accept: Accept) -> Callable[[Received, Sender],
 
 
 def on_event(audit: Audit) -> Callable[[ReceiveEvent], None]:
-    """Return a handler that records accepted and rejected associations."""
+    """Return a handler that records accepted and rejected associations, and connections that end without one."""
 
     def record(event: ReceiveEvent) -> None:
         for message in _messages(audit, event):
@@ -86,6 +93,9 @@ def _messages(audit: Audit, event: ReceiveEvent) -> list[AuditMessage]:
             if event.rejection is Rejection.USER_NOT_AUTHENTICATED:
                 return [events.user_authentication(event.user, peer, by=by, failure=failure, at=at)]
             return [events.association(peer, by=by, failure=failure, at=at)]
+        case ConnectionFailed():
+            peer = AuditPeer(ae_title="", address=event.address)
+            return [events.association(peer, by=by, failure=f"no association: {event.detail}", at=at)]
         case StoreRejected():  # rejected before its identity is known; `audited_accept` records the others
             return []
         case TlsFailed():

@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from cxr_node.receive.events import AssociationAccepted, AssociationRejected, ReceiveEvent, StoreRejected, TlsFailed
+from cxr_node.receive.events import (
+    AssociationAccepted,
+    AssociationRejected,
+    ConnectionFailed,
+    ReceiveEvent,
+    StoreRejected,
+    TlsFailed,
+)
 from cxr_node.settings.root import Settings
 
 _MAXIMUM_TITLES = 200
@@ -101,6 +108,8 @@ def _rejection(event: ReceiveEvent) -> tuple[str, str] | None:
             return None
         case AssociationRejected():
             return _title(event.calling_ae_title), event.rejection.name.lower()
+        case ConnectionFailed():
+            return "", event.failure.value
         case TlsFailed():
             return "", "no_tls"
         case StoreRejected():

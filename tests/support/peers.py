@@ -258,3 +258,8 @@ def line(serve: Callable[[socket.socket], None]) -> Iterator[int]:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join(10)
+
+
+def connected(port: int) -> socket.socket:
+    """Return a connection to a port, with a time-out."""
+    return socket.create_connection((LOOPBACK, port), timeout=20)

@@ -14,6 +14,7 @@ from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.instance import Instance, Received, Sender, StagedObject
 from cxr_node.net.scu import deliver_responses_to_requestor
 from cxr_node.receive.application_entity import ReceiverOptions
+from cxr_node.receive.events import ReceiveEvent
 from cxr_node.receive.scp import Receiver
 from tests.support.peers import LOOPBACK
 
@@ -96,6 +97,7 @@ def receiving(
     accept: Callable[[Instance, Sender], None] = lambda _instance, _sender: None,
     has_space: Callable[[int], bool] = lambda _size_bytes: True,
     stage: Callable[[], StagedObject] = StagedInMemory,
+    on_event: Callable[[ReceiveEvent], None] = lambda _event: None,
     **changes: object,
 ) -> Iterator[Running]:
     """Run a receiver; `accept` is called before an instance is listed, `changes` are fields of ReceiverOptions."""
@@ -110,7 +112,7 @@ def receiving(
 
     options = replace(OPTIONS, **changes)  # type: ignore[arg-type]  # fields by name
     staging = stage if ReceivePath.chosen == "streaming" else None
-    with Receiver(options, accept=record, stage=staging, has_space=has_space) as receiver:
+    with Receiver(options, accept=record, stage=staging, has_space=has_space, on_event=on_event) as receiver:
         yield Running(receiver=receiver, instances=instances, senders=senders)
 
 

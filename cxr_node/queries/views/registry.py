@@ -32,18 +32,15 @@ def parse_view(name: str, document: Mapping[str, Any], shared: Mapping[str, Any]
 
     Raises
     ------
-    ValueError
+    KeyError, TypeError, ValueError
         If a column is not in `shared`, a name is absent or unknown, or a type is none of `ColumnType`.
     """
-    try:
-        columns = {
-            column: (ColumnType(kind), meaning)
-            for entry in document["columns"]
-            for column, kind, meaning in ([entry] if isinstance(entry, list) else _shared(entry, shared))
-        }
-        return View(name=name, **{**document, "columns": columns})
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{name}.toml: {error}") from error
+    columns = {
+        column: (ColumnType(kind), meaning)
+        for entry in document["columns"]
+        for column, kind, meaning in ([entry] if isinstance(entry, list) else _shared(entry, shared))
+    }
+    return View(name=name, **{**document, "columns": columns})
 
 
 def _shared(name: str, shared: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

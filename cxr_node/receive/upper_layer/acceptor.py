@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from pynetdicom.association import Association
-from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import RequestHandler
 
 from cxr_node.domain.instance import StagedObject
+from cxr_node.receive.upper_layer.association import AcceptorRequestHandler
 from cxr_node.receive.upper_layer.bounded_dimse import BoundedDimse
 from cxr_node.receive.upper_layer.dimse import Respond, StreamingDimse
 from cxr_node.receive.upper_layer.socket import BufferedSocket
@@ -39,7 +39,7 @@ class Acceptor:
     @property
     def request_handler(self) -> type[RequestHandler]:
         """The class that creates associations."""
-        return RequestHandler if self.stage is None else StreamingRequestHandler
+        return AcceptorRequestHandler if self.stage is None else StreamingRequestHandler
 
     def prepare(self, association: Association, *, name: str) -> None:
         """Replace socket and DIMSE provider of a new connection."""
@@ -69,9 +69,3 @@ def reject(association: Association, *, result: int, source: int, reason: int) -
     """Send an A-ASSOCIATE-RJ and end the association's thread; return when the PDU is sent."""
     association.acse.send_reject(result, source, reason)
     association.kill()
-
-
-def end_request_wait(association: Association) -> None:
-    """Wake the thread that waits for the A-ASSOCIATE-RQ of a closed connection, or it would wait for its time-out."""
-    if association.requestor.primitive is None:
-        association.dul.to_user_queue.put(cast("A_ASSOCIATE", None))

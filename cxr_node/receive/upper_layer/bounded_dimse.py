@@ -1,6 +1,5 @@
 """DIMSE service provider with limits on size and time of a message; undecodable messages abort the association."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +14,9 @@ from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.pdu_primitives import P_DATA
 
 from cxr_node.receive.upper_layer import wakeup
+from cxr_node.receive.upper_layer.association import AcceptorAssociation
+from cxr_node.receive.upper_layer.command_set import normalized_command
 from cxr_node.receive.upper_layer.transport import BoundedSocket
-
-_log = logging.getLogger(__name__)
 
 _MAXIMUM_COMMAND_BYTES = 1 << 16
 """A command set is a few hundred bytes (PS3.7 annex E); the standard sets no limit."""
@@ -201,6 +200,8 @@ class BoundedDimse(DIMSEServiceProvider):
             self.message.data_set = BoundedDataSet(self._maximum_object_bytes, had_space=self._has_space())
         elif self.message.context_id is not None and value[0] & IS_COMMAND:
             raise UnexpectedFragment("a command fragment within a data set")
+        if value[0] & IS_COMMAND and value[0] & IS_LAST:
+            value = _with_whole_command(self.message, value)
         fragment = P_DATA()
         fragment.presentation_data_value_list.append((context_id, bytes(value)))
         super().receive_primitive(fragment)
@@ -209,7 +210,8 @@ class BoundedDimse(DIMSEServiceProvider):
             raise UnexpectedFragment("the command set exceeds the limit")
 
     def _abort(self, reason: str) -> bool:
-        _log.warning("association with %s aborted: %s", self.assoc.requestor.address, reason)
+        if isinstance(self.assoc, AcceptorAssociation):
+            self.assoc.log_abort(reason)
         self.dul.event_queue.put(_INVALID_PDU)
         return False
 
@@ -217,3 +219,10 @@ class BoundedDimse(DIMSEServiceProvider):
         connection = self.dul.socket
         if isinstance(connection, BoundedSocket):
             connection.set_deadline(timeout_s)
+
+
+def _with_whole_command(message: DIMSEMessage, last: bytes | memoryview) -> bytes:
+    """Return the last fragment of a command set with the normalized whole of it, which leaves the message empty."""
+    command = message.encoded_command_set.getvalue() + last[1:]
+    message.encoded_command_set = BytesIO()
+    return bytes(last[:1]) + normalized_command(bytes(command))

@@ -26,10 +26,10 @@ _C_STORE_RQ = 0x0001
 _C_STORE_RSP = 0x8001
 _NO_DATA_SET = 0x0101
 
-_US_TAGS = (_COMMAND_FIELD, _MESSAGE_ID, _PRIORITY, _COMMAND_DATA_SET_TYPE)
+_US_TAGS = (_COMMAND_FIELD, _MESSAGE_ID, _COMMAND_DATA_SET_TYPE)
 _UI_TAGS = (_AFFECTED_SOP_CLASS_UID, _AFFECTED_SOP_INSTANCE_UID)
-# Optional; the Move Originator is not used.
-_OPTIONAL = {_GROUP_LENGTH, _MOVE_ORIGINATOR_AE_TITLE, _MOVE_ORIGINATOR_MESSAGE_ID}
+# Optional; Priority and Move Originator are not used.
+_OPTIONAL = {_GROUP_LENGTH, _PRIORITY, _MOVE_ORIGINATOR_AE_TITLE, _MOVE_ORIGINATOR_MESSAGE_ID}
 _KNOWN = {*_US_TAGS, *_UI_TAGS, *_OPTIONAL}
 
 _ELEMENT = struct.Struct("<HHL")
@@ -45,6 +45,13 @@ PDV_OFFSET_BYTES = 11
 
 _UID_PATTERN = re.compile(rb"[0-9]+(\.[0-9]+)*")
 _UID_BYTES = 64
+_INVALID_UID = Uid("0.0")
+"""Stands for a UID that is none: no data set has it, so the request gets a failure status instead of an abort."""
+
+_UID_ELEMENTS = (0x0002, 0x0003, 0x1000, 0x1001)
+"""Affected and Requested SOP Class and Instance UID."""
+_PRIORITIES = (0, 1, 2)
+_PADDING = b"\0 "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +69,45 @@ def store_request(command: bytes) -> StoreRequest | None:
     if values is None or not values.keys() >= {*_US_TAGS, *_UI_TAGS}:
         return None
     numbers = {tag: _number(values[tag]) for tag in _US_TAGS}
-    uids = {tag: _uid(values[tag]) for tag in _UI_TAGS}
-    sop_class_uid, sop_instance_uid = uids[_AFFECTED_SOP_CLASS_UID], uids[_AFFECTED_SOP_INSTANCE_UID]
+    sop_class_uid = _uid(values[_AFFECTED_SOP_CLASS_UID])
+    sop_instance_uid = _instance_uid(values[_AFFECTED_SOP_INSTANCE_UID])
     message_id = numbers[_MESSAGE_ID]
     if numbers[_COMMAND_FIELD] != _C_STORE_RQ or numbers[_COMMAND_DATA_SET_TYPE] in (None, _NO_DATA_SET):
         return None
-    if numbers[_PRIORITY] not in (0, 1, 2) or None in (message_id, sop_class_uid, sop_instance_uid):
+    if message_id is None or sop_class_uid is None or sop_instance_uid is None:
         return None
-    return StoreRequest(message_id=message_id, sop_class_uid=sop_class_uid, sop_instance_uid=sop_instance_uid)  # type: ignore[arg-type]  # none is None
+    return StoreRequest(message_id=message_id, sop_class_uid=sop_class_uid, sop_instance_uid=sop_instance_uid)
+
+
+def normalized_command(command: bytes) -> bytes:
+    """Return a command set with values that pynetdicom's primitives take.
+
+    An unknown Priority (0000,0700) becomes MEDIUM, and a UID that is none `0.0`. A command set that cannot be taken
+    apart is returned as it is.
+    """
+    normalized = []
+    offset = 0
+    while offset < len(command):
+        if offset + _ELEMENT.size > len(command):
+            return command
+        group, element, length = _ELEMENT.unpack_from(command, offset)
+        end = offset + _ELEMENT.size + length
+        if end > len(command):
+            return command
+        value = command[end - length : end]
+        if group == 0:
+            value = _normalized_value(element, value)
+        normalized.append(_ELEMENT.pack(group, element, len(value)) + value)
+        offset = end
+    return b"".join(normalized)
+
+
+def _normalized_value(element: int, value: bytes) -> bytes:
+    if element == _PRIORITY and value and _number(value) not in _PRIORITIES:
+        return _NUMBER.pack(0)
+    if element in _UID_ELEMENTS and _uid(value.rstrip(_PADDING)) is None:
+        return _INVALID_UID.encode() + b"\0"
+    return value
 
 
 def store_response(request: StoreRequest, *, context_id: int, status: int, error_comment: str = "") -> bytes:
@@ -117,6 +155,12 @@ def _number(value: bytes) -> int | None:
 def _uid(value: bytes) -> Uid | None:
     uid = value.removesuffix(b"\0")
     return Uid(uid.decode("ascii")) if len(uid) <= _UID_BYTES and _UID_PATTERN.fullmatch(uid) else None
+
+
+def _instance_uid(value: bytes) -> Uid | None:
+    """Return the UID, `_INVALID_UID` for one that is none, or None for one that is padded in another form."""
+    uid = _uid(value)
+    return _INVALID_UID if uid is None and _uid(value.rstrip(_PADDING)) is None else uid
 
 
 def _element(tag: int, value: bytes, padding: bytes) -> bytes:

@@ -4,9 +4,9 @@ import struct
 import time
 from typing import Any
 
+from cxr_node.net.associate_pdu import P_DATA_TF
 from cxr_node.receive.upper_layer.transport import BoundedSocket
 
-P_DATA_TF = 0x04
 _HEAD = struct.Struct(">BxL")
 """PDU-type and PDU-length (PS3.8 section 9.3.1)."""
 
@@ -70,6 +70,11 @@ class BufferedSocket(BoundedSocket):
         received = self._buffer[self._start : self._start + count]
         self._start += count
         return received + super().recv(nr_bytes - count) if count < nr_bytes else received
+
+    def discard(self) -> None:
+        """Drop the buffered bytes and what can be read."""
+        self._start = self._end = 0
+        super().discard()
 
     def _fill(self, nr_bytes: int) -> bool:
         """Read until so many bytes are buffered; return False if the peer closed the connection."""

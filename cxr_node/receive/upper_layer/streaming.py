@@ -4,23 +4,13 @@ Replaces parts of pynetdicom's DUL service provider for P-DATA-TF PDUs received 
 other than C-STORE requests in plain form, go through pynetdicom.
 """
 
-import socket
 import time
-from typing import Any, cast
+from collections.abc import Mapping
 
-from pynetdicom._globals import MODE_ACCEPTOR
-from pynetdicom._handlers import (
-    standard_dimse_recv_handler,
-    standard_dimse_sent_handler,
-    standard_pdu_recv_handler,
-    standard_pdu_sent_handler,
-)
-from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
-from pynetdicom.dul import DULServiceProvider
 from pynetdicom.presentation import PresentationContext
-from pynetdicom.transport import AssociationServer, AssociationSocket, RequestHandler
 
+from cxr_node.receive.upper_layer.association import AcceptorAssociation, AcceptorDul, AcceptorRequestHandler
 from cxr_node.receive.upper_layer.dimse import EncodedResponse, StreamingDimse
 from cxr_node.receive.upper_layer.incoming import pdv_items
 from cxr_node.receive.upper_layer.socket import BufferedSocket
@@ -35,15 +25,8 @@ _BACKPRESSURE_S = 0.005
 
 _INVALID_PDU, _CONNECTION_CLOSED = "Evt19", "Evt17"
 
-_LOGGING_HANDLERS = (
-    standard_dimse_recv_handler,
-    standard_dimse_sent_handler,
-    standard_pdu_recv_handler,
-    standard_pdu_sent_handler,
-)
 
-
-class StreamingDul(DULServiceProvider):
+class StreamingDul(AcceptorDul):
     """Passes PDVs received in Sta6 directly to `StreamingDimse`, without DT-2."""
 
     def __init__(self, association: Association) -> None:
@@ -74,7 +57,7 @@ class StreamingDul(DULServiceProvider):
             if pdu is None:
                 break
             with pdu:
-                self._receive_pdu(pdu, dimse)
+                self._receive_pdu(pdu, dimse, connection.own_ids)
             self._idle_timer.restart()
             if not connection.buffered_bytes or not self._may_stream(connection, dimse):
                 return
@@ -95,7 +78,7 @@ class StreamingDul(DULServiceProvider):
     def _is_transferring(self) -> bool:
         return self.state_machine.current_state == _DATA_TRANSFER and self.event_queue.empty()
 
-    def _receive_pdu(self, pdu: memoryview, dimse: StreamingDimse) -> None:
+    def _receive_pdu(self, pdu: memoryview, dimse: StreamingDimse, own_ids: Mapping[int, int]) -> None:
         try:
             items = pdv_items(pdu)
         except ValueError:
@@ -103,7 +86,7 @@ class StreamingDul(DULServiceProvider):
             return
         for context_id, value in items:
             with value:
-                if not dimse.receive_pdv(context_id, value):
+                if not dimse.receive_pdv(own_ids.get(context_id, context_id), value):
                     return
 
     def _process_recv_primitive(self) -> bool:
@@ -119,15 +102,10 @@ class StreamingDul(DULServiceProvider):
         return True
 
 
-class StreamingAssociation(Association):
+class StreamingAssociation(AcceptorAssociation):
     """An acceptor association with a `StreamingDul`."""
 
-    def __init__(self, entity: ApplicationEntity, server: AssociationServer) -> None:
-        super().__init__(entity, MODE_ACCEPTOR)
-        self._server = server
-        self.dul = StreamingDul(self)
-        # The setters pass them to the timers of the new provider.
-        self.acse_timeout, self.network_timeout = self._acse_timeout, self._network_timeout
+    dul_class = StreamingDul
 
     @property
     def is_pausing(self) -> bool:
@@ -147,32 +125,7 @@ class StreamingAssociation(Association):
                 self.dimse.discard_pending()
 
 
-class StreamingRequestHandler(RequestHandler):
+class StreamingRequestHandler(AcceptorRequestHandler):
     """Creates a `StreamingAssociation` for each connection."""
 
-    def _create_association(self) -> Association:
-        server = self.server
-        association = StreamingAssociation(self.ae, server)
-        association.name = f"AcceptorThread@{self.client_address[1]}"  # AE.active_associations selects by this prefix
-        association.set_socket(AssociationSocket(association, client_socket=cast("socket.socket", self.request)))
-        acceptor = association.acceptor
-        acceptor.maximum_length = self.ae.maximum_pdu_size
-        acceptor.ae_title = server.ae_title
-        acceptor.address_info = self.local
-        acceptor.implementation_class_uid = self.ae.implementation_class_uid
-        acceptor.implementation_version_name = self.ae.implementation_version_name
-        # Not copied for each association (50 ms with many contexts): negotiation only reads them.
-        acceptor.supported_contexts = list(server.contexts)
-        association.requestor.address_info = self.remote
-        for event in server.get_events():
-            _bind(association, event, server.get_handlers(event))
-        return association
-
-
-def _bind(association: Association, event: Any, handlers: Any) -> None:
-    for handler, arguments in handlers if isinstance(handlers, list) else [handlers]:
-        if handler in _LOGGING_HANDLERS:
-            # They format every message for a log that is silenced.
-            association.unbind(event, handler)
-        else:
-            association.bind(event, handler, arguments)
+    association_class = StreamingAssociation

@@ -7,28 +7,24 @@ TCP_NODELAY does the same for our responses.
 """
 
 import errno
-import logging
 import os
 import socket
 import ssl
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from socketserver import BaseServer
 from typing import Any, cast
 
-from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket, ThreadedAssociationServer
 
+from cxr_node.net.associate_pdu import A_ABORT, A_ASSOCIATE_AC, P_DATA_TF, TITLES, NormalizedRequest, with_context_ids
 from cxr_node.net.tls import failure_reason
 from cxr_node.receive.events import TlsFailed
 from cxr_node.receive.tls import Handshakes
 from cxr_node.receive.upper_layer import wakeup
 
-_log = logging.getLogger(__name__)
-
-_MAXIMUM_ASSOCIATE_PDU_BYTES = 1 << 20
+MAXIMUM_ASSOCIATE_PDU_BYTES = 1 << 20
 """Enough for an A-ASSOCIATE-RQ with 128 presentation contexts of every transfer syntax."""
 
 _INVALID_PDU = "Evt19"
@@ -37,11 +33,10 @@ _INVALID_PDU = "Evt19"
 _AWAITING_CLOSE = "Sta13"
 """Awaiting transport connection close (PS3.8 section 9.2.1)."""
 
-_ABORTED_BY_SERVICE_USER = 0x00
-_ABORT_TIMEOUT_S = 0.5
 _RESPONSE_TIMEOUT_S = 60.0
 """Time for the response to the last message of an association whose time-out has expired."""
-_END_TIMEOUT_S = 10.0
+_DISCARD_BYTES = 1 << 16
+_DISCARD_TIMEOUT_S = 0.5
 
 
 class ReceiveServer(ThreadedAssociationServer):
@@ -65,7 +60,6 @@ class ReceiveServer(ThreadedAssociationServer):
             try:
                 request = self.handshakes.handshake(cast("socket.socket", request))
             except OSError as error:
-                _log.warning("TLS handshake with %s failed: %s", client_address[0], failure_reason(error))
                 self.on_tls_failed(TlsFailed(address=client_address[0], reason=failure_reason(error)))
                 return
         super().finish_request(request, client_address)
@@ -109,12 +103,18 @@ class BoundedSocket(AssociationSocket):
     ) -> None:
         # Without the constructor, which would issue Evt5 (transport connection indication) a second time.
         vars(self).update(vars(accepted))
-        self._maximum_pdu_bytes = max(maximum_pdu_bytes, _MAXIMUM_ASSOCIATE_PDU_BYTES)
+        self._maximum_pdu_bytes = max(maximum_pdu_bytes, MAXIMUM_ASSOCIATE_PDU_BYTES)
         self._timeout_s = timeout_s
         self._clock = clock
         self._deadline: float | None = None
         self._received_at = self._sent_at = clock()
         self._expires_at = self._received_at + association_timeout_s if association_timeout_s else None
+        self._request: NormalizedRequest | None = None
+        self._discarded_bytes = 0
+        self.has_sent_abort = False
+        self.abort_reason = ""
+        self.own_ids: Mapping[int, int] = {}
+        """Own presentation context ID to each ID as sent that differs from it."""
         self._wakeup = wakeup.Wakeup()
         for queue in (self.provider_queue, self.event_queue):
             wakeup.on_put(queue, self._wakeup.wake)
@@ -143,7 +143,7 @@ class BoundedSocket(AssociationSocket):
         if self.socket is None or not self.is_overdue:
             return False
         self._deadline = self._expires_at = None
-        _log.warning("association with %s aborted: a time-out expired", self.assoc.requestor.address)
+        self.abort_reason = "a time-out expired"
         self.event_queue.put(_INVALID_PDU)
         return True
 
@@ -157,8 +157,34 @@ class BoundedSocket(AssociationSocket):
 
     def send(self, bytestream: bytes) -> None:
         """Send encoded PDUs."""
+        request = self._request
+        if request is not None and bytestream[0] == A_ASSOCIATE_AC:
+            bytestream = bytestream[: TITLES.start] + request.titles + bytestream[TITLES.stop :]
+        if request is not None and request.wire_ids and bytestream[0] in (A_ASSOCIATE_AC, P_DATA_TF):
+            bytestream = with_context_ids(bytestream, request.wire_ids)
+        self.has_sent_abort = self.has_sent_abort or bytestream[0] == A_ABORT
         super().send(bytestream)
         self._sent_at = self._clock()
+
+    def set_request(self, request: NormalizedRequest) -> None:
+        """Send titles and context IDs as in `request` from now on."""
+        self._request = request
+        self.own_ids = {wire: own for own, wire in request.wire_ids.items()}
+
+    def discard(self) -> None:
+        """Drop what can be read; close the connection at its end, or after a mebibyte.
+
+        Closed with unread bytes, a connection is reset, and the peer may lose the A-ABORT or A-ASSOCIATE-RJ.
+        """
+        connection = self._connection()
+        connection.settimeout(_DISCARD_TIMEOUT_S)
+        try:
+            count = _read_available(connection, memoryview(bytearray(_DISCARD_BYTES)))
+        except OSError:
+            count = 0
+        self._discarded_bytes += count
+        if not count or self._discarded_bytes > MAXIMUM_ASSOCIATE_PDU_BYTES:
+            self.close()
 
     def _wait(self) -> None:
         """Wait until something can be read or sent; not in Sta13."""
@@ -233,35 +259,3 @@ def _read_available(connection: socket.socket, view: memoryview) -> int:
         with suppress(BlockingIOError):
             return os.readv(connection.fileno(), [view])
     return connection.recv_into(view)
-
-
-def end_associations(associations: Sequence[Association]) -> None:
-    """Abort associations, close connections that do not end at once, and join the threads.
-
-    pynetdicom's own abort waits for as long as a peer stalls, one association after the other.
-    """
-    for association in associations:
-        if association.is_established:
-            association.acse.send_abort(_ABORTED_BY_SERVICE_USER)
-        else:
-            _shut_down(association)
-    deadline = time.monotonic() + _ABORT_TIMEOUT_S
-    for association in associations:
-        _join(association.dul, max(0.0, deadline - time.monotonic()))
-        _shut_down(association)
-    for association in associations:
-        association.kill()
-        _join(association, _END_TIMEOUT_S)
-
-
-def _join(thread: threading.Thread, timeout_s: float) -> None:
-    """Wait for a thread; one of a connection that was accepted just now may not have started yet."""
-    if thread.ident is not None:
-        thread.join(timeout_s)
-
-
-def _shut_down(association: Association) -> None:
-    connection = association.dul.socket
-    if connection is not None and connection.socket is not None:
-        with suppress(OSError):
-            connection.socket.shutdown(socket.SHUT_RDWR)

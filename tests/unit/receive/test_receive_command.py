@@ -14,7 +14,13 @@ from pynetdicom.dsutils import encode
 from pynetdicom.pdu import P_DATA_TF
 
 from cxr_node.domain.identifiers import Uid
-from cxr_node.receive.upper_layer.command_set import StoreRequest, pdu_length, store_request, store_response
+from cxr_node.receive.upper_layer.command_set import (
+    StoreRequest,
+    normalized_command,
+    pdu_length,
+    store_request,
+    store_response,
+)
 
 DX = "1.2.840.10008.5.1.4.1.1.1.1"
 
@@ -62,19 +68,39 @@ def test_move_originator_elements_are_ignored() -> None:
     assert store_request(moved) == store_request(command())
 
 
+@pytest.mark.parametrize("priority", [1, 3, 0xFFFF, None])
+def test_the_priority_is_ignored(priority: int | None) -> None:
+    assert store_request(command({"Priority": priority})) == store_request(command())
+
+
+@pytest.mark.parametrize("uid", [b"1.2/3", b"1.2.A", b"1..23"])
+def test_an_instance_uid_that_is_none_becomes_one_that_no_film_has(uid: bytes) -> None:
+    request = store_request(command().replace(b"1.2.3", uid))
+    assert request is not None
+    assert request.sop_instance_uid == "0.0"
+
+
+def test_a_command_is_normalized_for_pynetdicom() -> None:
+    """A UID of 70 characters and an unknown Priority, for which pynetdicom aborts the association."""
+    odd = command({"Priority": 3}).replace(b"1.2.3\0", b"1.2/3\0")
+    plain = normalized_command(odd)
+    assert plain.endswith(b"\4\0\0\0" + b"0.0\0")
+    assert plain[:-12] == command({"Priority": 0})[:-14]
+    assert normalized_command(command()) == command()
+    assert normalized_command(command()[:-3]) == command()[:-3]
+
+
 @pytest.mark.parametrize(
     "other",
     [
         pytest.param(command({"CommandField": 0x0030}), id="another message"),
         pytest.param(command({"CommandDataSetType": 0x0101}), id="no data set"),
-        pytest.param(command({"Priority": 3}), id="a priority that there is not"),
         pytest.param(command({"AffectedSOPInstanceUID": None}), id="no instance"),
         pytest.param(command({"MessageID": None}), id="no number"),
         pytest.param(command({"ErrorComment": "well"}), id="an element of a response"),
         pytest.param(command()[:-3], id="cut"),
         pytest.param(command() + b"\0", id="too long"),
         pytest.param(command() + command(), id="twice"),
-        pytest.param(command().replace(b"1.2.3", b"1.2/3"), id="a UID that is none"),
         pytest.param(command().replace(b"1.2.3\0", b"1.2.3 "), id="a UID that is padded otherwise"),
         pytest.param(b"", id="nothing"),
     ],

@@ -3,7 +3,7 @@
 from pynetdicom import AE
 from pynetdicom.association import Association
 
-from cxr_node.receive.upper_layer.transport import end_associations
+from cxr_node.receive.upper_layer.association import end_associations
 
 
 def test_an_association_whose_threads_have_not_started_is_ended() -> None:
