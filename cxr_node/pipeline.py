@@ -32,6 +32,7 @@ from cxr_node.reading.executor import Executor
 from cxr_node.reading.network import Network
 from cxr_node.reading.postprocess import failed_reading, postprocess
 from cxr_node.reading.preprocess import preprocess
+from cxr_node.reading.turned import find_turned
 from cxr_node.records import commitments, ingest, results
 from cxr_node.records.destination_capabilities import DestinationCapabilities
 from cxr_node.records.films import Film
@@ -106,7 +107,11 @@ def read(films: Sequence[Film], *, executor: Executor, network: Network) -> list
     passed = [item for item in preprocessed if not isinstance(item, Reading)]
     try:
         outputs = network.forward([array for _, array in passed]) if passed else ()
-        films_and_outputs = [(film, output) for (film, _), output in zip(passed, outputs, strict=True)]
+        turns = find_turned(network, [array for _, array in passed], outputs)
+        films_and_outputs = [
+            (replace(film, upright_after=turn), output)
+            for (film, _), output, turn in zip(passed, outputs, turns, strict=True)
+        ]
         readings = iter(executor.map(partial(postprocess, adapter=adapter), films_and_outputs))
     except GiveUp as gave_up:
         if len(films) > 1:

@@ -21,6 +21,7 @@ class Reason(_CodedEnum):
     BODY_PART = "BODYPART", "Not a chest radiograph"
     NOT_HUMAN = "NOTHUMAN", "Not a human patient"
     VIEW = "VIEW", "Not a frontal view, or view unknown"
+    TURNED = "TURNED", "Image is turned, and its header does not say how"
     AGE = "AGE", "Patient younger than the configured age"
     FOR_PROCESSING = "FORPROCESSING", "Image is For Processing, not For Presentation"
     MULTI_FRAME = "MULTIFRAME", "Image has more than one frame"

@@ -31,6 +31,9 @@ class ScratchAdapter:
         """Return 16 bits of the digest."""
         return np.array([[int(digest_of(film.p_values.tobytes())[:4], 16)]], np.float32)
 
+    def decode_appearance(self, outputs: Outputs) -> None:
+        """Return none: no film is tried turned."""
+
     def decode_outputs(self, geometry: Geometry, outputs: Outputs) -> Prediction:
         """Return a prediction with one finding."""
         score = int(outputs["digest"][0, 0]) / 0xFFFF

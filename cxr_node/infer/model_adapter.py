@@ -29,6 +29,22 @@ class ModelAdapter:
         """Return a film as network input, shape (rows, columns) of the card, or (channels, rows, columns)."""
         return prepare.prepare(film, self.card.input.frame)
 
+    def decode_appearance(self, outputs: Mapping[str, Float32]) -> Appearance | None:
+        """Return the appearance of one film by the network's outputs; None if the card has no such outputs.
+
+        Raises
+        ------
+        GiveUp
+            With MODEL_ERROR if an output is not finite.
+        """
+        table = self.card.appearance
+        if table is None:
+            return None
+        try:
+            return appearance(outputs["view_logits"], float(outputs["distance"][0]), limit=table.distance_limit)
+        except ValueError as error:
+            raise self._model_error(error) from error
+
     def decode_outputs(self, geometry: Geometry, outputs: Mapping[str, Float32]) -> Prediction:
         """Return the prediction from the network's outputs for one film.
 
@@ -52,10 +68,10 @@ class ModelAdapter:
                 ),
                 analysed_area=area,
                 structures=self._structures(outputs, area),
-                appearance=self._appearance(outputs),
+                appearance=self.decode_appearance(outputs),
             )
         except ValueError as error:
-            raise GiveUp(Reason.MODEL_ERROR, f"{self.card.name} {self.card.version}: {error}") from error
+            raise self._model_error(error) from error
 
     def findings_by_measurement(self, measurements: Sequence[Measurement], view: View) -> tuple[Finding, ...]:
         """Return the findings that the card derives from measurements, for a film of this view."""
@@ -66,8 +82,5 @@ class ModelAdapter:
         logits = outputs.get("structure_logits")
         return () if logits is None else structures.structures(self.card.anatomy, logits, area)
 
-    def _appearance(self, outputs: Mapping[str, Float32]) -> Appearance | None:
-        table = self.card.appearance
-        if table is None:
-            return None
-        return appearance(outputs["view_logits"], float(outputs["distance"][0]), limit=table.distance_limit)
+    def _model_error(self, error: ValueError) -> GiveUp:
+        return GiveUp(Reason.MODEL_ERROR, f"{self.card.name} {self.card.version}: {error}")

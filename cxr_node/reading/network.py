@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
-from cxr_node.domain.reading import Finding, Measurement, Prediction
+from cxr_node.domain.reading import Appearance, Finding, Measurement, Prediction
 
 Outputs = Mapping[str, Float32]
 """Outputs of a network for one film, by name, without the batch dimension."""
@@ -25,6 +25,9 @@ class ModelAdapter(Protocol):
 
     def preprocess(self, film: Radiograph) -> Float32:
         """Return the network's input for a film, shape (rows, columns) or (channels, rows, columns)."""
+
+    def decode_appearance(self, outputs: Outputs) -> Appearance | None:
+        """Return the appearance of one film; None of a model that has no such outputs; raise GiveUp as below."""
 
     def decode_outputs(self, geometry: Geometry, outputs: Outputs) -> Prediction:
         """Return the prediction for one film; raise GiveUp if the outputs are invalid."""

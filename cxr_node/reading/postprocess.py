@@ -37,7 +37,11 @@ def build_reading(
     if prediction.appearance is not None:
         try:
             verdict = judge_appearance(
-                prediction.appearance, geometry, rules.gate, states_frontal_chest=film.states_frontal_chest
+                prediction.appearance,
+                geometry,
+                rules.gate,
+                states_frontal_chest=film.states_frontal_chest,
+                upright_after=film.upright_after,
             )
             notes = (*notes, *pass_gate(verdict))
         except GiveUp as gave_up:

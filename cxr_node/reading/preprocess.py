@@ -51,6 +51,7 @@ class PreprocessedFilm:
     """A film that passed the gate, without its pixels.
 
     `geometry` is the film's own. `measurement_image` shows the film as it hangs; None where nothing is to be measured.
+    `upright_after` clockwise quarter turns the network takes the film for a chest film (`turned.find_turned`).
     """
 
     film: Film
@@ -60,6 +61,7 @@ class PreprocessedFilm:
     is_adult: bool
     states_frontal_chest: bool
     measurement_image: MeasurementImage | None
+    upright_after: int = 0
 
 
 def preprocess(

@@ -79,6 +79,7 @@ FILMS: dict[Reason, Callable[[], Dataset]] = {
     Reason.COLOR: lambda: _unread_color(films.sc()),
     Reason.QUALITY: lambda: films.dx(changes={"PixelData": bytes(64 * 48 * 2)}),
     Reason.UNUSUAL: films.dx,
+    Reason.TURNED: films.dx,
     Reason.MODEL_ERROR: films.dx,
     Reason.TIMEOUT: films.dx,
 }

@@ -88,6 +88,9 @@ class StubNetwork:
         self._predictions.update(zip(numbers, self.answer([self._films[n] for n in numbers]), strict=True))
         return [{"film": array} for array in batch]
 
+    def decode_appearance(self, outputs: Outputs) -> None:
+        """Return none: no film is tried turned."""
+
     def decode_outputs(self, geometry: Geometry, outputs: Outputs) -> Prediction:  # noqa: ARG002
         """Return the prediction of a film."""
         return self._predictions[int(outputs["film"][0, 0])]

@@ -71,6 +71,9 @@ class MeanAdapter:
             os.kill(os.getpid(), signal.SIGKILL)
         return np.full((1, 1), film.p_values.mean(), np.float32)
 
+    def decode_appearance(self, outputs: Outputs) -> None:
+        """Return none: no film is tried turned."""
+
     def decode_outputs(self, geometry: Geometry, outputs: Outputs) -> Prediction:
         """Return an opacity, if the outputs have the film."""
         if "film" not in outputs:

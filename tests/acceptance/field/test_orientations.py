@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cxr_node.domain.reading import Finding, HeatMap, Measurement, Observation, Point, Reading, Region
-from cxr_node.domain.reasons import Note
+from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report.pictures.picture import UInt8
 from tests.support import turned_films
 from tests.support.turned_films import Turned, read_films, turned_copy
@@ -70,6 +70,28 @@ def test_the_reading_is_that_of_the_upright_film(turn: Turned, header: str, upri
         assert _words(observation) == _words(observed)
         _same_line(observation.line, observed.line, turn)
         _same_regions(observation.regions, observed.regions, turn)
+
+
+@pytest.mark.parametrize("turn", turned_films.ALL[1:4] + turned_films.ALL[5:], ids=str)
+@pytest.mark.parametrize("orientation", [(), ("L", "F")], ids=["nothing", "upright"])
+def test_a_turned_film_that_does_not_say_so_is_refused_as_turned(
+    turn: Turned, orientation: Sequence[str], tmp_path: Path
+) -> None:
+    (reading,) = read_films([turned_copy(turn, orientation)], tmp_path)
+
+    assert reading.not_analysed is Reason.TURNED
+    assert f"{90 * turn.quarter_turns} degrees clockwise" in reading.detail
+    assert "Patient Orientation (0020,0020)" in reading.detail
+
+
+def test_a_picture_of_no_chest_is_no_turned_film(tmp_path: Path) -> None:
+    board = turned_copy(Turned(False, 0), ("L", "F"))
+    rows, columns = np.indices((300, 280))
+    board.PixelData = (600 + 2500 * ((rows // 30 + columns // 30) % 2)).astype("<u2").tobytes()
+
+    (reading,) = read_films([board], tmp_path)
+
+    assert reading.not_analysed is Reason.BODY_PART
 
 
 _WORDS = ("key", "code", "site", "laterality", "presence", "detail", "provenance")
