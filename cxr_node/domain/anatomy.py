@@ -1,6 +1,9 @@
 """Anatomical structures of a frontal chest film. Right and left are the patient's."""
 
+import re
 from enum import StrEnum
+
+_SIDE = re.compile(r"(?<![a-z])(right|left)(?![a-z])")
 
 
 class Anatomy(StrEnum):
@@ -28,3 +31,11 @@ class Anatomy(StrEnum):
     RIGHT_HEMIDIAPHRAGM = "right_hemidiaphragm"
     """What lies below the dome; its upper edge is the line that is seen."""
     LEFT_HEMIDIAPHRAGM = "left_hemidiaphragm"
+
+
+def key_without_side(key: str) -> str:
+    """Return a key with "side_1" for right and "side_2" for left: "lung_area/right" becomes "lung_area/side_1".
+
+    For films whose header does not say which side is which: side 1 is the left half of the picture.
+    """
+    return _SIDE.sub(lambda side: "side_1" if side[0] == "right" else "side_2", key)

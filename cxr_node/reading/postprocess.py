@@ -6,10 +6,11 @@ All of it on the film as it hangs; the coordinates of the reading are turned bac
 from dataclasses import replace
 
 from cxr_node.domain.errors import GiveUp
-from cxr_node.domain.hanging import hang_geometry, turn_back
+from cxr_node.domain.hanging import hang_geometry, states_sides, turn_back
 from cxr_node.domain.radiograph import Geometry
 from cxr_node.domain.reading import Prediction, Reading
 from cxr_node.measure.film import FilmMeasurements, measure_film
+from cxr_node.measure.sides import named_by_position, without_sides
 from cxr_node.pixels.view_check import judge_appearance, with_view
 from cxr_node.reading.executor import ReadContext, ReadRules
 from cxr_node.reading.network import ModelAdapter, Outputs
@@ -31,7 +32,7 @@ def build_reading(
     """Return the reading of a film from the prediction for the film as it hangs.
 
     If its appearance is out of range, it is one not analysed. Findings that the model derives from measurements follow
-    those of its network.
+    those of its network. Sides are those of the header: without them nothing is called right or left.
     """
     geometry, notes = film.geometry, film.notes
     if prediction.appearance is not None:
@@ -47,16 +48,21 @@ def build_reading(
         except GiveUp as gave_up:
             return failed_reading(film, gave_up)
         geometry = with_view(geometry, prediction.appearance, rules.gate)
+    if states_sides(geometry):
+        prediction = replace(prediction, structures=named_by_position(prediction.structures))
     results = _measure(film, hang_geometry(geometry), prediction)
     by_measurement = adapter.findings_by_measurement(results.measurements, geometry.view)
+    measurements, observations = results.measurements, results.observations
+    if not states_sides(geometry):
+        measurements, observations = without_sides(measurements, observations)
     turn = turn_back(geometry)
     return Reading(
         film=film.film.identity,
         geometry=geometry,
         grayscale=film.grayscale,
         prediction=turn.prediction(replace(prediction, findings=(*prediction.findings, *by_measurement))),
-        measurements=turn.measurements(results.measurements),
-        observations=turn.observations(results.observations),
+        measurements=turn.measurements(measurements),
+        observations=turn.observations(observations),
         notes=tuple(dict.fromkeys(notes)),
     )
 

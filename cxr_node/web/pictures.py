@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_node.archive.store import Archive
-from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.anatomy import Anatomy, key_without_side
 from cxr_node.domain.errors import GiveUp
-from cxr_node.domain.hanging import hang, hang_reading, turn_of
+from cxr_node.domain.hanging import hang, hang_reading, states_sides, turn_of
 from cxr_node.domain.reading import HeatMap, Point, Reading, Region, Topic
 from cxr_node.pixels import display, film
 from cxr_node.pixels.limits import Limits
@@ -121,6 +121,7 @@ def drawing(reading: Reading) -> Drawing | None:
     if reading.geometry is None:
         return None
     prediction = reading.prediction
+    sided = states_sides(reading.geometry)
     return Drawing(
         columns=reading.geometry.columns,
         rows=reading.geometry.rows,
@@ -138,7 +139,7 @@ def drawing(reading: Reading) -> Drawing | None:
         anatomy=tuple(
             Shape(
                 path=" ".join(_closed(region.outline) for region in structure.regions),
-                name=structure.key.replace("_", " "),
+                name=(structure.key if sided else key_without_side(structure.key)).replace("_", " "),
                 style=f"anatomy {structure.key}",
             )
             for structure in (prediction.structures if prediction else ())

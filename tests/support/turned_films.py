@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from pydicom import Dataset
 from cxr_node import pipeline
 from cxr_node.archive.folder import FolderArchive
 from cxr_node.archive.store import film_key
-from cxr_node.domain.identifiers import Uid, derive_uid
+from cxr_node.domain.identifiers import derive_uid
+from cxr_node.domain.instance import Instance
 from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality, Point, Reading
 from cxr_node.infer import bundle, bundle_registry
@@ -99,25 +99,27 @@ def built_in() -> Reader:
     return Reader(bundle.load(bundle_registry.find("chest")), device="cpu")
 
 
+def film_row(instance: Instance) -> Film:
+    """Return the row of a received film."""
+    return Film(
+        film_id=1,
+        study_id=1,
+        identity=instance.identity,
+        transfer_syntax_uid=instance.transfer_syntax_uid,
+        digest=instance.digest,
+        archive_key=film_key(instance.digest),
+        sender=SENDER,
+        received_at=EXAMPLE_TIME,
+        is_original=True,
+    )
+
+
 def read_films(films: Sequence[Dataset], folder: Path, rules: Rules | None = None) -> list[Reading]:
     """Return the reading of each film by the main path with the built-in bundle."""
     archive = FolderArchive(folder)
     rows = []
-    for number, one in enumerate(films):
-        instance = received(one)
-        archive.put(film_key(instance.digest), instance.content)
-        rows.append(
-            Film(
-                film_id=number,
-                study_id=1,
-                identity=instance.identity,
-                transfer_syntax_uid=Uid(instance.transfer_syntax_uid),
-                digest=instance.digest,
-                archive_key=film_key(instance.digest),
-                sender=SENDER,
-                received_at=datetime(2026, 1, 1),  # noqa: DTZ001
-                is_original=True,
-            )
-        )
+    for instance in map(received, films):
+        rows.append(film_row(instance))
+        archive.put(rows[-1].archive_key, instance.content)
     context = ReadContext(archive=archive, rules=ReadRules(gate=rules or Rules(), limits=Limits()))
     return pipeline.read(rows, executor=InProcess(context), network=built_in())

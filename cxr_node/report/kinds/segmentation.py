@@ -7,8 +7,9 @@ from pydicom.uid import SegmentationStorage
 from pydicom.valuerep import DSfloat
 
 from cxr_node.domain import concepts
-from cxr_node.domain.anatomy import Anatomy
+from cxr_node.domain.anatomy import Anatomy, key_without_side
 from cxr_node.domain.codes import Code
+from cxr_node.domain.hanging import states_sides
 from cxr_node.domain.identifiers import Uid, derive_uid, digest_of
 from cxr_node.domain.instance import Identity, Instance
 from cxr_node.domain.radiograph import SpacingSource
@@ -110,7 +111,7 @@ def _content(film: ReportedFilm, model: ModelIdentity, segments: Sequence[_Maske
     content.ContentCreatorName = "cxr-node^"
     content.BodyPartExamined = "CHEST"  # of a paired part Laterality would be required (PS3.3 C.7.3.1)
     content.SegmentSequence = [
-        _segment(number, structure, film.reading.film, model) for number, (structure, _) in enumerate(segments, start=1)
+        _segment(number, structure, film, model) for number, (structure, _) in enumerate(segments, start=1)
     ]
     source = film.reading.film
     references = [instance_reference(source.sop_class_uid, source.sop_instance_uid)]
@@ -124,11 +125,17 @@ def _content(film: ReportedFilm, model: ModelIdentity, segments: Sequence[_Maske
     return content
 
 
-def _segment(number: int, structure: Structure, film: Identity, model: ModelIdentity) -> Dataset:
+def _segment(number: int, structure: Structure, film: ReportedFilm, model: ModelIdentity) -> Dataset:
+    """Return the description of a segment, without its side if the film's header does not say which side is which."""
     code, side, color = SEGMENTS[Anatomy(structure.key)]
+    key = structure.key
+    if side is not None and not (film.reading.geometry and states_sides(film.reading.geometry)):
+        key, side = key_without_side(structure.key), None
     segment = Dataset()
     segment.SegmentNumber = number
     segment.SegmentLabel = code.meaning if side is None else f"{codes.LATERALITIES[side].meaning} {code.meaning}"
+    if key != structure.key:
+        segment.SegmentLabel += ", side 1" if "side_1" in key else ", side 2"
     segment.SegmentDescription = f"Mean score inside {structure.confidence:.2f}; a score is no probability"
     segment.SegmentAlgorithmType = "AUTOMATIC"
     segment.SegmentAlgorithmName = f"{model.name} {model.version}"[:_LABEL_CHARACTERS]
@@ -138,8 +145,8 @@ def _segment(number: int, structure: Structure, film: Identity, model: ModelIden
     if side is not None:
         modifier = [coded(codes.LATERALITIES[side])]
         segment.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = modifier
-    segment.TrackingID = f"cxr-node {structure.key}"
-    segment.TrackingUID = tracking_uid(film.sop_instance_uid, structure.key)
+    segment.TrackingID = f"cxr-node {key}"
+    segment.TrackingUID = tracking_uid(film.reading.film.sop_instance_uid, key)
     segment.RecommendedDisplayCIELabValue = list(color)
     return segment
 

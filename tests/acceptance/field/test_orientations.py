@@ -1,5 +1,6 @@
 """Turned and mirrored films: the same reading, on the film's own pixels, with the sides of the header."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,10 +9,14 @@ import pytest
 
 from cxr_node.domain.reading import Finding, HeatMap, Measurement, Observation, Point, Reading, Region
 from cxr_node.domain.reasons import Note, Reason
+from cxr_node.report.kinds.segmentation import SEGMENTATION
 from cxr_node.report.pictures.picture import UInt8
+from cxr_node.report.source import ReportedFilm
 from tests.support import turned_films
 from tests.support.turned_films import Turned, read_films, turned_copy
+from tests.unit.report.studies import composed, parsed
 
+SIDE = re.compile("(?<![a-z])(right|left)(?![a-z])", re.IGNORECASE)
 Header = Callable[[Turned], dict[str, object]]
 
 
@@ -92,6 +97,29 @@ def test_a_picture_of_no_chest_is_no_turned_film(tmp_path: Path) -> None:
     (reading,) = read_films([board], tmp_path)
 
     assert reading.not_analysed is Reason.BODY_PART
+
+
+@pytest.mark.parametrize("orientation", [(), ("L", "R"), ("A", "F")], ids=["empty", "of one axis", "lateral"])
+@pytest.mark.parametrize("turn", [Turned(False, 0), Turned(True, 0)], ids=["upright", "mirrored"])
+def test_a_film_whose_header_states_no_sides_has_none(
+    turn: Turned, orientation: Sequence[str], upright: Reading, tmp_path: Path
+) -> None:
+    """Neither findings, measurements and observations nor segments; but the numbers that need no side."""
+    film = turned_copy(turn, orientation)
+    (reading,) = read_films([film], tmp_path)
+
+    assert reading.prediction is not None
+    coded: list[Finding | Measurement | Observation] = [*reading.prediction.findings]
+    coded += [*reading.measurements, *reading.observations]
+    assert not [one.key for one in coded if one.laterality is not None]
+    words = [str(words) for one in coded for words in _words(one) if words is not None]
+    assert not [word for word in words if SIDE.search(word)]
+    assert {measured.key for measured in reading.measurements} >= {"CTR", "lung_area/side_1", "lung_area/side_2"}
+    assert not any(one.key.startswith(("asymmetry", "tracheal_deviation")) for one in reading.measurements)
+    segmentation = parsed(composed(SEGMENTATION, [ReportedFilm(header=film, reading=reading)]))
+    labels = [segment.SegmentLabel for segment in segmentation.SegmentSequence]
+    assert {"Lung, side 1", "Lung, side 2", "Heart"} <= set(labels)
+    assert not SIDE.search(str(segmentation.SegmentSequence))
 
 
 _WORDS = ("key", "code", "site", "laterality", "presence", "detail", "provenance")
