@@ -13,7 +13,6 @@ from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, Js
 from cxr_node.ops import backup as backups
 from cxr_node.ops import operator_log
 from cxr_node.ops.backup import BackupError
-from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.ops.single_instance import AlreadyRunning, data_folder_lock
 from cxr_node.wiring.process import Process
 
@@ -55,8 +54,7 @@ def restore(folder: FolderArgument, path: ConfigOption = DEFAULT_CONFIG, as_json
             raise CommandError(str(error)) from None
         except AlreadyRunning:
             raise CommandError("a node runs in this data folder: stop it first") from None
-        what = f"restored from the backup of {manifest.begun_at}"
-        operator_log.record(process, OperatorAction(by=operator_log.operator_name(), what=what, subject="node"))
+        operator_log.record(process, f"restored from the backup of {manifest.begun_at}", subject="node")
     if as_json:
         typer.echo(json.dumps(asdict(manifest)))
     else:

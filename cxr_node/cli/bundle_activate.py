@@ -14,7 +14,6 @@ from cxr_node.cli.database import read_write
 from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, reporting_errors
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.ops import operator_log
-from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.records import bundles
 from cxr_node.records.bundles import ArchivedBundle
 from cxr_node.wiring.process import Process
@@ -71,5 +70,4 @@ def uses(path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> No
 def _record_choice(process: Process, bundle: ArchivedBundle | None, *, what: str) -> None:
     with process.database.write() as transaction:
         bundles.activate(transaction, bundle, by=operator_log.operator_name(), now=process.clock())
-    action = OperatorAction(by=operator_log.operator_name(), what=what, subject="bundles")
-    operator_log.record(process, action, kind=SOFTWARE_CONFIGURATION)
+    operator_log.record(process, what, subject="bundles", kind=SOFTWARE_CONFIGURATION)

@@ -15,7 +15,6 @@ from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, Js
 from cxr_node.domain.codes import Code
 from cxr_node.domain.concepts import CARDIOMEGALY, CARDIOMEGALY_BY_RATIO, HEART
 from cxr_node.ops import operator_log
-from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.process import Process
 
@@ -116,11 +115,9 @@ def install_bundle(
         settings = _settings(path)
         folder = install.install(source, settings.node.bundles_folder)
         card = bundle.read_card(folder)
-    change = OperatorAction(
-        by=operator_log.operator_name(), what=f"bundle {card.name} {card.version} installed", subject="bundles"
-    )
+    what = f"bundle {card.name} {card.version} installed"
     with Process.open(settings) as process:
-        operator_log.record(process, change, kind=SOFTWARE_CONFIGURATION)
+        operator_log.record(process, what, subject="bundles", kind=SOFTWARE_CONFIGURATION)
     typer.echo(
         f"{card.name} {card.version} is installed; to read with it, set under [read]: bundle = {json.dumps(card.name)}"
     )

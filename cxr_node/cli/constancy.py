@@ -19,10 +19,8 @@ from cxr_node.cli.terminal import (
 )
 from cxr_node.monitoring.constancy import CheckState
 from cxr_node.ops import operator_log
-from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.records import constancy as rows
 from cxr_node.wiring import constancy
-from cxr_node.wiring.process import Process
 
 app = typer.Typer(help="Constancy checks with phantoms.", no_args_is_help=True)
 _NONE = "there is no check yet: run `cxr-node constancy run`"
@@ -84,14 +82,9 @@ def accept(
             )
         with process.database.write() as transaction:
             number = rows.accept(transaction, row["id"], by=operator_log.operator_name(), now=process.clock())
-        _record(process, row)
+        what = f"constancy check {row['id']} accepted for {_model(row)}"
+        operator_log.record(process, what, subject="constancy", kind=SOFTWARE_CONFIGURATION)
     typer.echo(f"{number} values of check {row['id']} are now expected of {_model(row)} on {row['engine']}")
-
-
-def _record(process: Process, row: dict[str, Any]) -> None:
-    what = f"constancy check {row['id']} accepted for {_model(row)}"
-    action = OperatorAction(by=operator_log.operator_name(), what=what, subject="constancy")
-    operator_log.record(process, action, kind=SOFTWARE_CONFIGURATION)
 
 
 def _print(check: tuple[dict[str, Any], list[dict[str, Any]]] | None, *, as_json: bool) -> None:

@@ -10,7 +10,6 @@ from cxr_node.cli.database import read_write, reading_database
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.db.states import ENDED, Stage, State
 from cxr_node.ops import operator_log
-from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.queries import view_rows
 from cxr_node.queries.view_rows import equal
 from cxr_node.queries.views.registry import VIEWS
@@ -77,9 +76,7 @@ def requeue(
         if yes and job_ids:
             with process.database.write() as transaction:
                 requeued = queue.requeue(transaction, job_ids, actor=operator_log.operator_name(), now=process.clock())
-            sentence = f"{len(requeued)} jobs queued again"
-            action = OperatorAction(by=operator_log.operator_name(), what=sentence, subject="jobs")
-            operator_log.record(process, action)
+            operator_log.record(process, f"{len(requeued)} jobs queued again", subject="jobs")
         if as_json:
             typer.echo(json.dumps({"matching": job_ids, "requeued": requeued}))
             return

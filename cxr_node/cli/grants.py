@@ -10,7 +10,6 @@ from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, re
 from cxr_node.db import migrate
 from cxr_node.db.url import read_only_url
 from cxr_node.ops import operator_log
-from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.queries import grants
 from cxr_node.wiring.process import Process
 
@@ -37,8 +36,6 @@ def grant_reader(
             if not grants.exists(connection, role):
                 raise CommandError(f"there is no role {role!r}: create it first, such as with CREATE ROLE {role} LOGIN")
             grants.run(connection, statements)
-        action = OperatorAction(
-            by=operator_log.operator_name(), what=f"role {role} may read the views", subject="database"
-        )
-        operator_log.record(process, action, kind=SECURITY_CONFIGURATION)
+        what = f"role {role} may read the views"
+        operator_log.record(process, what, subject="database", kind=SECURITY_CONFIGURATION)
     typer.echo(f"{role} may read the views, and nothing else")

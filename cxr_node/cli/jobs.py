@@ -12,7 +12,6 @@ from cxr_node.cli.database import read_write
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, out, reporting_errors
 from cxr_node.db.states import Stage, State
 from cxr_node.ops import operator_log
-from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.queue import queue, search
 from cxr_node.queue.search import EventRow, JobRow
 
@@ -100,8 +99,7 @@ def retry_jobs(
         with process.database.write() as transaction:
             requeued = queue.requeue(transaction, job_ids, actor=operator_log.operator_name(), now=process.clock())
         for job_id in requeued:
-            action = OperatorAction(by=operator_log.operator_name(), what="job queued again", subject=f"jobs/{job_id}")
-            operator_log.record(process, action)
+            operator_log.record(process, "job queued again", subject=f"jobs/{job_id}")
         if as_json:
             typer.echo(json.dumps({"requeued": requeued}))
         elif requeued:

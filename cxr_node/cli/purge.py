@@ -9,7 +9,6 @@ import typer
 from cxr_node.cli.database import read_write
 from cxr_node.cli.terminal import DEFAULT_CONFIG, ConfigOption, JsonOption, reporting_errors
 from cxr_node.ops import operator_log
-from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.records import retention
 from cxr_node.wiring import audit, audit_decorators
 from cxr_node.work.periodic.retention import remove_expired
@@ -39,7 +38,7 @@ def purge(
                     before_removal=audit_decorators.before_removal(trail),
                 )
             what = f"the films and results of {studies} studies older than {days:g} days removed"
-            operator_log.record(process, OperatorAction(by=operator_log.operator_name(), what=what, subject="studies"))
+            operator_log.record(process, what, subject="studies")
         else:
             with process.database.read() as connection:
                 studies = retention.count_removable(connection, before=process.clock() - keep)

@@ -15,15 +15,24 @@ from sqlalchemy import (
     select,
 )
 
-from cxr_node.db.tables import AE_TITLE, CODE, DIGEST, JSON_VALUE, UID_TEXT, RowId, UtcDateTime, film, metadata, row_id
+from cxr_node.db.tables import (
+    AE_TITLE,
+    CODE,
+    DIGEST,
+    JSON_VALUE,
+    UID_TEXT,
+    RowId,
+    UtcDateTime,
+    film,
+    metadata,
+    numbered_table,
+)
 
 _DAY = String(10)
 
 # A model; another version, preprocessing or set of operating points is another model.
-model = Table(
+model = numbered_table(
     "model",
-    metadata,
-    row_id(),
     Column("name", String(64), nullable=False),
     Column("version", String(64), nullable=False),
     Column("weights_digest", DIGEST, nullable=False),
@@ -51,10 +60,8 @@ def _statistic_columns() -> tuple[Column[str], ...]:
 
 
 # One statistic of one device, UTC day and model; computed again when films of the day are read.
-daily_statistic = Table(
+daily_statistic = numbered_table(
     "daily_statistic",
-    metadata,
-    row_id(),
     of_model(),
     *_statistic_columns(),
     Column("films", Integer, nullable=False),
@@ -66,14 +73,10 @@ daily_statistic = Table(
 )
 
 # Number of the last reading that the daily statistics include.
-daily_statistic_progress = Table(
-    "daily_statistic_progress", metadata, row_id(), Column("reading_id", RowId, nullable=False)
-)
+daily_statistic_progress = numbered_table("daily_statistic_progress", Column("reading_id", RowId, nullable=False))
 
-drift = Table(
+drift = numbered_table(
     "drift",
-    metadata,
-    row_id(),
     of_model(),
     *_statistic_columns(),
     Column("reference_from", _DAY, nullable=False),
@@ -92,29 +95,23 @@ drift = Table(
 )
 
 # Evaluated days, also those with nothing to compare.
-drift_evaluation = Table(
+drift_evaluation = numbered_table(
     "drift_evaluation",
-    metadata,
-    row_id(),
     Column("day", _DAY, nullable=False, unique=True),
     Column("evaluated_at", UtcDateTime, nullable=False),
 )
 
 # Number of the last reading whose film the model has read, and attempts at the next one.
-shadow_progress = Table(
+shadow_progress = numbered_table(
     "shadow_progress",
-    metadata,
-    row_id(),
     of_model(),
     Column("reading_id", RowId, nullable=False),
     Column("attempts", Integer, nullable=False),
     UniqueConstraint("model_id"),
 )
 
-shadow = Table(
+shadow = numbered_table(
     "shadow",
-    metadata,
-    row_id(),
     of_model(),
     Column("film_id", RowId, ForeignKey("film.id"), nullable=False),
     Column("read_at", UtcDateTime, nullable=False),
@@ -124,10 +121,8 @@ shadow = Table(
     Index("ix_shadow_model_id_read_at", "model_id", "read_at"),
 )
 
-shadow_finding = Table(
+shadow_finding = numbered_table(
     "shadow_finding",
-    metadata,
-    row_id(),
     Column("shadow_id", RowId, ForeignKey("shadow.id"), nullable=False),
     Column("key", String(64), nullable=False),
     Column("score", Float, nullable=False),
@@ -136,10 +131,8 @@ shadow_finding = Table(
     UniqueConstraint("shadow_id", "key"),
 )
 
-constancy_run = Table(
+constancy_run = numbered_table(
     "constancy_run",
-    metadata,
-    row_id(),
     Column("started_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
     Column("state", String(16), nullable=False),
@@ -149,10 +142,8 @@ constancy_run = Table(
 )
 
 # Written before the phantom is sent. Only the first film received under this UID belongs to the check.
-constancy_film = Table(
+constancy_film = numbered_table(
     "constancy_film",
-    metadata,
-    row_id(),
     Column("run_id", RowId, ForeignKey("constancy_run.id"), nullable=False),
     Column("seed", Integer, nullable=False),
     Column("sop_instance_uid", UID_TEXT, nullable=False, unique=True),
@@ -161,10 +152,8 @@ constancy_film = Table(
     Index("ix_constancy_film_run_id", "run_id"),
 )
 
-constancy_value = Table(
+constancy_value = numbered_table(
     "constancy_value",
-    metadata,
-    row_id(),
     Column("run_id", RowId, ForeignKey("constancy_run.id"), nullable=False),
     Column("seed", Integer, nullable=False),
     Column("kind", String(16), nullable=False),
@@ -175,10 +164,8 @@ constancy_value = Table(
     UniqueConstraint("run_id", "seed", "kind", "key"),
 )
 
-constancy_baseline = Table(
+constancy_baseline = numbered_table(
     "constancy_baseline",
-    metadata,
-    row_id(),
     of_model(),
     Column("engine", String(128), nullable=False),
     Column("seed", Integer, nullable=False),

@@ -25,6 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.schema import SchemaItem
 
 from cxr_node.db.claim_order import ClaimOrder
 from cxr_node.db.states import Stage, State
@@ -69,13 +70,33 @@ CODE = String(16)
 JSON_VALUE = JSON(none_as_null=True)
 
 
-def row_id() -> Column[int]:
-    """Return the primary key column."""
-    return Column("id", RowId, primary_key=True, autoincrement=True)
+def numbered_table(name: str, *items: SchemaItem) -> Table:
+    """Return a table of columns, constraints and indexes whose primary key is a number of the row."""
+    return Table(name, metadata, Column("id", RowId, primary_key=True, autoincrement=True), *items)
 
 
 def _reference(name: str, target: str, *, nullable: bool = False) -> Column[int]:
     return Column(name, RowId, ForeignKey(f"{target}.id"), nullable=nullable)
+
+
+def _coded() -> tuple[Column[str], ...]:
+    """Return the columns of the key and code of a finding or measurement."""
+    return (
+        Column("key", String(64), nullable=False),
+        Column("code_value", CODE, nullable=False),
+        Column("code_scheme", CODE, nullable=False),
+        Column("code_meaning", String(64), nullable=False),
+    )
+
+
+def _archived() -> tuple[Column[Any], ...]:
+    """Return the columns of an instance in the archive, beside its UIDs."""
+    return (
+        Column("patient_key", DIGEST, nullable=False),
+        Column("digest", DIGEST, nullable=False),
+        Column("archive_key", String(200), nullable=False),
+        Column("size_bytes", BigInteger, nullable=False),
+    )
 
 
 def _partial_index(name: str, *columns: ColumnElement[Any], where: str, unique: bool = False) -> Index:
@@ -83,29 +104,22 @@ def _partial_index(name: str, *columns: ColumnElement[Any], where: str, unique: 
     return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
 
 
-study = Table(
+study = numbered_table(
     "study",
-    metadata,
-    row_id(),
     Column("study_instance_uid", UID_TEXT, nullable=False, unique=True),
     Column("first_received_at", UtcDateTime, nullable=False),
     # The largest priority boost of its films in seconds; present and future jobs of the study have it.
     Column("priority", Integer, nullable=False, server_default="0"),
 )
 
-film = Table(
+film = numbered_table(
     "film",
-    metadata,
-    row_id(),
     _reference("study_id", "study"),
     Column("sop_class_uid", UID_TEXT, nullable=False),
     Column("sop_instance_uid", UID_TEXT, nullable=False),
     Column("series_instance_uid", UID_TEXT, nullable=False),
     Column("transfer_syntax_uid", UID_TEXT, nullable=False),
-    Column("patient_key", DIGEST, nullable=False),
-    Column("digest", DIGEST, nullable=False),
-    Column("archive_key", String(200), nullable=False),
-    Column("size_bytes", BigInteger, nullable=False),
+    *_archived(),
     Column("calling_ae_title", AE_TITLE, nullable=False),
     Column("called_ae_title", AE_TITLE, nullable=False),
     Column("address", String(64), nullable=False),
@@ -125,10 +139,8 @@ film = Table(
 )
 _partial_index("uq_film_original", film.c.sop_instance_uid, where="is_original", unique=True)
 
-reading = Table(
+reading = numbered_table(
     "reading",
-    metadata,
-    row_id(),
     _reference("film_id", "film"),
     Column("read_at", UtcDateTime, nullable=False),
     Column("not_analysed", CODE),
@@ -150,15 +162,10 @@ reading = Table(
 )
 _partial_index("ix_reading_not_analysed", reading.c.not_analysed, reading.c.film_id, where="not_analysed IS NOT NULL")
 
-finding = Table(
+finding = numbered_table(
     "finding",
-    metadata,
-    row_id(),
     _reference("reading_id", "reading"),
-    Column("key", String(64), nullable=False),
-    Column("code_value", CODE, nullable=False),
-    Column("code_scheme", CODE, nullable=False),
-    Column("code_meaning", String(64), nullable=False),
+    *_coded(),
     Column("site", JSON_VALUE),
     Column("score", Float, nullable=False),
     Column("operating_point", Float, nullable=False),
@@ -170,10 +177,8 @@ finding = Table(
 )
 
 # Heat map of a finding. It has its own table because queries over findings do not need it; retention deletes it.
-heat_map = Table(
+heat_map = numbered_table(
     "heat_map",
-    metadata,
-    row_id(),
     _reference("finding_id", "finding"),
     Column("rows", Integer, nullable=False),
     Column("columns", Integer, nullable=False),
@@ -182,15 +187,10 @@ heat_map = Table(
     UniqueConstraint("finding_id"),
 )
 
-measurement = Table(
+measurement = numbered_table(
     "measurement",
-    metadata,
-    row_id(),
     _reference("reading_id", "reading"),
-    Column("key", String(64), nullable=False),
-    Column("code_value", CODE, nullable=False),
-    Column("code_scheme", CODE, nullable=False),
-    Column("code_meaning", String(64), nullable=False),
+    *_coded(),
     Column("value", Float, nullable=False),
     Column("unit", JSON_VALUE, nullable=False),
     Column("line", JSON_VALUE, nullable=False),
@@ -201,10 +201,8 @@ measurement = Table(
     UniqueConstraint("reading_id", "key"),
 )
 
-result = Table(
+result = numbered_table(
     "result",
-    metadata,
-    row_id(),
     _reference("study_id", "study"),
     Column("kind", String(32), nullable=False),
     Column("version", Integer, nullable=False),
@@ -212,19 +210,14 @@ result = Table(
     Column("sop_instance_uid", UID_TEXT, nullable=False, unique=True),
     Column("series_instance_uid", UID_TEXT, nullable=False),
     Column("transfer_syntax_uid", UID_TEXT, nullable=False),
-    Column("patient_key", DIGEST, nullable=False),
-    Column("digest", DIGEST, nullable=False),
-    Column("archive_key", String(200), nullable=False),
-    Column("size_bytes", BigInteger, nullable=False),
+    *_archived(),
     Column("composed_at", UtcDateTime, nullable=False),
     Column("removed_at", UtcDateTime),
     UniqueConstraint("study_id", "kind", "version"),
 )
 
-delivery = Table(
+delivery = numbered_table(
     "delivery",
-    metadata,
-    row_id(),
     _reference("result_id", "result"),
     Column("destination", String(64), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -239,10 +232,8 @@ delivery = Table(
 )
 
 # Storage commitment requests (N-ACTION) to destinations. A report may come late and names the transaction only.
-commitment_request = Table(
+commitment_request = numbered_table(
     "commitment_request",
-    metadata,
-    row_id(),
     _reference("delivery_id", "delivery"),
     Column("transaction_uid", UID_TEXT, nullable=False, unique=True),
     Column("requested_at", UtcDateTime, nullable=False),
@@ -250,10 +241,8 @@ commitment_request = Table(
 )
 
 # Storage commitment requests of peers; instances are pairs of SOP Class and SOP Instance UID.
-commitment = Table(
+commitment = numbered_table(
     "commitment",
-    metadata,
-    row_id(),
     Column("transaction_uid", UID_TEXT, nullable=False),
     Column("calling_ae_title", AE_TITLE, nullable=False),
     Column("address", String(64), nullable=False),
@@ -280,10 +269,8 @@ def _one_subject() -> str:
     )
 
 
-job = Table(
+job = numbered_table(
     "job",
-    metadata,
-    row_id(),
     Column("stage", String(16), nullable=False),
     _reference("film_id", "film", nullable=True),
     _reference("study_id", "study", nullable=True),
@@ -322,10 +309,8 @@ _partial_index("ix_job_claim_order", job.c.stage, ClaimOrder(job.c.due_at, job.c
 _partial_index("ix_job_due", job.c.stage, job.c.due_at, where=_WAITING)
 _partial_index("ix_job_running", job.c.lease_until, where=f"state = '{State.RUNNING}'")
 
-job_event = Table(
+job_event = numbered_table(
     "job_event",
-    metadata,
-    row_id(),
     _reference("job_id", "job"),
     Column("at", UtcDateTime, nullable=False),
     Column("event", String(16), nullable=False),
@@ -336,10 +321,8 @@ job_event = Table(
 )
 
 # Presentation contexts that a destination accepted when last negotiated: SOP Class to transfer syntaxes.
-destination_capabilities = Table(
+destination_capabilities = numbered_table(
     "destination_capabilities",
-    metadata,
-    row_id(),
     Column("destination", String(64), nullable=False, unique=True),
     Column("peer", Text, nullable=False),
     Column("accepted", JSON_VALUE, nullable=False),
@@ -347,10 +330,8 @@ destination_capabilities = Table(
 )
 
 # Activated bundle: the newest row. Without an archive key each host uses the bundle of its settings.
-bundle_activation = Table(
+bundle_activation = numbered_table(
     "bundle_activation",
-    metadata,
-    row_id(),
     Column("name", String(64), nullable=False),
     Column("version", String(64), nullable=False),
     Column("digest", DIGEST),
@@ -360,10 +341,8 @@ bundle_activation = Table(
 )
 
 # Whether each host uses the activated bundle or has rejected it.
-bundle_use = Table(
+bundle_use = numbered_table(
     "bundle_use",
-    metadata,
-    row_id(),
     Column("host", String(64), nullable=False, unique=True),
     _reference("activation_id", "bundle_activation"),
     Column("is_rejected", Boolean, nullable=False),

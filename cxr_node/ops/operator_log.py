@@ -2,7 +2,6 @@
 
 import getpass
 import logging
-from dataclasses import dataclass
 
 from cxr_node.audit.events import USE_OF_RESTRICTED_FUNCTION
 from cxr_node.domain.codes import Code
@@ -12,19 +11,15 @@ from cxr_node.wiring.process import Process
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorAction:
-    """An action: by whom, a sentence without patient data, and the subject as a path such as jobs/17."""
+def record(process: Process, what: str, *, subject: str, by: str = "", kind: Code = USE_OF_RESTRICTED_FUNCTION) -> None:
+    """Record an action in log and audit trail. Call after its transaction is committed.
 
-    by: str
-    what: str
-    subject: str
-
-
-def record(process: Process, action: OperatorAction, *, kind: Code = USE_OF_RESTRICTED_FUNCTION) -> None:
-    """Record an action in log and audit trail. Call after its transaction is committed."""
-    _log.warning("%s: %s (%s)", action.by, action.what, action.subject)
-    audit.administration(process.settings, process.clock, kind, action.what, by=action.by, subject=action.subject)
+    `what` is a sentence without patient data, `subject` a path such as jobs/17, `by` by default the user of the
+    command line.
+    """
+    actor = by or operator_name()
+    _log.warning("%s: %s (%s)", actor, what, subject)
+    audit.administration(process.settings, process.clock, kind, what, by=actor, subject=subject)
 
 
 def operator_name() -> str:

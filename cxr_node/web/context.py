@@ -12,7 +12,6 @@ from fastapi import Depends, HTTPException, Request, status
 from cxr_node.db.database import Connection, Database
 from cxr_node.domain.clock import Clock
 from cxr_node.ops import operator_log
-from cxr_node.ops.operator_log import OperatorAction
 from cxr_node.queries import browse
 from cxr_node.queue import queue
 from cxr_node.settings.root import Settings
@@ -50,9 +49,7 @@ class WebContext:
         with self.process.database.write() as transaction:
             requeued = queue.requeue(transaction, [job_id], actor=actor, now=self.process.clock())
         if requeued:
-            operator_log.record(
-                self.process, OperatorAction(by=actor, what="job queued again", subject=f"jobs/{job_id}")
-            )
+            operator_log.record(self.process, "job queued again", subject=f"jobs/{job_id}", by=actor)
         return requeued
 
 

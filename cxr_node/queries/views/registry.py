@@ -32,15 +32,18 @@ def parse_view(name: str, document: Mapping[str, Any], shared: Mapping[str, Any]
 
     Raises
     ------
-    KeyError, TypeError, ValueError
+    ValueError
         If a column is not in `shared`, a name is absent or unknown, or a type is none of `ColumnType`.
     """
-    columns = {
-        column: (ColumnType(kind), meaning)
-        for entry in document["columns"]
-        for column, kind, meaning in ([entry] if isinstance(entry, list) else _shared(entry, shared))
-    }
-    return View(name=name, **{**document, "columns": columns})
+    try:
+        columns = {
+            column: (ColumnType(kind), meaning)
+            for entry in document["columns"]
+            for column, kind, meaning in ([entry] if isinstance(entry, list) else _shared(entry, shared))
+        }
+        return View(name=name, **{**document, "columns": columns})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{name}.toml: {error}") from error
 
 
 def _shared(name: str, shared: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
