@@ -3,6 +3,7 @@
 No detail quotes a value typed by a person: such text can name the patient.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pydicom import uid
@@ -14,6 +15,7 @@ from cxr_node.pixels import elements, image_statistics
 from cxr_node.pixels.age import age_in_years
 from cxr_node.pixels.body_part import BodyPart, find_body_part
 from cxr_node.pixels.geometry import patient_orientation
+from cxr_node.pixels.image_kind import DEFAULT_ACTIONS, Action, ImageKind, kinds_of
 from cxr_node.pixels.veterinary import is_animal
 from cxr_node.pixels.view import find_view
 
@@ -50,6 +52,8 @@ class Rules:
         Younger patients are refused; 0 disables the check.
     accept_for_processing, accept_multi_frame
         Whether For Processing films, and the first of several frames, are read.
+    kinds
+        What becomes of images that are no plain film, by their kind (`image_kind.RULES`).
     minimum_side_pixels, maximum_elongation
         Least length of the shorter side, and largest ratio of the longer side to it.
     """
@@ -65,6 +69,7 @@ class Rules:
     minimum_age_years: float = 18.0
     accept_for_processing: bool = False
     accept_multi_frame: bool = False
+    kinds: Mapping[ImageKind, Action] = field(default_factory=lambda: dict(DEFAULT_ACTIONS))
     minimum_side_pixels: int = 224
     maximum_elongation: float = 2.5
 
@@ -87,9 +92,10 @@ def judge_header(dataset: Dataset, rules: Rules) -> Verdict:
     notes = []
     if find_view(dataset)[1] is ViewSource.TEXT:
         notes.append(Note.VIEW_GUESSED)
+    notes += [rule.note for rule, _ in kinds_of(dataset)]
     if elements.text(dataset, "BurnedInAnnotation").upper() == "YES":
         notes.append(Note.BURNED_IN_TEXT)
-    return Verdict(notes=tuple(notes))
+    return Verdict(notes=tuple(dict.fromkeys(notes)))
 
 
 def states_frontal_chest(dataset: Dataset, rules: Rules) -> bool:
@@ -121,6 +127,13 @@ def _species(dataset: Dataset, _rules: Rules) -> _Refusal:
     return (Reason.NOT_HUMAN, f"{where} names an animal") if where else None
 
 
+def _image_kind(dataset: Dataset, rules: Rules) -> _Refusal:
+    for rule, where in kinds_of(dataset):
+        if rules.kinds[rule.kind] is Action.REFUSE:
+            return rule.reason, f"{where} says so; `gate.{rule.kind}` decides whether such images are read"
+    return None
+
+
 def _body_part(dataset: Dataset, rules: Rules) -> _Refusal:
     stated = find_body_part(dataset, chest_words=rules.body_parts)
     if stated.part is BodyPart.CHEST or (stated.part is BodyPart.UNSTATED and rules.accept_unknown_body_part):
@@ -132,7 +145,7 @@ def _view(dataset: Dataset, rules: Rules) -> _Refusal:
     view, source = find_view(dataset)
     if source is ViewSource.NONE:
         orientation = patient_orientation(dataset)
-        if orientation is not None and orientation[0][0] in "AP":
+        if orientation is not None and any(direction[0] in "AP" for direction in orientation):
             return Reason.VIEW, "Patient Orientation (0020,0020) is of a lateral view"
         return None if rules.accept_unknown_view else (Reason.VIEW, "the view is stated nowhere")
     if view.is_frontal:
@@ -162,7 +175,7 @@ def _frames(dataset: Dataset, rules: Rules) -> _Refusal:
     return (Reason.MULTI_FRAME, f"{frames} frames") if frames > 1 and not rules.accept_multi_frame else None
 
 
-_CHECKS = (_kind, _species, _body_part, _view, _age, _for_processing, _frames, _pixels)
+_CHECKS = (_kind, _species, _image_kind, _body_part, _view, _age, _for_processing, _frames, _pixels)
 
 
 def judge_picture(film: Radiograph, rules: Rules) -> Verdict:

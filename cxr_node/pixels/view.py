@@ -40,18 +40,33 @@ _FIRST_LETTERS = re.compile(r"\b([PA])[.\-/ ]?([AP])\b\.?")
 _WORD = re.compile(r"[A-Z]+")
 
 
+def stated_views(dataset: Dataset) -> tuple[View, ...]:
+    """Return the views of View Position and of each item of the View Code Sequence, without unknown ones."""
+    position = elements.text(dataset, "ViewPosition").upper()
+    views = (_position(position), *(_CODES.get(code, View.UNKNOWN) for code in _view_codes(dataset)))
+    return tuple(view for view in views if view is not View.UNKNOWN)
+
+
+def _view_codes(dataset: Dataset) -> list[str]:
+    codes = (elements.text(item, "CodeValue") for item in elements.items(dataset, "ViewCodeSequence"))
+    return [code for code in codes if code]
+
+
 def find_view(dataset: Dataset) -> tuple[View, ViewSource]:
     """Return the view and its source. Never raises.
 
     A stated view of another kind (oblique, decubitus, apical) is UNKNOWN with its source; an unstated one is UNKNOWN
-    with ViewSource.NONE.
+    with ViewSource.NONE, and so is one that is both PA and AP. Of several codes one that is lateral counts.
     """
+    if {View.PA, View.AP} <= set(stated_views(dataset)):
+        return View.UNKNOWN, ViewSource.NONE
     position = elements.text(dataset, "ViewPosition").upper()
     if position and position not in _FRONTAL:
         return _position(position), ViewSource.VIEW_POSITION
-    codes = [elements.text(item, "CodeValue") for item in elements.items(dataset, "ViewCodeSequence")]
-    if any(codes) and _FRONTAL.isdisjoint(codes):
-        return _CODES.get(codes[0], View.UNKNOWN), ViewSource.VIEW_CODE
+    codes = _view_codes(dataset)
+    if codes and _FRONTAL.isdisjoint(codes):
+        coded = [_CODES.get(code, View.UNKNOWN) for code in codes]
+        return View.LATERAL if View.LATERAL in coded else coded[0], ViewSource.VIEW_CODE
     for keyword in TEXTS:
         views = {_WORDS[word] for word in words(elements.text(dataset, keyword)) if word in _WORDS}
         if len(views) == 1:  # "CHEST PA AND LATERAL" describes a study, not this film

@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cxr_node.domain.section import NameOrPath, Seconds, Section
+from cxr_node.pixels.image_kind import Action, ImageKind
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.suitability import Rules
 
 _RULES, _LIMITS = Rules(), Limits()
+_KINDS = _RULES.kinds
 
 
 class GateSection(Section):
@@ -30,6 +32,44 @@ class GateSection(Section):
         description='Score from which the model\'s "no chest film" refuses a film whose header states a frontal chest.',
     )
     accept_for_processing: bool = Field(_RULES.accept_for_processing, description="Read DX Images - For Processing.")
+    quality_control: Action = Field(
+        _KINDS[ImageKind.QUALITY_CONTROL],
+        description='Quality Control Image or Subject is YES: "refuse", or "note" to read them.',
+    )
+    capture: Action = Field(
+        _KINDS[ImageKind.CAPTURE],
+        description='Pictures made by another product, such as heat maps: "refuse", or "note" to read them.',
+    )
+    tomosynthesis: Action = Field(
+        _KINDS[ImageKind.TOMOSYNTHESIS], description='Tomosynthesis slices: "refuse", or "note" to read them.'
+    )
+    bone_suppressed: Action = Field(
+        _KINDS[ImageKind.BONE_SUPPRESSED], description='Copies with bones suppressed: "refuse", or "note" to read them.'
+    )
+    dual_energy: Action = Field(
+        _KINDS[ImageKind.DUAL_ENERGY],
+        description='Dual energy images of bone or soft tissue only: "refuse", or "note" to read them.',
+    )
+    stitched: Action = Field(
+        _KINDS[ImageKind.STITCHED],
+        description='Images stitched from several exposures: "refuse", or "note" to read them.',
+    )
+    decubitus: Action = Field(
+        _KINDS[ImageKind.DECUBITUS],
+        description='Lateral decubitus views, by View Modifier Code: "refuse", or "note" to read them.',
+    )
+    lordotic: Action = Field(
+        _KINDS[ImageKind.LORDOTIC],
+        description='Lordotic views, by View Modifier Code: "refuse", or "note" to read them.',
+    )
+    view_conflict: Action = Field(
+        _KINDS[ImageKind.VIEW_CONFLICT],
+        description='Only one of View Position and View Code is frontal: "refuse", or "note" to read them.',
+    )
+    projection_conflict: Action = Field(
+        _KINDS[ImageKind.PROJECTION_CONFLICT],
+        description='One of View Position and View Code says PA, the other AP: "refuse", or "note" to read them.',
+    )
     maximum_pixels: int = Field(
         _LIMITS.maximum_samples, ge=1, description="Maximum Rows x Columns to decode; larger films are not read."
     )

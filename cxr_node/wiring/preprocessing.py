@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cxr_node.pixels import suitability
+from cxr_node.pixels.image_kind import ImageKind
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.reading.executor import ReadContext, ReadRules
@@ -20,6 +21,7 @@ def gate_rules(settings: Settings) -> suitability.Rules:
         view_from_model=section.view_from_model,
         no_chest_score=section.no_chest_score,
         accept_for_processing=section.accept_for_processing,
+        kinds={kind: getattr(section, kind.value) for kind in ImageKind},
     )
 
 

@@ -59,6 +59,14 @@ def _lying_fragments(film: Dataset) -> Dataset:
     return film
 
 
+def _decubitus() -> Dataset:
+    modifier, view = Dataset(), Dataset()
+    modifier.CodeValue, modifier.CodingSchemeDesignator, modifier.CodeMeaning = "102536004", "SCT", "left"
+    view.CodeValue, view.CodingSchemeDesignator, view.CodeMeaning = "399348003", "SCT", "antero-posterior"
+    view.ViewModifierCodeSequence = [modifier]
+    return view
+
+
 def _gives_up(reason: Reason) -> Callable[..., tuple[()]]:
     def fail(*_: object) -> tuple[()]:
         raise GiveUp(reason, "on purpose")
@@ -70,6 +78,13 @@ FILMS: dict[Reason, Callable[[], Dataset]] = {
     Reason.BODY_PART: lambda: films.dx(changes={"BodyPartExamined": "HIP", "AnatomicRegionSequence": None}),
     Reason.NOT_HUMAN: lambda: films.dx(changes={"PatientSpeciesDescription": "Canis lupus familiaris"}),
     Reason.VIEW: lambda: films.dx(changes={"ViewPosition": "LL", "ViewCodeSequence": None}),
+    Reason.SPECIAL_VIEW: lambda: films.dx(changes={"ViewCodeSequence": [_decubitus()]}),
+    Reason.QUALITY_CONTROL: lambda: films.dx(changes={"QualityControlImage": "YES"}),
+    Reason.CAPTURE: lambda: films.sc(changes={"SeriesDescription": "AI heat map"}),
+    Reason.TOMOSYNTHESIS: lambda: films.dx(changes={"DerivationDescription": "tomosynthesis"}),
+    Reason.BONE_SUPPRESSED: lambda: films.dx(changes={"DerivationDescription": "bone suppression"}),
+    Reason.DUAL_ENERGY: lambda: films.dx(changes={"DerivationDescription": "dual energy"}),
+    Reason.STITCHED: lambda: films.dx(changes={"DerivationDescription": "stitched"}),
     Reason.AGE: lambda: films.dx(changes={"PatientAge": "003Y"}),
     Reason.FOR_PROCESSING: lambda: films.dx(for_processing=True),
     Reason.MULTI_FRAME: lambda: films.sc(changes={"NumberOfFrames": 2}),
