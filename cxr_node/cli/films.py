@@ -11,10 +11,12 @@ from pydicom import Dataset
 from cxr_node import config
 from cxr_node.cli.terminal import DEFAULT_CONFIG, CommandError, ConfigOption, JsonOption, reporting_errors
 from cxr_node.domain.errors import GiveUp
-from cxr_node.domain.hanging import hang
+from cxr_node.domain.geometry import Orientation
+from cxr_node.domain.hanging import hang, orientation_of
 from cxr_node.domain.identifiers import parse_uid
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Appearance
+from cxr_node.domain.reasons import Note
 from cxr_node.pixels import display, film, suitability
 from cxr_node.pixels.view_check import judge_appearance, with_view
 from cxr_node.queries import archived
@@ -78,6 +80,7 @@ class _Seen:
 
     model: str = "not asked"
     appearance: Appearance | None = None
+    upright_after: int = 0
 
     def __str__(self) -> str:
         seen = self.appearance
@@ -92,18 +95,22 @@ def _ask(settings: Settings, radiograph: Radiograph) -> _Seen:
     # Imports torch, which takes seconds.
     from cxr_node.infer import bundle, bundle_registry
     from cxr_node.infer.reader import Reader
+    from cxr_node.reading.turned import find_turned
 
     try:
         reader = Reader(
             bundle.load(bundle_registry.find(str(settings.read.bundle), settings.node.bundles_folder)), device="cpu"
         )
-        (prediction,) = reader.read([radiograph])
+        prepared = [reader.adapter.preprocess(radiograph)]
+        outputs = reader.forward(prepared)
+        appearance = reader.adapter.decode_appearance(outputs[0])
+        (upright_after,) = find_turned(reader, prepared, outputs)
     except (bundle.BundleError, GiveUp) as error:
         return _Seen(f"not asked: {error}")
     name = f"{reader.identity.name} {reader.identity.version}"
-    if prediction.appearance is None:
+    if appearance is None:
         return _Seen(f"{name} classifies neither view nor distance")
-    return _Seen(name, prediction.appearance)
+    return _Seen(name, appearance, upright_after)
 
 
 def _description(dataset: Dataset, radiograph: Radiograph, rules: suitability.Rules, seen: _Seen) -> dict[str, object]:
@@ -111,10 +118,15 @@ def _description(dataset: Dataset, radiograph: Radiograph, rules: suitability.Ru
     verdicts = [suitability.judge_header(dataset, rules), suitability.judge_picture(radiograph, rules)]
     if seen.appearance is not None:
         frontal = suitability.states_frontal_chest(dataset, rules)
-        verdicts.append(judge_appearance(seen.appearance, geometry, rules, states_frontal_chest=frontal))
+        verdicts.append(
+            judge_appearance(
+                seen.appearance, geometry, rules, states_frontal_chest=frontal, upright_after=seen.upright_after
+            )
+        )
         geometry = with_view(geometry, seen.appearance, rules)
     rejected = next((verdict for verdict in verdicts if verdict.refused), None)
-    noted = (*radiograph.notes, *(note for verdict in verdicts for note in verdict.notes))
+    rotated = () if orientation_of(geometry) == Orientation() else (Note.ROTATED,)
+    noted = (*radiograph.notes, *rotated, *(note for verdict in verdicts for note in verdict.notes))
     notes = dict.fromkeys(note.meaning for note in noted)
     spacing = geometry.spacing
     return {
