@@ -24,11 +24,13 @@ from cxr_node.db.states import Stage
 from cxr_node.domain.reading import ModelIdentity, Prediction, Reading
 from cxr_node.queue import search
 from cxr_node.reading.executor import InProcess, ReadContext
+from cxr_node.reading.network import Network
 from cxr_node.records import bundles, films, readings
 from cxr_node.records.bundles import ArchivedBundle
 from cxr_node.records.films import Film
 from cxr_node.wiring import preprocessing
 from cxr_node.wiring.active_bundle import install_from_archive
+from cxr_node.wiring.cascade import named_readers, network_of, uses_own
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.read import open_reader
 
@@ -41,13 +43,14 @@ def replay(
     """Read a film again with the same network: exit status 0 if every score is bit-identical, 1 if not."""
     with reporting_errors(), read_write(path) as process:
         film, stored, activated = _stored(process, job_id)
-        scores = _compared(stored, _read_again(process, film, stored.model, activated))
+        scores = _compared(stored, _read_again(process, film, stored, activated))
     if as_json:
         document: dict[str, object] = {"job": job_id, "model": _name(stored.model)}
         document |= {"weights_digest": stored.model.weights_digest, "equal": scores.equal}
+        document |= {"models": [{"model": _name(one), "weights_digest": one.weights_digest} for one in stored.models]}
         typer.echo(json.dumps({**document, "difference": scores.difference, "scores": scores.plain}))
     else:
-        _show(stored.model, scores)
+        _show(stored.models, scores)
     if not scores.equal:
         raise typer.Exit(EXIT_FAILED)
 
@@ -80,7 +83,7 @@ class Scores:
 
 
 def _stored(process: Process, job_id: int) -> tuple[Film, Prediction, list[ArchivedBundle]]:
-    """Return the film of a job, its prediction, and the bundles of its model's name that were activated."""
+    """Return the film of a job, its prediction, and the bundles of its models' names that were activated."""
     with process.database.read() as connection:
         film = _film(connection, job_id)
         reading = readings.latest(connection, film.film_id, film.identity)
@@ -88,8 +91,12 @@ def _stored(process: Process, job_id: int) -> tuple[Film, Prediction, list[Archi
             raise CommandError(f"job {job_id} has not been read yet")
         if reading.prediction is None:
             raise CommandError(f"job {job_id} has no scores: not analysed ({_reason(reading)})")
-        model = reading.prediction.model
-        return film, reading.prediction, bundles.activated_before(connection, model.name, model.version)
+        activated = [
+            bundle
+            for model in reading.prediction.models
+            for bundle in bundles.activated_before(connection, model.name, model.version)
+        ]
+        return film, reading.prediction, activated
 
 
 def _film(connection: Connection, job_id: int) -> Film:
@@ -103,23 +110,34 @@ def _film(connection: Connection, job_id: int) -> Film:
     return films.get(connection, row.film_id)
 
 
-def _read_again(process: Process, film: Film, stored: ModelIdentity, activated: Sequence[ArchivedBundle]) -> Prediction:
-    """Read a film with the same network and preparation, from the settings' bundle or an activated one."""
+def _read_again(process: Process, film: Film, stored: Prediction, activated: Sequence[ArchivedBundle]) -> Prediction:
+    """Read a film with the same networks and preparation, from the settings' bundles or an activated one."""
     from cxr_node.infer.bundle import BundleError
 
     try:
-        reader = open_reader(process)
-        for bundle in activated:
-            if reader.identity.weights_digest != stored.weights_digest:
-                reader = open_reader(process, install_from_archive(process, bundle))
+        network = _same_network(process, stored, activated)
     except BundleError as error:
         raise CommandError(str(error)) from None
-    _same(stored, reader.identity)
     context = ReadContext(archive=process.archive, rules=preprocessing.read_rules(process.settings))
-    (reading,) = pipeline.read([film], executor=InProcess(context), network=reader)
+    (reading,) = pipeline.read([film], executor=InProcess(context), network=network)
     if reading.prediction is None:
         raise CommandError(f"the film is not analysed now ({_reason(reading)})")
     return reading.prediction
+
+
+def _same_network(process: Process, stored: Prediction, activated: Sequence[ArchivedBundle]) -> Network:
+    """Return the network of the settings, with the bundle that read the film in place of read.bundle."""
+    section = process.settings.read
+    named = named_readers(process, open_reader)
+    digests = {model.weights_digest for model in stored.models}
+    own = open_reader(process) if uses_own(section) else next(iter(named.values()))
+    for bundle in activated if uses_own(section) else ():
+        if own.identity.weights_digest not in digests:
+            own = open_reader(process, install_from_archive(process, bundle))
+    present = [own.identity, *(reader.identity for reader in named.values())]
+    for model in stored.models:
+        _same(model, next((one for one in present if one.weights_digest == model.weights_digest), own.identity))
+    return network_of(section, own=own, named=named)
 
 
 def _reason(reading: Reading) -> str:
@@ -145,8 +163,9 @@ def _compared(stored: Prediction, now: Prediction) -> Scores:
     return Scores(pairs={key: (old.get(key), new.get(key)) for key in {**old, **new}})
 
 
-def _show(model: ModelIdentity, scores: Scores) -> None:
-    out.print(f"{_name(model)}, weights SHA-256 {model.weights_digest}", markup=False)
+def _show(models: Sequence[ModelIdentity], scores: Scores) -> None:
+    for model in models:
+        out.print(f"{_name(model)}, weights SHA-256 {model.weights_digest}", markup=False)
     table = Table("finding", "stored", "now")
     for key, pair in scores.pairs.items():
         table.add_row(key, *("none" if score is None else repr(score) for score in pair))

@@ -79,7 +79,7 @@ def _reference(name: str, target: str, *, nullable: bool = False) -> Column[int]
     return Column(name, RowId, ForeignKey(f"{target}.id"), nullable=nullable)
 
 
-def _coded() -> tuple[Column[str], ...]:
+def coded_columns() -> tuple[Column[str], ...]:
     """Return the columns of the key and code of a finding or measurement."""
     return (
         Column("key", String(64), nullable=False),
@@ -96,6 +96,18 @@ def _archived() -> tuple[Column[Any], ...]:
         Column("digest", DIGEST, nullable=False),
         Column("archive_key", String(200), nullable=False),
         Column("size_bytes", BigInteger, nullable=False),
+    )
+
+
+def model_columns() -> tuple[Column[str], ...]:
+    """Return the columns of a model's identity, all of them empty or none."""
+    return (
+        Column("model_name", String(64)),
+        Column("model_version", String(64)),
+        Column("model_manufacturer", String(64)),
+        Column("weights_digest", DIGEST),
+        Column("preparation", Text),
+        Column("operating_points", Text),
     )
 
 
@@ -152,12 +164,7 @@ reading = numbered_table(
     Column("structures", JSON_VALUE),
     Column("appearance", JSON_VALUE),
     Column("observations", JSON_VALUE),
-    Column("model_name", String(64)),
-    Column("model_version", String(64)),
-    Column("model_manufacturer", String(64)),
-    Column("weights_digest", DIGEST),
-    Column("preparation", Text),
-    Column("operating_points", Text),
+    *model_columns(),
     Index("ix_reading_film_id", "film_id"),
 )
 _partial_index("ix_reading_not_analysed", reading.c.not_analysed, reading.c.film_id, where="not_analysed IS NOT NULL")
@@ -165,7 +172,7 @@ _partial_index("ix_reading_not_analysed", reading.c.not_analysed, reading.c.film
 finding = numbered_table(
     "finding",
     _reference("reading_id", "reading"),
-    *_coded(),
+    *coded_columns(),
     Column("site", JSON_VALUE),
     Column("score", Float, nullable=False),
     Column("operating_point", Float, nullable=False),
@@ -173,6 +180,8 @@ finding = numbered_table(
     Column("calibrated", Boolean, nullable=False),
     Column("laterality", String(16)),
     Column("regions", JSON_VALUE, nullable=False),
+    # Empty for the model of the reading; all set for another model of a cascade.
+    *model_columns(),
     UniqueConstraint("reading_id", "key"),
 )
 
@@ -190,7 +199,7 @@ heat_map = numbered_table(
 measurement = numbered_table(
     "measurement",
     _reference("reading_id", "reading"),
-    *_coded(),
+    *coded_columns(),
     Column("value", Float, nullable=False),
     Column("unit", JSON_VALUE, nullable=False),
     Column("line", JSON_VALUE, nullable=False),

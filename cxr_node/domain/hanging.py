@@ -104,6 +104,10 @@ class Turn:
             structures=tuple(
                 replace(structure, regions=self._regions(structure.regions)) for structure in prediction.structures
             ),
+            steps=tuple(
+                replace(step, analysed_area=step.analysed_area and self.rectangle(step.analysed_area))
+                for step in prediction.steps
+            ),
         )
 
     def measurements(self, measurements: Sequence[Measurement]) -> tuple[Measurement, ...]:

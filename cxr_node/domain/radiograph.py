@@ -83,9 +83,11 @@ class Radiograph:
     `p_values` has shape (rows, columns) and dtype uint16, 0 black (air) to 65535 white (metal),
     after the modality, VOI and presentation steps (PS3.4 section N.2); read-only.
     `grayscale` describes the transformation from stored values in one line, for the report's provenance.
+    `age_years` is the patient's age at the date of the film, as the header states it.
     """
 
     p_values: UInt16
     geometry: Geometry
     grayscale: str
     notes: tuple[Note, ...] = field(default=())
+    age_years: float | None = None

@@ -55,11 +55,24 @@ class HeatMap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """Identity of a model: enough to find it again, and to reject another's operating points."""
+
+    name: str
+    version: str
+    manufacturer: str
+    weights_digest: Digest
+    preparation: str
+    operating_points: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One label of the model, absent ones included.
 
     `score` and `operating_point` are between 0 and 1; a score is a probability only if `calibrated`, as the model's
-    card states. `heat` exists for findings that are not absent, if the model explains them.
+    card states. `heat` exists for findings that are not absent, if the model explains them. `model` is None for the
+    model of the prediction, and set for a finding by another bundle of a cascade.
     """
 
     key: str
@@ -72,6 +85,7 @@ class Finding:
     laterality: Laterality | None = None
     regions: tuple[Region, ...] = field(default=())
     heat: HeatMap | None = None
+    model: ModelIdentity | None = None
 
 
 class Topic(StrEnum):
@@ -125,18 +139,6 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelIdentity:
-    """Identity of a model: enough to find it again, and to reject another's operating points."""
-
-    name: str
-    version: str
-    manufacturer: str
-    weights_digest: Digest
-    preparation: str
-    operating_points: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Structure:
     """An anatomical structure as outlined by a model; without regions where it is not visible.
 
@@ -164,15 +166,72 @@ class Appearance:
     limit: float
 
 
+class StepState(StrEnum):
+    """What became of one bundle of a cascade for a film."""
+
+    ANSWERED = "answered"
+    NOT_READ = "not_read"
+    """A condition of the bundle was not met."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CascadeStep:
+    """One bundle of a cascade for one film.
+
+    `name` is the bundle's in the settings. `reason` is set for a failed one; `detail` says why it failed or did not
+    read. `second_opinions` are its findings that an earlier bundle had offered. `gives_structures` marks the bundle
+    whose outlines are those of the prediction.
+    """
+
+    name: str
+    model: ModelIdentity
+    state: StepState
+    reason: Reason | None = None
+    detail: str = ""
+    analysed_area: Region | None = None
+    second_opinions: tuple[Finding, ...] = field(default=())
+    gives_structures: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """Output of a model for one film. `analysed_area` outlines its input area."""
+    """Output of a model for one film, or of the models of a cascade. `analysed_area` outlines the model's input area.
+
+    `model` is the first that answered. `steps` are the bundles of a cascade in order, empty for a single bundle.
+    """
 
     model: ModelIdentity
     findings: tuple[Finding, ...]
     analysed_area: Region
     structures: tuple[Structure, ...] = field(default=())
     appearance: Appearance | None = None
+    steps: tuple[CascadeStep, ...] = field(default=())
+
+    @property
+    def models(self) -> tuple[ModelIdentity, ...]:
+        """The models that answered, in order, each once."""
+        answered = (step.model for step in self.steps if step.state is StepState.ANSWERED)
+        return tuple(dict.fromkeys((self.model, *answered)))
+
+    @property
+    def anatomy_model(self) -> ModelIdentity:
+        """The model of the structures."""
+        return next((step.model for step in self.steps if step.gives_structures), self.model)
+
+    @property
+    def failed_steps(self) -> tuple[CascadeStep, ...]:
+        """The bundles of a cascade that failed on the film."""
+        return tuple(step for step in self.steps if step.state is StepState.FAILED)
+
+    def model_of(self, finding: Finding) -> ModelIdentity:
+        """Return the model of a finding."""
+        return finding.model or self.model
+
+    def area_of(self, finding: Finding) -> Region:
+        """Return the area that the model of a finding analysed."""
+        areas = {step.model: step.analysed_area for step in self.steps if step.analysed_area is not None}
+        return self.analysed_area if finding.model is None else areas.get(finding.model, self.analysed_area)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

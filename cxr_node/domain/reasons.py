@@ -38,6 +38,7 @@ class Reason(_CodedEnum):
     COLOR = "COLOR", "Image is not grayscale"
     QUALITY = "QUALITY", "Image quality insufficient"
     UNUSUAL = "UNUSUAL", "Image unlike those the model was made for"
+    NO_MODEL = "NOMODEL", "No model is configured for this image"
     DUPLICATE = "DUPLICATE", "Same SOP Instance UID with other content"
     IDENTITY = "IDENTITY", "Images of the study disagree about the patient"
     MODEL_ERROR = "MODELERROR", "Model failed on this image"
@@ -60,6 +61,7 @@ class Note(_CodedEnum):
     SPECIAL_IMAGE = "SPECIALIMAGE", "Special kind of image, accepted by the settings"
     ROTATED = "ROTATED", "Image turned to standard orientation before analysis"
     SHUTTER = "SHUTTER", "Area outside the display shutter ignored"
+    MODEL_FAILED = "MODELFAILED", "One of several models failed; its findings are missing"
 
 
 def reason_meaning(code: str | None) -> str:

@@ -5,11 +5,20 @@ from dataclasses import dataclass
 
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
-from cxr_node.domain.reading import Appearance, Finding, Measurement, ModelIdentity, Prediction, Region, Structure
+from cxr_node.domain.reading import (
+    Appearance,
+    Finding,
+    Measurement,
+    ModelIdentity,
+    Prediction,
+    Presence,
+    Region,
+    Structure,
+)
 from cxr_node.domain.reasons import Reason
 from cxr_node.infer import prepare, structures
 from cxr_node.infer.card import Card
-from cxr_node.infer.findings import cardiomegaly, findings
+from cxr_node.infer.findings import cardiomegaly, findings, presence, sigmoid
 from cxr_node.infer.out_of_distribution import appearance
 
 
@@ -19,6 +28,11 @@ class ModelAdapter:
 
     card: Card
     identity: ModelIdentity
+
+    @property
+    def finding_keys(self) -> tuple[str, ...]:
+        """Keys of the findings, in the order of the card."""
+        return tuple(label.key for label in self.card.labels)
 
     @property
     def outlines_anatomy(self) -> bool:
@@ -44,6 +58,12 @@ class ModelAdapter:
             return appearance(outputs["view_logits"], float(outputs["distance"][0]), limit=table.distance_limit)
         except ValueError as error:
             raise self._model_error(error) from error
+
+    def scores(self, outputs: Mapping[str, Float32]) -> dict[str, tuple[float, Presence]]:
+        """Return score and presence of each finding, by its key, without maps and outlines."""
+        scores = [sigmoid(float(logit)) for logit in outputs["finding_logits"]]
+        pairs = zip(self.card.labels, scores, strict=True)
+        return {label.key: (score, presence(score, self.card.point_of(label))) for label, score in pairs}
 
     def decode_outputs(self, geometry: Geometry, outputs: Mapping[str, Float32]) -> Prediction:
         """Return the prediction from the network's outputs for one film.

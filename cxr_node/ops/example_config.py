@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 from cxr_node.deliver import destinations
 from cxr_node.domain.section import Section, table_types
 from cxr_node.settings.operations import PageUserSection
+from cxr_node.settings.read import CascadeSection
 from cxr_node.settings.receive import CommitmentPeerSection, PeerSection, UrgentSection, UserSection
 from cxr_node.settings.results import CharacterSetSection, result_names
 from cxr_node.settings.root import Settings
@@ -30,6 +31,14 @@ _USER = UserSection(name="dx1", password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0'
 _ACCOUNT = PageUserSection(name="kim", password_hash=f"scrypt:16384:8:5:{'0' * 32}:{'0' * 64}", sees_films=True)
 _COMMITMENT_PEER = CommitmentPeerSection(ae_title="DX1", host="10.0.7.11", port=104)
 _URGENT = UrgentSection(priority_boost_s=1800, calling_ae_titles=("ER1",), header=("RequestedProcedurePriority=STAT",))
+_CASCADE = CascadeSection(
+    bundle="densenet121-res224-all",
+    views=("PA", "AP"),
+    from_age_years=16,
+    below_age_years=120,
+    finding="lung_opacity",
+    least_score=0.3,
+)
 _GB18030 = CharacterSetSection(ae_title="DX1", character_sets=("GB18030",))
 
 
@@ -40,6 +49,8 @@ def text() -> str:
     for name in type(settings).model_fields:
         section: Section = getattr(settings, name)
         parts.append(f"# {type(section).__doc__}\n[{name}]\n{_lines(section)}")
+    parts.append("# Several bundles a film. Uncomment this, or repeat it.\n")
+    parts.append(_table("read.cascade", _CASCADE))
     parts.append("# Senders. Uncomment one of these, or repeat them.\n")
     senders = (("receive.peers", _PEER), ("receive.users", _USER), ("receive.commitment_peers", _COMMITMENT_PEER))
     parts.extend(_table(key, example) for key, example in senders)

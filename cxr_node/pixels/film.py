@@ -21,6 +21,7 @@ from cxr_node.domain.hanging import orientation_of, states_sides
 from cxr_node.domain.radiograph import WHITE, Geometry, Radiograph, UInt16, ViewSource
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.pixels import background, elements, image_statistics, lookup
+from cxr_node.pixels.age import age_in_years
 from cxr_node.pixels.background import Mask
 from cxr_node.pixels.body_part import BodyPart, find_body_part
 from cxr_node.pixels.chain import choose_chain
@@ -153,7 +154,13 @@ def apply_grayscale(dataset: Dataset, frame: Frame) -> Radiograph:
         _blank(p_values, padded, shuttered)
         notes = (*notes, Note.POLARITY_CORRECTED)
     p_values.setflags(write=False)
-    return Radiograph(p_values=p_values, geometry=film_geometry, grayscale=chosen.sentence, notes=notes)
+    return Radiograph(
+        p_values=p_values,
+        geometry=film_geometry,
+        grayscale=chosen.sentence,
+        notes=notes,
+        age_years=age_in_years(dataset),
+    )
 
 
 def may_check_polarity(dataset: Dataset, place: Geometry) -> bool:

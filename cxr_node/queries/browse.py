@@ -62,7 +62,7 @@ def results_of(connection: Connection, study_id: int) -> list[Row]:
 
 
 def film_detail(connection: Connection, film_id: int) -> Row | None:
-    """Return a film with findings, measurements, notes and timeline; None if there is none."""
+    """Return a film with findings, bundles, measurements, notes and timeline; None if there is none."""
     rows = view_rows.rows(connection, VIEWS["v1_films"], conditions=[equal("film_id", film_id)], limit=1)
     if not rows:
         return None
@@ -72,6 +72,10 @@ def film_detail(connection: Connection, film_id: int) -> Row | None:
         "film": rows[0],
         "findings": view_rows.rows(connection, VIEWS["v1_findings"], conditions=newest, order="finding_id"),
         "measurements": view_rows.rows(connection, VIEWS["v1_measurements"], conditions=newest, order="measurement_id"),
+        "cascade": view_rows.rows(connection, VIEWS["v1_cascade"], conditions=newest, order="ordinal"),
+        "second_opinions": view_rows.rows(
+            connection, VIEWS["v1_second_opinions"], conditions=newest, order="opinion_id"
+        ),
         "heat_maps": heat_maps(connection, rows[0]["reading_id"]),
         "notes": _notes(connection, rows[0]["reading_id"]),
         "turnaround": turnaround[0],

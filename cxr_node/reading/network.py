@@ -4,13 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
 from cxr_node.domain.reading import Appearance, Finding, Measurement, Prediction
 
+Prepared = Any
+"""Input of a network for one film: an array of shape (rows, columns) or (channels, rows, columns), or a cascade's."""
+
+FilmOutputs = Any
+"""Outputs of a network for one film, as its adapter decodes them: `Outputs`, or those of each network of a cascade."""
+
 Outputs = Mapping[str, Float32]
-"""Outputs of a network for one film, by name, without the batch dimension."""
+"""Outputs of one network for one film, by name, without the batch dimension."""
 
 Watchdog = Callable[[], AbstractContextManager[None]]
 """Ends this process if the block exceeds its deadline."""
@@ -23,13 +29,13 @@ class ModelAdapter(Protocol):
     def outlines_anatomy(self) -> bool:
         """Whether predictions have structures to measure."""
 
-    def preprocess(self, film: Radiograph) -> Float32:
-        """Return the network's input for a film, shape (rows, columns) or (channels, rows, columns)."""
+    def preprocess(self, film: Radiograph) -> Prepared:
+        """Return the network's input for a film; raise GiveUp if it reads no such film."""
 
-    def decode_appearance(self, outputs: Outputs) -> Appearance | None:
+    def decode_appearance(self, outputs: FilmOutputs) -> Appearance | None:
         """Return the appearance of one film; None of a model that has no such outputs; raise GiveUp as below."""
 
-    def decode_outputs(self, geometry: Geometry, outputs: Outputs) -> Prediction:
+    def decode_outputs(self, geometry: Geometry, outputs: FilmOutputs) -> Prediction:
         """Return the prediction for one film; raise GiveUp if the outputs are invalid."""
 
     def findings_by_measurement(self, measurements: Sequence[Measurement], view: View) -> tuple[Finding, ...]:
@@ -43,7 +49,7 @@ class Network(Protocol):
     def adapter(self) -> ModelAdapter:
         """Adapter of this network."""
 
-    def forward(self, batch: Sequence[Float32]) -> Sequence[Outputs]:
+    def forward(self, batch: Sequence[Prepared]) -> Sequence[FilmOutputs]:
         """Return the outputs for each film of a batch, in order; raise GiveUp if the network fails."""
 
 
@@ -67,7 +73,11 @@ class NetworkThread:
 
     def network(self) -> Network:
         """Return the current network, for one batch."""
-        return _OnThread(self._current(), self._thread, self._watchdog)
+        return self.run(self._current())
+
+    def run(self, network: Network) -> Network:
+        """Return a network whose forward passes run in the thread."""
+        return _OnThread(network, self._thread, self._watchdog)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +90,9 @@ class _OnThread:
     def adapter(self) -> ModelAdapter:
         return self.network.adapter
 
-    def forward(self, batch: Sequence[Float32]) -> Sequence[Outputs]:
+    def forward(self, batch: Sequence[Prepared]) -> Sequence[FilmOutputs]:
         return self.thread.submit(self._watched, batch).result()
 
-    def _watched(self, batch: Sequence[Float32]) -> Sequence[Outputs]:
+    def _watched(self, batch: Sequence[Prepared]) -> Sequence[FilmOutputs]:
         with self.watchdog():
             return self.network.forward(batch)

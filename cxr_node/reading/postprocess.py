@@ -9,16 +9,18 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.hanging import hang_geometry, states_sides, turn_back
 from cxr_node.domain.radiograph import Geometry
 from cxr_node.domain.reading import Prediction, Reading
+from cxr_node.domain.reasons import Note
 from cxr_node.measure.film import FilmMeasurements, measure_film
 from cxr_node.measure.sides import named_by_position, without_sides
 from cxr_node.pixels.view_check import judge_appearance, with_view
 from cxr_node.reading.executor import ReadContext, ReadRules
-from cxr_node.reading.network import ModelAdapter, Outputs
+from cxr_node.reading.merge import with_measured
+from cxr_node.reading.network import FilmOutputs, ModelAdapter
 from cxr_node.reading.preprocess import PreprocessedFilm, not_analysed, pass_gate
 
 
 def postprocess(
-    context: ReadContext, film_and_outputs: tuple[PreprocessedFilm, Outputs], *, adapter: ModelAdapter
+    context: ReadContext, film_and_outputs: tuple[PreprocessedFilm, FilmOutputs], *, adapter: ModelAdapter
 ) -> Reading:
     """Return the reading of a film from the network's outputs for it; raise GiveUp if these are invalid."""
     film, outputs = film_and_outputs
@@ -48,6 +50,8 @@ def build_reading(
         except GiveUp as gave_up:
             return failed_reading(film, gave_up)
         geometry = with_view(geometry, prediction.appearance, rules.gate)
+    if prediction.failed_steps:
+        notes = (*notes, Note.MODEL_FAILED)
     if states_sides(geometry):
         prediction = replace(prediction, structures=named_by_position(prediction.structures))
     results = _measure(film, hang_geometry(geometry), prediction)
@@ -60,7 +64,7 @@ def build_reading(
         film=film.film.identity,
         geometry=geometry,
         grayscale=film.grayscale,
-        prediction=turn.prediction(replace(prediction, findings=(*prediction.findings, *by_measurement))),
+        prediction=turn.prediction(with_measured(prediction, by_measurement)),
         measurements=turn.measurements(measurements),
         observations=turn.observations(observations),
         notes=tuple(dict.fromkeys(notes)),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.geometry import Orientation
 from cxr_node.domain.hanging import hang, orientation_of
-from cxr_node.domain.radiograph import Float32, Geometry
+from cxr_node.domain.radiograph import Geometry
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.measure.grid import MeasurementImage, reduce_for_measurement
@@ -14,7 +14,7 @@ from cxr_node.pixels import suitability
 from cxr_node.pixels.age import is_adult
 from cxr_node.pixels.geometry import geometry as read_geometry
 from cxr_node.reading.executor import ReadContext
-from cxr_node.reading.network import ModelAdapter
+from cxr_node.reading.network import ModelAdapter, Prepared
 from cxr_node.records.films import Film
 
 
@@ -66,7 +66,7 @@ class PreprocessedFilm:
 
 def preprocess(
     context: ReadContext, film: Film, *, adapter: ModelAdapter
-) -> tuple[PreprocessedFilm, Float32] | Reading:
+) -> tuple[PreprocessedFilm, Prepared] | Reading:
     """Return a film and the network's input for it, or the reading of a film that the gate refuses."""
     geometry: Geometry | None = None
     notes: tuple[Note, ...] = ()
@@ -80,11 +80,12 @@ def preprocess(
         grayscale, geometry = radiograph.grayscale, radiograph.geometry
         notes = (*notes, *radiograph.notes)
         notes = (*notes, *pass_gate(suitability.judge_picture(radiograph, rules.gate)))
+        hung = hang(radiograph)
+        prepared = adapter.preprocess(hung)
     except GiveUp as gave_up:
         return not_analysed(film, gave_up.reason, gave_up.detail, geometry=geometry, grayscale=grayscale, notes=notes)
     if orientation_of(geometry) != Orientation():
         notes = (*notes, Note.ROTATED)
-    hung = hang(radiograph)
     preprocessed = PreprocessedFilm(
         film=film,
         geometry=geometry,
@@ -94,4 +95,4 @@ def preprocess(
         states_frontal_chest=suitability.states_frontal_chest(dataset, rules.gate),
         measurement_image=reduce_for_measurement(hung) if adapter.outlines_anatomy else None,
     )
-    return preprocessed, adapter.preprocess(hung)
+    return preprocessed, prepared

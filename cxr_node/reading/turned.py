@@ -1,18 +1,19 @@
 """Turned films that do not say so: the network sees each film that it takes for no chest film turned as well."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from cxr_node.domain.geometry import Orientation
 from cxr_node.domain.radiograph import Float32
 from cxr_node.pixels.view_check import is_certain_chest
-from cxr_node.reading.network import Network, Outputs
+from cxr_node.reading.cascade import CascadeAdapter, only
+from cxr_node.reading.network import FilmOutputs, ModelAdapter, Network, Prepared
 
 _TURNS = (1, 2, 3)
 
 
-def find_turned(network: Network, prepared: Sequence[Float32], outputs: Sequence[Outputs]) -> list[int]:
+def find_turned(network: Network, prepared: Sequence[Prepared], outputs: Sequence[FilmOutputs]) -> list[int]:
     """Return for each film after how many clockwise quarter turns the network takes it for a chest film.
 
     0 for a film that it takes for a chest film as it is, or in no position. Three more forward passes for each film
@@ -31,11 +32,12 @@ def find_turned(network: Network, prepared: Sequence[Float32], outputs: Sequence
         As `Network.forward`.
     """
     turns = [0] * len(prepared)
-    suspects = [number for number, output in enumerate(outputs) if _is_suspect(network, prepared[number], output)]
+    judged = [_judged(network.adapter, inputs, output) for inputs, output in zip(prepared, outputs, strict=True)]
+    suspects = [(number, turn) for number, turn in enumerate(judged) if turn is not None]
     if not suspects:
         return turns
-    turned = network.forward([_turned(prepared[number], turn) for number in suspects for turn in _TURNS])
-    for place, number in enumerate(suspects):
+    turned = network.forward([turn(times) for _, turn in suspects for times in _TURNS])
+    for place, (number, _) in enumerate(suspects):
         answers = [network.adapter.decode_appearance(output) for output in turned[3 * place : 3 * place + 3]]
         certain = [
             (answer.score, turn)
@@ -46,9 +48,19 @@ def find_turned(network: Network, prepared: Sequence[Float32], outputs: Sequence
     return turns
 
 
-def _is_suspect(network: Network, prepared: Float32, outputs: Outputs) -> bool:
-    appearance = network.adapter.decode_appearance(outputs)
-    return appearance is not None and appearance.view is None and prepared.shape[-2] == prepared.shape[-1]
+def _judged(adapter: ModelAdapter, inputs: Prepared, outputs: FilmOutputs) -> Callable[[int], Prepared] | None:
+    """Return a function that turns the inputs of a film that is taken for no chest film; None for other films.
+
+    Of a cascade, only the network that judged the film gets a turned input.
+    """
+    appearance = adapter.decode_appearance(outputs)
+    if appearance is None or appearance.view is not None:
+        return None
+    number = adapter.judging(outputs) if isinstance(adapter, CascadeAdapter) else None
+    array: Float32 = inputs if number is None else inputs[number].array
+    if array.shape[-2] != array.shape[-1]:
+        return None
+    return lambda turn: _turned(array, turn) if number is None else only(inputs, number, _turned(array, turn))
 
 
 def _turned(prepared: Float32, turn: int) -> Float32:

@@ -11,6 +11,7 @@ from cxr_node.domain.identifiers import Digest
 from cxr_node.domain.radiograph import Geometry, PixelSpacing, SpacingSource, View, ViewSource
 from cxr_node.domain.reading import (
     Appearance,
+    CascadeStep,
     Finding,
     HeatMap,
     Laterality,
@@ -22,11 +23,20 @@ from cxr_node.domain.reading import (
     Presence,
     Reading,
     Region,
+    StepState,
     Structure,
     Topic,
 )
+from cxr_node.domain.reasons import Reason
 
 Json = dict[str, Any]
+
+_MODEL = (
+    "model_name", "model_version", "model_manufacturer", "weights_digest", "preparation", "operating_points",
+)  # fmt: skip
+_OF_SECOND_OPINION = frozenset(
+    {"key", "code_value", "code_scheme", "code_meaning", "site", "score", "operating_point", "presence", "calibrated"}
+)
 
 
 def of_reading(value: Reading) -> Json:
@@ -54,7 +64,27 @@ def of_finding(value: Finding) -> Json:
         "calibrated": value.calibrated,
         "laterality": value.laterality,
         "regions": _of_regions(value.regions),
+        **_of_optional_model(value.model),
     }
+
+
+def of_step(value: CascadeStep) -> Json:
+    """Return the columns of a bundle of a cascade; second opinions have their own table."""
+    return {
+        "name": value.name,
+        "state": value.state,
+        "reason": value.reason,
+        "detail": value.detail,
+        "analysed_area": value.analysed_area.outline if value.analysed_area else None,
+        "gives_structures": value.gives_structures,
+        **_of_model(value.model),
+    }
+
+
+def of_second_opinion(value: Finding) -> Json:
+    """Return the columns of a second opinion, which has neither places nor a heat map."""
+    columns = of_finding(value)
+    return {name: columns[name] for name in columns if name in _OF_SECOND_OPINION}
 
 
 def of_measurement(value: Measurement) -> Json:
@@ -88,21 +118,43 @@ def geometry(stored: Json | None) -> Geometry | None:
     )
 
 
-def prediction(columns: RowMapping, findings: tuple[Finding, ...]) -> Prediction:
+def prediction(columns: RowMapping, findings: tuple[Finding, ...], steps: tuple[CascadeStep, ...] = ()) -> Prediction:
     """Return a prediction from the columns of its reading."""
     return Prediction(
-        model=ModelIdentity(
-            name=columns["model_name"],
-            version=columns["model_version"],
-            manufacturer=columns["model_manufacturer"],
-            weights_digest=Digest(columns["weights_digest"]),
-            preparation=columns["preparation"],
-            operating_points=columns["operating_points"],
-        ),
+        model=_model(columns),
         findings=findings,
         analysed_area=_region(columns["analysed_area"]),
         structures=tuple(_structure(stored) for stored in columns["structures"] or ()),
         appearance=_appearance(columns["appearance"]),
+        steps=steps,
+    )
+
+
+def step(columns: RowMapping, second_opinions: tuple[Finding, ...]) -> CascadeStep:
+    """Return a bundle of a cascade from its columns."""
+    area = columns["analysed_area"]
+    return CascadeStep(
+        name=columns["name"],
+        model=_model(columns),
+        state=StepState(columns["state"]),
+        reason=Reason(columns["reason"]) if columns["reason"] else None,
+        detail=columns["detail"],
+        analysed_area=_region(area) if area else None,
+        second_opinions=second_opinions,
+        gives_structures=columns["gives_structures"],
+    )
+
+
+def second_opinion(columns: RowMapping) -> Finding:
+    """Return a second opinion from its columns."""
+    return Finding(
+        key=columns["key"],
+        code=_code(columns),
+        site=_optional_code(columns["site"]),
+        score=columns["score"],
+        operating_point=columns["operating_point"],
+        presence=Presence(columns["presence"]),
+        calibrated=columns["calibrated"],
     )
 
 
@@ -132,6 +184,7 @@ def finding(columns: RowMapping, heat: HeatMap | None = None) -> Finding:
         laterality=_laterality(columns["laterality"]),
         regions=_regions(columns["regions"]),
         heat=heat,
+        model=None if columns["model_name"] is None else _model(columns),
     )
 
 
@@ -156,18 +209,38 @@ def observations(stored: list[Json] | None) -> tuple[Observation, ...]:
 
 
 def _of_prediction(value: Prediction) -> Json:
-    model = value.model
     return {
         "analysed_area": value.analysed_area.outline,
         "structures": [_of_structure(structure) for structure in value.structures],
         "appearance": asdict(value.appearance) if value.appearance else None,
-        "model_name": model.name,
-        "model_version": model.version,
-        "model_manufacturer": model.manufacturer,
-        "weights_digest": model.weights_digest,
-        "preparation": model.preparation,
-        "operating_points": model.operating_points,
+        **_of_model(value.model),
     }
+
+
+def _of_model(value: ModelIdentity) -> Json:
+    return {
+        "model_name": value.name,
+        "model_version": value.version,
+        "model_manufacturer": value.manufacturer,
+        "weights_digest": value.weights_digest,
+        "preparation": value.preparation,
+        "operating_points": value.operating_points,
+    }
+
+
+def _of_optional_model(value: ModelIdentity | None) -> Json:
+    return dict.fromkeys(_MODEL) if value is None else _of_model(value)
+
+
+def _model(columns: RowMapping) -> ModelIdentity:
+    return ModelIdentity(
+        name=columns["model_name"],
+        version=columns["model_version"],
+        manufacturer=columns["model_manufacturer"],
+        weights_digest=Digest(columns["weights_digest"]),
+        preparation=columns["preparation"],
+        operating_points=columns["operating_points"],
+    )
 
 
 def _of_structure(value: Structure) -> Json:

@@ -4,11 +4,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select
 
+from cxr_node.db.cascade_tables import cascade_step, second_opinion
 from cxr_node.db.database import Transaction
 from cxr_node.db.tables import finding, heat_map, measurement, reading
 from cxr_node.domain.identifiers import Digest
 from cxr_node.domain.instance import Identity
-from cxr_node.domain.reading import Finding, Measurement, Reading
+from cxr_node.domain.reading import CascadeStep, Finding, Measurement, Reading
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.records import reading_columns
 
@@ -22,6 +23,8 @@ def write(transaction: Transaction, film_id: int, value: Reading, *, now: dateti
     findings = value.prediction.findings if value.prediction else ()
     if findings:
         _write_findings(connection, reading_id, findings)
+    if value.prediction is not None:
+        _write_steps(connection, reading_id, value.prediction.steps)
     if value.measurements:
         rows = [
             {"reading_id": reading_id, **reading_columns.of_measurement(measured)} for measured in value.measurements
@@ -42,6 +45,17 @@ def _write_findings(connection: Connection, reading_id: int, findings: tuple[Fin
         connection.execute(insert(heat_map), heat)
 
 
+def _write_steps(connection: Connection, reading_id: int, steps: tuple[CascadeStep, ...]) -> None:
+    for ordinal, step in enumerate(steps, start=1):
+        columns = {"reading_id": reading_id, "ordinal": ordinal, **reading_columns.of_step(step)}
+        step_id = connection.execute(insert(cascade_step).values(columns).returning(cascade_step.c.id)).scalar_one()
+        opinions = [
+            {"step_id": step_id, **reading_columns.of_second_opinion(finding)} for finding in step.second_opinions
+        ]
+        if opinions:
+            connection.execute(insert(second_opinion), opinions)
+
+
 def latest(connection: Connection, film_id: int, identity: Identity) -> Reading | None:
     """Return the newest reading of a film; None if it has not been read."""
     newest = select(reading).where(reading.c.film_id == film_id).order_by(reading.c.id.desc()).limit(1)
@@ -54,7 +68,11 @@ def latest(connection: Connection, film_id: int, identity: Identity) -> Reading 
         geometry=reading_columns.geometry(columns["geometry"]),
         grayscale=columns["grayscale"],
         prediction=(
-            None if not_analysed else reading_columns.prediction(columns, _findings(connection, columns["id"]))
+            None
+            if not_analysed
+            else reading_columns.prediction(
+                columns, _findings(connection, columns["id"]), _steps(connection, columns["id"])
+            )
         ),
         measurements=_measurements(connection, columns["id"]),
         observations=reading_columns.observations(columns["observations"]),
@@ -73,6 +91,9 @@ def _delete_same(connection: Connection, film_id: int, weights_digest: Digest | 
         finding_ids = select(finding.c.id).where(finding.c.reading_id.in_(ids))
         connection.execute(delete(heat_map).where(heat_map.c.finding_id.in_(finding_ids)))
         connection.execute(delete(finding).where(finding.c.reading_id.in_(ids)))
+        step_ids = select(cascade_step.c.id).where(cascade_step.c.reading_id.in_(ids))
+        connection.execute(delete(second_opinion).where(second_opinion.c.step_id.in_(step_ids)))
+        connection.execute(delete(cascade_step).where(cascade_step.c.reading_id.in_(ids)))
         connection.execute(delete(measurement).where(measurement.c.reading_id.in_(ids)))
         connection.execute(delete(reading).where(reading.c.id.in_(ids)))
 
@@ -85,6 +106,19 @@ def _findings(connection: Connection, reading_id: int) -> tuple[Finding, ...]:
         columns["finding_id"]: reading_columns.heat_map(columns) for columns in connection.execute(heat_maps).mappings()
     }
     return tuple(reading_columns.finding(columns, heat.get(columns["id"])) for columns in rows)
+
+
+def _steps(connection: Connection, reading_id: int) -> tuple[CascadeStep, ...]:
+    query = select(cascade_step).where(cascade_step.c.reading_id == reading_id).order_by(cascade_step.c.ordinal)
+    return tuple(
+        reading_columns.step(columns, _second_opinions(connection, columns["id"]))
+        for columns in connection.execute(query).mappings().all()
+    )
+
+
+def _second_opinions(connection: Connection, step_id: int) -> tuple[Finding, ...]:
+    query = select(second_opinion).where(second_opinion.c.step_id == step_id).order_by(second_opinion.c.id)
+    return tuple(reading_columns.second_opinion(columns) for columns in connection.execute(query).mappings())
 
 
 def _measurements(connection: Connection, reading_id: int) -> tuple[Measurement, ...]:

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 
 from cxr_node.domain.codes import Code
 from cxr_node.domain.concepts import CARDIOMEGALY_BY_RATIO, CARDIOTHORACIC_RATIO, OBSCURED, UNUSABLE
-from cxr_node.domain.reading import Finding, Measurement, Observation, Presence, Reading
+from cxr_node.domain.reading import (
+    CascadeStep,
+    Finding,
+    Measurement,
+    ModelIdentity,
+    Observation,
+    Prediction,
+    Presence,
+    Reading,
+)
 from cxr_node.report import codes
 from cxr_node.report.languages.language import Language
 from cxr_node.report.languages.registry import ENGLISH
@@ -27,7 +36,7 @@ def outcome(readings: Sequence[Reading]) -> Code:
     if not analysed:
         return codes.NONE_SUCCEEDED
     has_finding = any(_has_finding(reading) for reading in analysed)
-    if len(analysed) == len(readings):
+    if len(analysed) == len(readings) and not any(_has_failed_step(reading) for reading in analysed):
         return codes.ALL_WITH_FINDINGS if has_finding else codes.ALL_WITHOUT_FINDINGS
     return codes.PART_WITH_FINDINGS if has_finding else codes.PART_WITHOUT_FINDINGS
 
@@ -45,7 +54,7 @@ def sentences(reading: Reading, language: Language = ENGLISH) -> list[str]:
     """Return a sentence for each finding, absent ones included, each headline and each note."""
     if reading.prediction is None:
         return [_film(reading, language)]
-    findings = [sentence(finding, language) for finding in reading.prediction.findings]
+    findings = finding_sentences(reading.prediction, language)
     return [*findings, *headlines(reading, language), *notes(reading, language)]
 
 
@@ -55,19 +64,49 @@ def notes(reading: Reading, language: Language = ENGLISH) -> list[str]:
     return [language.phrases.note.format(note=meaning) for meaning in meanings]
 
 
-def sentence(finding: Finding, language: Language = ENGLISH) -> str:
-    """Return a finding with its places and presence, and its score, or its ratio, beside its operating point."""
+def failure(step: CascadeStep) -> str:
+    """Return which bundle of a cascade failed, and why, as a technical detail: English in every language."""
+    name = named(step.model)
+    return step.detail if step.detail.startswith(name) else f"{name}: {step.detail}"
+
+
+def named(model: ModelIdentity) -> str:
+    """Return the name and version of a model."""
+    return f"{model.name} {model.version}"
+
+
+def finding_sentences(prediction: Prediction, language: Language = ENGLISH) -> list[str]:
+    """Return a sentence for each finding; of several models, with the model's name."""
+    return [sentence(finding, language, model=_model_of(prediction, finding)) for finding in prediction.findings]
+
+
+def _model_of(prediction: Prediction, finding: Finding) -> ModelIdentity | None:
+    return prediction.model_of(finding) if prediction.steps else None
+
+
+def sentence(finding: Finding, language: Language = ENGLISH, *, model: ModelIdentity | None = None) -> str:
+    """Return a finding with its places and presence, and its score, or its ratio, beside its operating point.
+
+    Its model follows in brackets, unless it is None.
+    """
+    written = _by_ratio(finding, language) if finding.key == CARDIOMEGALY_BY_RATIO else _by_score(finding, language)
+    return written if model is None else f"{written} [{named(model)}]"
+
+
+def _by_ratio(finding: Finding, language: Language) -> str:
+    return language.phrases.finding_by_ratio.format(
+        finding=language.meaning(finding.code),
+        presence=language.terms.presences[finding.presence],
+        ratio=language.meaning(CARDIOTHORACIC_RATIO),
+        value=language.number(finding.score, ".2f"),
+        limit=language.number(finding.operating_point, ".2f"),
+    )
+
+
+def _by_score(finding: Finding, language: Language) -> str:
     phrases = language.phrases
     side = "" if finding.laterality is None else language.terms.sides[finding.laterality]
     places = phrases.list_separator.join(part for part in (_site(finding, language), side) if part)
-    if finding.key == CARDIOMEGALY_BY_RATIO:
-        return phrases.finding_by_ratio.format(
-            finding=language.meaning(finding.code),
-            presence=language.terms.presences[finding.presence],
-            ratio=language.meaning(CARDIOTHORACIC_RATIO),
-            value=language.number(finding.score, ".2f"),
-            limit=language.number(finding.operating_point, ".2f"),
-        )
     return phrases.finding.format(
         finding=language.meaning(finding.code),
         places=phrases.places.format(places=places) if places else "",
@@ -91,12 +130,13 @@ def _film(reading: Reading, language: Language) -> str:
     if reading.prediction is None:
         return phrases.sentence_separator.join([_not_analysed(reading, language), *notes(reading, language)])
     findings = reading.prediction.findings
-    named = [sentence(finding, language) for finding in findings if finding.presence is not Presence.ABSENT]
+    sentences_of = zip(findings, finding_sentences(reading.prediction, language), strict=True)
+    not_absent = [words for finding, words in sentences_of if finding.presence is not Presence.ABSENT]
     absent = [language.meaning(finding.code) for finding in findings if finding.presence is Presence.ABSENT]
     negatives = [phrases.absent_findings.format(findings=phrases.list_separator.join(absent))] if absent else []
     caution = [] if all(finding.calibrated for finding in findings) else [phrases.score_meaning]
     parts = [
-        *(named or [phrases.no_finding]),
+        *(not_absent or [phrases.no_finding]),
         *negatives,
         *headlines(reading, language),
         *caution,
@@ -138,6 +178,10 @@ def _site(finding: Finding, language: Language) -> str:
     if finding.site is None:
         return ""
     return finding.site.meaning.lower() if language is ENGLISH else language.meaning(finding.site)
+
+
+def _has_failed_step(reading: Reading) -> bool:
+    return reading.prediction is not None and bool(reading.prediction.failed_steps)
 
 
 def _has_finding(reading: Reading) -> bool:

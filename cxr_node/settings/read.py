@@ -1,5 +1,6 @@
 """Settings of gate and reader."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -76,6 +77,39 @@ class GateSection(Section):
     decode_timeout_s: Seconds = Field(_LIMITS.decode_timeout_s, description="Timeout of decoding a film, in seconds.")
 
 
+class CascadeSection(Section):
+    """A bundle of the cascade, in the order of reading, and the films that it reads; docs/models/cascade.md."""
+
+    bundle: NameOrPath = Field(
+        "", description="Bundle, as read.bundle; empty: that of read.bundle, or the activated one."
+    )
+    views: tuple[Literal["PA", "AP", "UNKNOWN"], ...] = Field(
+        (), description="Views, as the header states them; empty: all."
+    )
+    from_age_years: float | None = Field(
+        None, ge=0, le=120, description="Least age of the patient, in years; a film without an age is not read."
+    )
+    below_age_years: float | None = Field(
+        None, gt=0, le=120, description="Age of the patient, in years, from which films are not read."
+    )
+    finding: str = Field(
+        "",
+        pattern=r"^([a-z][a-z0-9_]{0,63})?$",
+        description="Key of a finding of an earlier bundle that must be present; empty: no such condition.",
+    )
+    least_score: float | None = Field(
+        None, ge=0, le=1, description="Score of `finding` from which films are read, instead of its presence."
+    )
+
+    def contradictions(self, key: str) -> Iterator[str]:
+        """Yield a sentence for each limit that no film can meet, or that has no finding."""
+        least, limit = self.from_age_years, self.below_age_years
+        if least is not None and limit is not None and least >= limit:
+            yield f"{key}.from_age_years: must be less than {key}.below_age_years"
+        if self.least_score is not None and not self.finding:
+            yield f"{key}.least_score: needs {key}.finding"
+
+
 class ReadSection(Section):
     """Bundle, device and processes of the reader."""
 
@@ -84,6 +118,15 @@ class ReadSection(Section):
     )
     shadow: NameOrPath = Field(
         "", description="Second bundle, for shadow mode: it reads the same films, unreported. Empty: none."
+    )
+    cascade: tuple[CascadeSection, ...] = Field(
+        (), description="Several bundles a film, in order, each under conditions; empty: read.bundle reads every film."
+    )
+    cascade_attempts: int = Field(
+        5,
+        ge=1,
+        description="Attempts at a film before a bundle of the cascade that cannot answer for a passing reason is "
+        "left out.",
     )
     device: str = Field(
         "auto",
@@ -120,3 +163,8 @@ class ReadSection(Section):
     crash_limit: int = Field(
         2, ge=1, description="Number of reader crashes during a film after which it is not analysed."
     )
+
+    def contradictions(self, key: str) -> Iterator[str]:
+        """Yield a sentence for a first bundle of the cascade that waits for a finding."""
+        if self.cascade and self.cascade[0].finding:
+            yield f"{key}.cascade.0.finding: no bundle reads before the first; move it down"

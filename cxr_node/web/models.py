@@ -32,6 +32,8 @@ Finding: Any = row_of("Finding", "v1_findings")
 Measurement: Any = row_of("Measurement", "v1_measurements")
 Delivery: Any = row_of("Delivery", "v1_deliveries")
 Turnaround: Any = row_of("Turnaround", "v1_turnaround")
+CascadeStep: Any = row_of("CascadeStep", "v1_cascade")
+SecondOpinion: Any = row_of("SecondOpinion", "v1_second_opinions")
 
 
 class Study(BaseModel):
@@ -64,11 +66,13 @@ class HeatMap(BaseModel):
 
 
 class FilmDetail(BaseModel):
-    """A film with findings, measurements, notes and timeline."""
+    """A film with findings, the bundles of a cascade, measurements, notes and timeline."""
 
     film: Film
     findings: list[Finding]
     measurements: list[Measurement]
+    cascade: list[CascadeStep]
+    second_opinions: list[SecondOpinion]
     heat_maps: list[HeatMap]
     notes: list[str]
     turnaround: Turnaround

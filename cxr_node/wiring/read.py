@@ -13,7 +13,7 @@ from cxr_node.reading.network import Network, NetworkThread, Watchdog
 from cxr_node.reading.preprocess_pool import PreprocessPool
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import engine, preprocessing
-from cxr_node.wiring.active_bundle import ActiveBundle
+from cxr_node.wiring.cascade import OpenReader, ReadNetwork
 from cxr_node.wiring.process import Process
 from cxr_node.work.handler import ONE_JOB, Batching
 from cxr_node.work.handlers.read import ReadHandler
@@ -21,9 +21,6 @@ from cxr_node.work.study_window import StudyWindow
 
 if TYPE_CHECKING:
     from cxr_node.infer.reader import Reader
-
-OpenReader = Callable[[Process, Path | None], "Reader"]
-"""Opens and warms up the bundle in a folder, or that of the settings."""
 
 _MAXIMUM_PROCESSES = 8
 """Upper bound of `read.processes = "auto"`: each process holds about 150 MB."""
@@ -73,22 +70,24 @@ def read_workers(process: Process, opens: OpenReader = open_reader) -> Iterator[
     With a preprocessing pool there is one film more in progress than pool processes.
     """
     settings = process.settings
-    bundle = ActiveBundle(process, open_reader=partial(opens, process))
-    processes, size = _pool_size(settings), bundle.reader.batch_size
+    network = ReadNetwork(process, opens)
+    processes, size = _pool_size(settings), network.batch_size
     batching = Batching(size=size, wait_s=settings.read.batch_wait_s)
     if not processes:
         with preprocessing.read_context(process) as context:
             handler = read_handler(
-                process, InProcess(context), lambda: bundle.reader,
-                batching=batching, watchdog=_watchdog(settings),
+                process, InProcess(context), network.current,
+                last_network=network.last, batching=batching, watchdog=_watchdog(settings),
             )  # fmt: skip
-            yield ReadWorkers(handler=handler, count=1, before_claim=bundle.poll)
+            yield ReadWorkers(handler=handler, count=1, before_claim=network.poll)
         return
     open_context = partial(preprocessing.open_read_context, settings)
     with PreprocessPool(processes, open_context, timeout_s=_timeout_s(settings)) as pool:
-        thread = NetworkThread(lambda: bundle.reader, watchdog=_watchdog(settings))
-        handler = read_handler(process, pool, thread.network, batching=batching)
-        yield ReadWorkers(handler=handler, count=2 if size > 1 else processes + 1, before_claim=bundle.poll)
+        thread = NetworkThread(network.current, watchdog=_watchdog(settings))
+        handler = read_handler(
+            process, pool, thread.network, last_network=lambda: thread.run(network.last()), batching=batching
+        )
+        yield ReadWorkers(handler=handler, count=2 if size > 1 else processes + 1, before_claim=network.poll)
 
 
 def read_handler(
@@ -96,14 +95,17 @@ def read_handler(
     executor: Executor,
     network: Callable[[], Network],
     *,
+    last_network: Callable[[], Network] | None = None,
     batching: Batching = ONE_JOB,
     watchdog: Watchdog = nullcontext,
 ) -> ReadHandler:
-    """Return a handler that reads films with `network`."""
+    """Return a handler that reads films with `network`, and from the last attempt on with `last_network`."""
     return ReadHandler(
         database=process.database,
         executor=executor,
         network=network,
+        last_network=last_network or network,
+        last_attempt=process.settings.read.cascade_attempts,
         window=study_window(process.settings),
         crash_limit=process.settings.read.crash_limit,
         batching=batching,

@@ -14,10 +14,11 @@ from cxr_node.deliver.destination import Destination
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import compose, maintenance, preprocessing, rejection_counters
+from cxr_node.wiring.cascade import OpenReader
 from cxr_node.wiring.deliver import commitment_handler, delivery_handler, open_destinations
 from cxr_node.wiring.periodic import run_jobs
 from cxr_node.wiring.process import Process
-from cxr_node.wiring.read import OpenReader, open_reader, read_workers
+from cxr_node.wiring.read import open_reader, read_workers
 from cxr_node.wiring.receive import receiver
 from cxr_node.wiring.shadow import run_shadow
 from cxr_node.work.handler import Handler

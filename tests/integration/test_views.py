@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from cxr_node.domain import concepts
 from cxr_node.domain.codes import Code
 from cxr_node.domain.daily_stats import DateRange, DriftResult, Statistic
 from cxr_node.domain.errors import RetryLater
-from cxr_node.domain.reading import Measurement
+from cxr_node.domain.reading import CascadeStep, Measurement, StepState
 from cxr_node.queries import drift, view_rows
 from cxr_node.queries.view_rows import Comparison, Condition
 from cxr_node.queries.views.registry import VIEWS
@@ -100,7 +101,12 @@ def _measure(node: InProcessNode) -> None:
         key=concepts.CARDIOTHORACIC_RATIO.value, code=Code(value="R-10260", scheme_designator="SRT", meaning="ratio"),
         value=0.48, unit=UNIT, line=((0.0, 0.0), (1.0, 0.0)), provenance="by a test",
     )  # fmt: skip
-    measured = type(read)(**{name: getattr(read, name) for name in read.__slots__} | {"measurements": (ratio,)})
+    assert read.prediction is not None
+    step = CascadeStep(
+        name="second", model=read.prediction.model, state=StepState.ANSWERED,
+        second_opinions=(read.prediction.findings[0],),
+    )  # fmt: skip
+    measured = replace(read, measurements=(ratio,), prediction=replace(read.prediction, steps=(step,)))
     with node.database.write() as transaction:
         readings.write(transaction, 1, measured, now=node.clock.now)
 

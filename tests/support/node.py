@@ -49,6 +49,7 @@ from tests.support.queue import LEASE, NOON, SENDER
 QUIET_S = 2.0
 MAX_WAIT_S = 300.0
 CRASH_LIMIT = 2
+LAST_ATTEMPT = 3
 ANY = Condition()
 OWNER = "node/test/1"
 PEER = "PACS@pacs:104"
@@ -138,6 +139,7 @@ class InProcessNode(node.InProcessNode):
         *,
         reader: StubNetwork | None = None,
         network: Callable[[], Network] | None = None,
+        last_network: Callable[[], Network] | None = None,
         executor: Executor | None = None,
         kinds: Sequence[ResultKind] = (tid1500.REPORT,),
         rules: ReadRules = RULES,
@@ -162,6 +164,8 @@ class InProcessNode(node.InProcessNode):
                 database=database,
                 executor=executor or InProcess(ReadContext(archive=archive, rules=rules)),
                 network=network or (lambda: self.reader),
+                last_network=last_network,
+                last_attempt=LAST_ATTEMPT,
                 watchdog=watchdog,
                 batching=batching,
                 window=window,

@@ -38,7 +38,7 @@ def diagnose(process: Process, *, test_reports: Sequence[str] = ()) -> Diagnosis
     reports = [destinations.check_destination(settings, section) for section in settings.deliver.destinations]
     if not _has_problem(checks):
         checks.extend(_database_checks(process, reports))
-    checks.append(node.reading_bundle(settings))
+    checks.extend(node.reading_bundles(settings))
     checks.append(host.gpu(settings))
     checks.extend(host.certificate_checks(settings, now=process.clock()))
     checks.append(host.web(settings))

@@ -85,16 +85,21 @@ def database(process: Process) -> Check:
     return note("database", f"{kind}, without the schema of this version", next_step)
 
 
-def reading_bundle(settings: Settings) -> Check:
-    """Check that the bundle of read.bundle can be loaded."""
+def reading_bundles(settings: Settings) -> Iterator[Check]:
+    """Check that read.bundle, or each bundle of the cascade, can be loaded."""
     # Imports torch, which takes seconds.
     from cxr_node.infer import bundle, bundle_registry
 
-    try:
-        identity = bundle.load(bundle_registry.find(str(settings.read.bundle), settings.node.bundles_folder)).identity
-    except bundle.BundleError as error:
-        return problem("bundle", str(error), "set read.bundle to one that `cxr-node bundle list` shows")
-    return ok("bundle", f"{identity.name} {identity.version}, weights SHA-256 {identity.weights_digest[:12]}")
+    section = settings.read
+    own = {str(section.bundle): "read.bundle"}
+    rows = {str(row.bundle or section.bundle): "bundle of [[read.cascade]]" for row in section.cascade} or own
+    for name, setting in rows.items():
+        try:
+            identity = bundle.load(bundle_registry.find(name, settings.node.bundles_folder)).identity
+        except bundle.BundleError as error:
+            yield problem("bundle", str(error), f"set {setting} to one that `cxr-node bundle list` shows")
+        else:
+            yield ok("bundle", f"{identity.name} {identity.version}, weights SHA-256 {identity.weights_digest[:12]}")
 
 
 def activated_bundle(opened: Database) -> list[Check]:

@@ -4,15 +4,19 @@
 {% macro is_not_constancy_film(film_id) -%}
 NOT EXISTS (SELECT 1 FROM constancy_film c WHERE c.film_id = {{ film_id }})
 {%- endmacro %}
-{# Columns of the group "reading", of film f, study s and reading r. #}
-{% macro reading_columns() -%}
+{# A column of the model of a row, which has its own model or that of reading r. #}
+{% macro model_column(row, name) %}{% if row %}coalesce({{ row }}.{{ name }}, r.{{ name }}) AS {{ name }}{% else %}r.{{ name }}{% endif %}{% endmacro %}
+{# Columns of the group "reading", of film f, study s and reading r; the model is that of `row`, if it is given. #}
+{% macro reading_columns(row="") -%}
 r.id AS reading_id, f.id AS film_id, f.study_id, s.study_instance_uid, f.sop_instance_uid,
        f.calling_ae_title, f.received_at, {{ day("f.received_at") }} AS received_day, r.read_at,
-       r.model_name, r.model_version, r.weights_digest, r.id = {{ newest_reading() }} AS is_newest
+       {{ model_column(row, "model_name") }}, {{ model_column(row, "model_version") }},
+       {{ model_column(row, "weights_digest") }}, r.id = {{ newest_reading() }} AS is_newest
 {%- endmacro %}
 {# FROM and WHERE for the rows x of a table that refers to readings. CROSS JOIN fixes SQLite's join order: otherwise it
    starts with the findings, the largest table, and sorts. #}
-{% macro from_readings(table) -%}
-FROM study s JOIN film f ON f.study_id = s.id CROSS JOIN reading r CROSS JOIN {{ table }} x
+{% macro from_readings(table, join="") -%}
+FROM study s JOIN film f ON f.study_id = s.id CROSS JOIN reading r CROSS JOIN {{ table }} x{% if join %}
+     {{ join }}{% endif +%}
 WHERE r.film_id = f.id AND x.reading_id = r.id AND {{ is_not_constancy_film("f.id") }}
 {%- endmacro %}

@@ -17,6 +17,8 @@ _NAMES = (
     "v1_jobs",
     "v1_findings",
     "v1_measurements",
+    "v1_cascade",
+    "v1_second_opinions",
     "v1_deliveries",
     "v1_turnaround",
     "v1_daily_statistics",

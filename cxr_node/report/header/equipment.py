@@ -18,11 +18,14 @@ _LO_CHARACTERS = 64
 
 def contributing_equipment(header: Dataset, readings: Sequence[Reading]) -> list[Dataset]:
     """Return an item for the modality of the film, and one for each model that analysed it."""
+    predictions = [reading.prediction for reading in readings if reading.prediction]
     models = {
-        reading.prediction.model.weights_digest: reading.prediction.model for reading in readings if reading.prediction
+        (model.weights_digest, model.name, model.version): model
+        for prediction in predictions
+        for model in prediction.models
     }
     modality = [_modality(header)] if header.get("Manufacturer") else []
-    return [*modality, *(_model(models[digest]) for digest in sorted(models))]
+    return [*modality, *(_model(models[key]) for key in sorted(models))]
 
 
 def _modality(header: Dataset) -> Dataset:

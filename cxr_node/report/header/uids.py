@@ -15,7 +15,8 @@ def series_instance_uid(study_instance_uid: Uid, type_name: str, observer: Obser
 def sop_instance_uid(readings: Sequence[Reading], type_name: str, observer: Observer, content: Digest) -> Uid:
     """Return the UID of a result: sources, type_name, models, software and content make it, no time does."""
     sources = sorted(reading.film.sop_instance_uid for reading in readings)
-    models = sorted({reading.prediction.model.weights_digest for reading in readings if reading.prediction})
+    predictions = [reading.prediction for reading in readings if reading.prediction]
+    models = sorted({model.weights_digest for prediction in predictions for model in prediction.models})
     return derive_uid("instance", *sources, type_name, *models, observer.software_version, content)
 
 

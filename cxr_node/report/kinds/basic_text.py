@@ -1,6 +1,6 @@
 """Basic Text SR with the findings as sentences (TID 2000), which nearly every viewer shows: one per study."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pydicom.uid import BasicTextSRStorage
 
@@ -10,7 +10,7 @@ from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.content import ContentItem, Relationship, container, image, text
 from cxr_node.report.sr.context import observation_context
 from cxr_node.report.sr.document import sr_type
-from cxr_node.report.summary import paragraph, sentences
+from cxr_node.report.summary import named, paragraph, sentences
 
 
 def content(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
@@ -22,14 +22,21 @@ def content(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
     ]
     phrases = observer.language.phrases
     summary = text(codes.SUMMARY_SECTION, paragraph([film.reading for film in films], observer.language))
+    models = [text(codes.ALGORITHM_NAME, name) for name in dict.fromkeys(_models(films))]
     return container(
         codes.X_RAY_REPORT,
         *observation_context(observer),
-        container(codes.SUMMARY_SECTION, text(codes.SUMMARY_SECTION, phrases.caution), summary),
+        container(codes.SUMMARY_SECTION, text(codes.SUMMARY_SECTION, phrases.caution), summary, *models),
         container(codes.FINDINGS_SECTION, *findings),
         relationship=None,
         template="2000",
     )
+
+
+def _models(films: Sequence[ReportedFilm]) -> Iterator[str]:
+    for film in films:
+        for model in film.reading.prediction.models if film.reading.prediction else ():
+            yield f"{named(model)}, SHA-256 {model.weights_digest}"
 
 
 def _sentences(film: ReportedFilm, observer: Observer) -> list[str]:

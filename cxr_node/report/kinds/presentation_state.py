@@ -14,7 +14,7 @@ from cxr_node.domain.geometry import Orientation
 from cxr_node.domain.hanging import orientation_of
 from cxr_node.domain.identifiers import Uid, digest_of
 from cxr_node.domain.instance import Instance
-from cxr_node.domain.reading import Point
+from cxr_node.domain.reading import Finding, Point, Prediction
 from cxr_node.report import codes
 from cxr_node.report.check import require_sound
 from cxr_node.report.header.elements import item, keywords
@@ -35,7 +35,7 @@ from cxr_node.report.pictures.outlines import bounds, closed, fitted
 from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import ComposeRequest, ReportedFilm
 from cxr_node.report.study import collate
-from cxr_node.report.summary import observed
+from cxr_node.report.summary import named, observed
 
 _TYPE = ResultType(
     name="PR",
@@ -135,11 +135,12 @@ def _graphics(film: ReportedFilm, language: Language) -> list[Dataset]:
     """Return a polyline and a label for each region and caliper on the film."""
     reading = film.reading
     graphics: list[Dataset] = []
-    for finding in () if reading.prediction is None else reading.prediction.findings:
-        score = language.number(finding.score * 100, ".1f")
-        label = f"{language.meaning(finding.code)} {language.terms.presences[finding.presence]} {score}/100"
-        for region in finding.regions:
-            graphics.extend(_polyline(closed(region.outline, bounds(film)), label))
+    prediction = reading.prediction
+    if prediction is not None:
+        for finding in prediction.findings:
+            label = _label(prediction, finding, language)
+            for region in finding.regions:
+                graphics.extend(_polyline(closed(region.outline, bounds(film)), label))
     for measurement in reading.measurements:
         if measurement.key in codes.MEASUREMENTS or measurement.key in overlay.CALIPERS:
             label = f"{measurement.key} {language.number(measurement.value, '.4g')}"
@@ -148,6 +149,12 @@ def _graphics(film: ReportedFilm, language: Language) -> list[Dataset]:
         if observation.code == OBSCURED:
             graphics.extend(_polyline(fitted(observation.line, bounds(film)), observed(observation, language)))
     return graphics
+
+
+def _label(prediction: Prediction, finding: Finding, language: Language) -> str:
+    score = language.number(finding.score * 100, ".1f")
+    model = f" [{named(prediction.model_of(finding))}]" if prediction.steps else ""
+    return f"{language.meaning(finding.code)} {language.terms.presences[finding.presence]} {score}/100{model}"
 
 
 def _polyline(points: Sequence[Point], label: str) -> list[Dataset]:

@@ -82,7 +82,7 @@ def compose_film(film: ReportedFilm, request: ComposeRequest, instance_number: i
     prediction = films[0].reading.prediction
     if not segments or prediction is None:
         return None
-    content = _content(films[0], prediction.model, segments)
+    content = _content(films[0], prediction.anatomy_model, segments)
     identity = identity_of(films, _TYPE, request.observer, content=digest_of(encoded(content)))
     dataset = header(films, identity, _TYPE, request, instance_number)
     dataset.update(content)

@@ -115,8 +115,9 @@ def _paragraphs(reading: Reading) -> Iterator[_Line]:
         yield summary.paragraph([reading]), _INK
         return
     findings = reading.prediction.findings
-    for number, finding in enumerate(findings, start=1):
-        yield f"{number}  {summary.sentence(finding)}", _COLORS[finding.presence]
+    sentences = summary.finding_sentences(reading.prediction)
+    for number, (finding, sentence) in enumerate(zip(findings, sentences, strict=True), start=1):
+        yield f"{number}  {sentence}", _COLORS[finding.presence]
     yield from ((line, _CALIPER) for line in summary.headlines(reading))
     yield from ((line, _INK) for line in _foot(findings, reading))
 
@@ -125,5 +126,7 @@ def _foot(findings: Sequence[Finding], reading: Reading) -> list[str]:
     lines = summary.notes(reading)
     if not all(finding.calibrated for finding in findings):
         lines.append(ENGLISH.phrases.score_meaning)
-    model = reading.prediction.model if reading.prediction is not None else None
-    return lines if model is None else [*lines, f"Model {model.name} {model.version}"]
+    if reading.prediction is None:
+        return lines
+    failures = [summary.failure(step) for step in reading.prediction.failed_steps]
+    return [*lines, *failures, *(f"Model {summary.named(model)}" for model in reading.prediction.models)]

@@ -10,7 +10,7 @@ def identification(
     film: ReportedFilm, prediction: Prediction, finding: Finding, relationship: Relationship, *more: str
 ) -> list[ContentItem]:
     """Return the rows of TID 4019 in `relationship` to a finding, with `more` Algorithm Parameters."""
-    model = prediction.model
+    model = prediction.model_of(finding)
     lines = [*parameters(model, film.reading.grayscale, calibrated=finding.calibrated), *more]
     return [
         text(codes.ALGORITHM_NAME, model.name, relationship),

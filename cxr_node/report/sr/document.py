@@ -11,6 +11,7 @@ from pydicom.uid import UID
 
 from cxr_node.domain.identifiers import Uid, digest_of
 from cxr_node.domain.instance import Identity, Instance
+from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes
 from cxr_node.report.check import require_sound
@@ -102,11 +103,15 @@ def _add_evidence(dataset: Dataset, films: Sequence[ReportedFilm]) -> None:
 
 
 def _add_document_general(dataset: Dataset, films: Sequence[ReportedFilm]) -> None:
-    incomplete = any(film.reading.not_analysed in _INCOMPLETE for film in films)
+    incomplete = any(_is_incomplete(film.reading) for film in films)
     dataset.CompletionFlag = "PARTIAL" if incomplete else "COMPLETE"
     dataset.VerificationFlag = "UNVERIFIED"
     dataset.PreliminaryFlag = "PRELIMINARY"
     dataset.PerformedProcedureCodeSequence = []
+
+
+def _is_incomplete(reading: Reading) -> bool:
+    return reading.not_analysed in _INCOMPLETE or bool(reading.prediction and reading.prediction.failed_steps)
 
 
 def _reference(instance: Identity | PreviousReport) -> Reference:

@@ -28,6 +28,7 @@ from cxr_node.report.sr.content import (
     uid_reference,
 )
 from cxr_node.report.sr.measurement_groups import measurement_groups
+from cxr_node.report.summary import failure
 
 _CONTEXT = Relationship.HAS_OBS_CONTEXT
 _MODIFIER = Relationship.HAS_CONCEPT_MOD
@@ -61,7 +62,7 @@ def _finding_groups(
     if len(outlines) == 1:
         score = number(*value)
         return [_group(_PLANAR_REGION, [*tracked, *head, score, presence, *_region(film, outlines[0])])]
-    area = polyline(codes.SOURCE, analysed(film), film.reading.film, Relationship.INFERRED_FROM)
+    area = polyline(codes.SOURCE, analysed(film, finding), film.reading.film, Relationship.INFERRED_FROM)
     score = number(*value, Relationship.CONTAINS, area)
     whole = _group(_WHOLE_IMAGE, [*tracked, *head, score, presence, _source(film)])
     return [whole, *_region_groups(film, prediction, finding, outlines, observer)]
@@ -103,6 +104,8 @@ def _quality(film: ReportedFilm, observer: Observer) -> ContentItem:
     if reading.not_analysed is not None:
         items.append(code(codes.NOT_PROCESSED, codes.not_processed(reading.not_analysed)))
         comments.append(reading.detail)
+    if reading.prediction is not None:
+        comments.extend(failure(step) for step in reading.prediction.failed_steps)
     if reading.not_analysed in _UNUSABLE:
         items.append(code(codes.QUALITY_ASSESSMENT, codes.UNUSABLE))
     items.extend(code(codes.PROCESSING_NOTE, codes.processing_note(note)) for note in reading.notes)

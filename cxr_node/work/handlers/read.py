@@ -29,6 +29,8 @@ class ReadHandler:
     ----------
     network
         Returns the network for the next batch.
+    last_network
+        Returns the network for a film from attempt `last_attempt` on; by default `network`.
     watchdog
         Ends this process if a batch exceeds its deadline, which counts as a crash.
     """
@@ -45,11 +47,15 @@ class ReadHandler:
         window: StudyWindow,
         crash_limit: int,
         batching: Batching,
+        last_network: Callable[[], Network] | None = None,
+        last_attempt: int = 1,
         watchdog: Watchdog = nullcontext,
     ) -> None:
         self._database = database
         self._executor = executor
         self._network = network
+        self._last_network = last_network or network
+        self._last_attempt = last_attempt
         self._window = window
         self._crash_limit = crash_limit
         self.batching = batching
@@ -62,7 +68,9 @@ class ReadHandler:
     def run(self, claims: Sequence[Claim]) -> list[Completion]:
         """Read the claimed films as one batch."""
         batch = [self._film(claim) for claim in claims]
-        batch_readings = self._read(batch) if len(claims) > 1 else [self._read_alone(claims[0], batch[0])]
+        batch_readings = (
+            self._read(batch, self._network) if len(claims) > 1 else [self._read_alone(claims[0], batch[0])]
+        )
         return [self._completion(*ended) for ended in zip(claims, batch, batch_readings, strict=True)]
 
     def give_up(self, claim: Claim, detail: str) -> Completion:
@@ -70,16 +78,17 @@ class ReadHandler:
         film = self._film(claim)
         return self._completion(claim, film, not_analysed(film, Reason.MODEL_ERROR, detail))
 
-    def _read(self, batch: Sequence[films.Film]) -> list[Reading]:
+    def _read(self, batch: Sequence[films.Film], network: Callable[[], Network]) -> list[Reading]:
         with self._watchdog():
-            return pipeline.read(batch, executor=self._executor, network=self._network())
+            return pipeline.read(batch, executor=self._executor, network=network())
 
     def _read_alone(self, claim: Claim, film: films.Film) -> Reading:
         if claim.crashes >= self._crash_limit:
             detail = f"the reader stopped {claim.crashes} times while it read this film: it died, or took too long"
             return not_analysed(film, Reason.MODEL_ERROR, detail)
+        network = self._network if claim.attempts < self._last_attempt else self._last_network
         try:
-            return self._read([film])[0]
+            return self._read([film], network)[0]
         except WorkerDied as error:
             if claim.attempts < self._crash_limit:
                 raise
