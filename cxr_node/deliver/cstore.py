@@ -19,7 +19,7 @@ from cxr_node.deliver.destination import (
     VerificationRule,
 )
 from cxr_node.deliver.dicom_file import DicomFile, converted, read_dicom_file
-from cxr_node.deliver.outcome import DeliveryOutcome, of_status
+from cxr_node.deliver.outcome import DeliveryOutcome, of_status, warning_text
 from cxr_node.deliver.peer import ApplicationEntitySection, Peer, raise_for_outcome, status_text
 from cxr_node.domain.commitment import PUSH_MODEL
 from cxr_node.domain.errors import RetryLater
@@ -40,7 +40,6 @@ class CStore(ApplicationEntitySection, DestinationKind):
     calling_ae_title: Title | Literal[""] = Field(
         "", description="Calling AE title of this node; empty: ae_title of [receive]."
     )
-    warning_is_success: bool = Field(False, description="Count a warning status as delivered.")
     confirm: Literal["none", "commitment", "find"] = Field(
         "none", description="Verification of delivered results: storage commitment, C-FIND, or none."
     )
@@ -68,9 +67,7 @@ class CStore(ApplicationEntitySection, DestinationKind):
 
     def open(self, *, calling_ae_title: AeTitle) -> Destination:
         """Return the destination."""
-        return CStoreDestination(
-            name=self.name, peer=self._peer(calling_ae_title), warning_is_success=self.warning_is_success
-        )
+        return CStoreDestination(name=self.name, peer=self._peer(calling_ae_title))
 
     def verification(self, *, calling_ae_title: AeTitle) -> VerificationRule | None:
         """Return the verifier that `confirm` selects."""
@@ -115,11 +112,10 @@ class CStore(ApplicationEntitySection, DestinationKind):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CStoreDestination:
-    """Sends each object on an association of its own; a warning is success only with `warning_is_success`."""
+    """Sends each object on an association of its own."""
 
     name: str
     peer: Peer
-    warning_is_success: bool = False
 
     def send(self, content: bytes) -> Receipt:
         """Send the data set of the DICOM file `content`; see `Destination.send`.
@@ -128,6 +124,8 @@ class CStoreDestination:
         converted, and the receipt's comment names the transfer syntax.
         """
         from pynetdicom import build_context
+
+        from cxr_node.net.scu import other_response
 
         file = read_dicom_file(content)
         # A separate context for the file's transfer syntax: within one context the peer chooses.
@@ -138,7 +136,9 @@ class CStoreDestination:
             accepted = [Uid(str(context.transfer_syntax[0])) for context in association.accepted_contexts]
             sent = _in_accepted_syntax(file, accepted)
             response = _c_store(association, sent)
-        return self._receipt(response.get("Status"), str(response.get("ErrorComment", "")), file, sent)
+            if "Status" not in response:
+                raise RetryLater(f"{self.peer} did not answer C-STORE{other_response(association)}")
+        return self._receipt(response.Status, str(response.get("ErrorComment", "")), file, sent)
 
     def echo(self) -> None:
         """Send C-ECHO; raises as `send` does."""
@@ -149,18 +149,18 @@ class CStoreDestination:
         if status != 0:
             raise RetryLater(f"{self.peer} answered C-ECHO with {status_text(status)}")
 
-    def _receipt(self, status: int | None, comment: str, file: DicomFile, sent: DicomFile) -> Receipt:
-        if status is None:
-            raise RetryLater(f"{self.peer} did not answer C-STORE")
-        outcome = of_status(status, warning_is_success=self.warning_is_success)
+    def _receipt(self, status: int, comment: str, file: DicomFile, sent: DicomFile) -> Receipt:
+        outcome = of_status(status)
         if outcome is not DeliveryOutcome.DELIVERED:
             raise_for_outcome(
                 outcome, f"{self.peer} answered C-STORE with {status_text(status)} {comment}".rstrip(), status=status
             )
         if sent.transfer_syntax_uid != file.transfer_syntax_uid:
             comment = f"sent as {sent.transfer_syntax_uid} {comment}".rstrip()
-        _log.info("%s stored %s with status 0x%04X", self.name, file.sop_instance_uid, status)
-        return Receipt(status=status, comment=comment)
+        warning = warning_text(status)
+        level = logging.WARNING if warning else logging.INFO
+        _log.log(level, "%s stored %s with status 0x%04X %s", self.name, file.sop_instance_uid, status, warning)
+        return Receipt(status=status, comment=f"{warning} {comment}".strip())
 
 
 def _in_accepted_syntax(file: DicomFile, accepted: list[Uid]) -> DicomFile:

@@ -35,6 +35,14 @@ _PERMANENT = frozenset(
     }
 )
 _GENERAL_WARNINGS = frozenset({0x0001, 0x0107, 0x0116})
+_WARNINGS = {
+    0x0107: "attribute list error",
+    0x0116: "attribute value out of range",
+    0xB000: "elements were coerced",
+    0xB006: "elements were discarded",
+    0xB007: "the data set does not match the SOP Class",
+}
+"""PS3.4 table B.2-1, PS3.7 section C.4."""
 
 _REJECTED_PERMANENT = 1
 _CONFIGURATION_ERRORS = frozenset(
@@ -50,19 +58,24 @@ _ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
 _TRANSFER_SYNTAXES_NOT_SUPPORTED = 4
 
 
-def is_warning(status: int) -> bool:
-    """Whether a C-STORE status is a warning (PS3.7 section C.4, PS3.4 table B.2-1)."""
-    return 0xB000 <= status <= 0xBFFF or status in _GENERAL_WARNINGS
+def warning_text(status: int) -> str:
+    """Return what a warning status says, or an empty string for a status that is none.
+
+    PS3.7 section C.4, PS3.4 table B.2-1.
+    """
+    if not (0xB000 <= status <= 0xBFFF or status in _GENERAL_WARNINGS):
+        return ""
+    return f"warning 0x{status:04X}: {_WARNINGS.get(status, 'no meaning in the standard')}"
 
 
-def of_status(status: int, *, warning_is_success: bool = False) -> DeliveryOutcome:
+def of_status(status: int) -> DeliveryOutcome:
     """Return the outcome of a C-STORE status (PS3.4 table B.2-1, PS3.7 annex C).
 
-    A warning counts as delivered only with `warning_is_success`: 0xB006 (elements discarded) may mean a report
-    without its findings. Duplicate SOP Instance (0x0111) is delivered: the UID follows from the content.
+    With a warning the object is stored (PS3.4 section B.2.3), so it is delivered. Duplicate SOP Instance (0x0111) is
+    delivered too: the UID follows from the content.
     """
-    if is_warning(status):
-        return DeliveryOutcome.DELIVERED if warning_is_success else DeliveryOutcome.REJECTED
+    if warning_text(status):
+        return DeliveryOutcome.DELIVERED
     if status in {_SUCCESS, _DUPLICATE_SOP_INSTANCE}:
         return DeliveryOutcome.DELIVERED
     # A9xx: data set does not match SOP class; Cxxx: cannot understand. Transient: A7xx out of resources,

@@ -60,6 +60,7 @@ class Peer(AssociationRequest):
                 raise DestinationUnreachable(f"no TLS with {self}: {tls_failures[0]}")
             if not association.is_established:
                 self._raise_failure(association)
+            self._drop_unproposed(association)
             yield association
 
     @contextmanager
@@ -79,6 +80,23 @@ class Peer(AssociationRequest):
             except OSError as error:  # not raised by the block
                 raise DestinationUnreachable(f"no connection to {self}: {error.strerror}") from error
             yield association
+
+    def _drop_unproposed(self, association: "Association") -> None:
+        """Drop accepted contexts whose transfer syntax was not proposed, which PS3.8 table 9-18 forbids.
+
+        Raises
+        ------
+        DeliveryRejected
+            If no other is left: in that transfer syntax the peer would misread the object, and answer Success.
+        """
+        proposed = {context.context_id: context.transfer_syntax for context in association.requestor.requested_contexts}
+        accepted = list(association.accepted_contexts)
+        unproposed = [context for context in accepted if context.transfer_syntax[0] not in proposed[context.context_id]]
+        for context in unproposed:
+            association._accepted_cx.pop(context.context_id or 0)  # noqa: SLF001  # pynetdicom would send on it
+        if len(unproposed) == len(accepted):
+            name = unproposed[0].transfer_syntax[0]
+            raise DeliveryRejected(f"{self} accepted transfer syntax {name!s}, which was not proposed: nothing sent")
 
     def _tls_context(self, tls: TlsPeer, failures: list[str]) -> ssl.SSLContext:
         try:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pynetdicom import AE
 from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.events import EventHandlerType
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
@@ -16,6 +17,7 @@ from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocke
 
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cxr_node.net.association_request import AssociationRequest
+from cxr_node.net.lenient_dul import LenientDul
 
 
 @contextmanager
@@ -45,26 +47,50 @@ def associate(
         ext_neg=list(roles),
         evt_handlers=list(handlers),
     )
-    deliver_responses_to_requestor(association)
     try:
         yield association
     finally:
         _end(association)
 
 
-def deliver_responses_to_requestor(association: Association) -> None:
-    """Prevent the association's thread from consuming responses.
+def other_response(association: Association) -> str:
+    """Return that the peer has answered another message than the last, for an error message; empty if it has not."""
+    dimse = association.dimse
+    if not isinstance(dimse, RequestorDimse) or dimse.other_message_id is None:
+        return ""
+    return f": its response is to message {dimse.other_message_id}, not {dimse.message_id}"
 
-    pynetdicom pauses that thread while a response is awaited, but may treat it as paused when it has just been resumed.
-    The thread then consumes and drops the response, and the caller waits for its time-out. N-EVENT-REPORT requests of
-    the peer use another path.
+
+class RequestorDimse(DIMSEServiceProvider):
+    """Gives responses to the caller only, and only those to its last request.
+
+    pynetdicom pauses the association's thread while a response is awaited, but may treat it as paused when it has just
+    been resumed. The thread then consumes and drops the response, and the caller waits for its time-out. N-EVENT-REPORT
+    requests of the peer use another path. pynetdicom does not compare Message IDs: without an asynchronous operations
+    window a response to another message is none (PS3.7 section 7.5).
     """
-    get_message = association.dimse.get_msg
 
-    def get_msg(block: bool = False) -> Any:
-        return get_message(block) if block else (None, None)
+    def __init__(self, association: Association) -> None:
+        super().__init__(association)
+        self.message_id: int | None = None
+        self.other_message_id: int | None = None
 
-    association.dimse.get_msg = get_msg  # type: ignore[method-assign]
+    def send_msg(self, primitive: Any, context_id: int) -> None:
+        """Send a message; remember the Message ID of a request."""
+        if getattr(primitive, "MessageIDBeingRespondedTo", None) is None:
+            self.message_id = primitive.MessageID
+        super().send_msg(primitive, context_id)
+
+    def get_msg(self, block: bool = False) -> Any:
+        """Return the response to the last request, or (None, None) if there is none."""
+        if not block:
+            return None, None
+        context_id, message = super().get_msg(block=True)
+        responded_to = getattr(message, "MessageIDBeingRespondedTo", None)
+        if responded_to in (None, self.message_id):
+            return context_id, message
+        self.other_message_id = responded_to
+        return None, None
 
 
 def _entity(call: AssociationRequest) -> AE:
@@ -82,6 +108,10 @@ class _Requestor(AE):
     def _create_socket(
         self, assoc: Association, address: AddressInformation, tls_args: tuple[ssl.SSLContext, str] | None
     ) -> AssociationSocket:
+        assoc.dul, assoc.dimse = LenientDul(assoc), RequestorDimse(assoc)
+        # The setters pass them to the timers of the new providers.
+        assoc.acse_timeout, assoc.network_timeout = assoc.acse_timeout, assoc.network_timeout
+        assoc.dimse_timeout = assoc.dimse_timeout
         connection = _Connection(assoc, address=address)
         connection.tls_args = tls_args
         return connection

@@ -48,7 +48,7 @@ def test_every_private_code_is_stated() -> None:
 
 def test_a_status_that_is_not_delivered_is_never_stated_as_delivered() -> None:
     statuses = tables()["delivery-statuses"]
-    delivered = re.findall(r"\| ([0-9A-F]{4}) \| Delivered \|", statuses)
-    assert delivered == ["0000", "0111"]
+    delivered = re.findall(r"\| ([0-9A-F]{4}(?: to [0-9A-F]{4})?) \| Delivered \|", statuses)
+    assert delivered == ["0000 to 0001", "0107", "0111", "0116", "B000 to BFFF"]
     assert "| A900 to A9FF | Not sent again" in statuses
     assert statuses.rstrip().splitlines()[-1].startswith("| any other, or no response | Sent again later")

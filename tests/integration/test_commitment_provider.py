@@ -30,7 +30,6 @@ from cxr_node.domain.commitment import (
     parse_event,
 )
 from cxr_node.domain.identifiers import AeTitle, Uid, new_uid
-from cxr_node.net.scu import deliver_responses_to_requestor
 from cxr_node.records import commitments
 from cxr_node.settings.root import Settings
 from cxr_node.simulators.commitment import CommitmentListener
@@ -39,6 +38,7 @@ from cxr_node.wiring.receive import receiver
 from tests.support import films, peers
 from tests.support.node import InProcessNode, received
 from tests.support.queue import NOON, SENDER
+from tests.support.receiver import deliver_responses_to_requestor
 
 TRANSACTION = Uid("1.2.826.0.1.3680043.8.1055.77.1")
 

@@ -19,7 +19,6 @@ from cxr_node.domain.commitment import (
     event_information,
 )
 from cxr_node.domain.identifiers import AeTitle
-from cxr_node.net.scu import deliver_responses_to_requestor
 from cxr_node.queries import ledger
 from cxr_node.queries.ledger import Fate
 from cxr_node.queue import queue
@@ -31,6 +30,7 @@ from cxr_node.wiring.process import Process
 from cxr_node.wiring.receive import receiver
 from tests.support import films, peers
 from tests.support.node import InProcessNode
+from tests.support.receiver import deliver_responses_to_requestor
 
 AGAIN_S = 60.0
 

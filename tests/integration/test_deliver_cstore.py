@@ -26,9 +26,7 @@ BIG_ENDIAN = "1.2.840.10008.1.2.2"
 CR = "1.2.840.10008.5.1.4.1.1.1"
 
 
-def destination(
-    port: int, *, called: str = "PACS", timeout_s: float = 30.0, warning: bool = False
-) -> CStoreDestination:
+def destination(port: int, *, called: str = "PACS", timeout_s: float = 30.0) -> CStoreDestination:
     return CStoreDestination(
         name="pacs",
         peer=Peer(
@@ -41,7 +39,6 @@ def destination(
             dimse_timeout_s=timeout_s,
             network_timeout_s=timeout_s,
         ),
-        warning_is_success=warning,
     )
 
 
@@ -124,16 +121,27 @@ def test_a_transient_failure_is_retried(status: int, film: bytes) -> None:
         destination(pacs.port).send(film)
 
 
-@pytest.mark.parametrize("status", [0xA900, 0xC123, 0x0124, 0xB000, 0xB006])
-def test_a_permanent_failure_or_warning_is_not_retried(status: int, film: bytes) -> None:
+@pytest.mark.parametrize("status", [0xA900, 0xC123, 0x0124])
+def test_a_permanent_failure_is_not_retried(status: int, film: bytes) -> None:
     with SimulatedPacs(status=status) as pacs, pytest.raises(DeliveryRejected) as refused:
         destination(pacs.port).send(film)
     assert refused.value.status == status
 
 
-def test_a_warning_is_success_if_configured(film: bytes) -> None:
-    with SimulatedPacs(status=0xB000) as pacs:
-        assert destination(pacs.port, warning=True).send(film).status == 0xB000
+@pytest.mark.parametrize(
+    ("status", "warning"),
+    [(0xB000, "coerced"), (0xB006, "discarded"), (0xB007, "does not match the SOP Class")],
+)
+def test_a_warning_is_delivered_and_shown(
+    status: int, warning: str, film: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a warning the object is stored (PS3.4 section B.2.3)."""
+    with SimulatedPacs(status=status) as pacs:
+        receipt = destination(pacs.port).send(film)
+    assert receipt.status == status
+    assert f"0x{status:04X}" in receipt.comment
+    assert warning in receipt.comment
+    assert warning in caplog.text
 
 
 def test_an_unknown_calling_title_is_a_permanent_rejection(film: bytes) -> None:

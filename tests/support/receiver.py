@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
+from typing import Any
 
 from pydicom.uid import UID
 from pynetdicom import AE, build_context
@@ -12,7 +13,6 @@ from pynetdicom.dimse_primitives import C_STORE
 
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.instance import Instance, Received, Sender, StagedObject
-from cxr_node.net.scu import deliver_responses_to_requestor
 from cxr_node.receive.application_entity import ReceiverOptions
 from cxr_node.receive.events import ReceiveEvent
 from cxr_node.receive.scp import Receiver
@@ -138,6 +138,16 @@ def association(
         connection = opened.dul.socket
         if connection is not None and connection.socket is not None:
             connection.close()
+
+
+def deliver_responses_to_requestor(opened: Association) -> None:
+    """Prevent the association's thread from consuming responses, as `cxr_node.net.scu.RequestorDimse` does."""
+    get_message = opened.dimse.get_msg
+
+    def get_msg(block: bool = False) -> Any:
+        return get_message(block) if block else (None, None)
+
+    opened.dimse.get_msg = get_msg  # type: ignore[method-assign]
 
 
 def store(opened: Association, data_set: bytes, *, sop_class_uid: str = DX, sop_instance_uid: str) -> tuple[int, str]:

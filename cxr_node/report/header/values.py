@@ -16,7 +16,8 @@ _CODE_STRING = re.compile(r"[A-Z0-9 _]{1,16}")
 _INTEGER = re.compile(r"[+-]?\d{1,11}")
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))*")
-_OFFSET = re.compile(r"[+-](0\d|1[0-4])[0-5]\d")
+_OFFSET = re.compile(r"(?!-0000)(-((0\d|1[01])[0-5]\d|1200)|\+((0\d|1[0-3])[0-5]\d|1400))")
+"""&ZZXX from -1200 to +1400; -0000 shall not be used (PS3.3 section C.12.1.1.8, PS3.5 table 6.2-1)."""
 _LINE_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _PARAGRAPH_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 

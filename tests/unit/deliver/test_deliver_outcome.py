@@ -2,7 +2,7 @@
 
 import pytest
 
-from cxr_node.deliver.outcome import DeliveryOutcome, is_warning, of_context, of_rejection, of_status
+from cxr_node.deliver.outcome import DeliveryOutcome, of_context, of_rejection, of_status, warning_text
 
 
 @pytest.mark.parametrize(
@@ -33,15 +33,15 @@ def test_each_status_has_its_outcome(status: int, outcome: DeliveryOutcome) -> N
 
 
 @pytest.mark.parametrize("status", [0xB000, 0xB006, 0xB007, 0xBFFF, 0x0001, 0x0107, 0x0116])
-def test_a_warning_is_success_only_if_configured(status: int) -> None:
-    assert is_warning(status)
-    assert of_status(status) is DeliveryOutcome.REJECTED
-    assert of_status(status, warning_is_success=True) is DeliveryOutcome.DELIVERED
+def test_an_object_is_delivered_with_a_warning(status: int) -> None:
+    assert warning_text(status).startswith(f"warning 0x{status:04X}: ")
+    assert of_status(status) is DeliveryOutcome.DELIVERED
 
 
 @pytest.mark.parametrize("status", [0xA700, 0xA900, 0xC000, 0x0110, 0x0122])
-def test_a_failure_is_never_success(status: int) -> None:
-    assert of_status(status, warning_is_success=True) is not DeliveryOutcome.DELIVERED
+def test_a_failure_is_no_warning(status: int) -> None:
+    assert warning_text(status) == ""
+    assert of_status(status) is not DeliveryOutcome.DELIVERED
 
 
 @pytest.mark.parametrize(
