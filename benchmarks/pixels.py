@@ -32,8 +32,9 @@ from cxr_node.domain.radiograph import Radiograph
 from cxr_node.infer.prepare import Frame, prepare
 from cxr_node.pixels.decoding import decode_first_frame
 from cxr_node.pixels.description import describe
-from cxr_node.pixels.film import apply_grayscale, parse, radiograph
+from cxr_node.pixels.film import apply_grayscale, radiograph
 from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.parsing import parse
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.pixels.suitability import Rules, judge_header, judge_picture
 

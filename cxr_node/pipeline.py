@@ -27,19 +27,21 @@ from cxr_node.pixels import elements
 from cxr_node.pixels import film as pixels
 from cxr_node.pixels.geometry import geometry as read_geometry
 from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.parsing import parse_to_damage
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.reading.executor import Executor
 from cxr_node.reading.network import Network
 from cxr_node.reading.postprocess import failed_reading, postprocess
 from cxr_node.reading.preprocess import preprocess
 from cxr_node.reading.turned import find_turned
+from cxr_node.receive.identify import patient_key
 from cxr_node.records import commitments, ingest, results
 from cxr_node.records.destination_capabilities import DestinationCapabilities
 from cxr_node.records.films import Film
 from cxr_node.records.results import Delivery, Result
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.result_type import ResultType
-from cxr_node.report.source import ComposeRequest, Observer, PreviousReport, ReportedFilm
+from cxr_node.report.source import ComposeRequest, Observer, PreviousReport, ReportedFilm, header_of
 
 
 def accept(
@@ -184,12 +186,13 @@ def compose(
     Raises
     ------
     GiveUp
-        If the films belong to several patients, or a result fails its validation.
+        If the films belong to several patients, no header is a received one, or a result fails its validation.
     """
     reported = [
-        ReportedFilm(
-            header=pixels.parse_to_damage(archive.get(film.archive_key), limits=limits),
-            reading=reading,
+        reported_film(
+            archive.get(film.archive_key),
+            reading,
+            limits=limits,
             character_sets=character_sets.get(film.sender.calling_ae_title, character_sets.get("")),
         )
         for film, reading in readings
@@ -221,6 +224,33 @@ def compose(
                 Composed(kind=type_name, version=version, archive_key=key, instance=instance, destinations=destinations)
             )
     return composed
+
+
+def reported_film(
+    content: bytes, reading: Reading, *, limits: Limits, character_sets: tuple[str, ...] | None = None
+) -> ReportedFilm:
+    """Return a film with the header in its archived bytes, or by its row alone if that is not what was received.
+
+    A header that cannot be parsed, or not as far as reception read it, must not hold back the results of the study's
+    other films, and nothing of it is copied.
+    """
+    try:
+        header = parse_to_damage(content, limits=limits)
+    except GiveUp:
+        header = Dataset()
+    if _is_as_received(header, reading):
+        return ReportedFilm(header=header, reading=reading, character_sets=character_sets)
+    return ReportedFilm(header=header_of(reading.film), reading=reading, is_named_by_row=True)
+
+
+def _is_as_received(header: Dataset, reading: Reading) -> bool:
+    film = reading.film
+    uids = tuple(elements.text(header, keyword) for keyword in ("SOPInstanceUID", "StudyInstanceUID"))
+    patient = (elements.encoded(header, keyword) for keyword in _PATIENT)
+    return uids == (film.sop_instance_uid, film.study_instance_uid) and patient_key(*patient) == film.patient_key
+
+
+_PATIENT = ("IssuerOfPatientID", "PatientID", "PatientName", "PatientBirthDate")
 
 
 def routing_facts(film: Film, reading: Reading | None, header: Dataset) -> FilmFacts:

@@ -18,6 +18,7 @@ from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Appearance
 from cxr_node.domain.reasons import Note
 from cxr_node.pixels import display, film, suitability
+from cxr_node.pixels.parsing import parse
 from cxr_node.pixels.view_check import judge_appearance, with_view
 from cxr_node.queries import archived
 from cxr_node.settings.root import Settings
@@ -46,7 +47,7 @@ def show(
         settings = config.load(path) if path.exists() else Settings()
         rules, limits = preprocessing.gate_rules(settings), preprocessing.film_limits(settings)
         try:
-            dataset = film.parse(content)
+            dataset = parse(content)
             radiograph = film.radiograph(dataset, limits=limits)
         except GiveUp as error:
             raise CommandError(f"{which}: {error}") from None

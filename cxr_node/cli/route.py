@@ -13,8 +13,9 @@ from cxr_node.deliver.routing import Decision, FilmFacts, film_decision
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import AeTitle, Uid
 from cxr_node.domain.instance import Sender
-from cxr_node.pixels import elements, film, suitability
+from cxr_node.pixels import elements, suitability
 from cxr_node.pixels.geometry import geometry
+from cxr_node.pixels.parsing import parse
 from cxr_node.receive.priority import priority_boost_of_file_s
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import compose, preprocessing
@@ -58,7 +59,7 @@ def explain(
 
 def _gate_and_facts(file: Path, calling: str, settings: Settings) -> tuple[Decision, FilmFacts]:
     try:
-        dataset = film.parse(file.read_bytes())
+        dataset = parse(file.read_bytes())
     except OSError as error:
         raise CommandError(f"{file}: cannot be read ({error.strerror})") from None
     except GiveUp as error:
@@ -79,7 +80,7 @@ def _gate_and_facts(file: Path, calling: str, settings: Settings) -> tuple[Decis
 def _priority_boost_s(file: Path, calling: str, settings: Settings) -> int:
     content = file.read_bytes()
     sender = Sender(calling_ae_title=AeTitle(calling), called_ae_title=AeTitle(settings.receive.ae_title), address="")
-    meta = film.parse(content).file_meta
+    meta = parse(content).file_meta
     rules = priority_rules(settings)
     return priority_boost_of_file_s(content, sender, rules, transfer_syntax_uid=Uid(meta.TransferSyntaxUID))
 

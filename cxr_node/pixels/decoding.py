@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 from pydicom import uid
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 
+from cxr_node.domain.encoded_data_set import UNDEFINED
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import Uid, parse_uid
 from cxr_node.domain.reasons import Reason
@@ -19,12 +21,15 @@ from cxr_node.pixels.sandbox import Sandbox
 
 Cells = npt.NDArray[np.unsignedinteger]
 
+ENCAPSULATED_UNCOMPRESSED = "1.2.840.10008.1.2.1.98"
+"""Encapsulated Uncompressed Explicit VR Little Endian (PS3.5 section A.4.11): native cells in items."""
 NATIVE: frozenset[str] = frozenset(
     {
         uid.ImplicitVRLittleEndian,
         uid.ExplicitVRLittleEndian,
         uid.DeflatedExplicitVRLittleEndian,
         uid.ExplicitVRBigEndian,
+        ENCAPSULATED_UNCOMPRESSED,
     }
 )
 CODECS: dict[str, Codec] = {
@@ -98,6 +103,8 @@ def transfer_syntax(dataset: Dataset) -> Uid:
 def _native(dataset: Dataset, description: Description, syntax: str) -> Cells:
     pixel_data = dataset.get_item("PixelData", keep_deferred=True)
     content = pixel_data.value if isinstance(pixel_data.value, bytes) else b""
+    if syntax == ENCAPSULATED_UNCOMPRESSED or _is_in_items(pixel_data, content):
+        content = encapsulation.first_frame(content, number_of_frames=description.number_of_frames)
     subsampled = description.photometric_interpretation == "YBR_FULL_422"
     needed = description.frame_bytes // 3 * 2 if subsampled else description.frame_bytes
     if len(content) < needed:
@@ -109,6 +116,15 @@ def _native(dataset: Dataset, description: Description, syntax: str) -> Cells:
         return _upsample_color(np.frombuffer(content, "u1", count=needed), description)
     kind = np.dtype(f"{order}u{description.bits_allocated // 8}")
     return _reshape(np.frombuffer(content, kind, count=description.samples), description)
+
+
+def _is_in_items(pixel_data: DataElement | RawDataElement, content: bytes) -> bool:
+    """Whether Pixel Data of a native transfer syntax is encapsulated all the same."""
+    if isinstance(pixel_data, RawDataElement):
+        is_undefined_length = pixel_data.length == UNDEFINED
+    else:
+        is_undefined_length = pixel_data.is_undefined_length
+    return is_undefined_length and encapsulation.begins_with_item(content)
 
 
 def _upsample_color(subsampled: Cells, description: Description) -> Cells:

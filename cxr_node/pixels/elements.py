@@ -81,6 +81,14 @@ def payload(dataset: Dataset, keyword: str) -> bytes:
     return struct.pack(f"<{len(words)}H", *words)
 
 
+def encoded(dataset: Dataset, keyword: str) -> bytes:
+    """Return the bytes of a text element as received; b"" if it is absent."""
+    element = _element(dataset, keyword)
+    if isinstance(element, RawDataElement):
+        return _raw(element)
+    return "\\".join(str(part) for part in _listed(element)).encode()
+
+
 def items(dataset: Dataset, keyword: str) -> tuple[Dataset, ...]:
     """Return the items of a sequence; () if it is absent, empty or cannot be parsed."""
     if _element(dataset, keyword) is None:

@@ -30,6 +30,11 @@ def first_frame(encapsulated: bytes, *, number_of_frames: int) -> bytes:
     return frame
 
 
+def begins_with_item(pixel_data: bytes) -> bool:
+    """Whether Pixel Data begins with the header of an item."""
+    return pixel_data.startswith(_ITEM)
+
+
 def _fragments(encapsulated: bytes) -> tuple[bytes, list[bytes]]:
     items: list[bytes] = []
     at = 0

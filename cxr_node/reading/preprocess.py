@@ -13,6 +13,7 @@ from cxr_node.pixels import film as pixels
 from cxr_node.pixels import suitability
 from cxr_node.pixels.age import is_adult
 from cxr_node.pixels.geometry import geometry as read_geometry
+from cxr_node.pixels.parsing import parse
 from cxr_node.reading.executor import ReadContext
 from cxr_node.reading.network import ModelAdapter, Prepared
 from cxr_node.records.films import Film
@@ -73,7 +74,7 @@ def preprocess(
     grayscale = ""
     rules = context.rules
     try:
-        dataset = pixels.parse(context.archive.get(film.archive_key), limits=rules.limits)
+        dataset = parse(context.archive.get(film.archive_key), limits=rules.limits)
         geometry = read_geometry(dataset)
         notes = pass_gate(suitability.judge_header(dataset, rules.gate))
         radiograph = pixels.radiograph(dataset, limits=rules.limits, sandbox=context.sandbox)

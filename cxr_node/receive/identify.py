@@ -21,6 +21,8 @@ _UIDS = {
     _STUDY_INSTANCE_UID: "Study Instance UID (0020,000D)",
     _SERIES_INSTANCE_UID: "Series Instance UID (0020,000E)",
 }
+_TYPE_2 = frozenset({_PATIENT_NAME, _PATIENT_ID, _PATIENT_BIRTH_DATE})
+"""Elements of the patient that every film has, even if empty (PS3.3 section C.7.1.1)."""
 _WANTED = frozenset({*_PATIENT, *_UIDS})
 _PADDING = b" \0"
 
@@ -39,7 +41,13 @@ def identify(data_set: memoryview, *, transfer_syntax_uid: Uid) -> Identity:
         anything.
     """
     try:
-        values = values_of(data_set, _WANTED, transfer_syntax_uid=transfer_syntax_uid)
+        values = values_of(
+            data_set,
+            _WANTED,
+            transfer_syntax_uid=transfer_syntax_uid,
+            required=_UIDS.keys(),
+            expected=_TYPE_2,
+        )
     except ValueError as error:
         raise RejectObject(f"not a data set: {error}") from error
     return Identity(

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, tzinfo
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.identifiers import Uid, derive_uid
+from cxr_node.domain.instance import Identity
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Reading
+from cxr_node.report.header.elements import verbatim
 from cxr_node.report.languages.language import Language
 from cxr_node.report.languages.registry import ENGLISH
 
@@ -17,12 +19,25 @@ from cxr_node.report.languages.registry import ENGLISH
 class ReportedFilm:
     """One film of the study: its header as received (pixels may be missing) and its reading.
 
-    `character_sets` overrides Specific Character Set, for films that declare none or a wrong one.
+    `character_sets` overrides Specific Character Set, for films that declare none or a wrong one. A film
+    `is_named_by_row` if its header could not be read: `header` then has the UIDs of its row and nothing else, and
+    patient and study are copied from another film.
     """
 
     header: Dataset
     reading: Reading
     character_sets: tuple[str, ...] | None = None
+    is_named_by_row: bool = False
+
+
+def header_of(film: Identity) -> Dataset:
+    """Return the header of a film that is known by its row alone: its UIDs."""
+    header = Dataset()
+    header.SOPClassUID = film.sop_class_uid
+    header.add(verbatim("SOPInstanceUID", film.sop_instance_uid))
+    header.add(verbatim("StudyInstanceUID", film.study_instance_uid))
+    header.add(verbatim("SeriesInstanceUID", film.series_instance_uid))
+    return header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

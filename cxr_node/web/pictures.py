@@ -15,6 +15,7 @@ from cxr_node.domain.hanging import hang, hang_reading, states_sides, turn_of
 from cxr_node.domain.reading import HeatMap, Point, Reading, Region, Topic
 from cxr_node.pixels import display, film
 from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.parsing import parse
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.report.pictures.overlay import CALIPERS
 
@@ -58,7 +59,7 @@ class Pictures:
             try:
                 content = self._archive.get(archive_key)
                 radiograph = film.radiograph(
-                    film.parse(content, limits=self._limits), limits=self._limits, sandbox=self._sandbox
+                    parse(content, limits=self._limits), limits=self._limits, sandbox=self._sandbox
                 )
             except (GiveUp, KeyError):
                 return None

@@ -5,8 +5,9 @@ import pytest
 from cxr_node.domain.radiograph import Radiograph, View
 from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.reader import Reader
-from cxr_node.pixels.film import parse, radiograph
+from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.parsing import parse
 from tests.support import films
 
 pytestmark = films.needs_real_films

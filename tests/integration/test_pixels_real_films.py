@@ -11,9 +11,10 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.radiograph import WHITE, Geometry, Radiograph, SpacingSource, View, ViewSource
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.pixels import image_statistics
-from cxr_node.pixels.film import parse, radiograph
+from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.geometry import geometry
 from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.parsing import parse
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.pixels.suitability import Rules, judge_header, judge_picture
 from tests.support import films

@@ -20,8 +20,9 @@ from pydicom import uid
 from pydicom.data import get_testdata_file
 
 from cxr_node.domain.radiograph import Radiograph
-from cxr_node.pixels.film import parse, radiograph
+from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.parsing import parse
 from cxr_node.pixels.sandbox import Sandbox
 from tests.support import films, peers
 from tests.support.pixel_films import LOSSLESS, LOSSY, chest, data_set, encoded, lut, part10, written

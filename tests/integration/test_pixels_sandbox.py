@@ -16,8 +16,9 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reasons import Reason
 from cxr_node.pixels.codecs import Codec, Task
-from cxr_node.pixels.film import parse, radiograph
+from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.parsing import parse
 from cxr_node.pixels.sandbox import Sandbox
 from tests.support.pixel_films import chest, data_set, encoded
 

@@ -11,8 +11,9 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import UInt16
 from cxr_node.domain.reasons import Reason
 from cxr_node.pixels.decoding import CODECS, NATIVE
-from cxr_node.pixels.film import parse, radiograph
+from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.parsing import parse
 from cxr_node.pixels.sandbox import Sandbox
 from tests.support.pixel_films import LOSSLESS, LOSSY, chest, data_set, encoded, written
 

@@ -13,9 +13,10 @@ from pydicom import uid
 
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import Radiograph
-from cxr_node.pixels.film import parse, radiograph
+from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.geometry import geometry
 from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.parsing import parse
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.pixels.suitability import Rules, judge_header, judge_picture
 from tests.support.pixel_films import LOSSLESS, LOSSY, chest, data_set, encoded, lut

@@ -18,7 +18,7 @@ from cxr_node.deliver.peer import Peer
 from cxr_node.deliver.routing import Condition
 from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Digest, digest_of, parse_uid
-from cxr_node.domain.instance import Identity, Instance, Sender
+from cxr_node.domain.instance import Instance, Sender
 from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
 from cxr_node.domain.reading import Finding, HeatMap, Measurement, ModelIdentity, Point, Prediction, Presence, Region
 from cxr_node.infer.card import RatioTable
@@ -29,6 +29,7 @@ from cxr_node.queue.retry import RULES as RETRY_RULES
 from cxr_node.queue.retry import RetryRule
 from cxr_node.reading.executor import Executor, InProcess, ReadContext, ReadRules
 from cxr_node.reading.network import Network, Outputs, Watchdog
+from cxr_node.receive.identify import identify
 from cxr_node.report.kinds import tid1500
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.result_type import ResultType
@@ -233,16 +234,12 @@ def received(film: Dataset) -> Instance:
     """Return a film as the receiver hands it on."""
     out = BytesIO()
     film.save_as(out, enforce_file_format=True)
+    syntax = parse_uid(film.file_meta.TransferSyntaxUID)
+    data_set = memoryview(out.getvalue())[data_set_offset(out.getvalue()) :]
     return Instance(
-        identity=Identity(
-            sop_class_uid=parse_uid(film.SOPClassUID),
-            sop_instance_uid=parse_uid(film.SOPInstanceUID),
-            series_instance_uid=parse_uid(film.SeriesInstanceUID),
-            study_instance_uid=parse_uid(film.StudyInstanceUID),
-            patient_key=digest_of(str(film.get("PatientID", "")).encode()),
-        ),
-        transfer_syntax_uid=parse_uid(film.file_meta.TransferSyntaxUID),
-        digest=digest_of(out.getvalue()[data_set_offset(out.getvalue()) :]),
+        identity=identify(data_set, transfer_syntax_uid=syntax),
+        transfer_syntax_uid=syntax,
+        digest=digest_of(bytes(data_set)),
         content=out.getvalue(),
     )
 

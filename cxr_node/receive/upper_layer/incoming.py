@@ -4,10 +4,10 @@ import hashlib
 import struct
 from collections.abc import Callable, Iterator
 
+from cxr_node.domain.encoded_data_set import DEFLATED
 from cxr_node.domain.errors import RejectObject, RetryLater
 from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Identity, Sender, StagedInstance, StagedObject
-from cxr_node.receive.elements import DEFLATED
 from cxr_node.receive.identify import check_request, identify
 from cxr_node.receive.part10 import file_head
 from cxr_node.receive.status import out_of_resources, too_large

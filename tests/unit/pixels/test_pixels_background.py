@@ -9,8 +9,9 @@ import pytest
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reasons import Note
 from cxr_node.pixels.background import connected_to_border
-from cxr_node.pixels.film import parse, radiograph
+from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.parsing import parse
 from tests.support.pixel_films import chest, data_set, written
 
 Changes = dict[str, Any]

@@ -11,8 +11,9 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import UInt16
 from cxr_node.domain.reasons import Reason
-from cxr_node.pixels.film import parse, radiograph
+from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.parsing import parse
 from tests.support.pixel_films import chest, data_set, encoded, written
 
 Changes = dict[str, Any]

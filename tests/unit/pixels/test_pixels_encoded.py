@@ -10,7 +10,7 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.reasons import Reason
 from cxr_node.pixels.codestream import Codestream, read_codestream
 from cxr_node.pixels.encapsulation import first_frame
-from cxr_node.pixels.film import parse
+from cxr_node.pixels.parsing import parse
 from tests.support.pixel_films import LOSSLESS, LOSSY, chest, data_set, encoded
 
 ITEM, END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0\0\0\0\0"

@@ -6,8 +6,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from cxr_node.domain.radiograph import SpacingSource, View, ViewSource
-from cxr_node.pixels.film import parse
 from cxr_node.pixels.geometry import geometry
+from cxr_node.pixels.parsing import parse
 from tests.support.pixel_films import chest, data_set, lut, with_text_elements, written
 
 Changes = dict[str, Any]

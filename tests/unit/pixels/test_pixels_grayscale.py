@@ -10,8 +10,9 @@ import pytest
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import WHITE, UInt16
 from cxr_node.domain.reasons import Note, Reason
-from cxr_node.pixels.film import parse, radiograph
+from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.parsing import parse
 from tests.support.pixel_films import cells, chest, data_set, lut, with_text_elements, written
 
 Float64 = npt.NDArray[np.float64]

@@ -10,8 +10,9 @@ from cxr_node.domain.radiograph import WHITE, Geometry, Radiograph, UInt16
 from cxr_node.domain.reasons import Note
 from cxr_node.pixels import image_statistics
 from cxr_node.pixels.display import png
-from cxr_node.pixels.film import parse, radiograph
+from cxr_node.pixels.film import radiograph
 from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.parsing import parse
 from cxr_node.pixels.suitability import Rules, judge_picture
 from tests.support.pixel_films import chest, data_set, written
 

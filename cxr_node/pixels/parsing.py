@@ -1,0 +1,145 @@
+"""Parses a DICOM file to a data set, by the same walk over its elements as reception.
+
+pydicom's own reader takes bytes that end early for an empty data set, and a transfer syntax left in the data set for
+the file's.
+"""
+
+from dataclasses import dataclass
+
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.tag import BaseTag
+
+from cxr_node.domain.encoded_data_set import (
+    DEFLATED,
+    EXPLICIT_VR_BIG_ENDIAN,
+    PIXEL_DATA,
+    UNDEFINED,
+    DamagedDataSet,
+    Element,
+    inflate,
+    walk,
+    walk_file_meta,
+)
+from cxr_node.domain.errors import GiveUp
+from cxr_node.domain.reasons import Reason
+from cxr_node.pixels import elements
+from cxr_node.pixels.limits import Limits
+
+_PREAMBLE_BYTES = 128
+_PREFIX = b"DICM"
+_TRANSFER_SYNTAX_UID = BaseTag(0x00020010)
+_GROUP_LENGTH = b"\x02\0\0\0UL\x04\0"
+
+
+def parse(content: bytes, *, limits: Limits | None = None) -> Dataset:
+    """Return the data set of a DICOM file, with `file_meta`; values are converted only at access.
+
+    Missing delimiters, VRs that the standard does not have and elements out of order are accepted: see
+    `encoded_data_set.walk`.
+
+    Raises
+    ------
+    GiveUp
+        DECODE if it cannot be parsed to the end of Pixel Data; TOO_LARGE if a deflated data set inflates beyond
+        `limits`.
+    """
+    limits = limits or Limits()
+    opened = _open(content, limits)
+    if not opened.is_whole:
+        limit = limits.maximum_inflated_bytes
+        raise GiveUp(Reason.TOO_LARGE, f"the deflated data set inflates beyond {limit} bytes")
+    dataset, damage = _read(opened)
+    if damage is not None:
+        raise GiveUp(Reason.DECODE, f"the data set cannot be parsed: {damage}") from damage
+    return dataset
+
+
+def parse_to_damage(content: bytes, *, limits: Limits | None = None) -> Dataset:
+    """Return a DICOM file's elements up to the first that cannot be parsed.
+
+    For a film that its study's report must name although it cannot be read.
+
+    Raises
+    ------
+    GiveUp
+        DECODE if not one element can be parsed.
+    """
+    return _read(_open(content, limits or Limits()))[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OpenFile:
+    """File Meta Information, and the data set, inflated; `is_whole` is False if it was cut at the limit."""
+
+    meta: Dataset
+    transfer_syntax_uid: str
+    data_set: memoryview
+    is_whole: bool = True
+
+
+def _read(opened: _OpenFile) -> tuple[Dataset, DamagedDataSet | None]:
+    is_little_endian = opened.transfer_syntax_uid != EXPLICIT_VR_BIG_ENDIAN
+    parsed: dict[BaseTag, DataElement | RawDataElement] = {}
+    damage: DamagedDataSet | None = None
+    is_implicit = False
+    try:
+        for element in walk(opened.data_set, transfer_syntax_uid=opened.transfer_syntax_uid):
+            is_implicit = is_implicit or not element.vr
+            tag = BaseTag(element.tag)
+            if tag not in parsed:  # as in reception: the first of two
+                parsed[tag] = _raw(element, opened.data_set, is_little_endian=is_little_endian)
+    except DamagedDataSet as error:
+        damage = error
+    dataset = Dataset(parsed)
+    dataset.set_original_encoding(is_implicit, is_little_endian)
+    dataset.file_meta = FileMetaDataset(opened.meta)
+    return dataset, damage
+
+
+def _raw(element: Element, data_set: memoryview, *, is_little_endian: bool) -> RawDataElement:
+    is_sequence = element.length == UNDEFINED and element.tag != PIXEL_DATA
+    value = bytes(data_set[element.start : element.end])
+    return RawDataElement(
+        BaseTag(element.tag),
+        "SQ" if is_sequence else element.vr or None,
+        len(value) if is_sequence else element.length,
+        value,
+        element.start,
+        element.is_implicit_inside if is_sequence else not element.vr,
+        is_little_endian,
+        is_raw=True,
+    )
+
+
+def _open(content: bytes, limits: Limits) -> _OpenFile:
+    if content[_PREAMBLE_BYTES : _PREAMBLE_BYTES + len(_PREFIX)] != _PREFIX:
+        raise GiveUp(Reason.DECODE, "not a DICOM file: the prefix DICM is missing")
+    after_prefix = memoryview(content)[_PREAMBLE_BYTES + len(_PREFIX) :]
+    try:
+        meta, data_set = _file_meta(after_prefix)
+        syntax = elements.text(meta, "TransferSyntaxUID")
+        if syntax not in DEFLATED:
+            return _OpenFile(meta=meta, transfer_syntax_uid=syntax, data_set=data_set)
+        inflated, is_whole = inflate(data_set, maximum_bytes=limits.maximum_inflated_bytes)
+    except DamagedDataSet as error:
+        raise GiveUp(Reason.DECODE, f"the data set cannot be parsed: {error}") from error
+    return _OpenFile(meta=meta, transfer_syntax_uid=syntax, data_set=memoryview(inflated), is_whole=is_whole)
+
+
+def _file_meta(after_prefix: memoryview) -> tuple[Dataset, memoryview]:
+    """Return File Meta Information, and the data set behind it.
+
+    It ends by its group length: what follows of group 0002 is part of the data set, and of no account.
+    """
+    meta: dict[BaseTag, DataElement | RawDataElement] = {}
+    end = len(after_prefix)
+    if bytes(after_prefix[: len(_GROUP_LENGTH)]) == _GROUP_LENGTH:
+        end = len(_GROUP_LENGTH) + 4 + int.from_bytes(after_prefix[len(_GROUP_LENGTH) :][:4], "little")
+    offset = 0
+    for element in walk_file_meta(after_prefix):
+        if element.start > end and _TRANSFER_SYNTAX_UID in meta:
+            break
+        meta[BaseTag(element.tag)] = _raw(element, after_prefix, is_little_endian=True)
+        offset = element.end
+    return Dataset(meta), after_prefix[offset:]
