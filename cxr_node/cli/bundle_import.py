@@ -1,4 +1,4 @@
-"""`cxr-node bundle import-xrv` and `pull`: published models of TorchXRayVision as bundles."""
+"""`cxr-node bundle import-xrv`, `pull` and `import-chexnet`: published weights as bundles."""
 
 import hashlib
 import tempfile
@@ -30,13 +30,34 @@ def import_xrv(
     with bundle_errors():
         published = _find_model(model)
         expected = _expected_digest(published, sha256)
-        digest = _digest(weights, published)
+        digest = _digest(weights, published.url)
         if expected is not None and digest != expected:
             raise CommandError(
                 f"{weights} has SHA-256 {digest}, but {published.name} as published has {expected}; fetch it again "
                 f"from {published.url}, or, if this file is intended, add --sha256 {digest}"
             )
         _write_bundle(published, weights, to, digest)
+
+
+def import_chexnet(
+    weights: Annotated[Path, typer.Option(help="Weight file: safetensors, or a state dictionary of PyTorch.")],
+    to: To,
+    name: Annotated[str, typer.Option(help="Name of the new bundle.")] = "chexnet",
+    url: Annotated[str, typer.Option(help="Where the file was published, for the card.")] = "",
+    sha256: Annotated[str, typer.Option(help="Expected SHA-256 of the weight file.")] = "",
+) -> None:
+    """Make a bundle from weights of CheXNet (DenseNet-121, 14 labels). Code in the file is not executed."""
+    with bundle_errors():
+        from cxr_node.infer import chexnet, chexnet_import
+
+        digest = _digest(weights)
+        if sha256 and digest != _parsed_digest(sha256):
+            raise CommandError(f"{weights} has SHA-256 {digest}, expected {sha256}; fetch it again")
+        coded = {label: (code, site) for label, (code, site, _) in codes.FINDINGS.items()}
+        typer.echo("making a bundle of CheXNet; this takes a minute or two", err=True)
+        chexnet_import.write(weights, to, name=name, url=url, codes=coded, digest=digest)
+        typer.echo(f"{to}: {len(chexnet.LABELS)} labels; every score is undetermined until its operating point is set")
+    typer.echo(f"next: set operating points in {to}/card.toml, then cxr-node bundle install {to}")
 
 
 def pull(
@@ -103,15 +124,20 @@ def _find_model(model: str) -> "Published":
 
 def _expected_digest(published: "Published", sha256: str) -> Digest | None:
     """Return the expected digest of the file, if one is given or known."""
+    return _parsed_digest(sha256 or published.sha256) if sha256 or published.sha256 else None
+
+
+def _parsed_digest(sha256: str) -> Digest:
     try:
-        return parse_digest(sha256 or published.sha256) if sha256 or published.sha256 else None
+        return parse_digest(sha256)
     except ValueError:
         raise CommandError(f"--sha256 {sha256!r}: expected 64 hexadecimal digits") from None
 
 
-def _digest(file: Path, published: "Published") -> Digest:
+def _digest(file: Path, url: str = "") -> Digest:
     try:
         with file.open("rb") as content:
             return parse_digest(hashlib.file_digest(content, "sha256").hexdigest())
     except OSError as error:
-        raise CommandError(f"{file}: {error.strerror}; fetch it from {published.url}") from None
+        hint = f"; fetch it from {url}" if url else ""
+        raise CommandError(f"{file}: {error.strerror}{hint}") from None

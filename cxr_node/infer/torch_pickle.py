@@ -98,6 +98,11 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("__builtin__", "set"): set,
     ("builtins", "set"): set,
     **{("torch", name): StorageKind(name) for name in TYPES},
+    # Figures of training beside the weights, such as the best loss: not needed, so not made.
+    ("numpy.core.multiarray", "scalar"): Placeholder,
+    ("numpy._core.multiarray", "scalar"): Placeholder,
+    ("numpy", "dtype"): Placeholder,
+    ("_codecs", "encode"): Placeholder,
 }
 _PLACEHOLDER_MODULES = ("torch.nn.modules.", "torch.nn.backends.", "torchxrayvision.models", "torchvision.models.")
 """Modules whose classes become placeholders."""

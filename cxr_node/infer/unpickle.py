@@ -26,12 +26,14 @@ _MAX_DEPTH = 32
 _NAME = re.compile(r"[A-Za-z0-9_]{1,80}(\.[A-Za-z0-9_]{1,80}){0,31}")
 _PROTOCOL = b"\x80"
 """First byte of every pickle since protocol 2."""
+_IN_CHECKPOINT = "state_dict"
+"""Key of the weights in a checkpoint, beside the optimizer's state and figures of training."""
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001
 
 
 def read(content: bytes) -> dict[str, Tensor]:
-    """Return the tensors of a weight file by name: of a state dictionary, or of a whole pickled network.
+    """Return the tensors of a weight file by name: of a state dictionary, of one in a checkpoint, or of a network.
 
     Raises
     ------
@@ -39,6 +41,8 @@ def read(content: bytes) -> dict[str, Tensor]:
         If it is anything else.
     """
     loaded = _read_zip(content) if content.startswith(b"PK\x03\x04") else _read_legacy(content)
+    if isinstance(loaded, dict) and isinstance(loaded.get(_IN_CHECKPOINT), dict):
+        loaded = loaded[_IN_CHECKPOINT]
     tensors: dict[str, Tensor] = {}
     for name, tensor in _named_tensors(loaded, depth=0):
         if name in tensors or _NAME.fullmatch(name) is None:

@@ -1,4 +1,7 @@
-"""Imports tensors from a pickled weight file, which may contain any program, in a child process that runs none."""
+"""Imports tensors from a weight file, safetensors or pickle.
+
+A pickle may contain any program: a child process reads it and runs nothing.
+"""
 
 import json
 import math
@@ -16,6 +19,8 @@ from cxr_node.infer import unpickle
 from cxr_node.infer.torch_pickle import TYPES
 
 _MAX_MESSAGE_CHARACTERS = 300
+_TENSOR_TYPES = {"torch.float32", "torch.float64", "torch.float16", "torch.bfloat16", "torch.int64"}
+"""Types of tensors in a safetensors file: those of pickled weights, and bfloat16."""
 
 
 class UnsafeWeights(ValueError):
@@ -32,7 +37,9 @@ class Limits:
 
 
 def read(file: Path, limits: Limits | None = None) -> dict[str, torch.Tensor]:
-    """Return the tensors of a `torch.save` file, in either format, by their names in a state dictionary.
+    """Return the tensors of a safetensors file, or of a `torch.save` file in either format, by their names.
+
+    The content decides, not the name of the file. A checkpoint gives the tensors under "state_dict".
 
     Raises
     ------
@@ -45,11 +52,42 @@ def read(file: Path, limits: Limits | None = None) -> dict[str, torch.Tensor]:
     size = file.stat().st_size
     if size > limits.file_bytes:
         raise UnsafeWeights(f"{size} bytes; at most {limits.file_bytes} are allowed")
+    if _is_safetensors(file):
+        return _read_safetensors(file)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "tensors"
         with file.open("rb") as pickled, output.open("wb") as tensors:
             _run_child(pickled.fileno(), tensors.fileno(), limits, Path(folder))
         return _tensors(output.read_bytes())
+
+
+def _is_safetensors(file: Path) -> bool:
+    """Whether a file begins with the size of a header and its first brace; a pickle and a zip file do not."""
+    with file.open("rb") as content:
+        return content.read(unpickle.SIZE.size + 1)[unpickle.SIZE.size :] == b"{"
+
+
+def _read_safetensors(file: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a safetensors file, which cannot contain code; bfloat16 becomes float32."""
+    try:
+        import safetensors
+        from safetensors.torch import load
+    except ImportError as error:
+        raise UnsafeWeights("reading safetensors needs an extra: pip install 'cxr-node[safetensors]'") from error
+    try:
+        tensors: dict[str, torch.Tensor] = load(file.read_bytes())
+    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise UnsafeWeights(f"it is no safetensors file: {error}") from error
+    others = {str(tensor.dtype) for tensor in tensors.values()} - _TENSOR_TYPES
+    if others or not tensors:
+        found = ", ".join(sorted(others)) or "no tensors"
+        raise UnsafeWeights(f"it holds {found}, expected {', '.join(sorted(_TENSOR_TYPES))}")
+    return {name: _widened(tensor) for name, tensor in tensors.items()}
+
+
+def _widened(tensor: torch.Tensor) -> torch.Tensor:
+    """Return bfloat16 as float32, anything else as it is."""
+    return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
 
 
 def _run_child(pickled: int, tensors: int, limits: Limits, folder: Path) -> None:

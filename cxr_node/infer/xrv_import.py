@@ -1,28 +1,20 @@
 """Imports a weight file of TorchXRayVision as a bundle."""
 
-import json
-import os
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from cxr_node.domain.codes import Code
 from cxr_node.domain.identifiers import Digest, digest_of
-from cxr_node.infer import bundle, center_crop, weights, xrv
+from cxr_node.infer import center_crop, import_bundle, weights, xrv
 from cxr_node.infer.bundle import BundleError
 from cxr_node.infer.export import export_network
+from cxr_node.infer.import_bundle import NETWORK, Coded, label_tables, load_state, table
 from cxr_node.infer.networks.densenet import DenseNet
 from cxr_node.infer.networks.resnet import ResNet
 from cxr_node.infer.prepare import Frame
 from cxr_node.infer.published import Classifier, Recentered
 from cxr_node.infer.xrv import Architecture, Published
-
-NETWORK = "network.pt2"
-Coded = Mapping[str, tuple[Code, Code | None]]
-"""A label's code and site; a label without is left out."""
 
 LICENCE = (
     "TorchXRayVision is published under Apache-2.0, and its authors' pages at Hugging Face name that licence for the "
@@ -71,17 +63,7 @@ def write(model: Published, file: Path, folder: Path, *, codes: Coded, digest: D
         thresholds=[threshold for _, threshold in labels.values()],
     )
     content = export_network(merged.eval(), Frame(rows=model.size, columns=model.size, recipe=center_crop.RECIPE))
-    staged = folder.with_name(f".{folder.name}.{os.getpid()}")
-    staged.mkdir(parents=True)
-    try:
-        (staged / NETWORK).write_bytes(content)
-        card = _card(model, labels, codes, network=digest_of(content), file=digest)
-        (staged / bundle.CARD).write_text(card, encoding="utf-8")
-        bundle.load(staged)
-        staged.rename(folder)
-    except BaseException:
-        shutil.rmtree(staged, ignore_errors=True)
-        raise
+    import_bundle.write(folder, content, _card(model, labels, codes, network=digest_of(content), file=digest))
 
 
 def _tensors(model: Published, file: Path) -> dict[str, torch.Tensor]:
@@ -101,33 +83,15 @@ def _network(model: Published, tensors: Mapping[str, torch.Tensor]) -> Classifie
             network = DenseNet(xrv.OUTPUTS)
         case Architecture.RESNET50:
             network = ResNet(xrv.OUTPUTS)
-    _load_state(network, tensors, model)
+    state = {name: tensor for name, tensor in tensors.items() if name not in _IGNORED}
+    load_state(network, state, f"{model.name} ({model.architecture})")
     return network
-
-
-def _load_state(network: nn.Module, tensors: Mapping[str, torch.Tensor], model: Published) -> None:
-    expected = network.state_dict()
-    # Files of early PyTorch have no batch counts, which inference does not use.
-    counts = {name: tensor for name, tensor in expected.items() if name.endswith("num_batches_tracked")}
-    state = {**counts, **{name: tensor for name, tensor in tensors.items() if name not in _IGNORED}}
-    faults = [f"{name} is missing" for name in expected if name not in state]
-    faults += [f"{name} does not belong there" for name in state if name not in expected]
-    faults += [
-        f"{name} has shape {tuple(state[name].shape)}, expected {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    faults += [f"{name} is not finite" for name in state if not state[name].isfinite().all()]
-    if faults:
-        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-        raise BundleError(f"the file is not one of {model.name} ({model.architecture}): {', '.join(faults[:3])}{more}")
-    network.load_state_dict(state)
 
 
 def _card(model: Published, labels: Iterable[str], codes: Coded, *, network: str, file: str) -> str:
     """Return the text of the card."""
     tables = [
-        _table(
+        table(
             "",
             schema_version=1,
             name=model.name,
@@ -136,8 +100,8 @@ def _card(model: Published, labels: Iterable[str], codes: Coded, *, network: str
             licence=LICENCE,
             intended_use=INTENDED_USE,
         ),
-        _table("[network]", file=NETWORK, sha256=network, outputs=["finding_logits", "finding_maps"]),
-        _table(
+        table("[network]", file=NETWORK, sha256=network, outputs=["finding_logits", "finding_maps"]),
+        table(
             "[input]",
             rows=model.size,
             columns=model.size,
@@ -146,34 +110,15 @@ def _card(model: Published, labels: Iterable[str], codes: Coded, *, network: str
             preparation=center_crop.RECIPE,
             description=center_crop.DESCRIPTION,
         ),
-        _table("[operating_points]", name="TorchXRayVision 1.5.7 op_threshs, at 0.5", network_sha256=network),
-        _table(
+        table("[operating_points]", name="TorchXRayVision 1.5.7 op_threshs, at 0.5", network_sha256=network),
+        table(
             "[evidence]",
             training=f"{model.training}; {model.architecture}, by the authors of TorchXRayVision (arXiv 2111.00595).",
             test=TEST,
             limits=LIMITS,
         ),
-        _table("[source]", url=model.url, file_sha256=file),
+        table("[source]", url=model.url, file_sha256=file),
     ]
     for label in labels:
-        key = label.lower().replace(" ", "_")
-        code, site = codes[label]
-        coded = {"code": code} if site is None else {"code": code, "site": site}
-        tables.append(_table("[[labels]]", key=key, **coded))
-        tables.append(
-            _table("[[operating_points.points]]", label=key, score=0.5, undetermined_from=0.5, undetermined_to=0.5)
-        )
+        tables += label_tables(label, codes, score=0.5, undetermined_from=0.5, undetermined_to=0.5)
     return "\n".join(tables)
-
-
-def _table(head: str, **values: object) -> str:
-    """Return a TOML table; its strings, numbers and lists are written as in JSON."""
-    lines = [head] if head else []
-    return "\n".join([*lines, *(f"{key} = {_value(value)}" for key, value in values.items())]) + "\n"
-
-
-def _value(value: object) -> str:
-    if isinstance(value, Code):
-        parts = {"value": value.value, "scheme_designator": value.scheme_designator, "meaning": value.meaning}
-        return "{ " + ", ".join(f"{key} = {json.dumps(part)}" for key, part in parts.items()) + " }"
-    return json.dumps(value)

@@ -1,4 +1,4 @@
-"""DenseNet-121 for one channel (G. Huang et al., *Densely Connected Convolutional Networks*, 2017, table 1).
+"""DenseNet-121 (G. Huang et al., *Densely Connected Convolutional Networks*, 2017, table 1).
 
 Modules have the names of the published weight files, so that their tensors load.
 """
@@ -58,28 +58,28 @@ def transition(channels: int) -> nn.Sequential:
 
 
 class DenseNet(nn.Module):
-    """Features, their mean over the film, and one linear output per label."""
+    """Features, their mean over the film, and one linear output per label; for one channel, or three equal ones."""
 
-    def __init__(self, labels: int, sizes: Sizes | None = None) -> None:
+    def __init__(self, labels: int, sizes: Sizes | None = None, *, channels: int = 1) -> None:
         super().__init__()
         sizes = sizes or Sizes()
         self.features = nn.Sequential(
             OrderedDict(
-                conv0=nn.Conv2d(1, sizes.first, 7, stride=2, padding=3, bias=False),
+                conv0=nn.Conv2d(channels, sizes.first, 7, stride=2, padding=3, bias=False),
                 norm0=nn.BatchNorm2d(sizes.first),
                 relu0=nn.ReLU(),
                 pool0=nn.MaxPool2d(3, stride=2, padding=1),
             )
         )
-        channels = sizes.first
+        width = sizes.first
         for number, layers in enumerate(sizes.blocks, start=1):
-            self.features.add_module(f"denseblock{number}", block(channels, layers, sizes))
-            channels += layers * sizes.growth
+            self.features.add_module(f"denseblock{number}", block(width, layers, sizes))
+            width += layers * sizes.growth
             if number < len(sizes.blocks):
-                self.features.add_module(f"transition{number}", transition(channels))
-                channels //= 2
-        self.features.add_module("norm5", nn.BatchNorm2d(channels))
-        self.classifier = nn.Linear(channels, labels)
+                self.features.add_module(f"transition{number}", transition(width))
+                width //= 2
+        self.features.add_module("norm5", nn.BatchNorm2d(width))
+        self.classifier = nn.Linear(width, labels)
 
     @property
     def head(self) -> nn.Linear:
@@ -87,5 +87,5 @@ class DenseNet(nn.Module):
         return self.classifier
 
     def grid(self, film: Tensor) -> Tensor:
-        """(B, 1, 224, 224) -> features (B, 1024, 7, 7), not negative."""
+        """(B, channels, 224, 224) -> features (B, 1024, 7, 7), not negative."""
         return functional.relu(self.features(film))

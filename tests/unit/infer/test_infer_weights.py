@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -41,6 +42,58 @@ def test_tensors_come_through_as_they_are(written: Callable[[object], bytes], wh
     for name, tensor in expected.items():
         assert tensors[name].dtype == tensor.dtype
         assert torch.equal(tensors[name], tensor)
+
+
+@pytest.mark.parametrize("written", [hostile.zipped, hostile.legacy], ids=["today", "2020"])
+def test_a_checkpoint_gives_its_state_dictionary(written: Callable[[object], bytes], tmp_path: Path) -> None:
+    expected = network().state_dict()
+    optimizer = {"state": {0: {"step": 3, "exp_avg": torch.zeros(2)}}, "param_groups": [{"lr": 0.1}]}
+    file = tmp_path / "m.pth.tar"
+    file.write_bytes(
+        written({"epoch": 3, "state_dict": expected, "best_loss": np.float64(0.2), "optimizer": optimizer})
+    )
+
+    tensors = weights.read(file)
+
+    assert tensors.keys() == expected.keys()
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in expected.items())
+
+
+def test_a_function_beside_the_weights_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    marker = tmp_path / "run"
+    hidden = {"state_dict": network().state_dict(), "epoch": hostile.calls(marker)["posix.system"]}
+
+    assert "it names posix.system" in refusal(hostile.zipped(hidden), tmp_path)
+    assert not marker.exists()
+
+
+def test_safetensors_come_through_whatever_the_file_is_called(tmp_path: Path) -> None:
+    torch_files = pytest.importorskip("safetensors.torch", reason="needs the extra safetensors")
+    expected = {"a.weight": torch.rand(2, 3), "b": torch.arange(4), "c": torch.rand(5).to(torch.bfloat16)}
+    file = tmp_path / "weights.bin"
+    torch_files.save_file(expected, file)
+
+    tensors = weights.read(file)
+
+    assert tensors.keys() == expected.keys()
+    assert all(torch.equal(tensors[name], expected[name].to(tensors[name].dtype)) for name in expected)
+    assert tensors["c"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("share", [0.3, 0.99])
+def test_a_safetensors_file_that_is_cut_off_is_refused(share: float, tmp_path: Path) -> None:
+    torch_files = pytest.importorskip("safetensors.torch", reason="needs the extra safetensors")
+    content = torch_files.save({"weight": torch.rand(100)})
+
+    assert "no safetensors file" in refusal(content[: int(len(content) * share)], tmp_path)
+
+
+def test_tensors_of_another_type_are_refused(tmp_path: Path) -> None:
+    torch_files = pytest.importorskip("safetensors.torch", reason="needs the extra safetensors")
+
+    message = refusal(torch_files.save({"weight": torch.zeros(2, dtype=torch.bool)}), tmp_path)
+
+    assert "it holds torch.bool, expected" in message
 
 
 def test_a_part_of_a_larger_storage_comes_through(tmp_path: Path) -> None:
