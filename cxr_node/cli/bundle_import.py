@@ -28,6 +28,14 @@ def import_xrv(
 ) -> None:
     """Make a bundle from a weight file of TorchXRayVision. Code in the file is not executed."""
     with bundle_errors():
+        from cxr_node.infer import anatomy_import
+
+        if model == anatomy_import.NAME:
+            digest = _checked_digest(weights, sha256, anatomy_import.URL)
+            typer.echo(f"making a bundle of {model}; this takes some minutes", err=True)
+            anatomy_import.write(weights, to, digest=digest)
+            typer.echo(f"{to}: outlines, and no findings")
+            return
         published = _find_model(model)
         expected = _expected_digest(published, sha256)
         digest = _digest(weights, published.url)
@@ -50,9 +58,7 @@ def import_chexnet(
     with bundle_errors():
         from cxr_node.infer import chexnet, chexnet_import
 
-        digest = _digest(weights)
-        if sha256 and digest != _parsed_digest(sha256):
-            raise CommandError(f"{weights} has SHA-256 {digest}, expected {sha256}; fetch it again")
+        digest = _checked_digest(weights, sha256, url)
         coded = {label: (code, site) for label, (code, site, _) in codes.FINDINGS.items()}
         typer.echo("making a bundle of CheXNet; this takes a minute or two", err=True)
         chexnet_import.write(weights, to, name=name, url=url, codes=coded, digest=digest)
@@ -125,6 +131,14 @@ def _find_model(model: str) -> "Published":
 def _expected_digest(published: "Published", sha256: str) -> Digest | None:
     """Return the expected digest of the file, if one is given or known."""
     return _parsed_digest(sha256 or published.sha256) if sha256 or published.sha256 else None
+
+
+def _checked_digest(file: Path, sha256: str, url: str) -> Digest:
+    """Return the digest of a file for which none is known; raise CommandError if it is not the one given."""
+    digest = _digest(file, url)
+    if sha256 and digest != _parsed_digest(sha256):
+        raise CommandError(f"{file} has SHA-256 {digest}, expected {sha256}; fetch it again")
+    return digest
 
 
 def _parsed_digest(sha256: str) -> Digest:

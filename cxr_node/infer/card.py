@@ -91,9 +91,10 @@ class CodeEntry(Part):
 class Network(Part):
     """The exported program: its file beside the card, the file's SHA-256, and the names of its outputs.
 
-    `finding_logits` has shape (B, labels). The others are optional: `finding_maps` (B, labels, rows, columns),
-    covering `maps_window` of the input, by default all of it; `structure_logits` (B, structures, rows, columns),
-    covering the input; `view_logits` (B, 4) and `distance` (B, 1), not negative.
+    `finding_logits` has shape (B, labels); a network of anatomy alone has none. The others are optional:
+    `finding_maps` (B, labels, rows, columns), covering `maps_window` of the input, by default all of it;
+    `structure_logits` (B, structures, rows, columns), covering the input; `view_logits` (B, 4) and `distance` (B, 1),
+    not negative.
     """
 
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+\.pt2$")]
@@ -157,7 +158,7 @@ class OperatingPoints(Part):
 
     name: Text
     network_sha256: Sha256
-    points: Annotated[list[OperatingPoint], Field(min_length=1, max_length=MAX_LABELS)]
+    points: Annotated[list[OperatingPoint], Field(max_length=MAX_LABELS)] = Field(default=[])
 
 
 class Metric(Part):
@@ -202,9 +203,9 @@ class Card(Part):
     intended_use: Text
     network: Network
     input: Input
-    labels: Annotated[list[Label], Field(min_length=1, max_length=MAX_LABELS)]
     operating_points: OperatingPoints
     evidence: Evidence
+    labels: Annotated[list[Label], Field(max_length=MAX_LABELS)] = Field(default=[])
     source: Source | None = None
     structures: list[OutlinedStructure] = Field(default=[])
     appearance: AppearanceTable | None = None
@@ -236,12 +237,21 @@ class Card(Part):
         return self
 
     @model_validator(mode="after")
+    def _labels_match_the_outputs(self) -> Self:
+        outputs = set(self.network.outputs)
+        if bool(self.labels) != ("finding_logits" in outputs):
+            raise ValueError("network.outputs: expected finding_logits among them with labels, and not without")
+        if "finding_maps" in outputs and not self.labels:
+            raise ValueError("network.outputs: expected finding_maps only with finding_logits")
+        if not self.labels and not self.structures:
+            raise ValueError("labels: expected labels, structures or both; found neither")
+        return self
+
+    @model_validator(mode="after")
     def _tables_match_the_outputs(self) -> Self:
         outputs = set(self.network.outputs)
         if len(outputs) != len(self.network.outputs):
             raise ValueError("network.outputs: a name is there twice")
-        if "finding_logits" not in outputs:
-            raise ValueError("network.outputs: expected finding_logits among them")
         if len(set(self.anatomy)) != len(self.structures):
             raise ValueError("structures: a key is there twice")
         if bool(self.structures) != ("structure_logits" in outputs):

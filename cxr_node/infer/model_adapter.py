@@ -83,15 +83,18 @@ class ModelAdapter:
         try:
             return Prediction(
                 model=self.identity,
-                findings=findings(
-                    self.card, outputs["finding_logits"], outputs.get("finding_maps"), geometry, maps_area
-                ),
+                findings=self._findings(outputs, geometry, maps_area),
                 analysed_area=area,
                 structures=self._structures(outputs, area),
                 appearance=self.decode_appearance(outputs),
             )
         except ValueError as error:
             raise self._model_error(error) from error
+
+    def _findings(self, outputs: Mapping[str, Float32], geometry: Geometry, area: Region) -> tuple[Finding, ...]:
+        if not self.card.labels:
+            return ()
+        return findings(self.card, outputs["finding_logits"], outputs.get("finding_maps"), geometry, area)
 
     def findings_by_measurement(self, measurements: Sequence[Measurement], view: View) -> tuple[Finding, ...]:
         """Return the findings that the card derives from measurements, for a film of this view."""

@@ -136,7 +136,7 @@ def _film(reading: Reading, language: Language) -> str:
     negatives = [phrases.absent_findings.format(findings=phrases.list_separator.join(absent))] if absent else []
     caution = [] if all(finding.calibrated for finding in findings) else [phrases.score_meaning]
     parts = [
-        *(not_absent or [phrases.no_finding]),
+        *(not_absent or [phrases.no_finding if findings else phrases.no_targets]),
         *negatives,
         *headlines(reading, language),
         *caution,

@@ -108,6 +108,22 @@ def by_ratio(digest: str, limits: str = "{ score = 0.5, undetermined_from = 0.5,
     return f'\n[cardiomegaly_by_ratio]\nnetwork_sha256 = "{digest}"\npa = {limits}\nap = {limits}\n'
 
 
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "named"),
+    [
+        (r'"finding_logits", "finding_maps", ', "", "expected finding_logits among them with labels"),
+        (r"\[\[labels\]\]\n(.*\n)+?(?=\n\[)", "", "operating_points.points: expected one for each of"),
+    ],
+)
+def test_labels_and_their_outputs_belong_together(pattern: str, replacement: str, named: str) -> None:
+    text = tiny_bundles.whole_card(b"weights", changes=((pattern, replacement),))
+
+    with pytest.raises(card.CardError) as caught:
+        card.parse(text.encode())
+
+    assert named in str(caught.value)
+
+
 def test_a_card_offers_cardiomegaly_by_the_ratio() -> None:
     table = by_ratio(digest_of(b"weights"))
 

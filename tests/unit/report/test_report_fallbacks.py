@@ -4,6 +4,7 @@ from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRSt
 
 from cxr_node.domain.reading import Presence
 from cxr_node.domain.reasons import Reason
+from cxr_node.report import summary
 from cxr_node.report.header.encoding import encoded
 from cxr_node.report.kinds import basic_text, tid1500
 from cxr_node.report.languages.registry import ENGLISH
@@ -55,6 +56,13 @@ def test_the_text_form_has_the_reason_of_a_film_not_analysed() -> None:
 def test_a_model_without_targets_leaves_no_section_empty() -> None:
     text = [line for _, line in lines(parsed(composed(basic_text.TEXT, [read(films.dx())])))]
     assert "Finding: The model looked for no finding." in text
+
+
+def test_the_summary_of_a_model_without_targets_states_that() -> None:
+    text = summary.paragraph([read(films.dx()).reading])
+
+    assert ENGLISH.phrases.no_targets in text
+    assert ENGLISH.phrases.no_finding not in text
 
 
 def test_the_content_tree_is_the_same_at_each_call() -> None:
