@@ -34,7 +34,7 @@ IS_COMMAND, IS_LAST = 1, 2
 
 
 class UnexpectedFragment(Exception):
-    """A fragment out of sequence; the message quotes nothing of it."""
+    """A fragment out of sequence, or a command that cannot be served; the message quotes nothing of it."""
 
 
 class BoundedDataSet(BytesIO):
@@ -78,6 +78,9 @@ class _MessageQueue(Queue[Any]):
         is_response = getattr(message, "MessageIDBeingRespondedTo", None) is not None
         if is_response and not self._is_awaited():
             return
+        if not is_response and not getattr(message, "is_valid_request", True):
+            # pynetdicom would drop it, and its sender wait for a response.
+            raise UnexpectedFragment("a required element of the command set is missing")
         if is_response or message is None:
             self.responses.put(item)
         if not is_response:
