@@ -89,6 +89,14 @@ def test_a_turned_film_that_does_not_say_so_is_refused_as_turned(
     assert "Patient Orientation (0020,0020)" in reading.detail
 
 
+def test_a_film_turned_otherwise_than_it_says_is_refused_as_turned(tmp_path: Path) -> None:
+    """Its rows run to the feet, and the header says to the head."""
+    (reading,) = read_films([turned_copy(Turned(False, 1), ("H", "R"))], tmp_path)
+
+    assert reading.not_analysed is Reason.TURNED
+    assert "says otherwise" in reading.detail
+
+
 def test_a_picture_of_no_chest_is_no_turned_film(tmp_path: Path) -> None:
     board = turned_copy(Turned(False, 0), ("L", "F"))
     rows, columns = np.indices((300, 280))
