@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cxr_node.pixels import suitability
-from cxr_node.pixels.image_kind import ImageKind
+from cxr_node.pixels.image_kind import Action, ImageKind
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
 from cxr_node.reading.executor import ReadContext, ReadRules
+from cxr_node.settings.read import GateSection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.process import Process
 
@@ -21,8 +22,23 @@ def gate_rules(settings: Settings) -> suitability.Rules:
         view_from_model=section.view_from_model,
         no_chest_score=section.no_chest_score,
         accept_for_processing=section.accept_for_processing,
-        kinds={kind: getattr(section, kind.value) for kind in ImageKind},
+        kinds=_kind_actions(section),
     )
+
+
+def _kind_actions(section: GateSection) -> dict[ImageKind, Action]:
+    return {
+        ImageKind.QUALITY_CONTROL: section.quality_control,
+        ImageKind.CAPTURE: section.capture,
+        ImageKind.TOMOSYNTHESIS: section.tomosynthesis,
+        ImageKind.BONE_SUPPRESSED: section.bone_suppressed,
+        ImageKind.DUAL_ENERGY: section.dual_energy,
+        ImageKind.STITCHED: section.stitched,
+        ImageKind.DECUBITUS: section.decubitus,
+        ImageKind.LORDOTIC: section.lordotic,
+        ImageKind.VIEW_CONFLICT: section.view_conflict,
+        ImageKind.PROJECTION_CONFLICT: section.projection_conflict,
+    }
 
 
 def film_limits(settings: Settings) -> Limits:
