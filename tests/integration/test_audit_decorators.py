@@ -16,7 +16,13 @@ from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
 from cxr_node.domain.instance import Identity, Instance, Received, Sender
 from cxr_node.receive.admission import Rejection
-from cxr_node.receive.events import AssociationAccepted, AssociationRejected, TlsFailed
+from cxr_node.receive.events import (
+    AssociationAccepted,
+    AssociationRejected,
+    ConnectionFailed,
+    ConnectionFailure,
+    TlsFailed,
+)
 from cxr_node.settings.root import Settings
 from cxr_node.wiring import audit_decorators
 from cxr_node.wiring.audit import Audit, administration, note_settings, recording
@@ -194,6 +200,7 @@ def test_associations_are_recorded(audit: Audit, recorded: list[AuditMessage]) -
         )
     )
     on_event(TlsFailed(address="10.9.9.9", reason="timed out"))
+    on_event(ConnectionFailed(address="10.9.9.9", failure=ConnectionFailure.CLOSED_BY_PEER, detail="no request"))
 
     assert outcomes(recorded) == [
         ("Security Alert", EventOutcome.SUCCESS, ""),
@@ -202,7 +209,9 @@ def test_associations_are_recorded(audit: Audit, recorded: list[AuditMessage]) -
         ("Security Alert", EventOutcome.MINOR_FAILURE, "association rejected: local limit exceeded"),
         ("User Authentication", EventOutcome.MINOR_FAILURE, "association rejected: user not authenticated"),
         ("Security Alert", EventOutcome.MINOR_FAILURE, "no TLS: timed out"),
+        ("Security Alert", EventOutcome.MINOR_FAILURE, "no association: no request"),
     ]
+    assert "10.9.9.9" in [participant.address for participant in recorded[-1].participants]
 
 
 def test_the_removal_of_a_study_names_its_instances(

@@ -9,7 +9,14 @@ from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
 from cxr_node.receive.admission import Rejection
-from cxr_node.receive.events import AssociationAccepted, AssociationRejected, StoreRejected, TlsFailed
+from cxr_node.receive.events import (
+    AssociationAccepted,
+    AssociationRejected,
+    ConnectionFailed,
+    ConnectionFailure,
+    StoreRejected,
+    TlsFailed,
+)
 from cxr_node.receive.status import StoreStatus
 from cxr_node.wiring import rejection_counters
 from cxr_node.wiring.process import Process
@@ -41,6 +48,15 @@ def test_rejected_associations_of_dcmtk_are_counted(tmp_path: Path) -> None:
     assert rejection_counters.counts(settings) == {("DX9", "calling_ae_title_not_recognized"): 2}
     output = CliRunner().invoke(app, ["status", "--config", str(path)]).output
     assert "rejected by this host, in total: DX9 calling_ae_title_not_recognized 2" in output
+
+
+def test_a_connection_without_an_association_is_counted_by_its_cause(tmp_path: Path) -> None:
+    counters = RejectionCounters(tmp_path / "rejections.json")
+    for failure in (ConnectionFailure.NOT_A_REQUEST, ConnectionFailure.NOT_A_REQUEST, ConnectionFailure.CLOSED_BY_PEER):
+        counters.note(ConnectionFailed(address=HERE, failure=failure, detail="any"))
+    counters.write()
+    counts = rejection_counters._read(tmp_path / "rejections.json")
+    assert counts == {("", "not_a_request"): 2, ("", "closed_by_peer"): 1}
 
 
 def test_counts_continue_after_a_restart_and_are_written_only_if_changed(tmp_path: Path) -> None:
