@@ -98,9 +98,11 @@ def verify(which: BundleArgument, path: ConfigOption = DEFAULT_CONFIG) -> None:
     from cxr_node.infer import bundle
 
     with bundle_errors():
-        loaded = bundle.load(_find(which, path))
-    card = loaded.card
-    typer.echo(f"{card.name} {card.version} can be used: {len(card.labels)} labels, network {card.network.sha256}")
+        card = bundle.check(_find(which, path))
+    place = "" if card.network.file else f", which {card.network.remote} runs; `cxr-node doctor` checks it"
+    typer.echo(
+        f"{card.name} {card.version} can be used: {len(card.labels)} labels, network {card.network.sha256}{place}"
+    )
 
 
 @app.command("install")
@@ -176,6 +178,8 @@ def _card_items(card: "Card") -> dict[str, str]:
         "network": f"SHA-256 {card.network.sha256}; outputs {', '.join(card.network.outputs)}",
         "operating points": card.operating_points.name,
     }
+    if card.network.remote:
+        items["runs at a server as"] = str(card.network.remote)
     if card.source:
         items["imported from"] = f"{card.source.url} (SHA-256 {card.source.file_sha256})"
     if card.structures:

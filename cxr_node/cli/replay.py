@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -22,9 +22,12 @@ from cxr_node.cli.terminal import (
 from cxr_node.db.database import Connection
 from cxr_node.db.states import Stage
 from cxr_node.domain.reading import ModelIdentity, Prediction, Reading
+from cxr_node.infer.remote.outcome import RemoteError
+from cxr_node.infer.remote.reader import RemoteReader
 from cxr_node.queue import search
 from cxr_node.reading.executor import InProcess, ReadContext
-from cxr_node.reading.network import Network
+from cxr_node.reading.network import IdentifiedNetwork, Network
+from cxr_node.reading.remote import RemoteSwitch
 from cxr_node.records import bundles, films, readings
 from cxr_node.records.bundles import ArchivedBundle
 from cxr_node.records.films import Film
@@ -33,6 +36,10 @@ from cxr_node.wiring.active_bundle import install_from_archive
 from cxr_node.wiring.cascade import named_readers, network_of, uses_own
 from cxr_node.wiring.process import Process
 from cxr_node.wiring.read import open_reader
+from cxr_node.wiring.remote import open_network
+
+if TYPE_CHECKING:
+    from cxr_node.infer.reader import Reader
 
 
 def replay(
@@ -43,14 +50,21 @@ def replay(
     """Read a film again with the same network: exit status 0 if every score is bit-identical, 1 if not."""
     with reporting_errors(), read_write(path) as process:
         film, stored, activated = _stored(process, job_id)
-        scores = _compared(stored, _read_again(process, film, stored, activated))
+        network = _network(process, stored, activated)
+        now = _read_again(process, film, network)
+        scores = _compared(stored, now)
+        is_remote = isinstance(network, RemoteReader)
+        # A server may give other scores each time, which one comparison does not show.
+        repeats = not is_remote or _compared(now, _read_again(process, film, network)).equal
     if as_json:
         document: dict[str, object] = {"job": job_id, "model": _name(stored.model)}
-        document |= {"weights_digest": stored.model.weights_digest, "equal": scores.equal}
+        document |= {"weights_digest": stored.model.weights_digest, "equal": scores.equal, "repeats": repeats}
         document |= {"models": [{"model": _name(one), "weights_digest": one.weights_digest} for one in stored.models]}
         typer.echo(json.dumps({**document, "difference": scores.difference, "scores": scores.plain}))
     else:
         _show(stored.models, scores)
+        if is_remote:
+            out.print(_determinism(scores, repeats=repeats))
     if not scores.equal:
         raise typer.Exit(EXIT_FAILED)
 
@@ -110,19 +124,60 @@ def _film(connection: Connection, job_id: int) -> Film:
     return films.get(connection, row.film_id)
 
 
-def _read_again(process: Process, film: Film, stored: Prediction, activated: Sequence[ArchivedBundle]) -> Prediction:
-    """Read a film with the same networks and preparation, from the settings' bundles or an activated one."""
+def _network(process: Process, stored: Prediction, activated: Sequence[ArchivedBundle]) -> Network:
+    """Return the same networks with the same preparation, from the settings' bundles or an activated one."""
     from cxr_node.infer.bundle import BundleError
 
     try:
-        network = _same_network(process, stored, activated)
+        if process.settings.read.kind == "remote":
+            return _same_remote(process, stored.model, activated)
+        return _same_network(process, stored, activated)
     except BundleError as error:
         raise CommandError(str(error)) from None
+
+
+def _same_remote(process: Process, stored: ModelIdentity, activated: Sequence[ArchivedBundle]) -> IdentifiedNetwork:
+    network = _selected(open_network(process, open_local=open_reader), stored)
+    for bundle in activated:
+        if network.identity.weights_digest != stored.weights_digest:
+            folder = install_from_archive(process, bundle)
+            network = _selected(open_network(process, folder, open_local=open_reader), stored)
+    _same(stored, network.identity)
+    return network
+
+
+def _selected(opened: "Reader | RemoteSwitch", stored: ModelIdentity) -> IdentifiedNetwork:
+    """Return the remote reader, or its fallback for a film that the fallback read."""
+    if not isinstance(opened, RemoteSwitch):
+        return opened
+    local = opened.local
+    return local if local is not None and local.identity.preparation == stored.preparation else opened.remote
+
+
+def _read_again(process: Process, film: Film, network: Network) -> Prediction:
     context = ReadContext(archive=process.archive, rules=preprocessing.read_rules(process.settings))
-    (reading,) = pipeline.read([film], executor=InProcess(context), network=network)
+    try:
+        (reading,) = pipeline.read([film], executor=InProcess(context), network=network)
+    except RemoteError as error:
+        raise CommandError(f"the film cannot be read again now: {error}") from None
     if reading.prediction is None:
         raise CommandError(f"the film is not analysed now ({_reason(reading)})")
     return reading.prediction
+
+
+def _determinism(scores: Scores, *, repeats: bool) -> str:
+    """Return what a replay at a server shows."""
+    if not repeats:
+        return (
+            "the server gave different scores for the same film twice just now: it is not deterministic, "
+            "so a replay cannot be bit-identical"
+        )
+    if scores.equal:
+        return "the server gave the same scores twice; whether it always does, depends on it"
+    return (
+        "the server gave the same scores twice just now, and others when the film was read: "
+        "its model or its runtime changed under the same name and version"
+    )
 
 
 def _same_network(process: Process, stored: Prediction, activated: Sequence[ArchivedBundle]) -> Network:

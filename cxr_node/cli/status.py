@@ -22,6 +22,7 @@ from cxr_node.ops.formatting import age
 from cxr_node.queries import overview
 from cxr_node.queries.overview import Overview, PeriodicJobStatus, StageStatus
 from cxr_node.wiring import rejection_counters
+from cxr_node.wiring.remote_state import RemoteState, read_state, trouble_sentence
 
 
 def status(
@@ -34,7 +35,7 @@ def status(
     with reporting_errors():
         current = _overview(path)
         if as_json:
-            typer.echo(json.dumps(plain(current), indent=2))
+            typer.echo(json.dumps({**plain(current), **_remote_json(path)}, indent=2))
         elif watch:
             with Live(_screen(current, path), console=out, screen=out.is_terminal, auto_refresh=False) as live:
                 while True:
@@ -85,6 +86,9 @@ def _screen(state: Overview, path: Path) -> RenderableType:
     if rejections:
         counts = (f"{title or 'unnamed'} {reason} {count}" for (title, reason), count in rejections.items())
         parts.append(Text("rejected by this host, in total: " + ", ".join(counts)))
+    remote = read_state(config.load(path))
+    if remote is not None:
+        parts.append(_remote(remote, path))
     if state.reasons:
         parts.append(Text("not analysed: " + ", ".join(f"{reason} {films}" for reason, films in state.reasons.items())))
     return Group(*parts)
@@ -105,6 +109,23 @@ def _header(state: Overview, path: Path) -> str:
         f"films: {state.films_last_hour} in the last hour, {state.films_recent} in 24 h, {last}\n"
         f"{turnaround}; {free / 1e9:.1f} GB free"
     )
+
+
+def _remote(state: RemoteState, path: Path) -> Text:
+    """Return a line on the inference server."""
+    section = config.load(path).remote
+    counts = ", ".join(f"{outcome} {count}" for outcome, count in sorted(state.requests.items())) or "none"
+    if state.trouble is not None:
+        sentence = f"inference server {section.url} {trouble_sentence(state.trouble, section.fallback)}"
+        return Text(f"{sentence}; requests: {counts}", style="bold red")
+    standing = "no reader has started yet" if state.written_at is None else "in use"
+    return Text(f"inference server {section.url}: {standing}; requests: {counts}")
+
+
+def _remote_json(path: Path) -> dict[str, Any]:
+    """Return the state of the inference server as JSON values; empty for a local reader."""
+    state = read_state(config.load(path))
+    return {} if state is None else {"remote": json.loads(json.dumps(asdict(state), default=_text))}
 
 
 def _queue(queue: StageStatus, now: datetime) -> tuple[str | Text, ...]:

@@ -36,11 +36,11 @@ class CircuitBreakers:
             breaker.is_probing = True
             return True
 
-    def failed(self, destination: str) -> datetime:
-        """Open the breaker, as no connection was established; return when the next probe is due."""
+    def failed(self, destination: str, *, at_least_s: float = 0.0) -> datetime:
+        """Open the breaker, as no connection was established; return when the next probe is due, after `at_least_s`."""
         with self._lock:
             failures = self._open[destination].failures + 1 if destination in self._open else 1
-            wait_s = min(_LONGEST_S, _FIRST_S * 2.0 ** min(failures - 1, 10))
+            wait_s = max(at_least_s, min(_LONGEST_S, _FIRST_S * 2.0 ** min(failures - 1, 10)))
             until = self._clock() + timedelta(seconds=wait_s)
             self._open[destination] = _OpenBreaker(failures, until)
             return until

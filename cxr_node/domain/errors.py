@@ -1,5 +1,7 @@
 """Errors by next step: reject, retry, or give up."""
 
+from datetime import datetime
+
 from cxr_node.domain.reasons import Reason
 
 
@@ -9,6 +11,14 @@ class RejectObject(Exception):
 
 class RetryLater(Exception):
     """Transient failure: the same step may succeed later without intervention."""
+
+
+class Held(RetryLater):
+    """All jobs of a stage wait for a service: they are due at `due_at`, and the attempt does not count."""
+
+    def __init__(self, message: str, *, due_at: datetime) -> None:
+        super().__init__(message)
+        self.due_at = due_at
 
 
 class GiveUp(Exception):

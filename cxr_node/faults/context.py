@@ -34,6 +34,8 @@ class Amounts:
     """Upper limit of associations that are cut."""
     outage_hours: float = 71.8
     """How long a PACS is unreachable; after 72 h deliveries fail."""
+    films_per_outage: int = 20
+    """Films during each fault of the inference server, and after it."""
     clock_jumps: int = 100
     """Upper limit of clock jumps."""
 
@@ -50,6 +52,7 @@ SHORT = Amounts(
     writes=2,
     aborts=4,
     outage_hours=0.2,
+    films_per_outage=1,
     clock_jumps=2,
 )
 

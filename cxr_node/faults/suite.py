@@ -22,6 +22,7 @@ from cxr_node.faults import (
     kills,
     pacs_modes,
     postgres_server,
+    remote_modes,
     scratch,
     soak,
     startup_kills,
@@ -37,6 +38,7 @@ Group = Callable[[FaultContext], GroupResult]
 GROUPS: Mapping[str, tuple[Group, ...]] = {
     "kills": (startup_kills.run, kills.run, supervisor_kills.run),
     "pacs": (pacs_modes.run,),
+    "remote": (remote_modes.run,),
     "disk": (step_failures.disk,),
     "clock": (clock_jumps.run,),
     "database": (step_failures.database, database_restarts.run),

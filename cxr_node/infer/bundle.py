@@ -11,7 +11,9 @@ import torch
 from cxr_node.domain.identifiers import digest_of
 from cxr_node.domain.reading import ModelIdentity
 from cxr_node.infer import archive, card
-from cxr_node.infer.card import VIEWS, Card
+from cxr_node.infer.card import Card
+from cxr_node.infer.model_adapter import identity_of
+from cxr_node.infer.output_shapes import ExpectedShape, described, expected_shapes, fits
 
 CARD = "card.toml"
 _TRIAL_FILMS = 2
@@ -37,14 +39,7 @@ class Bundle:
     @property
     def identity(self) -> ModelIdentity:
         """Identity of the model in reports and readings."""
-        return ModelIdentity(
-            name=self.card.name,
-            version=self.card.version,
-            manufacturer=self.card.manufacturer,
-            weights_digest=self.card.network.digest,
-            preparation=self.card.input.identity,
-            operating_points=self.card.operating_points.name,
-        )
+        return identity_of(self.card)
 
     def program(self, device: torch.device) -> Program:
         """Return the network, ready to run on `device`."""
@@ -66,6 +61,11 @@ def load(folder: Path) -> Bundle:
         If a file is missing, the card is invalid, the network's digest differs, or its outputs differ from the card.
     """
     parsed = read_card(folder)
+    if not parsed.network.file:
+        raise BundleError(
+            f"bundle {folder}: the card names no network file, its network runs on an inference server; "
+            'set read.kind = "remote" and [remote]'
+        )
     content = read_file(folder / parsed.network.file)
     digest = digest_of(content)
     if digest != parsed.network.digest:
@@ -84,6 +84,18 @@ def load(folder: Path) -> Bundle:
     _run_trial(bundle, folder)
     _log.info("bundle %s %s opened, network %s", parsed.name, parsed.version, digest)
     return bundle
+
+
+def check(folder: Path) -> Card:
+    """Check the bundle in `folder` as `load` does; of one whose network runs on a server, the card.
+
+    Raises
+    ------
+    BundleError
+        If it cannot be used.
+    """
+    parsed = read_card(folder)
+    return load(folder).card if parsed.network.file else parsed
 
 
 def read_card(folder: Path) -> Card:
@@ -136,30 +148,15 @@ def _run_trial(bundle: Bundle, folder: Path) -> None:
         raise BundleError(
             f"bundle {folder}: the network gives {sorted(outputs)}, the card says {bundle.card.network.outputs}"
         )
-    for name, expected in _expected_shapes(bundle.card).items():
+    for name, expected in expected_shapes(bundle.card, _TRIAL_FILMS).items():
         if name in outputs:
             _check_output(name, outputs[name], expected, folder)
 
 
-def _expected_shapes(card: Card) -> dict[str, tuple[int | str, ...]]:
-    """Return the shape of each output; a word stands for any size of at least one."""
-    labels, structures = len(card.labels), len(card.structures)
-    return {
-        "finding_logits": (_TRIAL_FILMS, labels),
-        "finding_maps": (_TRIAL_FILMS, labels, "rows", "columns"),
-        "structure_logits": (_TRIAL_FILMS, structures, "rows", "columns"),
-        "view_logits": (_TRIAL_FILMS, VIEWS),
-        "distance": (_TRIAL_FILMS, 1),
-    }
-
-
-def _check_output(name: str, output: torch.Tensor, expected: tuple[int | str, ...], folder: Path) -> None:
+def _check_output(name: str, output: torch.Tensor, expected: ExpectedShape, folder: Path) -> None:
     shape = tuple(output.shape)
-    fits = len(shape) == len(expected) and all(
-        size == limit or (isinstance(limit, str) and size > 0) for size, limit in zip(shape, expected, strict=True)
-    )
-    if not fits or not output.is_floating_point():
-        wanted = ", ".join(map(str, expected))
+    if not fits(shape, expected) or not output.is_floating_point():
         raise BundleError(
-            f"bundle {folder}: {name} has shape {shape} of {output.dtype}, the card needs floats of ({wanted})"
+            f"bundle {folder}: {name} has shape {shape} of {output.dtype}, "
+            f"the card needs floats of ({described(expected)})"
         )

@@ -11,6 +11,7 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.concepts import CARDIOMEGALY_BY_RATIO
 from cxr_node.domain.identifiers import Digest, parse_digest
 from cxr_node.infer.input_card import Input, Part, Score, Text, Window, check_window
+from cxr_node.infer.remote_card import RemoteNetwork
 
 Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -94,13 +95,24 @@ class Network(Part):
     `finding_logits` has shape (B, labels); a network of anatomy alone has none. The others are optional:
     `finding_maps` (B, labels, rows, columns), covering `maps_window` of the input, by default all of it;
     `structure_logits` (B, structures, rows, columns), covering the input; `view_logits` (B, 4) and `distance` (B, 1),
-    not negative.
+    not negative. A network that runs on an inference server has `remote` in place of `file`, and `sha256` is that of
+    the file deployed there.
     """
 
-    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+\.pt2$")]
+    file: Annotated[str, Field(pattern=r"^([A-Za-z0-9_-]+\.pt2)?$")] = ""
     sha256: Sha256
     outputs: Annotated[list[Output], Field(min_length=1, max_length=5)]
     maps_window: Window = Field(default=[0.0, 0.0, 1.0, 1.0])
+    remote: RemoteNetwork | None = None
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if not self.file and self.remote is None:
+            raise ValueError("expected file, or [network.remote] for a network on an inference server")
+        unknown = set(self.remote.outputs if self.remote else ()) - set(self.outputs)
+        if unknown:
+            raise ValueError(f"remote.outputs: {', '.join(sorted(unknown))} not among outputs")
+        return self
 
     @model_validator(mode="after")
     def _maps_cover_something(self) -> Self:

@@ -11,6 +11,7 @@ from pathlib import Path
 from cxr_node.domain.files import flush
 from cxr_node.infer import archive, bundle, bundle_registry
 from cxr_node.infer.bundle import CARD, BundleError
+from cxr_node.infer.card import Card
 
 MAX_CARD_BYTES = 1 << 20
 _PART = 1 << 20
@@ -42,7 +43,7 @@ def install(source: Path, folder: Path, *, may_be_built_in: bool = False) -> Pat
     staged.mkdir(parents=True)
     try:
         _copy(source, staged)
-        card = bundle.load(staged).card
+        card = bundle.check(staged)
         if card.name in bundle_registry.built_in() and not may_be_built_in:
             raise BundleError(f"{card.name} is the name of a built-in bundle; give yours another name on its card")
         target = folder / card.name / card.version
@@ -66,11 +67,11 @@ def export(source: Path, file: Path) -> None:
     BundleError
         If it cannot be used, or the file exists.
     """
-    card = bundle.load(source).card
+    card = bundle.check(source)
     staged = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     try:
         with zipfile.ZipFile(staged, "x") as target:
-            for name in (CARD, card.network.file):
+            for name in _files(card):
                 target.writestr(zipfile.ZipInfo(f"{card.name}-{card.version}/{name}"), (source / name).read_bytes())
         flush(staged)
         os.link(staged, file)
@@ -83,10 +84,15 @@ def export(source: Path, file: Path) -> None:
             staged.unlink(missing_ok=True)
 
 
+def _files(card: Card) -> tuple[str, ...]:
+    """Return the files of a bundle: the card, and the network unless it runs on a server."""
+    return (CARD, card.network.file) if card.network.file else (CARD,)
+
+
 def _copy(source: Path, staged: Path) -> None:
     """Copy the card and the network of `source`, and no other file."""
     if source.is_dir():
-        for name in (CARD, bundle.read_card(source).network.file):
+        for name in _files(bundle.read_card(source)):
             (staged / name).write_bytes(bundle.read_file(source / name))
     else:
         _unpack(source, staged)
@@ -109,10 +115,13 @@ def _unpack(source: Path, staged: Path) -> None:
         raise BundleError(
             f"{source} is no bundle: expected a folder with a {CARD}, or a zip file of it ({error})"
         ) from error
+    missing = [name for name in _files(bundle.read_card(staged)) if not (staged / name).exists()]
+    if missing:
+        raise BundleError(f"{source} is no bundle: its card names {missing[0]}, which is not in it")
 
 
 def _members(packed: zipfile.ZipFile, source: Path) -> dict[zipfile.ZipInfo, str]:
-    """Return the two files of a bundle, in one folder or none, with the names to store them under."""
+    """Return the files of a bundle, in one folder or none, with the names to store them under."""
     files = [entry for entry in packed.infolist() if not entry.is_dir()]
     parted = {entry: entry.filename.rpartition("/") for entry in files}
     names = sorted(name for _, _, name in parted.values())
@@ -121,8 +130,10 @@ def _members(packed: zipfile.ZipFile, source: Path) -> dict[zipfile.ZipInfo, str
     plain = len(folders) == 1 and not rooted and not folders & {".", ".."} and not any("/" in f for f in folders)
     linked = any(stat.S_ISLNK(entry.external_attr >> 16) for entry in files)
     networks = [name for name in names if name.endswith(".pt2") and "\\" not in name]
-    if linked or not plain or len(files) != 2 or len(networks) != 1 or names.count(CARD) != 1:
-        raise BundleError(f"{source} is no bundle: expected {CARD} and one .pt2 file in one folder, and nothing else")
+    if linked or not plain or len(networks) > 1 or names.count(CARD) != 1 or len(files) != 1 + len(networks):
+        raise BundleError(
+            f"{source} is no bundle: expected {CARD} and at most one .pt2 file in one folder, and nothing else"
+        )
     return {entry: name for entry, (_, _, name) in parted.items()}
 
 

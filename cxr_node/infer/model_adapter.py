@@ -22,6 +22,18 @@ from cxr_node.infer.findings import cardiomegaly, findings, presence, sigmoid
 from cxr_node.infer.out_of_distribution import appearance
 
 
+def identity_of(card: Card) -> ModelIdentity:
+    """Return the identity of a card's model, as reports and readings state it."""
+    return ModelIdentity(
+        name=card.name,
+        version=card.version,
+        manufacturer=card.manufacturer,
+        weights_digest=card.network.digest,
+        preparation=card.input.identity,
+        operating_points=card.operating_points.name,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelAdapter:
     """Preprocessing and decoding for the network of a card; can be sent to another process."""

@@ -18,6 +18,7 @@ from cxr_node.queries.overview import PeriodicJobStatus
 from cxr_node.records import bundles, constancy
 from cxr_node.settings.operations import AlertSection
 from cxr_node.settings.root import Settings
+from cxr_node.wiring.remote_state import read_state, trouble_sentence
 from cxr_node.work.scheduler import Outcome
 
 _log = logging.getLogger(__name__)
@@ -47,6 +48,9 @@ def _host_alarms(settings: Settings, now: datetime) -> Iterator[tuple[str, str]]
             yield f"certificate {certificate.setting}", f"cannot be read: {certificate.fault}"
         elif certificate.not_after - now < _CERTIFICATE_NOTICE:
             yield f"certificate {certificate.setting}", f"expires on {certificate.not_after:%Y-%m-%d}"
+    remote = read_state(settings)
+    if remote is not None and remote.trouble is not None:
+        yield "inference server", trouble_sentence(remote.trouble, settings.remote.fallback)
 
 
 def _job_alarms(database: Database, now: datetime) -> Iterator[tuple[str, str]]:

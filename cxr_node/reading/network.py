@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
-from cxr_node.domain.reading import Appearance, Finding, Measurement, Prediction
+from cxr_node.domain.reading import Appearance, Finding, Measurement, ModelIdentity, Prediction
 
 Prepared = Any
 """Input of a network for one film: an array of shape (rows, columns) or (channels, rows, columns), or a cascade's."""
@@ -53,6 +53,23 @@ class Network(Protocol):
         """Return the outputs for each film of a batch, in order; raise GiveUp if the network fails."""
 
 
+class IdentifiedNetwork(Network, Protocol):
+    """A network that says which model it is."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Identity of the model in readings and reports."""
+
+
+@runtime_checkable
+class NetworkElsewhere(Protocol):
+    """A network that another host runs: it limits its own time, and threads may call it side by side."""
+
+    @property
+    def runs_elsewhere(self) -> bool:
+        """True."""
+
+
 class NetworkThread:
     """Runs the forward passes of a network in one thread.
 
@@ -72,11 +89,13 @@ class NetworkThread:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="network")
 
     def network(self) -> Network:
-        """Return the current network, for one batch."""
+        """Return the current network, for one batch; raise Held if there is none for now."""
         return self.run(self._current())
 
     def run(self, network: Network) -> Network:
-        """Return a network whose forward passes run in the thread."""
+        """Return a network whose forward passes run in the thread, unless another host runs them."""
+        if isinstance(network, NetworkElsewhere):
+            return network
         return _OnThread(network, self._thread, self._watchdog)
 
 

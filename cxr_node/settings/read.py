@@ -113,6 +113,9 @@ class CascadeSection(Section):
 class ReadSection(Section):
     """Bundle, device and processes of the reader."""
 
+    kind: Literal["local", "remote"] = Field(
+        "local", description='"local": the network runs on this host; "remote": on the inference server of [remote].'
+    )
     bundle: NameOrPath = Field(
         "chest", description="Bundle: a name, built-in or installed, or a folder (with a slash)."
     )

@@ -1,5 +1,7 @@
 """All settings of a node, in the order of the main path."""
 
+from collections.abc import Iterator
+
 from cxr_node.db.url import without_password
 from cxr_node.domain.section import Section
 from cxr_node.settings.monitoring import ConstancySection, DriftSection
@@ -7,7 +9,11 @@ from cxr_node.settings.node import ArchiveSection, DatabaseSection, LogSection, 
 from cxr_node.settings.operations import AlertSection, AuditSection, OidcSection, TraceSection, WebSection
 from cxr_node.settings.read import GateSection, ReadSection
 from cxr_node.settings.receive import ReceiveSection
+from cxr_node.settings.remote import RemoteSection
 from cxr_node.settings.results import ComposeSection, DeliverSection, ReportSection
+
+_REMOTE_REQUESTS = 6
+"""Most requests for one film: readiness and a black film before it, the film, and the film in three other positions."""
 
 
 class Settings(Section):
@@ -19,6 +25,7 @@ class Settings(Section):
     archive: ArchiveSection = ArchiveSection()
     gate: GateSection = GateSection()
     read: ReadSection = ReadSection()
+    remote: RemoteSection = RemoteSection()
     compose: ComposeSection = ComposeSection()
     report: ReportSection = ReportSection()
     deliver: DeliverSection = DeliverSection()
@@ -36,6 +43,24 @@ class Settings(Section):
     def database_url(self) -> str:
         """URL of the database: `database.url`, else SQLite in the data folder."""
         return self.database.url or f"sqlite:///{self.node.data_folder / 'node.db'}"
+
+    def contradictions(self, key: str) -> Iterator[str]:
+        """Yield a sentence for each setting that contradicts one of another table."""
+        yield from super().contradictions(key)
+        if self.read.kind != "remote":
+            return
+        if not self.remote.url:
+            yield 'remote.url: must be set for read.kind = "remote"'
+        if self.read.cascade:
+            yield 'read.cascade: with read.kind = "remote" read.bundle alone reads; remove the cascade'
+        if len(self.read.devices) > 1:
+            yield 'read.devices: with read.kind = "remote" one reader process serves all films; name at most one device'
+        longest_s = _REMOTE_REQUESTS * self.remote.timeout_s
+        if longest_s > min(self.read.timeout_s, self.read.lease_s):
+            yield (
+                f"remote.timeout_s: {_REMOTE_REQUESTS} requests may follow each other for one film, {longest_s:g} s, "
+                "which must not exceed read.timeout_s and read.lease_s"
+            )
 
     def without_secrets(self) -> "Settings":
         """Return the settings without passwords, hashes and other secrets, as web page and command line show them."""

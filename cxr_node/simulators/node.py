@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from cxr_node.archive.store import Archive
 from cxr_node.db.database import Database
@@ -111,7 +111,12 @@ def _is_due(worker: Worker) -> bool:
 
 @contextmanager
 def wired_node(
-    settings: Settings, *, network: Callable[[], Network], clock: SimulatedClock | None = None, listens: bool = True
+    settings: Settings,
+    *,
+    network: Callable[[], Network],
+    held_until: Callable[[], datetime | None] = lambda: None,
+    clock: SimulatedClock | None = None,
+    listens: bool = True,
 ) -> Iterator[InProcessNode]:
     """Open a node, wired from settings as its roles are, with another network; if it `listens`, at its `port`."""
     clock = clock or SimulatedClock(step=_STEP)
@@ -121,7 +126,7 @@ def wired_node(
         port = stack.enter_context(receiver(process)).port if listens else 0
         context = stack.enter_context(preprocessing.read_context(process))
         handlers: list[tuple[Role, Handler]] = [
-            (Role.READ, read_handler(process, InProcess(context), network)),
+            (Role.READ, read_handler(process, InProcess(context), network, held_until=held_until)),
             (Role.DELIVER, compose_handler(process, context.sandbox)),
             (Role.DELIVER, delivery_handler(process, open_destinations(settings))),
             (Role.DELIVER, commitment_handler(process)),

@@ -18,7 +18,7 @@ from cxr_node.domain.errors import RetryLater
 from cxr_node.ops.certificates import certificates
 from cxr_node.queries import metrics as queries
 from cxr_node.queries import overview
-from cxr_node.web import model_metrics
+from cxr_node.web import model_metrics, remote_metrics
 from cxr_node.web.context import WebContext
 from cxr_node.wiring import rejection_counters
 
@@ -85,6 +85,7 @@ class _Node(Collector):
         for (sender, reason), times in rejection_counters.counts(self._context.settings).items():
             rejected.add_metric([sender, reason], times)
         yield rejected
+        yield from remote_metrics.collect(self._context.settings)
         folder = self._context.settings.node.data_folder
         free, reserve = space.free_bytes(folder), self._context.settings.archive.reserve_bytes
         yield _gauge("cxr_node_disk_free_bytes", "Free bytes on the volume of the data folder.", {(): float(free)})

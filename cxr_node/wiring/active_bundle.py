@@ -9,7 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import digest_of
@@ -17,27 +17,25 @@ from cxr_node.records import bundles
 from cxr_node.records.bundles import ArchivedBundle, BundleActivation, BundleUse
 from cxr_node.wiring.process import Process
 
-if TYPE_CHECKING:
-    from cxr_node.infer.reader import Reader
-
 _log = logging.getLogger(__name__)
 
 _DETAIL_CHARACTERS = 2000
 
-OpenReader = Callable[[Path | None], "Reader"]
-"""Opens and warms up the bundle in a folder, or that of the settings."""
+Opened = TypeVar("Opened")
+"""Reader of a bundle, here or at a server."""
 
 
-class ActiveBundle:
+class ActiveBundle(Generic[Opened]):
     """The reader of the newest activated bundle that can be used, or of the settings' bundle.
 
     Parameters
     ----------
     open_reader
-        May raise anything for a bundle that cannot be used.
+        Opens and warms up the bundle in a folder, or that of the settings; may raise anything for one that cannot be
+        used.
     """
 
-    def __init__(self, process: Process, *, open_reader: OpenReader) -> None:
+    def __init__(self, process: Process, *, open_reader: Callable[[Path | None], Opened]) -> None:
         self._process = process
         self._database = process.database
         self._open_reader = open_reader
@@ -46,7 +44,7 @@ class ActiveBundle:
         self._handled_activation_id = 0
         activation = self._unhandled_activation()
         activated = self._load(activation) if activation is not None and activation.bundle is not None else None
-        self.reader: Reader = activated or open_reader(None)
+        self.reader: Opened = activated or open_reader(None)
         """Reader of the next batch."""
 
     def poll(self) -> None:
@@ -73,7 +71,7 @@ class ActiveBundle:
     def _switch(self, activation: BundleActivation) -> None:
         self.reader = self._load(activation) or self.reader
 
-    def _load(self, activation: BundleActivation) -> "Reader | None":
+    def _load(self, activation: BundleActivation) -> Opened | None:
         """Return the reader of a activation, warmed up; None if the bundle is refused or cannot be fetched yet."""
         name = "its settings" if activation.bundle is None else f"{activation.bundle.name} {activation.bundle.version}"
         reader, detail = None, ""

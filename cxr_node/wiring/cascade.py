@@ -47,6 +47,9 @@ class ReadNetwork:
         """Return the network of the next batch."""
         return network_of(self._section, own=self._own.reader, named=self._named)
 
+    def held_until(self) -> None:
+        """Return None: there always is a network."""
+
     def last(self) -> "Reader | Cascade":
         """Return the network for the last attempt at a film: a cascade leaves out bundles that cannot answer now."""
         network = self.current()

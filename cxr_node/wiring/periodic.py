@@ -68,6 +68,11 @@ JOBS: tuple[JobSpec, ...] = (
         stop_s=5.0,
     ),
     JobSpec(name="rejection_counters", roles=frozenset({"receive"}), trigger=lambda s: s.schedule.counters_s),
+    JobSpec(
+        name="remote_state",
+        roles=frozenset({"read"}),
+        trigger=lambda s: _if_enabled(s.read.kind == "remote", s.schedule.counters_s),
+    ),
     JobSpec(name="pictures", roles=frozenset({"admin"}), trigger=lambda s: s.schedule.pictures),
     JobSpec(
         name="alarms",

@@ -15,6 +15,7 @@ from cxr_node.domain.identifiers import Uid, new_uid
 from cxr_node.queue.notify import FifoNotifier
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.audit import Audit, recording, unrecorded
+from cxr_node.wiring.remote_state import RemoteStateRecorder, state_file
 
 
 def open_database(process: "Process") -> Database:
@@ -69,6 +70,11 @@ class Process:
     def notifier(self) -> FifoNotifier:
         """Notifier of this host's workers."""
         return FifoNotifier(self.settings.node.data_folder / "notify")
+
+    @cached_property
+    def remote_state(self) -> RemoteStateRecorder:
+        """Recorder of requests to the inference server. Only the reading process writes its file."""
+        return RemoteStateRecorder(state_file(self.settings), self.clock)
 
     @cached_property
     def archive(self) -> Archive:

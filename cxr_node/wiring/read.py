@@ -3,11 +3,14 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cxr_node.db.states import Stage
+from cxr_node.queue.retry import RULES
 from cxr_node.reading.executor import Executor, InProcess
 from cxr_node.reading.network import Network, NetworkThread, Watchdog
 from cxr_node.reading.preprocess_pool import PreprocessPool
@@ -15,6 +18,7 @@ from cxr_node.settings.root import Settings
 from cxr_node.wiring import engine, preprocessing
 from cxr_node.wiring.cascade import OpenReader, ReadNetwork
 from cxr_node.wiring.process import Process
+from cxr_node.wiring.remote import RemoteReadNetwork
 from cxr_node.work.handler import ONE_JOB, Batching
 from cxr_node.work.handlers.read import ReadHandler
 from cxr_node.work.study_window import StudyWindow
@@ -70,7 +74,8 @@ def read_workers(process: Process, opens: OpenReader = open_reader) -> Iterator[
     With a preprocessing pool there is one film more in progress than pool processes.
     """
     settings = process.settings
-    network = ReadNetwork(process, opens)
+    is_remote = settings.read.kind == "remote"
+    network = RemoteReadNetwork(process, opens) if is_remote else ReadNetwork(process, opens)
     processes, size = _pool_size(settings), network.batch_size
     batching = Batching(size=size, wait_s=settings.read.batch_wait_s)
     if not processes:
@@ -78,6 +83,7 @@ def read_workers(process: Process, opens: OpenReader = open_reader) -> Iterator[
             handler = read_handler(
                 process, InProcess(context), network.current,
                 last_network=network.last, batching=batching, watchdog=_watchdog(settings),
+                held_until=network.held_until,
             )  # fmt: skip
             yield ReadWorkers(handler=handler, count=1, before_claim=network.poll)
         return
@@ -85,8 +91,9 @@ def read_workers(process: Process, opens: OpenReader = open_reader) -> Iterator[
     with PreprocessPool(processes, open_context, timeout_s=_timeout_s(settings)) as pool:
         thread = NetworkThread(network.current, watchdog=_watchdog(settings))
         handler = read_handler(
-            process, pool, thread.network, last_network=lambda: thread.run(network.last()), batching=batching
-        )
+            process, pool, thread.network,
+            last_network=lambda: thread.run(network.last()), batching=batching, held_until=network.held_until,
+        )  # fmt: skip
         yield ReadWorkers(handler=handler, count=2 if size > 1 else processes + 1, before_claim=network.poll)
 
 
@@ -98,8 +105,15 @@ def read_handler(
     last_network: Callable[[], Network] | None = None,
     batching: Batching = ONE_JOB,
     watchdog: Watchdog = nullcontext,
+    held_until: Callable[[], datetime | None] = lambda: None,
 ) -> ReadHandler:
-    """Return a handler that reads films with `network`, and from the last attempt on with `last_network`."""
+    """Return a handler that reads films with `network`, and from the last attempt on with `last_network`.
+
+    Films wait for a remote network as long as [remote] says.
+    """
+    retry = RULES[Stage.READ]
+    if process.settings.read.kind == "remote":
+        retry = replace(retry, give_up_s=process.settings.remote.hold_s)
     return ReadHandler(
         database=process.database,
         executor=executor,
@@ -110,6 +124,8 @@ def read_handler(
         crash_limit=process.settings.read.crash_limit,
         batching=batching,
         watchdog=watchdog,
+        held_until=held_until,
+        retry=retry,
     )
 
 

@@ -62,7 +62,8 @@ def read(process: Process, *, stopping: threading.Event, opens: OpenReader = ope
     with read_workers(process, opens) as workers:
         handlers: list[Handler] = [workers.handler] * workers.count
         lock = SharedLock() if workers.count > 1 else None
-        jobs = {"leases": partial(maintenance.tick, process)}
+        jobs: dict[str, Callable[[], object]] = {"leases": partial(maintenance.tick, process)}
+        jobs["remote_state"] = process.remote_state.write
         with _run(process, Role.READ, handlers, stopping, jobs, lock=lock, before_claim=workers.before_claim):
             yield ""
 

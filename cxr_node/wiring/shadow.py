@@ -2,14 +2,18 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from cxr_node.domain.errors import RetryLater
+from cxr_node.infer.remote.outcome import RemoteError
+from cxr_node.infer.remote.reader import RemoteReader
 from cxr_node.reading.executor import InProcess
 from cxr_node.wiring import preprocessing
 from cxr_node.wiring.periodic import run_jobs
 from cxr_node.wiring.process import Process
+from cxr_node.wiring.remote import remote_reader
 from cxr_node.work.periodic.shadow import Shadow
 
 _NICE = 10
@@ -28,8 +32,14 @@ def run_shadow(process: Process, *, stopping: threading.Event) -> Iterator[None]
     torch.set_num_threads(1)
     settings, database = process.settings, process.database
     section = settings.read
-    model = bundle.load(bundle_registry.find(str(section.shadow), settings.node.bundles_folder))
-    reader = Reader(model, device=section.device, batch_size=1, precision=Precision(section.precision))
+    folder = bundle_registry.find(str(section.shadow), settings.node.bundles_folder)
+    card = bundle.read_card(folder)
+    reader: Reader | RemoteReader
+    if card.network.file:
+        precision = Precision(section.precision)
+        reader = Reader(bundle.load(folder), device=section.device, batch_size=1, precision=precision)
+    else:
+        reader = remote_reader(settings, card)
 
     with preprocessing.read_context(process) as context:
         shadow = Shadow(
@@ -37,7 +47,19 @@ def run_shadow(process: Process, *, stopping: threading.Event) -> Iterator[None]
             clock=process.clock, watchdog=partial(exit_after, section.timeout_s),
         )  # fmt: skip
         try:
-            with run_jobs(process, "shadow", {"shadow": partial(shadow.run, stopping=stopping)}):
+            run = partial(shadow.run, stopping=stopping)
+            if isinstance(reader, RemoteReader):
+                run = partial(_run_if_usable, reader, run)
+            with run_jobs(process, "shadow", {"shadow": run}):
                 yield
         finally:
             stopping.set()
+
+
+def _run_if_usable(reader: RemoteReader, run: Callable[[], None]) -> None:
+    """Run if the server passes its check: a film costs one of its two attempts only at a usable server."""
+    try:
+        reader.check()
+    except RemoteError as error:
+        raise RetryLater(str(error)) from error
+    run()

@@ -29,10 +29,14 @@ GROUP_COMMIT = Batching(group_commit=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exclusions:
-    """Jobs not to be claimed now: deliveries to `destinations`, the first of which is probed at `probe_at`."""
+    """Jobs not to be claimed now: deliveries to `destinations`, the first of which is probed at `probe_at`.
+
+    With `until`, no job of the stage is claimed before that time.
+    """
 
     destinations: frozenset[str] = frozenset()
     probe_at: datetime | None = None
+    until: datetime | None = None
 
 
 NOTHING_EXCLUDED = Exclusions()

@@ -95,7 +95,7 @@ class Worker:
             dates = [date for date in (next_due, excluded.probe_at) if date is not None]
             if not dates:
                 return None
-            seconds = (min(dates) - now).total_seconds()
+            seconds = (max(min(dates), excluded.until or now) - now).total_seconds()
             if batching.wait_s and claimable.count_due(connection, self.stage, now=now) < batching.size:
                 seconds += batching.wait_s
         return seconds
@@ -112,9 +112,7 @@ class Worker:
             except RetryLater as error:
                 _log.warning("%s waits: %s", self.stage, error)
                 wait_s = None
-            if wait_s is not None and wait_s <= 0:
-                wait_s = _BLOCKED_S
-            listener.wait(tick_s if wait_s is None else min(tick_s, wait_s))
+            listener.wait(tick_s if wait_s is None else min(tick_s, wait_s if wait_s > 0 else _BLOCKED_S))
         with suppress(RetryLater):  # the lease expires, and another worker runs the job again
             self._unrecorded.record()
 
@@ -140,8 +138,10 @@ class Worker:
             return self._claim_in(transaction)
 
     def _claim_in(self, transaction: Transaction) -> list[Claim]:
-        limit, blocked = self._handler.batching.size, self._handler.excluded().destinations
-        owner, lease, now = self._owner, self._lease, self._clock()
+        excluded, limit, now = self._handler.excluded(), self._handler.batching.size, self._clock()
+        if excluded.until is not None and now < excluded.until:
+            return []
+        owner, lease, blocked = self._owner, self._lease, excluded.destinations
         return claiming.claim(
             transaction, self.stage, owner=owner, lease=lease, now=now, limit=limit, blocked_destinations=blocked
         )

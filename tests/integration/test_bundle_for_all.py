@@ -54,7 +54,7 @@ def cxr_node(config: Path) -> Command:
     return run
 
 
-def active_bundle(process: Process) -> ActiveBundle:
+def active_bundle(process: Process) -> ActiveBundle[Reader]:
     return ActiveBundle(process, open_reader=partial(open_reader, process))
 
 
@@ -67,7 +67,7 @@ def _uses(settings: Settings) -> list[bundles.BundleUse]:
         return bundles.uses(connection)
 
 
-def changed(bundle: ActiveBundle) -> str:
+def changed(bundle: ActiveBundle[Reader]) -> str:
     """Poll, wait for the bundle to be loaded, and return the version of the active one."""
     bundle.poll()
     if bundle._loader is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.errors import RetryLater
 from cxr_node.ops import single_instance
-from cxr_node.ops.checks import audit, destinations, host, node, trial_report
+from cxr_node.ops.checks import audit, destinations, host, node, remote, trial_report
 from cxr_node.ops.checks.destinations import DestinationReport
 from cxr_node.ops.checks.node import Check, Status
 from cxr_node.records import destination_capabilities
@@ -39,6 +39,7 @@ def diagnose(process: Process, *, test_reports: Sequence[str] = ()) -> Diagnosis
     if not _has_problem(checks):
         checks.extend(_database_checks(process, reports))
     checks.extend(node.reading_bundles(settings))
+    checks.extend(remote.inference_server(settings))
     checks.append(host.gpu(settings))
     checks.extend(host.certificate_checks(settings, now=process.clock()))
     checks.append(host.web(settings))

@@ -95,11 +95,15 @@ def reading_bundles(settings: Settings) -> Iterator[Check]:
     rows = {str(row.bundle or section.bundle): "bundle of [[read.cascade]]" for row in section.cascade} or own
     for name, setting in rows.items():
         try:
-            identity = bundle.load(bundle_registry.find(name, settings.node.bundles_folder)).identity
+            card = bundle.check(bundle_registry.find(name, settings.node.bundles_folder))
         except bundle.BundleError as error:
             yield problem("bundle", str(error), f"set {setting} to one that `cxr-node bundle list` shows")
+            continue
+        if section.kind == "local" and not card.network.file:
+            next_step = f'set read.kind = "remote" and [remote], or {setting} to another'
+            yield problem("bundle", f"{card.name} {card.version} runs on an inference server only", next_step)
         else:
-            yield ok("bundle", f"{identity.name} {identity.version}, weights SHA-256 {identity.weights_digest[:12]}")
+            yield ok("bundle", f"{card.name} {card.version}, weights SHA-256 {card.network.digest[:12]}")
 
 
 def activated_bundle(opened: Database) -> list[Check]:

@@ -7,16 +7,18 @@ from datetime import datetime
 from cxr_node import pipeline
 from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Stage
+from cxr_node.domain.errors import Held
 from cxr_node.domain.reading import Reading
 from cxr_node.domain.reasons import Reason
 from cxr_node.queue import queue
 from cxr_node.queue.claiming import Claim
-from cxr_node.queue.retry import RULES
+from cxr_node.queue.retry import RULES, RetryRule, due_again
 from cxr_node.reading.executor import Executor
 from cxr_node.reading.network import Network, Watchdog
 from cxr_node.reading.preprocess import not_analysed
 from cxr_node.reading.preprocess_pool import WorkerDied
 from cxr_node.records import films, readings
+from cxr_node.work import completion
 from cxr_node.work.completion import Completion
 from cxr_node.work.handler import NOTHING_EXCLUDED, Batching, Exclusions
 from cxr_node.work.study_window import StudyWindow
@@ -33,10 +35,13 @@ class ReadHandler:
         Returns the network for a film from attempt `last_attempt` on; by default `network`.
     watchdog
         Ends this process if a batch exceeds its deadline, which counts as a crash.
+    held_until
+        Returns until when there is no network, so that no film is claimed; None if there is one.
+    retry
+        Retry rule; films that wait for a network are given up by it too.
     """
 
     stage = Stage.READ
-    retry = RULES[Stage.READ]
 
     def __init__(
         self,
@@ -50,6 +55,8 @@ class ReadHandler:
         last_network: Callable[[], Network] | None = None,
         last_attempt: int = 1,
         watchdog: Watchdog = nullcontext,
+        held_until: Callable[[], datetime | None] = lambda: None,
+        retry: RetryRule = RULES[Stage.READ],
     ) -> None:
         self._database = database
         self._executor = executor
@@ -60,13 +67,34 @@ class ReadHandler:
         self._crash_limit = crash_limit
         self.batching = batching
         self._watchdog = watchdog
+        self._held_until = held_until
+        self.retry = retry
 
     def excluded(self) -> Exclusions:
-        """Return nothing."""
-        return NOTHING_EXCLUDED
+        """Return every film while there is no network."""
+        until = self._held_until()
+        return NOTHING_EXCLUDED if until is None else Exclusions(until=until)
 
     def run(self, claims: Sequence[Claim]) -> list[Completion]:
-        """Read the claimed films as one batch."""
+        """Read the claimed films as one batch; while there is no network, return them to the queue."""
+        try:
+            return self._run(claims)
+        except Held as held:
+            return [self._hold(claim, held) for claim in claims]
+
+    def _hold(self, claim: Claim, held: Held) -> Completion:
+        """Return a film to the queue without counting the attempt, or give it up after the longest wait."""
+
+        def record(transaction: Transaction, now: datetime) -> None:
+            if due_again(self.retry, attempts=1, queued_at=claim.queued_at, now=now, jitter=1.0) is None:
+                ended = self.give_up(claim, str(held))
+            else:
+                ended = completion.release_unattempted(claim, due_at=held.due_at, detail=str(held))
+            ended(transaction, now)
+
+        return record
+
+    def _run(self, claims: Sequence[Claim]) -> list[Completion]:
         batch = [self._film(claim) for claim in claims]
         batch_readings = (
             self._read(batch, self._network) if len(claims) > 1 else [self._read_alone(claims[0], batch[0])]
