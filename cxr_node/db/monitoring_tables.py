@@ -161,6 +161,8 @@ constancy_value = numbered_table(
     Column("value", Float, nullable=False),
     Column("expected", Float),
     Column("tolerance", Float),
+    # Empty for the model of the run; set for another model of a cascade.
+    Column("model_id", RowId, ForeignKey("model.id")),
     UniqueConstraint("run_id", "seed", "kind", "key"),
 )
 

@@ -29,7 +29,10 @@ class Tolerances:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedValue:
-    """A number read from a phantom; scores and measurements have no expected value without a baseline."""
+    """A number read from a phantom; scores and measurements have no expected value without a baseline.
+
+    `model_id` is the number of its model.
+    """
 
     seed: int
     kind: ValueKind
@@ -37,6 +40,7 @@ class CheckedValue:
     value: float
     expected: float | None = None
     tolerance: float | None = None
+    model_id: int | None = None
 
     @property
     def value_key(self) -> ValueKey:

@@ -11,13 +11,21 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Integer, case, cast, delete, func, insert, select, update
 
+from cxr_node.db.cascade_tables import cascade_step
 from cxr_node.db.database import Transaction
 from cxr_node.db.monitoring_tables import daily_statistic, daily_statistic_progress, is_not_constancy_film
 from cxr_node.db.tables import film, finding, reading
 from cxr_node.domain.daily_stats import SCORE_BINS, DailyStatistic, Statistic, seconds_bin
-from cxr_node.domain.reading import Presence
+from cxr_node.domain.reading import Presence, StepState
 from cxr_node.queries.views.registry import VIEWS
-from cxr_node.records.models import READING_COLUMNS, ModelKey, first_read, model_id
+from cxr_node.records.models import (
+    FINDING_COLUMNS,
+    READING_COLUMNS,
+    STEP_COLUMNS,
+    ModelKey,
+    first_read,
+    model_id,
+)
 
 _BATCH_READINGS = 50_000
 """Readings whose days `changed_days` returns at once."""
@@ -61,10 +69,15 @@ def compute(connection: Connection, day: date) -> list[ModelStatistic]:
     """Return the statistics of a day.
 
     A film read twice counts for each model with its last reading. A film that was not analysed counts for the model
-    that read the film before it.
+    that read the film before it. Each finding counts for its own model; a bundle of a cascade that failed on a film
+    counts it as not analysed.
     """
     films = _films(connection, day)
-    statistics = [*_scores(connection, day), *_rejected(films, day), *_turnaround(connection, day, films)]
+    statistics = [
+        *_scores(connection, day),
+        *_rejected([*films, *_later_models(connection, day)], day),
+        *_turnaround(connection, day, films),
+    ]
     started = first_read(connection, {item.model for item in statistics})
     return [item for item in statistics if started[item.model].date() <= day]
 
@@ -135,6 +148,23 @@ def _films(connection: Connection, day: date) -> list[_Film]:
     return films
 
 
+def _later_models(connection: Connection, day: date) -> Iterator[_Film]:
+    """Yield the films of a day for each bundle of a cascade that read them beside the model of the reading."""
+    other = reading.alias("other")
+    newest = select(func.max(other.c.id)).where(other.c.film_id == film.c.id).scalar_subquery()
+    query = (
+        select(film.c.id, film.c.calling_ae_title, cascade_step.c.state, *STEP_COLUMNS, *READING_COLUMNS)
+        .select_from(film)
+        .join(reading, reading.c.id == newest)
+        .join(cascade_step, cascade_step.c.reading_id == reading.c.id)
+        .where(*_of_day(day), cascade_step.c.state != StepState.NOT_READ)
+    )
+    for film_id, device, state, *columns in connection.execute(query):
+        own, of_reading = ModelKey(*columns[: len(STEP_COLUMNS)]), ModelKey(*columns[len(STEP_COLUMNS) :])
+        if own != of_reading:
+            yield _Film(film_id, device, own, state == StepState.ANSWERED)
+
+
 def _model(columns: Iterable[str | None]) -> ModelKey | None:
     """Return the model of the columns of a reading; None for a film that was not analysed."""
     name, *others = columns
@@ -154,7 +184,7 @@ def _scores(connection: Connection, day: date) -> Iterator[ModelStatistic]:
     bin_number = finding.c.score * SCORE_BINS
     if connection.dialect.name == "postgresql":  # its casts round; those of SQLite truncate, and it may lack floor()
         bin_number = func.floor(bin_number)
-    groups = (*READING_COLUMNS, film.c.calling_ae_title, finding.c.key, cast(bin_number, Integer).label("bin"))
+    groups = (*FINDING_COLUMNS, film.c.calling_ae_title, finding.c.key, cast(bin_number, Integer).label("bin"))
     present = func.sum(case((finding.c.presence == Presence.PRESENT.value, 1), else_=0))
     query = (
         select(*groups, func.count(), present, func.sum(finding.c.score))

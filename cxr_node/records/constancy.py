@@ -138,21 +138,28 @@ def last_started_at(connection: Connection) -> datetime | None:
 
 
 def accept(transaction: Transaction, run_id: int, *, by: str, now: datetime) -> int:
-    """Make the values of a run the baseline of its model and engine; return their number."""
+    """Make the values of a run the baseline of their models and the engine; return their number."""
     connection = transaction.connection
     row = connection.execute(select(constancy_run).where(constancy_run.c.id == run_id)).mappings().one()
     of_run = select(constancy_value).where(constancy_value.c.run_id == run_id, constancy_value.c.kind != "truth")
     values = connection.execute(of_run).mappings().all()
-    is_same = constancy_baseline.c.model_id == row["model_id"], constancy_baseline.c.engine == row["engine"]
+    models_of_run = {row["model_id"], *(value["model_id"] or row["model_id"] for value in values)}
+    is_same = constancy_baseline.c.model_id.in_(models_of_run), constancy_baseline.c.engine == row["engine"]
     connection.execute(delete(constancy_baseline).where(*is_same))
     common = {
-        "model_id": row["model_id"],
         "engine": row["engine"],
         "run_id": run_id,
         "accepted_at": now,
         "accepted_by": by,
     }
-    rows = [{**common, **{name: value[name] for name in ("seed", "kind", "key", "value")}} for value in values]
+    rows = [
+        {
+            **common,
+            "model_id": value["model_id"] or row["model_id"],
+            **{name: value[name] for name in ("seed", "kind", "key", "value")},
+        }
+        for value in values
+    ]
     if rows:
         connection.execute(insert(constancy_baseline), rows)
     return len(rows)

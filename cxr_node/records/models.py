@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple, Self
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
+from cxr_node.db.cascade_tables import cascade_step
 from cxr_node.db.monitoring_tables import model
-from cxr_node.db.tables import reading
-from cxr_node.domain.reading import ModelIdentity
+from cxr_node.db.tables import finding, reading
+from cxr_node.domain.reading import ModelIdentity, StepState
 
 
 class ModelKey(NamedTuple):
@@ -36,6 +37,13 @@ READING_COLUMNS = (
 """The columns of a reading that name its model, in the order of `ModelKey`."""
 
 
+STEP_COLUMNS = tuple(cascade_step.c[column.name] for column in READING_COLUMNS)
+"""The same of a bundle of a cascade."""
+
+FINDING_COLUMNS = tuple(func.coalesce(finding.c[column.name], column) for column in READING_COLUMNS)
+"""The same of a finding, which has the model of its reading unless it has its own."""
+
+
 def model_id(connection: Connection, key: ModelKey, *, now: datetime) -> int:
     """Return the number of a model, with a new row if it has none."""
     is_same = [model.c[name] == value for name, value in key._asdict().items()]
@@ -54,8 +62,20 @@ def first_read(connection: Connection, keys: Iterable[ModelKey]) -> dict[ModelKe
         is_same = [model.c[name] == value for name, value in key._asdict().items()]
         since = connection.execute(select(model.c.since).where(*is_same)).scalar()
         if since is None:
-            is_read = [column == value for column, value in zip(READING_COLUMNS, key, strict=True)]
-            since = connection.execute(select(reading.c.read_at).where(*is_read).order_by(reading.c.id)).scalar()
+            since = min(filter(None, (_first_reading(connection, key), _first_step(connection, key))), default=None)
         if since is not None:
             first[key] = since
     return first
+
+
+def _first_reading(connection: Connection, key: ModelKey) -> datetime | None:
+    is_read = [column == value for column, value in zip(READING_COLUMNS, key, strict=True)]
+    return connection.execute(select(reading.c.read_at).where(*is_read).order_by(reading.c.id)).scalar()
+
+
+def _first_step(connection: Connection, key: ModelKey) -> datetime | None:
+    is_read = [column == value for column, value in zip(STEP_COLUMNS, key, strict=True)]
+    query = select(reading.c.read_at).join(cascade_step, cascade_step.c.reading_id == reading.c.id)
+    return connection.execute(
+        query.where(*is_read, cascade_step.c.state != StepState.NOT_READ).order_by(reading.c.id)
+    ).scalar()

@@ -6,7 +6,7 @@ No results are composed of these films, so none can be delivered.
 import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from io import BytesIO
 
@@ -19,7 +19,7 @@ from cxr_node.deliver.destination import DeliveryRejected
 from cxr_node.domain.clock import Clock
 from cxr_node.domain.errors import RetryLater
 from cxr_node.domain.identifiers import Uid, parse_uid
-from cxr_node.domain.reading import Reading
+from cxr_node.domain.reading import Prediction, Reading, StepState
 from cxr_node.monitoring.constancy import (
     CheckedValue,
     CheckState,
@@ -153,8 +153,9 @@ def _evaluate(
     device: str,
     clock: Clock,
 ) -> Outcome:
-    values: list[CheckedValue] = []
-    models: set[ModelKey] = set()
+    by_model: list[tuple[ModelKey, CheckedValue]] = []
+    models: dict[str, set[ModelKey]] = {}
+    first: ModelKey | None = None
     with database.read() as connection:
         for phantom, sent_film in zip(phantoms, sent, strict=True):
             film = films.get(connection, sent_film.film_id or 0)
@@ -162,33 +163,55 @@ def _evaluate(
             if reading is None or reading.prediction is None:
                 reason = f"{reading.not_analysed}: {reading.detail}" if reading is not None else "no reading"
                 raise _Failed(f"phantom {phantom.seed} is not analysed: {reason}")
-            models.add(ModelKey.of(reading.prediction.model))
-            values += _values(phantom, reading, tolerances)
+            first = first or ModelKey.of(reading.prediction.model)
+            for name, model in _models(reading.prediction):
+                models.setdefault(name, set()).add(model)
+            by_model += _values(phantom, reading, reading.prediction, tolerances)
     readers = {film.reader or "" for film in sent}
-    if len(models) > 1 or len(readers) > 1:
+    if first is None or any(len(of_one) > 1 for of_one in models.values()) or len(readers) > 1:
         raise _Failed("the phantoms were read by more than one model or host: check again when only one reads")
-    (model,), (reader,) = models, readers
+    (reader,) = readers
     engine = f"{reader}, {device}"
     with database.write() as transaction:
-        model_id = rows.model_of(transaction, model, now=clock())
-        baseline = rows.baseline(transaction.connection, model_id, engine)
+        keys = {key for of_one in models.values() for key in of_one}
+        ids = {key: rows.model_of(transaction, key, now=clock()) for key in sorted(keys)}
+        baselines = [rows.baseline(transaction.connection, model_id, engine) for model_id in ids.values()]
+        baseline = {key: value for of_one in baselines for key, value in of_one.items()}
+        values = [replace(value, model_id=ids[model]) for model, value in by_model]
         compared = compare_with_baseline(values, baseline, tolerances)
-        state, detail = check_state(compared, baseline)
+        state, detail = check_state(compared, baseline if all(baselines) else {})
         documents = [{**asdict(value), "kind": value.kind.value} for value in compared]
         rows.end(
             transaction, run_id, state=state, detail=detail, now=clock(),
-            model_id=model_id, engine=engine, values=documents,
+            model_id=ids[first], engine=engine, values=documents,
         )  # fmt: skip
     return Outcome(run_id=run_id, state=state, detail=detail)
 
 
-def _values(phantom: Phantom, reading: Reading, tolerances: Tolerances) -> Iterator[CheckedValue]:
-    for finding in reading.prediction.findings if reading.prediction else ():
-        yield CheckedValue(seed=phantom.seed, kind=ValueKind.SCORE, key=finding.key, value=finding.score)
+def _models(prediction: Prediction) -> Iterator[tuple[str, ModelKey]]:
+    """Yield the models that answered, each with its name in the cascade; of a single bundle without a name."""
+    if not prediction.steps:
+        yield "", ModelKey.of(prediction.model)
+    for step in prediction.steps:
+        if step.state is StepState.ANSWERED:
+            yield step.name, ModelKey.of(step.model)
+
+
+def _values(
+    phantom: Phantom, reading: Reading, prediction: Prediction, tolerances: Tolerances
+) -> Iterator[tuple[ModelKey, CheckedValue]]:
+    """Yield the values of a reading, each with its model."""
+    for finding in prediction.findings:
+        score = CheckedValue(seed=phantom.seed, kind=ValueKind.SCORE, key=finding.key, value=finding.score)
+        yield ModelKey.of(prediction.model_of(finding)), score
+    anatomy = ModelKey.of(prediction.anatomy_model)
     for measurement in reading.measurements:
-        yield CheckedValue(seed=phantom.seed, kind=ValueKind.MEASUREMENT, key=measurement.key, value=measurement.value)
+        yield (
+            anatomy,
+            CheckedValue(seed=phantom.seed, kind=ValueKind.MEASUREMENT, key=measurement.key, value=measurement.value),
+        )
         if measurement.key == _RATIO and phantom.ratio is not None:
-            yield CheckedValue(
+            yield anatomy, CheckedValue(
                 seed=phantom.seed, kind=ValueKind.TRUTH, key=_RATIO, value=measurement.value,
                 expected=phantom.ratio, tolerance=tolerances.ratio,
             )  # fmt: skip
