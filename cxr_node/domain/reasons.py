@@ -29,7 +29,7 @@ class Reason(_CodedEnum):
     BONE_SUPPRESSED = "BONESUPPRESSED", "Copy of an image with bones suppressed"
     DUAL_ENERGY = "DUALENERGY", "Dual energy image, of bone or soft tissue only"
     STITCHED = "STITCHED", "Image stitched from several exposures"
-    AGE = "AGE", "Patient younger than the configured age"
+    AGE = "AGE", "Patient younger than the configured age, or age unreadable"
     FOR_PROCESSING = "FORPROCESSING", "Image is For Processing, not For Presentation"
     MULTI_FRAME = "MULTIFRAME", "Image has more than one frame"
     NO_PIXELS = "NOPIXELS", "Object holds no pixel data"

@@ -12,8 +12,8 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.radiograph import Radiograph, View, ViewSource
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.pixels import elements, image_statistics
-from cxr_node.pixels.age import age_in_years
-from cxr_node.pixels.body_part import BodyPart, find_body_part
+from cxr_node.pixels.age import find_age
+from cxr_node.pixels.body_part import CHEST_WORDS, BodyPart, find_body_part
 from cxr_node.pixels.geometry import patient_orientation
 from cxr_node.pixels.image_kind import DEFAULT_ACTIONS, Action, ImageKind, kinds_of
 from cxr_node.pixels.veterinary import is_animal
@@ -39,7 +39,7 @@ class Rules:
     sop_class_uids, modalities
         Allowed values; an absent Modality passes.
     body_parts
-        First words of Body Part Examined that mean a chest.
+        Words of Body Part Examined and of descriptions that mean a chest: see `find_body_part`.
     accept_unknown_body_part, accept_unknown_view, accept_unknown_age
         Whether a film passes that states it neither by tag, code nor words. The model's view may still refuse it
         (`view_check.judge_appearance`).
@@ -60,7 +60,7 @@ class Rules:
 
     sop_class_uids: tuple[str, ...] = SOP_CLASSES
     modalities: tuple[str, ...] = ("CR", "DX", "RG", "DR", "XR", "OT", "SC")
-    body_parts: tuple[str, ...] = ("CHEST", "THORAX", "TORAX", "LUNG", "LUNGS")
+    body_parts: tuple[str, ...] = CHEST_WORDS
     accept_unknown_body_part: bool = True
     accept_unknown_view: bool = True
     accept_unknown_age: bool = True
@@ -155,11 +155,15 @@ def _view(dataset: Dataset, rules: Rules) -> _Refusal:
 
 
 def _age(dataset: Dataset, rules: Rules) -> _Refusal:
-    age = age_in_years(dataset)
-    if age is None:
+    age = find_age(dataset)
+    if age.is_unreadable and rules.minimum_age_years > 0:
+        return Reason.AGE, "Patient's Age (0010,1010) or Patient's Birth Date (0010,0030) cannot be read"
+    if age.years is None:
         refused = not rules.accept_unknown_age and rules.minimum_age_years > 0
         return (Reason.AGE, "the patient's age is stated nowhere") if refused else None
-    return (Reason.AGE, f"younger than {rules.minimum_age_years:g} years") if age < rules.minimum_age_years else None
+    return (
+        (Reason.AGE, f"younger than {rules.minimum_age_years:g} years") if age.years < rules.minimum_age_years else None
+    )
 
 
 def _for_processing(dataset: Dataset, rules: Rules) -> _Refusal:

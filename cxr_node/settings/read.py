@@ -20,6 +20,9 @@ class GateSection(Section):
     minimum_age_years: float = Field(
         _RULES.minimum_age_years, ge=0, le=120, description="Minimum patient age, in years; 0: every age."
     )
+    body_parts: tuple[str, ...] = Field(
+        (), description="Words of Body Part Examined that mean a chest, instead of the built-in ones; empty: those."
+    )
     accept_unknown_view: bool = Field(
         _RULES.accept_unknown_view, description="Read chest films without a view in the header."
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cxr_node.pixels import suitability
+from cxr_node.pixels.body_part import CHEST_WORDS
 from cxr_node.pixels.image_kind import Action, ImageKind
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.sandbox import Sandbox
@@ -18,6 +19,7 @@ def gate_rules(settings: Settings) -> suitability.Rules:
     section = settings.gate
     return suitability.Rules(
         minimum_age_years=section.minimum_age_years,
+        body_parts=section.body_parts or CHEST_WORDS,
         accept_unknown_view=section.accept_unknown_view,
         view_from_model=section.view_from_model,
         no_chest_score=section.no_chest_score,
