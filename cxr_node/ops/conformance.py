@@ -15,7 +15,6 @@ from pydicom.charset import STAND_ALONE_ENCODINGS, python_encoding
 from pydicom.datadict import dictionary_description, dictionary_VR, tag_for_keyword
 from pydicom.tag import Tag
 from pydicom.uid import UID
-from pynetdicom import ALL_TRANSFER_SYNTAXES
 
 from cxr_node.deliver import destinations, outcome
 from cxr_node.domain.codes import Code
@@ -25,6 +24,7 @@ from cxr_node.domain.reasons import Note, Reason
 from cxr_node.domain.sop_classes import STORAGE_SOP_CLASSES, VERIFICATION
 from cxr_node.pixels.decoding import CODECS, NATIVE
 from cxr_node.receive.admission import Rejection
+from cxr_node.receive.application_entity import TRANSFER_SYNTAXES
 from cxr_node.receive.status import StoreStatus
 from cxr_node.report import check, codes
 from cxr_node.report.header import patient_study
@@ -64,7 +64,7 @@ def tables() -> Mapping[str, str]:
             "scp": [VERIFICATION, PUSH_MODEL, *STORAGE_SOP_CLASSES],
             "scu": {uid for kind in destinations.DESTINATIONS for uid in kind.scu_sop_classes}
             | {kind.result_type.sop_class_uid for kind in RESULT_KINDS},
-            "transfer_syntaxes": ALL_TRANSFER_SYNTAXES,
+            "transfer_syntaxes": TRANSFER_SYNTAXES,
             "decoded": {str(uid) for uid in (*NATIVE, *CODECS)},
             "store_statuses": StoreStatus,
             "commitment_failures": FailureReason,

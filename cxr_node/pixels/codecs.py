@@ -73,7 +73,11 @@ def _jpeg_color(task: Task, frame: bytes) -> bytes | bytearray:
     with Image.open(io.BytesIO(frame), formats=["JPEG"]) as picture:
         if picture.size != (task.columns, task.rows):
             raise ValueError("the size of the codestream differs from its header")
-        if task.photometric_interpretation == "RGB" and "adobe_transform" not in picture.info:
+        if (
+            task.photometric_interpretation == "RGB"
+            and "adobe_transform" not in picture.info
+            and "jfif" not in picture.info
+        ):
             picture.draft("YCbCr", picture.size)  # as stored: without a marker libjpeg assumes YCbCr
             return picture.tobytes()
         return picture.convert("RGB").tobytes()

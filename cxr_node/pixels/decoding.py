@@ -8,11 +8,11 @@ from pydicom import uid
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 
-from cxr_node.domain.encoded_data_set import UNDEFINED
+from cxr_node.domain.encoded_data_set import ENCAPSULATED_UNCOMPRESSED, UNDEFINED
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import Uid, parse_uid
 from cxr_node.domain.reasons import Reason
-from cxr_node.pixels import elements, encapsulation
+from cxr_node.pixels import elements, encapsulation, frame_end, samples
 from cxr_node.pixels.codecs import Codec, Task
 from cxr_node.pixels.codestream import read_codestream
 from cxr_node.pixels.description import Description
@@ -21,8 +21,6 @@ from cxr_node.pixels.sandbox import Sandbox
 
 Cells = npt.NDArray[np.unsignedinteger]
 
-ENCAPSULATED_UNCOMPRESSED = "1.2.840.10008.1.2.1.98"
-"""Encapsulated Uncompressed Explicit VR Little Endian (PS3.5 section A.4.11): native cells in items."""
 NATIVE: frozenset[str] = frozenset(
     {
         uid.ImplicitVRLittleEndian,
@@ -190,7 +188,7 @@ def _compressed(frame: bytes, description: Description, syntax: str, sandbox: Sa
         photometric_interpretation=description.photometric_interpretation,
     )
     cell_bytes = 1 if codestream.precision <= 8 else 2
-    decoded = sandbox.decode(task, frame, expected_bytes=description.samples * cell_bytes)
+    decoded = _decode_to_end(task, frame, description.samples * cell_bytes, sandbox)
     # Encoders code the whole cell, where High Bit holds, or the sample alone, where it cannot (PS3.5 section 8.2).
     precision = codestream.precision
     stored = min(description.bits_stored, precision)
@@ -202,7 +200,33 @@ def _compressed(frame: bytes, description: Description, syntax: str, sandbox: Sa
         planar_configuration=0,
         photometric_interpretation=_delivered(codec, description.photometric_interpretation),
     )
-    return _reshape(np.frombuffer(decoded, f"<u{cell_bytes}"), described), described
+    cells, described = samples.correct(
+        np.frombuffer(decoded, f"<u{cell_bytes}"),
+        described,
+        codestream,
+        is_lossy=syntax in LOSSY,
+        states_sign=codec is Codec.JPEG_2000,
+    )
+    return _reshape(cells, described), described
+
+
+def _decode_to_end(task: Task, frame: bytes, size_bytes: int, sandbox: Sandbox) -> bytearray:
+    """Return the samples of a frame that may lack its end marker, if its samples are whole.
+
+    JPEG decoders fill up what is missing; then other bytes behind the data make another picture.
+    """
+    if frame_end.has_end(frame):
+        return sandbox.decode(task, frame, expected_bytes=size_bytes)
+    decoded = sandbox.decode(task, frame + frame_end.END, expected_bytes=size_bytes)
+    if task.codec in (Codec.JPEG, Codec.JPEG_COLOR):
+        filled = frame + frame_end.FILLER + frame_end.END
+        try:
+            is_whole = sandbox.decode(task, filled, expected_bytes=size_bytes) == decoded
+        except GiveUp:  # the decoder refuses bytes behind a whole picture
+            is_whole = True
+        if not is_whole:
+            raise GiveUp(Reason.DECODE, "the encoded frame ends before its picture does")
+    return decoded
 
 
 def _delivered(codec: Codec, photometric_interpretation: str) -> str:

@@ -136,8 +136,9 @@ def _unpack(element: RawDataElement, code: str) -> tuple[float, ...]:
 
 
 def _finite(value: float | str) -> float:
+    """Return a number, also one with a decimal comma ("0,143"), which some consoles write; NaN if it is none."""
     try:
-        number_ = float(value)
+        number_ = float(value.replace(",", ".") if isinstance(value, str) and value.count(",") == 1 else value)
     except ValueError:
         return math.nan
     return number_ if math.isfinite(number_) else math.nan

@@ -109,7 +109,10 @@ class _Child:
         kind, size = REPLY.unpack(self._pipes.read(REPLY.size))
         if kind != DECODED:
             error = self._pipes.read(min(size, _MAX_ERROR_BYTES)).decode("ascii", "replace")
-            raise GiveUp(Reason.DECODE, f"the {task.codec} decoder refuses: {error}")
+            _log.info("the %s decoder refuses a frame: %s", task.codec, error)
+            raise GiveUp(
+                Reason.DECODE, f"the {task.codec} decoder refuses the frame, which is damaged or of another form"
+            )
         if size != expected_bytes:
             raise _InvalidReply(f"the {task.codec} decoder delivered {size} bytes, not {expected_bytes}")
         samples = bytearray(expected_bytes)

@@ -8,6 +8,7 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import from a table
 
 from cxr_node.domain.commitment import PUSH_MODEL
+from cxr_node.domain.encoded_data_set import ENCAPSULATED_UNCOMPRESSED
 from cxr_node.domain.identifiers import AeTitle
 from cxr_node.domain.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cxr_node.domain.password_hash import PasswordHash
@@ -62,6 +63,10 @@ class ReceiverOptions:
         )
 
 
+TRANSFER_SYNTAXES: tuple[str, ...] = (*ALL_TRANSFER_SYNTAXES, ENCAPSULATED_UNCOMPRESSED)
+"""Accepted transfer syntaxes of films: those that pynetdicom lists, and one that it does not."""
+
+
 def application_entity(options: ReceiverOptions, *, offers_commitment: bool = False) -> AE:
     """Return the Application Entity with its supported presentation contexts."""
     entity = AE(ae_title=options.ae_title)
@@ -74,7 +79,7 @@ def application_entity(options: ReceiverOptions, *, offers_commitment: bool = Fa
     entity.network_timeout = options.network_timeout_s
     entity.add_supported_context(Verification)
     for sop_class_uid in STORAGE_SOP_CLASSES:
-        entity.add_supported_context(sop_class_uid, ALL_TRANSFER_SYNTAXES)
+        entity.add_supported_context(sop_class_uid, list(TRANSFER_SYNTAXES))
     if offers_commitment:
         # SCP towards modalities; SCU towards archives, which send N-EVENT-REPORT on their own associations.
         entity.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=True)

@@ -38,7 +38,7 @@ def test_decimal_strings_are_numbers(value: bytes | None, expected: tuple[float,
     assert elements.numbers(raw(CENTER, "DS", value), "WindowCenter") == expected
 
 
-@pytest.mark.parametrize("value", [b"NaN", b"inf ", b"-inf", b"wide", b"1,5 ", b"\xff\xfe", b"0x10"])
+@pytest.mark.parametrize("value", [b"NaN", b"inf ", b"-inf", b"wide", b"1,2,5", b"\xff\xfe", b"0x10"])
 def test_what_is_no_finite_number_is_none(value: bytes) -> None:
     dataset = raw(CENTER, "DS", value + b"\\7")
     assert elements.number(dataset, "WindowCenter") is None
