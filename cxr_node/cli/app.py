@@ -13,6 +13,7 @@ from cxr_node.cli import (
     backup,
     bundle_activate,
     bundle_import,
+    bundle_import_onnx,
     bundles,
     compare,
     constancy,
@@ -69,6 +70,7 @@ app.add_typer(constancy.app, name="constancy")
 database_app.command("grant-reader")(grants.grant_reader)
 bundles.app.command("import-xrv")(bundle_import.import_xrv)
 bundles.app.command("import-chexnet")(bundle_import.import_chexnet)
+bundles.app.command("import-onnx")(bundle_import_onnx.import_onnx)
 bundles.app.command("pull")(bundle_import.pull)
 bundles.app.command("activate")(bundle_activate.activate)
 bundles.app.command("deactivate")(bundle_activate.deactivate)

@@ -59,6 +59,17 @@ class StepsTable(Part):
             raise ValueError("shorter_side belongs to the fit center-crop")
         return self
 
+    def as_steps(self, low: float, high: float) -> Steps:
+        """Return the steps, with the values of black and white, and one mean and deviation for each channel."""
+        return Steps(
+            **self.model_dump(include=_PLAIN_FIELDS),
+            percentiles=(self.percentiles[0], self.percentiles[1]),
+            low=low,
+            high=high,
+            mean=_for_each(self.mean, self.channels),
+            deviation=_for_each(self.deviation, self.channels),
+        )
+
 
 class Input(Part):
     """Input of the network: shape (B, channels, rows, columns), 32-bit floats; one channel but in the recipe "steps".
@@ -133,21 +144,7 @@ class Input(Part):
             right=right,
             bottom=bottom,
             recipe=self.preparation,
-            steps=self._steps(),
-        )
-
-    def _steps(self) -> Steps:
-        """Return the fields of the recipe "steps", one mean and deviation for each channel."""
-        table = self.steps
-        if table is None:
-            return steps.DEFAULT
-        return Steps(
-            **table.model_dump(include=_PLAIN_FIELDS),
-            percentiles=(table.percentiles[0], table.percentiles[1]),
-            low=self.value_range[0],
-            high=self.value_range[1],
-            mean=_for_each(table.mean, table.channels),
-            deviation=_for_each(table.deviation, table.channels),
+            steps=self.steps.as_steps(self.value_range[0], self.value_range[1]) if self.steps else steps.DEFAULT,
         )
 
 

@@ -1,5 +1,6 @@
 """Converts the network of an ONNX file once into the native program of a bundle."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -7,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from cxr_node.infer import archive
+from cxr_node.infer.bundle import Program
 from cxr_node.infer.export import export_network
 from cxr_node.infer.onnx.file import Graph
 from cxr_node.infer.onnx.program import OnnxNetwork
@@ -99,7 +102,7 @@ def convert(network: ImportedNetwork, frame: Frame) -> bytes:
     Raises
     ------
     UnsafeFile
-        If it cannot take several films at a time, or gives another result for a film when it does.
+        If it cannot take several films at a time, or gives another score for a film when it does.
     """
     try:
         content = export_network(network, frame)
@@ -110,10 +113,15 @@ def convert(network: ImportedNetwork, frame: Frame) -> bytes:
             "the network cannot be converted for several films at a time; export it with a free batch size "
             f'(dynamic_axes={{"input": {{0: "batch"}}}} in torch.onnx.export) ({_first_line(error)})'
         ) from error
+    try:
+        program = torch.export.load(io.BytesIO(archive.rewrite_checked(content))).module()
+    except archive.UnsafeArchive as error:
+        raise UnsafeFile(f"the converted network is not on the allowlist of programs: {error}") from error
+    require_free_batch(network, program, (frame.steps.channels, frame.rows, frame.columns))
     return content
 
 
-def require_free_batch(network: ImportedNetwork, program: nn.Module, shape: Sequence[int]) -> None:
+def require_free_batch(network: ImportedNetwork, program: Program, shape: Sequence[int]) -> None:
     """Compare films run together by the program with each of them run alone by the graph.
 
     Parameters

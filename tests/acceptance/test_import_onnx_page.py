@@ -1,0 +1,144 @@
+"""`docs/models/import-onnx.md`: its commands, exactly as they stand, from an ONNX file to a report in a PACS."""
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom import dcmread
+
+from cxr_node.pixels import film as pixels
+from cxr_node.pixels.limits import Limits
+from cxr_node.pixels.parsing import parse
+from tests.support import films
+from tests.support.films import ROOT
+from tests.support.peers import StoreScp, free_port, storescp, until
+
+onnxruntime = pytest.importorskip("onnxruntime")
+onnx_models = pytest.importorskip("tests.support.onnx_models")
+
+PAGE = ROOT / "docs" / "models" / "import-onnx.md"
+SIDE = 64
+LABELS = ("Effusion", "Cardiomegaly")
+NAMES = ("one.dcm", "two.dcm", "three.dcm")
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """Return the language and the content of each block of a page."""
+    return re.findall(r"^```([a-z ]+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def author_files(folder: Path) -> None:
+    """Write what the page asks for: a network, three films, and the scores of another pipeline."""
+    content = onnx_models.classifier(side=SIDE, labels=len(LABELS), channels=1)
+    (folder / "network.onnx").write_bytes(content)
+    (folder / "films").mkdir()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    with (folder / "films" / "scores.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "label", "score"])
+        for seed, name in enumerate(NAMES):
+            path = films.written(films.dx(rows=700, columns=600, seed=seed), folder / "films")
+            path = path.rename(folder / "films" / name)
+            shown = pixels.radiograph(parse(path.read_bytes()), limits=Limits()).p_values / 65535
+            small = Image.fromarray(shown.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+            (output,) = session.run(None, {"x": ((np.asarray(small) - 0.5) / 0.25)[None, None]})
+            writer.writerows(
+                (name, label, 1 / (1 + np.exp(-value))) for label, value in zip(LABELS, output[0], strict=True)
+            )
+
+
+@contextmanager
+def background(command: str, folder: Path, environment: dict[str, str]) -> Iterator[None]:
+    """Run a command of the page while the block lasts."""
+    log = folder / "node.log"
+    with log.open("w", encoding="utf-8") as messages:
+        process = subprocess.Popen(command.split(), cwd=folder, env=environment, stdout=messages, stderr=messages)
+    try:
+        until(lambda: log.read_text().count("is ready") >= 4, what="a node that is ready", timeout_s=240)
+        yield
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def run(script: str, folder: Path, environment: dict[str, str]) -> str:
+    """Run a block of the page in a shell that stops at the first error."""
+    ended = subprocess.run(
+        ["bash", "-euc", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=500
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+@pytest.fixture
+def pacs(tmp_path: Path) -> Iterator[StoreScp]:
+    with storescp(tmp_path / "pacs") as peer:
+        yield peer
+
+
+@pytest.mark.timeout(1200)
+def test_commands_of_the_page_lead_from_a_file_to_a_report(pacs: StoreScp, tmp_path: Path) -> None:
+    """Only the ports of the page are replaced by free ones, and the node's page gets a free one."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    author_files(folder)
+    receive, web = free_port(), free_port()
+    page = PAGE.read_text(encoding="utf-8").replace("11112", str(receive)).replace("4242", str(pacs.port))
+    parts = blocks(page)
+    answers, settings = (content for language, content in parts if language == "toml")
+    (folder / "answers.toml").write_text(answers, encoding="utf-8")
+    (folder / "cxr-node.toml").write_text(f"{settings}\n[web]\nport = {web}\n", encoding="utf-8")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    scripts = [(language, content) for language, content in parts if language.startswith("sh")]
+    place = next(number for number, (language, _) in enumerate(scripts) if language == "sh background")
+
+    outputs = [run(script, folder, environment) for _, script in scripts[:place]]
+    with background(scripts[place][1], folder, environment):
+        outputs.append(run(scripts[place + 1][1], folder, environment))
+        until(lambda: bool(pacs.files()), what="a report in the PACS", timeout_s=120)
+        outputs += [run(script, folder, environment) for _, script in scripts[place + 2 :]]
+
+    assert "equal: the largest difference is" in outputs[0]
+    assert "Our hospital" in outputs[1]
+    assert "bit-identical" in outputs[-1]
+    (report,) = (dcmread(path) for path in pacs.files())
+    film = dcmread(folder / "films" / "one.dcm")
+    assert report.StudyInstanceUID == film.StudyInstanceUID
+    meanings = {str(element.value) for element in report.iterall() if element.keyword == "CodeMeaning"}
+    assert {"Pleural effusion", "Cardiomegaly"} <= meanings
+
+
+def test_page_names_every_question_and_no_other() -> None:
+    from cxr_node.cli import onnx_questions
+    from cxr_node.infer.onnx.proposal import Proposal
+
+    proposal = Proposal(
+        rows=64,
+        columns=64,
+        channels=1,
+        is_channels_last=False,
+        is_batch_free=True,
+        outputs=("y",),
+        scores="y",
+        meaning="logits",
+        maps="",
+        classes=2,
+    )
+    keys = {question.key for question in onnx_questions.questions(proposal, "name", ["Mass"])}
+    table = PAGE.read_text(encoding="utf-8").partition("## Questions")[2].partition("## Proof")[0]
+    named = {
+        key
+        for line in table.splitlines()
+        if line.startswith("| `")
+        for key in re.findall(r"`(\w+)`", line.split("|")[1])
+    }
+
+    assert named == keys

@@ -1,0 +1,102 @@
+"""Public architectures with random weights: from an ONNX file to a program within 1e-4 of their own run time.
+
+The whole list runs with `make test-long`; `docs/models/import-onnx.md` has its results.
+"""
+
+import io
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cxr_node.infer import archive
+from cxr_node.infer.onnx import convert, file, run_time
+from cxr_node.infer.prepare import Frame
+from cxr_node.infer.steps import RECIPE, Steps
+from tests.support.films import ROOT
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
+pytest.importorskip("onnxruntime")
+
+PACKAGES = ROOT / ".venv" / "reference"
+SMALL = ("squeezenet1_1", "shufflenet_v2_x0_5")
+ARCHITECTURES = (
+    *SMALL,
+    "alexnet",
+    "vgg11",
+    "resnet18",
+    "resnext50_32x4d",
+    "wide_resnet50_2",
+    "densenet121",
+    "googlenet",
+    "inception_v3",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "mnasnet0_5",
+    "efficientnet_b0",
+    "efficientnet_v2_s",
+    "regnet_y_400mf",
+    "convnext_tiny",
+    "vit_b_16",
+    "swin_t",
+    "swin_v2_t",
+    "maxvit_t",
+)
+TOLERANCE = 1e-4
+
+_log = logging.getLogger(__name__)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def reference(name: str, folder: Path) -> tuple[bytes, torch.Tensor, torch.Tensor]:
+    """Return an architecture's file, films, and its own outputs."""
+    if not (PACKAGES / "torchvision").is_dir():
+        pytest.skip("torchvision is not installed beside the tests (make test does so)")
+    command = [sys.executable, "-m", "tests.support.onnx_reference", str(PACKAGES), str(folder), name]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    with np.load(folder / f"{name}.npz") as arrays:
+        films, outputs = torch.from_numpy(arrays["films"]), torch.from_numpy(arrays["outputs"])
+    return (folder / f"{name}.onnx").read_bytes(), films, outputs
+
+
+def difference(name: str, folder: Path) -> float:
+    """Return the largest difference of a score of the converted network from the architecture's own."""
+    content, films, expected = reference(name, folder)
+    graph = file.parse(content)
+    outputs = convert.Outputs(scores="output", meaning="logits", places=tuple(range(expected.shape[1])))
+    network = convert.native(graph, outputs, is_channels_last=False)
+    shape = tuple(films.shape[1:])
+    assert run_time.difference(content, network, "output", shape) <= TOLERANCE
+    frame = Frame(rows=shape[1], columns=shape[2], recipe=RECIPE, steps=Steps(channels=3))
+    checked = archive.rewrite_checked(convert.convert(network, frame))
+    program = torch.export.load(io.BytesIO(checked)).module()
+    with torch.inference_mode():
+        scores = program(films)["finding_logits"].sigmoid()
+        alone = torch.cat([program(film[None])["finding_logits"].sigmoid() for film in films])
+    own = expected.sigmoid()
+    assert float(own.std()) > 0.05, "scores that vanish show nothing"
+    largest = max(float((scores - own).abs().max()), float((alone - own).abs().max()))
+    _log.info("%s: %s operators, %.1g", name, len(graph.nodes), largest)
+    return largest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_small_architecture_scores_as_in_its_own_run_time(name: str, tmp_path: Path) -> None:
+    assert difference(name, tmp_path) <= TOLERANCE
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", ARCHITECTURES[len(SMALL) :])
+def test_architecture_scores_as_in_its_own_run_time(name: str, tmp_path: Path) -> None:
+    assert difference(name, tmp_path) <= TOLERANCE
