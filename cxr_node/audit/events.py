@@ -1,6 +1,5 @@
 """Audit messages of the node's events, one function each (PS3.15 section A.5.3)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -106,78 +105,38 @@ def received(
     subject: StudySubject, *, by: Application, sent_by: AuditPeer, is_new: bool, failure: str = "", at: datetime
 ) -> AuditMessage:
     """An instance from a peer was stored, or not (section A.5.3.7)."""
-    return AuditMessage(
-        event=INSTANCES_TRANSFERRED,
-        action=EventAction.CREATE if is_new else EventAction.UPDATE,
-        at=at,
-        description=failure,
-        participants=(
-            sent_by.participant(is_requestor=True, role=_SOURCE_ROLE),
-            by.participant(is_requestor=False, role=_DESTINATION_ROLE),
-        ),
-        objects=_study_and_patient(subject),
-    )
+    action = EventAction.CREATE if is_new else EventAction.UPDATE
+    source = sent_by.participant(is_requestor=True, role=_SOURCE_ROLE)
+    destination = by.participant(is_requestor=False, role=_DESTINATION_ROLE)
+    return _on_study(subject, INSTANCES_TRANSFERRED, action, source, destination, failure=failure, at=at)
 
 
 def sending(subject: StudySubject, *, by: Application, to: AuditPeer, at: datetime) -> AuditMessage:
     """Sending of an instance begins (section A.5.3.3)."""
-    return AuditMessage(
-        event=BEGIN_TRANSFERRING,
-        action=EventAction.EXECUTE,
-        at=at,
-        participants=_from_us(by, to),
-        objects=_study_and_patient(subject),
-    )
+    return _on_study(subject, BEGIN_TRANSFERRING, EventAction.EXECUTE, *_from_us(by, to), at=at)
 
 
 def sent(subject: StudySubject, *, by: Application, to: AuditPeer, failure: str = "", at: datetime) -> AuditMessage:
     """An instance was sent, or not (section A.5.3.7). Action Read, as it is unknown whether the peer had it."""
-    return AuditMessage(
-        event=INSTANCES_TRANSFERRED,
-        action=EventAction.READ,
-        at=at,
-        description=failure,
-        participants=_from_us(by, to),
-        objects=_study_and_patient(subject),
-    )
+    return _on_study(subject, INSTANCES_TRANSFERRED, EventAction.READ, *_from_us(by, to), failure=failure, at=at)
 
 
 def exported(subject: StudySubject, *, by: Application, uri: str, failure: str = "", at: datetime) -> AuditMessage:
     """An instance was exported to a URI, or not (section A.5.3.4)."""
+    source = by.participant(is_requestor=True, role=_SOURCE_ROLE)
     media = ActiveParticipant(user_id=uri, is_requestor=False, role=_DESTINATION_MEDIA, media_type=_URI_MEDIA)
-    return AuditMessage(
-        event=EXPORT,
-        action=EventAction.READ,
-        at=at,
-        description=failure,
-        participants=(by.participant(is_requestor=True, role=_SOURCE_ROLE), media),
-        objects=_study_and_patient(subject),
-    )
+    return _on_study(subject, EXPORT, EventAction.READ, source, media, failure=failure, at=at)
 
 
 def accessed(subject: StudySubject, *, by: str, address: str, on: Application, at: datetime) -> AuditMessage:
     """A person viewed an instance (section A.5.3.6)."""
-    return AuditMessage(
-        event=INSTANCES_ACCESSED,
-        action=EventAction.READ,
-        at=at,
-        participants=(
-            ActiveParticipant(user_id=by, is_requestor=True, address=address),
-            on.participant(is_requestor=False),
-        ),
-        objects=_study_and_patient(subject),
-    )
+    person = ActiveParticipant(user_id=by, is_requestor=True, address=address)
+    return _on_study(subject, INSTANCES_ACCESSED, EventAction.READ, person, on.participant(is_requestor=False), at=at)
 
 
 def study_deleted(subject: StudySubject, *, by: Application, at: datetime) -> AuditMessage:
     """The files of a study's instances were removed (section A.5.3.8)."""
-    return AuditMessage(
-        event=STUDY_DELETED,
-        action=EventAction.DELETE,
-        at=at,
-        participants=(by.participant(is_requestor=True),),
-        objects=_study_and_patient(subject),
-    )
+    return _on_study(subject, STUDY_DELETED, EventAction.DELETE, by.participant(is_requestor=True), at=at)
 
 
 def queried(
@@ -263,7 +222,15 @@ def _from_us(by: Application, to: AuditPeer) -> tuple[ActiveParticipant, ActiveP
     )
 
 
-def _study_and_patient(subject: StudySubject) -> Sequence[ParticipantObject]:
+def _on_study(
+    subject: StudySubject,
+    event: Code,
+    action: EventAction,
+    *participants: ActiveParticipant,
+    failure: str = "",
+    at: datetime,
+) -> AuditMessage:
+    """Return the message of an event with instances of a study, which names study and patient."""
     study = ParticipantObject(
         object_id=subject.study_instance_uid,
         id_type=_STUDY_INSTANCE_UID,
@@ -275,7 +242,9 @@ def _study_and_patient(subject: StudySubject) -> Sequence[ParticipantObject]:
     patient = ParticipantObject(
         object_id=subject.patient_id or _NONE, id_type=_PATIENT_NUMBER, kind=ObjectKind.PERSON, role=ObjectRole.PATIENT
     )
-    return study, patient
+    return AuditMessage(
+        event=event, action=action, at=at, description=failure, participants=participants, objects=(study, patient)
+    )
 
 
 def _alert(subject: str, id_type: Code, description: str) -> ParticipantObject:

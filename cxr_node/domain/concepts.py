@@ -50,24 +50,6 @@ SHARES: Mapping[Density, Code] = {
     Density.METAL: private("SHAREMETAL", "Share of the zone as bright as metal"),
 }
 
-MEASURED = (
-    AREA_OF_HEART,
-    AREA_OF_LUNG,
-    TRACHEAL_DEVIATION,
-    MEDIASTINAL_WIDTH,
-    COSTOPHRENIC_ANGLE,
-    BORDER_CLARITY,
-    BORDER_EDGE,
-    ZONE_DENSITY,
-    ASYMMETRY,
-    ROTATION,
-    RIBS_ABOVE_DIAPHRAGM,
-    CONTRAST,
-    SHARPNESS,
-    *SHARES.values(),
-)
-"""What is measured beside the cardiothoracic ratio and its two diameters."""
-
 SEEN = private("SEEN", "Structure seen")
 NOT_SEEN = private("NOTSEEN", "Structure not seen")
 CLEAR = private("BORDERCLEAR", "Border clear")
@@ -149,48 +131,12 @@ ZONES: Mapping[Zone, Code] = {
     Zone.LOWER: private("LOWERZONE", "Lower zone of lung"),
 }
 
-STATED = (
-    SEEN,
-    NOT_SEEN,
-    CLEAR,
-    OBSCURED,
-    NOT_MEASURABLE,
-    METAL,
-    PROJECTION,
-    QUALITY_ROTATION,
-    INSPIRATION,
-    EXPOSURE,
-    FIELD,
-    MOTION,
-    DEVICE,
-    MARKER,
+CODES = tuple(
+    dict.fromkeys(
+        code
+        for value in tuple(globals().values())
+        for code in (value.values() if isinstance(value, Mapping) else (value,))
+        if isinstance(code, Code)
+    )
 )
-"""What is said in codes."""
-
-PLACES = (
-    LUNG,
-    HEART,
-    TRACHEA,
-    CARINA,
-    RIGHT_MAIN_BRONCHUS,
-    LEFT_MAIN_BRONCHUS,
-    CLAVICLE,
-    SCAPULA,
-    THORACIC_SPINE,
-    AORTA,
-    AORTIC_ARCH,
-    PLEURA,
-    DIAPHRAGM,
-    MEDIASTINUM,
-    POSTERIOR_RIBS,
-    ANTERIOR_RIBS,
-    BRONCHI,
-    RIGHT_HEART_BORDER,
-    LEFT_HEART_BORDER,
-    UPPER_LOBE,
-    MIDDLE_LOBE,
-    LOWER_LOBE,
-    LINGULA,
-    *ZONES.values(),
-)
-"""Of what, or where."""
+"""Every code of this module, in the order of definition."""

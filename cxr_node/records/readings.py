@@ -10,7 +10,6 @@ from cxr_node.db.tables import finding, heat_map, measurement, reading
 from cxr_node.domain.identifiers import Digest
 from cxr_node.domain.instance import Identity
 from cxr_node.domain.reading import CascadeStep, Finding, Measurement, Reading
-from cxr_node.domain.reasons import Note, Reason
 from cxr_node.records import reading_columns
 
 
@@ -62,23 +61,13 @@ def latest(connection: Connection, film_id: int, identity: Identity) -> Reading 
     columns = connection.execute(newest).mappings().first()
     if columns is None:
         return None
-    not_analysed = columns["not_analysed"]
-    return Reading(
-        film=identity,
-        geometry=reading_columns.geometry(columns["geometry"]),
-        grayscale=columns["grayscale"],
-        prediction=(
-            None
-            if not_analysed
-            else reading_columns.prediction(
-                columns, _findings(connection, columns["id"]), _steps(connection, columns["id"])
-            )
-        ),
-        measurements=_measurements(connection, columns["id"]),
-        observations=reading_columns.observations(columns["observations"]),
-        notes=tuple(Note(note) for note in columns["notes"]),
-        not_analysed=Reason(not_analysed) if not_analysed else None,
-        detail=columns["detail"],
+    reading_id = columns["id"]
+    return reading_columns.reading(
+        columns,
+        identity,
+        findings=_findings(connection, reading_id),
+        steps=_steps(connection, reading_id),
+        measurements=_measurements(connection, reading_id),
     )
 
 
@@ -118,7 +107,7 @@ def _steps(connection: Connection, reading_id: int) -> tuple[CascadeStep, ...]:
 
 def _second_opinions(connection: Connection, step_id: int) -> tuple[Finding, ...]:
     query = select(second_opinion).where(second_opinion.c.step_id == step_id).order_by(second_opinion.c.id)
-    return tuple(reading_columns.second_opinion(columns) for columns in connection.execute(query).mappings())
+    return tuple(reading_columns.finding(columns) for columns in connection.execute(query).mappings())
 
 
 def _measurements(connection: Connection, reading_id: int) -> tuple[Measurement, ...]:

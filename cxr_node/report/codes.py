@@ -225,15 +225,17 @@ MARKED_BY_CAD: Mapping[Code, Code] = {
 }
 """Findings of the Chest CAD template: modifier (CID 6104, 6105) to the finding that it modifies (CID 6101)."""
 
-MEASURE_CODES = (*concepts.MEASURED, *concepts.STATED, *concepts.PLACES, concepts.LIMITED, concepts.USABLE)
-"""Codes of measurements and observations; their meanings are English in every language."""
-
 MEASUREMENTS: Mapping[str, Code] = {
     "CTR": concepts.CARDIOTHORACIC_RATIO,
     "MTCD": concepts.CARDIAC_DIAMETER,
     "MITD": concepts.THORACIC_DIAMETER,
 }
 """No standard code of an adult chest radiograph could be verified for these."""
+
+_LISTED_ABOVE = {*MEASUREMENTS.values(), *(code for code, _, _ in FINDINGS.values())}
+
+MEASURE_CODES = tuple(code for code in concepts.CODES if code.scheme_designator != "UCUM" and code not in _LISTED_ABOVE)
+"""Codes of measurements and observations; their meanings are English in every language."""
 
 
 def not_processed(reason: Reason) -> Code:

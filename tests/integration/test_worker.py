@@ -77,7 +77,7 @@ STRUCTURES = (
         confidence=0.1 + 0.2,  # no short decimal: bits must come back
         regions=(
             Region(outline=((1.0, 2.0), (3.25, 2.0), (3.0, 1 / 3))),
-            Region(outline=((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 9.0))),
+            Region(outline=((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0, 9))),  # whole numbers stay whole
         ),
     ),
     Structure(key="heart", confidence=0.0, regions=()),
@@ -115,7 +115,7 @@ OBSERVATIONS = (
         detail="near the edge",
         site=A_CODE,
         laterality=Laterality.RIGHT,
-        line=((0.5, 1.5), (2.5, 1 / 3)),
+        line=((0.5, 1.5), (2.5, 1 / 3), (7, 8)),
         regions=(Region(outline=((0.0, 0.0), (9.0, 0.0), (9.0, 9.0))),),
         confidence=0.1 + 0.2,
         provenance="drawn",
@@ -148,7 +148,9 @@ def test_a_reading_comes_back_from_its_rows_as_it_went_in(node: InProcessNode, a
         with node.database.write() as transaction:
             readings.write(transaction, 1, again, now=node.clock.now)
         with node.database.read() as connection:
-            assert readings.latest(connection, 1, identity) == again
+            latest = readings.latest(connection, 1, identity)
+            assert latest == again
+            assert repr(latest) == repr(again)  # an equal number or text of another type is written otherwise
             assert len(connection.execute(select(reading.c.id)).all()) == 1
 
 
