@@ -51,6 +51,6 @@ def test_each_run_time_dependency_is_imported_by_the_package() -> None:
 
 
 def test_each_import_is_a_declared_dependency() -> None:
-    extras = ("openvino", "s3", "safetensors", "oidc", "otel")
+    extras = ("openvino", "onnx", "s3", "safetensors", "oidc", "otel")
     missing = {module for module in imported() if not distributions({module}) & declared(*extras)}
     assert missing - {"starlette"} == set()
