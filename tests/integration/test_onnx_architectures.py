@@ -27,11 +27,8 @@ PACKAGES = ROOT / ".venv" / "reference"
 SMALL = ("squeezenet1_1", "shufflenet_v2_x0_5")
 ARCHITECTURES = (
     *SMALL,
-    "alexnet",
-    "vgg11",
     "resnet18",
     "resnext50_32x4d",
-    "wide_resnet50_2",
     "densenet121",
     "googlenet",
     "inception_v3",
@@ -41,11 +38,6 @@ ARCHITECTURES = (
     "efficientnet_b0",
     "efficientnet_v2_s",
     "regnet_y_400mf",
-    "convnext_tiny",
-    "vit_b_16",
-    "swin_t",
-    "swin_v2_t",
-    "maxvit_t",
 )
 TOLERANCE = 1e-4
 
