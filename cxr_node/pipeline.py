@@ -194,6 +194,7 @@ def compose(
             reading,
             limits=limits,
             character_sets=character_sets.get(film.sender.calling_ae_title, character_sets.get("")),
+            added_after=sum(result.composed_at < film.received_at for result in composed_earlier),
         )
         for film, reading in readings
     ]
@@ -218,16 +219,23 @@ def compose(
             earlier=[_previous(result) for result in composed_earlier if result.kind == type_name],
         )
         for version, instance in enumerate(kind.compose(request), start=len(request.earlier) + 1):
-            key = result_key(instance.identity.sop_instance_uid)
-            archive.put(key, instance.content)
-            composed.append(
-                Composed(kind=type_name, version=version, archive_key=key, instance=instance, destinations=destinations)
-            )
+            composed.append(_archived(instance, type_name, version, destinations, archive))
     return composed
 
 
+def _archived(instance: Instance, kind: str, version: int, destinations: tuple[str, ...], archive: Archive) -> Composed:
+    key = result_key(instance.identity.sop_instance_uid)
+    archive.put(key, instance.content)
+    return Composed(kind=kind, version=version, archive_key=key, instance=instance, destinations=destinations)
+
+
 def reported_film(
-    content: bytes, reading: Reading, *, limits: Limits, character_sets: tuple[str, ...] | None = None
+    content: bytes,
+    reading: Reading,
+    *,
+    limits: Limits,
+    character_sets: tuple[str, ...] | None = None,
+    added_after: int = 0,
 ) -> ReportedFilm:
     """Return a film with the header in its archived bytes, or by its row alone if that is not what was received.
 
@@ -239,8 +247,8 @@ def reported_film(
     except GiveUp:
         header = Dataset()
     if _is_as_received(header, reading):
-        return ReportedFilm(header=header, reading=reading, character_sets=character_sets)
-    return ReportedFilm(header=header_of(reading.film), reading=reading, is_named_by_row=True)
+        return ReportedFilm(header=header, reading=reading, character_sets=character_sets, added_after=added_after)
+    return ReportedFilm(header=header_of(reading.film), reading=reading, is_named_by_row=True, added_after=added_after)
 
 
 def _is_as_received(header: Dataset, reading: Reading) -> bool:

@@ -143,6 +143,16 @@ MEDIASTINUM = sct("72410000", "Mediastinum")
 DIAPHRAGM = sct("5798000", "Diaphragm")
 
 STRUCTURES = (LUNG, PLEURA, MEDIASTINUM, DIAPHRAGM, HEART, CHEST)
+QUALITY_CRITERIA = (
+    concepts.PROJECTION,
+    concepts.QUALITY_ROTATION,
+    concepts.INSPIRATION,
+    concepts.EXPOSURE,
+    concepts.FIELD,
+    concepts.MOTION,
+)
+"""Criteria of a film's quality."""
+
 STATEMENTS = (
     IMAGE_QUALITY,
     UNUSABLE,
@@ -151,6 +161,7 @@ STATEMENTS = (
     PART_WITHOUT_FINDINGS,
     PART_WITH_FINDINGS,
     NONE_SUCCEEDED,
+    *QUALITY_CRITERIA,
 )
 """Statements on a film or a study as a whole, beside its findings."""
 

@@ -22,12 +22,17 @@ class ReportedFilm:
     `character_sets` overrides Specific Character Set, for films that declare none or a wrong one. A film
     `is_named_by_row` if its header could not be read: `header` then has the UIDs of its row and nothing else, and
     patient and study are copied from another film.
+
+    `added_after` is the number of the study's results that were composed before the film was received, and `number` its
+    ordinal in the study, by `study.numbered`; 0 for the only film.
     """
 
     header: Dataset
     reading: Reading
     character_sets: tuple[str, ...] | None = None
     is_named_by_row: bool = False
+    added_after: int = 0
+    number: int = 0
 
 
 def header_of(film: Identity) -> Dataset:

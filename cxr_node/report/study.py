@@ -1,5 +1,6 @@
-"""Collation of the films of one study, with a refusal where they may be of two patients."""
+"""Collation of the films of one study: their numbers, and a refusal where they may be of two patients."""
 
+import re
 from collections.abc import Sequence, Set
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from cxr_node.report.source import ReportedFilm
 
 
 def collate(films: Sequence[ReportedFilm]) -> tuple[ReportedFilm, ...]:
-    """Return the films with safe headers, read ones first, in an order independent of arrival.
+    """Return the films with safe headers in the order of their numbers, those with a header of their own first.
 
     Raises
     ------
@@ -27,7 +28,7 @@ def collate(films: Sequence[ReportedFilm]) -> tuple[ReportedFilm, ...]:
     for film in films:
         _require_own_header(film)
     collated = tuple(
-        replace(film, header=safe_header(film.header, character_sets=film.character_sets)) for film in films
+        replace(film, header=safe_header(film.header, character_sets=film.character_sets)) for film in numbered(films)
     )
     with_header = [film for film in collated if not film.is_named_by_row]
     if not with_header:
@@ -36,11 +37,52 @@ def collate(films: Sequence[ReportedFilm]) -> tuple[ReportedFilm, ...]:
     _require_one("patient", {film.reading.film.patient_key for film in collated})
     _require_one("Patient ID", {_patient(film) for film in with_header})
     _require_one("Accession Number", {str(film.header.AccessionNumber or "") for film in collated} - {""})
-    return tuple(sorted(collated, key=_position))
+    return tuple(sorted(collated, key=lambda film: film.is_named_by_row))
 
 
-def _position(film: ReportedFilm) -> tuple[bool, bool, str]:
-    return film.is_named_by_row, film.reading.prediction is None, film.reading.film.sop_instance_uid
+def numbered(films: Sequence[ReportedFilm]) -> tuple[ReportedFilm, ...]:
+    """Return the films in the order of their numbers, which are set where the study has several films.
+
+    Films are numbered by time of acquisition, then Series Number, Instance Number and SOP Instance UID. A film that was
+    received after a result was composed comes after those that the result has, whose numbers stay as they are.
+    """
+    if len(films) == 1 or all(film.number for film in films):
+        return tuple(films)
+    ordered = sorted(films, key=_position)
+    return tuple(replace(film, number=number) for number, film in enumerate(ordered, start=1))
+
+
+def time_of(film: ReportedFilm) -> str:
+    """Return the time of acquisition, else of content, as hours and minutes: "10:45"; "" where it is not stated."""
+    _, time = _moment(film.header)
+    return f"{time[:2]}:{time[2:4]}" if time else ""
+
+
+def _position(film: ReportedFilm) -> tuple[int, bool, str, str, int, int, str]:
+    date, time = _moment(film.header)
+    order = (_whole(film.header, "SeriesNumber"), _whole(film.header, "InstanceNumber"))
+    return film.added_after, not time, date, time, *order, film.reading.film.sop_instance_uid
+
+
+def _moment(header: Dataset) -> tuple[str, str]:
+    """Return date (8 digits) and time (at least 4) of acquisition, else of content, else of the study; "" if absent."""
+    moment = _digits(header, "AcquisitionDateTime", 12)
+    if moment:
+        return moment[:8], moment[8:]
+    dates = [_digits(header, f"{name}Date", 8) for name in ("Acquisition", "Content", "Study")]
+    times = [_digits(header, f"{name}Time", 4) for name in ("Acquisition", "Content")]
+    return next(filter(None, dates), ""), next(filter(None, times), "")
+
+
+def _digits(header: Dataset, keyword: str, least: int) -> str:
+    """Return the leading digits of a date or time as it is stored, or "" if there are fewer than `least`."""
+    digits = re.match(r"\d*", _stored(header, keyword))
+    return digits.group() if digits and len(digits.group()) >= least else ""
+
+
+def _whole(header: Dataset, keyword: str) -> int:
+    text = _stored(header, keyword)
+    return int(text) if re.fullmatch(r"\d{1,12}", text) else 0
 
 
 def _patient(film: ReportedFilm) -> tuple[str, str]:
@@ -51,14 +93,14 @@ def _require_own_header(film: ReportedFilm) -> None:
     header, identity = film.header, film.reading.film
     if film.is_named_by_row and film.reading.prediction is not None:
         raise GiveUp(Reason.IDENTITY, f"the header of {identity.sop_instance_uid} is no longer the received one")
-    if _uid(header, "SOPInstanceUID") != identity.sop_instance_uid:
+    if _stored(header, "SOPInstanceUID") != identity.sop_instance_uid:
         raise GiveUp(Reason.IDENTITY, f"header of another instance than {identity.sop_instance_uid}")
-    if _uid(header, "StudyInstanceUID") != identity.study_instance_uid:
+    if _stored(header, "StudyInstanceUID") != identity.study_instance_uid:
         raise GiveUp(Reason.IDENTITY, f"header of another study than that of {identity.sop_instance_uid}")
 
 
-def _uid(header: Dataset, keyword: str) -> str:
-    """Return a UID as received: a safe header has none that is invalid."""
+def _stored(header: Dataset, keyword: str) -> str:
+    """Return a value as received, without decoding: a film may have any bytes anywhere."""
     element = header.get_item(keyword, keep_deferred=True) if keyword in header else None
     value = b"" if element is None or element.value is None else element.value
     return value.decode("latin-1").strip(" \0") if isinstance(value, bytes) else str(value)

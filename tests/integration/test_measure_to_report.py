@@ -1,5 +1,6 @@
 """Measurements and their places in report and picture, which outside validators and a viewer accept."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -21,7 +22,8 @@ from cxr_node.phantom.film import film
 from cxr_node.phantom.pathology import Kind, Pathology, Zone
 from cxr_node.phantom.truth_types import PhantomFilm
 from cxr_node.records import readings
-from cxr_node.report import codes, summary
+from cxr_node.report import codes
+from cxr_node.report.impression import impression_of
 from cxr_node.report.kinds import presentation_state, tid1500
 from cxr_node.report.languages.registry import LANGUAGES
 from cxr_node.report.pictures.picture import painted
@@ -95,13 +97,13 @@ def test_cardiomegaly_is_reported_with_ratio_and_limit_instead_of_a_score() -> N
     source = by_ratio(reported(), limit=0.3)
     value = next(one.value for one in source.reading.measurements if one.key == "CTR")
 
-    text = summary.paragraph([source.reading])
+    text = impression_of([source]).text
     report = parsed(composed(tid1500.REPORT, [source]))
 
-    assert f"Cardiomegaly: present, Cardiothoracic ratio {value:.2f}, limit 0.30." in text
+    assert f"Suspected cardiomegaly (CTR {value:.2f}, threshold 0.30)." in text
     numbers = [item for _, item in items(report) if name_of(item) == "CTR"]
     assert [float(item.MeasuredValueSequence[0].NumericValue) for item in numbers] == [value, value]
-    in_german = summary.paragraph([by_ratio(reported(), limit=0.9).reading], LANGUAGES["de"])
+    in_german = impression_of([by_ratio(reported(), limit=0.9)], LANGUAGES["de"]).text
     assert "Kardiomegalie" in in_german
 
 
@@ -137,14 +139,15 @@ def test_a_measurement_that_failed_is_reported_with_its_reason() -> None:
     assert not [item for _, item in items(report) if item.ValueType == "NUM" and name_of(item) == "CTR"]
 
 
-def test_the_summary_has_the_ratio_and_the_obscured_border_only() -> None:
-    report = parsed(composed(tid1500.REPORT, [reported()]))
+def test_the_impression_has_ratio_and_quality_and_no_other_measurement() -> None:
+    report = parsed(composed(tid1500.REPORT, [reported(View.AP)]))
 
     (summary,) = [str(item.TextValue) for _, item in items(report) if name_of(item) == codes.SUMMARY.value]
 
-    assert "Cardiothoracic ratio 0." in summary
-    assert "Border obscured: Right heart border (right, Middle lobe of right lung)." in summary
+    assert re.search(r"CTR 0\.\d\d \(normal < 0\.50; AP film: the heart is magnified\)\.\n", summary)
+    assert re.search(r"Image quality: usable with limits \(projection.*\)\.", summary)
     assert "Share of the zone" not in summary
+    assert "Border obscured" not in summary
 
 
 def test_the_picture_shows_calipers_and_the_obscured_border() -> None:

@@ -5,29 +5,30 @@ from collections.abc import Iterator, Sequence
 from pydicom.uid import BasicTextSRStorage
 
 from cxr_node.report import codes
+from cxr_node.report.impression import impression_of, named
 from cxr_node.report.kinds.kind import document_kind
 from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.content import ContentItem, Relationship, container, image, text
 from cxr_node.report.sr.context import observation_context
 from cxr_node.report.sr.document import sr_type
-from cxr_node.report.summary import named, paragraph, sentences
 
 
 def content(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
-    """Return the content tree on films with safe headers."""
+    """Return the content tree on films with safe headers: the headline first, the caution last."""
+    impression = impression_of(films, observer.language)
     findings = [
-        text(codes.FINDING, sentence, Relationship.CONTAINS, _source(film))
-        for film in films
-        for sentence in _sentences(film, observer)
+        text(codes.FINDING, line, Relationship.CONTAINS, _source(film))
+        for film, lines in zip(films, impression.films, strict=True)
+        for line in lines.labelled_lines
     ]
-    phrases = observer.language.phrases
-    summary = text(codes.SUMMARY_SECTION, paragraph([film.reading for film in films], observer.language))
     models = [text(codes.ALGORITHM_NAME, name) for name in dict.fromkeys(_models(films))]
+    notice = text(codes.SUMMARY_SECTION, impression.notice)
     return container(
         codes.X_RAY_REPORT,
         *observation_context(observer),
-        container(codes.SUMMARY_SECTION, text(codes.SUMMARY_SECTION, phrases.caution), summary, *models),
+        container(codes.SUMMARY_SECTION, text(codes.SUMMARY_SECTION, impression.headline)),
         container(codes.FINDINGS_SECTION, *findings),
+        container(codes.SUMMARY_SECTION, *models, notice),
         relationship=None,
         template="2000",
     )
@@ -37,10 +38,6 @@ def _models(films: Sequence[ReportedFilm]) -> Iterator[str]:
     for film in films:
         for model in film.reading.prediction.models if film.reading.prediction else ():
             yield f"{named(model)}, SHA-256 {model.weights_digest}"
-
-
-def _sentences(film: ReportedFilm, observer: Observer) -> list[str]:
-    return sentences(film.reading, observer.language) or [observer.language.phrases.no_targets]
 
 
 def _source(film: ReportedFilm) -> ContentItem:

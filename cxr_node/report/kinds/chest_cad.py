@@ -14,6 +14,7 @@ from pydicom.uid import ChestCADSRStorage
 from cxr_node.domain.reading import Finding, Point, Prediction, Presence
 from cxr_node.report import codes
 from cxr_node.report.header.uids import tracking_uid
+from cxr_node.report.impression import impression_of
 from cxr_node.report.kinds.kind import document_kind
 from cxr_node.report.pictures.outlines import bounds, centroid, closed
 from cxr_node.report.source import Observer, ReportedFilm
@@ -33,7 +34,6 @@ from cxr_node.report.sr.content import (
 from cxr_node.report.sr.document import sr_type
 from cxr_node.report.sr.rules import absent_concepts, caution_faults
 from cxr_node.report.sr.tree import children_of, items, name_of
-from cxr_node.report.summary import outcome
 
 _CONTEXT = Relationship.HAS_OBS_CONTEXT
 _INFERRED = Relationship.INFERRED_FROM
@@ -52,7 +52,7 @@ def content(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
     return container(
         codes.CHEST_CAD_REPORT,
         code(codes.LANGUAGE, observer.language.code, _MODIFIER),
-        code(codes.FINDINGS_SUMMARY, outcome([film.reading for film in films]), Relationship.CONTAINS, *marks),
+        code(codes.FINDINGS_SUMMARY, impression_of(films).outcome, Relationship.CONTAINS, *marks),
         code(
             codes.SUMMARY_OF_DETECTIONS,
             codes.SUCCEEDED if performed else codes.NOT_ATTEMPTED,

@@ -7,6 +7,7 @@ from pydicom.uid import KeyObjectSelectionDocumentStorage
 from cxr_node.domain.identifiers import Uid
 from cxr_node.domain.reading import Presence
 from cxr_node.report import codes
+from cxr_node.report.impression import impression_of
 from cxr_node.report.kinds.kind import document_kind
 from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import Observer, ReportedFilm
@@ -14,13 +15,13 @@ from cxr_node.report.sr.content import ContentItem, container, image, text
 from cxr_node.report.sr.context import observation_context
 from cxr_node.report.sr.document import DOCUMENT_TYPE_1, DOCUMENT_TYPE_2
 from cxr_node.report.sr.rules import caution_faults
-from cxr_node.report.summary import paragraph
 
 
 def content(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
     """Return the content tree on films with safe headers."""
     language = observer.language
-    description = f"{language.phrases.caution}\n{paragraph([film.reading for film in films], language)}"
+    impression = impression_of(films, language)
+    description = f"{impression.text}\n{impression.notice}"
     return container(
         codes.OF_INTEREST,
         *observation_context(observer)[:-1],  # TID 2010 knows no procedure

@@ -9,7 +9,7 @@ from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import ComposeRequest, Observer, ReportedFilm
 from cxr_node.report.sr.content import ContentItem
 from cxr_node.report.sr.document import document
-from cxr_node.report.study import collate
+from cxr_node.report.study import collate, numbered
 
 Compose = Callable[[ComposeRequest], list[Instance]]
 """Returns the results that are not among the earlier ones, possibly none.
@@ -56,7 +56,9 @@ def film_kind(
     return ResultKind(
         name=name,
         result_type=result_type,
-        compose=lambda request: _new_results((partial(compose_film, film, request) for film in request.films), request),
+        compose=lambda request: _new_results(
+            (partial(compose_film, film, request) for film in numbered(request.films)), request
+        ),
     )
 
 

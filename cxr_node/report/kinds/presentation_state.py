@@ -22,6 +22,7 @@ from cxr_node.report.header.encoding import encoded
 from cxr_node.report.header.header import header, identity_of
 from cxr_node.report.header.part10 import instance_of
 from cxr_node.report.header.references import instance_reference, series_item
+from cxr_node.report.impression import named
 from cxr_node.report.kinds.kind import film_kind
 from cxr_node.report.languages.language import Language
 from cxr_node.report.pictures import overlay
@@ -35,7 +36,7 @@ from cxr_node.report.pictures.outlines import bounds, closed, fitted
 from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import ComposeRequest, ReportedFilm
 from cxr_node.report.study import collate
-from cxr_node.report.summary import named, observed
+from cxr_node.report.summary import observed
 
 _TYPE = ResultType(
     name="PR",

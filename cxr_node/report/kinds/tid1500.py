@@ -44,7 +44,7 @@ def content(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
         *observation_context(observer),
         image_library(films),
         container(codes.IMAGING_MEASUREMENTS, *groups),
-        evaluations([film.reading for film in films], observer.language),
+        evaluations(films, observer.language),
         relationship=None,
         template="1500",
     )

@@ -47,11 +47,27 @@ class Phrases:
     """Sentences of a language, with names in braces for terms and numbers, and its separators."""
 
     caution: str
-    no_finding: str
+    impression: str
+    verdict_abnormal: str
+    verdict_uncertain: str
+    verdict_wide_heart: str
+    verdict_normal: str
+    verdict_no_targets: str
+    verdict_not_analysed: str
+    suspected: str
+    undetermined: str
+    by_score: str
+    by_ratio: str
+    place: str
+    ratio: str
+    enlarged: str
+    caveat_ap: str
+    caveat_unknown: str
+    quality_usable: str
+    quality_limited: str
+    quality_unusable: str
     no_targets: str
     score_meaning: str
-    finding: str
-    finding_by_ratio: str
     places: str
     absent_findings: str
     not_analysed: str
@@ -62,6 +78,7 @@ class Phrases:
     sentence_separator: str = " "
     list_separator: str = ", "
     decimal_sign: str = "."
+    term_case: str = "lower within a sentence"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +94,11 @@ class Language:
     def meaning(self, code: Code) -> str:
         """Return the term of a code; a bundle's own code keeps the meaning that its card gives."""
         return self.meanings.get((code.scheme_designator, code.value), code.meaning)
+
+    def within_sentence(self, code: Code) -> str:
+        """Return the term of a code as written within a sentence: without a capital, but in German."""
+        term = self.meaning(code)
+        return term if self.phrases.term_case == "as is" else f"{term[:1].lower()}{term[1:]}"
 
     def number(self, value: float, specification: str) -> str:
         """Return a number with the language's decimal sign."""

@@ -30,7 +30,8 @@ _REQUIRED_PHRASES = {field.name for field in fields(Phrases) if field.default is
 def parse_language(name: str, text: str) -> Language:
     """Return the language of `name`.toml: a code, phrases, and sections of `Terms` with English term = term.
 
-    Without any section of terms it is English, whose terms are the codes' own meanings.
+    Without any section of terms it is English, whose terms are the codes' own meanings. A bundle's card may name a site
+    in SNOMED CT's full wording ("Pleural structure"), so the sites are named by `codes` in English too.
 
     Raises
     ------
@@ -42,7 +43,8 @@ def parse_language(name: str, text: str) -> Language:
     _check(f"{name}.toml [code]", {field.name for field in fields(Code)}, code)
     _check(f"{name}.toml [phrases]", _REQUIRED_PHRASES, phrases, optional=_PHRASES)
     if not document:
-        return Language(code=Code(**code), terms=ENGLISH_TERMS, phrases=Phrases(**phrases), meanings={})
+        meanings = {(key.scheme_designator, key.value): key.meaning for key in codes.STRUCTURES}
+        return Language(code=Code(**code), terms=ENGLISH_TERMS, phrases=Phrases(**phrases), meanings=meanings)
     terms = _terms(name, document)
     meanings = {(key.scheme_designator, key.value): term for key, term in terms.by_code().items()}
     return Language(code=Code(**code), terms=terms, phrases=Phrases(**phrases), meanings=meanings)

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
+from pydicom.dataset import Dataset
 
 from cxr_node.domain.radiograph import Radiograph
 from cxr_node.domain.reading import Finding, Point, Presence, Reading
-from cxr_node.report import summary
-from cxr_node.report.languages.registry import ENGLISH
+from cxr_node.report.impression import failure, impression_of, named
 from cxr_node.report.pictures import overlay
+from cxr_node.report.source import ReportedFilm
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -110,23 +111,23 @@ def _lines(reading: Reading) -> Iterator[_Line]:
 
 
 def _paragraphs(reading: Reading) -> Iterator[_Line]:
-    yield ENGLISH.phrases.caution, _CAUTION
-    if reading.prediction is None:
-        yield summary.paragraph([reading]), _INK
-        return
-    findings = reading.prediction.findings
-    sentences = summary.finding_sentences(reading.prediction)
-    for number, (finding, sentence) in enumerate(zip(findings, sentences, strict=True), start=1):
-        yield f"{number}  {sentence}", _COLORS[finding.presence]
-    yield from ((line, _CALIPER) for line in summary.headlines(reading))
-    yield from ((line, _INK) for line in _foot(findings, reading))
+    """Yield the impression, its findings in the color of their outlines, and the caution at the end."""
+    impression = impression_of([ReportedFilm(header=Dataset(), reading=reading)])
+    (words,) = impression.films
+    findings = () if reading.prediction is None else reading.prediction.findings
+    numbered = [(number, one) for number, one in enumerate(findings, start=1) if one.presence is not Presence.ABSENT]
+    yield impression.headline, _INK
+    for (number, finding), line in zip(numbered, words.findings, strict=True):
+        yield f"{number}  {line}", _COLORS[finding.presence]
+    for line, color in ((words.not_analysed, _INK), (words.negatives, _INK), (words.ratio, _CALIPER)):
+        if line:
+            yield line, color
+    yield from ((line, _INK) for line in (words.quality, *words.remarks, *_models(reading)) if line)
+    yield impression.notice, _CAUTION
 
 
-def _foot(findings: Sequence[Finding], reading: Reading) -> list[str]:
-    lines = summary.notes(reading)
-    if not all(finding.calibrated for finding in findings):
-        lines.append(ENGLISH.phrases.score_meaning)
+def _models(reading: Reading) -> list[str]:
     if reading.prediction is None:
-        return lines
-    failures = [summary.failure(step) for step in reading.prediction.failed_steps]
-    return [*lines, *failures, *(f"Model {summary.named(model)}" for model in reading.prediction.models)]
+        return []
+    failures = [failure(step) for step in reading.prediction.failed_steps]
+    return [*failures, *(f"Model {named(model)}" for model in reading.prediction.models)]

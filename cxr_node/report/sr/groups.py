@@ -13,6 +13,7 @@ from cxr_node.domain.reading import Finding, Point, Prediction
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes
 from cxr_node.report.header.uids import tracking_uid
+from cxr_node.report.impression import failure
 from cxr_node.report.pictures.outlines import analysed, bounds, closed
 from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.algorithm import identification
@@ -28,7 +29,6 @@ from cxr_node.report.sr.content import (
     uid_reference,
 )
 from cxr_node.report.sr.measurement_groups import measurement_groups
-from cxr_node.report.summary import failure
 
 _CONTEXT = Relationship.HAS_OBS_CONTEXT
 _MODIFIER = Relationship.HAS_CONCEPT_MOD

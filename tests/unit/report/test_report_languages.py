@@ -15,6 +15,7 @@ from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Note, Reason
 from cxr_node.report import codes
 from cxr_node.report.check import faults_of
+from cxr_node.report.impression import impression_of
 from cxr_node.report.kinds import basic_text, key_objects, presentation_state, tid1500
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.languages import registry
@@ -23,7 +24,6 @@ from cxr_node.report.languages.registry import ENGLISH, LANGUAGES
 from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.tree import items, name_of
 from cxr_node.report.study import collate
-from cxr_node.report.summary import paragraph
 from tests.support import films
 from tests.unit.report.ohif import shown
 from tests.unit.report.studies import composed, everything, finding, not_read, parsed, read
@@ -37,7 +37,7 @@ def _node(language: str) -> Observer:
 
 
 def _study() -> list[ReportedFilm]:
-    return [everything(films.dx()), not_read(films.cr(), Reason.VIEW, "LATERAL")]
+    return [everything(films.dx()), not_read(films.cr(), Reason.TIMEOUT, "LATERAL")]
 
 
 def _report(language: str, study: list[ReportedFilm] | None = None) -> Dataset:
@@ -145,14 +145,14 @@ def test_findings_reasons_and_caution_are_in_the_language(name: str) -> None:
     language, report = LANGUAGES[name], _report(name)
     meanings = {str(item.ConceptCodeSequence[0].CodeMeaning) for _, item in items(report) if item.ValueType == "CODE"}
     words = language.terms
-    assert {words.findings["Lung Opacity"], words.reasons[Reason.VIEW], words.notes[Note.NO_VOI]} <= meanings
+    assert {words.findings["Lung Opacity"], words.reasons[Reason.TIMEOUT], words.notes[Note.NO_VOI]} <= meanings
     assert {words.presences[Presence.ABSENT], words.sides[Laterality.LEFT], words.views[View.PA]} <= meanings
     assert words.statements[codes.PART_WITH_FINDINGS] in meanings
     (summary,) = _texts(report, codes.SUMMARY.value)
-    assert words.findings["Pneumothorax"] in summary
-    assert words.reasons[Reason.VIEW] in summary
+    assert language.within_sentence(codes.FINDINGS["Pneumothorax"][0]) in summary
+    assert words.reasons[Reason.TIMEOUT] in summary
     assert language.phrases.score_meaning in summary
-    for english in ("Film 1", "operating point", "Looked for", "Note:", "Not analysed"):
+    for english in ("IMPRESSION", "Film 1", "threshold", "Looked for", "Note:", "Not analysed"):
         assert english not in summary
     assert _texts(report, codes.COMMENT.value)[-1] == language.phrases.caution
 
@@ -184,13 +184,11 @@ def test_another_language_is_another_result_of_the_same_series() -> None:
 
 
 def test_numbers_have_the_decimal_sign_of_the_language() -> None:
-    film = read(films.dx(), finding("Effusion", 0.873, Presence.PRESENT, laterality=Laterality.LEFT))
-    assert paragraph([film.reading], LANGUAGES["de"]).startswith(
-        "Pleuraerguss (Pleura, links): vorhanden, Score 87,3 von 100, Entscheidungsschwelle 50,0. Ein Score"
+    film = read(films.dx(), finding("Effusion", 0.503, Presence.PRESENT, laterality=Laterality.LEFT))
+    assert impression_of([film], LANGUAGES["de"]).lines[1] == (
+        "Verdacht auf Pleuraerguss, Pleura links (Score 50,3, Schwelle 50,0)."
     )
-    assert paragraph([film.reading], LANGUAGES["ja"]).startswith(
-        "胸水（胸膜、左）：あり、スコア87.3（100点中）、判定閾値50.0。スコアは"
-    )
+    assert impression_of([film], LANGUAGES["ja"]).lines[1] == "胸水の疑い、左胸膜（スコア50.3、閾値50.0）。"
 
 
 def test_an_unknown_language_is_refused_with_the_known_ones() -> None:

@@ -1,0 +1,290 @@
+"""Impression of a study, with which every kind begins: verdict, findings, what was not seen, ratio, quality.
+
+The words are those of the language's TOML file. Scores and thresholds are 0 to 100, ratios have two digits; both have
+one digit more where the rounded two would be equal. Each ratio of a film that is not PA has the caveat of its view.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cxr_node.domain import concepts
+from cxr_node.domain.codes import Code
+from cxr_node.domain.radiograph import View
+from cxr_node.domain.reading import CascadeStep, Finding, Laterality, ModelIdentity, Presence, Reading
+from cxr_node.domain.reasons import Reason
+from cxr_node.report import codes
+from cxr_node.report.languages.language import Language
+from cxr_node.report.languages.registry import ENGLISH
+from cxr_node.report.source import ReportedFilm
+from cxr_node.report.study import time_of
+
+NORMAL_RATIO = 0.5
+"""Cardiothoracic ratio of adults on PA films below which the heart is of normal width."""
+
+_FAILURES = frozenset({Reason.MODEL_ERROR, Reason.TIMEOUT, Reason.DECODE})
+"""Reasons why an analysis was attempted and failed; of any other, none was attempted."""
+
+
+class Verdict(StrEnum):
+    """First line of an impression."""
+
+    ABNORMAL = "abnormal"
+    UNCERTAIN = "uncertain"
+    WIDE_HEART = "wide_heart"
+    NORMAL = "normal"
+    NO_TARGETS = "no_targets"
+    NOT_ANALYSED = "not_analysed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmImpression:
+    """Impression of one film in words, each line a sentence; "" and () where there is nothing to state.
+
+    `label` has number, view and time of the film where the study has several. `findings` are those that are not
+    absent, in the order of the prediction.
+    """
+
+    label: str
+    findings: tuple[str, ...] = ()
+    negatives: str = ""
+    ratio: str = ""
+    quality: str = ""
+    remarks: tuple[str, ...] = ()
+    not_analysed: str = ""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The lines in order, without the label."""
+        lines = (self.not_analysed, *self.findings, self.negatives, self.ratio, self.quality, *self.remarks)
+        return tuple(line for line in lines if line)
+
+    @property
+    def labelled_lines(self) -> tuple[str, ...]:
+        """The lines in order, each with the label."""
+        return tuple(self.label + line for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Impression:
+    """Impression of a study. `outcome` is the coded summary (CID 6047), `notice` the research-use caution."""
+
+    verdict: Verdict
+    outcome: Code
+    headline: str
+    films: tuple[FilmImpression, ...]
+    notice: str
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The headline and the lines of each film, without the notice, which stands once at the end of a result."""
+        return (self.headline, *(line for film in self.films for line in film.labelled_lines))
+
+    @property
+    def text(self) -> str:
+        """The lines as one text."""
+        return "\n".join(self.lines)
+
+
+def impression_of(films: Sequence[ReportedFilm], language: Language = ENGLISH) -> Impression:
+    """Return the impression of the films of a study, or of one film of it."""
+    verdict = _verdict([film.reading for film in films])
+    headline = language.phrases.impression.format(verdict=getattr(language.phrases, f"verdict_{verdict.value}"))
+    return Impression(
+        verdict=verdict,
+        outcome=_outcome([film.reading for film in films]),
+        headline=headline,
+        films=tuple(_film(film, language) for film in films),
+        notice=language.phrases.caution,
+    )
+
+
+def label_of(film: ReportedFilm, language: Language = ENGLISH) -> str:
+    """Return number, view and time of a film with a colon; "" for the only film of a study."""
+    if not film.number:
+        return ""
+    geometry = film.reading.geometry
+    view = geometry.view.value if geometry is not None and geometry.view in codes.VIEWS else ""
+    parts = language.phrases.list_separator.join(part for part in (view, time_of(film)) if part)
+    return language.phrases.film.format(
+        ordinal=film.number, view=language.phrases.places.format(places=parts) if parts else ""
+    )
+
+
+def finding_line(film: ReportedFilm, finding: Finding, language: Language = ENGLISH) -> str:
+    """Return a finding with its side and place, score and threshold; of a cascade, with its model in brackets."""
+    phrases = language.phrases
+    if finding.presence is Presence.ABSENT:
+        return phrases.absent_findings.format(findings=_absent(film, finding, language))
+    pattern = phrases.suspected if finding.presence is Presence.PRESENT else phrases.undetermined
+    place = (
+        "" if finding.key == concepts.CARDIOMEGALY_BY_RATIO else place_of(finding.site, finding.laterality, language)
+    )
+    line = pattern.format(
+        finding=language.within_sentence(finding.code),
+        place=f"{phrases.list_separator}{place}" if place else "",
+        evidence=evidence_of(film, finding, language),
+    )
+    return line + _model(film, finding)
+
+
+def place_of(site: Code | None, side: Laterality | None, language: Language = ENGLISH) -> str:
+    """Return a site with its side, as written within a sentence."""
+    words = "" if side is None else language.terms.sides[side]
+    if site is None:
+        return words
+    name = language.within_sentence(site)
+    return language.phrases.place.format(side=words, site=name) if words else name
+
+
+def evidence_of(film: ReportedFilm, finding: Finding, language: Language = ENGLISH) -> str:
+    """Return the score of a finding beside its threshold, in words."""
+    if finding.key == concepts.CARDIOMEGALY_BY_RATIO:
+        ratio, limit = _distinct(finding.score, finding.operating_point, 2, language)
+        return language.phrases.by_ratio.format(ratio=ratio, threshold=limit, caveat=_caveat(film.reading, language))
+    score, threshold = _distinct(finding.score * 100, finding.operating_point * 100, 0, language)
+    return language.phrases.by_score.format(score=score, threshold=threshold)
+
+
+def ratio_line(reading: Reading, language: Language = ENGLISH) -> str:
+    """Return the cardiothoracic ratio beside its normal limit with the caveat of the view; "" where not measured."""
+    value = ratio_of(reading)
+    if value is None:
+        return ""
+    phrases = language.phrases
+    return phrases.ratio.format(
+        ratio=language.number(value, ".2f"),
+        enlarged=phrases.enlarged if is_enlarged(reading) else "",
+        limit=language.number(NORMAL_RATIO, ".2f"),
+        caveat=_caveat(reading, language),
+    )
+
+
+def ratio_of(reading: Reading) -> float | None:
+    """Return the cardiothoracic ratio of a film, or None where it was not measured."""
+    values = (one.value for one in reading.measurements if one.code == concepts.CARDIOTHORACIC_RATIO)
+    return next(values, None)
+
+
+def is_enlarged(reading: Reading) -> bool:
+    """Whether the ratio, as written with two digits, is not normal; only of a PA film, for which the limit holds."""
+    value = ratio_of(reading)
+    return value is not None and _view(reading) is View.PA and round(value, 2) >= NORMAL_RATIO
+
+
+def _film(film: ReportedFilm, language: Language) -> FilmImpression:
+    reading, phrases = film.reading, language.phrases
+    notes = (phrases.note.format(note=language.meaning(codes.processing_note(note))) for note in reading.notes)
+    label = label_of(film, language)
+    if reading.prediction is None:
+        return FilmImpression(label=label, not_analysed=not_analysed(reading, language), remarks=tuple(notes))
+    findings = reading.prediction.findings
+    is_calibrated = all(finding.calibrated or finding.key == concepts.CARDIOMEGALY_BY_RATIO for finding in findings)
+    return FilmImpression(
+        label=label,
+        findings=tuple(finding_line(film, one, language) for one in findings if one.presence is not Presence.ABSENT),
+        negatives=_negatives(film, language) if findings else phrases.no_targets,
+        ratio=ratio_line(reading, language),
+        quality=_quality(reading, language),
+        remarks=(*notes, *(() if is_calibrated else (phrases.score_meaning,))),
+    )
+
+
+def not_analysed(reading: Reading, language: Language = ENGLISH) -> str:
+    """Return why a film was not analysed; its detail is technical and in English in every language."""
+    reason = reading.not_analysed
+    return language.phrases.not_analysed.format(
+        reason="" if reason is None else language.meaning(codes.not_processed(reason)),
+        detail=language.phrases.detail.format(detail=reading.detail) if reading.detail else "",
+    )
+
+
+def _negatives(film: ReportedFilm, language: Language) -> str:
+    prediction, phrases = film.reading.prediction, language.phrases
+    absent = [one for one in (prediction.findings if prediction else ()) if one.presence is Presence.ABSENT]
+    words = [_absent(film, one, language) for one in absent]
+    return phrases.absent_findings.format(findings=phrases.list_separator.join(words)) if words else ""
+
+
+def _absent(film: ReportedFilm, finding: Finding, language: Language) -> str:
+    evidence = language.phrases.places.format(places=evidence_of(film, finding, language))
+    return f"{language.within_sentence(finding.code)}{evidence}{_model(film, finding)}"
+
+
+def _quality(reading: Reading, language: Language) -> str:
+    """Return the quality of the film with the criteria that limit it; "" where it was not judged."""
+    judged = {one.value for one in reading.observations if one.code == concepts.QUALITY_ASSESSMENT}
+    limits = (concepts.LIMITED, concepts.UNUSABLE)
+    criteria = [one for one in reading.observations if one.code in codes.QUALITY_CRITERIA and one.value in limits]
+    places = language.phrases.list_separator.join(language.within_sentence(one.code) for one in criteria)
+    words = {"criteria": language.phrases.places.format(places=places) if places else ""}
+    for value, pattern in (
+        (concepts.UNUSABLE, language.phrases.quality_unusable),
+        (concepts.LIMITED, language.phrases.quality_limited),
+        (concepts.USABLE, language.phrases.quality_usable),
+    ):
+        if value in judged:
+            return pattern.format(**words)
+    return ""
+
+
+def _verdict(readings: Sequence[Reading]) -> Verdict:
+    analysed = [reading for reading in readings if reading.prediction is not None]
+    findings = [one for reading in analysed if reading.prediction for one in reading.prediction.findings]
+    presences = {finding.presence for finding in findings}
+    for present, verdict in ((Presence.PRESENT, Verdict.ABNORMAL), (Presence.UNDETERMINED, Verdict.UNCERTAIN)):
+        if present in presences:
+            return verdict
+    if not analysed:
+        return Verdict.NOT_ANALYSED
+    if any(is_enlarged(reading) for reading in analysed):
+        return Verdict.WIDE_HEART
+    return Verdict.NORMAL if findings else Verdict.NO_TARGETS
+
+
+def _outcome(readings: Sequence[Reading]) -> Code:
+    """Return the summary of CID 6047. An undetermined finding is not an absent one: it counts as a finding.
+
+    A film on which no analysis was attempted, such as a lateral view, is no failure.
+    """
+    predictions = [reading.prediction for reading in readings if reading.prediction is not None]
+    if not predictions:
+        return codes.NONE_SUCCEEDED
+    has_finding = any(one.presence is not Presence.ABSENT for prediction in predictions for one in prediction.findings)
+    failed = [reading for reading in readings if reading.not_analysed in _FAILURES]
+    if failed or any(prediction.failed_steps for prediction in predictions):
+        return codes.PART_WITH_FINDINGS if has_finding else codes.PART_WITHOUT_FINDINGS
+    return codes.ALL_WITH_FINDINGS if has_finding else codes.ALL_WITHOUT_FINDINGS
+
+
+def _view(reading: Reading) -> View:
+    return View.UNKNOWN if reading.geometry is None else reading.geometry.view
+
+
+def _caveat(reading: Reading, language: Language) -> str:
+    view, phrases = _view(reading), language.phrases
+    return "" if view is View.PA else phrases.caveat_ap if view is View.AP else phrases.caveat_unknown
+
+
+def _distinct(value: float, limit: float, digits: int, language: Language) -> Iterator[str]:
+    """Yield both numbers with `digits`, or one more where they would be equal and are not."""
+    texts = {format(number, f".{digits}f") for number in (value, limit)}
+    specification = f".{digits + (len(texts) == 1 and value != limit)}f"
+    yield from (language.number(number, specification) for number in (value, limit))
+
+
+def failure(step: CascadeStep) -> str:
+    """Return which bundle of a cascade failed, and why, as a technical detail: English in every language."""
+    name = named(step.model)
+    return step.detail if step.detail.startswith(name) else f"{name}: {step.detail}"
+
+
+def named(model: ModelIdentity) -> str:
+    """Return the name and version of a model."""
+    return f"{model.name} {model.version}"
+
+
+def _model(film: ReportedFilm, finding: Finding) -> str:
+    """Return the model of a finding in brackets, if the film was read by several."""
+    prediction = film.reading.prediction
+    return f" [{named(prediction.model_of(finding))}]" if prediction is not None and prediction.steps else ""
