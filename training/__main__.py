@@ -1,6 +1,6 @@
 """Trains, evaluates and exports the bundle `chest`.
 
-    python -m training --films FOLDER --table CSV --work FOLDER --bundle FOLDER
+    python -m training --films FOLDER --table CSV --readings CSV --readings-films FOLDER --work FOLDER --bundle FOLDER
 
 Run again after an interruption, it resumes. `docs/models/chest.md` states where NIH publishes films and table.
 """
@@ -24,7 +24,7 @@ STEPS = {
 def main() -> None:
     """Run the steps of the command line, by default all."""
     parser = argparse.ArgumentParser(prog="python -m training", description=(__doc__ or "").splitlines()[0])
-    for part in (datasets, phantoms, anatomy, evaluate, report):
+    for part in (datasets, phantoms, anatomy, evaluate, findings, report):
         part.add_options(parser)
     parser.add_argument("--bundle", type=Path, required=True, help="folder to write the bundle to")
     parser.add_argument("--steps", nargs="+", choices=list(STEPS), default=list(STEPS), help="run in this order")

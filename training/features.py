@@ -1,8 +1,8 @@
-"""Features for findings: the anatomy network's cell features of the whole film and of its thorax alone."""
+"""Features of films for the findings: cells of each film, and of the same film with a planted opacity."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from enum import IntEnum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,112 +11,138 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from cxr_node.domain.radiograph import Float32
+from training import lesions
 from training.anatomynet import AnatomyNet, Outputs
-from training.metrics import Floats
-from training.phantoms import STRUCTURES
-from training.thorax import CONTEXT, PARTS, Parts, anatomy_context, gray_outside, thorax_mask
+from training.cells import CHANNELS, CellFeatures, lower_half
+from training.lesions import PlantedFilm
+from training.readings import ReadFilm, pixels_of
+from training.thorax import CELLS, FILM, LUNGS, Thorax, ThoraxCrop
 
-Indices = npt.NDArray[np.intp]
-"""Indices of films."""
-
-BATCH_SIZE = 8
-"""Films in a batch."""
-
-
-class Heads(nn.Module):
-    """One linear head per finding and part, on the features and the anatomical context of a cell."""
-
-    def __init__(self, findings: int, channels: int) -> None:
-        super().__init__()
-        self.parts = Parts()
-        self.sums = nn.Conv2d(channels + CONTEXT, findings * PARTS, 1, bias=False)
-
-    def forward(self, planes: Tensor, thorax: Outputs) -> Tensor:
-        """Return the contribution of each cell to the logits, (B, findings, 32, 32).
-
-        Parameters
-        ----------
-        planes
-            Logits of structures and lesions on the whole film, (B, planes, 128, 128).
-        thorax
-            Outputs of the network for the thorax alone.
-        """
-        cells, parts = torch.cat((cell_features(thorax), anatomy_context(planes)), 1), self.parts(planes)
-        sums = self.sums(cells).view(cells.shape[0], -1, PARTS, *cells.shape[2:])  # (B, findings, 8, 32, 32)
-        added: Tensor = (sums * parts[:, None]).sum(2)
-        return added
-
-
-def two_passes(network: AnatomyNet, film: Tensor) -> tuple[Outputs, Outputs]:
-    """Return the network's outputs for films (B, 1, 256, 256), and for their thorax alone."""
-    whole: Outputs = network(film)
-    thorax: Outputs = network(gray_outside(film, thorax_mask(whole.planes)))
-    return whole, thorax
-
-
-def cell_features(outputs: Outputs) -> Tensor:
-    """Return the features of each cell from one pass, (B, 164, 32, 32)."""
-    lesions = functional.avg_pool2d(outputs.planes[:, len(STRUCTURES) :], 4)
-    return torch.cat((outputs.cells, lesions), 1)
-
-
-class FilmPass(IntEnum):
-    """Input of a forward pass: the whole film or its thorax alone."""
-
-    WHOLE = 0
-    THORAX = 1
+BATCH = 4
+NAMES = ("cells", "lungs", "opacity", "anatomy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Features:
-    """Features of films for findings and for their baselines.
+    """Features of films.
 
-    Shapes: parts (passes, films, 8, 164), mean cell features over each part; context (films, 8, 20), mean anatomical
-    context over each part; gram (films, 20, 20) and moment (passes, films, 20, 164), the normal equations of regressing
-    features on context; rest (films, 164), features of the film without its thorax; thumbnails (passes, films, 576).
+    Shapes: cells (films, 1472, 11, 11), half precision; lungs (films, 11, 11); opacity (films, 11, 11), share of each
+    cell that an opacity covers, by a radiologist's boxes or as planted; anatomy (films, 160), means of the anatomy
+    network's cells over the lower half of the film.
     """
 
-    parts: Floats
-    context: Floats
-    gram: Floats
-    moment: Floats
-    rest: Floats
-    thumbnails: Floats
-
-    def explained(self, film_pass: FilmPass, films: Indices) -> Floats:
-        """Return the ridge regression of cell features on anatomical context over `films`, (20, 164)."""
-        ridge = 1e-3 * np.eye(CONTEXT)
-        solved: Floats = np.linalg.solve(self.gram[films].sum(0) + ridge, self.moment[film_pass, films].sum(0))
-        return solved
+    cells: npt.NDArray[np.float16]
+    lungs: npt.NDArray[np.float32]
+    opacity: npt.NDArray[np.float32]
+    anatomy: npt.NDArray[np.float32]
 
 
-def extract_features(network: AnatomyNet, films: Float32) -> Features:
-    """Return the features of films (films, 256, 256)."""
-    batches = list(_batches(network, films))
-    across = {"parts": 1, "moment": 1, "thumbnails": 1}
-    names = (field.name for field in fields(Features))
-    return Features(**{name: np.concatenate([batch[name] for batch in batches], across.get(name, 0)) for name in names})
+class Encoder(nn.Module):
+    """From films to the thorax and its cells; `anatomy` and `backbone` are not trained here."""
+
+    def __init__(self, anatomy: AnatomyNet, backbone: CellFeatures) -> None:
+        super().__init__()
+        self.anatomy, self.crop, self.backbone = anatomy, ThoraxCrop(), backbone
+
+    def outline(self, film: Tensor) -> Outputs:
+        """Return the anatomy network's outputs for (B, 1, 512, 512)."""
+        outputs: Outputs = self.anatomy(functional.avg_pool2d(film, 2))
+        return outputs
+
+    def forward(self, film: Tensor) -> tuple[Outputs, Thorax, Tensor]:
+        """(B, 1, 512, 512) -> the anatomy, the thorax, and its cells (B, 1472, 11, 11)."""
+        outputs = self.outline(film)
+        thorax: Thorax = self.crop(film, outputs.planes)
+        return outputs, thorax, self.backbone(thorax.picture)
 
 
-def _batches(network: AnatomyNet, films: Float32) -> Iterator[dict[str, Floats]]:
-    """Yield the features of each batch of films."""
-    where = Parts()
+def extract(encoder: Encoder, films: Sequence[ReadFilm], *, cache: Path) -> Features:
+    """Return the features of films as they are; `opacity` from boxes. Kept in the file `cache`."""
+    return _cached(cache, lambda: _extract(encoder, [pixels_of(film.path, FILM) for film in films], _boxes(films)))
+
+
+def extract_planted(
+    encoder: Encoder,
+    films: Sequence[ReadFilm],
+    *,
+    cache: Path,
+    seed: int,
+    diameter_mm: float | None = None,
+    contrast: float | None = None,
+) -> Features:
+    """Return the features of the same films with an opacity planted in each.
+
+    A film whose lungs have no room for it stays as it is, with an empty `opacity`.
+    """
+
+    def make() -> Features:
+        planted = [
+            _planted(encoder, film, number, seed=seed, diameter_mm=diameter_mm, contrast=contrast)
+            for number, film in enumerate(tqdm(films, desc="planted", unit="film"))
+        ]
+        return _extract(encoder, [one.film for one in planted], [one.opacity for one in planted])
+
+    return _cached(cache, make)
+
+
+def _planted(
+    encoder: Encoder, film: ReadFilm, number: int, *, seed: int, diameter_mm: float | None, contrast: float | None
+) -> PlantedFilm:
+    pixels = pixels_of(film.path, FILM)
     with torch.inference_mode():
-        for start in tqdm(range(0, len(films), BATCH_SIZE), desc="features", unit="batch"):
-            film = torch.from_numpy(films[start : start + BATCH_SIZE])[:, None]
-            whole, thorax = two_passes(network, film)
-            area = thorax_mask(whole.planes)
-            both = torch.stack((cell_features(whole), cell_features(thorax)))  # (2, B, 164, 32, 32)
-            context, parts = anatomy_context(whole.planes), where(whole.planes)
-            weighted = context * parts.sum(1, keepdim=True)
-            small = torch.stack([functional.adaptive_avg_pool2d(one, 24) for one in (film, gray_outside(film, area))])
-            batch = {
-                "parts": torch.einsum("lbchw,bphw->lbpc", both, parts),
-                "context": torch.einsum("bkhw,bphw->bpk", context, parts),
-                "gram": torch.einsum("bkhw,bjhw->bkj", weighted, context),
-                "moment": torch.einsum("bkhw,lbchw->lbkc", weighted, both),
-                "rest": cell_features(network(gray_outside(film, 1 - area))).mean((2, 3)),
-                "thumbnails": small.flatten(2),
-            }
-            yield {name: value.double().numpy() for name, value in batch.items()}
+        planes = encoder.outline(torch.from_numpy(pixels)[None, None]).planes[:, LUNGS].amax(1, keepdim=True)
+        lungs = functional.interpolate(planes, (FILM, FILM), mode="bilinear", align_corners=False)[0, 0].numpy() > 0
+    generator = np.random.default_rng((seed, number))
+    planted = lesions.plant(
+        pixels, lungs, pixel_mm=film.pixel_mm, generator=generator, diameter_mm=diameter_mm, contrast=contrast
+    )
+    return planted or PlantedFilm(film=pixels, opacity=np.zeros_like(pixels))
+
+
+def _extract(
+    encoder: Encoder, films: Sequence[npt.NDArray[np.floating]], opacities: Sequence[npt.NDArray[np.floating]]
+) -> Features:
+    cells = np.zeros((len(films), CHANNELS, CELLS, CELLS), np.float16)
+    lungs = np.zeros((len(films), CELLS, CELLS), np.float32)
+    opacity, anatomy = np.zeros_like(lungs), []
+    with torch.inference_mode():
+        for start in tqdm(range(0, len(films), BATCH), desc="features", unit="batch"):
+            batch = slice(start, start + BATCH)
+            film = torch.from_numpy(np.stack(films[batch]).astype(np.float32))[:, None]
+            where = torch.from_numpy(np.stack(opacities[batch]).astype(np.float32))[:, None]
+            outputs, thorax, maps = encoder(film)
+            cells[batch] = maps.half().numpy()
+            lungs[batch] = thorax.lungs.numpy()
+            anatomy.append(lower_half(outputs.cells).mean((2, 3)).numpy())
+            opacity[batch] = _on_cells(where, thorax)[:, 0].numpy()
+    return Features(cells=cells, lungs=lungs, opacity=opacity, anatomy=np.concatenate(anatomy))
+
+
+def _on_cells(masks: Tensor, thorax: Thorax) -> Tensor:
+    """Return the share of each cell that a mask (B, 1, 512, 512) covers, (B, 1, 11, 11)."""
+    small = functional.adaptive_avg_pool2d(masks, thorax.rows.shape[1])
+    rows, columns = (weights / (weights.sum(1, keepdim=True) + 1e-6) for weights in (thorax.rows, thorax.columns))
+    return torch.matmul(torch.matmul(rows.transpose(1, 2)[:, None], small), columns[:, None])
+
+
+def _boxes(films: Sequence[ReadFilm]) -> list[npt.NDArray[np.floating]]:
+    """Return the mask of each film's boxes, (512, 512)."""
+    masks = []
+    for film in films:
+        mask = np.zeros((FILM, FILM), np.float16)
+        for box in film.boxes:
+            rows = slice(round(box.top * FILM), round((box.top + box.height) * FILM))
+            mask[rows, round(box.left * FILM) : round((box.left + box.width) * FILM)] = 1
+        masks.append(mask)
+    return masks
+
+
+def _cached(path: Path, make: Callable[[], Features]) -> Features:
+    if path.exists():
+        with np.load(path) as saved:
+            return Features(**{name: saved[name] for name in NAMES})
+    features = make()
+    partial = path.with_suffix(".part.npz")
+    np.savez(partial, **{name: getattr(features, name) for name in NAMES})
+    partial.replace(path)
+    return features

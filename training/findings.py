@@ -1,285 +1,273 @@
-"""Trains findings: linear heads over cell features, so that the map of contributions explains the score.
+"""Fits the findings on features of cells, and judges them on patients that the fit did not see.
 
-The anatomy network runs a second time on the thorax alone, with gray outside. The part of the cell features that the
-anatomical context explains on films without finding is subtracted. The rest is averaged over zones of the lungs, their
-bases and the thorax, and weighted by logistic regression.
+Opacity: a logistic regression on cells of the lungs, with radiologists' boxes as labels, and with planted opacities;
+a film's logit is the soft maximum over its lungs. Other findings: ridge regressions on means over regions, with the
+logits of a published network as targets (distillation; Hinton et al., 2015).
 """
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from cxr_node.domain.radiograph import View
-from training import datasets, metrics
-from training.anatomy import FRAME
-from training.datasets import FINDINGS, LabeledFilm
-from training.evaluate import load
-from training.features import Features, FilmPass, Indices, extract_features
+from training import evaluate, features, judge, lesions, readings
+from training.cells import CHANNELS, REGIONS, CellFeatures, Regions, soft_maximum
+from training.features import Features
 from training.metrics import Bools, Floats
+from training.mobilenet import pretrained
+from training.readings import FOLDS, ReadFilm
 
-STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
-THUMBNAIL_STRENGTHS = (1e-4, 3e-4, 1e-3, 1e-2, 1e-1)
+OPACITY = "lung_opacity"
+LABELS = {"pleural_effusion": "Effusion", "lung_mass": "Mass", "pulmonary_fibrosis": "Fibrosis", "edema": "Edema"}
+"""Findings that are distilled, and their label in the table. Only those that are good enough are offered."""
 
-MIN_AUC = 0.65
-"""A finding is left out of the bundle if the lower bound of its AUC is below this."""
+STRENGTH = 1e-4
+"""Inverse of the L2 penalty of the logistic regression, on standardized features."""
+PENALTY = 2500.0
+"""L2 penalty of the ridge regression, on standardized features."""
 
-BINS = 10
-"""Groups of films of similar scores, for the calibration error."""
+ANATOMY_SCALE = 3**0.5
+"""Standardized features of the anatomy network are this much larger, hence penalized less: they are few."""
+
+LUNG_CELL = 0.3
+"""A cell belongs to the lungs from this share on."""
+OPAQUE = 0.5
+"""A cell is opaque from this share on, and free of opacity at 0."""
+NEGATIVES = 4
+"""Negative cells drawn for each positive one."""
+PLANTED_WEIGHT = 0.3
+"""Weight of a planted opacity's cells, relative to those of a radiologist's box."""
+MINED_WEIGHT = 0.5
+"""Weight of cells of films without mined finding that no radiologist read."""
+LARGEST_WEIGHT = 4.0
+"""A film with few opaque cells counts as much as others, up to this weight of each cell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Labels:
-    """Labels, sample weights and fold of every film, each (films,)."""
+class OpacityFit:
+    """Logit of a cell: own @ cell - other @ mirrored cell + bias. Shapes: own, other (1472,)."""
 
-    positive: Bools
+    own: Floats
+    other: Floats
+    bias: float
+
+    def cell_logits(self, cells: Floats) -> Floats:
+        """(films, 1472, 11, 11) -> (films, 11, 11)."""
+        own = np.einsum("ncij,c->nij", cells, self.own)
+        other = np.einsum("ncij,c->nij", cells, self.other)
+        logits: Floats = own - other[:, :, ::-1] + self.bias
+        return logits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RegionFit:
+    """Logit of a film: weights (3, 1472) on means over regions, anatomy (160,) on `Features.anatomy`, and a bias."""
+
     weights: Floats
-    fold: Indices
+    anatomy: Floats
+    bias: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class OutOfFoldPredictions:
-    """Predictions for every film, each (films,), by the fit whose training set excludes its patient.
+class TrainingSet:
+    """Films with their features, and copies of some of them with planted opacities.
 
-    `logits` are calibrated, and the operating point of `present` is chosen, on the films of the other folds. The others
-    are baselines: thumbnails of film and thorax, the same heads on the whole film, and the film without its thorax.
+    `planted_of` are the films of the copies, as indices.
     """
 
-    logits: Floats
-    present: Bools
-    thumbnails: Floats
-    thorax_thumbnails: Floats
-    whole: Floats
-    rest: Floats
+    films: Sequence[ReadFilm]
+    features: Features
+    planted: Features
+    planted_of: npt.NDArray[np.intp]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Fit:
-    """Heads of all folds: the output of one is the sum of heads * (parts, context), plus its bias.
-
-    Shapes: heads (fits, 8, 184), bias (fits,). The mean over fits, times `scale`, plus `offset`, is the finding's
-    logit, and `threshold` its operating point.
-    """
-
-    heads: Floats
-    bias: Floats
-    scale: float
-    offset: float
-    threshold: float
+    @property
+    def folds(self) -> npt.NDArray[np.intp]:
+        """Fold of each film."""
+        return np.array([film.fold for film in self.films])
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Fit the findings, write `findings.pt` and `findings.json` into the work folder, and print the metrics."""
+    """Fit and judge all findings; write `findings.pt` and `findings.json` into the work folder."""
     torch.set_num_threads(arguments.threads)
-    films = datasets.read_table(arguments.table, arguments.films, only=arguments.only)
-    features = extract_features(load(arguments.work), datasets.load(films, FRAME))
-    rows: list[dict[str, object]] = []
-    reports, fits = [], {}
-    for name, labels in FINDINGS.items():
-        positive = np.array([bool(film.labels & labels) for film in films])
-        predictions, fit = cross_validate(films, positive, features, seed=arguments.seed)
-        rows += [metrics_row(name, films, positive, predictions, view) for view in (None, View.PA, View.AP)]
-        reports.append(report_data(name, films, positive, predictions, fit))
-        fits[name] = {key: torch.as_tensor(value) for key, value in asdict(fit).items()}
-    table = {
-        "films": len(films),
-        "patients": len({film.patient for film in films}),
-        "findings": reports,
-        "rows": rows,
-    }
-    (arguments.work / "findings.json").write_text(json.dumps(table, indent=1))
-    torch.save(fits, arguments.work / "findings.pt")
-    print(as_text(rows))
-
-
-def cross_validate(
-    films: tuple[LabeledFilm, ...], positive: Bools, features: Features, *, seed: int
-) -> tuple[OutOfFoldPredictions, Fit]:
-    """Fit one finding by five-fold cross-validation over patients; predict each fold with the fit that excludes it."""
-    weights = datasets.balanced_weights(films, positive)
-    normal = np.array([film.labels == datasets.NO_FINDING for film in films])
-    folds = np.array([datasets.bin_of(film.patient, seed=seed) * datasets.FOLDS // datasets.BINS for film in films])
-    labels = Labels(positive=positive, weights=weights, fold=folds)
-    raw, whole = np.zeros(len(films)), np.zeros(len(films))
-    rest, small, thorax = np.zeros(len(films)), np.zeros(len(films)), np.zeros(len(films))
-    heads, bias = [], []
-    for number in range(datasets.FOLDS):
-        test, train = np.flatnonzero(folds == number), np.flatnonzero(folds != number)
-        for film_pass, target in ((FilmPass.WHOLE, whole), (FilmPass.THORAX, raw)):
-            head, offset = fit_fold(features, film_pass, labels, train, normal=train[normal[train]])
-            inputs = np.concatenate((features.parts[film_pass], features.context), 2)[test]
-            target[test] = np.einsum("fpc,pc->f", inputs, head) + offset
-        heads.append(head)
-        bias.append(offset)
-        for inputs, target, strengths in (
-            (features.rest, rest, STRENGTHS),
-            (features.thumbnails[FilmPass.WHOLE], small, THUMBNAIL_STRENGTHS),
-            (features.thumbnails[FilmPass.THORAX], thorax, THUMBNAIL_STRENGTHS),
-        ):
-            slope, offset = fit_logistic_regression(inputs, labels, train, strengths)
-            target[test] = inputs[test] @ slope + offset
-    logits, present = _call(raw, labels)
-    scale, offset = metrics.fit_platt(raw, positive, np.ones(len(films)))
-    fit = Fit(
-        heads=np.stack(heads),
-        bias=np.array(bias),
-        scale=scale,
-        offset=offset,
-        threshold=metrics.choose_threshold(scale * raw + offset, positive, weights),
+    work: Path = arguments.work
+    films = readings.read_table(arguments.readings, arguments.readings_films, chosen=arguments.fair)
+    encoder = features.Encoder(evaluate.load(work), CellFeatures(pretrained())).eval()
+    data = training_set(encoder, films, work=work, seed=arguments.seed)
+    normal = [film for film, is_normal in zip(films, judge.normal(films), strict=True) if is_normal]
+    tested = features.extract_planted(
+        encoder,
+        normal,
+        cache=work / "planted-test.npz",
+        seed=arguments.seed + 1,
+        diameter_mm=lesions.TEST_DIAMETER_MM,
+        contrast=lesions.TEST_CONTRAST,
     )
-    predictions = OutOfFoldPredictions(
-        logits=logits, present=present, thumbnails=small, thorax_thumbnails=thorax, whole=whole, rest=rest
+    cell_logits, planted_logits, fits = cross_validate_opacity(data, normal, tested, seed=arguments.seed)
+    raw = film_logits(cell_logits, data.features.lungs)
+    table, heads = judge.opacity(OPACITY, films, raw, cell_logits, data.features, planted_logits, tested)
+    saved: dict[str, Any] = {OPACITY: {**heads, **_mean(fits)}}
+    rows = [table]
+    means = region_means(data.features)
+    for name, label in LABELS.items():
+        logits, region_fits = cross_validate_regions(data, means, label)
+        table, heads = judge.distilled(name, label, films, logits)
+        saved[name] = {**heads, **_mean(region_fits)}
+        rows.append(table)
+    (work / "findings.json").write_text(json.dumps(rows, indent=1))
+    torch.save({name: _tensors(fit) for name, fit in saved.items()}, work / "findings.pt")
+    print(judge.as_text(rows))
+
+
+def training_set(encoder: features.Encoder, films: Sequence[ReadFilm], *, work: Path, seed: int) -> TrainingSet:
+    """Return films with their features; opacities are planted in films read, or mined, as without one."""
+    free = [n for n, film in enumerate(films) if film.opacity is False or _is_mined_negative(film)]
+    return TrainingSet(
+        films=films,
+        features=features.extract(encoder, films, cache=work / "cells.npz"),
+        planted=features.extract_planted(
+            encoder, [films[number] for number in free], cache=work / "planted.npz", seed=seed
+        ),
+        planted_of=np.array(free),
     )
-    return predictions, fit
 
 
-def fit_fold(
-    features: Features, film_pass: FilmPass, labels: Labels, train: Indices, *, normal: Indices
-) -> tuple[Floats, float]:
-    """Fit the head of one finding on the films `train`.
+def cross_validate_opacity(
+    data: TrainingSet, normal: Sequence[ReadFilm], tested: Features, *, seed: int
+) -> tuple[Floats, Floats, list[OpacityFit]]:
+    """Return logits of cells, (films, 11, 11), of films and of films with test opacities, and the fits.
 
-    The part of the features that the context explains on the films `normal`, and their mean residual, are subtracted
-    first, so that a normal cell contributes nothing.
-
-    Returns
-    -------
-    tuple[Floats, float]
-        Weights (8, 184) for `Features.parts` and `Features.context`, and a bias.
+    Each film's logits are by the fit that did not see its patient.
     """
-    explained = features.explained(film_pass, normal)  # (20, 164)
-    residuals = features.parts[film_pass] - features.context @ explained  # (films, 8, 164)
-    mean = residuals[normal].mean(0)  # (8, 164)
-    slope, offset = fit_logistic_regression((residuals - mean).reshape(len(residuals), -1), labels, train, STRENGTHS)
-    weight = slope.reshape(mean.shape)
-    context = -weight @ explained.T
-    # The first number of the context is 1 everywhere.
-    context[:, 0] -= (weight * mean).sum(1)
-    return np.concatenate((weight, context), 1), offset
+    logits = np.zeros(data.features.lungs.shape)
+    planted = np.zeros(tested.lungs.shape)
+    normal_folds = np.array([film.fold for film in normal])
+    fits = []
+    for number in range(FOLDS):
+        fit = fit_opacity(data, data.folds != number, seed=seed)
+        own, own_planted = data.folds == number, normal_folds == number
+        logits[own] = fit.cell_logits(data.features.cells[own].astype(np.float32))
+        planted[own_planted] = fit.cell_logits(tested.cells[own_planted].astype(np.float32))
+        fits.append(fit)
+    return logits, planted, fits
 
 
-def fit_logistic_regression(
-    inputs: Floats, labels: Labels, train: Indices, strengths: tuple[float, ...]
-) -> tuple[Floats, float]:
-    """Return slope and offset of a calibrated logistic regression on the films `train`.
+def fit_opacity(data: TrainingSet, chosen: Bools, *, seed: int) -> OpacityFit:
+    """Fit opacity on the cells of the films `chosen`, (films,)."""
+    generator = np.random.default_rng(seed)
+    films = data.films
+    read = np.array([film.opacity is not None for film in films])
+    mined = np.array([_is_mined_negative(film) for film in films])
+    groups = (
+        (data.features, chosen & read, 1.0),
+        (data.features, chosen & mined, MINED_WEIGHT),
+        (data.planted, (chosen & (read | mined))[data.planted_of], PLANTED_WEIGHT),
+    )
+    inputs, targets, weights = [], [], []
+    budget = NEGATIVES * _positive(data.features, chosen & read).sum()
+    for source, use, weight in groups:
+        positive, negative = _positive(source, use), _negative(source, use)
+        share = _share_of_film(positive)
+        chance = min(1.0, budget / max(int(negative.sum()), 1))
+        drawn = negative & (generator.random(negative.shape) < chance)
+        for mask, target in ((positive, 1.0), (drawn, 0.0)):
+            inputs.append(_rows(source.cells, mask))
+            targets.append(np.full(int(mask.sum()), target))
+            scale = np.broadcast_to(share[:, None, None], mask.shape)[mask] if target else 1.0
+            weights.append(np.full(int(mask.sum()), weight) * scale)
+    scaler = StandardScaler()
+    rows = scaler.fit_transform(np.concatenate(inputs))
+    model = LogisticRegression(C=STRENGTH, max_iter=300)
+    model.fit(rows, np.concatenate(targets), sample_weight=np.concatenate(weights))
+    slope = model.coef_[0] / scaler.scale_
+    own, difference = slope[:CHANNELS], slope[CHANNELS:]
+    return OpacityFit(own=own + difference, other=difference, bias=float(model.intercept_[0] - slope @ scaler.mean_))
 
-    Regularization strength and calibration come from cross-validation over the folds among them.
-    """
-    positive, weights = labels.positive, labels.weights
 
-    def fit(strength: float, films: Indices) -> tuple[Floats, float]:
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=3000))
-        model.fit(inputs[films], positive[films], logisticregression__sample_weight=weights[films])
-        scaler, regression = (step for _, step in model.steps)
-        slope = regression.coef_[0] / scaler.scale_
-        return slope, float(regression.intercept_[0] - slope @ scaler.mean_)
-
-    def out_of_fold(strength: float) -> Floats:
-        scores = np.zeros(len(positive))
-        for number in np.unique(labels.fold[train]):
-            held_out = labels.fold[train] == number
-            slope, offset = fit(strength, train[~held_out])
-            scores[train[held_out]] = inputs[train[held_out]] @ slope + offset
-        return scores[train]
-
-    scores = {strength: out_of_fold(strength) for strength in strengths}
-    best = max(strengths, key=lambda strength: metrics.auc(positive[train], scores[strength]))
-    scale, shift = metrics.fit_platt(scores[best], positive[train], weights[train])
-    slope, offset = fit(best, train)
-    return slope * scale, offset * scale + shift
+def film_logits(cell_logits: Floats, lungs: Floats) -> Floats:
+    """Return the soft maximum over lungs, (films, 11, 11), (films, 11, 11) -> (films,)."""
+    values: Floats = soft_maximum(torch.from_numpy(cell_logits), torch.from_numpy(lungs).double()).numpy()
+    return values
 
 
-def _call(raw: Floats, labels: Labels) -> tuple[Floats, Bools]:
-    """Return calibrated logits and calls; calibration and operating point come from the other folds."""
-    positive, weights = labels.positive, labels.weights
-    logits, present = np.zeros(len(raw)), np.zeros(len(raw), np.bool_)
-    for number in range(datasets.FOLDS):
-        others, own = labels.fold != number, labels.fold == number
-        scale, offset = metrics.fit_platt(raw[others], positive[others], np.ones(int(others.sum())))
-        logits[own] = scale * raw[own] + offset
-        present[own] = logits[own] >= metrics.choose_threshold(
-            scale * raw[others] + offset, positive[others], weights[others]
+def region_means(source: Features) -> Floats:
+    """Return the mean of each feature over each region, (films, 3 * 1472)."""
+    weights = Regions()(torch.from_numpy(source.lungs)).numpy()
+    means = [
+        np.einsum("cij,rij->rc", cells.astype(np.float32), weight)
+        for cells, weight in zip(source.cells, weights, strict=True)
+    ]
+    return np.stack(means).reshape(len(means), -1)
+
+
+def cross_validate_regions(data: TrainingSet, means: Floats, label: str) -> tuple[Floats, list[RegionFit]]:
+    """Return each film's logit of a distilled finding, by the fit that did not see its patient, and the fits."""
+    soft = np.array([film.soft.get(label, np.nan) for film in data.films])
+    target = np.log(np.clip(soft, 1e-4, 1 - 1e-4) / (1 - np.clip(soft, 1e-4, 1 - 1e-4)))
+    inputs = np.concatenate((means, data.features.anatomy), 1)
+    scales = np.where(np.arange(inputs.shape[1]) < means.shape[1], 1.0, ANATOMY_SCALE)
+    logits, fits = np.zeros(len(means)), []
+    for number in range(FOLDS):
+        train, own = (data.folds != number) & ~np.isnan(target), data.folds == number
+        scaler = StandardScaler().fit(inputs[train])
+        model = Ridge(alpha=PENALTY).fit(scaler.transform(inputs[train]) * scales, target[train])
+        slope = model.coef_ * scales / scaler.scale_
+        fit = RegionFit(
+            weights=slope[: means.shape[1]].reshape(REGIONS, CHANNELS),
+            anatomy=slope[means.shape[1] :],
+            bias=float(model.intercept_ - slope @ scaler.mean_),
         )
-    return logits, present
+        logits[own] = inputs[own] @ slope + fit.bias
+        fits.append(fit)
+    return logits, fits
 
 
-def metrics_row(
-    name: str, films: tuple[LabeledFilm, ...], positive: Bools, predictions: OutOfFoldPredictions, view: View | None
-) -> dict[str, object]:
-    """Return the metrics of one finding on the films of one view, or on all."""
-    chosen = np.array([view is None or film.view is view for film in films])
-    patients = [film.patient for film, is_chosen in zip(films, chosen, strict=True) if is_chosen]
-    positive, present = positive[chosen], predictions.present[chosen]
-    logits, small, thorax = (
-        predictions.logits[chosen],
-        predictions.thumbnails[chosen],
-        predictions.thorax_thumbnails[chosen],
-    )
-    whole, rest = predictions.whole[chosen], predictions.rest[chosen]
-    scores = 1 / (1 + np.exp(-logits))
-
-    def interval(statistic: metrics.Statistic) -> dict[str, float]:
-        return asdict(metrics.with_interval(statistic, patients))
-
-    return {
-        "finding": name,
-        "view": view or "all",
-        "films": int(chosen.sum()),
-        "patients": len(set(patients)),
-        "with_finding": int(positive.sum()),
-        "AUC": interval(lambda n: metrics.auc(positive[n], logits[n])),
-        "thumbnails": interval(lambda n: metrics.auc(positive[n], small[n])),
-        "gain": interval(lambda n: metrics.auc(positive[n], logits[n]) - metrics.auc(positive[n], small[n])),
-        "thumbnails of the thorax": interval(lambda n: metrics.auc(positive[n], thorax[n])),
-        "gain on these": interval(lambda n: metrics.auc(positive[n], logits[n]) - metrics.auc(positive[n], thorax[n])),
-        "whole film": interval(lambda n: metrics.auc(positive[n], whole[n])),
-        "without the thorax": interval(lambda n: metrics.auc(positive[n], rest[n])),
-        "sensitivity": interval(lambda n: _share(present[n], positive[n])),
-        "specificity": interval(lambda n: _share(~present[n], ~positive[n])),
-        "ECE": interval(lambda n: calibration_error(scores[n], positive[n])),
-    }
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options for the findings to a command line."""
+    parser.add_argument("--readings", type=Path, required=True, help="table of films with readings, see readings.py")
+    parser.add_argument("--readings-films", type=Path, required=True, help="folder with a folder for each of its sets")
+    parser.add_argument("--fair", default="nih_fair|nih_cadlab", help="sets chosen without regard to the picture")
 
 
-def calibration_error(scores: Floats, positive: Bools) -> float:
-    """Return the expected calibration error over ten groups of as many films each (Naeini et al., AAAI 2015)."""
-    groups = np.array_split(np.argsort(scores, kind="stable"), BINS)
-    return float(sum(len(g) * abs(scores[g].mean() - positive[g].mean()) for g in groups if len(g)) / len(scores))
+def _is_mined_negative(film: ReadFilm) -> bool:
+    return film.is_fair and film.has_no_finding and film.opacity is None
 
 
-def report_data(
-    name: str, films: tuple[LabeledFilm, ...], positive: Bools, predictions: OutOfFoldPredictions, fit: Fit
-) -> dict[str, object]:
-    """Return the data of a finding for the report: operating point, and score and label of each film."""
-    return {
-        "name": name,
-        "threshold": fit.threshold,
-        "films": [film.path.name for film in films],
-        "views": [film.view for film in films],
-        "positive": positive.tolist(),
-        "logits": [round(float(logit), 4) for logit in predictions.logits],
-    }
+def _positive(source: Features, use: Bools) -> Bools:
+    return (source.lungs > LUNG_CELL) & (source.opacity >= OPAQUE) & use[:, None, None]
 
 
-def as_text(rows: list[dict[str, object]]) -> str:
-    """Return the metrics as a Markdown table."""
-    names = [name for name, value in rows[0].items() if isinstance(value, dict)]
-    lines = ["| finding | view | films (with finding) | " + " | ".join(names) + " |", "|---" * (3 + len(names)) + "|"]
-    for line in rows:
-        cells = [_cell(line[name]) for name in names]
-        start = f"| {line['finding']} | {line['view']} | {line['films']} ({line['with_finding']}) | "
-        lines.append(start + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def _negative(source: Features, use: Bools) -> Bools:
+    return (source.lungs > LUNG_CELL) & (source.opacity < 1e-3) & use[:, None, None]
 
 
-def _cell(estimate: object) -> str:
-    """Return an estimate with its interval."""
-    parts: dict[str, float] = estimate if isinstance(estimate, dict) else {}
-    return f"{parts['value']:.3f} ({parts['low']:.3f} to {parts['high']:.3f})"
+def _share_of_film(positive: Bools) -> Floats:
+    """Return the weight of a positive cell of each film: films count alike, however many cells are positive."""
+    per_film = positive.sum((1, 2))
+    mean = per_film[per_film > 0].mean() if per_film.any() else 1.0
+    share: Floats = np.minimum(mean / np.maximum(per_film, 1), LARGEST_WEIGHT)
+    return share
 
 
-def _share(called: Bools, among: Bools) -> float:
-    return float(called[among].mean()) if among.any() else float("nan")
+def _rows(cells: npt.NDArray[np.float16], mask: Bools) -> npt.NDArray[np.float32]:
+    """Return features of the cells of a mask, and their differences from the mirrored cells, (cells, 2944)."""
+    film, row, column = np.nonzero(mask)
+    own = cells[film, :, row, column].astype(np.float32)
+    other = cells[film, :, row, cells.shape[3] - 1 - column].astype(np.float32)
+    return np.concatenate((own, own - other), 1)
+
+
+def _mean(fits: Sequence[Any]) -> dict[str, Any]:
+    """Return the mean of each number over fits of the same kind."""
+    return {name: np.mean([asdict(fit)[name] for fit in fits], 0) for name in asdict(fits[0])}
+
+
+def _tensors(fit: dict[str, Any]) -> dict[str, torch.Tensor]:
+    return {name: torch.as_tensor(np.asarray(value, dtype=np.float64)) for name, value in fit.items()}

@@ -1,27 +1,33 @@
-"""Writes the report and plots of the bundle `chest` from the results of the other steps in the work folder."""
+"""Writes the report and pictures of the bundle `chest` from the results of the other steps in the work folder."""
 
 import argparse
 import csv
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import torch
-from matplotlib import pyplot as plt
 from PIL import Image, ImageDraw
 
-from cxr_node.domain.radiograph import Float32
 from cxr_node.infer import bundle
-from cxr_node.infer.prepare import prepare
-from training import datasets, evaluate
-from training.anatomy import FRAME
-from training.findings import BINS, as_text
-from training.metrics import Bools, Floats
+from training import findings, judge, readings
+from training.metrics import Floats
 from training.phantoms import STRUCTURES
+from training.thorax import FILM
 
+EXPOSED = 60
+"""Number of films whose exposure is changed."""
+EXPOSURES: dict[str, Callable[[Floats], Floats]] = {
+    "gamma 0.7": lambda gray: gray**0.7,
+    "gamma 1.4": lambda gray: gray**1.4,
+    "window 0.1 to 0.9": lambda gray: np.clip((gray - 0.1) / 0.8, 0, 1),
+    "gray x 0.75 + 0.25": lambda gray: gray * 0.75 + 0.25,
+}
+
+COLUMNS = 6
 TILE = 224
 INSPECTION = "chest.inspection.csv"
 """Visual inspection of the contact sheets: a column per structure, right, minor or wrong in each."""
@@ -30,27 +36,23 @@ VERDICTS = ("right", "minor", "wrong")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write `chest.md` and its pictures into the folder of reports."""
+    """Write `chest.md` and its picture of maps into the folder of reports.
+
+    The sheet of outlines and its inspection belong to the anatomy network: `evaluate` writes the sheets.
+    """
     torch.set_num_threads(arguments.threads)
-    folder: Path = arguments.report
-    pictures = folder.parent / "pictures"
-    pictures.mkdir(parents=True, exist_ok=True)
-    table = json.loads((arguments.work / "findings.json").read_text())
-    plot_curves(table["findings"]).savefig(pictures / "chest-roc.png", dpi=80)
-    examples(arguments, table["findings"]).quantize(96).save(pictures / "chest-examples.png", optimize=True)
-    films = datasets.read_table(arguments.table, arguments.films, only=arguments.only)
-    inspected = evaluate.sample_films(
-        datasets.split(films, fold=0, seed=arguments.seed).test, arguments.inspected, seed=arguments.seed
-    )
-    network = evaluate.load(arguments.work)
-    (sheet,) = evaluate.contact_sheets(network, inspected[:24], per_sheet=24, side=240)
-    sheet.quantize(96).save(pictures / "chest-anatomy.png", optimize=True)
+    work, folder = arguments.work, arguments.report
+    tables = json.loads((work / "findings.json").read_text())
+    opened = bundle.load(arguments.bundle)
+    examples(arguments, opened).quantize(96).save(folder.parent / "pictures" / "chest-maps.png", optimize=True)
     values = {
-        "findings": as_text(table["rows"]),
-        "anatomy": anatomy(json.loads((arguments.work / "anatomy.json").read_text())),
-        "distance": distance(json.loads((arguments.work / "distance.json").read_text())),
+        "findings": judge.as_text(tables),
+        "offered": ", ".join(label.key.replace("_", " ") for label in opened.card.labels),
+        "exposures": exposures(arguments, opened),
+        "anatomy": anatomy(json.loads((work / "anatomy.json").read_text())),
+        "distance": distance(json.loads((work / "distance.json").read_text())),
         "inspection": inspection(folder / INSPECTION),
-        "digest": bundle.load(arguments.bundle).identity.weights_digest,
+        "digest": opened.identity.weights_digest,
     }
     text = Path(__file__).with_name("chest.report.md").read_text(encoding="utf-8")
     for key, value in values.items():
@@ -58,79 +60,57 @@ def run(arguments: argparse.Namespace) -> None:
     (folder / "chest.md").write_text(text, encoding="utf-8")
 
 
-def plot_curves(findings: list[dict[str, Any]]) -> "mpl.figure.Figure":
-    """Return for each finding the ROC curve per view and the reliability diagram."""
-    figure, axes = plt.subplots(len(findings), 2, figsize=(9, 4.2 * len(findings)), squeeze=False)
-    for (roc, reliability), one in zip(axes, findings, strict=True):
-        positive, logits = np.array(one["positive"]), np.array(one["logits"])
-        views = np.array(one["views"])
-        for view, color in (("PA", "#0072b2"), ("AP", "#d55e00")):
-            chosen = views == view
-            false, true = roc_curve(positive[chosen], logits[chosen])
-            roc.plot(false, true, color=color, label=view)
-        roc.plot([0, 1], [0, 1], color="0.7", linewidth=0.8)
-        roc.set(title=f"{one['name']}: ROC", xlabel="1 - specificity", ylabel="sensitivity", aspect="equal")
-        roc.legend(loc="lower right")
-        scores = 1 / (1 + np.exp(-logits))
-        groups = np.array_split(np.argsort(scores, kind="stable"), BINS)
-        predicted = [float(scores[group].mean()) for group in groups]
-        observed = [float(positive[group].mean()) for group in groups]
-        error = [
-            1.96 * float(np.sqrt(rate * (1 - rate) / len(group))) for rate, group in zip(observed, groups, strict=True)
-        ]
-        reliability.errorbar(predicted, observed, yerr=error, fmt="o", color="#009e73")
-        reliability.plot([0, 1], [0, 1], color="0.7", linewidth=0.8)
-        title = f"{one['name']}: calibration"
-        reliability.set(title=title, xlabel="mean score of a tenth of the films", ylabel="share with the finding")
-    figure.tight_layout()
-    return figure
-
-
-def roc_curve(positive: Bools, logits: Floats) -> tuple[Floats, Floats]:
-    """Return 1 - specificity and sensitivity at every score, from the highest down."""
-    order = np.argsort(-logits, kind="stable")
-    true = np.concatenate([[0.0], np.cumsum(positive[order]) / positive.sum()])
-    false = np.concatenate([[0.0], np.cumsum(~positive[order]) / (~positive).sum()])
-    return false, true
-
-
-def examples(arguments: argparse.Namespace, findings: list[dict[str, Any]]) -> Image.Image:
-    """Return a row per finding: the most confident right and wrong calls, with their maps overlaid."""
-    opened = bundle.load(arguments.bundle)
+def exposures(arguments: argparse.Namespace, opened: bundle.Bundle) -> str:
+    """Return the mean and largest change of each finding's score by another exposure, as a Markdown table."""
+    films = fair_films(arguments)[:EXPOSED]
     program = opened.program(torch.device("cpu"))
-    keys = [label.key for label in opened.card.labels]
-    offered = [one for one in findings if one["name"] in keys]
+    scores: dict[str, list[Floats]] = {name: [] for name in ("as it is", *EXPOSURES)}
+    with torch.inference_mode():
+        for film in films:
+            gray = readings.pixels_of(film.path, FILM)
+            for name, change in ((next(iter(scores)), None), *EXPOSURES.items()):
+                shown = gray if change is None else change(gray)
+                logits = program(torch.from_numpy(shown.astype(np.float32))[None, None])["finding_logits"][0]
+                scores[name].append(torch.sigmoid(logits).numpy())
+    plain = np.stack(scores["as it is"])
+    lines = ["| exposure | finding | mean change of the score | largest |", "|---|---|---|---|"]
+    for name in EXPOSURES:
+        difference = np.abs(np.stack(scores[name]) - plain)
+        lines += [
+            f"| {name} | {label.key} | {difference[:, number].mean():.3f} | {difference[:, number].max():.3f} |"
+            for number, label in enumerate(opened.card.labels)
+        ]
+    return "\n".join(lines)
+
+
+def examples(arguments: argparse.Namespace, opened: bundle.Bundle) -> Image.Image:
+    """Return the first fairly chosen films with a mined label of each finding, with the finding's map overlaid."""
+    program = opened.program(torch.device("cpu"))
+    names = {"lung_opacity": "Infiltration", **findings.LABELS}
+    films = fair_films(arguments)
     tiles = []
-    for one in offered:
-        for number, kind in _most_confident(np.array(one["positive"]), np.array(one["logits"])):
-            film = prepare(datasets.radiograph(arguments.films / one["films"][number]), FRAME)
+    for number, label in enumerate(opened.card.labels):
+        own = [film for film in films if names[label.key] in film.labels][:COLUMNS]
+        for film in own:
+            gray = readings.pixels_of(film.path, FILM)
             with torch.inference_mode():
-                maps = program(torch.from_numpy(film)[None, None])["finding_maps"][0, keys.index(one["name"])]
-            score = 1 / (1 + np.exp(-one["logits"][number]))
-            text = f"{one['name']}: {kind}\n{one['views'][number]}, {score:.2f} out of fold"
-            tiles.append(_overlay_map(film, maps.numpy(), text))
-    sheet = Image.new("RGB", (8 * TILE, len(offered) * TILE))
+                outputs = program(torch.from_numpy(gray)[None, None])
+            score = float(torch.sigmoid(outputs["finding_logits"][0, number]))
+            text = f"{label.key}: {score:.2f}"
+            tiles.append(_overlay_map(gray, outputs["finding_maps"][0, number].numpy(), text))
+    sheet = Image.new("RGB", (COLUMNS * TILE, -(-len(tiles) // COLUMNS) * TILE))
     for place, tile in enumerate(tiles):
-        sheet.paste(tile, (place % 8 * TILE, place // 8 * TILE))
+        sheet.paste(tile, (place % COLUMNS * TILE, place // COLUMNS * TILE))
     return sheet
 
 
-def _most_confident(positive: Bools, logits: Floats) -> list[tuple[int, str]]:
-    """Return the two most confident films of each kind, and the name of the kind."""
-    kinds = (
-        ("true positive", positive, -logits),
-        ("true negative", ~positive, logits),
-        ("false positive", ~positive, -logits),
-        ("false negative", positive, logits),
-    )
-    return [
-        (int(number), kind)
-        for kind, mask, order in kinds
-        for number in np.flatnonzero(mask)[np.argsort(order[mask], kind="stable")[:2]]
-    ]
+def fair_films(arguments: argparse.Namespace) -> list[readings.ReadFilm]:
+    """Return the fairly chosen films of the table."""
+    films = readings.read_table(arguments.readings, arguments.readings_films, chosen=arguments.fair)
+    return [film for film in films if film.is_fair]
 
 
-def _overlay_map(film: Float32, activation: Float32, text: str) -> Image.Image:
+def _overlay_map(film: Floats, activation: Floats, text: str) -> Image.Image:
     """Return a film with the positive part of a map over it, relative to the map's maximum."""
     gray = np.array(Image.fromarray((film * 255).astype(np.uint8)).resize((TILE, TILE)))
     share = activation.clip(min=0) / max(float(activation.max()), 1e-6)

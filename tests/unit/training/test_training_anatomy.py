@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cxr_node.domain.anatomy import Anatomy
-from training import anatomy, findings, phantoms, report
+from training import anatomy, phantoms
 from training.anatomy import (
     PLANES,
     Hyperparameters,
@@ -20,7 +20,6 @@ from training.anatomy import (
 )
 from training.anatomynet import AnatomyNet, Sizes
 from training.augment import augment
-from training.export import MahalanobisDistance
 from training.out_of_distribution import synthesize
 from training.phantoms import STRUCTURES, Phantoms
 
@@ -172,25 +171,3 @@ def test_synthesized_outliers_are_no_films() -> None:
     assert outliers.min() >= 0
     assert outliers.max() <= 1
     assert not any(torch.equal(one, film[0]) for one in outliers)
-
-
-def test_the_distance_is_about_one_within_a_reference_set() -> None:
-    generator = np.random.default_rng(5)
-    reference_sets = [generator.normal(0, 1, (400, 16)), generator.normal(8, 2, (400, 16))]
-    distance = MahalanobisDistance(reference_sets)
-    for reference_set in reference_sets:
-        assert distance(torch.from_numpy(reference_set).float()).mean() == pytest.approx(1.0, abs=0.1)
-    assert distance(torch.full((1, 16), -30.0)) > 10
-
-
-def test_calibration_error_is_the_distance_of_score_and_frequency() -> None:
-    positive = np.arange(1000) % 4 == 0
-    assert findings.calibration_error(np.full(1000, 0.25), positive) == pytest.approx(0.0, abs=0.01)
-    assert findings.calibration_error(np.full(1000, 0.75), positive) == pytest.approx(0.5, abs=0.01)
-
-
-def test_the_roc_curve_runs_from_no_call_to_all_called() -> None:
-    positive = np.array([True, False, True, False])
-    false, true = report.roc_curve(positive, np.array([3.0, 2.0, 1.0, 0.0]))
-    assert false.tolist() == [0, 0, 0.5, 0.5, 1]
-    assert true.tolist() == [0, 0.5, 0.5, 1, 1]

@@ -1,222 +1,279 @@
-"""Features for findings, their cross-validated heads, and the exported graph."""
+"""The thorax by rank, features of cells, heads of findings, planted opacities, and the exported graph."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from cxr_node.domain.radiograph import View
-from training import findings, metrics
+from cxr_node.infer import archive
+from cxr_node.infer.export import export_network
+from training import findings, judge, lesions, metrics, readings
 from training.anatomy import PLANES
 from training.anatomynet import AnatomyNet, Sizes
-from training.datasets import FINDINGS, LabeledFilm
-from training.export import MahalanobisDistance, assemble
-from training.features import Features, FilmPass, extract_features, two_passes
-from training.thorax import CONTEXT, GRAY, PARTS, Parts, anatomy_context, gray_outside, thorax_mask
-
-KNOWN = 8 + 8 + 8 + 4
-"""Cell features of the tiny anatomy network: three levels of eight channels, and four lesions."""
-CHANNELS = KNOWN + CONTEXT
+from training.cells import CHANNELS, CellFeatures, OpacityHead, RegionHeads, Regions, on_film, soft_maximum
+from training.export import FRAME, Chest, MahalanobisDistance
+from training.features import Encoder, Features
+from training.mobilenet import MobileNetV2
+from training.readings import ReadFilm
+from training.thorax import CELLS, MAP, SIDE, ThoraxCrop, ranks
 
 
 @pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+def _one_thread() -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr(findings, "STRENGTHS", (1e-3, 1e-2))
-    monkeypatch.setattr(findings, "THUMBNAIL_STRENGTHS", (1e-2,))
-
-
-def _network() -> AnatomyNet:
     torch.manual_seed(0)
-    return AnatomyNet(Sizes(planes=len(PLANES), channels=(8, 8, 8, 8))).eval()
 
 
 def _planes() -> torch.Tensor:
-    """Return two lungs, and what lies below the right dome."""
+    """Return logits of two lungs, which lie in rows 20 to 84 and columns 16 to 112 of 128."""
     planes = torch.full((1, len(PLANES), 128, 128), -10.0)
     planes[:, PLANES.index("right_lung"), 20:84, 16:56] = 10.0
     planes[:, PLANES.index("left_lung"), 24:80, 72:112] = 10.0
-    planes[:, PLANES.index("right_hemidiaphragm"), 84:110, 16:56] = 10.0
     return planes
 
 
-def test_each_part_is_a_share_of_the_film() -> None:
-    parts = Parts()(_planes())
-
-    assert parts.shape == (1, PARTS, 32, 32)
-    assert torch.allclose(parts.sum((2, 3)), torch.ones(1, PARTS), atol=1e-5)
+def _film() -> torch.Tensor:
+    rows, columns = torch.meshgrid(torch.linspace(0, 1, 512), torch.linspace(0, 1, 512), indexing="ij")
+    return (0.1 + 0.5 * rows + 0.3 * (6 * columns).sin().square())[None, None]
 
 
-def test_zones_are_upper_middle_and_lower_right_first() -> None:
-    parts = Parts()(_planes())[0, :6]
-    down = (parts.sum(2) * torch.arange(32.0)).sum(1)
-    across = (parts.sum(1) * torch.arange(32.0)).sum(1)
+def test_ranks_are_spread_evenly() -> None:
+    rank = ranks(torch.rand(2, SIDE, SIDE) ** 3)
 
-    assert down[0] < down[1] < down[2]
-    assert down[3] < down[4] < down[5]
-    assert across[:3].max() < across[3:].min()
+    assert rank.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert rank.std().item() == pytest.approx(12**-0.5, abs=0.01)
 
 
-def test_the_base_is_where_lung_and_dome_meet() -> None:
-    base = Parts()(_planes())[0, 6]
+@pytest.mark.parametrize("gamma", [0.5, 0.7, 1.4, 2.0])
+def test_gamma_changes_no_rank(gamma: float) -> None:
+    picture = _film()[0]
 
-    assert base[18:24, 4:14].sum() > 0.6
-    assert base[:, 18:].sum() < 0.1
-
-
-def test_the_thorax_covers_the_lungs_and_the_area_between() -> None:
-    thorax = thorax_mask(_planes())
-
-    assert thorax.shape == (1, 1, 256, 256)
-    assert thorax[0, 0, 60:150, 40:216].min() > 0.9
-    assert thorax[0, 0, 200:].max() < 0.01
-    assert thorax[0, 0, :10].max() < 0.01
+    assert (ranks(picture**gamma) - ranks(picture)).abs().max().item() < 0.01
 
 
-def test_the_second_pass_ignores_everything_outside_the_thorax() -> None:
-    thorax, film = thorax_mask(_planes()), torch.rand(1, 1, 256, 256)
-    other = film.clone()
-    other[:, :, 200:] = torch.rand(56, 256)
+def test_window_and_offset_change_no_rank() -> None:
+    picture = _film()[0]
 
-    assert not torch.equal(film, other)
-    assert torch.allclose(gray_outside(film, thorax), gray_outside(other, thorax), atol=1e-3)
-    assert torch.allclose(gray_outside(film, thorax)[:, :, 230:], torch.tensor(GRAY), atol=1e-3)
+    assert torch.allclose(ranks(0.75 * picture + 0.25), ranks(picture), atol=1e-3)
 
 
-def test_the_context_begins_with_a_one() -> None:
-    context = anatomy_context(_planes())
+def test_thorax_is_the_box_of_the_lungs_with_margins() -> None:
+    thorax = ThoraxCrop()(_film(), _planes())
 
-    assert context.shape == (1, CONTEXT, 32, 32)
-    assert torch.equal(context[:, 0], torch.ones(1, 32, 32))
+    rows, columns = (np.flatnonzero(weights[0].sum(1)) for weights in (thorax.rows, thorax.columns))
+    # 6 % above and beside, 10 % below, of lungs 64 high from row 20 and 96 wide from column 16 of 128.
+    np.testing.assert_allclose((rows[0] * 2, rows[-1] * 2 + 2), (20 - 0.06 * 64, 84 + 0.10 * 64), atol=2)
+    np.testing.assert_allclose((columns[0] * 2, columns[-1] * 2 + 2), (16 - 0.06 * 96, 112 + 0.06 * 96), atol=2)
 
 
-def _features(films: int, *, seed: int = 0) -> Features:
-    """Return features of films of noise."""
-    generator = np.random.default_rng(seed)
-    context = generator.normal(size=(films, 40, CONTEXT))
-    context[:, :, 0] = 1.0
-    both = generator.normal(size=(2, films, 40, KNOWN))
-    return Features(
-        parts=both.reshape(2, films, PARTS, -1, KNOWN).mean(3),
-        context=context.reshape(films, PARTS, -1, CONTEXT).mean(2),
-        gram=np.einsum("fci,fcj->fij", context, context),
-        moment=np.einsum("fci,lfcj->lfij", context, both),
-        rest=generator.normal(size=(films, KNOWN)),
-        thumbnails=generator.normal(size=(2, films, 12)),
+def test_film_without_lungs_is_taken_whole() -> None:
+    thorax = ThoraxCrop()(_film(), torch.full((1, len(PLANES), 128, 128), -10.0))
+
+    assert torch.isfinite(thorax.picture).all()
+    assert thorax.rows.sum(2).min().item() == pytest.approx(1.0, abs=1e-4)
+
+
+def test_maps_return_to_where_they_were_read() -> None:
+    thorax = ThoraxCrop()(_film(), _planes())
+    right = torch.zeros(1, 1, CELLS, CELLS)
+    right[..., : CELLS // 2] = 1.0
+
+    placed = on_film(right, thorax)[0, 0]
+
+    assert placed.shape == (MAP, MAP)
+    assert placed[20:40, 12:26].min().item() == pytest.approx(1.0, abs=1e-4)
+    assert placed[:, 40:].max().item() == 0.0
+
+
+def test_regions_sum_to_one() -> None:
+    weights = Regions()(torch.rand(2, CELLS, CELLS))
+
+    assert torch.allclose(weights.sum((2, 3)), torch.ones(2, 3), atol=1e-5)
+
+
+def test_soft_maximum_lies_between_mean_and_maximum() -> None:
+    logits, lungs = torch.randn(3, CELLS, CELLS), torch.ones(3, CELLS, CELLS)
+
+    value = soft_maximum(logits, lungs)
+
+    assert (value > logits.mean((1, 2))).all()
+    assert (value < logits.amax((1, 2))).all()
+
+
+def test_logits_outside_the_lungs_do_not_count() -> None:
+    logits, lungs = torch.zeros(1, CELLS, CELLS), torch.zeros(1, CELLS, CELLS)
+    lungs[:, 2:5] = 1.0
+    logits[:, 7:] = 5.0
+
+    assert soft_maximum(logits, lungs).item() == pytest.approx(0.0, abs=0.05)
+
+
+def _chest() -> Chest:
+    anatomy = AnatomyNet(Sizes(planes=len(PLANES), channels=(8, 8, 8, 8))).eval()
+    return Chest(
+        Encoder(anatomy, CellFeatures(MobileNetV2())), OpacityHead(), RegionHeads(2, anatomy_channels=24)
+    ).eval()
+
+
+def test_contributions_of_a_region_head_sum_to_its_logit() -> None:
+    heads = RegionHeads(2, anatomy_channels=8)
+    thorax = ThoraxCrop()(_film(), _planes())
+    cells, anatomy = torch.rand(1, CHANNELS, CELLS, CELLS), torch.rand(1, 8, 32, 32)
+
+    logits, contributions = heads(cells, anatomy, thorax)
+
+    assert contributions.shape == (1, 2, MAP, MAP)
+    below = heads.anatomy(anatomy)[:, :, 16:].mean((2, 3))
+    sums = heads.sums(cells).view(1, 2, 3, CELLS, CELLS) * Regions()(thorax.lungs)[:, None]
+    assert torch.allclose(logits, sums.sum((2, 3, 4)) + below + heads.bias, atol=1e-5)
+
+
+def test_exported_graph_has_only_listed_operators_and_equal_outputs() -> None:
+    chest = _chest()
+    content = export_network(chest, FRAME)
+    film = _film()
+
+    opened = torch.export.load(io.BytesIO(archive.rewrite_checked(content))).module()
+    with torch.inference_mode():
+        expected, given = chest(film), opened(film)
+
+    assert given.keys() == {"finding_logits", "finding_maps", "structure_logits", "view_logits", "distance"}
+    for name, value in expected.items():
+        assert torch.allclose(given[name], value, atol=1e-5), name
+
+
+def test_opacity_head_and_fit_are_the_same_function() -> None:
+    generator = np.random.default_rng(1)
+    fit = findings.OpacityFit(own=generator.normal(size=CHANNELS), other=generator.normal(size=CHANNELS), bias=0.3)
+    cells = generator.normal(size=(2, CHANNELS, CELLS, CELLS)).astype(np.float32)
+    head = OpacityHead()
+    with torch.no_grad():
+        head.own.weight[0, :, 0, 0] = torch.from_numpy(fit.own)
+        head.bias.fill_(fit.bias)
+        head.other.weight[0, :, 0, 0] = torch.from_numpy(fit.other)
+        given = head(torch.from_numpy(cells)).numpy()
+
+    np.testing.assert_allclose(given, fit.cell_logits(cells), rtol=1e-3, atol=1e-2)
+
+
+def test_fit_finds_the_feature_that_opaque_cells_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(findings, "STRENGTH", 0.1)
+    data = _training_set()
+
+    fit = findings.fit_opacity(data, np.ones(len(data.films), np.bool_), seed=0)
+    logits = fit.cell_logits(data.features.cells.astype(np.float32))
+
+    opaque = data.features.opacity > 0
+    assert logits[opaque].mean() > logits[~opaque].mean() + 1
+
+
+def test_patient_of_the_judged_film_is_not_in_the_fit() -> None:
+    films = _films(40)
+
+    assert len({film.fold for film in films if film.patient == films[0].patient}) == 1
+    assert len({film.fold for film in films}) > 5
+
+
+def test_planted_opacity_lies_in_the_lungs_and_is_as_large_as_asked() -> None:
+    lungs = np.zeros((512, 512), np.bool_)
+    lungs[100:400, 60:220] = True
+    film = np.full((512, 512), 0.4, np.float32)
+    film[:10], film[10:20] = 0.0, 1.0
+
+    planted = lesions.plant(
+        film, lungs, pixel_mm=0.7, generator=np.random.default_rng(0), diameter_mm=30.0, contrast=0.2
     )
 
+    assert planted is not None
+    changed = planted.film != film
+    assert changed[lungs].sum() > 0.8 * changed.sum()
+    assert np.sqrt(changed.sum() * 4 / np.pi) * 0.7 == pytest.approx(30.0 * 1.15, rel=0.15)
+    assert (planted.film - film).max() == pytest.approx(0.2, abs=0.02)
 
-def _films(number: int) -> tuple[LabeledFilm, ...]:
-    """Return films of as many patients, every other with an opacity."""
+
+def test_lungs_too_small_for_an_opacity_get_none() -> None:
+    lungs = np.zeros((512, 512), np.bool_)
+    lungs[100:104, 60:64] = True
+
+    assert lesions.plant(np.zeros((512, 512)), lungs, pixel_mm=0.7, generator=np.random.default_rng(0)) is None
+
+
+def test_finding_is_offered_only_if_good_and_not_told_by_the_whole_film() -> None:
+    def table(low: float, positive: int, told: float) -> dict[str, object]:
+        row = {"auc": {"value": 0.8, "low": low, "high": 0.9}, "positive": positive}
+        return {"rows": [row], "statistics": {"mean": told}}
+
+    assert judge.is_offered(table(0.71, 30, 0.55))
+    assert not judge.is_offered(table(0.69, 30, 0.55))
+    assert not judge.is_offered(table(0.71, 19, 0.55))
+    assert not judge.is_offered(table(0.71, 30, 0.61))
+
+
+def test_table_of_readings_keeps_what_each_set_is_good_for(tmp_path: Path) -> None:
+    from PIL import Image
+
+    columns = "set,file,labels,view_position,patient,original_columns,original_pixel_spacing_mm,rsna,"
+    lines = [
+        columns + "rsna_boxes_x_y_w_h_of_1024,chexnet_Effusion",
+        "fair,a.png,No Finding,PA,1,2048,0.2,,,",
+        "chosen,b.png,No Finding,PA,2,2048,0.2,,,",
+        "chosen,c.png,Effusion,AP,3,2048,0.2,opacity,512 256 128 64;0 0 1024 1024,0.25",
+        "chosen,a.png,No Finding,PA,1,2048,0.2,,,",
+    ]
+    for name in ("fair/a", "chosen/a", "chosen/b", "chosen/c"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (512, 512)).save(tmp_path / f"{name}.png")
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(lines))
+
+    first, second = readings.read_table(table, tmp_path, chosen="fair")
+
+    assert (first.path.parent.name, first.is_fair, first.has_no_finding) == ("fair", True, True)
+    assert (second.opacity, second.soft, second.pixel_mm) == (True, {"Effusion": 0.25}, 0.8)
+    assert second.boxes[0] == readings.Box(left=0.5, top=0.25, width=0.125, height=0.0625)
+
+
+def test_distance_of_a_typical_film_is_about_one() -> None:
+    generator = np.random.default_rng(0)
+    sets = [generator.normal(size=(400, 256)), generator.normal(2, 1, size=(400, 256))]
+
+    distance = MahalanobisDistance().fit(sets)(torch.from_numpy(generator.normal(size=(50, 256))).float())
+
+    assert distance.mean().item() == pytest.approx(1.0, abs=0.2)
+
+
+def _films(count: int) -> tuple[ReadFilm, ...]:
     return tuple(
-        LabeledFilm(
-            path=Path(f"{at:04}.png"),
-            patient=str(at),
-            view=(View.PA, View.AP)[at // 2 % 2],
-            age=50.0,
-            sex="F",
-            labels=frozenset({"Infiltration"} if at % 2 else {"No Finding"}),
-            opacity=bool(at % 2),
+        ReadFilm(
+            path=Path(f"{number}.png"),
+            patient=str(number // 2),
+            view="PA",
+            labels=frozenset({"No Finding"}),
+            opacity=number % 2 == 0,
+            boxes=(),
+            soft={},
+            is_fair=True,
+            pixel_mm=0.7,
         )
-        for at in range(number)
+        for number in range(count)
     )
 
 
-def _positive(films: tuple[LabeledFilm, ...]) -> metrics.Bools:
-    return np.array([bool(film.labels & FINDINGS["lung_opacity"]) for film in films])
+def _training_set() -> findings.TrainingSet:
+    """Return films whose opaque cells differ in one feature."""
+    generator = np.random.default_rng(0)
+    films = _films(12)
+    opacity = np.zeros((12, CELLS, CELLS), np.float32)
+    opacity[::2, 2:4, 2:4] = 1.0
+    cells = generator.normal(size=(12, CHANNELS, CELLS, CELLS)).astype(np.float16)
+    cells[:, 5] += np.float16(4) * opacity.astype(np.float16)
+    lungs, anatomy = np.ones_like(opacity), np.zeros((12, 160), np.float32)
+    own = Features(cells=cells, lungs=lungs, opacity=opacity, anatomy=anatomy)
+    none = Features(cells=cells[1::2], lungs=lungs[1::2], opacity=opacity[1::2], anatomy=anatomy[1::2])
+    return findings.TrainingSet(films=films, features=own, planted=none, planted_of=np.arange(1, 12, 2))
 
 
-def test_what_the_context_explains_is_subtracted() -> None:
-    films, features = _films(120), _features(120)
-    positive = _positive(films)
-    normal = np.flatnonzero(~positive)
-
-    labels = findings.Labels(positive=positive, weights=np.ones(120), fold=np.arange(120) // 2 % 5)
-
-    heads, bias = findings.fit_fold(features, FilmPass.THORAX, labels, np.flatnonzero(labels.fold), normal=normal)
-
-    def score(parts: metrics.Floats, context: metrics.Floats) -> metrics.Floats:
-        scores: metrics.Floats = (np.concatenate((parts, context), 2) * heads).sum((1, 2))
-        return scores
-
-    scores = score(features.parts[FilmPass.THORAX], features.context)
-    assert heads.shape == (PARTS, CHANNELS)
-    assert scores[normal].mean() == pytest.approx(0.0, abs=1e-9)
-    assert scores.std() > 1e-4
-    assert np.isfinite(bias)
-    shift = np.random.default_rng(1).normal(size=CONTEXT)
-    shift[0] = 0.0
-    explained = shift @ features.explained(FilmPass.THORAX, normal)
-    assert score(features.parts[FilmPass.THORAX] + explained, features.context + shift) == pytest.approx(
-        scores, abs=1e-9
-    )
-
-
-@pytest.mark.slow
-def test_noise_gives_chance_level_on_held_out_patients() -> None:
-    films = _films(300)
-
-    predictions, _ = findings.cross_validate(films, _positive(films), _features(300), seed=1)
-
-    for scores in (predictions.logits, predictions.whole, predictions.rest, predictions.thumbnails):
-        assert 0.38 < metrics.auc(_positive(films), scores) < 0.62
-
-
-@pytest.mark.slow
-def test_a_planted_signal_is_learned_and_called() -> None:
-    films, features = _films(200), _features(200)
-    positive = _positive(films)
-    features.parts[FilmPass.THORAX, positive, 2, :6] += 1.0
-
-    predictions, fit = findings.cross_validate(films, positive, features, seed=1)
-
-    assert metrics.auc(positive, predictions.logits) > 0.95
-    assert metrics.auc(positive, predictions.whole) < 0.65
-    assert predictions.present[positive].mean() > 0.8
-    assert predictions.present[~positive].mean() < 0.3
-    part, channel = np.unravel_index(np.abs(fit.heads.mean(0)[:, :KNOWN]).argmax(), (PARTS, KNOWN))
-    assert part == 2
-    assert channel < 6
-
-
-def test_the_exported_graph_gives_the_mean_of_the_folds() -> None:
-    network, films = _network(), torch.rand(2, 1, 256, 256)
-    features = extract_features(network, films[:, 0].numpy())
-    assert features.parts.shape == (2, 2, PARTS, KNOWN)
-    assert features.thumbnails.shape == (2, 2, 576)
-    fits = [
-        {
-            "heads": torch.randn(3, PARTS, CHANNELS, dtype=torch.float64),
-            "bias": torch.randn(3, dtype=torch.float64),
-            "scale": torch.tensor(1.3, dtype=torch.float64),
-            "offset": torch.tensor(-0.4, dtype=torch.float64),
-        }
-        for _ in range(2)
-    ]
-    labels = torch.from_numpy(np.concatenate((features.parts[FilmPass.THORAX], features.context), 2))
-    expected = [
-        (torch.einsum("bpc,fpc->bf", labels, fit["heads"]) + fit["bias"]).mean(1) * fit["scale"] + fit["offset"]
-        for fit in fits
-    ]
-
-    chest = assemble(network, fits)
-    chest.distance = MahalanobisDistance([np.random.default_rng(1).normal(size=(40, 16))] * 2)
-    with torch.inference_mode():
-        outputs = chest.eval()(films)
-
-    assert torch.allclose(outputs["finding_logits"], torch.stack(expected, 1).float(), atol=1e-3)
-    assert torch.allclose(outputs["finding_logits"], outputs["finding_maps"].mean((2, 3)) + chest.bias, atol=1e-3)
-    assert outputs["finding_maps"].shape == (2, 2, 32, 32)
-    assert outputs["structure_logits"].shape == (2, 15, 128, 128)
-
-
-def test_both_passes_use_the_same_network() -> None:
-    network, film = _network(), torch.rand(1, 1, 256, 256)
-
-    first, second = two_passes(network, film)
-
-    with torch.inference_mode():
-        assert torch.allclose(first.views, network(film).views, atol=1e-6)
-        alone = network(gray_outside(film, thorax_mask(first.planes)))
-    assert torch.allclose(second.views, alone.views, atol=1e-6)
+def test_area_under_the_curve_of_perfect_scores_is_one() -> None:
+    assert metrics.auc(np.array([False, True]), np.array([0.1, 0.9])) == 1.0
