@@ -12,7 +12,7 @@ from sklearn.covariance import LedoitWolf
 from torch import Tensor, nn
 
 from cxr_node.domain.identifiers import digest_of
-from cxr_node.domain.radiograph import Float32
+from cxr_node.domain.radiograph import Float32, View
 from cxr_node.infer import bundle, prepare
 from cxr_node.infer.export import export_network
 from cxr_node.infer.findings import sigmoid
@@ -75,6 +75,7 @@ class Chest(nn.Module):
         super().__init__()
         self.encoder, self.opacity, self.others = encoder, opacity, others
         self.calibration = nn.Parameter(torch.tensor([1.0, 0.0]))
+        self.shifts = nn.Parameter(torch.zeros(1 + (others.findings if others else 0)))
         self.distance: nn.Module = nn.Identity()
 
     def forward(self, film: Tensor) -> dict[str, Tensor]:
@@ -88,12 +89,18 @@ class Chest(nn.Module):
             logits.append(others)
             maps.append(torch.relu(contributions))
         return {
-            "finding_logits": torch.cat(logits, 1),
+            "finding_logits": torch.cat(logits, 1) - self.shifts * ap_share(anatomy.views),
             "finding_maps": torch.cat(maps, 1),
             "structure_logits": anatomy.planes[:, : len(STRUCTURES)],
             "view_logits": anatomy.views,
             "distance": self.distance(anatomy.features),
         }
+
+
+def ap_share(views: Tensor) -> Tensor:
+    """Return the probability of AP among PA and AP, (B, 4) -> (B, 1)."""
+    pa, ap = phantoms.VIEWS.index(View.PA), phantoms.VIEWS.index(View.AP)
+    return torch.sigmoid(views[:, ap : ap + 1] - views[:, pa : pa + 1])
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -138,6 +145,7 @@ def assemble(anatomy: AnatomyNet, fits: list[dict[str, Tensor]]) -> Chest:
             heads.bias.data[number] = (fit["bias"] * fit["scale"] + fit["offset"]).float()
         chest = Chest(Encoder(anatomy, CellFeatures(pretrained())), opacity, heads if others else None)
         chest.calibration.copy_(torch.stack((first["scale"], first["offset"])))
+        chest.shifts.copy_(torch.stack([fit["shift"] * fit["scale"] for fit in fits]))
     return chest
 
 
@@ -146,7 +154,7 @@ def _distance(network: AnatomyNet, arguments: argparse.Namespace) -> tuple[Mahal
     saved = arguments.work / "distance.pt"
     if not saved.exists():
         fitted, limit, summary = fit_distance(network, arguments)
-        (arguments.work / "distance.json").write_text(json.dumps({"limit": limit, **summary}, indent=1))
+        (arguments.work / "distance.json").write_text(json.dumps({"limit": limit, "shares": summary}, indent=1))
         torch.save(fitted.state_dict(), saved)
     distance = MahalanobisDistance()
     distance.load_state_dict(torch.load(saved, weights_only=True))

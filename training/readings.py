@@ -20,6 +20,7 @@ from training.metrics import Floats
 FOLDS = 10
 NO_FINDING = "No Finding"
 OPACITY = "opacity"
+NORMAL = "normal"
 
 BOX_UNITS = 1024
 """Boxes are in pixels of a picture of 1024 x 1024, whatever the size of the film."""
@@ -46,9 +47,10 @@ class Box:
 class ReadFilm:
     """A film and what is known of it.
 
-    `opacity` is the radiologists' reading, None where there is none. `soft` holds the published network's
-    probabilities by label, empty where there are none. `is_fair`: chosen without regard to the picture.
-    `pixel_mm` is the width of a pixel of the film reduced to 512 columns.
+    `opacity` is the radiologists' reading, None where there is none; `is_read_normal` if they saw nothing else either.
+    `soft` holds the published network's probabilities by label, empty where there are none. `is_fair`: chosen without
+    regard to the picture. `turns` are the quarter turns to the left that put it upright. `pixel_mm` is the width of a
+    pixel of the film reduced to 512 columns.
     """
 
     path: Path
@@ -56,10 +58,12 @@ class ReadFilm:
     view: str
     labels: frozenset[str]
     opacity: bool | None
+    is_read_normal: bool
     boxes: tuple[Box, ...]
     soft: dict[str, float]
     is_fair: bool
     pixel_mm: float
+    turns: int = 0
 
     @property
     def fold(self) -> int:
@@ -107,14 +111,14 @@ def read_table(table: Path, films: Path, *, chosen: str) -> tuple[ReadFilm, ...]
     return tuple(found.values())
 
 
-def pixels_of(path: Path, side: int) -> Floats:
-    """Return a film reduced or enlarged to (side, side), 0.0 black to 1.0 white."""
-    with Image.open(path) as picture:
+def pixels_of(film: ReadFilm, side: int) -> Floats:
+    """Return a film, upright, reduced or enlarged to (side, side), 0.0 black to 1.0 white."""
+    with Image.open(film.path) as picture:
         gray = picture.convert("L")
         if gray.size != (side, side):
             gray = gray.resize((side, side), Image.Resampling.BOX)
         values: npt.NDArray[np.float32] = np.asarray(gray, dtype=np.float32) / np.float32(255)
-    return values
+    return np.ascontiguousarray(np.rot90(values, film.turns))
 
 
 def _width(path: Path) -> int:
@@ -130,6 +134,7 @@ def _film(row: dict[str, str], path: Path, *, is_fair: bool) -> ReadFilm:
         view=row["view_position"],
         labels=frozenset(row["labels"].split("|")),
         opacity=row["rsna"] == OPACITY if row["rsna"] else None,
+        is_read_normal=row["rsna"] == NORMAL,
         boxes=tuple(_box(text) for text in row["rsna_boxes_x_y_w_h_of_1024"].split(";") if text.strip()),
         soft={name: float(value) for name, value in soft.items()},
         is_fair=is_fair,

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
         "offered": ", ".join(label.key.replace("_", " ") for label in opened.card.labels),
         "exposures": exposures(arguments, opened),
         "anatomy": anatomy(json.loads((work / "anatomy.json").read_text())),
-        "distance": distance(json.loads((work / "distance.json").read_text())),
+        "distance": distance(json.loads((work / "distance.json").read_text())["shares"]),
         "inspection": inspection(folder / INSPECTION),
         "digest": opened.identity.weights_digest,
     }
@@ -67,7 +67,7 @@ def exposures(arguments: argparse.Namespace, opened: bundle.Bundle) -> str:
     scores: dict[str, list[Floats]] = {name: [] for name in ("as it is", *EXPOSURES)}
     with torch.inference_mode():
         for film in films:
-            gray = readings.pixels_of(film.path, FILM)
+            gray = readings.pixels_of(film, FILM)
             for name, change in ((next(iter(scores)), None), *EXPOSURES.items()):
                 shown = gray if change is None else change(gray)
                 logits = program(torch.from_numpy(shown.astype(np.float32))[None, None])["finding_logits"][0]
@@ -92,7 +92,7 @@ def examples(arguments: argparse.Namespace, opened: bundle.Bundle) -> Image.Imag
     for number, label in enumerate(opened.card.labels):
         own = [film for film in films if names[label.key] in film.labels][:COLUMNS]
         for film in own:
-            gray = readings.pixels_of(film.path, FILM)
+            gray = readings.pixels_of(film, FILM)
             with torch.inference_mode():
                 outputs = program(torch.from_numpy(gray)[None, None])
             score = float(torch.sigmoid(outputs["finding_logits"][0, number]))

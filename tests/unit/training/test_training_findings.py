@@ -1,6 +1,7 @@
 """The thorax by rank, features of cells, heads of findings, planted opacities, and the exported graph."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -235,6 +236,13 @@ def test_table_of_readings_keeps_what_each_set_is_good_for(tmp_path: Path) -> No
     assert second.boxes[0] == readings.Box(left=0.5, top=0.25, width=0.125, height=0.0625)
 
 
+def test_operating_point_follows_the_view_in_part() -> None:
+    films = [replace(film, view="AP" if number % 2 else "PA", opacity=None) for number, film in enumerate(_films(40))]
+    logits = np.array([float(number % 2) for number in range(40)])
+
+    assert judge.view_shift(films, logits) == pytest.approx(judge.VIEW_SHARE)
+
+
 def test_distance_of_a_typical_film_is_about_one() -> None:
     generator = np.random.default_rng(0)
     sets = [generator.normal(size=(400, 256)), generator.normal(2, 1, size=(400, 256))]
@@ -252,6 +260,7 @@ def _films(count: int) -> tuple[ReadFilm, ...]:
             view="PA",
             labels=frozenset({"No Finding"}),
             opacity=number % 2 == 0,
+            is_read_normal=False,
             boxes=(),
             soft={},
             is_fair=True,
