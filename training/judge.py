@@ -16,7 +16,7 @@ from training.readings import ReadFilm
 LEAST_AUC = 0.70
 """A finding is offered if the lower bound of its AUC reaches this."""
 ALERTS = 0.09
-"""Share of PA films without finding on which a finding is present: on all films it then stays below one in ten."""
+"""Share of fairly chosen films without finding on which a finding is present."""
 VIEW_SHARE = 0.3
 """Share of the difference between the views' operating points that is taken off the logit of an AP film."""
 UNDETERMINED_BAND = 0.25
@@ -124,7 +124,7 @@ def _figures(
     raw = raw - shift * _in_view(films, "AP")
     scale, offset = metrics.fit_platt(raw[judged], positive[judged], np.ones(int(judged.sum())))
     logits, negative = scale * raw + offset, normal(films)
-    threshold = scale * _operating_point(films, raw, "PA") + offset
+    threshold = float(np.quantile(logits[negative], 1 - ALERTS))
     own = logits[judged]
     at = np.quantile(own[positive[judged]], 1 - SENSITIVITY)
     without = [film for film, one in zip(films, negative, strict=True) if one]
