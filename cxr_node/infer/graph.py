@@ -23,8 +23,9 @@ contiguous.default conv2d.default conv_transpose2d.input convolution.default div
 dropout.default elu.default exp.default expand.default flatten.using_ints gelu.default group_norm.default
 hardsigmoid.default hardswish.default hardtanh.default instance_norm.default layer_norm.default leaky_relu.default
 linear.default log.default log_softmax.int logsumexp.default matmul.default max.dim max_pool2d.default mean.default
-mean.dim mul.Scalar mul.Tensor mul_.Tensor neg.default ones_like.default pad.default permute.default pixel_shuffle.default
-pixel_unshuffle.default pow.Tensor_Scalar relu.default relu_.default reshape.default rsqrt.default rsub.Scalar
+mean.dim mul.Scalar mul.Tensor mul_.Tensor neg.default ones_like.default pad.default permute.default
+pixel_shuffle.default pixel_unshuffle.default pow.Tensor_Scalar relu.default relu_.default reshape.default
+rsqrt.default rsub.Scalar
 scaled_dot_product_attention.default select.int sigmoid.default silu.default silu_.default slice.Tensor softmax.int
 sort.default sqrt.default square.default squeeze.dim stack.default std.correction sub.Scalar sub.Tensor sum.dim_IntList
 abs.default erf.default gt.Tensor index_select.default lt.Scalar lt.Tensor mish.default ne.Scalar reciprocal.default

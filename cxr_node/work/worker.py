@@ -95,7 +95,7 @@ class Worker:
             dates = [date for date in (next_due, excluded.probe_at) if date is not None]
             if not dates:
                 return None
-            seconds = (max(min(dates), excluded.until or now) - now).total_seconds()
+            seconds = (max(min(dates), excluded.until or min(dates)) - now).total_seconds()
             if batching.wait_s and claimable.count_due(connection, self.stage, now=now) < batching.size:
                 seconds += batching.wait_s
         return seconds

@@ -95,6 +95,7 @@ FILMS: dict[Reason, Callable[[], Dataset]] = {
     Reason.QUALITY: lambda: films.dx(changes={"PixelData": bytes(64 * 48 * 2)}),
     Reason.UNUSUAL: films.dx,
     Reason.TURNED: films.dx,
+    Reason.NO_MODEL: films.dx,
     Reason.MODEL_ERROR: films.dx,
     Reason.TIMEOUT: films.dx,
 }
