@@ -70,7 +70,7 @@ def opacity(
     table["statistics"] = {
         f"{key}, {view}": value
         for view in ("PA", "AP", "fairly chosen")
-        for key, value in _told_by_statistics(films, positive, read & _in_view(films, view)).items()
+        for key, value in _separation_by_statistics(films, positive, read & _in_view(films, view)).items()
     }
     mined = np.array([bool(film.labels & {"Pneumonia", "Infiltration", "Consolidation", "Edema"}) for film in films])
     fair = np.array([film.is_fair for film in films])
@@ -83,15 +83,15 @@ def distilled(name: str, label: str, films: Sequence[ReadFilm], raw: Floats) -> 
     fair = np.array([film.is_fair for film in films])
     positive = np.array([label in film.labels for film in films])
     table, heads = _figures(name, "mined", films, raw, positive, fair)
-    table["statistics"] = _told_by_statistics(films, positive, fair)
+    table["statistics"] = _separation_by_statistics(films, positive, fair)
     return table, heads
 
 
 def is_offered(table: dict[str, Any]) -> bool:
     """Whether a finding is good enough, on labels that statistics of the whole film do not tell."""
     first = table["rows"][0]
-    told = max(table.get("statistics", {"": 0.0}).values())
-    return bool(first["auc"]["low"] >= LEAST_AUC and first["positive"] >= FEWEST_FILMS and told < LARGEST_AUC)
+    strongest = max(table.get("statistics", {"": 0.0}).values())
+    return bool(first["auc"]["low"] >= LEAST_AUC and first["positive"] >= FEWEST_FILMS and strongest < LARGEST_AUC)
 
 
 def as_text(tables: Sequence[dict[str, Any]]) -> str:
@@ -188,7 +188,7 @@ def _operating_point(films: Sequence[ReadFilm], logits: Floats, view: str) -> fl
     return float(np.quantile(logits[(normal(films) | read) & _in_view(films, view)], 1 - ALERTS))
 
 
-def _told_by_statistics(films: Sequence[ReadFilm], positive: Bools, chosen: Bools) -> dict[str, float]:
+def _separation_by_statistics(films: Sequence[ReadFilm], positive: Bools, chosen: Bools) -> dict[str, float]:
     """Return the AUC with which each statistic of the whole film predicts the label on the films `chosen`."""
     own = [film for film, one in zip(films, chosen, strict=True) if one]
     columns = columns_of([statistics_of(film.path) for film in own])

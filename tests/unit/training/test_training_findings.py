@@ -201,10 +201,10 @@ def test_lungs_too_small_for_an_opacity_get_none() -> None:
     assert lesions.plant(np.zeros((512, 512)), lungs, pixel_mm=0.7, generator=np.random.default_rng(0)) is None
 
 
-def test_finding_is_offered_only_if_good_and_not_told_by_the_whole_film() -> None:
-    def table(low: float, positive: int, told: float) -> dict[str, object]:
+def test_finding_is_offered_only_if_good_and_not_predicted_by_statistics() -> None:
+    def table(low: float, positive: int, separation: float) -> dict[str, object]:
         row = {"auc": {"value": 0.8, "low": low, "high": 0.9}, "positive": positive}
-        return {"rows": [row], "statistics": {"mean": told}}
+        return {"rows": [row], "statistics": {"mean": separation}}
 
     assert judge.is_offered(table(0.71, 30, 0.55))
     assert not judge.is_offered(table(0.69, 30, 0.55))
