@@ -5,11 +5,9 @@ converts none. PS3.5 section 7.1 (elements), 7.5 (sequences and items), A.4 (fra
 """
 
 import struct
-import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 ENCAPSULATED_UNCOMPRESSED = "1.2.840.10008.1.2.1.98"
 """Encapsulated Uncompressed Explicit VR Little Endian (PS3.5 section A.4.11): native cells in items."""
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
@@ -28,7 +26,15 @@ _ITEM_END = 0xFFFEE00D
 _SEQUENCE_END = 0xFFFEE0DD
 _DELIMITERS = frozenset({_ITEM_END, _SEQUENCE_END})
 _FILE_META_GROUP = 0x0002
-_INFLATE_STEP_BYTES = 1 << 20
+
+MAXIMUM_ELEMENTS = 100_000
+"""Most elements of a data set, and most elements within its sequences; films of the field have some hundreds.
+
+A walk takes about 8 microseconds an element, a parsed element 340 bytes of memory.
+"""
+MAXIMUM_DEPTH = 32
+"""Most sequences within each other: items of a defined length are copied once for each."""
+_MAY_NEST = frozenset({"", "SQ", "UN"})
 
 
 class DamagedDataSet(ValueError):
@@ -56,6 +62,19 @@ class _Header(NamedTuple):
     start: int
 
 
+class ElementCount:
+    """Number of elements so far, at most `MAXIMUM_ELEMENTS`."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def add(self) -> None:
+        """Count one more; raise DamagedDataSet beyond the maximum."""
+        self._number += 1
+        if self._number > MAXIMUM_ELEMENTS:
+            raise DamagedDataSet(f"it has more than {MAXIMUM_ELEMENTS:,} elements")
+
+
 def walk(data_set: memoryview, *, transfer_syntax_uid: str) -> Iterator[Element]:
     """Yield the top level elements of an encoded data set without File Meta Information, not deflated.
 
@@ -66,20 +85,23 @@ def walk(data_set: memoryview, *, transfer_syntax_uid: str) -> Iterator[Element]
     Raises
     ------
     DamagedDataSet
-        If an element before or in Pixel Data (7FE0,0010) reaches beyond the end, or bytes are no element.
+        If an element before or in Pixel Data (7FE0,0010) reaches beyond the end, bytes are no element, or there are
+        more elements or levels than `MAXIMUM_ELEMENTS` and `MAXIMUM_DEPTH`.
     """
     order = ">" if transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN else "<"
     offset = _after_file_meta(data_set)
     explicit = transfer_syntax_uid != IMPLICIT_VR_LITTLE_ENDIAN or _is_explicit(data_set, offset)
     size = len(data_set)
     has_pixels = False
+    count = ElementCount()
     while offset < size:
         try:
+            count.add()
             header = _read_header(data_set, offset, explicit=explicit, order=order)
             if header.tag in _DELIMITERS:
                 offset = header.start
                 continue
-            element, offset = _element(data_set, header, explicit=explicit, order=order)
+            element, offset = _element(data_set, header, explicit=explicit, order=order, count=count)
         except DamagedDataSet:
             if has_pixels:
                 return
@@ -100,42 +122,43 @@ def walk_file_meta(content: memoryview) -> Iterator[Element]:
         yield Element(tag, vr, length, start, offset, is_implicit_inside=False)
 
 
-def inflate(content: memoryview, *, maximum_bytes: int) -> tuple[bytes, bool]:
-    """Return a deflated data set as far as it can be inflated, and whether `maximum_bytes` sufficed.
+def count_within(data_set: memoryview, element: Element, *, is_little_endian: bool, count: ElementCount) -> None:
+    """Count the elements within the items of a sequence, at every depth and of whatever length.
 
-    Raw (PS3.5 section A.5), or with the header of zlib that some senders write.
+    An element that is no sequence has none. What cannot be read ends the item that it is in.
 
     Raises
     ------
     DamagedDataSet
-        If not one byte can be inflated.
+        If there are more elements or levels than `MAXIMUM_ELEMENTS` and `MAXIMUM_DEPTH`.
     """
-    inflated, is_whole = _inflate(content, -zlib.MAX_WBITS, maximum_bytes)
-    if not inflated:
-        inflated, is_whole = _inflate(content, zlib.MAX_WBITS, maximum_bytes)
-    if not inflated:
-        raise DamagedDataSet("the deflated data set cannot be inflated")
-    return inflated, is_whole
+    order = "<" if is_little_endian else ">"
+    if element.vr not in _MAY_NEST or _tag_at(data_set, element.start, order) != _ITEM:
+        return
+    at = element.start
+    levels = [_Level(element.end, not element.is_implicit_inside, is_delimited=False)]
+    while levels:
+        end, is_explicit, _ = levels[-1]
+        try:
+            header = _read_header(data_set, at, explicit=is_explicit, order=order) if at + 8 <= end else None
+        except DamagedDataSet:
+            header = None
+        if header is None or header.start > end:
+            at = end
+            levels.pop()
+            continue
+        count.add()
+        at, level = _step_within(data_set, header, levels[-1], order)
+        if level is not None:
+            levels.append(level)
+            _check_depth(len(levels))
+        elif header.tag in _DELIMITERS and levels[-1].is_delimited:
+            levels.pop()
 
 
 def name_of(tag: int) -> str:
     """Return a tag as (gggg,eeee)."""
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
-
-
-def _inflate(content: memoryview, window_bits: int, maximum_bytes: int) -> tuple[bytes, bool]:
-    inflater = zlib.decompressobj(window_bits)
-    parts: list[bytes] = []
-    rest: bytes | memoryview = content
-    size = 0
-    try:
-        while rest and size < maximum_bytes and not inflater.eof:
-            parts.append(inflater.decompress(rest, min(_INFLATE_STEP_BYTES, maximum_bytes - size)))
-            size += len(parts[-1])
-            rest = inflater.unconsumed_tail
-    except zlib.error:
-        return b"".join(parts), True
-    return b"".join(parts), not rest or inflater.eof
 
 
 def _after_file_meta(data_set: memoryview) -> int:
@@ -232,7 +255,9 @@ def _tag_at(data_set: memoryview, offset: int, order: str) -> int:
     return int(group) << 16 | int(number)
 
 
-def _element(data_set: memoryview, header: _Header, *, explicit: bool, order: str) -> tuple[Element, int]:
+def _element(
+    data_set: memoryview, header: _Header, *, explicit: bool, order: str, count: ElementCount
+) -> tuple[Element, int]:
     """Return the element, and the offset of the next."""
     tag, vr, length, start = header
     if tag < 0x00020000:
@@ -244,7 +269,7 @@ def _element(data_set: memoryview, header: _Header, *, explicit: bool, order: st
     elif tag == PIXEL_DATA:
         end, following = _end_of_fragments(data_set, start, order)
     else:
-        end, following = _end_of_items(data_set, header, explicit=not is_implicit_inside, order=order)
+        end, following = _end_of_items(data_set, header, not is_implicit_inside, order, count)
     if following > len(data_set):
         raise DamagedDataSet(f"element {name_of(tag)} is longer than the data set")
     return Element(tag, vr, length, start, end, is_implicit_inside), following
@@ -272,7 +297,13 @@ def _end_of_fragments(data_set: memoryview, start: int, order: str) -> tuple[int
     return at, size
 
 
-def _end_of_items(data_set: memoryview, sequence: _Header, *, explicit: bool, order: str) -> tuple[int, int]:
+def _end_of_items(
+    data_set: memoryview,
+    sequence: _Header,
+    explicit: bool,
+    order: str,
+    count: ElementCount,
+) -> tuple[int, int]:
     """Return the end of a sequence of undefined length, and the offset after its delimiter if it has one.
 
     A sequence's delimiter also ends an open item; an element where an item should be ends the sequence.
@@ -280,6 +311,8 @@ def _end_of_items(data_set: memoryview, sequence: _Header, *, explicit: bool, or
     at = sequence.start
     open_ends = [_OpenEnd(_SEQUENCE_END, explicit)]
     while True:
+        count.add()
+        _check_depth(len(open_ends))
         header = _read_header(data_set, at, explicit=open_ends[-1].is_explicit, order=order)
         is_misplaced = open_ends[-1].delimiter == _SEQUENCE_END and header.tag != _ITEM
         if header.tag in _DELIMITERS:
@@ -296,6 +329,32 @@ def _end_of_items(data_set: memoryview, sequence: _Header, *, explicit: bool, or
             return (at, at) if is_misplaced and header.tag != _SEQUENCE_END else (at - 8, at)
         if at > len(data_set):
             raise DamagedDataSet(f"sequence {name_of(sequence.tag)} is longer than the data set")
+
+
+class _Level(NamedTuple):
+    """An open sequence or item: where it ends at the latest, and whether a delimiter ends it before."""
+
+    end: int
+    is_explicit: bool
+    is_delimited: bool
+
+
+def _step_within(data_set: memoryview, header: _Header, level: _Level, order: str) -> tuple[int, _Level | None]:
+    """Return where to read on after a header, and the level that it opens."""
+    is_item = header.tag == _ITEM
+    is_delimited = header.length == UNDEFINED
+    is_sequence = header.vr in _MAY_NEST and _tag_at(data_set, header.start, order) == _ITEM
+    if header.length and (is_item or is_sequence):
+        end = level.end if is_delimited else min(level.end, header.start + header.length)
+        is_explicit = level.is_explicit and (is_item or header.vr == "SQ")
+        return header.start, _Level(end, is_explicit, is_delimited)
+    return header.start + (0 if is_delimited else header.length), None
+
+
+def _check_depth(levels: int) -> None:
+    """Raise DamagedDataSet for more sequences within each other than `MAXIMUM_DEPTH`; each is two levels."""
+    if levels > 2 * MAXIMUM_DEPTH:
+        raise DamagedDataSet(f"it has more than {MAXIMUM_DEPTH} sequences within each other")
 
 
 class _OpenEnd(NamedTuple):

@@ -10,14 +10,15 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import BaseTag
 
+from cxr_node.domain.deflated import DEFLATED, inflate
 from cxr_node.domain.encoded_data_set import (
-    DEFLATED,
     EXPLICIT_VR_BIG_ENDIAN,
     PIXEL_DATA,
     UNDEFINED,
     DamagedDataSet,
     Element,
-    inflate,
+    ElementCount,
+    count_within,
     walk,
     walk_file_meta,
 )
@@ -41,7 +42,8 @@ def parse(content: bytes, *, limits: Limits | None = None) -> Dataset:
     Raises
     ------
     GiveUp
-        DECODE if it cannot be parsed to the end of Pixel Data; TOO_LARGE if a deflated data set inflates beyond
+        DECODE if it cannot be parsed to the end of Pixel Data, or has more elements or nested sequences than
+        `encoded_data_set` bounds; TOO_LARGE if a deflated data set inflates beyond
         `limits`.
     """
     limits = limits or Limits()
@@ -83,11 +85,13 @@ def _read(opened: _OpenFile) -> tuple[Dataset, DamagedDataSet | None]:
     parsed: dict[BaseTag, DataElement | RawDataElement] = {}
     damage: DamagedDataSet | None = None
     is_implicit = False
+    within = ElementCount()
     try:
         for element in walk(opened.data_set, transfer_syntax_uid=opened.transfer_syntax_uid):
             is_implicit = is_implicit or not element.vr
             tag = BaseTag(element.tag)
             if tag not in parsed:  # as in reception: the first of two
+                count_within(opened.data_set, element, is_little_endian=is_little_endian, count=within)
                 parsed[tag] = _raw(element, opened.data_set, is_little_endian=is_little_endian)
     except DamagedDataSet as error:
         damage = error

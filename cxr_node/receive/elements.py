@@ -5,7 +5,8 @@ A full parser decodes character sets and private sequences, and stops at the fir
 
 from collections.abc import Set as AbstractSet
 
-from cxr_node.domain.encoded_data_set import DEFLATED, UNDEFINED, DamagedDataSet, inflate, walk
+from cxr_node.domain.deflated import DEFLATED, inflate
+from cxr_node.domain.encoded_data_set import UNDEFINED, DamagedDataSet, walk
 from cxr_node.domain.identifiers import Uid
 
 _INFLATED_BYTES = 8 << 20
@@ -35,7 +36,8 @@ def values_of(
     Raises
     ------
     ValueError
-        If the bytes up to the last wanted tag, or to the last of `required`, are not a data set.
+        If the bytes up to the last wanted tag, or to the last of `required`, are not a data set, or have too many
+        elements or nested sequences.
     """
     if transfer_syntax_uid in DEFLATED:
         data_set = memoryview(inflate(data_set, maximum_bytes=_INFLATED_BYTES)[0])

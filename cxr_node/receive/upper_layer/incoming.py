@@ -4,7 +4,7 @@ import hashlib
 import struct
 from collections.abc import Callable, Iterator
 
-from cxr_node.domain.encoded_data_set import DEFLATED
+from cxr_node.domain.deflated import DEFLATED
 from cxr_node.domain.errors import RejectObject, RetryLater
 from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Identity, Sender, StagedInstance, StagedObject
