@@ -39,6 +39,7 @@ from cxr_node.records import commitments, ingest, results
 from cxr_node.records.destination_capabilities import DestinationCapabilities
 from cxr_node.records.films import Film
 from cxr_node.records.results import Delivery, Result
+from cxr_node.report.grouping import by_patient
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import ComposeRequest, Observer, PreviousReport, ReportedFilm, header_of
@@ -181,12 +182,13 @@ def compose(
 
     `readings` are the study's films with their readings. A result's UID follows from its content, so an unchanged
     result has the UID of the earlier one. Of `kinds`, those of at least one matching route are composed; the first
-    if there is none, so that every study has an archived report.
+    if there is none, so that every study has an archived report. Films that contradict each other about the patient
+    are answered by a report for each patient, without findings.
 
     Raises
     ------
     GiveUp
-        If the films belong to several patients, no header is a received one, or a result fails its validation.
+        If no header is a received one, or a result fails its validation.
     """
     reported = [
         reported_film(
@@ -208,18 +210,23 @@ def compose(
     matching = {name: route for name, route in routes.items() if study_decision(route.condition, facts).met}
     wanted = [kind for kind in kinds if any(kind.result_type.name in route.kinds for route in matching.values())]
     composed: list[Composed] = []
+    groups = by_patient(reported)
     for kind in wanted or kinds[:1]:
         type_name = kind.result_type.name
         destinations = tuple(name for name, route in matching.items() if type_name in route.kinds)
-        request = ComposeRequest(
-            films=reported,
-            load_radiograph=load_radiograph,
-            observer=observer,
-            now=now,
-            earlier=[_previous(result) for result in composed_earlier if result.kind == type_name],
-        )
-        for version, instance in enumerate(kind.compose(request), start=len(request.earlier) + 1):
-            composed.append(_archived(instance, type_name, version, destinations, archive))
+        earlier = [result for result in composed_earlier if result.kind == type_name]
+        version = len(earlier)
+        for films in groups:
+            request = ComposeRequest(
+                films=films,
+                load_radiograph=load_radiograph,
+                observer=observer,
+                now=now,
+                earlier=_earlier_of(films, earlier, is_only_patient=len(groups) == 1),
+            )
+            for instance in kind.compose(request):
+                version += 1
+                composed.append(_archived(instance, type_name, version, destinations, archive))
     return composed
 
 
@@ -272,6 +279,14 @@ def routing_facts(film: Film, reading: Reading | None, header: Dataset) -> FilmF
         view=geometry.view,
         findings=None if reading is None else keys,
     )
+
+
+def _earlier_of(
+    films: Sequence[ReportedFilm], earlier: Sequence[Result], *, is_only_patient: bool
+) -> list[PreviousReport]:
+    """Return the earlier results of the study; of one of its several patients, those of that patient."""
+    keys = {film.reading.film.patient_key for film in films}
+    return [_previous(result) for result in earlier if is_only_patient or result.identity.patient_key in keys]
 
 
 def _previous(result: Result) -> PreviousReport:

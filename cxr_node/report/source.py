@@ -25,6 +25,7 @@ class ReportedFilm:
 
     `added_after` is the number of the study's results that were composed before the film was received, and `number` its
     ordinal in the study, by `study.numbered`; 0 for the only film.
+    `shared` has the Patient and Study attributes of the whole study (`grouping.by_patient`).
     """
 
     header: Dataset
@@ -33,6 +34,7 @@ class ReportedFilm:
     is_named_by_row: bool = False
     added_after: int = 0
     number: int = 0
+    shared: Dataset | None = None
 
 
 def header_of(film: Identity) -> Dataset:

@@ -1,4 +1,4 @@
-"""Collation of the films of one study: their numbers, and a refusal where they may be of two patients."""
+"""Collation of the films of a study: numbers, one value of each attribute, a refusal where they are of two patients."""
 
 import re
 from collections.abc import Sequence, Set
@@ -9,16 +9,21 @@ from pydicom.dataset import Dataset
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.reasons import Reason
 from cxr_node.report.header.safe_header import safe_header
+from cxr_node.report.patient import contradict, patient_of
 from cxr_node.report.source import ReportedFilm
+from cxr_node.report.study_attributes import study_attributes, with_attributes
 
 
 def collate(films: Sequence[ReportedFilm]) -> tuple[ReportedFilm, ...]:
     """Return the films with safe headers in the order of their numbers, those with a header of their own first.
 
+    All headers have the Patient and Study attributes of the study: those that `by_patient` has set, or those of
+    `films`.
+
     Raises
     ------
     GiveUp
-        IDENTITY: the films are of two studies, two patients or two orders, a header is not that of its reading, or
+        IDENTITY: the films are of two studies or two patients, a header is not that of its reading, or
         none can be read. A result of theirs might be filed under the wrong patient, or under none.
     ValueError
         If there is no film.
@@ -27,17 +32,22 @@ def collate(films: Sequence[ReportedFilm]) -> tuple[ReportedFilm, ...]:
         raise ValueError("a report needs at least one film")
     for film in films:
         _require_own_header(film)
-    collated = tuple(
-        replace(film, header=safe_header(film.header, character_sets=film.character_sets)) for film in numbered(films)
-    )
-    with_header = [film for film in collated if not film.is_named_by_row]
-    if not with_header:
+    collated = with_safe_headers(numbered(films))
+    headers = [film.header for film in collated if not film.is_named_by_row]
+    if not headers and not any(film.shared for film in collated):
         raise GiveUp(Reason.IDENTITY, "no film of the study has a header that is the received one")
     _require_one("study", {film.reading.film.study_instance_uid for film in collated})
-    _require_one("patient", {film.reading.film.patient_key for film in collated})
-    _require_one("Patient ID", {_patient(film) for film in with_header})
-    _require_one("Accession Number", {str(film.header.AccessionNumber or "") for film in collated} - {""})
-    return tuple(sorted(collated, key=lambda film: film.is_named_by_row))
+    patients = [patient_of(header) for header in headers]
+    if any(contradict(one, other) for one in patients for other in patients):
+        raise GiveUp(Reason.IDENTITY, "films of one study name different patients")
+    shared = next((film.shared for film in collated if film.shared is not None), None) or study_attributes(headers)
+    with_shared = [replace(film, header=with_attributes(film.header, shared)) for film in collated]
+    return tuple(sorted(with_shared, key=lambda film: film.is_named_by_row))
+
+
+def with_safe_headers(films: Sequence[ReportedFilm]) -> list[ReportedFilm]:
+    """Return the films with safe headers."""
+    return [replace(film, header=safe_header(film.header, character_sets=film.character_sets)) for film in films]
 
 
 def numbered(films: Sequence[ReportedFilm]) -> tuple[ReportedFilm, ...]:
@@ -83,10 +93,6 @@ def _digits(header: Dataset, keyword: str, least: int) -> str:
 def _whole(header: Dataset, keyword: str) -> int:
     text = _stored(header, keyword)
     return int(text) if re.fullmatch(r"\d{1,12}", text) else 0
-
-
-def _patient(film: ReportedFilm) -> tuple[str, str]:
-    return str(film.header.PatientID or ""), str(film.header.get("IssuerOfPatientID") or "")
 
 
 def _require_own_header(film: ReportedFilm) -> None:

@@ -59,8 +59,13 @@ def copy_patient_and_study(header: Dataset, result: Dataset) -> None:
 
 
 def requests(header: Dataset, study_instance_uid: str) -> list[Dataset]:
-    """Return the items of Referenced Request Sequence (0040,A370): the film's orders."""
-    return [_request(item, study_instance_uid) for item in header.get("RequestAttributesSequence", ())]
+    """Return the items of Referenced Request Sequence (0040,A370): the orders of the study, each once."""
+    distinct: list[Dataset] = []
+    for attributes in header.get("RequestAttributesSequence", ()):
+        request = _request(attributes, study_instance_uid)
+        if request not in distinct:
+            distinct.append(request)
+    return distinct
 
 
 def _request(attributes: Dataset, study_instance_uid: str) -> Dataset:
