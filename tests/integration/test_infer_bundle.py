@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 
 from cxr_node.domain.identifiers import digest_of
+from cxr_node.domain.radiograph import Geometry, Radiograph, View
+from cxr_node.domain.reading import Presence
 from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.bundle import BundleError
+from cxr_node.infer.reader import Reader
+from cxr_node.phantom.film import films
 from tests.support import tiny_bundles
 
 
@@ -120,3 +124,17 @@ def test_a_folder_is_found_by_its_path(tmp_path: Path) -> None:
 def test_an_unknown_bundle_is_refused_naming_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="chest"):
         bundle_registry.find(str(tmp_path / "none"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("view", [View.PA, View.AP])
+def test_findings_are_present_on_no_normal_phantom(view: View) -> None:
+    reader = Reader(bundle.load(bundle_registry.find("chest")), device="cpu")
+    radiographs = [
+        Radiograph(p_values=film.p_values, geometry=Geometry(rows=512, columns=512), grayscale="phantom")
+        for film in films(range(1, 7), views=[view] * 6)
+    ]
+
+    readings = reader.read(radiographs)
+
+    assert not [one.key for reading in readings for one in reading.findings if one.presence is Presence.PRESENT]
