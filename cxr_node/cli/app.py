@@ -21,6 +21,7 @@ from cxr_node.cli import (
     demo,
     doctor,
     drift,
+    embeddings,
     films,
     grants,
     jobs,
@@ -93,6 +94,7 @@ app.command("purge")(purge.purge)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.add_typer(reports.app, name="report")
+app.add_typer(embeddings.app, name="embeddings")
 app.command("reconcile")(reconcile.reconcile)
 app.command("replay")(replay.replay)
 app.command("scrub")(scrub.scrub)

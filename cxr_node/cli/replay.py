@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,20 +47,28 @@ def replay(
     path: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a film again with the same network: exit status 0 if every score is bit-identical, 1 if not."""
+    """Read a film again with the same network: exit status 0 if every score is bit-identical, 1 if not.
+
+    Points, and embeddings if they were kept, must be bit-identical too.
+    """
     with reporting_errors(), read_write(path) as process:
         film, stored, activated = _stored(process, job_id)
         network = _network(process, stored, activated)
-        now = _read_again(process, film, network)
+        now = _read_again(process, film, network, keep_embeddings=bool(stored.embeddings))
         scores = _compared(stored, now)
         is_remote = isinstance(network, RemoteReader)
         # A server may give other scores each time, which one comparison does not show.
-        repeats = not is_remote or _compared(now, _read_again(process, film, network)).equal
+        repeats = (
+            not is_remote
+            or _compared(now, _read_again(process, film, network, keep_embeddings=bool(stored.embeddings))).equal
+        )
     if as_json:
         document: dict[str, object] = {"job": job_id, "model": _name(stored.model)}
         document |= {"weights_digest": stored.model.weights_digest, "equal": scores.equal, "repeats": repeats}
         document |= {"models": [{"model": _name(one), "weights_digest": one.weights_digest} for one in stored.models]}
-        typer.echo(json.dumps({**document, "difference": scores.difference, "scores": scores.plain}))
+        typer.echo(
+            json.dumps({**document, "difference": scores.difference, "scores": scores.plain, "others": scores.others})
+        )
     else:
         _show(stored.models, scores)
         if is_remote:
@@ -71,14 +79,18 @@ def replay(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """Score of each finding, stored and read again; None if one reading lacks the finding."""
+    """Score of each finding, stored and read again; None if one reading lacks the finding.
+
+    `others` says of each point and embedding whether it is the same.
+    """
 
     pairs: dict[str, tuple[float | None, float | None]]
+    others: dict[str, bool]
 
     @property
     def equal(self) -> bool:
-        """Whether every score is bit-identical."""
-        return all(stored == now for stored, now in self.pairs.values())
+        """Whether every score, point and embedding is bit-identical."""
+        return all(stored == now for stored, now in self.pairs.values()) and all(self.others.values())
 
     @property
     def difference(self) -> float | None:
@@ -154,8 +166,9 @@ def _selected(opened: "Reader | RemoteSwitch", stored: ModelIdentity) -> Identif
     return local if local is not None and local.identity.preparation == stored.preparation else opened.remote
 
 
-def _read_again(process: Process, film: Film, network: Network) -> Prediction:
-    context = ReadContext(archive=process.archive, rules=preprocessing.read_rules(process.settings))
+def _read_again(process: Process, film: Film, network: Network, *, keep_embeddings: bool) -> Prediction:
+    rules = replace(preprocessing.read_rules(process.settings), keep_embeddings=keep_embeddings)
+    context = ReadContext(archive=process.archive, rules=rules)
     try:
         (reading,) = pipeline.read([film], executor=InProcess(context), network=network)
     except RemoteError as error:
@@ -215,7 +228,15 @@ def _same(stored: ModelIdentity, present: ModelIdentity) -> None:
 
 def _compared(stored: Prediction, now: Prediction) -> Scores:
     old, new = ({finding.key: finding.score for finding in prediction.findings} for prediction in (stored, now))
-    return Scores(pairs={key: (old.get(key), new.get(key)) for key in {**old, **new}})
+    pairs = {key: (old.get(key), new.get(key)) for key in {**old, **new}}
+    outputs, again = _other_outputs(stored), _other_outputs(now)
+    return Scores(pairs=pairs, others={key: outputs.get(key) == again.get(key) for key in {**outputs, **again}})
+
+
+def _other_outputs(prediction: Prediction) -> dict[str, object]:
+    points: dict[str, object] = {f"point {point.key}": (point.at, point.confidence) for point in prediction.points}
+    vectors = {f"embedding of {_name(prediction.model_of(vector))}": vector.vector for vector in prediction.embeddings}
+    return {**points, **vectors}
 
 
 def _show(models: Sequence[ModelIdentity], scores: Scores) -> None:
@@ -225,10 +246,14 @@ def _show(models: Sequence[ModelIdentity], scores: Scores) -> None:
     for key, pair in scores.pairs.items():
         table.add_row(key, *("none" if score is None else repr(score) for score in pair))
     out.print(table)
+    for name, is_same in scores.others.items():
+        out.print(f"{name}: {'bit-identical' if is_same else 'NOT the same'}", markup=False)
     if scores.equal:
         out.print("bit-identical")
     elif scores.difference is None:
         out.print("NOT the same findings")
+    elif not scores.difference:
+        out.print("NOT the same: a point or an embedding differs")
     else:
         out.print(f"NOT the same: the largest difference is {scores.difference:.3g}")
 

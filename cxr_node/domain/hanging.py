@@ -94,7 +94,7 @@ class Turn:
     columns: int
 
     def prediction(self, prediction: Prediction) -> Prediction:
-        """Return a prediction with its area, regions, heat maps and structures turned."""
+        """Return a prediction with its area, regions, heat maps, structures and points turned."""
         if self.orientation == Orientation():
             return prediction
         return replace(
@@ -108,6 +108,7 @@ class Turn:
                 replace(step, analysed_area=step.analysed_area and self.rectangle(step.analysed_area))
                 for step in prediction.steps
             ),
+            points=tuple(replace(point, at=self._points([point.at])[0]) for point in prediction.points),
         )
 
     def measurements(self, measurements: Sequence[Measurement]) -> tuple[Measurement, ...]:

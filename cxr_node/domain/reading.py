@@ -166,6 +166,32 @@ class Appearance:
     limit: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedPoint:
+    """A point that a model locates, such as the carina or the tip of a tube.
+
+    `confidence` and `least_confidence` are between 0 and 1. It `is_visible` if it has the least confidence and lies in
+    the analysed area; elsewhere `at` means nothing. `laterality` is the patient's side. `model` is as for a finding.
+    """
+
+    key: str
+    code: Code
+    at: Point
+    confidence: float
+    least_confidence: float
+    is_visible: bool
+    laterality: Laterality | None = None
+    model: ModelIdentity | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding:
+    """Feature vector of a film: 32-bit floats, little-endian. `model` is as for a finding."""
+
+    vector: bytes
+    model: ModelIdentity | None = None
+
+
 class StepState(StrEnum):
     """What became of one bundle of a cascade for a film."""
 
@@ -207,6 +233,8 @@ class Prediction:
     structures: tuple[Structure, ...] = field(default=())
     appearance: Appearance | None = None
     steps: tuple[CascadeStep, ...] = field(default=())
+    points: tuple[NamedPoint, ...] = field(default=())
+    embeddings: tuple[Embedding, ...] = field(default=())
 
     @property
     def models(self) -> tuple[ModelIdentity, ...]:
@@ -224,9 +252,14 @@ class Prediction:
         """The bundles of a cascade that failed on the film."""
         return tuple(step for step in self.steps if step.state is StepState.FAILED)
 
-    def model_of(self, finding: Finding) -> ModelIdentity:
-        """Return the model of a finding."""
-        return finding.model or self.model
+    @property
+    def visible_points(self) -> tuple[NamedPoint, ...]:
+        """The points that the models see on the film."""
+        return tuple(point for point in self.points if point.is_visible)
+
+    def model_of(self, output: Finding | NamedPoint | Embedding) -> ModelIdentity:
+        """Return the model of a finding, point or embedding."""
+        return output.model or self.model
 
     def area_of(self, finding: Finding) -> Region:
         """Return the area that the model of a finding analysed."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from cxr_node.domain.identifiers import digest_of
-from cxr_node.domain.reading import ModelIdentity
-from cxr_node.infer import archive, card
+from cxr_node.domain.reading import ModelIdentity, Region
+from cxr_node.infer import archive, card, points
 from cxr_node.infer.card import Card
 from cxr_node.infer.model_adapter import identity_of
 from cxr_node.infer.output_shapes import ExpectedShape, described, expected_shapes, fits
@@ -151,6 +151,7 @@ def _run_trial(bundle: Bundle, folder: Path) -> None:
     for name, expected in expected_shapes(bundle.card, _TRIAL_FILMS).items():
         if name in outputs:
             _check_output(name, outputs[name], expected, folder)
+    _check_points(bundle.card, outputs, folder)
 
 
 def _check_output(name: str, output: torch.Tensor, expected: ExpectedShape, folder: Path) -> None:
@@ -160,3 +161,18 @@ def _check_output(name: str, output: torch.Tensor, expected: ExpectedShape, fold
             f"bundle {folder}: {name} has shape {shape} of {output.dtype}, "
             f"the card needs floats of ({described(expected)})"
         )
+
+
+def _check_points(card: Card, outputs: Mapping[str, torch.Tensor], folder: Path) -> None:
+    """Decode points and embedding of the trial films: numbers that are not finite or no confidences are refused now."""
+    frame = card.input.frame
+    edge = Region(outline=((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)))
+    try:
+        for number in range(_TRIAL_FILMS):
+            if card.points:
+                output = outputs["points"][number].numpy()
+                points.named_points(card.points, output, rows=frame.rows, columns=frame.columns, area=edge)
+            if card.embedding is not None:
+                points.embedding(outputs["embedding"][number].numpy())
+    except ValueError as error:
+        raise BundleError(f"bundle {folder}: on a black film {error}; correct the network's output") from error

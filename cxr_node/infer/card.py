@@ -64,12 +64,14 @@ class Calibration(Part):
 
 
 MAX_LABELS = 64
+MAX_POINTS = 32
+MAX_EMBEDDING_NUMBERS = 4096
 BOTH_LUNGS = (Anatomy.RIGHT_LUNG, Anatomy.LEFT_LUNG)
 VIEWS = 4
 """Channels of `view_logits`: PA, AP, lateral, not a chest film."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Output = Literal["finding_logits", "finding_maps", "structure_logits", "view_logits", "distance"]
+Output = Literal["finding_logits", "finding_maps", "structure_logits", "view_logits", "distance", "points", "embedding"]
 
 
 class CardError(ValueError):
@@ -95,13 +97,14 @@ class Network(Part):
     `finding_logits` has shape (B, labels); a network of anatomy alone has none. The others are optional:
     `finding_maps` (B, labels, rows, columns), covering `maps_window` of the input, by default all of it;
     `structure_logits` (B, structures, rows, columns), covering the input; `view_logits` (B, 4) and `distance` (B, 1),
-    not negative. A network that runs on an inference server has `remote` in place of `file`, and `sha256` is that of
+    not negative; `points` (B, points, 3), column and row in pixels of the input and confidence; `embedding`
+    (B, numbers). A network that runs on an inference server has `remote` in place of `file`, and `sha256` is that of
     the file deployed there.
     """
 
     file: Annotated[str, Field(pattern=r"^([A-Za-z0-9_-]+\.pt2)?$")] = ""
     sha256: Sha256
-    outputs: Annotated[list[Output], Field(min_length=1, max_length=5)]
+    outputs: Annotated[list[Output], Field(min_length=1, max_length=7)]
     maps_window: Window = Field(default=[0.0, 0.0, 1.0, 1.0])
     remote: RemoteNetwork | None = None
 
@@ -132,6 +135,24 @@ class Label(Part):
     code: CodeEntry
     site: CodeEntry | None = None
     calibrated: bool = False
+
+
+class PointEntry(Part):
+    """A named point, in the order of the output `points`; `laterality` is a side of the patient.
+
+    With less confidence than `least_confidence` the point counts as not visible.
+    """
+
+    key: Key
+    code: CodeEntry
+    laterality: Literal["right", "left"] | None = None
+    least_confidence: Score = 0.5
+
+
+class EmbeddingTable(Part):
+    """Size of the vector in the output `embedding`."""
+
+    numbers: Annotated[int, Field(ge=1, le=MAX_EMBEDDING_NUMBERS)]
 
 
 class ScoreLimits(Part):
@@ -220,6 +241,8 @@ class Card(Part):
     labels: Annotated[list[Label], Field(max_length=MAX_LABELS)] = Field(default=[])
     source: Source | None = None
     structures: list[OutlinedStructure] = Field(default=[])
+    points: Annotated[list[PointEntry], Field(max_length=MAX_POINTS)] = Field(default=[])
+    embedding: EmbeddingTable | None = None
     appearance: AppearanceTable | None = None
     cardiomegaly_by_ratio: RatioTable | None = None
     calibration: Calibration | None = None
@@ -255,8 +278,18 @@ class Card(Part):
             raise ValueError("network.outputs: expected finding_logits among them with labels, and not without")
         if "finding_maps" in outputs and not self.labels:
             raise ValueError("network.outputs: expected finding_maps only with finding_logits")
-        if not self.labels and not self.structures:
-            raise ValueError("labels: expected labels, structures or both; found neither")
+        if not self.labels and not self.structures and not self.points:
+            raise ValueError("labels: expected labels, structures or points; found none")
+        return self
+
+    @model_validator(mode="after")
+    def _points_and_embedding_match_the_outputs(self) -> Self:
+        if len({point.key for point in self.points}) != len(self.points):
+            raise ValueError("points: a key is there twice")
+        if bool(self.points) != ("points" in self.network.outputs):
+            raise ValueError("points: expected one for each row of the output points, none without that output")
+        if (self.embedding is not None) != ("embedding" in self.network.outputs):
+            raise ValueError("embedding: expected with the output embedding, and not without")
         return self
 
     @model_validator(mode="after")
@@ -272,8 +305,10 @@ class Card(Part):
             raise ValueError("cardiomegaly_by_ratio: expected heart and both lungs among the structures")
         if {name in outputs for name in ("view_logits", "distance")} != {self.appearance is not None}:
             raise ValueError("appearance: expected with the outputs view_logits and distance, and not without both")
-        if self.input.has_borders and outputs & {"finding_maps", "structure_logits"}:
-            raise ValueError("input.steps.fit: the borders of letterbox have no place on the film, so no maps with it")
+        if self.input.has_borders and outputs & {"finding_maps", "structure_logits", "points"}:
+            raise ValueError(
+                "input.steps.fit: the borders of letterbox have no place on the film, so no maps with it, and no points"
+            )
         return self
 
     @property

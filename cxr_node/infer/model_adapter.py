@@ -7,16 +7,18 @@ from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.radiograph import Float32, Geometry, Radiograph, View
 from cxr_node.domain.reading import (
     Appearance,
+    Embedding,
     Finding,
     Measurement,
     ModelIdentity,
+    NamedPoint,
     Prediction,
     Presence,
     Region,
     Structure,
 )
 from cxr_node.domain.reasons import Reason
-from cxr_node.infer import prepare, structures
+from cxr_node.infer import points, prepare, structures
 from cxr_node.infer.card import Card
 from cxr_node.infer.findings import cardiomegaly, findings, presence, sigmoid
 from cxr_node.infer.out_of_distribution import appearance
@@ -72,7 +74,9 @@ class ModelAdapter:
             raise self._model_error(error) from error
 
     def scores(self, outputs: Mapping[str, Float32]) -> dict[str, tuple[float, Presence]]:
-        """Return score and presence of each finding, by its key, without maps and outlines."""
+        """Return score and presence of each finding, by its key, without maps and outlines; none without labels."""
+        if not self.card.labels:
+            return {}
         scores = [sigmoid(float(logit)) for logit in outputs["finding_logits"]]
         pairs = zip(self.card.labels, scores, strict=True)
         return {label.key: (score, presence(score, self.card.point_of(label))) for label, score in pairs}
@@ -88,7 +92,7 @@ class ModelAdapter:
         Raises
         ------
         GiveUp
-            With MODEL_ERROR if an output is not finite.
+            With MODEL_ERROR if an output is not finite, or a confidence is not from 0 to 1.
         """
         area = prepare.analysed_area(geometry, self.card.input.frame)
         maps_area = structures.window_of(area, self.card.network.maps_window)
@@ -99,6 +103,8 @@ class ModelAdapter:
                 analysed_area=area,
                 structures=self._structures(outputs, area),
                 appearance=self.decode_appearance(outputs),
+                points=self._points(outputs, area),
+                embeddings=self._embeddings(outputs),
             )
         except ValueError as error:
             raise self._model_error(error) from error
@@ -116,6 +122,17 @@ class ModelAdapter:
     def _structures(self, outputs: Mapping[str, Float32], area: Region) -> tuple[Structure, ...]:
         logits = outputs.get("structure_logits")
         return () if logits is None else structures.structures(self.card.anatomy, logits, area)
+
+    def _points(self, outputs: Mapping[str, Float32], area: Region) -> tuple[NamedPoint, ...]:
+        if not self.card.points:
+            return ()
+        frame = self.card.input.frame
+        return points.named_points(
+            self.card.points, outputs["points"], rows=frame.rows, columns=frame.columns, area=area
+        )
+
+    def _embeddings(self, outputs: Mapping[str, Float32]) -> tuple[Embedding, ...]:
+        return () if self.card.embedding is None else (points.embedding(outputs["embedding"]),)
 
     def _model_error(self, error: ValueError) -> GiveUp:
         return GiveUp(Reason.MODEL_ERROR, f"{self.card.name} {self.card.version}: {error}")

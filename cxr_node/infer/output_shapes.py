@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from cxr_node.infer.card import VIEWS, Card
+from cxr_node.infer.points import POINT_NUMBERS
 
 ExpectedShape = tuple[int | str, ...]
 """Sizes; a word stands for any size of at least one."""
@@ -17,6 +18,8 @@ def expected_shapes(card: Card, films: int) -> dict[str, ExpectedShape]:
         "structure_logits": (films, structures, "rows", "columns"),
         "view_logits": (films, VIEWS),
         "distance": (films, 1),
+        "points": (films, len(card.points), POINT_NUMBERS),
+        "embedding": (films, 0 if card.embedding is None else card.embedding.numbers),
     }
 
 

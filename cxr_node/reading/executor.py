@@ -12,10 +12,11 @@ from cxr_node.pixels.sandbox import Sandbox
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadRules:
-    """Gate rules and decoding limits."""
+    """Gate rules, decoding limits, and whether readings keep the embeddings of their models."""
 
     gate: suitability.Rules
     limits: Limits
+    keep_embeddings: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

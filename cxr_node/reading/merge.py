@@ -1,14 +1,23 @@
 """Merges the predictions of a cascade's bundles for one film into one. Pure.
 
 The first bundle in order that offers a finding answers; the same finding of a later one is a second opinion. Two
-findings are the same if they have the same key, or the same code and site. Structures are those of the first bundle
+findings are the same if they have the same key, or the same code and site; two points, if they have the same key, and
+no second opinion is kept of a point. Each bundle gives its own embedding. Structures are those of the first bundle
 that outlines anatomy. The first bundle with an appearance judges the film; a later one only itself.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cxr_node.domain.reading import CascadeStep, Finding, ModelIdentity, Prediction, StepState
+from cxr_node.domain.reading import (
+    CascadeStep,
+    Embedding,
+    Finding,
+    ModelIdentity,
+    NamedPoint,
+    Prediction,
+    StepState,
+)
 from cxr_node.domain.reasons import Reason
 
 
@@ -24,6 +33,7 @@ def merge(parts: Sequence[Part]) -> Prediction:
     """Return the prediction of all bundles; at least one has answered."""
     first: Prediction | None = None
     findings: list[Finding] = []
+    answered: list[Prediction] = []
     steps: list[CascadeStep] = []
     for part in parts:
         prediction = part.prediction
@@ -41,6 +51,7 @@ def merge(parts: Sequence[Part]) -> Prediction:
         repeated = [finding for finding in prediction.findings if _is_among(finding, findings)]
         is_first = prediction.model == first.model
         findings += [finding if is_first else replace(finding, model=prediction.model) for finding in offered]
+        answered.append(prediction)
         has_structures = bool(prediction.structures) and not any(step.gives_structures for step in steps)
         if has_structures:
             first = replace(first, structures=prediction.structures)
@@ -54,7 +65,33 @@ def merge(parts: Sequence[Part]) -> Prediction:
         )
     if first is None:
         raise ValueError("no bundle of the cascade answered")
-    return replace(first, findings=tuple(findings), steps=tuple(steps))
+    return replace(
+        first,
+        findings=tuple(findings),
+        steps=tuple(steps),
+        points=_points(answered),
+        embeddings=_embeddings(answered),
+    )
+
+
+def _points(predictions: Sequence[Prediction]) -> tuple[NamedPoint, ...]:
+    """Return each point of the first prediction that has it, with its model unless that is the first."""
+    points: dict[str, NamedPoint] = {}
+    for prediction in predictions:
+        model = None if prediction.model == predictions[0].model else prediction.model
+        for point in prediction.points:
+            points.setdefault(point.key, replace(point, model=model))
+    return tuple(points.values())
+
+
+def _embeddings(predictions: Sequence[Prediction]) -> tuple[Embedding, ...]:
+    """Return the embedding of each model, with its model unless that is the first."""
+    embeddings: dict[ModelIdentity, Embedding] = {}
+    for prediction in predictions:
+        model = None if prediction.model == predictions[0].model else prediction.model
+        for embedding in prediction.embeddings:
+            embeddings.setdefault(prediction.model, replace(embedding, model=model))
+    return tuple(embeddings.values())
 
 
 def with_measured(prediction: Prediction, measured: Sequence[Finding]) -> Prediction:

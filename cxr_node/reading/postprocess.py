@@ -54,6 +54,10 @@ def build_reading(
         notes = (*notes, Note.MODEL_FAILED)
     if states_sides(geometry):
         prediction = replace(prediction, structures=named_by_position(prediction.structures))
+    else:
+        prediction = replace(prediction, points=tuple(replace(point, laterality=None) for point in prediction.points))
+    if not rules.keep_embeddings:
+        prediction = replace(prediction, embeddings=())
     results = _measure(film, hang_geometry(geometry), prediction)
     by_measurement = adapter.findings_by_measurement(results.measurements, geometry.view)
     measurements, observations = results.measurements, results.observations

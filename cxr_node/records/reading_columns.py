@@ -18,10 +18,12 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.instance import Identity
 from cxr_node.domain.reading import (
     CascadeStep,
+    Embedding,
     Finding,
     HeatMap,
     Measurement,
     ModelIdentity,
+    NamedPoint,
     Prediction,
     Reading,
     Region,
@@ -37,7 +39,7 @@ _MODEL = {
 
 
 def of_reading(value: Reading) -> Json:
-    """Return the columns of a reading; findings, steps and measurements have their own tables."""
+    """Return the columns of a reading; findings, points, steps and measurements have their own tables."""
     columns = _columns(value, "not_analysed", "detail", "notes", "geometry", "grayscale", "observations")
     if value.prediction is None:
         return columns
@@ -49,6 +51,19 @@ def of_finding(value: Finding) -> Json:
     """Return the columns of a finding; its heat map has its own table."""
     columns = _columns(value, *_names(value, "code", "heat", "model"))
     return {**columns, **_spread(value.code, _CODE), **_spread(value.model, _MODEL)}
+
+
+def of_point(value: NamedPoint) -> Json:
+    """Return the columns of a named point."""
+    columns = _columns(value, *_names(value, "code", "at", "model"))
+    column_px, row_px = value.at
+    place = {"column_px": column_px, "row_px": row_px}
+    return {**columns, **place, **_spread(value.code, _CODE), **_spread(value.model, _MODEL)}
+
+
+def of_embedding(value: Embedding) -> Json:
+    """Return the columns of an embedding."""
+    return {"vector": value.vector, **_spread(value.model, _MODEL)}
 
 
 def of_step(value: CascadeStep) -> Json:
@@ -79,13 +94,16 @@ def reading(
     *,
     findings: tuple[Finding, ...],
     steps: tuple[CascadeStep, ...],
+    points: tuple[NamedPoint, ...],
+    embeddings: tuple[Embedding, ...],
     measurements: tuple[Measurement, ...],
 ) -> Reading:
     """Return a reading from its columns."""
     prediction = None
     if not columns["not_analysed"]:
+        model = _gather(ModelIdentity, columns, _MODEL)
         prediction = _value(
-            Prediction, columns, model=_gather(ModelIdentity, columns, _MODEL), findings=findings, steps=steps
+            Prediction, columns, model=model, findings=findings, steps=steps, points=points, embeddings=embeddings
         )
     return _value(Reading, columns, film=film, prediction=prediction, measurements=measurements)
 
@@ -104,8 +122,18 @@ def heat_map(columns: RowMapping) -> HeatMap:
 
 def finding(columns: RowMapping, heat: HeatMap | None = None) -> Finding:
     """Return a finding, or a second opinion, from its columns."""
-    model = _gather(ModelIdentity, columns, _MODEL) if columns.get("model_name") else None
-    return _value(Finding, columns, code=_gather(Code, columns, _CODE), heat=heat, model=model)
+    return _value(Finding, columns, code=_gather(Code, columns, _CODE), heat=heat, model=_own_model(columns))
+
+
+def point(columns: RowMapping) -> NamedPoint:
+    """Return a named point from its columns."""
+    at = columns["column_px"], columns["row_px"]
+    return _value(NamedPoint, columns, code=_gather(Code, columns, _CODE), at=at, model=_own_model(columns))
+
+
+def embedding(columns: RowMapping) -> Embedding:
+    """Return an embedding from its columns."""
+    return Embedding(vector=bytes(columns["vector"]), model=_own_model(columns))
 
 
 def measurement(columns: RowMapping) -> Measurement:
@@ -120,6 +148,11 @@ def _spread(value: object, columns: Mapping[str, str]) -> Json:
 
 def _gather(kind: Callable[..., _T], stored: RowMapping, columns: Mapping[str, str]) -> _T:
     return kind(**{name: stored[column] for name, column in columns.items()})
+
+
+def _own_model(columns: RowMapping) -> ModelIdentity | None:
+    """Return the model of a row; None for that of the reading."""
+    return _gather(ModelIdentity, columns, _MODEL) if columns.get("model_name") else None
 
 
 def _names(value: Any, *without: str) -> list[str]:

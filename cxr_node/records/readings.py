@@ -1,4 +1,4 @@
-"""Readings with their findings, heat maps and measurements; a stored reading is read back without loss."""
+"""Readings with findings, heat maps, points, embeddings and measurements; one is read back without loss."""
 
 from datetime import datetime
 
@@ -6,10 +6,11 @@ from sqlalchemy import Connection, delete, insert, select
 
 from cxr_node.db.cascade_tables import cascade_step, second_opinion
 from cxr_node.db.database import Transaction
+from cxr_node.db.point_tables import embedding, point
 from cxr_node.db.tables import finding, heat_map, measurement, reading
 from cxr_node.domain.identifiers import Digest
 from cxr_node.domain.instance import Identity
-from cxr_node.domain.reading import CascadeStep, Finding, Measurement, Reading
+from cxr_node.domain.reading import CascadeStep, Embedding, Finding, Measurement, NamedPoint, Prediction, Reading
 from cxr_node.records import reading_columns
 
 
@@ -24,6 +25,7 @@ def write(transaction: Transaction, film_id: int, value: Reading, *, now: dateti
         _write_findings(connection, reading_id, findings)
     if value.prediction is not None:
         _write_steps(connection, reading_id, value.prediction.steps)
+        _write_points(connection, reading_id, value.prediction)
     if value.measurements:
         rows = [
             {"reading_id": reading_id, **reading_columns.of_measurement(measured)} for measured in value.measurements
@@ -55,6 +57,18 @@ def _write_steps(connection: Connection, reading_id: int, steps: tuple[CascadeSt
             connection.execute(insert(second_opinion), opinions)
 
 
+def _write_points(connection: Connection, reading_id: int, prediction: Prediction) -> None:
+    points = [{"reading_id": reading_id, **reading_columns.of_point(value)} for value in prediction.points]
+    if points:
+        connection.execute(insert(point), points)
+    vectors = [
+        {"reading_id": reading_id, "ordinal": ordinal, **reading_columns.of_embedding(value)}
+        for ordinal, value in enumerate(prediction.embeddings, start=1)
+    ]
+    if vectors:
+        connection.execute(insert(embedding), vectors)
+
+
 def latest(connection: Connection, film_id: int, identity: Identity) -> Reading | None:
     """Return the newest reading of a film; None if it has not been read."""
     newest = select(reading).where(reading.c.film_id == film_id).order_by(reading.c.id.desc()).limit(1)
@@ -67,6 +81,8 @@ def latest(connection: Connection, film_id: int, identity: Identity) -> Reading 
         identity,
         findings=_findings(connection, reading_id),
         steps=_steps(connection, reading_id),
+        points=_points(connection, reading_id),
+        embeddings=_embeddings(connection, reading_id),
         measurements=_measurements(connection, reading_id),
     )
 
@@ -83,6 +99,8 @@ def _delete_same(connection: Connection, film_id: int, weights_digest: Digest | 
         step_ids = select(cascade_step.c.id).where(cascade_step.c.reading_id.in_(ids))
         connection.execute(delete(second_opinion).where(second_opinion.c.step_id.in_(step_ids)))
         connection.execute(delete(cascade_step).where(cascade_step.c.reading_id.in_(ids)))
+        connection.execute(delete(point).where(point.c.reading_id.in_(ids)))
+        connection.execute(delete(embedding).where(embedding.c.reading_id.in_(ids)))
         connection.execute(delete(measurement).where(measurement.c.reading_id.in_(ids)))
         connection.execute(delete(reading).where(reading.c.id.in_(ids)))
 
@@ -108,6 +126,16 @@ def _steps(connection: Connection, reading_id: int) -> tuple[CascadeStep, ...]:
 def _second_opinions(connection: Connection, step_id: int) -> tuple[Finding, ...]:
     query = select(second_opinion).where(second_opinion.c.step_id == step_id).order_by(second_opinion.c.id)
     return tuple(reading_columns.finding(columns) for columns in connection.execute(query).mappings())
+
+
+def _points(connection: Connection, reading_id: int) -> tuple[NamedPoint, ...]:
+    query = select(point).where(point.c.reading_id == reading_id).order_by(point.c.id)
+    return tuple(reading_columns.point(columns) for columns in connection.execute(query).mappings())
+
+
+def _embeddings(connection: Connection, reading_id: int) -> tuple[Embedding, ...]:
+    query = select(embedding).where(embedding.c.reading_id == reading_id).order_by(embedding.c.ordinal)
+    return tuple(reading_columns.embedding(columns) for columns in connection.execute(query).mappings())
 
 
 def _measurements(connection: Connection, reading_id: int) -> tuple[Measurement, ...]:

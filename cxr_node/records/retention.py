@@ -8,6 +8,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Connection, Exists, delete, exists, func, or_, select, update
 
 from cxr_node.db.database import Transaction
+from cxr_node.db.point_tables import embedding
 from cxr_node.db.states import State
 from cxr_node.db.tables import delivery, film, finding, heat_map, job, reading, result, study
 from cxr_node.domain.identifiers import Digest
@@ -39,7 +40,8 @@ _SUCCESSFUL = (State.DONE, State.NOT_ANALYSED)
 def mark_removed(transaction: Transaction, *, before: datetime, now: datetime, limit: int = 100) -> int:
     """Mark films and results of up to `limit` studies as removed; return the number of studies.
 
-    Heat maps are deleted at once, since they show the film; findings and measurements stay.
+    Heat maps and embeddings are deleted at once, since they show the film or can be compared with others of the
+    patient; findings, points and measurements stay.
 
     A study can be removed when every film was received, and every job ended, before `before`; when every job was
     successful; and when each result is delivered, at least one of them. A study with a flagged duplicate stays.
@@ -49,13 +51,10 @@ def mark_removed(transaction: Transaction, *, before: datetime, now: datetime, l
         transaction.connection.execute(
             update(table).where(table.c.study_id.in_(ids), table.c.removed_at.is_(None)).values(removed_at=now)
         )
-    finding_ids = (
-        select(finding.c.id)
-        .join(reading, reading.c.id == finding.c.reading_id)
-        .join(film, film.c.id == reading.c.film_id)
-        .where(film.c.study_id.in_(ids))
-    )
+    reading_ids = select(reading.c.id).join(film, film.c.id == reading.c.film_id).where(film.c.study_id.in_(ids))
+    finding_ids = select(finding.c.id).where(finding.c.reading_id.in_(reading_ids))
     transaction.connection.execute(delete(heat_map).where(heat_map.c.finding_id.in_(finding_ids)))
+    transaction.connection.execute(delete(embedding).where(embedding.c.reading_id.in_(reading_ids)))
     return len(ids)
 
 

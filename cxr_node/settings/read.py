@@ -134,6 +134,11 @@ class ReadSection(Section):
         description="Attempts at a film before a bundle of the cascade that cannot answer for a passing reason is "
         "left out.",
     )
+    keep_embeddings: bool = Field(
+        False,
+        description="Keep the vector of a bundle with the output `embedding` for each film, for "
+        "`cxr-node embeddings export`; retention removes it.",
+    )
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",

@@ -12,7 +12,7 @@ from cxr_node.archive.store import Archive
 from cxr_node.domain.anatomy import Anatomy, key_without_side
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.hanging import hang, hang_reading, states_sides, turn_of
-from cxr_node.domain.reading import HeatMap, Point, Reading, Region, Topic
+from cxr_node.domain.reading import HeatMap, NamedPoint, Point, Reading, Region, Topic
 from cxr_node.pixels import display, film
 from cxr_node.pixels.limits import Limits
 from cxr_node.pixels.parsing import parse
@@ -106,6 +106,7 @@ class Drawing:
     anatomy: tuple[Shape, ...]
     calipers: tuple[Shape, ...]
     borders: tuple[Shape, ...]
+    points: tuple[Shape, ...]
 
     @property
     def layers(self) -> Iterator[tuple[str, str, tuple[Shape, ...]]]:
@@ -114,6 +115,7 @@ class Drawing:
         yield "anatomy", "Anatomy", self.anatomy
         yield "calipers", "Calipers", self.calipers
         yield "borders", "Borders", self.borders
+        yield "points", "Points", self.points
 
 
 def drawing(reading: Reading) -> Drawing | None:
@@ -166,7 +168,25 @@ def drawing(reading: Reading) -> Drawing | None:
             for observation in reading.observations
             if observation.topic is Topic.BORDERS and len(observation.line) > 1
         ),
+        points=_point_shapes(reading, arm=max(reading.geometry.columns, reading.geometry.rows) / 80),
     )
+
+
+def _point_shapes(reading: Reading, *, arm: float) -> tuple[Shape, ...]:
+    return tuple(
+        Shape(
+            path=_cross(point.at, arm=arm),
+            name=f"{_name(point)}, confidence {point.confidence:.2f}",
+            style="point",
+            label=point.code.meaning,
+            at=point.at,
+        )
+        for point in (reading.prediction.visible_points if reading.prediction else ())
+    )
+
+
+def _name(point: NamedPoint) -> str:
+    return point.code.meaning if point.laterality is None else f"{point.code.meaning}, {point.laterality}"
 
 
 def hung_heat_map(heat_map: HeatMap, reading: Reading | None) -> HeatMap:
@@ -187,6 +207,12 @@ def _points(points: Iterable[Point]) -> str:
 
 def _open(points: Iterable[Point]) -> str:
     return f"M{_points(points)}"
+
+
+def _cross(at: Point, *, arm: float) -> str:
+    column, row = at
+    across, down = ((column - arm, row), (column + arm, row)), ((column, row - arm), (column, row + arm))
+    return f"{_open(across)} {_open(down)}"
 
 
 def _closed(points: Iterable[Point]) -> str:

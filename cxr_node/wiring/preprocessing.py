@@ -50,8 +50,10 @@ def film_limits(settings: Settings) -> Limits:
 
 
 def read_rules(settings: Settings) -> ReadRules:
-    """Return gate rules and decoding limits."""
-    return ReadRules(gate=gate_rules(settings), limits=film_limits(settings))
+    """Return gate rules, decoding limits, and whether embeddings are kept."""
+    return ReadRules(
+        gate=gate_rules(settings), limits=film_limits(settings), keep_embeddings=settings.read.keep_embeddings
+    )
 
 
 @contextmanager

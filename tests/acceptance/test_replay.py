@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner, Result
 from cxr_node.cli.app import app
 from cxr_node.config import load
 from cxr_node.db import migrate
+from cxr_node.db.point_tables import point
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import finding
 from cxr_node.domain.clock import utc_now
@@ -189,3 +191,35 @@ def test_a_job_without_scores_is_not_replayed(cxr_node: Command, job: int, sente
 
     assert again.exit_code == 1
     assert sentence in again.output
+
+
+def test_points_and_embeddings_are_replayed_to_the_last_bit(tmp_path: Path) -> None:
+    config = settings_file(tmp_path / "node", more="[gate]\nminimum_age_years = 0\n")
+    with_bundle(config, tiny_bundles.pointing_bundle(tmp_path / "pointing"))
+    settings = load(config)
+    keeping = replace(preprocessing.read_rules(settings), keep_embeddings=True)
+    with opened(settings) as database:
+        settings.node.data_folder.mkdir(parents=True)
+        migrate.upgrade(database)
+        reader = open_reader(Process(settings=settings, audit=unrecorded(settings, utc_now)))
+        node = InProcessNode(database, settings.node.data_folder, network=lambda: reader, rules=keeping)
+        node.accept(films.dx(rows=300, columns=280))
+        node.work()
+
+    def cxr_node(*arguments: str) -> Result:
+        return CliRunner().invoke(app, [*arguments, "--config", str(config)])
+
+    again = json.loads(cxr_node("replay", str(READ), "--json").output)
+    same = {"point carina": True, "point tube_tip": True, "embedding of pointing 1.2.3": True}
+    assert (again["equal"], again["others"]) == (True, same)
+    exported = cxr_node("embeddings", "export", "--to", str(tmp_path / "films.csv"), "--json")
+    assert json.loads(exported.output)["films"] == 1, exported.output
+    assert (tmp_path / "films.csv").stat().st_mode & 0o777 == 0o600
+    assert "names 0 models" in cxr_node("embeddings", "export", "--to", "a.npz", "--model", "other").output
+    assert "ends in .npz or .csv" in cxr_node("embeddings", "export", "--to", "a.txt").output
+
+    with opened(settings) as database, database.write() as transaction:
+        transaction.connection.execute(point.update().values(column_px=point.c.column_px + 0.01))
+    changed = cxr_node("replay", str(READ))
+    assert changed.exit_code == 1
+    assert "point carina: NOT the same" in changed.output

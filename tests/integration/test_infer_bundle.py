@@ -100,6 +100,30 @@ def test_an_output_of_the_wrong_shape_is_refused_at_start_up(
         bundle.load(folder)
 
 
+def test_a_bundle_of_points_and_an_embedding_is_opened(tmp_path: Path) -> None:
+    opened = bundle.load(tiny_bundles.pointing_bundle(tmp_path))
+
+    assert [point.key for point in opened.card.points] == ["carina", "tube_tip"]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (functools.partial(tiny_bundles.pointing_network, points=3), r"points has shape \(2, 3, 3\)"),
+        (functools.partial(tiny_bundles.pointing_network, numbers=5), r"embedding has shape \(2, 5\)"),
+        (functools.partial(tiny_bundles.pointing_network, column=float("inf")), "points that are not finite"),
+        (functools.partial(tiny_bundles.pointing_network, confidence=40.0), "the confidence"),
+    ],
+)
+def test_points_that_differ_from_the_card_are_refused_at_start_up(
+    tmp_path: Path, content: Callable[[], bytes], sentence: str
+) -> None:
+    folder = tiny_bundles.pointing_bundle(tmp_path, content=content())
+
+    with pytest.raises(BundleError, match=sentence):
+        bundle.load(folder)
+
+
 def test_a_network_for_films_of_another_size_is_refused(tmp_path: Path) -> None:
     folder = tiny_bundles.bundle(tmp_path, changes=((r"rows = 32", "rows = 48"),))
 

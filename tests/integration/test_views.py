@@ -24,7 +24,7 @@ from cxr_node.domain import concepts
 from cxr_node.domain.codes import Code
 from cxr_node.domain.daily_stats import DateRange, DriftResult, Statistic
 from cxr_node.domain.errors import RetryLater
-from cxr_node.domain.reading import CascadeStep, Measurement, StepState
+from cxr_node.domain.reading import CascadeStep, Measurement, NamedPoint, StepState
 from cxr_node.queries import drift, view_rows
 from cxr_node.queries.view_rows import Comparison, Condition
 from cxr_node.queries.views.registry import VIEWS
@@ -92,7 +92,7 @@ def busy(database: Database, folder: Path) -> InProcessNode:
 
 
 def _measure(node: InProcessNode) -> None:
-    """Add a measurement to the only reading there is."""
+    """Add a measurement, a point and a second opinion to the only reading there is."""
     with node.database.read() as connection:
         film = film_rows.get(connection, 1)
         read = readings.latest(connection, 1, film.identity)
@@ -106,7 +106,11 @@ def _measure(node: InProcessNode) -> None:
         name="second", model=read.prediction.model, state=StepState.ANSWERED,
         second_opinions=(read.prediction.findings[0],),
     )  # fmt: skip
-    measured = replace(read, measurements=(ratio,), prediction=replace(read.prediction, steps=(step,)))
+    point = NamedPoint(
+        key="carina", code=concepts.CARINA, at=(1.0, 2.0), confidence=0.9, least_confidence=0.5, is_visible=True
+    )
+    read_by_two = replace(read.prediction, steps=(step,), points=(point,))
+    measured = replace(read, measurements=(ratio,), prediction=read_by_two)
     with node.database.write() as transaction:
         readings.write(transaction, 1, measured, now=node.clock.now)
 

@@ -8,7 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
-from cxr_node.db import cascade_tables, migrate, monitoring_tables  # noqa: F401  # part of the metadata
+from cxr_node.db import cascade_tables, migrate, monitoring_tables, point_tables  # noqa: F401  # part of the metadata
 from cxr_node.db.database import Database
 from cxr_node.db.tables import metadata
 from cxr_node.queries.views.registry import VIEWS

@@ -180,6 +180,65 @@ def whole_bundle(folder: Path, *, content: bytes | None = None, changes: tuple[t
     return folder
 
 
+POINTS = """
+[[points]]
+key = "carina"
+code = { value = "28700002", scheme_designator = "SCT", meaning = "Carina" }
+least_confidence = 0.0
+
+[[points]]
+key = "tube_tip"
+code = { value = "TIP", scheme_designator = "99TEST", meaning = "Tip of tube" }
+laterality = "right"
+least_confidence = 1.0
+
+[embedding]
+numbers = 6
+"""
+
+
+class Pointing(nn.Module):
+    """A network of two points and a vector: the carina at a fixed place, by default column 8 and row 24."""
+
+    def __init__(self, *, points: int = 2, numbers: int = 6, column: float = 8.0, confidence: float = 1.0) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.vector = nn.Linear(SIDE, numbers)
+        self.place = nn.Parameter(torch.tensor([column, 24.0, 0.0]).repeat(1, points, 1))
+        self.confidence = confidence
+
+    def forward(self, film: Tensor) -> dict[str, Tensor]:
+        """(B, 1, 32, 32) -> points (B, 2, 3), embedding (B, 6)."""
+        vector = self.vector(film.mean(3).flatten(1))
+        confidence = vector[:, :1].sigmoid() * self.confidence
+        zeros = confidence * 0.0
+        moved = torch.cat([zeros, zeros, confidence], 1).unsqueeze(1)
+        return {"points": moved + self.place, "embedding": vector}
+
+
+@functools.cache
+def pointing_network(*, points: int = 2, numbers: int = 6, column: float = 8.0, confidence: float = 1.0) -> bytes:
+    """Return the archive of a network of points and an embedding."""
+    network = Pointing(points=points, numbers=numbers, column=column, confidence=confidence)
+    return export_network(network.eval(), FRAME)
+
+
+def pointing_bundle(folder: Path, *, content: bytes | None = None, changes: tuple[tuple[str, str], ...] = ()) -> Path:
+    """Write a bundle of points and an embedding, without findings, to `folder`; return `folder`."""
+    content = pointing_network() if content is None else content
+    without = (
+        (r"outputs = .*", 'outputs = ["points", "embedding"]'),
+        (r"(?s)\[\[labels\]\].*?\[operating_points\]", "[operating_points]"),
+        (r"(?s)\[\[operating_points.points\]\].*?\[evidence\]", "[evidence]"),
+        (r'name = "tiny"', 'name = "pointing"'),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "network.pt2").write_bytes(content)
+    text = changed(card(content, changes=without) + POINTS, changes)
+    (folder / "card.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
 def film(seed: int = 0, *, rows: int = 60, columns: int = 50, orientation: tuple[str, str] | None = None) -> Radiograph:
     """Return a film of noise."""
     generator = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ Coordinates are those of the film's own pixels. A film that lies turned or mirro
 its state has the Spatial Transformation Module (PS3.3 section C.10.6).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pydicom.dataset import Dataset
 from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
@@ -133,15 +133,11 @@ def _annotation(graphics: Sequence[Dataset], language: Language) -> Dataset:
 
 
 def _graphics(film: ReportedFilm, language: Language) -> list[Dataset]:
-    """Return a polyline and a label for each region and caliper on the film."""
+    """Return a polyline and a label for each region and caliper on the film, a mark and a label for each point."""
     reading = film.reading
     graphics: list[Dataset] = []
-    prediction = reading.prediction
-    if prediction is not None:
-        for finding in prediction.findings:
-            label = _label(prediction, finding, language)
-            for region in finding.regions:
-                graphics.extend(_polyline(closed(region.outline, bounds(film)), label))
+    if reading.prediction is not None:
+        graphics.extend(_of_models(film, reading.prediction, language))
     for measurement in reading.measurements:
         if measurement.key in codes.MEASUREMENTS or measurement.key in overlay.CALIPERS:
             label = f"{measurement.key} {language.number(measurement.value, '.4g')}"
@@ -152,6 +148,19 @@ def _graphics(film: ReportedFilm, language: Language) -> list[Dataset]:
     return graphics
 
 
+def _of_models(film: ReportedFilm, prediction: Prediction, language: Language) -> Iterator[Dataset]:
+    """Yield the graphics of findings and points."""
+    for finding in prediction.findings:
+        label = _label(prediction, finding, language)
+        for region in finding.regions:
+            yield from _polyline(closed(region.outline, bounds(film)), label)
+    for point in prediction.visible_points:
+        (at,) = fitted([point.at], bounds(film))
+        model = f" [{named(prediction.model_of(point))}]" if prediction.steps else ""
+        label = f"{language.meaning(point.code)} {language.number(point.confidence * 100, '.1f')}/100{model}"
+        yield from _graphic("POINT", [at], label)
+
+
 def _label(prediction: Prediction, finding: Finding, language: Language) -> str:
     score = language.number(finding.score * 100, ".1f")
     model = f" [{named(prediction.model_of(finding))}]" if prediction.steps else ""
@@ -159,14 +168,17 @@ def _label(prediction: Prediction, finding: Finding, language: Language) -> str:
 
 
 def _polyline(points: Sequence[Point], label: str) -> list[Dataset]:
-    if len(points) < 2:
-        return []
-    line = item(
+    return [] if len(points) < 2 else _graphic("POLYLINE", points, label)
+
+
+def _graphic(kind: str, points: Sequence[Point], label: str) -> list[Dataset]:
+    """Return a graphic object and its text (PS3.3 section C.10.5)."""
+    graphic = item(
         GraphicAnnotationUnits="PIXEL",
         GraphicDimensions=2,
         NumberOfGraphicPoints=len(points),
         GraphicData=[coordinate for point in points for coordinate in point],
-        GraphicType="POLYLINE",
+        GraphicType=kind,
         GraphicFilled="N",
     )
     text = item(
@@ -175,7 +187,7 @@ def _polyline(points: Sequence[Point], label: str) -> list[Dataset]:
         AnchorPoint=list(points[0]),
         AnchorPointVisibility="N",
     )
-    return [line, text]
+    return [graphic, text]
 
 
 def _caution(language: Language) -> Dataset:

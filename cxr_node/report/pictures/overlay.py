@@ -1,4 +1,4 @@
-"""Overlay of measurements on a film: outlines, borders, calipers, zones, metal and film quality. Pure.
+"""Overlay of measurements on a film: outlines, points, borders, calipers, zones, metal and film quality. Pure.
 
 Colors are those of Okabe and Ito (Color Universal Design, 2008), distinct for every kind of color vision. Nothing is
 shown by color alone: an obscured border is thick and named, a caliper has ticks and its number.
@@ -11,7 +11,7 @@ from PIL import ImageDraw, ImageFont
 
 from cxr_node.domain import concepts
 from cxr_node.domain.anatomy import Anatomy
-from cxr_node.domain.reading import Measurement, Observation, Point, Reading, Structure, Topic
+from cxr_node.domain.reading import Measurement, NamedPoint, Observation, Point, Reading, Structure, Topic
 
 Color = tuple[int, int, int]
 
@@ -57,9 +57,11 @@ class Drawing:
 
 
 def draw(drawing: Drawing, reading: Reading) -> None:
-    """Draw structures, observations and measurements of `reading`."""
+    """Draw structures, points, observations and measurements of `reading`."""
     for structure in () if reading.prediction is None else reading.prediction.structures:
         _structure(drawing, structure)
+    for point in () if reading.prediction is None else reading.prediction.visible_points:
+        _point(drawing, point)
     for observation in reading.observations:
         _observation(drawing, observation)
     measurements = {measurement.key: measurement for measurement in reading.measurements}
@@ -75,6 +77,15 @@ def _structure(drawing: Drawing, structure: Structure) -> None:
     if color is not None:
         for region in structure.regions:
             _polyline(drawing, (*region.outline, region.outline[0]), color, 1)
+
+
+def _point(drawing: Drawing, point: NamedPoint) -> None:
+    """Draw a cross and the name of a point."""
+    column, row = drawing.at(point.at)
+    arm = 3 * drawing.line + 4
+    drawing.draw.line([(column - arm, row), (column + arm, row)], fill=GREEN, width=drawing.line + 1)
+    drawing.draw.line([(column, row - arm), (column, row + arm)], fill=GREEN, width=drawing.line + 1)
+    _label(drawing, point.code.meaning, point.at, GREEN)
 
 
 def _calipers(drawing: Drawing, measurements: Mapping[str, Measurement]) -> None:

@@ -29,6 +29,7 @@ from cxr_node.report.sr.content import (
     uid_reference,
 )
 from cxr_node.report.sr.measurement_groups import measurement_groups
+from cxr_node.report.sr.points import point_groups
 
 _CONTEXT = Relationship.HAS_OBS_CONTEXT
 _MODIFIER = Relationship.HAS_CONCEPT_MOD
@@ -44,6 +45,9 @@ def film_groups(film: ReportedFilm, observer: Observer) -> list[ContentItem]:
     if prediction is not None:
         for finding in prediction.findings:
             groups.extend(_finding_groups(film, prediction, finding, observer))
+    groups.extend(
+        point_groups(film, lambda label, key, rows: _whole(film, [*_tracking(film, observer, label, key), *rows]))
+    )
     groups.extend(
         measurement_groups(film, lambda label, key, rows: _whole(film, [*_tracking(film, observer, label, key), *rows]))
     )
