@@ -191,13 +191,7 @@ def compose(
         If no header is a received one, or a result fails its validation.
     """
     reported = [
-        reported_film(
-            archive.get(film.archive_key),
-            reading,
-            limits=limits,
-            character_sets=character_sets.get(film.sender.calling_ae_title, character_sets.get("")),
-            added_after=sum(result.composed_at < film.received_at for result in composed_earlier),
-        )
+        _reported(film, reading, composed_earlier, archive=archive, limits=limits, character_sets=character_sets)
         for film, reading in readings
     ]
 
@@ -228,6 +222,24 @@ def compose(
                 version += 1
                 composed.append(_archived(instance, type_name, version, destinations, archive))
     return composed
+
+
+def _reported(
+    film: Film,
+    reading: Reading,
+    composed_earlier: Sequence[Result],
+    *,
+    archive: Archive,
+    limits: Limits,
+    character_sets: CharacterSets,
+) -> ReportedFilm:
+    return reported_film(
+        archive.get(film.archive_key),
+        reading,
+        limits=limits,
+        character_sets=character_sets.get(film.sender.calling_ae_title, character_sets.get("")),
+        added_after=sum(result.composed_at < film.received_at for result in composed_earlier),
+    )
 
 
 def _archived(instance: Instance, kind: str, version: int, destinations: tuple[str, ...], archive: Archive) -> Composed:

@@ -124,7 +124,9 @@ class DestinationKind(Section):
     kind: str = Field(description="Kind of destination.")
     name: str = Field(min_length=1, max_length=64, description="Name of the destination in this node.")
     results: tuple[str, ...] = Field(
-        ("report",), min_length=1, description="Results that it receives; docs/results.md has their names."
+        ("report", "text", "picture"),
+        min_length=1,
+        description="Results that it receives; docs/results.md has their names.",
     )
     when: Condition = Field(Condition(), description="Conditions on films; none: the results of every film.")
 

@@ -126,9 +126,9 @@ BORDERS: Mapping[Border, tuple[Code, Code | None]] = {
 """Each border, and the lobe that its loss points to."""
 
 ZONES: Mapping[Zone, Code] = {
-    Zone.UPPER: private("UPPERZONE", "Upper zone of lung"),
-    Zone.MIDDLE: private("MIDDLEZONE", "Middle zone of lung"),
-    Zone.LOWER: private("LOWERZONE", "Lower zone of lung"),
+    Zone.UPPER: sct("281392002", "Upper zone of lung"),
+    Zone.MIDDLE: sct("281393007", "Middle zone of lung"),
+    Zone.LOWER: sct("281394001", "Lower zone of lung"),
 }
 
 CODES = tuple(

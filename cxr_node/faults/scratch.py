@@ -129,12 +129,20 @@ def create_node(
 
 def to_pacs(port: int, **changes: object) -> dict[str, object]:
     """Return the settings of a PACS on this machine as destination."""
-    return {"kind": "cstore", "host": "127.0.0.1", "port": port, "ae_title": "PACS", "timeout_s": 10.0, **changes}
+    return {
+        "kind": "cstore",
+        "host": "127.0.0.1",
+        "port": port,
+        "ae_title": "PACS",
+        "timeout_s": 10.0,
+        "results": ["report"],
+        **changes,
+    }
 
 
 def to_folder(folder: Path) -> dict[str, object]:
     """Return the settings of a folder as destination."""
-    return {"kind": "folder", "folder": str(folder)}
+    return {"kind": "folder", "folder": str(folder), "results": ["report"]}
 
 
 def _table(name: str, entries: Mapping[str, object]) -> str:

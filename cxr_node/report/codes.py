@@ -10,11 +10,13 @@ from enum import StrEnum
 from cxr_node.domain import concepts
 from cxr_node.domain.codes import Code, dcm, sct, ucum
 from cxr_node.domain.concepts import private
+from cxr_node.domain.identifiers import derive_uid
 from cxr_node.domain.radiograph import View
 from cxr_node.domain.reading import Laterality, Presence
 from cxr_node.domain.reasons import Note, Reason
 
 PRIVATE_SCHEME = concepts.PRIVATE_SCHEME
+PRIVATE_SCHEME_UID = derive_uid("coding scheme", PRIVATE_SCHEME)
 
 DENIED: Mapping[str, str] = {
     "287272002": "means Enlarged septal foramen of heart, although PS3.16 CID 12248 calls it Cardiomegaly",
@@ -39,22 +41,16 @@ OBSERVER_TYPE = dcm("121005", "Observer Type")
 DEVICE = dcm("121007", "Device")
 DEVICE_OBSERVER_UID = dcm("121012", "Device Observer UID")
 DEVICE_OBSERVER_NAME = dcm("121013", "Device Observer Name")
-DEVICE_OBSERVER_MANUFACTURER = dcm("121014", "Device Observer Manufacturer")
-DEVICE_OBSERVER_MODEL_NAME = dcm("121015", "Device Observer Model Name")
-DEVICE_OBSERVER_SERIAL_NUMBER = dcm("121016", "Device Observer Serial Number")
 PROCEDURE_REPORTED = dcm("121058", "Procedure reported")
-IMAGING_PROCEDURE = sct("363679005", "Imaging procedure")
+PLAIN_CHEST_RADIOGRAPH = sct("399208008", "Plain chest X-ray")
+"""Not in pydicom; listed as Plain X-ray of chest (procedure) in independent sources."""
 IMAGE_LIBRARY = dcm("111028", "Image Library")
 IMAGE_LIBRARY_GROUP = dcm("126200", "Image Library Group")
 MODALITY = dcm("121139", "Modality")
 TARGET_REGION = dcm("123014", "Target Region")
 CHEST = sct("816094009", "Chest")
-PIXEL_DATA_ROWS = dcm("110910", "Pixel Data Rows")
-PIXEL_DATA_COLUMNS = dcm("110911", "Pixel Data Columns")
-HORIZONTAL_PIXEL_SPACING = dcm("111026", "Horizontal Pixel Spacing")
-VERTICAL_PIXEL_SPACING = dcm("111066", "Vertical Pixel Spacing")
-PATIENT_ORIENTATION_ROW = dcm("111044", "Patient Orientation Row")
-PATIENT_ORIENTATION_COLUMN = dcm("111043", "Patient Orientation Column")
+ACQUISITION_DATE = dcm("126201", "Acquisition Date")
+ACQUISITION_TIME = dcm("126202", "Acquisition Time")
 IMAGE_VIEW = dcm("111031", "Image View")
 SOURCE = sct("260753009", "Source")
 
@@ -68,15 +64,11 @@ FINDING_SITE = sct("363698007", "Finding Site")
 LATERALITY = sct("272741003", "Laterality")
 ALGORITHM_NAME = dcm("111001", "Algorithm Name")
 ALGORITHM_VERSION = dcm("111003", "Algorithm Version")
-ALGORITHM_MANUFACTURER = dcm("122405", "Algorithm Manufacturer")
 ALGORITHM_PARAMETERS = dcm("111002", "Algorithm Parameters")
-ALGORITHM_FAMILY = dcm("111000", "Algorithm Family")
 ARTIFICIAL_INTELLIGENCE = dcm("123110", "Artificial Intelligence")
 CERTAINTY_OF_FINDING = dcm("111012", "Certainty of Finding")
 PRESENCE_OF_PROPERTY = dcm("121052", "Presence of property")
 SOURCE_OF_MEASUREMENT = dcm("121112", "Source of Measurement")
-GEOMETRIC_PURPOSE = dcm("130400", "Geometric purpose of region")
-BOUNDED_BY = sct("75958009", "Bounded by")
 IMAGE_REGION = dcm("111030", "Image Region")
 HEART = sct("80891009", "Heart")
 IMAGE_QUALITY = dcm("111101", "Image Quality")
@@ -85,6 +77,8 @@ UNUSABLE = dcm("111235", "Unusable - Quality renders image unusable")
 COMMENT = dcm("121106", "Comment")
 NOT_PROCESSED = private("NOTPROC", "Reason not processed")
 PROCESSING_NOTE = private("NOTE", "Processing note")
+SCORE = private("SCORE", "Score for the presence of the finding, 0 to 100")
+THRESHOLD = private("THRESHOLD", "Threshold from which the finding is present")
 
 # Summary: TID 1500 rows 12-14, CID 6047
 QUALITATIVE_EVALUATIONS = Code(value="C0034375", scheme_designator="UMLS", meaning="Qualitative Evaluations")
@@ -134,7 +128,7 @@ KEY_OBJECT_DESCRIPTION = dcm("113012", "Key Object Description")
 PERCENT = ucum("%", "Percent")
 MILLIMETER = ucum("mm", "mm")
 RATIO = ucum("{ratio}", "ratio")
-PIXELS = ucum("{pixels}", "pixels")
+SCORE_UNITS = ucum("{score}", "score")
 
 # Structures
 LUNG = sct("39607008", "Lung")
@@ -247,6 +241,32 @@ _LISTED_ABOVE = {*MEASUREMENTS.values(), *(code for code, _, _ in FINDINGS.value
 
 MEASURE_CODES = tuple(code for code in concepts.CODES if code.scheme_designator != "UCUM" and code not in _LISTED_ABOVE)
 """Codes of measurements and observations; their meanings are English in every language."""
+
+
+UNPAIRED = frozenset(
+    {
+        HEART,
+        MEDIASTINUM,
+        concepts.TRACHEA,
+        concepts.CARINA,
+        concepts.RIGHT_MAIN_BRONCHUS,
+        concepts.LEFT_MAIN_BRONCHUS,
+        concepts.THORACIC_SPINE,
+        concepts.AORTA,
+        concepts.AORTIC_ARCH,
+        concepts.RIGHT_HEART_BORDER,
+        concepts.LEFT_HEART_BORDER,
+        concepts.MIDDLE_LOBE,
+        concepts.LINGULA,
+    }
+)
+"""Structures of which there is one, or whose code names the side: they have no laterality."""
+_UNPAIRED = frozenset(code.value for code in UNPAIRED)
+
+
+def side_of(site: Code | None, side: Laterality | None) -> Laterality | None:
+    """Return the side of a structure, or None where the structure has none."""
+    return None if site is not None and site.value in _UNPAIRED else side
 
 
 def not_processed(reason: Reason) -> Code:

@@ -130,6 +130,7 @@ def finding_line(film: ReportedFilm, finding: Finding, language: Language = ENGL
 
 def place_of(site: Code | None, side: Laterality | None, language: Language = ENGLISH) -> str:
     """Return a site with its side, as written within a sentence."""
+    side = codes.side_of(site, side)
     words = "" if side is None else language.terms.sides[side]
     if site is None:
         return words

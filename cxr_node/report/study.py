@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence, Set
 from dataclasses import replace
+from datetime import datetime
 
 from pydicom.dataset import Dataset
 
@@ -64,8 +65,19 @@ def numbered(films: Sequence[ReportedFilm]) -> tuple[ReportedFilm, ...]:
 
 def time_of(film: ReportedFilm) -> str:
     """Return the time of acquisition, else of content, as hours and minutes: "10:45"; "" where it is not stated."""
-    _, time = _moment(film.header)
-    return f"{time[:2]}:{time[2:4]}" if time else ""
+    acquired = acquired_at(film)
+    return "" if acquired is None else f"{acquired[1][:2]}:{acquired[1][2:4]}"
+
+
+def acquired_at(film: ReportedFilm) -> tuple[str, str] | None:
+    """Return date (YYYYMMDD) and time (HHMM or HHMMSS) of acquisition or content; None if a part is absent or wrong."""
+    date, time = _moment(film.header)
+    time = time[:6] if len(time) >= 6 else time[:4]
+    try:
+        datetime.strptime(f"{date[:8]}{time.ljust(6, '0')}", "%Y%m%d%H%M%S")  # noqa: DTZ007  # checked, not used
+    except ValueError:
+        return None
+    return date[:8], time
 
 
 def _position(film: ReportedFilm) -> tuple[int, bool, str, str, int, int, str]:

@@ -1,25 +1,9 @@
-"""Measurements and observations in words, for labels, and the coded summary of a report with its caution."""
-
-from collections.abc import Sequence
+"""Measurements and observations in words, for labels."""
 
 from cxr_node.domain.reading import Measurement, Observation
 from cxr_node.report import codes
-from cxr_node.report.impression import impression_of
 from cxr_node.report.languages.language import Language
 from cxr_node.report.languages.registry import ENGLISH
-from cxr_node.report.source import ReportedFilm
-from cxr_node.report.sr.content import ContentItem, code, container, text
-
-
-def evaluations(films: Sequence[ReportedFilm], language: Language = ENGLISH) -> ContentItem:
-    """Return the Qualitative Evaluations container (TID 1500 rows 12-14), which highdicom 0.28.2 cannot make."""
-    impression = impression_of(films, language)
-    return container(
-        codes.QUALITATIVE_EVALUATIONS,
-        code(codes.FINDINGS_SUMMARY, impression.outcome),
-        text(codes.SUMMARY, impression.text),
-        text(codes.COMMENT, impression.notice),
-    )
 
 
 def measured(measurement: Measurement, language: Language = ENGLISH) -> str:

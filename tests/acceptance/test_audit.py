@@ -63,7 +63,7 @@ ae_title = "DX1"
             tmp_path / "node",
             destinations=(
                 to_pacs(pacs.port, pacs.ae_title),
-                {"kind": "folder", "name": "folder", "folder": str(tmp_path / "results")},
+                {"kind": "folder", "name": "folder", "folder": str(tmp_path / "results"), "results": ["report"]},
             ),
             more=more,
         )

@@ -33,7 +33,7 @@ def test_films_stored_before_a_backup_are_in_the_restored_node(
 ) -> None:
     url = "" if database_kind == "sqlite" else database_url
     more = f"bundle = {json.dumps(str(bundle(tmp_path / 'bundle')))}"
-    out = {"kind": "folder", "name": "share", "folder": str(tmp_path / "out")}
+    out = {"kind": "folder", "name": "share", "folder": str(tmp_path / "out"), "results": ["report"]}
     config = settings_file(tmp_path / "node", database_url=url, destinations=(out,))
     config.write_text(config.read_text(encoding="utf-8").replace("threads = 1", f"threads = 1\n{more}"))
 

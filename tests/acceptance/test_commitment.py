@@ -14,7 +14,14 @@ from tests.support.running_node import running, settings_file
 def test_orthanc_gets_commitment_for_a_film_and_gives_it_for_a_report(tmp_path: Path) -> None:
     with peers.orthanc(tmp_path / "orthanc") as orthanc, collector() as traces:
         title, port = orthanc.ae_title, orthanc.port
-        pacs = {"kind": "cstore", "name": "pacs", "host": peers.LOOPBACK, "port": port, "ae_title": title}
+        pacs = {
+            "kind": "cstore",
+            "name": "pacs",
+            "host": peers.LOOPBACK,
+            "port": port,
+            "ae_title": title,
+            "results": ["report"],
+        }
         confirmed = {**pacs, "confirm": "commitment", "confirm_wait_s": 0}
         scu = f'[[receive.commitment_peers]]\nae_title = "{title}"\nhost = "{peers.LOOPBACK}"\nport = {port}'
         traced = f'[trace]\nendpoint = "{traces.endpoint}"\nevery_s = 0.2'

@@ -13,7 +13,7 @@ def secured(folder: Path, ca: Certificate, shown: Certificate, password: str) ->
     """Return the settings of a node that requires a certificate of `ca` and a password."""
     config = settings_file(
         folder,
-        destinations=({"kind": "folder", "name": "folder", "folder": str(folder / "results")},),
+        destinations=({"kind": "folder", "name": "folder", "folder": str(folder / "results"), "results": ["report"]},),
         more=f"""
 [[receive.users]]
 name = "dx1"

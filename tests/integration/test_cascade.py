@@ -157,7 +157,7 @@ def test_one_report_names_the_model_of_each_finding(two: CascadeNode) -> None:
         "Pleural effusion": ("fluid", "1.2.3"),
     }
     for name, _, parameters in models.values():
-        assert f"weights_sha256={digests[name]}" in parameters
+        assert f"weights_sha256={digests[name]}; " in "".join(parameters)
     equipment = {item.get("ManufacturerModelName") for item in report.ContributingEquipmentSequence}
     assert equipment >= {"tiny", "fluid"}
     assert reading.prediction is not None

@@ -96,7 +96,9 @@ def test_working_node_passes_and_capabilities_are_stored(tmp_path: Path) -> None
     assert result.checks["report-best to pacs"][1] == "report is selected, Comprehensive 3D SR Storage"
     assert result.checks["database"][0] == result.checks["bundle"][0] == result.checks["destination share"][0] == "ok"
     assert set(stored_capabilities(config)) == {"pacs"}
-    assert len(stored_capabilities(config)["pacs"].accepted_sop_classes) == len(RESULT_KINDS)
+    assert len(stored_capabilities(config)["pacs"].accepted_sop_classes) == len(
+        {kind.result_type.sop_class_uid for kind in RESULT_KINDS}
+    )
     assert not list((tmp_path / "pacs").glob("*"))
     assert "ok       destination pacs: " in printed.output
     assert printed.exit_code == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pydicom.dataset import Dataset
 
 from cxr_node.db.database import Database
 from cxr_node.db.states import Stage
@@ -72,25 +73,50 @@ def by_ratio(source: ReportedFilm, *, limit: float) -> ReportedFilm:
     return ReportedFilm(header=source.header, reading=replace(source.reading, prediction=predicted))
 
 
+def measurements(source: ReportedFilm) -> Dataset:
+    """Return the report of all measurements of a film."""
+    return parsed(composed(tid1500.REPORT_MEASUREMENTS, [source]))
+
+
 def test_validators_find_no_error_in_a_report_of_measurements(tmp_path: Path) -> None:
     for number, source in enumerate(
         (reported(), reported(View.AP), reported(outlined=False), by_ratio(reported(), limit=0.3))
     ):
-        path = tmp_path / f"{number}.dcm"
-        path.write_bytes(composed(tid1500.REPORT, [source]).content)
+        for kind in (tid1500.REPORT, tid1500.REPORT_MEASUREMENTS, tid1500.REPORT_OHIF):
+            path = tmp_path / f"{number}.dcm"
+            path.write_bytes(composed(kind, [source]).content)
 
-        assert not iod_errors(path)
-        assert not sr_errors(path)
+            assert not iod_errors(path)
+            assert not sr_errors(path)
 
 
-def test_a_viewer_draws_each_number_at_its_place() -> None:
+def test_each_number_has_its_place_in_the_report_of_measurements() -> None:
     source = reported()
 
-    listed = shown(parsed(composed(tid1500.REPORT, [source])))
+    numbers = [item for _, item in items(measurements(source)) if item.ValueType == "NUM"]
 
-    topics = {observation.topic for observation in source.reading.observations}
-    # Groups of observations and the group on the film itself have the analysed area.
-    assert sum(row.graphics for row in listed) == len(source.reading.measurements) + len(topics) + 1
+    # The ratio stands in the group on the film too.
+    assert len(numbers) == len(source.reading.measurements) + 1
+    assert all([child.ValueType for child in children_of(number)] == ["SCOORD"] for number in numbers)
+
+
+def test_the_default_report_has_no_measurement_but_the_ratio() -> None:
+    report = parsed(composed(tid1500.REPORT, [reported()]))
+
+    assert [name_of(item) for _, item in items(report) if item.ValueType == "NUM"] == ["CTR"]
+    shown(parsed(composed(tid1500.REPORT_OHIF, [reported(outlined=False)])))
+
+
+def test_zones_have_codes_of_snomed_and_no_finding_repeats_its_site() -> None:
+    report = measurements(reported())
+
+    sites = {
+        str(item.ConceptCodeSequence[0].CodeValue)
+        for _, item in items(report)
+        if name_of(item) == codes.FINDING_SITE.value
+    }
+    assert {"281392002", "281393007", "281394001"} <= sites
+    assert not [item for _, item in items(report) if name_of(item) == codes.FINDING.value]
 
 
 def test_cardiomegaly_is_reported_with_ratio_and_limit_instead_of_a_score() -> None:
@@ -107,8 +133,8 @@ def test_cardiomegaly_is_reported_with_ratio_and_limit_instead_of_a_score() -> N
     assert "Kardiomegalie" in in_german
 
 
-def test_an_obscured_border_has_its_side_lobe_and_line() -> None:
-    report = parsed(composed(tid1500.REPORT, [reported()]))
+def test_an_obscured_border_has_its_lobe_and_line() -> None:
+    report = measurements(reported())
 
     obscured = [item for _, item in items(report) if name_of(item) == concepts.OBSCURED.value]
     (border,) = [
@@ -116,9 +142,9 @@ def test_an_obscured_border_has_its_side_lobe_and_line() -> None:
     ]
     below = {name_of(child): child for child in children_of(border)}
 
-    assert below[codes.LATERALITY.value].ConceptCodeSequence[0].CodeMeaning == "Right"
+    assert codes.LATERALITY.value not in below  # its code names the side
     assert below[codes.FINDING_SITE.value].ConceptCodeSequence[0].CodeValue == concepts.MIDDLE_LOBE.value
-    assert below[codes.SOURCE.value].GraphicType == "POLYLINE"
+    assert below[codes.IMAGE_REGION.value].GraphicType == "POLYLINE"
 
 
 def test_quality_is_asserted_in_codes_of_dicom() -> None:
@@ -130,7 +156,7 @@ def test_quality_is_asserted_in_codes_of_dicom() -> None:
 
 
 def test_a_measurement_that_failed_is_reported_with_its_reason() -> None:
-    report = parsed(composed(tid1500.REPORT, [reported(outlined=False)]))
+    report = measurements(reported(outlined=False))
 
     text = [line for _, line in lines(report)]
 

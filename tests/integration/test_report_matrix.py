@@ -267,7 +267,7 @@ def _validate(study: Study, folder: Path) -> None:
         if dataset.Modality == "PR" and _may_be_checked(dataset):
             errors += state_errors(path)
         assert errors == [], f"{kind.name}: {errors}"
-        if kind.result_type.name.startswith("TID1500"):
+        if kind is tid1500.REPORT_OHIF:
             assert shown(dataset)
     sources = {film.reading.film.sop_instance_uid: film.header for film in study.rounds[-1]}
     if study.is_clean:

@@ -74,7 +74,14 @@ def settings_file(
 
 def to_pacs(port: int, ae_title: str) -> dict[str, object]:
     """Return the settings of a PACS as destination."""
-    return {"kind": "cstore", "name": "pacs", "host": LOOPBACK, "port": port, "ae_title": ae_title}
+    return {
+        "kind": "cstore",
+        "name": "pacs",
+        "host": LOOPBACK,
+        "port": port,
+        "ae_title": ae_title,
+        "results": ["report"],
+    }
 
 
 @contextmanager

@@ -8,15 +8,15 @@ from tests.support import peers
 
 NEWER_THAN_PIXELMED = (
     'Code (816094009,SCT,"Chest") not found in context group 4031',
-    'TEXT (122405,DCM,"Algorithm Manufacturer"): Content Item not in template',
+    'Code (399208008,SCT,"Plain chest X-ray") not found in context group 100',
+    'TEXT (121111,DCM,"Summary"): Content Item not in template',
     'CODE (121052,DCM,"Presence of property"): Content Item not in template',
-    'CODE (130400,DCM,"Geometric purpose of region"): Content Item not in template',
-    'CODE (111031,DCM,"Image View"): Content Item not in template',
     'CODE (111050,DCM,"Quality Assessment"): Content Item not in template',
     'CODE (NOTE,99CXRNODE,"Processing note"): Content Item not in template',
     'CODE (NOTPROC,99CXRNODE,"Reason not processed"): Content Item not in template',
     'TEXT (121106,DCM,"Comment"): Content Item not in template',
     'SCOORD (260753009,SCT,"Source"): Content Item not in template',
+    'SCOORD (111030,DCM,"Image Region"): Content Item not in template',
 )
 """Messages of PixelMed's rules of 2022 on every report: codes and rows of later editions of PS3.16, and the
 qualitative evaluations that TID 1501 admits by any concept. With exactly one Image Region PixelMed takes every group

@@ -9,7 +9,7 @@ from cxr_node.report.impression import impression_of, named
 from cxr_node.report.kinds.kind import document_kind
 from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.content import ContentItem, Relationship, container, image, text
-from cxr_node.report.sr.context import observation_context
+from cxr_node.report.sr.context import language_of, observer_context, procedures_reported
 from cxr_node.report.sr.document import sr_type
 
 
@@ -25,7 +25,9 @@ def content(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
     notice = text(codes.SUMMARY_SECTION, impression.notice)
     return container(
         codes.X_RAY_REPORT,
-        *observation_context(observer),
+        language_of(observer),
+        *observer_context(observer),
+        *procedures_reported(films),
         container(codes.SUMMARY_SECTION, text(codes.SUMMARY_SECTION, impression.headline)),
         container(codes.FINDINGS_SECTION, *findings),
         container(codes.SUMMARY_SECTION, *models, notice),

@@ -12,7 +12,7 @@ from cxr_node.report.kinds.kind import document_kind
 from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.content import ContentItem, container, image, text
-from cxr_node.report.sr.context import observation_context
+from cxr_node.report.sr.context import language_of, observer_context
 from cxr_node.report.sr.document import DOCUMENT_TYPE_1, DOCUMENT_TYPE_2
 from cxr_node.report.sr.rules import caution_faults
 
@@ -24,9 +24,10 @@ def content(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
     description = f"{impression.text}\n{impression.notice}"
     return container(
         codes.OF_INTEREST,
-        *observation_context(observer)[:-1],  # TID 2010 knows no procedure
+        language_of(observer),
+        *observer_context(observer),
         text(codes.KEY_OBJECT_DESCRIPTION, description),
-        *(image(codes.SOURCE, film.reading.film) for film in films),
+        *(image(None, film.reading.film) for film in films),
         relationship=None,
         template="2010",
     )

@@ -23,6 +23,8 @@ REPORT_FORMS: tuple[ResultKind, ...] = (
 
 RESULT_KINDS: tuple[ResultKind, ...] = (
     *REPORT_FORMS,
+    tid1500.REPORT_MEASUREMENTS,
+    tid1500.REPORT_OHIF,
     chest_cad.CHEST_CAD,
     secondary_capture.PICTURE,
     presentation_state.PRESENTATION_STATE,

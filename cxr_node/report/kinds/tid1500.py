@@ -1,29 +1,32 @@
-"""Imaging Measurement Report (TID 1500), the default result: one per study, in three SOP Classes.
+"""Imaging Measurement Report (TID 1500), one per study: the default result, and one of all measurements.
 
 IHE AI Results asks for Comprehensive 3D SR. The tree needs no third dimension, so archives that know only Comprehensive
-or Enhanced SR get the same tree in those.
+or Enhanced SR get the same tree in those. The impression stands at the head of the tree, where a reader sees it first.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
 from cxr_node.report import codes
+from cxr_node.report.impression import impression_of
 from cxr_node.report.kinds.kind import document_kind
 from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import Observer, ReportedFilm
-from cxr_node.report.sr.content import ContentItem, container
-from cxr_node.report.sr.context import observation_context
+from cxr_node.report.sr.content import ContentItem, code, container, text
+from cxr_node.report.sr.context import language_of, observer_context, procedures_reported
 from cxr_node.report.sr.document import sr_type
-from cxr_node.report.sr.groups import film_groups
+from cxr_node.report.sr.groups import FilmGroups
 from cxr_node.report.sr.library import image_library
+from cxr_node.report.sr.measurement_groups import measurement_groups
 from cxr_node.report.sr.rules import absent_concepts, caution_faults
 from cxr_node.report.sr.tree import children_of, items, meaning_of, name_of
-from cxr_node.report.summary import evaluations
 
 _ROOT_PROMISES = (
     codes.LANGUAGE,
+    codes.SUMMARY,
     codes.OBSERVER_TYPE,
     codes.DEVICE_OBSERVER_UID,
     codes.PROCEDURE_REPORTED,
@@ -31,27 +34,62 @@ _ROOT_PROMISES = (
     codes.IMAGING_MEASUREMENTS,
     codes.QUALITATIVE_EVALUATIONS,
 )
-_GROUP_PROMISES = (codes.TRACKING_IDENTIFIER, codes.TRACKING_UNIQUE_IDENTIFIER)
-_FINDING_PROMISES = (codes.FINDING, codes.ALGORITHM_NAME, codes.PRESENCE_OF_PROPERTY)
-_SUMMARY_PROMISES = (codes.FINDINGS_SUMMARY, codes.SUMMARY, codes.COMMENT)
+_GROUP_PROMISES = (
+    codes.TRACKING_IDENTIFIER,
+    codes.TRACKING_UNIQUE_IDENTIFIER,
+    codes.ALGORITHM_NAME,
+    codes.ALGORITHM_VERSION,
+)
+_FINDING_PROMISES = (codes.FINDING, codes.THRESHOLD, codes.PRESENCE_OF_PROPERTY)
+_SUMMARY_PROMISES = (codes.FINDINGS_SUMMARY, codes.COMMENT)
+
+_Groups = Callable[[ReportedFilm, Observer], list[ContentItem]]
 
 
 def content(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
     """Return the content tree on films with safe headers. It holds no time, so equal films give an equal tree."""
-    groups = [group for film in films for group in film_groups(film, observer)]
+    return _tree(films, observer, lambda film, node: FilmGroups(film=film, observer=node).all())
+
+
+def content_with_areas(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
+    """Return the tree with the analysed area where a group has no coordinates, for OHIF."""
+    return _tree(films, observer, lambda film, node: FilmGroups(film=film, observer=node, areas=True).all())
+
+
+def content_of_measurements(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
+    """Return the tree of all measurements and observations, without findings."""
+    return _tree(films, observer, _measurements)
+
+
+def _measurements(film: ReportedFilm, observer: Observer) -> list[ContentItem]:
+    groups = FilmGroups(film=film, observer=observer)
+    return [*measurement_groups(film, groups.group), groups.film_itself()]
+
+
+def _tree(films: Sequence[ReportedFilm], observer: Observer, groups_of: _Groups) -> ContentItem:
+    impression = impression_of(films, observer.language)
+    groups = [group for film in films for group in groups_of(film, observer)]
+    evaluations = container(
+        codes.QUALITATIVE_EVALUATIONS,
+        code(codes.FINDINGS_SUMMARY, impression.outcome),
+        text(codes.COMMENT, impression.notice),
+    )
     return container(
         codes.IMAGING_MEASUREMENT_REPORT,
-        *observation_context(observer),
+        language_of(observer),
+        text(codes.SUMMARY, impression.text),
+        *observer_context(observer),
+        *procedures_reported(films),
         image_library(films),
         container(codes.IMAGING_MEASUREMENTS, *groups),
-        evaluations(films, observer.language),
+        evaluations,
         relationship=None,
         template="1500",
     )
 
 
 def report_faults(document: Dataset, films: Sequence[ReportedFilm]) -> Iterator[str]:
-    """Yield a sentence for each promised row of TID 1500 that is absent or that OHIF cannot open."""
+    """Yield a sentence for each promised row of TID 1500 that is absent."""
     parts = {name_of(part): part for part in children_of(document)}
     absent = list(absent_concepts(_ROOT_PROMISES, parts))
     yield from absent
@@ -75,32 +113,54 @@ def _group_faults(groups: Sequence[Dataset], films: Sequence[ReportedFilm]) -> I
         rows = children_of(group)
         names = {name_of(row) for row in rows}
         yield from absent_concepts(_GROUP_PROMISES, names)
-        if codes.CERTAINTY_OF_FINDING.value in names:
+        if codes.SCORE.value in names:
             yield from absent_concepts(_FINDING_PROMISES, names)
-        if codes.IMAGE_REGION.value not in names:
-            yield from _ohif_faults(rows)
+        if codes.IMAGE_REGION.value not in names and codes.SOURCE_OF_MEASUREMENT.value not in names:
+            yield "a group does not refer to its film"
 
 
-def _ohif_faults(rows: Sequence[Dataset]) -> Iterator[str]:
-    for row in rows:
-        if row.ValueType == "NUM" and [child.ValueType for child in children_of(row)] != ["SCOORD"]:
-            yield f"{meaning_of(row)} has not exactly one SCOORD, so OHIF cannot open the report"
-    if not any(row.ValueType in ("NUM", "SCOORD") for row in rows):
-        yield "a group has no coordinates, so OHIF cannot open the report"
+def ohif_faults(document: Dataset, _films: Sequence[ReportedFilm]) -> Iterator[str]:
+    """Yield a sentence for each group that OHIF's loader cannot open."""
+    for _, group in items(document):
+        rows = children_of(group)
+        if name_of(group) != codes.MEASUREMENT_GROUP.value or codes.IMAGE_REGION.value in {
+            name_of(one) for one in rows
+        }:
+            continue
+        for row in rows:
+            if row.ValueType == "NUM" and [child.ValueType for child in children_of(row)] != ["SCOORD"]:
+                yield f"{meaning_of(row)} has not exactly one SCOORD, so OHIF cannot open the report"
+        if not any(row.ValueType in ("NUM", "SCOORD") for row in rows):
+            yield "a group has no coordinates, so OHIF cannot open the report"
 
 
-def _form(name: str, sop_class_uid: UID) -> ResultType:
+def _form(name: str, sop_class_uid: UID, *, series_offset: int = 0, description: str = "findings") -> ResultType:
     return sr_type(
         name=name,
         sop_class_uid=sop_class_uid,
-        series_offset=0,
-        series_description="AI CXR findings - RESEARCH",
+        series_offset=series_offset,
+        series_description=f"AI CXR {description} - RESEARCH",
         content_rules=(caution_faults, report_faults),
     )
 
 
 REPORT = document_kind("report", _form("TID1500", Comprehensive3DSRStorage), content)
 REPORT_COMPREHENSIVE = document_kind(
-    "report-comprehensive", _form("TID1500/COMPREHENSIVE", ComprehensiveSRStorage), content
+    "report-comprehensive", _form("TID1500/COMPREHENSIVE", ComprehensiveSRStorage, series_offset=3), content
 )
-REPORT_ENHANCED = document_kind("report-enhanced", _form("TID1500/ENHANCED", EnhancedSRStorage), content)
+REPORT_ENHANCED = document_kind(
+    "report-enhanced", _form("TID1500/ENHANCED", EnhancedSRStorage, series_offset=4), content
+)
+REPORT_MEASUREMENTS = document_kind(
+    "report-measurements",
+    _form("TID1500/MEASUREMENTS", Comprehensive3DSRStorage, series_offset=5, description="measurements"),
+    content_of_measurements,
+)
+REPORT_OHIF = document_kind(
+    "report-ohif",
+    replace(
+        _form("TID1500/OHIF", Comprehensive3DSRStorage, series_offset=6),
+        content_rules=(caution_faults, report_faults, ohif_faults),
+    ),
+    content_with_areas,
+)

@@ -41,7 +41,7 @@ _CONTAINS = Relationship.CONTAINS
 _TEXT_CHARACTERS = 65536
 _KEYWORDS = """
     CodeValue CodingSchemeDesignator CodeMeaning ValueType ConceptNameCodeSequence RelationshipType ContentSequence
-    ConceptCodeSequence TextValue UID MeasuredValueSequence NumericValue FloatingPointValue
+    ConceptCodeSequence TextValue UID Date Time MeasuredValueSequence NumericValue FloatingPointValue
     MeasurementUnitsCodeSequence ContinuityOfContent ContentTemplateSequence MappingResource TemplateIdentifier
     ReferencedSOPSequence ReferencedSOPClassUID ReferencedSOPInstanceUID ReferencedSegmentNumber GraphicData GraphicType
 """
@@ -61,6 +61,16 @@ def text(name: Code, value: str, relationship: Relationship = _CONTAINS, *childr
 def uid_reference(name: Code, value: str, relationship: Relationship = _CONTAINS) -> ContentItem:
     """Return a UIDREF item."""
     return _item("UIDREF", name, relationship, (), UID=value)
+
+
+def date(name: Code, value: str, relationship: Relationship = _CONTAINS) -> ContentItem:
+    """Return a DATE item; `value` is a date of 8 digits."""
+    return _item("DATE", name, relationship, (), Date=value)
+
+
+def time(name: Code, value: str, relationship: Relationship = _CONTAINS) -> ContentItem:
+    """Return a TIME item; `value` has 4 or 6 digits."""
+    return _item("TIME", name, relationship, (), Time=value)
 
 
 def number(

@@ -123,6 +123,7 @@ def _private_scheme() -> Dataset:
     return item(
         CodingSchemeDesignator=codes.PRIVATE_SCHEME,
         CodingSchemeName="Concepts of cxr-node",
-        CodingSchemeVersion="1",
+        CodingSchemeUID=codes.PRIVATE_SCHEME_UID,
+        CodingSchemeVersion="2",
         CodingSchemeResponsibleOrganization="cxr-node developers",
     )

@@ -1,14 +1,18 @@
-"""Measurement Groups of one film: one per finding or region, and one on image quality (TID 1501, 1410).
+"""Measurement Groups of one film: one per finding or region, and one on the film itself (TID 1501, 1410).
 
-Every NUM outside a region group has exactly one child, an SCOORD. With none, with an IMAGE or with two, OHIF's report
-loader fails on a film, which has no Frame of Reference, and the whole report does not open. The loader fails on a group
-without coordinates too, so a group without a NUM has an SCOORD of its own.
+A group refers to its film as Source of Measurement (121112). Coordinates are those of a region or a caliper, and no
+other: a rectangle around the whole film would be drawn as the place of a finding.
+
+`areas` adds the analysed area to each score and to each group without coordinates, for a viewer that cannot open a
+report without (OHIF 3.13: a NUM has exactly one child, an SCOORD).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cxr_node.domain import concepts
 from cxr_node.domain.codes import Code
+from cxr_node.domain.radiograph import ViewSource
 from cxr_node.domain.reading import Finding, Point, Prediction
 from cxr_node.domain.reasons import Reason
 from cxr_node.report import codes
@@ -16,7 +20,7 @@ from cxr_node.report.header.uids import tracking_uid
 from cxr_node.report.impression import failure
 from cxr_node.report.pictures.outlines import analysed, bounds, closed
 from cxr_node.report.source import Observer, ReportedFilm
-from cxr_node.report.sr.algorithm import identification
+from cxr_node.report.sr.algorithm import identification, measuring
 from cxr_node.report.sr.content import (
     ContentItem,
     Relationship,
@@ -28,132 +32,129 @@ from cxr_node.report.sr.content import (
     text,
     uid_reference,
 )
-from cxr_node.report.sr.measurement_groups import measurement_groups
+from cxr_node.report.sr.measurement_groups import measured
 from cxr_node.report.sr.points import point_groups
 
 _CONTEXT = Relationship.HAS_OBS_CONTEXT
 _MODIFIER = Relationship.HAS_CONCEPT_MOD
 _UNUSABLE = frozenset({Reason.QUALITY, Reason.DECODE, Reason.NO_PIXELS})
+_DERIVED_VIEWS = frozenset({ViewSource.TEXT, ViewSource.NETWORK})
 _WHOLE_IMAGE = "1501"
 _PLANAR_REGION = "1410"
 
 
-def film_groups(film: ReportedFilm, observer: Observer) -> list[ContentItem]:
-    """Return all groups of one film; there is always the one on image quality and view."""
-    groups: list[ContentItem] = []
-    prediction = film.reading.prediction
-    if prediction is not None:
-        for finding in prediction.findings:
-            groups.extend(_finding_groups(film, prediction, finding, observer))
-    groups.extend(
-        point_groups(film, lambda label, key, rows: _whole(film, [*_tracking(film, observer, label, key), *rows]))
-    )
-    groups.extend(
-        measurement_groups(film, lambda label, key, rows: _whole(film, [*_tracking(film, observer, label, key), *rows]))
-    )
-    groups.append(_quality(film, observer))
-    return groups
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmGroups:
+    """Makes the groups of a film; see the module on `areas`."""
 
+    film: ReportedFilm
+    observer: Observer
+    areas: bool = False
 
-def _finding_groups(
-    film: ReportedFilm, prediction: Prediction, finding: Finding, observer: Observer
-) -> list[ContentItem]:
-    outlines = [outline for region in finding.regions if (outline := closed(region.outline, bounds(film)))]
-    head = [*_finding_and_site(finding), *identification(film, prediction, finding, _MODIFIER)]
-    value = _score(finding)
-    presence = code(codes.PRESENCE_OF_PROPERTY, codes.PRESENCES[finding.presence])
-    tracked = _tracking(film, observer, finding.code.meaning, finding.key)
-    if len(outlines) == 1:
-        score = number(*value)
-        return [_group(_PLANAR_REGION, [*tracked, *head, score, presence, *_region(film, outlines[0])])]
-    area = polyline(codes.SOURCE, analysed(film, finding), film.reading.film, Relationship.INFERRED_FROM)
-    score = number(*value, Relationship.CONTAINS, area)
-    whole = _group(_WHOLE_IMAGE, [*tracked, *head, score, presence, _source(film)])
-    return [whole, *_region_groups(film, prediction, finding, outlines, observer)]
+    def all(self) -> list[ContentItem]:
+        """Return the groups of findings and points, and one on the film itself."""
+        prediction = self.film.reading.prediction
+        findings = () if prediction is None else prediction.findings
+        groups = [group for one in findings if prediction for group in self._finding(prediction, one)]
+        points = point_groups(self.film, lambda label, key, rows: self.whole([*self._tracking(label, key), *rows]))
+        return [*groups, *points, self.film_itself()]
 
+    def film_itself(self) -> ContentItem:
+        """Return the group on the film: ratio, quality, notes, or why it was not analysed.
 
-def _score(finding: Finding) -> tuple[Code, float, Code]:
-    """Return concept, value and unit of a finding's score."""
-    if finding.key == concepts.CARDIOMEGALY_BY_RATIO:
-        return concepts.CARDIOTHORACIC_RATIO, finding.score, concepts.RATIO
-    return codes.CERTAINTY_OF_FINDING, round(finding.score * 100, 1), codes.PERCENT
+        Quality of a film that was not analysed is asserted only where it prevented the analysis.
+        """
+        reading = self.film.reading
+        items = [*self._tracking("Film", "quality"), *measuring(self.film, self.observer, _MODIFIER)]
+        geometry = reading.geometry
+        is_derived = geometry is not None and geometry.view_source in _DERIVED_VIEWS
+        comments = [f"View from {geometry.view_source.value}"] if geometry is not None and is_derived else []
+        if reading.not_analysed is not None:
+            items.append(code(codes.NOT_PROCESSED, codes.not_processed(reading.not_analysed)))
+            comments.append(reading.detail)
+        if reading.prediction is not None:
+            comments.extend(failure(step) for step in reading.prediction.failed_steps)
+        if reading.not_analysed in _UNUSABLE:
+            items.append(code(codes.QUALITY_ASSESSMENT, codes.UNUSABLE))
+        judged = [one.value for one in reading.observations if one.code == concepts.QUALITY_ASSESSMENT]
+        items.extend(code(codes.QUALITY_ASSESSMENT, value) for value in judged[:1])
+        items.extend(code(codes.PROCESSING_NOTE, codes.processing_note(note)) for note in reading.notes)
+        ratios = [one for one in reading.measurements if one.code == concepts.CARDIOTHORACIC_RATIO]
+        area = analysed(self.film) if self.areas else ()
+        items.extend(measured(self.film, one, otherwise=area) for one in ratios)
+        comment = ". ".join(part for part in comments if part)
+        if comment:
+            items.append(text(codes.COMMENT, comment))
+        return self.whole(items)
 
+    def group(self, label: str, key: str, rows: Sequence[ContentItem]) -> ContentItem:
+        """Return a group of measurements of the node, with its tracking and algorithm."""
+        algorithm = measuring(self.film, self.observer, _MODIFIER)
+        return self.whole([*self._tracking(label, key), *algorithm, *rows])
 
-def _region_groups(
-    film: ReportedFilm,
-    prediction: Prediction,
-    finding: Finding,
-    outlines: Sequence[Sequence[Point]],
-    observer: Observer,
-) -> list[ContentItem]:
-    """Return a group for each of several regions, without the score, which is the film's."""
-    groups = []
-    for ordinal, outline in enumerate(outlines, start=1):
-        tracked = _tracking(film, observer, f"{finding.code.meaning}, region {ordinal}", f"{finding.key}/{ordinal}")
+    def whole(self, items: Sequence[ContentItem]) -> ContentItem:
+        """Return a group on the film as a whole."""
+        area = []
+        if self.areas and not any(item.ValueType == "NUM" for item in items):
+            area.append(polyline(codes.SOURCE, analysed(self.film), self.film.reading.film, Relationship.CONTAINS))
+        return _group(_WHOLE_IMAGE, [*items, *area, self._source()])
+
+    def _finding(self, prediction: Prediction, finding: Finding) -> list[ContentItem]:
+        regions = finding.regions
+        outlines = [outline for region in regions if (outline := closed(region.outline, bounds(self.film)))]
         presence = code(codes.PRESENCE_OF_PROPERTY, codes.PRESENCES[finding.presence])
-        head = [*_finding_and_site(finding), *identification(film, prediction, finding, _MODIFIER)]
-        groups.append(_group(_PLANAR_REGION, [*tracked, *head, presence, *_region(film, outline)]))
-    return groups
+        head = [*_finding_and_site(finding), *identification(self.film, prediction, finding, _MODIFIER)]
+        tracked = self._tracking(finding.code.meaning, finding.key)
+        if len(outlines) == 1:
+            rows = [*tracked, *head, *_score(finding), presence, self._region(outlines[0])]
+            return [_group(_PLANAR_REGION, rows)]
+        area = [self._area(finding)] if self.areas else []
+        groups = [self.whole([*tracked, *head, *_score(finding, *area), presence])]
+        for ordinal, outline in enumerate(outlines, start=1):
+            tracked = self._tracking(f"{finding.code.meaning}, region {ordinal}", f"{finding.key}/{ordinal}")
+            groups.append(_group(_PLANAR_REGION, [*tracked, *head, presence, self._region(outline)]))
+        return groups
 
+    def _tracking(self, label: str, key: str) -> list[ContentItem]:
+        uid = tracking_uid(self.film.reading.film.sop_instance_uid, key)
+        return [
+            text(codes.TRACKING_IDENTIFIER, f"{self.observer.model_name} {label}", _CONTEXT),
+            uid_reference(codes.TRACKING_UNIQUE_IDENTIFIER, uid, _CONTEXT),
+        ]
 
-def _quality(film: ReportedFilm, observer: Observer) -> ContentItem:
-    """Return the group on the film itself. Quality is asserted only where it prevented the analysis."""
-    reading = film.reading
-    items = [*_tracking(film, observer, "Image quality", "quality"), code(codes.FINDING, codes.IMAGE_QUALITY)]
-    geometry = reading.geometry
-    comments: list[str] = []
-    if geometry is not None and geometry.view in codes.VIEWS:
-        items.append(code(codes.IMAGE_VIEW, codes.VIEWS[geometry.view]))
-        comments.append(f"View from {geometry.view_source.value}")
-    if reading.not_analysed is not None:
-        items.append(code(codes.NOT_PROCESSED, codes.not_processed(reading.not_analysed)))
-        comments.append(reading.detail)
-    if reading.prediction is not None:
-        comments.extend(failure(step) for step in reading.prediction.failed_steps)
-    if reading.not_analysed in _UNUSABLE:
-        items.append(code(codes.QUALITY_ASSESSMENT, codes.UNUSABLE))
-    items.extend(code(codes.PROCESSING_NOTE, codes.processing_note(note)) for note in reading.notes)
-    comment = ". ".join(part for part in comments if part)
-    if comment:
-        items.append(text(codes.COMMENT, comment))
-    return _whole(film, items)
+    def _region(self, outline: Sequence[Point]) -> ContentItem:
+        return polyline(codes.IMAGE_REGION, outline, self.film.reading.film, Relationship.CONTAINS)
 
+    def _area(self, finding: Finding) -> ContentItem:
+        return polyline(codes.SOURCE, analysed(self.film, finding), self.film.reading.film, Relationship.INFERRED_FROM)
 
-def _whole(film: ReportedFilm, items: Sequence[ContentItem]) -> ContentItem:
-    """Return a group on the analysed area of the film."""
-    if any(item.ValueType == "NUM" for item in items):
-        return _group(_WHOLE_IMAGE, [*items, _source(film)])
-    area = polyline(codes.SOURCE, analysed(film), film.reading.film, Relationship.CONTAINS)
-    return _group(_WHOLE_IMAGE, [*items, area, _source(film)])
+    def _source(self) -> ContentItem:
+        return image(codes.SOURCE_OF_MEASUREMENT, self.film.reading.film)
 
 
 def _group(template: str, items: Sequence[ContentItem]) -> ContentItem:
     return container(codes.MEASUREMENT_GROUP, *items, template=template)
 
 
-def _tracking(film: ReportedFilm, observer: Observer, label: str, key: str) -> list[ContentItem]:
-    uid = tracking_uid(film.reading.film.sop_instance_uid, key)
+def _score(finding: Finding, *area: ContentItem) -> list[ContentItem]:
+    """Return score and threshold of a finding, each a NUM: 0 to 100, or ratios."""
+    name, factor, unit = _scale(finding)
     return [
-        text(codes.TRACKING_IDENTIFIER, f"{observer.model_name} {label}", _CONTEXT),
-        uid_reference(codes.TRACKING_UNIQUE_IDENTIFIER, uid, _CONTEXT),
+        number(name, round(finding.score * factor, 6), unit, Relationship.CONTAINS, *area),
+        number(codes.THRESHOLD, round(finding.operating_point * factor, 6), unit, Relationship.CONTAINS, *area),
     ]
+
+
+def _scale(finding: Finding) -> tuple[Code, int, Code]:
+    if finding.key == concepts.CARDIOMEGALY_BY_RATIO:
+        return concepts.CARDIOTHORACIC_RATIO, 1, concepts.RATIO
+    return codes.SCORE, 100, codes.SCORE_UNITS
 
 
 def _finding_and_site(finding: Finding) -> list[ContentItem]:
     items = [code(codes.FINDING, finding.code)]
     if finding.site is not None:
-        sides = [] if finding.laterality is None else [codes.LATERALITIES[finding.laterality]]
-        modifiers = (code(codes.LATERALITY, side, _MODIFIER) for side in sides)
-        items.append(code(codes.FINDING_SITE, finding.site, _MODIFIER, *modifiers))
+        side = codes.side_of(finding.site, finding.laterality)
+        sides = [] if side is None else [code(codes.LATERALITY, codes.LATERALITIES[side], _MODIFIER)]
+        items.append(code(codes.FINDING_SITE, finding.site, _MODIFIER, *sides))
     return items
-
-
-def _region(film: ReportedFilm, outline: Sequence[Point]) -> list[ContentItem]:
-    return [
-        code(codes.GEOMETRIC_PURPOSE, codes.BOUNDED_BY),
-        polyline(codes.IMAGE_REGION, outline, film.reading.film, Relationship.CONTAINS),
-    ]
-
-
-def _source(film: ReportedFilm) -> ContentItem:
-    return image(codes.SOURCE_OF_MEASUREMENT, film.reading.film)

@@ -1,7 +1,7 @@
 """Measurement Groups of a film's measurements and observations: one for each topic and place (TID 1501).
 
-A NUM has no child but its SCOORD (see `groups`) and so no side of its own: measurements of one part on one side share
-a group that names both. Observations of a topic share a group, each CODE with its side and place.
+A NUM has no child but its caliper (Image Region, 111030): measurements of one part on one side share a group that
+names both. Observations of a topic share a group, each CODE with its side and place.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from cxr_node.domain.codes import Code
 from cxr_node.domain.reading import Laterality, Measurement, Observation, Point, Topic
 from cxr_node.report import codes
-from cxr_node.report.pictures.outlines import analysed, bounds, closed, fitted
+from cxr_node.report.pictures.outlines import bounds, closed, fitted
 from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.content import ContentItem, Relationship, code, number, polyline, text
 
@@ -30,7 +30,7 @@ def measurement_groups(film: ReportedFilm, group: Wrap) -> Iterator[ContentItem]
         site = codes.HEART if measurement.site is None and measurement.key in codes.MEASUREMENTS else measurement.site
         places.setdefault((measurement.topic, site, measurement.laterality), []).append(measurement)
     for (topic, site, side), measurements in places.items():
-        rows = [*_site(site, side), *(_number(film, one) for one in measurements), *_provenance(measurements)]
+        rows = [*_site(site, side), *(measured(film, one) for one in measurements), *_provenance(measurements)]
         parts = (str(topic), "" if site is None else site.value, "" if side is None else str(side))
         label = "Measurements" if topic is Topic.PROPORTIONS else str(topic).capitalize()
         name = [] if site is None else [f", {site.meaning}" if side is None else f", {side} {site.meaning}"]
@@ -44,8 +44,9 @@ def measurement_groups(film: ReportedFilm, group: Wrap) -> Iterator[ContentItem]
 def _site(site: Code | None, side: Laterality | None) -> list[ContentItem]:
     if site is None:
         return []
+    side = codes.side_of(site, side)
     sides = [] if side is None else [code(codes.LATERALITY, codes.LATERALITIES[side], _MODIFIER)]
-    return [code(codes.FINDING, site), code(codes.FINDING_SITE, site, _MODIFIER, *sides)]
+    return [code(codes.FINDING_SITE, site, _MODIFIER, *sides)]
 
 
 def _provenance(measurements: Sequence[Measurement]) -> list[ContentItem]:
@@ -54,26 +55,27 @@ def _provenance(measurements: Sequence[Measurement]) -> list[ContentItem]:
     return [text(codes.COMMENT, "; ".join(lines))] if lines else []
 
 
-def _number(film: ReportedFilm, measurement: Measurement) -> ContentItem:
+def measured(film: ReportedFilm, measurement: Measurement, *, otherwise: Sequence[Point] = ()) -> ContentItem:
+    """Return a measurement with its caliper, or with the line `otherwise` where it has none."""
     line = fitted(_thinned(measurement.line), bounds(film))
-    if len(line) < 2:
-        line = analysed(film)
-    caliper = polyline(codes.SOURCE, line, film.reading.film, Relationship.INFERRED_FROM)
-    return number(measurement.code, measurement.value, measurement.unit, Relationship.CONTAINS, caliper)
+    line = line if line[1:] else tuple(otherwise)
+    caliper = [polyline(codes.IMAGE_REGION, line, film.reading.film, Relationship.INFERRED_FROM)] if line[1:] else []
+    return number(measurement.code, measurement.value, measurement.unit, Relationship.CONTAINS, *caliper)
 
 
 def _observation(film: ReportedFilm, observation: Observation) -> ContentItem:
     """Return a CODE with its side, lobe, reason, and place on the film."""
     children = []
-    if observation.laterality is not None:
-        children.append(code(codes.LATERALITY, codes.LATERALITIES[observation.laterality], _MODIFIER))
+    side = codes.side_of(observation.value, observation.laterality)
+    if side is not None:
+        children.append(code(codes.LATERALITY, codes.LATERALITIES[side], _MODIFIER))
     if observation.site is not None:
         children.append(code(codes.FINDING_SITE, observation.site, _MODIFIER))
     if observation.detail:
         children.append(text(codes.COMMENT, observation.detail[:_TEXT], Relationship.HAS_PROPERTIES))
     place = _place(film, observation)
     if len(place) > 1:
-        children.append(polyline(codes.SOURCE, place, film.reading.film, Relationship.INFERRED_FROM))
+        children.append(polyline(codes.IMAGE_REGION, place, film.reading.film, Relationship.INFERRED_FROM))
     return code(observation.code, observation.value, Relationship.CONTAINS, *children)
 
 

@@ -1,7 +1,6 @@
 """Measurement Groups of a film's named points: one for each point that the model sees (TID 1501).
 
-A group names the point, the model, and its confidence as a NUM, whose one child is the place as an SCOORD of type POINT
-(see `groups`).
+A group names the point, the model, and its confidence as a NUM. The place is its child, an SCOORD of type POINT.
 """
 
 from collections.abc import Iterator
@@ -10,8 +9,8 @@ from cxr_node.domain.reading import NamedPoint, Prediction, Presence
 from cxr_node.report import codes
 from cxr_node.report.pictures.outlines import bounds, fitted
 from cxr_node.report.source import ReportedFilm
-from cxr_node.report.sr.algorithm import parameters
-from cxr_node.report.sr.content import ContentItem, Relationship, code, number, point, text
+from cxr_node.report.sr.algorithm import identified
+from cxr_node.report.sr.content import ContentItem, Relationship, code, number, point
 from cxr_node.report.sr.measurement_groups import Wrap
 
 _MODIFIER = Relationship.HAS_CONCEPT_MOD
@@ -28,11 +27,11 @@ def point_groups(film: ReportedFilm, group: Wrap) -> Iterator[ContentItem]:
 
 def _rows(film: ReportedFilm, prediction: Prediction, named: NamedPoint) -> list[ContentItem]:
     (at,) = fitted([named.at], bounds(film))
-    place = point(codes.SOURCE, at, film.reading.film, Relationship.INFERRED_FROM)
+    place = point(codes.IMAGE_REGION, at, film.reading.film, Relationship.INFERRED_FROM)
     confidence = round(named.confidence * 100, 1)
     return [
         *_name(named),
-        *_algorithm(film, prediction, named),
+        *identified(prediction.model_of(named), film.reading.grayscale, _MODIFIER, calibrated=False),
         number(codes.CERTAINTY_OF_FINDING, confidence, codes.PERCENT, Relationship.CONTAINS, place),
         code(codes.PRESENCE_OF_PROPERTY, codes.PRESENCES[Presence.PRESENT]),
     ]
@@ -44,16 +43,3 @@ def _name(named: NamedPoint) -> list[ContentItem]:
         return [name]
     side = code(codes.LATERALITY, codes.LATERALITIES[named.laterality], _MODIFIER)
     return [name, code(codes.FINDING_SITE, named.code, _MODIFIER, side)]
-
-
-def _algorithm(film: ReportedFilm, prediction: Prediction, named: NamedPoint) -> list[ContentItem]:
-    """Return the rows of TID 4019 for the model of a point."""
-    model = prediction.model_of(named)
-    lines = parameters(model, film.reading.grayscale, calibrated=False)
-    return [
-        text(codes.ALGORITHM_NAME, model.name, _MODIFIER),
-        text(codes.ALGORITHM_VERSION, model.version, _MODIFIER),
-        text(codes.ALGORITHM_MANUFACTURER, model.manufacturer, _MODIFIER),
-        *(text(codes.ALGORITHM_PARAMETERS, line, _MODIFIER) for line in lines),
-        code(codes.ALGORITHM_FAMILY, codes.ARTIFICIAL_INTELLIGENCE, _MODIFIER),
-    ]

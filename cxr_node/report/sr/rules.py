@@ -71,6 +71,6 @@ def _coordinate_faults(item: Dataset, films: Sequence[ReportedFilm]) -> Iterator
     data = [float(value) for value in item.GraphicData]
     if min(data) < 0 or max(data[0::2]) > columns or max(data[1::2]) > rows:
         yield f"{meaning_of(item)} lies outside its film"
-    is_region = name_of(item) in (codes.IMAGE_REGION.value, codes.OUTLINE.value)
-    if is_region and data[:2] != data[-2:]:
+    is_outline = item.RelationshipType == "CONTAINS" and name_of(item) == codes.IMAGE_REGION.value
+    if (is_outline or name_of(item) == codes.OUTLINE.value) and data[:2] != data[-2:]:
         yield f"{meaning_of(item)} is not closed"

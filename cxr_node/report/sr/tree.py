@@ -12,18 +12,12 @@ _OMITTED_IN_BRIEF = frozenset(
         codes.LANGUAGE,
         codes.OBSERVER_TYPE,
         codes.DEVICE_OBSERVER_UID,
-        codes.DEVICE_OBSERVER_MANUFACTURER,
-        codes.DEVICE_OBSERVER_MODEL_NAME,
-        codes.DEVICE_OBSERVER_SERIAL_NUMBER,
         codes.PROCEDURE_REPORTED,
         codes.TRACKING_IDENTIFIER,
         codes.TRACKING_UNIQUE_IDENTIFIER,
-        codes.ALGORITHM_MANUFACTURER,
         codes.ALGORITHM_PARAMETERS,
-        codes.ALGORITHM_FAMILY,
         codes.SOURCE,
         codes.SOURCE_OF_MEASUREMENT,
-        codes.GEOMETRIC_PURPOSE,
         codes.IMAGE_LIBRARY,
     )
 )
@@ -86,20 +80,21 @@ def _line(item: Dataset) -> str:
     return f"{meaning_of(item)}: {value}" if value else meaning_of(item)
 
 
+_TEXT_KEYWORDS = {"TEXT": "TextValue", "UIDREF": "UID", "DATE": "Date", "TIME": "Time"}
+
+
 def _text_of(item: Dataset) -> str:
     match item.ValueType:
         case "CODE":
             return str(item.ConceptCodeSequence[0].CodeMeaning)
-        case "TEXT":
-            return str(item.TextValue)
-        case "UIDREF":
-            return str(item.UID)
         case "NUM":
             return _number(item)
         case "SCOORD":
             return _coordinates(item)
         case "IMAGE" | "COMPOSITE":
             return str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+        case value_type if value_type in _TEXT_KEYWORDS:
+            return str(item[_TEXT_KEYWORDS[value_type]].value)
         case _:
             return ""
 

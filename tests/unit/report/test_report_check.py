@@ -45,15 +45,10 @@ def _repeat_a_tracker(report: Dataset) -> None:
     trackers[1].UID = trackers[0].UID
 
 
-def _remove_scoord(report: Dataset) -> None:
-    number = next(item for _, item in items(report) if name_of(item) == "111012" and "ContentSequence" in item)
-    del number.ContentSequence
-
-
-def _remove_coordinates(report: Dataset) -> None:
+def _remove_sources(report: Dataset) -> None:
     for _, group in items(report):
         if name_of(group) == "125007":
-            group.ContentSequence = [row for row in group.ContentSequence if row.ValueType not in ("NUM", "SCOORD")]
+            group.ContentSequence = [row for row in group.ContentSequence if row.ValueType not in ("IMAGE", "SCOORD")]
 
 
 def _wrong_code(report: Dataset) -> None:
@@ -85,13 +80,10 @@ _FAULTS: dict[str, tuple[Callable[[Dataset], None], str]] = {
     "region outside": (_move_region, "Image Region lies outside its film"),
     "region open": (_open_region, "Image Region is not closed"),
     "two groups of one tracker": (_repeat_a_tracker, "tracking unique identifiers are not one per group"),
-    "number without place": (
-        _remove_scoord,
-        "Certainty of Finding has not exactly one SCOORD, so OHIF cannot open the report",
-    ),
-    "group without place": (_remove_coordinates, "a group has no coordinates, so OHIF cannot open the report"),
+    "group without source": (_remove_sources, "a group does not refer to its film"),
+    "score without threshold": (lambda report: _without(report, "125007", "THRESHOLD"), "Threshold from which"),
     "code on the deny list": (_wrong_code, "code 287272002 means Enlarged septal foramen of heart"),
-    "no summary": (lambda report: _without(report, "C0034375", "121111"), "Summary is absent"),
+    "no summary": (lambda report: _without(report, "", "121111"), "Summary is absent"),
     "no caution": (lambda report: _without(report, "C0034375", "121106"), "Comment is absent"),
     "no library": (lambda report: _without(report, "", "111028"), "Image Library is absent"),
     "no observer": (lambda report: _without(report, "", "121005"), "Observer Type is absent"),
@@ -111,6 +103,24 @@ def test_a_broken_promise_is_reported(plant: Callable[[Dataset], None], sentence
     assert faults_of(report, study, tid1500.REPORT.result_type) == ()
     plant(report)
     assert [fault for fault in faults_of(report, study, tid1500.REPORT.result_type) if fault.startswith(sentence)]
+
+
+@pytest.mark.parametrize(
+    ("value_types", "sentence"),
+    [
+        (("SCOORD",), "Score for the presence of the finding, 0 to 100 has not exactly one SCOORD, so OHIF"),
+        (("SCOORD", "NUM"), "a group has no coordinates, so OHIF cannot open the report"),
+    ],
+)
+def test_the_form_for_ohif_has_coordinates_in_each_group(value_types: tuple[str, ...], sentence: str) -> None:
+    study = collate([everything(films.dx())])
+    report = parsed(composed(tid1500.REPORT_OHIF, study))
+    assert faults_of(report, study, tid1500.REPORT_OHIF.result_type) == ()
+    for _, item in items(report):
+        if "ContentSequence" in item:
+            item.ContentSequence = [row for row in item.ContentSequence if row.ValueType not in value_types]
+    faults = faults_of(report, study, tid1500.REPORT_OHIF.result_type)
+    assert [fault for fault in faults if fault.startswith(sentence)]
 
 
 def test_a_faulty_report_is_given_up_without_naming_the_patient() -> None:

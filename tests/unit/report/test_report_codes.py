@@ -16,7 +16,8 @@ from tests.support import films
 _NOT_IN_PYDICOM = {
     ("RFC5646", "en-US"): Proof.STANDARD,
     ("UMLS", "C0034375"): Proof.STANDARD,
-    ("UCUM", "{pixels}"): Proof.STANDARD,
+    ("UCUM", "{score}"): Proof.STANDARD,
+    ("SCT", "399208008"): Proof.CURATED,
 }
 _LONGER_TERMS = {
     "816094009": {"Thorax"},
@@ -28,6 +29,9 @@ _LONGER_TERMS = {
     "80891009": {"Heart structure (body structure)"},
     "3120008": {"Pleural structure"},
     "72410000": {"Mediastinal structure"},
+    "281392002": {"Upper zone of lung"},
+    "281393007": {"Middle zone of lung"},
+    "281394001": {"Lower zone of lung"},
 }
 """SNOMED CT codes whose preferred term in the dictionary is longer than in PS3.16; compared by hand."""
 

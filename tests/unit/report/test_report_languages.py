@@ -40,8 +40,8 @@ def _study() -> list[ReportedFilm]:
     return [everything(films.dx()), not_read(films.cr(), Reason.TIMEOUT, "LATERAL")]
 
 
-def _report(language: str, study: list[ReportedFilm] | None = None) -> Dataset:
-    return parsed(composed(tid1500.REPORT, study or _study(), observer=_node(language)))
+def _report(language: str, kind: ResultKind = tid1500.REPORT) -> Dataset:
+    return parsed(composed(kind, _study(), observer=_node(language)))
 
 
 def _codes(document: Dataset) -> list[tuple[str, str]]:
@@ -118,7 +118,7 @@ def test_a_sentence_has_the_same_places_in_every_language(name: str) -> None:
 
 @pytest.mark.parametrize("name", _OTHERS)
 def test_codes_numbers_and_coordinates_are_the_same_in_every_language(name: str) -> None:
-    english, other = _report("en"), _report(name)
+    english, other = _report("en", tid1500.REPORT_OHIF), _report(name, tid1500.REPORT_OHIF)
     assert _codes(other) == _codes(english)
     for value_type, keyword in (("NUM", "MeasuredValueSequence"), ("SCOORD", "GraphicData"), ("UIDREF", "UID")):
         values = [

@@ -1,6 +1,7 @@
 """Content and header of the TID 1500 report."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
@@ -8,10 +9,12 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
 
+from cxr_node.domain import concepts
 from cxr_node.domain.errors import GiveUp
 from cxr_node.domain.identifiers import digest_of
-from cxr_node.domain.reading import Presence
+from cxr_node.domain.reading import Laterality, Observation, Presence, Topic
 from cxr_node.domain.reasons import Reason
+from cxr_node.report import codes
 from cxr_node.report.kinds import tid1500
 from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.tree import children_of, items, name_of
@@ -38,6 +41,10 @@ ABSENT = finding("Lung Opacity", 0.1, Presence.ABSENT)
 
 def _report(*study: ReportedFilm) -> Dataset:
     return parsed(composed(tid1500.REPORT, study))
+
+
+def _for_ohif(*study: ReportedFilm) -> Dataset:
+    return parsed(composed(tid1500.REPORT_OHIF, study))
 
 
 def _rows(report: Dataset, name: str) -> list[Dataset]:
@@ -80,31 +87,33 @@ def test_a_report_calls_itself_research_unverified_and_preliminary() -> None:
     assert any(comment.startswith("RESEARCH USE ONLY.") for comment in _texts(report, "121106"))
 
 
-def test_a_score_is_a_certainty_in_percent_and_never_called_a_probability() -> None:
-    report = _report(read(films.dx(), PRESENT))
-    certainty = _rows(report, "111012")[0].MeasuredValueSequence[0]
-    assert float(certainty.NumericValue) == 90.0
-    assert certainty.MeasurementUnitsCodeSequence[0].CodeValue == "%"
-    assert "score=not calibrated, not a probability" in _texts(report, "111002")
+def test_a_score_has_a_concept_of_its_own_beside_its_threshold() -> None:
+    report = _report(read(films.dx(), PRESENT, finding("Effusion", 0.042, Presence.ABSENT)))
+    for name, expected in (("SCORE", [90.0, 4.2]), ("THRESHOLD", [50.0, 50.0])):
+        values = [row.MeasuredValueSequence[0] for row in _rows(report, name)]
+        assert [float(value.NumericValue) for value in values] == expected
+        assert {value.MeasurementUnitsCodeSequence[0].CodeValue for value in values} == {"{score}"}
+    assert any("score=not calibrated, not a probability" in line for line in _texts(report, "111002"))
     assert _rows(report, "122157") == []
+    assert _rows(report, "111012") == []  # "absent, certainty 4 %" would be read as its contrary
 
 
 def test_a_calibrated_score_is_marked_as_calibrated() -> None:
     calibrated = finding("Lung Opacity", 0.9, Presence.PRESENT, calibrated=True)
     report = _report(read(films.dx(), calibrated))
-    assert any(line.startswith("score=calibrated") for line in _texts(report, "111002"))
+    assert any("score=calibrated" in line for line in _texts(report, "111002"))
     assert "not a probability" not in _texts(report, "121111")[0]
 
 
-def test_every_score_has_weights_and_preprocessing() -> None:
-    report = _report(everything(films.dx()))
-    for group in (group for group in _groups(report) if "111012" in {name_of(row) for row in children_of(group)}):
-        lines = [str(row.TextValue) for row in children_of(group) if name_of(row) == "111002"]
-        assert f"weights_sha256={WEIGHTS}" in lines
-        assert "preparation=whole film, 320 x 320" in lines
-        assert "grayscale=window 2048/4096" in lines
-        assert any(line.startswith("operating_points=Lung Opacity=0.5") for line in lines)
-    assert _rows(report, "111012")
+def test_every_group_names_its_algorithm_and_every_score_how_it_was_made() -> None:
+    report = _report(everything(films.dx()), not_read(films.cr(), Reason.VIEW))
+    for group in _groups(report):
+        assert {"111001", "111003"} <= {name_of(row) for row in children_of(group)}
+    for group in (group for group in _groups(report) if "SCORE" in {name_of(row) for row in children_of(group)}):
+        (line,) = [str(row.TextValue) for row in children_of(group) if name_of(row) == "111002"]
+        assert f"weights_sha256={WEIGHTS}; preparation=whole film, 320 x 320; grayscale=window 2048/4096" in line
+        assert "operating_points=Lung Opacity=0.5" in line
+    assert _rows(report, "SCORE")
 
 
 def test_an_absent_finding_is_written_and_not_left_out() -> None:
@@ -137,9 +146,9 @@ def test_a_film_not_analysed_has_its_reason_as_a_code_and_in_words(reason: Reaso
     assert _codes(report, "NOTPROC") == [reason.value]
     assert reason.meaning in _texts(report, "121111")[0]
     assert "the detail" in _texts(report, "121111")[0]
-    assert _rows(report, "111012") == []
+    assert _rows(report, "SCORE") == []
     assert len(_groups(report)) == 1
-    shown(report)
+    shown(_for_ohif(not_read(films.dx(), reason, "the detail")))
 
 
 def test_quality_is_asserted_only_where_it_prevented_the_analysis() -> None:
@@ -167,32 +176,88 @@ def test_several_regions_share_one_score() -> None:
     opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(1, 1, 9), square(20, 1, 9)))
     report = _report(read(films.dx(), opacity))
     assert len(_rows(report, "111030")) == 2
-    assert len(_rows(report, "111012")) == 1
+    assert len(_rows(report, "SCORE")) == 1
 
 
 def test_a_region_that_encloses_nothing_on_the_film_is_not_drawn() -> None:
     opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(500, 500, 9),))
     report = _report(read(films.dx(), opacity))
     assert _rows(report, "111030") == []
-    assert len(_rows(report, "111012")) == 1
+    assert len(_rows(report, "SCORE")) == 1
 
 
-def test_ohif_opens_every_form_of_the_report() -> None:
+def test_ohif_opens_the_form_with_areas() -> None:
     for study in ([everything(films.dx())], [everything(films.dx()), not_read(films.cr(), Reason.VIEW)]):
-        report = _report(*study)
+        report = _for_ohif(*study)
         lines = shown(report)
         assert len(lines) == len(_groups(report))
-        # The group on each film itself has its analysed area.
-        assert sum(line.graphics for line in lines) == 6 + len(study)
+        # Regions, the scores and thresholds without one, the ratio, and the group on a film without a ratio.
+        assert sum(line.graphics for line in lines) == 3 + 4 + 1 + len(study) - 1
 
 
 @pytest.mark.parametrize("children", [0, 2])
 def test_the_ohif_double_refuses_the_reports_that_ohif_refuses(children: int) -> None:
-    report = _report(read(films.dx(), PRESENT))
-    score = _rows(report, "111012")[0]
+    report = _for_ohif(read(films.dx(), PRESENT))
+    score = _rows(report, "SCORE")[0]
     score.ContentSequence = [score.ContentSequence[0]] * children
     with pytest.raises(DoesNotOpen):
         shown(report)
+
+
+def test_no_coordinates_are_those_of_the_whole_film() -> None:
+    film = everything(films.dx(rows=64, columns=48))
+    for kind in (tid1500.REPORT, tid1500.REPORT_MEASUREMENTS):
+        places = [item for _, item in items(parsed(composed(kind, [film]))) if item.ValueType == "SCOORD"]
+        assert places
+        for place in places:
+            data = [float(value) for value in place.GraphicData]
+            assert (min(data[::2]), max(data[::2])) != (0, 48) or (min(data[1::2]), max(data[1::2])) != (0, 64)
+            assert name_of(place) == "111030"
+
+
+def test_a_report_of_two_findings_is_short_and_begins_with_the_impression() -> None:
+    """The default report has less than 60 content items, and its impression before anything else."""
+    ratio = everything(films.dx()).reading.measurements
+    observations = (Observation(key="q", topic=Topic.QUALITY, code=concepts.QUALITY_ASSESSMENT, value=concepts.USABLE),)
+    effusion = finding("Effusion", 0.8, Presence.PRESENT, laterality=Laterality.RIGHT, regions=(square(1, 1, 9),))
+    opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, laterality=Laterality.LEFT, regions=(square(20, 1, 9),))
+    film = read(films.dx(), opacity, effusion, measurements=ratio)
+    film = replace(film, reading=replace(film.reading, observations=observations))
+
+    report = _report(film)
+
+    assert len(list(items(report))) < 60
+    assert [name_of(item) for _, item in items(report)][:3] == ["126000", "121049", "121111"]
+
+
+def test_the_procedure_is_that_of_the_film_or_a_plain_chest_radiograph() -> None:
+    procedure = Dataset()
+    procedure.CodeValue, procedure.CodingSchemeDesignator = "36643-5", "LN"
+    procedure.CodeMeaning = "XR Chest 2 Views"
+    film = films.dx(changes={"ProcedureCodeSequence": [procedure]})
+    assert _codes(_report(read(film, PRESENT)), "121058") == ["36643-5"]
+    assert _codes(_report(read(films.dx(), PRESENT)), "121058") == ["399208008"]
+
+
+def test_a_procedure_that_is_no_code_is_not_repeated() -> None:
+    procedure = Dataset()
+    procedure.CodeValue, procedure.CodingSchemeDesignator, procedure.CodeMeaning = "", "LN", "XR Chest"
+    film = films.dx(changes={"ProcedureCodeSequence": [procedure]})
+    assert _codes(_report(read(film, PRESENT)), "121058") == ["399208008"]
+
+
+def test_an_unpaired_structure_has_no_side() -> None:
+    enlarged = finding("Cardiomegaly", 0.9, Presence.PRESENT, laterality=Laterality.LEFT)
+    report = _report(read(films.dx(), enlarged))
+    assert _codes(report, "363698007") == ["80891009"]
+    assert _codes(report, "272741003") == []
+    assert "left" not in _texts(report, "121111")[0]
+
+
+def test_the_private_scheme_is_declared_with_its_uid() -> None:
+    (scheme,) = _report(read(films.dx(), PRESENT)).CodingSchemeIdentificationSequence
+    assert scheme.CodingSchemeDesignator == "99CXRNODE"
+    assert scheme.CodingSchemeUID == codes.PRIVATE_SCHEME_UID
 
 
 def test_equal_content_is_one_instance_at_any_time_and_order() -> None:

@@ -12,7 +12,7 @@ def test_the_tree_shows_every_value_with_its_name_and_depth() -> None:
     assert tree[0] == (0, "Imaging Measurement Report")
     assert (2, "Measurement Group") in tree
     assert (3, "Finding: Opacity") in tree
-    assert (3, "Certainty of Finding: 87.3 %") in tree
+    assert (3, "Score for the presence of the finding, 0 to 100: 87.3 score") in tree
     assert (3, "Presence of property: Present") in tree
     assert (4, "Laterality: Left") in tree
     assert (3, "Cardiothoracic ratio: 0.53 ratio") in tree
@@ -24,7 +24,14 @@ def test_the_brief_tree_has_findings_and_summary_only() -> None:
     brief = lines(report, brief=True)
     assert set(brief) < set(lines(report))
     names = {text.split(":")[0] for _, text in brief}
-    assert names >= {"Finding", "Certainty of Finding", "Presence of property", "Summary", "Comment", "Image Region"}
+    assert names >= {
+        "Finding",
+        "Threshold from which the finding is present",
+        "Presence of property",
+        "Summary",
+        "Comment",
+        "Image Region",
+    }
     assert not names & {"Tracking Unique Identifier", "Algorithm Parameters", "Source", "Image Library"}
 
 
