@@ -176,6 +176,7 @@ def compose(
     limits: Limits,
     sandbox: Sandbox | None = None,
     character_sets: CharacterSets = _AS_DECLARED,
+    replaced: Sequence[Result] = (),
     now: datetime,
 ) -> list[Composed]:
     """Compose and archive the results of a study; return those that differ from `composed_earlier`.
@@ -183,7 +184,8 @@ def compose(
     `readings` are the study's films with their readings. A result's UID follows from its content, so an unchanged
     result has the UID of the earlier one. Of `kinds`, those of at least one matching route are composed; the first
     if there is none, so that every study has an archived report. Films that contradict each other about the patient
-    are answered by a report for each patient, without findings.
+    are answered by a report for each patient, without findings. `replaced` are results of other studies on films that
+    a person moved to this one.
 
     Raises
     ------
@@ -217,6 +219,7 @@ def compose(
                 observer=observer,
                 now=now,
                 earlier=_earlier_of(films, earlier, is_only_patient=len(groups) == 1),
+                replaced=[_previous(result) for result in replaced if result.kind == type_name],
             )
             for instance in kind.compose(request):
                 version += 1
@@ -239,6 +242,7 @@ def _reported(
         limits=limits,
         character_sets=character_sets.get(film.sender.calling_ae_title, character_sets.get("")),
         added_after=sum(result.composed_at < film.received_at for result in composed_earlier),
+        correction=film.digest if film.is_corrected else "",
     )
 
 
@@ -255,6 +259,7 @@ def reported_film(
     limits: Limits,
     character_sets: tuple[str, ...] | None = None,
     added_after: int = 0,
+    correction: str = "",
 ) -> ReportedFilm:
     """Return a film with the header in its archived bytes, or by its row alone if that is not what was received.
 
@@ -266,8 +271,10 @@ def reported_film(
     except GiveUp:
         header = Dataset()
     if _is_as_received(header, reading):
-        return ReportedFilm(header=header, reading=reading, character_sets=character_sets, added_after=added_after)
-    return ReportedFilm(header=header_of(reading.film), reading=reading, is_named_by_row=True, added_after=added_after)
+        known = ReportedFilm(header=header, reading=reading, character_sets=character_sets)
+    else:
+        known = ReportedFilm(header=header_of(reading.film), reading=reading, is_named_by_row=True)
+    return replace(known, added_after=added_after, correction=correction)
 
 
 def _is_as_received(header: Dataset, reading: Reading) -> bool:

@@ -29,6 +29,7 @@ from cxr_node.cli import (
     purge,
     query,
     reconcile,
+    reissue,
     replay,
     reports,
     route,
@@ -96,6 +97,7 @@ app.command("restore")(backup.restore)
 app.add_typer(reports.app, name="report")
 app.add_typer(embeddings.app, name="embeddings")
 app.command("reconcile")(reconcile.reconcile)
+app.command("reissue")(reissue.reissue)
 app.command("replay")(replay.replay)
 app.command("scrub")(scrub.scrub)
 

@@ -40,8 +40,6 @@ ENDED = frozenset({State.DONE, State.NOT_ANALYSED, State.FAILED})
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.WAITING, Event.CLAIMED): State.RUNNING,
-    # Another film under a known SOP Instance UID is not analysed.
-    (State.WAITING, Event.NOT_ANALYSED): State.NOT_ANALYSED,
     (State.RUNNING, Event.FINISHED): State.DONE,
     (State.RUNNING, Event.NOT_ANALYSED): State.NOT_ANALYSED,
     (State.RUNNING, Event.RETRY): State.WAITING,

@@ -138,7 +138,7 @@ film = numbered_table(
     # Identifier of the association of the sender; empty if it was not recorded.
     Column("association", String(32), nullable=False, server_default=""),
     Column("received_at", UtcDateTime, nullable=False),
-    # True for the first film received under this SOP Instance UID; a film with other bytes is kept and flagged.
+    # True for one film of each SOP Instance UID: the first received, or a corrected copy that a person accepted.
     Column("is_original", Boolean, nullable=False),
     # When the film was received again, from which retention counts; when its bytes were removed.
     Column("received_again_at", UtcDateTime),

@@ -40,6 +40,7 @@ class Reason(_CodedEnum):
     UNUSUAL = "UNUSUAL", "Image unlike those the model was made for"
     NO_MODEL = "NOMODEL", "No model is configured for this image"
     DUPLICATE = "DUPLICATE", "Same SOP Instance UID with other content"
+    CORRECTION = "CORRECTION", "Same image with another patient, study or order"
     IDENTITY = "IDENTITY", "Images of the study disagree about the patient"
     MODEL_ERROR = "MODELERROR", "Model failed on this image"
     TIMEOUT = "TIMEOUT", "Analysis took too long"

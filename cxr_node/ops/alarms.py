@@ -15,7 +15,7 @@ from cxr_node.monitoring.constancy import CheckState
 from cxr_node.ops.certificates import certificates
 from cxr_node.queries import drift, overview
 from cxr_node.queries.overview import PeriodicJobStatus
-from cxr_node.records import bundles, constancy
+from cxr_node.records import bundles, constancy, corrections
 from cxr_node.settings.operations import AlertSection
 from cxr_node.settings.root import Settings
 from cxr_node.wiring.remote_state import read_state, trouble_sentence
@@ -29,6 +29,7 @@ _OVERDUE = timedelta(minutes=15)
 _CERTIFICATE_NOTICE = timedelta(days=14)
 _CONSTANCY_INTERVAL = timedelta(hours=26)
 _TIMEOUT_S = 10.0
+_CORRECTIONS_SHOWN = timedelta(days=30)
 
 Notify = Callable[[str, Mapping[str, str]], None]
 """Sends a message: its subject, and a sentence for each alarm by name."""
@@ -58,6 +59,7 @@ def _job_alarms(database: Database, now: datetime) -> Iterator[tuple[str, str]]:
         with database.read() as connection:
             queues, uses = overview.queues(connection, now=now), bundles.uses(connection)
             periodic_jobs = overview.periodic_jobs(connection)
+            corrected = corrections.count_waiting(connection, since=now - _CORRECTIONS_SHOWN)
     except RetryLater as error:
         yield "database", str(error)
         return
@@ -65,6 +67,9 @@ def _job_alarms(database: Database, now: datetime) -> Iterator[tuple[str, str]]:
         if use.is_rejected:
             yield (f"bundle on {use.host}", f"rejects the activated bundle, reads with the previous one: {use.detail}")
     yield from _periodic_job_alarms(periodic_jobs, now)
+    if corrected:
+        wanted = "see `cxr-node jobs list --state not_analysed`, then `cxr-node reissue STUDY`"
+        yield "corrections", f"{corrected} films came again with another patient, study or order: {wanted}"
     for queue in queues:
         if queue.failed:
             yield f"failed {queue.stage}", "jobs failed: see `cxr-node jobs list --state failed`"

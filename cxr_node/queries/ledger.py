@@ -10,6 +10,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from cxr_node.db.states import Stage, State
 from cxr_node.db.tables import delivery, film, job, result, study
+from cxr_node.domain.reasons import Reason
 
 
 class Fate(StrEnum):
@@ -158,7 +159,7 @@ def _entry(columns: RowMapping) -> LedgerEntry:
 
 
 def _fate(columns: RowMapping) -> tuple[Fate, str]:
-    if not columns["is_original"]:
+    if columns["reason"] == Reason.CORRECTION:
         return Fate.NOT_REPORTED, columns["reason"]
     if columns["state"] == State.FAILED:
         return Fate.NOT_REPORTED, columns["reason"] or "reading failed"

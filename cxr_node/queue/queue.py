@@ -120,22 +120,6 @@ def finish_not_analysed(transaction: Transaction, claim: Claim, *, reason: str, 
     _end(transaction, claim, Event.NOT_ANALYSED, now=now, reason=reason, detail=detail)
 
 
-def finish_unclaimed_not_analysed(
-    transaction: Transaction, job_id: int, *, reason: str, detail: str, now: datetime
-) -> None:
-    """End a waiting read job as not analysed."""
-    state = after(State.WAITING, Event.NOT_ANALYSED)
-    moved = transaction.connection.execute(
-        update(job)
-        .where(job.c.id == job_id, IS_WAITING)
-        .values(state=state, reason=reason, detail=detail, ended_at=now)
-        .returning(job.c.id)
-    )
-    if moved.first() is None:
-        raise ForbiddenTransition(f"job {job_id} is no longer waiting")
-    events.record(transaction, [job_id], Event.NOT_ANALYSED, state, now=now, detail=detail)
-
-
 def give_up(transaction: Transaction, claim: Claim, *, reason: str | None, detail: str, now: datetime) -> None:
     """End a claimed job as failed: another attempt cannot succeed."""
     _end(transaction, claim, Event.GAVE_UP, now=now, reason=reason, detail=detail)

@@ -3,17 +3,22 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, Select, func, select
+from sqlalchemy import Connection, RowMapping, Select, and_, exists, func, or_, select
 
 from cxr_node.db.monitoring_tables import is_not_constancy_film
-from cxr_node.db.tables import film, study
+from cxr_node.db.tables import film, reading, study
 from cxr_node.domain.identifiers import AeTitle, Digest, Uid
 from cxr_node.domain.instance import Identity, Sender
+from cxr_node.domain.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Film:
-    """A film: identity, archive key, sender and time of reception."""
+    """A film: identity, archive key, sender and time of reception.
+
+    One that is not the original of its SOP Instance UID has the `first_archive_key` of the original, unless that was
+    removed. One that `is_corrected` took the place of a film received before it, which then `is_replaced`.
+    """
 
     film_id: int
     study_id: int
@@ -24,6 +29,9 @@ class Film:
     sender: Sender
     received_at: datetime
     is_original: bool
+    first_archive_key: str | None = None
+    is_corrected: bool = False
+    is_replaced: bool = False
 
 
 def get(connection: Connection, film_id: int) -> Film:
@@ -32,16 +40,36 @@ def get(connection: Connection, film_id: int) -> Film:
 
 
 def of_study(connection: Connection, study_id: int) -> list[Film]:
-    """Return the films of a study in order of reception, without flagged duplicates and removed films.
+    """Return the films of a study in order of reception, without repeated and removed films.
 
-    Films of constancy checks are left out too, so that no result is composed of them.
+    Another film under a known SOP Instance UID is one of them once it is found to be another. Films of constancy checks
+    are left out, so that no result is composed of them.
     """
-    conditions = (film.c.study_id == study_id, film.c.is_original.is_(True), film.c.removed_at.is_(None))
+    is_conflict = exists().where(reading.c.film_id == film.c.id, reading.c.not_analysed == Reason.DUPLICATE)
+    is_reported = or_(film.c.is_original.is_(True), is_conflict)
+    conditions = (film.c.study_id == study_id, is_reported, film.c.removed_at.is_(None))
     rows = connection.execute(_FILMS.where(*conditions, is_not_constancy_film()).order_by(film.c.id))
     return [_film(row) for row in rows.mappings()]
 
 
-_FILMS: Select[tuple[object, ...]] = select(film, study.c.study_instance_uid).join(study, film.c.study_id == study.c.id)
+_OTHER = film.alias("other")
+_SAME_UID = _OTHER.c.sop_instance_uid == film.c.sop_instance_uid
+_FIRST_KEY = (
+    select(_OTHER.c.archive_key)
+    .where(_SAME_UID, _OTHER.c.is_original.is_(True), _OTHER.c.id != film.c.id, _OTHER.c.removed_at.is_(None))
+    .correlate(film)
+    .scalar_subquery()
+    .label("first_archive_key")
+)
+_IS_CORRECTED = (
+    and_(film.c.is_original.is_(True), exists().where(_SAME_UID, _OTHER.c.id < film.c.id).correlate(film))
+).label("is_corrected")
+_IS_REPLACED = (
+    exists().where(_SAME_UID, _OTHER.c.is_original.is_(True), _OTHER.c.id > film.c.id).correlate(film)
+).label("is_replaced")
+_FILMS: Select[tuple[object, ...]] = select(
+    film, study.c.study_instance_uid, _FIRST_KEY, _IS_CORRECTED, _IS_REPLACED
+).join(study, film.c.study_id == study.c.id)
 
 
 def _film(columns: RowMapping) -> Film:
@@ -66,6 +94,9 @@ def _film(columns: RowMapping) -> Film:
         ),
         received_at=columns[film.c.received_at],
         is_original=columns[film.c.is_original],
+        first_archive_key=columns["first_archive_key"],
+        is_corrected=bool(columns["is_corrected"]),
+        is_replaced=bool(columns["is_replaced"]),
     )
 
 

@@ -18,7 +18,6 @@ from cxr_node.db.tables import film as film_table
 from cxr_node.db.tables import study as study_table
 from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Received, Sender
-from cxr_node.domain.reasons import Reason
 from cxr_node.queue import queue
 from cxr_node.queue.queue import NewJob
 from cxr_node.records import constancy
@@ -26,7 +25,6 @@ from cxr_node.records.constancy import IS_EXPECTED
 
 # A conflict over one row is settled by the first repeat; more means that something else is wrong.
 _ATTEMPTS = 5
-_DUPLICATE_DETAIL = "another film with this SOP Instance UID came first; compare the two and send the right one again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +61,8 @@ def store(
 
     A priority boost applies to the whole study, also if the film was known without one.
 
-    The same SOP Instance UID with the same bytes is the same film. With other bytes it is another film: it is kept,
-    flagged and not analysed, and the first film is not changed.
+    The same SOP Instance UID with the same bytes is the same film. With other bytes it is kept and flagged, and its
+    read job compares it with the first film, which is not changed.
     """
     film = IncomingFilm(
         instance=instance, sender=sender, archive_key=archive_key, priority_boost_s=priority_boost_s, at=now
@@ -133,13 +131,9 @@ def _write_new(
         jobs.append(
             NewJob(subject_id=film_id, of_study=study.study_id, priority_boost_s=study.priority_boost_s, at=film.at)
         )
-    job_ids = queue.add_all(transaction, Stage.READ, jobs)
-    for film_id, job_id, film in zip(film_ids, job_ids, films, strict=True):
-        if stored.digests[film.uid]:
-            queue.finish_unclaimed_not_analysed(
-                transaction, job_id, reason=Reason.DUPLICATE, detail=_DUPLICATE_DETAIL, now=film.at
-            )
-        elif film.uid in stored.announced:
+    queue.add_all(transaction, Stage.READ, jobs)
+    for film_id, film in zip(film_ids, films, strict=True):
+        if film.uid in stored.announced and not stored.digests[film.uid]:
             constancy.link_film(transaction.connection, film.uid, film_id, now=film.at)
 
 

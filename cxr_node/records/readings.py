@@ -87,6 +87,11 @@ def latest(connection: Connection, film_id: int, identity: Identity) -> Reading 
     )
 
 
+def delete_not_analysed(connection: Connection, film_id: int) -> None:
+    """Delete the reading of a film that was not analysed: it is read anew."""
+    _delete_same(connection, film_id, None)
+
+
 def _delete_same(connection: Connection, film_id: int, weights_digest: Digest | None) -> None:
     is_same = select(reading.c.id).where(
         reading.c.film_id == film_id, reading.c.weights_digest.is_not_distinct_from(weights_digest)

@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from cxr_node.db.database import Transaction
-from cxr_node.db.states import Stage
-from cxr_node.db.tables import delivery, result, study
+from cxr_node.db.states import Stage, State
+from cxr_node.db.tables import delivery, film, job, result, study
 from cxr_node.domain.identifiers import Digest, Uid
 from cxr_node.domain.instance import Identity, Instance
 from cxr_node.queue import queue
@@ -58,6 +58,25 @@ def of_study(connection: Connection, study_id: int) -> list[Result]:
         select(result, study.c.study_instance_uid)
         .join(study, result.c.study_id == study.c.id)
         .where(result.c.study_id == study_id)
+        .order_by(result.c.id)
+    )
+    return [_result(row) for row in rows.mappings()]
+
+
+def of_moved_films(connection: Connection, study_id: int) -> list[Result]:
+    """Return the results of other studies on films of which this study has the accepted copy, the oldest first."""
+    here, there = film.alias("here"), film.alias("there")
+    studies = (
+        select(there.c.study_id)
+        .join(here, here.c.sop_instance_uid == there.c.sop_instance_uid)
+        .join(job, job.c.film_id == there.c.id)
+        .where(here.c.study_id == study_id, here.c.is_original.is_(True), there.c.study_id != study_id)
+        .where(there.c.id < here.c.id, job.c.state == State.DONE)
+    )
+    rows = connection.execute(
+        select(result, study.c.study_instance_uid)
+        .join(study, result.c.study_id == study.c.id)
+        .where(result.c.study_id.in_(studies))
         .order_by(result.c.id)
     )
     return [_result(row) for row in rows.mappings()]

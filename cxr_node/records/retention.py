@@ -12,6 +12,7 @@ from cxr_node.db.point_tables import embedding
 from cxr_node.db.states import State
 from cxr_node.db.tables import delivery, film, finding, heat_map, job, reading, result, study
 from cxr_node.domain.identifiers import Digest
+from cxr_node.domain.reasons import Reason
 
 
 class ArchiveFileKind(StrEnum):
@@ -34,6 +35,7 @@ class ArchiveFile:
 
 
 _TABLES = {ArchiveFileKind.FILM: film, ArchiveFileKind.RESULT: result}
+_FLAGS = (Reason.DUPLICATE, Reason.CORRECTION)
 _SUCCESSFUL = (State.DONE, State.NOT_ANALYSED)
 
 
@@ -44,7 +46,8 @@ def mark_removed(transaction: Transaction, *, before: datetime, now: datetime, l
     patient; findings, points and measurements stay.
 
     A study can be removed when every film was received, and every job ended, before `before`; when every job was
-    successful; and when each result is delivered, at least one of them. A study with a flagged duplicate stays.
+    successful; and when each result is delivered, at least one of them. A study with another film under a known SOP
+    Instance UID, or with a correction that nobody accepted, stays.
     """
     ids = transaction.connection.execute(select(study.c.id).where(*_is_removable(before)).limit(limit)).scalars().all()
     for table in (film, result):
@@ -109,7 +112,8 @@ def _is_removable(before: datetime) -> list[ColumnElement[bool]]:
     is_delivery = (result.c.study_id == study.c.id) & (delivery.c.result_id == result.c.id)
     unfinished = or_(job.c.state.not_in(_SUCCESSFUL), job.c.ended_at >= before)
     is_recent_or_flagged = or_(
-        func.coalesce(film.c.received_again_at, film.c.received_at) >= before, film.c.is_original.is_(False)
+        func.coalesce(film.c.received_again_at, film.c.received_at) >= before,
+        exists().where(job.c.film_id == film.c.id, job.c.reason.in_(_FLAGS)).correlate(film),
     )
     return [
         _exists(in_study, film.c.removed_at.is_(None)),

@@ -25,7 +25,8 @@ class ReportedFilm:
 
     `added_after` is the number of the study's results that were composed before the film was received, and `number` its
     ordinal in the study, by `study.numbered`; 0 for the only film.
-    `shared` has the Patient and Study attributes of the whole study (`grouping.by_patient`).
+    `shared` has the Patient and Study attributes of the whole study (`grouping.by_patient`),
+    `correction` the digest of a corrected copy, which makes its results new ones.
     """
 
     header: Dataset
@@ -35,6 +36,7 @@ class ReportedFilm:
     added_after: int = 0
     number: int = 0
     shared: Dataset | None = None
+    correction: str = ""
 
 
 def header_of(film: Identity) -> Dataset:
@@ -92,6 +94,8 @@ class ComposeRequest:
         Aware.
     earlier
         The study's results of the same kind, oldest first.
+    replaced
+        Results of the same kind, of another study from which films were moved to this one, oldest first.
     """
 
     films: Sequence[ReportedFilm]
@@ -99,3 +103,4 @@ class ComposeRequest:
     observer: Observer
     now: datetime
     earlier: Sequence[PreviousReport] = ()
+    replaced: Sequence[PreviousReport] = ()

@@ -99,7 +99,7 @@ FILMS: dict[Reason, Callable[[], Dataset]] = {
     Reason.MODEL_ERROR: films.dx,
     Reason.TIMEOUT: films.dx,
 }
-OF_WHAT_IS_NO_FILM = {Reason.DUPLICATE, Reason.IDENTITY, Reason.RESULT}
+OF_WHAT_IS_NO_FILM = {Reason.DUPLICATE, Reason.CORRECTION, Reason.IDENTITY, Reason.RESULT}
 """Reasons that a study or an object has, tested with the worker and with reports."""
 
 

@@ -81,14 +81,15 @@ def test_a_waiting_delivery_is_in_progress_and_a_failed_one_not_reported(node: I
     assert fates(node) == [Fate.NOT_REPORTED]
 
 
-def test_duplicates_and_studies_of_two_patients_are_not_reported(node: InProcessNode) -> None:
+def test_only_a_correction_that_nobody_accepted_is_not_reported(node: InProcessNode) -> None:
     node.accept(films.dx())
     node.accept(films.dx(changes={"PatientComments": "another"}))
+    node.accept(films.dx(changes={"PatientID": "CORRECTED"}))
     node.accept(films.dx(seed=1))
     node.accept(films.cr(seed=1, changes={"PatientID": "SOMEONE-ELSE"}))
     node.work()
 
-    assert fates(node) == [Fate.DELIVERED, Fate.NOT_REPORTED, Fate.NOT_REPORTED, Fate.NOT_REPORTED]
+    assert fates(node) == [*[Fate.DELIVERED] * 2, Fate.NOT_REPORTED, *[Fate.DELIVERED] * 2]
 
 
 def test_the_ledger_filters_by_time_and_sender(node: InProcessNode) -> None:
@@ -118,14 +119,16 @@ def test_reconcile_adds_up_and_names_films_not_reported(tmp_path: Path, database
         node.archive.discard(key)
         node.archive.put(f"films/ff/{'f' * 64}.dcm", b"nobody's")
         node.accept(films.dx(seed=1))
-        node.accept(films.dx(seed=1, changes={"PatientComments": "another"}))
+        node.accept(films.dx(seed=1, changes={"PatientID": "CORRECTED"}))
+        node.turn(Stage.READ)
+        node.turn(Stage.READ)
 
     result = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--json"])
 
     assert result.exit_code == 1
     document = json.loads(result.output)
     assert document["counts"] == {"received": 3, "delivered": 1, "in_progress": 1, "not_reported": 1, "removed": 0}
-    assert [entry["reason"] for entry in document["not_reported"]] == ["DUPLICATE"]
+    assert [entry["reason"] for entry in document["not_reported"]] == ["CORRECTION"]
     assert document["missing_files"] == [key]
     assert document["unnamed_files"] == [f"films/ff/{'f' * 64}.dcm"]
     shown = CliRunner().invoke(app, ["reconcile", "--config", str(config), "--day", "2026-01-02", "--from", "DX1"])

@@ -10,6 +10,7 @@ from cxr_node.db.database import Database, Transaction
 from cxr_node.db.states import Event, ForbiddenTransition, Stage, State
 from cxr_node.domain.reasons import Reason
 from cxr_node.queue import claimable, claiming, queue, search
+from cxr_node.queue.claiming import Claim
 from cxr_node.records import films, ingest
 from tests.support.queue import LEASE, NOON, SENDER, claim_none, claim_one, instance, store_film
 
@@ -40,7 +41,7 @@ def test_the_same_film_twice_is_one_job(database: Database) -> None:
     assert states(database) == [State.WAITING]
 
 
-def test_the_same_uid_with_other_bytes_is_kept_and_not_analysed(database: Database) -> None:
+def test_the_same_uid_with_other_bytes_is_kept_and_compared_later(database: Database) -> None:
     ingest.store(database, instance("a", content=b"one"), SENDER, archive_key="1", now=NOON)
     ingest.store(database, instance("a", content=b"two"), SENDER, archive_key="2", now=NOON)
     ingest.store(database, instance("a", content=b"three"), SENDER, archive_key="3", now=NOON)
@@ -49,12 +50,10 @@ def test_the_same_uid_with_other_bytes_is_kept_and_not_analysed(database: Databa
         rows = search.jobs(connection)
         first = films.get(connection, 1)
         study_films = films.of_study(connection, first.study_id)
-    assert [(row.state, row.reason) for row in rows] == [
-        (State.NOT_ANALYSED, Reason.DUPLICATE),
-        (State.NOT_ANALYSED, Reason.DUPLICATE),
-        (State.WAITING, None),
-    ]
+        later = films.get(connection, 2)
+    assert [(row.state, row.reason) for row in rows] == [(State.WAITING, None)] * 3
     assert [film.archive_key for film in study_films] == ["1"]
+    assert (later.is_original, later.first_archive_key) == (False, "1")
 
 
 def test_concurrent_films_of_one_new_study_are_all_stored(database: Database) -> None:
@@ -202,9 +201,19 @@ def test_stages_are_notified_at_commit_and_not_at_rollback(database_url: str) ->
     notified: list[Stage] = []
     database = Database(database_url, on_commit=notified.append)
     migrate.upgrade(database)
+    unknown = Claim(
+        job_id=999,
+        stage=Stage.READ,
+        subject_id=1,
+        attempts=1,
+        crashes=0,
+        queued_at=NOON,
+        lease_owner="x",
+        lease_until=NOON,
+    )
     try:
         with pytest.raises(ForbiddenTransition), database.write() as transaction:
-            queue.finish_unclaimed_not_analysed(_with_notification(transaction), 999, reason="", detail="", now=NOON)
+            queue.finish(_with_notification(transaction), unknown, now=NOON)
         assert notified == []
 
         store_film(database, "a")

@@ -24,7 +24,13 @@ def identity_of(
     study_instance_uid = readings[0].film.study_instance_uid
     return Identity(
         sop_class_uid=result_type.sop_class_uid,
-        sop_instance_uid=sop_instance_uid(readings, result_type.name, observer, content),
+        sop_instance_uid=sop_instance_uid(
+            readings,
+            result_type.name,
+            observer,
+            content,
+            corrections=[film.correction for film in films if film.correction],
+        ),
         series_instance_uid=series_instance_uid(study_instance_uid, result_type.name, observer),
         study_instance_uid=study_instance_uid,
         patient_key=readings[0].film.patient_key,

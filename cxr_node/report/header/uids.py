@@ -12,12 +12,19 @@ def series_instance_uid(study_instance_uid: Uid, type_name: str, observer: Obser
     return derive_uid("series", study_instance_uid, type_name, observer.uid)
 
 
-def sop_instance_uid(readings: Sequence[Reading], type_name: str, observer: Observer, content: Digest) -> Uid:
-    """Return the UID of a result: sources, type_name, models, software and content make it, no time does."""
+def sop_instance_uid(
+    readings: Sequence[Reading], type_name: str, observer: Observer, content: Digest, *, corrections: Sequence[str] = ()
+) -> Uid:
+    """Return the UID of a result: sources, type_name, models, software and content make it, no time does.
+
+    `corrections` are digests of sources whose demographics a person corrected: equal content is then another instance.
+    """
     sources = sorted(reading.film.sop_instance_uid for reading in readings)
     predictions = [reading.prediction for reading in readings if reading.prediction]
     models = sorted({model.weights_digest for prediction in predictions for model in prediction.models})
-    return derive_uid("instance", *sources, type_name, *models, observer.software_version, content)
+    return derive_uid(
+        "instance", *sources, type_name, *models, observer.software_version, content, *sorted(corrections)
+    )
 
 
 def tracking_uid(film_sop_instance_uid: Uid, key: str) -> Uid:

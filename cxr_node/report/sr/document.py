@@ -84,8 +84,9 @@ def document(
     _add_evidence(dataset, films)
     if result_type.modality == "SR":
         _add_document_general(dataset, films)
-        if request.earlier:
-            dataset.PredecessorDocumentsSequence = hierarchy([_reference(request.earlier[-1])])
+        predecessors = request.earlier or request.replaced
+        if predecessors:
+            dataset.PredecessorDocumentsSequence = hierarchy([_reference(predecessors[-1])])
     body = spliced(dataset, root, tree)
     dataset.update(root)
     require_sound(dataset, films, result_type)

@@ -65,7 +65,9 @@ class FilmGroups:
         Quality of a film that was not analysed is asserted only where it prevented the analysis.
         """
         reading = self.film.reading
-        items = [*self._tracking("Film", "quality"), *measuring(self.film, self.observer, _MODIFIER)]
+        # Another film under the same SOP Instance UID is a second group of that UID.
+        key = "quality" if reading.not_analysed is not Reason.DUPLICATE else f"quality/{self.film.number}"
+        items = [*self._tracking("Film", key), *measuring(self.film, self.observer, _MODIFIER)]
         geometry = reading.geometry
         is_derived = geometry is not None and geometry.view_source in _DERIVED_VIEWS
         comments = [f"View from {geometry.view_source.value}"] if geometry is not None and is_derived else []

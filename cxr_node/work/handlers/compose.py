@@ -60,6 +60,7 @@ class ComposeHandler(OneJobHandler):
             received = films.of_study(connection, study_id)
             with_readings = [(film, readings.latest(connection, film.film_id, film.identity)) for film in received]
             earlier = results.of_study(connection, study_id)
+            replaced = results.of_moved_films(connection, study_id)
             capabilities = destination_capabilities.latest(connection)
         if not received:
             return completion.finish(claim, "its films were removed")
@@ -78,6 +79,7 @@ class ComposeHandler(OneJobHandler):
             limits=self._limits,
             sandbox=self._sandbox,
             character_sets=self._character_sets,
+            replaced=replaced,
             now=now,
         )
         return self._completion(claim, composed)

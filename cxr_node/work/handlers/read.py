@@ -1,6 +1,6 @@
 """Read handler: reads films in batches and records their readings."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from datetime import datetime
 
@@ -17,6 +17,7 @@ from cxr_node.reading.executor import Executor
 from cxr_node.reading.network import Network, Watchdog
 from cxr_node.reading.preprocess import not_analysed
 from cxr_node.reading.preprocess_pool import WorkerDied
+from cxr_node.reading.repeat import Repeat, compare_with_first, conflict
 from cxr_node.records import films, readings
 from cxr_node.work import completion
 from cxr_node.work.completion import Completion
@@ -95,11 +96,34 @@ class ReadHandler:
         return record
 
     def _run(self, claims: Sequence[Claim]) -> list[Completion]:
-        batch = [self._film(claim) for claim in claims]
-        batch_readings = (
-            self._read(batch, self._network) if len(claims) > 1 else [self._read_alone(claims[0], batch[0])]
-        )
-        return [self._completion(*ended) for ended in zip(claims, batch, batch_readings, strict=True)]
+        claimed = [(claim, self._film(claim)) for claim in claims]
+        repeats = [pair for pair in claimed if not pair[1].is_original]
+        originals = [pair for pair in claimed if pair[1].is_original]
+        ended = dict(self._compare(repeats, is_alone=len(claims) == 1))
+        batch = [film for _, film in originals]
+        if len(claims) > 1:
+            batch_readings = self._read(batch, self._network) if batch else []
+        else:
+            batch_readings = [self._read_alone(*pair) for pair in originals]
+        for (claim, film), reading in zip(originals, batch_readings, strict=True):
+            ended[claim.job_id] = self._completion(claim, film, reading)
+        return [ended[claim.job_id] for claim in claims]
+
+    def _compare(
+        self, repeats: Sequence[tuple[Claim, films.Film]], *, is_alone: bool
+    ) -> Iterator[tuple[int, Completion]]:
+        """Yield the completion of each film that came under a known SOP Instance UID, by job."""
+        if is_alone and any(claim.crashes >= self._crash_limit for claim, _ in repeats):
+            outcomes = [conflict("its pixels cannot be compared: the reader stopped each time that it tried")]
+        else:
+            outcomes = self._executor.map(compare_with_first, [film for _, film in repeats]) if repeats else []
+        for (claim, film), outcome in zip(repeats, outcomes, strict=True):
+            yield claim.job_id, self._repeated(claim, film, outcome)
+
+    def _repeated(self, claim: Claim, film: films.Film, outcome: Repeat) -> Completion:
+        if outcome.reason is None:
+            return completion.finish(claim, outcome.detail)
+        return self._completion(claim, film, not_analysed(film, outcome.reason, outcome.detail))
 
     def give_up(self, claim: Claim, detail: str) -> Completion:
         """Set the claimed film aside, so that its study does not wait for it."""
@@ -129,6 +153,11 @@ class ReadHandler:
     def _completion(self, claim: Claim, film: films.Film, reading: Reading) -> Completion:
         def record(transaction: Transaction, now: datetime) -> None:
             readings.write(transaction, film.film_id, reading, now=now)
+            if reading.not_analysed == Reason.CORRECTION:  # no result before a person has accepted it
+                queue.finish_not_analysed(
+                    transaction, claim, reason=reading.not_analysed, detail=reading.detail, now=now
+                )
+                return
             last_received = films.last_received_at(transaction.connection, film.study_id)
             due_at = max(now, self._window.due_at(last_received))
             # Lock order: study before job, as in `boost_study`.

@@ -1,0 +1,179 @@
+"""The same SOP Instance UID again: the same film, a correction that a person accepts, or another film."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread, uid
+from typer.testing import CliRunner
+
+from cxr_node.cli.app import app
+from cxr_node.config import load
+from cxr_node.db import migrate
+from cxr_node.db.states import Stage, State
+from cxr_node.domain.identifiers import Uid, derive_uid, digest_of
+from cxr_node.domain.instance import Instance
+from cxr_node.domain.reasons import Reason
+from cxr_node.ops.alarms import active_alarms
+from cxr_node.pipeline import accept
+from cxr_node.queries.metrics import films_not_analysed
+from cxr_node.receive.identify import identify
+from cxr_node.report.corrections import corrected_attributes
+from tests.support import films
+from tests.support.node import InProcessNode
+from tests.support.odd_encodings import EXPLICIT, IMPLICIT, data_set_of, file_of
+from tests.support.pixel_films import encoded
+from tests.support.queue import SENDER
+from tests.support.running_node import opened, settings_file
+
+OTHER_STUDY = derive_uid("test study", "corrected")
+
+
+class Site:
+    """A node with its settings, for the command line."""
+
+    def __init__(self, node: InProcessNode, config: Path) -> None:
+        self.node, self.config = node, config
+
+    def send(self, film: Dataset, syntax: str = EXPLICIT) -> None:
+        """Send a film and run every job."""
+        data_set = data_set_of(film, syntax)
+        identity = identify(memoryview(data_set), transfer_syntax_uid=Uid(syntax))
+        content = file_of(data_set, syntax)
+        instance = Instance(
+            identity=identity, transfer_syntax_uid=Uid(syntax), digest=digest_of(data_set), content=content
+        )
+        node = self.node
+        accept(instance, SENDER, archive=node.archive, database=node.database, clock=node.clock)
+        node.work()
+
+    def outcomes(self) -> list[str]:
+        """Return state or reason of each film, in the order of reception."""
+        jobs = sorted(self.node.jobs(Stage.READ), key=lambda job: job.job_id)
+        return ["read" if job.state is State.DONE else str(job.reason) for job in jobs]
+
+    def reports(self) -> list[Dataset]:
+        return [dcmread(BytesIO(content)) for content in self.node.pacs.received]
+
+    def run(self, *arguments: str) -> str:
+        result = CliRunner().invoke(app, [*arguments, "--config", str(self.config)])
+        assert result.exit_code == 0, result.output
+        self.node.clock.now = datetime.now(UTC) + timedelta(seconds=1)  # that of the command
+        return result.output
+
+
+@pytest.fixture
+def site(tmp_path: Path, database_url: str) -> Iterator[Site]:
+    config = settings_file(tmp_path / "node", database_url=database_url)
+    settings = load(config)
+    with opened(settings) as database:
+        migrate.upgrade(database)
+        yield Site(InProcessNode(database, settings.node.data_folder), config)
+
+
+def _compressed(syntax: str) -> Dataset:
+    """Return the film as a router recompresses it."""
+    return dcmread(BytesIO(encoded(films.dx(), uid.UID(syntax))))
+
+
+SAME: dict[str, Callable[[], tuple[Dataset, str]]] = {
+    "Implicit VR": lambda: (films.dx(), IMPLICIT),
+    "RLE": lambda: (_compressed(uid.RLELossless), uid.RLELossless),
+    "JPEG Lossless": lambda: (_compressed(uid.JPEGLosslessSV1), uid.JPEGLosslessSV1),
+    "JPEG-LS": lambda: (_compressed(uid.JPEGLSLossless), uid.JPEGLSLossless),
+    "padded name": lambda: (films.dx(changes={"PatientName": f"{films.PATIENT_NAME}^^^"}), EXPLICIT),
+    "issuer added": lambda: (films.dx(changes={"IssuerOfPatientID": "HOSPITAL"}), EXPLICIT),
+    "birth date dropped": lambda: (films.dx(changes={"PatientBirthDate": ""}), EXPLICIT),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_the_same_film_in_another_encoding_is_no_second_reading(name: str, site: Site) -> None:
+    site.send(films.dx())
+    site.send(*SAME[name]())
+
+    assert site.outcomes() == ["read", "read"]
+    assert site.node.reader.calls == 1
+    assert len(site.reports()) == 1
+
+
+def test_a_correction_is_told_and_reissued_with_predecessor(site: Site) -> None:
+    site.send(films.dx())
+    corrected = films.dx(changes={"PatientID": "RIGHT", "PatientName": "Right^Patient"})
+    site.send(corrected)
+
+    assert site.outcomes() == ["read", Reason.CORRECTION]
+    assert len(site.reports()) == 1
+    with opened(load(site.config)) as database:
+        alarms = active_alarms(load(site.config), database, now=site.node.clock.now)
+        with database.read() as connection:
+            assert films_not_analysed(connection) == {"CORRECTION": 1}
+    assert alarms["corrections"].startswith("1 films")
+    detail = site.run("study", str(corrected.StudyInstanceUID))
+    assert "Patient ID, Patient's Name differ" in " ".join(detail.split())
+    assert "RIGHT" not in detail
+
+    site.run("reissue", str(corrected.StudyInstanceUID))
+    site.node.work()
+
+    first, second = site.reports()
+    assert (second.PatientID, second.PatientName) == ("RIGHT", "Right^Patient")
+    (study,) = second.PredecessorDocumentsSequence
+    assert study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert site.outcomes() == ["read", "read"]
+
+
+def test_a_film_moved_to_another_study_names_the_report_of_the_first(site: Site) -> None:
+    site.send(films.dx())
+    site.send(films.dx(changes={"PatientID": "RIGHT", "StudyInstanceUID": OTHER_STUDY}))
+    assert len(site.reports()) == 1
+
+    site.run("reissue", OTHER_STUDY)
+    site.node.work()
+
+    first, second = site.reports()
+    assert (second.StudyInstanceUID, second.PatientID) == (OTHER_STUDY, "RIGHT")
+    (study,) = second.PredecessorDocumentsSequence
+    assert study.StudyInstanceUID == first.StudyInstanceUID
+
+
+def test_other_pixels_under_a_known_uid_are_answered_by_a_report(site: Site) -> None:
+    site.send(films.dx())
+    site.send(films.dx(changes={"PixelData": np.zeros((64, 48), np.uint16).tobytes()}))
+
+    assert site.outcomes() == ["read", Reason.DUPLICATE]
+    reports = site.reports()
+    assert len(reports) == 2
+    assert "DUPLICATE" in str(reports[1])
+    with site.node.database.read() as connection:
+        assert films_not_analysed(connection) == {"DUPLICATE": 1}
+
+
+def test_reissue_without_a_correction_says_so(site: Site) -> None:
+    site.send(films.dx())
+    study = str(films.dx().StudyInstanceUID)
+
+    result = CliRunner().invoke(app, ["reissue", study, "--config", str(site.config)])
+
+    assert result.exit_code == 1
+    assert "has no corrected film" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"PatientID": ""}, ()),
+        ({"PatientSex": "F"}, ("Patient's Sex",)),
+        ({"PatientBirthDate": "20010203"}, ("Patient's Birth Date",)),
+        ({"AccessionNumber": "OTHER"}, ("Accession Number",)),
+        ({"PatientName": "Filmer^Other"}, ("Patient's Name",)),
+    ],
+)
+def test_attributes_that_a_copy_states_otherwise_are_named(changes: dict[str, object], names: tuple[str, ...]) -> None:
+    first = films.dx(changes={"PatientSex": "M", "AccessionNumber": "A1"})
+    second = films.dx(changes={"PatientSex": "M", "AccessionNumber": "A1", **changes})
+
+    assert corrected_attributes(first, second) == names
