@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
+from pydicom.dataset import Dataset
 
 from cxr_node.domain.concepts import CLEAR, NOT_MEASURABLE, OBSCURED
 from cxr_node.domain.radiograph import Geometry, PixelSpacing, Radiograph, SpacingSource, View, ViewSource
@@ -32,7 +33,11 @@ from cxr_node.domain.reading import Prediction, Reading
 from cxr_node.infer import bundle, bundle_registry
 from cxr_node.infer.reader import Reader
 from cxr_node.measure.film import FilmMeasurements, measure_film
+from cxr_node.report.languages.registry import ENGLISH
 from cxr_node.report.pictures import overlay
+from cxr_node.report.pictures.drawing import Drawing
+from cxr_node.report.pictures.typeface import typeface_of
+from cxr_node.report.source import ReportedFilm
 from tests.support import films
 from tests.unit.report.studies import identity_of
 from training import datasets
@@ -202,14 +207,9 @@ def with_overlay(film: Radiograph, prediction: Prediction, measured: FilmMeasure
     factor = 512 / max(rows, columns)
     size = round(columns * factor), round(rows * factor)
     picture = Image.fromarray((film.p_values >> 8).astype(np.uint8)).resize(size).convert("RGB")
-    sheet = overlay.Drawing(
-        draw=ImageDraw.Draw(picture, "RGBA"),
-        at=lambda point: (point[0] * factor, point[1] * factor),
-        width=size[0],
-        height=size[1],
-    )
-    overlay.draw(sheet, reading)
-    return picture
+    drawing = Drawing(film=picture, x=factor, y=factor, typeface=typeface_of(ENGLISH), text=13)
+    overlay.draw_anatomy(drawing, ReportedFilm(header=Dataset(), reading=reading), ENGLISH)
+    return drawing.finished()
 
 
 def main() -> None:

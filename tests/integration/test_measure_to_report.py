@@ -26,8 +26,9 @@ from cxr_node.records import readings
 from cxr_node.report import codes
 from cxr_node.report.impression import impression_of
 from cxr_node.report.kinds import presentation_state, tid1500
-from cxr_node.report.languages.registry import LANGUAGES
-from cxr_node.report.pictures.picture import painted
+from cxr_node.report.languages.registry import ENGLISH, LANGUAGES
+from cxr_node.report.pictures import overlay
+from cxr_node.report.pictures.picture import films
 from cxr_node.report.source import ReportedFilm
 from cxr_node.report.sr.tree import children_of, items, lines, name_of
 from tests.support.node import MAX_WAIT_S, InProcessNode, StubNetwork, prediction, received
@@ -176,17 +177,26 @@ def test_the_impression_has_ratio_and_quality_and_no_other_measurement() -> None
     assert "Border obscured" not in summary
 
 
-def test_the_picture_shows_calipers_and_the_obscured_border() -> None:
+def test_a_picture_shows_what_it_is_for() -> None:
+    """Findings with the caliper of the ratio; in the other picture calipers and obscured borders."""
     source = reported()
-    bare = replace(source.reading, measurements=(), observations=())
+    bare = replace(source, reading=replace(source.reading, measurements=(), observations=()))
+    film = radiograph(phantom_film())
 
-    drawn, plain = painted(radiograph(phantom_film()), source.reading), painted(radiograph(phantom_film()), bare)
-
-    changed = (drawn[:256, :256] != plain[:256, :256]).any(2)
-    caliper = next(one for one in source.reading.measurements if one.key == "MITD").line
-    border = next(one for one in source.reading.observations if one.code == concepts.OBSCURED).line
-    for points in (caliper, border):
-        assert np.mean([changed[min(int(row), 255), min(int(column), 255)] for column, row in points]) > 0.7
+    for drawing, keys, border in (
+        (overlay.FINDINGS, ("CTR", "MITD"), False),
+        (overlay.ANATOMY, ("MTCD", "MITD"), True),
+    ):
+        drawn, plain = (np.asarray(films(film, one, ENGLISH, shown=drawing)[1]) for one in (source, bare))
+        changed = (drawn != plain).any(2)
+        lines = [one.line for one in source.reading.measurements if one.key in keys]
+        if border:
+            lines += [one.line for one in source.reading.observations if one.code == concepts.OBSCURED]
+        assert len(lines) >= len(keys) + border
+        scale = len(changed) / 256
+        for points in lines:
+            places = [(min(int(row * scale), 959), min(int(column * scale), 959)) for column, row in points]
+            assert np.mean([changed[place] for place in places]) > 0.7
 
 
 def test_a_presentation_state_has_calipers_and_obscured_borders(tmp_path: Path) -> None:

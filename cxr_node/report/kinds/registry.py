@@ -27,6 +27,7 @@ RESULT_KINDS: tuple[ResultKind, ...] = (
     tid1500.REPORT_OHIF,
     chest_cad.CHEST_CAD,
     secondary_capture.PICTURE,
+    secondary_capture.ANATOMY_PICTURE,
     presentation_state.PRESENTATION_STATE,
     key_objects.KEY_IMAGES,
     segmentation.SEGMENTATION,

@@ -1,4 +1,10 @@
-"""Secondary Capture of the painted film, as it hangs, which every archive shows: one per film."""
+"""Secondary Captures of the film as it hangs, beside itself with findings or anatomy: one of each per film.
+
+Every archive shows them. The one with anatomy, borders, densities and calipers is a kind of its own, sent on request.
+"""
+
+from dataclasses import replace
+from functools import partial
 
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
@@ -16,6 +22,7 @@ from cxr_node.report.header.header import header, identity_of
 from cxr_node.report.header.part10 import instance_of
 from cxr_node.report.header.references import instance_reference
 from cxr_node.report.kinds.kind import film_kind
+from cxr_node.report.pictures.overlay import ANATOMY, FINDINGS, Overlay
 from cxr_node.report.pictures.picture import UInt8, painted
 from cxr_node.report.result_type import ResultType
 from cxr_node.report.source import ComposeRequest, ReportedFilm
@@ -35,22 +42,28 @@ _TYPE = ResultType(
     flags={"BurnedInAnnotation": "YES"},
 )
 
+_ANATOMY_TYPE = replace(
+    _TYPE, name="SC-ANATOMY", series_offset=28, series_description="AI CXR anatomy picture - RESEARCH"
+)
 _DERIVATION = "Reduced to 8 bits and screen size; outlines, calipers and text of a computer analysis drawn in"
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 
 
-def compose_film(film: ReportedFilm, request: ComposeRequest, instance_number: int) -> Instance | None:
+def _compose(
+    result_type: ResultType, shown: Overlay, film: ReportedFilm, request: ComposeRequest, instance_number: int
+) -> Instance | None:
     """Return the picture of a film, or None of one that was not analysed."""
     if film.reading.prediction is None:
         return None
     radiograph = hang(request.load_radiograph(film))
     films = collate([film])
-    pixels = painted(radiograph, hang_reading(film.reading))
-    identity = identity_of(films, _TYPE, request.observer, content=digest_of(pixels.tobytes()))
-    dataset = header(films, identity, _TYPE, request, instance_number)
+    hanging = replace(films[0], reading=hang_reading(film.reading))
+    pixels = painted(radiograph, hanging, request.observer.language, shown=shown)
+    identity = identity_of(films, result_type, request.observer, content=digest_of(pixels.tobytes()))
+    dataset = header(films, identity, result_type, request, instance_number)
     _add_general_image(dataset, films[0], radiograph)
     _add_pixels(dataset, pixels)
-    require_sound(dataset, films, _TYPE)
+    require_sound(dataset, films, result_type)
     return instance_of(encoded(dataset), identity)
 
 
@@ -86,4 +99,5 @@ def _add_pixels(dataset: Dataset, pixels: UInt8) -> None:
     dataset["PixelData"].VR = "OB"
 
 
-PICTURE = film_kind("picture", _TYPE, compose_film)
+PICTURE = film_kind("picture", _TYPE, partial(_compose, _TYPE, FINDINGS))
+ANATOMY_PICTURE = film_kind("picture-anatomy", _ANATOMY_TYPE, partial(_compose, _ANATOMY_TYPE, ANATOMY))

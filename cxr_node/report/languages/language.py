@@ -75,6 +75,11 @@ class Phrases:
     note: str
     measurement: str
     film: str
+    picture_original: str
+    picture_findings: str
+    picture_anatomy: str
+    soft_tissue: str
+    models: str
     sentence_separator: str = " "
     list_separator: str = ", "
     decimal_sign: str = "."

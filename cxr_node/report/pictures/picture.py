@@ -1,133 +1,146 @@
-"""Painted film: outlines and calipers on it, findings in words beside it. Pure; no patient data.
+"""Picture of a film: as sent on the left, with findings or anatomy on the right, and the impression below. Pure.
 
-Always in English: Pillow's built-in font has only the letters of ASCII.
+No patient data. Text is 12 points at 1:1 even when the picture is shown at half its size.
 """
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
-from pydicom.dataset import Dataset
+from PIL import Image, ImageDraw
 
 from cxr_node.domain.radiograph import Radiograph
-from cxr_node.domain.reading import Finding, Point, Presence, Reading
-from cxr_node.report.impression import failure, impression_of, named
+from cxr_node.domain.reading import Finding
+from cxr_node.report.impression import Impression, failure, impression_of, named
+from cxr_node.report.languages.language import Language
+from cxr_node.report.languages.registry import ENGLISH
 from cxr_node.report.pictures import overlay
+from cxr_node.report.pictures.drawing import Drawing, leading
+from cxr_node.report.pictures.typeface import Color, Typeface, typeface_of
 from cxr_node.report.source import ReportedFilm
 
 UInt8 = npt.NDArray[np.uint8]
 
-_LONGEST = 1280
-"""Longest side of the painted film in pixels: screen resolution, 4 MB instead of 40."""
-_PANEL = 420
-_MARGIN = 14
-_TEXT = 17
-_BACKGROUND = (16, 16, 16)
-_INK = (235, 235, 235)
-_CAUTION = (255, 196, 0)
-_COLORS = {Presence.PRESENT: (255, 140, 0), Presence.UNDETERMINED: (86, 180, 233), Presence.ABSENT: (150, 150, 150)}
-"""Orange and sky blue are distinct for every kind of color vision; each outline has a number too."""
-_CALIPER = overlay.ORANGE
-_FILL = 40
-_LEADING = _TEXT + 4
-_Line = tuple[str, tuple[int, int, int]]
+LONGEST = 960
+"""Longer side of each of the two films in pixels: both fit a screen of 1920."""
+TEXT = 22
+"""Font size in pixels: at half size still 11."""
+_TITLE = 28
+_MARGIN = 24
+_LEAST_WIDTH = 1240
+_BAR = 340
+_BACKGROUND, _INK, _QUIET, _CAUTION = (16, 16, 16), (235, 235, 235), (170, 170, 170), (255, 196, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Scale:
-    """Factors from the film's columns and rows to the painted film's, which has square pixels."""
+class _Paragraph:
+    """Lines below the films; of a finding, with its number, color and bar."""
 
-    x: float
-    y: float
+    lines: Sequence[str]
+    color: Color = _INK
+    number: int = 0
+    finding: Finding | None = None
 
-    def map(self, point: Point) -> Point:
-        return point[0] * self.x, point[1] * self.y
+    @property
+    def height(self) -> int:
+        return len(self.lines) * leading(TEXT) + leading(TEXT) // 4
 
 
-def painted(radiograph: Radiograph, reading: Reading) -> UInt8:
-    """Return the film with its overlay on the left and the findings in words on the right.
+def painted(
+    radiograph: Radiograph,
+    film: ReportedFilm,
+    language: Language = ENGLISH,
+    *,
+    shown: overlay.Overlay = overlay.FINDINGS,
+) -> UInt8:
+    """Return the picture of a film that hangs; `shown` is drawn on the right one.
 
     Returns
     -------
-    Shape (rows, columns, 3), red, green and blue. The film's longer side has at most 1280 pixels; its
-    pixels are square even where those of the film are not.
+    Shape (rows, columns, 3), red, green and blue. The longer side of each film has 960 pixels, which are square even
+    where those of the film are not.
     """
-    film, scale = _film(radiograph)
-    draw = ImageDraw.Draw(film, "RGBA")
-    findings = () if reading.prediction is None else reading.prediction.findings
-    for number, finding in enumerate(findings, start=1):
-        _outline(draw, number, finding, scale)
-    overlay.draw(overlay.Drawing(draw=draw, at=scale.map, width=film.width, height=film.height), reading)
-    _label(draw, "RESEARCH USE ONLY", (_MARGIN, film.height - 2 * _TEXT), _CAUTION)
-    lines = list(_lines(reading))
-    height = max(film.height, 2 * _MARGIN + len(lines) * _LEADING)
-    canvas = Image.new("RGB", (film.width + _PANEL, height), _BACKGROUND)
-    canvas.paste(film, (0, 0))
-    _panel(ImageDraw.Draw(canvas), lines, left=film.width + _MARGIN)
+    typeface, impression = typeface_of(language), impression_of([film], language)
+    left, right = films(radiograph, film, language, shown=shown)
+    width = max(2 * left.width + 3 * _MARGIN, _LEAST_WIDTH)
+    title = typeface.wrapped(impression.headline, width - 2 * _MARGIN, _TITLE)
+    paragraphs = list(_paragraphs(film, impression, language, typeface, width))
+    top = _MARGIN + len(title) * leading(_TITLE) + leading(TEXT)
+    height = top + left.height + _MARGIN + sum(paragraph.height for paragraph in paragraphs) + _MARGIN
+    canvas = Image.new("RGB", (width, height), _BACKGROUND)
+    ink = ImageDraw.Draw(canvas)
+    for number, line in enumerate(title):
+        typeface.write(ink, (_MARGIN, _MARGIN / 2 + number * leading(_TITLE)), line, _TITLE, _INK, bold=True)
+    captions = language.phrases.picture_original, shown.caption(language)
+    for column, one, caption in zip((_MARGIN, 2 * _MARGIN + left.width), (left, right), captions, strict=True):
+        typeface.write(ink, (column, top - leading(TEXT)), caption, TEXT, _QUIET)
+        canvas.paste(one, (column, top))
+    _write(ink, paragraphs, typeface, top=top + left.height + _MARGIN, right=width - _MARGIN)
     return np.asarray(canvas, dtype=np.uint8)
 
 
-def _film(radiograph: Radiograph) -> tuple[Image.Image, _Scale]:
+def films(
+    radiograph: Radiograph, film: ReportedFilm, language: Language, *, shown: overlay.Overlay = overlay.FINDINGS
+) -> tuple[Image.Image, Image.Image]:
+    """Return a film that hangs in the size of the picture, without and with an overlay."""
     gray = (radiograph.p_values >> 8).astype(np.uint8)
     rows, columns = gray.shape
     height = rows * radiograph.geometry.aspect_ratio
-    factor = min(1.0, _LONGEST / max(height, columns))
+    factor = LONGEST / max(height, columns)
     size = max(1, round(columns * factor)), max(1, round(height * factor))
-    film = Image.fromarray(gray).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return film.convert("RGB"), _Scale(x=size[0] / columns, y=size[1] / rows)
+    picture = Image.fromarray(gray).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0).convert("RGB")
+    drawing = Drawing(film=picture, x=size[0] / columns, y=size[1] / rows, typeface=typeface_of(language), text=TEXT)
+    shown.draw(drawing, film, language)
+    return picture, drawing.finished()
 
 
-def _outline(draw: ImageDraw.ImageDraw, number: int, finding: Finding, scale: _Scale) -> None:
-    color = _COLORS[finding.presence]
-    for region in finding.regions:
-        points = [scale.map(point) for point in region.outline]
-        draw.polygon(points, fill=(*color, _FILL))
-        draw.line([*points, points[0]], fill=color, width=3, joint="curve")
-        _label(draw, str(number), min(points), color)
-
-
-def _label(draw: ImageDraw.ImageDraw, text: str, at: Point, color: tuple[int, int, int]) -> None:
-    font = ImageFont.load_default(_TEXT)
-    corner = at[0] + 6, at[1] + 4
-    left, top, right, bottom = draw.textbbox(corner, text, font=font)
-    draw.rectangle((left - 3, top - 3, right + 3, bottom + 3), fill=(0, 0, 0))
-    draw.text(corner, text, fill=color, font=font)
-
-
-def _panel(draw: ImageDraw.ImageDraw, lines: Sequence[_Line], *, left: int) -> None:
-    font = ImageFont.load_default(_TEXT)
-    for number, (text, color) in enumerate(lines):
-        draw.text((left, _MARGIN + number * _LEADING), text, fill=color, font=font)
-
-
-def _lines(reading: Reading) -> Iterator[_Line]:
-    characters = int((_PANEL - 2 * _MARGIN) / ImageFont.load_default(_TEXT).getlength("n"))
-    for text, color in _paragraphs(reading):
-        yield from ((line, color) for line in textwrap.wrap(text, characters))
-        yield "", color
-
-
-def _paragraphs(reading: Reading) -> Iterator[_Line]:
-    """Yield the impression, its findings in the color of their outlines, and the caution at the end."""
-    impression = impression_of([ReportedFilm(header=Dataset(), reading=reading)])
-    (words,) = impression.films
-    findings = () if reading.prediction is None else reading.prediction.findings
-    numbered = [(number, one) for number, one in enumerate(findings, start=1) if one.presence is not Presence.ABSENT]
-    yield impression.headline, _INK
-    for (number, finding), line in zip(numbered, words.findings, strict=True):
-        yield f"{number}  {line}", _COLORS[finding.presence]
-    for line, color in ((words.not_analysed, _INK), (words.negatives, _INK), (words.ratio, _CALIPER)):
-        if line:
-            yield line, color
-    yield from ((line, _INK) for line in (words.quality, *words.remarks, *_models(reading)) if line)
-    yield impression.notice, _CAUTION
-
-
-def _models(reading: Reading) -> list[str]:
-    if reading.prediction is None:
+def model_lines(film: ReportedFilm, language: Language) -> list[str]:
+    """Return the models that read a film, and those of a cascade that failed."""
+    prediction = film.reading.prediction
+    if prediction is None:
         return []
-    failures = [failure(step) for step in reading.prediction.failed_steps]
-    return [*failures, *(f"Model {named(model)}" for model in reading.prediction.models)]
+    models = language.phrases.list_separator.join(named(model) for model in prediction.models)
+    failures = [failure(step) for step in prediction.failed_steps]
+    return [*failures, language.phrases.models.format(models=models)]
+
+
+def _paragraphs(
+    film: ReportedFilm, impression: Impression, language: Language, typeface: Typeface, width: int
+) -> Iterator[_Paragraph]:
+    """Yield the impression, its findings in the color of their outlines, and the caution at the end."""
+    (words,) = impression.films
+    room = width - 2 * _MARGIN
+    for (number, finding, color), line in zip(overlay.numbered_findings(film.reading), words.findings, strict=True):
+        lines = typeface.wrapped(line, room - _BAR - 3 * TEXT, TEXT)
+        yield _Paragraph(lines=lines, number=number, finding=finding, color=color)
+    others = (words.not_analysed, words.negatives, words.ratio, words.quality)
+    for line in filter(None, others):
+        yield _Paragraph(lines=typeface.wrapped(line, room, TEXT))
+    for line in filter(None, (*words.remarks, *model_lines(film, language))):
+        yield _Paragraph(lines=typeface.wrapped(line, room, TEXT), color=_QUIET)
+    yield _Paragraph(lines=typeface.wrapped(impression.notice, room, TEXT), color=_CAUTION)
+
+
+def _write(
+    ink: ImageDraw.ImageDraw, paragraphs: Sequence[_Paragraph], typeface: Typeface, *, top: int, right: int
+) -> None:
+    for paragraph in paragraphs:
+        left = _MARGIN
+        if paragraph.finding is not None:
+            left += 2 * TEXT
+            typeface.write(ink, (_MARGIN, top), str(paragraph.number), TEXT, paragraph.color, bold=True)
+            bar(ink, paragraph.finding, paragraph.color, (right - _BAR, top + TEXT // 4, right, top + TEXT * 5 // 4))
+        for number, line in enumerate(paragraph.lines):
+            color = _INK if paragraph.finding is not None else paragraph.color
+            typeface.write(ink, (left, top + number * leading(TEXT)), line, TEXT, color)
+        top += paragraph.height
+
+
+def bar(ink: ImageDraw.ImageDraw, finding: Finding, color: Color, box: tuple[int, int, int, int]) -> None:
+    """Draw the score of a finding as a bar from 0 to 1, and its threshold as a line across it."""
+    left, top, right, bottom = box
+    ink.rectangle(box, fill=(60, 60, 60))
+    ink.rectangle((left, top, round(left + (right - left) * finding.score), bottom), fill=color)
+    threshold = round(left + (right - left) * finding.operating_point)
+    ink.rectangle((threshold - 2, top - 5, threshold + 1, bottom + 5), fill=(255, 255, 255), outline=(0, 0, 0))

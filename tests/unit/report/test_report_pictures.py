@@ -2,20 +2,30 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import combinations, pairwise
+from math import atan2, cos, pi, sin
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset
 
+from cxr_node.domain import concepts
 from cxr_node.domain.instance import Instance
-from cxr_node.domain.radiograph import Geometry, Radiograph
-from cxr_node.domain.reading import Presence
+from cxr_node.domain.radiograph import Geometry, Radiograph, View
+from cxr_node.domain.reading import Measurement, Presence
 from cxr_node.domain.reasons import Reason
+from cxr_node.report import codes
 from cxr_node.report.check import faults_of
 from cxr_node.report.kinds import key_objects, presentation_state, secondary_capture
 from cxr_node.report.kinds.kind import ResultKind
-from cxr_node.report.languages.registry import ENGLISH
+from cxr_node.report.languages.language import Language
+from cxr_node.report.languages.registry import ENGLISH, LANGUAGES
+from cxr_node.report.pictures import overlay, picture
+from cxr_node.report.pictures.drawing import Drawing, smooth
 from cxr_node.report.pictures.picture import painted
+from cxr_node.report.pictures.placement import around
+from cxr_node.report.pictures.typeface import typeface_of
 from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.tree import items
 from cxr_node.report.study import collate
@@ -23,6 +33,7 @@ from tests.support import films
 from tests.unit.report.studies import NOW, composed, everything, finding, not_read, parsed, read, request, square
 
 _GRAY = 0x8080
+_GRAYS = (0x80, 0x80, 0x80)
 
 
 def _radiograph(film: ReportedFilm, aspect_ratio: float = 1.0) -> Radiograph:
@@ -39,43 +50,146 @@ def _state(film: ReportedFilm) -> Dataset:
     return parsed(composed(presentation_state.PRESENTATION_STATE, [film]))
 
 
-def test_a_region_is_tinted_and_the_rest_of_the_film_stays_gray() -> None:
+def test_the_film_as_sent_is_left_and_the_outline_of_a_finding_right() -> None:
     opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(200, 100, 100),))
     film = read(films.cr(rows=640, columns=512), opacity)
-    picture = painted(_radiograph(film), film.reading)
-    red, green, blue = (int(value) for value in picture[170, 270])
-    assert red > green > blue
-    assert set(picture[500, 100].tolist()) == {_GRAY >> 8}
+    original, drawn = picture.films(_radiograph(film), film, ENGLISH)
+    page = painted(_radiograph(film), film)
+
+    assert {original.getpixel((column, row)) for column in range(0, 768, 8) for row in range(0, 960, 8)} == {_GRAYS}
+    assert drawn.getpixel((375, 150)) == overlay.ORANGE
+    assert drawn.getpixel((375, 225)) == _GRAYS
+    whole = np.asarray(original)
+    assert any((page[top : top + 960, 24 : 24 + 768] == whole).all() for top in range(60, 160))
 
 
-def test_a_large_film_is_reduced_and_keeps_its_shape() -> None:
-    film = read(films.cr(rows=2560, columns=1280))
-    rows, columns, _ = painted(_radiograph(film), film.reading).shape
-    assert (rows, columns - 420) == (1280, 640)
+def test_both_films_have_the_same_longest_side_and_keep_their_shape() -> None:
+    for rows, columns in ((2560, 1280), (128, 64)):
+        film = read(films.cr(rows=rows, columns=columns))
+        for one in picture.films(_radiograph(film), film, ENGLISH):
+            assert one.size == (480, 960)
 
 
 def test_pixels_that_are_not_square_become_square() -> None:
     film = read(films.cr(rows=300, columns=300))
-    rows, columns, _ = painted(_radiograph(film, aspect_ratio=2.0), film.reading).shape
-    assert rows == 2 * (columns - 420)
+    assert picture.films(_radiograph(film, aspect_ratio=2.0), film, ENGLISH)[0].size == (480, 960)
 
 
-def test_the_panel_grows_with_the_number_of_lines() -> None:
-    one = read(films.cr(), finding("Nodule", 0.2, Presence.ABSENT))
-    many = read(films.cr(), *(finding("Nodule", 0.2, Presence.ABSENT) for _ in range(18)))
-    assert painted(_radiograph(many), many.reading).shape[0] > painted(_radiograph(one), one.reading).shape[0]
+def test_the_picture_grows_with_the_number_of_findings() -> None:
+    one = read(films.cr(), finding("Nodule", 0.7, Presence.PRESENT))
+    many = read(films.cr(), *(finding("Nodule", 0.7, Presence.PRESENT) for _ in range(18)))
+    assert painted(_radiograph(many), many).shape[0] > painted(_radiograph(one), one).shape[0]
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_labels_neither_overlap_nor_leave_the_film(name: str) -> None:
+    """Twelve regions in one place, in each corner too, with names as long as they come."""
+    places = [(0.0, 0.0), (412.0, 0.0), (0.0, 540.0), (412.0, 540.0), *[(200.0, 200.0)] * 8]
+    found = [
+        finding(key, 0.9, Presence.PRESENT, regions=(square(*place, 100),))
+        for key, place in zip(codes.FINDINGS, places, strict=False)
+    ]
+    drawing = _drawing(LANGUAGES[name])
+    overlay.draw_findings(drawing, read(films.cr(rows=640, columns=512), *found), LANGUAGES[name])
+    boxes = [box for box in drawing.boxes() if box is not None]
+
+    assert len(boxes) == len(found)
+    for one, other in combinations(boxes, 2):
+        assert not one.overlaps(other)
+    for box in boxes:
+        assert box.left >= 0
+        assert box.top >= 0
+        assert box.right <= drawing.film.width
+        assert box.bottom <= drawing.film.height
+
+
+def test_a_label_without_room_is_left_out() -> None:
+    drawing = _drawing(ENGLISH)
+    for _ in range(200):
+        drawing.label("A label of some length", (256, 320), overlay.SKY)
+    boxes = drawing.boxes()
+
+    assert None in boxes
+    assert not any(one.overlaps(other) for one, other in combinations([box for box in boxes if box], 2))
+
+
+def test_labels_avoid_the_regions_of_findings() -> None:
+    regions = [square(150, 100, 200), square(150, 350, 150)]
+    found = [finding("Nodule", 0.9, Presence.PRESENT, regions=(region,)) for region in regions]
+    drawing = _drawing(ENGLISH)
+    overlay.draw_findings(drawing, read(films.cr(rows=640, columns=512), *found), ENGLISH)
+    areas = [around([(column * 1.5, row * 1.5) for column, row in region.outline]) for region in regions]
+
+    assert not any(box and box.overlaps(area) for box in drawing.boxes() for area in areas)
+
+
+def test_findings_have_colors_of_their_own_and_absent_ones_none() -> None:
+    found = [finding("Nodule", 0.9, Presence.PRESENT), finding("Mass", 0.1, Presence.ABSENT)]
+    film = read(films.cr(), *found, finding("Effusion", 0.5, Presence.UNDETERMINED))
+
+    numbered = list(overlay.numbered_findings(film.reading))
+
+    assert [(number, one.key) for number, one, _ in numbered] == [(1, "Nodule"), (2, "Effusion")]
+    assert len(set(overlay.FINDING_COLORS)) == len(overlay.FINDING_COLORS) == 6
+
+
+@pytest.mark.parametrize(("score", "filled"), [(0.9, 90), (0.2, 20)])
+def test_a_bar_shows_the_score_and_its_threshold(score: float, filled: int) -> None:
+    strip = Image.new("RGB", (101, 40))
+    picture.bar(ImageDraw.Draw(strip), finding("Nodule", score, Presence.PRESENT), overlay.SKY, (0, 10, 100, 30))
+    row = [strip.getpixel((column, 20)) for column in range(101)]
+
+    assert row.count(overlay.SKY) == pytest.approx(filled, abs=6)
+    assert row[49] == (255, 255, 255)
+    assert strip.getpixel((49, 7)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(("ratio", "view", "word"), [(0.53, View.PA, True), (0.44, View.PA, False)])
+def test_the_caliper_of_a_wide_heart_is_named_enlarged(ratio: float, view: View, word: bool) -> None:
+    wide = Measurement(
+        key="CTR",
+        code=concepts.CARDIOTHORACIC_RATIO,
+        value=ratio,
+        unit=codes.RATIO,
+        line=((100, 300), (300, 300)),
+        provenance="",
+    )
+    film = read(films.cr(rows=640, columns=512), measurements=(wide,), view=view)
+    drawing = _drawing(ENGLISH)
+    overlay.draw_findings(drawing, film, ENGLISH)
+
+    assert [("enlarged" in text) for text in drawing.texts] == [word]
+    assert drawing.finished().getpixel((160, 450)) == overlay.CALIPER
+
+
+def test_a_smooth_outline_stays_inside_the_original_and_has_no_corner() -> None:
+    corners = square(0, 0, 100).outline
+    curve = smooth(corners)
+    turns = [
+        abs(atan2(sin(b - a), cos(b - a)))
+        for a, b in pairwise(
+            [atan2(y2 - y1, x2 - x1) for (x1, y1), (x2, y2) in pairwise(curve) if (x1, y1) != (x2, y2)]
+        )
+    ]
+    assert max(turns) < pi / 8
+    assert all(0 <= column <= 100 and 0 <= row <= 100 for column, row in curve)
+
+
+def _drawing(language: Language) -> Drawing:
+    film = Image.new("RGB", (768, 960))
+    return Drawing(film=film, x=1.5, y=1.5, typeface=typeface_of(language), text=picture.TEXT)
 
 
 def test_a_picture_states_its_type_and_source() -> None:
     header = films.cr(changes={"LossyImageCompression": "01", "LossyImageCompressionRatio": "10"})
-    picture = parsed(_capture(everything(header)))
-    assert list(picture.ImageType) == ["DERIVED", "SECONDARY"]
-    assert picture.BurnedInAnnotation == "YES"
-    assert picture.SourceImageSequence[0].ReferencedSOPInstanceUID == header.SOPInstanceUID
-    assert picture.LossyImageCompression == "01"
-    assert picture.Modality == "OT"
-    assert (picture.PatientID, picture.StudyInstanceUID) == (header.PatientID, header.StudyInstanceUID)
-    assert picture.pixel_array.shape == (picture.Rows, picture.Columns, 3)
+    capture = parsed(_capture(everything(header)))
+    assert list(capture.ImageType) == ["DERIVED", "SECONDARY"]
+    assert capture.BurnedInAnnotation == "YES"
+    assert capture.SourceImageSequence[0].ReferencedSOPInstanceUID == header.SOPInstanceUID
+    assert capture.LossyImageCompression == "01"
+    assert capture.Modality == "OT"
+    assert (capture.PatientID, capture.StudyInstanceUID) == (header.PatientID, header.StudyInstanceUID)
+    assert capture.pixel_array.shape == (capture.Rows, capture.Columns, 3)
 
 
 def test_the_same_picture_is_the_same_instance_at_any_time() -> None:
@@ -87,7 +201,7 @@ def test_the_same_picture_is_the_same_instance_at_any_time() -> None:
 
 def test_a_film_that_was_not_analysed_can_be_painted_too() -> None:
     film = not_read(films.cr(), Reason.AGE)
-    assert painted(_radiograph(film), film.reading).shape[0] > 0
+    assert painted(_radiograph(film), film).shape[0] > 0
 
 
 def test_graphics_are_in_pixels_of_the_film() -> None:
@@ -229,13 +343,14 @@ def test_the_picture_of_a_turned_film_and_its_region_hang() -> None:
     opacity = finding("Lung Opacity", 0.9, Presence.PRESENT, regions=(square(0, 540, 100),))
     film = _lying(read(films.cr(rows=640, columns=512), opacity), ("F", "R"))
     capture = parsed(composed(secondary_capture.PICTURE, [film]))
-    pixels = np.frombuffer(capture.PixelData, np.uint8)[: capture.Rows * capture.Columns * 3]
-    picture = pixels.reshape(capture.Rows, capture.Columns, 3).astype(int)
+    page = capture.pixel_array
 
-    assert (capture.Columns - 420, list(capture.PatientOrientation)) == (640, ["L", "F"])
-    tint = picture[..., 0] - picture[..., 2]
-    assert tint[50, 50] > tint[450, 50]
-    assert tint[50, 50] > tint[50, 590]
+    assert (capture.Columns, list(capture.PatientOrientation)) == (2 * 960 + 3 * 24, ["L", "F"])
+    rows, columns = np.nonzero((page == overlay.ORANGE).all(2)[:800])
+    assert len(rows) > 100
+    assert (columns > 984).all()
+    assert (columns < 1250).all()
+    assert (rows < 350).all()
 
 
 def _lying(film: ReportedFilm, orientation: tuple[str, str]) -> ReportedFilm:
