@@ -204,17 +204,21 @@ def test_a_presentation_state_has_calipers_and_obscured_borders(tmp_path: Path) 
     path = tmp_path / "marks.dcm"
     path.write_bytes(marks.content)
 
-    texts = [str(item.UnformattedTextValue) for item in parsed(marks).GraphicAnnotationSequence[0].TextObjectSequence]
+    layers = {str(one.GraphicLayer): one for one in parsed(marks).GraphicAnnotationSequence}
+    texts = {
+        name: [str(text.UnformattedTextValue) for text in one.get("TextObjectSequence", ())]
+        for name, one in layers.items()
+    }
 
     assert not state_errors(path)
-    assert [text.split()[0] for text in texts[:5]] == [
-        "CTR",
-        "MTCD",
-        "MITD",
-        "tracheal_deviation",
-        "mediastinal_width",
+    (ratio, *others) = texts["AI MEASUREMENTS"]
+    assert re.fullmatch(r"CTR 0\.\d\d.* \(normal < 0\.50\)\r\nMaximal transverse cardiac diameter \d+.mm", ratio)
+    assert [re.sub(r"-?\d+", "0", text) for text in others] == [
+        "Maximal internal thoracic diameter 0\N{NO-BREAK SPACE}mm",
+        "Deviation of the trachea from the spine, left positive 0\N{NO-BREAK SPACE}mm",
+        "Width of the mediastinum at the aortic knob 0\N{NO-BREAK SPACE}mm",
     ]
-    assert "Border obscured: Right heart border (right, Middle lobe of right lung)." in texts[5:-1]
+    assert "Border obscured: Right heart border (right) (Middle lobe of right lung)" in texts["AI BORDERS"]
 
 
 def test_an_outlined_film_is_measured_stored_and_reported(database: Database, tmp_path: Path) -> None:

@@ -21,10 +21,10 @@ from cxr_node.report.kinds import key_objects, presentation_state, secondary_cap
 from cxr_node.report.kinds.kind import ResultKind
 from cxr_node.report.languages.language import Language
 from cxr_node.report.languages.registry import ENGLISH, LANGUAGES
-from cxr_node.report.pictures import overlay, picture
+from cxr_node.report.pictures import graphics, overlay, picture
 from cxr_node.report.pictures.drawing import Drawing, smooth
 from cxr_node.report.pictures.picture import painted
-from cxr_node.report.pictures.placement import around
+from cxr_node.report.pictures.placement import Box, around
 from cxr_node.report.pictures.typeface import typeface_of
 from cxr_node.report.source import Observer, ReportedFilm
 from cxr_node.report.sr.tree import items
@@ -214,7 +214,58 @@ def test_graphics_are_in_pixels_of_the_film() -> None:
     image = state.ReferencedSeriesSequence[0].ReferencedImageSequence[0]
     assert image.ReferencedSOPInstanceUID == header.SOPInstanceUID
     texts = [text.UnformattedTextValue for text in state.GraphicAnnotationSequence[0].TextObjectSequence]
-    assert texts == ["Opacity present 90.0/100", ENGLISH.phrases.caution]
+    assert texts == ["Opacity 90", ENGLISH.phrases.caution]
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_labels_of_a_state_are_words_with_units_on_anchors_of_their_own(name: str) -> None:
+    line = ((100.0, 400.0), (300.0, 400.0))
+    values = [("CTR", 0.53, codes.RATIO), ("MTCD", 141.32, codes.MILLIMETER), ("MITD", 266.6, codes.MILLIMETER)]
+    measurements = tuple(
+        Measurement(key=key, code=codes.MEASUREMENTS[key], value=value, unit=unit, line=line, provenance="")
+        for key, value, unit in values
+    )
+    found = [finding(key, 0.9, Presence.PRESENT, regions=(square(50, 50, 60),)) for key in ("Nodule", "Mass")]
+    film = read(films.cr(rows=640, columns=512), *found, measurements=measurements)
+    observer = Observer(language=LANGUAGES[name])
+    state = parsed(composed(presentation_state.PRESENTATION_STATE, [film], observer=observer))
+    texts = [text for one in state.GraphicAnnotationSequence for text in one.get("TextObjectSequence", ())]
+    anchors = [tuple(text.AnchorPoint) for text in texts if "AnchorPoint" in text]
+    joined = " ".join(str(text.UnformattedTextValue) for text in texts)
+
+    assert len(set(anchors)) == len(anchors) == 3
+    assert "_" not in joined
+    assert not {"MTCD", "MITD"} & set(joined.split())
+    assert "141\N{NO-BREAK SPACE}mm" in joined
+    assert "267\N{NO-BREAK SPACE}mm" in joined
+    boxes = [Box(left=a, top=b, width=c - a, height=d - b) for text in texts for a, b, c, d in _corners(text)]
+    assert len(boxes) == 3
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def _corners(text: Dataset) -> list[tuple[float, float, float, float]]:
+    if text.get("BoundingBoxAnnotationUnits") != "PIXEL":
+        return []
+    return [(*text.BoundingBoxTopLeftHandCorner, *text.BoundingBoxBottomRightHandCorner)]
+
+
+def test_each_finding_and_anatomy_have_layers_of_their_own() -> None:
+    state = _state(everything(films.cr()))
+    names = [str(layer.GraphicLayer) for layer in state.GraphicLayerSequence]
+
+    assert names == ["AI FINDING 1", "AI FINDING 2", "AI ANATOMY", "AI MEASUREMENTS"]
+    assert [str(one.GraphicLayer) for one in state.GraphicAnnotationSequence] == names
+    assert [str(layer.GraphicLayerDescription) for layer in state.GraphicLayerSequence][:2] == [
+        "Opacity 87",
+        "Pneumothorax 50 (undetermined)",
+    ]
+    assert [len(one.GraphicObjectSequence) for one in state.GraphicAnnotationSequence] == [1, 2, 3, 1]
+
+
+@pytest.mark.parametrize(("color", "lab"), [((255, 255, 255), (100, 0, 0)), ((255, 0, 0), (54.3, 80.8, 69.9))])
+def test_layer_colors_are_cielab_at_d50(color: tuple[int, int, int], lab: tuple[float, float, float]) -> None:
+    lightness, a, b = graphics.cielab(color)
+    assert (lightness / 655.35, a / 257 - 128, b / 257 - 128) == pytest.approx(lab, abs=0.6)
 
 
 @pytest.mark.parametrize(("photometric", "shape"), [("MONOCHROME1", "INVERSE"), ("MONOCHROME2", "IDENTITY")])
