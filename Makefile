@@ -1,5 +1,5 @@
 # Each target sets up what it needs first.
-# make demo       a film goes in, a Structured Report comes back
+# make demo       films go in, Structured Reports and pictures come back
 # make quick      unit, property and house tests in half a minute, for the developer's loop
 # make test       all tests but the long ones
 # make check      every gate: format, lint, types, layers, tests

@@ -85,11 +85,19 @@ def write_examples(folder: Path, *, size: int = 640) -> list[Path]:
         "consolidation": film(seed=12, rows=size, columns=size, pathology=[pneumonia]),
         "lateral": film(seed=13, rows=size, columns=size, view=View.LATERAL),
     }
-    paths = []
-    for name, example in examples.items():
-        paths.append(folder / f"{name}.dcm")
-        dataset(example, now=EXAMPLE_TIME).save_as(paths[-1], enforce_file_format=True)
-    return paths
+    return [_write_example(example, folder / f"{name}.dcm") for name, example in examples.items()]
+
+
+def write_lateral_example(folder: Path, *, size: int = 640) -> Path:
+    """Write the lateral view of the examples into `folder`, and return its path."""
+    from cxr_node.phantom.film import film
+
+    return _write_example(film(seed=13, rows=size, columns=size, view=View.LATERAL), folder / "lateral.dcm")
+
+
+def _write_example(example: PhantomFilm, path: Path) -> Path:
+    dataset(example, now=EXAMPLE_TIME).save_as(path, enforce_file_format=True)
+    return path
 
 
 def _to_stored_values(film: PhantomFilm, *, bits_stored: int, voi: Voi) -> UInt16:
