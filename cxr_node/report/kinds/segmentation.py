@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from pydicom.dataset import Dataset
 from pydicom.uid import SegmentationStorage
-from pydicom.valuerep import DSfloat
 
 from cxr_node.domain import concepts
 from cxr_node.domain.anatomy import Anatomy, key_without_side
@@ -12,7 +11,6 @@ from cxr_node.domain.codes import Code
 from cxr_node.domain.hanging import states_sides
 from cxr_node.domain.identifiers import Uid, derive_uid, digest_of
 from cxr_node.domain.instance import Identity, Instance
-from cxr_node.domain.radiograph import SpacingSource
 from cxr_node.domain.reading import Laterality, ModelIdentity, Structure
 from cxr_node.report import codes
 from cxr_node.report.check import require_sound
@@ -136,7 +134,7 @@ def _segment(number: int, structure: Structure, film: ReportedFilm, model: Model
     segment.SegmentLabel = code.meaning if side is None else f"{codes.LATERALITIES[side].meaning} {code.meaning}"
     if key != structure.key:
         segment.SegmentLabel += ", side 1" if "side_1" in key else ", side 2"
-    segment.SegmentDescription = f"Mean score inside {structure.confidence:.2f}; a score is no probability"
+    segment.SegmentDescription = f"{segment.SegmentLabel}, outlined by {model.name} {model.version}"
     segment.SegmentAlgorithmType = "AUTOMATIC"
     segment.SegmentAlgorithmName = f"{model.name} {model.version}"[:_LABEL_CHARACTERS]
     segment.SegmentationAlgorithmIdentificationSequence = [_algorithm(model)]
@@ -173,19 +171,11 @@ def _add_frames(content: Dataset, film: ReportedFilm, number: int) -> None:
             DimensionDescriptionLabel="Segment Number",
         )
     ]
-    content.SharedFunctionalGroupsSequence = [_shared(film)]
+    # Without Pixel Measures: highdicom requires Slice Thickness there, and the film states its own spacing.
+    content.SharedFunctionalGroupsSequence = [Dataset()]
     # The source stands in each frame, not in the shared groups: viewers search frames by source there only.
     content.PerFrameFunctionalGroupsSequence = [_frame(segment, film.reading.film) for segment in range(1, number + 1)]
     content.NumberOfFrames = number
-
-
-def _shared(film: ReportedFilm) -> Dataset:
-    """Return the film's pixel size for all frames, unless it is the detector's, which Pixel Spacing is not."""
-    spacing = film.reading.geometry and film.reading.geometry.spacing
-    if not spacing or spacing.source is SpacingSource.DETECTOR:
-        return Dataset()
-    sides = [DSfloat(mm, auto_format=True) for mm in (spacing.row_mm, spacing.column_mm)]
-    return item(PixelMeasuresSequence=[item(PixelSpacing=sides)])
 
 
 def _derivation(film: Identity) -> Dataset:

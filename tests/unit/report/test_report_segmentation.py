@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from io import BytesIO
 
+import highdicom
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -83,28 +85,20 @@ def test_a_segmentation_lies_on_its_source_without_a_frame_of_reference() -> Non
     assert numbers == [1, 2]
 
 
-@pytest.mark.parametrize(
-    ("source", "is_written"),
-    [
-        (SpacingSource.CALIBRATED, True),
-        (SpacingSource.UNSPECIFIED, True),
-        (SpacingSource.DETECTOR, False),
-        (None, False),
-    ],
-)
-def test_a_pixel_size_at_the_detector_is_not_written_as_pixel_spacing(
-    source: SpacingSource | None, is_written: bool
-) -> None:
-    film = everything(films.cr())
-    spacing = None if source is None else PixelSpacing(row_mm=1 / 7, column_mm=0.2, source=source)
+@pytest.mark.parametrize("source", [None, *SpacingSource])
+def test_highdicom_reads_the_segmentation_whatever_the_spacing(source: SpacingSource | None) -> None:
+    """highdicom refuses Pixel Measures without Slice Thickness, which a projection does not have."""
+    film = everything(films.dx())
     assert film.reading.geometry is not None
+    spacing = None if source is None else PixelSpacing(row_mm=1 / 7, column_mm=0.2, source=source)
     geometry = replace(film.reading.geometry, spacing=spacing)
-    (shared,) = _segmentation(replace(film, reading=replace(film.reading, geometry=geometry))).get(
-        "SharedFunctionalGroupsSequence"
-    )
-    assert ("PixelMeasuresSequence" in shared) is is_written
-    if is_written:
-        assert shared.PixelMeasuresSequence[0].PixelSpacing == pytest.approx([1 / 7, 0.2])
+    film = replace(film, reading=replace(film.reading, geometry=geometry))
+
+    (result,) = segmentation.SEGMENTATION.compose(request([film]))
+
+    read = highdicom.seg.segread(BytesIO(result.content))
+    assert read.number_of_segments == 2
+    assert "PixelMeasuresSequence" not in read.SharedFunctionalGroupsSequence[0]
 
 
 def test_a_structure_outside_the_film_has_no_segment() -> None:
