@@ -83,7 +83,7 @@ def _read_age(text: str) -> Age | None:
         years += int(part[1]) * _UNITS[part[2]]
         units.append(_UNITS[part[2]])
         at = part.end()
-    if units != sorted(set(units), reverse=True):
+    if not units or units != sorted(set(units), reverse=True):
         return None
     is_unknown = years > _MAX_YEARS or (years == 0 and units[-1] == _YEAR)
     return _UNSTATED if is_unknown else Age(years=years)

@@ -80,8 +80,11 @@ def test_a_lossy_transfer_syntax_stays_near(syntax: uid.UID, sandbox: Sandbox) -
 
 
 def test_every_transfer_syntax_the_node_knows_is_tried_here() -> None:
-    """The two HTJ2K kinds differ from the tried one only in how the codestream is ordered or quantised."""
-    untried = {uid.HTJ2K, uid.HTJ2KLosslessRPCL}
+    """The two HTJ2K kinds differ from the tried one only in how the codestream is ordered or quantised.
+
+    Encapsulated Uncompressed is tried with what the field sends.
+    """
+    untried = {uid.HTJ2K, uid.HTJ2KLosslessRPCL, uid.UID("1.2.840.10008.1.2.1.98")}
     assert set(LOSSLESS) | set(LOSSY) | untried == NATIVE | set(CODECS)
 
 

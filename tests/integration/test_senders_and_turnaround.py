@@ -41,7 +41,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(6 * DAYS):
             is_second, is_lateral = number % 6 >= 3, number % 6 >= 4
             sender = replace(SENDER, calling_ae_title=AeTitle("DX2" if is_second else "DX1"))
-            changes = {"ViewPosition": "LL"} if is_lateral else {}
+            changes = {"ViewPosition": "LL", "ViewCodeSequence": None} if is_lateral else {}
             node.accept(films.dx(seed=number + 1, changes=changes), sender=sender)
             node.work()
             if number % 6 == 5:

@@ -224,7 +224,7 @@ def test_without_a_usable_voi_a_deep_film_is_windowed_by_its_pixels(unusable: Ch
     assert film.notes == (Note.NO_VOI,)
 
 
-@pytest.mark.parametrize("text", [b"NaN ", b"inf ", b"-inf", b"1e99", b"wide", b"1,5 "])
+@pytest.mark.parametrize("text", [b"NaN ", b"inf ", b"-inf", b"1e99", b"wide", b"1,5,"])
 def test_a_window_that_is_no_finite_number_counts_as_absent(text: bytes) -> None:
     content = written(data_set(chest(), changes={"WindowCenter": "2048", "WindowWidth": "4096"}))
     assert content.count(b"4096") == 1
