@@ -69,9 +69,10 @@ class Drawing:
             self._line(self._mapped(points), color, width)
 
     def caliper(self, points: Sequence[Point], color: Color, *, width: int = 2) -> None:
-        """Draw a line with a tick at each end."""
+        """Draw a line with a tick at each end; labels avoid it."""
         if len(points) < 2:
             return
+        self._avoided.append(around(self._at(points)))
         mapped, tick = self._mapped(points), 4 * width * _SCALE
         self._line(mapped, color, width)
         for column, row in (mapped[0], mapped[-1]):

@@ -160,6 +160,9 @@ def test_the_caliper_of_a_wide_heart_is_named_enlarged(ratio: float, view: View,
 
     assert [("enlarged" in text) for text in drawing.texts] == [word]
     assert drawing.finished().getpixel((160, 450)) == overlay.CALIPER
+    (box,) = drawing.boxes()
+    assert box is not None
+    assert not box.overlaps(around([(150, 450), (450, 450)]))
 
 
 def test_a_smooth_outline_stays_inside_the_original_and_has_no_corner() -> None:
