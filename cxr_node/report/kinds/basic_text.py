@@ -21,7 +21,7 @@ def content(films: Sequence[ReportedFilm], observer: Observer) -> ContentItem:
         for film, lines in zip(films, impression.films, strict=True)
         for line in lines.labelled_lines
     ]
-    models = [text(codes.ALGORITHM_NAME, name) for name in dict.fromkeys(_models(films))]
+    models = [text(codes.SUMMARY_SECTION, name) for name in dict.fromkeys(_models(films))]
     notice = text(codes.SUMMARY_SECTION, impression.notice)
     return container(
         codes.X_RAY_REPORT,

@@ -100,7 +100,7 @@ def test_the_same_film_in_another_encoding_is_no_second_reading(name: str, site:
     assert len(site.reports()) == 1
 
 
-def test_a_correction_is_told_and_reissued_with_predecessor(site: Site) -> None:
+def test_a_correction_is_noticed_and_reissued_with_predecessor(site: Site) -> None:
     site.send(films.dx())
     corrected = films.dx(changes={"PatientID": "RIGHT", "PatientName": "Right^Patient"})
     site.send(corrected)
